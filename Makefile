@@ -1,0 +1,36 @@
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+
+.PHONY: demo test test-all check bench docs clean
+
+demo: $(READY)  ## the main job on the embedded default: embed, select, retrain, report
+	$(BIN)/embedpipe demo --output demo
+
+test: $(READY)  ## the tests, without those marked slow
+	$(BIN)/pytest -m "not slow"
+
+test-all: $(READY)  ## every test
+	$(BIN)/pytest
+
+check: $(READY)  ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## side by side with peers, as ratios from one run
+	$(BIN)/python benchmarks/embedding.py
+	$(BIN)/python benchmarks/selection.py
+
+docs: $(READY)  ## the generated command-line reference
+	$(BIN)/python -m embedpipe.cli.reference docs/cli-reference.md
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo

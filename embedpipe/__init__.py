@@ -1,0 +1,128 @@
+"""Embed a folder of images once; then every step is seconds on a CPU.
+
+::
+
+    import embedpipe as ep
+
+    dataset = ep.load_dataset("clothing", source="clothing-dataset-small.zip")
+    embeddings = ep.embed(dataset)
+    picks = ep.select(embeddings, n=200, strategy="coreset")
+    loop = ep.ActiveLoop(embeddings, strategy="margin", initial="coreset")
+    for record in loop.run(rounds=10, batch_size=50):
+        print(record)
+
+Names are loaded when they are first used: importing the package loads neither torch nor faiss.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._versions import own_version
+
+if TYPE_CHECKING:
+    from ._workspace import Workspace
+    from .active import (
+        ActiveLoop,
+        Oracle,
+        Prediction,
+        RoundRecord,
+        SimulatedOracle,
+        area_under_budget_curve,
+        predict,
+        select,
+        train,
+    )
+    from .backbones import Backbone, ToyBackbone, backbones, get_backbone
+    from .cache import Spec, collect_garbage, list_specs, verify
+    from .datasets import Dataset, Item, datasets, load_dataset
+    from .embedding import Embeddings, EmbedOptions, EmbedReport, embed
+    from .heads import Head, LogisticHead, get_head, heads, load_head, save_head
+    from .labels import read_labels, write_labels
+    from .reports import ReportData, report_of, write_report
+    from .strategies import Pool, Selection, Strategy, get_strategy, strategies
+
+_PLACES = {
+    "_workspace": ["Workspace"],
+    "active": [
+        "ActiveLoop",
+        "Oracle",
+        "Prediction",
+        "RoundRecord",
+        "SimulatedOracle",
+        "area_under_budget_curve",
+        "predict",
+        "select",
+        "train",
+    ],
+    "backbones": ["Backbone", "ToyBackbone", "backbones", "get_backbone"],
+    "cache": ["Spec", "collect_garbage", "list_specs", "verify"],
+    "datasets": ["Dataset", "Item", "datasets", "load_dataset"],
+    "embedding": ["EmbedOptions", "EmbedReport", "Embeddings", "embed"],
+    "heads": ["Head", "LogisticHead", "get_head", "heads", "load_head", "save_head"],
+    "labels": ["read_labels", "write_labels"],
+    "reports": ["ReportData", "report_of", "write_report"],
+    "strategies": ["Pool", "Selection", "Strategy", "get_strategy", "strategies"],
+}
+_WHERE = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "ActiveLoop",
+    "Backbone",
+    "Dataset",
+    "EmbedOptions",
+    "EmbedReport",
+    "Embeddings",
+    "Head",
+    "Item",
+    "LogisticHead",
+    "Oracle",
+    "Pool",
+    "Prediction",
+    "ReportData",
+    "RoundRecord",
+    "Selection",
+    "SimulatedOracle",
+    "Spec",
+    "Strategy",
+    "ToyBackbone",
+    "Workspace",
+    "__version__",
+    "area_under_budget_curve",
+    "backbones",
+    "collect_garbage",
+    "datasets",
+    "embed",
+    "errors",
+    "get_backbone",
+    "get_head",
+    "get_strategy",
+    "heads",
+    "list_specs",
+    "load_dataset",
+    "load_head",
+    "predict",
+    "read_labels",
+    "report_of",
+    "save_head",
+    "select",
+    "strategies",
+    "train",
+    "verify",
+    "write_labels",
+    "write_report",
+]
+__version__ = own_version()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module(".errors", __name__)
+    if name in _WHERE:
+        return getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

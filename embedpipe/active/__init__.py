@@ -1,0 +1,21 @@
+"""The active-learning loop: oracles, rounds, and choosing what to label next."""
+
+from .loop import ActiveLoop
+from .oracle import Oracle, SimulatedOracle
+from .records import RoundRecord, area_under_budget_curve
+from .runs import RunFolder
+from .selecting import select
+from .training import Prediction, predict, train
+
+__all__ = [
+    "ActiveLoop",
+    "Oracle",
+    "Prediction",
+    "RoundRecord",
+    "RunFolder",
+    "SimulatedOracle",
+    "area_under_budget_curve",
+    "predict",
+    "select",
+    "train",
+]

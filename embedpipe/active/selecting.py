@@ -1,0 +1,154 @@
+"""Choosing what to label next, from arrays or from embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..embedding import Embeddings
+from ..errors import SelectionError, UsageError
+from ..heads import get_head
+from ..labels import rows_for
+from ..strategies import Pool, Selection, Strategy, get_strategy
+
+__all__ = ["choose", "select"]
+
+
+def select(
+    embeddings: Embeddings | ArrayLike,
+    n: int,
+    strategy: str | Strategy = "coreset",
+    *,
+    labelled: ArrayLike | None = None,
+    labels: ArrayLike | Mapping[str, str] | None = None,
+    candidates: ArrayLike | None = None,
+    head: Any = "logistic",
+    seed: int = 0,
+) -> Selection:
+    """Choose the `n` items that are most worth labelling next.
+
+    Parameters
+    ----------
+    embeddings
+        Of a dataset, or any (m, d) array.
+    n
+        How many.
+    strategy
+        A registered name or an instance.
+    labelled
+        Rows that are labelled already.
+    labels
+        Their labels; or, for embeddings of a dataset, labels by item id, and `labelled` left out.
+    candidates
+        Rows that may be chosen; by default all, and of a dataset with splits those outside the
+        test and validation splits.
+    head
+        The classifier whose predictions a strategy may ask for: a registered name or any
+        scikit-learn classifier. It is fitted only if it is asked.
+    seed
+        The same seed gives the same picks.
+
+    Returns
+    -------
+    Selection
+        ``rows`` (n,) int64 of the matrix in order of choice, ``scores`` (n,) float32, and
+        ``diagnostics``.
+
+    Raises
+    ------
+    SelectionError
+        If the pool cannot give `n` items, or the strategy needs labels and there are none.
+    LabelError
+        If a label's id is not in the dataset.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = np.array([[0.0, 0], [0, 1], [5, 5], [9, 0]], dtype=np.float32)
+    >>> select(points, n=2, strategy="coreset", labelled=[0]).rows.tolist()
+    [3, 2]
+    """
+    matrix: NDArray[np.float32] = np.asarray(embeddings)
+    if isinstance(labels, Mapping):
+        if not isinstance(embeddings, Embeddings) or labelled is not None:
+            raise UsageError(
+                "labels by item id go with the embeddings of a dataset, and without `labelled`."
+            )
+        labelled, labels = rows_for(labels, [item.id for item in embeddings.items])
+    if candidates is None and isinstance(embeddings, Embeddings):
+        candidates = default_candidates(embeddings)
+    rows = np.array([] if labelled is None else labelled, dtype=np.int64)
+    known = None if labels is None else np.asarray(labels)
+    rng = np.random.default_rng(seed)
+    chosen, _ = choose(matrix, n, strategy, rows, known, candidates, head, rng)
+    return chosen
+
+
+def choose(
+    matrix: NDArray[np.float32],
+    n: int,
+    strategy: str | Strategy,
+    labelled: NDArray[np.int64],
+    labels: NDArray[Any] | None,
+    candidates: ArrayLike | None,
+    head: Any,
+    rng: np.random.Generator,
+) -> tuple[Selection, Any]:
+    """Choose as `select` does; also return the fitted head if the strategy asked for one."""
+    chooser = get_strategy(strategy) if isinstance(strategy, str) else strategy
+    predictor = _Predictor(matrix, labelled, labels, head)
+    pool = Pool(
+        matrix,
+        labelled=labelled,
+        labels=labels,
+        probabilities=predictor if labels is not None and len(labels) else None,
+        candidates=candidates,
+    )
+    return chooser.select(pool, n, rng), predictor.fitted_or_none()
+
+
+def default_candidates(embeddings: Embeddings) -> NDArray[np.int64]:
+    """Return the rows that may be labelled: those outside the test and validation splits."""
+    rows = [
+        row for row, item in enumerate(embeddings.items) if item.split not in ("test", "validation")
+    ]
+    if not rows:
+        raise SelectionError(
+            f"every item of {embeddings.dataset.name!r} is in its test or validation split: there "
+            "is nothing to choose from."
+        )
+    return np.array(rows, dtype=np.int64)
+
+
+class _Predictor:
+    """Fits the head when a strategy first asks for probabilities."""
+
+    def __init__(
+        self,
+        matrix: NDArray[np.float32],
+        labelled: NDArray[np.int64],
+        labels: NDArray[Any] | None,
+        head: Any,
+    ) -> None:
+        self._matrix, self._labelled, self._labels, self._head = matrix, labelled, labels, head
+
+    def __call__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        probabilities: NDArray[Any] = self._fitted.predict_proba(self._matrix[rows])
+        return probabilities  # (k, C)
+
+    @cached_property
+    def _fitted(self) -> Any:
+        if isinstance(self._head, str):
+            return get_head(self._head).fit(self._matrix[self._labelled], self._labels)
+        if hasattr(self._head, "classes_"):
+            return self._head
+        from sklearn.base import clone
+
+        return clone(self._head).fit(self._matrix[self._labelled], self._labels)
+
+    def fitted_or_none(self) -> Any:
+        return self.__dict__.get("_fitted")

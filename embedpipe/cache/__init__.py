@@ -1,0 +1,23 @@
+"""The store: a grow-only set of immutable fragments, and the matrices derived from it."""
+
+from .maintenance import Problem, collect_garbage, list_specs, verify
+from .matrices import open_matrix
+from .memory import MEMORY_SCHEMA, read_memory, write_memory
+from .spec import Spec
+from .store import CONTENT_ID, Failure, Row, Store
+
+__all__ = [
+    "CONTENT_ID",
+    "MEMORY_SCHEMA",
+    "Failure",
+    "Problem",
+    "Row",
+    "Spec",
+    "Store",
+    "collect_garbage",
+    "list_specs",
+    "open_matrix",
+    "read_memory",
+    "verify",
+    "write_memory",
+]

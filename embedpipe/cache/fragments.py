@@ -1,0 +1,157 @@
+"""Immutable Parquet files whose names are the digests of their content.
+
+A fragment is written to a temporary name, synced and renamed to the SHA-256 of its bytes: it exists
+whole or not at all, and every bit of it can be checked against its name. Writing the same rows
+twice gives the same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .._files import TEMPORARY_PREFIX, write_atomically
+from ..errors import CacheError, DamagedFileError
+
+__all__ = [
+    "describe_damage",
+    "digest_of_ids",
+    "fragment_paths",
+    "read_checked",
+    "read_content_ids",
+    "vectors_of",
+    "write_fragment",
+]
+
+SUFFIX = ".parquet"
+FIX = "Run `embedpipe cache gc` to remove damaged files; the next `embed` makes them again."
+
+
+def fragment_paths(folder: Path) -> list[Path]:
+    """Return the finished fragments in `folder`, by name; other files are not looked at."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix == SUFFIX and not path.name.startswith(TEMPORARY_PREFIX)
+    )
+
+
+def write_fragment(folder: Path, table: pa.Table, metadata: dict[str, str]) -> Path:
+    """Write a table as one fragment.
+
+    Parameters
+    ----------
+    folder
+        Where it goes.
+    table
+        Its rows, with a column ``content_id``; a column ``embedding`` is written plain.
+    metadata
+        What goes into the schema's metadata, besides the count and digests of the rows.
+
+    Raises
+    ------
+    CacheError
+        If the disk is full or the folder cannot be written; what was there is untouched.
+    """
+    metadata = metadata | {
+        "rows": str(table.num_rows),
+        "ids_sha256": digest_of_ids(table["content_id"]),
+    }
+    if "embedding" in table.column_names:
+        digest = hashlib.sha256(vectors_of(table).tobytes()).hexdigest()
+        metadata["vectors_sha256"] = digest
+    stamped = table.replace_schema_metadata(metadata)
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        stamped,
+        sink,
+        use_dictionary=False,
+        write_statistics=["content_id"],
+        compression="none",
+        store_schema=True,
+    )
+    data = sink.getvalue().to_pybytes()
+    path = folder / f"{hashlib.sha256(data).hexdigest()}{SUFFIX}"
+    if path.exists() and path.stat().st_size == len(data):
+        return path
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise CacheError(
+            f"cannot write to the cache at {folder}: {error.strerror or error}. Nothing in it was "
+            "changed; free space or permit writing, then run the same command again."
+        ) from error
+    return path
+
+
+def read_checked(path: Path) -> pa.Table:
+    """Read a whole fragment after checking every bit of it against its name.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is truncated, altered or not a fragment.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CacheError(f"cannot read {path}: {error.strerror or error}.") from error
+    if f"{hashlib.sha256(data).hexdigest()}{SUFFIX}" != path.name:
+        raise DamagedFileError(f"{path} is {describe_damage(data)}. {FIX}")
+    return pq.read_table(pa.BufferReader(data))
+
+
+def describe_damage(data: bytes) -> str:
+    """Return in words what is wrong with a file that is not what its name says."""
+    if not data:
+        return "empty"
+    if not data.startswith(b"PAR1"):
+        return "not a fragment of this cache"
+    if not data.endswith(b"PAR1"):
+        return "truncated"
+    return "altered: its bytes do not match its name"
+
+
+def read_content_ids(path: Path) -> pa.ChunkedArray:
+    """Read the column ``content_id`` alone, checked against its digest: 32 bytes a row.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is not a whole fragment or its identities were altered.
+    """
+    try:
+        table = pq.read_table(path, columns=["content_id"])
+        expected = (table.schema.metadata or {}).get(b"ids_sha256", b"").decode()
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise DamagedFileError(f"{path} is not a whole fragment. {FIX}") from error
+    if table.column_names != ["content_id"] or digest_of_ids(table["content_id"]) != expected:
+        raise DamagedFileError(f"{path} is altered: its rows do not match their digest. {FIX}")
+    return table["content_id"]
+
+
+def vectors_of(table: pa.Table) -> np.ndarray:
+    """Return the column ``embedding`` as an array of shape (rows, d), without a copy if it can."""
+    column = table["embedding"].combine_chunks()
+    if isinstance(column, pa.ChunkedArray):  # an empty table has no chunk to combine
+        return np.empty((0, table.schema.field("embedding").type.list_size), np.float32)
+    values: np.ndarray = column.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(column), column.type.list_size)
+
+
+def digest_of_ids(column: pa.Array | pa.ChunkedArray) -> str:
+    """Return the SHA-256 of content ids in order, in hexadecimal; a missing one counts as ``-``."""
+    digest = hashlib.sha256()
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        if chunk.null_count:
+            digest.update(b"".join(value or b"-" for value in chunk.to_pylist()))
+        elif len(chunk):
+            start = 32 * chunk.offset
+            digest.update(memoryview(chunk.buffers()[1])[start : start + 32 * len(chunk)])
+    return digest.hexdigest()

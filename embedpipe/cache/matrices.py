@@ -1,0 +1,158 @@
+"""Matrices: the vectors of an ordered list of items as one memory-mapped array."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .._files import sync_folder, temporary_path
+from .._workspace import Workspace
+from ..errors import CacheError
+from .fragments import digest_of_ids
+from .store import Store
+
+__all__ = ["matrix_problem", "open_matrix"]
+
+
+def open_matrix(workspace: Workspace, store: Store, content_ids: pa.Array) -> np.memmap:
+    """Return the vectors of `content_ids`, in order, memory-mapped; built if it is not there.
+
+    A matrix on disk is used only if its shape, both digests and the digest of its bytes are what
+    they must be; otherwise it is built anew from the fragments.
+
+    Parameters
+    ----------
+    workspace
+        Where it is kept.
+    store
+        Where the vectors are.
+    content_ids
+        Fixed-size binary(32); an image may be there several times.
+
+    Returns
+    -------
+    memmap of float32, shape (n, d)
+        Read-only, C-contiguous; row i belongs to ``content_ids[i]``. Building it needs one
+        fragment and 8 bytes an item in memory.
+
+    Raises
+    ------
+    CacheError
+        If an image has no vector, or the disk is full.
+    DamagedFileError
+        If a fragment that is needed is damaged.
+    """
+    items_digest = digest_of_ids(content_ids)
+    folder = workspace.matrices / store.spec.id / items_digest
+    if folder.is_dir() and matrix_problem(folder, store.spec.id, items_digest) is None:
+        return _map(folder)
+    _build(folder, store, content_ids, items_digest)
+    return _map(folder)
+
+
+def matrix_problem(folder: Path, spec_id: str, items_digest: str) -> str | None:
+    """Return in words why the matrix in `folder` must not be used, or None if it may."""
+    try:
+        meta = json.loads((folder / "meta.json").read_bytes())
+    except (OSError, ValueError):
+        return "meta.json is missing or damaged"
+    if not isinstance(meta, dict):
+        return "meta.json is missing or damaged"
+    if meta.get("spec_id") != spec_id or meta.get("items_digest") != items_digest:
+        return "it was made for another spec or other items"
+    try:
+        matrix = _map(folder)
+    except (OSError, ValueError):
+        return "embeddings.npy is missing or damaged"
+    if list(matrix.shape) != meta.get("shape") or matrix.dtype != np.float32:
+        return "embeddings.npy has another shape than meta.json says"
+    if _digest_of_file(folder / "embeddings.npy") != meta.get("sha256"):
+        return "embeddings.npy is altered: its bytes do not match their digest"
+    return None
+
+
+def _map(folder: Path) -> np.memmap:
+    mapped: np.memmap = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+    return mapped
+
+
+def _digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _build(folder: Path, store: Store, content_ids: pa.Array, items_digest: str) -> None:
+    temporary = temporary_path(folder)
+    try:
+        temporary.mkdir(parents=True)
+        path = temporary / "embeddings.npy"
+        shape = (len(content_ids), store.spec.dim)
+        _fill(path, shape, store, content_ids)
+        meta = {
+            "spec_id": store.spec.id,
+            "items_digest": items_digest,
+            "shape": list(shape),
+            "dtype": "float32",
+            "sha256": _digest_of_file(path),
+        }
+        (temporary / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        _sync(temporary)
+        _put_in_place(temporary, folder, store.spec.id, items_digest)
+    except OSError as error:
+        raise CacheError(
+            f"cannot write the matrix at {folder}: {error.strerror or error}. The cache itself is "
+            "untouched; free space or permit writing, then run the same command again."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _fill(path: Path, shape: tuple[int, int], store: Store, content_ids: pa.Array) -> None:
+    # Space is reserved first: a full disk is then an error here and not a bus error later.
+    header_and_rows = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    if hasattr(os, "posix_fallocate") and path.stat().st_size:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    filled = np.zeros(shape[0], bool)
+    for ids, vectors in store.vectors():
+        positions = pc.index_in(content_ids, value_set=ids)  # of each item in this fragment
+        here = positions.is_valid().to_numpy(zero_copy_only=False) & ~filled  # (n,)
+        rows = np.flatnonzero(here)
+        header_and_rows[rows] = vectors[positions.take(pa.array(rows)).to_numpy()]
+        filled |= here
+    header_and_rows.flush()
+    if not filled.all():
+        first = content_ids[int(np.argmin(filled))].as_py().hex()
+        raise CacheError(
+            f"{int((~filled).sum())} of {shape[0]} images have no vector in the cache, {first} "
+            "first: run `embedpipe embed` on the dataset."
+        )
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def _put_in_place(temporary: Path, folder: Path, spec_id: str, items_digest: str) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        if matrix_problem(folder, spec_id, items_digest) is None:
+            return  # another process has just made the same one
+        aside = temporary_path(folder)
+        folder.rename(aside)
+        temporary.rename(folder)
+        shutil.rmtree(aside, ignore_errors=True)
+    sync_folder(folder.parent)

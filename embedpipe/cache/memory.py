@@ -1,0 +1,72 @@
+"""The scan memory: which bytes a dataset's items had when they were last hashed.
+
+It saves hashing an unchanged folder again and is never needed: a damaged memory is forgotten.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .._files import write_atomically
+from ..errors import CacheError
+
+__all__ = ["MEMORY_SCHEMA", "memory_problem", "read_memory", "write_memory"]
+
+MEMORY_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("label", pa.string()),
+        pa.field("split", pa.string()),
+        pa.field("bucket", pa.string()),
+        pa.field("content_id", pa.binary(32)),
+        pa.field("size", pa.int64()),
+        pa.field("mtime_ns", pa.int64()),
+        pa.field("ctime_ns", pa.int64()),
+        pa.field("inode", pa.uint64()),
+        pa.field("scanned_ns", pa.int64()),
+    ]
+)
+"""One row an item; the four columns of a stamp are null where the source has none."""
+
+
+def read_memory(path: Path) -> pa.Table:
+    """Return the scan memory at `path`; an absent or damaged one is an empty table."""
+    table = _read_whole(path)
+    return MEMORY_SCHEMA.empty_table() if table is None else table
+
+
+def memory_problem(path: Path) -> str | None:
+    """Return in words what is wrong with the scan memory at `path`, or None."""
+    return "a scan memory that is damaged" if _read_whole(path) is None else None
+
+
+def write_memory(path: Path, table: pa.Table) -> None:
+    """Replace the scan memory at `path`.
+
+    Raises
+    ------
+    CacheError
+        If it cannot be written.
+    """
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.cast(MEMORY_SCHEMA), sink, compression="zstd", write_page_checksum=True)
+    try:
+        write_atomically(path, sink.getvalue().to_pybytes())
+    except OSError as error:
+        raise CacheError(
+            f"cannot write to the workspace at {path.parent}: {error.strerror or error}. Free "
+            "space, permit writing, or choose another place with --workspace."
+        ) from error
+
+
+def _read_whole(path: Path) -> pa.Table | None:
+    if not path.exists():
+        return MEMORY_SCHEMA.empty_table()
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+    return table if table.schema.equals(MEMORY_SCHEMA) else None

@@ -1,0 +1,301 @@
+"""One spec's part of the store: which images have a vector, which failed, and the vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .._files import write_atomically
+from .._workspace import Workspace
+from ..errors import CacheError, DamagedFileError, DriftError
+from .fragments import (
+    FIX,
+    fragment_paths,
+    read_checked,
+    read_content_ids,
+    vectors_of,
+    write_fragment,
+)
+from .spec import Spec
+
+__all__ = ["CONTENT_ID", "Failure", "Row", "Store"]
+
+CONTENT_ID = pa.binary(32)
+FORMAT = "1"
+CANARY = "canary.json"
+
+TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
+"""How far, relative to its length, a vector of the canary may move between runs, by precision.
+
+Two runtimes agree to 1e-5 in fp32 and to a few hundredths in bf16; other weights or another
+preprocessing move it by more than half its length.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One embedded image.
+
+    Attributes
+    ----------
+    content_id
+        SHA-256 of the file's bytes: 32 bytes.
+    embedding
+        Shape (d,), float32.
+    width, height
+        Of the image, in pixels, as it is meant to be seen.
+    n_bytes
+        Size of the file.
+    """
+
+    content_id: bytes
+    embedding: np.ndarray
+    width: int
+    height: int
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An image that has no vector, and why.
+
+    Attributes
+    ----------
+    path
+        Where it was met: an item's id.
+    content_id
+        SHA-256 of its bytes, where they could be read.
+    stage
+        ``"read"`` or ``"decode"``.
+    error
+        The reason.
+    """
+
+    path: str
+    content_id: bytes | None
+    stage: str
+    error: str
+
+
+class Store:
+    """The vectors of one spec: a set that only grows.
+
+    Reading lists the fragments and takes the union by content; where two fragments hold the same
+    image, the first by name counts. Adding writes one new file. Any number of processes may do
+    both at once.
+
+    Parameters
+    ----------
+    workspace
+        Where it is kept.
+    spec
+        Whose vectors it holds.
+    """
+
+    def __init__(self, workspace: Workspace, spec: Spec) -> None:
+        self.spec = spec
+        self.folder = workspace.cache / spec.id
+
+    def create(self) -> None:
+        """Write down the spec, if it is not.
+
+        Raises
+        ------
+        DamagedFileError
+            If what is written there is another spec.
+        CacheError
+            If it cannot be written.
+        """
+        path = self.folder / "spec.json"
+        expected = self.spec.to_json().encode()
+        try:
+            write_atomically(path, expected, overwrite=False)
+            found = path.read_bytes()
+        except OSError as error:
+            raise CacheError(
+                f"cannot write to the cache at {self.folder}: {error.strerror or error}. Choose "
+                "another place with --workspace."
+            ) from error
+        if found != expected:
+            raise DamagedFileError(f"{path} is altered: it does not match its folder's name. {FIX}")
+
+    def content_ids(self) -> pa.ChunkedArray:
+        """Return which images have a vector: fixed-size binary(32), 32 bytes a row.
+
+        Raises
+        ------
+        DamagedFileError
+            If a fragment is damaged; it is never passed over in silence.
+        """
+        chunks = [read_content_ids(path) for path in fragment_paths(self.folder / "fragments")]
+        arrays = [chunk for column in chunks for chunk in column.chunks]
+        return pa.chunked_array(arrays, CONTENT_ID)
+
+    def add(self, rows: Sequence[Row], provenance: dict[str, str]) -> Path:
+        """Write rows as one fragment.
+
+        Parameters
+        ----------
+        rows
+            At least one, no vector with NaN or infinity.
+        provenance
+            What may have changed their low bits.
+        """
+        embeddings = np.stack([row.embedding for row in rows]).astype(np.float32)  # (rows, d)
+        if embeddings.shape[1] != self.spec.dim:
+            raise CacheError(
+                f"vectors of {embeddings.shape[1]} dimensions do not fit a spec of {self.spec.dim}."
+            )
+        flat = pa.array(embeddings.reshape(-1), pa.float32())
+        table = pa.table(
+            {
+                "content_id": pa.array([row.content_id for row in rows], CONTENT_ID),
+                "embedding": pa.FixedSizeListArray.from_arrays(flat, self.spec.dim),
+                "width": pa.array([row.width for row in rows], pa.int32()),
+                "height": pa.array([row.height for row in rows], pa.int32()),
+                "n_bytes": pa.array([row.n_bytes for row in rows], pa.int64()),
+            },
+            schema=_schema(self.spec.dim),
+        )
+        return write_fragment(self.folder / "fragments", table, self._metadata(provenance))
+
+    def vectors(self) -> Iterator[tuple[pa.Array, np.ndarray]]:
+        """Yield each fragment's content ids and vectors (rows, d), every bit checked.
+
+        One fragment is in memory at a time.
+        """
+        for path in fragment_paths(self.folder / "fragments"):
+            table = read_checked(path)
+            yield table["content_id"].combine_chunks(), vectors_of(table)
+
+    def add_failures(self, failures: Sequence[Failure], provenance: dict[str, str]) -> Path:
+        """Write failures as one fragment."""
+        table = pa.table(
+            {
+                "path": pa.array([failure.path for failure in failures], pa.string()),
+                "content_id": pa.array([failure.content_id for failure in failures], CONTENT_ID),
+                "stage": pa.array([failure.stage for failure in failures], pa.string()),
+                "error": pa.array([failure.error for failure in failures], pa.string()),
+            }
+        )
+        return write_fragment(self.folder / "failures", table, self._metadata(provenance))
+
+    def failures(self) -> dict[bytes, Failure]:
+        """Return by content the images that failed and have no vector since."""
+        found: dict[bytes, Failure] = {}
+        for path in fragment_paths(self.folder / "failures"):
+            for row in read_checked(path).to_pylist():
+                if row["content_id"] is not None:
+                    found[row["content_id"]] = Failure(**row)
+        if found:
+            ids = pa.array(list(found), CONTENT_ID)
+            embedded = pc.is_in(ids, value_set=_combined(self.content_ids())).to_pylist()
+            for content_id, has_vector in zip(list(found), embedded, strict=True):
+                if has_vector:
+                    del found[content_id]
+        return found
+
+    def missing(self, content_ids: pa.Array) -> np.ndarray:
+        """Return a boolean mask over `content_ids`: true where there is no vector."""
+        present = pc.is_in(content_ids, value_set=_combined(self.content_ids()))
+        mask: np.ndarray = ~present.to_numpy(zero_copy_only=False)
+        return mask
+
+    def check_canary(self, encode: Callable[[], np.ndarray], provenance: dict[str, str]) -> None:
+        """Compare this machine's vectors of the canary with those of the run that made the spec.
+
+        Parameters
+        ----------
+        encode
+            Gives the canary's vectors, (c, d), as this machine computes them.
+        provenance
+            Of this machine, written down when it is the first.
+
+        Raises
+        ------
+        DriftError
+            If they are further apart than `TOLERANCE`: nothing may then be added.
+        """
+        vectors = encode()
+        path = self.folder / CANARY
+        content = {"provenance": provenance, "vectors": vectors.astype(float).tolist()}
+        try:
+            write_atomically(path, _sealed(content), overwrite=False)
+            known = unsealed(path.read_bytes())
+        except OSError as error:
+            raise CacheError(
+                f"cannot write to the cache at {self.folder}: {error.strerror or error}."
+            ) from error
+        if known is None:
+            raise DamagedFileError(f"{path} is damaged. {FIX}")
+        expected = np.array(known["vectors"], np.float64)  # (c, d)
+        drift = relative_distance(vectors, expected)
+        if not drift <= TOLERANCE[self.spec.precision]:
+            raise DriftError(
+                f"this machine's vectors differ by {drift:.2g} of their length from those in "
+                f"{self.folder} (at most {TOLERANCE[self.spec.precision]:g} is allowed): made with "
+                f"{known['provenance']}, now {provenance}. Nothing was added; use the former "
+                "versions, or another --workspace."
+            )
+
+    def _metadata(self, provenance: dict[str, str]) -> dict[str, str]:
+        return {
+            "format": FORMAT,
+            "spec": self.spec.to_json(),
+            "provenance": json.dumps(provenance, sort_keys=True),
+        }
+
+
+def _sealed(content: dict[str, Any]) -> bytes:
+    text = json.dumps(content, sort_keys=True)
+    return json.dumps({"sha256": _digest(text), "content": content}, sort_keys=True).encode()
+
+
+def unsealed(data: bytes) -> dict[str, Any] | None:
+    """Return what is in a sealed JSON file, or None if it is damaged."""
+    try:
+        outer = json.loads(data)
+        content: dict[str, Any] = outer["content"]
+        whole = outer["sha256"] == _digest(json.dumps(content, sort_keys=True))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return content if whole and data == _sealed(content) else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def relative_distance(vectors: np.ndarray, expected: np.ndarray) -> float:
+    """Return the greatest distance between two rows, relative to the length of the second."""
+    lengths = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
+    return float((np.linalg.norm(vectors - expected, axis=1) / lengths).max())
+
+
+def _combined(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    return combined if isinstance(combined, pa.Array) else pa.array([], column.type)
+
+
+def _schema(dim: int) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("content_id", CONTENT_ID, nullable=False),
+            pa.field(
+                "embedding",
+                pa.list_(pa.field("element", pa.float32(), nullable=False), dim),
+                nullable=False,
+            ),
+            pa.field("width", pa.int32(), nullable=False),
+            pa.field("height", pa.int32(), nullable=False),
+            pa.field("n_bytes", pa.int64(), nullable=False),
+        ]
+    )

@@ -1,0 +1,134 @@
+"""Options that several commands share, as dataclasses that become parameters of a command."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+__all__ = ["Common", "DatasetChoice", "EmbedChoice", "HeadChoice", "expand"]
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every command takes."""
+
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the cache, matrices and runs [default: EMBEDPIPE_WORKSPACE or "
+            "./.embedpipe]",
+            show_default=False,
+        ),
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else")] = (
+        False
+    )
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error")] = False
+
+
+@dataclass(frozen=True)
+class DatasetChoice:
+    """Which dataset is meant."""
+
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="A registered name (see `embedpipe list datasets`), a folder, an archive, or a "
+            ".csv/.jsonl/.parquet manifest with a `path` column",
+            show_default=False,
+        ),
+    ]
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder, archive or URL that holds a named dataset's images", show_default=False
+        ),
+    ] = None
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch a named dataset from its public home")
+    ] = False
+
+
+@dataclass(frozen=True)
+class EmbedChoice:
+    """How images become vectors."""
+
+    backbone: Annotated[
+        str, typer.Option(help="A registered name, timm:NAME[@revision] or torchvision:NAME")
+    ] = "efficientnet_lite0"
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights for a timm or torchvision backbone: .safetensors or .pth",
+            show_default=False,
+        ),
+    ] = None
+    precision: Annotated[
+        str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it")
+    ] = "auto"
+    runtime: Annotated[
+        str, typer.Option(help="torch, openvino, or auto: OpenVINO on x86 CPUs if installed")
+    ] = "auto"
+    scaled_decode: Annotated[
+        bool,
+        typer.Option(
+            "--scaled-decode", help="Decode large JPEGs at reduced size: faster, other vectors"
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class HeadChoice:
+    """Which classifier is fitted."""
+
+    head: Annotated[str, typer.Option(help="See `embedpipe list heads`")] = "logistic"
+
+
+def expand(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn each parameter whose type is a dataclass of options into those options.
+
+    Typer sees the single options; the function receives the dataclasses.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, Any] = {
+        name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)
+    }
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in groups:
+            parameters += _parameters_of(groups[name])
+        else:
+            parameters.append(parameter.replace(annotation=hints[name]))
+    parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)  # stable
+
+    def expanded(**values: Any) -> Any:
+        for name, group in groups.items():
+            fields = {field.name: values.pop(field.name) for field in dataclasses.fields(group)}
+            values[name] = group(**fields)
+        return function(**values)
+
+    expanded.__name__, expanded.__doc__ = function.__name__, function.__doc__
+    expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return expanded
+
+
+def _parameters_of(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=(
+                inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+            ),
+            annotation=hints[field.name],
+        )
+        for field in dataclasses.fields(group)
+    ]

@@ -1,0 +1,174 @@
+"""What surrounds a command: its output, its progress, its errors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from .. import _workspace
+from ..errors import EmbedpipeError, UsageError
+from .options import Common, DatasetChoice, EmbedChoice, expand
+
+if TYPE_CHECKING:
+    from ..datasets import Dataset
+    from ..embedding import Embeddings
+
+__all__ = ["Session", "command"]
+
+FAILURE, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+_STAGES = {"scan": "Scanning", "embed": "Embedding", "download": "Downloading"}
+
+
+class Session:
+    """One run of one command.
+
+    Parameters
+    ----------
+    common
+        The options that every command takes.
+    """
+
+    def __init__(self, common: Common) -> None:
+        self.common = common
+        self.workspace = _workspace.Workspace(common.workspace)
+
+    def load(self, choice: DatasetChoice) -> Dataset:
+        """Return the dataset that is meant."""
+        from ..datasets import load_dataset
+
+        return load_dataset(
+            choice.dataset,
+            source=choice.source,
+            download=choice.download,
+            directory=self.workspace.downloads,
+        )
+
+    def embed(
+        self, choice: DatasetChoice, how: EmbedChoice, *, retry_failed: bool = False
+    ) -> Embeddings:
+        """Return the embeddings of the dataset that is meant."""
+        from ..embedding import EmbedOptions, embed
+
+        options = EmbedOptions(**asdict(how), retry_failed=retry_failed)
+        dataset = self.load(choice)
+        with self._progress() as progress:
+            embeddings = embed(
+                dataset, workspace=self.workspace, options=options, progress=progress
+            )
+        for failure in embeddings.failures[:5]:
+            self.remark(f"could not {failure.stage} {failure.path}: {failure.error}")
+        if len(embeddings.failures) > 5:
+            self.remark(f"… and {len(embeddings.failures) - 5} more that failed.")
+        return embeddings
+
+    def remark(self, text: str) -> None:
+        """Say something on standard error, unless asked to be quiet."""
+        if not self.common.quiet:
+            print(text, file=sys.stderr)  # noqa: T201
+
+    def finish(self, result: dict[str, Any], text: str) -> None:
+        """Print the result: one JSON object if asked for, `text` otherwise."""
+        print(json.dumps(result) if self.common.json else text)  # noqa: T201
+
+    @contextlib.contextmanager
+    def _progress(self) -> Iterator[Callable[[str, int, int], None] | None]:
+        if self.common.quiet:
+            yield None
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+            tasks: dict[str, Any] = {}
+
+            def progress(stage: str, done: int, total: int) -> None:
+                if stage not in tasks:
+                    tasks[stage] = bars.add_task(_STAGES.get(stage, stage), total=total)
+                bars.update(tasks[stage], completed=done, total=total)
+
+            yield progress
+
+
+def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function ``f(session, ...)`` as a command of `app`.
+
+    The command takes the common options; an error of ours ends it with one line on standard error
+    and the exit status of the contract.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        def with_session(common: Common, **values: Any) -> None:
+            with _errors_on_one_line(common.debug):
+                function(Session(common), **values)
+
+        with_session.__name__, with_session.__doc__ = function.__name__, function.__doc__
+        _adopt_signature(with_session, function)
+        app.command(name, help=_help_of(function))(expand(with_session))
+        return function
+
+    return register
+
+
+def _adopt_signature(outer: Callable[..., None], inner: Callable[..., None]) -> None:
+    import inspect
+    from typing import get_type_hints
+
+    hints = get_type_hints(inner, include_extras=True)
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(inner).parameters.items()
+        if name != "session"
+    ]
+    common = inspect.Parameter("common", inspect.Parameter.KEYWORD_ONLY, annotation=Common)
+    outer.__signature__ = inspect.Signature([*own, common])  # type: ignore[attr-defined]
+    outer.__annotations__ = {p.name: hints[p.name] for p in own} | {"common": Common}
+
+
+def _help_of(function: Callable[..., None]) -> str:
+    import inspect
+
+    return inspect.cleandoc(function.__doc__ or "")
+
+
+@contextlib.contextmanager
+def _errors_on_one_line(debug: bool) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        _complain("interrupted; run the same command again to continue.", debug)
+        raise typer.Exit(INTERRUPTED) from None
+    except EmbedpipeError as error:
+        _complain(str(error), debug)
+        raise typer.Exit(WRONG_USAGE if isinstance(error, UsageError) else FAILURE) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    # The last resort: a user never meets a traceback that was not asked for.
+    except Exception as error:  # noqa: BLE001
+        _complain(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug)
+        raise typer.Exit(FAILURE) from None
+
+
+def _complain(message: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print(f"embedpipe: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,223 @@
+"""What zip and tar archives have in common: a table of members, and stamps."""
+
+# Paths are text here: a million Path objects would take gigabytes.
+# ruff: noqa: PTH100, PTH116, PTH123
+# ruff: noqa: A001, A002
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import abstractmethod
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DatasetError
+from .identifiers import encode_id
+from .item import Item, Stamp
+from .layout import arrange
+from .source import Source
+from .suffixes import IMAGE_SUFFIXES, is_visible, no_images, suffix_of
+
+__all__ = ["ArchiveSource", "MemberTable"]
+
+
+class MemberTable:
+    """The images among the members of an archive: a name and a few integers each.
+
+    Parameters
+    ----------
+    archive
+        The path of the archive, for messages.
+    width
+        How many integers.
+    """
+
+    def __init__(self, archive: str, width: int) -> None:
+        self.archive, self.width = archive, width
+        self.rows: dict[str, int] = {}
+        self.numbers = array("q")
+        self.others: Counter[str] = Counter()
+        self._folders: dict[str, str | None] = {}
+
+    def add(self, name: str, numbers: tuple[int, ...]) -> None:
+        """File a member if it is an image; of two with the same name the later one counts."""
+        suffix = suffix_of(name.rpartition("/")[2])
+        if suffix not in IMAGE_SUFFIXES:
+            self.others[suffix] += 1
+        elif (path := self.path(name)) is not None:
+            self.rows[path] = len(self.numbers) // self.width
+            self.numbers.extend(numbers)
+
+    def numbers_of(self, path: str | None) -> tuple[int, ...] | None:
+        """Return the integers of the member with this path, None if it is not an image."""
+        if path is None or path not in self.rows:
+            return None
+        start = self.rows[path] * self.width
+        return tuple(self.numbers[start : start + self.width])
+
+    def path(self, name: str) -> str | None:
+        """Return the path of the member called `name`, None if it is hidden."""
+        folder, _, file = name.rpartition("/")
+        if folder not in self._folders:
+            self._folders[folder] = self._folder(folder)
+        inside = self._folders[folder]
+        if inside is None or not is_visible(file):
+            return None
+        return inside + encode_id(file)
+
+    def _folder(self, name: str) -> str | None:
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise DatasetError(
+                f"archive {self.archive!r} holds {encode_id(name)!r}, which leads out of it; "
+                "pack the folder again without '..'."
+            )
+        if not all(map(is_visible, parts)):
+            return None
+        return "".join(encode_id(part) + "/" for part in parts)
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Where each item is in an archive, as long as the archive stays as it was."""
+
+    identity: tuple[int, int, int]
+    wrapping: str
+    items: list[Item]
+    ids: list[str]
+    numbers: NDArray[np.int64]  # (items, numbers per member)
+
+    def row(self, id: str) -> int:
+        """Return the row of item `id`, given without or with the wrapping folders; -1 if none."""
+        for name in (id, id.removeprefix(self.wrapping)):
+            row = bisect_left(self.ids, name)
+            if row < len(self.ids) and self.ids[row] == name:
+                return row
+        return -1
+
+
+class ArchiveSource(Source):
+    """The members of an archive, read in place; nothing is unpacked.
+
+    It is opened when it is first needed, and pickles as its path.
+
+    Parameters
+    ----------
+    path
+        The archive.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.path.abspath(os.fspath(path))
+        self._lock = threading.Lock()
+        self._cached: _Index | None = None
+
+    def __reduce__(self) -> tuple[type[ArchiveSource], tuple[str]]:
+        return type(self), (self._path,)
+
+    @property
+    def location(self) -> str:
+        """The path of the archive."""
+        return encode_id(self._path)
+
+    @property
+    def items(self) -> list[Item]:
+        """The images in the archive, sorted by id.
+
+        Raises
+        ------
+        DatasetError
+            If it cannot be read or holds no image.
+        """
+        return self._index().items
+
+    def stamp(self, id: str) -> Stamp | None:
+        """Return the size of the member, with the times and inode of the archive."""
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        row = self._index().row(id)
+        if row < 0:
+            return None
+        size = self._size(self._index().numbers[row])
+        return Stamp(size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
+        """Yield the content of each member, in the order in which they lie in the archive."""
+        index = self._index()
+        rows = [(index.row(id), id) for id in ids]
+        found = [(row, id) for row, id in rows if row >= 0]
+        for row, id in rows:
+            if row < 0:
+                yield id, FileNotFoundError(f"{id!r} is not in the archive {self.location!r}")
+        found.sort(key=lambda entry: int(index.numbers[entry[0], 0]))
+        problem = self._problem(index)
+        if problem:
+            yield from ((id, problem) for _, id in found)
+        else:
+            yield from self._contents([(id, index.numbers[row]) for row, id in found])
+
+    def _problem(self, index: _Index) -> OSError | None:
+        """Return why the offsets in `index` cannot be used, if so."""
+        try:
+            if _identity(self._path) == index.identity:
+                return None
+        except OSError as error:
+            return error
+        return OSError(f"the archive {self.location!r} has changed since it was listed")
+
+    def _index(self) -> _Index:
+        with self._lock:
+            if self._cached is None:
+                self._cached = self._build()
+            return self._cached
+
+    def _build(self) -> _Index:
+        identity = _identity(self._path)
+        members = self._members()
+        wrapping, items = arrange(members.rows)
+        if not items:
+            raise DatasetError(no_images(f"archive {self.location!r}", members.others))
+        ids = [item.id for item in items]
+        rows = [members.rows[wrapping + id] for id in ids]
+        numbers = np.frombuffer(members.numbers, dtype=np.int64).reshape(-1, members.width)[rows]
+        return _Index(identity, wrapping, items, ids, numbers)
+
+    def _unreadable(self, reason: object) -> DatasetError:
+        return DatasetError(
+            f"archive {self.location!r} cannot be read: {str(reason).rstrip('.')}; "
+            "it may be incomplete or damaged."
+        )
+
+    @abstractmethod
+    def _members(self) -> MemberTable:
+        """List the archive; the first number of each member is its offset."""
+
+    @abstractmethod
+    def _size(self, numbers: NDArray[np.int64]) -> int:
+        """Return the unpacked size of a member."""
+
+    @abstractmethod
+    def _contents(
+        self, members: Sequence[tuple[str, NDArray[np.int64]]]
+    ) -> Iterator[tuple[str, bytes | OSError]]:
+        """Yield the content of each member; they come in order of their offsets."""
+
+
+def _identity(path: str) -> tuple[int, int, int]:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def open_binary(path: str) -> BinaryIO:
+    """Open `path` with a buffer that holds many small members at once."""
+    return open(path, "rb", buffering=1 << 18)

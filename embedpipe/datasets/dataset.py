@@ -1,0 +1,110 @@
+"""A dataset: its items in order, and the source of their bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from ..errors import DatasetError, UsageError
+from .cards import DatasetCard
+from .item import Item
+from .source import Source
+from .splits import SPLITS
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True, repr=False)
+class Dataset:
+    r"""Items in a fixed order, with the source of their bytes.
+
+    Parameters
+    ----------
+    name
+        The registered name; for a folder, an archive or a manifest the stem of its path and eight
+        hexadecimal digits of the SHA-256 of its absolute path.
+    items
+        Sorted by id in code-point order; ids are unique.
+    source
+        Gives the bytes of each item.
+    class_names
+        The names of the classes in order; empty if nothing is labelled.
+    card
+        What is known about a named dataset.
+
+    Raises
+    ------
+    DatasetError
+        If two items have the same id or the items are not sorted.
+
+    Examples
+    --------
+    >>> from embedpipe.datasets import load_dataset
+    >>> digits = load_dataset("digits")
+    >>> digits
+    Dataset('digits': 1797 items, 10 classes, 1400 train, 397 test, from scikit-learn's digits)
+    >>> digits.items[0]
+    Item(id='test/1400.pgm', label='4', split='test', bucket=None)
+    >>> digits.source.read_one("train/0000.pgm")[:11]
+    b'P5\n8 8\n255\n'
+    >>> digits.subset("test")
+    Dataset('digits-test': 397 items, 10 classes, 397 test, from scikit-learn's digits)
+    """
+
+    name: str
+    items: tuple[Item, ...]
+    source: Source
+    class_names: tuple[str, ...] = ()
+    card: DatasetCard | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for before, after in pairwise(self.items):
+            if before.id >= after.id:
+                fault = "twice" if before.id == after.id else f"before {after.id!r}"
+                raise DatasetError(
+                    f"dataset {self.name!r} holds {before.id!r} {fault}; "
+                    "items must be sorted by id, and each id unique."
+                )
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self)} items"]
+        parts += [f"{len(self.class_names)} classes" if self.class_names else "unlabelled"]
+        parts += [f"{count} {split}" for split, count in self.counts().items() if split]
+        return f"Dataset({self.name!r}: {', '.join(parts)}, from {self.source.location})"
+
+    def labels(self) -> list[str | None]:
+        """Return the label of each item, in order."""
+        return [item.label for item in self.items]
+
+    def splits(self) -> list[str | None]:
+        """Return the split of each item, in order."""
+        return [item.split for item in self.items]
+
+    def counts(self) -> dict[str | None, int]:
+        """Return the number of items of each split: train, validation, test, then None."""
+        counts = Counter(item.split for item in self.items)
+        return {split: counts[split] for split in (*SPLITS, None) if counts[split]}
+
+    def subset(self, split: str | None) -> Dataset:
+        """Return the dataset of the items of one split.
+
+        Raises
+        ------
+        UsageError
+            If no item is of this split.
+        """
+        items = tuple(item for item in self.items if item.split == split)
+        if not items:
+            known = ", ".join(str(name) for name in self.counts())
+            raise UsageError(f"dataset {self.name!r} has no split {split!r}; it has: {known}.")
+        return replace(self, name=f"{self.name}-{split or 'unsplit'}", items=items)
+
+
+def sorted_class_names(items: Iterable[Item]) -> tuple[str, ...]:
+    """Return the labels that occur among `items`, sorted."""
+    return tuple(sorted({item.label for item in items if item.label is not None}))

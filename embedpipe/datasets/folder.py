@@ -1,0 +1,139 @@
+"""Images in a folder, found by walking it once and read where they are."""
+
+# Paths are text here: a million Path objects would take gigabytes.
+# ruff: noqa: PTH100, PTH110, PTH116, PTH118, PTH123
+# ruff: noqa: A001, A002
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ..errors import DatasetError
+from .dataset import Dataset, sorted_class_names
+from .identifiers import decode_id, encode_id
+from .item import Stamp
+from .layout import arrange
+from .names import path_name
+from .source import Source
+from .suffixes import IMAGE_SUFFIXES, is_visible, no_images, suffix_of
+
+__all__ = ["FolderSource", "load_folder"]
+
+Identity = tuple[int, int]
+
+
+class FolderSource(Source):
+    """The files below a folder; an id is a path relative to it, or an absolute path.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self._root = os.path.abspath(os.fspath(root))
+
+    @property
+    def location(self) -> str:
+        """The path of the folder."""
+        return encode_id(self._root)
+
+    def path(self, id: str) -> str:
+        """Return the path of the file of item `id`."""
+        return os.path.join(self._root, decode_id(id))
+
+    def stamp(self, id: str) -> Stamp | None:
+        """Return the size, times and inode of the file, None if it is missing."""
+        try:
+            status = os.stat(self.path(id))
+        except (OSError, ValueError):
+            return None
+        return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
+        """Yield the content of each file, folder by folder."""
+        for id in sorted(ids):
+            yield id, self._content(id)
+
+    def _content(self, id: str) -> bytes | OSError:
+        try:
+            with open(self.path(id), "rb", buffering=0) as file:
+                return file.read()
+        except OSError as error:
+            return error
+        except ValueError as error:  # a null character in the path
+            return OSError(f"{id!r} is not a path: {error}")
+
+
+def load_folder(path: str | os.PathLike[str]) -> Dataset:
+    """Return the dataset of the images in a folder.
+
+    Classes and splits are read off the folders inside: see :mod:`~embedpipe.datasets.layout`.
+    Symbolic links are followed, and a link to a folder above it is not. A broken link is an item
+    like any other, so that it is reported as unreadable and does not vanish. Hidden files are not
+    looked at. Two files cannot have the same id: paths in one folder are unique.
+
+    Raises
+    ------
+    DatasetError
+        If there is no image in it, or a folder in it cannot be listed.
+    """
+    root = os.path.abspath(os.fspath(path))
+    others: Counter[str] = Counter()
+    wrapping, items = arrange(walk(root, others))
+    if not items:
+        raise DatasetError(no_images(f"folder {encode_id(root)!r}", others))
+    source = FolderSource(os.path.join(root, decode_id(wrapping)))
+    return Dataset(path_name(root), tuple(items), source, sorted_class_names(items))
+
+
+def walk(root: str, others: Counter[str]) -> Iterator[str]:
+    """Yield the id of every image below `root`; count the other files by suffix in `others`."""
+    pending: list[tuple[str, str, frozenset[Identity]]] = [(root, "", frozenset())]
+    while pending:
+        folder, prefix, above = pending.pop()
+        identity = _identity(folder)
+        if identity in above:  # a link has led back to a folder that it is in
+            continue
+        inside = above | {identity}
+        for entry in _entries(folder):
+            if not is_visible(entry.name):
+                continue
+            if _is_folder(entry):
+                pending.append((entry.path, f"{prefix}{encode_id(entry.name)}/", inside))
+            elif (suffix := suffix_of(entry.name)) not in IMAGE_SUFFIXES:
+                others[suffix] += 1
+            elif _is_file_or_broken(entry):
+                yield prefix + encode_id(entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_file_or_broken(entry: os.DirEntry[str]) -> bool:
+    """Return whether to list `entry`: not a pipe or a device, whose reading might never end."""
+    if entry.is_symlink() and not os.path.exists(entry.path):
+        return True
+    return entry.is_file()
+
+
+def _identity(folder: str) -> Identity:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise DatasetError(
+            f"folder {encode_id(folder)!r} cannot be listed: {error.strerror}."
+        ) from error

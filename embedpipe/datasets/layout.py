@@ -1,0 +1,104 @@
+"""What the folders of a dataset mean: wrapping, splits, classes.
+
+The rules, in order, for the relative paths of all images:
+
+1. Folders that hold everything are a wrapping and are taken off:
+   ``clothing-dataset-small-master/train/hat/x.jpg`` becomes ``train/hat/x.jpg``. A folder named
+   like a split is not a wrapping.
+2. The first-level folders are splits if all of them are named like splits, or if they name at
+   least two different ones (so ``train/ test/ docs/`` is split, and vehicles in ``bus/ car/
+   train/`` are not).
+3. The first-level folders, inside the split folders if there are such, are classes if there are
+   at least two. One class tells nothing apart: its items are unlabelled. What lies deeper belongs
+   to the class above it.
+4. Images beside the class folders, outside of the split folders, or in a class folder called
+   ``_unlabeled`` or ``_unlabelled`` are unlabelled.
+"""
+
+# ruff: noqa: A001
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from sys import intern
+
+from .item import Item
+from .splits import canonical_split
+
+__all__ = ["arrange"]
+
+Place = tuple["str | None", "str | None"]
+
+_UNLABELLED = frozenset({"_unlabeled", "_unlabelled"})
+
+
+def arrange(paths: Iterable[str]) -> tuple[str, list[Item]]:
+    """Return the wrapping folders of `paths`, and the items inside them sorted by id.
+
+    Parameters
+    ----------
+    paths
+        Relative POSIX paths of images, in any order, each of them once.
+
+    Returns
+    -------
+    tuple
+        The wrapping, ``""`` or ending in ``"/"``, that has been taken off the paths; the items.
+
+    Examples
+    --------
+    >>> wrapping, items = arrange(["shop-main/train/hat/b.jpg", "shop-main/val/shoes/a.jpg"])
+    >>> wrapping
+    'shop-main/'
+    >>> for item in items:
+    ...     print(item.id, item.label, item.split)
+    train/hat/b.jpg hat train
+    val/shoes/a.jpg shoes validation
+    """
+    ordered = sorted(paths)
+    wrapping = _wrapping(ordered)
+    ids = [path[len(wrapping) :] for path in ordered] if wrapping else ordered
+    folders = [id.rpartition("/")[0] for id in ids]
+    places = _places(set(folders))  # looked up per image, worked out per folder
+    return wrapping, [Item(id, *places[folder]) for id, folder in zip(ids, folders, strict=True)]
+
+
+def _wrapping(ordered: list[str]) -> str:
+    """Return the folders that all paths share: in sorted order, those of the first and last."""
+    if not ordered:
+        return ""
+    shared = ""
+    first, last = (path.split("/")[:-1] for path in (ordered[0], ordered[-1]))
+    for one, other in zip(first, last, strict=False):
+        if one != other or canonical_split(one):
+            break
+        shared += one + "/"
+    return shared
+
+
+def _splits(folders: set[str]) -> dict[str, str]:
+    """Return the split of each first-level folder, empty if they are not splits."""
+    splits = {folder: split for folder in folders if (split := canonical_split(folder)) is not None}
+    meant = len(splits) == len(folders) or len(set(splits.values())) > 1
+    return splits if meant else {}
+
+
+def _places(folders: set[str]) -> dict[str, Place]:
+    """Return the label and the split that each folder says."""
+    splits = _splits({folder.split("/", 1)[0] for folder in folders if folder})
+    places = {folder: _place(folder, splits) for folder in folders}
+    classes = {label for label, _ in places.values() if label is not None}
+    if len(classes) < 2:
+        return {folder: (None, split) for folder, (_, split) in places.items()}
+    return places
+
+
+def _place(folder: str, splits: dict[str, str]) -> Place:
+    names = folder.split("/") if folder else []
+    split = None
+    if splits:
+        split = splits.get(names[0]) if names else None
+        names = names[1:] if split else []
+    if not names or names[0] in _UNLABELLED:
+        return None, split
+    return intern(names[0]), split

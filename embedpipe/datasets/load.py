@@ -1,0 +1,110 @@
+"""One way in: a name, a folder, an archive or a manifest becomes a dataset."""
+
+# Paths are text here: a million Path objects would take gigabytes.
+# ruff: noqa: PTH110, PTH111, PTH112, PTH113, PTH119
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import DatasetError, UnknownNameError, UsageError
+from .archive import ARCHIVE_SUFFIXES, load_archive
+from .dataset import Dataset
+from .download import Progress
+from .folder import load_folder
+from .identifiers import encode_id
+from .manifest import MANIFEST_SUFFIXES, load_manifest
+from .registry import DOWNLOADS, Request, datasets
+from .suffixes import suffix_of
+
+__all__ = ["load_dataset"]
+
+_PATHS_TOO = (
+    "A path is accepted too: a folder, an archive "
+    f"({', '.join(ARCHIVE_SUFFIXES)}) or a manifest ({', '.join(MANIFEST_SUFFIXES)})."
+)
+
+
+def load_dataset(
+    name_or_path: str | os.PathLike[str],
+    *,
+    source: str | os.PathLike[str] | None = None,
+    download: bool = False,
+    directory: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Return a dataset by its name, or from a folder, an archive or a manifest.
+
+    A registered name comes first: the folder ``digits`` in the working directory is ``./digits``.
+    Nothing is fetched unless `download` is true or `source` is a URL.
+
+    Parameters
+    ----------
+    name_or_path
+        A registered name; a folder; an archive (``.zip``, ``.tar``, ``.tar.gz`` ...); a manifest
+        (``.csv``, ``.jsonl``, ``.parquet``) with a ``path`` column.
+    source
+        Where the images are: a folder, an archive or a URL for a named dataset; the folder or
+        archive that a manifest's paths are relative to.
+    download
+        Whether a named dataset may be fetched from its home.
+    directory
+        Where downloads go and are looked for; by default ``.embedpipe/downloads``.
+    progress
+        Called with the bytes that have been downloaded, and how many there are or None.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is neither a registered name nor a path.
+    DatasetError
+        If it cannot be found, listed or read, or is not what it is said to be.
+    UsageError
+        If an option does not go with it.
+
+    Examples
+    --------
+    >>> load_dataset("digits").class_names
+    ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
+    """
+    request = Request(
+        source=None if source is None else os.fspath(source),
+        download=download,
+        directory=Path(DOWNLOADS if directory is None else directory),
+        progress=progress,
+    )
+    if isinstance(name_or_path, str) and name_or_path in datasets:
+        return datasets[name_or_path](request)
+    return _load_path(name_or_path, request)
+
+
+def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
+    path = os.path.expanduser(os.fspath(given))
+    if not os.path.exists(path):
+        raise _missing(given)
+    if request.download:
+        raise UsageError(f"only a named dataset can be downloaded, {encode_id(path)!r} is a path.")
+    if os.path.isfile(path) and suffix_of(os.path.basename(path)) in MANIFEST_SUFFIXES:
+        return load_manifest(path, request)
+    if request.source is not None:
+        raise UsageError(
+            f"a source goes with a named dataset or a manifest, {encode_id(path)!r} is neither; "
+            "leave it out."
+        )
+    if os.path.isdir(path):
+        return load_folder(path)
+    if path.lower().endswith(ARCHIVE_SUFFIXES):
+        return load_archive(path)
+    raise DatasetError(
+        f"{encode_id(path)!r} is not a folder, an archive ({', '.join(ARCHIVE_SUFFIXES)}) "
+        f"or a manifest ({', '.join(MANIFEST_SUFFIXES)})."
+    )
+
+
+def _missing(given: str | os.PathLike[str]) -> DatasetError | UnknownNameError:
+    text = os.fspath(given)
+    named = isinstance(given, str) and os.path.basename(text) == text and not suffix_of(text)
+    if named:
+        return UnknownNameError("dataset", text, datasets, _PATHS_TOO)
+    return DatasetError(f"no such folder or file: {encode_id(text)!r}.")

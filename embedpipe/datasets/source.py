@@ -1,0 +1,53 @@
+"""Where the bytes of a dataset's items come from."""
+
+# ruff: noqa: A002
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+from .item import Stamp
+
+__all__ = ["Source"]
+
+
+class Source(ABC):
+    """The bytes of the items of one dataset, by id.
+
+    A source can be used from several threads at once and sent to another process: it pickles as
+    what it needs to be opened again, not as its content. It holds no open handle per item.
+    """
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where the bytes are, for people: the path of a folder or an archive."""
+
+    @abstractmethod
+    def stamp(self, id: str) -> Stamp | None:
+        """Return what says that item `id` is unchanged.
+
+        None means that there is no cheap way to know, or no such file: hash it again.
+        """
+
+    @abstractmethod
+    def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
+        """Yield every id of `ids` exactly once with its bytes, or with why there are none.
+
+        The order is the one that is fastest for the storage. An item that cannot be read yields
+        its error and does not stop the iteration.
+        """
+
+    def read_one(self, id: str) -> bytes:
+        """Return the bytes of item `id`.
+
+        Raises
+        ------
+        OSError
+            If it is missing or cannot be read.
+        """
+        ((_, content),) = self.read([id])
+        if isinstance(content, OSError):
+            raise content
+        return content

@@ -1,0 +1,166 @@
+"""Images in a tar archive, read in place; a compressed one is read from front to back."""
+
+# ruff: noqa: A001
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import posixpath
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .archive_source import ArchiveSource, MemberTable, open_binary
+
+__all__ = ["TarSource"]
+
+_NOWHERE = -1
+"""The offset of a link that leads nowhere."""
+
+_PARKED = 4
+"""How many open streams wait for a later read to go on from where they are."""
+
+_DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
+
+
+class TarSource(ArchiveSource):
+    """The members of a tar archive: plain, or compressed by gzip, bzip2 or xz.
+
+    A compressed archive can only be unpacked from its beginning. Reading all items in one call or
+    in several that follow each other unpacks it once: a stream that has been read to some place
+    waits there for the next call. Reading single items at random unpacks it again and again.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+        self._parked: list[tuple[int, BinaryIO]] = []
+        self._process = os.getpid()
+
+    def __del__(self) -> None:
+        for _, stream in getattr(self, "_parked", ()):
+            stream.close()
+
+    def _members(self) -> MemberTable:
+        table = MemberTable(self.location, width=2)
+        links: list[tuple[str, str]] = []
+        try:
+            with (
+                closing(_open(self._path)) as stream,
+                tarfile.open(fileobj=stream, mode="r:") as archive,
+            ):
+                for member in _walk(archive):
+                    if member.isfile():
+                        place = _NOWHERE if member.sparse else member.offset_data
+                        table.add(member.name, (place, member.size))
+                    elif member.islnk():
+                        links.append((member.name, member.linkname))
+                    elif member.issym():
+                        folder = posixpath.dirname(member.name)
+                        links.append((member.name, posixpath.join(folder, member.linkname)))
+        except _DAMAGE as error:
+            raise self._unreadable(error) from error
+        for name, target in links:
+            inside = posixpath.normpath(target)
+            path = None if inside.startswith("../") else table.path(inside)
+            table.add(name, table.numbers_of(path) or (_NOWHERE, 0))
+        return table
+
+    def _size(self, numbers: NDArray[np.int64]) -> int:
+        return int(numbers[1])
+
+    def _contents(
+        self, members: Sequence[tuple[str, NDArray[np.int64]]]
+    ) -> Iterator[tuple[str, bytes | OSError]]:
+        if not members:
+            return
+        first = next((int(offset) for _, (offset, _) in members if offset >= 0), 0)
+        stream = self._stream(first)
+        healthy = False
+        try:
+            yield from _read_forward(stream, members)
+            healthy = True
+        finally:
+            if healthy and not isinstance(stream, io.BufferedReader):
+                self._park(stream)  # a plain file is opened again at no cost
+            else:
+                stream.close()
+
+    def _stream(self, offset: int) -> BinaryIO:
+        """Return an open stream that can be read from `offset` on: the nearest one waiting."""
+        with self._lock:
+            if self._process != os.getpid():  # a forked process must not move its parent's files
+                self._parked, self._process = [], os.getpid()
+            ready = [entry for entry in self._parked if entry[0] <= offset]
+            if ready:
+                nearest = max(ready, key=lambda entry: entry[0])
+                self._parked.remove(nearest)
+                return nearest[1]
+        return _open(self._path)
+
+    def _park(self, stream: BinaryIO) -> None:
+        with self._lock:
+            self._parked.append((stream.tell(), stream))
+            surplus = self._parked.pop(0)[1] if len(self._parked) > _PARKED else None
+        if surplus:
+            surplus.close()
+
+
+def _walk(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the members; complain if the list breaks off before the archive ends."""
+    while (member := archive.next()) is not None:
+        yield member
+        archive.members.clear()  # type: ignore[attr-defined]  # or it keeps a kilobyte for each
+    stream = cast(BinaryIO, archive.fileobj)
+    stream.seek(archive.offset)
+    if any(stream.read(tarfile.BLOCKSIZE)):
+        raise tarfile.ReadError(f"no member begins at byte {archive.offset}")
+
+
+def _read_forward(
+    stream: BinaryIO, members: Sequence[tuple[str, NDArray[np.int64]]]
+) -> Iterator[tuple[str, bytes | OSError]]:
+    """Yield the content of each member without ever going back."""
+    last, content = (_NOWHERE, 0), cast("bytes | OSError", b"")
+    broken = False
+    for id, numbers in members:
+        place = (int(numbers[0]), int(numbers[1]))
+        if place[0] == _NOWHERE:
+            yield id, FileNotFoundError(f"{id!r} is a link to what is not an image in the archive")
+            continue
+        if place != last and not broken:  # two links to one file are read once
+            last, content = place, _content(stream, *place)
+            broken = isinstance(content, OSError)
+        yield id, content
+
+
+def _content(stream: BinaryIO, offset: int, size: int) -> bytes | OSError:
+    try:
+        stream.seek(offset)
+        content = stream.read(size)
+    except OSError as error:
+        return error
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        return OSError(f"the archive is damaged: {error}")
+    return content if len(content) == size else OSError("the archive is incomplete")
+
+
+def _open(path: str) -> BinaryIO:
+    """Open a tar archive, unpacking if it is compressed."""
+    with closing(open_binary(path)) as file:
+        magic = file.read(6)
+    if magic.startswith(b"\x1f\x8b"):
+        return cast(BinaryIO, gzip.open(path))
+    if magic.startswith(b"BZh"):
+        return cast(BinaryIO, bz2.open(path))
+    if magic.startswith(b"\xfd7zXZ\x00"):
+        return cast(BinaryIO, lzma.open(path))
+    return open_binary(path)

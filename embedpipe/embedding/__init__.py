@@ -1,0 +1,7 @@
+"""Filling the cache: scan, decode, encode, write."""
+
+from .embed import EmbedOptions, embed
+from .embeddings import Embeddings, EmbedReport
+from .scan import Progress
+
+__all__ = ["EmbedOptions", "EmbedReport", "Embeddings", "Progress", "embed"]

@@ -1,0 +1,207 @@
+"""The first step of everything: make sure that every image of a dataset has its vector."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from .._workspace import Workspace
+from ..backbones import DEFAULT_BACKBONE, Backbone, get_backbone, resolve_precision
+from ..cache import Failure, Spec, Store, open_matrix
+from ..datasets import Dataset
+from ..errors import DatasetError, UsageError
+from .embeddings import Embeddings, EmbedReport
+from .pipeline import Filled, fill
+from .scan import Progress, Scan, scan
+
+__all__ = ["EmbedOptions", "embed"]
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """How images become vectors.
+
+    Attributes
+    ----------
+    backbone
+        A registered name, ``timm:NAME[@revision]``, ``torchvision:NAME``, or a `Backbone`.
+    weights
+        A file of weights for a timm or torchvision backbone.
+    precision
+        ``"auto"`` (bf16 where the hardware has it), ``"fp32"`` or ``"bf16"``.
+    runtime
+        ``"auto"``, ``"torch"`` or ``"openvino"``.
+    scaled_decode
+        Decode large JPEGs at a reduced size: much faster, slightly different pixels.
+    retry_failed
+        Try images again that failed before.
+    """
+
+    backbone: str | Backbone = DEFAULT_BACKBONE
+    weights: str | Path | None = None
+    precision: str = "auto"
+    runtime: str = "auto"
+    scaled_decode: bool = False
+    retry_failed: bool = False
+
+    def open_backbone(self) -> Backbone:
+        """Return the backbone that is meant."""
+        if isinstance(self.backbone, Backbone):
+            return self.backbone
+        return get_backbone(self.backbone, self.weights)
+
+
+def embed(
+    dataset: Dataset,
+    *,
+    workspace: str | Path | Workspace | None = None,
+    progress: Progress | None = None,
+    options: EmbedOptions | None = None,
+    **changes: object,
+) -> Embeddings:
+    """Embed the images of a dataset; those that are in the cache cost nothing.
+
+    Safe to kill and to run again, and to run several times at once.
+
+    Parameters
+    ----------
+    dataset
+        What to embed.
+    workspace
+        Where the cache is kept; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
+    progress
+        Called with the stage (``"scan"``, ``"embed"``), items done, and items in all.
+    options
+        How; see `EmbedOptions`.
+    **changes
+        Single options by name: ``backbone="timm:resnet18"``.
+
+    Returns
+    -------
+    Embeddings
+        A memory-mapped (n, d) float32 matrix, aligned with its items.
+
+    Raises
+    ------
+    DatasetError
+        If no image has a vector in the end.
+    BackboneError
+        If the backbone's weights cannot be had.
+    CacheError
+        If the cache is damaged or cannot be written; nothing in it is lost.
+
+    Examples
+    --------
+    >>> import embedpipe as ep
+    >>> digits = ep.load_dataset("digits").subset("test")
+    >>> first = ep.embed(digits, backbone="toy", workspace=tmp)
+    >>> again = ep.embed(digits, backbone="toy", workspace=tmp)
+    >>> first.report.embedded, again.report.embedded, again.report.reused
+    (397, 0, 397)
+    """
+    started = time.monotonic()
+    options = _with_changes(options or EmbedOptions(), changes)
+    workspace = Workspace(workspace)
+    backbone = options.open_backbone()
+    preprocess = replace(backbone.preprocess, scaled_decode=options.scaled_decode)
+    spec = Spec(backbone.identity, preprocess.as_spec(), resolve_precision(options.precision))
+    store = Store(workspace, spec)
+    store.create()
+    scanned = scan(dataset, workspace.items_of(dataset.name), progress)
+    wanted = _wanted(dataset, scanned, store, options.retry_failed)
+    filled = Filled(0, {}, 0.0)
+    if wanted:
+        filled = fill(
+            store,
+            backbone,
+            preprocess,
+            dataset.source,
+            wanted,
+            runtime=options.runtime,
+            progress=progress,
+        )
+    return _gather(dataset, workspace, store, scanned, filled, started)
+
+
+def _with_changes(options: EmbedOptions, changes: dict[str, object]) -> EmbedOptions:
+    unknown = sorted(set(changes) - set(EmbedOptions.__dataclass_fields__))
+    if unknown:
+        known = ", ".join(EmbedOptions.__dataclass_fields__)
+        raise UsageError(f"embed() has no option {unknown[0]!r}; it has: {known}.")
+    return replace(options, **changes)  # type: ignore[arg-type]
+
+
+def _wanted(dataset: Dataset, scanned: Scan, store: Store, retry: bool) -> dict[str, bytes]:
+    """Return which images are to be embedded: content id by the id of one item that has it."""
+    failed = {} if retry else store.failures()
+    missing = store.missing(scanned.content_ids)
+    wanted: dict[bytes, str] = {}
+    for row in np.flatnonzero(missing):
+        content_id = scanned.content_ids[int(row)].as_py()
+        if content_id is not None and content_id not in failed:
+            wanted.setdefault(content_id, dataset.items[int(row)].id)
+    return {item_id: content_id for content_id, item_id in wanted.items()}
+
+
+def _gather(
+    dataset: Dataset,
+    workspace: Workspace,
+    store: Store,
+    scanned: Scan,
+    filled: Filled,
+    started: float,
+) -> Embeddings:
+    missing = store.missing(scanned.content_ids)  # (items,)
+    failures = _failures(dataset, scanned, store, filled, missing)
+    rows = np.flatnonzero(~missing)
+    if not len(rows):
+        first = failures[0]
+        raise DatasetError(
+            f"none of the {len(dataset)} images of {dataset.name!r} could be embedded; "
+            f"{first.path!r}, for one: {first.error}."
+        )
+    content_ids = scanned.content_ids.take(pa.array(rows))
+    matrix = open_matrix(workspace, store, content_ids)
+    report = EmbedReport(
+        dataset=dataset.name,
+        spec_id=store.spec.id,
+        items=len(dataset),
+        embedded=filled.embedded,
+        reused=len(rows) - filled.embedded,
+        failed=len(failures),
+        dim=store.spec.dim,
+        seconds=time.monotonic() - started,
+        images_per_second=filled.embedded / filled.seconds if filled.embedded else None,
+    )
+    return Embeddings(
+        matrix=matrix,
+        items=tuple(dataset.items[row] for row in rows),
+        dataset=dataset,
+        spec=store.spec,
+        content_ids=tuple(content_ids.to_pylist()),
+        failures=failures,
+        report=report,
+    )
+
+
+def _failures(
+    dataset: Dataset, scanned: Scan, store: Store, filled: Filled, missing: np.ndarray
+) -> tuple[Failure, ...]:
+    """Return every item without a vector, and why."""
+    by_content = store.failures()
+    failures = []
+    for row in np.flatnonzero(missing):
+        item_id, content_id = dataset.items[row].id, scanned.content_ids[int(row)].as_py()
+        if content_id is None:
+            failures.append(Failure(item_id, None, "read", scanned.errors[int(row)]))
+        elif content_id in by_content:
+            failures.append(replace(by_content[content_id], path=item_id))
+        else:
+            known = filled.failures.get(item_id)
+            reason = "its bytes changed while it was being embedded; run again"
+            failures.append(known or Failure(item_id, content_id, "read", reason))
+    return tuple(failures)

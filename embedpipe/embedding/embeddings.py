@@ -1,0 +1,114 @@
+"""What embedding a dataset gives: vectors aligned with items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..cache import Failure, Spec
+from ..datasets import Dataset, Item
+
+__all__ = ["EmbedReport", "Embeddings"]
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What one call of `embed` did.
+
+    Attributes
+    ----------
+    dataset
+        Its name.
+    spec_id
+        Identity of what determined the vectors.
+    items
+        How many the dataset has: ``embedded + reused + failed``.
+    embedded
+        Images that were encoded now.
+    reused
+        Items whose vector was there, or came with a duplicate of theirs.
+    failed
+        Items without a vector.
+    dim
+        Length of a vector.
+    seconds
+        Of the whole call.
+    images_per_second
+        Of decoding and encoding; None if nothing was embedded.
+    """
+
+    dataset: str
+    spec_id: str
+    items: int
+    embedded: int
+    reused: int
+    failed: int
+    dim: int
+    seconds: float
+    images_per_second: float | None
+
+
+@dataclass(frozen=True, repr=False)
+class Embeddings:
+    """A matrix of vectors, row i for item i; it can be used wherever an array can.
+
+    Attributes
+    ----------
+    matrix
+        Shape (n, d), float32, memory-mapped, read-only.
+    items
+        The n items that have a vector, in the dataset's order. Items that failed are not among
+        them, and shift nothing: rows and items are always aligned.
+    dataset
+        Where they came from, with the failed items.
+    spec
+        What determined the vectors.
+    content_ids
+        SHA-256 of each item's bytes: n times 32 bytes.
+    failures
+        The items that have no vector, and why.
+    report
+        What the call did.
+
+    Examples
+    --------
+    >>> import embedpipe as ep
+    >>> digits = ep.load_dataset("digits").subset("test")
+    >>> embeddings = ep.embed(digits, backbone="toy", workspace=tmp)
+    >>> embeddings
+    Embeddings(397 x 48 of 'digits-test', 0 failed)
+    >>> embeddings.rows("test").shape
+    (397,)
+    """
+
+    matrix: np.ndarray
+    items: tuple[Item, ...]
+    dataset: Dataset
+    spec: Spec
+    content_ids: tuple[bytes, ...]
+    failures: tuple[Failure, ...]
+    report: EmbedReport = field(compare=False)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if dtype is not None and np.dtype(dtype) != self.matrix.dtype:
+            return self.matrix.astype(dtype)
+        return self.matrix.copy() if copy else self.matrix
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    def __repr__(self) -> str:
+        n, d = self.shape
+        return f"Embeddings({n} x {d} of {self.dataset.name!r}, {len(self.failures)} failed)"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of items and of dimensions."""
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    def rows(self, split: str | None) -> np.ndarray:
+        """Return the rows of the items of one split, ascending: shape (k,), int64."""
+        found = [row for row, item in enumerate(self.items) if item.split == split]
+        return np.array(found, dtype=np.int64)

@@ -1,0 +1,189 @@
+"""Read, decode, encode, write: what is missing of a dataset goes into the store."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+
+from .._versions import versions
+from ..backbones import Backbone, DecodeError, Encoder, Preprocess, decode
+from ..cache import Failure, Row, Store
+from ..datasets import Source
+from .canary import canary_images
+from .scan import Progress
+
+__all__ = ["Filled", "fill"]
+
+BATCH_SIZE = 64
+FRAGMENT_ROWS = 4096
+FRAGMENT_SECONDS = 30.0
+"""A fragment is written after so many rows or seconds: what a kill can lose."""
+
+AHEAD = 4 * BATCH_SIZE
+"""Images that are decoded ahead of the encoder."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What `fill` did: images embedded, failures by item id, seconds of decoding and encoding."""
+
+    embedded: int
+    failures: dict[str, Failure]
+    seconds: float
+
+
+class _Decoded(NamedTuple):
+    item_id: str
+    content_id: bytes
+    n_bytes: int
+    pixels: np.ndarray | None
+    width: int
+    height: int
+    failure: Failure | None
+
+
+def fill(
+    store: Store,
+    backbone: Backbone,
+    preprocess: Preprocess,
+    source: Source,
+    wanted: Mapping[str, bytes],
+    *,
+    runtime: str = "auto",
+    progress: Progress | None = None,
+) -> Filled:
+    """Embed images and add them to the store, a fragment at a time.
+
+    Parameters
+    ----------
+    store
+        Where the vectors go.
+    backbone, preprocess, runtime
+        What makes them.
+    source
+        Gives the images' bytes.
+    wanted
+        Which images: content id by item id, one item for each content.
+    progress
+        Called with ``"embed"``.
+
+    Notes
+    -----
+    In memory: a few hundred decoded images, and the rows of one fragment (4,096 times 4 d bytes).
+    """
+    encoder = backbone.open(precision=store.spec.precision, runtime=runtime, batch_size=BATCH_SIZE)
+    provenance = encoder.provenance | versions()
+    store.check_canary(lambda: _canary(encoder, preprocess), provenance)
+    writer = _Writer(store, provenance)
+    failures: dict[str, Failure] = {}
+    started, done = time.monotonic(), 0
+    stream = _decoded(source, wanted, preprocess)
+    while batch := list(islice(stream, BATCH_SIZE)):
+        good = [image for image in batch if image.pixels is not None]
+        failed = [image for image in batch if image.failure is not None]
+        good, unfinite = _encode(encoder, good, writer)
+        for image in (*failed, *unfinite):
+            assert image.failure is not None
+            failures[image.item_id] = image.failure
+        done += len(batch)
+        if progress is not None:
+            progress("embed", done, len(wanted))
+    writer.flush()
+    lasting = [failure for failure in failures.values() if failure.content_id is not None]
+    if lasting:
+        store.add_failures(lasting, provenance)
+    return Filled(writer.written, failures, time.monotonic() - started)
+
+
+def _canary(encoder: Encoder, preprocess: Preprocess) -> np.ndarray:
+    images = [decode(data, preprocess)[0] for data in canary_images()]
+    return encoder.encode(np.stack(images))
+
+
+def _encode(
+    encoder: Encoder, images: list[_Decoded], writer: _Writer
+) -> tuple[list[_Decoded], list[_Decoded]]:
+    """Encode images and write their rows; return those that worked and those that did not."""
+    if not images:
+        return [], []
+    vectors = encoder.encode(np.stack([image.pixels for image in images]))  # type: ignore[misc]
+    finite = np.isfinite(vectors).all(axis=1)  # (b,)
+    good, bad = [], []
+    for image, vector, fine in zip(images, vectors, finite, strict=True):
+        if fine:
+            good.append(image)
+            writer.add(Row(image.content_id, vector, image.width, image.height, image.n_bytes))
+        else:
+            reason = "the backbone gave NaN or infinity for it"
+            failure = Failure(image.item_id, image.content_id, "encode", reason)
+            bad.append(image._replace(failure=failure))
+    return good, bad
+
+
+def _decoded(
+    source: Source, wanted: Mapping[str, bytes], preprocess: Preprocess
+) -> Iterator[_Decoded]:
+    """Yield the images in the order in which they are read, decoded in threads ahead of need."""
+    contents = source.read(list(wanted))
+    with ThreadPoolExecutor(max_workers=max(1, os.cpu_count() or 1)) as pool:
+        pending: deque[Future[_Decoded]] = deque()
+        try:
+            for item_id, content in contents:
+                pending.append(
+                    pool.submit(_decode_one, item_id, wanted[item_id], content, preprocess)
+                )
+                if len(pending) >= AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _decode_one(
+    item_id: str, content_id: bytes, content: bytes | OSError, preprocess: Preprocess
+) -> _Decoded:
+    def failed(stage: str, reason: str, identity: bytes | None) -> _Decoded:
+        failure = Failure(item_id, identity, stage, reason)
+        return _Decoded(item_id, content_id, 0, None, 0, 0, failure)
+
+    if isinstance(content, OSError):
+        return failed("read", str(content.strerror or content), None)
+    if hashlib.sha256(content).digest() != content_id:
+        return failed("read", "it changed while it was being embedded; run again", None)
+    try:
+        pixels, width, height = decode(content, preprocess)
+    except DecodeError as error:
+        return failed("decode", str(error), content_id)
+    return _Decoded(item_id, content_id, len(content), pixels, width, height, None)
+
+
+class _Writer:
+    """Collects rows and writes a fragment when enough are there or enough time has passed."""
+
+    def __init__(self, store: Store, provenance: dict[str, str]) -> None:
+        self._store, self._provenance = store, provenance
+        self._rows: list[Row] = []
+        self._since = time.monotonic()
+        self.written = 0
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= FRAGMENT_ROWS or time.monotonic() - self._since > FRAGMENT_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._rows:
+            self._store.add(self._rows, self._provenance)
+            self.written += len(self._rows)
+        self._rows, self._since = [], time.monotonic()

@@ -1,0 +1,101 @@
+"""Every error that embedpipe raises on purpose.
+
+::
+
+    EmbedpipeError
+    ├── UsageError            what was asked cannot be meant; the command line exits with 2
+    │   └── UnknownNameError  a name that is not registered, with the nearest ones that are
+    ├── DatasetError          a dataset that cannot be found, listed or read
+    ├── BackboneError         weights that are missing, altered or do not fit
+    ├── CacheError            the store cannot be read or written
+    │   ├── DamagedFileError  a file in the store whose content is not what its name says
+    │   └── DriftError        this machine no longer reproduces the vectors in the store
+    ├── SelectionError        a selection that the pool cannot give
+    ├── LabelError            labels that do not fit the dataset or the head
+    └── RunError              a run that cannot start or be continued
+
+Each message says what was given, what was meant and what to do, on one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BackboneError",
+    "CacheError",
+    "DamagedFileError",
+    "DatasetError",
+    "DriftError",
+    "EmbedpipeError",
+    "LabelError",
+    "RunError",
+    "SelectionError",
+    "UnknownNameError",
+    "UsageError",
+]
+
+
+class EmbedpipeError(Exception):
+    """Base of every error that embedpipe raises on purpose."""
+
+
+class UsageError(EmbedpipeError, ValueError):
+    """What was asked cannot be meant."""
+
+
+class UnknownNameError(UsageError):
+    """A name that is not registered.
+
+    Parameters
+    ----------
+    kind
+        What the name should have named: ``"strategy"``, ``"backbone"``, ...
+    name
+        The name as given.
+    known
+        The names that exist.
+    hint
+        A sentence added at the end, for names that are not the only possibility.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        near = difflib.get_close_matches(name, self.known, n=1, cutoff=0.6)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        listing = ", ".join(self.known)
+        message = f"unknown {kind} {name!r}.{meant} Known: {listing}."
+        super().__init__(f"{message} {hint}" if hint else message)
+
+
+class DatasetError(EmbedpipeError):
+    """A dataset that cannot be found, listed or read."""
+
+
+class BackboneError(EmbedpipeError):
+    """Weights that are missing, altered or do not fit the architecture."""
+
+
+class CacheError(EmbedpipeError):
+    """The store cannot be read or written."""
+
+
+class DamagedFileError(CacheError):
+    """A file in the store whose content is not what its name says."""
+
+
+class DriftError(CacheError):
+    """This machine no longer reproduces the vectors that are in the store."""
+
+
+class SelectionError(EmbedpipeError, ValueError):
+    """A selection that the pool cannot give."""
+
+
+class LabelError(EmbedpipeError, ValueError):
+    """Labels that do not fit the dataset or the head."""
+
+
+class RunError(EmbedpipeError):
+    """A run that cannot start or be continued."""

@@ -1,0 +1,91 @@
+"""Folds for cross-validation that depend on the labelled set, not on its order."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEVER_SCORED = -1
+"""The fold of rows that every regression may see because they cannot be scored fairly."""
+
+
+def canonical_order(X: NDArray[np.floating[Any]], codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the order of the rows by class, then by content.
+
+    The same labelled set gives the same sequence of rows however it was listed, so everything
+    computed from the sequence is the same to the last bit.
+
+    Parameters
+    ----------
+    X
+        (n, d) rows.
+    codes
+        (n,) class numbers.
+
+    Returns
+    -------
+    ndarray
+        (n,) intp: a permutation. O(n d) time.
+
+    Examples
+    --------
+    >>> X = np.array([[3.0], [1.0], [2.0]])
+    >>> order = canonical_order(X, np.array([0, 1, 0]))
+    >>> again = canonical_order(X[::-1], np.array([0, 1, 0]))
+    >>> bool((X[order] == X[::-1][again]).all())
+    True
+    """
+    return np.lexsort((_digests(X), codes)).astype(np.intp)
+
+
+def assign_folds(
+    X: NDArray[np.floating[Any]], codes: NDArray[np.intp], n_folds: int
+) -> NDArray[np.intp]:
+    """Return the fold of each row: stratified, with equal rows of a class kept together.
+
+    A class with a single distinct row cannot be learned without it, so that row is marked
+    `NEVER_SCORED`. Classes take turns where the last one stopped, which keeps the folds even.
+
+    Parameters
+    ----------
+    X
+        (n, d) rows.
+    codes
+        (n,) class numbers, 0, 1, ...
+    n_folds
+        At least 2.
+
+    Returns
+    -------
+    ndarray
+        (n,) intp: 0 … `n_folds` - 1, or `NEVER_SCORED`.
+
+    Examples
+    --------
+    >>> X = np.arange(5.0)[:, None]
+    >>> folds = assign_folds(X, np.array([0, 0, 1, 1, 2]), 2)
+    >>> sorted(folds[:2].tolist()), sorted(folds[2:4].tolist()), int(folds[4])
+    ([0, 1], [0, 1], -1)
+    """
+    digests = _digests(X)
+    folds = np.full(len(codes), NEVER_SCORED, dtype=np.intp)
+    turn = 0
+    for code in range(int(codes.max()) + 1):
+        members = np.flatnonzero(codes == code)
+        distinct, group = np.unique(digests[members], return_inverse=True)
+        if len(distinct) > 1:
+            folds[members] = (turn + group) % n_folds
+            turn += len(distinct)
+    return folds
+
+
+def _digests(X: NDArray[np.floating[Any]]) -> NDArray[np.uint64]:
+    """Return a 64-bit digest of the bytes of each row."""
+    rows = np.ascontiguousarray(X) + 0.0  # -0.0 and 0.0 are equal rows
+    return np.array(
+        [int.from_bytes(blake2b(row.data, digest_size=8).digest(), "big") for row in rows],
+        dtype=np.uint64,
+    )

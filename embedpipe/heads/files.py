@@ -1,0 +1,188 @@
+"""Heads on disk: a safetensors file, which holds numbers and text and can run nothing."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._files import write_atomically
+from ..errors import DamagedFileError, UnknownNameError, UsageError
+from ._base import heads
+
+FORMAT = "embedpipe-head"
+VERSION = 1
+
+_Tensors = dict[str, NDArray[Any]]
+
+
+def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = None) -> Path:
+    """Write a fitted head to a file that another machine can trust.
+
+    The file is in the safetensors format: a JSON header (format, version, name of the head,
+    parameters, classes, `metadata`, a digest of the numbers) and plain arrays. It is written
+    whole or not at all.
+
+    Parameters
+    ----------
+    head
+        A fitted head of a registered kind.
+    path
+        Where it goes; ``.safetensors`` is the customary suffix.
+    metadata
+        What else belongs to it, such as the spec of the embeddings: anything that JSON can say.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    UsageError
+        If the head is not registered or not fitted, or something in it cannot be saved.
+
+    Examples
+    --------
+    >>> from embedpipe.heads import LogisticHead
+    >>> from tempfile import TemporaryDirectory
+    >>> head = LogisticHead().fit([[0.0, 1.0], [1.0, 0.0]], ["hat", "shoe"])
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_head(head, f"{folder}/head.safetensors", metadata={"dim": 2})
+    ...     again, metadata = load_head(path)
+    >>> again.predict([[0.1, 0.9]]).tolist(), metadata
+    (['hat'], {'dim': 2})
+    """
+    from safetensors.numpy import save
+
+    name = heads.name_of(head)
+    tensors: _Tensors = {}
+    values: dict[str, Any] = {}
+    for attribute, value in _fitted(head).items():
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+            tensors[attribute] = np.ascontiguousarray(value)
+        else:
+            values[attribute] = _plain(name, attribute, value)
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "head": name,
+        "parameters": head.get_params(),
+        "fitted": values,
+        "metadata": metadata or {},
+        "sha256": _digest(tensors),
+    }
+    try:
+        text = json.dumps(header, sort_keys=True, ensure_ascii=False)
+    except TypeError as error:
+        raise UsageError(f"a head's parameters and metadata must be plain JSON: {error}.") from None
+    path = Path(path)
+    write_atomically(path, save(tensors, metadata={FORMAT: text}))
+    return path
+
+
+def load_head(path: str | Path) -> tuple[Any, dict[str, Any]]:
+    """Read a head and its metadata from a file that `save_head` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    tuple
+        The fitted head, whose predictions are those of the saved one to the last bit, and the
+        metadata.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    DamagedFileError
+        If it is not the file of a head, was cut or altered, or was written by a newer version.
+    """
+    path = Path(path)
+    header, tensors = _read(path)
+    if header.get("version") != VERSION:
+        raise DamagedFileError(
+            f"{path} is a head file of version {header.get('version')}; "
+            f"this embedpipe reads version {VERSION}. Update embedpipe."
+        )
+    try:
+        if header["sha256"] != _digest(tensors):
+            raise DamagedFileError(f"{path} was altered: its numbers do not match their digest.")
+        head = heads[header["head"]](**header["parameters"])
+        fitted, metadata = header["fitted"], header["metadata"]
+        for attribute, value in fitted.items():
+            setattr(head, attribute, np.array(value) if isinstance(value, list) else value)
+    except (KeyError, TypeError, UnknownNameError, AttributeError) as error:
+        raise DamagedFileError(f"{path} has a header that is not that of a head: {error}") from None
+    for attribute, array in tensors.items():
+        setattr(head, attribute, array)
+    return head, metadata
+
+
+def _fitted(head: Any) -> dict[str, Any]:
+    """Return the attributes that `fit` set."""
+    fitted = {
+        name: value
+        for name, value in vars(head).items()
+        if name.endswith("_") and not name.startswith("_")
+    }
+    if "classes_" not in fitted:
+        raise UsageError(f"this {type(head).__name__} is not fitted yet: call fit before saving.")
+    return fitted
+
+
+def _plain(head: str, attribute: str, value: Any) -> Any:
+    """Return `value` as JSON would give it back."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.ndarray) and all(isinstance(entry, str) for entry in value.flat):
+        value = value.tolist()
+    if isinstance(value, str | int | float | bool | list | None):
+        return value
+    raise UsageError(
+        f"the head {head!r} cannot be saved: {attribute} is a {type(value).__name__}, "
+        "neither a number, a text nor an array of them."
+    )
+
+
+def _digest(tensors: _Tensors) -> str:
+    """Return the SHA-256 of names, types, shapes and bytes, in the order of the names."""
+    digest = sha256()
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], _Tensors]:
+    """Return the header and the arrays of a safetensors file of ours."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise UsageError(f"there is no head file at {path}.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(FORMAT)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise DamagedFileError(
+            f"{path} is not a head file, or was cut short: {' '.join(str(error).split())}."
+        ) from None
+    if text is None:
+        raise DamagedFileError(f"{path} is a safetensors file, but not one of a head.")
+    try:
+        header = json.loads(text)
+    except ValueError as error:
+        raise DamagedFileError(f"{path} has a header that is not JSON: {error}.") from None
+    if not isinstance(header, dict):
+        raise DamagedFileError(f"{path} has a header that is not a JSON object.")
+    return header, tensors

@@ -1,0 +1,152 @@
+"""The float32 view of a matrix in which distances are estimated, and how far off they can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .blocks import row_blocks, take_rows
+
+__all__ = ["Frame", "Moved", "squared_distances"]
+
+ROUNDING = 2.0**-24
+"""Unit roundoff of float32."""
+
+UNDERFLOW = 1e-37
+"""Bounds what one product can lose to underflow, with room to spare."""
+
+SAMPLE = 1024
+"""About how many rows the centre and the scale are taken from."""
+
+OVERFLOW = 1e30
+"""Squared norms from here on would come near the largest float32."""
+
+COARSER = 2.0**-24
+"""By how much a frame shrinks when norms are that large."""
+
+PAIRS = 512
+"""How many rows the reference is worked out for at once."""
+
+
+def squared_distances(
+    left: NDArray[np.float32], right: NDArray[np.float32] | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return squared Euclidean distances between matching rows: the reference value.
+
+    Every comparison between distances is settled by this: differences, squares and NumPy's sum
+    along each row, all in float64. The value of a pair depends on nothing but the pair.
+
+    Parameters
+    ----------
+    left
+        (m, d) float32.
+    right
+        (m, d) float32, or one (d,) vector for all.
+
+    Returns
+    -------
+    (m,) float64
+
+    Notes
+    -----
+    O(m·d) time; 8·512·d bytes of extra memory.
+
+    Examples
+    --------
+    >>> squared_distances(np.zeros((2, 2), np.float32), np.array([3, 4], np.float32)).tolist()
+    [25.0, 25.0]
+    """
+    found = np.empty(len(left))
+    for part in row_blocks(len(left), PAIRS):
+        other = right if right.ndim == 1 else right[part]
+        gap = np.subtract(left[part], other, dtype=np.float64, order="C")  # (b, d)
+        found[part] = np.square(gap, out=gap).sum(axis=1)  # (b,)
+    return found
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Rows in a frame: (m, d) float32 `vectors` and (m,) float64 squared `norms`."""
+
+    vectors: NDArray[np.float32]
+    norms: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A shift and a power-of-two scale that keep float32 products accurate.
+
+    ``|x − c|² = |x|² + |c|² − 2·x·c`` loses digits where norms are large beside distances, and
+    overflows or underflows where values are extreme. So rows are moved by about their mean and
+    scaled to about 1, one block at a time; the matrix itself is never copied.
+
+    Attributes
+    ----------
+    matrix
+        (n, d) float32 array or memory map.
+    shift
+        (d,) float32, already scaled.
+    scale
+        A power of two.
+
+    Examples
+    --------
+    >>> matrix = np.array([[1000, 0], [1002, 0]], dtype=np.float32)
+    >>> frame = Frame.around(matrix, np.arange(2))
+    >>> frame.rows(np.arange(2)).vectors.tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """
+
+    matrix: NDArray[np.float32]
+    shift: NDArray[np.float32]
+    scale: float
+
+    @classmethod
+    def around(cls, matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> Frame:
+        """Return a frame that suits `rows`, judging by an evenly spaced sample of them."""
+        sample = np.asarray(matrix[rows[:: -(-rows.size // SAMPLE)]])  # (s, d)
+        centre = sample.mean(axis=0, dtype=np.float64)  # (d,)
+        size = float(np.abs(sample - centre).max())
+        exponent = float(np.clip(-np.floor(np.log2(size)), -126, 126)) if size else 0.0
+        scale = 2.0**exponent
+        bound = float(np.finfo(np.float32).max)
+        return cls(matrix, np.clip(centre * scale, -bound, bound).astype(np.float32), scale)
+
+    def coarser(self) -> Frame:
+        """Return the frame in which everything is 2**24 times smaller."""
+        return Frame(self.matrix, self.shift * np.float32(COARSER), self.scale * COARSER)
+
+    @property
+    def overflow(self) -> float:
+        """Squared norms must stay below this; take `coarser` if they do not."""
+        return OVERFLOW
+
+    @property
+    def error(self) -> float:
+        """How far a float32 estimate can be off, as a share of ``|x|² + |c|²``.
+
+        With u the unit roundoff and any order of summation: 2·d·u from the product and from the
+        norms, and less than 40·u from moving, adding and the float64 reference itself.
+        """
+        return float(2 * self.matrix.shape[1] + 40) * ROUNDING * 1.01
+
+    @property
+    def slack(self) -> float:
+        """What underflow can add to an error, whatever the norms."""
+        return float(self.matrix.shape[1]) * UNDERFLOW
+
+    @property
+    def unit(self) -> float:
+        """What a squared length of 1 in the frame is in the matrix; a power of two."""
+        return self.scale**-2
+
+    def rows(self, rows: NDArray[np.int64]) -> Moved:
+        """Return a moved and scaled copy of `rows` with their squared norms."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            vectors = take_rows(self.matrix, rows) * np.float32(self.scale)  # (m, d)
+            vectors -= self.shift
+            norms = np.einsum("ij,ij->i", vectors, vectors).astype(np.float64)  # (m,)
+        norms[np.isnan(norms)] = np.inf
+        return Moved(vectors, norms)

@@ -1,0 +1,13 @@
+"""Labels outside the workspace: files of ``path, label``, and how they meet a dataset.
+
+Labels are keyed by an item's id, its path relative to the dataset's folder; never by base name,
+because two folders may both hold ``img_001.jpg``.
+"""
+
+from __future__ import annotations
+
+from .matching import rows_for
+from .reading import read_labels
+from .writing import write_labels
+
+__all__ = ["read_labels", "rows_for", "write_labels"]

@@ -1,0 +1,101 @@
+"""Labels meet a dataset: from item ids to rows of the matrix."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LabelError
+
+NAMED = 3
+"""So many paths of a kind are named in a message; the others are counted."""
+
+
+def rows_for(
+    labels: Mapping[str, str], ids: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """Return the rows that are labelled, and their labels.
+
+    Parameters
+    ----------
+    labels
+        Label by item id, as `read_labels` gives them.
+    ids
+        The (n,) ids of the dataset's items; the position of an id is its row.
+
+    Returns
+    -------
+    rows : ndarray
+        (m,) int64, ascending.
+    labels : ndarray
+        (m,) strings, one for each row.
+
+    Raises
+    ------
+    LabelError
+        If a labelled path is not in the dataset.
+
+    Examples
+    --------
+    >>> rows, labels = rows_for({"c.jpg": "hat", "a.jpg": "shoe"}, ["a.jpg", "b.jpg", "c.jpg"])
+    >>> rows.tolist(), labels.tolist()
+    ([0, 2], ['shoe', 'hat'])
+    """
+    row_of = {item: row for row, item in enumerate(ids)}
+    strangers = [path for path in labels if path not in row_of]
+    if strangers:
+        raise LabelError(_explain(strangers, len(labels), ids))
+    pairs = sorted((row_of[path], label) for path, label in labels.items())
+    rows = np.array([row for row, _ in pairs], dtype=np.int64)
+    return rows, np.array([label for _, label in pairs], dtype=np.str_)
+
+
+def _explain(strangers: Sequence[str], n_labels: int, ids: Sequence[str]) -> str:
+    """Say which labelled paths are unknown, which items may be meant, and what an id is."""
+    if not ids:
+        return f"none of the {n_labels} labelled paths is in the dataset: it has no items."
+    near = _Neighbours(ids)
+    named = []
+    for path in strangers[:NAMED]:
+        meant = near.nearest(path)
+        named.append(f"{path!r}" + (f" (did you mean {meant!r}?)" if meant else ""))
+    more = len(strangers) - len(named)
+    listing = ", ".join(named) + (f" and {more} more" if more else "")
+    verb = "is" if len(strangers) == 1 else "are"
+    return (
+        f"{len(strangers)} of {n_labels} labelled paths {verb} not in the dataset: {listing}. "
+        f"An id is a path relative to the dataset's folder, such as {ids[0]!r}."
+    )
+
+
+class _Neighbours:
+    """Items that share a base name, whatever its case and the slashes before it."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for item in ids:
+            self._by_name[_parts(item)[-1]].append(item)
+
+    def nearest(self, path: str) -> str | None:
+        """Return the item whose last folders agree best with `path`; None if two do."""
+        candidates = self._by_name.get(_parts(path)[-1], [])
+        ranked = sorted(candidates, key=lambda item: -_agreement(path, item))
+        if not ranked:
+            return None
+        if len(ranked) > 1 and _agreement(path, ranked[0]) == _agreement(path, ranked[1]):
+            return None
+        return ranked[0]
+
+
+def _parts(path: str) -> list[str]:
+    return path.replace("\\", "/").lower().split("/")
+
+
+def _agreement(first: str, second: str) -> int:
+    """Return how many parts two paths share, counted from the end."""
+    pairs = zip(reversed(_parts(first)), reversed(_parts(second)), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

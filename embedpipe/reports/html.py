@@ -1,0 +1,152 @@
+"""Writing a report."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._files import write_atomically
+from ..errors import UsageError
+from .data import Curve, Pick, ReportData, Round
+from .figure import lay_out
+from .headline import write_headline
+from .thumbnails import KEEP_BELOW
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_MAGIC = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+}
+
+N_SERIES = 6
+"""Curves that have a colour of their own."""
+
+
+def write_report(path: str | Path, data: ReportData) -> Path:
+    """Write a report as one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    path
+        Where it goes; it is written whole or not at all.
+    data
+        What it shows.
+
+    Returns
+    -------
+    Path
+        The file. The same data give the same bytes. Its size is 4/3 of the thumbnails' plus about
+        20 kB and 300 bytes for each pick.
+
+    Raises
+    ------
+    UsageError
+        If there is no curve to show, more than six, or two baselines, or if a thumbnail is not
+        an image.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> rounds = (Round(0, 20, 0.61, 0.58, 0.01, 0.02, "random", (Pick("a.jpg", 0.5, "hat"),)),)
+    >>> data = ReportData("clothing", (("items", "3,068"),), (Curve("random", rounds),))
+    >>> with TemporaryDirectory() as folder:
+    ...     "0.610 accuracy from 20 labels" in write_report(f"{folder}/r.html", data).read_text()
+    True
+    """
+    _check(data)
+    path = Path(path)
+    template = _environment().get_template("report.html.j2")
+    write_atomically(path, template.render(_context(data)).encode())
+    return path
+
+
+def _check(data: ReportData) -> None:
+    if not any(curve.rounds for curve in data.curves):
+        raise UsageError("a report needs at least one curve with a round.")
+    if len(data.curves) > N_SERIES:
+        raise UsageError(f"a report shows at most {N_SERIES} curves, not {len(data.curves)}.")
+    baselines = [curve.name for curve in data.curves if curve.baseline]
+    if len(baselines) > 1:
+        raise UsageError(f"a report has one baseline, not {len(baselines)}: {', '.join(baselines)}.")
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("embedpipe.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        metric=_metric, seconds=_seconds, image=_data_uri, caption=_caption, counts=_counts
+    )
+    environment.tests.update(tiny=_is_tiny)
+    return environment
+
+
+def _context(data: ReportData) -> dict[str, Any]:
+    """Return what the template shows."""
+    baseline = next((curve for curve in data.curves if curve.baseline), None)
+    selected = next((curve for curve in data.curves if not curve.baseline), data.curves[0])
+    panels = (
+        lay_out(data.curves, "accuracy", "Accuracy", data.upper_bound),
+        lay_out(data.curves, "macro_f1", "Macro-F1"),
+    )
+    return {
+        "data": data,
+        "headline": write_headline(selected, None if baseline is selected else baseline),
+        "panels": [panel for panel in panels if panel is not None],
+        "rounds": _aligned(data.curves),
+    }
+
+
+def _aligned(curves: tuple[Curve, ...]) -> list[tuple[int, list[Round | None]]]:
+    """Return the rounds of all curves side by side, by their number."""
+    by_number = [{entry.round: entry for entry in curve.rounds} for curve in curves]
+    numbers = sorted({number for rounds in by_number for number in rounds})
+    return [(number, [rounds.get(number) for rounds in by_number]) for number in numbers]
+
+
+def _metric(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
+
+
+def _data_uri(encoded: bytes) -> str:
+    """Return an encoded image as a data: URI."""
+    for magic, kind in _MAGIC.items():
+        if encoded.startswith(magic):
+            return f"data:{kind};base64,{b64encode(encoded).decode()}"
+    raise UsageError("a thumbnail must be an encoded PNG, JPEG, WebP or GIF image.")
+
+
+def _is_tiny(encoded: bytes) -> bool:
+    """Whether this is a PNG so small that its pixels should be shown as squares."""
+    width, height = encoded[16:20], encoded[20:24]
+    sides = int.from_bytes(width, "big"), int.from_bytes(height, "big")
+    return encoded.startswith(b"\x89PNG") and max(sides) <= KEEP_BELOW
+
+
+def _caption(pick: Pick, rank: int) -> str:
+    """Return what a pointer over a pick reads."""
+    label = f" · {pick.label}" if pick.label is not None else ""
+    return f"{rank}{label} · score {pick.score:.4g}\n{pick.id}"
+
+
+def _counts(picks: tuple[Pick, ...]) -> str:
+    """Return how often each label was picked, the most frequent first."""
+    counts = Counter(pick.label for pick in picks if pick.label is not None)
+    ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return ", ".join(f"{label} {count}" for label, count in ranked)

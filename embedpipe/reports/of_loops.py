@@ -1,0 +1,97 @@
+"""From finished loops to what a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .data import Curve, Pick, ReportData, Round
+from .thumbnails import make_thumbnail
+
+if TYPE_CHECKING:
+    from ..active import ActiveLoop, RoundRecord
+    from ..datasets import Dataset
+
+__all__ = ["report_of"]
+
+
+def report_of(
+    loops: Sequence[ActiveLoop],
+    *,
+    baseline: ActiveLoop | None = None,
+    upper_bound: float | None = None,
+    command: str | None = None,
+) -> ReportData:
+    """Return what a report of these loops shows.
+
+    Parameters
+    ----------
+    loops
+        At least one that has run, on the embeddings of the same dataset; the first is in focus.
+    baseline
+        The loop that the others are compared with.
+    upper_bound
+        Accuracy of the head with all labels.
+    command
+        What was typed.
+    """
+    first = loops[0]
+    embeddings = first.embeddings
+    if embeddings is None:
+        raise ValueError("a report shows images: it needs loops on the embeddings of a dataset.")
+    all_loops = [*loops, *([] if baseline is None else [baseline])]
+    thumbnails = _thumbnails(embeddings.dataset, all_loops)
+    ids = [item.id for item in embeddings.items]
+    facts = (
+        ("items", f"{len(embeddings):,}"),
+        ("classes", f"{len(embeddings.dataset.class_names):,}"),
+        ("to choose from", f"{len(first.problem.candidates):,}"),
+        ("test", f"{len(first.problem.test_rows):,}"),
+        ("backbone", f"{embeddings.spec.backbone['architecture']}, {embeddings.spec.dim:,} dims"),
+        ("precision", embeddings.spec.precision),
+        ("head", repr(first.head)),
+        ("seed", str(first.seed)),
+    )
+    curves = tuple(
+        Curve(
+            name=_name(loop),
+            rounds=tuple(_round(record, ids, thumbnails) for record in loop.records),
+            baseline=loop is baseline,
+        )
+        for loop in all_loops
+    )
+    return ReportData(embeddings.dataset.name, facts, curves, command, upper_bound)
+
+
+def _name(loop: ActiveLoop) -> str:
+    names = [s if isinstance(s, str) else s.name for s in (loop.initial, loop.strategy)]
+    return names[0] if names[0] == names[1] else f"{names[0]}, then {names[1]}"
+
+
+def _round(record: RoundRecord, ids: list[str], thumbnails: dict[str, bytes | None]) -> Round:
+    picks = tuple(
+        Pick(ids[row], float(score), str(label), thumbnails.get(ids[row]))
+        for row, score, label in zip(record.rows, record.scores, record.labels, strict=True)
+    )
+    return Round(
+        round=record.round,
+        labelled=record.labelled,
+        accuracy=record.accuracy,
+        macro_f1=record.macro_f1,
+        select_seconds=record.select_seconds,
+        fit_seconds=record.fit_seconds,
+        strategy=record.strategy,
+        picks=picks,
+    )
+
+
+def _thumbnails(dataset: Dataset, loops: Sequence[ActiveLoop]) -> dict[str, bytes | None]:
+    """Return a thumbnail of every pick; an image that cannot be read any more has none."""
+    picked = {row for loop in loops for record in loop.records for row in record.rows.tolist()}
+    embeddings = loops[0].embeddings
+    assert embeddings is not None
+    wanted = [embeddings.items[row].id for row in sorted(picked)]
+    return {
+        item_id: None if isinstance(content, OSError) else make_thumbnail(content)
+        for item_id, content in dataset.source.read(wanted)
+    }

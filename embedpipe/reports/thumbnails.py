@@ -1,0 +1,74 @@
+"""Small pictures for a page of hundreds."""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+KEEP_BELOW = 32
+"""Images whose sides are at most this are kept pixel for pixel, as PNG."""
+
+QUALITY = 82
+
+
+def make_thumbnail(image_bytes: bytes, size: int = 96) -> bytes | None:
+    """Return a small encoded copy of an image.
+
+    Parameters
+    ----------
+    image_bytes
+        An encoded image of any format that Pillow reads; its EXIF orientation is honoured.
+    size
+        The longer side of the result, in pixels; a smaller image is not enlarged.
+
+    Returns
+    -------
+    bytes or None
+        A JPEG of about 3 kB; a PNG if both sides are at most 32 pixels, so that a page can
+        show the pixels as they are; None if the image cannot be decoded.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> buffer = BytesIO()
+    >>> Image.new("L", (8, 8)).save(buffer, "PNG")
+    >>> make_thumbnail(buffer.getvalue())[:4]
+    b'\\x89PNG'
+    >>> make_thumbnail(b"not an image") is None
+    True
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(BytesIO(image_bytes)) as opened:
+            opened.draft("RGB", (2 * size, 2 * size))
+            image = _to_rgb(ImageOps.exif_transpose(opened))
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError):
+        return None
+    buffer = BytesIO()
+    if max(image.size) <= KEEP_BELOW:
+        image.save(buffer, "PNG", optimize=True)
+    else:
+        image.thumbnail((size, size), Image.Resampling.LANCZOS)
+        image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    return buffer.getvalue()
+
+
+def _to_rgb(image: Image) -> Image:
+    """Return 8-bit RGB: transparency on white, deep grey stretched to what can be shown."""
+    from PIL import Image
+
+    if image.mode.startswith(("I", "F")):
+        deep = image.convert("F")
+        low, high = (float(bound) for bound in deep.getextrema())
+        scale = 255.0 / (high - low) if high > low else 0.0
+        return deep.point(lambda value: value * scale - low * scale).convert("L").convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        background = Image.new("RGBA", layered.size, "white")
+        return Image.alpha_composite(background, layered).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,28 @@
+"""Which items to label next.
+
+A strategy takes a `Pool` and gives a `Selection`. To add one, write a file with a subclass of
+`Strategy` under ``@strategies.register("name")`` and import it below.
+"""
+
+from .base import Selection, Strategy, get_strategy, strategies
+from .coral import Coral
+from .coreset import CoreSet
+from .entropy import Entropy
+from .least_confidence import LeastConfidence
+from .margin import Margin
+from .pool import Pool
+from .random import Random
+
+__all__ = [
+    "Coral",
+    "CoreSet",
+    "Entropy",
+    "LeastConfidence",
+    "Margin",
+    "Pool",
+    "Random",
+    "Selection",
+    "Strategy",
+    "get_strategy",
+    "strategies",
+]

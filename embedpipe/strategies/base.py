@@ -1,0 +1,176 @@
+"""What every strategy shares: the answer it gives and the checks around it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._registry import Registry
+from ..errors import SelectionError
+from .pool import Pool
+
+__all__ = ["Diagnostic", "Selection", "Strategy", "get_strategy", "strategies"]
+
+Diagnostic: TypeAlias = "NDArray[Any] | float | str"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows that a strategy chose, first choice first.
+
+    Attributes
+    ----------
+    rows
+        (n,) int64, distinct rows of the pool's matrix, in order of choice.
+    scores
+        (n,) float32, how much each row was worth when it was chosen; larger is better.
+    diagnostics
+        Named extras of the strategy, e.g. ``"radius"`` (n,) float32 for ``coreset``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Selection(np.array([4, 1]), np.array([0.5, 0.25], dtype=np.float32)).rows.tolist()
+    [4, 1]
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    diagnostics: Mapping[str, Diagnostic] = field(default_factory=dict)
+
+
+class Strategy(ABC):
+    """A rule for choosing which items to label next.
+
+    A strategy is one file with one subclass: `name`, `needs_labels`, the method `choose`, and
+    ``@strategies.register(name)``. Options are arguments of its constructor.
+
+    Attributes
+    ----------
+    name
+        The name that it is registered under.
+    needs_labels
+        Whether it can say nothing before some items are labelled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Newest(Strategy):
+    ...     '''The last rows of the pool.'''
+    ...     name, needs_labels = "newest", False
+    ...     def choose(self, pool, n, rng):
+    ...         rows = pool.unlabelled[::-1][:n]
+    ...         return Selection(rows, np.arange(n, 0, -1, dtype=np.float32))
+    >>> pool = Pool(np.zeros((4, 2), dtype=np.float32), labelled=[3])
+    >>> Newest().select(pool, 2, np.random.default_rng(0)).rows.tolist()
+    [2, 1]
+    """
+
+    name: ClassVar[str]
+    needs_labels: ClassVar[bool] = False
+
+    def select(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
+        """Choose `n` distinct unlabelled rows of `pool`.
+
+        Parameters
+        ----------
+        pool
+            The embeddings, what is labelled, and the head's predictions.
+        n
+            How many rows, at least 1 and at most ``pool.unlabelled.size``.
+        rng
+            The only source of randomness: the same generator state gives the same rows.
+
+        Returns
+        -------
+        Selection
+            Exactly `n` rows.
+
+        Raises
+        ------
+        SelectionError
+            If `n` cannot be had, a row that matters holds NaN or infinity, labels are needed
+            and missing, or the strategy broke its promise.
+        """
+        self._check_request(pool, n)
+        selection = self.choose(pool, int(n), rng)
+        self._check_answer(pool, int(n), selection)
+        return selection
+
+    @abstractmethod
+    def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
+        """Choose the rows; called by `select` once the request has been checked."""
+
+    def _check_request(self, pool: Pool, n: int) -> None:
+        _check_count(pool, n)
+        if self.needs_labels and not pool.has_labels:
+            others = ", ".join(sorted(k for k in strategies if not strategies[k].needs_labels))
+            raise SelectionError(
+                f"strategy {self.name!r} needs labels: "
+                f"give some, or use one that needs none: {others}."
+            )
+        pool.check_finite()
+
+    def _check_answer(self, pool: Pool, n: int, selection: Selection) -> None:
+        rows, scores = selection.rows, selection.scores
+        distinct = np.unique(rows)
+        fits = rows.shape == scores.shape == distinct.shape == (n,)
+        if not (fits and np.isin(distinct, pool.unlabelled, assume_unique=True).all()):
+            raise SelectionError(
+                f"strategy {self.name!r} is at fault: it must return {n} distinct unlabelled "
+                f"rows and a score for each, but returned {rows.size} rows "
+                f"({distinct.size} distinct) and {scores.size} scores."
+            )
+
+
+def _check_count(pool: Pool, n: int) -> None:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise SelectionError(f"asked for {n!r} items: ask for a whole number, at least 1.")
+    left = pool.unlabelled.size
+    if left == 0:
+        raise SelectionError(
+            f"asked for {n} items, but none of the pool's {pool.candidates.size} is unlabelled: "
+            "there is nothing left to select."
+        )
+    if n > left:
+        raise SelectionError(
+            f"asked for {n} items, but only {left} of the pool's {pool.candidates.size} "
+            f"are unlabelled: ask for at most {left}."
+        )
+
+
+strategies: Registry[type[Strategy]] = Registry("strategy")
+"""Every strategy by name; ``@strategies.register("name")`` adds one."""
+
+
+def get_strategy(name: str, **options: Any) -> Strategy:
+    """Make the strategy that is registered under `name`.
+
+    Parameters
+    ----------
+    name
+        A registered name; ``list(strategies)`` has them all.
+    **options
+        Arguments of its constructor, e.g. ``block_size=512`` for ``coreset``.
+
+    Returns
+    -------
+    Strategy
+        A new instance.
+
+    Raises
+    ------
+    UnknownNameError
+        If nothing is registered under `name`.
+
+    Examples
+    --------
+    >>> get_strategy("coreset").name
+    'coreset'
+    """
+    return strategies[name](**options)

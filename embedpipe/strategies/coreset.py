@@ -1,0 +1,107 @@
+"""Core-set selection: greedy k-center."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..index import FarthestFirst, nearest_to_mean
+from .base import Diagnostic, Selection, Strategy, strategies
+from .greedy import check_block_size, pick_while_positive
+from .pool import Pool
+
+__all__ = ["CoreSet"]
+
+Rows: TypeAlias = NDArray[np.int64]
+Float64s: TypeAlias = NDArray[np.float64]
+
+
+@strategies.register("coreset")
+class CoreSet(Strategy):
+    """The items that leave none far from a labelled one: greedy k-center.
+
+    Each pick is the unlabelled item farthest from everything labelled or picked before, ties
+    going to the lowest row. With nothing labelled the first pick is the item nearest to the mean
+    of the unlabelled ones, so that the choice does not hang on an outlier or on the seed. When
+    only duplicates of what is covered are left, the lowest rows fill the batch.
+
+    The picks are those of the plain algorithm in float64, with any block size and any number of
+    threads.
+
+    Parameters
+    ----------
+    block_size
+        How many items are worked on at once. It changes speed and memory, never the picks.
+
+    Notes
+    -----
+    `Selection.scores` holds the distance of each pick to the nearest labelled or earlier picked
+    item. The first pick from nothing has no such distance and gets its radius instead, the
+    distance from it to the farthest item.
+
+    Diagnostics: ``radius`` (n,) float32, after each pick the largest distance from an unlabelled
+    item to the nearest labelled or picked one; ``lower_bound``, half the last radius: no n picks
+    can reach a smaller radius than that.
+
+    A fraction of O(u·d) time per pick; extra memory at most 96 bytes per unlabelled item, 8 per
+    labelled one, and a block of 512 to 4096 vectors (three times over).
+
+    References
+    ----------
+    Sener, Savarese (2018), "Active learning for convolutional neural networks: a core-set
+    approach", arXiv:1708.00489. Gonzalez (1985), "Clustering to minimize the maximum
+    intercluster distance".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pool = Pool(np.array([[0], [1], [9], [5]], dtype=np.float32), labelled=[0])
+    >>> selection = CoreSet().select(pool, 2, np.random.default_rng(0))
+    >>> selection.rows.tolist(), selection.scores.tolist()
+    ([2, 3], [9.0, 4.0])
+    >>> selection.diagnostics["radius"].tolist(), selection.diagnostics["lower_bound"]
+    ([4.0, 1.0], 0.5)
+    """
+
+    name: ClassVar[str] = "coreset"
+    needs_labels: ClassVar[bool] = False
+
+    def __init__(self, *, block_size: int | None = None) -> None:
+        self.block_size = check_block_size(block_size)
+
+    def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
+        """Pick the farthest item, `n` times over."""
+        items = pool.unlabelled  # (u,)
+        if pool.labelled.size:
+            chosen, reach = self._spread(pool, items, pool.labelled, n)
+            scores = reach[:n]
+        else:
+            first = [nearest_to_mean(pool.embeddings, items)]
+            rest = np.delete(items, first)  # (u - 1,)
+            more, reach = self._spread(pool, rest, items[first], n - 1)
+            chosen = np.concatenate([items[first], more])  # (n,)
+            scores = np.concatenate([reach[:1], reach[: n - 1]])  # (n,)
+        radius = reach[-n:]  # (n,)
+        diagnostics: dict[str, Diagnostic] = {
+            "radius": radius.astype(np.float32),
+            "lower_bound": float(radius[-1]) / 2,
+        }
+        return Selection(chosen, scores.astype(np.float32), diagnostics)
+
+    def _spread(self, pool: Pool, items: Rows, centres: Rows, n: int) -> tuple[Rows, Float64s]:
+        """Return `n` rows and the n + 1 largest distances before, between and after them."""
+        reach = np.zeros(n + 1)
+        left = np.ones(items.size, dtype=np.bool_)
+        chosen: list[int] = []
+        if items.size:
+            search = FarthestFirst(pool.embeddings, items, centres, block_size=self.block_size)
+            picks = pick_while_positive(search, left, n)
+            chosen = [pick.position for pick in picks]
+            reach[: len(picks)] = [math.sqrt(pick.squared_distance) for pick in picks]
+            if len(picks) == n and left.any():
+                reach[n] = math.sqrt(search.farthest().squared_distance)
+        covered = np.flatnonzero(left)[: n - len(chosen)]
+        return items[np.concatenate([np.array(chosen, dtype=np.int64), covered])], reach

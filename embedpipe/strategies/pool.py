@@ -1,0 +1,239 @@
+"""What a strategy may look at: embeddings, the labelled rows, and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import SelectionError
+from ..index.blocks import block_rows, first_non_finite, row_blocks
+
+__all__ = ["Pool"]
+
+Rows = NDArray[np.int64]
+Probabilities = Callable[[Rows], NDArray[Any]]
+
+
+class Pool:
+    """The items to choose from, as arrays; it knows nothing of files.
+
+    There is one index space: every row number, here and in a `Selection`, is a row of
+    `embeddings`. The labels of unlabelled rows are not here, so no strategy can see them.
+
+    Parameters
+    ----------
+    embeddings
+        (n, d) float32 array or memory map. It is never written to or copied; any other real
+        dtype is converted, which copies it.
+    labelled
+        (m,) distinct rows that are labelled already. They need not be candidates.
+    labels
+        (m,) their labels, of any dtype. Left out, only strategies that need no labels work.
+    probabilities
+        Function of (k,) int64 rows that returns their (k, C) class probabilities, usually a
+        fitted head's ``predict_proba`` on ``embeddings[rows]``. Called only when a strategy asks.
+    n_classes
+        How many classes there are, where that is known; the predictions must then have as many
+        columns.
+    candidates
+        Distinct rows that may be chosen, e.g. the training split. Default: every row.
+
+    Attributes
+    ----------
+    embeddings
+        (n, d) float32, read-only.
+    labelled, labels
+        (m,) int64 rows in the order given, and their labels, or None.
+    candidates, unlabelled
+        int64 rows, ascending; the unlabelled are the candidates that are not labelled.
+    n_classes
+        As given, or the number of distinct labels, or None.
+
+    Raises
+    ------
+    SelectionError
+        If a row is out of range or given twice, or labels and rows differ in number.
+
+    Notes
+    -----
+    Extra memory: 8 bytes per candidate and 8 per unlabelled row; predictions for the unlabelled
+    rows, once asked for, stay here: 4·C bytes each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pool = Pool(np.eye(5, dtype=np.float32), labelled=[3, 0], labels=["cat", "dog"])
+    >>> pool.unlabelled.tolist()
+    [1, 2, 4]
+    """
+
+    def __init__(
+        self,
+        embeddings: ArrayLike,
+        *,
+        labelled: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        probabilities: Probabilities | None = None,
+        n_classes: int | None = None,
+        candidates: ArrayLike | None = None,
+    ) -> None:
+        self.embeddings = _matrix(embeddings)  # (n, d)
+        n = len(self.embeddings)
+        self.labelled = _rows([] if labelled is None else labelled, n, "labelled")  # (m,)
+        self.labels = _labels(labels, self.labelled.size)  # (m,) or None
+        every = np.arange(n, dtype=np.int64) if candidates is None else candidates
+        self.candidates = _read_only(np.sort(_rows(every, n, "candidates")))  # (k,)
+        self.unlabelled = _read_only(_without(self.candidates, self.labelled, n))  # (u,)
+        self.n_classes = self._count_classes(n_classes)
+        self._predict = probabilities
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether any label is known."""
+        return self.labels is not None and self.labels.size > 0
+
+    def probabilities(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
+        """Return the class probabilities of `rows`, computed once for the unlabelled.
+
+        Parameters
+        ----------
+        rows
+            (k,) rows of the matrix. Default: `unlabelled`.
+
+        Returns
+        -------
+        (k, C) float32
+            One row per row asked for, in that order.
+
+        Raises
+        ------
+        SelectionError
+            If the pool has no predictions, or they are not one finite row per item.
+        """
+        if rows is None:
+            return self._unlabelled_probabilities  # (u, C)
+        wanted = np.asarray(rows, dtype=np.int64)
+        at = np.searchsorted(self.unlabelled, wanted)
+        at[at == self.unlabelled.size] = 0
+        if self.unlabelled.size and np.array_equal(self.unlabelled[at], wanted):
+            return self._unlabelled_probabilities[at]  # (k, C)
+        return self._probabilities(wanted)  # (k, C)
+
+    def check_finite(self) -> None:
+        """Refuse NaN and infinity in any candidate or labelled row; looks once.
+
+        Raises
+        ------
+        SelectionError
+            With the first such row named.
+        """
+        bad = self._first_non_finite
+        if bad is not None:
+            raise SelectionError(
+                f"row {bad} of the embeddings holds NaN or infinity: "
+                "embed that item again or leave it out of the candidates."
+            )
+
+    @cached_property
+    def _first_non_finite(self) -> int | None:
+        found = (first_non_finite(self.embeddings, r) for r in (self.candidates, self.labelled))
+        return min((row for row in found if row is not None), default=None)
+
+    @cached_property
+    def _unlabelled_probabilities(self) -> NDArray[np.float32]:
+        return _read_only(self._probabilities(self.unlabelled))
+
+    def _probabilities(self, rows: Rows) -> NDArray[np.float32]:
+        if self._predict is None:
+            raise SelectionError(
+                "this pool has no predictions: give it `probabilities`, "
+                "a function from rows to class probabilities, such as a fitted head's."
+            )
+        parts = [self._predicted(rows[part]) for part in row_blocks(rows.size, self._predict_rows)]
+        return np.concatenate(parts) if parts else np.empty((0, self.n_classes or 0), np.float32)
+
+    @property
+    def _predict_rows(self) -> int:
+        return block_rows(self.embeddings.shape[1], 64 << 20)
+
+    def _predicted(self, rows: Rows) -> NDArray[np.float32]:
+        assert self._predict is not None
+        given = np.asarray(self._predict(rows), dtype=np.float32)  # (k, C)
+        columns = self.n_classes if self._declared_classes else None
+        fits = given.ndim == 2 and len(given) == rows.size and given.shape[1] > 0
+        if not fits or (columns is not None and given.shape[1] != columns):
+            wanted = f"({rows.size}, {'C' if columns is None else columns})"
+            raise SelectionError(
+                f"the predictions for {rows.size} rows have shape {given.shape}: "
+                f"they must have shape {wanted}."
+            )
+        bad = np.flatnonzero(~np.isfinite(given).all(axis=1))
+        if bad.size:
+            raise SelectionError(
+                f"the predictions for row {rows[bad[0]]} hold NaN or infinity: refit the head."
+            )
+        return given
+
+    def _count_classes(self, n_classes: int | None) -> int | None:
+        self._declared_classes = n_classes is not None
+        if n_classes is not None or self.labels is None or not self.labels.size:
+            return n_classes
+        return len(np.unique(self.labels))
+
+
+def _matrix(embeddings: ArrayLike) -> NDArray[np.float32]:
+    given = np.asanyarray(embeddings)
+    if given.ndim != 2 or given.dtype.kind not in "fiu" or given.shape[1] == 0:
+        raise SelectionError(
+            "embeddings must be a matrix of real numbers, one row per item: "
+            f"given shape {given.shape} and dtype {given.dtype}."
+        )
+    with np.errstate(over="ignore"):  # an overflow becomes infinity, which `check_finite` names
+        matrix = given.astype(np.float32, copy=False)
+    return _read_only(matrix.view())
+
+
+def _rows(given: ArrayLike, n: int, what: str) -> Rows:
+    rows = np.asarray(given)
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+        raise SelectionError(
+            f"{what} must be a list of row numbers: "
+            f"given shape {rows.shape} and dtype {rows.dtype}."
+        )
+    outside = rows[(rows < 0) | (rows >= n)]
+    if outside.size:
+        raise SelectionError(
+            f"{what} names row {outside[0]}, but the embeddings have rows 0 to {n - 1}."
+        )
+    rows = rows.astype(np.int64)
+    ordered = np.sort(rows)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if twice.size:
+        raise SelectionError(f"{what} names row {twice[0]} more than once: give each row once.")
+    return _read_only(rows)
+
+
+def _labels(given: ArrayLike | None, m: int) -> NDArray[Any] | None:
+    if given is None:
+        return None
+    labels = np.array(given)
+    if labels.shape != (m,):
+        raise SelectionError(
+            f"given labels of shape {labels.shape} for {m} labelled rows: give one label per row."
+        )
+    return _read_only(labels)
+
+
+def _without(candidates: Rows, labelled: Rows, n: int) -> Rows:
+    free = np.ones(n, dtype=np.bool_)
+    free[labelled] = False
+    return candidates[free[candidates]]
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,95 @@
+"""What a name or a path is taken for."""
+
+import subprocess
+import sys
+
+import pytest
+
+from embedpipe.datasets import Dataset, Item, load_dataset
+from embedpipe.errors import DatasetError, UnknownNameError, UsageError
+
+ARCHIVES = ".zip, .tar, .tar.gz, .tgz, .tar.bz2, .tbz2, .tar.xz, .txz"
+KNOWN = "cifar10, clothing, digits, eurosat, fashion_mnist, flowers102, mnist"
+
+
+def test_a_name_comes_before_a_folder_of_that_name(tmp_path, make, monkeypatch):
+    make(tmp_path, ["digits/a.png", "digits/b.png", "mine/a.png"])
+    monkeypatch.chdir(tmp_path)
+    assert load_dataset("digits").name == "digits"
+    assert [item.id for item in load_dataset("./digits").items] == ["a.png", "b.png"]
+    assert [item.id for item in load_dataset(tmp_path / "digits").items] == ["a.png", "b.png"]
+    assert [item.id for item in load_dataset("mine").items] == ["a.png"]
+
+
+def test_a_misspelt_name():
+    with pytest.raises(UnknownNameError) as raised:
+        load_dataset("clotihng")
+    assert str(raised.value) == (
+        f"unknown dataset 'clotihng'. Did you mean 'clothing'? Known: {KNOWN}. A path is accepted "
+        f"too: a folder, an archive ({ARCHIVES}) or a manifest (.csv, .jsonl, .parquet)."
+    )
+
+
+@pytest.mark.parametrize("given", ["./photos", "photos.zip", "a/b"])
+def test_a_path_that_does_not_exist(given):
+    with pytest.raises(DatasetError) as raised:
+        load_dataset(given)
+    assert str(raised.value) == f"no such folder or file: '{given}'."
+
+
+def test_a_file_of_another_kind(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(DatasetError) as raised:
+        load_dataset(tmp_path / "a.txt")
+    assert str(raised.value) == (
+        f"'{tmp_path / 'a.txt'}' is not a folder, an archive ({ARCHIVES}) "
+        "or a manifest (.csv, .jsonl, .parquet)."
+    )
+
+
+def test_options_that_do_not_go_with_a_folder(tmp_path):
+    with pytest.raises(UsageError) as raised:
+        load_dataset(tmp_path, source=tmp_path)
+    assert str(raised.value) == (
+        f"a source goes with a named dataset or a manifest, '{tmp_path}' is neither; leave it out."
+    )
+    with pytest.raises(UsageError) as raised:
+        load_dataset(tmp_path, download=True)
+    assert str(raised.value) == f"only a named dataset can be downloaded, '{tmp_path}' is a path."
+
+
+def test_a_dataset_refuses_items_out_of_order(shop):
+    source = load_dataset(shop[0]).source
+    with pytest.raises(DatasetError) as raised:
+        Dataset("x", (Item("b"), Item("a")), source)
+    assert str(raised.value) == (
+        "dataset 'x' holds 'b' before 'a'; items must be sorted by id, and each id unique."
+    )
+    with pytest.raises(DatasetError) as raised:
+        Dataset("x", (Item("a"), Item("a")), source)
+    assert str(raised.value) == (
+        "dataset 'x' holds 'a' twice; items must be sorted by id, and each id unique."
+    )
+
+
+def test_a_split_that_is_not_there(shop):
+    with pytest.raises(UsageError) as raised:
+        load_dataset("digits").subset("validation")
+    assert str(raised.value) == ("dataset 'digits' has no split 'validation'; it has: train, test.")
+
+
+def test_repr_says_what_it_is(shop):
+    dataset = load_dataset(shop[0])
+    assert repr(dataset) == (
+        f"Dataset('{dataset.name}': 7 items, 2 classes, 3 train, 2 validation, 2 test, "
+        f"from {shop[0]})"
+    )
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, embedpipe.datasets;"
+        "print({'torch', 'torchvision', 'sklearn', 'pyarrow'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"

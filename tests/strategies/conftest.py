@@ -1,0 +1,97 @@
+"""Pools and slow float64 references for the tests of strategies."""
+
+import numpy as np
+import pytest
+
+from embedpipe.strategies import Pool
+
+
+class Reference:
+    """The strategies again, one pair at a time in float64, written to be obviously right."""
+
+    def squared(self, matrix, row, other):
+        gap = matrix[row].astype(np.float64) - np.asarray(other, dtype=np.float64)
+        return np.square(gap).sum()
+
+    def mean(self, matrix, rows):
+        total = np.zeros(matrix.shape[1])
+        for start in range(0, len(rows), 512):  # part of the definition
+            total += matrix[rows[start : start + 512]].astype(np.float64).sum(axis=0)
+        return total / len(rows)
+
+    def nearest(self, matrix, rows, centres):
+        return np.array([min(self.squared(matrix, r, matrix[c]) for c in centres) for r in rows])
+
+    def coreset(self, matrix, unlabelled, labelled, n):
+        """Return the picks, their scores and the radius after each."""
+        left, centres = [int(r) for r in unlabelled], [int(r) for r in labelled]
+        picks, reach = [], []
+        if not centres:
+            middle = self.mean(matrix, unlabelled)
+            away = np.array([self.squared(matrix, r, middle) for r in left])
+            picks = [left.pop(int(away.argmin()))]
+            centres = picks[:]
+        while len(picks) < n:
+            away = self.nearest(matrix, left, centres)
+            best = int(away.argmax())
+            reach.append(np.sqrt(away[best]))
+            picks.append(left.pop(best))
+            centres.append(picks[-1])
+        reach.append(np.sqrt(self.nearest(matrix, left, centres).max()) if left else 0.0)
+        scores = [reach[0], *reach][:n] if len(reach) == n else reach[:n]
+        return picks, np.array(scores), np.array(reach[-n:])
+
+    def coral(self, matrix, unlabelled, labelled, uncertainty, n):
+        """Return the picks: product, then distance, then uncertainty, then the lowest row."""
+        left, centres = [int(r) for r in unlabelled], [int(r) for r in labelled]
+        score = dict(zip(left, uncertainty, strict=True))
+        picks = []
+        while len(picks) < n:
+            away = np.sqrt(self.nearest(matrix, left, centres))
+            weight = np.array([score[r] for r in left])
+            values = weight * away
+            if values.max() == 0:
+                values = away if away.max() > 0 else weight
+            picks.append(left.pop(int(values.argmax())))
+            centres.append(picks[-1])
+        return picks
+
+
+@pytest.fixture(scope="session")
+def reference():
+    return Reference()
+
+
+def predict_from(matrix, classes=3):
+    """Return a function from rows to probabilities that depend on the embeddings alone."""
+    directions = np.random.default_rng(7).standard_normal((matrix.shape[1], classes))
+
+    def probabilities(rows):
+        values = np.nan_to_num(np.asarray(matrix[rows], dtype=np.float64)) @ directions  # (m, C)
+        values = np.exp(values - values.max(axis=1, keepdims=True))
+        return values / values.sum(axis=1, keepdims=True)
+
+    return probabilities
+
+
+@pytest.fixture
+def make_pool():
+    """Return a function that makes a pool with labels and predictions for any matrix."""
+
+    def make(matrix, labelled=(0, 1), labels=None, classes=3, **options):
+        labelled = np.asarray(labelled, dtype=np.int64)
+        labels = labelled % classes if labels is None else labels
+        predict = predict_from(matrix, classes)
+        return Pool(matrix, labelled=labelled, labels=labels, probabilities=predict, **options)
+
+    return make
+
+
+@pytest.fixture
+def matrix():
+    """Return (60, 5) embeddings with duplicates and a constant column."""
+    rng = np.random.default_rng(3)
+    matrix = rng.standard_normal((60, 5)).astype(np.float32)
+    matrix[40:50] = matrix[10:20]
+    matrix[:, 2] = 0.5
+    return matrix

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+
+from embedpipe.errors import SelectionError
+from embedpipe.strategies import Pool
+
+EYE = np.eye(4, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labelled": [4]}, "labelled names row 4, but the embeddings have rows 0 to 3."),
+        ({"labelled": [-1]}, "labelled names row -1, but the embeddings have rows 0 to 3."),
+        ({"labelled": [2, 1, 2]}, "labelled names row 2 more than once: give each row once."),
+        ({"candidates": [9]}, "candidates names row 9, but the embeddings have rows 0 to 3."),
+        (
+            {"candidates": [True, False, True, True]},
+            "candidates must be a list of row numbers: given shape (4,) and dtype bool.",
+        ),
+        (
+            {"labelled": [0.5]},
+            "labelled must be a list of row numbers: given shape (1,) and dtype float64.",
+        ),
+        (
+            {"labelled": [0, 1], "labels": ["cat"]},
+            "given labels of shape (1,) for 2 labelled rows: give one label per row.",
+        ),
+    ],
+)
+def test_rows_and_labels_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(SelectionError) as caught:
+        Pool(EYE, **options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "given"),
+    [
+        (np.zeros(3, np.float32), "given shape (3,) and dtype float32."),
+        (np.zeros((3, 0), np.float32), "given shape (3, 0) and dtype float32."),
+        (np.array([["a"]]), "given shape (1, 1) and dtype <U1."),
+    ],
+)
+def test_embeddings_must_be_a_matrix(embeddings, given):
+    with pytest.raises(SelectionError) as caught:
+        Pool(embeddings)
+    assert str(caught.value) == (
+        f"embeddings must be a matrix of real numbers, one row per item: {given}"
+    )
+
+
+def test_float32_is_not_copied_and_float64_is_converted():
+    assert np.shares_memory(Pool(EYE).embeddings, EYE)
+    assert Pool(EYE.astype(np.float64)).embeddings.dtype == np.float32
+
+
+def test_what_overflows_float32_is_refused_by_row():
+    with pytest.raises(SelectionError, match="^row 1 of the embeddings holds NaN or infinity: "):
+        Pool(np.array([[0.0], [1e300]])).check_finite()
+
+
+def test_large_finite_rows_are_not_mistaken_for_infinity():
+    Pool(np.full((2, 8), 3e38, dtype=np.float32)).check_finite()
+
+
+def test_the_unlabelled_are_the_candidates_that_have_no_label():
+    pool = Pool(EYE, labelled=[3, 0], candidates=[2, 0, 1])
+    assert pool.unlabelled.tolist() == [1, 2]
+    assert pool.labelled.tolist() == [3, 0]
+    assert pool.labels is None
+    assert not pool.has_labels
+
+
+def test_probabilities_follow_the_rows_asked_for():
+    pool = Pool(EYE, labelled=[1], labels=["a"], probabilities=lambda rows: np.c_[rows, rows + 1])
+    assert pool.probabilities().tolist() == [[0, 1], [2, 3], [3, 4]]
+    assert pool.probabilities([3, 0]).tolist() == [[3, 4], [0, 1]]
+    assert pool.probabilities([1]).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("predict", "options", "message"),
+    [
+        (
+            None,
+            {},
+            "this pool has no predictions: give it `probabilities`, "
+            "a function from rows to class probabilities, such as a fitted head's.",
+        ),
+        (
+            lambda rows: np.zeros(rows.size),
+            {},
+            "the predictions for 4 rows have shape (4,): they must have shape (4, C).",
+        ),
+        (
+            lambda rows: np.zeros((1, 2)),
+            {},
+            "the predictions for 4 rows have shape (1, 2): they must have shape (4, C).",
+        ),
+        (
+            lambda rows: np.zeros((rows.size, 2)),
+            {"n_classes": 3},
+            "the predictions for 4 rows have shape (4, 2): they must have shape (4, 3).",
+        ),
+        (
+            lambda rows: np.where(rows[:, None] == 2, np.nan, np.zeros((1, 2))),
+            {},
+            "the predictions for row 2 hold NaN or infinity: refit the head.",
+        ),
+    ],
+)
+def test_predictions_that_do_not_fit_are_refused(predict, options, message):
+    with pytest.raises(SelectionError) as caught:
+        Pool(EYE, probabilities=predict, **options).probabilities()
+    assert str(caught.value) == message
