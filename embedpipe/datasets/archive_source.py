@@ -1,8 +1,6 @@
 """What zip and tar archives have in common: a table of members, and stamps."""
 
 # Paths are text here: a million Path objects would take gigabytes.
-# ruff: noqa: PTH100, PTH116, PTH123
-# ruff: noqa: A001, A002
 
 from __future__ import annotations
 

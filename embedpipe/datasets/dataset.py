@@ -46,7 +46,7 @@ class Dataset:
     >>> digits
     Dataset('digits': 1797 items, 10 classes, 1400 train, 397 test, from scikit-learn's digits)
     >>> digits.items[0]
-    Item(id='test/1400.pgm', label='4', split='test', bucket=None)
+    Item(id='test/1400.pgm', label='2', split='test', bucket=None)
     >>> digits.source.read_one("train/0000.pgm")[:11]
     b'P5\n8 8\n255\n'
     >>> digits.subset("test")

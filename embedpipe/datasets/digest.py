@@ -1,6 +1,5 @@
 """A checksum of what a dataset holds, however it is packed."""
 
-# ruff: noqa: A001
 
 from __future__ import annotations
 

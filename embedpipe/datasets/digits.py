@@ -24,8 +24,7 @@ _TRAIN = 1400
 def load_digits(request: Request) -> Dataset:
     """Handwritten digits, 8 x 8 pixels, 1,797 items; comes with scikit-learn.
 
-    Item ``train/0012.pgm`` is row 12 of scikit-learn's array. The people who wrote the first rows
-    did not write the last ones.
+    Item ``train/0012.pgm`` is row 12 of scikit-learn's array.
     """
     if request.source is not None:
         raise UsageError("digits comes with scikit-learn and takes no source; leave it out.")

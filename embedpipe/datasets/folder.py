@@ -1,8 +1,6 @@
 """Images in a folder, found by walking it once and read where they are."""
 
 # Paths are text here: a million Path objects would take gigabytes.
-# ruff: noqa: PTH100, PTH110, PTH116, PTH118, PTH123
-# ruff: noqa: A001, A002
 
 from __future__ import annotations
 

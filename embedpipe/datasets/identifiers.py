@@ -5,7 +5,6 @@ is not is written ``\xNN`` in the id, where `NN` is its value, and a name that h
 an escape as plain text has its backslash written ``\x5c``. Different names have different ids.
 """
 
-# ruff: noqa: A002
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ The rules, in order, for the relative paths of all images:
    ``_unlabeled`` or ``_unlabelled`` are unlabelled.
 """
 
-# ruff: noqa: A001
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """One way in: a name, a folder, an archive or a manifest becomes a dataset."""
 
 # Paths are text here: a million Path objects would take gigabytes.
-# ruff: noqa: PTH110, PTH111, PTH112, PTH113, PTH119
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Datasets listed in a table: a CSV, JSON Lines or Parquet file with a `path` column."""
 
 # Paths are text here: a million Path objects would take gigabytes.
-# ruff: noqa: PTH100, PTH111, PTH112, PTH113, PTH117, PTH119, PTH120, PTH123
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The name of a dataset that has only a path."""
 
 # Paths are text here: a million Path objects would take gigabytes.
-# ruff: noqa: PTH100, PTH119
 
 from __future__ import annotations
 

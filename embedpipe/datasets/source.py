@@ -1,6 +1,5 @@
 """Where the bytes of a dataset's items come from."""
 
-# ruff: noqa: A002
 
 from __future__ import annotations
 
@@ -23,6 +22,10 @@ class Source(ABC):
     @abstractmethod
     def location(self) -> str:
         """Where the bytes are, for people: the path of a folder or an archive."""
+
+    def path(self, id: str) -> str:
+        """Return where item `id` is, for people: the path of its file where it has one."""
+        return f"{self.location}/{id}"
 
     @abstractmethod
     def stamp(self, id: str) -> Stamp | None:

@@ -5,7 +5,6 @@ for every member and takes three times as long. Reading a member needs its offse
 number of threads read at once, each with its own file handle.
 """
 
-# ruff: noqa: A001
 
 from __future__ import annotations
 

@@ -23,6 +23,9 @@ SAMPLE = 1024
 OVERFLOW = 1e30
 """Squared norms from here on would come near the largest float32."""
 
+ORDINARY = 20
+"""Values between 2**-20 and 2**20 are left as they are, which saves a pass over each block."""
+
 COARSER = 2.0**-24
 """By how much a frame shrinks when norms are that large."""
 
@@ -79,8 +82,8 @@ class Frame:
     """A shift and a power-of-two scale that keep float32 products accurate.
 
     ``|x − c|² = |x|² + |c|² − 2·x·c`` loses digits where norms are large beside distances, and
-    overflows or underflows where values are extreme. So rows are moved by about their mean and
-    scaled to about 1, one block at a time; the matrix itself is never copied.
+    overflows or underflows where values are extreme. So rows are moved by about their mean and,
+    where they are far from 1, scaled to about 1, one block at a time; the matrix itself is never copied.
 
     Attributes
     ----------
@@ -110,7 +113,7 @@ class Frame:
         centre = sample.mean(axis=0, dtype=np.float64)  # (d,)
         size = float(np.abs(sample - centre).max())
         exponent = float(np.clip(-np.floor(np.log2(size)), -126, 126)) if size else 0.0
-        scale = 2.0**exponent
+        scale = 2.0**exponent if abs(exponent) > ORDINARY else 1.0
         bound = float(np.finfo(np.float32).max)
         return cls(matrix, np.clip(centre * scale, -bound, bound).astype(np.float32), scale)
 
@@ -145,8 +148,11 @@ class Frame:
     def rows(self, rows: NDArray[np.int64]) -> Moved:
         """Return a moved and scaled copy of `rows` with their squared norms."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            vectors = take_rows(self.matrix, rows) * np.float32(self.scale)  # (m, d)
-            vectors -= self.shift
+            vectors = take_rows(self.matrix, rows)  # (m, d)
+            if self.scale != 1:
+                vectors = vectors * np.float32(self.scale)
+            own = None if np.may_share_memory(vectors, self.matrix) else vectors
+            vectors = np.subtract(vectors, self.shift, out=own)
             norms = np.einsum("ij,ij->i", vectors, vectors).astype(np.float64)  # (m,)
         norms[np.isnan(norms)] = np.inf
         return Moved(vectors, norms)

@@ -1,6 +1,7 @@
 """What must hold for every registered strategy."""
 
 import contextlib
+import inspect
 
 import faiss
 import numpy as np
@@ -68,6 +69,18 @@ def test_threads_change_nothing(name, make_pool):
         with threads(count):
             found.append(select(name, make_pool(matrix), 200))
     same(*found)
+
+
+@every_strategy
+def test_the_block_size_changes_nothing(name, make_pool, matrix):
+    if "block_size" not in inspect.signature(strategies[name]).parameters:
+        return  # it has none
+    found = [
+        get_strategy(name, block_size=size).select(make_pool(matrix), 30, np.random.default_rng(0))
+        for size in (1, 2, 7, 1000)
+    ]
+    for other in found[1:]:
+        same(found[0], other)
 
 
 @every_strategy

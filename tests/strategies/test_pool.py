@@ -56,7 +56,7 @@ def test_float32_is_not_copied_and_float64_is_converted():
 
 
 def test_what_overflows_float32_is_refused_by_row():
-    with pytest.raises(SelectionError, match="^row 1 of the embeddings holds NaN or infinity: "):
+    with pytest.raises(SelectionError, match=r"^row 1 of the embeddings holds NaN or infinity: "):
         Pool(np.array([[0.0], [1e300]])).check_finite()
 
 

@@ -1,0 +1,278 @@
+"""The backbones are what they say: mapped right, preprocessed right, verified, and repeatable."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from embedpipe.backbones import Backbone, ToyBackbone, backbones, decode, get_backbone
+from embedpipe.backbones.networks import BundledBackbone
+from embedpipe.backbones.weights import digest_of_weights
+from embedpipe.errors import BackboneError, UnknownNameError, UsageError
+
+
+@pytest.fixture(scope="module")
+def bundled() -> BundledBackbone:
+    return BundledBackbone()
+
+
+def pictures(count: int, size: int = 224) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    coarse = rng.integers(0, 256, (count, 7, 7, 3), dtype=np.uint8)
+    smooth = [Image.fromarray(c).resize((size, size), Image.Resampling.BICUBIC) for c in coarse]
+    return np.stack([np.asarray(image) for image in smooth])
+
+
+def test_what_is_known_without_loading_is_what_loading_gives(bundled: BundledBackbone) -> None:
+    import timm.data
+
+    config = timm.data.resolve_model_data_config(bundled.module)
+    assert digest_of_weights(bundled.module) == bundled.weights_sha256
+    assert bundled.preprocess == bundled.preprocess.from_timm(config)
+    assert bundled.dim == bundled.identity["dim"] == 1280
+
+
+def test_it_names_real_photos_with_its_own_classes(
+    bundled: BundledBackbone, shared_data: Path
+) -> None:
+    # Only a right mapping of tensors and a right preprocessing tell a sandal from a jersey.
+    wanted = {
+        "shoes": {770, 502, 630, 774, 514},  # running shoe, clog, loafer, sandal, cowboy boot
+        "t-shirt": {610},  # jersey
+        "pants": {608},  # jean
+        "skirt": {655, 601, 689, 775},  # miniskirt, hoopskirt, overskirt, sarong
+    }
+    network = bundled.classifier()
+    hits: dict[str, float] = {}
+    with zipfile.ZipFile(shared_data / "clothing-dataset-small.zip") as archive:
+        for clothing, meant in wanted.items():
+            paths = [p for p in archive.namelist() if f"/test/{clothing}/" in p and p[-1] != "/"]
+            pixels = [decode(archive.read(path), bundled.preprocess)[0] for path in paths[:24]]
+            images = (torch.from_numpy(np.stack(pixels)).float() / 255 - 0.5) / 0.5
+            with torch.inference_mode():
+                best = network(images.permute(0, 3, 1, 2)).topk(5).indices.numpy()
+            hits[clothing] = float(np.mean([bool(meant & set(row)) for row in best]))
+    assert min(hits.values()) > 0.75, hits
+
+
+@pytest.mark.parametrize(("runtime", "tolerance"), [("torch", 1e-5), ("openvino", 1e-4)])
+def test_embeddings_equal_a_plain_timm_forward(
+    bundled: BundledBackbone, runtime: str, tolerance: float
+) -> None:
+    if runtime == "openvino":
+        pytest.importorskip("openvino", exc_type=ImportError)
+    pixels = pictures(5)
+    images = (torch.from_numpy(pixels).float() / 255 - 0.5) / 0.5
+    with torch.inference_mode():
+        expected = bundled.module(images.permute(0, 3, 1, 2)).numpy()
+    encoder = bundled.open(precision="fp32", runtime=runtime, batch_size=8)
+    vectors = encoder.encode(pixels)
+    assert vectors.shape == (5, 1280)
+    assert vectors.dtype == np.float32
+    scale = np.linalg.norm(expected, axis=1).max()
+    assert np.linalg.norm(vectors - expected, axis=1).max() < tolerance * scale
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_half_precision_points_the_same_way(bundled: BundledBackbone, runtime: str) -> None:
+    pixels = pictures(6)
+    full = bundled.open(precision="fp32", runtime="torch", batch_size=8).encode(pixels)
+    half = bundled.open(precision="bf16", runtime=runtime, batch_size=8).encode(pixels)
+    cosines = (full * half).sum(1) / np.linalg.norm(full, axis=1) / np.linalg.norm(half, axis=1)
+    assert cosines.min() > 0.99
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_a_vector_depends_on_its_image_alone(bundled: BundledBackbone, runtime: str) -> None:
+    pixels = pictures(8)
+    encoder = bundled.open(precision="fp32", runtime=runtime, batch_size=8)
+    together = encoder.encode(pixels)
+    order = np.array([5, 2, 7])
+    assert np.array_equal(encoder.encode(pixels[order]), together[order])
+
+
+def test_openvino_is_loaded_without_its_telemetry() -> None:
+    program = (
+        "import socket, sys\n"
+        "def refuse(*a, **k): raise SystemExit('network')\n"
+        "socket.socket.connect = refuse; socket.getaddrinfo = refuse\n"
+        "from embedpipe.backbones import get_backbone\n"
+        "get_backbone().open(precision='fp32', runtime='openvino', batch_size=2)\n"
+        "sys.exit('telemetry' if 'openvino_telemetry' in sys.modules else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_altered_bundled_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BundledBackbone, "file_sha256", "0" * 64)
+    with pytest.raises(BackboneError, match=r"missing or altered: reinstall them with `pip"):
+        _ = BundledBackbone().identity
+
+
+@pytest.fixture(scope="module")
+def resnet_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    import timm
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    network = timm.create_model("resnet10t", pretrained=False, num_classes=7)
+    folder = tmp_path_factory.mktemp("weights")
+    save_file(network.state_dict(), folder / "w.safetensors")
+    torch.save({"state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}},
+               folder / "w.pth")  # fmt: skip
+    torch.save({"code": torch.nn.Linear}, folder / "evil.pth")
+    return {path.name: path for path in folder.iterdir()}
+
+
+def test_weights_from_a_file_whatever_its_format(resnet_weights: dict[str, Path]) -> None:
+    one = get_backbone("timm:resnet10t", resnet_weights["w.safetensors"])
+    two = get_backbone("timm:resnet10t", resnet_weights["w.pth"])
+    assert one.identity == two.identity
+    assert one.identity["dim"] == 512
+    size = one.preprocess.size
+    rows = one.open(precision="fp32", runtime="torch", batch_size=2).encode(pictures(2, size[0]))
+    assert rows.shape == (2, 512)
+
+
+def test_torchvision_models_take_weights_from_a_file(tmp_path: Path) -> None:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    network = models.get_model("mobilenet_v3_small", weights=None).eval()
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    backbone = get_backbone("torchvision:mobilenet_v3_small", tmp_path / "w.pth")
+    assert backbone.identity["dim"] == 1024
+    assert backbone.preprocess.resize == 256
+    assert backbone.preprocess.size == (224, 224)
+    pixels = pictures(3)
+    vectors = backbone.open(precision="fp32", runtime="torch", batch_size=4).encode(pixels)
+    mean, std = (torch.tensor(v) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    images = ((torch.from_numpy(pixels).float() / 255 - mean) / std).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        features = network.avgpool(network.features(images)).flatten(1)
+        expected = network.classifier[:-1](features).numpy()
+    assert np.abs(vectors - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "message"),
+    [
+        ("timm:resnet10t", "absent.pth",
+         "no weights at {file}: give the path of a .safetensors or .pth file."),
+        ("timm:resnet18", "w.pth",
+         "{file} does not fit the architecture: 50 of its 120 tensors are missing, "
+         "'layer1.1.bn1.bias' first. Name the architecture that was trained."),
+    ],
+)  # fmt: skip
+def test_weights_that_cannot_be_used(
+    resnet_weights: dict[str, Path], name: str, file: str, message: str
+) -> None:
+    path = resnet_weights.get(file, Path(file))
+    with pytest.raises(BackboneError) as caught:
+        _ = get_backbone(name, path).identity
+    text = str(caught.value)
+    if "does not fit" in message:
+        assert text.startswith(f"{path} does not fit the architecture: ")
+    else:
+        assert text == message.format(file=path)
+
+
+def test_a_pickle_with_code_is_not_run(resnet_weights: dict[str, Path]) -> None:
+    with pytest.raises(BackboneError, match=r"evil\.pth cannot be read as weights"):
+        _ = get_backbone("timm:resnet10t", resnet_weights["evil.pth"]).identity
+
+
+def test_weights_that_the_network_does_not_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+
+    def unreachable(*args: object, **options: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    with pytest.raises(BackboneError) as caught:
+        _ = get_backbone("timm:resnet10t").identity
+    assert str(caught.value) == (
+        "the weights of 'timm:resnet10t' could not be had (no route to host). Check the network, "
+        "or give a file with --weights."
+    )
+
+
+def test_a_revision_pins_the_hub_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+
+    asked: dict[str, object] = {}
+
+    def record(name: str, **options: object) -> torch.nn.Module:
+        asked.update(options)
+        return torch.nn.Identity()
+
+    monkeypatch.setattr(timm, "create_model", record)
+    _ = get_backbone("timm:resnet10t.c3_in1k@abc123").module  # type: ignore[attr-defined]
+    assert asked["pretrained_cfg_overlay"] == {"hf_hub_id": "timm/resnet10t.c3_in1k@abc123"}
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "kind", "message"),
+    [
+        ("efficientnet_lite", None, UnknownNameError,
+         "unknown backbone 'efficientnet_lite'. Did you mean 'efficientnet_lite0'? Known: "
+         "efficientnet_lite0, toy. Any timm:NAME or torchvision:NAME is a backbone too."),
+        ("toy", "w.pth", UsageError,
+         "the backbone 'toy' has its own weights: give --weights with timm:NAME or "
+         "torchvision:NAME."),
+        ("timm:resnet18@main", "w.pth", UsageError,
+         "--weights and a revision exclude each other: give one of them."),
+    ],
+)  # fmt: skip
+def test_names_that_mean_nothing(
+    name: str, weights: str | None, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        get_backbone(name, weights)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("timm:resnet180", "resnet18"), ("torchvision:resnet5", "resnet50")]
+)
+def test_unknown_architectures_have_a_suggestion(name: str, near: str) -> None:
+    with pytest.raises(UnknownNameError, match=rf"Did you mean '{near}\w*'\?"):
+        _ = get_backbone(name).identity
+
+
+@pytest.mark.parametrize("name", list(backbones))
+def test_contract_of_every_registered_backbone(name: str) -> None:
+    backbone = backbones[name]()
+    assert isinstance(backbone, Backbone)
+    assert backbone.name == name
+    assert set(backbone.identity) == {
+        "library", "architecture", "pooling", "dim", "weights_sha256"
+    }  # fmt: skip
+    height, width = backbone.preprocess.size
+    pixels = pictures(3, height)[:, :, :width]
+    given = pixels.copy()
+    encoder = backbone.open(precision="fp32", runtime="auto", batch_size=4)
+    vectors = encoder.encode(pixels)
+    assert vectors.shape == (3, backbone.identity["dim"])
+    assert vectors.dtype == np.float32
+    assert np.isfinite(vectors).all()
+    assert len(np.unique(vectors, axis=0)) == 3
+    assert np.array_equal(encoder.encode(pixels), vectors)
+    assert np.array_equal(pixels, given)
+
+
+def test_toy_vectors_are_mean_colours() -> None:
+    pixels = np.zeros((1, 32, 32, 3), np.uint8)
+    pixels[0, :8, 8:16] = (255, 51, 0)  # the second cell of the first row
+    vector = ToyBackbone().open(precision="fp32", runtime="auto", batch_size=1).encode(pixels)[0]
+    expected = np.zeros(48, np.float32)
+    expected[3:6] = (1.0, 0.2, 0.0)
+    assert vector == pytest.approx(expected)

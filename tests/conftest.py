@@ -1,0 +1,44 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the real archives; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("EMBEDPIPE_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "clothing-dataset-small.zip").exists():
+        pytest.skip(f"needs the real photos in {folder} (set EMBEDPIPE_TEST_DATA)")
+    return folder
+
+
+def make_image(seed: int, size: tuple[int, int] = (40, 32)) -> Image.Image:
+    """Return a small image that differs from that of every other seed."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that makes a folder of JPEGs, one folder for each class."""
+
+    def make(count: int = 12, classes: int = 3, name: str = "photos") -> Path:
+        folder = tmp_path / name
+        for number in range(count):
+            path = folder / f"class{number % classes}" / f"{number:04d}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make_image(number).save(path, quality=90)
+        return folder
+
+    return make
