@@ -110,20 +110,15 @@ def _picks(embeddings: Embeddings, chosen: Selection) -> list[dict[str, Any]]:
 
 
 def _write_picks(output: Path, picks: list[dict[str, Any]]) -> None:
-    import csv
-    import io
+    from ..labels import write_table
 
-    from .._files import write_atomically
-    from ..errors import UsageError
-
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "rank", "score"])
-    writer.writerows([pick["id"], "", pick["rank"], f"{pick['score']:.6g}"] for pick in picks)
-    try:
-        write_atomically(output, text.getvalue().encode())
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror or error}.") from error
+    columns: dict[str, list[Any]] = {
+        "path": [pick["id"] for pick in picks],
+        "label": ["" for _ in picks],
+        "rank": [pick["rank"] for pick in picks],
+        "score": [pick["score"] for pick in picks],
+    }
+    write_table(columns, output)
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -93,15 +93,13 @@ def _known(accuracy: float | None) -> str:
 
 
 def _write(output: Path, prediction: Prediction) -> None:
-    import pyarrow as pa
-
     from ..labels import write_table
 
-    columns = {
+    columns: dict[str, list[Any]] = {
         "path": list(prediction.ids),
         "label": [str(label) for label in prediction.labels],
-        "confidence": prediction.probabilities.max(axis=1),
+        "confidence": prediction.probabilities.max(axis=1).tolist(),
     }
     for column, name in enumerate(prediction.classes):
-        columns[f"probability_{name}"] = prediction.probabilities[:, column]
-    write_table(output, pa.table(columns))
+        columns[f"probability_{name}"] = prediction.probabilities[:, column].tolist()
+    write_table(columns, output)

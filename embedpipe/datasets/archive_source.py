@@ -1,5 +1,4 @@
 """What zip and tar archives have in common: a table of members, and stamps."""
-
 # Paths are text here: a million Path objects would take gigabytes.
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Items that are arrays in memory, served as the bytes of image files."""
 
-
 from __future__ import annotations
 
 import threading

@@ -1,6 +1,5 @@
 """A checksum of what a dataset holds, however it is packed."""
 
-
 from __future__ import annotations
 
 import hashlib

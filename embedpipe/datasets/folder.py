@@ -1,5 +1,4 @@
 """Images in a folder, found by walking it once and read where they are."""
-
 # Paths are text here: a million Path objects would take gigabytes.
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ def load_folder(path: str | os.PathLike[str]) -> Dataset:
     """
     root = os.path.abspath(os.fspath(path))
     others: Counter[str] = Counter()
-    wrapping, items = arrange(walk(root, others))
+    wrapping, items = arrange(walk(root, others), growing=True)
     if not items:
         raise DatasetError(no_images(f"folder {encode_id(root)!r}", others))
     source = FolderSource(os.path.join(root, decode_id(wrapping)))

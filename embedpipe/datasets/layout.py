@@ -4,7 +4,9 @@ The rules, in order, for the relative paths of all images:
 
 1. Folders that hold everything are a wrapping and are taken off:
    ``clothing-dataset-small-master/train/hat/x.jpg`` becomes ``train/hat/x.jpg``. A folder named
-   like a split is not a wrapping.
+   like a split is not a wrapping. In a folder on disk, which may grow, a wrapping is taken off
+   the ids only if there are splits inside it: otherwise a second folder beside it would give
+   every image another id, and its label would be lost.
 2. The first-level folders are splits if all of them are named like splits, or if they name at
    least two different ones (so ``train/ test/ docs/`` is split, and vehicles in ``bus/ car/
    train/`` are not).
@@ -14,7 +16,6 @@ The rules, in order, for the relative paths of all images:
 4. Images beside the class folders, outside of the split folders, or in a class folder called
    ``_unlabeled`` or ``_unlabelled`` are unlabelled.
 """
-
 
 from __future__ import annotations
 
@@ -31,13 +32,15 @@ Place = tuple["str | None", "str | None"]
 _UNLABELLED = frozenset({"_unlabeled", "_unlabelled"})
 
 
-def arrange(paths: Iterable[str]) -> tuple[str, list[Item]]:
+def arrange(paths: Iterable[str], *, growing: bool = False) -> tuple[str, list[Item]]:
     """Return the wrapping folders of `paths`, and the items inside them sorted by id.
 
     Parameters
     ----------
     paths
         Relative POSIX paths of images, in any order, each of them once.
+    growing
+        Keep a wrapping in the ids unless there are splits inside it.
 
     Returns
     -------
@@ -59,6 +62,8 @@ def arrange(paths: Iterable[str]) -> tuple[str, list[Item]]:
     ids = [path[len(wrapping) :] for path in ordered] if wrapping else ordered
     folders = [id.rpartition("/")[0] for id in ids]
     places = _places(set(folders))  # looked up per image, worked out per folder
+    if growing and not any(split for _, split in places.values()):
+        wrapping, ids = "", ordered
     return wrapping, [Item(id, *places[folder]) for id, folder in zip(ids, folders, strict=True)]
 
 

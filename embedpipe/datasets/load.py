@@ -1,5 +1,4 @@
 """One way in: a name, a folder, an archive or a manifest becomes a dataset."""
-
 # Paths are text here: a million Path objects would take gigabytes.
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
 """Datasets listed in a table: a CSV, JSON Lines or Parquet file with a `path` column."""
-
 # Paths are text here: a million Path objects would take gigabytes.
 
 from __future__ import annotations

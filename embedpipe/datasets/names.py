@@ -1,5 +1,4 @@
 """The name of a dataset that has only a path."""
-
 # Paths are text here: a million Path objects would take gigabytes.
 
 from __future__ import annotations

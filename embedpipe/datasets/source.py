@@ -1,6 +1,5 @@
 """Where the bytes of a dataset's items come from."""
 
-
 from __future__ import annotations
 
 from abc import ABC, abstractmethod

@@ -1,6 +1,5 @@
 """Images in a tar archive, read in place; a compressed one is read from front to back."""
 
-
 from __future__ import annotations
 
 import bz2

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from numpy.typing import ArrayLike, NDArray
-from typing_extensions import Self
 
 from .._registry import Registry
 from ..errors import UsageError
@@ -142,6 +141,7 @@ def get_head(name: str, **options: Any) -> Any:
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise UsageError(
-            f"the head {name!r} has no parameter {unknown[0]!r}. It has: {', '.join(sorted(known))}."
+            f"the head {name!r} has no parameter {unknown[0]!r}. "
+            f"It has: {', '.join(sorted(known))}."
         )
     return head.set_params(**options)

@@ -12,7 +12,7 @@ NEVER_SCORED = -1
 """The fold of rows that every regression may see because they cannot be scored fairly."""
 
 
-def canonical_order(X: NDArray[np.floating[Any]], codes: NDArray[np.intp]) -> NDArray[np.intp]:
+def canonical_order(digests: NDArray[np.uint64], codes: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the order of the rows by class, then by content.
 
     The same labelled set gives the same sequence of rows however it was listed, so everything
@@ -20,29 +20,29 @@ def canonical_order(X: NDArray[np.floating[Any]], codes: NDArray[np.intp]) -> ND
 
     Parameters
     ----------
-    X
-        (n, d) rows.
+    digests
+        (n,) from `row_digests`.
     codes
         (n,) class numbers.
 
     Returns
     -------
     ndarray
-        (n,) intp: a permutation. O(n d) time.
+        (n,) intp: a permutation.
 
     Examples
     --------
     >>> X = np.array([[3.0], [1.0], [2.0]])
-    >>> order = canonical_order(X, np.array([0, 1, 0]))
-    >>> again = canonical_order(X[::-1], np.array([0, 1, 0]))
+    >>> order = canonical_order(row_digests(X), np.array([0, 1, 0]))
+    >>> again = canonical_order(row_digests(X[::-1]), np.array([0, 1, 0]))
     >>> bool((X[order] == X[::-1][again]).all())
     True
     """
-    return np.lexsort((_digests(X), codes)).astype(np.intp)
+    return np.lexsort((digests, codes)).astype(np.intp)
 
 
 def assign_folds(
-    X: NDArray[np.floating[Any]], codes: NDArray[np.intp], n_folds: int
+    digests: NDArray[np.uint64], codes: NDArray[np.intp], n_folds: int
 ) -> NDArray[np.intp]:
     """Return the fold of each row: stratified, with equal rows of a class kept together.
 
@@ -51,8 +51,8 @@ def assign_folds(
 
     Parameters
     ----------
-    X
-        (n, d) rows.
+    digests
+        (n,) from `row_digests`.
     codes
         (n,) class numbers, 0, 1, ...
     n_folds
@@ -65,12 +65,11 @@ def assign_folds(
 
     Examples
     --------
-    >>> X = np.arange(5.0)[:, None]
-    >>> folds = assign_folds(X, np.array([0, 0, 1, 1, 2]), 2)
+    >>> digests = row_digests(np.arange(5.0)[:, None])
+    >>> folds = assign_folds(digests, np.array([0, 0, 1, 1, 2]), 2)
     >>> sorted(folds[:2].tolist()), sorted(folds[2:4].tolist()), int(folds[4])
     ([0, 1], [0, 1], -1)
     """
-    digests = _digests(X)
     folds = np.full(len(codes), NEVER_SCORED, dtype=np.intp)
     turn = 0
     for code in range(int(codes.max()) + 1):
@@ -82,8 +81,8 @@ def assign_folds(
     return folds
 
 
-def _digests(X: NDArray[np.floating[Any]]) -> NDArray[np.uint64]:
-    """Return a 64-bit digest of the bytes of each row."""
+def row_digests(X: NDArray[np.floating[Any]]) -> NDArray[np.uint64]:
+    """Return a 64-bit digest of each row of (n, d) numbers; equal rows have equal digests."""
     rows = np.ascontiguousarray(X) + 0.0  # -0.0 and 0.0 are equal rows
     return np.array(
         [int.from_bytes(blake2b(row.data, digest_size=8).digest(), "big") for row in rows],

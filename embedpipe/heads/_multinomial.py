@@ -18,6 +18,9 @@ RANK_TOLERANCE = 1e-12
 ZERO_TOLERANCE = 1e-26
 """So are directions with less than this share of the energy before centring."""
 
+LEAST_CURVATURE = 1e-3
+"""Rows that are all predicted with certainty still count a little in the scaling."""
+
 
 class Span(NamedTuple):
     """Rows in the coordinates of their own span, axes by decreasing energy.
@@ -84,11 +87,12 @@ def solve(
     tolerance: float,
     max_steps: int,
 ) -> Minimum:
-    r"""Fit one or several multinomial logistic regressions on subsets of the same rows.
+    """Fit one or several multinomial logistic regressions on subsets of the same rows.
 
     Each minimises ``sum of log-losses + |W|^2 / (2 C)`` with a free intercept. The unknowns are
-    scaled by Böhning's bound on the Hessian, ``(Z'Z / 2 + I / C)``, which is diagonal in the
-    coordinates of the span; all subsets share their matrix products.
+    scaled by ``(w Z'Z + I / C)``, which is diagonal in the coordinates of the span and stands in
+    for the Hessian; w is the mean of ``p (1 - p)`` at the start, so a start near the solution
+    pays twice. All subsets share their matrix products.
 
     Parameters
     ----------
@@ -111,15 +115,11 @@ def solve(
     -------
     Minimum
         Its point is (r + 1, F, K), the weights.
-
-    Notes
-    -----
-    Böhning, "Multinomial logistic regression algorithm" (1992), Annals of the Institute of
-    Statistical Mathematics 44.
     """
     dtype, (n, F), K = targets.dtype, masks.shape, targets.shape[1]
     penalty = np.append(np.full(len(span.energy), 1.0 / C), 0.0)  # (r + 1,)
-    scale = np.sqrt(np.append(span.energy, n) / 2.0 + penalty)  # (r + 1,)
+    curvature = _mean_curvature(span.rows, start)
+    scale = np.sqrt(curvature * np.append(span.energy, n) + penalty)  # (r + 1,)
     rows = (span.rows / scale).astype(dtype)  # (n, r + 1)
     shrink = (penalty / scale**2).astype(dtype)[:, None]  # (r + 1, 1)
     weights = masks.astype(dtype)[:, :, None]  # (n, F, 1)
@@ -134,11 +134,17 @@ def solve(
         return value, rows.T @ residual.reshape(n, F * K) + pull
 
     scaled = (start * scale[:, None, None]).reshape(len(scale), F * K).astype(dtype)
-    found = minimise(
-        objective, scaled, tolerance=tolerance * np.sqrt(n * F), max_steps=max_steps
-    )
+    found = minimise(objective, scaled, tolerance=tolerance * np.sqrt(n * F), max_steps=max_steps)
     point = found.point.reshape(len(scale), F, K).astype(np.float64) / scale[:, None, None]
     return found._replace(point=point)
+
+
+def _mean_curvature(rows: Float64, weights: Array) -> float:
+    """Return the mean of p (1 - p), kept away from zero: what the rows add to the Hessian."""
+    n, (width, F, K) = len(rows), weights.shape
+    nobody = np.zeros((n, K))
+    probabilities = _losses((rows @ weights.reshape(width, F * K)).reshape(n, F, K), nobody)[1]
+    return max(float((probabilities * (1.0 - probabilities)).mean()), LEAST_CURVATURE)
 
 
 def _losses(logits: Array, targets: Array) -> tuple[Array, Array]:

@@ -21,7 +21,7 @@ PRIOR_STRENGTH = 60_000.0
 PRIOR_DECADES = 0.5
 """Standard deviation of the prior on log10 C."""
 
-TOLERANCE = 3e-3
+TOLERANCE = 1e-2
 MAX_STEPS = 1000
 
 
@@ -33,7 +33,7 @@ class Choice(NamedTuple):
     start: Array
 
 
-def choose_C(
+def choose_strength(
     span: Span, codes: NDArray[np.intp], folds: NDArray[np.intp], binary_factor: float
 ) -> Choice:
     """Choose C by cross-validation, steadied by a prior that fades as labels arrive.
@@ -70,7 +70,7 @@ def choose_C(
     best = search.run()
     rule = (
         f"cross-validation: least log-loss of {len(scored)} labels in {search.n_folds} folds, "
-        f"with a prior at C = {_value(centre):.3g}"
+        f"with a prior at C = {_readable(centre)}"
     )
     return Choice(_value(best), rule, search.starts[best].mean(axis=1, keepdims=True))
 
@@ -85,6 +85,10 @@ def _centre(span: Span) -> int:
 
 def _value(step: int) -> float:
     return float(10.0 ** (step / STEPS_PER_DECADE))
+
+
+def _readable(step: int) -> str:
+    return f"{float(f'{_value(step):.3g}'):,g}"
 
 
 class _Search:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .matching import rows_for
 from .reading import read_labels
+from .tables import write_table
 from .writing import write_labels
 
-__all__ = ["read_labels", "rows_for", "write_labels"]
+__all__ = ["read_labels", "rows_for", "write_labels", "write_table"]

@@ -17,7 +17,7 @@ _Entry = tuple[int, Any, Any]
 
 
 def read_labels(path: str | Path) -> dict[str, str]:
-    """Read a file that says which item has which label.
+    r"""Read a file that says which item has which label.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def read_labels(path: str | Path) -> dict[str, str]:
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder) / "labels.csv"
-    ...     _ = file.write_text("path,label\\ncats/1.jpg,cat\\ncats/2.jpg,\\n")
+    ...     _ = file.write_text("path,label\ncats/1.jpg,cat\ncats/2.jpg,\n")
     ...     read_labels(file)
     {'cats/1.jpg': 'cat'}
     """

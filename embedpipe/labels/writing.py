@@ -88,7 +88,10 @@ def _parquet_bytes(labels: Mapping[str, str]) -> bytes:
     import pyarrow.parquet as pq
 
     table = pa.table(
-        {"path": pa.array(labels.keys(), pa.string()), "label": pa.array(labels.values(), pa.string())}
+        {
+            "path": pa.array(labels.keys(), pa.string()),
+            "label": pa.array(labels.values(), pa.string()),
+        }
     )
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)

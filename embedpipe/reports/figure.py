@@ -9,9 +9,9 @@ from typing import Literal
 
 from .data import Curve
 
-WIDTH, HEIGHT = 480, 320
-LEFT, RIGHT, TOP, BOTTOM = 44, 52, 14, 46
-LINE_HEIGHT = 15
+WIDTH, HEIGHT = 500, 330
+LEFT, RIGHT, TOP, BOTTOM = 50, 66, 14, 50
+LINE_HEIGHT = 17
 """Values at the ends of the lines keep this distance."""
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
@@ -116,7 +116,11 @@ def lay_out(
         None if no round has the metric.
     """
     series = [
-        [(entry.labelled, value) for entry in curve.rounds if (value := getattr(entry, metric)) is not None]
+        [
+            (entry.labelled, value)
+            for entry in curve.rounds
+            if (value := getattr(entry, metric)) is not None
+        ]
         for curve in curves
     ]
     xs = [x for points in series for x, _ in points]
@@ -137,7 +141,9 @@ def lay_out(
         tuple(Tick(place_x(value), f"{value:,.0f}") for value in x_values if value == int(value)),
         tuple(Tick(place_y(value), _decimal(value, y_values)) for value in y_values),
         _spread(lines),
-        Bound(place_y(upper_bound), f"all labels {upper_bound:.3f}") if upper_bound is not None else None,
+        Bound(place_y(upper_bound), f"all labels {upper_bound:.3f}")
+        if upper_bound is not None
+        else None,
     )
 
 
@@ -159,9 +165,7 @@ def _spread(lines: Sequence[Line]) -> tuple[Line, ...]:
     placed: list[Line] = []
     for line in sorted(lines, key=lambda line: line.value_y):
         lowest = placed[-1].value_y + LINE_HEIGHT if placed else -math.inf
-        placed.append(
-            Line(line.series, line.dots, line.value, max(line.value_y, lowest))
-        )
+        placed.append(Line(line.series, line.dots, line.value, max(line.value_y, lowest)))
     return tuple(sorted(placed, key=lambda line: -line.series))
 
 

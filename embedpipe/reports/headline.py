@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .data import Curve, Round
+from .data import Curve
 
 
 class Headline(NamedTuple):
@@ -36,6 +36,7 @@ def write_headline(curve: Curve, baseline: Curve | None) -> Headline:
 
     Examples
     --------
+    >>> from embedpipe.reports import Round
     >>> def curve(name, *accuracies):
     ...     return Curve(name, tuple(
     ...         Round(i, 100 * (i + 1), a, a, 0.0, 0.0, name) for i, a in enumerate(accuracies)
@@ -53,7 +54,9 @@ def write_headline(curve: Curve, baseline: Curve | None) -> Headline:
             "There are no held-out labels to measure accuracy with.",
         )
     last = points[-1]
-    result = f"{last.accuracy:.3f} accuracy from {last.labelled:,} {_plural(last.labelled, 'label')}"
+    result = (
+        f"{last.accuracy:.3f} accuracy from {last.labelled:,} {_plural(last.labelled, 'label')}"
+    )
     rivals = _points(baseline) if baseline is not None else []
     if baseline is None or not rivals:
         return Headline(result, "")

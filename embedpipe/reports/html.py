@@ -73,7 +73,9 @@ def _check(data: ReportData) -> None:
         raise UsageError(f"a report shows at most {N_SERIES} curves, not {len(data.curves)}.")
     baselines = [curve.name for curve in data.curves if curve.baseline]
     if len(baselines) > 1:
-        raise UsageError(f"a report has one baseline, not {len(baselines)}: {', '.join(baselines)}.")
+        raise UsageError(
+            f"a report has one baseline, not {len(baselines)}: {', '.join(baselines)}."
+        )
 
 
 def _environment() -> Environment:

@@ -16,7 +16,7 @@ QUALITY = 82
 
 
 def make_thumbnail(image_bytes: bytes, size: int = 96) -> bytes | None:
-    """Return a small encoded copy of an image.
+    r"""Return a small encoded copy of an image.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def make_thumbnail(image_bytes: bytes, size: int = 96) -> bytes | None:
     >>> buffer = BytesIO()
     >>> Image.new("L", (8, 8)).save(buffer, "PNG")
     >>> make_thumbnail(buffer.getvalue())[:4]
-    b'\\x89PNG'
+    b'\x89PNG'
     >>> make_thumbnail(b"not an image") is None
     True
     """
@@ -63,12 +63,20 @@ def _to_rgb(image: Image) -> Image:
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):
-        deep = image.convert("F")
-        low, high = (float(bound) for bound in deep.getextrema())
-        scale = 255.0 / (high - low) if high > low else 0.0
-        return deep.point(lambda value: value * scale - low * scale).convert("L").convert("RGB")
+        return _to_8_bit(image).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         layered = image.convert("RGBA")
         background = Image.new("RGBA", layered.size, "white")
         return Image.alpha_composite(background, layered).convert("RGB")
     return image.convert("RGB")
+
+
+def _to_8_bit(image: Image) -> Image:
+    """Return deep grey as 8-bit grey, from its darkest to its brightest value."""
+    import numpy as np
+    from PIL import Image
+
+    values = np.asarray(image, dtype=np.float64)
+    low, high = values.min(), values.max()
+    scaled = (values - low) * (255.0 / (high - low) if high > low else 0.0)
+    return Image.fromarray(scaled.round().astype(np.uint8))

@@ -60,6 +60,29 @@ CASES = {
 }
 
 
+GROWING = {
+    "a wrapping stays in the ids": (
+        ["x/hat/a.png", "x/coat/a.png"],
+        "",
+        [("x/coat/a.png", "coat", None), ("x/hat/a.png", "hat", None)],
+    ),
+    "a wrapping of splits is taken off": (
+        ["main/train/hat/a.png", "main/test/coat/a.png"],
+        "main/",
+        [("test/coat/a.png", "coat", "test"), ("train/hat/a.png", "hat", "train")],
+    ),
+    "one class": (["hat/a.png"], "", [("hat/a.png", None, None)]),
+}
+
+
+@pytest.mark.parametrize("case", list(GROWING))
+def test_arrange_a_folder_that_may_grow(case):
+    paths, wrapping, items = GROWING[case]
+    found_wrapping, found = arrange(paths, growing=True)
+    assert found_wrapping == wrapping
+    assert [(item.id, item.label, item.split) for item in found] == items
+
+
 @pytest.mark.parametrize("case", list(CASES))
 def test_arrange(case):
     paths, wrapping, items = CASES[case]
