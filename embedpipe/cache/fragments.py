@@ -21,13 +21,16 @@ __all__ = [
     "describe_damage",
     "digest_of_ids",
     "fragment_paths",
+    "is_whole",
     "read_checked",
     "read_content_ids",
+    "spec_id_of",
     "vectors_of",
     "write_fragment",
 ]
 
 SUFFIX = ".parquet"
+FOREIGN_SPEC = "a fragment of another spec"
 FIX = "Run `embedpipe cache gc` to remove damaged files; the next `embed` makes them again."
 
 
@@ -90,21 +93,46 @@ def write_fragment(folder: Path, table: pa.Table, metadata: dict[str, str]) -> P
     return path
 
 
-def read_checked(path: Path) -> pa.Table:
+def read_checked(path: Path, spec: str) -> pa.Table:
     """Read a whole fragment after checking every bit of it against its name.
+
+    Parameters
+    ----------
+    path
+        The file.
+    spec
+        The canonical JSON of the spec that it must belong to.
 
     Raises
     ------
     DamagedFileError
-        If the file is truncated, altered or not a fragment.
+        If the file is truncated, altered, not a fragment, or one of another spec.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise CacheError(f"cannot read {path}: {error.strerror or error}.") from error
-    if f"{hashlib.sha256(data).hexdigest()}{SUFFIX}" != path.name:
+    if not is_whole(path, data):
         raise DamagedFileError(f"{path} is {describe_damage(data)}. {FIX}")
-    return pq.read_table(pa.BufferReader(data))
+    table = pq.read_table(pa.BufferReader(data))
+    _check_spec(path, table.schema, spec)
+    return table
+
+
+def _check_spec(path: Path, schema: pa.Schema, spec: str) -> None:
+    if (schema.metadata or {}).get(b"spec", b"").decode() != spec:
+        raise DamagedFileError(f"{path} is {FOREIGN_SPEC}. {FIX}")
+
+
+def is_whole(path: Path, data: bytes) -> bool:
+    """Return whether `data` is what the name of the file says."""
+    return f"{hashlib.sha256(data).hexdigest()}{SUFFIX}" == path.name
+
+
+def spec_id_of(data: bytes) -> str:
+    """Return the id of the spec that a whole fragment belongs to."""
+    metadata = pq.read_schema(pa.BufferReader(data)).metadata or {}
+    return hashlib.sha256(metadata.get(b"spec", b"")).hexdigest()
 
 
 def describe_damage(data: bytes) -> str:
@@ -118,8 +146,15 @@ def describe_damage(data: bytes) -> str:
     return "altered: its bytes do not match its name"
 
 
-def read_content_ids(path: Path) -> pa.ChunkedArray:
+def read_content_ids(path: Path, spec: str) -> pa.ChunkedArray:
     """Read the column ``content_id`` alone, checked against its digest: 32 bytes a row.
+
+    Parameters
+    ----------
+    path
+        The file.
+    spec
+        The canonical JSON of the spec that it must belong to.
 
     Raises
     ------
@@ -133,6 +168,7 @@ def read_content_ids(path: Path) -> pa.ChunkedArray:
         raise DamagedFileError(f"{path} is not a whole fragment. {FIX}") from error
     if table.column_names != ["content_id"] or digest_of_ids(table["content_id"]) != expected:
         raise DamagedFileError(f"{path} is altered: its rows do not match their digest. {FIX}")
+    _check_spec(path, table.schema, spec)
     return table["content_id"]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from .._files import TEMPORARY_PREFIX
 from .._workspace import Workspace
 from ..errors import DamagedFileError
-from .fragments import describe_damage, fragment_paths, read_checked, read_content_ids
+from .fragments import FOREIGN_SPEC, describe_damage, fragment_paths, is_whole, spec_id_of
 from .matrices import matrix_problem
 from .spec import Spec
 from .store import CANARY, Store, unsealed
@@ -170,14 +170,13 @@ def _problems_of_fragment(path: Path, spec_id: str) -> Iterator[tuple[Problem, b
         yield Problem(path, "not a file of this cache"), False
         return
     try:
-        table = read_checked(path)
-        read_content_ids(path)
-    except DamagedFileError:
-        yield Problem(path, describe_damage(path.read_bytes())), True
-        return
-    text = (table.schema.metadata or {}).get(b"spec", b"{}")
-    if Spec.from_json(text).id != spec_id:
-        yield Problem(path, "a fragment of another spec"), True
+        data = path.read_bytes()
+        if not is_whole(path, data):
+            yield Problem(path, describe_damage(data)), True
+        elif spec_id_of(data) != spec_id:
+            yield Problem(path, FOREIGN_SPEC), True
+    except FileNotFoundError:
+        return  # removed by another process
 
 
 def _unfinished(path: Path) -> Iterator[tuple[Problem, bool]]:

@@ -69,7 +69,7 @@ def matrix_problem(folder: Path, spec_id: str, items_digest: str) -> str | None:
         return "it was made for another spec or other items"
     try:
         matrix = _map(folder)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return "embeddings.npy is missing or damaged"
     if list(matrix.shape) != meta.get("shape") or matrix.dtype != np.float32:
         return "embeddings.npy has another shape than meta.json says"

@@ -135,7 +135,10 @@ class Store:
         DamagedFileError
             If a fragment is damaged; it is never passed over in silence.
         """
-        chunks = [read_content_ids(path) for path in fragment_paths(self.folder / "fragments")]
+        chunks = [
+            read_content_ids(path, self.spec.to_json())
+            for path in fragment_paths(self.folder / "fragments")
+        ]
         arrays = [chunk for column in chunks for chunk in column.chunks]
         return pa.chunked_array(arrays, CONTENT_ID)
 
@@ -173,7 +176,7 @@ class Store:
         One fragment is in memory at a time.
         """
         for path in fragment_paths(self.folder / "fragments"):
-            table = read_checked(path)
+            table = read_checked(path, self.spec.to_json())
             yield table["content_id"].combine_chunks(), vectors_of(table)
 
     def add_failures(self, failures: Sequence[Failure], provenance: dict[str, str]) -> Path:
@@ -192,7 +195,7 @@ class Store:
         """Return by content the images that failed and have no vector since."""
         found: dict[bytes, Failure] = {}
         for path in fragment_paths(self.folder / "failures"):
-            for row in read_checked(path).to_pylist():
+            for row in read_checked(path, self.spec.to_json()).to_pylist():
                 if row["content_id"] is not None:
                     found[row["content_id"]] = Failure(**row)
         if found:

@@ -24,7 +24,7 @@ def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = 
     """Write a fitted head to a file that another machine can trust.
 
     The file is in the safetensors format: a JSON header (format, version, name of the head,
-    parameters, classes, `metadata`, a digest of the numbers) and plain arrays. It is written
+    parameters, classes, `metadata`, a digest of it all) and plain arrays. It is written
     whole or not at all.
 
     Parameters
@@ -74,10 +74,9 @@ def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = 
         "parameters": head.get_params(),
         "fitted": values,
         "metadata": metadata or {},
-        "sha256": _digest(tensors),
     }
     try:
-        text = json.dumps(header, sort_keys=True, ensure_ascii=False)
+        text = json.dumps({**header, "sha256": _digest(header, tensors)}, sort_keys=True)
     except TypeError as error:
         raise UsageError(f"a head's parameters and metadata must be plain JSON: {error}.") from None
     path = Path(path)
@@ -113,9 +112,9 @@ def load_head(path: str | Path) -> tuple[Any, dict[str, Any]]:
             f"{path} is a head file of version {header.get('version')}; "
             f"this embedpipe reads version {VERSION}. Update embedpipe."
         )
+    if header.pop("sha256", None) != _digest(header, tensors):
+        raise DamagedFileError(f"{path} was altered: its content does not match its digest.")
     try:
-        if header["sha256"] != _digest(tensors):
-            raise DamagedFileError(f"{path} was altered: its numbers do not match their digest.")
         head = heads[header["head"]](**header["parameters"])
         fitted, metadata = header["fitted"], header["metadata"]
         for attribute, value in fitted.items():
@@ -153,9 +152,9 @@ def _plain(head: str, attribute: str, value: Any) -> Any:
     )
 
 
-def _digest(tensors: _Tensors) -> str:
-    """Return the SHA-256 of names, types, shapes and bytes, in the order of the names."""
-    digest = sha256()
+def _digest(header: dict[str, Any], tensors: _Tensors) -> str:
+    """Return the SHA-256 of the header and of the arrays in the order of their names."""
+    digest = sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name]
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())

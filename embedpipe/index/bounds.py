@@ -18,14 +18,14 @@ Places: TypeAlias = "NDArray[np.int64] | NDArray[np.intp] | slice"
 class Bounds:
     """Bounds on m items' squared distances to the nearest of the centres they have seen.
 
-    The centre `near` is between `lower` and `upper` away and every other one at least `others`.
-    So the true value lies in ``[min(lower, others), upper]``, and is known where the two agree.
+    Either the true value is known, and `upper` and `lower` both are it; or the nearest is
+    certainly the centre `near`, between `lower` and `upper` away.
 
     Attributes
     ----------
     norms
         (m,) float64 squared norms in the frame that distances are estimated in.
-    upper, lower, others
+    upper, lower
         (m,) float64 bounds on squared distances.
     near
         (m,) int32 numbers of centres.
@@ -34,24 +34,20 @@ class Bounds:
 
     Notes
     -----
-    40 bytes per item.
+    32 bytes per item.
 
     Examples
     --------
     >>> bounds = Bounds.unknown(2)
-    >>> near, far = np.array([4.0, 9.0]), np.array([3.0, 8.0])
-    >>> bounds.merge(near, far, np.array([5.0, 8.5]), np.array([0, 1]))
-    >>> bounds.floor.tolist(), bounds.known.tolist()
-    ([3.0, 8.0], [False, False])
+    >>> bounds.lower_to(np.array([4.0, 9.0]), np.array([3.0, 8.0]), np.array([0, 1]))
     >>> bounds.settle(np.array([1]), np.array([8.25]))
-    >>> bounds.floor.tolist(), bounds.known.tolist()
-    ([3.0, 8.25], [False, True])
+    >>> bounds.lower.tolist(), bounds.upper.tolist(), bounds.known.tolist()
+    ([3.0, 8.25], [4.0, 8.25], [False, True])
     """
 
     norms: Float64s
     upper: Float64s
     lower: Float64s
-    others: Float64s
     near: NDArray[np.int32]
     seen: NDArray[np.int32]
 
@@ -60,17 +56,12 @@ class Bounds:
         """Return the bounds of `m` items that have seen no centre."""
         far = np.full(m, np.inf)
         none = np.zeros(m, dtype=np.int32)
-        return cls(np.zeros(m), far, far.copy(), far.copy(), none, none.copy())
-
-    @property
-    def floor(self) -> Float64s:
-        """The (m,) lower bounds of the distance to the nearest centre."""
-        return np.minimum(self.lower, self.others)
+        return cls(np.zeros(m), far, far.copy(), none, none.copy())
 
     @property
     def known(self) -> NDArray[np.bool_]:
         """Whether `upper` is the true value, (m,)."""
-        return self.floor >= self.upper
+        return self.lower >= self.upper
 
     def take(self, at: Places) -> Bounds:
         """Return the bounds of the items `at`."""
@@ -83,18 +74,14 @@ class Bounds:
 
     def settle(self, at: Places | int, values: Float64s | float) -> None:
         """Record the true values of the items `at`."""
-        self.upper[at] = self.lower[at] = self.others[at] = values
+        self.upper[at] = self.lower[at] = values
 
-    def merge(
-        self, upper: Float64s, lower: Float64s, others: Float64s | float, near: NDArray[Any] | int
-    ) -> None:
-        """Take in some more centres: bounds on the nearest of them, and on the rest."""
+    def lower_to(self, upper: Float64s, lower: Float64s, near: NDArray[Any] | int) -> None:
+        """Record centres that are nearer for certain, wherever `upper` is smaller than before."""
         closer = upper < self.upper
-        losing = np.where(closer, self.lower, lower)
-        self.others = np.minimum(np.minimum(self.others, others), losing)
+        self.upper = np.where(closer, upper, self.upper)
         self.lower = np.where(closer, lower, self.lower)
         self.near = np.where(closer, near, self.near).astype(np.int32)
-        self.upper = np.minimum(self.upper, upper)
 
     def _arrays(self) -> list[NDArray[Any]]:
-        return [self.norms, self.upper, self.lower, self.others, self.near, self.seen]
+        return [self.norms, self.upper, self.lower, self.near, self.seen]

@@ -21,6 +21,9 @@ CENTRES = 256
 SEED_CENTRES = 32
 """How many centres every item is measured against at the start."""
 
+PAIRS = 512
+"""How many pairs are worked out by the reference at once."""
+
 STAGE = 1024
 """How far a block may lag behind before it is caught up a share at a time."""
 
@@ -128,7 +131,7 @@ class FarthestFirst:
         while True:
             block = self._block
             if block is not None:
-                best = self._best(block.at, block.vectors, block.bounds)
+                best = self._best(block.at, block.bounds)
                 if best.key > block.ceiling:
                     return best
                 if block.untouched and block.was_fresh:  # as good as elsewhere: look everywhere
@@ -162,7 +165,7 @@ class FarthestFirst:
             if block.norms.max() >= self._frame.overflow:
                 return None
             some = replace(bounds.take(part), norms=block.norms)
-            self._measure(block.vectors, some, centres, 0)
+            self._measure(part, block.vectors, some, centres, 0)
             some.seen[:] = seeds
             bounds.put(part, some)
         return bounds
@@ -190,9 +193,9 @@ class FarthestFirst:
             was_fresh = first == self._count
             if self._count - first <= STAGE:
                 break
-            self._catch_up(vectors, bounds, first + max(STAGE, first))
+            self._catch_up(at, vectors, bounds, first + max(STAGE, first))
             self._bounds.put(at, bounds)
-        self._catch_up(vectors, bounds, self._count)
+        self._catch_up(at, vectors, bounds, self._count)
         return _Block(at, vectors, bounds, ceiling, untouched=True, was_fresh=was_fresh)
 
     def _largest(self) -> tuple[Positions, float]:
@@ -205,14 +208,17 @@ class FarthestFirst:
         at = at[np.argsort(self._bounds.seen[at], kind="stable")]
         return at, float(keys[order[:rest]].max(initial=-np.inf))
 
-    def _catch_up(self, vectors: NDArray[np.float32], bounds: Bounds, until: int) -> None:
+    def _catch_up(
+        self, at: Positions, vectors: NDArray[np.float32], bounds: Bounds, until: int
+    ) -> None:
         """Show items, the most behind first, the centres before `until` that they have not seen."""
         until = min(until, self._count)
         for start in range(int(bounds.seen[0]), until, CENTRES):
             stop = min(start + CENTRES, until)
             behind = slice(0, int(np.searchsorted(bounds.seen, stop)))
             some = bounds.take(behind)
-            self._measure(vectors[behind], some, self._moved_centres(start, stop), start)
+            centres = self._moved_centres(start, stop)
+            self._measure(at[behind], vectors[behind], some, centres, start)
             bounds.put(behind, some)
         np.maximum(bounds.seen, until, out=bounds.seen)
 
@@ -220,9 +226,14 @@ class FarthestFirst:
         return self._frame.rows(self._centres[start:stop])
 
     def _measure(
-        self, vectors: NDArray[np.float32], bounds: Bounds, centres: Moved, start: int
+        self,
+        at: Positions | slice,
+        vectors: NDArray[np.float32],
+        bounds: Bounds,
+        centres: Moved,
+        start: int,
     ) -> None:
-        """Bound the distances of m items to p centres, the first of which has number `start`."""
+        """Show m items p centres, the first of which has number `start`."""
         error, slack, unit = self._frame.error, self._frame.slack, self._frame.unit
         above = vectors @ (centres.vectors * np.float32(-2)).T  # (m, p)
         above += ((1 + error) * centres.norms + slack).astype(np.float32)
@@ -237,86 +248,77 @@ class FarthestFirst:
         upper = (nearest + (1 + error) * bounds.norms) * unit  # (m,)
         lower = upper - 2 * (error * (bounds.norms + centres.norms[best]) + slack) * unit
         others = (below.min(axis=1) + (1 - error) * bounds.norms) * unit
-        bounds.merge(upper, lower, others, start + best)
+
+        limit = np.minimum(bounds.upper, upper)  # whatever may be below it may be the nearest
+        several = ((bounds.lower <= limit) & (lower <= limit)) | (others <= limit)
+        which = np.flatnonzero(several & (limit > 0))
+        rivals = (below[which] + (1 - error) * bounds.norms[which, None]) * unit  # (w, p)
+        rivals[np.arange(which.size), best[which]] = -np.inf
+        item, centre = np.nonzero(rivals <= limit[which, None])
+        values = self._contest(at, bounds, which, item, start + centre)
+        bounds.lower_to(upper, lower, start + best)
+        bounds.settle(which, values)
 
     def _update(self, block: _Block, position: int) -> None:
         """Show a block the newest centre."""
         bounds, block.untouched = block.bounds, False
-        inside = np.flatnonzero(block.at == position)
-        bounds.settle(inside, -np.inf)
+        bounds.settle(np.flatnonzero(block.at == position), -np.inf)
         bounds.seen[:] = self._count
         centre = self._moved_centres(self._count - 1, self._count)
         error, slack, unit = self._frame.error, self._frame.slack, self._frame.unit
         norms = bounds.norms + centre.norms  # (m,)
         middle = (norms - 2.0 * (block.vectors @ centre.vectors[0])) * unit  # (m,)
         doubt = (error * norms + slack) * unit
-        touched = np.flatnonzero(middle - doubt < bounds.upper)
-        known = bounds.known[touched]
-        self._lower_known(block, touched[known])
-        near = touched[~known]
-        some = bounds.take(near)
-        upper, lower = (middle + doubt)[near], (middle - doubt)[near]
-        some.merge(upper, lower, np.inf, self._count - 1)
-        bounds.put(near, some)
+        upper, lower = middle + doubt, middle - doubt
+        limit = np.minimum(bounds.upper, upper)
+        several = (bounds.lower <= limit) & (lower <= limit) & (limit > 0)
+        which = np.flatnonzero(several)
+        newest = np.full(which.size, self._count - 1)
+        values = self._contest(block.at, bounds, which, np.arange(which.size), newest)
+        bounds.lower_to(upper, lower, self._count - 1)
+        bounds.settle(which, values)
 
-    def _lower_known(self, block: _Block, which: NDArray[np.intp]) -> None:
-        """Keep true values true when the newest centre may be nearer."""
+    def _contest(
+        self,
+        at: Positions | slice,
+        bounds: Bounds,
+        which: NDArray[np.intp],
+        item: NDArray[np.intp],
+        centre: NDArray[np.intp],
+    ) -> Float64s:
+        """Return true distances of the items `which`, where several centres may be the nearest.
+
+        Those are the one that was nearest before, and `centre` for each ``which[item]``.
+        """
         if not which.size:
-            return
-        values = self._reference(block.at[which], np.full(which.size, self._count - 1))
-        closer = values < block.bounds.upper[which]
-        block.bounds.near[which[closer]] = self._count - 1
-        block.bounds.settle(which[closer], values[closer])
+            return np.empty(0)
+        places = np.arange(self._items.size)[at][which] if isinstance(at, slice) else at[which]
+        found = np.where(bounds.known[which], bounds.upper[which], np.inf)  # (w,)
+        np.minimum.at(found, item, self._reference(places[item], centre))
+        old = np.flatnonzero(np.isfinite(bounds.upper[which]) & ~bounds.known[which])
+        before = self._reference(places[old], bounds.near[which[old]])
+        found[old] = np.minimum(found[old], before)
+        return found
 
     def _reference(self, at: Positions, centres: NDArray[np.integer]) -> Float64s:
         """Return the true squared distances between items and centres, pair by pair."""
-        left = take_rows(self._matrix, self._items[at])  # (m, d)
-        return squared_distances(left, take_rows(self._matrix, self._centres[centres]))
-
-    def _best(self, at: Positions, vectors: NDArray[np.float32], bounds: Bounds) -> Farthest:
-        """Return the best of some items that have seen every centre."""
-        while True:
-            keys = self._keys(bounds.upper, at)  # (m,)
-            rivals = np.flatnonzero(keys >= self._keys(bounds.floor, at).max())
-            unsure = rivals[~bounds.known[rivals]]
-            if not unsure.size:
-                break
-            self._settle(at, vectors, bounds, unsure)
-        ties = rivals[keys[rivals] == keys[rivals].max()]
-        first = ties[at[ties].argmin()]
-        return Farthest(int(at[first]), float(keys[first]), float(bounds.upper[first]))
-
-    def _settle(
-        self,
-        at: Positions,
-        vectors: NDArray[np.float32],
-        bounds: Bounds,
-        which: NDArray[np.intp],
-    ) -> None:
-        """Find the true values of the items `which`."""
-        single = bounds.others[which] > bounds.upper[which]  # only `near` can be the nearest
-        one, many = which[single], which[~single]
-        if one.size:
-            bounds.settle(one, self._reference(at[one], bounds.near[one]))
-        if many.size:
-            values = self._nearest_of_all(at[many], vectors[many], bounds.take(many))
-            bounds.settle(many, values)
-
-    def _nearest_of_all(
-        self, at: Positions, vectors: NDArray[np.float32], bounds: Bounds
-    ) -> Float64s:
-        """Return the true squared distances to the nearest centre, trying all that may be it."""
-        error, slack, unit = self._frame.error, self._frame.slack, self._frame.unit
-        found = np.full(at.size, np.inf)
-        for start in range(0, self._count, CENTRES):
-            centres = self._moved_centres(start, min(start + CENTRES, self._count))
-            norms = bounds.norms[:, None] + centres.norms  # (m, p)
-            below = norms * (1 - error) - 2.0 * (vectors @ centres.vectors.T) - slack
-            item, centre = np.nonzero(below * unit <= bounds.upper[:, None])
-            for part in row_blocks(item.size, CENTRES):
-                values = self._reference(at[item[part]], start + centre[part])
-                np.minimum.at(found, item[part], values)
+        found = np.empty(at.size)
+        for part in row_blocks(at.size, PAIRS):
+            left = take_rows(self._matrix, self._items[at[part]])  # (b, d)
+            right = take_rows(self._matrix, self._centres[centres[part]])  # (b, d)
+            found[part] = squared_distances(left, right)
         return found
+
+    def _best(self, at: Positions, bounds: Bounds) -> Farthest:
+        """Return the best of some items that have seen every centre."""
+        keys = self._keys(bounds.upper, at)  # (m,)
+        rivals = np.flatnonzero(keys >= self._keys(bounds.lower, at).max())
+        unsure = rivals[~bounds.known[rivals]]
+        bounds.settle(unsure, self._reference(at[unsure], bounds.near[unsure]))
+        keys = self._keys(bounds.upper[rivals], at[rivals])
+        ties = rivals[keys == keys.max()]
+        first = ties[at[ties].argmin()]
+        return Farthest(int(at[first]), float(keys.max()), float(bounds.upper[first]))
 
     def _best_anywhere(self, best: Farthest, block: _Block) -> Farthest:
         """Return the best of all items, given the best of the block."""
@@ -326,8 +328,8 @@ class FarthestFirst:
         for part in row_blocks(rivals.size, self._block_size):
             at = rivals[part][np.argsort(self._bounds.seen[rivals[part]], kind="stable")]
             vectors, bounds = self._frame.rows(self._items[at]).vectors, self._bounds.take(at)
-            self._catch_up(vectors, bounds, self._count)
-            rival = self._best(at, vectors, bounds)
+            self._catch_up(at, vectors, bounds, self._count)
+            rival = self._best(at, bounds)
             self._bounds.put(at, bounds)
             best = max(best, rival, key=lambda found: (found.key, -found.position))
         return best

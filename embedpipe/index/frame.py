@@ -83,7 +83,8 @@ class Frame:
 
     ``|x − c|² = |x|² + |c|² − 2·x·c`` loses digits where norms are large beside distances, and
     overflows or underflows where values are extreme. So rows are moved by about their mean and,
-    where they are far from 1, scaled to about 1, one block at a time; the matrix itself is never copied.
+    where they are far from 1, scaled to about 1, one block at a time; the matrix itself is
+    never copied.
 
     Attributes
     ----------

@@ -151,4 +151,4 @@ def _counts(picks: tuple[Pick, ...]) -> str:
     """Return how often each label was picked, the most frequent first."""
     counts = Counter(pick.label for pick in picks if pick.label is not None)
     ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    return ", ".join(f"{label} {count}" for label, count in ranked)
+    return ", ".join(f"{label} ×{count}" for label, count in ranked)

@@ -107,7 +107,9 @@ def test_openvino_is_loaded_without_its_telemetry() -> None:
         "get_backbone().open(precision='fp32', runtime='openvino', batch_size=2)\n"
         "sys.exit('telemetry' if 'openvino_telemetry' in sys.modules else 0)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -41,9 +41,7 @@ TOY = ToyBackbone()
 def jpeg(seed: int) -> bytes:
     rng = np.random.default_rng(seed)
     buffer = io.BytesIO()
-    Image.fromarray(rng.integers(0, 256, (5, 6, 3), np.uint8)).resize((24, 20)).save(
-        buffer, "JPEG"
-    )
+    Image.fromarray(rng.integers(0, 256, (5, 6, 3), np.uint8)).resize((24, 20)).save(buffer, "JPEG")
     return buffer.getvalue()
 
 
@@ -57,9 +55,7 @@ def vector(content: bytes) -> np.ndarray | None:
 
 
 def embed_folder(folder: Path, workspace: Path) -> Embeddings:
-    return embed(
-        load_dataset(str(folder)), workspace=workspace, backbone="toy", precision="fp32"
-    )
+    return embed(load_dataset(str(folder)), workspace=workspace, backbone="toy", precision="fp32")
 
 
 def in_child(work: Callable[[], object]) -> int:

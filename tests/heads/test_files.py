@@ -1,0 +1,159 @@
+"""Head files: what is in them, and what happens to those that are not whole."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from sklearn.naive_bayes import GaussianNB
+
+from embedpipe.errors import DamagedFileError, UsageError
+from embedpipe.heads import LogisticHead, load_head, save_head
+
+
+@pytest.fixture
+def head():
+    return LogisticHead(C=10.0).fit([[0.0, 1.0], [1.0, 0.0]], ["hat", "shoe"])
+
+
+@pytest.fixture
+def path(head, tmp_path):
+    return save_head(head, tmp_path / "head.safetensors", metadata={"spec_id": "ab"})
+
+
+def header_of(path):
+    with safe_open(path, framework="numpy") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return json.loads(file.metadata()["embedpipe-head"]), tensors
+
+
+def rewrite(path, header, tensors):
+    save_file(tensors, path, metadata={"embedpipe-head": json.dumps(header)})
+
+
+def test_the_header_says_what_the_file_is(path):
+    header, tensors = header_of(path)
+    assert header["format"] == "embedpipe-head"
+    assert header["version"] == 1
+    assert header["head"] == "logistic"
+    assert header["parameters"] == {"C": 10.0, "max_iter": 1000, "normalize": True, "tol": 3e-4}
+    assert header["fitted"]["classes_"] == ["hat", "shoe"]
+    assert header["metadata"] == {"spec_id": "ab"}
+    assert sorted(tensors) == ["coef_", "intercept_"]
+
+
+def test_metadata_may_be_left_out(head, tmp_path):
+    assert load_head(save_head(head, tmp_path / "h"))[1] == {}
+
+
+def test_the_same_head_gives_the_same_bytes(head, path, tmp_path):
+    again = save_head(head, tmp_path / "again", metadata={"spec_id": "ab"})
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_an_unfitted_head(tmp_path):
+    with pytest.raises(UsageError) as error:
+        save_head(LogisticHead(), tmp_path / "h")
+    assert str(error.value) == ("this LogisticHead is not fitted yet: call fit before saving.")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_head_without_a_name(tmp_path):
+    with pytest.raises(UsageError) as error:
+        save_head(GaussianNB().fit([[0.0], [1.0]], [0, 1]), tmp_path / "h")
+    message = str(error.value)
+    assert message.startswith("a GaussianNB is not a registered head, so a file could not name it.")
+    assert "logistic" in message
+
+
+def test_an_attribute_that_is_no_data(head, tmp_path):
+    head.extra_ = {"a": 1}
+    with pytest.raises(UsageError) as error:
+        save_head(head, tmp_path / "h")
+    assert str(error.value) == (
+        "the head 'logistic' cannot be saved: extra_ is a dict, "
+        "neither a number, a text nor an array of them."
+    )
+
+
+def test_metadata_that_is_not_json(head, tmp_path):
+    with pytest.raises(UsageError) as error:
+        save_head(head, tmp_path / "h", metadata={"a": {1}})
+    assert str(error.value) == (
+        "a head's parameters and metadata must be plain JSON: "
+        "Object of type set is not JSON serializable."
+    )
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(UsageError) as error:
+        load_head(tmp_path / "none")
+    assert str(error.value) == f"there is no head file at {tmp_path / 'none'}."
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -1])
+def test_a_file_that_was_cut(path, kept):
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DamagedFileError) as error:
+        load_head(path)
+    message = str(error.value)
+    assert message.startswith(f"{path} is not a head file, or was cut short: ")
+    assert "\n" not in message
+
+
+def test_any_flipped_byte_is_noticed(head, path):
+    good = path.read_bytes()
+    expected = head.predict_proba([[0.3, 0.4]])
+    for position in range(len(good)):
+        path.write_bytes(good[:position] + bytes([good[position] ^ 0x01]) + good[position + 1 :])
+        try:
+            again, _ = load_head(path)
+        except (DamagedFileError, UsageError):
+            continue
+        np.testing.assert_array_equal(again.predict_proba([[0.3, 0.4]]), expected)
+
+
+def test_altered_numbers(path):
+    header, tensors = header_of(path)
+    tensors["coef_"][0, 0] += 1.0
+    rewrite(path, header, tensors)
+    with pytest.raises(DamagedFileError) as error:
+        load_head(path)
+    assert str(error.value) == f"{path} was altered: its content does not match its digest."
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            {"version": 2},
+            " is a head file of version 2; this embedpipe reads version 1. Update embedpipe.",
+        ),
+        (
+            {"head": "logistics"},
+            " has a header that is not that of a head: unknown head 'logistics'. "
+            "Did you mean 'logistic'?",
+        ),
+        ({"parameters": {"D": 1}}, " has a header that is not that of a head: "),
+        ({"fitted": None}, " has a header that is not that of a head: "),
+    ],
+)
+def test_a_header_that_does_not_fit(path, change, text):
+    header, tensors = header_of(path)
+    header = {**header, **change}
+    from embedpipe.heads import files
+
+    header["sha256"] = files._digest({k: v for k, v in header.items() if k != "sha256"}, tensors)
+    rewrite(path, header, tensors)
+    with pytest.raises(DamagedFileError) as error:
+        load_head(path)
+    assert str(error.value).startswith(f"{path}{text}")
+
+
+def test_another_safetensors_file(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file({"a": np.zeros(3)}, path)
+    with pytest.raises(DamagedFileError) as error:
+        load_head(path)
+    assert str(error.value) == f"{path} is a safetensors file, but not one of a head."

@@ -1,0 +1,214 @@
+"""The logistic head against scikit-learn's, against arithmetic by hand, and its choice of C."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from embedpipe.errors import LabelError, UsageError
+from embedpipe.heads import LogisticHead
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(X))
+    return X[order].astype(np.float32), y[order]
+
+
+def unit(X):
+    return X / np.linalg.norm(X, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("C", [0.1, 10.0, 1000.0])
+@pytest.mark.parametrize("n_classes", [2, 10])
+@pytest.mark.parametrize("n", [40, 300])
+def test_it_is_scikit_learns_model(digits, C, n_classes, n):
+    X, y = digits
+    X, y = X[y < n_classes], y[y < n_classes]
+    ours = LogisticHead(C=C, tol=1e-8, max_iter=10_000).fit(X[:n], y[:n])
+    theirs = LogisticRegression(C=C, solver="newton-cg", tol=1e-8, max_iter=1000)
+    theirs.fit(unit(X[:n].astype(np.float64)), y[:n])
+    assert ours.converged_
+    np.testing.assert_allclose(
+        ours.predict_proba(X[n:].astype(np.float64)),
+        theirs.predict_proba(unit(X[n:].astype(np.float64))),
+        atol=2e-5,
+    )
+
+
+def test_the_span_of_the_rows_loses_nothing():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(25, 400)), np.arange(25) % 3
+    ours = LogisticHead(C=5.0, normalize=False, tol=1e-9).fit(X, y)
+    theirs = LogisticRegression(C=5.0, solver="newton-cg", tol=1e-10, max_iter=1000).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, atol=1e-6)
+
+
+def test_without_information_the_head_predicts_the_shares_of_the_classes():
+    head = LogisticHead(C=1.0, tol=1e-9).fit(np.ones((10, 2)), [0] * 7 + [1] * 2 + [2])
+    np.testing.assert_allclose(head.predict_proba([[3.0, 1.0]]), [[0.7, 0.2, 0.1]], atol=1e-7)
+
+
+def test_a_solution_worked_out_by_hand():
+    # Rows +1 and -1, one of each class: the weight w solves w = 2 C s(-w), s the sigmoid.
+    weight = 0.8
+    C = weight / (2.0 * expit(-weight))
+    head = LogisticHead(C=C, tol=1e-10).fit([[5.0], [-0.1]], ["yes", "no"])
+    yes = head.predict_proba([[2.0]])[0, list(head.classes_).index("yes")]
+    assert logit(yes) == pytest.approx(weight, abs=1e-8)
+
+
+def test_the_length_of_a_row_does_not_matter_unless_asked_for():
+    X, y = np.array([[1.0, 0.2], [0.2, 1.0], [0.9, 0.1], [0.1, 0.9]]), [0, 1, 0, 1]
+    longer = X * np.array([[1.0], [10.0], [0.01], [3.0]])
+    scaled = LogisticHead(C=1.0).fit(longer, y).predict_proba(7.0 * X)
+    np.testing.assert_allclose(scaled, LogisticHead(C=1.0).fit(X, y).predict_proba(X), atol=1e-9)
+    raw = LogisticHead(C=1.0, normalize=False).fit(longer, y).predict_proba(X)
+    assert np.abs(raw - scaled).max() > 0.01
+
+
+def test_very_long_and_very_short_rows_keep_their_direction():
+    head = LogisticHead(C=10.0).fit([[1.0, 0.0], [0.0, 1.0]], ["x", "y"])
+    rows = np.array([[1e30, 0.0], [0.0, 1e-30]], dtype=np.float32)
+    assert head.predict(rows).tolist() == ["x", "y"]
+    np.testing.assert_allclose(
+        head.predict_proba(rows), head.predict_proba(np.eye(2, dtype=np.float32)), rtol=1e-6
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(6, 40), st.integers(1, 60), st.integers(2, 4))
+def test_order_is_nothing_to_the_last_bit(seed, n, d, n_classes):
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(n, d)).astype(np.float32), np.arange(n) % n_classes
+    X[1] = X[0]
+    order = rng.permutation(n)
+    first, second = LogisticHead().fit(X, y), LogisticHead().fit(X[order], y[order])
+    assert first.C_ == second.C_
+    np.testing.assert_array_equal(first.coef_, second.coef_)
+    np.testing.assert_array_equal(first.intercept_, second.intercept_)
+
+
+def test_threads_are_nothing_to_the_last_bit(digits):
+    X, y = digits
+    with threadpool_limits(1):
+        one = LogisticHead().fit(X[:200], y[:200])
+    with threadpool_limits(2):
+        two = LogisticHead().fit(X[:200], y[:200])
+    np.testing.assert_array_equal(one.coef_, two.coef_)
+
+
+@pytest.mark.parametrize("n", [20, 50, 100, 200])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_choice_of_C_is_close_to_the_best_fixed_one(digits, n, seed):
+    X, y = digits
+    order = np.random.default_rng(seed).permutation(1200)[:n]
+
+    def accuracy(C):
+        head = LogisticHead(C=C).fit(X[order], y[order])
+        return (head.predict(X[1200:]) == y[1200:]).mean()
+
+    best = max(accuracy(C) for C in (1.0, 10.0, 100.0, 1000.0))
+    assert accuracy("auto") >= best - 0.025
+
+
+def test_noisy_labels_call_for_a_small_C(digits):
+    X, y = digits
+    noisy = y[:400].copy()
+    wrong = np.random.default_rng(0).permutation(400)[:160]
+    noisy[wrong] = (noisy[wrong] + 3) % 10
+    clean, stained = LogisticHead().fit(X[:400], y[:400]), LogisticHead().fit(X[:400], noisy)
+    assert stained.C_ <= clean.C_ / 10.0
+    assert (stained.predict(X[400:]) == y[400:]).mean() > 0.8
+
+
+def test_the_scale_of_the_rows_moves_C_with_it(digits):
+    X, y = digits
+    raw = LogisticHead(normalize=False).fit(unit(X[:150]), y[:150])
+    ten = LogisticHead(normalize=False).fit(10.0 * unit(X[:150]), y[:150])
+    assert raw.C_ == pytest.approx(100.0 * ten.C_)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "C", "rule"),
+    [
+        ([[1.0, 0.0]], ["a"], "auto", "one class: predicted always"),
+        ([[1.0, 0.0], [0.0, 1.0]], ["a", "b"], 3.0, "given"),
+        (
+            [[1.0, 0.0], [0.0, 1.0]],
+            ["a", "b"],
+            "auto",
+            "prior: no class has two distinct rows",
+        ),
+        (
+            [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]],
+            ["a", "a", "b"],
+            "auto",
+            "cross-validation: least log-loss of 2 labels in 2 folds, with a prior at C = 31,600",
+        ),
+    ],
+)
+def test_the_rule_is_said_in_words(X, y, C, rule):
+    assert LogisticHead(C=C).fit(X, y).C_rule_ == rule
+
+
+def test_equal_rows_do_not_vouch_for_each_other():
+    X = np.array([[1.0, 0.0]] * 5 + [[0.0, 1.0]] * 5)
+    head = LogisticHead().fit(X, [0] * 5 + [1] * 5)
+    assert head.C_rule_ == "prior: no class has two distinct rows"
+
+
+def test_the_prior_alone_gives_the_stated_value():
+    # Two rows at distance 2 from each other: n x variance = 2, so C = 60,000 / 2 = 10^4.48.
+    assert LogisticHead().fit([[1.0], [-1.0]], ["a", "b"]).C_ == pytest.approx(10**4.5)
+
+
+def test_too_few_steps_are_not_hidden(digits):
+    X, y = digits
+    assert not LogisticHead(C=1e4, max_iter=2).fit(X[:200], y[:200]).converged_
+    assert LogisticHead(C=1e4).fit(X[:200], y[:200]).converged_
+
+
+def test_prediction_copies_no_large_matrix(tmp_path):
+    path = tmp_path / "embeddings.npy"
+    shape = (60_000, 64)  # 15 MB
+    matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    matrix[:] = np.random.default_rng(0).normal(size=shape)
+    mapped = np.load(path, mmap_mode="r")
+    head = LogisticHead(C=1.0).fit(mapped[:20], np.arange(20) % 4)
+    tracemalloc.start()
+    head.predict_proba(mapped)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4_000_000  # the result is 1 MB, a block of lengths and logits less
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"C": 0.0}, "C must be a positive number or 'auto', not 0.0."),
+        ({"C": "best"}, "C must be a positive number or 'auto', not 'best'."),
+        ({"C": True}, "C must be a positive number or 'auto', not True."),
+        ({"C": float("nan")}, "C must be a positive number or 'auto', not nan."),
+        ({"max_iter": 0}, "max_iter must be at least 1, not 0."),
+        ({"tol": 0.0}, "tol must be positive, not 0.0."),
+    ],
+)
+def test_parameters_without_meaning(options, message):
+    with pytest.raises(UsageError) as error:
+        LogisticHead(**options).fit([[0.0], [1.0]], [0, 1])
+    assert str(error.value) == message
+
+
+def test_a_label_that_is_not_a_number():
+    with pytest.raises(LabelError) as error:
+        LogisticHead().fit([[0.0], [1.0]], [0.0, float("nan")])
+    assert str(error.value) == ("the label of row 1 is NaN or infinity: leave unlabelled rows out.")
