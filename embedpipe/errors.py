@@ -37,6 +37,10 @@ __all__ = [
 ]
 
 
+SHOWN = 12
+"""As many known names are listed in a message; of more, the nearest."""
+
+
 class EmbedpipeError(Exception):
     """Base of every error that embedpipe raises on purpose."""
 
@@ -62,9 +66,11 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        near = difflib.get_close_matches(name, self.known, n=1, cutoff=0.6)
+        near = difflib.get_close_matches(name, self.known, n=SHOWN, cutoff=0.6)
         meant = f" Did you mean {near[0]!r}?" if near else ""
         listing = ", ".join(self.known)
+        if len(self.known) > SHOWN:
+            listing = f"{', '.join(near or self.known[:SHOWN])} and others"
         message = f"unknown {kind} {name!r}.{meant} Known: {listing}."
         super().__init__(f"{message} {hint}" if hint else message)
 

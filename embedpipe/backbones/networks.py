@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
 from abc import abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,13 +97,14 @@ class TimmBackbone(NetworkBackbone):
         import timm
 
         if not timm.is_model(self.architecture.partition(".")[0]):
-            raise UnknownNameError("timm model", self.architecture, _near(self.architecture))
+            raise UnknownNameError("timm model", self.architecture, timm.list_models())
         if self.weights is not None:
             module = self._create(pretrained=False)
             load_weights(module, self.weights)
             return module
         try:
-            return self._create(pretrained=True, **self._pinned())
+            with _quiet_hub():
+                return self._create(pretrained=True, **self._pinned())
         # timm and the hub's client raise many kinds; each means that the weights are not here.
         except Exception as error:
             reason = str(error).strip().split("\n", maxsplit=1)[0]
@@ -134,19 +138,23 @@ class TimmBackbone(NetworkBackbone):
         import timm.data
 
         resolve: Any = timm.data.resolve_model_data_config  # type: ignore[attr-defined]
+        config = resolve(self.module)
         try:
-            return Preprocess.from_timm(resolve(self.module))
+            return Preprocess.from_timm(config)
         except ValueError as error:
             raise BackboneError(f"{self.name!r} cannot be used: {error}.") from error
 
 
-def _near(architecture: str) -> list[str]:
-    import difflib
-
-    import timm
-
-    base = architecture.partition(".")[0]
-    return difflib.get_close_matches(base, timm.list_models(), n=5, cutoff=0.5)
+@contextlib.contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Keep the hub's client from logging each of its retries; its last error is raised anyway."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class BundledBackbone(TimmBackbone):

@@ -67,8 +67,6 @@ def open_encoder(
     import torch
 
     network = _normalised(module, preprocess)
-    if runtime not in RUNTIMES:
-        raise UsageError(f"unknown runtime {runtime!r}: use auto, torch or openvino.")
     installed = importlib.util.find_spec("openvino") is not None
     if runtime == "openvino" and not installed:
         raise BackboneError("OpenVINO is not installed: `pip install 'embedpipe[openvino]'`.")

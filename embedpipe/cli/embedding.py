@@ -74,10 +74,12 @@ def select(
     """Pick what to label next."""
     from ..active import select as choose
     from ..heads import heads
-    from ..labels import read_labels
+    from ..labels import read_labels, table_format
     from ..strategies import strategies
 
     strategies[strategy], heads[head.head]  # a wrong name is told before the images are embedded
+    if output is not None:
+        table_format(output)
     known = {} if labels is None else read_labels(labels)
     embeddings = session.embed(where, how)
     started = time.monotonic()

@@ -76,7 +76,9 @@ def predict(
     Writes path, label, confidence and the probability of each class.
     """
     from ..active import predict as predict_items
+    from ..labels import table_format
 
+    table_format(output)
     embeddings = session.embed(where, how)
     prediction = predict_items(embeddings, model)
     _write(output, prediction)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from .._workspace import Workspace
-from ..backbones import DEFAULT_BACKBONE, Backbone, get_backbone, resolve_precision
+from ..backbones import DEFAULT_BACKBONE, RUNTIMES, Backbone, get_backbone, resolve_precision
 from ..cache import Failure, Spec, Store, open_matrix
 from ..datasets import Dataset
 from ..errors import DatasetError, UsageError
@@ -105,6 +105,8 @@ def embed(
     """
     started = time.monotonic()
     options = _with_changes(options or EmbedOptions(), changes)
+    if options.runtime not in RUNTIMES:
+        raise UsageError(f"unknown runtime {options.runtime!r}: use {', '.join(RUNTIMES)}.")
     workspace = Workspace(workspace)
     backbone = options.open_backbone()
     preprocess = replace(backbone.preprocess, scaled_decode=options.scaled_decode)

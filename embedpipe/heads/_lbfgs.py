@@ -19,7 +19,10 @@ SUFFICIENT = 1e-4
 """Share of the decrease that the slope promises which a step must deliver (Armijo)."""
 
 HALVINGS = 40
-"""A step is halved at most this often; then rounding hides any further decrease."""
+"""A step is halved at most this often."""
+
+ROUNDING = 1e-6
+"""Changes of the value by less than this share may be rounding errors."""
 
 
 class Minimum(NamedTuple):
@@ -99,13 +102,19 @@ def _direction(gradient: Array, history: deque[tuple[Array, Array, float]]) -> A
 def _line_search(
     objective: Objective, point: Array, value: float, direction: Array, slope: float
 ) -> tuple[Array, float, Array] | None:
-    """Halve the step until it lowers the value enough; None if rounding allows no such step."""
-    noise = 4.0 * float(np.finfo(point.dtype).eps) * abs(value)
+    """Halve the step until it lowers the value enough; None if no such step is found.
+
+    Near the minimum a decrease drowns in the rounding of the value, but shows in the gradient:
+    there the slope at the new point decides (Hager & Zhang 2005, "approximate Wolfe").
+    """
     length = 1.0
     for _ in range(HALVINGS):
         candidate = point + length * direction
         new_value, new_gradient = objective(candidate)
-        if new_value <= value + SUFFICIENT * length * slope + noise:
+        enough = new_value <= value + SUFFICIENT * length * slope
+        if not enough and new_value <= value + ROUNDING * abs(value):
+            enough = float(np.vdot(new_gradient, direction)) <= (2 * SUFFICIENT - 1) * slope
+        if enough:
             return candidate, new_value, new_gradient
         length /= 2.0
     return None

@@ -217,7 +217,8 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.C_, self.C_rule_ = choice.C, choice.rule
         weights = self._solve(span, codes, choice.C * binary_factor, choice.start)  # (r + 1, K)
         self.coef_ = (span.axes @ weights[:-1]).T  # (K, d)
-        self.intercept_ = weights[-1] - self.coef_ @ span.mean  # (K,)
+        intercept = weights[-1] - self.coef_ @ span.mean  # (K,)
+        self.intercept_ = intercept - intercept.mean()  # a shift of all classes means nothing
 
     def _choice(
         self, span: Span, digests: NDArray[np.uint64], codes: _Index, binary_factor: float

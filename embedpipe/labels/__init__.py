@@ -6,9 +6,10 @@ because two folders may both hold ``img_001.jpg``.
 
 from __future__ import annotations
 
+from ._formats import format_of as table_format
 from .matching import rows_for
 from .reading import read_labels
 from .tables import write_table
 from .writing import write_labels
 
-__all__ = ["read_labels", "rows_for", "write_labels", "write_table"]
+__all__ = ["read_labels", "rows_for", "table_format", "write_labels", "write_table"]

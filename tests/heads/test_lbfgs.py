@@ -48,4 +48,5 @@ def test_the_limit_on_steps_is_kept_and_told():
 
 def test_a_wrong_gradient_ends_in_no_endless_loop():
     found = minimise(lambda x: (float(x @ x), -2.0 * x), np.ones(2), tolerance=1e-9, max_steps=100)
-    assert (found.steps, found.converged) == (0, False)
+    assert not found.converged
+    assert found.steps <= 100

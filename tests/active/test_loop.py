@@ -1,0 +1,379 @@
+"""The loop: what it may see, what it records, and that a kill changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+
+import embedpipe as ep
+from embedpipe.active.problem import Problem
+from embedpipe.active.runs import RunFolder
+from embedpipe.errors import LabelError, RunError, SelectionError, UnknownNameError, UsageError
+from embedpipe.strategies import Pool, Selection, Strategy
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> ep.Embeddings:
+    workspace = tmp_path_factory.mktemp("digits")
+    return ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=workspace)
+
+
+def blobs(n: int = 120, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, list[str]]:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    centres = 4 * rng.standard_normal((classes, 6))
+    matrix = centres[labels] + rng.standard_normal((n, 6))
+    return matrix.astype(np.float32), [f"c{label}" for label in labels]
+
+
+def problem(n: int = 120, classes: int = 3) -> Problem:
+    matrix, labels = blobs(n, classes)
+    return Problem.from_arrays(matrix, labels, range(n - 40), range(n - 40, n))
+
+
+def test_each_round_adds_a_batch_and_is_measured_on_the_test_rows(digits: ep.Embeddings) -> None:
+    loop = ep.ActiveLoop(digits, strategy="margin", initial="random", initial_size=40, seed=3)
+    records = list(loop.run(rounds=3, batch_size=30))
+    assert [record.round for record in records] == [0, 1, 2, 3]
+    assert [record.labelled for record in records] == [40, 70, 100, 130]
+    assert [record.strategy for record in records] == ["random", "margin", "margin", "margin"]
+    picked = np.concatenate([record.rows for record in records])
+    assert len(set(picked.tolist())) == 130
+    assert {digits.items[row].split for row in picked} == {"train"}
+    for record in records:
+        assert [digits.items[row].label for row in record.rows] == record.labels.tolist()
+    test = digits.rows("test")
+    truth = [digits.items[row].label for row in test]
+    head = ep.LogisticHead().fit(digits.matrix[picked], [digits.items[row].label for row in picked])
+    predicted = head.predict(digits.matrix[test])
+    assert records[-1].accuracy == pytest.approx(np.mean(predicted == truth))
+    assert records[-1].macro_f1 == pytest.approx(f1_score(truth, predicted, average="macro"))
+
+
+def test_the_labels_of_test_rows_change_nothing_but_the_figures() -> None:
+    matrix, labels = blobs()
+    wrong = [*labels[:80], *(["c0"] * 40)]
+    runs = []
+    for given in (labels, wrong):
+        loop = ep.ActiveLoop(
+            Problem.from_arrays(matrix, given, range(80), range(80, 120)), initial_size=6
+        )
+        runs.append(list(loop.run(rounds=3, batch_size=5)))
+    for one, other in zip(*runs, strict=True):
+        assert one.rows.tolist() == other.rows.tolist()
+        assert one.scores.tolist() == other.scores.tolist()
+        assert one.head == other.head
+    assert runs[0][-1].accuracy != runs[1][-1].accuracy
+
+
+def test_the_oracle_does_not_know_the_test_labels() -> None:
+    posed = problem()
+    with pytest.raises(LabelError) as caught:
+        posed.oracle.label(np.array([3, 90]))
+    assert str(caught.value) == (
+        "row 90 has no label to answer with: leave it out of the candidates."
+    )
+    assert posed.oracle.asked == 0
+
+
+class Nosy(Strategy):
+    """Looks at everything that a strategy is given."""
+
+    name = "nosy"
+
+    def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
+        self.seen = pool
+        return Selection(pool.unlabelled[:n], np.zeros(n, np.float32))
+
+
+def test_a_strategy_sees_the_labels_of_labelled_rows_alone() -> None:
+    nosy = Nosy()
+    loop = ep.ActiveLoop(problem(), strategy=nosy, initial="random", initial_size=7)
+    first, *_ = loop.run(rounds=1, batch_size=4)
+    assert nosy.seen.labelled.tolist() == first.rows.tolist()
+    assert nosy.seen.labels is not None
+    assert nosy.seen.labels.tolist() == first.labels.tolist()
+    assert set(nosy.seen.unlabelled.tolist()) == set(range(80)) - set(first.rows.tolist())
+
+
+def test_a_loop_may_start_with_one_label_and_one_class() -> None:
+    loop = ep.ActiveLoop(problem(), strategy="entropy", initial="coreset", initial_size=1)
+    records = list(loop.run(rounds=4, batch_size=1))
+    assert [record.labelled for record in records] == [1, 2, 3, 4, 5]
+
+
+def test_the_last_batch_is_what_is_left() -> None:
+    loop = ep.ActiveLoop(problem(60), strategy="random", initial="random", initial_size=9)
+    assert [record.labelled for record in loop.run(rounds=9, batch_size=8)] == [9, 17, 20]
+
+
+def test_any_scikit_learn_classifier_is_a_head() -> None:
+    head = LogisticRegression(C=3.0)
+    loop = ep.ActiveLoop(problem(), head=head, initial_size=9)
+    assert [record.labelled for record in loop.run(rounds=1, batch_size=3)] == [9, 12]
+    assert not hasattr(head, "classes_")  # the loop fits copies
+
+
+def test_the_same_seed_gives_the_same_picks_and_another_does_not() -> None:
+    def picks(seed: int) -> list[int]:
+        loop = ep.ActiveLoop(problem(), initial="random", initial_size=9, seed=seed)
+        return [row for record in loop.run(2, 4) for row in record.rows.tolist()]
+
+    assert picks(5) == picks(5)
+    assert picks(5) != picks(6)
+
+
+def plain(records: list[ep.RoundRecord]) -> list[dict[str, object]]:
+    """Return records without the seconds, comparable with ``==``."""
+    rows = []
+    for record in records:
+        fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+        del fields["select_seconds"], fields["fit_seconds"]
+        rows.append({k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in fields.items()})
+    return rows
+
+
+def test_a_run_continues_where_it_stopped_with_the_same_picks(
+    digits: ep.Embeddings, tmp_path: Path
+) -> None:
+    def loop(workspace: Path) -> ep.ActiveLoop:
+        return ep.ActiveLoop(digits, strategy="coral", initial_size=20, workspace=workspace)
+
+    whole = plain(list(loop(tmp_path / "one").run(rounds=4, batch_size=10)))
+    broken_off = loop(tmp_path / "two").run(rounds=4, batch_size=10)
+    next(broken_off), next(broken_off)
+    rest = loop(tmp_path / "two")
+    assert plain(list(rest.run(rounds=4, batch_size=10))) == whole
+    assert rest.problem.oracle.asked == 30  # the first two rounds were read, not run
+    again = loop(tmp_path / "two")
+    assert plain(list(again.run(rounds=2, batch_size=10))) == whole[:3]
+    assert again.problem.oracle.asked == 0
+
+
+def test_a_run_that_is_killed_anywhere_ends_the_same(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys, embedpipe as ep\n"
+        "from pathlib import Path\n"
+        "left, plain = int(sys.argv[2]), os.fsync\n"
+        "def fsync(descriptor):\n"
+        "    global left\n"
+        "    left -= 1\n"
+        "    if left < 0: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    plain(descriptor)\n"
+        "train = ep.load_dataset('digits').subset('train')\n"
+        "e = ep.embed(train, backbone='toy', workspace=sys.argv[1])\n"
+        "os.fsync = fsync\n"
+        "loop = ep.ActiveLoop(e, strategy='margin', initial_size=10, workspace=sys.argv[1])\n"
+        "for record in loop.run(rounds=3, batch_size=5): print(record.rows.tolist())\n"
+    )  # fmt: skip
+
+    def run(workspace: Path, left: int) -> tuple[int, str]:
+        line = [sys.executable, "-c", program, str(workspace), str(left)]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    status, expected = run(tmp_path / "calm", 10_000)
+    assert status == 0
+    killed = 0
+    for left in (0, 2, 3, 5, 9, 12):
+        killed += run(tmp_path / "killed", left)[0] == -signal.SIGKILL
+    assert killed >= 3
+    assert run(tmp_path / "killed", 10_000) == (0, expected)
+
+
+def test_what_a_run_leaves_on_disk(digits: ep.Embeddings, tmp_path: Path) -> None:
+    loop = ep.ActiveLoop(digits, initial_size=20, workspace=tmp_path)
+    records = list(loop.run(rounds=1, batch_size=10))
+    folder = tmp_path / "runs" / loop.run_id(10)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["strategy"] == "margin"
+    assert config["batch_size"] == 10
+    assert config["head"] == "LogisticHead()"
+    picks = pq.read_table(folder / "picks.parquet").to_pylist()
+    assert len(picks) == 30
+    for pick in picks:
+        item = digits.items[pick["row"]]
+        assert (pick["id"], json.loads(pick["label"])) == (item.id, item.label)
+    assert pq.read_table(folder / "rounds.parquet")["accuracy"].to_pylist() == [
+        record.accuracy for record in records
+    ]
+
+
+def test_a_damaged_run_is_an_error(digits: ep.Embeddings, tmp_path: Path) -> None:
+    loop = ep.ActiveLoop(digits, initial_size=20, workspace=tmp_path)
+    list(loop.run(rounds=1, batch_size=10))
+    folder = tmp_path / "runs" / loop.run_id(10)
+    (folder / "rounds.parquet").write_bytes(b"PAR1")
+    with pytest.raises(RunError, match="is damaged .* delete the folder, and the same command"):
+        list(loop.run(rounds=1, batch_size=10))
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "run").start({"seed": 0})
+    with pytest.raises(RunError) as caught:
+        RunFolder(tmp_path / "run").start({"seed": 1})
+    assert str(caught.value) == (
+        f"{tmp_path}/run holds another run: it was started with other arguments. Choose another "
+        "folder, or delete this one."
+    )
+
+
+def test_every_argument_is_part_of_the_run_id(digits: ep.Embeddings) -> None:
+    options: list[dict[str, object]] = [
+        {}, {"seed": 1}, {"strategy": "entropy"}, {"initial": "random"}, {"initial_size": 51},
+        {"head": ep.LogisticHead(C=1.0)},
+    ]  # fmt: skip
+    ids = [ep.ActiveLoop(digits, **each).run_id(50) for each in options]
+    ids.append(ep.ActiveLoop(digits).run_id(51))
+    assert len(set(ids)) == len(ids)
+    assert ep.ActiveLoop(digits).run_id(50) == ids[0]
+    assert ids[0].startswith("digits-coreset-margin-s0-")
+
+
+def test_without_a_test_split_a_fifth_of_each_class_is_held_out(
+    photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    found = ep.embed(ep.load_dataset(str(photos(40, 2))), backbone="toy", workspace=tmp_path / "w")
+    posed = Problem.of(found, seed=0)
+    assert len(posed.test_rows) == 8
+    assert sorted(posed.test_labels.tolist()) == ["class0"] * 4 + ["class1"] * 4
+    assert not set(posed.test_rows) & set(posed.candidates)
+    assert len(posed.candidates) == 32
+    assert Problem.of(found, seed=1).test_rows.tolist() != posed.test_rows.tolist()
+
+
+def test_a_dataset_without_labels_cannot_play_the_oracle(
+    photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    found = ep.embed(ep.load_dataset(str(photos(4, 1))), backbone="toy", workspace=tmp_path / "w")
+    with pytest.raises(RunError) as caught:
+        ep.ActiveLoop(found)
+    assert str(caught.value) == (
+        f"dataset {found.dataset.name!r} has no labels to play the oracle with: use `embedpipe "
+        "select` to choose what to label, or sort its images into one folder for each class."
+    )
+
+
+def test_what_cannot_be_meant(digits: ep.Embeddings) -> None:
+    with pytest.raises(UsageError, match=r"unknown mode 'all': use cumulative\."):
+        ep.ActiveLoop(digits, mode="all")
+    with pytest.raises(UnknownNameError, match="unknown strategy 'margn'. Did you mean 'margin'?"):
+        ep.ActiveLoop(digits, strategy="margn")
+    with pytest.raises(UnknownNameError, match="unknown head 'logistik'. Did you mean 'logistic'?"):
+        ep.ActiveLoop(digits, head="logistik")
+    with pytest.raises(RunError, match="rounds must be at least 0, the sizes at least 1"):
+        list(ep.ActiveLoop(digits).run(rounds=1, batch_size=0))
+    with pytest.raises(SelectionError, match="strategy 'margin' needs labels"):
+        list(ep.ActiveLoop(digits, initial="margin").run(rounds=1))
+    with pytest.raises(RunError, match="row 4 is both to choose from and to test on"):
+        Problem.from_arrays(np.eye(6, dtype=np.float32), list("abcabc"), [1, 4], [4])
+
+
+def test_area_under_the_budget_curve() -> None:
+    assert ep.area_under_budget_curve([100, 200, 400], [0.5, 0.7, 0.8]) == pytest.approx(0.7)
+    assert ep.area_under_budget_curve([50], [0.4]) == 0.4
+
+
+def test_upper_bound_is_the_head_with_every_label() -> None:
+    posed = problem()
+    matrix, labels = blobs()
+    head = ep.LogisticHead().fit(matrix[:80], labels[:80])
+    expected = np.mean(head.predict(matrix[80:]) == np.array(labels[80:]))
+    assert ep.ActiveLoop(posed).upper_bound() == pytest.approx(expected)
+
+
+def test_select_takes_labels_by_item_id(digits: ep.Embeddings) -> None:
+    train = [item for item in digits.items if item.split == "train"][:60]
+    labels = {item.id: str(item.label) for item in train}
+    picked = ep.select(digits, n=5, strategy="margin", labels=labels)
+    assert {digits.items[row].split for row in picked.rows} == {"train"}
+    assert not {digits.items[row].id for row in picked.rows} & set(labels)
+    rows = [row for row, item in enumerate(digits.items) if item.id in labels]
+    same = ep.select(
+        digits.matrix, n=5, strategy="margin", labelled=rows,
+        labels=[digits.items[row].label for row in rows], candidates=digits.rows("train"),
+    )  # fmt: skip
+    assert same.rows.tolist() == picked.rows.tolist()
+    with pytest.raises(UsageError, match="labels by item id go with the embeddings of a dataset"):
+        ep.select(digits.matrix, n=5, strategy="margin", labels=labels)
+
+
+def test_select_fits_the_head_only_if_it_is_asked() -> None:
+    class Untouched(LogisticRegression):
+        def fit(self, *args: object, **options: object) -> None:
+            raise AssertionError("fitted")
+
+    matrix, labels = blobs()
+    picked = ep.select(
+        matrix, n=3, strategy="coreset", labelled=[0, 1], labels=labels[:2], head=Untouched()
+    )
+    assert len(picked.rows) == 3
+
+
+def test_train_and_predict(digits: ep.Embeddings, tmp_path: Path) -> None:
+    train = [item for item in digits.items if item.split == "train"][:300]
+    labels = {item.id: str(item.label) for item in train}
+    head, accuracy = ep.train(digits, labels, output=tmp_path / "head.safetensors")
+    test = digits.rows("test")
+    truth = np.array([digits.items[row].label for row in test])
+    assert accuracy == pytest.approx(np.mean(head.predict(digits.matrix[test]) == truth))
+    prediction = ep.predict(digits, tmp_path / "head.safetensors")
+    assert prediction.accuracy == accuracy
+    assert prediction.labels.tolist() == head.predict(digits.matrix).tolist()
+    assert prediction.probabilities.shape == (1797, 10)
+    assert prediction.ids == tuple(item.id for item in digits.items)
+
+
+def test_accuracy_leaves_out_what_was_trained_on(
+    photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    found = ep.embed(ep.load_dataset(str(photos(12, 2))), backbone="toy", workspace=tmp_path / "w")
+    labels = {item.id: str(item.label) for item in found.items}
+    assert ep.train(found, labels)[1] is None
+    held = found.items[0].id
+    head, accuracy = ep.train(found, {k: v for k, v in labels.items() if k != held})
+    assert accuracy == float(head.predict(found.matrix[:1])[0] == labels[held])
+
+
+def test_a_head_for_other_vectors_is_refused(
+    digits: ep.Embeddings, photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photos(6, 2)
+    one = ep.embed(
+        ep.load_dataset(str(folder)), backbone="toy", workspace=tmp_path / "w", precision="fp32"
+    )
+    other = ep.embed(
+        ep.load_dataset(str(folder)), backbone="toy", workspace=tmp_path / "w", precision="bf16"
+    )
+    ep.train(one, {i.id: str(i.label) for i in one.items}, output=tmp_path / "h.safetensors")
+    with pytest.raises(UsageError) as caught:
+        ep.predict(other, tmp_path / "h.safetensors")
+    assert str(caught.value) == (
+        f"{tmp_path}/h.safetensors was trained on other vectors than these (spec "
+        f"{one.spec.id[:12]}, these are {other.spec.id[:12]}): embed with the same --backbone and "
+        "--precision."
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
+def test_picks_do_not_depend_on_the_number_of_threads(digits: ep.Embeddings) -> None:
+    from threadpoolctl import threadpool_limits
+
+    def picks(threads: int) -> list[int]:
+        with threadpool_limits(threads):
+            loop = ep.ActiveLoop(digits, strategy="coral", initial_size=30)
+            return [row for record in loop.run(3, 20) for row in record.rows.tolist()]
+
+    assert picks(1) == picks(2)
