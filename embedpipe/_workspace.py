@@ -24,9 +24,8 @@ class Workspace:
     """
 
     def __init__(self, root: str | Path | Workspace | None = None) -> None:
-        if isinstance(root, Workspace):
-            root = root.root
-        self.root = Path(root or os.environ.get("EMBEDPIPE_WORKSPACE") or ".embedpipe")
+        path = root.root if isinstance(root, Workspace) else root
+        self.root: Path = Path(path or os.environ.get("EMBEDPIPE_WORKSPACE") or ".embedpipe")
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"

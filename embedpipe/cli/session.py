@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -17,12 +18,17 @@ from ..errors import EmbedpipeError, UsageError
 from .options import Common, DatasetChoice, EmbedChoice, expand
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..datasets import Dataset
     from ..embedding import Embeddings
 
 __all__ = ["Session", "command"]
 
 FAILURE, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+LOG_SECONDS = 20.0
+"""How often progress is told where it is not a terminal."""
 
 _STAGES = {"scan": "Scanning", "embed": "Embedding", "download": "Downloading"}
 
@@ -80,33 +86,56 @@ class Session:
 
     @contextlib.contextmanager
     def _progress(self) -> Iterator[Callable[[str, int, int], None] | None]:
+        from rich.console import Console
+
+        console = Console(stderr=True)
         if self.common.quiet:
             yield None
-            return
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+        elif console.is_terminal:
+            with _bars(console) as progress:
+                yield progress
+        else:
+            yield _Log(self.remark)
 
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            tasks: dict[str, Any] = {}
 
-            def progress(stage: str, done: int, total: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bars.add_task(_STAGES.get(stage, stage), total=total)
-                bars.update(tasks[stage], completed=done, total=total)
+class _Log:
+    """Progress for a log file: a line now and then."""
 
-            yield progress
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say, self._told = say, time.monotonic()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if time.monotonic() - self._told > LOG_SECONDS:
+            self._say(f"{_STAGES.get(stage, stage)} {done} of {total}")
+            self._told = time.monotonic()
+
+
+@contextlib.contextmanager
+def _bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each stage."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(_STAGES.get(stage, stage), total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield progress
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

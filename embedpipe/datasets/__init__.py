@@ -1,4 +1,5 @@
 """Items (id, label, split, bucket) and their bytes: folders, archives, manifests, named datasets.
+
 A dataset is a tuple of items and a source of their bytes. To add a named one, write a file like
 ``clothing.py``, a card like ``data/clothing.yaml``, and import it in the list below.
 """

@@ -1,4 +1,5 @@
 """Downloads that can be interrupted at any time, and are complete or not there.
+
 The bytes go to ``<name>.part``; ``<name>.part.json`` remembers which version of the file they are
 of, so that a later call asks for the rest of that version only. When everything is there and has
 passed its check, it is renamed. One process at a time downloads a file, the others wait and then

@@ -1,4 +1,5 @@
 r"""File names as text: an id is always valid Unicode and always leads back to its file.
+
 A file name on disk is a string of bytes. Nearly all are UTF-8 and are their own id. A byte that
 is not is written ``\xNN`` in the id, where `NN` is its value, and a name that happens to hold such
 an escape as plain text has its backslash written ``\x5c``. Different names have different ids.

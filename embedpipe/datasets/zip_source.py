@@ -1,4 +1,5 @@
 """Images in a zip archive, read in place.
+
 The central directory is parsed here: the standard library's reader makes an object of 700 bytes
 for every member and takes three times as long. Reading a member needs its offset alone, so any
 number of threads read at once, each with its own file handle.

@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 
 from .blocks import row_blocks, take_rows
 from .bounds import Bounds, Float64s
+from .centres import Centres
 from .frame import Frame, Moved, squared_distances
 
 __all__ = ["Farthest", "FarthestFirst"]
 
 Positions = NDArray[np.int64]
-
-CENTRES = 256
-"""How many centres one matrix product takes."""
 
 SEED_CENTRES = 32
 """How many centres every item is measured against at the start."""
@@ -89,8 +87,8 @@ class FarthestFirst:
     -----
     Time: O(u·d) to start, then a fraction of the O(u·d) per centre of the plain algorithm; at
     worst, with more items at the same distance than fit in a block, about the same.
-    Extra memory: at most 80 bytes per item, 8 per centre, and 12·d bytes for each item of a
-    block; the matrix is read a block at a time.
+    Extra memory: at most 72 bytes per item, 16 per centre, 12·d bytes for each item of a block,
+    and up to 64 MB of centres; the matrix is read a block at a time.
 
     Examples
     --------
@@ -114,12 +112,11 @@ class FarthestFirst:
     ) -> None:
         self._matrix, self._items, self._weights = matrix, items, weights
         self._block_size = block_size or int(np.clip(items.size // 128, 512, 4096))
-        # Any order will do; a mixed one makes the first few stand for all.
-        self._centres = np.random.default_rng(0).permutation(centres)  # (m,), grows
-        self._count = len(centres)
         self._block: _Block | None = None
+        # Any order will do; a mixed one makes the first few stand for all.
+        mixed = np.random.default_rng(0).permutation(centres)  # (m,)
         self._frame = Frame.around(matrix, items)
-        while (bounds := self._start()) is None:
+        while (bounds := self._start(Centres(self._frame, mixed))) is None:
             self._frame = self._frame.coarser()
         self._bounds = bounds
 
@@ -140,10 +137,7 @@ class FarthestFirst:
 
     def add(self, position: int) -> None:
         """Make the item at `position` a centre."""
-        if self._count == self._centres.size:
-            self._centres = np.concatenate([self._centres, np.empty_like(self._centres)])
-        self._centres[self._count] = self._items[position]
-        self._count += 1
+        self._centres.append(int(self._items[position]))
         self._bounds.settle(position, -np.inf)
         if self._block is not None:
             self._update(self._block, position)
@@ -153,19 +147,20 @@ class FarthestFirst:
         self._store_block()
         self._weights = weights
 
-    def _start(self) -> Bounds | None:
+    def _start(self, centres: Centres) -> Bounds | None:
         """Measure every item against the first centres; None if the frame is too fine."""
+        self._centres = centres
         bounds = Bounds.unknown(self._items.size)
-        seeds = min(self._count, SEED_CENTRES)
-        centres = self._moved_centres(0, seeds)
-        if centres.norms.max() >= self._frame.overflow:
+        seeds = min(len(centres), SEED_CENTRES)
+        _, seed = next(centres.spans(0, seeds))
+        if seed.norms.max() >= self._frame.overflow:
             return None
         for part in row_blocks(self._items.size, self._block_size):
             block = self._frame.rows(self._items[part])  # (b, d)
             if block.norms.max() >= self._frame.overflow:
                 return None
             some = replace(bounds.take(part), norms=block.norms)
-            self._measure(part, block.vectors, some, centres, 0)
+            self._measure(np.arange(part.start, part.stop), block.vectors, some, seed, 0)
             some.seen[:] = seeds
             bounds.put(part, some)
         return bounds
@@ -189,13 +184,13 @@ class FarthestFirst:
             at, ceiling = self._largest()
             bounds = self._bounds.take(at)
             vectors = self._frame.rows(self._items[at]).vectors  # (m, d)
-            first = int(bounds.seen[0])
-            was_fresh = first == self._count
-            if self._count - first <= STAGE:
+            first, middle = int(bounds.seen[0]), int(bounds.seen[at.size // 2])
+            was_fresh = first == len(self._centres)
+            if len(self._centres) - first <= STAGE or middle == len(self._centres):
                 break
-            self._catch_up(at, vectors, bounds, first + max(STAGE, first))
+            self._catch_up(at, vectors, bounds, max(2 * first, middle + STAGE // 4))
             self._bounds.put(at, bounds)
-        self._catch_up(at, vectors, bounds, self._count)
+        self._catch_up(at, vectors, bounds, len(self._centres))
         return _Block(at, vectors, bounds, ceiling, untouched=True, was_fresh=was_fresh)
 
     def _largest(self) -> tuple[Positions, float]:
@@ -212,22 +207,18 @@ class FarthestFirst:
         self, at: Positions, vectors: NDArray[np.float32], bounds: Bounds, until: int
     ) -> None:
         """Show items, the most behind first, the centres before `until` that they have not seen."""
-        until = min(until, self._count)
-        for start in range(int(bounds.seen[0]), until, CENTRES):
-            stop = min(start + CENTRES, until)
+        until = min(until, len(self._centres))
+        for start, centres in self._centres.spans(int(bounds.seen[0]), until):
+            stop = start + centres.norms.size
             behind = slice(0, int(np.searchsorted(bounds.seen, stop)))
             some = bounds.take(behind)
-            centres = self._moved_centres(start, stop)
             self._measure(at[behind], vectors[behind], some, centres, start)
             bounds.put(behind, some)
         np.maximum(bounds.seen, until, out=bounds.seen)
 
-    def _moved_centres(self, start: int, stop: int) -> Moved:
-        return self._frame.rows(self._centres[start:stop])
-
     def _measure(
         self,
-        at: Positions | slice,
+        at: Positions,
         vectors: NDArray[np.float32],
         bounds: Bounds,
         centres: Moved,
@@ -235,7 +226,8 @@ class FarthestFirst:
     ) -> None:
         """Show m items p centres, the first of which has number `start`."""
         error, slack, unit = self._frame.error, self._frame.slack, self._frame.unit
-        above = vectors @ (centres.vectors * np.float32(-2)).T  # (m, p)
+        above = vectors @ centres.vectors.T  # (m, p)
+        above *= -2
         above += ((1 + error) * centres.norms + slack).astype(np.float32)
         late = int(np.searchsorted(bounds.seen, start, side="right"))  # these have seen a few
         numbers = np.arange(start, start + centres.norms.size)
@@ -263,8 +255,9 @@ class FarthestFirst:
         """Show a block the newest centre."""
         bounds, block.untouched = block.bounds, False
         bounds.settle(np.flatnonzero(block.at == position), -np.inf)
-        bounds.seen[:] = self._count
-        centre = self._moved_centres(self._count - 1, self._count)
+        number = len(self._centres) - 1
+        bounds.seen[:] = number + 1
+        _, centre = next(self._centres.spans(number, number + 1))
         error, slack, unit = self._frame.error, self._frame.slack, self._frame.unit
         norms = bounds.norms + centre.norms  # (m,)
         middle = (norms - 2.0 * (block.vectors @ centre.vectors[0])) * unit  # (m,)
@@ -273,14 +266,14 @@ class FarthestFirst:
         limit = np.minimum(bounds.upper, upper)
         several = (bounds.lower <= limit) & (lower <= limit) & (limit > 0)
         which = np.flatnonzero(several)
-        newest = np.full(which.size, self._count - 1)
+        newest = np.full(which.size, number)
         values = self._contest(block.at, bounds, which, np.arange(which.size), newest)
-        bounds.lower_to(upper, lower, self._count - 1)
+        bounds.lower_to(upper, lower, number)
         bounds.settle(which, values)
 
     def _contest(
         self,
-        at: Positions | slice,
+        at: Positions,
         bounds: Bounds,
         which: NDArray[np.intp],
         item: NDArray[np.intp],
@@ -292,7 +285,7 @@ class FarthestFirst:
         """
         if not which.size:
             return np.empty(0)
-        places = np.arange(self._items.size)[at][which] if isinstance(at, slice) else at[which]
+        places = at[which]  # (w,)
         found = np.where(bounds.known[which], bounds.upper[which], np.inf)  # (w,)
         np.minimum.at(found, item, self._reference(places[item], centre))
         old = np.flatnonzero(np.isfinite(bounds.upper[which]) & ~bounds.known[which])
@@ -305,7 +298,7 @@ class FarthestFirst:
         found = np.empty(at.size)
         for part in row_blocks(at.size, PAIRS):
             left = take_rows(self._matrix, self._items[at[part]])  # (b, d)
-            right = take_rows(self._matrix, self._centres[centres[part]])  # (b, d)
+            right = take_rows(self._matrix, self._centres.rows[centres[part]])  # (b, d)
             found[part] = squared_distances(left, right)
         return found
 
@@ -328,7 +321,7 @@ class FarthestFirst:
         for part in row_blocks(rivals.size, self._block_size):
             at = rivals[part][np.argsort(self._bounds.seen[rivals[part]], kind="stable")]
             vectors, bounds = self._frame.rows(self._items[at]).vectors, self._bounds.take(at)
-            self._catch_up(at, vectors, bounds, self._count)
+            self._catch_up(at, vectors, bounds, len(self._centres))
             rival = self._best(at, bounds)
             self._bounds.put(at, bounds)
             best = max(best, rival, key=lambda found: (found.key, -found.position))

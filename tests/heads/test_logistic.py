@@ -33,13 +33,13 @@ def test_it_is_scikit_learns_model(digits, C, n_classes, n):
     X, y = digits
     X, y = X[y < n_classes], y[y < n_classes]
     ours = LogisticHead(C=C, tol=1e-9, max_iter=10_000).fit(X[:n], y[:n])
-    theirs = LogisticRegression(C=C, solver="newton-cg", tol=1e-8, max_iter=1000)
+    theirs = LogisticRegression(C=C, solver="newton-cg", tol=1e-12, max_iter=1000)
     theirs.fit(unit(X[:n].astype(np.float64)), y[:n])
     assert ours.converged_
     np.testing.assert_allclose(
         ours.predict_proba(X[n:].astype(np.float64)),
         theirs.predict_proba(unit(X[n:].astype(np.float64))),
-        atol=5e-6,
+        atol=1e-7,
     )
 
 

@@ -1,0 +1,235 @@
+"""Label files of every format, whole and broken."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedpipe.errors import LabelError
+from embedpipe.labels import read_labels, write_labels
+
+FORMATS = [".csv", ".jsonl", ".parquet"]
+
+
+def file_of(folder, suffix, rows, columns=("path", "label")):
+    path = folder / f"labels{suffix}"
+    if suffix == ".csv":
+        lines = [columns, *[["" if cell is None else cell for cell in row] for row in rows]]
+        path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+    elif suffix == ".jsonl":
+        path.write_text(
+            "".join(json.dumps(dict(zip(columns, row, strict=True))) + "\n" for row in rows)
+        )
+    else:
+        cells = {name: [row[i] for row in rows] for i, name in enumerate(columns)}
+        pq.write_table(pa.table(cells), path)
+    return path
+
+
+def error_of(path):
+    with pytest.raises(LabelError) as error:
+        read_labels(path)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_blank_labels_are_left_out_and_order_is_kept(tmp_path, suffix):
+    rows = [("b/1.jpg", "hat"), ("a/1.jpg", ""), ("a/2.jpg", None), ("c.jpg", " "), ("a.jpg", "x")]
+    path = file_of(tmp_path, suffix, rows)
+    assert list(read_labels(path).items()) == [("b/1.jpg", "hat"), ("a.jpg", "x")]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_whole_numbers_are_labels(tmp_path, suffix):
+    assert read_labels(file_of(tmp_path, suffix, [("a", 3), ("b", -1)])) == {"a": "3", "b": "-1"}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_other_columns_are_ignored(tmp_path, suffix):
+    path = file_of(tmp_path, suffix, [(1, "hat", "a.jpg")], ("id", "label", "path"))
+    assert read_labels(path) == {"a.jpg": "hat"}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_spaces_around_a_label_are_dropped_but_a_path_is_what_it_is(tmp_path, suffix):
+    path = file_of(tmp_path, suffix, [(" a.jpg ", " hat ")])
+    assert read_labels(path) == {" a.jpg ": "hat"}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_path_may_come_again_with_the_same_label(tmp_path, suffix):
+    path = file_of(tmp_path, suffix, [("a", "hat"), ("a", None), ("a", "hat")])
+    assert read_labels(path) == {"a": "hat"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "where"), [(".csv", "line 4"), (".jsonl", "line 3"), (".parquet", "row 2")]
+)
+def test_a_path_with_two_labels(tmp_path, suffix, where):
+    path = file_of(tmp_path, suffix, [("a", "hat"), ("b", "hat"), ("a", "shoe")])
+    assert error_of(path) == (
+        f"{path}, {where}: 'a' is labelled 'shoe', but 'hat' before. Keep one of the two."
+    )
+
+
+@pytest.mark.parametrize(
+    ("suffix", "where"), [(".csv", ""), (".jsonl", ", line 1"), (".parquet", "")]
+)
+def test_a_missing_column(tmp_path, suffix, where):
+    path = file_of(tmp_path, suffix, [("a", "hat")], ("file", "label"))
+    assert error_of(path) == f"{path}{where} lacks the column 'path'; it has 'file', 'label'."
+
+
+@pytest.mark.parametrize(
+    ("suffix", "where"), [(".csv", ""), (".jsonl", ", line 1"), (".parquet", "")]
+)
+def test_both_columns_missing(tmp_path, suffix, where):
+    path = file_of(tmp_path, suffix, [("a",)], ("Path",))
+    assert error_of(path) == f"{path}{where} lacks the column 'path' and 'label'; it has 'Path'."
+
+
+@pytest.mark.parametrize(
+    ("suffix", "where"), [(".csv", "line 2"), (".jsonl", "line 1"), (".parquet", "row 0")]
+)
+def test_a_blank_path(tmp_path, suffix, where):
+    path = file_of(tmp_path, suffix, [("  ", "hat")])
+    assert error_of(path) == (
+        f"{path}, {where}: the path is '  '; it must be a text that is not empty."
+    )
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_byte_order_mark(tmp_path, suffix):
+    path = file_of(tmp_path, suffix, [("ä.jpg", "hat")])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_labels(path) == {"ä.jpg": "hat"}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_lines_of_another_system(tmp_path, suffix):
+    path = file_of(tmp_path, suffix, [("a", "hat"), ("b", "shoe")])
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert read_labels(path) == {"a": "hat", "b": "shoe"}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_text_that_is_not_utf_8(tmp_path, suffix):
+    path = tmp_path / f"labels{suffix}"
+    path.write_bytes(b"path,label\n\xe4.jpg,hat\n")
+    assert error_of(path) == (
+        f"{path} is not UTF-8 text: byte 11 does not fit. Save it again as UTF-8."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", " lacks the column 'path' and 'label'; it has none."),
+        ("path;label\na;hat\n", " lacks the column 'path' and 'label'; it has 'path;label'."),
+        ("path,label,label\n", " has the column 'label' 2 times."),
+        (
+            "path,label\na,hat,red\n",
+            ", line 2: 3 fields under a header of 2. Quote a field that holds a comma.",
+        ),
+        (
+            "path,label\na\n",
+            ", line 2: 1 fields under a header of 2. Quote a field that holds a comma.",
+        ),
+        ('path,label\n"a"b,hat\n', ", line 2: not CSV: ',' expected after '\"'."),
+    ],
+)
+def test_a_broken_csv(tmp_path, text, message):
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    assert error_of(path) == f"{path}{message}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"path": "a", "label": "b"}\n{"path',
+            ", line 2: not JSON: Unterminated string starting at: line 1 column 2 (char 1).",
+        ),
+        ("[1]\n", ", line 1: not a JSON object."),
+        ("{}\n", ", line 1 lacks the column 'path' and 'label'; it has none."),
+        (
+            '{"path": "a", "label": ["b"]}\n',
+            ", line 1: the label ['b'] is neither a text nor a whole number.",
+        ),
+        (
+            '{"path": "a", "label": true}\n',
+            ", line 1: the label True is neither a text nor a whole number.",
+        ),
+        (
+            '{"path": "a", "label": 1.5}\n',
+            ", line 1: the label 1.5 is neither a text nor a whole number.",
+        ),
+        (
+            '{"path": 7, "label": "b"}\n',
+            ", line 1: the path is 7; it must be a text that is not empty.",
+        ),
+    ],
+)
+def test_a_broken_jsonl(tmp_path, text, message):
+    path = tmp_path / "labels.jsonl"
+    path.write_text(text)
+    assert error_of(path) == f"{path}{message}"
+
+
+def test_a_file_that_is_not_parquet(tmp_path):
+    path = tmp_path / "labels.parquet"
+    path.write_bytes(b"path,label\n" * 10)
+    assert error_of(path).startswith(f"{path} is not Parquet: ")
+
+
+def test_a_suffix_that_says_nothing(tmp_path):
+    path = tmp_path / "labels.txt"
+    assert error_of(path) == (
+        f"{path} is not a label file by its suffix: use .csv, .jsonl or .parquet."
+    )
+
+
+def test_no_file(tmp_path):
+    path = tmp_path / "labels.csv"
+    assert error_of(path) == f"there is no label file at {path}."
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+paths = texts.filter(str.strip)
+labels = texts.map(str.strip).filter(bool)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@settings(max_examples=60, deadline=None)
+@given(mapping=st.dictionaries(paths, labels, max_size=8))
+def test_what_was_written_is_read(tmp_path_factory, suffix, mapping):
+    path = tmp_path_factory.mktemp("labels") / f"labels{suffix}"
+    assert write_labels(mapping, path) == path
+    assert list(read_labels(path).items()) == list(mapping.items())
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"": "hat"}, "a label ('hat') has a blank path: every label belongs to an item."),
+        ({"a": " "}, "the label of 'a' is blank: leave unlabelled items out."),
+        ({"a": "hat "}, "the label 'hat ' of 'a' begins or ends with a space."),
+        ({"\udce4.jpg": "hat"}, "'\\udce4.jpg' is not valid Unicode: rename the file."),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(tmp_path, mapping, message):
+    with pytest.raises(LabelError) as error:
+        write_labels(mapping, tmp_path / "labels.csv")
+    assert str(error.value) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_text_of_a_csv(tmp_path):
+    path = write_labels({'a,"b".jpg': "hat", "c": "=1"}, tmp_path / "labels.csv")
+    assert path.read_bytes() == b'path,label\n"a,""b"".jpg",hat\nc,=1\n'

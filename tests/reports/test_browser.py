@@ -1,0 +1,144 @@
+"""The page in a real browser: no request, no error, no sideways scrolling, in light and dark."""
+
+import shutil
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from embedpipe.reports import Curve, Pick, ReportData, Round, make_thumbnail, write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"
+)
+
+
+def report(path):
+    rng = np.random.default_rng(0)
+
+    def pick(number):
+        buffer = BytesIO()
+        pixels = rng.integers(0, 256, (8 if number % 2 else 60,) * 2, dtype=np.uint8)
+        Image.fromarray(pixels).save(buffer, "PNG")
+        name = f"<script>fail()</script>/{'long' * 30}/{number}.png"
+        return Pick(name, 0.5, "t-shirt", make_thumbnail(buffer.getvalue()))
+
+    def curve(name, baseline):
+        rounds = tuple(
+            Round(
+                r,
+                40 * r + 40,
+                0.6 + 0.03 * r,
+                0.5 + 0.04 * r,
+                0.1,
+                0.2,
+                name,
+                tuple(pick(i) for i in range(12)),
+            )
+            for r in range(6)
+        )
+        return Curve(name, rounds, baseline)
+
+    facts = tuple((f"fact {i}", "a value of some length") for i in range(7))
+    curves = (curve("coreset, then margin", False), curve("random", True))
+    return write_report(path, ReportData("x" * 200, facts, curves, "embedpipe " + "y" * 300, 0.9))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    return report(tmp_path_factory.mktemp("report") / "report.html").as_uri()
+
+
+@pytest.fixture(params=[(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
+def page(request, browser, url):
+    width, scheme = request.param
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.requests, page.problems = [], []
+    page.on("request", lambda made: page.requests.append(made.url))
+    page.on("console", lambda message: page.problems.append(message.text))
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.goto(url)
+    page.scheme = scheme
+    yield page
+    context.close()
+
+
+CONTRASTS = """() => {
+  const light = c => { const v = c / 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4 };
+  const numbers = c => c.match(/[\\d.]+/g).map(Number);
+  const luminance = c => { const [r, g, b] = numbers(c).map(light); return .2126 * r + .7152 * g + .0722 * b };
+  const page = luminance(getComputedStyle(document.body).backgroundColor);
+  return ['h1', '.comparison', 'dt', 'td', 'thead .group.s0', 'thead .group.s1', '.note', '.label',
+          'figcaption', '.tick', '.s0 .value', '.s1 .value'].map(selector => {
+    const style = getComputedStyle(document.querySelector(selector));
+    const ink = luminance(selector.match(/tick|value/) ? style.fill : style.color);
+    return [selector, (Math.max(ink, page) + .05) / (Math.min(ink, page) + .05)];
+  });
+}"""
+
+
+def test_no_request_and_no_error(page, url):
+    assert [made for made in page.requests if not made.startswith("data:")] == [url]
+    assert page.problems == []
+
+
+def test_nothing_is_wider_than_the_screen(page):
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_every_thumbnail_is_shown(page):
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    widths = page.evaluate(
+        "Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth)))"
+    )
+    assert len(widths) == 144
+    assert set(widths) == {8, 60}
+    assert page.evaluate("Math.min(...[...document.images].map(i => i.clientWidth)) >= 56")
+
+
+def test_text_stands_out_from_the_page(page):
+    contrasts = dict(page.evaluate(CONTRASTS))
+    assert {selector: ratio for selector, ratio in contrasts.items() if ratio < 4.5} == {}
+
+
+def test_the_scheme_is_the_readers(page):
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    bright = sum(int(part) for part in colour[4:-1].split(",")) / 3 > 128
+    assert bright == (page.scheme == "light")
+
+
+def test_rounds_unfold_by_keyboard(page):
+    second = page.locator("details").nth(1)
+    assert second.get_attribute("open") is None
+    second.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert second.get_attribute("open") is not None
+
+
+def test_figures_fit_their_frame(page):
+    outside = page.evaluate("""() => [...document.querySelectorAll('svg.panel')].flatMap(svg => {
+      const frame = svg.getBoundingClientRect();
+      return [...svg.querySelectorAll('text, circle')].filter(part => {
+        const box = part.getBoundingClientRect();
+        return box.left < frame.left - 1 || box.right > frame.right + 1
+            || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;
+      }).map(part => part.textContent);
+    })""")
+    assert outside == []

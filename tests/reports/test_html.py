@@ -1,0 +1,225 @@
+"""The page: its numbers are the data's, nothing escapes, nothing is loaded."""
+
+import re
+from base64 import b64decode
+from html.parser import HTMLParser
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from embedpipe.errors import UsageError
+from embedpipe.reports import Curve, Pick, ReportData, Round, make_thumbnail, write_report
+
+EVIL = "<script>alert('1')</script>\"&.jpg"
+VOID = {"meta", "link", "img", "line", "path", "circle", "polyline"}
+
+
+def picture(side, value):
+    buffer = BytesIO()
+    Image.fromarray(np.full((side, side, 3), value, dtype=np.uint8)).save(buffer, "PNG")
+    return make_thumbnail(buffer.getvalue())
+
+
+def rounds(strategy, first, n=4):
+    return tuple(
+        Round(
+            number,
+            20 * (number + 1),
+            first + 0.0501 * number,
+            first + 0.0402 * number,
+            0.111 * (number + 1),
+            123.4 * number,
+            strategy,
+            (
+                Pick(f"{strategy}/{number}.jpg", 0.25 * number, "hat", picture(8, 40 * number)),
+                Pick(EVIL, 1 / 3, "<b>&amp;", picture(100, 40 * number)),
+                Pick("lost.jpg", 0.5, None, None),
+            ),
+        )
+        for number in range(n)
+    )
+
+
+@pytest.fixture
+def data():
+    return ReportData(
+        title="my <photos> & more",
+        facts=(("items", "3,068"), ("<i>", "</dd><script>")),
+        curves=(
+            Curve("coreset, then margin", rounds("margin", 0.7)),
+            Curve("random", rounds("random", 0.6, n=3), baseline=True),
+        ),
+        command="embedpipe run photos --labels '</pre><b>'",
+        upper_bound=0.9123,
+    )
+
+
+class Page(HTMLParser):
+    """What a page holds: text by tag, attributes by tag, and whether tags nest."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.text, self.attributes = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if data.strip():
+            self.text.append((self.open[-1] if self.open else "", data.strip()))
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.attributes if name == tag]
+
+    def cells(self, tag):
+        return [text for name, text in self.text if name == tag]
+
+
+@pytest.fixture
+def path(data, tmp_path):
+    return write_report(tmp_path / "deep" / "report.html", data)
+
+
+@pytest.fixture
+def page(path):
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_the_headline_is_the_result(page):
+    assert page.cells("h1") == ["0.850 accuracy from 80 labels"]
+    assert "With 60 labels, random reaches 0.700; coreset, then margin was there with 20." in (
+        page.cells("p")
+    )
+    assert page.cells("title")[0] == "my <photos> & more: 0.850 accuracy from 80 labels"
+
+
+def test_the_table_holds_every_number(page, data):
+    expected = []
+    for number in range(4):
+        for curve in data.curves:
+            if number < len(curve.rounds):
+                entry = curve.rounds[number]
+                fit = entry.fit_seconds
+                expected += [
+                    f"{entry.labelled}",
+                    f"{entry.accuracy:.3f}",
+                    f"{entry.macro_f1:.3f}",
+                    f"{entry.select_seconds:.2f}",
+                    f"{fit:.2f}" if fit < 100 else f"{fit:.0f}",
+                ]
+    assert page.cells("td") == expected
+
+
+def test_the_figures_hold_every_point(page, data):
+    dots = [text for text in page.cells("title")[1:] if " with " in text]
+    assert len(dots) == 14
+    for curve in data.curves:
+        for entry in curve.rounds:
+            assert f"{curve.name}: {entry.accuracy:.3f} with {entry.labelled} labels" in dots
+            assert f"{curve.name}: {entry.macro_f1:.3f} with {entry.labelled} labels" in dots
+    assert "all labels 0.912" in page.cells("text")
+
+
+def test_every_pick_is_there_in_order(page, data):
+    titles = [attributes["title"] for attributes in page.all("li") if "title" in attributes]
+    assert titles[:6] == [
+        "1 · hat · score 0\nmargin/0.jpg",
+        f"2 · <b>&amp; · score 0.3333\n{EVIL}",
+        "3 · score 0.5\nlost.jpg",
+        "1 · hat · score 0\nrandom/0.jpg",
+        f"2 · <b>&amp; · score 0.3333\n{EVIL}",
+        "3 · score 0.5\nlost.jpg",
+    ]
+    assert len(titles) == sum(len(r.picks) for curve in data.curves for r in curve.rounds)
+    assert "lost.jpg" in page.cells("span")
+    assert "<b>&amp; ×1, hat ×1" in page.cells("p")
+
+
+def test_every_thumbnail_decodes(page):
+    images = page.all("img")
+    assert len(images) == 14
+    for attributes in images:
+        kind, content = re.fullmatch(
+            r"data:image/(png|jpeg);base64,(.+)", attributes["src"]
+        ).groups()
+        image = Image.open(BytesIO(b64decode(content, validate=True)))
+        image.load()
+        assert image.format.lower() == kind
+        assert (attributes.get("class") == "tiny") == (image.width == 8)
+
+
+def test_names_are_text_never_markup(path, page):
+    text = path.read_text(encoding="utf-8")
+    assert page.all("script") == []
+    assert "<b>" not in text
+    assert page.cells("pre") == ["embedpipe run photos --labels '</pre><b>'"]
+    assert ("p", "my <photos> & more") in page.text
+
+
+def test_nothing_is_loaded_from_elsewhere(path, page):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[^\"]*", "", text))
+    sources = [
+        value
+        for _, attributes in page.attributes
+        for name, value in attributes.items()
+        if name in {"src", "href", "srcset", "data", "action", "xlink:href"}
+    ]
+    assert all(source.startswith("data:") for source in sources)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_only_the_first_round_is_open(page):
+    assert ["open" in attributes for attributes in page.all("details")] == [True] + [False] * 3
+
+
+def test_the_same_data_give_the_same_bytes(path, data, tmp_path):
+    assert write_report(tmp_path / "again.html", data).read_bytes() == path.read_bytes()
+
+
+def test_a_run_without_held_out_labels(tmp_path):
+    entry = Round(1, 10, None, None, 0.1, 0.2, "coreset", (Pick("a.jpg", 1.0),))
+    data = ReportData("folder", (), (Curve("coreset", (entry,)),))
+    page = Page(write_report(tmp_path / "r.html", data).read_text(encoding="utf-8"))
+    assert page.cells("h1") == ["1 item picked in 1 round"]
+    assert page.cells("td") == ["10", "–", "–", "0.10", "0.20"]
+    assert page.all("figure") == []
+    assert page.cells("h2") == ["Rounds", "What was picked"]
+
+
+@pytest.mark.parametrize(
+    ("curves", "message"),
+    [
+        ((), "a report needs at least one curve with a round."),
+        ((Curve("a", ()),), "a report needs at least one curve with a round."),
+        (
+            (Curve("a", rounds("a", 0.5), baseline=True), Curve("b", (), baseline=True)),
+            "a report has one baseline, not 2: a, b.",
+        ),
+        (
+            tuple(Curve(str(i), rounds("a", 0.5, n=1)) for i in range(7)),
+            "a report shows at most 6 curves, not 7.",
+        ),
+        (
+            (Curve("a", (Round(0, 1, 0.5, 0.5, 0.0, 0.0, "a", (Pick("a", 0.0, None, b"no"),)),)),),
+            "a thumbnail must be an encoded PNG, JPEG, WebP or GIF image.",
+        ),
+    ],
+)
+def test_what_cannot_be_shown(tmp_path, curves, message):
+    with pytest.raises(UsageError) as error:
+        write_report(tmp_path / "r.html", ReportData("t", (), curves))
+    assert str(error.value) == message
+    assert list(tmp_path.iterdir()) == []

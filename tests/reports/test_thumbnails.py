@@ -1,0 +1,88 @@
+"""Thumbnails: small, upright, and none for what is no image."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from embedpipe.reports import make_thumbnail
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def decoded(thumbnail):
+    return Image.open(BytesIO(thumbnail))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
+def test_a_photo_becomes_a_small_jpeg(kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 600, 3), dtype=np.uint8)
+    thumbnail = decoded(make_thumbnail(encoded(Image.fromarray(pixels), kind), size=80))
+    assert (thumbnail.format, thumbnail.mode, thumbnail.size) == ("JPEG", "RGB", (80, 40))
+
+
+def test_a_tiny_image_keeps_its_pixels():
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    thumbnail = decoded(make_thumbnail(encoded(Image.fromarray(pixels))))
+    assert thumbnail.format == "PNG"
+    np.testing.assert_array_equal(np.asarray(thumbnail)[:, :, 0], pixels)
+
+
+def test_the_camera_says_which_way_is_up():
+    image = Image.new("RGB", (200, 100), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise
+    thumbnail = decoded(make_thumbnail(encoded(image, "JPEG", exif=exif), size=50))
+    assert thumbnail.size == (25, 50)
+
+
+def test_transparency_is_white():
+    image = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    assert decoded(make_thumbnail(encoded(image))).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_palette_with_a_transparent_colour():
+    image = Image.new("P", (8, 8), 0)
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putpixel((3, 3), 1)
+    thumbnail = decoded(make_thumbnail(encoded(image, transparency=0)))
+    assert thumbnail.getpixel((0, 0)) == (255, 255, 255)
+    assert thumbnail.getpixel((3, 3)) == (200, 100, 50)
+
+
+def test_deep_grey_is_stretched_to_what_can_be_seen():
+    values = np.linspace(1000, 3000, 64).astype(np.uint16).reshape(8, 8)
+    pixels = np.asarray(decoded(make_thumbnail(encoded(Image.fromarray(values)))))
+    assert (pixels[0, 0, 0], pixels[-1, -1, 0]) == (0, 255)
+    assert np.all(np.diff(pixels[:, :, 0].ravel().astype(int)) >= 0)
+
+
+def test_deep_grey_of_one_value():
+    flat = Image.fromarray(np.full((8, 8), 500, dtype=np.uint16))
+    assert decoded(make_thumbnail(encoded(flat))).getpixel((0, 0)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("data", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"])
+def test_what_is_no_image(data):
+    assert make_thumbnail(data) is None
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_an_image_that_was_cut(kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(pixels), kind)
+    for length in range(0, len(data) - 200, max(1, len(data) // 40)):
+        thumbnail = make_thumbnail(data[:length])
+        assert thumbnail is None or decoded(thumbnail).size == (64, 64)
+    assert make_thumbnail(data[: len(data) // 2]) is None
+
+
+def test_the_same_image_gives_the_same_bytes():
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(pixels))
+    assert make_thumbnail(data) == make_thumbnail(data)
