@@ -71,8 +71,10 @@ def _csv_bytes(labels: Mapping[str, str]) -> bytes:
     text = io.StringIO(newline="")
     # Beside the terminator "\n", a lone "\r" ends a line for readers but is not quoted by itself.
     returns = any("\r" in cell for pair in labels.items() for cell in pair)
-    quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
-    writer = csv.writer(text, lineterminator="\n", quoting=quoting)
+    if returns:
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    else:
+        writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(labels.items())
     return text.getvalue().encode()

@@ -9,8 +9,8 @@ from typing import Literal
 
 from .data import Curve
 
-WIDTH, HEIGHT = 500, 330
-LEFT, RIGHT, TOP, BOTTOM = 50, 66, 14, 50
+WIDTH, HEIGHT = 500, 340
+LEFT, RIGHT, TOP, BOTTOM = 50, 66, 26, 50
 LINE_HEIGHT = 17
 """Values at the ends of the lines keep this distance."""
 

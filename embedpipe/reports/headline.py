@@ -43,7 +43,7 @@ def write_headline(curve: Curve, baseline: Curve | None) -> Headline:
     ...     ))
     >>> write_headline(curve("margin", 0.7, 0.8), curve("random", 0.6, 0.7))
     Headline(result='0.800 accuracy from 200 labels',
-        comparison='With as many labels, random reaches 0.700; margin was there with 100.')
+        comparison='With as many labels, random reaches 0.700, which took 100 here.')
     """
     points = _points(curve)
     if not points:
@@ -60,10 +60,10 @@ def write_headline(curve: Curve, baseline: Curve | None) -> Headline:
     rivals = _points(baseline) if baseline is not None else []
     if baseline is None or not rivals:
         return Headline(result, "")
-    return Headline(result, _compare(curve.name, points, baseline.name, rivals))
+    return Headline(result, _compare(points, baseline.name, rivals))
 
 
-def _compare(name: str, points: list[_Point], rival: str, rivals: list[_Point]) -> str:
+def _compare(points: list[_Point], rival: str, rivals: list[_Point]) -> str:
     """Compare two curves at the largest number of labels that both reached."""
     shared = {point.labelled for point in points} & {point.labelled for point in rivals}
     if not shared:
@@ -76,10 +76,10 @@ def _compare(name: str, points: list[_Point], rival: str, rivals: list[_Point]) 
     if round(ours, 3) == round(theirs, 3):
         return f"With {count}, {rival} reaches the same."
     if ours < theirs:
-        return f"With {count}, {rival} reaches {theirs:.3f}: here {name} did not pay."
-    first = next(point.labelled for point in points if point.accuracy >= theirs)
+        return f"With {count}, {rival} reaches {theirs:.3f}, which is better."
+    first = next(point.labelled for point in points if round(point.accuracy, 3) >= round(theirs, 3))
     lead = f"With {count}, {rival} reaches {theirs:.3f}"
-    return f"{lead}; {name} was there with {first:,}." if first < at else f"{lead}."
+    return f"{lead}, which took {first:,} here." if first < at else f"{lead}."
 
 
 def _points(curve: Curve) -> list[_Point]:

@@ -80,9 +80,11 @@ def page(request, browser, url):
 
 
 CONTRASTS = """() => {
-  const light = c => { const v = c / 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4 };
-  const numbers = c => c.match(/[\\d.]+/g).map(Number);
-  const luminance = c => { const [r, g, b] = numbers(c).map(light); return .2126 * r + .7152 * g + .0722 * b };
+  const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const luminance = colour => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map(part => linear(Number(part) / 255));
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
   const page = luminance(getComputedStyle(document.body).backgroundColor);
   return ['h1', '.comparison', 'dt', 'td', 'thead .group.s0', 'thead .group.s1', '.note', '.label',
           'figcaption', '.tick', '.s0 .value', '.s1 .value'].map(selector => {

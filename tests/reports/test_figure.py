@@ -1,5 +1,7 @@
 """Figures: every point is where its numbers put it."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,7 +65,7 @@ def test_values_at_the_ends_do_not_overlap():
     curves = [curve(str(i), (10, 0.5), (20, 0.9 + i / 1e4)) for i in range(4)]
     panel = lay_out(curves, "accuracy", "Accuracy")
     heights = sorted(line.value_y for line in panel.lines)
-    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) >= 15
+    assert min(b - a for a, b in itertools.pairwise(heights)) >= 15
     highest = min(panel.lines, key=lambda line: line.value_y)
     assert highest.value == "0.900"
     assert highest.series == 3

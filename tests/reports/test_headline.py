@@ -23,7 +23,7 @@ RANDOM = curve("random", (100, 0.6), (200, 0.71), (300, 0.78))
         (
             [(100, 0.65), (200, 0.8), (300, 0.871)],
             "0.871 accuracy from 300 labels",
-            "With as many labels, random reaches 0.780; margin was there with 200.",
+            "With as many labels, random reaches 0.780, which took 200 here.",
         ),
         (
             [(100, 0.5), (200, 0.6), (300, 0.79)],
@@ -33,7 +33,7 @@ RANDOM = curve("random", (100, 0.6), (200, 0.71), (300, 0.78))
         (
             [(100, 0.5), (300, 0.7)],
             "0.700 accuracy from 300 labels",
-            "With as many labels, random reaches 0.780: here margin did not pay.",
+            "With as many labels, random reaches 0.780, which is better.",
         ),
         (
             [(100, 0.5), (300, 0.7804)],
