@@ -22,6 +22,16 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def bundled_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which the digits are embedded with the bundled backbone."""
+    import embedpipe as ep
+
+    workspace = tmp_path_factory.mktemp("bundled")
+    ep.embed(ep.load_dataset("digits"), workspace=workspace)
+    return workspace
+
+
 def make_image(seed: int, size: tuple[int, int] = (40, 32)) -> Image.Image:
     """Return a small image that differs from that of every other seed."""
     rng = np.random.default_rng(seed)

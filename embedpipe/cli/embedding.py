@@ -32,12 +32,15 @@ def embed(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try images again that failed before")
     ] = False,
+    executor: Annotated[
+        str, typer.Option(help="local, or ray: a cluster that shares the file system")
+    ] = "local",
 ) -> None:
     """Fill the cache: embed every image that has no vector yet.
 
     Safe to kill, to run again, and to run several times at once.
     """
-    report = session.embed(where, how, retry_failed=retry_failed).report
+    report = session.embed(where, how, retry_failed=retry_failed, executor=executor).report
     speed = ""
     if report.images_per_second is not None:
         speed = f", {report.images_per_second:.0f} images/s"

@@ -57,13 +57,11 @@ class Session:
             directory=self.workspace.downloads,
         )
 
-    def embed(
-        self, choice: DatasetChoice, how: EmbedChoice, *, retry_failed: bool = False
-    ) -> Embeddings:
+    def embed(self, choice: DatasetChoice, how: EmbedChoice, **more: Any) -> Embeddings:
         """Return the embeddings of the dataset that is meant."""
         from ..embedding import EmbedOptions, embed
 
-        options = EmbedOptions(**asdict(how), retry_failed=retry_failed)
+        options = EmbedOptions(**asdict(how), **more)
         dataset = self.load(choice)
         with self._progress() as progress:
             embeddings = embed(

@@ -15,6 +15,7 @@ from ..cache import Failure, Spec, Store, open_matrix
 from ..datasets import Dataset
 from ..errors import DatasetError, UsageError
 from .embeddings import Embeddings, EmbedReport
+from .executors import EXECUTORS, fill_with_ray
 from .pipeline import Filled, fill
 from .scan import Progress, Scan, scan
 
@@ -35,6 +36,8 @@ class EmbedOptions:
         ``"auto"`` (bf16 where the hardware has it), ``"fp32"`` or ``"bf16"``.
     runtime
         ``"auto"``, ``"torch"`` or ``"openvino"``.
+    executor
+        ``"local"``, or ``"ray"``: on a Ray cluster that shares the file system.
     scaled_decode
         Decode large JPEGs at a reduced size: much faster, slightly different pixels.
     retry_failed
@@ -45,6 +48,7 @@ class EmbedOptions:
     weights: str | Path | None = None
     precision: str = "auto"
     runtime: str = "auto"
+    executor: str = "local"
     scaled_decode: bool = False
     retry_failed: bool = False
 
@@ -107,6 +111,8 @@ def embed(
     options = _with_changes(options or EmbedOptions(), changes)
     if options.runtime not in RUNTIMES:
         raise UsageError(f"unknown runtime {options.runtime!r}: use {', '.join(RUNTIMES)}.")
+    if options.executor not in EXECUTORS:
+        raise UsageError(f"unknown executor {options.executor!r}: use {' or '.join(EXECUTORS)}.")
     workspace = Workspace(workspace)
     backbone = options.open_backbone()
     preprocess = replace(backbone.preprocess, scaled_decode=options.scaled_decode)
@@ -117,7 +123,7 @@ def embed(
     wanted = _wanted(dataset, scanned, store, options.retry_failed)
     filled = Filled(0, {}, 0.0)
     if wanted:
-        filled = fill(
+        filled = (fill_with_ray if options.executor == "ray" else fill)(
             store,
             backbone,
             preprocess,

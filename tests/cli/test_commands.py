@@ -271,6 +271,10 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
         ["embed", "{photos}", "--runtime", "tensorflow"], 2,
         "unknown runtime 'tensorflow': use auto, torch, openvino.",
     ),
+    "unknown executor": (
+        ["embed", "{photos}", "--executor", "spark"], 2,
+        "unknown executor 'spark': use local or ray.",
+    ),
     "unknown list": (
         ["list", "strategis"], 2,
         "unknown list 'strategis'. Did you mean 'strategies'? Known: backbones, datasets, heads, "

@@ -222,7 +222,7 @@ def test_wrong_options_are_named() -> None:
         embed(dataset, backbon="toy")
     assert str(caught.value) == (
         "embed() has no option 'backbon'; it has: backbone, weights, precision, runtime, "
-        "scaled_decode, retry_failed."
+        "executor, scaled_decode, retry_failed."
     )
     with pytest.raises(UsageError, match="unknown precision 'fp8': use auto, fp32 or bf16"):
         embed(dataset, backbone="toy", precision="fp8")
@@ -327,6 +327,27 @@ def test_the_real_backbone_embeds_real_photos_as_timm_does(
     lengths = np.linalg.norm(expected, axis=1)
     assert len(found) == len(names)
     assert (np.linalg.norm(found.matrix - expected, axis=1) / lengths).max() < 1e-4
+
+
+def test_ray_gives_what_one_process_gives(
+    photos: Callable[..., Path],
+    embedded: Callable[..., Embeddings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("ray", reason="needs Ray")
+    from embedpipe.embedding import executors
+
+    monkeypatch.setattr(executors, "FRAGMENT_ROWS", 8)
+    folder = photos(30)
+    (folder / "class1" / "0001a.png").write_text("no image at all")
+    spread = embedded(folder, executor="ray", workspace=tmp_path / "ray")
+    assert counts(spread) == (30, 0, 1)
+    assert len(list((tmp_path / "ray").glob("cache/*/fragments/*.parquet"))) == 4
+    assert np.array_equal(spread.matrix, embedded(folder).matrix)
+    assert "RAY_USAGE_STATS_ENABLED" not in os.environ
+    again = embedded(folder, executor="ray", workspace=tmp_path / "ray")
+    assert counts(again) == (0, 30, 1)
 
 
 @pytest.mark.slow

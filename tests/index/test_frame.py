@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from embedpipe.index.frame import Frame, squared_distances
+
+
+@pytest.mark.parametrize("scale", [1e-35, 1e-10, 1, 1e10, 1e37])
+@pytest.mark.parametrize("offset", [0, 1000])
+@pytest.mark.parametrize("d", [1, 30, 700])
+def test_estimates_are_within_the_stated_error(scale, offset, d):
+    rng = np.random.default_rng(d)
+    matrix = ((rng.standard_normal((64, d)) + offset * (scale < 1e37)) * scale).astype(np.float32)
+    rows = np.arange(64)
+    frame = Frame.around(matrix, rows)
+    moved = frame.rows(rows)
+    norms = moved.norms[:, None] + moved.norms  # (64, 64)
+    estimates = norms - 2.0 * (moved.vectors @ moved.vectors.T)
+    left, right = (matrix[i.ravel()] for i in np.indices((64, 64)))
+    true = squared_distances(left, right).reshape(64, 64) / frame.unit
+    assert (abs(estimates - true) <= frame.error * norms + frame.slack).all()
+    assert norms.max() < frame.overflow
+
+
+def test_a_coarser_frame_takes_what_overflows():
+    matrix = np.full((2000, 2), 1e-30, dtype=np.float32)
+    matrix[1] = [1e30, -1e30]  # not in the sample: every other row is
+    frame = Frame.around(matrix, np.arange(2000))
+    while frame.rows(np.arange(2)).norms.max() >= frame.overflow:
+        frame = frame.coarser()
+    left = frame.rows(np.array([1])).norms[0] * frame.unit
+    assert left == pytest.approx(2e60, rel=1e-5)
+
+
+def test_the_reference_depends_on_the_pair_alone():
+    rng = np.random.default_rng(0)
+    matrix = rng.standard_normal((1100, 333)).astype(np.float32)
+    whole = squared_distances(matrix, matrix[7])
+    single = [squared_distances(matrix[[i]], matrix[[7]])[0] for i in range(1100)]
+    assert whole.tolist() == single

@@ -1,0 +1,69 @@
+"""The documentation is true: its Python runs, its commands exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import embedpipe as ep
+from embedpipe.cli.main import app
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_run(
+    page: Path, bundled_workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(bundled_workspace))
+    monkeypatch.setattr(ep.strategies, "_entries", dict(ep.strategies._entries))
+    names: dict[str, object] = {}
+    for source in blocks(page, "python"):
+        exec(compile(source, page.name, "exec"), names)  # noqa: S102
+    if "FarthestFromMean" in names:
+        picks = ep.select(names["np"].eye(5, dtype="float32"), 2, "farthest_from_mean")  # type: ignore[attr-defined]
+        assert len(set(picks.rows.tolist())) == 2
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_is_shown_exists(page: Path) -> None:
+    root = get_command(app)
+    for block in blocks(page, "bash"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["embedpipe"]:
+                with root.make_context("embedpipe", words[1:]) as context:
+                    name, command, rest = root.resolve_command(  # type: ignore[attr-defined]
+                        context, [*context._protected_args, *context.args]
+                    )
+                    command.make_context(name, rest, resilient_parsing="cache" in words)
+            if words[:1] == ["python"]:
+                assert (REPOSITORY / words[1]).exists()
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [*PAGES, *sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_dataset_with_a_card_is_registered() -> None:
+    cards = {path.stem for path in (REPOSITORY / "data").glob("*.yaml")}
+    assert cards == set(ep.datasets)
+
+
+def test_nothing_but_text_is_kept_in_data() -> None:
+    assert {path.suffix for path in (REPOSITORY / "data").iterdir()} == {".yaml"}
+    assert os.path.getsize(REPOSITORY / "docs" / "images" / "report.png") < 300_000  # noqa: PTH202
