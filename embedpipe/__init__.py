@@ -11,6 +11,9 @@
     for record in loop.run(rounds=10, batch_size=50):
         print(record)
 
+``ep.strategies.register(name)`` adds a strategy of one's own; ``ep.heads``, ``ep.datasets`` and
+``ep.backbones`` hold what else there is by name.
+
 Names are loaded when they are first used: importing the package loads neither torch nor faiss.
 """
 
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ._versions import own_version
 
 if TYPE_CHECKING:
+    from . import backbones, datasets, errors, heads, strategies
     from ._workspace import Workspace
     from .active import (
         ActiveLoop,
@@ -34,15 +38,16 @@ if TYPE_CHECKING:
         select,
         train,
     )
-    from .backbones import Backbone, ToyBackbone, backbones, get_backbone
+    from .backbones import Backbone, ToyBackbone, get_backbone
     from .cache import Spec, collect_garbage, list_specs, verify
-    from .datasets import Dataset, Item, datasets, load_dataset
+    from .datasets import Dataset, Item, load_dataset
     from .embedding import Embeddings, EmbedOptions, EmbedReport, embed
-    from .heads import Head, LogisticHead, get_head, heads, load_head, save_head
+    from .heads import Head, LogisticHead, get_head, load_head, save_head
     from .labels import read_labels, write_labels
     from .reports import ReportData, report_of, write_report
-    from .strategies import Pool, Selection, Strategy, get_strategy, strategies
+    from .strategies import Pool, Selection, Strategy, get_strategy
 
+_MODULES = ("backbones", "datasets", "errors", "heads", "strategies")
 _PLACES = {
     "_workspace": ["Workspace"],
     "active": [
@@ -56,14 +61,14 @@ _PLACES = {
         "select",
         "train",
     ],
-    "backbones": ["Backbone", "ToyBackbone", "backbones", "get_backbone"],
+    "backbones": ["Backbone", "ToyBackbone", "get_backbone"],
     "cache": ["Spec", "collect_garbage", "list_specs", "verify"],
-    "datasets": ["Dataset", "Item", "datasets", "load_dataset"],
+    "datasets": ["Dataset", "Item", "load_dataset"],
     "embedding": ["EmbedOptions", "EmbedReport", "Embeddings", "embed"],
-    "heads": ["Head", "LogisticHead", "get_head", "heads", "load_head", "save_head"],
+    "heads": ["Head", "LogisticHead", "get_head", "load_head", "save_head"],
     "labels": ["read_labels", "write_labels"],
     "reports": ["ReportData", "report_of", "write_report"],
-    "strategies": ["Pool", "Selection", "Strategy", "get_strategy", "strategies"],
+    "strategies": ["Pool", "Selection", "Strategy", "get_strategy"],
 }
 _WHERE = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -117,8 +122,8 @@ __version__ = own_version()
 
 
 def __getattr__(name: str) -> Any:
-    if name == "errors":
-        return importlib.import_module(".errors", __name__)
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
     if name in _WHERE:
         return getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

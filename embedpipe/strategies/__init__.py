@@ -1,7 +1,7 @@
 """Which items to label next.
 
 A strategy takes a `Pool` and gives a `Selection`. To add one, write a file with a subclass of
-`Strategy` under ``@strategies.register("name")`` and import it below.
+`Strategy` under ``@register("name")`` and import it below.
 """
 
 from .base import Selection, Strategy, get_strategy, strategies
@@ -12,6 +12,8 @@ from .least_confidence import LeastConfidence
 from .margin import Margin
 from .pool import Pool
 from .random import Random
+
+register = strategies.register
 
 __all__ = [
     "Coral",
@@ -24,5 +26,6 @@ __all__ = [
     "Selection",
     "Strategy",
     "get_strategy",
+    "register",
     "strategies",
 ]

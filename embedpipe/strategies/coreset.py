@@ -46,8 +46,9 @@ class CoreSet(Strategy):
     item to the nearest labelled or picked one; ``lower_bound``, half the last radius: no n picks
     can reach a smaller radius than that.
 
-    A fraction of O(u·d) time per pick; extra memory at most 96 bytes per unlabelled item, 8 per
-    labelled one, and a block of 512 to 4096 vectors (three times over).
+    A fraction of O(u·d) time per pick; extra memory at most 96 bytes per unlabelled item, 24
+    per labelled one, a block of 512 to 4096 vectors (three times over), and up to 64 MB of
+    vectors of labelled and picked items.
 
     References
     ----------
