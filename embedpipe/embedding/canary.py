@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["canary_images"]
 
+HEIGHT, WIDTH = 360, 480
+_SCALES = ((120, 130), (40, 60), (12, 30), (4, 12))  # cell in pixels, amplitude in grey levels
+
 
 def canary_images() -> list[bytes]:
-    """Return eight images as PPM files: smooth, coloured, made with integers alone.
+    """Return eight images as PPM files, with detail at every scale as photos have it.
 
-    They are the same bytes everywhere, in a format without compression, so that only decoding,
-    resizing and encoding can change their vectors.
+    They are made with integers alone and are not compressed, so they are the same bytes
+    everywhere: only decoding, resizing and encoding can change their vectors.
     """
-    y, x = np.mgrid[0:256, 0:320].astype(np.int64)
-    images = []
-    for k in range(1, 9):
-        ring = ((x - 40 * k) ** 2 + (y - 128) ** 2) // (16 * k)
-        planes = [x * 255 // 319, (y * (9 - k) * 32 // 255) % 256, 255 - np.minimum(ring, 255)]
-        pixels = np.stack(planes[k % 3 :] + planes[: k % 3], axis=-1).astype(np.uint8)  # (h, w, 3)
-        images.append(b"P6\n320 256\n255\n" + pixels.tobytes())
-    return images
+    return [_ppm(number) for number in range(8)]
+
+
+def _ppm(number: int) -> bytes:
+    planes = []
+    for channel in range(3):
+        plane = np.full((HEIGHT, WIDTH), 128, np.int64)
+        for scale, (cell, amplitude) in enumerate(_SCALES):
+            shared = scale if channel else scale + 4  # colours differ at every scale, not wildly
+            noise = _smooth_noise(cell, 64 * number + 8 * shared)
+            own = _smooth_noise(cell, 64 * number + 8 * scale + channel + 1)
+            plane += amplitude * (2 * noise + own - 3 * 128) // (3 * 128)
+        planes.append(np.clip(plane, 0, 255).astype(np.uint8))
+    header = f"P6\n{WIDTH} {HEIGHT}\n255\n".encode()
+    return header + np.stack(planes, axis=-1).tobytes()  # (h, w, 3)
+
+
+def _smooth_noise(cell: int, seed: int) -> NDArray[np.int64]:
+    """Return noise of 0..255 that is smooth over `cell` pixels: a grid, interpolated linearly."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.int64)
+    row, column, down, right = y // cell, x // cell, y % cell, x % cell
+
+    def at(i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.int64]:
+        mixed = (i * 73_856_093 + j * 19_349_663 + seed * 83_492_791) % 2_147_483_647
+        for _ in range(3):
+            mixed = (mixed * 48_271 + 11) % 2_147_483_647
+        return (mixed >> 8) % 256
+
+    upper = at(row, column) * (cell - right) + at(row, column + 1) * right
+    lower = at(row + 1, column) * (cell - right) + at(row + 1, column + 1) * right
+    return (upper * (cell - down) + lower * down) // (cell * cell)

@@ -1,0 +1,49 @@
+"""The canary tells a changed machine from the same one."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+from embedpipe.backbones import decode, get_backbone
+from embedpipe.cache.store import TOLERANCE, relative_distance
+from embedpipe.embedding.canary import canary_images
+
+
+def pixels(preprocess: object) -> np.ndarray:
+    return np.stack([decode(image, preprocess)[0] for image in canary_images()])  # type: ignore[arg-type]
+
+
+def test_the_images_are_the_same_bytes_everywhere() -> None:
+    digest = hashlib.sha256(b"".join(canary_images())).hexdigest()
+    assert digest == "7a1744b73cc43142ec027dfadb04bd5311d10d18fd00e0d8d4721cfcffa39f96"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_two_runtimes_are_within_the_tolerance(precision: str) -> None:
+    pytest.importorskip("openvino", exc_type=ImportError)
+    backbone = get_backbone()
+    images = pixels(backbone.preprocess)
+    one, other = (
+        backbone.open(precision=precision, runtime=runtime, batch_size=8).encode(images)
+        for runtime in ("torch", "openvino")
+    )
+    assert relative_distance(one, other) < TOLERANCE[precision] * 0.75
+
+
+def test_what_has_changed_is_beyond_the_tolerance() -> None:
+    backbone = get_backbone()
+    images = pixels(backbone.preprocess)
+    expected = backbone.open(precision="fp32", runtime="torch", batch_size=8).encode(images)
+    shifted = np.roll(images, 1, axis=2)
+    encoder = backbone.open(precision="fp32", runtime="torch", batch_size=8)
+    assert relative_distance(encoder.encode(shifted), expected) > TOLERANCE["fp32"]
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in backbone.module.parameters():  # type: ignore[attr-defined]
+            parameter.mul_(1 + 0.02 * torch.randn(parameter.shape, generator=generator))
+    changed = backbone.open(precision="fp32", runtime="torch", batch_size=8).encode(images)
+    assert relative_distance(changed, expected) > 2 * TOLERANCE["bf16"]
