@@ -47,4 +47,5 @@ def _smooth_noise(cell: int, seed: int) -> NDArray[np.int64]:
 
     upper = at(row, column) * (cell - right) + at(row, column + 1) * right
     lower = at(row + 1, column) * (cell - right) + at(row + 1, column + 1) * right
-    return (upper * (cell - down) + lower * down) // (cell * cell)
+    smooth: NDArray[np.int64] = (upper * (cell - down) + lower * down) // (cell * cell)
+    return smooth
