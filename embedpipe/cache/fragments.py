@@ -81,7 +81,7 @@ def write_fragment(folder: Path, table: pa.Table, metadata: dict[str, str]) -> P
     )
     data = sink.getvalue().to_pybytes()
     path = folder / f"{hashlib.sha256(data).hexdigest()}{SUFFIX}"
-    if path.exists() and path.stat().st_size == len(data):
+    if path.exists() and is_whole(path, path.read_bytes()):
         return path
     try:
         write_atomically(path, data)

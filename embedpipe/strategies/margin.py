@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from . import uncertainty
-from .base import Selection, Strategy, strategies
-from .picking import top_k
-from .pool import Pool
+from .base import strategies
+from .most_uncertain import MostUncertain
 
 __all__ = ["Margin"]
 
 
 @strategies.register("margin")
-class Margin(Strategy):
+class Margin(MostUncertain):
     """The items whose two most likely classes are the closest.
 
     The score is 1 − (p₁ − p₂): 0 for a one-hot prediction, 1 for a uniform one. Ties go to the
@@ -32,6 +29,7 @@ class Margin(Strategy):
     Examples
     --------
     >>> import numpy as np
+    >>> from embedpipe.strategies import Pool
     >>> predictions = np.array([[1, 0], [0.4, 0.6], [0, 1]])
     >>> pool = Pool(
     ...     np.eye(3, dtype=np.float32),
@@ -43,10 +41,4 @@ class Margin(Strategy):
     """
 
     name: ClassVar[str] = "margin"
-    needs_labels: ClassVar[bool] = True
-
-    def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Take the `n` largest scores."""
-        scores = uncertainty.margin(pool.probabilities())  # (u,)
-        best = top_k(scores, n)  # (n,)
-        return Selection(pool.unlabelled[best], scores[best].astype(np.float32))
+    score = staticmethod(uncertainty.margin)
