@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from .reports import ReportData, report_of, write_report
     from .strategies import Pool, Selection, Strategy, get_strategy
 
+    __version__: str
+
 _MODULES = ("backbones", "datasets", "errors", "heads", "strategies")
 _PLACES = {
     "_workspace": ["Workspace"],
@@ -118,10 +120,11 @@ __all__ = [
     "write_labels",
     "write_report",
 ]
-__version__ = own_version()
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return own_version()
     if name in _MODULES:
         return importlib.import_module(f".{name}", __name__)
     if name in _WHERE:

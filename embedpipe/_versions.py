@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 __all__ = ["own_version", "versions"]
 
 
@@ -18,6 +16,8 @@ def versions() -> dict[str, str]:
 
 
 def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # 0.1 s that most do not need
+
     try:
         return version(name)
     except PackageNotFoundError:
