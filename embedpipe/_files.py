@@ -63,6 +63,10 @@ def write_atomically(path: Path, data: bytes, *, overwrite: bool = True) -> bool
                 os.link(temporary, path)
             except FileExistsError:
                 return False
+            except OSError:  # a file system without hard links
+                if path.exists():
+                    return False
+                temporary.replace(path)
     sync_folder(path.parent)
     return True
 

@@ -63,6 +63,6 @@ class Registry(Generic[T]):
     def describe(self) -> dict[str, str]:
         """Return the first line of each entry's docstring by name."""
         return {
-            name: (entry.__doc__ or "").strip().splitlines()[0].strip()
+            name: (entry.__doc__ or "no description.").strip().splitlines()[0].strip()
             for name, entry in self._entries.items()
         }

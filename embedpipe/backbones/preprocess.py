@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["DecodeError", "Preprocess", "decode"]
 
 
+LARGEST = 50_000_000
+"""Pixels that an image may have after it is resized and before it is cropped: 150 MB."""
+
+
 class DecodeError(Exception):
     """An image file that cannot be turned into pixels; the message is the reason."""
 
@@ -180,6 +184,8 @@ def _resize_and_crop(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
             new_width, new_height = int(short * width / height), short
     else:
         new_height, new_width = preprocess.resize
+    if new_width * new_height > LARGEST:
+        raise ValueError(f"an image of {width} x {height} pixels is too narrow to be resized")
     if (width, height) != (new_width, new_height):
         method = Image.Resampling[preprocess.interpolation.upper()]
         image = image.resize((new_width, new_height), method)

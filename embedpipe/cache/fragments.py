@@ -114,7 +114,7 @@ def read_checked(path: Path, spec: str) -> pa.Table:
         raise CacheError(f"cannot read {path}: {error.strerror or error}.") from error
     if not is_whole(path, data):
         raise DamagedFileError(f"{path} is {describe_damage(data)}. {FIX}")
-    table = pq.read_table(pa.BufferReader(data))
+    table = pq.read_table(pa.BufferReader(data), use_threads=False)
     _check_spec(path, table.schema, spec)
     return table
 
@@ -162,7 +162,7 @@ def read_content_ids(path: Path, spec: str) -> pa.ChunkedArray:
         If the file is not a whole fragment or its identities were altered.
     """
     try:
-        table = pq.read_table(path, columns=["content_id"])
+        table = pq.read_table(path, columns=["content_id"], use_threads=False, pre_buffer=False)
         expected = (table.schema.metadata or {}).get(b"ids_sha256", b"").decode()
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise DamagedFileError(f"{path} is not a whole fragment. {FIX}") from error

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from .._files import TEMPORARY_PREFIX
 from .._workspace import Workspace
 from ..errors import DamagedFileError
 from .fragments import FOREIGN_SPEC, describe_damage, fragment_paths, is_whole, spec_id_of
 from .matrices import matrix_problem
+from .memory import memory_problem
 from .spec import Spec
 from .store import CANARY, Store, unsealed
 
@@ -63,7 +66,7 @@ def _summary(workspace: Workspace, folder: Path) -> dict[str, Any]:
         "backbone": f"{spec.backbone['library']}:{spec.backbone['architecture']}",
         "dim": spec.dim,
         "precision": spec.precision,
-        "rows": len(set(store.content_ids().to_pylist())),
+        "rows": len(pc.unique(store.content_ids())),
         "fragments": len(fragment_paths(folder / "fragments")),
         "bytes": sum(path.stat().st_size for path in files),
         "failed": len(store.failures()),
@@ -137,6 +140,12 @@ def _problems(workspace: Workspace) -> Iterator[tuple[Problem, bool]]:
             reason = matrix_problem(folder, spec_folder.name, folder.name)
             if reason is not None:
                 yield Problem(folder, reason), True
+    for folder in _entries(workspace.root / "datasets") + _entries(workspace.runs):
+        for path in _entries(folder):
+            if path.name.startswith(TEMPORARY_PREFIX):
+                yield from _unfinished(path)
+            elif path.name == "items.parquet" and (reason := memory_problem(path)) is not None:
+                yield Problem(path, reason), True
 
 
 def _problems_of_spec(folder: Path) -> Iterator[tuple[Problem, bool]]:
@@ -206,7 +215,12 @@ def _spec_folders(workspace: Workspace) -> list[Path]:
 
 
 def _matrix_folders(workspace: Workspace) -> list[Path]:
-    return [folder for spec in _entries(workspace.matrices) for folder in _entries(spec)]
+    return [
+        folder
+        for spec in _entries(workspace.matrices)
+        for folder in _entries(spec)
+        if not folder.name.startswith(TEMPORARY_PREFIX)  # another process may be building it
+    ]
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from .._files import write_atomically
 from .._workspace import Workspace
@@ -74,7 +75,7 @@ class Failure:
     content_id
         SHA-256 of its bytes, where they could be read.
     stage
-        ``"read"`` or ``"decode"``.
+        ``"read"``, ``"decode"`` or ``"encode"``.
     error
         The reason.
     """
@@ -117,7 +118,8 @@ class Store:
         path = self.folder / "spec.json"
         expected = self.spec.to_json().encode()
         try:
-            write_atomically(path, expected, overwrite=False)
+            if not path.exists():
+                write_atomically(path, expected, overwrite=False)
             found = path.read_bytes()
         except OSError as error:
             raise CacheError(
@@ -176,8 +178,40 @@ class Store:
         One fragment is in memory at a time.
         """
         for path in fragment_paths(self.folder / "fragments"):
-            table = read_checked(path, self.spec.to_json())
-            yield table["content_id"].combine_chunks(), vectors_of(table)
+            yield self._read(path)
+
+    def vectors_for(
+        self, content_ids: pa.Array
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield positions in `content_ids` and their vectors, reading only fragments that matter.
+
+        Parameters
+        ----------
+        content_ids
+            (n,) fixed-size binary(32); positions without a vector are never yielded.
+
+        Notes
+        -----
+        32 bytes for each row of the store and 12 for each of the n, and one fragment.
+        """
+        paths, spec = fragment_paths(self.folder / "fragments"), self.spec.to_json()
+        ids = [read_content_ids(path, spec) for path in paths]
+        starts = np.cumsum([0, *(len(column) for column in ids)])  # of each fragment's rows
+        chunks = [chunk for column in ids for chunk in column.chunks]
+        every = _combined(pa.chunked_array(chunks, CONTENT_ID))
+        places = pc.fill_null(pc.index_in(content_ids, value_set=every), -1)
+        place = places.to_numpy(zero_copy_only=False).astype(np.int64)  # (n,), -1 if missing
+        order = np.argsort(place, kind="stable")
+        bounds = np.searchsorted(place[order], starts)
+        for number, path in enumerate(paths):
+            positions = order[bounds[number] : bounds[number + 1]]
+            if len(positions):
+                _, vectors = self._read(path)
+                yield positions, vectors[place[positions] - starts[number]]
+
+    def _read(self, path: Path) -> tuple[pa.Array, np.ndarray]:
+        table = read_checked(path, self.spec.to_json())
+        return table["content_id"].combine_chunks(), vectors_of(table)
 
     def add_failures(self, failures: Sequence[Failure], provenance: dict[str, str]) -> Path:
         """Write failures as one fragment."""
@@ -231,7 +265,8 @@ class Store:
         path = self.folder / CANARY
         content = {"provenance": provenance, "vectors": vectors.astype(float).tolist()}
         try:
-            write_atomically(path, _sealed(content), overwrite=False)
+            if not path.exists():
+                write_atomically(path, _sealed(content), overwrite=False)
             known = unsealed(path.read_bytes())
         except OSError as error:
             raise CacheError(

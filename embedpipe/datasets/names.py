@@ -26,4 +26,4 @@ def path_name(path: str) -> str:
     stem = _SUFFIX.sub("", os.path.basename(absolute))
     slug = re.sub(r"[^\w.]+", "-", stem.encode("utf-8", "replace").decode()).strip("-.")
     digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()
-    return f"{slug or 'dataset'}-{digest[:8]}"
+    return f"{slug[:64] or 'dataset'}-{digest[:8]}"

@@ -9,8 +9,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from .._versions import versions
 from .._workspace import Workspace
-from ..backbones import DEFAULT_BACKBONE, RUNTIMES, Backbone, get_backbone, resolve_precision
+from ..backbones import (
+    DEFAULT_BACKBONE,
+    RUNTIMES,
+    Backbone,
+    Preprocess,
+    get_backbone,
+    resolve_precision,
+)
 from ..cache import Failure, Spec, Store, open_matrix
 from ..datasets import Dataset
 from ..errors import DatasetError, UsageError
@@ -57,6 +65,18 @@ class EmbedOptions:
         if isinstance(self.backbone, Backbone):
             return self.backbone
         return get_backbone(self.backbone, self.weights)
+
+    def preprocess_of(self, backbone: Backbone) -> Preprocess:
+        """Return the backbone's preprocessing as these options change it."""
+        return replace(backbone.preprocess, scaled_decode=self.scaled_decode)
+
+    def spec_of(self, backbone: Backbone) -> Spec:
+        """Return what determines the vectors on this machine."""
+        return Spec(
+            backbone.identity,
+            self.preprocess_of(backbone).as_spec(),
+            resolve_precision(self.precision),
+        )
 
 
 def embed(
@@ -115,9 +135,8 @@ def embed(
         raise UsageError(f"unknown executor {options.executor!r}: use {' or '.join(EXECUTORS)}.")
     workspace = Workspace(workspace)
     backbone = options.open_backbone()
-    preprocess = replace(backbone.preprocess, scaled_decode=options.scaled_decode)
-    spec = Spec(backbone.identity, preprocess.as_spec(), resolve_precision(options.precision))
-    store = Store(workspace, spec)
+    preprocess = options.preprocess_of(backbone)
+    store = Store(workspace, options.spec_of(backbone))
     store.create()
     scanned = scan(dataset, workspace.items_of(dataset.name), progress)
     wanted = _wanted(dataset, scanned, store, options.retry_failed)
@@ -166,6 +185,11 @@ def _gather(
     missing = store.missing(scanned.content_ids)  # (items,)
     failures = _failures(dataset, scanned, store, filled, missing)
     rows = np.flatnonzero(~missing)
+    unreadable = [failure for failure in failures if failure.content_id is None]
+    if unreadable:
+        store.add_failures(unreadable, versions())
+    if not len(dataset):
+        raise DatasetError(f"dataset {dataset.name!r} has no items: there is nothing to embed.")
     if not len(rows):
         first = failures[0]
         raise DatasetError(

@@ -66,7 +66,7 @@ class Embeddings:
     spec
         What determined the vectors.
     content_ids
-        SHA-256 of each item's bytes: n times 32 bytes.
+        SHA-256 of each item's bytes.
     failures
         The items that have no vector, and why.
     report

@@ -28,8 +28,8 @@ FRAGMENT_ROWS = 4096
 FRAGMENT_SECONDS = 30.0
 """A fragment is written after so many rows or seconds: what a kill can lose."""
 
-AHEAD = 4 * BATCH_SIZE
-"""Images that are decoded ahead of the encoder."""
+AHEAD, AHEAD_BYTES = 4 * BATCH_SIZE, 256 << 20
+"""Images, and bytes of their files, that are in memory ahead of the encoder at the most."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def fill(
 
     Notes
     -----
-    In memory: a few hundred decoded images, and the rows of one fragment (4,096 times 4 d bytes).
+    In memory: at most 256 images or 256 MB of their files ahead of the encoder, and the rows of
+    one fragment (4,096 times 4 d bytes).
     """
     encoder = backbone.open(precision=store.spec.precision, runtime=runtime, batch_size=BATCH_SIZE)
     provenance = encoder.provenance | versions()
@@ -94,13 +95,11 @@ def fill(
         for image in (*failed, *unfinite):
             assert image.failure is not None
             failures[image.item_id] = image.failure
+            writer.add_failure(image.failure)
         done += len(batch)
         if progress is not None:
             progress("embed", done, len(wanted))
     writer.flush()
-    lasting = [failure for failure in failures.values() if failure.content_id is not None]
-    if lasting:
-        store.add_failures(lasting, provenance)
     return Filled(writer.written, failures, time.monotonic() - started)
 
 
@@ -135,18 +134,22 @@ def _decoded(
     """Yield the images in the order in which they are read, decoded in threads ahead of need."""
     contents = source.read(list(wanted))
     with ThreadPoolExecutor(max_workers=max(1, os.cpu_count() or 1)) as pool:
-        pending: deque[Future[_Decoded]] = deque()
+        pending: deque[tuple[Future[_Decoded], int]] = deque()
+        in_flight = 0
         try:
             for item_id, content in contents:
-                pending.append(
-                    pool.submit(_decode_one, item_id, wanted[item_id], content, preprocess)
-                )
-                if len(pending) >= AHEAD:
-                    yield pending.popleft().result()
+                size = 0 if isinstance(content, OSError) else len(content)
+                while pending and (len(pending) >= AHEAD or in_flight + size > AHEAD_BYTES):
+                    future, released = pending.popleft()
+                    in_flight -= released
+                    yield future.result()
+                future = pool.submit(_decode_one, item_id, wanted[item_id], content, preprocess)
+                pending.append((future, size))
+                in_flight += size
             while pending:
-                yield pending.popleft().result()
+                yield pending.popleft()[0].result()
         finally:
-            for future in pending:
+            for future, _ in pending:
                 future.cancel()
 
 
@@ -174,16 +177,27 @@ class _Writer:
     def __init__(self, store: Store, provenance: dict[str, str]) -> None:
         self._store, self._provenance = store, provenance
         self._rows: list[Row] = []
+        self._failures: list[Failure] = []
         self._since = time.monotonic()
         self.written = 0
 
     def add(self, row: Row) -> None:
         self._rows.append(row)
-        if len(self._rows) >= FRAGMENT_ROWS or time.monotonic() - self._since > FRAGMENT_SECONDS:
+        self._flush_if_due()
+
+    def add_failure(self, failure: Failure) -> None:
+        self._failures.append(failure)
+        self._flush_if_due()
+
+    def _flush_if_due(self) -> None:
+        enough = max(len(self._rows), len(self._failures)) >= FRAGMENT_ROWS
+        if enough or time.monotonic() - self._since > FRAGMENT_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         if self._rows:
             self._store.add(self._rows, self._provenance)
             self.written += len(self._rows)
-        self._rows, self._since = [], time.monotonic()
+        if self._failures:
+            self._store.add_failures(self._failures, self._provenance)
+        self._rows, self._failures, self._since = [], [], time.monotonic()

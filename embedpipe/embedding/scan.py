@@ -60,7 +60,7 @@ def scan(dataset: Dataset, memory: Path, progress: Progress | None = None) -> Sc
     Notes
     -----
     An item is not read again if its source's stamp (size, both times, inode) is the same and was
-    settled when it was hashed. About 300 bytes an item in memory.
+    settled when it was hashed. About 600 bytes an item in memory.
     """
     known = _Memory(dataset, read_memory(memory))
     todo = known.doubtful()
@@ -103,17 +103,19 @@ class _Memory:
 
     def doubtful(self) -> list[int]:
         """Return the positions that must be read: new, touched, or touched too recently."""
-        return [
+        self._unread = {
             index
             for index, (now, before) in enumerate(zip(self._stamps, self._old, strict=True))
             if now is None
             or now != before
             or self.content_ids[index] is None
             or max(now.mtime_ns, now.ctime_ns) + SETTLED_NS > self._scanned[index]
-        ]
+        }
+        return sorted(self._unread)
 
     def note(self, index: int, content: bytes | OSError) -> None:
         self.changed = True
+        self._unread.discard(index)
         self._scanned[index] = time.time_ns()
         if isinstance(content, OSError):
             self.content_ids[index] = None
@@ -128,7 +130,10 @@ class _Memory:
             name: [getattr(item, name) for item in items]
             for name in ("id", "label", "split", "bucket")
         }
-        columns["content_id"] = self.content_ids
+        columns["content_id"] = [
+            None if index in self._unread else content_id  # what is in doubt is not remembered
+            for index, content_id in enumerate(self.content_ids)
+        ]
         for name in _STAMP:
             columns[name] = [None if s is None else getattr(s, name) for s in stamps]
         columns["scanned_ns"] = self._scanned

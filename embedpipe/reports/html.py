@@ -62,7 +62,11 @@ def write_report(path: str | Path, data: ReportData) -> Path:
     _check(data)
     path = Path(path)
     template = _environment().get_template("report.html.j2")
-    write_atomically(path, template.render(_context(data)).encode())
+    page = template.render(_context(data)).encode()
+    try:
+        write_atomically(path, page)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}.") from error
     return path
 
 
