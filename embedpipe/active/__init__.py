@@ -5,7 +5,7 @@ from .oracle import Oracle, SimulatedOracle
 from .records import RoundRecord, area_under_budget_curve
 from .runs import RunFolder
 from .selecting import select
-from .training import Prediction, predict, train
+from .training import Prediction, check_spec, predict, train
 
 __all__ = [
     "ActiveLoop",
@@ -15,6 +15,7 @@ __all__ = [
     "RunFolder",
     "SimulatedOracle",
     "area_under_budget_curve",
+    "check_spec",
     "predict",
     "select",
     "train",

@@ -15,6 +15,7 @@ from ..embedding import Embeddings
 from ..errors import RunError, UsageError
 from ..heads import get_head
 from ..strategies import Selection, Strategy, get_strategy
+from .identity import identity_of
 from .problem import Problem
 from .records import RoundRecord
 from .runs import RunFolder, run_id_of
@@ -82,12 +83,12 @@ class ActiveLoop:
             Problem.of(embeddings, seed) if isinstance(embeddings, Embeddings) else embeddings
         )
         self.strategy, self.initial, self.mode = strategy, initial, mode
-        self.head = get_head(head) if isinstance(head, str) else head
+        self.head = get_head(head) if isinstance(head, str) else _unfitted(head)
         self.initial_size, self.seed = initial_size, seed
         self._workspace = None if workspace is None else Workspace(workspace)
         self._ids = None if self.embeddings is None else [i.id for i in self.embeddings.items]
         self.records: list[RoundRecord] = []
-        self.fitted: Any = None
+        self._fitted: Any = None
 
     def config(self, batch_size: int) -> dict[str, Any]:
         """Return everything that the run's picks follow from."""
@@ -95,9 +96,9 @@ class ActiveLoop:
             "dataset": self._name,
             "spec_id": self.embeddings.spec.id if self.embeddings else None,
             "problem": self.problem.digest,
-            "strategy": _identity_of(self.strategy),
-            "initial": _identity_of(self.initial),
-            "head": repr(self.head),
+            "strategy": identity_of(self.strategy),
+            "initial": identity_of(self.initial),
+            "head": identity_of(self.head),
             "initial_size": self.initial_size,
             "batch_size": batch_size,
             "seed": self.seed,
@@ -143,10 +144,10 @@ class ActiveLoop:
                 "rounds must be at least 0, the sizes at least 1."
             )
         folder = self.folder(batch_size)
-        self.records, self.fitted = [], None
+        self.records, self._fitted = [], None
         if folder is not None:
             folder.start(self.config(batch_size))
-            self.records = folder.read()
+            self.records = folder.read()[: rounds + 1]
         stored = len(self.records)
         for number in range(rounds + 1):
             if number >= stored:
@@ -156,6 +157,14 @@ class ActiveLoop:
                 if folder is not None:
                     folder.write(self.records, self._ids)
             yield self.records[number]
+
+    @property
+    def fitted(self) -> Any:
+        """The head, fitted to everything labelled so far; None before the first round."""
+        if self._fitted is None and self.records:
+            rows, labels = self.labelled()
+            self._fitted = _unfitted(self.head).fit(self.problem.matrix[rows], labels)
+        return self._fitted
 
     def labelled(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Return the rows labelled so far, in order, and their labels."""
@@ -171,10 +180,9 @@ class ActiveLoop:
         """
         if not len(self.problem.test_rows):
             return None
-        from sklearn.base import clone
-
         rows = self.problem.candidates
-        fitted = clone(self.head).fit(self.problem.matrix[rows], self.problem.oracle.label(rows))
+        labels = self.problem.oracle.every_label(rows)
+        fitted = _unfitted(self.head).fit(self.problem.matrix[rows], labels)
         return self._scores_of(fitted)[0]
 
     def _left(self) -> int:
@@ -187,17 +195,16 @@ class ActiveLoop:
         if number:
             size = min(size, self._left())
         started = time.perf_counter()
-        # A head that was fitted in the round before is used again; after a restart it is refitted.
-        head = self.head if self.fitted is None else self.fitted
-        picked, _ = choose(
+        picked = choose(
             self.problem.matrix,
             size,
             strategy,
             rows,
             labels if len(labels) else None,
             self.problem.candidates,
-            head,
+            self.head,
             np.random.default_rng([self.seed, number]),
+            fitted=self._fitted,
         )
         select_seconds = time.perf_counter() - started
         answers = self.problem.oracle.label(picked.rows)
@@ -211,15 +218,13 @@ class ActiveLoop:
         answers: NDArray[Any],
         select_seconds: float,
     ) -> RoundRecord:
-        from sklearn.base import clone
-
         before, known = self.labelled()
         rows = np.concatenate([before, picked.rows])
         labels = np.concatenate([known, answers]) if len(known) else answers
         started = time.perf_counter()
-        self.fitted = clone(self.head).fit(self.problem.matrix[rows], labels)
+        self._fitted = _unfitted(self.head).fit(self.problem.matrix[rows], labels)
         fit_seconds = time.perf_counter() - started
-        accuracy, macro_f1 = self._scores_of(self.fitted)
+        accuracy, macro_f1 = self._scores_of(self._fitted)
         return RoundRecord(
             round=number,
             labelled=len(rows),
@@ -231,7 +236,7 @@ class ActiveLoop:
             rows=picked.rows,
             scores=picked.scores,
             labels=answers,
-            head=_told_by(self.fitted),
+            head=_told_by(self._fitted),
             diagnostics={name: _last(value) for name, value in picked.diagnostics.items()},
         )
 
@@ -250,11 +255,10 @@ def _name_of(strategy: str | Strategy) -> str:
     return strategy if isinstance(strategy, str) else strategy.name
 
 
-def _identity_of(strategy: str | Strategy) -> str:
-    """Return the name, with the options of an instance."""
-    if isinstance(strategy, str):
-        return strategy
-    return f"{strategy.name}({sorted(vars(strategy).items())})"
+def _unfitted(head: Any) -> Any:
+    from sklearn.base import clone
+
+    return clone(head)
 
 
 def _told_by(head: Any) -> dict[str, Any]:
@@ -269,4 +273,4 @@ def _told_by(head: Any) -> dict[str, Any]:
 def _last(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return None if not value.size else float(value.reshape(-1)[-1])
-    return value
+    return value.item() if isinstance(value, np.generic) else value

@@ -50,7 +50,8 @@ class Problem:
         """Return the problem that a labelled dataset poses.
 
         The test split is for testing; where there is none, a fifth of the items of each class,
-        drawn by `seed`. A validation split is left alone. Everything else is to choose from.
+        drawn by `seed`. A validation split is left alone. Everything else is to choose from,
+        except copies of test images.
 
         Raises
         ------
@@ -69,14 +70,19 @@ class Problem:
         test = labelled & (splits == "test")
         pool = labelled & ~np.isin(splits, ["test", "validation"])
         if not test.any():
-            test = _held_out(labels, pool, seed)
+            test = _held_out(labels, pool, embeddings.content_ids, seed)
             pool &= ~test
+        seen = {embeddings.content_ids[row] for row in np.flatnonzero(test)}
+        pool &= np.array([content_id not in seen for content_id in embeddings.content_ids])
         if not pool.any():
             raise RunError(
                 f"dataset {embeddings.dataset.name!r} has no labelled items outside its test and "
                 "validation splits: there is nothing to choose from."
             )
-        identity = [*embeddings.content_ids, *(str(label).encode() for label in labels)]
+        identity: list[bytes | memoryview] = [
+            *embeddings.content_ids,
+            *(str(label).encode() for label in labels),
+        ]
         return cls.from_arrays(
             embeddings.matrix, labels, np.flatnonzero(pool), np.flatnonzero(test), identity
         )
@@ -88,7 +94,7 @@ class Problem:
         labels: Sequence[Any],
         candidates: ArrayLike,
         test: ArrayLike,
-        identity: Sequence[bytes] | None = None,
+        identity: Sequence[bytes | memoryview] | None = None,
     ) -> Problem:
         """Return the problem that a matrix and its labels pose.
 
@@ -112,7 +118,8 @@ class Problem:
                 "labelled."
             )
         if identity is None:
-            identity = [np.ascontiguousarray(matrix).tobytes(), repr(list(labels)).encode()]
+            whole = np.ascontiguousarray(matrix).data.cast("B")
+            identity = [whole, repr(list(labels)).encode()]
         digest = hashlib.sha256()
         for part in (*identity, rows.tobytes(), test_rows.tobytes()):
             digest.update(hashlib.sha256(part).digest())
@@ -128,14 +135,24 @@ class Problem:
         )
 
 
-def _held_out(labels: Sequence[str | None], pool: NDArray[np.bool_], seed: int) -> NDArray[Any]:
-    """Return a mask: a fifth of each class among `pool`, never all of one."""
+def _held_out(
+    labels: Sequence[str | None],
+    pool: NDArray[np.bool_],
+    content_ids: Sequence[bytes],
+    seed: int,
+) -> NDArray[Any]:
+    """Return a mask: a fifth of the images of each class among `pool`, never all of one.
+
+    Copies of an image go the same way.
+    """
     rng = np.random.default_rng([seed, 0x7E57])
     mask = np.zeros(len(labels), bool)
     of_class: dict[str, list[int]] = {}
     for row in np.flatnonzero(pool).tolist():
         of_class.setdefault(str(labels[row]), []).append(row)
     for _, rows in sorted(of_class.items()):
-        count = min(len(rows) - 1, round(HELD_OUT * len(rows)))
-        mask[rng.permutation(rows)[: max(0, count)].astype(np.int64)] = True
+        images = sorted({content_ids[row] for row in rows})
+        count = max(0, min(len(images) - 1, round(HELD_OUT * len(images))))
+        drawn = {images[number] for number in rng.permutation(len(images))[:count]}
+        mask[[row for row in rows if content_ids[row] in drawn]] = True
     return mask

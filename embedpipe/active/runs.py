@@ -97,20 +97,27 @@ class RunFolder:
         if not (self.path / "rounds.parquet").exists():
             return []
         try:
-            rounds = pq.read_table(self.path / "rounds.parquet").to_pylist()
-            picks = pq.read_table(self.path / "picks.parquet").to_pylist()
+            rounds = _read(self.path / "rounds.parquet")
+            picks = _read(self.path / "picks.parquet")
         except (pa.ArrowException, OSError) as error:
             raise RunError(
                 f"the run in {self.path} is damaged ({str(error).splitlines()[0]}): delete the "
                 "folder, and the same command makes it again."
             ) from error
-        return [
-            _record(row, [pick for pick in picks if pick["round"] == row["round"]])
-            for row in rounds
-        ]
+        by_round: dict[int, list[dict[str, Any]]] = {}
+        for pick in picks:
+            by_round.setdefault(pick["round"], []).append(pick)
+        records = [_record(row, by_round.get(row["round"], [])) for row in rounds]
+        counts = np.cumsum([len(record.rows) for record in records])
+        if [record.labelled for record in records] != counts.tolist():
+            raise RunError(
+                f"the run in {self.path} is damaged (its picks do not fit its rounds): delete the "
+                "folder, and the same command makes it again."
+            )
+        return records
 
     def write(self, records: list[RoundRecord], ids: list[str] | None) -> None:
-        """Write all rounds so far.
+        """Write all rounds so far, unless as many are there.
 
         Parameters
         ----------
@@ -119,6 +126,8 @@ class RunFolder:
         ids
             The item id of each row of the matrix, if the rows are items.
         """
+        if len(self.read()) >= len(records):
+            return  # another process is ahead with the same rounds
         picks = [pick for record in records for pick in _picks(record, ids)]
         rounds = [
             record.summary()
@@ -143,6 +152,11 @@ def _unwritable(path: Path, error: OSError) -> RunError:
         f"cannot write the run to {path}: {error.strerror or error}. What was written before is "
         "whole; free space or permit writing, then run the same command again."
     )
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(path, page_checksum_verification=True).to_pylist()
+    return rows
 
 
 def _write(path: Path, table: pa.Table) -> None:

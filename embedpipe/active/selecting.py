@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..embedding import Embeddings
 from ..errors import SelectionError, UsageError
 from ..heads import get_head
-from ..labels import rows_for
 from ..strategies import Pool, Selection, Strategy, get_strategy
+from .labelled import rows_of_labels
 
 __all__ = ["choose", "select"]
 
@@ -50,7 +50,7 @@ def select(
         The classifier whose predictions a strategy may ask for: a registered name or any
         scikit-learn classifier. It is fitted only if it is asked.
     seed
-        The same seed gives the same picks.
+        A whole number, at least 0; the same seed gives the same picks.
 
     Returns
     -------
@@ -78,14 +78,13 @@ def select(
             raise UsageError(
                 "labels by item id go with the embeddings of a dataset, and without `labelled`."
             )
-        labelled, labels = rows_for(labels, [item.id for item in embeddings.items])
+        labelled, labels = rows_of_labels(embeddings, labels)
     if candidates is None and isinstance(embeddings, Embeddings):
         candidates = default_candidates(embeddings)
     rows = np.array([] if labelled is None else labelled, dtype=np.int64)
     known = None if labels is None else np.asarray(labels)
     rng = np.random.default_rng(seed)
-    chosen, _ = choose(matrix, n, strategy, rows, known, candidates, head, rng)
-    return chosen
+    return choose(matrix, n, strategy, rows, known, candidates, head, rng)
 
 
 def choose(
@@ -97,10 +96,11 @@ def choose(
     candidates: ArrayLike | None,
     head: Any,
     rng: np.random.Generator,
-) -> tuple[Selection, Any]:
-    """Choose as `select` does; also return the fitted head if the strategy asked for one."""
+    fitted: Any = None,
+) -> Selection:
+    """Choose as `select` does; `fitted` is the head fitted to these labels, if there is one."""
     chooser = get_strategy(strategy) if isinstance(strategy, str) else strategy
-    predictor = _Predictor(matrix, labelled, labels, head)
+    predictor = _Predictor(matrix, labelled, labels, head, fitted)
     pool = Pool(
         matrix,
         labelled=labelled,
@@ -108,7 +108,7 @@ def choose(
         probabilities=predictor if labels is not None and len(labels) else None,
         candidates=candidates,
     )
-    return chooser.select(pool, n, rng), predictor.fitted_or_none()
+    return chooser.select(pool, n, rng)
 
 
 def default_candidates(embeddings: Embeddings) -> NDArray[np.int64]:
@@ -133,8 +133,10 @@ class _Predictor:
         labelled: NDArray[np.int64],
         labels: NDArray[Any] | None,
         head: Any,
+        fitted: Any,
     ) -> None:
-        self._matrix, self._labelled, self._labels, self._head = matrix, labelled, labels, head
+        self._matrix, self._labelled, self._labels = matrix, labelled, labels
+        self._head, self._given = head, fitted
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         probabilities: NDArray[Any] = self._fitted.predict_proba(self._matrix[rows])
@@ -142,13 +144,9 @@ class _Predictor:
 
     @cached_property
     def _fitted(self) -> Any:
-        if isinstance(self._head, str):
-            return get_head(self._head).fit(self._matrix[self._labelled], self._labels)
-        if hasattr(self._head, "classes_"):
-            return self._head
+        if self._given is not None:
+            return self._given
         from sklearn.base import clone
 
-        return clone(self._head).fit(self._matrix[self._labelled], self._labels)
-
-    def fitted_or_none(self) -> Any:
-        return self.__dict__.get("_fitted")
+        head = get_head(self._head) if isinstance(self._head, str) else clone(self._head)
+        return head.fit(self._matrix[self._labelled], self._labels)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..embedding import Embeddings
+from ..cache import Spec
+from ..embedding import Embeddings, EmbedOptions
 from ..errors import LabelError, UsageError
 from ..heads import get_head, load_head, save_head
-from ..labels import rows_for
+from .labelled import rows_of_labels
 
-__all__ = ["Prediction", "predict", "train"]
+__all__ = ["Prediction", "check_spec", "predict", "train"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def train(
     """
     if not labels:
         raise LabelError("there are no labels to train on: give at least one.")
-    rows, known = rows_for(labels, [item.id for item in embeddings.items])
+    rows, known = rows_of_labels(embeddings, labels)
+    if not len(rows):
+        raise LabelError("none of the labelled items could be embedded: there is nothing to fit.")
     fitted = get_head(head) if isinstance(head, str) else head
     fitted.fit(embeddings.matrix[rows], known)
     trained_on = {embeddings.content_ids[row] for row in rows}
@@ -93,7 +96,10 @@ def train(
             save_head(fitted, output, metadata=metadata)
         except OSError as error:
             raise UsageError(f"cannot write {output}: {error.strerror or error}.") from error
-    return fitted, _accuracy(embeddings, fitted.predict(embeddings.matrix), trained_on)
+    judged = _rows_to_judge(embeddings, trained_on)
+    if not len(judged):
+        return fitted, None
+    return fitted, _accuracy(embeddings, judged, fitted.predict(embeddings.matrix[judged]))
 
 
 def predict(embeddings: Embeddings, model: str | Path) -> Prediction:
@@ -112,28 +118,43 @@ def predict(embeddings: Embeddings, model: str | Path) -> Prediction:
         If the head was trained on vectors of another backbone, preprocessing or precision.
     """
     head, metadata = load_head(model)
-    if metadata.get("spec_id") != embeddings.spec.id:
-        raise UsageError(
-            f"{model} was trained on other vectors than these (spec "
-            f"{str(metadata.get('spec_id'))[:12]}, these are {embeddings.spec.id[:12]}): embed "
-            "with the same --backbone and --precision."
-        )
+    _check_spec(model, metadata, embeddings.spec)
     probabilities = head.predict_proba(embeddings.matrix)  # (n, C)
     labels = head.classes_[np.argmax(probabilities, axis=1)]  # (n,)
     trained_on = {bytes.fromhex(text) for text in metadata["trained_on"]}
+    judged = _rows_to_judge(embeddings, trained_on)
     return Prediction(
         ids=tuple(item.id for item in embeddings.items),
         labels=labels,
         probabilities=probabilities,
         classes=head.classes_,
-        accuracy=_accuracy(embeddings, labels, trained_on),
+        accuracy=_accuracy(embeddings, judged, labels[judged]) if len(judged) else None,
     )
 
 
-def _accuracy(
-    embeddings: Embeddings, predicted: NDArray[Any], trained_on: set[bytes]
-) -> float | None:
-    """Return the accuracy on what the head has not seen: the test split where there is one."""
+def check_spec(model: str | Path, options: EmbedOptions) -> None:
+    """Refuse a saved head that does not fit what `embed` would give, before anything is embedded.
+
+    Raises
+    ------
+    UsageError
+        If the head was trained on vectors of another backbone, preprocessing or precision.
+    """
+    _, metadata = load_head(model)
+    _check_spec(model, metadata, options.spec_of(options.open_backbone()))
+
+
+def _check_spec(model: str | Path, metadata: Mapping[str, Any], spec: Spec) -> None:
+    if metadata.get("spec_id") != spec.id:
+        raise UsageError(
+            f"{model} was trained on other vectors than these (spec "
+            f"{str(metadata.get('spec_id'))[:12]}, these are {spec.id[:12]}): embed with the same "
+            "--backbone and --precision."
+        )
+
+
+def _rows_to_judge(embeddings: Embeddings, trained_on: set[bytes]) -> NDArray[np.int64]:
+    """Return the rows whose label is known and unseen: of the test split where there is one."""
     unseen = [
         row
         for row, (item, content_id) in enumerate(
@@ -142,7 +163,9 @@ def _accuracy(
         if item.label is not None and content_id not in trained_on
     ]
     test = [row for row in unseen if embeddings.items[row].split == "test"]
-    rows = test or unseen
-    if not rows:
-        return None
-    return float(np.mean([embeddings.items[row].label == predicted[row] for row in rows]))
+    return np.array(test or unseen, dtype=np.int64)
+
+
+def _accuracy(embeddings: Embeddings, rows: NDArray[np.int64], predicted: NDArray[Any]) -> float:
+    pairs = zip(rows, predicted, strict=True)
+    return float(np.mean([embeddings.items[row].label == label for row, label in pairs]))

@@ -55,11 +55,13 @@ def embed(
 def select(
     session: Session,
     where: DatasetChoice,
-    n: Annotated[int, typer.Option("-n", help="How many items to choose", show_default=False)],
+    n: Annotated[
+        int, typer.Option("-n", help="How many items to choose", min=1, show_default=False)
+    ],
     how: EmbedChoice,
     head: HeadChoice,
     strategy: Annotated[str, typer.Option(help="See `embedpipe list strategies`")] = "coreset",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same picks")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same picks", min=0)] = 0,
     labels: Annotated[
         Path | None,
         typer.Option(

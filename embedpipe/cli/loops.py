@@ -75,7 +75,7 @@ def run(
     batch_size: Annotated[int, typer.Option(help="Items in every further batch", min=1)] = 50,
     rounds: Annotated[int, typer.Option(help="Rounds after the first batch", min=0)] = 5,
     mode: Annotated[str, typer.Option(help="cumulative: fit to all labels so far")] = "cumulative",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same picks")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same picks", min=0)] = 0,
     baseline: Annotated[
         bool, typer.Option(help="Also run random choice, to compare with in the report")
     ] = True,
@@ -104,7 +104,7 @@ def run(
     records = loops[0].records
     folder = loops[0].folder(batch_size)
     assert folder is not None
-    report = _report(loops, folder.path / "report.html", _command(where, options, batch_size))
+    report = _report(loops, folder.path / "report.html", session.typed)
     accuracies = [record.accuracy for record in records if record.accuracy is not None]
     result = {
         "run_id": loops[0].run_id(batch_size),
@@ -153,9 +153,3 @@ def _report(loops: list[ActiveLoop], path: Path, command_line: str) -> Path:
         command=command_line,
     )
     return write_report(path, data)
-
-
-def _command(where: DatasetChoice, options: dict[str, Any], batch_size: int) -> str:
-    flags = {**options, "batch_size": batch_size}
-    words = [f"--{name.replace('_', '-')} {value}" for name, value in flags.items()]
-    return " ".join(["embedpipe run", where.dataset, *words])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 import time
 import traceback
@@ -45,17 +46,25 @@ class Session:
     def __init__(self, common: Common) -> None:
         self.common = common
         self.workspace = _workspace.Workspace(common.workspace)
+        self.typed = shlex.join(["embedpipe", *sys.argv[1:]])
 
     def load(self, choice: DatasetChoice) -> Dataset:
         """Return the dataset that is meant."""
         from ..datasets import load_dataset
 
-        return load_dataset(
-            choice.dataset,
-            source=choice.source,
-            download=choice.download,
-            directory=self.workspace.downloads,
-        )
+        with self._progress() as progress:
+
+            def tell(done: int, total: int | None) -> None:
+                if progress is not None:
+                    progress("download", done, total or done)
+
+            return load_dataset(
+                choice.dataset,
+                source=choice.source,
+                download=choice.download,
+                directory=self.workspace.downloads,
+                progress=tell,
+            )
 
     def embed(self, choice: DatasetChoice, how: EmbedChoice, **more: Any) -> Embeddings:
         """Return the embeddings of the dataset that is meant."""

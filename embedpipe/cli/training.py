@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,10 +76,13 @@ def predict(
 
     Writes path, label, confidence and the probability of each class.
     """
+    from ..active import check_spec
     from ..active import predict as predict_items
+    from ..embedding import EmbedOptions
     from ..labels import table_format
 
     table_format(output)
+    check_spec(model, EmbedOptions(**asdict(how)))
     embeddings = session.embed(where, how)
     prediction = predict_items(embeddings, model)
     _write(output, prediction)
@@ -97,11 +101,11 @@ def _known(accuracy: float | None) -> str:
 def _write(output: Path, prediction: Prediction) -> None:
     from ..labels import write_table
 
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, Any] = {
         "path": list(prediction.ids),
         "label": [str(label) for label in prediction.labels],
-        "confidence": prediction.probabilities.max(axis=1).tolist(),
+        "confidence": prediction.probabilities.max(axis=1),
     }
     for column, name in enumerate(prediction.classes):
-        columns[f"probability_{name}"] = prediction.probabilities[:, column].tolist()
+        columns[f"probability_{name}"] = prediction.probabilities[:, column]
     write_table(columns, output)

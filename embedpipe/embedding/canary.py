@@ -45,4 +45,5 @@ def _smooth_noise(cell: int, seed: int) -> NDArray[np.int32]:
     row, column, down, right = y // cell, x // cell, (y % cell)[:, None], x % cell
     across = grid[:, column] * (cell - right) + grid[:, column + 1] * right  # (grid rows, w)
     smooth = across[row] * (cell - down) + across[row + 1] * down  # (h, w)
-    return smooth // np.int32(cell * cell)
+    scaled: NDArray[np.int32] = smooth // np.int32(cell * cell)
+    return scaled

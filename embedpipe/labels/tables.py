@@ -22,7 +22,7 @@ def write_table(columns: Mapping[str, Sequence[Any]], path: str | Path) -> Path:
     Parameters
     ----------
     columns
-        Values by column name: texts, numbers or None.
+        Values by column name: texts, numbers or None, as lists or arrays.
     path
         The file, written whole or not at all.
 
@@ -57,8 +57,15 @@ def _csv_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
 
 def _jsonl_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
     rows = zip(*columns.values(), strict=True)
-    lines = (json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in rows)
+    lines = (
+        json.dumps(dict(zip(columns, map(_plain, row), strict=True)), ensure_ascii=False)
+        for row in rows
+    )
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
 
 
 def _parquet_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
@@ -66,5 +73,5 @@ def _parquet_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), sink)
+    pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), sink)
     return bytes(sink.getvalue().to_pybytes())

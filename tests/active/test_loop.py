@@ -160,6 +160,10 @@ def test_a_run_continues_where_it_stopped_with_the_same_picks(
     again = loop(tmp_path / "two")
     assert plain(list(again.run(rounds=2, batch_size=10))) == whole[:3]
     assert again.problem.oracle.asked == 0
+    assert [record.labelled for record in again.records] == [20, 30, 40]
+    rows, labels = again.labelled()
+    expected = ep.LogisticHead().fit(digits.matrix[rows], labels).coef_
+    assert np.array_equal(again.fitted.coef_, expected)
 
 
 def test_a_run_that_is_killed_anywhere_ends_the_same(tmp_path: Path) -> None:
@@ -200,7 +204,8 @@ def test_what_a_run_leaves_on_disk(digits: ep.Embeddings, tmp_path: Path) -> Non
     config = json.loads((folder / "config.json").read_text())
     assert config["strategy"] == "margin"
     assert config["batch_size"] == 10
-    assert config["head"] == "LogisticHead()"
+    assert config["head"]["class"] == "embedpipe.heads.logistic.LogisticHead"
+    assert config["head"]["options"]["C"] == "auto"
     picks = pq.read_table(folder / "picks.parquet").to_pylist()
     assert len(picks) == 30
     for pick in picks:

@@ -284,10 +284,6 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
         ["select", "{photos}", "-n", 30], 1,
         "asked for 30 items, but only 12 of the pool's 12 are unlabelled: ask for at most 12.",
     ),
-    "nothing asked for": (
-        ["select", "{photos}", "-n", 0], 1,
-        "asked for 0 items: ask for a whole number, at least 1.",
-    ),
     "no labels": (
         ["select", "{photos}", "-n", 3, "--strategy", "margin"], 1,
         "strategy 'margin' needs labels: give some, or use one that needs none: coreset, random.",
@@ -372,7 +368,14 @@ def test_debug_shows_where(call: Callable[..., Outcome]) -> None:
 
 
 def test_wrong_usage_ends_with_two(call: Callable[..., Outcome]) -> None:
-    for words in (["embde"], ["embed"], ["select", "x"], ["embed", "x", "--bckbone", "y"]):
+    for words in (
+        ["embde"],
+        ["embed"],
+        ["select", "x"],
+        ["embed", "x", "--bckbone", "y"],
+        ["select", "x", "-n", "0"],
+        ["run", "x", "--seed", "-1"],
+    ):
         assert Outcome(words).status == 2
 
 
