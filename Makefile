@@ -9,7 +9,7 @@ demo: $(READY)  ## the main job on the embedded default: embed, select, retrain,
 	$(BIN)/embedpipe demo --output demo
 
 test: $(READY)  ## the tests, without those marked slow
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow"
 
 test-all: $(READY)  ## every test
 	$(BIN)/pytest

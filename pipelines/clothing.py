@@ -11,6 +11,7 @@ table and writes a report. Killed and run again, it continues.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import embedpipe as ep
@@ -82,4 +83,7 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ep.errors.EmbedpipeError as error:
+        sys.exit(f"clothing.py: {error}")

@@ -84,6 +84,11 @@ class ActiveLoop:
         )
         self.strategy, self.initial, self.mode = strategy, initial, mode
         self.head = get_head(head) if isinstance(head, str) else _unfitted(head)
+        if not hasattr(self.head, "predict_proba"):
+            raise UsageError(
+                f"a {type(self.head).__name__} gives no probabilities: wrap it in scikit-learn's "
+                "CalibratedClassifierCV."
+            )
         self.initial_size, self.seed = initial_size, seed
         self._workspace = None if workspace is None else Workspace(workspace)
         self._ids = None if self.embeddings is None else [i.id for i in self.embeddings.items]

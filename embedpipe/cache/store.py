@@ -275,6 +275,12 @@ class Store:
         if known is None:
             raise DamagedFileError(f"{path} is damaged. {FIX}")
         expected = np.array(known["vectors"], np.float64)  # (c, d)
+        if expected.shape != vectors.shape:
+            raise DriftError(
+                f"the canary in {self.folder} has {len(expected)} images, this version's has "
+                f"{len(vectors)}: it was made by another version of embedpipe. Nothing was added; "
+                f"use that version or another --workspace, or delete {path} to trust this one."
+            )
         drift = relative_distance(vectors, expected)
         if not drift <= TOLERANCE[self.spec.precision]:
             raise DriftError(

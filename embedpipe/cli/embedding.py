@@ -85,6 +85,7 @@ def select(
     strategies[strategy], heads[head.head]  # a wrong name is told before the images are embedded
     if output is not None:
         table_format(output)
+        _spare_labels(output)
     known = {} if labels is None else read_labels(labels)
     embeddings = session.embed(where, how)
     started = time.monotonic()
@@ -114,6 +115,23 @@ def _picks(embeddings: Embeddings, chosen: Selection) -> list[dict[str, Any]]:
         }
         for rank, (row, score) in enumerate(zip(chosen.rows, chosen.scores, strict=True), start=1)
     ]
+
+
+def _spare_labels(output: Path) -> None:
+    """Refuse to write over labels that someone has filled in."""
+    from ..errors import EmbedpipeError, UsageError
+    from ..labels import read_labels
+
+    if not output.exists():
+        return
+    try:
+        filled_in = len(read_labels(output))
+    except EmbedpipeError:
+        return  # not a label file
+    if filled_in:
+        raise UsageError(
+            f"{output} holds {filled_in} labels that would be lost: choose another --output."
+        )
 
 
 def _write_picks(output: Path, picks: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -114,7 +115,10 @@ def run(
         else None,
         "report": str(report),
     }
-    lines = [str(record) for record in records]
+    told = sys.stderr.isatty() and sys.stdout.isatty() and not session.common.quiet
+    lines = [] if told else [str(record) for record in records]
+    if records[-1].round < rounds:
+        lines.append(f"stopped after round {records[-1].round}: every candidate is labelled")
     session.finish(result, "\n".join([*lines, f"report: {report}"]))
 
 

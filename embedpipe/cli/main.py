@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+from typing import Annotated
+
 import typer
 
+from .._versions import own_version
 from . import cache, embedding, listing, loops, training
 
 __all__ = ["app", "main"]
@@ -20,9 +24,15 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _top() -> None:
-    """Keep the commands as sub-commands."""
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        typer.echo(f"embedpipe {own_version()}")
+        raise typer.Exit
 
 
 for module in (loops, embedding, training):
@@ -32,5 +42,10 @@ listing.register(app)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; being told to terminate is taken like an interruption."""
+    signal.signal(signal.SIGTERM, _interrupt)
     app()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -72,6 +72,8 @@ class Session:
 
         options = EmbedOptions(**asdict(how), **more)
         dataset = self.load(choice)
+        for suffix, count in dataset.skipped.items():
+            self.remark(f"skipped {count} {suffix}: not a format that is read; convert them first")
         with self._progress() as progress:
             embeddings = embed(
                 dataset, workspace=self.workspace, options=options, progress=progress

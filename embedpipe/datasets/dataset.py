@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -33,6 +33,8 @@ class Dataset:
         The names of the classes in order; empty if nothing is labelled.
     card
         What is known about a named dataset.
+    skipped
+        How many image files there are in formats that are not read, by suffix: ``{".heic": 3}``.
 
     Raises
     ------
@@ -58,6 +60,7 @@ class Dataset:
     source: Source
     class_names: tuple[str, ...] = ()
     card: DatasetCard | None = field(default=None, compare=False)
+    skipped: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         for before, after in pairwise(self.items):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from ..errors import DatasetError
 from .dataset import Dataset, sorted_class_names
@@ -14,7 +15,7 @@ from .item import Stamp
 from .layout import arrange
 from .names import path_name
 from .source import Source
-from .suffixes import IMAGE_SUFFIXES, is_visible, no_images, suffix_of
+from .suffixes import FOREIGN_SUFFIXES, IMAGE_SUFFIXES, is_visible, no_images, suffix_of
 
 __all__ = ["FolderSource", "load_folder"]
 
@@ -84,12 +85,15 @@ def load_folder(path: str | os.PathLike[str]) -> Dataset:
     if not items:
         raise DatasetError(no_images(f"folder {encode_id(root)!r}", others))
     source = FolderSource(os.path.join(root, decode_id(wrapping)))
-    return Dataset(path_name(root), tuple(items), source, sorted_class_names(items))
+    foreign = {suffix: n for suffix, n in sorted(others.items()) if suffix in FOREIGN_SUFFIXES}
+    names = sorted_class_names(items)
+    return Dataset(path_name(root), tuple(items), source, names, skipped=foreign)
 
 
 def walk(root: str, others: Counter[str]) -> Iterator[str]:
     """Yield the id of every image below `root`; count the other files by suffix in `others`."""
-    pending: list[tuple[str, str, frozenset[Identity]]] = [(root, "", frozenset())]
+    above_root = frozenset(_identity(str(parent)) for parent in Path(root).parents)
+    pending: list[tuple[str, str, frozenset[Identity]]] = [(root, "", above_root)]
     while pending:
         folder, prefix, above = pending.pop()
         identity = _identity(folder)

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 
 __all__ = ["IMAGE_SUFFIXES", "is_image", "is_visible", "no_images", "suffix_of"]
 
+FOREIGN_SUFFIXES = frozenset(
+    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".cr2", ".nef", ".arw", ".dng"}
+)
+"""Suffixes of images that are not read; a user is told when there are some."""
+
 IMAGE_SUFFIXES = frozenset(
     {
         *(".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"),

@@ -45,5 +45,4 @@ def _smooth_noise(cell: int, seed: int) -> NDArray[np.int32]:
     row, column, down, right = y // cell, x // cell, (y % cell)[:, None], x % cell
     across = grid[:, column] * (cell - right) + grid[:, column + 1] * right  # (grid rows, w)
     smooth = across[row] * (cell - down) + across[row + 1] * down  # (h, w)
-    scaled: NDArray[np.int32] = smooth // np.int32(cell * cell)
-    return scaled
+    return np.asarray(smooth // (cell * cell), np.int32)

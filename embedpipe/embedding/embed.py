@@ -20,7 +20,7 @@ from ..backbones import (
     resolve_precision,
 )
 from ..cache import Failure, Spec, Store, open_matrix
-from ..datasets import Dataset
+from ..datasets import Dataset, load_dataset
 from ..errors import DatasetError, UsageError
 from .embeddings import Embeddings, EmbedReport
 from .executors import EXECUTORS, fill_with_ray
@@ -80,7 +80,7 @@ class EmbedOptions:
 
 
 def embed(
-    dataset: Dataset,
+    dataset: Dataset | str | Path,
     *,
     workspace: str | Path | Workspace | None = None,
     progress: Progress | None = None,
@@ -94,7 +94,7 @@ def embed(
     Parameters
     ----------
     dataset
-        What to embed.
+        What to embed: a dataset, or what `load_dataset` makes one of.
     workspace
         Where the cache is kept; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     progress
@@ -128,6 +128,8 @@ def embed(
     (397, 0, 397)
     """
     started = time.monotonic()
+    if isinstance(dataset, (str, Path)):
+        dataset = load_dataset(dataset)
     options = _with_changes(options or EmbedOptions(), changes)
     if options.runtime not in RUNTIMES:
         raise UsageError(f"unknown runtime {options.runtime!r}: use {', '.join(RUNTIMES)}.")

@@ -88,17 +88,21 @@ def fill(
     failures: dict[str, Failure] = {}
     started, done = time.monotonic(), 0
     stream = _decoded(source, wanted, preprocess)
-    while batch := list(islice(stream, BATCH_SIZE)):
-        good = [image for image in batch if image.pixels is not None]
-        failed = [image for image in batch if image.failure is not None]
-        good, unfinite = _encode(encoder, good, writer)
-        for image in (*failed, *unfinite):
-            assert image.failure is not None
-            failures[image.item_id] = image.failure
-            writer.add_failure(image.failure)
-        done += len(batch)
-        if progress is not None:
-            progress("embed", done, len(wanted))
+    try:
+        while batch := list(islice(stream, BATCH_SIZE)):
+            good = [image for image in batch if image.pixels is not None]
+            failed = [image for image in batch if image.failure is not None]
+            good, unfinite = _encode(encoder, good, writer)
+            for image in (*failed, *unfinite):
+                assert image.failure is not None
+                failures[image.item_id] = image.failure
+                writer.add_failure(image.failure)
+            done += len(batch)
+            if progress is not None:
+                progress("embed", done, len(wanted))
+    except KeyboardInterrupt:
+        writer.flush()  # what is finished is kept
+        raise
     writer.flush()
     return Filled(writer.written, failures, time.monotonic() - started)
 

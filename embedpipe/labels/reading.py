@@ -109,13 +109,14 @@ def _check_columns(path: Path, present: Iterable[str]) -> None:
 
 
 def _csv_entries(path: Path) -> Iterator[_Entry]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    text = _text(path)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
     try:
         header = next(reader, [])
         _check_columns(path, header)
         item, label = (header.index(column) for column in COLUMNS)
         for fields in reader:
-            if not fields:
+            if not fields or fields == header:  # files put one behind the other repeat it
                 continue
             if len(fields) != len(header):
                 raise LabelError(
@@ -125,6 +126,15 @@ def _csv_entries(path: Path) -> Iterator[_Entry]:
             yield reader.line_num, fields[item], fields[label]
     except csv.Error as error:
         raise LabelError(f"{path}, line {reader.line_num}: not CSV: {error}.") from None
+
+
+def _delimiter(text: str) -> str:
+    """Return what separates the columns: spreadsheets of many countries write semicolons."""
+    header = text.split("\n", maxsplit=1)[0]
+    for other in (";", "\t"):
+        if "," not in header and other in header:
+            return other
+    return ","
 
 
 def _jsonl_entries(path: Path) -> Iterator[_Entry]:

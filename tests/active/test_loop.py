@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
+from sklearn.svm import LinearSVC
 
 import embedpipe as ep
 from embedpipe.active.problem import Problem
@@ -272,6 +273,8 @@ def test_a_dataset_without_labels_cannot_play_the_oracle(
 
 
 def test_what_cannot_be_meant(digits: ep.Embeddings) -> None:
+    with pytest.raises(UsageError, match="a LinearSVC gives no probabilities: wrap it in"):
+        ep.ActiveLoop(digits, head=LinearSVC())
     with pytest.raises(UsageError, match=r"unknown mode 'all': use cumulative\."):
         ep.ActiveLoop(digits, mode="all")
     with pytest.raises(UnknownNameError, match="unknown strategy 'margn'. Did you mean 'margin'?"):

@@ -300,6 +300,8 @@ def test_a_canary_that_drifted_refuses_the_run(store: Store) -> None:
     )
     with pytest.raises(DriftError):
         store.check_canary(lambda: vectors * np.nan, {})
+    with pytest.raises(DriftError, match="has 2 images, this version's has 1: it was made by"):
+        store.check_canary(lambda: vectors[:1], {})
 
 
 def test_a_damaged_canary_is_named(store: Store, workspace: Workspace) -> None:
@@ -386,7 +388,7 @@ def test_a_full_file_system_is_said_and_damages_nothing(
         assert "Traceback" not in message
         assert verify(Workspace(disk)) == []
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def test_a_workspace_that_cannot_be_written_is_said(photos: Callable[..., Path]) -> None:

@@ -146,6 +146,10 @@ def test_filled_in_picks_are_labels(
     picks.write_text("\n".join(filled))  # the last one is left blank
     result = call("select", folder, "-n", 7, "--labels", picks, "--strategy", "entropy", "--json")
     assert result.json()["n"] == 7
+    assert call("select", folder, "-n", 2, "--output", picks).error() == (
+        2,
+        f"embedpipe: {picks} holds 5 labels that would be lost: choose another --output.",
+    )
 
 
 def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:

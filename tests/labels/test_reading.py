@@ -130,7 +130,7 @@ def test_text_that_is_not_utf_8(tmp_path, suffix):
     ("text", "message"),
     [
         ("", " lacks the column 'path' and 'label'; it has none."),
-        ("path;label\na;hat\n", " lacks the column 'path' and 'label'; it has 'path;label'."),
+        ("path|label\na|hat\n", " lacks the column 'path' and 'label'; it has 'path|label'."),
         ("path,label,label\n", " has the column 'label' 2 times."),
         (
             "path,label\na,hat,red\n",
