@@ -385,3 +385,69 @@ def test_picks_do_not_depend_on_the_number_of_threads(digits: ep.Embeddings) -> 
             return [row for record in loop.run(3, 20) for row in record.rows.tolist()]
 
     assert picks(1) == picks(2)
+
+
+def test_copies_of_a_test_image_are_never_to_choose_from(
+    photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photos(40, 2)
+    for path in sorted(folder.rglob("*.jpg")):
+        (path.parent / f"copy-{path.name}").write_bytes(path.read_bytes())
+    found = ep.embed(folder, backbone="toy", workspace=tmp_path / "w")
+    posed = Problem.of(found, seed=0)
+    test = {found.content_ids[row] for row in posed.test_rows}
+    pool = {found.content_ids[row] for row in posed.candidates}
+    assert len(posed.test_rows) == 16
+    assert len(test) == 8
+    assert not test & pool
+
+
+def test_a_label_of_an_unreadable_image_is_left_out(
+    photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photos(6, 2)
+    (folder / "class0" / "bad.jpg").write_text("no image")
+    found = ep.embed(folder, backbone="toy", workspace=tmp_path / "w")
+    labels = {item.id: str(item.label) for item in found.items[:4]} | {"class0/bad.jpg": "class0"}
+    head, _ = ep.train(found, labels)
+    assert head.classes_.tolist() == ["class0", "class1"]
+    with pytest.raises(LabelError, match="is not in the dataset"):
+        ep.train(found, {**labels, "class0/none.jpg": "class0"})
+
+
+def test_a_head_that_comes_fitted_is_fitted_anew() -> None:
+    matrix, labels = blobs()
+    stale = LogisticRegression().fit(matrix[:60], labels[::-1][:60])
+    fresh = LogisticRegression()
+    picks = [
+        [row for record in ep.ActiveLoop(problem(), head=head, initial_size=6).run(2, 5)
+         for row in record.rows.tolist()]
+        for head in (stale, fresh)
+    ]  # fmt: skip
+    assert picks[0] == picks[1]
+
+
+def test_options_that_differ_anywhere_are_other_runs(digits: ep.Embeddings) -> None:
+    weights = {str(digit): 1.0 for digit in range(10)}
+    heads = [
+        LogisticRegression(class_weight=weights),
+        LogisticRegression(class_weight={**weights, "4": 1.0000001}),
+    ]
+    ids = {ep.ActiveLoop(digits, head=head).run_id(50) for head in heads}
+    assert len(ids) == 2
+    with pytest.raises(RunError, match="has no identity that a run could be found by again"):
+        ep.ActiveLoop(
+            digits, head=LogisticRegression(random_state=np.random.RandomState(0))
+        ).run_id(50)
+
+
+def test_picks_that_do_not_fit_the_rounds_are_an_error(
+    digits: ep.Embeddings, tmp_path: Path
+) -> None:
+    loop = ep.ActiveLoop(digits, initial_size=20, workspace=tmp_path)
+    list(loop.run(rounds=2, batch_size=10))
+    folder = tmp_path / "runs" / loop.run_id(10)
+    table = pq.read_table(folder / "picks.parquet")
+    pq.write_table(table.slice(0, 25), folder / "picks.parquet")
+    with pytest.raises(RunError, match="its picks do not fit its rounds"):
+        list(loop.run(rounds=2, batch_size=10))

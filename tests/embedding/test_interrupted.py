@@ -1,0 +1,114 @@
+"""What an interruption leaves, and what the scan memory may be trusted with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedpipe.backbones import DecodeError, Preprocess, decode
+from embedpipe.cache import Store, list_specs
+from embedpipe.datasets import load_dataset
+from embedpipe.embedding import embed, pipeline, scan
+
+from embedpipe._workspace import Workspace  # isort: skip
+
+
+def interrupt_at(stage: str, count: int) -> Callable[[str, int, int], None]:
+    def progress(now: str, done: int, total: int) -> None:
+        if now == stage and done >= count:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_an_interruption_keeps_what_is_finished(
+    photos: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "BATCH_SIZE", 4)
+    dataset, workspace = load_dataset(str(photos(20, 2))), tmp_path / "w"
+    with pytest.raises(KeyboardInterrupt):
+        embed(dataset, backbone="toy", workspace=workspace, progress=interrupt_at("embed", 8))
+    (spec,) = list_specs(Workspace(workspace))
+    assert spec["rows"] == 8
+    again = embed(dataset, backbone="toy", workspace=workspace)
+    assert (again.report.embedded, again.report.reused) == (12, 8)
+
+
+def test_a_scan_that_was_interrupted_remembers_nothing_that_is_in_doubt(
+    photos: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, current = photos(6, 2, "one"), tmp_path / "other", tmp_path / "current"
+    shutil.copytree(one, other)
+    paths = sorted(path.relative_to(other) for path in other.rglob("*.jpg"))
+    for path, following in zip(paths, [*paths[1:], paths[0]], strict=True):
+        shutil.copy(one / following, other / path)
+    long_ago = time.time() - 600
+    for path in (*one.rglob("*.jpg"), *other.rglob("*.jpg")):
+        os.utime(path, (long_ago, long_ago))
+    monkeypatch.setattr(scan, "SETTLED_NS", 0)
+    current.symlink_to(one)
+    options = {"backbone": "toy", "workspace": tmp_path / "w"}
+    embed(load_dataset(str(current)), **options)  # type: ignore[arg-type]
+    current.unlink()
+    current.symlink_to(other)
+    monkeypatch.setattr(scan, "CHECKPOINT_SECONDS", -1.0)
+    with pytest.raises(KeyboardInterrupt):
+        embed(load_dataset(str(current)), progress=interrupt_at("scan", 3), **options)  # type: ignore[arg-type]
+    found = embed(load_dataset(str(current)), **options)  # type: ignore[arg-type]
+    plain = embed(load_dataset(str(other)), backbone="toy", workspace=tmp_path / "fresh")
+    assert np.array_equal(found.matrix, plain.matrix)
+
+
+def test_failures_are_kept_with_the_path_alone_if_nothing_could_be_read(
+    photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photos(4, 2)
+    (folder / "class0" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    found = embed(load_dataset(str(folder)), backbone="toy", workspace=tmp_path / "w")
+    store = Store(Workspace(tmp_path / "w"), found.spec)
+    rows = [row for path in (store.folder / "failures").iterdir() for row in read(path)]
+    assert [(row["path"], row["content_id"], row["stage"]) for row in rows] == [
+        ("class0/gone.jpg", None, "read")
+    ]
+
+
+def read(path: Path) -> list[dict[str, object]]:
+    import pyarrow.parquet as pq
+
+    rows: list[dict[str, object]] = pq.read_table(path).to_pylist()
+    return rows
+
+
+def test_an_image_too_narrow_to_resize_is_a_failure() -> None:
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 3000)).save(buffer, "PNG")
+    half = (0.5, 0.5, 0.5)
+    with pytest.raises(DecodeError) as caught:
+        decode(buffer.getvalue(), Preprocess((224, 224), 256, "bicubic", half, half))
+    assert str(caught.value) == (
+        "ValueError: an image of 1 x 3000 pixels is too narrow to be resized"
+    )
+
+
+def test_a_link_to_a_folder_above_is_not_followed(photos: Callable[..., Path]) -> None:
+    folder = photos(4, 2)
+    photos(3, 1, "beside")
+    (folder / "class0" / "up").symlink_to(folder.parent)
+    assert len(load_dataset(str(folder))) == 4
+
+
+def test_images_in_formats_that_are_not_read_are_counted(photos: Callable[..., Path]) -> None:
+    folder = photos(4, 2)
+    (folder / "class0" / "a.HEIC").write_bytes(b"x")
+    (folder / "class0" / "notes.txt").write_bytes(b"x")
+    assert load_dataset(str(folder)).skipped == {".heic": 1}
