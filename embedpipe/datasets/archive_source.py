@@ -138,15 +138,18 @@ class ArchiveSource(Source):
 
     def stamp(self, id: str) -> Stamp | None:
         """Return the size of the member, with the times and inode of the archive."""
+        return self.stamps([id])[0]
+
+    def stamps(self, ids: Sequence[str]) -> list[Stamp | None]:
+        """Return the stamp of each of `ids`, looking at the archive once."""
         try:
             status = os.stat(self._path)
         except OSError:
-            return None
-        row = self._index().row(id)
-        if row < 0:
-            return None
-        size = self._size(self._index().numbers[row])
-        return Stamp(size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+            return [None] * len(ids)
+        index = self._index()
+        times = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        rows = map(index.row, ids)
+        return [Stamp(self._size(index.numbers[row]), *times) if row >= 0 else None for row in rows]
 
     def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
         """Yield the content of each member, in the order in which they lie in the archive."""

@@ -33,6 +33,10 @@ class Source(ABC):
         None means that there is no cheap way to know, or no such file: hash it again.
         """
 
+    def stamps(self, ids: Sequence[str]) -> list[Stamp | None]:
+        """Return the stamp of each of `ids`."""
+        return [self.stamp(id) for id in ids]
+
     @abstractmethod
     def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
         """Yield every id of `ids` exactly once with its bytes, or with why there are none.

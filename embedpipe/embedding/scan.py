@@ -91,7 +91,7 @@ class _Memory:
         self.content_ids: list[bytes | None] = before["content_id"].to_pylist()
         self.errors: dict[int, str] = {}
         self._scanned: list[int] = pc.fill_null(before["scanned_ns"], 0).to_pylist()
-        self._stamps = [dataset.source.stamp(item.id) for item in dataset.items]
+        self._stamps = dataset.source.stamps([item.id for item in dataset.items])
         self._old = [
             _stamp(*row) for row in zip(*(before[c].to_pylist() for c in _STAMP), strict=True)
         ]
