@@ -1,13 +1,22 @@
 """Distances, neighbours and other questions about where vectors lie."""
 
+from .clusters import Clusters, kmeans
+from .copies import distinct_rows
 from .farthest import Farthest, FarthestFirst
 from .frame import squared_distances
+from .index import Balls, Index, Neighbours
 from .mean import mean_vector, nearest_to_mean
 from .nearest import nearest_of_set
 
 __all__ = [
+    "Balls",
+    "Clusters",
     "Farthest",
     "FarthestFirst",
+    "Index",
+    "Neighbours",
+    "distinct_rows",
+    "kmeans",
     "mean_vector",
     "nearest_of_set",
     "nearest_to_mean",

@@ -7,6 +7,7 @@ A strategy takes a `Pool` and gives a `Selection`. To add one, write a file with
 from .base import Selection, Strategy, get_strategy, strategies
 from .coral import Coral
 from .coreset import CoreSet
+from .diverse import DiverseStrategy, PointPicks
 from .entropy import Entropy
 from .least_confidence import LeastConfidence
 from .margin import Margin
@@ -18,9 +19,11 @@ register = strategies.register
 __all__ = [
     "Coral",
     "CoreSet",
+    "DiverseStrategy",
     "Entropy",
     "LeastConfidence",
     "Margin",
+    "PointPicks",
     "Pool",
     "Random",
     "Selection",

@@ -48,7 +48,8 @@ class Strategy(ABC):
     """A rule for choosing which items to label next.
 
     A strategy is one file with one subclass: `name`, `needs_labels`, the method `choose`, and
-    ``@strategies.register(name)``. Options are arguments of its constructor.
+    ``@strategies.register(name)``; `DiverseStrategy` takes care of copies. Options are arguments
+    of its constructor.
 
     Attributes
     ----------
@@ -56,6 +57,11 @@ class Strategy(ABC):
         The name that it is registered under.
     needs_labels
         Whether it can say nothing before some items are labelled.
+    needs_head
+        Whether it asks the head for more than the probabilities of items.
+    distinct
+        Whether a batch never holds two copies of one vector, or a copy of what is labelled, as
+        long as another vector is left.
 
     Examples
     --------
@@ -73,6 +79,8 @@ class Strategy(ABC):
 
     name: ClassVar[str]
     needs_labels: ClassVar[bool] = False
+    needs_head: ClassVar[bool] = False
+    distinct: ClassVar[bool] = False
 
     def select(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Choose `n` distinct unlabelled rows of `pool`.

@@ -74,6 +74,7 @@ class Coral(Strategy):
 
     name: ClassVar[str] = "coral"
     needs_labels: ClassVar[bool] = True
+    distinct: ClassVar[bool] = True
 
     def __init__(self, *, uncertainty: str = "margin", block_size: int | None = None) -> None:
         if uncertainty not in UNCERTAINTIES:

@@ -69,6 +69,7 @@ class CoreSet(Strategy):
 
     name: ClassVar[str] = "coreset"
     needs_labels: ClassVar[bool] = False
+    distinct: ClassVar[bool] = True
 
     def __init__(self, *, block_size: int | None = None) -> None:
         self.block_size = check_block_size(block_size)

@@ -1,8 +1,8 @@
-"""What a strategy may look at: embeddings, the labelled rows, and predictions."""
+"""What a strategy may look at: embeddings, the labelled rows, and what the head says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SelectionError
-from ..index.blocks import block_rows, first_non_finite, row_blocks
+from ..index import Index
+from ..index.blocks import block_rows, first_non_finite, row_blocks, take_rows
 
 __all__ = ["Pool"]
 
@@ -33,14 +34,24 @@ class Pool:
         (m,) distinct rows that are labelled already. They need not be candidates.
     labels
         (m,) their labels, of any dtype. Left out, only strategies that need no labels work.
+    head
+        A classifier in the manner of scikit-learn, fitted to these labels, or a function without
+        arguments that returns it; asked only when a strategy wants predictions.
     probabilities
-        Function of (k,) int64 rows that returns their (k, C) class probabilities, usually a
-        fitted head's ``predict_proba`` on ``embeddings[rows]``. Called only when a strategy asks.
+        Instead of a head, a function of (k,) int64 rows that returns their (k, C) class
+        probabilities. Strategies that ask for more than that then do not work.
     n_classes
         How many classes there are, where that is known; the predictions must then have as many
         columns.
     candidates
         Distinct rows that may be chosen, e.g. the training split. Default: every row.
+    index
+        The `Index` of the same candidates, with what it has worked out before. Default: a new
+        one, which works out again whatever is asked of it.
+    examples
+        (e, d) vectors of what is looked for, for strategies that search by similarity.
+    metadata
+        (n,) numbers for every row of the matrix by name, for strategies that weigh by them.
 
     Attributes
     ----------
@@ -52,6 +63,10 @@ class Pool:
         int64 rows, ascending; the unlabelled are the candidates that are not labelled.
     n_classes
         As given, or the number of distinct labels, or None.
+    index
+        `Index` of the candidates.
+    examples, metadata
+        As given; None and empty if they were not.
 
     Raises
     ------
@@ -77,9 +92,13 @@ class Pool:
         *,
         labelled: ArrayLike | None = None,
         labels: ArrayLike | None = None,
+        head: Any = None,
         probabilities: Probabilities | None = None,
         n_classes: int | None = None,
         candidates: ArrayLike | None = None,
+        index: Index | None = None,
+        examples: ArrayLike | None = None,
+        metadata: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         self.embeddings = _matrix(embeddings)  # (n, d)
         n = len(self.embeddings)
@@ -89,12 +108,58 @@ class Pool:
         self.candidates = _read_only(np.sort(_rows(every, n, "candidates")))  # (k,)
         self.unlabelled = _read_only(_without(self.candidates, self.labelled, n))  # (u,)
         self.n_classes = self._count_classes(n_classes)
-        self._predict = probabilities
+        self._predict, self._head = probabilities, head
+        self.index = self._checked_index(index)
+        self.examples = None if examples is None else self._checked_examples(examples)  # (e, d)
+        self.metadata = {
+            name: _column(name, values, n) for name, values in (metadata or {}).items()
+        }
 
     @property
     def has_labels(self) -> bool:
         """Whether any label is known."""
         return self.labels is not None and self.labels.size > 0
+
+    @cached_property
+    def head(self) -> Any:
+        """The fitted classifier.
+
+        Raises
+        ------
+        SelectionError
+            If the pool was given none.
+        """
+        if self._head is None:
+            raise SelectionError(
+                "this strategy asks the head for more than the probabilities of rows: give the "
+                "pool a fitted `head`."
+            )
+        return self._head if hasattr(self._head, "predict_proba") else self._head()
+
+    @cached_property
+    def classes(self) -> NDArray[Any]:
+        """The (C,) labels that the columns of the predictions stand for."""
+        if self._head is not None:
+            return np.asarray(self.head.classes_)
+        return np.unique([] if self.labels is None else self.labels)
+
+    @cached_property
+    def points_labelled(self) -> NDArray[np.bool_]:
+        """Which points of `index` are labelled, or are copies of what is: (p,)."""
+        mask = np.zeros(self.index.rows.size, dtype=np.bool_)
+        found = self.index.find(self.labelled)  # (m,)
+        mask[found[found >= 0]] = True
+        return _read_only(mask)
+
+    def predict(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the head's class probabilities of (k, d) vectors that need not be items: (k, C).
+
+        Raises
+        ------
+        SelectionError
+            If there is no head, or its predictions are not one finite row per vector.
+        """
+        return self._checked_predictions(self.head.predict_proba(vectors), np.arange(len(vectors)))
 
     def probabilities(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
         """Return the class probabilities of `rows`, computed once for the unlabelled.
@@ -148,10 +213,10 @@ class Pool:
         return _read_only(self._probabilities(self.unlabelled))
 
     def _probabilities(self, rows: Rows) -> NDArray[np.float32]:
-        if self._predict is None:
+        if self._predict is None and self._head is None:
             raise SelectionError(
-                "this pool has no predictions: give it `probabilities`, "
-                "a function from rows to class probabilities, such as a fitted head's."
+                "this pool has no predictions: give it a fitted `head`, "
+                "or `probabilities`, a function from rows to class probabilities."
             )
         parts = [self._predicted(rows[part]) for part in row_blocks(rows.size, self._predict_rows)]
         return np.concatenate(parts) if parts else np.empty((0, self.n_classes or 0), np.float32)
@@ -161,8 +226,13 @@ class Pool:
         return block_rows(self.embeddings.shape[1], 64 << 20)
 
     def _predicted(self, rows: Rows) -> NDArray[np.float32]:
-        assert self._predict is not None
-        given = np.asarray(self._predict(rows), dtype=np.float32)  # (k, C)
+        if self._predict is not None:
+            return self._checked_predictions(self._predict(rows), rows)
+        vectors = take_rows(self.embeddings, rows)  # (k, d)
+        return self._checked_predictions(self.head.predict_proba(vectors), rows)
+
+    def _checked_predictions(self, given: ArrayLike, rows: Rows) -> NDArray[np.float32]:
+        given = np.asarray(given, dtype=np.float32)  # (k, C)
         columns = self.n_classes if self._declared_classes else None
         fits = given.ndim == 2 and len(given) == rows.size and given.shape[1] > 0
         if not fits or (columns is not None and given.shape[1] != columns):
@@ -175,6 +245,27 @@ class Pool:
         if bad.size:
             raise SelectionError(
                 f"the predictions for row {rows[bad[0]]} hold NaN or infinity: refit the head."
+            )
+        return given
+
+    def _checked_index(self, index: Index | None) -> Index:
+        if index is None:
+            return Index(self.embeddings, self.candidates)
+        same = index.matrix.shape == self.embeddings.shape
+        if not same or not np.array_equal(index.candidates, self.candidates):
+            raise SelectionError(
+                f"the index is of {index.candidates.size} rows of a matrix of shape "
+                f"{index.matrix.shape}, the pool has {self.candidates.size} candidates of "
+                f"{self.embeddings.shape}: make the index from the same matrix and candidates."
+            )
+        return index
+
+    def _checked_examples(self, examples: ArrayLike) -> NDArray[np.float32]:
+        given = _matrix(examples)
+        if given.shape[1] != self.embeddings.shape[1] or not len(given):
+            raise SelectionError(
+                f"examples have shape {given.shape}: give at least one vector of "
+                f"{self.embeddings.shape[1]} dimensions."
             )
         return given
 
@@ -226,6 +317,16 @@ def _labels(given: ArrayLike | None, m: int) -> NDArray[Any] | None:
             f"given labels of shape {labels.shape} for {m} labelled rows: give one label per row."
         )
     return _read_only(labels)
+
+
+def _column(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:
+    column = np.asarray(values)
+    if column.shape != (n,) or column.dtype.kind not in "fiub":
+        raise SelectionError(
+            f"metadata {name!r} must be a number for each of the {n} rows: "
+            f"given shape {column.shape} and dtype {column.dtype}."
+        )
+    return np.asarray(_read_only(column.astype(np.float64)))
 
 
 def _without(candidates: Rows, labelled: Rows, n: int) -> Rows:

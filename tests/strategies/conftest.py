@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from embedpipe.heads import LogisticHead
 from embedpipe.strategies import Pool
 
 
@@ -62,27 +63,18 @@ def reference():
     return Reference()
 
 
-def predict_from(matrix, classes=3):
-    """Return a function from rows to probabilities that depend on the embeddings alone."""
-    directions = np.random.default_rng(7).standard_normal((matrix.shape[1], classes))
-
-    def probabilities(rows):
-        values = np.nan_to_num(np.asarray(matrix[rows], dtype=np.float64)) @ directions  # (m, C)
-        values = np.exp(values - values.max(axis=1, keepdims=True))
-        return values / values.sum(axis=1, keepdims=True)
-
-    return probabilities
-
-
 @pytest.fixture
 def make_pool():
-    """Return a function that makes a pool with labels and predictions for any matrix."""
+    """Return a function that makes a pool with labels and a fitted head for any matrix."""
 
-    def make(matrix, labelled=(0, 1), labels=None, classes=3, **options):
+    def make(matrix, labelled=(0, 1), labels=None, **options):
         labelled = np.asarray(labelled, dtype=np.int64)
-        labels = labelled % classes if labels is None else labels
-        predict = predict_from(matrix, classes)
-        return Pool(matrix, labelled=labelled, labels=labels, probabilities=predict, **options)
+        labels = labelled % 3 if labels is None else labels
+
+        def fitted():
+            return LogisticHead(C=10.0).fit(np.asarray(matrix[labelled]), labels)
+
+        return Pool(matrix, labelled=labelled, labels=labels, head=fitted, **options)
 
     return make
 

@@ -85,8 +85,8 @@ def test_probabilities_follow_the_rows_asked_for():
         (
             None,
             {},
-            "this pool has no predictions: give it `probabilities`, "
-            "a function from rows to class probabilities, such as a fitted head's.",
+            "this pool has no predictions: give it a fitted `head`, "
+            "or `probabilities`, a function from rows to class probabilities.",
         ),
         (
             lambda rows: np.zeros(rows.size),
