@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from ._workspace import Workspace
     from .active import (
         ActiveLoop,
+        Group,
         Oracle,
         Prediction,
         RoundRecord,
         SimulatedOracle,
         area_under_budget_curve,
+        groups,
         predict,
         select,
         train,
@@ -43,9 +45,17 @@ if TYPE_CHECKING:
     from .datasets import Dataset, Item, load_dataset
     from .embedding import Embeddings, EmbedOptions, EmbedReport, embed
     from .heads import Head, LogisticHead, get_head, load_head, save_head
+    from .index import Index
     from .labels import read_labels, write_labels
     from .reports import ReportData, report_of, write_report
-    from .strategies import Pool, Selection, Strategy, get_strategy
+    from .strategies import (
+        DiverseStrategy,
+        PointPicks,
+        Pool,
+        Selection,
+        Strategy,
+        get_strategy,
+    )
 
     __version__: str
 
@@ -54,11 +64,13 @@ _PLACES = {
     "_workspace": ["Workspace"],
     "active": [
         "ActiveLoop",
+        "Group",
         "Oracle",
         "Prediction",
         "RoundRecord",
         "SimulatedOracle",
         "area_under_budget_curve",
+        "groups",
         "predict",
         "select",
         "train",
@@ -68,9 +80,17 @@ _PLACES = {
     "datasets": ["Dataset", "Item", "load_dataset"],
     "embedding": ["EmbedOptions", "EmbedReport", "Embeddings", "embed"],
     "heads": ["Head", "LogisticHead", "get_head", "load_head", "save_head"],
+    "index": ["Index"],
     "labels": ["read_labels", "write_labels"],
     "reports": ["ReportData", "report_of", "write_report"],
-    "strategies": ["Pool", "Selection", "Strategy", "get_strategy"],
+    "strategies": [
+        "DiverseStrategy",
+        "PointPicks",
+        "Pool",
+        "Selection",
+        "Strategy",
+        "get_strategy",
+    ],
 }
 _WHERE = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -78,13 +98,17 @@ __all__ = [
     "ActiveLoop",
     "Backbone",
     "Dataset",
+    "DiverseStrategy",
     "EmbedOptions",
     "EmbedReport",
     "Embeddings",
+    "Group",
     "Head",
+    "Index",
     "Item",
     "LogisticHead",
     "Oracle",
+    "PointPicks",
     "Pool",
     "Prediction",
     "ReportData",
@@ -105,6 +129,7 @@ __all__ = [
     "get_backbone",
     "get_head",
     "get_strategy",
+    "groups",
     "heads",
     "list_specs",
     "load_dataset",

@@ -1,5 +1,6 @@
 """The active-learning loop: oracles, rounds, and choosing what to label next."""
 
+from .groups import Group, groups
 from .loop import ActiveLoop
 from .oracle import Oracle, SimulatedOracle
 from .records import RoundRecord, area_under_budget_curve
@@ -9,6 +10,7 @@ from .training import Prediction, check_spec, predict, train
 
 __all__ = [
     "ActiveLoop",
+    "Group",
     "Oracle",
     "Prediction",
     "RoundRecord",
@@ -16,6 +18,7 @@ __all__ = [
     "SimulatedOracle",
     "area_under_budget_curve",
     "check_spec",
+    "groups",
     "predict",
     "select",
     "train",

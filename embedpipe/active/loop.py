@@ -14,12 +14,11 @@ from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..errors import RunError, UsageError
 from ..heads import get_head
-from ..strategies import Selection, Strategy, get_strategy
+from ..strategies import Pool, Selection, Strategy, get_strategy
 from .identity import identity_of
 from .problem import Problem
 from .records import RoundRecord
 from .runs import RunFolder, run_id_of
-from .selecting import choose
 
 __all__ = ["ActiveLoop"]
 
@@ -49,6 +48,9 @@ class ActiveLoop:
         Everything random follows from it and from the round's number.
     mode
         ``"cumulative"``: every fit starts anew from all labels so far.
+    index
+        ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items: how strategies find
+        neighbours. A `Problem` brings its own.
     workspace
         If given, the run is kept in its ``runs/<run_id>/``, and continues from there.
 
@@ -71,6 +73,7 @@ class ActiveLoop:
         initial_size: int = 50,
         seed: int = 0,
         mode: str = "cumulative",
+        index: str = "exact",
         workspace: str | Path | Workspace | None = None,
     ) -> None:
         if mode not in MODES:
@@ -80,7 +83,9 @@ class ActiveLoop:
                 get_strategy(name)
         self.embeddings = embeddings if isinstance(embeddings, Embeddings) else None
         self.problem = (
-            Problem.of(embeddings, seed) if isinstance(embeddings, Embeddings) else embeddings
+            Problem.of(embeddings, seed, index)
+            if isinstance(embeddings, Embeddings)
+            else embeddings
         )
         self.strategy, self.initial, self.mode = strategy, initial, mode
         self.head = get_head(head) if isinstance(head, str) else _unfitted(head)
@@ -108,6 +113,7 @@ class ActiveLoop:
             "batch_size": batch_size,
             "seed": self.seed,
             "mode": self.mode,
+            "index": self.problem.index.kind,
         }
 
     def run_id(self, batch_size: int) -> str:
@@ -200,17 +206,16 @@ class ActiveLoop:
         if number:
             size = min(size, self._left())
         started = time.perf_counter()
-        picked = choose(
+        chooser = get_strategy(strategy) if isinstance(strategy, str) else strategy
+        pool = Pool(
             self.problem.matrix,
-            size,
-            strategy,
-            rows,
-            labels if len(labels) else None,
-            self.problem.candidates,
-            self.head,
-            np.random.default_rng([self.seed, number]),
-            fitted=self._fitted,
+            labelled=rows,
+            labels=labels if len(labels) else None,
+            head=(lambda: self.fitted) if len(labels) else None,
+            candidates=self.problem.candidates,
+            index=self.problem.index,
         )
+        picked = chooser.select(pool, size, np.random.default_rng([self.seed, number]))
         select_seconds = time.perf_counter() - started
         answers = self.problem.oracle.label(picked.rows)
         return self._fit(number, strategy, picked, answers, select_seconds)

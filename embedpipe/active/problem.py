@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..embedding import Embeddings
 from ..errors import RunError
+from ..index import Index
 from .oracle import SimulatedOracle
+from .selecting import index_of
 
 __all__ = ["HELD_OUT", "Problem"]
 
@@ -36,6 +38,8 @@ class Problem:
         Used only for the reported figures.
     digest
         SHA-256 of all of it: two problems with the same digest are the same.
+    index
+        Of the candidates; it works out neighbours and clusters once for all rounds.
     """
 
     matrix: NDArray[np.float32]
@@ -44,9 +48,10 @@ class Problem:
     test_rows: NDArray[np.int64]
     test_labels: NDArray[Any]
     digest: str
+    index: Index = field(compare=False)
 
     @classmethod
-    def of(cls, embeddings: Embeddings, seed: int) -> Problem:
+    def of(cls, embeddings: Embeddings, seed: int, index: str = "exact") -> Problem:
         """Return the problem that a labelled dataset poses.
 
         The test split is for testing; where there is none, a fifth of the items of each class,
@@ -83,9 +88,10 @@ class Problem:
             *embeddings.content_ids,
             *(str(label).encode() for label in labels),
         ]
-        return cls.from_arrays(
+        problem = cls.from_arrays(
             embeddings.matrix, labels, np.flatnonzero(pool), np.flatnonzero(test), identity
         )
+        return replace(problem, index=index_of(embeddings, problem.candidates, index))
 
     @classmethod
     def from_arrays(
@@ -132,6 +138,7 @@ class Problem:
             test_rows=test_rows,
             test_labels=np.array([labels[row] for row in test_rows]),
             digest=digest.hexdigest(),
+            index=Index(matrix, rows),
         )
 
 

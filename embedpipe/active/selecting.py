@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..embedding import Embeddings
 from ..errors import SelectionError, UsageError
 from ..heads import get_head
+from ..index import Index
 from ..strategies import Pool, Selection, Strategy, get_strategy
 from .labelled import rows_of_labels
 
-__all__ = ["choose", "select"]
+__all__ = ["index_of", "pool_of", "select"]
 
 
 def select(
@@ -28,6 +29,9 @@ def select(
     candidates: ArrayLike | None = None,
     head: Any = "logistic",
     seed: int = 0,
+    index: Index | str = "exact",
+    examples: ArrayLike | None = None,
+    metadata: Mapping[str, ArrayLike] | None = None,
 ) -> Selection:
     """Choose the `n` items that are most worth labelling next.
 
@@ -38,7 +42,8 @@ def select(
     n
         How many.
     strategy
-        A registered name or an instance.
+        A registered name, with options if need be (``"coral(uncertainty=entropy)"``), a
+        ``.yaml`` file, or an instance.
     labelled
         Rows that are labelled already.
     labels
@@ -51,6 +56,14 @@ def select(
         scikit-learn classifier. It is fitted only if it is asked.
     seed
         A whole number, at least 0; the same seed gives the same picks.
+    index
+        ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items: how strategies find
+        neighbours. Of a dataset's embeddings it is kept beside the matrix and built once. Or an
+        `Index` of the same candidates, to use again what it has worked out.
+    examples
+        Rows, or (e, d) vectors, of what is looked for, for strategies that search by similarity.
+    metadata
+        (m,) numbers by name, for strategies that weigh by them.
 
     Returns
     -------
@@ -72,7 +85,32 @@ def select(
     >>> select(points, n=2, strategy="coreset", labelled=[0]).rows.tolist()
     [3, 2]
     """
-    matrix: NDArray[np.float32] = np.asarray(embeddings)
+    chooser = get_strategy(strategy) if isinstance(strategy, str) else strategy
+    pool = pool_of(
+        embeddings,
+        labelled=labelled,
+        labels=labels,
+        candidates=candidates,
+        head=head,
+        index=index,
+        examples=examples,
+        metadata=metadata,
+    )
+    return chooser.select(pool, n, np.random.default_rng(seed))
+
+
+def pool_of(
+    embeddings: Embeddings | ArrayLike,
+    *,
+    labelled: ArrayLike | None = None,
+    labels: ArrayLike | Mapping[str, str] | None = None,
+    candidates: ArrayLike | None = None,
+    head: Any = "logistic",
+    index: Index | str = "exact",
+    examples: ArrayLike | None = None,
+    metadata: Mapping[str, ArrayLike] | None = None,
+) -> Pool:
+    """Return what `select` chooses from, given the same arguments."""
     if isinstance(labels, Mapping):
         if not isinstance(embeddings, Embeddings) or labelled is not None:
             raise UsageError(
@@ -81,34 +119,43 @@ def select(
         labelled, labels = rows_of_labels(embeddings, labels)
     if candidates is None and isinstance(embeddings, Embeddings):
         candidates = default_candidates(embeddings)
-    rows = np.array([] if labelled is None else labelled, dtype=np.int64)
     known = None if labels is None else np.asarray(labels)
-    rng = np.random.default_rng(seed)
-    return choose(matrix, n, strategy, rows, known, candidates, head, rng)
-
-
-def choose(
-    matrix: NDArray[np.float32],
-    n: int,
-    strategy: str | Strategy,
-    labelled: NDArray[np.int64],
-    labels: NDArray[Any] | None,
-    candidates: ArrayLike | None,
-    head: Any,
-    rng: np.random.Generator,
-    fitted: Any = None,
-) -> Selection:
-    """Choose as `select` does; `fitted` is the head fitted to these labels, if there is one."""
-    chooser = get_strategy(strategy) if isinstance(strategy, str) else strategy
-    predictor = _Predictor(matrix, labelled, labels, head, fitted)
-    pool = Pool(
-        matrix,
+    pool: Pool = Pool(
+        np.asarray(embeddings),
         labelled=labelled,
-        labels=labels,
-        probabilities=predictor if labels is not None and len(labels) else None,
+        labels=known,
+        head=None if known is None or not known.size else lambda: _fit(pool, head),
         candidates=candidates,
+        index=partial(index_of, embeddings, kind=index) if isinstance(index, str) else index,
+        examples=_vectors(embeddings, examples),
+        metadata=metadata,
     )
-    return chooser.select(pool, n, rng)
+    return pool
+
+
+def index_of(
+    embeddings: Embeddings | ArrayLike, candidates: NDArray[np.int64], kind: str = "exact"
+) -> Index:
+    """Return the index of some rows; of a dataset's embeddings, the one beside the matrix.
+
+    Parameters
+    ----------
+    embeddings
+        Of a dataset, or any (n, d) array.
+    candidates
+        Ascending rows; no other row is looked at.
+    kind
+        ``"exact"``, ``"ivf"`` or ``"hnsw"``.
+    """
+    if not isinstance(embeddings, Embeddings):
+        return Index(np.asarray(embeddings, dtype=np.float32), candidates, kind=kind)
+    return Index(
+        embeddings.matrix,
+        candidates,
+        kind=kind,
+        folder=embeddings.folder / "index",
+        digest=embeddings.digest,
+    )
 
 
 def default_candidates(embeddings: Embeddings) -> NDArray[np.int64]:
@@ -124,29 +171,23 @@ def default_candidates(embeddings: Embeddings) -> NDArray[np.int64]:
     return np.array(rows, dtype=np.int64)
 
 
-class _Predictor:
-    """Fits the head when a strategy first asks for probabilities."""
+def _vectors(embeddings: Embeddings | ArrayLike, examples: ArrayLike | None) -> Any:
+    """Return example vectors, looked up if rows are given."""
+    given = None if examples is None else np.asarray(examples)
+    if given is None or given.ndim != 1 or given.dtype.kind not in "iu":
+        return given
+    matrix = np.asarray(embeddings)
+    outside = given[(given < 0) | (given >= len(matrix))]
+    if outside.size:
+        raise SelectionError(
+            f"examples name row {outside[0]}, but the embeddings have rows 0 to {len(matrix) - 1}."
+        )
+    return matrix[given]  # (e, d)
 
-    def __init__(
-        self,
-        matrix: NDArray[np.float32],
-        labelled: NDArray[np.int64],
-        labels: NDArray[Any] | None,
-        head: Any,
-        fitted: Any,
-    ) -> None:
-        self._matrix, self._labelled, self._labels = matrix, labelled, labels
-        self._head, self._given = head, fitted
 
-    def __call__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        probabilities: NDArray[Any] = self._fitted.predict_proba(self._matrix[rows])
-        return probabilities  # (k, C)
+def _fit(pool: Pool, head: Any) -> Any:
+    """Fit the head to what is labelled, when a strategy first asks for it."""
+    from sklearn.base import clone
 
-    @cached_property
-    def _fitted(self) -> Any:
-        if self._given is not None:
-            return self._given
-        from sklearn.base import clone
-
-        head = get_head(self._head) if isinstance(self._head, str) else clone(self._head)
-        return head.fit(self._matrix[self._labelled], self._labels)
+    unfitted = get_head(head) if isinstance(head, str) else clone(head)
+    return unfitted.fit(pool.embeddings[pool.labelled], pool.labels)

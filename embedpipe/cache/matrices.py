@@ -17,7 +17,7 @@ from ..errors import CacheError
 from .fragments import digest_of_ids
 from .store import Store
 
-__all__ = ["matrix_problem", "open_matrix"]
+__all__ = ["matrix_digest", "matrix_problem", "open_matrix"]
 
 
 def open_matrix(workspace: Workspace, store: Store, content_ids: pa.Array) -> np.memmap:
@@ -54,6 +54,16 @@ def open_matrix(workspace: Workspace, store: Store, content_ids: pa.Array) -> np
         return _map(folder)
     _build(folder, store, content_ids, items_digest)
     return _map(folder)
+
+
+def matrix_digest(matrix: np.memmap) -> tuple[Path, str]:
+    """Return the folder of a matrix that `open_matrix` gave, and the SHA-256 of its file in hex.
+
+    What is derived from the matrix can be kept in a sub-folder, with the digest.
+    """
+    folder = Path(str(matrix.filename)).parent
+    meta = json.loads((folder / "meta.json").read_bytes())
+    return folder, str(meta["sha256"])
 
 
 def matrix_problem(folder: Path, spec_id: str, items_digest: str) -> str | None:

@@ -19,7 +19,7 @@ from ..backbones import (
     get_backbone,
     resolve_precision,
 )
-from ..cache import Failure, Spec, Store, open_matrix
+from ..cache import Failure, Spec, Store, matrix_digest, open_matrix
 from ..datasets import Dataset, load_dataset
 from ..errors import DatasetError, UsageError
 from .embeddings import Embeddings, EmbedReport
@@ -200,6 +200,7 @@ def _gather(
         )
     content_ids = scanned.content_ids.take(pa.array(rows))
     matrix = open_matrix(workspace, store, content_ids)
+    folder, digest = matrix_digest(matrix)
     report = EmbedReport(
         dataset=dataset.name,
         spec_id=store.spec.id,
@@ -218,6 +219,8 @@ def _gather(
         spec=store.spec,
         content_ids=tuple(content_ids.to_pylist()),
         failures=failures,
+        folder=folder,
+        digest=digest,
         report=report,
     )
 

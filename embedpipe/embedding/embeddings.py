@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,9 @@ class Embeddings:
         SHA-256 of each item's bytes.
     failures
         The items that have no vector, and why.
+    folder, digest
+        Where the matrix is kept, and the SHA-256 of its file in hex: what is derived from it can
+        be kept beside it.
     report
         What the call did.
 
@@ -89,6 +93,8 @@ class Embeddings:
     spec: Spec
     content_ids: tuple[bytes, ...]
     failures: tuple[Failure, ...]
+    folder: Path
+    digest: str
     report: EmbedReport = field(compare=False)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

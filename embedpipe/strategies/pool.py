@@ -46,8 +46,9 @@ class Pool:
     candidates
         Distinct rows that may be chosen, e.g. the training split. Default: every row.
     index
-        The `Index` of the same candidates, with what it has worked out before. Default: a new
-        one, which works out again whatever is asked of it.
+        The `Index` of the same candidates, with what it has worked out before, or a function
+        that returns it for these ascending rows. Default: a new one, which works out again
+        whatever is asked of it.
     examples
         (e, d) vectors of what is looked for, for strategies that search by similarity.
     metadata
@@ -96,7 +97,7 @@ class Pool:
         probabilities: Probabilities | None = None,
         n_classes: int | None = None,
         candidates: ArrayLike | None = None,
-        index: Index | None = None,
+        index: Index | Callable[[Rows], Index] | None = None,
         examples: ArrayLike | None = None,
         metadata: Mapping[str, ArrayLike] | None = None,
     ) -> None:
@@ -248,9 +249,11 @@ class Pool:
             )
         return given
 
-    def _checked_index(self, index: Index | None) -> Index:
+    def _checked_index(self, index: Index | Callable[[Rows], Index] | None) -> Index:
         if index is None:
             return Index(self.embeddings, self.candidates)
+        if not isinstance(index, Index):
+            return index(self.candidates)
         same = index.matrix.shape == self.embeddings.shape
         if not same or not np.array_equal(index.candidates, self.candidates):
             raise SelectionError(
