@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..embedding import Embeddings
 from ..index import nearest_of_set
-from ..strategies import Pool
+from ..strategies.pool import checked_rows
 from .selecting import pool_of
 
 __all__ = ["Group", "groups"]
@@ -76,7 +76,7 @@ def groups(
     """
     pool = pool_of(embeddings, labelled=labelled, labels=labels, candidates=candidates)
     pool.check_finite()
-    chosen = Pool(pool.embeddings, labelled=picks).labelled  # (n,), checked
+    chosen = checked_rows(picks, len(pool.embeddings), "picks")  # (n,)
     rest = np.setdiff1d(pool.unlabelled, chosen, assume_unique=True)  # (r,)
     # Picks come first: of two that are equally near, a pick is named rather than a labelled item.
     centres = np.concatenate([chosen, np.setdiff1d(pool.labelled, chosen)])

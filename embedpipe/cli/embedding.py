@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DatasetChoice, EmbedChoice, HeadChoice
+from .options import DatasetChoice, EmbedChoice, Given, HeadChoice, IndexChoice
 from .session import Session, command
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..active import Group
     from ..embedding import Embeddings
     from ..strategies import Selection
 
@@ -60,38 +65,60 @@ def select(
     ],
     how: EmbedChoice,
     head: HeadChoice,
-    strategy: Annotated[str, typer.Option(help="See `embedpipe list strategies`")] = "coreset",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same picks", min=0)] = 0,
-    labels: Annotated[
-        Path | None,
+    search: IndexChoice,
+    given: Given,
+    strategy: Annotated[
+        str,
         typer.Option(
-            help="What is labelled: .csv, .jsonl or .parquet with the columns path and label",
-            show_default=False,
+            help="See `embedpipe list strategies`; with options: 'coral(uncertainty=entropy)', "
+            "'combine(margin^1, diversity^2)'; or a .yaml file"
         ),
-    ] = None,
+    ] = "coreset",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same picks", min=0)] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
             help="Write the picks there, with an empty label column to fill in", show_default=False
         ),
     ] = None,
+    groups: Annotated[
+        int, typer.Option(help="Name up to so many items that each pick stands for", min=0)
+    ] = 0,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write a page that shows the picks there", show_default=False),
+    ] = None,
 ) -> None:
     """Pick what to label next."""
+    from ..active import groups as groups_of
     from ..active import select as choose
     from ..heads import heads
     from ..labels import read_labels, table_format
-    from ..strategies import strategies
+    from ..strategies import get_strategy
 
-    strategies[strategy], heads[head.head]  # a wrong name is told before the images are embedded
+    get_strategy(strategy), heads[head.head]  # what is misspelt is told before anything is embedded
     if output is not None:
         table_format(output)
         _spare_labels(output)
-    known = {} if labels is None else read_labels(labels)
+    known = {} if given.labels is None else read_labels(given.labels)
     embeddings = session.embed(where, how)
+    examples = _examples(session, embeddings, given.examples, how)
+    metadata = _metadata(embeddings, given.metadata)
     started = time.monotonic()
-    chosen = choose(embeddings, n, strategy, labels=known or None, head=head.head, seed=seed)
+    chosen = choose(
+        embeddings,
+        n,
+        strategy,
+        labels=known or None,
+        head=head.head,
+        seed=seed,
+        index=search.index,
+        examples=examples,
+        metadata=metadata,
+    )
     seconds = time.monotonic() - started
-    picks = _picks(embeddings, chosen)
+    found = groups_of(embeddings, chosen.rows, labels=known or None) if groups else []
+    picks = _picks(embeddings, chosen, found, groups)
     if output is not None:
         _write_picks(output, picks)
     result = {
@@ -101,20 +128,65 @@ def select(
         "diagnostics": {name: _plain(value) for name, value in chosen.diagnostics.items()},
         "seconds": round(seconds, 4),
     }
-    session.finish(result, "\n".join(pick["id"] for pick in picks))
+    if report is not None:
+        from ..reports import selection_of, write_selection
+
+        page = selection_of(
+            embeddings,
+            chosen,
+            strategy=strategy,
+            groups=found,
+            members=groups,
+            facts=(("labelled", f"{len(known):,}"), ("seed", str(seed))),
+            command=session.typed,
+        )
+        result["report"] = str(write_selection(report, page))
+    lines = [pick["id"] for pick in picks]
+    session.finish(result, "\n".join([*lines, *([f"report: {report}"] if report else [])]))
 
 
-def _picks(embeddings: Embeddings, chosen: Selection) -> list[dict[str, Any]]:
-    source = embeddings.dataset.source
-    return [
+def _picks(
+    embeddings: Embeddings, chosen: Selection, groups: Sequence[Group], members: int
+) -> list[dict[str, Any]]:
+    source, items = embeddings.dataset.source, embeddings.items
+    picks: list[dict[str, Any]] = [
         {
             "rank": rank,
-            "id": embeddings.items[row].id,
-            "path": source.path(embeddings.items[row].id),
+            "id": items[row].id,
+            "path": source.path(items[row].id),
             "score": float(score),
         }
         for rank, (row, score) in enumerate(zip(chosen.rows, chosen.scores, strict=True), start=1)
     ]
+    for pick, group in zip(picks, groups, strict=False):
+        pick["stands_for"] = group.rows.size
+        pick["members"] = [
+            {"id": items[row].id, "distance": float(distance)}
+            for row, distance in zip(group.rows[:members], group.distances, strict=False)
+        ]
+    return picks
+
+
+def _examples(
+    session: Session, embeddings: Embeddings, names: list[str], how: EmbedChoice
+) -> NDArray[np.float32] | None:
+    """Return the vectors of what is looked for: items of the dataset, or another dataset's."""
+    import numpy as np
+
+    row_of = {item.id: row for row, item in enumerate(embeddings.items)}
+    found = [
+        np.asarray(embeddings)[[row_of[name]]]
+        if name in row_of
+        else np.asarray(session.embed(DatasetChoice(name), how))
+        for name in names
+    ]
+    return np.concatenate(found) if found else None
+
+
+def _metadata(embeddings: Embeddings, path: Path | None) -> dict[str, NDArray[np.float64]] | None:
+    from ..labels import read_metadata
+
+    return None if path is None else read_metadata(path, [item.id for item in embeddings.items])
 
 
 def _spare_labels(output: Path) -> None:
@@ -126,8 +198,11 @@ def _spare_labels(output: Path) -> None:
         return
     try:
         filled_in = len(read_labels(output))
-    except EmbedpipeError:
-        return  # not a label file
+    except EmbedpipeError as error:
+        raise UsageError(
+            f"{output} is there already and cannot be read as labels, so it is not written over "
+            f"({error}): choose another --output, or remove it."
+        ) from None
     if filled_in:
         raise UsageError(
             f"{output} holds {filled_in} labels that would be lost: choose another --output."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DatasetChoice, EmbedChoice, HeadChoice
+from .options import DatasetChoice, EmbedChoice, HeadChoice, IndexChoice
 from .session import Session, command
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def run(
     where: DatasetChoice,
     how: EmbedChoice,
     head: HeadChoice,
+    search: IndexChoice,
     initial: Annotated[str, typer.Option(help="Strategy of the first batch")] = "coreset",
     strategy: Annotated[str, typer.Option(help="Strategy of every further batch")] = "margin",
     initial_size: Annotated[int, typer.Option(help="Items in the first batch", min=1)] = 50,
@@ -88,9 +89,9 @@ def run(
     """
     from ..active import area_under_budget_curve
     from ..heads import heads
-    from ..strategies import strategies
+    from ..strategies import get_strategy
 
-    strategies[initial], strategies[strategy], heads[head.head]
+    get_strategy(initial), get_strategy(strategy), heads[head.head]
     embeddings = session.embed(where, how)
     options = {
         "strategy": strategy,
@@ -99,6 +100,7 @@ def run(
         "head": head.head,
         "seed": seed,
         "mode": mode,
+        "index": search.index,
     }
     loops = _loops(session, embeddings, options, with_baseline=baseline)
     _run_all(session, loops, rounds, batch_size)

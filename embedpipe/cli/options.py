@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
-__all__ = ["Common", "DatasetChoice", "EmbedChoice", "HeadChoice", "expand"]
+__all__ = ["Common", "DatasetChoice", "EmbedChoice", "Given", "HeadChoice", "IndexChoice", "expand"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,47 @@ class EmbedChoice:
 
 
 @dataclass(frozen=True)
+class IndexChoice:
+    """How neighbours are found."""
+
+    index: Annotated[
+        str,
+        typer.Option(
+            help="How strategies find neighbours: exact, or ivf or hnsw for millions of items"
+        ),
+    ] = "exact"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is known of the items beside their images."""
+
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="What is labelled: .csv, .jsonl or .parquet with the columns path and label",
+            show_default=False,
+        ),
+    ] = None
+    examples: Annotated[
+        list[str],
+        typer.Option(
+            help="What is looked for, for combine(similarity): an item's id, or a folder or "
+            "archive of example images; may be repeated",
+            show_default=False,
+        ),
+    ] = field(default_factory=list)
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            help="Numbers for combine(metadata(COLUMN)): .csv, .jsonl or .parquet with the column "
+            "path",
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
 class HeadChoice:
     """Which classifier is fitted."""
 
@@ -110,7 +151,7 @@ def expand(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def expanded(**values: Any) -> Any:
         for name, group in groups.items():
-            fields = {field.name: values.pop(field.name) for field in dataclasses.fields(group)}
+            fields = {entry.name: values.pop(entry.name) for entry in dataclasses.fields(group)}
             values[name] = group(**fields)
         return function(**values)
 
@@ -123,12 +164,16 @@ def _parameters_of(group: Any) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
     return [
         inspect.Parameter(
-            field.name,
+            entry.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=(
-                inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
-            ),
-            annotation=hints[field.name],
+            default=_default_of(entry),
+            annotation=hints[entry.name],
         )
-        for field in dataclasses.fields(group)
+        for entry in dataclasses.fields(group)
     ]
+
+
+def _default_of(entry: dataclasses.Field[Any]) -> Any:
+    if entry.default_factory is not dataclasses.MISSING:
+        return entry.default_factory()
+    return inspect.Parameter.empty if entry.default is dataclasses.MISSING else entry.default

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from ._formats import format_of as table_format
 from .matching import rows_for
+from .metadata import read_metadata
 from .reading import read_labels
 from .tables import write_table
 from .writing import write_labels
 
-__all__ = ["read_labels", "rows_for", "table_format", "write_labels", "write_table"]
+__all__ = [
+    "read_labels",
+    "read_metadata",
+    "rows_for",
+    "table_format",
+    "write_labels",
+    "write_table",
+]

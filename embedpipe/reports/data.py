@@ -99,3 +99,50 @@ class ReportData:
     curves: tuple[Curve, ...]
     command: str | None = None
     upper_bound: float | None = None
+
+
+@dataclass(frozen=True)
+class Represented:
+    """What one pick stands for.
+
+    Attributes
+    ----------
+    size
+        How many items.
+    members
+        The nearest of them; their score is the distance to the pick.
+    """
+
+    size: int
+    members: tuple[Pick, ...]
+
+
+@dataclass(frozen=True)
+class SelectionData:
+    """A whole page of picks.
+
+    Attributes
+    ----------
+    title
+        The dataset's name.
+    strategy
+        What chose them.
+    facts
+        Names and values for the line under the title.
+    picks
+        In order of choice.
+    groups
+        What each pick stands for, or empty.
+    diagnostics
+        Names and values that the strategy told.
+    command
+        What was typed to get this page.
+    """
+
+    title: str
+    strategy: str
+    facts: tuple[tuple[str, str], ...]
+    picks: tuple[Pick, ...]
+    groups: tuple[Represented, ...] = ()
+    diagnostics: tuple[tuple[str, str], ...] = ()
+    command: str | None = None

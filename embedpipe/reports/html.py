@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._files import write_atomically
 from ..errors import UsageError
-from .data import Curve, Pick, ReportData, Round
+from .data import Curve, Pick, ReportData, Round, SelectionData
 from .figure import lay_out
 from .headline import write_headline
 from .thumbnails import KEEP_BELOW
@@ -60,9 +60,37 @@ def write_report(path: str | Path, data: ReportData) -> Path:
     True
     """
     _check(data)
+    return _write(path, "report.html.j2", _context(data))
+
+
+def write_selection(path: str | Path, data: SelectionData) -> Path:
+    """Write a page of picks as one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    path
+        Where it goes; it is written whole or not at all.
+    data
+        What it shows.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be written, or a thumbnail is not an image.
+
+    Examples
+    --------
+    >>> picks = (Pick("a.jpg", 0.5),)
+    >>> data = SelectionData("clothing", "coreset", (("items", "3,068"),), picks)
+    >>> "1 image to label next" in write_selection(tmp / "picks.html", data).read_text()
+    True
+    """
+    return _write(path, "selection.html.j2", {"data": data})
+
+
+def _write(path: str | Path, template: str, context: dict[str, Any]) -> Path:
     path = Path(path)
-    template = _environment().get_template("report.html.j2")
-    page = template.render(_context(data)).encode()
+    page = _environment().get_template(template).render(context).encode()
     try:
         write_atomically(path, page)
     except OSError as error:

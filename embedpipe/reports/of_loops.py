@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .data import Curve, Pick, ReportData, Round
-from .thumbnails import make_thumbnail
+from .thumbnails import thumbnails_of
 
 if TYPE_CHECKING:
     from ..active import ActiveLoop, RoundRecord
-    from ..datasets import Dataset
 
 __all__ = ["report_of"]
 
@@ -40,8 +39,9 @@ def report_of(
     if embeddings is None:
         raise ValueError("a report shows images: it needs loops on the embeddings of a dataset.")
     all_loops = [*loops, *([] if baseline is None else [baseline])]
-    thumbnails = _thumbnails(embeddings.dataset, all_loops)
     ids = [item.id for item in embeddings.items]
+    picked = {r for loop in all_loops for record in loop.records for r in record.rows.tolist()}
+    thumbnails = thumbnails_of(embeddings.dataset, [ids[row] for row in sorted(picked)])
     facts = (
         ("items", f"{len(embeddings):,}"),
         ("classes", f"{len(embeddings.dataset.class_names):,}"),
@@ -83,15 +83,3 @@ def _round(record: RoundRecord, ids: list[str], thumbnails: dict[str, bytes | No
         strategy=record.strategy,
         picks=picks,
     )
-
-
-def _thumbnails(dataset: Dataset, loops: Sequence[ActiveLoop]) -> dict[str, bytes | None]:
-    """Return a thumbnail of every pick; an image that cannot be read any more has none."""
-    picked = {row for loop in loops for record in loop.records for row in record.rows.tolist()}
-    embeddings = loops[0].embeddings
-    assert embeddings is not None
-    wanted = [embeddings.items[row].id for row in sorted(picked)]
-    return {
-        item_id: None if isinstance(content, OSError) else make_thumbnail(content)
-        for item_id, content in dataset.source.read(wanted)
-    }

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from ..datasets import Dataset
+
 KEEP_BELOW = 32
 """Images whose sides are at most this are kept pixel for pixel, as PNG."""
 
 QUALITY = 82
+
+
+def thumbnails_of(dataset: Dataset, ids: list[str]) -> dict[str, bytes | None]:
+    """Return a thumbnail of each item by id; an image that cannot be read any more has none."""
+    return {
+        item_id: None if isinstance(content, OSError) else make_thumbnail(content)
+        for item_id, content in dataset.source.read(ids)
+    }
 
 
 def make_thumbnail(image_bytes: bytes, size: int = 96) -> bytes | None:

@@ -13,7 +13,7 @@ from ..errors import SelectionError
 from ..index import Index
 from ..index.blocks import block_rows, first_non_finite, row_blocks, take_rows
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "checked_rows"]
 
 Rows = NDArray[np.int64]
 Probabilities = Callable[[Rows], NDArray[Any]]
@@ -103,10 +103,10 @@ class Pool:
     ) -> None:
         self.embeddings = _matrix(embeddings)  # (n, d)
         n = len(self.embeddings)
-        self.labelled = _rows([] if labelled is None else labelled, n, "labelled")  # (m,)
+        self.labelled = checked_rows([] if labelled is None else labelled, n, "labelled")  # (m,)
         self.labels = _labels(labels, self.labelled.size)  # (m,) or None
         every = np.arange(n, dtype=np.int64) if candidates is None else candidates
-        self.candidates = _read_only(np.sort(_rows(every, n, "candidates")))  # (k,)
+        self.candidates = _read_only(np.sort(checked_rows(every, n, "candidates")))  # (k,)
         self.unlabelled = _read_only(_without(self.candidates, self.labelled, n))  # (u,)
         self.n_classes = self._count_classes(n_classes)
         self._predict, self._head = probabilities, head
@@ -291,7 +291,7 @@ def _matrix(embeddings: ArrayLike) -> NDArray[np.float32]:
     return _read_only(matrix.view())
 
 
-def _rows(given: ArrayLike, n: int, what: str) -> Rows:
+def checked_rows(given: ArrayLike, n: int, what: str) -> Rows:
     rows = np.asarray(given)
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
         raise SelectionError(

@@ -114,6 +114,44 @@ def test_embed(call: Callable[..., Outcome], photos: Callable[..., Path]) -> Non
     assert call("embed", folder, "--quiet").err == ""
 
 
+def test_select_names_what_each_pick_stands_for_and_shows_it(
+    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder, page = photos(), tmp_path / "picks.html"
+    result = call("select", folder, "-n", 3, "--groups", 2, "--report", page, "--json").json()
+    picks = result["picks"]
+    assert isinstance(picks, list)
+    embeddings = ep.embed(folder, backbone="toy", workspace=tmp_path / "workspace")
+    chosen = ep.select(embeddings, n=3)
+    for pick, row, group in zip(
+        picks, chosen.rows, ep.groups(embeddings, chosen.rows), strict=True
+    ):
+        assert pick["id"] == embeddings.items[row].id
+        assert pick["stands_for"] == len(group.rows)
+        assert pick["members"] == [
+            {"id": embeddings.items[member].id, "distance": float(distance)}
+            for member, distance in zip(group.rows[:2], group.distances[:2], strict=True)
+        ]
+    assert sum(pick["stands_for"] for pick in picks) == 12 - 3
+    assert result["report"] == str(page)
+    assert "3 images to label next" in page.read_text()
+    assert page.read_text().count("<img") == 3 + sum(len(pick["members"]) for pick in picks)
+
+
+def test_select_does_not_write_over_a_file_that_it_cannot_read(
+    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "notes.csv"
+    output.write_text("not,labels\n1,2\n")
+    assert call("select", photos(), "-n", 2, "--output", output).error() == (
+        2,
+        f"embedpipe: {output} is there already and cannot be read as labels, so it is not written "
+        f"over ({output} lacks the column 'path' and 'label'; it has 'not', 'labels'.): choose "
+        "another --output, or remove it.",
+    )
+    assert output.read_text() == "not,labels\n1,2\n"
+
+
 def test_select(
     call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
 ) -> None:

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embedpipe.reports import Curve, Pick, ReportData, Round, make_thumbnail, write_report
+from embedpipe.reports import (
+    Curve,
+    Pick,
+    ReportData,
+    Represented,
+    Round,
+    SelectionData,
+    make_thumbnail,
+    write_report,
+    write_selection,
+)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(
@@ -59,9 +69,41 @@ def browser():
         browser.close()
 
 
+def picks(path):
+    buffer = BytesIO()
+    Image.fromarray(np.full((60, 60), 99, dtype=np.uint8)).save(buffer, "PNG")
+    thumbnail = make_thumbnail(buffer.getvalue())
+    shown = tuple(Pick(f"{'long' * 30}/<b>{i}.png", 0.5, None, thumbnail) for i in range(9))
+    groups = tuple(Represented(1000 * i, shown[:i]) for i in range(9))
+    facts = (("a fact", "its value"),)
+    data = SelectionData(
+        "x" * 200, "coreset", facts, shown, groups, facts, "embedpipe " + "y" * 300
+    )
+    return write_selection(path, data)
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     return report(tmp_path_factory.mktemp("report") / "report.html").as_uri()
+
+
+def test_the_page_of_picks_fits_every_screen_and_asks_for_nothing(browser, tmp_path):
+    url = picks(tmp_path / "picks.html").as_uri()
+    for width in (1280, 390):
+        context = browser.new_context(viewport={"width": width, "height": 800})
+        page = context.new_page()
+        asked, problems = [], []
+        page.on("request", lambda made, asked=asked: asked.append(made.url))
+        page.on("console", lambda message, problems=problems: problems.append(message.text))
+        page.goto(url)
+        assert [made for made in asked if not made.startswith("data:")] == [url]
+        assert problems == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        notes = page.locator(".groups .note").all_inner_texts()
+        assert notes[0].startswith("stands for itself alone")
+        assert notes[2].startswith("stands for 2,000 more")
+        assert page.locator(".groups > li").nth(3).locator("li img").count() == 3
+        context.close()
 
 
 @pytest.fixture(params=[(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])

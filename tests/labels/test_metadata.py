@@ -1,0 +1,77 @@
+"""Numbers beside the images."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from embedpipe.errors import LabelError
+from embedpipe.labels import read_metadata
+
+IDS = ["a/1.jpg", "b/1.jpg"]
+
+
+def write(tmp_path, text, name="numbers.csv"):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_numbers_are_aligned_with_the_items(tmp_path, suffix):
+    path = tmp_path / f"numbers.{suffix}"
+    if suffix == "csv":
+        path.write_text(
+            "path,x,flag,y,text\nb/1.jpg,2,true,0.5,p\nc.jpg,,,,\na/1.jpg,3,false,1,q\n"
+        )
+    elif suffix == "jsonl":
+        path.write_text(
+            '{"path": "b/1.jpg", "x": 2, "flag": true, "y": 0.5}\n'
+            '{"path": "a/1.jpg", "x": 3, "flag": false, "y": 1}\n'
+        )
+    else:
+        columns = {
+            "path": ["b/1.jpg", "a/1.jpg"],
+            "x": [2, 3],
+            "flag": [True, False],
+            "y": [0.5, 1],
+        }
+        pq.write_table(pa.table(columns), path)
+    found = read_metadata(path, IDS)
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "x": [3, 2],
+        "flag": [0, 1],
+        "y": [1, 0.5],
+    }
+    assert all(values.dtype == np.float64 for values in found.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,x\na,1\n", "{path} lacks the column 'path'; it has 'file', 'x'."),
+        (
+            "path,x\na/1.jpg,1\n",
+            "{path} says nothing of 1 of 2 items, 'b/1.jpg' for one: add a line for each.",
+        ),
+        ("path,x\na/1.jpg,1\na/1.jpg,2\n", "{path} names 'a/1.jpg' twice: keep one of the two."),
+        (
+            "path,x\na/1.jpg,1\nb/1.jpg,\n",
+            "{path} has no finite 'x' for 'b/1.jpg': fill it in.",
+        ),
+        ("path,x\na/1.jpg,p\nb/1.jpg,q\n", "{path} has no column of numbers beside 'path'."),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, text, message):
+    path = write(tmp_path, text)
+    with pytest.raises(LabelError) as caught:
+        read_metadata(path, IDS)
+    assert str(caught.value) == message.format(path=path)
+
+
+def test_a_file_that_is_not_there_or_damaged_is_refused(tmp_path):
+    with pytest.raises(LabelError) as caught:
+        read_metadata(tmp_path / "x.csv", IDS)
+    assert str(caught.value) == f"there is no table at {tmp_path / 'x.csv'}."
+    with pytest.raises(LabelError, match="cannot be read as .parquet"):
+        read_metadata(write(tmp_path, "no parquet", "x.parquet"), IDS)
