@@ -21,6 +21,7 @@ check: $(READY)  ## lint, format, types, layers
 	$(BIN)/lint-imports
 
 bench: $(READY)  ## side by side with peers, as ratios from one run
+	$(BIN)/pip install --quiet --editable ".[bench]"
 	$(BIN)/python benchmarks/embedding.py
 	$(BIN)/python benchmarks/selection.py
 

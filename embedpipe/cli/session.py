@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import sys
 import time
@@ -200,6 +201,9 @@ def _errors_on_one_line(debug: bool) -> Iterator[None]:
         raise typer.Exit(WRONG_USAGE if isinstance(error, UsageError) else FAILURE) from None
     except (typer.Exit, typer.Abort):
         raise
+    except BrokenPipeError:  # whoever was reading has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(FAILURE) from None
     # The last resort: a user never meets a traceback that was not asked for.
     except Exception as error:  # noqa: BLE001
         _complain(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug)

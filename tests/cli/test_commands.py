@@ -475,3 +475,9 @@ def test_the_demo_does_the_main_job(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert report.count("data:image/") >= 400
     outcome = Outcome(["embed", "digits", "--json", "--quiet"]).json()
     assert (outcome["embedded"], outcome["reused"]) == (0, 1797)
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    command = f"{sys.executable} -m embedpipe list strategies --json | head -c 0"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
