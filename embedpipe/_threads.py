@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -14,10 +16,24 @@ __all__ = ["blas_threads", "map_blocks", "one_blas_thread"]
 
 T = TypeVar("T")
 
+BRING_BLAS = ("numpy.linalg", "scipy.linalg", "faiss")
+"""Modules that load a linear algebra library of their own."""
+
+
+def _libraries() -> ThreadpoolController:
+    return _libraries_once(sum(name in sys.modules for name in BRING_BLAS))
+
 
 @cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
+def _libraries_once(loaded: int) -> ThreadpoolController:
+    """Look for the libraries of NumPy and SciPy; asked again when there may be another.
+
+    FAISS brings one that takes its number of threads from OpenMP, which has one for each thread
+    that calls: its limit is set where FAISS is called.
+    """
+    found = ThreadpoolController().select(user_api="blas")
+    plain = [lib.filepath for lib in found.lib_controllers if lib.threading_layer != "openmp"]
+    return found.select(filepath=plain) if plain else found
 
 
 def blas_threads() -> int:
@@ -25,15 +41,50 @@ def blas_threads() -> int:
     return max((library.num_threads for library in _libraries().lib_controllers), default=1)
 
 
+class _Limit:
+    """One thread for the linear algebra libraries while anybody needs it.
+
+    The number of threads belongs to the whole process. Were everyone to restore what they
+    found, two overlapping users could leave the limit behind for good; so the first in sets it
+    and the last out lifts it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._limits = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._limits.enter_context(_libraries().limit(limits=1))
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._limits.close()
+
+
+_limit = _Limit()
+
+
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Let the linear algebra libraries use one thread until the block is left.
 
     How a product is shared among threads can change the last bits of its entries; with one
-    thread the same call gives the same bits on any number of cores.
+    thread the same call gives the same bits on any number of cores. The limit holds for the
+    whole process, and blocks may overlap in several threads.
     """
-    with _libraries().limit(limits=1):
+    with _limit:
         yield
+
+
+def _limit_thread() -> None:
+    """Limit the calling thread, for libraries in which each has a number of its own."""
+    _libraries().limit(limits=1)
 
 
 def map_blocks(work: Callable[[slice], T], n: int, size: int) -> list[T]:
@@ -41,6 +92,7 @@ def map_blocks(work: Callable[[slice], T], n: int, size: int) -> list[T]:
 
     As many calls run at once as the linear algebra libraries may use threads; inside, these use
     one. So every product has the same shape, and the same bits, whatever the number of threads.
+    Where one call raises, no further one starts and the error comes out.
 
     Parameters
     ----------
@@ -59,5 +111,5 @@ def map_blocks(work: Callable[[slice], T], n: int, size: int) -> list[T]:
     with one_blas_thread():
         if workers <= 1:
             return [work(part) for part in parts]
-        with ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(workers, initializer=_limit_thread) as pool:
             return list(pool.map(work, parts))

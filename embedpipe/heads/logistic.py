@@ -16,8 +16,10 @@ from threadpoolctl import ThreadpoolController
 
 from ..errors import LabelError, UsageError
 from ._folds import assign_folds, canonical_order, row_digests
+from ._laplace import LaplacePosterior, draw_posterior
 from ._multinomial import Array, Float64, Span, rotate_to_span, solve
 from ._regularisation import N_FOLDS, Choice, choose_strength
+from ._rows import lengths, refuse_non_finite
 
 BLOCK_ROWS = 8192
 """Rows that are scored at a time: with 10 classes, 1 MB of extra memory."""
@@ -128,11 +130,11 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._check_parameters()
         rows = np.asarray(self._validated(X, y, reset=True), dtype=np.float64)
-        _refuse_non_finite(rows, 0)
+        refuse_non_finite(rows, 0)
         labels = _checked_labels(y)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if self.normalize:
-            rows = rows / _lengths(rows)[:, None]
+            rows = rows / lengths(rows)[:, None]
         digests = row_digests(rows)
         order = canonical_order(digests, codes)
         with _blas().limit(limits=1, user_api="blas"):
@@ -186,6 +188,121 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         best = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
 
+    @property
+    def prior_precision(self) -> float:
+        """The penalty on the fitted weights W is this times the sum of their squares, halved.
+
+        1/C; 2/C with two classes, whose weights are two opposite halves of the one weight vector
+        that scikit-learn penalises; 1 with one class. Read as a prior, it is the precision of each
+        weight.
+        """
+        check_is_fitted(self)
+        if self.C_ is None:
+            return 1.0
+        return 1.0 / (self.C_ * _binary_factor(len(self.classes_)))
+
+    def features(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
+        """Return what the weights are applied to: the scaled rows, then a one for the intercept.
+
+        With `prior_precision`, this makes the head one *with a linear last layer*: strategies
+        such as ``logdet_bald`` ask for both, and any other head may have them.
+
+        Parameters
+        ----------
+        X
+            (n, d) numbers.
+
+        Returns
+        -------
+        ndarray
+            (n, d + 1), float32 if `X` is float32 and float64 otherwise.
+
+        Raises
+        ------
+        LabelError
+            If a row holds NaN or infinity.
+
+        Examples
+        --------
+        >>> head = LogisticHead().fit([[0.0, 1.0], [1.0, 0.0]], ["hat", "shoe"])
+        >>> head.features([[3.0, 4.0]]).tolist()
+        [[0.6, 0.8, 1.0]]
+        """
+        check_is_fitted(self)
+        rows = self._validated(X, None, reset=False)
+        refuse_non_finite(rows, 0)
+        dtype = np.float32 if rows.dtype == np.float32 else np.float64
+        found = np.ones((len(rows), rows.shape[1] + 1), dtype=dtype)
+        scale = lengths(rows) if self.normalize else np.ones(len(rows))  # (n,)
+        np.divide(rows, scale.astype(dtype)[:, None], out=found[:, :-1])
+        return found
+
+    def posterior(self, X: ArrayLike, n_samples: int, rng: np.random.Generator) -> LaplacePosterior:
+        """Draw plausible weights around the fitted ones, to tell what the labels leave open.
+
+        Draws come from the last-layer Laplace approximation: a normal distribution around the
+        fitted weights whose precision is the curvature of the log-loss on the labelled rows, as a
+        Kronecker product, plus `prior_precision`; see `Laplace` in ``heads/_laplace.py``. With
+        one class nothing is uncertain, and every draw says 1.
+
+        Having this method makes a head one *with a posterior*: strategies such as ``bald`` ask
+        for it, and any other head may have it. It returns an object with
+        ``predict_proba(V) -> (S, k, K) float32`` for (k, d) vectors, which may be called from
+        several threads at once and uses the same S draws in every call. A head that draws in
+        another way, such as dropout, may ignore `X`.
+
+        Parameters
+        ----------
+        X
+            (n, d) the labelled rows that the head was fitted to, in any order.
+        n_samples
+            S, how many draws.
+        rng
+            The source of randomness: the same state gives the same draws to the last bit.
+
+        Returns
+        -------
+        LaplacePosterior
+            4·d·K·S bytes.
+
+        Raises
+        ------
+        LabelError
+            If there are no rows, or one holds NaN or infinity.
+        UsageError
+            If `n_samples` is not at least 1.
+
+        Notes
+        -----
+        O(n d min(n, d) + d min(n, d) K S) time: 0.3 s for 500 rows of 1,280 dimensions, 10 classes
+        and 64 draws.
+
+        References
+        ----------
+        Ritter, Botev, Barber (2018), "A scalable Laplace approximation for neural networks",
+        ICLR. Daxberger et al. (2021), "Laplace redux", arXiv:2106.14806.
+
+        Examples
+        --------
+        >>> X, y = [[0.0, 1.0], [0.1, 1.0], [1.0, 0.0], [1.0, 0.1]], ["hat", "hat", "shoe", "shoe"]
+        >>> posterior = LogisticHead(C=1.0).fit(X, y).posterior(X, 500, np.random.default_rng(0))
+        >>> draws = posterior.predict_proba([[0.0, 1.0], [-1.0, -1.0]])
+        >>> draws.shape, bool(draws[:, 0, 0].std() < draws[:, 1, 0].std())
+        ((500, 2, 2), True)
+        """
+        check_is_fitted(self)
+        whole = isinstance(n_samples, (int, np.integer)) and not isinstance(n_samples, bool)
+        if not whole or n_samples < 1:
+            raise UsageError(f"n_samples is {n_samples!r}: give a whole number, at least 1.")
+        if len(np.asarray(X)) == 0:
+            raise LabelError("a posterior is drawn given the labelled rows: X has none.")
+        rows = np.asarray(self._validated(X, None, reset=False), dtype=np.float64)
+        refuse_non_finite(rows, 0)
+        scaled = rows / lengths(rows)[:, None] if self.normalize else rows
+        order = np.argsort(row_digests(scaled), kind="stable")  # however they are listed
+        predicted = np.asarray(self.predict_proba(rows[order]), dtype=np.float64)  # (n, K)
+        return draw_posterior(self, scaled[order], predicted, int(n_samples), rng)
+
     def _check_parameters(self) -> None:
         if self.C != "auto" and not _is_positive(self.C):
             raise UsageError(f"C must be a positive number or 'auto', not {self.C!r}.")
@@ -197,7 +314,7 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _validated(self, X: ArrayLike, y: ArrayLike | None, *, reset: bool) -> NDArray[Any]:
         """Return `X` as a two-dimensional array of numbers, without a copy if it is one."""
         if y is not None:
-            _check_lengths(X, y)
+            _checklengths(X, y)
         return np.asarray(
             validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
         )
@@ -210,8 +327,7 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.C_rule_ = "one class: predicted always"
             self.n_iter_, self.converged_ = 1, True
             return
-        # scikit-learn penalises two classes as one weight vector, not as two opposite halves.
-        binary_factor = 0.5 if len(self.classes_) == 2 else 1.0
+        binary_factor = _binary_factor(len(self.classes_))
         span = rotate_to_span(rows)
         choice = self._choice(span, digests, codes, binary_factor)
         self.C_, self.C_rule_ = choice.C, choice.rule
@@ -257,10 +373,15 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         with np.errstate(invalid="ignore", over="ignore"):  # looked at on the next line
             logits: Array = rows.astype(dtype, copy=False) @ self.coef_.T.astype(dtype)  # (m, K)
         if not np.isfinite(logits).all():
-            _refuse_non_finite(rows, offset)
+            refuse_non_finite(rows, offset)
         if self.normalize:
-            logits /= _lengths(rows)[:, None].astype(dtype)
+            logits /= lengths(rows)[:, None].astype(dtype)
         return np.asarray(logits + self.intercept_.astype(dtype))
+
+
+def _binary_factor(n_classes: int) -> float:
+    """Return what C stands for: two classes are penalised as one weight vector, not two halves."""
+    return 0.5 if n_classes == 2 else 1.0
 
 
 def _is_positive(value: Any) -> bool:
@@ -274,7 +395,7 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _check_lengths(X: ArrayLike, y: ArrayLike) -> None:
+def _checklengths(X: ArrayLike, y: ArrayLike) -> None:
     """Refuse no rows at all, and a number of labels that is not that of the rows."""
     rows, labels = np.asarray(X), np.asarray(y)
     if rows.ndim != 2 or labels.ndim == 0 or rows.shape[1] == 0:
@@ -295,23 +416,6 @@ def _checked_labels(y: ArrayLike) -> NDArray[Any]:
         raise LabelError(f"the label of row {row} is NaN or infinity: leave unlabelled rows out.")
     check_classification_targets(labels)
     return labels
-
-
-def _lengths(rows: NDArray[Any]) -> Float64:
-    """Return the (n,) Euclidean lengths; one for a row of zeros, which has no direction."""
-    squares = np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
-    return np.where(squares > 0.0, np.sqrt(squares), 1.0)
-
-
-def _refuse_non_finite(rows: NDArray[Any], offset: int) -> None:
-    """Raise if a row holds NaN or infinity, and name it."""
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if len(bad):
-        count = f" ({len(bad)} such rows here)" if len(bad) > 1 else ""
-        raise LabelError(
-            f"row {offset + int(bad[0])} of X holds NaN or infinity{count}: "
-            "embed the item again or leave it out."
-        )
 
 
 def _blocks(n: int) -> Iterator[slice]:

@@ -1,16 +1,21 @@
 """Distances, neighbours and other questions about where vectors lie."""
 
+from .balls import Balls
 from .clusters import Clusters, kmeans
 from .copies import distinct_rows
 from .farthest import Farthest, FarthestFirst
 from .frame import squared_distances
-from .index import Balls, Index, Neighbours
+from .index import Index
 from .mean import mean_vector, nearest_to_mean
 from .nearest import nearest_of_set
+from .neighbours import Neighbours
+from .sampling import DistanceSampler, Drawn
 
 __all__ = [
     "Balls",
     "Clusters",
+    "DistanceSampler",
+    "Drawn",
     "Farthest",
     "FarthestFirst",
     "Index",

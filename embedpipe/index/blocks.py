@@ -57,7 +57,7 @@ def take_rows(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[n
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     plain = np.asarray(matrix)
-    if rows.size and rows[-1] - rows[0] == rows.size - 1 and (np.diff(rows) == 1).all():
+    if rows.size > 1 and rows[-1] - rows[0] == rows.size - 1 and (np.diff(rows) == 1).all():
         return plain[rows[0] : rows[-1] + 1]  # (m, d), no copy
     return plain.take(rows, axis=0)  # (m, d)
 

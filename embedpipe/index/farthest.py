@@ -19,11 +19,20 @@ Positions = NDArray[np.int64]
 SEED_CENTRES = 32
 """How many centres every item is measured against at the start."""
 
+READY = 0.25
+"""How many items, as a share of the block size, make a block worth starting."""
+
+FEWEST = 64
+"""How many centres an item has seen before catching up asks whether it needs more."""
+
+KEEP = 0.9
+"""Items that need no more centres are set aside when those that do are a smaller share."""
+
 PAIRS = 512
 """How many pairs are worked out by the reference at once."""
 
-STAGE = 1024
-"""How far a block may lag behind before it is caught up a share at a time."""
+FRONT = 16
+"""How many blocks' worth of items are set apart, so that blocks are not taken from all of them."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +60,9 @@ class _Block:
 
     at: Positions  # (m,)
     vectors: NDArray[np.float32]  # (m, d) in the frame
-    bounds: Bounds  # of m items
+    bounds: Bounds  # of m items; `seen` is not kept up
     ceiling: float  # no item outside has a larger key
-    untouched: bool  # no centre was added since it was formed
-    was_fresh: bool  # its items had seen every centre before it was formed
+    untouched: bool = True  # no centre was added since it was formed
 
 
 class FarthestFirst:
@@ -64,11 +72,13 @@ class FarthestFirst:
     with ties going to the lowest position, whatever the block size and the number of threads.
 
     Every item carries an upper bound on its squared distance and how many centres it has seen;
-    bounds only fall, so an old one still holds. The items with the largest bounds form a block
-    that is caught up by one float32 matrix product. As long as the best item of the block beats
-    every bound outside it, it is the answer, and adding a centre costs one product with the
-    block. Items that never come near the frontier are not touched. Float32 estimates carry a
-    proven error; wherever it leaves room for doubt the reference decides.
+    bounds only fall, so an old one still holds. The items with the largest bounds are caught up
+    by float32 matrix products, each until it has seen every centre or has fallen behind others;
+    those that have seen every centre and still beat every bound elsewhere form a block. As long
+    as the best item of the block beats every bound outside it, it is the answer, and adding a
+    centre costs one product with the block. Items that never come near the frontier are not
+    touched. Float32 estimates carry a proven error; wherever it leaves room for doubt the
+    reference decides.
 
     Parameters
     ----------
@@ -81,14 +91,16 @@ class FarthestFirst:
     weights
         (u,) float64, not negative: maximise weight times distance. Default: maximise distance.
     block_size
-        How many items a block holds. Default: u/128, but 512 at least and 4096 at most.
+        How many items are caught up at once, and the most that a block holds. Default: u/128,
+        but 512 at least and 4096 at most.
 
     Notes
     -----
     Time: O(u·d) to start, then a fraction of the O(u·d) per centre of the plain algorithm; at
     worst, with more items at the same distance than fit in a block, about the same.
-    Extra memory: at most 72 bytes per item, 16 per centre, 12·d bytes for each item of a block,
-    and up to 64 MB of centres; the matrix is read a block at a time.
+    Extra memory: at most 80 bytes per item, 16 per centre, 12·d bytes and 1 to 20 kB (with many
+    ties) for each item of a block, 8192·d bytes for the reference, and up to 64 MB of centres;
+    the matrix is read a block at a time.
 
     Examples
     --------
@@ -113,6 +125,7 @@ class FarthestFirst:
         self._matrix, self._items, self._weights = matrix, items, weights
         self._block_size = block_size or int(np.clip(items.size // 128, 512, 4096))
         self._block: _Block | None = None
+        self._front: tuple[Positions, float] | None = None
         # Any order will do; a mixed one makes the first few stand for all.
         mixed = np.random.default_rng(0).permutation(centres)  # (m,)
         self._frame = Frame.around(matrix, items)
@@ -126,14 +139,13 @@ class FarthestFirst:
         Items that were added are no longer considered; at least one must be left.
         """
         while True:
-            block = self._block
-            if block is not None:
-                best = self._best(block.at, block.bounds)
-                if best.key > block.ceiling:
-                    return best
-                if block.untouched and block.was_fresh:  # as good as elsewhere: look everywhere
-                    return self._best_anywhere(best, block)
-            self._block = self._next_block()
+            block = self._block = self._block or self._next_block()
+            best = self._best(block.at, block.bounds)
+            if best.key > block.ceiling:
+                return best
+            self._store_block()
+            if block.untouched:  # as good as elsewhere: look everywhere
+                return self._best_anywhere(best.key)
 
     def add(self, position: int) -> None:
         """Make the item at `position` a centre."""
@@ -145,7 +157,7 @@ class FarthestFirst:
     def reweigh(self, weights: Float64s | None) -> None:
         """Go on with other weights, or with none."""
         self._store_block()
-        self._weights = weights
+        self._weights, self._front = weights, None
 
     def _start(self, centres: Centres) -> Bounds | None:
         """Measure every item against the first centres; None if the frame is too fine."""
@@ -174,47 +186,69 @@ class FarthestFirst:
 
     def _store_block(self) -> None:
         if self._block is not None:
+            self._block.bounds.seen[:] = len(self._centres)
             self._bounds.put(self._block.at, self._block.bounds)
             self._block = None
 
     def _next_block(self) -> _Block:
-        """Take the items with the largest bounds and show them every centre."""
-        self._store_block()
+        """Catch up the items with the largest keys until enough that are up to date lead."""
         while True:
             at, ceiling = self._largest()
-            bounds = self._bounds.take(at)
-            vectors = self._frame.rows(self._items[at]).vectors  # (m, d)
-            first, middle = int(bounds.seen[0]), int(bounds.seen[at.size // 2])
-            was_fresh = first == len(self._centres)
-            if len(self._centres) - first <= STAGE or middle == len(self._centres):
-                break
-            self._catch_up(at, vectors, bounds, max(2 * first, middle + STAGE // 4))
-            self._bounds.put(at, bounds)
-        self._catch_up(at, vectors, bounds, len(self._centres))
-        return _Block(at, vectors, bounds, ceiling, untouched=True, was_fresh=was_fresh)
+            keys = self._keys(self._bounds.upper[at], at)  # (m,)
+            behind = self._bounds.seen[at] < len(self._centres)
+            highest = float(keys[behind].max(initial=-np.inf))
+            leading = at[~behind & (keys > highest)]
+            if not behind.any():
+                return _Block(at, self._vectors(at), self._bounds.take(at), ceiling)
+            if leading.size >= READY * self._block_size:
+                taken = self._bounds.take(leading)
+                return _Block(leading, self._vectors(leading), taken, highest)
+            self._catch_up(at[behind], ceiling)
 
     def _largest(self) -> tuple[Positions, float]:
-        """Return the items with the largest keys, the most behind first, and the next key."""
-        keys = self._keys(self._bounds.upper, slice(None))  # (u,)
-        rest = max(0, keys.size - self._block_size)
+        """Return the items with the largest keys, a block of them, and the next key."""
+        if self._front is not None:
+            front, beyond = self._front
+            at, ceiling = self._top(front, self._block_size)
+            if ceiling >= beyond:  # keys only fall: nothing beyond the front is larger
+                return at, ceiling
+        self._front = self._top(slice(None), FRONT * self._block_size)
+        front, beyond = self._front
+        at, ceiling = self._top(front, self._block_size)
+        return at, max(ceiling, beyond)
+
+    def _top(self, among: Positions | slice, size: int) -> tuple[Positions, float]:
+        """Return the `size` items with the largest keys among some, and the next key."""
+        keys = self._keys(self._bounds.upper[among], among)  # (u,)
+        rest = max(0, keys.size - size)
         order = np.argpartition(keys, rest)
         at = order[rest:]
         at = at[keys[at] > -np.inf]
-        at = at[np.argsort(self._bounds.seen[at], kind="stable")]
-        return at, float(keys[order[:rest]].max(initial=-np.inf))
+        ceiling = float(keys[order[:rest]].max(initial=-np.inf))
+        return at if isinstance(among, slice) else among[at], ceiling
 
-    def _catch_up(
-        self, at: Positions, vectors: NDArray[np.float32], bounds: Bounds, until: int
-    ) -> None:
-        """Show items, the most behind first, the centres before `until` that they have not seen."""
-        until = min(until, len(self._centres))
-        for start, centres in self._centres.spans(int(bounds.seen[0]), until):
+    def _vectors(self, at: Positions) -> NDArray[np.float32]:
+        return self._frame.rows(self._items[at]).vectors  # (m, d)
+
+    def _catch_up(self, at: Positions, enough: float) -> None:
+        """Show items the centres they have not seen until their keys are at most `enough`."""
+        at = at[np.argsort(self._bounds.seen[at], kind="stable")]  # the most behind first
+        bounds, vectors = self._bounds.take(at), self._vectors(at)
+        while at.size and bounds.seen[0] < len(self._centres):
+            first = int(bounds.seen[0])
+            until = min(max(2 * first, FEWEST), len(self._centres))
+            start, centres = next(self._centres.spans(first, until))
             stop = start + centres.norms.size
             behind = slice(0, int(np.searchsorted(bounds.seen, stop)))
             some = bounds.take(behind)
             self._measure(at[behind], vectors[behind], some, centres, start)
+            some.seen[:] = stop
             bounds.put(behind, some)
-        np.maximum(bounds.seen, until, out=bounds.seen)
+            left = np.flatnonzero(self._keys(bounds.upper, at) > enough)
+            if left.size < KEEP * at.size:
+                self._bounds.put(at, bounds)
+                at, vectors, bounds = at[left], vectors[left], bounds.take(left)
+        self._bounds.put(at, bounds)
 
     def _measure(
         self,
@@ -226,19 +260,16 @@ class FarthestFirst:
     ) -> None:
         """Show m items p centres, the first of which has number `start`."""
         error, slack, unit = self._frame.error, self._frame.slack, self._frame.unit
-        above = vectors @ centres.vectors.T  # (m, p)
-        above *= -2
-        above += ((1 + error) * centres.norms + slack).astype(np.float32)
+        below = vectors @ centres.vectors.T  # (m, p)
+        below *= -2
+        below += ((1 - error) * centres.norms - slack).astype(np.float32)
         late = int(np.searchsorted(bounds.seen, start, side="right"))  # these have seen a few
         numbers = np.arange(start, start + centres.norms.size)
-        above[late:][numbers < bounds.seen[late:, None]] = np.inf
-        every, best = np.arange(len(above)), above.argmin(axis=1)  # (m,), (m,)
-        nearest = above[every, best].astype(np.float64)
-        above[every, best] = np.inf
-        below = above
-        below -= (2 * error * centres.norms + 2 * slack).astype(np.float32)  # (m, p)
-        upper = (nearest + (1 + error) * bounds.norms) * unit  # (m,)
-        lower = upper - 2 * (error * (bounds.norms + centres.norms[best]) + slack) * unit
+        below[late:][numbers < bounds.seen[late:, None]] = np.inf
+        every, best = np.arange(len(below)), below.argmin(axis=1)  # (m,), (m,)
+        lower = (below[every, best] + (1 - error) * bounds.norms) * unit  # (m,)
+        upper = lower + 2 * (error * (bounds.norms + centres.norms[best]) + slack) * unit
+        below[every, best] = np.inf
         others = (below.min(axis=1) + (1 - error) * bounds.norms) * unit
 
         limit = np.minimum(bounds.upper, upper)  # whatever may be below it may be the nearest
@@ -252,24 +283,29 @@ class FarthestFirst:
         bounds.settle(which, values)
 
     def _update(self, block: _Block, position: int) -> None:
-        """Show a block the newest centre."""
+        """Show a block its item at `position`, the newest centre."""
         bounds, block.untouched = block.bounds, False
-        bounds.settle(np.flatnonzero(block.at == position), -np.inf)
-        number = len(self._centres) - 1
-        bounds.seen[:] = number + 1
-        _, centre = next(self._centres.spans(number, number + 1))
+        inside = np.flatnonzero(block.at == position)
+        centre = Moved(block.vectors[inside], bounds.norms[inside])
+        if not inside.size:
+            centre = self._frame.rows(self._items[[position]])
+        bounds.settle(inside, -np.inf)
         error, slack, unit = self._frame.error, self._frame.slack, self._frame.unit
-        norms = bounds.norms + centre.norms  # (m,)
-        middle = (norms - 2.0 * (block.vectors @ centre.vectors[0])) * unit  # (m,)
-        doubt = (error * norms + slack) * unit
-        upper, lower = middle + doubt, middle - doubt
-        limit = np.minimum(bounds.upper, upper)
-        several = (bounds.lower <= limit) & (lower <= limit) & (limit > 0)
-        which = np.flatnonzero(several)
+        doubt = error * (bounds.norms + centre.norms) + slack  # (m,)
+        lower = bounds.norms + centre.norms - 2.0 * (block.vectors @ centre.vectors[0]) - doubt
+        near = np.flatnonzero(lower * unit <= bounds.upper)
+        if not near.size:
+            return
+        number = len(self._centres) - 1
+        at, some, lower = block.at[near], bounds.take(near), lower[near] * unit
+        upper = lower + 2 * doubt[near] * unit
+        limit = np.minimum(some.upper, upper)
+        which = np.flatnonzero((some.lower <= limit) & (limit > 0))
         newest = np.full(which.size, number)
-        values = self._contest(block.at, bounds, which, np.arange(which.size), newest)
-        bounds.lower_to(upper, lower, number)
-        bounds.settle(which, values)
+        values = self._contest(at, some, which, np.arange(which.size), newest)
+        some.lower_to(upper, lower, number)
+        some.settle(which, values)
+        bounds.put(near, some)
 
     def _contest(
         self,
@@ -306,23 +342,21 @@ class FarthestFirst:
         """Return the best of some items that have seen every centre."""
         keys = self._keys(bounds.upper, at)  # (m,)
         rivals = np.flatnonzero(keys >= self._keys(bounds.lower, at).max())
-        unsure = rivals[~bounds.known[rivals]]
+        unsure = rivals[bounds.lower[rivals] < bounds.upper[rivals]]
         bounds.settle(unsure, self._reference(at[unsure], bounds.near[unsure]))
         keys = self._keys(bounds.upper[rivals], at[rivals])
         ties = rivals[keys == keys.max()]
         first = ties[at[ties].argmin()]
         return Farthest(int(at[first]), float(keys.max()), float(bounds.upper[first]))
 
-    def _best_anywhere(self, best: Farthest, block: _Block) -> Farthest:
-        """Return the best of all items, given the best of the block."""
-        keys = self._keys(self._bounds.upper, slice(None)).copy()  # (u,)
-        keys[block.at] = -np.inf
-        rivals = np.flatnonzero(keys >= best.key)
+    def _best_anywhere(self, key: float) -> Farthest:
+        """Return the best of all items, given that some key is at least `key`."""
+        rivals = np.flatnonzero(self._keys(self._bounds.upper, slice(None)) >= key)
+        found: list[Farthest] = []
         for part in row_blocks(rivals.size, self._block_size):
-            at = rivals[part][np.argsort(self._bounds.seen[rivals[part]], kind="stable")]
-            vectors, bounds = self._frame.rows(self._items[at]).vectors, self._bounds.take(at)
-            self._catch_up(at, vectors, bounds, len(self._centres))
-            rival = self._best(at, bounds)
+            at = rivals[part]
+            self._catch_up(at[self._bounds.seen[at] < len(self._centres)], -np.inf)
+            bounds = self._bounds.take(at)
+            found.append(self._best(at, bounds))
             self._bounds.put(at, bounds)
-            best = max(best, rival, key=lambda found: (found.key, -found.position))
-        return best
+        return max(found, key=lambda best: (best.key, -best.position))

@@ -1,147 +1,454 @@
-"""The FAISS index of a matrix and what follows from it."""
+"""The index of a matrix: what is known of where its vectors lie."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections import OrderedDict
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._threads import blas_threads
+from ..errors import SelectionError, UsageError
+from .approximate import KINDS, Approximate, nearest_candidates
+from .balls import MAX_EDGES, Balls, balls_by_neighbours, balls_within
 from .clusters import Clusters, kmeans
-from .copies import distinct_rows
-from .frame import Frame
+from .copies import distinct_rows, find_rows, row_hashes
+from .kept import Kept, Part, Write, write_array
+from .neighbours import Neighbours, Progress, nearest_neighbours
+from .sketch import sketch_of
 
-__all__ = ["Balls", "Index", "Neighbours"]
+__all__ = ["EXACT_UP_TO", "NEIGHBOURS", "Index"]
 
+NEIGHBOURS = 32
+"""How many neighbours of each point are found and kept, unless more are asked for."""
 
-@dataclass(frozen=True)
-class Neighbours:
-    """The nearest points of each of p points, itself left out.
+EXACT_UP_TO = 250_000
+"""Of more points than this, all neighbours are not found exactly without being told to."""
 
-    Attributes
-    ----------
-    positions
-        (p, k) int32 positions of points, nearest first, ties by lowest position.
-    distances
-        (p, k) float32 Euclidean distances.
-    """
+FOLLOWED = 512
+"""Of more neighbours than this, an approximate index finds all, exactly."""
 
-    positions: NDArray[np.int32]
-    distances: NDArray[np.float32]
+SAMPLE = 200
+"""For how many points the share of true neighbours found is measured."""
 
+CLUSTERINGS = 8
+"""How many partitions are remembered."""
 
-@dataclass(frozen=True)
-class Balls:
-    """The points within a radius of each of p points, itself included.
-
-    Attributes
-    ----------
-    starts
-        (p + 1,) int64: the members of point i are ``members[starts[i]:starts[i + 1]]``.
-    members
-        (e,) int32 positions of points, ascending within each ball.
-    """
-
-    starts: NDArray[np.int64]
-    members: NDArray[np.int32]
+SPEED = 1e11
+"""About how many floating-point operations a second one core does in a matrix product."""
 
 
 class Index:
     """What is known of where the vectors of a matrix lie; worked out once, when first asked for.
 
     It speaks of *points*: the distinct vectors among `candidates`, numbered by their lowest row.
+    With a `folder`, what was worked out is kept there and read, memory-mapped, by the next index
+    of the same matrix and candidates.
 
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map. It is never copied or written to.
     candidates
         (m,) int64 rows, ascending; no other row is looked at. Default: every row.
+    kind
+        ``"exact"``: neighbours are the true ones. ``"ivf"`` (inverted file) and ``"hnsw"``
+        (graph) are for millions of points: neighbours are found by FAISS on `sketch`, most of
+        the true ones (see `recall`), with exact distances.
+    folder
+        Where to keep what is derived, in a folder of its own for each kind and set of
+        candidates.
+    digest
+        SHA-256 of the matrix, in hexadecimal. Without it nothing is kept: what is on disk could
+        not be told from that of another matrix.
+    exact_up_to
+        Of more points, an exact index refuses to find all neighbours; None lifts the limit.
 
     Attributes
     ----------
+    matrix, candidates, kind, folder, digest
+        As given.
     rows
         (p,) int64 ascending, the lowest row of each distinct vector: the points.
     copy_of
         (m,) int32, the point of each candidate.
     sizes
         (p,) int64, how many candidates each point stands for.
+    sketch
+        (p, at most 128) float32, the points in the directions in which they spread most; see
+        `sketch_of`.
+    recall
+        The share of the true 32 nearest that `neighbours` gives, measured on 200 evenly spaced
+        points; 1 for an exact index.
+    not_kept
+        Why something could not be written to `folder`, or None. It is no error: what is derived
+        can be derived again.
+
+    Raises
+    ------
+    UsageError
+        If there is no such kind.
+
+    Notes
+    -----
+    Bytes a point: 20 for the points themselves, 512 for the sketch, 256 for 32 neighbours, and
+    at most 140 (``"ivf"``) or 290 (``"hnsw"``) for an approximate index: 800 to 1080 in all,
+    whatever the dimension of the matrix.
+
+    Examples
+    --------
+    >>> matrix = np.array([[0.0], [5.0], [0.0], [4.0]], dtype=np.float32)
+    >>> index = Index(matrix)
+    >>> index.rows.tolist(), index.copy_of.tolist(), index.sizes.tolist()
+    ([0, 1, 3], [0, 1, 0, 2], [2, 1, 1])
+    >>> index.neighbours(1).positions.tolist()
+    [[2], [2], [1]]
     """
 
     def __init__(
-        self, matrix: NDArray[np.float32], candidates: NDArray[np.int64] | None = None
+        self,
+        matrix: NDArray[np.float32],
+        candidates: NDArray[np.int64] | None = None,
+        *,
+        kind: str = "exact",
+        folder: Path | None = None,
+        digest: str | None = None,
+        exact_up_to: int | None = EXACT_UP_TO,
     ) -> None:
+        if kind not in ("exact", *KINDS):
+            raise UsageError(f"unknown kind of index {kind!r}: it is exact, ivf or hnsw.")
+        self.kind, self.folder, self.digest = kind, folder, digest
+        self.exact_up_to = exact_up_to
         self.matrix = matrix
         self.candidates = (
             np.arange(len(matrix), dtype=np.int64) if candidates is None else candidates
         )
+        self._clusters: OrderedDict[tuple[int, int], Clusters] = OrderedDict()
+        self._neighbours: Neighbours | None = None
 
-    @cached_property
-    def _distinct(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        return distinct_rows(self.matrix, self.candidates)
+    # The points
 
     @property
-    def rows(self) -> NDArray[np.int64]:
+    def rows(self) -> NDArray[np.int64]:  # noqa: D102
         return self._distinct[0]
 
     @property
-    def copy_of(self) -> NDArray[np.int32]:
+    def copy_of(self) -> NDArray[np.int32]:  # noqa: D102
         return self._distinct[1]
 
     @cached_property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> NDArray[np.int64]:  # noqa: D102
         return np.bincount(self.copy_of, minlength=self.rows.size)
 
     def find(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the point that has the vector of each row of the matrix, or -1: (k,) int64."""
-        at = np.searchsorted(self.candidates, rows)
-        at[at == self.candidates.size] = 0
+        """Return the point that has the vector of each row of the matrix, or -1.
+
+        Parameters
+        ----------
+        rows
+            (k,) int64 rows, candidates or not.
+
+        Returns
+        -------
+        (k,) int64 points
+
+        Notes
+        -----
+        O(log m) a candidate; of other rows, O(d), and O(p·d) once.
+
+        Examples
+        --------
+        >>> matrix = np.array([[0.0], [5.0], [0.0], [4.0]], dtype=np.float32)
+        >>> Index(matrix, np.array([1, 2])).find(np.array([0, 1, 3])).tolist()
+        [1, 0, -1]
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        found = np.full(rows.size, -1, dtype=np.int64)
+        if not self.candidates.size:
+            return found
+        at = np.minimum(self.candidates.searchsorted(rows), self.candidates.size - 1)
         known = self.candidates[at] == rows
-        found = np.where(known, self.copy_of[at], -1).astype(np.int64)
-        for place in np.flatnonzero(~known):
-            same = (self.matrix[self.rows] == self.matrix[rows[place]]).all(axis=1)
-            if same.any():
-                found[place] = int(same.argmax())
+        found[known] = self.copy_of[at[known]]
+        if not known.all():
+            found[~known] = find_rows(self.matrix, self.rows, self._hashes, rows[~known])
         return found
 
-    def neighbours(self, k: int) -> Neighbours:
-        """Return the `k` nearest points of each point; fewer if there are fewer."""
-        import faiss
+    # Neighbours
 
-        k = min(k, self.rows.size - 1)
-        moved = Frame.around(self.matrix, self.rows).rows(self.rows).vectors
-        squared, found = faiss.knn(moved, moved, k + 1)
-        own = found == np.arange(self.rows.size)[:, None]
-        own[~own.any(axis=1), -1] = True
-        shape = (self.rows.size, k)
-        return Neighbours(
-            found[~own].reshape(shape).astype(np.int32),
-            np.sqrt(np.maximum(squared[~own].reshape(shape), 0)),
-        )
+    def neighbours(self, k: int, progress: Progress | None = None) -> Neighbours:
+        """Return the `k` nearest points of each point; all others if there are fewer.
 
-    def within(self, radius: float) -> Balls:
-        """Return the points at most `radius` away from each point, itself included."""
-        import faiss
+        32 are found and kept even if fewer are asked for.
 
-        moved = Frame.around(self.matrix, self.rows).rows(self.rows).vectors
-        flat = faiss.IndexFlatL2(moved.shape[1])
-        flat.add(moved)
-        starts, _, members = flat.range_search(moved, float(np.nextafter(radius**2, np.inf)))
-        starts = starts.astype(np.int64)
-        for i in range(self.rows.size):
-            members[starts[i] : starts[i + 1]].sort()
-        return Balls(starts, members.astype(np.int32))
+        Parameters
+        ----------
+        k
+            How many.
+        progress
+            Called with how much is done and how much there is in all, while they are sought.
+
+        Returns
+        -------
+        Neighbours
+            Exact, with ties by lowest position, or of an approximate index: the nearest of the
+            candidates that it finds.
+
+        Raises
+        ------
+        SelectionError
+            If an exact index has more than `exact_up_to` points.
+
+        Notes
+        -----
+        See `nearest_neighbours`: p²·d floating-point operations. An approximate index measures
+        4·k candidates a point: O(p·k·d).
+
+        Examples
+        --------
+        >>> matrix = np.array([[0.0], [5.0], [4.0]], dtype=np.float32)
+        >>> found = Index(matrix).neighbours(2)
+        >>> found.positions.tolist(), found.distances.tolist()
+        ([[2, 1], [2, 0], [1, 0]], [[4.0, 5.0], [1.0, 5.0], [1.0, 4.0]])
+        """
+        most = max(self.rows.size - 1, 0)
+        width = min(max(k, NEIGHBOURS), most)
+        kept = self._known_neighbours
+        if kept is None or kept.positions.shape[1] < width:
+            kept = self._find_neighbours(width, progress)
+            self._neighbours = kept
+            files = {
+                "positions.npy": write_array(kept.positions),
+                "distances.npy": write_array(kept.distances),
+            }
+            self._save("neighbours", {"k": width}, files)
+        k = min(max(k, 0), most)
+        return Neighbours(kept.positions[:, :k], kept.distances[:, :k])
+
+    def within(self, radius: float, max_edges: float = MAX_EDGES) -> Balls:
+        """Return the points at most `radius` away from each point, itself included.
+
+        Parameters
+        ----------
+        radius
+            In the units of the matrix, from 0 on.
+        max_edges
+            How many members the balls may have on average.
+
+        Returns
+        -------
+        Balls
+            Exact; of an approximate index, the members that it finds.
+
+        Raises
+        ------
+        SelectionError
+            If there are more members than allowed, or an exact index has more than
+            `exact_up_to` points.
+
+        Notes
+        -----
+        See `balls_within`. Where neighbours are known that reach farther than the radius, balls
+        are read off them.
+
+        Examples
+        --------
+        >>> matrix = np.array([[0.0], [5.0], [4.0]], dtype=np.float32)
+        >>> balls = Index(matrix).within(1)
+        >>> balls.starts.tolist(), balls.members.tolist()
+        ([0, 1, 3, 5], [0, 1, 2, 1, 2])
+        """
+        if self.kind == "exact":
+            known = self._known_neighbours
+            if known is None:
+                self._check_size()
+            return balls_within(self.matrix, self.rows, radius, max_edges, known)
+        find = self._nearest_candidates
+        return balls_by_neighbours(self.matrix, self.rows, radius, max_edges, find)
+
+    # In fewer dimensions
 
     @cached_property
-    def sketch(self) -> NDArray[np.float32]:
-        """The points in at most 128 dimensions that keep most of their spread: (p, m) float32."""
-        moved = Frame.around(self.matrix, self.rows).rows(self.rows).vectors
-        if moved.shape[1] <= 128:
-            return moved
-        _, vectors = np.linalg.eigh(moved.T @ moved)
-        return np.ascontiguousarray(moved @ vectors[:, -128:])
+    def sketch(self) -> NDArray[np.float32]:  # noqa: D102
+        part = self._load("sketch")
+        if part is not None:
+            return part.array("values")
+        sketch = sketch_of(self.matrix, self.rows)
+        self._save("sketch", {}, {"values.npy": write_array(sketch)})
+        return sketch
 
     def clusters(self, k: int, seed: int = 0) -> Clusters:
-        """Return a partition of the points into min(k, p) clusters by k-means on `sketch`."""
-        return kmeans(self.sketch, min(k, self.rows.size), seed)
+        """Return a partition of the points into min(k, p) clusters by k-means on `sketch`.
+
+        Parameters
+        ----------
+        k
+            At least 1.
+        seed
+            Other seeds give other partitions. The last eight partitions are remembered.
+
+        Raises
+        ------
+        SelectionError
+            If `k` is less than 1, or there are no points.
+
+        Notes
+        -----
+        See `kmeans`.
+
+        Examples
+        --------
+        >>> matrix = np.array([[0.0], [5.0], [4.0]], dtype=np.float32)
+        >>> sorted(Index(matrix).clusters(2).sizes.tolist())
+        [1, 2]
+        """
+        key = min(k, self.rows.size), seed
+        found = self._clusters.pop(key, None)
+        if found is None:
+            found = kmeans(self.sketch, *key)
+        self._clusters[key] = found  # the most recent last
+        while len(self._clusters) > CLUSTERINGS:
+            self._clusters.popitem(last=False)
+        return found
+
+    # What it is
+
+    @property
+    def recall(self) -> float:  # noqa: D102
+        if self.kind == "exact" or self.rows.size < 2:
+            return 1.0
+        return self._search[1]
+
+    @property
+    def not_kept(self) -> str | None:  # noqa: D102
+        return None if self._kept is None else self._kept.problem
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the index is, as JSON types.
+
+        Returns
+        -------
+        dict
+            ``kind``, ``candidates``, ``points``, ``dimension``, ``neighbours`` (how many of each
+            point are known), ``recall``, ``folder`` (where it is kept, or None), ``bytes`` (of
+            the files there) and ``not_kept``.
+
+        Examples
+        --------
+        >>> found = Index(np.eye(3, dtype=np.float32)).describe()
+        >>> found["kind"], found["points"], found["neighbours"], found["recall"]
+        ('exact', 3, 0, 1.0)
+        """
+        known = self._known_neighbours
+        kept = self._kept
+        return {
+            "kind": self.kind,
+            "candidates": int(self.candidates.size),
+            "points": int(self.rows.size),
+            "dimension": int(self.matrix.shape[1]),
+            "neighbours": 0 if known is None else known.positions.shape[1],
+            "recall": self.recall,
+            "folder": None if kept is None else str(kept.folder),
+            "bytes": 0 if kept is None else kept.size,
+            "not_kept": self.not_kept,
+        }
+
+    # How it is worked out
+
+    @cached_property
+    def _kept(self) -> Kept | None:
+        if self.folder is None or self.digest is None:
+            return None
+        rows = np.ascontiguousarray(self.candidates, dtype="<i8")
+        candidates = hashlib.sha256(rows.data).hexdigest()
+        identity = {"matrix": self.digest, "candidates": candidates, "kind": self.kind}
+        return Kept(self.folder / f"{self.kind}-{candidates[:16]}", identity)
+
+    def _load(self, name: str) -> Part | None:
+        return None if self._kept is None else self._kept.load(name)
+
+    def _save(self, name: str, parameters: dict[str, Any], files: dict[str, Write]) -> None:
+        if self._kept is not None:
+            self._kept.save(name, parameters, files)
+
+    @cached_property
+    def _distinct(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        part = self._load("points")
+        if part is not None:
+            return part.array("rows"), part.array("copy_of")
+        rows, copy_of = distinct_rows(self.matrix, self.candidates)
+        files = {"rows.npy": write_array(rows), "copy_of.npy": write_array(copy_of)}
+        self._save("points", {}, files)
+        return rows, copy_of
+
+    @cached_property
+    def _hashes(self) -> NDArray[np.uint64]:
+        return row_hashes(self.matrix, self.rows)
+
+    @property
+    def _known_neighbours(self) -> Neighbours | None:
+        """The neighbours found so far, here or by whoever kept them."""
+        if self._neighbours is None:
+            part = self._load("neighbours")
+            if part is not None:
+                self._neighbours = Neighbours(part.array("positions"), part.array("distances"))
+        return self._neighbours
+
+    def _find_neighbours(self, width: int, progress: Progress | None) -> Neighbours:
+        if self.kind == "exact" or not width:
+            self._check_size()
+            return nearest_neighbours(self.matrix, self.rows, width, progress)
+        return self._nearest_candidates(np.arange(self.rows.size), width, progress)
+
+    def _nearest_candidates(
+        self, points: NDArray[np.int64], k: int, progress: Progress | None = None
+    ) -> Neighbours:
+        if k > FOLLOWED:
+            return nearest_neighbours(self.matrix, self.rows, k, progress, some=points)
+        search, _ = self._search
+        return nearest_candidates(self.matrix, self.rows, search, points, k, progress)
+
+    @cached_property
+    def _search(self) -> tuple[Approximate, float]:
+        """The approximate index, and its recall."""
+        part = self._load("search")
+        if part is not None:
+            path = part.paths["index.faiss"]
+            return Approximate.read(self.kind, self.sketch, path), part.parameters["recall"]
+        search = Approximate.build(self.kind, self.sketch)
+        p = self.rows.size
+        some = np.arange(0, p, -(-p // SAMPLE))  # (s,)
+        true = nearest_neighbours(self.matrix, self.rows, NEIGHBOURS, some=some).positions
+        k = true.shape[1]
+        found = nearest_candidates(self.matrix, self.rows, search, some, k).positions
+        shared = [np.intersect1d(*pair).size for pair in zip(true, found, strict=True)]
+        recall = sum(shared) / true.size
+        self._save("search", {"recall": recall}, {"index.faiss": search.write})
+        return search, recall
+
+    def _check_size(self) -> None:
+        p, d = self.rows.size, self.matrix.shape[1]
+        if self.exact_up_to is None or p <= self.exact_up_to:
+            return
+        cores = blas_threads()
+        seconds = float(p) ** 2 * d / (SPEED * cores)
+        raise SelectionError(
+            f"the exact neighbours of {p:,} points of {d:,} dimensions take about "
+            f"{_duration(seconds)} on {cores} cores, and an exact index finds them for up to "
+            f"{self.exact_up_to:,}: take index='ivf' or index='hnsw', which finds most of them, "
+            "or an Index with exact_up_to=None, which waits."
+        )
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words.
+
+    >>> _duration(100), _duration(1000), _duration(20000)
+    ('100 seconds', '17 minutes', '5.6 hours')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -4,31 +4,69 @@ A strategy takes a `Pool` and gives a `Selection`. To add one, write a file with
 `Strategy` under ``@register("name")`` and import it below.
 """
 
+from .alfamix import AlfaMix
+from .auto import Auto
+from .badge import Badge
+from .bald import Bald
 from .base import Selection, Strategy, get_strategy, strategies
+from .centroid import Centroid
+from .cluster_margin import ClusterMargin
+from .combine import Combine
 from .coral import Coral
 from .coreset import CoreSet
+from .coreset_robust import RobustCoreSet
 from .diverse import DiverseStrategy, PointPicks
+from .dropquery import DropQuery
 from .entropy import Entropy
+from .facility_location import FacilityLocation
+from .galaxy import Galaxy
 from .least_confidence import LeastConfidence
+from .logdet_bald import LogdetBald
 from .margin import Margin
+from .max_herding import MaxHerding
 from .pool import Pool
+from .power_bald import PowerBald
+from .probcover import ProbCover
+from .query_by_committee import QueryByCommittee
 from .random import Random
+from .spelling import spelling_of
+from .typiclust import TypiClust
+from .uncertainty_herding import UncertaintyHerding
 
 register = strategies.register
 
 __all__ = [
+    "AlfaMix",
+    "Auto",
+    "Badge",
+    "Bald",
+    "Centroid",
+    "ClusterMargin",
+    "Combine",
     "Coral",
     "CoreSet",
     "DiverseStrategy",
+    "DropQuery",
     "Entropy",
+    "FacilityLocation",
+    "Galaxy",
     "LeastConfidence",
+    "LogdetBald",
     "Margin",
+    "MaxHerding",
     "PointPicks",
     "Pool",
+    "PowerBald",
+    "ProbCover",
+    "QueryByCommittee",
     "Random",
+    "RobustCoreSet",
     "Selection",
     "Strategy",
+    "TypiClust",
+    "UncertaintyHerding",
     "get_strategy",
     "register",
+    "spelling_of",
     "strategies",
 ]

@@ -62,6 +62,9 @@ class Strategy(ABC):
     distinct
         Whether a batch never holds two copies of one vector, or a copy of what is labelled, as
         long as another vector is left.
+    may_stop_early
+        Whether it may return fewer rows than asked for, at least one; its diagnostic
+        ``"stopped"`` then says why.
 
     Examples
     --------
@@ -81,6 +84,7 @@ class Strategy(ABC):
     needs_labels: ClassVar[bool] = False
     needs_head: ClassVar[bool] = False
     distinct: ClassVar[bool] = False
+    may_stop_early: ClassVar[bool] = False
 
     def select(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Choose `n` distinct unlabelled rows of `pool`.
@@ -97,7 +101,7 @@ class Strategy(ABC):
         Returns
         -------
         Selection
-            Exactly `n` rows.
+            Exactly `n` rows, unless the strategy `may_stop_early`.
 
         Raises
         ------
@@ -126,6 +130,8 @@ class Strategy(ABC):
 
     def _check_answer(self, pool: Pool, n: int, selection: Selection) -> None:
         rows, scores = selection.rows, selection.scores
+        if self.may_stop_early and 0 < rows.size < n and "stopped" in selection.diagnostics:
+            n = rows.size
         distinct = np.unique(rows)
         fits = rows.shape == scores.shape == distinct.shape == (n,)
         if not (fits and np.isin(distinct, pool.unlabelled, assume_unique=True).all()):
@@ -157,14 +163,17 @@ strategies: Registry[type[Strategy]] = Registry("strategy")
 
 
 def get_strategy(name: str, **options: Any) -> Strategy:
-    """Make the strategy that is registered under `name`.
+    """Make the strategy that is registered under `name`, or that it spells out.
 
     Parameters
     ----------
     name
-        A registered name; ``list(strategies)`` has them all.
+        A registered name (``list(strategies)`` has them all); a name with options, such as
+        ``"coral(uncertainty=entropy)"``, where a value is a number, ``true``, ``false``,
+        ``none``, a word or text in quotes; or the path of a ``.yaml`` or ``.yml`` file with the
+        keys ``strategy`` and ``options``, for ``combine`` also ``objectives``.
     **options
-        Arguments of its constructor, e.g. ``block_size=512`` for ``coreset``.
+        More arguments of its constructor, e.g. ``block_size=512`` for ``coreset``.
 
     Returns
     -------
@@ -174,11 +183,17 @@ def get_strategy(name: str, **options: Any) -> Strategy:
     Raises
     ------
     UnknownNameError
-        If nothing is registered under `name`.
+        If nothing is registered under `name`, or it has no such option.
+    UsageError
+        If it cannot be read, or an option has a wrong value.
 
     Examples
     --------
     >>> get_strategy("coreset").name
     'coreset'
+    >>> get_strategy("coral(uncertainty=entropy)").uncertainty
+    'entropy'
     """
-    return strategies[name](**options)
+    from .spelling import make_strategy
+
+    return make_strategy(name, options)

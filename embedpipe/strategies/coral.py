@@ -49,9 +49,9 @@ class Coral(Strategy):
 
     Diagnostics: ``uncertainty`` and ``distance``, both (n,) float32: the two factors.
 
-    A fraction of O(u·d) time per pick; extra memory at most 112 bytes per unlabelled item beside
-    the pool's predictions, 24 per labelled one, a block of 512 to 4096 vectors (three times
-    over), and up to 64 MB of vectors of labelled and picked items.
+    A fraction of O(u·d) time per pick; extra memory at most 120 bytes per unlabelled item beside
+    the pool's predictions, 24 per labelled one, up to 14,336 vectors and 80 MB to work in (with
+    the default block size), and up to 64 MB of vectors of labelled and picked items.
 
     References
     ----------

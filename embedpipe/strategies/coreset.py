@@ -47,8 +47,8 @@ class CoreSet(Strategy):
     can reach a smaller radius than that.
 
     A fraction of O(u·d) time per pick; extra memory at most 96 bytes per unlabelled item, 24
-    per labelled one, a block of 512 to 4096 vectors (three times over), and up to 64 MB of
-    vectors of labelled and picked items.
+    per labelled one, up to 14,336 vectors and 80 MB to work in (with the default block size),
+    and up to 64 MB of vectors of labelled and picked items.
 
     References
     ----------

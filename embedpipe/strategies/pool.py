@@ -121,6 +121,16 @@ class Pool:
         """Whether any label is known."""
         return self.labels is not None and self.labels.size > 0
 
+    @property
+    def has_head(self) -> bool:
+        """Whether there is a head, which can be asked about vectors that are no items."""
+        return self._head is not None
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether there is a head, or what stands in for its predictions."""
+        return self._head is not None or self._predict is not None
+
     @cached_property
     def head(self) -> Any:
         """The fitted classifier.

@@ -35,3 +35,46 @@ def test_values_are_the_reference_to_the_last_bit(offset):
         assert found.squared_distance == squared_distances(left, matrix[centres]).min()
         search.add(found.position)
         centres.append(row)
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 64, None])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_whatever_is_added_the_answers_are_those_of_every_pair(block_size, weighted):
+    rng = np.random.default_rng(2)
+    matrix = rng.standard_normal((2000, 8)).astype(np.float32)
+    items, centres = np.arange(400, 2000), list(range(400))
+    weights = rng.random(1600) if weighted else None
+    search = FarthestFirst(matrix, items, np.array(centres), weights=weights, block_size=block_size)
+    away = np.min([squared_distances(matrix[items], matrix[row]) for row in centres], axis=0)
+    for turn in range(60):
+        keys = away if weights is None else np.where(away < 0, -1, weights * np.sqrt(abs(away)))
+        found = search.farthest()
+        best = int(keys.argmax())
+        assert (found.position, found.key) == (best, keys[best])
+        assert found.squared_distance == away[best]
+        # Every third centre is not the one that was found, and lies outside the block.
+        added = best if turn % 3 else int(np.where(away < 0, np.inf, away).argmin())
+        search.add(added)
+        away = np.minimum(away, squared_distances(matrix[items], matrix[items[added]]))
+        away[added] = -1
+    search.reweigh(None)
+    assert search.farthest().position == away.argmax()
+
+
+def test_most_distances_are_never_measured(monkeypatch):
+    rng = np.random.default_rng(3)
+    members = rng.standard_normal((60, 32))[rng.integers(60, size=20_000)]
+    matrix = (members + 0.3 * rng.standard_normal((20_000, 32))).astype(np.float32)
+    measured = 0
+    measure = FarthestFirst._measure
+
+    def counting(self, at, vectors, bounds, centres, start):
+        nonlocal measured
+        measured += vectors.shape[0] * centres.vectors.shape[0]
+        measure(self, at, vectors, bounds, centres, start)
+
+    monkeypatch.setattr(FarthestFirst, "_measure", counting)
+    search = FarthestFirst(matrix, np.arange(1, 20_000), np.array([0]))
+    for _ in range(1000):
+        search.add(search.farthest().position)
+    assert measured < 0.3 * 20_000 * 1000

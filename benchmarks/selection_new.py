@@ -1,0 +1,247 @@
+"""Selection beside its peers, in one run: ratios, picks checked, seconds and bytes per item.
+
+    python benchmarks/selection.py                        # CIFAR-10 if it is at hand
+    python benchmarks/selection.py --only coreset table   # some of the parts
+    python benchmarks/selection.py --embeddings x.npy     # any (n, d) float32 matrix
+    python benchmarks/selection.py --million              # also 1,000,000 x 384: half an hour
+
+Parts: `coreset` and `badge` beside plain NumPy loops that stream the matrix once per pick, and
+`coreset`, `typiclust` and `probcover` beside scikit-activeml (`pip install '.[bench]'`), where it
+is too slow extrapolated from fewer picks; `table`, every strategy once, in a process of its own.
+Core-set picks are checked against greedy k-center in float64; the script exits with 1 if one
+differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from common import Memory, cifar10, clusters, find_archive, timed, without_slowing_settings
+from peers import HAVE_SKACTIVEML, first_wrong_pick, plain_badge, plain_coreset, skactiveml
+
+from embedpipe.errors import SelectionError
+from embedpipe.heads import LogisticHead
+from embedpipe.index import Index
+from embedpipe.strategies import Pool, Selection, get_strategy, strategies
+
+LABELLED, BATCH = 500, 100
+"""What is labelled and what is asked for in the table of all strategies."""
+
+SMALL = 5_000
+"""Items that scikit-activeml's TypiClust and ProbCover are run on."""
+
+PARTS = ("coreset", "badge", "typical", "table")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A matrix on disk, a label for each row, and where the index of the matrix is kept."""
+
+    path: Path
+    labels: np.ndarray
+    origin: str
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The (n, d) float32 matrix, memory-mapped."""
+        return np.load(self.path, mmap_mode="r")
+
+    def index(self, kind: str) -> Index:
+        """Return the index, kept beside the matrix."""
+        folder = self.path.with_suffix(".index")
+        return Index(self.matrix, kind=kind, folder=folder, digest="0" * 64)
+
+
+def main() -> int:
+    arguments = parse()
+    if arguments.one:
+        return one(arguments)
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        problem = load(arguments, Path(folder))
+        n, d = problem.matrix.shape
+        print(f"{problem.origin}: {n:,} x {d:,}, {os.cpu_count()} CPUs")
+        if "coreset" in arguments.only:
+            failed |= bench_coreset(np.array(problem.matrix), arguments.picks)
+        if "badge" in arguments.only:
+            bench_badge(np.array(problem.matrix), problem.labels)
+        if "typical" in arguments.only:
+            bench_typical(np.array(problem.matrix[:SMALL]))
+        if "table" in arguments.only:
+            failed |= bench_table(problem, "exact")
+        if arguments.million:
+            failed |= bench_million(Path(folder))
+    return int(failed)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--embeddings", type=Path, help="an .npy file with an (n, d) matrix")
+    parser.add_argument("--labels", type=Path, help="an .npy file with its (n,) labels")
+    parser.add_argument("--source", type=Path, help="the CIFAR-10 images")
+    parser.add_argument("--items", type=int, default=50_000, help="of made-up clusters")
+    parser.add_argument("--dim", type=int, default=1_280, help="of made-up clusters")
+    parser.add_argument("--picks", type=int, nargs="+", default=[1_000, 5_000])
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--million", action="store_true")
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # a strategy, in a process of its own
+    parser.add_argument("--index", default="exact", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def load(arguments: argparse.Namespace, folder: Path) -> Problem:
+    """Return the matrix to select from, on disk, and what it is."""
+    path = folder / "embeddings.npy"
+    if arguments.embeddings:
+        matrix = np.load(arguments.embeddings, mmap_mode="r")
+        labels = np.load(arguments.labels) if arguments.labels else pseudo_labels(matrix)
+        np.save(path, matrix.astype(np.float32, copy=False))
+        return Problem(path, labels.astype(str), str(arguments.embeddings))
+    source = arguments.source or find_archive()
+    if source is None:
+        _, labels = clusters(path, arguments.items, arguments.dim)
+        return Problem(path, labels, "made-up clusters")
+    matrix, labels = cifar10(source)
+    np.save(path, matrix)
+    return Problem(path, labels, "CIFAR-10, training images")
+
+
+def pseudo_labels(matrix: np.ndarray) -> np.ndarray:
+    index = Index(np.asarray(matrix))
+    return index.clusters(10).labels[index.copy_of].astype(str)
+
+
+def bench_coreset(matrix: np.ndarray, counts: list[int]) -> bool:
+    """Print core-set selection beside its peers; return whether a pick was wrong."""
+    failed = False
+    for picks in counts:
+        memory = Memory()
+        with memory.watch():
+            ours, found = timed(select, "coreset", Pool(matrix), picks)
+        theirs, _ = timed(plain_coreset, matrix, picks, int(found.rows[0]))
+        wrong = first_wrong_pick(matrix, found.rows)
+        failed |= wrong is not None
+        verdict = "as the float64 reference" if wrong is None else f"WRONG from pick {wrong}"
+        print(f"\ncoreset, {picks:,} picks: {ours:.2f} s, {memory} extra, picks {verdict}")
+        print(f"  plain loop        {theirs:8.2f} s  {theirs / ours:6.1f} x")
+        if HAVE_SKACTIVEML and picks == counts[0]:
+            few = max(10, picks // 50)
+            slow = timed(skactiveml, "CoreSet", matrix, few)[0] * picks / few
+            print(f"  scikit-activeml   {slow:8.2f} s  {slow / ours:6.1f} x  (from {few} picks)")
+    return failed
+
+
+def bench_badge(matrix: np.ndarray, labels: np.ndarray, picks: int = 500) -> None:
+    pool = labelled_pool(matrix, labels)
+    probabilities = np.array(pool.probabilities())
+    ours, _ = timed(select, "badge", pool, picks)
+    theirs, _ = timed(plain_badge, matrix[pool.unlabelled], probabilities, picks, 0)
+    print(f"\nbadge, {picks:,} picks, {probabilities.shape[1]} classes: {ours:.2f} s")
+    print(f"  plain factorised  {theirs:8.2f} s  {theirs / ours:6.1f} x")
+
+
+def bench_typical(matrix: np.ndarray) -> None:
+    print(f"\n{len(matrix):,} items, {BATCH} picks, from nothing, the index included")
+    for name, peer in (("typiclust", "TypiClust"), ("probcover", "ProbCover")):
+        ours, _ = timed(select, name, Pool(matrix), BATCH)
+        line = f"  {name:<12}{ours:6.2f} s"
+        if HAVE_SKACTIVEML:
+            theirs, _ = timed(skactiveml, peer, matrix, BATCH)
+            line += f"   scikit-activeml {theirs:6.2f} s  {theirs / ours:6.1f} x"
+        print(line)
+
+
+def bench_table(problem: Problem, kind: str) -> bool:
+    """Print every strategy's seconds and extra memory; return whether one failed."""
+    n, d = problem.matrix.shape
+    print(f"\n{BATCH} of {n:,} x {d}, {LABELLED} labelled, index {kind}")
+    built, memory = one_process(problem, "index", kind), "bytes per item"
+    print(f"  index: {built['seconds']:.1f} s, {built['bytes'] / n:,.0f} {memory}, once")
+    print(f"  {'strategy':<22}{'seconds':>8}{memory:>16}")
+    failed = False
+    for name in sorted(strategies):
+        result = one_process(problem, name, kind)
+        if "error" in result:
+            print(f"  {name:<22}{result['error']}")
+            failed |= not result["expected"]
+        else:
+            print(f"  {name:<22}{result['seconds']:8.2f}{result['bytes'] / n:16,.0f}")
+    return failed
+
+
+def bench_million(folder: Path) -> bool:
+    path = folder / "million.npy"
+    _, labels = clusters(path, 1_000_000, 384)
+    problem = Problem(path, labels, "made-up clusters")
+    matrix, memory, few = problem.matrix, Memory(), 100
+    with memory.watch():
+        ours, found = timed(select, "coreset", Pool(matrix), 1_000)
+    plain = timed(plain_coreset, matrix, few, int(found.rows[0]))[0] * 1_000 / few
+    print(f"\ncoreset, 1,000,000 x 384 memory-mapped, 1,000 picks: {ours:.2f} s, {memory} extra")
+    print(f"  plain loop        {plain:8.2f} s  {plain / ours:6.1f} x  (from {few} picks)")
+    return bench_table(problem, "ivf")
+
+
+def one_process(problem: Problem, name: str, kind: str) -> dict[str, object]:
+    """Run one strategy in a process of its own, where nothing but it takes memory."""
+    labels = problem.path.with_suffix(".labels.npy")
+    if not labels.exists():
+        np.save(labels, problem.labels)
+    command = [sys.executable, __file__, "--one", name, "--index", kind]
+    command += ["--embeddings", str(problem.path), "--labels", str(labels)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"error": done.stderr.strip().splitlines()[-1], "expected": False}
+    return json.loads(done.stdout)
+
+
+def one(arguments: argparse.Namespace) -> int:
+    """Run one strategy, or build the index, and print what it took as JSON."""
+    problem = Problem(arguments.embeddings, np.load(arguments.labels), "")
+    index = problem.index(arguments.index)
+    pool = labelled_pool(problem.matrix, problem.labels, index)
+    import faiss  # noqa: F401  loading it is not part of the time
+
+    memory = Memory()
+    try:
+        if arguments.one == "index":
+            with memory.watch():
+                seconds, _ = timed(build, index)
+        else:
+            pool.probabilities(), build(index)
+            with memory.watch():
+                seconds, _ = timed(select, arguments.one, pool, BATCH)
+    except SelectionError as error:
+        print(json.dumps({"error": str(error), "expected": True}))
+        return 0
+    print(json.dumps({"seconds": seconds, "bytes": memory.extra}))
+    return 0
+
+
+def build(index: Index) -> None:
+    """Let the index work out what is kept beside a matrix."""
+    index.rows, index.sketch, index.neighbours(32)
+
+
+def labelled_pool(matrix: np.ndarray, labels: np.ndarray, index: Index | None = None) -> Pool:
+    """Return a pool with 500 labelled rows, drawn at random, and a fitted head."""
+    rows = np.sort(np.random.default_rng(0).permutation(len(matrix))[:LABELLED])
+    head = LogisticHead().fit(matrix[rows], labels[rows])
+    return Pool(matrix, labelled=rows, labels=labels[rows], head=head, index=index)
+
+
+def select(name: str, pool: Pool, n: int) -> Selection:
+    return get_strategy(name).select(pool, n, np.random.default_rng(0))
+
+
+if __name__ == "__main__":
+    without_slowing_settings()
+    sys.exit(main())

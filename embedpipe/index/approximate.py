@@ -1,0 +1,254 @@
+"""Neighbours among millions of points, nearly all of the true ones: FAISS on sketches."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._threads import map_blocks, one_blas_thread
+from .blocks import row_blocks, take_rows
+from .clusters import kmeans
+from .frame import ROUNDING, squared_distances
+from .neighbours import RANKED, Neighbours, Progress, nearest_neighbours
+
+__all__ = ["KINDS", "Approximate", "nearest_candidates"]
+
+KINDS = ("ivf", "hnsw")
+"""Kinds of approximate index."""
+
+LISTS = 4
+"""An inverted file has about this many times the square root of the number of points as lists."""
+
+PROBES = 64
+"""How many lists are searched for a point."""
+
+LINKS = 16
+"""How many links a point has in a graph; twice as many at its bottom."""
+
+BUILDING = 64
+"""How many candidates are followed when a point is put into the graph."""
+
+BLOCK = 1 << 16
+"""How many points are put in at once."""
+
+CANDIDATES = 4
+"""Of so many times as many candidates as wanted, the nearest are taken."""
+
+MEASURED = 1 << 14
+"""For how many points candidates are held at once."""
+
+QUERIES = 1024
+"""How many points one search is for."""
+
+
+class Approximate:
+    """A FAISS index of the sketches of points, with 8 bits a dimension.
+
+    The same answers on any number of threads: lists come from our own k-means, points are put
+    in by one thread, in order, for how a graph grows depends on who comes first; and each
+    search is for a fixed block of points, in one thread.
+
+    Parameters
+    ----------
+    kind
+        ``"ivf"``: an inverted file; ``"hnsw"``: a hierarchical graph.
+    sketch
+        (p, m) float32.
+    index
+        The FAISS index.
+
+    Notes
+    -----
+    At most 140 bytes a point as an inverted file, 290 as a graph, with m = 128.
+
+    References
+    ----------
+    Malkov and Yashunin (2016), "Efficient and robust approximate nearest neighbor search using
+    hierarchical navigable small world graphs", arXiv:1603.09320. Douze et al. (2024), "The Faiss
+    library", arXiv:2401.08281.
+    """
+
+    def __init__(self, kind: str, sketch: NDArray[np.float32], index: Any) -> None:
+        self.kind, self.sketch, self.index = kind, sketch, index
+
+    @classmethod
+    def build(cls, kind: str, sketch: NDArray[np.float32]) -> Approximate:
+        """Index the sketches; a graph of a million takes about half an hour."""
+        index = _inverted_file(sketch) if kind == "ivf" else _graph(sketch)
+        return cls(kind, sketch, index)
+
+    @classmethod
+    def read(cls, kind: str, sketch: NDArray[np.float32], path: Path) -> Approximate:
+        """Read an index that `write` wrote."""
+        import faiss
+
+        return cls(kind, sketch, faiss.read_index(str(path)))
+
+    def write(self, path: Path) -> None:
+        """Write the index.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written whole.
+        """
+        import faiss
+
+        try:
+            faiss.write_index(self.index, str(path))
+        except RuntimeError as error:  # FAISS knows no other
+            raise OSError(str(error)) from error
+
+    def candidates(self, points: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        """Return about `count` points near each of `points`: (s, count) int64, -1 for none."""
+        if self.kind == "ivf":
+            self.index.nprobe = min(PROBES, self.index.nlist)
+        else:
+            self.index.hnsw.efSearch = count
+        found = np.empty((points.size, count), dtype=np.int64)
+
+        def work(part: slice) -> None:
+            queries = np.ascontiguousarray(self.sketch[points[part]])  # (b, m)
+            with _one_faiss_thread():
+                found[part] = self.index.search(queries, count)[1]
+
+        map_blocks(work, points.size, QUERIES)
+        return found
+
+
+def nearest_candidates(
+    matrix: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    search: Approximate,
+    points: NDArray[np.int64],
+    k: int,
+    progress: Progress | None = None,
+) -> Neighbours:
+    """Return the `k` nearest of the candidates of each of `points`.
+
+    Parameters
+    ----------
+    matrix
+        (n, d) finite float32 array or memory map.
+    rows
+        (p,) int64 rows of the points, with distinct vectors.
+    search
+        Finds candidates, four times as many as wanted.
+    points
+        (s,) ascending positions in `rows`.
+    k
+        From 1 to p - 1.
+    progress
+        Called with the number of points done and of all.
+
+    Returns
+    -------
+    Neighbours
+        With the same distances and the same order as from `nearest_neighbours`. Points for
+        which fewer than `k` candidates are found are compared with all others.
+
+    Notes
+    -----
+    O(s·k·d) time besides the searches; 32·k bytes of extra memory for each of 16,384 points at
+    a time, and 16·k·d bytes a thread.
+    """
+    count = min(CANDIDATES * k + 1, rows.size)  # a point finds itself too
+    positions = np.zeros((points.size, k), dtype=np.int32)
+    distances = np.zeros((points.size, k), dtype=np.float32)
+    for part in row_blocks(points.size, MEASURED):
+        some = points[part]  # (b,)
+        found = search.candidates(some, count)  # (b, count)
+        near, far = positions[part], distances[part]
+        short = _rank(matrix, rows, some, found, near, far)
+        if short.size:
+            exact = nearest_neighbours(matrix, rows, k, some=some[short])
+            near[short], far[short] = exact.positions, exact.distances
+        if progress:
+            progress(part.stop, points.size)
+    return Neighbours(positions, distances)
+
+
+def _rank(
+    matrix: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    points: NDArray[np.int64],
+    found: NDArray[np.int64],
+    near: NDArray[np.int32],
+    far: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Fill in the nearest of those found for each point; return those with too few: (t,).
+
+    Sums of squared float32 differences are off by a share of at most `error`, and by `slack`
+    where they underflow: who is then surely not among the nearest is not measured in float64.
+    """
+    k, d = near.shape[1], matrix.shape[1]
+    error, slack = (2 * d + 40) * ROUNDING, d * 1e-37
+    short = np.zeros(points.size, dtype=np.bool_)
+
+    def work(part: slice) -> None:
+        for at in range(part.start, part.stop):
+            others = found[at][(found[at] >= 0) & (found[at] != points[at])]  # (c,)
+            if others.size < k:
+                short[at] = True
+                continue
+            mine, theirs = matrix[rows[points[at]]], take_rows(matrix, rows[others])  # (c, d)
+            with np.errstate(over="ignore", under="ignore"):
+                gaps = theirs - mine
+                about = np.einsum("ij,ij->i", gaps, gaps)  # (c,)
+                reach = np.partition(about, k - 1)[k - 1] * (1 + 3 * error) + 3 * slack
+            some = np.flatnonzero(~(about > reach))
+            away = squared_distances(theirs[some], np.asarray(mine))
+            best = np.lexsort((others[some], away))[:k]
+            near[at] = others[some[best]]
+            with np.errstate(over="ignore"):
+                far[at] = np.sqrt(away[best])
+
+    map_blocks(work, points.size, RANKED)
+    return np.flatnonzero(short)
+
+
+def _inverted_file(sketch: NDArray[np.float32]) -> Any:
+    import faiss
+
+    p, m = sketch.shape
+    lists = int(np.clip(LISTS * p**0.5, 1, max(1, p // 8)))
+    clusters = kmeans(sketch, lists, seed=0)
+    quantizer = faiss.IndexFlatL2(m)
+    quantizer.add(clusters.centres)
+    index = faiss.IndexIVFScalarQuantizer(quantizer, m, lists, faiss.ScalarQuantizer.QT_8bit)
+    _fill(index, sketch)
+    return index
+
+
+def _graph(sketch: NDArray[np.float32]) -> Any:
+    import faiss
+
+    index: Any = faiss.index_factory(sketch.shape[1], f"HNSW{LINKS}_SQ8")
+    index.hnsw.efConstruction = BUILDING
+    _fill(index, sketch)
+    return index
+
+
+def _fill(index: Any, sketch: NDArray[np.float32]) -> None:
+    with one_blas_thread(), _one_faiss_thread():
+        index.train(np.ascontiguousarray(sketch[:: -(-len(sketch) // BLOCK)]))
+        for part in row_blocks(len(sketch), BLOCK):
+            index.add(np.ascontiguousarray(sketch[part]))
+
+
+@contextlib.contextmanager
+def _one_faiss_thread() -> Iterator[None]:
+    """Let FAISS use one thread when called from this one."""
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

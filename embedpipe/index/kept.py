@@ -1,0 +1,163 @@
+"""Arrays kept beside a matrix: derived, checked before use, built anew where in doubt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._files import sync_folder, temporary_file, write_atomically
+
+__all__ = ["Kept", "Part", "Write", "write_array"]
+
+FORMAT = 1
+"""Goes up when what is kept under a name means something else."""
+
+META = "meta.json"
+
+Write = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files that belong together, checked: their `paths` by name, and what they were made with."""
+
+    parameters: dict[str, Any]
+    paths: dict[str, Path]
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Return the array in ``<name>.npy``, memory-mapped."""
+        mapped: NDArray[Any] = np.load(self.paths[f"{name}.npy"], mmap_mode="r", allow_pickle=False)
+        return mapped
+
+
+class Kept:
+    """A folder of derived files that are used only if they are what they must be.
+
+    Each file is written to a temporary name, synced and renamed; then ``meta.json``, which
+    carries the identity and the SHA-256 of every file, is replaced in the same way. So after a
+    kill at any instant, or with two processes at work, a file is either the one that its entry
+    means or does not match the digest there: it is then refused, and made again by whoever
+    needs it.
+
+    Parameters
+    ----------
+    folder
+        Where the files are; made when something is kept.
+    identity
+        What they are derived from; files of any other identity are refused.
+
+    Attributes
+    ----------
+    problem
+        Why something could not be written, or None. Nothing is raised for it: what is derived
+        can be derived again.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     kept = Kept(Path(folder), {"matrix": "00ff"})
+    ...     kept.save("squares", {"n": 3}, {"values.npy": write_array(np.arange(3) ** 2)})
+    ...     part = kept.load("squares")
+    ...     print(part.parameters, part.array("values").tolist())
+    ...     print(Kept(Path(folder), {"matrix": "01ff"}).load("squares"))
+    {'n': 3} [0, 1, 4]
+    None
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.problem: str | None = None
+        self._identity = {"format": FORMAT, **identity}
+
+    @property
+    def size(self) -> int:
+        """How many bytes the files have."""
+        entries = self._parts().items()
+        paths = [
+            self.folder / f"{name}-{file}" for name, entry in entries for file in entry["files"]
+        ]
+        return sum(path.stat().st_size for path in paths if path.exists())
+
+    def load(self, name: str) -> Part | None:
+        """Return the files kept under a name, or None if there are none to be relied on."""
+        entry = self._parts().get(name)
+        if entry is None:
+            return None
+        paths = {}
+        for file, digest in entry["files"].items():
+            paths[file] = self.folder / f"{name}-{file}"
+            if _digest(paths[file]) != digest:
+                return None
+        return Part(entry["parameters"], paths)
+
+    def save(self, name: str, parameters: Mapping[str, Any], files: Mapping[str, Write]) -> None:
+        """Keep files under a name, in place of any before; see `problem`."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            digests = {file: self._put(f"{name}-{file}", write) for file, write in files.items()}
+            sync_folder(self.folder)
+            entry = {"parameters": dict(parameters), "files": digests}
+            meta = {**self._identity, "parts": {**self._parts(), name: entry}}
+            write_atomically(self.folder / META, json.dumps(meta, indent=1).encode())
+        except OSError as error:
+            self.problem = f"cannot keep {name} in {self.folder}: {error.strerror or error}"
+
+    def _put(self, name: str, write: Write) -> str:
+        """Write one file whole or not at all, and return its digest."""
+        path = self.folder / name
+        with temporary_file(path) as temporary:
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            digest = _digest(temporary)
+            temporary.replace(path)
+        if digest is None:
+            raise OSError(f"{name} cannot be read back")
+        return digest
+
+    def _parts(self) -> dict[str, Any]:
+        """Return the entries of ``meta.json`` that are sound and of this identity."""
+        try:
+            meta = json.loads((self.folder / META).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(meta, dict) or not isinstance(meta.get("parts"), dict):
+            return {}
+        if any(meta.get(key) != value for key, value in self._identity.items()):
+            return {}
+        return {name: entry for name, entry in meta["parts"].items() if _is_entry(entry)}
+
+
+def write_array(array: NDArray[Any]) -> Write:
+    """Return a function that writes an array to a path."""
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+
+    return write
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("parameters"), dict):
+        return False
+    files = entry.get("files")
+    return isinstance(files, dict) and all(isinstance(digest, str) for digest in files.values())
+
+
+def _digest(path: Path) -> str | None:
+    """Return the SHA-256 of a file, or None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

@@ -1,0 +1,248 @@
+"""The nearest points of every point, exact, by matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._threads import map_blocks
+from .blocks import row_blocks, take_rows
+from .frame import squared_distances
+from .pairs import TILE, Hits, Pairs, TilePair, tile_pairs
+
+__all__ = ["Neighbours", "Progress", "nearest_neighbours"]
+
+Progress = Callable[[int, int], None]
+"""Called with how much is done and how much there is in all."""
+
+CROWD = 256
+"""By how many candidates more than wanted a point may be in doubt before float64 takes over."""
+
+RANKED = 512
+"""For how many points a thread measures distances at once."""
+
+BLOCK = 2048
+"""How many points are converted to float64 at once."""
+
+HARD = 64
+"""The most points that are compared with all others in float64 at once."""
+
+COMPARED = 1 << 22
+"""About how many pairs that may be: four numbers of 8 bytes each."""
+
+BAND = 8
+"""With how many tiles some points are compared before their bounds are tightened."""
+
+FAR = np.finfo(np.float32).max
+"""More than any squared distance in a frame."""
+
+WIDE_ROUNDING = 2.0**-53
+"""Unit roundoff of float64."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest points of each of p points, itself left out.
+
+    Attributes
+    ----------
+    positions
+        (p, k) int32 positions of points, nearest first, ties by lowest position.
+    distances
+        (p, k) float32 Euclidean distances.
+    """
+
+    positions: NDArray[np.int32]
+    distances: NDArray[np.float32]
+
+
+def nearest_neighbours(
+    matrix: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    k: int,
+    progress: Progress | None = None,
+    some: NDArray[np.int64] | None = None,
+) -> Neighbours:
+    """Return the `k` nearest of `rows` for each of them; of fewer points, all others.
+
+    Nearest by `squared_distances`, ties by lowest position: not one neighbour is approximate, and
+    nothing depends on the number of threads.
+
+    Parameters
+    ----------
+    matrix
+        (n, d) finite float32 array or memory map.
+    rows
+        (p,) int64, with distinct vectors.
+    k
+        At least 0.
+    progress
+        Called now and then with the number of pairs of tiles compared and of all pairs.
+    some
+        (s,) ascending positions in `rows`, to find the neighbours of these only.
+
+    Returns
+    -------
+    Neighbours
+        Of all points, or of `some`; positions are those in `rows`.
+
+    Notes
+    -----
+    Each pair of points is estimated once, for both, by products of moved float32 tiles, with a
+    proven bound on the error. A point keeps whoever may be among its k nearest by these bounds;
+    in the end these few are measured in float64. A point with a crowd in doubt, where values
+    span too many scales for float32 or many distances are equal, is compared with all others by
+    float64 products.
+
+    p²·d floating-point operations as matrix products: 50,000 x 1,280 in about 20 seconds on two
+    cores. Extra memory: about 36·k bytes a point more than the result at its peak, and two tiles
+    of 4096 vectors and 16 MB a thread; the matrix is not copied.
+
+    Examples
+    --------
+    >>> matrix = np.array([[0], [1], [3], [7]], dtype=np.float32)
+    >>> found = nearest_neighbours(matrix, np.arange(4), 2)
+    >>> found.positions.tolist()
+    [[1, 2], [0, 2], [1, 0], [2, 1]]
+    >>> found.distances.tolist()
+    [[1.0, 3.0], [1.0, 2.0], [2.0, 3.0], [4.0, 6.0]]
+    """
+    p = rows.size
+    k = max(min(k, p - 1), 0)
+    own = np.arange(p) if some is None else some
+    positions = np.zeros((own.size, k), dtype=np.int32)
+    squared = np.zeros((own.size, k))
+    if positions.size:
+        rivals = _Rivals(Pairs(matrix, rows), k)
+        bands = tile_pairs(p) if some is None else _bands_of(some, p)
+        done, total = 0, sum(map(len, bands))
+        for band in bands:
+            rivals.meet(band, mirror=some is None)
+            done += len(band)
+            if progress:
+                progress(done, total)
+        plain = np.flatnonzero(~rivals.crowded[own])
+        positions[plain], squared[plain] = _nearest(matrix, rows, rivals.hits, own[plain], k)
+        hard = np.flatnonzero(rivals.crowded[own])
+        for part in row_blocks(hard.size, int(np.clip(COMPARED // p, 1, HARD))):
+            at = hard[part]
+            positions[at], squared[at] = _exhaustively(matrix, rows, own[at], k)
+    with np.errstate(over="ignore"):
+        return Neighbours(positions, np.sqrt(squared).astype(np.float32))
+
+
+def _bands_of(some: NDArray[np.int64], p: int) -> list[list[TilePair]]:
+    """Return pairs of `some` points with every tile, a few tiles of one at a time."""
+    tiles = [np.arange(part.start, part.stop) for part in row_blocks(p, TILE)]
+    bands = [tiles[part] for part in row_blocks(len(tiles), BAND)]
+    own = [some[part] for part in row_blocks(some.size, TILE)]
+    return [[(left, right) for right in band for left in own] for band in bands]
+
+
+class _Rivals:
+    """Who may be among the k nearest of each point, judging by the tiles compared so far.
+
+    Invariant: of the points compared with point i, those left out are proven to be farther than
+    k others; ``bound[i]`` is proven to be at least the k-th distance.
+    """
+
+    def __init__(self, pairs: Pairs, k: int) -> None:
+        self.pairs, self.k = pairs, k
+        p = pairs.rows.size
+        self.bound = np.full(p, FAR, dtype=np.float32)  # squared
+        self.crowded = np.zeros(p, dtype=np.bool_)
+        self.hits = Hits.none()
+
+    def meet(self, band: list[TilePair], *, mirror: bool) -> None:
+        """Compare pairs of tiles; the bounds stay the same until all are done."""
+
+        def work(part: slice) -> list[Hits]:
+            ((left, right),) = band[part]
+            both = mirror and left is not right
+            return list(self.pairs.closer(left, right, self.bound, mirror=both, most=self.k))
+
+        found = map_blocks(work, len(band), 1)
+        self._keep(Hits.join([self.hits, *(hits for part in found for hits in part)]))
+
+    def _keep(self, hits: Hits) -> None:
+        p = self.crowded.size
+        upper = self.pairs.upper(hits)  # (e,)
+        keys = hits.points.astype(np.uint64) << np.uint64(32) | upper.view(np.uint32)
+        order = keys.argsort()  # by point, then by upper bound, which is not negative
+        points, upper = hits.points[order], upper[order]
+        starts = points.searchsorted(np.arange(p + 1, dtype=points.dtype))
+        enough = np.diff(starts) >= self.k
+        self.bound[enough] = upper[starts[:-1][enough] + self.k - 1]
+        self.bound[self.crowded] = -np.inf
+        hits = hits.take(order[self.pairs.lower(hits)[order] <= self.bound[points]])
+        counts = np.bincount(hits.points, minlength=p)
+        self.crowded |= counts > self.k + CROWD
+        self.bound[self.crowded] = -np.inf  # nobody is close enough any more
+        self.hits = hits.take(np.flatnonzero(~self.crowded[hits.points]))
+
+
+def _nearest(
+    matrix: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    hits: Hits,
+    own: NDArray[np.int64],
+    k: int,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Return the `k` nearest of the hits of each of `own` points, with squared distances."""
+    away = measured(matrix, rows, hits.points, hits.others)  # (e,)
+    order = np.lexsort((hits.others, away, hits.points))
+    best = order[hits.points[order].searchsorted(own)[:, None] + np.arange(k)]  # (o, k)
+    return hits.others[best], away[best]
+
+
+def measured(
+    matrix: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    points: NDArray[np.integer],
+    others: NDArray[np.integer],
+) -> NDArray[np.float64]:
+    """Return the `squared_distances` of pairs of points, sorted by the first: (e,) float64."""
+    away = np.empty(points.size)
+    first = np.flatnonzero(np.diff(points, prepend=-1))  # where the pairs of a point begin
+    ends = np.append(first, points.size)
+
+    def work(part: slice) -> None:
+        for start, stop in zip(ends[part], ends[part.start + 1 : part.stop + 1], strict=True):
+            mine = np.asarray(matrix[rows[points[start]]])  # (d,)
+            theirs = take_rows(matrix, rows[others[start:stop]])
+            away[start:stop] = squared_distances(theirs, mine)
+
+    map_blocks(work, first.size, RANKED)
+    return away
+
+
+def _exhaustively(
+    matrix: NDArray[np.float32], rows: NDArray[np.int64], some: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the `k` nearest of each of `some` points and their squared distances, by float64."""
+    d = matrix.shape[1]
+    mine = take_rows(matrix, rows[some]).astype(np.float64)  # (h, d)
+    centre = mine.mean(axis=0)
+    mine -= centre
+    own = np.square(mine).sum(axis=1)  # (h,)
+    away = np.empty((some.size, rows.size))
+    margin = np.empty_like(away)
+    error = (3 * d + 60) * WIDE_ROUNDING
+
+    def work(part: slice) -> None:
+        others = take_rows(matrix, rows[part]) - centre  # (b, d)
+        norms = np.square(others).sum(axis=1)  # (b,)
+        away[:, part] = own[:, None] + norms - 2 * (mine @ others.T)
+        margin[:, part] = (own[:, None] + norms) * error
+
+    map_blocks(work, rows.size, BLOCK)
+    away[np.arange(some.size), some] = np.inf
+    bound = np.partition(away + margin, k - 1, axis=1)[:, k - 1, None]
+    at, others = np.nonzero(away - margin <= bound)
+    exact = measured(matrix, rows, some[at], others)
+    order = np.lexsort((others, exact, at))
+    best = order[at[order].searchsorted(np.arange(some.size))[:, None] + np.arange(k)]  # (h, k)
+    return others[best], exact[best]

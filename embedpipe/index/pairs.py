@@ -1,0 +1,217 @@
+"""Which pairs of points are close: bounds on distances from products of float32 tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .blocks import row_blocks
+from .frame import ROUNDING
+from .moving import safe_frame
+
+__all__ = ["STRIP", "TILE", "Hits", "Pairs", "TilePair", "tile_pairs"]
+
+TILE = 4096
+"""How many points are moved for one product."""
+
+STRIP = 512
+"""How many of them are multiplied with another tile at once: at most 8 MB of products."""
+
+MANY = 64
+"""By how many a point's hits in one strip may exceed what is wanted before they are thinned."""
+
+
+TilePair = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Ascending positions of the points on either side."""
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Pairs that are close: (e,) int32 `points`, `others`, and (e,) float32 `scores`.
+
+    A score is minus half the lower bound on the squared distance.
+    """
+
+    points: NDArray[np.int32]
+    others: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+    @classmethod
+    def none(cls) -> Hits:
+        """Return no pairs."""
+        return cls(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
+
+    @classmethod
+    def join(cls, parts: list[Hits]) -> Hits:
+        """Return the pairs of all parts, in order."""
+        return cls(
+            np.concatenate([part.points for part in parts]),
+            np.concatenate([part.others for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+        )
+
+    def take(self, which: NDArray[np.intp]) -> Hits:
+        """Return some of the pairs."""
+        return Hits(self.points[which], self.others[which], self.scores[which])
+
+
+def tile_pairs(p: int) -> list[list[TilePair]]:
+    """Return every pair of tiles of `p` points once, in bands that touch each tile evenly.
+
+    The first band pairs each tile with itself.
+
+    Examples
+    --------
+    >>> [len(band) for band in tile_pairs(4 * TILE)]
+    [4, 4, 2]
+    """
+    tiles = [np.arange(part.start, part.stop) for part in row_blocks(p, TILE)]
+    count = len(tiles)
+    bands = []
+    for step in range(count // 2 + 1):
+        pairs = {tuple(sorted((i, (i + step) % count))) for i in range(count)}
+        bands.append([(tiles[i], tiles[j]) for i, j in sorted(pairs)])
+    return bands
+
+
+class Pairs:
+    """Bounds on the squared distances between points, in units of a frame.
+
+    With norms |x|², the estimate ``|x|² + |y|² − 2·x·y`` is off by at most `error` times
+    ``|x|² + |y|²``, and `slack`. Taking this off at once, the lower bound is ``−2·s`` with
+    ``s = x·y − h(x) − h(y)`` and ``h = |x|²·(1 − error)/2``: one product, with two more columns.
+
+    Parameters
+    ----------
+    matrix
+        (n, d) finite float32 array or memory map.
+    rows
+        (p,) int64.
+
+    Notes
+    -----
+    With u the unit roundoff of float32: d + 2 products are summed in any order, which is off by
+    less than (d + 2)·u times the sum of their sizes, itself at most ``|x|² + |y|²``; doubled, and
+    with d·u for the norms, this is (3·d + 4)·u; moving, rounding and the float64 reference add
+    less than 50·u.
+    """
+
+    def __init__(self, matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+        self.rows = rows
+        self.frame, self.norms = safe_frame(matrix, rows)
+        d = matrix.shape[1]
+        self.error = (3 * d + 60) * ROUNDING * 1.01
+        self.slack = 3 * self.frame.slack + 1e-36
+        self.halves = (self.norms * (1 - self.error) / 2).astype(np.float32)  # (p,)
+
+    def closer(
+        self,
+        left: NDArray[np.int64],
+        right: NDArray[np.int64],
+        bound: NDArray[np.float32],
+        *,
+        mirror: bool = False,
+        most: int | None = None,
+    ) -> Iterator[Hits]:
+        """Yield the pairs that may be at most as far as the bound of the first of them.
+
+        A point and itself are no pair.
+
+        Parameters
+        ----------
+        left, right
+            Ascending positions of points: who is first, and who is second.
+        bound
+            (p,) float32 squared distances, in the frame.
+        mirror
+            Also yield the pairs in which those on the right are first.
+        most
+            If given, pairs may be left out that are not among this many nearest of a point.
+        """
+        first = self._columns(left, swapped=False)  # (a, d + 2)
+        second = self._columns(right, swapped=True)  # (b, d + 2)
+        floors = (-bound / 2 - self.slack).astype(np.float32)  # (p,)
+        _, own, same = np.intersect1d(left, right, assume_unique=True, return_indices=True)
+        buffer = np.empty((min(STRIP, left.size), right.size), dtype=np.float32)
+        for strip in row_blocks(left.size, STRIP):
+            some = left[strip]
+            scores = buffer[: some.size]  # (s, b)
+            np.matmul(first[strip], second.T, out=scores)
+            inside = (own >= strip.start) & (own < strip.stop)
+            scores[own[inside] - strip.start, same[inside]] = -np.inf
+            yield self._hits(scores, some, right, floors[some, None], most)
+            if mirror:
+                yield self._hits(scores, some, right, floors[right], most)
+
+    def lower(self, hits: Hits) -> NDArray[np.float32]:
+        """Return lower bounds on the squared distances: (e,) float32."""
+        bounds: NDArray[np.float32] = -2 * hits.scores - np.float32(2 * self.slack)
+        return bounds
+
+    def upper(self, hits: Hits) -> NDArray[np.float32]:
+        """Return upper bounds on the squared distances, at least 0: (e,) float32."""
+        both = self.norms[hits.points] + self.norms[hits.others]  # (e,)
+        bound = -2.0 * hits.scores + 2 * self.error * both + 2 * self.slack
+        above: NDArray[np.float64] = np.maximum(bound, 0) * (1 + 4 * ROUNDING) + 0.0
+        return above.astype(np.float32)
+
+    def _columns(self, tile: NDArray[np.int64], *, swapped: bool) -> NDArray[np.float32]:
+        moved = self.frame.rows(self.rows[tile]).vectors  # (b, d)
+        wide = np.empty((len(moved), moved.shape[1] + 2), dtype=np.float32)
+        wide[:, :-2] = moved
+        wide[:, -1 if swapped else -2] = -self.halves[tile]
+        wide[:, -2 if swapped else -1] = 1
+        return wide
+
+    def _hits(
+        self,
+        scores: NDArray[np.float32],
+        left: NDArray[np.int64],
+        right: NDArray[np.int64],
+        floors: NDArray[np.float32],
+        most: int | None,
+    ) -> Hits:
+        """Return the pairs above the floors, which are (s, 1) for left points, (b,) for right."""
+        of_left = floors.ndim == 2
+        mine, theirs = (left, right) if of_left else (right, left)
+        close = scores >= floors  # (s, b)
+        points, others = _true(close, of_left)
+        if most is not None:
+            crowded = np.flatnonzero(np.bincount(points) > most + MANY)
+            if crowded.size:
+                lines = scores[crowded] if of_left else scores[:, crowded].T  # (c, ·)
+                kept = lines >= self._nearest(lines, self.norms[mine][crowded], theirs, most)
+                if of_left:
+                    close[crowded] &= kept
+                else:
+                    close[:, crowded] &= kept.T
+                points, others = _true(close, of_left)
+        at, to = (points, others) if of_left else (others, points)
+        found = scores[at, to]
+        return Hits(mine[points].astype(np.int32), theirs[others].astype(np.int32), found)
+
+    def _nearest(
+        self,
+        lines: NDArray[np.float32],
+        norms: NDArray[np.float64],
+        tile: NDArray[np.int64],
+        most: int,
+    ) -> NDArray[np.float32]:
+        """Return what the scores of the `most` nearest in each line cannot be below: (c, 1)."""
+        width = lines.shape[1]
+        last = np.partition(lines, width - most, axis=1)[:, width - most]  # (c,)
+        margin = self.error * (norms + self.norms[tile].max()) + 2 * self.slack
+        floor = (last - margin - np.abs(last) * 4 * ROUNDING).astype(np.float32)
+        below: NDArray[np.float32] = np.nextafter(floor, np.float32(-np.inf))
+        return below[:, None]
+
+
+def _true(close: NDArray[np.bool_], of_left: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return where a contiguous (s, b) array is true: which points, and which others."""
+    at = np.flatnonzero(close)
+    rows = (at // close.shape[1]).astype(np.int32)
+    columns = (at - rows * np.int64(close.shape[1])).astype(np.int32)
+    return (rows, columns) if of_left else (columns, rows)

@@ -1,0 +1,131 @@
+"""Facility location: the items that stand best for all others."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..index import Neighbours
+from .base import strategies
+from .diverse import DiverseStrategy, PointPicks
+from .lazy_greedy import Greedy, lazy_greedy
+from .pool import Pool
+from .ranges import check_count
+from .sparse_coverage import SparseCoverage
+
+__all__ = ["FacilityLocation"]
+
+
+@strategies.register("facility_location")
+class FacilityLocation(DiverseStrategy):
+    """The items that stand best for all others, each by the picked one most like it.
+
+    Every item is as well represented as it is like the most similar labelled or picked item, and
+    each pick is the one that raises the mean over all items the most, ties going to the lowest
+    row. An item is like itself by 1, like each of its `neighbours` nearest points by exp(−(d/s)²),
+    with d their distance and s the median of all such distances, and like no other. Copies of a
+    vector count as many items.
+
+    Parameters
+    ----------
+    neighbours
+        How many points may stand for a point beside itself.
+
+    Raises
+    ------
+    UsageError
+        If `neighbours` is not a whole number, at least 1.
+
+    Notes
+    -----
+    Likeness is not made symmetric: a point that is among the nearest of many, a hub, stands for
+    all of these. Labelled rows outside the candidates do not count.
+
+    `Selection.scores` holds by how much each pick raised the mean.
+
+    Diagnostics: ``objective`` (n,) float32, the mean after each pick; ``bound``, which the mean
+    cannot exceed with any n picks: the smallest of what the gains before the first pick, the gains
+    after the last, and the guarantee of the greedy algorithm allow; ``share_of_optimum``, the last
+    mean over the bound.
+
+    O(p·k) time with k neighbours, once the index has them, and little more per pick. Extra memory:
+    12·k + 100 bytes per point (484 with 32), of which 8·k stay.
+
+    References
+    ----------
+    Nemhauser, Wolsey, Fisher (1978), "An analysis of approximations for maximizing submodular set
+    functions", for the bounds. Minoux (1978), "Accelerated greedy algorithms for maximizing
+    submodular set functions". Mirzasoleiman, Bilmes, Leskovec (2020), "Coresets for data-efficient
+    training of machine learning models", arXiv:1906.01827.
+
+    Examples
+    --------
+    >>> pool = Pool(np.array([[0], [1], [2], [8], [9]], dtype=np.float32))
+    >>> chooser = FacilityLocation(neighbours=2)
+    >>> selection = chooser.select(pool, 2, np.random.default_rng(0))
+    >>> selection.rows.tolist(), [round(float(x), 3) for x in selection.diagnostics["objective"]]
+    ([1, 3], [0.347, 0.621])
+    """
+
+    name: ClassVar[str] = "facility_location"
+
+    def __init__(self, *, neighbours: int = 32) -> None:
+        self.neighbours = check_count("neighbours", neighbours)
+
+    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+        """Maximise the mean likeness greedily."""
+        coverage = _coverage(pool.index.neighbours(self.neighbours), pool.index.sizes)
+        for point in np.flatnonzero(pool.points_labelled):
+            coverage.add(int(point))
+        free = np.flatnonzero(~pool.points_labelled)  # (f,)
+        start, first = coverage.value, _largest(coverage.gains(free), n)
+        found = lazy_greedy(coverage, free, n)
+        left = np.setdiff1d(free, found.points, assume_unique=True)
+        last = _largest(coverage.gains(left), n)
+        bound = _bound(start, coverage.value, first, last)
+        return PointPicks(
+            found.points,
+            found.gains,
+            {
+                "objective": _values(start, found),
+                "bound": bound,
+                "share_of_optimum": coverage.value / bound,
+            },
+        )
+
+
+def _coverage(near: Neighbours, sizes: NDArray[np.int64]) -> SparseCoverage:
+    """Return for each point the points that it may stand for, and how well."""
+    from scipy.sparse import csr_array
+
+    p, k = near.positions.shape
+    scale = np.float32(np.median(near.distances)) if near.distances.size else np.float32(1)
+    likeness = np.zeros((p, k + 1), dtype=np.float32)
+    np.divide(near.distances, scale or np.float32(1), out=likeness[:, 1:])
+    np.exp(np.negative(np.square(likeness, out=likeness), out=likeness), out=likeness)
+    members = np.empty((p, k + 1), dtype=np.int32)
+    members[:, 0], members[:, 1:] = np.arange(p), near.positions
+    starts = np.arange(p + 1) * (k + 1)
+    by_row = csr_array((likeness.ravel(), members.ravel(), starts), shape=(p, p))
+    turned = by_row.tocsc()  # column j: the points that have j among their nearest
+    return SparseCoverage(turned.indptr, turned.indices, turned.data, sizes)
+
+
+def _largest(gains: NDArray[np.float64], n: int) -> float:
+    """Return the sum of the `n` largest gains."""
+    if gains.size <= n:
+        return float(gains.sum())
+    return float(np.partition(gains, gains.size - n)[gains.size - n :].sum())
+
+
+def _bound(start: float, value: float, first: float, last: float) -> float:
+    """Return what no n picks can exceed."""
+    greedy = start + (value - start) / (1 - 1 / math.e)
+    return max(value, min(1.0, start + first, value + last, greedy))
+
+
+def _values(start: float, found: Greedy) -> NDArray[np.float32]:
+    return (start + found.gains.cumsum()).astype(np.float32)

@@ -1,0 +1,213 @@
+"""GALAXY: both sides of every class's boundary, the rarest classes first."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import strategies
+from .diverse import DiverseStrategy, PointPicks
+from .pool import Pool
+from .predictions import label_columns, two_largest
+
+__all__ = ["Galaxy"]
+
+
+@strategies.register("galaxy")
+class Galaxy(DiverseStrategy):
+    """The items around the boundary of each class in turn, so that rare classes get labels.
+
+    For each class all unlabelled points and labelled rows stand in a line, in order of the
+    margin of the class: its probability less that of the most probable other class; ties by row.
+    A cut is two labelled rows, one of the class and one of another, with no labelled row between
+    them. Of the cuts that have unlabelled points between their ends the one with the fewest is
+    bisected: the point in the middle, then the middles of both halves, of the quarters and so
+    on, the half toward the class first. Then come the points outside its ends, by turns above
+    and below, nearest first. A cut with nothing in between only serves if there is no other. Of
+    equal cuts the one of larger margins counts. Where no row of the class is labelled, the upper
+    end of the line stands for one, and the lower end for one of another class.
+
+    Classes take turns, the one with the fewest labels first and then the first in order; each
+    takes the first of its points that is not taken.
+
+    Notes
+    -----
+    GALAXY asks for one label at a time: the answer tells which half of a cut holds the boundary,
+    so that a few questions close in on it. Here the whole batch is chosen before any label is
+    known, both halves stay open, and a batch is spread over the cut in ever finer steps; the
+    labels shorten the cut for the next round.
+
+    `Selection.scores` holds 1 less the size of the margin of each pick, for the class whose turn
+    it was.
+
+    Diagnostics: ``class_index`` (k,) int64, the column of that class; ``margin`` (k,) float32;
+    ``cut`` (k,) int64, how many unlabelled points its cut holds.
+
+    O(u·log u + n) time for each of at most min(C, n) classes; extra memory: 120 bytes per point
+    and labelled row and 8·n per class, beside the predictions of the pool and of labelled rows.
+
+    References
+    ----------
+    Zhang, Katz-Samuels, Nowak (2022), "GALAXY: graph-based active learning at the extreme",
+    arXiv:2202.01402.
+
+    Examples
+    --------
+    >>> second = np.array([0.0, 0.2, 0.3, 0.4, 0.6, 1.0])
+    >>> pool = Pool(
+    ...     np.arange(6, dtype=np.float32)[:, None],
+    ...     labelled=[0, 5], labels=[0, 1],
+    ...     probabilities=lambda rows: np.c_[1 - second[rows], second[rows]],
+    ... )
+    >>> Galaxy().select(pool, 3, np.random.default_rng(0)).rows.tolist()
+    [2, 3, 1]
+    """
+
+    name: ClassVar[str] = "galaxy"
+    needs_labels: ClassVar[bool] = True
+    needs_head: ClassVar[bool] = True
+
+    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+        """Let classes take turns."""
+        nodes = _Nodes.of(pool)
+        counts = np.bincount(nodes.labels[nodes.labels >= 0], minlength=nodes.n_classes)  # (C,)
+        turns = np.resize(np.argsort(counts, kind="stable"), n)  # (n,)
+        queues = {column: nodes.queue(column, n) for column in set(turns.tolist())}
+        taken = np.zeros(nodes.points.size, dtype=np.bool_)
+        picks = np.empty(n, dtype=np.int64)
+        for place, column in enumerate(turns.tolist()):
+            picks[place] = next(node for node in queues[column].nodes if not taken[node])
+            taken[picks[place]] = True
+        margins = nodes.margins(picks, turns)  # (n,)
+        return PointPicks(
+            nodes.points[picks],
+            1 - np.abs(margins),
+            {
+                "class_index": turns,
+                "margin": margins,
+                "cut": np.array([queues[column].cut for column in turns.tolist()]),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class _Queue:
+    """What one class would pick, first choice first, and the size of the cut it starts from."""
+
+    nodes: Iterator[int]
+    cut: int
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """The unlabelled points and the labelled rows, by row."""
+
+    points: NDArray[np.int64]  # (s,) unlabelled points, -1 for labelled rows
+    labels: NDArray[np.int64]  # (s,) columns of labels, -1 for none, -2 for unlabelled points
+    at: NDArray[np.int64]  # (s,) where the predictions of each are, in one table or the other
+    tables: tuple[NDArray[np.float32], NDArray[np.float32]]  # (u, C) and, for labelled, (m, C)
+    best: NDArray[np.int64]  # (s,) the most probable class,
+    first: NDArray[np.float32]  # (s,) its probability,
+    second: NDArray[np.float32]  # (s,) and that of the next
+
+    @classmethod
+    def of(cls, pool: Pool) -> _Nodes:
+        free = np.flatnonzero(~pool.points_labelled)  # (f,)
+        rows = pool.index.rows[free]  # (f,)
+        tables = pool.probabilities(), pool.probabilities(pool.labelled)
+        columns = label_columns(pool, tables[0].shape[1])  # (m,)
+        order = np.argsort(np.concatenate([rows, pool.labelled]))  # (s,), s = f + m
+        points = np.concatenate([free, np.full(columns.size, -1)])[order]
+        labels = np.concatenate([np.full(free.size, -2), columns])[order]
+        at = np.searchsorted(pool.unlabelled, rows)  # (f,)
+        largest = [
+            np.concatenate([unlabelled[at], labelled])[order]  # (s,)
+            for unlabelled, labelled in zip(*map(two_largest, tables), strict=True)
+        ]
+        at = np.concatenate([at, np.arange(columns.size)])[order]  # (s,)
+        return cls(points, labels, at, tables, *largest)
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.tables[0][0])
+
+    def margins(
+        self, nodes: NDArray[np.int64], columns: NDArray[np.int64] | int
+    ) -> NDArray[np.float32]:
+        """Return the margins of classes at nodes, pair by pair: (k,)."""
+        at, known = self.at[nodes], self.labels[nodes] != -2  # (k,)
+        columns = np.broadcast_to(columns, at.shape)
+        own = np.empty(at.size, dtype=np.float32)
+        for table, its in zip(self.tables, (~known, known), strict=True):
+            own[its] = table[at[its], columns[its]]
+        best = self.best[nodes]  # (k,)
+        return own - np.where(best == columns, self.second[nodes], self.first[nodes])
+
+    def queue(self, column: int, n: int) -> _Queue:
+        """Return the first `n` nodes that a class would pick."""
+        margins = self.margins(np.arange(self.points.size), column)  # (s,)
+        line = np.argsort(margins, kind="stable")  # (s,) nodes from the lower end to the upper
+        known = self.labels[line] != -2  # (s,)
+        low, high = _cut(np.flatnonzero(known), self.labels[line][known] == column, line.size)
+        places = np.fromiter(islice(_places(low, high, known), n), dtype=np.int64)
+        return _Queue(iter(line[places].tolist()), high - low - 1)
+
+
+def _cut(places: NDArray[np.int64], own: NDArray[np.bool_], size: int) -> tuple[int, int]:
+    """Return the ends of the shortest cut: places in the line, or just outside it.
+
+    Parameters
+    ----------
+    places
+        (m,) ascending places of labelled rows.
+    own
+        (m,) whether they are of the class.
+    size
+        Of the line.
+    """
+    if not own.any():
+        places, own = np.append(places, size), np.append(own, True)
+    elif own.all():
+        places, own = np.append(-1, places), np.append(False, own)
+    lower = np.flatnonzero(own[1:] != own[:-1])[::-1]  # (c,) the upper cuts first
+    between = places[lower + 1] - places[lower] - 1  # (c,) unlabelled points
+    shortest = lower[np.where(between > 0, between, size).argmin()]
+    return int(places[shortest]), int(places[shortest + 1])
+
+
+def _places(low: int, high: int, known: NDArray[np.bool_]) -> Iterator[int]:
+    """Yield every place of the line that is not known: inside a cut, then outside it."""
+    yield from _bisected(low, high)
+    sides = [iter(range(high + 1, known.size)), iter(range(low - 1, -1, -1))]
+    while sides:
+        for side in list(sides):
+            place = next((place for place in side if not known[place]), None)
+            if place is None:
+                sides.remove(side)
+            else:
+                yield place
+
+
+def _bisected(low: int, high: int) -> Iterator[int]:
+    """Yield the whole numbers between two: the middle, then the middles of what is left.
+
+    Of an even number of them the upper middle is taken.
+
+    Examples
+    --------
+    >>> list(_bisected(0, 8))
+    [4, 6, 2, 7, 5, 3, 1]
+    """
+    spans = deque([(low, high)])
+    while spans:
+        low, high = spans.popleft()
+        if high - low > 1:
+            middle = (low + high + 1) // 2
+            yield middle
+            spans.extend([(middle, high), (low, middle)])

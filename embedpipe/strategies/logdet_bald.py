@@ -1,0 +1,127 @@
+"""Batches of the largest joint information, by Bayesian D-optimal design."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SelectionError
+from ..index.blocks import block_rows, row_blocks
+from .base import strategies
+from .d_optimal import DOptimalDesign, LinearModel
+from .diverse import DiverseStrategy, PointPicks
+from .pool import Pool
+
+__all__ = ["LogdetBald"]
+
+
+@strategies.register("logdet_bald")
+class LogdetBald(DiverseStrategy):
+    """The items whose labels together would tell the most about the head's weights.
+
+    Each pick is the item with the largest ½·log(1 + w·v), with v = x·A⁻¹·x the variance that the
+    labels leave in the direction of its features x, and w = Σ p·(1 − p) how much a label of it
+    weighs: 0 where the head is certain. A is the prior precision of a weight plus the sum of
+    w·x·x' over labelled and picked items, so a pick lowers the v of all that resemble it. Ties,
+    to nine digits, go to the lowest row.
+
+    Raises
+    ------
+    SelectionError
+        When selecting, if the head has no linear last layer (`LogisticHead` has one).
+
+    Notes
+    -----
+    This maximises the information between a batch of labels and the weights greedily, as BatchBALD
+    does, but is not its estimator. BatchBALD samples the weights and works out the entropy of all
+    labels of the batch together from the samples; S samples cannot tell more than log S, and with
+    C classes a handful of items reaches that, after which every item seems to tell nothing and
+    the picks are noise. Here the information is that of the Gaussian (last-layer Laplace)
+    approximation, where it is a determinant: exact for any size of batch, and one rank-one update
+    per pick. The price is the approximation, coarser than that of ``bald``: all classes share
+    one variance v, and the curvature diag(p) − pp' of an item counts by its trace w.
+
+    `Selection.scores` holds the gain of each pick, in nats. Diagnostics, (n,) float32:
+    ``variance`` and ``weight``, v and w of each pick when it was chosen; ``information``, the sum
+    of gains up to it, which is that of the batch.
+
+    With m labelled items and r = min(m, d), O((u + m)·d·r + r³) time to begin with and about
+    O(d·(r + n)) for each of the few thousand times that an item is looked at again in a hundred
+    picks; extra memory 96 bytes per unlabelled item, 8·d per pick, 24·d·r in all, and about
+    10 MB per thread. Picks are those of the plain algorithm in float64.
+
+    References
+    ----------
+    Kirsch, van Amersfoort, Gal (2019), "BatchBALD: efficient and diverse batch acquisition for
+    deep Bayesian active learning", arXiv:1906.08158, for the aim. Chaloner, Verdinelli (1995),
+    "Bayesian experimental design: a review", for D-optimality. Minoux (1978), "Accelerated greedy
+    algorithms for maximizing submodular set functions", for the bounds.
+
+    Examples
+    --------
+    Labelled items lie to the right and to the left. No label speaks of up and down, and one of
+    up is enough:
+
+    >>> import numpy as np
+    >>> from embedpipe.heads import LogisticHead
+    >>> matrix = np.array(
+    ...     [[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0.1, 1, 0], [0, 0, 1], [1, 0.1, 0]],
+    ...     dtype=np.float32,
+    ... )
+    >>> head = LogisticHead(C=10.0).fit(matrix[:2], ["right", "left"])
+    >>> pool = Pool(matrix, labelled=[0, 1], labels=["right", "left"], head=head)
+    >>> selection = LogdetBald().select(pool, 3, np.random.default_rng(0))
+    >>> selection.rows.tolist(), [round(float(s), 2) for s in selection.scores]
+    ([2, 4, 3], [0.74, 0.72, 0.28])
+    """
+
+    name: ClassVar[str] = "logdet_bald"
+    needs_labels: ClassVar[bool] = True
+    needs_head: ClassVar[bool] = True
+
+    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+        """Pick the largest gain, `n` times over."""
+        head = pool.head
+        if not (hasattr(head, "features") and hasattr(head, "prior_precision")):
+            raise SelectionError(
+                f"strategy {self.name!r} needs a head with a linear last layer (a method "
+                "`features` and an attribute `prior_precision`), and "
+                f"{type(head).__name__} has none: use LogisticHead, or the strategy "
+                "'query_by_committee', which works with any head."
+            )
+        points = np.flatnonzero(~pool.points_labelled)  # (p,)
+        rows = pool.index.rows[points]  # (p,)
+        places = np.searchsorted(pool.unlabelled, rows)  # (p,)
+        weights = noise_weights(pool.probabilities())[places]  # (p,)
+        model = LinearModel(pool.embeddings, head.features, head.prior_precision)
+        observed_weights = noise_weights(pool.probabilities(pool.labelled))  # (m,)
+        design = DOptimalDesign(model, pool.labelled, observed_weights)
+        picks = design.greedy(rows, weights, n)
+        return PointPicks(
+            points[picks.positions],
+            picks.gains,
+            {
+                "variance": picks.variances.astype(np.float32),
+                "weight": weights[picks.positions].astype(np.float32),
+                "information": np.cumsum(picks.gains).astype(np.float32),
+            },
+        )
+
+
+def noise_weights(probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """Return Σ p·(1 − p) of (m, C) predictions: (m,), 0 if certain, 1 − 1/C if uniform.
+
+    It is the trace of diag(p) − pp', the curvature of the log-loss in the logits.
+
+    Examples
+    --------
+    >>> noise_weights(np.array([[1.0, 0.0], [0.5, 0.5]])).tolist()
+    [0.0, 0.5]
+    """
+    found = np.empty(len(probabilities))
+    for part in row_blocks(len(found), block_rows(probabilities.shape[1], 1 << 20)):
+        p = np.asarray(probabilities[part], dtype=np.float64)  # (b, C)
+        found[part] = (p * np.maximum(1 - p, 0)).sum(axis=1)
+    return found

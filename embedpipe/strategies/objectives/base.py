@@ -1,0 +1,161 @@
+"""What can be multiplied by `combine`: objectives, each a number for every item."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._registry import Registry
+from ...errors import UsageError
+from ..grammar import Plain, Term, written
+from ..options import checked_options
+from ..pool import Pool
+
+__all__ = [
+    "ChangingObjective",
+    "Float64s",
+    "Objective",
+    "Standing",
+    "StaticObjective",
+    "objectives",
+]
+
+Float64s: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Objective(ABC):
+    """Something that a batch should have; `combine` multiplies several.
+
+    A new one is a frozen dataclass under ``@objectives.register(name)`` that derives from
+    `StaticObjective` or `ChangingObjective`; its fields are its options.
+
+    Attributes
+    ----------
+    name
+        The name that it is registered under.
+    needs_labels
+        Whether it asks for predictions, hence for labels.
+    strength
+        The power that its values are raised to.
+    """
+
+    name: ClassVar[str]
+    needs_labels: ClassVar[bool] = False
+    negative_strength: ClassVar[bool] = False
+
+    strength: float = field(default=1.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.strength, (int, float)) and not isinstance(self.strength, bool)
+        if not number or not math.isfinite(self.strength) or not self.strength:
+            raise UsageError(
+                f"the strength of {self.name} is {self.strength!r}: give a number other than 0, "
+                "or leave the objective out."
+            )
+        if self.strength < 0 and not self.negative_strength:
+            raise UsageError(
+                f"the strength of {self.name} is {self.strength:g}: it must be above 0; only "
+                "objectives that are fixed at the start can be turned round."
+            )
+
+    @classmethod
+    def from_term(cls, term: Term) -> Objective:
+        """Make the objective that a term describes."""
+        own = [each.name for each in fields(cls) if each.name != "strength"]
+        given: dict[str, Any] = dict(zip(own, map(_plain, term.arguments), strict=False))
+        what = f"objective {cls.name!r}"
+        if len(term.arguments) > len(own):
+            meant = f"only {len(own)}: {', '.join(own)}" if own else "no options"
+            count = len(term.arguments)
+            raise UsageError(
+                f"{what} is given {count} value{'' if count == 1 else 's'} in brackets, but has "
+                f"{meant}."
+            )
+        for name, value in term.options:
+            if name in given:
+                raise UsageError(f"{what} is given {name!r} twice: give it once.")
+            if name == "strength":
+                raise UsageError(
+                    f"{what} is given strength={value!r}: write {cls.name}^{value} instead."
+                )
+            given[name] = value
+        checked = checked_options(what, cls, given)
+        if term.strength is not None:
+            checked["strength"] = term.strength
+        return cls(**checked)
+
+    def term(self) -> Term:
+        """Return what `from_term` makes an equal objective from."""
+        options = {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.name != "strength"
+            and (each.default is MISSING or getattr(self, each.name) != each.default)
+        }
+        strength = None if self.strength == 1 else float(self.strength)
+        return Term(self.name, options=tuple(options.items()), strength=strength)
+
+    @property
+    def label(self) -> str:
+        """How it is written, without its strength."""
+        return written(replace(self.term(), strength=None))
+
+
+@dataclass(frozen=True)
+class StaticObjective(Objective):
+    """An objective whose values are fixed when a selection starts.
+
+    A negative strength turns it round: values v become 0.001 / max(v, 0.001) before they are
+    raised to the strength without its sign.
+    """
+
+    negative_strength: ClassVar[bool] = True
+
+    @abstractmethod
+    def measure(self, pool: Pool) -> Float64s:
+        """Return what thresholds are compared with, for each unlabelled row: (u,) float64."""
+
+    def worth(self, pool: Pool) -> Float64s:
+        """Return what is multiplied, in [0, 1]: (u,) float64. By default the same."""
+        return self.measure(pool)
+
+
+class Standing(ABC):
+    """Where a `ChangingObjective` stands in the course of one selection."""
+
+    @abstractmethod
+    def values(self) -> Float64s:
+        """Return what is multiplied now, in [0, 1], for each unlabelled row: (u,) float64."""
+
+    @abstractmethod
+    def add(self, position: int) -> None:
+        """Take note that the unlabelled row at `position` was picked."""
+
+
+@dataclass(frozen=True)
+class ChangingObjective(Objective):
+    """An objective whose values depend on what was picked before."""
+
+    @abstractmethod
+    def start(self, pool: Pool) -> Standing:
+        """Return where it stands before the first pick."""
+
+
+objectives: Registry[type[Objective]] = Registry("objective")
+"""Every objective by name; ``@objectives.register("name")`` adds one."""
+
+
+def _plain(argument: Any) -> Plain:
+    """Return the word or value that stands in brackets without ``=``."""
+    if isinstance(argument, Term) and argument == Term(argument.name):
+        return argument.name
+    if argument is None or isinstance(argument, (bool, int, float, str)):
+        return argument
+    shown = written(Term("", arguments=(argument,)))[1:-1]
+    raise UsageError(f"{shown!r} stands where a name or a number should.")

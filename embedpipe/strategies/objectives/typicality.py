@@ -1,0 +1,62 @@
+"""In the midst of many others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ...errors import UsageError
+from ..pool import Pool
+from .base import Float64s, StaticObjective, objectives
+
+__all__ = ["Typicality"]
+
+
+@objectives.register("typicality")
+@dataclass(frozen=True)
+class Typicality(StaticObjective):
+    """In the midst of many others: near its own nearest neighbours.
+
+    The value is the inverse of the mean distance to the nearest other points of the pool,
+    divided by the largest such inverse: in (0, 1].
+
+    Parameters
+    ----------
+    neighbours
+        How many nearest points count. If there are fewer, all of them.
+    strength
+        The power that the value is raised to.
+
+    References
+    ----------
+    Hacohen, Dekel, Weinshall (2022), "Active learning on a budget: opposite strategies suit high
+    and low budgets", arXiv:2202.02794.
+
+    Examples
+    --------
+    >>> pool = Pool(np.array([[0], [1], [3]], dtype=np.float32))
+    >>> Typicality(neighbours=1).measure(pool).tolist()
+    [1.0, 1.0, 0.5]
+    """
+
+    name: ClassVar[str] = "typicality"
+
+    neighbours: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.neighbours < 1:
+            raise UsageError(f"neighbours is {self.neighbours!r}: give a whole number, at least 1.")
+
+    def measure(self, pool: Pool) -> Float64s:
+        """Return the typicality of each unlabelled row: (u,), in (0, 1]."""
+        index = pool.index
+        away = np.zeros(index.rows.size)  # (p,)
+        if index.rows.size > 1:
+            away = index.neighbours(self.neighbours).distances.mean(axis=1, dtype=np.float64)
+        away = away[index.find(pool.unlabelled)]  # (u,)
+        apart = away[away > 0]
+        nearest = apart.min() if apart.size else 1.0
+        return np.minimum(1.0, nearest / np.maximum(away, nearest))  # (u,)

@@ -1,0 +1,283 @@
+"""What draws of a head's weights say of items: how much of its doubt more labels would remove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._threads import map_blocks
+from ..errors import SelectionError, UsageError
+from ..index.blocks import take_rows
+from .pool import Pool
+
+__all__ = [
+    "Posterior",
+    "check_at_least",
+    "expected_entropy",
+    "mutual_information",
+    "predictive_entropy",
+    "samples_block",
+    "score_samples",
+    "vote_entropy",
+    "vote_shares",
+]
+
+Float64s = NDArray[np.float64]
+
+BLOCK_BYTES = 4 << 20
+"""About how many bytes of vectors, and of samples, are worked on at once by each thread."""
+
+ROUNDING = 1e-12
+"""Mutual information below this, in nats, is what adding floats in another order can give."""
+
+
+class Posterior(Protocol):
+    """What the method ``posterior(X, n_samples, rng)`` of a head returns: S draws of its weights.
+
+    `X` are the labelled rows. Heads have this method or not, as scikit-learn classifiers have
+    ``decision_function`` or not; a head that needs no rows to draw may ignore them.
+    """
+
+    def predict_proba(self, V: NDArray[np.float32], /) -> NDArray[np.float32]:
+        """Return the class probabilities of (k, d) vectors under each draw: (S, k, C).
+
+        The same draws in every call, and from several threads at once.
+        """
+        ...
+
+
+def score_samples(
+    pool: Pool,
+    score: Callable[[NDArray[np.float32]], Float64s],
+    strategy: str,
+    n_samples: int,
+    rng: np.random.Generator,
+) -> Float64s:
+    """Return the scores that draws from the posterior of the pool's head give the unlabelled rows.
+
+    Parameters
+    ----------
+    pool
+        Its head must have a posterior.
+    score
+        Takes the (S, k, C) probabilities of k rows, returns (k,) or (k, m).
+    strategy
+        Who asks, for the message.
+    n_samples, rng
+        S, and the source of randomness.
+
+    Returns
+    -------
+    (u,) or (u, m) float64
+        In the order of ``pool.unlabelled``.
+
+    Raises
+    ------
+    SelectionError
+        If the head has no posterior, or its samples are not finite or not of that shape.
+
+    Notes
+    -----
+    Rows are looked at in blocks, so that each thread holds 4 MB of vectors and some 16 MB of
+    samples (more where S·C draws of a single row are more), and never S·u·C of them.
+    """
+    head = pool.head
+    if not hasattr(head, "posterior"):
+        raise SelectionError(
+            f"strategy {strategy!r} needs a head that can draw its weights (a method `posterior`), "
+            f"and {type(head).__name__} cannot: use LogisticHead, or the strategy "
+            "'query_by_committee', which works with any head."
+        )
+    labelled = take_rows(pool.embeddings, pool.labelled)  # (m, d)
+    posterior: Posterior = head.posterior(labelled, n_samples, rng)
+
+    def work(part: slice) -> Float64s:
+        rows = pool.unlabelled[part]  # (k,)
+        samples = posterior.predict_proba(take_rows(pool.embeddings, rows))  # (S, k, C)
+        wanted = (n_samples, rows.size, len(pool.classes))
+        if samples.shape != wanted:
+            raise SelectionError(
+                f"the posterior of {type(head).__name__} gave samples of shape {samples.shape}: "
+                f"they must have shape {wanted}."
+            )
+        found = score(samples)  # (k,) or (k, m)
+        bad = np.flatnonzero(~np.isfinite(found.reshape(rows.size, -1)).all(axis=1))
+        if bad.size:
+            raise SelectionError(
+                f"the samples of row {rows[bad[0]]} hold NaN or infinity: refit the head."
+            )
+        return found
+
+    size = samples_block(pool.embeddings.shape[1], n_samples * len(pool.classes))
+    return np.concatenate(map_blocks(work, pool.unlabelled.size, size))  # (u,) or (u, m)
+
+
+def samples_block(dim: int, values: int) -> int:
+    """Return how many rows of `dim` float32 and `values` float32 fit in a block, at least 1."""
+    return max(1, BLOCK_BYTES // (4 * max(dim, values)))
+
+
+def predictive_entropy(samples: NDArray[Any]) -> Float64s:
+    """Return H(mean of p), the entropy of what the draws say together, in nats.
+
+    Parameters
+    ----------
+    samples
+        (S, k, C) class probabilities.
+
+    Returns
+    -------
+    (k,) float64
+        From 0 to log C.
+
+    Examples
+    --------
+    >>> predictive_entropy(np.array([[[1.0, 0.0]], [[0.0, 1.0]]])).round(4).tolist()
+    [0.6931]
+    """
+    p = _floats(samples)
+    return _entropies(p.mean(axis=0, dtype=np.float64).astype(p.dtype), over=1)  # (k,)
+
+
+def expected_entropy(samples: NDArray[Any]) -> Float64s:
+    """Return the mean of H(p), the entropy of what each draw says, in nats.
+
+    It is the doubt that stays once the weights are known, such as between two classes that look
+    alike.
+
+    Parameters
+    ----------
+    samples
+        (S, k, C) class probabilities.
+
+    Returns
+    -------
+    (k,) float64
+        From 0 to the entropy of the mean.
+
+    Examples
+    --------
+    >>> expected_entropy(np.array([[[1.0, 0.0]], [[0.5, 0.5]]])).round(4).tolist()
+    [0.3466]
+    """
+    return _entropies(_floats(samples), over=(0, 2)) / len(samples)  # (k,)
+
+
+def mutual_information(samples: NDArray[Any]) -> Float64s:
+    """Return H(mean of p) − mean of H(p): what a label would tell about the weights, in nats.
+
+    It is the Jensen-Shannon divergence of the draws, the mean of their Kullback-Leibler
+    divergences to their mean.
+
+    Parameters
+    ----------
+    samples
+        (S, k, C) class probabilities.
+
+    Returns
+    -------
+    (k,) float64
+        From 0, where all draws agree, to the lesser of log C and log S, where each is certain of
+        something else.
+
+    Notes
+    -----
+    O(S·k·C) time; as much extra memory as `samples` takes.
+
+    References
+    ----------
+    Houlsby, Huszár, Ghahramani, Lengyel (2011), "Bayesian active learning for classification and
+    preference learning", arXiv:1112.5745.
+
+    Examples
+    --------
+    Two draws that are certain of the opposite, that agree to be unsure, and that differ a little:
+
+    >>> samples = np.array([[[1, 0], [0.5, 0.5], [0.5, 0.5]], [[0, 1], [0.5, 0.5], [1, 0]]])
+    >>> mutual_information(samples).round(4).tolist()
+    [0.6931, 0.0, 0.2158]
+    """
+    found = predictive_entropy(samples) - expected_entropy(samples)  # (k,)
+    return np.where(found <= ROUNDING, 0.0, found)
+
+
+def vote_entropy(samples: NDArray[Any]) -> Float64s:
+    """Return the entropy of the votes, as a share of the largest possible.
+
+    Each of S members votes for its most probable class, the first one on a tie.
+
+    Parameters
+    ----------
+    samples
+        (S, k, C) class probabilities.
+
+    Returns
+    -------
+    (k,) float64
+        From 0, where all agree, to 1, where the votes are as even as S votes for C classes can
+        be if S divides C or C divides S: entropy / log(min(S, C)).
+
+    References
+    ----------
+    Dagan, Engelson (1995), "Committee-based sampling for training probabilistic classifiers".
+
+    Examples
+    --------
+    >>> vote_entropy(np.array([[[0.9, 0.1]], [[0.6, 0.4]], [[0.2, 0.8]]])).round(4).tolist()
+    [0.9183]
+    """
+    members, k, classes = samples.shape
+    most = min(members, classes)
+    if most == 1:
+        return np.zeros(k)
+    return np.asarray(_entropies(vote_shares(samples), over=1) / np.log(most))  # (k,)
+
+
+def vote_shares(samples: NDArray[Any]) -> Float64s:
+    """Return the share of the members that find each class the most probable: (k, C).
+
+    Examples
+    --------
+    >>> vote_shares(np.array([[[0.9, 0.1]], [[0.5, 0.5]], [[0.2, 0.8]], [[0.3, 0.7]]])).tolist()
+    [[0.5, 0.5]]
+    """
+    members, k, classes = samples.shape
+    shares = np.zeros((k, classes))
+    for vote in samples.argmax(axis=2):  # (k,)
+        shares[np.arange(k), vote] += 1
+    return np.asarray(shares / members)
+
+
+def check_at_least(name: str, value: int, least: int) -> int:
+    """Return `value` if it is a whole number of at least `least`.
+
+    Raises
+    ------
+    UsageError
+        If it is not.
+
+    Examples
+    --------
+    >>> check_at_least("samples", 1, 2)
+    Traceback (most recent call last):
+    embedpipe.errors.UsageError: samples is 1: give a whole number, at least 2.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise UsageError(f"{name} is {value!r}: give a whole number, at least {least}.")
+    return int(value)
+
+
+def _entropies(p: NDArray[Any], over: int | tuple[int, int]) -> Float64s:
+    """Return the sums of −p·log p over axes, in nats; terms are as precise as `p`, sums float64."""
+    terms = np.maximum(p, np.finfo(p.dtype).tiny)  # 0·log 0 = 0
+    np.log(terms, out=terms)
+    terms *= p
+    return np.asarray(0.0 - terms.sum(axis=over, dtype=np.float64))
+
+
+def _floats(samples: NDArray[Any]) -> NDArray[Any]:
+    """Return the samples as float32 or float64, whichever they are nearer to."""
+    return samples if samples.dtype == np.float32 else samples.astype(np.float64, copy=False)

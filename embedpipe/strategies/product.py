@@ -1,0 +1,274 @@
+"""Picking one by one the item with the largest product of objectives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..index import FarthestFirst, nearest_to_mean
+from .objectives.base import ChangingObjective, Float64s, Objective, StaticObjective
+from .objectives.diversity import Diversity
+from .pool import Pool
+
+__all__ = ["Picked", "ProductSearch"]
+
+TURNED = 1e-3
+"""With a negative strength, values below this count as this."""
+
+
+@dataclass(frozen=True)
+class Picked:
+    """One pick.
+
+    Attributes
+    ----------
+    position
+        Its place among the pool's unlabelled rows.
+    score
+        The product of all objectives, each to its strength, when it was picked.
+    values
+        Each objective's own value then, by label.
+    """
+
+    position: int
+    score: float
+    values: dict[str, float]
+
+
+class ProductSearch:
+    """Finds the item with the largest product, then the next as the products change.
+
+    Parameters
+    ----------
+    pool
+        What to choose from.
+    objectives
+        Static and changing ones, and at most one `Diversity`; no thresholds.
+    passing
+        (u,) which unlabelled rows may be picked.
+
+    Notes
+    -----
+    With s the strength of diversity, wᵏ the values of the other objectives and d the distance,
+    the largest of Π wᵏ^sᵏ · d^s is that of Π wᵏ^(sᵏ/s) · d: weighted farthest-first, which
+    `FarthestFirst` solves exactly. Where weights change with the picks it is reweighed before
+    each; its bounds on distances stay.
+
+    O(u) time per pick beside what `FarthestFirst` takes; 100 bytes of extra memory per item
+    beside what the objectives hold.
+    """
+
+    def __init__(
+        self, pool: Pool, objectives: Sequence[Objective], passing: NDArray[np.bool_]
+    ) -> None:
+        far = [each for each in objectives if isinstance(each, Diversity)]
+        self._diversity = far[0] if far else None
+        self._factors = _Factors(pool, objectives, far[0].strength if far else 1.0)
+        self._apart = _Apart(pool, far[0].min_distance, passing) if far else None
+        self._left = passing.copy()  # (u,), not picked yet
+        self._pool = pool
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether what is too near is left out for good."""
+        return self._diversity is not None and self._diversity.min_distance is not None
+
+    def next(self) -> Picked | None:
+        """Pick the best item and take note of it; None if nothing may be picked any more."""
+        position, distance = None, 0.0
+        if self._apart is not None:
+            position, distance = self._farthest(self._apart)
+        if position is None and not self.ends_early:
+            position = self._heaviest()
+        return None if position is None else self._pick(position, distance)
+
+    def _farthest(self, apart: _Apart) -> tuple[int | None, float]:
+        """Return the largest product that is not 0, and its distance."""
+        for weights in self._factors.levels():
+            if (
+                not (apart.open & (weights > 0)).any()
+                if weights is not None
+                else not apart.open.any()
+            ):
+                continue
+            found = apart.best(weights)
+            if found is not None:
+                return found
+        return None, 0.0
+
+    def _heaviest(self) -> int | None:
+        """Return the largest product without distances, the lowest row if all are 0."""
+        if not self._left.any():
+            return None
+        for weights in self._factors.levels():
+            if weights is None:
+                break
+            masked = np.where(self._left, weights, 0.0)  # (u,)
+            best = int(masked.argmax())
+            if masked[best] > 0:
+                return best
+        return int(self._left.argmax())
+
+    def _pick(self, position: int, distance: float) -> Picked:
+        values = self._factors.values(position)
+        weight = self._factors.weight(position)
+        score = weight
+        if self._diversity is not None:
+            values[self._diversity.label] = distance
+            score = (weight * distance) ** self._diversity.strength
+        self._factors.add(position)
+        self._left[position] = False
+        if self._apart is not None:
+            self._apart.add(position)
+        return Picked(position, score, values)
+
+
+class _Factors:
+    """What is multiplied with the distance."""
+
+    def __init__(self, pool: Pool, objectives: Sequence[Objective], root: float) -> None:
+        static = [each for each in objectives if isinstance(each, StaticObjective)]
+        changing = [each for each in objectives if isinstance(each, ChangingObjective)]
+        self._values = {each.label: each.worth(pool) for each in static}  # (u,) each
+        self._standings = {each.label: each.start(pool) for each in changing}
+        self._powers = [each.strength / root for each in changing]
+        self._static: Float64s | None = None  # (u,)
+        for each in static:
+            raised = _raised(self._values[each.label], each.strength / root)  # (u,)
+            self._static = raised if self._static is None else self._static * raised
+        self._now = self._changing()
+
+    def levels(self) -> list[Float64s | None]:
+        """Return what to weigh by; the next where the one before leaves nothing but 0.
+
+        None stands for equal weights.
+        """
+        static, now = self._static, self._now
+        found: list[Float64s | None] = []
+        if static is not None and now is not None:
+            found.append(static * now)
+        if now is not None:
+            found.append(now)
+        if static is not None:
+            found.append(static)
+        return [*found, None]
+
+    def weight(self, position: int) -> float:
+        """Return the product for one item."""
+        parts = [each[position] for each in (self._static, self._now) if each is not None]
+        return float(np.prod(parts)) if parts else 1.0
+
+    def values(self, position: int) -> dict[str, float]:
+        """Return each value of one item, as it is before it is raised."""
+        found = {label: float(values[position]) for label, values in self._values.items()}
+        for label, standing in self._standings.items():
+            found[label] = float(standing.values()[position])
+        return found
+
+    def add(self, position: int) -> None:
+        """Take note of a pick."""
+        for standing in self._standings.values():
+            standing.add(position)
+        self._now = self._changing()
+
+    def _changing(self) -> Float64s | None:
+        now: Float64s | None = None
+        for standing, power in zip(self._standings.values(), self._powers, strict=True):
+            raised = standing.values() ** power  # (u,)
+            now = raised if now is None else now * raised
+        return now
+
+
+class _Apart:
+    """Distances to what is labelled or picked."""
+
+    def __init__(self, pool: Pool, min_distance: float | None, passing: NDArray[np.bool_]) -> None:
+        self._pool, self._least = pool, min_distance or 0.0
+        self._point = pool.index.find(pool.unlabelled)  # (u,)
+        # Copies of what is labelled or picked are at distance 0: known without measuring.
+        self.open = passing & ~pool.points_labelled[self._point]  # (u,)
+        self._search: _Spaced | None = None
+        self._at = np.empty(0, np.int64)  # positions of the search's items
+        self._place = np.empty(0, np.int64)  # (u,), the search's item of each position
+        self._weights: Float64s | None = None
+        self._first: int | None = None
+        if pool.labelled.size and self.open.any():
+            self._begin(pool.labelled)
+
+    def best(self, weights: Float64s | None) -> tuple[int, float] | None:
+        """Return the position of the largest product above 0 and its distance."""
+        if self._search is None:
+            return self._first_of_all(weights)
+        if weights is not self._weights:
+            self._search.reweigh(None if weights is None else weights[self._at])
+            self._weights = weights
+        found = self._search.farthest()
+        if found.key > 0:
+            return int(self._at[found.position]), math.sqrt(found.squared_distance)
+        if self._least:  # whatever has a weight is too near, and will stay so
+            self.open &= False if weights is None else weights == 0
+        return None
+
+    def add(self, position: int) -> None:
+        """Make the item at `position` one to keep away from."""
+        self.open &= self._point != self._point[position]
+        if self._search is not None:
+            self._search.add(int(self._place[position]))
+        elif self.open.any():
+            self._begin(self._pool.unlabelled[[position]])
+
+    def _begin(self, centres: NDArray[np.int64]) -> None:
+        self._at = np.flatnonzero(self.open)
+        self._place = np.cumsum(self.open) - 1
+        items = self._pool.unlabelled[self._at]
+        self._search = _Spaced(self._pool.embeddings, items, centres, self._least)
+
+    def _first_of_all(self, weights: Float64s | None) -> tuple[int, float]:
+        """Return the heaviest item, or the one in the middle; with the largest distance to it."""
+        at = np.flatnonzero(self.open)
+        if weights is None:
+            best = int(at[nearest_to_mean(self._pool.embeddings, self._pool.unlabelled[at])])
+        else:
+            best = int(at[weights[at].argmax()])
+        return best, self._reach(best)
+
+    def _reach(self, position: int) -> float:
+        others = self.open & (self._point != self._point[position])
+        if not others.any():
+            return 0.0
+        rows = self._pool.unlabelled
+        search = FarthestFirst(self._pool.embeddings, rows[others], rows[[position]])
+        return math.sqrt(search.farthest().squared_distance)
+
+
+class _Spaced(FarthestFirst):
+    """Farthest-first where an item nearer than `least` is worth nothing."""
+
+    def __init__(
+        self,
+        matrix: NDArray[np.float32],
+        items: NDArray[np.int64],
+        centres: NDArray[np.int64],
+        least: float,
+    ) -> None:
+        self._least = least
+        super().__init__(matrix, items, centres)
+
+    def _keys(self, squared: Float64s, at: NDArray[np.int64] | slice) -> Float64s:
+        # Still never falls as `squared` rises, which is all that the search relies on.
+        keys = super()._keys(squared, at)
+        if not self._least:
+            return keys
+        near = (squared > -np.inf) & (np.sqrt(np.maximum(squared, 0)) < self._least)
+        return np.where(near, 0.0, keys)
+
+
+def _raised(values: Float64s, power: float) -> Float64s:
+    """Return values in [0, 1] to a power, turned round if it is negative."""
+    if power > 0:
+        return np.asarray(values**power)
+    return np.asarray((TURNED / np.maximum(values, TURNED)) ** -power)

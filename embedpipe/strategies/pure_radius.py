@@ -1,0 +1,177 @@
+"""The largest radius at which balls around points stay within one cluster."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._threads import map_blocks
+from ..index import Neighbours, squared_distances
+from ..index.blocks import take_rows
+from ..index.moving import safe_frame
+
+__all__ = ["fitting_radius", "pure_radius"]
+
+SEARCHED = 512
+"""For about how many points every other point is looked at."""
+
+SAMPLED = 64
+"""From so many points the size of large balls is told."""
+
+BLOCK = 2048
+"""How many points are looked at at once."""
+
+
+def pure_radius(
+    matrix: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int32],
+    near: Neighbours,
+    purity: float,
+) -> float:
+    """Return the largest float32 radius at which a share `purity` of the balls is pure.
+
+    A ball is pure while it is smaller than the distance to the nearest point of another cluster.
+
+    Parameters
+    ----------
+    matrix
+        (n, d) finite float32 array or memory map.
+    rows
+        (p,) int64, the points.
+    labels
+        (p,) their clusters, at least two.
+    near
+        Their nearest neighbours.
+    purity
+        Above 0 and at most 1.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Most distances follow from the neighbours. Where all neighbours of a point are in its own
+    cluster the distance only matters if it might be below the radius, and is then searched for
+    among all points; where that is so for many more than 512 points, the share is taken over
+    evenly spaced points, so few that about 512 are left to search for. O(512·p·d) time at most;
+    extra memory: 5·k + 40 bytes per point with k neighbours.
+
+    Examples
+    --------
+    >>> line = np.array([[0], [1], [2], [5], [6]], dtype=np.float32)
+    >>> near = Neighbours(np.array([[1], [0], [1], [4], [3]]), np.ones((5, 1), dtype=np.float32))
+    >>> radius = pure_radius(line, np.arange(5), np.array([0, 0, 0, 1, 1]), near, 0.6)
+    >>> radius < 4, round(radius, 3)  # enemies are 5, 4, 3, 3 and 4 away
+    (True, 4.0)
+    """
+    every = np.arange(rows.size)
+    enemies = labels[near.positions] != labels[:, None]  # (p, k)
+    first = enemies.argmax(axis=1)  # (p,)
+    away = np.where(enemies[every, first], near.distances[every, first], np.float32(np.inf))
+    open_ = ~enemies.any(axis=1) & (near.distances[:, -1] < _quantile(away, purity))  # (p,)
+    step = -(-int(open_.sum()) // SEARCHED) or 1
+    some = every[::step]
+    away, reach = away[some], near.distances[some, -1]  # (s,)
+    search = np.flatnonzero(np.isinf(away) & (reach < _quantile(away, purity)))
+    if search.size:
+        away[search] = _nearest_enemies(matrix, rows, labels, some[search])
+    return float(np.nextafter(_quantile(away, purity), np.float32(0)))
+
+
+def _quantile(away: NDArray[np.float32], purity: float) -> np.float32:
+    """Return the distance that a share 1 - `purity` at most is below."""
+    impure = min(int((1 - purity) * away.size + 1e-9), away.size - 1)
+    return np.float32(np.partition(away, impure)[impure])
+
+
+def _nearest_enemies(
+    matrix: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int32],
+    some: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Return the distance from each of (s,) points to the nearest one of another cluster."""
+    frame, _ = safe_frame(matrix, rows)
+    own = frame.rows(rows[some]).vectors  # (s, d)
+
+    def work(part: slice) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        block = frame.rows(rows[part])
+        squared = -2 * block.vectors @ own.T  # (b, s)
+        squared += block.norms.astype(np.float32)[:, None]
+        squared[labels[part, None] == labels[some]] = np.inf
+        return squared.min(axis=0), squared.argmin(axis=0) + part.start
+
+    found = map_blocks(work, rows.size, BLOCK)
+    best = np.array([least for least, _ in found]).argmin(axis=0)  # (s,)
+    enemy = np.array([where for _, where in found])[best, np.arange(some.size)]  # (s,)
+    left, right = take_rows(matrix, rows[some]), take_rows(matrix, rows[enemy])
+    return np.sqrt(squared_distances(left, right)).astype(np.float32)
+
+
+def fitting_radius(
+    matrix: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    near: Neighbours,
+    radius: float,
+    most: int,
+) -> float:
+    """Return `radius`, or a smaller one if balls of it hold about more than `most` points in all.
+
+    Parameters
+    ----------
+    matrix
+        (n, d) finite float32 array or memory map.
+    rows
+        (p,) int64, the points.
+    near
+        Their nearest neighbours.
+    radius
+        Of the balls.
+    most
+        How many points they may hold, those in several balls counted several times.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Balls that hold no more than the neighbours are counted, the others judged by 64 of them,
+    evenly spaced. O(64·p·d) time, or O(p) where there are few large balls; extra memory: at most
+    600 bytes per point.
+
+    Examples
+    --------
+    >>> grid = np.arange(100, dtype=np.float32)[:, None]
+    >>> near = Neighbours(np.zeros((100, 1), np.int32), np.ones((100, 1), np.float32))
+    >>> fitting_radius(grid, np.arange(100), near, 50.0, 10_000)
+    50.0
+    >>> 8 < fitting_radius(grid, np.arange(100), near, 50.0, 2_000) < 12
+    True
+    """
+    p, k = near.positions.shape
+    large = np.flatnonzero(near.distances[:, -1] <= radius) if k else np.empty(0, np.int64)
+    if p * p <= most or large.size * p + (p - large.size) * (k + 1) <= most:
+        return radius
+    some = large[np.arange(SAMPLED) * large.size // SAMPLED]  # (s,)
+    allowed = (most - (p - large.size) * (k + 1)) * SAMPLED // large.size
+    frame, _ = safe_frame(matrix, rows)
+    own = frame.rows(rows[some])
+    limit = (radius * frame.scale) ** 2
+
+    def work(part: slice) -> NDArray[np.float32]:
+        block = frame.rows(rows[part])
+        squared = -2 * block.vectors @ own.vectors.T  # (b, s)
+        squared += block.norms.astype(np.float32)[:, None]
+        squared += own.norms.astype(np.float32)
+        return squared[squared <= limit]
+
+    held = np.concatenate(map_blocks(work, p, BLOCK))
+    if held.size <= allowed:
+        return radius
+    squared = np.partition(held, allowed - 1)[allowed - 1]
+    return min(radius, math.sqrt(max(0.0, float(squared)) * frame.unit))

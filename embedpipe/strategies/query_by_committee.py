@@ -1,0 +1,207 @@
+"""Query by committee: the items that heads trained on resampled labels disagree about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._threads import map_blocks
+from ..errors import SelectionError, UnknownNameError
+from ..index.blocks import take_rows
+from .base import Selection, Strategy, strategies
+from .picking import top_k
+from .pool import Pool
+from .posterior import (
+    check_at_least,
+    mutual_information,
+    samples_block,
+    vote_entropy,
+    vote_shares,
+)
+
+__all__ = ["QueryByCommittee"]
+
+Samples = NDArray[np.float32]
+
+DISAGREEMENTS: Mapping[str, Callable[[Samples], NDArray[np.float64]]] = MappingProxyType(
+    {"kl": mutual_information, "vote_entropy": vote_entropy}
+)
+"""How far members disagree, by name: functions of (members, k, C) probabilities."""
+
+SEEDS = 2**31 - 1
+"""Seeds of members are below this."""
+
+
+@strategies.register("query_by_committee")
+class QueryByCommittee(Strategy):
+    """The items that heads trained on different samples of the labels disagree about.
+
+    Each member is a copy of the head, fitted to as many labelled items of each class as there
+    are, drawn with replacement: every class keeps at least one. Ties go to the lowest row. Any
+    head will do that scikit-learn can clone.
+
+    Parameters
+    ----------
+    members
+        How many heads.
+    disagreement
+        ``"vote_entropy"``: the entropy of the members' votes, from 0 to 1; or ``"kl"``: the mean
+        Kullback-Leibler divergence of members from their mean, which is the entropy of their
+        mean less the mean of their entropies, in nats.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such disagreement.
+    UsageError
+        If there are not at least 2 members.
+    SelectionError
+        When selecting, if the head cannot be cloned.
+
+    Notes
+    -----
+    The paper's members are drawn from all hypotheses that fit the labels; resampling the labels
+    (bagging, Abe and Mamitsuka) stands in for that. Classes are resampled one by one, so where
+    no class has two distinct labels, all members are the same and nothing can be told.
+
+    Votes are the default because the divergence, which favours items that members are sure of
+    in different ways, did worse than a random choice with `LogisticHead`: mean accuracy from 20 to
+    140 labels of scikit-learn's digits .76, against .85 for votes and for random items.
+
+    A member with a parameter `C` that is ``"auto"`` takes the ``C_`` that the head has chosen,
+    which saves choosing it again. One with a `random_state` gets a seed of its own.
+
+    `Selection.scores` holds the disagreement. Diagnostics: ``votes`` (n,) float32, the largest
+    share of members that agree on the class of a pick.
+
+    `members` fits to m labelled items and O(u·d·C·members) time; extra memory: a copy of the m
+    labelled vectors, the members, 32 bytes per unlabelled item and about 10 MB per thread.
+
+    References
+    ----------
+    Seung, Opper, Sompolinsky (1992), "Query by committee". Dagan, Engelson (1995),
+    "Committee-based sampling for training probabilistic classifiers", for the vote entropy.
+    McCallum, Nigam (1998), "Employing EM and pool-based active learning for text
+    classification", for the divergence. Abe, Mamitsuka (1998), "Query learning strategies using
+    boosting and bagging".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embedpipe.heads import LogisticHead
+    >>> matrix = np.array([[0], [1], [4], [5], [0.5], [2.5], [4.5]], dtype=np.float32)
+    >>> labels = ["low", "low", "high", "high"]
+    >>> head = LogisticHead(C=10.0, normalize=False).fit(matrix[:4], labels)
+    >>> pool = Pool(matrix, labelled=[0, 1, 2, 3], labels=labels, head=head)
+    >>> QueryByCommittee().select(pool, 1, np.random.default_rng(0)).rows.tolist()
+    [5]
+    """
+
+    name: ClassVar[str] = "query_by_committee"
+    needs_labels: ClassVar[bool] = True
+    needs_head: ClassVar[bool] = True
+
+    def __init__(self, *, members: int = 8, disagreement: str = "vote_entropy") -> None:
+        if disagreement not in DISAGREEMENTS:
+            raise UnknownNameError("disagreement", disagreement, DISAGREEMENTS)
+        self.members = check_at_least("members", members, 2)
+        self.disagreement = disagreement
+
+    def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
+        """Take the `n` items of the largest disagreement."""
+        found = self._scores_and_votes(pool, self._committee(pool, rng))
+        scores, votes = found.T  # (u,), (u,)
+        best = top_k(scores, n)  # (n,)
+        return Selection(
+            pool.unlabelled[best],
+            scores[best].astype(np.float32),
+            {"votes": votes[best].astype(np.float32)},
+        )
+
+    def _committee(self, pool: Pool, rng: np.random.Generator) -> list[Any]:
+        """Return the fitted members."""
+        assert pool.labels is not None  # the strategy needs labels
+        vectors = take_rows(pool.embeddings, pool.labelled)  # (m, d)
+        committee = []
+        for _ in range(self.members):
+            at = stratified_bootstrap(pool.labels, rng)  # (m,)
+            member = _blank_member(pool.head, rng)
+            committee.append(member.fit(vectors[at], pool.labels[at]))
+        return committee
+
+    def _scores_and_votes(self, pool: Pool, committee: list[Any]) -> NDArray[np.float64]:
+        """Return the disagreement about, and the largest share of votes for, each item: (u, 2)."""
+        columns = [_columns(pool, member) for member in committee]
+        score = DISAGREEMENTS[self.disagreement]
+        classes = len(pool.classes)
+
+        def work(part: slice) -> NDArray[np.float64]:
+            rows = pool.unlabelled[part]  # (k,)
+            vectors = take_rows(pool.embeddings, rows)  # (k, d)
+            samples = np.zeros((len(committee), rows.size, classes), dtype=np.float32)
+            for member, sample, places in zip(committee, samples, columns, strict=True):
+                sample[:, places] = member.predict_proba(vectors)  # (k, C of the member)
+            bad = np.flatnonzero(~np.isfinite(samples).all(axis=(0, 2)))
+            if bad.size:
+                raise SelectionError(
+                    f"the predictions for row {rows[bad[0]]} hold NaN or infinity: use another "
+                    f"head than {type(pool.head).__name__}."
+                )
+            return np.column_stack([score(samples), vote_shares(samples).max(axis=1)])
+
+        size = samples_block(pool.embeddings.shape[1], len(committee) * classes)
+        return np.concatenate(map_blocks(work, pool.unlabelled.size, size))  # (u, 2)
+
+
+def stratified_bootstrap(labels: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw as many positions of each label as there are, with replacement: (m,) int64, ascending.
+
+    Examples
+    --------
+    >>> at = stratified_bootstrap(np.array(["a", "b", "a"]), np.random.default_rng(0))
+    >>> at.size, bool((at == 1).sum() == 1)
+    (3, True)
+    """
+    _, codes = np.unique(labels, return_inverse=True)
+    order = np.argsort(codes, kind="stable")  # (m,), class by class
+    sizes = np.bincount(codes)  # (C,)
+    starts = np.repeat(np.cumsum(sizes) - sizes, sizes)  # (m,)
+    drawn = rng.integers(np.repeat(sizes, sizes))  # (m,), within the class
+    return np.sort(order[starts + drawn]).astype(np.int64)
+
+
+def _blank_member(head: Any, rng: np.random.Generator) -> Any:
+    """Return an unfitted copy of the head."""
+    from sklearn.base import clone
+
+    if not hasattr(head, "get_params"):
+        raise SelectionError(
+            "strategy 'query_by_committee' fits copies of the head, and "
+            f"{type(head).__name__} cannot be copied: give a classifier in the manner of "
+            "scikit-learn, with `get_params`."
+        )
+    member = clone(head)
+    known = member.get_params()
+    if isinstance(known.get("C"), str) and known["C"] == "auto":
+        chosen = getattr(head, "C_", None)
+        member.set_params(**({} if chosen is None else {"C": chosen}))
+    if "random_state" in known:
+        member.set_params(random_state=int(rng.integers(SEEDS)))
+    return member
+
+
+def _columns(pool: Pool, member: Any) -> NDArray[np.int64]:
+    """Return where the columns of a member's predictions stand among the pool's classes."""
+    places = {label: at for at, label in enumerate(pool.classes.tolist())}
+    labels = np.asarray(member.classes_).tolist()
+    unknown = [label for label in labels if label not in places]
+    if unknown:
+        raise SelectionError(
+            f"there are labels {unknown[0]!r}, and the head knows no such class: fit it to the "
+            "labels of the pool."
+        )
+    return np.array([places[label] for label in labels], dtype=np.int64)

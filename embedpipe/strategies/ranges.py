@@ -1,0 +1,71 @@
+"""Options that must lie in a range."""
+
+from __future__ import annotations
+
+import math
+
+from ..errors import UsageError
+
+__all__ = ["check_above", "check_count", "check_share"]
+
+
+def check_count(name: str, value: int, least: int = 1) -> int:
+    """Return `value` if it is a whole number and at least `least`.
+
+    Raises
+    ------
+    UsageError
+        If it is not.
+
+    Examples
+    --------
+    >>> check_count("max_clusters", 0)
+    Traceback (most recent call last):
+    embedpipe.errors.UsageError: max_clusters is 0: give a whole number, at least 1.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return value
+    raise UsageError(f"{name} is {value!r}: give a whole number, at least {least}.")
+
+
+def check_above(name: str, value: float) -> float:
+    """Return `value` if it is a finite number above 0.
+
+    Raises
+    ------
+    UsageError
+        If it is not.
+
+    Examples
+    --------
+    >>> check_above("delta", -1)
+    Traceback (most recent call last):
+    embedpipe.errors.UsageError: delta is -1: give a number above 0.
+    """
+    if _is_number(value) and 0 < value < math.inf:
+        return value
+    raise UsageError(f"{name} is {value!r}: give a number above 0.")
+
+
+def check_share(name: str, value: float, *, zero: bool) -> float:
+    """Return `value` if it is above 0 and at most 1, or, with `zero`, at least 0 and below 1.
+
+    Raises
+    ------
+    UsageError
+        If it is not.
+
+    Examples
+    --------
+    >>> check_share("purity", 0, zero=False)
+    Traceback (most recent call last):
+    embedpipe.errors.UsageError: purity is 0: give a number above 0 and at most 1.
+    """
+    if _is_number(value) and (0 <= value < 1 if zero else 0 < value <= 1):
+        return value
+    wanted = "at least 0 and below 1" if zero else "above 0 and at most 1"
+    raise UsageError(f"{name} is {value!r}: give a number {wanted}.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,56 @@
+"""One vector for each of many clusters."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..index import kmeans, squared_distances
+from ..index.blocks import row_blocks
+
+__all__ = ["representatives"]
+
+ROWS = 512
+"""How many vectors are compared with the centres of their clusters at once."""
+
+
+def representatives(
+    vectors: NDArray[np.float32], k: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide vectors into `k` clusters by k-means; return the one nearest to each centre.
+
+    Parameters
+    ----------
+    vectors
+        (m, d) finite float32.
+    k
+        From 1 to m.
+    seed
+        Of `kmeans`.
+
+    Returns
+    -------
+    positions
+        (k,) int64, distinct, by cluster: its member nearest to its centre, the first of several.
+    sizes
+        (k,) int64, how many vectors each cluster has.
+
+    Notes
+    -----
+    What k-means takes, then O(m·d) time; extra memory: 36 bytes per vector and a block of 512.
+
+    Examples
+    --------
+    >>> vectors = np.array([[0], [3], [4], [90]], dtype=np.float32)
+    >>> positions, sizes = representatives(vectors, 2, seed=0)
+    >>> sorted(zip(positions.tolist(), sizes.tolist()))
+    [(1, 3), (3, 1)]
+    """
+    clusters = kmeans(vectors, k, seed)
+    away = np.empty(len(vectors))
+    for part in row_blocks(len(vectors), ROWS):
+        centres = clusters.centres[clusters.labels[part]]  # (b, d)
+        away[part] = squared_distances(vectors[part], centres)
+    order = np.lexsort((away, clusters.labels))  # stable: the first of several comes first
+    firsts = np.concatenate([[0], clusters.sizes.cumsum()[:-1]])  # (k,)
+    return order[firsts].astype(np.int64), clusters.sizes

@@ -1,0 +1,180 @@
+import errno
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from embedpipe.index.kept import Kept, write_array
+
+IDENTITY = {"matrix": "00ff", "kind": "exact"}
+
+
+def keep(folder, values, identity=IDENTITY, name="squares"):
+    kept = Kept(folder, identity)
+    kept.save(name, {"n": len(values)}, {"values.npy": write_array(np.array(values))})
+    return kept
+
+
+def read(folder, identity=IDENTITY, name="squares"):
+    part = Kept(folder, identity).load(name)
+    return None if part is None else (part.parameters, part.array("values").tolist())
+
+
+def test_what_is_kept_is_read_as_a_memory_map(tmp_path):
+    kept = keep(tmp_path / "a" / "b", [1, 4])
+    keep(tmp_path / "a" / "b", [7], name="other")
+    assert kept.problem is None
+    assert read(tmp_path / "a" / "b") == ({"n": 2}, [1, 4])
+    assert read(tmp_path / "a" / "b", name="other") == ({"n": 1}, [7])
+    assert isinstance(kept.load("squares").array("values"), np.memmap)
+    files = sorted(path.name for path in (tmp_path / "a" / "b").iterdir())
+    assert files == ["meta.json", "other-values.npy", "squares-values.npy"]
+    assert kept.size == sum((tmp_path / "a" / "b" / name).stat().st_size for name in files[1:])
+
+
+def test_the_last_one_counts(tmp_path):
+    keep(tmp_path, [1])
+    keep(tmp_path, [2, 3])
+    assert read(tmp_path) == ({"n": 2}, [2, 3])
+
+
+@pytest.mark.parametrize("other", [{"matrix": "01ff", "kind": "exact"}, {"matrix": "00ff"}])
+def test_what_belongs_to_another_matrix_is_refused_and_replaced(tmp_path, other):
+    keep(tmp_path, [1])
+    assert read(tmp_path, {**other, "kind": "ivf"}) is None
+    keep(tmp_path, [5], {**other, "kind": "ivf"}, name="other")
+    assert read(tmp_path) is None
+    assert read(tmp_path, {**other, "kind": "ivf"}) is None
+
+
+def test_another_format_is_refused(tmp_path, monkeypatch):
+    keep(tmp_path, [1])
+    monkeypatch.setattr("embedpipe.index.kept.FORMAT", 999)
+    assert read(tmp_path) is None
+
+
+def damage_flip(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGE = {
+    "flipped": damage_flip,
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"\0"),
+    "empty": lambda path: path.write_bytes(b""),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_damaged_files_are_refused_and_replaced(tmp_path, how):
+    keep(tmp_path, [1, 4])
+    DAMAGE[how](tmp_path / "squares-values.npy")
+    assert read(tmp_path) is None
+    keep(tmp_path, [1, 4])
+    assert read(tmp_path) == ({"n": 2}, [1, 4])
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"format": 1, "matrix": "00ff", "kind": "exact"}',
+        b'{"format": 1, "matrix": "00ff", "kind": "exact", "parts": {"squares": 3}}',
+        b'{"format": 1, "matrix": "00ff", "kind": "exact", "parts": {"squares": {}}}',
+        b'{"format": 1, "matrix": "00ff", "kind": "exact",'
+        b' "parts": {"squares": {"parameters": {}, "files": {"values.npy": null}}}}',
+    ],
+)
+def test_a_damaged_meta_is_refused_and_replaced(tmp_path, meta):
+    keep(tmp_path, [1])
+    (tmp_path / "meta.json").write_bytes(meta)
+    assert read(tmp_path) is None
+    keep(tmp_path, [4])
+    assert read(tmp_path) == ({"n": 1}, [4])
+
+
+def test_not_being_able_to_write_stops_nothing(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    kept = keep(tmp_path / "file", [1])
+    assert kept.problem == f"cannot keep squares in {tmp_path / 'file'}: File exists"
+    assert kept.load("squares") is None
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path):
+    keep(tmp_path, [1])
+    kept = Kept(tmp_path, IDENTITY)
+
+    def fail(path):
+        path.write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    kept.save("squares", {}, {"values.npy": fail})
+    assert kept.problem == f"cannot keep squares in {tmp_path}: No space left on device"
+    assert read(tmp_path) == ({"n": 1}, [1])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["meta.json", "squares-values.npy"]
+
+
+KILLED = """
+    import os, sys
+    from pathlib import Path
+    import numpy as np
+    from embedpipe import _files
+    from embedpipe.index import kept
+
+    left = int(sys.argv[2])
+    def step():
+        global left
+        left -= 1
+        if left < 0:
+            os._exit(9)
+
+    for module, name in [(os, "fsync"), (Path, "replace"), (Path, "open"), (kept, "_digest")]:
+        def wrapped(*given, _true=getattr(module, name), **named):
+            step()
+            found = _true(*given, **named)
+            step()
+            return found
+        setattr(module, name, wrapped)
+    values = {"a.npy": kept.write_array(np.full(3, 2)), "b.npy": kept.write_array(np.full(3, 2))}
+    kept.Kept(Path(sys.argv[1]), {"matrix": "00ff"}).save("pair", {"value": 2}, values)
+"""
+
+
+def test_a_kill_at_any_instant_leaves_the_old_the_new_or_nothing(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(textwrap.dedent(KILLED))
+    seen = set()
+    for instant in [*range(0, 40, 3), 1000]:
+        folder = tmp_path / str(instant)
+        kept = Kept(folder, {"matrix": "00ff"})
+        both = {name: write_array(np.full(3, 1)) for name in ("a.npy", "b.npy")}
+        kept.save("pair", {"value": 1}, both)
+        done = subprocess.run([sys.executable, script, folder, str(instant)], check=False)
+        part = kept.load("pair")
+        if part is None:
+            seen.add("nothing")
+        else:
+            value = part.parameters["value"]
+            assert part.array("a").tolist() == part.array("b").tolist() == [value] * 3
+            seen.add(value)
+        assert (done.returncode == 0) == (instant == 1000)
+        kept.save("pair", {"value": 3}, both)
+        assert kept.load("pair").parameters == {"value": 3}
+    assert seen == {1, 2, "nothing"}
+
+
+def test_meta_tells_what_is_there(tmp_path):
+    keep(tmp_path, [1])
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    assert {key: meta[key] for key in ("format", "matrix", "kind")} == {"format": 1, **IDENTITY}
+    assert list(meta["parts"]["squares"]["files"]) == ["values.npy"]
