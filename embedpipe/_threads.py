@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -46,28 +46,42 @@ class _Limit:
 
     The number of threads belongs to the whole process. Were everyone to restore what they
     found, two overlapping users could leave the limit behind for good; so the first in sets it
-    and the last out lifts it.
+    and the last out lifts it, whichever threads they are.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._limits = contextlib.ExitStack()
+        self._before: list[tuple[Any, int]] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if not self._users:
-                self._limits.enter_context(_libraries().limit(limits=1))
+                self._before = [(lib, lib.num_threads) for lib in _libraries().lib_controllers]
+                for library, _ in self._before:
+                    _set(library, 1)
             self._users += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._users -= 1
             if not self._users:
-                self._limits.close()
+                for library, count in self._before:
+                    _set(library, count)
 
 
 _limit = _Limit()
+
+
+def _set(library: Any, count: int) -> None:
+    # From 3.8 on, threadpoolctl ignores all threads but the one that set a limit before.
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
+
+
+def _limit_thread() -> None:
+    """Limit the calling thread, for libraries in which each has a number of its own."""
+    for library in _libraries().lib_controllers:
+        _set(library, 1)
 
 
 @contextlib.contextmanager
@@ -80,11 +94,6 @@ def one_blas_thread() -> Iterator[None]:
     """
     with _limit:
         yield
-
-
-def _limit_thread() -> None:
-    """Limit the calling thread, for libraries in which each has a number of its own."""
-    _libraries().limit(limits=1)
 
 
 def map_blocks(work: Callable[[slice], T], n: int, size: int) -> list[T]:

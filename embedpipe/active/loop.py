@@ -14,7 +14,7 @@ from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..errors import RunError, UsageError
 from ..heads import get_head
-from ..strategies import Pool, Selection, Strategy, get_strategy
+from ..strategies import Pool, Selection, Strategy, get_strategy, strategies
 from .identity import identity_of
 from .problem import Problem
 from .records import RoundRecord
@@ -78,16 +78,13 @@ class ActiveLoop:
     ) -> None:
         if mode not in MODES:
             raise UsageError(f"unknown mode {mode!r}: use {', '.join(MODES)}.")
-        for name in (strategy, initial):
-            if isinstance(name, str):
-                get_strategy(name)
         self.embeddings = embeddings if isinstance(embeddings, Embeddings) else None
         self.problem = (
             Problem.of(embeddings, seed, index)
             if isinstance(embeddings, Embeddings)
             else embeddings
         )
-        self.strategy, self.initial, self.mode = strategy, initial, mode
+        self.strategy, self.initial, self.mode = _made(strategy), _made(initial), mode
         self.head = get_head(head) if isinstance(head, str) else _unfitted(head)
         if not hasattr(self.head, "predict_proba"):
             raise UsageError(
@@ -106,8 +103,8 @@ class ActiveLoop:
             "dataset": self._name,
             "spec_id": self.embeddings.spec.id if self.embeddings else None,
             "problem": self.problem.digest,
-            "strategy": identity_of(self.strategy),
-            "initial": identity_of(self.initial),
+            "strategy": _identity_of(self.strategy),
+            "initial": _identity_of(self.initial),
             "head": identity_of(self.head),
             "initial_size": self.initial_size,
             "batch_size": batch_size,
@@ -118,7 +115,7 @@ class ActiveLoop:
 
     def run_id(self, batch_size: int) -> str:
         """Return the run's identity: the same for the same arguments and seed."""
-        names = (self._name, _name_of(self.initial), _name_of(self.strategy), f"s{self.seed}")
+        names = (self._name, self.initial.name, self.strategy.name, f"s{self.seed}")
         return run_id_of("-".join(names), self.config(batch_size))
 
     @property
@@ -206,7 +203,6 @@ class ActiveLoop:
         if number:
             size = min(size, self._left())
         started = time.perf_counter()
-        chooser = get_strategy(strategy) if isinstance(strategy, str) else strategy
         pool = Pool(
             self.problem.matrix,
             labelled=rows,
@@ -215,7 +211,7 @@ class ActiveLoop:
             candidates=self.problem.candidates,
             index=self.problem.index,
         )
-        picked = chooser.select(pool, size, np.random.default_rng([self.seed, number]))
+        picked = strategy.select(pool, size, np.random.default_rng([self.seed, number]))
         select_seconds = time.perf_counter() - started
         answers = self.problem.oracle.label(picked.rows)
         return self._fit(number, strategy, picked, answers, select_seconds)
@@ -223,7 +219,7 @@ class ActiveLoop:
     def _fit(
         self,
         number: int,
-        strategy: str | Strategy,
+        strategy: Strategy,
         picked: Selection,
         answers: NDArray[Any],
         select_seconds: float,
@@ -242,7 +238,7 @@ class ActiveLoop:
             macro_f1=macro_f1,
             select_seconds=select_seconds,
             fit_seconds=fit_seconds,
-            strategy=_name_of(strategy),
+            strategy=str(strategy),
             rows=picked.rows,
             scores=picked.scores,
             labels=answers,
@@ -261,8 +257,14 @@ class ActiveLoop:
         return float(accuracy_score(truth, predicted)), float(macro_f1)
 
 
-def _name_of(strategy: str | Strategy) -> str:
-    return strategy if isinstance(strategy, str) else strategy.name
+def _identity_of(strategy: Strategy) -> Any:
+    """Return the line that makes it, if it is registered and has one."""
+    registered = strategy.name in strategies and strategies[strategy.name] is type(strategy)
+    return str(strategy) if registered else identity_of(strategy)
+
+
+def _made(strategy: str | Strategy) -> Strategy:
+    return get_strategy(strategy) if isinstance(strategy, str) else strategy
 
 
 def _unfitted(head: Any) -> Any:

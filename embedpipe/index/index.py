@@ -38,8 +38,8 @@ SAMPLE = 200
 CLUSTERINGS = 8
 """How many partitions are remembered."""
 
-SPEED = 1e11
-"""About how many floating-point operations a second one core does in a matrix product."""
+SPEED = 5e10
+"""About how many products a second one core compares."""
 
 
 class Index:

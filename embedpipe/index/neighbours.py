@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from .._threads import map_blocks
 from .blocks import row_blocks, take_rows
 from .frame import squared_distances
-from .pairs import TILE, Hits, Pairs, TilePair, tile_pairs
+from .pairs import CROWD, TILE, Hits, Pairs, TilePair, tile_pairs
 
 __all__ = ["Neighbours", "Progress", "nearest_neighbours"]
 
 Progress = Callable[[int, int], None]
 """Called with how much is done and how much there is in all."""
-
-CROWD = 256
-"""By how many candidates more than wanted a point may be in doubt before float64 takes over."""
 
 RANKED = 512
 """For how many points a thread measures distances at once."""
@@ -97,9 +94,9 @@ def nearest_neighbours(
     span too many scales for float32 or many distances are equal, is compared with all others by
     float64 products.
 
-    p²·d floating-point operations as matrix products: 50,000 x 1,280 in about 20 seconds on two
-    cores. Extra memory: about 36·k bytes a point more than the result at its peak, and two tiles
-    of 4096 vectors and 16 MB a thread; the matrix is not copied.
+    p²·d floating-point operations as matrix products: 50,000 x 1,280 in about 30 seconds on two
+    cores. Memory at its peak: about 100·k bytes a point with the result, and two tiles of 4096
+    vectors and 16 MB a thread; the matrix is not copied.
 
     Examples
     --------
@@ -165,10 +162,16 @@ class _Rivals:
             return list(self.pairs.closer(left, right, self.bound, mirror=both, most=self.k))
 
         found = map_blocks(work, len(band), 1)
-        self._keep(Hits.join([self.hits, *(hits for part in found for hits in part)]))
+        joined = Hits.join([self.hits, *(hits for part in found for hits in part)])
+        found.clear()  # they are many
+        self._keep(joined)
 
     def _keep(self, hits: Hits) -> None:
         p = self.crowded.size
+        alone = hits.points == hits.others
+        if alone.any():
+            self.crowded[hits.points[alone]] = True
+            hits = hits.take(np.flatnonzero(~alone))
         upper = self.pairs.upper(hits)  # (e,)
         keys = hits.points.astype(np.uint64) << np.uint64(32) | upper.view(np.uint32)
         order = keys.argsort()  # by point, then by upper bound, which is not negative

@@ -12,7 +12,7 @@ from .blocks import row_blocks
 from .frame import ROUNDING
 from .moving import safe_frame
 
-__all__ = ["STRIP", "TILE", "Hits", "Pairs", "TilePair", "tile_pairs"]
+__all__ = ["CROWD", "STRIP", "TILE", "Hits", "Pairs", "TilePair", "tile_pairs"]
 
 TILE = 4096
 """How many points are moved for one product."""
@@ -22,6 +22,9 @@ STRIP = 512
 
 MANY = 64
 """By how many a point's hits in one strip may exceed what is wanted before they are thinned."""
+
+CROWD = 128
+"""By how many they may exceed it after that, and all of a point's hits in the end."""
 
 
 TilePair = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -130,6 +133,8 @@ class Pairs:
             Also yield the pairs in which those on the right are first.
         most
             If given, pairs may be left out that are not among this many nearest of a point.
+            Where more than `CROWD` others compete for the last places, all pairs of the point
+            are left out, and it is paired with itself to tell.
         """
         first = self._columns(left, swapped=False)  # (a, d + 2)
         second = self._columns(right, swapped=True)  # (b, d + 2)
@@ -179,19 +184,27 @@ class Pairs:
         mine, theirs = (left, right) if of_left else (right, left)
         close = scores >= floors  # (s, b)
         points, others = _true(close, of_left)
+        crowd = points[:0]
         if most is not None:
-            crowded = np.flatnonzero(np.bincount(points) > most + MANY)
-            if crowded.size:
-                lines = scores[crowded] if of_left else scores[:, crowded].T  # (c, ·)
-                kept = lines >= self._nearest(lines, self.norms[mine][crowded], theirs, most)
+            full = np.flatnonzero(np.bincount(points) > most + MANY)
+            if full.size:
+                lines = scores[full] if of_left else scores[:, full].T  # (c, ·)
+                kept = lines >= self._nearest(lines, self.norms[mine][full], theirs, most)
+                crowded = np.count_nonzero(kept, axis=1) > most + CROWD
+                kept[crowded] = False
+                crowd = full[crowded]
                 if of_left:
-                    close[crowded] &= kept
+                    close[full] &= kept
                 else:
-                    close[:, crowded] &= kept.T
+                    close[:, full] &= kept.T
                 points, others = _true(close, of_left)
         at, to = (points, others) if of_left else (others, points)
         found = scores[at, to]
-        return Hits(mine[points].astype(np.int32), theirs[others].astype(np.int32), found)
+        hits = Hits(mine[points].astype(np.int32), theirs[others].astype(np.int32), found)
+        if crowd.size:
+            alone = mine[crowd].astype(np.int32)
+            hits = Hits.join([hits, Hits(alone, alone, np.zeros(alone.size, np.float32))])
+        return hits
 
     def _nearest(
         self,

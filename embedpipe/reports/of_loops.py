@@ -64,7 +64,7 @@ def report_of(
 
 
 def _name(loop: ActiveLoop) -> str:
-    names = [s if isinstance(s, str) else s.name for s in (loop.initial, loop.strategy)]
+    names = [str(loop.initial), str(loop.strategy)]
     return names[0] if names[0] == names[1] else f"{names[0]}, then {names[1]}"
 
 

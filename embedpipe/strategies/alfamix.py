@@ -15,9 +15,10 @@ from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
 from .picking import top_k
 from .pool import Pool
-from .predictions import label_columns, margin_of
+from .predictions import label_columns, uncertainty_of
 from .ranges import check_count, check_share
 from .representatives import representatives
+from .uncertainty import margin
 
 __all__ = ["AlfaMix"]
 
@@ -100,7 +101,7 @@ class AlfaMix(DiverseStrategy):
         """Find the candidates, then take the middles of clusters, then fill up."""
         free = np.flatnonzero(~pool.points_labelled)  # (f,)
         rows = pool.index.rows[free]  # (f,)
-        uncertainty = margin_of(pool, rows)  # (f,)
+        uncertainty = uncertainty_of(pool, margin, rows)  # (f,)
         changed = self._changed(pool, rows)  # (f,)
         candidates = np.flatnonzero(changed)  # (c,)
         chosen, sizes = candidates, np.ones(candidates.size, dtype=np.int64)

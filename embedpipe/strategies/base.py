@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._registry import Registry
-from ..errors import SelectionError
+from ..errors import SelectionError, UsageError
 from .pool import Pool
 
 __all__ = ["Diagnostic", "Selection", "Strategy", "get_strategy", "strategies"]
@@ -85,6 +85,15 @@ class Strategy(ABC):
     needs_head: ClassVar[bool] = False
     distinct: ClassVar[bool] = False
     may_stop_early: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        """The line that `get_strategy` makes the same strategy from; the name if there is none."""
+        from .spelling import spelling_of
+
+        try:
+            return spelling_of(self)
+        except UsageError:
+            return self.name
 
     def select(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Choose `n` distinct unlabelled rows of `pool`.

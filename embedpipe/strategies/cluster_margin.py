@@ -12,8 +12,9 @@ from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
 from .picking import top_k
 from .pool import Pool
-from .predictions import margin_of
+from .predictions import uncertainty_of
 from .ranges import check_count
+from .uncertainty import margin
 
 __all__ = ["ClusterMargin"]
 
@@ -100,7 +101,7 @@ class ClusterMargin(DiverseStrategy):
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Keep the most uncertain points, then deal them out."""
         free = np.flatnonzero(~pool.points_labelled)  # (f,)
-        uncertainty = margin_of(pool, pool.index.rows[free])  # (f,)
+        uncertainty = uncertainty_of(pool, margin, pool.index.rows[free])  # (f,)
         kept = top_k(uncertainty, min(free.size, self.margin_factor * n))  # (m,)
         if self.order == "random":
             kept = rng.permutation(np.sort(kept))

@@ -70,8 +70,9 @@ class Combine(Strategy):
     Values are in [0, 1] except distances, products in float64. With s the strength of diversity
     every other strength is divided by s and the product of these powers with the distance is
     maximised: the same order, and exact. Without changing objectives a pick takes a fraction of
-    O(u·d) time, as in ``coral``; with them O(u) more. Extra memory: at most 220 bytes per
-    unlabelled item beside the predictions and the index, and what ``coral`` needs for blocks.
+    O(u·d) time, as in ``coral``; with them O(u) more and a new block. Extra memory beside the
+    predictions and the index: at most 250 bytes per unlabelled item and 16 for each class of it,
+    and what ``coral`` needs for blocks.
 
     References
     ----------

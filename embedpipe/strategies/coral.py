@@ -13,6 +13,7 @@ from .base import Selection, Strategy, strategies
 from .greedy import check_block_size, pick_while_positive
 from .picking import top_k
 from .pool import Pool
+from .predictions import uncertainty_of
 from .uncertainty import UNCERTAINTIES
 
 __all__ = ["Coral"]
@@ -85,7 +86,7 @@ class Coral(Strategy):
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Pick the largest product, then the largest distance, then the largest uncertainty."""
         items = pool.unlabelled  # (u,)
-        scores = UNCERTAINTIES[self.uncertainty](pool.probabilities())  # (u,)
+        scores = uncertainty_of(pool, UNCERTAINTIES[self.uncertainty])  # (u,)
         search = FarthestFirst(
             pool.embeddings, items, pool.labelled, weights=scores, block_size=self.block_size
         )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .base import Selection, Strategy
 from .picking import top_k
 from .pool import Pool
+from .predictions import uncertainty_of
 
 __all__ = ["MostUncertain"]
 
@@ -27,6 +28,6 @@ class MostUncertain(Strategy):
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Take the `n` largest scores."""
-        scores = self.score(pool.probabilities())  # (u,)
+        scores = uncertainty_of(pool, self.score)  # (u,)
         best = top_k(scores, n)  # (n,)
         return Selection(pool.unlabelled[best], scores[best].astype(np.float32))

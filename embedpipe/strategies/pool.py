@@ -229,8 +229,13 @@ class Pool:
                 "this pool has no predictions: give it a fitted `head`, "
                 "or `probabilities`, a function from rows to class probabilities."
             )
-        parts = [self._predicted(rows[part]) for part in row_blocks(rows.size, self._predict_rows)]
-        return np.concatenate(parts) if parts else np.empty((0, self.n_classes or 0), np.float32)
+        found = np.empty((rows.size, self.n_classes or 0), np.float32)
+        for part in row_blocks(rows.size, self._predict_rows):
+            some = self._predicted(rows[part])  # (b, C)
+            if not part.start:
+                found = np.empty((rows.size, some.shape[1]), np.float32)  # (k, C)
+            found[part] = some
+        return found
 
     @property
     def _predict_rows(self) -> int:
@@ -302,6 +307,18 @@ def _matrix(embeddings: ArrayLike) -> NDArray[np.float32]:
 
 
 def checked_rows(given: ArrayLike, n: int, what: str) -> Rows:
+    """Return row numbers as they were given, int64.
+
+    Raises
+    ------
+    SelectionError
+        If they are no list of whole numbers, or one is not in ``range(n)`` or given twice.
+
+    Examples
+    --------
+    >>> checked_rows([2, 0], 3, "picks").tolist()
+    [2, 0]
+    """
     rows = np.asarray(given)
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
         raise SelectionError(

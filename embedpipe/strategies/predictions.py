@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from ..errors import SelectionError
 from ..index.blocks import row_blocks
 from .pool import Pool
-from .uncertainty import margin
+from .uncertainty import Uncertainty
 
-__all__ = ["label_columns", "margin_of", "two_largest"]
+__all__ = ["label_columns", "two_largest", "uncertainty_of"]
 
 ROWS = 4096
 """How many predictions are looked at once: some classes make for many bytes."""
@@ -48,18 +48,31 @@ def label_columns(pool: Pool, n_columns: int) -> NDArray[np.int64]:
     return np.array([column.get(label, -1) for label in labels], dtype=np.int64)
 
 
-def margin_of(pool: Pool, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the uncertainty `margin` of rows: (k,), without a copy of all their predictions.
+def uncertainty_of(
+    pool: Pool, uncertainty: Uncertainty, rows: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Return how unsure the head is of rows: (k,), without a copy of all their predictions.
+
+    Parameters
+    ----------
+    pool
+        With predictions.
+    uncertainty
+        Function of predictions, such as `margin`.
+    rows
+        (k,) rows of the matrix. Default: the unlabelled.
 
     Examples
     --------
+    >>> from embedpipe.strategies.uncertainty import margin
     >>> pool = Pool(np.eye(2, dtype=np.float32), probabilities=lambda rows: [[1, 0], [0.5, 0.5]])
-    >>> margin_of(pool, np.array([1, 0])).tolist()
+    >>> uncertainty_of(pool, margin, np.array([1, 0])).tolist()
     [1.0, 0.0]
     """
-    found = np.empty(rows.size)
-    for part in row_blocks(rows.size, ROWS):
-        found[part] = margin(pool.probabilities(rows[part]))
+    wanted = pool.unlabelled if rows is None else rows
+    found = np.empty(wanted.size)
+    for part in row_blocks(wanted.size, ROWS):
+        found[part] = uncertainty(pool.probabilities(wanted[part]))
     return found
 
 

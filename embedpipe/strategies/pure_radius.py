@@ -20,7 +20,7 @@ SEARCHED = 512
 SAMPLED = 64
 """From so many points the size of large balls is told."""
 
-BLOCK = 2048
+BLOCK = 512
 """How many points are looked at at once."""
 
 

@@ -1,4 +1,27 @@
-"""Strategies with their options in one line, or in a file."""
+"""Strategies with their options in one line, or in a file.
+
+In one line::
+
+    coral(uncertainty=entropy)
+    combine(margin^2, diversity(min_distance=0.1), balance(hat=0.3), threshold(sharpness > 10))
+
+In a file, whose name ends in ``.yaml`` or ``.yml``::
+
+    strategy: coral
+    options:
+      uncertainty: entropy
+
+or, where each objective is a line or has its parts by name::
+
+    strategy: combine
+    objectives:
+      - margin^2
+      - diversity(min_distance=0.1)
+      - objective: balance
+        strength: 0.5
+        options: {hat: 0.3, skirt: 0.3}
+      - threshold(sharpness > 10)
+"""
 
 from __future__ import annotations
 

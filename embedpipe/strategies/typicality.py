@@ -19,7 +19,7 @@ EXACT = 1024
 COMPARED = 256
 """The fewest points of a larger cluster that are compared with all its points."""
 
-BLOCK = 1024
+BLOCK = 512
 """How many points of a cluster others are compared with at once."""
 
 

@@ -451,3 +451,32 @@ def test_picks_that_do_not_fit_the_rounds_are_an_error(
     pq.write_table(table.slice(0, 25), folder / "picks.parquet")
     with pytest.raises(RunError, match="its picks do not fit its rounds"):
         list(loop.run(rounds=2, batch_size=10))
+
+
+def test_a_strategy_is_the_same_run_however_it_is_written(digits: ep.Embeddings) -> None:
+    def run_id(strategy: str | Strategy) -> str:
+        return ep.ActiveLoop(digits, strategy=strategy).run_id(10)
+
+    assert run_id("coral") == run_id("coral()") == run_id(ep.get_strategy("coral"))
+    assert run_id("coral(uncertainty=entropy)") != run_id("coral")
+    loop = ep.ActiveLoop(digits, strategy="combine( margin^2,diversity )")
+    assert str(loop.strategy) == "combine(margin^2, diversity)"
+
+
+def test_a_batch_that_ends_early_is_kept_and_read_again(
+    digits: ep.Embeddings, tmp_path: Path
+) -> None:
+    def loop() -> ep.ActiveLoop:
+        return ep.ActiveLoop(
+            digits,
+            strategy="combine(margin, diversity(min_distance=0.6))",
+            initial_size=30,
+            workspace=tmp_path,
+        )
+
+    first = list(loop().run(rounds=1, batch_size=1000))
+    assert first[0].labelled == 30
+    assert 30 < first[1].labelled < 1030
+    assert first[1].diagnostics["stopped"]
+    again = list(loop().run(rounds=1, batch_size=1000))
+    assert [record.rows.tolist() for record in again] == [r.rows.tolist() for r in first]

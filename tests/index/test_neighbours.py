@@ -32,7 +32,8 @@ def test_tiles_strips_and_crowds_change_nothing(kind, crowd, distinct, reference
     monkeypatch.setattr(neighbours, "TILE", 64)
     monkeypatch.setattr(pairs, "STRIP", 24)
     monkeypatch.setattr(pairs, "MANY", 2)
-    monkeypatch.setattr(neighbours, "CROWD", crowd)  # so that float64 has to take over
+    monkeypatch.setattr(pairs, "CROWD", crowd)  # so that float64 has to take over
+    monkeypatch.setattr(neighbours, "CROWD", crowd)
     monkeypatch.setattr(neighbours, "HARD", 7)
     matrix = distinct(kind, 300)
     rows = np.arange(len(matrix))
@@ -42,6 +43,21 @@ def test_tiles_strips_and_crowds_change_nothing(kind, crowd, distinct, reference
     positions, distances = reference(matrix, 5)
     np.testing.assert_array_equal(found.positions, positions[some])
     np.testing.assert_array_equal(found.distances, distances[some])
+
+
+def test_memory_is_bounded_where_all_distances_are_equal(monkeypatch):
+    matrix = np.eye(700, dtype=np.float32)
+    seen = []
+    join = pairs.Hits.join
+    monkeypatch.setattr(
+        pairs.Hits,
+        "join",
+        lambda parts: seen.append(sum(p.points.size for p in parts)) or join(parts),
+    )
+    found = nearest_neighbours(matrix, np.arange(700), 3)
+    assert max(seen) <= 2 * 700
+    assert found.positions[[0, 1, 5, 699]].tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 2], [0, 1, 2]]
+    assert (found.distances == np.float32(2**0.5)).all()
 
 
 def test_few_are_left_to_float64(distinct, monkeypatch):

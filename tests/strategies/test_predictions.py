@@ -3,7 +3,7 @@ import pytest
 
 from embedpipe.errors import SelectionError
 from embedpipe.strategies import Pool, predictions
-from embedpipe.strategies.predictions import label_columns, margin_of, two_largest
+from embedpipe.strategies.predictions import label_columns, two_largest, uncertainty_of
 from embedpipe.strategies.uncertainty import margin
 
 
@@ -34,7 +34,7 @@ def test_blocks_change_nothing(monkeypatch):
     given = np.random.default_rng(0).dirichlet([1, 1, 1, 1], size=40).astype(np.float32)
     pool = Pool(np.eye(40), probabilities=lambda rows: given[rows])
     rows = np.arange(40)[::-2]
-    assert margin_of(pool, rows).tolist() == margin(given[rows]).tolist()
+    assert uncertainty_of(pool, margin, rows).tolist() == margin(given[rows]).tolist()
     best, first, second = two_largest(given)
     ordered = np.sort(given, axis=1)
     assert best.tolist() == given.argmax(axis=1).tolist()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..pool import Pool
+from ..predictions import uncertainty_of
 from ..uncertainty import UNCERTAINTIES
 from .base import Float64s, StaticObjective, objectives
 
@@ -20,7 +21,7 @@ class UncertainObjective(StaticObjective):
 
     def measure(self, pool: Pool) -> Float64s:
         """Return the uncertainty of each unlabelled row: (u,), in [0, 1]."""
-        return UNCERTAINTIES[self.name](pool.probabilities())  # (u,)
+        return uncertainty_of(pool, UNCERTAINTIES[self.name])  # (u,)
 
 
 @objectives.register("margin")
