@@ -78,7 +78,7 @@ class Approximate:
 
     @classmethod
     def build(cls, kind: str, sketch: NDArray[np.float32]) -> Approximate:
-        """Index the sketches; a graph of a million takes about half an hour."""
+        """Index the sketches; a graph of a million takes about ten minutes."""
         index = _inverted_file(sketch) if kind == "ivf" else _graph(sketch)
         return cls(kind, sketch, index)
 

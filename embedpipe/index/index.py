@@ -39,7 +39,7 @@ CLUSTERINGS = 8
 """How many partitions are remembered."""
 
 SPEED = 5e10
-"""About how many products a second one core compares."""
+"""About how many squared distances times dimensions a second one core works out."""
 
 
 class Index:

@@ -13,12 +13,12 @@ from ..index import mean_vector
 from ..index.blocks import block_rows, take_rows
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
-from .picking import top_k
+from .parts.picking import top_k
+from .parts.predictions import label_columns, uncertainty_of
+from .parts.representatives import representatives
+from .parts.uncertainty import margin
 from .pool import Pool
-from .predictions import label_columns, uncertainty_of
-from .ranges import check_count, check_share
-from .representatives import representatives
-from .uncertainty import margin
+from .spelling.ranges import check_count, check_share
 
 __all__ = ["AlfaMix"]
 

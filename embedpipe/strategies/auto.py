@@ -9,8 +9,8 @@ import numpy as np
 
 from ..errors import UsageError
 from .base import Diagnostic, Selection, Strategy, get_strategy, strategies
+from .parts.readiness import Readiness
 from .pool import Pool
-from .readiness import Readiness
 
 __all__ = ["Auto"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Selection, Strategy, strategies
-from .picking import top_k
+from .parts.picking import top_k
+from .parts.posterior import check_at_least, mutual_information, predictive_entropy, score_samples
 from .pool import Pool
-from .posterior import check_at_least, mutual_information, predictive_entropy, score_samples
 
 __all__ = ["Bald"]
 

@@ -87,7 +87,7 @@ class Strategy(ABC):
     may_stop_early: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        """The line that `get_strategy` makes the same strategy from; the name if there is none."""
+        """Return the line that `get_strategy` makes the same from, or else the name."""
         from .spelling import spelling_of
 
         try:

@@ -12,7 +12,7 @@ from ..index import kmeans, mean_vector, nearest_to_mean, squared_distances
 from ..index.blocks import take_rows
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
-from .members import Members
+from .parts.members import Members
 from .pool import Pool
 
 __all__ = ["Centroid"]

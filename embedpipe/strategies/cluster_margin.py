@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
-from .picking import top_k
+from .parts.picking import top_k
+from .parts.predictions import uncertainty_of
+from .parts.uncertainty import margin
 from .pool import Pool
-from .predictions import uncertainty_of
-from .ranges import check_count
-from .uncertainty import margin
+from .spelling.ranges import check_count
 
 __all__ = ["ClusterMargin"]
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ..errors import SelectionError, UsageError
 from .base import Diagnostic, Selection, Strategy, strategies
-from .grammar import Term
 from .objectives import ChangingObjective, Diversity, Objective, Threshold, read_objective
+from .parts.product import Picked, ProductSearch
 from .pool import Pool
-from .product import Picked, ProductSearch
+from .spelling.grammar import Term
 
 __all__ = ["Combine"]
 

@@ -10,11 +10,11 @@ import numpy as np
 from ..errors import UnknownNameError
 from ..index import FarthestFirst
 from .base import Selection, Strategy, strategies
-from .greedy import check_block_size, pick_while_positive
-from .picking import top_k
+from .parts.greedy import check_block_size, pick_while_positive
+from .parts.picking import top_k
+from .parts.predictions import uncertainty_of
+from .parts.uncertainty import UNCERTAINTIES
 from .pool import Pool
-from .predictions import uncertainty_of
-from .uncertainty import UNCERTAINTIES
 
 __all__ = ["Coral"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..index import FarthestFirst, nearest_to_mean
 from .base import Diagnostic, Selection, Strategy, strategies
-from .greedy import check_block_size, pick_while_positive
+from .parts.greedy import check_block_size, pick_while_positive
 from .pool import Pool
 
 __all__ = ["CoreSet"]

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from ..index import nearest_to_mean
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
-from .greedy import check_block_size
-from .picking import top_k
+from .parts.greedy import check_block_size
+from .parts.picking import top_k
+from .parts.spread import spread
 from .pool import Pool
-from .ranges import check_share
-from .spread import spread
+from .spelling.ranges import check_share
 
 __all__ = ["RobustCoreSet"]
 

@@ -12,9 +12,9 @@ from ..errors import UsageError
 from ..index.blocks import block_rows, take_rows
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
+from .parts.representatives import representatives
 from .pool import Pool
-from .ranges import check_count
-from .representatives import representatives
+from .spelling.ranges import check_count
 
 __all__ = ["DropQuery"]
 

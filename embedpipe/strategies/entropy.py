@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from . import uncertainty
 from .base import strategies
-from .most_uncertain import MostUncertain
+from .parts import uncertainty
+from .parts.most_uncertain import MostUncertain
 
 __all__ = ["Entropy"]
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ..index import Neighbours
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
-from .lazy_greedy import Greedy, lazy_greedy
+from .parts.lazy_greedy import Greedy, lazy_greedy
+from .parts.sparse_coverage import SparseCoverage
 from .pool import Pool
-from .ranges import check_count
-from .sparse_coverage import SparseCoverage
+from .spelling.ranges import check_count
 
 __all__ = ["FacilityLocation"]
 

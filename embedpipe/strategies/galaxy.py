@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
+from .parts.predictions import label_columns, two_largest
 from .pool import Pool
-from .predictions import label_columns, two_largest
 
 __all__ = ["Galaxy"]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ..errors import SelectionError
 from ..index.blocks import block_rows, row_blocks
 from .base import strategies
-from .d_optimal import DOptimalDesign, LinearModel
 from .diverse import DiverseStrategy, PointPicks
+from .parts.d_optimal import DOptimalDesign, LinearModel
 from .pool import Pool
 
 __all__ = ["LogdetBald"]

@@ -8,10 +8,10 @@ import numpy as np
 
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
-from .herding import KernelCoverage, References, spread_of
-from .lazy_greedy import lazy_greedy
+from .parts.herding import KernelCoverage, References, spread_of
+from .parts.lazy_greedy import lazy_greedy
 from .pool import Pool
-from .ranges import check_above
+from .spelling.ranges import check_above
 
 __all__ = ["MaxHerding"]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..errors import UsageError
 from .base import Selection, Strategy, strategies
-from .picking import top_k
+from .parts.picking import top_k
+from .parts.posterior import check_at_least, mutual_information, score_samples
 from .pool import Pool
-from .posterior import check_at_least, mutual_information, score_samples
 
 __all__ = ["PowerBald"]
 

@@ -11,12 +11,12 @@ from ..errors import UsageError
 from ..index import Neighbours
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
-from .lazy_greedy import lazy_greedy
+from .parts.lazy_greedy import lazy_greedy
+from .parts.pure_radius import fitting_radius, pure_radius
+from .parts.sparse_coverage import SparseCoverage
+from .parts.spread import spread
 from .pool import Pool
-from .pure_radius import fitting_radius, pure_radius
-from .ranges import check_above, check_count, check_share
-from .sparse_coverage import SparseCoverage
-from .spread import spread
+from .spelling.ranges import check_above, check_count, check_share
 
 __all__ = ["ProbCover"]
 

@@ -13,15 +13,15 @@ from .._threads import map_blocks
 from ..errors import SelectionError, UnknownNameError
 from ..index.blocks import take_rows
 from .base import Selection, Strategy, strategies
-from .picking import top_k
-from .pool import Pool
-from .posterior import (
+from .parts.picking import top_k
+from .parts.posterior import (
     check_at_least,
     mutual_information,
     samples_block,
     vote_entropy,
     vote_shares,
 )
+from .pool import Pool
 
 __all__ = ["QueryByCommittee"]
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from .._threads import map_blocks
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
-from .members import Members
+from .parts.members import Members
+from .parts.typicality import EXACT, most_typical
 from .pool import Pool
-from .ranges import check_count
-from .typicality import EXACT, most_typical
+from .spelling.ranges import check_count
 
 __all__ = ["TypiClust"]
 

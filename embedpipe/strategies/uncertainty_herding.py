@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from ..errors import UnknownNameError
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
-from .herding import KernelCoverage, References, nearest_pair, spread_of
-from .lazy_greedy import lazy_greedy
+from .parts.herding import KernelCoverage, References, nearest_pair, spread_of
+from .parts.lazy_greedy import lazy_greedy
+from .parts.uncertainty import UNCERTAINTIES
 from .pool import Pool
-from .ranges import check_above
-from .uncertainty import UNCERTAINTIES
+from .spelling.ranges import check_above
 
 __all__ = ["UncertaintyHerding"]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from embedpipe.errors import UnknownNameError, UsageError
 from embedpipe.heads import LogisticHead
 from embedpipe.strategies import Pool, get_strategy
-from embedpipe.strategies.readiness import Readiness
+from embedpipe.strategies.parts.readiness import Readiness
 
 
 def blobs(classes=3, size=40, spread=0.3, seed=0):

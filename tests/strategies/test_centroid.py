@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from embedpipe.strategies import Pool, get_strategy
 from embedpipe.strategies.centroid import _middles
-from embedpipe.strategies.members import Members
+from embedpipe.strategies.parts.members import Members
 
 
 def line(*values):

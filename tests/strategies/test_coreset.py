@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.errors import UsageError
-from embedpipe.strategies import Pool, get_strategy
+from embedpipe.strategies import CoreSet, Pool, get_strategy
 
 RNG = np.random.default_rng(0)
 
@@ -55,7 +55,7 @@ def test_a_labelled_row_outside_the_candidates_counts():
 @pytest.mark.parametrize("block_size", [0, -1, 2.0, True])
 def test_a_block_size_that_makes_no_sense_is_refused(block_size):
     with pytest.raises(UsageError) as caught:
-        get_strategy("coreset", block_size=block_size)
+        CoreSet(block_size=block_size)
     assert str(caught.value) == f"block_size is {block_size!r}: give a whole number, at least 1."
 
 

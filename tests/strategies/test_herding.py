@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from embedpipe.index import Index
 from embedpipe.strategies import Pool, get_strategy, herding
-from embedpipe.strategies.herding import KernelCoverage, References, nearest_pair, spread_of
-from embedpipe.strategies.uncertainty import UNCERTAINTIES
+from embedpipe.strategies.parts.herding import KernelCoverage, References, nearest_pair, spread_of
+from embedpipe.strategies.parts.uncertainty import UNCERTAINTIES
 
 
 def line(*values):

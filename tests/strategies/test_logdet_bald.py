@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_limits
 from embedpipe.errors import SelectionError
 from embedpipe.heads import LogisticHead
 from embedpipe.strategies import Pool, d_optimal, get_strategy
-from embedpipe.strategies.d_optimal import DOptimalDesign, LinearModel
 from embedpipe.strategies.logdet_bald import noise_weights
+from embedpipe.strategies.parts.d_optimal import DOptimalDesign, LinearModel
 
 
 def plain(x, weights, observed, observed_weights, prior, n):

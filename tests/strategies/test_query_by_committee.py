@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from embedpipe.errors import SelectionError, UnknownNameError, UsageError
 from embedpipe.heads import LogisticHead
 from embedpipe.strategies import Pool, QueryByCommittee
-from embedpipe.strategies.posterior import mutual_information, vote_entropy
+from embedpipe.strategies.parts.posterior import mutual_information, vote_entropy
 from embedpipe.strategies.query_by_committee import stratified_bootstrap
 
 

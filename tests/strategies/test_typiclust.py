@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.strategies import Pool, get_strategy, typicality, typiclust
-from embedpipe.strategies.typicality import most_typical
+from embedpipe.strategies.parts.typicality import most_typical
 
 
 def line(*values):

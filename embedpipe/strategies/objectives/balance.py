@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SelectionError, UnknownNameError, UsageError
-from ..grammar import Term
 from ..pool import Pool
+from ..spelling.grammar import Term
 from .base import ChangingObjective, Float64s, Standing, objectives
 
 __all__ = ["Balance"]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..._registry import Registry
 from ...errors import UsageError
-from ..grammar import Plain, Term, written
-from ..options import checked_options
 from ..pool import Pool
+from ..spelling.grammar import Plain, Term, written
+from ..spelling.options import checked_options
 
 __all__ = [
     "ChangingObjective",

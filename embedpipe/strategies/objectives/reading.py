@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import UnknownNameError, UsageError
-from ..grammar import Term, parse, written
+from ..spelling.grammar import Term, parse, written
 from .base import Objective, objectives
 
 __all__ = ["read_objective"]

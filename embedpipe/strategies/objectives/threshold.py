@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
-from ..grammar import OPERATORS, Comparison, Term
 from ..pool import Pool
+from ..spelling.grammar import OPERATORS, Comparison, Term
 from .base import Objective, StaticObjective, objectives
 from .metadata import Metadata
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..parts.predictions import uncertainty_of
+from ..parts.uncertainty import UNCERTAINTIES
 from ..pool import Pool
-from ..predictions import uncertainty_of
-from ..uncertainty import UNCERTAINTIES
 from .base import Float64s, StaticObjective, objectives
 
 __all__ = ["EntropyObjective", "LeastConfidenceObjective", "MarginObjective", "UncertainObjective"]

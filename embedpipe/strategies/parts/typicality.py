@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._threads import map_blocks
-from ..index import squared_distances
-from ..index.blocks import take_rows
-from ..index.moving import safe_frame
+from ..._threads import map_blocks
+from ...index import squared_distances
+from ...index.blocks import take_rows
+from ...index.moving import safe_frame
 from .picking import top_k
 
 __all__ = ["most_typical"]

@@ -30,8 +30,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import UnknownNameError, UsageError
-from .base import Strategy, strategies
+from ...errors import UnknownNameError, UsageError
+from ..base import Strategy, strategies
 from .grammar import Plain, Term, parse, written
 from .options import checked_options
 

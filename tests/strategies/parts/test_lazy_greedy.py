@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from embedpipe.strategies import lazy_greedy as module
 from embedpipe.strategies import sparse_coverage
-from embedpipe.strategies.lazy_greedy import lazy_greedy
-from embedpipe.strategies.sparse_coverage import SparseCoverage
+from embedpipe.strategies.parts.lazy_greedy import lazy_greedy
+from embedpipe.strategies.parts.sparse_coverage import SparseCoverage
 
 
 def random_lists(seed, p, quarters):

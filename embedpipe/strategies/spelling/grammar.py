@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..errors import UsageError
+from ...errors import UsageError
 
 __all__ = ["OPERATORS", "Comparison", "Plain", "Term", "parse", "written"]
 

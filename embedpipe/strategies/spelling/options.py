@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import UnknownNameError, UsageError
+from ...errors import UnknownNameError, UsageError
 
 __all__ = ["checked_options"]
 

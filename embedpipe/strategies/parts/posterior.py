@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .._threads import map_blocks
-from ..errors import SelectionError, UsageError
-from ..index.blocks import take_rows
-from .pool import Pool
+from ..._threads import map_blocks
+from ...errors import SelectionError, UsageError
+from ...index.blocks import take_rows
+from ..pool import Pool
 
 __all__ = [
     "Posterior",

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index import FarthestFirst
+from ...index import FarthestFirst
 from .greedy import pick_while_positive
 
 __all__ = ["spread"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._threads import map_blocks
-from ..index import Index, mean_vector
+from ..._threads import map_blocks
+from ...index import Index, mean_vector
 
 __all__ = ["KernelCoverage", "References", "nearest_pair", "spread_of"]
 

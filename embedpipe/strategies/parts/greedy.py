@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
-from ..index import Farthest, FarthestFirst
+from ...errors import UsageError
+from ...index import Farthest, FarthestFirst
 
 __all__ = ["check_block_size", "pick_while_positive"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SelectionError
-from ..index.blocks import row_blocks
-from .pool import Pool
+from ...errors import SelectionError
+from ...index.blocks import row_blocks
+from ..pool import Pool
 from .uncertainty import Uncertainty
 
 __all__ = ["label_columns", "two_largest", "uncertainty_of"]
@@ -64,7 +64,7 @@ def uncertainty_of(
 
     Examples
     --------
-    >>> from embedpipe.strategies.uncertainty import margin
+    >>> from embedpipe.strategies.parts.uncertainty import margin
     >>> pool = Pool(np.eye(2, dtype=np.float32), probabilities=lambda rows: [[1, 0], [0.5, 0.5]])
     >>> uncertainty_of(pool, margin, np.array([1, 0])).tolist()
     [1.0, 0.0]

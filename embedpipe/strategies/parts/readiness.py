@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .._threads import map_blocks
-from ..index.blocks import row_blocks
-from ..index.moving import safe_frame
-from .pool import Pool
+from ..._threads import map_blocks
+from ...index.blocks import row_blocks
+from ...index.moving import safe_frame
+from ..pool import Pool
 
 __all__ = ["Readiness"]
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from embedpipe.active.identity import identity_of
 from embedpipe.errors import UnknownNameError, UsageError
 from embedpipe.strategies import Combine, Pool, Strategy, get_strategy, spelling_of, strategies
-from embedpipe.strategies.grammar import Comparison, Term, parse, written
 from embedpipe.strategies.objectives import (
     Balance,
     Diversity,
@@ -19,6 +18,7 @@ from embedpipe.strategies.objectives import (
     Threshold,
     Typicality,
 )
+from embedpipe.strategies.spelling.grammar import Comparison, Term, parse, written
 
 
 def refused(error, spelling, **options):

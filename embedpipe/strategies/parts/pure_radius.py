@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .._threads import map_blocks
-from ..index import Neighbours, squared_distances
-from ..index.blocks import take_rows
-from ..index.moving import safe_frame
+from ..._threads import map_blocks
+from ...index import Neighbours, squared_distances
+from ...index.blocks import take_rows
+from ...index.moving import safe_frame
 
 __all__ = ["fitting_radius", "pure_radius"]
 

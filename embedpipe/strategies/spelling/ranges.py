@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..errors import UsageError
+from ...errors import UsageError
 
 __all__ = ["check_above", "check_count", "check_share"]
 

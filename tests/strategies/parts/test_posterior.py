@@ -10,7 +10,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from embedpipe.errors import SelectionError, UsageError
 from embedpipe.strategies import Pool, PowerBald, get_strategy, posterior
-from embedpipe.strategies.posterior import (
+from embedpipe.strategies.parts.posterior import (
     check_at_least,
     expected_entropy,
     mutual_information,

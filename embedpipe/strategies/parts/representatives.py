@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index import kmeans, squared_distances
-from ..index.blocks import row_blocks
+from ...index import kmeans, squared_distances
+from ...index.blocks import row_blocks
 
 __all__ = ["representatives"]
 

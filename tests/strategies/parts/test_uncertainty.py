@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedpipe.strategies import Pool, get_strategy
-from embedpipe.strategies.picking import top_k
-from embedpipe.strategies.uncertainty import UNCERTAINTIES, entropy, least_confidence, margin
+from embedpipe.strategies.parts.picking import top_k
+from embedpipe.strategies.parts.uncertainty import UNCERTAINTIES, entropy, least_confidence, margin
 
 every_uncertainty = pytest.mark.parametrize("measure", UNCERTAINTIES.values())
 

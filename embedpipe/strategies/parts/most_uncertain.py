@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Selection, Strategy
+from ..base import Selection, Strategy
+from ..pool import Pool
 from .picking import top_k
-from .pool import Pool
 from .predictions import uncertainty_of
 
 __all__ = ["MostUncertain"]

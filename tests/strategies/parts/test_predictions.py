@@ -3,8 +3,8 @@ import pytest
 
 from embedpipe.errors import SelectionError
 from embedpipe.strategies import Pool, predictions
-from embedpipe.strategies.predictions import label_columns, two_largest, uncertainty_of
-from embedpipe.strategies.uncertainty import margin
+from embedpipe.strategies.parts.predictions import label_columns, two_largest, uncertainty_of
+from embedpipe.strategies.parts.uncertainty import margin
 
 
 class Head:
