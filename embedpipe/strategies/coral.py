@@ -10,11 +10,12 @@ import numpy as np
 from ..errors import UnknownNameError
 from ..index import FarthestFirst
 from .base import Selection, Strategy, strategies
-from .parts.greedy import check_block_size, pick_while_positive
+from .parts.greedy import pick_while_positive
 from .parts.picking import top_k
 from .parts.predictions import uncertainty_of
 from .parts.uncertainty import UNCERTAINTIES
 from .pool import Pool
+from .spelling.ranges import check_block_size
 
 __all__ = ["Coral"]
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ..index import FarthestFirst, nearest_to_mean
 from .base import Diagnostic, Selection, Strategy, strategies
-from .parts.greedy import check_block_size, pick_while_positive
+from .parts.greedy import pick_while_positive
 from .pool import Pool
+from .spelling.ranges import check_block_size
 
 __all__ = ["CoreSet"]
 

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from ..index import nearest_to_mean
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
-from .parts.greedy import check_block_size
 from .parts.picking import top_k
 from .parts.spread import spread
 from .pool import Pool
-from .spelling.ranges import check_share
+from .spelling.ranges import check_block_size, check_share
 
 __all__ = ["RobustCoreSet"]
 

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.index import Index
-from embedpipe.strategies import Pool, get_strategy, herding
+from embedpipe.strategies import Pool, get_strategy
+from embedpipe.strategies.parts import herding
 from embedpipe.strategies.parts.herding import KernelCoverage, References, nearest_pair, spread_of
 from embedpipe.strategies.parts.uncertainty import UNCERTAINTIES
 

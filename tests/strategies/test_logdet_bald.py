@@ -9,8 +9,9 @@ from threadpoolctl import threadpool_limits
 
 from embedpipe.errors import SelectionError
 from embedpipe.heads import LogisticHead
-from embedpipe.strategies import Pool, d_optimal, get_strategy
+from embedpipe.strategies import Pool, get_strategy
 from embedpipe.strategies.logdet_bald import noise_weights
+from embedpipe.strategies.parts import d_optimal
 from embedpipe.strategies.parts.d_optimal import DOptimalDesign, LinearModel
 
 

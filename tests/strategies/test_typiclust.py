@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.strategies import Pool, get_strategy, typicality, typiclust
+from embedpipe.strategies import Pool, get_strategy, typiclust
+from embedpipe.strategies.parts import typicality
 from embedpipe.strategies.parts.typicality import most_typical
 
 

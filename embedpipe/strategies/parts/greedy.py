@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import UsageError
 from ...index import Farthest, FarthestFirst
 
-__all__ = ["check_block_size", "pick_while_positive"]
+__all__ = ["pick_while_positive"]
 
 
 def pick_while_positive(search: FarthestFirst, left: NDArray[np.bool_], n: int) -> list[Farthest]:
@@ -47,23 +46,3 @@ def pick_while_positive(search: FarthestFirst, left: NDArray[np.bool_], n: int) 
         remaining -= 1
         picks.append(best)
     return picks
-
-
-def check_block_size(block_size: int | None) -> int | None:
-    """Return `block_size` if it is None or at least 1.
-
-    Raises
-    ------
-    UsageError
-        If it is neither.
-
-    Examples
-    --------
-    >>> check_block_size(0)
-    Traceback (most recent call last):
-    embedpipe.errors.UsageError: block_size is 0: give a whole number, at least 1.
-    """
-    whole = isinstance(block_size, int) and not isinstance(block_size, bool)
-    if block_size is None or (whole and block_size >= 1):
-        return block_size
-    raise UsageError(f"block_size is {block_size!r}: give a whole number, at least 1.")

@@ -6,7 +6,7 @@ import math
 
 from ...errors import UsageError
 
-__all__ = ["check_above", "check_count", "check_share"]
+__all__ = ["check_above", "check_block_size", "check_count", "check_share"]
 
 
 def check_count(name: str, value: int, least: int = 1) -> int:
@@ -26,6 +26,23 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= least:
         return value
     raise UsageError(f"{name} is {value!r}: give a whole number, at least {least}.")
+
+
+def check_block_size(block_size: int | None) -> int | None:
+    """Return `block_size` if it is None or a whole number, at least 1.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+
+    Examples
+    --------
+    >>> check_block_size(0)
+    Traceback (most recent call last):
+    embedpipe.errors.UsageError: block_size is 0: give a whole number, at least 1.
+    """
+    return None if block_size is None else check_count("block_size", block_size)
 
 
 def check_above(name: str, value: float) -> float:

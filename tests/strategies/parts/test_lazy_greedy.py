@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.strategies import lazy_greedy as module
-from embedpipe.strategies import sparse_coverage
+from embedpipe.strategies.parts import lazy_greedy as module
+from embedpipe.strategies.parts import sparse_coverage
 from embedpipe.strategies.parts.lazy_greedy import lazy_greedy
 from embedpipe.strategies.parts.sparse_coverage import SparseCoverage
 

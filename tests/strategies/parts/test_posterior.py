@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn.naive_bayes import GaussianNB
 
 from embedpipe.errors import SelectionError, UsageError
-from embedpipe.strategies import Pool, PowerBald, get_strategy, posterior
+from embedpipe.strategies import Pool, PowerBald, get_strategy
+from embedpipe.strategies.parts import posterior
 from embedpipe.strategies.parts.posterior import (
     check_at_least,
     expected_entropy,

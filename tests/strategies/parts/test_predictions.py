@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from embedpipe.errors import SelectionError
-from embedpipe.strategies import Pool, predictions
+from embedpipe.strategies import Pool
+from embedpipe.strategies.parts import predictions
 from embedpipe.strategies.parts.predictions import label_columns, two_largest, uncertainty_of
 from embedpipe.strategies.parts.uncertainty import margin
 
