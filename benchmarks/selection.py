@@ -1,213 +1,247 @@
-"""Core-set selection beside the plain incremental loop, in one run.
+"""Selection beside its peers, in one run: ratios, picks checked, seconds and bytes per item.
 
-    python benchmarks/selection.py                             # CIFAR-10 if it is at hand
-    python benchmarks/selection.py --embeddings vectors.npy    # any (n, d) float32 matrix
-    python benchmarks/selection.py --synthetic --items 50000 --dim 1280 --picks 1000
+    python benchmarks/selection.py                        # CIFAR-10 if it is at hand
+    python benchmarks/selection.py --only coreset table   # some of the parts
+    python benchmarks/selection.py --embeddings x.npy     # any (n, d) float32 matrix
+    python benchmarks/selection.py --million              # also 1,000,000 x 384: half an hour
 
-The plain loop streams the matrix once per pick: one float32 matrix-vector product, a minimum, an
-argmax. Both start from the same item. Ours is then checked against greedy k-center in float64:
-every pick must be the item that the reference would have picked after the picks before it. The
-script exits with 1 if one is not.
+Parts: `coreset` and `badge` beside plain NumPy loops that stream the matrix once per pick, and
+`coreset`, `typiclust` and `probcover` beside scikit-activeml (`pip install '.[bench]'`), where it
+is too slow extrapolated from fewer picks; `table`, every strategy once, in a process of its own.
+Core-set picks are checked against greedy k-center in float64; the script exits with 1 if one
+differs.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from common import Memory, cifar10, clusters, find_archive, timed, without_slowing_settings
+from peers import HAVE_SKACTIVEML, first_wrong_pick, plain_badge, plain_coreset, skactiveml
 
-from embedpipe.index import squared_distances
-from embedpipe.strategies import Pool, Selection, get_strategy
+from embedpipe.errors import SelectionError
+from embedpipe.heads import LogisticHead
+from embedpipe.index import Index
+from embedpipe.strategies import Pool, Selection, get_strategy, strategies
 
-SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""Settings that tie NumPy's BLAS to another processor than this one."""
+LABELLED, BATCH = 500, 100
+"""What is labelled and what is asked for in the table of all strategies."""
 
-ARCHIVE = "cifar10-images.zip"
+SMALL = 5_000
+"""Items that scikit-activeml's TypiClust and ProbCover are run on."""
+
+PARTS = ("coreset", "badge", "typical", "table")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A matrix on disk, a label for each row, and where the index of the matrix is kept."""
+
+    path: Path
+    labels: np.ndarray
+    origin: str
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The (n, d) float32 matrix, memory-mapped."""
+        return np.load(self.path, mmap_mode="r")
+
+    def index(self, kind: str) -> Index:
+        """Return the index, kept beside the matrix."""
+        folder = self.path.with_suffix(".index")
+        return Index(self.matrix, kind=kind, folder=folder, digest="0" * 64)
 
 
 def main() -> int:
     arguments = parse()
-    matrix, origin = load(arguments)
-    n, d = matrix.shape
-    picks = min(arguments.picks, n)
-    print(f"{origin}: {n:,} x {d:,}, {picks:,} picks, {os.cpu_count()} CPUs")
-
-    memory = Memory()
-    ours: list[Selection] = []
-    plain: list[list[int]] = []
-    times: dict[str, list[float]] = {"embedpipe": [], "plain loop": []}
-    for _ in range(arguments.repeats):
-        with memory.watch():
-            times["embedpipe"].append(timed(lambda: ours.append(coreset(matrix, picks))))
-        first = int(ours[0].rows[0])
-        times["plain loop"].append(
-            timed(lambda first=first: plain.append(plain_loop(matrix, picks, first)))
-        )
-
-    rows = ours[0].rows
-    wrong = first_wrong_pick(matrix, rows)
-    shared = int((rows == np.array(plain[0])).sum())
-    fastest = {name: min(values) for name, values in times.items()}
-    print(f"\n{'':<12}{'seconds':>9}{'ratio':>8}  picks")
-    verdict = "as the float64 reference" if wrong is None else f"WRONG from pick {wrong}"
-    print(f"{'embedpipe':<12}{fastest['embedpipe']:>9.2f}{1:>8.1f}  {verdict}")
-    ratio = fastest["plain loop"] / fastest["embedpipe"]
-    print(f"{'plain loop':<12}{fastest['plain loop']:>9.2f}{ratio:>8.1f}  {shared:,} the same")
-    print(f"\nradius after the last pick {ours[0].diagnostics['radius'][-1]:.4f}")
-    print(f"extra memory at the peak: {memory.peak}")
-    return 0 if wrong is None else 1
+    if arguments.one:
+        return one(arguments)
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        problem = load(arguments, Path(folder))
+        n, d = problem.matrix.shape
+        print(f"{problem.origin}: {n:,} x {d:,}, {os.cpu_count()} CPUs")
+        if "coreset" in arguments.only:
+            failed |= bench_coreset(np.array(problem.matrix), arguments.picks)
+        if "badge" in arguments.only:
+            bench_badge(np.array(problem.matrix), problem.labels)
+        if "typical" in arguments.only:
+            bench_typical(np.array(problem.matrix[:SMALL]))
+        if "table" in arguments.only:
+            failed |= bench_table(problem, "exact")
+        if arguments.million:
+            failed |= bench_million(Path(folder))
+    return int(failed)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--embeddings", type=Path, help="an .npy file with an (n, d) matrix")
-    parser.add_argument("--source", type=Path, help=f"the CIFAR-10 images ({ARCHIVE})")
-    parser.add_argument("--synthetic", action="store_true", help="made-up clusters")
-    parser.add_argument("--items", type=int, default=50_000, help="of the made-up clusters")
-    parser.add_argument("--dim", type=int, default=1_280, help="of the made-up clusters")
-    parser.add_argument("--picks", type=int, default=1_000)
-    parser.add_argument("--repeats", type=int, default=1, help="the fastest counts")
+    parser.add_argument("--labels", type=Path, help="an .npy file with its (n,) labels")
+    parser.add_argument("--source", type=Path, help="the CIFAR-10 images")
+    parser.add_argument("--items", type=int, default=50_000, help="of made-up clusters")
+    parser.add_argument("--dim", type=int, default=1_280, help="of made-up clusters")
+    parser.add_argument("--picks", type=int, nargs="+", default=[1_000, 5_000])
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--million", action="store_true")
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # a strategy, in a process of its own
+    parser.add_argument("--index", default="exact", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def load(arguments: argparse.Namespace) -> tuple[np.ndarray, str]:
-    """Return the matrix to select from, and what it is."""
+def load(arguments: argparse.Namespace, folder: Path) -> Problem:
+    """Return the matrix to select from, on disk, and what it is."""
+    path = folder / "embeddings.npy"
     if arguments.embeddings:
-        given = np.load(arguments.embeddings, mmap_mode="r")
-        return given.astype(np.float32, copy=False), str(arguments.embeddings)
-    source = None if arguments.synthetic else arguments.source or find_archive()
+        matrix = np.load(arguments.embeddings, mmap_mode="r")
+        labels = np.load(arguments.labels) if arguments.labels else pseudo_labels(matrix)
+        np.save(path, matrix.astype(np.float32, copy=False))
+        return Problem(path, labels.astype(str), str(arguments.embeddings))
+    source = arguments.source or find_archive()
     if source is None:
-        return clusters(arguments.items, arguments.dim), "synthetic clusters"
-    import embedpipe as ep
-
-    embeddings = ep.embed(ep.load_dataset("cifar10", source=source))
-    return np.array(embeddings)[embeddings.rows("train")], "CIFAR-10, training images"
-
-
-def find_archive() -> Path | None:
-    beside = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
-    path = Path(os.environ.get("EMBEDPIPE_TEST_DATA", beside)) / ARCHIVE
-    return path if path.exists() else None
+        _, labels = clusters(path, arguments.items, arguments.dim)
+        return Problem(path, labels, "made-up clusters")
+    matrix, labels = cifar10(source)
+    np.save(path, matrix)
+    return Problem(path, labels, "CIFAR-10, training images")
 
 
-def clusters(n: int, d: int, seed: int = 0) -> np.ndarray:
-    """Return features like a network's: 200 clusters, a decaying spectrum, never negative."""
-    rng = np.random.default_rng(seed)
-    rank = min(d, 512)
-    spectrum = np.arange(1, rank + 1) ** -0.7  # (r,)
-    basis = (rng.standard_normal((rank, d)) / np.sqrt(d)).astype(np.float32)
-    centres = rng.standard_normal((200, rank)) * spectrum  # (200, r)
-    matrix = np.empty((n, d), dtype=np.float32)
-    for start in range(0, n, 10_000):
-        part = matrix[start : start + 10_000]
-        inside = 0.8 * rng.standard_normal((len(part), rank)) * spectrum
-        member = centres[rng.integers(200, size=len(part))] + inside  # (b, r)
-        noise = 0.1 * rng.standard_normal((len(part), d), dtype=np.float32) / np.sqrt(d)
-        part[:] = np.maximum(member.astype(np.float32) @ basis + noise, 0)  # (b, d)
-    return matrix
+def pseudo_labels(matrix: np.ndarray) -> np.ndarray:
+    index = Index(np.asarray(matrix))
+    return index.clusters(10).labels[index.copy_of].astype(str)
 
 
-def coreset(matrix: np.ndarray, picks: int) -> Selection:
-    return get_strategy("coreset").select(Pool(matrix), picks, np.random.default_rng(0))
+def bench_coreset(matrix: np.ndarray, counts: list[int]) -> bool:
+    """Print core-set selection beside its peers; return whether a pick was wrong."""
+    failed = False
+    for picks in counts:
+        memory = Memory()
+        with memory.watch():
+            ours, found = timed(select, "coreset", Pool(matrix), picks)
+        theirs, _ = timed(plain_coreset, matrix, picks, int(found.rows[0]))
+        wrong = first_wrong_pick(matrix, found.rows)
+        failed |= wrong is not None
+        verdict = "as the float64 reference" if wrong is None else f"WRONG from pick {wrong}"
+        print(f"\ncoreset, {picks:,} picks: {ours:.2f} s, {memory} extra, picks {verdict}")
+        print(f"  plain loop        {theirs:8.2f} s  {theirs / ours:6.1f} x")
+        if HAVE_SKACTIVEML and picks == counts[0]:
+            few = max(10, picks // 50)
+            slow = timed(skactiveml, "CoreSet", matrix, few)[0] * picks / few
+            print(f"  scikit-activeml   {slow:8.2f} s  {slow / ours:6.1f} x  (from {few} picks)")
+    return failed
 
 
-def plain_loop(matrix: np.ndarray, picks: int, first: int) -> list[int]:
-    """Return greedy k-center by one float32 matrix-vector product per pick."""
-    norms = np.einsum("ij,ij->i", matrix, matrix)  # (n,)
-    away = np.full(len(matrix), np.inf, dtype=np.float32)
-    chosen = [first]
-    while True:
-        centre = chosen[-1]
-        np.minimum(away, norms + norms[centre] - 2 * (matrix @ matrix[centre]), out=away)
-        away[centre] = -1
-        if len(chosen) == picks:
-            return chosen
-        chosen.append(int(away.argmax()))
+def bench_badge(matrix: np.ndarray, labels: np.ndarray, picks: int = 500) -> None:
+    pool = labelled_pool(matrix, labels)
+    probabilities = np.array(pool.probabilities())
+    ours, _ = timed(select, "badge", pool, picks)
+    theirs, _ = timed(plain_badge, matrix[pool.unlabelled], probabilities, picks, 0)
+    print(f"\nbadge, {picks:,} picks, {probabilities.shape[1]} classes: {ours:.2f} s")
+    print(f"  plain factorised  {theirs:8.2f} s  {theirs / ours:6.1f} x")
 
 
-def first_wrong_pick(matrix: np.ndarray, rows: np.ndarray) -> int | None:
-    """Return the place of the first pick that greedy k-center in float64 would not make.
-
-    Distances are expanded in float64 for every item and every pick; whatever comes within 1e-9
-    of a pick's own distance, or beats it, is measured again by `squared_distances`.
-    """
-    centre = matrix[rows[0]].astype(np.float64)
-    chosen = matrix[rows].astype(np.float64) - centre  # (k, d)
-    norms = np.square(chosen).sum(axis=1)  # (k,)
-    reach = np.array([nearest(matrix, rows[i], rows[:i]) for i in range(1, rows.size)])
-    when = np.full(len(matrix), rows.size)  # the turn in which a row was picked
-    when[rows] = np.arange(rows.size)
-    wrong = rows.size
-    for start in range(0, len(matrix), 1000):
-        block = matrix[start : start + 1000].astype(np.float64) - centre  # (b, d)
-        own = np.square(block).sum(axis=1)[:, None]  # (b, 1)
-        away = own + norms[:-1] - 2 * (block @ chosen[:-1].T)  # (b, k - 1)
-        np.minimum.accumulate(away, axis=1, out=away)
-        rival = away >= reach - 1e-9 * (own + norms.max())
-        rival &= when[start : start + 1000, None] > np.arange(1, rows.size)
-        for item, turn in zip(*np.nonzero(rival), strict=True):
-            row, place = start + int(item), int(turn) + 1
-            value = nearest(matrix, row, rows[:place])
-            if (value, -row) > (reach[turn], -rows[place]):
-                wrong = min(wrong, place)
-    return None if wrong == rows.size else wrong
+def bench_typical(matrix: np.ndarray) -> None:
+    print(f"\n{len(matrix):,} items, {BATCH} picks, from nothing, the index included")
+    for name, peer in (("typiclust", "TypiClust"), ("probcover", "ProbCover")):
+        ours, _ = timed(select, name, Pool(matrix), BATCH)
+        line = f"  {name:<12}{ours:6.2f} s"
+        if HAVE_SKACTIVEML:
+            theirs, _ = timed(skactiveml, peer, matrix, BATCH)
+            line += f"   scikit-activeml {theirs:6.2f} s  {theirs / ours:6.1f} x"
+        print(line)
 
 
-def nearest(matrix: np.ndarray, row: int, centres: np.ndarray) -> float:
-    return float(squared_distances(matrix[centres], matrix[row]).min())
+def bench_table(problem: Problem, kind: str) -> bool:
+    """Print every strategy's seconds and extra memory; return whether one failed."""
+    n, d = problem.matrix.shape
+    print(f"\n{BATCH} of {n:,} x {d}, {LABELLED} labelled, index {kind}")
+    built, memory = one_process(problem, "index", kind), "bytes per item"
+    print(f"  index: {built['seconds']:.1f} s, {built['bytes'] / n:,.0f} {memory}, once")
+    print(f"  {'strategy':<22}{'seconds':>8}{memory:>16}")
+    failed = False
+    for name in sorted(strategies):
+        result = one_process(problem, name, kind)
+        if "error" in result:
+            print(f"  {name:<22}{result['error']}")
+            failed |= not result["expected"]
+        else:
+            print(f"  {name:<22}{result['seconds']:8.2f}{result['bytes'] / n:16,.0f}")
+    return failed
 
 
-def timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def bench_million(folder: Path) -> bool:
+    path = folder / "million.npy"
+    _, labels = clusters(path, 1_000_000, 384)
+    problem = Problem(path, labels, "made-up clusters")
+    matrix, memory, few = problem.matrix, Memory(), 100
+    with memory.watch():
+        ours, found = timed(select, "coreset", Pool(matrix), 1_000)
+    plain = timed(plain_coreset, matrix, few, int(found.rows[0]))[0] * 1_000 / few
+    print(f"\ncoreset, 1,000,000 x 384 memory-mapped, 1,000 picks: {ours:.2f} s, {memory} extra")
+    print(f"  plain loop        {plain:8.2f} s  {plain / ours:6.1f} x  (from {few} picks)")
+    return bench_table(problem, "ivf")
 
 
-class Memory:
-    """Samples this process's anonymous memory (file pages of a memory map do not count)."""
+def one_process(problem: Problem, name: str, kind: str) -> dict[str, object]:
+    """Run one strategy in a process of its own, where nothing but it takes memory."""
+    labels = problem.path.with_suffix(".labels.npy")
+    if not labels.exists():
+        np.save(labels, problem.labels)
+    command = [sys.executable, __file__, "--one", name, "--index", kind]
+    command += ["--embeddings", str(problem.path), "--labels", str(labels)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"error": done.stderr.strip().splitlines()[-1], "expected": False}
+    return json.loads(done.stdout)
 
-    def __init__(self) -> None:
-        self._extra = 0
 
-    @property
-    def peak(self) -> str:
-        """The most that was added while watching."""
-        return f"{self._extra / 2**20:.0f} MB" if self._now() else "not known on this system"
+def one(arguments: argparse.Namespace) -> int:
+    """Run one strategy, or build the index, and print what it took as JSON."""
+    problem = Problem(arguments.embeddings, np.load(arguments.labels), "")
+    index = problem.index(arguments.index)
+    pool = labelled_pool(problem.matrix, problem.labels, index)
+    import faiss  # noqa: F401  loading it is not part of the time
 
-    @staticmethod
-    def _now() -> int:
-        status = Path("/proc/self/status")
-        lines = status.read_text().splitlines() if status.exists() else []
-        found = [int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon")]
-        return found[0] if found else 0
+    memory = Memory()
+    try:
+        if arguments.one == "index":
+            with memory.watch():
+                seconds, _ = timed(build, index)
+        else:
+            pool.probabilities(), build(index)
+            with memory.watch():
+                seconds, _ = timed(select, arguments.one, pool, BATCH)
+    except SelectionError as error:
+        print(json.dumps({"error": str(error), "expected": True}))
+        return 0
+    print(json.dumps({"seconds": seconds, "bytes": memory.extra}))
+    return 0
 
-    @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Sample until the block is left."""
-        before, done = self._now(), threading.Event()
 
-        def sample() -> None:
-            while not done.wait(0.01):
-                self._extra = max(self._extra, self._now() - before)
+def build(index: Index) -> None:
+    """Let the index work out what is kept beside a matrix."""
+    index.rows, index.sketch, index.neighbours(32)
 
-        sampler = threading.Thread(target=sample)
-        sampler.start()
-        try:
-            yield
-        finally:
-            done.set()
-            sampler.join()
+
+def labelled_pool(matrix: np.ndarray, labels: np.ndarray, index: Index | None = None) -> Pool:
+    """Return a pool with 500 labelled rows, drawn at random, and a fitted head."""
+    rows = np.sort(np.random.default_rng(0).permutation(len(matrix))[:LABELLED])
+    head = LogisticHead().fit(matrix[rows], labels[rows])
+    return Pool(matrix, labelled=rows, labels=labels[rows], head=head, index=index)
+
+
+def select(name: str, pool: Pool, n: int) -> Selection:
+    return get_strategy(name).select(pool, n, np.random.default_rng(0))
 
 
 if __name__ == "__main__":
-    if any(name in os.environ for name in SLOWING):
-        environment = {k: v for k, v in os.environ.items() if k not in SLOWING}
-        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+    without_slowing_settings()
     sys.exit(main())
