@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
+from ..index.frame import Frame
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
 from .parts.members import Members
@@ -117,11 +118,12 @@ class TypiClust(DiverseStrategy):
         points, scores = np.empty(turns.size, np.int64), np.empty(turns.size)
         visited = Members.of(turns, members.counts.size)
         clusters = np.flatnonzero(visited.counts)
+        frame = Frame.around(pool.embeddings, rows)
 
         def visit(cluster: int) -> None:
             own, at = members[cluster], visited[cluster]
             found, typicality = most_typical(
-                pool.embeddings, rows[own], sketch[own], free[own], at.size, NEIGHBOURS
+                pool.embeddings, rows[own], sketch[own], free[own], at.size, NEIGHBOURS, frame
             )
             points[at], scores[at] = own[found], typicality
 

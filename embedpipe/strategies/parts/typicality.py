@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..._threads import map_blocks
 from ...index import squared_distances
 from ...index.blocks import take_rows
+from ...index.frame import Frame, Moved
 from ...index.moving import safe_frame
 from .picking import top_k
 
@@ -30,6 +31,7 @@ def most_typical(
     allowed: NDArray[np.bool_],
     n: int,
     neighbours: int,
+    frame: Frame | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the `n` most typical points of a cluster, first the most typical, ties by position.
 
@@ -50,6 +52,8 @@ def most_typical(
         How many.
     neighbours
         How many nearest points count.
+    frame
+        In which distances are estimated. Default: one around the cluster, which takes a pass.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def most_typical(
     some = np.flatnonzero(allowed)  # (s,)
     if c > EXACT:
         some = some[_promising(sketch, some, max(COMPARED, 4 * n), k)]
-    cluster = _Cluster(matrix, rows, k)
+    cluster = _Cluster(matrix, rows, k, frame)
     lower, upper, limits = cluster.bounds(some)  # (s,), (s,), (s,)
     close = lower <= np.partition(upper, n - 1)[n - 1]
     rivals = some[close]
@@ -117,8 +121,20 @@ def _promising(
 class _Cluster:
     """Mean distances from points of a cluster to their `k` nearest points in it."""
 
-    def __init__(self, matrix: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> None:
+    def __init__(
+        self,
+        matrix: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        k: int,
+        frame: Frame | None = None,
+    ) -> None:
         self._matrix, self._rows, self._k = matrix, rows, k
+        self._whole: Moved | None = None  # of a small cluster
+        if frame is not None and rows.size <= BLOCK:
+            whole = frame.rows(rows)
+            if whole.norms.max() < frame.overflow:
+                self._frame, self._norms, self._whole = frame, whole.norms, whole
+                return
         self._frame, self._norms = safe_frame(matrix, rows)
 
     def bounds(
@@ -162,13 +178,15 @@ class _Cluster:
         return means
 
     def _own(self, some: NDArray[np.int64]) -> NDArray[np.float32]:
+        if self._whole is not None:
+            return self._whole.vectors[some]  # (s, d)
         return self._frame.rows(self._rows[some]).vectors  # (s, d)
 
     def _squared(
         self, some: NDArray[np.int64], own: NDArray[np.float32], part: slice
     ) -> NDArray[np.float64]:
         """Return squared distances in the frame to a part of the cluster: (s, b)."""
-        block = self._frame.rows(self._rows[part])
+        block = self._whole or self._frame.rows(self._rows[part])
         squared = self._norms[some, None] + block.norms - 2.0 * (own @ block.vectors.T)  # (s, b)
         at = np.flatnonzero((some >= part.start) & (some < part.stop))
         squared[at, some[at] - part.start] = np.inf
