@@ -14,7 +14,7 @@ from ..errors import SelectionError
 from .blocks import row_blocks
 from .frame import ROUNDING
 from .neighbours import Neighbours, measured
-from .pairs import STRIP, TILE, Hits, Pairs, tile_pairs
+from .pairs import STRIP, Hits, Pairs, tile_pairs
 
 __all__ = ["MAX_EDGES", "Balls", "balls_by_neighbours", "balls_within"]
 
@@ -26,6 +26,12 @@ SETTLED = 0.5
 
 NEAREST = 32
 """How many neighbours are asked for at first."""
+
+TILE = 1024
+"""How many points are moved for one product."""
+
+PLACED = 1 << 20
+"""About how many members are put into their balls at once."""
 
 TINY = float(np.finfo(np.float32).tiny)
 
@@ -91,8 +97,8 @@ def balls_within(
     -----
     Pairs are estimated by products of moved float32 tiles; those that the proven bound on the
     error leaves in doubt are measured in float64. At most p²·d floating-point operations. The
-    result has 4 bytes per member and 8 per point; extra memory: about 20 bytes per member at its
-    peak, and two tiles of 4096 vectors and 16 MB a thread.
+    result has 4 bytes per member and 8 per point; extra memory: about 16 bytes per member at its
+    peak, 24 per point, two tiles of 1024 vectors and 4 MB a thread, and 32 MB.
 
     Examples
     --------
@@ -154,24 +160,39 @@ def _check(radius: float) -> None:
 
 
 def _balls(found: list[Edges], p: int, radius: float, max_edges: float) -> Balls:
-    from scipy.sparse import coo_array
+    """Gather members by ball; takes the edges out of `found`, so that they are held once."""
+    from scipy.sparse import csr_array
 
-    own = np.arange(p, dtype=np.int32)  # each is in its own ball
-    points = np.concatenate([own, *(edges[0] for edges in found)])
-    others = np.concatenate([own, *(edges[1] for edges in found)])
-    found.clear()
-    if points.size > max_edges * p:
-        raise _too_many(radius, max_edges, points.size / p)
-    table = coo_array((np.ones(points.size, np.int8), (points, others)), shape=(p, p)).tocsr()
+    counts = np.ones(p, dtype=np.int64)  # each is in its own ball
+    for points, _ in found:
+        counts += np.bincount(points, minlength=p)
+    starts = np.concatenate([[0], counts.cumsum()])  # (p + 1,)
+    if starts[-1] > max_edges * p:
+        raise _too_many(radius, max_edges, starts[-1] / p)
+    members = np.empty(starts[-1], dtype=np.int32)
+    members[starts[:-1]] = np.arange(p)
+    ends = starts[:-1] + 1  # where the next member of each ball goes: (p,)
+    while found:
+        some = [found.pop()]
+        while found and sum(points.size for points, _ in some) < PLACED:
+            some.append(found.pop())
+        points, others = (np.concatenate(each) for each in zip(*some, strict=True))
+        order = points.argsort(kind="stable")
+        points = points[order]
+        counts = np.bincount(points, minlength=p)  # (p,)
+        place = np.arange(points.size) - (counts.cumsum() - counts)[points]  # within each ball
+        members[ends[points] + place] = others[order]
+        ends += counts
+    table = csr_array((np.ones(members.size, np.int8), members, starts), shape=(p, p))
     table.sort_indices()
-    return Balls(table.indptr.astype(np.int64), table.indices.astype(np.int32, copy=False))
+    return Balls(starts, table.indices.astype(np.int32, copy=False))
 
 
 def _too_many(radius: float, allowed: float, members: float) -> SelectionError:
     return SelectionError(
         f"balls of radius {radius:g} have about {members:.0f} members on average, {allowed:g} are "
         f"allowed: take a smaller radius, or allow more at 4 bytes each, {4 * members:.0f} bytes "
-        "per item and five times as much while they are sought (`max_edges`)."
+        "per item and four times as much while they are sought (`max_edges`)."
     )
 
 
@@ -222,7 +243,7 @@ class _Search:
         """Return the pairs whose first is one of `some`."""
         p = self.rows.size
         symmetric = some.size == p
-        tasks = [pair for band in tile_pairs(p) for pair in band]
+        tasks = [pair for band in tile_pairs(p, TILE) for pair in band]
         if not symmetric:
             tasks = [
                 (some[part], np.arange(other.start, other.stop))

@@ -29,7 +29,7 @@ SUMMED = 1 << 14
 SEEDED_FROM = 64
 """Seeds are drawn from about this many vectors per cluster."""
 
-TRAINED_ON = 256
+TRAINED_ON = 64
 """Centres are moved by about this many vectors per cluster."""
 
 SAMPLE = 1 << 15

@@ -23,10 +23,10 @@ __all__ = ["ProbCover"]
 NEIGHBOURS = 32
 """So many neighbours of each point are kept in mind to choose the radius."""
 
-BALL = 48
+BALL = 24
 """So many points may a ball hold in the mean."""
 
-SMALL = 1 << 21
+SMALL = 1_200_000
 """So many points may all balls hold together, however few points there are."""
 
 
@@ -55,8 +55,8 @@ class ProbCover(DiverseStrategy):
     Raises
     ------
     UsageError
-        If an option is out of range, or balls of radius `delta` hold more than 48 points in the
-        mean (and 2 million in all), which is too much to keep.
+        If an option is out of range, or balls of radius `delta` hold more than 24 points in the
+        mean (and 1.2 million in all), which is too much to keep.
 
     Notes
     -----
@@ -69,8 +69,8 @@ class ProbCover(DiverseStrategy):
     Diagnostics: ``delta``; ``covered`` (n,) float32, the share of items covered after each pick.
 
     Beside `Index.within` and k-means: O(576·p·d) time at most, with p points, to choose the radius,
-    and O(e) to pick, with about e ≤ 48·p points in all balls. Extra memory: about 192 bytes per
-    point for the balls, five times that while the index looks for them, and 300 for the rest.
+    and O(e) to pick, with about e ≤ 24·p points in all balls. Extra memory: about 100 bytes per
+    point for the balls, four times that while the index looks for them, and 300 for the rest.
 
     References
     ----------

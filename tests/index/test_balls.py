@@ -64,7 +64,7 @@ def test_too_many_members_are_refused_early(radius):
         balls_within(matrix, np.arange(600), radius)
     assert str(error.value) == (
         f"balls of radius {radius:g} have about 599 members on average, 250 are allowed: take a "
-        "smaller radius, or allow more at 4 bytes each, 2396 bytes per item and five times as "
+        "smaller radius, or allow more at 4 bytes each, 2396 bytes per item and four times as "
         "much while they are sought (`max_edges`)."
     )
 

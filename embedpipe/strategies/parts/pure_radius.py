@@ -154,11 +154,18 @@ def fitting_radius(
     True
     """
     p, k = near.positions.shape
-    large = np.flatnonzero(near.distances[:, -1] <= radius) if k else np.empty(0, np.int64)
-    if p * p <= most or large.size * p + (p - large.size) * (k + 1) <= most:
+    if p * p <= most or not k:
+        return radius
+    if np.count_nonzero(near.distances <= radius) + p > most:  # the neighbours alone are too many
+        last = np.partition(near.distances, max(most - p, 0), axis=None)[max(most - p, 0)]
+        radius = float(np.nextafter(last, np.float32(0)))
+    inside = np.count_nonzero(near.distances <= radius, axis=1)  # (p,)
+    large = np.flatnonzero(inside == k)
+    small = int(inside.sum()) - large.size * k + p - large.size  # what the other balls hold
+    if large.size * p + small <= most:
         return radius
     some = large[np.arange(SAMPLED) * large.size // SAMPLED]  # (s,)
-    allowed = (most - (p - large.size) * (k + 1)) * SAMPLED // large.size
+    allowed = max(most - small, large.size) * SAMPLED // large.size
     frame, _ = safe_frame(matrix, rows)
     own = frame.rows(rows[some])
     limit = (radius * frame.scale) ** 2
