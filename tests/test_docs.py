@@ -68,3 +68,39 @@ def test_every_dataset_with_a_card_is_registered() -> None:
 def test_nothing_but_text_is_kept_in_data() -> None:
     assert {path.suffix for path in (REPOSITORY / "data").iterdir()} == {".yaml"}
     assert os.path.getsize(REPOSITORY / "docs" / "images" / "report.png") < 300_000  # noqa: PTH202
+
+
+def table_of_strategies() -> dict[str, list[str]]:
+    text = (REPOSITORY / "docs" / "strategies.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(\w+)`( †)? \| (.*) \|$", text.split("## All of them")[1], re.MULTILINE
+    )
+    return {name: [mark.strip(), *rest.split(" | ")] for name, mark, rest in rows}
+
+
+@pytest.mark.parametrize("name", list(ep.strategies.strategies))
+def test_every_strategy_is_in_the_table_with_what_it_needs(name: str) -> None:
+    kind = ep.strategies.strategies[name]
+    mark, _, _, needs, _, _ = table_of_strategies()[name]
+    assert (mark == "†") == kind.distinct
+    assert needs.startswith("labels") == (kind.needs_labels or name in IMPROVED_BY_LABELS)
+    assert ("head" in needs) == kind.needs_head
+
+
+IMPROVED_BY_LABELS = ("auto", "uncertainty_herding")
+
+
+def test_every_strategy_that_is_spelled_out_can_be_read(tmp_path: Path) -> None:
+    spelled = []
+    for page in PAGES:
+        for block in blocks(page, "bash"):
+            spelled += re.findall(r'--strategy "([^"]+)"', block)
+    assert len(spelled) >= 4
+    for each in spelled:
+        ep.get_strategy(each)
+    (content,) = blocks(REPOSITORY / "docs" / "strategies.md", "yaml")
+    file = tmp_path / "strategy.yaml"
+    file.write_text(content)
+    assert str(ep.get_strategy(str(file))).startswith(
+        "combine(margin^2, diversity(min_distance=0.1)"
+    )

@@ -83,11 +83,9 @@ def selection_of(
 
 
 def _told(value: Any) -> str:
-    """Return a number or a text as a reader would say it; a list by its last entry."""
+    """Return a number or a text as a reader would say it; nothing of lists."""
     if isinstance(value, str):
         return value
-    if hasattr(value, "tolist"):
-        value = value.reshape(-1)[-1].item() if value.size else ""
-        if not isinstance(value, (int, float)):
-            return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else ""
