@@ -77,6 +77,8 @@ def groups(
     pool = pool_of(embeddings, labelled=labelled, labels=labels, candidates=candidates)
     pool.check_finite()
     chosen = checked_rows(picks, len(pool.embeddings), "picks")  # (n,)
+    if not chosen.size:
+        return []
     rest = np.setdiff1d(pool.unlabelled, chosen, assume_unique=True)  # (r,)
     # Picks come first: of two that are equally near, a pick is named rather than a labelled item.
     centres = np.concatenate([chosen, np.setdiff1d(pool.labelled, chosen)])

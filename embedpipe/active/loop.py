@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..errors import RunError, UsageError
 from ..heads import get_head
-from ..strategies import Pool, Selection, Strategy, get_strategy, strategies
+from ..strategies import Pool, Selection, Strategy, get_strategy, spelling_of, strategies
 from .identity import identity_of
 from .problem import Problem
 from .records import RoundRecord
@@ -258,9 +259,12 @@ class ActiveLoop:
 
 
 def _identity_of(strategy: Strategy) -> Any:
-    """Return the line that makes it, if it is registered and has one."""
-    registered = strategy.name in strategies and strategies[strategy.name] is type(strategy)
-    return str(strategy) if registered else identity_of(strategy)
+    """Return the line that makes it, if it is registered and has one, or else its attributes."""
+    if strategy.name in strategies and strategies[strategy.name] is type(strategy):
+        # Not `str`, which gives the bare name of a strategy that has no such line.
+        with contextlib.suppress(UsageError):
+            return spelling_of(strategy)
+    return identity_of(strategy)
 
 
 def _made(strategy: str | Strategy) -> Strategy:

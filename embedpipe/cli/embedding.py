@@ -93,10 +93,13 @@ def select(
     from ..active import groups as groups_of
     from ..active import select as choose
     from ..heads import heads
+    from ..index import check_kind
     from ..labels import read_labels, table_format
     from ..strategies import get_strategy
 
-    get_strategy(strategy), heads[head.head]  # what is misspelt is told before anything is embedded
+    # What is misspelt is told before anything is embedded.
+    get_strategy(strategy), heads[head.head]
+    check_kind(search.index)
     if output is not None:
         table_format(output)
         _spare_labels(output)

@@ -89,9 +89,11 @@ def run(
     """
     from ..active import area_under_budget_curve
     from ..heads import heads
+    from ..index import check_kind
     from ..strategies import get_strategy
 
     get_strategy(initial), get_strategy(strategy), heads[head.head]
+    check_kind(search.index)
     embeddings = session.embed(where, how)
     options = {
         "strategy": strategy,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from numbers import Real
 from typing import Any, Self
 
@@ -12,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
-from threadpoolctl import ThreadpoolController
 
+from .._threads import one_blas_thread
 from ..errors import LabelError, UsageError
 from ._folds import assign_folds, canonical_order, row_digests
 from ._laplace import LaplacePosterior, draw_posterior
@@ -137,7 +136,7 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rows = rows / lengths(rows)[:, None]
         digests = row_digests(rows)
         order = canonical_order(digests, codes)
-        with _blas().limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             self._fit_rows(rows[order], codes[order], digests[order])
         return self
 
@@ -314,7 +313,7 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _validated(self, X: ArrayLike, y: ArrayLike | None, *, reset: bool) -> NDArray[Any]:
         """Return `X` as a two-dimensional array of numbers, without a copy if it is one."""
         if y is not None:
-            _checklengths(X, y)
+            _check_lengths(X, y)
         return np.asarray(
             validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
         )
@@ -374,7 +373,9 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             logits: Array = rows.astype(dtype, copy=False) @ self.coef_.T.astype(dtype)  # (m, K)
         if not np.isfinite(logits).all():
             refuse_non_finite(rows, offset)
-        if self.normalize:
+            if self.normalize:  # finite rows so long that their products were not
+                logits = (rows / lengths(rows)[:, None]).astype(dtype) @ self.coef_.T.astype(dtype)
+        elif self.normalize:
             logits /= lengths(rows)[:, None].astype(dtype)
         return np.asarray(logits + self.intercept_.astype(dtype))
 
@@ -389,13 +390,7 @@ def _is_positive(value: Any) -> bool:
     return number and 0.0 < float(value) < float("inf")
 
 
-@cache
-def _blas() -> ThreadpoolController:
-    """Return the control over the threads of the linear algebra libraries."""
-    return ThreadpoolController()
-
-
-def _checklengths(X: ArrayLike, y: ArrayLike) -> None:
+def _check_lengths(X: ArrayLike, y: ArrayLike) -> None:
     """Refuse no rows at all, and a number of labels that is not that of the rows."""
     rows, labels = np.asarray(X), np.asarray(y)
     if rows.ndim != 2 or labels.ndim == 0 or rows.shape[1] == 0:

@@ -5,7 +5,7 @@ from .clusters import Clusters, kmeans
 from .copies import distinct_rows
 from .farthest import Farthest, FarthestFirst
 from .frame import squared_distances
-from .index import Index
+from .index import Index, check_kind
 from .mean import mean_vector, nearest_to_mean
 from .nearest import nearest_of_set
 from .neighbours import Neighbours
@@ -20,6 +20,7 @@ __all__ = [
     "FarthestFirst",
     "Index",
     "Neighbours",
+    "check_kind",
     "distinct_rows",
     "kmeans",
     "mean_vector",

@@ -21,7 +21,7 @@ from .kept import Kept, Part, Write, write_array
 from .neighbours import Neighbours, Progress, nearest_neighbours
 from .sketch import sketch_of
 
-__all__ = ["EXACT_UP_TO", "NEIGHBOURS", "Index"]
+__all__ = ["EXACT_UP_TO", "NEIGHBOURS", "Index", "check_kind"]
 
 NEIGHBOURS = 32
 """How many neighbours of each point are found and kept, unless more are asked for."""
@@ -119,8 +119,7 @@ class Index:
         digest: str | None = None,
         exact_up_to: int | None = EXACT_UP_TO,
     ) -> None:
-        if kind not in ("exact", *KINDS):
-            raise UsageError(f"unknown kind of index {kind!r}: it is exact, ivf or hnsw.")
+        check_kind(kind)
         self.kind, self.folder, self.digest = kind, folder, digest
         self.exact_up_to = exact_up_to
         self.matrix = matrix
@@ -441,6 +440,24 @@ class Index:
             f"{self.exact_up_to:,}: take index='ivf' or index='hnsw', which finds most of them, "
             "or an Index with exact_up_to=None, which waits."
         )
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a kind of index that there is not.
+
+    Raises
+    ------
+    UsageError
+        If it is none of ``"exact"``, ``"ivf"`` and ``"hnsw"``.
+
+    Examples
+    --------
+    >>> check_kind("flat")
+    Traceback (most recent call last):
+    embedpipe.errors.UsageError: unknown kind of index 'flat': it is exact, ivf or hnsw.
+    """
+    if kind not in ("exact", *KINDS):
+        raise UsageError(f"unknown kind of index {kind!r}: it is exact, ivf or hnsw.")
 
 
 def _duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ from ..errors import UsageError
 from .base import Diagnostic, Selection, Strategy, get_strategy, strategies
 from .parts.readiness import Readiness
 from .pool import Pool
+from .spelling import spelling_of
 
 __all__ = ["Auto"]
 
@@ -88,8 +89,12 @@ class Auto(Strategy):
             raise UsageError(
                 f"early is {early!r}, which needs labels: give a strategy that needs none."
             )
-        self.early, self.late = early, late
-        vars(self).update(may_stop_early=first.may_stop_early or second.may_stop_early)
+        # Written out, so that a file that changes is another strategy.
+        self.early, self.late = _written_out(first, early), _written_out(second, late)
+        vars(self).update(
+            distinct=first.distinct and second.distinct,
+            may_stop_early=first.may_stop_early or second.may_stop_early,
+        )
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Decide, then leave the choice to the strategy decided on."""
@@ -128,6 +133,14 @@ class Auto(Strategy):
         if late.needs_head:
             return pool.has_head
         return pool.has_predictions or not late.needs_labels
+
+
+def _written_out(strategy: Strategy, given: str) -> str:
+    """Return the line that makes a strategy, or what was given if it has none."""
+    try:
+        return spelling_of(strategy)
+    except UsageError:
+        return given
 
 
 def _objection(readiness: Readiness) -> str:

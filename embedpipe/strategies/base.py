@@ -139,6 +139,13 @@ class Strategy(ABC):
 
     def _check_answer(self, pool: Pool, n: int, selection: Selection) -> None:
         rows, scores = selection.rows, selection.scores
+        arrays = isinstance(rows, np.ndarray) and isinstance(scores, np.ndarray)
+        if not (arrays and rows.dtype.kind in "iu" and scores.dtype.kind in "fiu"):
+            raise SelectionError(
+                f"strategy {self.name!r} is at fault: it must return an array of whole numbers as "
+                f"rows and one of numbers as scores, but returned {_told(rows)} and "
+                f"{_told(scores)}."
+            )
         if self.may_stop_early and 0 < rows.size < n and "stopped" in selection.diagnostics:
             n = rows.size
         distinct = np.unique(rows)
@@ -149,6 +156,10 @@ class Strategy(ABC):
                 f"rows and a score for each, but returned {rows.size} rows "
                 f"({distinct.size} distinct) and {scores.size} scores."
             )
+
+
+def _told(given: Any) -> str:
+    return f"{given.dtype}" if isinstance(given, np.ndarray) else f"a {type(given).__name__}"
 
 
 def _check_count(pool: Pool, n: int) -> None:

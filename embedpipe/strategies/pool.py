@@ -138,14 +138,21 @@ class Pool:
         Raises
         ------
         SelectionError
-            If the pool was given none.
+            If the pool was given none, or it gives no probabilities.
         """
         if self._head is None:
             raise SelectionError(
                 "this strategy asks the head for more than the probabilities of rows: give the "
                 "pool a fitted `head`."
             )
-        return self._head if hasattr(self._head, "predict_proba") else self._head()
+        makes = not hasattr(self._head, "predict_proba") and callable(self._head)
+        head = self._head() if makes else self._head
+        if not hasattr(head, "predict_proba"):
+            raise SelectionError(
+                f"a {type(head).__name__} gives no probabilities: wrap it in scikit-learn's "
+                "CalibratedClassifierCV."
+            )
+        return head
 
     @cached_property
     def classes(self) -> NDArray[Any]:
@@ -276,16 +283,31 @@ class Pool:
                 f"{index.matrix.shape}, the pool has {self.candidates.size} candidates of "
                 f"{self.embeddings.shape}: make the index from the same matrix and candidates."
             )
+        if not np.may_share_memory(index.matrix, self.embeddings):
+            self._check_same_vectors(index.matrix)
         return index
 
+    def _check_same_vectors(self, matrix: NDArray[np.float32]) -> None:
+        for part in row_blocks(self.candidates.size, block_rows(self.embeddings.shape[1])):
+            rows = self.candidates[part]
+            own, its = take_rows(self.embeddings, rows), take_rows(matrix, rows)  # (b, d)
+            differs = np.flatnonzero((own != its.astype(np.float32)).any(axis=1))
+            differs = differs[np.isfinite(own[differs]).all(axis=1)]
+            if differs.size:
+                raise SelectionError(
+                    f"the index is of another matrix, which differs in row {rows[differs[0]]}: "
+                    "make the index from the same matrix and candidates."
+                )
+
     def _checked_examples(self, examples: ArrayLike) -> NDArray[np.float32]:
-        given = _matrix(examples)
-        if given.shape[1] != self.embeddings.shape[1] or not len(given):
+        given = np.asarray(examples)
+        d = self.embeddings.shape[1]
+        if given.ndim != 2 or given.shape[1] != d or not len(given):
             raise SelectionError(
-                f"examples have shape {given.shape}: give at least one vector of "
-                f"{self.embeddings.shape[1]} dimensions."
+                f"examples have shape {given.shape}: give at least one vector of {d} dimensions, "
+                f"(e, {d}) in all."
             )
-        return given
+        return _matrix(given)
 
     def _count_classes(self, n_classes: int | None) -> int | None:
         self._declared_classes = n_classes is not None
@@ -346,6 +368,8 @@ def _labels(given: ArrayLike | None, m: int) -> NDArray[Any] | None:
         raise SelectionError(
             f"given labels of shape {labels.shape} for {m} labelled rows: give one label per row."
         )
+    if labels.dtype == object and any(label is None for label in labels):
+        raise SelectionError("labels hold None: leave unlabelled rows out of `labelled`.")
     return _read_only(labels)
 
 

@@ -189,8 +189,9 @@ def _blank_member(head: Any, rng: np.random.Generator) -> Any:
     if isinstance(known.get("C"), str) and known["C"] == "auto":
         chosen = getattr(head, "C_", None)
         member.set_params(**({} if chosen is None else {"C": chosen}))
-    if "random_state" in known:
-        member.set_params(random_state=int(rng.integers(SEEDS)))
+    for name in sorted(known):  # also those of the steps of a pipeline
+        if name == "random_state" or name.endswith("__random_state"):
+            member.set_params(**{name: int(rng.integers(SEEDS))})
     return member
 
 

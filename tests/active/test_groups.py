@@ -42,3 +42,8 @@ def test_a_pick_that_is_no_row_is_refused() -> None:
     with pytest.raises(SelectionError) as caught:
         ep.groups(np.zeros((3, 2), dtype=np.float32), [5])
     assert str(caught.value) == "picks names row 5, but the embeddings have rows 0 to 2."
+
+
+def test_no_picks_have_no_groups() -> None:
+    assert ep.groups(np.eye(3, dtype=np.float32), []) == []
+    assert ep.groups(np.eye(3, dtype=np.float32), [], labelled=[1]) == []

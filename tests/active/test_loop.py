@@ -22,7 +22,7 @@ import embedpipe as ep
 from embedpipe.active.problem import Problem
 from embedpipe.active.runs import RunFolder
 from embedpipe.errors import LabelError, RunError, SelectionError, UnknownNameError, UsageError
-from embedpipe.strategies import Pool, Selection, Strategy
+from embedpipe.strategies import Pool, Selection, Strategy, strategies
 
 
 @pytest.fixture(scope="module")
@@ -480,3 +480,47 @@ def test_a_batch_that_ends_early_is_kept_and_read_again(
     assert first[1].diagnostics["stopped"]
     again = list(loop().run(rounds=1, batch_size=1000))
     assert [record.rows.tolist() for record in again] == [r.rows.tolist() for r in first]
+
+
+def test_options_without_a_spelling_are_part_of_the_run_id(
+    digits: ep.Embeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Every(Strategy):
+        """Every k-th row; keeps its option to itself."""
+
+        name = "every"
+
+        def __init__(self, *, k: int = 1) -> None:
+            self._step = k
+
+        def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
+            return Selection(pool.unlabelled[:: self._step][:n], np.zeros(n, np.float32))
+
+    def run_id(strategy: str | Strategy) -> str:
+        return ep.ActiveLoop(digits, strategy=strategy).run_id(10)
+
+    monkeypatch.setitem(strategies._entries, "every", Every)
+    assert run_id("every(k=2)") != run_id("every(k=3)")
+    assert run_id("every(k=2)") == run_id(Every(k=2))
+
+
+def test_a_strategy_in_a_changed_file_is_another_run(digits: ep.Embeddings, tmp_path: Path) -> None:
+    file = tmp_path / "late.yaml"
+
+    def run_id(uncertainty: str) -> str:
+        file.write_text(f"strategy: coral\noptions: {{uncertainty: {uncertainty}}}\n")
+        return ep.ActiveLoop(digits, strategy=f"auto(late='{file}')").run_id(10)
+
+    assert run_id("entropy") != run_id("margin")
+
+
+def test_a_head_without_probabilities_is_refused() -> None:
+    matrix, labels = blobs()
+    told = "a LinearSVC gives no probabilities: wrap it in scikit-learn's CalibratedClassifierCV."
+    with pytest.raises(SelectionError) as caught:
+        ep.select(matrix, 3, "margin", labelled=range(9), labels=labels[:9], head=LinearSVC())
+    assert str(caught.value) == told
+    pool = Pool(matrix, labelled=range(9), labels=labels[:9], head=LinearSVC())
+    with pytest.raises(SelectionError) as caught:
+        pool.probabilities()
+    assert str(caught.value) == told

@@ -295,8 +295,11 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "unknown strategy": (
         ["select", "{photos}", "-n", 3, "--strategy", "corset"], 2,
-        "unknown strategy 'corset'. Did you mean 'coreset'? Known: coral, coreset, entropy, "
-        "least_confidence, margin, random.",
+        "unknown strategy 'corset'. Did you mean 'coreset'? Known: ",
+    ),
+    "unknown index": (
+        ["select", "{photos}", "-n", 3, "--index", "flat"], 2,
+        "unknown kind of index 'flat': it is exact, ivf or hnsw.",
     ),
     "unknown head": (
         ["run", "{photos}", "--head", "logistc"], 2,
@@ -328,11 +331,15 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "no labels": (
         ["select", "{photos}", "-n", 3, "--strategy", "margin"], 1,
-        "strategy 'margin' needs labels: give some, or use one that needs none: coreset, random.",
+        "strategy 'margin' needs labels: give some, or use one that needs none: auto, centroid, "
+        "combine, coreset, coreset_robust, facility_location, max_herding, probcover, random, "
+        "typiclust, uncertainty_herding.",
     ),
     "an initial strategy that needs labels": (
         ["run", "{photos}", "--initial", "entropy", "--initial-size", 3], 1,
-        "strategy 'entropy' needs labels: give some, or use one that needs none: coreset, random.",
+        "strategy 'entropy' needs labels: give some, or use one that needs none: auto, centroid, "
+        "combine, coreset, coreset_robust, facility_location, max_herding, probcover, random, "
+        "typiclust, uncertainty_herding.",
     ),
     "no label file": (
         ["train", "{photos}", "--labels", "none.csv", "--output", "h.safetensors"], 1,
@@ -481,3 +488,12 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
     command = f"{sys.executable} -m embedpipe list strategies --json | head -c 0"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", [["select", "-n", 3], ["run"]])
+def test_a_misspelt_index_is_told_before_anything_is_embedded(
+    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path, command: list[object]
+) -> None:
+    outcome = call(command[0], photos(), *command[1:], "--index", "flat")
+    assert outcome.status == 2
+    assert not (tmp_path / "workspace").exists()

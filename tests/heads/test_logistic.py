@@ -82,6 +82,10 @@ def test_very_long_and_very_short_rows_keep_their_direction():
     np.testing.assert_allclose(
         head.predict_proba(rows), head.predict_proba(np.eye(2, dtype=np.float32)), rtol=1e-6
     )
+    longest = np.eye(2, dtype=np.float32) * np.finfo(np.float32).max  # products overflow
+    np.testing.assert_allclose(
+        head.predict_proba(longest), head.predict_proba(np.eye(2, dtype=np.float32)), rtol=1e-6
+    )
 
 
 @settings(max_examples=20, deadline=None)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from embedpipe.errors import UnknownNameError, UsageError
 from embedpipe.heads import LogisticHead
-from embedpipe.strategies import Pool, get_strategy
+from embedpipe.strategies import Auto, Pool, get_strategy
 from embedpipe.strategies.parts.readiness import Readiness
 
 
@@ -197,3 +197,8 @@ def test_a_pool_knows_what_it_was_given():
     assert (given.has_head, given.has_predictions) == (False, True)
     fitted = pool_of(matrix, [0, 40], which[[0, 40]])
     assert (fitted.has_head, fitted.has_predictions) == (True, True)
+
+
+def test_it_takes_copies_if_its_strategies_do():
+    assert Auto().distinct is True
+    assert Auto(late="margin").distinct is False

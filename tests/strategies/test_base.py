@@ -37,3 +37,26 @@ def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UnknownNameError) as caught:
         get_strategy("corset")
     assert str(caught.value).startswith("unknown strategy 'corset'. Did you mean 'coreset'? Known")
+
+
+@pytest.mark.parametrize(
+    ("rows", "scores", "given"),
+    [
+        ([1, 2], [0.0, 0.0], "a list and a list."),
+        (np.array([1.0, 2.0]), np.zeros(2), "float64 and float64."),
+        (np.array([1, 2]), np.array(["a", "b"]), "int64 and <U1."),
+    ],
+)
+def test_an_answer_of_other_types_is_named(rows, scores, given):
+    class Odd(Strategy):
+        name = "odd"
+
+        def choose(self, pool, n, rng):
+            return Selection(rows, scores)
+
+    with pytest.raises(SelectionError) as caught:
+        Odd().select(Pool(np.eye(4, dtype=np.float32)), 2, np.random.default_rng(0))
+    assert str(caught.value) == (
+        "strategy 'odd' is at fault: it must return an array of whole numbers as rows and one of "
+        f"numbers as scores, but returned {given}"
+    )

@@ -544,3 +544,10 @@ def test_thresholds_that_too_few_pass_are_named():
         "none of the 3 unlabelled items passes threshold(metadata(sharp) > 3): loosen the "
         "threshold."
     )
+
+
+def test_large_strengths_do_not_overflow():
+    pool = Pool(np.array([[0], [1e6], [3e6]], dtype=np.float32), labelled=[0])
+    selection = Combine(["diversity^90"]).select(pool, 2, np.random.default_rng(0))
+    assert selection.rows.tolist() == [2, 1]
+    assert selection.scores.tolist() == [float(np.finfo(np.float32).max)] * 2

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from embedpipe.errors import SelectionError
+from embedpipe.index import Index
 from embedpipe.strategies import Pool
 
 EYE = np.eye(4, dtype=np.float32)
@@ -25,6 +26,10 @@ EYE = np.eye(4, dtype=np.float32)
         (
             {"labelled": [0, 1], "labels": ["cat"]},
             "given labels of shape (1,) for 2 labelled rows: give one label per row.",
+        ),
+        (
+            {"labelled": [0, 1], "labels": ["cat", None]},
+            "labels hold None: leave unlabelled rows out of `labelled`.",
         ),
     ],
 )
@@ -114,3 +119,27 @@ def test_predictions_that_do_not_fit_are_refused(predict, options, message):
     with pytest.raises(SelectionError) as caught:
         Pool(EYE, probabilities=predict, **options).probabilities()
     assert str(caught.value) == message
+
+
+def test_an_index_of_another_matrix_is_refused():
+    other = EYE.copy()
+    other[2, 0] = 0.5
+    with pytest.raises(SelectionError) as caught:
+        Pool(EYE, index=Index(other))
+    assert str(caught.value) == (
+        "the index is of another matrix, which differs in row 2: "
+        "make the index from the same matrix and candidates."
+    )
+    rows = np.array([0, 1, 3])
+    assert Pool(EYE, candidates=rows, index=Index(other, rows)).index.matrix is other
+    assert Pool(EYE.astype(np.float64), index=Index(EYE)).index.matrix is EYE
+
+
+@pytest.mark.parametrize("examples", [[], EYE[0], EYE[:, :3], EYE[:0]])
+def test_examples_of_another_shape_are_refused(examples):
+    with pytest.raises(SelectionError) as caught:
+        Pool(EYE, examples=examples)
+    assert str(caught.value) == (
+        f"examples have shape {np.shape(examples)}: give at least one vector of 4 dimensions, "
+        "(e, 4) in all."
+    )

@@ -7,6 +7,8 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from embedpipe.errors import SelectionError, UnknownNameError, UsageError
 from embedpipe.heads import LogisticHead
@@ -207,3 +209,12 @@ def test_options_without_meaning_are_refused():
     with pytest.raises(UsageError) as few:
         QueryByCommittee(members=1)
     assert str(few.value) == "members is 1: give a whole number, at least 2."
+
+
+def test_steps_of_a_pipeline_get_seeds_too(matrix):
+    head = make_pipeline(StandardScaler(), RandomForestClassifier(5))
+    labels = ["a", "b"] * 10
+    pool = Pool(matrix, labelled=range(20), labels=labels, head=head.fit(matrix[:20], labels))
+    chosen = [QueryByCommittee().select(pool, 5, np.random.default_rng(0)) for _ in range(2)]
+    assert chosen[0].rows.tolist() == chosen[1].rows.tolist()
+    assert chosen[0].diagnostics["votes"].tolist() == chosen[1].diagnostics["votes"].tolist()

@@ -14,7 +14,7 @@ from ..._registry import Registry
 from ...errors import UsageError
 from ..pool import Pool
 from ..spelling.grammar import Plain, Term, written
-from ..spelling.options import checked_options
+from ..spelling.options import check_complete, checked_options
 
 __all__ = [
     "ChangingObjective",
@@ -88,6 +88,7 @@ class Objective(ABC):
         checked = checked_options(what, cls, given)
         if term.strength is not None:
             checked["strength"] = term.strength
+        check_complete(what, cls, checked)
         return cls(**checked)
 
     def term(self) -> Term:

@@ -119,7 +119,8 @@ class ProductSearch:
         score = weight
         if self._diversity is not None:
             values[self._diversity.label] = distance
-            score = (weight * distance) ** self._diversity.strength
+            with np.errstate(over="ignore", under="ignore"):
+                score = float(np.float64(weight * distance) ** self._diversity.strength)
         self._factors.add(position)
         self._left[position] = False
         if self._apart is not None:

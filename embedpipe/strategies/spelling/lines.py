@@ -33,7 +33,7 @@ from typing import Any
 from ...errors import UnknownNameError, UsageError
 from ..base import Strategy, strategies
 from .grammar import Plain, Term, parse, written
-from .options import checked_options
+from .options import check_complete, checked_options
 
 __all__ = ["make_strategy", "spelling_of"]
 
@@ -102,6 +102,7 @@ def _make(term: Term, more: Mapping[str, Any]) -> Strategy:
     if term.arguments and compose is not None:
         made: Strategy = compose(term.arguments, **checked)
         return made
+    check_complete(what, kind, checked)
     return kind(**checked)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import UnknownNameError, UsageError
 
-__all__ = ["checked_options"]
+__all__ = ["check_complete", "checked_options"]
 
 KINDS: dict[Any, str] = {
     bool: "true or false",
@@ -62,6 +62,26 @@ def checked_options(what: str, maker: type, options: Mapping[str, Any]) -> dict[
         name: _checked(what, name, value, parameters[name].annotation)
         for name, value in options.items()
     }
+
+
+def check_complete(what: str, maker: type, options: Mapping[str, Any]) -> None:
+    """Refuse options that lack one without a default.
+
+    Raises
+    ------
+    UsageError
+        With the first such option named.
+
+    Examples
+    --------
+    >>> from embedpipe.strategies.objectives import Metadata
+    >>> check_complete("objective 'metadata'", Metadata, {})
+    Traceback (most recent call last):
+    embedpipe.errors.UsageError: objective 'metadata' lacks its option 'column': give column=...
+    """
+    for name, parameter in _parameters(maker).items():
+        if parameter.default is parameter.empty and name not in options:
+            raise UsageError(f"{what} lacks its option {name!r}: give {name}=...")
 
 
 def _parameters(maker: type) -> dict[str, inspect.Parameter]:

@@ -324,6 +324,19 @@ def test_types_that_only_a_checker_knows_are_not_looked_at(register):
 # Files
 
 
+def test_an_option_without_a_default_must_be_given(register):
+    class Every(Odd):
+        def __init__(self, step: int):
+            self.step = step
+
+    register("every", Every)
+    assert refused(UsageError, "every") == "strategy 'every' lacks its option 'step': give step=..."
+    assert get_strategy("every(step=2)").step == 2
+    assert refused(UsageError, "combine(metadata, diversity)") == (
+        "objective 'metadata' lacks its option 'column': give column=..."
+    )
+
+
 def test_a_strategy_in_a_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("strategy: coral\noptions:\n  uncertainty: entropy\n")
