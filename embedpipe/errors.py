@@ -11,6 +11,7 @@
     │   ├── DamagedFileError  a file in the store whose content is not what its name says
     │   └── DriftError        this machine no longer reproduces the vectors in the store
     ├── SelectionError        a selection that the pool cannot give
+    │   └── ExhaustedError    nothing is left that the strategy may choose
     ├── LabelError            labels that do not fit the dataset or the head
     └── RunError              a run that cannot start or be continued
 
@@ -29,6 +30,7 @@ __all__ = [
     "DatasetError",
     "DriftError",
     "EmbedpipeError",
+    "ExhaustedError",
     "LabelError",
     "RunError",
     "SelectionError",
@@ -97,6 +99,10 @@ class DriftError(CacheError):
 
 class SelectionError(EmbedpipeError, ValueError):
     """A selection that the pool cannot give."""
+
+
+class ExhaustedError(SelectionError):
+    """Nothing is left that the strategy may choose; a loop ends there."""
 
 
 class LabelError(EmbedpipeError, ValueError):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._workspace import Workspace
 from ..embedding import Embeddings
-from ..errors import RunError, UsageError
+from ..errors import ExhaustedError, RunError, UsageError
 from ..heads import get_head
 from ..strategies import Pool, Selection, Strategy, get_strategy, spelling_of, strategies
 from .identity import identity_of
@@ -133,7 +133,8 @@ class ActiveLoop:
         """Yield the record of each round, from round 0 to round `rounds`.
 
         Rounds that are on disk are not run again: what a kill left is continued with the same
-        picks. The last batch is smaller if the pool runs out; then the loop ends.
+        picks. The last batch is smaller if the pool runs out, or the strategy finds nothing more
+        that it may choose; then the loop ends.
 
         Parameters
         ----------
@@ -162,7 +163,12 @@ class ActiveLoop:
             if number >= stored:
                 if self._left() == 0:
                     return
-                self.records.append(self._round(number, batch_size))
+                try:
+                    self.records.append(self._round(number, batch_size))
+                except ExhaustedError:
+                    if not number:  # there is nothing to show for it
+                        raise
+                    return
                 if folder is not None:
                     folder.write(self.records, self._ids)
             yield self.records[number]

@@ -122,7 +122,9 @@ def run(
     told = sys.stderr.isatty() and sys.stdout.isatty() and not session.common.quiet
     lines = [] if told else [str(record) for record in records]
     if records[-1].round < rounds:
-        lines.append(f"stopped after round {records[-1].round}: every candidate is labelled")
+        lines.append(
+            f"stopped after round {records[-1].round}: nothing is left that {strategy} may choose"
+        )
     session.finish(result, "\n".join([*lines, f"report: {report}"]))
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SelectionError, UsageError
+from ..errors import ExhaustedError, SelectionError, UsageError
 from .base import Diagnostic, Selection, Strategy, strategies
 from .objectives import ChangingObjective, Diversity, Objective, Threshold, read_objective
 from .parts.product import Picked, ProductSearch
@@ -136,7 +136,7 @@ class Combine(Strategy):
         while len(picks) < n and (pick := search.next()) is not None:
             picks.append(pick)
         if not picks:
-            raise SelectionError(f"{self._ending(0)}: lower min_distance.")
+            raise ExhaustedError(f"{self._ending(0)}: lower min_distance.")
         positions = np.array([pick.position for pick in picks], dtype=np.int64)
         diagnostics: dict[str, Diagnostic] = {
             label: np.array([pick.values[label] for pick in picks], dtype=np.float32)

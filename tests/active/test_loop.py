@@ -524,3 +524,11 @@ def test_a_head_without_probabilities_is_refused() -> None:
     with pytest.raises(SelectionError) as caught:
         pool.probabilities()
     assert str(caught.value) == told
+
+
+def test_a_loop_ends_where_nothing_is_left_to_choose(digits: ep.Embeddings) -> None:
+    strategy = "combine(margin, diversity(min_distance=0.6))"
+    loop = ep.ActiveLoop(digits, strategy=strategy, initial_size=30)
+    records = list(loop.run(rounds=9, batch_size=1000))
+    assert 2 <= len(records) < 9
+    assert records[-1].labelled < len(loop.problem.candidates)
