@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from .base import Selection, Strategy, strategies
 from .parts.picking import top_k
-from .parts.posterior import check_at_least, mutual_information, predictive_entropy, score_samples
+from .parts.posterior import mutual_information, predictive_entropy, score_samples
 from .pool import Pool
+from .spelling.ranges import check_count
 
 __all__ = ["Bald"]
 
@@ -72,7 +73,7 @@ class Bald(Strategy):
     needs_head: ClassVar[bool] = True
 
     def __init__(self, *, samples: int = 64) -> None:
-        self.samples = check_at_least("samples", samples, 2)
+        self.samples = check_count("samples", samples, 2)
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Take the `n` items of the largest mutual information."""

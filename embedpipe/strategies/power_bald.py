@@ -11,8 +11,9 @@ import numpy as np
 from ..errors import UsageError
 from .base import Selection, Strategy, strategies
 from .parts.picking import top_k
-from .parts.posterior import check_at_least, mutual_information, score_samples
+from .parts.posterior import mutual_information, score_samples
 from .pool import Pool
+from .spelling.ranges import check_count
 
 __all__ = ["PowerBald"]
 
@@ -74,7 +75,7 @@ class PowerBald(Strategy):
         if not _is_positive(beta):
             raise UsageError(f"beta is {beta!r}: give a positive number.")
         self.beta = float(beta)
-        self.samples = check_at_least("samples", samples, 2)
+        self.samples = check_count("samples", samples, 2)
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Draw `n` items in proportion to a power of their mutual information."""

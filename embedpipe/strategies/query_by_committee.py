@@ -15,13 +15,13 @@ from ..index.blocks import take_rows
 from .base import Selection, Strategy, strategies
 from .parts.picking import top_k
 from .parts.posterior import (
-    check_at_least,
     mutual_information,
     samples_block,
     vote_entropy,
     vote_shares,
 )
 from .pool import Pool
+from .spelling.ranges import check_count
 
 __all__ = ["QueryByCommittee"]
 
@@ -108,7 +108,7 @@ class QueryByCommittee(Strategy):
     def __init__(self, *, members: int = 8, disagreement: str = "vote_entropy") -> None:
         if disagreement not in DISAGREEMENTS:
             raise UnknownNameError("disagreement", disagreement, DISAGREEMENTS)
-        self.members = check_at_least("members", members, 2)
+        self.members = check_count("members", members, 2)
         self.disagreement = disagreement
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._threads import map_blocks
-from ...errors import SelectionError, UsageError
+from ...errors import SelectionError
 from ...index.blocks import take_rows
 from ..pool import Pool
 
 __all__ = [
     "Posterior",
-    "check_at_least",
     "expected_entropy",
     "mutual_information",
     "predictive_entropy",
@@ -249,25 +248,6 @@ def vote_shares(samples: NDArray[Any]) -> Float64s:
     for vote in samples.argmax(axis=2):  # (k,)
         shares[np.arange(k), vote] += 1
     return np.asarray(shares / members)
-
-
-def check_at_least(name: str, value: int, least: int) -> int:
-    """Return `value` if it is a whole number of at least `least`.
-
-    Raises
-    ------
-    UsageError
-        If it is not.
-
-    Examples
-    --------
-    >>> check_at_least("samples", 1, 2)
-    Traceback (most recent call last):
-    embedpipe.errors.UsageError: samples is 1: give a whole number, at least 2.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise UsageError(f"{name} is {value!r}: give a whole number, at least {least}.")
-    return int(value)
 
 
 def _entropies(p: NDArray[Any], over: int | tuple[int, int]) -> Float64s:

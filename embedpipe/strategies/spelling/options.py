@@ -8,6 +8,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ...errors import UnknownNameError, UsageError
 
 __all__ = ["check_complete", "checked_options"]
@@ -98,6 +100,8 @@ def _parameters(maker: type) -> dict[str, inspect.Parameter]:
 
 
 def _checked(what: str, name: str, value: Any, hint: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
     wanted = typing.get_args(hint) if _is_union(hint) else (hint,)
     if not all(each in KINDS for each in wanted):
         return value

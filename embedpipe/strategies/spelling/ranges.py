@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ...errors import UsageError
 
 __all__ = ["check_above", "check_block_size", "check_count", "check_share"]
@@ -23,8 +25,9 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     Traceback (most recent call last):
     embedpipe.errors.UsageError: max_clusters is 0: give a whole number, at least 1.
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
-        return value
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if whole and value >= least:
+        return int(value)
     raise UsageError(f"{name} is {value!r}: give a whole number, at least {least}.")
 
 

@@ -12,7 +12,6 @@ from embedpipe.errors import SelectionError, UsageError
 from embedpipe.strategies import Pool, PowerBald, get_strategy
 from embedpipe.strategies.parts import posterior
 from embedpipe.strategies.parts.posterior import (
-    check_at_least,
     expected_entropy,
     mutual_information,
     predictive_entropy,
@@ -20,6 +19,7 @@ from embedpipe.strategies.parts.posterior import (
     vote_entropy,
     vote_shares,
 )
+from embedpipe.strategies.spelling.ranges import check_count
 
 
 def test_information_worked_out_by_hand():
@@ -168,7 +168,7 @@ def test_predictions_alone_are_not_enough(name):
 @pytest.mark.parametrize("value", [1, 2.5, True, "8", None])
 def test_a_number_that_cannot_be_meant(value):
     with pytest.raises(UsageError) as caught:
-        check_at_least("samples", value, 2)
+        check_count("samples", value, 2)
     assert str(caught.value) == f"samples is {value!r}: give a whole number, at least 2."
 
 

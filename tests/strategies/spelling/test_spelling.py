@@ -460,3 +460,8 @@ def test_a_spelled_strategy_selects():
     pool = Pool(np.array([[0], [1], [9], [5]], dtype=np.float32), labelled=[0])
     selection = get_strategy("coreset(block_size=2)").select(pool, 2, np.random.default_rng(0))
     assert selection.rows.tolist() == [2, 3]
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert get_strategy("typiclust", max_clusters=np.int64(7)).max_clusters == 7
+    assert type(get_strategy("probcover", purity=np.float32(0.5)).purity) is float
