@@ -61,7 +61,7 @@ class Hits:
         return Hits(self.points[which], self.others[which], self.scores[which])
 
 
-def tile_pairs(p: int, size: int = TILE) -> list[list[TilePair]]:
+def tile_pairs(p: int, size: int | None = None) -> list[list[TilePair]]:
     """Return every pair of tiles of `p` points once, in bands that touch each tile evenly.
 
     The first band pairs each tile with itself.
@@ -71,7 +71,7 @@ def tile_pairs(p: int, size: int = TILE) -> list[list[TilePair]]:
     >>> [len(band) for band in tile_pairs(4 * TILE)]
     [4, 4, 2]
     """
-    tiles = [np.arange(part.start, part.stop) for part in row_blocks(p, size)]
+    tiles = [np.arange(part.start, part.stop) for part in row_blocks(p, size or TILE)]
     count = len(tiles)
     bands = []
     for step in range(count // 2 + 1):
