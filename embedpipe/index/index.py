@@ -265,8 +265,7 @@ class Index:
             if known is None:
                 self._check_size()
             return balls_within(self.matrix, self.rows, radius, max_edges, known)
-        find = self._nearest_candidates
-        return balls_by_neighbours(self.matrix, self.rows, radius, max_edges, find)
+        return balls_by_neighbours(self.matrix, self.rows, radius, max_edges, self._nearest)
 
     # In fewer dimensions
 
@@ -401,6 +400,13 @@ class Index:
             self._check_size()
             return nearest_neighbours(self.matrix, self.rows, width, progress)
         return self._nearest_candidates(np.arange(self.rows.size), width, progress)
+
+    def _nearest(self, points: NDArray[np.int64], k: int) -> Neighbours:
+        """Return the neighbours of some points, those that are known if they suffice."""
+        known = self._known_neighbours
+        if known is None or known.positions.shape[1] < k:
+            return self._nearest_candidates(points, k)
+        return Neighbours(known.positions[points, :k], known.distances[points, :k])
 
     def _nearest_candidates(
         self, points: NDArray[np.int64], k: int, progress: Progress | None = None
