@@ -90,6 +90,8 @@ class FarthestFirst:
         (m,) int64 rows to start from, with m ≥ 1; none of them an item.
     weights
         (u,) float64, not negative: maximise weight times distance. Default: maximise distance.
+    min_distance
+        The key of an item nearer than this to a centre is 0.
     block_size
         How many items are caught up at once, and the most that a block holds. Default: u/128,
         but 512 at least and 4096 at most.
@@ -120,9 +122,11 @@ class FarthestFirst:
         centres: NDArray[np.int64],
         *,
         weights: Float64s | None = None,
+        min_distance: float = 0.0,
         block_size: int | None = None,
     ) -> None:
-        self._matrix, self._items, self._weights = matrix, items, weights
+        self._matrix, self._items = matrix, items
+        self._weights, self._min_distance = weights, min_distance
         self._block_size = block_size or int(np.clip(items.size // 128, 512, 4096))
         self._block: _Block | None = None
         self._front: tuple[Positions, float] | None = None
@@ -179,9 +183,12 @@ class FarthestFirst:
 
     def _keys(self, squared: Float64s, at: Positions | slice) -> Float64s:
         """Return what is maximised for some squared distances; it never falls as they rise."""
-        if self._weights is None:
+        if self._weights is None and not self._min_distance:
             return squared
-        keys = self._weights[at] * np.sqrt(np.maximum(squared, 0))
+        distances = np.sqrt(np.maximum(squared, 0))
+        keys = squared if self._weights is None else self._weights[at] * distances
+        if self._min_distance:
+            keys = np.where(distances < self._min_distance, 0.0, keys)
         return np.where(squared == -np.inf, -np.inf, keys)
 
     def _store_block(self) -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..index import FarthestFirst, nearest_to_mean
+from ..index import nearest_to_mean
 from .base import Diagnostic, Selection, Strategy, strategies
-from .parts.greedy import pick_while_positive
+from .parts.spread import spread
 from .pool import Pool
 from .spelling.ranges import check_block_size
 
 __all__ = ["CoreSet"]
-
-Rows: TypeAlias = NDArray[np.int64]
-Float64s: TypeAlias = NDArray[np.float64]
 
 
 @strategies.register("coreset")
@@ -79,13 +74,13 @@ class CoreSet(Strategy):
         """Pick the farthest item, `n` times over."""
         items = pool.unlabelled  # (u,)
         if pool.labelled.size:
-            chosen, reach = self._spread(pool, items, pool.labelled, n)
-            scores = reach[:n]
+            at, reach = spread(pool.embeddings, items, pool.labelled, n, self.block_size)
+            chosen, scores = items[at], reach[:n]
         else:
             first = [nearest_to_mean(pool.embeddings, items)]
             rest = np.delete(items, first)  # (u - 1,)
-            more, reach = self._spread(pool, rest, items[first], n - 1)
-            chosen = np.concatenate([items[first], more])  # (n,)
+            at, reach = spread(pool.embeddings, rest, items[first], n - 1, self.block_size)
+            chosen = np.concatenate([items[first], rest[at]])  # (n,)
             scores = np.concatenate([reach[:1], reach[: n - 1]])  # (n,)
         radius = reach[-n:]  # (n,)
         diagnostics: dict[str, Diagnostic] = {
@@ -93,18 +88,3 @@ class CoreSet(Strategy):
             "lower_bound": float(radius[-1]) / 2,
         }
         return Selection(chosen, scores.astype(np.float32), diagnostics)
-
-    def _spread(self, pool: Pool, items: Rows, centres: Rows, n: int) -> tuple[Rows, Float64s]:
-        """Return `n` rows and the n + 1 largest distances before, between and after them."""
-        reach = np.zeros(n + 1)
-        left = np.ones(items.size, dtype=np.bool_)
-        chosen: list[int] = []
-        if items.size:
-            search = FarthestFirst(pool.embeddings, items, centres, block_size=self.block_size)
-            picks = pick_while_positive(search, left, n)
-            chosen = [pick.position for pick in picks]
-            reach[: len(picks)] = [math.sqrt(pick.squared_distance) for pick in picks]
-            if len(picks) == n and left.any():
-                reach[n] = math.sqrt(search.farthest().squared_distance)
-        covered = np.flatnonzero(left)[: n - len(chosen)]
-        return items[np.concatenate([np.array(chosen, dtype=np.int64), covered])], reach

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...errors import UsageError
 from ..pool import Pool
+from ..spelling.ranges import check_count
 from .base import Float64s, StaticObjective, objectives
 
 __all__ = ["Typicality"]
@@ -47,8 +47,7 @@ class Typicality(StaticObjective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.neighbours < 1:
-            raise UsageError(f"neighbours is {self.neighbours!r}: give a whole number, at least 1.")
+        check_count("neighbours", self.neighbours)
 
     def measure(self, pool: Pool) -> Float64s:
         """Return the typicality of each unlabelled row: (u,), in (0, 1]."""

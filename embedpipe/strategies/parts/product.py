@@ -89,11 +89,8 @@ class ProductSearch:
     def _farthest(self, apart: _Apart) -> tuple[int | None, float]:
         """Return the largest product that is not 0, and its distance."""
         for weights in self._factors.levels():
-            if (
-                not (apart.open & (weights > 0)).any()
-                if weights is not None
-                else not apart.open.any()
-            ):
+            worth = apart.open if weights is None else apart.open & (weights > 0)  # (u,)
+            if not worth.any():
                 continue
             found = apart.best(weights)
             if found is not None:
@@ -192,11 +189,10 @@ class _Apart:
         self._point = pool.index.find(pool.unlabelled)  # (u,)
         # Copies of what is labelled or picked are at distance 0: known without measuring.
         self.open = passing & ~pool.points_labelled[self._point]  # (u,)
-        self._search: _Spaced | None = None
+        self._search: FarthestFirst | None = None
         self._at = np.empty(0, np.int64)  # positions of the search's items
         self._place = np.empty(0, np.int64)  # (u,), the search's item of each position
         self._weights: Float64s | None = None
-        self._first: int | None = None
         if pool.labelled.size and self.open.any():
             self._begin(pool.labelled)
 
@@ -226,7 +222,9 @@ class _Apart:
         self._at = np.flatnonzero(self.open)
         self._place = np.cumsum(self.open) - 1
         items = self._pool.unlabelled[self._at]
-        self._search = _Spaced(self._pool.embeddings, items, centres, self._least)
+        self._search = FarthestFirst(
+            self._pool.embeddings, items, centres, min_distance=self._least
+        )
 
     def _first_of_all(self, weights: Float64s | None) -> tuple[int, float]:
         """Return the heaviest item, or the one in the middle; with the largest distance to it."""
@@ -244,28 +242,6 @@ class _Apart:
         rows = self._pool.unlabelled
         search = FarthestFirst(self._pool.embeddings, rows[others], rows[[position]])
         return math.sqrt(search.farthest().squared_distance)
-
-
-class _Spaced(FarthestFirst):
-    """Farthest-first where an item nearer than `least` is worth nothing."""
-
-    def __init__(
-        self,
-        matrix: NDArray[np.float32],
-        items: NDArray[np.int64],
-        centres: NDArray[np.int64],
-        least: float,
-    ) -> None:
-        self._least = least
-        super().__init__(matrix, items, centres)
-
-    def _keys(self, squared: Float64s, at: NDArray[np.int64] | slice) -> Float64s:
-        # Still never falls as `squared` rises, which is all that the search relies on.
-        keys = super()._keys(squared, at)
-        if not self._least:
-            return keys
-        near = (squared > -np.inf) & (np.sqrt(np.maximum(squared, 0)) < self._least)
-        return np.where(near, 0.0, keys)
 
 
 def _raised(values: Float64s, power: float) -> Float64s:

@@ -29,9 +29,9 @@ def spread(
     items
         (u,) int64 ascending rows, u ≥ `n`.
     centres
-        (c,) int64 rows, at least one, none of them an item or a copy of one.
+        (c,) int64 rows, at least one, none of them an item.
     n
-        How many, at least 0.
+        How many, at least 0. When only copies of centres and picks are left, the first of these.
     block_size
         Of `FarthestFirst`.
 
@@ -51,12 +51,14 @@ def spread(
     ([1, 2], [9.0, 4.0, 1.0])
     """
     reach = np.zeros(n + 1)
-    if not items.size:
-        return np.empty(0, np.int64), reach
     left = np.ones(items.size, dtype=np.bool_)
-    search = FarthestFirst(matrix, items, centres, block_size=block_size)
-    picks = pick_while_positive(search, left, n)
-    reach[:n] = [math.sqrt(pick.squared_distance) for pick in picks]
-    if left.any():
-        reach[n] = math.sqrt(search.farthest().squared_distance)
-    return np.array([pick.position for pick in picks], dtype=np.int64), reach
+    chosen: list[int] = []
+    if items.size:
+        search = FarthestFirst(matrix, items, centres, block_size=block_size)
+        picks = pick_while_positive(search, left, n)
+        chosen = [pick.position for pick in picks]
+        reach[: len(picks)] = [math.sqrt(pick.squared_distance) for pick in picks]
+        if len(picks) == n and left.any():
+            reach[n] = math.sqrt(search.farthest().squared_distance)
+    covered = np.flatnonzero(left)[: n - len(chosen)]
+    return np.concatenate([np.array(chosen, dtype=np.int64), covered]), reach
