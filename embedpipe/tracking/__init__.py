@@ -1,0 +1,17 @@
+"""Experiment trackers: by choice, off by default, on this machine alone."""
+
+from __future__ import annotations
+
+from .base import Tracker, get_tracker, trackers
+from .mlflow import MLflowTracker
+from .tensorboard import TensorBoardTracker
+from .wandb import WandbTracker
+
+__all__ = [
+    "MLflowTracker",
+    "TensorBoardTracker",
+    "Tracker",
+    "WandbTracker",
+    "get_tracker",
+    "trackers",
+]

@@ -1,0 +1,132 @@
+"""What a tracker is: the one callback that loops and experiments call after each round."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .._registry import Registry
+
+if TYPE_CHECKING:
+    from ..active import ActiveLoop, RoundRecord
+
+__all__ = ["Tracker", "get_tracker", "trackers"]
+
+trackers = Registry[type["Tracker"]]("tracker")
+
+
+class Tracker(ABC):
+    """Keeps the figures of runs for an experiment tracker.
+
+    It is a callback: ``tracker(loop, record)`` after a round, in any order of loops. A tracker of
+    one's own has the three methods below.
+
+    Parameters
+    ----------
+    folder
+        Where it keeps its files.
+
+    Examples
+    --------
+    >>> class Printer(Tracker):
+    ...     def start(self, run_id, config):
+    ...         print("run", run_id)
+    ...     def log(self, metrics, step):
+    ...         print(step, metrics)
+    ...     def finish(self):
+    ...         print("done")
+    >>> with Printer() as tracker:
+    ...     tracker.follow("digits-random-s0", {"seed": 0}, {"accuracy": 0.5}, 20)
+    ...     tracker.follow("digits-random-s0", {"seed": 0}, {"accuracy": 0.6}, 40)
+    run digits-random-s0
+    20 {'accuracy': 0.5}
+    40 {'accuracy': 0.6}
+    done
+    """
+
+    def __init__(self, folder: str | Path = "tracking") -> None:
+        self.folder = Path(folder)
+        self._run_id: str | None = None
+
+    @abstractmethod
+    def start(self, run_id: str, config: Mapping[str, Any]) -> None:
+        """Open a run, or go on with the one of this name.
+
+        Parameters
+        ----------
+        run_id
+            The same for the same arguments and seed.
+        config
+            What the run follows from, as plain JSON.
+        """
+
+    @abstractmethod
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Keep the figures of a round of the open run; `step` is the number of labels."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Close the open run."""
+
+    def __call__(self, loop: ActiveLoop, record: RoundRecord) -> None:
+        """Keep the figures of a round of a loop."""
+        self.follow(loop.run_id(), loop.config(), metrics_of(record), record.labelled)
+
+    def follow(
+        self, run_id: str, config: Mapping[str, Any], metrics: Mapping[str, float], step: int
+    ) -> None:
+        """Keep the figures of a round of any run, opening it and closing another if need be."""
+        if run_id != self._run_id:
+            self.close()
+            self.start(run_id, config)
+            self._run_id = run_id
+        self.log(metrics, step)
+
+    def close(self) -> None:
+        """Close the run that is open, if any."""
+        if self._run_id is not None:
+            self._run_id = None
+            self.finish()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def metrics_of(record: RoundRecord) -> dict[str, float]:
+    """Return the numbers of a round that a tracker can plot."""
+    return {
+        name: float(value)
+        for name, value in record.summary().items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+
+
+def get_tracker(name: str, folder: str | Path = "tracking") -> Tracker:
+    """Make the tracker `name`: ``"tensorboard"``, ``"mlflow"`` or ``"wandb"``.
+
+    Parameters
+    ----------
+    name
+        One of `trackers`.
+    folder
+        Where it keeps its files.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such tracker.
+    UsageError
+        If its package is not installed.
+    """
+    return trackers[name](folder)

@@ -1,0 +1,96 @@
+"""Figures for MLflow."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from .base import Tracker, trackers
+
+__all__ = ["MLflowTracker"]
+
+EXPERIMENT = "embedpipe"
+RUN_ID = "embedpipe.run_id"
+
+LONGEST_PARAMETER = 500
+"""Characters of a parameter that every version of MLflow takes."""
+
+
+@trackers.register("mlflow")
+class MLflowTracker(Tracker):
+    """A local MLflow database; look at it with `mlflow ui --backend-store-uri sqlite:///FOLDER/mlflow.db`.
+
+    Runs are found again by the tag ``embedpipe.run_id``, and only rounds that are not there are
+    added. MLflow's own telemetry is turned off for this process.
+
+    Parameters
+    ----------
+    folder
+        Where ``mlflow.db`` and the artifacts go.
+
+    Raises
+    ------
+    UsageError
+        If MLflow is not installed.
+    """
+
+    def __init__(self, folder: str | Path = "tracking") -> None:
+        super().__init__(folder)
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
+        try:
+            import alembic  # noqa: F401
+            import sqlalchemy  # noqa: F401
+            from mlflow.tracking import MlflowClient
+        except ImportError:
+            raise UsageError(
+                "MLflow is not installed: `pip install 'embedpipe[mlflow]'`."
+            ) from None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of making its tables
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MLflow's own use of SQLAlchemy
+            self._client = MlflowClient(
+                tracking_uri=f"sqlite:///{(self.folder / 'mlflow.db').absolute()}"
+            )
+        self._run: str = ""
+        self._logged: set[int] = set()
+
+    def start(self, run_id: str, config: Mapping[str, Any]) -> None:
+        """Find the run, or create it with its configuration as parameters."""
+        experiment = self._experiment()
+        found = self._client.search_runs([experiment], f"tags.`{RUN_ID}` = '{run_id}'")
+        if found:
+            self._run = found[0].info.run_id
+        else:
+            run = self._client.create_run(experiment, run_name=run_id, tags={RUN_ID: run_id})
+            self._run = run.info.run_id
+            for name, value in config.items():
+                text = value if isinstance(value, str) else json.dumps(value)
+                self._client.log_param(self._run, name, text[:LONGEST_PARAMETER])
+        history = self._client.get_metric_history(self._run, "labelled")
+        self._logged = {metric.step for metric in history}
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Add the figures of a round, unless they are there."""
+        if step in self._logged:
+            return
+        for name in sorted(metrics, key=lambda name: name == "labelled"):  # last: it marks the end
+            self._client.log_metric(self._run, name, metrics[name], step=step)
+        self._logged.add(step)
+
+    def finish(self) -> None:
+        """Mark the run as finished."""
+        self._client.set_terminated(self._run)
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        artifacts = (self.folder / "artifacts").absolute().as_uri()
+        return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
