@@ -1,27 +1,46 @@
-"""What a strategy's labels are worth: test accuracy of the same head, over several seeds.
+"""What a strategy's labels are worth: the tables of docs/label-efficiency.md.
 
     python benchmarks/labels.py clothing --source clothing-dataset-small.zip
-    python benchmarks/labels.py digits --seeds 5 --strategies margin badge auto
+    python benchmarks/labels.py digits
+    python benchmarks/labels.py cifar10 --source cifar10-images.zip --strategies auto typiclust
 
-Two tables. *From nothing*: one batch by each strategy that needs no labels, at several sizes.
-*Later*: every strategy goes on from the same first batch, chosen by `--initial`; the figure is the
-mean accuracy over the rounds. The head and its regularisation are the default ones; the test split
-is used for these figures and for nothing else. The seed changes the strategies' random choices,
-and the test split where the dataset has none.
+Every strategy chooses from nothing (after a first batch by `typiclust` where it needs labels), and
+the default head is fitted after each batch. With each seed a random 80 % of the training split is
+what there is to choose from, the same for every strategy: the picks of many strategies do not
+depend on a seed, so on one fixed pool ten seeds would be one observation. `--share 1` takes the
+whole split. The test split is used for the figures and for nothing else.
+
+Runs are kept in the workspace; killed and started again it continues, and more seeds or strategies
+compute only what is new.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 
 import numpy as np
 from common import without_slowing_settings
 
 import embedpipe as ep
+from embedpipe.active import Problem
+from embedpipe.experiments import Experiment
+from embedpipe.experiments.summary import Group, Row, Summary
 
-FIRST_SIZES = (20, 50, 100, 200)
+STRATEGIES = (
+    "auto",
+    "uncertainty_herding",
+    "alfamix",
+    "galaxy",
+    "margin",
+    "badge",
+    "dropquery",
+    "facility_location",
+    "typiclust",
+    "coreset",
+)
+
+BUDGETS = (20, 60, 100, 200, 300)
 
 
 def main() -> int:
@@ -29,12 +48,26 @@ def main() -> int:
     embeddings = ep.embed(
         ep.load_dataset(arguments.dataset, source=arguments.source), workspace=arguments.workspace
     )
-    names = arguments.strategies or list(ep.strategies.strategies)
-    if "first" in arguments.tables:
-        free = [name for name in names if not ep.strategies.strategies[name].needs_labels]
-        print_first(embeddings, free, range(arguments.seeds))
-    if "later" in arguments.tables:
-        print_later(embeddings, names, arguments)
+
+    def pose(seed: int) -> Problem:
+        return part_of(embeddings, seed, arguments.share)
+
+    experiment = Experiment(
+        {arguments.dataset: pose},
+        strategies=[*arguments.strategies, "random"],
+        seeds=list(range(arguments.first_seed, arguments.first_seed + arguments.seeds)),
+        initial_size=20,
+        batch_size=20,
+        rounds=14,
+        upper_bound=not arguments.no_bound,
+        workspace=arguments.workspace,
+    )
+    results = experiment.run(
+        workers=arguments.workers, progress=lambda now: print(now, end="\r", file=sys.stderr)
+    )
+    for failure in results.failures:
+        print(failure, file=sys.stderr)
+    show(results.summary(accuracy=arguments.accuracy, budgets=BUDGETS), arguments)
     return 0
 
 
@@ -43,69 +76,67 @@ def parse() -> argparse.Namespace:
     parser.add_argument("dataset")
     parser.add_argument("--source")
     parser.add_argument("--workspace")
-    parser.add_argument("--strategies", nargs="*", help="default: all")
-    parser.add_argument(
-        "--tables", nargs="*", choices=["first", "later"], default=["first", "later"]
-    )
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--initial", default="typiclust")
-    parser.add_argument("--initial-size", type=int, default=40)
-    parser.add_argument("--batch-size", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=13)
+    parser.add_argument("--strategies", nargs="*", default=list(STRATEGIES))
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--share", type=float, default=0.8, help="of the pool, for each seed")
+    parser.add_argument("--accuracy", type=float, default=0.85, help="to which labels are counted")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--no-bound", action="store_true", help="do not fit to the whole pool")
     return parser.parse_args()
 
 
-def print_first(embeddings: ep.Embeddings, names: list[str], seeds: range) -> None:
-    print(f"\n{embeddings.dataset.name}, {len(seeds)} seeds: test accuracy from one batch\n")
-    print(f"| strategy | {' | '.join(map(str, FIRST_SIZES))} |")
-    print(f"| --- |{' --- |' * len(FIRST_SIZES)}")
-    for name in names:
-        columns = [
-            [next(accuracies(embeddings, seed, initial=name, initial_size=n)) for seed in seeds]
-            for n in FIRST_SIZES
-        ]
-        print(f"| `{name}` | {' | '.join(told(column) for column in columns)} |", flush=True)
-
-
-def print_later(embeddings: ep.Embeddings, names: list[str], arguments: argparse.Namespace) -> None:
-    last = arguments.initial_size + arguments.rounds * arguments.batch_size
-    print(
-        f"\n{embeddings.dataset.name}, {arguments.seeds} seeds, {arguments.initial} first: "
-        f"mean test accuracy from {arguments.initial_size + arguments.batch_size} to {last} labels "
-        f"by {arguments.batch_size}, and at the end\n"
+def part_of(embeddings: ep.Embeddings, seed: int, share: float) -> Problem:
+    """Return the dataset's problem with a random share of its candidates, drawn by the seed."""
+    whole = Problem.of(embeddings, seed)
+    if share >= 1:
+        return whole
+    rng = np.random.default_rng([seed, 0x5AFE])
+    size = round(share * whole.candidates.size)
+    labels = [item.label for item in embeddings.items]
+    return Problem.from_arrays(
+        embeddings.matrix,
+        labels,
+        rng.permutation(whole.candidates)[:size],
+        whole.test_rows,
+        [embeddings.digest.encode(), repr(labels).encode()],
+        name=f"{embeddings.dataset.name}-share{share:g}",
     )
-    print("| strategy | mean over rounds | at the end |\n| --- | --- | --- |")
-    for name in names:
-        curves = [
-            list(
-                accuracies(
-                    embeddings,
-                    seed,
-                    rounds=arguments.rounds,
-                    batch_size=arguments.batch_size,
-                    initial=arguments.initial,
-                    initial_size=arguments.initial_size,
-                    strategy=name,
-                )
-            )[1:]
-            for seed in range(arguments.seeds)
-        ]
-        means, ends = [np.mean(curve) for curve in curves], [curve[-1] for curve in curves]
-        print(f"| `{name}` | {told(means)} | {told(ends)} |", flush=True)
 
 
-def accuracies(
-    embeddings: ep.Embeddings, seed: int, rounds: int = 0, batch_size: int = 1, **options: object
-) -> Iterator[float]:
-    """Yield the test accuracy after each round of a loop."""
-    loop = ep.ActiveLoop(embeddings, seed=seed, **options)
-    for record in loop.run(rounds=rounds, batch_size=batch_size):
-        assert record.accuracy is not None
-        yield record.accuracy
+def show(summary: Summary, arguments: argparse.Namespace) -> None:
+    (group,) = summary.groups
+    bound = "" if group.bound is None else f"; {group.bound:.3f} with all labels"
+    print(f"\n{arguments.dataset}, {arguments.seeds} seeds: test accuracy{bound}\n")
+    at = " | ".join(map(str, BUDGETS))
+    print(
+        f"| strategy | mean of the rounds | {at} | labels to {arguments.accuracy} | beside random, "
+        "in area | rounds above, below random |"
+    )
+    print("| --- |" + " --- |" * (len(BUDGETS) + 4))
+    for row in group.rows:
+        print("| " + " | ".join(cells(group, row)) + " |")
 
 
-def told(values: list[float]) -> str:
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+def cells(group: Group, row: Row) -> list[str]:
+    curves = group.curves[row.setting].values  # (S, R)
+    means = np.nanmean(curves, axis=1)  # (S,)
+    found = [f"`{row.setting.strategy}`", f"{means.mean():.3f} ± {means.std(ddof=1):.3f}"]
+    found += [f"{row.at[budget].estimate:.3f}" for budget in BUDGETS]
+    found.append(labels_told(row))
+    if row.comparison is None or row.rounds is None:
+        return [*found, "", ""]
+    p = row.comparison.p_holm
+    found.append(f"{row.comparison.difference:+.3f} (p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})")
+    return [*found, f"{row.rounds.above().sum()}, {row.rounds.below().sum()}"]
+
+
+def labels_told(row: Row) -> str:
+    found = row.labels
+    if found is None or found.median is None:
+        reached = 0 if found is None else found.n_reached
+        return f"not by 300 ({reached} of {row.seeds} seeds)"
+    return f"{found.median:.0f}"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@
         print(record)
 
 ``ep.strategies.register(name)`` adds a strategy of one's own; ``ep.heads``, ``ep.datasets`` and
-``ep.backbones`` hold what else there is by name.
+``ep.backbones`` hold what else there is by name; ``ep.Experiment`` runs grids.
 
 Names are loaded when they are first used: importing the package loads neither torch nor faiss.
 """
@@ -25,13 +25,15 @@ from typing import TYPE_CHECKING, Any
 from ._versions import own_version
 
 if TYPE_CHECKING:
-    from . import backbones, datasets, errors, heads, strategies
+    from . import backbones, datasets, errors, experiments, heads, strategies
     from ._workspace import Workspace
     from .active import (
         ActiveLoop,
         Group,
+        Labelling,
         Oracle,
         Prediction,
+        Problem,
         RoundRecord,
         SimulatedOracle,
         area_under_budget_curve,
@@ -44,10 +46,31 @@ if TYPE_CHECKING:
     from .cache import Spec, collect_garbage, list_specs, verify
     from .datasets import Dataset, Item, load_dataset
     from .embedding import Embeddings, EmbedOptions, EmbedReport, embed
-    from .heads import Head, LogisticHead, get_head, load_head, save_head
+    from .experiments import Cell, Experiment, Results
+    from .heads import (
+        Head,
+        KNNHead,
+        LabelPropagationHead,
+        LogisticHead,
+        MLPHead,
+        NearestMeanHead,
+        RidgeHead,
+        SLDAHead,
+        get_head,
+        head_spelling,
+        load_head,
+        save_head,
+    )
     from .index import Index
     from .labels import read_labels, write_labels
-    from .reports import ReportData, report_of, write_report
+    from .reports import (
+        ReportData,
+        comparison_of,
+        report_of,
+        write_comparison,
+        write_figure,
+        write_report,
+    )
     from .strategies import (
         DiverseStrategy,
         PointPicks,
@@ -56,17 +79,20 @@ if TYPE_CHECKING:
         Strategy,
         get_strategy,
     )
+    from .tracking import Tracker, get_tracker, trackers
 
     __version__: str
 
-_MODULES = ("backbones", "datasets", "errors", "heads", "strategies")
+_MODULES = ("backbones", "datasets", "errors", "experiments", "heads", "strategies")
 _PLACES = {
     "_workspace": ["Workspace"],
     "active": [
         "ActiveLoop",
         "Group",
+        "Labelling",
         "Oracle",
         "Prediction",
+        "Problem",
         "RoundRecord",
         "SimulatedOracle",
         "area_under_budget_curve",
@@ -79,10 +105,31 @@ _PLACES = {
     "cache": ["Spec", "collect_garbage", "list_specs", "verify"],
     "datasets": ["Dataset", "Item", "load_dataset"],
     "embedding": ["EmbedOptions", "EmbedReport", "Embeddings", "embed"],
-    "heads": ["Head", "LogisticHead", "get_head", "load_head", "save_head"],
+    "experiments": ["Cell", "Experiment", "Results"],
+    "heads": [
+        "Head",
+        "KNNHead",
+        "LabelPropagationHead",
+        "LogisticHead",
+        "MLPHead",
+        "NearestMeanHead",
+        "RidgeHead",
+        "SLDAHead",
+        "get_head",
+        "head_spelling",
+        "load_head",
+        "save_head",
+    ],
     "index": ["Index"],
     "labels": ["read_labels", "write_labels"],
-    "reports": ["ReportData", "report_of", "write_report"],
+    "reports": [
+        "ReportData",
+        "comparison_of",
+        "report_of",
+        "write_comparison",
+        "write_figure",
+        "write_report",
+    ],
     "strategies": [
         "DiverseStrategy",
         "PointPicks",
@@ -91,45 +138,62 @@ _PLACES = {
         "Strategy",
         "get_strategy",
     ],
+    "tracking": ["Tracker", "get_tracker", "trackers"],
 }
 _WHERE = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "ActiveLoop",
     "Backbone",
+    "Cell",
     "Dataset",
     "DiverseStrategy",
     "EmbedOptions",
     "EmbedReport",
     "Embeddings",
+    "Experiment",
     "Group",
     "Head",
     "Index",
     "Item",
+    "KNNHead",
+    "LabelPropagationHead",
+    "Labelling",
     "LogisticHead",
+    "MLPHead",
+    "NearestMeanHead",
     "Oracle",
     "PointPicks",
     "Pool",
     "Prediction",
+    "Problem",
     "ReportData",
+    "Results",
+    "RidgeHead",
     "RoundRecord",
+    "SLDAHead",
     "Selection",
     "SimulatedOracle",
     "Spec",
     "Strategy",
     "ToyBackbone",
+    "Tracker",
     "Workspace",
     "__version__",
     "area_under_budget_curve",
     "backbones",
     "collect_garbage",
+    "comparison_of",
     "datasets",
     "embed",
     "errors",
+    "experiments",
     "get_backbone",
     "get_head",
     "get_strategy",
+    "get_tracker",
     "groups",
+    "head_spelling",
     "heads",
     "list_specs",
     "load_dataset",
@@ -140,8 +204,11 @@ __all__ = [
     "save_head",
     "select",
     "strategies",
+    "trackers",
     "train",
     "verify",
+    "write_comparison",
+    "write_figure",
     "write_labels",
     "write_report",
 ]

@@ -2,17 +2,22 @@
 
 from .groups import Group, groups
 from .loop import ActiveLoop
-from .oracle import Oracle, SimulatedOracle
+from .modes import MODES
+from .oracle import Labelling, Oracle, SimulatedOracle
+from .problem import Problem
 from .records import RoundRecord, area_under_budget_curve
 from .runs import RunFolder
 from .selecting import select
 from .training import Prediction, check_spec, predict, train
 
 __all__ = [
+    "MODES",
     "ActiveLoop",
     "Group",
+    "Labelling",
     "Oracle",
     "Prediction",
+    "Problem",
     "RoundRecord",
     "RunFolder",
     "SimulatedOracle",

@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..errors import ExhaustedError, RunError, UsageError
 from ..heads import get_head
-from ..strategies import Pool, Selection, Strategy, get_strategy, spelling_of, strategies
+from ..strategies import Selection, Strategy, get_strategy, spelling_of, strategies
+from .answers import answered
+from .arrays import problem_of_arrays
 from .identity import identity_of
+from .judging import Judge
+from .modes import Batch, Trainer, get_mode
+from .oracle import Labelling
 from .problem import Problem
 from .records import RoundRecord
+from .round_pool import RoundPool
 from .runs import RunFolder, run_id_of
+from .watching import Watcher
 
 __all__ = ["ActiveLoop"]
 
-MODES = ("cumulative",)
+MOST_INFORMATIVE = 16
+"""How many of the picks of a round are called its most informative ones."""
 
 
 class ActiveLoop:
     """An active-learning loop against known labels.
 
-    Round 0 takes an initial selection from nothing; every further round fits the head to all
-    labels so far, lets the strategy choose a batch, and asks the oracle. The head is evaluated on
-    the test rows after each round; they are used for nothing else.
+    Round 0 takes an initial selection from nothing; in every further round the strategy, told by
+    the head what to expect, chooses a batch, the oracle is asked, and the head learns. It is
+    evaluated on the test rows after each round; they are used for nothing else.
 
     Parameters
     ----------
@@ -42,18 +52,42 @@ class ActiveLoop:
     initial
         Chooses the first batch; it must need no labels.
     head
-        A registered name, or any scikit-learn classifier.
-    initial_size
-        How many items the first batch has.
+        A registered name, with options if need be, or any scikit-learn classifier with
+        probabilities.
+    initial_size, batch_size
+        How many items the first batch and every further one have.
     seed
         Everything random follows from it and from the round's number.
     mode
-        ``"cumulative"``: every fit starts anew from all labels so far.
+        ``"cumulative"``: a fresh head, fitted to all labels so far. ``"half_cumulative"``: all
+        labels, the weights are kept. ``"incremental"``: the newest batch alone, the weights are
+        kept. ``"replay"``: the newest batch and a sample of the labels before it, the weights
+        are kept.
+    buffer_size
+        Of how many labels that sample is; by default as many as a batch has.
+    skip
+        So many of the top-ranked items of each query are left out. They stay unlabelled, and
+        the last of them do so for good.
+    labelling
+        How the simulated labeller behaves; by default it is always right.
     index
         ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items: how strategies find
         neighbours. A `Problem` brings its own.
+    advice
+        ``"full"``: where the head does not judge itself, it is cross-validated in every round, so
+        that the advice on stopping has something to go by. ``"cheap"``: it is not.
     workspace
         If given, the run is kept in its ``runs/<run_id>/``, and continues from there.
+
+    Attributes
+    ----------
+    records
+        The rounds so far.
+
+    Raises
+    ------
+    UsageError
+        If an option has no meaning, or the head cannot do what the mode asks of it.
 
     Examples
     --------
@@ -72,19 +106,17 @@ class ActiveLoop:
         initial: str | Strategy = "coreset",
         head: Any = "logistic",
         initial_size: int = 50,
+        batch_size: int = 50,
         seed: int = 0,
         mode: str = "cumulative",
+        buffer_size: int | None = None,
+        skip: int = 0,
+        labelling: Labelling | None = None,
         index: str = "exact",
+        advice: str = "full",
         workspace: str | Path | Workspace | None = None,
     ) -> None:
-        if mode not in MODES:
-            raise UsageError(f"unknown mode {mode!r}: use {', '.join(MODES)}.")
-        self.embeddings = embeddings if isinstance(embeddings, Embeddings) else None
-        self.problem = (
-            Problem.of(embeddings, seed, index)
-            if isinstance(embeddings, Embeddings)
-            else embeddings
-        )
+        self._mode = get_mode(mode)
         self.strategy, self.initial, self.mode = _made(strategy), _made(initial), mode
         self.head = get_head(head) if isinstance(head, str) else _unfitted(head)
         if not hasattr(self.head, "predict_proba"):
@@ -92,176 +124,400 @@ class ActiveLoop:
                 f"a {type(self.head).__name__} gives no probabilities: wrap it in scikit-learn's "
                 "CalibratedClassifierCV."
             )
-        self.initial_size, self.seed = initial_size, seed
+        self._mode.check(mode, self.head)
+        _check_options(mode, skip, buffer_size, advice)
+        self.initial_size, self.batch_size = initial_size, batch_size
+        self.seed, self.skip, self.buffer_size, self.advice = seed, skip, buffer_size, advice
+        self.labelling = Labelling() if labelling is None else labelling
+        given = (
+            Problem.of(embeddings, seed, index)
+            if isinstance(embeddings, Embeddings)
+            else embeddings
+        )
+        oracle = given.oracle.behaving(self.labelling, seed, given.matrix)
+        self.problem = dataclasses.replace(given, oracle=oracle)
         self._workspace = None if workspace is None else Workspace(workspace)
-        self._ids = None if self.embeddings is None else [i.id for i in self.embeddings.items]
         self.records: list[RoundRecord] = []
-        self._fitted: Any = None
+        self._batches: list[Batch] = []
+        self._head: Any = None
+        self._learned = 0  # of how many batches
+        self._selected = (
+            False  # whether a strategy has looked at all candidates, and they are sound
+        )
+        self._judge = Judge(given.matrix, given.test_rows, given.test_labels)
+        self._start(batch_size)
 
-    def config(self, batch_size: int) -> dict[str, Any]:
-        """Return everything that the run's picks follow from."""
+    @classmethod
+    def from_arrays(
+        cls,
+        X_train: ArrayLike,
+        y_train: ArrayLike,
+        X_test: ArrayLike | None = None,
+        y_test: ArrayLike | None = None,
+        *,
+        strategy: str | Strategy = "margin",
+        mode: str = "cumulative",
+        update_size: int = 128,
+        initial_size: int = 128,
+        index: str = "exact",
+        **options: Any,
+    ) -> Self:
+        """Return a loop on features and labels, such as the pixels of images.
+
+        Parameters
+        ----------
+        X_train, y_train
+            (n, d) numbers to choose from, and their (n,) labels: texts or numbers.
+        X_test, y_test
+            (t, d) numbers to test on, and their (t,) labels; or neither.
+        strategy, mode, initial_size
+            As of `ActiveLoop`.
+        update_size
+            How many items every batch but the first has.
+        index
+            How strategies find neighbours.
+        **options
+            Everything else that `ActiveLoop` takes.
+
+        Returns
+        -------
+        ActiveLoop
+            Its rows are those of `X_train`; the test rows follow.
+
+        Raises
+        ------
+        LabelError
+            If labels do not fit the rows, or a row holds NaN or infinity.
+
+        Notes
+        -----
+        The rows are copied once, as float32. To choose from a memory map that is too large for
+        that, use `Problem.from_arrays`, which copies nothing.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> X, y = load_digits(return_X_y=True)
+        >>> loop = ActiveLoop.from_arrays(
+        ...     X[:1300] / 16, y[:1300], X[1300:] / 16, y[1300:], update_size=100
+        ... ).fit(rounds=3)
+        >>> loop.labeled_fractions.round(1).tolist()
+        [9.8, 17.5, 25.2, 32.9]
+        >>> bool(loop.test_metrics["accuracy"][-1] > 0.9)
+        True
+        """
+        problem = problem_of_arrays(X_train, y_train, X_test, y_test, index)
+        return cls(
+            problem,
+            strategy=strategy,
+            mode=mode,
+            batch_size=update_size,
+            initial_size=initial_size,
+            **options,
+        )
+
+    # Identity
+
+    def config(self, batch_size: int | None = None) -> dict[str, Any]:
+        """Return everything that the run's picks and figures follow from."""
+        size = self.batch_size if batch_size is None else batch_size
         return {
-            "dataset": self._name,
-            "spec_id": self.embeddings.spec.id if self.embeddings else None,
+            "dataset": self.problem.name,
+            "spec_id": self.problem.spec_id,
             "problem": self.problem.digest,
             "strategy": _identity_of(self.strategy),
             "initial": _identity_of(self.initial),
             "head": identity_of(self.head),
             "initial_size": self.initial_size,
-            "batch_size": batch_size,
+            "batch_size": size,
             "seed": self.seed,
             "mode": self.mode,
+            "buffer_size": self._buffer(size),
+            "skip": self.skip,
+            "labelling": identity_of(dataclasses.asdict(self.labelling)),
             "index": self.problem.index.kind,
+            "advice": self.advice,
         }
 
-    def run_id(self, batch_size: int) -> str:
+    def run_id(self, batch_size: int | None = None) -> str:
         """Return the run's identity: the same for the same arguments and seed."""
-        names = (self._name, self.initial.name, self.strategy.name, f"s{self.seed}")
+        names = (self.problem.name, self.initial.name, self.strategy.name, f"s{self.seed}")
         return run_id_of("-".join(names), self.config(batch_size))
 
-    @property
-    def _name(self) -> str:
-        return self.embeddings.dataset.name if self.embeddings else "arrays"
-
-    def folder(self, batch_size: int) -> RunFolder | None:
+    def folder(self, batch_size: int | None = None) -> RunFolder | None:
         """Return where the run is kept, if it is."""
         if self._workspace is None:
             return None
         return RunFolder(self._workspace.runs / self.run_id(batch_size))
 
-    def run(self, rounds: int = 10, batch_size: int = 50) -> Iterator[RoundRecord]:
+    @property
+    def embeddings(self) -> Embeddings | None:
+        """The embeddings that the problem came from, if it did."""
+        return self.problem.embeddings
+
+    # Running
+
+    def run(self, rounds: int | None = 10, batch_size: int | None = None) -> Iterator[RoundRecord]:
         """Yield the record of each round, from round 0 to round `rounds`.
 
         Rounds that are on disk are not run again: what a kill left is continued with the same
-        picks. The last batch is smaller if the pool runs out, or the strategy finds nothing more
-        that it may choose; then the loop ends.
+        picks and the same heads. The last batch is smaller if the pool runs out, or the strategy
+        finds nothing more that it may choose; then the loop ends.
 
         Parameters
         ----------
         rounds
-            How many rounds follow the initial selection.
+            How many rounds follow the initial selection; None: until nothing is left.
         batch_size
-            How many items each of them picks.
+            How many items each of them picks, if not as many as the loop was made with.
 
         Raises
         ------
         RunError
             If the numbers make no sense or the run's folder is damaged.
         """
-        if rounds < 0 or batch_size < 1 or self.initial_size < 1:
+        size = self.batch_size if batch_size is None else batch_size
+        if (rounds is not None and rounds < 0) or size < 1 or self.initial_size < 1:
             raise RunError(
-                f"rounds={rounds}, batch_size={batch_size}, initial_size={self.initial_size}: "
+                f"rounds={rounds}, batch_size={size}, initial_size={self.initial_size}: "
                 "rounds must be at least 0, the sizes at least 1."
             )
-        folder = self.folder(batch_size)
-        self.records, self._fitted = [], None
+        folder = self.folder(size)
         if folder is not None:
-            folder.start(self.config(batch_size))
-            self.records = folder.read()[: rounds + 1]
-        stored = len(self.records)
-        for number in range(rounds + 1):
-            if number >= stored:
-                if self._left() == 0:
-                    return
-                try:
-                    self.records.append(self._round(number, batch_size))
-                except ExhaustedError:
-                    if not number:  # there is nothing to show for it
-                        raise
-                    return
-                if folder is not None:
-                    folder.write(self.records, self._ids)
+            folder.start(self.config(size))
+        stored = [] if folder is None else folder.read()
+        self._start(size)
+        for record in stored if rounds is None else stored[: rounds + 1]:
+            self._add(record)
+            yield record
+        for number in itertools.count(len(self.records)):
+            if (rounds is not None and number > rounds) or not self._left():
+                return
+            try:
+                self._add(self._round(number, size))
+            except ExhaustedError:
+                if not number:  # there is nothing to show for it
+                    raise
+                return
+            if folder is not None:
+                folder.write(self.records, self.problem.ids)
             yield self.records[number]
+
+    def fit(self, rounds: int | None = None) -> Self:
+        """Run to the end of the pool, or so many rounds after the first.
+
+        Parameters
+        ----------
+        rounds
+            None: until everything is labelled, or nothing more may be chosen.
+        """
+        for _ in self.run(rounds):
+            pass
+        return self
+
+    # The head
 
     @property
     def fitted(self) -> Any:
-        """The head, fitted to everything labelled so far; None before the first round."""
-        if self._fitted is None and self.records:
-            rows, labels = self.labelled()
-            self._fitted = _unfitted(self.head).fit(self.problem.matrix[rows], labels)
-        return self._fitted
+        """The head, trained on everything labelled so far; None before there is a label."""
+        while self._learned < len(self._batches):
+            # Heads are not kept on disk: those that build on each other are trained again.
+            count = self._learned + 1 if self._mode.needs_history else len(self._batches)
+            self._train(self._batches[:count])
+        return self._head
 
-    def labelled(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Return the rows labelled so far, in order, and their labels."""
-        if not self.records:
-            return np.array([], np.int64), np.array([])
-        rows = np.concatenate([record.rows for record in self.records])
-        return rows, np.concatenate([record.labels for record in self.records])
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the (k,) labels that the head gives to (k, d) vectors.
+
+        Raises
+        ------
+        RunError
+            If there is no head yet.
+        """
+        return np.asarray(self._ready().predict(np.asarray(X)))
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the (k, C) class probabilities of (k, d) vectors, in the order of ``classes_``.
+
+        Raises
+        ------
+        RunError
+            If there is no head yet.
+        """
+        return np.asarray(self._ready().predict_proba(np.asarray(X)))
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The (C,) labels that the columns of `predict_proba` stand for."""
+        return np.asarray(self._ready().classes_)
 
     def upper_bound(self) -> float | None:
         """Return the accuracy of the head with the labels of all candidates: what to reach for.
 
-        It uses every hidden label and takes as long as a fit to all of them.
+        A fresh head, trained at once on the true label of every candidate, whatever the mode
+        and however the labeller behaves. It takes as long as a fit to all of them.
         """
         if not len(self.problem.test_rows):
             return None
         rows = self.problem.candidates
-        labels = self.problem.oracle.every_label(rows)
-        fitted = _unfitted(self.head).fit(self.problem.matrix[rows], labels)
-        return self._scores_of(fitted)[0]
+        every = Batch(rows, self.problem.oracle.every_label(rows))
+        return self._judge.scores(self._trainer.fit(self._trainer.fresh(), every)).accuracy
 
-    def _left(self) -> int:
-        return len(self.problem.candidates) - len(self.labelled()[0])
+    # What was learned
+
+    def labelled(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Return the rows labelled so far, in order, and their labels."""
+        if not self._batches:
+            return np.array([], np.int64), np.array([])
+        rows = np.concatenate([batch.rows for batch in self._batches])
+        return rows, np.concatenate([batch.labels for batch in self._batches])
+
+    @property
+    def test_metrics(self) -> dict[str, NDArray[np.float64]]:
+        """The figures on the test rows, (R,) each, by name; NaN where there is none."""
+        return {
+            name: np.array([getattr(record, name) for record in self.records], dtype=np.float64)
+            for name in ("accuracy", "macro_f1", "balanced_accuracy", "ece")
+        }
+
+    @property
+    def labeled_fractions(self) -> NDArray[np.float64]:
+        """How much of the pool is labelled after each round, in percent: (R,)."""
+        counts = np.array([record.labelled for record in self.records], dtype=np.float64)
+        return 100.0 * counts / len(self.problem.candidates)
+
+    @property
+    def most_informative(self) -> list[NDArray[np.int64]]:
+        """The first 16 picks of each round, at most, as rows of the matrix."""
+        return [record.rows[:MOST_INFORMATIVE] for record in self.records]
+
+    # One round
+
+    def _start(self, batch_size: int) -> None:
+        self.records, self._batches = [], []
+        self._head, self._learned = None, 0
+        self._trainer = Trainer(
+            self.head,
+            self.problem.matrix,
+            self.problem.candidates,
+            self.problem.oracle.classes,
+            seed=self.seed,
+            buffer_size=self._buffer(batch_size) or 0,
+        )
+        self._watcher = Watcher(self._trainer, self._mode, self.advice)
+
+    def _add(self, record: RoundRecord) -> None:
+        self.records.append(record)
+        batch = _batch(record.rows, record.labels)
+        if batch.rows.size:
+            self._batches.append(batch)
 
     def _round(self, number: int, batch_size: int) -> RoundRecord:
-        rows, labels = self.labelled()
-        strategy = self.strategy if number else self.initial
+        query = number > 0 and bool(self._batches)  # nothing can be told before there is a label
+        strategy = self.strategy if query else self.initial
         size = batch_size if number else self.initial_size
+        skip = self.skip if query else 0
         if number:
-            size = min(size, self._left())
+            size = min(size, self._left() - skip)
+        if size < 1:
+            raise ExhaustedError(f"nothing is left but the {self._left()} items that are skipped.")
         started = time.perf_counter()
-        pool = Pool(
+        rng = np.random.default_rng([self.seed, number])
+        picked = strategy.select(self._pool(), size + skip, rng)
+        self._selected = True
+        select_seconds = time.perf_counter() - started
+        if picked.rows.size <= skip:
+            raise ExhaustedError(f"{strategy} finds nothing but what is skipped.")
+        picked = Selection(picked.rows[skip:], picked.scores[skip:], picked.diagnostics)
+        return self._learn(number, strategy, picked, select_seconds)
+
+    def _pool(self) -> RoundPool:
+        rows, labels = self.labelled()
+        return RoundPool(
             self.problem.matrix,
             labelled=rows,
             labels=labels if len(labels) else None,
             head=(lambda: self.fitted) if len(labels) else None,
             candidates=self.problem.candidates,
             index=self.problem.index,
+            gone=self._gone(),
+            checked=self._selected,
         )
-        picked = strategy.select(pool, size, np.random.default_rng([self.seed, number]))
-        select_seconds = time.perf_counter() - started
-        answers = self.problem.oracle.label(picked.rows)
-        return self._fit(number, strategy, picked, answers, select_seconds)
 
-    def _fit(
-        self,
-        number: int,
-        strategy: Strategy,
-        picked: Selection,
-        answers: NDArray[Any],
-        select_seconds: float,
+    def _learn(
+        self, number: int, strategy: Strategy, picked: Selection, select_seconds: float
     ) -> RoundRecord:
-        before, known = self.labelled()
-        rows = np.concatenate([before, picked.rows])
-        labels = np.concatenate([known, answers]) if len(known) else answers
+        answers = self.problem.oracle.label(picked.rows)
+        batch = _batch(picked.rows, answers)
+        batches = [*self._batches, batch] if batch.rows.size else self._batches
+        self._watcher.look(self.fitted)  # now, for the next fit may change this very head
         started = time.perf_counter()
-        self._fitted = _unfitted(self.head).fit(self.problem.matrix[rows], labels)
+        if batch.rows.size:
+            self._train(batches)
+        head = self._head
         fit_seconds = time.perf_counter() - started
-        accuracy, macro_f1 = self._scores_of(self._fitted)
+        scores = self._judge.scores(head)
+        cost = self.records[-1].cost if self.records else 0.0
         return RoundRecord(
             round=number,
-            labelled=len(rows),
-            accuracy=accuracy,
-            macro_f1=macro_f1,
+            labelled=sum(each.rows.size for each in batches),
             select_seconds=select_seconds,
             fit_seconds=fit_seconds,
             strategy=str(strategy),
             rows=picked.rows,
             scores=picked.scores,
             labels=answers,
-            head=_told_by(self._fitted),
+            head=_told_by(head),
             diagnostics={name: _last(value) for name, value in picked.diagnostics.items()},
+            cost=cost + self.problem.oracle.cost(picked.rows),
+            advice=self._watcher.advise(head, batches, self.records),
+            **dataclasses.asdict(scores),
         )
 
-    def _scores_of(self, head: Any) -> tuple[float | None, float | None]:
-        if not len(self.problem.test_rows):
-            return None, None
-        from sklearn.metrics import accuracy_score, f1_score
+    def _train(self, batches: list[Batch]) -> None:
+        before = self._head
+        self._head, self._learned = None, 0  # interrupted, it would be in no known state
+        self._head = self._mode.train(self._trainer, before, batches)
+        self._learned = len(batches)
 
-        truth = self.problem.test_labels
-        predicted = head.predict(self.problem.matrix[self.problem.test_rows])
-        macro_f1 = f1_score(truth, predicted, average="macro", labels=np.unique(truth))
-        return float(accuracy_score(truth, predicted)), float(macro_f1)
+    def _left(self) -> int:
+        return len(self.problem.candidates) - sum(record.rows.size for record in self.records)
+
+    def _gone(self) -> NDArray[np.int64]:
+        """Return the rows that were asked about in vain."""
+        silent = [record.rows[~answered(record.labels)] for record in self.records]
+        return np.concatenate([np.array([], np.int64), *silent])
+
+    def _buffer(self, batch_size: int) -> int | None:
+        if self.mode != "replay":
+            return None
+        return batch_size if self.buffer_size is None else self.buffer_size
+
+    def _ready(self) -> Any:
+        head = self.fitted
+        if head is None:
+            raise RunError("there is no head yet: call `fit`, or iterate over `run`, first.")
+        return head
+
+
+def _check_options(mode: str, skip: int, buffer_size: int | None, advice: str) -> None:
+    if not isinstance(skip, (int, np.integer)) or isinstance(skip, bool) or skip < 0:
+        raise UsageError(f"skip is {skip!r}: give a whole number, at least 0.")
+    if buffer_size is not None and mode != "replay":
+        raise UsageError(f"buffer_size is for mode 'replay', and this is mode {mode!r}.")
+    whole = isinstance(buffer_size, (int, np.integer)) and not isinstance(buffer_size, bool)
+    if buffer_size is not None and (not whole or buffer_size < 1):
+        raise UsageError(f"buffer_size is {buffer_size!r}: give a whole number, at least 1.")
+    if advice not in ("full", "cheap"):
+        raise UsageError(f"unknown advice {advice!r}: use full or cheap.")
+
+
+def _batch(rows: NDArray[np.int64], labels: NDArray[Any]) -> Batch:
+    """Return what was answered."""
+    there = answered(labels)
+    if there.all():
+        return Batch(rows, labels)
+    return Batch(rows[there], np.array(labels[there].tolist()))
 
 
 def _identity_of(strategy: Strategy) -> Any:
@@ -284,12 +540,19 @@ def _unfitted(head: Any) -> Any:
 
 
 def _told_by(head: Any) -> dict[str, Any]:
+    """Return what the head says of itself, as numbers and texts."""
     told = {}
-    for name in ("C_", "C_rule_", "n_iter_", "converged_"):
+    for name in _SELF_REPORTS:
         value = getattr(head, name, None)
+        value = value.item() if isinstance(value, np.generic) else value
         if isinstance(value, (int, float, str, bool)):
             told[name.rstrip("_")] = value
     return told
+
+
+_SELF_REPORTS = (
+    "C_", "C_rule_", "n_iter_", "converged_", "temperature_", "cv_accuracy_", "cv_n_", "cv_ece_",
+)  # fmt: skip
 
 
 def _last(value: Any) -> Any:

@@ -2,22 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ..errors import LabelError
+from .._threads import one_blas_thread
+from ..errors import LabelError, UnknownNameError, UsageError
+from ..index.blocks import block_rows, row_blocks, take_rows
+from .answers import plain_labels
 
-__all__ = ["Oracle", "SimulatedOracle"]
+__all__ = ["KINDS", "Labelling", "Oracle", "SimulatedOracle"]
+
+KINDS = ("symmetric", "confusable")
+
+Float64 = NDArray[np.float64]
+
+_FLIPPED, _OTHER, _ABSTAINED = range(3)
+"""What is drawn of each row, each apart from the others."""
 
 
 class Oracle(Protocol):
     """Whoever labels: a person, or a dataset's own labels."""
 
     def label(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the labels of rows of the matrix, (k,), in the order asked for."""
+        """Return the labels of rows of the matrix, (k,), in the order asked for.
+
+        None stands for a row that could not be labelled.
+        """
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How a simulated labeller behaves: its errors, its gaps, its price.
+
+    What happens to an item depends on the seed and on its row alone: never on when it is asked
+    for, or with what else.
+
+    Parameters
+    ----------
+    noise
+        The share of labels that are wrong, from 0 to 1.
+    kind
+        Which wrong label: ``"symmetric"``, any other class, each as likely; ``"confusable"``, the
+        class whose mean vector is the nearest to the mean of the item's own class.
+    abstain
+        The share of questions that are not answered, from 0 to 1. Such an item leaves the pool
+        without a label.
+    cost
+        What it costs to ask about an item of a class, by its true label or the text of it; 1 for
+        classes that are not named. It is due whether or not there is an answer.
+
+    Raises
+    ------
+    UsageError
+        If a number is out of range or there is no such kind.
+
+    Examples
+    --------
+    >>> Labelling(noise=0.2, kind="confusable")
+    Labelling(noise=0.2, kind='confusable', abstain=0.0, cost={})
+    """
+
+    noise: float = 0.0
+    kind: str = "symmetric"
+    abstain: float = 0.0
+    cost: Mapping[Any, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("noise", "abstain"):
+            _check_share(name, getattr(self, name))
+        if self.kind not in KINDS:
+            raise UnknownNameError("kind of noise", str(self.kind), KINDS)
+        if not isinstance(self.cost, Mapping):
+            raise UsageError(f"cost is {self.cost!r}: give a cost by class, such as {{'hat': 2}}.")
+        for name, price in self.cost.items():
+            if not _is_number(price) or not 0 <= price < math.inf:
+                raise UsageError(
+                    f"the cost of class {name!r} is {price!r}: give a number, at least 0."
+                )
 
 
 class SimulatedOracle:
@@ -29,11 +96,26 @@ class SimulatedOracle:
     ----------
     labels
         One label for each row of the matrix; None where there is none.
+    labelling
+        How it behaves; by default it knows everything, and each answer costs 1.
+    seed
+        What its errors and gaps follow from, with the row.
+    matrix
+        (n, d) vectors, one for each label: confusable noise is between classes that are near.
 
     Attributes
     ----------
     asked
-        How many labels were given out.
+        How many questions it was asked.
+    labelling, seed
+        As given.
+
+    Raises
+    ------
+    LabelError
+        If the labels are neither numbers nor texts.
+    UsageError
+        If a cost is given for a class that does not exist, or confusable noise without vectors.
 
     Examples
     --------
@@ -43,28 +125,229 @@ class SimulatedOracle:
     (['shoe', 'hat'], 2)
     """
 
-    def __init__(self, labels: Sequence[Any] | NDArray[Any]) -> None:
-        self._labels = list(labels)
+    def __init__(
+        self,
+        labels: Sequence[Any] | NDArray[Any],
+        labelling: Labelling | None = None,
+        *,
+        seed: int = 0,
+        matrix: NDArray[np.float32] | None = None,
+    ) -> None:
+        if isinstance(labels, np.ndarray) and labels.dtype != object:
+            known = np.ones(len(labels), dtype=np.bool_)
+            given = plain_labels(labels, "labels")
+        else:
+            known = np.array([label is not None for label in labels], dtype=np.bool_)
+            given = plain_labels([label for label in labels if label is not None], "labels")
+        classes, found = np.unique(given, return_inverse=True)
+        codes = np.full(known.size, -1, dtype=np.int32)  # (n,)
+        codes[known] = found
+        self._set(classes, codes, labelling or Labelling(), seed, matrix)
+
+    @classmethod
+    def of_codes(
+        cls,
+        classes: NDArray[Any],
+        codes: NDArray[np.int32],
+        labelling: Labelling | None = None,
+        *,
+        seed: int = 0,
+        matrix: NDArray[np.float32] | None = None,
+    ) -> SimulatedOracle:
+        """Return an oracle from the class of each row, as a position in `classes`; -1: none."""
+        oracle = cls.__new__(cls)
+        oracle._set(classes, codes, labelling or Labelling(), seed, matrix)
+        return oracle
+
+    def _set(
+        self,
+        classes: NDArray[Any],
+        codes: NDArray[np.int32],
+        labelling: Labelling,
+        seed: int,
+        matrix: NDArray[np.float32] | None,
+    ) -> None:
+        self.classes, self.codes = classes, codes  # (C,), (n,)
+        self.labelling, self.seed = labelling, seed
+        self._prices = _prices(classes, labelling.cost)  # (C,)
+        self._nearest: NDArray[np.int64] | None = None  # (C,)
+        if labelling.noise and labelling.kind == "confusable" and classes.size > 1:
+            if matrix is None:
+                raise UsageError(
+                    "confusable noise needs to know which classes are near: give the `matrix`."
+                )
+            self._nearest = nearest_classes(matrix, codes, classes.size)
         self.asked = 0
 
+    def behaving(
+        self, labelling: Labelling, seed: int, matrix: NDArray[np.float32]
+    ) -> SimulatedOracle:
+        """Return an oracle of the same labels that behaves in another way, and was not asked."""
+        return self.of_codes(self.classes, self.codes, labelling, seed=seed, matrix=matrix)
+
+    def restricted(self, rows: NDArray[np.int64]) -> SimulatedOracle:
+        """Return an oracle that knows the labels of these rows, and no class but theirs."""
+        present, found = np.unique(self._known(rows), return_inverse=True)
+        codes = np.full_like(self.codes, -1)
+        codes[rows] = found
+        return self.of_codes(self.classes[present], codes)
+
     def label(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the labels of `rows`.
+        """Return what the labeller says of `rows`, (k,); None where it abstains.
 
         Raises
         ------
         LabelError
-            If one of them has none.
+            If one of them has no label to start from.
         """
-        answers = self.every_label(rows)
-        self.asked += len(answers)
-        return answers
+        codes = self._known(rows)  # (k,)
+        self.asked += len(rows)
+        answers = self.classes[self._mistaken(rows, codes)]  # (k,)
+        silent = self._drawn(rows, _ABSTAINED) < self.labelling.abstain
+        if not silent.any():
+            return np.asarray(answers)
+        said = answers.astype(object)
+        said[silent] = None
+        return np.asarray(said)
+
+    def cost(self, rows: NDArray[np.int64]) -> float:
+        """Return what asking about `rows` costs, whatever the answers are."""
+        return float(self._prices[self._known(rows)].sum())
 
     def every_label(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the labels of `rows` without counting: for upper bounds, not for a loop."""
-        answers = [self._labels[row] for row in rows]
-        if None in answers:
-            row = int(rows[answers.index(None)])
+        """Return the true labels of `rows` without counting: for upper bounds, not for a loop."""
+        return np.asarray(self.classes[self._known(rows)])
+
+    def _known(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        codes = self.codes[rows]  # (k,)
+        if (codes < 0).any():
             raise LabelError(
-                f"row {row} has no label to answer with: leave it out of the candidates."
+                f"row {int(rows[codes < 0][0])} has no label to answer with: leave it out of the "
+                "candidates."
             )
-        return np.array(answers)
+        return codes
+
+    def _mistaken(self, rows: NDArray[np.int64], codes: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Return the classes that are named, (k,): the true ones but for the noise."""
+        named = codes.astype(np.int64)
+        if not self.labelling.noise or self.classes.size < 2:
+            return named
+        wrong = self._drawn(rows, _FLIPPED) < self.labelling.noise  # (k,)
+        if self._nearest is not None:
+            named[wrong] = self._nearest[named[wrong]]
+        else:
+            steps = 1 + np.floor(self._drawn(rows, _OTHER) * (self.classes.size - 1))
+            named[wrong] = (named + steps.astype(np.int64))[wrong] % self.classes.size
+        return named
+
+    def _drawn(self, rows: NDArray[np.int64], what: int) -> Float64:
+        return uniform_of_rows(rows, self.seed, f"oracle {what}")
+
+
+def uniform_of_rows(rows: ArrayLike, seed: int, purpose: str) -> Float64:
+    """Return a number in [0, 1) for each row that depends on nothing but the row and the seed.
+
+    The generator SplitMix64, started from a digest of seed and purpose, and asked for its
+    numbers by their place in the sequence.
+
+    Parameters
+    ----------
+    rows
+        (k,) whole numbers.
+    seed
+        Any whole number.
+    purpose
+        What the numbers are for: of two purposes they have nothing to do with each other.
+
+    Returns
+    -------
+    (k,) float64
+
+    References
+    ----------
+    Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators", OOPSLA.
+
+    Examples
+    --------
+    >>> both = uniform_of_rows([7, 3], 0, "noise")
+    >>> bool(both[1] == uniform_of_rows([3], 0, "noise")[0])
+    True
+    """
+    digest = hashlib.blake2b(f"{seed} {purpose}".encode(), digest_size=8).digest()
+    start = np.uint64(int.from_bytes(digest, "big"))
+    mixed = np.asarray(rows).astype(np.uint64)  # (k,)
+    with np.errstate(over="ignore"):  # arithmetic modulo 2**64
+        mixed = start + (mixed + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return np.asarray((mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+
+
+def nearest_classes(
+    matrix: NDArray[np.float32], codes: NDArray[np.int32], n_classes: int
+) -> NDArray[np.int64]:
+    """Return for each class the other class whose mean vector is the nearest.
+
+    Parameters
+    ----------
+    matrix
+        (n, d) vectors, memory-mapped or not.
+    codes
+        (n,) the class of each; -1 for rows that do not count.
+    n_classes
+        At least 2.
+
+    Returns
+    -------
+    (C,) int64
+        Ties go to the first; a class without rows is near to none, and none is near to it.
+
+    Notes
+    -----
+    O(n·d + C²·d) time; the matrix is read once, in blocks.
+
+    Examples
+    --------
+    >>> matrix = np.array([[0.0], [2], [9], [10]], dtype=np.float32)
+    >>> nearest_classes(matrix, np.array([0, 0, 1, 2], dtype=np.int32), 3).tolist()
+    [1, 2, 1]
+    """
+    known = np.flatnonzero(codes >= 0)
+    sums = np.zeros((n_classes, matrix.shape[1]))  # (C, d)
+    for part in row_blocks(known.size, block_rows(matrix.shape[1])):
+        rows = known[part]
+        of_class = np.zeros((n_classes, rows.size))  # (C, b)
+        of_class[codes[rows], np.arange(rows.size)] = 1.0
+        with one_blas_thread():
+            sums += of_class @ take_rows(matrix, rows)  # (C, d)
+    counts = np.bincount(codes[known], minlength=n_classes)  # (C,)
+    means = sums / np.maximum(counts, 1)[:, None]
+    nearest = np.empty(n_classes, dtype=np.int64)
+    for one in range(n_classes):
+        distances = np.square(means - means[one]).sum(axis=1)  # (C,)
+        distances[counts == 0] = np.inf
+        distances[one] = np.inf
+        nearest[one] = int(distances.argmin())
+        if not np.isfinite(distances).any():
+            nearest[one] = (one + 1) % n_classes
+    return nearest
+
+
+def _prices(classes: NDArray[Any], cost: Mapping[Any, float]) -> Float64:
+    """Return the price of each class, (C,)."""
+    names = {str(label) for label in classes.tolist()}
+    for name in cost:
+        if str(name) not in names:
+            raise UnknownNameError("class with a cost", str(name), names)
+    by_text = {str(name): float(price) for name, price in cost.items()}
+    return np.array([by_text.get(str(label), 1.0) for label in classes.tolist()])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _check_share(name: str, value: Any) -> None:
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise UsageError(f"{name} is {value!r}: give a share of the labels, from 0 to 1.")

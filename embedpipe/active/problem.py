@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..embedding import Embeddings
-from ..errors import RunError
+from ..errors import RunError, UnknownNameError
 from ..index import Index
 from .oracle import SimulatedOracle
 from .selecting import index_of
@@ -40,6 +41,14 @@ class Problem:
         SHA-256 of all of it: two problems with the same digest are the same.
     index
         Of the candidates; it works out neighbours and clusters once for all rounds.
+    name
+        What runs are called.
+    spec_id
+        What determined the vectors, if they are embeddings.
+    ids
+        The item of each row, if rows are items.
+    embeddings
+        Where it came from, for reports; None for a problem made of arrays or read from a folder.
     """
 
     matrix: NDArray[np.float32]
@@ -49,6 +58,10 @@ class Problem:
     test_labels: NDArray[Any]
     digest: str
     index: Index = field(compare=False)
+    name: str = "arrays"
+    spec_id: str | None = None
+    ids: Sequence[str] | None = field(default=None, compare=False, repr=False)
+    embeddings: Embeddings | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, embeddings: Embeddings, seed: int, index: str = "exact") -> Problem:
@@ -91,30 +104,45 @@ class Problem:
         problem = cls.from_arrays(
             embeddings.matrix, labels, np.flatnonzero(pool), np.flatnonzero(test), identity
         )
-        return replace(problem, index=index_of(embeddings, problem.candidates, index))
+        return replace(
+            problem,
+            index=index_of(embeddings, problem.candidates, index),
+            name=embeddings.dataset.name,
+            spec_id=embeddings.spec.id,
+            ids=[item.id for item in embeddings.items],
+            embeddings=embeddings,
+        )
 
     @classmethod
     def from_arrays(
         cls,
         matrix: NDArray[np.float32],
-        labels: Sequence[Any],
+        labels: Sequence[Any] | NDArray[Any],
         candidates: ArrayLike,
-        test: ArrayLike,
+        test: ArrayLike = (),
         identity: Sequence[bytes | memoryview] | None = None,
+        *,
+        index: str = "exact",
+        name: str = "arrays",
     ) -> Problem:
         """Return the problem that a matrix and its labels pose.
 
         Parameters
         ----------
         matrix
-            Shape (n, d).
+            Shape (n, d), memory-mapped or not; float32 is not copied.
         labels
             One for each row; None where it is not known.
         candidates, test
             Rows to choose from and rows to test on.
         identity
             What stands for matrix and labels in the digest; by default they themselves.
+        index
+            ``"exact"``, ``"ivf"`` or ``"hnsw"``: how strategies find neighbours.
+        name
+            What runs are called.
         """
+        matrix = np.asanyarray(matrix).astype(np.float32, copy=False)
         rows = np.sort(np.asarray(candidates, dtype=np.int64))
         test_rows = np.asarray(test, dtype=np.int64)
         both = np.intersect1d(rows, test_rows)
@@ -123,23 +151,181 @@ class Problem:
                 f"row {both[0]} is both to choose from and to test on: a test row must never be "
                 "labelled."
             )
+        oracle = SimulatedOracle(labels)
         if identity is None:
             whole = np.ascontiguousarray(matrix).data.cast("B")
-            identity = [whole, repr(list(labels)).encode()]
+            identity = [whole, repr(oracle.classes.tolist()).encode(), oracle.codes.tobytes()]
         digest = hashlib.sha256()
         for part in (*identity, rows.tobytes(), test_rows.tobytes()):
             digest.update(hashlib.sha256(part).digest())
-        candidate_set = set(rows.tolist())
-        visible = [label if row in candidate_set else None for row, label in enumerate(labels)]
         return cls(
             matrix=matrix,
             candidates=rows,
-            oracle=SimulatedOracle(visible),
+            oracle=oracle.restricted(rows),
             test_rows=test_rows,
-            test_labels=np.array([labels[row] for row in test_rows]),
+            test_labels=oracle.every_label(test_rows),
             digest=digest.hexdigest(),
-            index=Index(matrix, rows),
+            index=Index(matrix, rows, kind=index),
+            name=name,
         )
+
+    def long_tailed(self, ratio: float, seed: int = 0) -> Problem:
+        """Return the same problem with fewer items to choose from, of some classes far fewer.
+
+        The sizes of the classes fall by the same factor from each to the next, from the largest
+        to the smallest by `ratio`. The classes keep the order of their sizes; equal ones are
+        ordered by `seed`, which also draws the items that are kept. As many are kept as the
+        ratio allows. Test rows stay as they are.
+
+        Parameters
+        ----------
+        ratio
+            The size of the largest class by that of the smallest, at least 1.
+        seed
+            The same seed keeps the same items.
+
+        Raises
+        ------
+        RunError
+            If the ratio is below 1.
+
+        References
+        ----------
+        Cui, Jia, Lin, Song, Belongie (2019), "Class-balanced loss based on effective number of
+        samples", arXiv:1901.05555.
+
+        Examples
+        --------
+        >>> labels = ["hat"] * 100 + ["shoe"] * 100 + ["sock"] * 100
+        >>> problem = Problem.from_arrays(np.zeros((300, 2), np.float32), labels, range(300))
+        >>> sorted(problem.long_tailed(25, seed=0).class_sizes.values())
+        [4, 20, 100]
+        """
+        if not ratio >= 1:
+            raise RunError(f"the ratio of a long tail is {ratio!r}: give a number, at least 1.")
+        rng = np.random.default_rng([seed, 0x7A11])
+        codes = self.oracle.codes[self.candidates]  # (m,)
+        counts = np.bincount(codes, minlength=self.oracle.classes.size)  # (C,)
+        order = np.lexsort((rng.random(counts.size), -counts))  # the largest first
+        order = order[counts[order] > 0]
+        shares = float(ratio) ** -np.linspace(0.0, 1.0, order.size)
+        scale = float((counts[order] / shares).min())
+        sizes = np.zeros_like(counts)
+        # The small addition undoes rounding where a product is a whole number.
+        sizes[order] = np.maximum(1, np.floor(scale * shares + 1e-6)).astype(counts.dtype)
+        return self._with_candidates(_drawn(self.candidates, codes, sizes, rng), f"tail{ratio:g}")
+
+    def rare(self, label: Any, n: int, seed: int = 0) -> Problem:
+        """Return the same problem with only `n` items of one class to choose from.
+
+        Parameters
+        ----------
+        label
+            The class, or its label as text.
+        n
+            How many of its items are kept, at least 1.
+        seed
+            Draws them.
+
+        Raises
+        ------
+        UnknownNameError
+            If no candidate has that label.
+        RunError
+            If there are not so many.
+
+        Examples
+        --------
+        >>> labels = ["hat"] * 100 + ["shoe"] * 100
+        >>> problem = Problem.from_arrays(np.zeros((200, 2), np.float32), labels, range(200))
+        >>> problem.rare("shoe", 5).class_sizes
+        {'hat': 100, 'shoe': 5}
+        """
+        names = [str(name) for name in self.class_sizes]
+        if str(label) not in names:
+            raise UnknownNameError("class", str(label), names)
+        codes = self.oracle.codes[self.candidates]  # (m,)
+        sizes = np.bincount(codes, minlength=self.oracle.classes.size)  # (C,)
+        at = [str(name) for name in self.oracle.classes.tolist()].index(str(label))
+        if not 1 <= n <= sizes[at]:
+            raise RunError(
+                f"asked to keep {n} items of class {str(label)!r}, of which there are "
+                f"{sizes[at]} to choose from: ask for 1 to {sizes[at]}."
+            )
+        sizes[at] = n
+        rng = np.random.default_rng([seed, 0x4A4E])
+        return self._with_candidates(_drawn(self.candidates, codes, sizes, rng), f"rare{n}")
+
+    @property
+    def class_sizes(self) -> dict[Any, int]:
+        """How many candidates each class has, by label; for figures and checks, not for loops."""
+        counts = np.bincount(self.oracle.codes[self.candidates], minlength=self.oracle.classes.size)
+        pairs = zip(self.oracle.classes.tolist(), counts.tolist(), strict=True)
+        return {label: count for label, count in pairs if count}
+
+    def save(self, folder: Path) -> None:
+        """Write the problem to a folder, for other processes to `load`.
+
+        A memory-mapped matrix stays where it is, and its path is written down; any other is
+        written to ``matrix.npy``, once. Saved again, an equal problem is left as it is.
+
+        Raises
+        ------
+        RunError
+            If the folder holds another problem, or cannot be written.
+        """
+        from .saved import save_problem
+
+        save_problem(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: Path) -> Problem:
+        """Return the problem that `save` wrote; its matrix is memory-mapped, not read.
+
+        What its index works out is kept, beside the matrix of embeddings or in the folder, and is
+        there for all who load it.
+
+        Raises
+        ------
+        RunError
+            If there is none, or its matrix is gone.
+        """
+        from .saved import load_problem
+
+        return load_problem(Path(folder))
+
+    def _with_candidates(self, rows: NDArray[np.int64], what: str) -> Problem:
+        """Return the problem with these of its candidates, ascending."""
+        text = hashlib.sha256(bytes.fromhex(self.digest))
+        text.update(rows.tobytes())
+        index = Index(
+            self.matrix,
+            rows,
+            kind=self.index.kind,
+            folder=self.index.folder,
+            digest=self.index.digest,
+            exact_up_to=self.index.exact_up_to,
+        )
+        return replace(
+            self,
+            candidates=rows,
+            oracle=self.oracle.restricted(rows),
+            digest=text.hexdigest(),
+            index=index,
+            name=f"{self.name}-{what}",
+        )
+
+
+def _drawn(
+    rows: NDArray[np.int64],
+    codes: NDArray[np.int32],
+    sizes: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Return `sizes` of the rows of each class, ascending."""
+    shuffled = rng.permutation(rows.size)
+    kept = [shuffled[codes[shuffled] == code][:size] for code, size in enumerate(sizes)]
+    return np.asarray(rows[np.sort(np.concatenate(kept))])
 
 
 def _held_out(

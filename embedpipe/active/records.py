@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,10 @@ class RoundRecord:
     round
         0 for the initial selection.
     labelled
-        How many labels there are now.
+        How many labels there are now; what the labeller abstained from is not counted.
     accuracy, macro_f1
-        On the test rows, which are used for nothing else; None if there are none.
+        On the test rows, which are used for nothing else; None if there are none, or no label
+        yet to fit a head to.
     select_seconds, fit_seconds
         How long choosing and fitting took, including the choice of the head's regularisation.
     strategy
@@ -33,12 +34,23 @@ class RoundRecord:
     scores
         Their scores: (n,) float32.
     labels
-        What the oracle said: (n,).
+        What the oracle said: (n,); None where it abstained.
     head
         What the head chose for itself, such as its regularisation.
     diagnostics
         What the strategy reported of the whole batch, as numbers and text; of a curve its last
         value, such as the covering radius.
+    balanced_accuracy
+        The mean recall of the classes of the test rows.
+    ece
+        Expected calibration error on the test rows, in 15 bins of equal width: by how much the
+        head's confidence differs from its accuracy.
+    cost
+        What all questions so far cost, answered or not; 1 a question unless the loop's
+        `Labelling` says otherwise.
+    advice
+        Whether to go on labelling, told from the labelled rows and the head alone; see
+        ``docs/loops.md``.
     """
 
     round: int
@@ -53,6 +65,10 @@ class RoundRecord:
     labels: NDArray[Any]
     head: dict[str, Any]
     diagnostics: dict[str, Any]
+    balanced_accuracy: float | None = None
+    ece: float | None = None
+    cost: float = 0.0
+    advice: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         quality = "no test split"
@@ -72,6 +88,10 @@ class RoundRecord:
             "macro_f1": self.macro_f1,
             "select_seconds": round(self.select_seconds, 4),
             "fit_seconds": round(self.fit_seconds, 4),
+            "balanced_accuracy": self.balanced_accuracy,
+            "ece": self.ece,
+            "cost": self.cost,
+            "advice": self.advice,
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import pyarrow.parquet as pq
 
 from .._files import write_atomically
 from ..errors import RunError
+from .answers import answered
 from .records import RoundRecord
 
 __all__ = ["RunFolder", "run_id_of"]
 
-FORMAT = 1
+FORMAT = 2
 
 _ROUNDS = pa.schema(
     [
@@ -30,6 +32,10 @@ _ROUNDS = pa.schema(
         pa.field("strategy", pa.string()),
         pa.field("head", pa.string()),
         pa.field("diagnostics", pa.string()),
+        pa.field("balanced_accuracy", pa.float64()),
+        pa.field("ece", pa.float64()),
+        pa.field("cost", pa.float64()),
+        pa.field("advice", pa.string()),
     ]
 )
 _PICKS = pa.schema(
@@ -42,6 +48,10 @@ _PICKS = pa.schema(
         pa.field("label", pa.string()),
     ]
 )
+
+
+_TEXTS = ("head", "diagnostics", "advice")
+"""Columns that hold JSON."""
 
 
 def run_id_of(name: str, config: dict[str, Any]) -> str:
@@ -64,6 +74,14 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        # Of each round written: so that a round costs the same however many were before.
+        self._tables: dict[int, tuple[RoundRecord, pa.Table, pa.Table]] = {}
+
+    def _rounds_there(self) -> int:
+        try:
+            return int(pq.read_metadata(self.path / "rounds.parquet").num_rows)
+        except (pa.ArrowException, OSError):  # none yet, or damaged: written anew
+            return 0
 
     def start(self, config: dict[str, Any]) -> None:
         """Write down what the run was asked, or check that it was asked the same before.
@@ -108,7 +126,7 @@ class RunFolder:
         for pick in picks:
             by_round.setdefault(pick["round"], []).append(pick)
         records = [_record(row, by_round.get(row["round"], [])) for row in rounds]
-        counts = np.cumsum([len(record.rows) for record in records])
+        counts = np.cumsum([answered(record.labels).sum() for record in records])
         if [record.labelled for record in records] != counts.tolist():
             raise RunError(
                 f"the run in {self.path} is damaged (its picks do not fit its rounds): delete the "
@@ -116,7 +134,7 @@ class RunFolder:
             )
         return records
 
-    def write(self, records: list[RoundRecord], ids: list[str] | None) -> None:
+    def write(self, records: list[RoundRecord], ids: Sequence[str] | None) -> None:
         """Write all rounds so far, unless as many are there.
 
         Parameters
@@ -126,23 +144,17 @@ class RunFolder:
         ids
             The item id of each row of the matrix, if the rows are items.
         """
-        if len(self.read()) >= len(records):
+        if self._rounds_there() >= len(records):
             return  # another process is ahead with the same rounds
-        picks = [pick for record in records for pick in _picks(record, ids)]
-        rounds = [
-            record.summary()
-            | {
-                "select_seconds": record.select_seconds,
-                "fit_seconds": record.fit_seconds,
-                "strategy": record.strategy,
-                "head": json.dumps(record.head, sort_keys=True),
-                "diagnostics": json.dumps(record.diagnostics, sort_keys=True),
-            }
+        self._tables = {
+            id(record): self._tables.get(id(record)) or (record, *_table(record, ids))
             for record in records
-        ]
+        }
+        rounds = pa.concat_tables([row for _, row, _ in self._tables.values()])
+        picks = pa.concat_tables([picks for _, _, picks in self._tables.values()])
         try:
-            _write(self.path / "picks.parquet", pa.Table.from_pylist(picks, _PICKS))
-            _write(self.path / "rounds.parquet", pa.Table.from_pylist(rounds, _ROUNDS))
+            _write(self.path / "picks.parquet", picks.combine_chunks())
+            _write(self.path / "rounds.parquet", rounds.combine_chunks())
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
@@ -165,31 +177,29 @@ def _write(path: Path, table: pa.Table) -> None:
     write_atomically(path, sink.getvalue().to_pybytes())
 
 
-def _picks(record: RoundRecord, ids: list[str] | None) -> list[dict[str, Any]]:
-    return [
-        {
-            "round": record.round,
-            "rank": rank,
-            "row": int(row),
-            "id": None if ids is None else ids[row],
-            "score": float(score),
-            "label": json.dumps(label.item() if isinstance(label, np.generic) else label),
-        }
-        for rank, (row, score, label) in enumerate(
-            zip(record.rows, record.scores, record.labels, strict=True)
-        )
-    ]
+def _table(record: RoundRecord, ids: Sequence[str] | None) -> tuple[pa.Table, pa.Table]:
+    """Return the row of a round and the rows of its picks."""
+    n = len(record.rows)
+    picks = {
+        "round": np.full(n, record.round, np.int32),
+        "rank": np.arange(n, dtype=np.int32),
+        "row": record.rows,
+        "id": [None] * n if ids is None else [ids[row] for row in record.rows.tolist()],
+        "score": record.scores,
+        "label": [json.dumps(label) for label in record.labels.tolist()],
+    }
+    texts = {name: json.dumps(getattr(record, name), sort_keys=True) for name in _TEXTS}
+    row = {name: [texts.get(name, getattr(record, name))] for name in _ROUNDS.names}
+    return pa.table(row, _ROUNDS), pa.table(picks, _PICKS)
 
 
 def _record(row: dict[str, Any], picks: list[dict[str, Any]]) -> RoundRecord:
-    fields = dict(row)
     return RoundRecord(
-        **fields
+        **row
         | {
             "rows": np.array([pick["row"] for pick in picks], np.int64),
             "scores": np.array([pick["score"] for pick in picks], np.float32),
             "labels": np.array([json.loads(pick["label"]) for pick in picks]),
-            "head": json.loads(row["head"]),
-            "diagnostics": json.loads(row["diagnostics"]),
         }
+        | {name: json.loads(row[name]) for name in _TEXTS}
     )

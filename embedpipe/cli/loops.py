@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DatasetChoice, EmbedChoice, HeadChoice, IndexChoice
+from ..errors import UsageError
+from .options import (
+    DatasetChoice,
+    EmbedChoice,
+    HeadChoice,
+    IndexChoice,
+    LabellingChoice,
+    ThinChoice,
+    TrainChoice,
+)
 from .session import Session, command
 
 if TYPE_CHECKING:
-    from ..active import ActiveLoop
+    from ..active import ActiveLoop, Problem
     from ..embedding import Embeddings
 
 __all__ = ["register"]
@@ -46,7 +55,7 @@ def demo(
         with_baseline=True,
     )
     report = output / "report.html"
-    _run_all(session, loops, rounds=6, batch_size=50)
+    _run_all(session, loops, rounds=6)
     _report(loops, report, "embedpipe demo")
     records = loops[0].records
     seconds = time.monotonic() - started
@@ -70,13 +79,15 @@ def run(
     where: DatasetChoice,
     how: EmbedChoice,
     head: HeadChoice,
+    training: TrainChoice,
+    answering: LabellingChoice,
+    thinning: ThinChoice,
     search: IndexChoice,
     initial: Annotated[str, typer.Option(help="Strategy of the first batch")] = "coreset",
     strategy: Annotated[str, typer.Option(help="Strategy of every further batch")] = "margin",
     initial_size: Annotated[int, typer.Option(help="Items in the first batch", min=1)] = 50,
     batch_size: Annotated[int, typer.Option(help="Items in every further batch", min=1)] = 50,
     rounds: Annotated[int, typer.Option(help="Rounds after the first batch", min=0)] = 5,
-    mode: Annotated[str, typer.Option(help="cumulative: fit to all labels so far")] = "cumulative",
     seed: Annotated[int, typer.Option(help="The same seed gives the same picks", min=0)] = 0,
     baseline: Annotated[
         bool, typer.Option(help="Also run random choice, to compare with in the report")
@@ -87,50 +98,99 @@ def run(
     The accuracy is that on the test split, which is used for nothing else. Killed and run again,
     it continues with the same picks.
     """
-    from ..active import area_under_budget_curve
-    from ..heads import heads
+    from ..active import Labelling
+    from ..active.modes import get_mode
+    from ..heads import get_head
     from ..index import check_kind
     from ..strategies import get_strategy
 
-    get_strategy(initial), get_strategy(strategy), heads[head.head]
+    # What is misspelt is said before anything is embedded.
+    get_strategy(initial), get_strategy(strategy)
     check_kind(search.index)
-    embeddings = session.embed(where, how)
+    get_mode(training.mode).check(training.mode, get_head(head.head))
+    rare = [_class_and_count(text) for text in thinning.rare]
     options = {
         "strategy": strategy,
         "initial": initial,
         "initial_size": initial_size,
+        "batch_size": batch_size,
         "head": head.head,
         "seed": seed,
-        "mode": mode,
-        "index": search.index,
+        "mode": training.mode,
+        "buffer_size": training.buffer_size,
+        "skip": training.skip,
+        "labelling": Labelling(answering.noise, answering.noise_kind, answering.abstain),
     }
-    loops = _loops(session, embeddings, options, with_baseline=baseline)
-    _run_all(session, loops, rounds, batch_size)
-    records = loops[0].records
-    folder = loops[0].folder(batch_size)
+    embeddings = session.embed(where, how)
+    problem = _problem(embeddings, seed, search.index, thinning.long_tailed, rare)
+    loops = _loops(session, problem, options, with_baseline=baseline)
+    _run_all(session, loops, rounds)
+    folder = loops[0].folder()
     assert folder is not None
     report = _report(loops, folder.path / "report.html", session.typed)
-    accuracies = [record.accuracy for record in records if record.accuracy is not None]
-    result = {
-        "run_id": loops[0].run_id(batch_size),
-        "rounds": [record.summary() for record in records],
-        "aubc": area_under_budget_curve([r.labelled for r in records], accuracies)
-        if accuracies
+    told = sys.stderr.isatty() and sys.stdout.isatty() and not session.common.quiet
+    session.finish(_result(loops[0], report), _text(loops[0], rounds, report, with_rounds=not told))
+
+
+def _result(loop: ActiveLoop, report: Path) -> dict[str, Any]:
+    from ..active import area_under_budget_curve
+
+    judged = [r for r in loop.records if r.accuracy is not None]
+    accuracies = [r.accuracy for r in judged if r.accuracy is not None]
+    return {
+        "run_id": loop.run_id(),
+        "rounds": [record.summary() for record in loop.records],
+        "aubc": area_under_budget_curve([r.labelled for r in judged], accuracies)
+        if judged
         else None,
         "report": str(report),
     }
-    told = sys.stderr.isatty() and sys.stdout.isatty() and not session.common.quiet
-    lines = [] if told else [str(record) for record in records]
-    if records[-1].round < rounds:
+
+
+def _text(loop: ActiveLoop, rounds: int, report: Path, *, with_rounds: bool) -> str:
+    from ..reports.of_loops import advice_of
+
+    last = loop.records[-1]
+    lines = [str(record) for record in loop.records] if with_rounds else []
+    if last.round < rounds:
         lines.append(
-            f"stopped after round {records[-1].round}: nothing is left that {strategy} may choose"
+            f"stopped after round {last.round}: nothing is left that {loop.strategy} may choose"
         )
-    session.finish(result, "\n".join([*lines, f"report: {report}"]))
+    advice = advice_of(loop.records)
+    if advice is not None:
+        lines.append(f"advice: {advice}")
+    return "\n".join([*lines, f"report: {report}"])
+
+
+def _class_and_count(text: str) -> tuple[str, int]:
+    """Return what ``CLASS=N`` means."""
+    name, _, count = text.rpartition("=")
+    if not name or not count.isdecimal() or int(count) < 1:
+        raise UsageError(f"--rare {text}: give CLASS=N, such as hat=20, with N at least 1.")
+    return name, int(count)
+
+
+def _problem(
+    embeddings: Embeddings,
+    seed: int,
+    index: str,
+    long_tailed: float | None,
+    rare: list[tuple[str, int]],
+) -> Problem:
+    """Return the problem that the dataset poses, thinned as asked."""
+    from ..active import Problem
+
+    problem = Problem.of(embeddings, seed, index)
+    if long_tailed is not None:
+        problem = problem.long_tailed(long_tailed, seed)
+    for name, count in rare:
+        problem = problem.rare(name, count, seed)
+    return problem
 
 
 def _loops(
     session: Session,
-    embeddings: Embeddings,
+    given: Embeddings | Problem,
     options: dict[str, Any],
     *,
     with_baseline: bool,
@@ -142,13 +202,13 @@ def _loops(
     wanted = [options]
     if with_baseline and {**options, **random} != options:
         wanted.append({**options, **random})
-    return [ActiveLoop(embeddings, workspace=session.workspace, **each) for each in wanted]
+    return [ActiveLoop(given, workspace=session.workspace, **each) for each in wanted]
 
 
-def _run_all(session: Session, loops: list[ActiveLoop], rounds: int, batch_size: int) -> None:
+def _run_all(session: Session, loops: list[ActiveLoop], rounds: int) -> None:
     for loop in loops:
         session.remark(f"{loop.initial}, then {loop.strategy}")
-        for record in loop.run(rounds=rounds, batch_size=batch_size):
+        for record in loop.run(rounds):
             session.remark(f"  {record}")
 
 

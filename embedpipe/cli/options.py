@@ -11,7 +11,18 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-__all__ = ["Common", "DatasetChoice", "EmbedChoice", "Given", "HeadChoice", "IndexChoice", "expand"]
+__all__ = [
+    "Common",
+    "DatasetChoice",
+    "EmbedChoice",
+    "Given",
+    "HeadChoice",
+    "IndexChoice",
+    "LabellingChoice",
+    "ThinChoice",
+    "TrainChoice",
+    "expand",
+]
 
 
 @dataclass(frozen=True)
@@ -129,7 +140,74 @@ class Given:
 class HeadChoice:
     """Which classifier is fitted."""
 
-    head: Annotated[str, typer.Option(help="See `embedpipe list heads`")] = "logistic"
+    head: Annotated[
+        str,
+        typer.Option(
+            help='See `embedpipe list heads`; with options: "mlp(hidden=64)"; or any scikit-learn '
+            'classifier: "sklearn.ensemble:RandomForestClassifier(n_estimators=50)"'
+        ),
+    ] = "logistic"
+
+
+@dataclass(frozen=True)
+class TrainChoice:
+    """How the head learns from round to round, and what is left out of a query."""
+
+    mode: Annotated[
+        str,
+        typer.Option(
+            help="cumulative: a fresh head, all labels; half_cumulative: weights kept, all labels; "
+            "incremental: weights kept, the newest batch; replay: that and a sample of the labels "
+            "before it"
+        ),
+    ] = "cumulative"
+    buffer_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Labels in that sample [default: the batch size]", min=1, show_default=False
+        ),
+    ] = None
+    skip: Annotated[
+        int, typer.Option(help="Top-ranked items of each query that are left out", min=0)
+    ] = 0
+
+
+@dataclass(frozen=True)
+class LabellingChoice:
+    """How the simulated labeller behaves."""
+
+    noise: Annotated[
+        float, typer.Option(help="Share of the labels that are wrong", min=0, max=1)
+    ] = 0.0
+    noise_kind: Annotated[
+        str,
+        typer.Option(help="Wrong how: symmetric (any class) or confusable (the nearest class)"),
+    ] = "symmetric"
+    abstain: Annotated[
+        float, typer.Option(help="Share of the questions that are not answered", min=0, max=1)
+    ] = 0.0
+
+
+@dataclass(frozen=True)
+class ThinChoice:
+    """How the items to choose from are made imbalanced."""
+
+    long_tailed: Annotated[
+        float | None,
+        typer.Option(
+            help="Thin the classes out until the largest is so many times the smallest",
+            min=1,
+            show_default=False,
+        ),
+    ] = None
+    rare: Annotated[
+        list[str],
+        typer.Option(
+            metavar="CLASS=N",
+            help="Keep only N items of a class; may be repeated",
+            show_default=False,
+        ),
+    ] = field(default_factory=list)
 
 
 def expand(function: Callable[..., Any]) -> Callable[..., Any]:

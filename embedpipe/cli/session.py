@@ -85,6 +85,20 @@ class Session:
             self.remark(f"… and {len(embeddings.failures) - 5} more that failed.")
         return embeddings
 
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[Callable[[int, int, str], None]]:
+        """Give a function to tell progress with: what is done, of how much, and a sentence."""
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        if self.common.quiet:
+            yield lambda done, total, text: None
+        elif console.is_terminal:
+            with _one_bar(console) as tell:
+                yield tell
+        else:
+            yield _now_and_then(self.remark)
+
     def remark(self, text: str) -> None:
         """Say something on standard error, unless asked to be quiet."""
         if not self.common.quiet:
@@ -146,6 +160,34 @@ def _bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield progress
+
+
+def _now_and_then(say: Callable[[str], None]) -> Callable[[int, int, str], None]:
+    """Say a sentence for a log file, but not often."""
+    told = time.monotonic() - LOG_SECONDS
+
+    def tell(done: int, total: int, text: str) -> None:
+        nonlocal told
+        if time.monotonic() - told >= LOG_SECONDS:
+            told = time.monotonic()
+            say(text)
+
+    return tell
+
+
+@contextlib.contextmanager
+def _one_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar with a sentence beside it."""
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = BarColumn(bar_width=24), TextColumn("{task.description}")
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("", total=None)
+
+        def tell(done: int, total: int, text: str) -> None:
+            bars.update(task, completed=done, total=total, description=text)
+
+        yield tell
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

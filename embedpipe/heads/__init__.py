@@ -5,28 +5,60 @@ Nothing heavy is loaded until a head is asked for: names and descriptions come w
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._base import Head, HeadRegistry, get_head, heads
+from ._base import Head, HeadRegistry, heads
 from .files import load_head, save_head
+from .spelling import get_head, head_spelling
 
 if TYPE_CHECKING:
+    from ._cross_validation import cross_validated_probabilities
+    from .foreign import ForeignHead
+    from .knn import KNNHead
+    from .label_propagation import LabelPropagationHead
     from .logistic import LogisticHead
+    from .mlp import MLPHead
+    from .nearest_mean import NearestMeanHead
+    from .ridge import RidgeHead
+    from .slda import SLDAHead
 
 __all__ = [
+    "ForeignHead",
     "Head",
     "HeadRegistry",
+    "KNNHead",
+    "LabelPropagationHead",
     "LogisticHead",
+    "MLPHead",
+    "NearestMeanHead",
+    "RidgeHead",
+    "SLDAHead",
+    "cross_validated_probabilities",
     "get_head",
+    "head_spelling",
     "heads",
     "load_head",
     "save_head",
 ]
 
+_PLACES = {
+    "ForeignHead": "foreign",
+    "KNNHead": "knn",
+    "LabelPropagationHead": "label_propagation",
+    "LogisticHead": "logistic",
+    "MLPHead": "mlp",
+    "NearestMeanHead": "nearest_mean",
+    "RidgeHead": "ridge",
+    "SLDAHead": "slda",
+    "cross_validated_probabilities": "_cross_validation",
+}
+"""The modules of what needs scikit-learn, which is loaded only when it is asked for."""
+
 
 def __getattr__(name: str) -> Any:
-    if name == "LogisticHead":
-        return heads["logistic"]
+    if name in _PLACES:
+        return getattr(import_module(f".{_PLACES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -16,8 +16,15 @@ class Head(Protocol):
     """A classifier on embeddings: any scikit-learn classifier with ``predict_proba`` is one.
 
     A *registered* head can also be saved. For that its parameters are numbers, strings,
-    booleans or None, and every fitted attribute whose name ends in an underscore is one of
-    these, a numeric array, or an array of strings.
+    booleans, None or a dict of these, and every fitted attribute whose name ends in an underscore
+    is a number, a string, a boolean, None, a numeric array, or an array of strings.
+
+    Every registered head takes ``sample_weight`` in `fit` and has the parameter ``class_weight``.
+    One that can be trained on has ``partial_fit(X, y, classes=None, sample_weight=None)``; one that
+    can go on from its last fit has the parameter ``warm_start``. With the class attribute
+    ``uses_unlabelled = True``, `fit` takes ``unlabelled=``, rows without labels. After `fit`,
+    ``cv_accuracy_``, ``cv_ece_`` and ``cv_n_`` tell what cross-validation on the labelled rows
+    says, where that is cheap (else None), and ``temperature_`` what the logits were divided by.
 
     Examples
     --------
@@ -95,8 +102,9 @@ class HeadRegistry(Registry[type[Any]]):
         for name in self:
             if self[name] is type(head):
                 return name
+        called = type(getattr(head, "estimator", head)).__name__  # what a `ForeignHead` holds
         raise UsageError(
-            f"a {type(head).__name__} is not a registered head, so a file could not name it. "
+            f"a {called} is not a registered head, so a file could not name it. "
             f"Registered: {', '.join(sorted(self))}."
         )
 
@@ -107,41 +115,33 @@ heads.declare(
     "embedpipe.heads.logistic:LogisticHead",
     "Multinomial logistic regression that chooses its own regularisation.",
 )
-
-
-def get_head(name: str, **options: Any) -> Any:
-    """Make the registered head `name`.
-
-    Parameters
-    ----------
-    name
-        One of `heads`.
-    **options
-        The head's own parameters.
-
-    Returns
-    -------
-    Head
-        A fresh, unfitted classifier.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such head.
-    UsageError
-        If it has no such parameter.
-
-    Examples
-    --------
-    >>> get_head("logistic", C=10.0)
-    LogisticHead(C=10.0)
-    """
-    head = heads[name]()
-    known = head.get_params()
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise UsageError(
-            f"the head {name!r} has no parameter {unknown[0]!r}. "
-            f"It has: {', '.join(sorted(known))}."
-        )
-    return head.set_params(**options)
+heads.declare(
+    "ridge",
+    "embedpipe.heads.ridge:RidgeHead",
+    "Ridge regression on one-hot labels, exact on streams, its strength by leave-one-out.",
+)
+heads.declare(
+    "nearest_mean",
+    "embedpipe.heads.nearest_mean:NearestMeanHead",
+    "The class whose mean is nearest: hard to beat with a few labels, and exact on streams.",
+)
+heads.declare(
+    "slda",
+    "embedpipe.heads.slda:SLDAHead",
+    "Streaming linear discriminant analysis: class means and one shared covariance.",
+)
+heads.declare(
+    "knn",
+    "embedpipe.heads.knn:KNNHead",
+    "The labels of the nearest labelled rows, found exactly by FAISS.",
+)
+heads.declare(
+    "mlp",
+    "embedpipe.heads.mlp:MLPHead",
+    "A network with one hidden layer and dropout, which can be kept on when predicting.",
+)
+heads.declare(
+    "label_propagation",
+    "embedpipe.heads.label_propagation:LabelPropagationHead",
+    "Logistic regression whose labels propagate to unlabelled rows, cluster by cluster.",
+)

@@ -225,6 +225,7 @@ def draw_posterior(
             part = slice(start, min(start + chunk, n_samples))
             noise = rng.standard_normal((part.stop - start, d + 1, K))  # (s, d + 1, K)
             change, shift = laplace.changes(noise)  # (d, s, K), (s, K)
-            weights[:, :, part] = (change + head.coef_.T[:, None]).transpose(0, 2, 1)
-            intercepts[:, part] = (shift + head.intercept_).T
+            drawn = (change + head.coef_.T[:, None]) / head.temperature_  # (d, s, K)
+            weights[:, :, part] = drawn.transpose(0, 2, 1)
+            intercepts[:, part] = (shift + head.intercept_).T / head.temperature_
     return LaplacePosterior(weights, intercepts, normalize=head.normalize)

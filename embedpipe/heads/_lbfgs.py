@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 Objective = Callable[[Array], tuple[float, Array]]
+Inverse = Callable[[Array], Array]
 
 HISTORY = 10
 """Pairs of steps and gradient changes kept: 2 x 10 arrays of the size of the unknown."""
@@ -20,6 +21,9 @@ SUFFICIENT = 1e-4
 
 HALVINGS = 40
 """A step is halved at most this often."""
+
+ALONE = 8192
+"""Products of so many numbers are summed by one thread in any linear algebra library."""
 
 ROUNDING = 1e-6
 """Changes of the value by less than this share may be rounding errors."""
@@ -33,11 +37,20 @@ class Minimum(NamedTuple):
     converged: bool
 
 
-def minimise(objective: Objective, start: Array, *, tolerance: float, max_steps: int) -> Minimum:
+def minimise(
+    objective: Objective,
+    start: Array,
+    *,
+    tolerance: float,
+    max_steps: int,
+    relative: float = 0.0,
+    inverse: Inverse | None = None,
+) -> Minimum:
     """Return a minimum of a convex function, starting from `start`.
 
-    The first step is the plain gradient, so scale the unknown to make the Hessian at most the
-    identity. Extra memory is 24 arrays of the size of `start`.
+    Extra memory is some 34 arrays of the size of `start`. No product is left to a linear algebra
+    library, so the same start gives the same bits on any number of threads if `objective` and
+    `inverse` do.
 
     Parameters
     ----------
@@ -46,9 +59,15 @@ def minimise(objective: Objective, start: Array, *, tolerance: float, max_steps:
     start
         Where to begin; it is not changed.
     tolerance
-        Arrived when the Euclidean norm of the gradient is at most this.
+        Arrived when the norm of the gradient g, the root of ``g . inverse(g)``, is at most this.
     max_steps
         Give up, unconverged, after so many steps.
+    relative
+        Arrived as well when half the square of that norm, which is the decrease that a quadratic
+        guess promises, is at most the square of this times the value.
+    inverse
+        Applies a guess of the inverse Hessian, linear and positive. None is the identity: then
+        scale the unknown to make the Hessian at most the identity.
 
     Notes
     -----
@@ -64,38 +83,63 @@ def minimise(objective: Objective, start: Array, *, tolerance: float, max_steps:
     >>> found.point.tolist(), found.steps, found.converged
     ([1.0, -2.0], 1, True)
     """
+    apply = (lambda gradient: gradient) if inverse is None else inverse
     point, (value, gradient) = start, objective(start)
-    history: deque[tuple[Array, Array, float]] = deque(maxlen=HISTORY)
+    eased = apply(gradient)
+    history: deque[_Pair] = deque(maxlen=HISTORY)
     for step in range(max_steps):
-        if float(np.linalg.norm(gradient)) <= tolerance:
+        if _norm(gradient, eased) <= max(tolerance, relative * np.sqrt(2.0 * abs(value))):
             return Minimum(point, step, True)
-        direction = _direction(gradient, history)
-        slope = float(np.vdot(gradient, direction))
-        found = _line_search(objective, point, value, direction, slope)
+        direction = _direction(gradient, history, apply)
+        found = _line_search(objective, point, value, direction, dot(gradient, direction))
         if found is None:
             return Minimum(point, step, False)
         new_point, value, new_gradient = found
+        new_eased = apply(new_gradient)
         moved, turned = new_point - point, new_gradient - gradient
-        curvature = float(np.vdot(moved, turned))
-        if curvature > 0.0:
-            history.append((moved, turned, curvature))
-        point, gradient = new_point, new_gradient
-    return Minimum(point, max_steps, float(np.linalg.norm(gradient)) <= tolerance)
+        curvature = dot(moved, turned)
+        scale = dot(turned, new_eased - eased)
+        if curvature > 0.0 and scale > 0.0:
+            history.append(_Pair(moved, turned, curvature, curvature / scale))
+        point, gradient, eased = new_point, new_gradient, new_eased
+    arrived = _norm(gradient, eased) <= max(tolerance, relative * np.sqrt(2.0 * abs(value)))
+    return Minimum(point, max_steps, arrived)
 
 
-def _direction(gradient: Array, history: deque[tuple[Array, Array, float]]) -> Array:
+class _Pair(NamedTuple):
+    """A step, the change of the gradient along it, their product, and the scale it suggests."""
+
+    moved: Array
+    turned: Array
+    curvature: float
+    scale: float
+
+
+def dot(first: Array, second: Array) -> float:
+    """Return the sum of products, in one order whatever the number of threads."""
+    a, b = first.reshape(-1), second.reshape(-1)
+    if len(a) <= ALONE:
+        return float(a @ b)
+    return float(sum(float(a[s : s + ALONE] @ b[s : s + ALONE]) for s in range(0, len(a), ALONE)))
+
+
+def _norm(gradient: Array, eased: Array) -> float:
+    return float(np.sqrt(max(dot(gradient, eased), 0.0)))
+
+
+def _direction(gradient: Array, history: deque[_Pair], apply: Inverse) -> Array:
     """Return minus the approximate inverse Hessian times `gradient`."""
     direction = -gradient
     weights = []
-    for moved, turned, curvature in reversed(history):
-        weight = float(np.vdot(moved, direction)) / curvature
-        direction -= weight * turned
+    for pair in reversed(history):
+        weight = dot(pair.moved, direction) / pair.curvature
+        direction -= weight * pair.turned
         weights.append(weight)
+    direction = apply(direction)
     if history:
-        _, turned, curvature = history[-1]
-        direction *= curvature / float(np.vdot(turned, turned))
-    for (moved, turned, curvature), weight in zip(history, reversed(weights), strict=True):
-        direction += (weight - float(np.vdot(turned, direction)) / curvature) * moved
+        direction = direction * history[-1].scale
+    for pair, weight in zip(history, reversed(weights), strict=True):
+        direction += (weight - dot(pair.turned, direction) / pair.curvature) * pair.moved
     return direction
 
 
@@ -113,7 +157,7 @@ def _line_search(
         new_value, new_gradient = objective(candidate)
         enough = new_value <= value + SUFFICIENT * length * slope
         if not enough and new_value <= value + ROUNDING * abs(value):
-            enough = float(np.vdot(new_gradient, direction)) <= (2 * SUFFICIENT - 1) * slope
+            enough = dot(new_gradient, direction) <= (2 * SUFFICIENT - 1) * slope
         if enough:
             return candidate, new_value, new_gradient
         length /= 2.0

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
-from ._lbfgs import Minimum, minimise
+from .._threads import one_blas_thread
+from ._lbfgs import Minimum, dot, minimise
+from ._matrix import Rows
+from ._softmax import Codes, losses_and_residuals, mean_curvature, softmax
 
 Array = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
@@ -17,6 +22,15 @@ RANK_TOLERANCE = 1e-12
 
 ZERO_TOLERANCE = 1e-26
 """So are directions with less than this share of the energy before centring."""
+
+SINGLE_TOLERANCE = 1e-6
+"""The same for directions that were found in float32."""
+
+EXACT_ROWS = 400
+"""Rows whose axes are found in float64 in no time."""
+
+MOST_AXES = 400
+"""Axes that are kept of more rows."""
 
 LEAST_CURVATURE = 1e-3
 """Rows that are all predicted with certainty still count a little in the scaling."""
@@ -77,84 +91,126 @@ def rotate_to_span(X: Float64) -> Span:
     return Span(np.column_stack([rows, np.ones(len(X))]), energy, axes, mean)
 
 
-def solve(
-    span: Span,
-    targets: Array,
-    C: float,
-    *,
-    start: Array,
-    masks: NDArray[np.bool_],
-    tolerance: float,
-    max_steps: int,
-) -> Minimum:
-    """Fit one or several multinomial logistic regressions on subsets of the same rows.
+class Coordinates(NamedTuple):
+    """Rows in orthogonal coordinates, and the way back for weights.
 
-    Each minimises ``sum of log-losses + |W|^2 / (2 C)`` with a free intercept. The unknowns are
-    scaled by ``(w Z'Z + I / C)``, which is diagonal in the coordinates of the span and stands in
-    for the Hessian; w is the mean of ``p (1 - p)`` at the start, so a start near the solution
-    pays twice. All subsets share their matrix products.
+    Attributes
+    ----------
+    values
+        (1 + r, n) float32: ones, then the coordinates of the centred rows.
+    energy
+        (r,) float64.
+    lift
+        Turns (K, r) weights for the coordinates into (K, d) weights for the rows.
+    """
+
+    values: Array
+    energy: Float64
+    lift: Callable[[Array], Array]
+
+
+@one_blas_thread()
+def short_coordinates(rows: Rows) -> Coordinates:
+    """Return few rows in as many coordinates as they have, with no product of d by d.
 
     Parameters
     ----------
-    span
-        The rows, from `rotate_to_span`.
-    targets
-        (n, K): one-hot rows; its dtype is the precision of the arithmetic.
+    rows
+        n of them, best fewer than dimensions.
+
+    Notes
+    -----
+    O(n^2 d + n^3) time. Of more than 400 rows only 400 axes are returned, those in which the rows
+    differ most, and found in float32: good enough to compare values of C and to begin from.
+    """
+    n = len(rows.values)
+    exact = n <= EXACT_ROWS
+    centred = rows.values.astype(np.float64 if exact else np.float32) - rows.mean  # (n, d)
+    energy, vectors = eigh(centred @ centred.T, driver="evd", check_finite=False)
+    if not exact:
+        energy, vectors = energy[-MOST_AXES:], vectors[:, -MOST_AXES:]
+    floor = RANK_TOLERANCE if exact else SINGLE_TOLERANCE
+    squares = float(np.einsum("nd,nd->", rows.values, rows.values))
+    kept = energy > max(floor * energy[-1], ZERO_TOLERANCE * squares)
+    lengths = np.sqrt(energy[kept].astype(np.float64))  # (r,)
+    axes = vectors[:, kept].T.astype(np.float32)  # (r, n)
+    values = np.ones((1 + len(lengths), n), dtype=np.float32)
+    np.multiply(axes, lengths[:, None], out=values[1:], casting="same_kind")
+    return Coordinates(
+        values,
+        lengths**2,
+        lambda weights: rows.pull(((weights / lengths) @ axes).astype(rows.values.dtype)),
+    )
+
+
+def solve(
+    coordinates: Array,
+    energy: Float64,
+    codes: Codes,
+    C: float,
+    *,
+    start: Array,
+    counts: Array | None,
+    tolerance: float = 0.0,
+    relative: float = 0.0,
+    max_steps: int,
+) -> Minimum:
+    """Fit one or several multinomial logistic regressions to the same rows, weighted differently.
+
+    Each minimises ``sum of log-losses + |W|^2 / (2 C)`` with a free intercept. Steps are scaled by
+    ``(w Z'Z + I / C)``, which is diagonal in the coordinates of the span and stands in for the
+    Hessian; w is the mean of ``p (1 - p)`` at the start, so a start near the solution pays twice.
+    All regressions share their matrix products.
+
+    Parameters
+    ----------
+    coordinates
+        (1 + r, n): ones, then the centred rows in orthogonal coordinates; its dtype is the
+        precision of the arithmetic.
+    energy
+        (r,) the sum of squares of each coordinate.
+    codes
+        (n,) class numbers.
     C
         Inverse strength of the penalty.
     start
-        (r + 1, F, K): the weights to begin with, the intercept in the last row.
-    masks
-        (n, F): which rows each of the F regressions is fitted to.
-    tolerance
-        On the norm of the gradient for the scaled unknowns, divided by the root of n F.
+        (F, K, 1 + r): the weights to begin with, the intercept first.
+    counts
+        (F, n): how much each row counts in each of the F regressions; 1 when None.
+    tolerance, relative
+        On the norm of the gradient so scaled, see `minimise`; the first is multiplied by the
+        root of n F.
     max_steps
         See `minimise`.
 
     Returns
     -------
     Minimum
-        Its point is (r + 1, F, K), the weights.
+        Its point is (F, K, 1 + r), the weights.
     """
-    dtype, (n, F), K = targets.dtype, masks.shape, targets.shape[1]
-    penalty = np.append(np.full(len(span.energy), 1.0 / C), 0.0)  # (r + 1,)
-    curvature = _mean_curvature(span.rows, start)
-    scale = np.sqrt(curvature * np.append(span.energy, n) + penalty)  # (r + 1,)
-    rows = (span.rows / scale).astype(dtype)  # (n, r + 1)
-    shrink = (penalty / scale**2).astype(dtype)[:, None]  # (r + 1, 1)
-    weights = masks.astype(dtype)[:, :, None]  # (n, F, 1)
+    dtype, (width, n), (F, K, _) = coordinates.dtype, coordinates.shape, start.shape
+    unknown = start.reshape(F * K, width).astype(dtype)
+    penalty = np.append(0.0, np.full(width - 1, 1.0 / C))  # (1 + r,)
+    logits = (unknown @ coordinates).reshape(F, K, n)
+    softmax(logits)
+    curvature = max(mean_curvature(logits), LEAST_CURVATURE)
+    inverse = (1.0 / (curvature * np.append(n, energy) + penalty)).astype(dtype)  # (1 + r,)
+    pull = penalty.astype(dtype)
+    weights = None if counts is None else counts.astype(dtype)
 
     def objective(unknown: Array) -> tuple[float, Array]:
-        logits = (rows @ unknown).reshape(n, F, K)
-        losses, residual = _losses(logits, targets)
-        pull = shrink * unknown
-        value = float((losses * weights[:, :, 0]).sum(dtype=np.float64))
-        value += 0.5 * float(np.vdot(pull, unknown))
-        residual *= weights
-        return value, rows.T @ residual.reshape(n, F * K) + pull
+        logits = (unknown @ coordinates).reshape(F, K, n)
+        losses = losses_and_residuals(logits, codes, weights)
+        penalised = pull * unknown
+        value = float(losses.sum(dtype=np.float64)) + 0.5 * dot(penalised, unknown)
+        return value, logits.reshape(F * K, n) @ coordinates.T + penalised
 
-    scaled = (start * scale[:, None, None]).reshape(len(scale), F * K).astype(dtype)
-    found = minimise(objective, scaled, tolerance=tolerance * np.sqrt(n * F), max_steps=max_steps)
-    point = found.point.reshape(len(scale), F, K).astype(np.float64) / scale[:, None, None]
-    return found._replace(point=point)
-
-
-def _mean_curvature(rows: Float64, weights: Array) -> float:
-    """Return the mean of p (1 - p), kept away from zero: what the rows add to the Hessian."""
-    n, (width, F, K) = len(rows), weights.shape
-    nobody = np.zeros((n, K))
-    probabilities = _losses((rows @ weights.reshape(width, F * K)).reshape(n, F, K), nobody)[1]
-    return max(float((probabilities * (1.0 - probabilities)).mean()), LEAST_CURVATURE)
-
-
-def _losses(logits: Array, targets: Array) -> tuple[Array, Array]:
-    """Return the log-losses (n, F) and the probabilities minus `targets` (n, F, K)."""
-    own = np.einsum("nfk,nk->nf", logits, targets)  # (n, F)
-    probabilities = logits
-    top = logits.max(axis=2, keepdims=True)
-    probabilities -= top
-    np.exp(probabilities, out=probabilities)
-    total = probabilities.sum(axis=2, keepdims=True)
-    probabilities /= total
-    probabilities -= targets[:, None, :]
-    return np.log(total[:, :, 0]) + top[:, :, 0] - own, probabilities
+    found = minimise(
+        objective,
+        unknown,
+        tolerance=tolerance * np.sqrt(n * F),
+        relative=relative,
+        max_steps=max_steps,
+        inverse=lambda gradient: inverse * gradient,
+    )
+    return found._replace(point=found.point.reshape(F, K, width))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._threads import one_blas_thread
 from ._folds import NEVER_SCORED
-from ._multinomial import Array, Span, solve
+from ._labelled import Labelled
+from ._matrix import Array, Rows
+from ._multinomial import EXACT_ROWS, Coordinates, short_coordinates, solve
+from ._softmax import Codes
+from ._subspace import solve_in_subspaces
+
+Float64 = NDArray[np.float64]
 
 N_FOLDS = 5
 STEPS_PER_DECADE = 2
@@ -21,21 +28,66 @@ PRIOR_STRENGTH = 60_000.0
 PRIOR_DECADES = 0.5
 """Standard deviation of the prior on log10 C."""
 
-TOLERANCE = 1e-2
+TOLERANCE = 2e-2
 MAX_STEPS = 1000
+
+FEW_ROWS = 1200
+"""Up to so many rows, all folds are solved at once in the coordinates of the rows' own span."""
+
+ENOUGH_SCORED = 1000
+"""Folds are scored until so many rows are: more would not tell values of C apart any better."""
+
+LOOSE = 0.03
+"""A fold of many rows is solved to a relative gap of about the square of this."""
+
+
+class HeldOut(NamedTuple):
+    """What models said of rows that they had not seen: (m, K) logits, (m,) codes, (m,) counts."""
+
+    logits: Array
+    codes: Codes
+    counts: Array | None
 
 
 class Choice(NamedTuple):
-    """A value of C, why it was taken, and weights close to the solution for it."""
+    """A value of C, why it was taken, and a place close to its solution.
+
+    Attributes
+    ----------
+    C, rule
+        The value, and the reason in words.
+    held_out
+        What the folds said at this C; None if no row could be scored.
+    start
+        Weights (K, d) and intercepts (K,) to begin with, or None.
+    coordinates, inside
+        Of few rows, their coordinates, and in these the (K, 1 + r) weights to begin with.
+    """
 
     C: float
     rule: str
-    start: Array
+    held_out: HeldOut | None = None
+    start: tuple[Array, Array] | None = None
+    coordinates: Coordinates | None = None
+    inside: Array | None = None
 
 
-def choose_strength(
-    span: Span, codes: NDArray[np.intp], folds: NDArray[np.intp], binary_factor: float
-) -> Choice:
+class Folds(Protocol):
+    """Solves all folds for one C after the other, each from the solution for a C near it."""
+
+    scored: NDArray[np.intp]
+    n_folds: int
+
+    def solve(self, C: float, near: Any) -> tuple[Any, Array]:
+        """Return the solutions, in whatever form, and (m, K) logits of the scored rows."""
+        ...
+
+    def settle(self, choice: Choice, solutions: Any) -> Choice:
+        """Return the choice with a place to begin from."""
+        ...
+
+
+def choose_strength(labelled: Labelled, folds: NDArray[np.intp], binary_factor: float) -> Choice:
     """Choose C by cross-validation, steadied by a prior that fades as labels arrive.
 
     The score of a C is the sum of the out-of-fold log-losses plus
@@ -47,10 +99,8 @@ def choose_strength(
 
     Parameters
     ----------
-    span
+    labelled
         The labelled rows, in canonical order.
-    codes
-        (n,) class numbers.
     folds
         (n,) from `assign_folds`.
     binary_factor
@@ -60,24 +110,29 @@ def choose_strength(
     -------
     Choice
         C is a power of ten or halfway between two.
+
+    Notes
+    -----
+    Up to 1,200 rows, all five folds are solved together. Of more, only as many folds as hold
+    1,000 rows are: one from 5,000 rows on.
     """
-    centre = _centre(span)
-    scored = np.flatnonzero(folds != NEVER_SCORED)
-    if not len(scored):
-        empty = np.zeros((len(span.energy) + 1, 1, int(codes.max()) + 1))
-        return Choice(_value(centre), "prior: no class has two distinct rows", empty)
-    search = _Search(span, codes, folds, scored, binary_factor, centre)
+    centre = _centre(labelled.energy())
+    if not (folds != NEVER_SCORED).any():
+        return Choice(_value(centre), "prior: no class has two distinct rows")
+    few = len(folds) <= FEW_ROWS
+    solver: Folds = _FewRows(labelled, folds) if few else _ManyRows(labelled, folds)
+    search = _Search(solver, labelled, binary_factor, centre)
     best = search.run()
     rule = (
-        f"cross-validation: least log-loss of {len(scored)} labels in {search.n_folds} folds, "
-        f"with a prior at C = {_readable(centre)}"
+        f"cross-validation: least log-loss of {len(solver.scored):,} labels in {solver.n_folds} "
+        f"fold{'s' if solver.n_folds > 1 else ''}, with a prior at C = {_readable(centre)}"
     )
-    return Choice(_value(best), rule, search.starts[best].mean(axis=1, keepdims=True))
+    solutions, held_out = search.tried[best]
+    return solver.settle(Choice(_value(best), rule, held_out), solutions)
 
 
-def _centre(span: Span) -> int:
+def _centre(energy: float) -> int:
     """Return the centre of the prior, as a number of steps of the grid from C = 1."""
-    energy = float(span.energy.sum())  # n times the variance
     if not energy > 0.0:
         return 0
     return round(STEPS_PER_DECADE * float(np.log10(PRIOR_STRENGTH / energy)))
@@ -92,24 +147,14 @@ def _readable(step: int) -> str:
 
 
 class _Search:
-    """Scores of the values of C tried so far, and the weights that gave them."""
+    """Scores of the values of C tried so far, and the solutions that gave them."""
 
-    def __init__(
-        self,
-        span: Span,
-        codes: NDArray[np.intp],
-        folds: NDArray[np.intp],
-        scored: NDArray[np.intp],
-        binary_factor: float,
-        centre: int,
-    ) -> None:
-        self.span, self.codes, self.folds, self.scored = span, codes, folds, scored
-        self.binary_factor, self.centre = binary_factor, centre
-        self.n_folds = int(folds.max()) + 1
-        self.masks = folds[:, None] != np.arange(self.n_folds)  # (n, F)
-        self.targets = np.eye(int(codes.max()) + 1, dtype=np.float32)[codes]  # (n, K)
+    def __init__(self, folds: Folds, labelled: Labelled, binary_factor: float, centre: int) -> None:
+        self.folds, self.binary_factor, self.centre = folds, binary_factor, centre
+        self.codes = labelled.codes[folds.scored]
+        self.counts = None if labelled.counts is None else labelled.counts[folds.scored]
         self.scores: dict[int, float] = {}
-        self.starts: dict[int, NDArray[np.floating[Any]]] = {}
+        self.tried: dict[int, tuple[Any, HeldOut]] = {}
 
     def run(self) -> int:
         """Walk from the centre down both slopes of the score; return the lowest step."""
@@ -124,29 +169,106 @@ class _Search:
         return min(self.scores, key=lambda step: (self.scores[step], abs(step - self.centre)))
 
     def _try(self, step: int, neighbour: int | None) -> None:
-        shape = (len(self.span.energy) + 1, self.n_folds, self.targets.shape[1])
-        start = np.zeros(shape) if neighbour is None else self.starts[neighbour]
+        near = None if neighbour is None else self.tried[neighbour][0]
+        solutions, logits = self.folds.solve(_value(step) * self.binary_factor, near)
+        held_out = HeldOut(logits, self.codes, self.counts)
+        self.tried[step] = solutions, held_out
+        prior = ((step - self.centre) / STEPS_PER_DECADE / PRIOR_DECADES) ** 2 / 2.0
+        # Rounded so that the last bits of a sum cannot decide.
+        self.scores[step] = round(_log_loss(held_out) + prior, 4)
+
+
+def _log_loss(held_out: HeldOut) -> float:
+    """Return the sum of the log-losses."""
+    logits = held_out.logits.T.astype(np.float64)  # (K, m)
+    logits -= logits.max(axis=0)
+    own = logits[held_out.codes, np.arange(len(held_out.codes))]
+    losses = np.log(np.exp(logits).sum(axis=0)) - own
+    counts = np.ones(len(losses)) if held_out.counts is None else held_out.counts
+    return float((losses * counts).sum())
+
+
+class _FewRows:
+    """All folds at once, in the coordinates of the rows' own span."""
+
+    def __init__(self, labelled: Labelled, folds: NDArray[np.intp]) -> None:
+        self.labelled, self.coordinates = labelled, short_coordinates(labelled.rows)
+        self.scored = np.flatnonzero(folds != NEVER_SCORED)
+        self.fold = folds[self.scored]
+        self.n_folds = int(folds.max()) + 1
+        seen = (folds != np.arange(self.n_folds)[:, None]).astype(np.float32)  # (F, n)
+        counts = labelled.counts
+        self.counts = seen if counts is None else seen * counts.astype(np.float32)
+
+    @one_blas_thread()
+    def solve(self, C: float, near: Any) -> tuple[Any, Array]:
+        values, (F, K) = self.coordinates.values, (self.n_folds, self.labelled.n_classes)
         found = solve(
-            self.span,
-            self.targets,
-            _value(step) * self.binary_factor,
-            start=start,
-            masks=self.masks,
+            values,
+            self.coordinates.energy,
+            self.labelled.codes,
+            C,
+            start=np.zeros((F, K, len(values)), dtype=np.float32) if near is None else near,
+            counts=self.counts,
             tolerance=TOLERANCE,
             max_steps=MAX_STEPS,
-        )
-        self.starts[step] = found.point
-        prior = ((step - self.centre) / STEPS_PER_DECADE / PRIOR_DECADES) ** 2 / 2.0
-        # Rounded so that the last bits of a sum, which depend on threads, cannot decide.
-        self.scores[step] = round(self._loss(found.point) + prior, 4)
+        ).point  # (F, K, 1 + r)
+        logits = (found.reshape(F * K, -1) @ values).reshape(F, K, -1)  # (F, K, n)
+        return found, logits[self.fold, :, self.scored]
 
-    def _loss(self, weights: Array) -> float:
-        """Return the sum of the out-of-fold log-losses."""
-        total = 0.0
-        for fold in range(self.n_folds):
-            rows = self.scored[self.folds[self.scored] == fold]
-            logits = self.span.rows[rows] @ weights[:, fold]  # (m, K)
-            logits -= logits.max(axis=1, keepdims=True)
-            own = logits[np.arange(len(rows)), self.codes[rows]]
-            total += float((np.log(np.exp(logits).sum(axis=1)) - own).sum())
-        return total
+    def settle(self, choice: Choice, solutions: Any) -> Choice:
+        mean = solutions.mean(axis=0)  # (K, 1 + r)
+        if len(self.labelled.codes) <= EXACT_ROWS:
+            return choice._replace(coordinates=self.coordinates, inside=mean)
+        return choice._replace(start=(self.coordinates.lift(mean[:, 1:]), mean[:, 0]))
+
+
+class _ManyRows:
+    """Some folds, one after the other, on copies of the rows outside them."""
+
+    def __init__(self, labelled: Labelled, folds: NDArray[np.intp]) -> None:
+        self.labelled = labelled
+        sizes = np.bincount(folds[folds != NEVER_SCORED])
+        enough = int(np.searchsorted(np.cumsum(sizes), ENOUGH_SCORED)) + 1
+        self.n_folds = min(enough, len(sizes))
+        self.parts = [
+            (np.flatnonzero(folds != fold), np.flatnonzero(folds == fold))
+            for fold in range(self.n_folds)
+        ]
+        self.scored = np.concatenate([held for _, held in self.parts])
+
+    def solve(self, C: float, near: Any) -> tuple[Any, Array]:
+        solutions, logits = [], []
+        for fold, (seen, held) in enumerate(self.parts):
+            start = self._nothing() if near is None else near[fold]
+            weights, intercepts = self._fit(seen, C, start)
+            mean = self.labelled.rows.mean
+            rows = Rows(self.labelled.rows.values[held], mean)
+            logits.append(rows.times(weights).T + intercepts)
+            solutions.append((weights, intercepts))
+        return solutions, np.concatenate(logits)
+
+    def settle(self, choice: Choice, solutions: Any) -> Choice:
+        return choice._replace(start=solutions[0])
+
+    def _nothing(self) -> tuple[Array, Array]:
+        labelled = self.labelled
+        K, d = labelled.n_classes, labelled.rows.values.shape[1]
+        return np.zeros((K, d), dtype=np.float32), np.zeros(K, dtype=np.float32)
+
+    def _fit(
+        self, seen: NDArray[np.intp], C: float, start: tuple[Array, Array]
+    ) -> tuple[Array, Array]:
+        labelled = self.labelled
+        found = solve_in_subspaces(
+            Rows(labelled.rows.values[seen], labelled.rows.mean),
+            labelled.codes[seen],
+            C,
+            n_classes=labelled.n_classes,
+            start=start,
+            counts=None if labelled.counts is None else labelled.counts[seen],
+            tolerance=LOOSE,
+            max_steps=MAX_STEPS,
+        )
+        dtype = labelled.rows.values.dtype
+        return found.weights.astype(dtype), found.intercepts.astype(dtype)

@@ -76,6 +76,7 @@ def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = 
         "metadata": metadata or {},
     }
     try:
+        header = json.loads(json.dumps(header))  # keys are texts from here on, as when read again
         text = json.dumps({**header, "sha256": _digest(header, tensors)}, sort_keys=True)
     except TypeError as error:
         raise UsageError(f"a head's parameters and metadata must be plain JSON: {error}.") from None

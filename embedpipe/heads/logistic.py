@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import nullcontext
 from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from .._threads import one_blas_thread
+from .._threads import map_blocks, one_blas_thread
 from ..errors import LabelError, UsageError
-from ._folds import assign_folds, canonical_order, row_digests
+from ._calibration import expected_calibration_error, fit_temperature
+from ._fitting import SINGLE_PRECISION, fit_inside, fit_weights
+from ._folds import assign_folds, row_digests
+from ._inputs import check_lengths, checked_labels, join_classes, validated
+from ._labelled import Labelled, arranged
 from ._laplace import LaplacePosterior, draw_posterior
-from ._multinomial import Array, Float64, Span, rotate_to_span, solve
-from ._regularisation import N_FOLDS, Choice, choose_strength
+from ._matrix import WORTH_THREADS
+from ._regularisation import N_FOLDS, Choice, HeldOut, choose_strength
 from ._rows import lengths, refuse_non_finite
+from ._softmax import softmax
+from ._subspace import Solution
+from ._weights import check_class_weight, row_weights
 
 BLOCK_ROWS = 8192
 """Rows that are scored at a time: with 10 classes, 1 MB of extra memory."""
 
-SINGLE_PRECISION = 1e-4
-"""The tolerance down to which float32 is trusted; float64 goes on from there."""
+TEMPERATURE_PRIOR = 20.0
+"""So many rows' worth of belief that the temperature is 1: a few labels cannot move it far."""
 
-_Index = NDArray[np.intp]
+Array = NDArray[np.floating[Any]]
 
 
 class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Multinomial logistic regression that chooses its own regularisation.
 
     The model and the meaning of `C` are those of scikit-learn's ``LogisticRegression``. Rows are
-    scaled to unit length, and the fit works in their span, so that it costs the same for 1,280
-    dimensions as for one per label. The same labelled rows give the same head to the last bit,
-    in whatever order they come and however many threads there are: the products of a fit are too
-    thin to gain from a second thread, and lose from one that waits for a busy core.
+    scaled to unit length. The same labelled rows give the same head to the last bit, in whatever
+    order they come and however many threads there are; a row of weight 2 is two equal rows.
 
     Parameters
     ----------
@@ -44,22 +49,28 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Inverse strength of the penalty, or ``"auto"``: by cross-validation on the labelled
         rows, with a prior that decides while there are few, see `C_rule_`. Five folds, fixed by
         the content of the rows; equal rows of a class share a fold; a class with one distinct
-        row is learned from in every fold and scored in none. If no class has two, the prior
-        decides alone: C = 60,000 / (n * variance of the scaled rows), to the nearest half
-        decade.
+        row is learned from in every fold and scored in none. Of more than 1,200 rows only as many
+        folds are scored as hold 1,000. If no class has two distinct rows, the prior decides
+        alone: C = 60,000 / (n * variance of the scaled rows), to the nearest half decade.
+    class_weight
+        None, ``"balanced"`` or weights by label, with the meaning that scikit-learn gives them.
+    warm_start
+        Whether `fit` begins at the solution of the fit before: the same optimum, up to `tol`, in
+        fewer steps. Rows and classes may have been added or taken away since.
     normalize
         Whether rows are scaled to unit length first, here and when predicting.
     max_iter
         Most steps of the final fit in each precision. When they do not suffice, `converged_` is
         False.
     tol
-        The final fit has arrived when the gradient, scaled by a bound on the Hessian, is at most
-        this times the root of the number of rows.
+        The final fit has arrived when the decrease of the objective that is still to be had is
+        about the square of this times the objective: 7e-4 is a relative gap of some 1e-6. Below
+        1e-4 the fit is finished in float64.
 
     Attributes
     ----------
     classes_
-        (K,) the distinct labels, sorted.
+        (K,) the distinct labels of rows that count, sorted.
     coef_
         (K, d) float64 weights on scaled rows; (1, d) zeros when there is one class.
     intercept_
@@ -68,6 +79,17 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The value of C used; None when there is one class, which nothing can be learned from.
     C_rule_
         How it was chosen, in words.
+    temperature_
+        What logits are divided by before they become probabilities: fitted to what the folds said
+        of the rows they had not seen, with a prior at 1. It changes no predicted label.
+        1 where nothing was held out: C was given, or no class has two distinct rows.
+    cv_accuracy_
+        Share of the held-out rows that were predicted right; None where nothing was held out.
+    cv_n_
+        How many rows that is the share of; None likewise.
+    cv_ece_
+        Expected calibration error of the held-out probabilities, after `temperature_`, with 15
+        bins; None likewise.
     n_iter_
         Steps of the final fit, counting the first evaluation.
     converged_
@@ -77,10 +99,17 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    A fit to n rows takes O(n d min(n, d)) to rotate, then O(n min(n, d) K) a step; extra memory
-    is three copies of the labelled rows in float64. Prediction reads the matrix in blocks of
-    8,192 rows and copies none of it if it is C-contiguous float32 or float64, memory-mapped or
-    not.
+    Minimises the sum of the log-losses, times the weights of the rows, plus half the squared
+    length of the weights divided by C; intercepts are free. A fit takes O(n d K) a round for some
+    ten to thirty rounds, see ``heads/_subspace.py``; few rows are solved in their own span. Extra
+    memory is one copy of the labelled rows in float32, and two while C is chosen. Prediction reads
+    the matrix in blocks of 8,192 rows and copies none of it if it is C-contiguous float32 or
+    float64, memory-mapped or not.
+
+    References
+    ----------
+    Guo, Pleiss, Sun, Weinberger (2017), "On calibration of modern neural networks",
+    arXiv:1706.04599, for the temperature.
 
     Examples
     --------
@@ -97,15 +126,19 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         C: float | str = "auto",
         *,
         normalize: bool = True,
+        class_weight: str | Mapping[Any, float] | None = None,
+        warm_start: bool = False,
         max_iter: int = 1000,
-        tol: float = 3e-4,
+        tol: float = 7e-4,
     ) -> None:
         self.C = C
         self.normalize = normalize
+        self.class_weight = class_weight
+        self.warm_start = warm_start
         self.max_iter = max_iter
         self.tol = tol
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from labelled rows.
 
         Parameters
@@ -114,6 +147,8 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             (n, d) numbers, n >= 1.
         y
             (n,) strings or integers.
+        sample_weight
+            (n,) how much each row counts, at least 0; 1 each when None.
 
         Returns
         -------
@@ -123,22 +158,53 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         LabelError
-            If there are no rows, the lengths differ, or a row holds NaN or infinity.
+            If there are no rows, the lengths differ, a row holds NaN or infinity, or weights are
+            negative, not finite or all zero.
         UsageError
             If a parameter has no meaning.
         """
-        self._check_parameters()
-        rows = np.asarray(self._validated(X, y, reset=True), dtype=np.float64)
-        refuse_non_finite(rows, 0)
-        labels = _checked_labels(y)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if self.normalize:
-            rows = rows / lengths(rows)[:, None]
-        digests = row_digests(rows)
-        order = canonical_order(digests, codes)
-        with one_blas_thread():
-            self._fit_rows(rows[order], codes[order], digests[order])
-        return self
+        warm = self.warm_start and hasattr(self, "coef_")
+        return self._learn(X, y, sample_weight, None, going_on=warm, keep=False)
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Go on from the present weights to the optimum of these rows alone.
+
+        All classes seen so far stay; but what these rows do not show is forgotten, the sooner the
+        more they differ from what was learned before.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            See `fit`.
+        classes
+            Labels that may come later; new ones may also appear without notice.
+
+        Returns
+        -------
+        LogisticHead
+            Itself.
+
+        Raises
+        ------
+        LabelError
+            As `fit`; also if a label is not among `classes`, or texts and numbers are mixed.
+        UsageError
+            If a parameter has no meaning.
+
+        Examples
+        --------
+        >>> head = LogisticHead(C=10.0).partial_fit([[0.0, 1.0], [1.0, 0.0]], ["hat", "shoe"])
+        >>> head.partial_fit([[-1.0, 0.0], [1.0, 0.1]], ["skirt", "shoe"]).classes_.tolist()
+        ['hat', 'shoe', 'skirt']
+        """
+        known = hasattr(self, "coef_")
+        return self._learn(X, y, sample_weight, classes, going_on=known, keep=True)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """Return the probability of each class.
@@ -159,11 +225,17 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If a row holds NaN or infinity.
         """
         check_is_fitted(self)
-        rows = self._validated(X, None, reset=False)
+        rows = validated(self, X, reset=False)
         dtype = np.float32 if rows.dtype == np.float32 else np.float64
         probabilities = np.empty((len(rows), len(self.classes_)), dtype=dtype)
-        for block in _blocks(len(rows)):
-            probabilities[block] = _softmax(self._logits(rows[block], dtype, block.start))
+
+        def work(block: slice) -> None:
+            logits = self._logits(rows[block], dtype, block.start)  # (K, b)
+            logits /= dtype(self.temperature_)
+            softmax(logits)
+            probabilities[block] = logits.T
+
+        map_blocks(work, len(rows), BLOCK_ROWS)
         return probabilities
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -228,7 +300,7 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         [[0.6, 0.8, 1.0]]
         """
         check_is_fitted(self)
-        rows = self._validated(X, None, reset=False)
+        rows = validated(self, X, reset=False)
         refuse_non_finite(rows, 0)
         dtype = np.float32 if rows.dtype == np.float32 else np.float64
         found = np.ones((len(rows), rows.shape[1] + 1), dtype=dtype)
@@ -241,8 +313,9 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Draws come from the last-layer Laplace approximation: a normal distribution around the
         fitted weights whose precision is the curvature of the log-loss on the labelled rows, as a
-        Kronecker product, plus `prior_precision`; see `Laplace` in ``heads/_laplace.py``. With
-        one class nothing is uncertain, and every draw says 1.
+        Kronecker product, plus `prior_precision`; see `Laplace` in ``heads/_laplace.py``. The
+        probabilities of each draw are tempered as those of the head are. With one class nothing is
+        uncertain, and every draw says 1.
 
         Having this method makes a head one *with a posterior*: strategies such as ``bald`` ask
         for it, and any other head may have it. It returns an object with
@@ -295,11 +368,13 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise UsageError(f"n_samples is {n_samples!r}: give a whole number, at least 1.")
         if len(np.asarray(X)) == 0:
             raise LabelError("a posterior is drawn given the labelled rows: X has none.")
-        rows = np.asarray(self._validated(X, None, reset=False), dtype=np.float64)
+        rows = np.asarray(validated(self, X, reset=False), dtype=np.float64)
         refuse_non_finite(rows, 0)
         scaled = rows / lengths(rows)[:, None] if self.normalize else rows
         order = np.argsort(row_digests(scaled), kind="stable")  # however they are listed
-        predicted = np.asarray(self.predict_proba(rows[order]), dtype=np.float64)  # (n, K)
+        logits = self._logits(rows[order], np.float64, 0)  # (K, n)
+        softmax(logits)  # of the fitted weights as they are, without the temperature
+        predicted = np.ascontiguousarray(logits.T, dtype=np.float64)  # (n, K)
         return draw_posterior(self, scaled[order], predicted, int(n_samples), rng)
 
     def _check_parameters(self) -> None:
@@ -309,75 +384,131 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise UsageError(f"max_iter must be at least 1, not {self.max_iter!r}.")
         if not self.tol > 0.0:
             raise UsageError(f"tol must be positive, not {self.tol!r}.")
+        check_class_weight(self.class_weight)
 
-    def _validated(self, X: ArrayLike, y: ArrayLike | None, *, reset: bool) -> NDArray[Any]:
-        """Return `X` as a two-dimensional array of numbers, without a copy if it is one."""
-        if y is not None:
-            _check_lengths(X, y)
-        return np.asarray(
-            validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+    def _learn(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        declared: ArrayLike | None,
+        *,
+        going_on: bool,
+        keep: bool,
+    ) -> Self:
+        """Fit, perhaps `going_on` from the present weights and to `keep` classes without a row."""
+        self._check_parameters()
+        check_lengths(X, y)
+        rows = validated(self, X, reset=not going_on)
+        if rows.dtype.kind != "f" or rows.dtype.itemsize < 4:
+            rows = rows.astype(np.float64)
+        refuse_non_finite(rows, 0)
+        seen, codes = np.unique(checked_labels(y), return_inverse=True)
+        weights = row_weights(seen, codes, self.class_weight, sample_weight)
+        if weights is not None:
+            present = np.unique(codes[weights > 0.0])
+            codes, seen = np.searchsorted(present, codes), seen[present]
+            codes[weights == 0.0] = 0  # of no consequence
+        before: tuple[NDArray[Any], ...] | None = None
+        if going_on:
+            before = self.classes_, self.coef_, self.intercept_
+        self.classes_: NDArray[Any] = seen
+        if keep:
+            self.classes_ = join_classes(before[0] if before else None, seen, declared)
+            codes = np.searchsorted(self.classes_, seen)[codes]
+        labelled = arranged(
+            rows,
+            codes.astype(np.intp),
+            len(self.classes_),
+            weights,
+            normalize=self.normalize,
+            precise=self.tol < SINGLE_PRECISION,
         )
+        # What is too little work for two threads is not to ask each time how many there are.
+        little = labelled.rows.values.size * labelled.n_classes < WORTH_THREADS
+        with one_blas_thread() if little else nullcontext():
+            self._fit_labelled(labelled, before)
+        return self
 
-    def _fit_rows(self, rows: Float64, codes: _Index, digests: NDArray[np.uint64]) -> None:
+    def _fit_labelled(self, labelled: Labelled, before: tuple[Array, ...] | None) -> None:
         """Fit to finite, scaled rows in canonical order."""
-        if len(self.classes_) == 1:
-            self.coef_, self.intercept_ = np.zeros((1, rows.shape[1])), np.zeros(1)
+        self._judge(None)
+        K, d = labelled.n_classes, labelled.rows.values.shape[1]
+        if K == 1:
+            self.coef_, self.intercept_ = np.zeros((1, d)), np.zeros(1)
             self.C_: float | None = None
             self.C_rule_ = "one class: predicted always"
             self.n_iter_, self.converged_ = 1, True
             return
-        binary_factor = _binary_factor(len(self.classes_))
-        span = rotate_to_span(rows)
-        choice = self._choice(span, digests, codes, binary_factor)
+        choice = self._choice(labelled, _binary_factor(K))
         self.C_, self.C_rule_ = choice.C, choice.rule
-        weights = self._solve(span, codes, choice.C * binary_factor, choice.start)  # (r + 1, K)
-        self.coef_ = (span.axes @ weights[:-1]).T  # (K, d)
-        intercept = weights[-1] - self.coef_ @ span.mean  # (K,)
-        self.intercept_ = intercept - intercept.mean()  # a shift of all classes means nothing
+        start = choice.start if before is None else self._start(before, labelled)
+        found = self._solve(labelled, choice, start)
+        intercepts = found.intercepts - found.weights @ labelled.rows.mean.astype(np.float64)
+        self.coef_ = found.weights
+        self.intercept_ = intercepts - intercepts.mean()  # a shift of all classes means nothing
+        self.n_iter_, self.converged_ = found.steps, found.converged
+        self._judge(choice.held_out)
 
-    def _choice(
-        self, span: Span, digests: NDArray[np.uint64], codes: _Index, binary_factor: float
-    ) -> Choice:
-        if self.C == "auto":
-            return choose_strength(
-                span, codes, assign_folds(digests, codes, N_FOLDS), binary_factor
+    def _choice(self, labelled: Labelled, binary_factor: float) -> Choice:
+        if self.C != "auto":
+            return Choice(float(self.C), "given")
+        folds = assign_folds(labelled.digests, labelled.codes, N_FOLDS)
+        return choose_strength(labelled, folds, binary_factor)
+
+    def _solve(
+        self, labelled: Labelled, choice: Choice, start: tuple[Array, Array] | None
+    ) -> Solution:
+        C = choice.C * _binary_factor(labelled.n_classes)
+        if choice.coordinates is not None and choice.inside is not None:
+            found = fit_inside(
+                labelled, choice.coordinates, choice.inside, C, self.tol, self.max_iter
             )
-        start = np.zeros((span.rows.shape[1], 1, len(self.classes_)))
-        return Choice(float(self.C), "given", start)
+            if found.converged and self.tol >= SINGLE_PRECISION:
+                return found
+            start = found.weights, found.intercepts
+        return fit_weights(labelled, C, start=start, tolerance=self.tol, max_steps=self.max_iter)
 
-    def _solve(self, span: Span, codes: _Index, C: float, start: Array) -> Float64:
-        """Solve in float32 as far as it is trusted, then in float64 to `tol`."""
-        everything = np.ones((len(codes), 1), dtype=bool)
-        one_hot: Float64 = np.eye(len(self.classes_))[codes]  # (n, K)
-        steps = 1
-        for dtype, tolerance in (
-            (np.float32, max(self.tol, SINGLE_PRECISION)),
-            (np.float64, self.tol),
-        ):
-            found = solve(
-                span,
-                one_hot.astype(dtype),
-                C,
-                start=start,
-                masks=everything,
-                tolerance=tolerance,
-                max_steps=self.max_iter,
-            )
-            steps, start = steps + found.steps, found.point
-        self.n_iter_, self.converged_ = steps, found.converged
-        return np.asarray(start[:, 0], dtype=np.float64)
+    def _start(self, before: tuple[Array, ...], labelled: Labelled) -> tuple[Array, Array]:
+        """Return the weights of the fit before, for the classes there are now."""
+        classes, coef, intercept = before
+        K, d = labelled.n_classes, labelled.rows.values.shape[1]
+        weights, intercepts = np.zeros((K, d)), np.zeros(K)
+        known = np.isin(classes, self.classes_)
+        places = np.searchsorted(self.classes_, classes[known])
+        weights[places] = coef[known]
+        intercepts[places] = intercept[known] + coef[known] @ labelled.rows.mean
+        return weights, intercepts
 
-    def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> NDArray[np.floating[Any]]:
-        """Return (m, K) logits of a block whose first row has the number `offset`."""
+    def _judge(self, held_out: HeldOut | None) -> None:
+        """Set what the folds tell of the head: the temperature, accuracy and calibration."""
+        self.temperature_ = 1.0
+        self.cv_accuracy_: float | None = None
+        self.cv_n_: int | None = None
+        self.cv_ece_: float | None = None
+        if held_out is None:
+            return
+        logits, codes, counts = held_out
+        self.temperature_ = fit_temperature(logits, codes, counts, prior_rows=TEMPERATURE_PRIOR)
+        scaled = np.ascontiguousarray(logits.T, dtype=np.float64) / self.temperature_  # (K, m)
+        softmax(scaled)
+        right = logits.argmax(axis=1) == codes
+        self.cv_accuracy_ = float(np.average(right, weights=counts))
+        self.cv_n_ = len(codes)
+        self.cv_ece_ = expected_calibration_error(scaled.T, codes)
+
+    def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
+        """Return (K, m) logits of a block whose first row has the number `offset`."""
+        coef: Array = self.coef_.astype(dtype)
         with np.errstate(invalid="ignore", over="ignore"):  # looked at on the next line
-            logits: Array = rows.astype(dtype, copy=False) @ self.coef_.T.astype(dtype)  # (m, K)
+            logits: Array = coef @ rows.astype(dtype, copy=False).T  # (K, m)
         if not np.isfinite(logits).all():
             refuse_non_finite(rows, offset)
             if self.normalize:  # finite rows so long that their products were not
-                logits = (rows / lengths(rows)[:, None]).astype(dtype) @ self.coef_.T.astype(dtype)
+                logits = coef @ (rows / lengths(rows)[:, None]).astype(dtype).T
         elif self.normalize:
-            logits /= lengths(rows)[:, None].astype(dtype)
-        return np.asarray(logits + self.intercept_.astype(dtype))
+            logits /= lengths(rows).astype(dtype)
+        return np.asarray(logits + self.intercept_.astype(dtype)[:, None])
 
 
 def _binary_factor(n_classes: int) -> float:
@@ -388,39 +519,3 @@ def _binary_factor(n_classes: int) -> float:
 def _is_positive(value: Any) -> bool:
     number = isinstance(value, Real) and not isinstance(value, bool)
     return number and 0.0 < float(value) < float("inf")
-
-
-def _check_lengths(X: ArrayLike, y: ArrayLike) -> None:
-    """Refuse no rows at all, and a number of labels that is not that of the rows."""
-    rows, labels = np.asarray(X), np.asarray(y)
-    if rows.ndim != 2 or labels.ndim == 0 or rows.shape[1] == 0:
-        return  # the validation that follows says what is wrong
-    if len(rows) == 0 and len(labels) == 0:
-        raise LabelError("there is nothing to fit on: no row is labelled.")
-    if len(rows) != len(labels):
-        raise LabelError(f"{len(rows)} rows but {len(labels)} labels: give one for each row.")
-
-
-def _checked_labels(y: ArrayLike) -> NDArray[Any]:
-    """Return the labels as a one-dimensional array of strings or integers."""
-    if y is None:
-        raise LabelError("the head requires y to be passed, but the target y is None.")
-    labels = np.asarray(column_or_1d(y, warn=True))
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        row = int(np.flatnonzero(~np.isfinite(labels))[0])
-        raise LabelError(f"the label of row {row} is NaN or infinity: leave unlabelled rows out.")
-    check_classification_targets(labels)
-    return labels
-
-
-def _blocks(n: int) -> Iterator[slice]:
-    for start in range(0, n, BLOCK_ROWS):
-        yield slice(start, min(start + BLOCK_ROWS, n))
-
-
-def _softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Turn (m, K) logits into probabilities, in place."""
-    logits -= logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=logits)
-    logits /= logits.sum(axis=1, keepdims=True)
-    return logits

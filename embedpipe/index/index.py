@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,14 @@ from .approximate import KINDS, Approximate, nearest_candidates
 from .balls import MAX_EDGES, Balls, balls_by_neighbours, balls_within
 from .clusters import Clusters, kmeans
 from .copies import distinct_rows, find_rows, row_hashes
+from .directions import directions_of
 from .kept import Kept, Part, Write, write_array
 from .neighbours import Neighbours, Progress, nearest_neighbours
 from .sketch import sketch_of
 
 __all__ = ["EXACT_UP_TO", "NEIGHBOURS", "Index", "check_kind"]
+
+T = TypeVar("T")
 
 NEIGHBOURS = 32
 """How many neighbours of each point are found and kept, unless more are asked for."""
@@ -37,6 +41,9 @@ SAMPLE = 200
 
 CLUSTERINGS = 8
 """How many partitions are remembered."""
+
+KEPT_CLUSTERINGS = 128
+"""How many of them are kept on disk."""
 
 SPEED = 5e10
 """About how many squared distances times dimensions a second one core works out."""
@@ -81,6 +88,9 @@ class Index:
     sketch
         (p, at most 128) float32, the points in the directions in which they spread most; see
         `sketch_of`.
+    directions
+        (p, at most 128) float32, likewise of the points scaled to unit length; see
+        `directions_of`.
     recall
         The share of the true 32 nearest that `neighbours` gives, measured on 200 evenly spaced
         points; 1 for an exact index.
@@ -97,7 +107,7 @@ class Index:
     -----
     Bytes a point: 20 for the points themselves, 512 for the sketch, 256 for 32 neighbours, and
     at most 140 (``"ivf"``) or 290 (``"hnsw"``) for an approximate index: 800 to 1080 in all,
-    whatever the dimension of the matrix.
+    whatever the dimension of the matrix; and 512 for the directions, once they are asked for.
 
     Examples
     --------
@@ -128,6 +138,7 @@ class Index:
         )
         self._clusters: OrderedDict[tuple[int, int], Clusters] = OrderedDict()
         self._neighbours: Neighbours | None = None
+        self._balls: tuple[float, Balls] | None = None
 
     # The points
 
@@ -215,20 +226,21 @@ class Index:
         """
         most = max(self.rows.size - 1, 0)
         width = min(max(k, NEIGHBOURS), most)
-        kept = self._known_neighbours
-        if kept is None or kept.positions.shape[1] < width:
-            kept = self._find_neighbours(width, progress)
-            self._neighbours = kept
-            files = {
-                "positions.npy": write_array(kept.positions),
-                "distances.npy": write_array(kept.distances),
-            }
-            self._save("neighbours", {"k": width}, files)
+        known = self._known_neighbours
+        if known is None or known.positions.shape[1] < width:
+            known = self._once(
+                "neighbours",
+                lambda part: _wide_enough(part, width),
+                lambda: self._make_neighbours(width, progress),
+            )
+            self._neighbours = known
         k = min(max(k, 0), most)
-        return Neighbours(kept.positions[:, :k], kept.distances[:, :k])
+        return Neighbours(known.positions[:, :k], known.distances[:, :k])
 
     def within(self, radius: float, max_edges: float = MAX_EDGES) -> Balls:
         """Return the points at most `radius` away from each point, itself included.
+
+        The last answer is remembered.
 
         Parameters
         ----------
@@ -260,23 +272,29 @@ class Index:
         >>> balls.starts.tolist(), balls.members.tolist()
         ([0, 1, 3, 5], [0, 1, 2, 1, 2])
         """
+        if self._balls is not None and self._balls[0] == radius:
+            balls = self._balls[1]
+            if balls.members.size <= max_edges * self.rows.size:
+                return balls
         if self.kind == "exact":
             known = self._known_neighbours
             if known is None:
                 self._check_size()
-            return balls_within(self.matrix, self.rows, radius, max_edges, known)
-        return balls_by_neighbours(self.matrix, self.rows, radius, max_edges, self._nearest)
+            balls = balls_within(self.matrix, self.rows, radius, max_edges, known)
+        else:
+            balls = balls_by_neighbours(self.matrix, self.rows, radius, max_edges, self._nearest)
+        self._balls = radius, balls
+        return balls
 
     # In fewer dimensions
 
     @cached_property
     def sketch(self) -> NDArray[np.float32]:  # noqa: D102
-        part = self._load("sketch")
-        if part is not None:
-            return part.array("values")
-        sketch = sketch_of(self.matrix, self.rows)
-        self._save("sketch", {}, {"values.npy": write_array(sketch)})
-        return sketch
+        return self._once("sketch", lambda part: part.array("values"), self._make_sketch)
+
+    @cached_property
+    def directions(self) -> NDArray[np.float32]:  # noqa: D102
+        return self._once("directions", lambda part: part.array("values"), self._make_directions)
 
     def clusters(self, k: int, seed: int = 0) -> Clusters:
         """Return a partition of the points into min(k, p) clusters by k-means on `sketch`.
@@ -286,7 +304,8 @@ class Index:
         k
             At least 1.
         seed
-            Other seeds give other partitions. The last eight partitions are remembered.
+            Other seeds give other partitions. The last eight partitions are remembered, and
+            the last 128 kept on disk.
 
         Raises
         ------
@@ -306,7 +325,9 @@ class Index:
         key = min(k, self.rows.size), seed
         found = self._clusters.pop(key, None)
         if found is None:
-            found = kmeans(self.sketch, *key)
+            found = self._once(
+                "clusters-{}-{}".format(*key), _read_clusters, lambda: self._make_clusters(*key)
+            )
         self._clusters[key] = found  # the most recent last
         while len(self._clusters) > CLUSTERINGS:
             self._clusters.popitem(last=False)
@@ -368,15 +389,61 @@ class Index:
     def _load(self, name: str) -> Part | None:
         return None if self._kept is None else self._kept.load(name)
 
-    def _save(self, name: str, parameters: dict[str, Any], files: dict[str, Write]) -> None:
+    def _save(
+        self, name: str, parameters: dict[str, Any], files: dict[str, Write], **more: Any
+    ) -> None:
         if self._kept is not None:
-            self._kept.save(name, parameters, files)
+            self._kept.save(name, parameters, files, **more)
+
+    def _once(self, name: str, read: Callable[[Part], T | None], make: Callable[[], T]) -> T:
+        """Return what is kept under a name, or make it; of several processes one does.
+
+        `read` returns None for what is kept but does not serve; `make` also saves.
+        """
+        found = self._read(name, read)
+        if found is not None or self._kept is None:
+            return make() if found is None else found
+        with self._kept.alone(name):
+            found = self._read(name, read)  # another process may have been faster
+            return make() if found is None else found
+
+    def _read(self, name: str, read: Callable[[Part], T | None]) -> T | None:
+        part = self._load(name)
+        return None if part is None else read(part)
+
+    def _make_sketch(self) -> NDArray[np.float32]:
+        sketch = sketch_of(self.matrix, self.rows)
+        self._save("sketch", {}, {"values.npy": write_array(sketch)})
+        return sketch
+
+    def _make_directions(self) -> NDArray[np.float32]:
+        directions = directions_of(self.matrix, self.rows)
+        self._save("directions", {}, {"values.npy": write_array(directions)})
+        return directions
+
+    def _make_clusters(self, k: int, seed: int) -> Clusters:
+        found = kmeans(self.sketch, k, seed)
+        small = found.labels.astype(np.min_scalar_type(k))
+        files = {"labels.npy": write_array(small), "centres.npy": write_array(found.centres)}
+        self._save(f"clusters-{k}-{seed}", {}, files, at_most=("clusters-", KEPT_CLUSTERINGS))
+        return found
+
+    def _make_neighbours(self, width: int, progress: Progress | None) -> Neighbours:
+        found = self._find_neighbours(width, progress)
+        files = {
+            "positions.npy": write_array(found.positions),
+            "distances.npy": write_array(found.distances),
+        }
+        self._save("neighbours", {"k": width}, files)
+        return found
 
     @cached_property
     def _distinct(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        part = self._load("points")
-        if part is not None:
-            return part.array("rows"), part.array("copy_of")
+        return self._once(
+            "points", lambda part: (part.array("rows"), part.array("copy_of")), self._make_points
+        )
+
+    def _make_points(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         rows, copy_of = distinct_rows(self.matrix, self.candidates)
         files = {"rows.npy": write_array(rows), "copy_of.npy": write_array(copy_of)}
         self._save("points", {}, files)
@@ -390,9 +457,7 @@ class Index:
     def _known_neighbours(self) -> Neighbours | None:
         """The neighbours found so far, here or by whoever kept them."""
         if self._neighbours is None:
-            part = self._load("neighbours")
-            if part is not None:
-                self._neighbours = Neighbours(part.array("positions"), part.array("distances"))
+            self._neighbours = self._read("neighbours", lambda part: _wide_enough(part, 0))
         return self._neighbours
 
     def _find_neighbours(self, width: int, progress: Progress | None) -> Neighbours:
@@ -419,10 +484,13 @@ class Index:
     @cached_property
     def _search(self) -> tuple[Approximate, float]:
         """The approximate index, and its recall."""
-        part = self._load("search")
-        if part is not None:
-            path = part.paths["index.faiss"]
-            return Approximate.read(self.kind, self.sketch, path), part.parameters["recall"]
+        return self._once("search", self._read_search, self._make_search)
+
+    def _read_search(self, part: Part) -> tuple[Approximate, float]:
+        path = part.paths["index.faiss"]
+        return Approximate.read(self.kind, self.sketch, path), part.parameters["recall"]
+
+    def _make_search(self) -> tuple[Approximate, float]:
         search = Approximate.build(self.kind, self.sketch)
         p = self.rows.size
         some = np.arange(0, p, -(-p // SAMPLE))  # (s,)
@@ -446,6 +514,18 @@ class Index:
             f"{self.exact_up_to:,}: take index='ivf' or index='hnsw', which finds most of them, "
             "or an Index with exact_up_to=None, which waits."
         )
+
+
+def _wide_enough(part: Part, width: int) -> Neighbours | None:
+    positions = part.array("positions")
+    if positions.shape[1] < width:
+        return None
+    return Neighbours(positions, part.array("distances"))
+
+
+def _read_clusters(part: Part) -> Clusters:
+    labels, centres = part.array("labels").astype(np.int32), np.array(part.array("centres"))
+    return Clusters(labels, np.bincount(labels, minlength=len(centres)), centres)
 
 
 def check_kind(kind: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._files import sync_folder, temporary_file, write_atomically
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["Kept", "Part", "Write", "write_array"]
 
@@ -45,7 +50,7 @@ class Kept:
     carries the identity and the SHA-256 of every file, is replaced in the same way. So after a
     kill at any instant, or with two processes at work, a file is either the one that its entry
     means or does not match the digest there: it is then refused, and made again by whoever
-    needs it.
+    needs it. `alone` lets one of several processes make it while the others wait.
 
     Parameters
     ----------
@@ -99,17 +104,63 @@ class Kept:
                 return None
         return Part(entry["parameters"], paths)
 
-    def save(self, name: str, parameters: Mapping[str, Any], files: Mapping[str, Write]) -> None:
-        """Keep files under a name, in place of any before; see `problem`."""
+    def save(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        files: Mapping[str, Write],
+        *,
+        at_most: tuple[str, int] | None = None,
+    ) -> None:
+        """Keep files under a name, in place of any before; see `problem`.
+
+        Parameters
+        ----------
+        name
+            Of the part.
+        parameters
+            What it was made with, in JSON types.
+        files
+            What writes each file, by its name.
+        at_most
+            The beginning of names and a number: of the parts whose names begin so, only that many
+            are left, the newest.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             digests = {file: self._put(f"{name}-{file}", write) for file, write in files.items()}
             sync_folder(self.folder)
             entry = {"parameters": dict(parameters), "files": digests}
-            meta = {**self._identity, "parts": {**self._parts(), name: entry}}
-            write_atomically(self.folder / META, json.dumps(meta, indent=1).encode())
+            with _locked(self.folder):  # nobody else's entry may be lost
+                parts = self._parts()
+                parts.pop(name, None)
+                parts[name] = entry  # the newest last
+                gone = _too_many(parts, *at_most) if at_most else {}
+                parts = {key: each for key, each in parts.items() if key not in gone}
+                meta = {**self._identity, "parts": parts}
+                write_atomically(self.folder / META, json.dumps(meta, indent=1).encode())
+            for old, each in gone.items():
+                for file in each["files"]:
+                    (self.folder / f"{old}-{file}").unlink(missing_ok=True)
         except OSError as error:
             self.problem = f"cannot keep {name} in {self.folder}: {error.strerror or error}"
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Wait until nobody else is inside such a block for the same name and folder.
+
+        A process that ends, however it ends, lets the next one in. Where there is no way to
+        wait, as on Windows or in a folder that cannot be written, nobody does.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = self.folder / f".{name}.lock"
+            lock.touch()
+        except OSError:
+            yield
+            return
+        with _locked(lock):
+            yield
 
     def _put(self, name: str, write: Write) -> str:
         """Write one file whole or not at all, and return its digest."""
@@ -135,6 +186,28 @@ class Kept:
         if any(meta.get(key) != value for key, value in self._identity.items()):
             return {}
         return {name: entry for name, entry in meta["parts"].items() if _is_entry(entry)}
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Wait until nobody else is inside such a block for the same file or folder."""
+    if sys.platform == "win32":  # what several processes need may be made by each of them
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # Some network file systems have no locks: then nobody waits.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _too_many(parts: Mapping[str, Any], beginning: str, most: int) -> dict[str, Any]:
+    """Return all parts but the newest `most` of those whose names begin so."""
+    such = [name for name in parts if name.startswith(beginning)]
+    return {name: parts[name] for name in such[: max(len(such) - most, 0)]}
 
 
 def write_array(array: NDArray[Any]) -> Write:

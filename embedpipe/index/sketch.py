@@ -9,7 +9,7 @@ from .._threads import map_blocks, one_blas_thread
 from .blocks import block_rows
 from .moving import safe_frame
 
-__all__ = ["SKETCH_DIMENSIONS", "sketch_of"]
+__all__ = ["SKETCH_DIMENSIONS", "principal_directions", "sketch_of"]
 
 SKETCH_DIMENSIONS = 128
 """The most dimensions of a sketch."""
@@ -65,7 +65,9 @@ def sketch_of(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[n
     frame, _ = safe_frame(matrix, rows)
     directions = None
     if d > SKETCH_DIMENSIONS:
-        directions = _directions(frame.rows(rows[:: -(-rows.size // SAMPLE)]).vectors)  # (d, m)
+        directions = principal_directions(
+            frame.rows(rows[:: -(-rows.size // SAMPLE)]).vectors
+        )  # (d, m)
     found = np.empty((rows.size, d if directions is None else directions.shape[1]), np.float32)
 
     def work(part: slice) -> None:
@@ -76,7 +78,7 @@ def sketch_of(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[n
     return found
 
 
-def _directions(sample: NDArray[np.float32]) -> NDArray[np.float32]:
+def principal_directions(sample: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return orthonormal columns along which the (s, d) sample spreads most: (d, m).
 
     The sample is centred in place.

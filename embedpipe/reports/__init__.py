@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from .comparison import ComparisonData
 from .data import Curve, Pick, ReportData, Represented, Round, SelectionData
-from .html import write_report, write_selection
+from .html import write_comparison, write_report, write_selection
+from .of_experiments import check_figure, comparison_of, write_figure
 from .of_loops import report_of
 from .of_selection import selection_of
 from .thumbnails import make_thumbnail
 
 __all__ = [
+    "ComparisonData",
     "Curve",
     "Pick",
     "ReportData",
     "Represented",
     "Round",
     "SelectionData",
+    "check_figure",
+    "comparison_of",
     "make_thumbnail",
     "report_of",
     "selection_of",
+    "write_comparison",
+    "write_figure",
     "write_report",
     "write_selection",
 ]

@@ -92,6 +92,8 @@ class ReportData:
         What was typed to get this report.
     upper_bound
         Accuracy of the same head trained on every label, if it is known.
+    advice
+        Whether to go on labelling, in a sentence or two.
     """
 
     title: str
@@ -99,6 +101,7 @@ class ReportData:
     curves: tuple[Curve, ...]
     command: str | None = None
     upper_bound: float | None = None
+    advice: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._files import write_atomically
 from ..errors import UsageError
+from .comparison import COLOURS, DASHES, ComparisonData, lay_out_bands
 from .data import Curve, Pick, ReportData, Round, SelectionData
 from .figure import lay_out
 from .headline import write_headline
@@ -86,6 +87,50 @@ def write_selection(path: str | Path, data: SelectionData) -> Path:
     True
     """
     return _write(path, "selection.html.j2", {"data": data})
+
+
+def write_comparison(path: str | Path, data: ComparisonData) -> Path:
+    """Write the page of a comparison as one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    path
+        Where it goes; it is written whole or not at all.
+    data
+        What it shows, from `comparison_of`.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> data = ComparisonData("digits", "margin: 0.913 mean accuracy", "", (), ())
+    >>> "0.913 mean accuracy" in write_comparison(tmp / "report.html", data).read_text()
+    True
+    """
+    panels = [
+        (
+            group,
+            lay_out_bands(
+                group.accuracies,
+                "Accuracy",
+                "mean over the seeds, 95 % interval",
+                bound=group.bound,
+            ),
+            lay_out_bands(
+                group.differences,
+                "Against the baseline",
+                "mean difference in accuracy, seed by seed, 95 % interval; filled: significant "
+                "after Holm's correction for the rounds",
+                signed=True,
+            ),
+        )
+        for group in data.groups
+    ]
+    looks = {"colours": COLOURS, "dashes": DASHES}
+    return _write(path, "comparison.html.j2", {"data": data, "panels": panels, **looks})
 
 
 def _write(path: str | Path, template: str, context: dict[str, Any]) -> Path:

@@ -51,16 +51,42 @@ def report_of(
         ("precision", embeddings.spec.precision),
         ("head", repr(first.head)),
         ("seed", str(first.seed)),
+        *_unusual(first),
     )
+    same_mode = len({loop.mode for loop in all_loops}) == 1
     curves = tuple(
         Curve(
-            name=_name(loop),
+            name=_name(loop) if same_mode else f"{_name(loop)} ({loop.mode})",
             rounds=tuple(_round(record, ids, thumbnails) for record in loop.records),
             baseline=loop is baseline,
         )
         for loop in all_loops
     )
-    return ReportData(embeddings.dataset.name, facts, curves, command, upper_bound)
+    return ReportData(
+        first.problem.name, facts, curves, command, upper_bound, advice_of(first.records)
+    )
+
+
+def advice_of(records: Sequence[RoundRecord]) -> str | None:
+    """Return whether to go on labelling after these rounds, in words, if it can be told."""
+    advice = records[-1].advice if records else {}
+    if not advice.get("reason"):
+        return None
+    return f"{str(advice['advice']).capitalize()}: {advice['reason']}"
+
+
+def _unusual(loop: ActiveLoop) -> list[tuple[str, str]]:
+    """Return what a reader would not expect, as names and values."""
+    labelling, facts = loop.labelling, []
+    if loop.mode != "cumulative":
+        facts.append(("mode", loop.mode))
+    if loop.skip:
+        facts.append(("skipped a query", str(loop.skip)))
+    if labelling.noise:
+        facts.append(("wrong labels", f"{labelling.noise:.0%}, {labelling.kind}"))
+    if labelling.abstain:
+        facts.append(("unanswered", f"{labelling.abstain:.0%}"))
+    return facts
 
 
 def _name(loop: ActiveLoop) -> str:
@@ -70,7 +96,9 @@ def _name(loop: ActiveLoop) -> str:
 
 def _round(record: RoundRecord, ids: list[str], thumbnails: dict[str, bytes | None]) -> Round:
     picks = tuple(
-        Pick(ids[row], float(score), str(label), thumbnails.get(ids[row]))
+        Pick(
+            ids[row], float(score), None if label is None else str(label), thumbnails.get(ids[row])
+        )
         for row, score, label in zip(record.rows, record.scores, record.labels, strict=True)
     )
     return Round(

@@ -16,6 +16,7 @@ from .coral import Coral
 from .coreset import CoreSet
 from .coreset_robust import RobustCoreSet
 from .diverse import DiverseStrategy, PointPicks
+from .doubtful_coverage import DoubtfulCoverage
 from .dropquery import DropQuery
 from .entropy import Entropy
 from .facility_location import FacilityLocation
@@ -46,6 +47,7 @@ __all__ = [
     "Coral",
     "CoreSet",
     "DiverseStrategy",
+    "DoubtfulCoverage",
     "DropQuery",
     "Entropy",
     "FacilityLocation",

@@ -1,4 +1,4 @@
-"""Typical items first, uncertain ones later."""
+"""Typical items first, then those that stand for what the head is unsure of."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .spelling import spelling_of
 
 __all__ = ["Auto"]
 
-LATE = "combine(margin^2, diversity, typicality)"
-"""Uncertain, far from what is labelled, and not alone: no outliers, no repetition."""
+EARLY = "doubtful_coverage(doubt=false)"
+"""Items that stand for the whole pool, until a head can say what it does not know."""
 
-UNSEEN = 0.05
-"""As long as the next item is likelier than this to be of a new class, classes are sought."""
+LATE = "doubtful_coverage"
+"""Items that stand for what the head is unsure of."""
 
 ERRORS = 2
 """By how many standard errors the accuracy must exceed that of guessing."""
@@ -27,25 +27,23 @@ ERRORS = 2
 
 @strategies.register("auto")
 class Auto(Strategy):
-    """Typical items while labels are few, uncertain ones once a head can be trusted; says why.
+    """Typical items first, then those that stand for what the head is unsure of; says why.
 
-    The labels alone decide. Uncertain items are taken as soon as the labelled items hold no
-    hint of further classes and tell their own classes apart:
-
-    - the share of labels that are the only one of their class, which estimates how likely the
-      next item is of a class not seen yet, is at most 5 % (20 labels a class always suffice);
-    - the nearest class mean is right about labelled items left out of it more often than
-      guessing the most frequent class would be, by two standard errors.
-
-    Until then, and where there is no head, typical items of clusters without labels are taken:
-    with few labels a head is sure of the wrong things, and what it is unsure of is seldom typical.
+    The labels alone decide when: as soon as they tell their own classes apart. That is so when the
+    nearest class mean is right about labelled items left out of it more often than guessing the
+    most frequent class would be, by two standard errors; an item that is the only one of its
+    class counts as wrong. Until then, and where there is no head, what a head is unsure of says
+    nothing, and items are taken that stand for the pool as a whole.
 
     Parameters
     ----------
     early
-        The strategy for few labels, as `get_strategy` reads it; it must need no labels.
+        The strategy for the first labels, as `get_strategy` reads it; it must need no labels.
+        Default: ``doubtful_coverage(doubt=false)``.
     late
-        The strategy for later, likewise. Default: ``combine(margin^2, diversity, typicality)``.
+        The strategy for later, likewise. Default: ``doubtful_coverage``. Both cover the pool by
+        direction; later, items count by the head's doubt. What is covered by one label narrows as
+        labels come.
 
     Raises
     ------
@@ -58,8 +56,9 @@ class Auto(Strategy):
     -----
     `Selection.scores` and the diagnostics are those of the strategy that chose, and:
     ``phase``, "typical" or "uncertain"; ``reason``, a sentence; ``strategy``, the one that
-    chose; and where there are labels ``labels_per_class``, ``unseen``, ``accuracy`` and
-    ``chance``, the numbers that the decision was taken by.
+    chose; and where there are labels ``labels_per_class``; ``unseen``, the Good–Turing estimate of
+    how likely the next item is of a class without labels; ``accuracy`` and ``chance``, by which
+    the decision was taken.
 
     O(m·C·d) time for m labels (2,048 at most) of C classes beside what the strategy takes, and
     16·C·d bytes of extra memory.
@@ -67,23 +66,23 @@ class Auto(Strategy):
     References
     ----------
     Hacohen, Dekel, Weinshall (2022), "Active learning on a budget: opposite strategies suit high
-    and low budgets", arXiv:2202.02794. Gupte, Aklilu, Nirschl, Yeung-Levy (2024), "Revisiting
-    active learning in the era of vision foundation models", arXiv:2401.14555. Good (1953), "The
+    and low budgets", arXiv:2202.02794. Bae, Oliveira, Sutherland (2024), "Uncertainty herding:
+    one active learning method for all label budgets", arXiv:2412.20644. Good (1953), "The
     population frequencies of species and the estimation of population parameters".
 
     Examples
     --------
-    >>> line = np.array([[0], [3], [4], [6], [50], [51], [53]], dtype=np.float32)
-    >>> strategy = Auto(early="typiclust(min_cluster_size=3)")
-    >>> selection = strategy.select(Pool(line), 2, np.random.default_rng(0))
+    >>> angles = np.array([0.0, 0.1, 0.2, 1.3, 1.4, 1.5])
+    >>> matrix = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    >>> selection = Auto().select(Pool(matrix), 2, np.random.default_rng(0))
     >>> selection.rows.tolist(), selection.diagnostics["phase"], selection.diagnostics["reason"]
-    ([2, 4], 'typical', 'nothing is labelled yet')
+    ([4, 1], 'typical', 'nothing is labelled yet')
     """
 
     name: ClassVar[str] = "auto"
     distinct: ClassVar[bool] = True
 
-    def __init__(self, *, early: str = "typiclust", late: str = LATE) -> None:
+    def __init__(self, *, early: str = EARLY, late: str = LATE) -> None:
         first, second = get_strategy(early), get_strategy(late)
         if first.needs_labels:
             raise UsageError(
@@ -129,10 +128,7 @@ class Auto(Strategy):
         )
 
     def _has_what_it_asks(self, pool: Pool) -> bool:
-        late = get_strategy(self.late)
-        if late.needs_head:
-            return pool.has_head
-        return pool.has_predictions or not late.needs_labels
+        return pool.has_head if get_strategy(self.late).needs_head else pool.has_predictions
 
 
 def _written_out(strategy: Strategy, given: str) -> str:
@@ -148,12 +144,6 @@ def _objection(readiness: Readiness) -> str:
     labels, classes = readiness.labels, readiness.classes
     if classes == 1:
         return f"all {labels} labels are of one class"
-    if readiness.unseen > UNSEEN:
-        single = round(readiness.unseen * labels)
-        return (
-            f"{single} of {labels} labels are the only one of their class: there may be more "
-            "classes"
-        )
     chance = readiness.chance
     error = math.sqrt(chance * (1 - chance) / labels)
     if readiness.accuracy <= chance + ERRORS * error:

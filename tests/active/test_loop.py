@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import f1_score
 from sklearn.svm import LinearSVC
 
 import embedpipe as ep
-from embedpipe.active.problem import Problem
+from embedpipe.active import Labelling, Problem
 from embedpipe.active.runs import RunFolder
 from embedpipe.errors import LabelError, RunError, SelectionError, UnknownNameError, UsageError
 from embedpipe.strategies import Pool, Selection, Strategy, strategies
@@ -239,10 +239,15 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
 def test_every_argument_is_part_of_the_run_id(digits: ep.Embeddings) -> None:
     options: list[dict[str, object]] = [
         {}, {"seed": 1}, {"strategy": "entropy"}, {"initial": "random"}, {"initial_size": 51},
-        {"head": ep.LogisticHead(C=1.0)},
+        {"head": ep.LogisticHead(C=1.0)}, {"skip": 1}, {"advice": "cheap"},
+        {"labelling": Labelling(noise=0.1)}, {"labelling": Labelling(cost={"3": 2.0})},
+        {"mode": "incremental", "head": SGDClassifier(loss="log_loss")},
+        {"mode": "replay", "head": SGDClassifier(loss="log_loss")},
+        {"mode": "replay", "head": SGDClassifier(loss="log_loss"), "buffer_size": 51},
     ]  # fmt: skip
     ids = [ep.ActiveLoop(digits, **each).run_id(50) for each in options]
     ids.append(ep.ActiveLoop(digits).run_id(51))
+    assert ep.ActiveLoop(digits, batch_size=51).run_id() == ids[-1]
     assert len(set(ids)) == len(ids)
     assert ep.ActiveLoop(digits).run_id(50) == ids[0]
     assert ids[0].startswith("digits-coreset-margin-s0-")
@@ -275,8 +280,11 @@ def test_a_dataset_without_labels_cannot_play_the_oracle(
 def test_what_cannot_be_meant(digits: ep.Embeddings) -> None:
     with pytest.raises(UsageError, match="a LinearSVC gives no probabilities: wrap it in"):
         ep.ActiveLoop(digits, head=LinearSVC())
-    with pytest.raises(UsageError, match=r"unknown mode 'all': use cumulative\."):
+    with pytest.raises(UnknownNameError) as caught:
         ep.ActiveLoop(digits, mode="all")
+    assert str(caught.value) == (
+        "unknown mode 'all'. Known: cumulative, half_cumulative, incremental, replay."
+    )
     with pytest.raises(UnknownNameError, match="unknown strategy 'margn'. Did you mean 'margin'?"):
         ep.ActiveLoop(digits, strategy="margn")
     with pytest.raises(UnknownNameError, match="unknown head 'logistik'. Did you mean 'logistic'?"):

@@ -200,15 +200,55 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
     rounds = result["rounds"]
     assert isinstance(rounds, list)
     assert [list(each) for each in rounds] == [
-        ["round", "labelled", "accuracy", "macro_f1", "select_seconds", "fit_seconds"]
+        [
+            "round",
+            "labelled",
+            "accuracy",
+            "macro_f1",
+            "select_seconds",
+            "fit_seconds",
+            "balanced_accuracy",
+            "ece",
+            "cost",
+            "advice",
+        ]
     ] * 3
     assert [each["labelled"] for each in rounds] == [6, 10, 14]
+    assert [each["cost"] for each in rounds] == [6, 10, 14]
     report = Path(str(result["report"]))
     assert report.parent.name == result["run_id"]
     assert {path.name for path in report.parent.iterdir()} == {
         "config.json", "rounds.parquet", "picks.parquet", "report.html"
     }  # fmt: skip
     assert call(*arguments).json() == result
+
+
+def test_run_in_another_mode_with_a_poor_labeller_on_rare_classes(
+    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    arguments = (
+        "run", photos(60), "--initial", "random", "--initial-size", 6, "--batch-size", 8,
+        "--rounds", 9, "--no-baseline", "--quiet", "--mode", "replay", "--buffer-size", 5,
+        "--skip", 1, "--noise", 0.2, "--noise-kind", "confusable", "--abstain", 0.2,
+        "--long-tailed", 4, "--rare", "class0=3", "--head", "nearest_mean",
+    )  # fmt: skip
+    text = call(*arguments).out.splitlines()
+    result = call(*arguments, "--json").json()
+    rounds = result["rounds"]
+    assert isinstance(rounds, list)
+    assert rounds[-1]["cost"] > rounds[-1]["labelled"]
+    assert text[-1] == f"report: {result['report']}"
+    config = json.loads((Path(str(result["report"])).parent / "config.json").read_text())
+    assert (config["mode"], config["buffer_size"], config["skip"]) == ("replay", 5, 1)
+    assert dict(config["labelling"]) == {
+        "noise": 0.2, "kind": "confusable", "abstain": 0.2, "cost": []
+    }  # fmt: skip
+    # 16 of each class: 16 and 8 and 4 by the long tail, one of them cut to 3; one is skipped.
+    asked = rounds[-1]["cost"]
+    assert asked in {16 + 8 + 3 - 1, 16 + 4 + 3 - 1, 8 + 4 + 3 - 1}
+    assert (
+        f"stopped after round {rounds[-1]['round']}: nothing is left that margin may choose" in text
+    )
 
 
 def test_train_and_predict(
@@ -273,6 +313,10 @@ def test_list(call: Callable[..., Outcome], kind: str, some: set[str]) -> None:
     assert all(f"{row['name']} " in text for row in rows)
 
 
+NEED_NO_LABELS = sorted(
+    name for name in ep.strategies.strategies if not ep.strategies.strategies[name].needs_labels
+)
+
 ERRORS: dict[str, tuple[list[object], int, str]] = {
     "missing folder": (
         ["embed", "./nowhere"], 1, "no such folder or file: './nowhere'.",
@@ -303,10 +347,34 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "unknown head": (
         ["run", "{photos}", "--head", "logistc"], 2,
-        "unknown head 'logistc'. Did you mean 'logistic'? Known: logistic.",
+        "unknown head 'logistc'. Did you mean 'logistic'? Known: ",
     ),
     "unknown mode": (
-        ["run", "{photos}", "--mode", "all"], 2, "unknown mode 'all': use cumulative.",
+        ["run", "{photos}", "--mode", "all"], 2,
+        "unknown mode 'all'. Known: cumulative, half_cumulative, incremental, replay.",
+    ),
+    "a mode that the head cannot do": (
+        ["run", "{photos}", "--mode", "half_cumulative", "--head", "nearest_mean"], 2,
+        "mode 'half_cumulative' goes on from the weights of the round before, and a "
+        "NearestMeanHead has no warm_start option for that: use mode cumulative or incremental or "
+        "replay, or a head such as mlp.",
+    ),
+    "a buffer without replay": (
+        ["run", "{photos}", "--buffer-size", 3], 2,
+        "buffer_size is for mode 'replay', and this is mode 'cumulative'.",
+    ),
+    "unknown kind of noise": (
+        ["run", "{photos}", "--noise", 0.1, "--noise-kind", "confusible"], 2,
+        "unknown kind of noise 'confusible'. Did you mean 'confusable'? Known: confusable, "
+        "symmetric.",
+    ),
+    "a class to be rare that there is not": (
+        ["run", "{photos}", "--rare", "clas1=3"], 2,
+        "unknown class 'clas1'. Did you mean 'class1'? Known: class0, class1, class2.",
+    ),
+    "a rare class without a number": (
+        ["run", "{photos}", "--rare", "class1"], 2,
+        "--rare class1: give CLASS=N, such as hat=20, with N at least 1.",
     ),
     "unknown precision": (
         ["embed", "{photos}", "--precision", "fp8"], 2,
@@ -331,15 +399,13 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "no labels": (
         ["select", "{photos}", "-n", 3, "--strategy", "margin"], 1,
-        "strategy 'margin' needs labels: give some, or use one that needs none: auto, centroid, "
-        "combine, coreset, coreset_robust, facility_location, max_herding, probcover, random, "
-        "typiclust, uncertainty_herding.",
+        "strategy 'margin' needs labels: give some, or use one that needs none: "
+        f"{', '.join(NEED_NO_LABELS)}.",
     ),
     "an initial strategy that needs labels": (
         ["run", "{photos}", "--initial", "entropy", "--initial-size", 3], 1,
-        "strategy 'entropy' needs labels: give some, or use one that needs none: auto, centroid, "
-        "combine, coreset, coreset_robust, facility_location, max_herding, probcover, random, "
-        "typiclust, uncertainty_herding.",
+        "strategy 'entropy' needs labels: give some, or use one that needs none: "
+        f"{', '.join(NEED_NO_LABELS)}.",
     ),
     "no label file": (
         ["train", "{photos}", "--labels", "none.csv", "--output", "h.safetensors"], 1,

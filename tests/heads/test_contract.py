@@ -30,7 +30,15 @@ def blobs(n, d, n_classes, *, seed=0, spread=0.4):
     return rows.astype(np.float32), np.array([f"class {code:03d}" for code in codes])
 
 
-def test_scikit_learn_accepts_it(head):
+QUICK = {"mlp": {"epochs": 8, "batch_size": 64}}
+"""Settings with which scikit-learn's many small fits do not take a minute."""
+
+SHARES = ("logistic", "slda", "knn", "mlp", "label_propagation")
+"""Heads that predict the shares of the labels where rows tell nothing."""
+
+
+def test_scikit_learn_accepts_it(name):
+    head = get_head(name, **QUICK.get(name, {}))
     results = check_estimator(head, on_fail=None, on_skip=None)
     failed = {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}
     assert failed == {}
@@ -123,10 +131,13 @@ def test_constant_features_change_nothing_much(head):
     assert (head.fit(X, y).predict(X) == y).mean() == 1.0
 
 
-def test_rows_that_are_all_the_same(head):
+def test_rows_that_are_all_the_same(name, head):
     X = np.full((6, 3), 0.1, dtype=np.float32)
     probabilities = head.fit(X, ["a", "a", "a", "a", "b", "b"]).predict_proba(X)
-    np.testing.assert_allclose(probabilities, [[2 / 3, 1 / 3]] * 6, atol=1e-2)
+    if name in SHARES:
+        np.testing.assert_allclose(probabilities, [[2 / 3, 1 / 3]] * 6, atol=1e-2)
+    np.testing.assert_array_equal(probabilities, probabilities[:1].repeat(6, axis=0))
+    assert probabilities[0, 0] >= probabilities[0, 1]
 
 
 def test_a_row_of_zeros(head):
@@ -148,6 +159,153 @@ def test_a_memory_mapped_matrix(head, tmp_path):
     mapped = np.load(tmp_path / "embeddings.npy", mmap_mode="r")
     head.fit(mapped[:20], y[:20])
     np.testing.assert_array_equal(head.predict_proba(mapped), head.predict_proba(X))
+
+
+def repeated(X, y, times):
+    return np.repeat(X, times, axis=0), np.repeat(y, times)
+
+
+def test_a_weight_is_a_number_of_equal_rows(head):
+    X, y = blobs(40, 6, 3, spread=1.5)
+    times = np.random.default_rng(3).integers(0, 4, size=40)
+    weighted = clone(head).fit(X, y, sample_weight=times.astype(float)).predict_proba(X)
+    given = clone(head).fit(*repeated(X, y, times)).predict_proba(X)
+    np.testing.assert_allclose(weighted, given, atol=2e-3)
+
+
+def test_balanced_classes_are_weights_of_rows(name):
+    X, y = blobs(60, 6, 3, spread=1.5)
+    kept = np.flatnonzero((y != "class 002") | (np.arange(60) % 4 == 0))
+    X, y = X[kept], y[kept]
+    balanced = get_head(name, class_weight="balanced").fit(X, y).predict_proba(X)
+    counts = {label: int((y == label).sum()) for label in np.unique(y)}
+    by_label = {label: len(y) / (3 * n) for label, n in counts.items()}
+    weights = np.array([by_label[label] for label in y])
+    given = get_head(name).fit(X, y, sample_weight=weights).predict_proba(X)
+    if name != "nearest_mean":  # its classes weigh the same whatever their rows do
+        np.testing.assert_allclose(balanced, given, atol=2e-3)
+        mapped = get_head(name, class_weight=by_label).fit(X, y).predict_proba(X)
+        np.testing.assert_allclose(balanced, mapped, atol=2e-3)
+
+
+def test_a_heavy_class_is_predicted_more_often(name):
+    X, y = blobs(60, 4, 2, spread=3.0)
+    heavy = {"class 000": 50.0, "class 001": 1.0}
+    plain = (get_head(name).fit(X, y).predict(X) == "class 000").sum()
+    assert (get_head(name, class_weight=heavy).fit(X, y).predict(X) == "class 000").sum() > plain
+
+
+def test_weights_without_meaning(head):
+    X, y = blobs(6, 4, 2)
+    with pytest.raises(LabelError) as error:
+        head.fit(X, y, sample_weight=[1, 1, -1, 1, 1, 1])
+    assert str(error.value) == (
+        "the weight of row 2 is -1: give a finite number of at least 0, "
+        "and leave rows out that should not count."
+    )
+
+
+def trainable(head):
+    if not hasattr(head, "partial_fit"):
+        pytest.skip("it cannot be trained on")
+    return head
+
+
+def test_the_first_part_is_a_fit(head):
+    X, y = blobs(40, 6, 3)
+    once = clone(trainable(head)).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(clone(head).partial_fit(X, y).predict_proba(X), once, atol=1e-3)
+
+
+def test_new_classes_may_come_in_any_part(head):
+    X, y = blobs(90, 24, 3)
+    trainable(head).partial_fit(X[y == "class 001"], y[y == "class 001"])
+    assert head.predict_proba(X).tolist() == [[1.0]] * 90
+    head.partial_fit(X, y)
+    assert head.classes_.tolist() == ["class 000", "class 001", "class 002"]
+    for _ in range(5):
+        head.partial_fit(X, y)
+    assert (head.predict(X) == y).mean() > 0.95
+
+
+def test_training_on_is_the_same_every_time(head):
+    X, y = blobs(60, 8, 3)
+    first, second = (
+        clone(trainable(head)).partial_fit(X[:30], y[:30]).partial_fit(X[30:], y[30:])
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
+def test_declared_classes_are_there_from_the_start(head):
+    X, y = blobs(40, 6, 2)
+    trainable(head).partial_fit(X, y, classes=["class 000", "class 001", "other"])
+    assert head.classes_.tolist() == ["class 000", "class 001", "other"]
+    assert head.predict_proba(X).shape == (40, 3)
+    assert "other" not in head.predict(X)
+
+
+def test_parts_are_checked_as_fits_are(head):
+    X, y = blobs(20, 4, 2)
+    trainable(head).partial_fit(X, y)
+    X[3, 1] = np.nan
+    with pytest.raises(LabelError) as error:
+        head.partial_fit(X, y)
+    assert str(error.value) == (
+        "row 3 of X holds NaN or infinity: embed the item again or leave it out."
+    )
+
+
+def warm(name):
+    if "warm_start" not in get_head(name).get_params():
+        pytest.skip("it has no weights to go on from")
+    return get_head(name, warm_start=True)
+
+
+def test_a_warm_start_learns_as_well(name):
+    X, y = blobs(120, 16, 4, spread=0.8)
+    head = warm(name).fit(X[:30], y[:30])
+    head.fit(X[:60], y[:60])
+    cold = get_head(name).fit(X[:60], y[:60])
+    assert head.score(X[60:], y[60:]) > cold.score(X[60:], y[60:]) - 0.1
+
+
+def test_a_warm_start_takes_other_classes(name):
+    X, y = blobs(60, 16, 4)
+    head = warm(name).fit(X[y <= "class 001"], y[y <= "class 001"])
+    head.fit(X, y)
+    assert head.classes_.tolist() == np.unique(y).tolist()
+    assert (head.predict(X) == y).mean() > 0.95
+    head.fit(X[y >= "class 001"], y[y >= "class 001"])
+    assert head.classes_.tolist() == ["class 001", "class 002", "class 003"]
+    assert (head.predict(X[y >= "class 001"]) == y[y >= "class 001"]).mean() > 0.95
+
+
+def test_what_it_thinks_of_itself(head):
+    X, y = blobs(600, 8, 3, spread=1.2)
+    head.fit(X[:100], y[:100])
+    assert head.temperature_ is None or head.temperature_ > 0.0
+    if head.cv_accuracy_ is None:
+        assert head.cv_ece_ is None
+        assert not head.cv_n_
+        return
+    assert head.cv_n_ == 100
+    assert head.cv_accuracy_ == pytest.approx(head.score(X[100:], y[100:]), abs=0.12)
+    assert 0.0 <= head.cv_ece_ < 0.2
+
+
+def test_of_nothing_it_thinks_nothing(head):
+    X, y = blobs(3, 8, 3)
+    for labels in (y, ["hat"] * 3):
+        head.fit(X, labels)
+        assert (head.cv_accuracy_, head.cv_ece_, head.cv_n_ or 0) == (None, None, 0)
+
+
+def test_confidence_is_about_what_it_is_worth(head):
+    X, y = blobs(900, 8, 3, spread=1.5)
+    head.fit(X[:150], y[:150])
+    likely = head.predict_proba(X[150:]).max(axis=1).mean()
+    assert likely == pytest.approx(head.score(X[150:], y[150:]), abs=0.1)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -202,6 +360,17 @@ def test_saving_and_loading_gives_the_same_head(name, head, tmp_path, n_classes,
     assert again.classes_.dtype.kind == head.classes_.dtype.kind
     for attribute, value in vars(head).items():
         np.testing.assert_array_equal(getattr(again, attribute), value)
+
+
+def test_weights_by_number_are_saved(name, tmp_path):
+    X, y = blobs(24, 4, 12)
+    labels = np.array([int(label[-3:]) for label in y])
+    head = get_head(name, class_weight={label: 1.0 + label for label in range(12)}).fit(X, labels)
+    again, _ = load_head(save_head(head, tmp_path / "head"))
+    np.testing.assert_array_equal(again.predict_proba(X), head.predict_proba(X))
+    np.testing.assert_allclose(
+        clone(again).fit(X, labels).predict_proba(X), head.predict_proba(X), atol=1e-5
+    )
 
 
 def test_ordinary_use_warns_of_nothing(head):

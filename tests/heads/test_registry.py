@@ -32,11 +32,10 @@ def test_everything_exported_is_there():
 
 
 def test_options_are_the_heads_own():
-    assert get_head("logistic", C=3.0, max_iter=7).get_params() == {
-        "C": 3.0,
-        "max_iter": 7,
-        "normalize": True,
-        "tol": 3e-4,
+    assert get_head("ridge", alpha=3.0, normalize=False).get_params() == {
+        "alpha": 3.0,
+        "class_weight": None,
+        "normalize": False,
     }
 
 
@@ -49,9 +48,10 @@ def test_an_unknown_head():
 
 def test_an_unknown_option():
     with pytest.raises(UsageError) as error:
-        get_head("logistic", c=3.0)
+        get_head("ridge", Alpha=3.0)
     assert str(error.value) == (
-        "the head 'logistic' has no parameter 'c'. It has: C, max_iter, normalize, tol."
+        "the head 'ridge' has no parameter 'Alpha'. Did you mean 'alpha'? "
+        "It has: alpha, class_weight, normalize."
     )
 
 

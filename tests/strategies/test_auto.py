@@ -92,10 +92,11 @@ def test_extreme_scales_change_nothing(scale):
 def test_nothing_labelled():
     matrix, _ = blobs()
     selection = choose(Pool(matrix), 6)
-    same(selection, get_strategy("typiclust").select(Pool(matrix), 6, np.random.default_rng(0)))
+    plain = get_strategy("doubtful_coverage(doubt=false)")
+    same(selection, plain.select(Pool(matrix), 6, np.random.default_rng(0)))
     assert selection.diagnostics["phase"] == "typical"
     assert selection.diagnostics["reason"] == "nothing is labelled yet"
-    assert selection.diagnostics["strategy"] == "typiclust"
+    assert selection.diagnostics["strategy"] == "doubtful_coverage(doubt=false)"
     assert "accuracy" not in selection.diagnostics
 
 
@@ -112,7 +113,7 @@ def test_each_reason():
     )
     assert told(pool_of(matrix, [0, 1, 40], which[[0, 1, 40]])) == (
         "typical",
-        "1 of 3 labels are the only one of their class: there may be more classes",
+        "3 labels do not tell 2 classes apart yet: 67% right when left out, 67% by guessing",
     )
     rows = [0, 1, 40, 41]
     assert told(pool_of(matrix, rows, ["a", "b", "a", "b"])) == (
@@ -140,11 +141,14 @@ def test_the_numbers_are_told():
     assert found["chance"] == 0.5
 
 
-def test_one_rare_class_is_not_waited_for_for_ever():
+def test_classes_seen_once_are_not_waited_for_but_count_as_wrong():
     matrix, which = blobs()
-    rows = np.r_[0:10, 40:49, 80]
-    assert told(pool_of(matrix, rows[1:], which[rows[1:]]))[0] == "typical"  # 1 of 19
-    assert told(pool_of(matrix, rows, which[rows]))[0] == "uncertain"  # 1 of 20
+    rows = np.r_[0:4, 40:44, 80]  # 8 of 9 are right; guessing would be for 4
+    assert told(pool_of(matrix, rows, which[rows]))[0] == "uncertain"
+    labels = ["a", "a", "b", "c", "d", "e", "f", "g", "h"]  # at most 2 of 9 can be
+    phase, reason = told(pool_of(matrix, rows, labels))
+    assert phase == "typical"
+    assert reason.startswith("9 labels do not tell 8 classes apart yet")
 
 
 def test_later_the_named_strategy_chooses():
@@ -162,9 +166,9 @@ def test_without_a_head_predictions_are_enough():
     rows = [0, 1, 40, 41, 80, 81]
     predictions = np.random.default_rng(0).dirichlet([1, 1, 1], len(matrix))
     pool = pool_of(matrix, rows, which[rows], False, probabilities=lambda some: predictions[some])
-    assert choose(pool).diagnostics["strategy"] == "combine(margin^2, diversity, typicality)"
+    assert choose(pool).diagnostics["strategy"] == "doubtful_coverage"
     found = choose(pool, late="dropquery").diagnostics  # would ask about vectors that are no items
-    assert found["strategy"] == "typiclust"
+    assert found["strategy"] == "doubtful_coverage(doubt=false)"
     assert found["reason"] == "there is no head to be uncertain"
 
 

@@ -1,0 +1,318 @@
+"""A whole sweep on CIFAR-10, killed half way and continued, beside the same written plainly.
+
+    python benchmarks/sweep.py                       # needs the CIFAR-10 images or its cache
+    python benchmarks/sweep.py --items 5000 --rounds 4 --seeds 2   # a small one, minutes
+    python benchmarks/sweep.py --no-peer             # without scikit-activeml
+
+The protocol of "Revisiting active learning in the era of vision foundation models"
+(arXiv:2401.14555): 12 strategies x 5 seeds x 20 rounds of 10 labels after 10 typical ones, each
+round judged on the 10,000 test images. Three parts:
+
+- `sweep`: the grid by `Experiment`; after half of its runs the process is killed by SIGKILL, and
+  started again. Prints the wall time of both halves and the processors' time, and fails if a
+  finished run was touched again.
+- `same`: a part of the grid with 1 and with 2 workers; fails if the tables differ in a byte.
+- `peer`: some cells with scikit-learn's logistic regression and scikit-activeml's strategies
+  (`pip install '.[bench]'`), from the same first labels, and the ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from common import find_archive, without_slowing_settings
+from peers import HAVE_SKACTIVEML
+
+import embedpipe as ep
+from embedpipe.active import ActiveLoop, Problem
+from embedpipe.experiments import Experiment
+
+STRATEGIES = (
+    "random",
+    "least_confidence",
+    "entropy",
+    "margin",
+    "coreset",
+    "badge",
+    "bald",
+    "power_bald",
+    "alfamix",
+    "typiclust",
+    "probcover",
+    "dropquery",
+)
+PEERS = ("margin", "badge", "typiclust")
+"""Of these scikit-activeml has what is meant by the same name."""
+
+PARTS = ("sweep", "same", "peer")
+
+
+def main() -> int:
+    arguments = parse()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    if arguments.child:
+        return run_child(arguments)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    problem = prepare(arguments)
+    n, d = problem.matrix.shape
+    print(f"{problem.name}: {len(problem.candidates):,} of {n:,} x {d:,}, {os.cpu_count()} CPUs")
+    failed = False
+    if "sweep" in arguments.only:
+        failed |= bench_sweep(arguments)
+    if "same" in arguments.only:
+        failed |= bench_same(arguments, problem)
+    if "peer" in arguments.only and HAVE_SKACTIVEML:
+        bench_peer(arguments, problem)
+    return int(failed)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--source", type=Path, help="the CIFAR-10 images")
+    parser.add_argument("--cache", type=Path, help="a workspace in which they are embedded")
+    parser.add_argument("--folder", type=Path, help="keep the runs there, to continue them")
+    parser.add_argument("--items", type=int, help="choose from so many of the training images")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--batch-size", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
+    parser.add_argument("--no-kill", action="store_true", help="let it run through")
+    parser.add_argument("--peer-rounds", type=int, default=3, help="of the peer; extrapolated")
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.folder is None:
+        arguments.folder = Path(tempfile.mkdtemp(prefix="sweep-"))
+    return arguments
+
+
+def prepare(arguments: argparse.Namespace) -> Problem:
+    """Return what the sweep runs on, saved for the processes that follow."""
+    saved = arguments.folder / "problem"
+    if not (saved / "problem.json").exists():
+        source = arguments.source or find_archive()
+        dataset = ep.load_dataset("cifar10", source=source)
+        problem = Problem.of(ep.embed(dataset, workspace=arguments.cache), seed=0)
+        if arguments.items:
+            rows = np.random.default_rng(0).permutation(problem.candidates)[: arguments.items]
+            problem = problem._with_candidates(np.sort(rows), f"{arguments.items}")
+        index = arguments.folder / "index"  # not what an earlier sweep has worked out
+        problem.index.folder = index
+        problem.save(saved)
+    return Problem.load(saved)
+
+
+def grid(arguments: argparse.Namespace, **changes: object) -> Experiment:
+    options: dict[str, object] = {
+        "strategies": arguments.strategies,
+        "initials": ["typiclust"],
+        "seeds": arguments.seeds,
+        "initial_size": arguments.batch_size,
+        "batch_size": arguments.batch_size,
+        "rounds": arguments.rounds,
+        "workspace": arguments.folder,
+        "name": "sweep",
+    }
+    problem = Problem.load(arguments.folder / "problem")
+    return Experiment(problem, **{**options, **changes})  # type: ignore[arg-type]
+
+
+# The sweep
+
+
+def bench_sweep(arguments: argparse.Namespace) -> bool:
+    """Run the grid, killed once half way; return whether a finished run was touched again."""
+    cells = [arguments.folder / "runs" / cell.run_id for cell in grid(arguments).cells()]
+    half = len(cells) if arguments.no_kill else len(cells) // 2
+    first = Watched(arguments)
+    while first.is_running() and finished(cells, arguments) < half:
+        time.sleep(0.5)
+    first.end()
+    before = {path: digest(path) for path in cells if is_finished(path, arguments.rounds)}
+    print(
+        f"\nsweep: ended after {first.seconds:.0f} s with {len(before)} of {len(cells)} runs done"
+    )
+    second = Watched(arguments)
+    while second.is_running():
+        time.sleep(0.5)
+    touched = [path.name for path, was in before.items() if digest(path) != was]
+    rounds = len(cells) * (arguments.rounds + 1)
+    print(
+        f"sweep: {len(cells)} runs, {rounds:,} rounds: {first.seconds + second.seconds:.0f} s with "
+        f"{arguments.workers} workers, {first.used + second.used:.0f} s of processors' time; "
+        + (f"TOUCHED AGAIN: {', '.join(touched)}" if touched else "no finished run touched again")
+    )
+    table(arguments)
+    return second.process.returncode != 0 or bool(touched)
+
+
+class Watched:
+    """The sweep in a process of its own, with its workers; how long it took them."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        command = [sys.executable, __file__, "--child", *sys.argv[1:]]
+        command += ["--folder", str(arguments.folder)]
+        self._started, self.seconds, self.used = time.perf_counter(), 0.0, 0.0
+        self.process = subprocess.Popen(command, start_new_session=True)
+
+    def is_running(self) -> bool:
+        """Whether it is; also takes the time."""
+        self.seconds = time.perf_counter() - self._started
+        self.used = max(self.used, processor_time(self.process.pid))
+        return self.process.poll() is None
+
+    def end(self) -> None:
+        """Kill it as nothing can prevent, and see that its workers are gone as well."""
+        self.is_running()
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        time.sleep(1)
+        assert not processor_time(self.process.pid), "a worker outlived the process it worked for"
+
+
+def processor_time(session: int) -> float:
+    """Return the seconds of processors' time of the living processes of a session, on Linux."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def finished(cells: list[Path], arguments: argparse.Namespace) -> int:
+    return sum(is_finished(path, arguments.rounds) for path in cells)
+
+
+def run_child(arguments: argparse.Namespace) -> int:
+    told = [time.monotonic()]
+
+    def say(progress: object) -> None:
+        if time.monotonic() - told[0] > 20:
+            told[0] = time.monotonic()
+            print(f"  {progress}", flush=True)
+
+    results = grid(arguments).run(workers=arguments.workers, progress=say)
+    for failure in results.failures:
+        print(f"  FAILED {failure}")
+    print(results.summary())
+    return int(bool(results.failures))
+
+
+def is_finished(run: Path, rounds: int) -> bool:
+    from embedpipe.experiments.stored import stored_of
+
+    return stored_of(run).is_enough_for(rounds)
+
+
+def digest(run: Path) -> str:
+    """Return a digest of all files of a run and of when they were written."""
+    told = hashlib.sha256()
+    for path in sorted(run.iterdir()):
+        told.update(f"{path.name} {path.stat().st_mtime_ns}".encode() + path.read_bytes())
+    return told.hexdigest()
+
+
+def table(arguments: argparse.Namespace) -> None:
+    """Print how long the rounds of each strategy took, on average."""
+    timings = grid(arguments).results().timings.to_pylist()
+    print(f"  {'strategy':<20}{'select s':>10}{'fit s':>10}")
+    for name in dict.fromkeys(row["strategy"] for row in timings):
+        rows = [row for row in timings if row["strategy"] == name and row["round"]]
+        select, fit = (
+            np.mean([row[key] for row in rows]) for key in ("select_seconds", "fit_seconds")
+        )
+        print(f"  {name:<20}{select:>10.2f}{fit:>10.3f}")
+
+
+# One worker and two
+
+
+def bench_same(arguments: argparse.Namespace, problem: Problem) -> bool:
+    tables = []
+    for workers in (1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            part = {"strategies": ["margin", "badge"], "seeds": 2, "rounds": 3}
+            experiment = grid(arguments, **part, workspace=folder, upper_bound=False)
+            experiment.run(workers=workers)
+            tables.append((experiment.folder / "results.parquet").read_bytes())
+    same = tables[0] == tables[1]
+    print(f"\nsame: tables of 1 and 2 workers {'are the same' if same else 'DIFFER'}")
+    return not same
+
+
+# The peer
+
+
+def bench_peer(arguments: argparse.Namespace, problem: Problem) -> None:
+    """Print the time of some cells, written plainly, beside ours: all in this process."""
+    print("\npeer: scikit-learn's logistic regression and scikit-activeml, a round on average")
+    for name in PEERS:
+        ours = float(np.mean(our_rounds(problem, name, arguments)))
+        theirs = float(np.mean(plain_rounds(problem, name, arguments)))
+        print(f"  {name:<12}{ours:8.2f} s   {theirs:8.2f} s   {theirs / ours:6.1f} x")
+
+
+def our_rounds(problem: Problem, name: str, arguments: argparse.Namespace) -> list[float]:
+    """Return the seconds of each round but the first, from the choice to the evaluation."""
+    size = arguments.batch_size
+    loop = ActiveLoop(problem, strategy=name, initial="random", initial_size=size, batch_size=size)
+    seconds, started = [], time.perf_counter()
+    for record in loop.run(rounds=arguments.peer_rounds):
+        if record.round:
+            seconds.append(time.perf_counter() - started)
+        started = time.perf_counter()
+    return seconds
+
+
+def plain_rounds(problem: Problem, name: str, arguments: argparse.Namespace) -> list[float]:
+    """Return the seconds of each round of a loop as one would write it."""
+    from skactiveml import pool
+    from skactiveml.classifier import SklearnClassifier
+    from skactiveml.utils import MISSING_LABEL
+    from sklearn.linear_model import LogisticRegression
+
+    X = np.asarray(problem.matrix[problem.candidates])
+    truth = problem.oracle.codes[problem.candidates].astype(float)
+    X_test = np.asarray(problem.matrix[problem.test_rows])
+    rng = np.random.default_rng(0)
+    y = np.full(len(X), MISSING_LABEL)
+    first = rng.permutation(len(X))[: arguments.batch_size]
+    y[first] = truth[first]
+    classes = np.unique(truth)
+    query = {
+        "margin": lambda: pool.UncertaintySampling(method="margin_sampling", random_state=0),
+        "badge": lambda: pool.Badge(random_state=0),
+        "typiclust": lambda: pool.TypiClust(random_state=0),
+    }[name]()
+    seconds = []
+    for _ in range(arguments.peer_rounds):
+        started = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            head = SklearnClassifier(LogisticRegression(C=10, max_iter=1000), classes=classes)
+            head.fit(X, y)
+            more = {} if name == "typiclust" else {"clf": head, "fit_clf": False}
+            rows = query.query(X, y, batch_size=arguments.batch_size, **more)
+            y[rows] = truth[rows]
+            head.predict(X_test)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+if __name__ == "__main__":
+    without_slowing_settings()
+    sys.exit(main())

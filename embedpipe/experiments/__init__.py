@@ -1,0 +1,17 @@
+"""Grids of runs: every strategy on every dataset, with many seeds, and honest statistics."""
+
+from . import statistics
+from .cell import Cell, Setting
+from .experiment import Experiment
+from .progress import Progress
+from .results import Failure, Results
+
+__all__ = [
+    "Cell",
+    "Experiment",
+    "Failure",
+    "Progress",
+    "Results",
+    "Setting",
+    "statistics",
+]

@@ -1,0 +1,116 @@
+"""What a grid runs on, and how worker processes get at it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .._workspace import Workspace
+from ..active.problem import Problem
+from ..embedding import Embeddings
+from ..errors import RunError, UsageError
+from .cell import NONE
+
+__all__ = ["Source", "Sources", "hand_over", "sources_of"]
+
+Posing = Callable[[int], Problem]
+"""From a seed to a problem, for those that are drawn."""
+
+Sources = (
+    Embeddings
+    | Problem
+    | Sequence[Embeddings | Problem]
+    | Mapping[str, Embeddings]
+    | Mapping[str, Problem]
+    | Mapping[str, Embeddings | Problem | Posing]
+    | Mapping[tuple[str, str], Embeddings | Posing]
+)
+
+
+@dataclass
+class Source:
+    """A dataset as one backbone sees it: for each seed a problem, often the same one."""
+
+    dataset: str
+    backbone: str
+    given: Embeddings | Problem | Posing
+    index: str = "exact"
+    _posed: dict[int | None, Problem] = field(default_factory=dict)
+
+    def problem(self, seed: int) -> Problem:
+        """Return what the loop of a seed runs on."""
+        key = None if self._is_the_same_for_all else seed
+        if key not in self._posed:
+            self._posed[key] = self._pose(seed)
+        return self._posed[key]
+
+    @property
+    def _is_the_same_for_all(self) -> bool:
+        """Whether nothing is drawn: there is a test split, or a problem was given."""
+        if isinstance(self.given, Embeddings):
+            return any(i.split == "test" and i.label is not None for i in self.given.items)
+        return isinstance(self.given, Problem)
+
+    def _pose(self, seed: int) -> Problem:
+        if isinstance(self.given, Embeddings):
+            return Problem.of(self.given, seed, self.index)
+        problem: Any = self.given if isinstance(self.given, Problem) else self.given(seed)
+        if not isinstance(problem, Problem):
+            raise UsageError(
+                f"the function given for {self.dataset!r} returned a {type(problem).__name__}: it "
+                "must return a Problem for a seed."
+            )
+        return problem
+
+
+def sources_of(given: Sources, index: str) -> list[Source]:
+    """Return what a grid runs on, each with a dataset and a backbone of its own.
+
+    Raises
+    ------
+    UsageError
+        If two could not be told from each other, there are none, or one is something else.
+    """
+    if isinstance(given, Mapping):
+        sources = [_source(each, index, name) for name, each in given.items()]
+    else:
+        several = [given] if isinstance(given, (Embeddings, Problem)) else given
+        sources = [_source(each, index) for each in several]
+    if not sources:
+        raise UsageError("there is no dataset to run on: give at least one.")
+    names = [(source.dataset, source.backbone) for source in sources]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise UsageError(
+                f"two datasets are both called {name[0]!r} (backbone {name[1]!r}): give a "
+                "dictionary with a name for each."
+            )
+    return sources
+
+
+def _source(given: Any, index: str, key: str | tuple[str, str] | None = None) -> Source:
+    name, backbone = key if isinstance(key, tuple) else (key, None)
+    if isinstance(given, Embeddings):
+        backbone = backbone or str(given.spec.backbone["architecture"])
+        return Source(name or given.dataset.name, backbone, given, index)
+    if isinstance(given, Problem) or (name is not None and callable(given)):
+        return Source(name or given.name, backbone or NONE, given, index)
+    raise UsageError(
+        f"cannot run on a {type(given).__name__}: give embeddings, a Problem, or a dictionary of "
+        "these, or of functions from a seed to a Problem."
+    )
+
+
+def hand_over(problem: Problem, workspace: Workspace) -> Path:
+    """Return a folder that holds the problem for other processes, writing it if need be."""
+    folder = workspace.root / "problems" / f"{problem.digest[:32]}-{problem.index.kind}"
+    try:
+        problem.save(folder)
+        Problem.load(folder)
+    except RunError:  # damaged, of another version, or its matrix has moved
+        shutil.rmtree(folder, ignore_errors=True)
+        problem.save(folder)
+    return folder

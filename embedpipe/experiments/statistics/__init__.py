@@ -1,0 +1,33 @@
+"""Statistics of curves over seeds: functions of arrays, which know nothing of grids or files."""
+
+from .censored import LabelsRatio, LabelsToTarget, labels_ratio, median_labels_to_target
+from .curves import Reached, accuracy_at, area, gap_closed, labels_to_target
+from .datasets import WinsTiesLosses, wins_ties_losses
+from .families import RoundComparison, compare_with_baseline, holm, per_round_comparison
+from .intervals import Interval, bootstrap_interval, t_interval
+from .paired import Comparison, declared_different, paired_comparison, signed_rank_p
+
+__all__ = [
+    "Comparison",
+    "Interval",
+    "LabelsRatio",
+    "LabelsToTarget",
+    "Reached",
+    "RoundComparison",
+    "WinsTiesLosses",
+    "accuracy_at",
+    "area",
+    "bootstrap_interval",
+    "compare_with_baseline",
+    "declared_different",
+    "gap_closed",
+    "holm",
+    "labels_ratio",
+    "labels_to_target",
+    "median_labels_to_target",
+    "paired_comparison",
+    "per_round_comparison",
+    "signed_rank_p",
+    "t_interval",
+    "wins_ties_losses",
+]

@@ -1,0 +1,228 @@
+"""Many comparisons at once: with a baseline, and round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import UnknownNameError, UsageError
+from .paired import Comparison, declared_different, paired_comparison
+
+__all__ = ["RoundComparison", "compare_with_baseline", "holm", "per_round_comparison"]
+
+
+@dataclass(frozen=True)
+class RoundComparison:
+    """How much better a strategy is than the baseline in each round.
+
+    Attributes
+    ----------
+    difference, low, high
+        (R,) means of strategy minus baseline over the seeds, and Student's intervals.
+    p_t, p_holm
+        (R,) two-sided p-values of the paired t-test, plain and corrected for all rounds.
+    p_wilcoxon
+        (R,) exact two-sided p-values of the signed-rank test.
+    n
+        (R,) int64, how many seeds there were.
+    """
+
+    difference: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    p_t: NDArray[np.float64]
+    p_holm: NDArray[np.float64]
+    p_wilcoxon: NDArray[np.float64]
+    n: NDArray[np.int64]
+
+    def below(self, alpha: float = 0.05, *, corrected: bool = True) -> NDArray[np.bool_]:
+        """Return in which rounds the strategy is declared worse, see `declared_different`: (R,).
+
+        "Never significantly below the baseline" is ``not comparison.below().any()``. Without the
+        correction the claim is harder to keep: 1 round in 50 is below by chance alone. Either
+        way it does not say that the strategy is as good; `low` says how much worse it may be.
+        """
+        return np.asarray((self.difference < 0) & self._declared(alpha, corrected))
+
+    def above(self, alpha: float = 0.05, *, corrected: bool = True) -> NDArray[np.bool_]:
+        """Return in which rounds the strategy is declared better: (R,)."""
+        return np.asarray((self.difference > 0) & self._declared(alpha, corrected))
+
+    def _declared(self, alpha: float, corrected: bool) -> NDArray[np.bool_]:
+        p = self.p_holm if corrected else self.p_t
+        return declared_different(p, self.p_wilcoxon, self.n, alpha)
+
+
+def holm(p: ArrayLike) -> NDArray[np.float64]:
+    """Return p-values that may be read as if there were one: Holm's correction.
+
+    Of all comparisons whose corrected p-value is at most 0.05, the chance that any is there by
+    mistake is at most 0.05, however they depend on each other.
+
+    Parameters
+    ----------
+    p
+        (k,) p-values; NaN stays NaN and does not count as a comparison.
+
+    Returns
+    -------
+    ndarray
+        (k,) float64: the smallest times k, the next times k - 1, and so on, never smaller than
+        the one before and at most 1.
+
+    Raises
+    ------
+    UsageError
+        If a value is no p-value.
+
+    References
+    ----------
+    Holm (1979), "A simple sequentially rejective multiple test procedure", Scandinavian Journal
+    of Statistics 6.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).round(4).tolist()  # 3 * 0.01, 2 * 0.03, and no less than that
+    [0.03, 0.06, 0.06]
+    """
+    values = np.asarray(p, dtype=np.float64)
+    wrong = (values < 0) | (values > 1)
+    if values.ndim != 1 or wrong.any():
+        shown = values[wrong][0] if values.ndim == 1 else f"an array of shape {values.shape}"
+        raise UsageError(f"p holds {shown}: give p-values, (k,) numbers from 0 to 1.")
+    corrected = np.full(len(values), np.nan)
+    known = np.flatnonzero(~np.isnan(values))
+    order = known[np.argsort(values[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(factors * values[order]))
+    return corrected
+
+
+def compare_with_baseline(
+    values: Mapping[str, ArrayLike], baseline: str, *, level: float = 0.95
+) -> dict[str, Comparison]:
+    """Compare every strategy with the baseline over the same seeds.
+
+    Parameters
+    ----------
+    values
+        By strategy, (S,) one number for each seed, such as areas under the curve: the same seeds
+        in the same order for all.
+    baseline
+        The name of one of them.
+    level
+        Of the intervals, which are not corrected.
+
+    Returns
+    -------
+    dict
+        A `Comparison` for each other strategy, in their order, with `p_holm`: `p_t` corrected
+        for all of them.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such baseline.
+    UsageError
+        If the numbers of seeds differ.
+
+    Examples
+    --------
+    >>> found = compare_with_baseline(
+    ...     {"random": [0.70, 0.72, 0.71], "margin": [0.75, 0.76, 0.76], "odd": [0.69, 0.73, 0.70]},
+    ...     baseline="random",
+    ... )
+    >>> {name: (round(each.difference, 4), each.significant()) for name, each in found.items()}
+    {'margin': (0.0467, True), 'odd': (-0.0033, False)}
+    """
+    _check_baseline(values, baseline)
+    found = {
+        name: paired_comparison(each, values[baseline], level=level)
+        for name, each in values.items()
+        if name != baseline
+    }
+    corrected = holm([each.p_t for each in found.values()])
+    return {
+        name: replace(each, p_holm=float(p))
+        for (name, each), p in zip(found.items(), corrected, strict=True)
+    }
+
+
+def per_round_comparison(
+    curves: Mapping[str, ArrayLike], baseline: str, *, level: float = 0.95
+) -> dict[str, RoundComparison]:
+    """Compare every strategy with the baseline in each round.
+
+    Parameters
+    ----------
+    curves
+        By strategy, (S, R) accuracies: the same seeds and the same budgets for all; NaN where a
+        run had ended.
+    baseline
+        The name of one of them.
+    level
+        Of the intervals, which are not corrected.
+
+    Returns
+    -------
+    dict
+        A `RoundComparison` for each other strategy. The correction is for the rounds of one
+        strategy: a claim about one strategy, not about all of them together.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such baseline.
+    UsageError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> random = [[0.50, 0.60], [0.52, 0.62], [0.54, 0.61]]
+    >>> mine = [[0.50, 0.70], [0.51, 0.71], [0.54, 0.71]]
+    >>> found = per_round_comparison({"random": random, "mine": mine}, "random")["mine"]
+    >>> found.difference.round(4).tolist(), found.below().tolist(), found.above().tolist()
+    ([-0.0033, 0.0967], [False, False], [False, True])
+    """
+    _check_baseline(curves, baseline)
+    arrays = {name: np.asarray(curve, dtype=np.float64) for name, curve in curves.items()}
+    reference = arrays[baseline]  # (S, R)
+    for name, curve in arrays.items():
+        if curve.ndim != 2 or curve.shape != reference.shape:
+            raise UsageError(
+                f"the curves of {name!r} have the shape {curve.shape} and those of {baseline!r} "
+                f"{reference.shape}: give (S, R) accuracies, the same seeds and rounds for all."
+            )
+    return {
+        name: _by_round(curve, reference, level)
+        for name, curve in arrays.items()
+        if name != baseline
+    }
+
+
+def _by_round(
+    curve: NDArray[np.float64], reference: NDArray[np.float64], level: float
+) -> RoundComparison:
+    rounds = [
+        paired_comparison(a, b, level=level)  # (S,), (S,)
+        for a, b in zip(curve.T, reference.T, strict=True)
+    ]
+    p = np.array([each.p_t for each in rounds])
+    return RoundComparison(
+        difference=np.array([each.difference for each in rounds]),
+        low=np.array([each.low for each in rounds]),
+        high=np.array([each.high for each in rounds]),
+        p_t=p,
+        p_holm=holm(p),
+        p_wilcoxon=np.array([each.p_wilcoxon for each in rounds]),
+        n=np.array([each.n for each in rounds], dtype=np.int64),
+    )
+
+
+def _check_baseline(values: Mapping[str, Any], baseline: str) -> None:
+    if baseline not in values:
+        raise UnknownNameError("baseline", baseline, values)

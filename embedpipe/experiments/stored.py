@@ -1,0 +1,89 @@
+"""What is on disk of a run: read without its matrix, its problem or its head."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .._files import write_atomically
+from ..errors import RunError
+
+__all__ = ["Stored", "mark_ended", "read_rounds", "stored_of"]
+
+ROUNDS, ENDED = "rounds.parquet", "ended.json"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How far a run has come.
+
+    Attributes
+    ----------
+    rounds
+        How many rounds there are, the initial selection among them.
+    ended
+        Whether nothing is left that its strategy may choose.
+    """
+
+    rounds: int
+    ended: bool
+
+    def is_enough_for(self, rounds: int) -> bool:
+        """Whether there is nothing to do for so many rounds after the initial selection."""
+        return self.rounds > rounds or self.ended
+
+
+def stored_of(folder: Path) -> Stored:
+    """Return how far the run in a folder has come; not at all if there is none."""
+    path = folder / ROUNDS
+    if not path.exists():
+        return Stored(0, ended=False)
+    try:
+        rounds = pq.read_metadata(path).num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(folder, error) from error
+    return Stored(rounds, _ended_after(folder) == rounds)
+
+
+def mark_ended(folder: Path, rounds: int) -> None:
+    """Remember that a run ends after so many rounds, because nothing is left to choose."""
+    write_atomically(folder / ENDED, json.dumps({"rounds": rounds}).encode())
+
+
+def _ended_after(folder: Path) -> int | None:
+    try:
+        rounds: int = json.loads((folder / ENDED).read_bytes())["rounds"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return rounds
+
+
+def read_rounds(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Return the rounds of a run up to round `rounds`, oldest first, as they were written.
+
+    Raises
+    ------
+    RunError
+        If the file is damaged.
+    """
+    path = folder / ROUNDS
+    if not path.exists():
+        return []
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(folder, error) from error
+    rows: list[dict[str, Any]] = table.slice(0, rounds + 1).to_pylist()
+    return rows
+
+
+def _damaged(folder: Path, error: Exception) -> RunError:
+    return RunError(
+        f"the run in {folder} is damaged ({str(error).splitlines()[0]}): delete the folder, and "
+        "the same command makes it again."
+    )

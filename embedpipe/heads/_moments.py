@@ -1,0 +1,110 @@
+"""What closed-form heads remember of rows: how many, their means, and how they spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._inputs import Codes, Float32
+from ._weights import Float64
+
+BLOCK_ROWS = 8192
+"""Rows that are made float64 at a time."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Weights, means and spread of the rows of each class; sums of two sets are exact.
+
+    Attributes
+    ----------
+    counts
+        (K,) float64: the total weight of the rows of each class.
+    means
+        (K, d) float64: their weighted means; zeros for a class without rows.
+    scatter
+        (d, d) float64: the weighted sum of ``(x - mean of its class)(x - mean of its class)'``
+        over all rows, or None if it was not asked for.
+    """
+
+    counts: Float64
+    means: Float64
+    scatter: Float64 | None
+
+    @property
+    def spread(self) -> Float64:
+        """The scatter, where it was asked for."""
+        if self.scatter is None:
+            raise ValueError("these moments were taken without scatter")
+        return self.scatter
+
+    @property
+    def mean(self) -> Float64:
+        """The (d,) weighted mean of all rows."""
+        return np.asarray(self.counts @ self.means / self.counts.sum())
+
+
+def moments_of(
+    rows: Float32, codes: Codes, weights: Float64, n_classes: int, *, scatter: bool
+) -> Moments:
+    """Return the moments of (m, d) rows that are sorted by class.
+
+    O(m d) time, O(m d²) with `scatter`.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [2.0], [5.0]], dtype=np.float32)
+    >>> moments = moments_of(rows, np.array([0, 0, 1]), np.ones(3), 2, scatter=True)
+    >>> moments.counts.tolist(), moments.means.tolist(), moments.scatter.tolist()
+    ([2.0, 1.0], [[1.0], [5.0]], [[2.0]])
+    """
+    counts = np.bincount(codes, weights=weights, minlength=n_classes).astype(np.float64)  # (K,)
+    sums = np.zeros((n_classes, rows.shape[1]))
+    for part in _blocks(len(rows)):
+        first = np.flatnonzero(np.diff(codes[part], prepend=-1))  # where a class begins
+        weighted = weights[part, None] * rows[part]  # (b, d)
+        sums[codes[part][first]] += np.add.reduceat(weighted, first, axis=0)
+    means = sums / np.where(counts > 0.0, counts, 1.0)[:, None]  # (K, d)
+    if not scatter:
+        return Moments(counts, means, None)
+    spread = np.zeros((rows.shape[1], rows.shape[1]))
+    for part in _blocks(len(rows)):
+        centred = np.sqrt(weights[part, None]) * (rows[part] - means[codes[part]])  # (b, d)
+        spread += centred.T @ centred
+    return Moments(counts, means, spread)
+
+
+def joined(one: Moments, other: Moments) -> Moments:
+    """Return the moments of the rows of both; the same classes, and scatter in both or neither.
+
+    Chan, Golub, LeVeque (1983): nothing cancels, wherever the rows lie.
+
+    Examples
+    --------
+    >>> one = Moments(np.array([2.0]), np.array([[0.0]]), np.array([[0.0]]))
+    >>> other = Moments(np.array([2.0]), np.array([[4.0]]), np.array([[2.0]]))
+    >>> both = joined(one, other)
+    >>> both.counts.tolist(), both.means.tolist(), both.scatter.round(9).tolist()
+    ([4.0], [[2.0]], [[18.0]])
+    """
+    counts = one.counts + other.counts  # (K,)
+    share = other.counts / np.where(counts > 0.0, counts, 1.0)  # (K,)
+    apart = other.means - one.means  # (K, d)
+    means = one.means + share[:, None] * apart
+    if one.scatter is None or other.scatter is None:
+        return Moments(counts, means, None)
+    between = np.sqrt(one.counts * share)[:, None] * apart  # (K, d)
+    return Moments(counts, means, one.scatter + other.scatter + between.T @ between)
+
+
+def widened(moments: Moments, at: NDArray[np.intp], n_classes: int) -> Moments:
+    """Return the moments with the classes at the positions `at` among `n_classes`."""
+    counts, means = np.zeros(n_classes), np.zeros((n_classes, moments.means.shape[1]))
+    counts[at], means[at] = moments.counts, moments.means
+    return Moments(counts, means, moments.scatter)
+
+
+def _blocks(n: int) -> list[slice]:
+    return [slice(start, min(start + BLOCK_ROWS, n)) for start in range(0, n, BLOCK_ROWS)]

@@ -1,0 +1,172 @@
+"""Classifiers of others, made fit for rounds with few labels."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from ..errors import LabelError
+from ._inputs import check_lengths, checked_labels, validated
+from ._rows import refuse_non_finite
+from ._weights import checked_weights
+
+
+def _has(method: str) -> Any:
+    return available_if(lambda head: hasattr(head.estimator, method))
+
+
+class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Any classifier in the manner of scikit-learn, which then also learns from a single class.
+
+    While all labels are of one class it is predicted always. Otherwise a clone of the classifier
+    is fitted; what it refuses comes out as a `LabelError` in one line.
+
+    Parameters
+    ----------
+    estimator
+        The classifier, unfitted; it stays so.
+
+    Attributes
+    ----------
+    classes_
+        (K,) the distinct labels, sorted.
+    estimator_
+        The fitted clone; None while there is one class.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> head = ForeignHead(LogisticRegression()).fit([[0.0], [1.0]], ["hat", "hat"])
+    >>> head.predict([[5.0]]).tolist(), head.predict_proba([[5.0]]).tolist()
+    (['hat'], [[1.0]])
+    >>> head.fit([[0.0], [1.0]], ["hat", "shoe"]).predict([[5.0]]).tolist()
+    ['shoe']
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn from (n, d) labelled rows.
+
+        Raises
+        ------
+        LabelError
+            If there are no rows, the lengths differ, a row holds NaN or infinity, or the
+            classifier takes no weights or refuses the labels.
+        """
+        rows, labels = self._checked(X, y, reset=True)
+        options = self._weights(sample_weight, len(labels))
+        self.classes_ = np.unique(labels)
+        self.estimator_: Any = None
+        if len(self.classes_) > 1:
+            self.estimator_ = self._asked(clone(self.estimator), "fit", rows, labels, options)
+            self.classes_ = np.asarray(self.estimator_.classes_)
+        return self
+
+    @_has("partial_fit")  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Go on learning, from these rows only.
+
+        Give all `classes` that may ever come in the first call: scikit-learn's own classifiers
+        take no further ones.
+
+        Raises
+        ------
+        LabelError
+            As `fit`; also if a class comes that was not there in the first call.
+        """
+        first = getattr(self, "estimator_", None) is None
+        rows, labels = self._checked(X, y, reset=not hasattr(self, "classes_"))
+        options = self._weights(sample_weight, len(labels))
+        if first:
+            self.classes_ = np.unique(labels if classes is None else np.asarray(classes))
+            self.estimator_ = None
+            if len(self.classes_) == 1:
+                return self
+            options["classes"] = self.classes_
+        target = clone(self.estimator) if first else self.estimator_
+        self.estimator_ = self._asked(target, "partial_fit", rows, labels, options)
+        return self
+
+    @_has("posterior")  # type: ignore[untyped-decorator]
+    def posterior(self, X: ArrayLike, n_samples: int, rng: np.random.Generator) -> Any:
+        """Return what the classifier's own `posterior` draws."""
+        check_is_fitted(self)
+        return self.estimator_.posterior(X, n_samples, rng)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
+        """Return the (n, K) probabilities of (n, d) rows; float32 if these are.
+
+        Raises
+        ------
+        LabelError
+            If a row holds NaN or infinity.
+        """
+        rows = self._to_predict(X)
+        dtype = np.float32 if rows.dtype == np.float32 else np.float64
+        if self.estimator_ is None:
+            return np.ones((len(rows), 1), dtype=dtype)
+        return np.asarray(self.estimator_.predict_proba(rows), dtype=dtype)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the (n,) labels that the classifier predicts.
+
+        Raises
+        ------
+        LabelError
+            If a row holds NaN or infinity.
+        """
+        rows = self._to_predict(X)
+        if self.estimator_ is None:
+            return np.repeat(self.classes_, len(rows))
+        return np.asarray(self.estimator_.predict(rows))
+
+    def _checked(
+        self, X: ArrayLike, y: ArrayLike, *, reset: bool
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        check_lengths(X, y)
+        rows = validated(self, X, reset=reset)
+        refuse_non_finite(rows, 0)
+        return rows, checked_labels(y)
+
+    def _to_predict(self, X: ArrayLike) -> NDArray[Any]:
+        check_is_fitted(self)
+        rows = validated(self, X, reset=False)
+        refuse_non_finite(rows, 0)
+        return rows
+
+    def _weights(self, sample_weight: ArrayLike | None, n: int) -> dict[str, Any]:
+        if sample_weight is None:
+            return {}
+        if not has_fit_parameter(self.estimator, "sample_weight"):
+            raise LabelError(f"a {type(self.estimator).__name__} takes no sample_weight.")
+        return {"sample_weight": checked_weights(sample_weight, n)}
+
+    def _asked(
+        self,
+        target: Any,
+        method: str,
+        rows: NDArray[Any],
+        labels: NDArray[Any],
+        options: dict[str, Any],
+    ) -> Any:
+        try:
+            return getattr(target, method)(rows, labels, **options)
+        except ValueError as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise LabelError(
+                f"a {type(target).__name__} cannot learn from these {len(labels)} labels of "
+                f"{len(np.unique(labels))} classes: {reason}."
+            ) from error

@@ -1,0 +1,279 @@
+"""The labels of the nearest labelled rows."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._threads import map_blocks, one_blas_thread
+from ..errors import UsageError
+from ._calibration import fit_temperature
+from ._embedding_head import BLOCK_ROWS, Array, EmbeddingHead
+from ._inputs import Codes, Float32, join_classes, read_labelled
+from ._parameters import check_count, check_number
+from ._sample import SAMPLE_ROWS, Sample
+from ._weights import Float64, check_class_weight
+
+GRID = (1, 2, 3, 5, 8, 12, 16, 24, 32)
+"""Numbers of neighbours that are tried."""
+
+DEFAULT = 5
+"""The number where no row can be left out."""
+
+NEAR = 1e-6
+"""Squared distances below this share of a squared length are rounding errors."""
+
+
+class KNNHead(EmbeddingHead):
+    """The labels of the nearest labelled rows, found exactly by FAISS.
+
+    The k nearest labelled rows share out k votes, in proportion to their weights over their
+    distances, as with scikit-learn's ``weights="distance"``; `smoothing` more votes go to the
+    classes by their share of the labels, so that nothing is impossible.
+
+    Parameters
+    ----------
+    n_neighbors
+        k, or ``"auto"``: the one of 1, 2, 3, 5, 8, 12, 16, 24 and 32 whose leave-one-out log-loss
+        is least; 5 where no row can be left out. There are no more than there are rows.
+    smoothing
+        How many votes are cast by nobody, at least 0.
+    class_weight
+        None, ``"balanced"`` or weights by label.
+    normalize
+        Whether rows are scaled to unit length first, here and when predicting.
+
+    Attributes
+    ----------
+    classes_
+        (K,) the distinct labels, sorted.
+    n_neighbors_
+        k as used.
+    temperature_
+        Probabilities are softmax(log(share of the votes) / temperature_), fitted to rows left out.
+    cv_accuracy_, cv_ece_, cv_n_
+        Leave-one-out accuracy and expected calibration error, and on how many rows; None where no
+        row can be left out.
+    rows_, codes_, weights_, digests_
+        The labelled rows: (m, d) float32, their classes, weights and digests.
+
+    Notes
+    -----
+    Equal rows of a class are one neighbour with the sum of their weights. At most 2,000 rows are
+    left out one by one, picked by a hash of their content.
+
+    O(m d) time to predict a row, by matrix products; fitting is 2,000 predictions at most.
+
+    References
+    ----------
+    Cover, Hart (1967), "Nearest neighbor pattern classification". Johnson, Douze, Jégou (2017),
+    "Billion-scale similarity search with GPUs", arXiv:1702.08734.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0, 1.0], [0.1, 1.0], [1.0, 0.0], [1.0, 0.1]], dtype=np.float32)
+    >>> head = KNNHead(n_neighbors=2).fit(X, ["hat", "hat", "shoe", "shoe"])
+    >>> head.predict([[0.0, 2.0], [3.0, 0.0]]).tolist()
+    ['hat', 'shoe']
+    """
+
+    def __init__(
+        self,
+        n_neighbors: int | str = "auto",
+        *,
+        smoothing: float = 1.0,
+        class_weight: Any = None,
+        normalize: bool = True,
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.smoothing = smoothing
+        self.class_weight = class_weight
+        self.normalize = normalize
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Keep the labelled rows, and choose how many of them vote.
+
+        Parameters
+        ----------
+        X
+            (n, d) numbers, n >= 1.
+        y
+            (n,) strings or integers.
+        sample_weight
+            (n,) numbers of at least 0: how many equal rows each stands for. Default: 1 each.
+
+        Returns
+        -------
+        KNNHead
+            Itself.
+
+        Raises
+        ------
+        LabelError
+            If there are no rows, the lengths differ, or a row holds NaN or infinity.
+        UsageError
+            If a parameter has no meaning.
+        """
+        return self._learn(X, y, sample_weight, None, reset=True)
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Keep further rows beside those already here.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`. New classes may appear in any call.
+        classes
+            All labels that may ever come, where that is known.
+
+        Returns
+        -------
+        KNNHead
+            Itself, as if fitted to all rows at once.
+
+        Raises
+        ------
+        LabelError
+            As `fit`; also if a label is not among `classes`.
+        UsageError
+            If `class_weight` is ``"balanced"``: the balance would change with every row.
+        """
+        if isinstance(self.class_weight, str):
+            raise UsageError(
+                "class_weight='balanced' cannot be kept up from call to call: "
+                "give weights by label, or fit again to all rows."
+            )
+        return self._learn(X, y, sample_weight, classes, reset=not hasattr(self, "classes_"))
+
+    def _learn(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        declared: ArrayLike | None,
+        *,
+        reset: bool,
+    ) -> Self:
+        self._check_parameters()
+        batch = read_labelled(
+            self,
+            X,
+            y,
+            sample_weight,
+            class_weight=self.class_weight,
+            normalize=self.normalize,
+            reset=reset,
+        )
+        known = None if reset else self.classes_
+        kept = None if reset else self._kept()
+        self.classes_ = join_classes(known, batch.classes, declared)
+        codes = np.searchsorted(self.classes_, batch.classes)[batch.codes]
+        rows = Sample.of(batch, codes, len(codes))
+        if kept is not None and known is not None:
+            kept = kept.renumbered(np.searchsorted(self.classes_, known))
+            rows = kept.joined(rows, len(kept.rows) + len(codes))
+        self._keep(rows)
+        self._choose(rows)
+        return self
+
+    def _check_parameters(self) -> None:
+        check_class_weight(self.class_weight)
+        if self.n_neighbors != "auto":
+            check_count("n_neighbors", self.n_neighbors, " or 'auto'")
+        check_number("smoothing", self.smoothing, 0.0)
+
+    def _keep(self, rows: Sample) -> None:
+        self.rows_, self.codes_ = rows.rows, rows.codes
+        self.weights_, self.digests_ = rows.weights, rows.digests
+
+    def _kept(self) -> Sample:
+        return Sample(self.rows_, self.codes_, self.weights_, self.digests_, True)
+
+    def _choose(self, rows: Sample) -> None:
+        """Choose the number of neighbours and the temperature by leaving rows out."""
+        counts = np.bincount(rows.codes, weights=rows.weights, minlength=len(self.classes_))
+        others = counts[rows.codes] > rows.weights * (1.0 + 1e-9)  # (m,)
+        if (counts > 0.0).sum() == 1:
+            others[:] = False  # one class: there is nothing to tell apart
+        scored = np.flatnonzero(others)
+        scored = np.sort(scored[np.argsort(rows.digests[scored], kind="stable")[:SAMPLE_ROWS]])
+        most = len(rows.rows)
+        wanted = GRID if self.n_neighbors == "auto" else (int(self.n_neighbors),)
+        tried = sorted({min(k, max(most - 1, 1)) for k in wanted})
+        self.temperature_ = 1.0
+        if not len(scored):
+            self.n_neighbors_ = min(DEFAULT if self.n_neighbors == "auto" else tried[-1], most)
+            self._judge(None, rows.codes[:0])
+            return
+        squared, found = self._left_out(scored, tried[-1])
+        codes, weights = rows.codes[scored], rows.weights[scored]
+        best = np.inf
+        for k in tried:
+            logits = self._votes(squared[:, :k], found[:, :k])  # (s, K)
+            temperature = fit_temperature(logits, codes, weights, prior_rows=1.0)
+            loss = round(_log_loss(logits / temperature, codes, weights), 4)
+            if loss < best:
+                best, self.n_neighbors_, self.temperature_ = loss, k, temperature
+                self._judge(logits, codes)
+        if self.n_neighbors != "auto":
+            self.n_neighbors_ = min(int(self.n_neighbors), most)
+
+    def _left_out(self, scored: NDArray[np.intp], k: int) -> tuple[Float32, NDArray[np.int64]]:
+        """Return the `k` nearest other rows of each row: squared distances, positions; (s, k)."""
+        squared = np.empty((len(scored), k), dtype=np.float32)
+        found = np.empty((len(scored), k), dtype=np.int64)
+
+        def work(part: slice) -> None:
+            away, near = self._search(self.rows_[scored[part]], k + 1)  # (b, k + 1)
+            own = near == scored[part, None]
+            own[~own.any(axis=1), -1] = True  # lost among its copies
+            squared[part] = away[~own].reshape(-1, k)
+            found[part] = near[~own].reshape(-1, k)
+
+        map_blocks(work, len(scored), BLOCK_ROWS)
+        return squared, found
+
+    def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
+        scaled = np.asarray(self._scaled(rows, np.float32, offset))
+        return self._votes(*self._search(scaled, self.n_neighbors_)).astype(dtype)
+
+    def _search(self, rows: Float32, k: int) -> tuple[Float32, NDArray[np.int64]]:
+        """Return squared distances and positions of the `k` nearest labelled rows: (b, k)."""
+        import faiss
+
+        before = faiss.omp_get_max_threads()  # of the calling thread; each has its own blocks
+        faiss.omp_set_num_threads(1)
+        try:
+            with one_blas_thread():
+                squared, found = faiss.knn(np.ascontiguousarray(rows), self.rows_, k)
+        finally:
+            faiss.omp_set_num_threads(before)
+        return squared, found
+
+    def _votes(self, squared: Float32, found: NDArray[np.int64]) -> Float64:
+        """Return the logarithms of the classes' shares of the votes: (b, K)."""
+        k, n_classes = found.shape[1], len(self.classes_)
+        counts = np.bincount(self.codes_, weights=self.weights_, minlength=n_classes)
+        shares = counts / counts.sum()  # (K,)
+        lengths = np.square(self.rows_[found[:, 0]], dtype=np.float64).sum(axis=1)  # (b,)
+        least = np.maximum(NEAR * lengths, np.finfo(np.float32).tiny)[:, None]
+        pull = self.weights_[found] / np.sqrt(np.maximum(squared, least))  # (b, k)
+        pull *= k / pull.sum(axis=1, keepdims=True)
+        votes = np.tile(self.smoothing * shares, (len(found), 1))  # (b, K)
+        np.add.at(votes, (np.arange(len(found))[:, None], self.codes_[found]), pull)
+        votes /= k + self.smoothing
+        return np.asarray(np.log(np.maximum(votes, np.finfo(np.float32).tiny)))
+
+
+def _log_loss(logits: Float64, codes: Codes, weights: Float64) -> float:
+    logits = logits - logits.max(axis=1, keepdims=True)
+    own = logits[np.arange(len(codes)), codes]
+    return float(weights @ (np.log(np.exp(logits).sum(axis=1)) - own) / weights.sum())

@@ -1,0 +1,325 @@
+"""Logistic regression that also learns from rows without labels."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._threads import map_blocks, one_blas_thread
+from ..errors import LabelError
+from ._calibration import fit_temperature
+from ._embedding_head import BLOCK_ROWS, LinearHead, softmax
+from ._folds import NEVER_SCORED, assign_folds
+from ._inputs import Float32, Labelled, read_labelled, scaled
+from ._mixture import find_clouds
+from ._parameters import check_count
+from ._rows import refuse_non_finite
+from ._weights import Float64, check_class_weight
+from .logistic import LogisticHead
+
+STRENGTHS = (0.0, 0.1, 0.3, 1.0)
+"""How much the clouds may count; the last is what counts with few labels."""
+
+TRUST = 5.0
+"""By so many nats of log-loss another strength must be better than the last."""
+
+FOLD_ROWS = 4096
+"""Rows without labels that the axes, and the fits of the folds, are worked out from."""
+
+N_FOLDS = 5
+
+
+class LabelPropagationHead(LinearHead):
+    """Logistic regression whose labels propagate to unlabelled rows, cluster by cluster.
+
+    A logistic regression on the labelled rows says what each unlabelled row may be. Then every
+    class is a normal cloud in the space of the main axes of all rows, and in turns the rows move
+    to the clouds that suit them and the clouds to their rows, while labelled rows stay. The head
+    adds the log-likelihood of the clouds to the logits; how much they count is chosen by
+    cross-validation, where the default is only left for something clearly better. Without
+    unlabelled rows this is `LogisticHead`.
+
+    Parameters
+    ----------
+    C
+        Of the logistic regression, see `LogisticHead`.
+    n_components
+        How many main axes.
+    max_unlabelled
+        Of more unlabelled rows, so many are drawn.
+    seed
+        For the drawing.
+    class_weight
+        None, ``"balanced"`` or weights by label.
+    normalize
+        Whether rows are scaled to unit length first, here and when predicting.
+
+    Attributes
+    ----------
+    uses_unlabelled
+        True: `fit` takes `unlabelled`, and the loop gives it the candidates.
+    classes_
+        (K,) the distinct labels, sorted.
+    coef_, intercept_
+        (K, d) and (K,) float64: the logits, which are linear in a row.
+    C_
+        C as the logistic regression used it; None with one class.
+    strength_
+        How much the clouds count: 0, 0.1, 0.3 or 1.
+    n_unlabelled_
+        How many unlabelled rows were used.
+    temperature_
+        Probabilities are softmax(logits / temperature_); fitted to cross-validated logits.
+    cv_accuracy_, cv_ece_, cv_n_
+        Accuracy and calibration error in five folds of the labelled rows, and on how many rows;
+        those of the logistic regression where there are no unlabelled rows.
+
+    Notes
+    -----
+    All classes share one spread, diagonal along the axes, so the whole stays linear. Measured with
+    labels drawn at random (mean of 6 seeds), against `LogisticHead`, at 20, 50 and 100 labels: see
+    ``docs``. Propagation over a graph of 10 nearest neighbours, followed by a logistic regression
+    on all rows, gained with 20 labels and lost from 50 on; the graph as a further term beside the
+    clouds changed nothing.
+
+    O(N d r + N r K) time for N unlabelled rows and r axes beside the logistic regression and one
+    eigendecomposition of a (d, d) matrix; extra memory 4·(d + r) + 24·K bytes a drawn row. Never
+    N x N.
+
+    References
+    ----------
+    Nigam, McCallum, Thrun, Mitchell (2000), "Text classification from labeled and unlabeled
+    documents using EM". Zanella, Gérin, Ben Ayed (2024), "Boosting vision-language models with
+    transduction", arXiv:2406.01837, which has the clouds and the beliefs.
+
+    Examples
+    --------
+    One label each lies between two clusters; the unlabelled rows show where these are:
+
+    >>> rng = np.random.default_rng(0)
+    >>> left = rng.normal([-3, 1], [0.3, 1], size=(50, 2))
+    >>> right = rng.normal([3, 1], [0.3, 1], size=(50, 2))
+    >>> X, y = [[-1.5, 3.0], [1.5, -1.0]], ["left", "right"]
+    >>> alone = LabelPropagationHead(normalize=False).fit(X, y)
+    >>> helped = LabelPropagationHead(normalize=False).fit(X, y, unlabelled=np.r_[left, right])
+    >>> truth = ["left"] * 50 + ["right"] * 50
+    >>> alone.score(np.r_[left, right], truth) < helped.score(np.r_[left, right], truth)
+    True
+    """
+
+    uses_unlabelled: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        C: float | str = "auto",
+        *,
+        n_components: int = 96,
+        max_unlabelled: int = 20_000,
+        seed: int = 0,
+        class_weight: Any = None,
+        normalize: bool = True,
+    ) -> None:
+        self.C = C
+        self.n_components = n_components
+        self.max_unlabelled = max_unlabelled
+        self.seed = seed
+        self.class_weight = class_weight
+        self.normalize = normalize
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        unlabelled: ArrayLike | None = None,
+    ) -> Self:
+        """Learn from labelled rows, and from rows without labels.
+
+        Parameters
+        ----------
+        X
+            (n, d) numbers, n >= 1.
+        y
+            (n,) strings or integers.
+        sample_weight
+            (n,) numbers of at least 0: how many equal rows each stands for. Default: 1 each.
+        unlabelled
+            (N, d) numbers, memory-mapped or not; only the rows drawn are read.
+
+        Returns
+        -------
+        LabelPropagationHead
+            Itself.
+
+        Raises
+        ------
+        LabelError
+            If there are no rows, the lengths differ, or a row holds NaN or infinity.
+        UsageError
+            If a parameter has no meaning.
+        """
+        check_class_weight(self.class_weight)
+        check_count("n_components", self.n_components)
+        check_count("max_unlabelled", self.max_unlabelled)
+        batch = read_labelled(
+            self,
+            X,
+            y,
+            sample_weight,
+            class_weight=self.class_weight,
+            normalize=self.normalize,
+            reset=True,
+        )
+        self.classes_ = batch.classes
+        pool = self._drawn(unlabelled)  # (N, d) or None
+        logistic = self._logistic(self.C).fit(batch.rows, batch.rows_labels, batch.weights)
+        self._take_over(logistic)
+        self.n_unlabelled_ = 0 if pool is None else len(pool)
+        self.strength_ = 0.0
+        if pool is not None and len(self.classes_) > 1:
+            with one_blas_thread():
+                self._propagate(batch, pool, logistic)
+        return self
+
+    def _logistic(self, C: Any) -> Any:
+        return LogisticHead(C, normalize=False)  # the rows are scaled already
+
+    def _take_over(self, logistic: Any) -> None:
+        """Become the logistic regression."""
+        self.coef_, self.intercept_ = logistic.coef_, logistic.intercept_
+        self.C_ = logistic.C_
+        self.temperature_ = getattr(logistic, "temperature_", None) or 1.0
+        self.cv_accuracy_ = getattr(logistic, "cv_accuracy_", None)
+        self.cv_ece_ = getattr(logistic, "cv_ece_", None)
+        self.cv_n_ = getattr(logistic, "cv_n_", None) or 0
+
+    def _drawn(self, unlabelled: ArrayLike | None) -> Float32 | None:
+        """Return at most `max_unlabelled` scaled rows, or None if there are none."""
+        if unlabelled is None:
+            return None
+        rows = np.asarray(unlabelled)
+        if rows.ndim != 2 or rows.shape[1] != self.n_features_in_:
+            raise LabelError(
+                f"unlabelled has the shape {rows.shape}: "
+                f"give rows of {self.n_features_in_} numbers."
+            )
+        if not len(rows):
+            return None
+        if len(rows) > self.max_unlabelled:
+            rng = np.random.default_rng(self.seed)
+            some = rng.choice(len(rows), self.max_unlabelled, replace=False)
+            rows = rows[np.sort(some)]
+        found = np.empty(rows.shape, dtype=np.float32)
+
+        def work(part: slice) -> None:
+            refuse_non_finite(rows[part], part.start)
+            found[part] = scaled(rows[part], normalize=self.normalize)
+
+        map_blocks(work, len(rows), BLOCK_ROWS)
+        return found
+
+    def _propagate(self, batch: Labelled, pool: Float32, logistic: Any) -> None:
+        """Add the clouds to the logits, as far as they help."""
+        space = _main_axes(pool, batch.rows, self.n_components)
+        projected, rows = space.project(pool), space.project(batch.rows)
+        folds = assign_folds(batch.digests, batch.codes, N_FOLDS)  # (m,)
+        judged = self._cross_validated(batch, pool, projected, rows, folds)
+        scored = np.flatnonzero(folds != NEVER_SCORED)
+        codes, weights = batch.codes[scored], batch.weights[scored]
+        self.strength_, self.temperature_ = _choose(
+            [logits[scored] for logits in judged], codes, weights
+        )
+        clouds = find_clouds(
+            projected, _beliefs(logistic, pool), rows, batch.codes, batch.weights, self.strength_
+        )
+        temperature = getattr(logistic, "temperature_", None) or 1.0
+        coef = clouds.coef @ space.axes.T  # (K, d)
+        self.coef_ = logistic.coef_ / temperature + coef
+        self.intercept_ = logistic.intercept_ / temperature + clouds.intercept - coef @ space.mean
+        logits = judged[STRENGTHS.index(self.strength_)][scored]
+        self._judge(logits if len(scored) else None, codes)
+
+    def _cross_validated(
+        self,
+        batch: Labelled,
+        pool: Float32,
+        projected: Float32,
+        rows: Float32,
+        folds: NDArray[np.intp],
+    ) -> list[Float64]:
+        """Return the (m, K) logits of rows that the fits had not seen, for each strength."""
+        some = np.unique(np.linspace(0, len(pool) - 1, FOLD_ROWS).astype(np.intp))
+        found = [np.zeros((len(batch.rows), len(batch.classes))) for _ in STRENGTHS]
+        for fold in np.unique(folds[folds != NEVER_SCORED]):
+            out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+            labels, weights = batch.rows_labels[rest], batch.weights[rest]
+            logistic = self._logistic(self.C_).fit(batch.rows[rest], labels, weights)
+            beliefs, own = _beliefs(logistic, pool[some]), _beliefs(logistic, batch.rows[out])
+            for strength, logits in zip(STRENGTHS, found, strict=True):
+                clouds = find_clouds(
+                    projected[some], beliefs, rows[rest], batch.codes[rest], weights, strength
+                )
+                logits[out] = own + clouds.logits(rows[out])
+        return found
+
+
+class _Axes(NamedTuple):
+    """Where rows differ most: their (d,) mean and (d, r) orthonormal axes."""
+
+    mean: Float64
+    axes: Float64
+
+    def project(self, rows: Float32) -> Float32:
+        """Return the (m, r) coordinates of (m, d) rows."""
+        found = np.empty((len(rows), self.axes.shape[1]), dtype=np.float32)
+        axes = self.axes.astype(np.float32)
+        shift = (self.mean @ self.axes).astype(np.float32)
+
+        def work(part: slice) -> None:
+            found[part] = rows[part] @ axes - shift
+
+        map_blocks(work, len(rows), BLOCK_ROWS)
+        return found
+
+
+def _main_axes(pool: Float32, labelled: Float32, n: int) -> _Axes:
+    """Return the `n` directions in which rows of the pool and labelled rows vary most."""
+    from scipy.linalg import eigh
+
+    some = np.unique(np.linspace(0, len(pool) - 1, FOLD_ROWS).astype(np.intp))
+    rows = np.concatenate([pool[some], labelled]).astype(np.float64)  # (s, d)
+    mean = rows.mean(axis=0)
+    rows -= mean
+    d, small = rows.shape[1], rows.shape[0] < rows.shape[1]
+    matrix = rows @ rows.T if small else rows.T @ rows
+    last = len(matrix) - 1
+    values, vectors = eigh(matrix, subset_by_index=[max(last - min(n, d) + 1, 0), last])
+    kept = values > 1e-9 * max(float(values[-1]), np.finfo(np.float64).tiny)
+    axes = rows.T @ (vectors[:, kept] / np.sqrt(values[kept])) if small else vectors[:, kept]
+    return _Axes(mean, axes)
+
+
+def _beliefs(logistic: Any, rows: Float32) -> Float64:
+    """Return the (m, K) log-probabilities of a logistic regression."""
+    likely = np.asarray(logistic.predict_proba(rows), dtype=np.float64)
+    return np.asarray(np.log(np.maximum(likely, 1e-12)))
+
+
+def _choose(
+    judged: list[Float64], codes: NDArray[np.intp], weights: Float64
+) -> tuple[float, float]:
+    """Return the strength and the temperature of the least log-loss, the last if it is close."""
+    if not len(codes):
+        return STRENGTHS[-1], 1.0
+    losses, temperatures = [], []
+    for logits in judged:
+        temperature = fit_temperature(logits, codes, weights, prior_rows=5.0)
+        likely = softmax(logits.copy(), temperature)[np.arange(len(codes)), codes]
+        losses.append(float(-np.log(np.maximum(likely, 1e-12)) @ weights / weights.mean()))
+        temperatures.append(temperature)
+    losses[-1] -= TRUST
+    best = int(np.argmin(np.round(losses, 3)))
+    return STRENGTHS[best], temperatures[best]

@@ -1,0 +1,251 @@
+"""Training modes compared: what a network forgets when it learns from the newest labels alone.
+
+    python pipelines/compare_modes.py
+    python pipelines/compare_modes.py --data mnist --source MNIST/ --update-size 128
+    python pipelines/compare_modes.py --data mnist.npz --strategies random margin --seeds 3
+    python pipelines/compare_modes.py --embeddings
+
+A network with one hidden layer labels its way through a whole pool, with every strategy, in every
+mode: *cumulative* starts a fresh network from all labels, *half_cumulative* keeps the weights,
+*incremental* keeps them and learns from the newest batch alone, *replay* adds a sample of earlier
+labels to that batch. The strategies leave the easy items for the end. A network that sees nothing
+else by then forgets what it knew: incremental margin peaks, and falls. Replay repairs that.
+
+The data are the pixels of scikit-learn's digits, of MNIST or Fashion-MNIST, or any ``.npz`` file
+with ``x_train``, ``y_train``, ``x_test``, ``y_test``; with ``--embeddings``, what the backbone
+makes of the dataset's images, and a page to point at. Writes a table (CSV) and a figure (PDF).
+Killed and run again, it continues.
+
+Bosser, Sorstadius, Haghir Chehreghani (2020), "Model-centric and data-centric aspects of active
+learning for deep neural networks", arXiv:2009.10835.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from PIL import Image
+
+import embedpipe as ep
+
+MODES = ("cumulative", "half_cumulative", "incremental", "replay")
+STRATEGIES = ("random", "entropy", "least_confidence", "margin")
+SHARES = (5, 10, 20, 30, 50, 70, 90, 100)
+"""At which percentages of the pool the table is shown."""
+
+PALETTE = {
+    "random": "#8a8f98",
+    "entropy": "#0f6fb5",
+    "least_confidence": "#d1651a",
+    "margin": "#1b8a5a",
+}
+
+Split = tuple[np.ndarray, np.ndarray]
+
+
+def main() -> None:
+    """Run every mode with every strategy, then print, write and draw."""
+    arguments = parse()
+    make = loops_on_embeddings(arguments) if arguments.embeddings else loops_on_pixels(arguments)
+    loops: dict[tuple[str, str], list[ep.ActiveLoop]] = {}
+    for mode in arguments.modes:
+        for strategy in arguments.strategies:
+            for seed in range(arguments.seeds):
+                loop = make(strategy=strategy, mode=mode, seed=seed).fit(arguments.rounds)
+                loops.setdefault((mode, strategy), []).append(loop)
+            scores = mean_f1(loops[mode, strategy])
+            print(
+                f"{mode:>15} {strategy:<17} peak {scores.max():.3f}   end {scores[-1]:.3f}",
+                flush=True,
+            )
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    print_table(loops)
+    print("\ntable: ", write_csv(loops, arguments.output / "modes.csv"))
+    print("figure:", draw(loops, arguments.output / "modes.pdf"))
+    if arguments.embeddings:
+        print("report:", report(loops, arguments.output / "modes.html"))
+
+
+def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what all loops have in common."""
+    return {
+        # The first labels are the same in every mode and for every strategy.
+        "initial": "random",
+        "initial_size": arguments.update_size,
+        "head": arguments.head,
+        "buffer_size": None,
+        "advice": "cheap",  # cross-validating a network in every round would take most of the time
+        "workspace": ep.Workspace(arguments.workspace),
+    }
+
+
+def loops_on_pixels(arguments: argparse.Namespace) -> Any:
+    """Return a function that makes a loop on the pixels."""
+    (X_train, y_train), (X_test, y_test) = load_pixels(arguments)
+    print(f"{len(X_train):,} to choose from, {len(X_test):,} to test on, {X_train.shape[1]} pixels")
+
+    def make(**more: Any) -> ep.ActiveLoop:
+        options = {**options_of(arguments), **more}
+        if more["mode"] == "replay":
+            options["buffer_size"] = arguments.buffer_size
+        return ep.ActiveLoop.from_arrays(
+            X_train, y_train, X_test, y_test, update_size=arguments.update_size, **options
+        )
+
+    return make
+
+
+def loops_on_embeddings(arguments: argparse.Namespace) -> Any:
+    """Return a function that makes a loop on the embeddings of the dataset's images."""
+    embeddings = ep.embed(load_dataset(arguments), workspace=ep.Workspace(arguments.workspace))
+    print(embeddings)
+
+    def make(**more: Any) -> ep.ActiveLoop:
+        options = {**options_of(arguments), **more}
+        if more["mode"] == "replay":
+            options["buffer_size"] = arguments.buffer_size
+        return ep.ActiveLoop(embeddings, batch_size=arguments.update_size, **options)
+
+    return make
+
+
+def load_dataset(arguments: argparse.Namespace) -> Any:
+    """Return the dataset that is meant."""
+    return ep.load_dataset(
+        arguments.data,
+        source=arguments.source,
+        download=arguments.download,
+        directory=ep.Workspace(arguments.workspace).downloads,
+    )
+
+
+def load_pixels(arguments: argparse.Namespace) -> tuple[Split, Split]:
+    """Return the training and test halves, pixels from 0 to 1."""
+    if arguments.data.endswith(".npz"):
+        with np.load(arguments.data) as arrays:
+            X = {split: arrays[f"x_{split}"] for split in ("train", "test")}
+            y = {split: arrays[f"y_{split}"] for split in ("train", "test")}
+        brightest = max(1, X["train"].max())
+        flat = {split: X[split].reshape(len(X[split]), -1) / brightest for split in X}
+        return (flat["train"], y["train"]), (flat["test"], y["test"])
+    dataset = load_dataset(arguments)
+    return pixels_of(dataset.subset("train")), pixels_of(dataset.subset("test"))
+
+
+def pixels_of(dataset: Any) -> Split:
+    """Return the (n, pixels) greys of a dataset's images, and their labels."""
+    labels = {item.id: item.label for item in dataset.items}
+    rows, known = [], []
+    for item_id, content in dataset.source.read(list(labels)):
+        if isinstance(content, OSError):
+            raise content
+        with Image.open(io.BytesIO(content)) as image:
+            rows.append(np.asarray(image.convert("L"), dtype=np.float32).ravel() / 255)
+        known.append(labels[item_id])
+    return np.stack(rows), np.array(known)
+
+
+def mean_f1(loops: list[ep.ActiveLoop]) -> np.ndarray:
+    """Return the macro-F1 of each round, the mean over the seeds: (R,)."""
+    return np.mean([loop.test_metrics["macro_f1"] for loop in loops], axis=0)
+
+
+def print_table(loops: dict[tuple[str, str], list[ep.ActiveLoop]]) -> None:
+    """Print the macro-F1 by the share of the pool that is labelled."""
+    shares = [
+        share for share in SHARES if share <= next(iter(loops.values()))[0].labeled_fractions[-1]
+    ]
+    print("\nmacro-F1 by labelled share\n" + " " * 33 + "".join(f"{s:>7} %" for s in shares))
+    for (mode, strategy), runs in loops.items():
+        fractions, scores = runs[0].labeled_fractions, mean_f1(runs)
+        at = [int(np.searchsorted(fractions, share - 1e-9)) for share in shares]
+        print(f"{mode:>15} {strategy:<17}" + "".join(f"{scores[row]:>9.3f}" for row in at))
+
+
+def write_csv(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:
+    """Write one row for each round of each run."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        metrics = ("accuracy", "macro_f1", "balanced_accuracy", "ece")
+        writer.writerow(
+            ["mode", "strategy", "seed", "round", "labelled_percent", *metrics, "most_informative"]
+        )
+        for (mode, strategy), runs in loops.items():
+            for seed, loop in enumerate(runs):
+                for number, percent in enumerate(loop.labeled_fractions):
+                    scores = [f"{loop.test_metrics[name][number]:.6f}" for name in metrics]
+                    top = " ".join(map(str, loop.most_informative[number].tolist()))
+                    writer.writerow([mode, strategy, seed, number, f"{percent:.4f}", *scores, top])
+    return path
+
+
+def draw(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:
+    """Draw a panel for each mode and a line for each strategy, as for a printed page."""
+    modes = list(dict.fromkeys(mode for mode, _ in loops))
+    style = {
+        "font.size": 8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "pdf.fonttype": 42,
+    }
+    with rc_context(style):
+        figure = Figure(figsize=(1.9 * len(modes), 2.3), layout="constrained")
+        axes = figure.subplots(1, len(modes), sharey=True, squeeze=False)
+        for axis, mode in zip(axes[0], modes, strict=True):
+            for strategy in [name for other, name in loops if other == mode]:
+                runs = loops[mode, strategy]
+                axis.plot(
+                    runs[0].labeled_fractions, mean_f1(runs), linewidth=1.2,
+                    color=PALETTE.get(strategy), label=strategy.replace("_", " "),
+                )  # fmt: skip
+            axis.set_title(mode.replace("_", "-"), fontsize=8)
+            axis.set_xlabel("labelled (%)")
+            axis.grid(axis="y", color="#e3e5e8", linewidth=0.6)
+        axes[0][0].set_ylabel("macro-F1")
+        axes[0][-1].legend(frameon=False, fontsize=7, loc="lower right")
+        figure.savefig(path, metadata={"CreationDate": None})
+    return path
+
+
+def report(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:
+    """Write a page with one strategy in every mode; its points tell their figures and picks."""
+    strategy = "margin" if any(name == "margin" for _, name in loops) else next(iter(loops))[1]
+    shown = [runs[0] for (_, name), runs in loops.items() if name == strategy]
+    data = ep.report_of(shown, command="python pipelines/compare_modes.py --embeddings")
+    return ep.write_report(path, data)
+
+
+def parse() -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument(
+        "--data", default="digits", help="digits, mnist, fashion_mnist or a .npz file"
+    )
+    parser.add_argument("--source", help="folder or archive of a named dataset")
+    parser.add_argument("--download", action="store_true", help="fetch a named dataset")
+    parser.add_argument("--embeddings", action="store_true", help="of the images, not their pixels")
+    parser.add_argument("--modes", nargs="+", default=MODES)
+    parser.add_argument("--strategies", nargs="+", default=STRATEGIES)
+    parser.add_argument("--head", default="mlp(hidden=64, epochs=20)")
+    parser.add_argument("--update-size", type=int, default=32, help="128 for 60,000 images")
+    parser.add_argument("--buffer-size", type=int, help="what replay adds [default: update size]")
+    parser.add_argument("--rounds", type=int, help="[default: to the end of the pool]")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--workspace", type=Path, help="where runs are kept")
+    parser.add_argument("--output", type=Path, default=Path("modes-report"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ep.errors.EmbedpipeError as error:
+        sys.exit(f"compare_modes.py: {error}")

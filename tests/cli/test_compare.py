@@ -1,0 +1,114 @@
+"""The command `compare`: its keys, its files, its errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from embedpipe.cli.main import app
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Return a function that runs the command on the digits with the toy backbone, quickly."""
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "workspace"))
+    quick = ["--initial-size", "20", "--batch-size", "10", "--rounds", "2", "--workers", "0"]
+
+    def run(dataset: object, *arguments: object) -> Result:
+        words = ["compare", str(dataset), *map(str, arguments)]
+        if str(dataset) == "digits":
+            words += ["--backbone", "toy"]
+        return CliRunner().invoke(app, [*words, *quick])
+
+    return run
+
+
+def test_the_json_and_the_files(call: Callable[..., Result], tmp_path: Path) -> None:
+    arguments = ("--strategies", "margin,combine(margin^2, diversity)", "--seeds", 2)
+    outcome = call("digits", *arguments, "--json", "--figure", tmp_path / "curves.pdf")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stdout.count("\n") == 1
+    found = json.loads(outcome.stdout)
+    assert list(found) == ["summary", "results", "report", "runs", "failures", "seconds"]
+    assert (found["runs"], found["failures"]) == (6, [])
+    assert {row["strategy"] for row in found["summary"]} == {
+        "margin",
+        "combine(margin^2, diversity)",
+        "random",
+    }
+    keys = {"strategy", "initial", "aubc_mean", "aubc_ci", "labels_to_target", "p_value"}
+    assert all(keys <= set(row) for row in found["summary"])
+    assert Path(found["results"]).name == "results.parquet"
+    page = Path(found["report"]).read_text(encoding="utf-8")
+    assert "combine(margin^2, diversity)" in page
+    assert "embedpipe" in page
+    assert (tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
+    before = Path(found["results"]).read_bytes()
+    again = json.loads(call("digits", *arguments, "--json").stdout)
+    assert again["summary"] == found["summary"]
+    assert Path(again["results"]).read_bytes() == before
+
+
+def test_the_text_has_the_floor_and_the_bound(call: Callable[..., Result]) -> None:
+    outcome = call("digits", "--strategies", "coreset", "--seeds", 2, "--first-seed", 5)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "digits, toy; logistic, cumulative; 2 seeds, 20 to 40 labels" in outcome.stdout
+    assert "with all labels 0." in outcome.stdout
+    assert "floor (random) 0." in outcome.stdout
+    assert "about" not in outcome.stdout
+    assert "0 of 4 runs, 0 of 12 rounds" in outcome.stderr
+    assert call("digits", "--seeds", 2, "--quiet").stderr == ""
+
+
+def test_a_grid_file_and_what_changes_it(call: Callable[..., Result], tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text("dataset: digits\nbackbone: toy\nstrategies: [margin]\nseeds: 3\nname: mine\n")
+    outcome = call(path, "--seeds", 1, "--json", "--no-bound")
+    assert outcome.exit_code == 0, outcome.stderr
+    found = json.loads(outcome.stdout)
+    assert found["runs"] == 2
+    assert found["results"].endswith("experiments/mine/results.parquet")
+    assert {row["bound"] for row in found["summary"]} == {None}
+
+
+def test_what_fails_is_told_after_the_rest_is_done(call: Callable[..., Result]) -> None:
+    wrong = "combine(margin, metadata(sharpness))"
+    outcome = call("digits", "--strategies", f"margin,{wrong}", "--seeds", 1, "--json")
+    assert outcome.exit_code == 1
+    found = json.loads(outcome.stdout)
+    assert (found["runs"], len(found["failures"])) == (2, 1)
+    assert f"digits, toy: typiclust, then {wrong}; logistic, cumulative; seed 0: " in outcome.stderr
+    assert outcome.stderr.splitlines()[-1].startswith("embedpipe: 1 task failed; ")
+    assert outcome.stderr.splitlines()[-1].endswith(
+        "The others are done; run the same command again to try what is missing."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--strategies", "marign"),
+            "embedpipe: unknown strategy 'marign'. Did you mean 'margin'?",
+        ),
+        (("--heads", "logistik"), "embedpipe: unknown head 'logistik'. Did you mean 'logistic'?"),
+        (("--initials", "margin"), "embedpipe: 'margin' cannot choose the first batch:"),
+        (("--modes", "replya"), "embedpipe: unknown mode 'replya'. Did you mean 'replay'?"),
+        (("--target", "95"), "embedpipe: target is 95.0: give a share"),
+        (
+            ("--figure", "x.doc"),
+            "embedpipe: cannot draw x.doc: its name must end in .pdf, .svg, .png.",
+        ),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    call: Callable[..., Result], arguments: tuple[str, ...], message: str
+) -> None:
+    outcome = call("digits", *arguments, "--seeds", 1, "--quiet")
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert outcome.stderr.startswith(message)
+    assert outcome.stderr.count("\n") == 1

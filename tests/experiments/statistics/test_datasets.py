@@ -1,0 +1,51 @@
+"""Wins, ties and losses over datasets: counted by hand."""
+
+import numpy as np
+import pytest
+
+from embedpipe.errors import UsageError
+from embedpipe.experiments.statistics import wins_ties_losses
+
+CLEAR = np.array([0.01, -0.01, 0.0, 0.02, -0.02])
+
+
+def test_counted_by_hand():
+    tables = {
+        "one": {"a": 0.9 + CLEAR, "b": 0.8 + CLEAR[::-1], "c": 0.5 + CLEAR},
+        "two": {"a": 0.8 + CLEAR, "b": 0.9 + CLEAR[::-1], "c": 0.5 + CLEAR},
+        "three": {"a": 0.8 + CLEAR, "b": 0.8 + CLEAR[::-1], "c": 0.8 + CLEAR[[1, 0, 3, 4, 2]]},
+    }
+    found = wins_ties_losses(tables)
+    assert found.strategies == ("a", "b", "c")
+    # a - c is the same for all seeds of "one" and "two": it cannot be told, and is no win
+    assert found.wins.tolist() == [[0, 1, 0], [1, 0, 2], [0, 0, 0]]
+    assert found.losses.tolist() == [[0, 1, 0], [1, 0, 0], [0, 2, 0]]
+    assert (found.wins + found.losses + found.ties).tolist() == [[0, 3, 3], [3, 0, 3], [3, 3, 0]]
+    # ranks 1 2 3, 2 1 3, and three equal means
+    assert found.ranks.tolist() == pytest.approx([5 / 3, 5 / 3, 8 / 3]) and found.n_ranked == 3
+
+
+def test_a_strategy_that_a_dataset_lacks_counts_there_for_nobody():
+    rng = np.random.default_rng(0)
+    tables = {
+        "one": {"a": 0.9 + 0.01 * rng.normal(size=5), "b": 0.5 + 0.01 * rng.normal(size=5)},
+        "two": {"a": 0.9 + 0.01 * rng.normal(size=5)},
+    }
+    found = wins_ties_losses(tables)
+    assert found.wins.tolist() == [[0, 1], [0, 0]] and found.ties.tolist() == [[0, 0], [0, 0]]
+    assert found.ranks.tolist() == [1.0, 2.0] and found.n_ranked == 1
+    alone = wins_ties_losses({"one": {"a": [1, 2]}, "two": {"b": [1, 2]}})
+    assert alone.n_ranked == 0 and np.isnan(alone.ranks).all()
+
+
+def test_the_correction_is_for_the_pairs_of_a_dataset():
+    # differences to b of 1, 1, 2, 5, 5: p = 0.038 alone, and 3 times that among three pairs
+    tables = {"one": {"a": [1, 1, 2, 5, 5], "b": [0] * 5, "c": [0] * 5}}
+    assert wins_ties_losses(tables).wins.sum() == 0
+    assert wins_ties_losses(tables, corrected=False).wins.tolist()[0] == [0, 1, 1]
+
+
+def test_nothing_to_count_is_refused():
+    with pytest.raises(UsageError) as caught:
+        wins_ties_losses({})
+    assert str(caught.value) == "there is no dataset to count wins on: give at least one."

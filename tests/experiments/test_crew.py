@@ -1,0 +1,156 @@
+"""Workers: what fails or is killed costs one task, and nobody outlives the one that started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from embedpipe.errors import RunError
+from embedpipe.experiments.crew import THREADS, Done, Failed, Told, do_all
+
+WORK = """
+    import os
+    import time
+    from pathlib import Path
+
+    from embedpipe.errors import RunError
+
+    def work(shared, task):
+        what, value = task
+        if what == "threads":
+            import numpy.linalg
+            from embedpipe._threads import blas_threads
+            return blas_threads(), os.environ["OMP_NUM_THREADS"]
+        if what == "raise":
+            raise RunError("oh no")
+        if what == "break":
+            raise ValueError(value)
+        if what == "die":
+            os._exit(value)
+        if what == "kill":
+            os.kill(os.getpid(), value)
+        if what == "sleep":
+            Path(value).write_text(str(os.getpid()))
+            time.sleep(600)
+        yield "on it"
+        return shared, value
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Return a function that worker processes can import."""
+    (tmp_path / "tasks_for_tests.py").write_text(textwrap.dedent(WORK))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tasks_for_tests", raising=False)
+    import tasks_for_tests
+
+    return tasks_for_tests.work
+
+
+def test_here_and_in_workers_it_is_the_same(work) -> None:
+    tasks = [("do", 1), ("raise", 2), ("break", 3), ("do", 4)]
+    expected = [
+        Told(("do", 1), "on it"),
+        Done(("do", 1), ("all", 1)),
+        ("raise", "oh no"),
+        ("break", "ValueError: 3"),
+        Told(("do", 4), "on it"),
+        Done(("do", 4), ("all", 4)),
+    ]
+    for workers in (0, 1):
+        events = list(do_all(tasks, work, workers, "all"))
+        plain = [(e.task[0], e.error) if isinstance(e, Failed) else e for e in events]
+        assert plain == expected
+        traces = [event.trace for event in events if isinstance(event, Failed)]
+        assert all("in work" in trace for trace in traces)
+
+
+def test_a_killed_worker_costs_its_task_and_another_goes_on(work) -> None:
+    before = {name: os.environ.get(name) for name in THREADS}
+    tasks = [("kill", int(signal.SIGKILL)), ("die", 3), ("threads", 0), ("do", 1)]
+    events = {event.task: event for event in do_all(tasks, work, 2) if not isinstance(event, Told)}
+    ended = "its worker process is gone ({}): if memory ran out, use fewer workers."
+    assert events[tasks[0]] == Failed(tasks[0], ended.format("killed by SIGKILL"))
+    assert events[tasks[1]] == Failed(tasks[1], ended.format("exit status 3"))
+    assert events[tasks[2]] == Done(tasks[2], (1, "1"))
+    assert events[tasks[3]] == Done(tasks[3], (None, 1))
+    assert {name: os.environ.get(name) for name in THREADS} == before
+
+
+def test_what_cannot_be_sent_is_given_up(work) -> None:
+    (event,) = do_all([("do", lambda: 3)], work, 1)
+    assert isinstance(event, Failed)
+    assert event.error.startswith("it cannot be sent to a worker process (")
+    assert event.error.endswith(
+        "): define strategies and heads of your own in a module, or ask for workers=0."
+    )
+
+
+def test_a_worker_that_cannot_start_is_an_error(work, tmp_path: Path) -> None:
+    (tmp_path / "tasks_for_tests.py").write_text("raise ImportError('gone')")
+    with pytest.raises(RunError) as caught:
+        list(do_all([("do", 1)], work, 1))
+    assert str(caught.value) == (
+        "a worker process ended while it was starting (exit status 1). If a script runs this, "
+        "start it under `if __name__ == '__main__':`, because worker processes import the script "
+        "that starts them; or ask for workers=0."
+    )
+
+
+def test_a_script_without_the_guard_is_told(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from embedpipe.experiments.crew import do_all\nprint(list(do_all([1], sorted, 1)))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "this script starts worker processes when it is imported: start it under" in done.stderr
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGINT", "close"])
+def test_workers_end_with_whoever_started_them(work, tmp_path: Path, how: str) -> None:
+    note = tmp_path / "pid"
+    program = f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        from embedpipe.experiments.crew import do_all
+        from tasks_for_tests import work
+
+        if __name__ == "__main__":
+            events = do_all([("do", 1), ("sleep", {str(note)!r})], work, 2)
+            next(events)
+            if {how == "close"}:
+                while not __import__("os").path.exists({str(note)!r}):
+                    pass
+                events.close()
+            else:
+                list(events)
+    """
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(program))
+    process = subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    worker = int(note.read_text())
+    if how != "close":
+        process.send_signal(getattr(signal, how))
+    process.wait(30)
+    while is_alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_alive(worker)
+
+
+def is_alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    if not Path("/proc/self").exists():
+        pytest.skip("needs /proc")
+    return status.exists() and "State:\tZ" not in status.read_text()

@@ -1,0 +1,154 @@
+"""Ridge, nearest mean, discriminant analysis and neighbours against scikit-learn's."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import Ridge, RidgeClassifier, RidgeCV
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+
+from embedpipe.errors import UsageError
+from embedpipe.heads import KNNHead, NearestMeanHead, RidgeHead, SLDAHead
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(X))
+    noise = rng.normal(scale=0.1, size=X.shape)  # so that no distances are equal
+    return (X + noise)[order].astype(np.float32), y[order]
+
+
+@pytest.mark.parametrize("n", [40, 300])
+def test_ridge_is_scikit_learns(digits, n):
+    X, y = digits
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, size=n)
+    ours = RidgeHead(alpha=50.0, normalize=False).fit(X[:n], y[:n], sample_weight=weights)
+    targets = (y[:n, None] == ours.classes_).astype(float)
+    theirs = Ridge(alpha=50.0).fit(X[:n].astype(np.float64), targets, sample_weight=weights)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-9)
+    classifier = RidgeClassifier(alpha=50.0).fit(X[:n], y[:n], sample_weight=weights)
+    np.testing.assert_array_equal(ours.predict(X[n:]), classifier.predict(X[n:]))
+
+
+def test_the_strength_is_that_of_leaving_one_out(digits):
+    X, y = digits
+    ours = RidgeHead(normalize=False).fit(X[:80], y[:80])
+    energy = float(np.square(X[:80] - X[:80].mean(axis=0)).sum())
+    grid = energy * 10.0 ** np.arange(-5.0, 0.25, 0.25)
+    targets = (y[:80, None] == ours.classes_).astype(float)
+    theirs = RidgeCV(alphas=grid).fit(X[:80].astype(np.float64), targets)
+    assert ours.alpha_ == pytest.approx(theirs.alpha_, rel=1e-5)
+
+
+def test_the_temperature_is_that_of_rows_left_out(digits):
+    X, y = digits
+    head = RidgeHead().fit(X[:200], y[:200])
+    assert head.cv_n_ == 200
+    assert head.cv_accuracy_ == pytest.approx(head.score(X[200:], y[200:]), abs=0.05)
+    assert head.cv_ece_ < 0.1
+    confidence = head.predict_proba(X[200:]).max(axis=1).mean()
+    assert confidence == pytest.approx(head.score(X[200:], y[200:]), abs=0.06)
+
+
+def test_nearest_mean_is_scikit_learns(digits):
+    X, y = digits
+    ours = NearestMeanHead(normalize=False).fit(X[:200], y[:200])
+    theirs = NearestCentroid().fit(X[:200], y[:200])
+    np.testing.assert_allclose(ours.means_, theirs.centroids_, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(ours.predict(X[200:]), theirs.predict(X[200:]))
+
+
+def test_probabilities_of_a_nearest_mean_by_hand():
+    X, y = [[0.0], [2.0], [10.0], [12.0]], ["low", "low", "high", "high"]
+    head = NearestMeanHead(normalize=False).fit(X, y)
+    assert head.means_.tolist() == [[11.0], [1.0]]
+    # At 5 the squared distances are 36 and 16.
+    ratio = np.exp((36.0 - 16.0) / head.temperature_)
+    np.testing.assert_allclose(
+        head.predict_proba([[5.0]]), [[1 / (1 + ratio), ratio / (1 + ratio)]]
+    )
+
+
+def test_a_weight_of_a_class_multiplies_its_probability():
+    X, y = [[0.0], [2.0], [4.0], [6.0]], ["low", "low", "high", "high"]
+    head = NearestMeanHead(normalize=False, class_weight={"low": 3.0}).fit(X, y)
+    np.testing.assert_allclose(head.predict_proba([[3.0]]), [[0.25, 0.75]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("shrinkage", [0.01, 0.3, 1.0])
+@pytest.mark.parametrize("n", [60, 300])
+def test_discriminants_are_scikit_learns(digits, shrinkage, n):
+    X, y = digits
+    ours = SLDAHead(shrinkage=shrinkage, normalize=False).fit(X[:n], y[:n])
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
+    theirs.fit(X[:n].astype(np.float64), y[:n])
+    expected = theirs.decision_function(X[n:].astype(np.float64))
+    found = X[n:].astype(np.float64) @ ours.coef_.T + ours.intercept_
+    centred = expected - expected.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        found - found.mean(axis=1, keepdims=True),
+        centred,
+        rtol=1e-5,
+        atol=1e-5 * abs(centred).max(),
+    )
+
+
+def test_the_shrinkage_formula_by_hand():
+    # One class of two: within-class covariance diag(1, 0): trace 1, sum of squares 1, d = 2, n = 4.
+    X = [[-1.0, 0.0], [1.0, 0.0], [-1.0, 8.0], [1.0, 8.0]]
+    head = SLDAHead("oas", normalize=False).fit(X, [0, 0, 1, 1])
+    assert head.shrinkage_ == pytest.approx(((1 - 2 / 2) * 1 + 1) / ((4 + 1 - 2 / 2) * (1 - 1 / 2)))
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_neighbours_are_scikit_learns(digits, k):
+    X, y = digits
+    ours = KNNHead(k, smoothing=0.0, normalize=False).fit(X[:200], y[:200])
+    theirs = KNeighborsClassifier(k, weights="distance").fit(X[:200], y[:200])
+    shares = theirs.predict_proba(X[200:])
+    found = ours.predict_proba(X[200:]) ** ours.temperature_
+    np.testing.assert_allclose(found / found.sum(axis=1, keepdims=True), shares, atol=1e-4)
+
+
+def test_votes_by_hand():
+    X, y = [[0.0], [3.0], [9.0]], ["a", "b", "b"]
+    head = KNNHead(2, normalize=False).fit(X, y)
+    # From 1 the two nearest are 1 and 2 away: 4/3 and 2/3 of 2 votes; 1 vote is shared 1 : 2.
+    shares = np.array([4 / 3 + 1 / 3, 2 / 3 + 2 / 3]) / 3.0
+    expected = shares ** (1.0 / head.temperature_)
+    np.testing.assert_allclose(head.predict_proba([[1.0]]), [expected / expected.sum()], rtol=1e-5)
+
+
+def test_neighbours_of_further_rows(digits):
+    X, y = digits
+    joint = KNNHead().fit(X[:100], y[:100])
+    parts = KNNHead().partial_fit(X[60:100], y[60:100]).partial_fit(X[:60], y[:60])
+    np.testing.assert_array_equal(joint.predict_proba(X), parts.predict_proba(X))
+    assert joint.n_neighbors_ == parts.n_neighbors_
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (RidgeHead(alpha=-1.0), "alpha must be a number of at least 0 or 'auto', not -1.0."),
+        (RidgeHead(alpha="best"), "alpha must be a number of at least 0 or 'auto', not 'best'."),
+        (
+            SLDAHead(shrinkage=1.5),
+            "shrinkage must be a number from 0 to 1, 'auto' or 'oas', not 1.5.",
+        ),
+        (KNNHead(0), "n_neighbors must be a whole number from 1 or 'auto', not 0."),
+        (KNNHead(smoothing=-1.0), "smoothing must be at least 0, not -1.0."),
+        (
+            NearestMeanHead(class_weight="even"),
+            "class_weight must be None, 'balanced' or weights by label such as {'hat': 2.0}, "
+            "not 'even'.",
+        ),
+    ],
+)
+def test_parameters_without_meaning(head, message):
+    with pytest.raises(UsageError) as error:
+        head.fit([[0.0], [1.0]], [0, 1])
+    assert str(error.value) == message

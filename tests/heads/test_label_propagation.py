@@ -1,0 +1,187 @@
+"""What unlabelled rows add to a logistic regression, and what they must not."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_limits
+
+from embedpipe.errors import LabelError, UsageError
+from embedpipe.heads import (
+    LabelPropagationHead,
+    LogisticHead,
+    label_propagation,
+    load_head,
+    save_head,
+)
+from embedpipe.heads._mixture import find_clouds
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(X))
+    return X[order].astype(np.float32), y[order]
+
+
+@pytest.mark.parametrize("unlabelled", [None, np.empty((0, 64), dtype=np.float32)])
+@pytest.mark.parametrize("n", [3, 60])
+def test_without_unlabelled_rows_it_is_the_logistic_head(digits, n, unlabelled):
+    X, y = digits
+    head = LabelPropagationHead().fit(X[:n], y[:n], unlabelled=unlabelled)
+    plain = LogisticHead().fit(X[:n], y[:n])
+    np.testing.assert_allclose(head.predict_proba(X), plain.predict_proba(X), atol=2e-2)
+    assert (head.strength_, head.n_unlabelled_) == (0.0, 0)
+
+
+def test_unlabelled_rows_help_where_labels_are_few(digits):
+    X, y = digits
+    gains = []
+    for seed in range(4):
+        order = np.random.default_rng(seed).permutation(1200)
+        rows, rest = order[:40], order[40:]
+        plain = LogisticHead().fit(X[rows], y[rows])
+        helped = LabelPropagationHead(n_components=24).fit(X[rows], y[rows], unlabelled=X[rest])
+        gains.append(helped.score(X[1200:], y[1200:]) - plain.score(X[1200:], y[1200:]))
+    assert np.mean(gains) > 0.03
+
+
+def test_clouds_by_hand():
+    # One axis, two classes with a label each at -1 and 1, and no belief: labels weigh a tenth of
+    # the pool each, so both clouds end in the middle of their half.
+    pool = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]] * 10, dtype=np.float32)
+    rows = np.array([[-1.0], [1.0]], dtype=np.float32)
+    clouds = find_clouds(pool, np.zeros((60, 2)), rows, np.array([0, 1]), np.ones(2), 1.0)
+    weights = clouds.coef[:, 0]
+    assert weights[0] == pytest.approx(-weights[1])
+    assert clouds.intercept[0] == pytest.approx(clouds.intercept[1])
+    # coef = mean / variance and intercept = -mean² / (2 variance) give both back.
+    mean = -2.0 * clouds.intercept[1] / weights[1]
+    variance = mean / weights[1]
+    assert mean == pytest.approx(2.0, abs=0.1)
+    second = (np.square(pool).sum() + 3.0) / 63.0  # labelled rows count 1.5 each
+    assert mean**2 + variance == pytest.approx(second)
+
+
+def test_beliefs_count_beside_clouds():
+    pool = np.zeros((10, 1), dtype=np.float32)
+    rows = np.array([[-1.0], [1.0]], dtype=np.float32)
+    believed = np.tile(np.log([0.9, 0.1]), (10, 1))
+    clouds = find_clouds(pool, believed, rows, np.array([0, 1]), np.ones(2), 1.0)
+    means = -2.0 * clouds.intercept / clouds.coef[:, 0]
+    assert abs(means[0]) < abs(means[1])  # the pool at zero was given to the first class
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 99), st.integers(1, 5), st.integers(1, 40))
+def test_a_strength_of_zero_adds_nothing(seed, n_classes, n):
+    rng = np.random.default_rng(seed)
+    pool, rows = rng.normal(size=(n, 3)), rng.normal(size=(n_classes, 3))
+    clouds = find_clouds(
+        pool.astype(np.float32), np.zeros((n, n_classes)), rows.astype(np.float32),
+        np.arange(n_classes), np.ones(n_classes), 0.0,
+    )  # fmt: skip
+    assert not clouds.coef.any()
+    assert not clouds.intercept.any()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_bits_every_time(digits, threads):
+    X, y = digits
+    order = np.random.default_rng(1).permutation(50)
+    first = LabelPropagationHead().fit(X[:50], y[:50], unlabelled=X[50:])
+    with threadpool_limits(threads):
+        second = LabelPropagationHead().fit(X[order], y[order], unlabelled=X[50:])
+    np.testing.assert_allclose(first.coef_, second.coef_, rtol=1e-9, atol=1e-12)
+
+
+def test_no_more_rows_are_used_than_allowed(digits, tmp_path):
+    X, y = digits
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    head = LabelPropagationHead(max_unlabelled=200, seed=1).fit(X[:50], y[:50], unlabelled=mapped)
+    assert head.n_unlabelled_ == 200
+    again = clone(head).fit(X[:50], y[:50], unlabelled=X)
+    np.testing.assert_array_equal(head.coef_, again.coef_)
+    other = clone(head).set_params(seed=2).fit(X[:50], y[:50], unlabelled=X)
+    assert np.abs(head.coef_ - other.coef_).max() > 0.0
+
+
+@pytest.mark.parametrize(
+    "unlabelled",
+    [
+        np.zeros((20, 64), dtype=np.float32),
+        np.ones((20, 64), dtype=np.float32),
+        np.eye(64, dtype=np.float32)[:1],
+    ],
+    ids=["zeros", "all the same", "a single row"],
+)
+@pytest.mark.parametrize("n", [2, 30])
+def test_unlabelled_rows_that_tell_nothing(digits, unlabelled, n):
+    X, y = digits
+    head = LabelPropagationHead().fit(X[:n], y[:n], unlabelled=unlabelled)
+    likely = head.predict_proba(X)
+    assert np.isfinite(likely).all()
+    np.testing.assert_allclose(likely.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_one_class_and_a_pool(digits):
+    X, _ = digits
+    head = LabelPropagationHead().fit(X[:3], ["hat"] * 3, unlabelled=X)
+    assert head.predict_proba(X[:2]).tolist() == [[1.0], [1.0]]
+
+
+def test_what_the_folds_say_is_kept(digits):
+    X, y = digits
+    head = LabelPropagationHead().fit(X[:150], y[:150], unlabelled=X[150:1200])
+    assert head.cv_n_ == 150
+    assert head.cv_accuracy_ == pytest.approx(head.score(X[1200:], y[1200:]), abs=0.08)
+    likely = head.predict_proba(X[1200:]).max(axis=1).mean()
+    assert likely == pytest.approx(head.score(X[1200:], y[1200:]), abs=0.08)
+
+
+def test_it_is_saved_as_it_predicts(digits, tmp_path):
+    X, y = digits
+    head = LabelPropagationHead().fit(X[:50], y[:50], unlabelled=X[50:500])
+    again, _ = load_head(save_head(head, tmp_path / "head"))
+    np.testing.assert_array_equal(again.predict_proba(X), head.predict_proba(X))
+
+
+def test_many_labels_leave_the_clouds_out(digits, monkeypatch):
+    X, y = digits
+    head = LabelPropagationHead(n_components=2).fit(X[:1000], y[:1000], unlabelled=X[1000:])
+    assert head.strength_ < 0.7
+    assert head.score(X[1000:], y[1000:]) > 0.9
+
+
+def test_pools_that_cannot_be_meant(digits):
+    X, y = digits
+    with pytest.raises(LabelError) as error:
+        LabelPropagationHead().fit(X[:5], y[:5], unlabelled=X[:, :3])
+    assert str(error.value) == "unlabelled has the shape (1797, 3): give rows of 64 numbers."
+    bad = X[:9].copy()
+    bad[4, 2] = np.nan
+    with pytest.raises(LabelError) as error:
+        LabelPropagationHead().fit(X[:5], y[:5], unlabelled=bad)
+    assert str(error.value) == (
+        "row 4 of X holds NaN or infinity: embed the item again or leave it out."
+    )
+    with pytest.raises(UsageError) as error:
+        LabelPropagationHead(n_components=0).fit(X[:5], y[:5])
+    assert str(error.value) == "n_components must be a whole number from 1, not 0."
+
+
+def test_nothing_is_as_large_as_the_pool_squared(digits, monkeypatch):
+    shapes = []
+    original = label_propagation.find_clouds
+
+    def spy(pool, beliefs, *rest):
+        shapes.append((pool.shape, beliefs.shape))
+        return original(pool, beliefs, *rest)
+
+    monkeypatch.setattr(label_propagation, "find_clouds", spy)
+    X, y = digits
+    LabelPropagationHead(n_components=8).fit(X[:50], y[:50], unlabelled=X)
+    assert max(a * b for shape in shapes for a, b in shape) == 1797 * 10

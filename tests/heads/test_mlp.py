@@ -1,0 +1,200 @@
+"""The network: its gradient steps, its dropout, and what it keeps from fit to fit."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_limits
+
+from embedpipe.errors import UsageError
+from embedpipe.heads import MLPHead
+from embedpipe.heads._network import Network, Plan, grown, initial, train
+from embedpipe.strategies import Pool, get_strategy
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(X))
+    return X[order].astype(np.float32), y[order]
+
+
+def plan(**changes):
+    options = {
+        "epochs": 1, "batch_size": 8, "dropout": 0.0, "lr": 0.01, "gamma": 1.0,
+        "weight_decay": 0.0, "seed": 0,
+    }  # fmt: skip
+    return Plan(**{**options, **changes})
+
+
+def small_network():
+    return initial(3, 4, np.array([0.5, 0.5]), np.random.default_rng(0))
+
+
+def test_the_first_step_of_adam_is_the_sign_of_the_gradient():
+    start = small_network()
+    rows = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
+    codes, weights = np.array([0, 1, 0, 1, 1, 1]), np.array([1.0, 2.0, 1.0, 1.0, 3.0, 1.0])
+    found = train(start, rows, codes, weights, plan())
+
+    def loss(network):
+        logits = network.logits(rows.astype(np.float64))
+        likely = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        return -(weights * np.log(likely[np.arange(6), codes])).sum() / weights.sum()
+
+    wide = Network(*(array.astype(np.float64) for array in start))
+    for position, (before, after) in enumerate(zip(start, found, strict=True)):
+        for index in np.ndindex(before.shape):
+            moved = [array.copy() for array in wide]
+            moved[position][index] += 1e-6
+            slope = (loss(Network(*moved)) - loss(wide)) / 1e-6
+            if abs(slope) > 1e-4:
+                assert after[index] - before[index] == pytest.approx(
+                    -0.01 * np.sign(slope), rel=0.05
+                )
+
+
+def test_the_learning_rate_falls_to_gamma_times_itself():
+    # A gradient that does not change makes every step of Adam as long as the learning rate.
+    start = Network(
+        np.zeros((1, 1), np.float32), np.zeros(1, np.float32),
+        np.zeros((1, 2), np.float32), np.array([0.0, 40.0], np.float32),
+    )  # fmt: skip
+    rows, codes = np.zeros((1, 1), np.float32), np.array([0])
+    found = train(start, rows, codes, np.ones(1), plan(epochs=4, gamma=1e-4))
+    rates = 0.01 * 1e-4 ** (np.arange(4) / 4.0)
+    assert found.intercept[0] == pytest.approx(rates.sum(), rel=1e-3)
+
+
+def test_new_outputs_leave_the_others_alone():
+    network = small_network()
+    wider = grown(network, np.array([1, -1, 0]), np.random.default_rng(1))
+    np.testing.assert_array_equal(wider.coef[:, [2, 0]], network.coef)
+    np.testing.assert_array_equal(wider.intercept[[2, 0]], network.intercept)
+    assert wider.intercept[1] == network.intercept.min()
+    assert np.abs(wider.coef[:, 1]).max() <= 0.5  # 1 / sqrt(4 hidden units)
+
+
+def test_it_learns_digits(digits):
+    X, y = digits
+    head = MLPHead().fit(X[:300], y[:300])
+    assert head.score(X[300:], y[300:]) > 0.88
+    assert head.temperature_ != 1.0
+    assert head.epochs_ == 21  # 200 steps of 32 rows, out of 300
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(120, 700)).astype(np.float32), np.arange(120) % 3
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with threadpool_limits(threads):
+                found.append(MLPHead(epochs=3).fit(X, y).predict_proba(X))
+            assert torch.get_num_threads() == threads  # what was set is there again
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*found)
+
+
+def test_nothing_global_is_touched(digits):
+    X, y = digits
+    before, seeded = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    MLPHead(epochs=2).fit(X[:50], y[:50])
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(np.random.get_state()[1], seeded)  # noqa: NPY002
+
+
+def test_seeds_differ(digits):
+    X, y = digits
+    first, second = (MLPHead(seed=seed).fit(X[:50], y[:50]).coef_ for seed in (0, 1))
+    assert np.abs(first - second).max() > 0.01
+
+
+def test_weights_are_kept_in_a_warm_start(digits):
+    X, y = digits
+    cold = MLPHead(epochs=2).fit(X[:100], y[:100])
+    warm = MLPHead(epochs=2, warm_start=True).fit(X[:100], y[:100])
+    np.testing.assert_array_equal(cold.coef_, warm.coef_)
+    before = cold.score(X[300:], y[300:])
+    for _ in range(6):
+        cold.fit(X[:100], y[:100])
+        warm.fit(X[:100], y[:100])
+    assert cold.score(X[300:], y[300:]) == before
+    assert warm.score(X[300:], y[300:]) > before + 0.05
+    assert (cold.n_calls_, warm.n_calls_) == (1, 7)
+
+
+def test_training_on_a_class_forgets_the_others(digits):
+    X, y = digits
+    head = MLPHead().fit(X[:300], y[:300])
+    only = np.flatnonzero(y[:300] == 3)
+    for _ in range(5):
+        head.partial_fit(X[only], y[only])
+    assert (head.predict(X[300:]) == 3).mean() > 0.5
+    assert head.classes_.tolist() == list(range(10))
+
+
+def test_dropout_when_predicting_is_the_mean_of_draws(digits):
+    X, y = digits
+    head = MLPHead(mc_samples=8, seed=5, epochs=5).fit(X[:100], y[:100])
+    draws = head.posterior(X[:100], 8, np.random.default_rng(5)).predict_proba(X[:20])
+    assert draws.shape == (8, 20, 10)
+    assert draws.std(axis=0).max() > 0.01
+    head.stochastic_pred = True
+    np.testing.assert_allclose(head.predict_proba(X[:20]), draws.mean(axis=0), atol=1e-6)
+    head.dropout = 0.0
+    still = head.predict_proba(X[:20])
+    head.stochastic_pred = False
+    np.testing.assert_allclose(still, head.predict_proba(X[:20]), atol=1e-6)
+
+
+def test_a_draw_by_hand():
+    head = MLPHead(hidden=2, dropout=0.5, normalize=False).fit([[0.0], [1.0]], ["a", "b"])
+    head.input_mean_, head.input_scale_ = np.zeros(1), 1.0
+    head.hidden_coef_ = np.array([[1.0, 2.0]], dtype=np.float32)
+    head.hidden_intercept_ = np.array([0.0, -1.0], dtype=np.float32)
+    head.coef_ = np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
+    head.intercept_ = np.zeros(2, dtype=np.float32)
+    draws = head.posterior(None, 200, np.random.default_rng(0)).predict_proba([[1.0]])[:, 0]
+    # Both hidden units are 1; each is dropped or doubled: logits (0 or 2, 0 or 2).
+    sure = np.exp(2.0) / (1.0 + np.exp(2.0))
+    expected = np.array([1.0 - sure, 0.5, sure])
+    assert set(np.abs(draws[:, :1] - expected).argmin(axis=1)) == {0, 1, 2}
+    assert np.abs(draws[:, :1] - expected).min(axis=1).max() < 1e-6
+
+
+def test_strategies_may_ask_for_its_posterior(digits):
+    X, y = digits
+    head = MLPHead(epochs=5).fit(X[:60], y[:60])
+    pool = Pool(X[:400], labelled=np.arange(60), labels=y[:60], head=head)
+    picks = get_strategy("bald").select(pool, 5, np.random.default_rng(0))
+    assert len(set(picks.rows.tolist())) == 5
+    assert picks.scores.min() > 0.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": 0}, "hidden must be a whole number from 1, not 0."),
+        ({"epochs": 1.5}, "epochs must be a whole number from 1 or 'auto', not 1.5."),
+        ({"dropout": 1.0}, "dropout must be at least 0 and less than 1, not 1.0."),
+        ({"lr": 0.0}, "lr must be more than 0, not 0.0."),
+        ({"gamma": -0.1}, "gamma must be more than 0, not -0.1."),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0, not -1.0."),
+        ({"mc_samples": True}, "mc_samples must be a whole number from 1, not True."),
+    ],
+)
+def test_parameters_without_meaning(options, message):
+    with pytest.raises(UsageError) as error:
+        MLPHead(**options).fit([[0.0], [1.0]], [0, 1])
+    assert str(error.value) == message
+
+
+def test_no_draws():
+    head = MLPHead(epochs=1).fit([[0.0], [1.0]], [0, 1])
+    with pytest.raises(UsageError) as error:
+        head.posterior(None, 0, np.random.default_rng(0))
+    assert str(error.value) == "n_samples must be a whole number from 1, not 0."

@@ -1,0 +1,171 @@
+"""Heads that learn streams: order and splits are nothing, and a row left out is left out."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from embedpipe.errors import LabelError, UsageError
+from embedpipe.heads import NearestMeanHead, RidgeHead, SLDAHead, _sample, get_head
+
+STREAMING = ("ridge", "nearest_mean", "slda")
+
+
+def stream(n=150, d=12, n_classes=4, seed=0):
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(n_classes, size=n)
+    rows = rng.normal(size=(n_classes, d))[codes] + rng.normal(size=(n, d)) + 3.0
+    return rows.astype(np.float32), np.array([f"class {code}" for code in codes])
+
+
+@pytest.fixture(params=STREAMING)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def few_rows(monkeypatch):
+    """Let heads keep 30 rows, so that sums take over."""
+    original = _sample.Sample.of, _sample.Sample.joined
+    monkeypatch.setattr(
+        _sample.Sample, "of", classmethod(lambda cls, b, c, limit=30: original[0](b, c, 30))
+    )
+    monkeypatch.setattr(_sample.Sample, "joined", lambda s, o, limit=30: original[1](s, o, 30))
+
+
+def in_parts(head, X, y, seed):
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(y))
+    cuts = np.sort(rng.choice(np.arange(1, len(y)), size=rng.integers(1, 12), replace=False))
+    for part in np.split(order, cuts):
+        head.partial_fit(X[part], y[part])
+    return head
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_twenty_orders_and_splits_give_the_joint_fit(name, normalize, few_rows):
+    X, y = stream()
+    joint = get_head(name, normalize=normalize).fit(X, y)
+    assert not joint.sample_complete_
+    for seed in range(20):
+        head = in_parts(get_head(name, normalize=normalize), X, y, seed)
+        np.testing.assert_array_equal(head.classes_, joint.classes_)
+        for attribute in ("coef_", "intercept_", "temperature_", "cv_accuracy_", "class_count_"):
+            np.testing.assert_allclose(
+                getattr(head, attribute), getattr(joint, attribute), rtol=1e-5, atol=1e-7
+            )
+
+
+def test_rows_that_are_kept_give_the_same_bits(name):
+    X, y = stream()
+    joint = get_head(name).fit(X, y)
+    assert joint.sample_complete_
+    for seed in range(5):
+        head = in_parts(get_head(name), X, y, seed)
+        np.testing.assert_array_equal(head.coef_, joint.coef_)
+        np.testing.assert_array_equal(head.predict_proba(X), joint.predict_proba(X))
+
+
+def test_sums_and_rows_agree(name, monkeypatch):
+    X, y = stream()
+    rows = get_head(name).fit(X, y)
+    head = get_head(name)
+    monkeypatch.setattr(_sample.Sample, "_cut", lambda sample, limit: sample._replace_complete())
+    monkeypatch.setattr(
+        _sample.Sample,
+        "_replace_complete",
+        lambda s: _sample.Sample(s.rows, s.codes, s.weights, s.digests, False),
+        raising=False,
+    )
+    head.fit(X, y)
+    assert not head.sample_complete_
+    np.testing.assert_allclose(head.coef_, rows.coef_, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(head.temperature_, rows.temperature_, rtol=1e-6)
+    assert head.cv_accuracy_ == rows.cv_accuracy_
+
+
+def test_a_row_given_twice_in_two_calls_is_one_of_weight_two(name):
+    X, y = stream(40)
+    once = get_head(name).fit(X, y, sample_weight=np.where(np.arange(40) < 10, 2.0, 1.0))
+    twice = get_head(name).partial_fit(X[:10], y[:10]).partial_fit(X, y)
+    np.testing.assert_array_equal(once.coef_, twice.coef_)
+    assert once.cv_n_ == twice.cv_n_ == 40
+
+
+@pytest.mark.parametrize("n", [25, 400])  # fewer and more rows than dimensions
+@pytest.mark.parametrize(
+    "head", [RidgeHead(alpha=0.5), NearestMeanHead(), SLDAHead(shrinkage=0.2)], ids=repr
+)
+def test_leaving_a_row_out_is_fitting_without_it(head, n):
+    X, y = stream(n, 30)
+    weights = np.random.default_rng(1).uniform(0.5, 2.0, size=n)
+    whole = clone(head).fit(X, y, sample_weight=weights)
+    hits, scored = [], 0
+    for row in range(min(n, 40)) if n > 40 else range(n):
+        rest = np.arange(n) != row
+        if y[row] not in y[rest]:
+            continue
+        without = clone(head).fit(X[rest], y[rest], sample_weight=weights[rest])
+        hits.append(without.predict(X[row : row + 1])[0] == y[row])
+        scored += 1
+    if n <= 40:
+        assert whole.cv_n_ == scored
+        assert whole.cv_accuracy_ == pytest.approx(np.mean(hits), abs=1e-9)
+    else:
+        assert whole.cv_accuracy_ == pytest.approx(np.mean(hits), abs=0.25)
+
+
+def test_classes_may_come_later_and_may_be_declared(name):
+    X, y = stream()
+    late = get_head(name).partial_fit(X[y == "class 2"], y[y == "class 2"])
+    assert late.classes_.tolist() == ["class 2"]
+    assert late.predict(X[:3]).tolist() == ["class 2"] * 3
+    late.partial_fit(X[y != "class 2"], y[y != "class 2"])
+    np.testing.assert_array_equal(late.coef_, get_head(name).fit(X, y).coef_)
+    declared = get_head(name).partial_fit(X, y, classes=[*np.unique(y), "other"])
+    probabilities = declared.predict_proba(X)
+    assert declared.classes_[-1] == "other"
+    np.testing.assert_array_equal(probabilities[:, -1], 0.0)
+    np.testing.assert_allclose(probabilities[:, :-1], late.predict_proba(X), atol=1e-6)
+
+
+def test_a_label_that_was_not_declared(name):
+    X, y = stream(20)
+    with pytest.raises(LabelError) as error:
+        get_head(name).partial_fit(X, y, classes=["class 0", "class 1", "class 2"])
+    assert str(error.value) == (
+        "the label 'class 3' is not among the classes given, 'class 0', 'class 1', 'class 2': "
+        "name all that may come, or none."
+    )
+
+
+def test_texts_after_numbers(name):
+    X, y = stream(20)
+    head = get_head(name).partial_fit(X, np.arange(20) % 2)
+    with pytest.raises(LabelError) as error:
+        head.partial_fit(X, y)
+    assert str(error.value) == "labels were numbers so far and are texts now: keep to one."
+
+
+def test_a_balance_cannot_be_kept_up(name):
+    X, y = stream(20)
+    with pytest.raises(UsageError) as error:
+        get_head(name, class_weight="balanced").partial_fit(X, y)
+    assert str(error.value) == (
+        "class_weight='balanced' cannot be kept up from call to call: "
+        "give weights by label, or fit again to all rows."
+    )
+
+
+def test_the_sample_is_the_lowest_digests_whatever_the_order():
+    X, y = stream(100)
+    batch = [RidgeHead()._read(X[p], y[p], None, reset=True) for p in np.split(np.arange(100), 4)]
+    parts = [
+        _sample.Sample.of(b, np.searchsorted(np.unique(y), b.classes)[b.codes], 20) for b in batch
+    ]
+    forward, backward = parts[0], parts[3]
+    for k in (1, 2, 3):
+        forward, backward = forward.joined(parts[k], 20), backward.joined(parts[3 - k], 20)
+    everything = np.sort(np.concatenate([b.digests for b in batch]))
+    assert sorted(forward.digests.tolist()) == everything[:20].tolist()
+    np.testing.assert_array_equal(forward.rows, backward.rows)
+    np.testing.assert_array_equal(forward.codes, backward.codes)

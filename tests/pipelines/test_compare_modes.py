@@ -1,0 +1,54 @@
+"""The comparison of training modes: what it forgets, what replay repairs, what it writes."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+def run(folder: Path, *arguments: object) -> str:
+    program = REPOSITORY / "pipelines" / "compare_modes.py"
+    line = [sys.executable, str(program), "--workspace", str(folder / "w"), *map(str, arguments)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_incremental_margin_collapses_and_replay_repairs_it(tmp_path: Path) -> None:
+    said = run(
+        tmp_path, "--modes", "incremental", "replay", "--strategies", "margin", "--output", "out",
+        "--head", "mlp(hidden=32, epochs=10)", "--update-size", 32,
+    )  # fmt: skip
+    found = dict(re.findall(r"(\w+) margin +peak [\d.]+ +end ([\d.]+)", said))
+    peaks = dict(re.findall(r"(\w+) margin +peak ([\d.]+)", said))
+    assert float(peaks["incremental"]) - float(found["incremental"]) > 0.1
+    assert float(peaks["replay"]) - float(found["replay"]) < 0.07
+    with (tmp_path / "out" / "modes.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["mode"] for row in rows} == {"incremental", "replay"}
+    assert len(rows) == 2 * 44
+    assert all(len(row["most_informative"].split()) == 16 for row in rows[:43])
+    assert rows[-1]["labelled_percent"] == "100.0000"
+    assert (tmp_path / "out" / "modes.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_pixels_may_come_from_a_file_of_arrays(tmp_path: Path) -> None:
+    X, y = load_digits(return_X_y=True)
+    np.savez(
+        tmp_path / "d.npz", x_train=X[:200].reshape(-1, 8, 8).astype(np.uint8), y_train=y[:200],
+        x_test=X[200:300].reshape(-1, 8, 8).astype(np.uint8), y_test=y[200:300],
+    )  # fmt: skip
+    said = run(
+        tmp_path, "--data", "d.npz", "--modes", "cumulative", "--head", "nearest_mean",
+        "--strategies", "random", "margin", "--rounds", 2, "--seeds", 2,
+    )  # fmt: skip
+    assert said.startswith("200 to choose from, 100 to test on, 64 pixels\n")
+    assert (tmp_path / "modes-report" / "modes.csv").read_text().count("\n") == 1 + 2 * 2 * 3

@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedpipe.errors import UsageError
+from embedpipe.strategies import Pool, get_strategy
+from embedpipe.strategies.parts.uncertainty import margin
+
+
+def select(pool, n, **options):
+    strategy = get_strategy("doubtful_coverage", **options)
+    return strategy.select(pool, n, np.random.default_rng(0))
+
+
+def around(*angles, length=1.0):
+    turned = np.array(angles)
+    return (length * np.column_stack([np.cos(turned), np.sin(turned)])).astype(np.float32)
+
+
+def pool_of(matrix, labelled=(), doubt=None, **more):
+    """Return a pool whose head has a margin of 1 − doubt about each row."""
+    if doubt is not None:
+        sure = 1 - np.asarray(doubt) / 2  # 2·sure − 1 is the margin
+        predictions = np.column_stack([sure, 1 - sure])
+        more["probabilities"] = lambda rows: predictions[rows]
+    labels = (["hat", "shoe"] * len(labelled))[: len(labelled)] if labelled else None
+    return Pool(matrix, labelled=list(labelled), labels=labels, **more)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    p=st.integers(3, 40),
+    d=st.integers(2, 5),
+    kind=st.sampled_from(["gaussian", "copies", "tiny", "huge"]),
+    options=st.fixed_dictionaries(
+        {
+            "width": st.sampled_from([0.3, 0.75, 2.0]),
+            "floor": st.sampled_from([0.0, 0.25]),
+            "doubt": st.booleans(),
+            "normalize": st.booleans(),
+        }
+    ),
+    data=st.data(),
+)
+def test_picks_are_greedy_by_the_definition(seed, p, d, kind, options, data):
+    rng = np.random.default_rng(seed)
+    matrix = rng.standard_normal((p, d)) + 0.5
+    if kind == "copies":
+        matrix = matrix[rng.integers(0, p, p)]
+    matrix = (matrix * {"tiny": 1e-25, "huge": 1e15}.get(kind, 1)).astype(np.float32)
+    m = data.draw(st.integers(0, p - 1))
+    pool = pool_of(matrix, range(m), rng.random(p))
+    taken, free = pool.points_labelled, np.flatnonzero(~pool.points_labelled)
+    if not free.size:
+        return
+    n = data.draw(st.integers(1, free.size))
+    selection = select(pool, n, **options)
+
+    index = pool.index
+    x = (index.directions if options["normalize"] else index.sketch).astype(np.float64)
+    away = np.linalg.norm(x[:, None] - x, axis=2)  # (p, p)
+    spread = np.sqrt(np.square(x - x.mean(axis=0)).sum(axis=1).mean()) or 1.0
+    typical = spread
+    if taken.any():
+        typical = np.clip(np.median(away[free][:, taken].min(axis=1)), 1e-3 * spread, spread)
+    width = selection.diagnostics["width"]
+    assert width == pytest.approx(options["width"] * typical, rel=1e-3)
+
+    doubt = np.ones(free.size)
+    if m and options["doubt"]:
+        doubt = margin(pool.probabilities(index.rows[free]))
+    weights = index.sizes[free] * (options["floor"] + doubt)
+    weights = weights / weights.sum()
+    kernel = np.exp(-np.square(away / width))
+    covered = kernel[:, taken].max(axis=1, initial=0)[free]
+    left = set(free.tolist())
+    for turn, point in enumerate(index.find(selection.rows)):
+        worth = {
+            each: weights
+            @ np.maximum(kernel[free, each] - covered, 0)
+            * np.sqrt(doubt[free.searchsorted(each)])
+            for each in left
+        }
+        assert worth[point] == pytest.approx(max(worth.values()), abs=1e-7)
+        assert selection.scores[turn] == pytest.approx(worth[point], abs=1e-6)
+        covered = np.maximum(covered, kernel[free, point])
+        left.remove(point)
+    assert selection.diagnostics["coverage"] == pytest.approx(weights @ covered, abs=1e-6)
+    at = free.searchsorted(index.find(selection.rows))
+    np.testing.assert_allclose(selection.diagnostics["doubt"], doubt[at], atol=1e-6)
+
+
+def test_before_there_are_labels_the_middle_of_the_largest_group_comes_first():
+    matrix = around(0.0, 0.1, 0.2, 0.3, 0.4, 1.3, 1.4, 1.5)
+    assert select(pool_of(matrix), 2).rows.tolist() == [2, 6]
+
+
+def test_lengths_count_only_if_told_to():
+    # All in one direction but the last: without lengths, copies of one point but for it.
+    matrix = np.concatenate([around(0.0, length=k) for k in (1, 2, 40)] + [around(0.5)])
+    assert select(pool_of(matrix, [0]), 1).rows.tolist() == [3]
+    assert select(pool_of(matrix, [0]), 1, normalize=False).rows.tolist() == [2]
+
+
+def test_a_doubtful_item_is_preferred_to_a_lone_sure_one():
+    matrix = around(0.0, 0.4, 0.45, 0.5, 1.5)
+    sure = pool_of(matrix, [0], [0, 0, 0, 0, 0.9])
+    assert select(sure, 1).rows.tolist() == [4]
+    unsure = pool_of(matrix, [0], [0, 0.9, 0.9, 0.9, 0.0])
+    assert select(unsure, 1).rows.tolist() == [2]
+    assert select(unsure, 1, doubt=False).rows.tolist() == select(pool_of(matrix, [0]), 1).rows
+
+
+def test_a_head_that_is_sure_of_everything_leaves_coverage_alone():
+    matrix = around(0.0, 0.4, 0.8, 1.2, 1.5)
+    sure, blind = pool_of(matrix, [0], np.zeros(5)), pool_of(matrix, [0])
+    assert select(sure, 3).rows.tolist() == select(blind, 3, doubt=False).rows.tolist()
+    assert select(sure, 3).diagnostics["doubt"].tolist() == [1, 1, 1]
+
+
+def test_the_kernel_narrows_as_labels_come():
+    matrix = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
+    widths = [
+        select(pool_of(matrix, range(m), np.full(300, 0.5)), 1).diagnostics["width"]
+        for m in (0, 3, 20, 100)
+    ]
+    assert (np.diff(widths) < 0).all()
+
+
+def test_wrong_options_are_refused():
+    with pytest.raises(UsageError) as caught:
+        get_strategy("doubtful_coverage(width=0)")
+    assert str(caught.value) == "width is 0.0: give a number above 0."
+    with pytest.raises(UsageError) as caught:
+        get_strategy("doubtful_coverage(floor=1)")
+    assert str(caught.value) == "floor is 1.0: give a number at least 0 and below 1."
