@@ -1,6 +1,7 @@
 """Training modes compared: what a network forgets when it learns from the newest labels alone.
 
     python pipelines/compare_modes.py
+    python pipelines/compare_modes.py --modes incremental replay --seeds 3
     python pipelines/compare_modes.py --data mnist --source MNIST/ --update-size 128
     python pipelines/compare_modes.py --data mnist.npz --strategies random margin --seeds 3
     python pipelines/compare_modes.py --embeddings
@@ -95,7 +96,7 @@ def loops_on_pixels(arguments: argparse.Namespace) -> Any:
     def make(**more: Any) -> ep.ActiveLoop:
         options = {**options_of(arguments), **more}
         if more["mode"] == "replay":
-            options["buffer_size"] = arguments.buffer_size
+            options["buffer_size"] = arguments.buffer_size or 4 * arguments.update_size
         return ep.ActiveLoop.from_arrays(
             X_train, y_train, X_test, y_test, update_size=arguments.update_size, **options
         )
@@ -111,7 +112,7 @@ def loops_on_embeddings(arguments: argparse.Namespace) -> Any:
     def make(**more: Any) -> ep.ActiveLoop:
         options = {**options_of(arguments), **more}
         if more["mode"] == "replay":
-            options["buffer_size"] = arguments.buffer_size
+            options["buffer_size"] = arguments.buffer_size or 4 * arguments.update_size
         return ep.ActiveLoop(embeddings, batch_size=arguments.update_size, **options)
 
     return make
@@ -235,8 +236,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--modes", nargs="+", default=MODES)
     parser.add_argument("--strategies", nargs="+", default=STRATEGIES)
     parser.add_argument("--head", default="mlp(hidden=64, epochs=20)")
-    parser.add_argument("--update-size", type=int, default=32, help="128 for 60,000 images")
-    parser.add_argument("--buffer-size", type=int, help="what replay adds [default: update size]")
+    parser.add_argument("--update-size", type=int, default=16, help="128 for 60,000 images")
+    parser.add_argument("--buffer-size", type=int, help="what replay adds [default: four batches]")
     parser.add_argument("--rounds", type=int, help="[default: to the end of the pool]")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--workspace", type=Path, help="where runs are kept")

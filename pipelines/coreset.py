@@ -2,8 +2,7 @@
 
     python pipelines/coreset.py cifar10 --source cifar10-images.zip
     python pipelines/coreset.py flowers102 --source flowers-102/ --head logistic
-    python pipelines/coreset.py cifar10 --source cifar10-images.zip --strategies coreset random bald \
-        --tracker tensorboard
+    python pipelines/coreset.py digits --strategies coreset random bald --tracker tensorboard
 
 100 labels first, then 100 an episode for 10 episodes. In each a fresh network with one hidden layer
 and dropout is trained for 10 epochs (batches of 32, learning rate 0.001 decayed to a tenth); its

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import itertools
 import time
@@ -325,6 +326,29 @@ class ActiveLoop:
             count = self._learned + 1 if self._mode.needs_history else len(self._batches)
             self._train(self._batches[:count])
         return self._head
+
+    def head_after(self, number: int) -> Any:
+        """Return the head as a round left it; one that is not the last is trained again.
+
+        Parameters
+        ----------
+        number
+            Of the round.
+
+        Raises
+        ------
+        RunError
+            If there was no such round.
+        """
+        if not 0 <= number < len(self.records):
+            raise RunError(f"there is no round {number}: {len(self.records)} were run.")
+        if number == len(self.records) - 1:
+            return self.fitted
+        earlier = copy.copy(self)
+        earlier.records, earlier._batches, earlier._head, earlier._learned = [], [], None, 0
+        for record in self.records[: number + 1]:
+            earlier._add(record)
+        return earlier.fitted
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the (k,) labels that the head gives to (k, d) vectors.

@@ -93,10 +93,8 @@ def _group(group: Group, share: float | None) -> str:
     if group.bound is not None:
         facts.append(f"with all labels {group.bound:.3f}")
     if group.target is not None:
-        is_share = share is not None
-        facts.append(
-            f"target {group.target:.3f}" + (f" ({100 * share:g} % of it)" if is_share else "")
-        )
+        of_it = "" if share is None else f" ({100 * share:g} % of it)"
+        facts.append(f"target {group.target:.3f}{of_it}")
     if group.floor is not None:
         facts.append(f"floor (random) {group.floor:.3f}")
     lines.append(", ".join(facts))

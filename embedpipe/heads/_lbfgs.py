@@ -30,11 +30,29 @@ ROUNDING = 1e-6
 
 
 class Minimum(NamedTuple):
-    """Where `minimise` stopped: the point, the steps it took, and whether it had arrived."""
+    """Where `minimise` stopped.
+
+    Attributes
+    ----------
+    point
+        The place.
+    steps
+        How many were taken.
+    converged
+        Whether it had arrived.
+    value, gradient
+        Of the function there.
+    stuck
+        Whether it stopped for want of a step down that the rounding lets see; then the last call of
+        the objective was not at `point`, and in any other case it was.
+    """
 
     point: Array
     steps: int
     converged: bool
+    value: float
+    gradient: Array
+    stuck: bool = False
 
 
 def minimise(
@@ -45,6 +63,7 @@ def minimise(
     max_steps: int,
     relative: float = 0.0,
     inverse: Inverse | None = None,
+    known: tuple[float, Array] | None = None,
 ) -> Minimum:
     """Return a minimum of a convex function, starting from `start`.
 
@@ -59,7 +78,8 @@ def minimise(
     start
         Where to begin; it is not changed.
     tolerance
-        Arrived when the norm of the gradient g, the root of ``g . inverse(g)``, is at most this.
+        Arrived when the norm of the gradient g, the root of ``g . inverse(g)``, is at most this, be
+        it with `inverse` or with what the steps so far have taught.
     max_steps
         Give up, unconverged, after so many steps.
     relative
@@ -68,6 +88,8 @@ def minimise(
     inverse
         Applies a guess of the inverse Hessian, linear and positive. None is the identity: then
         scale the unknown to make the Hessian at most the identity.
+    known
+        The value and the gradient at `start`, if they are known.
 
     Notes
     -----
@@ -84,16 +106,19 @@ def minimise(
     ([1.0, -2.0], 1, True)
     """
     apply = (lambda gradient: gradient) if inverse is None else inverse
-    point, (value, gradient) = start, objective(start)
+    point, (value, gradient) = start, known or objective(start)
     eased = apply(gradient)
     history: deque[_Pair] = deque(maxlen=HISTORY)
     for step in range(max_steps):
-        if _norm(gradient, eased) <= max(tolerance, relative * np.sqrt(2.0 * abs(value))):
-            return Minimum(point, step, True)
+        goal = max(tolerance**2, 2.0 * relative**2 * abs(value))
         direction = _direction(gradient, history, apply)
-        found = _line_search(objective, point, value, direction, dot(gradient, direction))
+        slope = dot(gradient, direction)
+        # What was seen on the way says more of flat directions than `inverse` does.
+        if max(dot(gradient, eased), -slope) <= goal:
+            return Minimum(point, step, True, value, gradient)
+        found = _line_search(objective, point, value, direction, slope)
         if found is None:
-            return Minimum(point, step, False)
+            return Minimum(point, step, False, value, gradient, stuck=True)
         new_point, value, new_gradient = found
         new_eased = apply(new_gradient)
         moved, turned = new_point - point, new_gradient - gradient
@@ -102,8 +127,8 @@ def minimise(
         if curvature > 0.0 and scale > 0.0:
             history.append(_Pair(moved, turned, curvature, curvature / scale))
         point, gradient, eased = new_point, new_gradient, new_eased
-    arrived = _norm(gradient, eased) <= max(tolerance, relative * np.sqrt(2.0 * abs(value)))
-    return Minimum(point, max_steps, arrived)
+    arrived = dot(gradient, eased) <= max(tolerance**2, 2.0 * relative**2 * abs(value))
+    return Minimum(point, max_steps, arrived, value, gradient)
 
 
 class _Pair(NamedTuple):
@@ -121,10 +146,6 @@ def dot(first: Array, second: Array) -> float:
     if len(a) <= ALONE:
         return float(a @ b)
     return float(sum(float(a[s : s + ALONE] @ b[s : s + ALONE]) for s in range(0, len(a), ALONE)))
-
-
-def _norm(gradient: Array, eased: Array) -> float:
-    return float(np.sqrt(max(dot(gradient, eased), 0.0)))
 
 
 def _direction(gradient: Array, history: deque[_Pair], apply: Inverse) -> Array:

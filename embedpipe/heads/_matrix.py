@@ -77,7 +77,7 @@ def _tiles(part: slice, size: int) -> list[slice]:
     return [slice(s, min(s + rows, part.stop)) for s in range(part.start, part.stop, rows)]
 
 
-def in_blocks(work: Callable[[slice], T], n: int, cost: int) -> list[T]:
+def in_blocks(work: Callable[[slice], T], n: int, cost: int, size: int = BLOCK_ROWS) -> list[T]:
     """Call `work` on blocks of rows, by several threads where that pays; same bits either way.
 
     Parameters
@@ -88,11 +88,13 @@ def in_blocks(work: Callable[[slice], T], n: int, cost: int) -> list[T]:
         How many rows.
     cost
         Multiplications for each row.
+    size
+        Rows of a block.
     """
     if n * cost >= WORTH_THREADS:
-        return map_blocks(work, n, BLOCK_ROWS)
+        return map_blocks(work, n, size)
     with one_blas_thread():
-        return [work(slice(s, min(s + BLOCK_ROWS, n))) for s in range(0, n, BLOCK_ROWS)]
+        return [work(slice(start, min(start + size, n))) for start in range(0, n, size)]
 
 
 def gathered(

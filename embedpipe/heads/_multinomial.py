@@ -125,7 +125,8 @@ def short_coordinates(rows: Rows) -> Coordinates:
     """
     n = len(rows.values)
     exact = n <= EXACT_ROWS
-    centred = rows.values.astype(np.float64 if exact else np.float32) - rows.mean  # (n, d)
+    dtype: type[np.floating[Any]] = np.float64 if exact else np.float32
+    centred: Array = rows.values.astype(dtype) - rows.mean.astype(dtype)  # (n, d)
     energy, vectors = eigh(centred @ centred.T, driver="evd", check_finite=False)
     if not exact:
         energy, vectors = energy[-MOST_AXES:], vectors[:, -MOST_AXES:]

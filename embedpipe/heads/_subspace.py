@@ -19,8 +19,14 @@ INNER = 0.2
 
 INNER_STEPS = 50
 
+INNER_BLOCK = 2560
+"""Rows that one thread works on at a time inside a subspace."""
+
 MEMORY = 4
 """Moves of the weights whose directions stay when the basis is condensed."""
+
+SLOWING = 4.0
+"""The last round must have gained no more than so many times what may be left to gain."""
 
 NOTHING = 1e-4
 """Of a mean loss below this, the share that is left does not matter any more."""
@@ -101,7 +107,7 @@ def solve_in_subspaces(
         fresh = search.extend()
         value, decrement = search.judge()
         wanted = 2.0 * tolerance**2 * max(value, floor)
-        if decrement <= wanted:
+        if decrement <= wanted and search.gained <= SLOWING * wanted:
             return search.solution(True)
         # Inside, the target is a share of what there is, or what will do for all.
         share = INNER if fresh else 0.0
@@ -110,8 +116,6 @@ def solve_in_subspaces(
             break
         if len(search.basis) > WIDTH * max(search.n_classes - 1, 2):
             search.condense()
-        if not fresh:
-            return search.solution(True)
     return search.solution(False)
 
 
@@ -130,7 +134,7 @@ class _Search:
         self.rows, self.codes, self.C = rows, codes, C
         self.dtype, (n, d) = rows.values.dtype, rows.values.shape
         self.counts = None if counts is None else counts.astype(self.dtype)
-        self.steps = 0
+        self.steps, self.gained = 0, np.inf
         self.n_classes = len(intercepts)
         self.basis = np.empty((0, d), dtype=self.dtype)  # (r, d)
         self.coordinates = np.ones((1, n), dtype=self.dtype)  # (1 + r, n), ones for the intercept
@@ -151,8 +155,10 @@ class _Search:
             penalty = (self.inside[:, 1:] / self.C) @ self.basis
         fresh = _orthonormal(self.rows.pull(self.residuals) + penalty, self.basis)  # (k, d)
         if len(fresh):
-            self._append(fresh)
-            self.value, self.gradient = self._objective(self.inside)
+            added = self._append(fresh)
+            with one_blas_thread():
+                more = self.residuals @ added.T  # (K, k): nothing else changes
+            self.gradient = np.concatenate([self.gradient, more], axis=1)
         self._renew_metric()
         return len(fresh) > 0
 
@@ -168,12 +174,16 @@ class _Search:
             tolerance=target,
             max_steps=min(INNER_STEPS, max_steps),
             inverse=self._apply,
+            known=(self.value, self.gradient),
         )
         self.steps += found.steps
+        self.gained = self.value - found.value
         self.moves = [(found.point - self.inside)[:, 1:], *self.moves[: MEMORY - 1]]
         self.inside = found.point
-        self.value, self.gradient = self._objective(found.point)
-        return found.steps > 0
+        self.value, self.gradient = found.value, found.gradient
+        if found.stuck:
+            self._objective(found.point)  # for the residuals there
+        return found.steps > 0 or found.converged
 
     @one_blas_thread()
     def condense(self) -> None:
@@ -193,6 +203,7 @@ class _Search:
         turn[0, 0], turn[1:, 1:] = 1.0, kept
         self.gram = turn @ self.gram @ turn.T
         self.inside = self.inside @ turn.T.astype(self.dtype)
+        self.gradient = self.gradient @ turn.T.astype(self.dtype)
         self.moves = [move @ kept.T for move in self.moves]
 
     def solution(self, converged: bool) -> Solution:
@@ -202,8 +213,8 @@ class _Search:
         intercepts = self.inside[:, 0].astype(np.float64)
         return Solution(weights, intercepts, self.steps + 1, converged)
 
-    def _append(self, fresh: Array) -> None:
-        """Extend the basis by (k, d) directions, and everything in its coordinates."""
+    def _append(self, fresh: Array) -> Array:
+        """Extend the basis by (k, d) directions; return the (k, n) coordinates."""
         added = self.rows.times(fresh)  # (k, n)
         with one_blas_thread():
             weighted = added if self.counts is None else added * self.counts
@@ -215,6 +226,7 @@ class _Search:
         still = np.zeros((self.n_classes, len(fresh)), dtype=self.dtype)
         self.inside = np.concatenate([self.inside, still], axis=1)
         self.moves = [np.concatenate([move, still], axis=1) for move in self.moves]
+        return added
 
     @one_blas_thread()
     def _renew_metric(self) -> None:
@@ -235,17 +247,17 @@ class _Search:
         n = self.coordinates.shape[1]
         residuals = np.empty((self.n_classes, n), dtype=self.dtype)
 
-        def work(part: slice) -> tuple[float, float, Array]:
+        def work(part: slice) -> tuple[float, Array]:
             coordinates = self.coordinates[:, part]
             logits = inside @ coordinates  # (K, b)
             counts = None if self.counts is None else self.counts[part]
             losses = losses_and_residuals(logits, self.codes[part], counts)
             residuals[:, part] = logits
-            return float(losses.sum(dtype=np.float64)), 0.0, logits @ coordinates.T
+            return float(losses.sum(dtype=np.float64)), logits @ coordinates.T
 
-        parts = in_blocks(work, n, 2 * inside.size)
+        parts = in_blocks(work, n, 2 * inside.size, INNER_BLOCK)
         value = sum(part[0] for part in parts)
-        gradient: Array = sum((part[2] for part in parts[1:]), parts[0][2])
+        gradient: Array = sum((part[1] for part in parts[1:]), parts[0][1])
         gradient[:, 1:] += inside[:, 1:] / self.C
         value += 0.5 / self.C * dot(inside[:, 1:].copy(), inside[:, 1:].copy())
         self.residuals = residuals

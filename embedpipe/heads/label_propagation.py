@@ -175,7 +175,8 @@ class LabelPropagationHead(LinearHead):
         )
         self.classes_ = batch.classes
         pool = self._drawn(unlabelled)  # (N, d) or None
-        logistic = self._logistic(self.C).fit(batch.rows, batch.rows_labels, batch.weights)
+        logistic = LogisticHead(self.C, normalize=self.normalize, class_weight=self.class_weight)
+        logistic.fit(X, y, sample_weight)
         self._take_over(logistic)
         self.n_unlabelled_ = 0 if pool is None else len(pool)
         self.strength_ = 0.0
@@ -184,17 +185,13 @@ class LabelPropagationHead(LinearHead):
                 self._propagate(batch, pool, logistic)
         return self
 
-    def _logistic(self, C: Any) -> Any:
-        return LogisticHead(C, normalize=False)  # the rows are scaled already
-
-    def _take_over(self, logistic: Any) -> None:
+    def _take_over(self, logistic: LogisticHead) -> None:
         """Become the logistic regression."""
         self.coef_, self.intercept_ = logistic.coef_, logistic.intercept_
         self.C_ = logistic.C_
-        self.temperature_ = getattr(logistic, "temperature_", None) or 1.0
-        self.cv_accuracy_ = getattr(logistic, "cv_accuracy_", None)
-        self.cv_ece_ = getattr(logistic, "cv_ece_", None)
-        self.cv_n_ = getattr(logistic, "cv_n_", None) or 0
+        self.temperature_ = logistic.temperature_
+        self.cv_accuracy_, self.cv_ece_ = logistic.cv_accuracy_, logistic.cv_ece_
+        self.cv_n_ = logistic.cv_n_ or 0
 
     def _drawn(self, unlabelled: ArrayLike | None) -> Float32 | None:
         """Return at most `max_unlabelled` scaled rows, or None if there are none."""
@@ -221,7 +218,7 @@ class LabelPropagationHead(LinearHead):
         map_blocks(work, len(rows), BLOCK_ROWS)
         return found
 
-    def _propagate(self, batch: Labelled, pool: Float32, logistic: Any) -> None:
+    def _propagate(self, batch: Labelled, pool: Float32, logistic: LogisticHead) -> None:
         """Add the clouds to the logits, as far as they help."""
         space = _main_axes(pool, batch.rows, self.n_components)
         projected, rows = space.project(pool), space.project(batch.rows)
@@ -235,10 +232,10 @@ class LabelPropagationHead(LinearHead):
         clouds = find_clouds(
             projected, _beliefs(logistic, pool), rows, batch.codes, batch.weights, self.strength_
         )
-        temperature = getattr(logistic, "temperature_", None) or 1.0
         coef = clouds.coef @ space.axes.T  # (K, d)
-        self.coef_ = logistic.coef_ / temperature + coef
-        self.intercept_ = logistic.intercept_ / temperature + clouds.intercept - coef @ space.mean
+        self.coef_ = logistic.coef_ / logistic.temperature_ + coef
+        base = logistic.intercept_ / logistic.temperature_  # (K,)
+        self.intercept_ = base + clouds.intercept - coef @ space.mean
         logits = judged[STRENGTHS.index(self.strength_)][scored]
         self._judge(logits if len(scored) else None, codes)
 
@@ -251,12 +248,14 @@ class LabelPropagationHead(LinearHead):
         folds: NDArray[np.intp],
     ) -> list[Float64]:
         """Return the (m, K) logits of rows that the fits had not seen, for each strength."""
+        C = 1.0 if self.C_ is None else self.C_
         some = np.unique(np.linspace(0, len(pool) - 1, FOLD_ROWS).astype(np.intp))
         found = [np.zeros((len(batch.rows), len(batch.classes))) for _ in STRENGTHS]
         for fold in np.unique(folds[folds != NEVER_SCORED]):
             out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
             labels, weights = batch.rows_labels[rest], batch.weights[rest]
-            logistic = self._logistic(self.C_).fit(batch.rows[rest], labels, weights)
+            logistic = LogisticHead(C, normalize=self.normalize)
+            logistic.fit(batch.rows[rest], labels, weights)
             beliefs, own = _beliefs(logistic, pool[some]), _beliefs(logistic, batch.rows[out])
             for strength, logits in zip(STRENGTHS, found, strict=True):
                 clouds = find_clouds(
@@ -302,7 +301,7 @@ def _main_axes(pool: Float32, labelled: Float32, n: int) -> _Axes:
     return _Axes(mean, axes)
 
 
-def _beliefs(logistic: Any, rows: Float32) -> Float64:
+def _beliefs(logistic: LogisticHead, rows: Float32) -> Float64:
     """Return the (m, K) log-probabilities of a logistic regression."""
     likely = np.asarray(logistic.predict_proba(rows), dtype=np.float64)
     return np.asarray(np.log(np.maximum(likely, 1e-12)))

@@ -19,7 +19,7 @@ from sklearn.neural_network import MLPClassifier
 import embedpipe as ep
 from embedpipe.active import MODES, ActiveLoop, Problem
 from embedpipe.active.modes import Batch, Trainer
-from embedpipe.errors import UsageError
+from embedpipe.errors import RunError, UsageError
 
 
 class Diary(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -81,6 +81,20 @@ def test_half_cumulative_is_the_same_head_from_all_labels() -> None:
 def test_incremental_is_the_same_head_from_the_newest_batch() -> None:
     taught, picks = lessons("incremental")
     assert taught == [("partial_fit", rows) for rows in picks]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_head_of_an_earlier_round_is_what_it_was(mode: str) -> None:
+    loop = ActiveLoop(
+        problem(), head=Diary(), strategy="random", initial="random", initial_size=5,
+        batch_size=4, mode=mode,
+    )  # fmt: skip
+    seen = [list(loop.fitted.lessons_) for _ in loop.run(rounds=3)]
+    assert [loop.head_after(number).lessons_ for number in range(4)] == seen
+    assert len(loop.records) == 4 and loop.fitted.lessons_ == seen[-1]
+    with pytest.raises(RunError) as error:
+        loop.head_after(4)
+    assert str(error.value) == "there is no round 4: 4 were run."
 
 
 def test_replay_adds_as_many_earlier_labels_as_a_batch_has() -> None:

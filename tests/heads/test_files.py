@@ -37,7 +37,7 @@ def test_the_header_says_what_the_file_is(path):
     assert header["format"] == "embedpipe-head"
     assert header["version"] == 1
     assert header["head"] == "logistic"
-    assert header["parameters"] == {"C": 10.0, "max_iter": 1000, "normalize": True, "tol": 3e-4}
+    assert header["parameters"] == LogisticHead(C=10.0).get_params()
     assert header["fitted"]["classes_"] == ["hat", "shoe"]
     assert header["metadata"] == {"spec_id": "ab"}
     assert sorted(tensors) == ["coef_", "intercept_"]

@@ -32,7 +32,7 @@ def test_without_unlabelled_rows_it_is_the_logistic_head(digits, n, unlabelled):
     X, y = digits
     head = LabelPropagationHead().fit(X[:n], y[:n], unlabelled=unlabelled)
     plain = LogisticHead().fit(X[:n], y[:n])
-    np.testing.assert_allclose(head.predict_proba(X), plain.predict_proba(X), atol=2e-2)
+    np.testing.assert_allclose(head.predict_proba(X), plain.predict_proba(X), atol=1e-5)
     assert (head.strength_, head.n_unlabelled_) == (0.0, 0)
 
 
@@ -49,18 +49,19 @@ def test_unlabelled_rows_help_where_labels_are_few(digits):
 
 
 def test_clouds_by_hand():
-    # One axis, two classes with a label each at -1 and 1, and no belief: labels weigh a tenth of
-    # the pool each, so both clouds end in the middle of their half.
+    # One axis, two classes with a label each at -1 and 1, and beliefs that are right: both clouds
+    # end in the middle of their half, all but for the labels.
     pool = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]] * 10, dtype=np.float32)
     rows = np.array([[-1.0], [1.0]], dtype=np.float32)
-    clouds = find_clouds(pool, np.zeros((60, 2)), rows, np.array([0, 1]), np.ones(2), 1.0)
+    believed = np.where(pool < 0.0, [[0.0, -20.0]], [[-20.0, 0.0]])
+    clouds = find_clouds(pool, believed, rows, np.array([0, 1]), np.ones(2), 1.0)
     weights = clouds.coef[:, 0]
     assert weights[0] == pytest.approx(-weights[1])
     assert clouds.intercept[0] == pytest.approx(clouds.intercept[1])
     # coef = mean / variance and intercept = -mean² / (2 variance) give both back.
     mean = -2.0 * clouds.intercept[1] / weights[1]
     variance = mean / weights[1]
-    assert mean == pytest.approx(2.0, abs=0.1)
+    assert mean == pytest.approx((30 * 2.0 + 1.5) / 31.5)
     second = (np.square(pool).sum() + 3.0) / 63.0  # labelled rows count 1.5 each
     assert mean**2 + variance == pytest.approx(second)
 

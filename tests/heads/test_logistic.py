@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit, logit
+from scipy.special import expit, log_softmax, logit
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
@@ -177,6 +177,162 @@ def test_the_prior_alone_gives_the_stated_value():
     # Two rows at distance 2 from each other: n x variance = 2, so C = 60,000 / 2 = 10^4.48.
     chosen = LogisticHead().fit([[1.0], [-1.0]], ["a", "b"]).C_
     assert chosen == pytest.approx(10**4.5)
+
+
+def objective(head, X, y, weights=None):
+    """Return the objective in float64, with the meaning that scikit-learn gives to C."""
+    rows = unit(X.astype(np.float64))
+    losses = -log_softmax(rows @ head.coef_.T + head.intercept_, axis=1)
+    own = losses[np.arange(len(y)), np.searchsorted(head.classes_, y)]
+    penalty = (head.coef_**2).sum() / (2.0 * head.C_ * (0.5 if len(head.classes_) == 2 else 1.0))
+    return float((own if weights is None else own * weights).sum() + penalty)
+
+
+@pytest.mark.parametrize("C", [1.0, 100.0, 1e4])
+@pytest.mark.parametrize("n", [30, 300, 1500])
+def test_float32_comes_within_a_hundred_thousandth_of_the_optimum(digits, C, n):
+    X, y = digits
+    head = LogisticHead(C=C).fit(X[:n], y[:n])
+    exact = LogisticHead(C=C, tol=1e-5, max_iter=10_000).fit(X[:n].astype(np.float64), y[:n])
+    assert head.converged_
+    assert objective(head, X[:n], y[:n]) / objective(exact, X[:n], y[:n]) - 1.0 < 1e-5
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+@pytest.mark.parametrize("class_weight", [None, "balanced", {0: 3.0, 1: 0.5}])
+def test_weights_mean_what_they_mean_to_scikit_learn(digits, n_classes, class_weight):
+    X, y = digits
+    X, y = X[y < n_classes][:120].astype(np.float64), y[y < n_classes][:120]
+    weights = np.random.default_rng(0).uniform(0.1, 3.0, size=len(y))
+    options = {"C": 5.0, "class_weight": class_weight}
+    ours = LogisticHead(tol=1e-8, **options).fit(X, y, sample_weight=weights)
+    theirs = LogisticRegression(solver="newton-cg", tol=1e-10, max_iter=1000, **options)
+    theirs.fit(unit(X), y, sample_weight=weights)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(unit(X)), atol=1e-6)
+
+
+@pytest.mark.parametrize("C", ["auto", 10.0])
+def test_a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_none(digits, C):
+    X, y = digits[0][:150], digits[1][:150]
+    times = np.random.default_rng(0).integers(0, 4, size=150)
+    repeated = LogisticHead(C=C).fit(np.repeat(X, times, axis=0), np.repeat(y, times))
+    weighted = LogisticHead(C=C).fit(X, y, sample_weight=times)
+    assert weighted.C_ == repeated.C_
+    np.testing.assert_array_equal(weighted.coef_, repeated.coef_)
+    assert weighted.temperature_ == repeated.temperature_
+
+
+def test_a_class_whose_rows_count_for_nothing_is_not_known():
+    X, y = np.eye(3), np.array(["a", "b", "c"])
+    head = LogisticHead(C=1.0).fit(X, y, sample_weight=[1.0, 1.0, 0.0])
+    assert head.classes_.tolist() == ["a", "b"]
+
+
+def test_a_warm_start_ends_at_the_same_optimum_sooner(digits):
+    X, y = digits
+    head = LogisticHead(C=100.0, warm_start=True).fit(X[:1000], y[:1000])
+    head.fit(X[:1050], y[:1050])
+    cold = LogisticHead(C=100.0).fit(X[:1050], y[:1050])
+    assert head.n_iter_ < cold.n_iter_
+    values = objective(head, X[:1050], y[:1050]), objective(cold, X[:1050], y[:1050])
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+def test_a_warm_start_where_classes_come_and_go(digits):
+    X, y = digits
+    head = LogisticHead(C=10.0, warm_start=True)
+    for classes in ((2, 5), (2, 5, 7, 9), (1, 7, 9), (7,), (0, 7)):
+        chosen = np.isin(y[:300], classes)
+        head.fit(X[:300][chosen], y[:300][chosen])
+        assert head.classes_.tolist() == list(classes)
+        if len(classes) > 1:
+            cold = LogisticHead(C=10.0).fit(X[:300][chosen], y[:300][chosen])
+            np.testing.assert_allclose(
+                head.predict_proba(X[300:]), cold.predict_proba(X[300:]), atol=1e-2
+            )
+
+
+def test_a_partial_fit_ends_at_the_optimum_of_its_own_rows(digits):
+    X, y = digits
+    head = LogisticHead(C=10.0).fit(X[:200], y[:200])
+    head.partial_fit(X[200:400], y[200:400])
+    alone = LogisticHead(C=10.0).fit(X[200:400], y[200:400])
+    values = (objective(each, X[200:400], y[200:400]) for each in (head, alone))
+    assert next(values) == pytest.approx(next(values), rel=1e-5)
+
+
+def test_a_partial_fit_keeps_classes_and_takes_new_ones(digits):
+    X, y = digits
+    low, high = y[:300] < 3, y[:300] >= 7
+    head = LogisticHead().partial_fit(X[:300][low], y[:300][low], classes=range(10))
+    assert head.classes_.tolist() == list(range(10))
+    head.partial_fit(X[:300][high], y[:300][high])
+    later = y[300:] >= 7
+    assert (head.predict(X[300:][later]) == y[300:][later]).mean() > 0.9
+    other = LogisticHead(C=1.0).partial_fit(X[:300][low], y[:300][low])
+    other.partial_fit(X[:300][high], y[:300][high])
+    assert other.classes_.tolist() == [0, 1, 2, 7, 8, 9]
+
+
+def test_partial_fits_to_one_class_at_a_time(digits):
+    X, y = digits
+    head = LogisticHead()
+    for label in (3, 1, 3):
+        head.partial_fit(X[:200][y[:200] == label], y[:200][y[:200] == label])
+    assert head.classes_.tolist() == [1, 3]
+    assert np.isfinite(head.coef_).all()
+    assert head.predict(X[:1]).tolist() == [3]
+
+
+def test_the_temperature_changes_no_prediction(digits):
+    X, y = digits
+    noisy = y[:300].copy()
+    noisy[::4] = (noisy[::4] + 1) % 10
+    head = LogisticHead().fit(X[:300], noisy)
+    assert head.temperature_ != 1.0
+    tempered = np.log(head.predict_proba(X.astype(np.float64)))
+    logits = unit(X.astype(np.float64)) @ head.coef_.T + head.intercept_
+    expected = log_softmax(logits / head.temperature_, axis=1)
+    np.testing.assert_allclose(tempered, expected, atol=1e-9)
+    np.testing.assert_array_equal(head.predict(X), head.classes_[logits.argmax(axis=1)])
+
+
+def test_the_head_judges_itself_by_rows_it_has_not_seen(digits):
+    X, y = digits
+    head = LogisticHead().fit(X[:400], y[:400])
+    assert head.cv_n_ == 400
+    assert head.cv_accuracy_ == pytest.approx((head.predict(X[400:]) == y[400:]).mean(), abs=0.05)
+    assert 0.0 <= head.cv_ece_ < 0.1
+    given = LogisticHead(C=1.0).fit(X[:400], y[:400])
+    assert (given.cv_accuracy_, given.cv_n_, given.cv_ece_) == (None, None, None)
+    single = LogisticHead().fit(X[:10], np.arange(10))
+    assert (single.cv_n_, single.temperature_) == (None, 1.0)
+
+
+def test_many_labels_are_held_out_once(digits):
+    X, y = digits
+    X = np.concatenate([X, X + np.float32(0.25)])
+    head = LogisticHead().fit(X, np.concatenate([y, y]))
+    assert 1000 <= head.cv_n_ < 2000
+    assert head.C_rule_.startswith(f"cross-validation: least log-loss of {head.cv_n_:,} labels in")
+    assert head.cv_accuracy_ > 0.9
+
+
+def test_a_thousand_classes():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(1000, 64))
+    y = np.arange(2000) % 1000
+    X = (centres[y] + 0.2 * rng.normal(size=(2000, 64))).astype(np.float32)
+    head = LogisticHead(C=1000.0).fit(X, y)
+    assert head.converged_
+    assert (head.predict(X) == y).mean() > 0.99
+
+
+def test_separable_rows_and_hardly_a_penalty():
+    X, y = np.array([[1.0, 0.1], [1.0, 0.2], [0.1, 1.0], [0.2, 1.0]]), [0, 0, 1, 1]
+    head = LogisticHead(C=1e8).fit(X, y)
+    assert np.isfinite(head.coef_).all()
+    assert head.predict_proba(X).max(axis=1).min() > 0.999
 
 
 def test_too_few_steps_are_not_hidden(digits):

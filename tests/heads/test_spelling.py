@@ -112,8 +112,8 @@ def test_the_name_of_every_head(name):
             "No module named 'sklearn.svn'.",
         ),
         (
-            "sklearn.svm:LinearSVX",
-            "the module 'sklearn.svm' has no class 'LinearSVX'. Did you mean 'LinearSVC'?",
+            "sklearn.naive_bayes:GausianNB",
+            "the module 'sklearn.naive_bayes' has no class 'GausianNB'. Did you mean 'GaussianNB'?",
         ),
         (
             "sklearn.svm:l1_min_c",

@@ -1,4 +1,6 @@
 import multiprocessing
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -111,6 +113,54 @@ def test_what_is_kept_is_used_and_the_same(kind, clustered, tmp_path, monkeypatc
         "not_kept": None,
     }
     assert about["bytes"] / about["points"] < 1100
+
+
+def test_clusters_are_kept_and_the_same(clustered, tmp_path, monkeypatch):
+    fresh = Index(clustered, folder=tmp_path, digest=DIGEST).clusters(7, seed=3)
+    monkeypatch.setattr(module, "kmeans", None)  # would raise
+    kept = Index(clustered, folder=tmp_path, digest=DIGEST).clusters(7, seed=3)
+    for name in ("labels", "sizes", "centres"):
+        first, second = getattr(fresh, name), getattr(kept, name)
+        assert first.dtype == second.dtype
+        assert (first == second).all()
+    with pytest.raises(TypeError):
+        Index(clustered, folder=tmp_path, digest=DIGEST).clusters(7, seed=4)
+
+
+def test_of_many_clusterings_the_newest_are_kept(clustered, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_CLUSTERINGS", 2)
+    index = Index(clustered[:100], folder=tmp_path, digest=DIGEST)
+    for seed in range(4):
+        index.clusters(3, seed)
+    (folder,) = tmp_path.iterdir()
+    kept = sorted(path.name for path in folder.glob("clusters-*-labels.npy"))
+    assert kept == ["clusters-3-2-labels.npy", "clusters-3-3-labels.npy"]
+
+
+def test_balls_are_remembered_but_not_beyond_what_is_allowed(clustered, monkeypatch):
+    index = Index(clustered[:300])
+    found = index.within(1.0)
+    monkeypatch.setattr(module, "balls_within", None)  # would raise
+    assert index.within(1.0) is found
+    with pytest.raises(TypeError):
+        index.within(2.0)
+    with pytest.raises(TypeError):
+        index.within(1.0, max_edges=found.members.size / index.rows.size / 2)
+
+
+def test_of_two_at_once_one_builds_and_the_other_waits(clustered, tmp_path, monkeypatch):
+    true, calls = module.nearest_neighbours, []
+
+    def slowly(*given, **named):
+        calls.append(time.sleep(0.5))  # long enough for the other to come and wait
+        return true(*given, **named)
+
+    monkeypatch.setattr(module, "nearest_neighbours", slowly)
+    indices = [Index(clustered, folder=tmp_path, digest=DIGEST) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda index: index.neighbours(5), indices))
+    assert len(calls) == 1
+    same(*indices)
 
 
 def test_another_matrix_or_other_candidates_are_never_mixed_up(clustered, tmp_path):

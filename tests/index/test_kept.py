@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -178,3 +180,80 @@ def test_meta_tells_what_is_there(tmp_path):
     meta = json.loads((tmp_path / "meta.json").read_text())
     assert {key: meta[key] for key in ("format", "matrix", "kind")} == {"format": 1, **IDENTITY}
     assert list(meta["parts"]["squares"]["files"]) == ["values.npy"]
+
+
+ALONE = """
+    import sys, time
+    from pathlib import Path
+    from embedpipe.index.kept import Kept
+
+    kept = Kept(Path(sys.argv[1]), {"matrix": "00ff"})
+    with kept.alone("squares"):
+        (Path(sys.argv[1]) / "inside").write_text("")
+        time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody waits there")
+def test_one_process_is_inside_and_a_kill_lets_the_next_one_in(tmp_path):
+    script, folder = tmp_path / "alone.py", tmp_path / "kept"
+    script.write_text(textwrap.dedent(ALONE))
+    first = subprocess.Popen([sys.executable, script, folder])
+    while not (folder / "inside").exists():
+        time.sleep(0.01)
+    kept, inside = Kept(folder, IDENTITY), threading.Event()
+
+    def enter():
+        with kept.alone("squares"):
+            inside.set()
+
+    waiting = threading.Thread(target=enter)
+    waiting.start()
+    with kept.alone("others"):  # another name is another matter
+        assert not inside.wait(0.2)
+    first.kill()
+    first.wait()
+    assert inside.wait(30)
+    waiting.join()
+    assert kept.load("squares") is None
+
+
+def test_where_nothing_can_be_written_nobody_waits(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with Kept(tmp_path / "file", IDENTITY).alone("squares"):
+        pass
+
+
+def test_only_the_newest_of_a_kind_are_left(tmp_path):
+    kept = keep(tmp_path, [9], name="other")
+    for number in [1, 2, 3, 1, 4]:
+        files = {"values.npy": write_array(np.array([number]))}
+        kept.save(f"squares-{number}", {}, files, at_most=("squares-", 2))
+    assert [kept.load(f"squares-{number}") is None for number in (1, 2, 3, 4)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert read(tmp_path, name="other") == ({"n": 1}, [9])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        "meta.json",
+        "other-values.npy",
+        "squares-1-values.npy",
+        "squares-4-values.npy",
+    ]
+
+
+def test_what_several_keep_at_once_is_all_there(tmp_path):
+    def save(number):
+        keep(tmp_path, [number], name=f"part{number}")
+
+    threads = [threading.Thread(target=save, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [read(tmp_path, name=f"part{n}") for n in range(12)] == [
+        ({"n": 1}, [n]) for n in range(12)
+    ]

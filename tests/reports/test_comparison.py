@@ -1,0 +1,157 @@
+"""The page of a comparison: what it says, that it needs nothing else, and figures for print."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from embedpipe.errors import UsageError
+from embedpipe.experiments import Failure, Results
+from embedpipe.experiments.tables import BOUNDS, RESULTS, TIMINGS
+from embedpipe.reports import comparison_of, write_comparison, write_figure
+from embedpipe.reports.comparison import Band, lay_out_bands
+
+CURVES = {
+    ("random", "random"): ([0.50, 0.60, 0.70], [0.52, 0.61, 0.70], [0.48, 0.60, 0.72]),
+    ("<typiclust>", "margin"): ([0.55, 0.72, 0.80], [0.56, 0.73, 0.81], [0.54, 0.71, 0.82]),
+    ("coreset", "coreset"): ([0.40, 0.55, 0.70], [0.41, 0.57, 0.69], [0.42, 0.56, 0.70]),
+}
+
+
+def results(datasets: tuple[str, ...] = ("hats",)) -> Results:
+    rows = [
+        {
+            "dataset": dataset,
+            "backbone": "net",
+            "initial": initial,
+            "strategy": strategy,
+            "head": "logistic",
+            "mode": "cumulative",
+            "seed": seed,
+            "run_id": f"{dataset}-{initial}-{strategy}-{seed}",
+            "round": number,
+            "labelled": 10 * (number + 1),
+            "accuracy": value,
+        }
+        for dataset in datasets
+        for (initial, strategy), curves in CURVES.items()
+        for seed, curve in enumerate(curves)
+        for number, value in enumerate(curve)
+    ]
+    bounds = [
+        {"dataset": name, "backbone": "net", "head": "logistic", "seed": seed, "accuracy": 0.9}
+        for name in datasets
+        for seed in range(3)
+    ]
+    return Results(
+        table=pa.Table.from_pylist(rows, RESULTS),
+        timings=pa.Table.from_pylist([], TIMINGS),
+        bounds=pa.Table.from_pylist(bounds, BOUNDS),
+        baseline=("random", "random"),
+    )
+
+
+def page(tmp_path: Path, given: Results, command: str | None = None) -> str:
+    path = write_comparison(tmp_path / "report.html", comparison_of(given, command=command))
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_says_what_came_out_and_how(tmp_path: Path) -> None:
+    text = page(tmp_path, results(), command="embedpipe compare hats --seeds 3")
+    assert (
+        "<h1>&lt;typiclust&gt;, then margin: 0.700 mean accuracy over 10 to 30 labels</h1>" in text
+    )
+    assert "Random reaches 0.603; the difference is more than chance." in text
+    assert "embedpipe compare hats --seeds 3" in text
+    for fact in ("random, the floor", "0.603 area", "with all labels, the bound", "0.900"):
+        assert fact in text
+    rows = re.findall(r'<tr class="r\d.*?</tr>', text)
+    assert [re.sub(r"<[^>]+>", "|", row).count("baseline") for row in rows] == [0, 1, 0]
+    assert 'class="better"' in rows[0]
+    assert 'class="worse"' in rows[2]
+    assert "+0.097 [" in rows[0]
+
+
+def test_it_needs_nothing_else_and_is_the_same_again(tmp_path: Path) -> None:
+    text = page(tmp_path, results())
+    assert text == page(tmp_path, results())
+    assert "<script" not in text
+    assert not re.search(r"(src|href)=\"(?!data:|#)", text)
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_every_point_says_its_value(tmp_path: Path) -> None:
+    text = page(tmp_path, results())
+    assert text.count("<title>") == 1 + 3 * 3 + 2 * 3
+    assert "&lt;typiclust&gt;, then margin: 0.550 with 10 labels\n95 % interval 0." in text
+    assert "coreset against random: -0.090 with 10 labels\n95 % interval -0." in text
+
+
+def test_several_datasets_have_a_matrix(tmp_path: Path) -> None:
+    text = page(tmp_path, results(("hats", "shoes")))
+    assert "<h1>3 strategies in 2 settings</h1>" in text
+    assert "The largest area most often: &lt;typiclust&gt;, then margin, in 2 of 2." in text
+    assert "Who beats whom" in text
+    assert text.count("<h2 id=") == 4  # two datasets, the matrix, how to read it
+
+
+def test_failures_are_told(tmp_path: Path) -> None:
+    failed = replace(results(), failures=(Failure("hats, net: odd; seed 0", "no <way>"),))
+    text = page(tmp_path, failed)
+    assert "<li>hats, net: odd; seed 0: no &lt;way&gt;</li>" in text
+    assert "Not everything could be done" not in page(tmp_path, results())
+
+
+def test_without_anything_judged_it_says_so(tmp_path: Path) -> None:
+    empty = replace(results(), table=pa.Table.from_pylist([], RESULTS))
+    assert "No accuracy to compare" in page(tmp_path, empty)
+
+
+def test_bands_are_where_the_numbers_are() -> None:
+    band = Band("margin", [0, 100], [0.5, 0.75], [0.4, float("nan")], [0.6, float("nan")])
+    panel = lay_out_bands([None, band], "Accuracy", "", bound=1.0)
+    assert panel is not None
+    (curve,) = panel.curves
+    assert curve.series == 1
+    left, right = (tuple(map(float, point.split(","))) for point in curve.line.split())
+    assert (left[0], right[0]) == (panel.left, panel.right)
+    places = {tick.text: tick.at for tick in panel.y_ticks}
+    assert left[1] == pytest.approx(places["0.5"], abs=0.06)
+    assert curve.area.count(",") == 2  # one round has an interval
+    assert panel.bound is not None
+    assert panel.bound.y == pytest.approx(places["1.0"])
+
+
+def test_differences_have_a_line_at_zero_and_marks() -> None:
+    band = Band("margin", [0, 100], [0.1, 0.2], [0.0, 0.1], [0.2, 0.3], [False, True])
+    panel = lay_out_bands([band], "Difference", "", signed=True)
+    assert panel is not None
+    assert panel.zero == pytest.approx({t.text: t.at for t in panel.y_ticks}["0.00"])
+    assert [filled for _, filled in panel.curves[0].dots] == [False, True]
+    assert panel.curves[0].dots[1][0].text.endswith("significant")
+    assert lay_out_bands([None], "Difference", "") is None
+
+
+@pytest.mark.parametrize("suffix", ["pdf", "svg", "png"])
+def test_figures_for_print(tmp_path: Path, suffix: str) -> None:
+    path = write_figure(results(("hats", "shoes")), tmp_path / f"curves.{suffix}")
+    written = path.read_bytes()
+    assert written[:8].startswith({"pdf": b"%PDF", "svg": b"<?xml", "png": b"\x89PNG"}[suffix])
+    assert write_figure(results(("hats", "shoes")), path).read_bytes() == written
+
+
+def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        write_figure(results(), tmp_path / "curves.doc")
+    assert str(caught.value) == (
+        f"cannot draw {tmp_path / 'curves.doc'}: its name must end in .pdf, .svg, .png."
+    )
+    with pytest.raises(UsageError, match="the results have no measure 'f1'."):
+        write_figure(results(), tmp_path / "curves.pdf", measure="f1")
+    empty = replace(results(), table=pa.Table.from_pylist([], RESULTS))
+    with pytest.raises(UsageError, match="there is nothing to draw: no run is finished."):
+        write_figure(empty, tmp_path / "curves.pdf")
