@@ -20,6 +20,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class Problem:
 
     @classmethod
     def of(cls, name: str, X: np.ndarray, y: np.ndarray, C: float) -> Problem:
+        """Find the best objective in float64."""
         exact = LogisticHead(C=C, tol=1e-5, max_iter=10_000).fit(X.astype(np.float64), y)
         best = objective(exact.coef_, exact.intercept_, X, y, C)
         return cls(name, X, y, C, best)
@@ -94,6 +96,7 @@ class Clock:
         return f"{self.wall:8.3f} s ({self.processor:8.3f} s of processors)"
 
     def over(self, ours: Clock) -> str:
+        """Say how many times longer this took, on the wall and in processor time."""
         ratio, processors = self.wall / ours.wall, self.processor / ours.processor
         return f"{ratio:6.1f} x ({processors:6.1f} x)"
 
@@ -128,16 +131,10 @@ def bench_solver(problem: Problem, solvers: tuple[str, ...], *, more: Problem | 
     print(f"  cold, {how:22} {theirs}  {theirs.over(ours)}", flush=True)
     if more is None:
         return gap >= GAP
-    kept = pickled(head)
-
-    def again() -> None:
-        nonlocal head
-        head = kept()
-        head.fit(more.X, more.y)
-
-    clock = Clock(*min(warm(kept, more) for _ in range(3)))
-    again()
-    gap_warm = more.gap(head.coef_, head.intercept_)
+    tries = [warm(deepcopy(head), more) for _ in range(3)]
+    clock = min((taken for taken, _ in tries), key=lambda taken: taken.wall)
+    after = tries[0][1]
+    gap_warm = more.gap(after.coef_, after.intercept_)
     cold, _, how = fit_theirs(more, (how.split(",")[0],))
     model.set_params(warm_start=True)
     slow = Clock.of(lambda: model.fit(more.X, more.y))
@@ -147,17 +144,9 @@ def bench_solver(problem: Problem, solvers: tuple[str, ...], *, more: Problem | 
     return max(gap, gap_warm) >= GAP
 
 
-def pickled(head: LogisticHead) -> Callable[[], LogisticHead]:
-    """Return what makes copies of a fitted head, with everything it remembers."""
-    from copy import deepcopy
-
-    return lambda: deepcopy(head)
-
-
-def warm(kept: Callable[[], LogisticHead], more: Problem) -> tuple[float, float]:
-    head = kept()
-    clock = Clock.of(lambda: head.fit(more.X, more.y))
-    return clock.wall, clock.processor
+def warm(head: LogisticHead, more: Problem) -> tuple[Clock, LogisticHead]:
+    """Go on from a fitted head."""
+    return Clock.of(lambda: head.fit(more.X, more.y)), head
 
 
 def bench_round(matrix: np.ndarray, labels: np.ndarray, n: int = 1_000, picks: int = 100) -> None:

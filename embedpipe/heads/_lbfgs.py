@@ -22,11 +22,14 @@ SUFFICIENT = 1e-4
 HALVINGS = 40
 """A step is halved at most this often."""
 
+IDLE = 20
+"""So many steps in a row that lower nothing are the noise of rounding."""
+
 ALONE = 8192
 """Products of so many numbers are summed by one thread in any linear algebra library."""
 
-ROUNDING = 1e-6
-"""Changes of the value by less than this share may be rounding errors."""
+ROUNDING = 8
+"""Changes of the value by less than so many units in its last place may be rounding errors."""
 
 
 class Minimum(NamedTuple):
@@ -109,6 +112,7 @@ def minimise(
     point, (value, gradient) = start, known or objective(start)
     eased = apply(gradient)
     history: deque[_Pair] = deque(maxlen=HISTORY)
+    idle = 0
     for step in range(max_steps):
         goal = max(tolerance**2, 2.0 * relative**2 * abs(value))
         direction = _direction(gradient, history, apply)
@@ -117,9 +121,11 @@ def minimise(
         if max(dot(gradient, eased), -slope) <= goal:
             return Minimum(point, step, True, value, gradient)
         found = _line_search(objective, point, value, direction, slope)
-        if found is None:
+        if found is None or idle > IDLE:
             return Minimum(point, step, False, value, gradient, stuck=True)
-        new_point, value, new_gradient = found
+        new_point, new_value, new_gradient = found
+        idle = idle + 1 if new_value >= value else 0
+        value = new_value
         new_eased = apply(new_gradient)
         moved, turned = new_point - point, new_gradient - gradient
         curvature = dot(moved, turned)
@@ -172,12 +178,12 @@ def _line_search(
     Near the minimum a decrease drowns in the rounding of the value, but shows in the gradient:
     there the slope at the new point decides (Hager & Zhang 2005, "approximate Wolfe").
     """
-    length = 1.0
+    length, rounding = 1.0, ROUNDING * float(np.finfo(point.dtype).eps) * abs(value)
     for _ in range(HALVINGS):
         candidate = point + length * direction
         new_value, new_gradient = objective(candidate)
         enough = new_value <= value + SUFFICIENT * length * slope
-        if not enough and new_value <= value + ROUNDING * abs(value):
+        if not enough and new_value <= value + rounding:
             enough = dot(new_gradient, direction) <= (2 * SUFFICIENT - 1) * slope
         if enough:
             return candidate, new_value, new_gradient

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import one_blas_thread
-from ._lbfgs import dot, minimise
+from ._lbfgs import ROUNDING, dot, minimise
 from ._matrix import Array, Rows, in_blocks
 from ._softmax import Codes, losses_and_residuals, mean_curvature
 
@@ -183,7 +183,8 @@ class _Search:
         self.value, self.gradient = found.value, found.gradient
         if found.stuck:
             self._objective(found.point)  # for the residuals there
-        return found.steps > 0 or found.converged
+        seen = ROUNDING * float(np.finfo(self.dtype).eps) * found.value
+        return found.converged or bool(self.gained > seen)
 
     @one_blas_thread()
     def condense(self) -> None:

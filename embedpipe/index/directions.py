@@ -65,7 +65,7 @@ def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     largest = np.abs(vectors).max(axis=1, keepdims=True)  # (b, 1); squares of more would overflow
-    scaled: NDArray[np.float32] = vectors / np.where(largest > 0, largest, 1)  # (b, d)
+    scaled = np.divide(vectors, np.where(largest > 0, largest, 1), dtype=np.float32)  # (b, d)
     norms = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))[:, None]  # (b, 1)
     scaled /= np.where(norms > 0, norms, 1)
     return scaled

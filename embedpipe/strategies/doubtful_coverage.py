@@ -28,13 +28,13 @@ BLOCK = 256
 
 @strategies.register("doubtful_coverage")
 class DoubtfulCoverage(DiverseStrategy):
-    """Doubtful items that stand for many others in doubt and lie where no label is near.
+    """Items that stand for many others that the head doubts and that no label is near to.
 
     Items are compared by direction: their vectors are scaled to unit length first, as most heads
     on embeddings do. Each item is covered by the most similar labelled or picked item, by
     exp(−(d/w)²) at distance d. Its doubt is 1 − (p₁ − p₂), with p₁ and p₂ the two largest
     probabilities. Each pick raises the most the mean coverage of unlabelled items, each counting
-    by its doubt plus `floor`, times the root of the pick's own doubt. Ties go to the lowest row.
+    by its doubt plus `floor`. Ties go to the lowest row.
 
     The kernel width w is `width` times the median distance of items to the nearest labelled one;
     so it is wide while labels are few, and narrows as they come. Before there are labels it is
@@ -59,23 +59,22 @@ class DoubtfulCoverage(DiverseStrategy):
 
     Notes
     -----
-    The objective is that of uncertainty herding; differences are the directions, the median
-    distance where the authors take the smallest between two labelled points, the floor, and
-    the doubt of the picks themselves.
+    The objective is that of ``uncertainty_herding``; what differs are the directions, the floor,
+    and the median distance where its authors take the smallest between two labelled points, which
+    soon is so small that a label covers nothing but itself.
 
     Distances are those in the index's `directions` (or its `sketch`), of at most 128 dimensions.
     Coverage is judged by at most 2,048 evenly spaced items. Where no item is in doubt all count
     the same. Gains that agree to 12 decimals are equal. Labelled rows outside the candidates do
     not count. The width is never below a thousandth of the spread, nor above it, times `width`.
 
-    `Selection.scores` holds by how much each pick raised the weighted mean, times the root of its
-    doubt.
+    `Selection.scores` holds by how much each pick raised the weighted mean.
 
-    Diagnostics: ``coverage``, the weighted mean after the last pick; ``doubt`` (n,) float32,
-    that of each pick, 1 where the head was not asked; ``width``, that of the kernel.
+    Diagnostics: ``coverage`` (n,) float32, the weighted mean after each pick; ``doubt`` (n,)
+    float32, that of each pick, 1 where the head was not asked; ``width``, that of the kernel.
 
     O(p·2048·128) time to start, with p points, and up to a tenth of that per pick. Extra memory
-    beside the pool's predictions: 50 bytes per point, and at most 20 MB a thread.
+    beside the pool's predictions: 40 bytes per point, and at most 20 MB a thread.
 
     References
     ----------
@@ -111,34 +110,36 @@ class DoubtfulCoverage(DiverseStrategy):
         self.normalize = normalize
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
-        """Maximise the weighted mean coverage greedily, weighing each gain by the pick's doubt."""
+        """Maximise the weighted mean coverage greedily."""
         index, labelled = pool.index, pool.points_labelled
         directions = index.directions if self.normalize else index.sketch  # (p, m)
-        free, taken = np.flatnonzero(~labelled), np.flatnonzero(labelled)  # (f,), (m,)
-        doubt = self._doubt(pool, free)  # (f,)
-        references = References.of(index, ~labelled)
+        taken, references = np.flatnonzero(labelled), References.of(index, ~labelled)
         width = self._width(directions, references.points, taken)
-        weights = references.items * (
-            self.floor + doubt[free.searchsorted(references.points)]
-        )  # (r,)
-        coverage = KernelCoverage(directions, width, references.points, weights, taken)
-        found = lazy_greedy(_Weighted(coverage, free, np.sqrt(doubt)), free, n)
+        weights = references.items * (self.floor + self._doubt(pool, references.points))  # (r,)
+        coverage = KernelCoverage(
+            directions,
+            width,
+            references.points,
+            weights if weights.any() else references.items,
+            taken,
+        )
+        start = coverage.value
+        found = lazy_greedy(coverage, np.flatnonzero(~labelled), n)
         return PointPicks(
             found.points,
             found.gains,
             {
-                "coverage": coverage.value,
-                "doubt": doubt[free.searchsorted(found.points)].astype(np.float32),
+                "coverage": (start + found.gains.cumsum()).astype(np.float32),
+                "doubt": self._doubt(pool, found.points).astype(np.float32),
                 "width": width,
             },
         )
 
-    def _doubt(self, pool: Pool, free: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return how much the head doubts each of (f,) points: (f,), all 1 where it cannot tell."""
+    def _doubt(self, pool: Pool, points: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how much the head doubts each of (k,) points: (k,), 1 where it is not asked."""
         if not (self.doubt and pool.has_labels and pool.has_predictions):
-            return np.ones(free.size)
-        found = uncertainty_of(pool, margin, pool.index.rows[free])  # (f,)
-        return found if found.any() else np.ones(free.size)
+            return np.ones(points.size)
+        return uncertainty_of(pool, margin, pool.index.rows[points])
 
     def _width(
         self,
@@ -152,22 +153,6 @@ class DoubtfulCoverage(DiverseStrategy):
             nearest = _nearest_distances(directions[references], directions[taken])  # (r,)
             typical = min(max(float(np.median(nearest)), NARROWEST * spread), spread)
         return self.width * typical
-
-
-class _Weighted:
-    """Coverage whose gains count by a number for each point to choose from."""
-
-    def __init__(
-        self, coverage: KernelCoverage, points: NDArray[np.int64], factors: NDArray[np.float64]
-    ) -> None:
-        self._coverage, self._points, self._factors = coverage, points, factors
-
-    def gains(self, points: NDArray[np.int64]) -> NDArray[np.float64]:
-        own = self._factors[self._points.searchsorted(points)]  # (k,)
-        return self._coverage.gains(points) * own
-
-    def add(self, point: int) -> None:
-        self._coverage.add(point)
 
 
 def _nearest_distances(

@@ -220,6 +220,8 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
     assert {path.name for path in report.parent.iterdir()} == {
         "config.json", "rounds.parquet", "picks.parquet", "report.html"
     }  # fmt: skip
+    assert rounds[-1]["advice"]["reason"] in (page := report.read_text(encoding="utf-8"))
+    assert f"{rounds[-1]['advice']['advice'].capitalize()}: " in page
     assert call(*arguments).json() == result
 
 

@@ -25,17 +25,18 @@ def run(folder: Path, *arguments: object) -> str:
 def test_incremental_margin_collapses_and_replay_repairs_it(tmp_path: Path) -> None:
     said = run(
         tmp_path, "--modes", "incremental", "replay", "--strategies", "margin", "--output", "out",
-        "--head", "mlp(hidden=32, epochs=10)", "--update-size", 32,
     )  # fmt: skip
     found = dict(re.findall(r"(\w+) margin +peak [\d.]+ +end ([\d.]+)", said))
     peaks = dict(re.findall(r"(\w+) margin +peak ([\d.]+)", said))
-    assert float(peaks["incremental"]) - float(found["incremental"]) > 0.1
-    assert float(peaks["replay"]) - float(found["replay"]) < 0.07
+    lost = {mode: float(peaks[mode]) - float(found[mode]) for mode in found}
+    assert lost["incremental"] > 0.08
+    assert lost["replay"] < lost["incremental"] / 1.5
+    assert float(found["replay"]) > float(found["incremental"]) + 0.03
     with (tmp_path / "out" / "modes.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["mode"] for row in rows} == {"incremental", "replay"}
-    assert len(rows) == 2 * 44
-    assert all(len(row["most_informative"].split()) == 16 for row in rows[:43])
+    assert len(rows) == 2 * 88
+    assert all(len(row["most_informative"].split()) == 16 for row in rows[:87])
     assert rows[-1]["labelled_percent"] == "100.0000"
     assert (tmp_path / "out" / "modes.pdf").read_bytes().startswith(b"%PDF")
 

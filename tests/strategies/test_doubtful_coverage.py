@@ -77,17 +77,13 @@ def test_picks_are_greedy_by_the_definition(seed, p, d, kind, options, data):
     covered = kernel[:, taken].max(axis=1, initial=0)[free]
     left = set(free.tolist())
     for turn, point in enumerate(index.find(selection.rows)):
-        worth = {
-            each: weights
-            @ np.maximum(kernel[free, each] - covered, 0)
-            * np.sqrt(doubt[free.searchsorted(each)])
-            for each in left
-        }
+        worth = {each: weights @ np.maximum(kernel[free, each] - covered, 0) for each in left}
         assert worth[point] == pytest.approx(max(worth.values()), abs=1e-7)
         assert selection.scores[turn] == pytest.approx(worth[point], abs=1e-6)
         covered = np.maximum(covered, kernel[free, point])
+        told = selection.diagnostics["coverage"][turn]
+        assert told == pytest.approx(weights @ covered, abs=1e-6)
         left.remove(point)
-    assert selection.diagnostics["coverage"] == pytest.approx(weights @ covered, abs=1e-6)
     at = free.searchsorted(index.find(selection.rows))
     np.testing.assert_allclose(selection.diagnostics["doubt"], doubt[at], atol=1e-6)
 
@@ -117,7 +113,9 @@ def test_a_head_that_is_sure_of_everything_leaves_coverage_alone():
     matrix = around(0.0, 0.4, 0.8, 1.2, 1.5)
     sure, blind = pool_of(matrix, [0], np.zeros(5)), pool_of(matrix, [0])
     assert select(sure, 3).rows.tolist() == select(blind, 3, doubt=False).rows.tolist()
-    assert select(sure, 3).diagnostics["doubt"].tolist() == [1, 1, 1]
+    assert select(sure, 3).diagnostics["doubt"].tolist() == [0, 0, 0]
+    bold = select(sure, 3, floor=0)
+    assert bold.rows.tolist() == select(blind, 3, doubt=False).rows.tolist()
 
 
 def test_the_kernel_narrows_as_labels_come():
