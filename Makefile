@@ -24,6 +24,7 @@ bench: $(READY)  ## side by side with peers, as ratios from one run
 	$(BIN)/pip install --quiet --editable ".[bench]"
 	$(BIN)/python benchmarks/embedding.py
 	$(BIN)/python benchmarks/selection.py
+	$(BIN)/python benchmarks/heads.py
 
 docs: $(READY)  ## the generated command-line reference
 	$(BIN)/python -m embedpipe.cli.reference docs/cli-reference.md

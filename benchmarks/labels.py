@@ -58,7 +58,8 @@ def main() -> int:
         seeds=list(range(arguments.first_seed, arguments.first_seed + arguments.seeds)),
         initial_size=20,
         batch_size=20,
-        rounds=14,
+        rounds=arguments.rounds,
+        heads=arguments.heads,
         upper_bound=not arguments.no_bound,
         workspace=arguments.workspace,
     )
@@ -67,7 +68,8 @@ def main() -> int:
     )
     for failure in results.failures:
         print(failure, file=sys.stderr)
-    show(results.summary(accuracy=arguments.accuracy, budgets=BUDGETS), arguments)
+    budgets = tuple(range(20, 20 * (arguments.rounds + 1) + 1, 20))
+    show(results.summary(accuracy=arguments.accuracy, budgets=budgets), arguments)
     return 0
 
 
@@ -77,6 +79,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--source")
     parser.add_argument("--workspace")
     parser.add_argument("--strategies", nargs="*", default=list(STRATEGIES))
+    parser.add_argument("--heads", nargs="*", default=["logistic"])
+    parser.add_argument("--rounds", type=int, default=14, help="of 20 labels after the first 20")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--share", type=float, default=0.8, help="of the pool, for each seed")
@@ -105,25 +109,29 @@ def part_of(embeddings: ep.Embeddings, seed: int, share: float) -> Problem:
 
 
 def show(summary: Summary, arguments: argparse.Namespace) -> None:
-    (group,) = summary.groups
-    bound = "" if group.bound is None else f"; {group.bound:.3f} with all labels"
-    print(f"\n{arguments.dataset}, {arguments.seeds} seeds: test accuracy{bound}\n")
-    at = " | ".join(map(str, BUDGETS))
-    print(
-        f"| strategy | mean of the rounds | {at} | labels to {arguments.accuracy} | beside random, "
-        "in area | rounds above, below random |"
-    )
-    print("| --- |" + " --- |" * (len(BUDGETS) + 4))
-    for row in group.rows:
-        print("| " + " | ".join(cells(group, row)) + " |")
+    """Print a table for each head."""
+    last = 20 * (arguments.rounds + 1)
+    budgets = [*(budget for budget in BUDGETS if budget < last), last]
+    for group in summary.groups:
+        bound = "" if group.bound is None else f"; {group.bound:.3f} with all labels"
+        head = group.title.partition("; ")[2]
+        print(f"\n{arguments.dataset}, {arguments.seeds} seeds, {head}{bound}\n")
+        at = " | ".join(map(str, budgets))
+        print(
+            f"| strategy | mean of the rounds | {at} | labels to {arguments.accuracy} | "
+            "beside random, in area | rounds above, below random |"
+        )
+        print("| --- |" + " --- |" * (len(budgets) + 4))
+        for row in group.rows:
+            print("| " + " | ".join(cells(group, row, budgets)) + " |")
 
 
-def cells(group: Group, row: Row) -> list[str]:
+def cells(group: Group, row: Row, budgets: list[int]) -> list[str]:
     curves = group.curves[row.setting].values  # (S, R)
     means = np.nanmean(curves, axis=1)  # (S,)
     found = [f"`{row.setting.strategy}`", f"{means.mean():.3f} ± {means.std(ddof=1):.3f}"]
-    found += [f"{row.at[budget].estimate:.3f}" for budget in BUDGETS]
-    found.append(labels_told(row))
+    found += [f"{row.at[budget].estimate:.3f}" for budget in budgets]
+    found.append(labels_told(row, budgets[-1]))
     if row.comparison is None or row.rounds is None:
         return [*found, "", ""]
     p = row.comparison.p_holm
@@ -131,11 +139,11 @@ def cells(group: Group, row: Row) -> list[str]:
     return [*found, f"{row.rounds.above().sum()}, {row.rounds.below().sum()}"]
 
 
-def labels_told(row: Row) -> str:
+def labels_told(row: Row, last: int) -> str:
     found = row.labels
     if found is None or found.median is None:
         reached = 0 if found is None else found.n_reached
-        return f"not by 300 ({reached} of {row.seeds} seeds)"
+        return f"not by {last} ({reached} of {row.seeds} seeds)"
     return f"{found.median:.0f}"
 
 

@@ -240,7 +240,7 @@ def one(arguments: argparse.Namespace) -> int:
 
 def build(index: Index) -> None:
     """Let the index work out what is kept beside a matrix."""
-    index.rows, index.sketch, index.neighbours(32)
+    index.rows, index.sketch, index.directions, index.neighbours(32)
 
 
 def labelled_pool(matrix: np.ndarray, labels: np.ndarray, index: Index | None = None) -> Pool:

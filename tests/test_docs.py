@@ -87,7 +87,7 @@ def test_every_strategy_is_in_the_table_with_what_it_needs(name: str) -> None:
     assert ("head" in needs) == kind.needs_head
 
 
-IMPROVED_BY_LABELS = ("auto", "uncertainty_herding")
+IMPROVED_BY_LABELS = ("auto", "doubtful_coverage", "uncertainty_herding")
 
 
 def test_every_strategy_that_is_spelled_out_can_be_read(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .loops import _class_and_count as class_and_count
+from .loops import class_and_count
 from .options import DatasetChoice, EmbedChoice, LabellingChoice, ThinChoice
 from .session import Session, command
 

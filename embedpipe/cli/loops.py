@@ -108,7 +108,7 @@ def run(
     get_strategy(initial), get_strategy(strategy)
     check_kind(search.index)
     get_mode(training.mode).check(training.mode, get_head(head.head))
-    rare = [_class_and_count(text) for text in thinning.rare]
+    rare = [class_and_count(text) for text in thinning.rare]
     options = {
         "strategy": strategy,
         "initial": initial,
@@ -162,7 +162,7 @@ def _text(loop: ActiveLoop, rounds: int, report: Path, *, with_rounds: bool) -> 
     return "\n".join([*lines, f"report: {report}"])
 
 
-def _class_and_count(text: str) -> tuple[str, int]:
+def class_and_count(text: str) -> tuple[str, int]:
     """Return what ``CLASS=N`` means."""
     name, _, count = text.rpartition("=")
     if not name or not count.isdecimal() or int(count) < 1:

@@ -23,10 +23,10 @@ from .statistics import (
     WinsTiesLosses,
     accuracy_at,
     area,
-    bootstrap_interval,
     gap_closed,
     holm,
     labels_to_target,
+    mean_interval,
     median_labels_to_target,
     paired_comparison,
     per_round_comparison,
@@ -146,7 +146,7 @@ class Group:
 
     def band(self, setting: Setting) -> list[Interval]:
         """Return the mean of each round with its interval over the seeds: R of them."""
-        return [bootstrap_interval(column) for column in self.curves[setting].values.T]
+        return [mean_interval(column) for column in self.curves[setting].values.T]
 
 
 @dataclass(frozen=True)
@@ -232,8 +232,8 @@ def _group(
         Row(
             setting=each.setting,
             seeds=each.n,
-            aubc=bootstrap_interval(areas[each.setting]),
-            at={budget: bootstrap_interval(_at(each, budget)) for budget in shown},
+            aubc=mean_interval(areas[each.setting]),
+            at={budget: mean_interval(_at(each, budget)) for budget in shown},
             labels=_labels(each, targets),
             against=against[each.setting],
             comparison=comparisons.get(each.setting),

@@ -267,7 +267,7 @@ def _draw(results: Results, measure: str, sink: io.BytesIO, kind: str) -> None:
     from matplotlib.figure import Figure
 
     from ..experiments.curves import curves_of, groups_of
-    from ..experiments.statistics import bootstrap_interval
+    from ..experiments.statistics import mean_interval
 
     if measure not in results.table.column_names:
         raise UsageError(f"the results have no measure {measure!r}.")
@@ -290,7 +290,7 @@ def _draw(results: Results, measure: str, sink: io.BytesIO, kind: str) -> None:
                     "color": COLOURS[at % len(COLOURS)],
                     "linestyle": DASHES[at // len(COLOURS) % len(DASHES)],
                 }
-                band = [bootstrap_interval(column) for column in each.values.T]
+                band = [mean_interval(column) for column in each.values.T]
                 axis.fill_between(
                     each.budgets,
                     [point.low for point in band],

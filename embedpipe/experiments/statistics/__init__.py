@@ -4,7 +4,7 @@ from .censored import LabelsRatio, LabelsToTarget, labels_ratio, median_labels_t
 from .curves import Reached, accuracy_at, area, gap_closed, labels_to_target
 from .datasets import WinsTiesLosses, wins_ties_losses
 from .families import RoundComparison, compare_with_baseline, holm, per_round_comparison
-from .intervals import Interval, bootstrap_interval, t_interval
+from .intervals import Interval, bootstrap_interval, mean_interval, t_interval
 from .paired import Comparison, declared_different, paired_comparison, signed_rank_p
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "holm",
     "labels_ratio",
     "labels_to_target",
+    "mean_interval",
     "median_labels_to_target",
     "paired_comparison",
     "per_round_comparison",

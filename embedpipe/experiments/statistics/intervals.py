@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import UsageError
 from ._checks import checked_sample, checked_share
 
-__all__ = ["Interval", "bootstrap_interval", "t_interval"]
+__all__ = ["Interval", "bootstrap_interval", "mean_interval", "t_interval"]
 
 METHODS = ("bca", "percentile")
 
@@ -91,6 +91,40 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
         return Interval(float(sample[0]), float(sample[0]), float(sample[0]), n, level, level)
     half = float(stdtrit(n - 1, (1 + level) / 2)) * float(np.std(sample, ddof=1)) / np.sqrt(n)
     return Interval(mean, float(mean - half), float(mean + half), n, level, level)
+
+
+ENOUGH = 6
+"""Of fewer values no resampling tells how far off their mean may be; see docs/statistics.md."""
+
+
+def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Return the mean with a bootstrap interval; with Student's for fewer than six seeds.
+
+    Parameters
+    ----------
+    values, level
+        See `bootstrap_interval`.
+
+    Returns
+    -------
+    Interval
+        That of `t_interval` for up to five values that are no NaN, else of `bootstrap_interval`.
+
+    Raises
+    ------
+    UsageError
+        If `values` is not one-dimensional, or the level not between 0 and 1.
+
+    Examples
+    --------
+    >>> mean_interval([0.70, 0.72, 0.74]) == t_interval([0.70, 0.72, 0.74])
+    True
+    >>> values = [0.70, 0.71, 0.72, 0.73, 0.74, 0.78]
+    >>> mean_interval(values) == bootstrap_interval(values)
+    True
+    """
+    few = len(checked_sample(values)) < ENOUGH
+    return t_interval(values, level) if few else bootstrap_interval(values, level=level)
 
 
 def bootstrap_interval(
