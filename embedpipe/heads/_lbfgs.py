@@ -13,7 +13,7 @@ Array = NDArray[np.floating[Any]]
 Objective = Callable[[Array], tuple[float, Array]]
 Inverse = Callable[[Array], Array]
 
-HISTORY = 10
+HISTORY = 20
 """Pairs of steps and gradient changes kept: 2 x 10 arrays of the size of the unknown."""
 
 SUFFICIENT = 1e-4
