@@ -138,7 +138,8 @@ def advise(history: Sequence[Evidence]) -> dict[str, Any]:
     last = history[-1] if history else Evidence(0, None, 0, None)
     low, high = _wilson(last.cv_accuracy, last.cv_n)
     changes = _changes(history)
-    gain = _gain(changes, last.labelled) if any(change.share for change in changes) else None
+    known = last.labelled > 0 and any(change.share for change in changes)
+    gain = _gain(changes, last.labelled) if known else None
     advice, reason = _decide(gain, changes, last.labelled)
     return {
         "cv_accuracy": last.cv_accuracy,

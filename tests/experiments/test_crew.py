@@ -119,12 +119,15 @@ def test_a_script_without_the_guard_is_told(tmp_path: Path) -> None:
 def test_workers_end_with_whoever_started_them(work, tmp_path: Path, how: str) -> None:
     note = tmp_path / "pid"
     program = f"""
+        import signal
         import sys
         sys.path.insert(0, {str(tmp_path)!r})
         from embedpipe.experiments.crew import do_all
         from tasks_for_tests import work
 
         if __name__ == "__main__":
+            # Whoever runs the tests in the background has SIGINT ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             events = do_all([("do", 1), ("sleep", {str(note)!r})], work, 2)
             next(events)
             if {how == "close"}:
