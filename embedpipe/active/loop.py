@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._versions import own_version
 from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..errors import ExhaustedError, RunError, UsageError
@@ -223,6 +224,7 @@ class ActiveLoop:
         """Return everything that the run's picks and figures follow from."""
         size = self.batch_size if batch_size is None else batch_size
         return {
+            "version": own_version(),
             "dataset": self.problem.name,
             "spec_id": self.problem.spec_id,
             "problem": self.problem.digest,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -139,6 +139,7 @@ class Index:
         self._clusters: OrderedDict[tuple[int, int], Clusters] = OrderedDict()
         self._neighbours: Neighbours | None = None
         self._balls: tuple[float, Balls] | None = None
+        self._remembered: dict[Hashable, Any] = {}
 
     # The points
 
@@ -331,6 +332,27 @@ class Index:
         self._clusters[key] = found  # the most recent last
         while len(self._clusters) > CLUSTERINGS:
             self._clusters.popitem(last=False)
+        return found
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` once gave for a key: small things that follow from the points alone.
+
+        Parameters
+        ----------
+        key
+            Names what is made and everything else it follows from.
+        make
+            Called the first time. What it gives stays in memory as long as the index.
+
+        Examples
+        --------
+        >>> index = Index(np.array([[0.0], [5.0]], dtype=np.float32))
+        >>> index.remember("answer", lambda: 42), index.remember("answer", lambda: 43)
+        (42, 42)
+        """
+        if key not in self._remembered:
+            self._remembered[key] = make()
+        found: T = self._remembered[key]
         return found
 
     # What it is

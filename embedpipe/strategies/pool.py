@@ -15,6 +15,9 @@ from ..index.blocks import block_rows, first_non_finite, row_blocks, take_rows
 
 __all__ = ["Pool", "checked_rows"]
 
+MOST = 0.8
+"""Where more of the candidates are unlabelled, all are predicted: there are no gaps to copy round."""
+
 Rows = NDArray[np.int64]
 Probabilities = Callable[[Rows], NDArray[Any]]
 
@@ -228,7 +231,12 @@ class Pool:
 
     @cached_property
     def _unlabelled_probabilities(self) -> NDArray[np.float32]:
-        return _read_only(self._probabilities(self.unlabelled))
+        few_are_gone = self.unlabelled.size > MOST * self.candidates.size
+        if self._predict is not None or not few_are_gone:
+            return _read_only(self._probabilities(self.unlabelled))
+        of_all = self._probabilities(self.candidates)  # (k, C): often a view of the matrix
+        kept = np.searchsorted(self.candidates, self.unlabelled)
+        return _read_only(of_all[kept])
 
     def _probabilities(self, rows: Rows) -> NDArray[np.float32]:
         if self._predict is None and self._head is None:

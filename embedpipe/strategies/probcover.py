@@ -128,9 +128,13 @@ class ProbCover(DiverseStrategy):
         if rows.size == 1:
             return 0.0
         count = self.clusters or max(2, pool.n_classes or 2)
-        labels = pool.index.clusters(count).labels  # (p,)
-        radius = pure_radius(matrix, rows, labels, near, self.purity)
-        return fitting_radius(matrix, rows, near, radius, most)
+
+        def largest() -> float:
+            labels = pool.index.clusters(count).labels  # (p,)
+            radius = pure_radius(matrix, rows, labels, near, self.purity)
+            return fitting_radius(matrix, rows, near, radius, most)
+
+        return pool.index.remember(("pure radius", count, self.purity, most), largest)
 
     def _rest(self, pool: Pool, picked: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         """Return the `count` points farthest from all that is labelled or picked."""
