@@ -101,9 +101,11 @@ class Clock:
         return f"{ratio:6.1f} x ({processors:6.1f} x)"
 
 
-def fit_theirs(problem: Problem, solver: str) -> tuple[Clock, LogisticRegression, float]:
+def fit_theirs(
+    problem: Problem, solver: str, loosest: float = LADDER[0]
+) -> tuple[Clock, LogisticRegression, float]:
     """Return scikit-learn's fit at the loosest tolerance that comes close enough, and that."""
-    for tol in LADDER:
+    for tol in LADDER[LADDER.index(loosest) :]:
         model = LogisticRegression(C=problem.C, solver=solver, tol=tol, max_iter=5000)
         clock = Clock.of(lambda model=model: model.fit(problem.X, problem.y))
         if problem.gap(model.coef_, model.intercept_) < GAP:
@@ -130,7 +132,7 @@ def bench_solver(problem: Problem, solvers: tuple[str, ...], *, more: Problem | 
         print(f"  {solver}, tol {tol:g}: cold {theirs} {theirs.over(ours)}", flush=True)
         if more is None or again is None:
             continue
-        cold, _, _ = fit_theirs(more, solver)
+        cold, _, _ = fit_theirs(more, solver, tol)
         slow = Clock.of(lambda model=model: model.set_params(warm_start=True).fit(more.X, more.y))
         print(f"    beside our warm one: cold {cold} {cold.over(again)}")
         print(f"                         warm {slow} {slow.over(again)}", flush=True)
@@ -228,7 +230,8 @@ def main() -> int:
             if not arguments.no_hundred:
                 X, y = hard(folder, 50_000, 384, 100)
                 problem = Problem.of("100 classes x 50,000 x 384", X, y, 10.0)
-                wrong |= bench_solver(problem, solvers, more=None)
+                # newton-cg takes more than eight minutes here
+                wrong |= bench_solver(problem, ("lbfgs",), more=None)
         if "round" in parts:
             bench_round(matrix, codes)
         if "million" in parts:
