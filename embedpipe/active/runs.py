@@ -17,7 +17,7 @@ from ..errors import RunError
 from .answers import answered
 from .records import RoundRecord
 
-__all__ = ["RunFolder", "run_id_of"]
+__all__ = ["RunFolder", "read_table", "run_id_of", "unwritable", "write_config", "write_table"]
 
 FORMAT = 2
 
@@ -91,18 +91,7 @@ class RunFolder:
         RunError
             If the folder holds another run.
         """
-        path = self.path / "config.json"
-        text = json.dumps({"format": FORMAT, **config}, sort_keys=True, indent=1)
-        try:
-            if not path.exists():
-                write_atomically(path, text.encode())
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        if path.read_text(encoding="utf-8") != text:
-            raise RunError(
-                f"{self.path} holds another run: it was started with other arguments. Choose "
-                "another folder, or delete this one."
-            )
+        write_config(self.path, {"format": FORMAT, **config})
 
     def read(self) -> list[RoundRecord]:
         """Return the rounds that were finished.
@@ -115,8 +104,8 @@ class RunFolder:
         if not (self.path / "rounds.parquet").exists():
             return []
         try:
-            rounds = _read(self.path / "rounds.parquet")
-            picks = _read(self.path / "picks.parquet")
+            rounds = read_table(self.path / "rounds.parquet").to_pylist()
+            picks = read_table(self.path / "picks.parquet").to_pylist()
         except (pa.ArrowException, OSError) as error:
             raise RunError(
                 f"the run in {self.path} is damaged ({str(error).splitlines()[0]}): delete the "
@@ -153,25 +142,49 @@ class RunFolder:
         rounds = pa.concat_tables([row for _, row, _ in self._tables.values()])
         picks = pa.concat_tables([picks for _, _, picks in self._tables.values()])
         try:
-            _write(self.path / "picks.parquet", picks.combine_chunks())
-            _write(self.path / "rounds.parquet", rounds.combine_chunks())
+            write_table(self.path / "picks.parquet", picks.combine_chunks())
+            write_table(self.path / "rounds.parquet", rounds.combine_chunks())
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
 
 
-def _unwritable(path: Path, error: OSError) -> RunError:
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write down what the run in a folder was asked, or check that it was asked the same before.
+
+    Raises
+    ------
+    RunError
+        If the folder holds another run, or cannot be written.
+    """
+    path = folder / "config.json"
+    text = json.dumps(config, sort_keys=True, indent=1)
+    try:
+        if not path.exists():
+            write_atomically(path, text.encode())
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    if path.read_text(encoding="utf-8") != text:
+        raise RunError(
+            f"{folder} holds another run: it was started with other arguments. Choose "
+            "another folder, or delete this one."
+        )
+
+
+def unwritable(path: Path, error: OSError) -> RunError:
+    """Return the error for a run that cannot be written, which says that nothing is lost."""
     return RunError(
         f"cannot write the run to {path}: {error.strerror or error}. What was written before is "
         "whole; free space or permit writing, then run the same command again."
     )
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(path, page_checksum_verification=True).to_pylist()
-    return rows
+def read_table(path: Path) -> pa.Table:
+    """Read a Parquet file, and refuse altered bytes."""
+    return pq.read_table(path, page_checksum_verification=True)
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file with checksums, whole or not at all."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, write_page_checksum=True)
     write_atomically(path, sink.getvalue().to_pybytes())

@@ -12,7 +12,7 @@ import typer
 
 from .loops import class_and_count
 from .options import DatasetChoice, EmbedChoice, LabellingChoice, ThinChoice
-from .session import Session, command
+from .session import Session, command, refuse_failures
 
 if TYPE_CHECKING:
     from ..embedding import Embeddings
@@ -246,7 +246,6 @@ def _finish(
     figure: Path | None,
     seconds: float,
 ) -> None:
-    from ..errors import RunError
     from ..reports import comparison_of, write_comparison, write_figure
 
     assert results.folder is not None
@@ -263,12 +262,7 @@ def _finish(
         "seconds": round(seconds, 2),
     }
     session.finish(result, f"{summary}\n\nresults: {result['results']}\nreport: {report}")
-    if results.failures:
-        count = len(results.failures)
-        raise RunError(
-            f"{count} task{'s' if count > 1 else ''} failed; {results.failures[0]}. The others are "
-            "done; run the same command again to try what is missing."
-        )
+    refuse_failures(results.failures)
 
 
 def split_list(text: str) -> list[str]:

@@ -56,5 +56,7 @@ def describe(kind: str) -> dict[str, str]:
 
         return heads.describe()
     if kind == "policies":
-        return {}
+        from ..continual import policies
+
+        return policies.describe()
     raise UnknownNameError("list", kind, KINDS)

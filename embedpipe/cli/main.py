@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .._versions import own_version
-from . import cache, comparing, embedding, listing, loops, training
+from . import cache, comparing, embedding, listing, loops, replaying, training
 
 __all__ = ["app", "main"]
 
@@ -35,7 +35,7 @@ def _top(
         raise typer.Exit
 
 
-for module in (loops, comparing, embedding, training):
+for module in (loops, comparing, replaying, embedding, training):
     module.register(app)
 cache.register(app)
 listing.register(app)

@@ -9,14 +9,14 @@ import shlex
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from .. import _workspace
-from ..errors import EmbedpipeError, UsageError
+from ..errors import EmbedpipeError, RunError, UsageError
 from .options import Common, DatasetChoice, EmbedChoice, expand
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from ..datasets import Dataset
     from ..embedding import Embeddings
+    from ..experiments import Failure
 
-__all__ = ["Session", "command"]
+__all__ = ["Session", "command", "refuse_failures"]
 
 FAILURE, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
@@ -120,6 +121,22 @@ class Session:
                 yield progress
         else:
             yield _Log(self.remark)
+
+
+def refuse_failures(failures: Sequence[Failure]) -> None:
+    """End a command whose results are written with an error, if a part of its work failed.
+
+    Raises
+    ------
+    RunError
+        If there is a failure.
+    """
+    if failures:
+        count = len(failures)
+        raise RunError(
+            f"{count} task{'s' if count > 1 else ''} failed; {failures[0]}. The others are done; "
+            "run the same command again to try what is missing."
+        )
 
 
 class _Log:

@@ -23,7 +23,8 @@ class DatasetCard:
     name, title, description
         What it is called, in full, and in a line.
     home, download
-        The page about it, and the address of its archive; None if it comes with a library.
+        The page about it, and the address of its archive; None if it comes with a library, or has
+        to be fetched by hand.
     archive
         The name of the archive's file; None if a library downloads it.
     size
@@ -33,9 +34,9 @@ class DatasetCard:
     layout
         How it lies on disk.
     classes
-        The names of its classes, in order.
+        The names of its classes, in order; empty if only the copy at hand says.
     counts
-        Number of items by split; ``"unsplit"`` where there are none.
+        Number of items by split; ``"unsplit"`` where there are none. Empty if not known.
     sha256
         Of the archive, where its bytes are known to be stable or one copy is known.
     tree_digest
@@ -59,7 +60,7 @@ class DatasetCard:
 
     @property
     def total(self) -> int:
-        """The number of items."""
+        """The number of items, 0 if not known."""
         return sum(self.counts.values())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import DatasetError, UnknownNameError, UsageError
 from .archive import ARCHIVE_SUFFIXES, load_archive
+from .clear import is_clear_tree, load_clear_tree
 from .dataset import Dataset
 from .download import Progress
 from .folder import load_folder
@@ -35,6 +36,7 @@ def load_dataset(
     """Return a dataset by its name, or from a folder, an archive or a manifest.
 
     A registered name comes first: the folder ``digits`` in the working directory is ``./digits``.
+    A folder that carries the marks of CLEAR is read as such, with its buckets of time.
     Nothing is fetched unless `download` is true or `source` is a URL.
 
     Parameters
@@ -91,7 +93,7 @@ def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
             "leave it out."
         )
     if os.path.isdir(path):
-        return load_folder(path)
+        return load_clear_tree(path) if is_clear_tree(path) else load_folder(path)
     if path.lower().endswith(ARCHIVE_SUFFIXES):
         return load_archive(path)
     raise DatasetError(

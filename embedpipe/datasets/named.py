@@ -55,6 +55,11 @@ def _given(card: DatasetCard, source: str, request: Request) -> Path:
 
 def absent(card: DatasetCard, request: Request) -> DatasetError:
     """Return the error for a dataset that is not there, which says how to have it."""
+    if card.download is None:
+        return DatasetError(
+            f"{card.name} is not downloaded for you: get it from {card.home} and give --source "
+            f"PATH ({card.layout})."
+        )
     return DatasetError(
         f"{card.name} is not in {str(request.directory)!r}: give --source PATH where you have it "
         f"({card.layout}), or --download to fetch {card.size / 1e6:.0f} MB from {card.download}."
@@ -64,24 +69,27 @@ def absent(card: DatasetCard, request: Request) -> DatasetError:
 def described(dataset: Dataset, card: DatasetCard) -> Dataset:
     """Return `dataset` under the name and with the classes of its card.
 
+    What the card does not know is not checked, and is as in the dataset.
+
     Raises
     ------
     DatasetError
         If its counts or its labels are not those of the card.
     """
     found = {split or UNSPLIT: count for split, count in dataset.counts().items()}
-    if found != dict(card.counts):
+    if card.counts and found != dict(card.counts):
         raise DatasetError(
             f"{card.name} has {_sum(card.counts)} in its card, "
             f"the source {dataset.source.location!r} has {_sum(found)}."
         )
     strange = set(dataset.class_names) ^ set(card.classes)
-    if strange:
+    if card.classes and strange:
         raise DatasetError(
             f"the classes of {card.name} in the source {dataset.source.location!r} are not those "
             f"of its card: they differ in {_listing(strange)}."
         )
-    return replace(dataset, name=card.name, class_names=card.classes, card=card)
+    names = card.classes or dataset.class_names
+    return replace(dataset, name=card.name, class_names=names, card=card)
 
 
 def _sum(counts: Mapping[str, int]) -> str:

@@ -4,6 +4,8 @@ from . import statistics
 from .cell import Cell, Setting
 from .experiment import Experiment
 from .progress import Progress
+from .replay import ReplayCell, ReplaySetting, ReplayStudy
+from .replay_results import ReplayResults, ReplaySummary
 from .results import Failure, Results
 
 __all__ = [
@@ -11,6 +13,11 @@ __all__ = [
     "Experiment",
     "Failure",
     "Progress",
+    "ReplayCell",
+    "ReplayResults",
+    "ReplaySetting",
+    "ReplayStudy",
+    "ReplaySummary",
     "Results",
     "Setting",
     "statistics",

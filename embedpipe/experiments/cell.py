@@ -91,6 +91,11 @@ class Cell:
         return f"{self.setting}; seed {self.seed}"
 
     @property
+    def kind(self) -> tuple[str, str]:
+        """What tells how long a round takes."""
+        return self.setting.dataset, self.setting.strategy
+
+    @property
     def coordinates(self) -> tuple[str | int, ...]:
         """Where the cell stands in the grid: the setting's parts and the seed."""
         return (*astuple(self.setting), self.seed)

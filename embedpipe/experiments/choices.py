@@ -10,7 +10,17 @@ from ..errors import UsageError
 from ..heads import get_head
 from ..strategies import Strategy, get_strategy
 
-__all__ = ["FIRST", "FLOOR", "SAME", "Choice", "choices", "head_choice", "initial_for"]
+__all__ = [
+    "FIRST",
+    "FLOOR",
+    "SAME",
+    "Choice",
+    "check_seeds",
+    "choices",
+    "head_choice",
+    "initial_for",
+    "several",
+]
 
 SAME = "same"
 """In place of an initial strategy: the strategy itself, if it needs no labels."""
@@ -53,10 +63,8 @@ def choices(given: Sequence[Any], what: str, make: Any) -> list[Choice]:
     >>> [choice.name for choice in choices(["margin", "coral( )"], "strategies", strategy_choice)]
     ['margin', 'coral']
     """
-    if isinstance(given, (str, Strategy)) or not given:
-        raise UsageError(f"{what} is {given!r}: give a list with at least one.")
     found: dict[str, Choice] = {}
-    for each in given:
+    for each in several(given, what):
         choice = make(each)
         before = found.setdefault(choice.name, choice)
         if before is not choice and not (isinstance(each, str) and each in given):
@@ -113,3 +121,32 @@ def initial_for(initial: Choice | None, strategy: Choice) -> Choice:
 
 def _written(head: Any) -> str:
     return " ".join(repr(head).split())
+
+
+def several(given: Sequence[Any], what: str) -> Sequence[Any]:
+    """Return a list that must not be empty.
+
+    Raises
+    ------
+    UsageError
+        If it is, or if a single one was given in its place.
+    """
+    if isinstance(given, (str, Strategy)) or not given:
+        raise UsageError(f"{what} is {given!r}: give a list with at least one.")
+    return given
+
+
+def check_seeds(given: int | Sequence[int]) -> list[int]:
+    """Return the seeds: so many from 0 on, or those given.
+
+    Raises
+    ------
+    UsageError
+        If there are none, or one is no whole number from 0 on.
+    """
+    seeds = list(range(given)) if isinstance(given, int) else list(dict.fromkeys(given))
+    if not seeds or any(isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in seeds):
+        raise UsageError(
+            f"seeds is {given!r}: give how many, at least 1, or a list of whole numbers from 0 on."
+        )
+    return seeds

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import EmbedpipeError, RunError
 
-__all__ = ["Done", "Failed", "Told", "Work", "do_all"]
+__all__ = ["Done", "Failed", "Told", "Work", "do_all", "processors"]
 
 T = TypeVar("T")
 
@@ -325,3 +325,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

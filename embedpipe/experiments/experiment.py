@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
@@ -20,8 +19,18 @@ from ..errors import RunError, UsageError
 from ..index import check_kind
 from ..strategies import Strategy
 from .cell import Cell
-from .choices import FLOOR, SAME, choices, head_choice, initial_choice, initial_for, strategy_choice
-from .crew import Done, Failed, Told, do_all
+from .choices import (
+    FLOOR,
+    SAME,
+    check_seeds,
+    choices,
+    head_choice,
+    initial_choice,
+    initial_for,
+    several,
+    strategy_choice,
+)
+from .crew import Done, Failed, Told, do_all, processors
 from .grid import BoundEntry, Entry, Grid, bounds_of, by_problem, entries_of, pairs_of
 from .grid_file import Opener, read_grid
 from .progress import Clock, Progress
@@ -231,7 +240,7 @@ class Experiment:
         """
         if workers is not None and workers < 0:
             raise UsageError(f"workers is {workers}: ask for 0 (no further process) or more.")
-        count = _processors() if workers is None else workers
+        count = processors() if workers is None else workers
         runs = list({entry.cell.run_id: entry for entry in self._entries}.values())
         stored = {entry.cell: self._stored(entry.cell) for entry in runs}
         todo = [e for e in runs if not stored[e.cell].is_enough_for(self.rounds)]
@@ -283,17 +292,17 @@ class Experiment:
         _check_sizes(self)
         check_kind(self.index)
         heads = choices(self.heads, "heads", head_choice)
-        for mode in _several(self.modes, "modes"):
+        for mode in several(self.modes, "modes"):
             for head in heads:
                 get_mode(mode).check(mode, head.made)
         strategies = choices(self.strategies, "strategies", strategy_choice)
-        initials = [initial_choice(each) for each in _several(self.initials, "initials")]
+        initials = [initial_choice(each) for each in several(self.initials, "initials")]
         return Grid(
             sources=sources_of(self.problems, self.index),
             pairs=pairs_of(strategies, initials, strategy_choice(self.baseline)),
             heads=heads,
             modes=list(dict.fromkeys(self.modes)),
-            seeds=_seeds(self.seeds),
+            seeds=check_seeds(self.seeds),
             options=self._options,
             rounds=self.rounds,
             batch_size=self.batch_size,
@@ -360,27 +369,6 @@ class Experiment:
 
 def _nothing(seed: int) -> Problem:
     raise AssertionError("options are checked without a problem")
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _several(given: Sequence[Any], what: str) -> Sequence[Any]:
-    if isinstance(given, (str, Strategy)) or not given:
-        raise UsageError(f"{what} is {given!r}: give a list with at least one.")
-    return given
-
-
-def _seeds(given: int | Sequence[int]) -> list[int]:
-    seeds = list(range(given)) if isinstance(given, int) else list(dict.fromkeys(given))
-    if not seeds or any(isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in seeds):
-        raise UsageError(
-            f"seeds is {given!r}: give how many, at least 1, or a list of whole numbers from 0 on."
-        )
-    return seeds
 
 
 def _check_sizes(experiment: Experiment) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-
-from .cell import Cell
+from typing import Any, Protocol
 
 __all__ = ["Clock", "Progress"]
 
@@ -52,8 +52,17 @@ class Progress:
         return ", ".join(parts)
 
 
+class Timed(Protocol):
+    """A cell of a grid, as far as the clock is concerned."""
+
+    @property
+    def kind(self) -> Hashable:
+        """What tells how long a round takes."""
+        ...
+
+
 class Clock:
-    """Keeps count of rounds, by strategy.
+    """Keeps count of rounds, by what tells how long they take, such as the strategy.
 
     Parameters
     ----------
@@ -79,23 +88,23 @@ class Clock:
     9.5
     """
 
-    def __init__(self, cells: dict[Cell, tuple[int, int]], workers: int) -> None:
+    def __init__(self, cells: Mapping[Any, tuple[int, int]], workers: int) -> None:
         self._left = {cell: of - done for cell, (done, of) in cells.items()}
         self._of_rounds = sum(of for _, of in cells.values())
         self._workers = max(workers, 1)
-        self._failed: set[Cell] = set()
-        self._seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._failed: set[Timed] = set()
+        self._seconds: dict[Hashable, list[float]] = defaultdict(list)
 
-    def count(self, cell: Cell, seconds: float) -> None:
+    def count(self, cell: Timed, seconds: float) -> None:
         """Note that a round of a cell is done, and how long it took."""
         self._left[cell] = max(self._left[cell] - 1, 0)
-        self._seconds[_kind(cell)].append(seconds)
+        self._seconds[cell.kind].append(seconds)
 
-    def finish(self, cell: Cell) -> None:
+    def finish(self, cell: Timed) -> None:
         """Note that a cell has no more rounds to do, however many it did."""
         self._left[cell] = 0
 
-    def give_up(self, cell: Cell) -> None:
+    def give_up(self, cell: Timed) -> None:
         """Note that a cell has failed."""
         self._failed.add(cell)
         self._left[cell] = 0
@@ -118,14 +127,9 @@ class Clock:
         if not means:
             return None
         usual = sum(means.values()) / len(means)
-        work = sum(count * means.get(_kind(cell), usual) for cell, count in self._left.items())
+        work = sum(count * means.get(cell.kind, usual) for cell, count in self._left.items())
         at_once = min(self._workers, sum(1 for count in self._left.values() if count))
         return work / max(at_once, 1)
-
-
-def _kind(cell: Cell) -> tuple[str, str]:
-    """Return what tells how long a round takes."""
-    return cell.setting.dataset, cell.setting.strategy
 
 
 def _in_words(seconds: float) -> str:

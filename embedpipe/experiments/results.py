@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from ..errors import RunError
 if TYPE_CHECKING:
     from .summary import Summary
 
-__all__ = ["Failure", "Results"]
+__all__ = ["Failure", "Results", "write_tables"]
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,26 @@ class Results:
         RunError
             If they cannot be written.
         """
-        if self.folder is None:
-            return
-        tables = {"results": self.table, "timings": self.timings, "bounds": self.bounds}
-        try:
-            for name, table in tables.items():
-                sink = pa.BufferOutputStream()
-                pq.write_table(table, sink, compression="zstd")
-                write_atomically(self.folder / f"{name}.parquet", sink.getvalue().to_pybytes())
-        except OSError as error:
-            raise RunError(
-                f"cannot write the results to {self.folder}: {error.strerror or error}. The runs "
-                "are whole; free space or permit writing, then run the same command again."
-            ) from error
+        if self.folder is not None:
+            tables = {"results": self.table, "timings": self.timings, "bounds": self.bounds}
+            write_tables(self.folder, tables)
+
+
+def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
+    """Write tables to ``<name>.parquet`` in a folder, each whole or not at all.
+
+    Raises
+    ------
+    RunError
+        If they cannot be written.
+    """
+    try:
+        for name, table in tables.items():
+            sink = pa.BufferOutputStream()
+            pq.write_table(table, sink, compression="zstd")
+            write_atomically(folder / f"{name}.parquet", sink.getvalue().to_pybytes())
+    except OSError as error:
+        raise RunError(
+            f"cannot write the results to {folder}: {error.strerror or error}. The runs "
+            "are whole; free space or permit writing, then run the same command again."
+        ) from error

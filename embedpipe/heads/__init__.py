@@ -14,16 +14,19 @@ from .spelling import get_head, head_spelling
 
 if TYPE_CHECKING:
     from ._cross_validation import cross_validated_probabilities
+    from .fecam import FeCAMHead
     from .foreign import ForeignHead
     from .knn import KNNHead
     from .label_propagation import LabelPropagationHead
     from .logistic import LogisticHead
     from .mlp import MLPHead
     from .nearest_mean import NearestMeanHead
+    from .random_projection_ridge import RandomProjectionRidgeHead
     from .ridge import RidgeHead
     from .slda import SLDAHead
 
 __all__ = [
+    "FeCAMHead",
     "ForeignHead",
     "Head",
     "HeadRegistry",
@@ -32,6 +35,7 @@ __all__ = [
     "LogisticHead",
     "MLPHead",
     "NearestMeanHead",
+    "RandomProjectionRidgeHead",
     "RidgeHead",
     "SLDAHead",
     "cross_validated_probabilities",
@@ -43,12 +47,14 @@ __all__ = [
 ]
 
 _PLACES = {
+    "FeCAMHead": "fecam",
     "ForeignHead": "foreign",
     "KNNHead": "knn",
     "LabelPropagationHead": "label_propagation",
     "LogisticHead": "logistic",
     "MLPHead": "mlp",
     "NearestMeanHead": "nearest_mean",
+    "RandomProjectionRidgeHead": "random_projection_ridge",
     "RidgeHead": "ridge",
     "SLDAHead": "slda",
     "cross_validated_probabilities": "_cross_validation",

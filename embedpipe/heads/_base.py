@@ -21,7 +21,9 @@ class Head(Protocol):
 
     Every registered head takes ``sample_weight`` in `fit` and has the parameter ``class_weight``.
     One that can be trained on has ``partial_fit(X, y, classes=None, sample_weight=None)``; one that
-    can go on from its last fit has the parameter ``warm_start``. With the class attribute
+    can go on from its last fit has the parameter ``warm_start``. The class attribute
+    ``exact_on_streams = True`` says that after any ``partial_fit`` a head is what `fit` to all rows
+    makes of it, whatever their order and the parts. With the class attribute
     ``uses_unlabelled = True``, `fit` takes ``unlabelled=``, rows without labels. After `fit`,
     ``cv_accuracy_``, ``cv_ece_`` and ``cv_n_`` tell what cross-validation on the labelled rows
     says, where that is cheap (else None), and ``temperature_`` what the logits were divided by.
@@ -121,6 +123,11 @@ heads.declare(
     "Ridge regression on one-hot labels, exact on streams, its strength by leave-one-out.",
 )
 heads.declare(
+    "random_projection_ridge",
+    "embedpipe.heads.random_projection_ridge:RandomProjectionRidgeHead",
+    "Ridge regression on random features of the rows: bends where `ridge` is straight.",
+)
+heads.declare(
     "nearest_mean",
     "embedpipe.heads.nearest_mean:NearestMeanHead",
     "The class whose mean is nearest: hard to beat with a few labels, and exact on streams.",
@@ -129,6 +136,11 @@ heads.declare(
     "slda",
     "embedpipe.heads.slda:SLDAHead",
     "Streaming linear discriminant analysis: class means and one shared covariance.",
+)
+heads.declare(
+    "fecam",
+    "embedpipe.heads.fecam:FeCAMHead",
+    "The class whose mean is nearest, in units of how each class spreads; exact on streams.",
 )
 heads.declare(
     "knn",

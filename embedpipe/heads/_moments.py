@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._inputs import Codes, Float32
+from ._inputs import Codes
 from ._weights import Float64
 
-BLOCK_ROWS = 8192
-"""Rows that are made float64 at a time."""
+Rows = NDArray[np.floating[Any]]
+
+BLOCK_ROWS = 4096
+"""Rows that are made float64, or features, at a time."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,19 @@ class Moments:
 
 
 def moments_of(
-    rows: Float32, codes: Codes, weights: Float64, n_classes: int, *, scatter: bool
+    rows: Rows,
+    codes: Codes,
+    weights: Float64,
+    n_classes: int,
+    *,
+    scatter: bool,
+    features: Callable[[Rows], Rows] | None = None,
 ) -> Moments:
-    """Return the moments of (m, d) rows that are sorted by class.
+    """Return the moments of (m, d) rows that are sorted by class, m >= 1.
 
-    O(m d) time, O(m d²) with `scatter`.
+    With `features`, those of what it makes of the rows, a block at a time: features may be many
+    more than the rows have entries. O(m d) time, O(m d²) with `scatter`; extra memory: some blocks
+    of 4,096 rows, and twice the scatter.
 
     Examples
     --------
@@ -60,20 +73,26 @@ def moments_of(
     >>> moments.counts.tolist(), moments.means.tolist(), moments.scatter.tolist()
     ([2.0, 1.0], [[1.0], [5.0]], [[2.0]])
     """
+
+    def block(part: slice) -> Moments:
+        found = rows[part] if features is None else features(rows[part])  # (b, f)
+        return _moments_of_block(found, codes[part], weights[part], n_classes, scatter=scatter)
+
+    return reduce(joined, map(block, _blocks(len(rows))))
+
+
+def _moments_of_block(
+    rows: Rows, codes: Codes, weights: Float64, n_classes: int, *, scatter: bool
+) -> Moments:
     counts = np.bincount(codes, weights=weights, minlength=n_classes).astype(np.float64)  # (K,)
+    first = np.flatnonzero(np.diff(codes, prepend=-1))  # where a class begins
     sums = np.zeros((n_classes, rows.shape[1]))
-    for part in _blocks(len(rows)):
-        first = np.flatnonzero(np.diff(codes[part], prepend=-1))  # where a class begins
-        weighted = weights[part, None] * rows[part]  # (b, d)
-        sums[codes[part][first]] += np.add.reduceat(weighted, first, axis=0)
+    sums[codes[first]] = np.add.reduceat(weights[:, None] * rows, first, axis=0)
     means = sums / np.where(counts > 0.0, counts, 1.0)[:, None]  # (K, d)
     if not scatter:
         return Moments(counts, means, None)
-    spread = np.zeros((rows.shape[1], rows.shape[1]))
-    for part in _blocks(len(rows)):
-        centred = np.sqrt(weights[part, None]) * (rows[part] - means[codes[part]])  # (b, d)
-        spread += centred.T @ centred
-    return Moments(counts, means, spread)
+    centred = np.sqrt(weights)[:, None] * (rows - means[codes])  # (b, d)
+    return Moments(counts, means, centred.T @ centred)
 
 
 def joined(one: Moments, other: Moments) -> Moments:
@@ -95,7 +114,8 @@ def joined(one: Moments, other: Moments) -> Moments:
     means = one.means + share[:, None] * apart
     if one.scatter is None or other.scatter is None:
         return Moments(counts, means, None)
-    between = np.sqrt(one.counts * share)[:, None] * apart  # (K, d)
+    both = np.flatnonzero(one.counts * share)  # (B,): the means of other classes do not move
+    between = np.sqrt(one.counts * share)[both, None] * apart[both]  # (B, d)
     return Moments(counts, means, one.scatter + other.scatter + between.T @ between)
 
 

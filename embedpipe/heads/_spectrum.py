@@ -12,6 +12,11 @@ RANK_TOLERANCE = 1e-12
 """Directions with less than this share of the largest value are rounding errors."""
 
 
+EQUAL = 1e-24
+"""Rows whose squared distances from their mean are less than this share of those from zero are
+one and the same row: float32 numbers that differ, differ by more."""
+
+
 class Spectrum(NamedTuple):
     """The eigenvalues of a (d, d) matrix that are not zero, and their directions.
 
@@ -49,6 +54,27 @@ def spectrum_of(matrix: Float64) -> Spectrum:
     values, axes = np.linalg.eigh(matrix)
     kept = _kept(values)
     return Spectrum(values[kept], axes[:, kept])
+
+
+def without_rounding(spectrum: Spectrum, squares: float) -> Spectrum:
+    """Return the spectrum, or nothing of it if it is what rounding leaves of equal rows.
+
+    Parameters
+    ----------
+    spectrum
+        Of rows less their mean.
+    squares
+        Of the mean, as often as there are rows.
+
+    Examples
+    --------
+    >>> rounding = Spectrum(np.array([1e-32]), np.array([[1.0], [0.0]]))
+    >>> without_rounding(rounding, 10.0).axes.shape, without_rounding(rounding, 1e-9).axes.shape
+    ((2, 0), (2, 1))
+    """
+    if spectrum.values.sum() > EQUAL * squares:
+        return spectrum
+    return Spectrum(spectrum.values[:0], spectrum.axes[:, :0])
 
 
 def _kept(values: Float64) -> slice:

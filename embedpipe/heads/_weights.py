@@ -73,6 +73,25 @@ def row_weights(
     return weights
 
 
+def log_class_weights(classes: NDArray[Any], class_weight: Any) -> Float64:
+    """Return the (K,) logarithms of the weights of classes that do not depend on their rows.
+
+    They are zeros for None and for ``"balanced"``: heads that ask do not look at how many rows a
+    class has, so that classes are balanced as they are.
+
+    Examples
+    --------
+    >>> log_class_weights(np.array(["hat", "shoe"]), {"shoe": 2.0}).round(3).tolist()
+    [0.0, 0.693]
+    """
+    zeros = np.zeros(len(classes))
+    if class_weight is None or isinstance(class_weight, str):
+        return zeros
+    weights = row_weights(classes, np.arange(len(classes)), class_weight)  # (K,)
+    with np.errstate(divide="ignore"):  # of a class that is not to count at all
+        return zeros if weights is None else np.log(weights)
+
+
 def checked_weights(sample_weight: ArrayLike, n: int) -> Float64:
     """Return `sample_weight` as (n,) float64 numbers of at least 0, not all of them 0.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ._moments import Moments
 from ._sample import Sample
 from ._streaming import Solution, StreamingHead
-from ._weights import Float64, row_weights
+from ._weights import Float64, log_class_weights
 
 CLEAR = 0.1
 """Temperature as a share of the mean squared distance of class means, where rows say nothing."""
@@ -73,11 +73,7 @@ class NearestMeanHead(StreamingHead):
         self.normalize = normalize
 
     def _log_weights(self) -> Float64:
-        if self.class_weight is None or isinstance(self.class_weight, str):
-            return np.zeros(len(self.classes_))
-        every = np.arange(len(self.classes_))
-        weights = row_weights(self.classes_, every, self.class_weight)  # (K,)
-        return np.zeros(len(every)) if weights is None else np.log(weights)
+        return log_class_weights(self.classes_, self.class_weight)
 
     def _solve(self, moments: Moments, sample: Sample, scored: NDArray[np.intp]) -> Solution:
         means, counts, mean = moments.means, moments.counts, moments.mean

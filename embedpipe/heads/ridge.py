@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ._moments import Moments
 from ._parameters import is_number
 from ._sample import Sample
-from ._spectrum import Spectrum, spectrum_of, spectrum_of_rows
+from ._spectrum import Spectrum, spectrum_of, spectrum_of_rows, without_rounding
 from ._streaming import Solution, StreamingHead
 from ._weights import Float64
 
@@ -129,7 +129,8 @@ class _Fits:
         self.total = float(moments.counts.sum())
         self.mean = moments.mean  # (d,)
         centred = moments.means - self.mean  # (K, d)
-        self.spectrum = _total_spectrum(moments, sample, self.mean, centred)
+        spectrum = _total_spectrum(moments, sample, self.mean, centred)
+        self.spectrum = without_rounding(spectrum, self.total * float(self.mean @ self.mean))
         axes = self.spectrum.axes  # (d, r)
         self.products = (moments.counts[:, None] * centred) @ axes  # (K, r): X'Y along the axes
         self.rows = (sample.rows - self.mean) @ axes  # (m, r)

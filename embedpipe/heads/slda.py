@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ._calibration import fit_temperature
+from ._exact_head import PRIOR_ROWS
 from ._moments import Moments
 from ._parameters import is_number
 from ._sample import Sample
 from ._spectrum import Spectrum, spectrum_of, spectrum_of_rows
-from ._streaming import PRIOR_ROWS, Solution, StreamingHead
+from ._streaming import Solution, StreamingHead
 from ._weights import Float64
 
 GRID = np.array([0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0])

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from .comparison import ComparisonData
 from .data import Curve, Pick, ReportData, Represented, Round, SelectionData
-from .html import write_comparison, write_report, write_selection
+from .html import write_comparison, write_replay, write_report, write_selection
 from .of_experiments import check_figure, comparison_of, write_figure
 from .of_loops import report_of
+from .of_replay import replay_of
 from .of_selection import selection_of
+from .replay import ReplayData
 from .thumbnails import make_thumbnail
 
 __all__ = [
     "ComparisonData",
     "Curve",
     "Pick",
+    "ReplayData",
     "ReportData",
     "Represented",
     "Round",
@@ -21,10 +24,12 @@ __all__ = [
     "check_figure",
     "comparison_of",
     "make_thumbnail",
+    "replay_of",
     "report_of",
     "selection_of",
     "write_comparison",
     "write_figure",
+    "write_replay",
     "write_report",
     "write_selection",
 ]

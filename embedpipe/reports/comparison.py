@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from .figure import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Bound, Dot, Tick, _decimal, _scale, ticks
 
 __all__ = [
+    "LABELS",
+    "Axis",
     "Band",
     "Compared",
     "ComparedGroup",
@@ -25,6 +27,36 @@ MARGIN = 18
 
 
 @dataclass(frozen=True)
+class Axis:
+    """What curves are drawn against.
+
+    Attributes
+    ----------
+    name
+        Below the axis.
+    against
+        The same in a sentence.
+    at
+        Where a point is, as a pointer over it reads: ``{}`` stands for the number.
+    bound
+        What stands at the horizontal line; empty where the legend tells it.
+    counted
+        Whether every number is a place of its own, so that the axis begins with the first.
+    """
+
+    name: str
+    against: str
+    at: str
+    bound: str
+    counted: bool = False
+
+
+LABELS = Axis("labelled items", "the number of labels", "with {:,.0f} labels", "all labels")
+
+MOST_TICKS = 12
+
+
+@dataclass(frozen=True)
 class Band:
     """A curve with the range in which it may lie.
 
@@ -33,10 +65,10 @@ class Band:
     name
         As a reader would say it.
     labelled, middle, low, high
-        The number of labels in each round; the mean over the seeds and its interval, NaN where
-        there is none.
+        The number of labels in each round, or of the experience; the mean over the seeds and its
+        interval, NaN where there is none.
     marked
-        Rounds whose dot is filled, or empty.
+        Points whose dot is filled, or empty.
     """
 
     name: str
@@ -157,6 +189,7 @@ class ComparisonPanel:
     curves: tuple[Drawn, ...]
     bound: Bound | None
     zero: float | None
+    axis: Axis = LABELS
 
     width: int = WIDTH
     height: int = HEIGHT
@@ -173,8 +206,9 @@ def lay_out_bands(
     *,
     bound: float | None = None,
     signed: bool = False,
+    axis: Axis = LABELS,
 ) -> ComparisonPanel | None:
-    """Lay out a figure of curves with bands against the number of labels.
+    """Lay out a figure of curves with bands.
 
     Parameters
     ----------
@@ -186,6 +220,8 @@ def lay_out_bands(
         Where to draw a horizontal line.
     signed
         Whether values are differences: with signs, and a line at 0.
+    axis
+        What they are drawn against.
 
     Returns
     -------
@@ -210,8 +246,12 @@ def lay_out_bands(
         middles = [abs(y) for band in drawn for y in band.middle if math.isfinite(y)]
         most = 3 * max([*middles, 0.01])
         ys = [min(max(y, -most), most) for y in ys]
-    x_values, y_values = ticks(min(xs), max(xs)), ticks(min(ys), max(ys), 8)
-    x = _scale(x_values[0], x_values[-1], LEFT, WIDTH - MARGIN)
+    x_values = _counted(xs) if axis.counted else ticks(min(xs), max(xs))
+    y_values = ticks(min(ys), max(ys), 8)
+    sign = "+" if signed else ""
+    told = [(sign if v > 0 else "") + _decimal(v, y_values) for v in y_values]
+    left = max(LEFT, 10 * max(map(len, told)) + 10)  # letters of the largest size, on a phone
+    x = _scale(x_values[0], max(x_values[-1], *xs), left, WIDTH - MARGIN)
     y = _scale(y_values[0], y_values[-1], HEIGHT - BOTTOM, TOP)
     digits = "+.3f" if signed else ".3f"
     low, high = y_values[0], y_values[-1]
@@ -220,23 +260,37 @@ def lay_out_bands(
         return y(min(max(value, low), high))
 
     curves = tuple(
-        _drawn(at, band, x, placed, digits) for at, band in enumerate(bands) if band is not None
+        _drawn(at, band, x, placed, digits, axis)
+        for at, band in enumerate(bands)
+        if band is not None
     )
-    sign = "+" if signed else ""
     return ComparisonPanel(
         title=title,
         note=note,
         x_ticks=tuple(Tick(x(v), f"{v:,.0f}") for v in x_values if v == int(v)),
-        y_ticks=tuple(
-            Tick(y(v), (sign if v > 0 else "") + _decimal(v, y_values)) for v in y_values
-        ),
+        y_ticks=tuple(Tick(y(v), text) for v, text in zip(y_values, told, strict=True)),
         curves=tuple(reversed(curves)),  # the first row on top
-        bound=None if bound is None else Bound(y(bound), f"all labels {bound:.3f}"),
+        bound=None
+        if bound is None
+        else Bound(y(bound), axis.bound and f"{axis.bound} {bound:.3f}"),
         zero=y(0.0) if signed else None,
+        axis=axis,
+        left=left,
     )
 
 
-def _drawn(series: int, band: Band, x: object, y: object, digits: str) -> Drawn:
+def _counted(xs: Sequence[float]) -> list[float]:
+    """Return whole numbers from the first to the last, leaving out as many as have no room.
+
+    >>> _counted([1, 2, 3]), _counted([1, 30])
+    ([1.0, 2.0, 3.0], [1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0, 22.0, 25.0, 28.0])
+    """
+    first, last = round(min(xs)), round(max(xs))
+    step = -(-(last - first + 1) // MOST_TICKS)
+    return [float(x) for x in range(first, last + 1, step)]
+
+
+def _drawn(series: int, band: Band, x: object, y: object, digits: str, axis: Axis) -> Drawn:
     assert callable(x)
     assert callable(y)
     known = [at for at, value in enumerate(band.middle) if math.isfinite(value)]
@@ -246,7 +300,7 @@ def _drawn(series: int, band: Band, x: object, y: object, digits: str) -> Drawn:
     lower = [f"{x(band.labelled[at]):.1f},{y(band.low[at]):.1f}" for at in reversed(spread)]
     dots = []
     for at in known:
-        text = f"{band.name}: {band.middle[at]:{digits}} with {band.labelled[at]:,.0f} labels"
+        text = f"{band.name}: {band.middle[at]:{digits}} {axis.at.format(band.labelled[at])}"
         if at in spread:
             text += f"\n95 % interval {band.low[at]:{digits}} to {band.high[at]:{digits}}"
         marked = bool(band.marked and band.marked[at])

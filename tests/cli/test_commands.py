@@ -303,7 +303,7 @@ def test_cache(call: Callable[..., Outcome], photos: Callable[..., Path], tmp_pa
         ("backbones", {"efficientnet_lite0"}),
         ("strategies", {"random", "coreset", "margin", "coral"}),
         ("heads", {"logistic"}),
-        ("policies", set()),
+        ("policies", {"random", "el2n", "entropy", "margin"}),
     ],
 )
 def test_list(call: Callable[..., Outcome], kind: str, some: set[str]) -> None:

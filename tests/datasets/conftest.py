@@ -1,9 +1,12 @@
 """Real images on disk, and the real archives where there are copies of them."""
 
 import io
+import json
 import os
+import random
 import subprocess
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -109,3 +112,136 @@ def clothing_zip():
 def cifar10_zip():
     """Return the real archive of CIFAR-10."""
     return _real("cifar10-images.zip")
+
+
+@dataclass(frozen=True)
+class ClearImage:
+    """An image of a generated CLEAR tree: what a reader has to find out about it."""
+
+    id: str
+    label: str | None
+    split: str | None
+    bucket: str
+    key: str
+    code: int
+    content: bytes
+
+    @property
+    def vector(self):
+        return [float(self.key), float(self.code), 1.5, -2.0]
+
+
+class ClearTreeMaker:
+    """Writes CLEAR trees with real JPEGs: three images of each class in each bucket."""
+
+    classes = ("BACKGROUND", "bus", "dress")
+    buckets = ("1", "2", "10")
+
+    def __init__(self, root, layout, classes=classes, buckets=buckets):
+        self.root, self.layout = root, layout
+        self.classes, self.buckets = classes, buckets
+        self.images = [image for bucket in buckets for image in self._of_bucket(bucket)]
+        for image in self.images:
+            self.put(image.id, image.content)
+        if layout == "halves":
+            for half in ("train", "test"):
+                self._write_half(half)
+        else:
+            self._write_lists()
+
+    def _of_bucket(self, bucket):
+        for code, name in enumerate(self.classes):
+            for number in range(3):
+                key = f"{bucket}{code:02d}{number}"
+                half = "test" if number == 2 else "train"
+                path = f"labeled_images/{bucket}/{name}/{key}.jpg"
+                yield ClearImage(
+                    id=f"{half}/{path}" if self.layout == "halves" else path,
+                    label=None if bucket == "0" else name,
+                    split=half,
+                    bucket=bucket,
+                    key=key,
+                    code=code,
+                    content=encoded(path, int(key)),
+                )
+
+    def _write_half(self, half):
+        self.put(f"{half}/class_names.txt", "\n".join(self.classes))
+        files = {}
+        for bucket in self.buckets:
+            for code, name in enumerate(self.classes):
+                file = f"labeled_metadata/{bucket}/{name}.json"
+                files.setdefault(bucket, {})[name] = file
+                found = {
+                    image.key: {"ID": image.key, "IMG_PATH": image.id.removeprefix(f"{half}/")}
+                    for image in self.of(bucket, code)
+                    if image.split == half
+                }
+                self.put(f"{half}/{file}", json.dumps(found))
+        self.put(f"{half}/labeled_metadata.json", json.dumps(files))
+
+    def _write_lists(self):
+        self.put("class_names.txt", "\n".join(self.classes) + "\n")
+        self.put("training_folder/bucket_indices.json", json.dumps(list(self.buckets)))
+        for bucket in self.buckets:
+            lines = [f"{image.id} {image.code}" for image in self.of(bucket)]
+            self.put(f"training_folder/filelists/{bucket}/all.txt", "\n".join(lines))
+            for split in range(5):
+                folder = f"training_folder/testset_ratio_0.3/split_{split}/{bucket}"
+                tested = {line for at, line in enumerate(lines) if (at + split) % 3 == 2}
+                for name, part in (("train", set(lines) - tested), ("test", tested)):
+                    listed = random.Random(split).sample(sorted(part), len(part))
+                    self.put(f"{folder}/{name}.txt", "\n".join(listed))
+
+    def write_features(self, kind="moco_b0", halves=("train", "test")):
+        """Ship vectors: a number of their own for each image."""
+        import torch
+
+        if self.layout == "lists":
+            for bucket in self.buckets:
+                images = self.of(bucket)
+                path = self.path(f"training_folder/features/{kind}/{bucket}/all.pth")
+                tensors = torch.tensor([image.vector for image in images])
+                torch.save((tensors, [image.code for image in images]), path)
+            return
+        for half in halves:
+            files = {}
+            for bucket in self.buckets:
+                for code, name in enumerate(self.classes):
+                    file = f"features/{kind}/{bucket}/{name}.pth"
+                    files.setdefault(bucket, {})[name] = file
+                    images = [image for image in self.of(bucket, code) if image.split == half]
+                    # the order of the file is another than that of the list
+                    found = {image.key: torch.tensor(image.vector) for image in images[::-1]}
+                    torch.save(found, self.path(f"{half}/{file}"))
+            self.put(f"{half}/features/{kind}/features.json", json.dumps(files))
+
+    def of(self, bucket, code=None):
+        return [i for i in self.images if i.bucket == bucket and code in (None, i.code)]
+
+    def path(self, file):
+        path = self.root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def put(self, file, content):
+        self.path(file).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def edit(self, file, old, new):
+        content = (self.root / file).read_text()
+        assert old in content
+        self.put(file, content.replace(old, new))
+
+    def expected(self):
+        """Return what a reader has to find, sorted by id."""
+        return sorted((i.id, i.label, i.split, i.bucket) for i in self.images)
+
+
+@pytest.fixture
+def clear(tmp_path):
+    """Write CLEAR trees: `clear("halves")`, `clear("lists")`."""
+
+    def make(layout, name="tree", **options):
+        return ClearTreeMaker(tmp_path / name, layout, **options)
+
+    return make

@@ -9,7 +9,7 @@ from embedpipe.datasets import Dataset, Item, load_dataset
 from embedpipe.errors import DatasetError, UnknownNameError, UsageError
 
 ARCHIVES = ".zip, .tar, .tar.gz, .tgz, .tar.bz2, .tbz2, .tar.xz, .txz"
-KNOWN = "cifar10, clothing, digits, eurosat, fashion_mnist, flowers102, mnist"
+KNOWN = "cifar10, clear10, clear100, clothing, digits, eurosat, fashion_mnist, flowers102, mnist"
 
 
 def test_a_name_comes_before_a_folder_of_that_name(tmp_path, make, monkeypatch):

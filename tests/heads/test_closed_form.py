@@ -8,7 +8,15 @@ from sklearn.linear_model import Ridge, RidgeClassifier, RidgeCV
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from embedpipe.errors import UsageError
-from embedpipe.heads import KNNHead, NearestMeanHead, RidgeHead, SLDAHead
+from embedpipe.heads import (
+    FeCAMHead,
+    KNNHead,
+    NearestMeanHead,
+    RandomProjectionRidgeHead,
+    RidgeHead,
+    SLDAHead,
+)
+from embedpipe.heads._sample import Sample
 
 
 @pytest.fixture(scope="module")
@@ -20,17 +28,52 @@ def digits():
     return (X + noise)[order].astype(np.float32), y[order]
 
 
+def learned(head, X, y, parts, weights=None):
+    """Return the head, fitted to all rows at once or to so many parts of them in turn."""
+    weights = np.ones(len(y)) if weights is None else weights
+    if parts == 1:
+        return head.fit(X, y, sample_weight=weights)
+    for part in np.array_split(np.argsort(y, kind="stable"), parts):  # classes come one by one
+        head.partial_fit(X[part], y[part], sample_weight=weights[part])
+    return head
+
+
+@pytest.mark.parametrize("parts", [1, 7])
 @pytest.mark.parametrize("n", [40, 300])
-def test_ridge_is_scikit_learns(digits, n):
+def test_ridge_is_scikit_learns(digits, n, parts):
     X, y = digits
     weights = np.random.default_rng(0).uniform(0.5, 2.0, size=n)
-    ours = RidgeHead(alpha=50.0, normalize=False).fit(X[:n], y[:n], sample_weight=weights)
+    ours = learned(RidgeHead(alpha=50.0, normalize=False), X[:n], y[:n], parts, weights)
     targets = (y[:n, None] == ours.classes_).astype(float)
     theirs = Ridge(alpha=50.0).fit(X[:n].astype(np.float64), targets, sample_weight=weights)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-9)
     classifier = RidgeClassifier(alpha=50.0).fit(X[:n], y[:n], sample_weight=weights)
     np.testing.assert_array_equal(ours.predict(X[n:]), classifier.predict(X[n:]))
+
+
+def projected(X, features, seed):
+    drawn = np.random.RandomState(seed).standard_normal((X.shape[1], features))
+    return np.maximum(X.astype(np.float64) @ drawn.astype(np.float32).astype(np.float64), 0.0)
+
+
+@pytest.mark.parametrize("parts", [1, 7])
+@pytest.mark.parametrize("n", [40, 300, 1700])
+def test_ridge_on_random_features_is_scikit_learns(digits, n, parts, monkeypatch):
+    kept = Sample.of.__func__, Sample.joined
+    monkeypatch.setattr(Sample, "of", classmethod(lambda cls, b, c: kept[0](cls, b, c, 500)))
+    monkeypatch.setattr(Sample, "joined", lambda one, other: kept[1](one, other, 500))
+    X, y = digits
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, size=n)
+    head = RandomProjectionRidgeHead(1e4, features=90, seed=5, normalize=False)
+    ours = learned(head, X[:n], y[:n], parts, weights)
+    assert ours.sample_complete_ == (n < 500)
+    targets = (y[:n, None] == ours.classes_).astype(float)
+    theirs = Ridge(alpha=1e4).fit(projected(X[:n], 90, 5), targets, sample_weight=weights)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-9)
+    expected = theirs.predict(projected(X[n:], 90, 5)).argmax(axis=1)
+    np.testing.assert_array_equal(ours.predict(X[n:]), ours.classes_[expected])
 
 
 def test_the_strength_is_that_of_leaving_one_out(digits):
@@ -79,10 +122,10 @@ def test_a_weight_of_a_class_multiplies_its_probability():
 
 
 @pytest.mark.parametrize("shrinkage", [0.01, 0.3, 1.0])
-@pytest.mark.parametrize("n", [60, 300])
-def test_discriminants_are_scikit_learns(digits, shrinkage, n):
+@pytest.mark.parametrize(("n", "parts"), [(60, 1), (300, 1), (300, 7)])
+def test_discriminants_are_scikit_learns(digits, shrinkage, n, parts):
     X, y = digits
-    ours = SLDAHead(shrinkage=shrinkage, normalize=False).fit(X[:n], y[:n])
+    ours = learned(SLDAHead(shrinkage=shrinkage, normalize=False), X[:n], y[:n], parts)
     theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
     theirs.fit(X[:n].astype(np.float64), y[:n])
     expected = theirs.decision_function(X[n:].astype(np.float64))
@@ -139,6 +182,20 @@ def test_neighbours_of_further_rows(digits):
             SLDAHead(shrinkage=1.5),
             "shrinkage must be a number from 0 to 1, 'auto' or 'oas', not 1.5.",
         ),
+        (
+            RandomProjectionRidgeHead(features=0),
+            "features must be a whole number from 1, not 0.",
+        ),
+        (
+            RandomProjectionRidgeHead(seed=-1),
+            "seed must be a whole number from 0 to 4294967295, not -1.",
+        ),
+        (
+            RandomProjectionRidgeHead(alpha="best"),
+            "alpha must be a number of at least 0 or 'auto', not 'best'.",
+        ),
+        (FeCAMHead(0.0), "shrinkage must be more than 0, not 0.0."),
+        (FeCAMHead(beta=-0.5), "beta must be more than 0, not -0.5."),
         (KNNHead(0), "n_neighbors must be a whole number from 1 or 'auto', not 0."),
         (KNNHead(smoothing=-1.0), "smoothing must be at least 0, not -1.0."),
         (

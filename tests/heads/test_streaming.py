@@ -5,9 +5,26 @@ import pytest
 from sklearn.base import clone
 
 from embedpipe.errors import LabelError, UsageError
-from embedpipe.heads import NearestMeanHead, RidgeHead, SLDAHead, _sample, get_head
+from embedpipe.heads import (
+    FeCAMHead,
+    NearestMeanHead,
+    RandomProjectionRidgeHead,
+    RidgeHead,
+    SLDAHead,
+    _sample,
+    get_head,
+    heads,
+)
 
-STREAMING = ("ridge", "nearest_mean", "slda")
+EXACT = [name for name in heads if getattr(heads[name], "exact_on_streams", False)]
+LINEAR = [name for name in EXACT if name != "fecam"]
+
+SMALL = {"random_projection_ridge": {"features": 40}}
+"""Settings with which many fits to sums do not take minutes."""
+
+
+def exact(name, **options):
+    return get_head(name, **SMALL.get(name, {}), **options)
 
 
 def stream(n=150, d=12, n_classes=4, seed=0):
@@ -17,9 +34,19 @@ def stream(n=150, d=12, n_classes=4, seed=0):
     return rows.astype(np.float32), np.array([f"class {code}" for code in codes])
 
 
-@pytest.fixture(params=STREAMING)
+@pytest.fixture(params=EXACT)
 def name(request):
     return request.param
+
+
+@pytest.fixture(params=LINEAR)
+def linear(request):
+    return request.param
+
+
+def test_which_heads_are_exact_on_streams():
+    assert EXACT == ["ridge", "random_projection_ridge", "nearest_mean", "slda", "fecam"]
+    assert not hasattr(heads["logistic"], "exact_on_streams")
 
 
 @pytest.fixture
@@ -41,34 +68,40 @@ def in_parts(head, X, y, seed):
     return head
 
 
+@pytest.mark.parametrize("d", [12, 60])  # more and fewer rows of a class than dimensions
 @pytest.mark.parametrize("normalize", [True, False])
-def test_twenty_orders_and_splits_give_the_joint_fit(name, normalize, few_rows):
-    X, y = stream()
-    joint = get_head(name, normalize=normalize).fit(X, y)
+def test_twenty_orders_and_splits_give_the_joint_fit(name, normalize, d, few_rows):
+    X, y = stream(d=d)
+    probe, _ = stream(50, d, seed=1)
+    joint = exact(name, normalize=normalize).fit(X, y)
+    logits = joint._logits(probe, np.float64, 0)  # (50, K)
     assert not joint.sample_complete_
     for seed in range(20):
-        head = in_parts(get_head(name, normalize=normalize), X, y, seed)
+        head = in_parts(exact(name, normalize=normalize), X, y, seed)
         np.testing.assert_array_equal(head.classes_, joint.classes_)
+        found = head._logits(probe, np.float64, 0)
+        np.testing.assert_allclose(found, logits, rtol=1e-5, atol=1e-6)
         for attribute in ("coef_", "intercept_", "temperature_", "cv_accuracy_", "class_count_"):
-            np.testing.assert_allclose(
-                getattr(head, attribute), getattr(joint, attribute), rtol=1e-5, atol=1e-7
-            )
+            if hasattr(joint, attribute):
+                np.testing.assert_allclose(
+                    getattr(head, attribute), getattr(joint, attribute), rtol=1e-5, atol=1e-7
+                )
 
 
-def test_rows_that_are_kept_give_the_same_bits(name):
+def test_rows_that_are_kept_give_the_same_bits(linear):
     X, y = stream()
-    joint = get_head(name).fit(X, y)
+    joint = exact(linear).fit(X, y)
     assert joint.sample_complete_
     for seed in range(5):
-        head = in_parts(get_head(name), X, y, seed)
+        head = in_parts(exact(linear), X, y, seed)
         np.testing.assert_array_equal(head.coef_, joint.coef_)
         np.testing.assert_array_equal(head.predict_proba(X), joint.predict_proba(X))
 
 
-def test_sums_and_rows_agree(name, monkeypatch):
+def test_sums_and_rows_agree(linear, monkeypatch):
     X, y = stream()
-    rows = get_head(name).fit(X, y)
-    head = get_head(name)
+    rows = exact(linear).fit(X, y)
+    head = exact(linear)
     monkeypatch.setattr(_sample.Sample, "_cut", lambda sample, limit: sample._replace_complete())
     monkeypatch.setattr(
         _sample.Sample,
@@ -85,15 +118,24 @@ def test_sums_and_rows_agree(name, monkeypatch):
 
 def test_a_row_given_twice_in_two_calls_is_one_of_weight_two(name):
     X, y = stream(40)
-    once = get_head(name).fit(X, y, sample_weight=np.where(np.arange(40) < 10, 2.0, 1.0))
-    twice = get_head(name).partial_fit(X[:10], y[:10]).partial_fit(X, y)
-    np.testing.assert_array_equal(once.coef_, twice.coef_)
+    once = exact(name).fit(X, y, sample_weight=np.where(np.arange(40) < 10, 2.0, 1.0))
+    twice = exact(name).partial_fit(X[:10], y[:10]).partial_fit(X, y)
+    np.testing.assert_allclose(once.predict_proba(X), twice.predict_proba(X), rtol=1e-5, atol=1e-9)
+    np.testing.assert_array_equal(once.sample_weights_, twice.sample_weights_)
     assert once.cv_n_ == twice.cv_n_ == 40
 
 
 @pytest.mark.parametrize("n", [25, 400])  # fewer and more rows than dimensions
 @pytest.mark.parametrize(
-    "head", [RidgeHead(alpha=0.5), NearestMeanHead(), SLDAHead(shrinkage=0.2)], ids=repr
+    "head",
+    [
+        RidgeHead(alpha=0.5),
+        RandomProjectionRidgeHead(alpha=5.0, features=40),
+        NearestMeanHead(),
+        SLDAHead(shrinkage=0.2),
+        FeCAMHead(),
+    ],
+    ids=repr,
 )
 def test_leaving_a_row_out_is_fitting_without_it(head, n):
     X, y = stream(n, 30)
@@ -116,22 +158,23 @@ def test_leaving_a_row_out_is_fitting_without_it(head, n):
 
 def test_classes_may_come_later_and_may_be_declared(name):
     X, y = stream()
-    late = get_head(name).partial_fit(X[y == "class 2"], y[y == "class 2"])
+    joint = exact(name).fit(X, y).predict_proba(X)
+    late = exact(name).partial_fit(X[y == "class 2"], y[y == "class 2"])
     assert late.classes_.tolist() == ["class 2"]
     assert late.predict(X[:3]).tolist() == ["class 2"] * 3
     late.partial_fit(X[y != "class 2"], y[y != "class 2"])
-    np.testing.assert_array_equal(late.coef_, get_head(name).fit(X, y).coef_)
-    declared = get_head(name).partial_fit(X, y, classes=[*np.unique(y), "other"])
+    np.testing.assert_allclose(late.predict_proba(X), joint, atol=1e-6)
+    declared = exact(name).partial_fit(X, y, classes=[*np.unique(y), "other"])
     probabilities = declared.predict_proba(X)
     assert declared.classes_[-1] == "other"
     np.testing.assert_array_equal(probabilities[:, -1], 0.0)
-    np.testing.assert_allclose(probabilities[:, :-1], late.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(probabilities[:, :-1], joint, atol=1e-6)
 
 
 def test_a_label_that_was_not_declared(name):
     X, y = stream(20)
     with pytest.raises(LabelError) as error:
-        get_head(name).partial_fit(X, y, classes=["class 0", "class 1", "class 2"])
+        exact(name).partial_fit(X, y, classes=["class 0", "class 1", "class 2"])
     assert str(error.value) == (
         "the label 'class 3' is not among the classes given, 'class 0', 'class 1', 'class 2': "
         "name all that may come, or none."
@@ -140,7 +183,7 @@ def test_a_label_that_was_not_declared(name):
 
 def test_texts_after_numbers(name):
     X, y = stream(20)
-    head = get_head(name).partial_fit(X, np.arange(20) % 2)
+    head = exact(name).partial_fit(X, np.arange(20) % 2)
     with pytest.raises(LabelError) as error:
         head.partial_fit(X, y)
     assert str(error.value) == "labels were numbers so far and are texts now: keep to one."
@@ -149,7 +192,7 @@ def test_texts_after_numbers(name):
 def test_a_balance_cannot_be_kept_up(name):
     X, y = stream(20)
     with pytest.raises(UsageError) as error:
-        get_head(name, class_weight="balanced").partial_fit(X, y)
+        exact(name, class_weight="balanced").partial_fit(X, y)
     assert str(error.value) == (
         "class_weight='balanced' cannot be kept up from call to call: "
         "give weights by label, or fit again to all rows."

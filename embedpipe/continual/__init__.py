@@ -1,0 +1,31 @@
+"""Streams of experiences over cached vectors: replay buffers, exact heads, honest metrics."""
+
+from .learning import METHODS, MIXES
+from .loop import ContinualLoop
+from .memory import Memory, Seen, Size, size_of
+from .metrics import METRICS, continual_metrics
+from .parts import KINDS
+from .policy import Policy, get_policy, policies, policy_spelling
+from .records import ExperienceRecord
+from .stream import PROTOCOLS, Experience, Stream
+
+__all__ = [
+    "KINDS",
+    "METHODS",
+    "METRICS",
+    "MIXES",
+    "PROTOCOLS",
+    "ContinualLoop",
+    "Experience",
+    "ExperienceRecord",
+    "Memory",
+    "Policy",
+    "Seen",
+    "Size",
+    "Stream",
+    "continual_metrics",
+    "get_policy",
+    "policies",
+    "policy_spelling",
+    "size_of",
+]

@@ -1,0 +1,229 @@
+"""Policies that rank the rows of an experience by where their vectors lie."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._threads import map_blocks
+from ..errors import SelectionError
+from ..index import mean_vector, squared_distances
+from ..index.blocks import first_non_finite
+from ..index.directions import unit_length
+from ..strategies import CoreSet, Pool
+from ..strategies.parts.members import Members
+from .base import policies
+from .memory import Seen, evenly
+from .ranked import Ranked
+
+__all__ = ["ByVectors", "ClosestToCentre", "Herding", "KCenter", "OfEachClass"]
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Positions = NDArray[np.int64]
+
+ROUNDING = 2.0**-24
+"""Unit roundoff of float32."""
+
+
+class ByVectors(Ranked):
+    """A policy that looks at vectors of unit length.
+
+    The vectors of the stream are scaled to unit length, in float32, whatever they were; rows are
+    looked at from the lowest on, so that ties go to it, and are compared in float64.
+
+    A subclass is a `name` and the method `chosen`.
+
+    Raises
+    ------
+    SelectionError
+        On update, if a vector holds NaN or infinity.
+    """
+
+    @abstractmethod
+    def chosen(self, vectors: Float32, codes: NDArray[np.int64], n: int) -> Positions:
+        """Return the positions of `n` rows, the first to stay first.
+
+        Parameters
+        ----------
+        vectors
+            (b, d) float32 of unit length, or 0.
+        codes
+            (b,) the class of each.
+        n
+            At least 1 and at most b.
+        """
+
+    def rank(self, seen: Seen, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Order the rows by their vectors."""
+        bad = first_non_finite(seen.vectors, np.arange(seen.rows.size))
+        if bad is not None:
+            raise SelectionError(
+                f"row {int(seen.rows[bad])} of the embeddings holds NaN or infinity: embed that "
+                "item again or leave it out of the stream."
+            )
+        ascending = np.argsort(seen.rows)  # (b,)
+        vectors = unit_length(seen.vectors[ascending])  # (b, d)
+        return ascending[self.chosen(vectors, seen.codes[ascending], n)]
+
+
+class OfEachClass(ByVectors):
+    """A policy that ranks the rows of each class by themselves.
+
+    The first of each class come first, then the second of each, lower classes before higher: so
+    any beginning of the ranking is divided evenly over the classes of the experience.
+
+    A subclass is a `name` and the method `of_class`.
+    """
+
+    @abstractmethod
+    def of_class(self, vectors: Float32, n: int) -> Positions:
+        """Return the positions of `n` of the (m, d) vectors of one class, the first first."""
+
+    def chosen(self, vectors: Float32, codes: NDArray[np.int64], n: int) -> Positions:
+        """Take turns between the classes."""
+        classes, numbers = np.unique(codes, return_inverse=True)
+        members = Members.of(numbers, classes.size)
+        quotas = evenly(members.counts, n)  # (c,)
+
+        def work(part: slice) -> Positions:
+            own = members[part.start]  # (m,)
+            return own[self.of_class(vectors[own], int(quotas[part.start]))]
+
+        picks = map_blocks(work, classes.size, 1)
+        turns = np.concatenate([np.arange(quota) for quota in quotas.tolist()])  # (n,)
+        order = np.lexsort((np.repeat(np.arange(classes.size), quotas), turns))
+        return np.concatenate(picks)[order]
+
+
+@policies.register("herding")
+class Herding(OfEachClass):
+    """The rows of each class whose mean stays closest to the mean of the class.
+
+    Each pick is the row that brings the mean of the picks nearest to the mean of all rows of its
+    class in the experience, ties going to the lowest row: a greedy approximation, of which any
+    beginning is the best that it knows. Vectors are scaled to unit length first.
+
+    Notes
+    -----
+    The picks are those of the plain algorithm in float64 with the scaled float32 vectors.
+    O(q·m·d) time for q picks of a class with m rows; extra memory: 4·d bytes per new row, and
+    4·d + 24 bytes per row of a class, of as many classes as there are threads.
+
+    References
+    ----------
+    Rebuffi, Kolesnikov, Sperl, Lampert (2017), "iCaRL: incremental classifier and representation
+    learning", arXiv:1611.07725. Welling (2009), "Herding dynamical weights to learn".
+
+    Examples
+    --------
+    >>> circle = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], dtype=np.float32)
+    >>> Herding().of_class(circle, 3).tolist()
+    [1, 2, 0]
+    """
+
+    name: ClassVar[str] = "herding"
+
+    def of_class(self, vectors: Float32, n: int) -> Positions:
+        """Pick greedily."""
+        mean = mean_vector(vectors, np.arange(len(vectors)))  # (d,)
+        norms = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)  # (m,)
+        total = np.zeros_like(mean)
+        picks = np.empty(n, dtype=np.int64)
+        for k in range(n):
+            # The mean of k + 1 picks is nearest to that of the class if the last pick is to this.
+            target = (k + 1) * mean - total  # (d,)
+            picks[k] = _nearest(vectors, norms, target)
+            norms[picks[k]] = np.inf  # taken
+            total += vectors[picks[k]]
+        return picks
+
+
+@policies.register("closest_to_centre")
+class ClosestToCentre(OfEachClass):
+    """The rows of each class that are closest to the mean of the class.
+
+    The mean is that of all rows of the class in the experience; ties go to the lowest row.
+    Vectors are scaled to unit length first.
+
+    Notes
+    -----
+    Exact in float64 with the scaled float32 vectors. O(b·d) time; extra memory: 4·d bytes per new
+    row, and 4·d + 16 bytes per row of a class, of as many classes as there are threads.
+
+    References
+    ----------
+    Rebuffi, Kolesnikov, Sperl, Lampert (2017), "iCaRL: incremental classifier and representation
+    learning", arXiv:1611.07725, whose herding replaces it.
+
+    Examples
+    --------
+    >>> circle = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], dtype=np.float32)
+    >>> ClosestToCentre().of_class(circle, 3).tolist()
+    [1, 2, 0]
+    """
+
+    name: ClassVar[str] = "closest_to_centre"
+
+    def of_class(self, vectors: Float32, n: int) -> Positions:
+        """Order by distance to the mean."""
+        mean = mean_vector(vectors, np.arange(len(vectors)))  # (d,)
+        return np.argsort(squared_distances(vectors, mean), kind="stable")[:n]
+
+
+@policies.register("kcenter")
+class KCenter(ByVectors):
+    """Rows that leave no other row of the experience far from one: greedy k-center.
+
+    The first is the row nearest to the mean of the experience, each next one the farthest from
+    those before, ties going to the lowest row, as strategy ``coreset`` picks with nothing
+    labelled. Classes play no part. Vectors are scaled to unit length first.
+
+    Notes
+    -----
+    Exact in float64 with the scaled float32 vectors. Time as of `CoreSet`, less than O(q·b·d) for
+    q picks; extra memory: 4·d bytes per new row, and what `CoreSet` needs.
+
+    References
+    ----------
+    Sener, Savarese (2018), "Active learning for convolutional neural networks: a core-set
+    approach", arXiv:1708.00489. Gonzalez (1985), "Clustering to minimize the maximum
+    intercluster distance".
+
+    Examples
+    --------
+    >>> circle = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], dtype=np.float32)
+    >>> KCenter().chosen(circle, np.zeros(4, np.int64), 3).tolist()
+    [1, 3, 0]
+    """
+
+    name: ClassVar[str] = "kcenter"
+
+    def chosen(self, vectors: Float32, codes: NDArray[np.int64], n: int) -> Positions:
+        """Pick the farthest, `n` times over."""
+        return CoreSet().select(Pool(vectors), n, np.random.default_rng(0)).rows
+
+
+def _nearest(vectors: Float32, norms: Float64, target: Float64) -> int:
+    """Return which vector is the nearest to `target`, the first of several.
+
+    Parameters
+    ----------
+    vectors
+        (m, d) of unit length, or 0.
+    norms
+        (m,) their squared norms; infinite where a vector does not count.
+    target
+        (d,) float64.
+    """
+    length = float(np.linalg.norm(target))
+    estimates = norms - 2.0 * (vectors @ target.astype(np.float32))  # (m,)
+    # What the product and the rounding of `target` can be off by, with any order of summation.
+    doubt = 2 * 1.01 * (target.size + 8) * ROUNDING * length + 1e-12 * (1 + length**2)
+    rivals = np.flatnonzero(estimates <= estimates.min() + 2 * doubt)
+    if rivals.size == 1:
+        return int(rivals[0])
+    return int(rivals[squared_distances(vectors[rivals], target).argmin()])

@@ -1,0 +1,199 @@
+"""The folder of a continual run: what it was asked, its experiences, its buffer, its head."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ..active.runs import read_table, unwritable, write_config, write_table
+from ..errors import RunError, UsageError
+from ..heads import load_head, save_head
+from .memory import Memory
+from .records import ExperienceRecord
+from .stream import Stream
+
+__all__ = ["ContinualFolder", "Progress"]
+
+FORMAT = 1
+
+_EXPERIENCES = pa.schema(
+    [
+        pa.field("experience", pa.int32()),
+        pa.field("name", pa.string()),
+        pa.field("learned", pa.int64()),
+        pa.field("replayed", pa.int64()),
+        pa.field("kept", pa.int64()),
+        pa.field("labelled", pa.int64()),
+        pa.field("accuracies", pa.list_(pa.float64())),
+        pa.field("head", pa.string()),
+        pa.field("select_seconds", pa.float64()),
+        pa.field("fit_seconds", pa.float64()),
+    ]
+)
+
+
+_ROWS = pa.schema(
+    [
+        pa.field("row", pa.int64()),
+        pa.field("id", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("experience", pa.int64()),
+        pa.field("key", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: its records, its buffer and head, and the rows labelled in each part."""
+
+    records: list[ExperienceRecord]
+    memory: Memory
+    head: Any
+    labelled: list[NDArray[np.int64]]
+
+    @classmethod
+    def none(cls) -> Progress:
+        """Nothing has been learned."""
+        return cls([], Memory.empty(), None, [])
+
+
+class ContinualFolder:
+    """A continual run on disk.
+
+    An experience counts once ``experiences.parquet`` holds it. What the next one needs, the
+    buffer, the labelled rows and the head, is written before, in files with its number; those of
+    the experience before it are deleted after. So a kill at any instant leaves a whole run.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    stream
+        What is learned.
+    """
+
+    def __init__(self, path: Path, stream: Stream) -> None:
+        self.path, self._stream = path, stream
+
+    def start(self, config: dict[str, Any]) -> None:
+        """Write down what the run was asked, or check that it was asked the same before.
+
+        Raises
+        ------
+        RunError
+            If the folder holds another run, or cannot be written.
+        """
+        write_config(self.path, {"format": FORMAT, **config})
+
+    def read(self, n_experiences: int) -> Progress:
+        """Return how far the run is; not at all, if it has to go on and its head was not kept.
+
+        Parameters
+        ----------
+        n_experiences
+            How many are learned in all.
+
+        Raises
+        ------
+        RunError
+            If a file is damaged.
+        """
+        if not (self.path / "experiences.parquet").exists():
+            return Progress.none()
+        try:
+            records = [_record(row) for row in _read(self.path / "experiences.parquet")]
+            number = records[-1].experience
+            head = self._head(number)
+            if head is None and number < n_experiences - 1:
+                return Progress.none()
+            buffer = _read(self.path / f"buffer-{number}.parquet")
+            labelled = _read(self.path / f"labelled-{number}.parquet")
+        except (pa.ArrowException, OSError, KeyError, IndexError) as error:
+            raise RunError(
+                f"the run in {self.path} is damaged ({str(error).splitlines()[0]}): delete the "
+                "folder, and the same command makes it again."
+            ) from error
+        rows = np.array([row["row"] for row in buffer], dtype=np.int64)
+        memory = Memory(
+            rows=rows,
+            codes=self._stream.codes[rows],
+            experience=np.array([row["experience"] for row in buffer], dtype=np.int64),
+            keys=np.array([row["key"] for row in buffer], dtype=np.float64),
+        )
+        parts: list[list[int]] = [[] for _ in range(number + 1)]
+        for row in labelled:
+            parts[row["experience"]].append(row["row"])
+        return Progress(records, memory, head, [np.array(p, dtype=np.int64) for p in parts])
+
+    def write(self, progress: Progress) -> None:
+        """Write everything after an experience.
+
+        Raises
+        ------
+        RunError
+            If it cannot be written.
+        """
+        number, memory = progress.records[-1].experience, progress.memory
+        experience = np.repeat(np.arange(number + 1), [rows.size for rows in progress.labelled])
+        labelled = np.concatenate(progress.labelled)
+        try:
+            self._write_rows(f"buffer-{number}", memory.rows, memory.experience, memory.keys)
+            self._write_rows(f"labelled-{number}", labelled, experience, None)
+            with contextlib.suppress(UsageError):  # a foreign head cannot be kept
+                save_head(progress.head, self.path / f"head-{number}.safetensors")
+            table = pa.Table.from_pylist([_row(each) for each in progress.records], _EXPERIENCES)
+            write_table(self.path / "experiences.parquet", table)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        for name in ("buffer", "labelled", "head"):
+            for path in self.path.glob(f"{name}-*"):
+                if path.stem != f"{name}-{number}":
+                    path.unlink(missing_ok=True)
+
+    def _head(self, number: int) -> Any:
+        path = self.path / f"head-{number}.safetensors"
+        return load_head(path)[0] if path.exists() else None
+
+    def _write_rows(
+        self,
+        name: str,
+        rows: NDArray[np.int64],
+        experience: NDArray[np.int64],
+        keys: NDArray[np.float64] | None,
+    ) -> None:
+        ids, classes = self._stream.ids, self._stream.classes
+        columns = {
+            "row": rows,
+            "id": [None] * rows.size if ids is None else [ids[row] for row in rows.tolist()],
+            "label": [str(classes[code]) for code in self._stream.codes[rows].tolist()],
+            "experience": experience,
+            "key": np.full(rows.size, np.nan) if keys is None else keys,
+        }
+        write_table(self.path / f"{name}.parquet", pa.table(columns, _ROWS))
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = read_table(path).to_pylist()
+    return rows
+
+
+def _row(record: ExperienceRecord) -> dict[str, Any]:
+    told = {name: getattr(record, name) for name in _EXPERIENCES.names}
+    return {
+        **told,
+        "accuracies": record.accuracies.tolist(),
+        "head": json.dumps(record.head, sort_keys=True),
+    }
+
+
+def _record(row: dict[str, Any]) -> ExperienceRecord:
+    accuracies = np.array(row["accuracies"], dtype=np.float64)
+    return ExperienceRecord(**{**row, "accuracies": accuracies, "head": json.loads(row["head"])})

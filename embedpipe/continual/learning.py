@@ -1,0 +1,137 @@
+"""How the head of an experience comes from the head before it, the new rows and the buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..active.judging import probabilities_of
+from ..active.modes import Batch, Trainer, joined
+from ..errors import UnknownNameError, UsageError
+from .stream import Stream
+
+__all__ = ["METHODS", "MIXES", "Learner", "Method", "get_method"]
+
+MIXES = ("concatenated", "balanced")
+"""*concatenated*: every row counts alike; *balanced*: the buffer counts as much as the new rows."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to learn a stream.
+
+    Attributes
+    ----------
+    learn
+        Makes the head of an experience: from the learner, the head before (None at first) and
+        the rows of all experiences so far; then those of the buffer.
+    replays
+        Whether there is a buffer.
+    at_once
+        Whether all experiences are learned together, and there is no accuracy before the last.
+    """
+
+    learn: Callable[[Learner, Any, Sequence[Batch], Batch], Any]
+    replays: bool = False
+    at_once: bool = False
+
+
+class Learner:
+    """Trains heads on rows of a stream, and asks them about others.
+
+    Parameters
+    ----------
+    stream
+        The rows and their classes.
+    head
+        What is trained: copies of it, so that it stays as it is.
+    mix
+        How new and remembered rows count.
+    """
+
+    def __init__(self, stream: Stream, head: Any, mix: str) -> None:
+        every = np.concatenate([each.train for each in stream.experiences])
+        self.stream, self.mix = stream, mix
+        self._trainer = Trainer(head, stream.matrix, np.sort(every), stream.classes)
+        self.test = np.unique(np.concatenate([each.test for each in stream.experiences]))  # (t,)
+
+    def fresh_fit(self, batches: Sequence[Batch]) -> Any:
+        """Return a new head, fitted to all these rows."""
+        return self._trainer.fit(self._trainer.fresh(), joined(batches))
+
+    def go_on(self, head: Any, new: Batch, kept: Batch) -> Any:
+        """Return the head after learning new rows, and with them what was kept."""
+        head = self._trainer.fresh() if head is None else head
+        if not kept.rows.size:
+            return self._trainer.partial_fit(head, new)
+        both = joined([kept, new])
+        if self.mix == "concatenated":
+            return self._trainer.partial_fit(head, both)
+        weights = np.ones(both.rows.size)
+        weights[: kept.rows.size] = new.rows.size / kept.rows.size
+        matrix = self.stream.matrix
+        return head.partial_fit(matrix[both.rows], both.labels, sample_weight=weights)
+
+    def probabilities(self, head: Any, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the (k, K) class probabilities of rows; 0 for classes the head does not know."""
+        found = np.zeros((rows.size, self.stream.n_classes))
+        if rows.size:
+            said = probabilities_of(head, self.stream.matrix, rows)  # (k, C)
+            found[:, np.searchsorted(self.stream.classes, head.classes_)] = said
+        return found
+
+    def accuracies(self, head: Any) -> NDArray[np.float64]:
+        """Return the (T,) shares of test rows that are predicted right, by experience."""
+        said = self.probabilities(head, self.test).argmax(axis=1)  # (t,)
+        right = said == self.stream.codes[self.test]
+        places = (np.searchsorted(self.test, each.test) for each in self.stream.experiences)
+        return np.array([right[at].mean() if at.size else np.nan for at in places])
+
+
+def _naive(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -> Any:
+    return learner.go_on(head, batches[-1], kept)
+
+
+def _from_all(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -> Any:
+    return learner.fresh_fit(batches)
+
+
+METHODS: dict[str, Method] = {
+    "replay": Method(_naive, replays=True),
+    "naive": Method(_naive),
+    "cumulative": Method(_from_all),
+    "joint": Method(_from_all, at_once=True),
+}
+"""The methods by name: *replay*, the weights are kept, the new rows and the buffer are learned;
+*naive*, the same without a buffer, which loses nothing if the head is exact on streams;
+*cumulative*, a fresh head from all rows so far; *joint*, a fresh head from all rows at once."""
+
+
+def get_method(name: str, head: Any) -> Method:
+    """Return the method of that name, for a head that can be trained so.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none.
+    UsageError
+        If the head cannot go on learning, or would learn what is replayed twice.
+    """
+    if name not in METHODS:
+        raise UnknownNameError("method", str(name), METHODS)
+    what = type(getattr(head, "estimator", head)).__name__
+    if name in ("replay", "naive") and not hasattr(head, "partial_fit"):
+        raise UsageError(
+            f"a {what} cannot go on learning (it has no partial_fit): use method cumulative or "
+            "joint, or a head such as logistic or slda."
+        )
+    if name == "replay" and getattr(head, "exact_on_streams", False):
+        raise UsageError(
+            f"a {what} remembers a stream exactly and would count replayed rows twice: use method "
+            "naive, which loses nothing with it."
+        )
+    return METHODS[name]

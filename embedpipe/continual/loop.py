@@ -1,0 +1,340 @@
+"""Learn an experience, keep some of it, judge; again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._versions import own_version
+from .._workspace import Workspace
+from ..active.identity import identity_of
+from ..active.modes import Batch
+from ..active.runs import run_id_of
+from ..errors import UnknownNameError, UsageError
+from ..heads import get_head
+from ..index import Index
+from ..strategies import Pool, Strategy, get_strategy
+from .folder import ContinualFolder, Progress
+from .learning import MIXES, Learner, get_method
+from .memory import Memory, Seen, Size, size_of
+from .metrics import continual_metrics
+from .policy import Policy, get_policy
+from .records import ExperienceRecord
+from .stream import Experience, Stream
+
+__all__ = ["ContinualLoop"]
+
+
+class ContinualLoop:
+    """Learns a stream experience by experience, and is judged on all of them after each.
+
+    Parameters
+    ----------
+    stream
+        What comes when.
+    head
+        A registered name, with options if need be, or a scikit-learn classifier with
+        ``partial_fit``.
+    method
+        ``"replay"``: the weights are kept, and the new rows are learned with those of the buffer.
+        ``"naive"``: without a buffer. ``"cumulative"``: a fresh head from all rows so far.
+        ``"joint"``: one fresh head from all rows, the upper bound. By default *naive* for heads
+        that are exact on streams and lose nothing so, otherwise *replay*.
+    policy
+        What the buffer keeps.
+    retain
+        How much of it: a share of each experience (a float, 0.05), or how many rows in all (an
+        int).
+    mix
+        ``"concatenated"``: new and remembered rows count alike; ``"balanced"``: the buffer counts
+        as much as the new rows together.
+    budget
+        How many rows of each experience are labelled; None: all of them. What is not labelled is
+        neither learned nor kept.
+    strategy
+        Chooses them, told by the head what to expect.
+    initial
+        Chooses them in the first experience; it must need no labels.
+    seed
+        Everything random follows from it and from the experience's number.
+    workspace
+        If given, the run is kept in its ``runs/<run_id>/``, and continues from there.
+
+    Attributes
+    ----------
+    records
+        The experiences so far.
+    memory
+        What the buffer holds.
+
+    Raises
+    ------
+    UsageError
+        If an option has no meaning, or the head cannot do what the method asks of it.
+
+    Examples
+    --------
+    >>> import embedpipe as ep
+    >>> digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp)
+    >>> stream = Stream.of(digits, "order", n=3)
+    >>> loop = ContinualLoop(stream, policy="random", retain=0.05)
+    >>> [(record.learned, record.replayed) for record in loop.run()]
+    [(420, 0), (418, 21), (418, 42)]
+    >>> loop.matrix.shape
+    (3, 3)
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        head: Any = "logistic",
+        method: str | None = None,
+        policy: str | Policy = "random",
+        retain: float | int = 0.05,
+        mix: str = "concatenated",
+        budget: int | None = None,
+        strategy: str | Strategy = "margin",
+        initial: str | Strategy = "typiclust",
+        seed: int = 0,
+        workspace: str | Path | Workspace | None = None,
+    ) -> None:
+        self.stream, self.seed, self.mix, self.budget = stream, seed, mix, budget
+        self.head = get_head(head) if isinstance(head, str) else head
+        exact = getattr(self.head, "exact_on_streams", False)
+        self.method = method or ("naive" if exact else "replay")
+        self._method = get_method(self.method, self.head)
+        self.policy = get_policy(policy) if isinstance(policy, str) else policy
+        self.size: Size = size_of(retain)
+        self.strategy = get_strategy(strategy) if isinstance(strategy, str) else strategy
+        self.initial = get_strategy(initial) if isinstance(initial, str) else initial
+        self._check()
+        self._workspace = None if workspace is None else Workspace(workspace)
+        self._learner = Learner(stream, self.head, mix)
+        self.records: list[ExperienceRecord] = []
+        self.memory = Memory.empty()
+        self._head: Any = None
+        self._batches: list[Batch] = []
+
+    def config(self) -> dict[str, Any]:
+        """Return everything that the run's figures follow from."""
+        chosen: dict[str, Any] = {"budget": self.budget}
+        if self.budget is not None:
+            chosen["strategy"] = identity_of(self.strategy)
+            chosen["initial"] = identity_of(self.initial)
+        if self._method.replays:
+            chosen["policy"] = identity_of(self.policy)
+            chosen["retain"] = identity_of(self.size)
+            chosen["mix"] = self.mix
+        return {
+            "version": own_version(),
+            "stream": self.stream.name,
+            "digest": self.stream.digest,
+            "protocol": self.stream.protocol,
+            "method": self.method,
+            "head": identity_of(self.head),
+            "seed": self.seed,
+            **chosen,
+        }
+
+    @property
+    def run_id(self) -> str:
+        """The run's identity: the same for the same arguments and seed."""
+        what = self.policy.name if self._method.replays else self.method
+        return run_id_of(f"{self.stream.name}-{what}-s{self.seed}", self.config())
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the run is kept, if it is."""
+        return None if self._workspace is None else self._workspace.runs / self.run_id
+
+    # Running
+
+    def run(self) -> Iterator[ExperienceRecord]:
+        """Yield the record of each experience.
+
+        Experiences that are on disk are not learned again: what a kill left is continued, with
+        the same buffer and the same head.
+
+        Raises
+        ------
+        RunError
+            If the run's folder is damaged.
+        """
+        folder = None
+        self._continue_from(Progress.none())
+        if self.folder is not None:
+            folder = ContinualFolder(self.folder, self.stream)
+            folder.start(self.config())
+            self._continue_from(folder.read(len(self.stream.learned)))
+            yield from self.records
+        learned = self.stream.learned
+        if self._method.at_once:
+            if not self.records:
+                yield self._keep(folder, self._at_once(learned))
+            return
+        for number in range(len(self.records), len(learned)):
+            yield self._keep(folder, self._experience(number, learned[number]))
+
+    def fit(self) -> ContinualLoop:
+        """Run to the end of the stream."""
+        for _ in self.run():
+            pass
+        return self
+
+    @property
+    def fitted(self) -> Any:
+        """The head as the last experience left it; None before that, or if it was not kept."""
+        return self._head
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The accuracy matrix, (T, T): row i after experience i; NaN where it is not defined."""
+        size = len(self.stream)
+        found = np.full((size, size), np.nan)
+        for record in self.records:
+            found[record.experience] = record.accuracies
+        return found
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What the accuracy matrix says, see `continual_metrics`."""
+        return continual_metrics(self.matrix, protocol=self.stream.protocol, floor=self.floor)
+
+    @property
+    def floor(self) -> NDArray[np.float64]:
+        """The (T,) accuracies to be expected of a head that has learned nothing: 1 / K."""
+        return np.full(len(self.stream), 1.0 / self.stream.n_classes)
+
+    # One experience
+
+    def _experience(self, number: int, experience: Experience) -> ExperienceRecord:
+        started = time.perf_counter()
+        rng = np.random.default_rng([self.seed, number])
+        rows = self._to_label(experience, rng)
+        new = Batch(rows, self.stream.labels(rows))
+        self._batches.append(new)
+        kept = Batch(self.memory.rows, self.stream.labels(self.memory.rows))
+        selected = time.perf_counter()
+        self._head = self._method.learn(self._learner, self._head, self._batches, kept)
+        fitted = time.perf_counter()
+        if self._method.replays:
+            self.memory = self.policy.update(self.memory, self._seen(number, rows), self.size, rng)
+        remembered = time.perf_counter()
+        return self._record(
+            number,
+            experience.name,
+            replayed=kept.rows.size,
+            select_seconds=selected - started + remembered - fitted,
+            fit_seconds=fitted - selected,
+        )
+
+    def _at_once(self, learned: tuple[Experience, ...]) -> ExperienceRecord:
+        started = time.perf_counter()
+        for number, experience in enumerate(learned):
+            rng = np.random.default_rng([self.seed, number])
+            rows = self._to_label(experience, rng)
+            self._batches.append(Batch(rows, self.stream.labels(rows)))
+        selected = time.perf_counter()
+        nothing = Batch(self.memory.rows, self.stream.labels(self.memory.rows))
+        self._head = self._method.learn(self._learner, None, self._batches, nothing)
+        return self._record(
+            len(learned) - 1,
+            learned[-1].name,
+            replayed=0,
+            select_seconds=selected - started,
+            fit_seconds=time.perf_counter() - selected,
+        )
+
+    def _record(self, number: int, name: str, **figures: Any) -> ExperienceRecord:
+        accuracies = self._learner.accuracies(self._head)
+        if self.stream.protocol == "streaming":
+            accuracies[: number + 1] = np.nan  # what was learned from is no test
+        batches = self._batches if self._method.at_once else self._batches[-1:]
+        told = {
+            key: getattr(self._head, key)
+            for key in ("C_", "alpha_", "shrinkage_", "temperature_", "cv_accuracy_")
+            if hasattr(self._head, key)
+        }
+        record = ExperienceRecord(
+            number,
+            name,
+            learned=sum(batch.rows.size for batch in batches),
+            kept=self.memory.rows.size,
+            labelled=sum(batch.rows.size for batch in self._batches),
+            accuracies=accuracies,
+            head=told,
+            **figures,
+        )
+        self.records.append(record)
+        return record
+
+    def _to_label(self, experience: Experience, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return the rows of an experience whose labels are known, in the order of the stream."""
+        if self.budget is None:
+            return experience.train
+        candidates = np.sort(experience.train)
+        past = np.concatenate([batch.rows for batch in self._batches] or [candidates[:0]])
+        known = self.memory.rows if self._method.replays else past
+        pool = Pool(
+            self.stream.matrix,
+            labelled=known,
+            labels=self.stream.labels(known),
+            head=self._head,
+            candidates=candidates,
+            index=Index(self.stream.matrix, candidates),
+        )
+        chooser = self.strategy if known.size and self._head is not None else self.initial
+        return np.asarray(chooser.select(pool, self.budget, rng).rows)
+
+    def _seen(self, number: int, rows: NDArray[np.int64]) -> Seen:
+        return Seen(
+            number=number,
+            rows=rows,
+            codes=self.stream.codes[rows],
+            vectors=self.stream.matrix[rows],
+            probabilities=lambda: self._learner.probabilities(self._head, rows),
+            total=sum(batch.rows.size for batch in self._batches),
+        )
+
+    # State
+
+    def _continue_from(self, progress: Progress) -> None:
+        self.records, self.memory = list(progress.records), progress.memory
+        self._head = progress.head
+        self._batches = [Batch(rows, self.stream.labels(rows)) for rows in progress.labelled]
+
+    def _keep(self, folder: ContinualFolder | None, record: ExperienceRecord) -> ExperienceRecord:
+        if folder is not None:
+            labelled = [batch.rows for batch in self._batches]
+            folder.write(Progress(self.records, self.memory, self._head, labelled))
+        return record
+
+    def _check(self) -> None:
+        if self.mix not in MIXES:
+            raise UnknownNameError("mix", str(self.mix), MIXES)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise UsageError(f"seed is {self.seed!r}: give a whole number from 0 on.")
+        counts = {each.name: each.train.size for each in self.stream.learned}
+        least = min(counts, key=lambda name: counts[name])
+        if self.budget is not None and not 1 <= self.budget <= counts[least]:
+            raise UsageError(
+                f"the budget is {self.budget} labels, and experience {least!r} has "
+                f"{counts[least]} rows to label: give 1 to {counts[least]}."
+            )
+        if self.budget is not None and self.initial.needs_labels:
+            raise UsageError(
+                f"{self.initial.name} needs labels and cannot choose the first ones: give another "
+                "initial strategy, such as typiclust."
+            )
+        limit = sum(self.budget or count for count in counts.values())
+        if self._method.replays and not self.size.fits(limit):
+            raise UsageError(
+                f"the buffer is to hold {self.size} rows, and the stream has {limit} to learn "
+                "from: give fewer, or use method cumulative, which keeps all."
+            )

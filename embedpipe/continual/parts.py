@@ -1,0 +1,295 @@
+"""How a dataset falls into parts that follow each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..active.oracle import uniform_of_rows
+from ..embedding import Embeddings
+from ..errors import LabelError, UnknownNameError, UsageError
+
+__all__ = ["KINDS", "Part", "natural_key", "parts_of", "parts_of_arrays"]
+
+KINDS = ("buckets", "classes", "order", "folders", "random", "skewed")
+"""What makes an experience of a labelled dataset; see `Stream.of`."""
+
+HELD_OUT = 0.3
+"""Share of each class of an experience that is kept for testing where it has no test split."""
+
+EXPERIENCES = 10
+"""How many experiences a stream is cut into that is not of classes, unless told otherwise."""
+
+SKEW = 0.5
+"""Concentration of the Dirichlet distribution by which a class is spread over experiences."""
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The labelled rows of an experience, in order, and which of them are in a test split.
+
+    Attributes
+    ----------
+    name
+        Of the experience.
+    rows
+        (m,) int64.
+    labels
+        (m,) one each.
+    tested
+        (m,) bool; all False where there is no test split.
+    """
+
+    name: str
+    rows: Rows
+    labels: NDArray[Any]
+    tested: NDArray[np.bool_]
+
+    def experience(self, codes: Rows, protocol: str, seed: int) -> tuple[str, Rows, Rows]:
+        """Return its name, the rows to learn from and the rows to be judged by."""
+        if protocol == "streaming":
+            return self.name, self.rows, self.rows
+        tested = self.tested if self.tested.any() else self._held_out(codes[self.rows], seed)
+        return self.name, self.rows[~tested], self.rows[tested]
+
+    def _held_out(self, codes: Rows, seed: int) -> NDArray[np.bool_]:
+        """Return three tenths of each class, drawn by row and seed; never all of a class."""
+        keys = uniform_of_rows(self.rows, seed, "held out")
+        order = np.lexsort((keys, codes))
+        sizes = np.bincount(codes)
+        starts = np.cumsum(sizes) - sizes
+        rank = np.arange(codes.size) - starts[codes[order]]  # within the class
+        wanted = np.minimum(np.floor(HELD_OUT * sizes + 0.5), sizes - 1)
+        tested = np.zeros(codes.size, dtype=np.bool_)
+        tested[order] = rank < wanted[codes[order]]
+        return tested
+
+
+def natural_key(text: str) -> list[tuple[int, int, str]]:
+    """Return what sorts texts with their numbers as numbers.
+
+    Examples
+    --------
+    >>> sorted(["b10", "b9", "a"], key=natural_key)
+    ['a', 'b9', 'b10']
+    """
+    parts = re.split(r"(\d+)", text)
+    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts if part]
+
+
+def parts_of(
+    embeddings: Embeddings,
+    kind: str,
+    *,
+    n: int | None,
+    classes: Sequence[Sequence[str]] | None,
+    leave_out: Sequence[str],
+    seed: int,
+) -> list[Part]:
+    """Return the parts of a labelled dataset; see `Stream.of`."""
+    items = embeddings.items
+    labels: list[Any] = [item.label for item in items]
+    splits = [item.split for item in items]
+    if kind == "folders":
+        buckets, labels = _folders([item.id for item in items], splits)
+    elif kind == "buckets":
+        buckets = [item.bucket for item in items]
+        if not any(buckets):
+            raise UsageError(
+                f"dataset {embeddings.dataset.name!r} has no buckets: give a manifest with a "
+                "bucket column, or ask for another kind of stream (classes, order, folders, "
+                "random, skewed)."
+            )
+    else:
+        if not any(label is not None for label in labels):
+            raise LabelError(f"dataset {embeddings.dataset.name!r} has no labels to learn from.")
+        return _cut(embeddings, kind, n, classes, seed)
+    if n is not None:
+        raise UsageError(f"a stream of {kind} has as many experiences as there are: leave out n.")
+    gone = set(map(str, leave_out))
+    unknown = sorted(gone - {str(bucket) for bucket in buckets if bucket is not None})
+    if unknown:
+        raise UnknownNameError(kind.rstrip("s"), unknown[0], sorted({str(b) for b in buckets if b}))
+    kept = [None if bucket is None or bucket in gone else bucket for bucket in buckets]
+    return parts_of_arrays(len(items), labels, kept, splits)
+
+
+def parts_of_arrays(
+    n: int,
+    labels: Sequence[Any] | NDArray[Any],
+    buckets: Sequence[Any] | NDArray[Any],
+    splits: Sequence[Any] | NDArray[Any] | None,
+) -> list[Part]:
+    """Return the rows of each bucket in natural order.
+
+    Raises
+    ------
+    LabelError
+        If the lengths differ, or a bucket has no label.
+    """
+    columns = {"labels": labels, "buckets": buckets, "splits": [None] * n}
+    if splits is not None:
+        columns["splits"] = splits
+    for name, column in columns.items():
+        if len(column) != n:
+            raise LabelError(f"there are {n} rows, but {len(column)} {name}: give one each.")
+    rows_of: dict[str, list[int]] = {}
+    for row, bucket in enumerate(_plain(buckets)):
+        if bucket is not None:
+            rows_of.setdefault(str(bucket), []).append(row)
+    given, split_of = _plain(labels), _plain(columns["splits"])
+    parts = []
+    for name in sorted(rows_of, key=natural_key):
+        rows = [row for row in rows_of[name] if given[row] is not None]
+        if not rows:
+            raise LabelError(
+                f"bucket {name!r} has {len(rows_of[name])} rows and no label: label some of it, "
+                "or leave it out."
+            )
+        parts.append(_part(name, rows, given, split_of))
+    return parts
+
+
+def _part(name: str, rows: Sequence[int], labels: Sequence[Any], splits: Sequence[Any]) -> Part:
+    used = [row for row in rows if splits[row] != "validation"]
+    return Part(
+        name,
+        np.array(used, dtype=np.int64),
+        np.array([labels[row] for row in used]),
+        np.array([splits[row] == "test" for row in used], dtype=np.bool_),
+    )
+
+
+def _plain(column: Sequence[Any] | NDArray[Any]) -> list[Any]:
+    return list(column.tolist() if isinstance(column, np.ndarray) else column)
+
+
+def _folders(
+    ids: Sequence[str], splits: Sequence[str | None]
+) -> tuple[list[str | None], list[str | None]]:
+    """Return the domain and the class of ``[split/]domain/class/…/file``; None for other ids."""
+    buckets: list[str | None] = []
+    labels: list[str | None] = []
+    for item_id, split in zip(ids, splits, strict=True):
+        folders = item_id.split("/")[:-1]
+        if split is not None and folders and len(folders) > 2:
+            folders = folders[1:]
+        buckets.append(folders[0] if len(folders) >= 2 else None)
+        labels.append(folders[1] if len(folders) >= 2 else None)
+    if not any(buckets):
+        raise UsageError(
+            "no item is in two folders, one inside the other: a stream of folders needs "
+            "domain/class/image."
+        )
+    return buckets, labels
+
+
+def _cut(
+    embeddings: Embeddings,
+    kind: str,
+    n: int | None,
+    classes: Sequence[Sequence[str]] | None,
+    seed: int,
+) -> list[Part]:
+    """Return parts that the dataset does not name itself."""
+    items = embeddings.items
+    labels = [item.label for item in items]
+    splits = [item.split for item in items]
+    known = [row for row, label in enumerate(labels) if label is not None]
+    if kind == "classes":
+        groups = classes or _drawn_classes([str(labels[row]) for row in known], n, seed)
+        place = _place_of_classes(groups, [str(labels[row]) for row in known])
+        names = [", ".join(group) for group in groups]
+        lists: list[list[int]] = [[] for _ in groups]
+        for row in known:
+            if (at := place.get(str(labels[row]))) is not None:
+                lists[at].append(row)
+        return [_part(name, rows, labels, splits) for name, rows in zip(names, lists, strict=True)]
+    if classes is not None:
+        raise UsageError(f"classes are for a stream of classes, not of kind {kind!r}.")
+    count = EXPERIENCES if n is None else n
+    if not 2 <= count <= len(known):
+        raise UsageError(
+            f"asked for {count} experiences of {len(known)} labelled items: ask for 2 to "
+            f"{len(known)}."
+        )
+    if kind == "order":
+        names = [items[row].id for row in known]
+        known = [known[at] for at in sorted(range(len(known)), key=lambda at: _place(names[at]))]
+        splits = [None] * len(splits)  # test images come in the same order as the others
+    else:
+        keys = uniform_of_rows(known, seed, "random stream")
+        known = [known[at] for at in np.argsort(keys, kind="stable")]
+    if kind == "skewed":
+        chunks = _skewed(known, labels, splits, count, seed)
+    else:
+        chunks = [chunk.tolist() for chunk in np.array_split(np.array(known), count)]
+    width = len(str(count - 1))
+    parts = [_part(f"{at:0{width}d}", chunk, labels, splits) for at, chunk in enumerate(chunks)]
+    for part in parts:
+        if not part.rows.size:
+            raise UsageError(
+                f"experience {part.name!r} of {count} would be empty: ask for fewer, or give "
+                "another seed."
+            )
+    return parts
+
+
+def _skewed(
+    rows: Sequence[int], labels: Sequence[Any], splits: Sequence[Any], count: int, seed: int
+) -> list[list[int]]:
+    """Spread each class over the experiences in shares of its own, the same in every split."""
+    rng = np.random.default_rng([seed, 0x5C3D])
+    shares = {
+        label: rng.dirichlet(np.full(count, SKEW))
+        for label in sorted({labels[row] for row in rows})
+    }
+    groups: dict[tuple[Any, bool], list[int]] = {}
+    for row in rows:
+        groups.setdefault((labels[row], splits[row] == "test"), []).append(row)
+    place: dict[int, int] = {}
+    for (label, _), group in groups.items():
+        ends = np.floor(shares[label].cumsum() * len(group) + 0.5)  # (T,)
+        place |= zip(group, np.searchsorted(ends, np.arange(len(group)), side="right"), strict=True)
+    chunks: list[list[int]] = [[] for _ in range(count)]
+    for row in rows:
+        chunks[min(int(place[row]), count - 1)].append(row)
+    return chunks
+
+
+def _place(item_id: str) -> tuple[Any, Any]:
+    return natural_key(item_id.rpartition("/")[2]), natural_key(item_id)
+
+
+def _drawn_classes(labels: Sequence[str], n: int | None, seed: int) -> list[list[str]]:
+    names = sorted(set(labels), key=natural_key)
+    count = max(2, len(names) // 2) if n is None else n
+    if not 2 <= count <= len(names):
+        raise UsageError(
+            f"asked for {count} experiences of {len(names)} classes: ask for 2 to {len(names)}."
+        )
+    order = np.random.default_rng([seed, 0xC1A55]).permutation(len(names))
+    groups = np.array_split(order, count)
+    return [sorted((names[at] for at in group), key=natural_key) for group in groups]
+
+
+def _place_of_classes(groups: Sequence[Sequence[str]], labels: Sequence[str]) -> dict[str, int]:
+    there = set(labels)
+    place: dict[str, int] = {}
+    for at, group in enumerate(groups):
+        for name in group:
+            if name not in there:
+                raise UnknownNameError("class", name, sorted(there))
+            if name in place:
+                raise UsageError(f"class {name!r} is in two experiences: give it once.")
+            place[name] = at
+    if not groups or any(not group for group in groups):
+        raise UsageError("an experience has no class: give at least one for each.")
+    return place

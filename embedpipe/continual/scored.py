@@ -1,0 +1,204 @@
+"""Policies that rank the rows of an experience by how hard the head finds them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UnknownNameError, UsageError
+from ..strategies.spelling.ranges import check_share
+from .base import policies
+from .memory import Seen, rounded_share
+from .ranked import Ranked
+
+__all__ = ["EL2N", "TAKES", "Entropy", "Margin", "Scored"]
+
+TAKES = ("hardest", "easiest", "median")
+"""Which rows of an experience are the first to stay."""
+
+Float64 = NDArray[np.float64]
+
+
+class Scored(Ranked):
+    """A policy that ranks by a number that is larger the harder a row is.
+
+    A subclass is a `name` and the method `hardness`.
+
+    Parameters
+    ----------
+    take
+        ``"hardest"``: the largest numbers first. ``"easiest"``: the smallest first. ``"median"``:
+        those nearest to the middle of that order first. Ties go to the lowest row.
+    offset
+        Which share of the rows, the hardest, comes last of all: they may be mislabelled. Rounded
+        to whole rows, halves up. With ``"hardest"`` alone.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such `take`.
+    UsageError
+        If `offset` is not at least 0 and below 1, or goes with another `take`; on update, if the
+        probabilities have no finite, non-negative row for each row and no column for each class.
+
+    Notes
+    -----
+    O(b·(K + log b)) time; extra memory: 24·K + 64 bytes per new row at most.
+    """
+
+    needs_probabilities: ClassVar[bool] = True
+
+    def __init__(self, *, take: str = "hardest", offset: float = 0.0) -> None:
+        if take not in TAKES:
+            raise UnknownNameError("take", str(take), TAKES)
+        if check_share("offset", offset, zero=True) and take != "hardest":
+            raise UsageError(
+                f"offset is {offset!r} with take={take}: it passes over the hardest rows, so "
+                "leave it out or take the hardest."
+            )
+        self.take, self.offset = take, float(offset)
+
+    @abstractmethod
+    def hardness(self, probabilities: Float64, codes: NDArray[np.int64]) -> Float64:
+        """Return how hard each row is, (b,), larger meaning harder; infinite if need be.
+
+        Parameters
+        ----------
+        probabilities
+            (b, K) float64, finite and not negative.
+        codes
+            (b,) the true class of each row, below K.
+        """
+
+    def rank(self, seen: Seen, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Order the rows by what the head says of them."""
+        hardness = self.hardness(_checked(seen, self.name), seen.codes)  # (b,)
+        if self.take == "easiest":
+            return np.lexsort((seen.rows, hardness))[:n]
+        order = np.lexsort((seen.rows, -hardness))  # (b,), the hardest first
+        if self.take == "median":
+            away = np.abs(2 * np.arange(order.size) - (order.size - 1))  # (b,)
+            return order[np.lexsort((seen.rows[order], away))[:n]]
+        passed = rounded_share(self.offset, order.size)
+        return np.concatenate([order[passed:], order[:passed][::-1]])[:n]
+
+
+@policies.register("el2n")
+class EL2N(Scored):
+    """The rows whose predicted probabilities are farthest from their label.
+
+    How hard a row is, is the norm |p − y| of the error: p are its probabilities and y is 1 for
+    its class and 0 elsewhere; from 0 to √2.
+
+    Notes
+    -----
+    The authors take the mean over several networks early in training; here it is the one head
+    that has learned the experience. See `Scored` for the options, time and memory.
+
+    References
+    ----------
+    Paul, Ganguli, Dziugaite (2021), "Deep learning on a data diet: finding important examples
+    early in training", arXiv:2107.07075.
+
+    Examples
+    --------
+    >>> EL2N().hardness(np.array([[0.25, 0.75], [1, 0]]), np.array([1, 1])).round(3).tolist()
+    [0.354, 1.414]
+    """
+
+    name: ClassVar[str] = "el2n"
+
+    def hardness(self, probabilities: Float64, codes: NDArray[np.int64]) -> Float64:
+        """Return the norms of the errors."""
+        error = probabilities.copy()  # (b, K)
+        error[np.arange(codes.size), codes] -= 1
+        return np.asarray(np.sqrt(np.square(error).sum(axis=1)))
+
+
+@policies.register("entropy")
+class Entropy(Scored):
+    """The rows of which the head is least sure, whatever their label.
+
+    How hard a row is, is Shannon's entropy −Σ p·log p of its probabilities in nats; from 0 to
+    log K.
+
+    Notes
+    -----
+    See `Scored` for the options, time and memory.
+
+    References
+    ----------
+    Shannon (1948), "A mathematical theory of communication".
+
+    Examples
+    --------
+    >>> Entropy().hardness(np.array([[0.5, 0.5], [1, 0]]), np.array([1, 1])).round(3).tolist()
+    [0.693, 0.0]
+    """
+
+    name: ClassVar[str] = "entropy"
+
+    def hardness(self, probabilities: Float64, codes: NDArray[np.int64]) -> Float64:
+        """Return the entropies."""
+        logs = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
+        return np.asarray(0.0 - (probabilities * logs).sum(axis=1))
+
+
+@policies.register("margin")
+class Margin(Scored):
+    """The rows whose class is the farthest behind another one, or the least ahead.
+
+    The margin of a row is log p of its class minus the largest log p of another, which is the
+    difference of their logits; it is negative where the prediction is wrong. How hard the row is,
+    is minus the margin.
+
+    Notes
+    -----
+    Probabilities that were rounded to 0 have no logits: where that of the true class is 0, a row
+    is infinitely hard; where those of all others are 0, infinitely easy. See `Scored` for the
+    options, time and memory.
+
+    References
+    ----------
+    Koltchinskii, Panchenko (2002), "Empirical margin distributions and bounding the
+    generalization error of combined classifiers", for the margin of a labelled row.
+
+    Examples
+    --------
+    >>> Margin().hardness(np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([1, 1])).round(3).tolist()
+    [-1.099, 0.0]
+    """
+
+    name: ClassVar[str] = "margin"
+
+    def hardness(self, probabilities: Float64, codes: NDArray[np.int64]) -> Float64:
+        """Return minus the margins."""
+        every = np.arange(codes.size)
+        own = probabilities[every, codes]  # (b,)
+        others = probabilities.copy()  # (b, K)
+        others[every, codes] = 0
+        with np.errstate(divide="ignore", invalid="ignore"):  # log 0; and ∞ − ∞, which is not used
+            margins = np.log(own) - np.log(others.max(axis=1))
+        return np.where(own > 0, -margins, np.inf) + 0.0
+
+
+def _checked(seen: Seen, name: str) -> Float64:
+    """Return the probabilities of `seen`: (b, K) float64."""
+    given: Any = seen.probabilities()
+    found = np.asarray(given, dtype=np.float64)
+    least = int(seen.codes.max()) + 1
+    if found.ndim != 2 or len(found) != seen.rows.size or found.shape[1] < least:
+        raise UsageError(
+            f"policy {name!r} was given probabilities of shape {found.shape}: it needs one row for "
+            f"each of the {seen.rows.size} rows of the experience, and at least {least} columns."
+        )
+    wrong = ~(np.isfinite(found) & (found >= 0)).all(axis=1)  # (b,)
+    if wrong.any():
+        raise UsageError(
+            f"policy {name!r} was given probabilities for row {int(seen.rows[wrong][0])} that are "
+            "not finite or below 0: the head cannot be asked about it."
+        )
+    return found

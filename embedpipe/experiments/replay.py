@@ -1,0 +1,344 @@
+"""A grid of streams learned in several ways: policies, buffer sizes, heads, and their bounds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .._workspace import Workspace
+from ..continual import (
+    ContinualLoop,
+    Policy,
+    Stream,
+    get_policy,
+    policy_spelling,
+    size_of,
+)
+from ..errors import RunError, UsageError
+from ..heads import get_head
+from .choices import check_seeds, several
+from .crew import Done, Failed, Told, do_all, processors
+from .progress import Clock, Progress
+from .replay_results import ReplayResults, read_run
+from .results import Failure
+
+__all__ = ["ReplayCell", "ReplaySetting", "ReplayStudy"]
+
+Streams = Stream | Callable[[int], Stream]
+
+BOUNDS = ("naive", "cumulative", "joint")
+"""Learned beside what is replayed: without a buffer, with everything so far, all at once."""
+
+
+@dataclass(frozen=True, order=True)
+class ReplaySetting:
+    """What the runs of a study that differ in their seed alone have in common.
+
+    Attributes
+    ----------
+    stream, head
+        Their names.
+    method
+        See `ContinualLoop`.
+    policy, retain
+        Of the buffer: the policy as it is spelled, and ``"0.05"`` or ``"500"``; empty for methods
+        without one.
+    """
+
+    stream: str
+    head: str
+    method: str
+    policy: str = ""
+    retain: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.stream}: {self.head}, {self.learned}"
+
+    @property
+    def learned(self) -> str:
+        """How, in words: ``"el2n, 5 %"`` or ``"joint"``."""
+        share = self.retain and not self.retain.isdecimal()
+        size = f"{100 * float(self.retain):g} %" if share else f"{self.retain} rows"
+        return f"{self.policy}, {size}" if self.policy else self.method
+
+
+@dataclass(frozen=True)
+class ReplayCell:
+    """One run of a study."""
+
+    setting: ReplaySetting
+    seed: int
+    run_id: str = field(compare=False, default="")
+
+    def __str__(self) -> str:
+        return f"{self.setting}; seed {self.seed}"
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """What tells how long an experience takes."""
+        return self.setting.stream, self.setting.head, self.setting.method
+
+
+@dataclass(frozen=True)
+class ReplayStudy:
+    """Streams, each learned in several ways with many seeds, and what can be said of them.
+
+    Each cell is one run, kept in the workspace's ``runs/``. Cells run in parallel processes of
+    one thread each. A cell that is finished is never run again, and one that was killed
+    continues: adding a policy or more seeds computes only what is new.
+
+    Parameters
+    ----------
+    streams
+        A stream, a function that returns one for a seed, or a dictionary of such by name.
+    policies
+        What buffers keep: names as `get_policy` reads them, or instances.
+    retains
+        How much: shares of each experience (float) or rows in all (int).
+    heads
+        Names as `get_head` reads them. Heads that are exact on streams are learned without a
+        buffer, which loses nothing; for the others every policy is combined with every size.
+    bounds
+        Which of ``naive``, ``cumulative`` and ``joint`` are learned beside them.
+    seeds
+        How many, from 0 on; or which. A function of `streams` is called with each.
+    mix, budget, strategy
+        As for `ContinualLoop`.
+    baseline
+        The policy that the others are compared with, at the same size; it is added where it is
+        missing.
+    workspace
+        Where runs and results are kept; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
+    name
+        Of the folder of the results; by default the streams' names and a digest of the grid.
+
+    Raises
+    ------
+    UsageError
+        If something is not known by its name, or does not fit.
+
+    Examples
+    --------
+    >>> import embedpipe as ep
+    >>> from embedpipe.continual import Stream
+    >>> digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp)
+    >>> study = ReplayStudy(
+    ...     lambda seed: Stream.of(digits, "order", n=3, seed=seed),
+    ...     policies=["random"], retains=[0.05], bounds=["joint"], seeds=2, workspace=tmp,
+    ... )
+    >>> for cell in study.cells():
+    ...     print(cell)
+    digits-order3: logistic, random, 5 %; seed 0
+    digits-order3: logistic, random, 5 %; seed 1
+    digits-order3: logistic, joint; seed 0
+    digits-order3: logistic, joint; seed 1
+    >>> study.run(workers=0).table.num_rows
+    8
+    """
+
+    streams: Streams | Mapping[str, Streams]
+    _: KW_ONLY
+    policies: Sequence[str | Policy] = ("random", "el2n", "entropy", "margin")
+    retains: Sequence[float | int] = (0.01, 0.05)
+    heads: Sequence[str] = ("logistic",)
+    bounds: Sequence[str] = ("naive", "joint")
+    seeds: int | Sequence[int] = 10
+    mix: str = "concatenated"
+    budget: int | None = None
+    strategy: str = "margin"
+    baseline: str | Policy = "random"
+    workspace: str | Path | Workspace | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        _ = self._tasks  # which checks what it is made from
+
+    # The grid
+
+    def cells(self) -> list[ReplayCell]:
+        """Return the cells, by stream, head, method, policy, size and seed."""
+        return list(self._tasks)
+
+    @property
+    def folder(self) -> Path:
+        """Where the results are written."""
+        return self._workspace.root / "experiments" / (self.name or self._id)
+
+    # Doing it
+
+    def run(
+        self, workers: int | None = None, progress: Callable[[Progress], None] | None = None
+    ) -> ReplayResults:
+        """Do what is not done yet, and return the results.
+
+        Killed at any time and run again, it continues: finished cells are only read.
+
+        Parameters
+        ----------
+        workers
+            How many processes; by default as many as there are processors. 0 does everything in
+            this process. The results are the same, to the last bit.
+        progress
+            Called whenever an experience or a cell is done.
+
+        Raises
+        ------
+        RunError
+            If every cell failed, or worker processes cannot be started.
+
+        Notes
+        -----
+        A script that calls this must do so under ``if __name__ == "__main__":``, because worker
+        processes import it.
+        """
+        if workers is not None and workers < 0:
+            raise UsageError(f"workers is {workers}: ask for 0 (no further process) or more.")
+        count = processors() if workers is None else workers
+        done = {cell: self._done(cell) for cell in self._tasks}
+        length = {cell: self._length(cell) for cell in self._tasks}
+        todo = [cell for cell in self._tasks if done[cell] < length[cell]]
+        clock = Clock({cell: (done[cell], length[cell]) for cell in self._tasks}, count)
+        failures: list[Failure] = []
+        if progress is not None:
+            progress(clock.progress())
+        crew = do_all(
+            todo, work, min(count, len(todo)), self._made, prepare=self._tasks.__getitem__
+        )
+        for event in crew:
+            if isinstance(event, Failed):
+                failures.append(Failure(str(event.task), event.error, event.trace))
+                clock.give_up(event.task)
+            elif isinstance(event, Told):
+                clock.count(event.task, event.message)
+            elif isinstance(event, Done):
+                clock.finish(event.task)
+            if progress is not None:
+                progress(clock.progress())
+        results = self._gathered(tuple(failures))
+        results.write()
+        return results
+
+    def results(self) -> ReplayResults:
+        """Return the results of the cells that are finished, without doing anything."""
+        return self._gathered(())
+
+    # How it is done
+
+    @cached_property
+    def _workspace(self) -> Workspace:
+        return Workspace(self.workspace)
+
+    @cached_property
+    def _made(self) -> dict[tuple[str, int], Stream]:
+        """The stream of each name and seed."""
+        given = self.streams if isinstance(self.streams, Mapping) else {"": self.streams}
+        seeds = check_seeds(self.seeds)
+        made = {}
+        for name, source in given.items():
+            for seed in seeds:
+                stream = source if isinstance(source, Stream) else source(seed)
+                made[name or stream.name, seed] = stream
+        return made
+
+    @cached_property
+    def _tasks(self) -> dict[ReplayCell, dict[str, Any]]:
+        """What each cell is told by: the key of its stream, and options of `ContinualLoop`."""
+        tasks: dict[ReplayCell, dict[str, Any]] = {}
+        seeds = check_seeds(self.seeds)
+        for name in dict.fromkeys(key for key, _ in self._made):
+            for head in several(self.heads, "heads"):
+                for setting, options in self._settings(name, head):
+                    for seed in seeds:
+                        told = {**options, "seed": seed}
+                        stream = self._made[name, seed]
+                        loop = ContinualLoop(stream, workspace=self._workspace, **told)
+                        tasks[ReplayCell(setting, seed, loop.run_id)] = {
+                            "stream": (name, seed),
+                            "options": told,
+                            "workspace": self._workspace.root,
+                        }
+        return tasks
+
+    def _settings(self, stream: str, head: str) -> list[tuple[ReplaySetting, dict[str, Any]]]:
+        common = {
+            "head": head,
+            "mix": self.mix,
+            "budget": self.budget,
+            "strategy": self.strategy,
+        }
+        found = []
+        exact = getattr(get_head(head), "exact_on_streams", False)
+        if not exact:
+            for policy in self._policies:
+                for retain in several(self.retains, "retains"):
+                    size_of(retain)  # which refuses what is no size
+                    spelled = json.dumps(retain)
+                    setting = ReplaySetting(
+                        stream, head, "replay", policy_spelling(policy), spelled
+                    )
+                    options = {"method": "replay", "policy": policy, "retain": retain}
+                    found.append((setting, {**common, **options}))
+        for method in BOUNDS:
+            if method in self.bounds or (exact and method == "naive"):
+                found.append((ReplaySetting(stream, head, method), {**common, "method": method}))
+        return found
+
+    @cached_property
+    def _policies(self) -> list[Policy]:
+        """The policies, the baseline among them."""
+        unknown = sorted(set(self.bounds) - set(BOUNDS))
+        if unknown:
+            raise UsageError(f"bounds names {unknown[0]!r}: give some of {', '.join(BOUNDS)}.")
+        made: dict[str, Policy] = {}
+        for each in (*several(self.policies, "policies"), self.baseline):
+            policy = get_policy(each) if isinstance(each, str) else each
+            made.setdefault(policy_spelling(policy), policy)
+        return list(made.values())
+
+    @cached_property
+    def _id(self) -> str:
+        names = list(dict.fromkeys(name for name, _ in self._made))
+        told = json.dumps([cell.run_id for cell in self._tasks])
+        return "-".join([*names, hashlib.sha256(told.encode()).hexdigest()[:10]])
+
+    def _length(self, cell: ReplayCell) -> int:
+        if cell.setting.method == "joint":
+            return 1
+        return len(self._made[cell.setting.stream, cell.seed].learned)
+
+    def _done(self, cell: ReplayCell) -> int:
+        return len(read_run(self._workspace.runs / cell.run_id))
+
+    def _gathered(self, failures: tuple[Failure, ...]) -> ReplayResults:
+        done = [cell for cell in self._tasks if self._done(cell) == self._length(cell)]
+        if failures and not done:
+            raise RunError(
+                f"all {len(self._tasks)} runs failed; {failures[0].what}, for one: "
+                f"{failures[0].error}"
+            )
+        given = self.baseline
+        baseline = policy_spelling(get_policy(given) if isinstance(given, str) else given)
+        return ReplayResults.of(
+            [(cell, self._made[cell.setting.stream, cell.seed]) for cell in done],
+            self._workspace.runs,
+            baseline=baseline,
+            failures=failures,
+            folder=self.folder,
+        )
+
+
+def work(
+    streams: Mapping[tuple[str, int], Stream], task: Mapping[str, Any]
+) -> Generator[float, None, None]:
+    """Do a cell, and tell the seconds of each experience that was not there before."""
+    loop = ContinualLoop(streams[task["stream"]], workspace=task["workspace"], **task["options"])
+    assert loop.folder is not None
+    stored = len(read_run(loop.folder))
+    for number, record in enumerate(loop.run()):
+        if number >= stored:
+            yield record.select_seconds + record.fit_seconds

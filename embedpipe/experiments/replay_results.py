@@ -1,0 +1,322 @@
+"""What came out of a study of streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ..active.runs import read_table
+from ..continual import METRICS, Stream, continual_metrics
+from ..errors import RunError
+from .results import Failure, write_tables
+from .statistics import Comparison, Interval, holm, mean_interval, paired_comparison
+from .text import told_comparison, told_interval, told_p
+
+if TYPE_CHECKING:
+    from .replay import ReplayCell, ReplaySetting
+
+__all__ = ["ReplayResults", "ReplayRow", "ReplaySummary", "read_run"]
+
+SHOWN = {
+    "iid": ("gem_accuracy", "clear_accuracy", "clear_next_domain", "forgetting_last"),
+    "streaming": ("clear_next_domain", "clear_forward"),
+}
+"""The metrics that a summary tells unless others are asked for, by the protocol."""
+
+
+@dataclass(frozen=True)
+class ReplayRow:
+    """What the seeds of one setting say together.
+
+    Attributes
+    ----------
+    setting
+        Which.
+    seeds
+        How many have a run.
+    metrics
+        The mean and its interval, by metric.
+    comparisons
+        Paired with the baseline by seed, by metric; None for the baseline itself, and for metrics
+        that one of both does not have. P-values are corrected for all rows of the same stream
+        and metric.
+    """
+
+    setting: ReplaySetting
+    seeds: int
+    metrics: dict[str, Interval]
+    comparisons: dict[str, Comparison | None]
+
+
+@dataclass(frozen=True)
+class ReplaySummary:
+    """The rows of every stream and head; ``str`` gives a table."""
+
+    rows: tuple[ReplayRow, ...]
+    metrics: tuple[str, ...]
+    baseline: str
+
+    def __str__(self) -> str:
+        keys = dict.fromkeys((row.setting.stream, row.setting.head) for row in self.rows)
+        return "\n\n".join(self._table(*key) for key in keys)
+
+    def _table(self, stream: str, head: str) -> str:
+        rows = [r for r in self.rows if (r.setting.stream, r.setting.head) == (stream, head)]
+        cells = [["", *self.metrics, f"against {self.baseline}", "p"], *map(self._cells, rows)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = [f"{stream}; {head}; {max(row.seeds for row in rows)} seeds"]
+        for line in cells:
+            padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+            lines.append("  ".join(padded).rstrip())
+        return "\n".join(lines)
+
+    def _cells(self, row: ReplayRow) -> list[str]:
+        found = row.comparisons[self.metrics[0]]
+        p = None if found is None else found.p_t if found.p_holm is None else found.p_holm
+        star = " *" if found is not None and found.significant() else ""
+        means = (told_interval(row.metrics[name]) for name in self.metrics)
+        return [row.setting.learned, *means, told_comparison(found), told_p(p) + star]
+
+
+@dataclass(frozen=True)
+class ReplayResults:
+    """What came out of a study of streams.
+
+    Attributes
+    ----------
+    table
+        One row for each run and experience, as in ``results.parquet``: ``stream``, ``head``,
+        ``method``, ``policy``, ``retain``, ``seed``, ``run_id``, ``experience``, ``name``,
+        ``learned``, ``replayed``, ``kept``, ``labelled``, and ``accuracies``, the row of the
+        accuracy matrix.
+    metrics
+        One row for each run, as in ``metrics.parquet``: what it is, and every metric.
+    settings
+        In the order of the grid.
+    baseline
+        The policy that the others are compared with.
+    protocols
+        Of each stream, by its name.
+    never_learned
+        The classes that are tested but never learned, by the stream's name.
+    failures
+        What could not be done.
+    folder
+        Where the tables are written, or None.
+    """
+
+    table: pa.Table = field(repr=False)
+    metrics: pa.Table = field(repr=False)
+    settings: tuple[ReplaySetting, ...]
+    baseline: str
+    protocols: dict[str, str]
+    never_learned: dict[str, list[Any]]
+    failures: tuple[Failure, ...] = ()
+    folder: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        done: Sequence[tuple[ReplayCell, Stream]],
+        runs: Path,
+        *,
+        baseline: str,
+        failures: tuple[Failure, ...],
+        folder: Path,
+    ) -> ReplayResults:
+        """Gather the runs of finished cells."""
+        rows: list[dict[str, Any]] = []
+        figures: list[dict[str, Any]] = []
+        for cell, stream in done:
+            what = {**vars(cell.setting), "seed": cell.seed, "run_id": cell.run_id}
+            records = read_run(runs / cell.run_id)
+            rows += [{**what, **{name: each[name] for name in _RECORD}} for each in records]
+            matrix = matrix_of(records, len(stream))
+            floor = np.full(len(stream), 1.0 / stream.n_classes)
+            found = continual_metrics(matrix, protocol=stream.protocol, floor=floor)
+            figures.append({**what, **found})
+        streams = {cell.setting.stream: stream for cell, stream in done}
+        return cls(
+            table=pa.Table.from_pylist(rows, _ROWS),
+            metrics=pa.Table.from_pylist(figures, _FIGURES),
+            settings=tuple(dict.fromkeys(cell.setting for cell, _ in done)),
+            baseline=baseline,
+            protocols={name: stream.protocol for name, stream in streams.items()},
+            never_learned={
+                name: stream.never_learned
+                for name, stream in streams.items()
+                if stream.never_learned
+            },
+            failures=failures,
+            folder=folder,
+        )
+
+    def matrix(self, setting: ReplaySetting, seed: int | None = None) -> NDArray[np.float64]:
+        """Return the (T, T) accuracy matrix of a setting: of one seed, or the mean over seeds."""
+        rows = [
+            row
+            for row in self.table.to_pylist()
+            if all(row[name] == value for name, value in vars(setting).items())
+            and seed in (None, row["seed"])
+        ]
+        size = len(rows[0]["accuracies"])
+        seeds = dict.fromkeys(row["seed"] for row in rows)
+        return np.mean(
+            [matrix_of([row for row in rows if row["seed"] == each], size) for each in seeds],
+            axis=0,
+        )
+
+    def summary(self, metrics: Sequence[str] | None = None) -> ReplaySummary:
+        """Return how good each setting is, and whether it could be chance.
+
+        Parameters
+        ----------
+        metrics
+            Names out of `METRICS`, the first of which is compared; by default some that the
+            protocol defines.
+
+        Notes
+        -----
+        Differences are paired by seed with the baseline policy at the same size; bounds with the
+        baseline at the largest size. P-values are those of the paired t-test, corrected by Holm's
+        method for all rows of one stream and metric; a star needs the signed-rank test as well.
+        """
+        streaming = "streaming" in self.protocols.values()
+        names = tuple(metrics or SHOWN["streaming" if streaming else "iid"])
+        values = self._values(names)
+        rows = []
+        for setting in self.settings:
+            own = values[setting]
+            against = self._against(setting, values)
+            rows.append(
+                ReplayRow(
+                    setting,
+                    len(own),
+                    {name: mean_interval([each[name] for each in own.values()]) for name in names},
+                    {name: _compared(own, against, name) for name in names},
+                )
+            )
+        return ReplaySummary(tuple(_corrected(rows, names)), names, self.baseline)
+
+    def write(self) -> None:
+        """Write the tables to `folder`, each whole or not at all.
+
+        Raises
+        ------
+        RunError
+            If they cannot be written.
+        """
+        if self.folder is not None:
+            write_tables(self.folder, {"results": self.table, "metrics": self.metrics})
+
+    def _values(self, names: Sequence[str]) -> dict[ReplaySetting, dict[int, dict[str, float]]]:
+        """Return the metrics by setting and seed."""
+        found: dict[ReplaySetting, dict[int, dict[str, float]]] = {s: {} for s in self.settings}
+        by_name = {tuple(vars(setting).values()): setting for setting in self.settings}
+        for row in self.metrics.to_pylist():
+            setting = by_name[tuple(row[name] for name in _SETTING)]
+            found[setting][row["seed"]] = {name: row[name] for name in names}
+        return found
+
+    def _against(
+        self,
+        setting: ReplaySetting,
+        values: dict[ReplaySetting, dict[int, dict[str, float]]],
+    ) -> dict[int, dict[str, float]] | None:
+        """Return the seeds of what a setting is compared with, or None for the baseline itself."""
+        if setting.policy == self.baseline:
+            return None
+        same = [s for s in values if s.stream == setting.stream and s.policy == self.baseline]
+        own_head = [s for s in same if s.head == setting.head] or same
+        own_size = [s for s in own_head if s.retain == setting.retain] or own_head[-1:]
+        return values[own_size[-1]] if own_size else None
+
+
+def read_run(folder: Path) -> list[dict[str, Any]]:
+    """Return the experiences of a run on disk, as plain rows; none if there is no run.
+
+    Raises
+    ------
+    RunError
+        If it is damaged.
+    """
+    path = folder / "experiences.parquet"
+    if not path.exists():
+        return []
+    try:
+        rows: list[dict[str, Any]] = read_table(path).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise RunError(
+            f"the run in {folder} is damaged ({str(error).splitlines()[0]}): delete the folder, "
+            "and the same command makes it again."
+        ) from error
+    return rows
+
+
+def matrix_of(records: Sequence[dict[str, Any]], size: int) -> NDArray[np.float64]:
+    """Return the (T, T) accuracy matrix of plain rows; NaN after experiences without one."""
+    found = np.full((size, size), np.nan)
+    for row in records:
+        found[row["experience"]] = row["accuracies"]
+    return found
+
+
+def _compared(
+    own: dict[int, dict[str, float]], other: dict[int, dict[str, float]] | None, name: str
+) -> Comparison | None:
+    if other is None:
+        return None
+    seeds = [
+        seed
+        for seed in own
+        if seed in other and not np.isnan([own[seed][name], other[seed][name]]).any()
+    ]
+    if not seeds:
+        return None
+    return paired_comparison([own[s][name] for s in seeds], [other[s][name] for s in seeds])
+
+
+def _corrected(rows: list[ReplayRow], names: Sequence[str]) -> list[ReplayRow]:
+    """Correct p-values for all comparisons of a stream and a metric."""
+    for name in names:
+        for stream in dict.fromkeys(row.setting.stream for row in rows):
+            at = [
+                place
+                for place, row in enumerate(rows)
+                if row.setting.stream == stream and row.comparisons[name] is not None
+            ]
+            found = [rows[place].comparisons[name] for place in at]
+            p = holm([each.p_t for each in found if each is not None])
+            for place, each, corrected in zip(at, found, p.tolist(), strict=True):
+                assert each is not None
+                changed = {**rows[place].comparisons, name: replace(each, p_holm=corrected)}
+                rows[place] = replace(rows[place], comparisons=changed)
+    return rows
+
+
+_SETTING = ("stream", "head", "method", "policy", "retain")
+_RECORD = ("experience", "name", "learned", "replayed", "kept", "labelled", "accuracies")
+_CELL = [*(pa.field(name, pa.string()) for name in _SETTING), pa.field("seed", pa.int64())]
+_ROWS = pa.schema(
+    [
+        *_CELL,
+        pa.field("run_id", pa.string()),
+        pa.field("experience", pa.int32()),
+        pa.field("name", pa.string()),
+        *(pa.field(name, pa.int64()) for name in _RECORD[2:6]),
+        pa.field("accuracies", pa.list_(pa.float64())),
+    ]
+)
+_FIGURES = pa.schema(
+    [
+        *_CELL,
+        pa.field("run_id", pa.string()),
+        *(pa.field(name, pa.float64()) for name in METRICS),
+    ]
+)

@@ -1,0 +1,90 @@
+"""Distances from a class mean in units of how the class spreads, one way apart from another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._embedding_head import Array
+from ._moments import Rows
+from ._spread import Spread
+from ._weights import Float64
+
+NO_SPREAD = 1e-9
+"""What is left of a variance below this share is rounding."""
+
+
+class Cloud:
+    """A normal cloud whose shrunk covariance is scaled to a correlation matrix.
+
+    With the scatter S of the rows, v the mean of its diagonal and g the shrinkage, the distance of
+    x is ``(x - mean)' R^-1 (x - mean)`` where R is ``S + g v I``, its rows and columns divided so
+    that its diagonal is one. R is never formed: with s² the diagonal of ``S + g v I``, it is
+    ``z' (S + g v I)^-1 z`` for ``z = s (x - mean)``, and S is known by its axes.
+
+    Rows that are all the same have no axes, and S could point anywhere: so R^-1 is the unit matrix
+    times (1 + g) / g, as it is in all directions but that of a scatter of one axis.
+
+    Parameters
+    ----------
+    spread
+        Of the rows of the class.
+    shrinkage
+        g, more than 0.
+    """
+
+    def __init__(self, spread: Spread, shrinkage: float) -> None:
+        dimensions = len(spread.mean)
+        self.count, self.mean, self.axes = spread.count, spread.mean, spread.axes
+        self.shrinkage = shrinkage
+        self.unit = float(spread.values.sum()) / dimensions  # v
+        self.values = spread.values / self.unit if len(spread.values) else spread.values  # (r,)
+        self.variances = np.ones(dimensions)  # the diagonal of S in units of v
+        if len(self.values):
+            self.variances = self.values @ np.square(self.axes)  # (d,)
+
+    def distances(self, rows: Rows) -> Array:
+        """Return the (m,) squared distances of (m, d) rows, in their precision."""
+        dtype = rows.dtype
+        away = rows - self.mean.astype(dtype)  # (m, d)
+        away *= np.sqrt(self.variances + self.shrinkage).astype(dtype)
+        squares: Array = np.einsum("md,md->m", away, away) / dtype.type(self.shrinkage)
+        along = away @ self.axes.T.astype(dtype)  # (m, r)
+        bend = self.values / (self.shrinkage * (self.values + self.shrinkage))  # (r,)
+        return np.asarray(squares - np.square(along) @ bend.astype(dtype))
+
+    def left_out(self, rows: Rows, weights: Float64) -> Float64:
+        """Return the (m,) squared distances of (m, d) rows of the class, each from all others.
+
+        Without the row x of weight w, z away from the mean of all of weight n, S is less by
+        ``w n / (n - w) z z'``: exact, the shrinkage and the scale with it. O(m d r) time.
+        """
+        apart = rows - self.mean  # (m, d)
+        grown = self.count / np.maximum(self.count - weights, NO_SPREAD * self.count)  # (m,)
+        lengths = np.square(apart).sum(axis=1)  # (m,)
+        alone = (1.0 + 1.0 / self.shrinkage) * np.square(grown) * lengths  # (m,): S is nothing
+        if not len(self.values):
+            return np.asarray(alone)
+        gone = weights * grown / self.unit  # (m,): z z' times this leaves S, in units of v
+        left = 1.0 - gone * lengths / apart.shape[1]  # (m,): v, in units of what it was
+        some = np.flatnonzero(left > NO_SPREAD)
+        apart, gone, floor = apart[some], gone[some], self.shrinkage * left[some]
+        variances = np.maximum(self.variances - gone[:, None] * np.square(apart), 0.0)  # (s, d)
+        away = grown[some, None] * np.sqrt(variances + floor[:, None]) * apart  # (s, d)
+        bend = self.values / (floor[:, None] * (self.values + floor[:, None]))  # (s, r)
+        inner = _Inner(self.axes, floor, bend)
+        across = inner(away, apart)  # (s,)
+        rest = np.maximum(1.0 - gone * inner(apart, apart), NO_SPREAD)  # (s,)
+        alone[some] = inner(away, away) + gone * np.square(across) / rest
+        return np.asarray(alone)
+
+
+class _Inner:
+    """Products ``a' (S + floor I)^-1 b`` of rows, each with a floor of its own."""
+
+    def __init__(self, axes: Float64, floor: Float64, bend: Float64) -> None:
+        self.axes, self.floor, self.bend = axes, floor, bend
+
+    def __call__(self, one: Float64, other: Float64) -> Float64:
+        whole = np.einsum("md,md->m", one, other) / self.floor  # (m,)
+        along = (one @ self.axes.T) * (other @ self.axes.T)  # (m, r)
+        return np.asarray(whole - np.einsum("mr,mr->m", along, self.bend))

@@ -1,0 +1,357 @@
+"""From the results of a replay study to what its page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._versions import versions
+from .comparison import Band
+from .of_experiments import _ranges
+from .replay import AccuracyMap, Difference, Learned, ReplayData, ReplayGroup, ReplayMetric
+from .replay_words import against_of, headline, named_beside, ranked, verdict_of
+
+if TYPE_CHECKING:
+    from ..experiments.replay import ReplaySetting
+    from ..experiments.replay_results import ReplayResults, ReplayRow, ReplaySummary
+
+__all__ = ["replay_of"]
+
+SHORT = 6
+"""Letters that a name may have to stand above a column of a heat map."""
+
+ROLES = {
+    "naive": "no buffer, a lower bound",
+    "cumulative": "all so far, an upper bound",
+    "joint": "all at once, the upper bound",
+}
+"""What is learned without a buffer, beside policies."""
+
+PROTOCOLS = {
+    "iid": "iid: tested on held-out rows of each experience",
+    "streaming": "streaming: tested on the next experience before it is learned",
+}
+
+Matrices = dict[int, NDArray[np.float64]]
+
+
+def replay_of(
+    results: ReplayResults, summary: ReplaySummary | None = None, *, command: str | None = None
+) -> ReplayData:
+    """Return what the page of a replay study shows.
+
+    Parameters
+    ----------
+    results
+        Of a study.
+    summary
+        Its statistics; by default those of the metrics that the protocol defines.
+    command
+        What was typed.
+
+    Notes
+    -----
+    O(S·T²) time and memory for S runs of T experiences.
+    """
+    summary = results.summary() if summary is None else summary
+    keys = dict.fromkeys((row.setting.stream, row.setting.head) for row in summary.rows)
+    metrics = _metrics(summary.metrics)
+    ordered = {key: ranked(summary, key, metrics[0]) for key in keys}
+    matrices = _matrices(results)
+    result, comparison = headline(list(ordered.values()), summary, metrics[0])
+    known = versions()
+    runs = set(results.metrics.column("run_id").to_pylist())
+    return ReplayData(
+        title=", ".join(dict.fromkeys(stream for stream, _ in keys)) or "nothing was learned",
+        result=result,
+        comparison=comparison,
+        facts=(
+            ("runs", f"{len(runs):,}"),
+            ("failures", f"{len(results.failures):,}"),
+            ("settings", f"{len(summary.rows):,}"),
+            *((name, known[name]) for name in ("embedpipe", "numpy") if name in known),
+        ),
+        metrics=metrics,
+        groups=tuple(
+            _group(results, summary, rows, matrices, metrics) for rows in ordered.values()
+        ),
+        command=command,
+        failures=tuple(str(failure) for failure in results.failures),
+    )
+
+
+def _metrics(names: Sequence[str]) -> tuple[ReplayMetric, ...]:
+    from ..continual import METRICS
+
+    return tuple(
+        ReplayMetric(name, METRICS[name], lower_is_better=name.startswith("forgetting"))
+        for name in names
+    )
+
+
+def _matrices(results: ReplayResults) -> dict[ReplaySetting, Matrices]:
+    """Return the (T, T) accuracy matrices by setting and seed, from one pass over the table."""
+    found: dict[ReplaySetting, Matrices] = {setting: {} for setting in results.settings}
+    by_name = {tuple(vars(setting).values()): setting for setting in results.settings}
+    names = list(vars(results.settings[0])) if results.settings else []
+    for row in results.table.to_pylist():
+        of_seed = found[by_name[tuple(row[name] for name in names)]]
+        size = len(row["accuracies"])
+        matrix = of_seed.setdefault(row["seed"], np.full((size, size), np.nan))
+        matrix[row["experience"]] = row["accuracies"]
+    return found
+
+
+# A stream and a head
+
+
+def _group(
+    results: ReplayResults,
+    summary: ReplaySummary,
+    rows: tuple[ReplayRow, ...],
+    matrices: dict[ReplaySetting, Matrices],
+    metrics: tuple[ReplayMetric, ...],
+) -> ReplayGroup:
+    first = rows[0].setting
+    protocol = results.protocols[first.stream]
+    headings, names = _experiences(results, first.stream, protocol)
+    against = {row.setting: against_of(row.setting, summary.rows, summary.baseline) for row in rows}
+    alone = not any(row.setting.policy for row in rows)
+    bound = next((row.setting for row in rows if row.setting.method == "joint"), None)
+    shown = {first, *(row.setting for row in rows if row.setting.method in ("naive", "joint"))}
+    kept = _kept(results)
+    return ReplayGroup(
+        title=f"{first.stream}; {first.head}",
+        facts=_facts(results, rows, protocol, headings, names),
+        protocol=protocol,
+        headings=headings,
+        experiences=names,
+        rows=tuple(
+            _row(row, summary.baseline, against[row.setting], kept, metrics, alone=alone)
+            for row in rows
+        ),
+        curves=tuple(_curve(row.setting, matrices, protocol) for row in rows),
+        differences=tuple(
+            _differences(row.setting, against[row.setting], matrices, protocol) for row in rows
+        ),
+        bound=None if bound is None else _last(matrices[bound], protocol),
+        maps=tuple(
+            _map(row.setting, matrices, protocol, shown=row.setting in shown) for row in rows
+        ),
+    )
+
+
+def _experiences(
+    results: ReplayResults, stream: str, protocol: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return short headings, and the names of the experiences where those do not tell them."""
+    names: dict[int, set[str]] = {}
+    size = 0
+    for row in results.table.select(["stream", "experience", "name", "accuracies"]).to_pylist():
+        if row["stream"] == stream:
+            names.setdefault(row["experience"], set()).add(row["name"])
+            size = len(row["accuracies"])
+    numbers = tuple(str(number + 1) for number in range(size))
+    if any(len(found) > 1 for found in names.values()):
+        return numbers, ()  # drawn anew for each seed
+    known = [next(iter(names.get(number, {""}))) for number in range(size)]
+    if protocol == "streaming" and not known[-1]:
+        known[-1] = "last"  # it is never learned, so no run tells its name
+    if all(0 < len(name) <= SHORT for name in known):
+        return tuple(known), ()
+    return numbers, tuple(name or number for name, number in zip(known, numbers, strict=True))
+
+
+def _facts(
+    results: ReplayResults,
+    rows: Sequence[ReplayRow],
+    protocol: str,
+    headings: Sequence[str],
+    names: Sequence[str],
+) -> tuple[tuple[str, str], ...]:
+    first = rows[0].setting
+    runs = [
+        row
+        for row in results.table.select(["stream", "head", "method", "seed", "learned"]).to_pylist()
+        if (row["stream"], row["head"]) == (first.stream, first.head)
+    ]
+    learned = sorted({row["learned"] for row in runs if row["method"] != "joint"})
+    facts = [
+        ("stream", first.stream),
+        ("protocol", PROTOCOLS[protocol]),
+        ("experiences", _in_words(results, first.stream, headings, names)),
+        ("head", first.head),
+        ("seeds", _ranges(sorted({row["seed"] for row in runs}))),
+    ]
+    if learned:
+        span = f"{learned[0]:,}" + (f" to {learned[-1]:,}" if len(learned) > 1 else "")
+        facts.append(("rows learned in each", span))
+    never = results.never_learned.get(first.stream)
+    if never:
+        facts.append(("tested but never learned", ", ".join(map(str, never))))
+    return tuple(facts)
+
+
+def _in_words(
+    results: ReplayResults, stream: str, headings: Sequence[str], names: Sequence[str]
+) -> str:
+    count = f"{len(headings)}"
+    if names:
+        return count
+    of_it = {
+        name
+        for name, where in zip(
+            results.table.column("name").to_pylist(),
+            results.table.column("stream").to_pylist(),
+            strict=True,
+        )
+        if where == stream
+    }
+    if of_it <= set(headings):
+        return f"{count}: {', '.join(headings)}"
+    return f"{count}, drawn anew for each seed"
+
+
+def _kept(results: ReplayResults) -> dict[tuple[str, ...], float]:
+    """Return how many rows the buffer of each setting holds in the end, the mean over seeds."""
+    last: dict[tuple[str, ...], dict[int, tuple[int, int]]] = {}
+    names = ("stream", "head", "method", "policy", "retain")
+    for row in results.table.select([*names, "seed", "experience", "kept"]).to_pylist():
+        of_seed = last.setdefault(tuple(row[name] for name in names), {})
+        now = (row["experience"], row["kept"])
+        of_seed[row["seed"]] = max(now, of_seed.get(row["seed"], now))
+    return {
+        key: float(np.mean([kept for _, kept in of_seed.values()])) for key, of_seed in last.items()
+    }
+
+
+def _row(
+    row: ReplayRow,
+    baseline: str,
+    against: ReplaySetting | None,
+    kept: dict[tuple[str, ...], float],
+    metrics: tuple[ReplayMetric, ...],
+    *,
+    alone: bool,
+) -> Learned:
+    from ..experiments.text import told_comparison, told_interval, told_p
+
+    setting = row.setting
+    role = "" if setting.policy else ROLES[setting.method]
+    if alone and setting.method == "naive":
+        role = "no buffer"
+    found = {metric: row.comparisons[metric.name] for metric in metrics}
+    return Learned(
+        name=setting.learned,
+        role="baseline" if setting.policy == baseline else role,
+        kept=f"{kept[tuple(vars(setting).values())]:,.0f}" if setting.policy else "–",
+        means=tuple(told_interval(row.metrics[metric.name]) for metric in metrics),
+        differences=tuple(
+            Difference(
+                told_comparison(each),
+                told_p(None if each is None else each.p_t if each.p_holm is None else each.p_holm),
+                verdict_of(row, metric),
+            )
+            for metric, each in found.items()
+        )
+        if setting.policy != baseline
+        else (),
+        against="" if against is None else named_beside(against, setting),
+        at_once=setting.method == "joint",
+    )
+
+
+# Matrices and curves
+
+
+def _so_far(matrix: NDArray[np.float64], protocol: str) -> NDArray[np.float64]:
+    """Return what a curve shows after each experience, (T,); NaN where a cell is not defined."""
+    size = len(matrix)
+    if protocol == "streaming":
+        return np.append(matrix.diagonal(1), np.nan)
+    return np.array([matrix[at, : at + 1].mean() for at in range(size)])
+
+
+def _values(matrices: Matrices, protocol: str) -> dict[int, NDArray[np.float64]]:
+    return {seed: _so_far(matrix, protocol) for seed, matrix in sorted(matrices.items())}
+
+
+def _curve(
+    setting: ReplaySetting, matrices: dict[ReplaySetting, Matrices], protocol: str
+) -> Band | None:
+    from ..experiments.statistics import mean_interval
+
+    if setting.method == "joint":  # one point is a line, see the bound
+        return None
+    values = np.array(list(_values(matrices[setting], protocol).values()))  # (S, T)
+    whole = ~np.isnan(values).any(axis=0)  # (T,)
+    points = [mean_interval(values[:, at]) for at in np.flatnonzero(whole)]
+    return Band(
+        setting.learned,
+        [float(at + 1) for at in np.flatnonzero(whole)],
+        [each.estimate for each in points],
+        [each.low for each in points],
+        [each.high for each in points],
+    )
+
+
+def _differences(
+    setting: ReplaySetting,
+    against: ReplaySetting | None,
+    matrices: dict[ReplaySetting, Matrices],
+    protocol: str,
+) -> Band | None:
+    """Return how far a policy is from the baseline; bounds are too far off to be drawn with it."""
+    from ..experiments.statistics import per_round_comparison
+
+    if against is None or not setting.policy:
+        return None
+    own, other = (_values(matrices[each], protocol) for each in (setting, against))
+    seeds = [seed for seed in own if seed in other]
+    if not seeds:
+        return None
+    pair = {
+        name: np.array([values[seed] for seed in seeds])  # (S, T)
+        for name, values in (("own", own), ("baseline", other))
+    }
+    whole = ~(np.isnan(pair["own"]) | np.isnan(pair["baseline"])).any(axis=0)  # (T,)
+    found = per_round_comparison(
+        {name: values[:, whole] for name, values in pair.items()}, "baseline"
+    )["own"]
+    return Band(
+        f"{setting.learned} against {named_beside(against, setting)}",
+        (np.flatnonzero(whole) + 1.0).tolist(),
+        found.difference.tolist(),
+        found.low.tolist(),
+        found.high.tolist(),
+        (found.above() | found.below()).tolist(),
+    )
+
+
+def _last(matrices: Matrices, protocol: str) -> float | None:
+    """Return the mean of what was measured after everything was learned at once."""
+    rows = [values[~np.isnan(values)] for values in _values(matrices, protocol).values()]
+    ends = [float(row[-1]) for row in rows if row.size]
+    return float(np.mean(ends)) if ends else None
+
+
+def _map(
+    setting: ReplaySetting,
+    matrices: dict[ReplaySetting, Matrices],
+    protocol: str,
+    *,
+    shown: bool,
+) -> AccuracyMap:
+    every = list(matrices[setting].values())
+    mean = np.mean(every, axis=0)  # (T, T), NaN where a seed has no accuracy
+    so_far = np.mean([_so_far(each, protocol) for each in every], axis=0)  # (T,)
+    learned = len(mean) - (protocol == "streaming")  # the last is only tested on there
+    return AccuracyMap(
+        setting.learned,
+        tuple(map(tuple, mean[:learned].tolist())),
+        tuple(so_far[:learned].tolist()),
+        shown,
+    )

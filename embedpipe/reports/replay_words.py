@@ -1,0 +1,166 @@
+"""The result of a replay study in words: what is best, and whether that is more than chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .replay import ReplayMetric
+
+if TYPE_CHECKING:
+    from ..experiments.replay import ReplaySetting
+    from ..experiments.replay_results import ReplayRow, ReplaySummary
+
+__all__ = ["against_of", "headline", "named_beside", "ranked", "verdict_of"]
+
+
+def ranked(
+    summary: ReplaySummary, key: tuple[str, str], metric: ReplayMetric
+) -> tuple[ReplayRow, ...]:
+    """Return the rows of a stream and head: the best policy first, then the bounds."""
+    rows = [row for row in summary.rows if (row.setting.stream, row.setting.head) == key]
+    policies = [row for row in rows if row.setting.policy]
+    sign = 1 if metric.lower_is_better else -1
+
+    def place(row: ReplayRow) -> tuple[bool, float]:
+        mean = row.metrics[metric.name].estimate
+        return math.isnan(mean), 0.0 if math.isnan(mean) else sign * mean
+
+    return (*sorted(policies, key=place), *(row for row in rows if not row.setting.policy))
+
+
+def headline(
+    groups: Sequence[tuple[ReplayRow, ...]], summary: ReplaySummary, metric: ReplayMetric
+) -> tuple[str, str]:
+    """Return the result in a few words, and the sentences that put it in its place.
+
+    Parameters
+    ----------
+    groups
+        The ranked rows of each stream and head.
+    summary
+        Where they come from.
+    metric
+        What decides.
+    """
+    if not groups:
+        return "Nothing was learned", "No run is finished."
+    if len(groups) > 1:
+        return _headline_of_several(groups, summary, metric)
+    best, *others = groups[0]
+    if not best.setting.policy:
+        return _reached(best, metric), _bounds(others, metric)
+    sentences = (_lead(best, groups[0], summary, metric), _bounds(others, metric))
+    return _reached(best, metric), " ".join(filter(None, sentences))
+
+
+def _headline_of_several(
+    groups: Sequence[tuple[ReplayRow, ...]], summary: ReplaySummary, metric: ReplayMetric
+) -> tuple[str, str]:
+    firsts = [rows[0] for rows in groups]
+    names = [row.setting.learned for row in firsts]
+    best = max(dict.fromkeys(names), key=names.count)
+    ahead = sum(verdict_of(row, metric) == "better" for row in firsts)
+    ways = len({row.setting.learned for rows in groups for row in rows})
+    return (
+        f"{ways} ways to learn in {len(groups)} settings",
+        f"The best most often: {best}, in {names.count(best)} of {len(names)}. The best is ahead "
+        f"of {summary.baseline} by more than chance in {ahead} of {len(names)}.",
+    )
+
+
+def _reached(row: ReplayRow, metric: ReplayMetric) -> str:
+    mean = row.metrics[metric.name].estimate
+    phrase = metric.meaning.partition(":")[0]
+    if math.isnan(mean):
+        return f"{row.setting.learned}: {phrase} is not defined"
+    joint = " " if phrase.startswith("accuracy") else ", "
+    return f"{row.setting.learned}: {mean:.3f}{joint}{phrase}"
+
+
+def _lead(
+    best: ReplayRow,
+    rows: Sequence[ReplayRow],
+    summary: ReplaySummary,
+    metric: ReplayMetric,
+) -> str:
+    """Say how far the best policy is ahead of the baseline, or the baseline of the others."""
+    if math.isnan(best.metrics[metric.name].estimate):
+        return ""
+    if best.setting.policy == summary.baseline:
+        rivals = [
+            row
+            for row in rows
+            if row.setting.policy not in ("", summary.baseline)
+            and row.setting.retain == best.setting.retain
+        ]
+        if not rivals:
+            return ""
+        near = rivals[0]
+        told = f"{near.metrics[metric.name].estimate:.3f}"
+        return (
+            f"No policy does better than {summary.baseline} with as large a buffer; nearest is "
+            f"{near.setting.policy} with {told}, and {_chance(near, metric)}."
+        )
+    against = against_of(best.setting, rows, summary.baseline)
+    other = next((row for row in rows if row.setting == against), None)
+    if other is None:
+        return ""
+    name = summary.baseline[:1].upper() + summary.baseline[1:]
+    told = f"{other.metrics[metric.name].estimate:.3f}"
+    return f"{name} with as large a buffer reaches {told}; {_chance(best, metric)}."
+
+
+def _chance(row: ReplayRow, metric: ReplayMetric) -> str:
+    found = row.comparisons[metric.name]
+    if found is None or found.n < 2:
+        return "one seed cannot tell whether the difference is chance"
+    chance = "more than chance" if found.significant() else "no more than chance may do"
+    return f"the difference is {chance}"
+
+
+def _bounds(rows: Sequence[ReplayRow], metric: ReplayMetric) -> str:
+    """Say what the bounds reach."""
+    means = {
+        row.setting.method: row.metrics[metric.name].estimate
+        for row in rows
+        if not row.setting.policy
+    }
+    words = {
+        "naive": "without a buffer it is",
+        "cumulative": "a fresh head from all so far has",
+        "joint": "learning all at once gives",
+    }
+    told = [f"{words[method]} {mean:.3f}" for method, mean in means.items() if not math.isnan(mean)]
+    sentence = ", ".join(told)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
+
+
+def named_beside(other: ReplaySetting, setting: ReplaySetting) -> str:
+    """Return the name of a setting for a reader who knows the head of another."""
+    same = other.head == setting.head
+    return other.learned if same else f"{other.learned} with {other.head}"
+
+
+def verdict_of(row: ReplayRow, metric: ReplayMetric) -> str:
+    """Return what a comparison comes to in words; empty if there is none."""
+    found = row.comparisons[metric.name]
+    if found is None or math.isnan(found.difference):
+        return ""
+    if not found.significant():
+        return "no telling"
+    return "better" if (found.difference > 0) != metric.lower_is_better else "worse"
+
+
+def against_of(
+    setting: ReplaySetting, rows: Sequence[ReplayRow], baseline: str
+) -> ReplaySetting | None:
+    """Return what `ReplayResults.summary` compares a setting with; None for the baseline."""
+    if setting.policy == baseline:
+        return None
+    every = (row.setting for row in rows)
+    same = [each for each in every if (each.stream, each.policy) == (setting.stream, baseline)]
+    own_head = [each for each in same if each.head == setting.head] or same
+    own_size = [each for each in own_head if each.retain == setting.retain] or own_head
+    return own_size[-1] if own_size else None

@@ -1,0 +1,324 @@
+"""The command `replay`: its keys, its files, its remarks, its errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import embedpipe as ep
+from embedpipe.cli.main import app
+from embedpipe.continual import METRICS, ContinualLoop, Stream, policies
+
+KEYS = [
+    "matrix", "metrics", "report", "summary", "results", "runs", "failures", "never_learned",
+    "seconds",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which the digits are embedded, and what was learned is kept."""
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture
+def call(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Return a function that runs the command with the toy backbone, in this process."""
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(workspace))
+
+    def run(*arguments: object) -> Result:
+        words = ["replay", *map(str, arguments), "--backbone", "toy", "--workers", "0"]
+        return CliRunner().invoke(app, words)
+
+    return run
+
+
+@pytest.fixture
+def ordered(call: Callable[..., Result]) -> Callable[..., Result]:
+    """Return a function that learns the digits in four parts, in the order they come in."""
+    return lambda *arguments: call(
+        "digits", "--stream", "order", "--experiences", 4, "--seeds", 2, *arguments
+    )
+
+
+@pytest.fixture
+def buckets(tmp_path: Path, photos: Callable[..., Path]) -> Callable[..., Path]:
+    """Return a function that writes a manifest of 24 photos, eight in each of three buckets."""
+    folder = photos(24, classes=2)
+    paths = sorted(path.relative_to(tmp_path).as_posix() for path in folder.rglob("*.jpg"))
+
+    def write(change: Callable[[str, str, str], tuple[str, str, str]]) -> Path:
+        rows = []
+        for at, path in enumerate(paths):
+            rows.append(",".join(change(path, path.split("/")[1], str(1 + at % 3))))
+        manifest = tmp_path / "manifest.csv"
+        manifest.write_text("\n".join(["path,label,bucket", *rows]))
+        return manifest
+
+    return write
+
+
+def found(outcome: Result) -> dict[str, Any]:
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stdout.count("\n") == 1
+    parsed: dict[str, Any] = json.loads(outcome.stdout)
+    return parsed
+
+
+# What comes out
+
+
+def test_the_json_and_the_files(ordered: Callable[..., Result], workspace: Path) -> None:
+    arguments = ("--policy", "el2n", "--retain", 0.05, "--json")
+    told = found(ordered(*arguments))
+    assert list(told) == KEYS
+    assert (told["runs"], told["failures"], told["never_learned"]) == (8, [], [])
+    learned = [(row["method"], row["policy"]) for row in told["summary"]]
+    assert learned == [("replay", "el2n"), ("replay", "random"), ("naive", ""), ("joint", "")]
+    assert list(told["metrics"]) == list(METRICS)
+    digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=workspace)
+    loops = [
+        ContinualLoop(
+            Stream.of(digits, "order", n=4, seed=s), policy="el2n", seed=s, workspace=workspace
+        ).fit()
+        for s in (0, 1)
+    ]
+    wanted = np.mean([loop.matrix for loop in loops], axis=0)
+    np.testing.assert_allclose(np.array(told["matrix"]), wanted, atol=1e-6)
+    means = {name: np.mean([loop.metrics[name] for loop in loops]) for name in METRICS}
+    assert told["metrics"] == pytest.approx(means, abs=1e-6)
+    assert told["summary"][0]["metrics"]["gem_accuracy"]["mean"] == told["metrics"]["gem_accuracy"]
+    assert told["summary"][1]["against_baseline"]["gem_accuracy"] is None
+    assert "el2n, 5 %" in Path(told["report"]).read_text(encoding="utf-8")
+    before = Path(told["results"]).read_bytes()
+    again = found(ordered(*arguments))
+    assert {**again, "seconds": 0} == {**told, "seconds": 0}
+    assert Path(again["results"]).read_bytes() == before
+
+
+def test_without_a_policy_nothing_is_kept(ordered: Callable[..., Result], tmp_path: Path) -> None:
+    output = tmp_path / "page.html"
+    told = found(ordered("--policy", "none", "--bounds", "joint", "--output", output, "--json"))
+    methods = [row["method"] for row in told["summary"]]
+    assert methods == ["naive", "replay", "joint"]
+    assert told["metrics"]["gem_accuracy"] == told["summary"][0]["metrics"]["gem_accuracy"]["mean"]
+    assert told["report"] == str(output)
+    assert "naive" in output.read_text(encoding="utf-8")
+
+
+def test_what_is_not_defined_is_null(ordered: Callable[..., Result]) -> None:
+    told = found(ordered("--protocol", "streaming", "--bounds", "", "--json"))
+    matrix = told["matrix"]
+    assert [[value is None for value in row] for row in matrix] == [
+        [True, False, False, False],
+        [True, True, False, False],
+        [True, True, True, False],
+        [True, True, True, True],
+    ]
+    assert told["metrics"]["clear_accuracy"] is None
+    assert told["metrics"]["clear_next_domain"] == pytest.approx(
+        np.mean([matrix[at][at + 1] for at in range(3)]), abs=1e-6
+    )
+
+
+def test_the_text_has_a_table_and_where_things_are(ordered: Callable[..., Result]) -> None:
+    outcome = ordered("--head", "slda,logistic", "--first-seed", 5, "--seeds", 1)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "digits-order4; logistic; 1 seeds" in outcome.stdout
+    assert "random, 5 %" in outcome.stdout
+    assert "\nreport: " in outcome.stdout
+    assert "0 of 5 runs, 0 of 14 rounds" in outcome.stderr
+    assert (
+        "slda remembers a stream exactly: it was learned without a buffer, which loses nothing"
+        in outcome.stderr
+    )
+    quiet = ordered("--head", "slda,logistic", "--first-seed", 5, "--seeds", 1, "--quiet")
+    assert quiet.stderr == ""
+
+
+def test_buckets_are_the_stream_where_there_are_any(
+    call: Callable[..., Result], buckets: Callable[..., Path]
+) -> None:
+    manifest = buckets(lambda *row: row)
+    told = found(call(manifest, "--retain", "2,3", "--seeds", 1, "--bounds", "", "--json"))
+    assert np.array(told["matrix"]).shape == (3, 3)
+    assert [row["retain"] for row in told["summary"]] == ["2", "3"]
+    assert all(row["stream"].endswith("-buckets") for row in told["summary"])
+    left = found(call(manifest, "--leave-out", "2", "--retain", 2, "--seeds", 1, "--json"))
+    assert np.array(left["matrix"]).shape == (2, 2)
+
+
+def test_without_buckets_classes_come_one_after_the_other(
+    call: Callable[..., Result], photos: Callable[..., Path]
+) -> None:
+    told = found(call(photos(16, classes=4), "--seeds", 1, "--bounds", "", "--json"))
+    assert np.array(told["matrix"]).shape == (2, 2)
+    assert told["summary"][0]["stream"].endswith("-classes")
+
+
+def test_a_class_that_is_never_learned_is_said(
+    call: Callable[..., Result], buckets: Callable[..., Path]
+) -> None:
+    manifest = buckets(
+        lambda path, label, bucket: (path, "late" if bucket == "3" else label, bucket)
+    )
+    words = (manifest, "--protocol", "streaming", "--seeds", 1, "--retain", 2)
+    outcome = call(*words, "--json")
+    assert found(outcome)["never_learned"] == ["late"]
+    assert outcome.stderr.splitlines()[-1] == (
+        "tested but never learned: late; nobody can predict what is in no experience, so each of "
+        "their test rows counts as wrong"
+    )
+
+
+def test_every_policy_can_be_asked_for_at_once(ordered: Callable[..., Result]) -> None:
+    words = ("--policy", ",".join(policies), "--baseline", "el2n(take=hardest)", "--retain", 40)
+    told = found(ordered(*words, "--experiences", 2, "--seeds", 1, "--json"))
+    assert told["failures"] == []
+    assert {row["policy"] for row in told["summary"]} == {*policies, ""}
+    compared = {row["policy"]: row["against_baseline"] for row in told["summary"]}
+    assert [name for name in policies if compared[name]["gem_accuracy"] is None] == ["el2n"]
+
+
+# What is refused
+
+
+def refused(outcome: Result) -> tuple[int, str]:
+    assert outcome.stdout == ""
+    return outcome.exit_code, outcome.stderr.removesuffix("\n")
+
+
+def test_a_bucket_without_labels(call: Callable[..., Result], buckets: Callable[..., Path]) -> None:
+    manifest = buckets(lambda path, label, bucket: (path, label if bucket != "2" else "", bucket))
+    assert refused(call(manifest, "--quiet")) == (
+        1,
+        "embedpipe: bucket '2' has 8 rows and no label: label some of it, or leave it out.",
+    )
+    assert call(manifest, "--leave-out", "2", "--seeds", 1, "--retain", 2).exit_code == 0
+
+
+def test_a_single_bucket(call: Callable[..., Result], buckets: Callable[..., Path]) -> None:
+    manifest = buckets(lambda path, label, bucket: (path, label, "7"))
+    assert refused(call(manifest, "--quiet")) == (
+        2,
+        "embedpipe: a stream needs at least two experiences, and there is only '7': check the "
+        "buckets, or ask for another kind of stream.",
+    )
+
+
+def test_a_budget_that_is_larger_than_a_bucket(
+    call: Callable[..., Result], buckets: Callable[..., Path]
+) -> None:
+    manifest = buckets(lambda *row: row)
+    assert refused(call(manifest, "--budget", 99, "--retain", 2, "--quiet")) == (
+        2,
+        "embedpipe: the budget is 99 labels, and experience '1' has 6 rows to label: give 1 to 6.",
+    )
+    told = found(call(manifest, "--budget", 4, "--retain", 2, "--seeds", 1, "--json"))
+    assert told["failures"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--policy", "el2m"), "unknown policy 'el2m'. Did you mean 'el2n'? Known: "),
+        (
+            ("--policy", "el2n(take=hard)"),
+            "unknown take 'hard'. Did you mean 'hardest'? Known: easiest, hardest, median.",
+        ),
+        (("--policy", ","), "--policy is empty: give one, or several with commas."),
+        (
+            ("--retain", "5%"),
+            "--retain 5%: give a share of each experience, such as 0.05, or a number of rows in "
+            "all, such as 500.",
+        ),
+        (
+            ("--retain", "1.5"),
+            "the size of the buffer is 1.5: give a share of each experience above 0 and at most "
+            "1, such as 0.05, or a whole number of rows from 1 on, such as 500.",
+        ),
+        (
+            ("--stream", "bucket"),
+            "unknown kind of stream 'bucket'. Did you mean 'buckets'? Known: buckets, classes, "
+            "folders, order, random, skewed.",
+        ),
+        (
+            ("--protocol", "stream"),
+            "unknown protocol 'stream'. Did you mean 'streaming'? Known: iid, streaming.",
+        ),
+        (
+            ("--bounds", "naive,jiont"),
+            "unknown bound 'jiont'. Did you mean 'joint'? Known: cumulative, joint, naive.",
+        ),
+        (
+            ("--mix", "balance"),
+            "unknown mix 'balance'. Did you mean 'balanced'? Known: balanced, concatenated.",
+        ),
+        (("--head", "logistik"), "unknown head 'logistik'. Did you mean 'logistic'? Known: "),
+        (("--strategy", "marign"), "unknown strategy 'marign'. Did you mean 'margin'? Known: "),
+        (("--baseline", "rnadom"), "unknown policy 'rnadom'. Did you mean 'random'? Known: "),
+        (
+            ("--stream", "order", "--leave-out", "3"),
+            "--leave-out 3: it names buckets or folders, and a stream of kind 'order' has none.",
+        ),
+        (
+            ("--stream", "folders", "--experiences", "3"),
+            "--experiences 3: a stream of folders has as many as there are; leave it out, or ask "
+            "for another kind of stream.",
+        ),
+    ],
+)
+def test_what_is_misspelt_is_said_before_anything_is_embedded(
+    call: Callable[..., Result],
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "nothing"))
+    status, text = refused(call("digits", *arguments))
+    assert status == 2
+    if message.endswith("Known: "):
+        assert text.startswith(f"embedpipe: {message}")
+        assert "\n" not in text
+    else:
+        assert text == f"embedpipe: {message}"
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--stream", "buckets"),
+            "dataset 'digits' has no buckets: give a manifest with a bucket column, or ask for "
+            "another kind of stream (classes, order, folders, random, skewed).",
+        ),
+        (
+            ("--stream", "order", "--experiences", "1"),
+            "asked for 1 experiences of 1797 labelled items: ask for 2 to 1797.",
+        ),
+        (
+            ("--experiences", "11"),
+            "asked for 11 experiences of 10 classes: ask for 2 to 10.",
+        ),
+    ],
+)
+def test_what_the_dataset_cannot_give(
+    call: Callable[..., Result], arguments: tuple[str, ...], message: str
+) -> None:
+    assert refused(call("digits", *arguments, "--quiet")) == (2, f"embedpipe: {message}")
+
+
+def test_policies_are_listed() -> None:
+    outcome = CliRunner().invoke(app, ["list", "policies", "--json"])
+    rows = json.loads(outcome.stdout)["policies"]
+    assert [row["name"] for row in rows] == list(policies)
+    assert {"random", "el2n", "entropy", "margin"} <= set(policies)
+    assert all(row["description"].endswith(".") for row in rows)

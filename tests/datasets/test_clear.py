@@ -1,0 +1,573 @@
+"""CLEAR trees in both layouts, whole and broken."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import embedpipe as ep
+from embedpipe.datasets import load_clear_tree, load_dataset
+from embedpipe.datasets.cards import load_card
+from embedpipe.datasets.clear import read_clear_tree
+from embedpipe.datasets.registry import Request, datasets
+from embedpipe.errors import DatasetError, UsageError
+
+LAYOUTS = ["halves", "lists"]
+
+
+def found(dataset):
+    return [(item.id, item.label, item.split, item.bucket) for item in dataset.items]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_tree_reads_back_exactly(clear, layout):
+    tree = clear(layout)
+    dataset = load_clear_tree(tree.root)
+    assert found(dataset) == tree.expected()
+    assert len(dataset) == 3 * 3 * 3
+    assert dataset.class_names == ("BACKGROUND", "bus", "dress")
+    contents = {image.id: image.content for image in tree.images}
+    assert dict(dataset.source.read(list(contents))) == contents
+    assert dataset.counts() == {"train": 18, "test": 9}
+    by_path = load_dataset(tree.root)
+    assert (by_path.items, by_path.class_names) == (dataset.items, dataset.class_names)
+    assert by_path.name == dataset.name
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_buckets_are_disjoint_and_hold_both_splits_of_every_class(clear, layout):
+    tree = clear(layout)
+    dataset = load_clear_tree(tree.root)
+    buckets = {}
+    for item in dataset.items:
+        buckets.setdefault(item.bucket, []).append(item)
+    assert {name: len(items) for name, items in buckets.items()} == {"1": 9, "10": 9, "2": 9}
+    for name, items in buckets.items():
+        assert {item.id.split("labeled_images/")[1].split("/")[0] for item in items} == {name}
+        assert {(item.label, item.split) for item in items} == {
+            (label, split) for label in tree.classes for split in ("train", "test")
+        }
+    ids = [item.id for items in buckets.values() for item in items]
+    assert len(set(ids)) == len(ids) == len(dataset)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_both_registered_names_take_both_layouts(clear, layout):
+    classes = load_card("clear10").classes
+    tree = clear(layout, classes=classes, buckets=("1", "2"))
+    for name in ("clear10", "clear100"):
+        dataset = load_dataset(name, source=tree.root)
+        assert dataset.name == name
+        assert dataset.card is load_card(name)
+        assert dataset.class_names == classes
+        assert found(dataset) == tree.expected()
+
+
+def test_other_classes_than_those_of_clear10(clear):
+    tree = clear("halves")
+    with pytest.raises(DatasetError) as raised:
+        load_dataset("clear10", source=tree.root)
+    others = [name for name in load_card("clear10").classes if name not in tree.classes]
+    assert str(raised.value) == (
+        f"the classes of clear10 in the source '{tree.root}' are not those of its card: they "
+        f"differ in {', '.join(map(repr, others))}."
+    )
+
+
+def test_the_other_splits_of_the_old_layout(clear):
+    tree = clear("lists")
+    splits = tree.root / "training_folder/testset_ratio_0.3"
+    for number in range(5):
+        expected = {image.id for at, image in enumerate(tree.images) if (at + number) % 3 == 2}
+        for dataset in (
+            load_clear_tree(tree.root, split=number),
+            load_dataset("clear100", source=splits / f"split_{number}"),
+        ):
+            assert {item.id for item in dataset.items if item.split == "test"} == expected
+            assert len(dataset) == 27
+    with pytest.raises(DatasetError) as raised:
+        load_clear_tree(tree.root, split=7)
+    assert str(raised.value) == (
+        f"'training_folder/testset_ratio_0.3/split_7/1/train.txt' of the CLEAR tree "
+        f"'{tree.root}' is missing."
+    )
+
+
+def test_the_new_layout_has_one_test_set(clear):
+    tree = clear("halves")
+    with pytest.raises(UsageError) as raised:
+        load_clear_tree(tree.root, split=2)
+    assert str(raised.value) == (
+        f"the CLEAR tree '{tree.root}' has train/ and test/, and no split 2 to choose; leave it "
+        "out."
+    )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_bucket_0_has_no_labels_even_if_it_is_listed_with_classes(clear, layout):
+    tree = clear(layout, buckets=("0", "1"))
+    dataset = load_clear_tree(tree.root)
+    assert found(dataset) == tree.expected()
+    labels = {item.bucket: set() for item in dataset.items}
+    for item in dataset.items:
+        labels[item.bucket].add(item.label)
+    assert labels == {"0": {None}, "1": set(tree.classes)}
+
+
+def test_bucket_0_without_labels_without_splits_and_without_a_list(clear):
+    tree = clear("lists", buckets=("1",))
+    indices = "training_folder/bucket_indices.json"
+    tree.put(indices, "[0, 1]")
+    assert len(load_clear_tree(tree.root)) == 9  # nothing is listed of it
+    paths = ["all_images/0/my photo.jpg", "labeled_images/0/odd/7.jpg", "all_images/0/8.jpg"]
+    for path in paths:
+        tree.put(path, tree.images[0].content)
+    lines = [paths[0], f"{paths[1]} 99", f"  {paths[2]}\t-1 ", ""]
+    tree.put("training_folder/filelists/0/all.txt", "\r\n".join(lines))
+    dataset = load_clear_tree(tree.root)
+    assert found(dataset) == sorted(
+        [*tree.expected(), *((path, None, None, "0") for path in paths)], key=lambda row: row[0]
+    )
+
+
+def test_lists_may_have_blank_lines_blanks_in_paths_and_a_byte_order_mark(clear):
+    tree = clear("lists", classes=("bus", "racing car"), buckets=("3",))
+    assert found(load_clear_tree(tree.root)) == tree.expected()
+    file = "training_folder/filelists/3/all.txt"
+    content = (tree.root / file).read_text().replace("\n", "  \r\n\r\n")
+    tree.put(file, b"\xef\xbb\xbf./" + content.encode())
+    assert found(load_clear_tree(tree.root)) == tree.expected()
+
+
+def test_metadata_may_lie_elsewhere_and_have_other_fields(clear):
+    tree = clear("halves")
+    (tree.root / "train/labeled_metadata").rename(tree.root / "train/meta data")
+    tree.edit("train/labeled_metadata.json", "labeled_metadata/", "./meta data/")
+    assert found(load_clear_tree(tree.root)) == tree.expected()
+
+
+def test_images_may_be_links(clear):
+    tree = clear("lists")
+    first = tree.root / tree.images[0].id
+    first.rename(tree.root / "elsewhere.jpg")
+    first.symlink_to(tree.root / "elsewhere.jpg")
+    assert found(load_clear_tree(tree.root)) == tree.expected()
+    (tree.root / "elsewhere.jpg").unlink()
+    with pytest.raises(DatasetError, match=r"lists '.*', which is no file\.$"):
+        load_clear_tree(tree.root)
+
+
+def lists(edit):
+    return "lists", edit
+
+
+def halves(edit):
+    return "halves", edit
+
+
+ALL = "training_folder/filelists/2/all.txt"
+TRAIN = "training_folder/testset_ratio_0.3/split_0/2/train.txt"
+TEST = "training_folder/testset_ratio_0.3/split_0/2/test.txt"
+INDICES = "training_folder/bucket_indices.json"
+META = "train/labeled_metadata.json"
+BUS = "train/labeled_metadata/2/bus.json"
+
+
+def without(file):
+    return lambda tree: (tree.root / file).unlink()
+
+
+def put(file, content):
+    return lambda tree: tree.put(file, content)
+
+
+def edit(file, old, new):
+    return lambda tree: tree.edit(file, old, new)
+
+
+BROKEN = {
+    # a file that is not there
+    "no classes, old": (
+        lists(without("class_names.txt")),
+        "'class_names.txt' of the CLEAR tree '{root}' is missing.",
+    ),
+    "no classes, new": (
+        halves(without("test/class_names.txt")),
+        "'test/class_names.txt' of the CLEAR tree '{root}' is missing.",
+    ),
+    "no list of buckets": (
+        lists(without(INDICES)),
+        "'training_folder/bucket_indices.json' of the CLEAR tree '{root}' is missing.",
+    ),
+    "no list of a bucket": (
+        lists(without(ALL)),
+        f"'{ALL}' of the CLEAR tree '{{root}}' is missing.",
+    ),
+    "no list of a split": (
+        lists(without(TEST)),
+        f"'{TEST}' of the CLEAR tree '{{root}}' is missing.",
+    ),
+    "no metadata": (
+        halves(without("test/labeled_metadata.json")),
+        "'test/labeled_metadata.json' of the CLEAR tree '{root}' is missing.",
+    ),
+    "no metadata of a class": (
+        halves(without(BUS)),
+        f"'{BUS}' of the CLEAR tree '{{root}}' is missing.",
+    ),
+    "no half": (
+        halves(lambda tree: (tree.root / "test").rename(tree.root / "x")),
+        "'test' of the CLEAR tree '{root}' is missing; both train and test are needed.",
+    ),
+    # an image that is not there, or not where it is listed
+    "dangling, old": (
+        lists(without("labeled_images/2/bus/2011.jpg")),
+        f"'{ALL}' of the CLEAR tree '{{root}}' lists 'labeled_images/2/bus/2011.jpg', which is no "
+        "file.",
+    ),
+    "dangling, new": (
+        halves(without("train/labeled_images/2/bus/2011.jpg")),
+        f"'{BUS}' of the CLEAR tree '{{root}}' lists 'train/labeled_images/2/bus/2011.jpg', which "
+        "is no file.",
+    ),
+    "wrong bucket, old": (
+        lists(edit(ALL, "labeled_images/2/bus/2011.jpg", "labeled_images/1/bus/1011.jpg")),
+        f"'{ALL}' of the CLEAR tree '{{root}}' lists 'labeled_images/1/bus/1011.jpg' in bucket "
+        "'2', but it lies in bucket '1'; an image is in one bucket.",
+    ),
+    "wrong bucket, new": (
+        halves(edit(BUS, "labeled_images/2/bus/2011.jpg", "labeled_images/1/bus/1011.jpg")),
+        f"'{BUS}' of the CLEAR tree '{{root}}' lists 'labeled_images/1/bus/1011.jpg' in bucket "
+        "'2', but it lies in bucket '1'; an image is in one bucket.",
+    ),
+    "wrong class, old": (
+        lists(edit(ALL, "labeled_images/2/bus/2011.jpg 1", "labeled_images/2/bus/2011.jpg 2")),
+        f"'{ALL}' of the CLEAR tree '{{root}}' lists 'labeled_images/2/bus/2011.jpg' as 'dress', "
+        "but it lies in 'bus'.",
+    ),
+    "wrong class, new": (
+        halves(edit(META, "labeled_metadata/2/bus.json", "labeled_metadata/2/dress.json")),
+        "'train/labeled_metadata/2/dress.json' of the CLEAR tree '{root}' lists "
+        "'labeled_images/2/dress/2020.jpg' as 'bus', but it lies in 'dress'.",
+    ),
+    "wrong place": (
+        lists(edit(ALL, "labeled_images/2/bus/2011.jpg", "images/2/bus/2011.jpg")),
+        f"'{ALL}' of the CLEAR tree '{{root}}' lists 'images/2/bus/2011.jpg'; expected "
+        "labeled_images/<bucket>/<class>/<image>.",
+    ),
+    "too shallow": (
+        halves(edit(BUS, "labeled_images/2/bus/2011.jpg", "labeled_images/2/2011.jpg")),
+        f"'{BUS}' of the CLEAR tree '{{root}}' lists 'labeled_images/2/2011.jpg'; expected "
+        "labeled_images/<bucket>/<class>/<image>.",
+    ),
+    "twice, old": (
+        lists(edit(ALL, "labeled_images/2/bus/2011.jpg", "labeled_images/2/bus/2010.jpg")),
+        f"'{ALL}' of the CLEAR tree '{{root}}' lists 'labeled_images/2/bus/2010.jpg' in line 4 "
+        "and in 5.",
+    ),
+    "twice, new": (
+        halves(edit(BUS, "labeled_images/2/bus/2011.jpg", "labeled_images/2/bus/2010.jpg")),
+        f"'{BUS}' of the CLEAR tree '{{root}}' lists 'labeled_images/2/bus/2010.jpg' twice, as "
+        "'2010' and as '2011'.",
+    ),
+    # a path that leads out
+    "image outside, old": (
+        lists(edit(ALL, "labeled_images/2/bus/2011.jpg", "labeled_images/../../2/bus/2011.jpg")),
+        f"'{ALL}' of the CLEAR tree '{{root}}' lists 'labeled_images/../../2/bus/2011.jpg', which "
+        "is not inside the tree.",
+    ),
+    "image outside, new": (
+        halves(edit(BUS, '"labeled_images/2/bus/2011.jpg"', '"/etc/passwd"')),
+        f"'{BUS}' of the CLEAR tree '{{root}}' lists '/etc/passwd', which is not inside the tree.",
+    ),
+    "no path at all": (
+        halves(edit(BUS, '"labeled_images/2/bus/2011.jpg"', '"labeled_images/2/bus/\\u0000.jpg"')),
+        f"'{BUS}' of the CLEAR tree '{{root}}' lists 'labeled_images/2/bus/\\x00.jpg', which is "
+        "not inside the tree.",
+    ),
+    "metadata outside": (
+        halves(edit(META, "labeled_metadata/2/bus.json", "../../bus.json")),
+        f"'{META}' of the CLEAR tree '{{root}}' names '../../bus.json', which is not inside the "
+        "tree.",
+    ),
+    "bucket outside": (
+        lists(put(INDICES, '["../../secret"]')),
+        f"'{INDICES}' of the CLEAR tree '{{root}}' names the bucket '../../secret'; a bucket is a "
+        "number.",
+    ),
+    # classes
+    "unknown class, old": (
+        lists(edit(ALL, "labeled_images/2/bus/2011.jpg 1", "labeled_images/2/bus/2011.jpg 3")),
+        f"'{ALL}' of the CLEAR tree '{{root}}' gives class 3 in line 5; 'class_names.txt' names 0 "
+        "to 2.",
+    ),
+    "unknown class, new": (
+        halves(edit(META, '"bus":', '"car":')),
+        f"'{META}' of the CLEAR tree '{{root}}' names the class 'car', which is not in "
+        "'train/class_names.txt'.",
+    ),
+    "class that is no number": (
+        lists(edit(ALL, "labeled_images/2/bus/2011.jpg 1", "labeled_images/2/bus/2011.jpg bus")),
+        f"'{ALL}' of the CLEAR tree '{{root}}' has no 'path label' in line 5: "
+        "'labeled_images/2/bus/2011.jpg bus'.",
+    ),
+    "no class": (
+        lists(edit(ALL, "labeled_images/2/bus/2011.jpg 1", "labeled_images/2/bus/2011.jpg")),
+        f"'{ALL}' of the CLEAR tree '{{root}}' has no 'path label' in line 5: "
+        "'labeled_images/2/bus/2011.jpg'.",
+    ),
+    "a class twice": (
+        lists(put("class_names.txt", "bus\ndress\nbus\n")),
+        "'class_names.txt' of the CLEAR tree '{root}' names 'bus' in line 1 and in line 3.",
+    ),
+    "a blank class": (
+        lists(put("class_names.txt", "bus\n\ndress\n")),
+        "'class_names.txt' of the CLEAR tree '{root}' has no class in line 2; its number is its "
+        "line.",
+    ),
+    "no class at all": (
+        lists(put("class_names.txt", "\n")),
+        "'class_names.txt' of the CLEAR tree '{root}' names no class.",
+    ),
+    "two orders of classes": (
+        halves(put("test/class_names.txt", "bus\nBACKGROUND\ndress")),
+        "'test/class_names.txt' of the CLEAR tree '{root}' does not have the lines of "
+        "'train/class_names.txt'.",
+    ),
+    "classes in another encoding": (
+        lists(put("class_names.txt", "Fahrräder".encode("latin-1"))),
+        "'class_names.txt' of the CLEAR tree '{root}' is not UTF-8.",
+    ),
+    # splits
+    "in both splits": (
+        lists(lambda tree: tree.put(TEST, (tree.root / TRAIN).read_bytes())),
+        f"'{TEST}' of the CLEAR tree '{{root}}' lists '{{first}}', which is in '{TRAIN}' as well.",
+    ),
+    "in no split": (
+        lists(put(TEST, "")),
+        f"'{ALL}' of the CLEAR tree '{{root}}' lists 'labeled_images/2/BACKGROUND/2002.jpg', which "
+        "is in no list of split_0.",
+    ),
+    "in a split alone": (
+        lists(edit(TEST, "labeled_images/2/bus/2012.jpg", "labeled_images/2/bus/9.jpg")),
+        f"'{TEST}' of the CLEAR tree '{{root}}' lists 'labeled_images/2/bus/9.jpg', which is not "
+        f"in '{ALL}'.",
+    ),
+    # JSON that holds something else
+    "no JSON": (
+        halves(put(BUS, "{")),
+        f"'{BUS}' of the CLEAR tree '{{root}}' is not JSON: Expecting property name enclosed in "
+        "double quotes: line 1 column 2 (char 1).",
+    ),
+    "buckets in a list": (
+        halves(put(META, '["1"]')),
+        f"'{META}' of the CLEAR tree '{{root}}' has to hold an object of buckets, not [\"1\"].",
+    ),
+    "a folder in place of classes": (
+        halves(put(META, '{"1": "labeled_metadata/1"}')),
+        f"'{META}' of the CLEAR tree '{{root}}' has to hold an object of classes, not "
+        '"labeled_metadata/1".',
+    ),
+    "a number in place of a path": (
+        halves(put(META, '{"1": {"bus": 5}}')),
+        f"'{META}' of the CLEAR tree '{{root}}' has to hold the path of the images of 'bus', not "
+        "5.",
+    ),
+    "images in a list": (
+        halves(put(BUS, json.dumps(["labeled_images/2/bus/2011.jpg"] * 2))),
+        f"'{BUS}' of the CLEAR tree '{{root}}' has to hold an object of images, not "
+        '["labeled_images/2/bus/2011.jpg", "la....',
+    ),
+    "no path of an image": (
+        halves(edit(BUS, "IMG_PATH", "PATH")),
+        f"'{BUS}' of the CLEAR tree '{{root}}' has to hold the path of image '2010' as IMG_PATH, "
+        "not null.",
+    ),
+    "an object of buckets": (
+        lists(put(INDICES, '{"1": 1}')),
+        f"'{INDICES}' of the CLEAR tree '{{root}}' has to hold a list of buckets.",
+    ),
+    "a bucket twice": (
+        lists(put(INDICES, '["1", 2, 1]')),
+        f"'{INDICES}' of the CLEAR tree '{{root}}' names the bucket '1' twice.",
+    ),
+    "a bucket with a name": (
+        halves(edit(META, '"2": ', '"two": ')),
+        f"'{META}' of the CLEAR tree '{{root}}' names the bucket 'two'; a bucket is a number.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_tree_is_an_error_that_names_the_file(clear, name):
+    (layout, break_), message = BROKEN[name]
+    tree = clear(layout)
+    assert len(load_clear_tree(tree.root)) == 27
+    break_(tree)
+    with pytest.raises(DatasetError) as raised:
+        load_clear_tree(tree.root)
+    first = ""
+    if layout == "lists" and (tree.root / TRAIN).exists():
+        first = (tree.root / TRAIN).read_text().split()[0]
+    assert str(raised.value) == message.format(root=tree.root, first=first)
+
+
+def test_a_file_that_cannot_be_read(clear):
+    tree = clear("lists")
+    (tree.root / "class_names.txt").unlink()
+    (tree.root / "class_names.txt").mkdir()
+    with pytest.raises(DatasetError) as raised:
+        load_clear_tree(tree.root)
+    assert str(raised.value) == (
+        f"'class_names.txt' of the CLEAR tree '{tree.root}' cannot be read: Is a directory."
+    )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_lists_of_all_buckets_in_every_bucket_are_refused(clear, layout):
+    """A reader elsewhere gathers its images outside of the loop over buckets."""
+    tree = clear(layout)
+    if layout == "halves":
+        file, path = "train/labeled_metadata/10/bus.json", "labeled_images/1/bus/1010.jpg"
+        images = [image for image in tree.images if (image.label, image.split) == ("bus", "train")]
+        listed = {i.key: {"IMG_PATH": i.id.removeprefix("train/")} for i in images}
+        tree.put(file, json.dumps(listed))
+    else:
+        file = "training_folder/filelists/10/all.txt"
+        path = "labeled_images/1/BACKGROUND/1000.jpg"
+        tree.put(file, "\n".join(f"{image.id} {image.code}" for image in tree.images))
+    with pytest.raises(DatasetError) as raised:
+        load_clear_tree(tree.root)
+    assert str(raised.value) == (
+        f"'{file}' of the CLEAR tree '{tree.root}' lists '{path}' in bucket '10', but it lies in "
+        "bucket '1'; an image is in one bucket."
+    )
+
+
+def test_a_folder_that_is_no_tree(tmp_path, shop):
+    with pytest.raises(DatasetError) as raised:
+        load_clear_tree(tmp_path)
+    assert str(raised.value) == (
+        f"'{tmp_path}' is not a CLEAR tree: it holds neither train/ and test/ nor "
+        "training_folder/; give the folder that does."
+    )
+    with pytest.raises(DatasetError) as raised:
+        load_dataset("clear10", source=shop[0])
+    assert str(raised.value) == (
+        f"'train/class_names.txt' of the CLEAR tree '{shop[0]}' is missing."
+    )
+
+
+def test_a_split_folder_without_its_lists_is_an_ordinary_folder(make, tmp_path):
+    make(tmp_path, ["train/labeled_images/1/bus/1.jpg", "test/labeled_images/1/bus/2.jpg"])
+    assert {item.bucket for item in load_dataset(tmp_path).items} == {None}
+
+
+@pytest.mark.parametrize("name", ["clear10", "clear100"])
+def test_sources_that_are_no_folder(name, tmp_path):
+    (tmp_path / "clear.zip").write_bytes(b"PK")
+    for source, message in [
+        (tmp_path / "gone", f"the source of {name} does not exist: '{tmp_path / 'gone'}'."),
+        (
+            tmp_path / "clear.zip",
+            f"the source of {name} is not a folder: '{tmp_path / 'clear.zip'}'.",
+        ),
+    ]:
+        with pytest.raises(DatasetError) as raised:
+            load_dataset(name, source=source)
+        assert str(raised.value) == message
+    with pytest.raises(UsageError) as raised:
+        load_dataset(name, source="https://example.org/clear10-train.zip")
+    assert str(raised.value) == (
+        f"{name} is not fetched from an address; unpack it and give the folder."
+    )
+    for download in (False, True):
+        with pytest.raises(DatasetError) as raised:
+            datasets[name](Request(download=download))
+        assert str(raised.value) == (
+            f"{name} is not downloaded for you: get it from https://clear-benchmark.github.io and "
+            "give --source PATH (a folder with train/ and test/, each with class_names.txt and "
+            "labeled_metadata.json, or one with training_folder/)."
+        )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_tree_embeds_with_its_buckets_and_a_broken_one_leaves_no_trace(clear, layout, tmp_path):
+    tree = clear(layout)
+    embeddings = ep.embed(tree.root, backbone="toy", workspace=tmp_path / "work")
+    assert found(embeddings) == tree.expected()
+    assert embeddings.matrix.shape == (27, 48)
+    (tree.root / tree.images[-1].id).unlink()
+    with pytest.raises(DatasetError, match=r"which is no file\.$"):
+        ep.embed(tree.root, backbone="toy", workspace=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+PLACES = st.dictionaries(
+    st.integers(1, 40),
+    st.tuples(
+        st.sampled_from(["1", "2", "3"]), st.sampled_from("abc"), st.sampled_from(["train", "test"])
+    ),
+    min_size=1,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(PLACES)
+def test_whatever_is_listed_is_what_is_read(tmp_path_factory, places):
+    for layout, write in (("halves", write_halves), ("lists", write_lists)):
+        root = tmp_path_factory.mktemp(layout)
+        write(root, places)
+        expected = sorted(
+            (
+                f"{split}/" * (layout == "halves") + f"labeled_images/{b}/{name}/{key}.jpg",
+                name,
+                split,
+                b,
+            )
+            for key, (b, name, split) in places.items()
+        )
+        tree = read_clear_tree(root)
+        assert [(i.id, i.label, i.split, i.bucket) for i in tree.items()] == expected
+        assert tree.class_names == ("a", "b", "c")
+
+
+def put_text(root, file, text):
+    path = Path(root, file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def write_halves(root, places):
+    for half in ("train", "test"):
+        put_text(root, f"{half}/class_names.txt", "a\nb\nc\n")
+        index = {}
+        for bucket, name in sorted({place[:2] for place in places.values()}):
+            file = f"labeled_metadata/{bucket}/{name}.json"
+            index.setdefault(bucket, {})[name] = file
+            listed = {
+                key: {"IMG_PATH": f"labeled_images/{bucket}/{name}/{key}.jpg"}
+                for key, place in places.items()
+                if place == (bucket, name, half)
+            }
+            put_text(root, f"{half}/{file}", json.dumps(listed))
+        put_text(root, f"{half}/labeled_metadata.json", json.dumps(index))
+
+
+def write_lists(root, places):
+    put_text(root, "class_names.txt", "a\nb\nc")
+    buckets = sorted({bucket for bucket, _, _ in places.values()})
+    put_text(root, "training_folder/bucket_indices.json", json.dumps(buckets))
+    for bucket in buckets:
+        lines = {
+            f"labeled_images/{bucket}/{name}/{key}.jpg {'abc'.index(name)}": split
+            for key, (its, name, split) in places.items()
+            if its == bucket
+        }
+        put_text(root, f"training_folder/filelists/{bucket}/all.txt", "\n".join(lines))
+        for split in ("train", "test"):
+            part = [line for line, its in lines.items() if its == split]
+            folder = f"training_folder/testset_ratio_0.3/split_0/{bucket}"
+            put_text(root, f"{folder}/{split}.txt", "\n".join(part[::-1]))

@@ -1,0 +1,170 @@
+"""Studies of streams: resumable, the same for any number of workers, with honest statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from embedpipe.continual import ContinualLoop, Stream
+from embedpipe.errors import RunError, UnknownNameError, UsageError
+from embedpipe.experiments import ReplayStudy
+
+
+def wandering(seed: int) -> Stream:
+    """Return four parts of three clouds that wander."""
+    rng = np.random.default_rng([11, seed])
+    labels, buckets = rng.integers(3, size=240), np.repeat(np.arange(4), 60)
+    centres = rng.standard_normal((3, 6)) * 1.5 + rng.standard_normal((4, 3, 6)) * 0.8
+    matrix = centres[buckets, labels] + rng.standard_normal((240, 6))
+    return Stream.from_arrays(matrix, labels, buckets, seed=seed, name="wandering")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Callable[..., ReplayStudy]:
+    def make(**changes: Any) -> ReplayStudy:
+        options: dict[str, Any] = {
+            "policies": ["random", "margin"],
+            "retains": [0.05, 0.2],
+            "seeds": 3,
+            "workspace": tmp_path / "workspace",
+            "name": "small",
+        }
+        return ReplayStudy(changes.pop("streams", wandering), **{**options, **changes})
+
+    return make
+
+
+def test_the_grid_has_every_policy_at_every_size_and_the_bounds(
+    study: Callable[..., ReplayStudy],
+) -> None:
+    cells = study(heads=["logistic", "slda"], seeds=[4, 7]).cells()
+    assert list(dict.fromkeys(str(cell.setting) for cell in cells)) == [
+        "wandering: logistic, random, 5 %",
+        "wandering: logistic, random, 20 %",
+        "wandering: logistic, margin, 5 %",
+        "wandering: logistic, margin, 20 %",
+        "wandering: logistic, naive",
+        "wandering: logistic, joint",
+        "wandering: slda, naive",
+        "wandering: slda, joint",
+    ]
+    assert [cell.seed for cell in cells[:4]] == [4, 7, 4, 7]
+    assert len({cell.run_id for cell in cells}) == len(cells)
+    only = study(policies=["margin"], baseline="el2n(take=easiest)", bounds=[])
+    learned = list(dict.fromkeys(cell.setting.policy for cell in only.cells()))
+    assert learned == ["margin", "el2n(take=easiest)"]
+
+
+def test_tables_hold_what_the_loops_did(study: Callable[..., ReplayStudy]) -> None:
+    results = study().run(workers=0)
+    setting = next(s for s in results.settings if s.policy == "margin" and s.retain == "0.2")
+    loop = ContinualLoop(wandering(1), policy="margin", retain=0.2, seed=1).fit()
+    assert np.array_equal(results.matrix(setting, 1), loop.matrix)
+    mean = np.mean([results.matrix(setting, seed) for seed in range(3)], axis=0)
+    assert np.allclose(results.matrix(setting), mean)
+    rows = [
+        row
+        for row in results.metrics.to_pylist()
+        if row["policy"] == "margin" and row["retain"] == "0.2" and row["seed"] == 1
+    ]
+    found = {name: rows[0][name] for name in loop.metrics}
+    assert found == pytest.approx(loop.metrics, nan_ok=True)
+
+
+def test_one_and_two_workers_give_the_same_bytes_and_nothing_is_done_twice(
+    study: Callable[..., ReplayStudy], tmp_path: Path
+) -> None:
+    tables = []
+    for workers in (0, 1, 2):
+        made = study(workspace=tmp_path / str(workers), seeds=2)
+        made.run(workers=workers)
+        tables.append((made.folder / "results.parquet").read_bytes())
+    assert tables[0] == tables[1] == tables[2]
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "2" / "runs").rglob("*") if p.is_file()}
+    told: list[Any] = []
+    more = study(workspace=tmp_path / "2", policies=["random", "margin", "entropy"], seeds=2)
+    more.run(workers=1, progress=told.append)
+    assert (told[0].cells, told[0].of_cells) == (12, 16)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+def test_a_killed_cell_goes_on(study: Callable[..., ReplayStudy]) -> None:
+    made = study(seeds=1)
+    whole = made.run(workers=0)
+    for path in sorted(made.folder.parent.parent.glob("runs/*margin*/experiences.parquet")):
+        path.unlink()
+    again = made.run(workers=0)
+    assert again.table.equals(whole.table)
+
+
+def test_differences_are_paired_and_corrected(study: Callable[..., ReplayStudy]) -> None:
+    results = study(seeds=6).run(workers=0)
+    summary = results.summary(["gem_accuracy"])
+    values = {
+        (row["policy"], row["retain"], row["method"], row["seed"]): row["gem_accuracy"]
+        for row in results.metrics.to_pylist()
+    }
+
+    def of(policy: str, retain: str, method: str = "replay") -> np.ndarray:
+        return np.array([values[policy, retain, method, seed] for seed in range(6)])
+
+    compared = [row for row in summary.rows if row.comparisons["gem_accuracy"] is not None]
+    assert [row.setting.learned for row in compared] == [
+        "margin, 5 %", "margin, 20 %", "naive", "joint",
+    ]  # fmt: skip
+    expected = [
+        stats.ttest_rel(of("margin", "0.05"), of("random", "0.05")).pvalue,
+        stats.ttest_rel(of("margin", "0.2"), of("random", "0.2")).pvalue,
+        stats.ttest_rel(of("", "", "naive"), of("random", "0.2")).pvalue,
+        stats.ttest_rel(of("", "", "joint"), of("random", "0.2")).pvalue,
+    ]
+    found = [row.comparisons["gem_accuracy"] for row in compared]
+    assert [each.p_t for each in found] == pytest.approx(expected)  # type: ignore[union-attr]
+    from statsmodels.stats.multitest import multipletests
+
+    corrected = multipletests(expected, method="holm")[1]
+    assert [each.p_holm for each in found] == pytest.approx(corrected)  # type: ignore[union-attr]
+    text = str(results.summary())
+    assert "wandering; logistic; 6 seeds" in text
+    joint = next(line for line in text.splitlines() if line.startswith("joint"))
+    assert "–" in joint  # nothing is forgotten of what is learned at once
+
+
+def test_what_is_tested_but_never_learned_is_told(study: Callable[..., ReplayStudy]) -> None:
+    def odd(seed: int) -> Stream:
+        stream = wandering(seed)
+        labels = stream.classes[stream.codes].astype(str)
+        splits = np.where(np.arange(240) % 3 == 0, "test", "train")
+        labels[3] = "unknown"
+        return Stream.from_arrays(stream.matrix, labels, np.repeat(np.arange(4), 60), splits)
+
+    results = study(streams={"odd": odd}, seeds=1).run(workers=0)
+    assert results.never_learned == {"odd": ["unknown"]}
+    assert not results.failures
+
+
+def test_what_has_no_meaning_is_refused_before_anything_is_learned(
+    study: Callable[..., ReplayStudy],
+) -> None:
+    with pytest.raises(UnknownNameError, match="unknown policy 'hardest'"):
+        study(policies=["hardest"])
+    with pytest.raises(UsageError, match="bounds names 'upper': give some of naive, cumulative"):
+        study(bounds=["upper"])
+    with pytest.raises(UsageError, match="policies is 'random': give a list"):
+        study(policies="random")
+    with pytest.raises(UsageError, match="seeds is 0"):
+        study(seeds=0)
+    with pytest.raises(UsageError, match="the buffer is to hold 9999 rows"):
+        study(retains=[9999])
+
+
+def test_if_everything_fails_it_says_why(study: Callable[..., ReplayStudy], tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace" / "runs").write_text("a file where the folder belongs")
+    with pytest.raises(RunError, match=r"all 18 runs failed; wandering: .*cannot write the run"):
+        study().run(workers=0)

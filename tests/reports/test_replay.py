@@ -1,0 +1,474 @@
+"""The page of a replay study: what it says, that it needs nothing else, and how it looks."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import embedpipe as ep
+from embedpipe.continual import METRICS, Stream, continual_metrics
+from embedpipe.experiments.replay import ReplaySetting, ReplayStudy
+from embedpipe.experiments.replay_results import ReplayResults
+from embedpipe.experiments.results import Failure
+from embedpipe.reports import replay_of, write_replay
+from embedpipe.reports.replay import AccuracyMap, lay_out_curves, lay_out_heat_map, scale_of
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+NAN = float("nan")
+
+RANDOM = ReplaySetting("hats", "logistic", "replay", "random", "0.05")
+EL2N = ReplaySetting("hats", "logistic", "replay", "<el2n>", "0.05")
+NAIVE = ReplaySetting("hats", "logistic", "naive")
+JOINT = ReplaySetting("hats", "logistic", "joint")
+
+MATRICES = {
+    RANDOM: [[0.90, 0.30, 0.20], [0.70, 0.90, 0.30], [0.60, 0.70, 0.90]],
+    EL2N: [[0.90, 0.30, 0.20], [0.75, 0.90, 0.30], [0.70, 0.75, 0.90]],
+    NAIVE: [[0.90, 0.30, 0.20], [0.50, 0.90, 0.30], [0.20, 0.40, 0.90]],
+    JOINT: [[NAN] * 3, [NAN] * 3, [0.95, 0.95, 0.95]],
+}
+"""The mean accuracies, and those of the first seed; each other seed is a little different."""
+
+LUCK = (0.0, 0.01, -0.01, 0.004, -0.004)
+"""How much better each seed is in the end on the first experience, for the baseline."""
+
+SHARE = {RANDOM: 1.0, EL2N: 1.1, JOINT: 0.5}
+"""How much of it others have: were it as much, their differences would have no spread."""
+
+
+def matrix_of(setting: ReplaySetting, seed: int) -> np.ndarray[Any, Any]:
+    matrix = np.array(MATRICES[setting])
+    matrix[-1, 0] += LUCK[seed] * SHARE.get(setting, 0.8)
+    return matrix
+
+
+def results(
+    protocol: str = "iid",
+    seeds: int = 5,
+    settings: tuple[ReplaySetting, ...] = (RANDOM, EL2N, NAIVE, JOINT),
+    names: tuple[str, ...] = ("2004", "2005", "2006"),
+    **changes: Any,
+) -> ReplayResults:
+    rows, figures = [], []
+    for setting in settings:
+        for seed in range(seeds):
+            matrix = matrix_of(setting, seed)
+            if protocol == "streaming":
+                matrix[1] = matrix[2] if setting is JOINT else matrix[1]
+                matrix[np.tril_indices(3)] = np.nan
+            told = {**vars(setting), "seed": seed, "run_id": f"{setting}-{seed}"}
+            floor = np.full(3, 0.1)
+            figures.append({**told, **continual_metrics(matrix, protocol=protocol, floor=floor)})
+            end = 3 if protocol == "iid" else 2
+            learned = range(end - 1 if setting is JOINT else 0, end)
+            rows += [
+                {
+                    **told,
+                    "experience": number,
+                    "name": names[number],
+                    "learned": 100 + number,
+                    "replayed": 5 * number,
+                    "kept": 5 * (number + 1) if setting.policy else 0,
+                    "labelled": 100 * (number + 1),
+                    "accuracies": matrix[number].tolist(),
+                }
+                for number in learned
+            ]
+    return ReplayResults(
+        table=pa.Table.from_pylist(rows),
+        metrics=pa.Table.from_pylist(figures),
+        settings=settings,
+        baseline="random",
+        protocols={"hats": protocol},
+        never_learned={},
+        **changes,
+    )
+
+
+def page(tmp_path: Path, given: ReplayResults, command: str | None = None) -> str:
+    path = write_replay(tmp_path / "report.html", replay_of(given, command=command))
+    return path.read_text(encoding="utf-8")
+
+
+def texts(html: str) -> list[str]:
+    """Return the texts of a row's cells."""
+    return re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", re.sub(r"<(svg|span|br|/?path).*?>", " ", html))
+
+
+# What it says
+
+
+def test_the_headline_says_who_leads_and_whether_it_is_chance(tmp_path: Path) -> None:
+    data = replay_of(results())
+    assert data.result == "<el2n>, 5 %: 0.783 accuracy in the end"
+    assert data.comparison == (
+        "Random with as large a buffer reaches 0.733; the difference is more than chance. "
+        "Without a buffer it is 0.500, learning all at once gives 0.950."
+    )
+    text = page(tmp_path, results(), command="embedpipe replay hats --policy el2n")
+    assert "<h1>&lt;el2n&gt;, 5 %: 0.783 accuracy in the end</h1>" in text
+    assert "embedpipe replay hats --policy el2n" in text
+
+
+def test_one_seed_tells_nothing() -> None:
+    assert replay_of(results(seeds=1)).comparison.startswith(
+        "Random with as large a buffer reaches 0.733; one seed cannot tell whether the difference "
+        "is chance."
+    )
+
+
+def test_a_baseline_that_nothing_beats() -> None:
+    data = replay_of(replace(results(), baseline="<el2n>"))
+    assert data.result == "<el2n>, 5 %: 0.783 accuracy in the end"
+    assert data.comparison.startswith(
+        "No policy does better than <el2n> with as large a buffer; nearest is random with 0.733, "
+        "and the difference is more than chance."
+    )
+    alone = replay_of(results(settings=(RANDOM, JOINT)))
+    assert alone.comparison == "Learning all at once gives 0.950."
+
+
+def test_without_a_policy_the_method_is_the_result() -> None:
+    data = replay_of(results(settings=(NAIVE, JOINT)))
+    assert data.result == "naive: 0.500 accuracy in the end"
+    assert data.comparison == "Learning all at once gives 0.950."
+    assert [row.role for row in data.groups[0].rows] == [
+        "no buffer",
+        "all at once, the upper bound",
+    ]
+
+
+def test_several_heads_are_groups_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ReplaySetting("hats", "slda", "naive")
+    monkeypatch.setitem(MATRICES, other, [[0.9, 0.9, 0.9]] * 3)
+    data = replay_of(results(settings=(RANDOM, EL2N, JOINT, other)))
+    assert data.result == "4 ways to learn in 2 settings"
+    assert data.comparison == (
+        "The best most often: <el2n>, 5 %, in 1 of 2. The best is ahead of random by more than "
+        "chance in 2 of 2."
+    )
+    assert [group.title for group in data.groups] == ["hats; logistic", "hats; slda"]
+    assert data.groups[1].rows[0].against == "random, 5 % with logistic"
+
+
+def test_nothing_finished_is_said(tmp_path: Path) -> None:
+    empty = pa.table({"run_id": pa.array([], pa.string()), "seed": pa.array([], pa.int64())})
+    nothing = ReplayResults(empty, empty, (), "random", {}, {})
+    assert "<h1>Nothing was learned</h1>" in page(tmp_path, nothing)
+
+
+# The table
+
+
+def test_the_best_policy_is_first_and_bounds_are_last() -> None:
+    (group,) = replay_of(results()).groups
+    assert [(row.name, row.role) for row in group.rows] == [
+        ("<el2n>, 5 %", ""),
+        ("random, 5 %", "baseline"),
+        ("naive", "no buffer, a lower bound"),
+        ("joint", "all at once, the upper bound"),
+    ]
+    assert [row.kept for row in group.rows] == ["15", "15", "–", "–"]
+    assert [row.against for row in group.rows] == ["random, 5 %", "", "random, 5 %", "random, 5 %"]
+
+
+def test_verdicts_know_that_less_forgetting_is_better() -> None:
+    data = replay_of(results(), results().summary(["gem_accuracy", "forgetting_last"]))
+    rows = {row.name: row for row in data.groups[0].rows}
+    assert [each.verdict for each in rows["<el2n>, 5 %"].differences] == ["better", "better"]
+    assert [each.verdict for each in rows["naive"].differences] == ["worse", "worse"]
+    assert [each.verdict for each in rows["joint"].differences] == ["better", ""]
+    assert [each.text for each in rows["joint"].differences][1] == "–"
+    assert rows["<el2n>, 5 %"].differences[1].text.startswith("-0.075 [-0.0")
+    assert rows["random, 5 %"].differences == ()
+    assert rows["joint"].means == ("0.950 [0.948, 0.952]", "–")  # ± 2.776 · 0.00127 / √5
+
+
+def test_what_may_be_chance_is_no_telling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MATRICES, EL2N, MATRICES[RANDOM])
+    data = replay_of(results())
+    rows = {row.name: row for row in data.groups[0].rows}
+    assert rows["<el2n>, 5 %"].differences[0].verdict == "no telling"
+    assert "no more than chance may do" in data.comparison
+
+
+def test_every_metric_that_is_shown_is_explained(tmp_path: Path) -> None:
+    text = page(tmp_path, results())
+    for name in ("gem_accuracy", "clear_accuracy", "clear_next_domain", "forgetting_last"):
+        meaning = METRICS[name].replace(">", "&gt;").replace("<", "&lt;")
+        assert f"<dt><code>{name}</code></dt><dd>{meaning}" in text
+    assert "gem_fwt" not in text
+
+
+def test_facts_and_failures_are_told(tmp_path: Path) -> None:
+    failed = replace(
+        results(),
+        failures=(Failure("hats: logistic, odd; seed 0", "no <way>"),),
+        never_learned={"hats": ["cap", "<hood>"]},
+    )
+    facts = dict(replay_of(failed).groups[0].facts)
+    assert facts == {
+        "stream": "hats",
+        "protocol": "iid: tested on held-out rows of each experience",
+        "experiences": "3: 2004, 2005, 2006",
+        "head": "logistic",
+        "seeds": "0–4",
+        "rows learned in each": "100 to 102",
+        "tested but never learned": "cap, <hood>",
+    }
+    text = page(tmp_path, failed)
+    assert "<li>hats: logistic, odd; seed 0: no &lt;way&gt;</li>" in text
+    assert "<dd>cap, &lt;hood&gt;</dd>" in text
+    assert "Not everything could be done" not in page(tmp_path, results())
+
+
+def test_long_names_are_listed_and_names_that_change_are_not() -> None:
+    (group,) = replay_of(results(names=("bag, belt", "cap", "hat, scarf"))).groups
+    assert group.headings == ("1", "2", "3")
+    assert group.experiences == ("bag, belt", "cap", "hat, scarf")
+    given = results()
+    drawn = [f"{row['experience']}-{row['seed']}" for row in given.table.to_pylist()]
+    table = given.table.set_column(given.table.column_names.index("name"), "name", [drawn])
+    (group,) = replay_of(replace(given, table=table)).groups
+    assert (group.headings, group.experiences) == (("1", "2", "3"), ())
+    assert dict(group.facts)["experiences"] == "3, drawn anew for each seed"
+
+
+# The matrices
+
+
+def test_heat_maps_have_the_numbers_and_what_is_not_defined(tmp_path: Path) -> None:
+    text = page(tmp_path, results())
+    tables = re.findall(r'<table class="heat">.*?</table>', text, re.DOTALL)
+    names = re.findall(r"<figcaption>([^<]*)</figcaption>\s*<div class=\"scroll\"", text)
+    assert names == ["&lt;el2n&gt;, 5 %", "naive", "joint", "random, 5 %"]
+    shown, hidden = text.split('<summary><span class="round">random, 5 %</span></summary>')
+    assert (shown.count('class="heat"'), hidden.count('class="heat"')) == (3, 1)
+    rows = [texts(row) for row in tables[2].split("</thead>")[1].split("</tr>")][:3]
+    assert rows == [
+        ["2004", "–", "–", "–", "–"],
+        ["2005", "–", "–", "–", "–"],
+        ["2006", "0.950", "0.950", "0.950", "0.950"],
+    ]
+    assert tables[2].count('aria-label="not defined"') == 6
+    assert [table.count('class="none') for table in tables] == [0, 0, 6, 0]
+    assert texts(tables[1].split("</tr>")[3]) == ["2006", "0.200", "0.400", "0.900", "0.500"]
+    assert "0.000" not in "".join(tables)
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+def test_maps_of_a_group_share_their_scale() -> None:
+    maps = [AccuracyMap("a", ((0.2, NAN),), (0.2,)), AccuracyMap("b", ((0.7, 0.45),), (0.7,))]
+    scale = scale_of(maps)
+    assert scale == (0.2, 0.7)
+    cells = [cell for each in maps for cell in lay_out_heat_map(each, ["x", "y"], scale)[0].cells]
+    assert [cell.shade for cell in cells] == [0, None, 100, 50]
+    assert [cell.own for cell in cells] == [True, False, True, False]
+    assert scale_of([AccuracyMap("c", ((NAN,),), (NAN,))]) is None
+    (row,) = lay_out_heat_map(AccuracyMap("d", ((0.3,),), (0.3,)), ["x"], (0.3, 0.3))
+    assert row.cells[0].shade == 50
+
+
+def test_the_map_is_that_of_the_results() -> None:
+    given = results()
+    for group in replay_of(given).groups:
+        for row, setting in zip(group.maps, (EL2N, RANDOM, NAIVE, JOINT), strict=True):
+            np.testing.assert_array_equal(np.array(row.matrix), given.matrix(setting))
+
+
+# The curves
+
+
+def test_curves_are_the_mean_over_what_was_seen() -> None:
+    (group,) = replay_of(results()).groups
+    el2n, random, naive, joint = group.curves
+    assert joint is None
+    assert group.bound == pytest.approx(0.95)
+    assert naive is not None
+    assert random is not None
+    assert el2n is not None
+    assert random.labelled == [1.0, 2.0, 3.0]
+    assert random.middle == pytest.approx([0.9, 0.8, 2.2 / 3])
+    assert random.low[2] < random.middle[2] < random.high[2]
+    assert [band is None for band in group.differences] == [False, True, True, True]
+    lead = group.differences[0]
+    assert lead is not None
+    assert lead.middle == pytest.approx([0.0, 0.025, 0.05])
+    assert lead.marked[0] is False
+    assert lead.name == "<el2n>, 5 % against random, 5 %"
+
+
+def test_figures_are_by_experience(tmp_path: Path) -> None:
+    accuracy, differences = lay_out_curves(replay_of(results()).groups[0])
+    assert [tick.text for tick in accuracy.x_ticks] == ["1", "2", "3"]
+    middle = (accuracy.left + accuracy.right) / 2
+    assert [tick.at for tick in accuracy.x_ticks] == [accuracy.left, middle, accuracy.right]
+    assert accuracy.bound is not None
+    assert accuracy.bound.y < min(dot.y for curve in accuracy.curves for dot, _ in curve.dots)
+    assert differences.zero is not None
+    text = page(tmp_path, results())
+    assert "naive: 0.700 after experience 2\n95 % interval 0." in text
+    assert "experiences learned</text>" in text
+    assert 'joint <span class="quiet">in the end 0.950</span>' in text
+    assert text.count("<title>") == 1 + 3 * 3 + 3
+
+
+def test_in_the_streaming_protocol_the_next_experience_counts(tmp_path: Path) -> None:
+    given = results("streaming")
+    (group,) = replay_of(given).groups
+    assert group.headings == ("2004", "2005", "last")
+    assert group.rows[0].means[0].startswith("0.300")
+    random = group.curves[1]
+    assert random is not None
+    assert (random.labelled, random.middle) == ([1.0, 2.0], pytest.approx([0.3, 0.3]))
+    np.testing.assert_array_equal(
+        np.array(group.maps[0].matrix), [[NAN, 0.3, 0.2], [NAN, NAN, 0.3]]
+    )
+    assert group.maps[0].so_far == pytest.approx((0.3, 0.3))
+    assert group.bound == pytest.approx(0.95)
+    assert group.rows[3].means == ("–", "–")
+    text = page(tmp_path, given)
+    assert "nothing on or left of the diagonal is defined" in text
+    assert "streaming: tested on the next experience before it is learned" in text
+
+
+# The page
+
+
+def test_it_needs_nothing_else_and_is_the_same_again(tmp_path: Path) -> None:
+    text = page(tmp_path, results())
+    assert text == page(tmp_path, results())
+    assert "<script" not in text
+    assert not re.search(r"(src|href)=\"(?!data:|#)", text)
+    assert "http" not in text.replace("http-equiv", "")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> ReplayResults:
+    """A real study: the digits in the order in which they come, in four experiences."""
+    workspace = tmp_path_factory.mktemp("replay")
+    digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=workspace)
+    return ReplayStudy(
+        lambda seed: Stream.of(digits, "order", n=4, seed=seed),
+        policies=["random", "el2n"],
+        retains=[0.05],
+        bounds=["naive", "cumulative", "joint"],
+        seeds=2,
+        workspace=workspace,
+    ).run(workers=0)
+
+
+def test_a_real_study_has_its_page(study: ReplayResults, tmp_path: Path) -> None:
+    text = page(tmp_path, study)
+    (group,) = replay_of(study).groups
+    assert group.headings == ("0", "1", "2", "3")
+    assert len(group.rows) == len(study.settings) == 5
+    assert text.count('class="heat"') == 5
+    assert text.count('class="none') == 12
+    for row in study.summary().rows:
+        assert f"{row.metrics['gem_accuracy'].estimate:.3f}" in text
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(
+    request: pytest.FixtureRequest, browser: Any, study: ReplayResults, tmp_path: Path
+) -> Iterator[Any]:
+    width, scheme = request.param
+    path = write_replay(tmp_path / "report.html", replay_of(study, command="y" * 300))
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    opened = context.new_page()
+    opened.asked, opened.problems = [], []
+    opened.on("request", lambda made: opened.asked.append(made.url))
+    opened.on("console", lambda message: opened.problems.append(message.text))
+    opened.on("pageerror", lambda error: opened.problems.append(str(error)))
+    opened.goto(path.as_uri())
+    opened.at = path.as_uri()
+    opened.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    yield opened
+    context.close()
+
+
+in_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"
+)
+SCREENS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+
+CONTRASTS = """() => {
+  const context = Object.assign(document.createElement('canvas'), {width: 1, height: 1})
+    .getContext('2d', {willReadFrequently: true});
+  const luminance = (...layers) => {
+    layers.forEach(colour => { context.fillStyle = colour; context.fillRect(0, 0, 1, 1); });
+    return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3)
+      .map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+      .reduce((sum, v, at) => sum + v * [.2126, .7152, .0722][at], 0);
+  };
+  const page = getComputedStyle(document.body).backgroundColor;
+  const parts = 'h1, .comparison, dt, dd, th, td, .note, figcaption, .role, .scale, summary';
+  return [...document.querySelectorAll(parts)].map(part => {
+    const style = getComputedStyle(part);
+    const ground = luminance(page, style.backgroundColor);
+    const ink = luminance(page, style.color);
+    return [part.className + ' ' + part.textContent.trim().slice(0, 40),
+            (Math.max(ink, ground) + .05) / (Math.min(ink, ground) + .05)];
+  });
+}"""
+
+
+@in_chromium
+@pytest.mark.parametrize("opened", SCREENS, indirect=True)
+def test_it_fits_every_screen_is_readable_and_asks_for_nothing(opened: Any) -> None:
+    assert [made for made in opened.asked if not made.startswith("data:")] == [opened.at]
+    assert opened.problems == []
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    contrasts = opened.evaluate(CONTRASTS)
+    assert len(contrasts) > 150
+    assert [told for told in contrasts if told[1] < 4.5] == []
+    shades = opened.evaluate(
+        "[...new Set([...document.querySelectorAll('.heat td[style]')]"
+        ".map(cell => getComputedStyle(cell).backgroundColor))].length"
+    )
+    assert shades > 10
+
+
+@in_chromium
+@pytest.mark.parametrize("opened", SCREENS[:1], indirect=True)
+def test_everything_can_be_reached_by_keyboard(opened: Any) -> None:
+    wanted = opened.locator(".scroll, summary, input").count()
+    assert wanted == 9 + 5 + 4  # of five settings, four metrics; joint is no curve
+    reached = set()
+    for _ in range(wanted + 1):
+        opened.keyboard.press("Tab")
+        reached.add(
+            opened.evaluate(
+                "[...document.querySelectorAll('.scroll, summary, input')]"
+                ".indexOf(document.activeElement)"
+            )
+        )
+    assert reached - {-1} == set(range(wanted))
+    box = opened.locator("input").nth(1)
+    assert opened.locator("svg .c1").first.is_visible()
+    box.focus()
+    opened.keyboard.press("Space")
+    assert not opened.locator("svg .c1").first.is_visible()
