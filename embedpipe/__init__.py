@@ -12,7 +12,8 @@
         print(record)
 
 ``ep.strategies.register(name)`` adds a strategy of one's own; ``ep.heads``, ``ep.datasets`` and
-``ep.backbones`` hold what else there is by name; ``ep.Experiment`` runs grids.
+``ep.backbones`` hold what else there is by name; ``ep.Experiment`` runs grids, ``ep.ContinualLoop``
+and ``ep.ReplayStudy`` learn streams.
 
 Names are loaded when they are first used: importing the package loads neither torch nor faiss.
 """
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from ._versions import own_version
 
 if TYPE_CHECKING:
-    from . import backbones, datasets, errors, experiments, heads, strategies
+    from . import backbones, continual, datasets, errors, experiments, heads, strategies
     from ._workspace import Workspace
     from .active import (
         ActiveLoop,
@@ -44,16 +45,26 @@ if TYPE_CHECKING:
     )
     from .backbones import Backbone, ToyBackbone, get_backbone
     from .cache import Spec, collect_garbage, list_specs, verify
-    from .datasets import Dataset, Item, load_dataset
+    from .continual import (
+        ContinualLoop,
+        ExperienceRecord,
+        Policy,
+        Stream,
+        continual_metrics,
+        get_policy,
+    )
+    from .datasets import Dataset, Item, corrupted, load_clear_features, load_dataset
     from .embedding import Embeddings, EmbedOptions, EmbedReport, embed
-    from .experiments import Cell, Experiment, Results
+    from .experiments import Cell, Experiment, ReplayResults, ReplayStudy, Results
     from .heads import (
+        FeCAMHead,
         Head,
         KNNHead,
         LabelPropagationHead,
         LogisticHead,
         MLPHead,
         NearestMeanHead,
+        RandomProjectionRidgeHead,
         RidgeHead,
         SLDAHead,
         get_head,
@@ -66,9 +77,11 @@ if TYPE_CHECKING:
     from .reports import (
         ReportData,
         comparison_of,
+        replay_of,
         report_of,
         write_comparison,
         write_figure,
+        write_replay,
         write_report,
     )
     from .strategies import (
@@ -83,7 +96,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_MODULES = ("backbones", "datasets", "errors", "experiments", "heads", "strategies")
+_MODULES = ("backbones", "continual", "datasets", "errors", "experiments", "heads", "strategies")
 _PLACES = {
     "_workspace": ["Workspace"],
     "active": [
@@ -103,16 +116,26 @@ _PLACES = {
     ],
     "backbones": ["Backbone", "ToyBackbone", "get_backbone"],
     "cache": ["Spec", "collect_garbage", "list_specs", "verify"],
-    "datasets": ["Dataset", "Item", "load_dataset"],
+    "continual": [
+        "ContinualLoop",
+        "ExperienceRecord",
+        "Policy",
+        "Stream",
+        "continual_metrics",
+        "get_policy",
+    ],
+    "datasets": ["Dataset", "Item", "corrupted", "load_clear_features", "load_dataset"],
     "embedding": ["EmbedOptions", "EmbedReport", "Embeddings", "embed"],
-    "experiments": ["Cell", "Experiment", "Results"],
+    "experiments": ["Cell", "Experiment", "ReplayResults", "ReplayStudy", "Results"],
     "heads": [
+        "FeCAMHead",
         "Head",
         "KNNHead",
         "LabelPropagationHead",
         "LogisticHead",
         "MLPHead",
         "NearestMeanHead",
+        "RandomProjectionRidgeHead",
         "RidgeHead",
         "SLDAHead",
         "get_head",
@@ -125,9 +148,11 @@ _PLACES = {
     "reports": [
         "ReportData",
         "comparison_of",
+        "replay_of",
         "report_of",
         "write_comparison",
         "write_figure",
+        "write_replay",
         "write_report",
     ],
     "strategies": [
@@ -146,12 +171,15 @@ __all__ = [
     "ActiveLoop",
     "Backbone",
     "Cell",
+    "ContinualLoop",
     "Dataset",
     "DiverseStrategy",
     "EmbedOptions",
     "EmbedReport",
     "Embeddings",
+    "ExperienceRecord",
     "Experiment",
+    "FeCAMHead",
     "Group",
     "Head",
     "Index",
@@ -164,9 +192,13 @@ __all__ = [
     "NearestMeanHead",
     "Oracle",
     "PointPicks",
+    "Policy",
     "Pool",
     "Prediction",
     "Problem",
+    "RandomProjectionRidgeHead",
+    "ReplayResults",
+    "ReplayStudy",
     "ReportData",
     "Results",
     "RidgeHead",
@@ -176,6 +208,7 @@ __all__ = [
     "SimulatedOracle",
     "Spec",
     "Strategy",
+    "Stream",
     "ToyBackbone",
     "Tracker",
     "Workspace",
@@ -184,22 +217,28 @@ __all__ = [
     "backbones",
     "collect_garbage",
     "comparison_of",
+    "continual",
+    "continual_metrics",
+    "corrupted",
     "datasets",
     "embed",
     "errors",
     "experiments",
     "get_backbone",
     "get_head",
+    "get_policy",
     "get_strategy",
     "get_tracker",
     "groups",
     "head_spelling",
     "heads",
     "list_specs",
+    "load_clear_features",
     "load_dataset",
     "load_head",
     "predict",
     "read_labels",
+    "replay_of",
     "report_of",
     "save_head",
     "select",
@@ -210,6 +249,7 @@ __all__ = [
     "write_comparison",
     "write_figure",
     "write_labels",
+    "write_replay",
     "write_report",
 ]
 

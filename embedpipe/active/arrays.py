@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._loops.answers import plain_labels
 from ..errors import LabelError, UsageError
 from ..index.blocks import first_non_finite
-from .answers import plain_labels
 from .problem import Problem
 
 __all__ = ["problem_of_arrays"]

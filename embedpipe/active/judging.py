@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._loops.training import probabilities_of
 from ..heads._calibration import expected_calibration_error
-from ..index.blocks import block_rows, row_blocks, take_rows
 
-__all__ = ["Judge", "Scores", "probabilities_of"]
-
-PREDICT_BYTES = 64 << 20
-"""Vectors that are gathered at a time, where the rows are not consecutive."""
+__all__ = ["Judge", "Scores"]
 
 
 @dataclass(frozen=True)
@@ -92,18 +89,3 @@ class Judge:
             if label in own:
                 column_of[own[label]], class_of[column] = column, own[label]
         return column_of, class_of
-
-
-def probabilities_of(
-    head: Any, matrix: NDArray[np.float32], rows: NDArray[np.int64]
-) -> NDArray[Any]:
-    """Return the class probabilities of (k,) rows, at least one: (k, C).
-
-    Consecutive rows are not copied; of others 64 MB at a time.
-    """
-    size = block_rows(matrix.shape[1], PREDICT_BYTES)
-    parts = [
-        np.asarray(head.predict_proba(take_rows(matrix, rows[part])))
-        for part in row_blocks(rows.size, size)
-    ]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)

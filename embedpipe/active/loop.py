@@ -14,22 +14,24 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._loops.answers import answered
+from .._loops.identity import identity_of
+from .._loops.run_files import run_id_of
+from .._loops.training import Batch, Trainer
 from .._versions import own_version
 from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..errors import ExhaustedError, RunError, UsageError
 from ..heads import get_head
 from ..strategies import Selection, Strategy, get_strategy, spelling_of, strategies
-from .answers import answered
 from .arrays import problem_of_arrays
-from .identity import identity_of
 from .judging import Judge
-from .modes import Batch, Trainer, get_mode
+from .modes import get_mode
 from .oracle import Labelling
 from .problem import Problem
 from .records import RoundRecord
 from .round_pool import RoundPool
-from .runs import RunFolder, run_id_of
+from .runs import FORMAT, RunFolder
 from .watching import Watcher
 
 __all__ = ["ActiveLoop"]
@@ -245,7 +247,7 @@ class ActiveLoop:
     def run_id(self, batch_size: int | None = None) -> str:
         """Return the run's identity: the same for the same arguments and seed."""
         names = (self.problem.name, self.initial.name, self.strategy.name, f"s{self.seed}")
-        return run_id_of("-".join(names), self.config(batch_size))
+        return run_id_of("-".join(names), {"format": FORMAT, **self.config(batch_size)})
 
     def folder(self, batch_size: int | None = None) -> RunFolder | None:
         """Return where the run is kept, if it is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .._files import write_atomically
+from .._loops.answers import answered
+from .._loops.run_files import read_table, unwritable, write_config, write_table
 from ..errors import RunError
-from .answers import answered
 from .records import RoundRecord
 
-__all__ = ["RunFolder", "read_table", "run_id_of", "unwritable", "write_config", "write_table"]
+__all__ = ["FORMAT", "RunFolder"]
 
 FORMAT = 2
 
@@ -52,12 +51,6 @@ _PICKS = pa.schema(
 
 _TEXTS = ("head", "diagnostics", "advice")
 """Columns that hold JSON."""
-
-
-def run_id_of(name: str, config: dict[str, Any]) -> str:
-    """Return the identity of a run: readable, and the same for the same arguments."""
-    text = json.dumps({"format": FORMAT, **config}, sort_keys=True)
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 class RunFolder:
@@ -146,48 +139,6 @@ class RunFolder:
             write_table(self.path / "rounds.parquet", rounds.combine_chunks())
         except OSError as error:
             raise unwritable(self.path, error) from error
-
-
-def write_config(folder: Path, config: dict[str, Any]) -> None:
-    """Write down what the run in a folder was asked, or check that it was asked the same before.
-
-    Raises
-    ------
-    RunError
-        If the folder holds another run, or cannot be written.
-    """
-    path = folder / "config.json"
-    text = json.dumps(config, sort_keys=True, indent=1)
-    try:
-        if not path.exists():
-            write_atomically(path, text.encode())
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    if path.read_text(encoding="utf-8") != text:
-        raise RunError(
-            f"{folder} holds another run: it was started with other arguments. Choose "
-            "another folder, or delete this one."
-        )
-
-
-def unwritable(path: Path, error: OSError) -> RunError:
-    """Return the error for a run that cannot be written, which says that nothing is lost."""
-    return RunError(
-        f"cannot write the run to {path}: {error.strerror or error}. What was written before is "
-        "whole; free space or permit writing, then run the same command again."
-    )
-
-
-def read_table(path: Path) -> pa.Table:
-    """Read a Parquet file, and refuse altered bytes."""
-    return pq.read_table(path, page_checksum_verification=True)
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a Parquet file with checksums, whole or not at all."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, write_page_checksum=True)
-    write_atomically(path, sink.getvalue().to_pybytes())
 
 
 def _table(record: RoundRecord, ids: Sequence[str] | None) -> tuple[pa.Table, pa.Table]:

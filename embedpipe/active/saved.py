@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._files import sync_folder, temporary_file, write_atomically
+from .._loops.mapped import path_of
 from ..errors import RunError
 from ..index import Index
 from .oracle import SimulatedOracle
@@ -102,30 +103,6 @@ def load_problem(folder: Path) -> Problem:
         spec_id=meta["spec_id"],
         ids=meta["ids"],
     )
-
-
-def path_of(matrix: NDArray[np.float32]) -> Path | None:
-    """Return the ``.npy`` file that `matrix` is the whole memory map of, or None.
-
-    Examples
-    --------
-    >>> np.save(tmp / "m.npy", np.eye(3, dtype=np.float32))
-    >>> mapped = np.load(tmp / "m.npy", mmap_mode="r")
-    >>> path_of(mapped).name, path_of(mapped[1:]), path_of(np.eye(3, dtype=np.float32))
-    ('m.npy', None, None)
-    """
-    owner: Any = matrix
-    while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
-        owner = owner.base
-    if not isinstance(owner, np.memmap) or owner.filename is None or owner.mode != "r":
-        return None
-    path = Path(owner.filename)
-    try:
-        whole = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):  # gone, or no .npy file
-        return None
-    same = whole.shape == matrix.shape and whole.strides == matrix.strides
-    return path if same and whole.dtype == matrix.dtype else None
 
 
 def _mapped(folder: Path, meta: dict[str, Any]) -> NDArray[np.float32]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._loops.draws import uniform_of_rows
+from .._loops.training import Batch, Trainer, joined
 from ..index.blocks import take_rows
-from .modes import Batch, Mode, Trainer, joined
-from .oracle import uniform_of_rows
+from .modes import Mode
 from .records import RoundRecord
 
 __all__ = ["WATCHED", "Watcher"]

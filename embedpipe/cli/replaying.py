@@ -241,7 +241,7 @@ def replay(
 
     After each experience the head is tested on all of them, which gives the accuracy matrix.
     Every run is kept: killed and run again, the command continues, and with another policy or
-    more seeds it computes only what is new. Choosing at random is always among the policies.
+    more seeds it computes only what is new. The baseline is always among the policies.
     """
     from ..reports import replay_of, write_replay
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._loops.draws import uniform_of_rows
 from .._registry import Registry
-from ..active.oracle import uniform_of_rows
 from ..errors import UsageError
 from .memory import Memory, Seen, Size
 

@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..active.runs import read_table, unwritable, write_config, write_table
+from .._loops.run_files import read_table, unwritable, write_config, write_table
 from ..errors import RunError, UsageError
 from ..heads import load_head, save_head
 from .memory import Memory
 from .records import ExperienceRecord
 from .stream import Stream
 
-__all__ = ["ContinualFolder", "Progress"]
+__all__ = ["FORMAT", "ContinualFolder", "Progress"]
 
 FORMAT = 1
 

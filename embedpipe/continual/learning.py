@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..active.judging import probabilities_of
-from ..active.modes import Batch, Trainer, joined
+from .._loops.training import Batch, Trainer, joined, probabilities_of
 from ..errors import UnknownNameError, UsageError
 from .stream import Stream
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._loops.identity import identity_of
+from .._loops.run_files import run_id_of
+from .._loops.training import Batch
 from .._versions import own_version
 from .._workspace import Workspace
-from ..active.identity import identity_of
-from ..active.modes import Batch
-from ..active.runs import run_id_of
 from ..errors import UnknownNameError, UsageError
 from ..heads import get_head
 from ..index import Index
 from ..strategies import Pool, Strategy, get_strategy
-from .folder import ContinualFolder, Progress
+from .folder import FORMAT, ContinualFolder, Progress
 from .learning import MIXES, Learner, get_method
 from .memory import Memory, Seen, Size, size_of
 from .metrics import continual_metrics
@@ -146,7 +146,9 @@ class ContinualLoop:
     def run_id(self) -> str:
         """The run's identity: the same for the same arguments and seed."""
         what = self.policy.name if self._method.replays else self.method
-        return run_id_of(f"{self.stream.name}-{what}-s{self.seed}", self.config())
+        return run_id_of(
+            f"{self.stream.name}-{what}-s{self.seed}", {"format": FORMAT, **self.config()}
+        )
 
     @property
     def folder(self) -> Path | None:
@@ -224,7 +226,9 @@ class ContinualLoop:
         self._head = self._method.learn(self._learner, self._head, self._batches, kept)
         fitted = time.perf_counter()
         if self._method.replays:
-            self.memory = self.policy.update(self.memory, self._seen(number, rows), self.size, rng)
+            self.memory = self.policy.update(
+                self.memory, self._seen(number, rows), self.size, np.random.default_rng(self.seed)
+            )
         remembered = time.perf_counter()
         return self._record(
             number,

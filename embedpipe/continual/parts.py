@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..active.oracle import uniform_of_rows
+from .._loops.draws import uniform_of_rows
 from ..embedding import Embeddings
 from ..errors import LabelError, UnknownNameError, UsageError
 

@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..active.answers import plain_labels
-from ..active.saved import path_of
+from .._loops.answers import plain_labels
+from .._loops.mapped import path_of
 from ..embedding import Embeddings
 from ..errors import LabelError, UnknownNameError, UsageError
 from .parts import KINDS, Part, parts_of, parts_of_arrays

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._loops.identity import identity_of
 from .._workspace import Workspace
 from ..active import ActiveLoop
-from ..active.identity import identity_of
 from ..active.problem import Problem
 from .cell import Cell, Setting
 from .choices import FLOOR, Choice, initial_for, strategy_choice

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..active.runs import read_table
+from .._loops.run_files import read_table
 from ..continual import METRICS, Stream, continual_metrics
 from ..errors import RunError
 from .results import Failure, write_tables
@@ -38,6 +39,8 @@ class ReplayRow:
     ----------
     setting
         Which.
+    against
+        The setting that it is compared with, or None for the baseline itself.
     seeds
         How many have a run.
     metrics
@@ -49,6 +52,7 @@ class ReplayRow:
     """
 
     setting: ReplaySetting
+    against: ReplaySetting | None
     seeds: int
     metrics: dict[str, Interval]
     comparisons: dict[str, Comparison | None]
@@ -70,7 +74,8 @@ class ReplaySummary:
         rows = [r for r in self.rows if (r.setting.stream, r.setting.head) == (stream, head)]
         cells = [["", *self.metrics, f"against {self.baseline}", "p"], *map(self._cells, rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [f"{stream}; {head}; {max(row.seeds for row in rows)} seeds"]
+        seeds = max(row.seeds for row in rows)
+        lines = [f"{stream}; {head}; {seeds} seed{'s' if seeds > 1 else ''}"]
         for line in cells:
             padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
             lines.append("  ".join(padded).rstrip())
@@ -103,6 +108,8 @@ class ReplayResults:
         The policy that the others are compared with.
     protocols
         Of each stream, by its name.
+    experiences
+        The names of the experiences of each stream; none where each seed has others.
     never_learned
         The classes that are tested but never learned, by the stream's name.
     failures
@@ -116,6 +123,7 @@ class ReplayResults:
     settings: tuple[ReplaySetting, ...]
     baseline: str
     protocols: dict[str, str]
+    experiences: dict[str, tuple[str, ...]]
     never_learned: dict[str, list[Any]]
     failures: tuple[Failure, ...] = ()
     folder: Path | None = None
@@ -142,12 +150,19 @@ class ReplayResults:
             found = continual_metrics(matrix, protocol=stream.protocol, floor=floor)
             figures.append({**what, **found})
         streams = {cell.setting.stream: stream for cell, stream in done}
+        names: dict[str, set[tuple[str, ...]]] = {}
+        for cell, stream in done:
+            told = tuple(each.name for each in stream.experiences)
+            names.setdefault(cell.setting.stream, set()).add(told)
         return cls(
             table=pa.Table.from_pylist(rows, _ROWS),
             metrics=pa.Table.from_pylist(figures, _FIGURES),
             settings=tuple(dict.fromkeys(cell.setting for cell, _ in done)),
             baseline=baseline,
             protocols={name: stream.protocol for name, stream in streams.items()},
+            experiences={
+                name: found.pop() if len(found) == 1 else () for name, found in names.items()
+            },
             never_learned={
                 name: stream.never_learned
                 for name, stream in streams.items()
@@ -157,20 +172,20 @@ class ReplayResults:
             folder=folder,
         )
 
-    def matrix(self, setting: ReplaySetting, seed: int | None = None) -> NDArray[np.float64]:
-        """Return the (T, T) accuracy matrix of a setting: of one seed, or the mean over seeds."""
-        rows = [
-            row
-            for row in self.table.to_pylist()
-            if all(row[name] == value for name, value in vars(setting).items())
-            and seed in (None, row["seed"])
-        ]
-        size = len(rows[0]["accuracies"])
-        seeds = dict.fromkeys(row["seed"] for row in rows)
-        return np.mean(
-            [matrix_of([row for row in rows if row["seed"] == each], size) for each in seeds],
-            axis=0,
-        )
+    @cached_property
+    def matrices(self) -> dict[ReplaySetting, dict[int, NDArray[np.float64]]]:
+        """The (T, T) accuracy matrices by setting and seed."""
+        found: dict[ReplaySetting, dict[int, NDArray[np.float64]]] = {s: {} for s in self.settings}
+        for row in self.table.to_pylist():
+            size = len(row["accuracies"])
+            empty = np.full((size, size), np.nan)
+            matrix = found[self._setting(row)].setdefault(row["seed"], empty)
+            matrix[row["experience"]] = row["accuracies"]
+        return found
+
+    def matrix(self, setting: ReplaySetting) -> NDArray[np.float64]:
+        """Return the (T, T) accuracy matrix of a setting, the mean over its seeds."""
+        return np.asarray(np.mean(list(self.matrices[setting].values()), axis=0))
 
     def summary(self, metrics: Sequence[str] | None = None) -> ReplaySummary:
         """Return how good each setting is, and whether it could be chance.
@@ -183,23 +198,25 @@ class ReplayResults:
 
         Notes
         -----
-        Differences are paired by seed with the baseline policy at the same size; bounds with the
-        baseline at the largest size. P-values are those of the paired t-test, corrected by Holm's
-        method for all rows of one stream and metric; a star needs the signed-rank test as well.
+        Differences are paired by seed with the baseline policy at the same size; what has no
+        buffer with the baseline at the last size. P-values are those of the paired t-test,
+        corrected by Holm's method for all rows of one stream and metric; a star needs the
+        signed-rank test as well.
         """
         streaming = "streaming" in self.protocols.values()
         names = tuple(metrics or SHOWN["streaming" if streaming else "iid"])
         values = self._values(names)
         rows = []
         for setting in self.settings:
-            own = values[setting]
-            against = self._against(setting, values)
+            own, against = values[setting], self._against(setting)
+            other = None if against is None else values[against]
             rows.append(
                 ReplayRow(
                     setting,
+                    against,
                     len(own),
                     {name: mean_interval([each[name] for each in own.values()]) for name in names},
-                    {name: _compared(own, against, name) for name in names},
+                    {name: _compared(own, other, name) for name in names},
                 )
             )
         return ReplaySummary(tuple(_corrected(rows, names)), names, self.baseline)
@@ -218,24 +235,27 @@ class ReplayResults:
     def _values(self, names: Sequence[str]) -> dict[ReplaySetting, dict[int, dict[str, float]]]:
         """Return the metrics by setting and seed."""
         found: dict[ReplaySetting, dict[int, dict[str, float]]] = {s: {} for s in self.settings}
-        by_name = {tuple(vars(setting).values()): setting for setting in self.settings}
         for row in self.metrics.to_pylist():
-            setting = by_name[tuple(row[name] for name in _SETTING)]
-            found[setting][row["seed"]] = {name: row[name] for name in names}
+            found[self._setting(row)][row["seed"]] = {name: row[name] for name in names}
         return found
 
-    def _against(
-        self,
-        setting: ReplaySetting,
-        values: dict[ReplaySetting, dict[int, dict[str, float]]],
-    ) -> dict[int, dict[str, float]] | None:
-        """Return the seeds of what a setting is compared with, or None for the baseline itself."""
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, ...], ReplaySetting]:
+        return {tuple(vars(setting).values()): setting for setting in self.settings}
+
+    def _setting(self, row: dict[str, Any]) -> ReplaySetting:
+        """Return the setting of a row of a table."""
+        return self._by_name[tuple(row[name] for name in _SETTING)]
+
+    def _against(self, setting: ReplaySetting) -> ReplaySetting | None:
+        """Return what a setting is compared with, or None for the baseline itself."""
         if setting.policy == self.baseline:
             return None
-        same = [s for s in values if s.stream == setting.stream and s.policy == self.baseline]
-        own_head = [s for s in same if s.head == setting.head] or same
-        own_size = [s for s in own_head if s.retain == setting.retain] or own_head[-1:]
-        return values[own_size[-1]] if own_size else None
+        key = (setting.stream, self.baseline)
+        same = [each for each in self.settings if (each.stream, each.policy) == key]
+        own_head = [each for each in same if each.head == setting.head] or same
+        own_size = [each for each in own_head if each.retain == setting.retain] or own_head
+        return own_size[-1] if own_size else None
 
 
 def read_run(folder: Path) -> list[dict[str, Any]]:

@@ -63,10 +63,13 @@ class Sample:
         """Return the sample with the class k called ``at[k]``, which keeps their order."""
         return Sample(self.rows, at[self.codes], self.weights, self.digests, self.complete)
 
-    def _cut(self, limit: int) -> Sample:
-        if len(self.rows) <= limit:
-            return self
-        kept = np.sort(np.lexsort((self.codes, self.digests))[:limit])
+    def only(self, kept: NDArray[np.intp]) -> Sample:
+        """Return what the sample holds at the positions `kept`, ascending."""
         return Sample(
             self.rows[kept], self.codes[kept], self.weights[kept], self.digests[kept], False
         )
+
+    def _cut(self, limit: int) -> Sample:
+        if len(self.rows) <= limit:
+            return self
+        return self.only(np.sort(np.lexsort((self.codes, self.digests))[:limit]))

@@ -9,16 +9,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._threads import map_blocks
+from ..errors import UsageError
+from ._calibration import tempered_loss
 from ._cloud import Cloud
 from ._embedding_head import BLOCK_ROWS, Array
-from ._exact_head import ExactHead, scorable
+from ._exact_head import PRIOR_ROWS, ExactHead, scorable
 from ._inputs import Codes, Labelled
 from ._moments import Rows
-from ._parameters import check_number
+from ._parameters import check_number, is_number
 from ._rows import lengths
 from ._sample import Sample
 from ._spread import Spread
 from ._weights import Float64, log_class_weights
+
+GRID = (1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
+"""Shrinkages that are tried."""
+
+DEFAULT = 100.0
+"""The shrinkage where no row can be left out, as the paper has it for a few rows a class."""
+
+JUDGES = 500
+"""Rows by which the shrinkage is chosen, so that it takes no longer than all that follows."""
 
 USUAL = 2.0
 """About the standard deviation of the logits of a row where they are calibrated."""
@@ -38,7 +49,8 @@ class FeCAMHead(ExactHead):
     Parameters
     ----------
     shrinkage
-        More than 0; with a great one only the means count.
+        More than 0; with a great one only the means count. ``"auto"``: the one of six, from 1 to
+        1,000, whose leave-one-out log-loss is least; 100 where no row can be left out.
     beta
         The power, more than 0; 1 leaves the rows as they are. The power keeps the sign, as
         embeddings may be negative.
@@ -57,6 +69,8 @@ class FeCAMHead(ExactHead):
     ranks_, spreads_, axes_
         How each class spreads: (K,) how many axes it has, all these one after another as (R,)
         sums of squares along them, float64, and (R, d) directions, float64.
+    shrinkage_
+        The shrinkage used.
     intercept_
         (K,) float64: what is added to -distance²; minus infinity for a class without rows.
     temperature_
@@ -105,7 +119,7 @@ class FeCAMHead(ExactHead):
 
     def __init__(
         self,
-        shrinkage: float = 1.0,
+        shrinkage: float | str = "auto",
         *,
         beta: float = 0.5,
         class_weight: Any = None,
@@ -118,7 +132,9 @@ class FeCAMHead(ExactHead):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_number("shrinkage", self.shrinkage, 0.0, above=True)
+        value: Any = self.shrinkage
+        if value != "auto" and not (is_number(value) and 0.0 < value < float("inf")):
+            raise UsageError(f"shrinkage must be a number of more than 0 or 'auto', not {value!r}.")
         check_number("beta", self.beta, 0.0, above=True)
 
     def _log_weights(self) -> Float64:
@@ -166,15 +182,34 @@ class FeCAMHead(ExactHead):
 
     def _work_out(self, sample: Sample) -> None:
         scored = scorable(sample, self.class_count_)
-        left_out = self._left_out(sample)  # (m, K)
+        self.shrinkage_ = self._choose(sample, scored)
+        left_out = self._left_out(sample, self.shrinkage_)
         scale = self._scale(left_out[scored])
         shift = self._temper(left_out, scale, self.class_count_, sample, scored)
         self.intercept_ = np.where(self.class_count_ > 0.0, shift, -np.inf)
 
-    def _left_out(self, sample: Sample) -> Float64:
+    def _choose(self, sample: Sample, scored: NDArray[np.intp]) -> float:
+        """Return the shrinkage to use, by the rows of the lowest digests that can be left out."""
+        if not isinstance(self.shrinkage, str):
+            return float(self.shrinkage)
+        if not len(scored):
+            return DEFAULT
+        judges = np.sort(scored[np.argsort(sample.digests[scored], kind="stable")[:JUDGES]])
+        few = sample.only(judges)
+        losses = [self._loss(few, shrinkage) for shrinkage in GRID]
+        return GRID[int(np.argmin(np.round(losses, 4)))]
+
+    def _loss(self, sample: Sample, shrinkage: float) -> float:
+        present = self.class_count_ > 0.0  # (K,)
+        logits = self._left_out(sample, shrinkage)[:, present]  # (m, P)
+        codes = (np.cumsum(present) - 1)[sample.codes]
+        scaled = logits / self._scale(logits)
+        return tempered_loss(scaled, codes, sample.weights, prior_rows=PRIOR_ROWS)
+
+    def _left_out(self, sample: Sample, shrinkage: float) -> Float64:
         """Return the (m, K) logits of the rows of the sample, each from its class without it."""
         found = np.full((len(sample.rows), len(self.classes_)), -np.inf)
-        clouds = self._clouds()
+        clouds = self._clouds(shrinkage)
         rows = sample.rows.astype(np.float64)  # (m, d)
 
         def work(part: slice) -> None:
@@ -189,9 +224,9 @@ class FeCAMHead(ExactHead):
     def _scale(self, logits: Float64) -> float:
         """Return the temperature to start from, by the (s, K) logits of rows left out."""
         if len(logits):
-            spread = np.sqrt(logits[:, self.class_count_ > 0.0].var(axis=1).mean())
+            spread = np.sqrt(logits[:, np.isfinite(logits[0])].var(axis=1).mean())
             return float(spread) / USUAL or 1.0
-        clouds = self._clouds()
+        clouds = self._clouds(self.shrinkage_)
         means = self.means_[[k for k, _ in clouds]]  # (P, d)
         between = sum(float(cloud.distances(means).sum()) for _, cloud in clouds)
         return CLEAR * between / max(len(clouds) * (len(clouds) - 1), 1) or 1.0
@@ -201,14 +236,14 @@ class FeCAMHead(ExactHead):
             dtype = np.float64  # long rows have products beyond float32
         bent = self._bent(self._scaled(rows, dtype, offset))  # (b, d)
         logits: Array = np.full((len(bent), len(self.classes_)), -np.inf, dtype=dtype)
-        for k, cloud in self._clouds():
+        for k, cloud in self._clouds(self.shrinkage_):
             logits[:, k] = self.intercept_[k] - cloud.distances(bent)
         return logits
 
-    def _clouds(self) -> list[tuple[int, Cloud]]:
+    def _clouds(self, shrinkage: float) -> list[tuple[int, Cloud]]:
         """Return the classes that have rows, by number, and their clouds."""
         return [
-            (k, Cloud(spread, float(self.shrinkage)))
+            (k, Cloud(spread, shrinkage))
             for k, spread in enumerate(self._spreads())
             if spread.count > 0.0
         ]

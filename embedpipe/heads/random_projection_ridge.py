@@ -12,12 +12,21 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ._embedding_head import Array
 from ._inputs import Float32
-from ._moments import Rows
+from ._moments import Moments, Rows
 from ._parameters import check_count
+from ._ridge_fits import FactorFits, Fits, SpectralFits
+from ._sample import Sample
 from .ridge import RidgeHead
 
 SEEDS = 2**32
 """Seeds are less than this."""
+
+SHARES = 10.0 ** np.arange(-6.0, 1.0)
+"""Strengths that are tried, as shares of the sum of squares of the centred features: few, as each
+takes a factorisation where there are many rows."""
+
+SAFE = 1e-9
+"""Strengths of less than this share of the energy may be lost in the rounding of a factor."""
 
 
 class RandomProjectionRidgeHead(RidgeHead):
@@ -86,6 +95,8 @@ class RandomProjectionRidgeHead(RidgeHead):
     ['flat', 'flat', 'steep']
     """
 
+    _shares = SHARES
+
     def __init__(
         self,
         alpha: float | str = "auto",
@@ -107,6 +118,13 @@ class RandomProjectionRidgeHead(RidgeHead):
             raise UsageError(
                 f"seed must be a whole number from 0 to {SEEDS - 1}, not {self.seed!r}."
             )
+
+    def _fits(self, moments: Moments, sample: Sample) -> Fits:
+        if moments.scatter is None:
+            return SpectralFits(moments, sample)
+        fits = FactorFits(moments, sample)
+        alpha = fits.energy if self.alpha == "auto" else float(self.alpha)
+        return fits if alpha > SAFE * fits.energy else SpectralFits(moments, sample)
 
     def _features(self, rows: Rows) -> Rows:
         return self._projected(rows.astype(np.float64))

@@ -10,19 +10,15 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ._moments import Moments
 from ._parameters import is_number
+from ._ridge_fits import Fits, SpectralFits
 from ._sample import Sample
-from ._spectrum import Spectrum, spectrum_of, spectrum_of_rows, without_rounding
 from ._streaming import Solution, StreamingHead
-from ._weights import Float64
 
-GRID = 10.0 ** np.arange(-5.0, 0.25, 0.25)
+SHARES = 10.0 ** np.arange(-5.0, 0.25, 0.25)
 """Strengths that are tried, as shares of the sum of squares of the centred rows."""
 
 DEFAULT = 10.0**-1
 """The share where no row can be left out."""
-
-CLOSE = 1e-4
-"""Losses nearer than this share are a tie, which goes to the stronger penalty."""
 
 UNKNOWN_VARIANCE = 0.1
 """Mean squared error of a score where no row can be left out."""
@@ -89,6 +85,8 @@ class RidgeHead(StreamingHead):
     (['hat', 'shoe'], 1.0)
     """
 
+    _shares = SHARES
+
     def __init__(
         self,
         alpha: float | str = "auto",
@@ -107,69 +105,17 @@ class RidgeHead(StreamingHead):
             raise UsageError(f"alpha must be a number of at least 0 or 'auto', not {self.alpha!r}.")
 
     def _solve(self, moments: Moments, sample: Sample, scored: NDArray[np.intp]) -> Solution:
-        fits = _Fits(moments, sample)
-        energy = float(fits.spectrum.values.sum())
+        fits = self._fits(moments, sample)
         if self.alpha != "auto":
-            self.alpha_ = float(self.alpha)
-        elif len(scored) and energy > 0.0:
-            self.alpha_ = fits.best(energy * GRID, scored)
+            fit = fits.at(float(self.alpha))
+        elif len(scored) and fits.energy > 0.0:
+            fit = fits.best(self._shares, scored)
         else:
-            self.alpha_ = energy * DEFAULT
-        left_out = fits.left_out(self.alpha_)  # (m, K)
-        variance = fits.loss(left_out, scored) if len(scored) else UNKNOWN_VARIANCE
-        coef, intercept = fits.weights(self.alpha_)
-        return Solution(coef, intercept, left_out, max(variance, np.finfo(np.float64).tiny))
+            fit = fits.at(fits.energy * DEFAULT)
+        self.alpha_ = fit.alpha
+        variance = fits.loss(fit, scored) if len(scored) else UNKNOWN_VARIANCE
+        coef, intercept = fits.weights(fit)
+        return Solution(coef, intercept, fit.left_out, max(variance, np.finfo(np.float64).tiny))
 
-
-class _Fits:
-    """The regressions of every strength on the same rows."""
-
-    def __init__(self, moments: Moments, sample: Sample) -> None:
-        self.moments, self.sample = moments, sample
-        self.total = float(moments.counts.sum())
-        self.mean = moments.mean  # (d,)
-        centred = moments.means - self.mean  # (K, d)
-        spectrum = _total_spectrum(moments, sample, self.mean, centred)
-        self.spectrum = without_rounding(spectrum, self.total * float(self.mean @ self.mean))
-        axes = self.spectrum.axes  # (d, r)
-        self.products = (moments.counts[:, None] * centred) @ axes  # (K, r): X'Y along the axes
-        self.rows = (sample.rows - self.mean) @ axes  # (m, r)
-        self.shares = moments.counts / self.total  # (K,)
-        self.targets = np.eye(len(self.shares))[sample.codes]  # (m, K)
-
-    def best(self, strengths: Float64, scored: NDArray[np.intp]) -> float:
-        """Return the strength of the least leave-one-out error, the strongest of equals."""
-        losses = np.array([self.loss(self.left_out(alpha), scored) for alpha in strengths])
-        good = np.flatnonzero(losses <= losses.min() * (1.0 + CLOSE))
-        return float(strengths[good[-1]])
-
-    def loss(self, left_out: Float64, scored: NDArray[np.intp]) -> float:
-        """Return the mean squared error of a score."""
-        weights = self.sample.weights[scored]
-        squares = np.square(self.targets[scored] - left_out[scored])  # (s, K)
-        errors = squares[:, self.shares > 0.0].mean(axis=1)  # (s,)
-        return float(weights @ errors / weights.sum())
-
-    def left_out(self, alpha: float) -> Float64:
-        """Return what the fit without each row of the sample says of it: (m, K)."""
-        shrunk = self.rows * self._inverse(alpha)  # (m, r)
-        scores = shrunk @ self.products.T + self.shares  # (m, K)
-        own = np.einsum("mr,mr->m", shrunk, self.rows) + 1.0 / self.total  # (m,)
-        leverage = np.minimum(self.sample.weights * own, 1.0 - 1e-9)  # (m,)
-        return np.asarray(self.targets - (self.targets - scores) / (1.0 - leverage)[:, None])
-
-    def weights(self, alpha: float) -> tuple[Float64, Float64]:
-        """Return the weights (K, d) and intercepts (K,)."""
-        coef = (self.products * self._inverse(alpha)) @ self.spectrum.axes.T  # (K, d)
-        return coef, self.shares - coef @ self.mean
-
-    def _inverse(self, alpha: float) -> Float64:
-        return np.asarray(1.0 / (self.spectrum.values + alpha))  # (r,)
-
-
-def _total_spectrum(moments: Moments, sample: Sample, mean: Float64, centred: Float64) -> Spectrum:
-    """Return the spectrum of the weighted sum of ``(x - mean)(x - mean)'``."""
-    if sample.complete:
-        return spectrum_of_rows(np.sqrt(sample.weights)[:, None] * (sample.rows - mean))
-    between = np.sqrt(moments.counts)[:, None] * centred  # (K, d)
-    return spectrum_of(moments.spread + between.T @ between)
+    def _fits(self, moments: Moments, sample: Sample) -> Fits:
+        return SpectralFits(moments, sample)

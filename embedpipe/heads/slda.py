@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ._calibration import fit_temperature
+from ._calibration import tempered_loss
 from ._exact_head import PRIOR_ROWS
 from ._moments import Moments
 from ._parameters import is_number
@@ -162,10 +162,7 @@ class _Clouds:
         logits /= self.scale(left_out, scored)
         codes = (np.cumsum(self.present) - 1)[self.sample.codes[scored]]
         weights = self.sample.weights[scored]
-        logits /= fit_temperature(logits, codes, weights, prior_rows=PRIOR_ROWS)
-        logits -= logits.max(axis=1, keepdims=True)
-        own = logits[np.arange(len(codes)), codes]
-        return float(weights @ (np.log(np.exp(logits).sum(axis=1)) - own) / weights.sum())
+        return tempered_loss(logits, codes, weights, prior_rows=PRIOR_ROWS)
 
     def left_out(self, shrinkage: float) -> Float64:
         """Return the log-posteriors of each row from the clouds without it: (m, K).

@@ -12,7 +12,7 @@ from .._versions import versions
 from .comparison import Band
 from .of_experiments import _ranges
 from .replay import AccuracyMap, Difference, Learned, ReplayData, ReplayGroup, ReplayMetric
-from .replay_words import against_of, headline, named_beside, ranked, verdict_of
+from .replay_words import headline, named_beside, ranked, verdict_of
 
 if TYPE_CHECKING:
     from ..experiments.replay import ReplaySetting
@@ -60,7 +60,7 @@ def replay_of(
     keys = dict.fromkeys((row.setting.stream, row.setting.head) for row in summary.rows)
     metrics = _metrics(summary.metrics)
     ordered = {key: ranked(summary, key, metrics[0]) for key in keys}
-    matrices = _matrices(results)
+    matrices = results.matrices
     result, comparison = headline(list(ordered.values()), summary, metrics[0])
     known = versions()
     runs = set(results.metrics.column("run_id").to_pylist())
@@ -92,19 +92,6 @@ def _metrics(names: Sequence[str]) -> tuple[ReplayMetric, ...]:
     )
 
 
-def _matrices(results: ReplayResults) -> dict[ReplaySetting, Matrices]:
-    """Return the (T, T) accuracy matrices by setting and seed, from one pass over the table."""
-    found: dict[ReplaySetting, Matrices] = {setting: {} for setting in results.settings}
-    by_name = {tuple(vars(setting).values()): setting for setting in results.settings}
-    names = list(vars(results.settings[0])) if results.settings else []
-    for row in results.table.to_pylist():
-        of_seed = found[by_name[tuple(row[name] for name in names)]]
-        size = len(row["accuracies"])
-        matrix = of_seed.setdefault(row["seed"], np.full((size, size), np.nan))
-        matrix[row["experience"]] = row["accuracies"]
-    return found
-
-
 # A stream and a head
 
 
@@ -117,8 +104,7 @@ def _group(
 ) -> ReplayGroup:
     first = rows[0].setting
     protocol = results.protocols[first.stream]
-    headings, names = _experiences(results, first.stream, protocol)
-    against = {row.setting: against_of(row.setting, summary.rows, summary.baseline) for row in rows}
+    headings, names = _experiences(results, first.stream, len(next(iter(matrices[first].values()))))
     alone = not any(row.setting.policy for row in rows)
     bound = next((row.setting for row in rows if row.setting.method == "joint"), None)
     shown = {first, *(row.setting for row in rows if row.setting.method in ("naive", "joint"))}
@@ -130,12 +116,12 @@ def _group(
         headings=headings,
         experiences=names,
         rows=tuple(
-            _row(row, summary.baseline, against[row.setting], kept, metrics, alone=alone)
+            _row(row, summary.baseline, row.against, kept, metrics, alone=alone)
             for row in rows
         ),
         curves=tuple(_curve(row.setting, matrices, protocol) for row in rows),
         differences=tuple(
-            _differences(row.setting, against[row.setting], matrices, protocol) for row in rows
+            _differences(row.setting, row.against, matrices, protocol) for row in rows
         ),
         bound=None if bound is None else _last(matrices[bound], protocol),
         maps=tuple(
@@ -145,24 +131,13 @@ def _group(
 
 
 def _experiences(
-    results: ReplayResults, stream: str, protocol: str
+    results: ReplayResults, stream: str, size: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return short headings, and the names of the experiences where those do not tell them."""
-    names: dict[int, set[str]] = {}
-    size = 0
-    for row in results.table.select(["stream", "experience", "name", "accuracies"]).to_pylist():
-        if row["stream"] == stream:
-            names.setdefault(row["experience"], set()).add(row["name"])
-            size = len(row["accuracies"])
-    numbers = tuple(str(number + 1) for number in range(size))
-    if any(len(found) > 1 for found in names.values()):
-        return numbers, ()  # drawn anew for each seed
-    known = [next(iter(names.get(number, {""}))) for number in range(size)]
-    if protocol == "streaming" and not known[-1]:
-        known[-1] = "last"  # it is never learned, so no run tells its name
-    if all(0 < len(name) <= SHORT for name in known):
-        return tuple(known), ()
-    return numbers, tuple(name or number for name, number in zip(known, numbers, strict=True))
+    known = results.experiences[stream]
+    if known and all(0 < len(name) <= SHORT for name in known):
+        return known, ()
+    return tuple(str(number + 1) for number in range(size)), known
 
 
 def _facts(
@@ -182,7 +157,7 @@ def _facts(
     facts = [
         ("stream", first.stream),
         ("protocol", PROTOCOLS[protocol]),
-        ("experiences", _in_words(results, first.stream, headings, names)),
+        ("experiences", _in_words(results.experiences[first.stream], headings, names)),
         ("head", first.head),
         ("seeds", _ranges(sorted({row["seed"] for row in runs}))),
     ]
@@ -195,24 +170,11 @@ def _facts(
     return tuple(facts)
 
 
-def _in_words(
-    results: ReplayResults, stream: str, headings: Sequence[str], names: Sequence[str]
-) -> str:
+def _in_words(known: Sequence[str], headings: Sequence[str], names: Sequence[str]) -> str:
     count = f"{len(headings)}"
     if names:
         return count
-    of_it = {
-        name
-        for name, where in zip(
-            results.table.column("name").to_pylist(),
-            results.table.column("stream").to_pylist(),
-            strict=True,
-        )
-        if where == stream
-    }
-    if of_it <= set(headings):
-        return f"{count}: {', '.join(headings)}"
-    return f"{count}, drawn anew for each seed"
+    return f"{count}: {', '.join(headings)}" if known else f"{count}, drawn anew for each seed"
 
 
 def _kept(results: ReplayResults) -> dict[tuple[str, ...], float]:

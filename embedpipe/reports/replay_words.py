@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..experiments.replay import ReplaySetting
     from ..experiments.replay_results import ReplayRow, ReplaySummary
 
-__all__ = ["against_of", "headline", "named_beside", "ranked", "verdict_of"]
+__all__ = ["headline", "named_beside", "ranked", "verdict_of"]
 
 
 def ranked(
@@ -103,8 +103,7 @@ def _lead(
             f"No policy does better than {summary.baseline} with as large a buffer; nearest is "
             f"{near.setting.policy} with {told}, and {_chance(near, metric)}."
         )
-    against = against_of(best.setting, rows, summary.baseline)
-    other = next((row for row in rows if row.setting == against), None)
+    other = next((row for row in rows if row.setting == best.against), None)
     if other is None:
         return ""
     name = summary.baseline[:1].upper() + summary.baseline[1:]
@@ -151,16 +150,3 @@ def verdict_of(row: ReplayRow, metric: ReplayMetric) -> str:
     if not found.significant():
         return "no telling"
     return "better" if (found.difference > 0) != metric.lower_is_better else "worse"
-
-
-def against_of(
-    setting: ReplaySetting, rows: Sequence[ReplayRow], baseline: str
-) -> ReplaySetting | None:
-    """Return what `ReplayResults.summary` compares a setting with; None for the baseline."""
-    if setting.policy == baseline:
-        return None
-    every = (row.setting for row in rows)
-    same = [each for each in every if (each.stream, each.policy) == (setting.stream, baseline)]
-    own_head = [each for each in same if each.head == setting.head] or same
-    own_size = [each for each in own_head if each.retain == setting.retain] or own_head
-    return own_size[-1] if own_size else None

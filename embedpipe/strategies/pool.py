@@ -16,7 +16,7 @@ from ..index.blocks import block_rows, first_non_finite, row_blocks, take_rows
 __all__ = ["Pool", "checked_rows"]
 
 MOST = 0.8
-"""Where more of the candidates are unlabelled, all are predicted: there are no gaps to copy round."""
+"""Where more of the candidates are unlabelled, all are predicted: gaps would cost a copy."""
 
 Rows = NDArray[np.int64]
 Probabilities = Callable[[Rows], NDArray[Any]]

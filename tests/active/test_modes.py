@@ -17,8 +17,8 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 
 import embedpipe as ep
+from embedpipe._loops.training import Batch, Trainer
 from embedpipe.active import MODES, ActiveLoop, Problem
-from embedpipe.active.modes import Batch, Trainer
 from embedpipe.errors import RunError, UsageError
 
 

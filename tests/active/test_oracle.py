@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embedpipe._loops.draws import uniform_of_rows
 from embedpipe.active import ActiveLoop, Labelling, Problem, SimulatedOracle
-from embedpipe.active.oracle import nearest_classes, uniform_of_rows
+from embedpipe.active.oracle import nearest_classes
 from embedpipe.errors import LabelError, UnknownNameError, UsageError
 
 N = 20_000

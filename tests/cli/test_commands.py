@@ -325,10 +325,10 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "unknown dataset": (
         ["embed", "clotihng"], 2,
-        "unknown dataset 'clotihng'. Did you mean 'clothing'? Known: cifar10, clothing, digits, "
-        "eurosat, fashion_mnist, flowers102, mnist. A path is accepted too: a folder, an archive "
-        "(.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tbz2, .tar.xz, .txz) or a manifest (.csv, .jsonl, "
-        ".parquet).",
+        "unknown dataset 'clotihng'. Did you mean 'clothing'? Known: cifar10, clear10, "
+        "clear100, clothing, digits, eurosat, fashion_mnist, flowers102, mnist. A path is accepted "
+        "too: a folder, an archive (.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tbz2, .tar.xz, .txz) or "
+        "a manifest (.csv, .jsonl, .parquet).",
     ),
     "unknown backbone": (
         ["embed", "{photos}", "--backbone", "efficientnet_lite1"], 2,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import embedpipe as ep
 from embedpipe.cli.main import app
-from embedpipe.continual import METRICS, ContinualLoop, Stream, policies
+from embedpipe.continual import METRICS, ContinualLoop, Memory, Policy, Stream, policies
 
 KEYS = [
     "matrix", "metrics", "report", "summary", "results", "runs", "failures", "never_learned",
@@ -130,7 +132,7 @@ def test_what_is_not_defined_is_null(ordered: Callable[..., Result]) -> None:
 def test_the_text_has_a_table_and_where_things_are(ordered: Callable[..., Result]) -> None:
     outcome = ordered("--head", "slda,logistic", "--first-seed", 5, "--seeds", 1)
     assert outcome.exit_code == 0, outcome.stderr
-    assert "digits-order4; logistic; 1 seeds" in outcome.stdout
+    assert "digits-order4; logistic; 1 seed" in outcome.stdout
     assert "random, 5 %" in outcome.stdout
     assert "\nreport: " in outcome.stdout
     assert "0 of 5 runs, 0 of 14 rounds" in outcome.stderr
@@ -184,6 +186,48 @@ def test_every_policy_can_be_asked_for_at_once(ordered: Callable[..., Result]) -
     assert {row["policy"] for row in told["summary"]} == {*policies, ""}
     compared = {row["policy"]: row["against_baseline"] for row in told["summary"]}
     assert [name for name in policies if compared[name]["gem_accuracy"] is None] == ["el2n"]
+
+
+def test_what_fails_is_told_after_the_rest_is_done(
+    ordered: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "_entries", dict(policies._entries))
+
+    @policies.register("broken")
+    class Broken(Policy):
+        """Fails."""
+
+        name = "broken"
+
+        def update(self, *given: object) -> Memory:
+            raise ArithmeticError("no sum")
+
+    outcome = ordered("--policy", "broken,random", "--seeds", 1, "--bounds", "", "--json")
+    assert outcome.exit_code == 1
+    told = json.loads(outcome.stdout)
+    failure = "digits-order4: logistic, broken, 5 %; seed 0: ArithmeticError: no sum"
+    assert (told["runs"], told["failures"]) == (1, [failure])
+    assert outcome.stderr.splitlines()[-1] == (
+        f"embedpipe: 1 task failed; {failure}. The others are done; run the same command again to "
+        "try what is missing."
+    )
+    page = Path(told["report"]).read_text(encoding="utf-8")
+    assert f"<li>{failure}</li>" in page
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys\n"
+        "from embedpipe.cli.main import app\n"
+        "from typer.testing import CliRunner\n"
+        "assert CliRunner().invoke(app, ['replay', '--help']).exit_code == 0\n"
+        "heavy = {'torch', 'faiss', 'sklearn', 'pyarrow', 'matplotlib', 'numpy', 'jinja2'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
 # What is refused

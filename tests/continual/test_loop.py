@@ -210,8 +210,8 @@ def test_options_without_meaning_are_refused_in_one_line(drifting: Callable[...,
         "naive, which loses nothing with it."
     )
     assert refusal(stream, head="label_propagation") == (
-        "a LabelPropagationHead cannot go on learning (it has no partial_fit): use method cumulative or joint, "
-        "or a head such as logistic or slda."
+        "a LabelPropagationHead cannot go on learning (it has no partial_fit): use method "
+        "cumulative or joint, or a head such as logistic or slda."
     )
     assert "needs labels and cannot choose the first" in refusal(stream, budget=5, initial="margin")
     for name, option in (("method", {"method": "repaly"}), ("mix", {"mix": "half"})):

@@ -64,8 +64,8 @@ def test_tables_hold_what_the_loops_did(study: Callable[..., ReplayStudy]) -> No
     results = study().run(workers=0)
     setting = next(s for s in results.settings if s.policy == "margin" and s.retain == "0.2")
     loop = ContinualLoop(wandering(1), policy="margin", retain=0.2, seed=1).fit()
-    assert np.array_equal(results.matrix(setting, 1), loop.matrix)
-    mean = np.mean([results.matrix(setting, seed) for seed in range(3)], axis=0)
+    assert np.array_equal(results.matrices[setting][1], loop.matrix)
+    mean = np.mean([results.matrices[setting][seed] for seed in range(3)], axis=0)
     assert np.allclose(results.matrix(setting), mean)
     rows = [
         row

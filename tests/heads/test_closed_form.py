@@ -194,7 +194,14 @@ def test_neighbours_of_further_rows(digits):
             RandomProjectionRidgeHead(alpha="best"),
             "alpha must be a number of at least 0 or 'auto', not 'best'.",
         ),
-        (FeCAMHead(0.0), "shrinkage must be more than 0, not 0.0."),
+        (
+            FeCAMHead(0.0),
+            "shrinkage must be a number of more than 0 or 'auto', not 0.0.",
+        ),
+        (
+            FeCAMHead("oas"),
+            "shrinkage must be a number of more than 0 or 'auto', not 'oas'.",
+        ),
         (FeCAMHead(beta=-0.5), "beta must be more than 0, not -0.5."),
         (KNNHead(0), "n_neighbors must be a whole number from 1 or 'auto', not 0."),
         (KNNHead(smoothing=-1.0), "smoothing must be at least 0, not -1.0."),

@@ -75,22 +75,31 @@ def test_distances_are_those_of_whole_matrices(n, shrinkage, beta, normalize):
 def test_leaving_a_row_out_changes_its_own_class_alone(n):
     X, y = rows_of(n, seed=2)
     weights = np.random.default_rng(1).uniform(0.5, 2.0, size=n)
-    head = FeCAMHead().fit(X, y, sample_weight=weights)
+    head = FeCAMHead(1.0).fit(X, y, sample_weight=weights)
     sample = head._sample()
     rows = sample.rows.astype(np.float64)
-    whole = -np.stack([cloud.distances(rows) for _, cloud in head._clouds()], axis=1)
-    left_out = head._left_out(sample)
+    whole = -np.stack([cloud.distances(rows) for _, cloud in head._clouds(1.0)], axis=1)
+    left_out = head._left_out(sample, 1.0)
     for row in range(n):
         others = np.arange(n) != row
-        again = FeCAMHead().fit(X[others], y[others], sample_weight=weights[others])
+        again = FeCAMHead(1.0).fit(X[others], y[others], sample_weight=weights[others])
         at = int(np.flatnonzero(sample.digests == digest_of(X[row]))[0])
-        cloud = dict(again._clouds())[y[row]]
+        cloud = dict(again._clouds(1.0))[y[row]]
         whole[at, y[row]] = -cloud.distances(rows[at : at + 1])[0]
     np.testing.assert_allclose(left_out, whole, rtol=1e-6)
 
 
 def digest_of(row):
     return FeCAMHead()._read(row[None], [0], None, reset=True).digests[0]
+
+
+@pytest.mark.parametrize(("n", "least", "most"), [(18, 10.0, 1000.0), (1200, 1.0, 3.0)])
+def test_the_shrinkage_is_the_stronger_the_fewer_rows_there_are(n, least, most):
+    X, y = rows_of(n, d=30)
+    head = FeCAMHead().fit(X, y)
+    assert least <= head.shrinkage_ <= most
+    found = FeCAMHead(head.shrinkage_).fit(X, y)
+    np.testing.assert_array_equal(head.predict_proba(X), found.predict_proba(X))
 
 
 def test_a_class_is_remembered_by_fewer_numbers_than_its_rows():

@@ -133,7 +133,7 @@ def test_a_row_given_twice_in_two_calls_is_one_of_weight_two(name):
         RandomProjectionRidgeHead(alpha=5.0, features=40),
         NearestMeanHead(),
         SLDAHead(shrinkage=0.2),
-        FeCAMHead(),
+        FeCAMHead(shrinkage=1.0),
     ],
     ids=repr,
 )

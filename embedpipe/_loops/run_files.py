@@ -1,0 +1,64 @@
+"""The files of a run: each whole or not there, and refused if altered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .._files import write_atomically
+from ..errors import RunError
+
+__all__ = ["read_table", "run_id_of", "unwritable", "write_config", "write_table"]
+
+
+def run_id_of(name: str, config: dict[str, Any]) -> str:
+    """Return the identity of a run: readable, and the same for the same arguments."""
+    text = json.dumps(config, sort_keys=True)
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write down what the run in a folder was asked, or check that it was asked the same before.
+
+    Raises
+    ------
+    RunError
+        If the folder holds another run, or cannot be written.
+    """
+    path = folder / "config.json"
+    text = json.dumps(config, sort_keys=True, indent=1)
+    try:
+        if not path.exists():
+            write_atomically(path, text.encode())
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    if path.read_text(encoding="utf-8") != text:
+        raise RunError(
+            f"{folder} holds another run: it was started with other arguments. Choose "
+            "another folder, or delete this one."
+        )
+
+
+def unwritable(path: Path, error: OSError) -> RunError:
+    """Return the error for a run that cannot be written, which says that nothing is lost."""
+    return RunError(
+        f"cannot write the run to {path}: {error.strerror or error}. What was written before is "
+        "whole; free space or permit writing, then run the same command again."
+    )
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a Parquet file, and refuse altered bytes."""
+    return pq.read_table(path, page_checksum_verification=True)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file with checksums, whole or not at all."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, write_page_checksum=True)
+    write_atomically(path, sink.getvalue().to_pybytes())

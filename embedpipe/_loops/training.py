@@ -1,0 +1,163 @@
+"""Fitting heads to rows of a matrix, and asking them about others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..index.blocks import block_rows, row_blocks, take_rows
+from .draws import uniform_of_rows
+
+__all__ = ["UNLABELLED", "Batch", "Trainer", "joined", "probabilities_of"]
+
+UNLABELLED = 20_000
+"""As many unlabelled rows at most are shown to a head that learns from them."""
+
+PREDICT_BYTES = 64 << 20
+"""Vectors that are gathered at a time, where the rows are not consecutive."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The labels of one round: (b,) int64 rows, and their (b,) labels."""
+
+    rows: NDArray[np.int64]
+    labels: NDArray[Any]
+
+
+class Trainer:
+    """Fits heads to rows of a matrix; modes say to which.
+
+    Parameters
+    ----------
+    head
+        What is fitted: copies of it, so that it stays as it is.
+    matrix
+        (n, d) float32.
+    candidates
+        Rows that may be labelled, ascending.
+    classes
+        All labels that may come, for heads that must know them before they learn.
+    seed
+        What is drawn follows from it.
+    buffer_size
+        How many earlier labels ``replay`` learns again.
+    """
+
+    def __init__(
+        self,
+        head: Any,
+        matrix: NDArray[np.float32],
+        candidates: NDArray[np.int64],
+        classes: NDArray[Any],
+        *,
+        seed: int = 0,
+        buffer_size: int = 0,
+    ) -> None:
+        self.head, self.matrix, self.candidates, self.classes = head, matrix, candidates, classes
+        self.seed, self.buffer_size = seed, buffer_size
+
+    def fresh(self, **parameters: Any) -> Any:
+        """Return an unfitted copy of the head, with some of its parameters set."""
+        from sklearn.base import clone
+
+        return clone(self.head).set_params(**parameters)
+
+    def fit(self, head: Any, batch: Batch) -> Any:
+        """Fit `head` to labelled rows, and show it the others if it learns from them."""
+        rest = self._rest(head, batch)
+        return head.fit(self.matrix[batch.rows], batch.labels, **rest)
+
+    def partial_fit(self, head: Any, batch: Batch) -> Any:
+        """Let `head` go on learning, from these rows."""
+        known = {} if _takes_new_classes(head) else {"classes": self.classes}
+        return head.partial_fit(self.matrix[batch.rows], batch.labels, **known)
+
+    def cross_validated(self, batch: Batch) -> tuple[float | None, int]:
+        """Return the accuracy of fresh heads on labelled rows that they did not see.
+
+        Returns
+        -------
+        accuracy
+            None if no row can be scored, or the head cannot learn from four fifths of the rows.
+        n
+            How many rows were scored.
+        """
+        from ..heads._cross_validation import cross_validated_probabilities
+
+        vectors = self.matrix[batch.rows]  # (m, d)
+        rest = self._rest(self.head, batch)
+        try:
+            found, scored = cross_validated_probabilities(
+                self.fresh(), vectors, batch.labels, **rest
+            )
+        except ValueError:  # such as five neighbours, and five labels in all: it cannot be told
+            return None, 0
+        if not scored.any():
+            return None, 0
+        said = np.unique(batch.labels)[found.argmax(axis=1)]  # (m,)
+        return float(np.mean(said[scored] == batch.labels[scored])), int(scored.sum())
+
+    def _rest(self, head: Any, batch: Batch) -> dict[str, Any]:
+        """Return the unlabelled rows as an argument, for a head that learns from them."""
+        if not getattr(head, "uses_unlabelled", False):
+            return {}
+        rows = self.unlabelled(batch.rows)
+        return {"unlabelled": take_rows(self.matrix, rows)} if rows.size else {}
+
+    def unlabelled(self, labelled: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the candidates that a semi-supervised head is shown, ascending.
+
+        Of more than 20,000, those are drawn by the seed; the same in each round, but for what
+        has been labelled since.
+        """
+        rows = self.candidates
+        if rows.size > UNLABELLED:
+            keys = uniform_of_rows(rows, self.seed, "unlabelled")
+            rows = rows[np.sort(np.argpartition(keys, UNLABELLED)[:UNLABELLED])]
+        return np.setdiff1d(rows, labelled, assume_unique=True)
+
+    def buffer(self, batches: Sequence[Batch]) -> Batch:
+        """Return what a reservoir keeps of these labels: each with the same chance.
+
+        The rows with the highest random keys: the same sample as a reservoir that saw them one
+        by one, without its state.
+        """
+        every = joined(batches)
+        keys = uniform_of_rows(every.rows, self.seed, "replay")
+        kept = np.sort(np.argsort(-keys, kind="stable")[: self.buffer_size])
+        return Batch(every.rows[kept], every.labels[kept])
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Return several batches as one, in their order."""
+    return Batch(
+        np.concatenate([batch.rows for batch in batches]),
+        np.concatenate([batch.labels for batch in batches]),
+    )
+
+
+def probabilities_of(
+    head: Any, matrix: NDArray[np.float32], rows: NDArray[np.int64]
+) -> NDArray[Any]:
+    """Return the class probabilities of (k,) rows, at least one: (k, C).
+
+    Consecutive rows are not copied; of others 64 MB at a time.
+    """
+    size = block_rows(matrix.shape[1], PREDICT_BYTES)
+    parts = [
+        np.asarray(head.predict_proba(take_rows(matrix, rows[part])))
+        for part in row_blocks(rows.size, size)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _takes_new_classes(head: Any) -> bool:
+    """Return whether classes may come later; scikit-learn's own must be told of all at first."""
+    from ..heads.foreign import ForeignHead
+
+    return type(head).__module__.startswith("embedpipe.") and not isinstance(head, ForeignHead)
