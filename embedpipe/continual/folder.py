@@ -115,7 +115,8 @@ class ContinualFolder:
             if head is None and number < n_experiences - 1:
                 return Progress.none()
             buffer = _read(self.path / f"buffer-{number}.parquet")
-            labelled = _read(self.path / f"labelled-{number}.parquet")
+            chosen = self.path / f"labelled-{number}.parquet"
+            labelled = _read(chosen) if chosen.exists() else None
         except (pa.ArrowException, OSError, KeyError, IndexError) as error:
             raise RunError(
                 f"the run in {self.path} is damaged ({str(error).splitlines()[0]}): delete the "
@@ -128,13 +129,16 @@ class ContinualFolder:
             experience=np.array([row["experience"] for row in buffer], dtype=np.int64),
             keys=np.array([row["key"] for row in buffer], dtype=np.float64),
         )
+        if labelled is None:
+            every = [each.train for each in self._stream.experiences[: number + 1]]
+            return Progress(records, memory, head, every)
         parts: list[list[int]] = [[] for _ in range(number + 1)]
         for row in labelled:
             parts[row["experience"]].append(row["row"])
         return Progress(records, memory, head, [np.array(p, dtype=np.int64) for p in parts])
 
-    def write(self, progress: Progress) -> None:
-        """Write everything after an experience.
+    def write(self, progress: Progress, *, chosen: bool) -> None:
+        """Write everything after an experience; which rows were labelled only if they were chosen.
 
         Raises
         ------
@@ -142,11 +146,13 @@ class ContinualFolder:
             If it cannot be written.
         """
         number, memory = progress.records[-1].experience, progress.memory
-        experience = np.repeat(np.arange(number + 1), [rows.size for rows in progress.labelled])
-        labelled = np.concatenate(progress.labelled)
         try:
             self._write_rows(f"buffer-{number}", memory.rows, memory.experience, memory.keys)
-            self._write_rows(f"labelled-{number}", labelled, experience, None)
+            if chosen:
+                sizes = [rows.size for rows in progress.labelled]
+                experience = np.repeat(np.arange(number + 1), sizes)
+                labelled = np.concatenate(progress.labelled)
+                self._write_rows(f"labelled-{number}", labelled, experience, None)
             with contextlib.suppress(UsageError):  # a foreign head cannot be kept
                 save_head(progress.head, self.path / f"head-{number}.safetensors")
             table = pa.Table.from_pylist([_row(each) for each in progress.records], _EXPERIENCES)

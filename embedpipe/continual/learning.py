@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._loops.identity import identity_of
+from .._loops.mapped import path_of
 from .._loops.training import Batch, Trainer, joined, probabilities_of
 from ..errors import UnknownNameError, UsageError
 from .stream import Stream
@@ -54,13 +57,13 @@ class Learner:
 
     def __init__(self, stream: Stream, head: Any, mix: str) -> None:
         every = np.concatenate([each.train for each in stream.experiences])
-        self.stream, self.mix = stream, mix
+        self.stream, self.head, self.mix = stream, head, mix
         self._trainer = Trainer(head, stream.matrix, np.sort(every), stream.classes)
         self.test = np.unique(np.concatenate([each.test for each in stream.experiences]))  # (t,)
 
-    def fresh_fit(self, batches: Sequence[Batch]) -> Any:
-        """Return a new head, fitted to all these rows."""
-        return self._trainer.fit(self._trainer.fresh(), joined(batches))
+    def fresh_fit(self, batch: Batch) -> Any:
+        """Return a new head, fitted to these rows."""
+        return self._trainer.fit(self._trainer.fresh(), batch)
 
     def go_on(self, head: Any, new: Batch, kept: Batch) -> Any:
         """Return the head after learning new rows, and with them what was kept."""
@@ -96,14 +99,40 @@ def _naive(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -
 
 
 def _from_all(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -> Any:
-    return learner.fresh_fit(batches)
+    return learner.fresh_fit(joined(batches))
+
+
+def _at_once(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -> Any:
+    return _LATEST.fit(learner, joined(batches))
+
+
+class _Latest:
+    """The head that was fitted last: streams that are cut in another way have the same bound."""
+
+    def __init__(self) -> None:
+        self._known: tuple[object, Any] | None = None
+
+    def fit(self, learner: Learner, batch: Batch) -> Any:
+        order = np.argsort(batch.rows)  # so that it does not depend on how the stream is cut
+        batch = Batch(batch.rows[order], batch.labels[order])
+        where = path_of(learner.stream.matrix)
+        if where is None:
+            return learner.fresh_fit(batch)
+        told = hashlib.sha256(batch.rows.tobytes() + repr(batch.labels.tolist()).encode())
+        key = where, where.stat().st_mtime_ns, told.digest(), repr(identity_of(learner.head))
+        if self._known is None or self._known[0] != key:
+            self._known = key, learner.fresh_fit(batch)
+        return self._known[1]
+
+
+_LATEST = _Latest()
 
 
 METHODS: dict[str, Method] = {
     "replay": Method(_naive, replays=True),
     "naive": Method(_naive),
     "cumulative": Method(_from_all),
-    "joint": Method(_from_all, at_once=True),
+    "joint": Method(_at_once, at_once=True),
 }
 """The methods by name: *replay*, the weights are kept, the new rows and the buffer are learned;
 *naive*, the same without a buffer, which loses nothing if the head is exact on streams;

@@ -316,7 +316,8 @@ class ContinualLoop:
     def _keep(self, folder: ContinualFolder | None, record: ExperienceRecord) -> ExperienceRecord:
         if folder is not None:
             labelled = [batch.rows for batch in self._batches]
-            folder.write(Progress(self.records, self.memory, self._head, labelled))
+            progress = Progress(self.records, self.memory, self._head, labelled)
+            folder.write(progress, chosen=self.budget is not None)
         return record
 
     def _check(self) -> None:

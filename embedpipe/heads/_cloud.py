@@ -71,20 +71,15 @@ class Cloud:
         variances = np.maximum(self.variances - gone[:, None] * np.square(apart), 0.0)  # (s, d)
         away = grown[some, None] * np.sqrt(variances + floor[:, None]) * apart  # (s, d)
         bend = self.values / (floor[:, None] * (self.values + floor[:, None]))  # (s, r)
-        inner = _Inner(self.axes, floor, bend)
-        across = inner(away, apart)  # (s,)
-        rest = np.maximum(1.0 - gone * inner(apart, apart), NO_SPREAD)  # (s,)
-        alone[some] = inner(away, away) + gone * np.square(across) / rest
+        away_along, apart_along = away @ self.axes.T, apart @ self.axes.T  # (s, r)
+
+        def inner(one: Float64, other: Float64, along: Float64) -> Float64:
+            """Return the (s,) products ``one' (S + floor I)^-1 other``."""
+            whole = np.einsum("sd,sd->s", one, other) / floor
+            return np.asarray(whole - np.einsum("sr,sr->s", along, bend))
+
+        across = inner(away, apart, away_along * apart_along)  # (s,)
+        rest = 1.0 - gone * inner(apart, apart, np.square(apart_along))  # (s,)
+        found = inner(away, away, np.square(away_along))  # (s,)
+        alone[some] = found + gone * np.square(across) / np.maximum(rest, NO_SPREAD)
         return np.asarray(alone)
-
-
-class _Inner:
-    """Products ``a' (S + floor I)^-1 b`` of rows, each with a floor of its own."""
-
-    def __init__(self, axes: Float64, floor: Float64, bend: Float64) -> None:
-        self.axes, self.floor, self.bend = axes, floor, bend
-
-    def __call__(self, one: Float64, other: Float64) -> Float64:
-        whole = np.einsum("md,md->m", one, other) / self.floor  # (m,)
-        along = (one @ self.axes.T) * (other @ self.axes.T)  # (m, r)
-        return np.asarray(whole - np.einsum("mr,mr->m", along, self.bend))

@@ -87,15 +87,20 @@ class Folds(Protocol):
         ...
 
 
-def choose_strength(labelled: Labelled, folds: NDArray[np.intp], binary_factor: float) -> Choice:
+def choose_strength(
+    labelled: Labelled,
+    folds: NDArray[np.intp],
+    binary_factor: float,
+    start: tuple[Array, Array] | None = None,
+) -> Choice:
     """Choose C by cross-validation, steadied by a prior that fades as labels arrive.
 
     The score of a C is the sum of the out-of-fold log-losses plus
     ``(log10 C - centre)^2 / (2 * 0.5^2)``, as if C had a log-normal prior half a decade wide around
     ``60,000 / (n * variance of the rows)``: few rows from a good backbone can be separated, and
     deserve trust. With a handful of labels the prior speaks, with hundreds it is silent. The
-    search starts at the centre, goes either way by half a decade at a time, and stops where the
-    score rises; a tie goes to the value nearer to the centre.
+    search starts at the centre and goes down by half a decade at a time until the score rises; if
+    it rose at once, it goes up instead. A tie goes to the value nearer to the centre.
 
     Parameters
     ----------
@@ -105,6 +110,8 @@ def choose_strength(labelled: Labelled, folds: NDArray[np.intp], binary_factor: 
         (n,) from `assign_folds`.
     binary_factor
         What C is multiplied by before solving, see `LogisticHead`.
+    start
+        Weights (K, d) and intercepts (K,) that may be near the solution, for many rows.
 
     Returns
     -------
@@ -120,7 +127,7 @@ def choose_strength(labelled: Labelled, folds: NDArray[np.intp], binary_factor: 
     if not (folds != NEVER_SCORED).any():
         return Choice(_value(centre), "prior: no class has two distinct rows")
     few = len(folds) <= FEW_ROWS
-    solver: Folds = _FewRows(labelled, folds) if few else _ManyRows(labelled, folds)
+    solver: Folds = _FewRows(labelled, folds) if few else _ManyRows(labelled, folds, start)
     search = _Search(solver, labelled, binary_factor, centre)
     best = search.run()
     rule = (
@@ -157,10 +164,12 @@ class _Search:
         self.tried: dict[int, tuple[Any, HeldOut]] = {}
 
     def run(self) -> int:
-        """Walk from the centre down both slopes of the score; return the lowest step."""
+        """Walk from the centre down the slope of the score; return the lowest step."""
         self._try(self.centre, None)
+        step = self.centre
         for direction in (-1, 1):
-            step = self.centre
+            if step != self.centre:
+                break  # the other way is uphill
             while abs(step + direction - self.centre) <= DECADES * STEPS_PER_DECADE:
                 self._try(step + direction, step)
                 if self.scores[step + direction] >= self.scores[step]:
@@ -226,8 +235,10 @@ class _FewRows:
 class _ManyRows:
     """Some folds, one after the other, on copies of the rows outside them."""
 
-    def __init__(self, labelled: Labelled, folds: NDArray[np.intp]) -> None:
-        self.labelled = labelled
+    def __init__(
+        self, labelled: Labelled, folds: NDArray[np.intp], start: tuple[Array, Array] | None
+    ) -> None:
+        self.labelled, self.start = labelled, start
         sizes = np.bincount(folds[folds != NEVER_SCORED])
         enough = int(np.searchsorted(np.cumsum(sizes), ENOUGH_SCORED)) + 1
         self.n_folds = min(enough, len(sizes))
@@ -240,7 +251,7 @@ class _ManyRows:
     def solve(self, C: float, near: Any) -> tuple[Any, Array]:
         solutions, logits = [], []
         for fold, (seen, held) in enumerate(self.parts):
-            start = self._nothing() if near is None else near[fold]
+            start = self._beginning() if near is None else near[fold]
             weights, intercepts = self._fit(seen, C, start)
             mean = self.labelled.rows.mean
             rows = Rows(self.labelled.rows.values[held], mean)
@@ -251,8 +262,11 @@ class _ManyRows:
     def settle(self, choice: Choice, solutions: Any) -> Choice:
         return choice._replace(start=solutions[0])
 
-    def _nothing(self) -> tuple[Array, Array]:
+    def _beginning(self) -> tuple[Array, Array]:
         labelled = self.labelled
+        if self.start is not None:
+            dtype = labelled.rows.values.dtype
+            return self.start[0].astype(dtype), self.start[1].astype(dtype)
         K, d = labelled.n_classes, labelled.rows.values.shape[1]
         return np.zeros((K, d), dtype=np.float32), np.zeros(K, dtype=np.float32)
 

@@ -56,17 +56,18 @@ class StreamingHead(ExactHead, LinearHead):
         return rows
 
     def _learn(self, batch: Labelled, codes: Codes, at: NDArray[np.intp] | None) -> Self:
+        moments, before = None, None
+        sample = Sample.of(batch, codes)
+        if at is not None:
+            moments = widened(self._moments(), at, len(self.classes_))
+            before = self._sample().renumbered(at)
+            sample = before.joined(sample)
         with one_blas_thread():
-            moments, sample = None, Sample.of(batch, codes)
-            before = None
-            if at is not None:
-                moments = widened(self._moments(), at, len(self.classes_))
-                before = self._sample().renumbered(at)
-                sample = before.joined(sample)
             seen = replace(sample, rows=self._features(sample.rows))  # (m, f)
-            moments = self._add(batch, codes, moments, before, seen)
-            self._keep_moments(moments)
-            self._keep_sample(sample)
+        moments = self._add(batch, codes, moments, before, seen)
+        self._keep_moments(moments)
+        self._keep_sample(sample)
+        with one_blas_thread():
             self._work_out(moments, seen)
         return self
 

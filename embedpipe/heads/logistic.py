@@ -273,9 +273,10 @@ class LogisticHead(LinearClassifier, ClassifierMixin, BaseEstimator):  # type: i
             self.C_rule_ = "one class: predicted always"
             self.n_iter_, self.converged_ = 1, True
             return
-        choice = self._choice(labelled, binary_factor(K))
+        before_it = None if before is None else self._start(before, labelled)
+        choice = self._choice(labelled, binary_factor(K), before_it)
         self.C_, self.C_rule_ = choice.C, choice.rule
-        start = choice.start if before is None else self._start(before, labelled)
+        start = before_it if choice.start is None else choice.start
         found = self._solve(labelled, choice, start)
         intercepts = found.intercepts - found.weights @ labelled.rows.mean.astype(np.float64)
         self.coef_ = found.weights
@@ -283,11 +284,13 @@ class LogisticHead(LinearClassifier, ClassifierMixin, BaseEstimator):  # type: i
         self.n_iter_, self.converged_ = found.steps, found.converged
         self._judge(choice.held_out)
 
-    def _choice(self, labelled: Labelled, binary_factor: float) -> Choice:
+    def _choice(
+        self, labelled: Labelled, binary_factor: float, start: tuple[Array, Array] | None
+    ) -> Choice:
         if self.C != "auto":
             return Choice(float(self.C), "given")
         folds = assign_folds(labelled.digests, labelled.codes, N_FOLDS)
-        return choose_strength(labelled, folds, binary_factor)
+        return choose_strength(labelled, folds, binary_factor, start)
 
     def _solve(
         self, labelled: Labelled, choice: Choice, start: tuple[Array, Array] | None

@@ -116,8 +116,7 @@ def _group(
         headings=headings,
         experiences=names,
         rows=tuple(
-            _row(row, summary.baseline, row.against, kept, metrics, alone=alone)
-            for row in rows
+            _row(row, summary.baseline, row.against, kept, metrics, alone=alone) for row in rows
         ),
         curves=tuple(_curve(row.setting, matrices, protocol) for row in rows),
         differences=tuple(
