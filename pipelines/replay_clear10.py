@@ -75,11 +75,7 @@ def streams(arguments: argparse.Namespace, workspace: ep.Workspace) -> Callable[
             )
 
         return of_features
-    is_tree = Path(arguments.dataset).is_dir()
-    dataset = ep.load_dataset(
-        "clear10" if is_tree else arguments.dataset,
-        source=arguments.dataset if is_tree else arguments.source,
-    )
+    dataset = ep.load_dataset(arguments.dataset, source=arguments.source)
     embeddings = ep.embed(dataset, backbone=arguments.backbone, workspace=workspace)
 
     def of_images(seed: int) -> ep.Stream:
@@ -87,7 +83,7 @@ def streams(arguments: argparse.Namespace, workspace: ep.Workspace) -> Callable[
             embeddings,
             arguments.stream,
             n=arguments.experiences,
-            leave_out=["0"] if is_tree and has_bucket_0(embeddings) else [],
+            leave_out=["0"] if has_bucket_0(embeddings) else [],
             protocol=arguments.protocol,
             seed=seed,
         )
