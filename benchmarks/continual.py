@@ -1,20 +1,20 @@
 """Streams over cached vectors beside Avalanche: final accuracy and wall time, in one run.
 
-    python benchmarks/continual.py                        # CIFAR-10 if it is at hand
-    python benchmarks/continual.py --items 5000 --seeds 1 # a small one
-    python benchmarks/continual.py replay-1 replay-5      # some methods
-    python benchmarks/continual.py replay-1 --epochs 1 2 5 10 20 40   # the peer's ladder
+python benchmarks/continual.py                        # CIFAR-10 if it is at hand
+python benchmarks/continual.py --items 5000 --seeds 1 # a small one
+python benchmarks/continual.py replay-1 replay-5      # some methods
+python benchmarks/continual.py replay-1 --epochs 1 2 5 10 20 40   # the peer's ladder
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
 import time
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,18 +75,6 @@ class Outcome:
     def accuracy(self) -> float:
         """The final accuracy, the mean over experiences."""
         return float(self.accuracies.mean())
-
-
-def stream_of(matrix: np.ndarray, codes: np.ndarray, seed: int) -> Stream:
-    """Return a stream of two classes at a time (of 10), in an order drawn by `seed`."""
-    K = int(codes.max()) + 1
-    place = np.empty(K, dtype=np.int64)  # the experience of each class
-    place[np.random.default_rng(seed).permutation(K)] = np.arange(K) * EXPERIENCES // K
-    return Stream.from_arrays(matrix, codes, place[codes], seed=seed, name="classes")
-
-
-def buffer_size(stream: Stream, case: Case) -> int:
-    return round(case.share * sum(each.train.size for each in stream.experiences))
 
 
 # Ours
@@ -220,3 +208,107 @@ def evaluator() -> Any:
     from avalanche.training.plugins import EvaluationPlugin
 
     return EvaluationPlugin(accuracy_metrics(experience=True), loggers=[])
+
+
+# Both
+
+
+def stream_of(matrix: np.ndarray, codes: np.ndarray, seed: int) -> Stream:
+    """Return a stream of some classes at a time, in an order drawn by `seed`."""
+    K = int(codes.max()) + 1
+    place = np.empty(K, dtype=np.int64)  # the experience of each class
+    place[np.random.default_rng(seed).permutation(K)] = np.arange(K) * EXPERIENCES // K
+    return Stream.from_arrays(matrix, codes, place[codes], seed=seed, name="classes")
+
+
+def buffer_size(stream: Stream, case: Case) -> int:
+    return round(case.share * sum(each.train.size for each in stream.experiences))
+
+
+def compare(stream: Stream, case: Case, tensors: Any, seed: int) -> tuple[Outcome, Outcome]:
+    """Return what ours and the peer's come to on a stream."""
+    if case.name == "slda":
+        case = replace(case, head=f"slda(shrinkage={equal_shrinkage(stream)})")
+    return ours(stream, case, seed), theirs(stream, tensors, case, seed)
+
+
+def line(case: Case, pairs: list[tuple[Outcome, Outcome]]) -> str:
+    """Return a line of the table: means over the seeds, and the ratio of the times."""
+    accuracies = 100 * np.array([[one.accuracy for one in pair] for pair in pairs])  # (s, 2)
+    seconds = np.array([[one.seconds for one in pair] for pair in pairs]).mean(axis=0)  # (2,)
+    apart = accuracies[:, 1] - accuracies[:, 0]  # (s,)
+    return (
+        f"{case.name:<9} {case.epochs:>6}   {spread(accuracies[:, 0])}   "
+        f"{spread(accuracies[:, 1])}   {spread(apart, error=True)}   "
+        f"{seconds[0]:8.2f} {seconds[1]:10.2f}   {seconds[1] / seconds[0]:5.1f} x"
+    )
+
+
+def spread(values: np.ndarray, *, error: bool = False) -> str:
+    """Return the mean, and the standard deviation of values or the standard error of the mean."""
+    if len(values) < 2:
+        return f"{values.mean():+6.2f}       " if error else f"{values.mean():6.2f}       "
+    deviation = values.std(ddof=1) / (len(values) ** 0.5 if error else 1.0)
+    sign = "+" if error else ""
+    return f"{values.mean():{sign}6.2f} ± {deviation:4.2f}"
+
+
+TITLE = (
+    "                   final accuracy, % (mean ± sd)   difference      seconds of a stream\n"
+    "method    epochs   ours            Avalanche       (mean ± se)         ours  Avalanche   ratio"
+)
+
+
+def main() -> int:
+    arguments = parse()
+    if importlib.util.find_spec("avalanche") is None:
+        print("skipped: Avalanche is not installed (pip install '.[bench]')")
+        return 0
+    import torch
+
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    logging.captureWarnings(True)  # the peer uses what it deprecates, and undoes any filter
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder:
+        found, codes, origin = load(Path(folder), arguments)
+        rows = np.random.default_rng(0).permutation(len(found))[: arguments.items]
+        rows.sort()
+        matrix, codes = np.array(found[rows], dtype=np.float32), codes[rows]
+    print(
+        f"{origin}: {matrix.shape[0]:,} x {matrix.shape[1]:,}, {os.cpu_count()} CPUs, "
+        f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, "
+        f"{arguments.seeds} seed(s)"
+    )
+    tensors = torch.from_numpy(unit(matrix))
+    few = np.random.default_rng(0).permutation(len(matrix))[:500]
+    compare(stream_of(matrix[few], codes[few], 0), CASES[0], tensors[few], 0)  # a warm-up
+    streams = [stream_of(matrix, codes, seed) for seed in range(arguments.seeds)]
+    print(TITLE)
+    for case in CASES:
+        if case.name not in (arguments.methods or [case.name]):
+            continue
+        for epochs in [1] if case.name == "slda" else arguments.epochs or [case.epochs]:
+            now = replace(case, epochs=epochs)
+            print(line(now, [compare(each, now, tensors, at) for at, each in enumerate(streams)]))
+    print(f"load {os.getloadavg()[0]:.1f} at the end")
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    names = [case.name for case in CASES]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("methods", nargs="*", help=f"of {', '.join(names)}; all if none is named")
+    parser.add_argument("--embeddings", type=Path, help="an .npy file with an (n, d) matrix")
+    parser.add_argument("--labels", type=Path, help="an .npy file with its (n,) labels")
+    parser.add_argument("--items", type=int, help="so many of the rows, drawn; all by default")
+    parser.add_argument("--seeds", type=int, default=3, help="streams, each in an order of its own")
+    parser.add_argument("--epochs", type=int, nargs="*", help="of the peer, each tried")
+    arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.methods) - set(names)):
+        parser.error(f"there is no method {unknown[0]!r}: {', '.join(names)}")
+    return arguments
+
+
+if __name__ == "__main__":
+    without_slowing_settings()
+    raise SystemExit(main())

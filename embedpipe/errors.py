@@ -13,6 +13,7 @@
     ├── SelectionError        a selection that the pool cannot give
     │   └── ExhaustedError    nothing is left that the strategy may choose
     ├── LabelError            labels that do not fit the dataset or the head
+    │   └── FormatError       a file of labels that its format does not allow, or cannot hold
     └── RunError              a run that cannot start or be continued
 
 Each message says what was given, what was meant and what to do, on one line.
@@ -31,6 +32,7 @@ __all__ = [
     "DriftError",
     "EmbedpipeError",
     "ExhaustedError",
+    "FormatError",
     "LabelError",
     "RunError",
     "SelectionError",
@@ -107,6 +109,10 @@ class ExhaustedError(SelectionError):
 
 class LabelError(EmbedpipeError, ValueError):
     """Labels that do not fit the dataset or the head."""
+
+
+class FormatError(LabelError):
+    """A file of labels that its format does not allow, or labels that it cannot hold."""
 
 
 class RunError(EmbedpipeError):

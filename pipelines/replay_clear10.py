@@ -83,12 +83,17 @@ def streams(arguments: argparse.Namespace, workspace: ep.Workspace) -> Callable[
             embeddings,
             arguments.stream,
             n=arguments.experiences,
-            leave_out=["0"] if has_bucket_0(embeddings) else [],
+            leave_out=["0"] if arguments.stream == "buckets" and has_bucket_0(embeddings) else [],
             protocol=arguments.protocol,
             seed=seed,
         )
 
     return of_images
+
+
+def size(text: str) -> float | int:
+    """Return a share of each experience, such as 0.05, or a number of rows in all."""
+    return int(text) if text.isdecimal() else float(text)
 
 
 def has_bucket_0(embeddings: ep.Embeddings) -> bool:
@@ -112,7 +117,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--experiences", type=int, help="how many, where the data do not tell")
     parser.add_argument("--protocol", choices=("iid", "streaming"), default="iid")
     parser.add_argument("--policies", nargs="+", default=list(POLICIES))
-    parser.add_argument("--retain", nargs="+", type=float, default=[0.01, 0.05])
+    parser.add_argument("--retain", nargs="+", type=size, default=[0.01, 0.05])
     parser.add_argument("--heads", nargs="+", default=["logistic"])
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--seeds", type=int, default=10)

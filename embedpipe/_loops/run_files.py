@@ -31,13 +31,14 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
         If the folder holds another run, or cannot be written.
     """
     path = folder / "config.json"
-    text = json.dumps(config, sort_keys=True, indent=1)
+    text = json.dumps(config, sort_keys=True, indent=1).encode()
     try:
         if not path.exists():
-            write_atomically(path, text.encode())
+            write_atomically(path, text)
+        found = path.read_bytes()
     except OSError as error:
         raise unwritable(folder, error) from error
-    if path.read_text(encoding="utf-8") != text:
+    if found != text:
         raise RunError(
             f"{folder} holds another run: it was started with other arguments. Choose "
             "another folder, or delete this one."

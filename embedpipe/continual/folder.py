@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .._loops.run_files import read_table, unwritable, write_config, write_table
-from ..errors import RunError, UsageError
+from ..errors import DamagedFileError, RunError, UsageError
 from ..heads import load_head, save_head
 from .memory import Memory
 from .records import ExperienceRecord
@@ -117,7 +117,7 @@ class ContinualFolder:
             buffer = _read(self.path / f"buffer-{number}.parquet")
             chosen = self.path / f"labelled-{number}.parquet"
             labelled = _read(chosen) if chosen.exists() else None
-        except (pa.ArrowException, OSError, KeyError, IndexError) as error:
+        except (pa.ArrowException, OSError, KeyError, IndexError, DamagedFileError) as error:
             raise RunError(
                 f"the run in {self.path} is damaged ({str(error).splitlines()[0]}): delete the "
                 "folder, and the same command makes it again."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,30 +54,41 @@ class Learner:
         What is trained: copies of it, so that it stays as it is.
     mix
         How new and remembered rows count.
+    seed
+        What is drawn follows from it.
     """
 
-    def __init__(self, stream: Stream, head: Any, mix: str) -> None:
-        every = np.concatenate([each.train for each in stream.experiences])
-        self.stream, self.head, self.mix = stream, head, mix
-        self._trainer = Trainer(head, stream.matrix, np.sort(every), stream.classes)
+    def __init__(self, stream: Stream, head: Any, mix: str, seed: int = 0) -> None:
+        self.stream, self.head, self.mix, self.seed = stream, head, mix, seed
         self.test = np.unique(np.concatenate([each.test for each in stream.experiences]))  # (t,)
 
-    def fresh_fit(self, batch: Batch) -> Any:
-        """Return a new head, fitted to these rows."""
-        return self._trainer.fit(self._trainer.fresh(), batch)
+    def fresh_fit(self, batches: Sequence[Batch]) -> Any:
+        """Return a new head, fitted to the rows of the first experiences.
+
+        A head that learns from unlabelled rows as well is shown those of the same experiences.
+        """
+        trainer = self._trainer(len(batches))
+        return trainer.fit(trainer.fresh(), joined(batches))
 
     def go_on(self, head: Any, new: Batch, kept: Batch) -> Any:
         """Return the head after learning new rows, and with them what was kept."""
-        head = self._trainer.fresh() if head is None else head
+        trainer = self._trainer(1)
+        head = trainer.fresh() if head is None else head
         if not kept.rows.size:
-            return self._trainer.partial_fit(head, new)
+            return trainer.partial_fit(head, new)
         both = joined([kept, new])
         if self.mix == "concatenated":
-            return self._trainer.partial_fit(head, both)
+            return trainer.partial_fit(head, both)
         weights = np.ones(both.rows.size)
         weights[: kept.rows.size] = new.rows.size / kept.rows.size
         matrix = self.stream.matrix
         return head.partial_fit(matrix[both.rows], both.labels, sample_weight=weights)
+
+    def _trainer(self, count: int) -> Trainer:
+        """Return what fits heads, and knows the rows of the first `count` experiences alone."""
+        come = np.concatenate([each.train for each in self.stream.experiences[:count]])
+        matrix, classes = self.stream.matrix, self.stream.classes
+        return Trainer(self.head, matrix, np.sort(come), classes, seed=self.seed)
 
     def probabilities(self, head: Any, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the (k, K) class probabilities of rows; 0 for classes the head does not know."""
@@ -99,11 +111,11 @@ def _naive(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -
 
 
 def _from_all(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -> Any:
-    return learner.fresh_fit(joined(batches))
+    return learner.fresh_fit(batches)
 
 
 def _at_once(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -> Any:
-    return _LATEST.fit(learner, joined(batches))
+    return _LATEST.fit(learner, batches)
 
 
 class _Latest:
@@ -112,17 +124,28 @@ class _Latest:
     def __init__(self) -> None:
         self._known: tuple[object, Any] | None = None
 
-    def fit(self, learner: Learner, batch: Batch) -> Any:
-        order = np.argsort(batch.rows)  # so that it does not depend on how the stream is cut
-        batch = Batch(batch.rows[order], batch.labels[order])
-        where = path_of(learner.stream.matrix)
-        if where is None:
-            return learner.fresh_fit(batch)
-        told = hashlib.sha256(batch.rows.tobytes() + repr(batch.labels.tolist()).encode())
-        key = where, where.stat().st_mtime_ns, told.digest(), repr(identity_of(learner.head))
+    def fit(self, learner: Learner, batches: Sequence[Batch]) -> Any:
+        key = self._key(learner, joined(batches))
+        if key is None:
+            return learner.fresh_fit(batches)
         if self._known is None or self._known[0] != key:
-            self._known = key, learner.fresh_fit(batch)
-        return self._known[1]
+            self._known = key, learner.fresh_fit(batches)
+        return deepcopy(self._known[1])
+
+    def _key(self, learner: Learner, every: Batch) -> object:
+        """Return what the head follows from, or None where that cannot be told.
+
+        Only of a head to which neither the order of rows nor those without labels mean anything.
+        """
+        from ..heads import LogisticHead
+
+        where = path_of(learner.stream.matrix)
+        if where is None or not isinstance(learner.head, LogisticHead):
+            return None
+        order = np.argsort(every.rows)
+        told = hashlib.sha256(every.rows[order].tobytes())
+        told.update(repr(every.labels[order].tolist()).encode())
+        return where, where.stat().st_mtime_ns, told.digest(), repr(identity_of(learner.head))
 
 
 _LATEST = _Latest()

@@ -59,9 +59,11 @@ class ContinualLoop:
     strategy
         Chooses them, told by the head what to expect.
     initial
-        Chooses them in the first experience; it must need no labels.
+        Chooses them in the first experience, and in all for ``"joint"``, which has no head to ask
+        before it has everything; it must need no labels.
     seed
-        Everything random follows from it and from the experience's number.
+        Everything random follows from it and from the experience's number; it is added to the
+        ``seed`` of a head that has one.
     workspace
         If given, the run is kept in its ``runs/<run_id>/``, and continues from there.
 
@@ -105,7 +107,7 @@ class ContinualLoop:
         workspace: str | Path | Workspace | None = None,
     ) -> None:
         self.stream, self.seed, self.mix, self.budget = stream, seed, mix, budget
-        self.head = get_head(head) if isinstance(head, str) else head
+        self.head = _seeded(get_head(head) if isinstance(head, str) else head, seed)
         exact = getattr(self.head, "exact_on_streams", False)
         self.method = method or ("naive" if exact else "replay")
         self._method = get_method(self.method, self.head)
@@ -115,7 +117,7 @@ class ContinualLoop:
         self.initial = get_strategy(initial) if isinstance(initial, str) else initial
         self._check()
         self._workspace = None if workspace is None else Workspace(workspace)
-        self._learner = Learner(stream, self.head, mix)
+        self._learner = Learner(stream, self.head, mix, seed)
         self.records: list[ExperienceRecord] = []
         self.memory = Memory.empty()
         self._head: Any = None
@@ -263,7 +265,7 @@ class ContinualLoop:
         told = {
             key: getattr(self._head, key)
             for key in ("C_", "alpha_", "shrinkage_", "temperature_", "cv_accuracy_")
-            if hasattr(self._head, key)
+            if isinstance(getattr(self._head, key, None), (int, float, str))
         }
         record = ExperienceRecord(
             number,
@@ -343,3 +345,12 @@ class ContinualLoop:
                 f"the buffer is to hold {self.size} rows, and the stream has {limit} to learn "
                 "from: give fewer, or use method cumulative, which keeps all."
             )
+
+
+def _seeded(head: Any, seed: int) -> Any:
+    """Return a head whose own randomness differs from seed to seed."""
+    if not seed or not hasattr(head, "get_params") or "seed" not in head.get_params(deep=False):
+        return head
+    from sklearn.base import clone
+
+    return clone(head).set_params(seed=(head.seed + seed) % 2**32)

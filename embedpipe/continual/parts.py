@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._loops.draws import uniform_of_rows
+from ..datasets.splits import canonical_split
 from ..embedding import Embeddings
 from ..errors import LabelError, UnknownNameError, UsageError
 
@@ -18,6 +19,9 @@ __all__ = ["KINDS", "Part", "natural_key", "parts_of", "parts_of_arrays"]
 
 KINDS = ("buckets", "classes", "order", "folders", "random", "skewed")
 """What makes an experience of a labelled dataset; see `Stream.of`."""
+
+NAMED = ("buckets", "folders")
+"""Kinds whose experiences the dataset names."""
 
 HELD_OUT = 0.3
 """Share of each class of an experience that is kept for testing where it has no test split."""
@@ -42,7 +46,7 @@ class Part:
     rows
         (m,) int64.
     labels
-        (m,) one each.
+        (m,) one each, as they were given.
     tested
         (m,) bool; all False where there is no test split.
     """
@@ -81,7 +85,7 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
     ['a', 'b9', 'b10']
     """
     parts = re.split(r"(\d+)", text)
-    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts if part]
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
 def parts_of(
@@ -94,11 +98,13 @@ def parts_of(
     seed: int,
 ) -> list[Part]:
     """Return the parts of a labelled dataset; see `Stream.of`."""
+    if leave_out and kind not in NAMED:
+        raise UsageError(f"leave_out names buckets or folders: a stream of {kind} has none.")
     items = embeddings.items
     labels: list[Any] = [item.label for item in items]
     splits = [item.split for item in items]
     if kind == "folders":
-        buckets, labels = _folders([item.id for item in items], splits)
+        buckets, labels = _folders([item.id for item in items])
     elif kind == "buckets":
         buckets = [item.bucket for item in items]
         if not any(buckets):
@@ -162,7 +168,7 @@ def _part(name: str, rows: Sequence[int], labels: Sequence[Any], splits: Sequenc
     return Part(
         name,
         np.array(used, dtype=np.int64),
-        np.array([labels[row] for row in used]),
+        np.array([labels[row] for row in used], dtype=object),
         np.array([splits[row] == "test" for row in used], dtype=np.bool_),
     )
 
@@ -171,16 +177,16 @@ def _plain(column: Sequence[Any] | NDArray[Any]) -> list[Any]:
     return list(column.tolist() if isinstance(column, np.ndarray) else column)
 
 
-def _folders(
-    ids: Sequence[str], splits: Sequence[str | None]
-) -> tuple[list[str | None], list[str | None]]:
-    """Return the domain and the class of ``[split/]domain/class/…/file``; None for other ids."""
+def _folders(ids: Sequence[str]) -> tuple[list[str | None], list[str | None]]:
+    """Return the domain and the class of ``[split/]domain/[split/]class/…/file``; else None."""
     buckets: list[str | None] = []
     labels: list[str | None] = []
-    for item_id, split in zip(ids, splits, strict=True):
+    for item_id in ids:
         folders = item_id.split("/")[:-1]
-        if split is not None and folders and len(folders) > 2:
+        if folders and canonical_split(folders[0]) is not None:
             folders = folders[1:]
+        if len(folders) > 2 and canonical_split(folders[1]) is not None:
+            folders = [folders[0], *folders[2:]]
         buckets.append(folders[0] if len(folders) >= 2 else None)
         labels.append(folders[1] if len(folders) >= 2 else None)
     if not any(buckets):

@@ -113,12 +113,13 @@ class Stream:
         classes
             Which classes come when, in place of an order drawn by `seed`.
         leave_out
-            Buckets or folders that are no part of the stream.
+            Buckets or folders that are no part of the stream; for these kinds alone.
         protocol
             ``"iid"``: the test rows of an experience are those of its items that are in the
-            dataset's test split; where an experience has none, three tenths of each class in it,
-            drawn by `seed`. ``"streaming"``: all of an experience is learned from, and tested on
-            before.
+            dataset's test split; where an experience has none, and in an ``order``, three tenths
+            of each class in it, drawn by `seed`. ``"streaming"``: all of an experience is learned
+            from, and tested on before. Copies of what is tested, or was learned before, are left
+            out.
         seed
             Whatever is drawn follows from it.
 
@@ -167,7 +168,8 @@ class Stream:
         buckets
             (n,) which experience each row belongs to: they come in natural order. None: in none.
         splits
-            (n,) ``"test"`` for test rows, anything else for rows to learn from.
+            (n,) ``"test"`` for test rows; ``"validation"`` rows are left alone, all others are to
+            learn from.
         protocol, seed
             As of `of`.
         name
@@ -177,6 +179,8 @@ class Stream:
         matrix = np.asanyarray(matrix).astype(np.float32, copy=False)
         if matrix.ndim != 2:
             raise UsageError(f"the matrix has shape {matrix.shape}: give one vector for each row.")
+        if not matrix.size:
+            raise UsageError("the matrix is empty: there is nothing to learn from.")
         parts = parts_of_arrays(len(matrix), labels, buckets, splits)
         whole = np.ascontiguousarray(matrix).data.cast("B")
         return cls._made(
@@ -214,8 +218,9 @@ class Stream:
         codes = np.full(len(matrix), -1, dtype=np.int64)
         codes[np.concatenate([part.rows for part in parts])] = found_codes
         experiences = [part.experience(codes, protocol, seed) for part in parts]
-        if protocol == "iid" and copies is not None:
-            experiences = _without_copies(experiences, copies)
+        if copies is not None:
+            clean = _without_copies if protocol == "iid" else _without_learned
+            experiences = clean(experiences, copies)
         for each in experiences:
             if not each[1].size:
                 raise LabelError(
@@ -284,4 +289,17 @@ def _without_copies(
     for name, train, test in experiences:
         new = np.array([content[row] not in seen for row in train.tolist()], dtype=np.bool_)
         kept.append((name, train[new], test))
+    return kept
+
+
+def _without_learned(
+    experiences: Sequence[tuple[str, Rows, Rows]], content: Sequence[bytes]
+) -> list[tuple[str, Rows, Rows]]:
+    """Leave copies of what was learned in an earlier experience out of what is tested."""
+    learned: set[bytes] = set()
+    kept = []
+    for name, train, test in experiences:
+        new = np.array([content[row] not in learned for row in test.tolist()], dtype=np.bool_)
+        kept.append((name, train, test[new]))
+        learned.update(content[row] for row in train.tolist())
     return kept

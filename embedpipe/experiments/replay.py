@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ class ReplayStudy:
         How much: shares of each experience (float) or rows in all (int).
     heads
         Names as `get_head` reads them. Heads that are exact on streams are learned without a
-        buffer, which loses nothing; for the others every policy is combined with every size.
+        buffer, which loses nothing, and those that cannot go on learning have bounds alone; for
+        the others every policy is combined with every size.
     bounds
         Which of ``naive``, ``cumulative`` and ``joint`` are learned beside them.
     seeds
@@ -156,7 +158,10 @@ class ReplayStudy:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        _ = self._tasks  # which checks what it is made from
+        unknown = sorted(set(self.bounds) - set(BOUNDS))
+        if unknown:
+            raise UsageError(f"bounds names {unknown[0]!r}: give some of {', '.join(BOUNDS)}.")
+        _ = self._policies, self._sizes, self._tasks  # which check what they are made from
 
     # The grid
 
@@ -272,28 +277,38 @@ class ReplayStudy:
             "strategy": self.strategy,
         }
         found = []
-        exact = getattr(get_head(head), "exact_on_streams", False)
-        if not exact:
-            for policy in self._policies:
-                for retain in several(self.retains, "retains"):
-                    size_of(retain)  # which refuses what is no size
-                    spelled = json.dumps(retain)
-                    setting = ReplaySetting(
-                        stream, head, "replay", policy_spelling(policy), spelled
-                    )
-                    options = {"method": "replay", "policy": policy, "retain": retain}
-                    found.append((setting, {**common, **options}))
+        made = get_head(head)
+        exact = getattr(made, "exact_on_streams", False)
+        goes_on = hasattr(made, "partial_fit")
+        if goes_on and not exact:
+            for policy, (spelled, retain) in product(self._policies, self._sizes.items()):
+                setting = ReplaySetting(stream, head, "replay", policy_spelling(policy), spelled)
+                options = {"method": "replay", "policy": policy, "retain": retain}
+                found.append((setting, {**common, **options}))
         for method in BOUNDS:
-            if method in self.bounds or (exact and method == "naive"):
+            wanted = goes_on if method == "naive" else True
+            if wanted and (method in self.bounds or (exact and method == "naive")):
                 found.append((ReplaySetting(stream, head, method), {**common, "method": method}))
+        if not found:
+            raise UsageError(
+                f"the head {head!r} cannot go on learning, so there is nothing to replay to it: "
+                "ask for the bounds cumulative or joint, or for another head."
+            )
+        return found
+
+    @cached_property
+    def _sizes(self) -> dict[str, float | int]:
+        """The sizes of buffers, as they are written in tables."""
+        found: dict[str, float | int] = {}
+        for given in several(self.retains, "retains"):
+            size_of(given)  # which refuses what is no size
+            retain = given.item() if hasattr(given, "item") else given
+            found[json.dumps(retain)] = retain
         return found
 
     @cached_property
     def _policies(self) -> list[Policy]:
         """The policies, the baseline among them."""
-        unknown = sorted(set(self.bounds) - set(BOUNDS))
-        if unknown:
-            raise UsageError(f"bounds names {unknown[0]!r}: give some of {', '.join(BOUNDS)}.")
         made: dict[str, Policy] = {}
         for each in (*several(self.policies, "policies"), self.baseline):
             policy = get_policy(each) if isinstance(each, str) else each

@@ -199,9 +199,9 @@ class ReplayResults:
         Notes
         -----
         Differences are paired by seed with the baseline policy at the same size; what has no
-        buffer with the baseline at the last size. P-values are those of the paired t-test,
-        corrected by Holm's method for all rows of one stream and metric; a star needs the
-        signed-rank test as well.
+        buffer with the baseline of the same head at the last size. P-values are those of the
+        paired t-test, corrected by Holm's method for all rows of one stream and metric; a star
+        needs the signed-rank test as well.
         """
         streaming = "streaming" in self.protocols.values()
         names = tuple(metrics or SHOWN["streaming" if streaming else "iid"])
@@ -253,7 +253,7 @@ class ReplayResults:
             return None
         key = (setting.stream, self.baseline)
         same = [each for each in self.settings if (each.stream, each.policy) == key]
-        own_head = [each for each in same if each.head == setting.head] or same
+        own_head = [each for each in same if each.head == setting.head]
         own_size = [each for each in own_head if each.retain == setting.retain] or own_head
         return own_size[-1] if own_size else None
 

@@ -80,8 +80,8 @@ class FeCAMHead(ExactHead):
         Leave-one-out accuracy and expected calibration error, and on how many rows; None where no
         row can be left out.
     sample_rows_, sample_codes_, sample_weights_, sample_digests_
-        Up to 2,000 of the rows, bent, picked by a hash of their content, on which the temperature
-        is fitted.
+        Up to 2,000 of the rows, bent, picked by a hash of their content, by which the shrinkage
+        (by 500 of them) and the temperature are chosen.
     sample_complete_
         Whether the sample holds every row.
 
@@ -98,8 +98,8 @@ class FeCAMHead(ExactHead):
     than those of many, whose axes are known.
 
     O(n d min(m, d)) time to learn n rows, and O(d min(m, d)²) for each class that they are of, m
-    rows being known of it; O(d R) for each row predicted. Beside the state, learning takes some
-    blocks of 4,096 rows and three matrices of (d, d) for each thread.
+    rows being known of it; O(d R) for each row predicted. Learning holds the state twice, and some
+    blocks of 2,048 rows and three matrices of (d, d) for each thread.
 
     References
     ----------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,6 +78,8 @@ class KNNHead(EmbeddingHead):
     >>> head.predict([[0.0, 2.0], [3.0, 0.0]]).tolist()
     ['hat', 'shoe']
     """
+
+    exact_on_streams: ClassVar[bool] = True
 
     def __init__(
         self,

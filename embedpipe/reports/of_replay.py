@@ -12,7 +12,7 @@ from .._versions import versions
 from .comparison import Band
 from .of_experiments import _ranges
 from .replay import AccuracyMap, Difference, Learned, ReplayData, ReplayGroup, ReplayMetric
-from .replay_words import headline, named_beside, ranked, verdict_of
+from .replay_words import headline, ranked, verdict_of
 
 if TYPE_CHECKING:
     from ..experiments.replay import ReplaySetting
@@ -220,7 +220,7 @@ def _row(
         )
         if setting.policy != baseline
         else (),
-        against="" if against is None else named_beside(against, setting),
+        against="" if against is None else against.learned,
         at_once=setting.method == "joint",
     )
 
@@ -283,7 +283,7 @@ def _differences(
         {name: values[:, whole] for name, values in pair.items()}, "baseline"
     )["own"]
     return Band(
-        f"{setting.learned} against {named_beside(against, setting)}",
+        f"{setting.learned} against {against.learned}",
         (np.flatnonzero(whole) + 1.0).tolist(),
         found.difference.tolist(),
         found.low.tolist(),

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from .replay import ReplayMetric
 
 if TYPE_CHECKING:
-    from ..experiments.replay import ReplaySetting
     from ..experiments.replay_results import ReplayRow, ReplaySummary
 
-__all__ = ["headline", "named_beside", "ranked", "verdict_of"]
+__all__ = ["headline", "ranked", "verdict_of"]
 
 
 def ranked(
@@ -134,12 +133,6 @@ def _bounds(rows: Sequence[ReplayRow], metric: ReplayMetric) -> str:
     told = [f"{words[method]} {mean:.3f}" for method, mean in means.items() if not math.isnan(mean)]
     sentence = ", ".join(told)
     return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
-
-
-def named_beside(other: ReplaySetting, setting: ReplaySetting) -> str:
-    """Return the name of a setting for a reader who knows the head of another."""
-    same = other.head == setting.head
-    return other.learned if same else f"{other.learned} with {other.head}"
 
 
 def verdict_of(row: ReplayRow, metric: ReplayMetric) -> str:

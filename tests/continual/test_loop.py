@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,47 @@ def test_balanced_counts_the_buffer_as_much_as_what_is_new(drifting: Callable[..
     head = LogisticHead(C=1.0).fit(stream.matrix[rows], stream.labels(rows), sample_weight=weights)
     assert np.allclose(loop.fitted.coef_, head.coef_, atol=2e-3)
     assert not np.array_equal(loop.matrix, ContinualLoop(stream, **options).fit().matrix)
+
+
+def test_heads_are_not_shown_what_has_not_come(drifting: Callable[..., Stream]) -> None:
+    matrices = []
+    for shift in (0.0, 5.0):
+        stream = drifting(protocol="streaming")
+        moved = stream.matrix.copy()
+        moved[stream.experiences[3].train] += shift
+        other = replace(stream, matrix=moved)
+        options: dict[str, Any] = {"head": "label_propagation", "budget": 10, "strategy": "random"}
+        matrices.append(ContinualLoop(other, method="cumulative", **options).fit().matrix[:, :3])
+    assert np.array_equal(matrices[0], matrices[1], equal_nan=True)
+
+
+def test_the_bound_of_a_stream_cut_in_another_way_is_the_same_but_not_shared(
+    digits: Embeddings,
+) -> None:
+    loops = [
+        ContinualLoop(Stream.of(digits, "random", n=n, seed=n), method="joint").fit()
+        for n in (3, 4)
+    ]
+    first, second = (loop.fitted for loop in loops)
+    assert first is not second
+    if np.array_equal(*(np.sort(rows_learned(loop)) for loop in loops)):
+        assert np.array_equal(first.coef_, second.coef_)
+    fresh = LogisticHead().fit(
+        digits.matrix[rows_learned(loops[0])], loops[0].stream.labels(rows_learned(loops[0]))
+    )
+    assert np.array_equal(first.coef_, fresh.coef_)
+
+
+def rows_learned(loop: ContinualLoop) -> np.ndarray:
+    return np.concatenate([each.train for each in loop.stream.learned])
+
+
+def test_the_seed_reaches_a_head_that_draws(drifting: Callable[..., Stream]) -> None:
+    heads_ = [
+        ContinualLoop(drifting(), head="mlp(hidden=8)", method="joint", seed=seed).fit().fitted
+        for seed in (0, 1)
+    ]
+    assert not np.array_equal(heads_[0].hidden_coef_, heads_[1].hidden_coef_)
 
 
 def test_in_streaming_what_was_learned_is_never_a_test(drifting: Callable[..., Stream]) -> None:

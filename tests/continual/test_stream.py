@@ -168,8 +168,35 @@ def test_what_cannot_be_a_stream_is_refused_in_one_line(digits: Embeddings) -> N
         Stream.of(digits, "classes", classes=[["1"], ["2", "1"]])
     with pytest.raises(UnknownNameError, match="unknown class 'cat'"):
         Stream.of(digits, "classes", classes=[["cat"], ["2"]])
+    with pytest.raises(UsageError, match="a stream of order has none"):
+        Stream.of(digits, "order", leave_out=["1"])
+    with pytest.raises(UsageError, match="the matrix is empty"):
+        Stream.from_arrays(np.empty((0, 3)), [], [])
+    with pytest.raises(LabelError, match="labels mixes int, str"):
+        Stream.from_arrays(np.eye(4), [1, "1", 1, "1"], [0, 0, 1, 1])
     with pytest.raises(LabelError, match="there are 3 rows, but 2 labels"):
         Stream.from_arrays(np.eye(3), ["a", "b"], [0, 0, 1])
+
+
+def test_copies_of_what_was_learned_are_not_tested(tmp_path: Path) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for domain in ("a", "b"):
+        for label in ("cat", "dog"):
+            (tmp_path / domain / label).mkdir(parents=True)
+            for number in range(5):
+                picture = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+                picture.save(tmp_path / domain / label / f"{number}.png")
+    copied = (tmp_path / "a" / "cat" / "0.png").read_bytes()
+    (tmp_path / "b" / "cat" / "copy.png").write_bytes(copied)
+    embeddings = ep.embed(ep.load_dataset(tmp_path), backbone="toy", workspace=tmp_path / "w")
+    stream = Stream.of(embeddings, "folders", protocol="streaming")
+    first, second = stream.experiences
+    assert (first.train.size, second.train.size) == (10, 11)
+    assert second.test.size == 10
+    ids = {embeddings.items[row].id for row in second.test}
+    assert "b/cat/copy.png" not in ids
 
 
 def test_a_class_that_is_tested_but_never_learned_is_told() -> None:

@@ -155,6 +155,10 @@ def test_what_has_no_meaning_is_refused_before_anything_is_learned(
         study(policies=["hardest"])
     with pytest.raises(UsageError, match="bounds names 'upper': give some of naive, cumulative"):
         study(bounds=["upper"])
+    with pytest.raises(UsageError, match="bounds names 'jont'"):
+        study(bounds=["jont"], heads=["ridge"])
+    with pytest.raises(UsageError, match="'label_propagation' cannot go on learning, so there is"):
+        study(heads=["label_propagation"], bounds=["naive"])
     with pytest.raises(UsageError, match="policies is 'random': give a list"):
         study(policies="random")
     with pytest.raises(UsageError, match="seeds is 0"):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
 from embedpipe.errors import LabelError, UsageError
 from embedpipe.heads import (
@@ -11,12 +12,14 @@ from embedpipe.heads import (
     RandomProjectionRidgeHead,
     RidgeHead,
     SLDAHead,
+    _moments,
     _sample,
     get_head,
     heads,
 )
 
-EXACT = [name for name in heads if getattr(heads[name], "exact_on_streams", False)]
+ALL = [name for name in heads if getattr(heads[name], "exact_on_streams", False)]
+EXACT = [name for name in ALL if name != "knn"]  # which keeps sums
 LINEAR = [name for name in EXACT if name != "fecam"]
 
 SMALL = {"random_projection_ridge": {"features": 40}}
@@ -46,6 +49,7 @@ def linear(request):
 
 def test_which_heads_are_exact_on_streams():
     assert EXACT == ["ridge", "random_projection_ridge", "nearest_mean", "slda", "fecam"]
+    assert set(ALL) == {*EXACT, "knn"}
     assert not hasattr(heads["logistic"], "exact_on_streams")
 
 
@@ -88,6 +92,15 @@ def test_twenty_orders_and_splits_give_the_joint_fit(name, normalize, d, few_row
                 )
 
 
+def test_neighbours_are_the_same_in_twenty_orders_and_splits():
+    X, y = stream()
+    probe, _ = stream(50, seed=1)
+    joint = get_head("knn").fit(X, y).predict_proba(probe)
+    for seed in range(20):
+        found = in_parts(get_head("knn"), X, y, seed).predict_proba(probe)
+        np.testing.assert_allclose(found, joint, rtol=1e-5, atol=1e-6)
+
+
 def test_rows_that_are_kept_give_the_same_bits(linear):
     X, y = stream()
     joint = exact(linear).fit(X, y)
@@ -114,6 +127,17 @@ def test_sums_and_rows_agree(linear, monkeypatch):
     np.testing.assert_allclose(head.coef_, rows.coef_, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(head.temperature_, rows.temperature_, rtol=1e-6)
     assert head.cv_accuracy_ == rows.cv_accuracy_
+
+
+def test_the_number_of_threads_is_nothing(name, few_rows, monkeypatch):
+    monkeypatch.setattr(_moments, "BLOCK_ROWS", 64)
+    X, y = stream(700, 40)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            head = exact(name).partial_fit(X[:400], y[:400]).partial_fit(X[400:], y[400:])
+            found.append(head.predict_proba(X))
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_a_row_given_twice_in_two_calls_is_one_of_weight_two(name):

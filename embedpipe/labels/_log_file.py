@@ -1,0 +1,108 @@
+"""Opening the label log's file, and what SQLite's errors mean to a person."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .._files import sync_folder
+from ..errors import LabelError
+from ._log_schema import VERSION, migrate, version_of
+
+_PAUSE = 0.02
+"""Seconds between two attempts to open a file that another process is just creating."""
+
+
+@contextlib.contextmanager
+def explained(path: Path, timeout: float) -> Iterator[None]:
+    """Turn errors of SQLite into one line that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        message = {
+            sqlite3.SQLITE_BUSY: (
+                f"another process kept {path} busy for more than {timeout:g} s: nothing was "
+                "written; try again."
+            ),
+            sqlite3.SQLITE_NOTADB: (
+                f"{path} is not a label log: it is no SQLite database. Choose another path, or "
+                "move it away."
+            ),
+            sqlite3.SQLITE_CORRUPT: (
+                f"{path} is damaged ({error}): put back a copy; `sqlite3 {path.name} .recover` "
+                "shows what is left."
+            ),
+            sqlite3.SQLITE_FULL: (
+                f"the disk that holds {path} is full: nothing was written; make room and try again."
+            ),
+            sqlite3.SQLITE_READONLY: f"{path} cannot be written ({error}): check its permissions.",
+            sqlite3.SQLITE_CANTOPEN: (
+                f"{path} cannot be opened ({error}): check that it is a file in a folder that can "
+                "be written."
+            ),
+        }.get(code, f"{path} cannot be read or written: {error}.")
+        raise LabelError(message) from error
+
+
+def open_log(path: Path, timeout: float) -> sqlite3.Connection:
+    """Return a connection whose commits are durable, to a log of today's version.
+
+    Raises
+    ------
+    LabelError
+        If the file is foreign, damaged or newer, or cannot be opened. It is left as it was.
+    """
+    with explained(path, timeout):
+        _make_folder(path)
+        deadline = time.monotonic() + timeout
+        while True:
+            connection = sqlite3.connect(
+                path, timeout=timeout, isolation_level=None, check_same_thread=False
+            )
+            try:
+                _prepare(connection, path)
+            except BaseException as error:
+                connection.close()
+                # While the file is made, SQLite says "busy" at once where waiting might deadlock.
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return connection
+
+
+def _make_folder(path: Path) -> None:
+    """Make the folder of the log such that a power cut does not take it away again."""
+    if path.parent.is_dir():
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sync_folder(path.parent.parent)
+    except OSError as error:
+        raise LabelError(f"cannot make the folder {path.parent}: {error.strerror}.") from error
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("BEGIN")  # one moment of the file: another process may be migrating it
+    try:
+        version = version_of(connection, path)
+        problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    finally:
+        connection.execute("ROLLBACK")
+    if problem != "ok":
+        what = " ".join(problem.split())
+        raise LabelError(
+            f"{path} is damaged ({what}): put back a copy; `sqlite3 {path.name} .recover` shows "
+            "what is left."
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # what "durable" takes on macOS
+    connection.execute("PRAGMA cache_size = -65536")  # 64 MB: paths lie scattered in the table
+    if version != VERSION:
+        migrate(connection, path)

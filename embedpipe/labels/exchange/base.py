@@ -1,0 +1,185 @@
+"""What a format is: it reads all of a file or none, and writes all of one or none."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from ..._registry import Registry
+from ...datasets.suffixes import IMAGE_SUFFIXES, is_image
+from ...errors import DatasetError, FormatError, LabelError, UsageError
+from .entries import Entry, check_items, collect
+from .labelled import Labelled
+
+__all__ = ["Format", "OpenImage", "formats", "register"]
+
+OpenImage = Callable[[str], bytes]
+"""Gives the bytes of the image of an item."""
+
+
+class Format(ABC):
+    """A way in which labels are kept outside of the workspace.
+
+    A new one is a subclass with `_entries` or `_write` or both, under ``@register``. Paths that
+    would leave the folder, items that come twice and labels that cannot be meant are refused here,
+    for all formats.
+    """
+
+    name: ClassVar[str]
+    """What it is called on the command line."""
+
+    reads: ClassVar[bool] = True
+    """Whether it can be imported."""
+
+    writes: ClassVar[bool] = True
+    """Whether it can be exported."""
+
+    carries: ClassVar[frozenset[str]] = frozenset()
+    """What it holds beside labels, of ``skip``, ``unsure``, ``prediction``, ``score``, ``who``.
+
+    What it does not hold is left out, never changed: an unsure label does not become a sure one.
+    """
+
+    needs_images: ClassVar[bool] = False
+    """Whether an export holds the images themselves."""
+
+    suffix: ClassVar[str] = ""
+    """How the name of an exported file ends; blank if it is a folder."""
+
+    options: ClassVar[frozenset[str]] = frozenset()
+    """The keywords that `write` takes beside its arguments."""
+
+    def read(self, path: str | Path) -> list[Labelled]:
+        """Return what a file or folder says, all of it.
+
+        Parameters
+        ----------
+        path
+            The file or folder.
+
+        Returns
+        -------
+        list of Labelled
+            One for each path about which something is said, in the order of the file.
+
+        Raises
+        ------
+        FormatError
+            If it is missing, damaged, or says what cannot be meant, naming the line, row, task or
+            file. Nothing is returned then.
+        """
+        path = Path(path)
+        if not self.reads:
+            raise UsageError(f"the format {self.name} is written, not read.")
+        if not path.exists():
+            raise FormatError(f"there is nothing at {path}.")
+        try:
+            return collect(self._entries(path))
+        except FormatError:
+            raise
+        except (LabelError, DatasetError) as error:
+            raise FormatError(str(error)) from None
+        except OSError as error:
+            raise FormatError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+    def write(
+        self,
+        path: str | Path,
+        items: Sequence[Labelled],
+        open_image: OpenImage | None = None,
+        **options: Any,
+    ) -> Path:
+        """Write labels so that a reader sees all of them or no file.
+
+        Parameters
+        ----------
+        path
+            The file, which may exist, or the folder, which must not hold anything.
+        items
+            What to write, each path once. What the format does not carry is left out.
+        open_image
+            Gives the bytes of an item's image, for formats that hold the images.
+        options
+            The format's own `options`.
+
+        Returns
+        -------
+        Path
+            `path`.
+
+        Raises
+        ------
+        UsageError
+            If an option, the images or the right suffix are missing.
+        FormatError
+            If an item cannot be held or read again as it is, or the disk refuses. Nothing is left.
+        """
+        path = Path(path)
+        self._check_usage(path, open_image, options)
+        check_items(items)
+        if self.needs_images:
+            _check_suffixes(self.name, items)
+        try:
+            self._write(path, items, open_image, options)
+        except (FormatError, UsageError):
+            raise
+        except LabelError as error:
+            raise FormatError(str(error)) from error
+        except OSError as error:
+            raise FormatError(f"cannot write {path}: {error.strerror or error}.") from error
+        return path
+
+    def _check_usage(
+        self, path: Path, open_image: OpenImage | None, options: Mapping[str, Any]
+    ) -> None:
+        if not self.writes:
+            raise UsageError(f"the format {self.name} is read, not written.")
+        unknown = sorted(set(options) - self.options)
+        if unknown:
+            known = ", ".join(sorted(self.options)) or "none"
+            raise UsageError(
+                f"the format {self.name} has no option {unknown[0]!r}; its options: {known}."
+            )
+        if self.suffix and path.suffix.lower() != self.suffix:
+            raise UsageError(
+                f"the format {self.name} writes a file that ends in {self.suffix}, not {path}."
+            )
+        if self.needs_images and open_image is None and options.get("link_to") is None:
+            raise UsageError(f"the format {self.name} holds the images: give `open_image`.")
+
+    @abstractmethod
+    def _entries(self, path: Path) -> Iterable[Entry]:
+        """Yield what stands in the file or folder, unchecked, and where."""
+
+    @abstractmethod
+    def _write(
+        self,
+        path: Path,
+        items: Sequence[Labelled],
+        open_image: OpenImage | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Write the checked items, whole or not at all."""
+
+
+def _check_suffixes(name: str, items: Sequence[Labelled]) -> None:
+    """Refuse an item that would not be found again among the images."""
+    for item in items:
+        if not is_image(item.path.rpartition("/")[2]):
+            raise FormatError(
+                f"{item.path!r} has not the suffix of an image ({', '.join(sorted(IMAGE_SUFFIXES))}"
+                f"), by which the format {name} tells images."
+            )
+
+
+formats: Registry[Format] = Registry("label format")
+
+_Class = TypeVar("_Class", bound=type[Format])
+
+
+def register(kind: _Class) -> _Class:
+    """File a format under its name."""
+    formats.register(kind.name)(kind())
+    return kind

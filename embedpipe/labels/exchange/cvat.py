@@ -1,0 +1,112 @@
+"""CVAT: a zip of the layout that it calls ImageNet 1.0."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..._files import sync_folder, temporary_file
+from ...datasets.suffixes import is_image, is_visible
+from ...errors import FormatError
+from .base import Format, OpenImage, register
+from .entries import Entry
+from .labelled import Labelled
+from .paths import escape
+from .trees import class_entry, image_bytes, sure_items
+
+__all__ = ["CvatFormat"]
+
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError, OSError),
+)
+"""What the standard library raises for an archive that it cannot make sense of."""
+
+_UTF8 = 0x800
+
+
+@register
+class CvatFormat(Format):
+    """CVAT's ImageNet 1.0: a zip with a folder for each class.
+
+    The format is flat, ``<class>/<image>``: the folders of an item's path become part of the
+    file's name, ``/`` written as ``%2F``, so two files of one base name have two names, and the
+    path is read back from it. Items without a sure label are left out. Nothing is unpacked to read
+    it. The same labels and images give the same bytes.
+
+    Examples
+    --------
+    >>> items = [Labelled("x/1.jpg", "hat"), Labelled("y/1.jpg", "hat")]
+    >>> file = CvatFormat().write(tmp / "task.zip", items, lambda path: b"the image's bytes")
+    >>> zipfile.ZipFile(file).namelist()
+    ['hat/x%2F1.jpg', 'hat/y%2F1.jpg']
+    """
+
+    name = "cvat"
+    suffix = ".zip"
+    needs_images = True
+
+    def _entries(self, path: Path) -> Iterable[Entry]:
+        names = [name for name in _image_names(path) if "/" in name]
+        if not names:
+            raise FormatError(f"{path} holds no images in folders of classes.")
+        return [class_entry(f"{path}, file {name!r}", name) for name in names]
+
+    def _write(
+        self,
+        path: Path,
+        items: Sequence[Labelled],
+        open_image: OpenImage | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        assert open_image is not None  # the base has refused before
+        sure = sure_items(self.name, items)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_file(path) as temporary:
+            with temporary.open("wb") as file:
+                with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                    for item in sure:
+                        member = zipfile.ZipInfo(f"{escape(item.label or '')}/{escape(item.path)}")
+                        archive.writestr(member, image_bytes(open_image, item.path))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        sync_folder(path.parent)
+
+
+def _image_names(path: Path) -> list[str]:
+    """Return the names of the images in an archive, in its order."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return list(_checked_names(archive))
+    except _DAMAGE as error:
+        raise FormatError(f"{path} is not a zip archive that can be read: {error}.") from None
+
+
+def _checked_names(archive: zipfile.ZipFile) -> Iterator[str]:
+    for member in archive.infolist():
+        name = member.orig_filename
+        if "\0" in name:
+            raise zipfile.BadZipFile(f"the name {name!r} holds a null character")
+        if name.endswith("/"):
+            continue
+        archive.open(member).close()  # compares the name in the directory with that of the member
+        if not member.flag_bits & _UTF8:
+            name = _as_utf8(name)
+        *folders, base = name.split("/")
+        hidden = not all(is_visible(part) or part == ".." for part in (*folders, base))
+        if is_image(base) and not hidden:  # a ".." is not passed over: it is refused
+            yield name
+
+
+def _as_utf8(name: str) -> str:
+    """Return a name that is UTF-8 though the archive does not say so, as a Mac writes them."""
+    try:
+        return name.encode("cp437").decode()
+    except ValueError:
+        return name

@@ -1,0 +1,46 @@
+"""JSON Lines: one object for each item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .base import Format, OpenImage, register
+from .entries import Entry
+from .labelled import Labelled
+from .rows import jsonl_rows, row_entry, write_rows
+
+__all__ = ["JsonLinesFormat"]
+
+
+@register
+class JsonLinesFormat(Format):
+    r"""One JSON object a line with the keys path and label, for scripts and streams.
+
+    The path is the item's own, relative to the dataset's folder. The keys ``status``
+    (``label``, ``skip``, ``unsure``), ``prediction``, ``score`` and ``who`` are read where they
+    are there and written where they hold something; others are ignored.
+
+    Examples
+    --------
+    >>> file = JsonLinesFormat().write(tmp / "labels.jsonl", [Labelled("a/1.jpg", "hat")])
+    >>> file.read_text()
+    '{"path": "a/1.jpg", "label": "hat"}\n'
+    """
+
+    name = "jsonl"
+    suffix = ".jsonl"
+    carries = frozenset({"skip", "unsure", "prediction", "score", "who"})
+
+    def _entries(self, path: Path) -> Iterable[Entry]:
+        return (row_entry(*row) for row in jsonl_rows(path, ("path", "label")))
+
+    def _write(
+        self,
+        path: Path,
+        items: Sequence[Labelled],
+        open_image: OpenImage | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        write_rows(path, items)

@@ -1,0 +1,206 @@
+"""Lightly: a tree of predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ...errors import FormatError
+from .base import Format, OpenImage, register
+from .entries import Entry
+from .labelled import Labelled
+from .paths import escape_path, tidy_path
+from .text import read_json
+from .trees import whole_folder
+
+__all__ = ["LightlyPredictionsFormat"]
+
+ROOT = ".lightly/predictions"
+LABELS, PREDICTIONS = "labels", "predictions"
+SCHEMA = "schema.json"
+
+_Guess = tuple[str, str, "float | None"]
+"""A path, its class and the probability of it, if that is known."""
+
+
+@register
+class LightlyPredictionsFormat(Format):
+    """Lightly's tree of predictions: a folder for each task, a JSON file for each image.
+
+    Labels are the task ``labels``, predictions of a model the task ``predictions``; any other
+    name is read as predictions, if there is one such task. A file is at ``<task>/<path without
+    suffix>.json``, with all the folders of the path, and names its image by the path: two files of
+    one base name lie in two folders. Two images that differ in their suffix alone would share a
+    file, and are refused. The score is the probability of the class; what is left of 1 is shared
+    by the others. Skipped and unsure items are left out.
+
+    Examples
+    --------
+    >>> folder = LightlyPredictionsFormat().write(tmp / "tree", [Labelled("x/1.jpg", "hat")])
+    >>> (folder / ".lightly/predictions/labels/x/1.json").read_text()
+    '{"file_name": "x/1.jpg", "predictions": [{"category_id": 0, "probabilities": [1.0]}]}'
+    """
+
+    name = "lightly-predictions"
+    carries = frozenset({"prediction", "score"})
+
+    def _entries(self, path: Path) -> Iterable[Entry]:
+        root = path / ROOT if (path / ROOT).is_dir() else path
+        tasks = _tasks(root)
+        labels = _task_rows(root / LABELS) if LABELS in tasks else {}
+        model = next((task for task in tasks if task != LABELS), None)
+        predictions = _task_rows(root / model) if model else {}
+        for item in {**labels, **predictions}:
+            where, label, _ = labels.get(item, (predictions.get(item, ("",))[0], None, None))
+            _, prediction, score = predictions.get(item, ("", None, None))
+            yield Entry(where, item, label, None, prediction, score)
+
+    def _write(
+        self,
+        path: Path,
+        items: Sequence[Labelled],
+        open_image: OpenImage | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        _check_stems(items)
+        tasks: dict[str, list[_Guess]] = {LABELS: [], PREDICTIONS: []}
+        for item in items:
+            if item.is_sure and item.label:
+                tasks[LABELS].append((item.path, item.label, 1.0))
+            if item.prediction:
+                tasks[PREDICTIONS].append((item.path, item.prediction, item.score))
+        with whole_folder(path) as folder:
+            root = folder / ROOT
+            root.mkdir(parents=True)
+            _dump(root / "tasks.json", [name for name, rows in tasks.items() if rows])
+            for name, rows in tasks.items():
+                if rows:
+                    _write_task(root / name, rows)
+
+
+def _check_stems(items: Sequence[Labelled]) -> None:
+    owner: dict[str, str] = {}
+    for item in items:
+        stem = _stem(item.path)
+        if owner.setdefault(stem, item.path) != item.path:
+            raise FormatError(
+                f"{owner[stem]!r} and {item.path!r} would both be in {stem}.json: rename one."
+            )
+        if stem == "schema":
+            raise FormatError(f"{item.path!r} would take the place of {SCHEMA}: rename it.")
+
+
+def _stem(path: str) -> str:
+    """Return the path of an item's file without ``.json``."""
+    return PurePosixPath(escape_path(path)).with_suffix("").as_posix()
+
+
+def _write_task(folder: Path, rows: Sequence[_Guess]) -> None:
+    names = sorted({name for _, name, _ in rows})
+    number = {name: index for index, name in enumerate(names)}
+    folder.mkdir()
+    categories = [{"id": index, "name": name} for index, name in enumerate(names)]
+    _dump(folder / SCHEMA, {"task_type": "classification", "categories": categories})
+    for path, name, score in rows:
+        prediction: dict[str, Any] = {"category_id": number[name]}
+        if score is not None:
+            prediction["probabilities"] = _probabilities(path, number[name], score, len(names))
+        file = folder / f"{_stem(path)}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _dump(file, {"file_name": path, "predictions": [prediction]})
+
+
+def _probabilities(path: str, chosen: int, score: float, count: int) -> list[float]:
+    """Return (count,) probabilities that add up to 1, where there are others to share the rest."""
+    if not 0 <= score <= 1:
+        raise FormatError(f"the score {score} of {path!r} is not a probability, from 0 to 1.")
+    rest = (1 - score) / (count - 1) if count > 1 else 0.0
+    return [score if index == chosen else rest for index in range(count)]
+
+
+def _dump(file: Path, content: object) -> None:
+    file.write_bytes(json.dumps(content, ensure_ascii=False).encode())
+
+
+def _tasks(root: Path) -> list[str]:
+    file = root / "tasks.json"
+    if not file.is_file():
+        raise FormatError(f"there is no {file}, nor {ROOT}/tasks.json in a folder {root}.")
+    tasks = read_json(file)
+    if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
+        raise FormatError(f"{file} is not a list of the names of tasks.")
+    for task in tasks:
+        _check_task(file, task)
+    others = [task for task in tasks if task != LABELS]
+    if len(others) > 1:
+        raise FormatError(
+            f"{file} lists the predictions {', '.join(map(repr, others))}: keep one of them."
+        )
+    return tasks
+
+
+def _check_task(file: Path, task: str) -> None:
+    try:
+        if tidy_path(task) != task or "/" in task:
+            raise ValueError(f"the task {task!r} is not the name of a folder")
+    except ValueError as error:
+        raise FormatError(f"{file}: {error}.") from None
+
+
+def _task_rows(folder: Path) -> dict[str, tuple[str, str, Any]]:
+    """Return where, the class and the score by path, of one task."""
+    names = _categories(folder / SCHEMA)
+    found: dict[str, tuple[str, str, Any]] = {}
+    for file in sorted(folder.rglob("*.json")):
+        if file == folder / SCHEMA:
+            continue
+        for path, name, score in _predictions(file, names):
+            if path in found:
+                raise FormatError(f"{file}: {path!r} is also in {found[path][0]}.")
+            found[path] = (str(file), name, score)
+    return found
+
+
+def _categories(file: Path) -> dict[int, str]:
+    if not file.is_file():
+        raise FormatError(f"there is no {file}: a task has a schema.")
+    schema = read_json(file)
+    if not isinstance(schema, dict) or schema.get("task_type") != "classification":
+        raise FormatError(f"{file} is not the schema of a classification.")
+    names: dict[int, str] = {}
+    categories = schema.get("categories")
+    for category in categories if isinstance(categories, list) else [None]:
+        if not isinstance(category, dict):
+            raise FormatError(f"{file}: its categories are not a list of JSON objects.")
+        number, name = category.get("id"), category.get("name")
+        if type(number) is not int or not isinstance(name, str) or number in names:
+            raise FormatError(f"{file}: {category!r} is not a category of its own id with a name.")
+        names[number] = name
+    return names
+
+
+def _predictions(file: Path, names: Mapping[int, str]) -> Iterator[tuple[str, str, Any]]:
+    content = read_json(file)
+    path = content.get("file_name") if isinstance(content, dict) else None
+    predictions = content.get("predictions") if isinstance(content, dict) else None
+    if not isinstance(path, str) or not isinstance(predictions, list):
+        raise FormatError(f"{file} has no 'file_name' with a list of 'predictions'.")
+    if len(predictions) > 1:
+        raise FormatError(f"{file}: {len(predictions)} predictions; an image has one class.")
+    for prediction in predictions:
+        number = prediction.get("category_id") if isinstance(prediction, dict) else None
+        if type(number) is not int or number not in names:
+            raise FormatError(f"{file}: {number!r} is not the id of a category.")
+        yield path, names[number], _score(file, prediction, list(names).index(number))
+
+
+def _score(file: Path, prediction: Mapping[str, Any], position: int) -> Any:
+    """Return the probability of the class, None if there are no probabilities."""
+    probabilities = prediction.get("probabilities")
+    if probabilities is None:
+        return None
+    if not isinstance(probabilities, list) or position >= len(probabilities):
+        raise FormatError(f"{file}: the probabilities are not one for each category.")
+    return probabilities[position]

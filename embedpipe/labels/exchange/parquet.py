@@ -1,0 +1,46 @@
+"""Parquet: one row for each item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .base import Format, OpenImage, register
+from .entries import Entry
+from .labelled import Labelled
+from .rows import parquet_rows, row_entry, write_rows
+
+__all__ = ["ParquetFormat"]
+
+
+@register
+class ParquetFormat(Format):
+    """A table with the columns path and label, for DuckDB, Polars and pandas.
+
+    The path is the item's own, relative to the dataset's folder. The columns ``status``
+    (``label``, ``skip``, ``unsure``), ``prediction``, ``score`` and ``who`` are read where they
+    are there and written where they hold something; others are not looked at.
+
+    Examples
+    --------
+    >>> file = ParquetFormat().write(tmp / "labels.parquet", [Labelled("a/1.jpg", "hat")])
+    >>> [item.label for item in ParquetFormat().read(file)]
+    ['hat']
+    """
+
+    name = "parquet"
+    suffix = ".parquet"
+    carries = frozenset({"skip", "unsure", "prediction", "score", "who"})
+
+    def _entries(self, path: Path) -> Iterable[Entry]:
+        return (row_entry(*row) for row in parquet_rows(path, ("path", "label")))
+
+    def _write(
+        self,
+        path: Path,
+        items: Sequence[Labelled],
+        open_image: OpenImage | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        write_rows(path, items)

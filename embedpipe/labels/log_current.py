@@ -1,0 +1,113 @@
+"""What holds now of an item, and how it is found again after files were moved or edited."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["Current", "Matched"]
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What was said last of an item, under the names that the classes have now.
+
+    Parameters
+    ----------
+    label
+        Its class, or None if it was skipped, left unsure or cleared.
+    kind
+        ``"label"``, ``"skip"``, ``"unsure"`` or ``"clear"``.
+    by, at
+        Who said so and when (ISO 8601, UTC).
+    event_id
+        The event that said so.
+    content_id
+        SHA-256 (32 bytes) of the file that it was said of, or None where that is not known.
+    """
+
+    label: str | None
+    kind: str
+    by: str | None
+    at: str
+    event_id: int
+    content_id: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What the log says of the items that a dataset has today.
+
+    Parameters
+    ----------
+    current
+        By path of today: what holds. Items that the log knows nothing of are absent.
+    moved
+        By path of today: the path under which the item was last spoken of. They are in `current`.
+    edited
+        By path: what was said when the file had other bytes. They are *not* in `current`: look
+        at the image again.
+    ambiguous
+        By path of today: the paths under which the same bytes were given different labels. They
+        are not in `current`.
+    """
+
+    current: dict[str, Current]
+    moved: dict[str, str]
+    edited: dict[str, Current]
+    ambiguous: dict[str, list[str]]
+
+
+def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Matched:
+    """Find what is known of items: by path first, by content where the path is unknown.
+
+    Parameters
+    ----------
+    known
+        What holds, by the path under which it was said.
+    items
+        The content id of each item by its path of today; None where it is not known.
+
+    Notes
+    -----
+    Time and memory are linear in both: about 350 bytes per item.
+
+    Examples
+    --------
+    >>> hat = Current("hat", "label", "ann", "2026-05-01T07:30:00+00:00", 1, b"aa")
+    >>> found = match({"old.jpg": hat}, {"new.jpg": b"aa", "other.jpg": b"bb"})
+    >>> found.current["new.jpg"].label, found.moved
+    ('hat', {'new.jpg': 'old.jpg'})
+    >>> sorted(match({"old.jpg": hat}, {"old.jpg": b"bb"}).edited)
+    ['old.jpg']
+    """
+    found = Matched({}, {}, {}, {})
+    places = _by_content(known)
+    for path, content in items.items():
+        if path in known:
+            edited = content is not None and known[path].content_id not in {None, content}
+            (found.edited if edited else found.current)[path] = known[path]
+        elif content is not None and content in places:
+            _follow(found, path, places[content], known)
+    return found
+
+
+def _by_content(known: Mapping[str, Current]) -> dict[bytes, list[str]]:
+    """Return the paths of each content, the one spoken of last at the end."""
+    places: dict[bytes, list[str]] = defaultdict(list)
+    for path in sorted(known, key=lambda path: known[path].event_id):
+        content = known[path].content_id
+        if content is not None:
+            places[content].append(path)
+    return dict(places)
+
+
+def _follow(found: Matched, path: str, candidates: list[str], known: Mapping[str, Current]) -> None:
+    """Take over what was said of the same bytes elsewhere, if it was the same everywhere."""
+    last = candidates[-1]
+    if len({(known[place].kind, known[place].label) for place in candidates}) == 1:
+        found.current[path] = known[last]
+        found.moved[path] = last
+    else:
+        found.ambiguous[path] = sorted(candidates)

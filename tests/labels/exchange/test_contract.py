@@ -1,0 +1,257 @@
+"""What every registered format promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedpipe.errors import FormatError, UsageError
+from embedpipe.labels.exchange import Labelled, formats
+from embedpipe.labels.exchange.paths import escape, tidy_path, unescape
+
+every_format = pytest.mark.parametrize("name", list(formats))
+with_images = pytest.mark.parametrize("name", [n for n in formats if formats[n].needs_images])
+
+EVERYTHING = {"skip", "unsure", "prediction", "score", "who"}
+CARRIES = {
+    "csv": EVERYTHING,
+    "jsonl": EVERYTHING,
+    "parquet": EVERYTHING,
+    "imagefolder": set(),
+    "fiftyone": set(),
+    "cvat": set(),
+    "huggingface": set(),
+    "lightly": set(),
+    "lightly-predictions": {"prediction", "score"},
+    "label-studio": {"skip", "prediction", "score", "who"},
+}
+
+
+def carried(item: Labelled, carries: set[str]) -> Labelled:
+    """Return what is left of an item in a format that carries so much."""
+    if item.status not in {"label", *carries}:
+        item = replace(item, status="label", label=None)
+    if "prediction" not in carries:
+        item = replace(item, prediction=None, score=None)
+    return item if "who" in carries else replace(item, who=None)
+
+
+def by_path(items):
+    return {item.path: item for item in items}
+
+
+def test_the_formats_are_those_that_are_documented():
+    assert set(formats) == set(CARRIES)
+    assert {name: set(formats[name].carries) for name in formats} == CARRIES
+    page = Path(__file__).parents[3] / "docs" / "label-formats.md"
+    for name in formats:
+        assert f"`{name}`" in page.read_text(encoding="utf-8")
+
+
+@every_format
+def test_what_is_exported_is_imported(name, tmp_path, items, export):
+    path = export(name, tmp_path, items)
+    expected = [carried(item, CARRIES[name]) for item in items]
+    expected = [item for item in expected if not item.says_nothing]
+    found = formats[name].read(path)
+    assert by_path(found) == by_path(expected)
+    assert len(found) == len(expected)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+letters = st.characters(exclude_categories=["Cs"], exclude_characters="\0/")
+names = st.text(letters, min_size=1, max_size=12)
+paths = st.builds("{}/{}.png".format, names, names)
+letters_of_labels = st.characters(
+    exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"
+)
+labels = st.text(letters_of_labels, max_size=12).map(str.strip)
+
+
+def is_tidy(path):
+    try:
+        return tidy_path(path) == path
+    except ValueError:
+        return False
+
+
+@every_format
+@settings(max_examples=40, deadline=None)
+@given(mapping=st.dictionaries(paths.filter(is_tidy), labels.filter(bool), min_size=1, max_size=4))
+def test_any_names_survive(name, export, mapping):
+    given_items = [Labelled(path, label) for path, label in mapping.items()]
+    with TemporaryDirectory() as folder:
+        assert by_path(formats[name].read(export(name, Path(folder), given_items))) == by_path(
+            given_items
+        )
+
+
+@given(st.text(letters | st.sampled_from("%/\\:.25F"), min_size=1))
+def test_an_escaped_name_is_one_part_and_leads_back(name):
+    safe = escape(name)
+    assert unescape(safe) == name
+    assert not set(safe) & set("/\\:")
+    assert not safe.startswith(".")
+
+
+ESCAPES = [
+    "../x.png",
+    "a/../../x.png",
+    "/etc/x.png",
+    "C:/x.png",
+    "c:x.png",
+    "a\\..\\x.png",
+    "\\x.png",
+]
+BAD = [*ESCAPES, "a\0.png", "", " ", ".", "\ud800.png"]
+
+
+@every_format
+@pytest.mark.parametrize("path", BAD)
+def test_a_path_that_leaves_the_folder_is_not_written(name, path, tmp_path, export):
+    inside = tmp_path / "deep" / "inside"
+    inside.mkdir(parents=True)
+    with pytest.raises(FormatError, match="^the item .*: the path "):
+        export(name, inside, [Labelled("a.png", "hat"), Labelled(path, "hat")])
+    assert [entry for entry in tmp_path.rglob("*") if entry.is_file()] == []
+
+
+@every_format
+@pytest.mark.parametrize("label", ["..", "../..", "/etc", "c:", "..\\.."])
+def test_a_class_never_leads_out_of_the_folder(name, label, tmp_path, export):
+    inside = tmp_path / "deep" / "inside"
+    inside.mkdir(parents=True)
+    written = [Labelled("a.png", label)]
+    path = export(name, inside, written)
+    assert formats[name].read(path) == written
+    assert [entry.name for entry in inside.iterdir()] == [path.name]
+    assert [entry.name for entry in (tmp_path / "deep").iterdir()] == ["inside"]
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (
+            Labelled("a.png", " hat"),
+            "the item 'a.png' cannot be written as it stands: it would be read as "
+            "Labelled(path='a.png', label='hat', status='label', prediction=None, score=None, "
+            "who=None).",
+        ),
+        (
+            Labelled("a.png", "hat", "skip"),
+            "the item 'a.png': it is skipped, and labelled 'hat': keep one of the two.",
+        ),
+        (
+            Labelled("a.png", "hat", "done"),
+            "the item 'a.png': the status is 'done'; it must be label, skip, unsure or blank.",
+        ),
+        (
+            Labelled("a.png", score=0.5),
+            "the item 'a.png': it has the score 0.5 without a prediction.",
+        ),
+        (
+            Labelled("a.png", prediction="hat", score=float("nan")),
+            "the item 'a.png': the score nan is not a finite number.",
+        ),
+        (Labelled("b.png", "hat"), "the item 'b.png' is there twice: keep one of the two."),
+    ],
+)
+def test_items_that_no_format_writes(tmp_path, export, item, message):
+    for name in formats:
+        with pytest.raises(FormatError) as error:
+            export(name, tmp_path, [Labelled("b.png", "hat"), item])
+        assert str(error.value) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_format
+def test_nothing_there(name, tmp_path):
+    with pytest.raises(FormatError) as error:
+        formats[name].read(tmp_path / "missing")
+    assert str(error.value) == f"there is nothing at {tmp_path / 'missing'}."
+
+
+@every_format
+def test_an_option_that_the_format_has_not(name, tmp_path):
+    known = ", ".join(sorted(formats[name].options)) or "none"
+    with pytest.raises(UsageError) as error:
+        formats[name].write(tmp_path / "x", [], colour="red")
+    assert str(error.value) == (f"the format {name} has no option 'colour'; its options: {known}.")
+
+
+@pytest.mark.parametrize("name", [n for n in formats if formats[n].suffix])
+def test_a_suffix_that_says_something_else(name, tmp_path):
+    with pytest.raises(UsageError) as error:
+        formats[name].write(tmp_path / "labels.txt", [])
+    assert str(error.value) == (
+        f"the format {name} writes a file that ends in {formats[name].suffix}, "
+        f"not {tmp_path / 'labels.txt'}."
+    )
+
+
+@every_format
+def test_what_was_there_stays(name, tmp_path, items, export):
+    path = export(name, tmp_path, items)
+    before = formats[name].read(path)
+    with pytest.raises(FormatError):
+        export(name, tmp_path, [*items, Labelled("../x.png", "hat")])
+    if path.is_dir():
+        with pytest.raises(FormatError) as error:
+            export(name, tmp_path, items)
+        assert str(error.value) == f"{path} is there already: remove it, or write elsewhere."
+    assert formats[name].read(path) == before
+
+
+@with_images
+def test_an_image_that_cannot_be_read_leaves_nothing(name, tmp_path, items, open_image):
+    def broken(path):
+        if path == "root.JPEG":
+            raise OSError(5, "Input/output error")
+        return open_image(path)
+
+    path = tmp_path / f"labels{formats[name].suffix}"
+    with pytest.raises(FormatError) as error:
+        formats[name].write(path, items, broken)
+    assert str(error.value) == "the image 'root.JPEG' cannot be read: Input/output error."
+    assert list(tmp_path.iterdir()) == []
+
+
+@with_images
+def test_a_writer_that_is_killed_leaves_nothing_that_is_read(name, tmp_path):
+    path = tmp_path / f"labels{formats[name].suffix}"
+    script = (
+        "import os, sys\n"
+        "from embedpipe.labels.exchange import Labelled, formats\n"
+        "items = [Labelled(f'{n}.png', 'hat') for n in range(5)]\n"
+        "kill = lambda path: os.kill(os.getpid(), 9) if path == '3.png' else b'image'\n"
+        f"formats[{name!r}].write({str(path)!r}, items, kill)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+    assert done.returncode == -9
+    assert not path.exists()
+    assert all(entry.name.startswith(".tmp-") for entry in tmp_path.iterdir())
+
+
+@with_images
+def test_images_are_asked_for(name, tmp_path):
+    path = tmp_path / f"labels{formats[name].suffix}"
+    with pytest.raises(UsageError) as error:
+        formats[name].write(path, [Labelled("a.png", "hat")])
+    assert str(error.value) == f"the format {name} holds the images: give `open_image`."
+
+
+@with_images
+def test_an_item_that_is_no_image_by_its_name(name, tmp_path, export):
+    with pytest.raises(FormatError) as error:
+        export(name, tmp_path, [Labelled("a.txt", "hat")])
+    assert str(error.value) == (
+        "'a.txt' has not the suffix of an image (.bmp, .gif, .jfif, .jpe, .jpeg, .jpg, .pgm, "
+        f".png, .ppm, .tif, .tiff, .webp), by which the format {name} tells images."
+    )

@@ -1,0 +1,240 @@
+"""Tables: CSV, JSON Lines, Parquet, and Lightly's table of embeddings."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from embedpipe.errors import FormatError, UsageError
+from embedpipe.labels import read_labels
+from embedpipe.labels.exchange import Labelled, formats, read_lightly_embeddings
+
+SOME = [Labelled("x/1.png", "hat"), Labelled("y/1.png", status="skip", who="ann")]
+
+
+def error_of(read, path, text=None):
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(FormatError) as error:
+        read(path)
+    return str(error.value).replace(str(path), "FILE")
+
+
+def test_the_text_of_the_tables(tmp_path, export):
+    assert export("csv", tmp_path, SOME).read_text() == (
+        "path,label,status,who\nx/1.png,hat,label,\ny/1.png,,skip,ann\n"
+    )
+    assert export("jsonl", tmp_path, SOME).read_text() == (
+        '{"path": "x/1.png", "label": "hat", "status": "label", "who": null}\n'
+        '{"path": "y/1.png", "label": null, "status": "skip", "who": "ann"}\n'
+    )
+    table = pq.read_table(export("parquet", tmp_path, SOME))
+    assert table.to_pylist()[1] == {
+        **{"path": "y/1.png", "label": None, "status": "skip", "who": "ann"}
+    }
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet"])
+def test_the_plain_reader_of_labels_reads_them_too(name, tmp_path, items, export):
+    assert read_labels(export(name, tmp_path, items)) == {
+        item.path: item.label for item in items if item.label
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "path,name\na,hat\n",
+            "FILE, line 1: the column 'label' is missing; there is 'path', 'name'.",
+        ),
+        ("", "FILE, line 1: the column 'path' and 'label' is missing; there is none."),
+        ("path,label,path\n", "FILE, line 1: the column 'path' is there twice."),
+        (
+            "path,label\na,b,hat\n",
+            "FILE, line 2: 3 fields under a header of 2. Quote a field that holds a comma.",
+        ),
+        ('path,label\na,hat\n"b,hat\n', "FILE, line 3: not CSV: unexpected end of data."),
+        (b"path,label\na,h\xe4t\n", "FILE, line 2: not UTF-8 text. Save it again as UTF-8."),
+        (
+            "path,label\na,hat\nb,hat\n./a,shoe\n",
+            "FILE, line 4: 'a' is labelled 'shoe', but labelled 'hat' before. Keep one of the two.",
+        ),
+        (
+            "path,label\n/a,hat\n",
+            "FILE, line 2: the path '/a' leaves the folder: a path is relative to it and has no "
+            "'..'.",
+        ),
+        (
+            "path,label,prediction,score\na,,hat,high\n",
+            "FILE, line 2: the score 'high' is not a number.",
+        ),
+        (
+            "path,label,status\na,,maybe\n",
+            "FILE, line 2: the status is 'maybe'; it must be label, skip, unsure or blank.",
+        ),
+    ],
+)
+def test_a_csv_that_cannot_be_meant(text, message, tmp_path):
+    assert error_of(formats["csv"].read, tmp_path / "labels.csv", text) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"path": "a", "label": "hat"}\n{"path": ',
+            "FILE, line 2: not JSON: Expecting value (column 10).",
+        ),
+        ("[1]", "FILE, line 1: not a JSON object."),
+        ("\n{}", "FILE, line 2: the column 'path' and 'label' is missing; there is none."),
+        (
+            '{"path": 3, "label": "hat"}',
+            "FILE, line 1: the path is 3; it must be a text that is not empty.",
+        ),
+        (
+            '{"path": "a", "label": ["hat"]}',
+            "FILE, line 1: the label ['hat'] is neither a text nor a whole number.",
+        ),
+        (
+            '{"path": "a", "label": "\\ud800"}',
+            "FILE, line 1: the label '\\ud800' holds characters that no text has.",
+        ),
+        (
+            '{"path": "a", "label": null, "prediction": "hat", "score": NaN}',
+            "FILE, line 1: the score nan is not a finite number.",
+        ),
+        (
+            "[" * 100_000,
+            "FILE, line 1: not JSON that can be meant: maximum recursion depth exceeded",
+        ),
+    ],
+)
+def test_json_lines_that_cannot_be_meant(text, message, tmp_path):
+    assert error_of(formats["jsonl"].read, tmp_path / "labels.jsonl", text).startswith(message)
+
+
+def test_parquet_that_cannot_be_meant(tmp_path):
+    path = tmp_path / "labels.parquet"
+    pq.write_table(pa.table({"path": ["a", "a"], "label": ["hat", "shoe"]}), path)
+    assert error_of(formats["parquet"].read, path) == (
+        "FILE, row 1: 'a' is labelled 'shoe', but labelled 'hat' before. Keep one of the two."
+    )
+    pq.write_table(pa.table({"path": ["a"]}), path)
+    assert error_of(formats["parquet"].read, path) == (
+        "FILE: the column 'label' is missing; there is 'path'."
+    )
+    assert error_of(formats["parquet"].read, path, "PAR1").startswith("FILE is not Parquet: ")
+
+
+def test_a_folder_where_a_file_should_be(tmp_path):
+    assert error_of(formats["csv"].read, tmp_path) == "FILE cannot be read: Is a directory."
+
+
+def test_lightly_finds_its_columns(tmp_path):
+    items = [Labelled("x/1.png", "shoe"), Labelled("y/1.png", "hat"), Labelled("z, é.png")]
+    matrix = np.array([[0.1, -2], [1e-30, 3], [16777217, 0.5]], dtype=np.float32)
+    folder = formats["lightly"].write(tmp_path / "out", items, embeddings=matrix)
+    with (folder / "embeddings.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["filenames", "embedding_0", "embedding_1", "labels"]
+    assert [row[0] for row in rows[1:]] == ["x/1.png", "y/1.png", "z, é.png"]
+    assert [row[-1] for row in rows[1:]] == ["1", "0", "-1"]
+    assert json.loads((folder / "classes.json").read_text()) == {"0": "hat", "1": "shoe"}
+    paths, found, labels = read_lightly_embeddings(folder)
+    assert paths == [item.path for item in items]
+    assert found.dtype == np.float32
+    assert labels.tolist() == [1, 0, -1]
+    np.testing.assert_array_equal(found, matrix)
+
+
+def test_any_float32_survives_lightly(tmp_path):
+    bits = np.random.default_rng(0).integers(0, 2**32, 20_000, dtype=np.uint32)
+    numbers = bits.view(np.float32)
+    matrix = numbers[np.isfinite(numbers)][:18_000].reshape(100, 180)
+    items = [Labelled(f"{row}.png") for row in range(100)]
+    folder = formats["lightly"].write(tmp_path / "out", items, embeddings=matrix)
+    found = read_lightly_embeddings(folder / "embeddings.csv")[1]
+    assert found.tobytes() == matrix.tobytes()
+
+
+def test_lightly_from_elsewhere(tmp_path):
+    path = tmp_path / "embeddings.csv"
+    path.write_text(
+        "filenames,embedding_0,masked,selected,labels\na/1.jpg,.5,0,1,7\nb.jpg,2,,,-1\n"
+    )
+    assert formats["lightly"].read(path) == [Labelled("a/1.jpg", "7")]
+    assert formats["lightly"].read(tmp_path) == [Labelled("a/1.jpg", "7")]
+    assert read_lightly_embeddings(path)[1].tolist() == [[0.5], [2.0]]
+    (tmp_path / "classes.json").write_text('{"6": "hat"}')
+    assert error_of(formats["lightly"].read, path) == (
+        "FILE, line 2: classes.json has no class of the number 7."
+    )
+
+
+HEAD = "filenames,embedding_0,embedding_1,labels\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "filename,embedding_0,labels\n",
+            "FILE, line 1: the first column must be 'filenames' and the last 'labels', not "
+            "'filename', 'labels'.",
+        ),
+        (
+            "filenames,embedding_0,score,labels\n",
+            "FILE, line 1: the column 'score' is none of embedding_<n>, masked, selected.",
+        ),
+        (
+            "filenames,embedding_1,embedding_0,labels\n",
+            "FILE, line 1: the columns embedding_0, embedding_1, ... are not in order.",
+        ),
+        (
+            "filenames,embedding_0,masked,embedding_1,labels\n",
+            "FILE, line 1: the columns embedding_<n> do not stand side by side.",
+        ),
+        (f"{HEAD}a,1,2,0\n\nb,1,2,0\n", "FILE, line 3: blank; take the line out."),
+        (f"{HEAD}a,1,0\n", "FILE, line 2: 3 fields under a header of 4."),
+        (f"{HEAD}a,1,x,0\n", "FILE, line 2: could not convert string to float: 'x'."),
+        (f"{HEAD}a,1,1e39,0\n", "FILE, line 2: a number of the vector is not finite in float32."),
+        (f"{HEAD}a,1,2,hat\n", "FILE, line 2: the label 'hat' is not a whole number."),
+        (
+            f"{HEAD}../a,1,2,0\n",
+            "FILE, line 2: the path '../a' leaves the folder: a path is relative to it and has no "
+            "'..'.",
+        ),
+    ],
+)
+def test_a_table_that_lightly_would_refuse(text, message, tmp_path):
+    path = tmp_path / "embeddings.csv"
+    assert error_of(formats["lightly"].read, path, text) == message
+    assert error_of(read_lightly_embeddings, path, text) == message
+
+
+def test_a_path_that_comes_twice_has_no_vector(tmp_path):
+    path = tmp_path / "embeddings.csv"
+    assert error_of(read_lightly_embeddings, path, f"{HEAD}a,1,2,0\na,1,2,0\n") == (
+        "FILE, line 3: 'a' is there twice: keep one of the two."
+    )
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "message"),
+    [
+        (None, "the format lightly holds vectors: give `embeddings`, (n, d)."),
+        (np.ones((2, 3)), "the embeddings have the shape (2, 3); 1 items need (1, d)."),
+        (np.full((1, 3), np.nan), "the embeddings hold numbers that are not finite."),
+    ],
+)
+def test_vectors_that_do_not_fit(embeddings, message, tmp_path):
+    with pytest.raises(UsageError) as error:
+        formats["lightly"].write(tmp_path / "out", [Labelled("a", "hat")], embeddings=embeddings)
+    assert str(error.value) == message
+    assert list(tmp_path.iterdir()) == []

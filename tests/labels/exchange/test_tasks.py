@@ -1,0 +1,288 @@
+"""Tasks: Label Studio's JSON and Lightly's predictions."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from embedpipe.errors import FormatError
+from embedpipe.labels.exchange import Labelled, formats, labelling_config
+
+studio = formats["label-studio"]
+lightly = formats["lightly-predictions"]
+
+
+def choice(*names):
+    return {
+        **{"id": "r1", "from_name": "choice", "to_name": "image", "type": "choices"},
+        "value": {"choices": list(names)},
+    }
+
+
+def test_tasks_for_label_studio(tmp_path):
+    items = [
+        Labelled("rel/a b&c.jpg", prediction="hat", score=0.62),
+        Labelled("x.jpg", "shoe", who="ann"),
+        Labelled("y.jpg", status="skip"),
+        Labelled("z.jpg", "hat", status="unsure"),
+    ]
+    folder = studio.write(tmp_path / "out", items, classes=["tie"], model_version="m1")
+    assert sorted(file.name for file in folder.iterdir()) == ["config.xml", "tasks.json"]
+    assert json.loads((folder / "tasks.json").read_text(encoding="utf-8")) == [
+        {
+            "data": {"image": "/data/local-files/?d=rel/a%20b%26c.jpg", "path": "rel/a b&c.jpg"},
+            "predictions": [{"model_version": "m1", "score": 0.62, "result": [choice("hat")]}],
+        },
+        {
+            "data": {"image": "/data/local-files/?d=x.jpg", "path": "x.jpg", "who": "ann"},
+            "annotations": [{"result": [choice("shoe")], "was_cancelled": False}],
+        },
+        {
+            "data": {"image": "/data/local-files/?d=y.jpg", "path": "y.jpg"},
+            "annotations": [{"result": [], "was_cancelled": True}],
+        },
+        {"data": {"image": "/data/local-files/?d=z.jpg", "path": "z.jpg"}},
+    ]
+    assert (folder / "config.xml").read_text(encoding="utf-8") == (
+        '<View><Image name="image" value="$image"/><Choices name="choice" toName="image">'
+        '<Choice value="hat"/><Choice value="shoe"/><Choice value="tie"/></Choices></View>\n'
+    )
+
+
+def test_the_names_in_the_config_are_those_of_the_classes():
+    names = ['"a" & <b>', "it's", "line\nbreak\ttab", "帽子"]
+    tree = ElementTree.fromstring(labelling_config(names))
+    assert [node.get("value") for node in tree.iter("Choice")] == names
+    with pytest.raises(FormatError) as error:
+        labelling_config(["a\x01"])
+    assert str(error.value) == "the class 'a\\x01' holds a character that XML cannot hold."
+
+
+def exported(task_id, data, annotations, predictions=()):
+    return {"id": task_id, "data": data, "annotations": annotations, "predictions": predictions}
+
+
+def annotation(label=None, who=1, cancelled=False):
+    return {
+        **{"id": 5, "was_cancelled": cancelled, "completed_by": who, "lead_time": 1.5},
+        "created_at": "2024-01-01T00:00:00Z",
+        "result": [choice(label)] if label else [],
+    }
+
+
+def test_what_label_studio_exports(tmp_path):
+    tasks = [
+        exported(1, {"image": "x", "path": "a/1.jpg"}, [annotation("hat")], [7]),
+        exported(
+            2,
+            {"image": "/data/local-files/?d=b%2F1%20%26.jpg"},
+            [annotation("shoe", {"email": "a@b.c"})],
+        ),
+        exported(3, {"path": "c.jpg"}, [annotation(cancelled=True)]),
+        exported(4, {"path": "d.jpg"}, [annotation(cancelled=True), annotation("hat", 2)]),
+        exported(5, {"path": "e.jpg"}, []),
+        exported(6, {"path": "f.jpg"}, [annotation("hat", 1), annotation("hat", 2)]),
+        exported(7, {"path": "g.jpg"}, [annotation("hat", cancelled=True)]),
+        exported(8, {"path": "h.jpg"}, [], [{"score": 0.5, "result": [choice("tie")]}]),
+        exported(9, {"path": "i.jpg"}, [annotation()]),
+    ]
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps(tasks))
+    assert studio.read(path) == [
+        Labelled("a/1.jpg", "hat", who="1"),
+        Labelled("b/1 &.jpg", "shoe", who="a@b.c"),
+        Labelled("c.jpg", status="skip", who="1"),
+        Labelled("d.jpg", "hat", who="2"),
+        Labelled("f.jpg", "hat", who="1"),
+        Labelled("g.jpg", status="skip", who="1"),
+        Labelled("h.jpg", prediction="tie", score=0.5),
+    ]
+
+
+def test_what_label_studio_exports_as_json_min(tmp_path):
+    tasks = [
+        {
+            **{"image": "/data/local-files/?d=a/1.jpg", "path": "a/1.jpg", "id": 1},
+            **{"choice": "hat", "annotator": 1, "annotation_id": 5, "lead_time": 1.5},
+        },
+        {"image": "/data/local-files/?d=b/1.jpg", "id": 2, "annotator": 1},
+    ]
+    path = tmp_path / "min.json"
+    path.write_text(json.dumps(tasks))
+    assert studio.read(path) == [Labelled("a/1.jpg", "hat", who="1")]
+
+
+DATA = {"path": "a.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ({}, "FILE is not a list of tasks."),
+        ([3], "FILE, task 1: not a JSON object."),
+        ([{"data": 3}], "FILE, task 1: its data is not a JSON object."),
+        (
+            [exported(17, {"image": "/data/upload/1/x.jpg"}, [annotation("hat")])],
+            "FILE, task 17: its data has no 'path', and its image '/data/upload/1/x.jpg' is not "
+            "served from local files (/data/local-files/?d=...).",
+        ),
+        (
+            [exported(17, DATA, [annotation("hat"), annotation("shoe")])],
+            "FILE, task 17: its annotations disagree: 'hat', 'shoe'. Keep one of them.",
+        ),
+        (
+            [exported(17, DATA, [{"result": [choice("hat", "shoe")]}])],
+            "FILE, task 17: 2 classes are chosen; an image has one label.",
+        ),
+        (
+            [exported(17, DATA, [{"was_cancelled": 1}])],
+            "FILE, task 17: was_cancelled is 1, neither true nor false.",
+        ),
+        (
+            [exported(17, DATA, [{"result": [{"type": "choices"}]}])],
+            "FILE, task 17: a result of type 'choices' has no list of names.",
+        ),
+        (
+            [exported(17, DATA, 3)],
+            "FILE, task 17: its annotations are not a list of JSON objects.",
+        ),
+        (
+            [exported(17, {"path": "../a.jpg"}, [annotation("hat")])],
+            "FILE, task 17: the path '../a.jpg' leaves the folder: a path is relative to it and "
+            "has no '..'.",
+        ),
+        (
+            [exported(1, DATA, [annotation("hat")]), exported(2, DATA, [annotation("tie")])],
+            "FILE, task 2: 'a.jpg' is labelled 'tie' by '1', but labelled 'hat' by '1' before. "
+            "Keep one of the two.",
+        ),
+        (
+            [{"id": 1, "path": "a.jpg", "sentiment": "hat"}],
+            "FILE: no task has the key 'choice': call the Choices control so in the labelling "
+            "config, or export as JSON instead of JSON_MIN.",
+        ),
+    ],
+)
+def test_tasks_that_cannot_be_meant(tasks, message, tmp_path):
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps(tasks))
+    with pytest.raises(FormatError) as error:
+        studio.read(path)
+    assert str(error.value).replace(str(path), "FILE") == message
+
+
+def test_damaged_json_names_its_line(tmp_path):
+    path = tmp_path / "tasks.json"
+    path.write_text('[\n {"data": {"path": "a"}},\n {"data" 3}\n]')
+    with pytest.raises(FormatError) as error:
+        studio.read(path)
+    assert str(error.value) == f"{path}, line 3: not JSON: Expecting ':' delimiter (column 10)."
+
+
+def test_the_tree_that_lightly_reads(tmp_path):
+    items = [
+        Labelled("sub/a.png", "shoe", prediction="hat", score=0.75),
+        Labelled("b.png", prediction="tie", score=0.5),
+        Labelled("c.png", prediction="shoe"),
+    ]
+    root = lightly.write(tmp_path / "out", items) / ".lightly/predictions"
+    content = {
+        str(file.relative_to(root)): json.loads(file.read_text(encoding="utf-8"))
+        for file in root.rglob("*.json")
+    }
+    categories = [{"id": 0, "name": "hat"}, {"id": 1, "name": "shoe"}, {"id": 2, "name": "tie"}]
+    assert content == {
+        "tasks.json": ["labels", "predictions"],
+        "labels/schema.json": {
+            "task_type": "classification",
+            "categories": [{"id": 0, "name": "shoe"}],
+        },
+        "labels/sub/a.json": {
+            "file_name": "sub/a.png",
+            "predictions": [{"category_id": 0, "probabilities": [1.0]}],
+        },
+        "predictions/schema.json": {"task_type": "classification", "categories": categories},
+        "predictions/sub/a.json": {
+            "file_name": "sub/a.png",
+            "predictions": [{"category_id": 0, "probabilities": [0.75, 0.125, 0.125]}],
+        },
+        "predictions/b.json": {
+            "file_name": "b.png",
+            "predictions": [{"category_id": 2, "probabilities": [0.25, 0.25, 0.5]}],
+        },
+        "predictions/c.json": {"file_name": "c.png", "predictions": [{"category_id": 1}]},
+    }
+    assert {item.path: item for item in lightly.read(tmp_path / "out")} == {
+        item.path: item for item in items
+    }
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (
+            [Labelled("a/1.jpg", "hat"), Labelled("a/1.png", "hat")],
+            "'a/1.jpg' and 'a/1.png' would both be in a/1.json: rename one.",
+        ),
+        (
+            [Labelled("schema.jpg", "hat")],
+            "'schema.jpg' would take the place of schema.json: rename it.",
+        ),
+        (
+            [Labelled("a.jpg", prediction="hat", score=2.0)],
+            "the score 2.0 of 'a.jpg' is not a probability, from 0 to 1.",
+        ),
+    ],
+)
+def test_what_lightly_cannot_hold(items, message, tmp_path):
+    with pytest.raises(FormatError) as error:
+        lightly.write(tmp_path / "out", items)
+    assert str(error.value) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("tasks.json", ["a", "b"], "FILE lists the predictions 'a', 'b': keep one of them."),
+        (
+            "tasks.json",
+            ["../labels"],
+            "FILE: the path '../labels' leaves the folder: a path is relative to it and has no "
+            "'..'.",
+        ),
+        (
+            "labels/schema.json",
+            {"task_type": "other"},
+            "FILE is not the schema of a classification.",
+        ),
+        (
+            "labels/a.json",
+            {"file_name": "a.png", "predictions": [{"category_id": 9}]},
+            "FILE: 9 is not the id of a category.",
+        ),
+        (
+            "labels/a.json",
+            {"file_name": "/a.png", "predictions": [{"category_id": 0}]},
+            "FILE: the path '/a.png' leaves the folder: a path is relative to it and has no '..'.",
+        ),
+        (
+            "labels/a.json",
+            {"file_name": "a.png", "predictions": [{"category_id": 0}] * 2},
+            "FILE: 2 predictions; an image has one class.",
+        ),
+        (
+            "labels/a.json",
+            {"file_name": "a.png"},
+            "FILE has no 'file_name' with a list of 'predictions'.",
+        ),
+    ],
+)
+def test_a_tree_that_cannot_be_meant(file, content, message, tmp_path):
+    root = lightly.write(tmp_path / "out", [Labelled("a.png", "hat")]) / ".lightly/predictions"
+    (root / file).write_text(json.dumps(content))
+    with pytest.raises(FormatError) as error:
+        lightly.read(tmp_path / "out")
+    assert str(error.value).replace(str(root / file), "FILE") == message

@@ -1,0 +1,214 @@
+"""Formats that hold the images: what other programs find in them."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+
+import pytest
+
+from embedpipe.errors import FormatError
+from embedpipe.labels.exchange import Labelled, formats
+
+HAT, SHIRT = Labelled("x/1.png", "hat"), Labelled("y/1.png", "t-shirt")
+
+
+def files(folder):
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if not file.is_dir())
+
+
+def test_torchvision_reads_the_imagefolder(tmp_path, items, export):
+    from torchvision.datasets import ImageFolder
+
+    tree = export("imagefolder", tmp_path, items)
+    dataset = ImageFolder(str(tree))
+    sure = {item.path: item.label for item in items if item.is_sure}
+    assert len(dataset) == len(sure) == 12
+    assert len(dataset.classes) == 12
+    plain = ["hat", "t-shirt", "Größe 38", "帽子", 'so-called "hat"', "a, b"]
+    escaped = ["and%2For", "%2Ehidden", "%5Funlabeled", "50% off %252F", "back%5Cslash%3A c"]
+    assert dataset.classes == sorted([*plain, *escaped, "%5F_MACOSX"])
+    ours = {str(tree / "hat" / "one" / "img_001.jpg"): "hat"}
+    found = {path: dataset.classes[number] for path, number in dataset.samples}
+    assert ours.items() <= found.items()
+    image, _ = dataset[dataset.samples.index((next(iter(ours)), dataset.class_to_idx["hat"]))]
+    assert image.getpixel((0, 0)) == (sum(b"one/img_001.jpg") % 256, 15, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("imagefolder", ["hat/x/1.png", "t-shirt/y/1.png"]),
+        ("fiftyone", ["_unlabeled/z%2F1.png", "hat/x%2F1.png", "t-shirt/y%2F1.png"]),
+        ("huggingface", ["metadata.csv", "x/1.png", "y/1.png"]),
+    ],
+)
+def test_what_lies_where(name, expected, tmp_path, export, open_image):
+    tree = export(name, tmp_path, [HAT, SHIRT, Labelled("z/1.png", "hat", "unsure")])
+    assert files(tree) == expected
+    first = tree / expected[-2 if name != "huggingface" else 1]
+    assert first.read_bytes() == open_image("x/1.png")
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "huggingface"])
+def test_links_lead_to_the_images(name, tmp_path, open_image):
+    source = tmp_path / "source"
+    path = "y/caf\udce9.png"  # a name that is not UTF-8
+    for file in ("x/1.png", path):
+        (source / file).parent.mkdir(parents=True)
+        (source / file).write_bytes(open_image("x/1.png"))
+    items = [HAT, Labelled("y/caf\\xe9.png", "hat")]
+    tree = formats[name].write(tmp_path / "tree", items, link_to=source)
+    links = [file for file in tree.rglob("*.png") if file.is_symlink()]
+    assert sorted(link.resolve() for link in links) == [source / "x/1.png", source / path]
+    assert set(formats[name].read(tree)) == set(items)
+
+
+def test_a_link_to_nothing_is_not_made(tmp_path):
+    (tmp_path / "source").mkdir()
+    with pytest.raises(FormatError) as error:
+        formats["imagefolder"].write(tmp_path / "tree", [HAT], link_to=tmp_path / "source")
+    assert str(error.value) == (f"there is no image 'x/1.png' in {tmp_path / 'source'} to link to.")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "huggingface", "cvat"])
+def test_no_labels_at_all(name, tmp_path, export):
+    with pytest.raises(FormatError) as error:
+        export(name, tmp_path, [Labelled("a.png"), Labelled("b.png", status="skip")])
+    assert str(error.value) == f"nothing to write as {name}: none of 2 items has a label."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_is_filled_and_a_full_one_is_not(tmp_path, export):
+    (tmp_path / "labels").mkdir()
+    tree = export("imagefolder", tmp_path, [HAT])
+    with pytest.raises(FormatError) as error:
+        export("imagefolder", tmp_path, [SHIRT])
+    assert str(error.value) == f"{tree} is there already: remove it, or write elsewhere."
+    assert files(tree) == ["hat/x/1.png"]
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "fiftyone"])
+def test_trees_from_elsewhere(name, tmp_path):
+    for file in ("cat/a.jpg", "cat/deep/b.JPG", "50% a%20b/c.png", "_unlabeled/d.png", "e.png"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"")
+    (tmp_path / "cat" / "notes.txt").write_text("not an image")
+    (tmp_path / "cat" / ".thumbnail.jpg").write_bytes(b"")
+    assert formats[name].read(tmp_path) == [
+        Labelled("c.png", "50% a%20b"),
+        Labelled("a.jpg", "cat"),
+        Labelled("deep/b.JPG", "cat"),
+    ]
+
+
+def test_one_image_in_two_classes(tmp_path):
+    for folder in ("cat", "dog"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").write_bytes(b"")
+    with pytest.raises(FormatError) as error:
+        formats["imagefolder"].read(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}, file 'dog/a.jpg': 'a.jpg' is labelled 'dog', but labelled 'cat' before. "
+        "Keep one of the two."
+    )
+
+
+def test_a_tree_without_classes(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(FormatError) as error:
+        formats["imagefolder"].read(tmp_path)
+    assert str(error.value) == f"{tmp_path} holds no images in folders of classes."
+    with pytest.raises(FormatError) as error:
+        formats["imagefolder"].read(tmp_path / "a.jpg")
+    assert str(error.value) == f"{tmp_path / 'a.jpg'} is not a folder with a folder for each class."
+
+
+def test_an_escaped_way_out_of_a_tree(tmp_path):
+    (tmp_path / "hat").mkdir()
+    (tmp_path / "hat" / "%2E%2E%2Fx.jpg").write_bytes(b"")
+    with pytest.raises(FormatError) as error:
+        formats["fiftyone"].read(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}, file 'hat/%2E%2E%2Fx.jpg': the path '../x.jpg' leaves the folder: a path is "
+        "relative to it and has no '..'."
+    )
+
+
+def test_the_metadata_of_a_hugging_face_folder(tmp_path, items, export):
+    tree = export("huggingface", tmp_path, items)
+    with (tree / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [list(row) for row in rows] == [["file_name", "label"]] * 12
+    assert all((tree / row["file_name"]).is_file() for row in rows)
+    assert {row["label"] for row in rows} == {item.label for item in items if item.is_sure}
+    assert formats["huggingface"].read(tree) == formats["huggingface"].read(tree / "metadata.csv")
+
+
+def test_other_metadata_of_hugging_face(tmp_path):
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a/1.png", "label": 3, "text": "x"}\n')
+    assert formats["huggingface"].read(tmp_path) == [Labelled("a/1.png", "3")]
+    (tmp_path / "metadata.csv").write_text("file_name,label\n../1.png,hat\n")
+    with pytest.raises(FormatError) as error:
+        formats["huggingface"].read(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path} holds metadata.csv and metadata.jsonl: keep one of them."
+    )
+    with pytest.raises(FormatError) as error:
+        formats["huggingface"].read(tmp_path / "metadata.csv")
+    assert str(error.value) == (
+        f"{tmp_path / 'metadata.csv'}, line 2: the path '../1.png' leaves the folder: a path is "
+        "relative to it and has no '..'."
+    )
+
+
+def test_the_zip_for_cvat(tmp_path, export, open_image):
+    path = export("cvat", tmp_path, [HAT, SHIRT])
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["hat/x%2F1.png", "t-shirt/y%2F1.png"]
+        assert archive.read("hat/x%2F1.png") == open_image("x/1.png")
+    (tmp_path / "again").mkdir()
+    again = export("cvat", tmp_path / "again", [HAT, SHIRT])
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_zips_from_elsewhere(tmp_path):
+    path = tmp_path / "task.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("hat/", b"")
+        for name in ("hat/1.jpg", "hat/deep/1.jpg", "synsets.txt", "__MACOSX/hat/._1.jpg", "0.jpg"):
+            archive.writestr(name, b"image")
+    assert formats["cvat"].read(path) == [Labelled("1.jpg", "hat"), Labelled("deep/1.jpg", "hat")]
+
+
+@pytest.mark.parametrize(
+    ("member", "path"),
+    [
+        ("hat/%2E%2E%2F1.jpg", "../1.jpg"),
+        ("hat/../../1.jpg", "../../1.jpg"),
+        ("hat/C:/1.jpg", "C:/1.jpg"),
+        ("hat//etc/1.jpg", "/etc/1.jpg"),
+    ],
+)
+def test_a_zip_whose_paths_leave_the_folder(member, path, tmp_path):
+    file = tmp_path / "task.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(member, b"image")
+    with pytest.raises(FormatError) as error:
+        formats["cvat"].read(file)
+    assert str(error.value) == (
+        f"{file}, file {member!r}: the path {path!r} leaves the folder: a path is relative to it "
+        "and has no '..'."
+    )
+
+
+def test_a_zip_that_is_none(tmp_path):
+    path = tmp_path / "task.zip"
+    path.write_bytes(b"PK")
+    with pytest.raises(FormatError) as error:
+        formats["cvat"].read(path)
+    assert str(error.value) == (
+        f"{path} is not a zip archive that can be read: File is not a zip file."
+    )

@@ -1,0 +1,334 @@
+"""The label log: what it refuses, what it gives back, moved and edited files, undoing."""
+
+import hashlib
+import os
+import sqlite3
+import threading
+
+import pytest
+
+from embedpipe.errors import LabelError, UnknownNameError, UsageError
+from embedpipe.labels import Event, LabelLog
+
+AT = "2026-05-01T07:30:00.000000+00:00"
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).digest()
+
+
+def label(path, name, who="ann", content=None, dataset="shop"):
+    content_id = None if content is None else digest(content)
+    return Event("label", dataset, path, content_id, name, who, AT)
+
+
+@pytest.fixture
+def log(tmp_path):
+    with LabelLog(tmp_path / "new" / "folder" / "labels.sqlite") as log:
+        yield log
+
+
+def labels_of(log, dataset="shop"):
+    return {path: current.label for path, current in log.current(dataset).items()}
+
+
+def test_every_field_comes_back(log):
+    event = Event(
+        kind="label",
+        dataset="shop",
+        path="rot/größe 1, “a”.jpg",
+        content_id=digest("a"),
+        label="Hüte, rot",
+        who="ann",
+        at="2026-05-01T09:30:00+02:00",
+        round=3,
+        model="logistic@12",
+        suggestion="cap",
+    )
+    assert log.append([event]) == [1]
+    [back] = log.events()
+    assert back == Event(**{
+        **{name: getattr(event, name) for name in Event.__slots__},
+        "at": AT,
+        "id": 1,
+    })  # fmt: skip
+
+
+def test_ids_rise_and_are_bookmarks(log):
+    assert log.append([label(f"{i}.jpg", "hat") for i in range(2500)]) == list(range(1, 2501))
+    assert [event.id for event in log.events()] == list(range(1, 2501))
+    assert [event.path for event in log.events(after=2498)] == ["2498.jpg", "2499.jpg"]
+    assert list(log.events(after=2500)) == []
+    assert log.append([]) == []
+
+
+def test_the_last_thing_said_holds(log):
+    log.append([
+        label("a.jpg", "hat"),
+        label("b.jpg", "hat"),
+        label("c.jpg", "shoe"),
+        label("a.jpg", "shoe", who="bob"),
+        Event("skip", "shop", "b.jpg", who="bob", at=AT),
+        Event("clear", "shop", "c.jpg", who="bob", at=AT),
+        Event("unsure", "shop", "d.jpg", at=AT),
+        label("a.jpg", "cat", dataset="pets"),
+    ])  # fmt: skip
+    found = log.current("shop")
+    assert [(p, c.label, c.kind, c.by, c.event_id) for p, c in found.items()] == [
+        ("a.jpg", "shoe", "label", "bob", 4),
+        ("b.jpg", None, "skip", "bob", 5),
+        ("c.jpg", None, "clear", "bob", 6),
+        ("d.jpg", None, "unsure", None, 7),
+    ]
+    assert {current.at for current in found.values()} == {AT}
+    assert labels_of(log, "pets") == {"a.jpg": "cat"}
+    assert log.current("nothing") == {}
+    assert (log.classes("shop"), log.classes("pets")) == (["hat", "shoe"], ["cat"])
+
+
+def test_classes_are_renamed_and_merged_mid_way(log):
+    log.append([Event("new_class", "shop", label="scarf"), label("a", "cap"), label("b", "hat")])
+    log.append([
+        Event("rename_class", "shop", previous="cap", label="beanie"),
+        label("c", "beanie"),
+        label("d", "cap"),  # said after the rename: another class of that name
+        Event("merge_class", "shop", previous="beanie", label="hat"),
+    ])  # fmt: skip
+    assert labels_of(log) == {"a": "hat", "b": "hat", "c": "hat", "d": "cap"}
+    assert log.classes("shop") == ["scarf", "hat", "cap"]
+    assert log.classes("pets") == []
+
+
+def test_undoing_reaches_back_through_what_one_person_said(log):
+    log.append([
+        label("a", "cap", who="ann"),
+        label("a", "hat", who="bob"),
+        label("b", "cap", who="ann"),
+        Event("merge_class", "shop", previous="cap", label="hat", who="ann", at=AT),
+    ])  # fmt: skip
+    assert labels_of(log) == {"a": "hat", "b": "hat"}
+    assert [(event.kind, event.id) for event in log.undo("shop", "ann")] == [("merge_class", 4)]
+    assert labels_of(log) == {"a": "hat", "b": "cap"}
+    assert [event.id for event in log.undo("shop", "ann", n=5)] == [3, 1]
+    assert labels_of(log) == {"a": "hat"}
+    assert log.undo("shop", "ann") == []
+    assert log.undo("pets", "bob") == []
+    assert [(e.kind, e.undoes, e.who) for e in log.events(after=4)] == [
+        ("undo", 4, "ann"),
+        ("undo", 3, "ann"),
+        ("undo", 1, "ann"),
+    ]
+    assert log.classes("shop") == ["hat"]
+    assert [event.id for event in log.undo("shop", "bob")] == [2]
+    assert (log.current("shop"), log.classes("shop")) == ({}, [])
+
+
+def test_undoing_what_nobody_signed(log):
+    log.append([label("a", "cap", who=None), label("b", "cap", who="ann")])
+    assert [event.path for event in log.undo("shop", None)] == ["a"]
+    assert labels_of(log) == {"b": "cap"}
+
+
+def test_items_are_found_again(log):
+    log.append([
+        label("same.jpg", "hat", content="1"),
+        label("old.jpg", "shoe", content="2"),
+        label("edited.jpg", "hat", content="3"),
+        label("copy1.jpg", "hat", content="4"),
+        label("copy2.jpg", "hat", content="4"),
+        label("torn1.jpg", "hat", content="5"),
+        label("torn2.jpg", "shoe", content="5"),
+        label("unknown.jpg", "hat"),
+        Event("clear", "shop", "cleared.jpg", digest("2b"), at=AT),
+    ])  # fmt: skip
+    found = log.current_for(
+        "shop",
+        {
+            "same.jpg": digest("1"),
+            "new.jpg": digest("2"),
+            "edited.jpg": digest("not 3"),
+            "copy3.jpg": digest("4"),
+            "torn3.jpg": digest("5"),
+            "torn1.jpg": digest("5"),
+            "unknown.jpg": digest("6"),
+            "stranger.jpg": digest("7"),
+            "bare.jpg": None,
+            "old.jpg": None,
+            "moved-cleared.jpg": digest("2b"),
+        },
+    )
+    assert {path: current.label for path, current in found.current.items()} == {
+        "same.jpg": "hat",
+        "new.jpg": "shoe",
+        "copy3.jpg": "hat",
+        "torn1.jpg": "hat",
+        "unknown.jpg": "hat",
+        "old.jpg": "shoe",
+        "moved-cleared.jpg": None,
+    }
+    assert found.moved == {
+        "new.jpg": "old.jpg",
+        "copy3.jpg": "copy2.jpg",
+        "moved-cleared.jpg": "cleared.jpg",
+    }
+    assert {path: current.label for path, current in found.edited.items()} == {"edited.jpg": "hat"}
+    assert found.ambiguous == {"torn3.jpg": ["torn1.jpg", "torn2.jpg"]}
+
+
+MALFORMED = [
+    (
+        Event("lable", "shop", "a"),
+        "unknown kind of event 'lable'. Did you mean 'label'? Known: clear, label, merge_class, "
+        "new_class, rename_class, skip, undo, unsure.",
+    ),
+    (
+        Event("label", "shop", "a", label="hat", id=7),
+        "the event 'label' is event 7 of a log already: append a new one, with id=None.",
+    ),
+    (
+        Event("label", "shop", "a"),
+        "an event 'label' needs a 'label': it is given by 'path' and 'label'.",
+    ),
+    (
+        Event("skip", "shop", "a", label="hat"),
+        "an event 'skip' takes no 'label': it is given by 'path'.",
+    ),
+    (
+        Event("rename_class", "shop", label="hat"),
+        "an event 'rename_class' needs a 'previous': it is given by 'previous' and 'label'.",
+    ),
+    (
+        Event("merge_class", "shop", label="hat", previous="hat"),
+        "class 'hat' can be neither renamed to nor merged into itself: name another.",
+    ),
+    (
+        Event("label", "shop", "a", label=" hat"),
+        "the class ' hat' begins or ends with a space: take it away.",
+    ),
+    (Event("skip", " ", "a"), "the dataset of an event 'skip' is blank: fill it in."),
+    (
+        Event("skip", "shop", "a\udcff"),
+        "the path 'a\\udcff' is not valid Unicode: rename it.",
+    ),
+    (
+        Event("skip", "shop", "a", b"123"),
+        "the content id of 'a' has 3 bytes: give the 32 of its SHA-256, or None.",
+    ),
+    (
+        Event("skip", "shop", "a", at="yesterday"),
+        "the time 'yesterday' is not ISO 8601: write '2026-05-01T07:30:00+00:00'.",
+    ),
+    (
+        Event("skip", "shop", "a", at="2026-05-01T07:30:00"),
+        "the time '2026-05-01T07:30:00' has no offset from UTC: write '2026-05-01T07:30:00+00:00'.",
+    ),
+    (
+        Event("rename_class", "shop", label="beanie", previous="cup"),
+        "unknown class 'cup'. Did you mean 'cap'? Known: cap, hat.",
+    ),
+    (
+        Event("merge_class", "shop", label="heat", previous="cap"),
+        "unknown class 'heat'. Did you mean 'hat'? Known: cap, hat.",
+    ),
+    (
+        Event("rename_class", "shop", label="hat", previous="cap"),
+        "class 'cap' cannot be renamed to 'hat', which is a class already: merge the two, or "
+        "choose another name.",
+    ),
+    (
+        Event("undo", "shop", undoes=9),
+        "event 9 of 'shop' cannot be undone: it is not there, is undone already, or undoes "
+        "another.",
+    ),
+    (
+        Event("undo", "pets", undoes=1),
+        "event 1 of 'pets' cannot be undone: it is not there, is undone already, or undoes "
+        "another.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "message"), MALFORMED)
+def test_what_cannot_be_meant_is_refused_whole(log, event, message):
+    log.append([label("a", "cap"), label("b", "hat")])
+    with pytest.raises((LabelError, UnknownNameError)) as error:
+        log.append([label("c", "hat"), event])
+    assert str(error.value) == message
+    assert labels_of(log) == {"a": "cap", "b": "hat"}
+    assert log.append([label("d", "hat")]) == [3]
+
+
+def test_nothing_is_undone_twice(log):
+    log.append([label("a", "cap")])
+    with pytest.raises(LabelError, match="event 1 of 'shop' cannot be undone"):
+        log.append([Event("undo", "shop", undoes=1), Event("undo", "shop", undoes=1)])
+    log.append([Event("undo", "shop", undoes=1)])
+    with pytest.raises(LabelError, match="event 2 of 'shop' cannot be undone"):
+        log.append([Event("undo", "shop", undoes=2)])
+    with pytest.raises(UsageError) as error:
+        log.undo("shop", "ann", n=0)
+    assert str(error.value) == "cannot undo 0 events: ask for 1 or more."
+
+
+def test_events_can_be_neither_changed_nor_deleted(log):
+    log.append([label("a", "cap")])
+    other = sqlite3.connect(log.path)
+    for statement in ("UPDATE events SET label = 'x'", "DELETE FROM events"):
+        with pytest.raises(sqlite3.IntegrityError, match="the label log is append-only"):
+            other.execute(statement)
+    other.close()
+    assert labels_of(log) == {"a": "cap"}
+
+
+def test_commits_are_durable(log):
+    settings = [log._connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("journal_mode", "synchronous", "fullfsync")]  # fmt: skip
+    assert settings == ["wal", 2, 1]  # 2: FULL
+
+
+def test_threads_share_a_log(log):
+    def write(name):
+        for i in range(25):
+            log.append([label(f"{name}/{i}", name), label(f"{name}/{i}/b", name)])
+            assert log.current("shop")[f"{name}/{i}"].label == name
+
+    threads = [threading.Thread(target=write, args=(f"class{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(log.current("shop")) == 200
+    assert sorted(log.classes("shop")) == ["class0", "class1", "class2", "class3"]
+
+
+def test_closed_and_forked_logs_say_so(tmp_path):
+    log = LabelLog(tmp_path / "labels.sqlite")
+    log._process = os.getpid() + 1
+    with pytest.raises(LabelError) as error:
+        log.classes("shop")
+    assert str(error.value) == (
+        f"{log.path} was opened by the process that this one was forked from: open it again."
+    )
+    log._process = os.getpid()
+    log.close()
+    log.close()
+    with pytest.raises(LabelError) as error:
+        log.append([label("a", "cap")])
+    assert str(error.value) == f"{log.path} was closed: open it again."
+
+
+def test_a_backup_is_a_log(log, tmp_path):
+    log.append([label("a", "cap")])
+    copy = log.backup(tmp_path / "copy.sqlite")
+    log.append([label("b", "cap")])
+    with LabelLog(copy) as other:
+        assert labels_of(other) == {"a": "cap"}
+        assert other.append([label("c", "hat")]) == [2]
+    with pytest.raises(LabelError) as error:
+        log.backup(copy)
+    assert str(error.value) == f"{copy} is there already: choose another path for the copy."
+    nowhere = tmp_path / "no" / "folder.sqlite"
+    with pytest.raises(LabelError) as error:
+        log.backup(nowhere)
+    assert str(error.value).startswith(f"{nowhere} cannot be opened (")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.sqlite", "new"]

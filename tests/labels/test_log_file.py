@@ -1,0 +1,182 @@
+"""The file of the label log: made, migrated, refused when it is not one of ours or damaged."""
+
+import sqlite3
+
+import pytest
+
+from embedpipe.errors import LabelError
+from embedpipe.labels import Event, LabelLog
+
+AT = "2026-05-01T07:30:00.000000+00:00"
+
+VERSION_0 = """
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, dataset TEXT NOT NULL, path TEXT,
+    content_id BLOB, label TEXT, who TEXT, at TEXT NOT NULL, round INTEGER, model TEXT,
+    suggestion TEXT
+);
+INSERT INTO events VALUES
+    (1, 'new_class', 'shop', NULL, NULL, 'hat', 'ann', '2026-05-01T07:30:00.000000+00:00',
+     NULL, NULL, NULL),
+    (2, 'label', 'shop', 'a.jpg', zeroblob(32), 'cap', 'ann', '2026-05-01T07:30:00.000000+00:00',
+     1, 'm', 'hat'),
+    (3, 'skip', 'shop', 'b.jpg', NULL, NULL, NULL, '2026-05-01T07:30:00.000000+00:00',
+     NULL, NULL, NULL);
+"""
+
+
+def database(path, script):
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
+    return path
+
+
+def error_of(path, timeout=30.0):
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(LabelError) as error:
+        LabelLog(path, timeout=timeout)
+    assert "\n" not in str(error.value)
+    if before is not None:
+        assert path.read_bytes() == before
+    return str(error.value)
+
+
+def structure(path):
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT type, name FROM sqlite_master ORDER BY 1, 2").fetchall()
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(events)")]
+    numbers = [connection.execute(f"PRAGMA {name}").fetchone()[0]
+               for name in ("user_version", "application_id")]  # fmt: skip
+    connection.close()
+    return rows, columns, numbers
+
+
+def test_version_0_is_migrated(tmp_path):
+    path = database(tmp_path / "old.sqlite", VERSION_0)
+    with LabelLog(path) as log:
+        assert list(log.events()) == [
+            Event("new_class", "shop", label="hat", who="ann", at=AT, id=1),
+            Event("label", "shop", "a.jpg", bytes(32), "cap", "ann", AT, 1, "m", "hat", id=2),
+            Event("skip", "shop", "b.jpg", at=AT, id=3),
+        ]
+        assert log.append([Event("merge_class", "shop", previous="cap", label="hat")]) == [4]
+        assert [event.id for event in log.undo("shop", "ann")] == [2]
+        assert log.classes("shop") == ["hat"]
+    LabelLog(tmp_path / "new.sqlite").close()
+    assert structure(path) == structure(tmp_path / "new.sqlite")
+    assert structure(path)[2] == [1, 0x65706C62]
+
+
+def test_a_failed_migration_changes_nothing(tmp_path):
+    path = database(tmp_path / "old.sqlite", VERSION_0)
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("PRAGMA journal_mode = WAL")
+    blocker.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LabelError) as error:
+        LabelLog(path, timeout=0.2)
+    assert str(error.value) == (
+        f"another process kept {path} busy for more than 0.2 s: nothing was written; try again."
+    )
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert structure(path)[2] == [0, 0]
+    with LabelLog(path) as log:
+        assert len(list(log.events())) == 3
+
+
+def test_a_writer_that_does_not_end_is_named(tmp_path):
+    with LabelLog(tmp_path / "labels.sqlite", timeout=0.2) as log:
+        blocker = sqlite3.connect(log.path, isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LabelError) as error:
+            log.append([Event("skip", "shop", "a")])
+        assert str(error.value) == (
+            f"another process kept {log.path} busy for more than 0.2 s: nothing was written; "
+            "try again."
+        )
+        assert log.current("shop") == {}  # readers are not kept waiting
+        blocker.close()
+        assert log.append([Event("skip", "shop", "a")]) == [1]
+
+
+def test_a_newer_version_is_refused(tmp_path):
+    path = tmp_path / "labels.sqlite"
+    LabelLog(path).close()
+    database(path, "PRAGMA user_version = 2")
+    assert error_of(path) == (
+        f"{path} is a label log of version 2; this embedpipe reads up to version 1: update "
+        "embedpipe."
+    )
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "CREATE TABLE photos (id)",
+        "CREATE TABLE events (id, kind)",
+        "PRAGMA user_version = 1",
+        "PRAGMA application_id = 5",
+        VERSION_0 + "CREATE TABLE photos (id)",
+    ],
+)
+def test_another_database_is_refused(tmp_path, script):
+    path = database(tmp_path / "other.sqlite", script)
+    assert error_of(path) == (
+        f"{path} is a SQLite database, but not a label log: choose another path, or move it away."
+    )
+
+
+def test_what_is_no_database_is_refused(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("path,label\na.jpg,cap\n" * 100)
+    assert error_of(path) == (
+        f"{path} is not a label log: it is no SQLite database. Choose another path, or move it "
+        "away."
+    )
+
+
+def test_a_folder_is_refused(tmp_path):
+    assert error_of(tmp_path) == (
+        f"{tmp_path} cannot be opened (unable to open database file): check that it is a file in "
+        "a folder that can be written."
+    )
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "labels.sqlite"
+    assert error_of(path) == f"cannot make the folder {tmp_path / 'file'}: File exists."
+
+
+def test_an_empty_file_becomes_a_log(tmp_path):
+    path = tmp_path / "labels.sqlite"
+    path.touch()
+    with LabelLog(path) as log:
+        assert log.append([Event("skip", "shop", "a")]) == [1]
+
+
+def long_log(path):
+    with LabelLog(path) as log:
+        log.append([
+            Event("label", "shop", f"{i:05d}.jpg", bytes(32), "hat", "ann") for i in range(2000)
+        ])  # fmt: skip
+    return path
+
+
+def test_every_damaged_page_is_noticed(tmp_path):
+    path = long_log(tmp_path / "labels.sqlite")
+    whole = path.read_bytes()
+    for start in range(0, len(whole), 4096):
+        path.write_bytes(whole[:start] + b"\xa5" * 4096 + whole[start + 4096 :])
+        message = error_of(path)
+        assert message.startswith(f"{path} is "), message
+        assert "put back a copy" in message or "is no SQLite database" in message
+
+
+def test_a_truncated_file_is_noticed(tmp_path):
+    path = long_log(tmp_path / "labels.sqlite")
+    whole = path.read_bytes()
+    for size in (len(whole) // 2, len(whole) - 4096, 4096, 5000):
+        path.write_bytes(whole[:size])
+        assert error_of(path) == (
+            f"{path} is damaged (database disk image is malformed): put back a copy; `sqlite3 "
+            "labels.sqlite .recover` shows what is left."
+        )

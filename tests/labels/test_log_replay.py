@@ -1,0 +1,129 @@
+"""Replaying the log gives the state that the view gives, whatever was said in whatever order."""
+
+import sqlite3
+import tempfile
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedpipe.errors import EmbedpipeError
+from embedpipe.labels import Event, LabelLog, State, replay
+
+DATASETS = ("shop", "pets")
+datasets = st.sampled_from(DATASETS)
+people = st.sampled_from(["ann", "bob", None])
+paths = st.sampled_from(["a.jpg", "b.jpg", "sub/a.jpg", "ü .jpg"])
+contents = st.sampled_from([None, b"1" * 32, b"2" * 32])  # renamed and edited images
+names = st.sampled_from(["hat", "cap", "Hut", "shoe"])
+
+said_of_items = st.builds(
+    lambda kind, dataset, path, content, name, who: Event(
+        kind, dataset, path, content, name if kind == "label" else None, who
+    ),
+    st.sampled_from(["label", "label", "label", "skip", "unsure", "clear"]),
+    datasets, paths, contents, names, people,
+)  # fmt: skip
+said_of_classes = st.one_of(
+    st.builds(lambda d, n, w: Event("new_class", d, label=n, who=w), datasets, names, people),
+    st.builds(
+        lambda kind, d, n, old, w: Event(kind, d, label=n, previous=old, who=w),
+        st.sampled_from(["rename_class", "merge_class"]), datasets, names, names, people,
+    ),
+)  # fmt: skip
+undone_by_id = st.builds(
+    lambda d, i, w: Event("undo", d, undoes=i, who=w), datasets, st.integers(1, 20), people
+)
+undone_by_person = st.tuples(datasets, people, st.integers(1, 4))
+steps = st.lists(
+    st.one_of(said_of_items, said_of_items, said_of_classes, undone_by_id, undone_by_person),
+    max_size=40,
+)
+
+
+def say(log, step):
+    """Do one step; those that make no sense at that moment are refused and change nothing."""
+    try:
+        if isinstance(step, Event):
+            log.append([step])
+        else:
+            log.undo(*step)
+    except EmbedpipeError:
+        return False
+    return True
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps)
+def test_the_view_agrees_with_the_replay_after_every_step(steps):
+    check(steps)
+
+
+# One person, one item, three classes that go round in circles.
+few = st.sampled_from(["x", "y", "z"])
+busy = st.one_of(
+    st.builds(lambda n: Event("label", "shop", "a", label=n, who="ann"), few),
+    st.builds(lambda n, old: Event("rename_class", "shop", label=n, previous=old), few, few),
+    st.builds(lambda n, old: Event("merge_class", "shop", label=n, previous=old), few, few),
+    st.builds(lambda i: Event("undo", "shop", undoes=i), st.integers(1, 12)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(busy, min_size=25, max_size=40))
+def test_classes_that_go_round_in_circles(steps):
+    check(steps)
+
+
+def check(steps):
+    with tempfile.TemporaryDirectory() as folder, LabelLog(f"{folder}/labels.sqlite") as log:
+        for step in steps:
+            before = list(log.events())
+            if not say(log, step):
+                assert list(log.events()) == before
+            states = replay(log.events())
+            for dataset in DATASETS:
+                state = states.get(dataset, State())
+                assert log.current(dataset) == state.current
+                assert list(log.current(dataset)) == list(state.current)
+                assert log.classes(dataset) == state.classes
+                assert {c.label for c in state.current.values()} <= {None, *state.classes}
+            assert view_of(log) == {
+                (dataset, path): current.label
+                for dataset, state in states.items()
+                for path, current in state.current.items()
+            }
+
+
+def view_of(log):
+    """Read the view as somebody with another SQLite client does."""
+    connection = sqlite3.connect(log.path)
+    rows = connection.execute("SELECT dataset, path, label FROM current").fetchall()
+    connection.close()
+    assert len(rows) == len({row[:2] for row in rows})
+    return {(dataset, path): label for dataset, path, label in rows}
+
+
+def test_a_story_worked_out_by_hand():
+    at = "2026-05-01T07:30:00.000000+00:00"
+    story = [
+        Event("label", "shop", "a", label="cap", at=at, id=1),
+        Event("label", "shop", "b", label="hat", at=at, id=2),
+        Event("merge_class", "shop", label="hat", previous="cap", at=at, id=3),
+        Event("label", "shop", "c", label="cap", at=at, id=4),
+        Event("rename_class", "shop", label="headgear", previous="hat", at=at, id=5),
+        Event("undo", "shop", undoes=3, at=at, id=6),
+        Event("clear", "shop", "b", at=at, id=7),
+    ]
+    seen = []
+    for count in range(1, len(story) + 1):
+        state = replay(story[:count])["shop"]
+        seen.append(({path: c.label for path, c in state.current.items()}, state.classes))
+    assert seen == [
+        ({"a": "cap"}, ["cap"]),
+        ({"a": "cap", "b": "hat"}, ["cap", "hat"]),
+        ({"a": "hat", "b": "hat"}, ["hat"]),
+        ({"a": "hat", "b": "hat", "c": "cap"}, ["hat", "cap"]),
+        ({"a": "headgear", "b": "headgear", "c": "cap"}, ["headgear", "cap"]),
+        ({"a": "cap", "b": "headgear", "c": "cap"}, ["cap", "headgear"]),
+        ({"a": "cap", "b": None, "c": "cap"}, ["cap", "headgear"]),
+    ]
