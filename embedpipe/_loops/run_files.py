@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from .._files import write_atomically
 from ..errors import RunError
 
-__all__ = ["read_table", "run_id_of", "unwritable", "write_config", "write_table"]
+__all__ = ["damaged", "read_table", "run_id_of", "unwritable", "write_config", "write_table"]
 
 
 def run_id_of(name: str, config: dict[str, Any]) -> str:
@@ -50,6 +50,14 @@ def unwritable(path: Path, error: OSError) -> RunError:
     return RunError(
         f"cannot write the run to {path}: {error.strerror or error}. What was written before is "
         "whole; free space or permit writing, then run the same command again."
+    )
+
+
+def damaged(folder: Path, why: object) -> RunError:
+    """Return the error for a run that cannot be read, with the first line of what is wrong."""
+    return RunError(
+        f"the run in {folder} is damaged ({str(why).splitlines()[0]}): delete the folder, and "
+        "the same command makes it again."
     )
 
 

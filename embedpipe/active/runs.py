@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .._loops.answers import answered
-from .._loops.run_files import read_table, unwritable, write_config, write_table
-from ..errors import RunError
+from .._loops.run_files import damaged, read_table, unwritable, write_config, write_table
 from .records import RoundRecord
 
 __all__ = ["FORMAT", "RunFolder"]
@@ -100,20 +99,14 @@ class RunFolder:
             rounds = read_table(self.path / "rounds.parquet").to_pylist()
             picks = read_table(self.path / "picks.parquet").to_pylist()
         except (pa.ArrowException, OSError) as error:
-            raise RunError(
-                f"the run in {self.path} is damaged ({str(error).splitlines()[0]}): delete the "
-                "folder, and the same command makes it again."
-            ) from error
+            raise damaged(self.path, error) from error
         by_round: dict[int, list[dict[str, Any]]] = {}
         for pick in picks:
             by_round.setdefault(pick["round"], []).append(pick)
         records = [_record(row, by_round.get(row["round"], [])) for row in rounds]
         counts = np.cumsum([answered(record.labels).sum() for record in records])
         if [record.labelled for record in records] != counts.tolist():
-            raise RunError(
-                f"the run in {self.path} is damaged (its picks do not fit its rounds): delete the "
-                "folder, and the same command makes it again."
-            )
+            raise damaged(self.path, "its picks do not fit its rounds")
         return records
 
     def write(self, records: list[RoundRecord], ids: Sequence[str] | None) -> None:

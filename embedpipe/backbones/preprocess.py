@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._pixels import to_rgb
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -129,7 +131,7 @@ def decode(data: bytes, preprocess: Preprocess) -> tuple[np.ndarray, int, int]:
             upright = ImageOps.exif_transpose(image)
             turned = _quarter_turned(image)
             width, height = true_size[::-1] if turned else true_size
-            pixels = _resize_and_crop(_to_rgb(upright), preprocess)
+            pixels = _resize_and_crop(to_rgb(upright), preprocess)
     # Pillow's plugins raise nearly anything on malformed input; each is a reason, none is a bug.
     except Exception as error:
         raise DecodeError(_reason(error)) from error
@@ -152,24 +154,6 @@ def _shrink_while_decoding(image: Image.Image, preprocess: Preprocess) -> None:
     target = preprocess.resize
     longest = target if isinstance(target, int) else max(target)
     image.draft(None, (2 * longest, 2 * longest))  # only JPEG heeds it; never below twice
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    from PIL import Image
-
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16"):
-        # Pillow's own conversion clips at 255 instead of scaling.
-        high_byte = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(high_byte).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of 32 bits (mode {image.mode}) have no agreed range; use 8 or 16")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
 
 
 def _resize_and_crop(image: Image.Image, preprocess: Preprocess) -> np.ndarray:

@@ -3,7 +3,7 @@
 from .learning import METHODS, MIXES
 from .loop import ContinualLoop
 from .memory import Memory, Seen, Size, size_of
-from .metrics import METRICS, continual_metrics
+from .metrics import METRICS, accuracy_matrix, continual_metrics
 from .parts import KINDS
 from .policy import Policy, get_policy, policies, policy_spelling
 from .records import ExperienceRecord
@@ -23,6 +23,7 @@ __all__ = [
     "Seen",
     "Size",
     "Stream",
+    "accuracy_matrix",
     "continual_metrics",
     "get_policy",
     "policies",

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .._loops.run_files import read_table, unwritable, write_config, write_table
-from ..errors import DamagedFileError, RunError, UsageError
+from .._loops.run_files import damaged, read_table, unwritable, write_config, write_table
+from ..errors import DamagedFileError, UsageError
 from ..heads import load_head, save_head
 from .memory import Memory
 from .records import ExperienceRecord
@@ -118,10 +118,7 @@ class ContinualFolder:
             chosen = self.path / f"labelled-{number}.parquet"
             labelled = _read(chosen) if chosen.exists() else None
         except (pa.ArrowException, OSError, KeyError, IndexError, DamagedFileError) as error:
-            raise RunError(
-                f"the run in {self.path} is damaged ({str(error).splitlines()[0]}): delete the "
-                "folder, and the same command makes it again."
-            ) from error
+            raise damaged(self.path, error) from error
         rows = np.array([row["row"] for row in buffer], dtype=np.int64)
         memory = Memory(
             rows=rows,

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,11 @@ class Learner:
 
     def __init__(self, stream: Stream, head: Any, mix: str, seed: int = 0) -> None:
         self.stream, self.head, self.mix, self.seed = stream, head, mix, seed
-        self.test = np.unique(np.concatenate([each.test for each in stream.experiences]))  # (t,)
+
+    @cached_property
+    def test(self) -> NDArray[np.int64]:
+        """The (t,) rows that are tested, ascending."""
+        return np.unique(np.concatenate([each.test for each in self.stream.experiences]))
 
     def fresh_fit(self, batches: Sequence[Batch]) -> Any:
         """Return a new head, fitted to the rows of the first experiences.

@@ -22,7 +22,7 @@ from ..strategies import Pool, Strategy, get_strategy
 from .folder import FORMAT, ContinualFolder, Progress
 from .learning import MIXES, Learner, get_method
 from .memory import Memory, Seen, Size, size_of
-from .metrics import continual_metrics
+from .metrics import accuracy_matrix, continual_metrics
 from .policy import Policy, get_policy
 from .records import ExperienceRecord
 from .stream import Experience, Stream
@@ -199,21 +199,15 @@ class ContinualLoop:
     @property
     def matrix(self) -> NDArray[np.float64]:
         """The accuracy matrix, (T, T): row i after experience i; NaN where it is not defined."""
-        size = len(self.stream)
-        found = np.full((size, size), np.nan)
-        for record in self.records:
-            found[record.experience] = record.accuracies
-        return found
+        rows = ((record.experience, record.accuracies) for record in self.records)
+        return accuracy_matrix(rows, len(self.stream))
 
     @property
     def metrics(self) -> dict[str, float]:
         """What the accuracy matrix says, see `continual_metrics`."""
-        return continual_metrics(self.matrix, protocol=self.stream.protocol, floor=self.floor)
-
-    @property
-    def floor(self) -> NDArray[np.float64]:
-        """The (T,) accuracies to be expected of a head that has learned nothing: 1 / K."""
-        return np.full(len(self.stream), 1.0 / self.stream.n_classes)
+        return continual_metrics(
+            self.matrix, protocol=self.stream.protocol, floor=self.stream.floor
+        )
 
     # One experience
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import UnknownNameError, UsageError
 from .stream import PROTOCOLS
 
-__all__ = ["METRICS", "continual_metrics"]
+__all__ = ["METRICS", "accuracy_matrix", "continual_metrics"]
 
 Float64 = NDArray[np.float64]
 
@@ -37,6 +37,27 @@ METRICS: Mapping[str, str] = MappingProxyType(
 )
 """What each number means. R[i, j] is the accuracy on experience j, of T, after learning
 experience i, both counted from 0; floor[j] that of a head that has learned nothing."""
+
+
+def accuracy_matrix(rows: Iterable[tuple[int, ArrayLike]], size: int) -> Float64:
+    """Return the (T, T) accuracy matrix, NaN after experiences of which nothing is known.
+
+    Parameters
+    ----------
+    rows
+        The number of an experience, and the (T,) accuracies after learning it.
+    size
+        T.
+
+    Examples
+    --------
+    >>> accuracy_matrix([(1, [0.5, 1.0])], 2).tolist()
+    [[nan, nan], [0.5, 1.0]]
+    """
+    found = np.full((size, size), np.nan)
+    for experience, accuracies in rows:
+        found[experience] = accuracies
+    return found
 
 
 def continual_metrics(

@@ -259,6 +259,11 @@ class Stream:
         return len(self.classes)
 
     @property
+    def floor(self) -> NDArray[np.float64]:
+        """The (T,) accuracies to be expected of a head that has learned nothing: 1 / K."""
+        return np.full(len(self), 1.0 / self.n_classes)
+
+    @property
     def never_learned(self) -> list[Any]:
         """The labels that test rows have, but no row to learn from: nobody can predict them."""
         learned = np.concatenate([self.codes[each.train] for each in self.learned])

@@ -7,18 +7,15 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._pixels import to_rgb
 from ..errors import UsageError
 from .corruption_kinds import RECIPE, SEVERITIES, Pixels, corruption_kinds
 from .dataset import Dataset
 from .item import Item, Stamp
 from .source import Source
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 __all__ = ["CorruptedSource", "corrupted"]
 
@@ -253,7 +250,7 @@ def _pixels(content: bytes) -> Pixels:
 
     try:
         with Image.open(io.BytesIO(content)) as opened:
-            image = _rgb(ImageOps.exif_transpose(opened))
+            image = to_rgb(ImageOps.exif_transpose(opened))
     # Pillow's plugins raise nearly anything on malformed input; each is a reason, none is a bug.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
@@ -263,22 +260,6 @@ def _pixels(content: bytes) -> Pixels:
         width, height = (max(1, round(side * SHORTER_SIDE / shorter)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Return 8-bit RGB as embedding sees it: transparency on white, the high byte of 16 bits."""
-    from PIL import Image
-
-    if image.mode.startswith("I;16"):
-        high_byte = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(high_byte).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of 32 bits (mode {image.mode}) have no agreed range; use 8 or 16")
-    if image.has_transparency_data:
-        layered = image.convert("RGBA")
-        white = Image.new("RGBA", layered.size, "white")
-        return Image.alpha_composite(white, layered).convert("RGB")
-    return image.convert("RGB")
 
 
 @functools.cache

@@ -16,9 +16,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
-from ..errors import EmbedpipeError, RunError
+from ..errors import EmbedpipeError, RunError, UsageError
 
-__all__ = ["Done", "Failed", "Told", "Work", "do_all", "processors"]
+__all__ = ["Done", "Failed", "Told", "Work", "do_all", "worker_count"]
 
 T = TypeVar("T")
 
@@ -327,8 +327,18 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def worker_count(wanted: int | None) -> int:
+    """Return how many workers are wanted: by default one for each processor there is for us.
+
+    Raises
+    ------
+    UsageError
+        If it is below 0.
+    """
+    if wanted is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if wanted < 0:
+        raise UsageError(f"workers is {wanted}: ask for 0 (no further process) or more.")
+    return wanted

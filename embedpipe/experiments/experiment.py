@@ -30,7 +30,7 @@ from .choices import (
     several,
     strategy_choice,
 )
-from .crew import Done, Failed, Told, do_all, processors
+from .crew import Done, Failed, Told, do_all, worker_count
 from .grid import BoundEntry, Entry, Grid, bounds_of, by_problem, entries_of, pairs_of
 from .grid_file import Opener, read_grid
 from .progress import Clock, Progress
@@ -238,9 +238,7 @@ class Experiment:
         A script that calls this must do so under ``if __name__ == "__main__":``, because worker
         processes import it.
         """
-        if workers is not None and workers < 0:
-            raise UsageError(f"workers is {workers}: ask for 0 (no further process) or more.")
-        count = processors() if workers is None else workers
+        count = worker_count(workers)
         runs = list({entry.cell.run_id: entry for entry in self._entries}.values())
         stored = {entry.cell: self._stored(entry.cell) for entry in runs}
         todo = [e for e in runs if not stored[e.cell].is_enough_for(self.rounds)]

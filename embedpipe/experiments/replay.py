@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from itertools import product
@@ -23,7 +23,7 @@ from ..continual import (
 from ..errors import RunError, UsageError
 from ..heads import get_head
 from .choices import check_seeds, several
-from .crew import Done, Failed, Told, do_all, processors
+from .crew import Done, Failed, Told, do_all, worker_count
 from .progress import Clock, Progress
 from .replay_results import ReplayResults, read_run
 from .results import Failure
@@ -201,10 +201,8 @@ class ReplayStudy:
         A script that calls this must do so under ``if __name__ == "__main__":``, because worker
         processes import it.
         """
-        if workers is not None and workers < 0:
-            raise UsageError(f"workers is {workers}: ask for 0 (no further process) or more.")
-        count = processors() if workers is None else workers
-        done = {cell: self._done(cell) for cell in self._tasks}
+        count = worker_count(workers)
+        done = {cell: len(records) for cell, records in self._read()}
         length = {cell: self._length(cell) for cell in self._tasks}
         todo = [cell for cell in self._tasks if done[cell] < length[cell]]
         clock = Clock({cell: (done[cell], length[cell]) for cell in self._tasks}, count)
@@ -326,11 +324,17 @@ class ReplayStudy:
             return 1
         return len(self._made[cell.setting.stream, cell.seed].learned)
 
-    def _done(self, cell: ReplayCell) -> int:
-        return len(read_run(self._workspace.runs / cell.run_id))
+    def _read(self) -> Iterator[tuple[ReplayCell, list[dict[str, Any]]]]:
+        """Yield what is on disk of each cell."""
+        for cell in self._tasks:
+            yield cell, read_run(self._workspace.runs / cell.run_id)
 
     def _gathered(self, failures: tuple[Failure, ...]) -> ReplayResults:
-        done = [cell for cell in self._tasks if self._done(cell) == self._length(cell)]
+        done = [
+            (cell, self._made[cell.setting.stream, cell.seed], records)
+            for cell, records in self._read()
+            if len(records) == self._length(cell)
+        ]
         if failures and not done:
             raise RunError(
                 f"all {len(self._tasks)} runs failed; {failures[0].what}, for one: "
@@ -339,8 +343,7 @@ class ReplayStudy:
         given = self.baseline
         baseline = policy_spelling(get_policy(given) if isinstance(given, str) else given)
         return ReplayResults.of(
-            [(cell, self._made[cell.setting.stream, cell.seed]) for cell in done],
-            self._workspace.runs,
+            done,
             baseline=baseline,
             failures=failures,
             folder=self.folder,

@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .._loops.run_files import read_table
-from ..continual import METRICS, Stream, continual_metrics
-from ..errors import RunError
+from .._loops.run_files import damaged, read_table
+from ..continual import METRICS, Stream, accuracy_matrix, continual_metrics
 from .results import Failure, write_tables
 from .statistics import Comparison, Interval, holm, mean_interval, paired_comparison
 from .text import told_comparison, told_interval, told_p
@@ -131,33 +130,30 @@ class ReplayResults:
     @classmethod
     def of(
         cls,
-        done: Sequence[tuple[ReplayCell, Stream]],
-        runs: Path,
+        done: Sequence[tuple[ReplayCell, Stream, Sequence[dict[str, Any]]]],
         *,
         baseline: str,
         failures: tuple[Failure, ...],
         folder: Path,
     ) -> ReplayResults:
-        """Gather the runs of finished cells."""
+        """Gather finished cells: each with its stream, and its experiences from `read_run`."""
         rows: list[dict[str, Any]] = []
         figures: list[dict[str, Any]] = []
-        for cell, stream in done:
-            what = {**vars(cell.setting), "seed": cell.seed, "run_id": cell.run_id}
-            records = read_run(runs / cell.run_id)
-            rows += [{**what, **{name: each[name] for name in _RECORD}} for each in records]
-            matrix = matrix_of(records, len(stream))
-            floor = np.full(len(stream), 1.0 / stream.n_classes)
-            found = continual_metrics(matrix, protocol=stream.protocol, floor=floor)
-            figures.append({**what, **found})
-        streams = {cell.setting.stream: stream for cell, stream in done}
         names: dict[str, set[tuple[str, ...]]] = {}
-        for cell, stream in done:
+        for cell, stream, records in done:
+            what = {**vars(cell.setting), "seed": cell.seed, "run_id": cell.run_id}
+            rows += [{**what, **{name: each[name] for name in _RECORD}} for each in records]
+            accuracies = ((each["experience"], each["accuracies"]) for each in records)
+            matrix = accuracy_matrix(accuracies, len(stream))
+            found = continual_metrics(matrix, protocol=stream.protocol, floor=stream.floor)
+            figures.append({**what, **found})
             told = tuple(each.name for each in stream.experiences)
             names.setdefault(cell.setting.stream, set()).add(told)
+        streams = {cell.setting.stream: stream for cell, stream, _ in done}
         return cls(
             table=pa.Table.from_pylist(rows, _ROWS),
             metrics=pa.Table.from_pylist(figures, _FIGURES),
-            settings=tuple(dict.fromkeys(cell.setting for cell, _ in done)),
+            settings=tuple(dict.fromkeys(cell.setting for cell, _, _ in done)),
             baseline=baseline,
             protocols={name: stream.protocol for name, stream in streams.items()},
             experiences={
@@ -175,13 +171,16 @@ class ReplayResults:
     @cached_property
     def matrices(self) -> dict[ReplaySetting, dict[int, NDArray[np.float64]]]:
         """The (T, T) accuracy matrices by setting and seed."""
-        found: dict[ReplaySetting, dict[int, NDArray[np.float64]]] = {s: {} for s in self.settings}
+        rows: dict[ReplaySetting, dict[int, list[Any]]] = {s: {} for s in self.settings}
         for row in self.table.to_pylist():
-            size = len(row["accuracies"])
-            empty = np.full((size, size), np.nan)
-            matrix = found[self._setting(row)].setdefault(row["seed"], empty)
-            matrix[row["experience"]] = row["accuracies"]
-        return found
+            of_seed = rows[self._setting(row)].setdefault(row["seed"], [])
+            of_seed.append((row["experience"], row["accuracies"]))
+        return {
+            setting: {
+                seed: accuracy_matrix(known, len(known[0][1])) for seed, known in of_seeds.items()
+            }
+            for setting, of_seeds in rows.items()
+        }
 
     def matrix(self, setting: ReplaySetting) -> NDArray[np.float64]:
         """Return the (T, T) accuracy matrix of a setting, the mean over its seeds."""
@@ -272,19 +271,8 @@ def read_run(folder: Path) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = read_table(path).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise RunError(
-            f"the run in {folder} is damaged ({str(error).splitlines()[0]}): delete the folder, "
-            "and the same command makes it again."
-        ) from error
+        raise damaged(folder, error) from error
     return rows
-
-
-def matrix_of(records: Sequence[dict[str, Any]], size: int) -> NDArray[np.float64]:
-    """Return the (T, T) accuracy matrix of plain rows; NaN after experiences without one."""
-    found = np.full((size, size), np.nan)
-    for row in records:
-        found[row["experience"]] = row["accuracies"]
-    return found
 
 
 def _compared(

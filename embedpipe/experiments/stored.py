@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .._files import write_atomically
-from ..errors import RunError
+from .._loops.run_files import damaged, read_table
 
 __all__ = ["Stored", "mark_ended", "read_rounds", "stored_of"]
 
@@ -46,7 +46,7 @@ def stored_of(folder: Path) -> Stored:
     try:
         rounds = pq.read_metadata(path).num_rows
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(folder, error) from error
+        raise damaged(folder, error) from error
     return Stored(rounds, _ended_after(folder) == rounds)
 
 
@@ -75,15 +75,8 @@ def read_rounds(folder: Path, rounds: int) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        table = read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(folder, error) from error
+        raise damaged(folder, error) from error
     rows: list[dict[str, Any]] = table.slice(0, rounds + 1).to_pylist()
     return rows
-
-
-def _damaged(folder: Path, error: Exception) -> RunError:
-    return RunError(
-        f"the run in {folder} is damaged ({str(error).splitlines()[0]}): delete the folder, and "
-        "the same command makes it again."
-    )

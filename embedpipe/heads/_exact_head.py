@@ -23,8 +23,7 @@ class ExactHead(EmbeddingHead):
 
     Fitting is learning from the first rows, so `fit` on all rows and `partial_fit` on parts of
     them, in any order, give the same head but for rounding. A subclass says in `_learn` how a
-    batch is added to what is known. All keep a `Sample` of the rows, by which they judge
-    themselves.
+    batch is added to what is known. All keep rows in a `Sample`, by which they judge themselves.
     """
 
     exact_on_streams: ClassVar[bool] = True

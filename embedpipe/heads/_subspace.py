@@ -43,6 +43,9 @@ FREE = 1e-6
 DEPENDENT = 1e-5
 """A direction that keeps less than this share of its length outside the others is none."""
 
+ROUNDED = 0.5
+"""One that, once more, keeps less than this share of its length was the others' rounding error."""
+
 
 class Solution(NamedTuple):
     """Weights (K, d) and intercepts (K,) float64 for centred rows, and how they were found."""
@@ -281,9 +284,9 @@ def _orthonormal(directions: Array, basis: Array) -> Array:
     if not longest > 0.0:
         return directions[:0]
     fresh = directions / longest
-    for _ in range(2):  # twice is enough
-        fresh = fresh - (fresh @ basis.T) @ basis
-        energy, axes = np.linalg.eigh((fresh @ fresh.T).astype(np.float64))
-        kept = energy > DEPENDENT**2
-        fresh = (axes[:, kept] / np.sqrt(energy[kept])).T.astype(basis.dtype) @ fresh
+    for least in (DEPENDENT, ROUNDED):  # twice is enough
+        outside = (fresh - (fresh @ basis.T) @ basis).astype(np.float64)
+        energy, axes = np.linalg.eigh(outside @ outside.T)
+        kept = energy > least**2
+        fresh = ((axes[:, kept] / np.sqrt(energy[kept])).T @ outside).astype(basis.dtype)
     return np.asarray(fresh)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from ..errors import UsageError
 from ._calibration import fit_temperature
-from ._embedding_head import BLOCK_ROWS, Array, EmbeddingHead
-from ._inputs import Codes, Float32, join_classes, read_labelled
+from ._embedding_head import BLOCK_ROWS, Array
+from ._exact_head import ExactHead, scorable
+from ._inputs import Codes, Float32, Labelled
 from ._parameters import check_count, check_number
 from ._sample import SAMPLE_ROWS, Sample
-from ._weights import Float64, check_class_weight
+from ._weights import Float64
 
 GRID = (1, 2, 3, 5, 8, 12, 16, 24, 32)
 """Numbers of neighbours that are tried."""
@@ -26,7 +26,7 @@ NEAR = 1e-6
 """Squared distances below this share of a squared length are rounding errors."""
 
 
-class KNNHead(EmbeddingHead):
+class KNNHead(ExactHead):
     """The labels of the nearest labelled rows, found exactly by FAISS.
 
     The k nearest labelled rows share out k votes, in proportion to their weights over their
@@ -79,8 +79,6 @@ class KNNHead(EmbeddingHead):
     ['hat', 'shoe']
     """
 
-    exact_on_streams: ClassVar[bool] = True
-
     def __init__(
         self,
         n_neighbors: int | str = "auto",
@@ -94,100 +92,17 @@ class KNNHead(EmbeddingHead):
         self.class_weight = class_weight
         self.normalize = normalize
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Keep the labelled rows, and choose how many of them vote.
-
-        Parameters
-        ----------
-        X
-            (n, d) numbers, n >= 1.
-        y
-            (n,) strings or integers.
-        sample_weight
-            (n,) numbers of at least 0: how many equal rows each stands for. Default: 1 each.
-
-        Returns
-        -------
-        KNNHead
-            Itself.
-
-        Raises
-        ------
-        LabelError
-            If there are no rows, the lengths differ, or a row holds NaN or infinity.
-        UsageError
-            If a parameter has no meaning.
-        """
-        return self._learn(X, y, sample_weight, None, reset=True)
-
-    def partial_fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        classes: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-    ) -> Self:
-        """Keep further rows beside those already here.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `fit`. New classes may appear in any call.
-        classes
-            All labels that may ever come, where that is known.
-
-        Returns
-        -------
-        KNNHead
-            Itself, as if fitted to all rows at once.
-
-        Raises
-        ------
-        LabelError
-            As `fit`; also if a label is not among `classes`.
-        UsageError
-            If `class_weight` is ``"balanced"``: the balance would change with every row.
-        """
-        if isinstance(self.class_weight, str):
-            raise UsageError(
-                "class_weight='balanced' cannot be kept up from call to call: "
-                "give weights by label, or fit again to all rows."
-            )
-        return self._learn(X, y, sample_weight, classes, reset=not hasattr(self, "classes_"))
-
-    def _learn(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
-        declared: ArrayLike | None,
-        *,
-        reset: bool,
-    ) -> Self:
-        self._check_parameters()
-        batch = read_labelled(
-            self,
-            X,
-            y,
-            sample_weight,
-            class_weight=self.class_weight,
-            normalize=self.normalize,
-            reset=reset,
-        )
-        known = None if reset else self.classes_
-        kept = None if reset else self._kept()
-        self.classes_ = join_classes(known, batch.classes, declared)
-        codes = np.searchsorted(self.classes_, batch.classes)[batch.codes]
+    def _learn(self, batch: Labelled, codes: Codes, at: NDArray[np.intp] | None) -> Self:
         rows = Sample.of(batch, codes, len(codes))
-        if kept is not None and known is not None:
-            kept = kept.renumbered(np.searchsorted(self.classes_, known))
+        if at is not None:
+            kept = self._kept().renumbered(at)
             rows = kept.joined(rows, len(kept.rows) + len(codes))
         self._keep(rows)
         self._choose(rows)
         return self
 
     def _check_parameters(self) -> None:
-        check_class_weight(self.class_weight)
+        super()._check_parameters()
         if self.n_neighbors != "auto":
             check_count("n_neighbors", self.n_neighbors, " or 'auto'")
         check_number("smoothing", self.smoothing, 0.0)
@@ -201,11 +116,9 @@ class KNNHead(EmbeddingHead):
 
     def _choose(self, rows: Sample) -> None:
         """Choose the number of neighbours and the temperature by leaving rows out."""
-        counts = np.bincount(rows.codes, weights=rows.weights, minlength=len(self.classes_))
-        others = counts[rows.codes] > rows.weights * (1.0 + 1e-9)  # (m,)
-        if (counts > 0.0).sum() == 1:
-            others[:] = False  # one class: there is nothing to tell apart
-        scored = np.flatnonzero(others)
+        n_classes = len(self.classes_)
+        counts = np.bincount(rows.codes, rows.weights, n_classes).astype(np.float64)  # (K,)
+        scored = scorable(rows, counts)
         scored = np.sort(scored[np.argsort(rows.digests[scored], kind="stable")[:SAMPLE_ROWS]])
         most = len(rows.rows)
         wanted = GRID if self.n_neighbors == "auto" else (int(self.n_neighbors),)

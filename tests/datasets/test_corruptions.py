@@ -273,6 +273,17 @@ def test_images_are_seen_as_embedding_sees_them(one, image, monkeypatch):
     assert np.array_equal(shown(source.read_one("nothing-1/a.png")), expected)
 
 
+def test_a_colour_that_stands_for_transparent_is_seen_as_embedding_sees_it(one, monkeypatch):
+    from embedpipe.backbones.preprocess import Preprocess, decode
+    from embedpipe.datasets.corruption_kinds import _png
+
+    monkeypatch.setitem(corruption_kinds._entries, "nothing", lambda pixels, *_: _png(pixels))
+    source = one(Image.new("RGB", (4, 4), (9, 8, 7)), transparency=(9, 8, 7))
+    as_is = Preprocess((4, 4), 4, "bilinear", (0.0,) * 3, (1.0,) * 3)
+    expected, _, _ = decode(source.read_one("clean/a.png"), as_is)
+    assert np.array_equal(shown(source.read_one("nothing-1/a.png")), expected)
+
+
 def test_photos_are_upright(one):
     pixels = np.random.default_rng(0).integers(0, 256, (10, 20, 3), np.uint8)
     exif = Image.Exif()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.linalg import solve
 from scipy.special import log_softmax, softmax
@@ -87,6 +87,7 @@ def test_the_objective_is_as_low_as_it_goes(n, d, K, C):
 
 
 @settings(max_examples=20, deadline=None)
+@example(seed=4, n=45, d=4, K=4, C=0.01, weighted=True)
 @given(
     seed=st.integers(0, 10**6),
     n=st.integers(2, 60),
@@ -104,6 +105,18 @@ def test_any_problem(seed, n, d, K, C, weighted):
     counts = rng.integers(1, 5, size=n).astype(float) if weighted else np.ones(n)
     found = solved(X, codes, K, C, counts=counts if weighted else None)
     assert gap(found, X, codes, K, C, counts) < 1e-5
+
+
+def test_rounding_errors_are_no_directions():
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(6, 6)))[0].T.astype(np.float32)
+    directions = (rng.normal(size=(4, 6)) @ basis).astype(np.float32)
+    basis[2] += 1e-4 * basis[1]  # a little less than orthonormal
+    assert len(_subspace._orthonormal(directions, basis)) == 0
+    half = _subspace._orthonormal(directions, basis[:3])
+    assert len(half) == 3  # four directions, of which only three are left
+    assert np.abs(half @ half.T - np.eye(3)).max() < 1e-6
+    assert np.abs(half @ basis[:3].T).max() < 1e-4
 
 
 def test_float64_goes_as_far_as_it_is_asked_to():

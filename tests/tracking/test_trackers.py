@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -60,10 +61,20 @@ def wandb_records(data):
             whole = b""
 
 
+def ended_wandb_records(path):
+    """Return the records once the last one is there: its service writes on when a run is over."""
+    for _ in range(300):
+        records = list(wandb_records(path.read_bytes()))
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            return records
+        time.sleep(0.1)
+    raise AssertionError(f"{path} has no end after 30 seconds")
+
+
 def read_wandb(folder, run_id):
     path = max(folder.glob(f"wandb/offline-run-*/run-{run_id}.wandb"))
     curves, config = {}, {}
-    for record in wandb_records(path.read_bytes()):
+    for record in ended_wandb_records(path):
         for entry in record.run.config.update:
             config[entry.key] = json.loads(entry.value_json)
         if record.WhichOneof("record_type") == "history":
