@@ -73,7 +73,8 @@ if TYPE_CHECKING:
         save_head,
     )
     from .index import Index
-    from .labels import read_labels, write_labels
+    from .labelling import LabellingSession
+    from .labels import LabelLog, read_labels, write_labels
     from .reports import (
         ReportData,
         comparison_of,
@@ -144,7 +145,8 @@ _PLACES = {
         "save_head",
     ],
     "index": ["Index"],
-    "labels": ["read_labels", "write_labels"],
+    "labelling": ["LabellingSession"],
+    "labels": ["LabelLog", "read_labels", "write_labels"],
     "reports": [
         "ReportData",
         "comparison_of",
@@ -185,8 +187,10 @@ __all__ = [
     "Index",
     "Item",
     "KNNHead",
+    "LabelLog",
     "LabelPropagationHead",
     "Labelling",
+    "LabellingSession",
     "LogisticHead",
     "MLPHead",
     "NearestMeanHead",

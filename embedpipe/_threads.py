@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
@@ -41,7 +41,7 @@ def blas_threads() -> int:
     return max((library.num_threads for library in _libraries().lib_controllers), default=1)
 
 
-class _Limit:
+class _Limit(contextlib.ContextDecorator):
     """One thread for the linear algebra libraries while anybody needs it.
 
     The number of threads belongs to the whole process. Were everyone to restore what they
@@ -84,16 +84,14 @@ def _limit_thread() -> None:
         _set(library, 1)
 
 
-@contextlib.contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Let the linear algebra libraries use one thread until the block is left.
+def one_blas_thread() -> contextlib.ContextDecorator:
+    """Let the linear algebra libraries use one thread in a block or a decorated function.
 
     How a product is shared among threads can change the last bits of its entries; with one
     thread the same call gives the same bits on any number of cores. The limit holds for the
     whole process, and blocks may overlap in several threads.
     """
-    with _limit:
-        yield
+    return _limit
 
 
 def map_blocks(work: Callable[[slice], T], n: int, size: int) -> list[T]:

@@ -46,6 +46,16 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def tracking(self) -> Path:
+        """The folder in which trackers keep figures, if you ask for one."""
+        return self.root / "tracking"
+
+    @property
+    def labels(self) -> Path:
+        """The label log of all datasets."""
+        return self.root / "labels.sqlite"
+
+    @property
     def downloads(self) -> Path:
         """The folder of what the user asked to download."""
         return self.root / "downloads"

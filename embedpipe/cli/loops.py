@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,7 @@ from .session import Session, command
 if TYPE_CHECKING:
     from ..active import ActiveLoop, Problem
     from ..embedding import Embeddings
+    from ..tracking import Tracker
 
 __all__ = ["register"]
 
@@ -92,6 +94,14 @@ def run(
     baseline: Annotated[
         bool, typer.Option(help="Also run random choice, to compare with in the report")
     ] = True,
+    tracker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Keep the figures for tensorboard, mlflow or wandb (offline), in tracking/ of the "
+            "workspace",
+        ),
+    ] = None,
 ) -> None:
     """Run an active-learning loop against the dataset's own labels.
 
@@ -103,11 +113,13 @@ def run(
     from ..heads import get_head
     from ..index import check_kind
     from ..strategies import get_strategy
+    from ..tracking import get_tracker
 
     # What is misspelt is said before anything is embedded.
     get_strategy(initial), get_strategy(strategy)
     check_kind(search.index)
     get_mode(training.mode).check(training.mode, get_head(head.head))
+    kept = get_tracker(tracker, session.workspace.tracking) if tracker else nullcontext()
     rare = [class_and_count(text) for text in thinning.rare]
     options = {
         "strategy": strategy,
@@ -124,7 +136,8 @@ def run(
     embeddings = session.embed(where, how)
     problem = _problem(embeddings, seed, search.index, thinning.long_tailed, rare)
     loops = _loops(session, problem, options, with_baseline=baseline)
-    _run_all(session, loops, rounds)
+    with kept as told_too:
+        _run_all(session, loops, rounds, told_too)
     folder = loops[0].folder()
     assert folder is not None
     report = _report(loops, folder.path / "report.html", session.typed)
@@ -205,11 +218,15 @@ def _loops(
     return [ActiveLoop(given, workspace=session.workspace, **each) for each in wanted]
 
 
-def _run_all(session: Session, loops: list[ActiveLoop], rounds: int) -> None:
+def _run_all(
+    session: Session, loops: list[ActiveLoop], rounds: int, tracker: Tracker | None = None
+) -> None:
     for loop in loops:
         session.remark(f"{loop.initial}, then {loop.strategy}")
         for record in loop.run(rounds):
             session.remark(f"  {record}")
+            if tracker is not None:
+                tracker(loop, record)
 
 
 def _report(loops: list[ActiveLoop], path: Path, command_line: str) -> Path:

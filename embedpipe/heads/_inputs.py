@@ -131,7 +131,8 @@ def checked_labels(y: ArrayLike) -> NDArray[Any]:
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         row = int(np.flatnonzero(~np.isfinite(labels))[0])
         raise LabelError(f"the label of row {row} is NaN or infinity: leave unlabelled rows out.")
-    check_classification_targets(labels)
+    if labels.dtype.kind not in "biuSU":  # those are classes, whatever they are
+        check_classification_targets(labels)
     return labels
 
 

@@ -25,9 +25,6 @@ INNER_BLOCK = 2560
 MEMORY = 4
 """Moves of the weights whose directions stay when the basis is condensed."""
 
-SLOWING = 4.0
-"""The last round must have gained no more than so many times what may be left to gain."""
-
 NOTHING = 1e-4
 """Of a mean loss below this, the share that is left does not matter any more."""
 
@@ -92,7 +89,8 @@ def solve_in_subspaces(
         (n,) how much each row counts; 1 each when None.
     tolerance
         Arrived when the decrease still to be had, by a quadratic guess, is at most the square
-        of this times the value.
+        of this times the value; where the guess before fell short of what was then gained, this
+        one is taken to fall short as much.
     max_steps
         Give up, unconverged, after so many steps inside subspaces.
 
@@ -106,12 +104,14 @@ def solve_in_subspaces(
         start = np.zeros((n_classes, rows.values.shape[1])), np.zeros(n_classes)
     search = _Search(rows, codes, C, counts, *start)
     floor = NOTHING * float(search.gram[0, 0])
+    promised = 0.0
     while search.steps < max_steps:
         fresh = search.extend()
         value, decrement = search.judge()
         wanted = 2.0 * tolerance**2 * max(value, floor)
-        if decrement <= wanted and search.gained <= SLOWING * wanted:
+        if decrement <= wanted and decrement * 2.0 * search.gained <= wanted * promised:
             return search.solution(True)
+        promised = decrement
         # Inside, the target is a share of what there is, or what will do for all.
         share = INNER if fresh else 0.0
         target = max(share * np.sqrt(decrement), 0.5 * np.sqrt(wanted))

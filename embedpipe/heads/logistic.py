@@ -38,6 +38,9 @@ often chosen to be typical. Both ask for a sharpening that unseen rows do not be
 
 Array = NDArray[np.floating[Any]]
 
+ABSENT = 20.0
+"""How far below all others the intercept of a class lies that no row has."""
+
 
 class LogisticHead(LinearClassifier, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Multinomial logistic regression that chooses its own regularisation.
@@ -179,8 +182,8 @@ class LogisticHead(LinearClassifier, ClassifierMixin, BaseEstimator):  # type: i
     ) -> Self:
         """Go on from the present weights to the optimum of these rows alone.
 
-        All classes seen so far stay; but what these rows do not show is forgotten, the sooner the
-        more they differ from what was learned before.
+        All classes seen so far stay; but what these rows do not show is forgotten, and a class
+        that no row has is not predicted again before one has it.
 
         Parameters
         ----------
@@ -273,14 +276,23 @@ class LogisticHead(LinearClassifier, ClassifierMixin, BaseEstimator):  # type: i
             self.C_rule_ = "one class: predicted always"
             self.n_iter_, self.converged_ = 1, True
             return
-        before_it = None if before is None else self._start(before, labelled)
-        choice = self._choice(labelled, binary_factor(K), before_it)
+        factor, start = binary_factor(K), None
+        if before is not None:
+            start = self._start(before, labelled)
+        present = np.unique(labelled.codes)
+        if 1 < len(present) < K:  # at the optimum, classes without rows have no part in it
+            codes = np.searchsorted(present, labelled.codes)
+            labelled = labelled._replace(codes=codes, n_classes=len(present))
+            start = None if start is None else (start[0][present], start[1][present])
+        choice = self._choice(labelled, factor, start)
         self.C_, self.C_rule_ = choice.C, choice.rule
-        start = before_it if choice.start is None else choice.start
-        found = self._solve(labelled, choice, start)
+        found = self._solve(labelled, choice, factor, choice.start or start)
         intercepts = found.intercepts - found.weights @ labelled.rows.mean.astype(np.float64)
-        self.coef_ = found.weights
-        self.intercept_ = intercepts - intercepts.mean()  # a shift of all classes means nothing
+        self.coef_, self.intercept_ = found.weights, intercepts
+        if labelled.n_classes < K:
+            self.coef_, self.intercept_ = np.zeros((K, d)), np.full(K, intercepts.min() - ABSENT)
+            self.coef_[present], self.intercept_[present] = found.weights, intercepts
+        self.intercept_ -= self.intercept_.mean()  # a shift of all classes means nothing
         self.n_iter_, self.converged_ = found.steps, found.converged
         self._judge(choice.held_out)
 
@@ -293,9 +305,13 @@ class LogisticHead(LinearClassifier, ClassifierMixin, BaseEstimator):  # type: i
         return choose_strength(labelled, folds, binary_factor, start)
 
     def _solve(
-        self, labelled: Labelled, choice: Choice, start: tuple[Array, Array] | None
+        self,
+        labelled: Labelled,
+        choice: Choice,
+        binary_factor: float,
+        start: tuple[Array, Array] | None,
     ) -> Solution:
-        C = choice.C * binary_factor(labelled.n_classes)
+        C = choice.C * binary_factor
         if choice.coordinates is not None and choice.inside is not None:
             found = fit_inside(
                 labelled, choice.coordinates, choice.inside, C, self.tol, self.max_iter

@@ -225,6 +225,32 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
     assert call(*arguments).json() == result
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_run_keeps_its_figures_for_a_tracker_that_is_asked_for(
+    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    arguments = (
+        "run", photos(60), "--strategy", "entropy", "--initial-size", 6, "--batch-size", 4,
+        "--rounds", 2, "--head", "nearest_mean", "--json", "--quiet",
+    )  # fmt: skip
+    call(*arguments)
+    folder = tmp_path / "workspace" / "tracking"
+    assert not folder.exists()
+    for _ in range(2):  # again, nothing is added
+        result = call(*arguments, "--tracker", "tensorboard").json()
+    events = EventAccumulator(str(folder / str(result["run_id"]))).Reload()
+    told = [(event.step, round(event.value, 6)) for event in events.Scalars("accuracy")]
+    rounds = result["rounds"]
+    assert isinstance(rounds, list)
+    assert told == [(each["labelled"], round(each["accuracy"], 6)) for each in rounds]
+    assert len(list(folder.iterdir())) == 2  # and that of random choice
+    status, line = call(*arguments, "--tracker", "paper").error()
+    assert status == 2
+    assert "tensorboard" in line
+
+
 def test_run_in_another_mode_with_a_poor_labeller_on_rare_classes(
     call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -274,6 +274,26 @@ def test_a_partial_fit_keeps_classes_and_takes_new_ones(digits):
     assert other.classes_.tolist() == [0, 1, 2, 7, 8, 9]
 
 
+def test_classes_without_rows_have_no_part_in_a_partial_fit(digits):
+    X, y = digits
+    low, high = y[:300] < 5, y[:300] >= 5
+    for C in ("auto", 10.0):
+        head = LogisticHead(C=C).partial_fit(X[:300][low], y[:300][low])
+        head.partial_fit(X[:300][high], y[:300][high])
+        alone = LogisticHead(C=C).fit(X[:300][high], y[:300][high])
+        assert head.converged_
+        assert set(head.predict(X).tolist()) == {5, 6, 7, 8, 9}
+        shares = head.predict_proba(X[300:])  # (n, 10)
+        assert shares[:, :5].max() < 1e-6
+        if C == 10.0:  # whose meaning does not hang on the number of classes
+            present = head.coef_[5:] - head.coef_[5:].mean(axis=0)
+            penalised = objective(head, X[:300][high], y[:300][high])
+            assert penalised == pytest.approx(objective(alone, X[:300][high], y[:300][high]), 1e-4)
+            np.testing.assert_allclose(present, alone.coef_, atol=0.02 * np.abs(alone.coef_).max())
+        head.partial_fit(X[:300], y[:300])
+        assert set(head.predict(X).tolist()) == set(range(10))
+
+
 def test_partial_fits_to_one_class_at_a_time(digits):
     X, y = digits
     head = LogisticHead()

@@ -1,0 +1,458 @@
+"""A person labels, a head learns along, and says what to label next."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._loops.training import Batch, Trainer, probabilities_of
+from ..active.advice import Evidence, advise
+from ..active.round_pool import RoundPool
+from ..active.selecting import default_candidates, index_of
+from ..embedding import Embeddings
+from ..errors import LabelError, UsageError
+from ..heads import get_head, head_spelling
+from ..index import Index
+from ..index.blocks import take_rows
+from ..labels import Current, Event, LabelLog
+from ..strategies import get_strategy
+from .known import Known
+from .model import Model
+from .proposals import Proposal, clustered, together
+from .similar import most_similar
+
+__all__ = ["LabellingSession"]
+
+MARKS = ("skip", "unsure", "clear")
+"""What can be said of an item beside a label."""
+
+
+class LabellingSession:
+    """Label the items of a dataset, helped by a head that is fitted again when you ask for it.
+
+    All that is said goes to the label log at once, and what other processes write there is seen
+    before every step. Labels that the dataset brings are never looked at. Methods may be called
+    from several threads: labelling goes on while `retrain` and `propose` are at work.
+
+    Parameters
+    ----------
+    embeddings
+        Of the dataset. Items of its test and validation splits are not proposed.
+    log
+        The label log.
+    strategy
+        Proposes items: a name with options if need be. One that needs labels leaves the first
+        batch to `initial`.
+    initial
+        Proposes items while there are not two classes; it needs no labels.
+    head
+        A registered name with options, or an unfitted classifier with `predict_proba`.
+    seed
+        Everything random follows from it and the number of labels.
+    who
+        The person who labels, as the log knows them.
+
+    Attributes
+    ----------
+    model
+        What `retrain` found last, or None.
+
+    Raises
+    ------
+    UsageError
+        If `initial` needs labels, or the head gives no probabilities.
+
+    Examples
+    --------
+    >>> import embedpipe as ep
+    >>> digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp)
+    >>> session = LabellingSession(digits, ep.LabelLog(tmp / "labels.sqlite"), who="ann")
+    >>> batch = session.propose(20)
+    >>> for each in batch:
+    ...     _ = session.label([each.row], digits.items[each.row].label)
+    >>> model = session.retrain()
+    >>> model.labelled, session.propose(1)[0].label in model.classes
+    (20, True)
+    >>> len(session.undo()), sum(session.counts().values())
+    (1, 19)
+    """
+
+    def __init__(
+        self,
+        embeddings: Embeddings,
+        log: LabelLog,
+        *,
+        strategy: str = "auto",
+        initial: str = "auto",
+        head: Any = "logistic",
+        seed: int = 0,
+        who: str | None = None,
+    ) -> None:
+        self.embeddings, self.log, self.seed, self.who = embeddings, log, seed, who
+        self.dataset = embeddings.dataset.name
+        self._strategy, self._initial = get_strategy(strategy), get_strategy(initial)
+        if self._initial.needs_labels:
+            raise UsageError(f"{initial!r} needs labels: give an initial strategy that needs none.")
+        self.head = get_head(head) if isinstance(head, str) else head
+        if not hasattr(self.head, "predict_proba"):
+            raise UsageError(
+                f"a {type(self.head).__name__} gives no probabilities: wrap it in scikit-learn's "
+                "CalibratedClassifierCV."
+            )
+        self.ids = tuple(item.id for item in embeddings.items)
+        self._known = Known(embeddings, log, who)
+        self._lock = threading.RLock()  # of what is known
+        self._work = threading.Lock()  # of fitting and choosing
+        self._batch: Batch | None = None  # what the last model learned from
+        self._history: list[Evidence] = []
+        self._curve: list[tuple[int, float, float, float]] = []
+        self.model: Model | None = None
+        self.refresh()
+
+    # What is known
+
+    @property
+    def version(self) -> int:
+        """Id of the last event of the log that was seen."""
+        return self._known.version
+
+    @property
+    def round(self) -> int:
+        """How many times a head was fitted before what is said now, by what the log tells."""
+        return self._known.round
+
+    def row_of(self, path: str) -> int:
+        """Return the row of an item.
+
+        Raises
+        ------
+        LabelError
+            If there is no such item.
+        """
+        if path not in self._known.row_of:
+            raise LabelError(f"{self.dataset!r} has no item {path!r} with a vector.")
+        return self._known.row_of[path]
+
+    def refresh(self) -> bool:
+        """Read what others wrote; return whether there was anything of this dataset."""
+        with self._lock:
+            return self._known.refresh()
+
+    def current(self) -> dict[int, Current]:
+        """Return what holds, by row."""
+        with self._lock:
+            self._known.refresh()
+            return dict(self._known.current)
+
+    def classes(self) -> list[str]:
+        """Return the classes, in order of first appearance."""
+        with self._lock:
+            self._known.refresh()
+            return list(self._known.classes)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many labels each class has, in the order of `classes`."""
+        with self._lock:
+            found = dict.fromkeys(self.classes(), 0)
+            for current in self._known.current.values():
+                if current.label is not None:
+                    found[current.label] += 1
+            return found
+
+    def labelled(self) -> Batch:
+        """Return the labelled rows, ascending, and their labels."""
+        known = sorted((row, each.label) for row, each in self.current().items() if each.label)
+        return Batch(
+            np.array([row for row, _ in known], dtype=np.int64),
+            np.array([label for _, label in known], dtype=np.str_),
+        )
+
+    # What is said
+
+    def label(
+        self,
+        rows: Sequence[int],
+        label: str,
+        *,
+        suggestions: Sequence[str | None] | None = None,
+        model: str | None = None,
+    ) -> int:
+        """Label items, as one act; it is on the disk when this returns.
+
+        Parameters
+        ----------
+        rows
+            Which.
+        label
+            Of which class they all are; a new name makes a class.
+        suggestions
+            What a model suggested for each.
+        model
+            Its name.
+
+        Returns
+        -------
+        int
+            Id of the last event.
+
+        Raises
+        ------
+        LabelError
+            If a row is not there, or the name cannot be one of a class.
+        """
+        said = [None] * len(rows) if suggestions is None else list(suggestions)
+        more = [{"label": label, "suggestion": each, "model": model} for each in said]
+        return self._say_of("label", rows, more)
+
+    def mark(self, rows: Sequence[int], kind: str) -> int:
+        """Say that items are to be skipped (``"skip"``, ``"unsure"``) or unlabelled (``"clear"``).
+
+        Raises
+        ------
+        UsageError
+            If `kind` is none of these.
+        LabelError
+            If a row is not there.
+        """
+        if kind not in MARKS:
+            raise UsageError(f"items cannot be marked {kind!r}: say {', '.join(MARKS)}.")
+        return self._say_of(kind, rows, [{} for _ in rows])
+
+    def add_class(self, name: str) -> int:
+        """Make a class; one that is there stays as it is."""
+        return self._say([Event("new_class", self.dataset, label=name, who=self.who)])
+
+    def rename_class(self, old: str, new: str) -> int:
+        """Give a class another name, and its labels with it."""
+        return self._say([self._moving("rename_class", old, new)])
+
+    def merge_class(self, old: str, into: str) -> int:
+        """Give the labels of a class to another one."""
+        return self._say([self._moving("merge_class", old, into)])
+
+    def undo(self) -> list[int]:
+        """Undo this person's last act that is not undone; return the rows that it was about.
+
+        An act of several items is undone as a whole. Undoing again goes one act further back.
+        """
+        with self._lock:
+            self._known.refresh()
+            if not self._known.acts:
+                return []
+            act = self._known.acts[-1]
+            self._say(
+                [Event("undo", self.dataset, who=self.who, undoes=each.id) for each in act[::-1]]
+            )
+            paths = [each.path for each in act if each.path in self._known.row_of]
+            return [self._known.row_of[path] for path in paths if path is not None]
+
+    def _moving(self, kind: str, old: str, new: str) -> Event:
+        return Event(kind, self.dataset, previous=old, label=new, who=self.who)
+
+    def _say_of(self, kind: str, rows: Sequence[int], more: Sequence[dict[str, Any]]) -> int:
+        """Say something of items, as one act: all its events have one time."""
+        if not len(rows):
+            return self.version
+        at = datetime.now(UTC).isoformat(timespec="microseconds")
+        events = []
+        for row, fields in zip(rows, more, strict=True):
+            if not 0 <= row < len(self.ids):
+                raise LabelError(f"there is no row {row}: there are {len(self.ids)}.")
+            content_id = self.embeddings.content_ids[row]
+            event = Event(kind, self.dataset, self.ids[row], content_id, who=self.who, at=at)
+            events.append(replace(event, round=self.round, **fields))
+        return self._say(events)
+
+    def _say(self, events: Sequence[Event]) -> int:
+        with self._lock:
+            last = self.log.append(events)[-1]
+            self._known.refresh()
+            return last
+
+    # What is learned
+
+    @cached_property
+    def candidates(self) -> NDArray[np.int64]:
+        """The rows that are proposed: those outside the test and validation splits, ascending."""
+        return default_candidates(self.embeddings)
+
+    @cached_property
+    def _index(self) -> Index:
+        return index_of(self.embeddings, self.candidates)
+
+    @cached_property
+    def _trainer(self) -> Trainer:
+        none = np.array([], dtype=np.str_)
+        return Trainer(self.head, self.embeddings.matrix, self.candidates, none, seed=self.seed)
+
+    def retrain(self) -> Model | None:
+        """Fit a head to the labels so far, and let it look at every item.
+
+        The head depends on the labels alone, not on those before it.
+
+        Returns
+        -------
+        Model
+            None while fewer than two classes have labels. The last one, if nothing was said since.
+        """
+        with self._work:
+            started = time.monotonic()
+            with self._lock:
+                batch, version = self.labelled(), self.version
+            if len(np.unique(batch.labels)) < 2:
+                return None
+            if self._batch is not None and _same(self._batch, batch):
+                return self.model
+            head = self._trainer.fit(self._trainer.fresh(), batch)
+            every = np.arange(len(self.ids), dtype=np.int64)
+            shares = probabilities_of(head, self.embeddings.matrix, every)  # (n, C)
+            codes = shares.argmax(axis=1)
+            accuracy, scored = getattr(head, "cv_accuracy_", None), getattr(head, "cv_n_", 0)
+            if accuracy is None:
+                accuracy, scored = self._trainer.cross_validated(batch)
+            classes = tuple(str(name) for name in head.classes_)
+            agreement = None if self.model is None else _agreement(self.model, classes, codes)
+            self._history.append(Evidence(len(batch.rows), accuracy, scored, agreement))
+            advice = advise(self._history)
+            low, high = advice["cv_low"], advice["cv_high"]
+            model = Model(
+                name=f"{head_spelling(self.head)}-{len(batch.rows)}",
+                version=version,
+                labelled=len(batch.rows),
+                head=head,
+                classes=classes,
+                codes=codes,
+                confidence=shares[every, codes].astype(np.float32),
+                accuracy=accuracy,
+                interval=None if low is None else (low, high),
+                advice=advice,
+                seconds=time.monotonic() - started,
+            )
+            self.model, self._batch = model, batch
+            if accuracy is not None and model.interval is not None:
+                self._curve.append((model.labelled, accuracy, *model.interval))
+            with self._lock:
+                self._known.round += 1
+            return model
+
+    def curve(self) -> list[tuple[int, float, float, float]]:
+        """Return labels, cross-validated accuracy and its interval (2 numbers), fit by fit."""
+        return list(self._curve)
+
+    # What to look at
+
+    def propose(self, n: int, model: Model | None = None) -> list[Proposal]:
+        """Return up to `n` items to label next: none that is labelled or was passed over.
+
+        Parameters
+        ----------
+        n
+            How many, at least 1.
+        model
+            Whose predictions count; the last one if None. Before there is one, the initial
+            strategy chooses.
+
+        Returns
+        -------
+        list of Proposal
+            Those of a group together. Empty when nothing is left.
+        """
+        with self._work:
+            model = self.model if model is None else model
+            current = self.current()
+            known = self.labelled()
+            passed = [row for row, each in current.items() if each.kind in ("skip", "unsure")]
+            gone = np.sort(np.array(passed, dtype=np.int64))
+            pool = RoundPool(
+                self.embeddings.matrix,
+                gone=gone,
+                labelled=known.rows,
+                labels=known.labels,
+                head=None if model is None else model.head,
+                candidates=self.candidates,
+                index=self._index,
+            )
+            n = min(n, pool.unlabelled.size)
+            if n < 1:
+                return []
+            strategy = self._initial if model is None else self._strategy
+            rng = np.random.default_rng([self.seed, len(known.rows), len(gone)])
+            chosen = strategy.select(pool, n, rng).rows
+            if model is not None:
+                return together([self._proposal(int(row), model) for row in chosen])
+            names = clustered(take_rows(self.embeddings.matrix, chosen))
+            found = zip(chosen, names, strict=True)
+            return together(
+                [Proposal(int(row), self.ids[row], None, None, name) for row, name in found]
+            )
+
+    def doubted(self, n: int) -> list[Proposal]:
+        """Return up to `n` labelled items whose label heads doubt that were fitted without them.
+
+        The most doubted first: by how much more probable another class is.
+
+        Notes
+        -----
+        Fits five heads.
+        """
+        from ..heads._cross_validation import cross_validated_probabilities
+
+        batch = self.labelled()
+        if len(np.unique(batch.labels)) < 2:
+            return []
+        with self._work:
+            vectors = self.embeddings.matrix[batch.rows]  # (m, d)
+            shares, scored = cross_validated_probabilities(
+                self._trainer.fresh(), vectors, batch.labels
+            )
+        classes, codes = np.unique(batch.labels, return_inverse=True)
+        every = np.arange(len(codes))
+        said = shares.argmax(axis=1)
+        excess = shares[every, said] - shares[every, codes]
+        doubted = np.flatnonzero(scored & (said != codes))
+        order = doubted[np.argsort(-excess[doubted], kind="stable")][:n]
+        return [
+            Proposal(
+                row=int(batch.rows[i]),
+                path=self.ids[batch.rows[i]],
+                label=str(classes[said[i]]),
+                confidence=float(shares[i, said[i]]),
+                group=str(classes[codes[i]]),
+            )
+            for i in order
+        ]
+
+    def similar(self, row: int, n: int) -> list[int]:
+        """Return the `n` rows that are most like one, by the angle between vectors, nearest first.
+
+        Raises
+        ------
+        LabelError
+            If there is no such row.
+        """
+        if not 0 <= row < len(self.ids):
+            raise LabelError(f"there is no row {row}: there are {len(self.ids)}.")
+        return [int(each) for each in most_similar(self.embeddings.matrix, row, n)]
+
+    def _proposal(self, row: int, model: Model) -> Proposal:
+        label = model.classes[model.codes[row]]
+        return Proposal(row, self.ids[row], label, float(model.confidence[row]), label)
+
+
+def _same(one: Batch, other: Batch) -> bool:
+    return np.array_equal(one.rows, other.rows) and np.array_equal(one.labels, other.labels)
+
+
+def _agreement(before: Model, classes: tuple[str, ...], codes: NDArray[np.int64]) -> float:
+    """Return the share of items that are predicted as they were before."""
+    place = {name: code for code, name in enumerate(classes)}
+    moved = np.array([place.get(name, -1) for name in before.classes], dtype=np.int64)
+    return float(np.mean(moved[before.codes] == codes))

@@ -1,0 +1,215 @@
+"""A person and a head: what is said, learned and proposed, against the log and by hand."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import embedpipe as ep
+from embedpipe.errors import LabelError, UsageError
+from embedpipe.labelling import LabellingSession
+from embedpipe.labels import LabelLog
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    workspace = tmp_path_factory.mktemp("workspace")
+    return ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=workspace)
+
+
+@pytest.fixture
+def start(digits, tmp_path):
+    """Return a function that starts a session on one log: another person, another tab."""
+
+    def session(who="ann", **options):
+        return LabellingSession(digits, LabelLog(tmp_path / "labels.sqlite"), who=who, **options)
+
+    return session
+
+
+def answer(session, proposals):
+    for each in proposals:
+        session.label([each.row], session.embeddings.items[each.row].label)
+
+
+def test_what_is_said_is_in_the_log_and_in_every_session(start, digits):
+    one, other = start(), start("bob")
+    last = one.label([3, 5], "hat", suggestions=["shoe", None], model="m1")
+    one.mark([7], "skip")
+    assert {row: (each.label, each.kind, each.by) for row, each in other.current().items()} == {
+        3: ("hat", "label", "ann"),
+        5: ("hat", "label", "ann"),
+        7: (None, "skip", "ann"),
+    }
+    assert other.counts() == {"hat": 2}
+    assert (one.version, other.version) == (last + 1, last + 1)
+    said = list(one.log.events())
+    assert [event.suggestion for event in said] == ["shoe", None, None]
+    assert [event.model for event in said] == ["m1", "m1", None]
+    assert said[0].at == said[1].at != said[2].at
+    assert said[0].content_id == digits.content_ids[3]
+    assert start("cy").current() == one.current()
+
+
+def test_an_act_is_undone_as_a_whole_and_by_its_person_only(start):
+    one, other = start(), start("bob")
+    one.label([1], "hat")
+    one.label([2, 3, 1], "shoe")
+    other.label([3], "skirt")
+    assert one.undo() == [2, 3, 1]
+    assert {row: each.label for row, each in one.current().items()} == {1: "hat", 3: "skirt"}
+    assert start().undo() == [1]  # in another tab, after a reload
+    assert one.undo() == []
+    assert one.classes() == ["skirt"]
+    assert other.undo() == [3]
+    assert one.current() == {}
+
+
+def test_classes_may_be_made_renamed_and_merged_on_the_way(start):
+    one, other = start(), start("bob")
+    for name in ("boot", "shoe", "hat"):
+        one.add_class(name)
+    one.label([1], "boot")
+    one.label([2], "shoe")
+    one.rename_class("hat", "cap")
+    one.merge_class("boot", "shoe")
+    assert other.counts() == {"shoe": 2, "cap": 0}
+    other.label([4], "cap")
+    assert one.counts() == {"shoe": 2, "cap": 1}
+    assert one.undo() == []  # of no items
+    assert one.counts() == {"boot": 1, "shoe": 1, "cap": 1}
+
+
+def test_a_moved_file_keeps_its_label_and_an_edited_one_loses_it(digits, tmp_path, start):
+    session = start()
+    row, path = 3, session.ids[3]
+    event = ep.labels.Event  # what another tool wrote, of the place where the file was then
+    log = session.log
+    log.append(
+        [
+            event("label", "digits", "old/place.png", digits.content_ids[row], "hat"),
+            event("label", "digits", session.ids[4], b"x" * 32, "hat"),
+            event("label", "elsewhere", path, digits.content_ids[row], "shoe"),
+        ]
+    )
+    assert {row: each.label for row, each in session.current().items()} == {3: "hat"}
+
+
+def test_a_head_learns_along(start):
+    session = start()
+    assert session.retrain() is None
+    assert session.model is None
+    batch = session.propose(30)
+    assert all(each.label is None and each.confidence is None for each in batch)
+    groups = [each.group for each in batch]
+    assert groups == sorted(groups, key=groups.index)
+    assert len(set(groups)) == 5
+    answer(session, batch)
+    first = session.retrain()
+    assert session.retrain() is first  # nothing was said since
+    assert (first.labelled, first.name, len(first.codes)) == (30, "logistic-30", 1797)
+    probabilities = first.head.predict_proba(session.embeddings.matrix)
+    assert (first.codes == probabilities.argmax(axis=1)).all()
+    np.testing.assert_allclose(first.confidence, probabilities.max(axis=1), rtol=1e-6)
+    assert first.advice["advice"] == "unknown"
+    batch = session.propose(20)
+    assert all(each.group == each.label for each in batch)
+    for each in batch:
+        assert each.label == first.classes[first.codes[each.row]]
+    answer(session, batch)
+    second = session.retrain()
+    agreed = np.mean(np.array(first.classes)[first.codes] == np.array(second.classes)[second.codes])
+    assert second.advice["agreement"] == pytest.approx(agreed)
+    low, high = second.interval
+    assert low < second.accuracy < high
+    assert [each[0] for each in session.curve()] == [30, 50]
+    assert [event.round for event in session.log.events()] == [0] * 30 + [1] * 20
+    assert start().round == 1
+
+
+def test_the_same_labels_give_the_same_proposals(start):
+    one = start()
+    answer(one, one.propose(30))
+    one.retrain()
+    other = start("bob")
+    other.retrain()
+    assert one.propose(25) == other.propose(25)
+
+
+def test_what_is_labelled_passed_over_or_for_testing_is_not_proposed(start):
+    session = start()
+    first = [each.row for each in session.propose(40)]
+    session.label(first[:10], "hat")
+    session.mark(first[10:20], "skip")
+    session.mark(first[20:30], "unsure")
+    session.mark(first[:2], "clear")
+    batch = {each.row for each in session.propose(10_000)}
+    assert not batch & set(first[2:30])
+    assert set(first[:2]) <= batch
+    splits = {session.embeddings.items[row].split for row in batch}
+    assert "test" not in splits
+    session.mark(sorted(batch), "skip")
+    assert session.propose(5) == []
+
+
+def test_doubted_labels_are_the_wrong_ones(start, digits):
+    session = start()
+    rows = list(range(0, 600, 2))
+    for row in rows:
+        session.label([row], digits.items[row].label)
+    wrong = rows[10:310:20]
+    for row in wrong:
+        session.label([row], str((int(digits.items[row].label) + 3) % 10))
+    doubted = session.doubted(15)
+    assert len({each.row for each in doubted} & set(wrong)) >= 8  # by chance, less than one
+    assert all(each.group != each.label for each in doubted)
+    current = session.current()
+    assert all(current[each.row].label == each.group for each in doubted)
+
+
+def test_similar_items_are_the_nearest_by_angle(start, digits):
+    session = start()
+    unit = digits.matrix / np.linalg.norm(digits.matrix, axis=1, keepdims=True)
+    order = np.argsort(-(unit @ unit[17]), kind="stable")
+    assert session.similar(17, 12) == [row for row in order.tolist() if row != 17][:12]
+
+
+def test_labelling_goes_on_while_a_head_is_fitted(start, monkeypatch):
+    session = start()
+    answer(session, session.propose(30))
+    fitting, go_on = threading.Event(), threading.Event()
+    fit = session._trainer.fit
+
+    def slow_fit(head, batch):
+        fitting.set()
+        assert go_on.wait(60)
+        return fit(head, batch)
+
+    monkeypatch.setattr(session._trainer, "fit", slow_fit)
+    worker = threading.Thread(target=session.retrain)
+    worker.start()
+    assert fitting.wait(60)
+    session.label([900], "new")
+    assert session.counts()["new"] == 1
+    go_on.set()
+    worker.join()
+    assert (session.model.labelled, "new" in session.model.classes) == (30, False)
+
+
+def test_errors_say_what_is_wrong(start):
+    session = start()
+    with pytest.raises(LabelError, match="^there is no row 1797: there are 1797.$"):
+        session.label([0, 1797], "hat")
+    with pytest.raises(LabelError, match="^there is no row -1: there are 1797.$"):
+        session.similar(-1, 3)
+    assert session.current() == {}
+    with pytest.raises(LabelError, match="^'digits' has no item 'nothing.jpg' with a vector.$"):
+        session.row_of("nothing.jpg")
+    with pytest.raises(
+        UsageError, match="^items cannot be marked 'hat': say skip, unsure, clear.$"
+    ):
+        session.mark([0], "hat")
+    with pytest.raises(UsageError, match="give an initial strategy that needs none.$"):
+        start(initial="margin")
+    with pytest.raises(LabelError, match="begins or ends with a space"):
+        session.label([0], " hat")
