@@ -1,4 +1,4 @@
-"""Damaged files of every format: labels that can be meant, or one clear error; 2,500 in all."""
+"""Damaged files of every format: labels that can be meant, or one clear error; 3,000 in all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from embedpipe.errors import FormatError
 from embedpipe.labels.exchange import formats, read_lightly_embeddings
 from embedpipe.labels.exchange.entries import check_items
 
-EXAMPLES = 250
+QUICK = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+THOROUGH = settings(QUICK, max_examples=250)
 
 WHERE = {
     "csv": r", line \d+: ",
@@ -90,9 +91,20 @@ def read_or_error(name, path):
     return found
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@QUICK
 @given(data=st.data())
 def test_a_damaged_file(exported, data):
+    damage_once(exported, data)
+
+
+@pytest.mark.slow
+@THOROUGH
+@given(data=st.data())
+def test_many_damaged_files(exported, data):
+    damage_once(exported, data)
+
+
+def damage_once(exported, data):
     name, path, intact = exported
     if name in TREES:
         damaged_tree(name, path, data)
