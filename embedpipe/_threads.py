@@ -84,7 +84,7 @@ def _limit_thread() -> None:
         _set(library, 1)
 
 
-def one_blas_thread() -> contextlib.ContextDecorator:
+def one_blas_thread() -> _Limit:
     """Let the linear algebra libraries use one thread in a block or a decorated function.
 
     How a product is shared among threads can change the last bits of its entries; with one

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from .._versions import own_version
-from . import cache, comparing, embedding, listing, loops, replaying, training
+from . import (
+    annotating,
+    cache,
+    checking,
+    comparing,
+    embedding,
+    labelling,
+    labels,
+    listing,
+    loops,
+    replaying,
+    training,
+)
 
 __all__ = ["app", "main"]
 
@@ -35,7 +47,17 @@ def _top(
         raise typer.Exit
 
 
-for module in (loops, comparing, replaying, embedding, training):
+for module in (
+    loops,
+    comparing,
+    replaying,
+    embedding,
+    training,
+    annotating,
+    labels,
+    labelling,
+    checking,
+):
     module.register(app)
 cache.register(app)
 listing.register(app)

@@ -54,7 +54,7 @@ class Session:
         """Return the dataset that is meant."""
         from ..datasets import load_dataset
 
-        with self._progress() as progress:
+        with self.progress() as progress:
 
             def tell(done: int, total: int | None) -> None:
                 if progress is not None:
@@ -76,7 +76,7 @@ class Session:
         dataset = self.load(choice)
         for suffix, count in dataset.skipped.items():
             self.remark(f"skipped {count} {suffix}: not a format that is read; convert them first")
-        with self._progress() as progress:
+        with self.progress() as progress:
             embeddings = embed(
                 dataset, workspace=self.workspace, options=options, progress=progress
             )
@@ -110,7 +110,8 @@ class Session:
         print(json.dumps(result) if self.common.json else text)  # noqa: T201
 
     @contextlib.contextmanager
-    def _progress(self) -> Iterator[Callable[[str, int, int], None] | None]:
+    def progress(self) -> Iterator[Callable[[str, int, int], None] | None]:
+        """Give a function to tell stages with: which, what is done, of how much; None if quiet."""
         from rich.console import Console
 
         console = Console(stderr=True)

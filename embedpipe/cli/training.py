@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .labels import logged
 from .options import DatasetChoice, EmbedChoice, HeadChoice
 from .session import Session, command
 
 if TYPE_CHECKING:
     from ..active import Prediction
+    from ..embedding import Embeddings
 
 __all__ = ["register"]
 
@@ -27,27 +29,31 @@ def register(app: typer.Typer) -> None:
 def train(
     session: Session,
     where: DatasetChoice,
-    labels: Annotated[
-        Path,
-        typer.Option(
-            help=".csv, .jsonl or .parquet with the columns path and label", show_default=False
-        ),
-    ],
     output: Annotated[Path, typer.Option(help="File for the trained head", show_default=False)],
     how: EmbedChoice,
     head: HeadChoice,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help=".csv, .jsonl or .parquet with the columns path and label [default: the label "
+            "log of the workspace]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Fit a head to labels.
 
     The accuracy, where the dataset knows the labels, is that on items it was not fitted to.
     """
     from ..active import train as fit
-    from ..heads import heads
+    from ..heads import get_head
     from ..labels import read_labels
 
-    heads[head.head]
-    known = read_labels(labels)
+    get_head(head.head)  # what is misspelt is said before anything is embedded
+    known = None if labels is None else read_labels(labels)
     embeddings = session.embed(where, how)
+    if known is None:
+        known = _of_log(session, embeddings)
     started = time.monotonic()
     fitted, accuracy = fit(embeddings, known, head=head.head, output=output)
     seconds = time.monotonic() - started
@@ -92,6 +98,14 @@ def predict(
         "output": str(output),
     }
     session.finish(result, f"{output}: {len(prediction.ids)} items{_known(prediction.accuracy)}")
+
+
+def _of_log(session: Session, embeddings: Embeddings) -> dict[str, str]:
+    """Return the labels of the label log by path: no skips, none of files edited since."""
+    ids = [item.id for item in embeddings.items]
+    content = dict(zip(ids, embeddings.content_ids, strict=True))
+    said = logged(session, embeddings.dataset.name, content)
+    return {path: current.label for path, current in said.items() if current.label is not None}
 
 
 def _known(accuracy: float | None) -> str:

@@ -1,0 +1,24 @@
+"""What may be wrong with a dataset: copies, outliers, wrong labels, files that do not serve."""
+
+from .checking import Checked, check
+from .confident_learning import confident_errors
+from .imbalance import Imbalance, class_imbalance
+from .label_errors import LabelErrors, find_label_errors
+from .near import NearDuplicates, near_duplicates
+from .outliers import Outliers, find_outliers
+from .telling import as_dict
+
+__all__ = [
+    "Checked",
+    "Imbalance",
+    "LabelErrors",
+    "NearDuplicates",
+    "Outliers",
+    "as_dict",
+    "check",
+    "class_imbalance",
+    "confident_errors",
+    "find_label_errors",
+    "find_outliers",
+    "near_duplicates",
+]

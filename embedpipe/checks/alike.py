@@ -1,0 +1,104 @@
+"""How alike two pictures are, wherever one of them was cut a little."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._threads import map_blocks
+from .groups import Rows
+from .looks import SIDE
+
+__all__ = ["likeness"]
+
+COMPARED = 16
+"""Pictures are compared at so many pixels along each side."""
+
+KEPT = (0.95, 0.9, 0.85, 0.8)
+"""How much of a side a cut may have left."""
+
+NOISE = 2.0
+"""Levels of 255 that compression adds: what is no more than this in both is alike."""
+
+PAIRS = 64
+"""How many pairs are compared at once."""
+
+
+def likeness(greys: NDArray[np.uint8], left: Rows, right: Rows) -> NDArray[np.float32]:
+    """Return how alike pairs of pictures are, from -1 to 1; 1 for the same picture.
+
+    The largest correlation between one of the two and any part of the other that may be left
+    after up to a fifth of its width and height was cut away, from either side or from both.
+
+    Parameters
+    ----------
+    greys
+        (n, 24, 24) uint8 grey copies of the pictures.
+    left, right
+        (e,) int64 which are compared.
+
+    Returns
+    -------
+    (e,) float32
+
+    Notes
+    -----
+    169 parts each way, cut out by two matrix products: about half a millisecond a pair. 25 MB of
+    extra memory a thread.
+
+    Examples
+    --------
+    >>> picture = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
+    >>> greys = np.stack([picture, picture, 255 - picture])
+    >>> same, negative = likeness(greys, np.array([0, 0]), np.array([1, 2]))
+    >>> f"{same:.2f} {negative:.2f}"
+    '1.00 0.08'
+    """
+    cutting = _cutting()
+    found = np.empty(left.size, dtype=np.float32)
+
+    def work(part: slice) -> None:
+        pictures = [greys[rows[part]].astype(np.float32) for rows in (left, right)]
+        one, two = (pictures[0], pictures[1])
+        found[part] = np.maximum(_best(one, two, cutting), _best(two, one, cutting))
+
+    map_blocks(work, left.size, PAIRS)
+    return found
+
+
+def _best(
+    cut: NDArray[np.float32], whole: NDArray[np.float32], cutting: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the largest correlation of parts of `cut` with `whole`, both (b, 24, 24): (b,)."""
+    count, size = len(cutting), COMPARED
+    by = cutting.reshape(count * size, SIDE)  # (w·16, 24)
+    parts = (by @ cut) @ by.T  # (b, w·16, w·16)
+    parts = parts.reshape(-1, count, size, count, size)
+    full = cutting[0] @ whole @ cutting[0].T  # (b, 16, 16)
+    full -= full.mean(axis=(1, 2), keepdims=True)
+    means = parts.mean(axis=(2, 4))  # (b, w, w)
+    squares = np.einsum("biujv,biujv->bij", parts, parts) / size**2 - means**2
+    variances = np.maximum(squares, 0)  # (b, w, w)
+    products = np.einsum("biujv,buv->bij", parts, full, optimize=True) / size**2
+    own = np.square(full).mean(axis=(1, 2))[:, None, None]  # (b, 1, 1)
+    noise = np.float32(NOISE**2)
+    values = (products + noise) / (np.sqrt(variances * own) + noise)
+    best: NDArray[np.float32] = values.max(axis=(1, 2))
+    return best
+
+
+def _cutting() -> NDArray[np.float32]:
+    """Return matrices that average a part of 24 pixels down to 16: (w, 16, 24), all first."""
+    windows = [(0.0, 1.0)]
+    windows += [(at * (1 - kept), kept) for kept in KEPT for at in (0.0, 0.5, 1.0)]
+    return np.stack([_averaging(start, kept) for start, kept in windows])
+
+
+def _averaging(start: float, kept: float) -> NDArray[np.float32]:
+    edges = SIDE * (start + kept * np.arange(COMPARED + 1) / COMPARED)  # (17,)
+    pixels = np.arange(SIDE)
+    low = np.maximum(edges[:-1, None], pixels)  # (16, 24)
+    high = np.minimum(edges[1:, None], pixels + 1)
+    covered = np.maximum(high - low, 0)
+    shares: NDArray[np.float32] = (covered / covered.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares

@@ -1,0 +1,125 @@
+"""What was found, as plain types: for JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..embedding import Embeddings
+from .checking import Checked
+from .groups import Rows
+
+__all__ = ["as_dict"]
+
+
+def as_dict(embeddings: Embeddings, checked: Checked) -> dict[str, Any]:
+    """Return what was found, with items by id, as JSON types.
+
+    Parameters
+    ----------
+    embeddings
+        What was checked.
+    checked
+        From `check`.
+
+    Returns
+    -------
+    dict
+        ``duplicates``, ``near_duplicates`` and ``leakage`` are lists of groups; ``outliers``,
+        ``label_errors``, ``tiny``, ``blank`` and ``failed`` lists of items, the worst first;
+        ``imbalance`` counts classes; ``limits`` are the thresholds that the data gave, and
+        ``not_checked`` says why something was not.
+
+    Examples
+    --------
+    >>> import embedpipe as ep
+    >>> from embedpipe.checks import check
+    >>> digits = ep.load_dataset("digits").subset("test")
+    >>> embeddings = ep.embed(digits, backbone="toy", workspace=tmp)
+    >>> found = as_dict(embeddings, check(embeddings))
+    >>> found["items"], found["duplicates"], found["not_checked"]
+    (397, [], {'leakage': 'the dataset has no two splits'})
+    """
+    told = _Told(embeddings, checked)
+    near = checked.near_duplicates
+    return {
+        "items": len(embeddings),
+        "duplicates": [told.group(rows) for rows in checked.duplicates],
+        "near_duplicates": [told.group(rows) for rows in near.groups],
+        "leakage": [told.leak(rows) for rows in checked.leakage],
+        "outliers": [
+            told.item(row) | {"score": float(score)}
+            for row, score in zip(checked.outliers.rows, checked.outliers.scores, strict=True)
+        ],
+        "label_errors": told.label_errors(),
+        "imbalance": {
+            "classes": checked.imbalance.counts,
+            "ratio": checked.imbalance.ratio,
+            "rare": list(checked.imbalance.rare),
+            "missing": [
+                {"split": split, "label": label} for split, label in checked.imbalance.missing
+            ],
+        },
+        "tiny": [told.sized(row) for row in checked.tiny],
+        "blank": [told.sized(row) for row in checked.blank],
+        "failed": [
+            {
+                "id": failure.path,
+                "path": embeddings.dataset.source.path(failure.path),
+                "stage": failure.stage,
+                "error": failure.error,
+            }
+            for failure in checked.failures
+        ],
+        "limits": {
+            "near_duplicates": {"ratio": near.ratio_limit, "likeness": near.likeness_limit},
+            "outliers": checked.outliers.threshold,
+            "tiny": checked.tiny_side,
+        },
+        "not_checked": dict(checked.not_checked),
+    }
+
+
+class _Told:
+    """Turns rows into what is told of them."""
+
+    def __init__(self, embeddings: Embeddings, checked: Checked) -> None:
+        self._items, self._source = embeddings.items, embeddings.dataset.source
+        self._checked = checked
+
+    def item(self, row: int) -> dict[str, Any]:
+        name = self._items[row].id
+        return {"id": name, "path": self._source.path(name), "label": self._checked.labels[row]}
+
+    def sized(self, row: int) -> dict[str, Any]:
+        sizes = self._checked.sizes
+        assert sizes is not None  # or nothing would be tiny or blank
+        width, height = sizes[row].tolist()
+        return self.item(row) | {"width": width, "height": height}
+
+    def group(self, rows: Rows) -> dict[str, Any]:
+        labels = {self._checked.labels[row] for row in rows.tolist()} - {None}
+        return {
+            "items": [self._items[row].id for row in rows.tolist()],
+            "labels": sorted(label for label in labels if label is not None),
+        }
+
+    def leak(self, rows: Rows) -> dict[str, Any]:
+        return self.group(rows) | {"splits": [self._items[row].split for row in rows.tolist()]}
+
+    def label_errors(self) -> list[dict[str, Any]]:
+        found = self._checked.label_errors
+        columns = (
+            found.rows.tolist(),
+            found.suggested.tolist(),
+            found.given_probabilities.tolist(),
+            found.suggested_probabilities.tolist(),
+        )
+        return [
+            self.item(row)
+            | {
+                "suggested": suggested,
+                "label_probability": given,
+                "suggested_probability": other,
+            }
+            for row, suggested, given, other in zip(*columns, strict=True)
+        ]

@@ -1,0 +1,124 @@
+"""Command ``annotate``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .labels import login_name
+from .options import DatasetChoice, EmbedChoice, HeadChoice
+from .session import Session, command
+
+if TYPE_CHECKING:
+    from ..labelling.terminal import AnnotatedRound
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    command(app, "annotate")(annotate)
+
+
+def annotate(
+    session: Session,
+    where: DatasetChoice,
+    how: EmbedChoice,
+    head: HeadChoice,
+    least_confident_instances: Annotated[
+        int,
+        typer.Option(help="Images in a round: those of which the head is least certain", min=1),
+    ] = 10,
+    num_annotation_rounds: Annotated[
+        int, typer.Option(help="Rounds after there are two classes", min=1)
+    ] = 5,
+    initial_size: Annotated[
+        int,
+        typer.Option(help="Images at a time before there are two classes, by core-set", min=1),
+    ] = 20,
+    who: Annotated[
+        str | None,
+        typer.Option(help="Who labels [default: your login name]", show_default=False),
+    ] = None,
+    whole_paths: Annotated[
+        bool,
+        typer.Option(
+            "--whole-paths", help="Show paths whole, though a folder's name may tell the class"
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(help="The same seed asks the same", min=0)] = 0,
+) -> None:
+    """Label images in the terminal, those first of which the head is least certain.
+
+    Type the number of a class or a name; nothing accepts what is suggested, s skips, u takes the
+    last answer back, q stops, ? helps. Every answer is kept at once; run the same command again to
+    go on. The labels that a dataset brings are not shown.
+    """
+    from ..heads import get_head
+    from ..labelling import LabellingSession
+    from ..labelling.terminal import Annotation, Terminal
+    from ..labels import LabelLog
+
+    get_head(head.head)  # what is misspelt is said before anything is embedded
+    embeddings = session.embed(where, how)
+    person = who or login_name()
+    folder = session.workspace.items_of(embeddings.dataset.name).parent
+    rounds: list[AnnotatedRound] = []
+    with LabelLog(session.workspace.labels) as log:
+        labelling = LabellingSession(
+            embeddings,
+            log,
+            strategy="least_confidence",
+            initial="coreset",
+            head=head.head,
+            seed=seed,
+            who=person,
+        )
+        annotation = Annotation(
+            labelling,
+            Terminal(environment=os.environ, copy=folder / "asked"),
+            _plan_of(folder, person),
+            least_confident_instances,
+            num_annotation_rounds,
+            initial_size,
+            whole_paths=whole_paths,
+        )
+        for each in annotation.run():
+            rounds.append(each)
+            session.remark(f"\n{each}")
+        counts = labelling.counts()
+    session.finish(
+        {
+            "rounds": [each.summary() for each in rounds],
+            "labelled": sum(counts.values()),
+            "classes": counts,
+            "advice": _advice(rounds),
+            "output": str(session.workspace.labels),
+        },
+        _text(rounds, counts, session.workspace.labels),
+    )
+
+
+def _plan_of(folder: Path, person: str | None) -> Path:
+    """Return the file that remembers what a person is asked."""
+    digest = hashlib.sha256((person or "").encode("utf-8", "surrogateescape")).hexdigest()
+    return folder / f"annotate-{digest[:12]}.json"
+
+
+def _advice(rounds: list[AnnotatedRound]) -> dict[str, Any] | None:
+    model = rounds[-1].model if rounds else None
+    return None if model is None else model.advice
+
+
+def _text(rounds: list[AnnotatedRound], counts: dict[str, int], log: Path) -> str:
+    stopped = bool(rounds) and rounds[-1].stopped
+    lines = [f"{log}: {sum(counts.values())} labels, {len(counts)} classes"]
+    advice = _advice(rounds)
+    if advice is not None and advice.get("reason"):
+        lines.append(f"advice: {advice['advice']}: {advice['reason']}")
+    lines += ["stopped; run the same command again to go on"] if stopped else []
+    return "\n".join(lines)

@@ -1,0 +1,146 @@
+"""Command ``check``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .options import DatasetChoice, EmbedChoice
+from .session import Session, command
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    command(app, "check")(check)
+
+
+def check(
+    session: Session,
+    where: DatasetChoice,
+    how: EmbedChoice,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labels to check instead of the dataset's own: .csv, .jsonl or .parquet with the "
+            "columns path and label",
+            show_default=False,
+        ),
+    ] = None,
+    pixels: Annotated[
+        bool,
+        typer.Option(
+            help="Read each image once more: to find tiny and blank ones, and to compare the "
+            "pictures of what may be copies"
+        ),
+    ] = True,
+    index: Annotated[
+        str,
+        typer.Option(
+            help="How neighbours are found: exact, ivf, hnsw, or auto: exact up to 100,000 items"
+        ),
+    ] = "auto",
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write a page that shows what was found there", show_default=False),
+    ] = None,
+) -> None:
+    """Find duplicates, outliers, labels that are likely wrong, and images that do not serve.
+
+    Nothing is changed or removed.
+    """
+    from ..checks import as_dict
+    from ..checks import check as look_for
+    from ..index import check_kind
+    from ..labels import read_labels
+
+    if index != "auto":
+        check_kind(index)
+    known = None if labels is None else read_labels(labels)
+    embeddings = session.embed(where, how)
+    started = time.monotonic()
+    with session.counting() as tell:
+        checked = look_for(
+            embeddings,
+            labels=known,
+            pixels=pixels,
+            index=index,
+            progress=lambda stage, done, total: tell(done, total, _STAGES[stage]),
+        )
+    result = as_dict(embeddings, checked)
+    result["seconds"] = round(time.monotonic() - started, 4)
+    if report is not None:
+        from ..reports.of_checks import checks_of, write_checks
+
+        page = checks_of(embeddings, checked, command=session.typed)
+        result["report"] = str(write_checks(report, page))
+    session.finish(result, _text(result))
+
+
+_STAGES = {"look": "Looking at images", "neighbours": "Comparing vectors"}
+
+_LINES = {
+    "duplicates": "groups of files with the same bytes",
+    "near_duplicates": "groups of pictures that are the same but for their files",
+    "leakage": "groups of either kind in more than one split",
+    "label_errors": "labels that are likely wrong",
+    "outliers": "images that are far from all others",
+    "tiny": "tiny images",
+    "blank": "blank images",
+    "failed": "images that could not be read",
+}
+
+_FIRST = 5
+"""So many of each kind are named; `--json` and the page have all."""
+
+
+def _text(result: dict[str, Any]) -> str:
+    """Return what was found in some lines, the first few of each kind by name."""
+    lines = []
+    for key, meaning in _LINES.items():
+        if key in result["not_checked"]:
+            lines.append(f"    –  {meaning}: not checked, {result['not_checked'][key]}")
+            continue
+        lines.append(f"{len(result[key]):>5}  {meaning}")
+        lines += [f"         {_named(entry)}" for entry in result[key][:_FIRST]]
+        if len(result[key]) > _FIRST:
+            lines.append(f"         … and {len(result[key]) - _FIRST} more")
+    lines += _imbalance(result["imbalance"])
+    if "report" in result:
+        lines.append(f"report: {result['report']}")
+    return "\n".join(lines)
+
+
+def _named(entry: dict[str, Any]) -> str:
+    if "items" in entry:
+        return "  ".join(entry["items"])
+    if "suggested" in entry:
+        return (
+            f"{entry['id']}: {entry['label']}, or {entry['suggested']}? "
+            f"({entry['label_probability']:.2f} against {entry['suggested_probability']:.2f})"
+        )
+    if "error" in entry:
+        return f"{entry['id']}: {entry['error']}"
+    if "width" in entry:
+        return f"{entry['id']}: {entry['width']} x {entry['height']}"
+    return str(entry["id"])
+
+
+def _imbalance(found: dict[str, Any]) -> list[str]:
+    if not found["classes"]:
+        return []
+    names = list(found["classes"])
+    lines = [
+        f"{len(names):>5}  classes: {names[0]} has {found['classes'][names[0]]} items, "
+        f"{names[-1]} {found['classes'][names[-1]]} (ratio {found['ratio']:.1f})"
+    ]
+    if found["rare"]:
+        lines.append(f"         rare: {', '.join(found['rare'])}")
+    lines += [
+        f"         no {entry['label']} in the {entry['split']} split" for entry in found["missing"]
+    ]
+    return lines

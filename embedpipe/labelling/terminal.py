@@ -1,0 +1,390 @@
+"""Annotation by question and answer: what a person labels in a terminal, round by round."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, Protocol, TextIO
+
+from .._files import write_atomically
+from ..errors import LabelError, UsageError
+from .model import Model
+from .session import LabellingSession
+from .terminal_answers import HELP, Answer, hide_classes, parse_answer, printable
+from .terminal_images import inline_image, protocol_of
+from .terminal_plan import Pick, Plan, read_plan, write_plan
+
+__all__ = ["AnnotatedRound", "Annotation", "Person", "Question", "Terminal"]
+
+LISTED = 20
+"""As many classes are listed with every question; of more, the list comes with the help."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person is asked.
+
+    Attributes
+    ----------
+    round, number, of
+        The round, the place of the question in it, and how many there are.
+    path
+        The item.
+    shown
+        The item's path as it may be shown: without names of classes that tell the answer.
+    suggestion, confidence
+        What the head says and with what probability; None before there is a head.
+    classes
+        Their names; the first has the number 1.
+    image
+        Gives the bytes of the image.
+    """
+
+    round: int
+    number: int
+    of: int
+    path: str
+    shown: str
+    suggestion: str | None
+    confidence: float | None
+    classes: tuple[str, ...]
+    image: Callable[[], bytes]
+
+
+class Person(Protocol):
+    """Who answers: somebody at a terminal, or a program that stands in for them."""
+
+    def ask(self, question: Question) -> str:
+        """Return the line that was typed; raise EOFError if there will be no more."""
+
+    def tell(self, text: str) -> None:
+        """Say something."""
+
+
+@dataclass(frozen=True)
+class AnnotatedRound:
+    """What a round came to.
+
+    Attributes
+    ----------
+    round
+        From 1; 0 while there were not two classes.
+    labelled, classes
+        Labels and classes there are now.
+    model
+        The head that learned from them, None while there are not two classes.
+    stopped
+        Whether the person stopped before the end of the round.
+    """
+
+    round: int
+    labelled: int
+    classes: int
+    model: Model | None
+    stopped: bool
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures as plain JSON."""
+        model = self.model
+        return {
+            "round": self.round,
+            "labelled": self.labelled,
+            "classes": self.classes,
+            "accuracy": None if model is None else model.accuracy,
+            "interval": None if model is None or model.interval is None else [*model.interval],
+        }
+
+    def __str__(self) -> str:
+        text = f"round {self.round}: {self.labelled} labels, classes: {self.classes}"
+        if self.model is not None and self.model.accuracy is not None:
+            text += f", accuracy {self.model.accuracy:.3f}"
+            if self.model.interval is not None:
+                low, high = self.model.interval
+                text += f" ({low:.3f} to {high:.3f})"
+            text += " cross-validated on them"
+        return text
+
+
+class Annotation:
+    """Ask a person for the labels of the least certain items, train, and ask again.
+
+    Each round asks for the items of which the head is least certain, chosen by the session's
+    strategy; while there are not two classes, for those that its initial strategy chooses. Every
+    answer is in the label log before the next question. The labels that the dataset brings are
+    never shown, nor are paths that tell them. Killed at any instant and begun again, it goes on
+    with the question that was open.
+
+    Parameters
+    ----------
+    session
+        What keeps the labels, learns and proposes.
+    person
+        Who answers.
+    plan
+        The file that remembers what is asked in the round; it is removed at the end.
+    least_confident_instances
+        Questions in a round.
+    num_annotation_rounds
+        Rounds after there are two classes.
+    initial_size
+        Questions at a time before there are two classes.
+    whole_paths
+        Show paths as they are, even if the name of a folder may tell the class.
+
+    Raises
+    ------
+    UsageError
+        If one of these numbers is less than 1.
+
+    Examples
+    --------
+    >>> import embedpipe as ep
+    >>> from embedpipe.labelling import LabellingSession
+    >>> class Sure:
+    ...     def ask(self, question):
+    ...         return "even" if int(question.path[-5]) % 2 == 0 else "odd"
+    ...
+    ...     def tell(self, text):
+    ...         pass
+    >>> digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp)
+    >>> session = LabellingSession(
+    ...     digits,
+    ...     ep.LabelLog(tmp / "labels.sqlite"),
+    ...     strategy="least_confidence",
+    ...     initial="coreset",
+    ... )
+    >>> rounds = Annotation(session, Sure(), tmp / "plan.json", 5, 2, 10).run()
+    >>> [each.labelled for each in rounds]
+    [10, 15, 20]
+    """
+
+    def __init__(
+        self,
+        session: LabellingSession,
+        person: Person,
+        plan: str | Path,
+        least_confident_instances: int = 10,
+        num_annotation_rounds: int = 5,
+        initial_size: int = 20,
+        *,
+        whole_paths: bool = False,
+    ) -> None:
+        sizes = {
+            "least_confident_instances": least_confident_instances,
+            "num_annotation_rounds": num_annotation_rounds,
+            "initial_size": initial_size,
+        }
+        for name, size in sizes.items():
+            if size < 1:
+                raise UsageError(f"{name} is {size}: give 1 or more.")
+        self.session, self.person, self._file = session, person, Path(plan)
+        self._batch, self._rounds, self._initial = sizes.values()
+        self._settings = {"dataset": session.dataset, "who": session.who, **sizes}
+        self._names = () if whole_paths else session.embeddings.dataset.class_names
+
+    def run(self) -> Iterator[AnnotatedRound]:
+        """Ask until the rounds are over, the person stops, or nothing is left to label.
+
+        Yields
+        ------
+        AnnotatedRound
+            One for each round, and one for a round that was stopped.
+        """
+        plan = self._kept() or self._following(None)
+        while plan is not None:
+            stopped = self._ask_all(plan)
+            yield self._record(plan, stopped)
+            if stopped:
+                return
+            plan = self._following(plan)
+        self._file.unlink(missing_ok=True)
+
+    def _kept(self) -> Plan | None:
+        """Return the plan of an annotation that was stopped or killed."""
+        plan = read_plan(self._file, self._settings)
+        if plan is None:
+            return None
+        self.person.tell(f"going on with round {plan.round}")
+        there = set(self.session.ids)  # files may have gone
+        return replace(plan, picks=tuple(pick for pick in plan.picks if pick.path in there))
+
+    def _following(self, before: Plan | None) -> Plan | None:
+        """Return what to ask next, None if that was all."""
+        last = 0 if before is None else before.round
+        if last >= self._rounds:
+            return None
+        model = self.session.retrain()
+        n = self._initial if model is None else self._batch
+        proposals = self.session.propose(n, model)
+        if not proposals:
+            self.person.tell("nothing is left to label")
+            return None
+        plan = Plan(
+            settings=self._settings,
+            started=self.session.version if before is None else before.started,
+            round=0 if model is None else last + 1,
+            model=None if model is None else model.name,
+            picks=tuple(Pick(each.path, each.label, each.confidence) for each in proposals),
+        )
+        write_plan(self._file, plan)
+        return plan
+
+    def _record(self, plan: Plan, stopped: bool) -> AnnotatedRound:
+        model = self.session.retrain()
+        counts = self.session.counts()
+        return AnnotatedRound(plan.round, sum(counts.values()), len(counts), model, stopped)
+
+    def _ask_all(self, plan: Plan) -> bool:
+        """Ask for what is open in a round; return whether the person stopped."""
+        queue = deque(plan.picks)
+        while queue:
+            if not self._is_open(queue[0]):  # answered before, or by somebody else meanwhile
+                queue.popleft()
+                continue
+            try:
+                answer = self._ask(plan, queue[0])
+                if answer.kind == "stop":
+                    return True
+                if answer.kind == "undo":
+                    queue.extendleft(self._undo(plan))
+                else:
+                    self._keep(plan, queue[0], answer)
+            except EOFError:
+                return True
+            except LabelError as error:  # nothing was kept: the question stays
+                self.person.tell(f"  {printable(str(error))}")
+        return False
+
+    def _is_open(self, pick: Pick) -> bool:
+        current = self.session.current().get(self.session.row_of(pick.path))
+        return current is None or current.kind == "clear"
+
+    def _ask(self, plan: Plan, pick: Pick) -> Answer:
+        classes = tuple(self.session.classes())
+        suggestion = pick.label if pick.label in classes else None  # it may have been renamed
+        dataset = self.session.embeddings.dataset
+        question = Question(
+            round=plan.round,
+            number=1 + sum(not self._is_open(each) for each in plan.picks),
+            of=len(plan.picks),
+            path=pick.path,
+            shown=hide_classes(pick.path, self._names),
+            suggestion=suggestion,
+            confidence=None if suggestion is None else pick.confidence,
+            classes=classes,
+            image=lambda: dataset.source.read_one(pick.path),
+        )
+        while True:
+            answer = parse_answer(self.person.ask(question), classes, suggestion)
+            if answer.kind != "help":
+                return answer
+            listed = [f"  {number:>3}  {name}" for number, name in enumerate(classes, start=1)]
+            self.person.tell("\n".join([HELP, *map(printable, listed)]))
+
+    def _keep(self, plan: Plan, pick: Pick, answer: Answer) -> None:
+        row = self.session.row_of(pick.path)
+        if answer.kind == "skip":
+            self.session.mark([row], "skip")
+            return
+        assert answer.label is not None
+        if answer.label not in self.session.classes():
+            self.person.tell(f"  a new class: {printable(answer.label)} (u takes it back)")
+        self.session.label([row], answer.label, suggestions=[pick.label], model=plan.model)
+
+    def _undo(self, plan: Plan) -> Sequence[Pick]:
+        """Take back the last answer of this annotation; return what to ask again."""
+        now = self.session.current().values()
+        if not any(each.by == self.session.who and each.event_id > plan.started for each in now):
+            self.person.tell("  nothing to undo")
+            return []
+        rows = self.session.undo()
+        paths = [self.session.ids[row] for row in rows]
+        names = ", ".join(printable(hide_classes(path, self._names)) for path in paths[:3])
+        more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+        self.person.tell(f"  taken back: {names or 'a change of the classes'}{more}")
+        known = {pick.path: pick for pick in plan.picks}
+        # Many at once were labelled elsewhere: they are not asked for here.
+        return [known.get(path, Pick(path)) for path in paths] if len(paths) == 1 else []
+
+
+class Terminal:
+    """Somebody at a terminal: questions go to one stream, answers come from another.
+
+    The image is shown if the environment says that the terminal can (iTerm2, kitty and what speaks
+    their protocols), and `show` is one.
+
+    Parameters
+    ----------
+    answers
+        Binary, a line an answer, in UTF-8.
+    show
+        Where questions are written.
+    environment
+        Variables of the environment, such as ``TERM``.
+    copy
+        A file without suffix that holds the image that is asked for, where the terminal cannot
+        show it; None for no such file.
+    """
+
+    def __init__(
+        self,
+        answers: IO[bytes] | None = None,
+        show: TextIO | None = None,
+        environment: Mapping[str, str] | None = None,
+        copy: Path | None = None,
+    ) -> None:
+        self._answers = sys.stdin.buffer if answers is None else answers
+        self._show = sys.stderr if show is None else show
+        self._protocol = protocol_of(environment or {}) if self._show.isatty() else None
+        self._copy = copy
+        self._asked: str | None = None
+
+    def tell(self, text: str) -> None:
+        """Write a text."""
+        print(text, file=self._show, flush=True)
+
+    def ask(self, question: Question) -> str:
+        """Show a question and return the line that is typed."""
+        if self._asked != question.path:  # an answer that was not understood shows nothing again
+            self._present(question)
+            self._asked = question.path
+        suggested = ""
+        if question.suggestion is not None:
+            suggested = f" [{printable(question.suggestion)}, {question.confidence or 0.0:.2f}]"
+        self._show.write(f"label{suggested}: ")
+        self._show.flush()
+        line = self._answers.readline()
+        if not line:
+            self.tell("")
+            raise EOFError
+        try:
+            return line.decode()
+        except UnicodeDecodeError:
+            raise LabelError("that is not UTF-8: type it again.") from None
+
+    def _present(self, question: Question) -> None:
+        place = f"round {question.round}, {question.number} of {question.of}"
+        self.tell(f"\n{place}: {printable(question.shown)}")
+        self._show_image(question)
+        if 0 < len(question.classes) <= LISTED:
+            named = enumerate(map(printable, question.classes), start=1)
+            self.tell("  ".join(["", *(f"{number} {name}" for number, name in named)]))
+
+    def _show_image(self, question: Question) -> None:
+        if self._protocol is None and self._copy is None:
+            return
+        try:
+            content = question.image()
+        except OSError as error:
+            self.tell(f"  the image cannot be read: {error.strerror or error}")
+            return
+        if self._protocol is not None:
+            self.tell(inline_image(content, self._protocol) or "  the image cannot be decoded")
+        elif self._copy is not None:
+            suffix = question.path.rpartition(".")[2]
+            file = self._copy.with_name(f"{self._copy.name}.{suffix}")
+            write_atomically(file, content)  # a viewer may look at any moment
+            self.tell(f"  the image is in {file}")

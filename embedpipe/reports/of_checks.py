@@ -1,0 +1,296 @@
+"""The page of what `check` found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .data import Pick
+from .html import _write
+from .thumbnails import thumbnails_of
+
+if TYPE_CHECKING:
+    from ..checks import Checked
+    from ..embedding import Embeddings
+
+__all__ = ["ChecksData", "Doubt", "Kind", "checks_of", "write_checks"]
+
+MOST = 60
+"""So many findings of a kind are shown; the others are counted."""
+
+MEMBERS = 12
+"""So many items of a group are shown."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One finding: an item, or a group of items.
+
+    Attributes
+    ----------
+    items
+        Shown side by side.
+    says
+        A line on it.
+    more
+        How many items of the group are not shown.
+    """
+
+    items: tuple[Pick, ...]
+    says: str
+    more: int = 0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """All findings of a kind.
+
+    Attributes
+    ----------
+    name
+        Short, for the anchor of its section.
+    title, note
+        A heading, and what is meant and how it was found.
+    count
+        How many there are.
+    doubts
+        Those that are shown, the worst first.
+    not_checked
+        Why there are none to tell of, or None.
+    """
+
+    name: str
+    title: str
+    note: str
+    count: int
+    doubts: tuple[Doubt, ...]
+    not_checked: str | None = None
+
+
+@dataclass(frozen=True)
+class ChecksData:
+    """A whole page of findings.
+
+    Attributes
+    ----------
+    title
+        The dataset's name.
+    headline
+        The result in a few words.
+    facts
+        Names and values for the line under the headline.
+    kinds
+        In the order in which they are shown.
+    classes
+        Name, number of items, share of the largest class, and whether it is rare.
+    missing
+        Sentences on classes that a split has nothing of.
+    failures
+        Item and reason.
+    command
+        What was typed to get this page.
+    """
+
+    title: str
+    headline: str
+    facts: tuple[tuple[str, str], ...]
+    kinds: tuple[Kind, ...]
+    classes: tuple[tuple[str, int, float, bool], ...]
+    missing: tuple[str, ...]
+    failures: tuple[tuple[str, str], ...]
+    command: str | None = None
+
+
+def checks_of(
+    embeddings: Embeddings, checked: Checked, *, command: str | None = None
+) -> ChecksData:
+    """Return what the page of a check shows.
+
+    Parameters
+    ----------
+    embeddings
+        What was checked.
+    checked
+        From `check`.
+    command
+        What was typed.
+    """
+    maker = _Maker(embeddings, checked)
+    kinds = maker.kinds()
+    found = sum(kind.count for kind in kinds) + len(checked.failures)
+    counts = checked.imbalance.counts
+    largest = max(counts.values(), default=1)
+    return ChecksData(
+        title=embeddings.dataset.name,
+        headline=f"{found:,} thing{'' if found == 1 else 's'} to look at" if found else "All well",
+        facts=(
+            ("items", f"{len(embeddings):,}"),
+            *((kind.title, _counted(kind)) for kind in kinds),
+            ("Not readable", f"{len(checked.failures):,}"),
+        ),
+        kinds=kinds,
+        classes=tuple(
+            (name, count, count / largest, name in checked.imbalance.rare)
+            for name, count in counts.items()
+        ),
+        missing=tuple(
+            f"There is no {label} in the {split} split."
+            for split, label in checked.imbalance.missing
+        ),
+        failures=tuple((failure.path, failure.error) for failure in checked.failures),
+        command=command,
+    )
+
+
+def write_checks(path: str | Path, data: ChecksData) -> Path:
+    """Write the page of a check as one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    path
+        Where it goes; it is written whole or not at all.
+    data
+        What it shows, from `checks_of`.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> data = ChecksData("shop", "All well", (("items", "12"),), (), (), (), ())
+    >>> "All well" in write_checks(tmp / "checks.html", data).read_text()
+    True
+    """
+    return _write(path, "checks.html.j2", {"data": data})
+
+
+def _counted(kind: Kind) -> str:
+    return "not checked" if kind.not_checked is not None else f"{kind.count:,}"
+
+
+class _Maker:
+    """Makes findings of rows, with a thumbnail for each item that is shown."""
+
+    def __init__(self, embeddings: Embeddings, checked: Checked) -> None:
+        self._items, self._checked = embeddings.items, checked
+        shown = {self._items[row].id for row in self._shown()}
+        self._thumbnails = thumbnails_of(embeddings.dataset, sorted(shown))
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return all kinds of findings."""
+        checked = self._checked
+        near = checked.near_duplicates
+        how = (
+            "Judged by their vectors alone: the images were not looked at."
+            if near.likeness_limit is None
+            else "Vectors and pictures are both nearer to each other than usual, and together by "
+            "far; a cut of up to a fifth is looked through."
+        )
+        return (
+            self._kind(
+                "label_errors",
+                "Doubtful labels",
+                "A head that has not seen the label is confident of another class. The most "
+                "doubtful first.",
+                checked.label_errors.rows.size,
+                self._label_errors(),
+            ),
+            self._kind(
+                "leakage",
+                "Leaks between splits",
+                "The same picture in training and in what is judged by: figures will be too good.",
+                len(checked.leakage),
+                self._groups(checked.leakage, with_splits=True),
+            ),
+            self._kind(
+                "duplicates",
+                "Same bytes",
+                "Files that are the same to the last bit.",
+                len(checked.duplicates),
+                self._groups(checked.duplicates),
+            ),
+            self._kind(
+                "near_duplicates",
+                "Same picture",
+                f"Compressed, resized or cut otherwise. {how}",
+                len(near.groups),
+                self._groups(near.groups),
+            ),
+            self._kind(
+                "outliers",
+                "Far from all others",
+                "Rare, or of another kind than all others. The farthest out first.",
+                checked.outliers.rows.size,
+                tuple(
+                    self._alone(row, f"score {score:.2f}")
+                    for row, score in zip(
+                        checked.outliers.rows[:MOST].tolist(), checked.outliers.scores, strict=False
+                    )
+                ),
+            ),
+            self._kind(
+                "blank", "Blank", "One colour only.", checked.blank.size, self._sized(checked.blank)
+            ),
+            self._kind(
+                "tiny",
+                "Tiny",
+                f"The shorter side has fewer than {checked.tiny_side or 0:.0f} pixels.",
+                checked.tiny.size,
+                self._sized(checked.tiny),
+            ),
+        )
+
+    def _kind(
+        self, name: str, title: str, note: str, count: int, doubts: tuple[Doubt, ...]
+    ) -> Kind:
+        return Kind(name, title, note, count, doubts, self._checked.not_checked.get(name))
+
+    def _shown(self) -> list[int]:
+        """Return the rows that the page shows, some of them twice."""
+        checked = self._checked
+        groups = [checked.leakage, checked.duplicates, checked.near_duplicates.groups]
+        alone = [checked.label_errors.rows, checked.outliers.rows, checked.blank, checked.tiny]
+        rows = [row for each in alone for row in each[:MOST].tolist()]
+        for each in groups:
+            rows += [row for group in each[:MOST] for row in group[:MEMBERS].tolist()]
+        return rows
+
+    def _pick(self, row: int) -> Pick:
+        name = self._items[row].id
+        return Pick(name, 0.0, self._checked.labels[row], self._thumbnails.get(name))
+
+    def _alone(self, row: int, says: str) -> Doubt:
+        return Doubt((self._pick(row),), says)
+
+    def _label_errors(self) -> tuple[Doubt, ...]:
+        found = self._checked.label_errors
+        columns = (found.rows[:MOST].tolist(), found.given, found.suggested)
+        return tuple(
+            self._alone(row, f"{given}, or {suggested}?")
+            for row, given, suggested in zip(*columns, strict=False)
+        )
+
+    def _groups(self, groups: Sequence[object], *, with_splits: bool = False) -> tuple[Doubt, ...]:
+        found = []
+        for group in groups[:MOST]:
+            rows: list[int] = group.tolist()  # type: ignore[attr-defined]
+            labels = sorted({label for row in rows if (label := self._checked.labels[row])})
+            says = f"{len(rows)} items"
+            if with_splits:
+                says += " in " + ", ".join(sorted({str(self._items[row].split) for row in rows}))
+            if len(labels) > 1:
+                says += f", labelled {' and '.join(labels)}"
+            picks = tuple(self._pick(row) for row in rows[:MEMBERS])
+            found.append(Doubt(picks, says, max(0, len(rows) - MEMBERS)))
+        return tuple(found)
+
+    def _sized(self, rows: object) -> tuple[Doubt, ...]:
+        sizes = self._checked.sizes
+        if sizes is None:
+            return ()
+        some: list[int] = rows[:MOST].tolist()  # type: ignore[index]
+        return tuple(self._alone(row, "{} × {}".format(*sizes[row].tolist())) for row in some)

@@ -1,0 +1,13 @@
+"""The labelling page: a local server and the page that it serves.
+
+The server listens on 127.0.0.1 alone, and whoever has not the token in its address is refused.
+All labels go through a :class:`~embedpipe.labelling.LabellingSession`. docs/labelling.md has the
+interface.
+"""
+
+from __future__ import annotations
+
+from .app import create_app
+from .running import LabellingServer
+
+__all__ = ["LabellingServer", "create_app"]

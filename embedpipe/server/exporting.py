@@ -1,0 +1,74 @@
+"""Labels out of the page, into a new file or folder of the workspace."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ..active import train
+from ..errors import LabelError
+from ..labels.exchange import Labelled, formats
+from .desk import Desk
+
+__all__ = ["EXPORTS", "export"]
+
+HEAD = "head"
+
+EXPORTS = (
+    "imagefolder",
+    "csv",
+    "jsonl",
+    "parquet",
+    "huggingface",
+    "label-studio",
+    "fiftyone",
+    "cvat",
+    HEAD,
+)
+"""What can be asked for: formats of labels, and the trained head for `embedpipe predict`."""
+
+
+def export(desk: Desk, name: str) -> dict[str, Any]:
+    """Write what is labelled now, and return where and how many items.
+
+    The place is a new one each time: nothing is ever overwritten.
+
+    Raises
+    ------
+    LabelError
+        If nothing is labelled.
+    """
+    items = _labelled(desk)
+    sure = sum(item.is_sure for item in items)
+    if not sure:
+        raise LabelError("there is nothing to export: label something first.")
+    folder = desk.workspace.root / "exports"
+    folder.mkdir(parents=True, exist_ok=True)
+    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    path = folder / f"{desk.session.dataset}-{name}-{moment}"
+    if name == HEAD:
+        path = path.with_name(f"{path.name}.embedpipe")
+        labels = {item.path: item.label for item in items if item.label is not None}
+        train(desk.session.embeddings, labels, head=desk.session.head, output=path)
+    else:
+        kind = formats[name]
+        path = path.with_name(path.name + kind.suffix)
+        read = desk.session.embeddings.dataset.source.read_one
+        options = {"classes": desk.session.classes()} if "classes" in kind.options else {}
+        kind.write(path, items, read if kind.needs_images else None, **options)
+    return {"path": str(path.resolve()), "items": sure, "format": name}
+
+
+def _labelled(desk: Desk) -> list[Labelled]:
+    """Return what was said of each item, in the order of the dataset."""
+    current = desk.session.current()
+    return [
+        Labelled(
+            desk.session.ids[row],
+            current[row].label,
+            status=current[row].kind,
+            who=current[row].by,
+        )
+        for row in sorted(current)
+        if current[row].kind in ("label", "skip", "unsure")
+    ]

@@ -1,0 +1,152 @@
+"""Pictures by the row of their item: never by a path, and only the bytes that were embedded."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+
+import anyio
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .._files import temporary_file
+from .._workspace import Workspace
+from ..embedding import Embeddings
+from ..reports.thumbnails import make_thumbnail
+
+__all__ = ["Pictures"]
+
+THUMBNAIL = 224
+"""The longer side of a thumbnail, in pixels: sharp at 112 points on a dense screen."""
+
+LARGE = 1600
+"""The longer side of a picture that is not sent as it is."""
+
+AS_IT_IS = 4_000_000
+"""A file of a format that browsers know is sent as it is up to so many bytes."""
+
+KINDS = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+
+KEPT = "private, max-age=31536000, immutable"
+
+
+class Pictures:
+    """Thumbnails, made once and kept in the workspace by content, and whole pictures.
+
+    A file whose bytes are no longer those that were embedded is not shown: what is said of it
+    would be kept as said of other bytes.
+
+    Parameters
+    ----------
+    embeddings
+        Of the dataset.
+    workspace
+        Keeps the thumbnails: some 10 KB each, made when an item is first shown.
+    """
+
+    def __init__(self, embeddings: Embeddings, workspace: Workspace) -> None:
+        self._embeddings = embeddings
+        self._folder = workspace.root / "thumbnails" / str(THUMBNAIL)
+        self._limit: anyio.CapacityLimiter | None = None
+
+    def routes(self) -> list[Route]:
+        """Return the addresses of pictures."""
+        return [
+            Route("/api/items/{row:int}/thumbnail", self._answer_thumbnail),
+            Route("/api/items/{row:int}/picture", self._answer_picture),
+        ]
+
+    def thumbnail(self, row: int) -> bytes:
+        """Return a small picture of an item, from the disk if it was made before.
+
+        Raises
+        ------
+        HTTPException
+            If the file is gone, was changed or cannot be read.
+        """
+        name = self._embeddings.content_ids[row].hex()
+        path = self._folder / name[:2] / name
+        with contextlib.suppress(OSError):
+            kept = path.read_bytes()
+            if kept:  # a file that was cut short by a power cut is empty
+                return kept
+        made = make_thumbnail(self._original(row), THUMBNAIL)
+        if made is None:
+            raise HTTPException(415, "the image cannot be decoded.")
+        # A full disk keeps nobody from labelling.
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary_file(path) as unfinished:
+                unfinished.write_bytes(made)
+                unfinished.replace(path)
+        return made
+
+    def picture(self, row: int) -> bytes:
+        """Return a picture of an item that every browser shows: its file where that is one."""
+        content = self._original(row)
+        if _kind(content) is not None and len(content) <= AS_IT_IS:
+            return content
+        made = make_thumbnail(content, LARGE)
+        if made is None:
+            raise HTTPException(415, "the image cannot be decoded.")
+        return made
+
+    def _original(self, row: int) -> bytes:
+        try:
+            content = self._embeddings.dataset.source.read_one(self._embeddings.items[row].id)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise HTTPException(410, f"the image cannot be read: {reason}.") from None
+        if hashlib.sha256(content).digest() != self._embeddings.content_ids[row]:
+            raise HTTPException(
+                410, "the image was changed since it was embedded: start the server again."
+            )
+        return content
+
+    async def _answer_thumbnail(self, request: Request) -> Response:
+        return await self._answer(request, "thumbnail")
+
+    async def _answer_picture(self, request: Request) -> Response:
+        return await self._answer(request, "picture")
+
+    async def _answer(self, request: Request, size: str) -> Response:
+        row = request.path_params["row"]
+        if row >= len(self._embeddings.content_ids):
+            raise HTTPException(404, "there is no such item.")
+        content_id = self._embeddings.content_ids[row].hex()
+        etag = f'"{content_id[:32]}-{size}"'
+        # An address without the content's mark may mean another item tomorrow.
+        exact = content_id.startswith(request.query_params.get("v") or "?")
+        headers = {"etag": etag, "cache-control": KEPT if exact else "private, no-cache"}
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        work = self.thumbnail if size == "thumbnail" else self.picture
+        async with self._limiter():  # many pictures must not keep labels waiting
+            if await request.is_disconnected():  # scrolled past
+                return Response(status_code=204)
+            content = await run_in_threadpool(work, row)
+        return Response(content, headers=headers, media_type=_kind(content))
+
+    def _limiter(self) -> anyio.CapacityLimiter:
+        if self._limit is None:
+            self._limit = anyio.CapacityLimiter(max(2, os.cpu_count() or 2))
+        return self._limit
+
+
+def _kind(content: bytes) -> str | None:
+    """Return the media type of a format that browsers show, told by its first bytes."""
+    for start, kind in KINDS:
+        if content.startswith(start):
+            return kind
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return "image/webp"
+    return None

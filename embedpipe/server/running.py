@@ -1,0 +1,126 @@
+"""The server as a process runs it: one socket on 127.0.0.1, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import threading
+from pathlib import Path
+
+import uvicorn
+
+from .._workspace import Workspace
+from ..errors import RunError
+from ..labelling import LabellingSession
+from .app import create_app
+from .desk import Desk
+
+__all__ = ["LabellingServer"]
+
+PORT = 8765
+"""Taken if it is free and no other is asked for."""
+
+ADDRESS = "127.0.0.1"
+
+
+class LabellingServer:
+    """Serve the labelling page of a session on this machine.
+
+    Parameters
+    ----------
+    session
+        What is labelled.
+    workspace
+        Holds thumbnails and exports.
+    port
+        To listen at; 0 for any that is free, None for 8765 or else any that is free.
+
+    Attributes
+    ----------
+    url
+        The page's address with its token. Who has it can label: it is as good as a password.
+
+    Raises
+    ------
+    RunError
+        If another program listens at that port.
+    """
+
+    def __init__(
+        self,
+        session: LabellingSession,
+        workspace: str | Path | Workspace | None = None,
+        *,
+        port: int | None = None,
+    ) -> None:
+        self._socket = _listen(port)
+        self.port: int = self._socket.getsockname()[1]
+        self.token = secrets.token_urlsafe(24)
+        self.url = f"http://{ADDRESS}:{self.port}/?token={self.token}"
+        self._desk = Desk(session, Workspace(workspace))
+        config = uvicorn.Config(
+            create_app(self._desk, token=self.token, port=self.port),
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,  # addresses hold the token
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the page shows errors
+        self._server = uvicorn.Server(config)
+        self._thread: threading.Thread | None = None
+
+    def run(self) -> None:
+        """Serve until Ctrl-C or a request to terminate; requests at work are finished.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When that has come, and everything is closed.
+        """
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._close()
+
+    def start(self) -> None:
+        """Serve on another thread, until `stop`."""
+        self._thread = threading.Thread(target=self.run, name="embedpipe-server", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End what `start` began."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(timeout=15.0)
+
+    def _close(self) -> None:
+        self._socket.close()
+        self._desk.close()
+
+
+def _listen(port: int | None) -> socket.socket:
+    """Return a socket that listens on this machine alone."""
+    wanted = [PORT, 0] if port is None else [port]
+    for each in wanted:
+        found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind((ADDRESS, each))
+            found.listen(128)
+        except OSError as error:
+            found.close()
+            if each == wanted[-1]:
+                reason = error.strerror or str(error)
+                raise RunError(
+                    f"cannot listen at port {each} ({reason}): give another --port, or none to "
+                    "have one chosen."
+                ) from error
+        else:
+            return found
+    raise AssertionError("unreachable")

@@ -1,0 +1,80 @@
+// What can be said: shown at once, and taken back if it could not be stored.
+
+import { post } from "./api.js";
+import { say } from "./dom.js";
+import { refreshSoon, status } from "./store.js";
+
+async function stored(items, patch, request) {
+  const before = items.map((item) => ({ label: item.label, state: item.state }));
+  for (const item of items) Object.assign(item, patch);
+  try {
+    const found = await request();
+    refreshSoon();
+    return found;
+  } catch (error) {
+    items.forEach((item, at) => Object.assign(item, before[at]));
+    say(`Not stored: ${error.message}`, true);
+    refreshSoon();
+    return null;
+  }
+}
+
+export function label(items, name) {
+  if (!items.length) return Promise.resolve(null);
+  const body = { rows: items.map((item) => item.row), label: name };
+  if (items.some((item) => item.suggestion)) {
+    body.suggestions = items.map((item) => item.suggestion ?? null);
+    body.model = items[0].model ?? status?.model?.name;
+  }
+  return stored(items, { label: name, state: "label" }, () => post("/api/label", body));
+}
+
+export function mark(items, kind) {
+  if (!items.length) return Promise.resolve(null);
+  const state = kind === "clear" ? "" : kind;
+  const body = { rows: items.map((item) => item.row), kind };
+  return stored(items, { label: null, state }, () => post("/api/mark", body));
+}
+
+// Every item gets its own suggestion: one act for each class.
+export function accept(items) {
+  const groups = Map.groupBy ? Map.groupBy(items, (item) => item.suggestion) : grouped(items);
+  const acts = [];
+  for (const [name, group] of groups) if (name) acts.push(label(group, name));
+  return Promise.all(acts);
+}
+
+function grouped(items) {
+  const groups = new Map();
+  for (const item of items) groups.set(item.suggestion, [...(groups.get(item.suggestion) ?? []), item]);
+  return groups;
+}
+
+export async function undo() {
+  try {
+    const found = await post("/api/undo");
+    refreshSoon();
+    if (!found.rows.length) say("There is nothing left to undo, of an image.");
+    return found;
+  } catch (error) {
+    say(`Not undone: ${error.message}`, true);
+    return null;
+  }
+}
+
+export async function addClass(name) {
+  try {
+    await post("/api/classes", { name });
+    refreshSoon();
+    say(`${name}: a class now`);
+  } catch (error) {
+    say(`Not added: ${error.message}`, true);
+  }
+}
+
+export async function renameClass(from, to, merge = false) {
+  await post("/api/classes/rename", { from, to, merge });
+  refreshSoon();
+}
+
+export const retrain = () => post("/api/retrain").then(refreshSoon, (error) => say(error.message, true));

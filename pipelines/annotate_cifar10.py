@@ -1,0 +1,139 @@
+"""Label CIFAR-10 by hand, the least certain images first.
+
+    python pipelines/annotate_cifar10.py --source cifar10-images.zip
+    python pipelines/annotate_cifar10.py --source cifar10-images.zip --simulate
+
+Embeds the 60,000 images once, asks for the first labels by core-set, and then round by round for
+those of the training images of which the head is least certain; it trains a last time at the end.
+True labels and paths that tell them are never shown; those of the test images serve to say after
+each round how good the head has become. Every answer is kept at once: killed and run again, it goes
+on with the same question. With --simulate the true labels answer, into a log of their own, so that
+the workflow can be tried and timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import embedpipe as ep
+from embedpipe.labelling import LabellingSession, Model
+from embedpipe.labelling.terminal import Annotation, Person, Question, Terminal
+from embedpipe.labels import LabelLog, write_table
+
+
+class TrueLabels:
+    """Answers as somebody would who is always right."""
+
+    def __init__(self, dataset: ep.Dataset) -> None:
+        self._label = {item.id: item.label for item in dataset.items}
+
+    def ask(self, question: Question) -> str:
+        """Return the true label, as a name whatever it is."""
+        return f"={self._label[question.path]}"
+
+    def tell(self, text: str) -> None:
+        """Need not be told anything."""
+
+
+def main() -> None:
+    """Ask, train and ask again."""
+    arguments = parse()
+    workspace = ep.Workspace(arguments.workspace)
+    dataset = ep.load_dataset(
+        arguments.dataset,
+        source=arguments.source,
+        download=arguments.download,
+        directory=workspace.downloads,
+    )
+    embeddings = ep.embed(dataset, backbone=arguments.backbone, workspace=workspace)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    person: Person
+    if arguments.simulate:
+        log, who, person = arguments.output / "simulated.sqlite", "simulated", TrueLabels(dataset)
+    else:
+        log, who = workspace.labels, getpass.getuser()
+        person = Terminal(environment=os.environ, copy=arguments.output / "asked")
+    with LabelLog(log) as opened:
+        session = LabellingSession(
+            embeddings,
+            opened,
+            strategy="least_confidence",
+            initial="coreset",
+            head=arguments.head,
+            seed=arguments.seed,
+            who=who,
+        )
+        for name in dataset.class_names:
+            if name not in session.classes():
+                session.add_class(name)
+        annotation = Annotation(
+            session,
+            person,
+            arguments.output / f"plan-{who}.json",
+            least_confident_instances=arguments.least_confident_instances,
+            num_annotation_rounds=arguments.num_annotation_rounds,
+            initial_size=arguments.initial_size,
+        )
+        started = time.monotonic()
+        for each in annotation.run():
+            test = "" if each.model is None else f", {on_test_images(embeddings, each.model)}"
+            print(f"{each}{test}, {time.monotonic() - started:.1f} s", flush=True)
+        finish(session, arguments.output)
+
+
+def on_test_images(embeddings: ep.Embeddings, model: Model) -> str:
+    """Say how good a head is on the test images, which nobody labels."""
+    test = embeddings.rows("test")
+    predicted = [model.classes[code] for code in model.codes[test]]
+    right = [
+        embeddings.items[row].label == label for row, label in zip(test, predicted, strict=True)
+    ]
+    return f"{np.mean(right):.3f} on the {len(test)} test images"
+
+
+def finish(session: LabellingSession, output: Path) -> None:
+    """Train a last time, and write the labels and the head."""
+    known = session.labelled()
+    labels = {
+        session.ids[row]: str(name) for row, name in zip(known.rows, known.labels, strict=True)
+    }
+    if len(set(labels.values())) < 2:
+        print(f"{len(labels)} labels: too few to train on; run it again to go on")
+        return
+    write_table({"path": list(labels), "label": list(labels.values())}, output / "labels.csv")
+    ep.train(session.embeddings, labels, head=session.head, output=output / "head.safetensors")
+    print(f"{len(labels)} labels: {output / 'labels.csv'}\nhead: {output / 'head.safetensors'}")
+
+
+def parse() -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("dataset", nargs="?", default="cifar10", help="or any other dataset")
+    parser.add_argument("--source", help="folder or archive with the images")
+    parser.add_argument("--download", action="store_true", help="fetch them from their home")
+    parser.add_argument("--least-confident-instances", type=int, default=10, help="in a round")
+    parser.add_argument("--num-annotation-rounds", type=int, default=5)
+    parser.add_argument("--initial-size", type=int, default=20, help="images in the first round")
+    parser.add_argument("--simulate", action="store_true", help="the true labels answer")
+    parser.add_argument("--head", default="logistic")
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workspace", type=Path, help="where the cache and the log are kept")
+    parser.add_argument("--output", type=Path, default=Path("annotate-cifar10"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ep.errors.EmbedpipeError as error:
+        sys.exit(f"annotate_cifar10.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("annotate_cifar10.py: interrupted; run it again to go on.")

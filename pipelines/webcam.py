@@ -1,0 +1,171 @@
+"""A classifier of one's own photos: 30 labels, 45 more where they help most, and the rest is told.
+
+    python pipelines/webcam.py photos/                         # 30 to label, by core-set
+    python pipelines/webcam.py photos/ --labels export-1.json  # 45 more, by CORAL
+    python pipelines/webcam.py photos/ --labels export-2.json  # a head, and what the others are
+
+Each step writes what to label as tasks for Label Studio, with its labelling config and, once there
+are labels, with what the head thinks; label them there, export as JSON, and give the export to the
+next step. Labels from `embedpipe label` or `embedpipe annotate` count as well: they are in the same
+log. Run again at any time, it tells what is next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import sys
+from pathlib import Path
+
+import embedpipe as ep
+from embedpipe.labelling import LabellingSession, Model
+from embedpipe.labels import LabelLog, write_table
+from embedpipe.labels.exchange import Labelled, formats
+
+
+def main() -> None:
+    """Take what was labelled, and do what comes next."""
+    arguments = parse()
+    workspace = ep.Workspace(arguments.workspace)
+    dataset = ep.load_dataset(arguments.photos)
+    embeddings = ep.embed(dataset, backbone=arguments.backbone, workspace=workspace)
+    for failure in embeddings.failures:
+        print(f"could not {failure.stage} {failure.path}: {failure.error}", file=sys.stderr)
+    with LabelLog(workspace.labels) as log:
+        session = LabellingSession(
+            embeddings,
+            log,
+            strategy="coral",
+            initial="coreset",
+            seed=arguments.seed,
+            who=getpass.getuser(),
+        )
+        if arguments.labels is not None:
+            take(session, arguments.labels, arguments.format)
+        if not has_to_do(session, arguments):
+            finish(session, arguments.output)
+
+
+def has_to_do(session: LabellingSession, arguments: argparse.Namespace) -> bool:
+    """Return whether photos of a step have no answer yet, having told which."""
+    for name, size in {"1-coreset": arguments.coreset, "2-coral": arguments.coral}.items():
+        model = session.retrain() if name != "1-coreset" else None
+        picks = picked(session, arguments.output / f"{name}.json", size, model)
+        current = session.current()
+        unanswered = [row for row in picks if row not in current or current[row].kind == "clear"]
+        if unanswered:
+            folder = arguments.output / name
+            if not folder.exists():
+                write_tasks(session, folder, picks, model, arguments.image_url)
+            print(f"label {len(unanswered)} of {len(picks)} photos: {folder / 'tasks.json'}")
+            photos = session.embeddings.dataset.source.location
+            print(TO_DO.format(config=folder / "config.xml", photos=photos))
+            return True
+    return False
+
+
+TO_DO = """\
+In Label Studio: make a project with the labelling interface {config}, import the tasks, label
+them, export as JSON, and run this again with --labels EXPORT. So that it may show the photos, start
+it with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and
+LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={photos}"""
+
+
+def take(session: LabellingSession, file: Path, form: str) -> None:
+    """Take over what was labelled elsewhere; what is known already is passed over."""
+    current = session.current()
+    said: dict[tuple[str, str | None], list[int]] = {}
+    for item in formats[form].read(file):
+        row = session.row_of(item.path)
+        label = item.label if item.status == "label" else None
+        before = current.get(row)
+        known = before is not None and (before.kind, before.label) == (item.status, label)
+        if not known and (item.label is not None or item.status != "label"):
+            said.setdefault((item.status, label), []).append(row)
+    for (status, label), rows in said.items():
+        if label is None:
+            session.mark(rows, status)
+        else:
+            session.label(rows, label)
+    print(f"{sum(map(len, said.values()))} answers taken from {file}")
+
+
+def picked(session: LabellingSession, file: Path, size: int, model: Model | None) -> list[int]:
+    """Return the rows to label in a step; they stay the same once they are chosen."""
+    if not file.exists():
+        paths = [proposal.path for proposal in session.propose(size, model)]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".tmp")
+        unfinished.write_text(json.dumps(paths, ensure_ascii=False), encoding="utf-8")
+        unfinished.replace(file)
+    there = set(session.ids)
+    paths = json.loads(file.read_text(encoding="utf-8"))
+    return [session.row_of(path) for path in paths if path in there]
+
+
+def write_tasks(
+    session: LabellingSession, folder: Path, rows: list[int], model: Model | None, url: str
+) -> None:
+    """Write what to label, with what the head thinks where there is one."""
+    items = []
+    for row in rows:
+        guess = None if model is None else model.classes[model.codes[row]]
+        score = None if model is None else float(model.confidence[row])
+        items.append(Labelled(session.ids[row], prediction=guess, score=score))
+    name = "none" if model is None else model.name
+    formats["label-studio"].write(
+        folder, items, classes=session.classes(), image_url=url, model_version=name
+    )
+
+
+def finish(session: LabellingSession, output: Path) -> None:
+    """Train a head on all labels, and write what it says of the other photos."""
+    batch = session.labelled()
+    labels = {
+        session.ids[row]: str(name) for row, name in zip(batch.rows, batch.labels, strict=True)
+    }
+    model = session.retrain()
+    head, table = output / "head.safetensors", output / "predictions.csv"
+    ep.train(session.embeddings, labels, output=head)
+    predicted = ep.predict(session.embeddings, head)
+    rest = [row for row, path in enumerate(predicted.ids) if path not in labels]
+    columns = {
+        "path": [predicted.ids[row] for row in rest],
+        "label": [str(predicted.labels[row]) for row in rest],
+        "confidence": [float(predicted.probabilities[row].max()) for row in rest],
+    }
+    write_table(columns, table)
+    known = ""
+    if model is not None and model.accuracy is not None and model.interval is not None:
+        low, high = model.interval
+        known = f", accuracy {model.accuracy:.2f} ({low:.2f} to {high:.2f}) cross-validated on them"
+    print(f"{head}: {len(labels)} labels of {len(set(labels.values()))} classes{known}")
+    print(f"{table}: what the other {len(rest)} photos are")
+
+
+def parse() -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("photos", help="a folder")
+    parser.add_argument("--labels", type=Path, help="what Label Studio exported")
+    parser.add_argument("--format", default="label-studio", help="of --labels; see `formats`")
+    parser.add_argument("--coreset", type=int, default=30, help="photos of the first step")
+    parser.add_argument("--coral", type=int, default=45, help="photos of the second step")
+    parser.add_argument(
+        "--image-url",
+        default="/data/local-files/?d=",
+        help="what comes before a path in Label Studio",
+    )
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workspace", type=Path, help="where the cache and the log are kept")
+    parser.add_argument("--output", type=Path, default=Path("webcam"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ep.errors.EmbedpipeError as error:
+        sys.exit(f"webcam.py: {error}")

@@ -1,0 +1,117 @@
+"""The page of a check: what was found is on it, nothing escapes, it fits every screen."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from embedpipe.checks import check
+from embedpipe.errors import UsageError
+from embedpipe.reports import Pick, make_thumbnail
+from embedpipe.reports.of_checks import ChecksData, Doubt, Kind, checks_of, write_checks
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+EVIL = "<script>fail()</script>"
+
+
+@pytest.fixture(scope="module")
+def data(embeddings):
+    return checks_of(embeddings, check(embeddings), command="embedpipe check shop")
+
+
+def kind(data, name):
+    (found,) = (each for each in data.kinds if each.name == name)
+    return found
+
+
+def test_it_shows_what_was_found(data, copies):
+    assert [pick.id for pick in kind(data, "duplicates").doubts[0].items] == [
+        "test/a/same.jpg", "train/b/005.jpg",
+    ]  # fmt: skip
+    assert kind(data, "duplicates").doubts[0].says == "2 items, labelled a and b"
+    assert kind(data, "near_duplicates").count == len(copies)
+    assert kind(data, "leakage").doubts[0].says == "2 items in test, train"
+    assert kind(data, "tiny").doubts[0].says == "12 × 48"
+    assert kind(data, "blank").doubts[0].items[0].id == "train/a/white.jpg"
+    assert [name for name, _ in data.failures] == ["train/a/broken.jpg", "train/a/half.jpg"]
+    assert data.missing == ("There is no b in the test split.",)
+    doubts = [doubt for each in data.kinds for doubt in each.doubts]
+    assert all(pick.thumbnail for doubt in doubts for pick in doubt.items)
+
+
+def test_the_same_data_give_the_same_page_with_nothing_to_load(data, tmp_path):
+    one = write_checks(tmp_path / "deep" / "one.html", data).read_bytes()
+    assert write_checks(tmp_path / "two.html", data).read_bytes() == one
+    page = one.decode()
+    shown = sum(len(doubt.items) for each in data.kinds for doubt in each.doubts)
+    assert page.count("<img") == shown
+    assert "default-src 'none'" in page
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    assert "embedpipe check shop" in page
+    with pytest.raises(UsageError, match=r"^cannot write .*: Is a directory\.$"):
+        write_checks(tmp_path, data)
+
+
+def test_when_all_is_well_it_says_so(embeddings, tmp_path):
+    found = check(embeddings, labels={}, pixels=False)
+    page = write_checks(tmp_path / "page.html", checks_of(embeddings, found)).read_text()
+    assert "not checked" in page
+    empty = ChecksData("shop", "All well", (), (), (), (), ())
+    assert "All well" in write_checks(tmp_path / "empty.html", empty).read_text()
+
+
+def crowded(path):
+    buffer = BytesIO()
+    Image.fromarray(np.full((60, 60), 99, dtype=np.uint8)).save(buffer, "PNG")
+    thumbnail = make_thumbnail(buffer.getvalue())
+    long = "x" * 150
+    picks = tuple(Pick(f"{EVIL}/{long}{i}.jpg", 0.0, EVIL, thumbnail) for i in range(12))
+    alone = tuple(Doubt((pick,), f"{long}, or {EVIL}?") for pick in picks)
+    groups = (Doubt(picks, f"12 items, labelled {long} and {EVIL}", 88),)
+    kinds = (
+        Kind("label_errors", "Doubtful labels", "How.", 500, alone),
+        Kind("near_duplicates", "Same picture", "How.", 1, groups),
+        Kind("leakage", "Leaks", "How.", 0, (), "the dataset has no two splits"),
+    )
+    classes = ((long, 100, 1.0, False), (EVIL, 1, 0.01, True))
+    data = ChecksData(
+        long, "501 things to look at", (("items", "1"),) * 9, kinds, classes, (EVIL,),
+        ((long, EVIL),), f"embedpipe check {long}",
+    )  # fmt: skip
+    return write_checks(path, data)
+
+
+def test_names_are_text(tmp_path):
+    page = crowded(tmp_path / "page.html").read_text()
+    assert EVIL not in page
+    assert "&lt;script&gt;" in page
+    assert "The first 12 are shown." in page
+    assert "88 not shown" in page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
+def test_it_fits_every_screen_and_asks_for_nothing(tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    url = crowded(tmp_path / "page.html").as_uri()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+        )
+        for width in (1280, 390):
+            page = browser.new_context(viewport={"width": width, "height": 800}).new_page()
+            asked, problems = [], []
+            page.on("request", lambda made, asked=asked: asked.append(made.url))
+            page.on("console", lambda message, problems=problems: problems.append(message.text))
+            page.goto(url)
+            assert [made for made in asked if not made.startswith("data:")] == [url]
+            assert problems == []
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert page.locator("img").count() == 24
+        browser.close()

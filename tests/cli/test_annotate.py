@@ -1,0 +1,222 @@
+"""The command that asks in the terminal: killed at any instant, it goes on where it was."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from embedpipe.cli.main import app
+from embedpipe.labels import LabelLog
+
+QUESTION = re.compile(r"round (\d+), (\d+) of (\d+): (.*)")
+OPTIONS = (
+    *("--least-confident-instances", "3", "--num-annotation-rounds", "2", "--initial-size", "6"),
+    *("--backbone", "toy"),
+)
+
+
+@pytest.fixture
+def folder(photos: Callable[..., Path]) -> Path:
+    return photos(30, classes=1)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return tmp_path / "workspace"
+
+
+def started(folder: Path, workspace: Path, *more: str) -> subprocess.Popen[bytes]:
+    line = [sys.executable, "-m", "embedpipe", "annotate", str(folder), *OPTIONS, *more]
+    line += ["--workspace", str(workspace), "--who", "ann"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+
+
+def until_asked(stream: IO[bytes]) -> str:
+    """Return what is written until an answer is waited for; all of it if none is."""
+    said = b""
+    while not re.search(rb"(^|\n)label[^\n]*: $", said):
+        character = stream.read(1)
+        if not character:
+            break
+        said += character
+    return said.decode()
+
+
+def path_in(said: str) -> str:
+    (found,) = QUESTION.findall(said)
+    return str(found[3])
+
+
+def by_path(workspace: Path) -> dict[str, str | None]:
+    with LabelLog(workspace / "labels.sqlite") as log:
+        (dataset,) = {event.dataset for event in log.events()}
+        return {path: now.label for path, now in log.current(dataset).items()}
+
+
+def test_killed_after_an_answer_it_goes_on_with_the_next(
+    folder: Path, workspace: Path, tmp_path: Path
+) -> None:
+    lines = "".join(f"={word}\n" for word in ["even", "odd"] * 15)
+    whole = CliRunner().invoke(
+        app,
+        ["annotate", str(folder), *OPTIONS, "--workspace", str(tmp_path / "other"), "--json"],
+        input=lines,
+    )
+    assert whole.exit_code == 0, whole.stderr
+    expected = [path for _, _, _, path in QUESTION.findall(whole.stderr)]
+    assert len(set(expected)) == 12
+    asked: list[str] = []
+    process = started(folder, workspace)
+    assert process.stdin is not None and process.stderr is not None
+    for number in range(7):
+        asked.append(path_in(until_asked(process.stderr)))
+        process.stdin.write(f"={['even', 'odd'][number % 2]}\n".encode())
+    until_asked(process.stderr)  # the next question acknowledges the answer
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        assert stream is not None
+        stream.close()
+    assert list(by_path(workspace)) == sorted(asked)
+    process = started(folder, workspace, "--json")
+    out, err = process.communicate(b"=odd\n=even\n=odd\n=even\n=odd\n", timeout=60)
+    asked += [path for _, _, _, path in QUESTION.findall(err.decode())]
+    assert asked == expected
+    result = json.loads(out)
+    assert result["rounds"][-1]["round"] == 2
+    assert result["rounds"][-1]["labelled"] == result["labelled"] == 12
+    assert result["classes"] == {"even": 6, "odd": 6}
+    assert result["output"] == str(workspace / "labels.sqlite")
+    assert result["advice"]["advice"] in ("continue", "stop", "stop soon", "unknown")
+
+
+@pytest.mark.slow
+def test_killed_at_random_instants_it_asks_for_the_same_and_loses_no_answer(
+    folder: Path, workspace: Path, tmp_path: Path
+) -> None:
+    def answer_all(where: Path, seconds: float | None = None) -> tuple[list[str], int]:
+        """Answer by what is shown until the end, or the kill so long after the first question."""
+        process = started(folder, where)
+        assert process.stdin is not None and process.stderr is not None
+        timer = threading.Timer(seconds or 0.0, process.kill)
+        answered: list[str] = []
+        with contextlib.suppress(BrokenPipeError):
+            while QUESTION.search(said := until_asked(process.stderr)) and said.endswith(": "):
+                path = path_in(said)
+                if seconds is not None and not answered:
+                    timer.start()
+                process.stdin.write(f"=class {int(path[-5]) % 2}\n".encode())
+                answered.append(path)
+        status = process.wait()
+        timer.cancel()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            assert stream is not None
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+        return answered, status
+
+    asked, status = answer_all(tmp_path / "whole")
+    kept = by_path(tmp_path / "whole")
+    assert (len(kept), status) == (12, 0)
+    assert set(asked) == set(kept)
+    acknowledged: set[str] = set()
+    killed = 0
+    while status != 0 or killed == 0:
+        answered, status = answer_all(workspace, random.uniform(0.0, 0.2) if killed < 8 else None)
+        killed += status != 0
+        acknowledged |= set(answered[:-1])  # the next question acknowledges the answer before
+        with LabelLog(workspace / "labels.sqlite") as log:
+            stored = [str(event.path) for event in log.events()]
+        assert len(stored) == len(set(stored))
+        assert acknowledged <= set(stored)
+        if len(stored) == len(kept) and not list(workspace.glob("datasets/*/annotate-*.json")):
+            break  # killed on the way out: it would begin another annotation
+    assert by_path(workspace) == kept
+
+
+def test_what_is_said_in_between_and_at_the_end(folder: Path, workspace: Path) -> None:
+    line = ["annotate", str(folder), *OPTIONS, "--workspace", str(workspace)]
+    outcome = CliRunner().invoke(app, line, input="hat\nshoe\nhat\nq\n")
+    log = workspace / "labels.sqlite"
+    assert outcome.exit_code == 0
+    first, *rest = outcome.stdout.splitlines()
+    assert first == f"{log}: 3 labels, 2 classes"
+    assert rest[-1] == "stopped; run the same command again to go on"
+    assert "\nround 0: 3 labels, classes: 2" in outcome.stderr
+    (asked,) = log.parent.glob("datasets/*/asked.jpg")
+    (*_, last) = QUESTION.findall(outcome.stderr)
+    assert asked.read_bytes() == (folder / last[3].replace("…", "class0")).read_bytes()
+    again = CliRunner().invoke(app, [*line, "--json"], input="")
+    assert "going on with round 0\n\nround 0, 4 of 6: " in again.stderr
+    assert json.loads(again.stdout)["labelled"] == 3
+    other = CliRunner().invoke(app, [*line, "--who", "bob", "--whole-paths"], input="")
+    assert "going on" not in other.stderr
+    assert re.search(r"round 1, 1 of 3: (class0/)?\d{4}\.jpg\n", other.stderr)
+
+
+def test_a_head_that_is_misspelt(folder: Path, workspace: Path) -> None:
+    line = ["annotate", str(folder), "--head", "logistc", "--workspace", str(workspace)]
+    outcome = CliRunner().invoke(app, line)
+    assert outcome.exit_code == 2
+    assert outcome.stderr.startswith("embedpipe: unknown head 'logistc'. Did you mean 'logistic'?")
+    assert not workspace.exists()
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """Both ends of a terminal: ours, and the program's."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    yield ours, theirs
+    os.close(ours)
+
+
+def test_in_a_real_terminal_that_shows_images(
+    terminal: tuple[int, int], folder: Path, workspace: Path
+) -> None:
+    ours, theirs = terminal
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    environment["TERM"] = "xterm-kitty"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "embedpipe", "annotate", str(folder), *OPTIONS, "--workspace",
+         str(workspace)],
+        stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    while not said.endswith(b"label: "):
+        said += os.read(ours, 65536)
+    os.write(ours, "größe\nq\n".encode())
+    rest = b""
+    while chunk := read_or_end(ours):
+        rest += chunk
+    assert process.wait(timeout=60) == 0
+    assert b"a new class: gr\xc3\xb6\xc3\x9fe" in rest
+    (path,) = by_path(workspace)
+    chunks = re.findall(rb"\x1b_G[^;]*;([^\x1b]*)\x1b\\", said)
+    shown = Image.open(io.BytesIO(base64.b64decode(b"".join(chunks))))
+    with Image.open(folder / path) as original:
+        assert shown.size == (192, round(192 * original.height / original.width))
+
+
+def read_or_end(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # how Linux says that nobody is at the other end
+        return b""

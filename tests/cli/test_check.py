@@ -1,0 +1,113 @@
+"""The command ``check``: the contract's keys, a readable text, and one line for every error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from embedpipe.cli.main import app
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs the command with a workspace of its own."""
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "workspace"))
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        words = ["check", *map(str, arguments), "--backbone", "toy"]
+        result = CliRunner().invoke(app, words)
+        return result.exit_code, result.stdout, result.stderr
+
+    return run
+
+
+@pytest.fixture
+def shop(photos: Callable[..., Path]) -> Path:
+    """30 photos of three classes; one twice, one blank, one broken, one labelled wrong."""
+    folder = photos(30)
+    (folder / "class0" / "same.jpg").write_bytes((folder / "class0" / "0000.jpg").read_bytes())
+    Image.new("RGB", (40, 32), "white").save(folder / "class1" / "white.jpg")
+    (folder / "class2" / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+def test_it_tells_as_json(call: Callable[..., tuple[int, str, str]], shop: Path) -> None:
+    status, out, _ = call(shop, "--json", "--quiet")
+    assert (status, out.count("\n")) == (0, 1)
+    told = json.loads(out)
+    assert {"duplicates", "outliers", "label_errors", "failed"} <= set(told)
+    assert told["items"] == 32
+    assert told["duplicates"] == [
+        {"items": ["class0/0000.jpg", "class0/same.jpg"], "labels": ["class0"]}
+    ]
+    assert [entry["id"] for entry in told["blank"]] == ["class1/white.jpg"]
+    assert told["failed"] == [
+        {
+            "id": "class2/broken.jpg",
+            "path": str(shop / "class2/broken.jpg"),
+            "stage": "decode",
+            "error": "not an image in a known format",
+        }
+    ]
+    assert told["imbalance"]["classes"] == {"class0": 11, "class1": 11, "class2": 10}
+    assert told["not_checked"] == {"leakage": "the dataset has no two splits"}
+    again = json.loads(call(shop, "--json", "--quiet")[1])
+    del told["seconds"], again["seconds"]
+    assert again == told
+
+
+def test_it_tells_in_words(
+    call: Callable[..., tuple[int, str, str]], shop: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "checks.html"
+    status, out, err = call(shop, "--report", page)
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0] == "    1  groups of files with the same bytes"
+    assert lines[1] == "         class0/0000.jpg  class0/same.jpg"
+    assert "    1  blank images" in lines
+    assert "         class1/white.jpg: 40 x 32" in lines
+    assert "         class2/broken.jpg: not an image in a known format" in lines
+    assert (
+        "    –  groups of either kind in more than one split: not checked, "
+        "the dataset has no two splits"
+    ) in lines
+    assert "    3  classes: class0 has 11 items, class2 10 (ratio 1.1)" in lines
+    assert lines[-1] == f"report: {page}"
+    assert "class1/white.jpg" in page.read_text()
+    assert "could not decode class2/broken.jpg" in err
+
+
+def test_labels_of_a_file_and_no_pixels(
+    call: Callable[..., tuple[int, str, str]], shop: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.csv"
+    rows = [f"class{n % 3}/{n:04d}.jpg,{'xy'[n % 2]}" for n in range(20)]
+    labels.write_text("\n".join(["path,label", *rows]))
+    status, out, _ = call(shop, "--labels", labels, "--no-pixels", "--json", "--quiet")
+    assert status == 0
+    told = json.loads(out)
+    assert told["imbalance"]["classes"] == {"x": 10, "y": 10}
+    assert told["blank"] == []
+    assert told["not_checked"]["blank"] == "images were not looked at"
+
+
+def test_what_cannot_be_meant_is_refused_in_one_line(
+    call: Callable[..., tuple[int, str, str]], shop: Path, tmp_path: Path
+) -> None:
+    assert call(shop, "--index", "flat") == (
+        2,
+        "",
+        "embedpipe: unknown kind of index 'flat': it is exact, ivf or hnsw.\n",
+    )
+    missing = tmp_path / "none.csv"
+    assert call(shop, "--labels", missing) == (
+        1,
+        "",
+        f"embedpipe: there is no label file at {missing}.\n",
+    )

@@ -1,0 +1,342 @@
+"""Labels in and out by the command line, and a head trained from the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from embedpipe.cli.labels import FORMATS, login_name
+from embedpipe.cli.main import app
+from embedpipe.labels import Event, LabelLog
+from embedpipe.labels.exchange import Labelled, formats, read_lightly_embeddings
+from tests.conftest import make_image
+
+
+class Outcome:
+    """What a command left: its exit status, standard output and standard error."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        result = CliRunner().invoke(app, arguments)
+        self.status, self.out, self.err = result.exit_code, result.stdout, result.stderr
+
+    def json(self) -> dict[str, Any]:
+        assert self.status == 0, self.err
+        parsed: dict[str, Any] = json.loads(self.out)
+        return parsed
+
+    def error(self) -> tuple[int, str]:
+        assert self.out == ""
+        return self.status, self.err.removesuffix("\n")
+
+
+Call = Callable[..., Outcome]
+
+
+@pytest.fixture
+def log_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The label log of the workspace that the commands use."""
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "workspace"))
+    return tmp_path / "workspace" / "labels.sqlite"
+
+
+@pytest.fixture
+def call(log_file: Path) -> Call:
+    """Return a function that runs a command with a workspace of its own."""
+    return lambda *words: Outcome([str(word) for word in words])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Six photos, two of one base name, one whose name is difficult."""
+    root = tmp_path / "photos"
+    names = ["north/img_001.jpg", "south/img_001.jpg", "south/img_002.jpg"]
+    names += ["größe 帽/ä, ö.jpg", "q'uote.jpg", "z.jpg"]
+    for number, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        make_image(number).save(root / name)
+    return root
+
+
+SAID = [
+    Labelled("north/img_001.jpg", "hat", who="ann"),
+    Labelled("south/img_001.jpg", "t-shirt, red", who="bob"),
+    Labelled("south/img_002.jpg", "hat", who="ann"),
+    Labelled("größe 帽/ä, ö.jpg", "Größe 38", who="ann"),
+    Labelled("q'uote.jpg", status="skip", who="ann"),
+    Labelled("z.jpg", status="unsure", who="ann"),
+]
+
+
+@pytest.fixture
+def filled(call: Call, folder: Path, tmp_path: Path) -> Path:
+    """The log after `SAID` was imported; the folder of the photos."""
+    file = formats["csv"].write(tmp_path / "said.csv", SAID)
+    assert call("labels", "import", folder, file, "--format", "csv").status == 0
+    return folder
+
+
+def events(log_file: Path) -> list[Event]:
+    with LabelLog(log_file) as log:
+        return list(log.events())
+
+
+IN_ORDER = (
+    *("csv", "jsonl", "parquet", "imagefolder", "huggingface", "lightly", "lightly-predictions"),
+    *("label-studio", "fiftyone", "cvat"),
+)
+
+
+def test_the_help_names_every_format() -> None:
+    assert FORMATS.replace(" or ", ", ").split(", ") == list(IN_ORDER)
+    assert set(IN_ORDER) == set(formats)
+
+
+def test_import_says_what_is_new_and_twice_adds_nothing(
+    call: Call, folder: Path, tmp_path: Path, log_file: Path
+) -> None:
+    rather = [Labelled("z.jpg", "hat", status="unsure", prediction="shoe", score=0.5)]
+    only_guessed = [Labelled("north/img_001.jpg", prediction="hat", score=0.5)]
+    file = formats["jsonl"].write(tmp_path / "a.jsonl", [*SAID[1:5], *rather, *only_guessed])
+    line = ("labels", "import", folder, file, "--format", "jsonl")
+    first = call(*line, "--json").json()
+    assert first == {
+        "items": 5, "unchanged": 0, "replaced": 0, "unknown": 0, "output": str(log_file),
+    }  # fmt: skip
+    kept = events(log_file)
+    assert [(e.kind, e.path, e.label, e.who) for e in kept] == [
+        ("label", "south/img_001.jpg", "t-shirt, red", "bob"),
+        ("label", "south/img_002.jpg", "hat", "ann"),
+        ("label", "größe 帽/ä, ö.jpg", "Größe 38", "ann"),
+        ("skip", "q'uote.jpg", None, "ann"),
+        ("unsure", "z.jpg", None, login_name()),
+    ]
+    assert kept[-1].suggestion == "hat"
+    assert len({event.at for event in kept}) == 1
+    assert all(event.content_id is not None for event in kept)
+    assert call(*line).out == f"{log_file}: 0 imported, 5 already so\n"
+    assert len(events(log_file)) == 5
+
+
+def test_an_import_replaces_what_was_said_and_is_undone_as_one(
+    call: Call, filled: Path, tmp_path: Path, log_file: Path
+) -> None:
+    changed = [Labelled("north/img_001.jpg", "shoe"), Labelled("q'uote.jpg", "hat"), SAID[2]]
+    file = formats["parquet"].write(tmp_path / "b.parquet", changed)
+    outcome = call("labels", "import", filled, file, "--format", "parquet", "--who", "cleo")
+    assert outcome.out == (
+        f"{log_file}: 2 imported, 1 already so; 2 replace what was said before\n"
+    )
+    new = events(log_file)[len(SAID) :]
+    assert [(event.label, event.who) for event in new] == [("shoe", "cleo"), ("hat", "cleo")]
+    assert new[0].at == new[1].at
+
+
+def test_unknown_paths_are_refused_unless_left_out(
+    call: Call, folder: Path, tmp_path: Path, log_file: Path
+) -> None:
+    strangers = [SAID[0], Labelled("west/img_002.jpg", "hat"), Labelled("x.jpg", status="skip")]
+    file = formats["csv"].write(tmp_path / "c.csv", strangers)
+    line = ("labels", "import", folder, file, "--format", "csv")
+    assert call(*line).error() == (
+        1,
+        "embedpipe: 2 of 3 labelled paths are not in the dataset: 'west/img_002.jpg' (did you "
+        "mean 'south/img_002.jpg'?), 'x.jpg'. An id is a path relative to the dataset's folder, "
+        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported; with --skip-unknown, the others are.",
+    )
+    assert not log_file.exists()
+    assert call(*line, "--skip-unknown").out == (
+        f"{log_file}: 1 imported, 0 already so; 2 not in the dataset\n"
+    )
+
+
+def test_a_damaged_file_imports_nothing(
+    call: Call, folder: Path, tmp_path: Path, log_file: Path
+) -> None:
+    file = tmp_path / "d.csv"
+    file.write_text("path,label\nnorth/img_001.jpg,hat\nz.jpg\n")
+    assert call("labels", "import", folder, file, "--format", "csv").error() == (
+        1,
+        f"embedpipe: {file}, line 3: 1 fields under a header of 2. Quote a field that holds a "
+        "comma.",
+    )
+    status, message = call("labels", "import", folder, file, "--format", "cvs").error()
+    assert (status, message.partition(" Known")[0]) == (
+        2,
+        "embedpipe: unknown label format 'cvs'. Did you mean 'csv'?",
+    )
+    assert not log_file.exists()
+
+
+TREES = ("imagefolder", "huggingface", "fiftyone", "cvat")
+
+
+@pytest.mark.parametrize("name", list(formats))
+def test_what_is_exported_is_imported_elsewhere(
+    name: str, call: Call, filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / f"out{formats[name].suffix}"
+    line = ["labels", "export", filled, "--format", name, "--output", output, "--json"]
+    more = ["--backbone", "toy"] if name == "lightly" else []
+    result = call(*line, *more).json()
+    held = [item for item in SAID if item.is_sure or item.status in formats[name].carries]
+    whole = name in ("fiftyone", "label-studio", "lightly")
+    assert result == {"items": 6 if whole else len(held), "output": str(output)}
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "elsewhere"))
+    line = ["labels", "import", filled, output, "--format", name]
+    assert call(*line, "--json").json()["items"] == len(held)
+    with LabelLog(tmp_path / "elsewhere" / "labels.sqlite") as log:
+        (dataset,) = {event.dataset for event in log.events()}
+        found = {path: (now.kind, now.label) for path, now in log.current(dataset).items()}
+    assert found == {item.path: (item.status, item.label) for item in held}
+    if name in TREES and name != "cvat":
+        copies = [file for file in output.rglob("*.jpg") if file.is_file()]
+        assert len(copies) == (6 if name == "fiftyone" else len(held))
+
+
+def test_labels_follow_moved_files_and_edited_ones_have_none(
+    call: Call, filled: Path, tmp_path: Path
+) -> None:
+    (filled / "east").mkdir()
+    (filled / "north" / "img_001.jpg").rename(filled / "east" / "a.jpg")
+    make_image(99).save(filled / "south" / "img_002.jpg")
+    output = tmp_path / "out.csv"
+    outcome = call("labels", "export", filled, "--format", "csv", "--output", output)
+    assert outcome.out == f"{output}: 5 items\n"
+    assert outcome.err == (
+        "1 changed since they were labelled, and left out: 'south/img_002.jpg', for one; look at "
+        "them again.\n"
+    )
+    found = {item.path: item.label for item in formats["csv"].read(output)}
+    assert found["east/a.jpg"] == "hat"
+    assert "south/img_002.jpg" not in found
+    again = call("labels", "import", filled, output, "--format", "csv").out
+    assert again.endswith("labels.sqlite: 0 imported, 5 already so\n")
+
+
+def test_what_a_format_does_not_hold_is_told(call: Call, filled: Path, tmp_path: Path) -> None:
+    output = tmp_path / "tree"
+    outcome = call("labels", "export", filled, "--format", "imagefolder", "--output", output)
+    assert outcome.out == f"{output}: 4 items; 1 skip left out; 1 unsure left out\n"
+
+
+def test_links_lead_to_the_photos(call: Call, filled: Path, tmp_path: Path) -> None:
+    output = tmp_path / "tree"
+    line = ("labels", "export", filled, "--format", "imagefolder", "--output", output, "--link")
+    assert call(*line).status == 0
+    link = output / "t-shirt, red" / "south" / "img_001.jpg"
+    assert link.is_symlink()
+    assert link.resolve() == (filled / "south" / "img_001.jpg").resolve()
+
+
+def test_items_without_a_label_go_to_label_studio_with_predictions(
+    call: Call, filled: Path, tmp_path: Path
+) -> None:
+    make_image(7).save(filled / "new.jpg")
+    guesses = tmp_path / "predictions.csv"
+    guesses.write_text("path,label,confidence,probability_hat\nnew.jpg,hat,0.75,0.75\n")
+    output = tmp_path / "tasks"
+    line = ["labels", "export", filled, "--format", "label-studio", "--output", output]
+    line += ["--image-url", "http://photos/"]
+    assert call(*line, "--json").json()["items"] == 6
+    shutil.rmtree(output)
+    assert call(*line, "--predictions", guesses, "--json").json()["items"] == 7
+    tasks = {task["data"]["path"]: task for task in json.loads((output / "tasks.json").read_text())}
+    assert tasks["new.jpg"]["data"]["image"] == "http://photos/new.jpg"
+    (prediction,) = tasks["new.jpg"]["predictions"]
+    assert (prediction["score"], prediction["result"][0]["value"]) == (0.75, {"choices": ["hat"]})
+    assert "annotations" not in tasks["new.jpg"]
+    shutil.rmtree(output)
+    assert call(*line, "--all", "--json").json()["items"] == 7
+
+
+def test_lightly_has_the_vector_of_every_item(call: Call, filled: Path, tmp_path: Path) -> None:
+    import embedpipe as ep
+
+    (filled / "broken.jpg").write_bytes(b"no image")
+    make_image(7).save(filled / "new.jpg")
+    output = tmp_path / "lightly"
+    line = ["labels", "export", filled, "--format", "lightly", "--output", output]
+    assert call(*line, "--backbone", "toy", "--json").json()["items"] == 7
+    paths, matrix, numbers = read_lightly_embeddings(output)
+    embeddings = ep.embed(filled, backbone="toy", workspace=tmp_path / "workspace")
+    assert paths == [item.id for item in embeddings.items]
+    assert (matrix == embeddings.matrix).all()
+    assert (numbers >= 0).sum() == 4
+
+
+WRONG = {
+    "no labels yet": (
+        ["--format", "csv", "--output", "out.csv"], 1,
+        "labels.sqlite has no labels of {name!r}: label with `embedpipe annotate`, or bring some "
+        "in with `embedpipe labels import`.",
+    ),
+    "all of a table": (
+        ["--format", "csv", "--output", "out.csv", "--all"], 2,
+        "--all: the format csv has no place for items without a label; fiftyone, label-studio, "
+        "lightly have.",
+    ),
+    "links in a zip": (
+        ["--format", "cvat", "--output", "out.zip", "--link"], 2,
+        "--link: the format cvat cannot hold links to images.",
+    ),
+    "addresses in a table": (
+        ["--format", "csv", "--output", "out.csv", "--image-url", "x"], 2,
+        "--image-url: the format csv holds no addresses of images.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_exports_that_cannot_be(case: str, call: Call, folder: Path) -> None:
+    words, status, message = WRONG[case]
+    found, line = call("labels", "export", folder, *words, "--quiet").error()
+    assert found == status
+    import embedpipe as ep
+
+    assert line.endswith(message.format(name=ep.load_dataset(folder).name))
+
+
+def test_links_to_an_archive_cannot_be(call: Call, folder: Path, tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+    file = formats["csv"].write(tmp_path / "e.csv", SAID[:1])
+    assert call("labels", "import", archive, file, "--format", "csv").status == 0
+    line = ("labels", "export", archive, "--format", "imagefolder", "--output", tmp_path / "tree")
+    status, message = call(*line, "--link").error()
+    assert status == 2
+    assert message.endswith("are not files in a folder; leave it out.")
+    assert call(*line).status == 0
+    assert (tmp_path / "tree/hat/north/img_001.jpg").read_bytes() == (
+        folder / "north/img_001.jpg"
+    ).read_bytes()
+
+
+def test_a_head_is_trained_from_the_log(
+    call: Call, photos: Callable[..., Path], tmp_path: Path, log_file: Path
+) -> None:
+    root, head = photos(12), tmp_path / "head.safetensors"
+    line = ["train", root, "--output", head, "--backbone", "toy"]
+    status, message = call(*line, "--quiet").error()
+    assert (status, message.partition(":")[0]) == (1, "embedpipe")
+    assert "has no labels of" in message
+    said = [Labelled(f"class{n % 3}/{n:04d}.jpg", "abc"[n % 3]) for n in range(6)]
+    said.append(Labelled("class0/0006.jpg", status="skip"))
+    file = formats["csv"].write(tmp_path / "f.csv", said)
+    assert call("labels", "import", root, file, "--format", "csv").status == 0
+    result = call(*line, "--head", "ridge(alpha=2)", "--json").json()
+    assert (result["labelled"], result["classes"]) == (6, ["a", "b", "c"])
+
+
+def test_a_name_is_found_for_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ann")
+    assert login_name() == "ann"
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+    assert login_name() is None

@@ -1,0 +1,143 @@
+"""A real server on a real folder of photos, and a real browser."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import embedpipe as ep
+from embedpipe.labelling import LabellingSession
+from embedpipe.labels import LabelLog
+from embedpipe.server import LabellingServer
+from tests.conftest import make_image
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class Answer:
+    """What a server said."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status, self.body = response.status, response.read()
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+
+    def json(self) -> Any:
+        assert self.status == 200, self.body
+        return json.loads(self.body)
+
+    def error(self) -> tuple[int, str]:
+        return self.status, json.loads(self.body)["error"]
+
+
+class Client:
+    """Speaks with a server as a program that has its token, or tells it what it is told to."""
+
+    def __init__(self, url: str) -> None:
+        self.url, parts = url, urlsplit(url)
+        self.port = parts.port or 80
+        self.token = parse_qs(parts.query)["token"][0]
+
+    def raw(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.putrequest(method, path, skip_host="host" in headers)
+            if body is not None and "content-length" not in headers:
+                headers = {**headers, "content-length": str(len(body))}
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders(body)
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.raw("GET", path, {"authorization": f"Bearer {self.token}", **headers})
+
+    def post(self, path: str, content: Any) -> Answer:
+        headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
+        return self.raw("POST", path, headers, json.dumps(content).encode())
+
+
+class Lab(Client):
+    """A server in a thread of the tests, with the session behind it."""
+
+    def __init__(self, folder: Path, workspace: Path) -> None:
+        self.folder, self.workspace = folder, workspace
+        self.embeddings = ep.embed(
+            ep.load_dataset(str(folder)), backbone="toy", workspace=workspace
+        )
+        self.log = LabelLog(workspace / "labels.sqlite")
+        self.session = LabellingSession(self.embeddings, self.log, who="ann")
+        self.server = LabellingServer(self.session, workspace, port=0)
+        super().__init__(self.server.url)
+        self.server.start()
+
+    def close(self) -> None:
+        self.server.stop()
+        self.log.close()
+
+    def labels(self) -> dict[str, str]:
+        """Return what the log holds, read from the file anew."""
+        with LabelLog(self.workspace / "labels.sqlite") as log:
+            current = log.current(self.session.dataset)
+        return {path: each.label for path, each in current.items() if each.label is not None}
+
+
+@pytest.fixture
+def open_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
+    """Return a function that serves a folder."""
+    labs = []
+
+    def open_(folder: Path, workspace: str = "workspace") -> Lab:
+        labs.append(Lab(folder, tmp_path / workspace))
+        return labs[-1]
+
+    yield open_
+    for lab in labs:
+        lab.close()
+
+
+def make_photos(folder: Path, count: int, classes: int = 3) -> Path:
+    """Make a folder of JPEGs without a word of what they show but their number."""
+    for number in range(count):
+        kind = number % classes
+        image = make_image(number, (64, 48))
+        colour = tuple(int(part) for part in np.eye(3)[kind % 3] * 200 + 20 * (kind // 3))
+        image = Image.blend(image, Image.new("RGB", image.size, colour), 0.75)
+        path = folder / f"day{number % 2}" / f"{number:04d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path, quality=90)
+    return folder
+
+
+@pytest.fixture
+def lab(tmp_path: Path, open_lab: Callable[..., Lab]) -> Lab:
+    """A served folder of 24 photos of three kinds: 0, 3, 6 … are of one."""
+    return open_lab(make_photos(tmp_path / "photos", 24))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium that nobody sees."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+        )
+        yield browser
+        browser.close()

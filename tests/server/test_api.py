@@ -1,0 +1,303 @@
+"""What the page asks for and says: the answers, and what is in the log afterwards."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from embedpipe.labels.exchange import formats
+from tests.server.conftest import Lab, make_photos
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A server for tests that label nothing."""
+    folder = tmp_path_factory.mktemp("still")
+    lab = Lab(make_photos(folder / "photos", 24), folder / "workspace")
+    yield lab
+    lab.close()
+
+
+def kind_of(path: str) -> str:
+    """Return what a photo shows: its number says it."""
+    return ("red", "green", "blue")[int(path[-8:-4]) % 3]
+
+
+def label_all(lab: Lab, rows: list[int]) -> None:
+    for row in rows:
+        lab.post("/api/label", {"rows": [row], "label": kind_of(lab.session.ids[row])}).json()
+
+
+def wait_for_model(lab: Lab, labelled: int) -> dict[str, object]:
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        status = lab.get("/api/status").json()
+        if status["model"] and status["model"]["labelled"] == labelled and not status["training"]:
+            return dict(status)
+        time.sleep(0.05)
+    raise AssertionError(f"no model of {labelled} labels: {status}")
+
+
+def test_a_new_workspace_knows_nothing(still: Lab) -> None:
+    status = still.get("/api/status").json()
+    names = ("items", "labelled", "skipped", "classes", "model")
+    assert [status[name] for name in names] == [24, 0, 0, [], None]
+    assert status["training"] is False
+    assert status["curve"] == []
+
+
+def test_what_has_not_changed_is_not_sent_again(still: Lab) -> None:
+    etag = still.get("/api/status").headers["etag"]
+    assert still.get("/api/status", **{"if-none-match": etag}).status == 304
+    assert still.get("/api/status", **{"if-none-match": '"other"'}).status == 200
+
+
+def test_a_label_is_in_the_log_when_it_is_answered(lab: Lab) -> None:
+    said = lab.post(
+        "/api/label",
+        {"rows": [2, 0, 2], "label": " hat ", "suggestions": ["cap", None], "model": "logistic-9"},
+    )
+    events = list(lab.log.events())
+    assert said.json() == {"version": events[-1].id}
+    assert [(e.path, e.label, e.who, e.suggestion, e.model) for e in events] == [
+        (lab.session.ids[2], "hat", "ann", "cap", "logistic-9"),
+        (lab.session.ids[0], "hat", "ann", None, "logistic-9"),
+    ]
+
+
+def test_skip_unsure_clear_and_undo(lab: Lab) -> None:
+    lab.post("/api/mark", {"rows": [0], "kind": "skip"}).json()
+    lab.post("/api/mark", {"rows": [1], "kind": "unsure"}).json()
+    lab.post("/api/label", {"rows": [2, 3], "label": "hat"}).json()
+    lab.post("/api/mark", {"rows": [3], "kind": "clear"}).json()
+    status = lab.get("/api/status").json()
+    assert (status["labelled"], status["skipped"], status["unsure"]) == (1, 1, 1)
+    states = [item["state"] for item in lab.get("/api/items?rows=0,1,2,3").json()["items"]]
+    assert states == ["skip", "unsure", "label", ""]
+    undone = lab.post("/api/undo", {}).json()
+    assert undone["rows"] == [3]
+    assert undone["items"][0]["label"] == "hat"
+    assert sorted(lab.post("/api/undo", {}).json()["rows"]) == [2, 3]
+    assert lab.labels() == {}
+    assert lab.post("/api/mark", {"rows": [0], "kind": "hide"}).error() == (
+        400, "items cannot be marked 'hide': say skip, unsure, clear.",
+    )  # fmt: skip
+
+
+def test_classes_are_made_renamed_and_merged_only_when_it_is_meant(lab: Lab) -> None:
+    lab.post("/api/classes", {"name": "hat"}).json()
+    lab.post("/api/label", {"rows": [0], "label": "cap"}).json()
+    lab.post("/api/classes/rename", {"from": "hat", "to": "beanie"}).json()
+    asked = lab.post("/api/classes/rename", {"from": "cap", "to": "beanie"})
+    assert asked.error() == (409, "there is a class 'beanie' already: merge the two?")
+    lab.post("/api/classes/rename", {"from": "cap", "to": "beanie", "merge": True}).json()
+    assert lab.get("/api/status").json()["classes"] == [{"name": "beanie", "count": 1}]
+    assert lab.post("/api/classes/rename", {"from": "shoe", "to": "boot"}).error() == (
+        400, "unknown class 'shoe'. Known: beanie.",
+    )  # fmt: skip
+
+
+def test_the_head_is_fitted_in_the_background_and_suggests(lab: Lab) -> None:
+    label_all(lab, list(range(12)))
+    lab.post("/api/retrain", {}).json()
+    status = wait_for_model(lab, 12)
+    assert status["curve"][-1][0] == 12  # type: ignore[index]
+    batch = lab.get("/api/batch?n=12").json()
+    assert batch["model"] == "logistic-12"
+    assert {item["row"] for item in batch["items"]} == set(range(12, 24))
+    assert all(item["suggestion"] == kind_of(item["path"]) for item in batch["items"])
+    groups = [item["group"] for item in batch["items"]]
+    assert groups == sorted(groups, key=groups.index)  # those of a group are together
+
+
+def test_labelling_goes_on_while_the_head_is_fitted(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    retrain = lab.session.retrain
+
+    def slow() -> object:
+        begun.set()
+        assert go_on.wait(20)
+        return retrain()
+
+    monkeypatch.setattr(lab.session, "retrain", slow)
+    label_all(lab, [0, 1])
+    lab.post("/api/retrain", {}).json()
+    assert begun.wait(20)
+    label_all(lab, [2, 3])
+    assert lab.get("/api/status").json()["training"] is True
+    assert len(lab.labels()) == 4
+    lab.post("/api/retrain", {}).json()  # asked once more, with what was said meanwhile
+    go_on.set()
+    assert wait_for_model(lab, 4)["training"] is False
+
+
+def test_doubted_labels_come_first_that_are_wrong(lab: Lab) -> None:
+    label_all(lab, list(range(24)))
+    lab.post(
+        "/api/label",
+        {"rows": [5], "label": "red" if kind_of(lab.session.ids[5]) != "red" else "blue"},
+    )
+    first = lab.get("/api/doubted?n=5").json()["items"][0]
+    assert (first["row"], first["suggestion"]) == (5, kind_of(lab.session.ids[5]))
+
+
+def test_pages_of_items_by_path_state_and_class(lab: Lab) -> None:
+    lab.post("/api/label", {"rows": [3, 4], "label": "hat"}).json()
+    lab.post("/api/mark", {"rows": [0], "kind": "skip"}).json()
+
+    def rows(query: str) -> tuple[int, list[int]]:
+        found = lab.get(f"/api/items?{query}").json()
+        return found["total"], [item["row"] for item in found["items"]]
+
+    assert rows("offset=5&limit=3") == (24, [5, 6, 7])
+    assert rows("state=label") == (2, [3, 4])
+    assert rows("label=hat&offset=1") == (2, [4])
+    assert rows("label=none") == (0, [])
+    assert rows("state=skip") == (1, [0])
+    assert rows("state=unlabelled&limit=0") == (21, [])
+    assert rows("q=DAY1%2F%200001") == (1, [12])  # every part, in any case
+    assert rows("q=%3Cscript%3E") == (0, [])
+    assert rows("q=day0&state=label") == (2, [3, 4])
+    lab.post("/api/mark", {"rows": [3], "kind": "clear"}).json()
+    assert rows("state=label") == (1, [4])
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("items?rows=24", "`rows` are at most 500 numbers from 0 to 23, with commas."),
+        ("items?rows=", "`rows` are at most 500 numbers from 0 to 23, with commas."),
+        ("items?rows=1;2", "`rows` are at most 500 numbers from 0 to 23, with commas."),
+        ("items?limit=501", "`limit` is a number from 0 to 500."),
+        ("items?offset=-1", "`offset` is a number from 0 to 1000000000."),
+        ("items?state=x", "`state` is unlabelled, label, skip or unsure."),
+        ("batch?n=1e3", "`n` is a number from 0 to 500."),
+        ("similar?row=24", "`row` is a number from 0 to 23."),
+        ("map/colours?by=x", "`by` is label, prediction or confidence."),
+    ],
+)
+def test_questions_that_cannot_be_meant(still: Lab, query: str, message: str) -> None:
+    assert still.get(f"/api/{query}").error() == (400, message)
+
+
+def test_items_like_one_are_the_nearest(still: Lab) -> None:
+    found = still.get("/api/similar?row=7&n=5").json()
+    vectors = np.asarray(still.embeddings.matrix, dtype=np.float64)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    order = [row for row in np.argsort(-(unit @ unit[7]), kind="stable") if row != 7]
+    assert found["of"]["row"] == 7
+    assert [item["row"] for item in found["items"]] == order[:5]
+
+
+def test_the_map_keeps_the_distances_that_two_directions_can_keep(lab: Lab) -> None:
+    points = np.frombuffer(lab.get("/api/map/points").body, "<u2").reshape(24, 2).astype(float)
+    vectors = np.asarray(lab.embeddings.matrix, dtype=np.float64)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    _, _, axes = np.linalg.svd(unit - unit.mean(axis=0), full_matrices=False)
+    wanted = (unit - unit.mean(axis=0)) @ axes[:2].T
+    for column in range(2):
+        share = abs(np.corrcoef(points[:, column], wanted[:, column])[0, 1])
+        assert share > 0.999
+    assert points.min(axis=0).tolist() == [0, 0]
+    assert points.max(axis=0).tolist() == [65535, 65535]
+    lab.post("/api/classes", {"name": "cap"})
+    lab.post("/api/label", {"rows": [5], "label": "hat"})
+    colours = np.frombuffer(lab.get("/api/map/colours?by=label").body, np.uint8)
+    assert colours.tolist() == [2 if row == 5 else 0 for row in range(24)]
+    assert not any(lab.get("/api/map/colours?by=prediction").body)
+
+
+def test_thumbnails_are_made_once_and_kept_by_content(lab: Lab) -> None:
+    content_id = lab.embeddings.content_ids[3].hex()
+    kept = lab.workspace / "thumbnails" / "224" / content_id[:2] / content_id
+    first = lab.get(f"/api/items/3/thumbnail?v={content_id[:12]}")
+    assert first.headers["content-type"] == "image/jpeg"
+    assert first.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert kept.read_bytes() == first.body
+    kept.write_bytes(b"\xff\xd8\xffkept")
+    assert lab.get("/api/items/3/thumbnail").body == b"\xff\xd8\xffkept"
+    kept.write_bytes(b"")  # what a power cut leaves
+    assert lab.get("/api/items/3/thumbnail").body == first.body
+    again = lab.get("/api/items/3/thumbnail", **{"if-none-match": first.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+    other = lab.get(f"/api/items/4/thumbnail?v={content_id[:12]}")  # a mark of another image
+    assert other.headers["cache-control"] == "private, no-cache"
+
+
+def test_a_picture_is_the_file_or_what_a_browser_shows_of_it(
+    tmp_path: Path, open_lab: Callable[..., Lab]
+) -> None:
+    folder = make_photos(tmp_path / "photos", 3)
+    Image.new("RGB", (50, 40), "red").save(folder / "scan.tiff")
+    Image.new("L", (8, 8), 9).save(folder / "tiny.pgm")
+    lab = open_lab(folder)
+    for row, path in enumerate(lab.session.ids):
+        answer = lab.get(f"/api/items/{row}/picture")
+        if path.endswith(".jpg"):
+            assert answer.body == (folder / path).read_bytes()
+        with Image.open(BytesIO(answer.body)) as shown, Image.open(folder / path) as original:
+            assert shown.size == original.size
+        assert answer.headers["content-type"] in ("image/jpeg", "image/png")
+
+
+def test_a_file_that_changed_or_went_is_not_shown(lab: Lab) -> None:
+    path = lab.folder / lab.session.ids[0]
+    path.write_bytes((lab.folder / lab.session.ids[1]).read_bytes())
+    for size in ("thumbnail", "picture"):
+        assert lab.get(f"/api/items/0/{size}").error() == (
+            410, "the image was changed since it was embedded: start the server again.",
+        )  # fmt: skip
+    path.unlink()
+    status, message = lab.get("/api/items/0/picture").error()
+    assert (status, message) == (410, "the image cannot be read: No such file or directory.")
+
+
+def test_exports_are_what_was_labelled_in_a_new_place_each_time(lab: Lab) -> None:
+    nothing = lab.post("/api/export", {"format": "csv"}).error()
+    assert nothing == (400, "there is nothing to export: label something first.")
+    label_all(lab, list(range(6)))
+    lab.post("/api/mark", {"rows": [7], "kind": "skip"})
+    for name in ("imagefolder", "csv", "jsonl", "parquet", "huggingface", "fiftyone", "cvat"):
+        found = lab.post("/api/export", {"format": name}).json()
+        assert found["items"] == 6
+        path = Path(found["path"])
+        assert path.parent == (lab.workspace / "exports").resolve()
+        back = {item.path: item.label for item in formats[name].read(path) if item.is_sure}
+        assert back == {lab.session.ids[row]: kind_of(lab.session.ids[row]) for row in range(6)}
+    tasks = Path(lab.post("/api/export", {"format": "label-studio"}).json()["path"])
+    assert (tasks / "config.xml").exists()
+    one, two = (lab.post("/api/export", {"format": "csv"}).json()["path"] for _ in range(2))
+    assert one != two
+    assert lab.post("/api/export", {"format": "../../x"}).status == 400
+
+
+def test_the_exported_head_predicts(lab: Lab) -> None:
+    from embedpipe.active import predict
+
+    label_all(lab, list(range(12)))
+    path = lab.post("/api/export", {"format": "head"}).json()["path"]
+    prediction = predict(lab.embeddings, path)
+    assert [str(name) for name in prediction.labels] == [kind_of(path) for path in lab.session.ids]
+
+
+def test_two_servers_on_one_workspace_see_each_other(
+    tmp_path: Path, open_lab: Callable[..., Lab]
+) -> None:
+    folder = make_photos(tmp_path / "photos", 6)
+    one, two = open_lab(folder), open_lab(folder)
+    assert one.port != two.port
+    one.post("/api/label", {"rows": [0], "label": "hat"}).json()
+    two.post("/api/label", {"rows": [1], "label": "cap"}).json()
+    for lab in (one, two):
+        status = lab.get("/api/status").json()
+        assert status["classes"] == [{"name": "hat", "count": 1}, {"name": "cap", "count": 1}]
+    assert two.raw("GET", "/api/status", {"authorization": f"Bearer {one.token}"}).status == 401

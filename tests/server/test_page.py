@@ -1,0 +1,452 @@
+"""The page in a real Chromium: by keyboard, by mouse, in two tabs, after a reload."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embedpipe.labels.exchange import formats
+from tests.server.conftest import Lab, make_photos
+
+KINDS = ("red", "green", "blue")
+ROW = "() => document.querySelector('.single').dataset.row"
+
+
+def kind_of(path: str) -> str:
+    return KINDS[int(path[-8:-4]) % 3]
+
+
+class Tab:
+    """One tab of a browser, with whatever it complained about."""
+
+    def __init__(self, context: Any, url: str) -> None:
+        self.page = context.new_page()
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.problems.append(message.text))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(url)
+        self.page.wait_for_selector("#progress:not(:empty)")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def wait(self, expression: str, argument: Any = None) -> Any:
+        return self.page.wait_for_function(expression, arg=argument, timeout=15_000)
+
+    def text(self, selector: str) -> str:
+        return str(self.page.inner_text(selector))
+
+    def row(self) -> str:
+        """Return the row of the image in Single, once there is one."""
+        self.wait(f"() => ({ROW})() !== ''")
+        return str(self.page.evaluate(ROW))
+
+    def classes(self) -> list[str]:
+        return list(self.page.locator("#classes button:not(:last-child) span").all_inner_texts())
+
+    def give(self, name: str) -> None:
+        """Give a class by keyboard: by its key, or as a new one."""
+        known = self.classes()
+        if name in known:
+            self.press(str(known.index(name) + 1))
+            return
+        self.press("n")
+        self.page.keyboard.type(name)
+        self.press("Enter")
+        self.wait("n => document.querySelectorAll('#classes button').length > n", len(known) + 1)
+
+    def label_next(self, name: str | None = None) -> str:
+        """Label the image in Single and return its path, when the next one is there."""
+        row = self.row()
+        path = self.text(".about .path")
+        self.give(name or kind_of(path))
+        self.wait(f"row => ({ROW})() !== row", row)
+        return path
+
+    def settled(self) -> None:
+        """Wait until all is stored."""
+        self.wait("() => !document.querySelector('#progress').textContent.includes('saving')")
+
+    def progress(self, words: str) -> None:
+        self.wait("w => document.querySelector('#progress').textContent.includes(w)", words)
+
+
+@pytest.fixture
+def tab_on(browser: Any) -> Iterator[Callable[..., Tab]]:
+    """Return a function that opens a tab; all of them share a browser's cookies."""
+    contexts: dict[int, Any] = {}
+    tabs = []
+
+    def open_(lab: Lab, url: str | None = None, width: int = 1280, **more: Any) -> Tab:
+        key = id(lab) + width
+        if key not in contexts:
+            contexts[key] = browser.new_context(viewport={"width": width, "height": 800}, **more)
+        tabs.append(Tab(contexts[key], url or lab.url))
+        return tabs[-1]
+
+    yield open_
+    for context in contexts.values():
+        context.close()
+    for tab in tabs:
+        assert tab.problems == []
+        assert all(url.startswith("http://127.0.0.1:") for url in tab.requests)
+
+
+def test_from_a_folder_to_a_head_and_an_export_by_keyboard(
+    tmp_path: Path, open_lab: Callable[..., Lab], tab_on: Callable[..., Tab]
+) -> None:
+    lab = open_lab(make_photos(tmp_path / "photos", 200))
+    tab = tab_on(lab)
+    assert "token" not in tab.page.url
+    assert tab.text("#next").startswith("Name the first class: press N")
+    said = {}
+    for _ in range(12):
+        path = tab.label_next()
+        said[path] = kind_of(path)
+    tab.settled()
+    tab.wait("() => document.querySelector('.about .said kbd')?.textContent === 'Enter'")
+    for _ in range(6):  # what the head suggests, if it is right
+        row, path = tab.row(), tab.text(".about .path")
+        right = tab.text(".about .said").split()[1] == kind_of(path)
+        if right:
+            tab.press("Enter")
+        else:
+            tab.give(kind_of(path))
+        said[path] = kind_of(path)
+        tab.wait(f"row => ({ROW})() !== row", row)
+    tab.settled()
+    assert lab.labels() == said
+    suggested = [e for e in lab.log.events() if e.suggestion is not None]
+    assert {event.model.partition("-")[0] for event in suggested} == {"logistic"}
+    tab.press("Shift+G")  # the rest of a batch at once, and the head anew
+    tab.wait("() => document.querySelectorAll('.grid .tile').length > 10")
+    tab.press("Shift+E")
+    tab.wait("() => document.querySelector('#exported').textContent.includes(' in ')")
+    path = tab.text("#exported").split(" in ")[1]
+    back = {item.path: item.label for item in formats["imagefolder"].read(path)}
+    assert back == said
+    assert tab.text("#accuracy").split()[1] == "%"
+    assert tab.page.locator("#curve svg").count() == 1
+
+
+def test_undo_skip_back_and_clear(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    tab = tab_on(lab)
+    first = tab.label_next()
+    second = tab.label_next("green")
+    third = tab.row()
+    tab.press("s")
+    tab.wait(f"row => ({ROW})() !== row", third)
+    tab.settled()
+    assert lab.get("/api/status").json()["skipped"] == 1
+    tab.press("u")  # the skip
+    tab.wait(f"row => ({ROW})() === row", third)
+    tab.press("u")  # the second label: it is shown again
+    tab.wait("p => document.querySelector('.about .path').textContent === p", second)
+    tab.wait("() => !document.querySelector('.about .said b')")
+    assert lab.labels() == {first: kind_of(first)}
+    tab.press("ArrowLeft")
+    assert tab.text(".about .path") == first
+    assert tab.text(".about .said") == kind_of(first)
+    tab.press("Delete")
+    tab.wait("() => !document.querySelector('.about .said b')")
+    tab.settled()
+    assert lab.labels() == {}
+    tab.press("Shift+U")
+    tab.settled()
+    assert lab.get("/api/status").json()["unsure"] == 1
+
+
+def test_a_class_can_be_made_without_labelling_and_chosen_by_name(
+    lab: Lab, tab_on: Callable[..., Tab]
+) -> None:
+    tab = tab_on(lab)
+    row = tab.row()
+    tab.press("n")
+    tab.page.keyboard.type("green")
+    tab.press("Shift+Enter")
+    tab.wait("() => document.querySelectorAll('#classes button').length === 2")
+    assert (tab.row(), lab.labels()) == (row, {})
+    path = tab.text(".about .path")
+    tab.press("/")
+    tab.page.keyboard.type("GRE")
+    tab.press("Enter")
+    tab.wait(f"row => ({ROW})() !== row", row)
+    tab.settled()
+    assert lab.labels() == {path: "green"}
+    tab.press("n")
+    tab.press("Escape")  # nothing is said by closing
+    tab.press("n", "Enter")
+    assert tab.classes() == ["green"]
+
+
+def test_a_reload_in_the_middle_loses_nothing(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    tab = tab_on(lab)
+    said = {}
+    for _ in range(5):
+        path = tab.label_next()
+        said[path] = kind_of(path)
+    tab.settled()
+    tab.page.reload()
+    tab.progress("5 of 24")
+    assert sum(int(word) for word in tab.text("#counts").split() if word.isdigit()) == 5
+    tab.row()
+    assert tab.text(".about .path") not in said
+    path = tab.label_next()
+    said[path] = kind_of(path)
+    tab.settled()
+    assert lab.labels() == said
+
+
+def test_two_tabs_stay_consistent(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    one = tab_on(lab)
+    two = tab_on(lab, f"http://127.0.0.1:{lab.port}/")  # the cookie is enough
+    assert one.row() == two.row()
+    path = one.label_next("red")
+    two.progress("1 of 24")
+    two.wait("p => document.querySelector('.about .path').textContent !== p", path)
+    assert two.classes() == ["red"]
+    two.press("Shift+F")
+    two.wait("() => document.querySelectorAll('.search .tile.done').length === 1")
+    row = one.row()
+    one.give("blue")
+    two.wait(
+        "r => document.querySelector(`.tile[data-row='${r}']`)?.classList.contains('done')", row
+    )
+    two.press("Escape", "u")  # one person: the last act, whichever tab it came from
+    two.progress("1 of 24")
+    one.progress("1 of 24")
+    one.settled()
+    assert lab.labels() == {path: "red"}
+
+
+def test_a_grid_is_labelled_by_keyboard(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    tab = tab_on(lab)
+    tab.press("Shift+G")
+    tab.wait("() => document.querySelectorAll('.grid .tile img').length > 4")
+    tab.press("Shift+ArrowRight", "Shift+ArrowRight")
+    chosen = tab.page.locator(".tile[aria-selected=true]")
+    rows = {int(each.get_attribute("data-row")) for each in chosen.all()}
+    assert len(rows) == 3
+    tab.give("hat")
+    tab.settled()
+    assert lab.labels() == {lab.session.ids[row]: "hat" for row in rows}
+    assert len({event.at for event in lab.log.events()}) == 1  # one act
+    assert tab.page.locator(".tile.done").count() == 3
+    tab.press("u")
+    tab.wait("() => !document.querySelector('.tile.done')")
+    assert lab.labels() == {}
+    tab.press("Control+a")
+    group = {int(each.get_attribute("data-row")) for each in chosen.all()}
+    tab.give("hat")
+    tab.settled()
+    assert set(lab.labels()) == {lab.session.ids[row] for row in group}
+    here = int(tab.page.locator(".tile.here").get_attribute("data-row"))
+    tab.press("Space", "s")
+    tab.settled()
+    assert lab.get(f"/api/items?rows={here}").json()["items"][0]["state"] == "skip"
+
+
+def test_a_grid_is_labelled_by_mouse(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    tab = tab_on(lab)
+    tab.give("hat")
+    tab.settled()
+    before = len(lab.labels())
+    tab.press("Shift+G")
+    tab.wait("() => document.querySelectorAll('.grid .tile img').length > 4")
+    tiles = tab.page.locator(".tile")
+    tiles.nth(1).click()
+    assert tiles.nth(1).get_attribute("aria-selected") == "true"
+    tiles.nth(1).click()
+    assert tiles.nth(1).get_attribute("aria-selected") == "false"
+    low, high = tiles.nth(0).bounding_box(), tiles.nth(2).bounding_box()
+    tab.page.mouse.move(low["x"] + 20, low["y"] + 20)
+    tab.page.mouse.down()
+    tab.page.mouse.move(high["x"] + 30, high["y"] + 40, steps=5)
+    tab.page.mouse.up()
+    chosen = tab.page.locator(".tile[aria-selected=true]").count()
+    assert chosen >= 2
+    tab.page.locator("#classes button").first.click()
+    tab.settled()
+    assert len(lab.labels()) == before + chosen
+
+
+def test_a_finished_batch_brings_the_next_with_a_new_head(
+    tmp_path: Path, open_lab: Callable[..., Lab], tab_on: Callable[..., Tab]
+) -> None:
+    lab = open_lab(make_photos(tmp_path / "photos", 90))
+    tab = tab_on(lab)
+    tab.press("Shift+G")
+    tab.wait("() => document.querySelectorAll('.grid .tile').length > 10")
+    batch = {item["row"] for item in lab.get("/api/batch?n=48").json()["items"]}
+    for kind in KINDS:
+        rows = [row for row in batch if kind_of(lab.session.ids[row]) == kind]
+        lab.post("/api/label", {"rows": rows, "label": kind}).json()
+    tab.wait("() => /\\?/.test(document.querySelector('.board h2')?.textContent)")
+    assert lab.session.model is not None
+    groups = tab.page.locator(".board h2").all_inner_texts()
+    assert {text.split("?")[0] for text in groups} <= set(KINDS)
+    before = len(lab.labels())
+    tab.press("Control+a", "Enter")
+    tab.settled()
+    assert len(lab.labels()) > before
+
+
+def test_review_puts_wrong_labels_right(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    for row, path in enumerate(lab.session.ids):
+        lab.session.label([row], "red" if row == 5 else kind_of(path))
+    wrong = kind_of(lab.session.ids[5]) != "red"
+    if not wrong:
+        lab.session.label([5], "blue")
+    tab = tab_on(lab)
+    tab.press("Shift+R")
+    tab.wait("() => document.querySelector('.review .tile img')")
+    assert tab.page.locator(".review .tile").first.get_attribute("data-row") == "5"
+    tab.press("Enter")
+    tab.settled()
+    assert lab.labels()[lab.session.ids[5]] == kind_of(lab.session.ids[5])
+
+
+def test_search_by_path_and_by_likeness(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    tab = tab_on(lab)
+    tab.row()
+    tab.press("Shift+F")
+    tab.page.keyboard.type("day1 003")
+    tab.wait("() => document.querySelector('.search .note').textContent === '1 image'")
+    tab.press("Enter")
+    tab.wait("() => document.querySelector('.search .tile')")
+    tab.give("hat")
+    tab.settled()
+    assert lab.labels() == {"day1/0003.jpg": "hat"}
+    tab.press("Shift+L")
+    tab.wait("() => document.querySelector('.board h2')?.textContent === 'This one'")
+    row = lab.session.row_of("day1/0003.jpg")
+    nearest = lab.session.similar(row, 1)[0]
+    assert tab.page.locator(".tile.here").get_attribute("data-row") == str(nearest)
+
+
+def test_the_map_is_labelled_by_keyboard_and_by_lasso(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    tab = tab_on(lab)
+    tab.press("Shift+M")
+    tab.wait("() => document.querySelector('.tools .note').textContent === '24 images'")
+    for _ in range(12):
+        tab.press("+")
+    tab.press("Space")
+    tab.wait("() => document.querySelector('.tools .note').textContent.endsWith('selected')")
+    chosen = int(tab.text(".tools .note").split()[0])
+    tab.give("hat")
+    tab.wait("() => document.querySelector('.tools .note').textContent === '24 images'")
+    assert len(lab.labels()) == chosen > 0
+    tab.press("u")
+    tab.wait("() => document.querySelector('.tools .note').textContent.endsWith('selected')")
+    assert lab.labels() == {}
+    box = tab.page.locator("canvas").bounding_box()
+    right, bottom = box["x"] + box["width"] - 3, box["y"] + box["height"] - 3
+    tab.page.mouse.move(box["x"] + 3, box["y"] + 3)
+    tab.page.mouse.down()
+    for x, y in ((right, box["y"] + 3), (right, bottom), (box["x"] + 3, bottom)):
+        tab.page.mouse.move(x, y)
+    tab.page.mouse.up()
+    tab.wait("() => document.querySelector('.tools .note').textContent === '24 images selected'")
+
+
+def test_scripts_in_names_stay_text(
+    tmp_path: Path, open_lab: Callable[..., Lab], tab_on: Callable[..., Tab]
+) -> None:
+    folder = make_photos(tmp_path / "photos", 6)
+    evil = "<img src=x onerror=fail()>"
+    (folder / "day0" / "0000.jpg").rename(folder / "day0" / f"{evil}&amp;'\"0000.jpg")
+    lab = open_lab(folder)
+    name = "<script>fail()</script>\"'><b>"
+    lab.session.label([0], name)
+    lab.session.label([1], evil)
+    tab = tab_on(lab)
+    assert tab.classes() == [name, evil]
+    for view in ("G", "F", "R", "M"):
+        tab.press(f"Shift+{view}", "Escape")
+        time.sleep(0.3)
+        assert (
+            tab.page.locator("main b:has(> *), main script, main [onerror], footer b").count() == 0
+        )
+    tab.press("Shift+S", "n")
+    assert tab.page.locator("#class-list li").all_inner_texts() == [name, evil]
+
+
+def test_what_cannot_be_stored_is_said_and_shown_again(
+    lab: Lab, tab_on: Callable[..., Tab]
+) -> None:
+    tab = tab_on(lab)
+    path = tab.label_next("hat")
+    tab.settled()
+    row = tab.row()
+    tab.page.route(
+        "**/api/label",
+        lambda route: route.fulfill(
+            status=400, content_type="application/json", body='{"error": "the disk is full."}'
+        ),
+    )
+    tab.press("1")
+    tab.wait("() => document.querySelector('#say').textContent === 'Not stored: the disk is full.'")
+    assert tab.row() == row
+    assert lab.labels() == {path: "hat"}
+    tab.page.unroute("**/api/label")
+    tab.press("1")
+    tab.wait(f"row => ({ROW})() !== row", row)
+    tab.problems.clear()  # the browser's own line about the answer 400
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_window_and_nothing_jumps(
+    lab: Lab, tab_on: Callable[..., Tab], width: int
+) -> None:
+    tab = tab_on(lab, width=width)
+    for _ in range(3):
+        tab.label_next()
+    boxes = """() => ['header', '#next', 'main', 'footer'].map(s => {
+      const b = document.querySelector(s).getBoundingClientRect(); return [b.top, b.height]; })"""
+    before = tab.page.evaluate(boxes)
+    for view in ("S", "G", "R", "F", "M"):
+        tab.press(f"Shift+{view}", "Escape")
+        time.sleep(0.15)
+        assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert tab.page.evaluate(boxes) == before
+    tab.press("Shift+S")
+    tab.label_next()
+    assert tab.page.evaluate(boxes) == before
+    tab.press("?")
+    assert tab.page.evaluate("document.querySelector('#help-dialog').open")
+    tab.press("Escape")
+
+
+CONTRAST = """selector => {
+  const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const luminance = c => { const [r, g, b] = c.match(/[\\d.]+/g).map(p => linear(p / 255));
+    return .2126 * r + .7152 * g + .0722 * b; };
+  const element = document.querySelector(selector);
+  let below = element, back;
+  do { back = getComputedStyle(below).backgroundColor; below = below.parentElement; }
+  while (below && /, 0\\)$|transparent/.test(back));
+  const style = getComputedStyle(element);
+  const [ink, page] = [luminance(style.color), luminance(back)];
+  return (Math.max(ink, page) + .05) / (Math.min(ink, page) + .05);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out(lab: Lab, tab_on: Callable[..., Tab], scheme: str) -> None:
+    tab = tab_on(lab, color_scheme=scheme)
+    tab.label_next()
+    tab.press("Shift+G")
+    tab.wait("() => document.querySelector('.grid .tile img')")
+    tab.press("Space")
+    places = ["h1", "nav a", "nav a[aria-current]", "#progress", "#next", "#classes button", "kbd"]
+    places += ["#hints", "#counts button", "#accuracy", ".tools .note", ".board h2"]
+    places += [".tile .cap", ".tile[aria-selected=true] .cap", "#export"]
+    found = {place: tab.page.evaluate(CONTRAST, place) for place in places}
+    assert {place: ratio for place, ratio in found.items() if ratio < 4.5} == {}
