@@ -74,16 +74,6 @@ class NearDuplicates:
     likeness_limit: float | None
 
 
-@dataclass(frozen=True)
-class _Near:
-    """Neighbours in distances to their tenth ones: (e,) points, others, ranks and ratios."""
-
-    points: NDArray[np.int64]
-    others: NDArray[np.int64]
-    ranks: NDArray[np.int64]
-    ratios: NDArray[np.float64]
-
-
 def near_duplicates(
     index: Index, names: NDArray[np.integer], looks: Looks | None = None
 ) -> NearDuplicates:
@@ -111,7 +101,7 @@ def near_duplicates(
 
     Notes
     -----
-    Beside the index, about 600 bytes of extra memory per item; half a millisecond for each pair
+    Beside the index, about 250 bytes of extra memory per item; half a millisecond for each pair
     whose pictures are compared, usually less than one an item.
 
     Examples
@@ -125,41 +115,51 @@ def near_duplicates(
         none = np.empty((0, 2), np.int64)
         groups = _groups(index, names, none)
         return NearDuplicates(groups, none, np.empty(0), None, None, None)
-    near = _neighbours(index)
-    usual = Usual.below(np.log(near.ratios[near.ranks == 1]), RATIO_SPREAD)
+    ratios = _ratios(index)  # (p, 8)
+    usual = Usual.below(np.log(ratios[:, 1].astype(np.float64)), RATIO_SPREAD)
     ratio_limit = float(np.exp(usual.limit(EVIDENCE if looks is None else NEARER)))
-    pairs, ratios = _once(near, (near.ratios <= ratio_limit) & (near.ranks < COMPARED), index.rows)
+    pairs, near = _pairs(index, ratios, ratio_limit)
     if looks is None:
         groups = _groups(index, names, pairs)
-        return NearDuplicates(groups, pairs, ratios, None, ratio_limit, None)
-    common = _usual_likeness(near, index.rows, looks)
+        return NearDuplicates(groups, pairs, near, None, ratio_limit, None)
+    common = _usual_likeness(index, looks)
     likenesses = likeness(looks.greys, pairs[:, 0], pairs[:, 1])
     alike = common.beyond(_normal(likenesses))
-    evidence = np.hypot(usual.beyond(np.log(ratios)), alike)
+    evidence = np.hypot(usual.beyond(np.log(near)), alike)
     kept = (alike >= MORE_ALIKE) & (evidence >= EVIDENCE) & looks.seen[pairs].all(axis=1)
-    pairs, ratios, likenesses = pairs[kept], ratios[kept], likenesses[kept]
+    pairs, near, likenesses = pairs[kept], near[kept], likenesses[kept]
     limit = float(np.tanh(common.limit(MORE_ALIKE)))
     groups = _groups(index, names, pairs)
-    return NearDuplicates(groups, pairs, ratios, likenesses, ratio_limit, limit)
+    return NearDuplicates(groups, pairs, near, likenesses, ratio_limit, limit)
 
 
-def _neighbours(index: Index) -> _Near:
+def _ratios(index: Index) -> NDArray[np.float32]:
+    """Return the distances to the nearest neighbours in those to their tenth ones: (p, 8)."""
     found = index.neighbours(LOCAL)
-    p, k = found.positions.shape
-    scales = found.distances[:, -1].astype(np.float64)  # (p,)
-    scales = np.maximum(scales, LEAST_SCALE * np.median(scales))
-    others = found.positions.astype(np.int64)  # (p, k)
-    ratios = found.distances / np.sqrt(scales[:, None] * scales[others])  # (p, k)
-    ratios = np.maximum(ratios, TINY)
-    points, ranks = np.indices((p, k))
-    return _Near(points.ravel(), others.ravel(), ranks.ravel(), ratios.ravel())
+    scales = found.distances[:, -1].copy()  # (p,)
+    scales = np.sqrt(np.maximum(scales, LEAST_SCALE * np.median(scales)))
+    ratios = found.distances[:, :COMPARED] / scales[:, None]
+    ratios /= scales[found.positions[:, :COMPARED]]
+    least: NDArray[np.float32] = np.maximum(ratios, np.float32(TINY), out=ratios)
+    return least
 
 
-def _usual_likeness(near: _Near, rows: Rows, looks: Looks) -> Usual:
-    """Return which likenesses are usual of pictures that are no copies."""
-    last = np.flatnonzero(near.ranks == near.ranks.max())
-    last = last[:: -(-last.size // SAMPLE)]
-    left, right = rows[near.points[last]], rows[near.others[last]]
+def _pairs(
+    index: Index, ratios: NDArray[np.float32], limit: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the pairs of rows up to a ratio, each once: (e, 2), and their ratios."""
+    left, rank = np.nonzero(ratios <= limit)
+    right = index.neighbours(LOCAL).positions[left, rank]
+    ordered = np.column_stack([np.minimum(left, right), np.maximum(left, right)])
+    pairs, first = np.unique(ordered, axis=0, return_index=True)
+    return index.rows[pairs], ratios[left, rank][first].astype(np.float64)
+
+
+def _usual_likeness(index: Index, looks: Looks) -> Usual:
+    """Return which likenesses are usual of pictures that are no copies, but tenth neighbours."""
+    points = np.arange(0, index.rows.size, -(-index.rows.size // SAMPLE))
+    left = index.rows[points]
+    right = index.rows[index.neighbours(LOCAL).positions[points, -1]]
     both = looks.seen[left] & looks.seen[right]
     if not both.any():
         return Usual(0.0, LIKE_SPREAD)  # there is nothing to compare
@@ -170,16 +170,6 @@ def _normal(likenesses: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return Fisher's transformation: correlations become about normal."""
     found: NDArray[np.float64] = np.arctanh(likenesses.astype(np.float64).clip(-CERTAIN, CERTAIN))
     return found
-
-
-def _once(
-    near: _Near, keep: NDArray[np.bool_], rows: Rows
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the pairs of rows that are kept, each once: (e, 2), and their ratios."""
-    left, right = near.points[keep], near.others[keep]
-    ordered = np.column_stack([np.minimum(left, right), np.maximum(left, right)])
-    pairs, first = np.unique(ordered, axis=0, return_index=True)
-    return rows[pairs], near.ratios[keep][first]
 
 
 def _groups(index: Index, names: NDArray[np.integer], pairs: NDArray[np.int64]) -> tuple[Rows, ...]:

@@ -120,4 +120,6 @@ def _shares_off(index: Index) -> NDArray[np.float64] | None:
     some = sketch[:, : max(1, index.rows.size // ITEMS_EACH)]
     _, norms = safe_frame(index.matrix, index.rows)  # (p,) squared lengths, in the same frame
     inside = np.einsum("pm,pm->p", some, some, dtype=np.float64)
-    return np.sqrt(np.maximum(norms - inside, 0) / np.maximum(norms, TINY))
+    off = np.maximum(norms - inside, 0)
+    shares: NDArray[np.float64] = np.sqrt(off / np.maximum(norms, TINY))
+    return shares

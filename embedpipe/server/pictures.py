@@ -50,7 +50,7 @@ class Pictures:
     embeddings
         Of the dataset.
     workspace
-        Keeps the thumbnails: some 10 KB each, made when an item is first shown.
+        Keeps the thumbnails: some 8 KB each, made when an item is first shown.
     """
 
     def __init__(self, embeddings: Embeddings, workspace: Workspace) -> None:

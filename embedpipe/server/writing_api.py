@@ -16,6 +16,9 @@ from .exporting import EXPORTS, export
 
 __all__ = ["writing_routes"]
 
+MOST_TOLD = 500
+"""Of as many items that were undone the state is told at once."""
+
 
 def writing_routes(desk: Desk) -> list[Route]:
     """Return the addresses that change something: POST alone."""
@@ -41,9 +44,13 @@ def writing_routes(desk: Desk) -> list[Route]:
 
     async def undo(request: Request) -> Response:
         await body_of(request)
+        before = session.version
         rows = await run_in_threadpool(session.undo)
-        entries = await run_in_threadpool(desk.entries, rows)
-        return answer({"version": session.version, "rows": rows, "items": entries[:500]})
+        entries = await run_in_threadpool(desk.entries, rows[:MOST_TOLD])
+        version = session.version
+        # An act about classes has no rows, but is undone as well.
+        undone = bool(rows) or version > before
+        return answer({"version": version, "undone": undone, "rows": rows, "items": entries})
 
     async def new_class(request: Request) -> Response:
         name = text_in(await body_of(request), "name")

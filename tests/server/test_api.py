@@ -86,6 +86,13 @@ def test_skip_unsure_clear_and_undo(lab: Lab) -> None:
     assert undone["items"][0]["label"] == "hat"
     assert sorted(lab.post("/api/undo", {}).json()["rows"]) == [2, 3]
     assert lab.labels() == {}
+    for _ in range(2):
+        assert lab.post("/api/undo", {}).json()["undone"] is True
+    assert lab.post("/api/undo", {}).json()["undone"] is False
+    lab.post("/api/classes", {"name": "cap"}).json()
+    about_a_class = lab.post("/api/undo", {}).json()
+    assert (about_a_class["undone"], about_a_class["rows"]) == (True, [])
+    assert lab.get("/api/status").json()["classes"] == []
     assert lab.post("/api/mark", {"rows": [0], "kind": "hide"}).error() == (
         400, "items cannot be marked 'hide': say skip, unsure, clear.",
     )  # fmt: skip

@@ -54,7 +54,7 @@ export async function undo() {
   try {
     const found = await post("/api/undo");
     refreshSoon();
-    if (!found.rows.length) say("There is nothing left to undo, of an image.");
+    if (!found.rows.length) say(found.undone ? "Undone: what was said of a class" : "There is nothing left to undo.");
     return found;
   } catch (error) {
     say(`Not undone: ${error.message}`, true);

@@ -114,14 +114,15 @@ export class PlaneMap {
     const n = this.colours.length;
     const size = Math.max(2, Math.round((n > 20000 ? 2 : n > 2000 ? 3 : 6) * ratio));
     const half = size >> 1;
-    const dot = (row) => {
+    const dot = (row, side = size) => {
+      const half = side >> 1;
       const left = Math.max(0, Math.round(x(this.points[2 * row])) - half);
       const top = Math.max(0, Math.round(y(this.points[2 * row + 1])) - half);
       const colour = packed[this.colours[row]];
-      for (let line = top; line < Math.min(h, top + size); line += 1) pixels.fill(colour, line * w + left, line * w + Math.min(w, left + size));
+      for (let line = top; line < Math.min(h, top + side); line += 1) pixels.fill(colour, line * w + left, line * w + Math.min(w, left + side));
     };
     for (let row = 0; row < n; row += 1) if (!this.colours[row]) dot(row);
-    for (let row = 0; row < n; row += 1) if (this.colours[row]) dot(row);
+    for (let row = 0; row < n; row += 1) if (this.colours[row]) dot(row, this.by.value === "label" ? size + Math.round(2 * ratio) : size);
     context.putImageData(image, 0, 0);
     const style = getComputedStyle(document.documentElement);
     context.strokeStyle = style.getPropertyValue("--ink");
