@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from ._versions import own_version
 
 if TYPE_CHECKING:
-    from . import backbones, continual, datasets, errors, experiments, heads, strategies
+    from . import backbones, checks, continual, datasets, errors, experiments, heads, strategies
     from ._workspace import Workspace
     from .active import (
         ActiveLoop,
@@ -97,7 +97,16 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_MODULES = ("backbones", "continual", "datasets", "errors", "experiments", "heads", "strategies")
+_MODULES = (
+    "backbones",
+    "checks",
+    "continual",
+    "datasets",
+    "errors",
+    "experiments",
+    "heads",
+    "strategies",
+)
 _PLACES = {
     "_workspace": ["Workspace"],
     "active": [
@@ -219,6 +228,7 @@ __all__ = [
     "__version__",
     "area_under_budget_curve",
     "backbones",
+    "checks",
     "collect_garbage",
     "comparison_of",
     "continual",

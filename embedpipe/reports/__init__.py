@@ -5,6 +5,7 @@ from __future__ import annotations
 from .comparison import ComparisonData
 from .data import Curve, Pick, ReportData, Represented, Round, SelectionData
 from .html import write_comparison, write_replay, write_report, write_selection
+from .of_checks import ChecksData, checks_of, write_checks
 from .of_experiments import check_figure, comparison_of, write_figure
 from .of_loops import report_of
 from .of_replay import replay_of
@@ -13,6 +14,7 @@ from .replay import ReplayData
 from .thumbnails import make_thumbnail
 
 __all__ = [
+    "ChecksData",
     "ComparisonData",
     "Curve",
     "Pick",
@@ -22,11 +24,13 @@ __all__ = [
     "Round",
     "SelectionData",
     "check_figure",
+    "checks_of",
     "comparison_of",
     "make_thumbnail",
     "replay_of",
     "report_of",
     "selection_of",
+    "write_checks",
     "write_comparison",
     "write_figure",
     "write_replay",
