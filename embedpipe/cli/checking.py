@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .labels import labels_of_log
 from .options import DatasetChoice, EmbedChoice
 from .session import Session, command
 
@@ -26,8 +27,8 @@ def check(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="Labels to check instead of the dataset's own: .csv, .jsonl or .parquet with the "
-            "columns path and label",
+            help="Labels to check: .csv, .jsonl or .parquet with the columns path and label "
+            "[default: the dataset's own; those of the label log where it has none]",
             show_default=False,
         ),
     ] = None,
@@ -62,6 +63,8 @@ def check(
         check_kind(index)
     known = None if labels is None else read_labels(labels)
     embeddings = session.embed(where, how)
+    if known is None and all(item.label is None for item in embeddings.items):
+        known = labels_of_log(session, embeddings, required=False) or None
     started = time.monotonic()
     with session.counting() as tell:
         checked = look_for(

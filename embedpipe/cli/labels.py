@@ -17,10 +17,11 @@ from .session import Session, command
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
+    from ..embedding import Embeddings
     from ..labels import Current, Event, Matched
     from ..labels.exchange import Format, Labelled
 
-__all__ = ["FORMATS", "logged", "login_name", "register"]
+__all__ = ["FORMATS", "labels_of_log", "logged", "login_name", "register"]
 
 FORMATS = (
     "csv, jsonl, parquet, imagefolder, huggingface, lightly, lightly-predictions, label-studio, "
@@ -171,8 +172,28 @@ def login_name() -> str | None:
         return None
 
 
+def labels_of_log(
+    session: Session, embeddings: Embeddings, *, required: bool = True
+) -> dict[str, str]:
+    """Return the labels of the label log by path: no skips, none of files edited since.
+
+    Raises
+    ------
+    LabelError
+        If they are `required` and nothing was ever said of the dataset.
+    """
+    ids = [item.id for item in embeddings.items]
+    content = dict(zip(ids, embeddings.content_ids, strict=True))
+    said = logged(session, embeddings.dataset.name, content, required=required)
+    return {path: current.label for path, current in said.items() if current.label is not None}
+
+
 def logged(
-    session: Session, dataset: str, content: Mapping[str, bytes | None]
+    session: Session,
+    dataset: str,
+    content: Mapping[str, bytes | None],
+    *,
+    required: bool = True,
 ) -> dict[str, Current]:
     """Return what the label log says of a dataset's items of today, by path.
 
@@ -184,11 +205,13 @@ def logged(
         The dataset's name.
     content
         The content id of each item by its path.
+    required
+        Whether it is an error if nothing was ever said of the dataset.
 
     Raises
     ------
     LabelError
-        If nothing was ever said of the dataset.
+        If nothing was, and something is required.
     """
     from ..labels import LabelLog
 
@@ -198,8 +221,10 @@ def logged(
         with LabelLog(path) as log:
             matched = log.current_for(dataset, content)
     if matched is None or not (matched.current or matched.edited or matched.ambiguous):
+        if not required:
+            return {}
         raise LabelError(
-            f"{path} has no labels of {dataset!r}: label with `embedpipe annotate`, or bring some "
+            f"{path} has no labels of {dataset!r}: label with `embedpipe label`, or bring some "
             "in with `embedpipe labels import`."
         )
     _remark_doubts(session, matched)

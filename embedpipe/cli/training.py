@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .labels import logged
+from .labels import labels_of_log
 from .options import DatasetChoice, EmbedChoice, HeadChoice
 from .session import Session, command
 
 if TYPE_CHECKING:
     from ..active import Prediction
-    from ..embedding import Embeddings
 
 __all__ = ["register"]
 
@@ -53,7 +52,7 @@ def train(
     known = None if labels is None else read_labels(labels)
     embeddings = session.embed(where, how)
     if known is None:
-        known = _of_log(session, embeddings)
+        known = labels_of_log(session, embeddings)
     started = time.monotonic()
     fitted, accuracy = fit(embeddings, known, head=head.head, output=output)
     seconds = time.monotonic() - started
@@ -98,14 +97,6 @@ def predict(
         "output": str(output),
     }
     session.finish(result, f"{output}: {len(prediction.ids)} items{_known(prediction.accuracy)}")
-
-
-def _of_log(session: Session, embeddings: Embeddings) -> dict[str, str]:
-    """Return the labels of the label log by path: no skips, none of files edited since."""
-    ids = [item.id for item in embeddings.items]
-    content = dict(zip(ids, embeddings.content_ids, strict=True))
-    said = logged(session, embeddings.dataset.name, content)
-    return {path: current.label for path, current in said.items() if current.label is not None}
 
 
 def _known(accuracy: float | None) -> str:

@@ -17,6 +17,7 @@ from .._loops.training import Batch, Trainer, probabilities_of
 from ..active.advice import Evidence, advise
 from ..active.round_pool import RoundPool
 from ..active.selecting import default_candidates, index_of
+from ..checks import find_label_errors
 from ..embedding import Embeddings
 from ..errors import LabelError, UsageError
 from ..heads import get_head, head_spelling
@@ -395,39 +396,24 @@ class LabellingSession:
             )
 
     def doubted(self, n: int) -> list[Proposal]:
-        """Return up to `n` labelled items whose label heads doubt that were fitted without them.
+        """Return up to `n` labelled items whose label is likely wrong, the most doubtful first.
 
-        The most doubted first: by how much more probable another class is.
+        Found as `embedpipe check` finds them, by heads that were fitted without the label: see
+        `find_label_errors`. In a proposal, `label` is what they would say and `group` the label.
 
         Notes
         -----
         Fits five heads.
         """
-        from ..heads._cross_validation import cross_validated_probabilities
-
         batch = self.labelled()
-        if len(np.unique(batch.labels)) < 2:
-            return []
         with self._work:
-            vectors = self.embeddings.matrix[batch.rows]  # (m, d)
-            shares, scored = cross_validated_probabilities(
-                self._trainer.fresh(), vectors, batch.labels
+            found = find_label_errors(
+                self.embeddings.matrix, batch.rows, batch.labels, self._trainer.fresh()
             )
-        classes, codes = np.unique(batch.labels, return_inverse=True)
-        every = np.arange(len(codes))
-        said = shares.argmax(axis=1)
-        excess = shares[every, said] - shares[every, codes]
-        doubted = np.flatnonzero(scored & (said != codes))
-        order = doubted[np.argsort(-excess[doubted], kind="stable")][:n]
+        columns = found.rows, found.suggested, found.suggested_probabilities, found.given
         return [
-            Proposal(
-                row=int(batch.rows[i]),
-                path=self.ids[batch.rows[i]],
-                label=str(classes[said[i]]),
-                confidence=float(shares[i, said[i]]),
-                group=str(classes[codes[i]]),
-            )
-            for i in order
+            Proposal(int(row), self.ids[row], str(label), float(confidence), str(given))
+            for row, label, confidence, given in list(zip(*columns, strict=True))[:n]
         ]
 
     def similar(self, row: int, n: int) -> list[int]:

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import embedpipe as ep
 from embedpipe.cli.main import app
+from embedpipe.labels import Event
 
 
 @pytest.fixture
@@ -95,6 +97,27 @@ def test_labels_of_a_file_and_no_pixels(
     assert told["imbalance"]["classes"] == {"x": 10, "y": 10}
     assert told["blank"] == []
     assert told["not_checked"]["blank"] == "images were not looked at"
+
+
+def test_labels_of_the_log_where_the_dataset_has_none(
+    call: Callable[..., tuple[int, str, str]], shop: Path, tmp_path: Path
+) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for file in shop.rglob("*.jpg"):
+        file.rename(flat / f"{file.parent.name}-{file.name}")
+    told = json.loads(call(flat, "--json", "--quiet")[1])
+    assert told["not_checked"]["label_errors"] == "there are no labels"
+    said = {"class0-0000.jpg": "hat", "class0-same.jpg": "shoe", "class1-white.jpg": "hat"}
+    with ep.LabelLog(tmp_path / "workspace" / "labels.sqlite") as log:
+        name = ep.load_dataset(str(flat)).name
+        log.append([Event("label", name, path, label=label) for path, label in said.items()])
+    told = json.loads(call(flat, "--json", "--quiet")[1])
+    assert "label_errors" not in told["not_checked"]
+    assert told["imbalance"]["classes"] == {"hat": 2, "shoe": 1}
+    assert told["duplicates"] == [
+        {"items": ["class0-0000.jpg", "class0-same.jpg"], "labels": ["hat", "shoe"]}
+    ]
 
 
 def test_what_cannot_be_meant_is_refused_in_one_line(

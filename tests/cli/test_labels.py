@@ -274,7 +274,7 @@ def test_lightly_has_the_vector_of_every_item(call: Call, filled: Path, tmp_path
 WRONG = {
     "no labels yet": (
         ["--format", "csv", "--output", "out.csv"], 1,
-        "labels.sqlite has no labels of {name!r}: label with `embedpipe annotate`, or bring some "
+        "labels.sqlite has no labels of {name!r}: label with `embedpipe label`, or bring some "
         "in with `embedpipe labels import`.",
     ),
     "all of a table": (
