@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import sys
 from typing import Annotated
 
 import typer
 
+from .labels import login_name
 from .options import DatasetChoice, EmbedChoice, HeadChoice
 from .session import Session, command
 
@@ -41,7 +41,7 @@ def label(
     seed: Annotated[int, typer.Option(help="The same seed gives the same choices", min=0)] = 0,
     who: Annotated[
         str | None,
-        typer.Option(help="Who labels [default: your user name]", show_default=False),
+        typer.Option(help="Who labels [default: your login name]", show_default=False),
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser")] = (
         False
@@ -62,8 +62,7 @@ def label(
     # What is misspelt is said before anything is embedded.
     get_strategy(strategy), get_strategy(initial), get_head(head.head)
     embeddings = session.embed(where, how)
-    session.workspace.root.mkdir(parents=True, exist_ok=True)
-    with LabelLog(session.workspace.root / "labels.sqlite") as log:
+    with LabelLog(session.workspace.labels) as log:
         labelling = LabellingSession(
             embeddings,
             log,
@@ -71,7 +70,7 @@ def label(
             initial=initial,
             head=head.head,
             seed=seed,
-            who=who or _user(),
+            who=who or login_name(),
         )
         server = LabellingServer(labelling, session.workspace, port=port)
         session.finish({"url": server.url}, server.url)
@@ -83,14 +82,6 @@ def label(
             server.run()
         count = sum(labelling.counts().values())
         session.remark(f"{count} labels are stored; run the same command again to go on.")
-
-
-def _user() -> str | None:
-    """Return the name of who is logged in, if the machine knows it."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return None
 
 
 def _open(url: str) -> None:

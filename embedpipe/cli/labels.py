@@ -168,7 +168,7 @@ def login_name() -> str | None:
     """Return the name of the person at the keyboard, None where the system knows none."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError):
         return None
 
 
