@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["to_rgb"]
+__all__ = ["quarter_turned", "reason_of", "to_rgb"]
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -35,3 +35,17 @@ def to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def quarter_turned(image: Image.Image) -> bool:
+    """Return whether its EXIF orientation makes a wide image a high one."""
+    return image.getexif().get(0x0112) in (5, 6, 7, 8)
+
+
+def reason_of(error: Exception) -> str:
+    """Return on one line why Pillow could not decode an image."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image in a known format"
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:500]

@@ -100,10 +100,7 @@ def on_test_images(embeddings: ep.Embeddings, model: Model) -> str:
 
 def finish(session: LabellingSession, output: Path) -> None:
     """Train a last time, and write the labels and the head."""
-    known = session.labelled()
-    labels = {
-        session.ids[row]: str(name) for row, name in zip(known.rows, known.labels, strict=True)
-    }
+    labels = session.labels()
     if len(set(labels.values())) < 2:
         print(f"{len(labels)} labels: too few to train on; run it again to go on")
         return

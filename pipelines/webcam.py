@@ -21,7 +21,7 @@ from pathlib import Path
 import embedpipe as ep
 from embedpipe.labelling import LabellingSession, Model
 from embedpipe.labels import LabelLog, write_table
-from embedpipe.labels.exchange import Labelled, formats
+from embedpipe.labels.exchange import Labelled, formats, news
 
 
 def main() -> None:
@@ -74,21 +74,14 @@ LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={photos}"""
 
 def take(session: LabellingSession, file: Path, form: str) -> None:
     """Take over what was labelled elsewhere; what is known already is passed over."""
-    current = session.current()
-    said: dict[tuple[str, str | None], list[int]] = {}
-    for item in formats[form].read(file):
-        row = session.row_of(item.path)
-        label = item.label if item.status == "label" else None
-        before = current.get(row)
-        known = before is not None and (before.kind, before.label) == (item.status, label)
-        if not known and (item.label is not None or item.status != "label"):
-            said.setdefault((item.status, label), []).append(row)
-    for (status, label), rows in said.items():
-        if label is None:
-            session.mark(rows, status)
-        else:
-            session.label(rows, label)
-    print(f"{sum(map(len, said.values()))} answers taken from {file}")
+    answers = formats[form].read(file)
+    for item in answers:
+        session.row_of(item.path)  # an item that is not there is refused before anything is kept
+    content = dict(zip(session.ids, session.embeddings.content_ids, strict=True))
+    known = session.log.current_for(session.dataset, content)
+    said = news(answers, session.dataset, content, known, who=session.who)
+    session.log.append(said)
+    print(f"{len(said)} answers taken from {file}")
 
 
 def picked(session: LabellingSession, file: Path, size: int, model: Model | None) -> list[int]:
@@ -121,10 +114,7 @@ def write_tasks(
 
 def finish(session: LabellingSession, output: Path) -> None:
     """Train a head on all labels, and write what it says of the other photos."""
-    batch = session.labelled()
-    labels = {
-        session.ids[row]: str(name) for row, name in zip(batch.rows, batch.labels, strict=True)
-    }
+    labels = session.labels()
     model = session.retrain()
     head, table = output / "head.safetensors", output / "predictions.csv"
     ep.train(session.embeddings, labels, output=head)

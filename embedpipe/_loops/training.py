@@ -77,6 +77,16 @@ class Trainer:
         known = {} if _takes_new_classes(head) else {"classes": self.classes}
         return head.partial_fit(self.matrix[batch.rows], batch.labels, **known)
 
+    def judged(self, head: Any, batch: Batch, *, thorough: bool = True) -> tuple[float | None, int]:
+        """Return a fitted head's cross-validated accuracy, and on how many rows.
+
+        What it says of itself where it does; else, if `thorough`, that of `cross_validated`.
+        """
+        told = getattr(head, "cv_accuracy_", None)
+        if told is not None:
+            return float(told), int(head.cv_n_)
+        return self.cross_validated(batch) if thorough else (None, 0)
+
     def cross_validated(self, batch: Batch) -> tuple[float | None, int]:
         """Return the accuracy of fresh heads on labelled rows that they did not see.
 

@@ -98,9 +98,7 @@ class Watcher:
 
     def _judged(self, head: Any, batches: Sequence[Batch]) -> tuple[float | None, int]:
         """Return the head's cross-validated accuracy, and on how many labelled rows."""
-        told = getattr(head, "cv_accuracy_", None)
-        if told is not None:
-            return float(told), int(head.cv_n_)
-        if head is None or not (self._thorough and self._mode.from_all):
+        if head is None:
             return None, 0
-        return self._trainer.cross_validated(joined(batches))
+        thorough = self._thorough and self._mode.from_all
+        return self._trainer.judged(head, joined(batches), thorough=thorough)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._pixels import to_rgb
+from .._pixels import quarter_turned, reason_of, to_rgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -129,25 +129,13 @@ def decode(data: bytes, preprocess: Preprocess) -> tuple[np.ndarray, int, int]:
             if preprocess.scaled_decode:
                 _shrink_while_decoding(image, preprocess)
             upright = ImageOps.exif_transpose(image)
-            turned = _quarter_turned(image)
+            turned = quarter_turned(image)
             width, height = true_size[::-1] if turned else true_size
             pixels = _resize_and_crop(to_rgb(upright), preprocess)
     # Pillow's plugins raise nearly anything on malformed input; each is a reason, none is a bug.
     except Exception as error:
-        raise DecodeError(_reason(error)) from error
+        raise DecodeError(reason_of(error)) from error
     return pixels, width, height
-
-
-def _reason(error: Exception) -> str:
-    from PIL import UnidentifiedImageError
-
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image in a known format"
-    return f"{type(error).__name__}: {error}".replace("\n", " ")[:500]
-
-
-def _quarter_turned(image: Image.Image) -> bool:
-    return image.getexif().get(0x0112) in (5, 6, 7, 8)
 
 
 def _shrink_while_decoding(image: Image.Image, preprocess: Preprocess) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..active.selecting import index_of
 from ..cache import Failure
 from ..embedding import Embeddings
 from ..errors import UsageError
-from ..index import Index, check_kind
+from ..index import check_kind
 from ..labels import rows_for
 from .copies import exact_duplicates, first_of_content
 from .groups import Rows
@@ -134,7 +135,7 @@ def check(
     known = _labels_of(embeddings, ids, labels)
     first = first_of_content(embeddings.content_ids)
     looks = look(embeddings.dataset.source, ids, first, progress) if pixels else None
-    points = _index_of(embeddings, kind)
+    points = index_of(embeddings, np.arange(len(embeddings)), kind)
     if progress:
         tell = progress
         points.neighbours(1, lambda done, total: tell("neighbours", done, total))
@@ -173,16 +174,6 @@ def _kind_of(index: str, n: int) -> str:
             f"unknown kind of index {index!r}: it is auto, exact, ivf or hnsw."
         ) from None
     return index
-
-
-def _index_of(embeddings: Embeddings, kind: str) -> Index:
-    """Return the index of all items, the one that is kept beside the matrix."""
-    return Index(
-        embeddings.matrix,
-        kind=kind,
-        folder=embeddings.folder / "index",
-        digest=embeddings.digest,
-    )
 
 
 def _labels_of(

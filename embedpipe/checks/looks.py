@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._pixels import to_rgb
+from .._pixels import quarter_turned, reason_of, to_rgb
 from ..backbones import DecodeError
 from ..cache import Failure
 from ..datasets import Source
@@ -141,23 +141,20 @@ def _look_at(item_id: str, content: bytes | OSError) -> _Look | Failure:
 
 
 def _decoded(content: bytes) -> _Look:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(io.BytesIO(content)) as image:
             size = image.size
             image.draft(None, (2 * SHRUNKEN, 2 * SHRUNKEN))  # only JPEG heeds it
-            drafted = image.size
-            upright = ImageOps.exif_transpose(image)
-            if upright.size == drafted[::-1] != drafted:
+            if quarter_turned(image):
                 size = size[::-1]
-            small = to_rgb(upright).resize((SHRUNKEN, SHRUNKEN), Image.Resampling.BOX)
+            small = to_rgb(ImageOps.exif_transpose(image)).resize(
+                (SHRUNKEN, SHRUNKEN), Image.Resampling.BOX
+            )
             grey = small.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    except UnidentifiedImageError as error:
-        raise DecodeError("not an image in a known format") from error
     # Pillow's plugins raise nearly anything on malformed input; each is a reason, none is a bug.
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".replace("\n", " ")[:500]
-        raise DecodeError(reason) from error
+        raise DecodeError(reason_of(error)) from error
     colours = np.asarray(small, dtype=np.float64).reshape(-1, 3)  # (p, 3)
     return _Look(size, float(colours.std(axis=0).max()), np.asarray(grey))

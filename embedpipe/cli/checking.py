@@ -77,7 +77,7 @@ def check(
     result = as_dict(embeddings, checked)
     result["seconds"] = round(time.monotonic() - started, 4)
     if report is not None:
-        from ..reports.of_checks import checks_of, write_checks
+        from ..reports import checks_of, write_checks
 
         page = checks_of(embeddings, checked, command=session.typed)
         result["report"] = str(write_checks(report, page))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +63,7 @@ def import_(
     answers are kept; predictions of a model are not labels.
     """
     from ..labels import LabelLog, Matched
-    from ..labels.exchange import formats
+    from ..labels.exchange import formats, news
 
     answers = [item for item in formats[form].read(file) if item.label or item.status != "label"]
     dataset = session.load(where)
@@ -76,7 +75,7 @@ def import_(
         content = _content(session, dataset)
         with LabelLog(session.workspace.labels) as log:
             known = log.current_for(dataset.name, {item.path: content[item.path] for item in found})
-            events = list(_news(found, dataset.name, content, known, who))
+            events = news(found, dataset.name, content, known, who=who, default=login_name())
             log.append(events)
     replaced = sum(
         event.path in known.current and known.current[event.path].kind != "clear"
@@ -271,35 +270,6 @@ def _content(session: Session, dataset: Dataset) -> dict[str, bytes | None]:
         scanned = scan(dataset, session.workspace.items_of(dataset.name), progress)
     ids = [item.id for item in dataset.items]
     return dict(zip(ids, scanned.content_ids.to_pylist(), strict=True))
-
-
-def _news(
-    items: Iterable[Labelled],
-    dataset: str,
-    content: Mapping[str, bytes | None],
-    known: Matched,
-    who: str | None,
-) -> Iterable[Event]:
-    """Yield an event for each item of which the log does not say the same already."""
-    from ..labels import Event
-
-    login, at = login_name(), datetime.now(UTC).isoformat()  # of one time: it is undone as one act
-    for item in items:
-        label = item.label if item.status == "label" else None
-        now = known.current.get(item.path)
-        if now is not None and (now.kind, now.label) == (item.status, label):
-            continue
-        yield Event(
-            item.status,
-            dataset,
-            item.path,
-            content[item.path],
-            label,
-            who=who or item.who or login,
-            at=at,
-            # What an unsure person leant to is no label; it is kept as what it is.
-            suggestion=item.label if label is None and item.label else item.prediction,
-        )
 
 
 def _check_export(format_: Format, everything: bool, link: bool, image_url: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -170,11 +170,13 @@ class LabellingSession:
 
     def labelled(self) -> Batch:
         """Return the labelled rows, ascending, and their labels."""
-        known = sorted((row, each.label) for row, each in self.current().items() if each.label)
-        return Batch(
-            np.array([row for row, _ in known], dtype=np.int64),
-            np.array([label for _, label in known], dtype=np.str_),
-        )
+        return _labelled_in(self.current())
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels by path, in the order of the items."""
+        batch = self.labelled()
+        rows = zip(batch.rows, batch.labels, strict=True)
+        return {self.ids[row]: str(label) for row, label in rows}
 
     # What is said
 
@@ -316,9 +318,7 @@ class LabellingSession:
             every = np.arange(len(self.ids), dtype=np.int64)
             shares = probabilities_of(head, self.embeddings.matrix, every)  # (n, C)
             codes = shares.argmax(axis=1)
-            accuracy, scored = getattr(head, "cv_accuracy_", None), getattr(head, "cv_n_", 0)
-            if accuracy is None:
-                accuracy, scored = self._trainer.cross_validated(batch)
+            accuracy, scored = self._trainer.judged(head, batch)
             classes = tuple(str(name) for name in head.classes_)
             agreement = None if self.model is None else _agreement(self.model, classes, codes)
             self._history.append(Evidence(len(batch.rows), accuracy, scored, agreement))
@@ -369,7 +369,7 @@ class LabellingSession:
         with self._work:
             model = self.model if model is None else model
             current = self.current()
-            known = self.labelled()
+            known = _labelled_in(current)
             passed = [row for row, each in current.items() if each.kind in ("skip", "unsure")]
             gone = np.sort(np.array(passed, dtype=np.int64))
             pool = RoundPool(
@@ -431,6 +431,14 @@ class LabellingSession:
     def _proposal(self, row: int, model: Model) -> Proposal:
         label = model.classes[model.codes[row]]
         return Proposal(row, self.ids[row], label, float(model.confidence[row]), label)
+
+
+def _labelled_in(current: Mapping[int, Current]) -> Batch:
+    known = sorted((row, each.label) for row, each in current.items() if each.label)
+    return Batch(
+        np.array([row for row, _ in known], dtype=np.int64),
+        np.array([label for _, label in known], dtype=np.str_),
+    )
 
 
 def _same(one: Batch, other: Batch) -> bool:

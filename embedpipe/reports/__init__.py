@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from .comparison import ComparisonData
 from .data import Curve, Pick, ReportData, Represented, Round, SelectionData
-from .html import write_comparison, write_replay, write_report, write_selection
-from .of_checks import ChecksData, checks_of, write_checks
+from .html import (
+    write_checks,
+    write_comparison,
+    write_replay,
+    write_report,
+    write_selection,
+)
+from .of_checks import ChecksData, checks_of
 from .of_experiments import check_figure, comparison_of, write_figure
 from .of_loops import report_of
 from .of_replay import replay_of

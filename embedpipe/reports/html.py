@@ -13,18 +13,12 @@ from .comparison import COLOURS, DASHES, ComparisonData, lay_out_bands
 from .data import Curve, Pick, ReportData, Round, SelectionData
 from .figure import lay_out
 from .headline import write_headline
+from .of_checks import ChecksData
 from .replay import ReplayData, lay_out_curves, lay_out_heat_map, scale_of
-from .thumbnails import KEEP_BELOW
+from .thumbnails import KEEP_BELOW, media_type
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-_MAGIC = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
-    b"RIFF": "image/webp",
-}
 
 N_SERIES = 6
 """Curves that have a colour of their own."""
@@ -170,6 +164,30 @@ def write_replay(path: str | Path, data: ReplayData) -> Path:
     return _write(path, "replay.html.j2", {"data": data, "groups": groups, **looks})
 
 
+def write_checks(path: str | Path, data: ChecksData) -> Path:
+    """Write the page of a check as one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    path
+        Where it goes; it is written whole or not at all.
+    data
+        What it shows, from `checks_of`.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> data = ChecksData("shop", "All well", (("items", "12"),), (), (), (), ())
+    >>> "All well" in write_checks(tmp / "checks.html", data).read_text()
+    True
+    """
+    return _write(path, "checks.html.j2", {"data": data})
+
+
 def _write(path: str | Path, template: str, context: dict[str, Any]) -> Path:
     path = Path(path)
     page = _environment().get_template(template).render(context).encode()
@@ -242,10 +260,10 @@ def _seconds(value: float) -> str:
 
 def _data_uri(encoded: bytes) -> str:
     """Return an encoded image as a data: URI."""
-    for magic, kind in _MAGIC.items():
-        if encoded.startswith(magic):
-            return f"data:{kind};base64,{b64encode(encoded).decode()}"
-    raise UsageError("a thumbnail must be an encoded PNG, JPEG, WebP or GIF image.")
+    kind = media_type(encoded)
+    if kind is None:
+        raise UsageError("a thumbnail must be an encoded PNG, JPEG, WebP or GIF image.")
+    return f"data:{kind};base64,{b64encode(encoded).decode()}"
 
 
 def _is_tiny(encoded: bytes) -> bool:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .data import Pick
-from .html import _write
 from .thumbnails import thumbnails_of
 
 if TYPE_CHECKING:
     from ..checks import Checked
+    from ..checks.groups import Rows
     from ..embedding import Embeddings
 
-__all__ = ["ChecksData", "Doubt", "Kind", "checks_of", "write_checks"]
+__all__ = ["ChecksData", "Doubt", "Kind", "checks_of"]
 
 MOST = 60
 """So many findings of a kind are shown; the others are counted."""
@@ -144,30 +143,6 @@ def checks_of(
     )
 
 
-def write_checks(path: str | Path, data: ChecksData) -> Path:
-    """Write the page of a check as one HTML file that needs nothing else.
-
-    Parameters
-    ----------
-    path
-        Where it goes; it is written whole or not at all.
-    data
-        What it shows, from `checks_of`.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be written.
-
-    Examples
-    --------
-    >>> data = ChecksData("shop", "All well", (("items", "12"),), (), (), (), ())
-    >>> "All well" in write_checks(tmp / "checks.html", data).read_text()
-    True
-    """
-    return _write(path, "checks.html.j2", {"data": data})
-
-
 def _counted(kind: Kind) -> str:
     return "not checked" if kind.not_checked is not None else f"{kind.count:,}"
 
@@ -274,10 +249,10 @@ class _Maker:
             for row, given, suggested in zip(*columns, strict=False)
         )
 
-    def _groups(self, groups: Sequence[object], *, with_splits: bool = False) -> tuple[Doubt, ...]:
+    def _groups(self, groups: Sequence[Rows], *, with_splits: bool = False) -> tuple[Doubt, ...]:
         found = []
         for group in groups[:MOST]:
-            rows: list[int] = group.tolist()  # type: ignore[attr-defined]
+            rows = group.tolist()
             labels = sorted({label for row in rows if (label := self._checked.labels[row])})
             says = f"{len(rows)} items"
             if with_splits:
@@ -288,9 +263,9 @@ class _Maker:
             found.append(Doubt(picks, says, max(0, len(rows) - MEMBERS)))
         return tuple(found)
 
-    def _sized(self, rows: object) -> tuple[Doubt, ...]:
+    def _sized(self, rows: Rows) -> tuple[Doubt, ...]:
         sizes = self._checked.sizes
         if sizes is None:
             return ()
-        some: list[int] = rows[:MOST].tolist()  # type: ignore[index]
+        some = rows[:MOST].tolist()
         return tuple(self._alone(row, "{} × {}".format(*sizes[row].tolist())) for row in some)

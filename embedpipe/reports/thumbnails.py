@@ -16,6 +16,13 @@ KEEP_BELOW = 32
 
 QUALITY = 82
 
+_KINDS = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+
 
 def thumbnails_of(dataset: Dataset, ids: list[str]) -> dict[str, bytes | None]:
     """Return a thumbnail of each item by id; an image that cannot be read any more has none."""
@@ -66,6 +73,22 @@ def make_thumbnail(image_bytes: bytes, size: int = 96) -> bytes | None:
         image.thumbnail((size, size), Image.Resampling.LANCZOS)
         image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
     return buffer.getvalue()
+
+
+def media_type(encoded: bytes) -> str | None:
+    r"""Return the media type of an image that browsers show, told by its first bytes.
+
+    Examples
+    --------
+    >>> media_type(b"GIF89a..."), media_type(b"BM......")
+    ('image/gif', None)
+    """
+    for start, kind in _KINDS:
+        if encoded.startswith(start):
+            return kind
+    if encoded.startswith(b"RIFF") and encoded[8:12] == b"WEBP":
+        return "image/webp"
+    return None
 
 
 def _to_rgb(image: Image) -> Image:

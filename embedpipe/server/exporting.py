@@ -48,8 +48,7 @@ def export(desk: Desk, name: str) -> dict[str, Any]:
     path = folder / f"{desk.session.dataset}-{name}-{moment}"
     if name == HEAD:
         path = path.with_name(f"{path.name}.embedpipe")
-        labels = {item.path: item.label for item in items if item.label is not None}
-        train(desk.session.embeddings, labels, head=desk.session.head, output=path)
+        train(desk.session.embeddings, desk.session.labels(), head=desk.session.head, output=path)
     else:
         kind = formats[name]
         path = path.with_name(path.name + kind.suffix)

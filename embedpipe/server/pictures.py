@@ -16,7 +16,7 @@ from starlette.routing import Route
 from .._files import temporary_file
 from .._workspace import Workspace
 from ..embedding import Embeddings
-from ..reports.thumbnails import make_thumbnail
+from ..reports.thumbnails import make_thumbnail, media_type
 
 __all__ = ["Pictures"]
 
@@ -28,13 +28,6 @@ LARGE = 1600
 
 AS_IT_IS = 4_000_000
 """A file of a format that browsers know is sent as it is up to so many bytes."""
-
-KINDS = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-)
 
 KEPT = "private, max-age=31536000, immutable"
 
@@ -93,7 +86,7 @@ class Pictures:
     def picture(self, row: int) -> bytes:
         """Return a picture of an item that every browser shows: its file where that is one."""
         content = self._original(row)
-        if _kind(content) is not None and len(content) <= AS_IT_IS:
+        if media_type(content) is not None and len(content) <= AS_IT_IS:
             return content
         made = make_thumbnail(content, LARGE)
         if made is None:
@@ -134,19 +127,9 @@ class Pictures:
             if await request.is_disconnected():  # scrolled past
                 return Response(status_code=204)
             content = await run_in_threadpool(work, row)
-        return Response(content, headers=headers, media_type=_kind(content))
+        return Response(content, headers=headers, media_type=media_type(content))
 
     def _limiter(self) -> anyio.CapacityLimiter:
         if self._limit is None:
             self._limit = anyio.CapacityLimiter(max(2, os.cpu_count() or 2))
         return self._limit
-
-
-def _kind(content: bytes) -> str | None:
-    """Return the media type of a format that browsers show, told by its first bytes."""
-    for start, kind in KINDS:
-        if content.startswith(start):
-            return kind
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return "image/webp"
-    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from io import BytesIO
 
 import numpy as np
@@ -12,10 +11,9 @@ from PIL import Image
 
 from embedpipe.checks import check
 from embedpipe.errors import UsageError
-from embedpipe.reports import Pick, make_thumbnail
-from embedpipe.reports.of_checks import ChecksData, Doubt, Kind, checks_of, write_checks
+from embedpipe.reports import Pick, make_thumbnail, write_checks
+from embedpipe.reports.of_checks import ChecksData, Doubt, Kind, checks_of
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "<script>fail()</script>"
 
 
@@ -94,24 +92,17 @@ def test_names_are_text(tmp_path):
     assert "88 not shown" in page
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
-def test_it_fits_every_screen_and_asks_for_nothing(tmp_path):
-    from playwright.sync_api import sync_playwright
-
+def test_it_fits_every_screen_and_asks_for_nothing(browser, tmp_path):
     url = crowded(tmp_path / "page.html").as_uri()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-        )
-        for width in (1280, 390):
-            page = browser.new_context(viewport={"width": width, "height": 800}).new_page()
-            asked, problems = [], []
-            page.on("request", lambda made, asked=asked: asked.append(made.url))
-            page.on("console", lambda message, problems=problems: problems.append(message.text))
-            page.goto(url)
-            assert [made for made in asked if not made.startswith("data:")] == [url]
-            assert problems == []
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            assert page.locator("img").count() == 24
-        browser.close()
+    for width in (1280, 390):
+        context = browser.new_context(viewport={"width": width, "height": 800})
+        page = context.new_page()
+        asked, problems = [], []
+        page.on("request", lambda made, asked=asked: asked.append(made.url))
+        page.on("console", lambda message, problems=problems: problems.append(message.text))
+        page.goto(url)
+        assert [made for made in asked if not made.startswith("data:")] == [url]
+        assert problems == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.locator("img").count() == 24
+        context.close()

@@ -1,6 +1,5 @@
 """The page in a real browser: no request, no error, no sideways scrolling, in light and dark."""
 
-import shutil
 from io import BytesIO
 
 import numpy as np
@@ -17,11 +16,6 @@ from embedpipe.reports import (
     make_thumbnail,
     write_report,
     write_selection,
-)
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"
 )
 
 
@@ -54,19 +48,6 @@ def report(path):
     facts = tuple((f"fact {i}", "a value of some length") for i in range(7))
     curves = (curve("coreset, then margin", False), curve("random", True))
     return write_report(path, ReportData("x" * 200, facts, curves, "embedpipe " + "y" * 300, 0.9))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-        )
-        yield browser
-        browser.close()
 
 
 def picks(path):

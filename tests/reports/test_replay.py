@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +19,6 @@ from embedpipe.experiments.replay_results import ReplayResults
 from embedpipe.experiments.results import Failure
 from embedpipe.reports import replay_of, write_replay
 from embedpipe.reports.replay import AccuracyMap, lay_out_curves, lay_out_heat_map, scale_of
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 NAN = float("nan")
 
@@ -377,19 +374,6 @@ def test_a_real_study_has_its_page(study: ReplayResults, tmp_path: Path) -> None
         assert f"{row.metrics['gem_accuracy'].estimate:.3f}" in text
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def opened(
     request: pytest.FixtureRequest, browser: Any, study: ReplayResults, tmp_path: Path
@@ -409,9 +393,6 @@ def opened(
     context.close()
 
 
-in_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"
-)
 SCREENS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 CONTRASTS = """() => {
@@ -435,7 +416,6 @@ CONTRASTS = """() => {
 }"""
 
 
-@in_chromium
 @pytest.mark.parametrize("opened", SCREENS, indirect=True)
 def test_it_fits_every_screen_is_readable_and_asks_for_nothing(opened: Any) -> None:
     assert [made for made in opened.asked if not made.startswith("data:")] == [opened.at]
@@ -451,7 +431,6 @@ def test_it_fits_every_screen_is_readable_and_asks_for_nothing(opened: Any) -> N
     assert shades > 10
 
 
-@in_chromium
 @pytest.mark.parametrize("opened", SCREENS[:1], indirect=True)
 def test_everything_can_be_reached_by_keyboard(opened: Any) -> None:
     wanted = opened.locator(".scroll, summary, input").count()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,6 @@ from embedpipe.labelling import LabellingSession
 from embedpipe.labels import LabelLog
 from embedpipe.server import LabellingServer
 from tests.conftest import make_image
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 class Answer:
@@ -125,19 +122,3 @@ def make_photos(folder: Path, count: int, classes: int = 3) -> Path:
 def lab(tmp_path: Path, open_lab: Callable[..., Lab]) -> Lab:
     """A served folder of 24 photos of three kinds: 0, 3, 6 … are of one."""
     return open_lab(make_photos(tmp_path / "photos", 24))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A Chromium that nobody sees."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-        )
-        yield browser
-        browser.close()

@@ -17,6 +17,7 @@ from .label_studio import LabelStudioFormat, labelling_config
 from .labelled import Labelled
 from .lightly import LightlyFormat, read_lightly_embeddings
 from .lightly_predictions import LightlyPredictionsFormat
+from .news import news
 from .parquet import ParquetFormat
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "ParquetFormat",
     "formats",
     "labelling_config",
+    "news",
     "read_lightly_embeddings",
     "register",
 ]
