@@ -36,6 +36,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("what", choices=["labels", "duplicates", "outliers", "memory"])
     parser.add_argument("--dataset", default="clothing")
     parser.add_argument("--source")
+    parser.add_argument("--split", help="of the dataset, for duplicates: all of it otherwise")
     parser.add_argument("--strangers", help="archive of CIFAR-10, whose images are the outliers")
     parser.add_argument("--workspace")
     parser.add_argument("--seeds", type=int, default=5)
@@ -140,6 +141,8 @@ KINDS: dict[str, Callable[[Image.Image], bytes]] = {
 def duplicates(arguments: argparse.Namespace) -> None:
     """Plant copies, one of a photo, and count those that are grouped with it."""
     dataset = ep.load_dataset(arguments.dataset, source=arguments.source)
+    if arguments.split:
+        dataset = dataset.subset(arguments.split)
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(dataset))[: arguments.each * len(KINDS)]
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Evidence", "advise"]
+__all__ = ["Evidence", "advise", "wilson"]
 
 NEXT_LABELS = 100
 """How many more labels the advice is about."""
@@ -136,7 +136,7 @@ def advise(history: Sequence[Evidence]) -> dict[str, Any]:
     'it takes two rounds to see what more labels change.'
     """
     last = history[-1] if history else Evidence(0, None, 0, None)
-    low, high = _wilson(last.cv_accuracy, last.cv_n)
+    low, high = wilson(last.cv_accuracy, last.cv_n)
     changes = _changes(history)
     known = last.labelled > 0 and any(change.share for change in changes)
     gain = _gain(changes, last.labelled) if known else None
@@ -241,7 +241,7 @@ def _mean(group: Sequence[_Change]) -> _Change:
     return _Change(middle, step, sum(each.share for each in group) / len(group))
 
 
-def _wilson(accuracy: float | None, n: int) -> tuple[float | None, float | None]:
+def wilson(accuracy: float | None, n: int) -> tuple[float | None, float | None]:
     """Return the 95 % interval of a share that was seen in n rows."""
     if accuracy is None or n < 1:
         return None, None

@@ -75,6 +75,11 @@ class Checked:
     failures: tuple[Failure, ...]
     not_checked: dict[str, str]
 
+    @property
+    def copies(self) -> tuple[Rows, ...]:
+        """Groups of the same picture, whether of the same bytes or not, by their lowest row."""
+        return _copies(self.duplicates, self.near_duplicates)
+
 
 def check(
     embeddings: Embeddings,
@@ -149,7 +154,7 @@ def check(
         labels=known,
         duplicates=duplicates,
         near_duplicates=near,
-        leakage=_leakage(duplicates, near, splits),
+        leakage=leaking(_copies(duplicates, near), splits),
         outliers=find_outliers(points),
         label_errors=find_label_errors(
             embeddings.matrix, labelled, [known[row] for row in labelled.tolist()]
@@ -189,14 +194,11 @@ def _labels_of(
     return tuple(known)
 
 
-def _leakage(
-    duplicates: tuple[Rows, ...], near: NearDuplicates, splits: list[str | None]
-) -> tuple[Rows, ...]:
-    """Return what leaks: near duplicates hold the exact copies of their members already."""
+def _copies(duplicates: tuple[Rows, ...], near: NearDuplicates) -> tuple[Rows, ...]:
+    """Return groups of either kind: near duplicates hold the exact copies of their members."""
     inside = {row for rows in near.groups for row in rows.tolist()}
     alone = [rows for rows in duplicates if int(rows[0]) not in inside]
-    found = leaking([*near.groups, *alone], splits)
-    return tuple(sorted(found, key=lambda rows: int(rows[0])))
+    return tuple(sorted([*near.groups, *alone], key=lambda rows: int(rows[0])))
 
 
 def _not_checked(

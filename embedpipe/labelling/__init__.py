@@ -5,5 +5,6 @@ from __future__ import annotations
 from .model import Model
 from .proposals import Proposal
 from .session import LabellingSession
+from .snapshot import STATES, Snapshot
 
-__all__ = ["LabellingSession", "Model", "Proposal"]
+__all__ = ["STATES", "LabellingSession", "Model", "Proposal", "Snapshot"]

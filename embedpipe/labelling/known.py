@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from ..embedding import Embeddings
 from ..labels import Current, Event, LabelLog
+from ..labels.log_current import match
+from .snapshot import STATES, Snapshot
 
 __all__ = ["Known"]
 
-_SIMPLE = ("label", "skip", "unsure", "clear", "new_class")
-"""What changes one item or adds a class: the state follows without reading the log again."""
+MOST_UNDONE = 100
+"""When more events than this were undone, all are read again: it is faster."""
+
+_OF_ITEMS = ("label", "skip", "unsure", "clear")
 
 
 class Known:
@@ -36,14 +42,14 @@ class Known:
     classes
         In order of first appearance.
     acts
-        Ids of this person's events that are not undone, those of one act together.
+        This person's events that are not undone, those of one act together.
     round
         The highest that an event named.
 
     Notes
     -----
-    A label costs the time of reading it; a class that is renamed or an act that is undone, that
-    of reading all of the dataset's events.
+    What is said or undone of items costs the time of reading it, and an undone label that of
+    listing the classes; a class that is renamed, that of reading all of the dataset's events.
     """
 
     def __init__(self, embeddings: Embeddings, log: LabelLog, who: str | None) -> None:
@@ -56,6 +62,9 @@ class Known:
         self.current: dict[int, Current] = {}
         self.classes: list[str] = []
         self.acts: list[list[Event]] = []
+        self._codes = np.full(len(self._content), -1, dtype=np.int32)
+        self._states = np.zeros(len(self._content), dtype=np.uint8)
+        self._gone: set[bytes | None] = set()  # contents of labelled files that are not there
 
     def refresh(self) -> bool:
         """Read what is new; return whether there was anything of this dataset."""
@@ -68,35 +77,94 @@ class Known:
             return False
         self._remember_acts(fresh)
         self.round = max([self.round, *(event.round or 0 for event in fresh)])
-        if all(self._is_simple(event) for event in fresh):
-            for event in fresh:
-                self._apply(event)
-        else:
+        undoings = [event.undoes for event in fresh if event.undoes is not None]
+        said = [event for event in fresh if event.undoes is None]
+        if len(undoings) > MOST_UNDONE or not all(map(self._is_alone, said)):
             self._read_all()
+            return True
+        undone = [self._log.event(each) for each in undoings]
+        if not all(map(self._is_alone, undone)):
+            self._read_all()
+            return True
+        for event in said:
+            self._apply(event)
+        self._look_again(undone)
         return True
 
-    def _is_simple(self, event: Event) -> bool:
-        """Return whether nothing else has to be read: what is not here may have moved."""
-        if event.kind not in _SIMPLE:
-            return False
-        return event.path is None or self._is_same(event)
+    def snapshot(self) -> Snapshot:
+        """Return what holds now, as arrays of its own."""
+        return Snapshot(self.version, tuple(self.classes), self._codes.copy(), self._states.copy())
 
-    def _is_same(self, event: Event) -> bool:
-        path = event.path or ""
-        return path in self._content and event.content_id == self._content[path]
+    def _is_alone(self, event: Event) -> bool:
+        """Return whether an event tells of one item, or of a new class, and of nothing else.
+
+        What is said of a file that is not there, or of bytes that such a file had, may tell of
+        a file that was moved.
+        """
+        if event.kind == "new_class":
+            return True
+        return (
+            event.kind in _OF_ITEMS
+            and event.path in self._content
+            and event.content_id == self._content[event.path]
+            and event.content_id not in self._gone
+        )
 
     def _apply(self, event: Event) -> None:
-        if event.label is not None and event.label not in self.classes:
-            self.classes.append(event.label)
+        if event.label is not None:
+            self._add_class(event.label)
         if event.path is not None:
-            self.current[self.row_of[event.path]] = Current(
+            current = Current(
                 event.label, event.kind, event.who, event.at or "", event.id or 0, event.content_id
             )
+            self._set(self.row_of[event.path], current)
+
+    def _look_again(self, undone: Sequence[Event]) -> None:
+        """Read what holds of the items of undone events, and which classes there are."""
+        if any(event.label is not None for event in undone):
+            self._set_classes(self._log.classes(self._dataset))
+        for path in {event.path for event in undone if event.path is not None}:
+            found = match(self._log.current(self._dataset, path), {path: self._content[path]})
+            self._set(self.row_of[path], found.current.get(path))
 
     def _read_all(self) -> None:
-        found = self._log.current_for(self._dataset, self._content)
-        self.current = {self.row_of[path]: current for path, current in found.current.items()}
-        self.classes = self._log.classes(self._dataset)
+        known = self._log.current(self._dataset)
+        found = match(known, self._content)
+        self._gone = {
+            each.content_id
+            for path, each in known.items()
+            if self._content.get(path) != each.content_id
+        }
+        self._set_classes(self._log.classes(self._dataset))
+        self.current = {}
+        self._codes[:], self._states[:] = -1, 0
+        for path, current in found.current.items():
+            self._set(self.row_of[path], current)
+
+    def _set(self, row: int, current: Current | None) -> None:
+        """Note what holds of an item: None for nothing."""
+        if current is None:
+            self.current.pop(row, None)
+        else:
+            self.current[row] = current
+        label = None if current is None else current.label
+        # A class that another process has made since the classes were read is not among them.
+        self._codes[row] = -1 if label is None else self._add_class(label)
+        kind = "" if current is None or current.kind == "clear" else current.kind
+        self._states[row] = STATES.index(kind)
+
+    def _add_class(self, name: str) -> int:
+        """Return a class's position, at the end if it is new."""
+        if name not in self.classes:
+            self.classes.append(name)
+        return self.classes.index(name)
+
+    def _set_classes(self, classes: Iterable[str]) -> None:
+        """Take over which classes there are; items keep theirs by name."""
+        before, self.classes = self.classes, list(classes)
+        place = {name: code for code, name in enumerate(self.classes)}
+        moved = np.array([*(place.get(name, -1) for name in before), -1], dtype=np.int32)
+        self._codes = moved[self._codes]  # -1 is the last
 
     def _remember_acts(self, events: Sequence[Event]) -> None:
         undone = {event.undoes for event in events if event.kind == "undo"}

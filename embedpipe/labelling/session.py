@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._loops.training import Batch, Trainer, probabilities_of
-from ..active.advice import Evidence, advise
+from ..active.advice import Evidence, advise, wilson
 from ..active.round_pool import RoundPool
 from ..active.selecting import default_candidates, index_of
 from ..checks import find_label_errors
@@ -25,10 +25,12 @@ from ..index import Index
 from ..index.blocks import take_rows
 from ..labels import Current, Event, LabelLog
 from ..strategies import get_strategy
+from .fits import Fits
 from .known import Known
 from .model import Model
 from .proposals import Proposal, clustered, together
 from .similar import most_similar
+from .snapshot import Snapshot
 
 __all__ = ["LabellingSession"]
 
@@ -113,8 +115,13 @@ class LabellingSession:
         self._lock = threading.RLock()  # of what is known
         self._work = threading.Lock()  # of fitting and choosing
         self._batch: Batch | None = None  # what the last model learned from
-        self._history: list[Evidence] = []
-        self._curve: list[tuple[int, float, float, float]] = []
+        self._snapshot: Snapshot | None = None
+        key = {
+            "dataset": self.dataset,
+            "spec_id": embeddings.spec.id,
+            "head": head_spelling(self.head),
+        }
+        self._fits = Fits(log.path.with_name("fits.jsonl"), key)
         self.model: Model | None = None
         self.refresh()
 
@@ -147,30 +154,37 @@ class LabellingSession:
         with self._lock:
             return self._known.refresh()
 
+    def snapshot(self) -> Snapshot:
+        """Return what holds of all items, with what others wrote."""
+        with self._lock:
+            self._known.refresh()
+            if self._snapshot is None or self._snapshot.version != self._known.version:
+                self._snapshot = self._known.snapshot()
+            return self._snapshot
+
     def current(self) -> dict[int, Current]:
-        """Return what holds, by row."""
+        """Return what holds and who said so, by row."""
         with self._lock:
             self._known.refresh()
             return dict(self._known.current)
 
-    def classes(self) -> list[str]:
-        """Return the classes, in order of first appearance."""
+    def current_of(self, row: int) -> Current | None:
+        """Return what holds of one item and who said so; None if nothing was ever said."""
         with self._lock:
             self._known.refresh()
-            return list(self._known.classes)
+            return self._known.current.get(row)
+
+    def classes(self) -> list[str]:
+        """Return the classes, in order of first appearance."""
+        return list(self.snapshot().classes)
 
     def counts(self) -> dict[str, int]:
         """Return how many labels each class has, in the order of `classes`."""
-        with self._lock:
-            found = dict.fromkeys(self.classes(), 0)
-            for current in self._known.current.values():
-                if current.label is not None:
-                    found[current.label] += 1
-            return found
+        return self.snapshot().counts()
 
     def labelled(self) -> Batch:
         """Return the labelled rows, ascending, and their labels."""
-        return _labelled_in(self.current())
+        return self.snapshot().labelled()
 
     def labels(self) -> dict[str, str]:
         """Return the labels by path, in the order of the items."""
@@ -308,8 +322,8 @@ class LabellingSession:
         """
         with self._work:
             started = time.monotonic()
-            with self._lock:
-                batch, version = self.labelled(), self.version
+            known = self.snapshot()
+            batch = known.labelled()
             if len(np.unique(batch.labels)) < 2:
                 return None
             if self._batch is not None and _same(self._batch, batch):
@@ -321,12 +335,13 @@ class LabellingSession:
             accuracy, scored = self._trainer.judged(head, batch)
             classes = tuple(str(name) for name in head.classes_)
             agreement = None if self.model is None else _agreement(self.model, classes, codes)
-            self._history.append(Evidence(len(batch.rows), accuracy, scored, agreement))
-            advice = advise(self._history)
+            evidence = Evidence(len(batch.rows), accuracy, scored, agreement)
+            self._fits.add(known.version, evidence)
+            advice = advise(self._fits.evidence)
             low, high = advice["cv_low"], advice["cv_high"]
             model = Model(
                 name=f"{head_spelling(self.head)}-{len(batch.rows)}",
-                version=version,
+                version=known.version,
                 labelled=len(batch.rows),
                 head=head,
                 classes=classes,
@@ -338,15 +353,21 @@ class LabellingSession:
                 seconds=time.monotonic() - started,
             )
             self.model, self._batch = model, batch
-            if accuracy is not None and model.interval is not None:
-                self._curve.append((model.labelled, accuracy, *model.interval))
             with self._lock:
                 self._known.round += 1
             return model
 
     def curve(self) -> list[tuple[int, float, float, float]]:
-        """Return labels, cross-validated accuracy and its interval (2 numbers), fit by fit."""
-        return list(self._curve)
+        """Return labels, cross-validated accuracy and its interval (2 numbers), fit by fit.
+
+        Fits of earlier sessions are there as well, those of the same kind of head.
+        """
+        found = []
+        for each in list(self._fits.evidence):
+            low, high = wilson(each.cv_accuracy, each.cv_n)
+            if each.cv_accuracy is not None and low is not None and high is not None:
+                found.append((each.labelled, each.cv_accuracy, low, high))
+        return found
 
     # What to look at
 
@@ -368,10 +389,8 @@ class LabellingSession:
         """
         with self._work:
             model = self.model if model is None else model
-            current = self.current()
-            known = _labelled_in(current)
-            passed = [row for row, each in current.items() if each.kind in ("skip", "unsure")]
-            gone = np.sort(np.array(passed, dtype=np.int64))
+            said = self.snapshot()
+            known, gone = said.labelled(), said.passed()
             pool = RoundPool(
                 self.embeddings.matrix,
                 gone=gone,
@@ -431,14 +450,6 @@ class LabellingSession:
     def _proposal(self, row: int, model: Model) -> Proposal:
         label = model.classes[model.codes[row]]
         return Proposal(row, self.ids[row], label, float(model.confidence[row]), label)
-
-
-def _labelled_in(current: Mapping[int, Current]) -> Batch:
-    known = sorted((row, each.label) for row, each in current.items() if each.label)
-    return Batch(
-        np.array([row for row, _ in known], dtype=np.int64),
-        np.array([label for _, label in known], dtype=np.str_),
-    )
 
 
 def _same(one: Batch, other: Batch) -> bool:

@@ -179,20 +179,43 @@ class LabelLog:
                 yield Event(*row)
             after = rows[-1][-1]
 
-    def current(self, dataset: str) -> dict[str, Current]:
+    def event(self, event_id: int) -> Event:
+        """Return one event.
+
+        Raises
+        ------
+        LabelError
+            If there is none with this id.
+        """
+        query = f"SELECT {_NAMES} FROM events WHERE id = ?"
+        with self._reading() as connection:
+            row = connection.execute(query, (event_id,)).fetchone()
+        if row is None:
+            raise LabelError(f"{self.path} has no event {event_id}.")
+        return Event(*row)
+
+    def current(self, dataset: str, path: str | None = None) -> dict[str, Current]:
         """Return what holds of each item of a dataset that anything was said of, by path.
 
         Cleared items are there, with the kind ``"clear"`` and without a label. The same can be
         read from the view ``current`` of the file with any SQLite client.
 
+        Parameters
+        ----------
+        dataset
+            Its name.
+        path
+            Of the one item that is asked about; None for all.
+
         Notes
         -----
-        Time is linear in the dataset's events; memory is 0.53 KB for each item, 0.71 KB at the
-        peak.
+        Time is linear in the dataset's events, or in those of the item; memory is 0.53 KB for
+        each item, 0.71 KB at the peak.
         """
-        query = CURRENT.format(of_dataset="AND dataset = :dataset")
+        of_item = "" if path is None else "AND path = :path"
+        query = CURRENT.format(of_dataset=f"AND dataset = :dataset {of_item}")
         with self._reading() as connection:
-            rows = connection.execute(query, {"dataset": dataset}).fetchall()
+            rows = connection.execute(query, {"dataset": dataset, "path": path}).fetchall()
         return {
             path: Current(label, kind, by, at, event_id, content_id)
             for _, path, label, kind, by, at, event_id, content_id in sorted(rows, key=_path)
@@ -201,8 +224,9 @@ class LabelLog:
     def current_for(self, dataset: str, items: Mapping[str, bytes | None]) -> Matched:
         """Return what holds of the items that a dataset has today, moved files included.
 
-        An item is matched by its path; by its content where the log does not know the path and
-        whatever was said of those bytes elsewhere is the same. An item whose bytes are not those
+        An item is matched by its path; by its content where the log does not know the path, a
+        file with those bytes is gone, and whatever was said of those bytes is the same. A copy
+        of a file that is still there is an item of its own. An item whose bytes are not those
         that were labelled under its path is reported as edited, and has no label.
 
         Parameters
@@ -210,7 +234,7 @@ class LabelLog:
         dataset
             Its name.
         items
-            The content id of each item by path, None where it is not known.
+            The content id of each item of the dataset by path, None where it is not known.
 
         Notes
         -----

@@ -44,7 +44,8 @@ class Matched:
     current
         By path of today: what holds. Items that the log knows nothing of are absent.
     moved
-        By path of today: the path under which the item was last spoken of. They are in `current`.
+        By path of today: the path, gone since, under which the item was last spoken of. They are
+        in `current`.
     edited
         By path: what was said when the file had other bytes. They are *not* in `current`: look
         at the image again.
@@ -60,14 +61,17 @@ class Matched:
 
 
 def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Matched:
-    """Find what is known of items: by path first, by content where the path is unknown.
+    """Find what is known of items: by path first, by content where a file of it is gone.
+
+    A copy of a file that is still there is an item of its own, of which nothing is known.
 
     Parameters
     ----------
     known
         What holds, by the path under which it was said.
     items
-        The content id of each item by its path of today; None where it is not known.
+        The content id of each item of the dataset by its path of today; None where it is not
+        known.
 
     Notes
     -----
@@ -89,7 +93,13 @@ def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Ma
             edited = content is not None and known[path].content_id not in {None, content}
             (found.edited if edited else found.current)[path] = known[path]
         elif content is not None and content in places:
-            _follow(found, path, places[content], known)
+            gone = [
+                place
+                for place in places[content]
+                if place not in items or items[place] not in {None, content}
+            ]
+            if gone:
+                _follow(found, path, gone[-1], places[content], known)
     return found
 
 
@@ -103,11 +113,12 @@ def _by_content(known: Mapping[str, Current]) -> dict[bytes, list[str]]:
     return dict(places)
 
 
-def _follow(found: Matched, path: str, candidates: list[str], known: Mapping[str, Current]) -> None:
-    """Take over what was said of the same bytes elsewhere, if it was the same everywhere."""
-    last = candidates[-1]
+def _follow(
+    found: Matched, path: str, gone: str, candidates: list[str], known: Mapping[str, Current]
+) -> None:
+    """Take over what was said of a file that is gone, if it was said of all with its bytes."""
     if len({(known[place].kind, known[place].label) for place in candidates}) == 1:
-        found.current[path] = known[last]
-        found.moved[path] = last
+        found.current[path] = known[gone]
+        found.moved[path] = gone
     else:
         found.ambiguous[path] = sorted(candidates)

@@ -42,8 +42,8 @@ def create_app(desk: Desk, *, token: str, port: int) -> ASGIApp:
 
     Notes
     -----
-    3 bytes per item beside the session, 4 more once the map was looked at, and a copy of the paths
-    once they were searched.
+    Beside the session, 4 bytes per item for each layout of the map that was looked at, and a copy
+    of the paths once they were searched.
     """
     pictures = Pictures(desk.session.embeddings, desk.workspace)
     routes = [

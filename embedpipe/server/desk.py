@@ -4,51 +4,23 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._workspace import Workspace
-from ..labelling import LabellingSession, Proposal
-from ..labels import Current
+from ..labelling import STATES, LabellingSession, Proposal, Snapshot
 from .training import BackgroundTraining
 
-__all__ = ["STATES", "Desk", "Snapshot"]
-
-STATES = ("", "label", "skip", "unsure")
-"""What may hold of an item; the first is nothing."""
+__all__ = ["Desk"]
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """What holds of all items at one version of the log.
+MOST_POINTS = 100
+"""The page's learning curve has no more points than this."""
 
-    Attributes
-    ----------
-    version
-        Of the log.
-    classes
-        Their names, in order of appearance.
-    current
-        By row, of the items that anything was said of.
-    codes
-        (n,) int16, position in `classes`, -1 without a label.
-    states
-        (n,) uint8, position in `STATES`.
-
-    Notes
-    -----
-    3 bytes per item.
-    """
-
-    version: int
-    classes: tuple[str, ...]
-    current: dict[int, Current]
-    codes: NDArray[np.int16]
-    states: NDArray[np.uint8]
+Point = tuple[int, float, float, float]
 
 
 class Desk:
@@ -67,48 +39,25 @@ class Desk:
         self.run = secrets.token_hex(8)
         self.training = BackgroundTraining(session)
         self._lock = threading.Lock()
-        self._snapshot: Snapshot | None = None
         self._found: tuple[tuple[Any, ...], NDArray[np.int64]] | None = None
         self._lowered: list[str] | None = None
-        snapshot = self.snapshot()
-        self.training.consider(snapshot.version, _counts(snapshot))
+        self._last: list[Callable[[], None]] = []
+        self.training.consider(session.snapshot())
 
     @property
     def n(self) -> int:
         """How many items there are."""
         return len(self.session.ids)
 
-    def snapshot(self) -> Snapshot:
-        """Return what holds now, worked out once for each version of the log."""
-        self.session.refresh()
-        with self._lock:
-            if self._snapshot is None or self._snapshot.version != self.session.version:
-                self._snapshot = self._look()
-            return self._snapshot
-
-    def _look(self) -> Snapshot:
-        version = self.session.version  # what is newer is seen next time
-        current, classes = self.session.current(), tuple(self.session.classes())
-        code_of = {name: code for code, name in enumerate(classes)}
-        codes = np.full(self.n, -1, dtype=np.int16)
-        states = np.zeros(self.n, dtype=np.uint8)
-        for row, each in current.items():
-            if each.label is not None and each.kind == "label":
-                # A class of another tab may have come since: it is seen next time.
-                codes[row] = code_of.get(each.label, -1)
-            states[row] = STATES.index(each.kind) if each.kind in STATES else 0
-        return Snapshot(version, classes, current, codes, states)
-
     def entry(
         self, row: int, snapshot: Snapshot, proposal: Proposal | None = None
     ) -> dict[str, Any]:
         """Return what the page shows of one item."""
-        current = snapshot.current.get(row)
         found: dict[str, Any] = {
             "row": row,
             "path": self.session.ids[row],
             "image": self.session.embeddings.content_ids[row].hex()[:12],
-            "label": None if current is None else current.label,
+            "label": snapshot.label(row),
             "state": STATES[snapshot.states[row]],
         }
         model = self.session.model
@@ -129,12 +78,12 @@ class Desk:
 
     def entries(self, rows: Iterable[int]) -> list[dict[str, Any]]:
         """Return what the page shows of some items."""
-        snapshot = self.snapshot()
+        snapshot = self.session.snapshot()
         return [self.entry(int(row), snapshot) for row in rows]
 
     def proposed(self, proposals: Sequence[Proposal]) -> list[dict[str, Any]]:
         """Return what the page shows of items that are proposed."""
-        snapshot = self.snapshot()
+        snapshot = self.session.snapshot()
         return [self.entry(each.row, snapshot, each) for each in proposals]
 
     def find(self, text: str, state: str, label: str) -> NDArray[np.int64]:
@@ -149,7 +98,7 @@ class Desk:
         label
             A class; blank for all.
         """
-        snapshot = self.snapshot()
+        snapshot = self.session.snapshot()
         key = (text, state, label, snapshot.version if state or label else None)
         with self._lock:
             if self._found is not None and self._found[0] == key:
@@ -177,22 +126,19 @@ class Desk:
 
     def status(self) -> dict[str, Any]:
         """Return what the page shows beside the images."""
-        snapshot, model = self.snapshot(), self.session.model
-        counts = _counts(snapshot)
+        snapshot, model = self.session.snapshot(), self.session.model
+        counts = snapshot.counts()
         states = np.bincount(snapshot.states, minlength=len(STATES))
-        self.training.consider(snapshot.version, counts)
+        self.training.consider(snapshot)
         return {
             "run": self.run,
             "dataset": self.session.dataset,
             "items": self.n,
             "version": snapshot.version,
-            "labelled": sum(counts),
+            "labelled": sum(counts.values()),
             "skipped": int(states[2]),
             "unsure": int(states[3]),
-            "classes": [
-                {"name": name, "count": count}
-                for name, count in zip(snapshot.classes, counts, strict=True)
-            ],
+            "classes": [{"name": name, "count": count} for name, count in counts.items()],
             "model": None
             if model is None
             else {
@@ -205,20 +151,26 @@ class Desk:
                 "reason": model.advice["reason"],
                 "seconds": round(model.seconds, 3),
             },
-            "curve": self.session.curve(),
+            "curve": _thinned(self.session.curve()),
             "training": self.training.busy,
             "problem": self.training.problem,
         }
 
+    def at_the_end(self, act: Callable[[], None]) -> None:
+        """Have something done when all this is closed."""
+        self._last.append(act)
+
     def close(self) -> None:
-        """Stop training."""
+        """Stop training, and whatever else is at work."""
+        for act in self._last:
+            act()
         self.training.close()
 
 
-def _counts(snapshot: Snapshot) -> list[int]:
-    """Return how many labels each class has."""
-    found = np.bincount(snapshot.codes + 1, minlength=len(snapshot.classes) + 1)
-    return [int(count) for count in found[1:]]
+def _thinned(curve: list[Point]) -> list[Point]:
+    """Return as many points as a small figure can show, the last among them."""
+    step = -(-len(curve) // MOST_POINTS)
+    return curve[::-1][:: max(1, step)][::-1]
 
 
 def _rounded(share: float | None) -> float | None:

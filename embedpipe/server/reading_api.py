@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 
 import numpy as np
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ..errors import RunError
+from ..labelling import STATES
 from .answers import answer, number_asked
-from .desk import STATES, Desk
+from .checking import LISTS, BackgroundChecks
+from .desk import Desk
 from .projection import Projection
+from .stage import Stage
 
 __all__ = ["reading_routes"]
 
@@ -23,7 +28,7 @@ MOST_ITEMS = 500
 
 def reading_routes(desk: Desk) -> list[Route]:
     """Return the addresses that change nothing."""
-    projection = Projection(desk)
+    projection, checks = Projection(desk), BackgroundChecks(desk)
 
     def status(request: Request) -> Response:
         found = desk.status()
@@ -56,6 +61,17 @@ def reading_routes(desk: Desk) -> list[Route]:
         n = number_asked(request, "n", 60, MOST_ITEMS)
         return answer({"items": desk.proposed(desk.session.doubted(n))})
 
+    def checked(request: Request) -> Response:
+        name = request.query_params.get("list", "")
+        if name not in LISTS:
+            raise HTTPException(400, f"`list` is {', '.join(LISTS[:-1])} or {LISTS[-1]}.")
+        n = number_asked(request, "n", 60, MOST_ITEMS)
+        try:
+            found = checks.listed(name, n)
+        except RunError as error:
+            raise HTTPException(500, str(error)) from None
+        return _stage(found) if isinstance(found, Stage) else answer(found)
+
     def similar(request: Request) -> Response:
         row = number_asked(request, "row", 0, desk.n - 1)
         n = number_asked(request, "n", 60, MOST_ITEMS)
@@ -63,7 +79,16 @@ def reading_routes(desk: Desk) -> list[Route]:
         return answer({"of": desk.entries([row])[0], "items": desk.entries(rows)})
 
     def points(request: Request) -> Response:
-        return _bytes(projection.points())
+        by = request.query_params.get("by", "components")
+        if by not in ("components", "neighbours"):
+            raise HTTPException(400, "`by` is components or neighbours.")
+        if by == "components":
+            return _bytes(projection.components())
+        try:
+            found = projection.neighbourhoods()
+        except RunError as error:
+            raise HTTPException(500, str(error)) from None
+        return _stage(found) if isinstance(found, Stage) else _bytes(found)
 
     def colours(request: Request) -> Response:
         by = request.query_params.get("by", "label")
@@ -76,6 +101,7 @@ def reading_routes(desk: Desk) -> list[Route]:
         Route("/api/batch", batch),
         Route("/api/items", items),
         Route("/api/doubted", doubted),
+        Route("/api/checked", checked),
         Route("/api/similar", similar),
         Route("/api/map/points", points),
         Route("/api/map/colours", colours),
@@ -99,3 +125,8 @@ def _bytes(array: np.ndarray) -> Response:
         media_type="application/octet-stream",
         headers={"cache-control": "no-store"},
     )
+
+
+def _stage(stage: Stage) -> Response:
+    """Return how far it is: it is being worked out, and to be asked for again."""
+    return JSONResponse(asdict(stage), status_code=202, headers={"cache-control": "no-store"})

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 
 from ..errors import EmbedpipeError
-from ..labelling import LabellingSession
+from ..labelling import LabellingSession, Snapshot
 
 __all__ = ["BackgroundTraining"]
 
@@ -45,20 +44,13 @@ class BackgroundTraining:
             self._asked = True
             self._changed.notify_all()
 
-    def consider(self, version: int, labels_of_each: Sequence[int]) -> None:
-        """Fit the head if enough was said since the last fit.
-
-        Parameters
-        ----------
-        version
-            Of the log.
-        labels_of_each
-            How many labels each class has by then.
-        """
-        if self.busy or sum(count > 0 for count in labels_of_each) < 2:
+    def consider(self, known: Snapshot) -> None:
+        """Fit the head if enough was said by now since the last fit."""
+        counts = known.counts().values()
+        if self.busy or sum(count > 0 for count in counts) < 2:
             return
         before, had = self._fitted
-        if version > before and abs(sum(labels_of_each) - had) >= EVERY:
+        if known.version > before and abs(sum(counts) - had) >= EVERY:
             self.ask()
 
     def wait(self, timeout: float) -> bool:
@@ -88,8 +80,7 @@ class BackgroundTraining:
                     self._changed.notify_all()
 
     def _fit(self) -> None:
-        version = self._session.version
-        labelled = sum(self._session.counts().values())
+        known = self._session.snapshot()
         try:
             if self._session.retrain() is None:  # one class: the second is worth a fit at once
                 return
@@ -99,4 +90,4 @@ class BackgroundTraining:
         # What nobody foresaw must not end the thread in silence: the page shows it.
         except Exception as error:  # noqa: BLE001
             self.problem = f"unexpected {type(error).__name__}: {error}"
-        self._fitted = (version, labelled)
+        self._fitted = (known.version, sum(known.counts().values()))

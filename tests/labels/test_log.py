@@ -139,6 +139,7 @@ def test_items_are_found_again(log):
         label("torn1.jpg", "hat", content="5"),
         label("torn2.jpg", "shoe", content="5"),
         label("unknown.jpg", "hat"),
+        label("unhashed.jpg", "hat", content="8"),
         Event("clear", "shop", "cleared.jpg", digest("2b"), at=AT),
     ])  # fmt: skip
     found = log.current_for(
@@ -153,7 +154,10 @@ def test_items_are_found_again(log):
             "unknown.jpg": digest("6"),
             "stranger.jpg": digest("7"),
             "bare.jpg": None,
-            "old.jpg": None,
+            "same-copy.jpg": digest("1"),
+            "unhashed.jpg": None,
+            "unhashed-copy.jpg": digest("8"),
+            "edited-moved.jpg": digest("3"),
             "moved-cleared.jpg": digest("2b"),
         },
     )
@@ -163,12 +167,14 @@ def test_items_are_found_again(log):
         "copy3.jpg": "hat",
         "torn1.jpg": "hat",
         "unknown.jpg": "hat",
-        "old.jpg": "shoe",
+        "unhashed.jpg": "hat",
+        "edited-moved.jpg": "hat",
         "moved-cleared.jpg": None,
     }
     assert found.moved == {
         "new.jpg": "old.jpg",
         "copy3.jpg": "copy2.jpg",
+        "edited-moved.jpg": "edited.jpg",
         "moved-cleared.jpg": "cleared.jpg",
     }
     assert {path: current.label for path, current in found.edited.items()} == {"edited.jpg": "hat"}

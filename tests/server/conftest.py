@@ -18,6 +18,7 @@ from embedpipe.labelling import LabellingSession
 from embedpipe.labels import LabelLog
 from embedpipe.server import LabellingServer
 from tests.conftest import make_image
+from tests.server.tabs import Tab
 
 
 class Answer:
@@ -29,6 +30,10 @@ class Answer:
 
     def json(self) -> Any:
         assert self.status == 200, self.body
+        return json.loads(self.body)
+
+    def waiting(self) -> Any:
+        assert self.status == 202, self.body
         return json.loads(self.body)
 
     def error(self) -> tuple[int, str]:
@@ -122,3 +127,24 @@ def make_photos(folder: Path, count: int, classes: int = 3) -> Path:
 def lab(tmp_path: Path, open_lab: Callable[..., Lab]) -> Lab:
     """A served folder of 24 photos of three kinds: 0, 3, 6 … are of one."""
     return open_lab(make_photos(tmp_path / "photos", 24))
+
+
+@pytest.fixture
+def tab_on(browser: Any) -> Iterator[Callable[..., Tab]]:
+    """Return a function that opens a tab; all of them share a browser's cookies."""
+    contexts: dict[int, Any] = {}
+    tabs = []
+
+    def open_(lab: Lab, url: str | None = None, width: int = 1280, **more: Any) -> Tab:
+        key = id(lab) + width
+        if key not in contexts:
+            contexts[key] = browser.new_context(viewport={"width": width, "height": 800}, **more)
+        tabs.append(Tab(contexts[key], url or lab.url))
+        return tabs[-1]
+
+    yield open_
+    for context in contexts.values():
+        context.close()
+    for tab in tabs:
+        assert tab.problems == []
+        assert all(url.startswith("http://127.0.0.1:") for url in tab.requests)

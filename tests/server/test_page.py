@@ -3,100 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from embedpipe.labels.exchange import formats
 from tests.server.conftest import Lab, make_photos
-
-KINDS = ("red", "green", "blue")
-ROW = "() => document.querySelector('.single').dataset.row"
-
-
-def kind_of(path: str) -> str:
-    return KINDS[int(path[-8:-4]) % 3]
-
-
-class Tab:
-    """One tab of a browser, with whatever it complained about."""
-
-    def __init__(self, context: Any, url: str) -> None:
-        self.page = context.new_page()
-        self.problems: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.problems.append(message.text))
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(url)
-        self.page.wait_for_selector("#progress:not(:empty)")
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def wait(self, expression: str, argument: Any = None) -> Any:
-        return self.page.wait_for_function(expression, arg=argument, timeout=15_000)
-
-    def text(self, selector: str) -> str:
-        return str(self.page.inner_text(selector))
-
-    def row(self) -> str:
-        """Return the row of the image in Single, once there is one."""
-        self.wait(f"() => ({ROW})() !== ''")
-        return str(self.page.evaluate(ROW))
-
-    def classes(self) -> list[str]:
-        return list(self.page.locator("#classes button:not(:last-child) span").all_inner_texts())
-
-    def give(self, name: str) -> None:
-        """Give a class by keyboard: by its key, or as a new one."""
-        known = self.classes()
-        if name in known:
-            self.press(str(known.index(name) + 1))
-            return
-        self.press("n")
-        self.page.keyboard.type(name)
-        self.press("Enter")
-        self.wait("n => document.querySelectorAll('#classes button').length > n", len(known) + 1)
-
-    def label_next(self, name: str | None = None) -> str:
-        """Label the image in Single and return its path, when the next one is there."""
-        row = self.row()
-        path = self.text(".about .path")
-        self.give(name or kind_of(path))
-        self.wait(f"row => ({ROW})() !== row", row)
-        return path
-
-    def settled(self) -> None:
-        """Wait until all is stored."""
-        self.wait("() => !document.querySelector('#progress').textContent.includes('saving')")
-
-    def progress(self, words: str) -> None:
-        self.wait("w => document.querySelector('#progress').textContent.includes(w)", words)
-
-
-@pytest.fixture
-def tab_on(browser: Any) -> Iterator[Callable[..., Tab]]:
-    """Return a function that opens a tab; all of them share a browser's cookies."""
-    contexts: dict[int, Any] = {}
-    tabs = []
-
-    def open_(lab: Lab, url: str | None = None, width: int = 1280, **more: Any) -> Tab:
-        key = id(lab) + width
-        if key not in contexts:
-            contexts[key] = browser.new_context(viewport={"width": width, "height": 800}, **more)
-        tabs.append(Tab(contexts[key], url or lab.url))
-        return tabs[-1]
-
-    yield open_
-    for context in contexts.values():
-        context.close()
-    for tab in tabs:
-        assert tab.problems == []
-        assert all(url.startswith("http://127.0.0.1:") for url in tab.requests)
+from tests.server.tabs import KINDS, ROW, Tab, kind_of
 
 
 def test_from_a_folder_to_a_head_and_an_export_by_keyboard(

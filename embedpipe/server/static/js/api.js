@@ -11,7 +11,7 @@ async function answer(response) {
   throw new Refused(message);
 }
 
-async function ask(path, options) {
+export async function ask(path, options) {
   let response;
   try {
     response = await fetch(path, options);

@@ -358,7 +358,7 @@ export class Board {
   }
 }
 
-function defaultCaption(item) {
+export function defaultCaption(item) {
   if (item.state === "label") return item.label;
   if (item.state) return item.state === "skip" ? "skipped" : "unsure";
   return item.suggestion ? `${item.suggestion}? ${percent(item.confidence)}` : item.path.split("/").pop();

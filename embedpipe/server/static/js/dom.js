@@ -40,3 +40,5 @@ export function percent(share) {
 }
 
 export const many = (n, one, more = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : more}`;
+
+export const pause = (milliseconds) => new Promise((done) => { setTimeout(done, milliseconds); });

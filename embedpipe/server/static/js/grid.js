@@ -2,7 +2,7 @@
 
 import { retrain } from "./acts.js";
 import { get } from "./api.js";
-import { make, many, say } from "./dom.js";
+import { make, many, pause } from "./dom.js";
 import { status } from "./store.js";
 import { Tiles } from "./tiles.js";
 
@@ -13,10 +13,8 @@ export class Grid extends Tiles {
   constructor() {
     super({}, "grid");
     this.board.skipsDone = true;
-    this.next = make("button", { type: "button", title: "." }, "Next batch");
-    this.next.addEventListener("click", () => { this.load(); this.focus(); });
     this.note = make("span", { class: "note" });
-    this.tools.append(this.next, this.note);
+    this.tools.append(this.offerNext("Next batch"), this.note);
   }
 
   hints() { return "arrows move, with Shift select · Space selects · Ctrl+A the group · a class key labels · Enter accepts · . next batch"; }
@@ -29,7 +27,7 @@ export class Grid extends Tiles {
   paintNote() {
     const left = this.board.items.filter((item) => !item.state).length;
     const { size } = this.board.selected;
-    this.note.textContent = this.loading ? "choosing …" : `${size ? `${size} selected · ` : ""}${left} of ${this.board.total} to do`;
+    this.note.textContent = this.looking ? "choosing …" : `${size ? `${size} selected · ` : ""}${left} of ${this.board.total} to do`;
   }
 
   after() {
@@ -37,41 +35,32 @@ export class Grid extends Tiles {
     if (this.board.total && this.board.items.every((item) => item.state)) this.load();
   }
 
-  async load() {
-    if (this.loading) return;
-    this.loading = true;
-    this.paintNote();
-    try {
-      if (status && status.labelled && status.model?.version !== status.version) {
-        await retrain();
-        const end = Date.now() + PATIENCE;
-        const before = status.model?.version;
-        while (Date.now() < end) {
-          await new Promise((resolve) => { setTimeout(resolve, 80); });
-          const now = await get("/api/status");
-          if (!now.training || now.model?.version !== before) break;
-        }
-      }
-      const { items, model } = await get(`/api/batch?n=${BATCH}`);
-      for (const item of items) item.model = model;
-      const groups = new Map();
-      for (const item of items) groups.set(item.group, [...(groups.get(item.group) ?? []), item]);
-      const sections = [...groups].map(([name, members]) => ({
-        title: members[0].suggestion ? `${name}? · ${many(members.length, "image")}` : `${name} · ${many(members.length, "image")}`,
-        items: members,
-      }));
-      if (items.length) this.board.showSections(sections);
-      else this.board.empty("Nothing is left to label. Shift+R reviews the labels, Shift+E exports them.");
-    } catch (error) {
-      say(`No batch: ${error.message}`, true);
-    } finally {
-      this.loading = false;
-      this.paintNote();
-    }
+  load() { return this.look("batch", "No batch", () => this.choose()); }
+
+  async choose() {
+    await this.learn();
+    const { items, model } = await get(`/api/batch?n=${BATCH}`);
+    for (const item of items) item.model = model;
+    const groups = new Map();
+    for (const item of items) groups.set(item.group, [...(groups.get(item.group) ?? []), item]);
+    const sections = [...groups].map(([name, members]) => ({
+      title: members[0].suggestion ? `${name}? · ${many(members.length, "image")}` : `${name} · ${many(members.length, "image")}`,
+      items: members,
+    }));
+    if (items.length) this.board.showSections(sections);
+    else this.board.empty("Nothing is left to label. Shift+R reviews the labels, Shift+E exports them.");
   }
 
-  key(event) {
-    if (event.key === ".") { this.load(); return true; }
-    return super.key(event);
+  // Have the head learn what was said since, but do not wait for ever.
+  async learn() {
+    if (!status?.labelled || status.model?.version === status.version) return;
+    await retrain();
+    const end = Date.now() + PATIENCE;
+    const before = status.model?.version;
+    while (Date.now() < end) {
+      await pause(80);
+      const now = await get("/api/status");
+      if (!now.training || now.model?.version !== before) break;
+    }
   }
 }

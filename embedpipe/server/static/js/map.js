@@ -1,35 +1,44 @@
-// All items in the plane: coloured, and chosen with a lasso or a circle.
+// All items in the plane, laid out in two ways, coloured, and chosen with a lasso or a circle.
 
 import { label, mark, undo } from "./acts.js";
-import { bytes, get, thumbnail } from "./api.js";
-import { make, many, say } from "./dom.js";
+import { ask, bytes, get, thumbnail } from "./api.js";
+import { make, many, pause, percent, say } from "./dom.js";
 import { names, status } from "./store.js";
 
 const FULL = 65535;
 const EDGE = 18;
 const SHOWN = 24;
+const AGAIN = 1000;
+const DOING = { starting: "starting", neighbours: "finding neighbours", layout: "laying them out" };
 
 export class PlaneMap {
   constructor() {
     this.canvas = make("canvas", { tabindex: "0", role: "application", "aria-label": "Map of all images: arrows move the circle, Space selects" });
-    this.plane = make("div", { class: "plane" }, this.canvas);
+    this.working = make("p", { class: "working", role: "status" });
+    this.plane = make("div", { class: "plane" }, this.canvas, this.working);
     this.strip = make("div", { class: "strip" });
     this.by = make("select", { "aria-label": "Colour by" },
       make("option", { value: "label", text: "coloured by label" }),
       make("option", { value: "prediction", text: "coloured by prediction" }),
       make("option", { value: "confidence", text: "coloured by doubt" }));
+    this.layout = make("select", { "aria-label": "Layout" },
+      make("option", { value: "components", text: "principal components" }),
+      make("option", { value: "neighbours", text: "neighbourhoods (UMAP)" }));
     this.note = make("span", { class: "note" });
     this.legend = make("span", { class: "legend" });
-    this.tools = make("div", { class: "tools" }, this.by, this.note, this.legend);
+    this.tools = make("div", { class: "tools" }, this.by, this.layout, this.note, this.legend);
     this.element = make("div", { class: "map-view" }, this.tools, make("div", { class: "map" }, this.plane, this.strip));
     this.element.style.display = "contents";
+    this.layouts = {};
     this.points = null;
+    this.turn = 0;
     this.colours = null;
     this.selected = [];
     this.marked = null;
     this.lasso = [];
     this.circle = { x: 0.5, y: 0.5, r: 0.06 };
     this.by.addEventListener("change", () => { this.recolour(); this.focus(); });
+    this.layout.addEventListener("change", () => { this.arrange(); this.focus(); });
     new ResizeObserver(() => this.paint()).observe(this.plane);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
     this.watchPointer();
@@ -49,10 +58,7 @@ export class PlaneMap {
     this.focus();
     this.paintNote();
     try {
-      if (!this.points) {
-        this.note.textContent = "working out the map …";
-        this.points = new Uint16Array(await bytes("/api/map/points"));
-      }
+      if (!this.points) await this.arrange();
       await this.recolour();
     } catch (error) {
       say(`No map: ${error.message}`, true);
@@ -62,6 +68,37 @@ export class PlaneMap {
   hide() {}
 
   changed(what) { if ((what.version || what.model) && this.points) this.recolour(); }
+
+  // Show the layout that is chosen as soon as it is there, and until then the one before.
+  async arrange() {
+    const turn = ++this.turn;
+    const by = this.layout.value;
+    try {
+      while (turn === this.turn && !this.layouts[by]) await this.fetch(by, turn);
+    } catch (error) {
+      if (turn !== this.turn) return;
+      this.layout.value = "components";
+      say(`No map: ${error.message}`, true);
+    }
+    if (turn !== this.turn) return;
+    this.working.textContent = "";
+    this.points = this.layouts[this.layout.value] ?? this.points;
+    this.paint();
+  }
+
+  // Ask for a layout once; say how far it is if it is not there.
+  async fetch(by, turn) {
+    if (!this.points) this.note.textContent = "working out the map …";
+    const response = await ask(`/api/map/points?by=${by}`);
+    if (response.status === 200) {
+      this.layouts[by] = new Uint16Array(await response.arrayBuffer());
+      this.points ??= this.layouts[by];
+      return;
+    }
+    const { doing, share } = await response.json();
+    if (turn === this.turn) this.working.textContent = `working out neighbourhoods: ${DOING[doing]}${share ? ` ${percent(share)}` : " …"}`;
+    await pause(AGAIN);
+  }
 
   async recolour() {
     this.colours = new Uint8Array(await bytes(`/api/map/colours?by=${this.by.value}`));

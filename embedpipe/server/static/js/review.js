@@ -1,32 +1,60 @@
-// Labels that the head doubts, the most doubtful first.
+// What may be wrong: labels that the head doubts, copies, outliers, images that do not serve.
 
 import { get } from "./api.js";
-import { make, many, percent, say } from "./dom.js";
+import { defaultCaption } from "./board.js";
+import { make, many, pause, percent } from "./dom.js";
 import { Tiles } from "./tiles.js";
 
 const MOST = 120;
+const MOST_CHECKED = 500;
+const ASK_AGAIN = 400;
+
+const LISTS = [
+  ["labels", "labels that the head doubts", "doubted label"],
+  ["copies", "copies", "group"],
+  ["outliers", "outliers", "image"],
+  ["small", "tiny or blank images", "image"],
+];
+
+const DOING = { starting: "starting", look: "looking at images", neighbours: "comparing vectors" };
+
+const NONE = {
+  labels: "The head doubts no label. It takes some labels of two classes at least.",
+  copies: "No image is there twice.",
+  outliers: "No image is far from all others.",
+  small: "No image is tiny or blank.",
+};
 
 export class Review extends Tiles {
   constructor() {
-    super({
-      tile: 168,
-      caption: (item) => (item.label === item.was && item.suggestion !== item.was
-        ? `${item.label} → ${item.suggestion}? ${percent(item.confidence)}`
-        : item.label ?? (item.state === "skip" ? "skipped" : item.state || "no label")),
-    }, "review");
-    this.again = make("button", { type: "button", title: "." }, "Look again");
-    this.again.addEventListener("click", () => { this.load(); this.focus(); });
+    super({ tile: 168, caption: (item) => this.caption(item) }, "review");
+    this.list = make("select", { "aria-label": "What to review", title: "," },
+      ...LISTS.map(([value, text]) => make("option", { value, text })));
+    this.list.addEventListener("change", () => { this.board.showSections([]); this.load(); this.focus(); });
     this.note = make("span", { class: "note" });
-    this.tools.append(this.again, this.note);
+    this.tools.append(this.list, this.offerNext("Look again"), this.note);
+    this.found = 0;
+    this.unread = [];
   }
 
-  hints() { return "Enter takes what the head says · a class key gives that class · Delete takes the label away · U undoes · . looks again"; }
+  hints() { return "Enter takes what the head says · a class key gives that class · S skips · U undoes · Ctrl+A the group · , next list · . looks again"; }
 
   show() { super.show(); this.load(); }
 
+  hide() { this.looking = null; }
+
+  caption(item) {
+    if (item.was === undefined) return defaultCaption(item);
+    if (item.label === item.was && item.suggestion !== item.was) return `${item.label} → ${item.suggestion}? ${percent(item.confidence)}`;
+    return item.label ?? (item.state ? defaultCaption(item) : "no label");
+  }
+
   paintNote() {
     const { size } = this.board.selected;
-    this.note.textContent = this.loading ? "looking …" : `${size ? `${size} selected · ` : ""}${many(this.board.total, "doubted label")}`;
+    const [, , one] = LISTS.find(([value]) => value === this.list.value);
+    const unread = this.unread.length && this.list.value === "small" ? ` · ${this.unread.length} cannot be read` : "";
+    this.note.title = unread ? this.unread.map(({ path, reason }) => `${path}: ${reason}`).join("\n") : "";
+    this.note.textContent = this.looking ? `${this.doing} …` : `${size ? `${size} selected · ` : ""}${many(this.found, one)}${unread}`;
   }
 
   say(request, items = this.chosen()) {
@@ -35,25 +63,44 @@ export class Review extends Tiles {
     this.board.moveTo(here + 1);
   }
 
-  async load() {
-    if (this.loading) return;
-    this.loading = true;
-    this.paintNote();
-    try {
-      const { items } = await get(`/api/doubted?n=${MOST}`);
-      for (const item of items) item.was = item.label;
-      if (items.length) this.board.showSections([{ title: "Labels that the head doubts", items }]);
-      else this.board.empty("The head doubts no label. It takes some labels of two classes at least.");
-    } catch (error) {
-      say(`No review: ${error.message}`, true);
-    } finally {
-      this.loading = false;
+  load() {
+    const list = this.list.value;
+    this.doing = "looking";
+    return this.look(list, "No review", async (asked) => {
+      const sections = list === "labels" ? await this.doubted() : await this.checked(list, asked);
+      if (!asked()) return;
+      if (sections.length) this.board.showSections(sections);
+      else this.board.empty(NONE[list]);
+    });
+  }
+
+  async doubted() {
+    const { items } = await get(`/api/doubted?n=${MOST}`);
+    for (const item of items) item.was = item.label;
+    this.found = items.length;
+    return items.length ? [{ title: "Labels that the head doubts", items }] : [];
+  }
+
+  // What the checks found; whoever asks first sets them off.
+  async checked(list, asked) {
+    let found = {};
+    while (!found.groups) {
+      found = await get(`/api/checked?list=${list}&n=${MOST_CHECKED}`);
+      if (found.groups) break;
+      this.doing = `${DOING[found.doing] ?? found.doing} ${Math.round(100 * found.share)} %`;
       this.paintNote();
+      await pause(ASK_AGAIN);
+      if (!asked()) return [];
     }
+    this.unread = found.failed;
+    this.found = found.total;
+    return found.groups.map(({ title, items }) => ({ title: `${title} · ${many(items.length, "image")}`, items }));
   }
 
   key(event) {
-    if (event.key === ".") { this.load(); return true; }
-    return super.key(event);
+    if (event.key !== ",") return super.key(event);
+    this.list.selectedIndex = (this.list.selectedIndex + 1) % LISTS.length;
+    this.list.dispatchEvent(new Event("change"));
+    return true;
   }
 }

@@ -5,8 +5,8 @@ import { get, picture } from "./api.js";
 import { make, percent, say } from "./dom.js";
 import { keyOf, names, status } from "./store.js";
 
-const BATCH = 20;
-const FEW = 10;
+const BATCH = 32;
+const FEW = 20;
 const AHEAD = 3;
 
 export class Single {

@@ -1,4 +1,5 @@
-// What Grid, Review and Search share: a board, and what is said of the tiles chosen on it.
+// What Grid, Review and Search share: a board, and what is said of the tiles chosen on it. What is
+// shown comes from `load`, one at a time.
 
 import { accept, label, mark, undo } from "./acts.js";
 import { get } from "./api.js";
@@ -15,6 +16,30 @@ export class Tiles {
     this.element = make("div", { class: kind });
     this.element.style.display = "contents";
     this.element.append(this.tools, this.board.element);
+  }
+
+  // A button, and a key, that shows what is next.
+  offerNext(text) {
+    this.next = make("button", { type: "button", title: "." }, text);
+    this.next.addEventListener("click", () => { this.load(); this.focus(); });
+    return this.next;
+  }
+
+  // Look for what is to be shown, unless that is being done already. The work is told whether
+  // it is still asked for: something else may be by now.
+  async look(what, missing, work) {
+    if (this.looking === what) return;
+    this.looking = what;
+    this.paintNote();
+    const asked = () => this.looking === what;
+    try {
+      await work(asked);
+    } catch (error) {
+      if (asked()) say(`${missing}: ${error.message}`, true);
+    }
+    if (!asked()) return;
+    this.looking = null;
+    this.paintNote();
   }
 
   get item() { return this.board.items[this.board.here]; }
@@ -71,6 +96,7 @@ export class Tiles {
       else say("There is no suggestion yet: press the key of a class.");
       return true;
     }
+    if (event.key === "." && this.next) { this.load(); return true; }
     return this.board.key(event);
   }
 }

@@ -7,19 +7,19 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index.directions import directions_of
-from .desk import Desk
+from ..desk import Desk
+from ..stage import Stage
+from .background import BackgroundLayout
+from .components import on_the_map, plane_of
 
 __all__ = ["Projection"]
 
 MOST_CODES = 254
 """Classes that have a number of their own on the map; the others share the last."""
 
-BLOCK_ROWS = 8192
-
 
 class Projection:
-    """The two directions in which the vectors of a dataset spread most.
+    """All items of a dataset in the plane, in two ways, and what colours them.
 
     Parameters
     ----------
@@ -31,24 +31,31 @@ class Projection:
         self._desk = desk
         self._lock = threading.Lock()
         self._points: NDArray[np.uint16] | None = None
+        self._neighbourhoods = BackgroundLayout(desk.session.embeddings)
+        desk.at_the_end(self._neighbourhoods.close)
 
-    def points(self) -> NDArray[np.uint16]:
-        """Return (n, 2) little-endian uint16: the plane, both axes from 0 to 65,535.
+    def components(self) -> NDArray[np.uint16]:
+        """Return (n, 2) little-endian uint16: the two directions in which the vectors spread most.
 
-        Principal component analysis of the vectors scaled to unit length, worked out once, in
-        O(n·d·m) time for m at most 128 and 512 bytes per item meanwhile; 4 bytes per item stay.
+        Both axes from 0 to 65,535. Worked out once: see `plane_of`; 4 bytes per item stay.
         """
         with self._lock:
             if self._points is None:
-                self._points = _plane(self._desk.session.embeddings.matrix)
+                matrix = self._desk.session.embeddings.matrix
+                rows = np.arange(len(matrix), dtype=np.int64)
+                self._points = on_the_map(plane_of(matrix, rows))
             return self._points
+
+    def neighbourhoods(self) -> NDArray[np.uint16] | Stage:
+        """Return such points as UMAP lays them out, or how far they are: see `BackgroundLayout`."""
+        return self._neighbourhoods.points()
 
     def colours(self, by: str) -> NDArray[np.uint8]:
         """Return (n,) uint8: by ``label`` or ``prediction`` a class's position + 1, 0 for none.
 
         By ``confidence`` it is how sure the head is, 0 to 255.
         """
-        snapshot, model = self._desk.snapshot(), self._desk.session.model
+        snapshot, model = self._desk.session.snapshot(), self._desk.session.model
         if by == "label":
             return _codes(snapshot.codes.astype(np.int64))
         if model is None:
@@ -58,22 +65,6 @@ class Projection:
         place = {name: code for code, name in enumerate(snapshot.classes)}
         moved = np.array([place.get(name, -1) for name in model.classes], dtype=np.int64)
         return _codes(moved[model.codes])
-
-
-def _plane(matrix: NDArray[np.float32]) -> NDArray[np.uint16]:
-    found = directions_of(matrix, np.arange(len(matrix), dtype=np.int64))  # (n, m)
-    centre = found.mean(axis=0, dtype=np.float64).astype(np.float32)
-    products = np.zeros((found.shape[1], found.shape[1]))
-    for start in range(0, len(found), BLOCK_ROWS):
-        block = (found[start : start + BLOCK_ROWS] - centre).astype(np.float64)  # (b, m)
-        products += block.T @ block
-    _, axes = np.linalg.eigh(products)  # (m, m), the most spread last
-    plane = np.zeros((len(matrix), 2), dtype=np.float32)
-    top = axes[:, ::-1][:, :2]
-    plane[:, : top.shape[1]] = found @ top.astype(np.float32)
-    low = plane.min(axis=0, initial=np.inf)
-    width = np.maximum(plane.max(axis=0, initial=-np.inf) - low, 1e-9)
-    return np.asarray(np.rint((plane - low) / width * 65535), dtype="<u2")
 
 
 def _codes(codes: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -1,0 +1,193 @@
+"""How long a person waits for the labelling page, with many images and long vectors.
+
+`page`: from a key to the stored label and the next picture on the screen, in Chromium, beside
+what one flush of the same disk takes. `round`: fitting the head again and choosing what is next,
+beside scikit-learn and a margin worked out by hand, and how long a label takes meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from common import clusters, timed, without_slowing_settings
+from PIL import Image
+
+import embedpipe as ep
+from embedpipe.labelling import LabellingSession
+from embedpipe.server import LabellingServer
+
+BATCH = 40
+
+
+def main() -> int:
+    arguments = parse()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        {"page": page, "round": round_}[arguments.what](arguments, Path(folder))
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", choices=["page", "round"])
+    parser.add_argument("--items", type=int, help="default: 100,000 for page, 50,000 for round")
+    parser.add_argument("--dim", type=int, default=1280)
+    parser.add_argument("--labels", type=int, default=1000, help="so many are there before")
+    parser.add_argument("--keys", type=int, default=100)
+    parser.add_argument("--folder", type=Path, help="where the images are made")
+    return parser.parse_args()
+
+
+def shop(folder: Path, n: int, dim: int, labelled: int) -> tuple[LabellingSession, np.ndarray]:
+    """Make n small JPEGs and vectors of ten classes, and label some."""
+    rng = np.random.default_rng(0)
+    for number in range(n):
+        path = folder / "photos" / f"{number // 1000:03d}" / f"{number:06d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (3, 4, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((64, 48)).save(path, quality=80)
+    made = ep.embed(
+        ep.load_dataset(str(folder / "photos")), backbone="toy", workspace=folder / "workspace"
+    )
+    matrix, names = clusters(folder / "vectors.npy", n, dim)
+    embeddings = dataclasses.replace(made, matrix=matrix, folder=folder, digest="made up")
+    log = ep.LabelLog(folder / "workspace" / "labels.sqlite")
+    session = LabellingSession(embeddings, log, who="ann")
+    rows = rng.permutation(n)[:labelled]
+    for name in np.unique(names):
+        session.label(rows[names[rows] == name].tolist(), name)
+    return session, names
+
+
+def told(what: str, seconds: Sequence[float]) -> None:
+    values = 1000 * np.array(sorted(seconds))
+    print(
+        f"{what}: {np.median(values):.1f} ms (median of {len(values)}), "
+        f"{np.quantile(values, 0.95):.1f} ms for 95 %, {values[-1]:.1f} ms at most"
+    )
+
+
+def flushes(folder: Path, count: int = 50) -> list[float]:
+    """Return how long it takes to write a page of the log and flush it."""
+    found = []
+    with (folder / "flushed").open("wb") as file:
+        for _ in range(count):
+            start = time.perf_counter()
+            file.write(bytes(20_000))
+            file.flush()
+            os.fsync(file.fileno())
+            found.append(time.perf_counter() - start)
+    return found
+
+
+PRESS = """async key => {
+  const shown = () => document.querySelector('.stage img');
+  const row = document.querySelector('.single').dataset.row;
+  const start = performance.now();
+  document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+  for (;;) {
+    await new Promise(requestAnimationFrame);
+    const next = document.querySelector('.single').dataset.row;
+    const stored = !document.querySelector('#progress').textContent.includes('saving');
+    const image = shown();
+    if (next !== row && next !== '' && stored && image?.complete && image.naturalWidth) break;
+    if (performance.now() - start > 20000) throw new Error('no next image');
+  }
+  return performance.now() - start;
+}"""
+
+
+def page(arguments: argparse.Namespace, folder: Path) -> None:
+    """Press keys in Chromium; each counts when the label is stored and the next image is there."""
+    from playwright.sync_api import sync_playwright
+
+    session, names = shop(folder, arguments.items or 100_000, arguments.dim, arguments.labels)
+    print(f"{len(session.ids):,} x {arguments.dim}, {arguments.labels:,} labels before")
+    print(f"the first batch: {timed(session.propose, BATCH)[0]:.1f} s, the index included")
+    server = LabellingServer(session, folder / "workspace", port=0)
+    server.start()
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    seconds = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page()
+        tab.goto(server.url)
+        tab.wait_for_function("() => document.querySelector('.stage img')?.complete", timeout=0)
+        classes = session.classes()
+        for _ in range(arguments.keys):
+            row = int(tab.evaluate("() => document.querySelector('.single').dataset.row"))
+            key = "1234567890"[classes.index(names[row])]
+            seconds.append(tab.evaluate(PRESS, key) / 1000)
+            time.sleep(0.15)  # nobody is faster
+        browser.close()
+    server.stop()
+    told("from the key to the stored label and the next image", seconds)
+    disk = flushes(folder)
+    told("one flush of the disk", disk)
+    print(f"ratio of the medians: {statistics.median(seconds) / statistics.median(disk):.1f}")
+    start = time.perf_counter()
+    session.undo()
+    print(f"undo: {1000 * (time.perf_counter() - start):.1f} ms")
+
+
+def round_(arguments: argparse.Namespace, folder: Path) -> None:
+    """Fit and choose, as after a batch, while somebody labels; scikit-learn does the same."""
+    from sklearn.linear_model import LogisticRegression
+
+    session, names = shop(folder, arguments.items or 50_000, arguments.dim, arguments.labels)
+    matrix = session.embeddings.matrix
+    print(f"{len(matrix):,} x {arguments.dim}, {arguments.labels:,} labels")
+    print(f"the first batch: {timed(session.propose, BATCH)[0]:.1f} s, the index included")
+    meanwhile: list[float] = []
+    for turn in range(3):
+        done = threading.Event()
+        worker = threading.Thread(target=label_on, args=(session, names, done, meanwhile, turn))
+        worker.start()
+        fit, _ = timed(session.retrain)
+        choose, _ = timed(session.propose, BATCH)
+        done.set()
+        worker.join()
+        batch = session.labelled()
+        start = time.perf_counter()
+        peer = LogisticRegression(max_iter=1000).fit(matrix[batch.rows], batch.labels)
+        shares = np.sort(peer.predict_proba(matrix), axis=1)  # (n, C)
+        np.argsort(shares[:, -1] - shares[:, -2])[:BATCH]
+        plain = time.perf_counter() - start
+        ours = fit + choose
+        print(
+            f"fitted and judged in {fit:.2f} s, {BATCH} chosen in {choose:.2f} s; scikit-learn "
+            f"with margin, not judged: {plain:.2f} s, {plain / ours:.1f} x"
+        )
+    told("a label meanwhile", meanwhile)
+    told("one flush of the disk", flushes(folder))
+
+
+def label_on(
+    session: LabellingSession,
+    names: np.ndarray,
+    done: threading.Event,
+    seconds: list[float],
+    turn: int,
+) -> None:
+    """Label four images a second until told to end."""
+    rows = np.random.default_rng(100 + turn).permutation(len(names))
+    for row in rows[:40]:
+        took, _ = timed(session.label, [int(row)], str(names[row]))
+        seconds.append(took)
+        if done.wait(0.25):
+            return
+
+
+if __name__ == "__main__":
+    without_slowing_settings()
+    sys.exit(main())

@@ -1,0 +1,333 @@
+"""The map's second layout: worked out beside the server, kept, and shown."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from embedpipe.index import Index
+from embedpipe.server.projection.background import WORKER
+from embedpipe.server.projection.components import on_the_map, plane_of
+from embedpipe.server.projection.kept import KeptLayout
+from embedpipe.server.projection.neighbourhoods import neighbourhoods
+from tests.server.conftest import Answer, Lab, make_photos
+from tests.server.tabs import Tab
+
+ASKED = "/api/map/points?by=neighbours"
+NOT_INSTALLED = "UMAP is not installed: `pip install 'embedpipe[map]'`."
+
+
+def points_in(answer: Answer) -> NDArray[np.uint16]:
+    assert answer.status == 200, answer.body
+    return np.frombuffer(answer.body, "<u2").reshape(-1, 2)
+
+
+def wait_for_points(lab: Lab) -> Answer:
+    end = time.monotonic() + 90
+    while (answer := lab.get(ASKED)).status == 202:
+        assert time.monotonic() < end, answer.body
+        time.sleep(0.05)
+    return answer
+
+
+def kept_file(lab: Lab) -> Path:
+    return lab.embeddings.folder / "index" / "map" / "neighbourhoods-points.npy"
+
+
+def unfinished(lab: Lab) -> list[Path]:
+    return list(lab.embeddings.folder.rglob(".tmp-*"))
+
+
+@dataclass
+class Worked:
+    """What two servers said that were asked at once, and what was labelled meanwhile."""
+
+    folder: Path
+    workspace: Path
+    lab: Lab
+    first: Answer
+    stages: tuple[list[dict[str, Any]], list[dict[str, Any]]]
+    labelled: dict[str, str]
+    answers: tuple[Answer, Answer]
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
+    """The layout of 24 photos of three kinds and a copy of one, worked out by UMAP once."""
+    folder = tmp_path_factory.mktemp("map")
+    photos, workspace = make_photos(folder / "photos", 24), folder / "workspace"
+    shutil.copy(photos / "day0" / "0004.jpg", photos / "day0" / "0099.jpg")
+    labs = Lab(photos, workspace), Lab(photos, workspace)
+    try:
+        first = labs[0].get(ASKED)
+        stages: tuple[list[Any], list[Any]] = ([], [])
+        said = {}
+        while True:
+            answers = labs[0].get(ASKED), labs[1].get(ASKED)
+            if any(answer.status != 202 for answer in answers):
+                break
+            for told, answer in zip(stages, answers, strict=True):
+                told.append(answer.waiting())
+            row = len(said) % 25
+            labs[0].post("/api/label", {"rows": [row], "label": "hat"}).json()
+            said[labs[0].session.ids[row]] = "hat"
+            time.sleep(0.1)
+        answers = wait_for_points(labs[0]), wait_for_points(labs[1])
+        yield Worked(photos, workspace, labs[0], first, stages, said, answers)
+    finally:
+        for lab in labs:
+            lab.close()
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
+    """The processes that are started from here on."""
+    found: list[subprocess.Popen[str]] = []
+
+    class Noted(subprocess.Popen[str]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            found.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    return found
+
+
+@pytest.fixture
+def without_umap(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, package=None: None if name == "umap" else find(name, package),
+    )
+
+
+def test_each_lies_beside_one_of_its_kind(worked: Worked) -> None:
+    points = points_in(worked.answers[0]).astype(float)
+    assert points.min(axis=0).tolist() == [0, 0]
+    assert points.max(axis=0).tolist() == [65535, 65535]
+    ids = worked.lab.session.ids
+    kinds = np.array([4 % 3 if "0099" in path else int(path[-8:-4]) % 3 for path in ids])
+    copies = [row for row, path in enumerate(ids) if path.endswith(("0004.jpg", "0099.jpg"))]
+    assert points[copies[0]].tolist() == points[copies[1]].tolist()
+    away = np.linalg.norm(points[:, None] - points, axis=2)
+    away[np.eye(25, dtype=bool)] = np.inf
+    assert kinds[away.argmin(axis=1)].tolist() == kinds.tolist()
+
+
+def test_labelling_goes_on_while_it_is_worked_out(worked: Worked) -> None:
+    assert len(worked.labelled) > 5
+    assert worked.lab.labels() == worked.labelled
+    assert not {"umap", "numba"} & sys.modules.keys()  # nothing of it is in the server's process
+
+
+def test_it_is_told_how_far_it_is(worked: Worked) -> None:
+    assert worked.first.waiting() == {"doing": "starting", "share": 0.0}
+    assert worked.first.headers["cache-control"] == "no-store"
+    # One server's process works, the other's waits for what it will keep.
+    assert {told[-1]["doing"] for told in worked.stages} == {"starting", "layout"}
+    order = ["starting", "neighbours", "layout"]
+    for told in worked.stages:
+        course = [(order.index(each["doing"]), each["share"]) for each in told]
+        assert course == sorted(course)
+        assert all(0 <= share <= 1 for _, share in course)
+
+
+def test_two_servers_on_one_workspace_get_the_same(worked: Worked) -> None:
+    assert worked.answers[0].body == worked.answers[1].body
+    folder = worked.lab.embeddings.folder / "index" / "map"
+    assert {path.name for path in folder.iterdir()} == {
+        "meta.json", "neighbourhoods-points.npy", ".neighbourhoods.lock",
+    }  # fmt: skip
+
+
+def test_the_next_server_has_it_at_once_and_needs_no_umap(
+    worked: Worked, without_umap: None, started: list[Any]
+) -> None:
+    lab = Lab(worked.folder, worked.workspace)
+    try:
+        assert lab.get(ASKED).body == worked.answers[0].body
+        assert started == []
+    finally:
+        lab.close()
+
+
+def test_without_umap_it_is_said_what_to_install(lab: Lab, without_umap: None) -> None:
+    assert lab.get(ASKED).error() == (400, NOT_INSTALLED)
+    assert points_in(lab.get("/api/map/points")).shape == (24, 2)
+
+
+def test_the_layout_is_one_that_there_is(lab: Lab) -> None:
+    assert lab.get("/api/map/points?by=x").error() == (
+        400, "`by` is components or neighbours.",
+    )  # fmt: skip
+    given, asked = lab.get("/api/map/points"), lab.get("/api/map/points?by=components")
+    assert given.body == asked.body
+
+
+def test_few_items_stay_at_their_components(tmp_path: Path, open_lab: Callable[..., Lab]) -> None:
+    lab = open_lab(make_photos(tmp_path / "photos", 6))
+    assert wait_for_points(lab).body == lab.get("/api/map/points").body
+
+
+def test_a_damaged_file_is_made_again(
+    tmp_path: Path, open_lab: Callable[..., Lab], started: list[Any]
+) -> None:
+    folder = make_photos(tmp_path / "photos", 6)
+    one = open_lab(folder)
+    sound = wait_for_points(one).body
+    kept = bytearray(kept_file(one).read_bytes())
+    kept[-1] ^= 1
+    kept_file(one).write_bytes(kept)
+    assert one.get(ASKED).body == sound  # it is in memory
+    two = open_lab(folder)
+    assert two.get(ASKED).status == 202
+    assert wait_for_points(two).body == sound
+    assert len(started) == 2
+    assert kept_file(two).read_bytes()[-1] == kept[-1] ^ 1
+
+
+def test_the_process_ends_with_the_server_and_leaves_nothing(
+    lab: Lab, started: list[subprocess.Popen[str]]
+) -> None:
+    assert lab.get(ASKED).status == 202
+    (process,) = started
+    folder = lab.embeddings.folder / "index" / "map"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f".tmp-{process.pid}-00ff-neighbourhoods-points.npy").write_bytes(b"half")
+    lab.server.stop()
+    assert process.returncode == -signal.SIGKILL
+    assert unfinished(lab) == []
+
+
+def test_a_process_that_dies_is_told_of_and_the_next_one_begins(
+    lab: Lab, started: list[subprocess.Popen[str]]
+) -> None:
+    assert lab.get(ASKED).status == 202
+    os.kill(started[0].pid, signal.SIGKILL)
+    assert wait_for_points(lab).error() == (
+        500,
+        "working out the neighbourhoods failed: signal 9 ended it; is memory short?",
+    )
+    assert lab.get(ASKED).status == 202
+    assert len(started) == 2
+
+
+def test_what_cannot_be_kept_is_said(tmp_path: Path, open_lab: Callable[..., Lab]) -> None:
+    lab = open_lab(make_photos(tmp_path / "photos", 6))
+    folder = lab.embeddings.folder / "index" / "map"
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_text("in the way")
+    assert wait_for_points(lab).error() == (
+        500,
+        "working out the neighbourhoods failed: embedpipe.errors.CacheError: cannot keep "
+        f"neighbourhoods in {folder}: File exists: free space or permit writing.",
+    )
+
+
+def test_the_process_ends_when_nobody_holds_its_input(tmp_path: Path) -> None:
+    np.save(tmp_path / "matrix.npy", np.zeros((3, 2), dtype=np.float32))
+    process = subprocess.Popen(
+        [sys.executable, "-m", WORKER, tmp_path / "matrix.npy", tmp_path, "00ff"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    # What is held here cannot be had by the process: it waits.
+    with process, KeptLayout(tmp_path, "00ff").alone():
+        left = tmp_path / "map" / f".tmp-{process.pid}-00ff-meta.json"
+        left.write_bytes(b"half")
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(timeout=30) == 1
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [np.ones((1, 4)), np.ones((40, 4)), np.zeros((40, 4)), np.tile(np.eye(4), (9, 1))],
+    ids=["one item", "all equal", "zeros", "copies of four"],
+)
+def test_up_to_fifteen_distinct_vectors_are_the_plane(matrix: NDArray[np.float64]) -> None:
+    index = Index(matrix.astype(np.float32))
+    found = neighbourhoods(index, tell=lambda doing, share: None)
+    plane = on_the_map(plane_of(index.matrix, index.rows))
+    assert found.dtype == np.dtype("<u2")
+    assert np.array_equal(found, plane[index.copy_of])
+    assert len(np.unique(found, axis=0)) == len(np.unique(matrix, axis=0))
+
+
+def test_a_server_starts_without_umap() -> None:
+    script = (
+        "import sys, embedpipe, embedpipe.server; print({'umap', 'numba'} & sys.modules.keys())"
+    )
+    said = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert said.stdout.split() == [b"set()"]
+
+
+@pytest.fixture
+def afresh(worked: Worked) -> Iterator[Lab]:
+    """Another server, for which UMAP has to work it out once more: what was kept is damaged."""
+    kept_file(worked.lab).write_bytes(b"damaged")
+    lab = Lab(worked.folder, worked.workspace)
+    yield lab
+    lab.close()
+
+
+def test_the_layout_is_chosen_by_keyboard(
+    worked: Worked, afresh: Lab, tab_on: Callable[..., Tab]
+) -> None:
+    tab = tab_on(afresh)
+    tab.press("Shift+M")
+    tab.wait("() => document.querySelector('.tools .note').textContent === '25 images'")
+    tab.press(*"+" * 16, *["Shift+ArrowRight"] * 5, "Space")
+    tab.wait("() => document.querySelector('.tools .note').textContent.endsWith('selected')")
+    tab.wait("() => document.querySelector('.strip img')")
+    chosen = tab.text(".tools .note")
+    picture = "() => document.querySelector('canvas').toDataURL()"
+    box = "() => JSON.stringify(document.querySelector('canvas').getBoundingClientRect())"
+    before = tab.page.evaluate(picture), tab.page.evaluate(box)
+    tab.press("Shift+Tab", "ArrowDown")
+    tab.wait("() => document.querySelector('.working').textContent.startsWith('working out')")
+    assert tab.page.evaluate("document.activeElement.tagName") == "CANVAS"
+    assert (tab.page.evaluate(picture), tab.page.evaluate(box)) == before
+    tab.press("Shift+S", "Shift+M")
+    tab.page.wait_for_function(
+        "() => document.querySelector('.working').textContent === ''", timeout=90_000
+    )
+    after = tab.page.evaluate(picture)
+    assert after != before[0]
+    assert tab.page.evaluate(box) == before[1]
+    assert tab.text(".tools .note") == chosen
+    tab.press("Shift+S", "Shift+M")
+    assert tab.page.input_value("select[aria-label=Layout]") == "neighbours"
+    assert afresh.get(ASKED).body == worked.answers[0].body  # to the bit
+    tab.press("Shift+Tab", "ArrowUp")
+    tab.wait(f"after => ({picture})() !== after", after)
+    assert tab.page.evaluate(picture) == before[0]
+
+
+def test_the_page_says_what_to_install(
+    lab: Lab, without_umap: None, tab_on: Callable[..., Tab]
+) -> None:
+    tab = tab_on(lab)
+    tab.press("Shift+M")
+    tab.wait("() => document.querySelector('.tools .note').textContent === '24 images'")
+    tab.page.select_option("select[aria-label=Layout]", "neighbours")
+    tab.wait("() => document.querySelector('#say').className === 'on bad'")
+    assert tab.text("#say") == f"No map: {NOT_INSTALLED}"
+    assert tab.page.input_value("select[aria-label=Layout]") == "components"
+    tab.problems.clear()  # the browser's own line about the answer 400
