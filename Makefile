@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+OTHERS := .venv-consumers
 
-.PHONY: demo test test-all check bench docs clean
+.PHONY: demo test test-all consumers check bench docs clean
 
 demo: $(READY)  ## the main job on the embedded default: embed, select, retrain, report
 	$(BIN)/embedpipe demo --output demo
@@ -13,6 +14,10 @@ test: $(READY)  ## the tests, without those marked slow
 
 test-all: $(READY)  ## every test
 	$(BIN)/pytest
+
+consumers: $(OTHERS)/.installed  ## Label Studio, FiftyOne and datasets read what is exported
+	$(OTHERS)/bin/pytest tests/labels/exchange/test_consumers.py \
+		tests/labels/exchange/test_label_studio.py
 
 check: $(READY)  ## lint, format, types, layers
 	$(BIN)/ruff check .
@@ -34,5 +39,11 @@ $(READY): pyproject.toml
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@
 
+# Apart from .venv: they ask for versions of many packages that the others do not want.
+$(OTHERS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(OTHERS)
+	$(OTHERS)/bin/pip install --quiet --editable . pytest datasets label-studio fiftyone
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(OTHERS) demo

@@ -1,13 +1,14 @@
 """A classifier of one's own photos: 30 labels, 45 more where they help most, and the rest is told.
 
-    python pipelines/webcam.py photos/                         # 30 to label, by core-set
-    python pipelines/webcam.py photos/ --labels export-1.json  # 45 more, by CORAL
-    python pipelines/webcam.py photos/ --labels export-2.json  # a head, and what the others are
+    python pipelines/webcam.py photos/ --classes cup key plant  # 30 to label, by core-set
+    python pipelines/webcam.py photos/ --labels export-1.json   # 45 more, by CORAL
+    python pipelines/webcam.py photos/ --labels export-2.json   # a head, and what the others are
 
 Each step writes what to label as tasks for Label Studio, with its labelling config and, once there
 are labels, with what the head thinks; label them there, export as JSON, and give the export to the
-next step. Labels from `embedpipe label` or `embedpipe annotate` count as well: they are in the same
-log. Run again at any time, it tells what is next.
+next step. Answers given on the page of `embedpipe label`, or in the terminal, count as well,
+whichever photos they are of: they are in the same log. Run again at any time, it tells what is
+next.
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ from pathlib import Path
 import embedpipe as ep
 from embedpipe.labelling import LabellingSession, Model
 from embedpipe.labels import LabelLog, write_table
-from embedpipe.labels.exchange import Labelled, formats, news
+from embedpipe.labels.exchange import (
+    Labelled,
+    formats,
+    labelling_config,
+    local_files_url,
+    news,
+    serving,
+)
 
 
 def main() -> None:
@@ -41,6 +49,9 @@ def main() -> None:
             seed=arguments.seed,
             who=getpass.getuser(),
         )
+        for name in arguments.classes:
+            if name not in session.classes():
+                session.add_class(name)
         if arguments.labels is not None:
             take(session, arguments.labels, arguments.format)
         if not has_to_do(session, arguments):
@@ -48,28 +59,52 @@ def main() -> None:
 
 
 def has_to_do(session: LabellingSession, arguments: argparse.Namespace) -> bool:
-    """Return whether photos of a step have no answer yet, having told which."""
-    for name, size in {"1-coreset": arguments.coreset, "2-coral": arguments.coral}.items():
+    """Return whether answers are missing, having told of which photos."""
+    steps = {"1-coreset": arguments.coreset, "2-coral": arguments.coreset + arguments.coral}
+    for name, target in steps.items():
+        answered = {row for row, now in session.current().items() if now.kind != "clear"}
+        if len(answered) >= target:
+            continue
         model = session.retrain() if name != "1-coreset" else None
-        picks = picked(session, arguments.output / f"{name}.json", size, model)
-        current = session.current()
-        unanswered = [row for row in picks if row not in current or current[row].kind == "clear"]
+        picks = picked(session, arguments.output / f"{name}.json", target - len(answered), model)
+        unanswered = [row for row in picks if row not in answered]
         if unanswered:
-            folder = arguments.output / name
-            if not folder.exists():
-                write_tasks(session, folder, picks, model, arguments.image_url)
-            print(f"label {len(unanswered)} of {len(picks)} photos: {folder / 'tasks.json'}")
-            photos = session.embeddings.dataset.source.location
-            print(TO_DO.format(config=folder / "config.xml", photos=photos))
+            print(f"label {len(unanswered)} of {len(picks)} photos, in Label Studio or on the page")
+            offer_tasks(session, arguments, arguments.output / name, picks, model)
+            print(PAGE.format(photos=arguments.photos, workspace=session.log.path.parent))
             return True
     return False
 
 
-TO_DO = """\
-In Label Studio: make a project with the labelling interface {config}, import the tasks, label
-them, export as JSON, and run this again with --labels EXPORT. So that it may show the photos, start
-it with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and
-LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={photos}"""
+def offer_tasks(
+    session: LabellingSession,
+    arguments: argparse.Namespace,
+    folder: Path,
+    picks: list[int],
+    model: Model | None,
+) -> None:
+    """Write what to label, once, and the labelling config with the classes of today."""
+    if not session.classes():
+        print("Label Studio: run this again with --classes and their names.")
+        return
+    photos = Path(arguments.photos).resolve()
+    if not folder.exists():
+        url = arguments.image_url or local_files_url(photos)
+        write_tasks(session, folder, picks, model, url)
+    config = folder / "config.xml"
+    config.write_text(labelling_config(session.classes()), encoding="utf-8")
+    print(TASKS.format(config=config, tasks=folder / "tasks.json"))
+    if arguments.image_url is None:
+        print(serving(photos))
+
+
+TASKS = """\
+Label Studio: make a project with the labelling interface {config}, import {tasks}, label, export as
+JSON, and run this again with --labels EXPORT."""
+
+PAGE = """\
+The page: embedpipe label {photos} --workspace {workspace} --initial coreset --strategy coral
+Label as many as are missing there, and run this again."""
 
 
 def take(session: LabellingSession, file: Path, form: str) -> None:
@@ -105,11 +140,9 @@ def write_tasks(
     for row in rows:
         guess = None if model is None else model.classes[model.codes[row]]
         score = None if model is None else float(model.confidence[row])
-        items.append(Labelled(session.ids[row], prediction=guess, score=score))
-    name = "none" if model is None else model.name
-    formats["label-studio"].write(
-        folder, items, classes=session.classes(), image_url=url, model_version=name
-    )
+        name = None if model is None else model.name
+        items.append(Labelled(session.ids[row], prediction=guess, score=score, model=name))
+    formats["label-studio"].write(folder, items, classes=session.classes(), image_url=url)
 
 
 def finish(session: LabellingSession, output: Path) -> None:
@@ -140,12 +173,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("photos", help="a folder")
     parser.add_argument("--labels", type=Path, help="what Label Studio exported")
     parser.add_argument("--format", default="label-studio", help="of --labels; see `formats`")
+    parser.add_argument(
+        "--classes", nargs="+", default=[], help="their names, for Label Studio to choose from"
+    )
     parser.add_argument("--coreset", type=int, default=30, help="photos of the first step")
     parser.add_argument("--coral", type=int, default=45, help="photos of the second step")
     parser.add_argument(
         "--image-url",
-        default="/data/local-files/?d=",
-        help="what comes before a path in Label Studio",
+        help="what comes before a path in Label Studio [default: files of this machine]",
     )
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--seed", type=int, default=0)

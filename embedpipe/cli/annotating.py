@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .labels import login_name
+from .label_log import login_name
 from .options import DatasetChoice, EmbedChoice, HeadChoice
 from .session import Session, command
 

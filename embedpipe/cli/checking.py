@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .labels import labels_of_log
+from .label_log import labels_of_log
 from .options import DatasetChoice, EmbedChoice
 from .session import Session, command
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .labels import login_name
+from .label_log import login_name
 from .options import DatasetChoice, EmbedChoice, HeadChoice
 from .session import Session, command
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .labels import labels_of_log
+from .label_log import labels_of_log
 from .options import DatasetChoice, EmbedChoice, HeadChoice
 from .session import Session, command
 

@@ -39,6 +39,11 @@ class FolderSource(Source):
         """The path of the folder."""
         return encode_id(self._root)
 
+    @property
+    def folder(self) -> Path:
+        """The folder."""
+        return Path(self._root)
+
     def path(self, id: str) -> str:
         """Return the path of the file of item `id`."""
         return os.path.join(self._root, decode_id(id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from .item import Stamp
 
@@ -21,6 +22,11 @@ class Source(ABC):
     @abstractmethod
     def location(self) -> str:
         """Where the bytes are, for people: the path of a folder or an archive."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that holds the files, None where the bytes are in something else."""
+        return None
 
     def path(self, id: str) -> str:
         """Return where item `id` is, for people: the path of its file where it has one."""

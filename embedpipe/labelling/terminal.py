@@ -13,7 +13,7 @@ from .._files import write_atomically
 from ..errors import LabelError, UsageError
 from .model import Model
 from .session import LabellingSession
-from .terminal_answers import HELP, Answer, hide_classes, parse_answer, printable
+from .terminal_answers import HELP, Answer, hide_classes, listed, parse_answer, printable
 from .terminal_images import inline_image, protocol_of
 from .terminal_plan import Pick, Plan, read_plan, write_plan
 
@@ -38,7 +38,7 @@ class Question:
     suggestion, confidence
         What the head says and with what probability; None before there is a head.
     classes
-        Their names; the first has the number 1.
+        Their names; the first has the number 1, unless a class is called by a number.
     image
         Gives the bytes of the image.
     """
@@ -259,7 +259,7 @@ class Annotation:
         return False
 
     def _is_open(self, pick: Pick) -> bool:
-        current = self.session.current().get(self.session.row_of(pick.path))
+        current = self.session.current_of(self.session.row_of(pick.path))
         return current is None or current.kind == "clear"
 
     def _ask(self, plan: Plan, pick: Pick) -> Answer:
@@ -281,8 +281,7 @@ class Annotation:
             answer = parse_answer(self.person.ask(question), classes, suggestion)
             if answer.kind != "help":
                 return answer
-            listed = [f"  {number:>3}  {name}" for number, name in enumerate(classes, start=1)]
-            self.person.tell("\n".join([HELP, *map(printable, listed)]))
+            self.person.tell("\n    ".join([HELP, *listed(classes)]))
 
     def _keep(self, plan: Plan, pick: Pick, answer: Answer) -> None:
         row = self.session.row_of(pick.path)
@@ -370,8 +369,7 @@ class Terminal:
         self.tell(f"\n{place}: {printable(question.shown)}")
         self._show_image(question)
         if 0 < len(question.classes) <= LISTED:
-            named = enumerate(map(printable, question.classes), start=1)
-            self.tell("  ".join(["", *(f"{number} {name}" for number, name in named)]))
+            self.tell("  ".join(["", *listed(question.classes)]))
 
     def _show_image(self, question: Question) -> None:
         if self._protocol is None and self._copy is None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from ..errors import LabelError
 
-__all__ = ["HELP", "Answer", "hide_classes", "parse_answer", "printable"]
+__all__ = ["HELP", "Answer", "hide_classes", "listed", "parse_answer", "printable"]
 
 HELP = """\
-  a number    the class of this number
+  a number    the class of this number, or of this name where classes are called by numbers
   a name      the class of this name; a new name makes a class
   (nothing)   what is suggested
   =name       the class of this name, whatever it is: =s, =7, =?
@@ -50,7 +50,7 @@ def parse_answer(line: str, classes: Sequence[str], suggestion: str | None) -> A
     line
         As typed.
     classes
-        Their names; the first has the number 1.
+        Their names; the first has the number 1, unless a class is called by a number.
     suggestion
         What an empty line means, if anything.
 
@@ -65,6 +65,8 @@ def parse_answer(line: str, classes: Sequence[str], suggestion: str | None) -> A
     Answer(kind='label', label='shoe')
     >>> parse_answer("s", ["hat"], None), parse_answer("=s", ["hat"], None).label
     (Answer(kind='skip', label=None), 's')
+    >>> parse_answer("1", ["0", "1", "2"], None).label
+    '1'
     """
     text = line.strip()
     if not text:
@@ -78,11 +80,30 @@ def parse_answer(line: str, classes: Sequence[str], suggestion: str | None) -> A
         return Answer("label", name)
     if text.lower() in _COMMANDS:
         return Answer(_COMMANDS[text.lower()])
-    if text.isascii() and text.isdecimal():
+    if text.isascii() and text.isdecimal() and _have_numbers(classes):
         return Answer("label", _numbered(text, classes))
     if text not in classes:
         _check_slip(text, classes)
     return Answer("label", text)
+
+
+def _have_numbers(classes: Sequence[str]) -> bool:
+    """Return whether a number means a place in the list: none of the classes is called by one."""
+    return not any(name.isdecimal() for name in classes)
+
+
+def listed(classes: Sequence[str]) -> list[str]:
+    """Return what to type for each class, and its name.
+
+    Examples
+    --------
+    >>> listed(["hat", "shoe"]), listed(["0", "1"])
+    (['1 hat', '2 shoe'], ['0', '1'])
+    """
+    names = list(map(printable, classes))
+    if not _have_numbers(classes):
+        return names
+    return [f"{number} {name}" for number, name in enumerate(names, start=1)]
 
 
 def _numbered(text: str, classes: Sequence[str]) -> str:
@@ -99,8 +120,9 @@ def _check_slip(text: str, classes: Sequence[str]) -> None:
     near = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=ALIKE)
     if near:
         meant = folded[near[0]]
+        number = f"{classes.index(meant) + 1} " if _have_numbers(classes) else ""
         raise LabelError(
-            f"there is no class {text!r}. Did you mean {classes.index(meant) + 1} {meant!r}? "
+            f"there is no class {text!r}. Did you mean {number}{meant!r}? "
             f"Type ={text} for a new class."
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..active import train
 from ..errors import LabelError
-from ..labels.exchange import Labelled, formats
+from ..labels.exchange import Labelled, formats, local_files_url, serving
 from .desk import Desk
 
 __all__ = ["EXPORTS", "export"]
@@ -31,7 +31,8 @@ EXPORTS = (
 def export(desk: Desk, name: str) -> dict[str, Any]:
     """Write what is labelled now, and return where and how many items.
 
-    The place is a new one each time: nothing is ever overwritten.
+    The place is a new one each time: nothing is ever overwritten. ``note`` says what else the
+    other program needs, if anything.
 
     Raises
     ------
@@ -46,16 +47,21 @@ def export(desk: Desk, name: str) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
     path = folder / f"{desk.session.dataset}-{name}-{moment}"
+    note = None
     if name == HEAD:
         path = path.with_name(f"{path.name}.embedpipe")
         train(desk.session.embeddings, desk.session.labels(), head=desk.session.head, output=path)
     else:
         kind = formats[name]
         path = path.with_name(path.name + kind.suffix)
-        read = desk.session.embeddings.dataset.source.read_one
-        options = {"classes": desk.session.classes()} if "classes" in kind.options else {}
-        kind.write(path, items, read if kind.needs_images else None, **options)
-    return {"path": str(path.resolve()), "items": sure, "format": name}
+        source = desk.session.embeddings.dataset.source
+        options: dict[str, Any] = {}
+        if "classes" in kind.options:
+            options["classes"] = desk.session.classes()
+        if "image_url" in kind.options and source.folder is not None:
+            options["image_url"], note = local_files_url(source.folder), serving(source.folder)
+        kind.write(path, items, source.read_one if kind.needs_images else None, **options)
+    return {"path": str(path.resolve()), "items": sure, "format": name, "note": note}
 
 
 def _labelled(desk: Desk) -> list[Labelled]:

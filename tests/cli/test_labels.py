@@ -8,14 +8,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
 
-from embedpipe.cli.labels import FORMATS, login_name
+from embedpipe.cli.exporting import FORMATS, login_name
 from embedpipe.cli.main import app
 from embedpipe.labels import Event, LabelLog
-from embedpipe.labels.exchange import Labelled, formats, read_lightly_embeddings
+from embedpipe.labels.exchange import Labelled, formats, read_lightly_embeddings, serving
 from tests.conftest import make_image
 
 
@@ -256,6 +257,74 @@ def test_items_without_a_label_go_to_label_studio_with_predictions(
     assert call(*line, "--all", "--json").json()["items"] == 7
 
 
+def test_label_studio_can_begin_without_labels(call: Call, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "tasks"
+    line = ["labels", "export", folder, "--format", "label-studio", "--output", output, "--all"]
+    status, message = call(*line, "--quiet").error()
+    assert (status, message.partition(":")[0]) == (1, "embedpipe")
+    assert "there are no classes to choose from" in message
+    outcome = call(*line, "--class", "t-shirt, red", "--class", "hat")
+    assert outcome.out == f"{output}: 6 items\n"
+    assert outcome.err == f"{serving(folder)}\n"
+    config = ElementTree.parse(output / "config.xml")
+    assert [node.get("value") for node in config.iter("Choice")] == ["hat", "t-shirt, red"]
+    tasks = {task["data"]["path"]: task for task in json.loads((output / "tasks.json").read_text())}
+    assert tasks["north/img_001.jpg"]["data"]["image"] == (
+        "/data/local-files/?d=photos/north/img_001.jpg"
+    )
+    shutil.rmtree(output)
+    guesses = tmp_path / "predictions.csv"
+    guesses.write_text("path,label,confidence\nz.jpg,hat,0.75\n")
+    line = [*line[:-1], "--predictions", guesses, "--json"]
+    assert call(*line).json()["items"] == 1
+
+
+def test_label_studio_cannot_show_what_is_in_an_archive(
+    call: Call, folder: Path, tmp_path: Path
+) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", folder))
+    output = tmp_path / "tasks"
+    line = ["labels", "export", archive, "--format", "label-studio", "--output", output, "--all"]
+    outcome = call(*line, "--class", "hat")
+    assert outcome.status == 0
+    assert outcome.err.endswith(
+        "are not files in a folder, of which Label Studio can show them: unpack them, and say with "
+        "--image-url what comes before their paths.\n"
+    )
+    shutil.rmtree(output)
+    assert call(*line, "--class", "hat", "--image-url", "http://photos/").err == ""
+
+
+def test_paths_that_begin_with_other_folders(
+    call: Call, folder: Path, tmp_path: Path, log_file: Path
+) -> None:
+    """As in a task that Label Studio made itself of a file below its document root."""
+    image = {"image": "/data/local-files/?d=data/photos/north/img_001.jpg"}
+    annotation = {"result": [{"type": "choices", "value": {"choices": ["hat"]}}]}
+    tasks = [{"id": 1, "data": image, "annotations": [annotation]}]
+    file = tmp_path / "export.json"
+    file.write_text(json.dumps(tasks))
+    line = ("labels", "import", folder, file, "--format", "label-studio")
+    assert call(*line).error() == (
+        1,
+        "embedpipe: 1 of 1 labelled paths is not in the dataset: 'data/photos/north/img_001.jpg' "
+        "(did you mean 'north/img_001.jpg'?). An id is a path relative to the dataset's folder, "
+        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported; --strip-prefix takes off folders with "
+        "which the file's paths begin.",
+    )
+    assert call(*line, "--strip-prefix", "data/photos/", "--json").json()["items"] == 1
+    assert [(event.path, event.label) for event in events(log_file)] == [
+        ("north/img_001.jpg", "hat")
+    ]
+    both = tmp_path / "both.csv"
+    both.write_text("path,label\nz.jpg,hat\ndata/z.jpg,shoe\n")
+    line = ("labels", "import", folder, both, "--format", "csv", "--strip-prefix", "data")
+    assert call(*line).error() == (
+        1,
+        "embedpipe: the item 'z.jpg' is there twice: keep one of the two.",
+    )
+
+
 def test_lightly_has_the_vector_of_every_item(call: Call, filled: Path, tmp_path: Path) -> None:
     import embedpipe as ep
 
@@ -285,6 +354,10 @@ WRONG = {
     "links in a zip": (
         ["--format", "cvat", "--output", "out.zip", "--link"], 2,
         "--link: the format cvat cannot hold links to images.",
+    ),
+    "classes in a table": (
+        ["--format", "csv", "--output", "out.csv", "--class", "x"], 2,
+        "--class: the format csv holds no classes beside those of its items.",
     ),
     "addresses in a table": (
         ["--format", "csv", "--output", "out.csv", "--image-url", "x"], 2,

@@ -28,7 +28,7 @@ from embedpipe.labelling.terminal_images import inline_image, protocol_of
 from embedpipe.labels import LabelLog
 from tests.conftest import make_image
 
-CLASSES = ["hat", "t-shirt", "s", "7"]
+CLASSES = ["hat", "t-shirt", "s", "?"]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,17 @@ def test_a_line_that_means_nothing(line: str, message: str) -> None:
     with pytest.raises(LabelError) as caught:
         parse_answer(line, CLASSES, None)
     assert str(caught.value) == message
+
+
+def test_classes_that_are_called_by_numbers_have_no_other_numbers() -> None:
+    digits = ("0", "1", "2")
+    assert [parse_answer(text, digits, None).label for text in ("2", "0", "7")] == ["2", "0", "7"]
+    assert parse_answer("2", ("hat", "shoe"), None).label == "shoe"
+    with pytest.raises(LabelError) as caught:
+        parse_answer("Hat", ("hat", "7"), None)
+    assert str(caught.value) == (
+        "there is no class 'Hat'. Did you mean 'hat'? Type =Hat for a new class."
+    )
 
 
 def test_a_number_before_there_is_a_class() -> None:
@@ -269,7 +280,7 @@ def test_undo_skip_help_and_slips(embeddings: ep.Embeddings, log: LabelLog, tmp_
         "  nothing to undo",
         "  a new class: hat (u takes it back)",
         "  there is no class 'Hat'. Did you mean 1 'hat'? Type =Hat for a new class.",
-        HELP + "\n    1  hat",
+        HELP + "\n    1 hat",
         "  a new class: shoe (u takes it back)",
         f"  taken back: {shown}",
         f"  taken back: {shown}",

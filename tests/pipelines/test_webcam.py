@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -67,6 +68,7 @@ def labelled_in_label_studio(tasks: Path, truth: dict[str, str], skipped: str) -
             "id": number, "completed_by": 1, "was_cancelled": path == skipped,
             "result": [] if path == skipped else [result], "lead_time": 2.5,
             "created_at": "2026-05-01T07:30:00.000000Z", "ground_truth": False,
+            "prediction": task.get("predictions", [{}])[0],
         }  # fmt: skip
         exported.append({
             "id": number, "annotations": [annotation], "drafts": [], "predictions": [],
@@ -84,9 +86,23 @@ def paths_of(tasks: Path) -> list[str]:
 def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     truth = make_photos(tmp_path / "photos", 36)
     first = tmp_path / "webcam" / "1-coreset" / "tasks.json"
-    said = run()
-    assert said.startswith("label 9 of 9 photos: webcam/1-coreset/tasks.json\n")
-    assert f"DOCUMENT_ROOT={tmp_path / 'photos'}" in said
+    assert run() == (
+        "label 9 of 9 photos, in Label Studio or on the page\n"
+        "Label Studio: run this again with --classes and their names.\n"
+        "The page: embedpipe label photos --workspace w --initial coreset --strategy coral\n"
+        "Label as many as are missing there, and run this again.\n"
+    )
+    assert not first.exists()
+    said = run("--classes", *COLOURS)
+    assert said.startswith(
+        "label 9 of 9 photos, in Label Studio or on the page\nLabel Studio: make"
+    )
+    assert "import webcam/1-coreset/tasks.json" in said
+    assert f"DOCUMENT_ROOT={tmp_path}\n" in said
+    config = ElementTree.parse(first.with_name("config.xml"))
+    assert [node.get("value") for node in config.iter("Choice")] == list(COLOURS)
+    image = json.loads(first.read_text(encoding="utf-8"))[0]["data"]["image"]
+    assert image.startswith("/data/local-files/?d=photos/")
     embeddings = ep.embed(tmp_path / "photos", backbone="toy", workspace=tmp_path / "w")
     chosen = ep.select(embeddings, n=9, strategy="coreset").rows
     assert set(paths_of(first)) == {embeddings.items[row].id for row in chosen}
@@ -100,7 +116,7 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     export = labelled_in_label_studio(first, truth, skipped)
     said = run("--labels", export)
     assert said.startswith(
-        f"9 answers taken from {export}\nlabel 6 of 6 photos: webcam/2-coral/tasks.json\n"
+        f"9 answers taken from {export}\nlabel 6 of 6 photos, in Label Studio or on the page\n"
     )
     second = tmp_path / "webcam" / "2-coral" / "tasks.json"
     known = {path: truth[path] for path in paths_of(first) if path != skipped}
@@ -118,11 +134,18 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     with LabelLog(tmp_path / "w" / "labels.sqlite") as log:
         row = next(row for row, item in enumerate(embeddings.items) if item.id == elsewhere)
         LabellingSession(embeddings, log, who="page").label([row], truth[elsewhere])
-    assert run().startswith("label 5 of 6 photos: ")
+    assert run().startswith("label 5 of 6 photos, ")
 
     export = labelled_in_label_studio(second, truth, "")
     said = run("--labels", export)
     assert said.startswith(f"5 answers taken from {export}\n")
+    with LabelLog(tmp_path / "w" / "labels.sqlite") as log:
+        taken = [event for event in log.events() if event.path in paths_of(second)[1:]]
+    guesses = [task["predictions"][0] for task in json.loads(second.read_text(encoding="utf-8"))]
+    assert [event.suggestion for event in taken] == [
+        guess["result"][0]["value"]["choices"][0] for guess in guesses[1:]
+    ]
+    assert {event.model for event in taken} == {"logistic-8"}
     assert "webcam/head.safetensors: 14 labels of 3 classes, accuracy " in said
     assert said.endswith("webcam/predictions.csv: what the other 22 photos are\n")
     with (tmp_path / "webcam" / "predictions.csv").open(newline="", encoding="utf-8") as file:
@@ -132,6 +155,24 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     right = sum(truth[path] == label for path, label in predicted.items())
     assert right == 22  # three colours
     assert "14 labels" in run()
+
+
+def test_answers_of_other_photos_count(run: Run, tmp_path: Path) -> None:
+    truth = make_photos(tmp_path / "photos", 36)
+    run()
+    embeddings = ep.embed(tmp_path / "photos", backbone="toy", workspace=tmp_path / "w")
+    with LabelLog(tmp_path / "w" / "labels.sqlite") as log:
+        session = LabellingSession(embeddings, log, who="page")
+        for row in range(11):
+            session.label([row], truth[session.ids[row]])
+    said = run()
+    assert said.startswith("label 4 of 4 photos, in Label Studio or on the page\n")
+    assert len(paths_of(tmp_path / "webcam" / "2-coral" / "tasks.json")) == 4
+    with LabelLog(tmp_path / "w" / "labels.sqlite") as log:
+        session = LabellingSession(embeddings, log, who="page")
+        for row in range(20, 24):
+            session.label([row], truth[session.ids[row]])
+    assert "webcam/head.safetensors: 15 labels of 3 classes" in run()
 
 
 def test_a_label_of_a_photo_that_is_not_there(run: Run, tmp_path: Path) -> None:

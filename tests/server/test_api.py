@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -275,13 +276,17 @@ def test_exports_are_what_was_labelled_in_a_new_place_each_time(lab: Lab) -> Non
     lab.post("/api/mark", {"rows": [7], "kind": "skip"})
     for name in ("imagefolder", "csv", "jsonl", "parquet", "huggingface", "fiftyone", "cvat"):
         found = lab.post("/api/export", {"format": name}).json()
-        assert found["items"] == 6
+        assert (found["items"], found["note"]) == (6, None)
         path = Path(found["path"])
         assert path.parent == (lab.workspace / "exports").resolve()
         back = {item.path: item.label for item in formats[name].read(path) if item.is_sure}
         assert back == {lab.session.ids[row]: kind_of(lab.session.ids[row]) for row in range(6)}
-    tasks = Path(lab.post("/api/export", {"format": "label-studio"}).json()["path"])
-    assert (tasks / "config.xml").exists()
+    found = lab.post("/api/export", {"format": "label-studio"}).json()
+    assert (Path(found["path"]) / "config.xml").exists()
+    tasks = json.loads((Path(found["path"]) / "tasks.json").read_text())
+    first = f"/data/local-files/?d={lab.folder.name}/{lab.session.ids[0]}"
+    assert tasks[0]["data"]["image"] == first
+    assert f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={lab.folder.parent}" in found["note"]
     one, two = (lab.post("/api/export", {"format": "csv"}).json()["path"] for _ in range(2))
     assert one != two
     assert lab.post("/api/export", {"format": "../../x"}).status == 400

@@ -13,7 +13,7 @@ from .fiftyone import FiftyOneFormat
 from .huggingface import HuggingFaceFormat
 from .imagefolder import ImageFolderFormat
 from .jsonl import JsonLinesFormat
-from .label_studio import LabelStudioFormat, labelling_config
+from .label_studio import LabelStudioFormat, labelling_config, local_files_url, serving
 from .labelled import Labelled
 from .lightly import LightlyFormat, read_lightly_embeddings
 from .lightly_predictions import LightlyPredictionsFormat
@@ -36,7 +36,9 @@ __all__ = [
     "ParquetFormat",
     "formats",
     "labelling_config",
+    "local_files_url",
     "news",
     "read_lightly_embeddings",
     "register",
+    "serving",
 ]

@@ -37,7 +37,8 @@ class Format(ABC):
     """Whether it can be exported."""
 
     carries: ClassVar[frozenset[str]] = frozenset()
-    """What it holds beside labels, of ``skip``, ``unsure``, ``prediction``, ``score``, ``who``.
+    """What it holds beside labels, of ``skip``, ``unsure``, ``prediction``, ``score``, ``who``,
+    ``model``.
 
     What it does not hold is left out, never changed: an unsure label does not become a sure one.
     """

@@ -19,9 +19,9 @@ class CsvFormat(Format):
     r"""A table with the columns path and label, for spreadsheets and scripts.
 
     The path is the item's own, relative to the dataset's folder. The columns ``status``
-    (``label``, ``skip``, ``unsure``), ``prediction``, ``score`` and ``who`` are read where they
-    are there and written where they hold something; others are ignored. Text is UTF-8, with or
-    without a byte-order mark; semicolons and tabs may stand for commas.
+    (``label``, ``skip``, ``unsure``), ``prediction`` with ``score`` and ``model``, and ``who`` are
+    read where they are there and written where they hold something; others are ignored. Text is
+    UTF-8, with or without a byte-order mark; semicolons and tabs may stand for commas.
 
     Examples
     --------
@@ -32,7 +32,7 @@ class CsvFormat(Format):
 
     name = "csv"
     suffix = ".csv"
-    carries = frozenset({"skip", "unsure", "prediction", "score", "who"})
+    carries = frozenset({"skip", "unsure", "prediction", "score", "who", "model"})
 
     def _entries(self, path: Path) -> Iterable[Entry]:
         return (row_entry(*row) for row in csv_rows(path, ("path", "label")))

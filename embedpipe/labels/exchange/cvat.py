@@ -28,6 +28,7 @@ _DAMAGE = (
 """What the standard library raises for an archive that it cannot make sense of."""
 
 _UTF8 = 0x800
+_DIRECTORY_ENTRY = b"PK\x01\x02"
 
 
 @register
@@ -93,6 +94,8 @@ def _checked_names(archive: zipfile.ZipFile) -> Iterator[str]:
         name = member.orig_filename
         if "\0" in name:
             raise zipfile.BadZipFile(f"the name {name!r} holds a null character")
+        if _DIRECTORY_ENTRY in member.extra or _DIRECTORY_ENTRY in member.comment:
+            raise zipfile.BadZipFile(f"the entry of {name!r} swallows the one behind it")
         if name.endswith("/"):
             continue
         archive.open(member).close()  # compares the name in the directory with that of the member

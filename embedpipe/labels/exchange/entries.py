@@ -23,6 +23,7 @@ class Entry(NamedTuple):
     prediction: object = None
     score: object = None
     who: object = None
+    model: object = None
 
 
 def collect(entries: Iterable[Entry]) -> list[Labelled]:
@@ -60,9 +61,8 @@ def check_items(items: Sequence[Labelled]) -> None:
     seen: set[str] = set()
     for item in items:
         where = f"the item {item.path!r}"
-        entry = Entry(
-            where, item.path, item.label, item.status, item.prediction, item.score, item.who
-        )
+        said = (item.label, item.status, item.prediction, item.score, item.who, item.model)
+        entry = Entry(where, item.path, *said)
         again = _checked(entry)
         if again != item:
             raise FormatError(
@@ -82,11 +82,14 @@ def _checked(entry: Entry) -> Labelled:
             _text("prediction", entry.prediction),
             _score(entry.score),
             _text("name of the person", entry.who),
+            _text("name of the model", entry.model),
         )
         if item.status == "skip" and item.label is not None:
             raise ValueError(f"it is skipped, and labelled {item.label!r}: keep one of the two")
         if item.score is not None and item.prediction is None:
             raise ValueError(f"it has the score {item.score} without a prediction")
+        if item.model is not None and item.prediction is None:
+            raise ValueError(f"it names the model {item.model!r} without a prediction")
     except ValueError as error:
         raise FormatError(f"{entry.where}: {error}.") from None
     return item

@@ -19,8 +19,8 @@ class JsonLinesFormat(Format):
     r"""One JSON object a line with the keys path and label, for scripts and streams.
 
     The path is the item's own, relative to the dataset's folder. The keys ``status``
-    (``label``, ``skip``, ``unsure``), ``prediction``, ``score`` and ``who`` are read where they
-    are there and written where they hold something; others are ignored.
+    (``label``, ``skip``, ``unsure``), ``prediction`` with ``score`` and ``model``, and ``who`` are
+    read where they are there and written where they hold something; others are ignored.
 
     Examples
     --------
@@ -31,7 +31,7 @@ class JsonLinesFormat(Format):
 
     name = "jsonl"
     suffix = ".jsonl"
-    carries = frozenset({"skip", "unsure", "prediction", "score", "who"})
+    carries = frozenset({"skip", "unsure", "prediction", "score", "who", "model"})
 
     def _entries(self, path: Path) -> Iterable[Entry]:
         return (row_entry(*row) for row in jsonl_rows(path, ("path", "label")))

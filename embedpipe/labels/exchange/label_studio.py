@@ -17,11 +17,14 @@ from .labelled import Labelled
 from .text import read_json
 from .trees import whole_folder
 
-__all__ = ["LabelStudioFormat", "labelling_config"]
+__all__ = ["LabelStudioFormat", "labelling_config", "local_files_url", "serving"]
 
 TASKS, CONFIG = "tasks.json", "config.xml"
 CHOICE = "choice"
 """The name of the control that holds the class; in JSON_MIN it is the key."""
+
+LOCAL_FILES = "/data/local-files/?d="
+"""What comes before the path below its document root in the address of a file that it serves."""
 
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
@@ -35,8 +38,7 @@ class LabelStudioFormat(Format):
     name are two tasks; a label or a skip is an annotation, a prediction is pre-filled. Who
     labelled is in ``data.who``. An unsure item is a task without annotation, to be asked again.
     Options: ``classes``, names to offer beside those that occur; ``image_url``, what comes before
-    the path in the address of an image (local files are served relative to Label Studio's
-    document root); ``model_version``.
+    the path in the address of an image, such as `local_files_url`.
 
     Read are ``tasks.json``, or the folder with it, and Label Studio's exports JSON and JSON_MIN.
     A cancelled annotation is a skip, unless someone else has labelled the task. Where there is no
@@ -50,8 +52,8 @@ class LabelStudioFormat(Format):
     """
 
     name = "label-studio"
-    carries = frozenset({"skip", "prediction", "score", "who"})
-    options = frozenset({"classes", "image_url", "model_version"})
+    carries = frozenset({"skip", "prediction", "score", "who", "model"})
+    options = frozenset({"classes", "image_url"})
 
     def _entries(self, path: Path) -> Iterable[Entry]:
         file = path / TASKS if path.is_dir() else path
@@ -73,9 +75,8 @@ class LabelStudioFormat(Format):
         open_image: OpenImage | None,
         options: Mapping[str, Any],
     ) -> None:
-        url = str(options.get("image_url", "/data/local-files/?d="))
-        model = str(options.get("model_version", "embedpipe"))
-        tasks = [_task(item, url, model) for item in items]
+        url = str(options.get("image_url", LOCAL_FILES))
+        tasks = [_task(item, url) for item in items]
         names = {name for item in items for name in (item.label, item.prediction) if name}
         config = labelling_config(sorted(names | set(options.get("classes", ()))))
         text = json.dumps(tasks, ensure_ascii=False, indent=1)
@@ -84,8 +85,38 @@ class LabelStudioFormat(Format):
             (folder / CONFIG).write_bytes(config.encode())
 
 
+def local_files_url(folder: Path) -> str:
+    """Return what comes before the path of an image of `folder` in its address in Label Studio.
+
+    Label Studio serves what is below its document root, and refuses to serve all of it: the
+    document root is the folder above.
+
+    Examples
+    --------
+    >>> local_files_url(Path("/home/ann/my photos"))
+    '/data/local-files/?d=my%20photos/'
+    """
+    return f"{LOCAL_FILES}{quote(folder.name)}/"
+
+
+def serving(folder: Path) -> str:
+    """Say how Label Studio is made to show the images of `folder`, under `local_files_url`."""
+    return (
+        "So that it may show the images, start it with\n"
+        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and\n"
+        f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={folder.parent}\n"
+        "and give the project a source storage (Settings, Cloud Storage) of the type Local files "
+        f"with\nthe path {folder}; it need not be synchronised."
+    )
+
+
 def labelling_config(classes: Sequence[str]) -> str:
     """Return the labelling interface for a choice of one of `classes`.
+
+    Raises
+    ------
+    FormatError
+        If there are none, which Label Studio refuses, or XML cannot hold the name of one.
 
     Examples
     --------
@@ -93,6 +124,11 @@ def labelling_config(classes: Sequence[str]) -> str:
     <View><Image name="image" value="$image"/><Choices name="choice" toName="image"><Choice
     value="hat"/></Choices></View>
     """
+    if not classes:
+        raise FormatError(
+            "there are no classes to choose from, and Label Studio takes no labelling interface "
+            "without: name them (`classes`, --class on the command line)."
+        )
     for name in classes:
         if _NOT_IN_XML.search(name):
             raise FormatError(f"the class {name!r} holds a character that XML cannot hold.")
@@ -105,16 +141,16 @@ def labelling_config(classes: Sequence[str]) -> str:
     )
 
 
-def _task(item: Labelled, url: str, model: str) -> dict[str, Any]:
+def _task(item: Labelled, url: str) -> dict[str, Any]:
     data = {"image": url + quote(item.path), "path": item.path}
     if item.who is not None:
         data["who"] = item.who
     task: dict[str, Any] = {"data": data}
     if item.prediction is not None:
-        prediction = {"model_version": model, "result": [_choice(item.prediction)]}
-        task["predictions"] = [
-            prediction if item.score is None else {**prediction, "score": item.score}
-        ]
+        prediction: dict[str, Any] = {"result": [_choice(item.prediction)]}
+        more = {"model_version": item.model, "score": item.score}
+        prediction |= {key: value for key, value in more.items() if value is not None}
+        task["predictions"] = [prediction]
     if item.status == "skip":
         task["annotations"] = [{"result": [], "was_cancelled": True}]
     elif item.is_sure:
@@ -153,8 +189,8 @@ def _full_entry(where: str, task: Mapping[str, Any]) -> Entry:
     data = task["data"]
     if not isinstance(data, dict):
         raise FormatError(f"{where}: its data is not a JSON object.")
-    prediction, score = _prediction(where, task)
     annotations = _objects(where, "annotations", task)
+    prediction, score, model = _prediction(where, task, annotations)
     labels: dict[str, str | None] = {}  # who, by label
     for annotation in annotations:
         label = None if _cancelled(where, annotation) else _chosen(where, annotation)
@@ -166,24 +202,33 @@ def _full_entry(where: str, task: Mapping[str, Any]) -> Entry:
         )
     path = _path(where, data)
     for label, who in labels.items():
-        return Entry(where, path, label, None, prediction, score, who or data.get("who"))
+        return Entry(where, path, label, None, prediction, score, who or data.get("who"), model)
     skips = [annotation for annotation in annotations if _cancelled(where, annotation)]
     if not skips:
-        return Entry(where, path, None, None, prediction, score, data.get("who"))
+        return Entry(where, path, None, None, prediction, score, data.get("who"), model)
     who = _person(where, skips[-1].get("completed_by"))
-    return Entry(where, path, None, "skip", prediction, score, who or data.get("who"))
+    return Entry(where, path, None, "skip", prediction, score, who or data.get("who"), model)
 
 
-def _prediction(where: str, task: Mapping[str, Any]) -> tuple[str | None, Any]:
-    """Return the class and the score of the last prediction; exports may name them by number."""
-    predictions = task.get("predictions") or []
-    if isinstance(predictions, list) and all(type(one) is int for one in predictions):
-        return None, None
-    for prediction in reversed(_objects(where, "predictions", task)):
+def _prediction(
+    where: str, task: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]]
+) -> tuple[str | None, Any, Any]:
+    """Return the class, the score and the model of the last prediction.
+
+    Exports name the predictions of a task by number, and tell with each annotation which of them
+    the person saw.
+    """
+    named = task.get("predictions") or []
+    if isinstance(named, list) and all(type(one) is int for one in named):
+        seen = [annotation.get("prediction") for annotation in annotations]
+        predictions = [one for one in seen if isinstance(one, dict)]
+    else:
+        predictions = _objects(where, "predictions", task)
+    for prediction in reversed(predictions):
         label = _chosen(where, prediction)
         if label is not None:
-            return label, prediction.get("score")
-    return None, None
+            return label, prediction.get("score"), prediction.get("model_version")
+    return None, None, None
 
 
 def _objects(where: str, key: str, task: Mapping[str, Any]) -> list[dict[str, Any]]:

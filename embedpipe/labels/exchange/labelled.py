@@ -28,11 +28,14 @@ class Labelled:
         How sure the model is of it: a finite number, usually a probability.
     who
         Who labelled it.
+    model
+        Name of the model that predicts.
 
     Examples
     --------
     >>> Labelled("hats/1.jpg", "hat")
-    Labelled(path='hats/1.jpg', label='hat', status='label', prediction=None, score=None, who=None)
+    Labelled(path='hats/1.jpg', label='hat', status='label', prediction=None, score=None, who=None,
+    model=None)
     """
 
     path: str
@@ -41,6 +44,7 @@ class Labelled:
     prediction: str | None = None
     score: float | None = None
     who: str | None = None
+    model: str | None = None
 
     @property
     def is_sure(self) -> bool:

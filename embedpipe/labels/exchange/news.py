@@ -56,6 +56,7 @@ def news(
         said = now is not None and (now.kind, now.label) == (item.status, label)
         if said or (item.status == "label" and label is None):
             continue
+        suggestion, model = _suggested(item, label)
         event = Event(
             item.status,
             dataset,
@@ -64,8 +65,15 @@ def news(
             label,
             who=who or item.who or default,
             at=at,
-            # What an unsure person leant to is no label; it is kept as what it is.
-            suggestion=item.label if label is None and item.label else item.prediction,
+            model=model,
+            suggestion=suggestion,
         )
         found.append(event)
     return found
+
+
+def _suggested(item: Labelled, label: str | None) -> tuple[str | None, str | None]:
+    """Return what was suggested for an item, and the model that did so."""
+    if label is None and item.label is not None:
+        return item.label, None  # what an unsure person leant to is no label
+    return item.prediction, item.model

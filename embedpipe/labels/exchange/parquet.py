@@ -19,8 +19,8 @@ class ParquetFormat(Format):
     """A table with the columns path and label, for DuckDB, Polars and pandas.
 
     The path is the item's own, relative to the dataset's folder. The columns ``status``
-    (``label``, ``skip``, ``unsure``), ``prediction``, ``score`` and ``who`` are read where they
-    are there and written where they hold something; others are not looked at.
+    (``label``, ``skip``, ``unsure``), ``prediction`` with ``score`` and ``model``, and ``who`` are
+    read where they are there and written where they hold something; others are not looked at.
 
     Examples
     --------
@@ -31,7 +31,7 @@ class ParquetFormat(Format):
 
     name = "parquet"
     suffix = ".parquet"
-    carries = frozenset({"skip", "unsure", "prediction", "score", "who"})
+    carries = frozenset({"skip", "unsure", "prediction", "score", "who", "model"})
 
     def _entries(self, path: Path) -> Iterable[Entry]:
         return (row_entry(*row) for row in parquet_rows(path, ("path", "label")))

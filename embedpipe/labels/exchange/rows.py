@@ -30,7 +30,7 @@ __all__ = [
 Row = tuple[str, Mapping[str, Any]]
 """Where a row stands, and its values by column."""
 
-EXTRAS = ("status", "prediction", "score", "who")
+EXTRAS = ("status", "prediction", "score", "who", "model")
 """Columns that are written only if they hold something."""
 
 
@@ -82,7 +82,9 @@ def parquet_rows(path: Path, required: Sequence[str]) -> Iterator[Row]:
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         if isinstance(error, FormatError):
             raise
-        raise FormatError(f"{path} is not Parquet: {' '.join(str(error).split())}.") from None
+        raise FormatError(
+            f"{path} is not Parquet: {' '.join(str(error).split()).rstrip('.')}."
+        ) from None
     for number, values in enumerate(zip(*columns, strict=True)):
         yield f"{path}, row {number}", dict(zip(used, values, strict=True))
 
@@ -102,8 +104,15 @@ def _check_columns(where: str, present: Iterable[str], required: Sequence[str]) 
 
 
 def row_entry(where: str, row: Mapping[str, Any]) -> Entry:
-    """Return the entry of a row with the columns ``path``, ``label`` and the others if there."""
-    return Entry(where, row["path"], row["label"], *(row.get(name) for name in EXTRAS))
+    """Return the entry of a row with the columns ``path``, ``label`` and the others if there.
+
+    Without a prediction, the columns ``score`` and ``model`` are about something else: the score
+    of a pick, the model of a camera.
+    """
+    more = {name: row.get(name) for name in EXTRAS}
+    if more["prediction"] in (None, ""):
+        more |= {"score": None, "model": None}
+    return Entry(where, row["path"], row["label"], **more)
 
 
 def write_rows(path: Path, items: Sequence[Labelled]) -> None:

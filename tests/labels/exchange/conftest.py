@@ -33,7 +33,7 @@ def items() -> list[Labelled]:
     """Twelve classes, doubled base names, every status."""
     labelled = [
         Labelled("one/img_001.jpg", CLASSES[0], who="ann"),
-        Labelled("two/img_001.jpg", CLASSES[1], prediction=CLASSES[0], score=0.625, who="ann"),
+        Labelled("two/img_001.jpg", CLASSES[1], "label", CLASSES[0], 0.625, "ann", "logistic-20"),
         Labelled("two/three/img_001.jpg", CLASSES[2], prediction=CLASSES[2], score=1.0),
         Labelled("größe 帽/ä ö.png", CLASSES[3]),
         Labelled('q/it\'s "quoted", yes.jpg', CLASSES[4]),
@@ -50,7 +50,7 @@ def items() -> list[Labelled]:
         Labelled("s/skipped.jpg", status="skip", who="bob"),
         Labelled("s/unsure.jpg", status="unsure", who="bob"),
         Labelled("s/rather.jpg", "hat", status="unsure"),
-        Labelled("s/guessed.jpg", prediction="a, b", score=0.25),
+        Labelled("s/guessed.jpg", prediction="a, b", score=0.25, model="größe 帽"),
         Labelled("s/silent.jpg"),
     ]
 

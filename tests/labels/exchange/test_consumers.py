@@ -1,16 +1,18 @@
-"""Other programs read what is exported: run where they are installed.
+"""Other programs read what is exported.
 
-``pip install datasets`` for the first, ``pip install label-studio-sdk`` for the others.
+Run where they are installed: Hugging Face datasets in `.venv`, the others by `make consumers`.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+from pathlib import Path
 
 import pytest
 
 from embedpipe.labels.exchange import Labelled, formats
+from embedpipe.labels.exchange.paths import unescape
 
 # What these packages do at import and leave open is theirs.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -81,3 +83,28 @@ def test_what_label_studios_own_converter_writes_is_read(form, studio, items, tm
             Labelled(item.path, status="skip", who="1") for item in items if item.status == "skip"
         ]
     assert formats["label-studio"].read(tmp_path / form / "result.json") == expected
+
+
+def test_fiftyone_reads_the_tree_and_what_it_writes_is_read(
+    tmp_path, items, export, monkeypatch, open_image
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FIFTYONE_DO_NOT_TRACK", "true")
+    pytest.importorskip("fiftyone")
+    from fiftyone import Classification
+    from fiftyone.utils import data
+
+    tree = export("fiftyone", tmp_path, items)
+    importer = data.ImageClassificationDirectoryTreeImporter(str(tree), compute_metadata=False)
+    importer.setup()
+    written = data.ImageClassificationDirectoryTreeExporter(str(tmp_path / "written"))
+    written.setup()
+    labels = {}
+    for file, _, label in importer:
+        assert open_image(unescape(Path(file).name)) == Path(file).read_bytes()
+        labels[unescape(Path(file).name)] = None if label is None else unescape(label.label)
+        again = None if label is None else Classification(label=label.label)
+        written.export_sample(file, again)
+    written.close()
+    assert labels == {item.path: item.label if item.is_sure else None for item in items}
+    assert formats["fiftyone"].read(tmp_path / "written") == formats["fiftyone"].read(tree)

@@ -19,7 +19,7 @@ from embedpipe.labels.exchange.paths import escape, tidy_path, unescape
 every_format = pytest.mark.parametrize("name", list(formats))
 with_images = pytest.mark.parametrize("name", [n for n in formats if formats[n].needs_images])
 
-EVERYTHING = {"skip", "unsure", "prediction", "score", "who"}
+EVERYTHING = {"skip", "unsure", "prediction", "score", "who", "model"}
 CARRIES = {
     "csv": EVERYTHING,
     "jsonl": EVERYTHING,
@@ -30,7 +30,7 @@ CARRIES = {
     "huggingface": set(),
     "lightly": set(),
     "lightly-predictions": {"prediction", "score"},
-    "label-studio": {"skip", "prediction", "score", "who"},
+    "label-studio": {"skip", "prediction", "score", "who", "model"},
 }
 
 
@@ -40,6 +40,8 @@ def carried(item: Labelled, carries: set[str]) -> Labelled:
         item = replace(item, status="label", label=None)
     if "prediction" not in carries:
         item = replace(item, prediction=None, score=None)
+    if "model" not in carries:
+        item = replace(item, model=None)
     return item if "who" in carries else replace(item, who=None)
 
 
@@ -142,7 +144,7 @@ def test_a_class_never_leads_out_of_the_folder(name, label, tmp_path, export):
             Labelled("a.png", " hat"),
             "the item 'a.png' cannot be written as it stands: it would be read as "
             "Labelled(path='a.png', label='hat', status='label', prediction=None, score=None, "
-            "who=None).",
+            "who=None, model=None).",
         ),
         (
             Labelled("a.png", "hat", "skip"),
@@ -155,6 +157,10 @@ def test_a_class_never_leads_out_of_the_folder(name, label, tmp_path, export):
         (
             Labelled("a.png", score=0.5),
             "the item 'a.png': it has the score 0.5 without a prediction.",
+        ),
+        (
+            Labelled("a.png", "hat", model="m"),
+            "the item 'a.png': it names the model 'm' without a prediction.",
         ),
         (
             Labelled("a.png", prediction="hat", score=float("nan")),

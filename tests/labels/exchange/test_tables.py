@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from embedpipe.errors import FormatError, UsageError
-from embedpipe.labels import read_labels
+from embedpipe.labels import read_labels, write_table
 from embedpipe.labels.exchange import Labelled, formats, read_lightly_embeddings
 
 SOME = [Labelled("x/1.png", "hat"), Labelled("y/1.png", status="skip", who="ann")]
@@ -44,6 +44,19 @@ def test_the_plain_reader_of_labels_reads_them_too(name, tmp_path, items, export
     assert read_labels(export(name, tmp_path, items)) == {
         item.path: item.label for item in items if item.label
     }
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet"])
+def test_score_and_model_without_a_prediction_are_about_something_else(name, tmp_path):
+    """As in a table of picks that somebody filled in, or one of cameras."""
+    columns = {
+        "path": ["a", "b"],
+        "label": ["hat", None],
+        "score": [22.6, 1.5],
+        "model": ["X", "Y"],
+    }
+    file = write_table(columns, tmp_path / f"picks.{name}")
+    assert formats[name].read(file) == [Labelled("a", "hat")]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from embedpipe.errors import FormatError
-from embedpipe.labels.exchange import Labelled, formats, labelling_config
+from embedpipe.labels.exchange import (
+    Labelled,
+    formats,
+    labelling_config,
+    local_files_url,
+    serving,
+)
 
 studio = formats["label-studio"]
 lightly = formats["lightly-predictions"]
@@ -23,17 +30,17 @@ def choice(*names):
 
 def test_tasks_for_label_studio(tmp_path):
     items = [
-        Labelled("rel/a b&c.jpg", prediction="hat", score=0.62),
+        Labelled("rel/a b&c.jpg", prediction="hat", score=0.62, model="m1"),
         Labelled("x.jpg", "shoe", who="ann"),
         Labelled("y.jpg", status="skip"),
         Labelled("z.jpg", "hat", status="unsure"),
     ]
-    folder = studio.write(tmp_path / "out", items, classes=["tie"], model_version="m1")
+    folder = studio.write(tmp_path / "out", items, classes=["tie"])
     assert sorted(file.name for file in folder.iterdir()) == ["config.xml", "tasks.json"]
     assert json.loads((folder / "tasks.json").read_text(encoding="utf-8")) == [
         {
             "data": {"image": "/data/local-files/?d=rel/a%20b%26c.jpg", "path": "rel/a b&c.jpg"},
-            "predictions": [{"model_version": "m1", "score": 0.62, "result": [choice("hat")]}],
+            "predictions": [{"result": [choice("hat")], "model_version": "m1", "score": 0.62}],
         },
         {
             "data": {"image": "/data/local-files/?d=x.jpg", "path": "x.jpg", "who": "ann"},
@@ -60,6 +67,28 @@ def test_the_names_in_the_config_are_those_of_the_classes():
     assert str(error.value) == "the class 'a\\x01' holds a character that XML cannot hold."
 
 
+def test_a_config_without_classes_is_refused_as_label_studio_does(tmp_path):
+    with pytest.raises(FormatError) as error:
+        studio.write(tmp_path / "out", [Labelled("a.jpg")])
+    assert str(error.value) == (
+        "there are no classes to choose from, and Label Studio takes no labelling interface "
+        "without: name them (`classes`, --class on the command line)."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_label_studio_serves_what_is_below_its_document_root():
+    folder = Path("/home/ann/my photos")
+    assert local_files_url(folder) == "/data/local-files/?d=my%20photos/"
+    assert serving(folder) == (
+        "So that it may show the images, start it with\n"
+        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and\n"
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=/home/ann\n"
+        "and give the project a source storage (Settings, Cloud Storage) of the type Local files "
+        "with\nthe path /home/ann/my photos; it need not be synchronised."
+    )
+
+
 def exported(task_id, data, annotations, predictions=()):
     return {"id": task_id, "data": data, "annotations": annotations, "predictions": predictions}
 
@@ -73,6 +102,7 @@ def annotation(label=None, who=1, cancelled=False):
 
 
 def test_what_label_studio_exports(tmp_path):
+    seen = {"id": 8, "score": 0.25, "model_version": "m1", "result": [choice("shoe")]}
     tasks = [
         exported(1, {"image": "x", "path": "a/1.jpg"}, [annotation("hat")], [7]),
         exported(
@@ -87,6 +117,8 @@ def test_what_label_studio_exports(tmp_path):
         exported(7, {"path": "g.jpg"}, [annotation("hat", cancelled=True)]),
         exported(8, {"path": "h.jpg"}, [], [{"score": 0.5, "result": [choice("tie")]}]),
         exported(9, {"path": "i.jpg"}, [annotation()]),
+        exported(10, {"path": "j.jpg"}, [{**annotation("hat"), "prediction": seen}], [8]),
+        exported(11, {"path": "k.jpg"}, [{**annotation("hat"), "prediction": {}}], [9]),
     ]
     path = tmp_path / "export.json"
     path.write_text(json.dumps(tasks))
@@ -98,6 +130,8 @@ def test_what_label_studio_exports(tmp_path):
         Labelled("f.jpg", "hat", who="1"),
         Labelled("g.jpg", status="skip", who="1"),
         Labelled("h.jpg", prediction="tie", score=0.5),
+        Labelled("j.jpg", "hat", prediction="shoe", score=0.25, who="1", model="m1"),
+        Labelled("k.jpg", "hat", who="1"),
     ]
 
 

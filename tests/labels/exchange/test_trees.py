@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import struct
 import zipfile
 
 import pytest
@@ -211,4 +212,20 @@ def test_a_zip_that_is_none(tmp_path):
         formats["cvat"].read(path)
     assert str(error.value) == (
         f"{path} is not a zip archive that can be read: File is not a zip file."
+    )
+
+
+def test_a_zip_in_which_one_name_swallows_those_behind_it(tmp_path, export):
+    path = export("cvat", tmp_path, [HAT, SHIRT])
+    data = path.read_bytes()
+    entry = data.index(b"PK\x01\x02")
+    second = data.index(b"PK\x01\x02", entry + 1)
+    end = data.index(b"PK\x05\x06")
+    comment = entry + 32  # the field that says how long the comment of the first entry is
+    path.write_bytes(data[:comment] + struct.pack("<H", end - second) + data[comment + 2 :])
+    with pytest.raises(FormatError) as error:
+        formats["cvat"].read(path)
+    assert str(error.value) == (
+        f"{path} is not a zip archive that can be read: the entry of 'hat/x%2F1.png' swallows the "
+        "one behind it."
     )

@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { say } from "./dom.js";
-import { refreshSoon, status } from "./store.js";
+import { expectClass, refreshSoon, status, suggested } from "./store.js";
 
 async function stored(items, patch, request) {
   const before = items.map((item) => ({ label: item.label, state: item.state }));
@@ -21,6 +21,7 @@ async function stored(items, patch, request) {
 
 export function label(items, name) {
   if (!items.length) return Promise.resolve(null);
+  expectClass(name);
   const body = { rows: items.map((item) => item.row), label: name };
   if (items.some((item) => item.suggestion)) {
     body.suggestions = items.map((item) => item.suggestion ?? null);
@@ -38,16 +39,11 @@ export function mark(items, kind) {
 
 // Every item gets its own suggestion: one act for each class.
 export function accept(items) {
-  const groups = Map.groupBy ? Map.groupBy(items, (item) => item.suggestion) : grouped(items);
+  const groups = new Map();
+  for (const item of items) groups.set(suggested(item), [...(groups.get(suggested(item)) ?? []), item]);
   const acts = [];
   for (const [name, group] of groups) if (name) acts.push(label(group, name));
   return Promise.all(acts);
-}
-
-function grouped(items) {
-  const groups = new Map();
-  for (const item of items) groups.set(item.suggestion, [...(groups.get(item.suggestion) ?? []), item]);
-  return groups;
 }
 
 export async function undo() {
@@ -63,12 +59,14 @@ export async function undo() {
 }
 
 export async function addClass(name) {
+  expectClass(name);
   try {
     await post("/api/classes", { name });
     refreshSoon();
     say(`${name}: a class now`);
   } catch (error) {
     say(`Not added: ${error.message}`, true);
+    refreshSoon();
   }
 }
 

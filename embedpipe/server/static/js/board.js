@@ -2,8 +2,8 @@
 // that a hundred thousand scroll like a hundred.
 
 import { thumbnail } from "./api.js";
-import { make, percent } from "./dom.js";
-import { colourOf } from "./store.js";
+import { apart, make, percent } from "./dom.js";
+import { colourOf, suggested } from "./store.js";
 
 const GAP = 6;
 const EDGE = 14;
@@ -294,7 +294,9 @@ export class Board {
     const fresh = new Map(found.map((item) => [item.row, item]));
     this.items.forEach((item) => {
       const now = fresh.get(item.row);
-      if (now) Object.assign(item, { label: now.label, state: now.state });
+      if (!now) return;
+      Object.assign(item, { label: now.label, state: now.state });
+      if (!suggested(item)) Object.assign(item, { suggestion: now.suggestion, confidence: now.confidence });
     });
     this.paint();
     this.changed?.();
@@ -324,7 +326,8 @@ export class Board {
       this.element.focus({ preventScroll: true });
     });
     window.addEventListener("pointermove", (event) => {
-      if (!from) return;
+      if (!event.buttons) from = null;  // let go of outside the window
+      if (!from) { frame?.remove(); return; }
       const to = point(event);
       if (!frame && Math.hypot(to.x - from.x, to.y - from.y) < 7) return;
       if (!frame) { frame = make("div", { class: "frame" }); this.room.append(frame); }
@@ -359,7 +362,7 @@ export class Board {
 }
 
 export function defaultCaption(item) {
-  if (item.state === "label") return item.label;
+  if (item.state === "label") return apart(item.label);
   if (item.state) return item.state === "skip" ? "skipped" : "unsure";
-  return item.suggestion ? `${item.suggestion}? ${percent(item.confidence)}` : item.path.split("/").pop();
+  return suggested(item) ? `${apart(item.suggestion)}? ${percent(item.confidence)}` : item.path.split("/").pop();
 }

@@ -31,13 +31,16 @@ export function say(text, bad = false) {
   line.textContent = text;
   line.className = bad ? "on bad" : "on";
   clearTimeout(saying);
-  saying = setTimeout(() => { line.className = ""; }, bad ? 7000 : 2200);
+  saying = setTimeout(() => { line.className = ""; }, Math.max(bad ? 7000 : 2200, 60 * text.length));
 }
 
 export function percent(share) {
   const close = (share > 0.99 && share < 1) || (share > 0 && share < 0.01);
   return `${close ? Math.min(99.9, Math.max(0.1, 100 * share)).toFixed(1) : Math.round(100 * share)} %`;
 }
+
+// A name that is written from right to left, kept from turning round what stands beside it.
+export const apart = (name) => (/[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(name) ? `\u2068${name}\u2069` : name);
 
 export const many = (n, one, more = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : more}`;
 

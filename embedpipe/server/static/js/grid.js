@@ -2,7 +2,7 @@
 
 import { retrain } from "./acts.js";
 import { get } from "./api.js";
-import { make, many, pause } from "./dom.js";
+import { apart, make, many, pause, say } from "./dom.js";
 import { status } from "./store.js";
 import { Tiles } from "./tiles.js";
 
@@ -30,9 +30,17 @@ export class Grid extends Tiles {
     this.note.textContent = this.looking ? "choosing …" : `${size ? `${size} selected · ` : ""}${left} of ${this.board.total} to do`;
   }
 
+  isDone() { return this.board.items.every((item) => item.state); }
+
+  // A key that comes when all is done was meant for the next batch: it changes nothing of this one.
+  say(request, items) {
+    if (this.looking && this.isDone()) say("Choosing the next batch …");
+    else super.say(request, items);
+  }
+
   after() {
     this.paintNote();
-    if (this.board.total && this.board.items.every((item) => item.state)) this.load();
+    if (this.board.total && this.isDone()) this.load();
   }
 
   load() { return this.look("batch", "No batch", () => this.choose()); }
@@ -44,7 +52,7 @@ export class Grid extends Tiles {
     const groups = new Map();
     for (const item of items) groups.set(item.group, [...(groups.get(item.group) ?? []), item]);
     const sections = [...groups].map(([name, members]) => ({
-      title: members[0].suggestion ? `${name}? · ${many(members.length, "image")}` : `${name} · ${many(members.length, "image")}`,
+      title: members[0].suggestion ? `${apart(name)}? · ${many(members.length, "image")}` : `${name} · ${many(members.length, "image")}`,
       items: members,
     }));
     if (items.length) this.board.showSections(sections);

@@ -78,8 +78,8 @@ export async function exportNow() {
   button.disabled = true;
   $("#exported").textContent = "Exporting …";
   try {
-    const { path, items } = await post("/api/export", { format: $("#format").value });
-    $("#exported").textContent = `${many(items, "label")} in ${path}`;
+    const { path, items, note } = await post("/api/export", { format: $("#format").value });
+    $("#exported").textContent = `${many(items, "label")} in ${path}${note ? `\n${note}` : ""}`;
     say(`Exported: ${path}`);
   } catch (error) {
     $("#exported").textContent = `Not exported: ${error.message}`;

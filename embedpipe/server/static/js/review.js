@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { defaultCaption } from "./board.js";
-import { make, many, pause, percent } from "./dom.js";
+import { apart, make, many, pause, percent } from "./dom.js";
 import { Tiles } from "./tiles.js";
 
 const MOST = 120;
@@ -45,8 +45,8 @@ export class Review extends Tiles {
 
   caption(item) {
     if (item.was === undefined) return defaultCaption(item);
-    if (item.label === item.was && item.suggestion !== item.was) return `${item.label} → ${item.suggestion}? ${percent(item.confidence)}`;
-    return item.label ?? (item.state ? defaultCaption(item) : "no label");
+    if (item.label === item.was && item.suggestion !== item.was) return `${apart(item.label)} → ${apart(item.suggestion)}? ${percent(item.confidence)}`;
+    return apart(item.label ?? "") || (item.state ? defaultCaption(item) : "no label");
   }
 
   paintNote() {
@@ -67,8 +67,9 @@ export class Review extends Tiles {
     const list = this.list.value;
     this.doing = "looking";
     return this.look(list, "No review", async (asked) => {
-      const sections = list === "labels" ? await this.doubted() : await this.checked(list, asked);
+      const { found, unread = [], sections } = list === "labels" ? await this.doubted() : await this.checked(list, asked);
       if (!asked()) return;
+      Object.assign(this, { found, unread });
       if (sections.length) this.board.showSections(sections);
       else this.board.empty(NONE[list]);
     });
@@ -77,8 +78,7 @@ export class Review extends Tiles {
   async doubted() {
     const { items } = await get(`/api/doubted?n=${MOST}`);
     for (const item of items) item.was = item.label;
-    this.found = items.length;
-    return items.length ? [{ title: "Labels that the head doubts", items }] : [];
+    return { found: items.length, sections: items.length ? [{ title: "Labels that the head doubts", items }] : [] };
   }
 
   // What the checks found; whoever asks first sets them off.
@@ -90,11 +90,10 @@ export class Review extends Tiles {
       this.doing = `${DOING[found.doing] ?? found.doing} ${Math.round(100 * found.share)} %`;
       this.paintNote();
       await pause(ASK_AGAIN);
-      if (!asked()) return [];
+      if (!asked()) return {};
     }
-    this.unread = found.failed;
-    this.found = found.total;
-    return found.groups.map(({ title, items }) => ({ title: `${title} · ${many(items.length, "image")}`, items }));
+    const sections = found.groups.map(({ title, items }) => ({ title: `${title} · ${many(items.length, "image")}`, items }));
+    return { found: found.total, unread: found.failed, sections };
   }
 
   key(event) {

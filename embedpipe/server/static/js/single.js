@@ -3,7 +3,7 @@
 import { accept, label, mark, undo } from "./acts.js";
 import { get, picture } from "./api.js";
 import { make, percent, say } from "./dom.js";
-import { keyOf, names, status } from "./store.js";
+import { names, status, suggested } from "./store.js";
 
 const BATCH = 32;
 const FEW = 20;
@@ -52,7 +52,7 @@ export class Single {
       const fresh = now.get(item.row);
       if (!fresh) continue;
       Object.assign(item, { label: fresh.label, state: fresh.state });
-      if (item !== this.item || !item.suggestion) {
+      if (item !== this.item || !suggested(item)) {
         Object.assign(item, { suggestion: fresh.suggestion, confidence: fresh.confidence, model: status.model?.name });
       }
     }
@@ -147,7 +147,7 @@ export class Single {
     if (item.state) {
       const word = { label: item.label, skip: "skipped", unsure: "unsure" }[item.state];
       this.said.append(make("b", { text: word }));
-    } else if (item.suggestion) {
+    } else if (suggested(item)) {
       this.said.append(make("kbd", { text: "Enter" }), " ", make("b", { text: item.suggestion }),
         ` ${percent(item.confidence)}`);
     } else {
@@ -163,8 +163,8 @@ export class Single {
     item.fresh = false;
     request([item]).then((found) => {
       if (found !== null) return;
-      const at = this.items.indexOf(item);  // not stored: back to it
-      if (at >= 0) { this.at = at; this.paint(); }
+      const at = this.items.indexOf(item);  // not stored: back to it, and to the first of several
+      if (at >= 0 && at < this.at) { this.at = at; this.paint(); }
     });
     this.forward();
   }
@@ -173,7 +173,7 @@ export class Single {
 
   mark(kind) {
     if (kind !== "clear") return this.say((items) => mark(items, kind));
-    if (this.item) mark([this.item], kind).then(() => this.paintSaid());
+    if (this.item?.state) mark([this.item], kind).then(() => this.paintSaid());
     return this.paintSaid();
   }
 
@@ -193,8 +193,8 @@ export class Single {
     if (event.key === "ArrowRight") this.forward();
     else if (event.key === "ArrowLeft") this.back();
     else if (event.key === "Enter") {
-      if (this.item?.suggestion && !this.item.state) this.say((items) => accept(items).then((done) => (done.includes(null) ? null : done)));
-      else if (this.item && !this.item.state) say(keyOf(names()[0]) ? "There is no suggestion yet: press the key of a class." : "Press N to name the first class.");
+      if (this.item && suggested(this.item) && !this.item.state) this.say((items) => accept(items).then((done) => (done.includes(null) ? null : done)));
+      else if (this.item && !this.item.state) say(names().length ? "There is no suggestion yet: press the key of a class." : "Press N to name the first class.");
       else this.forward();
     } else return false;
     return true;

@@ -58,6 +58,14 @@ export function refreshSoon() {
 
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 
+// A class that is being made has its key at once; the next answer tells whether it was.
+export function expectClass(name) {
+  if (status && !names().includes(name)) status.classes.push({ name, count: 0 });
+}
+
+// What the head suggests, unless that is no class any more: renamed, merged or undone.
+export const suggested = (item) => (names().includes(item.suggestion) ? item.suggestion : null);
+
 // Keys of classes: digits, then the letters that mean nothing else.
 
 const KEYS = [..."1234567890", ..."abcdefghijklmopqrtvwxyz"];

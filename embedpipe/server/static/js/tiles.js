@@ -6,6 +6,7 @@ import { get } from "./api.js";
 import { Board } from "./board.js";
 import { lookAt } from "./dialogs.js";
 import { make, say } from "./dom.js";
+import { suggested } from "./store.js";
 
 export class Tiles {
   constructor(options, kind) {
@@ -59,7 +60,7 @@ export class Tiles {
   hide() {}
 
   async changed(what) {
-    if (!what.version) { this.board.paint(); return; }
+    if (!what.version && !what.model) { this.board.paint(); return; }
     const rows = this.board.rowsInSight();
     if (!rows.length) return;
     const found = await get(`/api/items?rows=${rows}`).catch(() => null);
@@ -78,7 +79,7 @@ export class Tiles {
 
   label(name) { this.say((items) => label(items, name)); }
 
-  mark(kind) { this.say((items) => mark(items, kind)); }
+  mark(kind) { this.say((items) => mark(items, kind), this.chosen().filter((item) => item.state || kind !== "clear")); }
 
   async undo() {
     const found = await undo();
@@ -91,7 +92,7 @@ export class Tiles {
 
   key(event) {
     if (event.key === "Enter") {
-      const items = this.chosen().filter((item) => item.suggestion);
+      const items = this.chosen().filter((item) => suggested(item));
       if (items.length) this.say(accept, items);
       else say("There is no suggestion yet: press the key of a class.");
       return true;

@@ -1,0 +1,108 @@
+"""The label log of the workspace, as commands read it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..errors import LabelError
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..datasets import Dataset
+    from ..embedding import Embeddings
+    from ..labels import Current, Matched
+
+__all__ = ["content_of", "labels_of_log", "logged", "login_name"]
+
+
+def login_name() -> str | None:
+    """Return the name of the person at the keyboard, None where the system knows none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None
+
+
+def content_of(session: Session, dataset: Dataset) -> dict[str, bytes | None]:
+    """Return the content id of each item by its path; what is unchanged is not read again."""
+    from ..embedding.scan import scan
+
+    with session.progress() as progress:
+        scanned = scan(dataset, session.workspace.items_of(dataset.name), progress)
+    ids = [item.id for item in dataset.items]
+    return dict(zip(ids, scanned.content_ids.to_pylist(), strict=True))
+
+
+def labels_of_log(
+    session: Session, embeddings: Embeddings, *, required: bool = True
+) -> dict[str, str]:
+    """Return the labels of the label log by path: no skips, none of files edited since.
+
+    Raises
+    ------
+    LabelError
+        If they are `required` and nothing was ever said of the dataset.
+    """
+    ids = [item.id for item in embeddings.items]
+    content = dict(zip(ids, embeddings.content_ids, strict=True))
+    said = logged(session, embeddings.dataset.name, content, required=required)
+    return {path: current.label for path, current in said.items() if current.label is not None}
+
+
+def logged(
+    session: Session,
+    dataset: str,
+    content: Mapping[str, bytes | None],
+    *,
+    required: bool = True,
+) -> dict[str, Current]:
+    """Return what the label log says of a dataset's items of today, by path.
+
+    Parameters
+    ----------
+    session
+        Whose workspace has the log.
+    dataset
+        The dataset's name.
+    content
+        The content id of each item by its path.
+    required
+        Whether it is an error if nothing was ever said of the dataset.
+
+    Raises
+    ------
+    LabelError
+        If nothing was, and something is required.
+    """
+    from ..labels import LabelLog
+
+    path = session.workspace.labels
+    matched = None
+    if path.exists():
+        with LabelLog(path) as log:
+            matched = log.current_for(dataset, content)
+    if matched is None or not (matched.current or matched.edited or matched.ambiguous):
+        if not required:
+            return {}
+        raise LabelError(
+            f"{path} has no labels of {dataset!r}: label with `embedpipe label`, or bring some "
+            "in with `embedpipe labels import`."
+        )
+    _remark_doubts(session, matched)
+    return {path: now for path, now in matched.current.items() if now.kind != "clear"}
+
+
+def _remark_doubts(session: Session, matched: Matched) -> None:
+    """Say which labels are left out because it is not certain that they are of these images."""
+    if matched.edited:
+        session.remark(
+            f"{len(matched.edited)} changed since they were labelled, and left out: "
+            f"{next(iter(matched.edited))!r}, for one; look at them again."
+        )
+    if matched.ambiguous:
+        session.remark(
+            f"{len(matched.ambiguous)} new copies of images that have several labels, and left "
+            f"out: {next(iter(matched.ambiguous))!r}, for one; label them."
+        )
