@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from embedpipe.cli.exporting import FORMATS, login_name
+from embedpipe.cli.exporting import FORMATS
+from embedpipe.cli.label_log import login_name
 from embedpipe.cli.main import app
 from embedpipe.labels import Event, LabelLog
 from embedpipe.labels.exchange import Labelled, formats, read_lightly_embeddings, serving
