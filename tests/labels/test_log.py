@@ -123,6 +123,16 @@ def test_undoing_reaches_back_through_what_one_person_said(log):
     assert (log.current("shop"), log.classes("shop")) == ({}, [])
 
 
+def test_one_event_and_one_item(log):
+    first, last = log.append([label("a", "cap"), label("b", "cap")])
+    log.append([Event("rename_class", "shop", previous="cap", label="hat")])
+    assert (log.event(last).path, log.event(first).label) == ("b", "cap")
+    assert {path: now.label for path, now in log.current("shop", "b").items()} == {"b": "hat"}
+    assert log.current("shop", "c") == {}
+    with pytest.raises(LabelError, match="has no event 99.$"):
+        log.event(99)
+
+
 def test_undoing_what_nobody_signed(log):
     log.append([label("a", "cap", who=None), label("b", "cap", who="ann")])
     assert [event.path for event in log.undo("shop", None)] == ["a"]
