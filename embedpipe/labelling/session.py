@@ -186,6 +186,10 @@ class LabellingSession:
         """Return the labelled rows, ascending, and their labels."""
         return self.snapshot().labelled()
 
+    def left(self) -> int:
+        """Return how many items may still be proposed."""
+        return int(np.count_nonzero(self.snapshot().states[self.candidates] == 0))
+
     def labels(self) -> dict[str, str]:
         """Return the labels by path, in the order of the items."""
         batch = self.labelled()

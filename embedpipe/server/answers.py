@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,10 @@ MOST_BYTES = 2_000_000
 
 MOST_TEXT = 500
 """The longest text of a request, in characters: names of classes are shorter."""
+
+
+UNNAMED = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of characters that no name has: for control, half a character, the end of a line."""
 
 
 def answer(content: Any, *, etag: str | None = None) -> Response:
@@ -89,7 +94,8 @@ def text_in(body: Mapping[str, Any], field: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise HTTPException(400, f"`{field}` is a text that is not blank.")
     text = text.strip()
-    if len(text) > MOST_TEXT or not text.isprintable():
+    # Not `isprintable`: names in Persian and many emoji hold joiners, which are not.
+    if len(text) > MOST_TEXT or any(unicodedata.category(each) in UNNAMED for each in text):
         raise HTTPException(
             400, f"`{field}` has at most {MOST_TEXT} characters, and none for control."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -110,7 +111,7 @@ class Desk:
             known = label in snapshot.classes
             chosen &= snapshot.codes == (snapshot.classes.index(label) if known else -2)
         rows = np.flatnonzero(chosen)
-        parts = text.casefold().split()
+        parts = _alike(text).split()
         if parts:
             paths = self._casefolded()
             kept = [row for row in rows.tolist() if all(part in paths[row] for part in parts)]
@@ -121,7 +122,7 @@ class Desk:
 
     def _casefolded(self) -> list[str]:
         if self._lowered is None:
-            self._lowered = [path.casefold() for path in self.session.ids]
+            self._lowered = [_alike(path) for path in self.session.ids]
         return self._lowered
 
     def status(self) -> dict[str, Any]:
@@ -136,6 +137,7 @@ class Desk:
             "items": self.n,
             "version": snapshot.version,
             "labelled": sum(counts.values()),
+            "left": self.session.left(),
             "skipped": int(states[2]),
             "unsure": int(states[3]),
             "classes": [{"name": name, "count": count} for name, count in counts.items()],
@@ -171,6 +173,11 @@ def _thinned(curve: list[Point]) -> list[Point]:
     """Return as many points as a small figure can show, the last among them."""
     step = -(-len(curve) // MOST_POINTS)
     return curve[::-1][:: max(1, step)][::-1]
+
+
+def _alike(text: str) -> str:
+    """Return a text without its case; an accent that is a character of its own is joined."""
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 def _rounded(share: float | None) -> float | None:

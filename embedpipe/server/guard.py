@@ -158,7 +158,9 @@ def _bearer(headers: Headers) -> str | None:
 def _lost(scope: Scope) -> Response:
     if scope["path"] == "/" and scope["method"] in READING:
         return _lost_page()
-    return error_answer(401, "the token is missing or wrong.")
+    return error_answer(
+        401, "the token is missing or wrong: open the address that `embedpipe label` printed."
+    )
 
 
 def _lost_page() -> Response:

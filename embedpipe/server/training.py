@@ -9,8 +9,8 @@ from ..labelling import LabellingSession, Snapshot
 
 __all__ = ["BackgroundTraining"]
 
-EVERY = 10
-"""Labels after which the head is fitted again without being asked."""
+EVERY, EVERY_SHARE = 10, 0.01
+"""Labels after which the head is fitted again without being asked: so many, or that share."""
 
 
 class BackgroundTraining:
@@ -50,7 +50,9 @@ class BackgroundTraining:
         if self.busy or sum(count > 0 for count in counts) < 2:
             return
         before, had = self._fitted
-        if known.version > before and abs(sum(counts) - had) >= EVERY:
+        # The last labels are worth a fit, however few they are.
+        enough = max(EVERY, EVERY_SHARE * had) if self._session.left() else 1
+        if known.version > before and abs(sum(counts) - had) >= enough:
             self.ask()
 
     def wait(self, timeout: float) -> bool:

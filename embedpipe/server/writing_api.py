@@ -50,6 +50,8 @@ def writing_routes(desk: Desk) -> list[Route]:
         version = session.version
         # An act about classes has no rows, but is undone as well.
         undone = bool(rows) or version > before
+        if undone and not rows:
+            desk.training.ask()
         return answer({"version": version, "undone": undone, "rows": rows, "items": entries})
 
     async def new_class(request: Request) -> Response:

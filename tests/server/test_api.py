@@ -313,3 +313,18 @@ def test_two_servers_on_one_workspace_see_each_other(
         status = lab.get("/api/status").json()
         assert status["classes"] == [{"name": "hat", "count": 1}, {"name": "cap", "count": 1}]
     assert two.raw("GET", "/api/status", {"authorization": f"Bearer {one.token}"}).status == 401
+
+
+@pytest.mark.parametrize("name", ["می\u200cخواهم", "👨\u200d👩\u200d👧", "猫\u3000白"])
+def test_names_of_every_script_are_names_of_classes(lab: Lab, name: str) -> None:
+    lab.post("/api/label", {"rows": [3], "label": name}).json()
+    assert lab.labels() == {lab.session.ids[3]: name}
+
+
+def test_a_path_is_found_however_its_accents_are_written(
+    tmp_path: Path, open_lab: Callable[..., Lab]
+) -> None:
+    folder = make_photos(tmp_path / "photos", 3)
+    (folder / "day0" / "0000.jpg").rename(folder / "day0" / "u\u0308ber.jpg")
+    found = open_lab(folder).get("/api/items?q=%C3%9CBER").json()
+    assert [item["path"] for item in found["items"]] == ["day0/u\u0308ber.jpg"]

@@ -25,6 +25,7 @@ LOST = (
     b"This page belongs to whoever started it. Open the address that `embedpipe label` printed, "
     b"with its token."
 )
+NO_TOKEN = "the token is missing or wrong: open the address that `embedpipe label` printed."
 LABEL = json.dumps({"rows": [0], "label": "hat"}).encode()
 
 
@@ -135,7 +136,7 @@ def test_without_the_token_there_is_nothing(lab: Lab, path: str, cookie: str | N
     headers = {}
     if cookie is not None:
         headers["cookie"] = f"embedpipe-{lab.port}={cookie.format(token=lab.token)}"
-    assert lab.raw("GET", path, headers).error() == (401, "the token is missing or wrong.")
+    assert lab.raw("GET", path, headers).error() == (401, NO_TOKEN)
     assert lab.raw("GET", path, {"authorization": "Bearer"}).status == 401
 
 
@@ -144,7 +145,7 @@ def test_a_wrong_token_gives_no_cookie(lab: Lab) -> None:
         refused = lab.raw("GET", address, {})
         assert (refused.status, refused.body) == (401, LOST)
         assert "set-cookie" not in refused.headers
-    assert try_to_label(lab, cookie=None).error() == (401, "the token is missing or wrong.")
+    assert try_to_label(lab, cookie=None).error() == (401, NO_TOKEN)
 
 
 def test_the_token_leaves_the_address_for_a_cookie_that_scripts_and_sites_cannot_use(

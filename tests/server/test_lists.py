@@ -82,6 +82,15 @@ def test_what_is_said_shows_in_the_lists(shop: Lab) -> None:
     assert [item["label"] for item in exact["items"]] == ["hat", "hat"]
 
 
+def test_nothing_is_left_when_only_the_test_split_is(shop: Lab) -> None:
+    train = [row for row, path in enumerate(shop.session.ids) if path.startswith("train")]
+    assert shop.get("/api/status").json()["left"] == len(train) < len(shop.session.ids)
+    shop.post("/api/label", {"rows": train[1:], "label": "hat"}).json()
+    shop.post("/api/mark", {"rows": train[:1], "kind": "skip"}).json()
+    assert shop.get("/api/status").json()["left"] == 0
+    assert shop.get("/api/batch?n=5").json()["items"] == []
+
+
 def test_questions_that_cannot_be_meant(shop: Lab) -> None:
     assert shop.get("/api/checked").error() == (400, "`list` is copies, outliers or small.")
     assert shop.get("/api/checked?list=copies&n=501").status == 400

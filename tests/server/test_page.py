@@ -364,3 +364,75 @@ def test_text_stands_out(lab: Lab, tab_on: Callable[..., Tab], scheme: str) -> N
     places += [".tile .cap", ".tile[aria-selected=true] .cap", "#export"]
     found = {place: tab.page.evaluate(CONTRAST, place) for place in places}
     assert {place: ratio for place, ratio in found.items() if ratio < 4.5} == {}
+
+
+def test_keys_that_are_typed_fast_or_held_down(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    tab = tab_on(lab)
+    tab.row()
+    tab.press("n")
+    tab.page.keyboard.type("red")
+    tab.press("Enter", "1", "n")  # the class has its key at once
+    tab.page.keyboard.type("blue")
+    tab.press("Enter", "2", "1")
+    for _ in range(6):  # one press: what follows is the keyboard's own repetition
+        tab.page.keyboard.down("2")
+    tab.page.keyboard.up("2")
+    tab.settled()
+    assert sorted(lab.labels().values()) == ["blue"] * 3 + ["red"] * 3
+    tab.press("7")
+    tab.wait(
+        "() => document.querySelector('#say').textContent === "
+        "'No class has the key 7: N makes one.'"
+    )
+
+
+def test_a_class_is_renamed_by_keyboard_even_by_case_alone(
+    lab: Lab, tab_on: Callable[..., Tab]
+) -> None:
+    lab.session.label([0], "hat")
+    tab = tab_on(lab)
+    tab.row()
+    tab.press("Tab", "Enter")  # the first class of the panel
+    tab.page.keyboard.type("Hat")
+    tab.press("Enter")
+    tab.wait("() => document.querySelector('#counts').textContent === 'Hat1'")
+    assert lab.labels() == {lab.session.ids[0]: "Hat"}
+    assert tab.page.evaluate("document.activeElement.closest('#counts') !== null")
+    tab.press("Escape")  # back to the images
+    assert tab.page.evaluate("document.activeElement.id") == "view"
+    lab.session.label([1], "hat")
+    tab.wait("() => document.querySelectorAll('#classes button').length === 3")
+    tab.press("/")
+    tab.page.keyboard.type("hat")  # not the one that differs by case
+    assert tab.text("#class-list [aria-selected=true]") == "hat"
+
+
+def test_a_click_leaves_the_keys_to_the_images(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    tab = tab_on(lab)
+    tab.row()
+    tab.page.click("#show-help")
+    tab.press("Escape", "Enter")
+    assert not tab.page.evaluate("document.querySelector('#help-dialog').open")
+
+
+def test_two_photos_are_enough_for_a_head(
+    tmp_path: Path, open_lab: Callable[..., Lab], tab_on: Callable[..., Tab]
+) -> None:
+    lab = open_lab(make_photos(tmp_path / "photos", 2))
+    tab = tab_on(lab)
+    tab.label_next("red")
+    tab.give("blue")
+    tab.wait("() => document.querySelector('#next').textContent.startsWith('Nothing is left')")
+    tab.wait("() => document.querySelector('#advice').textContent !== ''")
+
+
+def test_a_low_window_has_room_for_a_map(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    for row in range(12):
+        lab.session.label([row], f"{row} " + 58 * "x")
+    tab = tab_on(lab, width=641)
+    tab.page.set_viewport_size({"width": 640, "height": 400})
+    tab.press("Shift+M")
+    tab.wait("() => document.querySelector('.tools .note').textContent === '24 images'")
+    assert tab.page.locator("canvas").bounding_box()["height"] > 60
+    tab.press("Shift+P")  # the figures may leave it none
+    time.sleep(0.2)

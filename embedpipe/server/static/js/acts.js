@@ -21,13 +21,14 @@ async function stored(items, patch, request) {
 
 export function label(items, name) {
   if (!items.length) return Promise.resolve(null);
-  expectClass(name);
   const body = { rows: items.map((item) => item.row), label: name };
   if (items.some((item) => item.suggestion)) {
     body.suggestions = items.map((item) => item.suggestion ?? null);
     body.model = items[0].model ?? status?.model?.name;
   }
-  return stored(items, { label: name, state: "label" }, () => post("/api/label", body));
+  const told = stored(items, { label: name, state: "label" }, () => post("/api/label", body));
+  expectClass(name, told);
+  return told;
 }
 
 export function mark(items, kind) {
@@ -59,9 +60,10 @@ export async function undo() {
 }
 
 export async function addClass(name) {
-  expectClass(name);
+  const told = post("/api/classes", { name });
+  expectClass(name, told);
   try {
-    await post("/api/classes", { name });
+    await told;
     refreshSoon();
     say(`${name}: a class now`);
   } catch (error) {

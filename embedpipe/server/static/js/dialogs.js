@@ -14,21 +14,26 @@ let chosen = -1;
 let shown = [];
 let extra = false;
 
-function fill(keepTyped) {
-  const typed = input.value.trim().toLocaleLowerCase();
-  shown = names().filter((name) => name.toLocaleLowerCase().includes(typed));
-  const exact = shown.findIndex((name) => name.toLocaleLowerCase() === typed);
-  chosen = exact >= 0 ? exact : keepTyped ? -1 : shown.length ? 0 : -1;
+// A class of exactly that name is meant; or one that differs by case alone, but not when a class
+// gets another name (`old`); or, when there is none to be made, the first that has those letters.
+function fill(fresh, old) {
+  const typed = input.value.trim();
+  const small = typed.toLocaleLowerCase();
+  shown = names().filter((name) => name !== old && name.toLocaleLowerCase().includes(small));
+  chosen = shown.indexOf(typed);
+  if (chosen < 0 && old === undefined) chosen = shown.findIndex((name) => name.toLocaleLowerCase() === small);
+  if (chosen < 0 && !fresh && shown.length) chosen = 0;
   paint();
 }
 
 function paint() {
   list.replaceChildren(...shown.map((name, at) => {
-    const line = make("li", { text: name, role: "option", "aria-selected": String(at === chosen) });
+    const line = make("li", { text: name, id: `class-${at}`, dir: "auto", role: "option", "aria-selected": String(at === chosen) });
     line.style.setProperty("--c", colourOf(name));
     line.addEventListener("click", () => { chosen = at; finish(false); });
     return line;
   }));
+  input.setAttribute("aria-activedescendant", chosen >= 0 ? `class-${chosen}` : "");
   list.children[chosen]?.scrollIntoView({ block: "nearest" });
 }
 
@@ -41,14 +46,14 @@ function finish(only) {
 }
 
 // Resolves to {name, only} or null; `only`: make the class and label nothing.
-export function askClass({ title, note, value = "", fresh, ok = "OK", withOnly = false }) {
+export function askClass({ title, note, old, fresh, ok = "OK", withOnly = false }) {
   $("#class-title").textContent = title;
   $("#class-note").textContent = note;
   $("#class-ok").textContent = ok;
-  input.value = value;
+  input.value = old ?? "";
   extra = withOnly;
-  input.oninput = () => fill(fresh);
-  fill(fresh);
+  input.oninput = () => fill(fresh, old);
+  fill(fresh, old);
   dialog.showModal();
   input.select();
   return new Promise((resolve) => { decide = resolve; });
@@ -58,6 +63,7 @@ dialog.querySelector("form").addEventListener("submit", (event) => { event.preve
 dialog.querySelector("[value=cancel]").addEventListener("click", () => dialog.close());
 dialog.addEventListener("close", () => { const settle = decide; decide = null; settle?.(null); });
 input.addEventListener("keydown", (event) => {
+  if (event.repeat && !input.value) event.preventDefault();  // the key that opened this, held down
   if (event.key === "Enter") {
     event.preventDefault();
     finish(extra && event.shiftKey);
@@ -83,7 +89,7 @@ export const pickClass = () => askClass({
 
 export async function editClass(name) {
   const found = await askClass({
-    title: `Rename ${name}`, note: "The name of another class merges the two.", value: name, fresh: true, ok: "Rename",
+    title: `Rename ${name}`, note: "The name of another class merges the two.", old: name, fresh: true, ok: "Rename",
   });
   if (!found || found.name === name) return;
   try {

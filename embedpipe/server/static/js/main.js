@@ -3,7 +3,7 @@
 import { addClass } from "./acts.js";
 import { onWaiting } from "./api.js";
 import { help, lookAt, newClass, pickClass } from "./dialogs.js";
-import { $, make, percent } from "./dom.js";
+import { $, apart, make, percent, say } from "./dom.js";
 import { Grid } from "./grid.js";
 import { PlaneMap } from "./map.js";
 import { exportNow, paintPanel } from "./panel.js";
@@ -55,12 +55,10 @@ function paintClasses() {
     if (key) button.append(make("kbd", { text: key.toUpperCase() }));
     button.append(make("span", { text: name }));
     button.style.setProperty("--c", colourOf(name));
-    button.addEventListener("mousedown", (event) => event.preventDefault());
     button.addEventListener("click", () => { view.label(name); paintClasses(); });
     return button;
   });
   const add = make("button", { type: "button", title: "A new class" }, make("kbd", { text: "N" }), make("span", { text: "new class" }));
-  add.addEventListener("mousedown", (event) => event.preventDefault());
   add.addEventListener("click", askNew);
   const place = $("#classes");
   const focused = [...place.children].indexOf(document.activeElement);
@@ -72,15 +70,15 @@ function paintClasses() {
 }
 
 // One sentence: what to do now.
-function nextStep({ classes, labelled, items, model, skipped, unsure }) {
+function nextStep({ classes, labelled, left, model }) {
   const with_labels = classes.filter((each) => each.count).length;
+  if (!left) return ["Nothing is left to label", "Shift+R reviews the labels that the head doubts, Shift+E exports."];
   if (!classes.length) return ["Name the first class", "press N and type what the image shows. Every further class the same way; ? lists all keys."];
   if (!labelled) return ["Label the first images", "press the key of a class, or S to skip. Shift+G labels many at once."];
   if (with_labels < 2) return ["Label a second class", "the head learns as soon as two classes have labels."];
   if (!model) return ["Go on", "the head is fitted after ten labels."];
-  if (labelled + skipped + unsure >= items) return ["All is labelled", "Shift+R reviews the labels that the head doubts, Shift+E exports."];
   const few = classes.filter((each) => each.count < 3);
-  if (few.length) return [`Few labels of ${few.slice(0, 3).map((each) => each.name).join(", ")}`, "Shift+L on an image finds others like it, Shift+F finds by path."];
+  if (few.length) return [`Few labels of ${few.slice(0, 3).map((each) => apart(each.name)).join(", ")}`, "Shift+L on an image finds others like it, Shift+F finds by path."];
   if (model.advice === "stop") return ["Enough", "more labels would hardly change what the head says. Shift+R reviews doubted labels, Shift+E exports."];
   if (model.advice === "stop soon") return ["Nearly enough", "review with Shift+R, or go on if every point of accuracy counts."];
   return ["Go on", `Enter accepts what the head suggests${model.accuracy === null ? "" : ` (right in about ${percent(model.accuracy)} of the labelled images)`}.`];
@@ -106,8 +104,9 @@ async function askNew() {
   const found = await newClass(target.chosen().length > 0);
   target.focus?.();
   if (!found) return;
-  if (found.only || !target.chosen().length) await addClass(found.name);
-  else target.label(found.name);
+  const made = found.only || !target.chosen().length ? addClass(found.name) : target.label(found.name);
+  paintClasses();
+  await made;
   refresh();
 }
 
@@ -146,23 +145,32 @@ function command(event) {
   else if (key === "?") help();
   else if (key === "Delete" || key === "Backspace") view.mark("clear");
   else {
-    const name = event.shiftKey ? undefined : classOf(key);
-    if (name === undefined) return false;
-    view.label(name);
+    const name = classOf(key);
+    if (name !== undefined) view.label(name);
+    else if (/^[a-z0-9]$/.test(key)) say(`No class has the key ${key.toUpperCase()}: N makes one.`);
+    else return false;
   }
   return true;
 }
 
+// Of the keys that are held down, only those that move go on: nothing is said of many by one.
+const HELD = /^(Arrow|Page|[-+=]$)/;
+
+// What is clicked leaves the keys to the view: Enter accepts, and does not click again.
+document.addEventListener("mousedown", (event) => {
+  if (event.target.closest("button, nav a") && !event.target.closest("dialog")) event.preventDefault();
+});
+
 document.addEventListener("keydown", (event) => {
   if (!view || document.querySelector("dialog[open]") || event.isComposing) return;
-  if (event.target.matches("input, select, textarea")) {
-    if (event.key === "Escape") { event.preventDefault(); (view.focus ? view : $("#view")).focus(); }
-    return;
+  if (event.target.matches("input, select, button, a")) {
+    if (event.key === "Escape") { event.preventDefault(); (view.focus ? view : $("#view")).focus(); return; }
+    if (event.target.matches("input, select")) return;
   }
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
   if (!plain && !(event.key === "a" && (event.ctrlKey || event.metaKey))) return;
   if (event.target.matches("button, a") && (event.key === "Enter" || event.key === " ")) return;
-  if (event.repeat && event.key.length === 1 && event.key !== " " && !"+-=".includes(event.key)) return;
+  if (event.repeat && !HELD.test(event.key)) { if (event.key === " ") event.preventDefault(); return; }
   if (command(event)) { event.preventDefault(); paintClasses(); }
 });
 

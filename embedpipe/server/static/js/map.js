@@ -57,12 +57,8 @@ export class PlaneMap {
   async show() {
     this.focus();
     this.paintNote();
-    try {
-      if (!this.points) await this.arrange();
-      await this.recolour();
-    } catch (error) {
-      say(`No map: ${error.message}`, true);
-    }
+    if (!this.points) await this.arrange();
+    await this.recolour();
   }
 
   hide() {}
@@ -101,7 +97,12 @@ export class PlaneMap {
   }
 
   async recolour() {
-    this.colours = new Uint8Array(await bytes(`/api/map/colours?by=${this.by.value}`));
+    try {
+      this.colours = new Uint8Array(await bytes(`/api/map/colours?by=${this.by.value}`));
+    } catch (error) {
+      say(`No colours: ${error.message}`, true);
+      return;
+    }
     this.paint();
     this.paintNote();
   }
@@ -112,7 +113,7 @@ export class PlaneMap {
     this.legend.replaceChildren(...shown.map((name, at) => {
       const dot = make("i");
       dot.style.setProperty("--c", `var(--c${at % 12})`);
-      return make("span", {}, dot, name);
+      return make("span", {}, dot, make("bdi", { text: name }));
     }));
     if (this.by.value === "confidence") this.legend.textContent = status?.model ? "bright: the head is unsure" : "there is no head yet";
   }
@@ -139,7 +140,7 @@ export class PlaneMap {
   }
 
   paint() {
-    if (!this.points || !this.colours || !this.plane.clientWidth) return;
+    if (!this.points || !this.colours || !this.plane.clientWidth || !this.plane.clientHeight) return;
     const ratio = window.devicePixelRatio || 1;
     const { width, height, x, y } = this.toPixels(ratio);
     const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -199,11 +200,13 @@ export class PlaneMap {
 
   async setSelected(rows) {
     this.selected = rows;
+    this.items = [];
     this.paint();
     this.paintNote();
     const few = rows.slice(0, SHOWN);
-    this.items = few.length ? (await get(`/api/items?rows=${few}`).catch(() => ({ items: [] }))).items : [];
+    const { items } = few.length ? await get(`/api/items?rows=${few}`).catch(() => ({ items: [] })) : { items: [] };
     if (rows !== this.selected) return;
+    this.items = items;
     this.strip.replaceChildren(...this.items.map((item) => make("img", { src: thumbnail(item), alt: item.path, title: item.path })));
     if (rows.length > SHOWN) this.strip.append(make("span", { class: "quiet", text: `and ${many(rows.length - SHOWN, "more", "more")}` }));
   }
@@ -260,6 +263,7 @@ export class PlaneMap {
       this.lasso.push(point(event));
       this.paint();
     });
+    this.canvas.addEventListener("pointercancel", () => { drawing = false; this.lasso = []; this.paint(); });
     this.canvas.addEventListener("pointerup", () => {
       drawing = false;
       const ring = this.lasso;

@@ -10,22 +10,27 @@ export function paintPanel(status) {
   paintAccuracy(status);
 }
 
+let counted;
+
 function paintCounts({ classes, skipped, unsure }) {
+  const now = JSON.stringify([classes, skipped, unsure]);
+  if (now === counted) return;  // a button that is being pressed stays
+  counted = now;
   const most = Math.max(1, ...classes.map((each) => each.count));
-  const focused = document.activeElement?.closest?.("#counts button")?.dataset.name;
+  const focused = [...document.querySelectorAll("#counts button")].indexOf(document.activeElement);
   $("#counts").replaceChildren(...classes.map(({ name, count }) => {
     const bar = make("i");
     bar.style.width = `${(100 * count) / most}%`;
     const line = make("button", { type: "button", title: `Rename or merge ${name}` },
       make("span", { text: name }), make("span", { text: String(count) }), bar);
-    line.dataset.name = name;
     line.style.setProperty("--c", colourOf(name));
     line.addEventListener("click", () => editClass(name));
     return make("li", {}, line);
   }));
   if (!classes.length) $("#counts").append(make("li", { class: "quiet", text: "none yet" }));
   if (skipped || unsure) $("#counts").append(make("li", { class: "quiet", text: `${skipped} skipped, ${unsure} unsure` }));
-  if (focused !== undefined) [...document.querySelectorAll("#counts button")].find((each) => each.dataset.name === focused)?.focus();
+  const buttons = document.querySelectorAll("#counts button");
+  if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
 }
 
 function paintAccuracy({ model, curve, classes, problem }) {
@@ -72,10 +77,11 @@ function paintCurve(curve) {
   place.replaceChildren(svg);
 }
 
+let exporting = false;
+
 export async function exportNow() {
-  const button = $("#export");
-  if (button.disabled) return;
-  button.disabled = true;
+  if (exporting) return;  // not by disabling the button, which would lose the focus
+  exporting = true;
   $("#exported").textContent = "Exporting …";
   try {
     const { path, items, note } = await post("/api/export", { format: $("#format").value });
@@ -85,7 +91,7 @@ export async function exportNow() {
     $("#exported").textContent = `Not exported: ${error.message}`;
     say(`Not exported: ${error.message}`, true);
   } finally {
-    button.disabled = false;
+    exporting = false;
   }
 }
 

@@ -52,7 +52,7 @@ export class Review extends Tiles {
   paintNote() {
     const { size } = this.board.selected;
     const [, , one] = LISTS.find(([value]) => value === this.list.value);
-    const unread = this.unread.length && this.list.value === "small" ? ` · ${this.unread.length} cannot be read` : "";
+    const unread = this.unread?.length && this.list.value === "small" ? ` · ${this.unread.length} cannot be read` : "";
     this.note.title = unread ? this.unread.map(({ path, reason }) => `${path}: ${reason}`).join("\n") : "";
     this.note.textContent = this.looking ? `${this.doing} …` : `${size ? `${size} selected · ` : ""}${many(this.found, one)}${unread}`;
   }

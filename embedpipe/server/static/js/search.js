@@ -38,7 +38,9 @@ export class Search extends Tiles {
       ...names().map((name) => option(`c:${name}`, name)),
     );
     this.state.value = value;
-    if (this.state.selectedIndex < 0) this.state.value = "";
+    if (this.state.selectedIndex >= 0) return;
+    this.state.value = "";  // the class is none any more
+    this.load();
   }
 
   show() {
@@ -48,7 +50,7 @@ export class Search extends Tiles {
   }
 
   changed(what) {
-    const known = [...this.state.options].slice(5).map((each) => each.text);
+    const known = [...this.state.options].slice(5).map((each) => each.value.slice(2));
     if (JSON.stringify(known) !== JSON.stringify(names())) this.fillStates();
     return super.changed(what);
   }
@@ -78,7 +80,7 @@ export class Search extends Tiles {
     try {
       const { total, items } = await ask(0, PAGE);
       if (turn !== this.turn) return;
-      if (!total) this.board.empty("No path holds that.");
+      if (!total) this.board.empty(this.state.value ? "There is no such image." : "No path holds that.");
       else this.board.showLazily(total, items, async (offset, limit) => (await ask(offset, limit)).items);
       this.paintNote();
     } catch (error) {
@@ -89,15 +91,17 @@ export class Search extends Tiles {
   async like(item) {
     clearTimeout(this.typing);
     this.loaded = true;
-    this.turn = null;
+    const turn = Symbol("turn");
+    this.turn = turn;
     this.asked = null;
     this.board.showSections([]);
+    this.focus();  // what is typed now is said of an image, not searched for
     try {
       const { of, items } = await get(`/api/similar?row=${item.row}&n=${LIKE}`);
+      if (turn !== this.turn) return;
       this.board.showSections([{ title: "This one", items: [of] }, { title: `Like ${of.path}`, items }]);
       this.board.moveTo(items.length ? 1 : 0);
       this.paintNote();
-      this.focus();
     } catch (error) {
       say(`No answer: ${error.message}`, true);
     }

@@ -159,12 +159,12 @@ export class Single {
 
   say(request) {
     const item = this.item;
-    if (!item) return;
+    if (!item) { say(this.stage.textContent); return; }
     item.fresh = false;
     request([item]).then((found) => {
       if (found !== null) return;
       const at = this.items.indexOf(item);  // not stored: back to it, and to the first of several
-      if (at >= 0 && at < this.at) { this.at = at; this.paint(); }
+      if (at >= 0 && at <= this.at) { this.at = at; this.paint(); }
     });
     this.forward();
   }

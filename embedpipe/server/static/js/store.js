@@ -31,6 +31,7 @@ async function look() {
   try {
     const fresh = await get("/api/status");
     meet(fresh);
+    withExpected(fresh);
     if (lost) say("The server answers again.");
     lost = false;
     const before = status;
@@ -58,9 +59,22 @@ export function refreshSoon() {
 
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 
-// A class that is being made has its key at once; the next answer tells whether it was.
-export function expectClass(name) {
-  if (status && !names().includes(name)) status.classes.push({ name, count: 0 });
+// A class that is being made has its key at once, and keeps it until an answer knows of it: one
+// that was asked for before does not. `told` gives the version of the log that has it, or null.
+const expected = new Map();
+
+export function expectClass(name, told) {
+  if (!status || names().includes(name)) return;
+  expected.set(name, Infinity);
+  withExpected(status);
+  told.then((found) => { if (found) expected.set(name, found.version); else expected.delete(name); }, () => expected.delete(name));
+}
+
+function withExpected(fresh) {
+  for (const [name, version] of expected) {
+    if (fresh.version >= version) expected.delete(name);
+    else if (!fresh.classes.some((each) => each.name === name)) fresh.classes.push({ name, count: 0 });
+  }
 }
 
 // What the head suggests, unless that is no class any more: renamed, merged or undone.
