@@ -90,7 +90,7 @@ def parquet_rows(path: Path, required: Sequence[str]) -> Iterator[Row]:
 
 
 def _check_columns(where: str, present: Iterable[str], required: Sequence[str]) -> None:
-    """Refuse a table that lacks a column, or has one twice that is used."""
+    """Refuse a table that lacks a column, has one twice that is used, or holds predictions."""
     names = list(present)
     missing = [column for column in required if column not in names]
     if missing:
@@ -101,6 +101,12 @@ def _check_columns(where: str, present: Iterable[str], required: Sequence[str]) 
     for column in (*required, *EXTRAS):
         if names.count(column) > 1:
             raise FormatError(f"{where}: the column {column!r} is there twice.")
+    guessed = "confidence" in names and any(name.startswith("probability_") for name in names)
+    if guessed and "confidence" not in required:
+        raise FormatError(
+            f"{where}: these are predictions, which are no labels: `predict` wrote them. To have "
+            "them as labels all the same, remove the column 'confidence'."
+        )
 
 
 def row_entry(where: str, row: Mapping[str, Any]) -> Entry:

@@ -60,6 +60,21 @@ def test_score_and_model_without_a_prediction_are_about_something_else(name, tmp
 
 
 @pytest.mark.parametrize(
+    ("name", "at"), [("csv", ", line 1"), ("jsonl", ", line 1"), ("parquet", "")]
+)
+def test_predictions_are_no_labels(name, at, tmp_path):
+    path = tmp_path / f"predicted.{name}"
+    columns = {"path": ["a.jpg"], "label": ["hat"], "confidence": [0.9], "probability_hat": [0.9]}
+    write_table(columns, path)
+    assert error_of(formats[name].read, path) == (
+        f"FILE{at}: these are predictions, which are no labels: `predict` wrote them. To have them "
+        "as labels all the same, remove the column 'confidence'."
+    )
+    write_table({key: each for key, each in columns.items() if key != "confidence"}, path)
+    assert formats[name].read(path) == [Labelled("a.jpg", "hat")]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         (
