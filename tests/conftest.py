@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,20 @@ def browser() -> Iterator[Any]:
         )
         yield browser
         browser.close()
+
+
+@contextmanager
+def quiet_page(browser: Any, url: str, width: int) -> Iterator[Any]:
+    """A page in a window of a width: it asks for nothing, complains of nothing, and fits."""
+    context = browser.new_context(viewport={"width": width, "height": 800})
+    page = context.new_page()
+    asked: list[str] = []
+    problems: list[str] = []
+    page.on("request", lambda made: asked.append(made.url))
+    page.on("console", lambda message: problems.append(message.text))
+    page.goto(url)
+    assert [made for made in asked if not made.startswith("data:")] == [url]
+    assert problems == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    yield page
+    context.close()

@@ -77,13 +77,11 @@ class Known:
             return False
         self._remember_acts(fresh)
         self.round = max([self.round, *(event.round or 0 for event in fresh)])
-        undoings = [event.undoes for event in fresh if event.undoes is not None]
         said = [event for event in fresh if event.undoes is None]
-        if len(undoings) > MOST_UNDONE or not all(map(self._is_alone, said)):
-            self._read_all()
-            return True
-        undone = [self._log.event(each) for each in undoings]
-        if not all(map(self._is_alone, undone)):
+        undoings = [event.undoes for event in fresh if event.undoes is not None]
+        many = len(undoings) > MOST_UNDONE
+        undone = [] if many else [self._log.event(each) for each in undoings]
+        if many or not all(map(self._is_alone, [*said, *undone])):
             self._read_all()
             return True
         for event in said:

@@ -27,7 +27,6 @@ MOST_BYTES = 2_000_000
 MOST_TEXT = 500
 """The longest text of a request, in characters: names of classes are shorter."""
 
-
 UNNAMED = ("Cc", "Cs", "Zl", "Zp")
 """Categories of characters that no name has: for control, half a character, the end of a line."""
 

@@ -17,7 +17,6 @@ from .training import BackgroundTraining
 
 __all__ = ["Desk"]
 
-
 MOST_POINTS = 100
 """The page's learning curve has no more points than this."""
 

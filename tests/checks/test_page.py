@@ -13,6 +13,7 @@ from embedpipe.checks import check
 from embedpipe.errors import UsageError
 from embedpipe.reports import Pick, make_thumbnail, write_checks
 from embedpipe.reports.of_checks import ChecksData, Doubt, Kind, checks_of
+from tests.conftest import quiet_page
 
 EVIL = "<script>fail()</script>"
 
@@ -95,14 +96,5 @@ def test_names_are_text(tmp_path):
 def test_it_fits_every_screen_and_asks_for_nothing(browser, tmp_path):
     url = crowded(tmp_path / "page.html").as_uri()
     for width in (1280, 390):
-        context = browser.new_context(viewport={"width": width, "height": 800})
-        page = context.new_page()
-        asked, problems = [], []
-        page.on("request", lambda made, asked=asked: asked.append(made.url))
-        page.on("console", lambda message, problems=problems: problems.append(message.text))
-        page.goto(url)
-        assert [made for made in asked if not made.startswith("data:")] == [url]
-        assert problems == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.locator("img").count() == 24
-        context.close()
+        with quiet_page(browser, url, width) as page:
+            assert page.locator("img").count() == 24

@@ -17,6 +17,7 @@ from embedpipe.reports import (
     write_report,
     write_selection,
 )
+from tests.conftest import quiet_page
 
 
 def report(path):
@@ -71,20 +72,11 @@ def url(tmp_path_factory):
 def test_the_page_of_picks_fits_every_screen_and_asks_for_nothing(browser, tmp_path):
     url = picks(tmp_path / "picks.html").as_uri()
     for width in (1280, 390):
-        context = browser.new_context(viewport={"width": width, "height": 800})
-        page = context.new_page()
-        asked, problems = [], []
-        page.on("request", lambda made, asked=asked: asked.append(made.url))
-        page.on("console", lambda message, problems=problems: problems.append(message.text))
-        page.goto(url)
-        assert [made for made in asked if not made.startswith("data:")] == [url]
-        assert problems == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        notes = page.locator(".groups .note").all_inner_texts()
-        assert notes[0].startswith("stands for itself alone")
-        assert notes[2].startswith("stands for 2,000 more")
-        assert page.locator(".groups > li").nth(3).locator("li img").count() == 3
-        context.close()
+        with quiet_page(browser, url, width) as page:
+            notes = page.locator(".groups .note").all_inner_texts()
+            assert notes[0].startswith("stands for itself alone")
+            assert notes[2].startswith("stands for 2,000 more")
+            assert page.locator(".groups > li").nth(3).locator("li img").count() == 3
 
 
 @pytest.fixture(params=[(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
