@@ -76,6 +76,8 @@ class Session:
         dataset = self.load(choice)
         for suffix, count in dataset.skipped.items():
             self.remark(f"skipped {count} {suffix}: not a format that is read; convert them first")
+        for remark in dataset.source.remarks:
+            self.remark(f"{dataset.source.location}: {remark}")
         with self.progress() as progress:
             embeddings = embed(
                 dataset, workspace=self.workspace, options=options, progress=progress

@@ -42,6 +42,7 @@ class MemberTable:
         self.rows: dict[str, int] = {}
         self.numbers = array("q")
         self.others: Counter[str] = Counter()
+        self.remarks: list[str] = []
         self._folders: dict[str, str | None] = {}
 
     def add(self, name: str, numbers: tuple[int, ...]) -> None:
@@ -91,6 +92,7 @@ class _Index:
     items: list[Item]
     ids: list[str]
     numbers: NDArray[np.int64]  # (items, numbers per member)
+    remarks: tuple[str, ...]
 
     def row(self, id: str) -> int:
         """Return the row of item `id`, given without or with the wrapping folders; -1 if none."""
@@ -135,6 +137,11 @@ class ArchiveSource(Source):
             If it cannot be read or holds no image.
         """
         return self._index().items
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """How names of members were changed, if they were."""
+        return self._index().remarks
 
     def stamp(self, id: str) -> Stamp | None:
         """Return the size of the member, with the times and inode of the archive."""
@@ -190,7 +197,7 @@ class ArchiveSource(Source):
         ids = [item.id for item in items]
         rows = [members.rows[wrapping + id] for id in ids]
         numbers = np.frombuffer(members.numbers, dtype=np.int64).reshape(-1, members.width)[rows]
-        return _Index(identity, wrapping, items, ids, numbers)
+        return _Index(identity, wrapping, items, ids, numbers, tuple(members.remarks))
 
     def _unreadable(self, reason: object) -> DatasetError:
         return DatasetError(

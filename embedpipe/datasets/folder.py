@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from .identifiers import decode_id, encode_id
 from .item import Stamp
 from .layout import arrange
 from .names import path_name
-from .source import Source
+from .source import MAX_BYTES, Source, no_memory, too_large
 from .suffixes import FOREIGN_SUFFIXES, IMAGE_SUFFIXES, is_visible, no_images, suffix_of
 
 __all__ = ["FolderSource", "load_folder"]
@@ -62,11 +63,20 @@ class FolderSource(Source):
             yield id, self._content(id)
 
     def _content(self, id: str) -> bytes | OSError:
+        path = self.path(id)
         try:
-            with open(self.path(id), "rb", buffering=0) as file:
+            status = os.stat(path)
+            # A pipe or a device may never end; opening a pipe already waits.
+            if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+                return OSError("it is not a file but a pipe, a device or a socket")
+            if status.st_size > MAX_BYTES:
+                return too_large(status.st_size)
+            with open(path, "rb", buffering=0) as file:
                 return file.read()
         except OSError as error:
             return error
+        except MemoryError:
+            return no_memory()
         except ValueError as error:  # a null character in the path
             return OSError(f"{id!r} is not a path: {error}")
 

@@ -8,7 +8,20 @@ from pathlib import Path
 
 from .item import Stamp
 
-__all__ = ["Source"]
+__all__ = ["MAX_BYTES", "Source", "no_memory", "too_large"]
+
+MAX_BYTES = 512 << 20
+"""Maximum bytes of an image file, and of an archive member before and after it is unpacked."""
+
+
+def too_large(size: int) -> OSError:
+    """Return the error of a file or a member of `size` bytes."""
+    return OSError(f"it has {size:,} bytes; the limit is {MAX_BYTES:,}: reduce the image")
+
+
+def no_memory() -> OSError:
+    """Return the error of a file or a member that there is no memory for."""
+    return OSError("there is not enough memory to read it: free some, and try it again")
 
 
 class Source(ABC):
@@ -31,6 +44,11 @@ class Source(ABC):
     def path(self, id: str) -> str:
         """Return where item `id` is, for people: the path of its file where it has one."""
         return f"{self.location}/{id}"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know about how the source was read."""
+        return ()
 
     @abstractmethod
     def stamp(self, id: str) -> Stamp | None:

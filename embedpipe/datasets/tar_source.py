@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .archive_source import ArchiveSource, MemberTable, open_binary
+from .source import MAX_BYTES, no_memory, too_large
 
 __all__ = ["TarSource"]
 
@@ -27,7 +28,10 @@ _NOWHERE = -1
 _PARKED = 4
 """How many open streams wait for a later read to go on from where they are."""
 
-_DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
+_HEADER_BYTES = 1 << 20
+"""Maximum bytes of a header: long names and extended attributes."""
+
+_DAMAGE = (tarfile.TarError, EOFError, OSError, MemoryError, zlib.error, lzma.LZMAError)
 
 
 class TarSource(ArchiveSource):
@@ -53,7 +57,7 @@ class TarSource(ArchiveSource):
         try:
             with (
                 closing(_open(self._path)) as stream,
-                tarfile.open(fileobj=stream, mode="r:") as archive,
+                tarfile.open(fileobj=cast(BinaryIO, _Headers(stream)), mode="r:") as archive,
             ):
                 for member in _walk(archive):
                     if member.isfile():
@@ -112,6 +116,19 @@ class TarSource(ArchiveSource):
             surplus.close()
 
 
+class _Headers:
+    """The stream of a tar archive while its members are listed: content is skipped, not read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes; refuse a header that is larger than any real one."""
+        if size > _HEADER_BYTES:
+            raise tarfile.ReadError(f"a header at byte {self.tell()} states {size:,} bytes")
+        return self._read(size)
+
+
 def _walk(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yield the members; complain if the list breaks off before the archive ends."""
     while (member := archive.next()) is not None:
@@ -134,6 +151,9 @@ def _read_forward(
         if place[0] == _NOWHERE:
             yield id, FileNotFoundError(f"{id!r} is a link to what is not an image in the archive")
             continue
+        if place[1] > MAX_BYTES:
+            yield id, too_large(place[1])
+            continue
         if place != last and not broken:  # two links to one file are read once
             last, content = place, _content(stream, *place)
             broken = isinstance(content, OSError)
@@ -146,6 +166,8 @@ def _content(stream: BinaryIO, offset: int, size: int) -> bytes | OSError:
         content = stream.read(size)
     except OSError as error:
         return error
+    except MemoryError:
+        return no_memory()
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         return OSError(f"the archive is damaged: {error}")
     return content if len(content) == size else OSError("the archive is incomplete")

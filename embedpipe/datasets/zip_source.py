@@ -8,6 +8,7 @@ number of threads read at once, each with its own file handle.
 from __future__ import annotations
 
 import bz2
+import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,18 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .archive_source import ArchiveSource, MemberTable, open_binary
+from .source import MAX_BYTES, no_memory, too_large
+from .zip_names import posix_names
 
 __all__ = ["ZipSource"]
 
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = struct.Struct("<4sLQL")
-_ENTRY = struct.Struct("<4s4xHH4xLLLHHH8xL")
+_ENTRY = struct.Struct("<4sxB2xHH4xLLLHHH8xL")
 _LOCAL = struct.Struct("<4s22xHH")
 _FULL, _FULL_16 = 0xFFFFFFFF, 0xFFFF
 
 _ENCRYPTED, _UTF8 = 0x1, 0x800
-_STORED, _DEFLATED, _BZIP2 = 0, 8, 12
+_STORED, _DEFLATED, _BZIP2 = _METHODS = 0, 8, 12
 
 
 class _Member(NamedTuple):
@@ -50,7 +53,10 @@ class ZipSource(ArchiveSource):
         try:
             with open_binary(self._path) as file:
                 directory, shift = _directory(file)
-            for name, numbers in _entries(directory, shift):
+            entries = _entries(directory, shift)
+            if b"\\" in directory:
+                entries = _with_posix_names(table, list(entries))
+            for name, _, numbers in entries:
                 if not name.endswith("/"):
                     table.add(name, numbers)
         except (struct.error, ValueError, OSError) as error:
@@ -102,12 +108,29 @@ def _zip64(file: BinaryIO, position: int, size: int, offset: int) -> tuple[int, 
     return record, size, offset
 
 
-def _entries(directory: bytes, shift: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield the name of each member, and the fields of a `_Member`."""
+_Entry = tuple[str, int, tuple[int, ...]]
+"""Name of a member, the system it comes from, and the fields of a `_Member`."""
+
+
+def _with_posix_names(table: MemberTable, entries: Sequence[_Entry]) -> Iterator[_Entry]:
+    """Return the entries with `/` between folders; add a remark to the table."""
+    names = [name for name, _, _ in entries]
+    found = posix_names(table.archive, names, [host for _, host, _ in entries])
+    changed = sum(name != path for name, path in zip(names, found, strict=True))
+    if changed:
+        table.remarks.append(
+            f"`\\` was read as the separator of folders in the names of {changed:,} members"
+        )
+    return ((path, *entry[1:]) for path, entry in zip(found, entries, strict=True))
+
+
+def _entries(directory: bytes, shift: int) -> Iterator[_Entry]:
+    """Yield the members in the order of the directory."""
     position = 0
     while position < len(directory):
         (
             magic,
+            host,
             flags,
             method,
             crc,
@@ -125,7 +148,7 @@ def _entries(directory: bytes, shift: int) -> Iterator[tuple[str, tuple[int, ...
         if _FULL in (size, packed, offset):
             extra = directory[name_end : name_end + extra_length]
             size, packed, offset = _large(extra, size, packed, offset)
-        yield name, (offset + shift, packed, size, crc, method, flags)
+        yield name, host, (offset + shift, packed, size, crc, method, flags)
         position = name_end + extra_length + comment_length
 
 
@@ -160,12 +183,23 @@ def _content(file: BinaryIO, member: _Member) -> bytes | OSError:
     """Return the unpacked bytes of a member, or why it cannot be unpacked."""
     if member.flags & _ENCRYPTED:
         return OSError("the member is encrypted; pack the images again without a password")
+    if member.method not in _METHODS:
+        return OSError(f"the member is packed by method {member.method}; pack it again by deflate")
+    if member.size > MAX_BYTES:
+        return too_large(member.size)
     try:
         content = _unpack(_packed(file, member), member.size, member.method)
+    except MemoryError:
+        return no_memory()
     except OSError as error:
         return error
     except (struct.error, ValueError, zlib.error) as error:
         return OSError(f"the member is damaged: {error}")
+    if len(content) > member.size:
+        return OSError(
+            f"the member unpacks to more than the {member.size:,} bytes that the archive states; "
+            "pack it again"
+        )
     if len(content) != member.size or zlib.crc32(content) != member.crc:
         return OSError("the member is damaged: its checksum does not match")
     return content
@@ -176,16 +210,20 @@ def _packed(file: BinaryIO, member: _Member) -> bytes:
     magic, name_length, extra_length = _LOCAL.unpack(file.read(_LOCAL.size))
     if magic != b"PK\x03\x04":
         raise OSError("the member is not where the archive says")
-    file.seek(member.offset + _LOCAL.size + name_length + extra_length)
+    start = member.offset + _LOCAL.size + name_length + extra_length
+    # `read` allocates the stated number of bytes before it reads the first.
+    if member.packed > MAX_BYTES:
+        raise too_large(member.packed)
+    if start + member.packed > os.fstat(file.fileno()).st_size:
+        raise OSError("the member is damaged: it ends beyond the end of the archive")
+    file.seek(start)
     return file.read(member.packed)
 
 
 def _unpack(packed: bytes, size: int, method: int) -> bytes:
-    if method == _STORED:
-        return packed
+    """Return the content of a member, of `size + 1` bytes at most."""
     if method == _DEFLATED:
-        # A damaged member must not unpack to more than it says.
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, size + 1)
     if method == _BZIP2:
-        return bz2.decompress(packed)
-    raise OSError(f"the member is packed by method {method}; pack it again by deflate")
+        return bz2.BZ2Decompressor().decompress(packed, size + 1)
+    return packed
