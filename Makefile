@@ -1,12 +1,13 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+BASE   := $(VENV)/.installed-base
 READY  := $(VENV)/.installed
 OTHERS := .venv-consumers
 
 .PHONY: demo test test-all consumers check bench docs clean
 
-demo: $(READY)  ## the main job on the embedded default: embed, select, retrain, report
+demo: $(BASE)  ## the main job on the embedded default: embed, select, retrain, report
 	$(BIN)/embedpipe demo --output demo
 
 test: $(READY)  ## the tests, without those marked slow
@@ -34,8 +35,14 @@ bench: $(READY)  ## side by side with peers, as ratios from one run
 docs: $(READY)  ## the generated command-line reference
 	$(BIN)/python -m embedpipe.cli.reference docs/cli-reference.md
 
-$(READY): pyproject.toml
+# What the package needs to run, and nothing else.
+$(BASE): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+# That, and what the tests and checks need.
+$(READY): $(BASE)
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@
 

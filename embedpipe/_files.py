@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,6 +11,11 @@ from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
 """Files with this prefix are unfinished: no reader looks at them, `cache gc` removes them."""
+
+
+def is_read_only(error: OSError) -> bool:
+    """Return whether the place must not be written, as opposed to full or broken."""
+    return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def temporary_path(path: Path) -> Path:

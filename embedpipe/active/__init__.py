@@ -8,10 +8,11 @@ from .problem import Problem
 from .records import RoundRecord, area_under_budget_curve
 from .runs import RunFolder
 from .selecting import select
-from .training import Prediction, check_spec, predict, train
+from .training import Accuracy, Prediction, Trained, check_spec, predict, train, train_head
 
 __all__ = [
     "MODES",
+    "Accuracy",
     "ActiveLoop",
     "Group",
     "Labelling",
@@ -21,10 +22,12 @@ __all__ = [
     "RoundRecord",
     "RunFolder",
     "SimulatedOracle",
+    "Trained",
     "area_under_budget_curve",
     "check_spec",
     "groups",
     "predict",
     "select",
     "train",
+    "train_head",
 ]

@@ -49,6 +49,8 @@ class Problem:
         The item of each row, if rows are items.
     embeddings
         Where it came from, for reports; None for a problem made of arrays or read from a folder.
+    untested
+        Why a dataset's problem has no test rows; None if it has some.
     """
 
     matrix: NDArray[np.float32]
@@ -62,6 +64,7 @@ class Problem:
     spec_id: str | None = None
     ids: Sequence[str] | None = field(default=None, compare=False, repr=False)
     embeddings: Embeddings | None = field(default=None, compare=False, repr=False)
+    untested: str | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, embeddings: Embeddings, seed: int, index: str = "exact") -> Problem:
@@ -69,7 +72,8 @@ class Problem:
 
         The test split is for testing; where there is none, a fifth of the items of each class,
         drawn by `seed`. A validation split is left alone. Everything else is to choose from,
-        except copies of test images.
+        except copies of test images. A test split without any class of the rest cannot judge a
+        head: there are no test rows then, and no accuracy.
 
         Raises
         ------
@@ -97,6 +101,13 @@ class Problem:
                 f"dataset {embeddings.dataset.name!r} has no labelled items outside its test and "
                 "validation splits: there is nothing to choose from."
             )
+        untested = None
+        names = np.array([str(label) for label in labels])
+        if not test.any():
+            untested = "no image is left for testing"
+        elif not np.isin(names[test], names[pool]).any():
+            test[:] = False
+            untested = "the test split has no class in common with the images to choose from"
         identity: list[bytes | memoryview] = [
             *embeddings.content_ids,
             *(str(label).encode() for label in labels),
@@ -111,6 +122,7 @@ class Problem:
             spec_id=embeddings.spec.id,
             ids=[item.id for item in embeddings.items],
             embeddings=embeddings,
+            untested=untested,
         )
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,48 @@ from ..errors import LabelError, UsageError
 from ..heads import get_head, load_head, save_head
 from .labelled import rows_of_labels
 
-__all__ = ["Prediction", "check_spec", "predict", "train"]
+__all__ = ["Accuracy", "Prediction", "Trained", "check_spec", "predict", "train", "train_head"]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Accuracy on the dataset's own labels, and the images that it covers.
+
+    Attributes
+    ----------
+    value
+        Share of the judged images whose class is predicted; None where nothing can be judged.
+    judged
+        Number of images that it covers.
+    note
+        Which images it covers, or why there is no accuracy.
+
+    Notes
+    -----
+    Judged are the images with a label of the dataset that were not trained on: those of the test
+    split where it has any. Images of a class that was not trained on count as wrong. If no judged
+    image has a class of the head, labels and classes are about different things: the value is None.
+    """
+
+    value: float | None
+    judged: int
+    note: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted head and its accuracy.
+
+    Attributes
+    ----------
+    head
+        Fitted.
+    accuracy
+        On images that it was not fitted to.
+    """
+
+    head: Any
+    accuracy: Accuracy
 
 
 @dataclass(frozen=True)
@@ -35,7 +76,12 @@ class Prediction:
         Names of the classes: (C,).
     accuracy
         On the items whose label the dataset knows and the head was not trained on: those of its
-        test split where it has one. None where there are none.
+        test split where it has one. None where there are none, and where none of them has a class
+        of the head.
+    judged
+        Number of items that the accuracy covers.
+    note
+        Which items the accuracy covers, or why there is none.
     """
 
     ids: tuple[str, ...]
@@ -43,6 +89,8 @@ class Prediction:
     probabilities: NDArray[Any]
     classes: NDArray[Any]
     accuracy: float | None
+    judged: int
+    note: str
 
 
 def train(
@@ -77,6 +125,18 @@ def train(
     LabelError
         If there are no labels, or one names an item that is not in the dataset.
     """
+    trained = train_head(embeddings, labels, head=head, output=output)
+    return trained.head, trained.accuracy.value
+
+
+def train_head(
+    embeddings: Embeddings,
+    labels: Mapping[str, str],
+    *,
+    head: Any = "logistic",
+    output: str | Path | None = None,
+) -> Trained:
+    """Do what `train` does, and say which images the accuracy covers."""
     if not labels:
         raise LabelError("there are no labels to train on: give at least one.")
     rows, known = rows_of_labels(embeddings, labels)
@@ -96,10 +156,13 @@ def train(
             save_head(fitted, output, metadata=metadata)
         except OSError as error:
             raise UsageError(f"cannot write {output}: {error.strerror or error}.") from error
-    judged = _rows_to_judge(embeddings, trained_on)
-    if not len(judged):
-        return fitted, None
-    return fitted, _accuracy(embeddings, judged, fitted.predict(embeddings.matrix[judged]))
+    accuracy = _accuracy(
+        embeddings,
+        fitted.classes_,
+        trained_on,
+        lambda rows: fitted.predict(embeddings.matrix[rows]),
+    )
+    return Trained(fitted, accuracy)
 
 
 def predict(embeddings: Embeddings, model: str | Path) -> Prediction:
@@ -122,13 +185,15 @@ def predict(embeddings: Embeddings, model: str | Path) -> Prediction:
     probabilities = head.predict_proba(embeddings.matrix)  # (n, C)
     labels = head.classes_[np.argmax(probabilities, axis=1)]  # (n,)
     trained_on = {bytes.fromhex(text) for text in metadata["trained_on"]}
-    judged = _rows_to_judge(embeddings, trained_on)
+    accuracy = _accuracy(embeddings, head.classes_, trained_on, lambda rows: labels[rows])
     return Prediction(
         ids=tuple(item.id for item in embeddings.items),
         labels=labels,
         probabilities=probabilities,
         classes=head.classes_,
-        accuracy=_accuracy(embeddings, judged, labels[judged]) if len(judged) else None,
+        accuracy=accuracy.value,
+        judged=accuracy.judged,
+        note=accuracy.note,
     )
 
 
@@ -166,6 +231,45 @@ def _rows_to_judge(embeddings: Embeddings, trained_on: set[bytes]) -> NDArray[np
     return np.array(test or unseen, dtype=np.int64)
 
 
-def _accuracy(embeddings: Embeddings, rows: NDArray[np.int64], predicted: NDArray[Any]) -> float:
-    pairs = zip(rows, predicted, strict=True)
-    return float(np.mean([embeddings.items[row].label == label for row, label in pairs]))
+def _accuracy(
+    embeddings: Embeddings,
+    classes: NDArray[Any],
+    trained_on: set[bytes],
+    predicted: Callable[[NDArray[np.int64]], NDArray[Any]],
+) -> Accuracy:
+    """Compare predictions with the dataset's labels, where the two are about the same classes."""
+    rows = _rows_to_judge(embeddings, trained_on)
+    if not len(rows):
+        return Accuracy(None, 0, "no image outside of the training labels has a label")
+    known = {str(name) for name in classes.tolist()}
+    truth = np.array([embeddings.items[row].label for row in rows], dtype=np.str_)  # (r,)
+    strange = {label for label in truth.tolist() if label not in known}
+    learned = ~np.isin(truth, sorted(strange))  # (r,)
+    if not learned.any():
+        return Accuracy(None, 0, _nothing_shared(known, strange))
+    split = embeddings.items[rows[0]].split == "test"
+    note = f"on {len(rows):,} images {'of the test split' if split else 'not trained on'}"
+    if strange:
+        note += (
+            f"; {int((~learned).sum()):,} are of classes that were not trained on "
+            f"({_some(strange)}) and count as wrong"
+        )
+    right = predicted(rows).astype(np.str_) == truth
+    return Accuracy(float(right.mean()), len(rows), note)
+
+
+def _nothing_shared(known: set[str], strange: set[str]) -> str:
+    note = (
+        f"the labels ({_some(known)}) and the dataset's classes ({_some(strange)}) have no name in "
+        "common"
+    )
+    folded = {name.casefold() for name in known}
+    cased = {name for name in strange if name.casefold() in folded}
+    return f"{note}; they differ only by case: {_some(cased)}" if cased else note
+
+
+def _some(names: set[str]) -> str:
+    """Return the first few names."""
+    listed = sorted(names)
+    more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
+    return ", ".join(listed[:3]) + more

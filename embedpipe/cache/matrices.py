@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from .._files import sync_folder, temporary_path
+from .._files import is_read_only, sync_folder, temporary_path
 from .._workspace import Workspace
 from ..errors import CacheError
 from .fragments import digest_of_ids
@@ -20,7 +22,9 @@ from .store import Store
 __all__ = ["matrix_digest", "matrix_problem", "open_matrix"]
 
 
-def open_matrix(workspace: Workspace, store: Store, content_ids: pa.Array) -> np.memmap:
+def open_matrix(
+    workspace: Workspace, store: Store, content_ids: pa.Array, *, keep: bool = True
+) -> np.memmap:
     """Return the vectors of `content_ids`, in order, memory-mapped; built if it is not there.
 
     A matrix on disk is used only if its shape, both digests and the digest of its bytes are what
@@ -34,6 +38,9 @@ def open_matrix(workspace: Workspace, store: Store, content_ids: pa.Array) -> np
         Where the vectors are.
     content_ids
         Fixed-size binary(32); an image may be there several times.
+    keep
+        Whether it stays in the workspace. Otherwise, and in a read-only workspace, it lies in the
+        folder for temporary files for as long as it is used.
 
     Returns
     -------
@@ -52,8 +59,15 @@ def open_matrix(workspace: Workspace, store: Store, content_ids: pa.Array) -> np
     folder = workspace.matrices / store.spec.id / items_digest
     if folder.is_dir() and matrix_problem(folder, store.spec.id, items_digest) is None:
         return _map(folder)
-    _build(folder, store, content_ids, items_digest)
-    return _map(folder)
+    if keep:
+        try:
+            _build(folder, store, content_ids, items_digest)
+            return _map(folder)
+        except CacheError as error:
+            cause = error.__cause__
+            if not (isinstance(cause, OSError) and is_read_only(cause)):
+                raise
+    return _temporary(store, content_ids, items_digest)
 
 
 def matrix_digest(matrix: np.memmap) -> tuple[Path, str]:
@@ -95,6 +109,24 @@ def _map(folder: Path) -> np.memmap:
 def _digest_of_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _temporary(store: Store, content_ids: pa.Array, items_digest: str) -> np.memmap:
+    """Build a matrix outside of the workspace, which goes when nobody uses it any more."""
+    outside = Path(tempfile.mkdtemp(prefix="embedpipe-"))
+    try:
+        _build(outside / items_digest, store, content_ids, items_digest)
+        matrix = _map(outside / items_digest)
+    except BaseException:
+        shutil.rmtree(outside, ignore_errors=True)
+        raise
+    weakref.finalize(matrix, _discard, outside, os.getpid())
+    return matrix
+
+
+def _discard(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # a forked process ends before the one that uses the matrix
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _build(folder: Path, store: Store, content_ids: pa.Array, items_digest: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .._files import write_atomically
+from .._files import is_read_only, write_atomically
 from ..errors import CacheError
 
 __all__ = ["MEMORY_SCHEMA", "memory_problem", "read_memory", "write_memory"]
@@ -43,19 +43,21 @@ def memory_problem(path: Path) -> str | None:
     return "a scan memory that is damaged" if _read_whole(path) is None else None
 
 
-def write_memory(path: Path, table: pa.Table) -> None:
-    """Replace the scan memory at `path`.
+def write_memory(path: Path, table: pa.Table) -> bool:
+    """Replace the scan memory at `path`; return false if the workspace is read-only.
 
     Raises
     ------
     CacheError
-        If it cannot be written.
+        If it cannot be written for any other reason.
     """
     sink = pa.BufferOutputStream()
     pq.write_table(table.cast(MEMORY_SCHEMA), sink, compression="zstd", write_page_checksum=True)
     try:
-        write_atomically(path, sink.getvalue().to_pybytes())
+        return write_atomically(path, sink.getvalue().to_pybytes())
     except OSError as error:
+        if is_read_only(error):
+            return False
         raise CacheError(
             f"cannot write to the workspace at {path.parent}: {error.strerror or error}. Free "
             "space, permit writing, or choose another place with --workspace."

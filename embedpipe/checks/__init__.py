@@ -3,7 +3,7 @@
 from .checking import Checked, check
 from .confident_learning import confident_errors
 from .imbalance import Imbalance, class_imbalance
-from .label_errors import LabelErrors, find_label_errors
+from .label_errors import LabelErrors, find_label_errors, why_not_judged
 from .near import NearDuplicates, near_duplicates
 from .outliers import Outliers, find_outliers
 from .telling import as_dict
@@ -21,4 +21,5 @@ __all__ = [
     "find_label_errors",
     "find_outliers",
     "near_duplicates",
+    "why_not_judged",
 ]

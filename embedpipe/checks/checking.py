@@ -16,7 +16,7 @@ from ..labels import rows_for
 from .copies import exact_duplicates, first_of_content
 from .groups import Rows
 from .imbalance import Imbalance, class_imbalance
-from .label_errors import LabelErrors, find_label_errors
+from .label_errors import LabelErrors, find_label_errors, why_not_judged
 from .leakage import leaking
 from .looks import Looks, Progress, look
 from .near import NearDuplicates, near_duplicates
@@ -148,6 +148,9 @@ def check(
     near = near_duplicates(points, first, looks)
     splits = [item.split for item in embeddings.items]
     labelled = np.array([row for row, label in enumerate(known) if label is not None], np.int64)
+    errors = find_label_errors(
+        embeddings.matrix, labelled, [known[row] for row in labelled.tolist()]
+    )
     empty = np.empty(0, np.int64)
     tiny, side = (empty, None) if looks is None else tiny_rows(looks)
     return Checked(
@@ -156,16 +159,14 @@ def check(
         near_duplicates=near,
         leakage=leaking(_copies(duplicates, near), splits),
         outliers=find_outliers(points),
-        label_errors=find_label_errors(
-            embeddings.matrix, labelled, [known[row] for row in labelled.tolist()]
-        ),
+        label_errors=errors,
         imbalance=class_imbalance(known, splits),
         tiny=tiny,
         blank=empty if looks is None else blank_rows(looks),
         tiny_side=side,
         sizes=None if looks is None else looks.sizes,
         failures=(*embeddings.failures, *(() if looks is None else looks.failures)),
-        not_checked=_not_checked(known, splits, looks),
+        not_checked=_not_checked(known, errors.judged, splits, looks),
     )
 
 
@@ -202,12 +203,12 @@ def _copies(duplicates: tuple[Rows, ...], near: NearDuplicates) -> tuple[Rows, .
 
 
 def _not_checked(
-    labels: tuple[str | None, ...], splits: list[str | None], looks: Looks | None
+    labels: tuple[str | None, ...], judged: int, splits: list[str | None], looks: Looks | None
 ) -> dict[str, str]:
     found = {}
     classes = {label for label in labels if label is not None}
-    if len(classes) < 2:
-        found["label_errors"] = "there are no labels" if not classes else "there is one class only"
+    if not judged:
+        found["label_errors"] = why_not_judged(len(classes))
     if not classes:
         found["imbalance"] = "there are no labels"
     if len({split for split in splits if split is not None}) < 2:

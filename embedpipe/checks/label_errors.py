@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .confident_learning import confident_errors, label_margins
 from .groups import Rows
 
-__all__ = ["LabelErrors", "find_label_errors"]
+__all__ = ["LabelErrors", "find_label_errors", "why_not_judged"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,15 @@ def find_label_errors(
     margins = label_margins(values[wrong], codes[wrong])
     wrong = wrong[np.lexsort((rows[wrong], margins))]
     return _errors(rows[wrong], classes, codes[wrong], values[wrong], int(scored.sum()))
+
+
+def why_not_judged(n_classes: int) -> str:
+    """Return why no label of so many classes could be judged."""
+    if n_classes == 0:
+        return "there are no labels"
+    if n_classes == 1:
+        return "there is one class only"
+    return f"each of the {n_classes} classes has one distinct image only, two are needed"
 
 
 def _errors(

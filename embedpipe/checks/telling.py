@@ -26,6 +26,7 @@ def as_dict(embeddings: Embeddings, checked: Checked) -> dict[str, Any]:
     dict
         ``duplicates``, ``near_duplicates`` and ``leakage`` are lists of groups; ``outliers``,
         ``label_errors``, ``tiny``, ``blank`` and ``failed`` lists of items, the worst first;
+        ``judged`` is the number of labels that could be judged, of ``labelled``;
         ``imbalance`` counts classes; ``limits`` are the thresholds that the data gave, and
         ``not_checked`` says why something was not.
 
@@ -76,6 +77,8 @@ def as_dict(embeddings: Embeddings, checked: Checked) -> dict[str, Any]:
             "tiny": checked.tiny_side,
         },
         "not_checked": dict(checked.not_checked),
+        "labelled": sum(label is not None for label in checked.labels),
+        "judged": checked.label_errors.judged,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .label_log import labels_of_log
-from .options import DatasetChoice, EmbedChoice
+from .options import EmbedChoice, ImagesChoice
 from .session import Session, command
 
 __all__ = ["register"]
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def check(
     session: Session,
-    where: DatasetChoice,
+    where: ImagesChoice,
     how: EmbedChoice,
     labels: Annotated[
         Path | None,
@@ -106,9 +106,10 @@ def _text(result: dict[str, Any]) -> str:
     lines = []
     for key, meaning in _LINES.items():
         if key in result["not_checked"]:
-            lines.append(f"    –  {meaning}: not checked, {result['not_checked'][key]}")
+            done = "judged" if key == "label_errors" else "checked"
+            lines.append(f"    –  {meaning}: not {done}, {result['not_checked'][key]}")
             continue
-        lines.append(f"{len(result[key]):>5}  {meaning}")
+        lines.append(f"{len(result[key]):>5}  {meaning}{_judged(key, result)}")
         lines += [f"         {_named(entry)}" for entry in result[key][:_FIRST]]
         if len(result[key]) > _FIRST:
             lines.append(f"         … and {len(result[key]) - _FIRST} more")
@@ -116,6 +117,15 @@ def _text(result: dict[str, Any]) -> str:
     if "report" in result:
         lines.append(f"report: {result['report']}")
     return "\n".join(lines)
+
+
+def _judged(key: str, result: dict[str, Any]) -> str:
+    """Return how many labels were judged, if some were not."""
+    judged, labelled = result["judged"], result["labelled"]
+    if key != "label_errors" or judged == labelled:
+        return ""
+    rest = labelled - judged
+    return f" ({judged:,} of {labelled:,} judged; {rest:,} without a second image of their class)"
 
 
 def _named(entry: dict[str, Any]) -> str:

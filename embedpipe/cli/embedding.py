@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DatasetChoice, EmbedChoice, Given, HeadChoice, IndexChoice
+from .options import DatasetChoice, EmbedChoice, Given, HeadChoice, ImagesChoice, IndexChoice
 from .session import Session, command
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def embed(
     session: Session,
-    where: DatasetChoice,
+    where: ImagesChoice,
     how: EmbedChoice,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try images again that failed before")
@@ -59,7 +59,7 @@ def embed(
 
 def select(
     session: Session,
-    where: DatasetChoice,
+    where: ImagesChoice,
     n: Annotated[
         int, typer.Option("-n", help="How many items to choose", min=1, show_default=False)
     ],

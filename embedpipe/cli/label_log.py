@@ -30,7 +30,7 @@ def content_of(session: Session, dataset: Dataset) -> dict[str, bytes | None]:
     from ..embedding.scan import scan
 
     with session.progress() as progress:
-        scanned = scan(dataset, session.workspace.items_of(dataset.name), progress)
+        scanned = scan(dataset, session.workspace, progress)
     ids = [item.id for item in dataset.items]
     return dict(zip(ids, scanned.content_ids.to_pylist(), strict=True))
 

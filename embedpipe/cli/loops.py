@@ -134,7 +134,7 @@ def run(
         "labelling": Labelling(answering.noise, answering.noise_kind, answering.abstain),
     }
     embeddings = session.embed(where, how)
-    problem = _problem(embeddings, seed, search.index, thinning.long_tailed, rare)
+    problem = _problem(session, embeddings, seed, search.index, thinning.long_tailed, rare)
     loops = _loops(session, problem, options, with_baseline=baseline)
     with kept as told_too:
         _run_all(session, loops, rounds, told_too)
@@ -184,6 +184,7 @@ def class_and_count(text: str) -> tuple[str, int]:
 
 
 def _problem(
+    session: Session,
     embeddings: Embeddings,
     seed: int,
     index: str,
@@ -194,6 +195,8 @@ def _problem(
     from ..active import Problem
 
     problem = Problem.of(embeddings, seed, index)
+    if problem.untested is not None:
+        session.remark(f"no accuracy: {problem.untested}")
     if long_tailed is not None:
         problem = problem.long_tailed(long_tailed, seed)
     for name, count in rare:

@@ -17,6 +17,7 @@ __all__ = [
     "EmbedChoice",
     "Given",
     "HeadChoice",
+    "ImagesChoice",
     "IndexChoice",
     "LabellingChoice",
     "ThinChoice",
@@ -44,6 +45,17 @@ class Common:
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error")] = False
 
 
+Source = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder, archive or URL that holds a named dataset's images", show_default=False
+    ),
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Fetch a named dataset from its public home")
+]
+
+
 @dataclass(frozen=True)
 class DatasetChoice:
     """Which dataset is meant."""
@@ -56,15 +68,24 @@ class DatasetChoice:
             show_default=False,
         ),
     ]
-    source: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder, archive or URL that holds a named dataset's images", show_default=False
+    source: Source = None
+    download: Download = False
+
+
+@dataclass(frozen=True)
+class ImagesChoice:
+    """Which dataset is meant, or which image files."""
+
+    dataset: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image files, or one dataset: a registered name (see `embedpipe list datasets`), "
+            "a folder, an archive, or a .csv/.jsonl/.parquet manifest with a `path` column",
+            show_default=False,
         ),
-    ] = None
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch a named dataset from its public home")
-    ] = False
+    ]
+    source: Source = None
+    download: Download = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import typer
 
 from .. import _workspace
 from ..errors import EmbedpipeError, RunError, UsageError
-from .options import Common, DatasetChoice, EmbedChoice, expand
+from .options import Common, DatasetChoice, EmbedChoice, ImagesChoice, expand
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,7 @@ class Session:
         self.workspace = _workspace.Workspace(common.workspace)
         self.typed = shlex.join(["embedpipe", *sys.argv[1:]])
 
-    def load(self, choice: DatasetChoice) -> Dataset:
+    def load(self, choice: DatasetChoice | ImagesChoice) -> Dataset:
         """Return the dataset that is meant."""
         from ..datasets import load_dataset
 
@@ -68,7 +68,9 @@ class Session:
                 progress=tell,
             )
 
-    def embed(self, choice: DatasetChoice, how: EmbedChoice, **more: Any) -> Embeddings:
+    def embed(
+        self, choice: DatasetChoice | ImagesChoice, how: EmbedChoice, **more: Any
+    ) -> Embeddings:
         """Return the embeddings of the dataset that is meant."""
         from ..embedding import EmbedOptions, embed
 

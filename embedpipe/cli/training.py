@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .label_log import labels_of_log
-from .options import DatasetChoice, EmbedChoice, HeadChoice
+from .options import DatasetChoice, EmbedChoice, HeadChoice, ImagesChoice
 from .session import Session, command
 
 if TYPE_CHECKING:
     from ..active import Prediction
+    from ..embedding import Embeddings
 
 __all__ = ["register"]
 
@@ -42,9 +43,11 @@ def train(
 ) -> None:
     """Fit a head to labels.
 
-    The accuracy, where the dataset knows the labels, is that on items it was not fitted to.
+    The accuracy is that on images with a label of the dataset that were not trained on: those of
+    the test split, if it has any. It is null if the labels and the dataset's classes have no name
+    in common. Images of other classes count as wrong.
     """
-    from ..active import train as fit
+    from ..active import train_head
     from ..heads import get_head
     from ..labels import read_labels
 
@@ -54,53 +57,85 @@ def train(
     if known is None:
         known = labels_of_log(session, embeddings)
     started = time.monotonic()
-    fitted, accuracy = fit(embeddings, known, head=head.head, output=output)
+    trained = train_head(embeddings, known, head=head.head, output=output)
+    fitted, accuracy = trained.head, trained.accuracy
     seconds = time.monotonic() - started
     result = {
-        "accuracy": accuracy,
+        "accuracy": accuracy.value,
         "labelled": len(known),
         "classes": [str(name) for name in fitted.classes_],
         "output": str(output),
         "seconds": round(seconds, 4),
+        "judged": accuracy.judged,
+        "accuracy_note": accuracy.note,
     }
-    text = f"{output}: {len(known)} labels, {len(fitted.classes_)} classes{_known(accuracy)}"
+    text = (
+        f"{output}: {len(known)} labels, {len(fitted.classes_)} classes, "
+        f"{_told(accuracy.value, accuracy.note)}"
+    )
     session.finish(result, text)
 
 
 def predict(
     session: Session,
-    where: DatasetChoice,
+    where: ImagesChoice,
     model: Annotated[Path, typer.Option(help="What `train` wrote", show_default=False)],
-    output: Annotated[
-        Path,
-        typer.Option(help="File for the predictions: .csv, .jsonl or .parquet", show_default=False),
-    ],
     how: EmbedChoice,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the predictions: .csv, .jsonl or .parquet [default: they are printed]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Predict the class of every item.
 
-    Writes path, label, confidence and the probability of each class.
+    Writes path, label, confidence and the probability of each class. Without --output, prints
+    path, label and confidence.
     """
     from ..active import check_spec
     from ..active import predict as predict_items
     from ..embedding import EmbedOptions
     from ..labels import table_format
 
-    table_format(output)
+    if output is not None:
+        table_format(output)
     check_spec(model, EmbedOptions(**asdict(how)))
     embeddings = session.embed(where, how)
     prediction = predict_items(embeddings, model)
-    _write(output, prediction)
-    result = {
+    result: dict[str, Any] = {
         "accuracy": prediction.accuracy,
         "items": len(prediction.ids),
-        "output": str(output),
+        "output": None if output is None else str(output),
+        "judged": prediction.judged,
+        "accuracy_note": prediction.note,
     }
-    session.finish(result, f"{output}: {len(prediction.ids)} items{_known(prediction.accuracy)}")
+    if output is None:
+        rows = result["predictions"] = _predictions(embeddings, prediction)
+        lines = [f"{row['id']}\t{row['label']}\t{row['confidence']:.4f}" for row in rows]
+        session.finish(result, "\n".join(lines))
+        return
+    _write(output, prediction)
+    told = _told(prediction.accuracy, prediction.note)
+    session.finish(result, f"{output}: {len(prediction.ids)} items, {told}")
 
 
-def _known(accuracy: float | None) -> str:
-    return "" if accuracy is None else f", accuracy {accuracy:.4f} on items not trained on"
+def _predictions(embeddings: Embeddings, prediction: Prediction) -> list[dict[str, Any]]:
+    best = prediction.probabilities.max(axis=1)  # (n,)
+    return [
+        {
+            "id": item,
+            "path": embeddings.dataset.source.path(item),
+            "label": str(label),
+            "confidence": float(confidence),
+        }
+        for item, label, confidence in zip(prediction.ids, prediction.labels, best, strict=True)
+    ]
+
+
+def _told(accuracy: float | None, note: str) -> str:
+    return f"no accuracy: {note}" if accuracy is None else f"accuracy {accuracy:.4f} {note}"
 
 
 def _write(output: Path, prediction: Prediction) -> None:

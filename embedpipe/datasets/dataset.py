@@ -35,6 +35,8 @@ class Dataset:
         What is known about a named dataset.
     skipped
         How many image files there are in formats that are not read, by suffix: ``{".heic": 3}``.
+    listed
+        Whether the items are files that were named one by one.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     card: DatasetCard | None = field(default=None, compare=False)
     skipped: Mapping[str, int] = field(default_factory=dict, compare=False)
+    listed: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         for before, after in pairwise(self.items):

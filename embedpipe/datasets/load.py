@@ -1,9 +1,10 @@
-"""One way in: a name, a folder, an archive or a manifest becomes a dataset."""
+"""One way in: a name, a folder, an archive, a manifest or image files become a dataset."""
 # Paths are text here: a million Path objects would take gigabytes.
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DatasetError, UnknownNameError, UsageError
@@ -11,11 +12,12 @@ from .archive import ARCHIVE_SUFFIXES, load_archive
 from .clear import is_clear_tree, load_clear_tree
 from .dataset import Dataset
 from .download import Progress
+from .files import load_files
 from .folder import load_folder
 from .identifiers import encode_id
 from .manifest import MANIFEST_SUFFIXES, load_manifest
 from .registry import DOWNLOADS, Request, datasets
-from .suffixes import suffix_of
+from .suffixes import is_image, suffix_of
 
 __all__ = ["load_dataset"]
 
@@ -26,14 +28,14 @@ _PATHS_TOO = (
 
 
 def load_dataset(
-    name_or_path: str | os.PathLike[str],
+    name_or_path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     source: str | os.PathLike[str] | None = None,
     download: bool = False,
     directory: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Return a dataset by its name, or from a folder, an archive or a manifest.
+    """Return a dataset by its name, or from a folder, an archive, a manifest or image files.
 
     A registered name comes first: the folder ``digits`` in the working directory is ``./digits``.
     A folder that carries the marks of CLEAR is read as such, with its buckets of time.
@@ -43,7 +45,8 @@ def load_dataset(
     ----------
     name_or_path
         A registered name; a folder; an archive (``.zip``, ``.tar``, ``.tar.gz`` ...); a manifest
-        (``.csv``, ``.jsonl``, ``.parquet``) with a ``path`` column.
+        (``.csv``, ``.jsonl``, ``.parquet``) with a ``path`` column; an image file, or a list of
+        them: see `load_files`. A list of one path is that path.
     source
         Where the images are: a folder, an archive or a URL for a named dataset; the folder or
         archive that a manifest's paths are relative to.
@@ -74,9 +77,24 @@ def load_dataset(
         directory=Path(DOWNLOADS if directory is None else directory),
         progress=progress,
     )
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        if len(name_or_path) != 1:
+            _refuse_options(request, "a list of files")
+            return load_files(name_or_path)
+        (name_or_path,) = name_or_path
     if isinstance(name_or_path, str) and name_or_path in datasets:
         return datasets[name_or_path](request)
     return _load_path(name_or_path, request)
+
+
+def _refuse_options(request: Request, what: str) -> None:
+    """Refuse what does not go with a path that is no manifest."""
+    if request.download:
+        raise UsageError(f"only a named dataset can be downloaded, {what} is a path.")
+    if request.source is not None:
+        raise UsageError(
+            f"a source goes with a named dataset or a manifest, {what} is neither; leave it out."
+        )
 
 
 def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
@@ -84,21 +102,19 @@ def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
     if not os.path.exists(path):
         raise _missing(given)
     if request.download:
-        raise UsageError(f"only a named dataset can be downloaded, {encode_id(path)!r} is a path.")
+        _refuse_options(request, repr(encode_id(path)))
     if os.path.isfile(path) and suffix_of(os.path.basename(path)) in MANIFEST_SUFFIXES:
         return load_manifest(path, request)
-    if request.source is not None:
-        raise UsageError(
-            f"a source goes with a named dataset or a manifest, {encode_id(path)!r} is neither; "
-            "leave it out."
-        )
+    _refuse_options(request, repr(encode_id(path)))
     if os.path.isdir(path):
         return load_clear_tree(path) if is_clear_tree(path) else load_folder(path)
     if path.lower().endswith(ARCHIVE_SUFFIXES):
         return load_archive(path)
+    if is_image(os.path.basename(path)):
+        return load_files([path])
     raise DatasetError(
-        f"{encode_id(path)!r} is not a folder, an archive ({', '.join(ARCHIVE_SUFFIXES)}) "
-        f"or a manifest ({', '.join(MANIFEST_SUFFIXES)})."
+        f"{encode_id(path)!r} is not a folder, an archive ({', '.join(ARCHIVE_SUFFIXES)}), "
+        f"a manifest ({', '.join(MANIFEST_SUFFIXES)}) or an image file."
     )
 
 

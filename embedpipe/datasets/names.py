@@ -14,8 +14,10 @@ _SUFFIX = re.compile(
 )
 
 
-def path_name(path: str) -> str:
+def path_name(path: str, identity: str | None = None) -> str:
     """Return a name for the dataset at `path`: readable, valid as a folder name, and its own.
+
+    Where the path alone does not tell datasets apart, `identity` does.
 
     Examples
     --------
@@ -25,5 +27,5 @@ def path_name(path: str) -> str:
     absolute = os.path.abspath(path)
     stem = _SUFFIX.sub("", os.path.basename(absolute))
     slug = re.sub(r"[^\w.]+", "-", stem.encode("utf-8", "replace").decode()).strip("-.")
-    digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()
+    digest = hashlib.sha256(os.fsencode(identity or absolute)).hexdigest()
     return f"{slug[:64] or 'dataset'}-{digest[:8]}"

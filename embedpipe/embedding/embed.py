@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class EmbedOptions:
 
 
 def embed(
-    dataset: Dataset | str | Path,
+    dataset: Dataset | str | Path | Sequence[str | Path],
     *,
     workspace: str | Path | Workspace | None = None,
     progress: Progress | None = None,
@@ -94,7 +95,8 @@ def embed(
     Parameters
     ----------
     dataset
-        What to embed: a dataset, or what `load_dataset` makes one of.
+        What to embed: a dataset, or what `load_dataset` makes one of, such as a folder or a list
+        of image files. Rows follow `Embeddings.items`, which are sorted by id.
     workspace
         Where the cache is kept; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     progress
@@ -128,7 +130,7 @@ def embed(
     (397, 0, 397)
     """
     started = time.monotonic()
-    if isinstance(dataset, (str, Path)):
+    if not isinstance(dataset, Dataset):
         dataset = load_dataset(dataset)
     options = _with_changes(options or EmbedOptions(), changes)
     if options.runtime not in RUNTIMES:
@@ -140,7 +142,7 @@ def embed(
     preprocess = options.preprocess_of(backbone)
     store = Store(workspace, options.spec_of(backbone))
     store.create()
-    scanned = scan(dataset, workspace.items_of(dataset.name), progress)
+    scanned = scan(dataset, workspace, progress)
     wanted = _wanted(dataset, scanned, store, options.retry_failed)
     filled = Filled(0, {}, 0.0)
     if wanted:
@@ -199,7 +201,7 @@ def _gather(
             f"{first.path!r}, for one: {first.error}."
         )
     content_ids = scanned.content_ids.take(pa.array(rows))
-    matrix = open_matrix(workspace, store, content_ids)
+    matrix = open_matrix(workspace, store, content_ids, keep=not dataset.listed)
     folder, digest = matrix_digest(matrix)
     report = EmbedReport(
         dataset=dataset.name,

@@ -6,11 +6,11 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .._workspace import Workspace
 from ..cache import CONTENT_ID, MEMORY_SCHEMA, read_memory, write_memory
 from ..datasets import Dataset, Stamp
 
@@ -38,22 +38,27 @@ class Scan:
         Why, by the item's position.
     hashed
         How many items were read; the rest was remembered.
+    remembered
+        Whether the scan memory holds this; false in a read-only workspace.
     """
 
     content_ids: pa.Array
     errors: dict[int, str]
     hashed: int
+    remembered: bool = True
 
 
-def scan(dataset: Dataset, memory: Path, progress: Progress | None = None) -> Scan:
+def scan(dataset: Dataset, workspace: Workspace, progress: Progress | None = None) -> Scan:
     """Find out the content of every item.
 
     Parameters
     ----------
     dataset
         Whose items.
-    memory
-        The file that remembers; written when anything changed, and now and then on the way.
+    workspace
+        Holds the scan memory, which is written when anything changed, and now and then on the
+        way. In a read-only workspace it stays as it is. It is neither read nor written for files
+        that were named one by one.
     progress
         Called with ``"scan"``.
 
@@ -62,22 +67,25 @@ def scan(dataset: Dataset, memory: Path, progress: Progress | None = None) -> Sc
     An item is not read again if its source's stamp (size, both times, inode) is the same and was
     settled when it was hashed. About 600 bytes an item in memory.
     """
-    known = _Memory(dataset, read_memory(memory))
+    memory = None if dataset.listed else workspace.items_of(dataset.name)
+    known = _Memory(dataset, MEMORY_SCHEMA.empty_table() if memory is None else read_memory(memory))
     todo = known.doubtful()
     total, saved = len(dataset), time.monotonic()
     positions = {dataset.items[index].id: index for index in todo}
     done = total - len(todo)
+    remembered = True
     for item_id, content in dataset.source.read(list(positions)):
         known.note(positions[item_id], content)
         done += 1
         if progress is not None:
             progress("scan", done, total)
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+        if memory is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
             write_memory(memory, known.table())
             saved = time.monotonic()
-    if known.changed or not memory.exists():
-        write_memory(memory, known.table())
-    return Scan(pa.array(known.content_ids, CONTENT_ID), known.errors, len(todo))
+    if memory is not None and (known.changed or not memory.exists()):
+        remembered = write_memory(memory, known.table())
+    content_ids = pa.array(known.content_ids, CONTENT_ID)
+    return Scan(content_ids, known.errors, len(todo), remembered)
 
 
 class _Memory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ from .._loops.training import Batch, Trainer, probabilities_of
 from ..active.advice import Evidence, advise, wilson
 from ..active.round_pool import RoundPool
 from ..active.selecting import default_candidates, index_of
-from ..checks import find_label_errors
+from ..checks import find_label_errors, why_not_judged
 from ..embedding import Embeddings
 from ..errors import LabelError, UsageError
 from ..heads import get_head, head_spelling
@@ -32,10 +32,30 @@ from .proposals import Proposal, clustered, together
 from .similar import most_similar
 from .snapshot import Snapshot
 
-__all__ = ["LabellingSession"]
+__all__ = ["LabelDoubts", "LabellingSession"]
 
 MARKS = ("skip", "unsure", "clear")
 """What can be said of an item beside a label."""
+
+
+@dataclass(frozen=True)
+class LabelDoubts:
+    """Labels that are likely wrong.
+
+    Attributes
+    ----------
+    proposals
+        The most doubtful first.
+    labelled, judged
+        Number of labels, and of those that could be judged.
+    reason
+        Why none was judged; None if some were.
+    """
+
+    proposals: list[Proposal]
+    labelled: int
+    judged: int
+    reason: str | None
 
 
 class LabellingSession:
@@ -419,6 +439,10 @@ class LabellingSession:
             )
 
     def doubted(self, n: int) -> list[Proposal]:
+        """Return up to `n` labelled items whose label is likely wrong; see `label_doubts`."""
+        return self.label_doubts(n).proposals
+
+    def label_doubts(self, n: int) -> LabelDoubts:
         """Return up to `n` labelled items whose label is likely wrong, the most doubtful first.
 
         Found as `embedpipe check` finds them, by heads that were fitted without the label: see
@@ -434,10 +458,12 @@ class LabellingSession:
                 self.embeddings.matrix, batch.rows, batch.labels, self._trainer.fresh()
             )
         columns = found.rows, found.suggested, found.suggested_probabilities, found.given
-        return [
+        proposals = [
             Proposal(int(row), self.ids[row], str(label), float(confidence), str(given))
             for row, label, confidence, given in list(zip(*columns, strict=True))[:n]
         ]
+        reason = None if found.judged else why_not_judged(len(np.unique(batch.labels)))
+        return LabelDoubts(proposals, len(batch.rows), found.judged, reason)
 
     def similar(self, row: int, n: int) -> list[int]:
         """Return the `n` rows that are most like one, by the angle between vectors, nearest first.

@@ -123,7 +123,7 @@ def checks_of(
     largest = max(counts.values(), default=1)
     return ChecksData(
         title=embeddings.dataset.name,
-        headline=f"{found:,} thing{'' if found == 1 else 's'} to look at" if found else "All well",
+        headline=_headline(found, checked),
         facts=(
             ("items", f"{len(embeddings):,}"),
             *((kind.title, _counted(kind)) for kind in kinds),
@@ -143,8 +143,17 @@ def checks_of(
     )
 
 
+def _headline(found: int, checked: Checked) -> str:
+    if found:
+        return f"{found:,} thing{'' if found == 1 else 's'} to look at"
+    return "Nothing found in what was checked" if checked.not_checked else "All well"
+
+
 def _counted(kind: Kind) -> str:
-    return "not checked" if kind.not_checked is not None else f"{kind.count:,}"
+    if kind.not_checked is None:
+        return f"{kind.count:,}"
+    done = "judged" if kind.name == "label_errors" else "checked"
+    return f"not {done}: {kind.not_checked}"
 
 
 class _Maker:
@@ -170,7 +179,7 @@ class _Maker:
                 "label_errors",
                 "Doubtful labels",
                 "A head that has not seen the label is confident of another class. The most "
-                "doubtful first.",
+                f"doubtful first. {self._judged()}",
                 checked.label_errors.rows.size,
                 self._label_errors(),
             ),
@@ -218,6 +227,12 @@ class _Maker:
                 self._sized(checked.tiny),
             ),
         )
+
+    def _judged(self) -> str:
+        labelled = sum(label is not None for label in self._checked.labels)
+        judged = self._checked.label_errors.judged
+        rest = "" if judged == labelled else "; the others are alone in their class"
+        return f"{judged:,} of {labelled:,} labels were judged{rest}."
 
     def _kind(
         self, name: str, title: str, note: str, count: int, doubts: tuple[Doubt, ...]

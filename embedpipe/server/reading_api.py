@@ -59,7 +59,9 @@ def reading_routes(desk: Desk) -> list[Route]:
 
     def doubted(request: Request) -> Response:
         n = number_asked(request, "n", 60, MOST_ITEMS)
-        return answer({"items": desk.proposed(desk.session.doubted(n))})
+        found = desk.session.label_doubts(n)
+        counts = {"labelled": found.labelled, "judged": found.judged, "reason": found.reason}
+        return answer({"items": desk.proposed(found.proposals), **counts})
 
     def checked(request: Request) -> Response:
         name = request.query_params.get("list", "")

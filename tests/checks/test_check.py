@@ -11,6 +11,7 @@ import embedpipe as ep
 from embedpipe.checks import as_dict, check, class_imbalance, find_outliers
 from embedpipe.errors import LabelError, UsageError
 from embedpipe.index import Index
+from embedpipe.reports import checks_of
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def told(embeddings, checked):
 def test_what_was_planted_is_told(told, copies):
     assert list(told) == [
         "items", "duplicates", "near_duplicates", "leakage", "outliers", "label_errors",
-        "imbalance", "tiny", "blank", "failed", "limits", "not_checked",
+        "imbalance", "tiny", "blank", "failed", "limits", "not_checked", "labelled", "judged",
     ]  # fmt: skip
     assert told["items"] == 80 + 4 + 3
     assert [group["items"] for group in told["duplicates"]] == [
@@ -108,6 +109,37 @@ def test_other_labels_take_the_place_of_the_datasets(embeddings):
     assert nothing.label_errors.rows.size == 0
     with pytest.raises(LabelError, match="1 of 1 labelled paths is not in the dataset"):
         check(embeddings, labels={"nowhere.jpg": "x"}, pixels=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "judged", "reason"),
+    [
+        ([], 0, "there are no labels"),
+        (["x"] * 6, 0, "there is one class only"),
+        (
+            ["x", "y", "z"],
+            0,
+            "each of the 3 classes has one distinct image only, two are needed",
+        ),
+        (["x", "y", "x", "y", "z"], 4, None),
+    ],
+)
+def test_labels_that_nothing_could_judge_are_said_to_be_not_judged(
+    embeddings, names, judged, reason
+):
+    labels = {item.id: name for item, name in zip(embeddings.items, names, strict=False)}
+    found = as_dict(embeddings, check(embeddings, labels=labels, pixels=False))
+    assert (found["judged"], found["labelled"]) == (judged, len(names))
+    assert found["not_checked"].get("label_errors") == reason
+    page = checks_of(embeddings, check(embeddings, labels=labels, pixels=False))
+    facts = dict(page.facts)
+    if reason is not None:
+        assert facts["Doubtful labels"] == f"not judged: {reason}"
+    else:
+        assert facts["Doubtful labels"] == str(len(found["label_errors"]))
+        assert page.kinds[0].note.endswith(
+            "4 of 5 labels were judged; the others are alone in their class."
+        )
 
 
 def test_an_unknown_kind_of_index_is_refused(embeddings):

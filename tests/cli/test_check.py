@@ -99,6 +99,32 @@ def test_labels_of_a_file_and_no_pixels(
     assert told["not_checked"]["blank"] == "images were not looked at"
 
 
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        ("xxxx", "    –  labels that are likely wrong: not judged, there is one class only"),
+        (
+            "xyz",
+            "    –  labels that are likely wrong: not judged, each of the 3 classes has one "
+            "distinct image only, two are needed",
+        ),
+        (
+            "xyxyz",
+            "labels that are likely wrong (4 of 5 judged; 1 without a second image of their class)",
+        ),
+    ],
+)
+def test_it_does_not_count_labels_that_were_not_judged(
+    call: Callable[..., tuple[int, str, str]], shop: Path, tmp_path: Path, names: str, line: str
+) -> None:
+    labels = tmp_path / "labels.csv"
+    rows = [f"class{n % 3}/{n:04d}.jpg,{name}" for n, name in enumerate(names)]
+    labels.write_text("\n".join(["path,label", *rows]))
+    status, out, _ = call(shop, "--labels", labels, "--no-pixels")
+    assert status == 0
+    assert any(each.endswith(line) for each in out.splitlines())
+
+
 def test_labels_of_the_log_where_the_dataset_has_none(
     call: Callable[..., tuple[int, str, str]], shop: Path, tmp_path: Path
 ) -> None:

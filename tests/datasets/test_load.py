@@ -42,8 +42,8 @@ def test_a_file_of_another_kind(tmp_path):
     with pytest.raises(DatasetError) as raised:
         load_dataset(tmp_path / "a.txt")
     assert str(raised.value) == (
-        f"'{tmp_path / 'a.txt'}' is not a folder, an archive ({ARCHIVES}) "
-        "or a manifest (.csv, .jsonl, .parquet)."
+        f"'{tmp_path / 'a.txt'}' is not a folder, an archive ({ARCHIVES}), "
+        "a manifest (.csv, .jsonl, .parquet) or an image file."
     )
 
 

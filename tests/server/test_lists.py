@@ -138,7 +138,10 @@ def test_a_server_ends_while_it_checks(shop: Lab, monkeypatch: pytest.MonkeyPatc
 def test_the_lists_are_gone_through_by_keyboard(shop: Lab, tab_on: Callable[..., Tab]) -> None:
     tab = tab_on(shop)
     tab.press("Shift+R")
-    tab.wait("() => /doubts no label/.test(document.querySelector('.review .empty')?.textContent)")
+    tab.wait(
+        "() => /No label was judged: there are no labels/"
+        ".test(document.querySelector('.review .empty')?.textContent)"
+    )
     tab.press(",")
     tab.wait("() => document.querySelectorAll('.review h2').length === 2")
     assert tab.text(".review .note") == "2 groups"

@@ -19,7 +19,6 @@ const LISTS = [
 const DOING = { starting: "starting", look: "looking at images", neighbours: "comparing vectors" };
 
 const NONE = {
-  labels: "The head doubts no label. It takes some labels of two classes at least.",
   copies: "No image is there twice.",
   outliers: "No image is far from all others.",
   small: "No image is tiny or blank.",
@@ -67,18 +66,19 @@ export class Review extends Tiles {
     const list = this.list.value;
     this.doing = "looking";
     return this.look(list, "No review", async (asked) => {
-      const { found, unread = [], sections } = list === "labels" ? await this.doubted() : await this.checked(list, asked);
+      const { found, unread = [], sections, none = NONE[list] } = list === "labels" ? await this.doubted() : await this.checked(list, asked);
       if (!asked()) return;
       Object.assign(this, { found, unread });
       if (sections.length) this.board.showSections(sections);
-      else this.board.empty(NONE[list]);
+      else this.board.empty(none);
     });
   }
 
   async doubted() {
-    const { items } = await get(`/api/doubted?n=${MOST}`);
+    const { items, judged, labelled, reason } = await get(`/api/doubted?n=${MOST}`);
     for (const item of items) item.was = item.label;
-    return { found: items.length, sections: items.length ? [{ title: "Labels that the head doubts", items }] : [] };
+    const none = reason ? `No label was judged: ${reason}.` : `No label is likely wrong: ${judged} of ${labelled} were judged.`;
+    return { none, found: items.length, sections: items.length ? [{ title: "Labels that the head doubts", items }] : [] };
   }
 
   // What the checks found; whoever asks first sets them off.
