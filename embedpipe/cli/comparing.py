@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .loops import class_and_count
-from .options import DatasetChoice, EmbedChoice, LabellingChoice, ThinChoice
+from .options import (
+    DatasetChoice,
+    Download,
+    EmbedChoice,
+    LabellingChoice,
+    Source,
+    ThinChoice,
+    Within,
+)
 from .session import Session, command, refuse_failures
 
 if TYPE_CHECKING:
@@ -134,15 +142,9 @@ def compare(
     grid: GridChoice,
     answering: LabellingChoice,
     thinning: ThinChoice,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder, archive or URL that holds a named dataset's images", show_default=False
-        ),
-    ] = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch a named dataset from its public home")
-    ] = False,
+    source: Source = None,
+    download: Download = False,
+    within: Within = None,
     backbones: Annotated[
         str | None,
         typer.Option(
@@ -196,7 +198,14 @@ def compare(
         said = read_grid(dataset)
     else:
         rare = dict(class_and_count(text) for text in thinning.rare)
-        entry = DatasetEntry(dataset, source, download, None, thinning.long_tailed, rare)
+        entry = DatasetEntry(
+            dataset,
+            source,
+            download,
+            long_tailed=thinning.long_tailed,
+            rare=rare,
+            within=None if within is None else str(within),
+        )
         embedding = dataclasses.asdict(how)
         said = GridFile((entry,), (embedding.pop("backbone"),), embedding, {})
     if backbones:
@@ -221,7 +230,12 @@ def _experiment(session: Session, grid: GridFile, changes: dict[str, Any]) -> Ex
     Experiment.check(**options)
 
     def opened(entry: DatasetEntry, backbone: str) -> Embeddings:
-        choice = DatasetChoice(entry.dataset, entry.source, entry.download)
+        choice = DatasetChoice(
+            entry.dataset,
+            entry.source,
+            entry.download,
+            None if entry.within is None else Path(entry.within),
+        )
         return session.embed(choice, EmbedChoice(backbone=backbone, **grid.embed))
 
     index = options.get("index", "exact")

@@ -129,12 +129,10 @@ def _check_export(
 
 def _read_predictions(path: Path) -> dict[str, Labelled]:
     """Return what a model predicts, by path, from a table that `predict` wrote."""
-    from ..labels import table_format
     from ..labels.exchange.entries import Entry, collect
-    from ..labels.exchange.rows import csv_rows, jsonl_rows, parquet_rows
+    from ..labels.exchange.rows import table_rows
 
-    readers = {".csv": csv_rows, ".jsonl": jsonl_rows, ".parquet": parquet_rows}
-    rows = readers[table_format(path)](path, ("path", "label", "confidence"))
+    rows = table_rows(path, ("path", "label", "confidence"), predictions=True)
     entries = (
         Entry(where, row["path"], prediction=row["label"], score=row["confidence"])
         for where, row in rows

@@ -14,14 +14,17 @@ import typer
 __all__ = [
     "Common",
     "DatasetChoice",
+    "Download",
     "EmbedChoice",
     "Given",
     "HeadChoice",
     "ImagesChoice",
     "IndexChoice",
     "LabellingChoice",
+    "Source",
     "ThinChoice",
     "TrainChoice",
+    "Within",
     "expand",
 ]
 
@@ -54,6 +57,12 @@ Source = Annotated[
 Download = Annotated[
     bool, typer.Option("--download", help="Fetch a named dataset from its public home")
 ]
+Within = Annotated[
+    Path | None,
+    typer.Option(
+        help="Refuse a manifest with a path that leads outside of this folder", show_default=False
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class DatasetChoice:
     ]
     source: Source = None
     download: Download = False
+    within: Within = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,7 @@ class ImagesChoice:
     ]
     source: Source = None
     download: Download = False
+    within: Within = None
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ class Session:
                 download=choice.download,
                 directory=self.workspace.downloads,
                 progress=tell,
+                within=choice.within,
             )
 
     def embed(

@@ -34,6 +34,7 @@ def load_dataset(
     download: bool = False,
     directory: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    within: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Return a dataset by its name, or from a folder, an archive, a manifest or image files.
 
@@ -56,6 +57,9 @@ def load_dataset(
         Where downloads go and are looked for; by default ``.embedpipe/downloads``.
     progress
         Called with the bytes that have been downloaded, and how many there are or None.
+    within
+        A folder; for a manifest of which not all is trusted. Every path of the manifest must lead
+        to a place inside of it, symbolic links followed.
 
     Raises
     ------
@@ -76,6 +80,7 @@ def load_dataset(
         download=download,
         directory=Path(DOWNLOADS if directory is None else directory),
         progress=progress,
+        within=None if within is None else os.fspath(within),
     )
     if not isinstance(name_or_path, (str, os.PathLike)):
         if len(name_or_path) != 1:
@@ -83,12 +88,14 @@ def load_dataset(
             return load_files(name_or_path)
         (name_or_path,) = name_or_path
     if isinstance(name_or_path, str) and name_or_path in datasets:
+        _refuse_within(request, repr(name_or_path))
         return datasets[name_or_path](request)
     return _load_path(name_or_path, request)
 
 
 def _refuse_options(request: Request, what: str) -> None:
     """Refuse what does not go with a path that is no manifest."""
+    _refuse_within(request, what)
     if request.download:
         raise UsageError(f"only a named dataset can be downloaded, {what} is a path.")
     if request.source is not None:
@@ -116,6 +123,14 @@ def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
         f"{encode_id(path)!r} is not a folder, an archive ({', '.join(ARCHIVE_SUFFIXES)}), "
         f"a manifest ({', '.join(MANIFEST_SUFFIXES)}) or an image file."
     )
+
+
+def _refuse_within(request: Request, what: str) -> None:
+    if request.within is not None:
+        raise UsageError(
+            f"`within` confines the paths of a manifest, and {what} is not a manifest "
+            f"({', '.join(MANIFEST_SUFFIXES)}); leave it out."
+        )
 
 
 def _missing(given: str | os.PathLike[str]) -> DatasetError | UnknownNameError:

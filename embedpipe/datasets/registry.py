@@ -30,12 +30,15 @@ class Request:
         Where downloads go and are looked for.
     progress
         Told how far a download is.
+    within
+        The folder that every path of a manifest must lie in; None for no such limit.
     """
 
     source: str | None = None
     download: bool = False
     directory: Path = DOWNLOADS
     progress: Progress | None = None
+    within: str | None = None
 
 
 datasets: Registry[Callable[[Request], Dataset]] = Registry("dataset")

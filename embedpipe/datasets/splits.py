@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SPLITS", "SPLIT_NAMES", "canonical_split"]
+__all__ = ["SPLITS", "SPLIT_NAMES", "canonical_split", "split_of"]
 
 SPLITS = ("train", "validation", "test")
 """The canonical names, in their usual order."""
@@ -27,3 +27,26 @@ def canonical_split(name: str) -> str | None:
     ('validation', None)
     """
     return _CANONICAL.get(name.lower())
+
+
+def split_of(text: str) -> str | None:
+    """Return the split that a cell or a value stands for, None if it is blank.
+
+    Raises
+    ------
+    ValueError
+        If it is the name of no split; the message is a clause.
+
+    Examples
+    --------
+    >>> split_of(" Test "), split_of("")
+    ('test', None)
+    """
+    name = text.strip()
+    if not name:
+        return None
+    split = canonical_split(name)
+    if split is None:
+        known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
+        raise ValueError(f"the split is {name!r}; known splits: {known}")
+    return split

@@ -48,7 +48,7 @@ class DatasetEntry:
 
     Attributes
     ----------
-    dataset, source, download
+    dataset, source, download, within
         As for `load_dataset`.
     name
         What it is called in the results; by default the dataset's own name.
@@ -64,6 +64,7 @@ class DatasetEntry:
     name: str | None = None
     long_tailed: float | None = None
     rare: Mapping[str, int] = field(default_factory=dict)
+    within: str | None = None
 
     def version(self, embeddings: Embeddings, index: str) -> Embeddings | Posing:
         """Return the embeddings, or what thins them out for each seed."""
@@ -123,6 +124,7 @@ class GridFile:
                 source=entry.source,
                 download=entry.download,
                 directory=workspace.downloads,
+                within=entry.within,
             )
             return embed(dataset, workspace=workspace, **{**self.embed, "backbone": backbone})
 
@@ -203,6 +205,8 @@ def _entry(given: Any, path: Path) -> DatasetEntry:
     source = entry.get("source")
     if isinstance(source, str) and "://" not in source:
         entry["source"] = str(path.parent / source)
+    if isinstance(entry.get("within"), str):
+        entry["within"] = str(path.parent / entry["within"])
     made: DatasetEntry = _made(DatasetEntry, entry, "a dataset", path)
     return made
 

@@ -6,16 +6,14 @@ because two folders may both hold ``img_001.jpg``.
 
 from __future__ import annotations
 
-from ._formats import format_of as table_format
+from ..tables import table_format, write_table
+from .files import read_labels, write_labels
 from .log import LabelLog
 from .log_current import Current, Matched
 from .log_event import Event
 from .log_replay import State, replay
 from .matching import rows_for
 from .metadata import read_metadata
-from .reading import read_labels
-from .tables import write_table
-from .writing import write_labels
 
 __all__ = [
     "Current",

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import LabelError
-from ._formats import format_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from ..tables import read_table, tidy
 
 __all__ = ["read_metadata"]
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf", re.ASCII)
+"""Numbers in lower case."""
+
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+"""Words for a missing number, in lower case; they make no column of numbers by themselves."""
 
 
 def read_metadata(path: str | Path, ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -47,58 +52,46 @@ def read_metadata(path: str | Path, ids: Sequence[str]) -> dict[str, NDArray[np.
     >>> read_metadata(file, ["a.jpg", "b.jpg"])["sharpness"].tolist()
     [2.0, 0.5]
     """
-    path = Path(path)
-    table = _table(path)
-    if "path" not in table.column_names:
-        raise LabelError(
-            f"{path} lacks the column 'path'; it has {', '.join(map(repr, table.column_names))}."
-        )
+    table = read_table(path, ("path",), None)
     row_of: dict[str, int] = {}
-    for row, item in enumerate(table.column("path").to_pylist()):
-        if row_of.setdefault(str(item), row) != row:
-            raise LabelError(f"{path} names {item!r} twice: keep one of the two.")
+    for row, given in enumerate(table.columns["path"]):
+        item = tidy(given)
+        if row_of.setdefault(item, row) != row:
+            raise table.fault(row, f"{item!r} is there twice. Keep one of the two.")
     missing = [item for item in ids if item not in row_of]
     if missing:
-        raise LabelError(
-            f"{path} says nothing of {len(missing)} of {len(ids)} items, {missing[0]!r} for one: "
-            "add a line for each."
+        raise table.fault(
+            None,
+            f"no row for {len(missing)} of {len(ids)} items, {missing[0]!r} for one; add a row for "
+            "each.",
         )
-    rows = np.array([row_of[item] for item in ids], dtype=np.int64)
-    columns = _numbers(path, table, rows)
-    for name, values in columns.items():
+    rows = np.array([row_of[item] for item in ids], dtype=np.int64)  # (n,)
+    found = {}
+    for name, cells in table.columns.items():
+        numbers = None if name == "path" else _numbers(cells)
+        if numbers is not None:
+            found[name] = numbers[rows]  # (n,)
+    if not found:
+        raise table.fault(None, "no column of numbers beside 'path'.")
+    for name, values in found.items():
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
-            raise LabelError(f"{path} has no finite {name!r} for {ids[bad[0]]!r}: fill it in.")
-    return columns
-
-
-def _numbers(path: Path, table: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
-    import pyarrow as pa
-
-    found = {}
-    for field in table.schema:
-        kind = field.type
-        numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        if field.name != "path" and (numeric or pa.types.is_boolean(kind)):
-            values = table.column(field.name).cast(pa.float64()).to_numpy()
-            found[field.name] = values[rows]  # (n,)
-    if not found:
-        raise LabelError(f"{path} has no column of numbers beside 'path'.")
+            raise table.fault(
+                row_of[ids[bad[0]]], f"no finite {name!r} for {ids[bad[0]]!r}; fill it in."
+            )
     return found
 
 
-def _table(path: Path) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import csv, json, parquet
+def _numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
+    """Return a column as numbers, NaN where a value is missing; None if it is not of numbers."""
+    texts = [cell.lower() for cell in cells]
+    values = [math.nan if text in _MISSING else _number(text) for text in texts]
+    if None in values or all(text in _MISSING for text in texts):
+        return None
+    return np.array(values, dtype=np.float64)
 
-    suffix = format_of(path)
-    if not path.is_file():
-        raise LabelError(f"there is no table at {path}.")
-    try:
-        if suffix == ".csv":
-            return csv.read_csv(path, read_options=csv.ReadOptions(use_threads=False))
-        if suffix == ".jsonl":
-            return json.read_json(path, read_options=json.ReadOptions(use_threads=False))
-        return parquet.read_table(path, use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise LabelError(f"{path} cannot be read as {suffix}: {error}.") from None
+
+def _number(text: str) -> float | None:
+    if text in _TRUTH:
+        return _TRUTH[text]
+    return float(text) if _NUMBER.fullmatch(text) else None

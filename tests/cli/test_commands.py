@@ -146,7 +146,8 @@ def test_select_does_not_write_over_a_file_that_it_cannot_read(
     assert call("select", photos(), "-n", 2, "--output", output).error() == (
         2,
         f"embedpipe: {output} is there already and cannot be read as labels, so it is not written "
-        f"over ({output} lacks the column 'path' and 'label'; it has 'not', 'labels'.): choose "
+        f"over ({output}, line 1: the columns 'path' and 'label' are missing; its columns: 'not', "
+        "'labels'.): choose "
         "another --output, or remove it.",
     )
     assert output.read_text() == "not,labels\n1,2\n"
@@ -501,7 +502,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "another suffix": (
         ["predict", "{photos}", "--model", "none", "--output", "p.xls"], 1,
-        "p.xls is not a label file by its suffix: use .csv, .jsonl or .parquet.",
+        "p.xls is not a table by its suffix: use .csv, .jsonl or .parquet.",
     ),
     "weights of a backbone that has its own": (
         ["embed", "{photos}", "--backbone", "efficientnet_lite0", "--weights", "w.pth"], 2,

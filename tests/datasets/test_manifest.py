@@ -90,48 +90,46 @@ def test_hugging_face_metadata(tmp_path, suffix):
 def test_a_manifest_without_a_path_names_its_columns(write, tmp_path):
     path = write("file_name,label\na.png,hat\n")
     assert message(path) == (
-        f"manifest '{path}' has no column 'path'; its columns: 'file_name', 'label'."
+        f"{path}, line 1: the column 'path' is missing; its columns: 'file_name', 'label'."
     )
     path = write('{"image": "a.png"}\n', "m.jsonl")
-    assert message(path) == f"manifest '{path}' has no column 'path'; its columns: 'image'."
-    pq.write_table(pa.table({"image": ["a"]}), tmp_path / "m.parquet")
-    assert message(tmp_path / "m.parquet") == (
-        f"manifest '{tmp_path / 'm.parquet'}' has no column 'path'; its columns: 'image'."
-    )
+    assert message(path) == f"{path}, line 1: the column 'path' is missing; its columns: 'image'."
+    path = tmp_path / "m.parquet"
+    pq.write_table(pa.table({"image": ["a"]}), path)
+    assert message(path) == f"{path}: the column 'path' is missing; its columns: 'image'."
     path = write("")
-    assert message(path) == f"manifest '{path}' has no column 'path'; its columns: none."
+    assert message(path) == f"{path}, line 1: the column 'path' is missing; its columns: none."
 
 
 def test_faults_are_named_with_their_line(write):
     path = write("path,label\na.png,hat\nb.png,hat\n./a.png,coat\n")
     assert message(path) == (
-        f"manifest '{path}' lists 'a.png' twice, in line 2 and line 4; keep one of them."
+        f"{path}, line 4: 'a.png' is listed twice, in line 2 too; keep one of them."
     )
     path = write("path,label\n,hat\n")
-    assert message(path) == (
-        f"line 2 of manifest '{path}' has no path; fill it in or remove the row."
-    )
+    assert message(path) == f"{path}, line 2: no path; fill it in or remove the row."
     path = write("path,split\na.png,holdout\n")
     assert message(path) == (
-        f"line 2 of manifest '{path}' has the split 'holdout'; known splits: train, training, trn, "
+        f"{path}, line 2: the split is 'holdout'; known splits: train, training, trn, "
         "validation, valid, val, dev, eval, test, testing, tst."
     )
-    path = write('{"path": "a.png"}\n{"path"\n', "m.jsonl")
+    path = write("path,label\na.png,hat, red\n")
     assert message(path) == (
-        f"line 2 of manifest '{path}' is not JSON: Expecting ':' delimiter: line 2 column 1 "
-        "(char 8)."
+        f"{path}, line 2: 3 fields under a header of 2. Quote a field that holds a comma."
     )
+    path = write('{"path": "a.png"}\n{"path"\n', "m.jsonl")
+    assert message(path) == f"{path}, line 2: not JSON: Expecting ':' delimiter (column 8)."
     path = write('["a.png"]\n', "m.jsonl")
-    assert message(path) == f"line 1 of manifest '{path}' is not a JSON object with a 'path'."
+    assert message(path) == f"{path}, line 1: not a JSON object."
 
 
 def test_what_is_no_manifest(write):
     path = write("path\n")
-    assert message(path) == f"manifest '{path}' lists no images: it has no rows."
+    assert message(path) == f"{path}: no images are listed: it has no rows."
     path = write(b"path\ncaf\xe9.png\n")
-    assert message(path) == f"manifest '{path}' is not UTF-8; save it as UTF-8."
+    assert message(path) == f"{path}, line 2: not UTF-8 text. Save it again as UTF-8."
     path = write("hello", "m.parquet")
-    assert message(path) == f"manifest '{path}' is not a Parquet file."
+    assert message(path).startswith(f"{path} is not Parquet: ")
 
 
 def test_a_source_that_does_not_exist(write, tmp_path):

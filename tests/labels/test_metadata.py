@@ -49,17 +49,23 @@ def test_numbers_are_aligned_with_the_items(tmp_path, suffix):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,x\na,1\n", "{path} lacks the column 'path'; it has 'file', 'x'."),
+        (
+            "file,x\na,1\n",
+            "{path}, line 1: the column 'path' is missing; its columns: 'file', 'x'.",
+        ),
         (
             "path,x\na/1.jpg,1\n",
-            "{path} says nothing of 1 of 2 items, 'b/1.jpg' for one: add a line for each.",
+            "{path}: no row for 1 of 2 items, 'b/1.jpg' for one; add a row for each.",
         ),
-        ("path,x\na/1.jpg,1\na/1.jpg,2\n", "{path} names 'a/1.jpg' twice: keep one of the two."),
         (
-            "path,x\na/1.jpg,1\nb/1.jpg,\n",
-            "{path} has no finite 'x' for 'b/1.jpg': fill it in.",
+            "path,x\na/1.jpg,1\n./a/1.jpg,2\n",
+            "{path}, line 3: 'a/1.jpg' is there twice. Keep one of the two.",
         ),
-        ("path,x\na/1.jpg,p\nb/1.jpg,q\n", "{path} has no column of numbers beside 'path'."),
+        (
+            "path,x\na/1.jpg,1\nb/1.jpg,NA\n",
+            "{path}, line 3: no finite 'x' for 'b/1.jpg'; fill it in.",
+        ),
+        ("path,x\na/1.jpg,p\nb/1.jpg,2\n", "{path}: no column of numbers beside 'path'."),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, text, message):
@@ -73,5 +79,5 @@ def test_a_file_that_is_not_there_or_damaged_is_refused(tmp_path):
     with pytest.raises(LabelError) as caught:
         read_metadata(tmp_path / "x.csv", IDS)
     assert str(caught.value) == f"there is no table at {tmp_path / 'x.csv'}."
-    with pytest.raises(LabelError, match="cannot be read as .parquet"):
+    with pytest.raises(LabelError, match="is not Parquet"):
         read_metadata(write(tmp_path, "no parquet", "x.parquet"), IDS)

@@ -9,7 +9,7 @@ from typing import Any
 from .base import Format, OpenImage, register
 from .entries import Entry
 from .labelled import Labelled
-from .rows import csv_rows, row_entry, write_rows
+from .rows import label_entries, write_rows
 
 __all__ = ["CsvFormat"]
 
@@ -21,7 +21,8 @@ class CsvFormat(Format):
     The path is the item's own, relative to the dataset's folder. The columns ``status``
     (``label``, ``skip``, ``unsure``), ``prediction`` with ``score`` and ``model``, and ``who`` are
     read where they are there and written where they hold something; others are ignored. Text is
-    UTF-8, with or without a byte-order mark; semicolons and tabs may stand for commas.
+    UTF-8; semicolons and tabs may stand for commas. A text that a spreadsheet would calculate has
+    an apostrophe before it, which is taken off again.
 
     Examples
     --------
@@ -35,7 +36,7 @@ class CsvFormat(Format):
     carries = frozenset({"skip", "unsure", "prediction", "score", "who", "model"})
 
     def _entries(self, path: Path) -> Iterable[Entry]:
-        return (row_entry(*row) for row in csv_rows(path, ("path", "label")))
+        return label_entries(path, self.suffix)
 
     def _write(
         self,

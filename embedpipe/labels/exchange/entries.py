@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ...errors import FormatError
-from .labelled import STATUSES, Labelled
+from ...tables import STATUSES
+from .labelled import Labelled
 from .paths import is_unicode, tidy_path
 
 __all__ = ["Entry", "check_items", "collect"]

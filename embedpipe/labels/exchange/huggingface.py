@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FormatError
+from ...tables import csv_bytes
 from .base import Format, OpenImage, register
 from .entries import Entry
 from .labelled import Labelled
 from .paths import escape_path, unescape
-from .rows import csv_bytes, csv_rows, jsonl_rows, parquet_rows
+from .rows import table_rows
 from .trees import sure_items, whole_folder, write_image
 
 __all__ = ["HuggingFaceFormat"]
 
-_READERS = {
-    "metadata.csv": csv_rows,
-    "metadata.jsonl": jsonl_rows,
-    "metadata.parquet": parquet_rows,
-}
+_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 @register
@@ -65,26 +62,26 @@ class HuggingFaceFormat(Format):
                 "file_name": names,
                 "label": [item.label for item in sure],
             }
-            (root / "metadata.csv").write_bytes(csv_bytes(table))
+            (root / "metadata.csv").write_bytes(csv_bytes(table, guarded=False))
 
 
 def _table(path: Path) -> Path:
     """Return the metadata table at `path` or in it."""
-    if path.name in _READERS and path.is_file():
+    if path.name in _TABLES and path.is_file():
         return path
-    found = [path / name for name in _READERS if (path / name).is_file()]
+    found = [path / name for name in _TABLES if (path / name).is_file()]
     if len(found) != 1:
         which = " and ".join(file.name for file in found)
         raise FormatError(
             f"{path} holds {which}: keep one of them."
             if found
-            else f"{path} holds no {', '.join(_READERS)}: there are no labels without one."
+            else f"{path} holds no {', '.join(_TABLES)}: there are no labels without one."
         )
     return found[0]
 
 
 def _file_entries(file: Path) -> Iterator[Entry]:
-    for where, row in _READERS[file.name](file, ("file_name", "label")):
+    for where, row in table_rows(file, ("file_name", "label"), guarded=False):
         name = row["file_name"]
-        path = "/".join(map(unescape, name.split("/"))) if isinstance(name, str) else name
+        path = "/".join(map(unescape, name.split("/")))
         yield Entry(where, path, row["label"])

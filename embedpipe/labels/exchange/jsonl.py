@@ -9,7 +9,7 @@ from typing import Any
 from .base import Format, OpenImage, register
 from .entries import Entry
 from .labelled import Labelled
-from .rows import jsonl_rows, row_entry, write_rows
+from .rows import label_entries, write_rows
 
 __all__ = ["JsonLinesFormat"]
 
@@ -34,7 +34,7 @@ class JsonLinesFormat(Format):
     carries = frozenset({"skip", "unsure", "prediction", "score", "who", "model"})
 
     def _entries(self, path: Path) -> Iterable[Entry]:
-        return (row_entry(*row) for row in jsonl_rows(path, ("path", "label")))
+        return label_entries(path, self.suffix)
 
     def _write(
         self,

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["STATUSES", "Labelled"]
-
-STATUSES = ("label", "skip", "unsure")
-"""What a person may have answered: a label, not this one, not sure."""
+__all__ = ["Labelled"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import FormatError, UsageError
+from ...tables import csv_writer
 from .base import Format, OpenImage, register
 from .entries import Entry
 from .labelled import Labelled
 from .paths import tidy_path
-from .rows import csv_writer
 from .text import read_json
 from .trees import whole_folder
 
@@ -77,7 +77,7 @@ class LightlyFormat(Format):
         number = {name: index for index, name in enumerate(classes)}
         with whole_folder(path) as folder:
             with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
-                writer = csv_writer(file, any("\r" in item.path for item in items))
+                writer = csv_writer(file, (item.path for item in items))
                 dimensions = [f"embedding_{axis}" for axis in range(matrix.shape[1])]
                 writer.writerow(["filenames", *dimensions, "labels"])
                 for item, vector in zip(items, matrix, strict=True):

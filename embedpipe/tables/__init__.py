@@ -1,0 +1,34 @@
+"""Tables of text: one reader and one writer of CSV, JSON Lines and Parquet.
+
+Manifests, label files, metadata and the tables of other programs are all read here. A table gives
+the same text whichever of the three file types holds it; `read_table` states the rules.
+"""
+
+from __future__ import annotations
+
+from .guards import guard, unguard
+from .label_rows import STATUSES, canonical_status, check_no_predictions, sure_labels
+from .paths import tidy
+from .reading import SUFFIXES, Table, read_table, table_format
+from .values import column_of, text_of, whole_numbers
+from .writing import csv_bytes, csv_writer, write_table
+
+__all__ = [
+    "STATUSES",
+    "SUFFIXES",
+    "Table",
+    "canonical_status",
+    "check_no_predictions",
+    "column_of",
+    "csv_bytes",
+    "csv_writer",
+    "guard",
+    "read_table",
+    "sure_labels",
+    "table_format",
+    "text_of",
+    "tidy",
+    "unguard",
+    "whole_numbers",
+    "write_table",
+]
