@@ -68,7 +68,7 @@ def streams(arguments: argparse.Namespace, workspace: ep.Workspace) -> Callable[
                 found.matrix,
                 found.labels,
                 found.buckets,
-                found.splits,
+                found.for_seed(seed).splits,
                 protocol=arguments.protocol,
                 seed=seed,
                 name="clear10-features",

@@ -17,12 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from .._loops.answers import answered
 from .._loops.identity import identity_of
 from .._loops.run_files import run_id_of
+from .._loops.run_head import run_head
 from .._loops.training import Batch, Trainer
+from .._seeds import check_seed
 from .._versions import own_version
 from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..errors import ExhaustedError, RunError, UsageError
-from ..heads import get_head
 from ..strategies import Selection, Strategy, get_strategy, spelling_of, strategies
 from .arrays import problem_of_arrays
 from .judging import Judge
@@ -61,7 +62,8 @@ class ActiveLoop:
     initial_size, batch_size
         How many items the first batch and every further one have.
     seed
-        Everything random follows from it and from the round's number.
+        Everything random follows from it and from the round's number, the head's own randomness
+        included: a head without a ``seed`` or ``random_state`` of its own takes this one.
     mode
         ``"cumulative"``: a fresh head, fitted to all labels so far. ``"half_cumulative"``: all
         labels, the weights are kept. ``"incremental"``: the newest batch alone, the weights are
@@ -122,7 +124,8 @@ class ActiveLoop:
     ) -> None:
         self._mode = get_mode(mode)
         self.strategy, self.initial, self.mode = _made(strategy), _made(initial), mode
-        self.head = get_head(head) if isinstance(head, str) else _unfitted(head)
+        self.seed = check_seed(seed)
+        self.head = run_head(head, self.seed)
         if not hasattr(self.head, "predict_proba"):
             raise UsageError(
                 f"a {type(self.head).__name__} gives no probabilities: wrap it in scikit-learn's "
@@ -131,14 +134,14 @@ class ActiveLoop:
         self._mode.check(mode, self.head)
         _check_options(mode, skip, buffer_size, advice)
         self.initial_size, self.batch_size = initial_size, batch_size
-        self.seed, self.skip, self.buffer_size, self.advice = seed, skip, buffer_size, advice
+        self.skip, self.buffer_size, self.advice = skip, buffer_size, advice
         self.labelling = Labelling() if labelling is None else labelling
         given = (
-            Problem.of(embeddings, seed, index)
+            Problem.of(embeddings, self.seed, index)
             if isinstance(embeddings, Embeddings)
             else embeddings
         )
-        oracle = given.oracle.behaving(self.labelling, seed, given.matrix)
+        oracle = given.oracle.behaving(self.labelling, self.seed, given.matrix)
         self.problem = dataclasses.replace(given, oracle=oracle)
         self._workspace = None if workspace is None else Workspace(workspace)
         self.records: list[RoundRecord] = []
@@ -559,12 +562,6 @@ def _identity_of(strategy: Strategy) -> Any:
 
 def _made(strategy: str | Strategy) -> Strategy:
     return get_strategy(strategy) if isinstance(strategy, str) else strategy
-
-
-def _unfitted(head: Any) -> Any:
-    from sklearn.base import clone
-
-    return clone(head)
 
 
 def _told_by(head: Any) -> dict[str, Any]:

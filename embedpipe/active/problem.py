@@ -71,7 +71,8 @@ class Problem:
         """Return the problem that a labelled dataset poses.
 
         The test split is for testing; where there is none, a fifth of the items of each class,
-        drawn by `seed`. A validation split is left alone. Everything else is to choose from,
+        drawn by `seed`. Where a dataset has several divisions, the seed chooses one
+        (`Dataset.for_seed`). A validation split is left alone. Everything else is to choose from,
         except copies of test images. A test split without any class of the rest cannot judge a
         head: there are no test rows then, and no accuracy.
 
@@ -80,6 +81,7 @@ class Problem:
         RunError
             If the dataset has no labels, or too few.
         """
+        embeddings = embeddings.for_seed(seed)
         labels = [item.label for item in embeddings.items]
         labelled = np.array([label is not None for label in labels])
         if not labelled.any():

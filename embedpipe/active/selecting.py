@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._loops.run_head import run_head
+from .._seeds import check_seed
 from ..embedding import Embeddings
 from ..errors import SelectionError, UsageError
-from ..heads import get_head
 from ..index import Index
 from ..strategies import Pool, Selection, Strategy, get_strategy
 from .labelled import rows_of_labels
@@ -55,7 +56,8 @@ def select(
         The classifier whose predictions a strategy may ask for: a registered name or any
         scikit-learn classifier. It is fitted only if it is asked.
     seed
-        A whole number, at least 0; the same seed gives the same picks.
+        A whole number, at least 0; the same seed gives the same picks. A head without a ``seed``
+        or ``random_state`` of its own takes it too.
     index
         ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items: how strategies find
         neighbours. Of a dataset's embeddings it is kept beside the matrix and built once. Or an
@@ -86,12 +88,14 @@ def select(
     [3, 2]
     """
     chooser = get_strategy(strategy) if isinstance(strategy, str) else strategy
+    seed = check_seed(seed)
     pool = pool_of(
         embeddings,
         labelled=labelled,
         labels=labels,
         candidates=candidates,
         head=head,
+        seed=seed,
         index=index,
         examples=examples,
         metadata=metadata,
@@ -106,6 +110,7 @@ def pool_of(
     labels: ArrayLike | Mapping[str, str] | None = None,
     candidates: ArrayLike | None = None,
     head: Any = "logistic",
+    seed: int = 0,
     index: Index | str = "exact",
     examples: ArrayLike | None = None,
     metadata: Mapping[str, ArrayLike] | None = None,
@@ -124,7 +129,7 @@ def pool_of(
         np.asarray(embeddings),
         labelled=labelled,
         labels=known,
-        head=None if known is None or not known.size else lambda: _fit(pool, head),
+        head=None if known is None or not known.size else lambda: _fit(pool, run_head(head, seed)),
         candidates=candidates,
         index=partial(index_of, embeddings, kind=index) if isinstance(index, str) else index,
         examples=_vectors(embeddings, examples),
@@ -187,7 +192,4 @@ def _vectors(embeddings: Embeddings | ArrayLike, examples: ArrayLike | None) -> 
 
 def _fit(pool: Pool, head: Any) -> Any:
     """Fit the head to what is labelled, when a strategy first asks for it."""
-    from sklearn.base import clone
-
-    unfitted = get_head(head) if isinstance(head, str) else clone(head)
-    return unfitted.fit(pool.embeddings[pool.labelled], pool.labels)
+    return head.fit(pool.embeddings[pool.labelled], pool.labels)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._loops.run_head import run_head
 from ..cache import Spec
 from ..embedding import Embeddings, EmbedOptions
 from ..errors import LabelError, UsageError
-from ..heads import get_head, load_head, save_head
+from ..heads import load_head, save_head
 from .labelled import rows_of_labels
 
 __all__ = ["Accuracy", "Prediction", "Trained", "check_spec", "predict", "train", "train_head"]
@@ -98,6 +99,7 @@ def train(
     labels: Mapping[str, str],
     *,
     head: Any = "logistic",
+    seed: int = 0,
     output: str | Path | None = None,
 ) -> tuple[Any, float | None]:
     """Fit a head to the labelled items.
@@ -109,7 +111,9 @@ def train(
     labels
         By item id.
     head
-        A registered name, or an unfitted head.
+        A registered name with options, or an unfitted head, which stays as it is.
+    seed
+        A head without a ``seed`` or ``random_state`` of its own takes it.
     output
         If given, the head is saved there with what it needs to be used again.
 
@@ -125,7 +129,7 @@ def train(
     LabelError
         If there are no labels, or one names an item that is not in the dataset.
     """
-    trained = train_head(embeddings, labels, head=head, output=output)
+    trained = train_head(embeddings, labels, head=head, seed=seed, output=output)
     return trained.head, trained.accuracy.value
 
 
@@ -134,6 +138,7 @@ def train_head(
     labels: Mapping[str, str],
     *,
     head: Any = "logistic",
+    seed: int = 0,
     output: str | Path | None = None,
 ) -> Trained:
     """Do what `train` does, and say which images the accuracy covers."""
@@ -142,7 +147,7 @@ def train_head(
     rows, known = rows_of_labels(embeddings, labels)
     if not len(rows):
         raise LabelError("none of the labelled items could be embedded: there is nothing to fit.")
-    fitted = get_head(head) if isinstance(head, str) else head
+    fitted = run_head(head, seed)
     fitted.fit(embeddings.matrix[rows], known)
     trained_on = {embeddings.content_ids[row] for row in rows}
     if output is not None:

@@ -92,13 +92,13 @@ def select(
     """Pick what to label next."""
     from ..active import groups as groups_of
     from ..active import select as choose
-    from ..heads import heads
+    from ..heads import get_head
     from ..index import check_kind
     from ..labels import read_labels, table_format
     from ..strategies import get_strategy
 
     # What is misspelt is told before anything is embedded.
-    get_strategy(strategy), heads[head.head]
+    get_strategy(strategy), get_head(head.head)
     check_kind(search.index)
     if output is not None:
         table_format(output)

@@ -40,6 +40,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same head", min=0)] = 0,
 ) -> None:
     """Fit a head to labels.
 
@@ -57,7 +58,7 @@ def train(
     if known is None:
         known = labels_of_log(session, embeddings)
     started = time.monotonic()
-    trained = train_head(embeddings, known, head=head.head, output=output)
+    trained = train_head(embeddings, known, head=head.head, seed=seed, output=output)
     fitted, accuracy = trained.head, trained.accuracy
     seconds = time.monotonic() - started
     result = {

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from .._loops.identity import identity_of
 from .._loops.run_files import run_id_of
+from .._loops.run_head import run_head
 from .._loops.training import Batch
+from .._seeds import check_seed
 from .._versions import own_version
 from .._workspace import Workspace
 from ..errors import UnknownNameError, UsageError
-from ..heads import get_head
 from ..index import Index
 from ..strategies import Pool, Strategy, get_strategy
 from .folder import FORMAT, ContinualFolder, Progress
@@ -62,8 +63,8 @@ class ContinualLoop:
         Chooses them in the first experience, and in all for ``"joint"``, which has no head to ask
         before it has everything; it must need no labels.
     seed
-        Everything random follows from it and from the experience's number; it is added to the
-        ``seed`` of a head that has one.
+        Everything random follows from it and from the experience's number. A head without a
+        ``seed`` or ``random_state`` of its own takes this one.
     workspace
         If given, the run is kept in its ``runs/<run_id>/``, and continues from there.
 
@@ -106,8 +107,9 @@ class ContinualLoop:
         seed: int = 0,
         workspace: str | Path | Workspace | None = None,
     ) -> None:
-        self.stream, self.seed, self.mix, self.budget = stream, seed, mix, budget
-        self.head = _seeded(get_head(head) if isinstance(head, str) else head, seed)
+        self.stream, self.mix, self.budget = stream, mix, budget
+        self.seed = check_seed(seed)
+        self.head = run_head(head, self.seed)
         exact = getattr(self.head, "exact_on_streams", False)
         self.method = method or ("naive" if exact else "replay")
         self._method = get_method(self.method, self.head)
@@ -117,7 +119,7 @@ class ContinualLoop:
         self.initial = get_strategy(initial) if isinstance(initial, str) else initial
         self._check()
         self._workspace = None if workspace is None else Workspace(workspace)
-        self._learner = Learner(stream, self.head, mix, seed)
+        self._learner = Learner(stream, self.head, mix, self.seed)
         self.records: list[ExperienceRecord] = []
         self.memory = Memory.empty()
         self._head: Any = None
@@ -319,8 +321,6 @@ class ContinualLoop:
     def _check(self) -> None:
         if self.mix not in MIXES:
             raise UnknownNameError("mix", str(self.mix), MIXES)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise UsageError(f"seed is {self.seed!r}: give a whole number from 0 on.")
         counts = {each.name: each.train.size for each in self.stream.learned}
         least = min(counts, key=lambda name: counts[name])
         if self.budget is not None and not 1 <= self.budget <= counts[least]:
@@ -339,12 +339,3 @@ class ContinualLoop:
                 f"the buffer is to hold {self.size} rows, and the stream has {limit} to learn "
                 "from: give fewer, or use method cumulative, which keeps all."
             )
-
-
-def _seeded(head: Any, seed: int) -> Any:
-    """Return a head whose own randomness differs from seed to seed."""
-    if not seed or not hasattr(head, "get_params") or "seed" not in head.get_params(deep=False):
-        return head
-    from sklearn.base import clone
-
-    return clone(head).set_params(seed=(head.seed + seed) % 2**32)

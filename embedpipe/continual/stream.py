@@ -121,7 +121,8 @@ class Stream:
             from, and tested on before. Copies of what is tested, or was learned before, are left
             out.
         seed
-            Whatever is drawn follows from it.
+            Whatever is drawn follows from it. Where a dataset has several divisions into training
+            and test items, it chooses one (`Dataset.for_seed`).
 
         Raises
         ------
@@ -131,6 +132,7 @@ class Stream:
             If an experience has no labels.
         """
         _check_protocol(protocol)
+        embeddings = embeddings.for_seed(seed)
         if kind not in KINDS:
             raise UnknownNameError("kind of stream", str(kind), KINDS)
         parts = parts_of(embeddings, kind, n=n, classes=classes, leave_out=leave_out, seed=seed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from ..errors import DatasetError, UsageError
@@ -19,10 +21,17 @@ from .named import absent, described
 from .names import path_name
 from .registry import Request, datasets
 
-__all__ = ["is_clear_tree", "load_clear10", "load_clear100", "load_clear_tree", "read_clear_tree"]
+__all__ = [
+    "is_clear_tree",
+    "load_clear10",
+    "load_clear100",
+    "load_clear_tree",
+    "read_clear_tree",
+    "seed_division",
+]
 
 DEFAULT_SPLIT = 0
-"""Of the five splits that the old layout ships."""
+"""Of the five splits that the old layout ships; each seed of a study takes its own."""
 
 _SPLIT_FOLDER = re.compile(r"split_([0-9]+)")
 
@@ -32,8 +41,9 @@ def load_clear10(request: Request) -> Dataset:
     """Photos of 11 classes in ten buckets of time, 2004 to 2014; from a folder that you have.
 
     The source is a folder in either layout that CLEAR has been released in; see `load_clear_tree`.
-    Of the old layout's five divisions into training and test images it is ``split_0``, unless the
-    source is the folder of another: ``clear10/training_folder/testset_ratio_0.3/split_3``.
+    Of the old layout's five divisions into training and test images, a run with seed k takes
+    ``split_<k mod 5>``, unless the source is the folder of one of them:
+    ``clear10/training_folder/testset_ratio_0.3/split_3``.
     """
     return _load("clear10", request)
 
@@ -87,8 +97,9 @@ def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
     path
         The folder.
     split
-        Which of the five random divisions of the old layout, 0 to 4; by default 0. The new layout
-        has a test set of its own, and takes none.
+        Which of the five random divisions of the old layout, 0 to 4. By default the items have
+        the splits of division 0, and `Dataset.for_seed`, which loops and streams call, gives
+        seed k division k modulo 5. The new layout has a test set of its own, and takes none.
 
     Raises
     ------
@@ -131,7 +142,8 @@ def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
         for item in listing.items.values():
             if not os.path.isfile(source.path(item.id)):
                 raise broken(tree.root, listing.file, f"lists {item.id!r}, which is no file")
-    return Dataset(path_name(tree.root), tree.items(), source, tree.class_names)
+    division = seed_division(tree.root) if split is None else None
+    return Dataset(path_name(tree.root), tree.items(), source, tree.class_names, division=division)
 
 
 def read_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -> ClearTree:
@@ -158,6 +170,25 @@ def read_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
             "choose; leave it out."
         )
     return read_halves(root)
+
+
+def seed_division(root: str) -> Callable[[int], Mapping[str, str]] | None:
+    """Return what gives the splits of a seed, for a tree with more than one division."""
+    found = [
+        int(match[1])
+        for entry in _entries(os.path.join(root, SPLITS_FOLDER))
+        if (match := _SPLIT_FOLDER.fullmatch(entry)) is not None
+    ]
+    return partial(_splits_of_seed, root, tuple(sorted(found))) if len(found) > 1 else None
+
+
+def _splits_of_seed(root: str, splits: tuple[int, ...], seed: int) -> Mapping[str, str]:
+    tree = read_filelists(root, splits[seed % len(splits)])
+    return {item.id: item.split for item in tree.items() if item.split is not None}
+
+
+def _entries(folder: str) -> list[str]:
+    return os.listdir(folder) if os.path.isdir(folder) else []
 
 
 def is_clear_tree(path: str) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, replace
 from pickle import UnpicklingError
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
-from .clear import read_clear_tree
+from .clear import read_clear_tree, seed_division
 from .clear_files import ClearTree, Listing, broken, exists, mapping, read_json, text, within
 from .clear_halves import HALVES
 from .identifiers import encode_id
@@ -41,6 +41,9 @@ class ClearFeatures:
         The items, sorted: those of `load_clear_tree`.
     class_names
         The classes in the tree's order.
+    division
+        From a seed to the split of each item by id, for a tree with several divisions of which
+        none was chosen.
     """
 
     matrix: Vectors
@@ -49,6 +52,14 @@ class ClearFeatures:
     splits: NDArray[np.object_]
     ids: tuple[str, ...]
     class_names: tuple[str, ...]
+    division: Callable[[int], Mapping[str, str]] | None = None
+
+    def for_seed(self, seed: int) -> ClearFeatures:
+        """Return the same vectors with the splits of a run's seed; see `Dataset.for_seed`."""
+        if self.division is None:
+            return self
+        splits = self.division(seed)
+        return replace(self, splits=_column([splits.get(id) for id in self.ids]), division=None)
 
 
 def load_clear_features(
@@ -116,6 +127,7 @@ def load_clear_features(
         _column([item.split for item in items]),
         tuple(item.id for item in items),
         tree.class_names,
+        seed_division(tree.root) if split is None else None,
     )
 
 

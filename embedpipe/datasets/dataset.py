@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -37,6 +37,9 @@ class Dataset:
         How many image files there are in formats that are not read, by suffix: ``{".heic": 3}``.
     listed
         Whether the items are files that were named one by one.
+    division
+        For a dataset that comes with several divisions into training and test items, and where
+        none was chosen: from a seed to the split of each item by id. See `for_seed`.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class Dataset:
     card: DatasetCard | None = field(default=None, compare=False)
     skipped: Mapping[str, int] = field(default_factory=dict, compare=False)
     listed: bool = field(default=False, compare=False)
+    division: Callable[[int], Mapping[str, str]] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for before, after in pairwise(self.items):
@@ -96,6 +100,21 @@ class Dataset:
         counts = Counter(item.split for item in self.items)
         return {split: counts[split] for split in (*SPLITS, None) if counts[split]}
 
+    def for_seed(self, seed: int) -> Dataset:
+        """Return the dataset with the splits of a run's seed.
+
+        Of a dataset with one division, this is the dataset itself. The old layout of CLEAR has
+        five: seed k takes division k modulo 5.
+        """
+        if self.division is None:
+            return self
+        splits = self.division(seed)
+        items = tuple(
+            replace(item, split=splits[item.id]) if item.id in splits else item
+            for item in self.items
+        )
+        return replace(self, items=items, division=None)
+
     def subset(self, split: str | None) -> Dataset:
         """Return the dataset of the items of one split.
 
@@ -108,7 +127,7 @@ class Dataset:
         if not items:
             known = ", ".join(str(name) for name in self.counts())
             raise UsageError(f"dataset {self.name!r} has no split {split!r}; it has: {known}.")
-        return replace(self, name=f"{self.name}-{split or 'unsplit'}", items=items)
+        return replace(self, name=f"{self.name}-{split or 'unsplit'}", items=items, division=None)
 
 
 def sorted_class_names(items: Iterable[Item]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,14 @@ class Embeddings:
     def shape(self) -> tuple[int, int]:
         """Number of items and of dimensions."""
         return self.matrix.shape[0], self.matrix.shape[1]
+
+    def for_seed(self, seed: int) -> Embeddings:
+        """Return the same vectors with the splits of a run's seed; see `Dataset.for_seed`."""
+        dataset = self.dataset.for_seed(seed)
+        if dataset is self.dataset:
+            return self
+        items = {item.id: item for item in dataset.items}
+        return replace(self, dataset=dataset, items=tuple(items[each.id] for each in self.items))
 
     def rows(self, split: str | None) -> np.ndarray:
         """Return the rows of the items of one split, ascending: shape (k,), int64."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._loops.identity import identity_of
+from .._loops.run_head import run_head
 from .._workspace import Workspace
 from ..active import ActiveLoop
 from ..active.problem import Problem
@@ -92,7 +93,8 @@ class BoundEntry:
     def path(self, workspace: Workspace) -> Path:
         """Return the file that holds it once it is found."""
         problem = self.source.problem(self.seed)
-        text = json.dumps([problem.digest, identity_of(self.head.made)], sort_keys=True)
+        head = run_head(self.head.made, self.seed)
+        text = json.dumps([problem.digest, identity_of(head)], sort_keys=True)
         return workspace.root / "bounds" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
     def task(self, workspace: Workspace) -> BoundTask:

@@ -51,6 +51,8 @@ class Source:
     def _is_the_same_for_all(self) -> bool:
         """Whether nothing is drawn: there is a test split, or a problem was given."""
         if isinstance(self.given, Embeddings):
+            if self.given.dataset.division is not None:
+                return False
             return any(i.split == "test" and i.label is not None for i in self.given.items)
         return isinstance(self.given, Problem)
 

@@ -50,7 +50,7 @@ class LabelPropagationHead(LinearHead):
     max_unlabelled
         Of more unlabelled rows, so many are drawn.
     seed
-        For the drawing.
+        For the drawing. None: 0, or the seed of the run that trains the head.
     class_weight
         None, ``"balanced"`` or weights by label.
     normalize
@@ -128,7 +128,7 @@ class LabelPropagationHead(LinearHead):
         *,
         n_components: int = 96,
         max_unlabelled: int = 20_000,
-        seed: int = 0,
+        seed: int | None = None,
         class_weight: Any = None,
         normalize: bool = True,
     ) -> None:
@@ -217,7 +217,7 @@ class LabelPropagationHead(LinearHead):
         if not len(rows):
             return None
         if len(rows) > self.max_unlabelled:
-            rng = np.random.default_rng(self.seed)
+            rng = np.random.default_rng(self.seed or 0)
             some = rng.choice(len(rows), self.max_unlabelled, replace=False)
             rows = rows[np.sort(some)]
         found = np.empty(rows.shape, dtype=np.float32)

@@ -49,7 +49,8 @@ class MLPHead(EmbeddingHead):
     weight_decay
         AdamW's.
     seed
-        For the first weights, the order of the rows and the dropout.
+        For the first weights, the order of the rows and the dropout. None: 0, or the seed of the
+        run that trains the head.
     warm_start
         Whether `fit` begins with the weights of the fit before, rather than anew. Classes may
         have come or gone since.
@@ -113,7 +114,7 @@ class MLPHead(EmbeddingHead):
         gamma: float = 0.1,
         batch_size: int = 32,
         weight_decay: float = 1e-2,
-        seed: int = 0,
+        seed: int | None = None,
         warm_start: bool = False,
         stochastic_pred: bool = False,
         mc_samples: int = 32,
@@ -239,7 +240,7 @@ class MLPHead(EmbeddingHead):
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         hidden = self._hidden(rows, offset)  # (b, hidden)
         if self.stochastic_pred:
-            rng = np.random.default_rng(self.seed)
+            rng = np.random.default_rng(self.seed or 0)
             masks = draw_masks(rng, self.mc_samples, hidden.shape[1], self.dropout)
             draws = DropoutPosterior(
                 self._hidden, masks, self.coef_, self.intercept_, self.temperature_
@@ -300,7 +301,7 @@ class MLPHead(EmbeddingHead):
         return grown(network, np.array(kept, dtype=np.intp), self._rng(1))
 
     def _rng(self, purpose: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, self.n_calls_, purpose])
+        return np.random.default_rng([self.seed or 0, self.n_calls_, purpose])
 
     def _learn(self, batch: Labelled, codes: Codes, start: Network | None) -> Self:
         rows = ((batch.rows - self.input_mean_) / self.input_scale_).astype(np.float32)  # (m, d)

@@ -46,7 +46,7 @@ class RandomProjectionRidgeHead(RidgeHead):
         How many features; several times as many as the rows have entries are worth their time.
         Beyond 2,000 rows, time grows with their cube and memory with their square.
     seed
-        From which W is drawn, 0 to 2³² - 1.
+        From which W is drawn, 0 to 2³² - 1. None: 0, or the seed of the run that trains the head.
     class_weight
         None, ``"balanced"`` or weights by label.
     normalize
@@ -105,7 +105,7 @@ class RandomProjectionRidgeHead(RidgeHead):
         alpha: float | str = "auto",
         *,
         features: int = 5000,
-        seed: int = 0,
+        seed: int | None = None,
         class_weight: Any = None,
         normalize: bool = True,
     ) -> None:
@@ -116,7 +116,7 @@ class RandomProjectionRidgeHead(RidgeHead):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_count("features", self.features)
-        seed: Any = self.seed
+        seed: Any = self.seed if self.seed is not None else 0
         if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < SEEDS:
             raise UsageError(
                 f"seed must be a whole number from 0 to {SEEDS - 1}, not {self.seed!r}."
@@ -140,7 +140,7 @@ class RandomProjectionRidgeHead(RidgeHead):
 
     def _projected(self, rows: Rows) -> Rows:
         """Return the (m, F) features of (m, d) scaled rows, in their precision."""
-        weights = _projection(rows.shape[1], int(self.features), int(self.seed))
+        weights = _projection(rows.shape[1], int(self.features), int(self.seed or 0))
         products = rows @ weights.astype(rows.dtype, copy=False)  # (m, F)
         return np.maximum(products, 0.0, out=products)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._loops.run_head import run_head
 from .._loops.training import Batch, Trainer, probabilities_of
 from ..active.advice import Evidence, advise, wilson
 from ..active.round_pool import RoundPool
@@ -79,7 +80,8 @@ class LabellingSession:
     head
         A registered name with options, or an unfitted classifier with `predict_proba`.
     seed
-        Everything random follows from it and the number of labels.
+        Everything random follows from it and the number of labels. A head without a ``seed`` or
+        ``random_state`` of its own takes it.
     who
         The person who labels, as the log knows them.
 
@@ -124,7 +126,8 @@ class LabellingSession:
         self._strategy, self._initial = get_strategy(strategy), get_strategy(initial)
         if self._initial.needs_labels:
             raise UsageError(f"{initial!r} needs labels: give an initial strategy that needs none.")
-        self.head = get_head(head) if isinstance(head, str) else head
+        given = get_head(head) if isinstance(head, str) else head
+        self.head, self._head_name = run_head(given, seed), head_spelling(given)
         if not hasattr(self.head, "predict_proba"):
             raise UsageError(
                 f"a {type(self.head).__name__} gives no probabilities: wrap it in scikit-learn's "
@@ -139,7 +142,7 @@ class LabellingSession:
         key = {
             "dataset": self.dataset,
             "spec_id": embeddings.spec.id,
-            "head": head_spelling(self.head),
+            "head": self._head_name,
         }
         self._fits = Fits(log.path.with_name("fits.jsonl"), key)
         self.model: Model | None = None
@@ -364,7 +367,7 @@ class LabellingSession:
             advice = advise(self._fits.evidence)
             low, high = advice["cv_low"], advice["cv_high"]
             model = Model(
-                name=f"{head_spelling(self.head)}-{len(batch.rows)}",
+                name=f"{self._head_name}-{len(batch.rows)}",
                 version=known.version,
                 labelled=len(batch.rows),
                 head=head,

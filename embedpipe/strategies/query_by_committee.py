@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._seeds import random_parameters
 from .._threads import map_blocks
 from ..errors import SelectionError, UnknownNameError
 from ..index.blocks import take_rows
@@ -73,7 +74,7 @@ class QueryByCommittee(Strategy):
     140 labels of scikit-learn's digits .76, against .85 for votes and for random items.
 
     A member with a parameter `C` that is ``"auto"`` takes the ``C_`` that the head has chosen,
-    which saves choosing it again. One with a `random_state` gets a seed of its own.
+    which saves choosing it again. One with a `random_state` or `seed` gets one of its own.
 
     `Selection.scores` holds the disagreement. Diagnostics: ``votes`` (n,) float32, the largest
     share of members that agree on the class of a pick.
@@ -189,9 +190,8 @@ def _blank_member(head: Any, rng: np.random.Generator) -> Any:
     if isinstance(known.get("C"), str) and known["C"] == "auto":
         chosen = getattr(head, "C_", None)
         member.set_params(**({} if chosen is None else {"C": chosen}))
-    for name in sorted(known):  # also those of the steps of a pipeline
-        if name == "random_state" or name.endswith("__random_state"):
-            member.set_params(**{name: int(rng.integers(SEEDS))})
+    for name in random_parameters(member):  # also those of the steps of a pipeline
+        member.set_params(**{name: int(rng.integers(SEEDS))})
     return member
 
 

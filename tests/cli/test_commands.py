@@ -280,6 +280,22 @@ def test_run_in_another_mode_with_a_poor_labeller_on_rare_classes(
     )
 
 
+@pytest.mark.parametrize(
+    "head", ["mlp(hidden=8, epochs=2)", "sklearn.ensemble:RandomForestClassifier(n_estimators=4)"]
+)
+def test_select_takes_a_head_with_options(call, photos, head):
+    folder = photos(12)
+    items = call("select", folder, "-n", 12, "--json").json()["picks"]
+    labels = folder.parent / "some.csv"
+    rows = [f"{pick['id']},{pick['id'].split('/')[0]}" for pick in items[:6]]
+    labels.write_text("\n".join(["path,label", *rows]))
+    options = ["--strategy", "margin", "--head", head, "--labels", labels, "--json"]
+    found = call("select", folder, "-n", 3, *options).json()
+    assert len({pick["id"] for pick in found["picks"]} - {pick["id"] for pick in items[:6]}) == 3
+    again = call("select", folder, "-n", 3, *options).json()
+    assert again["picks"] == found["picks"]
+
+
 def test_train_and_predict(
     call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
 ) -> None:

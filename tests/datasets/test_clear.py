@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import embedpipe as ep
+from embedpipe.active import Problem
 from embedpipe.datasets import load_clear_tree, load_dataset
 from embedpipe.datasets.cards import load_card
 from embedpipe.datasets.clear import read_clear_tree
@@ -571,3 +573,43 @@ def write_lists(root, places):
             part = [line for line, its in lines.items() if its == split]
             folder = f"training_folder/testset_ratio_0.3/split_0/{bucket}"
             put_text(root, f"{folder}/{split}.txt", "\n".join(part[::-1]))
+
+
+def test_each_seed_takes_a_division_of_its_own(clear):
+    tree = clear("lists")
+    splits = tree.root / "training_folder/testset_ratio_0.3"
+    whole = load_dataset("clear100", source=tree.root)
+    for seed in (0, 1, 4, 5, 8):
+        expected = {i.id for at, i in enumerate(tree.images) if (at + seed % 5) % 3 == 2}
+        found = whole.for_seed(seed)
+        assert {item.id for item in found.items if item.split == "test"} == expected
+        assert {item.id for item in found.items if item.split == "train"} == (
+            {item.id for item in whole.items} - expected
+        )
+    chosen = load_dataset("clear100", source=splits / "split_3")
+    assert chosen.for_seed(1) is chosen
+    assert load_clear_tree(tree.root, split=2).division is None
+    new = load_clear_tree(clear("halves", name="new").root)
+    assert new.for_seed(3) is new
+
+
+def test_loops_and_streams_take_the_division_of_their_seed(clear, tmp_path):
+    tree = clear("lists")
+    embeddings = ep.embed(load_clear_tree(tree.root), backbone="toy", workspace=tmp_path / "w")
+    ids = [item.id for item in embeddings.items]
+    for seed in range(6):
+        expected = sorted(
+            image.id for at, image in enumerate(tree.images) if (at + seed % 5) % 3 == 2
+        )
+        problem = Problem.of(embeddings, seed)
+        assert sorted(ids[row] for row in problem.test_rows) == expected
+        stream = ep.Stream.of(embeddings, "buckets", seed=seed)
+        tested = np.concatenate([each.test for each in stream.experiences])
+        assert sorted(ids[row] for row in tested) == expected
+    grid = ep.Experiment(
+        embeddings, strategies=["random"], heads=["nearest_mean"], seeds=5, initial_size=2,
+        batch_size=2, rounds=0, upper_bound=False, workspace=tmp_path / "w",
+    )  # fmt: skip
+    digests = {entry.cell.seed: entry.problem.digest for entry in grid._entries}
+    assert len(set(digests.values())) == 3  # the tree repeats its divisions after three
+    assert digests[0] == digests[3] != digests[1]

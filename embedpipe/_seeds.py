@@ -1,0 +1,89 @@
+"""The seed of a run, handed to every part that draws numbers of its own."""
+
+from __future__ import annotations
+
+import copy
+from numbers import Integral
+from typing import Any
+
+from .errors import UsageError
+
+__all__ = ["check_seed", "random_parameters", "seeded"]
+
+NAMES = ("random_state", "seed", "random_seed")
+"""Parameters by which classifiers of several libraries take a seed."""
+
+SEEDS = 2**32
+"""Seeds that every library takes are less than this."""
+
+
+def check_seed(seed: Any) -> int:
+    """Return a seed, as a plain int.
+
+    Raises
+    ------
+    UsageError
+        If it is no whole number from 0 on.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
+        raise UsageError(f"seed is {seed!r}: give a whole number from 0 on.")
+    return int(seed)
+
+
+def random_parameters(estimator: Any) -> list[str]:
+    """Return the parameters that take a seed, those of nested estimators among them, sorted.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import BaggingClassifier
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> random_parameters(BaggingClassifier(DecisionTreeClassifier()))
+    ['estimator__random_state', 'random_state']
+    """
+    known = estimator.get_params()
+    return sorted(name for name in known if name.rpartition("__")[2] in NAMES)
+
+
+def seeded(estimator: Any, seed: int) -> Any:
+    """Return an unfitted copy of an estimator whose open random states follow from `seed`.
+
+    A random state that is not None was chosen by somebody, and stays.
+
+    Parameters
+    ----------
+    estimator
+        A classifier in the manner of scikit-learn.
+    seed
+        A whole number, at least 0.
+
+    Raises
+    ------
+    UsageError
+        If `seed` is something else.
+
+    Examples
+    --------
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> seeded(DecisionTreeClassifier(), 3), seeded(DecisionTreeClassifier(random_state=7), 3)
+    (DecisionTreeClassifier(random_state=3), DecisionTreeClassifier(random_state=7))
+    """
+    from sklearn.base import clone
+
+    own = check_seed(seed) % SEEDS
+    fresh = clone(estimator)
+    known = fresh.get_params()
+    changes: dict[str, Any] = {
+        name: own for name in random_parameters(fresh) if known[name] is None
+    }
+    for name, value in known.items():
+        if _splits_at_random(value):
+            changes[name] = copy.copy(value)
+            changes[name].random_state = own
+    return fresh.set_params(**changes)
+
+
+def _splits_at_random(value: Any) -> bool:
+    """Whether a parameter is a splitter, such as a shuffled `KFold`, without a seed."""
+    if isinstance(value, type) or hasattr(value, "get_params"):
+        return False
+    return getattr(value, "random_state", 0) is None and bool(getattr(value, "shuffle", True))
