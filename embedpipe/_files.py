@@ -1,13 +1,28 @@
-"""Files that exist whole or not at all."""
+"""Files that exist whole or not at all, and readers that open each of them once.
+
+A file that another process may replace is opened once: its schema, its rows and its digest then
+belong to the same bytes. All paths go through `Path.open`, never through a library that may take
+a colon or a percent sign for a part of an address.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+if sys.platform != "win32":
+    import fcntl
 
 TEMPORARY_PREFIX = ".tmp-"
 """Files with this prefix are unfinished: no reader looks at them, `cache gc` removes them."""
@@ -85,3 +100,126 @@ def temporary_file(path: Path) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until nobody else is inside such a block for the same file or folder.
+
+    A process that ends, however it ends, releases its lock. Where there are no locks, as on
+    Windows and on some network file systems, nobody waits.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file through one handle, and refuse altered pages.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Which columns; by default all.
+
+    Raises
+    ------
+    OSError
+        If the file system cannot give the file: it may be whole.
+    pyarrow.ArrowInvalid
+        If the file was read and is not whole, or lacks a column.
+    """
+    with path.open("rb") as file, _parquet(file) as opened:
+        if columns is not None and (missing := set(columns) - set(opened.schema_arrow.names)):
+            raise _invalid(f"it has no column {sorted(missing)[0]!r}")
+        return opened.read(columns=columns, use_threads=False)
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of rows of a Parquet file; it raises what `read_parquet` raises."""
+    with path.open("rb") as file, _parquet(file) as opened:
+        return int(opened.metadata.num_rows)
+
+
+def write_parquet(path: Path, table: pa.Table, compression: str = "snappy") -> None:
+    """Write a Parquet file with checksums, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression=compression, write_page_checksum=True)
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+@contextlib.contextmanager
+def _parquet(file: BinaryIO) -> Iterator[Any]:
+    """Open a Parquet file; what pyarrow finds wrong with its bytes is an `ArrowInvalid`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as opened:
+            yield opened
+    except OSError as error:
+        if error.errno is not None:  # the file system's error
+            raise
+        raise _invalid(str(error)) from error
+    except (KeyError, ValueError, UnicodeDecodeError) as error:
+        if isinstance(error, pa.ArrowException):
+            raise
+        raise _invalid(str(error)) from error
+
+
+def _invalid(reason: str) -> Exception:
+    import pyarrow as pa
+
+    return pa.ArrowInvalid(reason)  # type: ignore[no-any-return]
+
+
+def open_array(path: Path) -> tuple[np.memmap[Any, Any], str]:
+    """Memory-map a ``.npy`` file, read-only, and return the SHA-256 of the same bytes in hex.
+
+    The map stays valid when the file is replaced or removed.
+
+    Raises
+    ------
+    OSError
+        If the file system cannot give the file.
+    ValueError
+        If it is no ``.npy`` file of plain numbers, or shorter than its header says.
+    """
+    import numpy as np
+
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, by_column, dtype = read(file)
+        if dtype.hasobject:
+            raise ValueError("it holds objects, not numbers")
+        order = "F" if by_column else "C"
+        mapped: np.memmap[Any, Any] = np.memmap(
+            file,  # type: ignore[call-overload]  # a file that is only read has no `write`
+            dtype=dtype, mode="r", offset=file.tell(), shape=shape, order=order,
+        )  # fmt: skip
+        return mapped, digest

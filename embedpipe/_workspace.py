@@ -1,11 +1,20 @@
-"""Where things are kept."""
+"""The workspace: the folder that holds everything that embedpipe keeps."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
+from .errors import UsageError
+
 __all__ = ["Workspace"]
+
+_ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.\-]+://|(file|ftp|https?|s3a?|gs|gcs|az|abfss?|adl|wasbs?|hdfs|hf|memory):/",
+    re.IGNORECASE,
+)
+"""An address of a store, also after `pathlib` has made one slash of two."""
 
 
 class Workspace:
@@ -14,18 +23,31 @@ class Workspace:
     Parameters
     ----------
     root
-        The folder; by default ``EMBEDPIPE_WORKSPACE`` or else ``./.embedpipe``. It is made when
-        something is first written.
+        The folder; by default ``EMBEDPIPE_WORKSPACE`` or else ``./.embedpipe``. ``~`` is the home
+        folder. It is made when something is first written.
+
+    Attributes
+    ----------
+    root
+        Its absolute path: later changes of the working directory do not move it.
+
+    Raises
+    ------
+    UsageError
+        If it is empty or the address of a remote store.
 
     Examples
     --------
-    >>> Workspace("photos-workspace").cache.as_posix()
+    >>> Workspace("photos-workspace").cache.relative_to(Path.cwd()).as_posix()
     'photos-workspace/cache'
     """
 
-    def __init__(self, root: str | Path | Workspace | None = None) -> None:
-        path = root.root if isinstance(root, Workspace) else root
-        self.root: Path = Path(path or os.environ.get("EMBEDPIPE_WORKSPACE") or ".embedpipe")
+    def __init__(self, root: str | os.PathLike[str] | Workspace | None = None) -> None:
+        if isinstance(root, Workspace):
+            self.root: Path = root.root
+            return
+        given = os.environ.get("EMBEDPIPE_WORKSPACE") or ".embedpipe" if root is None else root
+        self.root = Path(_absolute(os.fspath(given)))
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"
@@ -63,3 +85,16 @@ class Workspace:
     def items_of(self, dataset: str) -> Path:
         """Return the file that remembers the items of a dataset."""
         return self.root / "datasets" / dataset / "items.parquet"
+
+
+def _absolute(path: str) -> str:
+    if not path:
+        raise UsageError("the workspace is empty: give a folder, or leave the option out.")
+    if "\0" in path:
+        raise UsageError(f"the workspace {path!r} holds a null character: give a folder.")
+    if _ADDRESS.match(path):
+        raise UsageError(
+            f"the workspace {path!r} is an address: only folders are supported. Give a folder on "
+            "this machine or on a mounted file system."
+        )
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  links are kept

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from .._files import write_atomically
 from ..errors import RunError
 
-__all__ = ["damaged", "read_table", "run_id_of", "unwritable", "write_config", "write_table"]
+__all__ = ["damaged", "run_id_of", "unwritable", "write_config"]
 
 
 def run_id_of(name: str, config: dict[str, Any]) -> str:
@@ -55,19 +53,9 @@ def unwritable(path: Path, error: OSError) -> RunError:
 
 def damaged(folder: Path, why: object) -> RunError:
     """Return the error for a run that cannot be read, with the first line of what is wrong."""
+    if isinstance(why, OSError) and why.errno not in (None, errno.ENOENT):  # it may be whole
+        return RunError(f"cannot read the run in {folder}: {why.strerror or why}.")
     return RunError(
         f"the run in {folder} is damaged ({str(why).splitlines()[0]}): delete the folder, and "
         "the same command makes it again."
     )
-
-
-def read_table(path: Path) -> pa.Table:
-    """Read a Parquet file, and refuse altered bytes."""
-    return pq.read_table(path, page_checksum_verification=True)
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a Parquet file with checksums, whole or not at all."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, write_page_checksum=True)
-    write_atomically(path, sink.getvalue().to_pybytes())

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from .._files import count_rows, locked, read_parquet, write_parquet
 from .._loops.answers import answered
-from .._loops.run_files import damaged, read_table, unwritable, write_config, write_table
+from .._loops.run_files import damaged, unwritable, write_config
 from .records import RoundRecord
 
 __all__ = ["FORMAT", "RunFolder"]
@@ -56,7 +56,8 @@ class RunFolder:
     """A run on disk.
 
     A round counts once ``rounds.parquet`` holds it; its picks are written before. A kill between
-    the two leaves picks of a round that has not happened, and they are ignored.
+    the two leaves picks of a round that has not happened, and they are ignored. Several processes
+    may read and write the same run: whoever is at either file is alone, and rounds only grow.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ class RunFolder:
 
     def _rounds_there(self) -> int:
         try:
-            return int(pq.read_metadata(self.path / "rounds.parquet").num_rows)
+            return count_rows(self.path / "rounds.parquet")
         except (pa.ArrowException, OSError):  # none yet, or damaged: written anew
             return 0
 
@@ -96,8 +97,9 @@ class RunFolder:
         if not (self.path / "rounds.parquet").exists():
             return []
         try:
-            rounds = read_table(self.path / "rounds.parquet").to_pylist()
-            picks = read_table(self.path / "picks.parquet").to_pylist()
+            with locked(self.path):
+                rounds = read_parquet(self.path / "rounds.parquet").to_pylist()
+                picks = read_parquet(self.path / "picks.parquet").to_pylist()
         except (pa.ArrowException, OSError) as error:
             raise damaged(self.path, error) from error
         by_round: dict[int, list[dict[str, Any]]] = {}
@@ -119,8 +121,6 @@ class RunFolder:
         ids
             The item id of each row of the matrix, if the rows are items.
         """
-        if self._rounds_there() >= len(records):
-            return  # another process is ahead with the same rounds
         self._tables = {
             id(record): self._tables.get(id(record)) or (record, *_table(record, ids))
             for record in records
@@ -128,8 +128,12 @@ class RunFolder:
         rounds = pa.concat_tables([row for _, row, _ in self._tables.values()])
         picks = pa.concat_tables([picks for _, _, picks in self._tables.values()])
         try:
-            write_table(self.path / "picks.parquet", picks.combine_chunks())
-            write_table(self.path / "rounds.parquet", rounds.combine_chunks())
+            self.path.mkdir(parents=True, exist_ok=True)
+            with locked(self.path):
+                if self._rounds_there() >= len(records):
+                    return  # another process is ahead with the same rounds
+                write_parquet(self.path / "picks.parquet", picks.combine_chunks())
+                write_parquet(self.path / "rounds.parquet", rounds.combine_chunks())
         except OSError as error:
             raise unwritable(self.path, error) from error
 

@@ -44,7 +44,8 @@ def get_backbone(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None
     >>> get_backbone("timm:resnet18").name
     'timm:resnet18'
     """
-    file = None if weights is None else Path(weights)
+    # Absolute: it is also read by processes that work in another folder.
+    file = None if weights is None else Path(weights).expanduser().absolute()
     library, _, model = name.partition(":")
     if library == "timm" and model:
         architecture, _, revision = model.partition("@")

@@ -1,7 +1,7 @@
 """The store: a grow-only set of immutable fragments, and the matrices derived from it."""
 
 from .maintenance import Problem, collect_garbage, list_specs, verify
-from .matrices import matrix_digest, open_matrix
+from .matrices import open_matrix
 from .memory import MEMORY_SCHEMA, read_memory, write_memory
 from .spec import Spec
 from .store import CONTENT_ID, Failure, Row, Store
@@ -16,7 +16,6 @@ __all__ = [
     "Store",
     "collect_garbage",
     "list_specs",
-    "matrix_digest",
     "open_matrix",
     "read_memory",
     "verify",

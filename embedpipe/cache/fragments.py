@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .._files import TEMPORARY_PREFIX, write_atomically
+from .._files import TEMPORARY_PREFIX, read_parquet, write_atomically
 from ..errors import CacheError, DamagedFileError
 
 __all__ = [
@@ -162,11 +162,13 @@ def read_content_ids(path: Path, spec: str) -> pa.ChunkedArray:
         If the file is not a whole fragment or its identities were altered.
     """
     try:
-        table = pq.read_table(path, columns=["content_id"], use_threads=False, pre_buffer=False)
+        table = read_parquet(path, columns=["content_id"])
         expected = (table.schema.metadata or {}).get(b"ids_sha256", b"").decode()
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+    except OSError as error:
+        raise CacheError(f"cannot read {path}: {error.strerror or error}.") from error
+    except (pa.ArrowException, ValueError) as error:
         raise DamagedFileError(f"{path} is not a whole fragment. {FIX}") from error
-    if table.column_names != ["content_id"] or digest_of_ids(table["content_id"]) != expected:
+    if digest_of_ids(table["content_id"]) != expected:
         raise DamagedFileError(f"{path} is altered: its rows do not match their digest. {FIX}")
     _check_spec(path, table.schema, spec)
     return table["content_id"]

@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from .._files import is_read_only, sync_folder, temporary_path
+from .._files import is_read_only, open_array, sync_folder, temporary_path
 from .._workspace import Workspace
 from ..errors import CacheError
 from .fragments import digest_of_ids
 from .store import Store
 
-__all__ = ["matrix_digest", "matrix_problem", "open_matrix"]
+__all__ = ["matrix_problem", "open_matrix"]
 
 
 def open_matrix(
     workspace: Workspace, store: Store, content_ids: pa.Array, *, keep: bool = True
-) -> np.memmap:
+) -> tuple[np.memmap, Path, str]:
     """Return the vectors of `content_ids`, in order, memory-mapped; built if it is not there.
 
     A matrix on disk is used only if its shape, both digests and the digest of its bytes are what
@@ -44,9 +44,12 @@ def open_matrix(
 
     Returns
     -------
-    memmap of float32, shape (n, d)
+    matrix : memmap of float32, shape (n, d)
         Read-only, C-contiguous; row i belongs to ``content_ids[i]``. Building it needs one
         fragment, 32 bytes a row of the store and 20 an item in memory.
+    folder, digest
+        Its folder, and the SHA-256 of its file in hex: what is derived from the matrix can be
+        kept in a sub-folder, with the digest.
 
     Raises
     ------
@@ -57,31 +60,28 @@ def open_matrix(
     """
     items_digest = digest_of_ids(content_ids)
     folder = workspace.matrices / store.spec.id / items_digest
-    if folder.is_dir() and matrix_problem(folder, store.spec.id, items_digest) is None:
-        return _map(folder)
-    if keep:
+    found = _open(folder, store.spec.id, items_digest)
+    if isinstance(found, str) and keep:
         try:
             _build(folder, store, content_ids, items_digest)
-            return _map(folder)
+            found = _open(folder, store.spec.id, items_digest)
         except CacheError as error:
             cause = error.__cause__
             if not (isinstance(cause, OSError) and is_read_only(cause)):
                 raise
-    return _temporary(store, content_ids, items_digest)
-
-
-def matrix_digest(matrix: np.memmap) -> tuple[Path, str]:
-    """Return the folder of a matrix that `open_matrix` gave, and the SHA-256 of its file in hex.
-
-    What is derived from the matrix can be kept in a sub-folder, with the digest.
-    """
-    folder = Path(str(matrix.filename)).parent
-    meta = json.loads((folder / "meta.json").read_bytes())
-    return folder, str(meta["sha256"])
+    if isinstance(found, str):
+        return _temporary(store, content_ids, items_digest)
+    return found[0], folder, found[1]
 
 
 def matrix_problem(folder: Path, spec_id: str, items_digest: str) -> str | None:
     """Return in words why the matrix in `folder` must not be used, or None if it may."""
+    found = _open(folder, spec_id, items_digest)
+    return found if isinstance(found, str) else None
+
+
+def _open(folder: Path, spec_id: str, items_digest: str) -> tuple[np.memmap, str] | str:
+    """Return the matrix in `folder` and the digest of its file, or why it must not be used."""
     try:
         meta = json.loads((folder / "meta.json").read_bytes())
     except (OSError, ValueError):
@@ -91,19 +91,14 @@ def matrix_problem(folder: Path, spec_id: str, items_digest: str) -> str | None:
     if meta.get("spec_id") != spec_id or meta.get("items_digest") != items_digest:
         return "it was made for another spec or other items"
     try:
-        matrix = _map(folder)
+        matrix, digest = open_array(folder / "embeddings.npy")
     except (OSError, ValueError, EOFError):
         return "embeddings.npy is missing or damaged"
     if list(matrix.shape) != meta.get("shape") or matrix.dtype != np.float32:
         return "embeddings.npy has another shape than meta.json says"
-    if _digest_of_file(folder / "embeddings.npy") != meta.get("sha256"):
+    if digest != meta.get("sha256"):
         return "embeddings.npy is altered: its bytes do not match their digest"
-    return None
-
-
-def _map(folder: Path) -> np.memmap:
-    mapped: np.memmap = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
-    return mapped
+    return matrix, digest
 
 
 def _digest_of_file(path: Path) -> str:
@@ -111,17 +106,20 @@ def _digest_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _temporary(store: Store, content_ids: pa.Array, items_digest: str) -> np.memmap:
+def _temporary(
+    store: Store, content_ids: pa.Array, items_digest: str
+) -> tuple[np.memmap, Path, str]:
     """Build a matrix outside of the workspace, which goes when nobody uses it any more."""
     outside = Path(tempfile.mkdtemp(prefix="embedpipe-"))
+    folder = outside / items_digest
     try:
-        _build(outside / items_digest, store, content_ids, items_digest)
-        matrix = _map(outside / items_digest)
+        _build(folder, store, content_ids, items_digest)
+        matrix, digest = open_array(folder / "embeddings.npy")
     except BaseException:
         shutil.rmtree(outside, ignore_errors=True)
         raise
     weakref.finalize(matrix, _discard, outside, os.getpid())
-    return matrix
+    return matrix, folder, digest
 
 
 def _discard(folder: Path, process: int) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from .._files import is_read_only, write_atomically
+from .._files import is_read_only, read_parquet, write_parquet
 from ..errors import CacheError
 
 __all__ = ["MEMORY_SCHEMA", "memory_problem", "read_memory", "write_memory"]
@@ -51,10 +50,8 @@ def write_memory(path: Path, table: pa.Table) -> bool:
     CacheError
         If it cannot be written for any other reason.
     """
-    sink = pa.BufferOutputStream()
-    pq.write_table(table.cast(MEMORY_SCHEMA), sink, compression="zstd", write_page_checksum=True)
     try:
-        return write_atomically(path, sink.getvalue().to_pybytes())
+        write_parquet(path, table.cast(MEMORY_SCHEMA), compression="zstd")
     except OSError as error:
         if is_read_only(error):
             return False
@@ -62,13 +59,16 @@ def write_memory(path: Path, table: pa.Table) -> bool:
             f"cannot write to the workspace at {path.parent}: {error.strerror or error}. Free "
             "space, permit writing, or choose another place with --workspace."
         ) from error
+    return True
 
 
 def _read_whole(path: Path) -> pa.Table | None:
-    if not path.exists():
-        return MEMORY_SCHEMA.empty_table()
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError, ValueError):
+        table = read_parquet(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return MEMORY_SCHEMA.empty_table()
+    except OSError as error:  # it may be whole: it must not be taken for damaged and removed
+        raise CacheError(f"cannot read {path}: {error.strerror or error}.") from error
+    except pa.ArrowException:
         return None
     return table if table.schema.equals(MEMORY_SCHEMA) else None

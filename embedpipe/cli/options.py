@@ -34,7 +34,7 @@ class Common:
     """What every command takes."""
 
     workspace: Annotated[
-        Path | None,
+        str | None,  # a Path makes one slash of two, and an address could not be recognised
         typer.Option(
             help="Folder of the cache, matrices and runs [default: EMBEDPIPE_WORKSPACE or "
             "./.embedpipe]",

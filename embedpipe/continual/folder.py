@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .._loops.run_files import damaged, read_table, unwritable, write_config, write_table
+from .._files import count_rows, locked, read_parquet, write_parquet
+from .._loops.run_files import damaged, unwritable, write_config
 from ..errors import DamagedFileError, UsageError
 from ..heads import load_head, save_head
 from .memory import Memory
@@ -71,6 +72,8 @@ class ContinualFolder:
     An experience counts once ``experiences.parquet`` holds it. What the next one needs, the
     buffer, the labelled rows and the head, is written before, in files with its number; those of
     the experience before it are deleted after. So a kill at any instant leaves a whole run.
+    Several processes may read and write the same run: whoever is at its files is alone, and
+    experiences only grow.
 
     Parameters
     ----------
@@ -108,6 +111,10 @@ class ContinualFolder:
         """
         if not (self.path / "experiences.parquet").exists():
             return Progress.none()
+        with locked(self.path):
+            return self._read(n_experiences)
+
+    def _read(self, n_experiences: int) -> Progress:
         try:
             records = [_record(row) for row in _read(self.path / "experiences.parquet")]
             number = records[-1].experience
@@ -142,20 +149,32 @@ class ContinualFolder:
         RunError
             If it cannot be written.
         """
-        number, memory = progress.records[-1].experience, progress.memory
         try:
-            self._write_rows(f"buffer-{number}", memory.rows, memory.experience, memory.keys)
-            if chosen:
-                sizes = [rows.size for rows in progress.labelled]
-                experience = np.repeat(np.arange(number + 1), sizes)
-                labelled = np.concatenate(progress.labelled)
-                self._write_rows(f"labelled-{number}", labelled, experience, None)
-            with contextlib.suppress(UsageError):  # a foreign head cannot be kept
-                save_head(progress.head, self.path / f"head-{number}.safetensors")
-            table = pa.Table.from_pylist([_row(each) for each in progress.records], _EXPERIENCES)
-            write_table(self.path / "experiences.parquet", table)
+            self.path.mkdir(parents=True, exist_ok=True)
+            with locked(self.path):
+                if self._experiences_there() < len(progress.records):
+                    self._write(progress, chosen)
         except OSError as error:
             raise unwritable(self.path, error) from error
+
+    def _experiences_there(self) -> int:
+        try:
+            return count_rows(self.path / "experiences.parquet")
+        except (pa.ArrowException, OSError):  # none yet, or damaged: written anew
+            return 0
+
+    def _write(self, progress: Progress, chosen: bool) -> None:
+        number, memory = progress.records[-1].experience, progress.memory
+        self._write_rows(f"buffer-{number}", memory.rows, memory.experience, memory.keys)
+        if chosen:
+            sizes = [rows.size for rows in progress.labelled]
+            experience = np.repeat(np.arange(number + 1), sizes)
+            labelled = np.concatenate(progress.labelled)
+            self._write_rows(f"labelled-{number}", labelled, experience, None)
+        with contextlib.suppress(UsageError):  # a foreign head cannot be kept
+            save_head(progress.head, self.path / f"head-{number}.safetensors")
+        table = pa.Table.from_pylist([_row(each) for each in progress.records], _EXPERIENCES)
+        write_parquet(self.path / "experiences.parquet", table)
         for name in ("buffer", "labelled", "head"):
             for path in self.path.glob(f"{name}-*"):
                 if path.stem != f"{name}-{number}":
@@ -180,11 +199,11 @@ class ContinualFolder:
             "experience": experience,
             "key": np.full(rows.size, np.nan) if keys is None else keys,
         }
-        write_table(self.path / f"{name}.parquet", pa.table(columns, _ROWS))
+        write_parquet(self.path / f"{name}.parquet", pa.table(columns, _ROWS))
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = read_table(path).to_pylist()
+    rows: list[dict[str, Any]] = read_parquet(path).to_pylist()
     return rows
 
 

@@ -20,7 +20,7 @@ from ..backbones import (
     get_backbone,
     resolve_precision,
 )
-from ..cache import Failure, Spec, Store, matrix_digest, open_matrix
+from ..cache import Failure, Spec, Store, open_matrix
 from ..datasets import Dataset, load_dataset
 from ..errors import DatasetError, UsageError
 from .embeddings import Embeddings, EmbedReport
@@ -201,8 +201,8 @@ def _gather(
             f"{first.path!r}, for one: {first.error}."
         )
     content_ids = scanned.content_ids.take(pa.array(rows))
-    matrix = open_matrix(workspace, store, content_ids, keep=not dataset.listed)
-    folder, digest = matrix_digest(matrix)
+    keep = not dataset.listed
+    matrix, folder, digest = open_matrix(workspace, store, content_ids, keep=keep)
     report = EmbedReport(
         dataset=dataset.name,
         spec_id=store.spec.id,

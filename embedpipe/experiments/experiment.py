@@ -134,7 +134,7 @@ class Experiment:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        _ = self._grid  # which checks what it is made from
+        _ = self._grid, self._workspace  # which check what they are made from
 
     @classmethod
     def from_yaml(

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .._loops.run_files import damaged, read_table
+from .._files import read_parquet
+from .._loops.run_files import damaged
 from ..continual import METRICS, Stream, accuracy_matrix, continual_metrics
 from .results import Failure, write_tables
 from .statistics import Comparison, Interval, holm, mean_interval, paired_comparison
@@ -265,11 +266,10 @@ def read_run(folder: Path) -> list[dict[str, Any]]:
     RunError
         If it is damaged.
     """
-    path = folder / "experiences.parquet"
-    if not path.exists():
-        return []
     try:
-        rows: list[dict[str, Any]] = read_table(path).to_pylist()
+        rows: list[dict[str, Any]] = read_parquet(folder / "experiences.parquet").to_pylist()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except (pa.ArrowException, OSError) as error:
         raise damaged(folder, error) from error
     return rows

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from .._files import write_atomically
+from .._files import write_parquet
 from ..errors import RunError
 
 if TYPE_CHECKING:
@@ -119,9 +118,7 @@ def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
     """
     try:
         for name, table in tables.items():
-            sink = pa.BufferOutputStream()
-            pq.write_table(table, sink, compression="zstd")
-            write_atomically(folder / f"{name}.parquet", sink.getvalue().to_pybytes())
+            write_parquet(folder / f"{name}.parquet", table, compression="zstd")
     except OSError as error:
         raise RunError(
             f"cannot write the results to {folder}: {error.strerror or error}. The runs "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._files import locked
 from .._workspace import Workspace
 from ..active.problem import Problem
 from ..embedding import Embeddings
@@ -108,11 +109,17 @@ def _source(given: Any, index: str, key: str | tuple[str, str] | None = None) ->
 
 def hand_over(problem: Problem, workspace: Workspace) -> Path:
     """Return a folder that holds the problem for other processes, writing it if need be."""
-    folder = workspace.root / "problems" / f"{problem.digest[:32]}-{problem.index.kind}"
+    problems = workspace.root / "problems"
+    folder = problems / f"{problem.digest[:32]}-{problem.index.kind}"
     try:
-        problem.save(folder)
-        Problem.load(folder)
-    except RunError:  # damaged, of another version, or its matrix has moved
-        shutil.rmtree(folder, ignore_errors=True)
-        problem.save(folder)
+        problems.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write to {problems}: {error.strerror or error}.") from error
+    with locked(problems):  # nobody removes what another process has just saved
+        try:
+            problem.save(folder)
+            Problem.load(folder)
+        except RunError:  # damaged, of another version, or its matrix has moved
+            shutil.rmtree(folder, ignore_errors=True)
+            problem.save(folder)
     return folder

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from .._files import write_atomically
-from .._loops.run_files import damaged, read_table
+from .._files import count_rows, read_parquet, write_atomically
+from .._loops.run_files import damaged
 
 __all__ = ["Stored", "mark_ended", "read_rounds", "stored_of"]
 
@@ -40,11 +39,10 @@ class Stored:
 
 def stored_of(folder: Path) -> Stored:
     """Return how far the run in a folder has come; not at all if there is none."""
-    path = folder / ROUNDS
-    if not path.exists():
-        return Stored(0, ended=False)
     try:
-        rounds = pq.read_metadata(path).num_rows
+        rounds = count_rows(folder / ROUNDS)
+    except (FileNotFoundError, NotADirectoryError):
+        return Stored(0, ended=False)
     except (pa.ArrowException, OSError) as error:
         raise damaged(folder, error) from error
     return Stored(rounds, _ended_after(folder) == rounds)
@@ -71,11 +69,10 @@ def read_rounds(folder: Path, rounds: int) -> list[dict[str, Any]]:
     RunError
         If the file is damaged.
     """
-    path = folder / ROUNDS
-    if not path.exists():
-        return []
     try:
-        table = read_table(path)
+        table = read_parquet(folder / ROUNDS)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except (pa.ArrowException, OSError) as error:
         raise damaged(folder, error) from error
     rows: list[dict[str, Any]] = table.slice(0, rounds + 1).to_pylist()

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import sync_folder, temporary_file, write_atomically
-
-if sys.platform != "win32":
-    import fcntl
+from .._files import locked, open_array, sync_folder, temporary_file, write_atomically
 
 __all__ = ["Kept", "Part", "Write", "write_array"]
 
@@ -32,15 +28,18 @@ Write = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class Part:
-    """Files that belong together, checked: their `paths` by name, and what they were made with."""
+    """Files that belong together, checked: their `paths` by name, and what they were made with.
+
+    Arrays are mapped from the bytes that were checked, whatever becomes of their files.
+    """
 
     parameters: dict[str, Any]
     paths: dict[str, Path]
+    arrays: dict[str, NDArray[Any]]
 
     def array(self, name: str) -> NDArray[Any]:
         """Return the array in ``<name>.npy``, memory-mapped."""
-        mapped: NDArray[Any] = np.load(self.paths[f"{name}.npy"], mmap_mode="r", allow_pickle=False)
-        return mapped
+        return self.arrays[f"{name}.npy"]
 
 
 class Kept:
@@ -97,12 +96,19 @@ class Kept:
         entry = self._parts().get(name)
         if entry is None:
             return None
-        paths = {}
+        part = Part(entry["parameters"], {}, {})
         for file, digest in entry["files"].items():
-            paths[file] = self.folder / f"{name}-{file}"
-            if _digest(paths[file]) != digest:
+            path = part.paths[file] = self.folder / f"{name}-{file}"
+            if not file.endswith(".npy"):
+                found = _digest(path)
+            else:
+                try:
+                    part.arrays[file], found = open_array(path)
+                except (OSError, ValueError):
+                    return None
+            if found != digest:
                 return None
-        return Part(entry["parameters"], paths)
+        return part
 
     def save(
         self,
@@ -131,7 +137,7 @@ class Kept:
             digests = {file: self._put(f"{name}-{file}", write) for file, write in files.items()}
             sync_folder(self.folder)
             entry = {"parameters": dict(parameters), "files": digests}
-            with _locked(self.folder):  # nobody else's entry may be lost
+            with locked(self.folder):  # nobody else's entry may be lost
                 parts = self._parts()
                 parts.pop(name, None)
                 parts[name] = entry  # the newest last
@@ -159,7 +165,7 @@ class Kept:
         except OSError:
             yield
             return
-        with _locked(lock):
+        with locked(lock):
             yield
 
     def _put(self, name: str, write: Write) -> str:
@@ -186,22 +192,6 @@ class Kept:
         if any(meta.get(key) != value for key, value in self._identity.items()):
             return {}
         return {name: entry for name, entry in meta["parts"].items() if _is_entry(entry)}
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait until nobody else is inside such a block for the same file or folder."""
-    if sys.platform == "win32":  # what several processes need may be made by each of them
-        yield
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        # Some network file systems have no locks: then nobody waits.
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _too_many(parts: Mapping[str, Any], beginning: str, most: int) -> dict[str, Any]:

@@ -37,11 +37,17 @@ class MLflowTracker(Tracker):
     Raises
     ------
     UsageError
-        If MLflow is not installed.
+        If MLflow is not installed, or the path of the folder has a ``?`` or a ``%``.
     """
 
     def __init__(self, folder: str | Path = "tracking") -> None:
         super().__init__(folder)
+        path = str(self.folder.absolute())
+        if "?" in path or "%" in path:  # SQLAlchemy's versions take them for parts of an address
+            raise UsageError(
+                f"MLflow cannot keep a database in {path!r}: its path must not have a ? or a %. "
+                "Choose another --workspace."
+            )
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
         try:
             import alembic  # noqa: F401

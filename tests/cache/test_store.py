@@ -112,7 +112,7 @@ def test_writing_the_same_rows_again_changes_nothing(store: Store) -> None:
 def test_the_union_counts_each_image_once(store: Store, workspace: Workspace) -> None:
     store.add([row(2), row(3)], {"runtime": "test 2"})
     ids = pa.array([content(n) for n in (3, 0, 3, 2)], CONTENT_ID)
-    matrix = open_matrix(workspace, store, ids)
+    matrix, _, _ = open_matrix(workspace, store, ids)
     assert matrix.tolist() == [[3.0] * 4, [0.0] * 4, [3.0] * 4, [2.0] * 4]
     assert matrix.dtype == np.float32
     assert matrix.flags.c_contiguous
@@ -202,7 +202,7 @@ def test_any_flipped_bit_is_named_and_never_used(store: Store, workspace: Worksp
             open_matrix(workspace, store, ids)
     path.write_bytes(whole)
     assert verify(workspace) == []
-    assert len(open_matrix(workspace, store, ids)) == 3
+    assert len(open_matrix(workspace, store, ids)[0]) == 3
 
 
 def test_what_does_not_belong_is_named_and_left_alone(store: Store, workspace: Workspace) -> None:
@@ -245,7 +245,7 @@ def test_an_altered_spec_is_refused(store: Store, workspace: Workspace) -> None:
 
 def test_a_damaged_matrix_is_named_and_built_again(store: Store, workspace: Workspace) -> None:
     ids = pa.array([content(0), content(1)], CONTENT_ID)
-    expected = open_matrix(workspace, store, ids).tolist()
+    expected = open_matrix(workspace, store, ids)[0].tolist()
     (folder,) = workspace.matrices.glob("*/*")
     damages: dict[str, tuple[str, Callable[[Path], None]]] = {
         "embeddings.npy is altered: its bytes do not match their digest": (
@@ -262,7 +262,7 @@ def test_a_damaged_matrix_is_named_and_built_again(store: Store, workspace: Work
     for reason, (name, break_it) in damages.items():
         break_it(folder / name)
         assert [(p.path, p.reason) for p in verify(workspace)] == [(folder, reason)]
-        assert open_matrix(workspace, store, ids).tolist() == expected
+        assert open_matrix(workspace, store, ids)[0].tolist() == expected
         assert verify(workspace) == []
 
 
@@ -273,7 +273,7 @@ def test_gc_removes_all_matrices_when_asked(store: Store, workspace: Workspace) 
     assert collect_garbage(workspace) == []
     assert [problem.path for problem in collect_garbage(workspace, matrices=True)] == [folder]
     assert not folder.exists()
-    assert open_matrix(workspace, store, ids).tolist() == [[0.0] * 4]
+    assert open_matrix(workspace, store, ids)[0].tolist() == [[0.0] * 4]
 
 
 def test_leftovers_of_killed_runs_go_once_they_are_old(store: Store, workspace: Workspace) -> None:

@@ -1,0 +1,105 @@
+"""Where the workspace is, however it is given."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import embedpipe as ep
+from embedpipe import Workspace
+from embedpipe.cache import collect_garbage, verify
+from embedpipe.errors import CacheError, UsageError
+
+NAMES = [
+    "ws-2026-11-28T12:00:00",
+    "my photos 2",
+    'it\'s "quoted"',
+    "50%20off%",
+    "größe-写真-🙂",
+    "a?b#c&d",
+    "two\nlines",
+    "-ws",
+    "back\\slash",
+    "s3:bucket",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_folder_name_is_a_workspace(
+    name: str, photos: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = photos(6, 2)
+    first = ep.embed(folder, backbone="toy", workspace=name)
+    again = ep.embed(folder, backbone="toy", workspace=name)
+    assert (first.report.embedded, again.report.reused) == (6, 6)
+    assert np.array_equal(first.matrix, again.matrix)
+    assert verify(Workspace(name)) == []
+    loop = ep.ActiveLoop(again, workspace=name, initial_size=2)
+    loop.run(rounds=1, batch_size=1)
+    with ep.LabelLog(Workspace(name).labels) as log:
+        assert log.classes("nothing") == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["photos", name])
+
+
+def test_it_stays_where_it_is_when_the_working_directory_changes(
+    photos: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", "from-the-environment")
+    made = [Workspace("given"), Workspace(), Workspace(Path("path"))]
+    monkeypatch.delenv("EMBEDPIPE_WORKSPACE")
+    made.append(Workspace())
+    embeddings = ep.embed(photos(20, 2), backbone="toy", workspace=made[0])
+    grid = ep.Experiment(embeddings, strategies=["random"], seeds=1, workspace="given")
+    monkeypatch.chdir(tmp_path / "b")
+    names = ["given", "from-the-environment", "path", ".embedpipe"]
+    assert [each.root for each in made] == [tmp_path / "a" / name for name in names]
+    assert Workspace(made[0]).root == made[0].root
+    assert grid.folder.parent.parent == tmp_path / "a" / "given"
+
+
+def test_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Workspace("~/w").root == tmp_path / "w"
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", "~")
+    assert Workspace().root == tmp_path
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["s3://bucket/ws", "gs://b", "http://h/w", "https://h/w", "file:///tmp/w", "FTP://h",
+     "az://c/w", "hdfs://n/w", "abfs://c@a/w", "x-store+v2://a", Path("s3://bucket/ws")],
+)  # fmt: skip
+def test_an_address_is_refused(given: str | Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        Workspace(given)
+    assert str(caught.value) == (
+        f"the workspace {str(given)!r} is an address: only folders are supported. Give a folder "
+        "on this machine or on a mounted file system."
+    )
+
+
+@pytest.mark.parametrize("given", ["", "a\0b"])
+def test_what_is_no_folder_is_refused(given: str) -> None:
+    with pytest.raises(UsageError, match="give a folder"):
+        Workspace(given)
+
+
+def test_a_healthy_memory_that_cannot_be_read_is_not_called_damaged(
+    photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photos(4, 2)
+    embeddings = ep.embed(folder, backbone="toy", workspace=tmp_path / "w")
+    memory = Workspace(tmp_path / "w").items_of(embeddings.dataset.name)
+    shutil.move(memory, tmp_path / "kept")
+    memory.mkdir()  # what the file system refuses to read as a file
+    with pytest.raises(CacheError, match=r"cannot read .*: Is a directory\."):
+        collect_garbage(Workspace(tmp_path / "w"))
+    assert memory.exists()
