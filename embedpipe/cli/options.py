@@ -36,6 +36,7 @@ class Common:
     workspace: Annotated[
         str | None,  # a Path makes one slash of two, and an address could not be recognised
         typer.Option(
+            metavar="<path>",
             help="Folder of the cache, matrices and runs [default: EMBEDPIPE_WORKSPACE or "
             "./.embedpipe]",
             show_default=False,
