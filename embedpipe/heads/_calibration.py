@@ -140,6 +140,90 @@ def fit_temperature(
     return float(1.0 / inverse)
 
 
+def temperature_at(
+    logits: NDArray[np.floating[Any]],
+    weights: NDArray[np.floating[Any]],
+    confidence: float,
+) -> float:
+    """Return the least temperature T at which softmax(logits / T) is no more confident than that.
+
+    Parameters
+    ----------
+    logits
+        (n, C), n >= 1.
+    weights
+        (n,) of the rows, with a sum above 0.
+    confidence
+        The weighted mean over the rows of the largest probability.
+
+    Returns
+    -------
+    float
+        Between 0.05 and 8,000: the mean confidence falls as T rises.
+
+    Examples
+    --------
+    >>> logits = np.array([[10.0, 0.0]] * 4)
+    >>> round(temperature_at(logits, np.ones(4), 0.75) * float(np.log(3)), 6)
+    10.0
+    """
+    values = np.asarray(logits, dtype=np.float64)
+    gaps = values - values.max(axis=1, keepdims=True)  # (n, C)
+    low, high = COLDEST, HOTTEST**3
+    for _ in range(STEPS):
+        middle = float(np.sqrt(low * high))
+        largest = 1.0 / np.exp(gaps / middle).sum(axis=1)  # (n,)
+        if weights @ largest / weights.sum() > confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def cautious_temperature(
+    logits: NDArray[np.floating[Any]],
+    codes: NDArray[np.integer[Any]],
+    weights: NDArray[np.floating[Any]],
+    total: float,
+    *,
+    prior_rows: float = 0.0,
+) -> float:
+    """Return the temperature of rows that were left out, when others could not be.
+
+    A row that is the only one of its class cannot be left out: the model would be wrong about
+    it. Rows of larger classes alone would make the model too confident. So where there are such
+    rows, the mean confidence is at most the share of all rows that the model is right about, by
+    the rule of succession: (right + 1) / (rows + 2).
+
+    Parameters
+    ----------
+    logits, codes, weights, prior_rows
+        Of the rows left out, as in `fit_temperature`.
+    total
+        The weight of all rows.
+
+    Returns
+    -------
+    float
+        That of `fit_temperature`, or a higher one.
+
+    Examples
+    --------
+    Four of four are right, and two more are alone in their classes:
+
+    >>> logits, codes = np.array([[5.0, 0.0]] * 4), np.array([0, 0, 0, 0])
+    >>> temperature = cautious_temperature(logits, codes, np.ones(4), 6.0)
+    >>> round(float(1 / (1 + np.exp(-5 / temperature))), 6)  # (4 + 1) / (6 + 2)
+    0.625
+    """
+    found = fit_temperature(logits, codes, weights, prior_rows=prior_rows)
+    known = float(np.sum(weights))
+    if not known > 0.0 or total <= known * (1.0 + 1e-9):
+        return found
+    right = float(weights @ (logits.argmax(axis=1) == codes))
+    return max(found, temperature_at(logits, weights, (right + 1.0) / (total + 2.0)))
+
+
 def tempered_loss(
     logits: NDArray[np.floating[Any]],
     codes: NDArray[np.integer[Any]],

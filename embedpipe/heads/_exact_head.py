@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-from ._calibration import fit_temperature
+from ._calibration import cautious_temperature
 from ._embedding_head import EmbeddingHead
 from ._inputs import Codes, Labelled, join_classes, read_labelled
 from ._sample import Sample
@@ -16,6 +16,12 @@ from ._weights import Float64, check_class_weight
 
 PRIOR_ROWS = 5.0
 """As many rows say that the temperature is 1, while there are few that say anything."""
+
+CLEAR = 0.12
+"""Temperature where no row can be left out: this share of the mean gap between class means.
+
+A gap is a difference of logits. With one label a class, confidence is then near the accuracy.
+"""
 
 
 class ExactHead(EmbeddingHead):
@@ -170,7 +176,9 @@ class ExactHead(EmbeddingHead):
         logits = left_out[scored][:, present]  # (s, P)
         codes = (np.cumsum(present) - 1)[sample.codes[scored]]
         weights = sample.weights[scored]
-        share = fit_temperature(logits / scale, codes, weights, prior_rows=PRIOR_ROWS)
+        share = cautious_temperature(
+            logits / scale, codes, weights, sample.weights.sum(), prior_rows=PRIOR_ROWS
+        )
         self.temperature_ = share * scale
         shift = self.temperature_ * self._log_weights()  # (K,)
         self._judge(logits + shift[present] if len(scored) else None, codes)

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ._calibration import tempered_loss
 from ._cloud import Cloud
 from ._embedding_head import BLOCK_ROWS, Array
-from ._exact_head import PRIOR_ROWS, ExactHead, scorable
+from ._exact_head import CLEAR, PRIOR_ROWS, ExactHead, scorable
 from ._inputs import Codes, Labelled
 from ._moments import Rows
 from ._parameters import check_number, is_number
@@ -33,9 +33,6 @@ JUDGES = 500
 
 USUAL = 2.0
 """About the standard deviation of the logits of a row where they are calibrated."""
-
-CLEAR = 0.1
-"""Temperature as a share of the mean distance of class means, where rows say nothing."""
 
 
 class FeCAMHead(ExactHead):
@@ -74,7 +71,7 @@ class FeCAMHead(ExactHead):
     intercept_
         (K,) float64: what is added to -distance²; minus infinity for a class without rows.
     temperature_
-        Fitted to rows left out one by one; a tenth of the mean squared distance between class
+        Fitted to rows left out one by one; 0.12 of the mean squared distance between class
         means where none can be.
     cv_accuracy_, cv_ece_, cv_n_
         Leave-one-out accuracy and expected calibration error, and on how many rows; None where no

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from ._calibration import fit_temperature
+from ._calibration import cautious_temperature
 from ._embedding_head import BLOCK_ROWS, Array
 from ._exact_head import ExactHead, scorable
 from ._inputs import Codes, Float32, Labelled
@@ -133,7 +133,9 @@ class KNNHead(ExactHead):
         best = np.inf
         for k in tried:
             logits = self._votes(squared[:, :k], found[:, :k])  # (s, K)
-            temperature = fit_temperature(logits, codes, weights, prior_rows=1.0)
+            temperature = cautious_temperature(
+                logits, codes, weights, rows.weights.sum(), prior_rows=1.0
+            )
             loss = round(_log_loss(logits / temperature, codes, weights), 4)
             if loss < best:
                 best, self.n_neighbors_, self.temperature_ = loss, k, temperature
