@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import LabelError
+from ..tables import label_array, missing
 
-__all__ = ["answered", "plain_labels"]
+__all__ = ["answered", "known_labels", "plain_labels"]
 
 
 def plain_labels(given: ArrayLike, what: str) -> NDArray[Any]:
@@ -25,38 +26,72 @@ def plain_labels(given: ArrayLike, what: str) -> NDArray[Any]:
     Raises
     ------
     LabelError
-        If they are not one text or number for each row.
+        If they are not one text or number for each row: one is None, NaN or blank, or texts and
+        numbers are mixed.
 
     Examples
     --------
     >>> plain_labels(np.array(["hat", "shoe"], dtype=object), "y").dtype.kind
     'U'
     """
-    # NumPy would turn the numbers of a mixed list into texts, and say nothing.
-    labels = np.array(given, dtype=object) if isinstance(given, list) else np.asarray(given)
+    known, labels = known_labels(given, what)
+    if not known.all():
+        row = int(np.flatnonzero(~known)[0])
+        raise LabelError(f"row {row} of {what} has no label: leave such rows out.")
+    return labels
+
+
+def known_labels(given: ArrayLike, what: str) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+    """Return which rows have a label, and the labels of these as texts or numbers.
+
+    Parameters
+    ----------
+    given
+        (n,) labels of any dtype; None, NaN, NA and a blank text are no label.
+    what
+        What an error calls them.
+
+    Returns
+    -------
+    known : ndarray
+        (n,) bool.
+    labels : ndarray
+        (m,) one for each row that has one.
+
+    Raises
+    ------
+    LabelError
+        If they are not one text or number for each row.
+
+    Examples
+    --------
+    >>> known, labels = known_labels(["hat", None, "shoe"], "y")
+    >>> known.tolist(), labels.tolist()
+    ([True, False, True], ['hat', 'shoe'])
+    """
+    try:
+        labels = label_array(given)
+    except ValueError as error:
+        raise LabelError(f"{what} {error}.") from None
     if labels.ndim != 1:
         one_hot = labels.ndim == 2 and labels.shape[1] > 1
         hint = "of one-hot rows take `.argmax(axis=1)`" if one_hot else "`.ravel()` may do it"
         raise LabelError(f"{what} has shape {labels.shape}: give one label for each row; {hint}.")
+    known = ~missing(labels)  # (n,)
+    labels = labels[known]  # (m,)
     if labels.dtype == object:
-        missing = [row for row, label in enumerate(labels) if label is None]
-        if missing:
-            raise LabelError(f"row {missing[0]} of {what} has no label: leave such rows out.")
-        kinds = {type(label) for label in labels}
         labels = np.array(labels.tolist())
-        if labels.dtype.kind == "U" and not all(issubclass(kind, str) for kind in kinds):
-            names = ", ".join(sorted(kind.__name__ for kind in kinds))
-            raise LabelError(f"{what} mixes {names}: give all labels as texts, or all as numbers.")
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8")
     kind = labels.dtype.kind
     if kind not in "Ubiuf":
         raise LabelError(f"{what} has dtype {labels.dtype}: labels are texts or numbers.")
     if kind == "f" and not np.isfinite(labels).all():
-        row = int(np.flatnonzero(~np.isfinite(labels))[0])
-        raise LabelError(f"row {row} of {what} has no label: leave such rows out.")
+        row = int(np.flatnonzero(known)[~np.isfinite(labels)][0])
+        raise LabelError(f"row {row} of {what} is infinite: labels are texts or finite numbers.")
     # As they come back from a file, so that a run that was read is the one that was written.
-    return labels.astype({"i": np.int64, "u": np.int64, "f": np.float64}.get(kind, labels.dtype))
+    types = {"i": np.int64, "u": np.int64, "f": np.float64}
+    return known, labels.astype(types.get(kind, labels.dtype))
 
 
 def answered(labels: NDArray[Any]) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.answers import plain_labels
+from .._loops.answers import known_labels
 from .._loops.draws import uniform_of_rows
 from .._threads import one_blas_thread
 from ..errors import LabelError, UnknownNameError, UsageError
@@ -95,7 +95,7 @@ class SimulatedOracle:
     Parameters
     ----------
     labels
-        One label for each row of the matrix; None where there is none.
+        One label for each row of the matrix; None, NaN or blank where there is none.
     labelling
         How it behaves; by default it knows everything, and each answer costs 1.
     seed
@@ -113,7 +113,7 @@ class SimulatedOracle:
     Raises
     ------
     LabelError
-        If the labels are neither numbers nor texts.
+        If the labels are neither numbers nor texts, or mix them.
     UsageError
         If a cost is given for a class that does not exist, or confusable noise without vectors.
 
@@ -133,12 +133,7 @@ class SimulatedOracle:
         seed: int = 0,
         matrix: NDArray[np.float32] | None = None,
     ) -> None:
-        if isinstance(labels, np.ndarray) and labels.dtype != object:
-            known = np.ones(len(labels), dtype=np.bool_)
-            given = plain_labels(labels, "labels")
-        else:
-            known = np.array([label is not None for label in labels], dtype=np.bool_)
-            given = plain_labels([label for label in labels if label is not None], "labels")
+        known, given = known_labels(labels, "labels")
         classes, found = np.unique(given, return_inverse=True)
         codes = np.full(known.size, -1, dtype=np.int32)  # (n,)
         codes[known] = found

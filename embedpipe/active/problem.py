@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..embedding import Embeddings
-from ..errors import RunError, UnknownNameError
+from ..errors import LabelError, RunError, UnknownNameError
 from ..index import Index
+from ..strategies.pool import checked_rows
 from .oracle import SimulatedOracle
 from .selecting import index_of
 
@@ -146,19 +147,32 @@ class Problem:
         matrix
             Shape (n, d), memory-mapped or not; float32 is not copied.
         labels
-            One for each row; None where it is not known.
+            One for each row; None, NaN or blank where it is not known.
         candidates, test
-            Rows to choose from and rows to test on.
+            Rows to choose from and rows to test on: row numbers, each once.
         identity
             What stands for matrix and labels in the digest; by default they themselves.
         index
             ``"exact"``, ``"ivf"`` or ``"hnsw"``: how strategies find neighbours.
         name
             What runs are called.
+
+        Raises
+        ------
+        LabelError
+            If there is not one label for each row, or labels mix texts and numbers.
+        SelectionError
+            If candidates or test rows are not row numbers of the matrix, each once.
+        RunError
+            If a row is both.
         """
         matrix = np.asanyarray(matrix).astype(np.float32, copy=False)
-        rows = np.sort(np.asarray(candidates, dtype=np.int64))
-        test_rows = np.asarray(test, dtype=np.int64)
+        if len(labels) != len(matrix):
+            raise LabelError(
+                f"there are {len(matrix)} rows, but {len(labels)} labels: give one for each row."
+            )
+        rows = np.sort(checked_rows(candidates, len(matrix), "candidates"))
+        test_rows = checked_rows(test, len(matrix), "test")
         both = np.intersect1d(rows, test_rows)
         if len(both):
             raise RunError(

@@ -124,12 +124,15 @@ def pool_of(
         labelled, labels = rows_of_labels(embeddings, labels)
     if candidates is None and isinstance(embeddings, Embeddings):
         candidates = default_candidates(embeddings)
-    known = None if labels is None else np.asarray(labels)
     pool: Pool = Pool(
         np.asarray(embeddings),
         labelled=labelled,
-        labels=known,
-        head=None if known is None or not known.size else lambda: _fit(pool, run_head(head, seed)),
+        labels=labels,
+        head=(
+            None
+            if labels is None or not np.size(labels)
+            else lambda: _fit(pool, run_head(head, seed))
+        ),
         candidates=candidates,
         index=partial(index_of, embeddings, kind=index) if isinstance(index, str) else index,
         examples=_vectors(embeddings, examples),

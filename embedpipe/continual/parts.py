@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._loops.answers import known_labels
 from .._loops.draws import uniform_of_rows
-from ..datasets.splits import canonical_split
+from ..datasets.splits import canonical_split, split_of
 from ..embedding import Embeddings
 from ..errors import LabelError, UnknownNameError, UsageError
+from ..tables import column_of
 
 __all__ = ["KINDS", "Part", "natural_key", "parts_of", "parts_of_arrays"]
 
@@ -31,6 +34,8 @@ EXPERIENCES = 10
 
 SKEW = 0.5
 """Concentration of the Dirichlet distribution by which a class is spread over experiences."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?")
 
 Rows = NDArray[np.int64]
 
@@ -76,16 +81,29 @@ class Part:
         return tested
 
 
-def natural_key(text: str) -> list[tuple[int, int, str]]:
+def natural_key(text: str) -> list[tuple[int, Decimal, str]]:
     """Return what sorts texts with their numbers as numbers.
+
+    A text that is a number is sorted by its value. A number at the beginning of another text may
+    have a sign; numbers further inside have none, because the ``-`` of ``2014-05`` is no sign.
 
     Examples
     --------
     >>> sorted(["b10", "b9", "a"], key=natural_key)
     ['a', 'b9', 'b10']
+    >>> sorted(["10", "2", "0.5", "0.25", "-5", "-10"], key=natural_key)
+    ['-10', '-5', '0.25', '0.5', '2', '10']
     """
-    parts = re.split(r"(\d+)", text)
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
+    if _NUMBER.fullmatch(text):
+        return [(0, Decimal(text), text)]
+    first = re.match(r"[+-]?\d+", text)
+    start = first[0] if first else ""
+    parts = [start, *re.split(r"(\d+)", text[len(start) :])]
+    return [
+        (0, Decimal(part), part) if part == start or part.isdecimal() else (1, Decimal(0), part)
+        for part in parts
+        if part
+    ]
 
 
 def parts_of(
@@ -135,10 +153,13 @@ def parts_of_arrays(
 ) -> list[Part]:
     """Return the rows of each bucket in natural order.
 
+    Labels, buckets and splits that are None, NaN, NA or blank are missing.
+
     Raises
     ------
     LabelError
-        If the lengths differ, or a bucket has no label.
+        If the lengths differ, a bucket has no label, labels mix texts and numbers, or a split has
+        an unknown name.
     """
     columns = {"labels": labels, "buckets": buckets, "splits": [None] * n}
     if splits is not None:
@@ -147,10 +168,14 @@ def parts_of_arrays(
         if len(column) != n:
             raise LabelError(f"there are {n} rows, but {len(column)} {name}: give one each.")
     rows_of: dict[str, list[int]] = {}
-    for row, bucket in enumerate(_plain(buckets)):
-        if bucket is not None:
-            rows_of.setdefault(str(bucket), []).append(row)
-    given, split_of = _plain(labels), _plain(columns["splits"])
+    for row, bucket in enumerate(_texts(buckets, "buckets")):
+        if bucket:
+            rows_of.setdefault(bucket, []).append(row)
+    known, plain = known_labels(labels, "labels")
+    given: list[Any] = [None] * n
+    for row, label in zip(np.flatnonzero(known).tolist(), plain.tolist(), strict=True):
+        given[row] = label
+    tested = _splits(columns["splits"])
     parts = []
     for name in sorted(rows_of, key=natural_key):
         rows = [row for row in rows_of[name] if given[row] is not None]
@@ -159,7 +184,7 @@ def parts_of_arrays(
                 f"bucket {name!r} has {len(rows_of[name])} rows and no label: label some of it, "
                 "or leave it out."
             )
-        parts.append(_part(name, rows, given, split_of))
+        parts.append(_part(name, rows, given, tested))
     return parts
 
 
@@ -173,8 +198,22 @@ def _part(name: str, rows: Sequence[int], labels: Sequence[Any], splits: Sequenc
     )
 
 
-def _plain(column: Sequence[Any] | NDArray[Any]) -> list[Any]:
-    return list(column.tolist() if isinstance(column, np.ndarray) else column)
+def _texts(column: Sequence[Any] | NDArray[Any], what: str) -> list[str]:
+    """Return the values of an array as the cells that a table with them would have."""
+    try:
+        return column_of(column)
+    except TypeError as error:
+        raise LabelError(f"{what} hold a value that is no text and no number: {error}.") from None
+
+
+def _splits(column: Sequence[Any] | NDArray[Any]) -> list[str | None]:
+    found = []
+    for row, text in enumerate(_texts(column, "splits")):
+        try:
+            found.append(split_of(text))
+        except ValueError as error:
+            raise LabelError(f"row {row} of splits: {error}.") from None
+    return found
 
 
 def _folders(ids: Sequence[str]) -> tuple[list[str | None], list[str | None]]:

@@ -166,12 +166,14 @@ class Stream:
         matrix
             (n, d) finite numbers, memory-mapped or not; float32 is not copied.
         labels
-            (n,) texts or whole numbers; None where it is not known.
+            (n,) texts or whole numbers; None, NaN or blank where it is not known.
         buckets
-            (n,) which experience each row belongs to: they come in natural order. None: in none.
+            (n,) which experience each row belongs to: they come in natural order, numbers by
+            their value. None, NaN or blank: in none.
         splits
-            (n,) ``"test"`` for test rows; ``"validation"`` rows are left alone, all others are to
-            learn from.
+            (n,) ``"test"`` for test rows, in any case and by any name that a manifest may have
+            for it; ``"validation"`` rows are left alone. ``"train"``, None, NaN and blank rows are
+            to learn from. Other names are refused.
         protocol, seed
             As of `of`.
         name

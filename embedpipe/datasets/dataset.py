@@ -44,7 +44,8 @@ class Dataset:
     Raises
     ------
     DatasetError
-        If two items have the same id or the items are not sorted.
+        If two items have the same id, the items are not sorted, or a split has another name than
+        ``"train"``, ``"validation"`` or ``"test"``.
 
     Examples
     --------
@@ -76,6 +77,12 @@ class Dataset:
                 raise DatasetError(
                     f"dataset {self.name!r} holds {before.id!r} {fault}; "
                     "items must be sorted by id, and each id unique."
+                )
+        for item in self.items:
+            if item.split is not None and item.split not in SPLITS:
+                raise DatasetError(
+                    f"dataset {self.name!r}: the split of {item.id!r} is {item.split!r}; give "
+                    f"{', '.join(SPLITS)} or None."
                 )
 
     def __len__(self) -> int:

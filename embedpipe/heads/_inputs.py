@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from ..errors import LabelError
+from ..tables import label_array, missing
 from ._folds import canonical_order, row_digests
 from ._rows import lengths, refuse_non_finite
 from ._weights import Float64, row_weights
@@ -127,7 +128,17 @@ def checked_labels(y: ArrayLike) -> NDArray[Any]:
     """Return the labels as a one-dimensional array of strings or integers."""
     if y is None:
         raise LabelError("the head requires y to be passed, but the target y is None.")
-    labels = np.asarray(column_or_1d(y, warn=True))
+    listed = isinstance(y, list | tuple)
+    labels = np.asarray(column_or_1d(np.array(y, dtype=object) if listed else y, warn=True))
+    try:
+        unmixed = label_array(labels)
+    except ValueError as error:
+        raise LabelError(f"y {error}.") from None
+    if listed:
+        labels = unmixed
+    if labels.dtype == object and (absent := missing(labels)).any():
+        row = int(np.flatnonzero(absent)[0])
+        raise LabelError(f"the label of row {row} is missing: leave unlabelled rows out.")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         row = int(np.flatnonzero(~np.isfinite(labels))[0])
         raise LabelError(f"the label of row {row} is NaN or infinity: leave unlabelled rows out.")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LabelError
+from ..tables import missing
 
 NAMED = 3
 """So many paths of a kind are named in a message; the others are counted."""
@@ -37,7 +38,7 @@ def rows_for(
     Raises
     ------
     LabelError
-        If a labelled path is not in the dataset.
+        If a labelled path is not in the dataset, or a label is missing.
 
     Examples
     --------
@@ -49,6 +50,10 @@ def rows_for(
     strangers = [path for path in labels if path not in row_of]
     if strangers:
         raise LabelError(_explain(strangers, len(labels), ids))
+    absent = missing(list(labels.values()))
+    if absent.any():
+        path, label = list(labels.items())[int(absent.argmax())]
+        raise LabelError(f"the label of {path!r} is {label!r}: leave unlabelled items out.")
     pairs = sorted((row_of[path], label) for path, label in labels.items())
     rows = np.array([row for row, _ in pairs], dtype=np.int64)
     return rows, np.array([label for _, label in pairs], dtype=np.str_)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import SelectionError
 from ..index import Index
 from ..index.blocks import block_rows, first_non_finite, row_blocks, take_rows
+from ..tables import label_array, missing
 
 __all__ = ["Pool", "checked_rows"]
 
@@ -371,14 +372,21 @@ def checked_rows(given: ArrayLike, n: int, what: str) -> Rows:
 def _labels(given: ArrayLike | None, m: int) -> NDArray[Any] | None:
     if given is None:
         return None
-    labels = np.array(given)
+    try:
+        labels = label_array(given)
+    except ValueError as error:
+        raise SelectionError(f"labels {error}.") from None
     if labels.shape != (m,):
         raise SelectionError(
             f"given labels of shape {labels.shape} for {m} labelled rows: give one label per row."
         )
-    if labels.dtype == object and any(label is None for label in labels):
-        raise SelectionError("labels hold None: leave unlabelled rows out of `labelled`.")
-    return _read_only(labels)
+    absent = np.flatnonzero(missing(labels))
+    if absent.size:
+        raise SelectionError(
+            f"label {absent[0]} is {labels.tolist()[absent[0]]!r}: leave unlabelled rows out of "
+            "`labelled`."
+        )
+    return _read_only(labels.copy())
 
 
 def _column(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:

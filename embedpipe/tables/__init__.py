@@ -10,7 +10,7 @@ from .guards import guard, unguard
 from .label_rows import STATUSES, canonical_status, check_no_predictions, sure_labels
 from .paths import tidy
 from .reading import SUFFIXES, Table, read_table, table_format
-from .values import column_of, text_of, whole_numbers
+from .values import column_of, label_array, missing, text_of, whole_numbers
 from .writing import csv_bytes, csv_writer, write_table
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "csv_bytes",
     "csv_writer",
     "guard",
+    "label_array",
+    "missing",
     "read_table",
     "sure_labels",
     "table_format",

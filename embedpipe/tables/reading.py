@@ -22,6 +22,9 @@ __all__ = ["SUFFIXES", "Table", "read_table", "table_format"]
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 """Suffixes of the files that hold tables, in lower case."""
 
+PATHS = ("path", "file_name")
+"""Columns of paths: their cells must be texts, and keep the blanks that are part of a name."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -113,9 +116,10 @@ def read_table(
     text. Numbers, truth values (``True``, ``False``), decimals, dates and categories become text.
     Lists, objects and other types are refused.
 
-    *Columns.* Blanks around a name of a column are dropped. A cell of any column but ``path`` is
-    text without blanks around it. A column whose values are all whole numbers has none with
-    ``.0``: ``1.0`` is ``1``; with one other value, such as ``1.10``, it stays as it is.
+    *Columns.* Blanks around a name of a column are dropped. A cell of any column but ``path``
+    and ``file_name`` is text without blanks around it. A column whose values are all whole numbers
+    has none with ``.0``: ``1.0`` is ``1``; with one other value, such as ``1.10``, it stays as it
+    is.
 
     Parameters
     ----------
@@ -161,7 +165,7 @@ def read_table(
     except OSError as fault:
         raise error(f"{file} cannot be read: {fault.strerror or fault}.") from fault
     for name in columns:
-        if name != "path":
+        if name not in PATHS:
             columns[name] = whole_numbers([cell.strip() for cell in columns[name]])
     unit = "row" if kind == ".parquet" else "line"
     table = Table(file, tuple(names), columns, places, unit, error)
@@ -269,8 +273,8 @@ def _from_json(text: str, file: str, choice: _Choice) -> _Read:
 
 
 def _json_text(name: str, value: Any) -> str:
-    if name == "path" and not isinstance(value, str | None):
-        raise ValueError(f"the path is {value!r}; it must be a text")
+    if name in PATHS and not isinstance(value, str | None):
+        raise ValueError(f"the {name} is {value!r}; it must be a text")
     try:
         text = text_of(value)
     except TypeError:
@@ -317,8 +321,8 @@ def _texts(file: str, name: str, column: Any) -> list[str]:
 
 
 def _check_type(file: str, name: str, kind: Any) -> None:
-    if name == "path" and not is_text(kind):
-        raise TableError(f"{file}: the column 'path' holds {kind}; it must hold texts.")
+    if name in PATHS and not is_text(kind):
+        raise TableError(f"{file}: the column {name!r} holds {kind}; it must hold texts.")
     if not can_be_text(kind):
         raise TableError(
             f"{file}: the column {name!r} holds {kind}; it must hold texts or numbers."

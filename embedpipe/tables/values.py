@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["column_of", "text_of", "whole_numbers"]
+__all__ = ["column_of", "label_array", "missing", "text_of", "whole_numbers"]
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+)?", re.ASCII)
 
@@ -33,18 +34,16 @@ def text_of(value: object) -> str:
     """
     if isinstance(value, str):
         return str(value)
-    if value is None or type(value).__name__ in _MISSING_TYPES:
+    if _is_null(value):
         return ""
     if isinstance(value, float | np.floating):
-        if np.isnan(value):
-            return ""
         return repr(float(value)) if isinstance(value, float) else str(value)
     if isinstance(value, bool | np.bool_ | int | np.integer):
         return str(value)
     if isinstance(value, bytes):
         return value.decode("utf-8")
     if isinstance(value, Decimal):
-        return "" if value.is_nan() else format(value, "f")
+        return format(value, "f")
     if isinstance(value, np.datetime64):
         return text_of(value.astype("datetime64[us]").item())
     if isinstance(value, dt.datetime):
@@ -53,6 +52,68 @@ def text_of(value: object) -> str:
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} is not the value of one cell")
+
+
+def _is_null(value: object) -> bool:
+    if isinstance(value, float | np.floating):
+        return bool(np.isnan(value))
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    return value is None or type(value).__name__ in _MISSING_TYPES or _is_nat(value)
+
+
+def _is_nat(value: object) -> bool:
+    return isinstance(value, np.datetime64 | np.timedelta64) and bool(np.isnat(value))
+
+
+def missing(values: ArrayLike) -> NDArray[np.bool_]:
+    """Return which of (n,) values are missing: None, NaN, NaT, NA, or a text of blanks.
+
+    Examples
+    --------
+    >>> missing(["hat", None, float("nan"), " ", 0]).tolist()
+    [False, True, True, True, False]
+    """
+    array = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
+    if array.dtype.kind == "f":
+        return np.isnan(array)
+    if array.dtype.kind in "US":
+        return np.asarray(np.char.str_len(np.char.strip(array)) == 0)
+    if array.dtype != object:
+        return np.zeros(array.shape, dtype=np.bool_)
+    found = [
+        not value.strip() if isinstance(value, str | bytes) else _is_null(value)
+        for value in array.ravel()
+    ]
+    return np.array(found, dtype=np.bool_).reshape(array.shape)
+
+
+def label_array(given: ArrayLike) -> NDArray[Any]:
+    """Return labels as an array; NumPy would turn the numbers of a mixed list into texts.
+
+    The dtype is object only if a label is missing or neither a text nor a number.
+
+    Raises
+    ------
+    ValueError
+        If texts, numbers and truth values are mixed; the message is the end of a sentence.
+
+    Examples
+    --------
+    >>> label_array(["hat", "shoe"]).dtype.kind, label_array(["hat", None]).dtype.kind
+    ('U', 'O')
+    """
+    array = np.array(given, dtype=object) if isinstance(given, list | tuple) else np.asarray(given)
+    if array.dtype != object or array.ndim != 1:
+        return array
+    absent = missing(array)
+    kinds = {type(label) for label in array[~absent]}
+    texts = sum(issubclass(kind, str) for kind in kinds)
+    truths = sum(issubclass(kind, bool | np.bool_) for kind in kinds)
+    if 0 < texts < len(kinds) or 0 < truths < len(kinds):
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(f"mixes {names}: give all labels as texts, or all as numbers")
+    return array if absent.any() else np.array(array.tolist())
 
 
 def whole_numbers(cells: Sequence[str]) -> list[str]:

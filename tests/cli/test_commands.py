@@ -498,7 +498,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "a manifest without path": (
         ["embed", "{manifest}"], 1,
-        "manifest '{manifest}' has no column 'path'; its columns: 'file', 'label'.",
+        "{manifest}, line 1: the column 'path' is missing; its columns: 'file', 'label'.",
     ),
     "no images": (
         ["embed", "{empty}"], 1,

@@ -29,7 +29,7 @@ EYE = np.eye(4, dtype=np.float32)
         ),
         (
             {"labelled": [0, 1], "labels": ["cat", None]},
-            "labels hold None: leave unlabelled rows out of `labelled`.",
+            "label 1 is None: leave unlabelled rows out of `labelled`.",
         ),
     ],
 )
