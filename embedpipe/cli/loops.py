@@ -156,6 +156,7 @@ def _result(loop: ActiveLoop, report: Path) -> dict[str, Any]:
         "aubc": area_under_budget_curve([r.labelled for r in judged], accuracies)
         if judged
         else None,
+        "copies_left_out": loop.problem.copies_left_out,
         "report": str(report),
     }
 
@@ -169,9 +170,12 @@ def _text(loop: ActiveLoop, rounds: int, report: Path, *, with_rounds: bool) -> 
         lines.append(
             f"stopped after round {last.round}: nothing is left that {loop.strategy} may choose"
         )
-    advice = advice_of(loop.records)
+    left_out = loop.problem.copies_left_out
+    if left_out:
+        lines.append(f"copies of test images left out: {left_out:,}")
+    advice = advice_of(loop)
     if advice is not None:
-        lines.append(f"advice: {advice}")
+        lines.append(advice)
     return "\n".join([*lines, f"report: {report}"])
 
 

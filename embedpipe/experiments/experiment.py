@@ -31,7 +31,16 @@ from .choices import (
     strategy_choice,
 )
 from .crew import Done, Failed, Told, do_all, worker_count
-from .grid import BoundEntry, Entry, Grid, bounds_of, by_problem, entries_of, pairs_of
+from .grid import (
+    BoundEntry,
+    Entry,
+    Grid,
+    bounds_of,
+    by_problem,
+    entries_of,
+    left_out,
+    pairs_of,
+)
 from .grid_file import Opener, read_grid
 from .progress import Clock, Progress
 from .results import Failure, Results
@@ -362,6 +371,7 @@ class Experiment:
             baseline=(initial_for(None, baseline).name, baseline.name),
             failures=failures,
             folder=self.folder,
+            left_out=left_out(self._grid),
         )
 
 
