@@ -11,7 +11,7 @@ import typer
 
 from ..errors import UnknownNameError, UsageError
 from .comparing import split_list
-from .options import DatasetChoice, EmbedChoice
+from .options import DatasetChoice, EmbedChoice, TrackerChoice
 from .session import Session, command, refuse_failures
 
 if TYPE_CHECKING:
@@ -222,6 +222,7 @@ def replay(
     how: EmbedChoice,
     coming: StreamChoice,
     learning: StudyChoice,
+    tracking: TrackerChoice,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -245,12 +246,15 @@ def replay(
     from ..reports import replay_of, write_replay
 
     started = time.monotonic()
+    kept = session.tracker(tracking)
     coming.check()
     options = learning.options()  # what is misspelt is said before anything is embedded
     study = _study(session, session.embed(where, how), coming, options)
-    with session.counting() as tell:
+    with kept as tracker, session.counting() as tell:
         results = study.run(
-            workers=workers, progress=lambda now: tell(now.rounds, now.of_rounds, str(now))
+            workers=workers,
+            progress=lambda now: tell(now.rounds, now.of_rounds, str(now)),
+            on_run=None if tracker is None else tracker.log_run,
         )
     if session.common.debug:
         for failure in results.failures:
