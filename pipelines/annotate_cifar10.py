@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -127,4 +128,9 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    ep.run_script(main)
+    try:
+        main()
+    except ep.errors.EmbedpipeError as error:
+        sys.exit(f"annotate_cifar10.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("annotate_cifar10.py: interrupted; run it again to go on.")

@@ -128,4 +128,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    ep.run_script(main)
+    main()

@@ -190,4 +190,7 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    ep.run_script(main)
+    try:
+        main()
+    except ep.errors.EmbedpipeError as error:
+        sys.exit(f"webcam.py: {error}")

@@ -576,8 +576,7 @@ def _told_by(head: Any) -> dict[str, Any]:
 
 
 _SELF_REPORTS = (
-    "loss_", "C_", "C_rule_", "n_iter_", "converged_", "temperature_",
-    "cv_accuracy_", "cv_n_", "cv_ece_",
+    "C_", "C_rule_", "n_iter_", "converged_", "temperature_", "cv_accuracy_", "cv_n_", "cv_ece_",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from .base import Backbone, Encoder
 from .catalogue import DEFAULT_BACKBONE, backbones, get_backbone
-from .preprocess import DecodeError, Preprocess, decode
+from .preprocess import Decoded, DecodeError, Preprocess, decode, decode_image
 from .runtimes import RUNTIMES, resolve_precision
 from .toy import ToyBackbone
 
@@ -11,11 +11,13 @@ __all__ = [
     "RUNTIMES",
     "Backbone",
     "DecodeError",
+    "Decoded",
     "Encoder",
     "Preprocess",
     "ToyBackbone",
     "backbones",
     "decode",
+    "decode_image",
     "get_backbone",
     "resolve_precision",
 ]

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._pixels import quarter_turned, reason_of, to_rgb
+from .._pixels import COLOUR_RULE, DecodeError, Picture, decoded
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["DecodeError", "Preprocess", "decode"]
+__all__ = ["DecodeError", "Decoded", "Preprocess", "decode", "decode_image"]
 
 
 LARGEST = 50_000_000
 """Pixels that an image may have after it is resized and before it is cropped: 150 MB."""
-
-
-class DecodeError(Exception):
-    """An image file that cannot be turned into pixels; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ class Preprocess:
             "antialias": True,
             "crop": "center",
             "exif": "transpose",
-            "colour": "rgb; alpha over white; 16-bit by its high byte",
+            "colour": COLOUR_RULE,
             "frame": "first",
         }
 
@@ -97,51 +92,61 @@ def _three(values: Any) -> tuple[float, float, float]:
     return first, second, third
 
 
-def decode(data: bytes, preprocess: Preprocess) -> tuple[np.ndarray, int, int]:
+class Decoded(NamedTuple):
+    """An image file at the encoder's input size.
+
+    Attributes
+    ----------
+    pixels
+        RGB, resized and cropped, not normalised: shape (height, width, 3), uint8.
+    width, height
+        Pixels of the image as it is meant to be seen (EXIF orientation applied).
+    remarks
+        What a person should know about the file, such as a range that was guessed.
+    """
+
+    pixels: np.ndarray
+    width: int
+    height: int
+    remarks: tuple[str, ...]
+
+
+def decode_image(data: bytes, preprocess: Preprocess) -> Decoded:
     """Decode an image file and bring it to the encoder's input size.
 
     Parameters
     ----------
     data
-        The file's bytes, in any format that Pillow reads.
+        The file's bytes: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM.
     preprocess
         The target.
-
-    Returns
-    -------
-    pixels : ndarray of uint8, shape (height, width, 3)
-        RGB, resized and cropped, not normalised.
-    width, height : int
-        Of the image as it is meant to be seen (EXIF orientation applied).
 
     Raises
     ------
     DecodeError
         With the reason, for anything that is not a whole image.
     """
-    from PIL import Image, ImageOps
 
-    if not data:
-        raise DecodeError("the file is empty")
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            true_size = image.size
-            if preprocess.scaled_decode:
-                _shrink_while_decoding(image, preprocess)
-            upright = ImageOps.exif_transpose(image)
-            turned = quarter_turned(image)
-            width, height = true_size[::-1] if turned else true_size
-            pixels = _resize_and_crop(to_rgb(upright), preprocess)
-    # Pillow's plugins raise nearly anything on malformed input; each is a reason, none is a bug.
-    except Exception as error:
-        raise DecodeError(reason_of(error)) from error
-    return pixels, width, height
+    def at_input_size(picture: Picture) -> Decoded:
+        pixels = _resize_and_crop(picture.rgb, preprocess)
+        return Decoded(pixels, *picture.size, picture.remarks)
+
+    shrink = None
+    if preprocess.scaled_decode:
+        target = preprocess.resize
+        shrink = 2 * (target if isinstance(target, int) else max(target))
+    return decoded(data, at_input_size, shrink=shrink)
 
 
-def _shrink_while_decoding(image: Image.Image, preprocess: Preprocess) -> None:
-    target = preprocess.resize
-    longest = target if isinstance(target, int) else max(target)
-    image.draft(None, (2 * longest, 2 * longest))  # only JPEG heeds it; never below twice
+def decode(data: bytes, preprocess: Preprocess) -> tuple[np.ndarray, int, int]:
+    """Return the pixels, the width and the height that `decode_image` gives.
+
+    Raises
+    ------
+    DecodeError
+        With the reason, for anything that is not a whole image.
+    """
+    return decode_image(data, preprocess)[:3]
 
 
 def _resize_and_crop(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
@@ -157,7 +162,7 @@ def _resize_and_crop(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
     else:
         new_height, new_width = preprocess.resize
     if new_width * new_height > LARGEST:
-        raise ValueError(f"an image of {width} x {height} pixels is too narrow to be resized")
+        raise DecodeError(f"an image of {width} x {height} pixels is too narrow to be resized")
     if (width, height) != (new_width, new_height):
         method = Image.Resampling[preprocess.interpolation.upper()]
         image = image.resize((new_width, new_height), method)

@@ -172,6 +172,37 @@ class Store:
         )
         return write_fragment(self.folder / "fragments", table, self._metadata(provenance))
 
+    def adopt(self, older: Store, content_ids: pa.Array) -> int:
+        """Take over rows of another spec that this spec gives too; return their number.
+
+        The canary comes with them, so that later rows are compared with the machine that computed
+        these. Nothing is taken over where this spec has a canary of its own.
+
+        Parameters
+        ----------
+        older
+            The store of the other spec; it stays as it is.
+        content_ids
+            (n,) fixed-size binary(32): images that have the same vector under both specs.
+        """
+        canary, own = older.folder / CANARY, self.folder / CANARY
+        if not canary.exists():
+            return 0
+        known = canary.read_bytes()
+        if not own.exists():
+            write_atomically(own, known, overwrite=False)
+        if own.read_bytes() != known:
+            return 0
+        adopted = 0
+        for path in fragment_paths(older.folder / "fragments"):
+            table = read_checked(path, older.spec.to_json())
+            provenance = json.loads((table.schema.metadata or {})[b"provenance"])
+            rows = table.filter(pc.is_in(table["content_id"], value_set=content_ids))
+            if len(rows):
+                write_fragment(self.folder / "fragments", rows, self._metadata(provenance))
+                adopted += len(rows)
+        return adopted
+
     def vectors(self) -> Iterator[tuple[pa.Array, np.ndarray]]:
         """Yield each fragment's content ids and vectors (rows, d), every bit checked.
 

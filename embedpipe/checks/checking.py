@@ -9,7 +9,7 @@ import numpy as np
 
 from ..active.selecting import index_of
 from ..cache import Failure
-from ..embedding import Embeddings
+from ..embedding import Embeddings, Remark
 from ..errors import UsageError
 from ..index import check_kind
 from ..labels import rows_for
@@ -59,6 +59,8 @@ class Checked:
         Items that have no vector, or could not be read now, and why.
     not_checked
         What was not checked, and why.
+    remarks
+        Files whose range of values was guessed, or whose metadata are damaged.
     """
 
     labels: tuple[str | None, ...]
@@ -74,6 +76,7 @@ class Checked:
     sizes: np.ndarray | None
     failures: tuple[Failure, ...]
     not_checked: dict[str, str]
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def copies(self) -> tuple[Rows, ...]:
@@ -167,6 +170,7 @@ def check(
         sizes=None if looks is None else looks.sizes,
         failures=(*embeddings.failures, *(() if looks is None else looks.failures)),
         not_checked=_not_checked(known, errors.judged, splits, looks),
+        remarks=() if looks is None else looks.remarks,
     )
 
 

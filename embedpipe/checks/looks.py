@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._pixels import quarter_turned, reason_of, to_rgb
-from ..backbones import DecodeError
+from .._pixels import DecodeError, Picture, decoded
 from ..cache import Failure
 from ..datasets import Source
+from ..embedding import Remark
 
 __all__ = ["SIDE", "Looks", "Progress", "look"]
 
@@ -50,6 +49,8 @@ class Looks:
         (n, 24, 24) uint8 grey copies, stretched to a square.
     failures
         What could not be read, and why.
+    remarks
+        What a person should know about files that could be read.
     """
 
     seen: NDArray[np.bool_]
@@ -57,12 +58,14 @@ class Looks:
     spreads: NDArray[np.float32]
     greys: NDArray[np.uint8]
     failures: tuple[Failure, ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 class _Look(NamedTuple):
     size: tuple[int, int]
     spread: float
     grey: NDArray[np.uint8]
+    remarks: tuple[str, ...]
 
 
 def look(
@@ -92,21 +95,31 @@ def look(
     n = len(ids)
     seen, sizes = np.zeros(n, np.bool_), np.zeros((n, 2), np.int32)
     spreads, greys = np.zeros(n, np.float32), np.zeros((n, SIDE, SIDE), np.uint8)
-    failures = []
+    failures: list[tuple[int, Failure]] = []
+    remarks: list[tuple[int, Remark]] = []
     rows = {ids[row]: row for row in np.flatnonzero(first == np.arange(n)).tolist()}
     for done, (item_id, found) in enumerate(_looked_at(source, list(rows)), start=1):
         row = rows[item_id]
         if isinstance(found, Failure):
             failures.append((row, found))
         else:
-            seen[row], sizes[row], spreads[row], greys[row] = True, *found
+            seen[row], sizes[row], spreads[row], greys[row] = True, *found[:3]
+            remarks += [(row, Remark(item_id, text)) for text in found.remarks]
         if progress:
             progress("look", done, len(rows))
     failures.sort(key=lambda entry: entry[0])  # sources read in any order
+    remarks.sort(key=lambda entry: entry[0])
     others = np.flatnonzero(first != np.arange(n))
     for values in (seen, sizes, spreads, greys):
         values[others] = values[first[others]]
-    return Looks(seen, sizes, spreads, greys, tuple(failure for _, failure in failures))
+    return Looks(
+        seen,
+        sizes,
+        spreads,
+        greys,
+        tuple(failure for _, failure in failures),
+        tuple(remark for _, remark in remarks),
+    )
 
 
 def _looked_at(source: Source, ids: list[str]) -> Iterator[tuple[str, _Look | Failure]]:
@@ -135,26 +148,16 @@ def _look_at(item_id: str, content: bytes | OSError) -> _Look | Failure:
     if isinstance(content, OSError):
         return Failure(item_id, None, "read", str(content.strerror or content))
     try:
-        return _decoded(content)
+        return decoded(content, _seen, shrink=2 * SHRUNKEN)
     except DecodeError as error:
         return Failure(item_id, None, "decode", str(error))
 
 
-def _decoded(content: bytes) -> _Look:
-    from PIL import Image, ImageOps
+def _seen(picture: Picture) -> _Look:
+    from PIL import Image
 
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            size = image.size
-            image.draft(None, (2 * SHRUNKEN, 2 * SHRUNKEN))  # only JPEG heeds it
-            if quarter_turned(image):
-                size = size[::-1]
-            small = to_rgb(ImageOps.exif_transpose(image)).resize(
-                (SHRUNKEN, SHRUNKEN), Image.Resampling.BOX
-            )
-            grey = small.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    # Pillow's plugins raise nearly anything on malformed input; each is a reason, none is a bug.
-    except Exception as error:
-        raise DecodeError(reason_of(error)) from error
+    small = picture.rgb.resize((SHRUNKEN, SHRUNKEN), Image.Resampling.BOX)
+    grey = small.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     colours = np.asarray(small, dtype=np.float64).reshape(-1, 3)  # (p, 3)
-    return _Look(size, float(colours.std(axis=0).max()), np.asarray(grey))
+    spread = float(colours.std(axis=0).max())
+    return _Look(picture.size, spread, np.asarray(grey), picture.remarks)

@@ -28,7 +28,7 @@ def as_dict(embeddings: Embeddings, checked: Checked) -> dict[str, Any]:
         ``label_errors``, ``tiny``, ``blank`` and ``failed`` lists of items, the worst first;
         ``judged`` is the number of labels that could be judged, of ``labelled``;
         ``imbalance`` counts classes; ``limits`` are the thresholds that the data gave, and
-        ``not_checked`` says why something was not.
+        ``not_checked`` says why something was not, and ``remarks`` are about single files.
 
     Examples
     --------
@@ -79,6 +79,7 @@ def as_dict(embeddings: Embeddings, checked: Checked) -> dict[str, Any]:
         "not_checked": dict(checked.not_checked),
         "labelled": sum(label is not None for label in checked.labels),
         "judged": checked.label_errors.judged,
+        "remarks": [remark._asdict() for remark in checked.remarks],
     }
 
 

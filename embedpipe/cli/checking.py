@@ -114,6 +114,7 @@ def _text(result: dict[str, Any]) -> str:
         if len(result[key]) > _FIRST:
             lines.append(f"         … and {len(result[key]) - _FIRST} more")
     lines += _imbalance(result["imbalance"])
+    lines += _remarks(result["remarks"])
     if "report" in result:
         lines.append(f"report: {result['report']}")
     return "\n".join(lines)
@@ -141,6 +142,16 @@ def _named(entry: dict[str, Any]) -> str:
     if "width" in entry:
         return f"{entry['id']}: {entry['width']} x {entry['height']}"
     return str(entry["id"])
+
+
+def _remarks(found: list[dict[str, str]]) -> list[str]:
+    if not found:
+        return []
+    lines = [f"{len(found):>5}  remarks on images that were read"]
+    lines += [f"         {entry['path']}: {entry['remark']}" for entry in found[:_FIRST]]
+    if len(found) > _FIRST:
+        lines.append(f"         … and {len(found) - _FIRST} more")
+    return lines
 
 
 def _imbalance(found: dict[str, Any]) -> list[str]:

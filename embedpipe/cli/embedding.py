@@ -50,7 +50,7 @@ def embed(
     if report.images_per_second is not None:
         speed = f", {report.images_per_second:.0f} images/s"
     session.finish(
-        asdict(report),
+        asdict(report) | {"remarks": [remark._asdict() for remark in report.remarks]},
         f"{report.dataset}: {report.items} items, {report.embedded} embedded, "
         f"{report.reused} reused, {report.failed} failed; {report.dim} dimensions; "
         f"{report.seconds:.1f} s{speed}",

@@ -17,7 +17,7 @@ import typer
 
 from .. import _workspace
 from ..errors import EmbedpipeError, RunError, UsageError
-from .options import Common, DatasetChoice, EmbedChoice, ImagesChoice, TrackerChoice, expand
+from .options import Common, DatasetChoice, EmbedChoice, ImagesChoice, expand
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..embedding import Embeddings
     from ..experiments import Failure
-    from ..tracking import Tracker
 
 __all__ = ["Session", "command", "refuse_failures"]
 
@@ -80,8 +79,6 @@ class Session:
         dataset = self.load(choice)
         for suffix, count in dataset.skipped.items():
             self.remark(f"skipped {count} {suffix}: not a format that is read; convert them first")
-        for remark in dataset.source.remarks:
-            self.remark(f"{dataset.source.location}: {remark}")
         with self.progress() as progress:
             embeddings = embed(
                 dataset, workspace=self.workspace, options=options, progress=progress
@@ -90,21 +87,12 @@ class Session:
             self.remark(f"could not {failure.stage} {failure.path}: {failure.error}")
         if len(embeddings.failures) > 5:
             self.remark(f"… and {len(embeddings.failures) - 5} more that failed.")
+        remarks = embeddings.report.remarks
+        for path, text in remarks[:5]:
+            self.remark(f"{path}: {text}")
+        if len(remarks) > 5:
+            self.remark(f"… and {len(remarks) - 5} more remarks; `check --json` lists all.")
         return embeddings
-
-    def tracker(self, choice: TrackerChoice) -> contextlib.AbstractContextManager[Tracker | None]:
-        """Return the tracker that is asked for, if any, to be used in a `with`.
-
-        Raises
-        ------
-        UsageError
-            If there is no tracker of that name, or its package is not installed.
-        """
-        if choice.tracker is None:
-            return contextlib.nullcontext()
-        from ..tracking import get_tracker
-
-        return get_tracker(choice.tracker, self.workspace.tracking)
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Callable[[int, int, str], None]]:

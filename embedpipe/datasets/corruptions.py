@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._pixels import to_rgb
+from .._pixels import COLOUR_RULE, DecodeError, Picture, decoded
 from ..errors import UsageError
 from .corruption_kinds import RECIPE, SEVERITIES, Pixels, corruption_kinds
 from .dataset import Dataset
@@ -246,27 +245,27 @@ def _pixels(content: bytes) -> Pixels:
     OSError
         If it cannot be decoded.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
+
+    def reduced(picture: Picture) -> Pixels:
+        image = picture.rgb
+        shorter = min(image.size)
+        if shorter > SHORTER_SIDE:
+            width, height = (max(1, round(side * SHORTER_SIDE / shorter)) for side in image.size)
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
+        return np.asarray(image)
 
     try:
-        with Image.open(io.BytesIO(content)) as opened:
-            image = to_rgb(ImageOps.exif_transpose(opened))
-    # Pillow's plugins raise nearly anything on malformed input; each is a reason, none is a bug.
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
-        raise OSError(f"cannot be decoded, so not corrupted: {reason}") from error
-    shorter = min(image.size)
-    if shorter > SHORTER_SIDE:
-        width, height = (max(1, round(side * SHORTER_SIDE / shorter)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(image)
+        return decoded(content, reduced)
+    except DecodeError as error:
+        raise OSError(f"cannot be decoded, so not corrupted: {error}") from error
 
 
 @functools.cache
 def _recipe() -> str:
     import PIL
 
-    return f"{RECIPE} {PIL.__version__} {np.__version__}"
+    return f"{RECIPE} {PIL.__version__} {np.__version__} {COLOUR_RULE}"
 
 
 def _stamp(rung: str, clean: Stamp | None) -> Stamp | None:

@@ -2,6 +2,7 @@
 
 from .embed import EmbedOptions, embed
 from .embeddings import Embeddings, EmbedReport
+from .remarks import Remark
 from .scan import Progress
 
-__all__ = ["EmbedOptions", "EmbedReport", "Embeddings", "Progress", "embed"]
+__all__ = ["EmbedOptions", "EmbedReport", "Embeddings", "Progress", "Remark", "embed"]

@@ -23,9 +23,11 @@ from ..backbones import (
 from ..cache import Failure, Spec, Store, open_matrix
 from ..datasets import Dataset, load_dataset
 from ..errors import DatasetError, UsageError
+from .adoption import adopt_unaffected
 from .embeddings import Embeddings, EmbedReport
 from .executors import EXECUTORS, fill_with_ray
 from .pipeline import Filled, fill
+from .remarks import Remark
 from .scan import Progress, Scan, scan
 
 __all__ = ["EmbedOptions", "embed"]
@@ -144,6 +146,8 @@ def embed(
     store.create()
     scanned = scan(dataset, workspace, progress)
     wanted = _wanted(dataset, scanned, store, options.retry_failed)
+    if wanted and adopt_unaffected(store, workspace, dataset.source, wanted, progress):
+        wanted = _wanted(dataset, scanned, store, options.retry_failed)
     filled = Filled(0, {}, 0.0)
     if wanted:
         filled = (fill_with_ray if options.executor == "ray" else fill)(
@@ -213,6 +217,10 @@ def _gather(
         dim=store.spec.dim,
         seconds=time.monotonic() - started,
         images_per_second=filled.embedded / filled.seconds if filled.embedded else None,
+        remarks=(
+            *(Remark(dataset.source.location, text) for text in dataset.source.remarks),
+            *filled.remarks,
+        ),
     )
     return Embeddings(
         matrix=matrix,

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cache import Failure, Spec
 from ..datasets import Dataset, Item
+from .remarks import Remark
 
 __all__ = ["EmbedReport", "Embeddings"]
 
@@ -38,6 +39,9 @@ class EmbedReport:
         Of the whole call.
     images_per_second
         Of decoding and encoding; None if nothing was embedded.
+    remarks
+        What to know about files: names that were changed, and of the images that were embedded
+        now those whose range was guessed or whose metadata are damaged.
     """
 
     dataset: str
@@ -49,6 +53,7 @@ class EmbedReport:
     dim: int
     seconds: float
     images_per_second: float | None
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)

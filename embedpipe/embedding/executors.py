@@ -67,7 +67,10 @@ def fill_with_ray(
                 progress("embed", done, len(wanted))
     failures = {item_id: each for part in parts for item_id, each in part.failures.items()}
     return Filled(
-        sum(part.embedded for part in parts), failures, max(part.seconds for part in parts)
+        sum(part.embedded for part in parts),
+        failures,
+        max(part.seconds for part in parts),
+        tuple(sorted(remark for part in parts for remark in part.remarks)),
     )
 
 

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .._versions import versions
-from ..backbones import Backbone, DecodeError, Encoder, Preprocess, decode
+from ..backbones import Backbone, DecodeError, Encoder, Preprocess, decode_image
 from ..cache import Failure, Row, Store
 from ..datasets import Source
 from .canary import canary_images
+from .remarks import Remark
 from .scan import Progress
 
 __all__ = ["Filled", "fill"]
@@ -29,7 +30,7 @@ FRAGMENT_SECONDS = 30.0
 """A fragment is written after so many rows or seconds: what a kill can lose."""
 
 AHEAD, AHEAD_BYTES = 4 * BATCH_SIZE, 256 << 20
-"""Images, and bytes of their files, that are in memory ahead of the encoder at the most."""
+"""Maximum images ahead of the encoder, and maximum bytes of their files and of their pixels."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Filled:
     embedded: int
     failures: dict[str, Failure]
     seconds: float
+    remarks: tuple[Remark, ...] = ()
 
 
 class _Decoded(NamedTuple):
@@ -49,6 +51,7 @@ class _Decoded(NamedTuple):
     width: int
     height: int
     failure: Failure | None
+    remarks: tuple[str, ...] = ()
 
 
 def fill(
@@ -78,14 +81,16 @@ def fill(
 
     Notes
     -----
-    In memory: at most 256 images or 256 MB of their files ahead of the encoder, and the rows of
-    one fragment (4,096 times 4 d bytes).
+    In memory: ahead of the encoder at most 256 images, 256 MB of their files and 256 MB of their
+    pixels at the encoder's size; 1 GiB of images that are being decoded, or 128 MiB for each
+    processor; and the rows of one fragment (4,096 times 4 d bytes).
     """
     encoder = backbone.open(precision=store.spec.precision, runtime=runtime, batch_size=BATCH_SIZE)
     provenance = encoder.provenance | versions()
     store.check_canary(lambda: _canary(encoder, preprocess), provenance)
     writer = _Writer(store, provenance)
     failures: dict[str, Failure] = {}
+    remarks: list[Remark] = []
     started, done = time.monotonic(), 0
     stream = _decoded(source, wanted, preprocess)
     try:
@@ -97,6 +102,7 @@ def fill(
                 assert image.failure is not None
                 failures[image.item_id] = image.failure
                 writer.add_failure(image.failure)
+            remarks += [Remark(image.item_id, text) for image in batch for text in image.remarks]
             done += len(batch)
             if progress is not None:
                 progress("embed", done, len(wanted))
@@ -104,11 +110,12 @@ def fill(
         writer.flush()  # what is finished is kept
         raise
     writer.flush()
-    return Filled(writer.written, failures, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return Filled(writer.written, failures, seconds, tuple(sorted(remarks)))
 
 
 def _canary(encoder: Encoder, preprocess: Preprocess) -> np.ndarray:
-    images = [decode(data, preprocess)[0] for data in canary_images()]
+    images = [decode_image(data, preprocess).pixels for data in canary_images()]
     return encoder.encode(np.stack(images))
 
 
@@ -137,13 +144,15 @@ def _decoded(
 ) -> Iterator[_Decoded]:
     """Yield the images in the order in which they are read, decoded in threads ahead of need."""
     contents = source.read(list(wanted))
+    height, width = preprocess.size
+    ahead = max(BATCH_SIZE, min(AHEAD, AHEAD_BYTES // (3 * height * width)))
     with ThreadPoolExecutor(max_workers=max(1, os.cpu_count() or 1)) as pool:
         pending: deque[tuple[Future[_Decoded], int]] = deque()
         in_flight = 0
         try:
             for item_id, content in contents:
                 size = 0 if isinstance(content, OSError) else len(content)
-                while pending and (len(pending) >= AHEAD or in_flight + size > AHEAD_BYTES):
+                while pending and (len(pending) >= ahead or in_flight + size > AHEAD_BYTES):
                     future, released = pending.popleft()
                     in_flight -= released
                     yield future.result()
@@ -169,10 +178,11 @@ def _decode_one(
     if hashlib.sha256(content).digest() != content_id:
         return failed("read", "it changed while it was being embedded; run again", None)
     try:
-        pixels, width, height = decode(content, preprocess)
+        image = decode_image(content, preprocess)
     except DecodeError as error:
         return failed("decode", str(error), content_id)
-    return _Decoded(item_id, content_id, len(content), pixels, width, height, None)
+    pixels, width, height, remarks = image
+    return _Decoded(item_id, content_id, len(content), pixels, width, height, None, remarks)
 
 
 class _Writer:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Literal
 
-from .._pixels import to_rgb
+from .._pixels import DecodeError, Picture, decoded
 
 __all__ = ["Protocol", "inline_image", "protocol_of"]
 
@@ -72,20 +72,20 @@ def inline_image(image_bytes: bytes, protocol: Protocol) -> str | None:
 
 
 def _as_png(image_bytes: bytes) -> bytes | None:
-    import struct
+    from PIL import Image
 
-    from PIL import Image, ImageOps
+    def encoded(picture: Picture) -> bytes:
+        image = picture.rgb
+        side = max(image.size)
+        wanted = min(max(side, SMALLEST), LARGEST)
+        if wanted != side:
+            width, height = (max(1, round(length * wanted / side)) for length in image.size)
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
+        file = BytesIO()
+        image.save(file, "PNG")
+        return file.getvalue()
 
     try:
-        with Image.open(BytesIO(image_bytes)) as opened:
-            image = to_rgb(ImageOps.exif_transpose(opened))
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError):
+        return decoded(image_bytes, encoded)
+    except DecodeError:
         return None
-    side = max(image.size)
-    wanted = min(max(side, SMALLEST), LARGEST)
-    if wanted != side:
-        width, height = (max(1, round(length * wanted / side)) for length in image.size)
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-    file = BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()

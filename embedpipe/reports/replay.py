@@ -49,8 +49,7 @@ class Difference:
     text, p
         The mean difference with its interval, and the corrected p-value.
     verdict
-        ``"better"``, ``"worse"``, ``"no difference shown"``, ``"not tested"``, or empty where
-        nothing was compared.
+        ``"better"``, ``"worse"``, ``"no telling"``, or empty where nothing was compared.
     """
 
     text: str
@@ -68,8 +67,6 @@ class Learned:
         As a reader would say it: ``"el2n, 5 %"``.
     role
         What it is there for: ``"baseline"``, what a bound bounds, or empty.
-    runs
-        How many distinct runs the seeds gave.
     kept
         How many rows the buffer holds in the end.
     means, differences
@@ -82,7 +79,6 @@ class Learned:
 
     name: str
     role: str
-    runs: str
     kept: str
     means: tuple[str, ...]
     differences: tuple[Difference, ...]
@@ -253,7 +249,7 @@ def lay_out_curves(group: ReplayGroup) -> list[ComparisonPanel]:
         lay_out_bands(
             group.curves,
             "Accuracy along the stream",
-            f"{tested}; mean over the seeds, 95 % interval; none below three distinct runs",
+            f"{tested}; mean over the seeds, 95 % interval",
             bound=group.bound,
             axis=EXPERIENCES,
         ),
@@ -261,7 +257,7 @@ def lay_out_curves(group: ReplayGroup) -> list[ComparisonPanel]:
             group.differences,
             "Against the baseline",
             "mean difference in that, seed by seed, 95 % interval; filled: significant after "
-            "Holm's correction, for policies that differ significantly in the first metric",
+            "Holm's correction for the experiences",
             signed=True,
             axis=EXPERIENCES,
         ),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from .._pixels import DecodeError, Picture, decoded
 
+if TYPE_CHECKING:
     from ..datasets import Dataset
 
 KEEP_BELOW = 32
@@ -38,7 +37,7 @@ def make_thumbnail(image_bytes: bytes, size: int = 96) -> bytes | None:
     Parameters
     ----------
     image_bytes
-        An encoded image of any format that Pillow reads; its EXIF orientation is honoured.
+        An image file; it is decoded as for the encoder.
     size
         The longer side of the result, in pixels; a smaller image is not enlarged.
 
@@ -58,21 +57,21 @@ def make_thumbnail(image_bytes: bytes, size: int = 96) -> bytes | None:
     >>> make_thumbnail(b"not an image") is None
     True
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
+
+    def encoded(picture: Picture) -> bytes:
+        image, buffer = picture.rgb, BytesIO()
+        if max(image.size) <= KEEP_BELOW:
+            image.save(buffer, "PNG", optimize=True)
+        else:
+            image.thumbnail((size, size), Image.Resampling.LANCZOS)
+            image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+        return buffer.getvalue()
 
     try:
-        with Image.open(BytesIO(image_bytes)) as opened:
-            opened.draft("RGB", (2 * size, 2 * size))
-            image = _to_rgb(ImageOps.exif_transpose(opened))
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError):
+        return decoded(image_bytes, encoded, shrink=2 * size)
+    except DecodeError:
         return None
-    buffer = BytesIO()
-    if max(image.size) <= KEEP_BELOW:
-        image.save(buffer, "PNG", optimize=True)
-    else:
-        image.thumbnail((size, size), Image.Resampling.LANCZOS)
-        image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
-    return buffer.getvalue()
 
 
 def media_type(encoded: bytes) -> str | None:
@@ -89,27 +88,3 @@ def media_type(encoded: bytes) -> str | None:
     if encoded.startswith(b"RIFF") and encoded[8:12] == b"WEBP":
         return "image/webp"
     return None
-
-
-def _to_rgb(image: Image) -> Image:
-    """Return 8-bit RGB: transparency on white, deep grey stretched to what can be shown."""
-    from PIL import Image
-
-    if image.mode.startswith(("I", "F")):
-        return _to_8_bit(image).convert("RGB")
-    if "A" in image.getbands() or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        background = Image.new("RGBA", layered.size, "white")
-        return Image.alpha_composite(background, layered).convert("RGB")
-    return image.convert("RGB")
-
-
-def _to_8_bit(image: Image) -> Image:
-    """Return deep grey as 8-bit grey, from its darkest to its brightest value."""
-    import numpy as np
-    from PIL import Image
-
-    values = np.asarray(image, dtype=np.float64)
-    low, high = values.min(), values.max()
-    scaled = (values - low) * (255.0 / (high - low) if high > low else 0.0)
-    return Image.fromarray(scaled.round().astype(np.uint8))

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .._files import temporary_file
+from .._pixels import COLOUR_RULE, is_plain
 from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..reports.thumbnails import make_thumbnail, media_type
@@ -48,7 +49,9 @@ class Pictures:
 
     def __init__(self, embeddings: Embeddings, workspace: Workspace) -> None:
         self._embeddings = embeddings
-        self._folder = workspace.root / "thumbnails" / str(THUMBNAIL)
+        # Thumbnails by another rule of colours are other pictures.
+        rule = hashlib.sha256(COLOUR_RULE.encode()).hexdigest()[:8]
+        self._folder = workspace.root / "thumbnails" / f"{THUMBNAIL}-{rule}"
         self._limit: anyio.CapacityLimiter | None = None
 
     def routes(self) -> list[Route]:
@@ -84,9 +87,9 @@ class Pictures:
         return made
 
     def picture(self, row: int) -> bytes:
-        """Return a picture of an item that every browser shows: its file where that is one."""
+        """Return a picture of an item: its file where browsers show it as the encoder sees it."""
         content = self._original(row)
-        if media_type(content) is not None and len(content) <= AS_IT_IS:
+        if media_type(content) is not None and len(content) <= AS_IT_IS and is_plain(content):
             return content
         made = make_thumbnail(content, LARGE)
         if made is None:

@@ -106,8 +106,8 @@ def test_scaled_decoding_keeps_the_true_size_and_nearly_the_pixels() -> None:
         (b"GIF89a", "not an image in a known format"),
         (b"hello, I am a text", "not an image in a known format"),
         (
-            encoded(Image.new("I", (4, 4), 70000), "TIFF"),
-            "ValueError: pixels of 32 bits (mode I) have no agreed range; use 8 or 16",
+            encoded(Image.new("RGB", (8, 8)), "EPS"),
+            "it is PostScript, which is not read: convert it to PNG or JPEG",
         ),
     ],
 )
@@ -115,6 +115,12 @@ def test_what_is_no_image_is_refused_with_its_reason(data: bytes, reason: str) -
     with pytest.raises(DecodeError) as caught:
         decode(data, PLAIN)
     assert str(caught.value) == reason
+
+
+def test_colours_are_part_of_the_spec() -> None:
+    assert PLAIN.as_spec()["colour"] == (
+        "rgb; alpha over white, tRNS too; above 8 bits the upper 8 of the bits that the values take"
+    )
 
 
 def test_a_truncated_jpeg_is_refused() -> None:

@@ -28,6 +28,7 @@ def test_what_was_planted_is_told(told, copies):
     assert list(told) == [
         "items", "duplicates", "near_duplicates", "leakage", "outliers", "label_errors",
         "imbalance", "tiny", "blank", "failed", "limits", "not_checked", "labelled", "judged",
+        "remarks",
     ]  # fmt: skip
     assert told["items"] == 80 + 4 + 3
     assert [group["items"] for group in told["duplicates"]] == [

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -58,6 +59,27 @@ def test_it_tells_as_json(call: Callable[..., tuple[int, str, str]], shop: Path)
     ]
     assert told["imbalance"]["classes"] == {"class0": 11, "class1": 11, "class2": 10}
     assert told["not_checked"] == {"leakage": "the dataset has no two splits"}
+    assert told["remarks"] == []
+
+
+def test_remarks_on_single_files_are_told_each_time(
+    call: Callable[..., tuple[int, str, str]], shop: Path
+) -> None:
+    deep = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    for number in range(6):
+        Image.fromarray(np.roll(deep, number)).save(shop / "class0" / f"deep{number}.tif")
+    said = "its values go up to 4,095 in samples of 16 bits: they are read as 12 bits"
+    for _ in range(2):
+        told = json.loads(call(shop, "--json", "--quiet")[1])
+        assert told["remarks"] == [
+            {"path": f"class0/deep{number}.tif", "remark": said} for number in range(6)
+        ]
+    status, out, err = call(shop)
+    lines = out.splitlines()
+    start = lines.index("    6  remarks on images that were read")
+    assert lines[start + 1] == f"         class0/deep0.tif: {said}"
+    assert lines[start + 6] == "         … and 1 more"
+    assert (status, "Warning" in err) == (0, False)
     again = json.loads(call(shop, "--json", "--quiet")[1])
     del told["seconds"], again["seconds"]
     assert again == told

@@ -104,16 +104,16 @@ def test_failures_are_skipped_until_asked_for(
     from embedpipe.backbones import DecodeError
     from embedpipe.embedding import pipeline
 
-    folder, decode = photos(6), pipeline.decode
+    folder, decode = photos(6), pipeline.decode_image
 
     def failing(data: bytes, preprocess: object) -> object:
         if data == (folder / "class1" / "0001.jpg").read_bytes():
             raise DecodeError("a codec is missing")
         return decode(data, preprocess)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "decode", failing)
+    monkeypatch.setattr(pipeline, "decode_image", failing)
     assert counts(embedded(folder)) == (5, 0, 1)
-    monkeypatch.setattr(pipeline, "decode", decode)  # the codec is installed
+    monkeypatch.setattr(pipeline, "decode_image", decode)  # the codec is installed
     assert counts(embedded(folder)) == (0, 5, 1)
     assert counts(embedded(folder, retry_failed=True)) == (1, 5, 0)
     assert counts(embedded(folder)) == (0, 6, 0)

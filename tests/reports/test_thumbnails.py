@@ -55,16 +55,10 @@ def test_a_palette_with_a_transparent_colour():
     assert thumbnail.getpixel((3, 3)) == (200, 100, 50)
 
 
-def test_deep_grey_is_stretched_to_what_can_be_seen():
+def test_deep_grey_is_what_the_encoder_sees():
     values = np.linspace(1000, 3000, 64).astype(np.uint16).reshape(8, 8)
     pixels = np.asarray(decoded(make_thumbnail(encoded(Image.fromarray(values)))))
-    assert (pixels[0, 0, 0], pixels[-1, -1, 0]) == (0, 255)
-    assert np.all(np.diff(pixels[:, :, 0].ravel().astype(int)) >= 0)
-
-
-def test_deep_grey_of_one_value():
-    flat = Image.fromarray(np.full((8, 8), 500, dtype=np.uint16))
-    assert decoded(make_thumbnail(encoded(flat))).getpixel((0, 0)) == (0, 0, 0)
+    np.testing.assert_array_equal(pixels[:, :, 0], values >> 4)  # of 12 bits
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"])

@@ -226,8 +226,8 @@ def test_the_map_keeps_the_distances_that_two_directions_can_keep(lab: Lab) -> N
 
 def test_thumbnails_are_made_once_and_kept_by_content(lab: Lab) -> None:
     content_id = lab.embeddings.content_ids[3].hex()
-    kept = lab.workspace / "thumbnails" / "224" / content_id[:2] / content_id
     first = lab.get(f"/api/items/3/thumbnail?v={content_id[:12]}")
+    (kept,) = (lab.workspace / "thumbnails").glob(f"224-*/{content_id[:2]}/{content_id}")
     assert first.headers["content-type"] == "image/jpeg"
     assert first.headers["cache-control"] == "private, max-age=31536000, immutable"
     assert kept.read_bytes() == first.body
@@ -255,6 +255,29 @@ def test_a_picture_is_the_file_or_what_a_browser_shows_of_it(
         with Image.open(BytesIO(answer.body)) as shown, Image.open(folder / path) as original:
             assert shown.size == original.size
         assert answer.headers["content-type"] in ("image/jpeg", "image/png")
+
+
+def test_a_picture_shows_what_the_encoder_sees(
+    tmp_path: Path, open_lab: Callable[..., Lab]
+) -> None:
+    folder = make_photos(tmp_path / "photos", 2)
+    hidden = Image.new("RGB", (50, 40), (9, 8, 7))
+    hidden.paste((200, 0, 0), (0, 0, 10, 10))
+    hidden.save(folder / "clear.png", transparency=(9, 8, 7))
+    frames = [Image.new("L", (50, 40), level) for level in (40, 250)]
+    frames[0].save(folder / "film.gif", save_all=True, append_images=frames[1:])
+    deep = np.full((40, 50), 2000, np.uint16)  # of 4,095: half grey
+    deep[0] = 4095
+    Image.fromarray(deep).save(folder / "deep.png")
+    lab = open_lab(folder)
+    seen = {"clear.png": 255, "film.gif": 40, "deep.png": 125}
+    for row, path in enumerate(lab.session.ids):
+        for size in ("picture", "thumbnail"):
+            if path in seen:
+                with Image.open(BytesIO(lab.get(f"/api/items/{row}/{size}").body)) as shown:
+                    assert getattr(shown, "n_frames", 1) == 1
+                    level = np.asarray(shown.convert("L"))[-5:, -5:].mean()
+                assert abs(level - seen[path]) <= 2
 
 
 def test_a_file_that_changed_or_went_is_not_shown(lab: Lab) -> None:

@@ -3,26 +3,11 @@
 from .censored import LabelsRatio, LabelsToTarget, labels_ratio, median_labels_to_target
 from .curves import Reached, accuracy_at, area, gap_closed, labels_to_target
 from .datasets import WinsTiesLosses, wins_ties_losses
-from .families import (
-    RoundComparison,
-    compare_with_baseline,
-    correct,
-    correct_rounds,
-    holm,
-    per_round_comparison,
-)
+from .families import RoundComparison, compare_with_baseline, holm, per_round_comparison
 from .intervals import Interval, bootstrap_interval, mean_interval, t_interval
-from .paired import (
-    Comparison,
-    decisive_p,
-    declared_different,
-    paired_comparison,
-    signed_rank_p,
-)
-from .runs import LEAST_RUNS, count_runs, prefix_runs
+from .paired import Comparison, declared_different, paired_comparison, signed_rank_p
 
 __all__ = [
-    "LEAST_RUNS",
     "Comparison",
     "Interval",
     "LabelsRatio",
@@ -34,10 +19,6 @@ __all__ = [
     "area",
     "bootstrap_interval",
     "compare_with_baseline",
-    "correct",
-    "correct_rounds",
-    "count_runs",
-    "decisive_p",
     "declared_different",
     "gap_closed",
     "holm",
@@ -47,7 +28,6 @@ __all__ = [
     "median_labels_to_target",
     "paired_comparison",
     "per_round_comparison",
-    "prefix_runs",
     "signed_rank_p",
     "t_interval",
     "wins_ties_losses",

@@ -1,0 +1,121 @@
+"""Which files are opened as images, and why others are not."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+__all__ = ["FORMATS", "MAX_PIXELS", "DecodeError", "open_image"]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+"""Pillow's names of the formats that are read. None of them starts a program or reads another
+file. AVIF depends on the version of Pillow."""
+
+MAX_PIXELS = 120_000_000
+"""Maximum pixels of an image, by its header: cameras go up to 108 million."""
+
+_FOREIGN = (
+    (b"%!PS", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"%PDF", "PDF"),
+    (b"8BPS", "a Photoshop document"),
+    (b"\x00\x00\x01\x00", "an icon (ICO)"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
+    (b"SIMPLE  =", "FITS"),
+    (b"\x89HDF", "HDF5"),
+    (b"DDS ", "DDS"),
+    (b"icns", "an icon (ICNS)"),
+    (b"qoif", "QOI"),
+    (b"<svg", "SVG"),
+)
+"""First bytes of formats that are not read, and their names."""
+
+_WEB_PAGES = (b"<!doctype html", b"<html", b"<head", b"<body")
+
+_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+
+
+class DecodeError(Exception):
+    """An image file that cannot be turned into pixels; the message is the reason."""
+
+
+@functools.cache
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def open_image(data: bytes) -> ImageFile.ImageFile:
+    """Return an image whose header has been read and whose pixels have not.
+
+    Raises
+    ------
+    DecodeError
+        If it has too many pixels, or is in a format that is not read.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=_formats())
+    except Image.DecompressionBombError:
+        limit = min(MAX_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS))
+        raise DecodeError(f"it has more than {limit:,} pixels: reduce the image") from None
+    except UnidentifiedImageError:
+        raise DecodeError(_why_unknown(data)) from None
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise DecodeError(
+            f"it has {width:,} x {height:,} pixels; the limit is {MAX_PIXELS:,}: reduce the image"
+        )
+    if image.format == "TIFF":
+        _check_tiff(image, image.tag_v2)  # type: ignore[attr-defined]
+    return image
+
+
+_PLANES, _BITS, _TILE_WIDTH, _TILE_LENGTH = 284, 258, 322, 323
+
+
+def _check_tiff(image: ImageFile.ImageFile, tags: Mapping[int, Any]) -> None:
+    """Refuse large tiles, and let libtiff read separate planes of samples above 8 bits.
+
+    Pillow's own reader takes the samples of uncompressed planes for 8 bits.
+    """
+    tile = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1)
+    if all(isinstance(side, int) for side in tile) and tile[0] * tile[1] > MAX_PIXELS:
+        raise DecodeError(f"its tiles have {tile[0]:,} x {tile[1]:,} pixels: save it again")
+    bits = tags.get(_BITS, (1,))
+    if tags.get(_PLANES) != 2 or max(bits) <= 8 or image.tile[0].codec_name == "libtiff":
+        return
+    if image.mode in ("I;16", "I;16B"):  # one plane
+        image.tile = [tile._replace(args=(image.mode, 0, 1)) for tile in image.tile]
+    elif max(bits) == 16 and image.mode in ("RGB", "RGBA"):
+        args = (f"{image.mode};16N", False, tags.offset)  # type: ignore[attr-defined]
+        image.tile = [ImageFile._Tile("libtiff", (0, 0, *image.size), 0, args)]
+        image.use_load_libtiff = True  # type: ignore[attr-defined]
+    else:
+        raise DecodeError("it is a TIFF with planes of a kind that is not read: save it again")
+
+
+def _why_unknown(data: bytes) -> str:
+    """Return why no format that is read fits, and what to do."""
+    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS, not the image: run `git lfs pull`"
+    if start.lower().startswith(_WEB_PAGES):
+        return "it is a web page, not an image: download it again"
+    if start.startswith(_TIFF):
+        return "it is a damaged TIFF, or one of a kind that is not read: save it with 8-bit RGB"
+    name = next((name for magic, name in _FOREIGN if data.startswith(magic)), None)
+    if data[4:8] == b"ftyp":
+        name = "AVIF" if data[8:12] in (b"avif", b"avis") else "HEIC or a film"
+    if name is None and start.startswith(b"<?xml") and b"<svg" in data[:4096]:
+        name = "SVG"
+    if name is None:
+        return "not an image in a known format"
+    return f"it is {name}, which is not read: convert it to PNG or JPEG"

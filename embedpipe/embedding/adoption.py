@@ -1,0 +1,69 @@
+"""Vectors computed under an older rule for colours, where the rule of today gives the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import pyarrow as pa
+
+from .._pixels import OLDER_RULES, is_unaffected
+from .._workspace import Workspace
+from ..cache import CONTENT_ID, Store
+from ..datasets import Source
+from .scan import Progress
+
+__all__ = ["adopt_unaffected"]
+
+
+def adopt_unaffected(
+    store: Store,
+    workspace: Workspace,
+    source: Source,
+    wanted: Mapping[str, bytes],
+    progress: Progress | None = None,
+) -> int:
+    """Take over the vectors of images whose pixels are the same by an older rule for colours.
+
+    Parameters
+    ----------
+    store
+        Of the spec with the rule of today.
+    workspace
+        Where stores with older rules may be.
+    source
+        Gives the images' bytes: the header of each is read.
+    wanted
+        Images without a vector: content id by item id.
+    progress
+        Called with ``"scan"``.
+
+    Returns
+    -------
+    int
+        Number of vectors that were taken over.
+    """
+    adopted = 0
+    for older in _older_stores(store, workspace):
+        missing = older.missing(pa.array(list(wanted.values()), CONTENT_ID))
+        known = [item_id for item_id, absent in zip(wanted, missing, strict=True) if not absent]
+        unaffected = []
+        for done, (item_id, content) in enumerate(source.read(known), start=1):
+            if isinstance(content, bytes) and is_unaffected(content):
+                content_id = hashlib.sha256(content).digest()
+                if content_id == wanted[item_id]:
+                    unaffected.append(content_id)
+            if progress is not None:
+                progress("scan", done, len(known))
+        if unaffected:
+            adopted += store.adopt(older, pa.array(unaffected, CONTENT_ID))
+    return adopted
+
+
+def _older_stores(store: Store, workspace: Workspace) -> Iterator[Store]:
+    for rule in OLDER_RULES:
+        preprocess = store.spec.preprocess | {"colour": rule}
+        older = Store(workspace, replace(store.spec, preprocess=preprocess))
+        if older.folder.exists():
+            yield older
