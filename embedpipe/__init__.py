@@ -27,6 +27,7 @@ from ._versions import own_version
 
 if TYPE_CHECKING:
     from . import backbones, checks, continual, datasets, errors, experiments, heads, strategies
+    from ._scripts import run_script
     from ._workspace import Workspace
     from .active import (
         ActiveLoop,
@@ -108,6 +109,7 @@ _MODULES = (
     "strategies",
 )
 _PLACES = {
+    "_scripts": ["run_script"],
     "_workspace": ["Workspace"],
     "active": [
         "ActiveLoop",
@@ -254,6 +256,7 @@ __all__ = [
     "read_labels",
     "replay_of",
     "report_of",
+    "run_script",
     "save_head",
     "select",
     "strategies",

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -128,9 +127,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ep.errors.EmbedpipeError as error:
-        sys.exit(f"annotate_cifar10.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("annotate_cifar10.py: interrupted; run it again to go on.")
+    ep.run_script(main)

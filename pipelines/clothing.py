@@ -11,7 +11,6 @@ table and writes a report. Killed and run again, it continues.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import embedpipe as ep
@@ -30,7 +29,7 @@ def main() -> None:
         directory=workspace.downloads,
     )
     print(dataset)
-    embeddings = ep.embed(dataset, workspace=workspace)
+    embeddings = ep.embed(dataset, backbone=arguments.backbone, workspace=workspace)
     report = embeddings.report
     print(f"{report.embedded} embedded, {report.reused} reused in {report.seconds:.1f} s\n")
 
@@ -73,6 +72,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--source", help="folder or archive with the photos")
     parser.add_argument("--download", action="store_true", help="fetch them (107 MB)")
+    parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--workspace", type=Path, help="where the cache is kept")
     parser.add_argument("--output", type=Path, default=Path("clothing-report"))
     parser.add_argument("--initial-size", type=int, default=200)
@@ -83,7 +83,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ep.errors.EmbedpipeError as error:
-        sys.exit(f"clothing.py: {error}")
+    ep.run_script(main)

@@ -26,7 +26,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +105,11 @@ def loops_on_pixels(arguments: argparse.Namespace) -> Any:
 
 def loops_on_embeddings(arguments: argparse.Namespace) -> Any:
     """Return a function that makes a loop on the embeddings of the dataset's images."""
-    embeddings = ep.embed(load_dataset(arguments), workspace=ep.Workspace(arguments.workspace))
+    embeddings = ep.embed(
+        load_dataset(arguments),
+        backbone=arguments.backbone,
+        workspace=ep.Workspace(arguments.workspace),
+    )
     print(embeddings)
 
     def make(**more: Any) -> ep.ActiveLoop:
@@ -240,13 +243,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--buffer-size", type=int, help="what replay adds [default: four batches]")
     parser.add_argument("--rounds", type=int, help="[default: to the end of the pool]")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--workspace", type=Path, help="where runs are kept")
     parser.add_argument("--output", type=Path, default=Path("modes-report"))
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ep.errors.EmbedpipeError as error:
-        sys.exit(f"compare_modes.py: {error}")
+    ep.run_script(main)

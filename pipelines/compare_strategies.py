@@ -12,7 +12,6 @@ a report and a figure. Killed and run again, it continues.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import embedpipe as ep
@@ -34,7 +33,7 @@ def main() -> None:
     )
     print(dataset)
     grid = Experiment(
-        ep.embed(dataset, workspace=workspace),
+        ep.embed(dataset, backbone=arguments.backbone, workspace=workspace),
         strategies=arguments.strategies,
         seeds=list(range(arguments.first_seed, arguments.first_seed + arguments.seeds)),
         initial_size=arguments.initial_size,
@@ -72,6 +71,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("dataset", nargs="?", default="digits")
     parser.add_argument("--source", help="folder or archive with the images")
     parser.add_argument("--download", action="store_true", help="fetch them")
+    parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--workspace", type=Path, help="where the cache and the runs are kept")
     parser.add_argument("--output", type=Path, default=Path("comparison"))
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
@@ -85,7 +85,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ep.errors.EmbedpipeError as error:
-        sys.exit(f"compare_strategies.py: {error}")
+    ep.run_script(main)

@@ -7,8 +7,10 @@
 100 labels first, then 100 an episode for 10 episodes. In each a fresh network with one hidden layer
 and dropout is trained for 10 epochs (batches of 32, learning rate 0.001 decayed to a tenth); its
 dropout stays on at test time, so that its probabilities are means over networks (Monte Carlo
-dropout) and ``bald`` can ask where these disagree. What was trained is kept after every episode,
-with its loss and accuracy. Killed and run again, it continues.
+dropout) and ``bald`` can ask where these disagree. After every episode a checkpoint is written: the
+network, the state of the optimiser, the training loss and the test accuracy. `ep.load_head` reads
+it, and `partial_fit` goes on as if the training had not stopped. Killed and run again, the script
+continues.
 
 Sener, Savarese (2018), "Active learning for convolutional neural networks: a core-set approach",
 arXiv:1708.00489. There the whole network is trained; here the backbone is frozen.
@@ -17,8 +19,8 @@ arXiv:1708.00489. There the whole network is trained; here the backbone is froze
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,13 +28,15 @@ import embedpipe as ep
 
 NETWORK = (
     "mlp(hidden=256, dropout=0.5, epochs={epochs}, lr=0.001, gamma=0.1, batch_size=32, "
-    "stochastic_pred=True)"
+    "stochastic_pred=True, keep_optimiser=True)"
 )
 
 
 def main() -> None:
     """Run the protocol and print the table."""
     arguments = parse()
+    head = NETWORK.format(epochs=arguments.epochs) if arguments.head == "mlp" else arguments.head
+    ep.heads.heads.name_of(ep.get_head(head))  # a checkpoint can hold registered heads alone
     workspace = ep.Workspace(arguments.workspace)
     dataset = ep.load_dataset(
         arguments.dataset,
@@ -40,8 +44,7 @@ def main() -> None:
         download=arguments.download,
         directory=workspace.downloads,
     )
-    embeddings = ep.embed(dataset, workspace=workspace)
-    head = NETWORK.format(epochs=arguments.epochs) if arguments.head == "mlp" else arguments.head
+    embeddings = ep.embed(dataset, backbone=arguments.backbone, workspace=workspace)
     tracker = ep.get_tracker(arguments.tracker, arguments.output) if arguments.tracker else None
 
     curves: dict[str, list[list[float]]] = {}
@@ -73,7 +76,7 @@ def main() -> None:
 
 
 def checkpoint(loop: ep.ActiveLoop, record: ep.RoundRecord, folder: Path) -> None:
-    """Keep what was trained in an episode; the optimiser starts afresh in the next."""
+    """Write the model, the optimiser's state, the loss and the accuracy of an episode."""
     path = folder / loop.run_id() / f"episode_{record.round:02d}.safetensors"
     if path.exists():
         return
@@ -84,10 +87,23 @@ def checkpoint(loop: ep.ActiveLoop, record: ep.RoundRecord, folder: Path) -> Non
         "labelled": record.labelled,
         "accuracy": record.accuracy,
         "macro_f1": record.macro_f1,
-        "loss": getattr(head, "loss_", None),
+        "loss": record.loss,
+        "optimiser": optimiser_of(head),
         "rows": record.rows.tolist(),
     }
     ep.save_head(head, path, metadata=metadata)
+
+
+def optimiser_of(head: Any) -> dict[str, Any] | None:
+    """Describe the optimiser; the running means of AdamW are arrays of the checkpoint.
+
+    Heads with a closed form, such as ridge regression, have none.
+    """
+    if hasattr(head, "adam_steps_"):
+        return {"name": "AdamW", "steps": head.adam_steps_, "learning_rate": head.adam_lr_}
+    if hasattr(head, "n_iter_"):  # no state but the weights: a fit begins with these
+        return {"name": "quasi-Newton", "steps": head.n_iter_, "converged": head.converged_}
+    return None
 
 
 def print_table(labelled: list[int], curves: dict[str, list[list[float]]]) -> None:
@@ -112,6 +128,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("coreset-runs"))
     parser.add_argument("--strategies", nargs="+", default=["coreset", "random"])
     parser.add_argument("--head", default="mlp", help="mlp, logistic or any other")
+    parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--initial-size", type=int, default=100)
     parser.add_argument("--batch-size", type=int, default=100)
     parser.add_argument("--episodes", type=int, default=10)
@@ -122,7 +139,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ep.errors.EmbedpipeError as error:
-        sys.exit(f"coreset.py: {error}")
+    ep.run_script(main)

@@ -128,4 +128,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    ep.run_script(main)

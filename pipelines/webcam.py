@@ -190,7 +190,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ep.errors.EmbedpipeError as error:
-        sys.exit(f"webcam.py: {error}")
+    ep.run_script(main)

@@ -576,7 +576,8 @@ def _told_by(head: Any) -> dict[str, Any]:
 
 
 _SELF_REPORTS = (
-    "C_", "C_rule_", "n_iter_", "converged_", "temperature_", "cv_accuracy_", "cv_n_", "cv_ece_",
+    "loss_", "C_", "C_rule_", "n_iter_", "converged_", "temperature_",
+    "cv_accuracy_", "cv_n_", "cv_ece_",
 )  # fmt: skip
 
 

@@ -52,6 +52,9 @@ class Problem:
         Where it came from, for reports; None for a problem made of arrays or read from a folder.
     untested
         Why a dataset's problem has no test rows; None if it has some.
+    copies_left_out
+        Labelled images outside the test split that are not candidates, because they are copies of
+        test images.
     """
 
     matrix: NDArray[np.float32]
@@ -66,6 +69,7 @@ class Problem:
     ids: Sequence[str] | None = field(default=None, compare=False, repr=False)
     embeddings: Embeddings | None = field(default=None, compare=False, repr=False)
     untested: str | None = field(default=None, compare=False, repr=False)
+    copies_left_out: int = field(default=0, compare=False, repr=False)
 
     @classmethod
     def of(cls, embeddings: Embeddings, seed: int, index: str = "exact") -> Problem:
@@ -98,7 +102,8 @@ class Problem:
             test = _held_out(labels, pool, embeddings.content_ids, seed)
             pool &= ~test
         seen = {embeddings.content_ids[row] for row in np.flatnonzero(test)}
-        pool &= np.array([content_id not in seen for content_id in embeddings.content_ids])
+        copies = pool & np.array([content_id in seen for content_id in embeddings.content_ids])
+        pool &= ~copies
         if not pool.any():
             raise RunError(
                 f"dataset {embeddings.dataset.name!r} has no labelled items outside its test and "
@@ -126,6 +131,7 @@ class Problem:
             ids=[item.id for item in embeddings.items],
             embeddings=embeddings,
             untested=untested,
+            copies_left_out=int(copies.sum()),
         )
 
     @classmethod

@@ -70,6 +70,12 @@ class RoundRecord:
     cost: float = 0.0
     advice: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def loss(self) -> float | None:
+        """The head's training loss, for the heads that minimise one; see the head's ``loss_``."""
+        loss = self.head.get("loss")
+        return None if loss is None else float(loss)
+
     def __str__(self) -> str:
         quality = "no test split"
         if self.accuracy is not None and self.macro_f1 is not None:
@@ -91,6 +97,7 @@ class RoundRecord:
             "balanced_accuracy": self.balanced_accuracy,
             "ece": self.ece,
             "cost": self.cost,
+            "loss": self.loss,
             "advice": self.advice,
         }
 

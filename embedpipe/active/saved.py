@@ -59,6 +59,7 @@ def save_problem(problem: Problem, folder: Path) -> None:
             "exact_up_to": index.exact_up_to,
         },
         "ids": None if problem.ids is None else list(problem.ids),
+        "copies_left_out": problem.copies_left_out,
     }
     try:
         if path is None:
@@ -102,6 +103,7 @@ def load_problem(folder: Path) -> Problem:
         name=meta["name"],
         spec_id=meta["spec_id"],
         ids=meta["ids"],
+        copies_left_out=meta.get("copies_left_out", 0),
     )
 
 

@@ -18,6 +18,7 @@ from .options import (
     LabellingChoice,
     Source,
     ThinChoice,
+    TrackerChoice,
     Within,
 )
 from .session import Session, command, refuse_failures
@@ -142,6 +143,7 @@ def compare(
     grid: GridChoice,
     answering: LabellingChoice,
     thinning: ThinChoice,
+    tracking: TrackerChoice,
     source: Source = None,
     download: Download = False,
     within: Within = None,
@@ -191,6 +193,7 @@ def compare(
     check_target(target, accuracy)
     if figure is not None:
         check_figure(figure)
+    kept = session.tracker(tracking)
     started = time.monotonic()
     options = {**grid.options(), **_labelling(answering)}
     options |= {} if bound else {"upper_bound": False}
@@ -211,10 +214,11 @@ def compare(
     if backbones:
         said = dataclasses.replace(said, backbones=tuple(split_list(backbones)))
     experiment = _experiment(session, said, options)
-    with session.counting() as tell:
+    with kept as tracker, session.counting() as tell:
         results = experiment.run(
             workers=workers,
             progress=lambda now: tell(now.rounds, now.of_rounds, str(now)),
+            on_run=None if tracker is None else tracker.log_run,
         )
     if session.common.debug:
         for failure in results.failures:

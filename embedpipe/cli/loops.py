@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ from .options import (
     IndexChoice,
     LabellingChoice,
     ThinChoice,
+    TrackerChoice,
     TrainChoice,
 )
 from .session import Session, command
@@ -85,6 +85,7 @@ def run(
     answering: LabellingChoice,
     thinning: ThinChoice,
     search: IndexChoice,
+    tracking: TrackerChoice,
     initial: Annotated[str, typer.Option(help="Strategy of the first batch")] = "coreset",
     strategy: Annotated[str, typer.Option(help="Strategy of every further batch")] = "margin",
     initial_size: Annotated[int, typer.Option(help="Items in the first batch", min=1)] = 50,
@@ -94,14 +95,6 @@ def run(
     baseline: Annotated[
         bool, typer.Option(help="Also run random choice, to compare with in the report")
     ] = True,
-    tracker: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Keep the figures for tensorboard, mlflow or wandb (offline), in tracking/ of the "
-            "workspace",
-        ),
-    ] = None,
 ) -> None:
     """Run an active-learning loop against the dataset's own labels.
 
@@ -113,13 +106,12 @@ def run(
     from ..heads import get_head
     from ..index import check_kind
     from ..strategies import get_strategy
-    from ..tracking import get_tracker
 
     # What is misspelt is said before anything is embedded.
     get_strategy(initial), get_strategy(strategy)
     check_kind(search.index)
     get_mode(training.mode).check(training.mode, get_head(head.head))
-    kept = get_tracker(tracker, session.workspace.tracking) if tracker else nullcontext()
+    kept = session.tracker(tracking)
     rare = [class_and_count(text) for text in thinning.rare]
     options = {
         "strategy": strategy,
@@ -136,8 +128,8 @@ def run(
     embeddings = session.embed(where, how)
     problem = _problem(session, embeddings, seed, search.index, thinning.long_tailed, rare)
     loops = _loops(session, problem, options, with_baseline=baseline)
-    with kept as told_too:
-        _run_all(session, loops, rounds, told_too)
+    with kept as tracker:
+        _run_all(session, loops, rounds, tracker)
     folder = loops[0].folder()
     assert folder is not None
     report = _report(loops, folder.path / "report.html", session.typed)
@@ -156,6 +148,7 @@ def _result(loop: ActiveLoop, report: Path) -> dict[str, Any]:
         "aubc": area_under_budget_curve([r.labelled for r in judged], accuracies)
         if judged
         else None,
+        "copies_left_out": loop.problem.copies_left_out,
         "report": str(report),
     }
 
@@ -169,9 +162,12 @@ def _text(loop: ActiveLoop, rounds: int, report: Path, *, with_rounds: bool) -> 
         lines.append(
             f"stopped after round {last.round}: nothing is left that {loop.strategy} may choose"
         )
-    advice = advice_of(loop.records)
+    left_out = loop.problem.copies_left_out
+    if left_out:
+        lines.append(f"copies of test images left out: {left_out:,}")
+    advice = advice_of(loop)
     if advice is not None:
-        lines.append(f"advice: {advice}")
+        lines.append(advice)
     return "\n".join([*lines, f"report: {report}"])
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "LabellingChoice",
     "Source",
     "ThinChoice",
+    "TrackerChoice",
     "TrainChoice",
     "Within",
     "expand",
@@ -241,6 +242,20 @@ class ThinChoice:
             show_default=False,
         ),
     ] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TrackerChoice:
+    """Where figures are kept beside the run."""
+
+    tracker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Keep the figures for tensorboard, mlflow or wandb (offline), in tracking/ of the "
+            "workspace",
+        ),
+    ] = None
 
 
 def expand(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from ..errors import UnknownNameError, UsageError
 from .comparing import split_list
-from .options import DatasetChoice, EmbedChoice
+from .options import DatasetChoice, EmbedChoice, TrackerChoice
 from .session import Session, command, refuse_failures
 
 if TYPE_CHECKING:
@@ -223,6 +222,7 @@ def replay(
     how: EmbedChoice,
     coming: StreamChoice,
     learning: StudyChoice,
+    tracking: TrackerChoice,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -246,12 +246,15 @@ def replay(
     from ..reports import replay_of, write_replay
 
     started = time.monotonic()
+    kept = session.tracker(tracking)
     coming.check()
     options = learning.options()  # what is misspelt is said before anything is embedded
     study = _study(session, session.embed(where, how), coming, options)
-    with session.counting() as tell:
+    with kept as tracker, session.counting() as tell:
         results = study.run(
-            workers=workers, progress=lambda now: tell(now.rounds, now.of_rounds, str(now))
+            workers=workers,
+            progress=lambda now: tell(now.rounds, now.of_rounds, str(now)),
+            on_run=None if tracker is None else tracker.log_run,
         )
     if session.common.debug:
         for failure in results.failures:
@@ -269,6 +272,7 @@ def replay(
         "results": str(results.folder / "results.parquet"),
         "runs": results.metrics.num_rows,
         "failures": [str(failure) for failure in results.failures],
+        "copies_left_out": max((most for _, most in results.left_out.values()), default=0),
         "never_learned": [label for each in results.never_learned.values() for label in each],
         "seconds": round(time.monotonic() - started, 2),
     }
@@ -299,11 +303,17 @@ def _study(
 
 def _remark(session: Session, results: ReplayResults) -> None:
     """Say what a reader of the numbers must know."""
+    from ..experiments.text import told_range
+
     for labels in results.never_learned.values():
         session.remark(
             f"tested but never learned: {', '.join(map(str, labels))}; nobody can predict what is "
             "in no experience, so each of their test rows counts as wrong"
         )
+    for name, counts in results.left_out.items():
+        if counts[1]:
+            what = "test images" if results.protocols[name] == "iid" else "images learned before"
+            session.remark(f"{name}: copies of {what} left out: {told_range(counts)}")
     heads = dict.fromkeys(setting.head for setting in results.settings)
     replayed = {setting.head for setting in results.settings if setting.policy}
     for head in heads:
@@ -325,6 +335,7 @@ def _first(results: ReplayResults, *, without_buffer: bool) -> ReplaySetting:
 def _told(results: ReplayResults, setting: ReplaySetting) -> dict[str, Any]:
     """Return the accuracy matrix and the metrics of a setting, the means over its seeds."""
     from ..continual import METRICS
+    from ..experiments.summary import number
 
     rows = [
         row
@@ -334,40 +345,36 @@ def _told(results: ReplayResults, setting: ReplaySetting) -> dict[str, Any]:
     means = {name: sum(row[name] for row in rows) / len(rows) for name in METRICS}
     matrix = results.matrix(setting).tolist()
     return {
-        "matrix": [[_number(value) for value in row] for row in matrix],
-        "metrics": {name: _number(value) for name, value in means.items()},
+        "matrix": [[number(value) for value in row] for row in matrix],
+        "metrics": {name: number(value) for name, value in means.items()},
     }
 
 
 def _row(row: ReplayRow) -> dict[str, Any]:
     """Return a row of the summary as JSON has it."""
+    from ..experiments.summary import ends, number
+
     return {
         **vars(row.setting),
         "seeds": row.seeds,
+        "distinct_runs": row.distinct_runs,
         "metrics": {
-            name: {
-                "mean": _number(found.estimate),
-                "ci": [_number(found.low), _number(found.high)],
-            }
+            name: {"mean": number(found.estimate), "ci": ends(found)}
             for name, found in row.metrics.items()
         },
         "against_baseline": {
             name: None
             if found is None
             else {
-                "difference": _number(found.difference),
-                "ci": [_number(found.low), _number(found.high)],
-                "p_value": _number(found.p_t if found.p_holm is None else found.p_holm),
+                "difference": number(found.difference),
+                "ci": ends(found),
+                "p_value": number(found.p),
+                "p_reason": found.reason,
                 "significant": found.significant(),
             }
             for name, found in row.comparisons.items()
         },
     }
-
-
-def _number(value: float) -> float | None:
-    """Return a number that JSON has, rounded to what it can mean."""
-    return round(value, 6) if math.isfinite(value) else None
 
 
 def size_from(text: str) -> int | float:

@@ -17,7 +17,7 @@ import typer
 
 from .. import _workspace
 from ..errors import EmbedpipeError, RunError, UsageError
-from .options import Common, DatasetChoice, EmbedChoice, ImagesChoice, expand
+from .options import Common, DatasetChoice, EmbedChoice, ImagesChoice, TrackerChoice, expand
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..embedding import Embeddings
     from ..experiments import Failure
+    from ..tracking import Tracker
 
 __all__ = ["Session", "command", "refuse_failures"]
 
@@ -93,6 +94,20 @@ class Session:
         if len(remarks) > 5:
             self.remark(f"… and {len(remarks) - 5} more remarks; `check --json` lists all.")
         return embeddings
+
+    def tracker(self, choice: TrackerChoice) -> contextlib.AbstractContextManager[Tracker | None]:
+        """Return the tracker that is asked for, if any, to be used in a `with`.
+
+        Raises
+        ------
+        UsageError
+            If there is no tracker of that name, or its package is not installed.
+        """
+        if choice.tracker is None:
+            return contextlib.nullcontext()
+        from ..tracking import get_tracker
+
+        return get_tracker(choice.tracker, self.workspace.tracking)
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Callable[[int, int, str], None]]:

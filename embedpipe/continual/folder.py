@@ -20,7 +20,7 @@ from .memory import Memory
 from .records import ExperienceRecord
 from .stream import Stream
 
-__all__ = ["FORMAT", "ContinualFolder", "Progress"]
+__all__ = ["FORMAT", "ContinualFolder", "Progress", "read_records"]
 
 FORMAT = 1
 
@@ -200,6 +200,21 @@ class ContinualFolder:
             "key": np.full(rows.size, np.nan) if keys is None else keys,
         }
         write_parquet(self.path / f"{name}.parquet", pa.table(columns, _ROWS))
+
+
+def read_records(folder: Path) -> list[ExperienceRecord]:
+    """Return the experiences of a run on disk; none if there is no run.
+
+    Raises
+    ------
+    RunError
+        If it is damaged.
+    """
+    path = folder / "experiences.parquet"
+    try:
+        return [_record(row) for row in _read(path)] if path.exists() else []
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise damaged(folder, error) from error
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -260,7 +260,7 @@ class ContinualLoop:
         batches = self._batches if self._method.at_once else self._batches[-1:]
         told = {
             key: getattr(self._head, key)
-            for key in ("C_", "alpha_", "shrinkage_", "temperature_", "cv_accuracy_")
+            for key in ("loss_", "C_", "alpha_", "shrinkage_", "temperature_", "cv_accuracy_")
             if isinstance(getattr(self._head, key, None), (int, float, str))
         }
         record = ExperienceRecord(

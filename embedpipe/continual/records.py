@@ -46,9 +46,20 @@ class ExperienceRecord:
     select_seconds: float = 0.0
     fit_seconds: float = 0.0
 
-    def __str__(self) -> str:
+    @property
+    def loss(self) -> float | None:
+        """The head's training loss, for the heads that minimise one; see the head's ``loss_``."""
+        loss = self.head.get("loss_")
+        return None if loss is None else float(loss)
+
+    @property
+    def mean_accuracy(self) -> float | None:
+        """The mean of the accuracies that are defined."""
         known = self.accuracies[np.isfinite(self.accuracies)]
-        mean = f"{known.mean():.3f}" if known.size else "-"
+        return float(known.mean()) if known.size else None
+
+    def __str__(self) -> str:
+        mean = "-" if self.mean_accuracy is None else f"{self.mean_accuracy:.3f}"
         return (
             f"experience {self.experience} ({self.name}): {self.learned} new and {self.replayed} "
             f"replayed rows, mean accuracy {mean}"

@@ -58,6 +58,9 @@ class Stream:
         SHA-256 of all of it: two streams with the same digest are the same.
     ids
         The item of each row, if rows are items.
+    copies_left_out
+        How many copies of images are left out: of test images from what is learned, or in the
+        streaming protocol of what was learned before from what is tested.
 
     Raises
     ------
@@ -81,6 +84,7 @@ class Stream:
     name: str
     digest: str
     ids: Sequence[str] | None = field(default=None, compare=False, repr=False)
+    copies_left_out: int = field(default=0, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -222,9 +226,12 @@ class Stream:
         codes = np.full(len(matrix), -1, dtype=np.int64)
         codes[np.concatenate([part.rows for part in parts])] = found_codes
         experiences = [part.experience(codes, protocol, seed) for part in parts]
+        left_out = 0
         if copies is not None:
             clean = _without_copies if protocol == "iid" else _without_learned
-            experiences = clean(experiences, copies)
+            kept = clean(experiences, copies)
+            left_out = _size(experiences) - _size(kept)
+            experiences = kept
         for each in experiences:
             if not each[1].size:
                 raise LabelError(
@@ -239,7 +246,7 @@ class Stream:
             for array in (one.train, one.test, codes[one.train], codes[one.test]):
                 digest.update(hashlib.sha256(array.tobytes()).digest())
             digest.update(one.name.encode())
-        return cls(matrix, classes, codes, made, protocol, name, digest.hexdigest(), ids)
+        return cls(matrix, classes, codes, made, protocol, name, digest.hexdigest(), ids, left_out)
 
     def __len__(self) -> int:
         return len(self.experiences)
@@ -287,6 +294,11 @@ class Stream:
 def _check_protocol(protocol: str) -> None:
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", str(protocol), PROTOCOLS)
+
+
+def _size(experiences: Sequence[tuple[str, Rows, Rows]]) -> int:
+    """Return how many rows are learned or tested in all."""
+    return sum(train.size + test.size for _, train, test in experiences)
 
 
 def _without_copies(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Setting
+from .statistics import count_runs, prefix_runs
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Curves", "curves_of"]
 
 _SETTING = ("dataset", "backbone", "initial", "strategy", "head", "mode")
+
+_IDENTITY = ("labelled", "accuracy", "macro_f1", "balanced_accuracy")
+"""Measures that two identical runs have in common in every round. They follow from the predicted
+classes; those that follow from probabilities may differ by a rounding error."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +38,31 @@ class Curves:
     labelled, values
         (S, R) float64: the number of labels in each round, and the measure; NaN where a run
         had ended, or there is none.
+    runs
+        (S, R) int64: seeds with the same number in column r have runs that are equal up to round
+        r, see `prefix_runs`.
     """
 
     setting: Setting
     seeds: tuple[int, ...]
     labelled: NDArray[np.float64]
     values: NDArray[np.float64]
+    runs: NDArray[np.int64]
 
     @property
     def n(self) -> int:
         """How many seeds have a run."""
         return int((~np.isnan(self.labelled[:, 0])).sum())
+
+    @property
+    def distinct(self) -> int:
+        """How many distinct runs there are."""
+        return count_runs(self.runs[~np.isnan(self.labelled[:, 0]), -1])
+
+    def runs_at(self, budget: float) -> NDArray[np.int64]:
+        """Return which seeds have the same run up to a number of labels, (S,)."""
+        after = np.flatnonzero(self.budgets >= budget)
+        return self.runs[:, after[0] if after.size else -1]
 
     @cached_property
     def budgets(self) -> NDArray[np.float64]:
@@ -82,24 +101,26 @@ def curves_of(table: pa.Table, measure: str = "accuracy") -> list[Curves]:
     """
     if not table.num_rows:
         return []
-    columns = [table.column(name).to_pylist() for name in _SETTING]
-    settings = [Setting(*names) for names in zip(*columns, strict=True)]  # one a row
-    seeds = table.column("seed").to_pylist()
-    rounds = table.column("round").to_pylist()
-    labelled = table.column("labelled").to_pylist()
-    values = table.column(measure).to_pylist()
-    known = {seed: at for at, seed in enumerate(sorted(set(seeds)))}
-    shape = len(known), max(rounds) + 1
-    found: dict[Setting, Curves] = {}
-    for setting, seed, number, count, value in zip(
-        settings, seeds, rounds, labelled, values, strict=True
-    ):
-        if setting not in found:
-            empty = np.full(shape, np.nan), np.full(shape, np.nan)
-            found[setting] = Curves(setting, tuple(known), *empty)
-        found[setting].labelled[known[seed], number] = count
-        found[setting].values[known[seed], number] = np.nan if value is None else value
-    return list(found.values())
+    names = list(dict.fromkeys((*_IDENTITY, measure)))
+    rows = table.select([*_SETTING, "seed", "round", *names]).to_pylist()
+    places = {seed: at for at, seed in enumerate(sorted({row["seed"] for row in rows}))}
+    shape = len(names), len(places), max(row["round"] for row in rows) + 1
+    found: dict[Setting, NDArray[np.float64]] = {}  # (M, S, R) each
+    for row in rows:
+        setting = Setting(*(row[name] for name in _SETTING))
+        measured = found.setdefault(setting, np.full(shape, np.nan))
+        values = [np.nan if row[name] is None else row[name] for name in names]
+        measured[:, places[row["seed"]], row["round"]] = values
+    return [
+        Curves(
+            setting,
+            tuple(places),
+            labelled=measured[names.index("labelled")],
+            values=measured[names.index(measure)],
+            runs=prefix_runs(*measured[: len(_IDENTITY)]),
+        )
+        for setting, measured in found.items()
+    ]
 
 
 def groups_of(curves: Sequence[Curves]) -> list[list[Curves]]:

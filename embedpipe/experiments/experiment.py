@@ -31,7 +31,16 @@ from .choices import (
     strategy_choice,
 )
 from .crew import Done, Failed, Told, do_all, worker_count
-from .grid import BoundEntry, Entry, Grid, bounds_of, by_problem, entries_of, pairs_of
+from .grid import (
+    BoundEntry,
+    Entry,
+    Grid,
+    bounds_of,
+    by_problem,
+    entries_of,
+    left_out,
+    pairs_of,
+)
 from .grid_file import Opener, read_grid
 from .progress import Clock, Progress
 from .results import Failure, Results
@@ -40,10 +49,11 @@ from .stored import Stored, stored_of
 from .tables import bounds_table, rounds_tables
 from .tasks import BoundTask, CellTask, work
 
-__all__ = ["Experiment", "OnProgress", "OnRound"]
+__all__ = ["Experiment", "OnProgress", "OnRound", "OnRun"]
 
 OnProgress = Callable[[Progress], None]
 OnRound = Callable[[Cell, RoundRecord], None]
+OnRun = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -207,6 +217,7 @@ class Experiment:
         workers: int | None = None,
         progress: OnProgress | None = None,
         on_round: OnRound | None = None,
+        on_run: OnRun | None = None,
     ) -> Results:
         """Do what is not done yet, and return the results.
 
@@ -221,6 +232,9 @@ class Experiment:
             Called whenever a round or a cell is done.
         on_round
             Called with the cell and the record of each round that is done now.
+        on_run
+            Called in this process with the folder of each run that is whole, one at a time, those
+            that were whole before among them: ``on_run=tracker.log_run``.
 
         Returns
         -------
@@ -254,6 +268,10 @@ class Experiment:
         failures: list[Failure] = []
         if progress is not None:
             progress(clock.progress())
+        tell_run = _of_cells(on_run, self._workspace)
+        for whole in runs:
+            if stored[whole.cell].is_enough_for(self.rounds):
+                tell_run(whole.cell)
         for event in do_all(tasks, work, min(count, len(tasks)), prepare=prepare):
             entry = event.task
             if isinstance(event, Failed):
@@ -267,6 +285,7 @@ class Experiment:
                     on_round(entry.cell, event.message.record)
             elif isinstance(event, Done):
                 clock.finish(entry.cell)
+                tell_run(entry.cell)
             else:
                 clock.give_up(entry.cell)
             if progress is not None:
@@ -362,7 +381,15 @@ class Experiment:
             baseline=(initial_for(None, baseline).name, baseline.name),
             failures=failures,
             folder=self.folder,
+            left_out=left_out(self._grid),
         )
+
+
+def _of_cells(on_run: OnRun | None, workspace: Workspace) -> Callable[[Cell], None]:
+    """Return what is called with a cell whose run is whole."""
+    if on_run is None:
+        return lambda cell: None
+    return lambda cell: on_run(workspace.runs / cell.run_id)
 
 
 def _nothing(seed: int) -> Problem:

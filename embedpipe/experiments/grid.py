@@ -19,7 +19,7 @@ from .choices import FLOOR, Choice, initial_for, strategy_choice
 from .sources import Source, hand_over
 from .tasks import BoundTask, CellTask
 
-__all__ = ["BoundEntry", "Entry", "Grid", "bounds_of", "entries_of"]
+__all__ = ["BoundEntry", "Entry", "Grid", "bounds_of", "entries_of", "left_out"]
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,15 @@ def bounds_of(grid: Grid) -> Iterator[BoundEntry]:
         for head in grid.heads:
             for seed in grid.seeds:
                 yield BoundEntry(source, seed, head)
+
+
+def left_out(grid: Grid) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return how many copies of test images are left out: the least and the most over seeds."""
+    found = {}
+    for source in grid.sources:
+        counts = [source.problem(seed).copies_left_out for seed in grid.seeds]
+        found[source.dataset, source.backbone] = min(counts), max(counts)
+    return found
 
 
 def by_problem(entries: Sequence[Entry]) -> list[Entry]:

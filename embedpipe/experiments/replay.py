@@ -177,7 +177,10 @@ class ReplayStudy:
     # Doing it
 
     def run(
-        self, workers: int | None = None, progress: Callable[[Progress], None] | None = None
+        self,
+        workers: int | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        on_run: Callable[[Path], None] | None = None,
     ) -> ReplayResults:
         """Do what is not done yet, and return the results.
 
@@ -190,6 +193,9 @@ class ReplayStudy:
             this process. The results are the same, to the last bit.
         progress
             Called whenever an experience or a cell is done.
+        on_run
+            Called in this process with the folder of each run that is whole, one at a time, those
+            that were whole before among them: ``on_run=tracker.log_run``.
 
         Raises
         ------
@@ -209,6 +215,10 @@ class ReplayStudy:
         failures: list[Failure] = []
         if progress is not None:
             progress(clock.progress())
+        if on_run is not None:
+            for cell in self._tasks:
+                if done[cell] == length[cell]:
+                    on_run(self._workspace.runs / cell.run_id)
         crew = do_all(
             todo, work, min(count, len(todo)), self._made, prepare=self._tasks.__getitem__
         )
@@ -220,6 +230,8 @@ class ReplayStudy:
                 clock.count(event.task, event.message)
             elif isinstance(event, Done):
                 clock.finish(event.task)
+                if on_run is not None:
+                    on_run(self._workspace.runs / event.task.run_id)
             if progress is not None:
                 progress(clock.progress())
         results = self._gathered(tuple(failures))

@@ -16,8 +16,16 @@ from .._files import read_parquet
 from .._loops.run_files import damaged
 from ..continual import METRICS, Stream, accuracy_matrix, continual_metrics
 from .results import Failure, write_tables
-from .statistics import Comparison, Interval, holm, mean_interval, paired_comparison
-from .text import told_comparison, told_interval, told_p
+from .statistics import (
+    Comparison,
+    Interval,
+    count_runs,
+    holm,
+    mean_interval,
+    paired_comparison,
+    prefix_runs,
+)
+from .text import told_comparison, told_interval, told_runs, told_test
 
 if TYPE_CHECKING:
     from .replay import ReplayCell, ReplaySetting
@@ -33,7 +41,7 @@ SHOWN = {
 
 @dataclass(frozen=True)
 class ReplayRow:
-    """What the seeds of one setting say together.
+    """The statistics of one setting over its seeds.
 
     Attributes
     ----------
@@ -43,6 +51,9 @@ class ReplayRow:
         The setting that it is compared with, or None for the baseline itself.
     seeds
         How many have a run.
+    distinct_runs
+        How many of these runs have distinct accuracy matrices: identical runs are one
+        observation.
     metrics
         The mean and its interval, by metric.
     comparisons
@@ -54,6 +65,7 @@ class ReplayRow:
     setting: ReplaySetting
     against: ReplaySetting | None
     seeds: int
+    distinct_runs: int
     metrics: dict[str, Interval]
     comparisons: dict[str, Comparison | None]
 
@@ -72,7 +84,8 @@ class ReplaySummary:
 
     def _table(self, stream: str, head: str) -> str:
         rows = [r for r in self.rows if (r.setting.stream, r.setting.head) == (stream, head)]
-        cells = [["", *self.metrics, f"against {self.baseline}", "p"], *map(self._cells, rows)]
+        heads = ["", "distinct runs", *self.metrics, f"against {self.baseline}", "p"]
+        cells = [heads, *map(self._cells, rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         seeds = max(row.seeds for row in rows)
         lines = [f"{stream}; {head}; {seeds} seed{'s' if seeds > 1 else ''}"]
@@ -83,10 +96,10 @@ class ReplaySummary:
 
     def _cells(self, row: ReplayRow) -> list[str]:
         found = row.comparisons[self.metrics[0]]
-        p = None if found is None else found.p_t if found.p_holm is None else found.p_holm
         star = " *" if found is not None and found.significant() else ""
+        runs = told_runs(row.distinct_runs, row.seeds)
         means = (told_interval(row.metrics[name]) for name in self.metrics)
-        return [row.setting.learned, *means, told_comparison(found), told_p(p) + star]
+        return [row.setting.learned, runs, *means, told_comparison(found), told_test(found) + star]
 
 
 @dataclass(frozen=True)
@@ -116,6 +129,9 @@ class ReplayResults:
         What could not be done.
     folder
         Where the tables are written, or None.
+    left_out
+        By the stream's name: how many copies are left out, see `Stream.copies_left_out`; the
+        least and the most over the seeds.
     """
 
     table: pa.Table = field(repr=False)
@@ -127,6 +143,7 @@ class ReplayResults:
     never_learned: dict[str, list[Any]]
     failures: tuple[Failure, ...] = ()
     folder: Path | None = None
+    left_out: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -151,6 +168,9 @@ class ReplayResults:
             told = tuple(each.name for each in stream.experiences)
             names.setdefault(cell.setting.stream, set()).add(told)
         streams = {cell.setting.stream: stream for cell, stream, _ in done}
+        counts: dict[str, list[int]] = {}
+        for cell, stream, _ in done:
+            counts.setdefault(cell.setting.stream, []).append(stream.copies_left_out)
         return cls(
             table=pa.Table.from_pylist(rows, _ROWS),
             metrics=pa.Table.from_pylist(figures, _FIGURES),
@@ -167,6 +187,7 @@ class ReplayResults:
             },
             failures=failures,
             folder=folder,
+            left_out={name: (min(found), max(found)) for name, found in counts.items()},
         )
 
     @cached_property
@@ -187,6 +208,19 @@ class ReplayResults:
         """Return the (T, T) accuracy matrix of a setting, the mean over its seeds."""
         return np.asarray(np.mean(list(self.matrices[setting].values()), axis=0))
 
+    @cached_property
+    def runs(self) -> dict[ReplaySetting, dict[int, NDArray[np.int64]]]:
+        """Which seeds of a setting have the same run after each experience, (T,) by seed.
+
+        See `prefix_runs`; the last number compares whole runs.
+        """
+        found: dict[ReplaySetting, dict[int, NDArray[np.int64]]] = {}
+        for setting, of_seeds in self.matrices.items():
+            measures = np.stack(list(of_seeds.values()))  # (S, T, T)
+            ids = prefix_runs(*np.moveaxis(measures, 2, 0))  # (S, T)
+            found[setting] = dict(zip(of_seeds, ids, strict=True))
+        return found
+
     def summary(self, metrics: Sequence[str] | None = None) -> ReplaySummary:
         """Return how good each setting is, and whether it could be chance.
 
@@ -200,8 +234,9 @@ class ReplayResults:
         -----
         Differences are paired by seed with the baseline policy at the same size; what has no
         buffer with the baseline of the same head at the last size. P-values are those of the
-        paired t-test, corrected by Holm's method for all rows of one stream and metric; a star
-        needs the signed-rank test as well.
+        paired t-test, corrected by Holm's method for all rows of one stream and metric; see
+        `decisive_p` for what the signed-rank test adds. Equal values of a metric are one
+        observation: nothing is tested below three distinct values on either side.
         """
         streaming = "streaming" in self.protocols.values()
         names = tuple(metrics or SHOWN["streaming" if streaming else "iid"])
@@ -209,13 +244,22 @@ class ReplayResults:
         rows = []
         for setting in self.settings:
             own, against = values[setting], self._against(setting)
+            runs = [int(self.runs[setting][seed][-1]) for seed in own]
             other = None if against is None else values[against]
             rows.append(
                 ReplayRow(
                     setting,
                     against,
                     len(own),
-                    {name: mean_interval([each[name] for each in own.values()]) for name in names},
+                    count_runs(runs),
+                    {
+                        name: mean_interval(
+                            [each[name] for each in own.values()],
+                            runs=runs,
+                            within=limits_of(name),
+                        )
+                        for name in names
+                    },
                     {name: _compared(own, other, name) for name in names},
                 )
             )
@@ -287,7 +331,16 @@ def _compared(
     ]
     if not seeds:
         return None
-    return paired_comparison([own[s][name] for s in seeds], [other[s][name] for s in seeds])
+    least, most = limits_of(name)
+    width = most - least
+    return paired_comparison(
+        [own[s][name] for s in seeds], [other[s][name] for s in seeds], within=(-width, width)
+    )
+
+
+def limits_of(metric: str) -> tuple[float, float]:
+    """Return the least and the largest value that a metric can have."""
+    return (0.0, 1.0) if metric.startswith("clear_") or metric == "gem_accuracy" else (-1.0, 1.0)
 
 
 def _corrected(rows: list[ReplayRow], names: Sequence[str]) -> list[ReplayRow]:

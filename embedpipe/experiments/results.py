@@ -48,6 +48,9 @@ class Results:
         What could not be done.
     folder
         Where the tables are written, or None.
+    left_out
+        By dataset and backbone: how many copies of test images are not chosen from, the least and
+        the most over the seeds.
     """
 
     table: pa.Table = field(repr=False)
@@ -56,6 +59,7 @@ class Results:
     baseline: tuple[str, str]
     failures: tuple[Failure, ...] = ()
     folder: Path | None = None
+    left_out: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def to_pandas(self) -> Any:
         """Return `table` as a pandas data frame; pandas must be installed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +23,9 @@ from .statistics import (
     WinsTiesLosses,
     accuracy_at,
     area,
+    correct,
+    correct_rounds,
     gap_closed,
-    holm,
     labels_to_target,
     mean_interval,
     median_labels_to_target,
@@ -41,10 +42,16 @@ __all__ = ["Group", "Row", "Summary", "check_target", "summarise"]
 SHOWN = 3
 """At so many budgets the accuracy is told, unless others are asked for."""
 
+SHARE, DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)
+"""Least and largest accuracy, and least and largest difference of two."""
+
+NOT_WHOLE = "no seed has all rounds of both"
+"""Why areas were not compared."""
+
 
 @dataclass(frozen=True)
 class Row:
-    """What the seeds of one setting say together.
+    """The statistics of one setting over its seeds.
 
     Attributes
     ----------
@@ -52,6 +59,8 @@ class Row:
         Which.
     seeds
         How many have a run.
+    distinct_runs
+        How many of these runs are distinct: identical runs are one observation.
     aubc
         Area under the budget curve by its width: the mean accuracy over the budget. NaN for runs
         that ended early, whose budget is another one.
@@ -64,7 +73,7 @@ class Row:
     comparison
         The areas, seed by seed, with p-values corrected for all rows of the group.
     rounds
-        The accuracies, round by round.
+        The accuracies, round by round; tested where `comparison` declares a difference.
     gap_closed
         How much of the way from the floor's area to the bound it made, in percent; None where
         there is no bound.
@@ -72,6 +81,7 @@ class Row:
 
     setting: Setting
     seeds: int
+    distinct_runs: int
     aubc: Interval
     at: Mapping[int, Interval]
     labels: LabelsToTarget | None
@@ -91,24 +101,27 @@ class Row:
             "head": self.setting.head,
             "mode": self.setting.mode,
             "seeds": self.seeds,
-            "aubc_mean": _number(self.aubc.estimate),
-            "aubc_ci": [_number(self.aubc.low), _number(self.aubc.high)],
-            "accuracy_at": {str(b): _number(each.estimate) for b, each in self.at.items()},
-            "target": _number(group.target),
+            "distinct_runs": self.distinct_runs,
+            "aubc_mean": number(self.aubc.estimate),
+            "aubc_ci": ends(self.aubc),
+            "accuracy_at": {str(b): number(each.estimate) for b, each in self.at.items()},
+            "target": number(group.target),
             "labels_to_target": None if self.labels is None else self.labels.median,
             "labels_to_target_ci": None
-            if self.labels is None
+            if self.labels is None or self.labels.low is self.labels.high is None
             else [self.labels.low, self.labels.high],
             "seeds_at_target": None if self.labels is None else self.labels.n_reached,
             "baseline": None if self.against is None else self.against.chosen_by,
-            "difference": None if found is None else _number(found.difference),
-            "difference_ci": None if found is None else [_number(found.low), _number(found.high)],
-            "p_value": None if found is None else _number(found.p_holm),
-            "p_uncorrected": None if found is None else _number(found.p_t),
-            "p_signed_rank": None if found is None else _number(found.p_wilcoxon),
-            "gap_closed": _number(self.gap_closed),
-            "floor": _number(group.floor),
-            "bound": _number(group.bound),
+            "difference": None if found is None else number(found.difference),
+            "difference_ci": ends(found),
+            "p_value": None if found is None else number(found.p),
+            "p_reason": None if found is None else found.reason,
+            "p_uncorrected": None if found is None else number(found.p_t),
+            "p_signed_rank": None if found is None else number(found.p_wilcoxon),
+            "gap_closed": number(self.gap_closed),
+            "floor": number(group.floor),
+            "bound": number(group.bound),
+            "copies_left_out": None if group.left_out is None else group.left_out[1],
         }
 
 
@@ -130,6 +143,9 @@ class Group:
         The accuracy that labels are counted to; None without a bound.
     floor
         The area of random choice from the first label on, on average.
+    left_out
+        How many copies of test images are not chosen from, the least and the most over the seeds;
+        None if that is unknown.
     """
 
     rows: tuple[Row, ...]
@@ -138,6 +154,7 @@ class Group:
     bound: float | None
     target: float | None
     floor: float | None
+    left_out: tuple[int, int] | None = None
 
     @property
     def title(self) -> str:
@@ -146,7 +163,7 @@ class Group:
 
     def band(self, setting: Setting) -> list[Interval]:
         """Return the mean of each round with its interval over the seeds: R of them."""
-        return [mean_interval(column) for column in self.curves[setting].values.T]
+        return bands(self.curves[setting], SHARE)
 
 
 @dataclass(frozen=True)
@@ -226,18 +243,23 @@ def _group(
     floor_setting = _find(curves, FLOOR, FLOOR)
     floors = areas[floor_setting] if floor_setting else np.full(len(bounds), np.nan)
     against = {each.setting: _baseline_of(each.setting, curves, results) for each in curves}
-    comparisons = _comparisons(areas, against)
+    comparisons = _comparisons(curves, areas, against)
+    rounds = _by_round(curves, against, comparisons)
     shown = tuple(budgets) if budgets is not None else _budgets(curves[0])
     rows = [
         Row(
             setting=each.setting,
             seeds=each.n,
-            aubc=mean_interval(areas[each.setting]),
-            at={budget: mean_interval(_at(each, budget)) for budget in shown},
+            distinct_runs=each.distinct,
+            aubc=mean_interval(areas[each.setting], runs=each.runs[:, -1], within=SHARE),
+            at={
+                budget: mean_interval(_at(each, budget), runs=each.runs_at(budget), within=SHARE)
+                for budget in shown
+            },
             labels=_labels(each, targets),
             against=against[each.setting],
             comparison=comparisons.get(each.setting),
-            rounds=_by_round(each, against[each.setting], curves),
+            rounds=rounds.get(each.setting),
             gap_closed=_gap(areas[each.setting], floors, bounds),
         )
         for each in curves
@@ -250,6 +272,7 @@ def _group(
         bound=_mean(bounds),
         target=_mean(targets),
         floor=_mean(floors),
+        left_out=results.left_out.get((curves[0].setting.dataset, curves[0].setting.backbone)),
     )
 
 
@@ -314,11 +337,13 @@ def _at(curves: Curves, budget: int) -> NDArray[np.float64]:
 
 def _labels(curves: Curves, targets: NDArray[np.float64]) -> LabelsToTarget | None:
     reached: list[Reached] = []
+    runs: list[int] = []
     for at, target in enumerate(targets):
         labelled, values = curves.of_seed(at)
         if values.size and not math.isnan(target):
             reached.append(labels_to_target(labelled, values, target))
-    return median_labels_to_target(reached) if reached else None
+            runs.append(int(curves.runs[at, -1]))
+    return median_labels_to_target(reached, runs=runs) if reached else None
 
 
 def _gap(
@@ -336,41 +361,69 @@ def _gap(
 
 
 def _comparisons(
-    areas: Mapping[Setting, NDArray[np.float64]], against: Mapping[Setting, Setting | None]
+    curves: Sequence[Curves],
+    areas: Mapping[Setting, NDArray[np.float64]],
+    against: Mapping[Setting, Setting | None],
 ) -> dict[Setting, Comparison]:
-    from dataclasses import replace
-
+    runs = {each.setting: each.runs[:, -1] for each in curves}
     found = {
-        setting: paired_comparison(areas[setting], areas[other])
+        setting: paired_comparison(
+            areas[setting],
+            areas[other],
+            runs=(runs[setting], runs[other]),
+            within=DIFFERENCE,
+        )
         for setting, other in against.items()
         if other is not None
     }
-    corrected = holm([each.p_t for each in found.values()])
-    return {
-        setting: replace(each, p_holm=float(p))
-        for (setting, each), p in zip(found.items(), corrected, strict=True)
-    }
+    ended = {s: replace(each, reason=NOT_WHOLE) for s, each in found.items() if not each.n}
+    return correct(found | ended)
 
 
 def _by_round(
-    curves: Curves, against: Setting | None, others: Sequence[Curves]
-) -> RoundComparison | None:
-    if against is None:
-        return None
-    baseline = next(each for each in others if each.setting == against)
-    values = {"this": curves.values, "baseline": baseline.values}
-    return per_round_comparison(values, "baseline")["this"]
+    curves: Sequence[Curves],
+    against: Mapping[Setting, Setting | None],
+    areas: Mapping[Setting, Comparison],
+) -> dict[Setting, RoundComparison]:
+    """Compare each round; tested are the rounds of settings whose areas are declared different."""
+    of = {each.setting: each for each in curves}
+    found = {}
+    for setting, other in against.items():
+        if other is not None:
+            pair = {"this": of[setting], "baseline": of[other]}
+            found[setting] = per_round_comparison(
+                {name: each.values for name, each in pair.items()},
+                "baseline",
+                runs={name: each.runs for name, each in pair.items()},
+                within=DIFFERENCE,
+            )["this"]
+    declared = {setting for setting, each in areas.items() if each.significant()}
+    return correct_rounds(found, declared)
 
 
 def _matrices(groups: Sequence[Group]) -> dict[tuple[str, str], WinsTiesLosses]:
     tables: dict[tuple[str, str], dict[str, dict[str, NDArray[np.float64]]]] = {}
+    runs: dict[tuple[str, str], dict[str, dict[str, NDArray[np.int64]]]] = {}
     for group in groups:
         setting = group.rows[0].setting
-        where = tables.setdefault((setting.head, setting.mode), {})
-        where[setting.vectors] = {
-            other.chosen_by: _areas(each) for other, each in group.curves.items()
+        key, curves = (setting.head, setting.mode), group.curves.values()
+        tables.setdefault(key, {})[setting.vectors] = {
+            each.setting.chosen_by: _areas(each) for each in curves
         }
-    return {key: wins_ties_losses(each) for key, each in tables.items() if len(each) > 1}
+        runs.setdefault(key, {})[setting.vectors] = {
+            each.setting.chosen_by: each.runs[:, -1] for each in curves
+        }
+    return {
+        key: wins_ties_losses(each, runs=runs[key]) for key, each in tables.items() if len(each) > 1
+    }
+
+
+def bands(curves: Curves, within: tuple[float, float] | None) -> list[Interval]:
+    """Return the mean of each round with its interval over the seeds: R of them."""
+    return [
+        mean_interval(values, runs=runs, within=within)
+        for values, runs in zip(curves.values.T, curves.runs.T, strict=True)
+    ]
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:
@@ -378,6 +431,13 @@ def _mean(values: NDArray[np.float64]) -> float | None:
     return float(known.mean()) if known.size else None
 
 
-def _number(value: float | None) -> float | None:
-    """Return a number that JSON has, rounded to what it can mean."""
+def number(value: float | None) -> float | None:
+    """Return a number that JSON has, rounded to six decimals."""
     return None if value is None or not math.isfinite(value) else round(float(value), 6)
+
+
+def ends(found: Interval | Comparison | None) -> list[float | None] | None:
+    """Return the two ends of an interval as JSON has them; None if there is no interval."""
+    if found is None or not math.isfinite(found.low):
+        return None
+    return [number(found.low), number(found.high)]

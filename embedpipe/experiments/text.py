@@ -11,7 +11,18 @@ from .statistics import Comparison, Interval, LabelsToTarget, WinsTiesLosses
 if TYPE_CHECKING:
     from .summary import Group, Row, Summary
 
-__all__ = ["told", "told_comparison", "told_gap", "told_interval", "told_labels", "told_p"]
+__all__ = [
+    "told",
+    "told_comparison",
+    "told_gap",
+    "told_interval",
+    "told_labels",
+    "told_outcome",
+    "told_range",
+    "told_runs",
+    "told_test",
+    "told_untested",
+]
 
 LEFT_OUT = "–"
 
@@ -24,15 +35,19 @@ def told(summary: Summary) -> str:
 
 
 def told_interval(interval: Interval, digits: int = 3) -> str:
-    """Return a mean and its interval.
+    """Return a mean and its interval, or why it has none.
 
     >>> told_interval(Interval(0.7534, 0.7471, 0.7602, 5, 0.95, 0.9375))
     '0.753 [0.747, 0.760]'
+    >>> nan = float("nan")
+    >>> told_interval(Interval(0.7534, nan, nan, 5, 0.95, nan, distinct=1))
+    '0.753 (one run)'
     """
     if math.isnan(interval.estimate):
         return LEFT_OUT
     if math.isnan(interval.low):
-        return f"{interval.estimate:.{digits}f}"
+        why = {1: " (one run)", 2: " (two runs)"}.get(interval.distinct or 0, "")
+        return f"{interval.estimate:.{digits}f}{why}"
     return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
@@ -45,14 +60,77 @@ def told_comparison(found: Comparison | None, digits: int = 3) -> str:
     return f"{found.difference:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
 
 
-def told_p(p: float | None) -> str:
+def told_test(found: Comparison | None) -> str:
+    """Return the p-value of a comparison, or why nothing was tested.
+
+    >>> from .statistics import paired_comparison
+    >>> told_test(paired_comparison([0.86] * 3, [0.80, 0.84, 0.82]))
+    'not tested: identical runs'
+    >>> told_test(paired_comparison([0.86, 0.87, 0.88], [0.80, 0.84, 0.82])), told_test(None)
+    ('0.075', '–')
+    """
+    if found is None:
+        return LEFT_OUT
+    return _p(found.p) if found.reason is None else told_untested(found)
+
+
+def told_untested(found: Comparison) -> str:
+    """Return why nothing was tested."""
+    return f"not tested: {found.reason}"
+
+
+def told_outcome(found: Comparison) -> str:
+    """Return the outcome of a test as the end of a sentence.
+
+    >>> from .statistics import paired_comparison
+    >>> told_outcome(paired_comparison([0.81, 0.83, 0.84, 0.82], [0.82, 0.81, 0.84, 0.83]))
+    'no difference was shown (4 seeds; the interval allows −2.2 to +2.2 points)'
+    >>> told_outcome(paired_comparison([0.90, 0.92, 0.96, 0.94], [0.62, 0.61, 0.64, 0.63]))
+    'the difference is more than chance'
+    >>> told_outcome(paired_comparison([0.81, 0.83], [0.82, 0.81]))
+    'the difference was not tested: fewer than three distinct runs'
+    """
+    if found.reason is not None:
+        return f"the difference was {told_untested(found)}"
+    if found.significant():
+        return "the difference is more than chance"
+    seeds = f"{found.n} seeds"
+    if found.independent < found.n:
+        seeds += f", {found.independent} of them independent"
+    digits = 1 if max(-found.low, found.high) >= 0.001 else 2
+    low, high = (f"{100 * end:+.{digits}f}".replace("-", "−") for end in (found.low, found.high))
+    if found.low > 0 or found.high < 0:
+        allows = f"the interval before the corrections is {low} to {high} points"
+    else:
+        allows = f"the interval allows {low} to {high} points"
+    return f"no difference was shown ({seeds}; {allows})"
+
+
+def told_range(counts: tuple[int, int]) -> str:
+    """Return the least and the most of a count over the seeds.
+
+    >>> told_range((3, 3)), told_range((0, 1200))
+    ('3', '0 to 1,200')
+    """
+    least, most = counts
+    return f"{most:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def told_runs(distinct: int, seeds: int) -> str:
+    """Return how many distinct runs the seeds gave.
+
+    >>> told_runs(1, 5), told_runs(5, 5)
+    ('1 of 5', '5 of 5')
+    """
+    return f"{distinct} of {seeds}"
+
+
+def _p(p: float) -> str:
     """Return a p-value.
 
-    >>> told_p(0.00004), told_p(0.0312), told_p(0.51), told_p(None)
-    ('<0.001', '0.031', '0.51', '–')
+    >>> _p(0.00004), _p(0.0312), _p(0.51)
+    ('<0.001', '0.031', '0.51')
     """
-    if p is None or math.isnan(p):
-        return LEFT_OUT
     if p < 0.001:
         return "<0.001"
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
@@ -97,8 +175,10 @@ def _group(group: Group, share: float | None) -> str:
         facts.append(f"target {group.target:.3f}{of_it}")
     if group.floor is not None:
         facts.append(f"floor (random) {group.floor:.3f}")
+    if group.left_out is not None and group.left_out[1]:
+        facts.append(f"copies of test images left out: {told_range(group.left_out)}")
     lines.append(", ".join(facts))
-    heads = ["strategy", "area [95 % interval]", f"at {group.budgets[-1]:,}"]
+    heads = ["strategy", "area [95 % interval]", f"at {group.budgets[-1]:,}", "distinct runs"]
     heads += ["against the baseline", "p (Holm)", "gap closed", "labels to target"]
     table = [heads, *([*_row(row, group)] for row in group.rows)]
     return "\n".join([*lines, *_aligned(table)])
@@ -111,8 +191,9 @@ def _row(row: Row, group: Group) -> Sequence[str]:
         row.setting.chosen_by,
         told_interval(row.aubc),
         LEFT_OUT if math.isnan(final) else f"{final:.3f}",
+        told_runs(row.distinct_runs, row.seeds),
         "baseline" if row.against is None else told_comparison(row.comparison),
-        told_p(None if row.comparison is None else row.comparison.p_holm),
+        told_test(row.comparison),
         told_gap(row.gap_closed),
         told_labels(row.labels, last),
     )
@@ -120,6 +201,9 @@ def _row(row: Row, group: Group) -> Sequence[str]:
 
 def _matrix(key: tuple[str, str], found: WinsTiesLosses) -> str:
     lines = [f"{key[0]}, {key[1]}: on how many datasets the row is significantly better"]
+    untested = int(found.untested.sum()) // 2
+    if untested:
+        lines.append(f"not tested, because too few runs are distinct: {untested} comparisons")
     heads = ["", *(str(number) for number in range(1, len(found.strategies) + 1)), "mean rank"]
     table = [heads]
     for at, name in enumerate(found.strategies):

@@ -27,6 +27,8 @@ class Head(Protocol):
     ``uses_unlabelled = True``, `fit` takes ``unlabelled=``, rows without labels. After `fit`,
     ``cv_accuracy_``, ``cv_ece_`` and ``cv_n_`` tell what cross-validation on the labelled rows
     says, where that is cheap (else None), and ``temperature_`` what the logits were divided by.
+    One that minimises a loss sets ``loss_``, the mean training loss without the penalty; its
+    docstring names the loss and the unit.
 
     Examples
     --------

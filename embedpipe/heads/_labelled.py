@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ._folds import canonical_order, row_digests
 from ._matrix import Array, Rows, gathered
 from ._rows import lengths
-from ._softmax import Codes
+from ._softmax import Codes, losses_and_residuals
 
 ORDINARY = (1e-8, 1e8)
 """Entries whose squares, summed, are safe in float32."""
@@ -45,6 +45,14 @@ class Labelled(NamedTuple):
     def total(self) -> float:
         """How many rows there are, as they count."""
         return float(len(self.codes)) if self.counts is None else float(self.counts.sum())
+
+    def mean_loss(self, weights: Array, intercepts: Array) -> float:
+        """Return the mean log-loss of (K, d) weights and (K,) intercepts for centred rows."""
+        dtype = self.rows.values.dtype
+        logits = self.rows.times(weights.astype(dtype)) + intercepts.astype(dtype)[:, None]
+        counts = None if self.counts is None else self.counts.astype(dtype)
+        losses = losses_and_residuals(logits, self.codes, counts)  # (n,)
+        return float(losses.sum(dtype=np.float64)) / self.total
 
     def energy(self) -> float:
         """Return the total times the variance of the rows."""

@@ -39,6 +39,25 @@ class Network(NamedTuple):
         return np.asarray(hidden @ self.coef + self.intercept)
 
 
+class AdamState(NamedTuple):
+    """What AdamW remembers of past gradients, each laid out like the weights.
+
+    Attributes
+    ----------
+    mean, square
+        Running means of the gradients and of their squares.
+    steps
+        How many steps were made.
+    lr
+        The learning rate after the last of them.
+    """
+
+    mean: Network
+    square: Network
+    steps: int
+    lr: float
+
+
 @dataclass(frozen=True)
 class Plan:
     """How to train: see `MLPHead` for the meaning of each number."""
@@ -62,6 +81,18 @@ def initial(d: int, hidden: int, shares: Float64, rng: np.random.Generator) -> N
     )
 
 
+def grown_state(state: AdamState, kept: NDArray[np.intp]) -> AdamState:
+    """Return the state for a network from `grown`: new outputs have no gradients behind them."""
+    new = kept < 0
+
+    def of(network: Network) -> Network:
+        coef, intercept = network.coef[:, kept], network.intercept[kept]
+        coef[:, new], intercept[new] = 0.0, 0.0
+        return network._replace(coef=coef, intercept=intercept)
+
+    return state._replace(mean=of(state.mean), square=of(state.square))
+
+
 def grown(network: Network, kept: NDArray[np.intp], rng: np.random.Generator) -> Network:
     """Return a network whose output k is the output ``kept[k]`` of another, or a new one for -1.
 
@@ -75,10 +106,18 @@ def grown(network: Network, kept: NDArray[np.intp], rng: np.random.Generator) ->
     return network._replace(coef=coef, intercept=intercept)
 
 
-def train(start: Network, rows: Float32, codes: Codes, weights: Float64, plan: Plan) -> Network:
-    """Return the network after training on (m, d) rows; `start` stays as it is.
+def train(
+    start: Network,
+    rows: Float32,
+    codes: Codes,
+    weights: Float64,
+    plan: Plan,
+    state: AdamState | None = None,
+) -> tuple[Network, AdamState]:
+    """Return the network after training on (m, d) rows, and the optimiser's state.
 
-    The learning rate falls by the same factor each step, to `gamma` times itself. One thread, and
+    `start` and `state`, with which the optimiser begins, stay as they are. The learning rate falls
+    by the same factor each step, to `gamma` times itself. One thread, and
     randomness of its own: the same bits every time, and nothing global is touched.
     """
     import torch
@@ -93,6 +132,13 @@ def train(start: Network, rows: Float32, codes: Codes, weights: Float64, plan: P
         optimiser = torch.optim.AdamW(
             parameters, lr=plan.lr, weight_decay=plan.weight_decay, fused=True
         )
+        if state is not None:
+            for parameter, mean, square in zip(parameters, state.mean, state.square, strict=True):
+                optimiser.state[parameter] = {
+                    "step": torch.tensor(float(state.steps)),
+                    "exp_avg": torch.tensor(mean),
+                    "exp_avg_sq": torch.tensor(square),
+                }
         batches = -(-len(rows) // plan.batch_size)
         factor = plan.gamma ** (1.0 / (plan.epochs * batches))
         for _ in range(plan.epochs):
@@ -100,8 +146,8 @@ def train(start: Network, rows: Float32, codes: Codes, weights: Float64, plan: P
             for batch in torch.split(order, plan.batch_size):
                 hidden = (inputs[batch] @ hidden_coef + hidden_intercept).relu()  # (b, h)
                 if plan.dropout > 0.0:
-                    kept = torch.rand(hidden.shape, generator=random) >= plan.dropout
-                    hidden = hidden * kept / (1.0 - plan.dropout)
+                    on = torch.rand(hidden.shape, generator=random) >= plan.dropout
+                    hidden = hidden * on / (1.0 - plan.dropout)
                 losses = functional.cross_entropy(
                     hidden @ coef + intercept, targets[batch], reduction="none"
                 )  # (b,)
@@ -110,7 +156,13 @@ def train(start: Network, rows: Float32, codes: Codes, weights: Float64, plan: P
                 optimiser.step()
                 for group in optimiser.param_groups:
                     group["lr"] *= factor
-        return Network(*(parameter.detach().numpy() for parameter in parameters))
+        kept = [optimiser.state[parameter] for parameter in parameters]
+        return Network(*(parameter.detach().numpy() for parameter in parameters)), AdamState(
+            Network(*(each["exp_avg"].numpy() for each in kept)),
+            Network(*(each["exp_avg_sq"].numpy() for each in kept)),
+            int(kept[0]["step"].item()),
+            float(optimiser.param_groups[0]["lr"]),
+        )
 
 
 def _random(rng: np.random.Generator, inputs: int, outputs: int) -> Float32:

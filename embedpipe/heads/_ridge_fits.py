@@ -29,8 +29,9 @@ class Fit:
     ----------
     alpha
         The strength.
-    left_out
-        (m, K) float64: what the fit without each row of the sample says of it.
+    scores, left_out
+        (m, K) float64: the scores of the rows of the sample, and what the fit without each row
+        says of it.
     halves
         (K, r) float64: half of the way to the weights.
     back
@@ -38,6 +39,7 @@ class Fit:
     """
 
     alpha: float
+    scores: Float64
     left_out: Float64
     halves: Float64
     back: Callable[[Float64], Float64]
@@ -81,7 +83,7 @@ class Fits:
         own = np.einsum("mr,mr->m", rows, rows) + 1.0 / self.total  # (m,)
         leverage = np.minimum(self.sample.weights * own, 1.0 - 1e-9)  # (m,)
         left_out = self.targets - (self.targets - scores) / (1.0 - leverage)[:, None]
-        return Fit(alpha, left_out, products, back)
+        return Fit(alpha, scores, left_out, products, back)
 
     def weights(self, fit: Fit) -> tuple[Float64, Float64]:
         """Return the weights (K, d) and intercepts (K,)."""
@@ -90,8 +92,15 @@ class Fits:
 
     def loss(self, fit: Fit, scored: NDArray[np.intp]) -> float:
         """Return the mean squared leave-one-out error of a score."""
-        weights = self.sample.weights[scored]
-        squares = np.square(self.targets[scored] - fit.left_out[scored])  # (s, K)
+        return self._squared_error(fit.left_out, scored)
+
+    def training_loss(self, fit: Fit) -> float:
+        """Return the mean squared error of a score on the sample, without the penalty."""
+        return self._squared_error(fit.scores, np.arange(len(self.targets)))
+
+    def _squared_error(self, scores: Float64, rows: NDArray[np.intp]) -> float:
+        weights = self.sample.weights[rows]
+        squares = np.square(self.targets[rows] - scores[rows])  # (s, K)
         errors = squares[:, self.shares > 0.0].mean(axis=1)  # (s,)
         return float(weights @ errors / weights.sum())
 

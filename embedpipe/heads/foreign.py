@@ -37,6 +37,9 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         (K,) the distinct labels, sorted.
     estimator_
         The fitted clone; None while there is one class.
+    loss_
+        Its own ``loss_``, where that is a number, as of scikit-learn's ``MLPClassifier``; else
+        None.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(self.classes_) > 1:
             self.estimator_ = self._asked(clone(self.estimator), "fit", rows, labels, options)
             self.classes_ = np.asarray(self.estimator_.classes_)
+        self.loss_ = _own_loss(self.estimator_)
         return self
 
     @_has("partial_fit")  # type: ignore[untyped-decorator]
@@ -98,6 +102,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             options["classes"] = self.classes_
         target = clone(self.estimator) if first else self.estimator_
         self.estimator_ = self._asked(target, "partial_fit", rows, labels, options)
+        self.loss_ = _own_loss(self.estimator_)
         return self
 
     @_has("posterior")  # type: ignore[untyped-decorator]
@@ -170,3 +175,9 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"a {type(target).__name__} cannot learn from these {len(labels)} labels of "
                 f"{len(np.unique(labels))} classes: {reason}."
             ) from error
+
+
+def _own_loss(estimator: Any) -> float | None:
+    """Return the loss that a fitted classifier keeps, if it is a number."""
+    loss = getattr(estimator, "loss_", None)
+    return float(loss) if isinstance(loss, (float, np.floating)) else None

@@ -72,6 +72,8 @@ class LabelPropagationHead(LinearHead):
         How many unlabelled rows were used.
     temperature_
         Probabilities are softmax(logits / temperature_); fitted to cross-validated logits.
+    loss_
+        Of the logistic regression, see `LogisticHead`.
     cv_accuracy_, cv_ece_, cv_n_
         Accuracy and calibration error in five folds of the labelled rows, and on how many rows;
         those of the logistic regression where there are no unlabelled rows.
@@ -199,7 +201,7 @@ class LabelPropagationHead(LinearHead):
     def _take_over(self, logistic: LogisticHead) -> None:
         """Become the logistic regression."""
         self.coef_, self.intercept_ = logistic.coef_, logistic.intercept_
-        self.C_ = logistic.C_
+        self.C_, self.loss_ = logistic.C_, logistic.loss_
         self.temperature_ = logistic.temperature_
         self.cv_accuracy_, self.cv_ece_ = logistic.cv_accuracy_, logistic.cv_ece_
         self.cv_n_ = logistic.cv_n_ or 0

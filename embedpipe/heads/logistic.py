@@ -97,6 +97,9 @@ class LogisticHead(LinearClassifier, ClassifierMixin, BaseEstimator):  # type: i
     cv_ece_
         Expected calibration error of the held-out probabilities, after `temperature_`, with 15
         bins; None likewise.
+    loss_
+        Mean log-loss of the labelled rows, in nats per label, by their weights: the training loss,
+        without the penalty and without the temperature. 0 where there is one class.
     n_iter_
         Steps of the final fit, counting the first evaluation.
     converged_
@@ -274,7 +277,7 @@ class LogisticHead(LinearClassifier, ClassifierMixin, BaseEstimator):  # type: i
             self.coef_, self.intercept_ = np.zeros((1, d)), np.zeros(1)
             self.C_ = None
             self.C_rule_ = "one class: predicted always"
-            self.n_iter_, self.converged_ = 1, True
+            self.n_iter_, self.converged_, self.loss_ = 1, True, 0.0
             return
         factor, start = binary_factor(K), None
         if before is not None:
@@ -289,6 +292,7 @@ class LogisticHead(LinearClassifier, ClassifierMixin, BaseEstimator):  # type: i
         found = self._solve(labelled, choice, factor, choice.start or start)
         intercepts = found.intercepts - found.weights @ labelled.rows.mean.astype(np.float64)
         self.coef_, self.intercept_ = found.weights, intercepts
+        self.loss_ = labelled.mean_loss(found.weights, found.intercepts)
         if labelled.n_classes < K:
             self.coef_, self.intercept_ = np.zeros((K, d)), np.full(K, intercepts.min() - ABSENT)
             self.coef_[present], self.intercept_[present] = found.weights, intercepts

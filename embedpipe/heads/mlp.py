@@ -13,8 +13,9 @@ from ._dropout import DropoutPosterior, draw_masks
 from ._embedding_head import Array, EmbeddingHead
 from ._folds import assign_folds
 from ._inputs import Codes, Labelled, join_classes, read_labelled
-from ._network import Network, Plan, grown, initial, train
+from ._network import AdamState, Network, Plan, grown, grown_state, initial, train
 from ._parameters import check_count, check_number
+from ._softmax import losses_and_residuals
 from ._weights import Float64, check_class_weight
 
 STEPS = 200
@@ -54,6 +55,10 @@ class MLPHead(EmbeddingHead):
     warm_start
         Whether `fit` begins with the weights of the fit before, rather than anew. Classes may
         have come or gone since.
+    keep_optimiser
+        Whether the head keeps what AdamW remembers of past gradients. A call that goes on from the
+        weights then goes on from these as well, with the learning rate of a first step; a saved
+        head does the same. Three times the size of the weights.
     stochastic_pred
         Whether dropout stays on when predicting: probabilities are the mean over `mc_samples`
         draws of the units left out (Monte Carlo dropout), the same draws for every row.
@@ -78,6 +83,14 @@ class MLPHead(EmbeddingHead):
         How many there were in the last call.
     n_calls_
         How often the weights were trained since they were new.
+    loss_
+        Mean log-loss of the rows of the last call at the final weights, in nats per label, by
+        their weights: the training loss without dropout, weight decay and temperature.
+    adam_mean_hidden_coef_, adam_square_hidden_coef_, …
+        With `keep_optimiser`: AdamW's running means of the gradients and of their squares, for
+        each array of weights.
+    adam_steps_, adam_lr_
+        With `keep_optimiser`: the steps that AdamW has made, and the learning rate after the last.
     temperature_
         Probabilities are softmax(logits / temperature_). With at least 100 distinct rows, one of
         five folds is left out of a training of its own and the temperature fitted to it, before
@@ -116,6 +129,7 @@ class MLPHead(EmbeddingHead):
         weight_decay: float = 1e-2,
         seed: int | None = None,
         warm_start: bool = False,
+        keep_optimiser: bool = False,
         stochastic_pred: bool = False,
         mc_samples: int = 32,
         class_weight: Any = None,
@@ -130,6 +144,7 @@ class MLPHead(EmbeddingHead):
         self.weight_decay = weight_decay
         self.seed = seed
         self.warm_start = warm_start
+        self.keep_optimiser = keep_optimiser
         self.stochastic_pred = stochastic_pred
         self.mc_samples = mc_samples
         self.class_weight = class_weight
@@ -161,13 +176,7 @@ class MLPHead(EmbeddingHead):
         """
         again = self.warm_start and hasattr(self, "classes_")
         batch = self._read(X, y, sample_weight, reset=not again)
-        if again:
-            start = self._fitting(batch.classes, batch.codes)
-        else:
-            self._measure(batch)
-            start = None
-        self.classes_ = batch.classes
-        return self._learn(batch, batch.codes, start)
+        return self._go_on(batch, batch.classes, again=again)
 
     def partial_fit(
         self,
@@ -198,14 +207,7 @@ class MLPHead(EmbeddingHead):
         again = hasattr(self, "classes_")
         batch = self._read(X, y, sample_weight, reset=not again)
         every = join_classes(self.classes_ if again else None, batch.classes, classes)
-        codes = np.searchsorted(every, batch.classes)[batch.codes]
-        if again:
-            start = self._fitting(every, codes)
-        else:
-            self._measure(batch)
-            start = None
-        self.classes_ = every
-        return self._learn(batch, codes, start)
+        return self._go_on(batch, every, again=again)
 
     def posterior(self, X: ArrayLike, n_samples: int, rng: np.random.Generator) -> DropoutPosterior:
         """Draw which hidden units are left out, to tell what the labels leave open.
@@ -291,19 +293,53 @@ class MLPHead(EmbeddingHead):
         self.input_scale_ = float(np.sqrt(variance)) if variance > 0.0 else 1.0
         self.n_calls_ = 0
 
-    def _fitting(self, classes: NDArray[Any], codes: Codes) -> Network:
-        """Return the fitted weights for other classes: columns kept, new ones made, old let go."""
-        network = Network(self.hidden_coef_, self.hidden_intercept_, self.coef_, self.intercept_)
-        kept = [
-            list(self.classes_.tolist()).index(c) if c in self.classes_.tolist() else -1
-            for c in classes.tolist()
-        ]
-        return grown(network, np.array(kept, dtype=np.intp), self._rng(1))
+    def _go_on(self, batch: Labelled, classes: NDArray[Any], *, again: bool) -> Self:
+        """Learn a batch with these classes, from the weights that there are or from new ones."""
+        start, state = None, None
+        if again:
+            place = {label: at for at, label in enumerate(self.classes_.tolist())}
+            kept = np.array([place.get(label, -1) for label in classes.tolist()], dtype=np.intp)
+            start = grown(self._network("", "_"), kept, self._rng(1))
+            state = self._state(kept)
+        else:
+            self._measure(batch)
+        codes = np.searchsorted(classes, batch.classes)[batch.codes]
+        self.classes_ = classes
+        return self._learn(batch, codes, start, state)
+
+    def _network(self, prefix: str, suffix: str) -> Network:
+        """Return the fitted arrays that are laid out like the weights."""
+        return Network(*(getattr(self, f"{prefix}{name}{suffix}") for name in Network._fields))
+
+    def _state(self, kept: NDArray[np.intp]) -> AdamState | None:
+        """Return what the optimiser remembers, for the outputs that are kept."""
+        if not self.keep_optimiser or getattr(self, "adam_steps_", 0) == 0:
+            return None
+        state = AdamState(
+            self._network("adam_mean_", "_"),
+            self._network("adam_square_", "_"),
+            self.adam_steps_,
+            self.adam_lr_,
+        )
+        return grown_state(state, kept)
+
+    def _keep_state(self, state: AdamState | None) -> None:
+        """Keep what the optimiser remembers, or forget what it did."""
+        for name in [name for name in vars(self) if name.startswith("adam_")]:
+            delattr(self, name)
+        if state is None or not self.keep_optimiser:
+            return
+        for name in Network._fields:
+            setattr(self, f"adam_mean_{name}_", getattr(state.mean, name))
+            setattr(self, f"adam_square_{name}_", getattr(state.square, name))
+        self.adam_steps_, self.adam_lr_ = state.steps, state.lr
 
     def _rng(self, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed or 0, self.n_calls_, purpose])
 
-    def _learn(self, batch: Labelled, codes: Codes, start: Network | None) -> Self:
+    def _learn(
+        self, batch: Labelled, codes: Codes, start: Network | None, state: AdamState | None
+    ) -> Self:
         rows = ((batch.rows - self.input_mean_) / self.input_scale_).astype(np.float32)  # (m, d)
         n_classes = len(self.classes_)
         if start is None:
@@ -313,8 +349,10 @@ class MLPHead(EmbeddingHead):
         self.temperature_ = 1.0
         found = start
         if n_classes > 1:
-            self.temperature_ = self._temperature(rows, codes, batch, start)
-            found = train(start, rows, codes, batch.weights, self._plan(2))
+            self.temperature_ = self._temperature(rows, codes, batch, start, state)
+            found, state = train(start, rows, codes, batch.weights, self._plan(2), state)
+        self.loss_ = _mean_loss(found.logits(rows), codes, batch.weights)
+        self._keep_state(state)
         self.hidden_coef_, self.hidden_intercept_ = found.hidden_coef, found.hidden_intercept
         self.coef_, self.intercept_ = found.coef, found.intercept
         self.n_calls_ += 1
@@ -322,16 +360,22 @@ class MLPHead(EmbeddingHead):
         return self
 
     def _temperature(
-        self, rows: NDArray[np.float32], codes: Codes, batch: Labelled, start: Network
+        self,
+        rows: NDArray[np.float32],
+        codes: Codes,
+        batch: Labelled,
+        start: Network,
+        state: AdamState | None,
     ) -> float:
         """Fit the temperature to a fold that a training of its own has not seen."""
         held_out = assign_folds(batch.digests, codes, N_FOLDS) == 0  # (m,)
         if held_out.sum() < HELD_OUT:
             return 1.0
         rest = ~held_out
-        found = train(start, rows[rest], codes[rest], batch.weights[rest], self._plan(3))
+        weights = batch.weights
+        found, _ = train(start, rows[rest], codes[rest], weights[rest], self._plan(3), state)
         return fit_temperature(
-            found.logits(rows[held_out]), codes[held_out], batch.weights[held_out], prior_rows=5.0
+            found.logits(rows[held_out]), codes[held_out], weights[held_out], prior_rows=5.0
         )
 
     def _plan(self, purpose: int) -> Plan:
@@ -349,3 +393,9 @@ class MLPHead(EmbeddingHead):
         if self.epochs != "auto":
             return int(self.epochs)
         return int(np.clip(round(STEPS * self.batch_size / n), 4, 75))
+
+
+def _mean_loss(logits: NDArray[np.float32], codes: Codes, weights: Float64) -> float:
+    """Return the mean log-loss of (m, K) logits, in nats."""
+    losses = losses_and_residuals(np.ascontiguousarray(logits.T, dtype=np.float64), codes, weights)
+    return float(losses.sum() / weights.sum())

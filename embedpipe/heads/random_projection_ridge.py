@@ -60,6 +60,8 @@ class RandomProjectionRidgeHead(RidgeHead):
         (K, features) and (K,) float64: the regression on the features.
     alpha_
         The strength used.
+    loss_
+        As of `RidgeHead`.
     temperature_
         Probabilities are softmax(scores / temperature_); fitted to leave-one-out scores.
     cv_accuracy_, cv_ece_, cv_n_

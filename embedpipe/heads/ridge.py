@@ -51,6 +51,9 @@ class RidgeHead(StreamingHead):
         (K, d) and (K,) float64: the regression.
     alpha_
         The strength used.
+    loss_
+        Mean squared error of a class's score on the rows that are kept, by their weights: the
+        training loss without the penalty. It has no unit; classes are coded as 0 and 1.
     temperature_
         Probabilities are softmax(scores / temperature_); fitted to leave-one-out scores.
     cv_accuracy_, cv_ece_, cv_n_
@@ -112,7 +115,7 @@ class RidgeHead(StreamingHead):
             fit = fits.best(self._shares, scored)
         else:
             fit = fits.at(fits.energy * DEFAULT)
-        self.alpha_ = fit.alpha
+        self.alpha_, self.loss_ = fit.alpha, fits.training_loss(fit)
         variance = fits.loss(fit, scored) if len(scored) else UNKNOWN_VARIANCE
         coef, intercept = fits.weights(fit)
         return Solution(coef, intercept, fit.left_out, max(variance, np.finfo(np.float64).tiny))

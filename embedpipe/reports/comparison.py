@@ -84,6 +84,7 @@ class Compared:
     """A row of the table: its cells as they are shown, by column, and whether it is a baseline."""
 
     name: str
+    runs: str
     area: str
     accuracies: tuple[str, ...]
     difference: str
@@ -91,8 +92,7 @@ class Compared:
     p: str
     gap: str
     labels: str
-    rounds_above: str
-    rounds_below: str
+    rounds: str
     against: str
     baseline: bool
 
@@ -128,12 +128,27 @@ class ComparedGroup:
 
 @dataclass(frozen=True)
 class Matrix:
-    """On how many datasets the strategy of a row is significantly better than that of a column."""
+    """On how many datasets the strategy of a row is significantly better than that of a column.
+
+    Attributes
+    ----------
+    title
+        The head and the mode.
+    names
+        The strategies: rows and columns.
+    wins, ties, untested
+        Numbers of datasets: the row is better, no difference was shown, nothing was tested.
+    ranks
+        The mean rank of each strategy.
+    datasets
+        Over how many datasets ranks are averaged.
+    """
 
     title: str
     names: tuple[str, ...]
     wins: tuple[tuple[int, ...], ...]
     ties: tuple[tuple[int, ...], ...]
+    untested: tuple[tuple[int, ...], ...]
     ranks: tuple[str, ...]
     datasets: int
 

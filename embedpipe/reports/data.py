@@ -93,7 +93,7 @@ class ReportData:
     upper_bound
         Accuracy of the same head trained on every label, if it is known.
     advice
-        Whether to go on labelling, in a sentence or two.
+        The name of a strategy, and whether to go on labelling with it.
     """
 
     title: str

@@ -111,14 +111,14 @@ def write_comparison(path: str | Path, data: ComparisonData) -> Path:
             lay_out_bands(
                 group.accuracies,
                 "Accuracy",
-                "mean over the seeds, 95 % interval",
+                "mean over the seeds, 95 % interval; none below three distinct runs",
                 bound=group.bound,
             ),
             lay_out_bands(
                 group.differences,
                 "Against the baseline",
                 "mean difference in accuracy, seed by seed, 95 % interval; filled: significant "
-                "after Holm's correction for the rounds",
+                "after Holm's correction, for strategies whose areas differ significantly",
                 signed=True,
             ),
         )

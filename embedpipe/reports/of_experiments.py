@@ -14,6 +14,7 @@ from .comparison import Band, Compared, ComparedGroup, ComparisonData, Matrix
 
 if TYPE_CHECKING:
     from ..experiments import Results
+    from ..experiments.statistics import RoundComparison
     from ..experiments.summary import Group, Row, Summary
 
 __all__ = ["check_figure", "comparison_of", "write_figure"]
@@ -60,6 +61,7 @@ def comparison_of(
                 names=found.strategies,
                 wins=tuple(map(tuple, found.wins.tolist())),
                 ties=tuple(map(tuple, found.ties.tolist())),
+                untested=tuple(map(tuple, found.untested.tolist())),
                 ranks=tuple("–" if math.isnan(r) else f"{r:.1f}" for r in found.ranks.tolist()),
                 datasets=found.n_ranked,
             )
@@ -98,32 +100,48 @@ def _ranges(numbers: list[int]) -> str:
 
 
 def _headline(summary: Summary) -> tuple[str, str]:
+    from ..experiments.text import told_outcome
+
     if not summary.groups:
         return "No accuracy to compare", "There are no held-out labels to measure it with."
     if len(summary.groups) > 1:
-        firsts = [group.rows[0].setting.chosen_by for group in summary.groups]
-        best = max(dict.fromkeys(firsts), key=firsts.count)
-        return (
-            f"{len({row.setting.chosen_by for row in summary.rows})} strategies in "
-            f"{len(summary.groups)} settings",
-            f"The largest area most often: {best}, in {firsts.count(best)} of {len(firsts)}.",
-        )
+        return _headline_of_several(summary)
     group = summary.groups[0]
-    best_row = next((row for row in group.rows if row.comparison is not None), group.rows[0])
-    area = best_row.aubc.estimate
-    budgets = group.curves[best_row.setting].budgets
+    compared = [row for row in group.rows if row.comparison is not None]
+    best, *others = compared or group.rows  # largest area first
+    budgets = group.curves[best.setting].budgets
     over = f"over {budgets[0]:,.0f} to {budgets[-1]:,.0f} labels"
-    result = f"{best_row.setting.chosen_by}: {area:.3f} mean accuracy {over}"
-    found, against = best_row.comparison, best_row.against
+    result = f"{best.setting.chosen_by}: {best.aubc.estimate:.3f} mean accuracy {over}"
+    afterwards = ""
+    if others:
+        result += f", the highest of {len(compared)} in this study"
+        afterwards = "It was chosen after the fact. "
+    found, against = best.comparison, best.against
     if found is None or against is None or math.isnan(found.difference):
-        return result, ""
+        return result, afterwards.strip()
     other = next(row for row in group.rows if row.setting == against)
     lead = f"{against.chosen_by[:1].upper()}{against.chosen_by[1:]} reaches"
-    chance = "more than chance" if found.significant() else "no more than chance may do"
-    return result, f"{lead} {other.aubc.estimate:.3f}; the difference is {chance}."
+    return result, f"{afterwards}{lead} {other.aubc.estimate:.3f}; {told_outcome(found)}."
+
+
+def _headline_of_several(summary: Summary) -> tuple[str, str]:
+    names = {row.setting.chosen_by for row in summary.rows}
+    firsts = [group.rows[0] for group in summary.groups]
+    chosen = [row.setting.chosen_by for row in firsts]
+    best = max(dict.fromkeys(chosen), key=chosen.count)
+    found = [row.comparison for row in firsts if row.setting.chosen_by == best]
+    ahead = sum(each is not None and each.significant(SIGNIFICANT) for each in found)
+    return (
+        f"{len(names)} strategies in {len(summary.groups)} settings",
+        f"The largest area most often: {best}, in {len(found)} of {len(firsts)}. It was chosen "
+        f"after the fact; in {ahead} of these {len(found)} the difference from the baseline is "
+        "more than chance.",
+    )
 
 
 def _group(group: Group, share: float | None) -> ComparedGroup:
+    from ..experiments.text import told_range
+
     curves = group.curves
     budgets = curves[group.rows[0].setting].budgets
     facts = [
@@ -137,6 +155,8 @@ def _group(group: Group, share: float | None) -> ComparedGroup:
     if group.target is not None:
         what = "target" if share is None else f"target, {100 * share:g} % of the bound"
         facts.append((what, f"{group.target:.3f}"))
+    if group.left_out is not None:
+        facts.append(("copies of test images left out", told_range(group.left_out)))
     return ComparedGroup(
         title=group.title,
         facts=tuple(facts),
@@ -149,7 +169,14 @@ def _group(group: Group, share: float | None) -> ComparedGroup:
 
 
 def _row(row: Row, group: Group) -> Compared:
-    from ..experiments.text import told_comparison, told_gap, told_interval, told_labels, told_p
+    from ..experiments.text import (
+        told_comparison,
+        told_gap,
+        told_interval,
+        told_labels,
+        told_runs,
+        told_test,
+    )
 
     found, rounds = row.comparison, row.rounds
     verdict = ""
@@ -157,20 +184,27 @@ def _row(row: Row, group: Group) -> Compared:
         verdict = "better" if found.difference > 0 else "worse"
     return Compared(
         name=row.setting.chosen_by,
+        runs=told_runs(row.distinct_runs, row.seeds),
         area=told_interval(row.aubc),
         accuracies=tuple(
             "–" if math.isnan(each.estimate) else f"{each.estimate:.3f}" for each in row.at.values()
         ),
         difference=told_comparison(found),
         verdict=verdict,
-        p=told_p(None if found is None else found.p_holm),
+        p=told_test(found),
         gap=told_gap(row.gap_closed),
         labels=told_labels(row.labels, group.curves[row.setting].budgets[-1]),
-        rounds_above="" if rounds is None else str(int(rounds.above(SIGNIFICANT).sum())),
-        rounds_below="" if rounds is None else str(int(rounds.below(SIGNIFICANT).sum())),
+        rounds=_rounds(rounds, tested=bool(verdict)),
         against="" if row.against is None else row.against.chosen_by,
         baseline=row.against is None,
     )
+
+
+def _rounds(rounds: RoundComparison | None, *, tested: bool) -> str:
+    """Return in how many rounds a strategy is above and below the baseline."""
+    if rounds is None or not tested:
+        return "–"
+    return f"{int(rounds.above(SIGNIFICANT).sum())} / {int(rounds.below(SIGNIFICANT).sum())}"
 
 
 def _accuracies(row: Row, group: Group) -> Band:
@@ -267,7 +301,7 @@ def _draw(results: Results, measure: str, sink: io.BytesIO, kind: str) -> None:
     from matplotlib.figure import Figure
 
     from ..experiments.curves import curves_of, groups_of
-    from ..experiments.statistics import mean_interval
+    from ..experiments.summary import SHARE, bands
 
     if measure not in results.table.column_names:
         raise UsageError(f"the results have no measure {measure!r}.")
@@ -290,7 +324,7 @@ def _draw(results: Results, measure: str, sink: io.BytesIO, kind: str) -> None:
                     "color": COLOURS[at % len(COLOURS)],
                     "linestyle": DASHES[at // len(COLOURS) % len(DASHES)],
                 }
-                band = [mean_interval(column) for column in each.values.T]
+                band = bands(each, None if measure == "cost" else SHARE)
                 axis.fill_between(
                     each.budgets,
                     [point.low for point in band],

@@ -47,6 +47,7 @@ def report_of(
         ("classes", f"{len(embeddings.dataset.class_names):,}"),
         ("to choose from", f"{len(first.problem.candidates):,}"),
         ("test", f"{len(first.problem.test_rows):,}"),
+        ("copies of test images left out", f"{first.problem.copies_left_out:,}"),
         ("backbone", f"{embeddings.spec.backbone['architecture']}, {embeddings.spec.dim:,} dims"),
         ("precision", embeddings.spec.precision),
         ("head", repr(first.head)),
@@ -62,17 +63,15 @@ def report_of(
         )
         for loop in all_loops
     )
-    return ReportData(
-        first.problem.name, facts, curves, command, upper_bound, advice_of(first.records)
-    )
+    return ReportData(first.problem.name, facts, curves, command, upper_bound, advice_of(first))
 
 
-def advice_of(records: Sequence[RoundRecord]) -> str | None:
-    """Return whether to go on labelling after these rounds, in words, if it can be told."""
-    advice = records[-1].advice if records else {}
+def advice_of(loop: ActiveLoop) -> str | None:
+    """Return whether to go on labelling with the strategy of a loop; None if it is unknown."""
+    advice = loop.records[-1].advice if loop.records else {}
     if not advice.get("reason"):
         return None
-    return f"{str(advice['advice']).capitalize()}: {advice['reason']}"
+    return f"Advice for {_name(loop)}. {str(advice['advice']).capitalize()}: {advice['reason']}"
 
 
 def _unusual(loop: ActiveLoop) -> list[tuple[str, str]]:

@@ -118,10 +118,8 @@ def _group(
         rows=tuple(
             _row(row, summary.baseline, row.against, kept, metrics, alone=alone) for row in rows
         ),
-        curves=tuple(_curve(row.setting, matrices, protocol) for row in rows),
-        differences=tuple(
-            _differences(row.setting, row.against, matrices, protocol) for row in rows
-        ),
+        curves=tuple(_curve(row.setting, results, protocol) for row in rows),
+        differences=_differences(rows, results, protocol, metrics[0].name),
         bound=None if bound is None else _last(matrices[bound], protocol),
         maps=tuple(
             _map(row.setting, matrices, protocol, shown=row.setting in shown) for row in rows
@@ -146,6 +144,8 @@ def _facts(
     headings: Sequence[str],
     names: Sequence[str],
 ) -> tuple[tuple[str, str], ...]:
+    from ..experiments.text import told_range
+
     first = rows[0].setting
     runs = [
         row
@@ -163,6 +163,9 @@ def _facts(
     if learned:
         span = f"{learned[0]:,}" + (f" to {learned[-1]:,}" if len(learned) > 1 else "")
         facts.append(("rows learned in each", span))
+    if first.stream in results.left_out:
+        what = "test images" if protocol == "iid" else "images learned before"
+        facts.append((f"copies of {what} left out", told_range(results.left_out[first.stream])))
     never = results.never_learned.get(first.stream)
     if never:
         facts.append(("tested but never learned", ", ".join(map(str, never))))
@@ -198,7 +201,7 @@ def _row(
     *,
     alone: bool,
 ) -> Learned:
-    from ..experiments.text import told_comparison, told_interval, told_p
+    from ..experiments.text import told_comparison, told_interval, told_runs, told_test
 
     setting = row.setting
     role = "" if setting.policy else ROLES[setting.method]
@@ -208,12 +211,13 @@ def _row(
     return Learned(
         name=setting.learned,
         role="baseline" if setting.policy == baseline else role,
+        runs=told_runs(row.distinct_runs, row.seeds),
         kept=f"{kept[tuple(vars(setting).values())]:,.0f}" if setting.policy else "–",
         means=tuple(told_interval(row.metrics[metric.name]) for metric in metrics),
         differences=tuple(
             Difference(
                 told_comparison(each),
-                told_p(None if each is None else each.p_t if each.p_holm is None else each.p_holm),
+                told_test(each),
                 verdict_of(row, metric),
             )
             for metric, each in found.items()
@@ -240,16 +244,19 @@ def _values(matrices: Matrices, protocol: str) -> dict[int, NDArray[np.float64]]
     return {seed: _so_far(matrix, protocol) for seed, matrix in sorted(matrices.items())}
 
 
-def _curve(
-    setting: ReplaySetting, matrices: dict[ReplaySetting, Matrices], protocol: str
-) -> Band | None:
+def _curve(setting: ReplaySetting, results: ReplayResults, protocol: str) -> Band | None:
     from ..experiments.statistics import mean_interval
 
     if setting.method == "joint":  # one point is a line, see the bound
         return None
-    values = np.array(list(_values(matrices[setting], protocol).values()))  # (S, T)
+    of_seeds = _values(results.matrices[setting], protocol)
+    values = np.array(list(of_seeds.values()))  # (S, T)
+    runs = np.array([results.runs[setting][seed] for seed in of_seeds])  # (S, T)
     whole = ~np.isnan(values).any(axis=0)  # (T,)
-    points = [mean_interval(values[:, at]) for at in np.flatnonzero(whole)]
+    points = [
+        mean_interval(values[:, at], runs=runs[:, at], within=(0.0, 1.0))
+        for at in np.flatnonzero(whole)
+    ]
     return Band(
         setting.learned,
         [float(at + 1) for at in np.flatnonzero(whole)],
@@ -260,36 +267,57 @@ def _curve(
 
 
 def _differences(
-    setting: ReplaySetting,
-    against: ReplaySetting | None,
-    matrices: dict[ReplaySetting, Matrices],
-    protocol: str,
-) -> Band | None:
-    """Return how far a policy is from the baseline; bounds are too far off to be drawn with it."""
-    from ..experiments.statistics import per_round_comparison
+    rows: Sequence[ReplayRow], results: ReplayResults, protocol: str, metric: str
+) -> tuple[Band | None, ...]:
+    """Return how far policies are from the baseline; bounds are too far off to be drawn with it.
 
-    if against is None or not setting.policy:
-        return None
-    own, other = (_values(matrices[each], protocol) for each in (setting, against))
-    seeds = [seed for seed in own if seed in other]
-    if not seeds:
-        return None
-    pair = {
-        name: np.array([values[seed] for seed in seeds])  # (S, T)
-        for name, values in (("own", own), ("baseline", other))
-    }
-    whole = ~(np.isnan(pair["own"]) | np.isnan(pair["baseline"])).any(axis=0)  # (T,)
-    found = per_round_comparison(
-        {name: values[:, whole] for name, values in pair.items()}, "baseline"
-    )["own"]
-    return Band(
-        f"{setting.learned} against {against.learned}",
-        (np.flatnonzero(whole) + 1.0).tolist(),
-        found.difference.tolist(),
-        found.low.tolist(),
-        found.high.tolist(),
-        (found.above() | found.below()).tolist(),
-    )
+    Single experiences are tested where the first metric is declared different.
+    """
+    from ..experiments.statistics import correct_rounds, per_round_comparison
+
+    found, places = {}, {}
+    for row in rows:
+        setting, against = row.setting, row.against
+        if against is None or not setting.policy:
+            continue
+        own, other = (_values(results.matrices[each], protocol) for each in (setting, against))
+        seeds = [seed for seed in own if seed in other]
+        if not seeds:
+            continue
+        pair = {
+            name: np.array([values[seed] for seed in seeds])  # (S, T)
+            for name, values in (("own", own), ("baseline", other))
+        }
+        runs = {
+            name: np.array([results.runs[each][seed] for seed in seeds])  # (S, T)
+            for name, each in (("own", setting), ("baseline", against))
+        }
+        whole = ~(np.isnan(pair["own"]) | np.isnan(pair["baseline"])).any(axis=0)  # (T,)
+        places[setting] = np.flatnonzero(whole) + 1.0
+        found[setting] = per_round_comparison(
+            {name: values[:, whole] for name, values in pair.items()},
+            "baseline",
+            runs={name: ids[:, whole] for name, ids in runs.items()},
+            within=(-1.0, 1.0),
+        )["own"]
+    compared = {row.setting: row.comparisons[metric] for row in rows}
+    declared = {s for s, each in compared.items() if each is not None and each.significant()}
+    corrected = correct_rounds(found, declared)
+
+    def band(row: ReplayRow) -> Band | None:
+        each = corrected.get(row.setting)
+        if each is None or row.against is None:
+            return None
+        return Band(
+            f"{row.setting.learned} against {row.against.learned}",
+            places[row.setting].tolist(),
+            each.difference.tolist(),
+            each.low.tolist(),
+            each.high.tolist(),
+            (each.above() | each.below()).tolist(),
+        )
+
+    return tuple(map(band, rows))
 
 
 def _last(matrices: Matrices, protocol: str) -> float | None:

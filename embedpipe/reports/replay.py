@@ -49,7 +49,8 @@ class Difference:
     text, p
         The mean difference with its interval, and the corrected p-value.
     verdict
-        ``"better"``, ``"worse"``, ``"no telling"``, or empty where nothing was compared.
+        ``"better"``, ``"worse"``, ``"no difference shown"``, ``"not tested"``, or empty where
+        nothing was compared.
     """
 
     text: str
@@ -67,6 +68,8 @@ class Learned:
         As a reader would say it: ``"el2n, 5 %"``.
     role
         What it is there for: ``"baseline"``, what a bound bounds, or empty.
+    runs
+        How many distinct runs the seeds gave.
     kept
         How many rows the buffer holds in the end.
     means, differences
@@ -79,6 +82,7 @@ class Learned:
 
     name: str
     role: str
+    runs: str
     kept: str
     means: tuple[str, ...]
     differences: tuple[Difference, ...]
@@ -249,7 +253,7 @@ def lay_out_curves(group: ReplayGroup) -> list[ComparisonPanel]:
         lay_out_bands(
             group.curves,
             "Accuracy along the stream",
-            f"{tested}; mean over the seeds, 95 % interval",
+            f"{tested}; mean over the seeds, 95 % interval; none below three distinct runs",
             bound=group.bound,
             axis=EXPERIENCES,
         ),
@@ -257,7 +261,7 @@ def lay_out_curves(group: ReplayGroup) -> list[ComparisonPanel]:
             group.differences,
             "Against the baseline",
             "mean difference in that, seed by seed, 95 % interval; filled: significant after "
-            "Holm's correction for the experiences",
+            "Holm's correction, for policies that differ significantly in the first metric",
             signed=True,
             axis=EXPERIENCES,
         ),

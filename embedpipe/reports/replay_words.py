@@ -50,8 +50,14 @@ def headline(
     best, *others = groups[0]
     if not best.setting.policy:
         return _reached(best, metric), _bounds(others, metric)
-    sentences = (_lead(best, groups[0], summary, metric), _bounds(others, metric))
-    return _reached(best, metric), " ".join(filter(None, sentences))
+    result, afterwards = _reached(best, metric), ""
+    policies = sum(bool(row.setting.policy) for row in groups[0])
+    if policies > 1:
+        end = "lowest" if metric.lower_is_better else "highest"
+        result += f", the {end} of {policies} in this study"
+        afterwards = "It was chosen after the fact."
+    sentences = (afterwards, _lead(best, groups[0], summary, metric), _bounds(others, metric))
+    return result, " ".join(filter(None, sentences))
 
 
 def _headline_of_several(
@@ -64,8 +70,9 @@ def _headline_of_several(
     ways = len({row.setting.learned for rows in groups for row in rows})
     return (
         f"{ways} ways to learn in {len(groups)} settings",
-        f"The best most often: {best}, in {names.count(best)} of {len(names)}. The best is ahead "
-        f"of {summary.baseline} by more than chance in {ahead} of {len(names)}.",
+        f"The best most often, chosen after the fact: {best}, in {names.count(best)} of "
+        f"{len(names)}. The best is ahead of {summary.baseline} by more than chance in {ahead} of "
+        f"{len(names)}.",
     )
 
 
@@ -99,23 +106,24 @@ def _lead(
         near = rivals[0]
         told = f"{near.metrics[metric.name].estimate:.3f}"
         return (
-            f"No policy does better than {summary.baseline} with as large a buffer; nearest is "
-            f"{near.setting.policy} with {told}, and {_chance(near, metric)}."
+            f"No other policy has a better mean with as large a buffer; the nearest is "
+            f"{near.setting.policy} with {told}, and {_outcome(near, metric)}."
         )
     other = next((row for row in rows if row.setting == best.against), None)
     if other is None:
         return ""
     name = summary.baseline[:1].upper() + summary.baseline[1:]
     told = f"{other.metrics[metric.name].estimate:.3f}"
-    return f"{name} with as large a buffer reaches {told}; {_chance(best, metric)}."
+    return f"{name} with as large a buffer reaches {told}; {_outcome(best, metric)}."
 
 
-def _chance(row: ReplayRow, metric: ReplayMetric) -> str:
+def _outcome(row: ReplayRow, metric: ReplayMetric) -> str:
+    from ..experiments.text import told_outcome
+
     found = row.comparisons[metric.name]
-    if found is None or found.n < 2:
-        return "one seed cannot tell whether the difference is chance"
-    chance = "more than chance" if found.significant() else "no more than chance may do"
-    return f"the difference is {chance}"
+    if found is None:
+        return "the difference was not tested: no common seeds"
+    return told_outcome(found)
 
 
 def _bounds(rows: Sequence[ReplayRow], metric: ReplayMetric) -> str:
@@ -140,6 +148,8 @@ def verdict_of(row: ReplayRow, metric: ReplayMetric) -> str:
     found = row.comparisons[metric.name]
     if found is None or math.isnan(found.difference):
         return ""
+    if found.reason is not None:
+        return "not tested"
     if not found.significant():
-        return "no telling"
+        return "no difference shown"
     return "better" if (found.difference > 0) != metric.lower_is_better else "worse"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +11,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .._registry import Registry
+from ..errors import RunError
 
 if TYPE_CHECKING:
     from ..active import ActiveLoop, RoundRecord
+    from ..continual import ContinualLoop, ExperienceRecord
 
 __all__ = ["Tracker", "get_tracker", "trackers"]
 
@@ -21,8 +25,9 @@ trackers = Registry[type["Tracker"]]("tracker")
 class Tracker(ABC):
     """Keeps the figures of runs for an experiment tracker.
 
-    It is a callback: ``tracker(loop, record)`` after a round, in any order of loops. A tracker of
-    one's own has the three methods below.
+    It is a callback: ``tracker(loop, record)`` after a round, in any order of loops. The runs of
+    a grid are logged whole, from what is on the disk: ``grid.run(on_run=tracker.log_run)``. A
+    tracker of one's own has the three methods below.
 
     Parameters
     ----------
@@ -71,9 +76,41 @@ class Tracker(ABC):
     def finish(self) -> None:
         """Close the open run."""
 
-    def __call__(self, loop: ActiveLoop, record: RoundRecord) -> None:
-        """Keep the figures of a round of a loop."""
-        self.follow(loop.run_id(), loop.config(), metrics_of(record), record.labelled)
+    def __call__(
+        self, loop: ActiveLoop | ContinualLoop, record: RoundRecord | ExperienceRecord
+    ) -> None:
+        """Keep the figures of a round, or of an experience, of a loop."""
+        run_id = loop.run_id if isinstance(loop.run_id, str) else loop.run_id()
+        self.follow(run_id, loop.config(), metrics_of(record), record.labelled)
+
+    def log_run(self, folder: str | Path) -> None:
+        """Keep the figures of a run that is on the disk, from its first round to its last.
+
+        Parameters
+        ----------
+        folder
+            ``runs/<run_id>`` of a workspace, of a loop or of a stream.
+
+        Raises
+        ------
+        RunError
+            If there is no run, or its files are damaged.
+        """
+        from ..active import RunFolder
+        from ..continual.folder import read_records
+
+        folder = Path(folder)
+        records: list[RoundRecord | ExperienceRecord] = [
+            *RunFolder(folder).read(),
+            *read_records(folder),
+        ]
+        try:
+            config = json.loads((folder / "config.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot read {folder / 'config.json'}: {error}.") from error
+        for record in records:
+            self.follow(folder.name, config, metrics_of(record), record.labelled)
+        self.close()
 
     def follow(
         self, run_id: str, config: Mapping[str, Any], metrics: Mapping[str, float], step: int
@@ -103,12 +140,23 @@ class Tracker(ABC):
         self.close()
 
 
-def metrics_of(record: RoundRecord) -> dict[str, float]:
-    """Return the numbers of a round that a tracker can plot."""
+def metrics_of(record: RoundRecord | ExperienceRecord) -> dict[str, float]:
+    """Return the numbers of a round, or of an experience, that a tracker can plot.
+
+    Of an experience these are ``loss``, ``accuracy`` (the mean over the experiences that can be
+    tested), ``accuracy/<number>`` (on each of them), the counts and the seconds.
+    """
+    from ..continual import ExperienceRecord
+
+    if isinstance(record, ExperienceRecord):
+        told = vars(record) | {"loss": record.loss, "accuracy": record.mean_accuracy}
+        told |= {f"accuracy/{at}": float(each) for at, each in enumerate(record.accuracies)}
+    else:
+        told = record.summary()
     return {
         name: float(value)
-        for name, value in record.summary().items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
+        for name, value in told.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     }
 
 

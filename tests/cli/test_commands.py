@@ -197,7 +197,7 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
         "--batch-size", 4, "--rounds", 2, "--json", "--quiet",
     )  # fmt: skip
     result = call(*arguments).json()
-    assert list(result) == ["run_id", "rounds", "aubc", "report"]
+    assert list(result) == ["run_id", "rounds", "aubc", "copies_left_out", "report"]
     rounds = result["rounds"]
     assert isinstance(rounds, list)
     assert [list(each) for each in rounds] == [
@@ -222,7 +222,8 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
         "config.json", "rounds.parquet", "picks.parquet", "report.html"
     }  # fmt: skip
     assert rounds[-1]["advice"]["reason"] in (page := report.read_text(encoding="utf-8"))
-    assert f"{rounds[-1]['advice']['advice'].capitalize()}: " in page
+    advice = rounds[-1]["advice"]["advice"].capitalize()
+    assert f"Advice for coreset, then entropy. {advice}: " in page
     assert call(*arguments).json() == result
 
 

@@ -18,8 +18,8 @@ from embedpipe.cli.main import app
 from embedpipe.continual import METRICS, ContinualLoop, Memory, Policy, Stream, policies
 
 KEYS = [
-    "matrix", "metrics", "report", "summary", "results", "runs", "failures", "never_learned",
-    "seconds",
+    "matrix", "metrics", "report", "summary", "results", "runs", "failures", "copies_left_out",
+    "never_learned", "seconds",
 ]  # fmt: skip
 
 

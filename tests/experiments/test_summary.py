@@ -12,7 +12,7 @@ import pytest
 from embedpipe.errors import UsageError
 from embedpipe.experiments import Results
 from embedpipe.experiments.curves import curves_of
-from embedpipe.experiments.statistics import holm, paired_comparison
+from embedpipe.experiments.statistics import holm
 from embedpipe.experiments.tables import BOUNDS, RESULTS, TIMINGS
 
 LABELLED = (10, 20, 30)
@@ -80,11 +80,12 @@ def test_areas_differences_and_gaps_are_those_worked_out_by_hand() -> None:
     areas = np.array([0.675, 0.675, 0.725]), np.array([0.6, 0.575, 0.575])
     assert math.isclose(first.aubc.estimate, areas[0].mean())
     assert math.isclose(floor.aubc.estimate, areas[1].mean())
-    assert first.aubc.low < areas[0].mean() < first.aubc.high
+    assert (first.seeds, first.distinct_runs, floor.distinct_runs) == (3, 2, 3)
+    assert math.isnan(first.aubc.low)  # two of the three runs are the same
+    assert floor.aubc.low < areas[1].mean() < floor.aubc.high
     assert first.comparison is not None
     assert math.isclose(first.comparison.difference, 0.325 / 3)
-    assert first.comparison.p_t == paired_comparison(*areas).p_t
-    assert first.comparison.p_holm == first.comparison.p_t  # there is no other
+    assert first.comparison.reason == "fewer than three distinct runs"
     assert (first.against, floor.against) == (floor.setting, None)
     assert group.floor == pytest.approx(areas[1].mean())
     assert first.gap_closed == pytest.approx(
@@ -109,15 +110,106 @@ def test_the_json_has_the_keys_of_the_contract() -> None:
     first, floor = results(RANDOM, MARGIN).summary(0.75).to_json()
     assert (first["strategy"], first["initial"]) == ("margin", "typiclust")
     assert first["aubc_mean"] == 0.691667
-    assert len(first["aubc_ci"]) == 2
-    assert (first["labels_to_target"], floor["p_value"]) == (18.75, None)
+    assert (first["seeds"], first["distinct_runs"], floor["distinct_runs"]) == (3, 2, 3)
+    assert first["aubc_ci"] is None
+    # 0.583333 ± 4.302653 · 0.014434 / √3
+    assert floor["aubc_ci"] == pytest.approx([0.547478, 0.619189])
+    assert (first["labels_to_target"], first["labels_to_target_ci"]) == (18.75, None)
     assert first["baseline"] == "random"
-    assert first["difference"] == 0.108333
+    assert (first["difference"], first["difference_ci"]) == (0.108333, None)
+    assert (first["p_value"], first["p_reason"]) == (None, "fewer than three distinct runs")
+    assert (floor["p_value"], floor["p_reason"]) == (None, None)  # it is the baseline itself
+
+
+VARIED = [[0.5, 0.6, 0.7], [0.5, 0.6, 0.8], [0.4, 0.6, 0.7], [0.5, 0.7, 0.7], [0.4, 0.6, 0.6]]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "reason", "area"),
+    [
+        ([0, 0, 0, 0, 0], "identical runs", "0.850 (one run)"),
+        ([0, 1, 0, 1, 1], "fewer than three distinct runs", "0.865 (two runs)"),
+        ([0, 1, 2, 0, 0], None, "0.860 ["),
+    ],
+)
+@pytest.mark.parametrize("side", ["strategy", "baseline"])
+def test_identical_runs_are_one_observation_by_every_door(
+    side: str, kinds: list[int], reason: str | None, area: str
+) -> None:
+    runs = ([0.8, 0.85, 0.9], [0.8, 0.9, 0.9], [0.8, 0.85, 1.0])
+    repeated = [runs[kind] for kind in kinds]
+    fixed = ("random", "margin")[side == "strategy"]
+    varied = ("margin", "random")[side == "strategy"]
+    summary = results(rows(fixed, *repeated), rows(varied, *VARIED)).summary()
+    found = {row["strategy"]: row for row in summary.to_json()}
+    assert found[fixed]["distinct_runs"] == len({*kinds})
+    assert found[varied]["distinct_runs"] == 5
+    assert (found["margin"]["p_value"] is None) == (reason is not None)
+    assert found["margin"]["p_reason"] == reason
+    assert (found[fixed]["aubc_ci"] is None) == (reason is not None)
+    assert (found["margin"]["difference_ci"] is None) == (reason is not None)
+    (group,) = summary.groups
+    band = group.band(next(row.setting for row in group.rows if row.setting.strategy == fixed))
+    assert math.isnan(band[-1].low) == (reason is not None)
+    assert math.isnan(band[0].low)  # one distinct accuracy up to the first round
+    text = str(summary)
+    assert area in text
+    assert (f"not tested: {reason}" in text) == (reason is not None)
+    compared = next(row for row in group.rows if row.rounds is not None)
+    assert compared.rounds is not None
+    if reason is not None:
+        assert not (compared.rounds.above() | compared.rounds.below()).any()
+        assert math.isnan(compared.rounds.low[-1])
+
+
+def test_one_and_two_seeds_earn_no_p_value() -> None:
+    for seeds, reason in ((1, "one seed"), (2, "fewer than three distinct runs")):
+        high = [[0.8, 0.9, 0.9 + 0.01 * at] for at in range(seeds)]
+        summary = results(rows("random", *VARIED[:seeds]), rows("margin", *high)).summary()
+        first, floor = summary.to_json()
+        assert (first["strategy"], first["p_value"], first["p_reason"]) == ("margin", None, reason)
+        assert (first["aubc_ci"], floor["aubc_ci"], first["difference_ci"]) == (None, None, None)
+
+
+def test_intervals_of_accuracies_end_at_one() -> None:
+    perfect = rows("margin", [0.9, 1, 1], [0.99, 1, 1], [1, 1, 1])
+    first = results(RANDOM, perfect).summary().groups[0].rows[0]
+    assert first.aubc.high == 1.0
+    assert 0 < first.aubc.low < first.aubc.estimate
+    assert all(each.high <= 1.0 for each in first.at.values() if not math.isnan(each.high))
+
+
+def test_runs_that_differ_in_another_metric_are_distinct() -> None:
+    equal = [[0.8, 0.85, 0.9]] * 4
+    table = rows("margin", *equal)
+    for row in table:
+        row["macro_f1"] = 0.5 + 0.01 * int(str(row["seed"]))
+        row["ece"] = 0.1 + 1e-9 * int(str(row["seed"]))
+    random = rows("random", *VARIED[:4])
+    assert results(random, table).summary().to_json()[0]["distinct_runs"] == 4
+    for row in table:
+        del row["macro_f1"]  # the calibration error alone may differ by a rounding error
+    assert results(random, table).summary().to_json()[0]["distinct_runs"] == 1
+
+
+def test_single_rounds_are_tested_where_the_areas_differ() -> None:
+    better = [[a + 0.2, b + 0.25, c + 0.2 + 0.01 * at] for at, (a, b, c) in enumerate(VARIED)]
+    crossing = [[a + 0.1, b, c - 0.1 - 0.001 * at] for at, (a, b, c) in enumerate(VARIED)]
+    group = results(rows("random", *VARIED), rows("b", *better), rows("c", *crossing)).summary()
+    found = {row.setting.strategy: row for row in group.groups[0].rows}
+    assert found["b"].rounds is not None
+    assert found["b"].rounds.above().any()
+    assert found["c"].comparison is not None
+    assert not found["c"].comparison.significant()
+    assert found["c"].rounds is not None
+    assert math.isnan(found["c"].rounds.p_holm[2])
+    assert not found["c"].rounds.below().any()
 
 
 def test_p_values_are_corrected_for_all_rows() -> None:
     other = rows("entropy", [0.5, 0.6, 0.8], [0.5, 0.7, 0.6], [0.5, 0.6, 0.7])
-    found = results(RANDOM, MARGIN, other).summary().groups[0].rows
+    margin = rows("margin", [0.5, 0.7, 0.8], [0.5, 0.7, 0.9], [0.4, 0.8, 0.9], initial="typiclust")
+    found = results(RANDOM, margin, other).summary().groups[0].rows
     compared = [row.comparison for row in found if row.comparison is not None]
     assert [each.p_holm for each in compared] == holm([e.p_t for e in compared]).tolist()
     assert len(compared) == 2

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
 
 from embedpipe.errors import UsageError
-from embedpipe.heads import MLPHead
+from embedpipe.heads import MLPHead, load_head, save_head
 from embedpipe.heads._network import Network, Plan, grown, initial, train
 from embedpipe.strategies import Pool, get_strategy
 
@@ -35,7 +35,7 @@ def test_the_first_step_of_adam_is_the_sign_of_the_gradient():
     start = small_network()
     rows = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
     codes, weights = np.array([0, 1, 0, 1, 1, 1]), np.array([1.0, 2.0, 1.0, 1.0, 3.0, 1.0])
-    found = train(start, rows, codes, weights, plan())
+    found, _ = train(start, rows, codes, weights, plan())
 
     def loss(network):
         logits = network.logits(rows.astype(np.float64))
@@ -61,9 +61,10 @@ def test_the_learning_rate_falls_to_gamma_times_itself():
         np.zeros((1, 2), np.float32), np.array([0.0, 40.0], np.float32),
     )  # fmt: skip
     rows, codes = np.zeros((1, 1), np.float32), np.array([0])
-    found = train(start, rows, codes, np.ones(1), plan(epochs=4, gamma=1e-4))
+    found, state = train(start, rows, codes, np.ones(1), plan(epochs=4, gamma=1e-4))
     rates = 0.01 * 1e-4 ** (np.arange(4) / 4.0)
     assert found.intercept[0] == pytest.approx(rates.sum(), rel=1e-3)
+    assert (state.steps, state.lr) == (4, pytest.approx(0.01 * 1e-4))
 
 
 def test_new_outputs_leave_the_others_alone():
@@ -198,3 +199,55 @@ def test_no_draws():
     with pytest.raises(UsageError) as error:
         head.posterior(None, 0, np.random.default_rng(0))
     assert str(error.value) == "n_samples must be a whole number from 1, not 0."
+
+
+def trained(head, X, y, parts):
+    for part in parts:
+        head.partial_fit(X[part], y[part])
+    return head
+
+
+PARTS = [slice(0, 60), slice(60, 120), slice(120, 200)]
+
+
+def test_training_goes_on_from_a_file_as_if_it_had_not_stopped(digits, tmp_path):
+    X, y = digits
+    options = {"hidden": 16, "epochs": 3, "keep_optimiser": True}
+    whole = trained(MLPHead(**options), X, y, PARTS)
+    stopped = trained(MLPHead(**options), X, y, PARTS[:2])
+    assert stopped.adam_steps_ == 2 * 3 * 2
+    assert stopped.adam_lr_ == pytest.approx(stopped.lr * stopped.gamma)
+    loaded, _ = load_head(save_head(stopped, tmp_path / "head.safetensors"))
+    trained(loaded, X, y, PARTS[2:])
+    for name in ("hidden_coef_", "coef_", "adam_mean_coef_", "adam_square_hidden_coef_"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(whole, name))
+    assert (loaded.loss_, loaded.adam_steps_) == (whole.loss_, whole.adam_steps_)
+    forgetful = trained(MLPHead(**{**options, "keep_optimiser": False}), X, y, PARTS)
+    assert not hasattr(forgetful, "adam_steps_")
+    assert not np.array_equal(forgetful.coef_, whole.coef_)
+
+
+def test_an_optimiser_that_is_kept_knows_nothing_of_new_classes(digits):
+    X, y = digits
+    head = MLPHead(hidden=8, epochs=1, keep_optimiser=True)
+    few = np.flatnonzero(y < 3)[:60]
+    head.partial_fit(X[few], y[few])
+    kept = np.array([0, 1, 2, -1])
+    state = head._state(kept)
+    np.testing.assert_array_equal(state.mean.coef[:, :3], head.adam_mean_coef_)
+    assert not state.mean.coef[:, 3].any()
+    assert not state.square.intercept[3]
+    head.partial_fit(X[:60], y[:60])
+    assert head.adam_mean_coef_.shape == head.coef_.shape
+
+
+def test_the_loss_is_the_mean_log_loss_of_the_labels_without_dropout(digits):
+    X, y = digits
+    weights = np.linspace(0.5, 2.0, 80)
+    head = MLPHead(hidden=8, epochs=3).fit(X[:80], y[:80], weights)
+    logits = np.log(head.set_params(stochastic_pred=False).predict_proba(X[:80].astype(float)))
+    logits *= head.temperature_
+    likely = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    own = likely[np.arange(80), np.searchsorted(head.classes_, y[:80])]
+    assert head.loss_ == pytest.approx(-(weights @ np.log(own)) / weights.sum(), rel=1e-4)
+    assert MLPHead(hidden=8, epochs=1).fit(X[:5], ["hat"] * 5).loss_ == pytest.approx(0.0)

@@ -3,11 +3,26 @@
 from .censored import LabelsRatio, LabelsToTarget, labels_ratio, median_labels_to_target
 from .curves import Reached, accuracy_at, area, gap_closed, labels_to_target
 from .datasets import WinsTiesLosses, wins_ties_losses
-from .families import RoundComparison, compare_with_baseline, holm, per_round_comparison
+from .families import (
+    RoundComparison,
+    compare_with_baseline,
+    correct,
+    correct_rounds,
+    holm,
+    per_round_comparison,
+)
 from .intervals import Interval, bootstrap_interval, mean_interval, t_interval
-from .paired import Comparison, declared_different, paired_comparison, signed_rank_p
+from .paired import (
+    Comparison,
+    decisive_p,
+    declared_different,
+    paired_comparison,
+    signed_rank_p,
+)
+from .runs import LEAST_RUNS, count_runs, prefix_runs
 
 __all__ = [
+    "LEAST_RUNS",
     "Comparison",
     "Interval",
     "LabelsRatio",
@@ -19,6 +34,10 @@ __all__ = [
     "area",
     "bootstrap_interval",
     "compare_with_baseline",
+    "correct",
+    "correct_rounds",
+    "count_runs",
+    "decisive_p",
     "declared_different",
     "gap_closed",
     "holm",
@@ -28,6 +47,7 @@ __all__ = [
     "median_labels_to_target",
     "paired_comparison",
     "per_round_comparison",
+    "prefix_runs",
     "signed_rank_p",
     "t_interval",
     "wins_ties_losses",

@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 from ...errors import UsageError
 from ._checks import checked_share
 from .curves import Reached
+from .runs import (
+    LEAST_RUNS,
+    Ids,
+    checked_runs,
+    count_runs,
+    effective_size,
+    independent_pairs,
+)
 
 __all__ = ["LabelsRatio", "LabelsToTarget", "labels_ratio", "median_labels_to_target"]
 
@@ -24,7 +32,8 @@ class LabelsToTarget:
     median
         None if fewer than half of the seeds reached it.
     low, high
-        Its interval; None where the seeds cannot tell, as the upper end of a few.
+        Its interval; None where the seeds do not determine it, as the upper end of a few, and
+        below three distinct runs.
     n_reached, n
         How many seeds reached the target, and how many there were.
     at_most
@@ -53,12 +62,13 @@ class LabelsRatio:
         where that is known. Infinite where it may be any size.
     low, high
         Interval of the median over other seeds, from the order of the ratios alone; 0 and
-        infinity where the seeds are too few: at the level 0.95 it takes 6.
+        infinity where the seeds are too few: at the level 0.95 it takes 6 independent pairs.
     wins, ties, losses, undecided
         In how many seeds a needed fewer labels than b, as many, more; and in how many that is not
         known, because neither reached the target, or the other had no more labels.
     p_sign
-        Two-sided exact p-value of the sign test on wins and losses; 1 without either.
+        Two-sided exact p-value of the sign test on wins and losses; 1 without either. NaN below
+        three distinct runs on either side.
     n
         How many seeds.
     """
@@ -76,7 +86,9 @@ class LabelsRatio:
     n: int
 
 
-def median_labels_to_target(reached: Sequence[Reached], *, level: float = 0.95) -> LabelsToTarget:
+def median_labels_to_target(
+    reached: Sequence[Reached], *, level: float = 0.95, runs: Sequence[int] | None = None
+) -> LabelsToTarget:
     """Return how many labels half of the seeds need.
 
     A seed that did not reach the target needs more labels than it had: how many more is not
@@ -89,6 +101,9 @@ def median_labels_to_target(reached: Sequence[Reached], *, level: float = 0.95) 
         One for each seed, from `labels_to_target`.
     level
         Of the interval.
+    runs
+        Which run each seed has, for example a column of `prefix_runs`. By default all runs are
+        distinct, unless fewer than three of `reached` are.
 
     Returns
     -------
@@ -106,7 +121,8 @@ def median_labels_to_target(reached: Sequence[Reached], *, level: float = 0.95) 
     Notes
     -----
     The interval is that of Brookmeyer and Crowley with Greenwood's variance on the log-log scale,
-    as in R's ``survfit(conf.type="log-log")``. All of it rests on horizons that were set
+    as in R's ``survfit(conf.type="log-log")``; where runs are identical the variance is multiplied
+    by n / m, m Kish's effective sample size. All of it rests on horizons that were set
     beforehand; seeds must not be ended because they went badly.
 
     References
@@ -127,20 +143,29 @@ def median_labels_to_target(reached: Sequence[Reached], *, level: float = 0.95) 
     level = checked_share(level, "level")
     events = sorted(seed.labels for seed in reached if seed.labels is not None)
     times, survival, variance = _kaplan_meier(reached)  # (k,), (k,), (k,)
+    ids = _runs(reached, runs, "runs")
+    variance = variance * len(reached) / effective_size(np.bincount(ids))
     low_band, high_band = _bands(survival, variance, level)
+    told = count_runs(ids) >= LEAST_RUNS
     median = _falls_to_half(times, survival)
     early = [seed.labels for seed in reached if seed.at_most]
     return LabelsToTarget(
         median=median,
-        low=_falls_to_half(times, low_band),
-        high=_falls_to_half(times, high_band),
+        low=_falls_to_half(times, low_band) if told else None,
+        high=_falls_to_half(times, high_band) if told else None,
         n_reached=len(events),
         n=len(reached),
         at_most=median is not None and median in early,
     )
 
 
-def labels_ratio(a: Sequence[Reached], b: Sequence[Reached], *, level: float = 0.95) -> LabelsRatio:
+def labels_ratio(
+    a: Sequence[Reached],
+    b: Sequence[Reached],
+    *,
+    level: float = 0.95,
+    runs: tuple[Sequence[int], Sequence[int]] | None = None,
+) -> LabelsRatio:
     """Return how many labels a needs for each of b's, seed by seed.
 
     Parameters
@@ -149,6 +174,8 @@ def labels_ratio(a: Sequence[Reached], b: Sequence[Reached], *, level: float = 0
         One for each seed, the same seeds in the same order, from `labels_to_target`.
     level
         Of the interval.
+    runs
+        Which run each seed has, of a and of b; by default see `median_labels_to_target`.
 
     Returns
     -------
@@ -165,6 +192,8 @@ def labels_ratio(a: Sequence[Reached], b: Sequence[Reached], *, level: float = 0
     Notes
     -----
     The interval is that of the sign test: order statistics of the lower and of the upper ends.
+    Seeds that share a run on either side are one observation of both: the medians of their ends,
+    and a win or a loss where they agree.
 
     Examples
     --------
@@ -181,24 +210,53 @@ def labels_ratio(a: Sequence[Reached], b: Sequence[Reached], *, level: float = 0
         )
     level = checked_share(level, "level")
     bounds = [_ratio_bounds(one, other) for one, other in zip(a, b, strict=True)]
-    lows, highs = (np.sort(np.array(ends)) for ends in zip(*bounds, strict=True))  # (n,), (n,)
+    given = runs or (None, None)
+    ids = _runs(a, given[0], "runs[0]"), _runs(b, given[1], "runs[1]")
+    groups = independent_pairs(*ids)  # (n,)
+    told = min(map(count_runs, (*ids, groups))) >= LEAST_RUNS
+    lows, highs = (np.array(ends) for ends in zip(*bounds, strict=True))  # (n,), (n,)
     at_least, at_most = float(np.median(lows)), float(np.median(highs))
-    first = _order_statistic(len(a), level)
     outcomes = [_fewer(one, other) for one, other in zip(a, b, strict=True)]
-    wins, losses = outcomes.count("win"), outcomes.count("loss")
+    k = int(groups.max()) + 1
+    first = _order_statistic(k, level) if told else 0
     return LabelsRatio(
         ratio=at_least if at_least == at_most else None,
         at_least=at_least,
         at_most=at_most,
-        low=float(lows[first - 1]) if first else 0.0,
-        high=float(highs[-first]) if first else float("inf"),
-        wins=wins,
+        low=_of_groups(lows, groups)[first - 1] if first else 0.0,
+        high=_of_groups(highs, groups)[-first] if first else float("inf"),
+        wins=outcomes.count("win"),
         ties=outcomes.count("tie"),
-        losses=losses,
+        losses=outcomes.count("loss"),
         undecided=outcomes.count("undecided"),
-        p_sign=_sign_test_p(wins, losses),
+        p_sign=_sign_test_p(*_agreed(outcomes, groups)) if told else float("nan"),
         n=len(a),
     )
+
+
+def _runs(reached: Sequence[Reached], runs: Sequence[int] | None, name: str) -> Ids:
+    """Return which run each seed has: as given, or all distinct unless hardly any differ."""
+    order = np.arange(len(reached))
+    if runs is not None:
+        return checked_runs(np.asarray(runs), order.astype(np.float64), name)
+    places = {each: at for at, each in enumerate(dict.fromkeys(reached))}
+    if len(places) >= LEAST_RUNS:
+        return order
+    return np.array([places[each] for each in reached], dtype=np.int64)
+
+
+def _of_groups(ends: NDArray[np.float64], groups: Ids) -> list[float]:
+    """Return the median end of each group, ascending."""
+    return sorted(float(np.median(ends[groups == at])) for at in range(int(groups.max()) + 1))
+
+
+def _agreed(outcomes: Sequence[str], groups: Ids) -> tuple[int, int]:
+    """Return in how many groups all seeds win, and in how many all lose."""
+    of_group: dict[int, set[str]] = {}
+    for group, outcome in zip(groups.tolist(), outcomes, strict=True):
+        of_group.setdefault(group, set()).add(outcome)
+    agreed = list(of_group.values())
+    return agreed.count({"win"}), agreed.count({"loss"})
 
 
 def _kaplan_meier(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UsageError
 from ._checks import DECIMALS, checked_sample, checked_share
-from .families import holm
-from .paired import paired_comparison
+from .families import correct
+from .paired import Comparison, paired_comparison
 
 __all__ = ["WinsTiesLosses", "wins_ties_losses"]
 
@@ -25,9 +25,10 @@ class WinsTiesLosses:
     ----------
     strategies
         (k,) names: rows and columns of what follows.
-    wins, ties
-        (k, k) int64: on how many datasets the row's strategy beats the column's, or neither does.
-        Losses are ``wins.T``. The diagonals are 0.
+    wins, ties, untested
+        (k, k) int64: on how many datasets the row's strategy beats the column's, no difference
+        was shown, or nothing was tested, see `paired_comparison`. Losses are ``wins.T``. The
+        diagonals are 0.
     ranks
         (k,) average ranks of the means over the datasets that have every strategy, 1 for the
         best, ties shared; NaN if there is no such dataset.
@@ -38,6 +39,7 @@ class WinsTiesLosses:
     strategies: tuple[str, ...]
     wins: NDArray[np.int64]
     ties: NDArray[np.int64]
+    untested: NDArray[np.int64]
     ranks: NDArray[np.float64]
     n_ranked: int
 
@@ -48,7 +50,11 @@ class WinsTiesLosses:
 
 
 def wins_ties_losses(
-    tables: Mapping[str, Mapping[str, ArrayLike]], *, alpha: float = 0.05, corrected: bool = True
+    tables: Mapping[str, Mapping[str, ArrayLike]],
+    *,
+    alpha: float = 0.05,
+    corrected: bool = True,
+    runs: Mapping[str, Mapping[str, ArrayLike]] | None = None,
 ) -> WinsTiesLosses:
     """Count significant wins over datasets, strategy against strategy.
 
@@ -62,11 +68,14 @@ def wins_ties_losses(
     corrected
         Whether the p-values of all pairs of one dataset are corrected by Holm's method. Without,
         of k strategies that are all the same one pair in 20 wins somewhere.
+    runs
+        By dataset and strategy, (S,) which run each number is from; by default see
+        `paired_comparison`.
 
     Returns
     -------
     WinsTiesLosses
-        By paired t-tests, as `declared_different`. Where the p-value cannot be told it is a tie.
+        By paired t-tests, as `declared_different`.
 
     Raises
     ------
@@ -93,36 +102,38 @@ def wins_ties_losses(
     alpha = checked_share(alpha, "alpha")
     names = tuple(dict.fromkeys(name for table in tables.values() for name in table))
     wins = np.zeros((len(names), len(names)), dtype=np.int64)
-    ties = np.zeros_like(wins)
-    for table in tables.values():
-        _count(names, table, alpha, corrected, wins, ties)
+    ties, untested = np.zeros_like(wins), np.zeros_like(wins)
+    for dataset, table in tables.items():
+        found = _compared(names, table, None if runs is None else runs[dataset], corrected)
+        for (a, b), each in found.items():
+            if each.significant(alpha):
+                wins[(a, b) if each.difference > 0 else (b, a)] += 1
+            else:
+                count = ties if each.reason is None else untested
+                count[[a, b], [b, a]] += 1
     whole = [table for table in tables.values() if len(table) == len(names)]
     ranks = [_ranks([table[name] for name in names]) for table in whole]  # each (k,)
     average = np.mean(ranks, axis=0) if ranks else np.full(len(names), np.nan)
-    return WinsTiesLosses(names, wins, ties, average, len(whole))
+    return WinsTiesLosses(names, wins, ties, untested, average, len(whole))
 
 
-def _count(
+def _compared(
     names: tuple[str, ...],
     table: Mapping[str, ArrayLike],
-    alpha: float,
+    runs: Mapping[str, ArrayLike] | None,
     corrected: bool,
-    wins: NDArray[np.int64],
-    ties: NDArray[np.int64],
-) -> None:
-    """Add the outcomes of one dataset."""
+) -> dict[tuple[int, int], Comparison]:
+    """Return the comparisons of all pairs of one dataset."""
     there = [at for at, name in enumerate(names) if name in table]
-    pairs = list(combinations(there, 2))
-    found = [paired_comparison(table[names[a]], table[names[b]]) for a, b in pairs]
-    p = np.array([each.p_t for each in found])
-    p = holm(p) if corrected else p
-    for (a, b), each, chance in zip(pairs, found, p, strict=True):
-        if replace(each, p_holm=float(chance)).significant(alpha):
-            winner, loser = (a, b) if each.difference > 0 else (b, a)
-            wins[winner, loser] += 1
-        else:
-            ties[a, b] += 1
-            ties[b, a] += 1
+    found = {
+        (a, b): paired_comparison(
+            table[names[a]],
+            table[names[b]],
+            runs=None if runs is None else (runs[names[a]], runs[names[b]]),
+        )
+        for a, b in combinations(there, 2)
+    }
+    return correct(found) if corrected else found
 
 
 def _ranks(values: list[ArrayLike]) -> NDArray[np.float64]:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UnknownNameError, UsageError
 from .paired import Comparison, declared_different, paired_comparison
+from .runs import prefix_runs
 
-__all__ = ["RoundComparison", "compare_with_baseline", "holm", "per_round_comparison"]
+__all__ = [
+    "RoundComparison",
+    "compare_with_baseline",
+    "correct",
+    "correct_rounds",
+    "holm",
+    "per_round_comparison",
+]
+
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -24,11 +35,15 @@ class RoundComparison:
     difference, low, high
         (R,) means of strategy minus baseline over the seeds, and Student's intervals.
     p_t, p_holm
-        (R,) two-sided p-values of the paired t-test, plain and corrected for all rounds.
+        (R,) two-sided p-values of the paired t-test, plain and corrected for all rounds of all
+        strategies. NaN in rounds that were not tested, see `paired_comparison`.
     p_wilcoxon
         (R,) exact two-sided p-values of the signed-rank test.
     n
         (R,) int64, how many seeds there were.
+    independent
+        (R,) int64, how many independent pairs. Runs that were equal up to a round are one
+        observation there.
     """
 
     difference: NDArray[np.float64]
@@ -38,6 +53,7 @@ class RoundComparison:
     p_holm: NDArray[np.float64]
     p_wilcoxon: NDArray[np.float64]
     n: NDArray[np.int64]
+    independent: NDArray[np.int64]
 
     def below(self, alpha: float = 0.05, *, corrected: bool = True) -> NDArray[np.bool_]:
         """Return in which rounds the strategy is declared worse, see `declared_different`: (R,).
@@ -54,7 +70,7 @@ class RoundComparison:
 
     def _declared(self, alpha: float, corrected: bool) -> NDArray[np.bool_]:
         p = self.p_holm if corrected else self.p_t
-        return declared_different(p, self.p_wilcoxon, self.n, alpha)
+        return declared_different(p, self.p_wilcoxon, self.independent, alpha)
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
@@ -103,7 +119,11 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
 
 def compare_with_baseline(
-    values: Mapping[str, ArrayLike], baseline: str, *, level: float = 0.95
+    values: Mapping[str, ArrayLike],
+    baseline: str,
+    *,
+    level: float = 0.95,
+    runs: Mapping[str, ArrayLike] | None = None,
 ) -> dict[str, Comparison]:
     """Compare every strategy with the baseline over the same seeds.
 
@@ -116,6 +136,8 @@ def compare_with_baseline(
         The name of one of them.
     level
         Of the intervals, which are not corrected.
+    runs
+        By strategy, (S,) which run each value is from; by default see `paired_comparison`.
 
     Returns
     -------
@@ -133,18 +155,35 @@ def compare_with_baseline(
     Examples
     --------
     >>> found = compare_with_baseline(
-    ...     {"random": [0.70, 0.72, 0.71], "margin": [0.75, 0.76, 0.76], "odd": [0.69, 0.73, 0.70]},
+    ...     {
+    ...         "random": [0.70, 0.72, 0.71],
+    ...         "margin": [0.75, 0.765, 0.76],
+    ...         "odd": [0.69, 0.73, 0.70],
+    ...         "fixed": [0.76, 0.76, 0.76],
+    ...     },
     ...     baseline="random",
     ... )
     >>> {name: (round(each.difference, 4), each.significant()) for name, each in found.items()}
-    {'margin': (0.0467, True), 'odd': (-0.0033, False)}
+    {'margin': (0.0483, True), 'odd': (-0.0033, False), 'fixed': (0.05, False)}
+    >>> found["fixed"].reason
+    'identical runs'
     """
     _check_baseline(values, baseline)
     found = {
-        name: paired_comparison(each, values[baseline], level=level)
+        name: paired_comparison(
+            each,
+            values[baseline],
+            level=level,
+            runs=None if runs is None else (runs[name], runs[baseline]),
+        )
         for name, each in values.items()
         if name != baseline
     }
+    return correct(found)
+
+
+def correct(found: Mapping[K, Comparison]) -> dict[K, Comparison]:
+    """Return the comparisons with `p_holm`: `p_t` corrected for all of them."""
     corrected = holm([each.p_t for each in found.values()])
     return {
         name: replace(each, p_holm=float(p))
@@ -153,7 +192,12 @@ def compare_with_baseline(
 
 
 def per_round_comparison(
-    curves: Mapping[str, ArrayLike], baseline: str, *, level: float = 0.95
+    curves: Mapping[str, ArrayLike],
+    baseline: str,
+    *,
+    level: float = 0.95,
+    runs: Mapping[str, ArrayLike] | None = None,
+    within: tuple[float, float] | None = None,
 ) -> dict[str, RoundComparison]:
     """Compare every strategy with the baseline in each round.
 
@@ -166,12 +210,17 @@ def per_round_comparison(
         The name of one of them.
     level
         Of the intervals, which are not corrected.
+    runs
+        By strategy, (S, R) which run each seed has up to each round; by default that of
+        `prefix_runs` of the curves.
+    within
+        See `paired_comparison`.
 
     Returns
     -------
     dict
-        A `RoundComparison` for each other strategy. The correction is for the rounds of one
-        strategy: a claim about one strategy, not about all of them together.
+        A `RoundComparison` for each other strategy. The correction is for all rounds of all
+        strategies.
 
     Raises
     ------
@@ -197,19 +246,65 @@ def per_round_comparison(
                 f"the curves of {name!r} have the shape {curve.shape} and those of {baseline!r} "
                 f"{reference.shape}: give (S, R) accuracies, the same seeds and rounds for all."
             )
-    return {
-        name: _by_round(curve, reference, level)
+    ids = {
+        name: prefix_runs(curve) if runs is None else np.asarray(runs[name])
         for name, curve in arrays.items()
-        if name != baseline
+    }
+    return correct_rounds(
+        {
+            name: _by_round((curve, reference), (ids[name], ids[baseline]), level, within)
+            for name, curve in arrays.items()
+            if name != baseline
+        }
+    )
+
+
+def correct_rounds(
+    found: Mapping[K, RoundComparison], tested: Collection[K] | None = None
+) -> dict[K, RoundComparison]:
+    """Return the comparisons with p-values corrected for all rounds of all of them.
+
+    Parameters
+    ----------
+    found
+        One for each strategy.
+    tested
+        Whose rounds are tested; by default all. A page that tests the area under each curve and
+        then the rounds of those curves alone whose areas differ does not declare a difference
+        between equal strategies more often than one that tests the areas.
+
+    Returns
+    -------
+    dict
+        The same with `p_holm`, NaN for those that are not tested.
+    """
+    kept = [name for name in found if tested is None or name in tested]
+    p = [found[name].p_t for name in kept]
+    corrected = holm(np.concatenate(p)) if p else np.zeros(0)
+    parts = np.split(corrected, np.cumsum([len(each) for each in p])[:-1])
+    of_name = dict(zip(kept, parts, strict=False))
+    return {
+        name: replace(each, p_holm=of_name.get(name, np.full(len(each.p_t), np.nan)))
+        for name, each in found.items()
     }
 
 
 def _by_round(
-    curve: NDArray[np.float64], reference: NDArray[np.float64], level: float
+    curves: tuple[NDArray[np.float64], NDArray[np.float64]],
+    runs: tuple[NDArray[np.int64], NDArray[np.int64]],
+    level: float,
+    within: tuple[float, float] | None,
 ) -> RoundComparison:
+    (curve, reference), (own, other) = curves, runs  # (S, R) each
     rounds = [
-        paired_comparison(a, b, level=level)  # (S,), (S,)
-        for a, b in zip(curve.T, reference.T, strict=True)
+        paired_comparison(
+            curve[:, at],
+            reference[:, at],
+            level=level,
+            runs=(own[:, at], other[:, at]),
+            within=within,
+        )
+        for at in range(curve.shape[1])
     ]
     p = np.array([each.p_t for each in rounds])
     return RoundComparison(
@@ -217,9 +312,10 @@ def _by_round(
         low=np.array([each.low for each in rounds]),
         high=np.array([each.high for each in rounds]),
         p_t=p,
-        p_holm=holm(p),
+        p_holm=p,
         p_wilcoxon=np.array([each.p_wilcoxon for each in rounds]),
         n=np.array([each.n for each in rounds], dtype=np.int64),
+        independent=np.array([each.independent for each in rounds], dtype=np.int64),
     )
 
 

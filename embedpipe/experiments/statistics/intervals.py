@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UsageError
 from ._checks import checked_sample, checked_share
+from .runs import LEAST_RUNS, checked_runs, count_runs, effective_size
 
 __all__ = ["Interval", "bootstrap_interval", "mean_interval", "t_interval"]
 
@@ -28,7 +29,7 @@ class Interval:
     estimate
         The statistic of the values; NaN of none.
     low, high
-        The bounds; NaN of fewer than two values, which say nothing of how they vary.
+        The bounds; NaN where the values do not show how they vary: fewer than two, or all equal.
     n
         How many values there were.
     level
@@ -37,6 +38,8 @@ class Interval:
         How often it can at most. A bootstrap interval of a mean never leaves the range of the
         values, and that range holds the mean of a symmetric distribution with probability
         1 - 2^(1 - n): 0.75 for 3 values, 0.9375 for 5. Below `level`, take `t_interval`.
+    distinct
+        How many distinct runs the values are from, where that was counted.
     """
 
     estimate: float
@@ -45,6 +48,7 @@ class Interval:
     n: int
     level: float
     coverage: float
+    distinct: int | None = None
 
     def __str__(self) -> str:
         return f"{self.estimate:.4f} [{self.low:.4f}, {self.high:.4f}]"
@@ -63,8 +67,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     Returns
     -------
     Interval
-        ``mean ± t(S - 1) · sd / √S``. Equal values give an interval without width: the seed made
-        no difference, and that is all that can be said.
+        ``mean ± t(S - 1) · sd / √S``. Equal values give NaN bounds: they are one value, repeated.
 
     Raises
     ------
@@ -84,47 +87,109 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
 
     sample, level = checked_sample(values), checked_share(level, "level")
     n = len(sample)
-    mean = float(np.mean(sample)) if n else float("nan")
-    if n < 2:
+    mean = _mean(sample)
+    if n < 2 or (sample == sample[0]).all():
         return Interval(mean, float("nan"), float("nan"), n, level, float("nan"))
-    if (sample == sample[0]).all():
-        return Interval(float(sample[0]), float(sample[0]), float(sample[0]), n, level, level)
     half = float(stdtrit(n - 1, (1 + level) / 2)) * float(np.std(sample, ddof=1)) / np.sqrt(n)
     return Interval(mean, float(mean - half), float(mean + half), n, level, level)
 
 
 ENOUGH = 6
-"""Of fewer values no resampling tells how far off their mean may be; see docs/statistics.md."""
+"""Values below which bootstrap intervals are too narrow; see docs/statistics.md."""
 
 
-def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """Return the mean with a bootstrap interval; with Student's for fewer than six seeds.
+def mean_interval(
+    values: ArrayLike,
+    level: float = 0.95,
+    *,
+    runs: ArrayLike | None = None,
+    within: tuple[float, float] | None = None,
+) -> Interval:
+    """Return the mean over the seeds with an interval that counts identical runs once.
 
     Parameters
     ----------
     values, level
         See `bootstrap_interval`.
+    runs
+        (S,) which run each value is from, for example a column of `prefix_runs`. By default equal
+        values are from the same run.
+    within
+        The least and the largest value that the mean can have, such as (0, 1) for accuracies. The
+        interval is cut there, which costs no coverage.
 
     Returns
     -------
     Interval
-        That of `t_interval` for up to five values that are no NaN, else of `bootstrap_interval`.
+        With NaN bounds below three distinct runs. Of three to five runs that are all distinct, it
+        is that of `t_interval`, of more that of `bootstrap_interval`. Where some runs are
+        identical it is ``mean ± t(k - 1) · sd / √m``: sd is that of the k distinct runs, and m
+        Kish's effective sample size, n² / Σ n_i² for runs that occur n_i times.
 
     Raises
     ------
     UsageError
-        If `values` is not one-dimensional, or the level not between 0 and 1.
+        If `values` is not one-dimensional, `runs` does not fit, or the level is not between 0 and
+        1.
+
+    References
+    ----------
+    Kish (1965), "Survey sampling".
 
     Examples
     --------
-    >>> mean_interval([0.70, 0.72, 0.74]) == t_interval([0.70, 0.72, 0.74])
+    >>> mean_interval([0.70, 0.72, 0.74]).low == t_interval([0.70, 0.72, 0.74]).low
     True
     >>> values = [0.70, 0.71, 0.72, 0.73, 0.74, 0.78]
-    >>> mean_interval(values) == bootstrap_interval(values)
+    >>> mean_interval(values).low == bootstrap_interval(values).low
     True
+    >>> print(mean_interval([0.70, 0.72, 0.74, 0.74]))  # 0.725 ± 4.3027 * 0.02 / √(16 / 6)
+    0.7250 [0.6723, 0.7777]
+    >>> print(mean_interval([0.70, 0.70, 0.70, 0.74]))
+    0.7100 [nan, nan]
     """
-    few = len(checked_sample(values)) < ENOUGH
-    return t_interval(values, level) if few else bootstrap_interval(values, level=level)
+    sample, level = checked_sample(values), checked_share(level, "level")
+    given = np.asarray(values, dtype=np.float64)
+    ids = checked_runs(runs, given)[~np.isnan(given)]
+    k, n = count_runs(ids), len(sample)
+    if k < LEAST_RUNS:
+        none = float("nan")
+        return Interval(_mean(sample), none, none, n, level, none, distinct=k)
+    if k == n:
+        found = t_interval(sample, level) if n < ENOUGH else bootstrap_interval(sample, level=level)
+    else:
+        found = _of_repeated(sample, ids, level)
+    low, high = cut(found.low, found.high, within)
+    return replace(found, low=low, high=high, distinct=k)
+
+
+def cut(low: float, high: float, within: tuple[float, float] | None) -> tuple[float, float]:
+    """Return an interval without the part in which the truth cannot lie."""
+    if within is None:
+        return low, high
+    least, most = within
+    return float(np.clip(low, least, most)), float(np.clip(high, least, most))
+
+
+def _of_repeated(sample: NDArray[np.float64], ids: NDArray[np.int64], level: float) -> Interval:
+    """Return Student's interval of values of which some are from the same run."""
+    from scipy.special import stdtrit
+
+    first, counts = np.unique(ids, return_index=True, return_counts=True)[1:]
+    spread = float(np.std(sample[first], ddof=1))
+    mean, n, none = _mean(sample), len(sample), float("nan")
+    if spread == 0:
+        return Interval(mean, none, none, n, level, none)
+    t = float(stdtrit(len(first) - 1, (1 + level) / 2))
+    half = t * spread / np.sqrt(effective_size(counts))
+    return Interval(mean, float(mean - half), float(mean + half), n, level, level)
+
+
+def _mean(sample: NDArray[np.float64]) -> float:
+    """Return the mean; equal values give that value, without rounding."""
+    if not sample.size:
+        return float("nan")
+    return float(sample[0] if (sample == sample[0]).all() else np.mean(sample))
 
 
 def bootstrap_interval(
@@ -163,7 +228,7 @@ def bootstrap_interval(
     Returns
     -------
     Interval
-        Equal values give one without width, fewer than two give NaN bounds.
+        Fewer than two values, or equal ones, give NaN bounds.
 
     Raises
     ------
@@ -193,11 +258,9 @@ def bootstrap_interval(
         raise UsageError(f"resamples is {resamples!r}: give a whole number, at least 1.")
     n = len(sample)
     estimate = float(statistic(sample, axis=-1)) if n else float("nan")
-    if n < 2:
+    if n < 2 or (sample == sample[0]).all():
         return Interval(estimate, float("nan"), float("nan"), n, level, float("nan"))
     coverage = min(level, 1.0 - 2.0 ** (1 - n))
-    if (sample == sample[0]).all():
-        return Interval(estimate, estimate, estimate, n, level, coverage)
     draws = np.random.default_rng(seed).integers(0, n, size=(resamples, n))  # (B, S)
     drawn = np.sort(statistic(sample[draws], axis=-1))  # (B,)
     tails = _tails(level, n, widened)  # (2,) normal quantiles

@@ -75,11 +75,14 @@ def test_five_seeds_cannot_tell_the_upper_end():
 def test_survival_bands_agree_with_lifelines(numbers):
     lifelines = pytest.importorskip("lifelines", reason="a peer for Kaplan-Meier, not installed")
     fitted = lifelines.KaplanMeierFitter().fit(np.abs(numbers), np.array(numbers) > 0)
-    found = median_labels_to_target(seeds(*numbers))
+    found = median_labels_to_target(seeds(*numbers), runs=range(len(numbers)))
     S = fitted.survival_function_.iloc[:, 0]
     if not np.isclose(S, 0.5).any():  # where they take the end of a flat stretch
         peer = fitted.median_survival_time_
         assert found.median == (None if np.isinf(peer) else peer)
+    if len(numbers) < 3:  # no interval from two runs
+        assert (found.low, found.high) == (None, None)
+        return
     for column, mine in ((0, found.low), (1, found.high)):
         curve = fitted.confidence_interval_survival_function_.iloc[:, column]
         curve = curve[(S > 1e-12) & (S < 1)]
@@ -103,10 +106,38 @@ def test_ratios_worked_out_by_hand():
 
 
 def test_five_seeds_are_too_few_for_an_interval_at_95_percent():
-    found = labels_ratio(seeds(1, 1, 1, 1, 1), seeds(2, 2, 2, 2, 2))
+    a, b = seeds(1, 2, 3, 4, 5), seeds(2, 4, 6, 8, 10)
+    found = labels_ratio(a, b)
     assert (found.ratio, found.low, found.high, found.p_sign) == (0.5, 0.0, np.inf, 0.0625)
-    found = labels_ratio(seeds(1, 1, 1, 1, 1), seeds(2, 2, 2, 2, 2), level=0.9)
+    found = labels_ratio(a, b, level=0.9)
     assert (found.low, found.high) == (0.5, 0.5)
+
+
+def test_identical_runs_are_one_observation_of_a_ratio():
+    a, b = seeds(*[1] * 12), seeds(*range(2, 14))
+    fixed = labels_ratio(a, b)
+    assert (fixed.wins, fixed.low, fixed.high) == (12, 0.0, np.inf) and np.isnan(fixed.p_sign)
+    two = labels_ratio(b, seeds(*[20, 21] * 6))  # on either side
+    assert (two.low, two.high) == (0.0, np.inf) and np.isnan(two.p_sign)
+    # Six distinct runs of a, two seeds each: a sign test of six, and the same 6 medians
+    runs = np.repeat(np.arange(6), 2)
+    paired = labels_ratio(
+        seeds(*np.repeat(range(1, 7), 2)), seeds(*[8] * 12), runs=(runs, range(12))
+    )
+    assert paired.p_sign == 2 / 64 and (paired.low, paired.high) == (1 / 8, 6 / 8)
+
+
+def test_identical_runs_are_one_observation_of_a_median():
+    for numbers in ([120] * 10, [120, 130] * 5, [-300] * 10):
+        found = median_labels_to_target(seeds(*numbers))
+        assert (found.low, found.high, found.n) == (None, None, 10)
+    # Each of ten runs twice: the same median, and the interval of the ten
+    ten = seeds(*range(10, 101, 10))
+    once = median_labels_to_target(ten)
+    twice = median_labels_to_target(ten * 2, runs=[*range(10)] * 2)
+    assert (twice.median, twice.low, twice.high) == (once.median, once.low, once.high)
+    naive = median_labels_to_target(ten * 2)
+    assert naive.low is not None and once.low is not None and naive.low > once.low
 
 
 def test_who_never_reached_it_needed_more_than_it_had():
@@ -127,7 +158,7 @@ def test_first_rounds_on_both_sides_leave_all_open():
     early = [Reached(50.0, at_most=True)]
     found = labels_ratio(early, early)
     assert (found.ties, found.undecided, found.at_least, found.at_most) == (0, 1, 0.0, np.inf)
-    assert found.p_sign == 1.0
+    assert np.isnan(found.p_sign)  # one seed
 
 
 @settings(max_examples=60, deadline=None)
@@ -149,7 +180,7 @@ def test_the_bounds_hold_whatever_the_others_would_have_needed(pairs):
 
 @pytest.mark.parametrize("n", [6, 7, 10, 15, 25])
 def test_the_order_statistics_enclose_the_median_often_enough_and_no_more(n):
-    found = labels_ratio(seeds(*range(1, n + 1)), seeds(*[1] * n))
+    found = labels_ratio(seeds(*range(1, n + 1)), seeds(*[1] * n), runs=(range(n), range(n)))
     k = int(found.low)
     assert found.high == n + 1 - k
     assert 2 * binom.cdf(k - 1, n, 0.5) <= 0.05 < 2 * binom.cdf(k, n, 0.5)

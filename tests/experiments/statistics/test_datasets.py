@@ -17,10 +17,12 @@ def test_counted_by_hand():
     }
     found = wins_ties_losses(tables)
     assert found.strategies == ("a", "b", "c")
-    # a - c is the same for all seeds of "one" and "two": it cannot be told, and is no win
+    # a - c is the same for all seeds of "one" and "two": it is not tested, and is no win
     assert found.wins.tolist() == [[0, 1, 0], [1, 0, 2], [0, 0, 0]]
     assert found.losses.tolist() == [[0, 1, 0], [1, 0, 0], [0, 2, 0]]
-    assert (found.wins + found.losses + found.ties).tolist() == [[0, 3, 3], [3, 0, 3], [3, 3, 0]]
+    assert found.untested.tolist() == [[0, 0, 2], [0, 0, 0], [2, 0, 0]]
+    counted = found.wins + found.losses + found.ties + found.untested
+    assert counted.tolist() == [[0, 3, 3], [3, 0, 3], [3, 3, 0]]
     # ranks 1 2 3, 2 1 3, and three equal means
     assert found.ranks.tolist() == pytest.approx([5 / 3, 5 / 3, 8 / 3]) and found.n_ranked == 3
 
@@ -41,8 +43,17 @@ def test_a_strategy_that_a_dataset_lacks_counts_there_for_nobody():
 def test_the_correction_is_for_the_pairs_of_a_dataset():
     # differences to b of 1, 1, 2, 5, 5: p = 0.038 alone, and 3 times that among three pairs
     tables = {"one": {"a": [1, 1, 2, 5, 5], "b": [0] * 5, "c": [0] * 5}}
-    assert wins_ties_losses(tables).wins.sum() == 0
-    assert wins_ties_losses(tables, corrected=False).wins.tolist()[0] == [0, 1, 1]
+    runs = {"one": dict.fromkeys("abc", range(5))}  # equal by chance
+    assert wins_ties_losses(tables, runs=runs).wins.sum() == 0
+    plain = wins_ties_losses(tables, corrected=False, runs=runs)
+    assert plain.wins.tolist()[0] == [0, 1, 1]
+
+
+def test_strategies_with_one_run_neither_win_nor_tie():
+    tables = {"one": {"a": [0.9] * 5, "b": 0.5 + CLEAR, "c": 0.7 + CLEAR[::-1]}}
+    found = wins_ties_losses(tables)
+    assert found.untested.tolist() == [[0, 1, 1], [1, 0, 0], [1, 0, 0]]
+    assert found.wins.tolist() == [[0, 0, 0], [0, 0, 0], [0, 1, 0]] and not found.ties.any()
 
 
 def test_nothing_to_count_is_refused():

@@ -9,6 +9,7 @@ from scipy import stats
 from embedpipe.errors import UnknownNameError, UsageError
 from embedpipe.experiments.statistics import (
     compare_with_baseline,
+    correct_rounds,
     holm,
     paired_comparison,
     per_round_comparison,
@@ -70,18 +71,22 @@ def table(seed=0, n=6):
 
 
 def test_each_strategy_is_compared_with_the_baseline_and_corrected():
-    values = table()
+    values = table(seed=1)
     found = compare_with_baseline(values, "random")
     assert list(found) == ["margin", "odd", "coreset"]
     plain = [paired_comparison(values[name], values["random"]) for name in found]
-    assert [each.p_t for each in found.values()] == [each.p_t for each in plain]
+    np.testing.assert_array_equal(
+        [each.p_t for each in found.values()], [each.p_t for each in plain]
+    )
     corrected = holm([each.p_t for each in plain])
-    assert [each.p_holm for each in found.values()] == corrected.tolist()
+    np.testing.assert_array_equal([each.p_holm for each in found.values()], corrected)
     assert found["margin"].significant() and not found["odd"].significant()
+    assert found["coreset"].reason == "identical runs" and np.isnan(found["coreset"].p)
 
 
 def test_what_cannot_be_told_takes_nothing_from_the_others():
-    values = {"random": [0.7] * 4, "same": [0.7] * 4, "fixed": [0.8] * 4, "other": [0.8, 0.9, 1, 1]}
+    random = [0.70, 0.71, 0.69, 0.72]
+    values = {"random": random, "same": random, "fixed": [0.8] * 4, "other": [0.8, 0.9, 0.95, 1]}
     found = compare_with_baseline(values, "random")
     assert np.isnan(found["fixed"].p_holm) and not found["fixed"].significant()
     assert found["same"].p_holm == 1.0
@@ -105,7 +110,8 @@ def test_without_the_correction_the_claim_is_harder_to_keep():
     random = np.zeros((5, 8))
     mine = np.tile([[-1.0], [-1], [-2], [-5], [-5]], 8)
     mine[:, 1:] *= np.random.default_rng(0).choice([-1, 1], (5, 7))
-    found = per_round_comparison({"random": random, "mine": mine}, "random")["mine"]
+    runs = {name: np.tile(np.arange(5)[:, None], 8) for name in ("random", "mine")}
+    found = per_round_comparison({"random": random, "mine": mine}, "random", runs=runs)["mine"]
     assert found.p_t[0] == pytest.approx(2 * stats.t.sf(2.8 / (4.2 / 5) ** 0.5, 4))
     assert not found.below().any() and found.below(corrected=False)[0]
 
@@ -121,6 +127,30 @@ def test_runs_that_ended_early_leave_fewer_seeds():
     assert found.p_holm[0] == pytest.approx(min(1, found.p_t[[0, 2]].min() * 2), rel=1e-9) or (
         found.p_t[0] > found.p_t[2]
     )
+
+
+def test_runs_that_were_equal_so_far_are_one_observation():
+    rng = np.random.default_rng(2)
+    random = rng.normal(0.7, 0.01, (6, 4))
+    mine = rng.normal(0.9, 0.01, (6, 4))
+    mine[:, 0] = 0.9  # the first batch leaves nothing to chance
+    mine[:4, 1] = 0.91
+    found = per_round_comparison({"random": random, "mine": mine}, "random")["mine"]
+    assert found.independent.tolist() == [1, 3, 6, 6]
+    assert np.isnan(found.p_t).tolist() == [True, False, False, False]
+    assert found.above().tolist() == [False, True, True, True]
+
+
+def test_rounds_are_corrected_for_all_strategies_and_may_be_left_untested():
+    rng = np.random.default_rng(3)
+    curves = {name: rng.normal(0.7, 0.01, (6, 3)) for name in ("random", "a", "b")}
+    found = per_round_comparison(curves, "random")
+    p = np.concatenate([found[name].p_t for name in ("a", "b")])
+    assert np.concatenate([found[name].p_holm for name in ("a", "b")]).tolist() == holm(p).tolist()
+    some = correct_rounds(found, {"b"})
+    assert np.isnan(some["a"].p_holm).all() and not some["a"].above().any()
+    assert some["b"].p_holm.tolist() == holm(found["b"].p_t).tolist()
+    assert np.isnan(correct_rounds(found, ())["b"].p_holm).all()
 
 
 def test_an_unknown_baseline_is_refused():

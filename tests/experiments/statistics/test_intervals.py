@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from embedpipe.errors import UsageError
-from embedpipe.experiments.statistics import bootstrap_interval, t_interval
+from embedpipe.experiments.statistics import bootstrap_interval, mean_interval, t_interval
 from embedpipe.experiments.statistics.intervals import _tails
 
 TEN = [0.70, 0.72, 0.74, 0.71, 0.75, 0.73, 0.72, 0.74, 0.71, 0.80]
@@ -91,12 +91,40 @@ def test_one_value_says_nothing_of_its_spread(interval):
     assert none.n == 0 and np.isnan([none.estimate, none.low, none.high]).all()
 
 
-@pytest.mark.parametrize("interval", [t_interval, bootstrap_interval])
-def test_equal_values_give_no_width_and_missing_ones_are_left_out(interval):
-    found = interval([0.1 + 0.2, 0.3 + 4e-17, np.nan, 0.1 + 0.2])
-    assert found.n == 3 and found.low <= found.estimate <= found.high
+@pytest.mark.parametrize("interval", [t_interval, bootstrap_interval, mean_interval])
+def test_equal_values_have_no_interval_and_missing_ones_are_left_out(interval):
     same = interval([0.7, 0.7, np.nan])
-    assert (same.estimate, same.low, same.high, same.n) == (0.7, 0.7, 0.7, 2)
+    assert (same.estimate, same.n) == (0.7, 2) and np.isnan([same.low, same.high]).all()
+    some = interval([0.7, np.nan, 0.8, 0.9])
+    assert some.n == 3 and some.low < some.estimate < some.high
+
+
+@pytest.mark.parametrize("values", [[0.8, 0.7], [0.8] * 5, [0.8, 0.7, 0.8, 0.8, 0.7], [0.5]])
+def test_below_three_distinct_runs_a_mean_has_no_interval(values):
+    found = mean_interval(values)
+    assert found.estimate == pytest.approx(np.mean(values)) and found.distinct == len({*values})
+    assert np.isnan([found.low, found.high, found.coverage]).all()
+
+
+def test_identical_runs_count_once_in_the_interval_of_a_mean():
+    # three distinct runs with sd 0.1; effective size 64 / (36 + 2) of 8 seeds
+    found = mean_interval([0.7] * 6 + [0.8, 0.9])
+    assert found.estimate == pytest.approx(0.7375) and found.distinct == 3
+    half = stats.t.ppf(0.975, 2) * 0.1 / (64 / 38) ** 0.5
+    assert (found.low, found.high) == pytest.approx((0.7375 - half, 0.7375 + half))
+    distinct = mean_interval([0.7] * 6 + [0.8, 0.9], runs=range(8))  # equal by chance
+    assert distinct.high - distinct.low < 2 * half and distinct.distinct == 8
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [([0.99, 1.0, 0.9], None, 1.0), ([0.0, 0.01, 0.1], 0.0, None), ([1.0, 0.0, 0.5], 0.0, 1.0)],
+)
+def test_intervals_of_accuracies_stay_between_0_and_1(values, low, high):
+    plain, found = t_interval(values), mean_interval(values, within=(0, 1))
+    assert found.low == (plain.low if low is None else low)
+    assert found.high == (plain.high if high is None else high)
+    assert found.estimate == plain.estimate
 
 
 def test_the_same_call_gives_the_same_bits():

@@ -69,15 +69,22 @@ def test_a_comparison_worked_out_by_hand():
     assert not found.significant()  # one of the five seeds is not on the same side
 
 
+def differing(*differences):
+    """Compare two strategies whose values vary from seed to seed, with these differences."""
+    runs = np.arange(len(differences))
+    return paired_comparison(differences, np.zeros(len(differences)), runs=(runs, runs))
+
+
 def test_declared_different_are_those_that_both_tests_agree_on():
-    found = paired_comparison([1, 1, 2, 5, 5], [0, 0, 0, 0, 0])  # p_t = 0.038, 5 of 5 on one side
+    found = differing(1, 1, 2, 5, 5)  # p_t = 0.038, 5 of 5 on one side
     assert found.p_wilcoxon == 0.0625  # the least there is with five
     assert found.significant() and not found.significant(alpha=0.01)
     # Ten seeds, of which one outlier of the other sign alone leaves t at 3.1
-    many = paired_comparison([1.0] * 8 + [1.1, -0.5], [0.0] * 10)
+    many = differing(*[1.0] * 8, 1.1, -0.5)
     assert many.p_t < 0.05 and many.p_wilcoxon < 0.05 and many.significant()
-    signs = paired_comparison([0.1, 0.1, -0.2, -0.3, -0.4, 5, 5, 5.1, 5.2, 0], [0.0] * 10)
+    signs = differing(0.1, 0.1, -0.2, -0.3, -0.4, 5, 5, 5.1, 5.2, 0)
     assert signs.p_t < 0.05 < signs.p_wilcoxon and not signs.significant()
+    assert signs.p == signs.p_wilcoxon  # the p-value that is shown is the one that decides
 
 
 def test_equal_results_are_no_difference():
@@ -89,13 +96,70 @@ def test_equal_results_are_no_difference():
 def test_one_result_written_down_five_times_proves_nothing():
     found = paired_comparison([0.9] * 5, [0.8] * 5)
     assert found.difference == pytest.approx(0.1) and found.wins == 5
-    assert np.isnan([found.p_t, found.p_wilcoxon]).all() and not found.significant()
+    assert np.isnan([found.p_t, found.p_wilcoxon, found.low, found.p]).all()
+    assert not found.significant() and found.reason == "identical runs"
+
+
+VARIED = [0.70, 0.73, 0.71, 0.74, 0.69]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "reason"),
+    [
+        ([0.9] * 5, VARIED, "identical runs"),
+        (VARIED, [0.9] * 5, "identical runs"),  # on either side
+        ([0.9, 0.9, 0.91, 0.91, 0.9], VARIED, "fewer than three distinct runs"),
+        (VARIED, [0.9, 0.9, 0.9, 0.9, 0.91], "fewer than three distinct runs"),
+        ([0.8, 0.9], [0.7, 0.71], "fewer than three distinct runs"),
+        ([0.8], [0.7], "one seed"),
+        ([0.8, np.nan], [np.nan, 0.7], "no common seeds"),
+        # Seeds 0 and 1 share a run of a, 1 and 2 one of b, and 3 and 4 one of a.
+        (
+            [0.8, 0.8, 0.9, 0.7, 0.7],
+            [0.5, 0.6, 0.6, 0.4, 0.3],
+            "fewer than three independent pairs",
+        ),
+        ([0.81, 0.82, 0.83], [0.71, 0.72, 0.73], "identical differences"),
+    ],
+)
+def test_what_is_not_tested_has_a_reason(a, b, reason):
+    found = paired_comparison(a, b)
+    assert found.reason == reason
+    assert np.isnan([found.p, found.p_t, found.low, found.high]).all() and not found.significant()
+
+
+def test_identical_runs_are_one_observation():
+    # Seeds 0 to 2 have one run of a; their mean difference is 0.02, the others 0.05 and 0.08.
+    a, b = [0.8, 0.8, 0.8, 0.85, 0.9], [0.77, 0.78, 0.79, 0.80, 0.82]
+    found = paired_comparison(a, b)
+    assert (found.n, found.independent, found.distinct) == (5, 3, (3, 5))
+    assert found.difference == pytest.approx(0.038)  # over the seeds, as anyone would recompute it
+    # sd 0.03 of three, effective size 25 / 11
+    error = 0.03 / (25 / 11) ** 0.5
+    assert found.p_t == pytest.approx(2 * stats.t.sf(0.038 / error, 2))
+    assert found.high == pytest.approx(0.038 + stats.t.ppf(0.975, 2) * error)
+    assert found.p_wilcoxon == 0.25
+    known = paired_comparison(a, b, runs=(range(5), range(5)))  # they happened to be equal
+    assert known.independent == 5 and known.p_t < found.p_t
+
+
+def test_below_five_pairs_the_p_value_is_doubled():
+    three = paired_comparison([0.81, 0.82, 0.84], [0.71, 0.725, 0.73])
+    assert three.p == pytest.approx(2 * three.p_t) and three.significant()
+    five = paired_comparison([0.81, 0.82, 0.84, 0.80, 0.85], [0.71, 0.725, 0.73, 0.72, 0.74])
+    assert five.p == five.p_t
+
+
+def test_intervals_stay_where_differences_can_be():
+    found = paired_comparison([1.0, 0.99, 0.4], [0.0, 0.01, 0.3], within=(-1, 1))
+    assert found.high == 1.0 and -1 < found.low < found.difference
 
 
 def test_the_same_difference_of_results_that_vary_is_left_to_the_signs():
     a = np.array([0.8, 0.7, 0.9, 0.6, 0.5, 0.4])
     found = paired_comparison(a + 0.1, a)  # 0.9 - 0.8 and 0.8 - 0.7 differ in the last bit
     assert np.isnan(found.p_t) and found.p_wilcoxon == 2 / 64
+    assert found.reason == "identical differences"
 
 
 def test_pairs_with_something_missing_are_left_out():
@@ -105,7 +169,7 @@ def test_pairs_with_something_missing_are_left_out():
     assert nothing.n == 0 and np.isnan([nothing.difference, nothing.p_t, nothing.p_wilcoxon]).all()
     one = paired_comparison([0.8], [0.7])
     assert one.difference == pytest.approx(0.1) and np.isnan([one.low, one.p_t]).all()
-    assert one.p_wilcoxon == 1.0
+    assert np.isnan(one.p_wilcoxon)
 
 
 def test_changing_sides_changes_the_sign_only():

@@ -1,0 +1,70 @@
+"""What surrounds the main function of a script, such as those in ``pipelines/``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from .errors import EmbedpipeError, UsageError
+
+__all__ = ["run_script"]
+
+FAILURE, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+"""Exit statuses, the same as those of the command line."""
+
+DEBUG = "EMBEDPIPE_DEBUG"
+"""Environment variable that shows the traceback of an error."""
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Call the main function of a script, and explain its errors in one line as the CLI does.
+
+    The exit status is 0 when it is done, 1 after a failure, 2 after wrong usage and 130 after an
+    interruption or a signal to terminate. With ``EMBEDPIPE_DEBUG=1`` in the environment, the
+    traceback is shown as well.
+
+    Parameters
+    ----------
+    main
+        Reads its arguments from the command line.
+
+    Examples
+    --------
+    >>> def main():
+    ...     print("done")
+    >>> run_script(main)
+    done
+    """
+    if hasattr(signal, "SIGTERM"):
+        before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        main()
+    except EmbedpipeError as error:
+        _end(str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILURE)
+    except KeyboardInterrupt:
+        _end("interrupted; run it again to continue.", INTERRUPTED)
+    except BrokenPipeError:  # the reader of the output has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILURE)
+    # The last resort: a user sees no traceback without asking for it.
+    except Exception as error:  # noqa: BLE001
+        _end(f"{type(error).__name__}: {error} ({DEBUG}=1 shows where)", FAILURE)
+    finally:
+        if hasattr(signal, "SIGTERM"):
+            signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _end(message: str, status: int) -> NoReturn:
+    if os.environ.get(DEBUG):
+        traceback.print_exc()
+    print(f"{Path(sys.argv[0]).name}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    sys.exit(status)

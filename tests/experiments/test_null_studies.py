@@ -1,0 +1,124 @@
+"""Studies in which no strategy differs: how many declare a difference, the whole way to the page.
+
+The runs are real: random choice on vectors, with many seeds. A study takes some of them and gives
+them the names of strategies, so that every strategy is as good as random choice. Strategies without
+chance have the same run for all seeds, others two to four distinct runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from embedpipe.active import Problem
+from embedpipe.experiments import Experiment, Results
+from embedpipe.experiments.tables import RESULTS
+from embedpipe.reports import comparison_of
+
+Rows = list[dict[str, Any]]
+
+DISTINCT = {
+    "independent": None,
+    "constant": 1,
+    "two runs": 2,
+    "three runs": 3,
+    "four runs": 4,
+}
+"""How many distinct runs the strategies of a study have; None: one for each seed."""
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> list[Rows]:
+    """The rounds of 60 real runs of random choice."""
+    blobs: Callable[..., Problem] = request.getfixturevalue("blobs")
+    grid = Experiment(
+        blobs(900),
+        strategies=["random"],
+        seeds=60,
+        initial_size=8,
+        batch_size=8,
+        rounds=3,
+        upper_bound=False,
+        workspace=tmp_path_factory.mktemp("bank"),
+    )
+    runs: dict[int, Rows] = {}
+    for row in grid.run(workers=0).table.to_pylist():
+        runs.setdefault(row["seed"], []).append(row)
+    return list(runs.values())
+
+
+def study(
+    bank: list[Rows], strategies: dict[str, int | None], seeds: int, rng: np.random.Generator
+) -> Results:
+    """Return a study of `seeds` runs of each strategy and of random choice."""
+    order = iter(rng.permutation(len(bank)).tolist())
+    rows: Rows = []
+    for name, distinct in {"random": None, **strategies}.items():
+        drawn = [bank[next(order)] for _ in range(min(distinct or seeds, seeds))]
+        # Every run occurs, and which seeds it has is chance.
+        which = rng.permutation([*range(len(drawn)), *rng.integers(len(drawn), size=seeds)][:seeds])
+        for seed, at in enumerate(which.tolist()):
+            place = {"strategy": name, "initial": name, "seed": seed, "run_id": f"{name}-{seed}"}
+            rows += [row | place for row in drawn[at]]
+    nothing = pa.table({})
+    return Results(
+        table=pa.Table.from_pylist(rows, RESULTS),
+        timings=nothing,
+        bounds=pa.Table.from_pylist([], pa.schema([])),
+        baseline=("random", "random"),
+    )
+
+
+def declared(results: Results) -> set[str]:
+    """Return where a study declares a difference: in its JSON, on its page, in the headline."""
+    summary = results.summary(accuracy=0.8)
+    page = comparison_of(results, summary)
+    (group,) = page.groups
+    found = set()
+    if any(
+        (row["p_value"] or 1) <= 0.05 for row in summary.to_json() if row["p_value"] is not None
+    ):
+        found.add("json")
+    if any(row.verdict for row in group.rows):
+        found.add("table")
+    if any(band is not None and any(band.marked) for band in group.differences):
+        found.add("rounds")
+    if "more than chance" in page.result + page.comparison:
+        found.add("headline")
+    return found
+
+
+def count(bank: list[Rows], kind: str, seeds: int, studies: int) -> dict[str, int]:
+    """Return how many studies of three equal strategies declare a difference, and where."""
+    rng = np.random.default_rng([seeds, studies, len(kind)])
+    counts = {"any": 0, "json": 0, "table": 0, "rounds": 0, "headline": 0}
+    for _ in range(studies):
+        strategies = dict(DISTINCT) if kind == "all of these" else {kind: DISTINCT[kind]}
+        found = declared(study(bank, strategies, seeds, rng))
+        for where in found | ({"any"} if found else set()):
+            counts[where] += 1
+    return counts
+
+
+KINDS = [*DISTINCT, "all of these"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_strategies_are_seldom_declared_different(bank: list[Rows], kind: str) -> None:
+    counts = count(bank, kind, seeds=5, studies=40)
+    assert counts["json"] == counts["table"]
+    most = 0 if kind in ("constant", "two runs") else 6  # of 40; more by chance in 1 of 300
+    assert counts["any"] <= most
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [5, 10])
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_most_five_percent_of_a_thousand(bank: list[Rows], kind: str, seeds: int) -> None:
+    counts = count(bank, kind, seeds, studies=1000)
+    print(f"{kind}, {seeds} seeds: {counts}")
+    assert counts["any"] <= 50
