@@ -100,7 +100,8 @@ def export(
         options = _options_of_tasks(session, dataset, classes or (), image_url)
     if link:
         options["link_to"] = _linked(dataset)
-    format_.write(output, items, None if link else dataset.source.read_one, **options)
+    open_image = None if link else dataset.source.read_one
+    format_.write(output, items, open_image, existing=content, **options)
     held = [item for item in items if _holds(format_, item)]
     missing = Counter(item.status for item in items if not _holds(format_, item))
     text = f"{output}: {len(held)} items"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import LabelError
+from ..errors import UsageError
 from .exporting import FormatName, export
 from .label_log import content_of, login_name
 from .options import DatasetChoice
@@ -17,7 +18,7 @@ from .session import Session, command
 if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..labels import Event
-    from ..labels.exchange import Labelled
+    from ..labels.exchange.entries import Counted
 
 __all__ = ["register"]
 
@@ -53,73 +54,85 @@ def import_(
             show_default=False,
         ),
     ] = "",
+    control: Annotated[
+        str | None,
+        typer.Option(
+            help="The control of Label Studio that holds the class [default: choice, or the only "
+            "one]",
+            show_default=False,
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            help="A class that is new: in zips of CVAT it is told from the folders of images; may "
+            "be repeated",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Take labels over into the label log: all of a file, or nothing.
 
     What is said already is not said again, so a file may be imported twice. Skips and unsure
-    answers are kept; predictions of a model are not labels.
+    answers are kept; predictions of a model are not labels. Paths may be spelled as other programs
+    do: the result says how many were rewritten, and why entries were left out.
     """
-    from ..labels import LabelLog, Matched
+    from ..labels import LabelLog, PathResolver
     from ..labels.exchange import formats, news
 
-    answers = [item for item in formats[form].read(file) if item.label or item.status != "label"]
-    answers = _without(strip_prefix, answers)
+    format_ = formats[form]
+    if control is not None and "control" not in format_.read_options:
+        raise UsageError(f"--control: the format {form} has no controls; leave it out.")
     dataset = session.load(where)
-    found, unknown = _of_dataset(answers, dataset, skip_unknown)
-    if not found:
-        known = Matched({}, {}, {}, {})
-        events: list[Event] = []
-    else:
+    known = {*(classes or ()), *_classes_of_log(session, dataset)}
+    resolver = PathResolver.of(dataset, classes=known, strip_prefix=strip_prefix)
+    options = {} if control is None else {"control": control}
+    reading = format_.read_for(file, resolver, skip_unknown=skip_unknown, **options)
+    events: list[Event] = []
+    replaced = 0
+    if reading.items:
         content = content_of(session, dataset)
         with LabelLog(session.workspace.labels) as log:
-            known = log.current_for(dataset.name, content)
-            events = news(found, dataset.name, content, known, who=who, default=login_name())
+            before = log.current_for(dataset.name, content)
+            events = news(
+                reading.items, dataset.name, content, before, who=who, default=login_name()
+            )
             log.append(events)
-    replaced = sum(
-        event.path in known.current and known.current[event.path].kind != "clear"
-        for event in events
-    )
+        replaced = sum(
+            event.path in before.current and before.current[event.path].kind != "clear"
+            for event in events
+        )
+    unchanged = len(reading.items) - len(events)
     result = {
         "items": len(events),
-        "unchanged": len(found) - len(events),
+        "unchanged": unchanged,
         "replaced": replaced,
-        "unknown": unknown,
+        "unknown": reading.unknown,
+        "entries": reading.entries,
+        "taken": reading.taken,
+        "left_out": _counted(reading.left_out),
+        "rewritten": _counted(reading.rewritten),
+        "notes": reading.notes,
         "output": str(session.workspace.labels),
     }
-    text = f"{session.workspace.labels}: {len(events)} imported, {result['unchanged']} already so"
+    text = f"{session.workspace.labels}: {len(events)} imported, {unchanged} already so"
     text += f"; {replaced} replace what was said before" if replaced else ""
-    text += f"; {unknown} not in the dataset" if unknown else ""
-    session.finish(result, text)
+    text += f"; {reading.told()}"
+    told = [text, *filter(None, [reading.told_rewritten()]), *reading.notes]
+    session.finish(result, "\n".join(told))
 
 
-def _without(prefix: str, items: Sequence[Labelled]) -> list[Labelled]:
-    """Return the items with their paths as they go on behind a prefix."""
-    from dataclasses import replace
+def _classes_of_log(session: Session, dataset: Dataset) -> list[str]:
+    """Return the names of the classes that the label log has."""
+    from ..labels import LabelLog
 
-    from ..labels.exchange.entries import check_items
-
-    folders = f"{prefix.strip('/')}/"
-    stripped = [replace(item, path=item.path.removeprefix(folders)) for item in items]
-    check_items(stripped)  # two paths may have become one
-    return stripped
+    if not session.workspace.labels.exists():
+        return []
+    with LabelLog(session.workspace.labels) as log:
+        return log.classes(dataset.name)
 
 
-def _of_dataset(
-    items: Sequence[Labelled], dataset: Dataset, skip_unknown: bool
-) -> tuple[list[Labelled], int]:
-    """Return the items that the dataset has, and the number of others."""
-    from ..labels import rows_for
-
-    ids = {item.id for item in dataset.items}
-    found = [item for item in items if item.path in ids]
-    if len(found) < len(items) and not skip_unknown:
-        try:
-            rows_for({item.path: item.status for item in items}, [i.id for i in dataset.items])
-        except LabelError as error:
-            what = (
-                "with --skip-unknown, the others are"
-                if found
-                else "--strip-prefix takes off folders with which the file's paths begin"
-            )
-            raise LabelError(f"{error} Nothing was imported; {what}.") from None
-    return found, len(items) - len(found)
+def _counted(kinds: Mapping[str, Counted]) -> list[dict[str, Any]]:
+    """Return counts of entries by kind for JSON."""
+    return [{"what": kind, **asdict(counted)} for kind, counted in kinds.items()]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from abc import abstractmethod
 from array import array
@@ -24,6 +25,8 @@ from .source import Source
 from .suffixes import IMAGE_SUFFIXES, is_visible, no_images, suffix_of
 
 __all__ = ["ArchiveSource", "MemberTable"]
+
+_SUFFIX = re.compile(r"\.(zip|tgz|tbz2|txz|tar(\.(gz|bz2|xz))?)$", re.IGNORECASE)
 
 
 class MemberTable:
@@ -137,6 +140,11 @@ class ArchiveSource(Source):
             If it cannot be read or holds no image.
         """
         return self._index().items
+
+    @property
+    def unpacked(self) -> str:
+        """The path of the folder of the items if the archive were unpacked beside itself."""
+        return f"{_SUFFIX.sub('', self.location)}/{self._index().wrapping}".rstrip("/")
 
     @property
     def remarks(self) -> tuple[str, ...]:

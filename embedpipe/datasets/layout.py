@@ -14,7 +14,7 @@ The rules, in order, for the relative paths of all images:
    at least two. One class tells nothing apart: its items are unlabelled. What lies deeper belongs
    to the class above it.
 4. Images beside the class folders, outside of the split folders, or in a class folder called
-   ``_unlabeled`` or ``_unlabelled`` are unlabelled.
+   ``_unlabeled``, ``_unlabelled`` (FiftyOne) or ``no_label`` (CVAT) are unlabelled.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from sys import intern
 from .item import Item
 from .splits import canonical_split
 
-__all__ = ["arrange"]
+__all__ = ["UNLABELLED", "are_splits", "arrange"]
 
 Place = tuple["str | None", "str | None"]
 
-_UNLABELLED = frozenset({"_unlabeled", "_unlabelled"})
+UNLABELLED = frozenset({"_unlabeled", "_unlabelled", "no_label"})
+"""Folders beside those of the classes in which other programs put images without a label."""
 
 
 def arrange(paths: Iterable[str], *, growing: bool = False) -> tuple[str, list[Item]]:
@@ -80,6 +81,17 @@ def _wrapping(ordered: list[str]) -> str:
     return shared
 
 
+def are_splits(folders: set[str]) -> bool:
+    """Return whether every one of some folders is named like a split.
+
+    Examples
+    --------
+    >>> are_splits({"train", "val"}), are_splits({"train", "bus", "car"})
+    (True, False)
+    """
+    return bool(folders) and all(canonical_split(folder) for folder in folders)
+
+
 def _splits(folders: set[str]) -> dict[str, str]:
     """Return the split of each first-level folder, empty if they are not splits."""
     splits = {folder: split for folder in folders if (split := canonical_split(folder)) is not None}
@@ -103,6 +115,6 @@ def _place(folder: str, splits: dict[str, str]) -> Place:
     if splits:
         split = splits.get(names[0]) if names else None
         names = names[1:] if split else []
-    if not names or names[0] in _UNLABELLED:
+    if not names or names[0] in UNLABELLED:
         return None, split
     return intern(names[0]), split

@@ -14,12 +14,14 @@ from .log_event import Event
 from .log_replay import State, replay
 from .matching import rows_for
 from .metadata import read_metadata
+from .resolver import PathResolver
 
 __all__ = [
     "Current",
     "Event",
     "LabelLog",
     "Matched",
+    "PathResolver",
     "State",
     "read_labels",
     "read_metadata",

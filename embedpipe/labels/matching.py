@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from itertools import takewhile
 
 import numpy as np
@@ -49,7 +50,7 @@ def rows_for(
     row_of = {item: row for row, item in enumerate(ids)}
     strangers = [path for path in labels if path not in row_of]
     if strangers:
-        raise LabelError(_explain(strangers, len(labels), ids))
+        raise LabelError(_unknown(strangers, len(labels), ids))
     absent = missing(list(labels.values()))
     if absent.any():
         path, label = list(labels.items())[int(absent.argmax())]
@@ -59,22 +60,83 @@ def rows_for(
     return rows, np.array([label for _, label in pairs], dtype=np.str_)
 
 
-def _explain(strangers: Sequence[str], n_labels: int, ids: Sequence[str]) -> str:
+def explain_unmatched(
+    strangers: Sequence[str],
+    doubtful: Mapping[str, Sequence[str]],
+    n_labels: int,
+    ids: Sequence[str],
+    *,
+    matched: bool,
+) -> str:
+    """Return the message of an import with paths that are not clearly those of items.
+
+    Parameters
+    ----------
+    strangers
+        Paths for which there is no item.
+    doubtful
+        Paths that fit several items, and these.
+    n_labels
+        Number of labelled paths.
+    ids
+        The ids of the dataset's items.
+    matched
+        Whether other paths are those of items.
+    """
+    told = []
+    if strangers:
+        told.append(_unknown(strangers, n_labels, ids))
+    if doubtful:
+        named = [
+            f"{path!r} ({', '.join(map(repr, items[:NAMED]))}{', ...' if items[NAMED:] else ''})"
+            for path, items in list(doubtful.items())[:NAMED]
+        ]
+        fit = _verb(doubtful, "fits", "fit")
+        told.append(
+            f"{len(doubtful)} of {n_labels} labelled paths {fit} several items: "
+            f"{_listed(named, len(doubtful))}. Write the ids of the items."
+        )
+    what = (
+        "with --skip-unknown, the others are"
+        if matched
+        else "--strip-prefix takes off folders with which the file's paths begin"
+    )
+    return f"{' '.join(told)} Nothing was imported; {what}."
+
+
+def _unknown(strangers: Sequence[str], n_labels: int, ids: Sequence[str]) -> str:
     """Say which labelled paths are unknown, which items may be meant, and what an id is."""
     if not ids:
         return f"none of the {n_labels} labelled paths is in the dataset: it has no items."
     near = _Neighbours(ids)
-    named = []
-    for path in strangers[:NAMED]:
-        meant = near.nearest(path)
-        named.append(f"{path!r}" + (f" (did you mean {meant!r}?)" if meant else ""))
-    more = len(strangers) - len(named)
-    listing = ", ".join(named) + (f" and {more} more" if more else "")
-    verb = "is" if len(strangers) == 1 else "are"
+    named = [f"{path!r}{_meant(path, near.nearest(path))}" for path in strangers[:NAMED]]
     return (
-        f"{len(strangers)} of {n_labels} labelled paths {verb} not in the dataset: {listing}. "
+        f"{len(strangers)} of {n_labels} labelled paths {_verb(strangers, 'is', 'are')} not in the "
+        f"dataset: {_listed(named, len(strangers))}. "
         f"An id is a path relative to the dataset's folder, such as {ids[0]!r}."
     )
+
+
+def _listed(named: Sequence[str], count: int) -> str:
+    more = count - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
+
+
+def _verb(things: Sized, one: str, several: str) -> str:
+    return one if len(things) == 1 else several
+
+
+def _meant(path: str, item: str | None) -> str:
+    """Say in brackets which item may be meant by an unknown path."""
+    if item is None:
+        return " (it leaves the folder)" if ".." in path.replace("\\", "/").split("/") else ""
+    if _normal(path) == _normal(item):
+        return f" (did you mean {item!r}? The two differ only in their Unicode form)"
+    return f" (did you mean {item!r}?)"
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 class _Neighbours:
@@ -97,7 +159,7 @@ class _Neighbours:
 
 
 def _parts(path: str) -> list[str]:
-    return path.replace("\\", "/").lower().split("/")
+    return _normal(path).replace("\\", "/").lower().split("/")
 
 
 def _agreement(first: str, second: str) -> int:

@@ -60,7 +60,8 @@ def export(desk: Desk, name: str) -> dict[str, Any]:
             options["classes"] = desk.session.classes()
         if "image_url" in kind.options and source.folder is not None:
             options["image_url"], note = local_files_url(source.folder), serving(source.folder)
-        kind.write(path, items, source.read_one if kind.needs_images else None, **options)
+        open_image = source.read_one if kind.needs_images else None
+        kind.write(path, items, open_image, existing=set(desk.session.ids), **options)
     return {"path": str(path.resolve()), "items": sure, "format": name, "note": note}
 
 

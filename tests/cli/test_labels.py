@@ -108,8 +108,10 @@ def test_import_says_what_is_new_and_twice_adds_nothing(
     file = formats["jsonl"].write(tmp_path / "a.jsonl", [*SAID[1:5], *rather, *only_guessed])
     line = ("labels", "import", folder, file, "--format", "jsonl")
     first = call(*line, "--json").json()
+    predicted = {"what": "with a prediction only", "count": 1, "example": "'north/img_001.jpg'"}
     assert first == {
         "items": 5, "unchanged": 0, "replaced": 0, "unknown": 0, "output": str(log_file),
+        "entries": 6, "taken": 5, "left_out": [predicted], "rewritten": [], "notes": [],
     }  # fmt: skip
     kept = events(log_file)
     assert [(e.kind, e.path, e.label, e.who) for e in kept] == [
@@ -122,7 +124,10 @@ def test_import_says_what_is_new_and_twice_adds_nothing(
     assert kept[-1].suggestion == "hat"
     assert len({event.at for event in kept}) == 1
     assert all(event.content_id is not None for event in kept)
-    assert call(*line).out == f"{log_file}: 0 imported, 5 already so\n"
+    assert call(*line).out == (
+        f"{log_file}: 0 imported, 5 already so; 6 entries read, 5 taken, 1 left out: 1 with a "
+        "prediction only ('north/img_001.jpg')\n"
+    )
     assert len(events(log_file)) == 5
 
 
@@ -133,7 +138,8 @@ def test_an_import_replaces_what_was_said_and_is_undone_as_one(
     file = formats["parquet"].write(tmp_path / "b.parquet", changed)
     outcome = call("labels", "import", filled, file, "--format", "parquet", "--who", "cleo")
     assert outcome.out == (
-        f"{log_file}: 2 imported, 1 already so; 2 replace what was said before\n"
+        f"{log_file}: 2 imported, 1 already so; 2 replace what was said before; 3 entries read, "
+        "3 taken\n"
     )
     new = events(log_file)[len(SAID) :]
     assert [(event.label, event.who) for event in new] == [("shoe", "cleo"), ("hat", "cleo")]
@@ -154,7 +160,8 @@ def test_unknown_paths_are_refused_unless_left_out(
     )
     assert not log_file.exists()
     assert call(*line, "--skip-unknown").out == (
-        f"{log_file}: 1 imported, 0 already so; 2 not in the dataset\n"
+        f"{log_file}: 1 imported, 0 already so; 3 entries read, 1 taken, 2 left out: 2 not in the "
+        "dataset ('west/img_002.jpg')\n"
     )
 
 
@@ -219,7 +226,7 @@ def test_labels_follow_moved_files_and_edited_ones_have_none(
     assert found["east/a.jpg"] == "hat"
     assert "south/img_002.jpg" not in found
     again = call("labels", "import", filled, output, "--format", "csv").out
-    assert again.endswith("labels.sqlite: 0 imported, 5 already so\n")
+    assert again.endswith("labels.sqlite: 0 imported, 5 already so; 5 entries read, 5 taken\n")
 
 
 def test_what_a_format_does_not_hold_is_told(call: Call, filled: Path, tmp_path: Path) -> None:
@@ -322,7 +329,8 @@ def test_paths_that_begin_with_other_folders(
     line = ("labels", "import", folder, both, "--format", "csv", "--strip-prefix", "data")
     assert call(*line).error() == (
         1,
-        "embedpipe: the item 'z.jpg' is there twice: keep one of the two.",
+        f"embedpipe: {both}, line 3: 'z.jpg' is labelled 'shoe', but labelled 'hat' before. Keep "
+        "one of the two.",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .base import Format, OpenImage, formats, register
 from .csv_table import CsvFormat
 from .cvat import CvatFormat
+from .entries import Reading
 from .fiftyone import FiftyOneFormat
 from .huggingface import HuggingFaceFormat
 from .imagefolder import ImageFolderFormat
@@ -34,6 +35,7 @@ __all__ = [
     "LightlyPredictionsFormat",
     "OpenImage",
     "ParquetFormat",
+    "Reading",
     "formats",
     "labelling_config",
     "local_files_url",

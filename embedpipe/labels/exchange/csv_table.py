@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .base import Format, OpenImage, register
+from .base import Format, OpenImage, ReadOptions, register
 from .entries import Entry
 from .labelled import Labelled
 from .rows import label_entries, write_rows
@@ -35,7 +35,7 @@ class CsvFormat(Format):
     suffix = ".csv"
     carries = frozenset({"skip", "unsure", "prediction", "score", "who", "model"})
 
-    def _entries(self, path: Path) -> Iterable[Entry]:
+    def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
         return label_entries(path, self.suffix)
 
     def _write(

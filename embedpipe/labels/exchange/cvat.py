@@ -12,12 +12,13 @@ from typing import Any
 
 from ..._files import sync_folder, temporary_file
 from ...datasets.suffixes import is_image, is_visible
+from ...datasets.zip_names import posix_names
 from ...errors import FormatError
-from .base import Format, OpenImage, register
+from .base import Format, OpenImage, ReadOptions, register
 from .entries import Entry
 from .labelled import Labelled
-from .paths import escape
-from .trees import class_entry, image_bytes, sure_items
+from .paths import check_lengths, escape
+from .trees import ClassTree, image_bytes, sure_items
 
 __all__ = ["CvatFormat"]
 
@@ -26,6 +27,9 @@ _DAMAGE = (
     *(NotImplementedError, RuntimeError, ValueError, OverflowError, OSError),
 )
 """What the standard library raises for an archive that it cannot make sense of."""
+
+_OURS = b"embedpipe: names are escaped"
+"""Comment of an archive that embedpipe wrote."""
 
 _UTF8 = 0x800
 _DIRECTORY_ENTRY = b"PK\x01\x02"
@@ -40,6 +44,10 @@ class CvatFormat(Format):
     path is read back from it. Items without a sure label are left out. Nothing is unpacked to read
     it. The same labels and images give the same bytes.
 
+    Of what CVAT exports, images in ``no_label/`` have no label; a file may begin with the name of
+    its class (``cat/cat_1.jpg``); and an image that had the tag cat when it was imported comes
+    back as ``dog/cat/1.jpg`` after it was tagged dog.
+
     Examples
     --------
     >>> items = [Labelled("x/1.jpg", "hat"), Labelled("y/1.jpg", "hat")]
@@ -52,11 +60,14 @@ class CvatFormat(Format):
     suffix = ".zip"
     needs_images = True
 
-    def _entries(self, path: Path) -> Iterable[Entry]:
-        names = [name for name in _image_names(path) if "/" in name]
-        if not names:
-            raise FormatError(f"{path} holds no images in folders of classes.")
-        return [class_entry(f"{path}, file {name!r}", name) for name in names]
+    def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
+        names, ours = _image_names(path)
+        if not any("/" in name for name in names):
+            raise FormatError(
+                f"{path} holds no images in folders of classes. Export from CVAT as ImageNet 1.0, "
+                "and save the images with it."
+            )
+        return ClassTree(str(path), names, ours=ours).entries(given, nested=True)
 
     def _write(
         self,
@@ -67,29 +78,33 @@ class CvatFormat(Format):
     ) -> None:
         assert open_image is not None  # the base has refused before
         sure = sure_items(self.name, items)
+        files = [(item.path, f"{escape(item.label or '')}/{escape(item.path)}") for item in sure]
+        check_lengths(self.name, files)
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_file(path) as temporary:
             with temporary.open("wb") as file:
                 with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                    for item in sure:
-                        member = zipfile.ZipInfo(f"{escape(item.label or '')}/{escape(item.path)}")
-                        archive.writestr(member, image_bytes(open_image, item.path))
+                    archive.comment = _OURS
+                    for item_path, member in files:
+                        image = image_bytes(open_image, item_path)
+                        archive.writestr(zipfile.ZipInfo(member), image)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
         sync_folder(path.parent)
 
 
-def _image_names(path: Path) -> list[str]:
-    """Return the names of the images in an archive, in its order."""
+def _image_names(path: Path) -> tuple[list[str], bool]:
+    """Return the names of the images in an archive, in its order, and whether we wrote it."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return list(_checked_names(archive))
+            return list(_checked_names(archive)), archive.comment == _OURS
     except _DAMAGE as error:
         raise FormatError(f"{path} is not a zip archive that can be read: {error}.") from None
 
 
 def _checked_names(archive: zipfile.ZipFile) -> Iterator[str]:
+    members: list[tuple[str, int]] = []  # name and host system
     for member in archive.infolist():
         name = member.orig_filename
         if "\0" in name:
@@ -101,6 +116,9 @@ def _checked_names(archive: zipfile.ZipFile) -> Iterator[str]:
         archive.open(member).close()  # compares the name in the directory with that of the member
         if not member.flag_bits & _UTF8:
             name = _as_utf8(name)
+        members.append((name, member.create_system))
+    names, hosts = [name for name, _ in members], [host for _, host in members]
+    for name in posix_names(str(archive.filename), names, hosts):
         *folders, base = name.split("/")
         hidden = not all(is_visible(part) or part == ".." for part in (*folders, base))
         if is_image(base) and not hidden:  # a ".." is not passed over: it is refused

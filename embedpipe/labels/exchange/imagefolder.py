@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .base import Format, OpenImage, register
+from .base import Format, OpenImage, ReadOptions, register
 from .entries import Entry
 from .labelled import Labelled
-from .paths import escape, escape_path
-from .trees import sure_items, tree_entries, whole_folder, write_image
+from .paths import check_lengths, escape, escape_path
+from .trees import sure_items, tree_entries, whole_folder, write_image, write_marker
 
 __all__ = ["ImageFolderFormat"]
 
@@ -21,9 +21,10 @@ class ImageFolderFormat(Format):
 
     An item is at ``<class>/<path>``, with all the folders of its path: two files of one base name
     lie in two folders. So the path of an image that is read is what follows the class. Names that
-    no tree can hold are escaped as :mod:`~embedpipe.labels.exchange.paths` says. Items without a
-    sure label are left out. The option ``link_to``, the dataset's folder, makes symbolic links
-    instead of copies.
+    no tree can hold are escaped as :mod:`~embedpipe.labels.exchange.paths` says, and the hidden
+    file ``.embedpipe.json`` says that they are. Items without a sure label are left out. In a tree
+    from elsewhere, first folders that are all named like splits are splits. The option ``link_to``,
+    the dataset's folder, makes symbolic links instead of copies.
 
     Examples
     --------
@@ -37,8 +38,8 @@ class ImageFolderFormat(Format):
     needs_images = True
     options = frozenset({"link_to"})
 
-    def _entries(self, path: Path) -> Iterable[Entry]:
-        return tree_entries(path)
+    def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
+        return tree_entries(path, given)
 
     def _write(
         self,
@@ -48,7 +49,11 @@ class ImageFolderFormat(Format):
         options: Mapping[str, Any],
     ) -> None:
         sure = sure_items(self.name, items)
+        files = [
+            (item.path, f"{escape(item.label or '')}/{escape_path(item.path)}") for item in sure
+        ]
+        check_lengths(self.name, files)
         with whole_folder(path) as root:
-            for item in sure:
-                file = root / escape(item.label or "") / escape_path(item.path)
-                write_image(file, item.path, open_image, options.get("link_to"))
+            for item_path, file in files:
+                write_image(root / file, item_path, open_image, options.get("link_to"))
+            write_marker(root)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, unquote
 from xml.sax.saxutils import quoteattr
 
+from ...datasets.suffixes import is_image
 from ...errors import FormatError
-from .base import Format, OpenImage, register
+from ..resolver import DECODED, Spelling
+from .base import Format, OpenImage, ReadOptions, register
 from .entries import Entry
 from .labelled import Labelled
 from .text import read_json
@@ -25,6 +29,17 @@ CHOICE = "choice"
 
 LOCAL_FILES = "/data/local-files/?d="
 """What comes before the path below its document root in the address of a file that it serves."""
+
+_UPLOADED = re.compile(r"(?:^|/)upload/(?:[0-9]+/)?[0-9a-f]{8}-[^/]+$")
+"""How the address of an image ends that was uploaded."""
+
+_UPLOADS = (
+    "Label Studio keeps only the base name of an uploaded file: import `tasks.json` instead, which "
+    "`labels export` writes."
+)
+
+_RESOLVED = "/resolve/?fileuri="
+"""What comes before the encoded address of an image in a bucket."""
 
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
@@ -41,8 +56,11 @@ class LabelStudioFormat(Format):
     the path in the address of an image, such as `local_files_url`.
 
     Read are ``tasks.json``, or the folder with it, and Label Studio's exports JSON and JSON_MIN.
-    A cancelled annotation is a skip, unless someone else has labelled the task. Where there is no
-    ``data.path``, the path is that of the image served from local files.
+    The class is the answer to one control: ``choice``, as in the config that is written, else the
+    only Choices control of the file, else the one that the option ``control`` names. Answers to
+    other controls, regions and predictions are no labels. A cancelled annotation is a skip, unless
+    someone else has labelled the task. Where there is no ``data.path``, the path is that of the
+    image in local files, a bucket or a URL; of an upload, the base name.
 
     Examples
     --------
@@ -54,19 +72,14 @@ class LabelStudioFormat(Format):
     name = "label-studio"
     carries = frozenset({"skip", "prediction", "score", "who", "model"})
     options = frozenset({"classes", "image_url"})
+    read_options = frozenset({"control"})
 
-    def _entries(self, path: Path) -> Iterable[Entry]:
+    def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
         file = path / TASKS if path.is_dir() else path
         tasks = read_json(file)
         if not isinstance(tasks, list):
             raise FormatError(f"{file} is not a list of tasks.")
-        flat = [task for task in tasks if isinstance(task, dict) and "data" not in task]
-        if flat and not any(CHOICE in task for task in flat):
-            raise FormatError(
-                f"{file}: no task has the key {CHOICE!r}: call the Choices control so in the "
-                "labelling config, or export as JSON instead of JSON_MIN."
-            )
-        return _task_entries(file, tasks)
+        return _task_entries(file, _checked_tasks(file, tasks), given)
 
     def _write(
         self,
@@ -168,32 +181,158 @@ def _choice(name: str | None) -> dict[str, Any]:
     }
 
 
-def _task_entries(file: Path, tasks: Iterable[Any]) -> Iterator[Entry]:
+_Task = tuple[str, dict[str, Any]]
+"""Where a task stands, and the task."""
+
+
+def _checked_tasks(file: Path, tasks: Sequence[Any]) -> list[_Task]:
+    found = []
     for number, task in enumerate(tasks, start=1):
         named = task.get("id", number) if isinstance(task, dict) else number
         where = f"{file}, task {named}"
         if not isinstance(task, dict):
             raise FormatError(f"{where}: not a JSON object.")
-        yield _full_entry(where, task) if "data" in task else _flat_entry(where, task)
+        if "data" in task and not isinstance(task["data"], dict):
+            raise FormatError(f"{where}: its data is not a JSON object.")
+        found.append((where, task))
+    return found
 
 
-def _flat_entry(where: str, task: Mapping[str, Any]) -> Entry:
+def _task_entries(file: Path, tasks: Sequence[_Task], given: ReadOptions) -> Iterator[Entry]:
+    full = [(where, task) for where, task in tasks if "data" in task]
+    flat = [(where, task) for where, task in tasks if "data" not in task]
+    control = _control(file, full, flat, given)
+    if control != CHOICE:
+        given.notes.append(f"The class is the answer to the control {control!r}.")
+    for where, task in tasks:
+        entry = (_full_entry if "data" in task else _flat_entry)(where, task, control)
+        spelling = entry.path
+        if isinstance(spelling, Spelling) and given.resolver is None and not spelling.default:
+            raise FormatError(
+                f"{where}: its data has no 'path', and its image {spelling.text!r} is not served "
+                f"from local files ({LOCAL_FILES}...)."
+            )
+        if isinstance(spelling, Spelling) and spelling.upload and _UPLOADS not in given.notes:
+            given.notes.append(_UPLOADS)
+        yield entry
+
+
+def _control(file: Path, full: Sequence[_Task], flat: Sequence[_Task], given: ReadOptions) -> str:
+    """Return the name of the control whose answers are the classes.
+
+    Raises
+    ------
+    FormatError
+        If several may be meant, or the one that was named is not there.
+    """
+    answers = _controls_of(full) | _controls_of_flat(flat)
+    choices = sorted(name for name, kind in answers.items() if kind == "choices")
+    others = sorted(f"{name} ({kind})" for name, kind in answers.items() if kind != "choices")
+    asked = given.control
+    if asked is not None:
+        if asked in choices or not answers:
+            return asked
+        there = ", ".join([*choices, *others])
+        raise FormatError(
+            f"{file}: no task has an answer to a control {asked!r}; there is {there}."
+        )
+    if CHOICE in choices or not answers:
+        return CHOICE
+    if len(choices) == 1 and (full or all("annotator" in task or _ID in task for _, task in flat)):
+        return choices[0]
+    if choices:
+        raise FormatError(
+            f"{file}: no task has an answer to the control {CHOICE!r}; there is "
+            f"{', '.join(choices)}. Say which one holds the class: --control NAME, or `control` in "
+            "Python."
+        )
+    raise FormatError(
+        f"{file}: the answers are no classes of images: {', '.join(others)}. Label with a Choices "
+        "control for one class per image."
+    )
+
+
+def _controls_of(tasks: Sequence[_Task]) -> dict[str, str]:
+    """Return the type of the answers to each control of tasks in JSON."""
+    found: dict[str, str] = {}
+    for where, task in tasks:
+        named = task.get("predictions")
+        guesses = [one for one in named if isinstance(one, dict)] if isinstance(named, list) else []
+        for answer in (*_annotations(where, task), *guesses):
+            for result in _objects(where, "result", answer):
+                kind = "regions" if _is_region(result) else str(result.get("type", "no type"))
+                name = _control_of(result)
+                found[name] = "choices" if kind == "choices" else found.get(name, kind)
+    return found
+
+
+def _controls_of_flat(tasks: Sequence[_Task]) -> dict[str, str]:
+    """Return the type of the answers to each control, or data column, of tasks in JSON_MIN."""
+    found: dict[str, str] = {}
+    for _, task in tasks:
+        for name in task.keys() - _NOT_CONTROLS:
+            value = task[name]
+            if name == CHOICE or not (isinstance(value, str) and _is_image_url(value)):
+                found[name] = _kind_of(value, found.get(name))
+    return found
+
+
+_ID = "annotation_id"
+
+_NOT_CONTROLS = frozenset(
+    {
+        *("id", "image", "path", "who", "annotator", _ID, "created_at", "updated_at"),
+        *("lead_time", "agreement", "inner_id", "project", "predictions", "meta", "comments"),
+    }
+)
+"""Keys of a task in JSON_MIN that are no answers to a control."""
+
+_REGION = frozenset({"x", "y", "points", "rle", "start", "ranges", "sequence"})
+"""Keys of the value of a result about a part of an image."""
+
+
+def _kind_of(value: Any, before: str | None) -> str:
+    """Return the type of the answers of which a value in JSON_MIN is one."""
+    if isinstance(value, str | int) or (isinstance(value, dict) and "choices" in value):
+        return "choices" if before in (None, "choices") else before
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return next((key for key in value[0] if key.endswith("labels")), "regions")
+    return "no choice of one class"
+
+
+def _control_of(result: Mapping[str, Any]) -> str:
+    """Return the name of the control of a result; results without one are of our own."""
+    return str(result.get("from_name") or CHOICE)
+
+
+def _is_region(result: Mapping[str, Any]) -> bool:
+    """Return whether a result is about a part of an image."""
+    value = result.get("value")
+    return isinstance(value, dict) and not _REGION.isdisjoint(value)
+
+
+def _flat_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
     """Return the entry of a task in JSON_MIN: the keys of its data, and one for each control."""
     who = _person(where, task.get("annotator"))
-    label = task.get(CHOICE)
-    return Entry(where, _path(where, task), label, who=who or task.get("who"))
+    label = task.get(control)
+    if isinstance(label, dict):
+        label = _single(where, label.get("choices"))
+    elif isinstance(label, list):
+        raise FormatError(
+            f"{where}: the answer to {control!r} is no class of the image: {label!r}."
+        )
+    reason = f"without an answer to {control!r}"
+    return Entry(where, _path(where, task), label, who=who or task.get("who"), reason=reason)
 
 
-def _full_entry(where: str, task: Mapping[str, Any]) -> Entry:
+def _full_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
     """Return the entry of a task in JSON: what all its annotations agree on."""
     data = task["data"]
-    if not isinstance(data, dict):
-        raise FormatError(f"{where}: its data is not a JSON object.")
-    annotations = _objects(where, "annotations", task)
-    prediction, score, model = _prediction(where, task, annotations)
+    annotations = _annotations(where, task)
+    prediction, score, model = _prediction(where, task, annotations, control)
     labels: dict[str, str | None] = {}  # who, by label
     for annotation in annotations:
-        label = None if _cancelled(where, annotation) else _chosen(where, annotation)
+        label = None if _cancelled(where, annotation) else _chosen(where, annotation, control)
         if label is not None:
             labels.setdefault(label, _person(where, annotation.get("completed_by")))
     if len(labels) > 1:
@@ -205,13 +344,14 @@ def _full_entry(where: str, task: Mapping[str, Any]) -> Entry:
         return Entry(where, path, label, None, prediction, score, who or data.get("who"), model)
     skips = [annotation for annotation in annotations if _cancelled(where, annotation)]
     if not skips:
-        return Entry(where, path, None, None, prediction, score, data.get("who"), model)
+        reason = f"without an answer to {control!r}"
+        return Entry(where, path, None, None, prediction, score, data.get("who"), model, reason)
     who = _person(where, skips[-1].get("completed_by"))
     return Entry(where, path, None, "skip", prediction, score, who or data.get("who"), model)
 
 
 def _prediction(
-    where: str, task: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]]
+    where: str, task: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]], control: str
 ) -> tuple[str | None, Any, Any]:
     """Return the class, the score and the model of the last prediction.
 
@@ -225,10 +365,15 @@ def _prediction(
     else:
         predictions = _objects(where, "predictions", task)
     for prediction in reversed(predictions):
-        label = _chosen(where, prediction)
+        label = _chosen(where, prediction, control)
         if label is not None:
             return label, prediction.get("score"), prediction.get("model_version")
     return None, None, None
+
+
+def _annotations(where: str, task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the annotations of a task; Label Studio before 1.0 called them completions."""
+    return _objects(where, "annotations" if "annotations" in task else "completions", task)
 
 
 def _objects(where: str, key: str, task: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -245,17 +390,24 @@ def _cancelled(where: str, annotation: Mapping[str, Any]) -> bool:
     return cancelled
 
 
-def _chosen(where: str, annotation: Mapping[str, Any]) -> str | None:
+def _chosen(where: str, annotation: Mapping[str, Any], control: str) -> str | None:
     """Return the one choice of an annotation or prediction, None if nothing was chosen."""
-    chosen: list[str] = []
+    chosen: dict[str, None] = {}
     for result in _objects(where, "result", annotation):
-        if result.get("type") != "choices":
+        if result.get("type") != "choices" or _control_of(result) != control or _is_region(result):
             continue
         value = result.get("value")
         choices = value.get("choices") if isinstance(value, dict) else None
         if not isinstance(choices, list) or not all(isinstance(name, str) for name in choices):
             raise FormatError(f"{where}: a result of type 'choices' has no list of names.")
-        chosen += choices
+        chosen |= dict.fromkeys(choices)
+    return _single(where, list(chosen))
+
+
+def _single(where: str, chosen: Any) -> str | None:
+    """Return the one class that was chosen, None if there is none."""
+    if not isinstance(chosen, list) or not all(isinstance(name, str) for name in chosen):
+        raise FormatError(f"{where}: the choices are not a list of names.")
     if len(chosen) > 1:
         raise FormatError(f"{where}: {len(chosen)} classes are chosen; an image has one label.")
     return chosen[0] if chosen else None
@@ -271,17 +423,36 @@ def _person(where: str, who: Any) -> str | None:
 
 
 def _path(where: str, data: Mapping[str, Any]) -> Any:
-    """Return the path that a task carries, or that of its image in the local files."""
+    """Return the path that a task carries, or that of its image."""
     if "path" in data:
         return data["path"]
     image = data.get("image")
-    try:
-        served = parse_qs(urlsplit(image).query).get("d") if isinstance(image, str) else None
-    except ValueError:
-        served = None
-    if not served:
-        raise FormatError(
-            f"{where}: its data has no 'path', and its image {image!r} is not served from local "
-            "files (/data/local-files/?d=...)."
-        )
-    return served[0]
+    if not isinstance(image, str):
+        # A labelling config may call its image otherwise.
+        images = [text for text in data.values() if isinstance(text, str) and _is_image_url(text)]
+        image = images[0] if len(images) == 1 else image
+    if not isinstance(image, str) or not image.strip():
+        raise FormatError(f"{where}: its data has no 'path', and its image is {image!r}.")
+    return _image_spelling(image)
+
+
+def _is_image_url(text: str) -> bool:
+    return LOCAL_FILES in text or is_image(text.partition("?")[0].rpartition("/")[2])
+
+
+def _image_spelling(image: str) -> Spelling:
+    """Return the path that the address of an image stands for."""
+    _, served, query = image.partition(LOCAL_FILES)
+    if served:
+        raw = query.partition("&")[0]
+        path, with_blanks = unquote(raw), unquote(raw.replace("+", " "))
+        others = dict.fromkeys(text for text in (query, raw, with_blanks) if text != path)
+        return Spelling(path, more=tuple((text, DECODED) for text in others), default=path)
+    _, hidden, query = image.partition(_RESOLVED)
+    if hidden:
+        with contextlib.suppress(ValueError):
+            image = base64.b64decode(unquote(query.partition("&")[0])).decode()
+    if _UPLOADED.search(image):
+        return Spelling(unquote(image), upload=True)
+    path = image.partition("?")[0]
+    return Spelling(image, more=((path, "query removed"),) if path != image else ())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import FormatError, UsageError
 from ...tables import csv_writer
-from .base import Format, OpenImage, register
+from .base import Format, OpenImage, ReadOptions, register
 from .entries import Entry
 from .labelled import Labelled
 from .paths import tidy_path
@@ -56,7 +56,7 @@ class LightlyFormat(Format):
     name = "lightly"
     options = frozenset({"embeddings"})
 
-    def _entries(self, path: Path) -> Iterable[Entry]:
+    def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
         file = path / TABLE if path.is_dir() else path
         names = _class_names(file.with_name(CLASSES))
         for where, item, _, number in _rows(file):

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...errors import FormatError
-from .base import Format, OpenImage, register
+from .base import Format, OpenImage, ReadOptions, register
 from .entries import Entry
 from .labelled import Labelled
 from .paths import escape_path, tidy_path
@@ -46,7 +46,7 @@ class LightlyPredictionsFormat(Format):
     name = "lightly-predictions"
     carries = frozenset({"prediction", "score"})
 
-    def _entries(self, path: Path) -> Iterable[Entry]:
+    def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
         root = path / ROOT if (path / ROOT).is_dir() else path
         tasks = _tasks(root)
         labels = _task_rows(root / LABELS) if LABELS in tasks else {}

@@ -3,36 +3,69 @@ r"""Paths that stay inside the folder, and names that any tree of files can hold
 Where a format makes a class or an item into a folder or a file, these are written as ``%`` and two
 hexadecimal digits, and nothing else is changed: ``/ \ :`` and control characters anywhere; a dot
 at the beginning, and the first character of a name that systems or formats keep for themselves
-(``__MACOSX``, ``_unlabeled``); a ``%`` that would otherwise look like such an escape. Different
-names have different escapes, and a name from elsewhere such as ``50% a%20b`` reads as it stands.
+(``__MACOSX``, ``_unlabeled``, ``no_label``); a ``%`` that would otherwise look like such an escape.
+Different names have different escapes, and a name from elsewhere such as ``50% a%20b`` stays.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
+from ...datasets.layout import UNLABELLED
 from ...datasets.suffixes import is_visible
+from ...errors import FormatError
 
-__all__ = ["UNLABELLED", "escape", "escape_path", "tidy_path", "unescape"]
+__all__ = [
+    "UNLABELLED",
+    "check_lengths",
+    "escape",
+    "escape_path",
+    "tidy_path",
+    "unescape",
+    "unescape_path",
+]
 
-UNLABELLED = frozenset({"_unlabeled", "_unlabelled"})
-"""Folders beside those of the classes that hold items without a label."""
+MAX_NAME_BYTES = 255
+"""Maximum bytes of a file name on common file systems."""
 
 _CONTROL = [chr(code) for code in (*range(32), 127)]
-_CODES = "|".join(f"{ord(character):02X}" for character in ["%", *"/\\:._@$ST", *_CONTROL])
+_CODES = "|".join(f"{ord(character):02X}" for character in ["%", *"/\\:._@$STn", *_CONTROL])
 _ESCAPE = re.compile(f"%({_CODES})")
 _TO_ESCAPE = re.compile(rf"[/\\:\x00-\x1f\x7f]|%(?=(?:{_CODES}))")
-_DRIVE = re.compile(r"[A-Za-z]:")
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+
+
+def path_text(path: object) -> str:
+    """Return a path from a file as text.
+
+    Raises
+    ------
+    ValueError
+        If it is no text, is blank, or holds characters that no path has. The message is a clause.
+    """
+    if not isinstance(path, str) or not path.strip():
+        raise ValueError(f"the path is {path!r}; it must be a text that is not empty")
+    if not is_unicode(path) or "\0" in path:
+        raise ValueError(f"the path {path!r} holds characters that no path has")
+    return path
+
+
+def leaves_folder(path: str) -> bool:
+    """Return whether a path is absolute, begins with a drive, or has a ``..``."""
+    return path[0] in "/\\" or bool(_DRIVE.match(path)) or ".." in re.split(r"[/\\]", path)
 
 
 def tidy_path(path: object) -> str:
     r"""Return a path from a file as the id of an item: relative, without empty or ``.`` parts.
 
+    Only where no dataset is at hand: an item of a dataset may have any path.
+
     Raises
     ------
     ValueError
-        If it is no text, is blank, or leads out of the folder: it has a ``..``, is absolute,
-        begins with a drive, or holds a null character. The message is a clause.
+        If it is no text, is blank, holds a null character, or leads out of the folder: it has a
+        ``..``, is absolute, or begins with a drive. The message is a clause.
 
     Examples
     --------
@@ -42,12 +75,8 @@ def tidy_path(path: object) -> str:
     Traceback (most recent call last):
     ValueError: the path '..\\1.jpg' leaves the folder: a path is relative to it and has no '..'
     """
-    if not isinstance(path, str) or not path.strip():
-        raise ValueError(f"the path is {path!r}; it must be a text that is not empty")
-    if not is_unicode(path) or "\0" in path:
-        raise ValueError(f"the path {path!r} holds characters that no path has")
-    parts = re.split(r"[/\\]", path)
-    if path[0] in "/\\" or _DRIVE.match(path) or ".." in parts:
+    path = path_text(path)
+    if leaves_folder(path):
         raise ValueError(
             f"the path {path!r} leaves the folder: a path is relative to it and has no '..'"
         )
@@ -81,8 +110,17 @@ def escape(name: str) -> str:
 
 
 def escape_path(path: str) -> str:
-    """Return the path of files and folders that stands for `path`, part by part."""
-    return "/".join(escape(part) for part in path.split("/"))
+    """Return the path of files and folders that stands for `path`, part by part.
+
+    It is relative and has no ``..``, whatever `path` is.
+
+    Examples
+    --------
+    >>> escape_path("a/b:c.jpg"), escape_path("/data/1.jpg"), escape_path("../1.jpg")
+    ('a/b%3Ac.jpg', '%2Fdata/1.jpg', '%2E./1.jpg')
+    """
+    slash = "%2F" if path.startswith("/") else ""
+    return slash + "/".join(escape(part) for part in path.removeprefix("/").split("/"))
 
 
 def unescape(name: str) -> str:
@@ -94,3 +132,32 @@ def unescape(name: str) -> str:
     ('and/or', '50% a%20b')
     """
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name)
+
+
+def unescape_path(path: str) -> str:
+    """Return the path that `escape_path` has written as `path`."""
+    return "/".join(unescape(part) for part in path.split("/"))
+
+
+def check_lengths(name: str, files: Iterable[tuple[str, str]]) -> None:
+    """Refuse an item whose file has a name that is too long for a disk.
+
+    Parameters
+    ----------
+    name
+        The name of the format.
+    files
+        The path of each item, and that of its file.
+
+    Raises
+    ------
+    FormatError
+        At the first such item.
+    """
+    for path, file in files:
+        length = max(len(part.encode()) for part in file.split("/"))
+        if length > MAX_NAME_BYTES:
+            raise FormatError(
+                f"the item {path!r} would have a name of {length} bytes in the format {name}; a "
+                f"file name has at most {MAX_NAME_BYTES}: choose a table, such as csv."
+            )

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from ..._files import sync_folder, temporary_path
 from ...datasets.folder import walk
-from ...datasets.identifiers import decode_id
+from ...datasets.identifiers import decode_id, encode_id
+from ...datasets.layout import are_splits
 from ...errors import FormatError
-from .base import OpenImage
+from ..resolver import DECODED, FOLDER_ADDED, Spelling
+from .base import OpenImage, ReadOptions
 from .entries import Entry
 from .labelled import Labelled
-from .paths import UNLABELLED, unescape
+from .paths import UNLABELLED, unescape, unescape_path
 
 __all__ = [
-    "class_entry",
+    "MARKER",
+    "ClassTree",
     "image_bytes",
     "sure_items",
     "tree_entries",
     "whole_folder",
     "write_image",
+    "write_marker",
 ]
+
+MARKER = ".embedpipe.json"
+"""Name of the hidden file in a tree that embedpipe wrote."""
 
 
 @contextlib.contextmanager
@@ -90,8 +99,13 @@ def write_image(
     file.write_bytes(image_bytes(open_image, path))
 
 
-def tree_entries(root: Path) -> Iterator[Entry]:
-    """Yield the images of a tree with a folder per class; those outside of a class are left out.
+def write_marker(root: Path) -> None:
+    """Leave word that the names of a tree are escaped and its first folders are classes."""
+    (root / MARKER).write_text('{"written_by": "embedpipe", "names": "escaped"}\n')
+
+
+def tree_entries(root: Path, given: ReadOptions) -> Iterator[Entry]:
+    """Yield the images of a tree with a folder per class; those outside of a class say nothing.
 
     Raises
     ------
@@ -100,15 +114,104 @@ def tree_entries(root: Path) -> Iterator[Entry]:
     """
     if not root.is_dir():
         raise FormatError(f"{root} is not a folder with a folder for each class.")
-    inside = [file for file in sorted(walk(str(root), Counter())) if "/" in file]
-    if not inside:
-        raise FormatError(f"{root} holds no images in folders of classes.")
-    for file in inside:
-        yield class_entry(f"{root}, file {file!r}", file)
+    names = sorted(walk(str(root), Counter()))
+    tree = ClassTree(str(root), names, ours=(root / MARKER).is_file())
+    return tree.entries(given, location=encode_id(str(root.absolute())))
 
 
-def class_entry(where: str, file: str) -> Entry:
-    """Return the entry of an image at ``class/path``; nothing is said of an unlabelled one."""
-    folder, _, inside = file.partition("/")
-    path = "/".join(unescape(part) for part in inside.split("/"))
-    return Entry(where, path, None if folder in UNLABELLED else unescape(folder))
+class ClassTree:
+    """Images in folders of classes, as a tree on disk or in an archive.
+
+    Parameters
+    ----------
+    source
+        The path of the folder or the archive, for messages.
+    names
+        Relative POSIX paths of the images.
+    ours
+        Whether the names are known to be escaped, and the first folders to be classes.
+
+    Raises
+    ------
+    FormatError
+        If no image is in a folder.
+    """
+
+    def __init__(self, source: str, names: Sequence[str], *, ours: bool) -> None:
+        self.source, self.names, self.ours = source, names, ours
+        if not any("/" in name for name in names):
+            raise FormatError(f"{source} holds no images in folders of classes.")
+        self.tops = {name.partition("/")[0] for name in names if "/" in name}
+
+    def entries(
+        self, given: ReadOptions, *, location: str | None = None, nested: bool = False
+    ) -> Iterator[Entry]:
+        """Yield an entry for each image.
+
+        Parameters
+        ----------
+        given
+            The options of the reader.
+        location
+            The absolute path of the tree, if it is one on disk.
+        nested
+            Whether a class folder may hold what was a class folder before, as CVAT's do.
+        """
+        depth = self._depth(given, nested)
+        for name in self.names:
+            where = f"{self.source}, file {name!r}"
+            *folders, base = name.split("/")
+            if len(folders) <= depth:
+                yield Entry(where, name, reason="outside of the folders of classes")
+                continue
+            above, folder = folders[:depth], folders[depth]
+            inside = "/".join([*folders[depth + 1 :], base])
+            if folder in UNLABELLED:
+                yield Entry(where, inside, reason=f"in {folder}/")
+                continue
+            spelling = self._spelling(above, folder, inside, nested)
+            if location is not None and given.resolver is not None:
+                here = given.resolver.inside(f"{location}/{name}")
+                spelling = spelling._replace(exact=(here, *spelling.exact)) if here else spelling
+            yield Entry(where, spelling, unescape(folder))
+
+    def _spelling(self, above: Sequence[str], folder: str, inside: str, nested: bool) -> Spelling:
+        plain = unescape_path(inside)
+        more = [(plain, DECODED)] if plain != inside else []
+        for begin in ([folder], [*above, folder], above) if above else ([folder],):
+            more.append(("/".join([*begin, inside]), FOLDER_ADDED))
+        if nested and inside.startswith(f"{folder}_"):
+            more.append((inside.removeprefix(f"{folder}_"), "name of the class removed"))
+        return Spelling(
+            inside,
+            exact=(plain,) if self.ours else (),
+            more=tuple(more),
+            class_folders=self._class_names if nested else None,
+            default=plain,
+        )
+
+    @cached_property
+    def _class_names(self) -> frozenset[str]:
+        return frozenset({*self.tops, *map(unescape, self.tops)})
+
+    def _depth(self, given: ReadOptions, nested: bool) -> int:
+        """Return how many folders are above those of the classes: splits, or a wrapping."""
+        inner = [name.split("/") for name in self.names if "/" in name]
+        if self.ours or not all(len(parts) > 2 for parts in inner):
+            return 0
+        tops = ", ".join(sorted(self.tops))
+        if are_splits(self.tops):
+            given.notes.append(f"The folders {tops} are read as splits; classes are inside.")
+            return 1
+        known = given.resolver.classes if given.resolver is not None else frozenset()
+        seconds = {parts[1] for parts in inner}
+        if len(self.tops) > 1 or tops in known or not seconds <= known | UNLABELLED:
+            return 0
+        if nested:
+            raise FormatError(
+                f"{self.source}: the folder {tops!r} is no class yet, and the folders in it are "
+                f"classes. If {tops!r} is a new class, say so with --class {shlex.quote(tops)}; "
+                "else pack what is inside of it."
+            )
+        given.notes.append(f"The folder {tops} holds the folders of the classes.")
+        return 1

@@ -108,7 +108,6 @@ ESCAPES = [
     "a/../../x.png",
     "/etc/x.png",
     "C:/x.png",
-    "c:x.png",
     "a\\..\\x.png",
     "\\x.png",
 ]

@@ -21,7 +21,7 @@ WHERE = {
     "jsonl": r", line \d+: ",
     "huggingface": r", line \d+: ",
     "lightly": r", (after )?line \d+: |classes.json",
-    "label-studio": r", line \d+: |, task .*: | is not a list of tasks|no task has the key",
+    "label-studio": r", line \d+: |, task .*: | is not a list of tasks|: (no task|the answers)",
     "lightly-predictions": r"\.json",
     "imagefolder": r", file .*: | holds no images",
     "fiftyone": r", file .*: | holds no images",

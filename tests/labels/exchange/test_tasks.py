@@ -194,8 +194,8 @@ DATA = {"path": "a.jpg"}
         ),
         (
             [{"id": 1, "path": "a.jpg", "sentiment": "hat"}],
-            "FILE: no task has the key 'choice': call the Choices control so in the labelling "
-            "config, or export as JSON instead of JSON_MIN.",
+            "FILE: no task has an answer to the control 'choice'; there is sentiment. Say which "
+            "one holds the class: --control NAME, or `control` in Python.",
         ),
     ],
 )

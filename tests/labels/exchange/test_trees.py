@@ -10,6 +10,7 @@ import pytest
 
 from embedpipe.errors import FormatError
 from embedpipe.labels.exchange import Labelled, formats
+from embedpipe.labels.exchange.trees import MARKER
 
 HAT, SHIRT = Labelled("x/1.png", "hat"), Labelled("y/1.png", "t-shirt")
 
@@ -39,15 +40,15 @@ def test_torchvision_reads_the_imagefolder(tmp_path, items, export):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("imagefolder", ["hat/x/1.png", "t-shirt/y/1.png"]),
-        ("fiftyone", ["_unlabeled/z%2F1.png", "hat/x%2F1.png", "t-shirt/y%2F1.png"]),
-        ("huggingface", ["metadata.csv", "x/1.png", "y/1.png"]),
+        ("imagefolder", [MARKER, "hat/x/1.png", "t-shirt/y/1.png"]),
+        ("fiftyone", [MARKER, "_unlabeled/z%2F1.png", "hat/x%2F1.png", "t-shirt/y%2F1.png"]),
+        ("huggingface", [MARKER, "metadata.csv", "x/1.png", "y/1.png"]),
     ],
 )
 def test_what_lies_where(name, expected, tmp_path, export, open_image):
     tree = export(name, tmp_path, [HAT, SHIRT, Labelled("z/1.png", "hat", "unsure")])
     assert files(tree) == expected
-    first = tree / expected[-2 if name != "huggingface" else 1]
+    first = tree / expected[-2]
     assert first.read_bytes() == open_image("x/1.png")
 
 
@@ -87,7 +88,7 @@ def test_an_empty_folder_is_filled_and_a_full_one_is_not(tmp_path, export):
     with pytest.raises(FormatError) as error:
         export("imagefolder", tmp_path, [SHIRT])
     assert str(error.value) == f"{tree} is there already: remove it, or write elsewhere."
-    assert files(tree) == ["hat/x/1.png"]
+    assert files(tree) == [MARKER, "hat/x/1.png"]
 
 
 @pytest.mark.parametrize("name", ["imagefolder", "fiftyone"])

@@ -1,0 +1,308 @@
+r"""One way from a path that another program wrote to an item of the dataset.
+
+The literal id is tried first, and the same path without empty and ``.`` parts. Only if there is no
+such item is the path rewritten: percent escapes decoded, ``\`` read as ``/``, another Unicode
+form, a class folder removed or added, leading folders removed, and combinations of these. A
+rewritten path counts if exactly one item fits. A base name alone never does, because two folders
+may both hold ``img_001.jpg``.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+from ..datasets.archive_source import ArchiveSource
+from ..datasets.identifiers import encode_id
+
+if TYPE_CHECKING:
+    from ..datasets import Dataset
+
+__all__ = ["PathResolver", "Resolved", "Spelling"]
+
+DECODED = "percent escapes decoded"
+SLASHES = "backslashes read as slashes"
+UNICODE = "another Unicode form"
+FOLDER_REMOVED = "class folder removed"
+FOLDER_ADDED = "class folder added"
+PREFIX = "leading folders removed"
+DOTS = "'..' resolved"
+UPLOAD = "upload prefix removed"
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_DRIVE = re.compile(r"[A-Za-z]:(?=[/\\])")
+_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)", re.ASCII)
+_NOT_IN_UPLOADS = re.compile(r"[^-\w.]")
+
+_Steps = tuple[str, ...]
+
+
+class Spelling(NamedTuple):
+    """A path as a file of another program spells it, with what its format knows about it."""
+
+    text: str
+    """The path as it is spelled: the literal id, if there is such an item."""
+
+    exact: tuple[str, ...] = ()
+    """Ids that count before the literal one, because the format says what they mean."""
+
+    more: tuple[tuple[str, str], ...] = ()
+    """Other texts that the format may mean, and how each is made: the steps of a message."""
+
+    class_folders: frozenset[str] | None = None
+    """Names of class folders; None where the format has no class folders."""
+
+    upload: bool = False
+    """Whether a server has put eight digits before the base name, and dropped the folders."""
+
+    default: str | None = None
+    """The id where no dataset is at hand; None for `text`."""
+
+
+class Resolved(NamedTuple):
+    """What a spelling stands for."""
+
+    id: str | None
+    """The item, None if no item or several fit."""
+
+    steps: _Steps = ()
+    """How the path was rewritten; none for a literal id."""
+
+    candidates: tuple[str, ...] = ()
+    """The items that fit, if several do."""
+
+
+class PathResolver:
+    r"""Finds the items that foreign paths stand for; the index is built once.
+
+    Time and memory are linear in the number of ids.
+
+    Parameters
+    ----------
+    ids
+        The ids of the dataset's items.
+    folder
+        The absolute path of the dataset's folder, which paths may begin with, whole or in part.
+    classes
+        Names of classes, which may be folders in formats that have a folder for each class.
+    strip_prefix
+        Folders that paths begin with and ids do not.
+
+    Examples
+    --------
+    >>> resolver = PathResolver(["a b/1.jpg", "2.jpg"], folder="/home/ann/photos")
+    >>> resolver.resolve("a%20b\\1.jpg")
+    Resolved(id='a b/1.jpg', steps=('percent escapes decoded', 'backslashes read as slashes'),
+    candidates=())
+    >>> resolver.resolve("C:/old/photos/2.jpg").id
+    '2.jpg'
+    >>> resolver.resolve("elsewhere/2.jpg").id is None
+    True
+    """
+
+    def __init__(
+        self,
+        ids: Iterable[str],
+        *,
+        folder: str | None = None,
+        classes: Iterable[str] = (),
+        strip_prefix: str = "",
+    ) -> None:
+        self.ids = dict.fromkeys(ids)
+        self.folder = folder
+        self.classes = frozenset(classes)
+        self._root = _parts(_nfc(folder.replace("\\", "/"))) if folder else []
+        self._prefix = _parts(_nfc(_without_origin(strip_prefix.replace("\\", "/"))[0]))
+        self._forms: dict[str, list[str]] = defaultdict(list)
+        for item in self.ids:
+            if not item.isascii() or "\\" in item:
+                self._forms[_form(item)].append(item)
+        self._base_names: dict[str, list[str]] | None = None
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, *, classes: Iterable[str] = (), strip_prefix: str = ""
+    ) -> PathResolver:
+        """Return the resolver of a dataset's items.
+
+        Parameters
+        ----------
+        dataset
+            The dataset.
+        classes
+            Names of classes beside those that the dataset brings.
+        strip_prefix
+            Folders that paths begin with and ids do not.
+        """
+        source = dataset.source
+        folder = None if source.folder is None else encode_id(str(source.folder))
+        return cls(
+            (item.id for item in dataset.items),
+            folder=source.unpacked if isinstance(source, ArchiveSource) else folder,
+            classes={*classes, *dataset.class_names},
+            strip_prefix=strip_prefix,
+        )
+
+    def inside(self, location: str) -> str | None:
+        """Return the id of the item whose file is at an absolute path, None if there is none.
+
+        Parameters
+        ----------
+        location
+            The path, as `encode_id` writes it.
+        """
+        if self.folder is None:
+            return None
+        root = self.folder.rstrip("/") + "/"
+        item = location.removeprefix(root)
+        return item if location.startswith(root) and item in self.ids else None
+
+    def resolve(self, path: str | Spelling) -> Resolved:
+        """Return the item that a path stands for, and how it was rewritten."""
+        spelling = Spelling(path) if isinstance(path, str) else path
+        for text in spelling.exact:
+            if text in self.ids:
+                return Resolved(text)
+        if not self._begins_with_prefix(spelling.text):
+            for text in (spelling.text, _tidied(spelling.text)):
+                if text in self.ids:
+                    return Resolved(text)
+        if spelling.upload:
+            return self._uploaded(spelling.text)
+        found: dict[str, _Steps] = {}
+        for variant, steps in self._variants(spelling):
+            if variant in self.ids:
+                found.setdefault(variant, steps)
+            if self._forms:
+                for item in self._forms.get(_form(variant), ()):
+                    found.setdefault(item, _joined(steps, _differences(variant, item)))
+        if len(found) > 1:
+            return Resolved(None, candidates=tuple(sorted(found)))
+        return next((Resolved(item, steps) for item, steps in found.items()), Resolved(None))
+
+    def _begins_with_prefix(self, text: str) -> bool:
+        """Return whether the folders that were named to be removed come first."""
+        parts = _parts(_nfc(text)) if self._prefix else []
+        return bool(self._prefix) and parts[: len(self._prefix)] == self._prefix
+
+    def _variants(self, spelling: Spelling) -> Iterator[tuple[str, _Steps]]:
+        """Yield every rewritten path with its steps, those of fewer steps first."""
+        for given, step in ((spelling.text, ""), *spelling.more):
+            begun: _Steps = (step,) if step else ()
+            for text, steps in _decodings(given, begun):
+                for inside, more in self._stripped(text, steps):
+                    yield inside, more
+                    first, _, rest = inside.partition("/")
+                    folders = spelling.class_folders
+                    if rest and folders is not None and (first in folders or first in self.classes):
+                        yield rest, (*more, FOLDER_REMOVED)
+
+    def _stripped(self, text: str, steps: _Steps) -> Iterator[tuple[str, _Steps]]:
+        """Yield a path tidied, and without the leading folders that can be told."""
+        path, absolute = _without_origin(text)
+        parts = _parts(path)
+        forms = parts if path.isascii() else [_nfc(part) for part in parts]
+        if self._prefix and forms[: len(self._prefix)] == self._prefix:
+            yield "/".join(parts[len(self._prefix) :]), (*steps, PREFIX)
+            return
+        yield text, steps  # an id may itself be absolute or have a ".."
+        if ".." in parts:
+            forms = parts = _parts(posixpath.normpath(path))
+            steps = (*steps, DOTS)
+        if not parts or ".." in parts:
+            return
+        yield "/".join(parts), (*steps, PREFIX) if absolute else steps
+        if absolute and len(parts) > 1 and _SCHEME.match(text):
+            yield "/".join(parts[1:]), (*steps, PREFIX)
+        for length in self._prefixes(forms, absolute):
+            yield "/".join(parts[length:]), (*steps, PREFIX)
+
+    def _prefixes(self, parts: list[str], absolute: bool) -> Iterator[int]:
+        """Yield how many leading parts are those of the dataset's folder, here or elsewhere."""
+        root = self._root
+        if not root:
+            return
+        if absolute and parts[: len(root)] == root:
+            yield len(root)
+        elif absolute:  # the folder was moved, or the path is that of another machine
+            yield from (n for n, part in enumerate(parts[:-1], start=1) if part == root[-1])
+        else:
+            ends = range(1, min(len(root), len(parts) - 1) + 1)
+            yield from (n for n in ends if parts[:n] == root[-n:])
+
+    def _uploaded(self, text: str) -> Resolved:
+        """Return the one item whose base name an upload has: its folders were dropped."""
+        if self._base_names is None:
+            self._base_names = defaultdict(list)
+            for item in self.ids:
+                self._base_names[_upload_name(item.rpartition("/")[2])].append(item)
+        name = _UPLOAD.sub("", text.rpartition("/")[2], count=1)
+        found = self._base_names.get(_upload_name(name), [])
+        if len(found) == 1:
+            return Resolved(found[0], (UPLOAD,))
+        return Resolved(None, candidates=tuple(sorted(found)))
+
+
+def _decodings(text: str, begun: _Steps) -> Iterator[tuple[str, _Steps]]:
+    """Yield a text as it is, with escapes decoded once, and with backslashes as slashes."""
+    texts = [(text, begun)]
+    if "%" in text and (decoded := _unquoted(text)) != text:
+        texts.append((decoded, begun if DECODED in begun else (*begun, DECODED)))
+    yield from texts
+    for one, steps in texts:
+        if "\\" in one:
+            yield one.replace("\\", "/"), (*steps, SLASHES)
+
+
+def _unquoted(text: str) -> str:
+    """Return a text with its percent escapes decoded, unchanged if they are not UTF-8."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
+
+
+def _without_origin(path: str) -> tuple[str, bool]:
+    """Return a path without scheme, drive and leading slash, and whether it was absolute."""
+    if ":" in path and (match := _SCHEME.match(path) or _DRIVE.match(path)):
+        return path[match.end() :].lstrip("/"), True
+    return path.lstrip("/"), path.startswith("/")
+
+
+def _tidied(path: str) -> str:
+    """Return a path without empty and ``.`` parts; a leading slash stays."""
+    return ("/" if path.startswith("/") else "") + "/".join(_parts(path))
+
+
+def _form(path: str) -> str:
+    """Return the form in which paths are compared that are not ASCII or hold a backslash."""
+    return _nfc(path).replace("\\", "/")
+
+
+def _differences(path: str, item: str) -> _Steps:
+    """Return what two paths of one form differ in."""
+    slashes = _nfc(path) != _nfc(item)
+    same = path.replace("\\", "/") == item.replace("\\", "/")
+    return ((SLASHES,) if slashes else ()) + (() if same else (UNICODE,))
+
+
+def _joined(steps: _Steps, more: _Steps) -> _Steps:
+    return tuple(dict.fromkeys((*steps, *more)))
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
+
+
+def _nfc(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _upload_name(name: str) -> str:
+    """Return a base name as a server keeps it: blanks are underscores, signs are dropped."""
+    return _nfc(_NOT_IN_UPLOADS.sub("", _nfc(name).strip().replace(" ", "_")))

@@ -1,0 +1,421 @@
+"""Files of other programs, by their own rules: no guess, and no entry that vanishes in silence."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embedpipe.errors import FormatError, LabelError
+from embedpipe.labels import PathResolver
+from embedpipe.labels.exchange import formats
+from embedpipe.labels.exchange.entries import Counted
+
+FOLDER = "/home/ann/photos"
+
+
+def read(name, path, ids, *, classes=(), folder=FOLDER, **options):
+    """Return the labels by item, and the whole reading."""
+    resolver = PathResolver(ids, folder=folder, classes=classes)
+    reading = formats[name].read_for(path, resolver, **options)
+    return {item.path: item.label or item.status for item in reading.items}, reading
+
+
+def error_of(name, path, ids, *, kind=FormatError, **options):
+    with pytest.raises(kind) as error:
+        read(name, path, ids, **options)
+    return str(error.value).replace(str(path), "FILE")
+
+
+def zipped(tmp_path, *names, comment=b""):
+    path = tmp_path / "task.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.comment = comment
+        for name in names:
+            archive.writestr(name, b"image")
+    return path
+
+
+def tree(tmp_path, *names):
+    for name in names:
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).write_bytes(b"image")
+    return tmp_path / "tree"
+
+
+# ---- folders of classes ----
+
+
+def test_what_cvat_has_not_labelled_is_no_class(tmp_path):
+    path = zipped(tmp_path, "cat/1.jpg", "no_label/2.jpg", "no_label/x/3.jpg", "4.jpg")
+    said, reading = read("cvat", path, ["1.jpg", "2.jpg", "x/3.jpg", "4.jpg"])
+    assert said == {"1.jpg": "cat"}
+    assert (reading.entries, reading.taken) == (4, 1)
+    assert reading.left_out == {
+        "in no_label/": Counted(2, "'2.jpg'"),
+        "outside of the folders of classes": Counted(1, "'4.jpg'"),
+    }
+    assert reading.told() == (
+        "4 entries read, 1 taken, 3 left out: 2 in no_label/ ('2.jpg'), 1 outside of the folders "
+        "of classes ('4.jpg')"
+    )
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "fiftyone"])
+@pytest.mark.parametrize("folder", ["no_label", "_unlabeled", "_unlabelled"])
+def test_an_unpacked_tree_has_no_such_class_either(name, folder, tmp_path):
+    path = tree(tmp_path, "cat/1.jpg", f"{folder}/2.jpg")
+    said, reading = read(name, path, ["1.jpg", "2.jpg"])
+    assert said == {"1.jpg": "cat"}
+    assert reading.left_out == {f"in {folder}/": Counted(1, "'2.jpg'")}
+
+
+def test_a_class_that_is_only_called_unlabeled_is_a_class(tmp_path):
+    assert read("cvat", zipped(tmp_path, "unlabeled/1.jpg"), ["1.jpg"])[0] == {"1.jpg": "unlabeled"}
+
+
+@pytest.mark.parametrize(
+    ("member", "ids", "item"),
+    [
+        ("dog/cat/1.jpg", ["1.jpg"], "1.jpg"),
+        ("dog/cat/1.jpg", ["cat/1.jpg"], "cat/1.jpg"),
+        ("dog/cat/1.jpg", ["cat/1.jpg", "1.jpg"], "cat/1.jpg"),
+        ("dog/cat/x%2F1.jpg", ["x/1.jpg", "1.jpg"], "x/1.jpg"),
+        ("dog/cat/cat%2F1.jpg", ["cat/1.jpg"], "cat/1.jpg"),
+        ("dog/dog_1.jpg", ["1.jpg"], "1.jpg"),
+        ("dog/dog_1.jpg", ["1.jpg", "dog_1.jpg"], "dog_1.jpg"),
+        ("dog/dog_cat/1.jpg", ["1.jpg"], "1.jpg"),
+        ("dog/1.jpg", ["dog/1.jpg", "cat/1.jpg"], "dog/1.jpg"),
+        ("dog\\cat\\1.jpg", ["1.jpg"], "1.jpg"),
+        ("dog/Cafe\u0301.jpg", ["Caf\u00e9.jpg"], "Caf\u00e9.jpg"),
+    ],
+)
+def test_a_tag_that_was_corrected_in_cvat(member, ids, item, tmp_path):
+    path = zipped(tmp_path, member)
+    assert read("cvat", path, ids, classes=["cat", "dog"])[0] == {item: "dog"}
+    if "cat/" in member:  # the class is known from another folder of the archive
+        both = zipped(tmp_path, member, "cat/2.jpg")
+        assert read("cvat", both, [*ids, "2.jpg"])[0] == {item: "dog", "2.jpg": "cat"}
+
+
+def test_a_folder_that_is_no_class_is_not_taken_off(tmp_path):
+    path = zipped(tmp_path, "dog/north/1.jpg", "dog/2.jpg")
+    assert error_of("cvat", path, ["1.jpg", "2.jpg"], kind=LabelError) == (
+        "1 of 2 labelled paths is not in the dataset: 'north/1.jpg' (did you mean '1.jpg'?). An id "
+        "is a path relative to the dataset's folder, such as '1.jpg'. Nothing was imported; with "
+        "--skip-unknown, the others are."
+    )
+
+
+def test_a_zip_in_one_folder_more_is_told_from_a_new_class(tmp_path):
+    path = zipped(tmp_path, "my export/cat/1.jpg", "my export/dog/2.jpg")
+    ids, classes = ["1.jpg", "2.jpg"], ["cat", "dog"]
+    assert error_of("cvat", path, ids, classes=classes) == (
+        "FILE: the folder 'my export' is no class yet, and the folders in it are classes. If "
+        "'my export' is a new class, say so with --class 'my export'; else pack what is inside of "
+        "it."
+    )
+    said, _ = read("cvat", path, ids, classes=[*classes, "my export"])
+    assert said == {"1.jpg": "my export", "2.jpg": "my export"}
+
+
+def test_a_wrapping_and_splits_are_no_classes(tmp_path):
+    path = tree(tmp_path, "export/cat/1.jpg", "export/dog/2.jpg")
+    said, reading = read("imagefolder", path, ["1.jpg", "2.jpg"], classes=["cat", "dog"])
+    assert said == {"1.jpg": "cat", "2.jpg": "dog"}
+    assert reading.notes == ["The folder export holds the folders of the classes."]
+    (tmp_path / "second").mkdir()
+    path = tree(tmp_path / "second", "train/cat/1.jpg", "val/dog/1.jpg", "val/_unlabeled/2.jpg")
+    said, reading = read("imagefolder", path, ["train/cat/1.jpg", "val/dog/1.jpg", "val/2.jpg"])
+    assert said == {"train/cat/1.jpg": "cat", "val/dog/1.jpg": "dog"}
+    assert reading.notes == ["The folders train, val are read as splits; classes are inside."]
+    assert read("imagefolder", path, ["train/1.jpg", "val/1.jpg"])[0] == {
+        "train/1.jpg": "cat", "val/1.jpg": "dog",
+    }  # fmt: skip
+
+
+def test_a_class_called_like_a_split_is_a_class(tmp_path):
+    path = tree(tmp_path, "train/1.jpg", "test/2.jpg")
+    assert read("imagefolder", path, ["1.jpg", "2.jpg"])[0] == {"1.jpg": "train", "2.jpg": "test"}
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "cvat"])
+def test_a_literal_escape_in_a_tree_from_elsewhere(name, tmp_path):
+    names = ["cat/images%2F1.jpg", "dog/a%3Ab.jpg", "cat/100%25.jpg"]
+    path = zipped(tmp_path, *names) if name == "cvat" else tree(tmp_path, *names)
+    ids = ["images%2F1.jpg", "images/1.jpg", "a%3Ab.jpg", "a:b.jpg", "100%25.jpg", "100%.jpg"]
+    said, reading = read(name, path, ids)
+    assert said == {"images%2F1.jpg": "cat", "a%3Ab.jpg": "dog", "100%25.jpg": "cat"}
+    assert reading.rewritten == {}
+    said, reading = read(name, path, ["images/1.jpg", "a:b.jpg", "100%.jpg"])
+    assert said == {"images/1.jpg": "cat", "a:b.jpg": "dog", "100%.jpg": "cat"}
+    assert reading.rewritten == {
+        "percent escapes decoded": Counted(3, reading.rewritten["percent escapes decoded"].example)
+    }
+
+
+def test_the_tree_of_the_dataset_itself(tmp_path):
+    """An image at its own place is that item, whatever else its name may mean."""
+    path = tree(tmp_path, "cat/1.jpg", "dog/1.jpg")
+    ids = ["1.jpg", "cat/1.jpg", "dog/1.jpg"]
+    assert read("imagefolder", path, ids, folder=str(path))[0] == {
+        "cat/1.jpg": "cat", "dog/1.jpg": "dog",
+    }  # fmt: skip
+
+
+# ---- Hugging Face ----
+
+
+def test_metadata_in_every_folder(tmp_path):
+    path = tree(tmp_path, "train/1.jpg", "test/x/1.jpg", ".cache/2.jpg")
+    (path / "train" / "metadata.csv").write_text("file_name,label\n1.jpg,cat\n")
+    (path / "test" / "metadata.jsonl").write_text('{"file_name": "x/1.jpg", "label": "dog"}\n')
+    (path / ".cache" / "metadata.csv").write_text("file_name,label\n2.jpg,ant\n")
+    ids = ["train/1.jpg", "test/x/1.jpg", "1.jpg", "x/1.jpg"]
+    expected = {"train/1.jpg": "cat", "test/x/1.jpg": "dog"}
+    assert read("huggingface", path, ids)[0] == expected
+    # One table of the dataset's own folder: its names are relative to where it lies.
+    table = path / "train" / "metadata.csv"
+    assert read("huggingface", table, ids, folder=str(path))[0] == {"train/1.jpg": "cat"}
+    assert read("huggingface", table, ["1.jpg"])[0] == {"1.jpg": "cat"}
+
+
+def test_metadata_names_may_be_literal_or_lead_up(tmp_path):
+    path = tree(tmp_path, "meta/x.txt")
+    (path / "meta" / "metadata.csv").write_text("file_name,label\n../a%2Fb.jpg,cat\n")
+    assert read("huggingface", path, ["a%2Fb.jpg", "a/b.jpg"])[0] == {"a%2Fb.jpg": "cat"}
+    (path / "meta" / "metadata.jsonl").write_text("")
+    assert error_of("huggingface", path, ["1.jpg"]) == (
+        "FILE/meta holds metadata.csv and metadata.jsonl: keep one of them."
+    )
+
+
+def test_a_folder_without_metadata_says_what_to_do(tmp_path):
+    assert error_of("huggingface", tree(tmp_path, "cat/1.jpg"), ["1.jpg"]) == (
+        "FILE holds no metadata.csv, metadata.jsonl, metadata.parquet: there are no labels without "
+        "one. Where the folders are the classes, use the format imagefolder."
+    )
+
+
+# ---- Label Studio ----
+
+
+def choices(name, *names, **value):
+    return {"from_name": name, "type": "choices", "value": {"choices": list(names), **value}}
+
+
+def task(number, image, *results, **annotation):
+    return {"id": number, "data": {"image": image}, "annotations": [
+        {"completed_by": 1, "was_cancelled": False, "result": list(results), **annotation}
+    ]}  # fmt: skip
+
+
+def exported(tmp_path, *tasks):
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps(tasks))
+    return path
+
+
+LOCAL = "/data/local-files/?d="
+
+
+def test_the_only_control_is_the_class_and_is_named(tmp_path):
+    path = exported(tmp_path, task(1, f"{LOCAL}1.jpg", choices("animal", "cat")))
+    said, reading = read("label-studio", path, ["1.jpg"])
+    assert said == {"1.jpg": "cat"}
+    assert reading.notes == ["The class is the answer to the control 'animal'."]
+
+
+def test_of_several_controls_one_is_asked_for(tmp_path):
+    path = exported(
+        tmp_path,
+        task(1, f"{LOCAL}1.jpg", choices("animal", "cat"), choices("quality", "sharp")),
+        task(2, f"{LOCAL}2.jpg", choices("quality", "blurry")),
+    )
+    ids = ["1.jpg", "2.jpg"]
+    assert error_of("label-studio", path, ids) == (
+        "FILE: no task has an answer to the control 'choice'; there is animal, quality. Say which "
+        "one holds the class: --control NAME, or `control` in Python."
+    )
+    said, reading = read("label-studio", path, ids, control="animal")
+    assert said == {"1.jpg": "cat"}
+    assert reading.left_out == {"without an answer to 'animal'": Counted(1, "'2.jpg'")}
+    assert error_of("label-studio", path, ids, control="sort") == (
+        "FILE: no task has an answer to a control 'sort'; there is animal, quality."
+    )
+    assert {item.path for item in formats["label-studio"].read(path, control="quality")} == {*ids}
+
+
+def test_our_control_comes_first_also_where_only_predictions_have_it(tmp_path):
+    guess = {"result": [choices("choice", "cat")], "score": 0.5}
+    asked = task(1, f"{LOCAL}1.jpg", choices("quality", "blurry")) | {"predictions": [guess]}
+    path = exported(tmp_path, asked, task(2, f"{LOCAL}2.jpg", choices("choice", "dog")))
+    said, reading = read("label-studio", path, ["1.jpg", "2.jpg"])
+    assert said == {"2.jpg": "dog"}
+    assert reading.left_out == {"with a prediction only": Counted(1, "'1.jpg'")}
+
+
+@pytest.mark.parametrize(
+    ("results", "told"),
+    [
+        ([{"from_name": "label", "type": "rectanglelabels",
+           "value": {"x": 1, "rectanglelabels": ["cat"]}}], "label (regions)"),
+        ([{"from_name": "kind", "type": "taxonomy", "value": {"taxonomy": [["a", "b"]]}}],
+         "kind (taxonomy)"),
+        ([{"from_name": "words", "type": "textarea", "value": {"text": ["cat"]}}],
+         "words (textarea)"),
+        ([choices("choice", "cat", x=1, y=1, width=2, height=2)], "choice (regions)"),
+    ],
+)  # fmt: skip
+def test_answers_that_are_no_classes_of_images(results, told, tmp_path):
+    path = exported(tmp_path, task(1, f"{LOCAL}1.jpg", *results))
+    assert error_of("label-studio", path, ["1.jpg"]) == (
+        f"FILE: the answers are no classes of images: {told}. Label with a Choices control for one "
+        "class per image."
+    )
+
+
+def test_json_min_has_a_row_for_each_annotator(tmp_path):
+    def row(number, label, who, **more: Any):
+        return {"id": number, "image": f"{LOCAL}{number}.jpg", "choice": label, "annotator": who,
+                **more}  # fmt: skip
+
+    path = exported(tmp_path, row(1, "cat", 1), row(1, "cat", 2), row(2, "dog", 1))
+    said, reading = read("label-studio", path, ["1.jpg", "2.jpg"])
+    assert said == {"1.jpg": "cat", "2.jpg": "dog"}
+    assert reading.left_out == {"that repeat an earlier entry": Counted(1, "'1.jpg'")}
+    assert reading.items[0].who == "1"
+    path = exported(tmp_path, row(1, "cat", 1), row(1, "dog", 2))
+    assert error_of("label-studio", path, ["1.jpg"]) == (
+        "FILE, task 1: '1.jpg' is labelled 'dog' by '2', but labelled 'cat' by '1' before. Keep "
+        "one of the two."
+    )
+    path = exported(tmp_path, row(1, {"choices": ["cat", "dog"]}, 1))
+    assert error_of("label-studio", path, ["1.jpg"]) == (
+        "FILE, task 1: 2 classes are chosen; an image has one label."
+    )
+
+
+def test_columns_of_json_min_are_not_taken_for_answers(tmp_path):
+    task = {"id": 1, "image": f"{LOCAL}1.jpg", "annotator": 1, "annotation_id": 3}
+    path = exported(tmp_path, task | {"animal": "cat"})
+    assert read("label-studio", path, ["1.jpg"])[0] == {"1.jpg": "cat"}
+    path = exported(tmp_path, task | {"animal": "cat", "camera": "left"})
+    assert error_of("label-studio", path, ["1.jpg"]).startswith(
+        "FILE: no task has an answer to the control 'choice'; there is animal, camera. Say which"
+    )
+    assert read("label-studio", path, ["1.jpg"], control="animal")[0] == {"1.jpg": "cat"}
+    path = exported(tmp_path, task | {"label": [{"x": 1, "rectanglelabels": ["cat"]}]})
+    assert error_of("label-studio", path, ["1.jpg"]).startswith(
+        "FILE: the answers are no classes of images: label (rectanglelabels)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "item"),
+    [
+        (f"{LOCAL}photos%5Csub%5C1.jpg", "sub/1.jpg"),
+        (f"{LOCAL}photos/sub/1.jpg", "sub/1.jpg"),
+        (f"http://studio:8080{LOCAL}sub/1.jpg", "sub/1.jpg"),
+        (f"{LOCAL}C:\\Users\\ann\\photos\\sub\\1.jpg", "sub/1.jpg"),
+        (f"{LOCAL}sub/a+b.jpg", "sub/a+b.jpg"),
+        (f"{LOCAL}sub/a%2Bb.jpg", "sub/a+b.jpg"),
+        (f"{LOCAL}sub/c%20d.jpg", "sub/c d.jpg"),
+        (f"{LOCAL}sub/c+d.jpg", "sub/c d.jpg"),
+        (f"{LOCAL}sub/e%2Ff.jpg", "sub/e%2Ff.jpg"),
+        (f"{LOCAL}sub/e%252Ff.jpg", "sub/e%2Ff.jpg"),
+        (f"{LOCAL}sub/R&D.jpg", "sub/R&D.jpg"),
+        ("s3://bucket/photos/sub/1.jpg", "sub/1.jpg"),
+        ("gs://bucket/sub/c%20d.jpg", "sub/c d.jpg"),
+        ("https://host/photos/sub/1.jpg?signature=a%2Fb", "sub/1.jpg"),
+        (f"/tasks/1/resolve/?fileuri={base64.b64encode(b's3://b/photos/sub/1.jpg').decode()}",
+         "sub/1.jpg"),
+        ("/data/upload/3/0a1b2c3d-only_here_1.jpg", "sub/only here (1).jpg"),
+    ],
+)  # fmt: skip
+def test_addresses_of_images(image, item, tmp_path):
+    ids = ["sub/1.jpg", "sub/a+b.jpg", "sub/c d.jpg", "sub/e%2Ff.jpg", "sub/R&D.jpg"]
+    ids += ["sub/only here (1).jpg", "twice/1.jpg"]
+    path = exported(tmp_path, task(1, image, choices("choice", "cat")))
+    assert read("label-studio", path, ids)[0] == {item: "cat"}
+
+
+def test_uploads_are_explained(tmp_path):
+    path = exported(tmp_path, task(1, "/data/upload/1/0a1b2c3d-1.jpg", choices("choice", "cat")))
+    message = error_of("label-studio", path, ["a/1.jpg", "b/1.jpg"], kind=LabelError)
+    assert message == (
+        "1 of 1 labelled paths fits several items: '/data/upload/1/0a1b2c3d-1.jpg' ('a/1.jpg', "
+        "'b/1.jpg'). Write the ids of the items. Nothing was imported; --strip-prefix takes off "
+        "folders with which the file's paths begin. Label Studio keeps only the base name of an "
+        "uploaded file: import `tasks.json` instead, which `labels export` writes."
+    )
+
+
+def test_cancelled_answers_are_skips_and_old_exports_are_read(tmp_path):
+    old = {"id": 3, "data": {"photo": f"{LOCAL}3.jpg"},
+           "completions": [{"result": [choices("choice", "dog")]}]}  # fmt: skip
+    path = exported(tmp_path, task(1, f"{LOCAL}1.jpg", was_cancelled=True), old)
+    assert read("label-studio", path, ["1.jpg", "3.jpg"])[0] == {"1.jpg": "skip", "3.jpg": "dog"}
+
+
+# ---- every format: no silent zero ----
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "text", "told"),
+    [
+        ("csv", "l.csv", "path,label\n1.jpg,\n2.jpg,\n",
+         "2 entries read, 0 taken, 2 left out: 2 without a label ('1.jpg')."),
+        ("csv", "l.csv", "path,label,prediction\n1.jpg,,cat\n",
+         "1 entry read, 0 taken, 1 left out: 1 with a prediction only ('1.jpg')."),
+        ("jsonl", "l.jsonl", '{"path": "1.jpg", "label": null}\n',
+         "1 entry read, 0 taken, 1 left out: 1 without a label ('1.jpg')."),
+        ("lightly", "embeddings.csv", "filenames,embedding_0,labels\n1.jpg,1,-1\n",
+         "1 entry read, 0 taken, 1 left out: 1 without a label ('1.jpg')."),
+        ("label-studio", "t.json", json.dumps([task(1, f"{LOCAL}1.jpg")]),
+         "1 entry read, 0 taken, 1 left out: 1 without an answer to 'choice' ('1.jpg')."),
+    ],
+)  # fmt: skip
+def test_a_file_that_gives_nothing_says_why(name, file, text, told, tmp_path):
+    path = tmp_path / file
+    path.write_text(text)
+    assert error_of(name, path, ["1.jpg", "2.jpg"]) == f"FILE: nothing to import: {told}"
+
+
+def test_nothing_known_is_an_error_even_if_the_unknown_are_skipped(tmp_path):
+    path = tmp_path / "l.csv"
+    path.write_text("path,label\nx.jpg,cat\ny.jpg,cat\n")
+    assert error_of("csv", path, ["1.jpg"], skip_unknown=True) == (
+        "FILE: nothing to import: 2 entries read, 0 taken, 2 left out: 2 not in the dataset "
+        "('x.jpg')."
+    )
+
+
+def test_a_zip_without_images_says_how_to_export(tmp_path):
+    path = zipped(tmp_path, "default.txt", "synsets.txt")
+    assert error_of("cvat", path, ["1.jpg"]) == (
+        "FILE holds no images in folders of classes. Export from CVAT as ImageNet 1.0, and save "
+        "the images with it."
+    )
+
+
+def test_unicode_forms_are_named(tmp_path):
+    path = tmp_path / "l.csv"
+    path.write_text("path,label\nCafe\u0301.jpg,cat\n")
+    said, reading = read("csv", path, ["Caf\u00e9.jpg"])
+    assert said == {"Caf\u00e9.jpg": "cat"}
+    assert reading.told_rewritten() == (
+        "1 path rewritten: 1 another Unicode form ('Cafe\u0301.jpg' is 'Caf\u00e9.jpg')"
+    )
+
+
+def test_people_who_agree_in_a_table(tmp_path):
+    path = Path(tmp_path) / "l.csv"
+    path.write_text("path,label,who\n1.jpg,cat,ann\n./1.jpg,cat,bob\n")
+    said, reading = read("csv", path, ["1.jpg"])
+    assert said == {"1.jpg": "cat"}
+    assert reading.left_out == {"that repeat an earlier entry": Counted(1, "'1.jpg'")}
