@@ -1,10 +1,10 @@
 r"""One way from a path that another program wrote to an item of the dataset.
 
 The literal id is tried first, and the same path without empty and ``.`` parts. Only if there is no
-such item is the path rewritten: percent escapes decoded, ``\`` read as ``/``, another Unicode
-form, a class folder removed or added, leading folders removed, and combinations of these. A
-rewritten path counts if exactly one item fits. A base name alone never does, because two folders
-may both hold ``img_001.jpg``.
+such item is the path rewritten: blanks around it removed, percent escapes decoded, ``\`` read as
+``/``, another Unicode form, a class folder removed or added, leading folders removed, and
+combinations of these. A rewritten path counts if exactly one item fits. A base name alone never
+does, because two folders may both hold ``img_001.jpg``.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ FOLDER_REMOVED = "class folder removed"
 FOLDER_ADDED = "class folder added"
 PREFIX = "leading folders removed"
 DOTS = "'..' resolved"
+BLANKS = "blanks around it removed"
 UPLOAD = "upload prefix removed"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -251,6 +252,8 @@ class PathResolver:
 def _decodings(text: str, begun: _Steps) -> Iterator[tuple[str, _Steps]]:
     """Yield a text as it is, with escapes decoded once, and with backslashes as slashes."""
     texts = [(text, begun)]
+    if text != text.strip():
+        texts.append((text.strip(), (*begun, BLANKS)))
     if "%" in text and (decoded := _unquoted(text)) != text:
         texts.append((decoded, begun if DECODED in begun else (*begun, DECODED)))
     yield from texts

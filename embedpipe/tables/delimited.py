@@ -20,7 +20,9 @@ _SEPARATOR_LINE = re.compile(r"sep=([^\w\s\"]|\t)[ \t]*(?:\r\n|\r|\n|\Z)", re.IG
 """First line that Excel writes and reads to name the delimiter."""
 
 
-def records(text: str, file: str, known: Sequence[str]) -> Iterator[Record]:
+def records(
+    text: str, file: str, known: Sequence[str], *, blanks: bool = False
+) -> Iterator[Record]:
     """Yield the header of a CSV text, then each row that holds something.
 
     Blanks around a cell are dropped unless it is in quotes; those around a name in the header are
@@ -35,6 +37,8 @@ def records(text: str, file: str, known: Sequence[str]) -> Iterator[Record]:
         The name of the file, for messages.
     known
         Names of columns; the delimiter is the one that finds most of them in the header.
+    blanks
+        Keep the blanks around all cells.
 
     Raises
     ------
@@ -50,9 +54,10 @@ def records(text: str, file: str, known: Sequence[str]) -> Iterator[Record]:
         if not line.strip():
             continue
         if '"' in line:
-            cells = _quoted(line, lines, delimiter, file)
+            cells = _quoted(line, lines, delimiter, file, blanks)
         else:
-            cells = [cell.strip(" \t") for cell in line.rstrip("\r\n").split(delimiter)]
+            cells = line.rstrip("\r\n").split(delimiter)
+            cells = cells if blanks else [cell.strip(" \t") for cell in cells]
         if not any(cell.strip() for cell in cells):
             continue
         if header is None:
@@ -106,13 +111,14 @@ def _delimiter(text: str, known: Sequence[str]) -> tuple[str, str, int]:
     return best, text, 0
 
 
-def _quoted(line: str, lines: _Lines, delimiter: str, file: str) -> list[str]:
+def _quoted(line: str, lines: _Lines, delimiter: str, file: str, keep: bool) -> list[str]:
     """Return the cells of a record, of which some are in quotes; read on where one goes on."""
     start = lines.number
     blanks = " " if delimiter == "\t" else " \t"
     cells: list[str] = []
     at = 0
     while True:
+        begin = at
         while line[at : at + 1] in blanks and at < len(line):
             at += 1
         if line.startswith('"', at):
@@ -147,7 +153,7 @@ def _quoted(line: str, lines: _Lines, delimiter: str, file: str) -> list[str]:
         else:
             end = line.find(delimiter, at)
             end = len(line.rstrip("\r\n")) if end < 0 else end
-            cells.append(line[at:end].rstrip(" \t"))
+            cells.append(line[begin:end] if keep else line[at:end].rstrip(" \t"))
             at = end
         if not line.startswith(delimiter, at):
             return cells

@@ -102,6 +102,7 @@ def read_table(
     suffix: str | None = None,
     synonyms: Mapping[str, str] | None = None,
     guarded: bool = True,
+    exact_paths: bool = False,
 ) -> Table:
     r"""Read columns of a table as text, the same text from each of the three file types.
 
@@ -139,6 +140,8 @@ def read_table(
         Another name of a column, used if the column is not there.
     guarded
         Whether apostrophes before formulas are taken off in CSV.
+    exact_paths
+        Whether paths in CSV keep the blanks around them, also where they are not quoted.
 
     Examples
     --------
@@ -155,7 +158,9 @@ def read_table(
         if kind == ".parquet":
             names, columns, places = _from_parquet(data, file, choice)
         elif kind == ".csv":
-            names, columns, places = _from_csv(decode(data, file), file, choice, guarded)
+            names, columns, places = _from_csv(
+                decode(data, file), file, choice, guarded, exact_paths
+            )
         else:
             names, columns, places = _from_json(decode(data, file), file, choice)
     except TableError as fault:
@@ -230,8 +235,8 @@ class _Choice:
         return places
 
 
-def _from_csv(text: str, file: str, choice: _Choice, guarded: bool) -> _Read:
-    rows = records(text, file, choice.known)
+def _from_csv(text: str, file: str, choice: _Choice, guarded: bool, blanks: bool) -> _Read:
+    rows = records(text, file, choice.known, blanks=blanks)
     take = unguard if guarded else str
     first, header = next(rows, (1, []))
     names = [take(name) for name in header]

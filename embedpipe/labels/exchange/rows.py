@@ -42,7 +42,14 @@ def table_rows(
         Whether a table that `predict` wrote is meant; it is refused otherwise.
     """
     table = read_table(
-        path, required, EXTRAS, error=FormatError, what="file", suffix=suffix, guarded=guarded
+        path,
+        required,
+        EXTRAS,
+        error=FormatError,
+        what="file",
+        suffix=suffix,
+        guarded=guarded,
+        exact_paths=True,  # the resolver drops blanks if no item has them
     )
     if not predictions:
         check_no_predictions(table)

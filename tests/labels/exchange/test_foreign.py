@@ -419,3 +419,11 @@ def test_people_who_agree_in_a_table(tmp_path):
     said, reading = read("csv", path, ["1.jpg"])
     assert said == {"1.jpg": "cat"}
     assert reading.left_out == {"that repeat an earlier entry": Counted(1, "'1.jpg'")}
+
+
+def test_blanks_around_a_path_count_only_if_an_item_has_them(tmp_path):
+    path = tmp_path / "l.csv"
+    path.write_text('label, path\ncat, 1.jpg\ndog,  2.jpg \nant, "3.jpg"\n')
+    said, reading = read("csv", path, [" 1.jpg", "1.jpg", "2.jpg", "3.jpg", " 3.jpg"])
+    assert said == {" 1.jpg": "cat", "2.jpg": "dog", "3.jpg": "ant"}
+    assert list(reading.rewritten) == ["blanks around it removed"]
