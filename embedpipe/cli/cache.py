@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._text import printable
 from .session import Session, command
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def verify(session: Session) -> None:
     from ..cache import verify as find_problems
 
     problems = find_problems(session.workspace)
-    text = "\n".join(f"{problem.path}: {problem.reason}" for problem in problems)
+    text = _lines(problems)
     session.finish({"problems": _rows(problems)}, text or "every file is whole")
     if problems:
         raise typer.Exit(1)
@@ -59,9 +60,13 @@ def gc(
     from ..cache import collect_garbage
 
     removed = collect_garbage(session.workspace, matrices=matrices, dry_run=dry_run)
-    text = "\n".join(f"{problem.path}: {problem.reason}" for problem in removed)
+    text = _lines(removed)
     session.finish({"removed": _rows(removed), "dry_run": dry_run}, text or "nothing to remove")
 
 
 def _rows(problems: list[Problem]) -> list[dict[str, Any]]:
     return [{"path": str(problem.path), "reason": problem.reason} for problem in problems]
+
+
+def _lines(problems: list[Problem]) -> str:
+    return "\n".join(printable(f"{problem.path}: {problem.reason}") for problem in problems)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .._text import printable
 from .label_log import labels_of_log
 from .options import EmbedChoice, ImagesChoice
 from .session import Session, command
@@ -110,11 +111,11 @@ def _text(result: dict[str, Any]) -> str:
             lines.append(f"    –  {meaning}: not {done}, {result['not_checked'][key]}")
             continue
         lines.append(f"{len(result[key]):>5}  {meaning}{_judged(key, result)}")
-        lines += [f"         {_named(entry)}" for entry in result[key][:_FIRST]]
+        lines += [f"         {printable(_named(entry))}" for entry in result[key][:_FIRST]]
         if len(result[key]) > _FIRST:
             lines.append(f"         … and {len(result[key]) - _FIRST} more")
-    lines += _imbalance(result["imbalance"])
-    lines += _remarks(result["remarks"])
+    lines += map(printable, _imbalance(result["imbalance"]))
+    lines += map(printable, _remarks(result["remarks"]))
     if "report" in result:
         lines.append(f"report: {result['report']}")
     return "\n".join(lines)

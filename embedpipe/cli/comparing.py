@@ -209,11 +209,11 @@ def compare(
             rare=rare,
             within=None if within is None else str(within),
         )
-        embedding = dataclasses.asdict(how)
+        embedding = how.options()
         said = GridFile((entry,), (embedding.pop("backbone"),), embedding, {})
     if backbones:
         said = dataclasses.replace(said, backbones=tuple(split_list(backbones)))
-    experiment = _experiment(session, said, options)
+    experiment = _experiment(session, said, how.max_failures, options)
     with kept as tracker, session.counting() as tell:
         results = experiment.run(
             workers=workers,
@@ -227,7 +227,9 @@ def compare(
     _finish(session, results, summary, output, figure, time.monotonic() - started)
 
 
-def _experiment(session: Session, grid: GridFile, changes: dict[str, Any]) -> Experiment:
+def _experiment(
+    session: Session, grid: GridFile, limit: str | None, changes: dict[str, Any]
+) -> Experiment:
     from ..experiments import Experiment
 
     options = {**grid.options, **changes}
@@ -240,7 +242,9 @@ def _experiment(session: Session, grid: GridFile, changes: dict[str, Any]) -> Ex
             entry.download,
             None if entry.within is None else Path(entry.within),
         )
-        return session.embed(choice, EmbedChoice(backbone=backbone, **grid.embed))
+        return session.embed(
+            choice, EmbedChoice(backbone=backbone, max_failures=limit, **grid.embed)
+        )
 
     index = options.get("index", "exact")
     problems = grid.problems(opened, index)
@@ -277,6 +281,7 @@ def _finish(
         "report": str(report),
         "runs": len(set(results.table.column("run_id").to_pylist())),
         "failures": [str(failure) for failure in results.failures],
+        **session.failed_images(),
         "seconds": round(seconds, 2),
     }
     session.finish(result, f"{summary}\n\nresults: {result['results']}\nreport: {report}")

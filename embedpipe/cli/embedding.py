@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._text import printable
+from .failures import failures_of
 from .options import DatasetChoice, EmbedChoice, Given, HeadChoice, ImagesChoice, IndexChoice
 from .session import Session, command
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..active import Group
-    from ..embedding import Embeddings
+    from ..embedding import Embeddings, EmbedReport
     from ..strategies import Selection
 
 __all__ = ["register"]
@@ -45,16 +47,30 @@ def embed(
 
     Safe to kill, to run again, and to run several times at once.
     """
-    report = session.embed(where, how, retry_failed=retry_failed, executor=executor).report
+    embeddings = session.embed(where, how, retry_failed=retry_failed, executor=executor)
+    report = embeddings.report
     speed = ""
     if report.images_per_second is not None:
         speed = f", {report.images_per_second:.0f} images/s"
     session.finish(
-        asdict(report) | {"remarks": [remark._asdict() for remark in report.remarks]},
+        _facts(report, failures_of(embeddings)),
         f"{report.dataset}: {report.items} items, {report.embedded} embedded, "
         f"{report.reused} reused, {report.failed} failed; {report.dim} dimensions; "
         f"{report.seconds:.1f} s{speed}",
     )
+
+
+def _facts(report: EmbedReport, failures: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a report as the contract has it: files that vanished are among the failures."""
+    facts: dict[str, Any] = {}
+    for name, value in asdict(report).items():
+        if name == "remarks":
+            facts[name] = [remark._asdict() for remark in report.remarks]
+        elif name != "vanished":
+            facts[name] = value
+        if name == "failed":
+            facts["failures"] = failures
+    return facts
 
 
 def select(
@@ -144,7 +160,7 @@ def select(
             command=session.typed,
         )
         result["report"] = str(write_selection(report, page))
-    lines = [pick["id"] for pick in picks]
+    lines = [printable(pick["id"]) for pick in picks]
     session.finish(result, "\n".join([*lines, *([f"report: {report}"] if report else [])]))
 
 

@@ -73,7 +73,7 @@ def label(
             who=who or login_name(),
         )
         server = LabellingServer(labelling, session.workspace, port=port)
-        session.finish({"url": server.url}, server.url)
+        session.finish({"url": server.url}, server.url, now=True)
         sys.stdout.flush()  # a program that waits for the address must not wait for a buffer
         session.remark("Open this address in a browser on this machine; Ctrl-C ends.")
         if open_browser:

@@ -48,8 +48,12 @@ def demo(
     Embeds 1,797 images with the bundled backbone, chooses 100 by core-set, then 50 a round by
     margin up to 400 labels, and compares with choosing at random.
     """
+    from ..embedding import embed
+
     started = time.monotonic()
-    embeddings = session.embed(DatasetChoice("digits"), EmbedChoice())
+    digits = session.load(DatasetChoice("digits"))
+    with session.progress() as progress:
+        embeddings = embed(digits, workspace=session.workspace, progress=progress)
     loops = _loops(
         session,
         embeddings,
@@ -220,12 +224,14 @@ def _loops(
 def _run_all(
     session: Session, loops: list[ActiveLoop], rounds: int, tracker: Tracker | None = None
 ) -> None:
-    for loop in loops:
-        session.remark(f"{loop.initial}, then {loop.strategy}")
-        for record in loop.run(rounds):
-            session.remark(f"  {record}")
-            if tracker is not None:
-                tracker(loop, record)
+    total = len(loops) * (rounds + 1)
+    with session.rounds() as tell:
+        for number, loop in enumerate(loops):
+            session.remark(f"{loop.initial}, then {loop.strategy}")
+            for record in loop.run(rounds):
+                tell(number * (rounds + 1) + record.round + 1, total, str(record))
+                if tracker is not None:
+                    tracker(loop, record)
 
 
 def _report(loops: list[ActiveLoop], path: Path, command_line: str) -> Path:

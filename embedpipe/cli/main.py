@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-from typing import Annotated
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from .._versions import own_version
 from . import (
@@ -21,13 +25,60 @@ from . import (
     replaying,
     training,
 )
+from .output import INTERRUPTED, WRONG_USAGE, Output, complain, interrupt_on_signals, wants_json
 
 __all__ = ["app", "main"]
 
+_WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
+"""The base of the parser's errors, of whichever parser Typer brings."""
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands: what ends them before they begin is told in JSON too, if that is asked for."""
+
+    def main(self, args: Any = None, *rest: Any, **options: Any) -> Any:
+        words = list(sys.argv[1:] if args is None else args)
+        self._output = Output(wants_json(words))
+        return super().main(args, *rest, **options)
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        with self._told():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with self._told():
+            return super().invoke(ctx)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except _WrongUsage as error:
+            self._tell(_message_of(error), "WrongUsage", WRONG_USAGE)
+            raise
+        except KeyboardInterrupt:
+            self._tell(complain("interrupted."), "Interrupted", INTERRUPTED)
+            raise typer.Exit(INTERRUPTED) from None
+
+    def _tell(self, message: str, kind: str, status: int) -> None:
+        output: Output | None = getattr(self, "_output", None)
+        if output is not None and output.as_json:
+            output.error(" ".join(message.split()), kind, status)
+            output.flush()
+
+
+def _message_of(error: Exception) -> str:
+    """Return what the parser says of an error, with the name of the option."""
+    describe: Callable[[], str] = getattr(error, "format_message", lambda: str(error))
+    return describe()
+
+
 app = typer.Typer(
     name="embedpipe",
+    cls=_Commands,
     help="Embed a folder of images once; then choose what to label, retrain a head and see the "
-    "result in seconds on a CPU.",
+    "result in seconds on a CPU.\n\nExit status: 0 done, 1 failed, 2 wrong usage, 3 done but more "
+    "images failed than --max-failures allows, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -64,10 +115,9 @@ listing.register(app)
 
 
 def main() -> None:
-    """Run the command line; being told to terminate is taken like an interruption."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Run the command line; a request to terminate is taken like an interruption."""
+    interrupt_on_signals()
+    for stream in (sys.stdout, sys.stderr):  # a name must not fail for want of a character
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

@@ -127,6 +127,21 @@ class EmbedChoice:
             "--scaled-decode", help="Decode large JPEGs at reduced size: faster, other vectors"
         ),
     ] = False
+    max_failures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|P%",
+            help="End with exit status 3 if more than N images, or P percent of them, fail "
+            "[default: no limit]",
+            show_default=False,
+        ),
+    ] = None
+
+    def options(self) -> dict[str, Any]:
+        """Return what `EmbedOptions` takes."""
+        options = dataclasses.asdict(self)
+        del options["max_failures"]
+        return options
 
 
 @dataclass(frozen=True)

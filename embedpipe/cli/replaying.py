@@ -272,6 +272,7 @@ def replay(
         "results": str(results.folder / "results.parquet"),
         "runs": results.metrics.num_rows,
         "failures": [str(failure) for failure in results.failures],
+        **session.failed_images(),
         "copies_left_out": max((most for _, most in results.left_out.values()), default=0),
         "never_learned": [label for each in results.never_learned.values() for label in each],
         "seconds": round(time.monotonic() - started, 2),

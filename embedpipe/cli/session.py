@@ -1,27 +1,24 @@
-"""What surrounds a command: its output, its progress, its errors."""
+"""What surrounds a command: its dataset, its output, its progress."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shlex
 import sys
-import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from .. import _workspace
-from ..errors import EmbedpipeError, RunError, UsageError
+from .._text import printable
+from ..errors import RunError
+from .failures import FailureLimit, failures_of
 from .options import Common, DatasetChoice, EmbedChoice, ImagesChoice, TrackerChoice, expand
+from .output import TOO_MANY_FAILURES, Output, complain, ending
+from .progress import Log, bars, one_bar
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ..datasets import Dataset
     from ..embedding import Embeddings
     from ..experiments import Failure
@@ -29,12 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "command", "refuse_failures"]
 
-FAILURE, WRONG_USAGE, INTERRUPTED = 1, 2, 130
-
-LOG_SECONDS = 20.0
-"""How often progress is told where it is not a terminal."""
-
-_STAGES = {"scan": "Scanning", "embed": "Embedding", "download": "Downloading"}
+NAMED = 5
+"""Failures that are named on standard error; JSON has all."""
 
 
 class Session:
@@ -44,12 +37,17 @@ class Session:
     ----------
     common
         The options that every command takes.
+    output
+        Where the result goes.
     """
 
-    def __init__(self, common: Common) -> None:
+    def __init__(self, common: Common, output: Output) -> None:
         self.common = common
         self.workspace = _workspace.Workspace(common.workspace)
-        self.typed = shlex.join(["embedpipe", *sys.argv[1:]])
+        self.typed = printable(shlex.join(["embedpipe", *sys.argv[1:]]))
+        self._output = output
+        self._failures: list[dict[str, Any]] = []
+        self._exceeded: str | None = None
 
     def load(self, choice: DatasetChoice | ImagesChoice) -> Dataset:
         """Return the dataset that is meant."""
@@ -59,7 +57,7 @@ class Session:
 
             def tell(done: int, total: int | None) -> None:
                 if progress is not None:
-                    progress("download", done, total or done)
+                    progress("download", done, total or 0)
 
             return load_dataset(
                 choice.dataset,
@@ -76,7 +74,8 @@ class Session:
         """Return the embeddings of the dataset that is meant."""
         from ..embedding import EmbedOptions, embed
 
-        options = EmbedOptions(**asdict(how), **more)
+        limit = None if how.max_failures is None else FailureLimit.parse(how.max_failures)
+        options = EmbedOptions(**how.options(), **more)
         dataset = self.load(choice)
         for suffix, count in dataset.skipped.items():
             self.remark(f"skipped {count} {suffix}: not a format that is read; convert them first")
@@ -84,16 +83,35 @@ class Session:
             embeddings = embed(
                 dataset, workspace=self.workspace, options=options, progress=progress
             )
-        for failure in embeddings.failures[:5]:
-            self.remark(f"could not {failure.stage} {failure.path}: {failure.error}")
-        if len(embeddings.failures) > 5:
-            self.remark(f"… and {len(embeddings.failures) - 5} more that failed.")
-        remarks = embeddings.report.remarks
-        for path, text in remarks[:5]:
-            self.remark(f"{path}: {text}")
-        if len(remarks) > 5:
-            self.remark(f"… and {len(remarks) - 5} more remarks; `check --json` lists all.")
+        self._note_failures(embeddings, limit)
         return embeddings
+
+    def _note_failures(self, embeddings: Embeddings, limit: FailureLimit | None) -> None:
+        """Name the first failures, keep all for the result, and hold them against the limit."""
+        found, known = failures_of(embeddings), self._failures
+        self._failures = [*known, *(each for each in found if each not in known)]
+        for failure in embeddings.failures[:NAMED]:
+            self.remark(
+                f"could not {failure.stage} {printable(failure.path)}: {printable(failure.error)}"
+            )
+        if len(embeddings.failures) > NAMED:
+            self.remark(f"… and {len(embeddings.failures) - NAMED} more that failed.")
+        remarks = embeddings.report.remarks
+        for path, text in remarks[:NAMED]:
+            self.remark(f"{printable(path)}: {printable(text)}")
+        if len(remarks) > NAMED:
+            self.remark(f"… and {len(remarks) - NAMED} more remarks; `check --json` lists all.")
+        gone = embeddings.vanished
+        if gone:
+            names = ", ".join(printable(failure.path) for failure in gone[:NAMED])
+            more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
+            self.remark(f"{len(gone)} vanished since the last scan: {names}{more}")
+        images = len(embeddings.dataset) + len(gone)
+        if limit is not None and limit.is_exceeded(len(found), images):
+            self._exceeded = (
+                f"{len(found)} of {images} images of {embeddings.dataset.name} failed, more than "
+                f"--max-failures {limit.text}. The work is done without them."
+            )
 
     def tracker(self, choice: TrackerChoice) -> contextlib.AbstractContextManager[Tracker | None]:
         """Return the tracker that is asked for, if any, to be used in a `with`.
@@ -118,19 +136,51 @@ class Session:
         if self.common.quiet:
             yield lambda done, total, text: None
         elif console.is_terminal:
-            with _one_bar(console) as tell:
+            with one_bar(console) as tell:
                 yield tell
         else:
-            yield _now_and_then(self.remark)
+            yield Log(self.remark).text
+
+    @contextlib.contextmanager
+    def rounds(self) -> Iterator[Callable[[int, int, str], None]]:
+        """Give a function that writes a line for each round, with a time stamp in a log."""
+        if sys.stderr.isatty() or self.common.quiet:
+            yield lambda done, total, text: self.remark(f"  {printable(text)}")
+        else:
+            yield Log(self.remark).line
 
     def remark(self, text: str) -> None:
-        """Say something on standard error, unless asked to be quiet."""
+        """Write a remark to standard error, unless asked to be quiet."""
         if not self.common.quiet:
-            print(text, file=sys.stderr)  # noqa: T201
+            print(printable(text, keep="\n"), file=sys.stderr)  # noqa: T201
 
-    def finish(self, result: dict[str, Any], text: str) -> None:
-        """Print the result: one JSON object if asked for, `text` otherwise."""
-        print(json.dumps(result) if self.common.json else text)  # noqa: T201
+    def finish(self, result: dict[str, Any], text: str, *, now: bool = False) -> None:
+        """Write the result: one JSON object if asked for, `text` otherwise.
+
+        Parameters
+        ----------
+        result
+            The object. Where images failed, they are added under ``failures`` and their number
+            under ``failed``, unless the command has failures of its own.
+        text
+            The same in words.
+        now
+            Write it at once, because the command goes on.
+        """
+        if self._failures and "failures" not in result:
+            result = {"failed": len(self._failures), **result, "failures": self._failures}
+        self._output.result(result, text, now=now)
+
+    def failed_images(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the images that failed, if any, for a command whose ``failures`` are runs."""
+        return {"failed_images": self._failures} if self._failures else {}
+
+    def end(self) -> None:
+        """End with the status of too many failures, if there are."""
+        if self._exceeded is not None:
+            line = complain(self._exceeded)
+            self._output.error(line, "TooManyFailures", TOO_MANY_FAILURES)
+            raise typer.Exit(TOO_MANY_FAILURES)
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None] | None]:
@@ -141,10 +191,10 @@ class Session:
         if self.common.quiet:
             yield None
         elif console.is_terminal:
-            with _bars(console) as progress:
+            with bars(console) as progress:
                 yield progress
         else:
-            yield _Log(self.remark)
+            yield Log(self.remark).stage
 
 
 def refuse_failures(failures: Sequence[Failure]) -> None:
@@ -163,74 +213,6 @@ def refuse_failures(failures: Sequence[Failure]) -> None:
         )
 
 
-class _Log:
-    """Progress for a log file: a line now and then."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say, self._told = say, time.monotonic()
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if time.monotonic() - self._told > LOG_SECONDS:
-            self._say(f"{_STAGES.get(stage, stage)} {done} of {total}")
-            self._told = time.monotonic()
-
-
-@contextlib.contextmanager
-def _bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar for each stage."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def progress(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(_STAGES.get(stage, stage), total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield progress
-
-
-def _now_and_then(say: Callable[[str], None]) -> Callable[[int, int, str], None]:
-    """Say a sentence for a log file, but not often."""
-    told = time.monotonic() - LOG_SECONDS
-
-    def tell(done: int, total: int, text: str) -> None:
-        nonlocal told
-        if time.monotonic() - told >= LOG_SECONDS:
-            told = time.monotonic()
-            say(text)
-
-    return tell
-
-
-@contextlib.contextmanager
-def _one_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar with a sentence beside it."""
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    columns = BarColumn(bar_width=24), TextColumn("{task.description}")
-    with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task("", total=None)
-
-        def tell(done: int, total: int, text: str) -> None:
-            bars.update(task, completed=done, total=total, description=text)
-
-        yield tell
-
-
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function ``f(session, ...)`` as a command of `app`.
 
@@ -240,8 +222,11 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         def with_session(common: Common, **values: Any) -> None:
-            with _errors_on_one_line(common.debug):
-                function(Session(common), **values)
+            output = Output(common.json)
+            with output.reserved(), ending(output, common.debug):
+                session = Session(common, output)
+                function(session, **values)
+                session.end()
 
         with_session.__name__, with_session.__doc__ = function.__name__, function.__doc__
         _adopt_signature(with_session, function)
@@ -270,30 +255,3 @@ def _help_of(function: Callable[..., None]) -> str:
     import inspect
 
     return inspect.cleandoc(function.__doc__ or "")
-
-
-@contextlib.contextmanager
-def _errors_on_one_line(debug: bool) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        _complain("interrupted; run the same command again to continue.", debug)
-        raise typer.Exit(INTERRUPTED) from None
-    except EmbedpipeError as error:
-        _complain(str(error), debug)
-        raise typer.Exit(WRONG_USAGE if isinstance(error, UsageError) else FAILURE) from None
-    except (typer.Exit, typer.Abort):
-        raise
-    except BrokenPipeError:  # whoever was reading has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(FAILURE) from None
-    # The last resort: a user never meets a traceback that was not asked for.
-    except Exception as error:  # noqa: BLE001
-        _complain(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug)
-        raise typer.Exit(FAILURE) from None
-
-
-def _complain(message: str, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    print(f"embedpipe: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201

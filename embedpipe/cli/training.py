@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._text import printable
 from .label_log import labels_of_log
 from .options import DatasetChoice, EmbedChoice, HeadChoice, ImagesChoice
 from .session import Session, command
@@ -102,7 +102,7 @@ def predict(
 
     if output is not None:
         table_format(output)
-    check_spec(model, EmbedOptions(**asdict(how)))
+    check_spec(model, EmbedOptions(**how.options()))
     embeddings = session.embed(where, how)
     prediction = predict_items(embeddings, model)
     result: dict[str, Any] = {
@@ -114,12 +114,15 @@ def predict(
     }
     if output is None:
         rows = result["predictions"] = _predictions(embeddings, prediction)
-        lines = [f"{row['id']}\t{row['label']}\t{row['confidence']:.4f}" for row in rows]
+        lines = [
+            f"{printable(row['id'])}\t{printable(row['label'])}\t{row['confidence']:.4f}"
+            for row in rows
+        ]
         session.finish(result, "\n".join(lines))
         return
     _write(output, prediction)
     told = _told(prediction.accuracy, prediction.note)
-    session.finish(result, f"{output}: {len(prediction.ids)} items, {told}")
+    session.finish(result, f"{printable(str(output))}: {len(prediction.ids)} items, {told}")
 
 
 def _predictions(embeddings: Embeddings, prediction: Prediction) -> list[dict[str, Any]]:

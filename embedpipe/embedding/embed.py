@@ -149,8 +149,8 @@ def embed(
     if wanted and adopt_unaffected(store, workspace, dataset.source, wanted, progress):
         wanted = _wanted(dataset, scanned, store, options.retry_failed)
     filled = Filled(0, {}, 0.0)
-    if wanted:
-        filled = (fill_with_ray if options.executor == "ray" else fill)(
+    while wanted:
+        now = (fill_with_ray if options.executor == "ray" else fill)(
             store,
             backbone,
             preprocess,
@@ -159,6 +159,8 @@ def embed(
             runtime=options.runtime,
             progress=progress,
         )
+        wanted = _copies_of_lost(dataset, scanned, wanted, now, filled)
+        filled = filled.plus(now)
     return _gather(dataset, workspace, store, scanned, filled, started)
 
 
@@ -180,6 +182,20 @@ def _wanted(dataset: Dataset, scanned: Scan, store: Store, retry: bool) -> dict[
         if content_id is not None and content_id not in failed:
             wanted.setdefault(content_id, dataset.items[int(row)].id)
     return {item_id: content_id for content_id, item_id in wanted.items()}
+
+
+def _copies_of_lost(
+    dataset: Dataset, scanned: Scan, wanted: dict[str, bytes], now: Filled, before: Filled
+) -> dict[str, bytes]:
+    """Return a copy of each image that could not be read any more, if one was not tried yet."""
+    lost = {wanted[path] for path, failure in now.failures.items() if failure.stage == "read"}
+    tried = wanted.keys() | before.failures.keys()
+    copies: dict[bytes, str] = {}
+    if lost:
+        for item, content_id in zip(dataset.items, scanned.content_ids.to_pylist(), strict=True):
+            if content_id in lost and item.id not in tried:
+                copies.setdefault(content_id, item.id)
+    return {path: content_id for content_id, path in copies.items()}
 
 
 def _gather(
@@ -207,13 +223,16 @@ def _gather(
     content_ids = scanned.content_ids.take(pa.array(rows))
     keep = not dataset.listed
     matrix, folder, digest = open_matrix(workspace, store, content_ids, keep=keep)
+    vanished = tuple(
+        Failure(path, None, "scan", "it vanished since the last scan") for path in scanned.vanished
+    )
     report = EmbedReport(
         dataset=dataset.name,
         spec_id=store.spec.id,
         items=len(dataset),
         embedded=filled.embedded,
         reused=len(rows) - filled.embedded,
-        failed=len(failures),
+        failed=len(failures) + len(vanished),
         dim=store.spec.dim,
         seconds=time.monotonic() - started,
         images_per_second=filled.embedded / filled.seconds if filled.embedded else None,
@@ -221,6 +240,7 @@ def _gather(
             *(Remark(dataset.source.location, text) for text in dataset.source.remarks),
             *filled.remarks,
         ),
+        vanished=len(vanished),
     )
     return Embeddings(
         matrix=matrix,
@@ -232,6 +252,7 @@ def _gather(
         folder=folder,
         digest=digest,
         report=report,
+        vanished=vanished,
     )
 
 
@@ -249,6 +270,6 @@ def _failures(
             failures.append(replace(by_content[content_id], path=item_id))
         else:
             known = filled.failures.get(item_id)
-            reason = "its bytes changed while it was being embedded; run again"
-            failures.append(known or Failure(item_id, content_id, "read", reason))
+            reason = "no vector of it is in the cache after embedding; run again"
+            failures.append(known or Failure(item_id, content_id, "encode", reason))
     return tuple(failures)

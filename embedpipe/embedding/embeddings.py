@@ -26,13 +26,13 @@ class EmbedReport:
     spec_id
         Identity of what determined the vectors.
     items
-        How many the dataset has: ``embedded + reused + failed``.
+        How many the dataset has: ``embedded + reused + failed - vanished``.
     embedded
         Images that were encoded now.
     reused
         Items whose vector was there, or came with a duplicate of theirs.
     failed
-        Items without a vector.
+        Items without a vector, and those that vanished.
     dim
         Length of a vector.
     seconds
@@ -42,6 +42,9 @@ class EmbedReport:
     remarks
         What to know about files: names that were changed, and of the images that were embedded
         now those whose range was guessed or whose metadata are damaged.
+    vanished
+        Files that were items at the last scan and are gone, neither moved nor renamed. They are
+        told once.
     """
 
     dataset: str
@@ -54,6 +57,7 @@ class EmbedReport:
     seconds: float
     images_per_second: float | None
     remarks: tuple[Remark, ...] = ()
+    vanished: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,6 +84,8 @@ class Embeddings:
         be kept beside it.
     report
         What the call did.
+    vanished
+        Files that were items at the last scan and are gone.
 
     Examples
     --------
@@ -101,6 +107,7 @@ class Embeddings:
     folder: Path
     digest: str
     report: EmbedReport = field(compare=False)
+    vanished: tuple[Failure, ...] = field(default=(), compare=False)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if dtype is not None and np.dtype(dtype) != self.matrix.dtype:

@@ -7,20 +7,32 @@ giving each worker a share of the missing images; nothing has to be gathered.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import secrets
+import signal
+import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from .._files import temporary_path
 from ..backbones import Backbone, Preprocess
 from ..cache import Store
 from ..datasets import Source
-from ..errors import UsageError
+from ..errors import CacheError, EmbedpipeError, RunError, UsageError
 from .pipeline import FRAGMENT_ROWS, Filled, fill
 from .scan import Progress
 
 __all__ = ["EXECUTORS", "fill_with_ray"]
 
 EXECUTORS = ("local", "ray")
+
+GRACE = 30.0
+"""Seconds that workers have to write what they have finished, after an interruption."""
+
+CHECK_SECONDS = 120.0
+"""Seconds that a node has to answer whether it sees the workspace and the images."""
 
 
 def fill_with_ray(
@@ -35,13 +47,17 @@ def fill_with_ray(
 ) -> Filled:
     """Do what `fill` does, on the Ray cluster that is running or else on this machine's cores.
 
-    The workspace and the images must be at the same path on every machine. Killed, it leaves every
-    finished fragment; run again, it does what is missing.
+    The workspace and the images must be at the same path on every machine: each node is asked
+    before the work begins. Killed, it leaves every finished fragment; run again, it does what is
+    missing.
 
     Raises
     ------
     UsageError
         If Ray is not installed.
+    RunError
+        If there is no such cluster, a node does not see the workspace or the images, or workers
+        are lost again and again.
     """
     try:
         import ray
@@ -49,7 +65,10 @@ def fill_with_ray(
         raise UsageError("Ray is not installed: `pip install 'embedpipe[ray]'`.") from None
     ids = list(wanted)
     shares = [ids[start : start + FRAGMENT_ROWS] for start in range(0, len(ids), FRAGMENT_ROWS)]
-    with _cluster(ray):
+    parts: list[Filled] = []
+    done = 0
+    with _cluster(ray), _explained(ray):
+        _check_nodes(ray, store, source, ids[0])
         task = ray.remote(max_retries=3)(_fill_share)
         pending = {
             task.remote(
@@ -57,14 +76,18 @@ def fill_with_ray(
             ): len(share)
             for share in shares
         }
-        parts: list[Filled] = []
-        done = 0
-        while pending:
-            (finished,), _ = ray.wait(list(pending), num_returns=1)
-            parts.append(ray.get(finished))
-            done += pending.pop(finished)
-            if progress is not None:
-                progress("embed", done, len(wanted))
+        try:
+            while pending:
+                (finished,), _ = ray.wait(list(pending), num_returns=1)
+                parts.append(ray.get(finished))
+                done += pending.pop(finished)
+                if progress is not None:
+                    progress("embed", done, len(wanted))
+        except BaseException:
+            for each in pending:
+                ray.cancel(each)  # an interruption there too: `fill` keeps what is finished
+            ray.wait(list(pending), num_returns=len(pending), timeout=GRACE)
+            raise
     failures = {item_id: each for part in parts for item_id, each in part.failures.items()}
     return Filled(
         sum(part.embedded for part in parts),
@@ -85,22 +108,159 @@ def _fill_share(
     return fill(store, backbone, preprocess, source, wanted, runtime=runtime)
 
 
+def _check_nodes(ray: Any, store: Store, source: Source, item_id: str) -> None:
+    """Refuse to start where a worker would write elsewhere or could not read the images.
+
+    Raises
+    ------
+    RunError
+        For the first node that does not see the workspace or the dataset as this process does.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    token = secrets.token_hex(16)
+    path = temporary_path(store.folder / "seen-by-workers")
+    expected = _digest_of(source, item_id)
+    ask = ray.remote(num_cpus=0, max_retries=0)(_look)
+    try:
+        path.write_text(token, encoding="ascii")
+    except OSError as error:
+        raise CacheError(
+            f"cannot write to the cache at {store.folder}: {error.strerror or error}."
+        ) from error
+    try:
+        asked = {
+            node["NodeID"]: ask.options(
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            ).remote(path, source, item_id)
+            for node in ray.nodes()
+            if node["Alive"] and node["Resources"].get("CPU")
+        }
+        for node_id, answer in asked.items():
+            try:
+                seen, written, digest = ray.get(answer, timeout=CHECK_SECONDS)
+            except ray.exceptions.GetTimeoutError:
+                raise RunError(
+                    f"the Ray node {_name(ray, node_id)} did not answer within "
+                    f"{CHECK_SECONDS:.0f} s: look at `ray status`, then run the command again."
+                ) from None
+            if seen != token or not _removed(written):
+                raise RunError(
+                    f"the Ray node {_name(ray, node_id)} does not see the workspace at "
+                    f"{store.folder.parent.parent}: give a --workspace that is at the same path "
+                    "on every node, such as a shared file system."
+                )
+            if digest != expected:
+                raise RunError(
+                    f"the Ray node {_name(ray, node_id)} does not read {item_id!r} of "
+                    f"{source.location} as this process does: the images must be at the same path "
+                    "on every node."
+                )
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _look(path: Path, source: Source, item_id: str) -> tuple[str | None, Path, str | None]:
+    """On a node: read the token, write a file beside it, and read an image."""
+    answer = temporary_path(path)
+    try:
+        token = path.read_text(encoding="ascii")
+        answer.write_text(token, encoding="ascii")
+    except OSError:
+        return None, answer, None
+    return token, answer, _digest_of(source, item_id)
+
+
+def _digest_of(source: Source, item_id: str) -> str | None:
+    """Return the digest of an image, None if it cannot be read."""
+    try:
+        return hashlib.sha256(source.read_one(item_id)).hexdigest()
+    except (OSError, EmbedpipeError):
+        return None
+
+
+def _removed(path: Path) -> bool:
+    """Remove the file that a worker wrote; return whether it was here."""
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _name(ray: Any, node_id: str) -> str:
+    names = [node["NodeManagerHostname"] for node in ray.nodes() if node["NodeID"] == node_id]
+    return f"{names[0]} ({node_id[:8]})" if names else node_id[:8]
+
+
+@contextlib.contextmanager
+def _explained(ray: Any) -> Iterator[None]:
+    """Turn what Ray raises into the error of the worker, or into one line."""
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, EmbedpipeError):
+            raise error.cause from None
+        raise RunError(
+            f"a Ray worker failed ({type(error.cause).__name__}: {_first_line(error.cause)}). "
+            "What was finished is kept; run the same command again to continue."
+        ) from error
+    except ray.exceptions.RayError as error:
+        raise RunError(
+            f"Ray lost workers ({_first_line(error)}). What was finished is kept; run the same "
+            "command again to continue."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
 @contextlib.contextmanager
 def _cluster(ray: Any) -> Iterator[None]:
     """Join the cluster, or start one here for as long as it takes, without usage statistics."""
     if ray.is_initialized():
         yield
         return
-    before = os.environ.get("RAY_USAGE_STATS_ENABLED")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    before = {name: os.environ.get(name) for name in _SETTINGS}
+    address = os.environ.get("RAY_ADDRESS")
+    os.environ.update(_SETTINGS)
     try:
-        ray.init(
-            address=os.environ.get("RAY_ADDRESS"), include_dashboard=False, log_to_driver=False
-        )
+        with _own_signals():
+            try:
+                ray.init(
+                    address=address,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                )
+            except (ConnectionError, TimeoutError, RuntimeError, ValueError, OSError) as error:
+                raise RunError(
+                    f"Ray cannot be used at {address or 'this machine'} ({_first_line(error)}): "
+                    "start a cluster with `ray start --head`, or correct RAY_ADDRESS."
+                ) from error
         yield
     finally:
         ray.shutdown()
-        if before is None:
-            del os.environ["RAY_USAGE_STATS_ENABLED"]
-        else:
-            os.environ["RAY_USAGE_STATS_ENABLED"] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""No usage statistics, and no remark about accelerators that are not there."""
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep this process's own answer to SIGTERM, which Ray replaces."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -42,6 +42,15 @@ class Filled:
     seconds: float
     remarks: tuple[Remark, ...] = ()
 
+    def plus(self, other: Filled) -> Filled:
+        """Return what both did, one after the other."""
+        return Filled(
+            self.embedded + other.embedded,
+            self.failures | other.failures,
+            self.seconds + other.seconds,
+            self.remarks + other.remarks,
+        )
+
 
 class _Decoded(NamedTuple):
     item_id: str

@@ -40,12 +40,16 @@ class Scan:
         How many items were read; the rest was remembered.
     remembered
         Whether the scan memory holds this; false in a read-only workspace.
+    vanished
+        Paths that were items at the last scan and are no longer there: neither they nor their
+        bytes under another name.
     """
 
     content_ids: pa.Array
     errors: dict[int, str]
     hashed: int
     remembered: bool = True
+    vanished: tuple[str, ...] = ()
 
 
 def scan(dataset: Dataset, workspace: Workspace, progress: Progress | None = None) -> Scan:
@@ -85,7 +89,7 @@ def scan(dataset: Dataset, workspace: Workspace, progress: Progress | None = Non
     if memory is not None and (known.changed or not memory.exists()):
         remembered = write_memory(memory, known.table())
     content_ids = pa.array(known.content_ids, CONTENT_ID)
-    return Scan(content_ids, known.errors, len(todo), remembered)
+    return Scan(content_ids, known.errors, len(todo), remembered, known.vanished())
 
 
 class _Memory:
@@ -96,6 +100,8 @@ class _Memory:
         ids = pa.array([item.id for item in dataset.items], pa.string())
         rows = pc.index_in(ids, value_set=remembered["id"].combine_chunks())
         before = remembered.take(rows)
+        gone = pc.invert(pc.is_in(remembered["id"], value_set=ids))
+        self._gone = remembered.filter(gone).select(["id", "content_id"])
         self.content_ids: list[bytes | None] = before["content_id"].to_pylist()
         self.errors: dict[int, str] = {}
         self._scanned: list[int] = pc.fill_null(before["scanned_ns"], 0).to_pylist()
@@ -120,6 +126,18 @@ class _Memory:
             or max(now.mtime_ns, now.ctime_ns) + SETTLED_NS > self._scanned[index]
         }
         return sorted(self._unread)
+
+    def vanished(self) -> tuple[str, ...]:
+        """Return the items of the last scan that are gone, once all contents are known."""
+        here = set(self.content_ids)
+        stamp_of = self._dataset.source.stamp
+        return tuple(
+            row["id"]
+            for row in self._gone.to_pylist()
+            if row["content_id"] is not None
+            and row["content_id"] not in here
+            and stamp_of(row["id"]) is None
+        )
 
     def note(self, index: int, content: bytes | OSError) -> None:
         self.changed = True

@@ -7,6 +7,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .._text import in_words
+
 __all__ = ["Clock", "Progress"]
 
 
@@ -48,7 +50,7 @@ class Progress:
         if self.failed:
             parts.append(f"{self.failed:,} failed")
         if self.rounds < self.of_rounds and self.seconds_left is not None:
-            parts.append(f"about {_in_words(self.seconds_left)} left")
+            parts.append(f"about {in_words(self.seconds_left)} left")
         return ", ".join(parts)
 
 
@@ -130,17 +132,3 @@ class Clock:
         work = sum(count * means.get(cell.kind, usual) for cell, count in self._left.items())
         at_once = min(self._workers, sum(1 for count in self._left.values() if count))
         return work / max(at_once, 1)
-
-
-def _in_words(seconds: float) -> str:
-    """Return a time as one would say it.
-
-    >>> _in_words(4), _in_words(95), _in_words(600), _in_words(9000)
-    ('5 seconds', '2 minutes', '10 minutes', '2.5 hours')
-    """
-    if seconds < 60:
-        return f"{max(5, 5 * round(seconds / 5))} seconds"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} minute{'s' if minutes > 1 else ''}"
-    return f"{seconds / 3600:.1f} hours"

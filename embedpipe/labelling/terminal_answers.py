@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .._text import printable
 from ..errors import LabelError
 
 __all__ = ["HELP", "Answer", "hide_classes", "listed", "parse_answer", "printable"]
@@ -125,20 +126,6 @@ def _check_slip(text: str, classes: Sequence[str]) -> None:
             f"there is no class {text!r}. Did you mean {number}{meant!r}? "
             f"Type ={text} for a new class."
         )
-
-
-def printable(text: str) -> str:
-    r"""Return a text that cannot command the terminal: control characters are written out.
-
-    Examples
-    --------
-    >>> print(printable("Größe\x1b[2J"))
-    Größe\x1b[2J
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 def hide_classes(path: str, names: Sequence[str]) -> str:

@@ -102,8 +102,8 @@ def test_embed(call: Callable[..., Outcome], photos: Callable[..., Path]) -> Non
     folder = photos(12)
     first = call("embed", folder, "--json").json()
     assert list(first) == [
-        "dataset", "spec_id", "items", "embedded", "reused", "failed", "dim", "seconds",
-        "images_per_second",
+        "dataset", "spec_id", "items", "embedded", "reused", "failed", "failures", "dim",
+        "seconds", "images_per_second",
     ]  # fmt: skip
     assert (first["items"], first["embedded"], first["reused"]) == (12, 12, 0)
     (folder / "class0" / "0000.jpg").write_bytes(b"no image")
@@ -248,9 +248,9 @@ def test_run_keeps_its_figures_for_a_tracker_that_is_asked_for(
     assert isinstance(rounds, list)
     assert told == [(each["labelled"], round(each["accuracy"], 6)) for each in rounds]
     assert len(list(folder.iterdir())) == 2  # and that of random choice
-    status, line = call(*arguments, "--tracker", "paper").error()
-    assert status == 2
-    assert "tensorboard" in line
+    wrong = call(*arguments, "--tracker", "paper")
+    assert wrong.status == 2
+    assert "tensorboard" in wrong.err
 
 
 def test_run_in_another_mode_with_a_poor_labeller_on_rare_classes(

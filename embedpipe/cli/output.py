@@ -1,0 +1,194 @@
+"""What a command writes to standard output, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+import typer
+
+from .._text import printable
+from ..errors import EmbedpipeError, UsageError
+
+__all__ = [
+    "FAILURE",
+    "INTERRUPTED",
+    "TOO_MANY_FAILURES",
+    "WRONG_USAGE",
+    "Output",
+    "complain",
+    "ending",
+    "interrupt_on_signals",
+    "wants_json",
+]
+
+FAILURE, WRONG_USAGE, TOO_MANY_FAILURES, INTERRUPTED = 1, 2, 3, 130
+"""Exit statuses besides 0."""
+
+
+class Output:
+    """Standard output of one command.
+
+    With `as_json` it carries one JSON object and nothing else: what other code writes there in
+    the meantime, in this process or in one that it starts, goes to standard error.
+
+    Parameters
+    ----------
+    as_json
+        Whether the result is one JSON object; otherwise it is text.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self._stream: TextIO = sys.stdout
+        self._result: dict[str, Any] | None = None
+        self._written = False
+
+    @contextlib.contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Keep standard output for the result, which is written at the end at the latest."""
+        if not self.as_json:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            descriptor = _descriptor(sys.stdout)
+            if descriptor is None:
+                stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+            else:
+                self._stream = stack.enter_context(_diverted(descriptor))
+            try:
+                yield
+            finally:
+                self.flush()
+
+    def result(self, result: dict[str, Any], text: str, *, now: bool) -> None:
+        """Take the result; `now` writes it at once, for commands that go on."""
+        if not self.as_json:
+            print(printable(text, keep="\n\t"))  # noqa: T201
+        elif not self._written:
+            self._result = result
+            if now:
+                self.flush()
+
+    def error(self, message: str, kind: str, status: int) -> None:
+        """Add an error to the result, which has the error alone where there is none yet."""
+        error = {"error": message, "kind": kind, "status": status}
+        self._result = {**(self._result or {}), **error}
+
+    def flush(self) -> None:
+        """Write the JSON object that is due, once."""
+        if self._result is not None and not self._written:
+            self._written = True
+            self._stream.write(f"{_as_json(self._result)}\n")
+            self._stream.flush()
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    """Return the file descriptor of a stream, None for one in memory."""
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, io.UnsupportedOperation):
+        return None
+
+
+@contextlib.contextmanager
+def _diverted(descriptor: int) -> Iterator[TextIO]:
+    """Let a descriptor lead to standard error, and give a stream to where it led before."""
+    sys.stdout.flush()
+    kept = os.dup(descriptor)
+    try:
+        os.dup2(_descriptor(sys.stderr) or 2, descriptor)
+        with open(kept, "w", encoding="utf-8", closefd=False) as stream:
+            yield stream
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os.dup2(kept, descriptor)
+        os.close(kept)
+
+
+def _as_json(result: dict[str, Any]) -> str:
+    """Return one line of JSON; numbers that JSON does not have are null."""
+    try:
+        return json.dumps(result, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(result), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value
+
+
+def wants_json(words: list[str]) -> bool:
+    """Return whether a command line asks for JSON, also one that cannot be understood."""
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
+
+
+@contextlib.contextmanager
+def ending(output: Output, debug: bool) -> Iterator[None]:
+    """End a command as the contract says: one line on standard error, and an exit status."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        message = "interrupted; run the same command again to continue."
+        raise _ended(output, message, "Interrupted", INTERRUPTED, debug) from None
+    except EmbedpipeError as error:
+        status = WRONG_USAGE if isinstance(error, UsageError) else FAILURE
+        raise _ended(output, str(error), type(error).__name__, status, debug) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except BrokenPipeError:  # whoever was reading has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(FAILURE) from None
+    # The last resort: a user never meets a traceback that was not asked for.
+    except Exception as error:  # noqa: BLE001
+        name = type(error).__name__
+        message = f"unexpected {name}: {error} (--debug shows where)"
+        raise _ended(output, message, name, FAILURE, debug) from None
+
+
+def _ended(output: Output, message: str, kind: str, status: int, debug: bool) -> typer.Exit:
+    if debug:
+        traceback.print_exc()
+    output.error(complain(message), kind, status)
+    return typer.Exit(status)
+
+
+def complain(message: str) -> str:
+    """Write an error on one line of standard error, and return the line without the prefix."""
+    line = printable(" ".join(message.split()))
+    with contextlib.suppress(OSError):  # the terminal is gone
+        print(f"embedpipe: {line}", file=sys.stderr)  # noqa: T201
+    return line
+
+
+def interrupt_on_signals() -> None:
+    """Treat a request to terminate and the end of the terminal like Ctrl-C.
+
+    A signal that is ignored, as under `nohup`, stays so. The first one counts: what is cleaned
+    up then is not interrupted by another.
+    """
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(*_: object) -> None:
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -1,0 +1,136 @@
+"""How far a command is: bars on a terminal, lines with a time stamp in a log."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from .._text import in_words, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Log", "bars", "one_bar"]
+
+LOG_SECONDS = 10.0
+"""Minimum seconds between two lines of a log."""
+
+LOG_SHARE = 0.05
+"""Share of the work between two lines of a log, unless `LOG_AT_MOST` have passed."""
+
+LOG_AT_MOST = 60.0
+"""Seconds after which a line is written even if the share done has hardly changed."""
+
+_STAGES = {"scan": "Scanning", "embed": "Embedding", "download": "Downloading"}
+
+
+class Log:
+    """Progress as lines: a time stamp, what is done, its share, and the time left.
+
+    Parameters
+    ----------
+    say
+        Writes a line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._stage: str | None = None
+        self._ended = self._written = False
+        self._begun = self._last = (time.monotonic(), 0)
+
+    def stage(self, stage: str, done: int, total: int) -> None:
+        """Note how many items of a stage are done; a total of 0 is not known."""
+        self._note(stage, done, total, lambda: _counted(stage, done, total), hurry=False)
+
+    def text(self, done: int, total: int, text: str) -> None:
+        """Note how much is done, with a text that says what; the first is written at once."""
+        self._note("", done, total, lambda: printable(text), hurry=not self._written)
+
+    def line(self, done: int, total: int, text: str) -> None:
+        """Write a text in any case, as for a round that takes a while."""
+        self._note("", done, total, lambda: printable(text), hurry=True)
+
+    def _note(
+        self, stage: str, done: int, total: int, text: Callable[[], str], *, hurry: bool
+    ) -> None:
+        now = time.monotonic()
+        if stage != self._stage:
+            self._begun = (self._begun[0] if self._stage is None else now, 0)
+            self._last, self._stage = self._begun, stage
+            self._ended = self._written = False
+        waited = now - self._last[0]
+        share = (done - self._last[1]) / total if total else 0.0
+        due = waited >= LOG_SECONDS and (share >= LOG_SHARE or waited >= LOG_AT_MOST)
+        due = due or (waited >= LOG_SECONDS and not self._written)
+        last = 0 < total <= done and self._written and not self._ended
+        if not (hurry or due or last):
+            return
+        self._written, self._ended, self._last = True, 0 < total <= done, (now, done)
+        said = text()
+        if total:
+            said += f" ({_percent(done, total)})"
+        if 0 < done < total and not said_left(said):
+            left = (now - self._begun[0]) * (total - done) / done
+            said += f", about {in_words(left)} left"
+        self._say(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {said}")
+
+
+def said_left(text: str) -> bool:
+    """Return whether a text has an estimate of the time left already."""
+    return " left" in text
+
+
+def _counted(stage: str, done: int, total: int) -> str:
+    name = _STAGES.get(stage, stage)
+    return f"{name} {done:,} of {total:,}" if total else f"{name} {done:,}"
+
+
+def _percent(done: int, total: int) -> str:
+    return f"{100 * min(done, total) // total} %"
+
+
+@contextlib.contextmanager
+def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each stage."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as shown:
+        tasks: dict[str, Any] = {}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = shown.add_task(_STAGES.get(stage, stage), total=total or None)
+            shown.update(tasks[stage], completed=done, total=total or None)
+
+        yield progress
+
+
+@contextlib.contextmanager
+def one_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar with a sentence beside it."""
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)
+    with Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task("", total=None)
+
+        def tell(done: int, total: int, text: str) -> None:
+            shown.update(task, completed=done, total=total, description=printable(text))
+
+        yield tell
