@@ -77,8 +77,8 @@ app = typer.Typer(
     name="embedpipe",
     cls=_Commands,
     help="Embed a folder of images once; then choose what to label, retrain a head and see the "
-    "result in seconds on a CPU.\n\nExit status: 0 done, 1 failed, 2 wrong usage, 3 done but more "
-    "images failed than --max-failures allows, 130 interrupted.",
+    "result in seconds on a CPU.\n\nExit status: 0 done, 1 failed, 2 wrong usage, 3 done but too "
+    "many images failed, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
