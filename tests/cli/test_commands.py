@@ -103,7 +103,7 @@ def test_embed(call: Callable[..., Outcome], photos: Callable[..., Path]) -> Non
     first = call("embed", folder, "--json").json()
     assert list(first) == [
         "dataset", "spec_id", "items", "embedded", "reused", "failed", "failures", "dim",
-        "seconds", "images_per_second",
+        "seconds", "images_per_second", "remarks",
     ]  # fmt: skip
     assert (first["items"], first["embedded"], first["reused"]) == (12, 12, 0)
     (folder / "class0" / "0000.jpg").write_bytes(b"no image")
@@ -211,6 +211,7 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
             "balanced_accuracy",
             "ece",
             "cost",
+            "loss",
             "advice",
         ]
     ] * 3
