@@ -211,12 +211,13 @@ def _metadata(embeddings: Embeddings, path: Path | None) -> dict[str, NDArray[np
 def _spare_labels(output: Path) -> None:
     """Refuse to write over labels that someone has filled in."""
     from ..errors import EmbedpipeError, UsageError
-    from ..labels import read_labels
+    from ..tables import read_table
 
     if not output.exists():
         return
     try:
-        filled_in = len(read_labels(output))
+        table = read_table(output, ("path", "label"))
+        filled_in = sum(label != "" for label in table.columns["label"])
     except EmbedpipeError as error:
         raise UsageError(
             f"{output} is there already and cannot be read as labels, so it is not written over "

@@ -61,13 +61,13 @@ def load_manifest(path: str, request: Request | None = None) -> Dataset:
     items = []
     columns = (table.columns["path"], sure_labels(table), *map(table.column, ("split", "bucket")))
     for row, (given, label, split, bucket) in enumerate(zip(*columns, strict=True)):
-        if not given:
+        id = _id(given, root)
+        if not id.strip():
             raise table.fault(row, "no path; fill it in or remove the row.")
         try:
             name = split_of(split)
         except ValueError as error:
             raise table.fault(row, f"{error}.") from None
-        id = _id(given, root)
         if id in first:
             raise table.fault(
                 row,

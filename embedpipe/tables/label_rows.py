@@ -55,7 +55,9 @@ def sure_labels(table: Table) -> list[str]:
         status = canonical_status(text)
         if status is None:
             raise table.fault(
-                row, f"the status is {text!r}; it must be {', '.join(STATUSES)} or blank."
+                row,
+                f"the status is {text!r}; it must be {', '.join(STATUSES)} or blank. Rename the "
+                "column if it holds something else.",
             )
         if status != "label":
             labels[row] = ""

@@ -13,7 +13,7 @@ from .columnar import can_be_text, is_text, texts
 from .delimited import records
 from .faults import TableError
 from .guards import unguard
-from .json_lines import objects
+from .json_lines import Pairs, objects
 from .text import decode
 from .values import text_of, whole_numbers
 
@@ -254,12 +254,16 @@ def _from_json(text: str, file: str, choice: _Choice) -> _Read:
     names: dict[str, None] = {}
     columns: dict[str, list[str]] = {}
     places: list[int] = []
+    before: list[str] | None = None
+    positions: dict[str, int] = {}
     for number, pairs in objects(text, file):
         where = f"{file}, line {number}"
         keys = [key.strip() for key, _ in pairs]
-        names |= dict.fromkeys(keys)
+        if keys != before:  # most files have the same keys in each line
+            positions, before = choice.positions(where, keys), keys
+            names |= dict.fromkeys(keys)
         cells = {}
-        for name, at in choice.positions(where, keys).items():
+        for name, at in positions.items():
             try:
                 cells[name] = _json_text(name, pairs[at][1])
             except ValueError as error:
@@ -283,7 +287,8 @@ def _json_text(name: str, value: Any) -> str:
     try:
         text = text_of(value)
     except TypeError:
-        raise ValueError(f"the {name} is {value!r}; it must be a text or a number") from None
+        shown = dict(value) if isinstance(value, Pairs) else value
+        raise ValueError(f"the {name} is {shown!r}; it must be a text or a number") from None
     try:
         text.encode()
     except UnicodeEncodeError:

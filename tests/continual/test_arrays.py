@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import embedpipe as ep
 from embedpipe.continual import Stream
 from embedpipe.continual.parts import natural_key
 from embedpipe.datasets import Dataset, Item, load_dataset
@@ -148,3 +149,21 @@ def test_items_made_by_hand_have_the_canonical_splits():
     assert str(error.value) == (
         "dataset 'mine': the split of 'a.pgm' is 'Test'; give train, validation, test or None."
     )
+
+
+@pytest.mark.parametrize("kind", ["buckets", "folders"])
+def test_manifests_and_folders_have_the_same_order(photos, tmp_path, kind):
+    """Buckets of a manifest, and folders of domains, of which the numbers go below zero."""
+    names, folder = ["10", "-5", "2", "-10", "0.5"], photos(20, 1)
+    rows = ["path,label,bucket"]
+    for number, file in enumerate(sorted(folder.rglob("*.jpg"))):
+        bucket, label = names[number % 5], LABELS[number // 5]
+        target = folder / bucket / label / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+        rows.append(f"{bucket}/{label}/{file.name},{label},{bucket}")
+    (folder / "m.csv").write_text("\n".join(rows))
+    source = folder / "m.csv" if kind == "buckets" else folder
+    embeddings = ep.embed(load_dataset(source), backbone="toy", workspace=tmp_path / "workspace")
+    found = [each.name for each in Stream.of(embeddings, kind, protocol="streaming").experiences]
+    assert found == ["-10", "-5", "0.5", "2", "10"]
