@@ -25,6 +25,7 @@ from common import without_slowing_settings
 import embedpipe as ep
 from embedpipe.active import Problem
 from embedpipe.experiments import Experiment
+from embedpipe.experiments.statistics import LEAST_RUNS
 from embedpipe.experiments.summary import Group, Row, Summary
 
 STRATEGIES = (
@@ -129,13 +130,16 @@ def show(summary: Summary, arguments: argparse.Namespace) -> None:
 def cells(group: Group, row: Row, budgets: list[int]) -> list[str]:
     curves = group.curves[row.setting].values  # (S, R)
     means = np.nanmean(curves, axis=1)  # (S,)
-    found = [f"`{row.setting.strategy}`", f"{means.mean():.3f} ± {means.std(ddof=1):.3f}"]
+    spread = f" ± {means.std(ddof=1):.3f}" if row.distinct_runs >= LEAST_RUNS else ""
+    found = [f"`{row.setting.strategy}`", f"{means.mean():.3f}{spread}"]
     found += [f"{row.at[budget].estimate:.3f}" for budget in budgets]
     found.append(labels_told(row, budgets[-1]))
     if row.comparison is None or row.rounds is None:
         return [*found, "", ""]
-    p = row.comparison.p_holm
-    found.append(f"{row.comparison.difference:+.3f} (p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})")
+    difference, p = f"{row.comparison.difference:+.3f}", row.comparison.p
+    if row.comparison.reason is not None:
+        return [*found, f"{difference} (not tested: {row.comparison.reason})", ""]
+    found.append(f"{difference} (p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})")
     return [*found, f"{row.rounds.above().sum()}, {row.rounds.below().sum()}"]
 
 

@@ -107,13 +107,17 @@ def optimiser_of(head: Any) -> dict[str, Any] | None:
 
 
 def print_table(labelled: list[int], curves: dict[str, list[list[float]]]) -> None:
-    """Print mean and standard deviation over seeds by number of labels."""
+    """Print mean and standard deviation over seeds by number of labels.
+
+    Below three distinct curves there is no standard deviation: identical runs are one observation.
+    """
+    varied = {name: len({*map(tuple, seeds)}) > 2 for name, seeds in curves.items()}
     print(f"\n{'labels':>6}" + "".join(f"{strategy:>18}" for strategy in curves))
     for episode, count in enumerate(labelled):
         cells = []
-        for seeds in curves.values():
+        for name, seeds in curves.items():
             values = [accuracies[episode] for accuracies in seeds]
-            spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+            spread = f" ± {np.std(values, ddof=1):.3f}" if varied[name] else ""
             cells.append(f"{np.mean(values):.4f}{spread}")
         print(f"{count:>6}" + "".join(f"{cell:>18}" for cell in cells))
 

@@ -17,6 +17,7 @@ from .._loops.run_files import damaged
 from ..continual import METRICS, Stream, accuracy_matrix, continual_metrics
 from .results import Failure, write_tables
 from .statistics import (
+    LEAST_RUNS,
     Comparison,
     Interval,
     count_runs,
@@ -235,8 +236,8 @@ class ReplayResults:
         Differences are paired by seed with the baseline policy at the same size; what has no
         buffer with the baseline of the same head at the last size. P-values are those of the
         paired t-test, corrected by Holm's method for all rows of one stream and metric; see
-        `decisive_p` for what the signed-rank test adds. Equal values of a metric are one
-        observation: nothing is tested below three distinct values on either side.
+        `decisive_p` for what the signed-rank test adds. Identical runs are one observation:
+        nothing is tested below three distinct runs, or values of the metric, on either side.
         """
         streaming = "streaming" in self.protocols.values()
         names = tuple(metrics or SHOWN["streaming" if streaming else "iid"])
@@ -245,7 +246,6 @@ class ReplayResults:
         for setting in self.settings:
             own, against = values[setting], self._against(setting)
             runs = [int(self.runs[setting][seed][-1]) for seed in own]
-            other = None if against is None else values[against]
             rows.append(
                 ReplayRow(
                     setting,
@@ -260,7 +260,12 @@ class ReplayResults:
                         )
                         for name in names
                     },
-                    {name: _compared(own, other, name) for name in names},
+                    {
+                        name: None
+                        if against is None
+                        else self._compared((setting, against), values, name)
+                        for name in names
+                    },
                 )
             )
         return ReplaySummary(tuple(_corrected(rows, names)), names, self.baseline)
@@ -282,6 +287,33 @@ class ReplayResults:
         for row in self.metrics.to_pylist():
             found[self._setting(row)][row["seed"]] = {name: row[name] for name in names}
         return found
+
+    def _compared(
+        self,
+        pair: tuple[ReplaySetting, ReplaySetting],
+        values: dict[ReplaySetting, dict[int, dict[str, float]]],
+        name: str,
+    ) -> Comparison | None:
+        """Compare a metric of two settings, seed by seed; None if no seed has it of both."""
+        own, other = (
+            {seed: each[name] for seed, each in values[setting].items() if not np.isnan(each[name])}
+            for setting in pair
+        )
+        seeds = [seed for seed in own if seed in other]
+        if not seeds:
+            return None
+        columns = [[each[seed] for seed in seeds] for each in (own, other)]
+        # Runs may differ in the order of the experiences alone, as of what is learned at once:
+        # then their metric is the same, and they are one observation of it.
+        runs = [
+            [self.runs[setting][seed][-1] for seed in seeds]
+            if len(set(np.round(column, 12))) >= LEAST_RUNS
+            else None
+            for setting, column in zip(pair, columns, strict=True)
+        ]
+        least, most = limits_of(name)
+        width = most - least
+        return paired_comparison(*columns, runs=(runs[0], runs[1]), within=(-width, width))
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, ...], ReplaySetting]:
@@ -317,25 +349,6 @@ def read_run(folder: Path) -> list[dict[str, Any]]:
     except (pa.ArrowException, OSError) as error:
         raise damaged(folder, error) from error
     return rows
-
-
-def _compared(
-    own: dict[int, dict[str, float]], other: dict[int, dict[str, float]] | None, name: str
-) -> Comparison | None:
-    if other is None:
-        return None
-    seeds = [
-        seed
-        for seed in own
-        if seed in other and not np.isnan([own[seed][name], other[seed][name]]).any()
-    ]
-    if not seeds:
-        return None
-    least, most = limits_of(name)
-    width = most - least
-    return paired_comparison(
-        [own[s][name] for s in seeds], [other[s][name] for s in seeds], within=(-width, width)
-    )
 
 
 def limits_of(metric: str) -> tuple[float, float]:

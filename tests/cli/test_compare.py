@@ -64,6 +64,28 @@ def test_the_text_has_the_floor_and_the_bound(call: Callable[..., Result]) -> No
     assert call("digits", "--seeds", 2, "--quiet").stderr == ""
 
 
+def test_a_strategy_without_chance_is_one_run(call: Callable[..., Result]) -> None:
+    words = ("digits", "--strategies", "coreset,margin", "--initials", "coreset", "--seeds", 3)
+    outcome = call(*words, "--json")
+    assert outcome.exit_code == 0, outcome.stderr
+    found = json.loads(outcome.stdout)
+    rows = {(row["initial"], row["strategy"]): row for row in found["summary"]}
+    assert {key: row["distinct_runs"] for key, row in rows.items()} == {
+        ("coreset", "coreset"): 1,
+        ("coreset", "margin"): 1,
+        ("coreset", "random"): 3,
+        ("random", "random"): 3,
+    }
+    for strategy in ("coreset", "margin"):
+        row = rows["coreset", strategy]
+        assert row["aubc_ci"] is row["difference_ci"] is row["p_value"] is None
+        assert (row["p_reason"], row["seeds"]) == ("identical runs", 3)
+    page = Path(found["report"]).read_text(encoding="utf-8")
+    assert page.count("not tested: identical runs</td>") == 2
+    text = call(*words).stdout
+    assert text.count("not tested: identical runs") == text.count("(one run)") == 2
+
+
 def test_a_grid_file_and_what_changes_it(call: Callable[..., Result], tmp_path: Path) -> None:
     path = tmp_path / "grid.yaml"
     path.write_text("dataset: digits\nbackbone: toy\nstrategies: [margin]\nseeds: 3\nname: mine\n")

@@ -135,6 +135,32 @@ def test_differences_are_paired_and_corrected(study: Callable[..., ReplayStudy])
     assert "–" in joint  # nothing is forgotten of what is learned at once
 
 
+def test_identical_runs_are_one_observation(study: Callable[..., ReplayStudy]) -> None:
+    fixed = wandering(0)  # one stream for all seeds: what leaves nothing to chance gives one run
+    results = study(streams=fixed, seeds=5, retains=[0.2]).run(workers=0)
+    rows = {row.setting.learned: row for row in results.summary(["gem_accuracy"]).rows}
+    assert {name: row.distinct_runs for name, row in rows.items()} == {
+        "random, 20 %": 5, "margin, 20 %": 1, "naive": 1, "joint": 1,
+    }  # fmt: skip
+    for name in ("margin, 20 %", "naive", "joint"):
+        found, mean = rows[name].comparisons["gem_accuracy"], rows[name].metrics["gem_accuracy"]
+        assert found is not None
+        assert (found.reason, found.significant()) == ("identical runs", False)
+        assert np.isnan([found.low, found.p, mean.low, mean.high]).all()
+    mean = rows["random, 20 %"].metrics["gem_accuracy"]
+    assert 0 <= mean.low < mean.estimate < mean.high <= 1
+    text = str(results.summary(["gem_accuracy"]))
+    margin = next(line for line in text.splitlines() if line.startswith("margin"))
+    assert "1 of 5" in margin
+    assert "(one run)" in margin
+    assert margin.endswith("not tested: identical runs")
+    reverse = study(streams=fixed, seeds=5, retains=[0.2], baseline="margin", policies=["random"])
+    rows = {row.setting.learned: row for row in reverse.run(workers=0).summary().rows}
+    found = rows["random, 20 %"].comparisons["gem_accuracy"]
+    assert found is not None
+    assert found.reason == "identical runs"  # the baseline's
+
+
 def test_what_is_tested_but_never_learned_is_told(study: Callable[..., ReplayStudy]) -> None:
     def odd(seed: int) -> Stream:
         stream = wandering(seed)

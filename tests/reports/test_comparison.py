@@ -94,6 +94,55 @@ def test_every_point_says_its_value(tmp_path: Path) -> None:
     assert "coreset against random: -0.090 with 10 labels\n95 % interval -0." in text
 
 
+def one_run_of(given: Results, strategy: str) -> Results:
+    """Return the results with the run of seed 0 for all seeds of a strategy."""
+    table = given.table.to_pylist()
+    first = {
+        (row["dataset"], row["round"]): row["accuracy"]
+        for row in table
+        if row["strategy"] == strategy and row["seed"] == 0
+    }
+    for row in table:
+        if row["strategy"] == strategy:
+            row["accuracy"] = first[row["dataset"], row["round"]]
+    return replace(given, table=pa.Table.from_pylist(table, RESULTS))
+
+
+@pytest.mark.parametrize("strategy", ["margin", "random"])
+def test_one_run_earns_no_band_no_star_and_no_claim(tmp_path: Path, strategy: str) -> None:
+    given = one_run_of(results(), strategy)
+    text = page(tmp_path, given)
+    assert "the difference was not tested: identical runs." in text
+    assert "more than chance" not in text
+    rows = re.findall(r'<tr class="r\d.*?</tr>', text)
+    assert [row.count("1 of 3") for row in rows] == [
+        int(strategy == name) for name in ("margin", "random", "coreset")
+    ]
+    assert rows[0].count("not tested: identical runs") == 1
+    assert "(one run)" in rows[("margin", "random").index(strategy)]
+    assert 'class="better"' not in text
+    assert ('class="worse"' in text) == (strategy == "margin")  # coreset against random
+    # Bands of two strategies, and the difference of those that both have several runs
+    assert text.count('class="band"') == 2 + (strategy == "margin")
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+    write_figure(given, tmp_path / "curves.svg")  # no warning for bands that are not there
+    matrix = page(tmp_path, one_run_of(results(("hats", "shoes")), strategy))
+    assert "(0 + 2 not tested)" in matrix
+
+
+def test_without_evidence_no_difference_was_shown(tmp_path: Path) -> None:
+    table = results().table.to_pylist()
+    for row in table:
+        if row["strategy"] == "margin":
+            luck = (-1, 0, 1)[row["seed"]]
+            row["accuracy"] = 0.6 + 0.1 * (row["round"] - 1) + 0.02 * luck
+    text = page(tmp_path, replace(results(), table=pa.Table.from_pylist(table, RESULTS)))
+    assert re.search(
+        r"no difference was shown \(3 seeds; the interval allows −\d\.\d to \+\d\.\d points\)", text
+    )
+    assert "no more than chance" not in text
+
+
 def test_several_datasets_have_a_matrix(tmp_path: Path) -> None:
     text = page(tmp_path, results(("hats", "shoes")))
     assert "<h1>3 strategies in 2 settings</h1>" in text

@@ -202,6 +202,48 @@ def test_without_evidence_no_difference_was_shown(monkeypatch: pytest.MonkeyPatc
     )
 
 
+def test_a_policy_with_one_run_has_no_interval_no_band_and_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(SHARE, EL2N, 0.0)
+    given = results()
+    (group,) = replay_of(given).groups
+    row, band, lead = group.rows[0], group.curves[0], group.differences[0]
+    assert (row.name, row.runs, row.means[0]) == ("<el2n>, 5 %", "1 of 5", "0.783 (one run)")
+    assert (row.differences[0].verdict, row.differences[0].p) == (
+        "not tested", "not tested: identical runs",
+    )  # fmt: skip
+    assert band is not None
+    assert lead is not None
+    assert np.isnan([*band.low, *band.high, *lead.low, *lead.high]).all()
+    assert not any(lead.marked)
+    assert "the difference was not tested: identical runs." in replay_of(given).comparison
+    text = page(tmp_path, given)
+    assert "&lt;el2n&gt;, 5 %: 0.783 after experience 3</title>" in text
+    assert text.count('class="band"') == 2  # of random and naive, none of differences
+
+
+def test_a_metric_that_is_the_same_for_all_runs_is_not_tested(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of what is learned at once: the order of the experiences alone differs."""
+
+    def rolled(setting: ReplaySetting, seed: int) -> np.ndarray[Any, Any]:
+        matrix = np.array(MATRICES[setting])
+        if setting is JOINT:
+            matrix[-1] = np.roll([0.93, 0.95, 0.97], seed)
+        else:
+            matrix[-1, 0] += LUCK[seed]
+        return matrix
+
+    monkeypatch.setitem(globals(), "matrix_of", rolled)
+    rows = {row.setting: row for row in results().summary(["gem_accuracy"]).rows}
+    found = rows[JOINT].comparisons["gem_accuracy"]
+    assert rows[JOINT].distinct_runs == 3
+    assert found is not None
+    assert found.reason == "identical runs"
+
+
 def test_every_metric_that_is_shown_is_explained(tmp_path: Path) -> None:
     text = page(tmp_path, results())
     for name in ("gem_accuracy", "clear_accuracy", "clear_next_domain", "forgetting_last"):

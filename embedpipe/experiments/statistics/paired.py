@@ -144,7 +144,7 @@ def paired_comparison(
     b: ArrayLike,
     *,
     level: float = 0.95,
-    runs: tuple[ArrayLike, ArrayLike] | None = None,
+    runs: tuple[ArrayLike | None, ArrayLike | None] | None = None,
     within: tuple[float, float] | None = None,
 ) -> Comparison:
     """Compare two strategies over the same seeds; identical runs are one observation.
@@ -157,8 +157,8 @@ def paired_comparison(
     level
         Of the interval.
     runs
-        (S,) each, which run the values are from, for example columns of `prefix_runs`. By default
-        equal values of one side are from the same run.
+        (S,) each, which run the values are from, for example columns of `prefix_runs`. By default,
+        and for None, equal values of one side are from the same run.
     within
         The least and the largest difference that there can be; the interval is cut there.
 
@@ -315,7 +315,7 @@ def signed_rank_p(differences: ArrayLike) -> float:
 
 
 def _pairs(
-    a: ArrayLike, b: ArrayLike, runs: tuple[ArrayLike, ArrayLike] | None
+    a: ArrayLike, b: ArrayLike, runs: tuple[ArrayLike | None, ArrayLike | None] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[Ids, Ids]]:
     """Return the pairs without NaN, and which run each value is from."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
