@@ -33,6 +33,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_TURNED = (5, 6, 7, 8)
+"""Orientations in which width and height change places."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -105,7 +108,7 @@ def _decoded(data: bytes, use: Callable[[Picture], T], shrink: int | None, alone
             orientation, damage = _orientation(image)
             if orientation in _UPRIGHT:
                 rgb = rgb.transpose(_UPRIGHT[orientation])
-            if orientation >= 5:
+            if orientation in _TURNED:
                 width, height = height, width
             said = dict.fromkeys([*remarks, *damage, *as_remarks(messages)])
             return use(Picture(rgb, (width, height), tuple(said)))

@@ -70,7 +70,9 @@ def deep_grey(image: ImageFile.ImageFile) -> tuple[Image.Image, list[str]]:
     if image.mode == "F":
         scale, remarks = _float_scale(image, tags)
     else:
-        low, high, _ = _extremes(_strips(image, signed))
+        # A transparent value may lie beyond all others.
+        opaque = (v if key is None else v[v != key] for v in _strips(image, signed))
+        low, high, _ = _extremes(opaque)
         if low < 0:
             scale, remarks = _Scale(low=low, high=high), [_stretched(low, high)]
         else:
@@ -104,7 +106,7 @@ def deep_colour(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, l
     """
     tags = getattr(image, "tag_v2", {})
     stated = _stated_bits(image, tags)
-    key = image.info.pop("transparency", None)
+    key = image.info.pop("transparency", None)  # three numbers of 16 bits, in a PNG
     low_bytes = _opener_of_low_bytes(image, data)
     image.load()
     brightest = max(high for _, high in _extrema(image)[:3])
@@ -119,7 +121,8 @@ def deep_colour(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, l
     colours, has_alpha = 3, image.mode == "RGBA"
     largest = np.zeros(4 if has_alpha else 3, np.int64)
     for values in _sample_strips(image, low):
-        largest = np.maximum(largest, values.max(axis=(0, 1)))
+        opaque = values if key is None else values[(values != key).any(axis=2)]
+        largest = np.maximum(largest, opaque.reshape(-1, largest.size).max(axis=0, initial=0))
     scale, remarks = _bit_scale(int(largest[:colours].max()), stated, 16)
     # The alpha channel of 12-bit data may have 12 bits or all 16.
     alpha_scale = _bit_scale(int(largest[-1]), None, 16)[0] if scale.bits < 16 else scale
@@ -130,7 +133,7 @@ def deep_colour(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, l
         if has_alpha:
             layers.append(alpha_scale.bytes_of(values[..., colours:]))
         elif key is not None:
-            clear = (values == np.array(key, np.uint16)).all(axis=2)
+            clear = (values == key).all(axis=2)
             layers.append(np.where(clear, 0, 255).astype(np.uint8)[..., None])
         result.paste(Image.fromarray(np.concatenate(layers, axis=2)), (0, top))
         top += len(values)

@@ -145,6 +145,33 @@ def test_the_transparent_colour_of_a_png(depth: int) -> None:
     assert pixels[0, 0].tolist() == ([10, 20, 31] if depth == 8 else [0, 0, 0])
 
 
+def test_a_transparent_value_does_not_widen_the_range() -> None:
+    deep = G16 << 4
+    deep[2, 2] = 65535
+    pixels, remarks = seen(png(deep, GREY, 16, (65535,)))
+    expected = G8.copy()
+    expected[2, 2] = 255
+    assert np.array_equal(pixels[..., 0], expected)
+    assert remarks == ("its values go up to 4,080 in samples of 16 bits: they are read as 12 bits",)
+    colours = WIDE << 4
+    colours[2, 2] = 65535
+    pixels, remarks = seen(png(colours, RGB, 16, (65535,) * 3))
+    assert pixels[2, 2].tolist() == [255, 255, 255]
+    assert np.array_equal(pixels[3:], COLOUR[3:])
+    assert len(remarks) == 1
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 6, 8])
+def test_only_orientations_that_exist_turn_an_image(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(Image.fromarray(COLOUR), "PNG", exif=exif)
+    size, pixels = decoded(data, lambda picture: (picture.size, np.asarray(picture.rgb)))
+    turns = {6: -1, 8: 1}.get(orientation, 0)
+    assert size == ((9, 7) if turns else (7, 9))
+    assert np.array_equal(pixels, np.rot90(COLOUR, turns))
+
+
 def test_alpha_of_every_mode_is_over_white() -> None:
     half = np.full((4, 4), 128, np.uint8)
     grey = np.full((4, 4), 50, np.uint8)
