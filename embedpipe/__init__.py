@@ -84,6 +84,7 @@ if TYPE_CHECKING:
         write_comparison,
         write_figure,
         write_replay,
+        write_replay_figure,
         write_report,
     )
     from .strategies import (
@@ -166,6 +167,7 @@ _PLACES = {
         "write_comparison",
         "write_figure",
         "write_replay",
+        "write_replay_figure",
         "write_report",
     ],
     "strategies": [
@@ -267,6 +269,7 @@ __all__ = [
     "write_figure",
     "write_labels",
     "write_replay",
+    "write_replay_figure",
     "write_report",
 ]
 

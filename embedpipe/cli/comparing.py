@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import UsageError
 from .loops import class_and_count
 from .options import (
     DatasetChoice,
@@ -199,6 +200,7 @@ def compare(
     options |= {} if bound else {"upper_bound": False}
     if dataset.lower().endswith(FILES):
         said = read_grid(dataset)
+        _refuse_twice(session, dataset, said)
     else:
         rare = dict(class_and_count(text) for text in thinning.rare)
         entry = DatasetEntry(
@@ -249,6 +251,45 @@ def _experiment(
     index = options.get("index", "exact")
     problems = grid.problems(opened, index)
     return Experiment(problems, workspace=session.workspace, **options)
+
+
+NOT_WITH_A_FILE = {
+    "source": "source", "download": "download", "long_tailed": "long_tailed", "rare": "rare",
+    "within": "within", "weights": "embed: weights", "precision": "embed: precision",
+    "runtime": "embed: runtime", "scaled_decode": "embed: scaled_decode", "backbone": "backbone",
+}  # fmt: skip
+"""Options that a grid file has a place for and that have no meaning beside one."""
+
+IN_A_FILE = {
+    **{name: name for name in ("strategies", "initials", "heads", "modes", "seeds")},
+    **{name: name for name in ("initial_size", "batch_size", "rounds", "skip", "baseline")},
+    **{name: name for name in ("index", "name")},
+    "first_seed": "seeds", "bound": "upper_bound",
+    "noise": "labelling", "noise_kind": "labelling", "abstain": "labelling",
+}  # fmt: skip
+"""The key of a grid file that says the same as an option."""
+
+
+def _refuse_twice(session: Session, path: str, grid: GridFile) -> None:
+    """Refuse options that a grid file sets as well, or that it would ignore.
+
+    Raises
+    ------
+    UsageError
+        With the option and the key of the file.
+    """
+    for name, typed in session.given.items():
+        if name in NOT_WITH_A_FILE:
+            raise UsageError(
+                f"{typed} has no effect beside a grid file: write `{NOT_WITH_A_FILE[name]}` in "
+                f"{path} instead."
+            )
+        key = IN_A_FILE.get(name)
+        if key in grid.options or (name == "backbones" and grid.names_backbones):
+            raise UsageError(
+                f"{typed} and `{key or 'backbones'}` in {path} say the same thing: give one of "
+                "them."
+            )
 
 
 def _labelling(choice: LabellingChoice) -> dict[str, Any]:

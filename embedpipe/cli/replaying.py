@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-NOTHING = "none"
-"""In place of a policy: no buffer at all."""
-
 NAMED = ("buckets", "folders")
 """Kinds of streams whose experiences the dataset names."""
 
@@ -181,7 +178,7 @@ class StudyChoice:
         UsageError
             If something is not known by its name, or cannot be read.
         """
-        from ..continual import MIXES, get_policy
+        from ..continual import MIXES, NO_BUFFER, get_policy
         from ..experiments.replay import BOUNDS
         from ..heads import get_head
         from ..strategies import get_strategy
@@ -189,7 +186,7 @@ class StudyChoice:
         for option in ("policy", "retain", "head"):
             if not split_list(getattr(self, option)):
                 raise UsageError(f"--{option} is empty: give one, or several with commas.")
-        policies = [name for name in self.policies if name != NOTHING]
+        policies = [name for name in self.policies if name != NO_BUFFER]
         heads, bounds = split_list(self.head), split_list(self.bounds)
         for name in (*policies, self.baseline):
             get_policy(name)
@@ -201,10 +198,8 @@ class StudyChoice:
         if self.mix not in MIXES:
             raise UnknownNameError("mix", self.mix, MIXES)
         get_strategy(self.strategy)
-        if NOTHING in self.policies and "naive" not in bounds:
-            bounds.append("naive")
         return {
-            "policies": policies or [self.baseline],
+            "policies": self.policies,
             "retains": [size_from(text) for text in split_list(self.retain)],
             "heads": heads,
             "bounds": bounds,
@@ -236,6 +231,14 @@ def replay(
         Path | None,
         typer.Option(help="File for the report [default: in the results]", show_default=False),
     ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(help="Also draw the curves for print: .pdf, .svg or .png", show_default=False),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the folder of the results in the workspace", show_default=False),
+    ] = None,
 ) -> None:
     """Learn a dataset experience by experience, with a replay buffer, and see what is forgotten.
 
@@ -243,12 +246,18 @@ def replay(
     Every run is kept: killed and run again, the command continues, and with another policy or
     more seeds it computes only what is new. The baseline is always among the policies.
     """
-    from ..reports import replay_of, write_replay
+    from ..continual import NO_BUFFER
+    from ..reports import check_figure, replay_of, write_replay, write_replay_figure
 
+    if figure is not None:
+        check_figure(figure)
     started = time.monotonic()
     kept = session.tracker(tracking)
     coming.check()
-    options = learning.options()  # what is misspelt is said before anything is embedded
+    options = {
+        **learning.options(),
+        "name": name,
+    }  # what is misspelt is said before anything is embedded
     study = _study(session, session.embed(where, how), coming, options)
     with kept as tracker, session.counting() as tell:
         results = study.run(
@@ -263,8 +272,11 @@ def replay(
     _remark(session, results)
     assert results.folder is not None
     report = output or results.folder / "report.html"
-    write_replay(report, replay_of(results, summary, command=session.typed))
-    first = _first(results, without_buffer=learning.policies[0] == NOTHING)
+    page = replay_of(results, summary, command=session.typed)
+    write_replay(report, page)
+    if figure is not None:
+        write_replay_figure(figure, page)
+    first = _first(results, without_buffer=learning.policies[0] == NO_BUFFER)
     result = {
         **_told(results, first),
         "report": str(report),
@@ -400,5 +412,8 @@ def size_from(text: str) -> int | float:
             f"--retain {text}: give a share of each experience, such as 0.05, or a number of rows "
             "in all, such as 500."
         ) from None
-    size_of(size)
+    try:
+        size_of(size)
+    except UsageError as error:
+        raise UsageError(f"--retain {text}: {error}") from None
     return size

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from .. import _workspace
 from .._text import printable
-from ..errors import RunError
+from ..errors import RunError, UsageError
 from .failures import FailureLimit, failures_of
 from .options import Common, DatasetChoice, EmbedChoice, ImagesChoice, TrackerChoice, expand
 from .output import TOO_MANY_FAILURES, Output, complain, ending
@@ -39,10 +40,12 @@ class Session:
         The options that every command takes.
     output
         Where the result goes.
+    given
+        The options that were typed, by the name of the parameter, as ``"--seeds 3"``.
     """
 
-    def __init__(self, common: Common, output: Output) -> None:
-        self.common = common
+    def __init__(self, common: Common, output: Output, given: Mapping[str, str]) -> None:
+        self.common, self.given = common, given
         self.workspace = _workspace.Workspace(common.workspace)
         self.typed = printable(shlex.join(["embedpipe", *sys.argv[1:]]))
         self._output = output
@@ -52,7 +55,12 @@ class Session:
     def load(self, choice: DatasetChoice | ImagesChoice) -> Dataset:
         """Return the dataset that is meant."""
         from ..datasets import load_dataset
+        from ..datasets.load import beside_name
 
+        for name in [choice.dataset] if isinstance(choice.dataset, str) else choice.dataset:
+            beside = beside_name(name)
+            if beside is not None:
+                self.remark(beside)
         with self.progress() as progress:
 
             def tell(done: int, total: int | None) -> None:
@@ -221,10 +229,11 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        def with_session(common: Common, **values: Any) -> None:
+        def with_session(context: typer.Context, common: Common, **values: Any) -> None:
             output = Output(common.json)
             with output.reserved(), ending(output, common.debug):
-                session = Session(common, output)
+                _check_finite(context)
+                session = Session(common, output, _given(context))
                 function(session, **values)
                 session.end()
 
@@ -246,9 +255,34 @@ def _adopt_signature(outer: Callable[..., None], inner: Callable[..., None]) -> 
         for name, parameter in inspect.signature(inner).parameters.items()
         if name != "session"
     ]
-    common = inspect.Parameter("common", inspect.Parameter.KEYWORD_ONLY, annotation=Common)
-    outer.__signature__ = inspect.Signature([*own, common])  # type: ignore[attr-defined]
-    outer.__annotations__ = {p.name: hints[p.name] for p in own} | {"common": Common}
+    added = {"common": Common, "context": typer.Context}
+    own += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
+        for name, kind in added.items()
+    ]
+    outer.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
+    outer.__annotations__ = {**hints, **added}
+
+
+def _given(context: typer.Context) -> dict[str, str]:
+    """Return the options that were typed, by the name of the parameter: ``"--seeds 3"``."""
+    typed = {}
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            values = value if isinstance(value, (list, tuple)) else [value]
+            typed[name] = (
+                option if isinstance(value, bool) else " ".join(map(str, [option, *values]))
+            )
+    return typed
+
+
+def _check_finite(context: typer.Context) -> None:
+    """Refuse NaN and infinity, which pass every check of a range."""
+    for name, value in context.params.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--{name.replace('_', '-')} {value}: give a finite number.")
 
 
 def _help_of(function: Callable[..., None]) -> str:

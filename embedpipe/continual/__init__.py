@@ -5,7 +5,7 @@ from .loop import ContinualLoop
 from .memory import Memory, Seen, Size, size_of
 from .metrics import METRICS, accuracy_matrix, continual_metrics
 from .parts import KINDS
-from .policy import Policy, get_policy, policies, policy_spelling
+from .policy import NO_BUFFER, Policy, get_policy, policies, policy_spelling
 from .records import ExperienceRecord
 from .stream import PROTOCOLS, Experience, Stream
 
@@ -14,6 +14,7 @@ __all__ = [
     "METHODS",
     "METRICS",
     "MIXES",
+    "NO_BUFFER",
     "PROTOCOLS",
     "ContinualLoop",
     "Experience",

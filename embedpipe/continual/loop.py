@@ -24,7 +24,7 @@ from .folder import FORMAT, ContinualFolder, Progress
 from .learning import MIXES, Learner, get_method
 from .memory import Memory, Seen, Size, size_of
 from .metrics import accuracy_matrix, continual_metrics
-from .policy import Policy, get_policy
+from .policy import NO_BUFFER, Policy, get_policy
 from .records import ExperienceRecord
 from .stream import Experience, Stream
 
@@ -47,7 +47,7 @@ class ContinualLoop:
         ``"joint"``: one fresh head from all rows, the upper bound. By default *naive* for heads
         that are exact on streams and lose nothing so, otherwise *replay*.
     policy
-        What the buffer keeps.
+        What the buffer keeps; ``"none"``: there is no buffer, and the method is *naive*.
     retain
         How much of it: a share of each experience (a float, 0.05), or how many rows in all (an
         int).
@@ -111,9 +111,12 @@ class ContinualLoop:
         self.seed = check_seed(seed)
         self.head = run_head(head, self.seed)
         exact = getattr(self.head, "exact_on_streams", False)
-        self.method = method or ("naive" if exact else "replay")
+        without = policy == NO_BUFFER
+        self.method = method or ("naive" if exact or without else "replay")
+        if without and self.method == "replay":
+            raise UsageError("policy 'none' keeps nothing to replay: use method 'naive'.")
         self._method = get_method(self.method, self.head)
-        self.policy = get_policy(policy) if isinstance(policy, str) else policy
+        self.policy = _policy_of("random" if without else policy)  # of no effect without a buffer
         self.size: Size = size_of(retain)
         self.strategy = get_strategy(strategy) if isinstance(strategy, str) else strategy
         self.initial = get_strategy(initial) if isinstance(initial, str) else initial
@@ -339,3 +342,7 @@ class ContinualLoop:
                 f"the buffer is to hold {self.size} rows, and the stream has {limit} to learn "
                 "from: give fewer, or use method cumulative, which keeps all."
             )
+
+
+def _policy_of(policy: str | Policy) -> Policy:
+    return get_policy(policy) if isinstance(policy, str) else policy

@@ -15,7 +15,10 @@ from ..strategies.spelling.options import check_complete, checked_options
 from . import balanced, central, ranked, scored, streamed  # noqa: F401  (they file themselves)
 from .base import Policy, policies
 
-__all__ = ["Policy", "get_policy", "policies", "policy_spelling"]
+__all__ = ["NO_BUFFER", "Policy", "get_policy", "policies", "policy_spelling"]
+
+NO_BUFFER = "none"
+"""In place of a policy: nothing is kept, and the method is naive."""
 
 
 def get_policy(name: str, **options: Any) -> Policy:

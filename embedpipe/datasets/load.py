@@ -38,7 +38,8 @@ def load_dataset(
 ) -> Dataset:
     """Return a dataset by its name, or from a folder, an archive, a manifest or image files.
 
-    A registered name comes first: the folder ``digits`` in the working directory is ``./digits``.
+    A registered name comes first: a folder ``digits`` in the working directory is ``"./digits"``,
+    or ``Path("digits")``, which is never a name.
     A folder that carries the marks of CLEAR is read as such, with its buckets of time.
     Nothing is fetched unless `download` is true or `source` is a URL.
 
@@ -89,8 +90,21 @@ def load_dataset(
         (name_or_path,) = name_or_path
     if isinstance(name_or_path, str) and name_or_path in datasets:
         _refuse_within(request, repr(name_or_path))
-        return datasets[name_or_path](request)
+        try:
+            return datasets[name_or_path](request)
+        except DatasetError as error:
+            beside = beside_name(name_or_path)
+            if beside is None:
+                raise
+            raise DatasetError(f"{error} {beside}") from error
     return _load_path(name_or_path, request)
+
+
+def beside_name(name: str) -> str | None:
+    """Say that there is also a file or folder of a registered name, and how to mean it."""
+    if name not in datasets or not os.path.exists(name):
+        return None
+    return f"{name!r} is a registered dataset; for the path of that name here, write './{name}'."
 
 
 def _refuse_options(request: Request, what: str) -> None:

@@ -42,6 +42,7 @@ from .grid import (
     pairs_of,
 )
 from .grid_file import Opener, read_grid
+from .named import check_name, check_not_another
 from .progress import Clock, Progress
 from .results import Failure, Results
 from .sources import Sources, sources_of
@@ -94,7 +95,9 @@ class Experiment:
     workspace
         Where runs and results are kept; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     name
-        Of the folder of the results; by default the datasets' names and a digest of the grid.
+        Of the folder of the results; by default the datasets' names and a digest of the grid. A
+        name belongs to its runs: they may be added to, and results of other runs are not
+        overwritten.
 
     Raises
     ------
@@ -144,6 +147,7 @@ class Experiment:
     name: str | None = None
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         _ = self._grid, self._workspace  # which check what they are made from
 
     @classmethod
@@ -245,7 +249,8 @@ class Experiment:
         Raises
         ------
         RunError
-            If every cell failed, or worker processes cannot be started.
+            If every cell failed, worker processes cannot be started, or the name belongs to
+            other runs.
 
         Notes
         -----
@@ -253,6 +258,9 @@ class Experiment:
         processes import it.
         """
         count = worker_count(workers)
+        if self.name is not None:
+            runs_now = {cell.run_id for cell in self.cells()}
+            check_not_another(self.folder, runs_now, self.rounds)
         runs = list({entry.cell.run_id: entry for entry in self._entries}.values())
         stored = {entry.cell: self._stored(entry.cell) for entry in runs}
         todo = [e for e in runs if not stored[e.cell].is_enough_for(self.rounds)]

@@ -89,12 +89,15 @@ class GridFile:
         More options of `EmbedOptions`.
     options
         Of `Experiment`.
+    names_backbones
+        Whether the file names backbones, rather than leaving the default.
     """
 
     datasets: tuple[DatasetEntry, ...]
     backbones: tuple[str, ...]
     embed: Mapping[str, Any]
     options: Mapping[str, Any]
+    names_backbones: bool = False
 
     def problems(
         self, opener: Opener, index: str = "exact"
@@ -183,6 +186,7 @@ def read_grid(path: str | Path) -> GridFile:
         backbones=tuple(str(each) for each in backbones or [EmbedOptions().backbone]),
         embed=more,
         options=options,
+        names_backbones=bool(backbones),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._workspace import Workspace
 from ..continual import (
+    NO_BUFFER,
     ContinualLoop,
     Policy,
     Stream,
@@ -24,6 +25,7 @@ from ..errors import RunError, UsageError
 from ..heads import get_head
 from .choices import check_seeds, several
 from .crew import Done, Failed, Told, do_all, worker_count
+from .named import check_name, check_not_another
 from .progress import Clock, Progress
 from .replay_results import ReplayResults, read_run
 from .results import Failure
@@ -98,7 +100,8 @@ class ReplayStudy:
     streams
         A stream, a function that returns one for a seed, or a dictionary of such by name.
     policies
-        What buffers keep: names as `get_policy` reads them, or instances.
+        What buffers keep: names as `get_policy` reads them, or instances. ``"none"``: no buffer,
+        the same as the bound ``naive``.
     retains
         How much: shares of each experience (float) or rows in all (int).
     heads
@@ -117,7 +120,9 @@ class ReplayStudy:
     workspace
         Where runs and results are kept; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     name
-        Of the folder of the results; by default the streams' names and a digest of the grid.
+        Of the folder of the results; by default the streams' names and a digest of the grid. A
+        name belongs to its runs: they may be added to, and results of other runs are not
+        overwritten.
 
     Raises
     ------
@@ -158,6 +163,7 @@ class ReplayStudy:
     name: str | None = None
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         unknown = sorted(set(self.bounds) - set(BOUNDS))
         if unknown:
             raise UsageError(f"bounds names {unknown[0]!r}: give some of {', '.join(BOUNDS)}.")
@@ -200,7 +206,8 @@ class ReplayStudy:
         Raises
         ------
         RunError
-            If every cell failed, or worker processes cannot be started.
+            If every cell failed, worker processes cannot be started, or the name belongs to
+            other runs.
 
         Notes
         -----
@@ -208,6 +215,8 @@ class ReplayStudy:
         processes import it.
         """
         count = worker_count(workers)
+        if self.name is not None:
+            check_not_another(self.folder, {cell.run_id for cell in self._tasks})
         done = {cell: len(records) for cell, records in self._read()}
         length = {cell: self._length(cell) for cell in self._tasks}
         todo = [cell for cell in self._tasks if done[cell] < length[cell]]
@@ -297,7 +306,7 @@ class ReplayStudy:
                 found.append((setting, {**common, **options}))
         for method in BOUNDS:
             wanted = goes_on if method == "naive" else True
-            if wanted and (method in self.bounds or (exact and method == "naive")):
+            if wanted and (method in self._bounds or (exact and method == "naive")):
                 found.append((ReplaySetting(stream, head, method), {**common, "method": method}))
         if not found:
             raise UsageError(
@@ -316,11 +325,17 @@ class ReplayStudy:
             found[json.dumps(retain)] = retain
         return found
 
+    @property
+    def _bounds(self) -> set[str]:
+        """What is learned beside the policies; no buffer at all is the method naive."""
+        return {*self.bounds, *(["naive"] if NO_BUFFER in self.policies else [])}
+
     @cached_property
     def _policies(self) -> list[Policy]:
         """The policies, the baseline among them."""
         made: dict[str, Policy] = {}
-        for each in (*several(self.policies, "policies"), self.baseline):
+        given = [each for each in several(self.policies, "policies") if each != NO_BUFFER]
+        for each in (*given, self.baseline):
             policy = get_policy(each) if isinstance(each, str) else each
             made.setdefault(policy_spelling(policy), policy)
         return list(made.values())

@@ -226,6 +226,8 @@ def check_target(target: float, accuracy: float | None) -> None:
     UsageError
         If it is no share, and no accuracy takes its place.
     """
+    if accuracy is not None and not 0 <= accuracy <= 1:
+        raise UsageError(f"accuracy is {accuracy!r}: give a share of the test images, as 0.9.")
     if accuracy is None and not 0 < target <= 1:
         raise UsageError(f"target is {target!r}: give a share of the full-data accuracy, as 0.95.")
 

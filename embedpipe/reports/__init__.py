@@ -17,6 +17,7 @@ from .of_loops import report_of
 from .of_replay import replay_of
 from .of_selection import selection_of
 from .replay import ReplayData
+from .replay_figure import write_replay_figure
 from .thumbnails import make_thumbnail
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "write_comparison",
     "write_figure",
     "write_replay",
+    "write_replay_figure",
     "write_report",
     "write_selection",
 ]

@@ -9,7 +9,7 @@ from .data import Curve, Pick, ReportData, Round
 from .thumbnails import thumbnails_of
 
 if TYPE_CHECKING:
-    from ..active import ActiveLoop, RoundRecord
+    from ..active import ActiveLoop, Problem, RoundRecord
 
 __all__ = ["report_of"]
 
@@ -26,7 +26,8 @@ def report_of(
     Parameters
     ----------
     loops
-        At least one that has run, on the embeddings of the same dataset; the first is in focus.
+        At least one that has run, on the same problem; the first is in focus. Without a dataset,
+        as of `ActiveLoop.from_arrays`, picks are named by their rows and have no images.
     baseline
         The loop that the others are compared with.
     upper_bound
@@ -35,21 +36,20 @@ def report_of(
         What was typed.
     """
     first = loops[0]
-    embeddings = first.embeddings
-    if embeddings is None:
-        raise ValueError("a report shows images: it needs loops on the embeddings of a dataset.")
+    problem = first.problem
     all_loops = [*loops, *([] if baseline is None else [baseline])]
-    ids = [item.id for item in embeddings.items]
     picked = {r for loop in all_loops for record in loop.records for r in record.rows.tolist()}
-    thumbnails = thumbnails_of(embeddings.dataset, [ids[row] for row in sorted(picked)])
+    names = {row: _name_of_row(problem, row) for row in sorted(picked)}
+    thumbnails: dict[str, bytes | None] = {}
+    if problem.embeddings is not None:
+        thumbnails = thumbnails_of(problem.embeddings.dataset, list(names.values()))
     facts = (
-        ("items", f"{len(embeddings):,}"),
-        ("classes", f"{len(embeddings.dataset.class_names):,}"),
+        ("items", f"{len(problem.matrix):,}"),
+        ("classes", f"{_class_count(problem):,}"),
         ("to choose from", f"{len(first.problem.candidates):,}"),
         ("test", f"{len(first.problem.test_rows):,}"),
         ("copies of test images left out", f"{first.problem.copies_left_out:,}"),
-        ("backbone", f"{embeddings.spec.backbone['architecture']}, {embeddings.spec.dim:,} dims"),
-        ("precision", embeddings.spec.precision),
+        *_vectors(problem),
         ("head", repr(first.head)),
         ("seed", str(first.seed)),
         *_unusual(first),
@@ -58,12 +58,31 @@ def report_of(
     curves = tuple(
         Curve(
             name=_name(loop) if same_mode else f"{_name(loop)} ({loop.mode})",
-            rounds=tuple(_round(record, ids, thumbnails) for record in loop.records),
+            rounds=tuple(_round(record, names, thumbnails) for record in loop.records),
             baseline=loop is baseline,
         )
         for loop in all_loops
     )
     return ReportData(first.problem.name, facts, curves, command, upper_bound, advice_of(first))
+
+
+def _name_of_row(problem: Problem, row: int) -> str:
+    return f"row {row}" if problem.ids is None else problem.ids[row]
+
+
+def _class_count(problem: Problem) -> int:
+    if problem.embeddings is not None:
+        return len(problem.embeddings.dataset.class_names)
+    return len({*problem.oracle.classes.tolist(), *problem.test_labels.tolist()})
+
+
+def _vectors(problem: Problem) -> list[tuple[str, str]]:
+    """Return what the vectors are."""
+    if problem.embeddings is None:
+        return [("vectors", f"{problem.matrix.shape[1]:,} numbers each")]
+    spec = problem.embeddings.spec
+    backbone = f"{spec.backbone['architecture']}, {spec.dim:,} dims"
+    return [("backbone", backbone), ("precision", spec.precision)]
 
 
 def advice_of(loop: ActiveLoop) -> str | None:
@@ -93,12 +112,19 @@ def _name(loop: ActiveLoop) -> str:
     return names[0] if names[0] == names[1] else f"{names[0]}, then {names[1]}"
 
 
-def _round(record: RoundRecord, ids: list[str], thumbnails: dict[str, bytes | None]) -> Round:
+def _round(
+    record: RoundRecord, names: dict[int, str], thumbnails: dict[str, bytes | None]
+) -> Round:
     picks = tuple(
         Pick(
-            ids[row], float(score), None if label is None else str(label), thumbnails.get(ids[row])
+            names[row],
+            float(score),
+            None if label is None else str(label),
+            thumbnails.get(names[row]),
         )
-        for row, score, label in zip(record.rows, record.scores, record.labels, strict=True)
+        for row, score, label in zip(
+            record.rows.tolist(), record.scores, record.labels, strict=True
+        )
     )
     return Round(
         round=record.round,

@@ -88,7 +88,7 @@ def test_a_strategy_without_chance_is_one_run(call: Callable[..., Result]) -> No
 
 def test_a_grid_file_and_what_changes_it(call: Callable[..., Result], tmp_path: Path) -> None:
     path = tmp_path / "grid.yaml"
-    path.write_text("dataset: digits\nbackbone: toy\nstrategies: [margin]\nseeds: 3\nname: mine\n")
+    path.write_text("dataset: digits\nbackbone: toy\nstrategies: [margin]\nname: mine\n")
     outcome = call(path, "--seeds", 1, "--json", "--no-bound")
     assert outcome.exit_code == 0, outcome.stderr
     found = json.loads(outcome.stdout)

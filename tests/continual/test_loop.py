@@ -15,6 +15,7 @@ import pytest
 from embedpipe.continual import ContinualLoop, Stream, policies
 from embedpipe.embedding import Embeddings
 from embedpipe.errors import RunError, UnknownNameError, UsageError
+from embedpipe.experiments import ReplayStudy
 from embedpipe.heads import LogisticHead, get_head, heads
 
 
@@ -260,3 +261,21 @@ def test_options_without_meaning_are_refused_in_one_line(drifting: Callable[...,
         with pytest.raises(UnknownNameError, match=f"unknown {name}"):
             ContinualLoop(stream, **option)
     assert "seed is -1" in refusal(stream, seed=-1)
+
+
+def test_policy_none_keeps_nothing(drifting, tmp_path):
+    stream = drifting()
+    naive = ContinualLoop(stream, method="naive").fit()
+    loop = ContinualLoop(stream, policy="none").fit()
+    assert loop.method == "naive"
+    assert loop.memory.rows.size == 0
+    assert np.array_equal(loop.matrix, naive.matrix)
+    assert loop.run_id == naive.run_id
+    with pytest.raises(UsageError, match="^policy 'none' keeps nothing to replay: use method 'na"):
+        ContinualLoop(stream, policy="none", method="replay")
+    options = {"heads": ["logistic"], "retains": [0.1], "seeds": 1, "workspace": tmp_path}
+    study = ReplayStudy(stream, policies=["none", "el2n"], bounds=["joint"], **options)
+    learned = [cell.setting.learned for cell in study.cells()]
+    assert learned == ["el2n, 10 %", "random, 10 %", "naive", "joint"]
+    alone = ReplayStudy(stream, policies=["none"], bounds=[], **options)
+    assert [cell.setting.learned for cell in alone.cells()] == ["random, 10 %", "naive"]

@@ -1,0 +1,98 @@
+"""Errors of every pipeline: one line that says what to do, and the exit status of the CLI."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import PIPELINES, Run
+
+WRONG = {
+    "annotate_cifar10.py": ("nosuch",),
+    "clothing.py": (),
+    "compare_modes.py": ("--data", "nosuch.npz"),
+    "compare_strategies.py": ("nosuch",),
+    "coreset.py": ("nosuch",),
+    "replay_clear10.py": ("nosuch",),
+    "webcam.py": ("nosuch",),
+}
+
+
+def test_every_pipeline_is_here() -> None:
+    assert set(WRONG) == {path.name for path in PIPELINES.glob("*.py")}
+    for name in WRONG:
+        last = ast.unparse(ast.parse((PIPELINES / name).read_text(encoding="utf-8")).body[-1])
+        assert last == "if __name__ == '__main__':\n    ep.run_script(main)"
+
+
+@pytest.mark.parametrize("name", list(WRONG))
+def test_a_dataset_that_is_not_there(name: str, tmp_path: Path) -> None:
+    line = [sys.executable, str(PIPELINES / name), *WRONG[name], "--workspace", "w"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith(f"{name}: ")
+    assert done.stderr.count("\n") == 1
+
+
+SCRIPT = """\
+import sys, time
+import embedpipe as ep
+
+def main():
+    what = sys.argv[1]
+    if what == "sleep":
+        print("ready", flush=True)
+        time.sleep(60)
+    raise {"usage": ep.errors.UsageError("no\\nsuch thing"), "run": ep.errors.RunError("lost"),
+           "other": OSError("disk")}[what]
+
+ep.run_script(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "said"),
+    [
+        ("usage", 2, "s.py: no such thing\n"),
+        ("run", 1, "s.py: lost\n"),
+        ("other", 1, "s.py: OSError: disk (EMBEDPIPE_DEBUG=1 shows where)\n"),
+    ],
+)
+def test_errors_are_one_line(what: str, status: int, said: str, tmp_path: Path) -> None:
+    (tmp_path / "s.py").write_text(SCRIPT)
+    line = [sys.executable, str(tmp_path / "s.py"), what]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, said)
+    shown = subprocess.run(
+        line, capture_output=True, text=True, check=False,
+        env={**os.environ, "EMBEDPIPE_DEBUG": "1"},
+    )  # fmt: skip
+    assert "Traceback" in shown.stderr
+    assert shown.stderr.endswith(said)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_says_how_to_continue(how: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "s.py").write_text(SCRIPT)
+    line = [sys.executable, str(tmp_path / "s.py"), "sleep"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as done:
+        assert done.stdout is not None
+        assert done.stdout.readline() == "ready\n"
+        time.sleep(0.1)
+        done.send_signal(how)
+        _, said = done.communicate()
+    assert (done.returncode, said) == (130, "s.py: interrupted; run it again to continue.\n")
+
+
+def test_replay_clear10_takes_a_folder_beside_a_name(pipeline: Run, tmp_path: Path) -> None:
+    (tmp_path / "clear10").mkdir()
+    said = pipeline("replay_clear10.py", "clear10", status=1).stderr
+    assert said.endswith("here, write './clear10'.\n")
+    assert said.count("\n") == 1
