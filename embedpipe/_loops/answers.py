@@ -95,13 +95,11 @@ def known_labels(given: ArrayLike, what: str) -> tuple[NDArray[np.bool_], NDArra
 
 
 def answered(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which of (n,) answers are labels: (n,).
+    """Return which of (n,) answers are labels, not None, NaN or blank: (n,).
 
     Examples
     --------
     >>> answered(np.array(["hat", None], dtype=object)).tolist()
     [True, False]
     """
-    if labels.dtype != object:
-        return np.ones(labels.size, dtype=np.bool_)
-    return np.array([label is not None for label in labels], dtype=np.bool_)
+    return ~missing(labels)

@@ -72,7 +72,9 @@ def read_metadata(path: str | Path, ids: Sequence[str]) -> dict[str, NDArray[np.
         if numbers is not None:
             found[name] = numbers[rows]  # (n,)
     if not found:
-        raise table.fault(None, "no column of numbers beside 'path'.")
+        raise table.fault(
+            None, "no column of numbers beside 'path'; decimals need a point, such as 0.5."
+        )
     for name, values in found.items():
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:

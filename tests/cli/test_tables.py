@@ -117,6 +117,11 @@ def test_what_predict_wrote_is_no_label_by_any_door(
     file = tmp_path / "photos" / f"predicted{suffix}"
     predict = ("predict", "photos", "--model", "head.safetensors", "--output", file, *more)
     assert run(*predict)[0] == 0
+    if suffix == ".csv":
+        with file.open(encoding="utf-8", newline="") as stream:
+            (header, *rows) = csv.reader(stream)
+        assert header[:3] == ["path", "label", "confidence"]
+        assert {"'=1+1.jpg", "'@b.jpg", "'-c.jpg", "''=i.jpg"} <= {row[0] for row in rows}
     form = suffix.removeprefix(".")
     for words in (
         ("train", "photos", "--labels", file, *model),

@@ -65,7 +65,10 @@ def test_numbers_are_aligned_with_the_items(tmp_path, suffix):
             "path,x\na/1.jpg,1\nb/1.jpg,NA\n",
             "{path}, line 3: no finite 'x' for 'b/1.jpg'; fill it in.",
         ),
-        ("path,x\na/1.jpg,p\nb/1.jpg,2\n", "{path}: no column of numbers beside 'path'."),
+        (
+            "path;x\na/1.jpg;0,5\nb/1.jpg;2,0\n",
+            "{path}: no column of numbers beside 'path'; decimals need a point, such as 0.5.",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, text, message):

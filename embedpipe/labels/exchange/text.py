@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FormatError
+from ...tables.faults import TableError
+from ...tables.text import decode
 
 __all__ = ["parse_json", "read_json", "read_text"]
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, without its byte-order mark."""
-    data = path.read_bytes()
+    """Return the text of a file: UTF-8, or UTF-16 with a byte-order mark."""
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise FormatError(f"{path}, line {line}: not UTF-8 text. Save it again as UTF-8.") from None
+        return decode(path.read_bytes(), str(path))
+    except TableError as error:
+        raise FormatError(str(error)) from None
 
 
 def read_json(path: Path) -> Any:
