@@ -8,6 +8,8 @@
     ├── DatasetError          a dataset that cannot be found, listed or read
     ├── BackboneError         weights that are missing, altered or do not fit
     ├── CacheError            the store cannot be read or written
+    │   ├── ReadOnlyError     a workspace that must not be written
+    │   ├── NotCachedError    images without a vector, where none may be made
     │   ├── DamagedFileError  a file in the store whose content is not what its name says
     │   └── DriftError        this machine no longer reproduces the vectors in the store
     ├── SelectionError        a selection that the pool cannot give
@@ -34,6 +36,8 @@ __all__ = [
     "ExhaustedError",
     "FormatError",
     "LabelError",
+    "NotCachedError",
+    "ReadOnlyError",
     "RunError",
     "SelectionError",
     "UnknownNameError",
@@ -89,6 +93,14 @@ class BackboneError(EmbedpipeError):
 
 class CacheError(EmbedpipeError):
     """The store cannot be read or written."""
+
+
+class ReadOnlyError(CacheError):
+    """A workspace that must not be written, and something that has to be."""
+
+
+class NotCachedError(CacheError):
+    """Images without a vector, where embedding was ruled out."""
 
 
 class DamagedFileError(CacheError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +202,8 @@ def predict(embeddings: Embeddings, model: str | Path) -> Prediction:
     )
 
 
-def check_spec(model: str | Path, options: EmbedOptions) -> None:
-    """Refuse a saved head that does not fit what `embed` would give, before anything is embedded.
+def check_spec(model: str | Path, options: EmbedOptions) -> EmbedOptions:
+    """Return how to embed for a saved head: with precision ``"auto"``, in the head's precision.
 
     Raises
     ------
@@ -211,7 +211,10 @@ def check_spec(model: str | Path, options: EmbedOptions) -> None:
         If the head was trained on vectors of another backbone, preprocessing or precision.
     """
     _, metadata = load_head(model)
+    if options.precision == "auto" and "spec" in metadata:
+        options = replace(options, precision=Spec.from_json(metadata["spec"]).precision)
     _check_spec(model, metadata, options.spec_of(options.open_backbone()))
+    return options
 
 
 def _check_spec(model: str | Path, metadata: Mapping[str, Any], spec: Spec) -> None:

@@ -3,7 +3,7 @@
 from .base import Backbone, Encoder
 from .catalogue import DEFAULT_BACKBONE, backbones, get_backbone
 from .preprocess import Decoded, DecodeError, Preprocess, decode, decode_image
-from .runtimes import RUNTIMES, resolve_precision
+from .runtimes import RUNTIMES, resolve_precision, resolve_runtime
 from .toy import ToyBackbone
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "decode_image",
     "get_backbone",
     "resolve_precision",
+    "resolve_runtime",
 ]

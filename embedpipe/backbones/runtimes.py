@@ -20,7 +20,7 @@ from .preprocess import Preprocess
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PRECISIONS", "RUNTIMES", "open_encoder", "resolve_precision"]
+__all__ = ["PRECISIONS", "RUNTIMES", "open_encoder", "resolve_precision", "resolve_runtime"]
 
 PRECISIONS = ("auto", "fp32", "bf16")
 RUNTIMES = ("auto", "torch", "openvino")
@@ -37,6 +37,25 @@ def resolve_precision(precision: str) -> str:
     if precision != "auto":
         return precision
     return "bf16" if _cpu_has_bf16() or _gpu_has_bf16() else "fp32"
+
+
+def resolve_runtime(runtime: str) -> str:
+    """Return ``"torch"`` or ``"openvino"`` for what was asked on this machine.
+
+    Raises
+    ------
+    BackboneError
+        If OpenVINO was asked for and is not installed.
+    """
+    import torch
+
+    installed = importlib.util.find_spec("openvino") is not None
+    if runtime == "openvino" and not installed:
+        raise BackboneError("OpenVINO is not installed: `pip install 'embedpipe[openvino]'`.")
+    if runtime != "auto":
+        return runtime
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return "openvino" if installed and x86 and not torch.cuda.is_available() else "torch"
 
 
 def _cpu_has_bf16() -> bool:
@@ -64,18 +83,9 @@ def open_encoder(
     batch_size: int,
 ) -> Encoder:
     """Make a network ready to run on this machine; see `Backbone.open`."""
-    import torch
-
     network = _normalised(module, preprocess)
-    installed = importlib.util.find_spec("openvino") is not None
-    if runtime == "openvino" and not installed:
-        raise BackboneError("OpenVINO is not installed: `pip install 'embedpipe[openvino]'`.")
-    x86 = platform.machine().lower() in ("x86_64", "amd64")
-    if runtime == "openvino" or (
-        runtime == "auto" and installed and x86 and not torch.cuda.is_available()
-    ):
-        return OpenVinoEncoder(network, preprocess.size, precision, batch_size)
-    return TorchEncoder(network, preprocess.size, precision, batch_size)
+    kind = OpenVinoEncoder if resolve_runtime(runtime) == "openvino" else TorchEncoder
+    return kind(network, preprocess.size, precision, batch_size)
 
 
 def _normalised(module: torch.nn.Module, preprocess: Preprocess) -> torch.nn.Module:

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .._files import TEMPORARY_PREFIX, read_parquet, write_atomically
-from ..errors import CacheError, DamagedFileError
+from .._files import TEMPORARY_PREFIX, is_read_only, read_parquet, write_atomically
+from ..errors import CacheError, DamagedFileError, ReadOnlyError
 
 __all__ = [
     "describe_damage",
@@ -25,6 +25,7 @@ __all__ = [
     "read_checked",
     "read_content_ids",
     "spec_id_of",
+    "unwritable",
     "vectors_of",
     "write_fragment",
 ]
@@ -86,11 +87,17 @@ def write_fragment(folder: Path, table: pa.Table, metadata: dict[str, str]) -> P
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise CacheError(
+        raise unwritable(
             f"cannot write to the cache at {folder}: {error.strerror or error}. Nothing in it was "
-            "changed; free space or permit writing, then run the same command again."
+            "changed; free space or permit writing, then run the same command again.",
+            error,
         ) from error
     return path
+
+
+def unwritable(message: str, error: OSError) -> CacheError:
+    """Return the error for what cannot be written: a `ReadOnlyError` where it must not be."""
+    return ReadOnlyError(message) if is_read_only(error) else CacheError(message)
 
 
 def read_checked(path: Path, spec: str) -> pa.Table:

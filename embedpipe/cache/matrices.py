@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from .._files import is_read_only, open_array, sync_folder, temporary_path
+from .._files import open_array, sync_folder, temporary_path
 from .._workspace import Workspace
-from ..errors import CacheError
-from .fragments import digest_of_ids
+from ..errors import CacheError, ReadOnlyError
+from .fragments import digest_of_ids, unwritable
 from .store import Store
 
 __all__ = ["matrix_problem", "open_matrix"]
@@ -65,10 +65,8 @@ def open_matrix(
         try:
             _build(folder, store, content_ids, items_digest)
             found = _open(folder, store.spec.id, items_digest)
-        except CacheError as error:
-            cause = error.__cause__
-            if not (isinstance(cause, OSError) and is_read_only(cause)):
-                raise
+        except ReadOnlyError:
+            pass
     if isinstance(found, str):
         return _temporary(store, content_ids, items_digest)
     return found[0], folder, found[1]
@@ -145,9 +143,10 @@ def _build(folder: Path, store: Store, content_ids: pa.Array, items_digest: str)
         _sync(temporary)
         _put_in_place(temporary, folder, store.spec.id, items_digest)
     except OSError as error:
-        raise CacheError(
+        raise unwritable(
             f"cannot write the matrix at {folder}: {error.strerror or error}. The cache itself is "
-            "untouched; free space or permit writing, then run the same command again."
+            "untouched; free space or permit writing, then run the same command again.",
+            error,
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -116,10 +116,18 @@ class EmbedChoice:
         ),
     ] = None
     precision: Annotated[
-        str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it")
+        str,
+        typer.Option(
+            help="fp32, bf16, or auto: that of the dataset's vectors in the cache, or bf16 where "
+            "the hardware has it"
+        ),
     ] = "auto"
     runtime: Annotated[
-        str, typer.Option(help="torch, openvino, or auto: OpenVINO on x86 CPUs if installed")
+        str,
+        typer.Option(
+            help="torch, openvino, or auto: in bf16 that of the vectors in the cache, or OpenVINO "
+            "on x86 CPUs if installed"
+        ),
     ] = "auto"
     scaled_decode: Annotated[
         bool,
@@ -136,6 +144,10 @@ class EmbedChoice:
             show_default=False,
         ),
     ] = None
+    require_cached: Annotated[
+        bool,
+        typer.Option("--require-cached", help="Embed nothing: fail if an image has no vector"),
+    ] = False
 
     def options(self) -> dict[str, Any]:
         """Return what `EmbedOptions` takes."""

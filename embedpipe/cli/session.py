@@ -91,6 +91,8 @@ class Session:
             embeddings = embed(
                 dataset, workspace=self.workspace, options=options, progress=progress
             )
+        for note in embeddings.report.notes:
+            self.remark(note)
         self._note_failures(embeddings, limit)
         return embeddings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,8 +103,8 @@ def predict(
 
     if output is not None:
         table_format(output)
-    check_spec(model, EmbedOptions(**how.options()))
-    embeddings = session.embed(where, how)
+    options = check_spec(model, EmbedOptions(**how.options()))
+    embeddings = session.embed(where, replace(how, precision=options.precision))
     prediction = predict_items(embeddings, model)
     result: dict[str, Any] = {
         "accuracy": prediction.accuracy,

@@ -14,7 +14,7 @@ from ..cache import CONTENT_ID, Store
 from ..datasets import Source
 from .scan import Progress
 
-__all__ = ["adopt_unaffected"]
+__all__ = ["adopt_unaffected", "older_stores"]
 
 
 def adopt_unaffected(
@@ -45,7 +45,7 @@ def adopt_unaffected(
         Number of vectors that were taken over.
     """
     adopted = 0
-    for older in _older_stores(store, workspace):
+    for older in older_stores(store, workspace):
         missing = older.missing(pa.array(list(wanted.values()), CONTENT_ID))
         known = [item_id for item_id, absent in zip(wanted, missing, strict=True) if not absent]
         unaffected = []
@@ -57,11 +57,13 @@ def adopt_unaffected(
             if progress is not None:
                 progress("scan", done, len(known))
         if unaffected:
+            store.create()
             adopted += store.adopt(older, pa.array(unaffected, CONTENT_ID))
     return adopted
 
 
-def _older_stores(store: Store, workspace: Workspace) -> Iterator[Store]:
+def older_stores(store: Store, workspace: Workspace) -> Iterator[Store]:
+    """Yield the stores of the same spec with an older rule for colours."""
     for rule in OLDER_RULES:
         preprocess = store.spec.preprocess | {"colour": rule}
         older = Store(workspace, replace(store.spec, preprocess=preprocess))

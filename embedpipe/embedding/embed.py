@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .._versions import versions
 from .._workspace import Workspace
@@ -19,11 +21,12 @@ from ..backbones import (
     Preprocess,
     get_backbone,
     resolve_precision,
+    resolve_runtime,
 )
-from ..cache import Failure, Spec, Store, open_matrix
+from ..cache import CONTENT_ID, Failure, Spec, Store, open_matrix
 from ..datasets import Dataset, load_dataset
-from ..errors import DatasetError, UsageError
-from .adoption import adopt_unaffected
+from ..errors import BackboneError, DatasetError, NotCachedError, ReadOnlyError, UsageError
+from .adoption import adopt_unaffected, older_stores
 from .embeddings import Embeddings, EmbedReport
 from .executors import EXECUTORS, fill_with_ray
 from .pipeline import Filled, fill
@@ -44,15 +47,19 @@ class EmbedOptions:
     weights
         A file of weights for a timm or torchvision backbone.
     precision
-        ``"auto"`` (bf16 where the hardware has it), ``"fp32"`` or ``"bf16"``.
+        ``"fp32"``, ``"bf16"``, or ``"auto"``: the one in which the cache holds the dataset's
+        vectors; if there are none, bf16 where the hardware has it.
     runtime
-        ``"auto"``, ``"torch"`` or ``"openvino"``.
+        ``"torch"``, ``"openvino"``, or ``"auto"``: in bf16 the one that made the vectors in the
+        cache, otherwise OpenVINO on x86 CPUs if it is installed.
     executor
         ``"local"``, or ``"ray"``: on a Ray cluster that shares the file system.
     scaled_decode
         Decode large JPEGs at a reduced size: much faster, slightly different pixels.
     retry_failed
         Try images again that failed before.
+    require_cached
+        Embed nothing: images without a vector are an error.
     """
 
     backbone: str | Backbone = DEFAULT_BACKBONE
@@ -62,6 +69,7 @@ class EmbedOptions:
     executor: str = "local"
     scaled_decode: bool = False
     retry_failed: bool = False
+    require_cached: bool = False
 
     def open_backbone(self) -> Backbone:
         """Return the backbone that is meant."""
@@ -74,7 +82,7 @@ class EmbedOptions:
         return replace(backbone.preprocess, scaled_decode=self.scaled_decode)
 
     def spec_of(self, backbone: Backbone) -> Spec:
-        """Return what determines the vectors on this machine."""
+        """Return what determines the vectors on this machine, if the cache is empty."""
         return Spec(
             backbone.identity,
             self.preprocess_of(backbone).as_spec(),
@@ -121,6 +129,8 @@ def embed(
         If the backbone's weights cannot be had.
     CacheError
         If the cache is damaged or cannot be written; nothing in it is lost.
+    NotCachedError
+        If an image has no vector and `require_cached` is set.
 
     Examples
     --------
@@ -142,13 +152,28 @@ def embed(
     workspace = Workspace(workspace)
     backbone = options.open_backbone()
     preprocess = options.preprocess_of(backbone)
-    store = Store(workspace, options.spec_of(backbone))
-    store.create()
+    stores = _stores(workspace, options, backbone)
+    if len(stores) == 1 and not options.require_cached:
+        stores[0].create()  # a workspace that cannot be written is an error before the scan
     scanned = scan(dataset, workspace, progress)
+    notes = []
+    if not scanned.remembered:
+        notes.append(f"{workspace.root} is read-only: the scan of this dataset is not remembered")
+    store = max(stores, key=lambda each: _covered(each, workspace, scanned.content_ids))
+    if store is not stores[0]:
+        notes.append(
+            f"precision {store.spec.precision}: the cache holds this dataset's vectors in it; "
+            f"--precision {stores[0].spec.precision} makes others"
+        )
     wanted = _wanted(dataset, scanned, store, options.retry_failed)
     if wanted and adopt_unaffected(store, workspace, dataset.source, wanted, progress):
         wanted = _wanted(dataset, scanned, store, options.retry_failed)
+    if wanted and options.require_cached:
+        raise _not_cached(dataset, scanned, wanted, store)
     filled = Filled(0, {}, 0.0)
+    if wanted:
+        store.create()
+        runtime = _runtime(store, options.runtime, notes)
     while wanted:
         now = (fill_with_ray if options.executor == "ray" else fill)(
             store,
@@ -156,12 +181,63 @@ def embed(
             preprocess,
             dataset.source,
             wanted,
-            runtime=options.runtime,
+            runtime=runtime,
             progress=progress,
         )
         wanted = _copies_of_lost(dataset, scanned, wanted, now, filled)
         filled = filled.plus(now)
-    return _gather(dataset, workspace, store, scanned, filled, started)
+    return _gather(dataset, workspace, store, scanned, filled, started, notes)
+
+
+def _stores(workspace: Workspace, options: EmbedOptions, backbone: Backbone) -> list[Store]:
+    """Return the stores that may be meant: this machine's precision first, then the other one."""
+    first = options.spec_of(backbone)
+    stores = [Store(workspace, first)]
+    if options.precision == "auto":
+        other = "fp32" if first.precision == "bf16" else "bf16"
+        stores.append(Store(workspace, replace(first, precision=other)))
+    return [
+        store
+        for store in stores
+        if store is stores[0] or store.exists() or any(older_stores(store, workspace))
+    ]
+
+
+def _covered(store: Store, workspace: Workspace, content_ids: pa.Array) -> int:
+    """Return how many items have a vector in a store, or one that may be taken over."""
+    missing = store.missing(content_ids)
+    for older in older_stores(store, workspace):
+        missing &= older.missing(content_ids)
+    return int((~missing).sum())
+
+
+def _runtime(store: Store, asked: str, notes: list[str]) -> str:
+    """Return the runtime to use: two of them differ in bf16 by more than the tolerance."""
+    known = store.runtime()
+    if asked != "auto" or store.spec.precision != "bf16" or known not in ("torch", "openvino"):
+        return asked
+    try:
+        if known != resolve_runtime("auto"):
+            notes.append(f"runtime {known}: it made the bf16 vectors in the cache")
+        return resolve_runtime(known)
+    except BackboneError as error:
+        raise BackboneError(
+            f"{known} made the bf16 vectors in {store.folder}, and it is not installed here. "
+            "Vectors of another runtime differ too much to be added: `pip install "
+            "'embedpipe[openvino]'`, or use --precision fp32."
+        ) from error
+
+
+def _not_cached(
+    dataset: Dataset, scanned: Scan, wanted: dict[str, bytes], store: Store
+) -> NotCachedError:
+    contents = pa.array(list(wanted.values()), CONTENT_ID)
+    count = int(pc.sum(pc.is_in(scanned.content_ids, value_set=contents)).as_py())
+    return NotCachedError(
+        f"{count} of the {len(dataset)} images of {dataset.name!r} have no vector of spec "
+        f"{store.spec.id[:12]} in the cache, {next(iter(wanted))!r} for one: run `embedpipe embed` "
+        "with the same options, or leave out --require-cached."
+    )
 
 
 def _with_changes(options: EmbedOptions, changes: dict[str, object]) -> EmbedOptions:
@@ -205,13 +281,15 @@ def _gather(
     scanned: Scan,
     filled: Filled,
     started: float,
+    notes: list[str],
 ) -> Embeddings:
     missing = store.missing(scanned.content_ids)  # (items,)
     failures = _failures(dataset, scanned, store, filled, missing)
     rows = np.flatnonzero(~missing)
     unreadable = [failure for failure in failures if failure.content_id is None]
     if unreadable:
-        store.add_failures(unreadable, versions())
+        with contextlib.suppress(ReadOnlyError):  # the scan says so, and they are reported
+            store.add_failures(unreadable, versions())
     if not len(dataset):
         raise DatasetError(f"dataset {dataset.name!r} has no items: there is nothing to embed.")
     if not len(rows):
@@ -241,6 +319,7 @@ def _gather(
             *filled.remarks,
         ),
         vanished=len(vanished),
+        notes=tuple(notes),
     )
     return Embeddings(
         matrix=matrix,

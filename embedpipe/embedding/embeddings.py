@@ -45,6 +45,9 @@ class EmbedReport:
     vanished
         Files that were items at the last scan and are gone, neither moved nor renamed. They are
         told once.
+    notes
+        Sentences on what was decided: a precision or runtime that the cache gave, a scan that a
+        read-only workspace could not remember.
     """
 
     dataset: str
@@ -58,6 +61,7 @@ class EmbedReport:
     images_per_second: float | None
     remarks: tuple[Remark, ...] = ()
     vanished: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)

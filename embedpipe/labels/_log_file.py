@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +60,8 @@ def open_log(path: Path, timeout: float) -> sqlite3.Connection:
         If the file is foreign, damaged or newer, or cannot be opened. It is left as it was.
     """
     with explained(path, timeout):
+        if path.exists() and not os.access(path.parent, os.W_OK):
+            return _copied(path)
         _make_folder(path)
         deadline = time.monotonic() + timeout
         while True:
@@ -76,6 +81,30 @@ def open_log(path: Path, timeout: float) -> sqlite3.Connection:
                 return connection
 
 
+def _copied(path: Path) -> sqlite3.Connection:
+    """Return a connection to a copy of the log in memory that cannot be written.
+
+    In a read-only folder SQLite cannot open a write-ahead log, and without it the last events
+    would be missing.
+    """
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        with tempfile.TemporaryDirectory(prefix="embedpipe-") as folder:
+            copy = Path(folder) / path.name
+            for suffix in ("", "-wal"):
+                part = path.with_name(path.name + suffix)
+                if part.exists():
+                    shutil.copyfile(part, copy.with_name(part.name))
+            with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as whole:
+                _prepare(whole, path, copy=True)
+                whole.backup(memory)
+        memory.execute("PRAGMA query_only = ON")
+    except BaseException:
+        memory.close()
+        raise
+    return memory
+
+
 def _make_folder(path: Path) -> None:
     """Make the folder of the log such that a power cut does not take it away again."""
     if path.parent.is_dir():
@@ -87,7 +116,7 @@ def _make_folder(path: Path) -> None:
         raise LabelError(f"cannot make the folder {path.parent}: {error.strerror}.") from error
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, *, copy: bool = False) -> None:
     connection.execute("BEGIN")  # one moment of the file: another process may be migrating it
     try:
         version = version_of(connection, path)
@@ -100,7 +129,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} is damaged ({what}): put back a copy; `sqlite3 {path.name} .recover` shows "
             "what is left."
         )
-    connection.execute("PRAGMA journal_mode = WAL")
+    # A database in memory has no write-ahead log, and a copy is made for one.
+    connection.execute(f"PRAGMA journal_mode = {'DELETE' if copy else 'WAL'}")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # what "durable" takes on macOS
     connection.execute("PRAGMA cache_size = -65536")  # 64 MB: paths lie scattered in the table

@@ -296,7 +296,8 @@ def test_a_canary_that_drifted_refuses_the_run(store: Store) -> None:
     assert str(caught.value) == (
         f"this machine's vectors differ by 0.01 of their length from those in {store.folder} (at "
         "most 0.001 is allowed): made with {'runtime': 'one'}, now {'runtime': 'two'}. Nothing "
-        "was added; use the former versions, or another --workspace."
+        "was added; use the former --runtime and versions, --precision fp32, or another "
+        "--workspace."
     )
     with pytest.raises(DriftError):
         store.check_canary(lambda: vectors * np.nan, {})

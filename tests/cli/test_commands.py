@@ -352,6 +352,29 @@ def test_other_commands_take_image_files_too(
     assert (found["items"], found["duplicates"]) == (4, [])
 
 
+def test_commands_embed_nothing_where_vectors_are_required(
+    call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
+) -> None:
+    folder, head, require = photos(12), tmp_path / "head.safetensors", "--require-cached"
+    commands = {
+        "embed": (),
+        "select": ("-n", 2),
+        "run": ("--rounds", 1, "--initial-size", 2, "--batch-size", 2),
+        "train": ("--labels", labels, "--output", head),
+        "check": ("--backbone", "toy"),
+        "compare": ("--strategies", "random", "--seeds", 1, "--backbone", "toy"),
+    }
+    for name, options in commands.items():
+        status, message = call(name, folder, *options, require, "--quiet").error()
+        assert status == 1
+        assert "12 of the 12 images of 'photos-" in message
+        assert message.count("\n") == 0
+    call("train", folder, "--labels", labels, "--output", head)
+    for name, options in {**commands, "predict": ("--model", head)}.items():
+        if name != "compare":
+            assert call(name, folder, *options, require, "--quiet").status == 0
+
+
 def test_cache(call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path) -> None:
     assert call("cache", "list").out.startswith("the cache in ")
     call("embed", photos(5), "--precision", "fp32")

@@ -22,8 +22,8 @@ def test_the_images_are_the_same_bytes_everywhere() -> None:
     assert digest == "5c7458cc41222dc9229be3706c2024abf6b9550c4c2080df92ec1c14a532c5d4"
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_two_runtimes_are_within_the_tolerance(precision: str) -> None:
+@pytest.mark.parametrize(("precision", "same"), [("fp32", True), ("bf16", False)])
+def test_two_runtimes_share_vectors_in_fp32_only(precision: str, same: bool) -> None:
     pytest.importorskip("openvino", exc_type=ImportError)
     backbone = get_backbone()
     images = pixels(backbone.preprocess)
@@ -31,7 +31,8 @@ def test_two_runtimes_are_within_the_tolerance(precision: str) -> None:
         backbone.open(precision=precision, runtime=runtime, batch_size=8).encode(images)
         for runtime in ("torch", "openvino")
     )
-    assert relative_distance(one, other) < TOLERANCE[precision] * 0.75
+    drift = relative_distance(one, other)
+    assert drift < TOLERANCE[precision] / 4 if same else drift > 3 * TOLERANCE[precision]
 
 
 def test_what_has_changed_is_beyond_the_tolerance() -> None:

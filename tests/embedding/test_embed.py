@@ -222,7 +222,7 @@ def test_wrong_options_are_named() -> None:
         embed(dataset, backbon="toy")
     assert str(caught.value) == (
         "embed() has no option 'backbon'; it has: backbone, weights, precision, runtime, "
-        "executor, scaled_decode, retry_failed."
+        "executor, scaled_decode, retry_failed, require_cached."
     )
     with pytest.raises(UsageError, match="unknown precision 'fp8': use auto, fp32 or bf16"):
         embed(dataset, backbone="toy", precision="fp8")
