@@ -1,6 +1,6 @@
 """The store: a grow-only set of immutable fragments, and the matrices derived from it."""
 
-from .maintenance import Problem, collect_garbage, list_specs, verify
+from .maintenance import Problem, collect_garbage, drop_spec, find_spec, list_specs, verify
 from .matrices import open_matrix
 from .memory import MEMORY_SCHEMA, read_memory, write_memory
 from .spec import Spec
@@ -15,6 +15,8 @@ __all__ = [
     "Spec",
     "Store",
     "collect_garbage",
+    "drop_spec",
+    "find_spec",
     "list_specs",
     "open_matrix",
     "read_memory",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import weakref
 from pathlib import Path
@@ -19,7 +21,10 @@ from ..errors import CacheError, ReadOnlyError
 from .fragments import digest_of_ids, unwritable
 from .store import Store
 
-__all__ = ["matrix_problem", "open_matrix"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["in_use", "matrix_problem", "open_matrix"]
 
 
 def open_matrix(
@@ -69,7 +74,37 @@ def open_matrix(
             pass
     if isinstance(found, str):
         return _temporary(store, content_ids, items_digest)
+    _hold(folder, found[0])
     return found[0], folder, found[1]
+
+
+def in_use(folder: Path) -> bool:
+    """Return whether a process has the matrix in `folder` open; false where there are no locks."""
+    if sys.platform == "win32":
+        return False
+    try:
+        descriptor = os.open(folder / "meta.json", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _hold(folder: Path, matrix: np.memmap) -> None:
+    """Keep a shared lock for as long as the matrix is used: its workers open it by its path."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder / "meta.json", os.O_RDONLY)
+        weakref.finalize(matrix, os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def matrix_problem(folder: Path, spec_id: str, items_digest: str) -> str | None:

@@ -1,7 +1,8 @@
-"""Commands ``cache list``, ``cache verify`` and ``cache gc``."""
+"""Commands ``cache list``, ``verify``, ``gc``, ``drop`` and ``forget``."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
@@ -21,6 +24,8 @@ def register(app: typer.Typer) -> None:
     command(group, "list")(list_)
     command(group, "verify")(verify)
     command(group, "gc")(gc)
+    command(group, "drop")(drop)
+    command(group, "forget")(forget)
     app.add_typer(group, name="cache")
 
 
@@ -56,12 +61,121 @@ def gc(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell")] = False,
 ) -> None:
-    """Remove damaged files and what killed runs left over."""
+    """Remove damaged files, what killed runs left over, and what no dataset needs any more.
+
+    That is: matrices of lists of items that no dataset has any more, and indexes that were not
+    read for 30 days. What another process uses or writes is left alone. --dry-run lists all of it
+    with its size.
+    """
     from ..cache import collect_garbage
 
-    removed = collect_garbage(session.workspace, matrices=matrices, dry_run=dry_run)
-    text = _lines(removed)
-    session.finish({"removed": _rows(removed), "dry_run": dry_run}, text or "nothing to remove")
+    found = collect_garbage(session.workspace, matrices=matrices, dry_run=dry_run)
+    rows = [{**row, "bytes": each.size} for row, each in zip(_rows(found), found, strict=True)]
+    total = sum(row["bytes"] for row in rows)
+    lines = [
+        printable(f"{row['path']}: {row['reason']} ({_megabytes(row['bytes'])})") for row in rows
+    ]
+    if rows:
+        lines.append(f"{_megabytes(total)} {'would be removed' if dry_run else 'removed'}")
+    result = {"removed": rows, "bytes": total, "dry_run": dry_run}
+    session.finish(result, "\n".join(lines) or "nothing to remove")
+
+
+def drop(
+    session: Session,
+    spec: Annotated[
+        str, typer.Option(help="Id of the spec, or its first characters", show_default=False)
+    ],
+    yes: Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell")] = False,
+) -> None:
+    """Remove a spec: its vectors, failures and matrices. Embedding makes them again.
+
+    `cache list` shows the specs. Asks before it removes anything, unless --yes is given.
+    """
+    from ..cache import drop_spec, find_spec
+
+    found = find_spec(session.workspace, spec)
+    what = f"{found.spec_id[:12]}  {found.backbone or 'unreadable spec'}  {found.precision or '-'}"
+    if not dry_run:
+        _confirm(session, f"Remove {what}, {_megabytes(found.size)}?", yes)
+        drop_spec(session.workspace, found)
+    result = {
+        "spec_id": found.spec_id,
+        "removed": [str(folder) for folder in found.folders],
+        "bytes": found.size,
+        "dry_run": dry_run,
+    }
+    verb = "would be removed" if dry_run else "removed"
+    session.finish(result, f"{what}: {_megabytes(found.size)} {verb}")
+
+
+def forget(
+    session: Session,
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH|CONTENT_ID",
+            help="Path of the image, its id in a dataset, or the SHA-256 of its bytes in "
+            "hexadecimal. The file need not be there any more",
+            show_default=False,
+        ),
+    ],
+    yes: Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell")] = False,
+) -> None:
+    """Erase an image from the workspace: vectors, failures, labels, runs, pages and thumbnails.
+
+    All copies of the same bytes are erased. Asks before it changes anything, unless --yes is
+    given; --dry-run lists what it would change. The list also names what it cannot reach, such as
+    the image itself. Stop other runs in the workspace first.
+    """
+    from ..erasure import find_image
+    from ..erasure import forget as erase
+
+    found = find_image(session.workspace, image)
+    if not dry_run:
+        where = ", ".join(f"{printable(path)} in {dataset}" for dataset, path in found.items[:3])
+        _confirm(session, f"Erase {where or image} from {session.workspace.root}?", yes)
+    erased = erase(session.workspace, found, dry_run=dry_run)
+    result = {
+        "content_ids": [content_id.hex() for content_id in found.content_ids],
+        "items": [{"dataset": dataset, "id": path} for dataset, path in found.items],
+        "rewritten": [str(path) for path in erased.rewritten],
+        "removed": [str(path) for path in erased.removed],
+        "label_events": erased.label_events,
+        "remaining": [{"path": path, "reason": reason} for path, reason in erased.remaining],
+        "dry_run": dry_run,
+    }
+    would = "would be " if dry_run else ""
+    lines = [f"{path}: {would}rewritten without it" for path in erased.rewritten]
+    lines += [f"{path}: {would}removed" for path in erased.removed]
+    if erased.label_events:
+        lines.append(f"{session.workspace.labels}: {erased.label_events} events {would}cleared")
+    lines += [f"REMAINS {path}: {reason}" for path, reason in erased.remaining]
+    session.finish(result, "\n".join(map(printable, lines)) or "nothing in the workspace holds it")
+
+
+def _confirm(session: Session, question: str, yes: bool) -> None:
+    """Ask on a terminal; elsewhere, refuse what was not confirmed.
+
+    Raises
+    ------
+    UsageError
+        If nobody can be asked, or the answer is no.
+    """
+    from ..errors import UsageError
+
+    if yes:
+        return
+    if session.common.json or not sys.stdin.isatty():
+        raise UsageError(f"{question} Give --yes to confirm, or --dry-run to see what it holds.")
+    if not typer.confirm(question, err=True):
+        raise UsageError("nothing was removed.")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
 
 
 def _rows(problems: list[Problem]) -> list[dict[str, Any]]:

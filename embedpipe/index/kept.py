@@ -108,6 +108,8 @@ class Kept:
                     return None
             if found != digest:
                 return None
+        with contextlib.suppress(OSError):  # `cache gc` removes what was not read for long
+            os.utime(self.folder / META)
         return part
 
     def save(

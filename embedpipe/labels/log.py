@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -25,6 +25,11 @@ _INSERT = (
     f"INSERT INTO events ({', '.join(_WRITTEN)}) VALUES ({', '.join(f':{n}' for n in _WRITTEN)})"
 )
 _READ_AT_ONCE = 1000
+
+_FORGET = (
+    "UPDATE events SET kind = CASE kind WHEN 'label' THEN 'new_class' ELSE 'forgotten' END, "
+    "path = NULL, content_id = NULL, model = NULL, suggestion = NULL WHERE path IS NOT NULL"
+)
 
 
 class LabelLog:
@@ -253,6 +258,45 @@ class LabelLog:
         """
         with self._reading() as connection:
             return _classes(connection, dataset)
+
+    def forget(self, paths: Collection[tuple[str, str]], content_ids: Collection[bytes]) -> int:
+        """Take items out of the log for good: the one change to events that were written.
+
+        An event about such an item stays under its id, so that nobody's bookmark is wrong, but
+        without path, content, label and suggestion; its kind becomes ``"forgotten"``. A label's
+        becomes ``"new_class"`` and keeps the class, so that no class vanishes. The file is then
+        written anew, so that no deleted bytes are left in it.
+
+        Returns
+        -------
+        int
+            Number of events that were changed.
+
+        Raises
+        ------
+        LabelError
+            If the file cannot be written, or another process keeps it busy.
+        """
+        changed = 0
+        with self._writing() as connection:
+            (trigger,) = connection.execute(
+                "SELECT sql FROM sqlite_master WHERE name = 'events_stay'"
+            ).fetchone()
+            connection.execute("DROP TRIGGER events_stay")
+            for dataset, path in paths:
+                changed += connection.execute(
+                    f"{_FORGET} AND dataset = ? AND path = ?", (dataset, path)
+                ).rowcount
+            for content_id in content_ids:
+                changed += connection.execute(
+                    f"{_FORGET} AND content_id = ?", (content_id,)
+                ).rowcount
+            connection.execute(trigger)
+        if changed:
+            with self._reading() as connection:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return changed
 
     def backup(self, path: str | Path) -> Path:
         """Write a copy of the log as it is at one moment, while others go on writing.

@@ -103,7 +103,7 @@ def test_embed(call: Callable[..., Outcome], photos: Callable[..., Path]) -> Non
     first = call("embed", folder, "--json").json()
     assert list(first) == [
         "dataset", "spec_id", "items", "embedded", "reused", "failed", "failures", "dim",
-        "seconds", "images_per_second", "remarks",
+        "seconds", "images_per_second", "remarks", "notes",
     ]  # fmt: skip
     assert (first["items"], first["embedded"], first["reused"]) == (12, 12, 0)
     (folder / "class0" / "0000.jpg").write_bytes(b"no image")
@@ -393,8 +393,9 @@ def test_cache(call: Callable[..., Outcome], photos: Callable[..., Path], tmp_pa
         f"embedpipe: {fragment} is not a whole fragment. Run `embedpipe cache gc` to remove "
         "damaged files; the next `embed` makes them again.",
     )
-    assert call("cache", "gc", "--dry-run", "--json").json()["removed"] == problems["problems"]
-    assert call("cache", "gc").out == f"{fragment}: empty\n"
+    doomed = [{"path": str(fragment), "reason": "empty", "bytes": 0}]
+    assert call("cache", "gc", "--dry-run", "--json").json()["removed"] == doomed
+    assert call("cache", "gc").out == f"{fragment}: empty (0.0 MB)\n0.0 MB removed\n"
     assert call("cache", "gc").out == "nothing to remove\n"
     assert call("embed", photos(5), "--precision", "fp32", "--json").json()["embedded"] == 5
 

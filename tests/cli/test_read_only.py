@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ def sealed(photos: Callable[..., Path], tmp_path: Path) -> Iterator[Path]:
             for item, content in zip(embeddings.items, embeddings.content_ids, strict=True)
         ]
         log.append(events[:8])
+    del embeddings  # or its matrix is in use
     bind = subprocess.run(["mount", "--bind", workspace, workspace], check=False)
     if bind.returncode:
         pytest.skip("needs the right to mount a folder read-only")
@@ -82,11 +84,16 @@ def test_what_must_write_says_so_in_one_line(
     sealed: Path, call: Callable[..., tuple[int, str, str]], photos: Callable[..., Path]
 ) -> None:
     new = photos(14, 2, "new")
+    spec = next((sealed.parent / "workspace" / "cache").iterdir()).name
+    gc.collect()  # of what the commands before left
     for words in (
         ("embed", new, "--backbone", "toy"),
         ("run", sealed, "--backbone", "toy", "--rounds", 1, "--initial-size", 2, "--batch-size", 2),
+        ("cache", "drop", "--spec", spec, "--yes"),
+        ("cache", "forget", sealed / "class0" / "0000.jpg", "--yes"),
     ):
         status, out, err = call(*words, "--quiet")
+        gc.collect()
         assert (status, out) == (1, ""), words
         assert err.count("\n") == 1, err
         assert "Read-only file system" in err
