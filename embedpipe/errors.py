@@ -15,7 +15,8 @@
     ├── SelectionError        a selection that the pool cannot give
     │   └── ExhaustedError    nothing is left that the strategy may choose
     ├── LabelError            labels that do not fit the dataset or the head
-    │   └── FormatError       a file of labels that its format does not allow, or cannot hold
+    │   ├── FormatError       a file of labels that its format does not allow, or cannot hold
+    │   └── UnmatchedError    paths in a file of labels that are those of no item, or of several
     └── RunError              a run that cannot start or be continued
 
 Each message says what was given, what was meant and what to do, on one line.
@@ -41,6 +42,7 @@ __all__ = [
     "RunError",
     "SelectionError",
     "UnknownNameError",
+    "UnmatchedError",
     "UsageError",
 ]
 
@@ -125,6 +127,22 @@ class LabelError(EmbedpipeError, ValueError):
 
 class FormatError(LabelError):
     """A file of labels that its format does not allow, or labels that it cannot hold."""
+
+
+class UnmatchedError(LabelError):
+    """Paths in a file of labels that are those of no item, or of several.
+
+    Parameters
+    ----------
+    message
+        The message.
+    matched
+        Whether other paths of the file are those of items.
+    """
+
+    def __init__(self, message: str, matched: bool) -> None:
+        self.matched = matched
+        super().__init__(message)
 
 
 class RunError(EmbedpipeError):

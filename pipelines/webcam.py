@@ -21,7 +21,7 @@ from pathlib import Path
 
 import embedpipe as ep
 from embedpipe.labelling import LabellingSession, Model
-from embedpipe.labels import LabelLog, write_table
+from embedpipe.labels import LabelLog, PathResolver, write_table
 from embedpipe.labels.exchange import (
     Labelled,
     formats,
@@ -109,9 +109,8 @@ Label as many as are missing there, and run this again."""
 
 def take(session: LabellingSession, file: Path, form: str) -> None:
     """Take over what was labelled elsewhere; what is known already is passed over."""
-    answers = formats[form].read(file)
-    for item in answers:
-        session.row_of(item.path)  # an item that is not there is refused before anything is kept
+    resolver = PathResolver.of(session.embeddings.dataset, classes=session.classes())
+    answers = formats[form].read_for(file, resolver).items  # all are items, or none is taken
     content = dict(zip(session.ids, session.embeddings.content_ids, strict=True))
     known = session.log.current_for(session.dataset, content)
     said = news(answers, session.dataset, content, known, who=session.who)

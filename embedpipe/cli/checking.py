@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .._text import printable
-from .label_log import labels_of_log
+from .label_log import labels_of_items, labels_of_log
 from .options import EmbedChoice, ImagesChoice
 from .session import Session, command
 
@@ -64,7 +64,9 @@ def check(
         check_kind(index)
     known = None if labels is None else read_labels(labels)
     embeddings = session.embed(where, how)
-    if known is None and all(item.label is None for item in embeddings.items):
+    if known is not None:
+        known = labels_of_items(session, embeddings.dataset, known)
+    elif all(item.label is None for item in embeddings.items):
         known = labels_of_log(session, embeddings, required=False) or None
     started = time.monotonic()
     with session.counting() as tell:

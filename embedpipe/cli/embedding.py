@@ -12,6 +12,7 @@ import typer
 
 from .._text import printable
 from .failures import failures_of
+from .label_log import labels_of_items
 from .options import DatasetChoice, EmbedChoice, Given, HeadChoice, ImagesChoice, IndexChoice
 from .session import Session, command
 
@@ -121,6 +122,7 @@ def select(
         _spare_labels(output)
     known = {} if given.labels is None else read_labels(given.labels)
     embeddings = session.embed(where, how)
+    known = labels_of_items(session, embeddings.dataset, known)
     examples = _examples(session, embeddings, given.examples, how)
     metadata = _metadata(embeddings, given.metadata)
     started = time.monotonic()

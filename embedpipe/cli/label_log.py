@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..embedding import Embeddings
     from ..labels import Current, Matched
 
-__all__ = ["content_of", "labels_of_log", "logged", "login_name"]
+__all__ = ["content_of", "labels_of_items", "labels_of_log", "logged", "login_name"]
 
 
 def login_name() -> str | None:
@@ -49,6 +49,21 @@ def labels_of_log(
     content = dict(zip(ids, embeddings.content_ids, strict=True))
     said = logged(session, embeddings.dataset.name, content, required=required)
     return {path: current.label for path, current in said.items() if current.label is not None}
+
+
+def labels_of_items(
+    session: Session, dataset: Dataset, labels: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the labels of a file by the ids of items; say how paths were rewritten."""
+    from ..labels import PathResolver, resolve_labels
+    from ..labels.counts import told_rewritten
+
+    if not labels:
+        return {}
+    found, rewritten = resolve_labels(labels, PathResolver.of(dataset))
+    if rewritten:
+        session.remark(f"{told_rewritten(rewritten)}.")
+    return found
 
 
 def logged(

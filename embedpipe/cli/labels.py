@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import UsageError
+from ..errors import UnmatchedError, UsageError
 from .exporting import FormatName, export
 from .label_log import content_of, login_name
 from .options import DatasetChoice
@@ -18,7 +18,7 @@ from .session import Session, command
 if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..labels import Event
-    from ..labels.exchange.entries import Counted
+    from ..labels.counts import Counted
 
 __all__ = ["register"]
 
@@ -88,7 +88,15 @@ def import_(
     known = {*(classes or ()), *_classes_of_log(session, dataset)}
     resolver = PathResolver.of(dataset, classes=known, strip_prefix=strip_prefix)
     options = {} if control is None else {"control": control}
-    reading = format_.read_for(file, resolver, skip_unknown=skip_unknown, **options)
+    try:
+        reading = format_.read_for(file, resolver, skip_unknown=skip_unknown, **options)
+    except UnmatchedError as error:
+        hint = (
+            "With --skip-unknown, the others are."
+            if error.matched
+            else "--strip-prefix takes off folders with which the file's paths begin."
+        )
+        raise UnmatchedError(f"{error} {hint}", error.matched) from None
     events: list[Event] = []
     replaced = 0
     if reading.items:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._text import printable
-from .label_log import labels_of_log
+from .label_log import labels_of_items, labels_of_log
 from .options import DatasetChoice, EmbedChoice, HeadChoice, ImagesChoice
 from .session import Session, command
 
@@ -58,6 +58,8 @@ def train(
     embeddings = session.embed(where, how)
     if known is None:
         known = labels_of_log(session, embeddings)
+    else:
+        known = labels_of_items(session, embeddings.dataset, known)
     started = time.monotonic()
     trained = train_head(embeddings, known, head=head.head, seed=seed, output=output)
     fitted, accuracy = trained.head, trained.accuracy

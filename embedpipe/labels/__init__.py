@@ -12,7 +12,7 @@ from .log import LabelLog
 from .log_current import Current, Matched
 from .log_event import Event
 from .log_replay import State, replay
-from .matching import rows_for
+from .matching import resolve_labels, rows_for
 from .metadata import read_metadata
 from .resolver import PathResolver
 
@@ -26,6 +26,7 @@ __all__ = [
     "read_labels",
     "read_metadata",
     "replay",
+    "resolve_labels",
     "rows_for",
     "table_format",
     "write_labels",

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import LabelError
 from ..tables import missing
+from .counts import Counted, count
+from .resolver import PathResolver
 
 NAMED = 3
 """So many paths of a kind are named in a message; the others are counted."""
@@ -60,15 +62,52 @@ def rows_for(
     return rows, np.array([label for _, label in pairs], dtype=np.str_)
 
 
+def resolve_labels(
+    labels: Mapping[str, str], resolver: PathResolver
+) -> tuple[dict[str, str], dict[str, Counted]]:
+    """Return labels by the ids of items, and how paths were rewritten.
+
+    A path that is that of no item, or of several, stays as it is: `rows_for` refuses it.
+
+    Parameters
+    ----------
+    labels
+        Label by path, as `read_labels` gives them.
+    resolver
+        Finds the items.
+
+    Raises
+    ------
+    LabelError
+        If two paths are those of one item, with two labels.
+
+    Examples
+    --------
+    >>> resolve_labels({"a%20b.jpg": "hat"}, PathResolver(["a b.jpg"]))[0]
+    {'a b.jpg': 'hat'}
+    """
+    found: dict[str, str] = {}
+    rewritten: dict[str, Counted] = {}
+    for path, label in labels.items():
+        resolved = resolver.resolve(path)
+        item = path if resolved.id is None else resolved.id
+        if resolved.steps:
+            count(rewritten, " and ".join(resolved.steps), f"{path!r} is {item!r}")
+        if found.setdefault(item, label) != label:
+            raise LabelError(
+                f"{path!r} is the item {item!r}, which is labelled {label!r} and {found[item]!r}. "
+                "Keep one of the two."
+            )
+    return found, rewritten
+
+
 def explain_unmatched(
     strangers: Sequence[str],
     doubtful: Mapping[str, Sequence[str]],
     n_labels: int,
     ids: Sequence[str],
-    *,
-    matched: bool,
 ) -> str:
-    """Return the message of an import with paths that are not clearly those of items.
+    """Return the message about paths that are not clearly those of items.
 
     Parameters
     ----------
@@ -80,8 +119,6 @@ def explain_unmatched(
         Number of labelled paths.
     ids
         The ids of the dataset's items.
-    matched
-        Whether other paths are those of items.
     """
     told = []
     if strangers:
@@ -96,12 +133,7 @@ def explain_unmatched(
             f"{len(doubtful)} of {n_labels} labelled paths {fit} several items: "
             f"{_listed(named, len(doubtful))}. Write the ids of the items."
         )
-    what = (
-        "with --skip-unknown, the others are"
-        if matched
-        else "--strip-prefix takes off folders with which the file's paths begin"
-    )
-    return f"{' '.join(told)} Nothing was imported; {what}."
+    return f"{' '.join(told)} Nothing was imported."
 
 
 def _unknown(strangers: Sequence[str], n_labels: int, ids: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..tables import read_table, tidy
+from .resolver import PathResolver
 
 __all__ = ["read_metadata"]
 
@@ -53,9 +54,10 @@ def read_metadata(path: str | Path, ids: Sequence[str]) -> dict[str, NDArray[np.
     [2.0, 0.5]
     """
     table = read_table(path, ("path",), None)
+    resolver = PathResolver(ids)
     row_of: dict[str, int] = {}
     for row, given in enumerate(table.columns["path"]):
-        item = tidy(given)
+        item = resolver.resolve(given).id or tidy(given)
         if row_of.setdefault(item, row) != row:
             raise table.fault(row, f"{item!r} is there twice. Keep one of the two.")
     missing = [item for item in ids if item not in row_of]

@@ -121,7 +121,7 @@ class PathResolver:
         self._prefix = _parts(_nfc(_without_origin(strip_prefix.replace("\\", "/"))[0]))
         self._forms: dict[str, list[str]] = defaultdict(list)
         for item in self.ids:
-            if not item.isascii() or "\\" in item:
+            if not item.isascii() or "\\" in item or item != item.strip():
                 self._forms[_form(item)].append(item)
         self._base_names: dict[str, list[str]] | None = None
 
@@ -259,7 +259,7 @@ def _decodings(text: str, begun: _Steps) -> Iterator[tuple[str, _Steps]]:
     yield from texts
     for one, steps in texts:
         if "\\" in one:
-            yield one.replace("\\", "/"), (*steps, SLASHES)
+            yield _slashed(one), (*steps, SLASHES)
 
 
 def _unquoted(text: str) -> str:
@@ -283,15 +283,23 @@ def _tidied(path: str) -> str:
 
 
 def _form(path: str) -> str:
-    """Return the form in which paths are compared that are not ASCII or hold a backslash."""
-    return _nfc(path).replace("\\", "/")
+    """Return the form in which paths are compared: one Unicode form, slashes, no outer blanks."""
+    return _nfc(_slashed(path)).strip()
 
 
 def _differences(path: str, item: str) -> _Steps:
     """Return what two paths of one form differ in."""
-    slashes = _nfc(path) != _nfc(item)
-    same = path.replace("\\", "/") == item.replace("\\", "/")
-    return ((SLASHES,) if slashes else ()) + (() if same else (UNICODE,))
+    one, other = _slashed(path), _slashed(item)
+    found = {
+        SLASHES: _nfc(path).strip() != _nfc(item).strip(),
+        UNICODE: one.strip() != other.strip(),
+        BLANKS: _nfc(one) != _nfc(other),
+    }
+    return tuple(step for step, differs in found.items() if differs)
+
+
+def _slashed(path: str) -> str:
+    return path.replace("\\", "/")
 
 
 def _joined(steps: _Steps, more: _Steps) -> _Steps:

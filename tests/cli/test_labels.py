@@ -156,7 +156,7 @@ def test_unknown_paths_are_refused_unless_left_out(
         1,
         "embedpipe: 2 of 3 labelled paths are not in the dataset: 'west/img_002.jpg' (did you "
         "mean 'south/img_002.jpg'?), 'x.jpg'. An id is a path relative to the dataset's folder, "
-        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported; with --skip-unknown, the others are.",
+        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported. With --skip-unknown, the others are.",
     )
     assert not log_file.exists()
     assert call(*line, "--skip-unknown").out == (
@@ -317,7 +317,7 @@ def test_paths_that_begin_with_other_folders(
         1,
         "embedpipe: 1 of 1 labelled paths is not in the dataset: 'data/photos/north/img_001.jpg' "
         "(did you mean 'north/img_001.jpg'?). An id is a path relative to the dataset's folder, "
-        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported; --strip-prefix takes off folders with "
+        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported. --strip-prefix takes off folders with "
         "which the file's paths begin.",
     )
     assert call(*line, "--strip-prefix", "data/photos/", "--json").json()["items"] == 1

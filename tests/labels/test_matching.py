@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from embedpipe.errors import LabelError
-from embedpipe.labels import rows_for
+from embedpipe.labels import PathResolver, resolve_labels, rows_for
+from embedpipe.labels.counts import Counted
 
 IDS = ["hats/001.jpg", "shoes/001.jpg", "shoes/002.JPG", "bags/new/007.jpg"]
 
@@ -58,4 +59,42 @@ def test_three_strangers_are_named_and_the_others_counted():
 def test_a_dataset_without_items():
     assert error_of({"a": "hat", "b": "hat"}, []) == (
         "none of the 2 labelled paths is in the dataset: it has no items."
+    )
+
+
+def test_a_name_in_another_unicode_form_says_so():
+    message = error_of({"Cafe\u0301.jpg": "hat"}, ["Caf\u00e9.jpg"])
+    assert message == (
+        "1 of 1 labelled paths is not in the dataset: 'Cafe\u0301.jpg' (did you mean "
+        "'Caf\u00e9.jpg'? The two differ only in their Unicode form). An id is a path "
+        "relative to the dataset's folder, such as 'Caf\u00e9.jpg'."
+    )
+
+
+def test_labels_of_other_programs_get_the_ids_of_items():
+    resolver = PathResolver([*IDS, " a b.jpg", "Caf\u00e9.jpg"], folder="/data/photos")
+    labels = {
+        "hats\\001.jpg": "hat",
+        "/mnt/photos/shoes/001.jpg": "shoe",
+        "a%20b.jpg": "bag",
+        "Cafe\u0301.jpg": "cup",
+        "001.jpg": "tie",
+    }
+    found, rewritten = resolve_labels(labels, resolver)
+    assert found == {
+        "hats/001.jpg": "hat",
+        "shoes/001.jpg": "shoe",
+        " a b.jpg": "bag",
+        "Caf\u00e9.jpg": "cup",
+        "001.jpg": "tie",
+    }
+    assert rewritten["backslashes read as slashes"] == Counted(
+        1, "'hats\\\\001.jpg' is 'hats/001.jpg'"
+    )
+    assert len(rewritten) == 4
+    with pytest.raises(LabelError) as error:
+        resolve_labels({"hats/001.jpg": "hat", "hats\\001.jpg": "tie"}, resolver)
+    assert str(error.value) == (
+        "'hats\\\\001.jpg' is the item 'hats/001.jpg', which is labelled 'tie' and 'hat'. Keep one "
+        "of the two."
     )

@@ -175,13 +175,18 @@ def test_answers_of_other_photos_count(run: Run, tmp_path: Path) -> None:
     assert "webcam/head.safetensors: 15 labels of 3 classes" in run()
 
 
-def test_a_label_of_a_photo_that_is_not_there(run: Run, tmp_path: Path) -> None:
+def test_a_label_of_a_photo_that_is_not_there(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_photos(tmp_path / "photos", 12)
     labels = tmp_path / "labels.csv"
     labels.write_text("path,label\nmonday/webcam 000.jpg,cup\nwebcam 000.jpg,cup\n")
     with pytest.raises(SystemExit) as caught:
         run("--labels", labels, "--format", "csv")
-    name = ep.load_dataset(tmp_path / "photos").name
-    assert caught.value.code == (f"webcam.py: {name!r} has no item 'webcam 000.jpg' with a vector.")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.endswith(
+        "webcam.py: 1 of 2 labelled paths is not in the dataset: 'webcam 000.jpg'. An id is a path "
+        "relative to the dataset's folder, such as 'monday/webcam 000.jpg'. Nothing was imported.\n"
+    )
     with LabelLog(tmp_path / "w" / "labels.sqlite") as log:
         assert list(log.events()) == []

@@ -135,7 +135,7 @@ class Format(ABC):
         ------
         FormatError
             As of `read`; or if nothing can be taken of a file that has entries.
-        LabelError
+        UnmatchedError
             If a path is that of no item, or of several, and they are not skipped.
         """
         path = Path(path)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from ...errors import FormatError, LabelError
+from ...errors import FormatError, UnmatchedError
 from ...tables import STATUSES
+from ..counts import Counted, count, listed, told_rewritten
 from ..matching import explain_unmatched
 from ..resolver import PathResolver, Spelling
 from .labelled import Labelled
@@ -38,14 +39,6 @@ class Entry(NamedTuple):
     model: object = None
     reason: str = UNLABELLED
     """Why it has no label, if it has none: it follows "3 entries"."""
-
-
-@dataclass
-class Counted:
-    """Number of entries of one kind, and the first of them."""
-
-    count: int
-    example: str
 
 
 @dataclass
@@ -88,26 +81,12 @@ class Reading:
         text = f"{self.entries} {'entry' if self.entries == 1 else 'entries'} read, "
         text += f"{self.taken} taken"
         if self.left_out:
-            text += f", {self.entries - self.taken} left out: {_listed(self.left_out)}"
+            text += f", {self.entries - self.taken} left out: {listed(self.left_out)}"
         return text
 
     def told_rewritten(self) -> str:
         """Return a clause: how many paths were rewritten, and how; blank if none was."""
-        count = sum(counted.count for counted in self.rewritten.values())
-        if not count:
-            return ""
-        return f"{count} path{'s' if count > 1 else ''} rewritten: {_listed(self.rewritten)}"
-
-
-def _listed(kinds: dict[str, Counted]) -> str:
-    return ", ".join(f"{one.count} {kind} ({one.example})" for kind, one in kinds.items())
-
-
-def _count(kinds: dict[str, Counted], kind: str, example: str) -> None:
-    if kind in kinds:
-        kinds[kind].count += 1
-    else:
-        kinds[kind] = Counted(1, example)
+        return told_rewritten(self.rewritten)
 
 
 def collect(entries: Iterable[Entry]) -> list[Labelled]:
@@ -152,7 +131,7 @@ def collect_for(
     ------
     FormatError
         At the first entry that cannot be meant, or says of an item other than before.
-    LabelError
+    UnmatchedError
         If a path is that of no item, or of several, and they are not skipped.
     """
     reading = Reading()
@@ -165,13 +144,13 @@ def collect_for(
         item = _checked(entry, _spelled)  # its path is the one that is spelled
         if item.label is None and item.status == "label":
             reason = PREDICTED if item.prediction is not None else entry.reason
-            _count(reading.left_out, reason, repr(item.path))
+            count(reading.left_out, reason, repr(item.path))
             continue
         answers += 1
         resolved = resolver.resolve(entry.path if isinstance(entry.path, Spelling) else item.path)
         if resolved.id is None:
             kind = AMBIGUOUS if resolved.candidates else UNKNOWN
-            _count(reading.left_out, kind, repr(item.path))
+            count(reading.left_out, kind, repr(item.path))
             if resolved.candidates:
                 doubtful[item.path] = resolved.candidates
             else:
@@ -179,14 +158,12 @@ def collect_for(
             continue
         if resolved.steps:
             example = f"{item.path!r} is {resolved.id!r}"
-            _count(reading.rewritten, " and ".join(resolved.steps), example)
+            count(reading.rewritten, " and ".join(resolved.steps), example)
         if not _add(found, entry.where, replace(item, path=resolved.id)):
-            _count(reading.left_out, REPEATED, repr(resolved.id))
+            count(reading.left_out, REPEATED, repr(resolved.id))
     if reading.unknown and not skip_unknown:
-        text = explain_unmatched(
-            strangers, doubtful, answers, list(resolver.ids), matched=bool(found)
-        )
-        raise LabelError(" ".join([text, *notes]))
+        text = explain_unmatched(strangers, doubtful, answers, list(resolver.ids))
+        raise UnmatchedError(" ".join([text, *notes]), matched=bool(found))
     reading.items = list(found.values())
     reading.notes = list(notes)
     return reading

@@ -12,8 +12,8 @@ import pytest
 
 from embedpipe.errors import FormatError, LabelError
 from embedpipe.labels import PathResolver
+from embedpipe.labels.counts import Counted
 from embedpipe.labels.exchange import formats
-from embedpipe.labels.exchange.entries import Counted
 
 FOLDER = "/home/ann/photos"
 
@@ -106,8 +106,7 @@ def test_a_folder_that_is_no_class_is_not_taken_off(tmp_path):
     path = zipped(tmp_path, "dog/north/1.jpg", "dog/2.jpg")
     assert error_of("cvat", path, ["1.jpg", "2.jpg"], kind=LabelError) == (
         "1 of 2 labelled paths is not in the dataset: 'north/1.jpg' (did you mean '1.jpg'?). An id "
-        "is a path relative to the dataset's folder, such as '1.jpg'. Nothing was imported; with "
-        "--skip-unknown, the others are."
+        "is a path relative to the dataset's folder, such as '1.jpg'. Nothing was imported."
     )
 
 
@@ -349,9 +348,9 @@ def test_uploads_are_explained(tmp_path):
     message = error_of("label-studio", path, ["a/1.jpg", "b/1.jpg"], kind=LabelError)
     assert message == (
         "1 of 1 labelled paths fits several items: '/data/upload/1/0a1b2c3d-1.jpg' ('a/1.jpg', "
-        "'b/1.jpg'). Write the ids of the items. Nothing was imported; --strip-prefix takes off "
-        "folders with which the file's paths begin. Label Studio keeps only the base name of an "
-        "uploaded file: import `tasks.json` instead, which `labels export` writes."
+        "'b/1.jpg'). Write the ids of the items. Nothing was imported. Label Studio keeps "
+        "only the base name of an uploaded file: import `tasks.json` instead, which "
+        "`labels export` writes."
     )
 
 
