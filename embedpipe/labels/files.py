@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import LabelError
-from ..tables import read_table, sure_labels, tidy, write_table
+from ..tables import changed_number, read_table, sure_labels, tidy, write_table
 
 __all__ = ["read_labels", "write_labels"]
 
@@ -88,6 +88,13 @@ def write_labels(labels: Mapping[str, str], path: str | Path) -> Path:
     """
     for item, label in labels.items():
         _check(item, label)
+    names = list(labels.values())
+    at = changed_number(names)
+    if at is not None:
+        raise LabelError(
+            f"the label {names[at]!r} of {list(labels)[at]!r} would be read without '.0', because "
+            "all are whole numbers: rename it."
+        )
     return write_table({"path": list(labels), "label": list(labels.values())}, path)
 
 

@@ -10,7 +10,7 @@ from .guards import guard, unguard
 from .label_rows import STATUSES, canonical_status, check_no_predictions, sure_labels
 from .paths import tidy
 from .reading import SUFFIXES, Table, read_table, table_format
-from .values import column_of, label_array, missing, text_of, whole_numbers
+from .values import changed_number, column_of, label_array, missing, text_of, whole_numbers
 from .writing import csv_bytes, csv_writer, write_table
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "SUFFIXES",
     "Table",
     "canonical_status",
+    "changed_number",
     "check_no_predictions",
     "column_of",
     "csv_bytes",

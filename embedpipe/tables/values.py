@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["column_of", "label_array", "missing", "text_of", "whole_numbers"]
+__all__ = ["changed_number", "column_of", "label_array", "missing", "text_of", "whole_numbers"]
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+)?", re.ASCII)
 
@@ -137,6 +137,18 @@ def whole_numbers(cells: Sequence[str]) -> list[str]:
             return list(cells)
         spelling[cell] = "0" if match[1] == "-0" else match[1]
     return [spelling[cell] for cell in cells]
+
+
+def changed_number(cells: Sequence[str]) -> int | None:
+    """Return the position of the first cell that `read_table` would change, None if there is none.
+
+    Examples
+    --------
+    >>> changed_number(["1", "2.0"]), changed_number(["1.0", "hat"])
+    (1, None)
+    """
+    pairs = zip(cells, whole_numbers(cells), strict=True)
+    return next((at for at, (given, read) in enumerate(pairs) if given != read), None)
 
 
 def column_of(values: Iterable[Any]) -> list[str]:

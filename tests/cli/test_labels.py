@@ -422,3 +422,96 @@ def test_a_name_is_found_for_the_person(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
     assert login_name() is None
+
+
+def test_labels_of_another_program_are_rewritten_and_counted(
+    call: Call, folder: Path, tmp_path: Path, log_file: Path
+) -> None:
+    file = tmp_path / "windows.csv"
+    file.write_text(
+        "path,label\nC:\\photos\\north\\img_001.jpg,hat\nphotos/south/img_001.jpg,\nz.jpg,shoe\n"
+    )
+    line = ("labels", "import", folder, file, "--format", "csv", "--who", "ann")
+    assert call(*line).out == (
+        f"{log_file}: 2 imported, 0 already so; 3 entries read, 2 taken, 1 left out: 1 without a "
+        "label ('photos/south/img_001.jpg')\n"
+        "1 path rewritten: 1 backslashes read as slashes and leading folders removed "
+        "('C:\\\\photos\\\\north\\\\img_001.jpg' is 'north/img_001.jpg')\n"
+    )
+    assert [(event.path, event.label) for event in events(log_file)] == [
+        ("north/img_001.jpg", "hat"), ("z.jpg", "shoe"),
+    ]  # fmt: skip
+    result = call(*line, "--json").json()
+    assert (result["items"], result["entries"], result["taken"]) == (0, 3, 2)
+    assert [kind["count"] for kind in (*result["left_out"], *result["rewritten"])] == [1, 1]
+
+
+def test_an_import_of_nothing_is_an_error(call: Call, folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "l.csv"
+    file.write_text("path,label\nz.jpg,\nx.jpg,hat\n")
+    line = ("labels", "import", folder, file, "--format", "csv", "--skip-unknown")
+    assert call(*line, "--quiet").error() == (
+        1,
+        f"embedpipe: {file}: nothing to import: 2 entries read, 0 taken, 2 left out: 1 without a "
+        "label ('z.jpg'), 1 not in the dataset ('x.jpg').",
+    )
+
+
+def test_a_control_is_chosen_for_label_studio_alone(
+    call: Call, folder: Path, tmp_path: Path, log_file: Path
+) -> None:
+    def result(name: str, label: str) -> dict[str, Any]:
+        return {"from_name": name, "type": "choices", "value": {"choices": [label]}}
+
+    answers = [result("kind", "hat"), result("quality", "sharp")]
+    data = {"image": "/data/local-files/?d=photos/z.jpg"}
+    file = tmp_path / "export.json"
+    file.write_text(json.dumps([{"id": 1, "data": data, "annotations": [{"result": answers}]}]))
+    line = ("labels", "import", folder, file, "--format", "label-studio")
+    status, message = call(*line).error()
+    assert status == 1
+    assert "there is kind, quality. Say which one holds the class: --control NAME" in message
+    outcome = call(*line, "--control", "kind")
+    assert outcome.out.endswith("\nThe class is the answer to the control 'kind'.\n")
+    assert [(event.path, event.label) for event in events(log_file)] == [("z.jpg", "hat")]
+    assert call(*line[:-1], "csv", "--control", "kind").error() == (
+        2,
+        "embedpipe: --control: the format csv has no controls; leave it out.",
+    )
+
+
+def test_an_item_of_a_manifest_that_leaves_the_folder_goes_out_and_back(
+    call: Call, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    make_image(9).save(elsewhere / "a:b.jpg")
+    manifest = folder / "list.csv"
+    manifest.write_text(f"path\n{elsewhere / 'a:b.jpg'}\n../elsewhere/a:b.jpg\nz.jpg\n")
+    said = {str(elsewhere / "a:b.jpg"): "hat", "../elsewhere/a:b.jpg": "shoe", "z.jpg": "cup"}
+    file = formats["jsonl"].write(
+        tmp_path / "l.jsonl", [Labelled(*pair) for pair in said.items()], existing=said
+    )
+    for number, name in enumerate(formats):
+        monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / f"w{number}"))
+        assert call("labels", "import", manifest, file, "--format", "jsonl").status == 0
+        output = tmp_path / f"out{number}{formats[name].suffix}"
+        more = ["--backbone", "toy"] if name == "lightly" else []
+        line = ("labels", "export", manifest, "--format", name, "--output", output, *more)
+        assert call(*line, "--quiet").status == 0, name
+        monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / f"x{number}"))
+        assert call("labels", "import", manifest, output, "--format", name).status == 0
+        with LabelLog(tmp_path / f"x{number}" / "labels.sqlite") as log:
+            assert {event.path: event.label for event in log.events()} == said, name
+
+
+def test_label_files_of_other_commands_are_resolved_too(
+    call: Call, photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    root, file = photos(12), tmp_path / "labels.csv"
+    rows = [f"{root.name}\\class{n % 3}\\{n:04d}.jpg,{'abc'[n % 3]}" for n in range(6)]
+    file.write_text("\n".join(["path,label", *rows]))
+    line = ["train", root, "--labels", file, "--output", tmp_path / "head.safetensors"]
+    outcome = call(*line, "--backbone", "toy", "--json")
+    assert outcome.json()["labelled"] == 6
+    assert "6 paths rewritten: 6 backslashes read as slashes and leading folders" in outcome.err

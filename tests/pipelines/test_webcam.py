@@ -89,7 +89,8 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     assert run() == (
         "label 9 of 9 photos, in Label Studio or on the page\n"
         "Label Studio: run this again with --classes and their names.\n"
-        "The page: embedpipe label photos --workspace w --initial coreset --strategy coral\n"
+        f"The page: embedpipe label photos --workspace {tmp_path / 'w'} --initial coreset "
+        "--strategy coral\n"
         "Label as many as are missing there, and run this again.\n"
     )
     assert not first.exists()

@@ -18,7 +18,7 @@ from .base import Format, OpenImage, ReadOptions, register
 from .entries import Entry
 from .labelled import Labelled
 from .paths import check_lengths, escape_path, unescape_path
-from .rows import table_rows
+from .rows import check_column, table_rows
 from .trees import MARKER, sure_items, whole_folder, write_image, write_marker
 
 __all__ = ["HuggingFaceFormat"]
@@ -62,8 +62,10 @@ class HuggingFaceFormat(Format):
         options: Mapping[str, Any],
     ) -> None:
         sure = sure_items(self.name, items)
-        names = [escape_path(item.path) for item in sure]
-        check_lengths(self.name, zip((item.path for item in sure), names, strict=True))
+        paths = [item.path for item in sure]
+        names = [escape_path(path) for path in paths]
+        check_lengths(self.name, zip(paths, names, strict=True))
+        check_column(paths, "label", [item.label for item in sure])
         with whole_folder(path) as root:
             for item, name in zip(sure, names, strict=True):
                 write_image(root / name, item.path, open_image, options.get("link_to"))

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FormatError
-from ...tables import canonical_status, check_no_predictions, read_table, write_table
+from ...tables import (
+    canonical_status,
+    changed_number,
+    check_no_predictions,
+    read_table,
+    write_table,
+)
 from .entries import Entry
 from .labelled import Labelled
 
-__all__ = ["Row", "label_entries", "table_rows", "write_rows"]
+__all__ = ["Row", "check_column", "label_entries", "table_rows", "write_rows"]
 
 Row = tuple[str, Mapping[str, str]]
 """Where a row stands, and its cells by column."""
@@ -82,4 +88,22 @@ def write_rows(path: Path, items: Sequence[Labelled]) -> None:
         values = [getattr(item, name) for item in kept]
         if any(value not in (None, "label") for value in values):
             columns[name] = values
+    for name in ("label", "prediction", "who", "model"):
+        check_column(columns["path"], name, columns.get(name, ()))
     write_table(columns, path)
+
+
+def check_column(paths: Sequence[str], name: str, values: Sequence[str | None]) -> None:
+    """Refuse a column of whole numbers with ``.0``, which a reader takes for class numbers.
+
+    Raises
+    ------
+    FormatError
+        If reading would change a value.
+    """
+    at = changed_number([value or "" for value in values])
+    if at is not None:
+        raise FormatError(
+            f"the item {paths[at]!r} has the {name} {values[at]!r}; a table in which all are whole "
+            "numbers gives it back without '.0': rename it, or choose the format label-studio."
+        )

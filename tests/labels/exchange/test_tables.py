@@ -268,3 +268,17 @@ def test_vectors_that_do_not_fit(embeddings, message, tmp_path):
         formats["lightly"].write(tmp_path / "out", [Labelled("a", "hat")], embeddings=embeddings)
     assert str(error.value) == message
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet", "huggingface"])
+def test_classes_that_a_table_would_take_for_numbers_are_refused(name, tmp_path, export):
+    items = [Labelled("a.png", "1"), Labelled("b.png", "2.0")]
+    with pytest.raises(FormatError) as error:
+        export(name, tmp_path, items)
+    assert str(error.value) == (
+        "the item 'b.png' has the label '2.0'; a table in which all are whole numbers gives it "
+        "back without '.0': rename it, or choose the format label-studio."
+    )
+    assert list(tmp_path.iterdir()) == []
+    more = [*items, Labelled("c.png", "1.10")]
+    assert formats[name].read(export(name, tmp_path, more)) == more
