@@ -31,6 +31,7 @@ def content_of(session: Session, dataset: Dataset) -> dict[str, bytes | None]:
 
     with session.progress() as progress:
         scanned = scan(dataset, session.workspace, progress)
+    session.remark_vanished(scanned.vanished)
     ids = [item.id for item in dataset.items]
     return dict(zip(ids, scanned.content_ids.to_pylist(), strict=True))
 

@@ -111,12 +111,8 @@ class Session:
             self.remark(f"{printable(path)}: {printable(text)}")
         if len(remarks) > NAMED:
             self.remark(f"… and {len(remarks) - NAMED} more remarks; `check --json` lists all.")
-        gone = embeddings.vanished
-        if gone:
-            names = ", ".join(printable(failure.path) for failure in gone[:NAMED])
-            more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
-            self.remark(f"{len(gone)} vanished since the last scan: {names}{more}")
-        images = len(embeddings.dataset) + len(gone)
+        self.remark_vanished([failure.path for failure in embeddings.vanished])
+        images = len(embeddings.dataset) + len(embeddings.vanished)
         if limit is not None and limit.is_exceeded(len(found), images):
             self._exceeded = (
                 f"{len(found)} of {images} images of {embeddings.dataset.name} failed, more than "
@@ -136,6 +132,13 @@ class Session:
         from ..tracking import get_tracker
 
         return get_tracker(choice.tracker, self.workspace.tracking)
+
+    def remark_vanished(self, paths: Sequence[str]) -> None:
+        """Name the files that were items at the last scan and are gone."""
+        if paths:
+            names = ", ".join(map(printable, paths[:NAMED]))
+            more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+            self.remark(f"{len(paths)} vanished since the last scan: {names}{more}")
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Callable[[int, int, str], None]]:
@@ -162,7 +165,8 @@ class Session:
     def remark(self, text: str) -> None:
         """Write a remark to standard error, unless asked to be quiet."""
         if not self.common.quiet:
-            print(printable(text, keep="\n"), file=sys.stderr)  # noqa: T201
+            with contextlib.suppress(OSError):  # the terminal is gone, and the work goes on
+                print(printable(text, keep="\n"), file=sys.stderr)  # noqa: T201
 
     def finish(self, result: dict[str, Any], text: str, *, now: bool = False) -> None:
         """Write the result: one JSON object if asked for, `text` otherwise.

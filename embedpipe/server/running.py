@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
@@ -77,17 +80,34 @@ class LabellingServer:
         self._thread: threading.Thread | None = None
 
     def run(self) -> None:
-        """Serve until Ctrl-C or a request to terminate; requests at work are finished.
+        """Serve until Ctrl-C, a request to terminate or the end of the terminal.
+
+        Requests at work are finished.
 
         Raises
         ------
         KeyboardInterrupt
-            When that has come, and everything is closed.
+            After Ctrl-C and a request to terminate, once everything is closed.
         """
         try:
-            self._server.run(sockets=[self._socket])
+            with self._stopped_by_hangup():
+                self._server.run(sockets=[self._socket])
         finally:
             self._close()
+
+    @contextlib.contextmanager
+    def _stopped_by_hangup(self) -> Iterator[None]:
+        """Stop serving when the terminal ends, as uvicorn does for the other signals."""
+        main = threading.current_thread() is threading.main_thread()
+        number = getattr(signal, "SIGHUP", None)
+        if not main or number is None or signal.getsignal(number) is signal.SIG_IGN:
+            yield
+            return
+        before = signal.signal(number, self._server.handle_exit)
+        try:
+            yield
+        finally:
+            signal.signal(number, before)
 
     def start(self) -> None:
         """Serve on another thread, until `stop`."""

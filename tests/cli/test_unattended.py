@@ -227,6 +227,19 @@ def test_a_moved_a_renamed_and_a_forgotten_file_have_not_vanished(
     assert invoke("embed", folder, "--backbone", "toy")[1]["failures"] == []
 
 
+def test_another_command_that_scans_names_what_vanished(
+    workspace: Path, photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = photos(6, 2)
+    invoke("embed", folder, "--backbone", "toy")
+    (gone,) = remove(folder, 1)
+    (tmp_path / "l.csv").write_text("path,label\nclass1/0001.jpg,b\n")
+    result = CliRunner().invoke(
+        app, ["labels", "import", str(folder), str(tmp_path / "l.csv"), "--format", "csv"]
+    )
+    assert f"1 vanished since the last scan: {gone}\n" in result.stderr
+
+
 def test_a_copy_takes_the_place_of_a_file_that_vanishes_in_between(
     workspace: Path, photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,6 +331,47 @@ def test_a_signal_ends_like_an_interruption(
     assert err.splitlines()[-1] == f"embedpipe: {told}"
     (spec,) = list_specs(Workspace(workspace))
     assert 0 < spec["rows"] < 400  # what was finished is kept
+
+
+def wait_for(pattern: str, folder: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(pattern)) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_worker_processes_end_with_a_study(workspace: Path, name: str) -> None:
+    words = program(
+        "compare", "digits", "--backbone", "toy", "--strategies", "badge", "--seeds", 50,
+        "--rounds", 40, "--workers", 2, "--json", "--quiet",
+    )  # fmt: skip
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for("runs/*/rounds.parquet", workspace, process)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        workers = children.read_text().split() if children.exists() else []
+        out, _ = embedded_when(process, getattr(signal, name), after=0.2)
+    assert process.returncode == 130
+    assert json.loads(out)["kind"] == "Interrupted"
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{each}").exists() for each in workers):
+        assert time.monotonic() < deadline, workers
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_the_page_closes_in_order(workspace: Path, photos: Callable[..., Path], name: str) -> None:
+    words = program("label", photos(6, 2), "--backbone", "toy", "--json")
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["url"].startswith("http://127.0.0.1:")
+        out, err = embedded_when(process, getattr(signal, name), after=1.0)
+    assert (process.returncode, out) == (0, "")
+    assert err.splitlines()[-1].startswith("0 labels are stored")
 
 
 def test_under_nohup_the_end_of_the_terminal_is_ignored(

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from embedpipe.errors import UnknownNameError
+from embedpipe.errors import UnknownNameError, UsageError
 from embedpipe.tracking import Tracker, get_tracker, trackers
 
 CONFIG = {"strategy": "margin", "seed": 3, "head": {"class": "LogisticHead"}}
@@ -204,3 +204,11 @@ def test_importing_the_trackers_loads_none_of_them():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["a?b", "50%20", "100%"])
+def test_mlflow_refuses_a_path_that_it_would_misread(name, tmp_path):
+    pytest.importorskip("mlflow", reason="needs MLflow")
+    with pytest.raises(UsageError, match=r"its path must not have a \? or a %"):
+        get_tracker("mlflow", tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
