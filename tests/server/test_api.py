@@ -158,6 +158,24 @@ def test_doubted_labels_come_first_that_are_wrong(lab: Lab) -> None:
     assert (first["row"], first["suggestion"]) == (5, kind_of(lab.session.ids[5]))
 
 
+def test_labels_that_nothing_could_judge_are_said_to_be_not_judged(lab: Lab) -> None:
+    def doubted() -> tuple[int, int, str | None]:
+        found = lab.get("/api/doubted?n=5").json()
+        assert found["items"] == []
+        return found["labelled"], found["judged"], found["reason"]
+
+    assert doubted() == (0, 0, "there are no labels")
+    lab.post("/api/label", {"rows": [0, 1, 2], "label": "hat"}).json()
+    assert doubted() == (3, 0, "there is one class only")
+    lab.post("/api/label", {"rows": [1, 2], "label": "shoe"}).json()
+    lab.post("/api/label", {"rows": [2], "label": "sock"}).json()
+    assert doubted() == (
+        3,
+        0,
+        "each of the 3 classes has one distinct image only, two are needed",
+    )
+
+
 def test_pages_of_items_by_path_state_and_class(lab: Lab) -> None:
     lab.post("/api/label", {"rows": [3, 4], "label": "hat"}).json()
     lab.post("/api/mark", {"rows": [0], "kind": "skip"}).json()
