@@ -201,6 +201,8 @@ def compare(
     if dataset.lower().endswith(FILES):
         said = read_grid(dataset)
         _refuse_twice(session, dataset, said)
+        if how.require_cached:
+            said = dataclasses.replace(said, embed={**said.embed, "require_cached": True})
     else:
         rare = dict(class_and_count(text) for text in thinning.rare)
         entry = DatasetEntry(

@@ -369,6 +369,11 @@ def test_commands_embed_nothing_where_vectors_are_required(
         assert status == 1
         assert "12 of the 12 images of 'photos-" in message
         assert message.count("\n") == 0
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(f"dataset: {folder}\nbackbone: toy\nseeds: 1\nrounds: 1\n")
+    compared = Outcome(["compare", str(grid), require, "--quiet"])
+    assert compared.status == 1
+    assert "12 of the 12 images" in compared.err
     call("train", folder, "--labels", labels, "--output", head)
     for name, options in {**commands, "predict": ("--model", head)}.items():
         if name != "compare":
