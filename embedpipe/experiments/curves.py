@@ -41,6 +41,8 @@ class Curves:
     runs
         (S, R) int64: seeds with the same number in column r have runs that are equal up to round
         r, see `prefix_runs`.
+    starts
+        (S, M) what was measured in the first round; NaN where that is not known.
     """
 
     setting: Setting
@@ -48,6 +50,7 @@ class Curves:
     labelled: NDArray[np.float64]
     values: NDArray[np.float64]
     runs: NDArray[np.int64]
+    starts: NDArray[np.float64]
 
     @property
     def n(self) -> int:
@@ -63,6 +66,20 @@ class Curves:
         """Return which seeds have the same run up to a number of labels, (S,)."""
         after = np.flatnonzero(self.budgets >= budget)
         return self.runs[:, after[0] if after.size else -1]
+
+    def same_starts(self, other: Curves) -> bool:
+        """Whether nothing is known to differ between the first batches of both, seed by seed."""
+        known = ~np.isnan([self.starts, other.starts]).any(axis=(0, 2))  # (S,)
+        return bool((self.starts[known] == other.starts[known]).all())
+
+    def ids_beside(self, other: Curves) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which seeds are one observation of a comparison with other curves, (S,) each.
+
+        Those with the same run; and those with the same first batch, unless both sides begin with
+        the same batch, seed by seed, so that it cancels out.
+        """
+        at = -1 if self.same_starts(other) else 0
+        return self.runs[:, at], other.runs[:, at]
 
     @cached_property
     def budgets(self) -> NDArray[np.float64]:
@@ -118,6 +135,7 @@ def curves_of(table: pa.Table, measure: str = "accuracy") -> list[Curves]:
             labelled=measured[names.index("labelled")],
             values=measured[names.index(measure)],
             runs=prefix_runs(*measured[: len(_IDENTITY)]),
+            starts=measured[: len(_IDENTITY), :, 0].T,
         )
         for setting, measured in found.items()
     ]

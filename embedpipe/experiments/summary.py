@@ -15,6 +15,7 @@ from .cell import Setting
 from .choices import FLOOR
 from .curves import Curves, curves_of, groups_of
 from .statistics import (
+    LEAST_RUNS,
     Comparison,
     Interval,
     LabelsToTarget,
@@ -33,6 +34,7 @@ from .statistics import (
     per_round_comparison,
     wins_ties_losses,
 )
+from .statistics.paired import FEW, IDENTICAL
 
 if TYPE_CHECKING:
     from .results import Results
@@ -46,6 +48,7 @@ SHARE, DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)
 """Least and largest accuracy, and least and largest difference of two."""
 
 NOT_WHOLE = "no seed has all rounds of both"
+SAME_START = "fewer than three distinct first batches"
 """Why areas were not compared."""
 
 
@@ -367,19 +370,21 @@ def _comparisons(
     areas: Mapping[Setting, NDArray[np.float64]],
     against: Mapping[Setting, Setting | None],
 ) -> dict[Setting, Comparison]:
-    runs = {each.setting: each.runs[:, -1] for each in curves}
-    found = {
-        setting: paired_comparison(
-            areas[setting],
-            areas[other],
-            runs=(runs[setting], runs[other]),
-            within=DIFFERENCE,
-        )
-        for setting, other in against.items()
-        if other is not None
-    }
-    ended = {s: replace(each, reason=NOT_WHOLE) for s, each in found.items() if not each.n}
-    return correct(found | ended)
+    of = {each.setting: each for each in curves}
+    found = {}
+    for setting, other in against.items():
+        if other is not None:
+            own, baseline = of[setting], of[other]
+            each = paired_comparison(
+                areas[setting], areas[other], runs=own.ids_beside(baseline), within=DIFFERENCE
+            )
+            few = own.distinct < LEAST_RUNS or baseline.distinct < LEAST_RUNS
+            if not each.n:
+                each = replace(each, reason=NOT_WHOLE)
+            elif each.reason in (IDENTICAL, FEW) and not few and not own.same_starts(baseline):
+                each = replace(each, reason=SAME_START)
+            found[setting] = each
+    return correct(found)
 
 
 def _by_round(
@@ -404,20 +409,26 @@ def _by_round(
 
 
 def _matrices(groups: Sequence[Group]) -> dict[tuple[str, str], WinsTiesLosses]:
-    tables: dict[tuple[str, str], dict[str, dict[str, NDArray[np.float64]]]] = {}
-    runs: dict[tuple[str, str], dict[str, dict[str, NDArray[np.int64]]]] = {}
+    tables: dict[tuple[str, str], dict[str, dict[str, Curves]]] = {}
     for group in groups:
         setting = group.rows[0].setting
-        key, curves = (setting.head, setting.mode), group.curves.values()
-        tables.setdefault(key, {})[setting.vectors] = {
-            each.setting.chosen_by: _areas(each) for each in curves
+        tables.setdefault((setting.head, setting.mode), {})[setting.vectors] = {
+            each.setting.chosen_by: each for each in group.curves.values()
         }
-        runs.setdefault(key, {})[setting.vectors] = {
-            each.setting.chosen_by: each.runs[:, -1] for each in curves
-        }
-    return {
-        key: wins_ties_losses(each, runs=runs[key]) for key, each in tables.items() if len(each) > 1
+    return {key: _matrix(each) for key, each in tables.items() if len(each) > 1}
+
+
+def _matrix(tables: Mapping[str, Mapping[str, Curves]]) -> WinsTiesLosses:
+    """Return the matrix of one head and mode; by dataset and strategy, the curves."""
+
+    def ids(dataset: str, a: str, b: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return tables[dataset][a].ids_beside(tables[dataset][b])
+
+    areas = {
+        dataset: {name: _areas(each) for name, each in table.items()}
+        for dataset, table in tables.items()
     }
+    return wins_ties_losses(areas, runs=ids)
 
 
 def bands(curves: Curves, within: tuple[float, float] | None) -> list[Interval]:

@@ -162,6 +162,31 @@ def test_identical_runs_are_one_observation_by_every_door(
         assert math.isnan(compared.rounds.low[-1])
 
 
+def test_runs_that_share_a_first_batch_are_one_observation_unless_the_baseline_has_it() -> None:
+    # One first batch, then chance
+    later = [[0.5, b, c + 0.01 * at] for at, (_, b, c) in enumerate(VARIED)]
+    higher = [[0.5, b + 0.1, c + 0.2 - 0.01 * at] for at, (_, b, c) in enumerate(VARIED)]
+
+    def measured(table: list[dict[str, object]]) -> list[dict[str, object]]:
+        return [row | {"macro_f1": row["accuracy"], "balanced_accuracy": 0.5} for row in table]
+
+    random, after = rows("random", *VARIED), rows("random", *later, initial="coreset")
+    margin = rows("margin", *higher, initial="coreset")
+    alone = results(measured(random), measured(margin)).summary().to_json()[0]
+    assert (alone["strategy"], alone["distinct_runs"]) == ("margin", 5)
+    assert (alone["p_value"], alone["p_reason"]) == (
+        None,
+        "fewer than three distinct first batches",
+    )
+    both = results(measured(random), measured(margin), measured(after)).summary().to_json()
+    found = {(row["initial"], row["strategy"]): row for row in both}
+    assert found["coreset", "margin"]["baseline"] == "coreset, then random"
+    assert found["coreset", "margin"]["p_value"] < 0.05  # the first batch cancels out
+    assert found["coreset", "random"]["p_reason"] == "fewer than three distinct first batches"
+    # Without the other measures equal accuracies may be chance.
+    assert results(random, margin).summary().to_json()[0]["p_reason"] is None
+
+
 def test_one_and_two_seeds_earn_no_p_value() -> None:
     for seeds, reason in ((1, "one seed"), (2, "fewer than three distinct runs")):
         high = [[0.8, 0.9, 0.9 + 0.01 * at] for at in range(seeds)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -15,6 +16,8 @@ from .families import correct
 from .paired import Comparison, paired_comparison
 
 __all__ = ["WinsTiesLosses", "wins_ties_losses"]
+
+RunsOf = Callable[[str, str, str], tuple[ArrayLike, ArrayLike]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def wins_ties_losses(
     *,
     alpha: float = 0.05,
     corrected: bool = True,
-    runs: Mapping[str, Mapping[str, ArrayLike]] | None = None,
+    runs: RunsOf | None = None,
 ) -> WinsTiesLosses:
     """Count significant wins over datasets, strategy against strategy.
 
@@ -69,8 +72,8 @@ def wins_ties_losses(
         Whether the p-values of all pairs of one dataset are corrected by Holm's method. Without,
         of k strategies that are all the same one pair in 20 wins somewhere.
     runs
-        By dataset and strategy, (S,) which run each number is from; by default see
-        `paired_comparison`.
+        Called with a dataset and two strategies: returns (S,) which run each number of either is
+        from; by default see `paired_comparison`.
 
     Returns
     -------
@@ -104,7 +107,7 @@ def wins_ties_losses(
     wins = np.zeros((len(names), len(names)), dtype=np.int64)
     ties, untested = np.zeros_like(wins), np.zeros_like(wins)
     for dataset, table in tables.items():
-        found = _compared(names, table, None if runs is None else runs[dataset], corrected)
+        found = _compared(names, table, None if runs is None else partial(runs, dataset), corrected)
         for (a, b), each in found.items():
             if each.significant(alpha):
                 wins[(a, b) if each.difference > 0 else (b, a)] += 1
@@ -120,7 +123,7 @@ def wins_ties_losses(
 def _compared(
     names: tuple[str, ...],
     table: Mapping[str, ArrayLike],
-    runs: Mapping[str, ArrayLike] | None,
+    runs: Callable[[str, str], tuple[ArrayLike, ArrayLike]] | None,
     corrected: bool,
 ) -> dict[tuple[int, int], Comparison]:
     """Return the comparisons of all pairs of one dataset."""
@@ -129,7 +132,7 @@ def _compared(
         (a, b): paired_comparison(
             table[names[a]],
             table[names[b]],
-            runs=None if runs is None else (runs[names[a]], runs[names[b]]),
+            runs=None if runs is None else runs(names[a], names[b]),
         )
         for a, b in combinations(there, 2)
     }
