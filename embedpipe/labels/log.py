@@ -292,10 +292,15 @@ class LabelLog:
                     f"{_FORGET} AND content_id = ?", (content_id,)
                 ).rowcount
             connection.execute(trigger)
-        if changed:
-            with self._reading() as connection:
-                connection.execute("VACUUM")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        # Also if nothing was changed now: an earlier call may have been stopped before this.
+        with self._reading() as connection:
+            connection.execute("VACUUM")
+            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise LabelError(
+                f"another process reads {self.path}: the events are cleared, but their bytes are "
+                "still in the file. End that process, then run the same command again."
+            )
         return changed
 
     def backup(self, path: str | Path) -> Path:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from embedpipe.errors import LabelError, UnknownNameError, UsageError
-from embedpipe.labels import Event, LabelLog
+from embedpipe.labels import Event, LabelLog, replay
 
 AT = "2026-05-01T07:30:00.000000+00:00"
 
@@ -348,3 +348,44 @@ def test_a_backup_is_a_log(log, tmp_path):
         log.backup(nowhere)
     assert str(error.value).startswith(f"{nowhere} cannot be opened (")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.sqlite", "new"]
+
+
+def test_forgotten_items_leave_no_bytes_in_the_file(tmp_path):
+    path = tmp_path / "labels.sqlite"
+    content = bytes(range(32))
+
+    def held() -> list[str]:
+        return [
+            file.name
+            for file in sorted(tmp_path.iterdir())
+            if b"secret/ann.jpg" in file.read_bytes() or content in file.read_bytes()
+        ]
+
+    log = LabelLog(path, timeout=0.2)
+    first = [Event("label", "shop", f"{n}.jpg", label="hat") for n in range(200)]
+    log.append(first)
+    log.append([Event("label", "shop", "secret/ann.jpg", content, label="ill", suggestion="well")])
+    log.append([Event("skip", "shop", "moved.jpg", content)])
+    log.append([Event("label", "other", "secret/ann.jpg", label="hat")])
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM events").fetchone()
+    with pytest.raises(LabelError, match=r"busy for more than|another process reads"):
+        log.forget([("shop", "secret/ann.jpg")], [content])
+    reader.close()
+    assert held() != []
+    log.forget([("shop", "secret/ann.jpg")], [content])
+    assert held() == ["labels.sqlite"]  # that of the other dataset, without content
+    assert content not in path.read_bytes()
+    assert log.forget([("other", "secret/ann.jpg")], []) == 1
+    assert held() == []
+    events = list(log.events())
+    assert [event.id for event in events] == list(range(1, 204))
+    assert [(event.kind, event.path, event.label) for event in events[200:]] == [
+        ("new_class", None, "ill"), ("forgotten", None, None), ("new_class", None, "hat")
+    ]  # fmt: skip
+    assert log.classes("shop") == ["hat", "ill"]
+    assert len(log.current("shop")) == 200
+    assert replay(events)["shop"].classes == ["hat", "ill"]
+    assert log.append([Event("label", "shop", "new.jpg", label="hat")]) == [204]
+    log.close()
