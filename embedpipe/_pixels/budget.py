@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-__all__ = ["Budget", "budget"]
+__all__ = ["Budget", "budget", "return_freed_memory"]
 
 BYTES = 1 << 30
 """Bytes of decoded images in memory at once, on up to eight processors."""
@@ -48,3 +50,22 @@ class Budget:
 
 budget = Budget(max(BYTES, BYTES_PER_PROCESSOR * (os.cpu_count() or 1)))
 """Of this process."""
+
+
+def return_freed_memory() -> None:
+    """Return memory that was freed to the system, where the C library keeps it for its thread.
+
+    Otherwise each thread that ever decoded a large image would keep as much memory.
+    """
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    """Return the function of glibc, None in other C libraries."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # a TypeError on Windows
+        return None

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from PIL import Image, ImageFile
 
-from .budget import budget
+from .budget import budget, return_freed_memory
 from .deep import is_deep_colour
 from .opening import DecodeError, open_image
 from .rgb import keeps_older_pixels, to_rgb
@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 BYTES_PER_PIXEL, BYTES_PER_DEEP_PIXEL = 8, 16
 """Bytes in memory for each pixel while an image is decoded, and one of 16-bit colour."""
+
+LARGE = 128 << 20
+"""Bytes of a decoded image after which freed memory is returned to the system."""
 
 _ORIENTATION = 0x0112
 
@@ -98,20 +101,31 @@ def decoded(data: bytes, use: Callable[[Picture], T], *, shrink: int | None = No
 def _decoded(data: bytes, use: Callable[[Picture], T], shrink: int | None, alone: bool) -> T:
     with warned() as messages:
         image = open_image(data)
-        width, height = image.size
+        size = image.size
         if shrink is not None:
             image.draft(None, (shrink, shrink))  # only JPEG heeds it
         per_pixel = BYTES_PER_DEEP_PIXEL if is_deep_colour(image) else BYTES_PER_PIXEL
-        size = image.size[0] * image.size[1] * per_pixel
-        with budget.taken(budget.total if alone else size), image:
-            rgb, remarks = to_rgb(image, data)
-            orientation, damage = _orientation(image)
-            if orientation in _UPRIGHT:
-                rgb = rgb.transpose(_UPRIGHT[orientation])
-            if orientation in _TURNED:
-                width, height = height, width
-            said = dict.fromkeys([*remarks, *damage, *as_remarks(messages)])
-            return use(Picture(rgb, (width, height), tuple(said)))
+        held = image.size[0] * image.size[1] * per_pixel
+        with budget.taken(budget.total if alone else held):
+            try:
+                return use(_picture(image, data, size, messages))
+            finally:
+                image.close()  # its pixels are freed before the next image may take their place
+                if held >= LARGE:
+                    return_freed_memory()
+
+
+def _picture(
+    image: ImageFile.ImageFile, data: bytes, size: tuple[int, int], messages: list[str]
+) -> Picture:
+    rgb, remarks = to_rgb(image, data)
+    orientation, damage = _orientation(image)
+    if orientation in _UPRIGHT:
+        rgb = rgb.transpose(_UPRIGHT[orientation])
+    if orientation in _TURNED:
+        size = size[::-1]
+    said = dict.fromkeys([*remarks, *damage, *as_remarks(messages)])
+    return Picture(rgb, size, tuple(said))
 
 
 def _orientation(image: Image.Image) -> tuple[int, list[str]]:

@@ -90,14 +90,15 @@ def test_a_member_whose_packed_size_leads_beyond_the_archive(tmp_path):
     assert found["a.png"] == SMALL
 
 
-PEAK = """
-import resource, sys
+PEAK = r"""
+import re, sys
+from pathlib import Path
 from embedpipe.datasets import load_dataset
 dataset = load_dataset(sys.argv[1])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = lambda: int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+before = peak()
 found = dict(dataset.source.read([item.id for item in dataset.items]))
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(after - before, sorted(id for id, value in found.items() if isinstance(value, bytes)))
+print(peak() - before, sorted(id for id, value in found.items() if isinstance(value, bytes)))
 """
 
 

@@ -126,6 +126,18 @@ def test_postscript_and_damaged_files_are_failures_and_remarks(tmp_path: Path) -
     assert "deep.tif" not in said
 
 
+PEAK = r"""
+import re, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from embedpipe._pixels import decoded
+files = [path.read_bytes() for path in Path(sys.argv[1]).glob("b*.png")]
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(lambda data: decoded(data, lambda picture: picture.rgb.reduce(100)), files))
+print(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+"""
+
+
 @pytest.mark.slow
 def test_images_of_many_pixels(tmp_path: Path) -> None:
     """Of 177 million pixels they are refused, of 100 million decoded one after the other."""
@@ -146,3 +158,8 @@ def test_images_of_many_pixels(tmp_path: Path) -> None:
         "it has 13,300 x 13,300 pixels; the limit is 120,000,000: reduce the image"
     }
     assert "Warning" not in said
+    peak = subprocess.run(
+        [sys.executable, "-c", PEAK, str(folder)], capture_output=True, text=True, check=True
+    )
+    # Kilobytes: one image takes 400 MB, and eight threads hold no more together.
+    assert int(peak.stdout) < 700_000
