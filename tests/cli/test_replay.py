@@ -284,8 +284,8 @@ def test_a_budget_that_is_larger_than_a_bucket(
         ),
         (
             ("--retain", "1.5"),
-            "the size of the buffer is 1.5: give a share of each experience above 0 and at most "
-            "1, such as 0.05, or a whole number of rows from 1 on, such as 500.",
+            "--retain 1.5: the size of the buffer is 1.5: give a share of each experience above 0 "
+            "and at most 1, such as 0.05, or a whole number of rows from 1 on, such as 500.",
         ),
         (
             ("--stream", "bucket"),

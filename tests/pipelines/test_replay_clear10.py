@@ -67,8 +67,8 @@ def write(path: Path, text: str) -> None:
 def test_a_tree_of_images_and_its_vectors(tree: Path, tmp_path: Path) -> None:
     options = ["--seeds", 2, "--policies", "random", "el2n", "--workers", 0, "--retain", 0.25]
     said = run(tmp_path, tree, "--backbone", "toy", "--output", "images.html", *options)
-    assert re.search(r"^el2n, 25 % +[\d.]+ \[", said, re.MULTILINE)
-    assert re.search(r"^joint +–", said, re.MULTILINE)
+    assert re.search(r"^el2n, 25 % +[12] of 2 +[\d.]+ ", said, re.MULTILINE)
+    assert re.search(r"^joint +[12] of 2 +–", said, re.MULTILINE)
     assert "<title>" in (tmp_path / "images.html").read_text(encoding="utf-8")
     said = run(tmp_path, tree, "--features", "--output", "features.html", *options)
     assert said.startswith("clear10-features; logistic; 2 seeds\n")
