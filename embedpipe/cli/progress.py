@@ -73,13 +73,13 @@ class Log:
         said = text()
         if total:
             said += f" ({_percent(done, total)})"
-        if 0 < done < total and not said_left(said):
+        if 0 < done < total and not _says_left(said):
             left = (now - self._begun[0]) * (total - done) / done
             said += f", about {in_words(left)} left"
         self._say(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {said}")
 
 
-def said_left(text: str) -> bool:
+def _says_left(text: str) -> bool:
     """Return whether a text has an estimate of the time left already."""
     return " left" in text
 
