@@ -15,6 +15,7 @@ differs.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -29,7 +30,7 @@ from peers import HAVE_SKACTIVEML, first_wrong_pick, plain_badge, plain_coreset,
 
 from embedpipe.errors import SelectionError
 from embedpipe.heads import LogisticHead
-from embedpipe.index import Index
+from embedpipe.index import METRICS, Index
 from embedpipe.strategies import Pool, Selection, get_strategy, strategies
 
 LABELLED, BATCH = 500, 100
@@ -122,21 +123,34 @@ def pseudo_labels(matrix: np.ndarray) -> np.ndarray:
 def bench_coreset(matrix: np.ndarray, counts: list[int]) -> bool:
     """Print core-set selection beside its peers; return whether a pick was wrong."""
     failed = False
-    for picks in counts:
-        memory = Memory()
+    for metric, picks in itertools.product(METRICS, counts):
+        memory, spec = Memory(), f"coreset(metric={metric})"
         with memory.watch():
-            ours, found = timed(select, "coreset", Pool(matrix), picks)
-        theirs, _ = timed(plain_coreset, matrix, picks, int(found.rows[0]))
-        wrong = first_wrong_pick(matrix, found.rows)
+            ours, found = timed(select, spec, Pool(matrix), picks)
+        theirs, _ = timed(plain_loop, matrix, metric, picks, int(found.rows[0]))
+        wrong = first_wrong_pick(wide_rows(matrix, metric), found.rows)
         failed |= wrong is not None
         verdict = "as the float64 reference" if wrong is None else f"WRONG from pick {wrong}"
-        print(f"\ncoreset, {picks:,} picks: {ours:.2f} s, {memory} extra, picks {verdict}")
+        print(f"\n{spec}, {picks:,} picks: {ours:.2f} s, {memory} extra, picks {verdict}")
         print(f"  plain loop        {theirs:8.2f} s  {theirs / ours:6.1f} x")
-        if HAVE_SKACTIVEML and picks == counts[0]:
+        if HAVE_SKACTIVEML and picks == counts[0] and metric == "euclidean":
             few = max(10, picks // 50)
             slow = timed(skactiveml, "CoreSet", matrix, few)[0] * picks / few
             print(f"  scikit-activeml   {slow:8.2f} s  {slow / ours:6.1f} x  (from {few} picks)")
     return failed
+
+
+def plain_loop(matrix: np.ndarray, metric: str, picks: int, first: int) -> list[int]:
+    """Run the plain loop; by cosine on a copy of the rows at unit length."""
+    if metric == "cosine":
+        matrix = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    return plain_coreset(matrix, picks, first)
+
+
+def wide_rows(matrix: np.ndarray, metric: str) -> np.ndarray:
+    """Return the float64 rows whose Euclidean distances the metric means."""
+    wide = matrix.astype(np.float64)
+    return wide / np.linalg.norm(wide, axis=1, keepdims=True) if metric == "cosine" else wide
 
 
 def bench_badge(matrix: np.ndarray, labels: np.ndarray, picks: int = 500) -> None:
@@ -150,11 +164,11 @@ def bench_badge(matrix: np.ndarray, labels: np.ndarray, picks: int = 500) -> Non
 
 def bench_typical(matrix: np.ndarray) -> None:
     print(f"\n{len(matrix):,} items, {BATCH} picks; index: what is kept beside a matrix")
-    for name, peer in (("typiclust", "TypiClust"), ("probcover", "ProbCover")):
+    for name, peer in (("typiclust", "TypiClust"), ("probcover(metric=cosine)", "ProbCover")):
         index = Index(matrix)
         once, _ = timed(build, index)
         ours, _ = timed(select, name, Pool(matrix, index=index), BATCH)
-        line = f"  {name:<12}{ours:6.2f} s and {once:.2f} s for the index"
+        line = f"  {name:<24}{ours:6.2f} s and {once:.2f} s for the index"
         if HAVE_SKACTIVEML:
             theirs, _ = timed(skactiveml, peer, matrix, BATCH)
             line += f"   scikit-activeml {theirs:6.2f} s: {theirs / ours:6.1f} x, "
@@ -186,7 +200,7 @@ def bench_million(folder: Path) -> bool:
     problem = Problem(path, labels, "made-up clusters")
     matrix, memory, few = problem.matrix, Memory(), 100
     with memory.watch():
-        ours, found = timed(select, "coreset", Pool(matrix), 1_000)
+        ours, found = timed(select, "coreset(metric=euclidean)", Pool(matrix), 1_000)
     plain = timed(plain_coreset, matrix, few, int(found.rows[0]))[0] * 1_000 / few
     print(f"\ncoreset, 1,000,000 x 384 memory-mapped, 1,000 picks: {ours:.2f} s, {memory} extra")
     print(f"  plain loop        {plain:8.2f} s  {plain / ours:6.1f} x  (from {few} picks)")
@@ -239,8 +253,9 @@ def one(arguments: argparse.Namespace) -> int:
 
 
 def build(index: Index) -> None:
-    """Let the index work out what is kept beside a matrix."""
-    index.rows, index.sketch, index.directions, index.neighbours(32)
+    """Let the index of the usual metric work out what is kept beside a matrix."""
+    index = index.measured_by("cosine")
+    index.rows, index.sketch, index.neighbours(32)
 
 
 def labelled_pool(matrix: np.ndarray, labels: np.ndarray, index: Index | None = None) -> Pool:

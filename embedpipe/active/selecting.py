@@ -84,7 +84,7 @@ def select(
     --------
     >>> import numpy as np
     >>> points = np.array([[0.0, 0], [0, 1], [5, 5], [9, 0]], dtype=np.float32)
-    >>> select(points, n=2, strategy="coreset", labelled=[0]).rows.tolist()
+    >>> select(points, n=2, strategy="coreset(metric=euclidean)", labelled=[0]).rows.tolist()
     [3, 2]
     """
     chooser = get_strategy(strategy) if isinstance(strategy, str) else strategy

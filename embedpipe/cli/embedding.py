@@ -113,9 +113,10 @@ def select(
     from ..index import check_kind
     from ..labels import read_labels, table_format
     from ..strategies import get_strategy
+    from ..strategies.parts.metric import METRIC
 
     # What is misspelt is told before anything is embedded.
-    get_strategy(strategy), get_head(head.head)
+    chooser, _ = get_strategy(strategy), get_head(head.head)
     check_kind(search.index)
     if output is not None:
         table_format(output)
@@ -138,7 +139,10 @@ def select(
         metadata=metadata,
     )
     seconds = time.monotonic() - started
-    found = groups_of(embeddings, chosen.rows, labels=known or None) if groups else []
+    found = []
+    if groups:
+        metric = chooser.metric or METRIC
+        found = groups_of(embeddings, chosen.rows, labels=known or None, metric=metric)
     picks = _picks(embeddings, chosen, found, groups)
     if output is not None:
         _write_picks(output, picks)

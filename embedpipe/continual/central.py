@@ -12,7 +12,7 @@ from .._threads import map_blocks
 from ..errors import SelectionError
 from ..index import mean_vector, squared_distances
 from ..index.blocks import first_non_finite
-from ..index.directions import unit_length
+from ..index.unit_rows import unit_length
 from ..strategies import CoreSet, Pool
 from ..strategies.parts.members import Members
 from .base import policies

@@ -4,14 +4,16 @@ from .balls import Balls
 from .clusters import Clusters, kmeans
 from .copies import distinct_rows
 from .farthest import Farthest, FarthestFirst
-from .frame import squared_distances
+from .frame import between, squared_distances
 from .index import Index, check_kind
 from .mean import mean_vector, nearest_to_mean
 from .nearest import nearest_of_set
 from .neighbours import Neighbours
 from .sampling import DistanceSampler, Drawn
+from .unit_rows import METRICS, UnitRows, check_metric, vectors_of
 
 __all__ = [
+    "METRICS",
     "Balls",
     "Clusters",
     "DistanceSampler",
@@ -20,11 +22,15 @@ __all__ = [
     "FarthestFirst",
     "Index",
     "Neighbours",
+    "UnitRows",
+    "between",
     "check_kind",
+    "check_metric",
     "distinct_rows",
     "kmeans",
     "mean_vector",
     "nearest_of_set",
     "nearest_to_mean",
     "squared_distances",
+    "vectors_of",
 ]

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from .blocks import row_blocks, take_rows
+from .blocks import Vectors, row_blocks, take_rows
 from .clusters import kmeans
-from .frame import ROUNDING, squared_distances
+from .frame import ROUNDING, between, rounding_of
 from .neighbours import RANKED, Neighbours, Progress, nearest_neighbours
 
 __all__ = ["KINDS", "Approximate", "nearest_candidates"]
@@ -122,7 +122,7 @@ class Approximate:
 
 
 def nearest_candidates(
-    matrix: NDArray[np.float32],
+    matrix: Vectors,
     rows: NDArray[np.int64],
     search: Approximate,
     points: NDArray[np.int64],
@@ -134,7 +134,7 @@ def nearest_candidates(
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (p,) int64 rows of the points, with distinct vectors.
     search
@@ -174,7 +174,7 @@ def nearest_candidates(
 
 
 def _rank(
-    matrix: NDArray[np.float32],
+    matrix: Vectors,
     rows: NDArray[np.int64],
     points: NDArray[np.int64],
     found: NDArray[np.int64],
@@ -187,7 +187,8 @@ def _rank(
     where they underflow: who is then surely not among the nearest is not measured in float64.
     """
     k, d = near.shape[1], matrix.shape[1]
-    error, slack = (2 * d + 40) * ROUNDING, d * 1e-37
+    more = rounding_of(matrix)
+    error, slack = (2 * d + 40 + more.share) * ROUNDING, d * 1e-37 + more.constant
     short = np.zeros(points.size, dtype=np.bool_)
 
     def work(part: slice) -> None:
@@ -196,13 +197,14 @@ def _rank(
             if others.size < k:
                 short[at] = True
                 continue
-            mine, theirs = matrix[rows[points[at]]], take_rows(matrix, rows[others])  # (c, d)
+            own = rows[points[[at]]]  # (1,)
+            mine, theirs = take_rows(matrix, own), take_rows(matrix, rows[others])  # (c, d)
             with np.errstate(over="ignore", under="ignore"):
                 gaps = theirs - mine
                 about = np.einsum("ij,ij->i", gaps, gaps)  # (c,)
                 reach = np.partition(about, k - 1)[k - 1] * (1 + 3 * error) + 3 * slack
             some = np.flatnonzero(~(about > reach))
-            away = squared_distances(theirs[some], np.asarray(mine))
+            away = between(matrix, rows[others[some]], own)
             best = np.lexsort((others[some], away))[:k]
             near[at] = others[some[best]]
             with np.errstate(over="ignore"):

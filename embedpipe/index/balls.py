@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._threads import map_blocks
 from ..errors import SelectionError
-from .blocks import row_blocks
+from .blocks import Vectors, row_blocks
 from .frame import ROUNDING
 from .neighbours import Neighbours, measured
 from .pairs import STRIP, Hits, Pairs, tile_pairs
@@ -59,7 +59,7 @@ class Balls:
 
 
 def balls_within(
-    matrix: NDArray[np.float32],
+    matrix: Vectors,
     rows: NDArray[np.int64],
     radius: float,
     max_edges: float = MAX_EDGES,
@@ -67,16 +67,16 @@ def balls_within(
 ) -> Balls:
     """Return the points at most `radius` away from each point, itself included.
 
-    Exact: a pair counts if its `squared_distances` are at most ``radius**2`` in float64.
+    Exact: a pair counts if its squared distance, by `between`, is at most ``radius**2`` in float64.
 
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (p,) int64, with distinct vectors.
     radius
-        At least 0, in the units of the matrix.
+        At least 0, in the units of the vectors.
     max_edges
         How many members the balls may have on average.
     known
@@ -121,7 +121,7 @@ def balls_within(
 
 
 def balls_by_neighbours(
-    matrix: NDArray[np.float32],
+    matrix: Vectors,
     rows: NDArray[np.int64],
     radius: float,
     max_edges: float,
@@ -207,7 +207,7 @@ def _reach(near: Neighbours, p: int) -> NDArray[np.float64]:
 
 
 def _read_off(
-    matrix: NDArray[np.float32],
+    matrix: Vectors,
     rows: NDArray[np.int64],
     radius: float,
     near: Neighbours,
@@ -230,7 +230,7 @@ class _Search:
     """Seeks members by comparing tiles, and gives up as soon as there are too many."""
 
     def __init__(
-        self, matrix: NDArray[np.float32], rows: NDArray[np.int64], radius: float, allowed: float
+        self, matrix: Vectors, rows: NDArray[np.int64], radius: float, allowed: float
     ) -> None:
         self.matrix, self.rows = matrix, rows
         self.radius, self.allowed = float(radius), allowed

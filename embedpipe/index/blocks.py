@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["block_rows", "first_non_finite", "row_blocks", "take_rows"]
+if TYPE_CHECKING:
+    from .unit_rows import UnitRows
+
+__all__ = [
+    "Vectors",
+    "block_rows",
+    "first_non_finite",
+    "row_blocks",
+    "take_plain",
+    "take_rows",
+    "take_wide",
+]
+
+Vectors: TypeAlias = "NDArray[np.float32] | UnitRows"
+"""What distances are measured on: a matrix, or its rows scaled to unit length when read."""
 
 BLOCK_BYTES = 16 << 20
 """How many bytes of float32 vectors one block holds, unless a caller says otherwise."""
@@ -36,13 +51,13 @@ def row_blocks(n: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
-def take_rows(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return ``matrix[rows]`` as a plain array, as a view where the rows are consecutive.
+def take_rows(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return some rows as a plain float32 array; of a matrix as a view where they are consecutive.
 
     Parameters
     ----------
-    matrix
-        (n, d) float32 array or memory map.
+    vectors
+        (n, d) float32 array or memory map, or `UnitRows` of one.
     rows
         (m,) int64 rows.
 
@@ -56,6 +71,24 @@ def take_rows(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[n
     >>> take_rows(np.eye(3, dtype=np.float32), np.array([2, 0])).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
+    return take_plain(vectors, rows) if isinstance(vectors, np.ndarray) else vectors.narrow(rows)
+
+
+def take_wide(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return some rows as a new (m, d) float64 array: what distances are defined by.
+
+    Examples
+    --------
+    >>> take_wide(np.eye(2, dtype=np.float32), np.array([1])).tolist()
+    [[0.0, 1.0]]
+    """
+    if isinstance(vectors, np.ndarray):
+        return take_plain(vectors, rows).astype(np.float64)
+    return vectors.wide(rows)
+
+
+def take_plain(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return ``matrix[rows]`` as a plain array, as a view where the rows are consecutive."""
     plain = np.asarray(matrix)
     if rows.size > 1 and rows[-1] - rows[0] == rows.size - 1 and (np.diff(rows) == 1).all():
         return plain[rows[0] : rows[-1] + 1]  # (m, d), no copy

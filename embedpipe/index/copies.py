@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from .blocks import block_rows, row_blocks, take_rows
+from .blocks import Vectors, block_rows, row_blocks, take_rows
 
 __all__ = ["distinct_rows", "find_rows", "row_hashes"]
 
@@ -20,13 +20,13 @@ MIXER = np.uint64(0xFF51AFD7ED558CCD)
 """An odd number without pattern (from MurmurHash3)."""
 
 
-def row_hashes(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return a number for each vector, the same for equal vectors and seldom otherwise.
 
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (m,) int64.
 
@@ -74,14 +74,14 @@ def row_hashes(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[
 
 
 def distinct_rows(
-    matrix: NDArray[np.float32], rows: NDArray[np.int64]
+    matrix: Vectors, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return the first row of each distinct vector, and which of these each row is a copy of.
 
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (m,) int64, ascending.
 
@@ -111,14 +111,16 @@ def distinct_rows(
     differs = ~_same(matrix, rows[copies], rows[leader[copies]])
     firsts: dict[bytes, int] = {}
     for at in copies[differs].tolist():  # another vector with the same hash
-        leader[at] = firsts.setdefault((matrix[rows[at]] + np.float32(0)).tobytes(), at)
+        leader[at] = firsts.setdefault(
+            (take_rows(matrix, rows[[at]]) + np.float32(0)).tobytes(), at
+        )
         own[at] = leader[at] == at
     numbers = np.cumsum(own, dtype=np.int32) - np.int32(1)
     return rows[own], numbers[leader]
 
 
 def find_rows(
-    matrix: NDArray[np.float32],
+    matrix: Vectors,
     points: NDArray[np.int64],
     hashes: NDArray[np.uint64],
     rows: NDArray[np.int64],
@@ -128,7 +130,7 @@ def find_rows(
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     points
         (p,) int64 rows with distinct vectors.
     hashes
@@ -165,9 +167,7 @@ def find_rows(
     return found
 
 
-def _same(
-    matrix: NDArray[np.float32], left: NDArray[np.int64], right: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def _same(matrix: Vectors, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return whether the vectors of matching rows are equal: (m,)."""
     same = np.empty(left.size, dtype=np.bool_)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import row_blocks, take_rows
+from .blocks import Vectors, row_blocks
 from .bounds import Bounds, Float64s
 from .centres import Centres
-from .frame import Frame, Moved, squared_distances
+from .frame import Frame, Moved, between
 
 __all__ = ["Farthest", "FarthestFirst"]
 
@@ -27,9 +27,6 @@ FEWEST = 64
 
 KEEP = 0.9
 """Items that need no more centres are set aside when those that do are a smaller share."""
-
-PAIRS = 512
-"""How many pairs are worked out by the reference at once."""
 
 FRONT = 16
 """How many blocks' worth of items are set apart, so that blocks are not taken from all of them."""
@@ -68,7 +65,7 @@ class _Block:
 class FarthestFirst:
     """Finds the item farthest from a set of centres, then the next as the set grows.
 
-    The answers are those of the plain algorithm in float64, `squared_distances` to every centre
+    The answers are those of the plain algorithm in float64, `between` each item and every centre,
     with ties going to the lowest position, whatever the block size and the number of threads.
 
     Every item carries an upper bound on its squared distance and how many centres it has seen;
@@ -83,7 +80,7 @@ class FarthestFirst:
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     items
         (u,) int64 rows, ascending and distinct, with u ≥ 1.
     centres
@@ -117,7 +114,7 @@ class FarthestFirst:
 
     def __init__(
         self,
-        matrix: NDArray[np.float32],
+        matrix: Vectors,
         items: NDArray[np.int64],
         centres: NDArray[np.int64],
         *,
@@ -338,12 +335,7 @@ class FarthestFirst:
 
     def _reference(self, at: Positions, centres: NDArray[np.integer]) -> Float64s:
         """Return the true squared distances between items and centres, pair by pair."""
-        found = np.empty(at.size)
-        for part in row_blocks(at.size, PAIRS):
-            left = take_rows(self._matrix, self._items[at[part]])  # (b, d)
-            right = take_rows(self._matrix, self._centres.rows[centres[part]])  # (b, d)
-            found[part] = squared_distances(left, right)
-        return found
+        return between(self._matrix, self._items[at], self._centres.rows[centres])
 
     def _best(self, at: Positions, bounds: Bounds) -> Farthest:
         """Return the best of some items that have seen every centre."""

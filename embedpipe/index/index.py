@@ -18,10 +18,10 @@ from .approximate import KINDS, Approximate, nearest_candidates
 from .balls import MAX_EDGES, Balls, balls_by_neighbours, balls_within
 from .clusters import Clusters, kmeans
 from .copies import distinct_rows, find_rows, row_hashes
-from .directions import directions_of
 from .kept import Kept, Part, Write, write_array
 from .neighbours import Neighbours, Progress, nearest_neighbours
 from .sketch import sketch_of
+from .unit_rows import check_metric, vectors_of
 
 __all__ = ["EXACT_UP_TO", "NEIGHBOURS", "Index", "check_kind"]
 
@@ -74,11 +74,16 @@ class Index:
         not be told from that of another matrix.
     exact_up_to
         Of more points, an exact index refuses to find all neighbours; None lifts the limit.
+    metric
+        ``"euclidean"``, or ``"cosine"``: every distance, copy, cluster and neighbour is that of
+        the rows scaled to unit length, and distances are from 0 to 2. See `UnitRows`.
 
     Attributes
     ----------
-    matrix, candidates, kind, folder, digest
+    matrix, candidates, kind, folder, digest, metric
         As given.
+    vectors
+        What distances are measured on: the matrix, or `UnitRows` of it.
     rows
         (p,) int64 ascending, the lowest row of each distinct vector: the points.
     copy_of
@@ -88,9 +93,6 @@ class Index:
     sketch
         (p, at most 128) float32, the points in the directions in which they spread most; see
         `sketch_of`.
-    directions
-        (p, at most 128) float32, likewise of the points scaled to unit length; see
-        `directions_of`.
     recall
         The share of the true 32 nearest that `neighbours` gives, measured on 200 evenly spaced
         points; 1 for an exact index.
@@ -107,7 +109,9 @@ class Index:
     -----
     Bytes a point: 20 for the points themselves, 512 for the sketch, 256 for 32 neighbours, and
     at most 140 (``"ivf"``) or 290 (``"hnsw"``) for an approximate index: 800 to 1080 in all,
-    whatever the dimension of the matrix; and 512 for the directions, once they are asked for.
+    whatever the dimension of the matrix. The cosine metric takes 8 more for each row of the
+    matrix. `measured_by` keeps the index of the other metric, whose files lie in a folder of
+    their own.
 
     Examples
     --------
@@ -128,11 +132,13 @@ class Index:
         folder: Path | None = None,
         digest: str | None = None,
         exact_up_to: int | None = EXACT_UP_TO,
+        metric: str = "euclidean",
     ) -> None:
         check_kind(kind)
+        self.metric = check_metric(metric)
         self.kind, self.folder, self.digest = kind, folder, digest
         self.exact_up_to = exact_up_to
-        self.matrix = matrix
+        self.matrix, self.vectors = matrix, vectors_of(matrix, metric)
         self.candidates = (
             np.arange(len(matrix), dtype=np.int64) if candidates is None else candidates
         )
@@ -140,6 +146,30 @@ class Index:
         self._neighbours: Neighbours | None = None
         self._balls: tuple[float, Balls] | None = None
         self._remembered: dict[Hashable, Any] = {}
+        self._other_metrics: dict[str, Index] = {}
+
+    def measured_by(self, metric: str) -> Index:
+        """Return the index of the same matrix, candidates and kind by a metric, made once.
+
+        Examples
+        --------
+        >>> index = Index(np.array([[3.0, 4.0], [6.0, 8.0], [0.0, 1.0]], dtype=np.float32))
+        >>> index.measured_by("cosine").rows.tolist(), index.measured_by("euclidean") is index
+        ([0, 2], True)
+        """
+        if metric == self.metric:
+            return self
+        if metric not in self._other_metrics:
+            self._other_metrics[metric] = Index(
+                self.matrix,
+                self.candidates,
+                kind=self.kind,
+                folder=self.folder,
+                digest=self.digest,
+                exact_up_to=self.exact_up_to,
+                metric=metric,
+            )
+        return self._other_metrics[metric]
 
     # The points
 
@@ -185,7 +215,7 @@ class Index:
         known = self.candidates[at] == rows
         found[known] = self.copy_of[at[known]]
         if not known.all():
-            found[~known] = find_rows(self.matrix, self.rows, self._hashes, rows[~known])
+            found[~known] = find_rows(self.vectors, self.rows, self._hashes, rows[~known])
         return found
 
     # Neighbours
@@ -246,7 +276,7 @@ class Index:
         Parameters
         ----------
         radius
-            In the units of the matrix, from 0 on.
+            In the units of the vectors, from 0 on.
         max_edges
             How many members the balls may have on average.
 
@@ -281,9 +311,9 @@ class Index:
             known = self._known_neighbours
             if known is None:
                 self._check_size()
-            balls = balls_within(self.matrix, self.rows, radius, max_edges, known)
+            balls = balls_within(self.vectors, self.rows, radius, max_edges, known)
         else:
-            balls = balls_by_neighbours(self.matrix, self.rows, radius, max_edges, self._nearest)
+            balls = balls_by_neighbours(self.vectors, self.rows, radius, max_edges, self._nearest)
         self._balls = radius, balls
         return balls
 
@@ -292,10 +322,6 @@ class Index:
     @cached_property
     def sketch(self) -> NDArray[np.float32]:  # noqa: D102
         return self._once("sketch", lambda part: part.array("values"), self._make_sketch)
-
-    @cached_property
-    def directions(self) -> NDArray[np.float32]:  # noqa: D102
-        return self._once("directions", lambda part: part.array("values"), self._make_directions)
 
     def clusters(self, k: int, seed: int = 0) -> Clusters:
         """Return a partition of the points into min(k, p) clusters by k-means on `sketch`.
@@ -373,9 +399,9 @@ class Index:
         Returns
         -------
         dict
-            ``kind``, ``candidates``, ``points``, ``dimension``, ``neighbours`` (how many of each
-            point are known), ``recall``, ``folder`` (where it is kept, or None), ``bytes`` (of
-            the files there) and ``not_kept``.
+            ``kind``, ``metric``, ``candidates``, ``points``, ``dimension``, ``neighbours`` (how
+            many of each point are known), ``recall``, ``folder`` (where it is kept, or None),
+            ``bytes`` (of the files there) and ``not_kept``.
 
         Examples
         --------
@@ -387,6 +413,7 @@ class Index:
         kept = self._kept
         return {
             "kind": self.kind,
+            "metric": self.metric,
             "candidates": int(self.candidates.size),
             "points": int(self.rows.size),
             "dimension": int(self.matrix.shape[1]),
@@ -405,8 +432,13 @@ class Index:
             return None
         rows = np.ascontiguousarray(self.candidates, dtype="<i8")
         candidates = hashlib.sha256(rows.data).hexdigest()
-        identity = {"matrix": self.digest, "candidates": candidates, "kind": self.kind}
-        return Kept(self.folder / f"{self.kind}-{candidates[:16]}", identity)
+        identity = {
+            "matrix": self.digest,
+            "candidates": candidates,
+            "kind": self.kind,
+            "metric": self.metric,
+        }
+        return Kept(self.folder / f"{self.kind}-{self.metric}-{candidates[:16]}", identity)
 
     def _load(self, name: str) -> Part | None:
         return None if self._kept is None else self._kept.load(name)
@@ -434,14 +466,9 @@ class Index:
         return None if part is None else read(part)
 
     def _make_sketch(self) -> NDArray[np.float32]:
-        sketch = sketch_of(self.matrix, self.rows)
+        sketch = sketch_of(self.vectors, self.rows)
         self._save("sketch", {}, {"values.npy": write_array(sketch)})
         return sketch
-
-    def _make_directions(self) -> NDArray[np.float32]:
-        directions = directions_of(self.matrix, self.rows)
-        self._save("directions", {}, {"values.npy": write_array(directions)})
-        return directions
 
     def _make_clusters(self, k: int, seed: int) -> Clusters:
         found = kmeans(self.sketch, k, seed)
@@ -466,14 +493,14 @@ class Index:
         )
 
     def _make_points(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        rows, copy_of = distinct_rows(self.matrix, self.candidates)
+        rows, copy_of = distinct_rows(self.vectors, self.candidates)
         files = {"rows.npy": write_array(rows), "copy_of.npy": write_array(copy_of)}
         self._save("points", {}, files)
         return rows, copy_of
 
     @cached_property
     def _hashes(self) -> NDArray[np.uint64]:
-        return row_hashes(self.matrix, self.rows)
+        return row_hashes(self.vectors, self.rows)
 
     @property
     def _known_neighbours(self) -> Neighbours | None:
@@ -485,7 +512,7 @@ class Index:
     def _find_neighbours(self, width: int, progress: Progress | None) -> Neighbours:
         if self.kind == "exact" or not width:
             self._check_size()
-            return nearest_neighbours(self.matrix, self.rows, width, progress)
+            return nearest_neighbours(self.vectors, self.rows, width, progress)
         return self._nearest_candidates(np.arange(self.rows.size), width, progress)
 
     def _nearest(self, points: NDArray[np.int64], k: int) -> Neighbours:
@@ -499,9 +526,9 @@ class Index:
         self, points: NDArray[np.int64], k: int, progress: Progress | None = None
     ) -> Neighbours:
         if k > FOLLOWED:
-            return nearest_neighbours(self.matrix, self.rows, k, progress, some=points)
+            return nearest_neighbours(self.vectors, self.rows, k, progress, some=points)
         search, _ = self._search
-        return nearest_candidates(self.matrix, self.rows, search, points, k, progress)
+        return nearest_candidates(self.vectors, self.rows, search, points, k, progress)
 
     @cached_property
     def _search(self) -> tuple[Approximate, float]:
@@ -516,9 +543,9 @@ class Index:
         search = Approximate.build(self.kind, self.sketch)
         p = self.rows.size
         some = np.arange(0, p, -(-p // SAMPLE))  # (s,)
-        true = nearest_neighbours(self.matrix, self.rows, NEIGHBOURS, some=some).positions
+        true = nearest_neighbours(self.vectors, self.rows, NEIGHBOURS, some=some).positions
         k = true.shape[1]
-        found = nearest_candidates(self.matrix, self.rows, search, some, k).positions
+        found = nearest_candidates(self.vectors, self.rows, search, some, k).positions
         shared = [np.intersect1d(*pair).size for pair in zip(true, found, strict=True)]
         recall = sum(shared) / true.size
         self._save("search", {"recall": recall}, {"index.faiss": search.write})

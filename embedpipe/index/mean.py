@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import row_blocks, take_rows
-from .frame import Frame, squared_distances
+from .blocks import Vectors, row_blocks, take_wide
+from .frame import Frame, rounded, squared_distances
 
 __all__ = ["mean_vector", "nearest_to_mean"]
 
@@ -16,13 +16,13 @@ ROWS = 512
 """How many rows are added up at once; part of the definition of the mean."""
 
 
-def mean_vector(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def mean_vector(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the mean of `rows`, summed in float64 over 512 rows at a time.
 
     Parameters
     ----------
     matrix
-        (n, d) float32 array or memory map.
+        (n, d) float32 array or memory map, or `UnitRows` of one.
     rows
         (m,) int64, at least one.
 
@@ -38,24 +38,25 @@ def mean_vector(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray
     """
     total = np.zeros(matrix.shape[1])
     for part in row_blocks(rows.size, ROWS):
-        total += take_rows(matrix, rows[part]).sum(axis=0, dtype=np.float64)  # (d,)
+        total += take_wide(matrix, rows[part]).sum(axis=0)  # (d,)
     return total / rows.size
 
 
-def nearest_to_mean(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> int:
+def nearest_to_mean(matrix: Vectors, rows: NDArray[np.int64]) -> int:
     """Return the position in `rows` of the item nearest to their mean, the first of several.
 
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (m,) int64, at least one.
 
     Returns
     -------
     int
-        The position with the smallest `squared_distances` to `mean_vector`.
+        The position with the smallest `squared_distances` to `mean_vector`; between rows of unit
+        length, rounded as in `between`.
 
     Notes
     -----
@@ -71,12 +72,13 @@ def nearest_to_mean(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> int
     rivals = np.flatnonzero(lower <= upper.min())
     found = np.empty(rivals.size)
     for part in row_blocks(rivals.size, ROWS):
-        found[part] = squared_distances(take_rows(matrix, rows[rivals[part]]), mean)
+        found[part] = squared_distances(take_wide(matrix, rows[rivals[part]]), mean)
+    found = rounded(matrix, found)
     return int(rivals[found.argmin()])
 
 
 def _distance_bounds(
-    matrix: NDArray[np.float32], rows: NDArray[np.int64], mean: NDArray[np.float64]
+    matrix: Vectors, rows: NDArray[np.int64], mean: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Bound the distances to `mean` by float32 distances to `mean` rounded to float32."""
     frame = Frame.around(matrix, rows)

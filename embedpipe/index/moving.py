@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from .blocks import block_rows
+from .blocks import Vectors, block_rows
 from .frame import Frame
 
 __all__ = ["safe_frame"]
@@ -15,15 +15,13 @@ BLOCK_BYTES = 4 << 20
 """How many bytes of vectors are moved at once."""
 
 
-def safe_frame(
-    matrix: NDArray[np.float32], rows: NDArray[np.int64]
-) -> tuple[Frame, NDArray[np.float64]]:
+def safe_frame(matrix: Vectors, rows: NDArray[np.int64]) -> tuple[Frame, NDArray[np.float64]]:
     """Return a frame in which the squared norms of all `rows` stay in range, and these norms.
 
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (m,) int64, at least one.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import block_rows, row_blocks, take_rows
-from .frame import Frame, squared_distances
+from .blocks import Vectors, block_rows, row_blocks
+from .frame import Frame, between
 
 __all__ = ["nearest_of_set"]
 
@@ -15,14 +15,14 @@ CENTRES = 4096
 
 
 def nearest_of_set(
-    matrix: NDArray[np.float32], rows: NDArray[np.int64], centres: NDArray[np.int64]
+    matrix: Vectors, rows: NDArray[np.int64], centres: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return, for each of `rows`, the nearest of `centres` and the distance to it.
 
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (m,) int64.
     centres
@@ -59,8 +59,7 @@ def nearest_of_set(
         for part in row_blocks(rows.size, block_rows(matrix.shape[1])):
             _, found = faiss.knn(frame.rows(rows[part]).vectors, members, 1)  # (b, 1)
             rival = centres[some][found[:, 0]]  # (b,)
-            left, right = take_rows(matrix, rows[part]), take_rows(matrix, rival)
-            away = squared_distances(left, right)  # (b,)
+            away = between(matrix, rows[part], rival)  # (b,)
             closer = away < squared[part]
             nearest[part] = np.where(closer, rival, nearest[part])
             squared[part] = np.minimum(squared[part], away)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from .blocks import row_blocks, take_rows
-from .frame import squared_distances
+from .blocks import Vectors, row_blocks, take_wide
+from .frame import between, rounding_of
 from .pairs import CROWD, TILE, Hits, Pairs, TilePair, tile_pairs
 
 __all__ = ["Neighbours", "Progress", "nearest_neighbours"]
@@ -57,7 +57,7 @@ class Neighbours:
 
 
 def nearest_neighbours(
-    matrix: NDArray[np.float32],
+    matrix: Vectors,
     rows: NDArray[np.int64],
     k: int,
     progress: Progress | None = None,
@@ -65,13 +65,13 @@ def nearest_neighbours(
 ) -> Neighbours:
     """Return the `k` nearest of `rows` for each of them; of fewer points, all others.
 
-    Nearest by `squared_distances`, ties by lowest position: not one neighbour is approximate, and
+    Nearest by `between`, ties by lowest position: not one neighbour is approximate, and
     nothing depends on the number of threads.
 
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (p,) int64, with distinct vectors.
     k
@@ -188,7 +188,7 @@ class _Rivals:
 
 
 def _nearest(
-    matrix: NDArray[np.float32],
+    matrix: Vectors,
     rows: NDArray[np.int64],
     hits: Hits,
     own: NDArray[np.int64],
@@ -202,44 +202,43 @@ def _nearest(
 
 
 def measured(
-    matrix: NDArray[np.float32],
+    matrix: Vectors,
     rows: NDArray[np.int64],
     points: NDArray[np.integer],
     others: NDArray[np.integer],
 ) -> NDArray[np.float64]:
-    """Return the `squared_distances` of pairs of points, sorted by the first: (e,) float64."""
+    """Return the squared distances of pairs of points, sorted by the first: (e,) float64."""
     away = np.empty(points.size)
     first = np.flatnonzero(np.diff(points, prepend=-1))  # where the pairs of a point begin
     ends = np.append(first, points.size)
 
     def work(part: slice) -> None:
         for start, stop in zip(ends[part], ends[part.start + 1 : part.stop + 1], strict=True):
-            mine = np.asarray(matrix[rows[points[start]]])  # (d,)
-            theirs = take_rows(matrix, rows[others[start:stop]])
-            away[start:stop] = squared_distances(theirs, mine)
+            mine, theirs = rows[points[[start]]], rows[others[start:stop]]
+            away[start:stop] = between(matrix, theirs, mine)
 
     map_blocks(work, first.size, RANKED)
     return away
 
 
 def _exhaustively(
-    matrix: NDArray[np.float32], rows: NDArray[np.int64], some: NDArray[np.int64], k: int
+    matrix: Vectors, rows: NDArray[np.int64], some: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the `k` nearest of each of `some` points and their squared distances, by float64."""
     d = matrix.shape[1]
-    mine = take_rows(matrix, rows[some]).astype(np.float64)  # (h, d)
+    mine = take_wide(matrix, rows[some])  # (h, d)
     centre = mine.mean(axis=0)
     mine -= centre
     own = np.square(mine).sum(axis=1)  # (h,)
     away = np.empty((some.size, rows.size))
     margin = np.empty_like(away)
-    error = (3 * d + 60) * WIDE_ROUNDING
+    error, slack = (3 * d + 60) * WIDE_ROUNDING, rounding_of(matrix).constant
 
     def work(part: slice) -> None:
-        others = take_rows(matrix, rows[part]) - centre  # (b, d)
+        others = take_wide(matrix, rows[part]) - centre  # (b, d)
         norms = np.square(others).sum(axis=1)  # (b,)
         away[:, part] = own[:, None] + norms - 2 * (mine @ others.T)
-        margin[:, part] = (own[:, None] + norms) * error
+        margin[:, part] = (own[:, None] + norms) * error + slack
 
     map_blocks(work, rows.size, BLOCK)
     away[np.arange(some.size), some] = np.inf

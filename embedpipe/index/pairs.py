@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import row_blocks
-from .frame import ROUNDING
+from .blocks import Vectors, row_blocks
+from .frame import ROUNDING, rounding_of
 from .moving import safe_frame
 
 __all__ = ["CROWD", "STRIP", "TILE", "Hits", "Pairs", "TilePair", "tile_pairs"]
@@ -90,7 +90,7 @@ class Pairs:
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (p,) int64.
 
@@ -102,11 +102,11 @@ class Pairs:
     less than 50·u.
     """
 
-    def __init__(self, matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+    def __init__(self, matrix: Vectors, rows: NDArray[np.int64]) -> None:
         self.rows = rows
         self.frame, self.norms = safe_frame(matrix, rows)
         d = matrix.shape[1]
-        self.error = (3 * d + 60) * ROUNDING * 1.01
+        self.error = (3 * d + 60 + rounding_of(matrix).share) * ROUNDING * 1.01
         self.slack = 3 * self.frame.slack + 1e-36
         self.halves = (self.norms * (1 - self.error) / 2).astype(np.float32)  # (p,)
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from .blocks import row_blocks, take_rows
+from .blocks import Vectors, row_blocks, take_wide
 from .centres import Centres
-from .frame import Frame, Moved, squared_distances
+from .frame import Frame, Moved, between, rounding_of
 
 __all__ = ["DistanceSampler", "Drawn", "Factors"]
 
@@ -47,6 +47,9 @@ ROUNDING = 1e-6
 
 CANCELLED = 1e-13
 """More than float64 loses where terms of size 1 cancel."""
+
+ROUNDED = 8
+"""More than a product or a norm loses where rows of unit length are rounded, in roundoffs."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class DistanceSampler:
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (u,) int64 rows, the items, u ≥ 1.
     rng
@@ -143,7 +146,7 @@ class DistanceSampler:
 
     def __init__(
         self,
-        matrix: NDArray[np.float32],
+        matrix: Vectors,
         rows: NDArray[np.int64],
         rng: np.random.Generator,
         *,
@@ -244,6 +247,8 @@ class DistanceSampler:
             return False
         unit = sizes * frame.unit  # (u,)
         lost = CANCELLED * (float(squares.max()) + middle) + frame.slack
+        if self._factors is not None:  # x·y and |x|² count, and not the distance alone
+            lost += ROUNDED * rounding_of(self._matrix).constant * frame.scale**2
         self._norms[:] = (squares + 2 * self._tilts) * unit
         self._doubts[:] = (frame.error * squares + lost) * unit
         return True
@@ -354,7 +359,7 @@ class DistanceSampler:
         """Return the true squared lengths of items: (m,)."""
         found = np.empty(at.size)
         for part in row_blocks(at.size, PAIRS):
-            vectors = take_rows(self._matrix, self._rows[at[part]]).astype(np.float64)  # (b, d)
+            vectors = take_wide(self._matrix, self._rows[at[part]])  # (b, d)
             found[part] = np.square(vectors).sum(axis=1)
             if self._factors is not None:
                 factors = np.asarray(self._factors(at[part]), dtype=np.float64)  # (b, C)
@@ -363,15 +368,14 @@ class DistanceSampler:
 
     def _reference(self, left: Positions, right: Positions) -> Float64s:
         """Return the true squared distances between items, pair by pair: (m,)."""
+        if self._factors is None:
+            return between(self._matrix, self._rows[left], self._rows[right])
         found = np.empty(left.size)
         for part in row_blocks(left.size, PAIRS):
-            x = take_rows(self._matrix, self._rows[left[part]])  # (b, d)
-            y = take_rows(self._matrix, self._rows[right[part]])  # (b, d)
-            if self._factors is None:
-                found[part] = squared_distances(x, y)
-            else:
-                a, b = self._factors(left[part]), self._factors(right[part])  # (b, C)
-                found[part] = _between_products(a, x, b, y)
+            x = take_wide(self._matrix, self._rows[left[part]])  # (b, d)
+            y = take_wide(self._matrix, self._rows[right[part]])  # (b, d)
+            a, b = self._factors(left[part]), self._factors(right[part])  # (b, C)
+            found[part] = _between_products(a, x, b, y)
         return found
 
 
@@ -379,9 +383,7 @@ def _range(part: slice) -> Positions:
     return np.arange(part.start, part.stop)
 
 
-def _between_products(
-    a: NDArray[Any], x: NDArray[np.float32], b: NDArray[Any], y: NDArray[np.float32]
-) -> Float64s:
+def _between_products(a: NDArray[Any], x: Float64s, b: NDArray[Any], y: Float64s) -> Float64s:
     """Return |a ⊗ x − b ⊗ y|² for matching rows, in float64: (m,).
 
     ``a ⊗ x − b ⊗ y = ((a − b) ⊗ (x + y) + (a + b) ⊗ (x − y)) / 2``, so that equal factors and

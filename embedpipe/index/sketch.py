@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from .blocks import block_rows
+from .blocks import Vectors, block_rows
 from .moving import safe_frame
 
 __all__ = ["SKETCH_DIMENSIONS", "principal_directions", "sketch_of"]
@@ -30,13 +30,13 @@ COLUMNS = 640
 """How many columns of the covariance one product gives."""
 
 
-def sketch_of(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def sketch_of(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return `rows` in the at most 128 dimensions that keep most of their spread.
 
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (p,) int64.
 

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from ..index import mean_vector
+from ..index import check_metric, mean_vector
 from ..index.blocks import block_rows, take_rows
+from ..index.unit_rows import lengths_of
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
+from .parts.metric import METRIC
 from .parts.picking import top_k
 from .parts.predictions import label_columns, uncertainty_of
 from .parts.representatives import representatives
@@ -47,6 +49,10 @@ class AlfaMix(DiverseStrategy):
         How many shares are tried. With a linear head the largest alone does as well as all.
     anchors
         How many other classes are tried for each item, the most probable first.
+    metric
+        ``"cosine"``: vectors are clustered at unit length, as most heads see them, and an anchor
+        is the mean of vectors of unit length, mixed in at the length of the item;
+        ``"euclidean"``: vectors and anchors are as they are.
 
     Raises
     ------
@@ -92,10 +98,18 @@ class AlfaMix(DiverseStrategy):
     needs_labels: ClassVar[bool] = True
     needs_head: ClassVar[bool] = True
 
-    def __init__(self, *, epsilon: float = 0.2, shares: int = 2, anchors: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        epsilon: float = 0.2,
+        shares: int = 2,
+        anchors: int = 3,
+        metric: str = METRIC,
+    ) -> None:
         self.epsilon = check_share("epsilon", epsilon, zero=False)
         self.shares = check_count("shares", shares)
         self.anchors = check_count("anchors", anchors)
+        self.metric = check_metric(metric)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Find the candidates, then take the middles of clusters, then fill up."""
@@ -130,6 +144,7 @@ class AlfaMix(DiverseStrategy):
 
         def work(part: slice) -> None:
             vectors = take_rows(pool.embeddings, rows[part])  # (b, d)
+            lengths = lengths_of(pool.vectors, rows[part])  # (b,)
             probabilities = pool.probabilities(rows[part])  # (b, C)
             own = probabilities.argmax(axis=1)  # (b,)
             rivals = anchors.rivals(probabilities, own, self.anchors)  # (b, r)
@@ -140,7 +155,7 @@ class AlfaMix(DiverseStrategy):
                     left = np.flatnonzero((rival >= 0) & ~changed[part])  # (l,)
                     if left.size:
                         mixed = less[left]  # (l, d)
-                        mixed += added[rival[left]]
+                        mixed += added[rival[left]] * lengths[left, None]
                         found = pool.predict(mixed).argmax(axis=1)  # (l,)
                         changed[part.start + left] = found != own[left]
 
@@ -160,7 +175,7 @@ class _Anchors:
         labels = label_columns(pool, n_columns)  # (m,)
         columns = np.unique(labels[labels >= 0])  # (a,)
         means = [
-            mean_vector(pool.embeddings, np.sort(pool.labelled[labels == column]))
+            mean_vector(pool.vectors, np.sort(pool.labelled[labels == column]))
             for column in columns
         ]
         vectors = np.array(means, dtype=np.float32).reshape(-1, pool.embeddings.shape[1])

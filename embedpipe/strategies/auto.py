@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import UsageError
 from .base import Diagnostic, Selection, Strategy, get_strategy, strategies
+from .parts.metric import METRIC
 from .parts.readiness import Readiness
 from .pool import Pool
 from .spelling import spelling_of
@@ -72,11 +73,11 @@ class Auto(Strategy):
 
     Examples
     --------
-    >>> angles = np.array([0.0, 0.1, 0.2, 1.3, 1.4, 1.5])
+    >>> angles = np.array([0.0, 0.1, 0.2, 0.35, 1.3, 1.5])
     >>> matrix = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
     >>> selection = Auto().select(Pool(matrix), 2, np.random.default_rng(0))
     >>> selection.rows.tolist(), selection.diagnostics["phase"], selection.diagnostics["reason"]
-    ([4, 1], 'typical', 'nothing is labelled yet')
+    ([2, 4], 'typical', 'nothing is labelled yet')
     """
 
     name: ClassVar[str] = "auto"
@@ -91,6 +92,7 @@ class Auto(Strategy):
         # Written out, so that a file that changes is another strategy.
         self.early, self.late = _written_out(first, early), _written_out(second, late)
         vars(self).update(
+            metric=second.metric or METRIC,
             distinct=first.distinct and second.distinct,
             may_stop_early=first.may_stop_early or second.may_stop_early,
         )

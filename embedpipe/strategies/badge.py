@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index import DistanceSampler, Drawn
+from ..index import DistanceSampler, Drawn, check_metric
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
+from .parts.metric import METRIC
 from .pool import Pool
 
 __all__ = ["Badge"]
@@ -27,10 +28,20 @@ class Badge(DiverseStrategy):
     seeds. When all of these are 0 (certain predictions, or copies of what is picked), the lowest
     rows follow.
 
-    As in the paper, x is the embedding as it is given and nothing is appended to it for the bias
-    of the head. Distances factorise over p − e and x, and the draws follow exactly the
-    distribution that they have when every item is measured after each pick, see
-    `DistanceSampler`; only few items are.
+    x is the embedding scaled to unit length, as most heads see it, or with the Euclidean metric as
+    it is given, as in the paper; nothing is appended to it for the bias of the head. Distances
+    factorise over p − e and x, and the draws follow exactly the distribution that they have when
+    every item is measured after each pick, see `DistanceSampler`; only few items are.
+
+    Parameters
+    ----------
+    metric
+        ``"cosine"``: x has unit length; ``"euclidean"``: x is the embedding as it is.
+
+    Raises
+    ------
+    UsageError
+        If there is no such metric.
 
     Notes
     -----
@@ -55,13 +66,16 @@ class Badge(DiverseStrategy):
     ...     np.array([[9], [2], [8], [5]], dtype=np.float32),
     ...     labelled=[0], labels=[0], probabilities=lambda rows: predictions[rows],
     ... )
-    >>> selection = Badge().select(pool, 1, np.random.default_rng(0))
+    >>> selection = Badge(metric="euclidean").select(pool, 1, np.random.default_rng(0))
     >>> selection.rows.tolist(), selection.scores  # 8·√(1/8), which is more than 2·√(1/2)
     ([2], array([2.828427], dtype=float32))
     """
 
     name: ClassVar[str] = "badge"
     needs_labels: ClassVar[bool] = True
+
+    def __init__(self, *, metric: str = METRIC) -> None:
+        self.metric = check_metric(metric)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Take the longest gradient, then draw."""
@@ -72,7 +86,7 @@ class Badge(DiverseStrategy):
         def residuals(at: NDArray[np.int64]) -> NDArray[np.float32]:
             return _residuals(pool.probabilities(rows[at]))
 
-        sampler = DistanceSampler(pool.embeddings, rows, rng, factors=residuals)
+        sampler = DistanceSampler(pool.vectors, rows, rng, factors=residuals)
         picks = _draw(sampler, n)
         at = np.array([pick.position for pick in picks], dtype=np.int64)  # (k,)
         scores = np.sqrt([pick.squared_distance for pick in picks])

@@ -65,6 +65,10 @@ class Strategy(ABC):
     may_stop_early
         Whether it may return fewer rows than asked for, at least one; its diagnostic
         ``"stopped"`` then says why.
+    metric
+        ``"cosine"`` or ``"euclidean"``: the metric of the ``pool.index``, ``pool.vectors`` and
+        ``pool.points_labelled`` that `choose` is given. None: that of the index of the pool.
+        Strategies that measure distances take it as an option.
 
     Examples
     --------
@@ -85,6 +89,8 @@ class Strategy(ABC):
     needs_head: ClassVar[bool] = False
     distinct: ClassVar[bool] = False
     may_stop_early: ClassVar[bool] = False
+
+    metric: str | None = None
 
     def __str__(self) -> str:
         """Return the line that `get_strategy` makes the same from, or else the name."""
@@ -119,7 +125,8 @@ class Strategy(ABC):
             and missing, or the strategy broke its promise.
         """
         self._check_request(pool, n)
-        selection = self.choose(pool, int(n), rng)
+        measured = pool if self.metric is None else pool.measured_by(self.metric)
+        selection = self.choose(measured, int(n), rng)
         self._check_answer(pool, int(n), selection)
         return selection
 

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from ..index import kmeans, mean_vector, nearest_to_mean, squared_distances
-from ..index.blocks import take_rows
+from ..index import check_metric, kmeans, mean_vector, nearest_to_mean, squared_distances
+from ..index.blocks import Vectors, take_wide
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
 from .parts.members import Members
+from .parts.metric import METRIC
 from .pool import Pool
 
 __all__ = ["Centroid"]
@@ -34,6 +35,17 @@ class Centroid(DiverseStrategy):
     first batch, or few large ones; over many small batches ``typiclust`` keeps away from what is
     labelled.
 
+    Parameters
+    ----------
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
+
+    Raises
+    ------
+    UsageError
+        If there is no such metric.
+
     Notes
     -----
     `Selection.scores` holds the share of the unlabelled items that lies in the pick's cluster.
@@ -52,12 +64,15 @@ class Centroid(DiverseStrategy):
     Examples
     --------
     >>> pool = Pool(np.array([[0], [1], [2], [20], [21]], dtype=np.float32))
-    >>> selection = Centroid().select(pool, 2, np.random.default_rng(0))
+    >>> selection = Centroid(metric="euclidean").select(pool, 2, np.random.default_rng(0))
     >>> selection.rows.tolist(), [round(float(share), 2) for share in selection.scores]
     ([1, 3], [0.6, 0.4])
     """
 
     name: ClassVar[str] = "centroid"
+
+    def __init__(self, *, metric: str = METRIC) -> None:
+        self.metric = check_metric(metric)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Cluster what is free, and take the middle of each cluster."""
@@ -68,7 +83,7 @@ class Centroid(DiverseStrategy):
             labels = kmeans(index.sketch[free], n, seed).labels  # (f,)
         else:
             labels = index.clusters(n, seed).labels
-        middle, distance = _middles(pool.embeddings, index.rows[free], Members.of(labels, n))
+        middle, distance = _middles(pool.vectors, index.rows[free], Members.of(labels, n))
         sizes = np.bincount(labels, weights=index.sizes[free], minlength=n).astype(np.int64)  # (n,)
         order = np.lexsort((middle, -sizes))
         return PointPicks(
@@ -79,7 +94,7 @@ class Centroid(DiverseStrategy):
 
 
 def _middles(
-    matrix: NDArray[np.float32], rows: NDArray[np.int64], members: Members
+    vectors: Vectors, rows: NDArray[np.int64], members: Members
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return which of `rows` is nearest to the mean of each cluster, and how far off it is."""
     k = members.counts.size
@@ -88,9 +103,9 @@ def _middles(
     def work(part: slice) -> None:
         for cluster in range(part.start, part.stop):
             own = members[cluster]  # (m,)
-            middle[cluster] = own[nearest_to_mean(matrix, rows[own])]
-            nearest = take_rows(matrix, rows[middle[cluster, None]])  # (1, d)
-            distance[cluster] = squared_distances(nearest, mean_vector(matrix, rows[own]))[0]
+            middle[cluster] = own[nearest_to_mean(vectors, rows[own])]
+            nearest = take_wide(vectors, rows[middle[cluster, None]])  # (1, d)
+            distance[cluster] = squared_distances(nearest, mean_vector(vectors, rows[own]))[0]
 
     map_blocks(work, k, CLUSTERS)
     return middle, np.sqrt(distance)

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..index import check_metric
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
+from .parts.metric import METRIC
 from .parts.picking import top_k
 from .parts.predictions import uncertainty_of
 from .parts.uncertainty import margin
@@ -49,11 +51,14 @@ class ClusterMargin(DiverseStrategy):
     order
         ``"random"``: a cluster gives its kept points in random order, as in the paper;
         ``"margin"``: the least margin first, so that the seed changes nothing.
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
 
     Raises
     ------
     UsageError
-        If a number is not whole and at least 1, or there is no such order.
+        If a number is not whole and at least 1, or there is no such order or metric.
 
     Notes
     -----
@@ -81,7 +86,9 @@ class ClusterMargin(DiverseStrategy):
     ...     np.array([[50], [0], [1], [2], [51]], dtype=np.float32),
     ...     labelled=[0], labels=[0], probabilities=lambda rows: predictions[rows],
     ... )
-    >>> strategy = ClusterMargin(margin_factor=2, clusters=2, order="margin")
+    >>> strategy = ClusterMargin(
+    ...     margin_factor=2, clusters=2, order="margin", metric="euclidean"
+    ... )
     >>> strategy.select(pool, 2, np.random.default_rng(0)).rows.tolist()
     [4, 1]
     """
@@ -90,13 +97,19 @@ class ClusterMargin(DiverseStrategy):
     needs_labels: ClassVar[bool] = True
 
     def __init__(
-        self, *, margin_factor: int = 10, clusters: int | None = None, order: str = "random"
+        self,
+        *,
+        margin_factor: int = 10,
+        clusters: int | None = None,
+        order: str = "random",
+        metric: str = METRIC,
     ) -> None:
         self.margin_factor = check_count("margin_factor", margin_factor)
         self.clusters = clusters if clusters is None else check_count("clusters", clusters)
         if order not in ORDERS:
             raise UsageError(f"order is {order!r}: give 'random' or 'margin'.")
         self.order = order
+        self.metric = check_metric(metric)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Keep the most uncertain points, then deal them out."""

@@ -87,8 +87,9 @@ class Combine(Strategy):
     ...     np.array([[0], [1], [9], [5]], dtype=np.float32),
     ...     labelled=[0], labels=[0], probabilities=lambda rows: predictions[rows],
     ... )
-    >>> selection = Combine(["margin", "diversity^2"]).select(pool, 2, np.random.default_rng(0))
-    >>> selection.rows.tolist(), selection.diagnostics["diversity"].tolist()
+    >>> strategy = Combine(["margin", "diversity(metric=euclidean)^2"])
+    >>> selection = strategy.select(pool, 2, np.random.default_rng(0))
+    >>> selection.rows.tolist(), selection.diagnostics["diversity(metric=euclidean)"].tolist()
     ([3, 2], [5.0, 4.0])
     """
 
@@ -105,11 +106,13 @@ class Combine(Strategy):
         self.objectives = tuple(read_objective(each) for each in objectives)
         _check_numbers(self.objectives)
         far = [each for each in self.objectives if isinstance(each, Diversity)]
+        metrics = {each.metric for each in self.objectives if hasattr(each, "metric")}
         # What the class says is true of the default; an instance says it of its objectives.
         vars(self).update(
             needs_labels=any(each.needs_labels for each in self.objectives),
             distinct=bool(far),
             may_stop_early=any(each.min_distance is not None for each in far),
+            metric=metrics.pop() if len(metrics) == 1 else None,  # each has its own
         )
 
     @classmethod

@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import UnknownNameError
-from ..index import FarthestFirst
+from ..index import FarthestFirst, check_metric
 from .base import Selection, Strategy, strategies
 from .parts.greedy import pick_while_positive
+from .parts.metric import METRIC
 from .parts.picking import top_k
 from .parts.predictions import uncertainty_of
 from .parts.uncertainty import UNCERTAINTIES
@@ -24,8 +25,8 @@ __all__ = ["Coral"]
 class Coral(Strategy):
     """The items that are both uncertain and far from every labelled one.
 
-    With s(x) the uncertainty of the head on item x and d(x) the Euclidean distance from x to the
-    nearest labelled or already picked item, each pick is the item with the largest s(x)·d(x),
+    With s(x) the uncertainty of the head on item x and d(x) the distance from x to the nearest
+    labelled or already picked item, each pick is the item with the largest s(x)·d(x),
     ties going to the lowest row; d is updated after each pick, s is not. Once every product left
     is 0 (certain predictions, or duplicates of what is covered) the picks go by d alone, as in
     ``coreset``, and once every distance is 0 as well, by s. The lowest row always breaks ties.
@@ -37,6 +38,9 @@ class Coral(Strategy):
     ----------
     uncertainty
         ``"margin"``, ``"least_confidence"`` or ``"entropy"``.
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
     block_size
         How many items are worked on at once. It changes speed and memory, never the picks.
 
@@ -69,7 +73,7 @@ class Coral(Strategy):
     ...     np.array([[0], [1], [9], [5]], dtype=np.float32),
     ...     labelled=[0], labels=[0], probabilities=lambda rows: predictions[rows],
     ... )
-    >>> selection = Coral().select(pool, 2, np.random.default_rng(0))
+    >>> selection = Coral(metric="euclidean").select(pool, 2, np.random.default_rng(0))
     >>> selection.rows.tolist(), [round(float(s), 2) for s in selection.scores]
     ([3, 1], [4.0, 1.0])
     """
@@ -78,10 +82,17 @@ class Coral(Strategy):
     needs_labels: ClassVar[bool] = True
     distinct: ClassVar[bool] = True
 
-    def __init__(self, *, uncertainty: str = "margin", block_size: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        uncertainty: str = "margin",
+        metric: str = METRIC,
+        block_size: int | None = None,
+    ) -> None:
         if uncertainty not in UNCERTAINTIES:
             raise UnknownNameError("uncertainty", uncertainty, UNCERTAINTIES)
         self.uncertainty = uncertainty
+        self.metric = check_metric(metric)
         self.block_size = check_block_size(block_size)
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
@@ -89,7 +100,7 @@ class Coral(Strategy):
         items = pool.unlabelled  # (u,)
         scores = uncertainty_of(pool, UNCERTAINTIES[self.uncertainty])  # (u,)
         search = FarthestFirst(
-            pool.embeddings, items, pool.labelled, weights=scores, block_size=self.block_size
+            pool.vectors, items, pool.labelled, weights=scores, block_size=self.block_size
         )
         left = np.ones(items.size, dtype=np.bool_)
         picks = pick_while_positive(search, left, n)

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..index import nearest_to_mean
+from ..index import check_metric, nearest_to_mean
 from .base import Diagnostic, Selection, Strategy, strategies
+from .parts.metric import METRIC
 from .parts.spread import spread
 from .pool import Pool
 from .spelling.ranges import check_block_size
@@ -29,6 +30,9 @@ class CoreSet(Strategy):
 
     Parameters
     ----------
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
     block_size
         How many items are worked on at once. It changes speed and memory, never the picks.
 
@@ -37,6 +41,8 @@ class CoreSet(Strategy):
     `Selection.scores` holds the distance of each pick to the nearest labelled or earlier picked
     item. The first pick from nothing has no such distance and gets its radius instead, the
     distance from it to the farthest item.
+
+    Distances are in the unit of the metric: √(2 − 2·cos), from 0 to 2, or that of the embeddings.
 
     Diagnostics: ``radius`` (n,) float32, after each pick the largest distance from an unlabelled
     item to the nearest labelled or picked one; ``lower_bound``, half the last radius: no n picks
@@ -56,7 +62,7 @@ class CoreSet(Strategy):
     --------
     >>> import numpy as np
     >>> pool = Pool(np.array([[0], [1], [9], [5]], dtype=np.float32), labelled=[0])
-    >>> selection = CoreSet().select(pool, 2, np.random.default_rng(0))
+    >>> selection = CoreSet(metric="euclidean").select(pool, 2, np.random.default_rng(0))
     >>> selection.rows.tolist(), selection.scores.tolist()
     ([2, 3], [9.0, 4.0])
     >>> selection.diagnostics["radius"].tolist(), selection.diagnostics["lower_bound"]
@@ -67,19 +73,20 @@ class CoreSet(Strategy):
     needs_labels: ClassVar[bool] = False
     distinct: ClassVar[bool] = True
 
-    def __init__(self, *, block_size: int | None = None) -> None:
+    def __init__(self, *, metric: str = METRIC, block_size: int | None = None) -> None:
+        self.metric = check_metric(metric)
         self.block_size = check_block_size(block_size)
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Pick the farthest item, `n` times over."""
         items = pool.unlabelled  # (u,)
         if pool.labelled.size:
-            at, reach = spread(pool.embeddings, items, pool.labelled, n, self.block_size)
+            at, reach = spread(pool.vectors, items, pool.labelled, n, self.block_size)
             chosen, scores = items[at], reach[:n]
         else:
-            first = [nearest_to_mean(pool.embeddings, items)]
+            first = [nearest_to_mean(pool.vectors, items)]
             rest = np.delete(items, first)  # (u - 1,)
-            at, reach = spread(pool.embeddings, rest, items[first], n - 1, self.block_size)
+            at, reach = spread(pool.vectors, rest, items[first], n - 1, self.block_size)
             chosen = np.concatenate([items[first], rest[at]])  # (n,)
             scores = np.concatenate([reach[:1], reach[: n - 1]])  # (n,)
         radius = reach[-n:]  # (n,)

@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index import nearest_to_mean
+from ..index import check_metric, nearest_to_mean
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
+from .parts.metric import METRIC
 from .parts.picking import top_k
 from .parts.spread import spread
 from .pool import Pool
@@ -38,6 +39,9 @@ class RobustCoreSet(DiverseStrategy):
         the 1 in 10,000 of the paper, and with 1 in 100, classifiers trained on first batches of
         20 to 200 pictures were no better than with ``coreset``; with 1 in 10 they were, by 5 and
         by 1 points of accuracy on two collections.
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
     block_size
         How many items are worked on at once. It changes speed and memory, never the picks.
 
@@ -72,7 +76,8 @@ class RobustCoreSet(DiverseStrategy):
     Examples
     --------
     >>> pool = Pool(np.array([[0], [1], [2], [3], [90]], dtype=np.float32), labelled=[0])
-    >>> selection = RobustCoreSet(outliers=0.25).select(pool, 1, np.random.default_rng(0))
+    >>> chooser = RobustCoreSet(outliers=0.25, metric="euclidean")
+    >>> selection = chooser.select(pool, 1, np.random.default_rng(0))
     >>> selection.rows.tolist(), selection.diagnostics["radius"].tolist()
     ([3], [1.0])
     >>> selection.diagnostics["radius_of_all"], selection.diagnostics["outliers"]
@@ -81,13 +86,16 @@ class RobustCoreSet(DiverseStrategy):
 
     name: ClassVar[str] = "coreset_robust"
 
-    def __init__(self, *, outliers: float = 0.1, block_size: int | None = None) -> None:
+    def __init__(
+        self, *, outliers: float = 0.1, metric: str = METRIC, block_size: int | None = None
+    ) -> None:
         self.outliers = check_share("outliers", outliers, zero=True)
+        self.metric = check_metric(metric)
         self.block_size = check_block_size(block_size)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Cover what is no outlier, then the outliers."""
-        matrix, rows = pool.embeddings, pool.index.rows
+        matrix, rows = pool.vectors, pool.index.rows
         free = np.flatnonzero(~pool.points_labelled)  # (f,)
         lonely = self._lonely(pool, free)
         inner = np.setdiff1d(free, lonely, assume_unique=True)

@@ -1,4 +1,4 @@
-"""Coverage by direction of what the head doubts."""
+"""Coverage of what the head doubts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
+from ..index import check_metric
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
 from .parts.herding import KernelCoverage, References, spread_of
 from .parts.lazy_greedy import lazy_greedy
+from .parts.metric import METRIC
 from .parts.predictions import uncertainty_of
 from .parts.uncertainty import margin
 from .pool import Pool
@@ -20,7 +22,7 @@ from .spelling.ranges import check_above, check_share
 __all__ = ["DoubtfulCoverage"]
 
 NARROWEST = 1e-3
-"""The kernel is at least so wide, as a share of the spread of the directions."""
+"""The kernel is at least so wide, as a share of the spread of all items."""
 
 BLOCK = 256
 """How many references are compared with the labelled points at once."""
@@ -30,15 +32,14 @@ BLOCK = 256
 class DoubtfulCoverage(DiverseStrategy):
     """Items that stand for many others that the head doubts and that no label is near to.
 
-    Items are compared by direction: their vectors are scaled to unit length first, as most heads
-    on embeddings do. Each item is covered by the most similar labelled or picked item, by
-    exp(−(d/w)²) at distance d. Its doubt is 1 − (p₁ − p₂), with p₁ and p₂ the two largest
+    Each item is covered by the most similar labelled or picked item, by exp(−(d/w)²) at distance
+    d. Its doubt is 1 − (p₁ − p₂), with p₁ and p₂ the two largest
     probabilities. Each pick raises the most the mean coverage of unlabelled items, each counting
     by its doubt plus `floor`. Ties go to the lowest row.
 
     The kernel width w is `width` times the median distance of items to the nearest labelled one;
     so it is wide while labels are few, and narrows as they come. Before there are labels it is
-    `width` times the spread of all directions, and all items count the same: the picks are typical
+    `width` times the spread of all items, and all items count the same: the picks are typical
     of the whole pool.
 
     Parameters
@@ -49,24 +50,26 @@ class DoubtfulCoverage(DiverseStrategy):
         How much an item counts that the head is sure of, from 0 to 1: heads are wrong about some.
     doubt
         False: the head is not asked, and all items count the same.
-    normalize
-        False: vectors are compared as they are, for heads to which their lengths mean something.
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
 
     Raises
     ------
     UsageError
-        If `width` is not a number above 0, or `floor` not one from 0 to 1.
+        If `width` is not a number above 0, or `floor` not one from 0 to 1; or if there is
+        no such metric.
 
     Notes
     -----
-    The objective is that of ``uncertainty_herding``; what differs are the directions, the floor,
-    and the median distance where its authors take the smallest between two labelled points, which
-    soon is so small that a label covers nothing but itself.
+    The objective is that of ``uncertainty_herding``. Two things differ: the floor, and the median
+    distance. Its authors take the smallest distance between two labelled points, which soon is so
+    small that a label covers nothing but itself.
 
-    Distances are those in the index's `directions` (or its `sketch`), of at most 128 dimensions.
-    Coverage is judged by at most 2,048 evenly spaced items. Where no item is in doubt all count
-    the same. Gains that agree to 12 decimals are equal. Labelled rows outside the candidates do
-    not count. The width is never below a thousandth of the spread, nor above it, times `width`.
+    Distances are those in the index's sketch of at most 128 dimensions. Coverage is judged by at
+    most 2,048 evenly spaced items. Where no item is in doubt all count the same. Gains that agree
+    to 12 decimals are equal. Labelled rows outside the candidates do not count. The width is
+    never below a thousandth of the spread, nor above it, times `width`.
 
     `Selection.scores` holds by how much each pick raised the weighted mean.
 
@@ -102,22 +105,22 @@ class DoubtfulCoverage(DiverseStrategy):
         width: float = 0.75,
         floor: float = 0.25,
         doubt: bool = True,
-        normalize: bool = True,
+        metric: str = METRIC,
     ) -> None:
         self.width = check_above("width", width)
         self.floor = check_share("floor", floor, zero=True)
         self.doubt = doubt
-        self.normalize = normalize
+        self.metric = check_metric(metric)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Maximise the weighted mean coverage greedily."""
         index, labelled = pool.index, pool.points_labelled
-        directions = index.directions if self.normalize else index.sketch  # (p, m)
+        sketch = index.sketch  # (p, m)
         taken, references = np.flatnonzero(labelled), References.of(index, ~labelled)
-        width = self._width(directions, references.points, taken)
+        width = self._width(sketch, references.points, taken)
         weights = references.items * (self.floor + self._doubt(pool, references.points))  # (r,)
         coverage = KernelCoverage(
-            directions,
+            sketch,
             width,
             references.points,
             weights if weights.any() else references.items,
@@ -143,14 +146,14 @@ class DoubtfulCoverage(DiverseStrategy):
 
     def _width(
         self,
-        directions: NDArray[np.float32],
+        sketch: NDArray[np.float32],
         references: NDArray[np.int64],
         taken: NDArray[np.int64],
     ) -> float:
-        spread = spread_of(directions)
+        spread = spread_of(sketch)
         typical = spread
         if taken.size:
-            nearest = _nearest_distances(directions[references], directions[taken])  # (r,)
+            nearest = _nearest_distances(sketch[references], sketch[taken])  # (r,)
             typical = min(max(float(np.median(nearest)), NARROWEST * spread), spread)
         return self.width * typical
 

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from .._threads import map_blocks
 from ..errors import UsageError
+from ..index import check_metric
 from ..index.blocks import block_rows, take_rows
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
+from .parts.metric import METRIC
 from .parts.representatives import representatives
 from .pool import Pool
 from .spelling.ranges import check_count
@@ -46,11 +48,14 @@ class DropQuery(DiverseStrategy):
         How many times features are dropped.
     dropout
         The share of features to drop, to 1/65,536.
+    metric
+        Of the clusters: ``"cosine"``: distances are between vectors scaled to unit length, as most
+        heads see them; ``"euclidean"``: between vectors as they are.
 
     Raises
     ------
     UsageError
-        If `passes` is not a whole number, at least 1, or `dropout` not between 0 and 1.
+        If an option is out of range.
     SelectionError
         If the pool has no head to ask.
 
@@ -90,9 +95,10 @@ class DropQuery(DiverseStrategy):
     needs_labels: ClassVar[bool] = True
     needs_head: ClassVar[bool] = True
 
-    def __init__(self, *, passes: int = 3, dropout: float = 0.75) -> None:
+    def __init__(self, *, passes: int = 3, dropout: float = 0.75, metric: str = METRIC) -> None:
         self.passes = check_count("passes", passes)
         self.dropout = _check_dropout(dropout)
+        self.metric = check_metric(metric)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Count changes, then take the middles of clusters."""

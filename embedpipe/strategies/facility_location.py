@@ -8,10 +8,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index import Neighbours
+from ..index import Neighbours, check_metric
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
 from .parts.lazy_greedy import Greedy, lazy_greedy
+from .parts.metric import METRIC
 from .parts.sparse_coverage import SparseCoverage
 from .pool import Pool
 from .spelling.ranges import check_count
@@ -33,11 +34,14 @@ class FacilityLocation(DiverseStrategy):
     ----------
     neighbours
         How many points may stand for a point beside itself.
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
 
     Raises
     ------
     UsageError
-        If `neighbours` is not a whole number, at least 1.
+        If `neighbours` is not a whole number, at least 1, or there is no such metric.
 
     Notes
     -----
@@ -64,7 +68,7 @@ class FacilityLocation(DiverseStrategy):
     Examples
     --------
     >>> pool = Pool(np.array([[0], [1], [2], [8], [9]], dtype=np.float32))
-    >>> chooser = FacilityLocation(neighbours=2)
+    >>> chooser = FacilityLocation(neighbours=2, metric="euclidean")
     >>> selection = chooser.select(pool, 2, np.random.default_rng(0))
     >>> selection.rows.tolist(), [round(float(x), 3) for x in selection.diagnostics["objective"]]
     ([1, 3], [0.347, 0.621])
@@ -72,8 +76,9 @@ class FacilityLocation(DiverseStrategy):
 
     name: ClassVar[str] = "facility_location"
 
-    def __init__(self, *, neighbours: int = 32) -> None:
+    def __init__(self, *, neighbours: int = 32, metric: str = METRIC) -> None:
         self.neighbours = check_count("neighbours", neighbours)
+        self.metric = check_metric(metric)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Maximise the mean likeness greedily."""

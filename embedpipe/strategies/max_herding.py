@@ -6,10 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..index import check_metric
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
 from .parts.herding import KernelCoverage, References, spread_of
 from .parts.lazy_greedy import lazy_greedy
+from .parts.metric import METRIC
 from .pool import Pool
 from .spelling.ranges import check_above
 
@@ -32,11 +34,14 @@ class MaxHerding(DiverseStrategy):
         The kernel width w, as a multiple of the root mean squared distance of items to their
         mean. The authors take 1 for vectors of length 1, whose root mean squared distance to
         their mean is 1 if the mean is 0.
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
 
     Raises
     ------
     UsageError
-        If `width` is not a number above 0.
+        If `width` is not a number above 0, or there is no such metric.
 
     Notes
     -----
@@ -60,15 +65,16 @@ class MaxHerding(DiverseStrategy):
     Examples
     --------
     >>> pool = Pool(np.array([[0], [1], [2], [8], [9]], dtype=np.float32))
-    >>> selection = MaxHerding().select(pool, 2, np.random.default_rng(0))
+    >>> selection = MaxHerding(metric="euclidean").select(pool, 2, np.random.default_rng(0))
     >>> selection.rows.tolist(), [round(float(c), 2) for c in selection.diagnostics["coverage"]]
     ([1, 3], [0.58, 0.96])
     """
 
     name: ClassVar[str] = "max_herding"
 
-    def __init__(self, *, width: float = 1.0) -> None:
+    def __init__(self, *, width: float = 1.0, metric: str = METRIC) -> None:
         self.width = check_above("width", width)
+        self.metric = check_metric(metric)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Maximise the mean coverage greedily."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SelectionError
 from ..index import Index
-from ..index.blocks import block_rows, first_non_finite, row_blocks, take_rows
+from ..index.blocks import Vectors, block_rows, first_non_finite, row_blocks, take_rows
 from ..tables import label_array, missing
 
 __all__ = ["Pool", "checked_rows"]
@@ -19,6 +20,7 @@ __all__ = ["Pool", "checked_rows"]
 MOST = 0.8
 """Where more of the candidates are unlabelled, all are predicted: gaps would cost a copy."""
 
+T = TypeVar("T")
 Rows = NDArray[np.int64]
 Probabilities = Callable[[Rows], NDArray[Any]]
 
@@ -70,6 +72,10 @@ class Pool:
         As given, or the number of distinct labels, or None.
     index
         `Index` of the candidates.
+    metric
+        By which the index measures distances: ``"euclidean"`` or ``"cosine"``.
+    vectors
+        The index's: what distances are measured on. Predictions are of `embeddings`.
     examples, metadata
         As given; None and empty if they were not.
 
@@ -114,11 +120,45 @@ class Pool:
         self.unlabelled = _read_only(_without(self.candidates, self.labelled, n))  # (u,)
         self.n_classes = self._count_classes(n_classes)
         self._predict, self._head = probabilities, head
+        self._known: dict[str, Any] = {}  # shared with the same pool by another metric
         self.index = self._checked_index(index)
         self.examples = None if examples is None else self._checked_examples(examples)  # (e, d)
         self.metadata = {
             name: _column(name, values, n) for name, values in (metadata or {}).items()
         }
+
+    @property
+    def metric(self) -> str:
+        """The metric of `index`."""
+        return self.index.metric
+
+    @property
+    def vectors(self) -> Vectors:
+        """The rows that distances are measured on: `embeddings`, or these at unit length."""
+        return self.index.vectors
+
+    def measured_by(self, metric: str) -> Self:
+        """Return the same pool with the `index`, `vectors` and `points_labelled` of a metric.
+
+        Predictions are worked out once for both.
+
+        Raises
+        ------
+        UsageError
+            If there is no such metric.
+
+        Examples
+        --------
+        >>> pool = Pool(np.array([[3, 4], [6, 8], [0, 1]], dtype=np.float32), labelled=[0])
+        >>> pool.measured_by("cosine").points_labelled.tolist()  # rows 0 and 1 are copies
+        [True, False]
+        """
+        if metric == self.metric:
+            return self
+        other = copy.copy(self)
+        other.index = self.index.measured_by(metric)
+        vars(other).pop("points_labelled", None)
+        return other
 
     @property
     def has_labels(self) -> bool:
@@ -135,7 +175,7 @@ class Pool:
         """Whether there is a head, or what stands in for its predictions."""
         return self._head is not None or self._predict is not None
 
-    @cached_property
+    @property
     def head(self) -> Any:
         """The fitted classifier.
 
@@ -144,6 +184,9 @@ class Pool:
         SelectionError
             If the pool was given none, or it gives no probabilities.
         """
+        return self._once("head", self._made_head)
+
+    def _made_head(self) -> Any:
         if self._head is None:
             raise SelectionError(
                 "this strategy asks the head for more than the probabilities of rows: give the "
@@ -225,13 +268,26 @@ class Pool:
                 "embed that item again or leave it out of the candidates."
             )
 
-    @cached_property
+    @property
     def _first_non_finite(self) -> int | None:
+        return self._once("first_non_finite", self._sought_non_finite)
+
+    def _sought_non_finite(self) -> int | None:
         found = (first_non_finite(self.embeddings, r) for r in (self.candidates, self.labelled))
         return min((row for row in found if row is not None), default=None)
 
-    @cached_property
+    @property
     def _unlabelled_probabilities(self) -> NDArray[np.float32]:
+        return self._once("probabilities", self._worked_out_probabilities)
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` once gave, to this pool or to the same one by another metric."""
+        if name not in self._known:
+            self._known[name] = make()
+        found: T = self._known[name]
+        return found
+
+    def _worked_out_probabilities(self) -> NDArray[np.float32]:
         few_are_gone = self.unlabelled.size > MOST * self.candidates.size
         if self._predict is not None or not few_are_gone:
             return _read_only(self._probabilities(self.unlabelled))

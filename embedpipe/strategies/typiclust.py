@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
+from ..index import check_metric
 from ..index.frame import Frame
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
 from .parts.members import Members
+from .parts.metric import METRIC
 from .parts.typicality import EXACT, most_typical
 from .pool import Pool
 from .spelling.ranges import check_count
@@ -42,11 +44,14 @@ class TypiClust(DiverseStrategy):
         The most clusters.
     min_cluster_size
         Of a smaller cluster nothing is taken while there is another.
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
 
     Raises
     ------
     UsageError
-        If either is not a whole number, at least 1.
+        If an option is out of range.
 
     Notes
     -----
@@ -71,16 +76,20 @@ class TypiClust(DiverseStrategy):
     Examples
     --------
     >>> line = np.array([[0], [3], [4], [6], [50], [51], [53]], dtype=np.float32)
-    >>> selection = TypiClust(min_cluster_size=3).select(Pool(line), 2, np.random.default_rng(0))
+    >>> chooser = TypiClust(min_cluster_size=3, metric="euclidean")
+    >>> selection = chooser.select(Pool(line), 2, np.random.default_rng(0))
     >>> selection.rows.tolist(), [round(float(score), 2) for score in selection.scores]
     ([2, 4], [0.67, 1.0])
     """
 
     name: ClassVar[str] = "typiclust"
 
-    def __init__(self, *, max_clusters: int = 500, min_cluster_size: int = 5) -> None:
+    def __init__(
+        self, *, max_clusters: int = 500, min_cluster_size: int = 5, metric: str = METRIC
+    ) -> None:
         self.max_clusters = check_count("max_clusters", max_clusters)
         self.min_cluster_size = check_count("min_cluster_size", min_cluster_size)
+        self.metric = check_metric(metric)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Deal the turns out to clusters, then take the most typical points of each."""
@@ -118,12 +127,12 @@ class TypiClust(DiverseStrategy):
         points, scores = np.empty(turns.size, np.int64), np.empty(turns.size)
         visited = Members.of(turns, members.counts.size)
         clusters = np.flatnonzero(visited.counts)
-        frame = Frame.around(pool.embeddings, rows)
+        frame = Frame.around(pool.vectors, rows)
 
         def visit(cluster: int) -> None:
             own, at = members[cluster], visited[cluster]
             found, typicality = most_typical(
-                pool.embeddings, rows[own], sketch[own], free[own], at.size, NEIGHBOURS, frame
+                pool.vectors, rows[own], sketch[own], free[own], at.size, NEIGHBOURS, frame
             )
             points[at], scores[at] = own[found], typicality
 

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnknownNameError
+from ..index import check_metric
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
 from .parts.herding import KernelCoverage, References, nearest_pair, spread_of
 from .parts.lazy_greedy import lazy_greedy
+from .parts.metric import METRIC
 from .parts.uncertainty import UNCERTAINTIES
 from .pool import Pool
 from .spelling.ranges import check_above
@@ -38,13 +40,16 @@ class UncertaintyHerding(DiverseStrategy):
         ``"margin"``, ``"least_confidence"`` or ``"entropy"``.
     width
         By what w is multiplied.
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
 
     Raises
     ------
     UnknownNameError
         If there is no such uncertainty.
     UsageError
-        If `width` is not a number above 0.
+        If `width` is not a number above 0, or there is no such metric.
 
     Notes
     -----
@@ -79,18 +84,22 @@ class UncertaintyHerding(DiverseStrategy):
     ...     np.array([[0], [1], [9], [5]], dtype=np.float32),
     ...     labelled=[0], labels=[0], probabilities=lambda rows: predictions[rows],
     ... )
-    >>> selection = UncertaintyHerding().select(pool, 2, np.random.default_rng(0))
+    >>> chooser = UncertaintyHerding(metric="euclidean")
+    >>> selection = chooser.select(pool, 2, np.random.default_rng(0))
     >>> selection.rows.tolist(), [round(float(x), 2) for x in selection.diagnostics["uncertainty"]]
     ([3, 2], [0.8, 0.2])
     """
 
     name: ClassVar[str] = "uncertainty_herding"
 
-    def __init__(self, *, uncertainty: str = "margin", width: float = 1.0) -> None:
+    def __init__(
+        self, *, uncertainty: str = "margin", width: float = 1.0, metric: str = METRIC
+    ) -> None:
         if uncertainty not in UNCERTAINTIES:
             raise UnknownNameError("uncertainty", uncertainty, UNCERTAINTIES)
         self.uncertainty = uncertainty
         self.width = check_above("width", width)
+        self.metric = check_metric(metric)
 
     def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
         """Maximise the weighted mean coverage greedily."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from embedpipe.continual.central import ClosestToCentre, Herding, KCenter
 from embedpipe.continual.memory import Fixed, Memory, Seen, Share
 from embedpipe.continual.policy import get_policy
-from embedpipe.index.directions import unit_length
+from embedpipe.index.unit_rows import unit_length
 
 
 def keep(name, matrix, codes, rows, size):

@@ -98,11 +98,12 @@ def test_what_is_kept_is_used_and_the_same(kind, clustered, tmp_path, monkeypatc
     assert isinstance(loaded.neighbours(32).positions, np.memmap)
     about = loaded.describe()
     (folder,) = tmp_path.iterdir()
-    assert folder.name.startswith(f"{kind}-")
-    assert len(folder.name) == len(kind) + 17
+    assert folder.name.startswith(f"{kind}-euclidean-")
+    assert len(folder.name) == len(f"{kind}-euclidean-") + 16
     files = [path for path in folder.iterdir() if path.name != "meta.json"]
     assert about == {
         "kind": kind,
+        "metric": "euclidean",
         "candidates": 3000,
         "points": 2700,
         "dimension": 200,

@@ -28,6 +28,7 @@ def make(matrix, centres, labelled, labels):
 
 
 def select(pool, n, seed=0, **options):
+    options = {"metric": "euclidean", **options}
     return get_strategy("alfamix", **options).select(pool, n, np.random.default_rng(seed))
 
 

@@ -25,7 +25,7 @@ def make(matrix, predictions, labelled=(0,)):
 
 
 def select(pool, n, seed=0):
-    return get_strategy("badge").select(pool, n, np.random.default_rng(seed))
+    return get_strategy("badge(metric=euclidean)").select(pool, n, np.random.default_rng(seed))
 
 
 def test_picks_worked_out_by_hand():

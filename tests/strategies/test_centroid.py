@@ -13,7 +13,7 @@ def line(*values):
 
 
 def select(pool, n, seed=0):
-    return get_strategy("centroid").select(pool, n, np.random.default_rng(seed))
+    return get_strategy("centroid(metric=euclidean)").select(pool, n, np.random.default_rng(seed))
 
 
 def test_picks_worked_out_by_hand():

@@ -22,6 +22,7 @@ def make(matrix, margins, labelled=(0,)):
 
 
 def select(pool, n, seed=0, **options):
+    options = {"metric": "euclidean", **options}
     return get_strategy("cluster_margin", **options).select(pool, n, np.random.default_rng(seed))
 
 

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -39,8 +41,14 @@ def pool_of(matrix, predictions=None, labelled=(0,), labels=None, **more):
     return Pool(matrix, labelled=labelled, labels=labels, **more)
 
 
+def euclidean(spelling):
+    """Return a spec string whose objectives measure Euclidean distances."""
+    spelling = re.sub(r"(diversity|typicality|similarity)\(", r"\1(metric=euclidean, ", spelling)
+    return re.sub(r"(diversity|typicality|similarity)(?!\()", r"\1(metric=euclidean)", spelling)
+
+
 def pick(spelling, pool, n):
-    return get_strategy(spelling).select(pool, n, RNG)
+    return get_strategy(euclidean(spelling)).select(pool, n, RNG)
 
 
 def refused(error, spelling, pool=None, n=1):
@@ -48,6 +56,10 @@ def refused(error, spelling, pool=None, n=1):
         strategy = Combine(spelling) if isinstance(spelling, list) else get_strategy(spelling)
         strategy.select(pool, n, RNG)
     return str(caught.value)
+
+
+def chosen(spelling, pool, n):
+    return get_strategy(spelling).select(pool, n, RNG)
 
 
 # Picks worked out by hand
@@ -60,7 +72,7 @@ def test_strengths_are_exponents():
     assert selection.rows.tolist() == [3, 1, 2]
     assert selection.scores.tolist() == [2.25, 1, 1]
     assert selection.diagnostics["margin"].tolist() == [0.75, 1, 0.5]
-    assert selection.diagnostics["diversity"].tolist() == [4, 1, 4]
+    assert selection.diagnostics["diversity(metric=euclidean)"].tolist() == [4, 1, 4]
     # margin·d²: 1, 0.5·64 = 32, 0.75·16 = 12; then 0.75·16 = 12.
     selection = pick("combine(margin, diversity^2)", pool, 2)
     assert selection.rows.tolist() == [2, 3]
@@ -103,21 +115,29 @@ def test_similarity_holds_at_extreme_scales(scale, shift):
     rng = np.random.default_rng(1)
     near = rng.integers(0, 9, (40, 3)).astype(np.float32)
     matrix = (near * np.float32(scale) + np.float32(shift)).astype(np.float32)
-    plain = Similarity().measure(pool_of(near, labelled=[], examples=near[:2]))
-    moved = Similarity().measure(pool_of(matrix, labelled=[], examples=matrix[:2]))
+    plain = Similarity(metric="euclidean").measure(pool_of(near, labelled=[], examples=near[:2]))
+    moved = Similarity(metric="euclidean").measure(
+        pool_of(matrix, labelled=[], examples=matrix[:2])
+    )
     np.testing.assert_allclose(moved, plain, rtol=1e-5)
 
 
 def test_copies_of_examples_are_all_that_is_similar():
     pool = pool_of(line(1, 1, 1, 2), labelled=[], examples=line(1))
-    assert Similarity().measure(pool).tolist() == [1, 1, 1, 0]
+    assert Similarity(metric="euclidean").measure(pool).tolist() == [1, 1, 1, 0]
 
 
 def test_typicality_is_that_of_the_densest_place():
     pool = pool_of(line(0, 1, 2, 6), labelled=[])
     # Mean distances to two neighbours: 1.5, 1, 1.5, 4.5.
-    np.testing.assert_allclose(Typicality(2).measure(pool), [2 / 3, 1, 2 / 3, 2 / 9])
-    assert Typicality().measure(pool_of(line(3, 3, 3), labelled=[])).tolist() == [1, 1, 1]
+    np.testing.assert_allclose(
+        Typicality(2, metric="euclidean").measure(pool), [2 / 3, 1, 2 / 3, 2 / 9]
+    )
+    assert Typicality(metric="euclidean").measure(pool_of(line(3, 3, 3), labelled=[])).tolist() == [
+        1,
+        1,
+        1,
+    ]
 
 
 def test_thresholds_come_first():
@@ -170,9 +190,9 @@ def test_min_distance_ends_the_selection():
 
 
 def test_nothing_far_enough_is_refused():
-    assert refused(SelectionError, "combine(diversity(min_distance=20))", pool_of(line(0, 9))) == (
-        "no items are at least 20 away from what is labelled: lower min_distance."
-    )
+    assert refused(
+        SelectionError, euclidean("combine(diversity(min_distance=20))"), pool_of(line(0, 9))
+    ) == ("no items are at least 20 away from what is labelled: lower min_distance.")
 
 
 def test_only_a_strategy_that_says_so_may_stop_early():
@@ -256,13 +276,14 @@ def test_it_is_coral_margin_and_coreset(kind, n, d, zeros, seed):
         ("combine(diversity, entropy)", "coral(uncertainty=entropy)"),
         ("combine(margin)", "margin"),
         ("combine(diversity)", "coreset"),
+        (euclidean("combine(diversity)"), "coreset(metric=euclidean)"),
     ]:
-        found, expected = pick(spelling, pool, count), pick(plain, pool, count)
+        found, expected = chosen(spelling, pool, count), chosen(plain, pool, count)
         assert found.rows.tolist() == expected.rows.tolist()
         assert found.scores.tolist() == expected.scores.tolist()
     alone = Pool(matrix)
-    expected = pick("coreset", alone, n)
-    assert pick("combine(diversity)", alone, n).rows.tolist() == expected.rows.tolist()
+    expected = chosen("coreset", alone, n)
+    assert chosen("combine(diversity)", alone, n).rows.tolist() == expected.rows.tolist()
 
 
 def random_case(kind, n, d, zeros, seed):
@@ -287,7 +308,7 @@ class Slow:
         self.reference, self.pool, self.least = reference, pool, least
         self.targets, self.powers = targets, powers
         self.margin = MarginObjective().measure(pool)
-        self.typical = Typicality(3).measure(pool)
+        self.typical = Typicality(3, metric="euclidean").measure(pool)
         self.predicted = pool.probabilities().argmax(axis=1)
 
     def levels(self, counts, total):
@@ -368,9 +389,9 @@ def test_picks_are_those_of_the_reference(
     count = int(rng.integers(1, pool.unlabelled.size + 1))
     make = {
         "margin": MarginObjective,
-        "typicality": lambda strength: Typicality(3, strength=strength),
+        "typicality": lambda strength: Typicality(3, "euclidean", strength=strength),
         "balance": lambda strength: Balance({"hat": shares[0]}, strength=strength),
-        "diversity": lambda strength: Diversity(least or None, strength=strength),
+        "diversity": lambda strength: Diversity(least or None, "euclidean", strength=strength),
     }
     strategy = Combine([make[name](strength=power) for name, power in powers.items()])
     targets = np.array([shares[0], (1 - shares[0]) / 2, (1 - shares[0]) / 2])
@@ -411,7 +432,7 @@ def test_picks_are_those_of_the_reference(
             "combine(diversity(distance=1))",
             UnknownNameError,
             "unknown option of objective 'diversity' 'distance'. Did you mean 'min_distance'? "
-            "Known: min_distance, strength.",
+            "Known: metric, min_distance, strength.",
         ),
         (
             "combine(diversity(strength=2))",
@@ -548,6 +569,8 @@ def test_thresholds_that_too_few_pass_are_named():
 
 def test_large_strengths_do_not_overflow():
     pool = Pool(np.array([[0], [1e6], [3e6]], dtype=np.float32), labelled=[0])
-    selection = Combine(["diversity^90"]).select(pool, 2, np.random.default_rng(0))
+    selection = Combine([Diversity(metric="euclidean", strength=90.0)]).select(
+        pool, 2, np.random.default_rng(0)
+    )
     assert selection.rows.tolist() == [2, 1]
     assert selection.scores.tolist() == [float(np.finfo(np.float32).max)] * 2

@@ -22,6 +22,7 @@ def select(matrix, margins, n, labelled=(0,), **options):
     pool = Pool(
         matrix, labelled=labelled, labels=labels, probabilities=lambda rows: predictions[rows]
     )
+    options = {"metric": "euclidean", **options}
     return get_strategy("coral", **options).select(pool, n, RNG)
 
 
@@ -52,7 +53,7 @@ def test_duplicates_fall_back_on_uncertainty():
 def test_equal_uncertainty_is_coreset():
     matrix = np.random.default_rng(2).standard_normal((80, 6)).astype(np.float32)
     pool = Pool(matrix, labelled=[0, 5])
-    expected = get_strategy("coreset").select(pool, 40, RNG).rows
+    expected = get_strategy("coreset(metric=euclidean)").select(pool, 40, RNG).rows
     assert select(matrix, np.full(80, 0.5), 40, [0, 5]).rows.tolist() == expected.tolist()
 
 

@@ -9,9 +9,9 @@ from embedpipe.strategies import CoreSet, Pool, get_strategy
 RNG = np.random.default_rng(0)
 
 
-def select(matrix, n, labelled=(), block_size=None, candidates=None):
+def select(matrix, n, labelled=(), block_size=None, candidates=None, metric="euclidean"):
     pool = Pool(matrix, labelled=labelled, candidates=candidates)
-    return get_strategy("coreset", block_size=block_size).select(pool, n, RNG)
+    return get_strategy("coreset", metric=metric, block_size=block_size).select(pool, n, RNG)
 
 
 def line(*values):

@@ -11,6 +11,7 @@ def line(*values):
 
 
 def select(pool, n, **options):
+    options = {"metric": "euclidean", **options}
     chooser = get_strategy("coreset_robust", **options)
     return chooser.select(pool, n, np.random.default_rng(0))
 
@@ -50,7 +51,7 @@ def test_a_tenth_may_stay_uncovered_unless_told_otherwise():
 def test_without_outliers_it_is_coreset():
     matrix = np.random.default_rng(0).standard_normal((60, 4)).astype(np.float32)
     pool = Pool(matrix, labelled=[3])
-    expected = get_strategy("coreset").select(pool, 30, np.random.default_rng(0))
+    expected = get_strategy("coreset(metric=euclidean)").select(pool, 30, np.random.default_rng(0))
     selection = select(pool, 30, outliers=0.0)
     assert selection.rows.tolist() == expected.rows.tolist()
     assert selection.scores.tolist() == expected.scores.tolist()

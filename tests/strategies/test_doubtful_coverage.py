@@ -39,7 +39,7 @@ def pool_of(matrix, labelled=(), doubt=None, **more):
             "width": st.sampled_from([0.3, 0.75, 2.0]),
             "floor": st.sampled_from([0.0, 0.25]),
             "doubt": st.booleans(),
-            "normalize": st.booleans(),
+            "metric": st.sampled_from(["cosine", "euclidean"]),
         }
     ),
     data=st.data(),
@@ -51,7 +51,7 @@ def test_picks_are_greedy_by_the_definition(seed, p, d, kind, options, data):
         matrix = matrix[rng.integers(0, p, p)]
     matrix = (matrix * {"tiny": 1e-25, "huge": 1e15}.get(kind, 1)).astype(np.float32)
     m = data.draw(st.integers(0, p - 1))
-    pool = pool_of(matrix, range(m), rng.random(p))
+    pool = pool_of(matrix, range(m), rng.random(p)).measured_by(options["metric"])
     taken, free = pool.points_labelled, np.flatnonzero(~pool.points_labelled)
     if not free.size:
         return
@@ -59,7 +59,7 @@ def test_picks_are_greedy_by_the_definition(seed, p, d, kind, options, data):
     selection = select(pool, n, **options)
 
     index = pool.index
-    x = (index.directions if options["normalize"] else index.sketch).astype(np.float64)
+    x = index.sketch.astype(np.float64)
     away = np.linalg.norm(x[:, None] - x, axis=2)  # (p, p)
     spread = np.sqrt(np.square(x - x.mean(axis=0)).sum(axis=1).mean()) or 1.0
     typical = spread
@@ -97,7 +97,7 @@ def test_lengths_count_only_if_told_to():
     # All in one direction but the last: without lengths, copies of one point but for it.
     matrix = np.concatenate([around(0.0, length=k) for k in (1, 2, 40)] + [around(0.5)])
     assert select(pool_of(matrix, [0]), 1).rows.tolist() == [3]
-    assert select(pool_of(matrix, [0]), 1, normalize=False).rows.tolist() == [2]
+    assert select(pool_of(matrix, [0]), 1, metric="euclidean").rows.tolist() == [2]
 
 
 def test_a_doubtful_item_is_preferred_to_a_lone_sure_one():

@@ -13,7 +13,7 @@ def line(*values):
 
 
 def select(pool, n, neighbours):
-    chooser = get_strategy("facility_location", neighbours=neighbours)
+    chooser = get_strategy("facility_location", neighbours=neighbours, metric="euclidean")
     return chooser.select(pool, n, np.random.default_rng(0))
 
 

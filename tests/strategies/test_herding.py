@@ -15,6 +15,7 @@ def line(*values):
 
 
 def select(name, pool, n, **options):
+    options = {"metric": "euclidean", **options}
     return get_strategy(name, **options).select(pool, n, np.random.default_rng(0))
 
 

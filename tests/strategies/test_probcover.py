@@ -16,6 +16,7 @@ def line(*values):
 
 
 def select(pool, n, **options):
+    options = {"metric": "euclidean", **options}
     return get_strategy("probcover", **options).select(pool, n, np.random.default_rng(0))
 
 
@@ -150,7 +151,7 @@ def test_the_number_of_classes_is_the_number_of_clusters(monkeypatch):
     asked = []
     for given_, options in (({"n_classes": 5}, {}), ({}, {}), ({"n_classes": 5}, {"clusters": 3})):
         pool = Pool(np.random.default_rng(0).standard_normal((80, 3)), **given_)
-        clusters = pool.index.clusters
+        clusters = pool.index.clusters  # of the Euclidean index, which `select` asks for
         monkeypatch.setattr(
             pool.index,
             "clusters",

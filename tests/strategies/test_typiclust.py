@@ -13,6 +13,7 @@ def line(*values):
 
 
 def select(pool, n, **options):
+    options = {"metric": "euclidean", **options}
     return get_strategy("typiclust", **options).select(pool, n, np.random.default_rng(0))
 
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._threads import one_blas_thread
-from ...index.directions import directions_of
+from ...index import UnitRows
+from ...index.sketch import sketch_of
 
 __all__ = ["FULL", "on_the_map", "plane_of"]
 
@@ -42,7 +43,7 @@ def plane_of(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np
     >>> (9 * plane_of(matrix, np.arange(3)) ** 2).round(3).tolist()
     [[2.0, 0.0], [8.0, 0.0], [2.0, 0.0]]
     """
-    found = directions_of(matrix, rows)  # (p, m)
+    found = sketch_of(UnitRows(matrix), rows)  # (p, m)
     plane = np.zeros((rows.size, 2), dtype=np.float32)
     if not rows.size:
         return plane

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from ..._threads import map_blocks
 from ...errors import SelectionError
-from ...index.blocks import row_blocks, take_rows
+from ...index import check_metric, vectors_of
+from ...index.blocks import Vectors, row_blocks, take_wide
 from ...index.frame import Frame, squared_distances
 from ...index.moving import safe_frame
+from ..parts.metric import METRIC
 from ..pool import Pool
 from .base import Float64s, StaticObjective, objectives
 
@@ -30,12 +32,16 @@ EXAMPLES = 1024
 class Similarity(StaticObjective):
     """Near to one of the pool's examples: finds more of a rare kind.
 
-    With d the Euclidean distance from an item to the nearest example and m the median of d over
+    With d the distance from an item to the nearest example and m the median of d over
     the unlabelled items, the value is exp(−(d/m)²/2): 1 for an example itself, 0.61 for the
-    median item. It does not change when all vectors are moved or scaled.
+    median item. It does not change when all vectors are
+    scaled.
 
     Parameters
     ----------
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
     strength
         The power that the value is raised to.
 
@@ -46,11 +52,17 @@ class Similarity(StaticObjective):
     Examples
     --------
     >>> pool = Pool(np.array([[0], [2], [9]], dtype=np.float32), examples=[[0.0]])
-    >>> Similarity().measure(pool).round(2).tolist()
+    >>> Similarity(metric="euclidean").measure(pool).round(2).tolist()
     [1.0, 0.61, 0.0]
     """
 
     name: ClassVar[str] = "similarity"
+
+    metric: str = METRIC
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_metric(self.metric)
 
     def measure(self, pool: Pool) -> Float64s:
         """Return how near each unlabelled row is to an example: (u,), in [0, 1].
@@ -70,7 +82,9 @@ class Similarity(StaticObjective):
             raise SelectionError(
                 f"example {bad[0]} holds NaN or infinity: embed it again or leave it out."
             )
-        away = _distances(pool.embeddings, pool.unlabelled, pool.examples)  # (u,)
+        vectors = pool.measured_by(self.metric).vectors
+        examples = vectors_of(pool.examples, self.metric)
+        away = _distances(vectors, pool.unlabelled, examples)  # (u,)
         middle = float(np.median(away))
         if not middle:
             return np.asarray(away == 0, dtype=np.float64)
@@ -78,37 +92,33 @@ class Similarity(StaticObjective):
             return np.asarray(np.exp(-np.square(away / middle) / 2))  # (u,)
 
 
-def _distances(
-    matrix: NDArray[np.float32], rows: NDArray[np.int64], examples: NDArray[np.float32]
-) -> Float64s:
+def _distances(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> Float64s:
     """Return the distance from each row to the example that is nearest in float32: (u,)."""
     squared = np.full(rows.size, np.inf)
     every = np.arange(len(examples))
-    frame = _common_frame(matrix, rows, examples)
+    frame = _common_frame(vectors, rows, examples)
     for some in row_blocks(len(examples), EXAMPLES):
         moved = replace(frame, matrix=examples).rows(every[some])  # (e, d)
 
         def work(
             part: slice,
             some: slice = some,
-            vectors: NDArray[np.float32] = moved.vectors,
+            moved_vectors: NDArray[np.float32] = moved.vectors,
             norms: Float64s = moved.norms,
         ) -> None:
-            gaps = frame.rows(rows[part]).vectors @ (-2 * vectors.T)  # (b, e)
+            gaps = frame.rows(rows[part]).vectors @ (-2 * moved_vectors.T)  # (b, e)
             gaps += norms.astype(np.float32)
-            nearest = examples[some][gaps.argmin(axis=1)]  # (b, d)
-            away = squared_distances(take_rows(matrix, rows[part]), nearest)  # (b,)
+            nearest = take_wide(examples, every[some][gaps.argmin(axis=1)])  # (b, d)
+            away = squared_distances(take_wide(vectors, rows[part]), nearest)  # (b,)
             np.minimum(squared[part], away, out=squared[part])
 
         map_blocks(work, rows.size, ROWS)
     return np.asarray(np.sqrt(squared))
 
 
-def _common_frame(
-    matrix: NDArray[np.float32], rows: NDArray[np.int64], examples: NDArray[np.float32]
-) -> Frame:
+def _common_frame(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> Frame:
     """Return a frame in which nothing overflows."""
-    frame, _ = safe_frame(matrix, rows)
+    frame, _ = safe_frame(vectors, rows)
     every = np.arange(len(examples))
     while replace(frame, matrix=examples).rows(every).norms.max() >= frame.overflow:
         frame = frame.coarser()

@@ -7,6 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from ...index import check_metric
+from ..parts.metric import METRIC
 from ..pool import Pool
 from ..spelling.ranges import check_count
 from .base import Float64s, StaticObjective, objectives
@@ -26,6 +28,9 @@ class Typicality(StaticObjective):
     ----------
     neighbours
         How many nearest points count. If there are fewer, all of them.
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
     strength
         The power that the value is raised to.
 
@@ -37,21 +42,23 @@ class Typicality(StaticObjective):
     Examples
     --------
     >>> pool = Pool(np.array([[0], [1], [3]], dtype=np.float32))
-    >>> Typicality(neighbours=1).measure(pool).tolist()
+    >>> Typicality(neighbours=1, metric="euclidean").measure(pool).tolist()
     [1.0, 1.0, 0.5]
     """
 
     name: ClassVar[str] = "typicality"
 
     neighbours: int = 20
+    metric: str = METRIC
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count("neighbours", self.neighbours)
+        check_metric(self.metric)
 
     def measure(self, pool: Pool) -> Float64s:
         """Return the typicality of each unlabelled row: (u,), in (0, 1]."""
-        index = pool.index
+        index = pool.measured_by(self.metric).index
         away = np.zeros(index.rows.size)  # (p,)
         if index.rows.size > 1:
             away = index.neighbours(self.neighbours).distances.mean(axis=1, dtype=np.float64)

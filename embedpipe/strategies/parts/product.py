@@ -68,7 +68,10 @@ class ProductSearch:
         far = [each for each in objectives if isinstance(each, Diversity)]
         self._diversity = far[0] if far else None
         self._factors = _Factors(pool, objectives, far[0].strength if far else 1.0)
-        self._apart = _Apart(pool, far[0].min_distance, passing) if far else None
+        self._apart = None
+        if far:
+            measured = pool.measured_by(far[0].metric)
+            self._apart = _Apart(measured, far[0].min_distance, passing)
         self._left = passing.copy()  # (u,), not picked yet
         self._pool = pool
 
@@ -222,15 +225,13 @@ class _Apart:
         self._at = np.flatnonzero(self.open)
         self._place = np.cumsum(self.open) - 1
         items = self._pool.unlabelled[self._at]
-        self._search = FarthestFirst(
-            self._pool.embeddings, items, centres, min_distance=self._least
-        )
+        self._search = FarthestFirst(self._pool.vectors, items, centres, min_distance=self._least)
 
     def _first_of_all(self, weights: Float64s | None) -> tuple[int, float]:
         """Return the heaviest item, or the one in the middle; with the largest distance to it."""
         at = np.flatnonzero(self.open)
         if weights is None:
-            best = int(at[nearest_to_mean(self._pool.embeddings, self._pool.unlabelled[at])])
+            best = int(at[nearest_to_mean(self._pool.vectors, self._pool.unlabelled[at])])
         else:
             best = int(at[weights[at].argmax()])
         return best, self._reach(best)
@@ -240,7 +241,7 @@ class _Apart:
         if not others.any():
             return 0.0
         rows = self._pool.unlabelled
-        search = FarthestFirst(self._pool.embeddings, rows[others], rows[[position]])
+        search = FarthestFirst(self._pool.vectors, rows[others], rows[[position]])
         return math.sqrt(search.farthest().squared_distance)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._threads import map_blocks
-from ...index import Neighbours, squared_distances
-from ...index.blocks import take_rows
+from ...index import Neighbours, between
+from ...index.blocks import Vectors
 from ...index.moving import safe_frame
 
 __all__ = ["fitting_radius", "pure_radius"]
@@ -25,7 +25,7 @@ BLOCK = 512
 
 
 def pure_radius(
-    matrix: NDArray[np.float32],
+    vectors: Vectors,
     rows: NDArray[np.int64],
     labels: NDArray[np.int32],
     near: Neighbours,
@@ -37,8 +37,8 @@ def pure_radius(
 
     Parameters
     ----------
-    matrix
-        (n, d) finite float32 array or memory map.
+    vectors
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (p,) int64, the points.
     labels
@@ -78,7 +78,7 @@ def pure_radius(
     away, reach = away[some], near.distances[some, -1]  # (s,)
     search = np.flatnonzero(np.isinf(away) & (reach < _quantile(away, purity)))
     if search.size:
-        away[search] = _nearest_enemies(matrix, rows, labels, some[search])
+        away[search] = _nearest_enemies(vectors, rows, labels, some[search])
     return float(np.nextafter(_quantile(away, purity), np.float32(0)))
 
 
@@ -89,13 +89,13 @@ def _quantile(away: NDArray[np.float32], purity: float) -> np.float32:
 
 
 def _nearest_enemies(
-    matrix: NDArray[np.float32],
+    vectors: Vectors,
     rows: NDArray[np.int64],
     labels: NDArray[np.int32],
     some: NDArray[np.int64],
 ) -> NDArray[np.float32]:
     """Return the distance from each of (s,) points to the nearest one of another cluster."""
-    frame, _ = safe_frame(matrix, rows)
+    frame, _ = safe_frame(vectors, rows)
     own = frame.rows(rows[some]).vectors  # (s, d)
 
     def work(part: slice) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -108,12 +108,11 @@ def _nearest_enemies(
     found = map_blocks(work, rows.size, BLOCK)
     best = np.array([least for least, _ in found]).argmin(axis=0)  # (s,)
     enemy = np.array([where for _, where in found])[best, np.arange(some.size)]  # (s,)
-    left, right = take_rows(matrix, rows[some]), take_rows(matrix, rows[enemy])
-    return np.sqrt(squared_distances(left, right)).astype(np.float32)
+    return np.sqrt(between(vectors, rows[some], rows[enemy])).astype(np.float32)
 
 
 def fitting_radius(
-    matrix: NDArray[np.float32],
+    vectors: Vectors,
     rows: NDArray[np.int64],
     near: Neighbours,
     radius: float,
@@ -123,8 +122,8 @@ def fitting_radius(
 
     Parameters
     ----------
-    matrix
-        (n, d) finite float32 array or memory map.
+    vectors
+        (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (p,) int64, the points.
     near
@@ -166,7 +165,7 @@ def fitting_radius(
         return radius
     some = large[np.arange(SAMPLED) * large.size // SAMPLED]  # (s,)
     allowed = max(most - small, large.size) * SAMPLED // large.size
-    frame, _ = safe_frame(matrix, rows)
+    frame, _ = safe_frame(vectors, rows)
     own = frame.rows(rows[some])
     limit = (radius * frame.scale) ** 2
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._threads import map_blocks
-from ...index.blocks import row_blocks
+from ...index.blocks import Vectors, row_blocks
 from ...index.moving import safe_frame
 from ..pool import Pool
 
@@ -71,20 +71,20 @@ class Readiness:
             labels=rows.size,
             classes=names.size,
             unseen=float((counts == 1).sum() / rows.size),
-            accuracy=_left_out_accuracy(pool.embeddings, rows, own, counts),
+            accuracy=_left_out_accuracy(pool.vectors, rows, own, counts),
             chance=float(counts.max() / rows.size),
         )
 
 
 def _left_out_accuracy(
-    matrix: NDArray[np.float32],
+    vectors: Vectors,
     rows: NDArray[np.int64],
     own: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> float:
     """Return how often the nearest mean is of the own class; wrong for what is alone in it."""
-    frame, _ = safe_frame(matrix, rows)
-    means = np.zeros((counts.size, matrix.shape[1]))  # (C, d)
+    frame, _ = safe_frame(vectors, rows)
+    means = np.zeros((counts.size, vectors.shape[1]))  # (C, d)
     for part in row_blocks(rows.size, SUMMED):
         np.add.at(means, own[part], frame.rows(rows[part]).vectors)
     means = (means / counts[:, None]).astype(np.float32)

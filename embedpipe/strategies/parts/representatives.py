@@ -13,6 +13,9 @@ __all__ = ["representatives"]
 ROWS = 512
 """How many vectors are compared with the centres of their clusters at once."""
 
+EQUAL = 1e-5
+"""Squared distances that differ by a smaller share are equal: centres are float32."""
+
 
 def representatives(
     vectors: NDArray[np.float32], k: int, seed: int
@@ -31,7 +34,8 @@ def representatives(
     Returns
     -------
     positions
-        (k,) int64, distinct, by cluster: its member nearest to its centre, the first of several.
+        (k,) int64, distinct, by cluster: its member nearest to its centre, the first of several;
+        rounding errors do not count, so that of two members it is the first.
     sizes
         (k,) int64, how many vectors each cluster has.
 
@@ -51,6 +55,8 @@ def representatives(
     for part in row_blocks(len(vectors), ROWS):
         centres = clusters.centres[clusters.labels[part]]  # (b, d)
         away[part] = squared_distances(vectors[part], centres)
-    order = np.lexsort((away, clusters.labels))  # stable: the first of several comes first
-    firsts = np.concatenate([[0], clusters.sizes.cumsum()[:-1]])  # (k,)
-    return order[firsts].astype(np.int64), clusters.sizes
+    nearest = np.full(k, np.inf)
+    np.minimum.at(nearest, clusters.labels, away)
+    near = np.flatnonzero(away <= nearest[clusters.labels] * (1 + EQUAL))
+    _, first = np.unique(clusters.labels[near], return_index=True)  # (k,)
+    return near[first].astype(np.int64), clusters.sizes

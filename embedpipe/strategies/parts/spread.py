@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...index import FarthestFirst
+from ...index.blocks import Vectors
 from .greedy import pick_while_positive
 
 __all__ = ["spread"]
 
 
 def spread(
-    matrix: NDArray[np.float32],
+    vectors: Vectors,
     items: NDArray[np.int64],
     centres: NDArray[np.int64],
     n: int,
@@ -24,8 +25,8 @@ def spread(
 
     Parameters
     ----------
-    matrix
-        (m, d) finite float32 array or memory map.
+    vectors
+        (m, d) finite float32 array or memory map, or `UnitRows` of one.
     items
         (u,) int64 ascending rows, u ≥ `n`.
     centres
@@ -54,7 +55,7 @@ def spread(
     left = np.ones(items.size, dtype=np.bool_)
     chosen: list[int] = []
     if items.size:
-        search = FarthestFirst(matrix, items, centres, block_size=block_size)
+        search = FarthestFirst(vectors, items, centres, block_size=block_size)
         picks = pick_while_positive(search, left, n)
         chosen = [pick.position for pick in picks]
         reach[: len(picks)] = [math.sqrt(pick.squared_distance) for pick in picks]

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._threads import map_blocks
-from ...index import squared_distances
-from ...index.blocks import take_rows
+from ...index import between
+from ...index.blocks import Vectors
 from ...index.frame import Frame, Moved
 from ...index.moving import safe_frame
 from .picking import top_k
@@ -25,7 +25,7 @@ BLOCK = 512
 
 
 def most_typical(
-    matrix: NDArray[np.float32],
+    vectors: Vectors,
     rows: NDArray[np.int64],
     sketch: NDArray[np.float32],
     allowed: NDArray[np.bool_],
@@ -40,8 +40,8 @@ def most_typical(
 
     Parameters
     ----------
-    matrix
-        (m, d) finite float32 array or memory map.
+    vectors
+        (m, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
         (c,) int64 ascending rows with distinct vectors: the cluster.
     sketch
@@ -65,7 +65,7 @@ def most_typical(
     Notes
     -----
     Float32 products bound the mean distances; wherever that leaves room for doubt
-    `squared_distances` decides. In a cluster of more than 1,024 points only the 256 (or 4·n)
+    `between` decides. In a cluster of more than 1,024 points only the 256 (or 4·n)
     that are most typical of 1,024 evenly spaced members in the sketch are compared that way.
     O(min(c, 1024)·c·d) time at most; extra memory: 20 bytes per point,
     and 8·1024·d bytes and 24 MB a thread.
@@ -83,7 +83,7 @@ def most_typical(
     some = np.flatnonzero(allowed)  # (s,)
     if c > EXACT:
         some = some[_promising(sketch, some, max(COMPARED, 4 * n), k)]
-    cluster = _Cluster(matrix, rows, k, frame)
+    cluster = _Cluster(vectors, rows, k, frame)
     lower, upper, limits = cluster.bounds(some)  # (s,), (s,), (s,)
     close = lower <= np.partition(upper, n - 1)[n - 1]
     rivals = some[close]
@@ -123,19 +123,19 @@ class _Cluster:
 
     def __init__(
         self,
-        matrix: NDArray[np.float32],
+        vectors: Vectors,
         rows: NDArray[np.int64],
         k: int,
         frame: Frame | None = None,
     ) -> None:
-        self._matrix, self._rows, self._k = matrix, rows, k
+        self._vectors, self._rows, self._k = vectors, rows, k
         self._whole: Moved | None = None  # of a small cluster
         if frame is not None and rows.size <= BLOCK:
             whole = frame.rows(rows)
             if whole.norms.max() < frame.overflow:
                 self._frame, self._norms, self._whole = frame, whole.norms, whole
                 return
-        self._frame, self._norms = safe_frame(matrix, rows)
+        self._frame, self._norms = safe_frame(vectors, rows)
 
     def bounds(
         self, some: NDArray[np.int64]
@@ -171,9 +171,8 @@ class _Cluster:
         near = np.concatenate([each for _, each in found])
         means = np.empty(some.size)
         for at in range(some.size):
-            others = take_rows(self._matrix, self._rows[near[which == at]])  # (r, d)
-            self_ = take_rows(self._matrix, self._rows[some[[at]]])[0]  # (d,)
-            away = np.sort(squared_distances(others, self_))[: self._k]
+            others, own_row = self._rows[near[which == at]], self._rows[some[[at]]]  # (r,), (1,)
+            away = np.sort(between(self._vectors, others, own_row))[: self._k]
             means[at] = np.sqrt(away).mean()
         return means
 

@@ -252,7 +252,7 @@ def test_what_cannot_be_read_is_told_with_the_place(spelling, told):
             "coral(uncertainy=entropy)",
             UnknownNameError,
             "unknown option of strategy 'coral' 'uncertainy'. Did you mean 'uncertainty'? "
-            "Known: block_size, uncertainty.",
+            "Known: block_size, metric, uncertainty.",
         ),
         (
             "coral(uncertainty=entropi)",
@@ -284,7 +284,7 @@ def test_what_cannot_be_read_is_told_with_the_place(spelling, told):
             "coral(entropy)",
             UsageError,
             "strategy 'coral' is given 'entropy' without a name: write coral(option=value); its "
-            "options: uncertainty, block_size.",
+            "options: uncertainty, metric, block_size.",
         ),
         (
             "coral^2",
@@ -395,7 +395,8 @@ objectives:
         (
             "strategy: coral\nobjectives: [margin]\n",
             UnknownNameError,
-            "unknown option of strategy 'coral' 'objectives'. Known: block_size, uncertainty.",
+            "unknown option of strategy 'coral' 'objectives'. Known: block_size, metric, "
+            "uncertainty.",
         ),
         (
             "strategy: combine\nobjectives: [{strength: 2}]\n",
@@ -458,7 +459,7 @@ def test_terms_nest():
 
 def test_a_spelled_strategy_selects():
     pool = Pool(np.array([[0], [1], [9], [5]], dtype=np.float32), labelled=[0])
-    selection = get_strategy("coreset(block_size=2)").select(pool, 2, np.random.default_rng(0))
+    selection = get_strategy("coreset(metric=euclidean)").select(pool, 2, np.random.default_rng(0))
     assert selection.rows.tolist() == [2, 3]
 
 
