@@ -66,8 +66,8 @@ def import_(
         list[str] | None,
         typer.Option(
             "--class",
-            help="A class that is new: in zips of CVAT it is told from the folders of images; may "
-            "be repeated",
+            help="A class that is not in the label log yet, where a folder might be a class or "
+            "not; may be repeated",
             show_default=False,
         ),
     ] = None,

@@ -28,6 +28,8 @@ class ReadOptions:
 
     Parameters
     ----------
+    format
+        The name of the format, for messages.
     resolver
         Finds the items of a dataset; None where no dataset is at hand.
     control
@@ -36,6 +38,7 @@ class ReadOptions:
         Sentences about how the file was read, which the format adds.
     """
 
+    format: str
     resolver: PathResolver | None = None
     control: str | None = None
     notes: list[str] = field(default_factory=list)
@@ -156,7 +159,7 @@ class Format(ABC):
         _check_names(self.name, options, self.read_options)
         if not path.exists():
             raise FormatError(f"there is nothing at {path}.")
-        return ReadOptions(resolver, **options)
+        return ReadOptions(self.name, resolver, **options)
 
     def write(
         self,

@@ -61,13 +61,14 @@ class CvatFormat(Format):
     needs_images = True
 
     def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
-        names, ours = _image_names(path)
+        names, others, ours = _names(path)
         if not any("/" in name for name in names):
             raise FormatError(
                 f"{path} holds no images in folders of classes. Export from CVAT as ImageNet 1.0, "
                 "and save the images with it."
             )
-        return ClassTree(str(path), names, ours=ours).entries(given, nested=True)
+        tree = ClassTree(str(path), names, ours=ours, others=others)
+        return tree.entries(given, nested=True)
 
     def _write(
         self,
@@ -94,11 +95,14 @@ class CvatFormat(Format):
         sync_folder(path.parent)
 
 
-def _image_names(path: Path) -> tuple[list[str], bool]:
-    """Return the names of the images in an archive, in its order, and whether we wrote it."""
+def _names(path: Path) -> tuple[list[str], list[str], bool]:
+    """Return the names of images, those of other files, and whether embedpipe wrote them."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return list(_checked_names(archive)), archive.comment == _OURS
+            names = list(_checked_names(archive))
+            images = [name for name in names if is_image(name.rpartition("/")[2])]
+            others = [name for name in names if not is_image(name.rpartition("/")[2])]
+            return images, others, archive.comment == _OURS
     except _DAMAGE as error:
         raise FormatError(f"{path} is not a zip archive that can be read: {error}.") from None
 
@@ -120,8 +124,8 @@ def _checked_names(archive: zipfile.ZipFile) -> Iterator[str]:
     names, hosts = [name for name, _ in members], [host for _, host in members]
     for name in posix_names(str(archive.filename), names, hosts):
         *folders, base = name.split("/")
-        hidden = not all(is_visible(part) or part == ".." for part in (*folders, base))
-        if is_image(base) and not hidden:  # a ".." is not passed over: it is refused
+        # A ".." is not passed over: it is refused.
+        if all(is_visible(part) or part == ".." for part in (*folders, base)):
             yield name
 
 

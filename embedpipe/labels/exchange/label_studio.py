@@ -34,8 +34,8 @@ _UPLOADED = re.compile(r"(?:^|/)upload/(?:[0-9]+/)?[0-9a-f]{8}-[^/]+$")
 """How the address of an image ends that was uploaded."""
 
 _UPLOADS = (
-    "Label Studio keeps only the base name of an uploaded file: import `tasks.json` instead, which "
-    "`labels export` writes."
+    "Label Studio keeps only the base name of a file that is uploaded: import there the tasks.json "
+    "that `labels export` writes."
 )
 
 _RESOLVED = "/resolve/?fileuri="
@@ -272,7 +272,11 @@ def _controls_of_flat(tasks: Sequence[_Task]) -> dict[str, str]:
     for _, task in tasks:
         for name in task.keys() - _NOT_CONTROLS:
             value = task[name]
-            if name == CHOICE or not (isinstance(value, str) and _is_image_url(value)):
+            if value in (None, "") or (isinstance(value, str) and _is_image_url(value)):
+                continue
+            if name == CHOICE:
+                found[name] = "choices"
+            else:
                 found[name] = _kind_of(value, found.get(name))
     return found
 
@@ -293,7 +297,7 @@ _REGION = frozenset({"x", "y", "points", "rle", "start", "ranges", "sequence"})
 
 def _kind_of(value: Any, before: str | None) -> str:
     """Return the type of the answers of which a value in JSON_MIN is one."""
-    if isinstance(value, str | int) or (isinstance(value, dict) and "choices" in value):
+    if isinstance(value, str) or (isinstance(value, dict) and "choices" in value):
         return "choices" if before in (None, "choices") else before
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return next((key for key in value[0] if key.endswith("labels")), "regions")

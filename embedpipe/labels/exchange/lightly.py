@@ -59,6 +59,10 @@ class LightlyFormat(Format):
     def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
         file = path / TABLE if path.is_dir() else path
         names = _class_names(file.with_name(CLASSES))
+        if names is None:
+            given.notes.append(
+                f"There is no {file.with_name(CLASSES)}: the classes are called by their numbers."
+            )
         for where, item, _, number in _rows(file):
             if number != UNLABELLED and names is not None and str(number) not in names:
                 raise FormatError(f"{where}: {CLASSES} has no class of the number {number}.")

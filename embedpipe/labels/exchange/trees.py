@@ -14,6 +14,7 @@ from ..._files import sync_folder, temporary_path
 from ...datasets.folder import walk
 from ...datasets.identifiers import decode_id, encode_id
 from ...datasets.layout import are_splits
+from ...datasets.suffixes import is_visible, suffix_of
 from ...errors import FormatError
 from ..resolver import DECODED, FOLDER_ADDED, Spelling
 from .base import OpenImage, ReadOptions
@@ -31,6 +32,9 @@ __all__ = [
     "write_image",
     "write_marker",
 ]
+
+_ANNOTATIONS = frozenset({".xml", ".json", ".yaml", ".yml", ".names", ".data"})
+"""Suffixes of files in which other formats keep labels."""
 
 MARKER = ".embedpipe.json"
 """Name of the hidden file in a tree that embedpipe wrote."""
@@ -115,8 +119,19 @@ def tree_entries(root: Path, given: ReadOptions) -> Iterator[Entry]:
     if not root.is_dir():
         raise FormatError(f"{root} is not a folder with a folder for each class.")
     names = sorted(walk(str(root), Counter()))
-    tree = ClassTree(str(root), names, ours=(root / MARKER).is_file())
+    ours = (root / MARKER).is_file()
+    tree = ClassTree(str(root), names, ours=ours, others=[] if ours else _other_files(root))
     return tree.entries(given, location=encode_id(str(root.absolute())))
+
+
+def _other_files(root: Path) -> list[str]:
+    """Return the relative paths of the files that may hold annotations."""
+    return sorted(
+        encode_id(file.relative_to(root).as_posix())
+        for pattern in ("*", "*/*")
+        for file in root.glob(pattern)
+        if suffix_of(file.name) in _ANNOTATIONS and is_visible(file.name)
+    )
 
 
 class ClassTree:
@@ -130,6 +145,8 @@ class ClassTree:
         Relative POSIX paths of the images.
     ours
         Whether the names are known to be escaped, and the first folders to be classes.
+    others
+        Relative paths of other files, which may hold annotations.
 
     Raises
     ------
@@ -137,8 +154,11 @@ class ClassTree:
         If no image is in a folder.
     """
 
-    def __init__(self, source: str, names: Sequence[str], *, ours: bool) -> None:
+    def __init__(
+        self, source: str, names: Sequence[str], *, ours: bool, others: Sequence[str] = ()
+    ) -> None:
         self.source, self.names, self.ours = source, names, ours
+        self.others = [name for name in others if suffix_of(name) in _ANNOTATIONS]
         if not any("/" in name for name in names):
             raise FormatError(f"{source} holds no images in folders of classes.")
         self.tops = {name.partition("/")[0] for name in names if "/" in name}
@@ -158,6 +178,7 @@ class ClassTree:
             Whether a class folder may hold what was a class folder before, as CVAT's do.
         """
         depth = self._depth(given, nested)
+        self._check_one_folder(given, depth)
         for name in self.names:
             where = f"{self.source}, file {name!r}"
             *folders, base = name.split("/")
@@ -189,6 +210,19 @@ class ClassTree:
             class_folders=self._class_names if nested else None,
             default=plain,
         )
+
+    def _check_one_folder(self, given: ReadOptions, depth: int) -> None:
+        """Refuse a tree whose labels are in a file and whose images are in one folder."""
+        folders = {name.split("/")[depth] for name in self.names if name.count("/") > depth}
+        known = given.resolver.classes if given.resolver is not None else frozenset()
+        if self.others and len(folders) == 1 and not self.ours and not folders <= known:
+            (folder,) = folders
+            wanted = "ImageNet 1.0" if given.format == "cvat" else given.format
+            raise FormatError(
+                f"{self.source} holds {self.others[0]}, and all images in the one folder "
+                f"{folder!r}: that is no folder for each class. Export in the format "
+                f"{wanted}; if {folder!r} is a class, say so with --class."
+            )
 
     @cached_property
     def _class_names(self) -> frozenset[str]:

@@ -137,6 +137,29 @@ def test_a_wrapping_and_splits_are_no_classes(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("names", "file"),
+    [
+        (["images/1.jpg", "annotations.xml"], "annotations.xml"),
+        (["images/1.jpg", "annotations/instances.json"], "annotations/instances.json"),
+        (["data/1.jpg", "labels.json"], "labels.json"),
+        (["JPEGImages/1.jpg", "Annotations/1.xml"], "Annotations/1.xml"),
+        (["train/images/1.jpg", "val/images/2.jpg", "data.yaml"], "data.yaml"),
+    ],
+)
+@pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "cvat"])
+def test_a_folder_of_all_images_beside_annotations_is_no_class(name, names, file, tmp_path):
+    path = zipped(tmp_path, *names) if name == "cvat" else tree(tmp_path, *names)
+    folder = "images" if "train" in names[0] else names[0].partition("/")[0]
+    wanted = "ImageNet 1.0" if name == "cvat" else name
+    assert error_of(name, path, ["1.jpg", "2.jpg"]) == (
+        f"FILE holds {file}, and all images in the one folder {folder!r}: that is no folder for "
+        f"each class. Export in the format {wanted}; if {folder!r} is a class, say so with --class."
+    )
+    ids = ["1.jpg", "2.jpg"]
+    assert set(read(name, path, ids, classes=[folder])[0].values()) == {folder}
+
+
 def test_a_class_called_like_a_split_is_a_class(tmp_path):
     path = tree(tmp_path, "train/1.jpg", "test/2.jpg")
     assert read("imagefolder", path, ["1.jpg", "2.jpg"])[0] == {"1.jpg": "train", "2.jpg": "test"}
@@ -303,6 +326,8 @@ def test_columns_of_json_min_are_not_taken_for_answers(tmp_path):
     task = {"id": 1, "image": f"{LOCAL}1.jpg", "annotator": 1, "annotation_id": 3}
     path = exported(tmp_path, task | {"animal": "cat"})
     assert read("label-studio", path, ["1.jpg"])[0] == {"1.jpg": "cat"}
+    path = exported(tmp_path, task | {"animal": None, "width": 640}, task | {"animal": "cat"})
+    assert read("label-studio", path, ["1.jpg"])[0] == {"1.jpg": "cat"}
     path = exported(tmp_path, task | {"animal": "cat", "camera": "left"})
     assert error_of("label-studio", path, ["1.jpg"]).startswith(
         "FILE: no task has an answer to the control 'choice'; there is animal, camera. Say which"
@@ -349,8 +374,8 @@ def test_uploads_are_explained(tmp_path):
     assert message == (
         "1 of 1 labelled paths fits several items: '/data/upload/1/0a1b2c3d-1.jpg' ('a/1.jpg', "
         "'b/1.jpg'). Write the ids of the items. Nothing was imported. Label Studio keeps "
-        "only the base name of an uploaded file: import `tasks.json` instead, which "
-        "`labels export` writes."
+        "only the base name of a file that is uploaded: import there the tasks.json that `labels "
+        "export` writes."
     )
 
 
@@ -382,6 +407,7 @@ def test_cancelled_answers_are_skips_and_old_exports_are_read(tmp_path):
 def test_a_file_that_gives_nothing_says_why(name, file, text, told, tmp_path):
     path = tmp_path / file
     path.write_text(text)
+    (tmp_path / "classes.json").write_text("{}")
     assert error_of(name, path, ["1.jpg", "2.jpg"]) == f"FILE: nothing to import: {told}"
 
 
@@ -392,6 +418,16 @@ def test_nothing_known_is_an_error_even_if_the_unknown_are_skipped(tmp_path):
         "FILE: nothing to import: 2 entries read, 0 taken, 2 left out: 2 not in the dataset "
         "('x.jpg')."
     )
+
+
+def test_numbers_of_lightly_without_names_are_remarked(tmp_path):
+    path = tmp_path / "embeddings.csv"
+    path.write_text("filenames,embedding_0,labels\n1.jpg,1,0\n")
+    said, reading = read("lightly", path, ["1.jpg"])
+    assert said == {"1.jpg": "0"}
+    assert reading.notes == [
+        f"There is no {tmp_path / 'classes.json'}: the classes are called by their numbers."
+    ]
 
 
 def test_a_zip_without_images_says_how_to_export(tmp_path):
