@@ -11,7 +11,7 @@ from ...errors import FormatError
 from .base import Format, OpenImage, ReadOptions, register
 from .entries import Entry
 from .labelled import Labelled
-from .paths import escape_path, tidy_path
+from .paths import check_lengths, escape_path, tidy_path
 from .text import read_json
 from .trees import whole_folder
 
@@ -65,6 +65,7 @@ class LightlyPredictionsFormat(Format):
         options: Mapping[str, Any],
     ) -> None:
         _check_stems(items)
+        check_lengths(self.name, [(item.path, f"{_stem(item.path)}.json") for item in items])
         tasks: dict[str, list[_Guess]] = {LABELS: [], PREDICTIONS: []}
         for item in items:
             if item.is_sure and item.label:
@@ -90,6 +91,14 @@ def _check_stems(items: Sequence[Labelled]) -> None:
             )
         if stem == "schema":
             raise FormatError(f"{item.path!r} would take the place of {SCHEMA}: rename it.")
+    taken = {f"{stem}.json": path for stem, path in owner.items()} | {SCHEMA: SCHEMA}
+    for stem, path in owner.items():
+        for folder in PurePosixPath(stem).parents:
+            if folder.as_posix() in taken:
+                raise FormatError(
+                    f"the folder of {path!r} would take the place of the file of "
+                    f"{taken[folder.as_posix()]!r}: rename it."
+                )
 
 
 def _stem(path: str) -> str:
@@ -154,7 +163,7 @@ def _task_rows(folder: Path) -> dict[str, tuple[str, str, Any]]:
     names = _categories(folder / SCHEMA)
     found: dict[str, tuple[str, str, Any]] = {}
     for file in sorted(folder.rglob("*.json")):
-        if file == folder / SCHEMA:
+        if file == folder / SCHEMA or file.is_dir():
             continue
         for path, name, score in _predictions(file, names):
             if path in found:

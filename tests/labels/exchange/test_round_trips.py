@@ -193,7 +193,21 @@ def test_names_that_look_alike_keep_their_own_labels(name, pair):
         assert check_round_trip(name, {one: ("label", "cat"), other: ("label", "cat")})
 
 
-@pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "cvat", "huggingface"])
+def test_folders_called_like_files_of_predictions(tmp_path):
+    name, cat = "lightly-predictions", ("label", "cat")
+    assert check_round_trip(name, {"0.json/a.jpg": cat, "b.jpg": cat})
+    items = [Labelled("0.jpg", "cat"), Labelled("0.json/a.jpg", "cat")]
+    with pytest.raises(FormatError) as error:
+        formats[name].write(tmp_path / "out", items)
+    assert str(error.value) == (
+        "the folder of '0.json/a.jpg' would take the place of the file of '0.jpg': rename it."
+    )
+    assert not check_round_trip(name, {"schema.json/a.jpg": cat})
+
+
+@pytest.mark.parametrize(
+    "name", ["imagefolder", "fiftyone", "cvat", "huggingface", "lightly-predictions"]
+)
 def test_a_name_that_no_disk_can_hold_is_refused_first(name, tmp_path):
     path = (
         f"{'a' * 128}/{'b' * 128}/{'é' * 124}.jpg"
