@@ -395,4 +395,4 @@ def test_parameters_without_meaning(options, message):
 def test_a_label_that_is_not_a_number():
     with pytest.raises(LabelError) as error:
         LogisticHead().fit([[0.0], [1.0]], [0.0, float("nan")])
-    assert str(error.value) == ("the label of row 1 is NaN or infinity: leave unlabelled rows out.")
+    assert str(error.value) == "the label of row 1 is missing: leave unlabelled rows out."

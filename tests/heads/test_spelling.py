@@ -83,7 +83,8 @@ def test_the_name_of_every_head(name):
         (
             "mlp(hiden=64)",
             "the head 'mlp' has no parameter 'hiden'. Did you mean 'hidden'? It has: batch_size, "
-            "class_weight, dropout, epochs, gamma, hidden, lr, mc_samples, normalize, seed, "
+            "class_weight, dropout, epochs, gamma, hidden, keep_optimiser, lr, mc_samples, "
+            "normalize, seed, "
             "stochastic_pred, warm_start, weight_decay.",
         ),
         (
