@@ -477,7 +477,7 @@ def test_a_batch_that_ends_early_is_kept_and_read_again(
     def loop() -> ep.ActiveLoop:
         return ep.ActiveLoop(
             digits,
-            strategy="combine(margin, diversity(min_distance=0.6))",
+            strategy="combine(margin, diversity(metric=euclidean, min_distance=0.6))",
             initial_size=30,
             workspace=tmp_path,
         )
@@ -535,7 +535,7 @@ def test_a_head_without_probabilities_is_refused() -> None:
 
 
 def test_a_loop_ends_where_nothing_is_left_to_choose(digits: ep.Embeddings) -> None:
-    strategy = "combine(margin, diversity(min_distance=0.6))"
+    strategy = "combine(margin, diversity(metric=euclidean, min_distance=0.6))"
     loop = ep.ActiveLoop(digits, strategy=strategy, initial_size=30)
     records = list(loop.run(rounds=9, batch_size=1000))
     assert 2 <= len(records) < 9
