@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import BinaryIO
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..errors import DatasetError
 from .identifiers import encode_id
 from .item import Item, Stamp
 from .layout import arrange
+from .similar import path_form, similar_hint
 from .source import Source
 from .suffixes import IMAGE_SUFFIXES, is_visible, no_images, suffix_of
 
@@ -96,6 +98,13 @@ class _Index:
     ids: list[str]
     numbers: NDArray[np.int64]  # (items, numbers per member)
     remarks: tuple[str, ...]
+
+    @cached_property
+    def by_form(self) -> dict[str, str]:
+        """The ids, without and with the wrapping folders, by the form of similar paths."""
+        return {
+            path_form(begin + id): begin + id for begin in {"", self.wrapping} for id in self.ids
+        }
 
     def row(self, id: str) -> int:
         """Return the row of item `id`, given without or with the wrapping folders; -1 if none."""
@@ -173,7 +182,9 @@ class ArchiveSource(Source):
         found = [(row, id) for row, id in rows if row >= 0]
         for row, id in rows:
             if row < 0:
-                yield id, FileNotFoundError(f"{id!r} is not in the archive {self.location!r}")
+                hint = similar_hint(id, index.by_form.get(path_form(id)))
+                reason = f"{id!r} is not in the archive {self.location!r}{hint}"
+                yield id, FileNotFoundError(reason)
         found.sort(key=lambda entry: int(index.numbers[entry[0], 0]))
         problem = self._problem(index)
         if problem:

@@ -13,6 +13,7 @@ from .folder import FolderSource
 from .identifiers import encode_id
 from .item import Item
 from .names import path_name
+from .similar import no_such_path
 from .suffixes import IMAGE_SUFFIXES, is_image
 
 __all__ = ["load_files"]
@@ -62,7 +63,7 @@ def _checked(given: str | os.PathLike[str]) -> str:
     if os.path.isdir(path):
         raise DatasetError(f"{shown!r} is a folder: give one folder alone, or image files.")
     if not os.path.exists(path):
-        raise DatasetError(f"no such file: {shown!r}.")
+        raise no_such_path("file", os.fspath(given))
     if not is_image(os.path.basename(path)):
         raise DatasetError(
             f"{shown!r} is not an image file: in a list, each path ends in "

@@ -15,6 +15,7 @@ from .identifiers import decode_id, encode_id
 from .item import Stamp
 from .layout import arrange
 from .names import path_name
+from .similar import existing_form, similar_hint
 from .source import MAX_BYTES, Source, no_memory, too_large
 from .suffixes import FOREIGN_SUFFIXES, IMAGE_SUFFIXES, is_visible, no_images, suffix_of
 
@@ -73,6 +74,12 @@ class FolderSource(Source):
                 return too_large(status.st_size)
             with open(path, "rb", buffering=0) as file:
                 return file.read()
+        except FileNotFoundError as error:
+            similar = existing_form(path)
+            if similar is None:
+                return error
+            hint = similar_hint(id, encode_id(os.path.relpath(similar, self._root)))
+            return FileNotFoundError(error.errno, f"No such file{hint}")
         except OSError as error:
             return error
         except MemoryError:

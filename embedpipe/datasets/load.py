@@ -17,6 +17,7 @@ from .folder import load_folder
 from .identifiers import encode_id
 from .manifest import MANIFEST_SUFFIXES, load_manifest
 from .registry import DOWNLOADS, Request, datasets
+from .similar import no_such_path
 from .suffixes import is_image, suffix_of
 
 __all__ = ["load_dataset"]
@@ -152,4 +153,4 @@ def _missing(given: str | os.PathLike[str]) -> DatasetError | UnknownNameError:
     named = isinstance(given, str) and os.path.basename(text) == text and not suffix_of(text)
     if named:
         return UnknownNameError("dataset", text, datasets, _PATHS_TOO)
-    return DatasetError(f"no such folder or file: {encode_id(text)!r}.")
+    return no_such_path("folder or file", text)

@@ -64,6 +64,47 @@ def test_missing_images_are_listed_and_reading_them_is_an_error(write):
     assert (name, type(error)) == ("gone.png", FileNotFoundError)
 
 
+NFC, NFD = "caf\u00e9/\u00e9.png", "cafe\u0301/e\u0301.png"
+
+
+@pytest.mark.parametrize(
+    ("there", "listed", "kind"),
+    [
+        (NFD, NFC, "Unicode form"),
+        (NFC, NFD, "Unicode form"),
+        ("a/b.png", "a\\b.png", "slashes"),
+        (NFD, NFC.replace("/", "\\"), "slashes"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_path_of_another_form_is_named(write, tmp_path, make, there, listed, kind, packed):
+    make(tmp_path, [there])
+    source = tmp_path
+    if packed:
+        source = tmp_path / "all.zip"
+        with zipfile.ZipFile(source, "w") as archive:
+            archive.write(tmp_path / there, there)
+    dataset = load_dataset(write(f"path\n{listed}\nmissing.png\n"), source=source)
+    reasons = {item: str(error) for item, error in dataset.source.read([listed, "missing.png"])}
+    hint = f"the path {there!r} differs only in its {kind}: write that one"
+    assert hint in reasons[listed]
+    assert "differs" not in reasons["missing.png"]
+
+
+def test_a_broken_link_is_not_another_form_of_itself(write, tmp_path):
+    (tmp_path / "\u00e9.png").symlink_to("nowhere")
+    source = load_dataset(write("path\n\u00e9.png\n")).source
+    ((_, error),) = source.read(["\u00e9.png"])
+    assert isinstance(error, FileNotFoundError)
+    assert "differs" not in str(error)
+
+
+def test_a_named_file_of_another_form_is_named(tmp_path, make):
+    make(tmp_path, [NFD])
+    for given in (tmp_path / NFC, tmp_path / "caf\u00e9", [tmp_path / NFC, tmp_path / NFD]):
+        assert "differs only in its Unicode form" in message(given)
+
+
 def test_paths_relative_to_a_folder_or_an_archive(write, shop, pack):
     root, contents = shop
     path = write("path\ntrain/hat/a.png\ntest/hat/y.TIFF\n")

@@ -272,7 +272,7 @@ def _controls_of_flat(tasks: Sequence[_Task]) -> dict[str, str]:
     for _, task in tasks:
         for name in task.keys() - _NOT_CONTROLS:
             value = task[name]
-            if value in (None, "") or (isinstance(value, str) and _is_image_url(value)):
+            if value in (None, "", []) or (isinstance(value, str) and _is_image_url(value)):
                 continue
             if name == CHOICE:
                 found[name] = "choices"
@@ -297,9 +297,10 @@ _REGION = frozenset({"x", "y", "points", "rle", "start", "ranges", "sequence"})
 
 def _kind_of(value: Any, before: str | None) -> str:
     """Return the type of the answers of which a value in JSON_MIN is one."""
-    if isinstance(value, str) or (isinstance(value, dict) and "choices" in value):
+    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if names or isinstance(value, str) or (isinstance(value, dict) and "choices" in value):
         return "choices" if before in (None, "choices") else before
-    if isinstance(value, list) and value and isinstance(value[0], dict):
+    if isinstance(value, list) and isinstance(value[0], dict):
         return next((key for key in value[0] if key.endswith("labels")), "regions")
     return "no choice of one class"
 
@@ -322,9 +323,7 @@ def _flat_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
     if isinstance(label, dict):
         label = _single(where, label.get("choices"))
     elif isinstance(label, list):
-        raise FormatError(
-            f"{where}: the answer to {control!r} is no class of the image: {label!r}."
-        )
+        label = _single(where, label)
     reason = f"without an answer to {control!r}"
     return Entry(where, _path(where, task), label, who=who or task.get("who"), reason=reason)
 

@@ -36,6 +36,9 @@ __all__ = [
 _ANNOTATIONS = frozenset({".xml", ".json", ".yaml", ".yml", ".names", ".data"})
 """Suffixes of files in which other formats keep labels."""
 
+SUBSET = "default"
+"""Folder of a task without subsets in exports of CVAT."""
+
 MARKER = ".embedpipe.json"
 """Name of the hidden file in a tree that embedpipe wrote."""
 
@@ -231,17 +234,27 @@ class ClassTree:
     def _depth(self, given: ReadOptions, nested: bool) -> int:
         """Return how many folders are above those of the classes: splits, or a wrapping."""
         inner = [name.split("/") for name in self.names if "/" in name]
-        if self.ours or not all(len(parts) > 2 for parts in inner):
+        known = given.resolver.classes if given.resolver is not None else frozenset()
+        if self.ours or (len(self.tops) == 1 and self.tops <= known):
             return 0
         tops = ", ".join(sorted(self.tops))
-        if are_splits(self.tops):
+        splits = are_splits(self.tops) and self.tops.isdisjoint(known)
+        if not all(len(parts) > 2 for parts in inner):
+            ids = given.resolver.ids if given.resolver is not None else {}
+            if splits and any(name in ids for name in self.names if "/" in name):
+                raise FormatError(
+                    f"{self.source}: {tops} are splits of the dataset, and images lie in these "
+                    f"folders without a class. For a class, say so with --class {min(self.tops)}."
+                )
+            return 0
+        if splits:
             given.notes.append(f"The folders {tops} are read as splits; classes are inside.")
             return 1
-        known = given.resolver.classes if given.resolver is not None else frozenset()
         seconds = {parts[1] for parts in inner}
-        if len(self.tops) > 1 or tops in known or not seconds <= known | UNLABELLED:
+        wraps = bool(UNLABELLED & seconds) or (nested and tops == SUBSET)
+        if len(self.tops) > 1 or not (wraps or seconds <= known | UNLABELLED):
             return 0
-        if nested:
+        if nested and not wraps:
             raise FormatError(
                 f"{self.source}: the folder {tops!r} is no class yet, and the folders in it are "
                 f"classes. If {tops!r} is a new class, say so with --class {shlex.quote(tops)}; "

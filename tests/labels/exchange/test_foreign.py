@@ -165,6 +165,49 @@ def test_a_class_called_like_a_split_is_a_class(tmp_path):
     assert read("imagefolder", path, ["1.jpg", "2.jpg"])[0] == {"1.jpg": "train", "2.jpg": "test"}
 
 
+@pytest.mark.parametrize("names", [("train/1.jpg", "val/2.jpg"), ("train/1.jpg", "val/cat/2.jpg")])
+def test_splits_of_the_dataset_are_no_classes(names, tmp_path):
+    path = tree(tmp_path, *names)
+    assert "are splits of the dataset" in error_of("imagefolder", path, names)
+    said, _ = read("imagefolder", path, names, classes=["train"])
+    assert said == {names[0]: "train", names[1]: "val"}
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "cvat"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("images/1.jpg", "annotations.xml"),
+        ("data/1.jpg", "labels.json"),
+        ("images/default/1.jpg", "annotations/instances_default.json"),
+        ("JPEGImages/1.jpg", "Annotations/1.xml"),
+        ("obj_train_data/1.jpg", "obj.data"),
+    ],
+)
+def test_a_layout_with_the_labels_in_another_file_is_refused(name, names, tmp_path):
+    path = zipped(tmp_path, *names) if name == "cvat" else tree(tmp_path, *names)
+    assert "that is no folder for each class" in error_of(name, path, ["1.jpg"])
+
+
+def test_files_beside_the_classes_do_no_harm(tmp_path):
+    names = ("cat/1.jpg", "README.txt", "cat/labels.json", "annotations/2.jpg")
+    for name, path in (("cvat", zipped(tmp_path, *names)), ("fiftyone", tree(tmp_path, *names))):
+        said, _ = read(name, path, ["1.jpg", "2.jpg"])
+        assert said == {"1.jpg": "cat", "2.jpg": "annotations"}
+
+
+def test_the_folder_of_a_subset_is_no_class(tmp_path):
+    path = zipped(tmp_path, "default/cat/1.jpg", "default/dog/x/2.jpg")
+    said, reading = read("cvat", path, ["1.jpg", "x/2.jpg"])
+    assert said == {"1.jpg": "cat", "x/2.jpg": "dog"}
+    assert reading.notes == ["The folder default holds the folders of the classes."]
+    path = zipped(tmp_path, "task/cat/1.jpg", "task/no_label/2.jpg")
+    assert read("cvat", path, ["1.jpg", "2.jpg"])[0] == {"1.jpg": "cat"}
+    path = zipped(tmp_path, "default/cat/1.jpg")
+    said, _ = read("cvat", path, ["cat/1.jpg"], classes=["default"])
+    assert said == {"cat/1.jpg": "default"}
+
+
 @pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "cvat"])
 def test_a_literal_escape_in_a_tree_from_elsewhere(name, tmp_path):
     names = ["cat/images%2F1.jpg", "dog/a%3Ab.jpg", "cat/100%25.jpg"]
@@ -316,6 +359,8 @@ def test_json_min_has_a_row_for_each_annotator(tmp_path):
         "FILE, task 1: '1.jpg' is labelled 'dog' by '2', but labelled 'cat' by '1' before. Keep "
         "one of the two."
     )
+    path = exported(tmp_path, row(1, ["cat"], 1, drafts=[]), row(2, [], 1, drafts=[]))
+    assert read("label-studio", path, ["1.jpg", "2.jpg"])[0] == {"1.jpg": "cat"}
     path = exported(tmp_path, row(1, {"choices": ["cat", "dog"]}, 1))
     assert error_of("label-studio", path, ["1.jpg"]) == (
         "FILE, task 1: 2 classes are chosen; an image has one label."
