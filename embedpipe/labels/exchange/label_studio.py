@@ -76,6 +76,8 @@ class LabelStudioFormat(Format):
 
     def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
         file = path / TASKS if path.is_dir() else path
+        if file.suffix.lower() in (".csv", ".tsv"):
+            raise FormatError(f"{file} is a table. Export from Label Studio as JSON or JSON_MIN.")
         tasks = read_json(file)
         if not isinstance(tasks, list):
             raise FormatError(f"{file} is not a list of tasks.")
@@ -237,6 +239,12 @@ def _control(file: Path, full: Sequence[_Task], flat: Sequence[_Task], given: Re
             f"{file}: no task has an answer to a control {asked!r}; there is {there}."
         )
     if CHOICE in choices or not answers:
+        ignored = ", ".join(name for name in choices if name != CHOICE)
+        if ignored:
+            given.notes.append(
+                f"The class is the answer to the control {CHOICE!r}; other controls are left out: "
+                f"{ignored}."
+            )
         return CHOICE
     if len(choices) == 1 and (full or all("annotator" in task or _ID in task for _, task in flat)):
         return choices[0]

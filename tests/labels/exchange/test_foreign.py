@@ -344,6 +344,24 @@ def test_answers_that_are_no_classes_of_images(results, told, tmp_path):
     )
 
 
+def test_controls_that_are_left_out_are_named(tmp_path):
+    answers = choices("choice", "cat"), choices("quality", "sharp")
+    reading = read(
+        "label-studio", exported(tmp_path, task(1, f"{LOCAL}1.jpg", *answers)), ["1.jpg"]
+    )
+    assert reading[0] == {"1.jpg": "cat"}
+    assert reading[1].notes == [
+        "The class is the answer to the control 'choice'; other controls are left out: quality."
+    ]
+
+
+def test_a_table_of_label_studio_says_which_export_is_read(tmp_path):
+    path = tmp_path / "project.csv"
+    path.write_text("id,image,choice\n1,1.jpg,cat\n")
+    told = "FILE is a table. Export from Label Studio as JSON or JSON_MIN."
+    assert error_of("label-studio", path, ["1.jpg"]) == told
+
+
 def test_json_min_has_a_row_for_each_annotator(tmp_path):
     def row(number, label, who, **more: Any):
         return {"id": number, "image": f"{LOCAL}{number}.jpg", "choice": label, "annotator": who,
