@@ -8,9 +8,39 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import LabelError
+from ..index.blocks import first_non_finite
 from ..tables import label_array, missing
 
-__all__ = ["answered", "known_labels", "plain_labels"]
+__all__ = ["answered", "check_finite", "known_labels", "plain_labels"]
+
+
+def check_finite(
+    matrix: NDArray[np.float32], rows: NDArray[np.int64], name: str, *, first: int = 0
+) -> None:
+    """Refuse vectors that hold NaN or infinity.
+
+    Parameters
+    ----------
+    matrix
+        (n, d) float32.
+    rows
+        The rows to look at.
+    name
+        What an error calls the array.
+    first
+        The row of the matrix that is row 0 of that array.
+
+    Raises
+    ------
+    LabelError
+        At the first such row.
+    """
+    bad = first_non_finite(matrix, rows)
+    if bad is not None:
+        raise LabelError(
+            f"row {bad - first} of {name} holds NaN or infinity in float32: leave it out, or "
+            "fill in what is missing."
+        )
 
 
 def plain_labels(given: ArrayLike, what: str) -> NDArray[Any]:
@@ -82,7 +112,7 @@ def known_labels(given: ArrayLike, what: str) -> tuple[NDArray[np.bool_], NDArra
     if labels.dtype == object:
         labels = np.array(labels.tolist())
     if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8")
+        labels = np.char.strip(np.char.decode(labels, "utf-8"))
     kind = labels.dtype.kind
     if kind not in "Ubiuf":
         raise LabelError(f"{what} has dtype {labels.dtype}: labels are texts or numbers.")

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._loops.answers import plain_labels
+from .._loops.answers import check_finite, plain_labels
 from ..errors import LabelError, UsageError
-from ..index.blocks import first_non_finite
 from .problem import Problem
 
 __all__ = ["problem_of_arrays"]
@@ -70,12 +69,7 @@ def problem_of_arrays(
     with np.errstate(over="ignore"):  # an overflow becomes infinity, which is named below
         matrix[:n], matrix[n:] = train, test
     for name, first, last in (("X_train", 0, n), ("X_test", n, len(matrix))):
-        bad = first_non_finite(matrix, np.arange(first, last))
-        if bad is not None:
-            raise LabelError(
-                f"row {bad - first} of {name} holds NaN or infinity in float32: leave it out, or "
-                "fill in what is missing."
-            )
+        check_finite(matrix, np.arange(first, last), name, first=first)
     return Problem.from_arrays(matrix, labels, np.arange(n), np.arange(n, len(matrix)), index=index)
 
 

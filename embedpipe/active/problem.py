@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._loops.answers import check_finite
 from ..embedding import Embeddings
 from ..errors import LabelError, RunError, UnknownNameError
 from ..index import Index
@@ -166,7 +167,8 @@ class Problem:
         Raises
         ------
         LabelError
-            If there is not one label for each row, or labels mix texts and numbers.
+            If there is not one label for each row, labels mix texts and numbers, or a row without
+            `identity` holds NaN or infinity.
         SelectionError
             If candidates or test rows are not row numbers of the matrix, each once.
         RunError
@@ -187,6 +189,7 @@ class Problem:
             )
         oracle = SimulatedOracle(labels)
         if identity is None:
+            check_finite(matrix, np.concatenate([rows, test_rows]), "the matrix")
             whole = np.ascontiguousarray(matrix).data.cast("B")
             identity = [whole, repr(oracle.classes.tolist()).encode(), oracle.codes.tobytes()]
         digest = hashlib.sha256()

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.answers import plain_labels
+from .._loops.answers import check_finite, plain_labels
 from .._loops.mapped import path_of
 from ..embedding import Embeddings
 from ..errors import LabelError, UnknownNameError, UsageError
@@ -190,6 +190,8 @@ class Stream:
         if not matrix.size:
             raise UsageError("the matrix is empty: there is nothing to learn from.")
         parts = parts_of_arrays(len(matrix), labels, buckets, splits)
+        for part in parts:
+            check_finite(matrix, part.rows, "the matrix")
         whole = np.ascontiguousarray(matrix).data.cast("B")
         return cls._made(
             matrix,

@@ -136,6 +136,8 @@ def checked_labels(y: ArrayLike) -> NDArray[Any]:
         raise LabelError(f"y {error}.") from None
     if listed:
         labels = unmixed
+    elif unmixed.dtype.kind == "U":
+        labels = unmixed.astype(labels.dtype)  # without blanks, of the type that was given
     if labels.dtype == object and (absent := missing(labels)).any():
         row = int(np.flatnonzero(absent)[0])
         raise LabelError(f"the label of row {row} is missing: leave unlabelled rows out.")

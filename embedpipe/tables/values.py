@@ -91,7 +91,8 @@ def missing(values: ArrayLike) -> NDArray[np.bool_]:
 def label_array(given: ArrayLike) -> NDArray[Any]:
     """Return labels as an array; NumPy would turn the numbers of a mixed list into texts.
 
-    The dtype is object only if a label is missing or neither a text nor a number.
+    Blanks around a text are dropped, as in a table. The dtype is object only if a label is missing
+    or neither a text nor a number.
 
     Raises
     ------
@@ -104,8 +105,12 @@ def label_array(given: ArrayLike) -> NDArray[Any]:
     ('U', 'O')
     """
     array = np.array(given, dtype=object) if isinstance(given, list | tuple) else np.asarray(given)
+    if array.dtype.kind == "U":
+        return np.char.strip(array)
     if array.dtype != object or array.ndim != 1:
         return array
+    array = array.copy()
+    array[:] = [label.strip() if isinstance(label, str) else label for label in array]
     absent = missing(array)
     kinds = {type(label) for label in array[~absent]}
     texts = sum(issubclass(kind, str) for kind in kinds)

@@ -83,3 +83,31 @@ def test_labels_by_path_are_never_made_of_a_missing_value():
         with pytest.raises(LabelError) as error:
             ep.labels.rows_for({"a.jpg": "hat", "b.jpg": gap}, ["a.jpg", "b.jpg"])
         assert str(error.value) == (f"the label of 'b.jpg' is {gap!r}: leave unlabelled items out.")
+
+
+@pytest.mark.parametrize("made", [list, np.array, lambda labels: np.array(labels, dtype=object)])
+def test_blanks_around_a_label_make_no_class(made):
+    labels = made([" hat", "shoe", "hat ", "shoe\t"] * 7 + ["hat", "shoe"])
+    assert ep.LogisticHead().fit(X, labels).classes_.tolist() == ["hat", "shoe"]
+    problem = Problem.from_arrays(X, labels, range(20), range(20, 30))
+    assert set(problem.test_labels.tolist()) == {"hat", "shoe"}
+    plain = ep.select(X, 5, "margin", labelled=range(20), labels=LABELS[:20])
+    padded = ep.select(X, 5, "margin", labelled=range(20), labels=labels[:20])
+    assert plain.rows.tolist() == padded.rows.tolist()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_vectors_are_finite_by_every_door(value):
+    matrix = X.copy()
+    matrix[7, 2] = value
+    doors = [
+        lambda: Problem.from_arrays(matrix, LABELS, range(20), range(20, 30)),
+        lambda: ep.ActiveLoop.from_arrays(matrix, LABELS, update_size=5, initial_size=5),
+        lambda: ep.Stream.from_arrays(matrix, LABELS, [1, 2, 3] * 10),
+    ]
+    for door in doors:
+        with pytest.raises(
+            LabelError, match=r"row 7 of (the matrix|X_train) holds NaN or infinity"
+        ):
+            door()
+    Problem.from_arrays(matrix, LABELS, range(7), range(8, 30))  # row 7 is not used
