@@ -84,7 +84,7 @@ def told_outcome(found: Comparison) -> str:
 
     >>> from .statistics import paired_comparison
     >>> told_outcome(paired_comparison([0.81, 0.83, 0.84, 0.82], [0.82, 0.81, 0.84, 0.83]))
-    'no difference was shown (4 seeds; the interval allows −2.2 to +2.2 points)'
+    'no difference was shown (4 seeds; the interval allows −2.3 to +2.3 points)'
     >>> told_outcome(paired_comparison([0.90, 0.92, 0.96, 0.94], [0.62, 0.61, 0.64, 0.63]))
     'the difference is more than chance'
     >>> told_outcome(paired_comparison([0.81, 0.83], [0.82, 0.81]))

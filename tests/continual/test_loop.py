@@ -170,7 +170,7 @@ def test_a_kill_between_any_two_files_loses_at_most_an_experience(
     from embedpipe.continual import folder
 
     whole = ContinualLoop(drifting()).fit().matrix
-    real, calls = folder.write_table, 0
+    real, calls = folder.write_parquet, 0
 
     class KilledError(BaseException):
         pass
@@ -182,7 +182,7 @@ def test_a_kill_between_any_two_files_loses_at_most_an_experience(
             raise KilledError
         real(path, table)
 
-    monkeypatch.setattr(folder, "write_table", killing)
+    monkeypatch.setattr(folder, "write_parquet", killing)
     for _ in range(12):
         try:
             found = ContinualLoop(drifting(), workspace=tmp_path).fit().matrix
