@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from ._signals import interrupt_on_signals
+from ._text import printable
 from .errors import EmbedpipeError, UsageError
 
 __all__ = ["run_script"]
@@ -25,7 +27,7 @@ def run_script(main: Callable[[], None]) -> None:
     """Call the main function of a script, and explain its errors in one line as the CLI does.
 
     The exit status is 0 when it is done, 1 after a failure, 2 after wrong usage and 130 after an
-    interruption or a signal to terminate. With ``EMBEDPIPE_DEBUG=1`` in the environment, the
+    interruption, SIGTERM or SIGHUP. With ``EMBEDPIPE_DEBUG=1`` in the environment, the
     traceback is shown as well.
 
     Parameters
@@ -40,8 +42,7 @@ def run_script(main: Callable[[], None]) -> None:
     >>> run_script(main)
     done
     """
-    if hasattr(signal, "SIGTERM"):
-        before = signal.signal(signal.SIGTERM, _interrupt)
+    replaced = interrupt_on_signals()
     try:
         main()
     except EmbedpipeError as error:
@@ -55,16 +56,13 @@ def run_script(main: Callable[[], None]) -> None:
     except Exception as error:  # noqa: BLE001
         _end(f"{type(error).__name__}: {error} ({DEBUG}=1 shows where)", FAILURE)
     finally:
-        if hasattr(signal, "SIGTERM"):
-            signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
 
 
 def _end(message: str, status: int) -> NoReturn:
     if os.environ.get(DEBUG):
         traceback.print_exc()
-    print(f"{Path(sys.argv[0]).name}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    line = printable(" ".join(message.split()))
+    print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr)  # noqa: T201
     sys.exit(status)

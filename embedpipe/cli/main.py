@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from .._signals import interrupt_on_signals
 from .._versions import own_version
 from . import (
     annotating,
@@ -25,7 +26,7 @@ from . import (
     replaying,
     training,
 )
-from .output import INTERRUPTED, WRONG_USAGE, Output, complain, interrupt_on_signals, wants_json
+from .output import INTERRUPTED, WRONG_USAGE, Output, complain, wants_json
 
 __all__ = ["app", "main"]
 

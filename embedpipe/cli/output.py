@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -25,7 +24,6 @@ __all__ = [
     "Output",
     "complain",
     "ending",
-    "interrupt_on_signals",
     "wants_json",
 ]
 
@@ -173,22 +171,3 @@ def complain(message: str) -> str:
     with contextlib.suppress(OSError):  # the terminal is gone
         print(f"embedpipe: {line}", file=sys.stderr)  # noqa: T201
     return line
-
-
-def interrupt_on_signals() -> None:
-    """Treat a request to terminate and the end of the terminal like Ctrl-C.
-
-    A signal that is ignored, as under `nohup`, stays so. The first one counts: what is cleaned
-    up then is not interrupted by another.
-    """
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(*_: object) -> None:
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    raise KeyboardInterrupt

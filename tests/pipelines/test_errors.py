@@ -78,7 +78,7 @@ def test_errors_are_one_line(what: str, status: int, said: str, tmp_path: Path) 
     assert shown.stderr.endswith(said)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_says_how_to_continue(how: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "s.py").write_text(SCRIPT)
     line = [sys.executable, str(tmp_path / "s.py"), "sleep"]
