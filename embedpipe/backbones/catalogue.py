@@ -15,7 +15,7 @@ __all__ = ["DEFAULT_BACKBONE", "backbones", "get_backbone"]
 
 DEFAULT_BACKBONE = "efficientnet_lite0"
 
-backbones: Registry[Callable[[], Backbone]] = Registry("backbone")
+backbones: Registry[Callable[[], Backbone]] = Registry("backbone", "embedpipe.backbones")
 backbones.register("efficientnet_lite0")(BundledBackbone)
 backbones.register("toy")(ToyBackbone)
 

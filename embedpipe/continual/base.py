@@ -87,7 +87,7 @@ class Policy(ABC):
         """
 
 
-policies: Registry[type[Policy]] = Registry("policy")
+policies: Registry[type[Policy]] = Registry("policy", "embedpipe.policies")
 """Every policy by name; ``@policies.register("name")`` adds one."""
 
 

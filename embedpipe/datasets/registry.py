@@ -41,7 +41,7 @@ class Request:
     within: str | None = None
 
 
-datasets: Registry[Callable[[Request], Dataset]] = Registry("dataset")
+datasets: Registry[Callable[[Request], Dataset]] = Registry("dataset", "embedpipe.datasets")
 """Every named dataset: a function from a :class:`Request` to the dataset.
 
 Examples

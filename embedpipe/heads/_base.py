@@ -71,14 +71,14 @@ class HeadRegistry(Registry[type[Any]]):
     'DecisionTreeClassifier'
     """
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
+    def __init__(self, kind: str, group: str | None = None) -> None:
+        super().__init__(kind, group)
         self._places: dict[str, str] = {}
         self._descriptions: dict[str, str] = {}
 
     def declare(self, name: str, place: str, description: str) -> None:
         """File the class at `place`, ``"package.module:Class"``, without importing it."""
-        if name in self:
+        if name in self._entries:
             raise UsageError(f"the {self.kind} {name!r} is registered already.")
         self._entries[name] = object  # holds the place in the order until it is loaded
         self._places[name] = place
@@ -93,7 +93,7 @@ class HeadRegistry(Registry[type[Any]]):
 
     def describe(self) -> dict[str, str]:
         """Return a line on each entry by name, importing none."""
-        return {**super().describe(), **self._descriptions}
+        return {name: self._descriptions.get(name) or self._description(name) for name in self}
 
     def name_of(self, head: object) -> str:
         """Return the name under which the class of `head` is registered.
@@ -113,7 +113,7 @@ class HeadRegistry(Registry[type[Any]]):
         )
 
 
-heads = HeadRegistry("head")
+heads = HeadRegistry("head", "embedpipe.heads")
 heads.declare(
     "logistic",
     "embedpipe.heads.logistic:LogisticHead",

@@ -185,7 +185,7 @@ def _check_count(pool: Pool, n: int) -> None:
         )
 
 
-strategies: Registry[type[Strategy]] = Registry("strategy")
+strategies: Registry[type[Strategy]] = Registry("strategy", "embedpipe.strategies")
 """Every strategy by name; ``@strategies.register("name")`` adds one."""
 
 

@@ -271,7 +271,7 @@ def _check_suffixes(name: str, items: Sequence[Labelled]) -> None:
             )
 
 
-formats: Registry[Format] = Registry("label format")
+formats: Registry[Format] = Registry("label format", "embedpipe.formats")
 
 _Class = TypeVar("_Class", bound=type[Format])
 

@@ -148,7 +148,7 @@ class ChangingObjective(Objective):
         """Return where it stands before the first pick."""
 
 
-objectives: Registry[type[Objective]] = Registry("objective")
+objectives: Registry[type[Objective]] = Registry("objective", "embedpipe.objectives")
 """Every objective by name; ``@objectives.register("name")`` adds one."""
 
 
