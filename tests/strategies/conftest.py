@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from embedpipe.heads import LogisticHead
-from embedpipe.strategies import Pool
+from embedpipe.testing.strategies import example_matrix, example_pool
 
 
 class Reference:
@@ -66,24 +65,10 @@ def reference():
 @pytest.fixture
 def make_pool():
     """Return a function that makes a pool with labels and a fitted head for any matrix."""
-
-    def make(matrix, labelled=(0, 1), labels=None, **options):
-        labelled = np.asarray(labelled, dtype=np.int64)
-        labels = labelled % 3 if labels is None else labels
-
-        def fitted():
-            return LogisticHead(C=10.0).fit(np.asarray(matrix[labelled]), labels)
-
-        return Pool(matrix, labelled=labelled, labels=labels, head=fitted, **options)
-
-    return make
+    return example_pool
 
 
 @pytest.fixture
 def matrix():
     """Return (60, 5) embeddings with duplicates and a constant column."""
-    rng = np.random.default_rng(3)
-    matrix = rng.standard_normal((60, 5)).astype(np.float32)
-    matrix[40:50] = matrix[10:20]
-    matrix[:, 2] = 0.5
-    return matrix
+    return example_matrix()

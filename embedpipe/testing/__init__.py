@@ -1,0 +1,29 @@
+"""Checks for strategies, heads, policies, label formats, datasets and backbones of your own.
+
+Each family has a contract, which its members must keep to be used everywhere::
+
+    from embedpipe.testing import check_strategy
+
+    def test_my_strategy():
+        check_strategy("my_strategy")
+
+or, as a test for each check::
+
+    @pytest.mark.parametrize("check", strategy_checks)
+    def test_my_strategy(check):
+        check("my_strategy")
+"""
+
+from ._suite import CheckReport, ContractError, NotApplicable
+from .heads import check_head, head_checks
+from .strategies import check_strategy, strategy_checks
+
+__all__ = [
+    "CheckReport",
+    "ContractError",
+    "NotApplicable",
+    "check_head",
+    "check_strategy",
+    "head_checks",
+    "strategy_checks",
+]

@@ -1,0 +1,102 @@
+"""Checks that every member of a family must pass, run together or one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import SkipTest
+
+from ..errors import UsageError
+
+__all__ = ["Check", "CheckReport", "ContractError", "NotApplicable", "Suite", "raising"]
+
+Check = Callable[[Any], None]
+"""Raises an exception, or `NotApplicable`, or passes."""
+
+
+class NotApplicable(SkipTest):
+    """Raised by a check that has no meaning for its subject, with the reason; pytest skips it."""
+
+
+class ContractError(AssertionError):
+    """One or more checks failed; the message has a line for each."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The checks that a strategy, head, policy, format, dataset or backbone passed.
+
+    Attributes
+    ----------
+    passed
+        The names of the checks that passed.
+    not_applicable
+        The reason of each check that has no meaning for the subject, by name.
+    """
+
+    passed: tuple[str, ...]
+    not_applicable: Mapping[str, str]
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.passed)} checks passed"]
+        lines += [f"not applicable: {name}: {why}" for name, why in self.not_applicable.items()]
+        return "\n".join(lines)
+
+
+class Suite(Collection[Check]):
+    """The checks of one family, in order; used as a decorator, it adds one."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._checks: dict[str, Check] = {}
+
+    def __call__(self, check: Check) -> Check:
+        self._checks[check.__name__] = check
+        return check
+
+    def __iter__(self) -> Iterator[Check]:
+        return iter(self._checks.values())
+
+    def __len__(self) -> int:
+        return len(self._checks)
+
+    def __contains__(self, check: object) -> bool:
+        return check in self._checks.values()
+
+    def run(self, subject: Any) -> CheckReport:
+        """Run all checks on `subject`, and raise `ContractError` if any failed or none passed."""
+        passed, left_out, failed = [], {}, {}
+        for name, check in self._checks.items():
+            try:
+                check(subject)
+            except NotApplicable as reason:
+                left_out[name] = str(reason)
+            except Exception as error:  # noqa: BLE001  (whatever it is, the others follow)
+                failed[name] = f"{type(error).__name__}: {error}"
+            else:
+                passed.append(name)
+        if failed or not passed:
+            lines = [f"{self.kind} {subject!s}: {len(failed)} of {len(self._checks)} checks failed"]
+            lines += [f"- {name}: {message}" for name, message in failed.items()]
+            raise ContractError("\n".join(lines))
+        return CheckReport(tuple(passed), left_out)
+
+
+@contextmanager
+def raising(kind: type[Exception], message: str | None = None) -> Iterator[None]:
+    """Fail unless the block raises `kind`, with exactly `message` if one is given."""
+    try:
+        yield
+    except kind as error:
+        if message is not None and str(error) != message:
+            raise AssertionError(
+                f"the message was {str(error)!r}, and should be {message!r}"
+            ) from error
+        return
+    except UsageError as error:
+        raise AssertionError(
+            f"{type(error).__name__} instead of {kind.__name__}: {error}"
+        ) from error
+    raise AssertionError(f"no {kind.__name__} was raised")
