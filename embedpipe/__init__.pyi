@@ -1,0 +1,109 @@
+"""The public names and where they are; each is loaded when it is first used."""
+
+from . import (
+    backbones as backbones,
+    checks as checks,
+    continual as continual,
+    datasets as datasets,
+    errors as errors,
+    experiments as experiments,
+    heads as heads,
+    strategies as strategies,
+)
+from ._scripts import run_script as run_script
+from ._workspace import Workspace as Workspace
+from .active import (
+    ActiveLoop as ActiveLoop,
+    Group as Group,
+    Labelling as Labelling,
+    Oracle as Oracle,
+    Prediction as Prediction,
+    Problem as Problem,
+    RoundRecord as RoundRecord,
+    SimulatedOracle as SimulatedOracle,
+    area_under_budget_curve as area_under_budget_curve,
+    groups as groups,
+    predict as predict,
+    select as select,
+    train as train,
+)
+from .backbones import (
+    Backbone as Backbone,
+    ToyBackbone as ToyBackbone,
+    get_backbone as get_backbone,
+)
+from .cache import (
+    Spec as Spec,
+    collect_garbage as collect_garbage,
+    list_specs as list_specs,
+    verify as verify,
+)
+from .continual import (
+    ContinualLoop as ContinualLoop,
+    ExperienceRecord as ExperienceRecord,
+    Policy as Policy,
+    Stream as Stream,
+    continual_metrics as continual_metrics,
+    get_policy as get_policy,
+)
+from .datasets import (
+    Dataset as Dataset,
+    Item as Item,
+    corrupted as corrupted,
+    load_clear_features as load_clear_features,
+    load_dataset as load_dataset,
+)
+from .embedding import (
+    Embeddings as Embeddings,
+    EmbedOptions as EmbedOptions,
+    EmbedReport as EmbedReport,
+    embed as embed,
+)
+from .experiments import (
+    Cell as Cell,
+    Experiment as Experiment,
+    ReplayResults as ReplayResults,
+    ReplayStudy as ReplayStudy,
+    Results as Results,
+)
+from .heads import (
+    FeCAMHead as FeCAMHead,
+    Head as Head,
+    KNNHead as KNNHead,
+    LabelPropagationHead as LabelPropagationHead,
+    LogisticHead as LogisticHead,
+    MLPHead as MLPHead,
+    NearestMeanHead as NearestMeanHead,
+    RandomProjectionRidgeHead as RandomProjectionRidgeHead,
+    RidgeHead as RidgeHead,
+    SLDAHead as SLDAHead,
+    get_head as get_head,
+    head_spelling as head_spelling,
+    load_head as load_head,
+    save_head as save_head,
+)
+from .index import Index as Index
+from .labelling import LabellingSession as LabellingSession
+from .labels import LabelLog as LabelLog, read_labels as read_labels, write_labels as write_labels
+from .reports import (
+    ReportData as ReportData,
+    comparison_of as comparison_of,
+    replay_of as replay_of,
+    report_of as report_of,
+    write_comparison as write_comparison,
+    write_figure as write_figure,
+    write_replay as write_replay,
+    write_replay_figure as write_replay_figure,
+    write_report as write_report,
+)
+from .strategies import (
+    DiverseStrategy as DiverseStrategy,
+    PointPicks as PointPicks,
+    Pool as Pool,
+    Selection as Selection,
+    Strategy as Strategy,
+    get_strategy as get_strategy,
+)
+from .tracking import Tracker as Tracker, get_tracker as get_tracker, trackers as trackers
+
+__version__: str

@@ -1,0 +1,25 @@
+"""What `import embedpipe` offers."""
+
+import subprocess
+import sys
+
+import pytest
+
+import embedpipe
+
+
+@pytest.mark.parametrize("name", embedpipe.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(embedpipe, name) is not None
+    assert name in dir(embedpipe)
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(AttributeError, match="embedpipe' has no attribute 'nothing'"):
+        _ = embedpipe.nothing
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    code = "import embedpipe, sys; print(*{'torch', 'faiss', 'numpy', 'sklearn'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
