@@ -26,9 +26,13 @@ import lazy_loader
 
 from ._versions import own_version
 
-_lazy, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_lazy, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["__version__"]
 
 
 def __getattr__(name: str) -> Any:
     return own_version() if name == "__version__" else _lazy(name)
+
+
+def __dir__() -> list[str]:
+    return __all__
