@@ -1,36 +1,32 @@
-"""What tells one set of options from another: every parameter, to the last bit."""
+"""The identity of a run: a pure function of its options and of a digest of its data."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import numpy as np
 
 from ..errors import RunError
 
-__all__ = ["identity_of"]
+__all__ = ["identity_of", "run_id_of"]
+
+RECORDED_NAMES: dict[str, str] = {}
+"""The names by which runs record classes that have moved since, by the name of today."""
+
+
+def run_id_of(name: str, config: dict[str, Any]) -> str:
+    """Return the identity of a run: a readable name, and a digest of its configuration."""
+    text = json.dumps(config, sort_keys=True)
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def identity_of(value: Any) -> Any:
-    """Return plain JSON that two values share only if they mean the same.
+    """Return plain JSON that two values share only if they mean the same, to the last bit.
 
-    Parameters
-    ----------
-    value
-        A number, text, None, array, or a collection of these; a scikit-learn estimator (its class
-        and parameters) or another object (its class and attributes).
-
-    Raises
-    ------
-    RunError
-        For what has no such form, such as a function or a random state.
-
-    Examples
-    --------
-    >>> from embedpipe.strategies import get_strategy
-    >>> identity_of(get_strategy("coreset"))["class"]
-    'embedpipe.strategies.coreset.CoreSet'
+    A scikit-learn estimator is its class and parameters, any other object its class and
+    attributes. What has no such form, such as a function, raises `RunError`.
     """
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
@@ -42,7 +38,6 @@ def identity_of(value: Any) -> Any:
         return [identity_of(each) for each in value]
     if isinstance(value, dict):
         return [[identity_of(key), identity_of(each)] for key, each in value.items()]
-    name = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "get_params"):
         options = value.get_params(deep=False)
     elif hasattr(value, "__dict__") and not callable(value):
@@ -52,4 +47,8 @@ def identity_of(value: Any) -> Any:
             f"a {type(value).__name__} has no identity that a run could be found by again: use "
             "options that are numbers, texts or arrays, or leave out the workspace."
         )
-    return {"class": name, "options": {key: identity_of(options[key]) for key in sorted(options)}}
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    return {
+        "class": RECORDED_NAMES.get(name, name),
+        "options": {key: identity_of(options[key]) for key in sorted(options)},
+    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,7 @@ from typing import Any
 from .._files import write_atomically
 from ..errors import RunError
 
-__all__ = ["damaged", "run_id_of", "unwritable", "write_config"]
-
-
-def run_id_of(name: str, config: dict[str, Any]) -> str:
-    """Return the identity of a run: readable, and the same for the same arguments."""
-    text = json.dumps(config, sort_keys=True)
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+__all__ = ["damaged", "unwritable", "write_config"]
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:

@@ -3,8 +3,9 @@
 from .groups import Group, groups
 from .loop import ActiveLoop
 from .modes import MODES
+from .options import LoopOptions
 from .oracle import Labelling, Oracle, SimulatedOracle
-from .problem import Problem
+from .problem import Problem, ProblemIdentity
 from .records import RoundRecord, area_under_budget_curve
 from .runs import RunFolder
 from .selecting import select
@@ -16,9 +17,11 @@ __all__ = [
     "ActiveLoop",
     "Group",
     "Labelling",
+    "LoopOptions",
     "Oracle",
     "Prediction",
     "Problem",
+    "ProblemIdentity",
     "RoundRecord",
     "RunFolder",
     "SimulatedOracle",

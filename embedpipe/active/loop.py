@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
 import itertools
@@ -15,24 +14,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._loops.answers import answered
-from .._loops.identity import identity_of
-from .._loops.run_files import run_id_of
-from .._loops.run_head import run_head
 from .._loops.training import Batch, Trainer
-from .._seeds import check_seed
-from .._versions import own_version
 from .._workspace import Workspace
 from ..embedding import Embeddings
-from ..errors import ExhaustedError, RunError, UsageError
-from ..strategies import Selection, Strategy, get_strategy, spelling_of, strategies
+from ..errors import ExhaustedError, RunError
+from ..strategies import Selection, Strategy
 from .arrays import problem_of_arrays
 from .judging import Judge
-from .modes import get_mode
-from .oracle import Labelling
+from .options import LoopOptions
 from .problem import Problem
 from .records import RoundRecord
 from .round_pool import RoundPool
-from .runs import FORMAT, RunFolder
+from .runs import RunFolder
 from .watching import Watcher
 
 __all__ = ["ActiveLoop"]
@@ -51,44 +44,23 @@ class ActiveLoop:
     Parameters
     ----------
     embeddings
-        Of a labelled dataset, or a `Problem` made from arrays.
-    strategy
-        Chooses in every round but the first.
-    initial
-        Chooses the first batch; it must need no labels.
-    head
-        A registered name, with options if need be, or any scikit-learn classifier with
-        probabilities.
-    initial_size, batch_size
-        How many items the first batch and every further one have.
-    seed
-        Everything random follows from it and from the round's number, the head's own randomness
-        included: a head without a ``seed`` or ``random_state`` of its own takes this one.
-    mode
-        ``"cumulative"``: a fresh head, fitted to all labels so far. ``"half_cumulative"``: all
-        labels, the weights are kept. ``"incremental"``: the newest batch alone, the weights are
-        kept. ``"replay"``: the newest batch and a sample of the labels before it, the weights
-        are kept.
-    buffer_size
-        Of how many labels that sample is; by default as many as a batch has.
-    skip
-        So many of the top-ranked items of each query are left out. They stay unlabelled, and
-        the last of them do so for good.
-    labelling
-        How the simulated labeller behaves; by default it is always right.
+        Of a labelled dataset, or a `Problem`.
+    options
+        See `LoopOptions`.
     index
         ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items: how strategies find
         neighbours. A `Problem` brings its own.
-    advice
-        ``"full"``: where the head does not judge itself, it is cross-validated in every round, so
-        that the advice on stopping has something to go by. ``"cheap"``: it is not.
     workspace
         If given, the run is kept in its ``runs/<run_id>/``, and continues from there.
+    **changes
+        Options by name, in place of those in `options`: ``strategy="margin"``.
 
     Attributes
     ----------
     records
         The rounds so far.
+    strategy, initial, head
+        Objects: what chooses later batches, what chooses the first one, and the unfitted head.
 
     Raises
     ------
@@ -108,40 +80,20 @@ class ActiveLoop:
         self,
         embeddings: Embeddings | Problem,
         *,
-        strategy: str | Strategy = "margin",
-        initial: str | Strategy = "coreset",
-        head: Any = "logistic",
-        initial_size: int = 50,
-        batch_size: int = 50,
-        seed: int = 0,
-        mode: str = "cumulative",
-        buffer_size: int | None = None,
-        skip: int = 0,
-        labelling: Labelling | None = None,
+        options: LoopOptions | None = None,
         index: str = "exact",
-        advice: str = "full",
         workspace: str | Path | Workspace | None = None,
+        **changes: Any,
     ) -> None:
-        self._mode = get_mode(mode)
-        self.strategy, self.initial, self.mode = _made(strategy), _made(initial), mode
-        self.seed = check_seed(seed)
-        self.head = run_head(head, self.seed)
-        if not hasattr(self.head, "predict_proba"):
-            raise UsageError(
-                f"a {type(self.head).__name__} gives no probabilities: wrap it in scikit-learn's "
-                "CalibratedClassifierCV."
-            )
-        self._mode.check(mode, self.head)
-        _check_options(mode, skip, buffer_size, advice)
-        self.initial_size, self.batch_size = initial_size, batch_size
-        self.skip, self.buffer_size, self.advice = skip, buffer_size, advice
-        self.labelling = Labelling() if labelling is None else labelling
+        self.options = options = dataclasses.replace(options or LoopOptions(), **changes)
+        self.strategy, self.initial = options.built_strategy, options.built_initial
+        self.head, self._mode = options.built_head, options.built_mode
         given = (
-            Problem.of(embeddings, self.seed, index)
+            Problem.of(embeddings, options.seed, index)
             if isinstance(embeddings, Embeddings)
             else embeddings
         )
-        oracle = given.oracle.behaving(self.labelling, self.seed, given.matrix)
+        oracle = given.oracle.behaving(options.labelling, options.seed, given.matrix)
         self.problem = dataclasses.replace(given, oracle=oracle)
         self._workspace = None if workspace is None else Workspace(workspace)
         self.records: list[RoundRecord] = []
@@ -152,7 +104,7 @@ class ActiveLoop:
             False  # whether a strategy has looked at all candidates, and they are sound
         )
         self._judge = Judge(given.matrix, given.test_rows, given.test_labels)
-        self._start(batch_size)
+        self._start(options)
 
     @classmethod
     def from_arrays(
@@ -227,30 +179,11 @@ class ActiveLoop:
 
     def config(self, batch_size: int | None = None) -> dict[str, Any]:
         """Return everything that the run's picks and figures follow from."""
-        size = self.batch_size if batch_size is None else batch_size
-        return {
-            "version": own_version(),
-            "dataset": self.problem.name,
-            "spec_id": self.problem.spec_id,
-            "problem": self.problem.digest,
-            "strategy": _identity_of(self.strategy),
-            "initial": _identity_of(self.initial),
-            "head": identity_of(self.head),
-            "initial_size": self.initial_size,
-            "batch_size": size,
-            "seed": self.seed,
-            "mode": self.mode,
-            "buffer_size": self._buffer(size),
-            "skip": self.skip,
-            "labelling": identity_of(dataclasses.asdict(self.labelling)),
-            "index": self.problem.index.kind,
-            "advice": self.advice,
-        }
+        return self._sized(batch_size).config(self.problem.identity)
 
     def run_id(self, batch_size: int | None = None) -> str:
         """Return the run's identity: the same for the same arguments and seed."""
-        names = (self.problem.name, self.initial.name, self.strategy.name, f"s{self.seed}")
-        return run_id_of("-".join(names), {"format": FORMAT, **self.config(batch_size)})
+        return self._sized(batch_size).run_id(self.problem.identity)
 
     def folder(self, batch_size: int | None = None) -> RunFolder | None:
         """Return where the run is kept, if it is."""
@@ -284,17 +217,18 @@ class ActiveLoop:
         RunError
             If the numbers make no sense or the run's folder is damaged.
         """
-        size = self.batch_size if batch_size is None else batch_size
-        if (rounds is not None and rounds < 0) or size < 1 or self.initial_size < 1:
+        options = self._sized(batch_size)
+        size, first = options.batch_size, options.initial_size
+        if (rounds is not None and rounds < 0) or size < 1 or first < 1:
             raise RunError(
-                f"rounds={rounds}, batch_size={size}, initial_size={self.initial_size}: "
+                f"rounds={rounds}, batch_size={size}, initial_size={first}: "
                 "rounds must be at least 0, the sizes at least 1."
             )
         folder = self.folder(size)
         if folder is not None:
             folder.start(self.config(size))
         stored = [] if folder is None else folder.read()
-        self._start(size)
+        self._start(options)
         for record in stored if rounds is None else stored[: rounds + 1]:
             self._add(record)
             yield record
@@ -424,7 +358,13 @@ class ActiveLoop:
 
     # One round
 
-    def _start(self, batch_size: int) -> None:
+    def _sized(self, batch_size: int | None) -> LoopOptions:
+        """Return the options with another size of batches, if one is given."""
+        if batch_size is None:
+            return self.options
+        return dataclasses.replace(self.options, batch_size=batch_size)
+
+    def _start(self, options: LoopOptions) -> None:
         self.records, self._batches = [], []
         self._head, self._learned = None, 0
         self._trainer = Trainer(
@@ -432,10 +372,10 @@ class ActiveLoop:
             self.problem.matrix,
             self.problem.candidates,
             self.problem.oracle.classes,
-            seed=self.seed,
-            buffer_size=self._buffer(batch_size) or 0,
+            seed=options.seed,
+            buffer_size=options.replayed or 0,
         )
-        self._watcher = Watcher(self._trainer, self._mode, self.advice)
+        self._watcher = Watcher(self._trainer, self._mode, options.advice)
 
     def _add(self, record: RoundRecord) -> None:
         self.records.append(record)
@@ -446,14 +386,14 @@ class ActiveLoop:
     def _round(self, number: int, batch_size: int) -> RoundRecord:
         query = number > 0 and bool(self._batches)  # nothing can be told before there is a label
         strategy = self.strategy if query else self.initial
-        size = batch_size if number else self.initial_size
-        skip = self.skip if query else 0
+        size = batch_size if number else self.options.initial_size
+        skip = self.options.skip if query else 0
         if number:
             size = min(size, self._left() - skip)
         if size < 1:
             raise ExhaustedError(f"nothing is left but the {self._left()} items that are skipped.")
         started = time.perf_counter()
-        rng = np.random.default_rng([self.seed, number])
+        rng = np.random.default_rng([self.options.seed, number])
         picked = strategy.select(self._pool(), size + skip, rng)
         self._selected = True
         select_seconds = time.perf_counter() - started
@@ -519,28 +459,11 @@ class ActiveLoop:
         silent = [record.rows[~answered(record.labels)] for record in self.records]
         return np.concatenate([np.array([], np.int64), *silent])
 
-    def _buffer(self, batch_size: int) -> int | None:
-        if self.mode != "replay":
-            return None
-        return batch_size if self.buffer_size is None else self.buffer_size
-
     def _ready(self) -> Any:
         head = self.fitted
         if head is None:
             raise RunError("there is no head yet: call `fit`, or iterate over `run`, first.")
         return head
-
-
-def _check_options(mode: str, skip: int, buffer_size: int | None, advice: str) -> None:
-    if not isinstance(skip, (int, np.integer)) or isinstance(skip, bool) or skip < 0:
-        raise UsageError(f"skip is {skip!r}: give a whole number, at least 0.")
-    if buffer_size is not None and mode != "replay":
-        raise UsageError(f"buffer_size is for mode 'replay', and this is mode {mode!r}.")
-    whole = isinstance(buffer_size, (int, np.integer)) and not isinstance(buffer_size, bool)
-    if buffer_size is not None and (not whole or buffer_size < 1):
-        raise UsageError(f"buffer_size is {buffer_size!r}: give a whole number, at least 1.")
-    if advice not in ("full", "cheap"):
-        raise UsageError(f"unknown advice {advice!r}: use full or cheap.")
 
 
 def _batch(rows: NDArray[np.int64], labels: NDArray[Any]) -> Batch:
@@ -549,19 +472,6 @@ def _batch(rows: NDArray[np.int64], labels: NDArray[Any]) -> Batch:
     if there.all():
         return Batch(rows, labels)
     return Batch(rows[there], np.array(labels[there].tolist()))
-
-
-def _identity_of(strategy: Strategy) -> Any:
-    """Return the line that makes it, if it is registered and has one, or else its attributes."""
-    if strategy.name in strategies and strategies[strategy.name] is type(strategy):
-        # Not `str`, which gives the bare name of a strategy that has no such line.
-        with contextlib.suppress(UsageError):
-            return spelling_of(strategy)
-    return identity_of(strategy)
-
-
-def _made(strategy: str | Strategy) -> Strategy:
-    return get_strategy(strategy) if isinstance(strategy, str) else strategy
 
 
 def _told_by(head: Any) -> dict[str, Any]:

@@ -19,10 +19,32 @@ from ..strategies.pool import checked_rows
 from .oracle import SimulatedOracle
 from .selecting import index_of
 
-__all__ = ["HELD_OUT", "Problem"]
+__all__ = ["HELD_OUT", "Problem", "ProblemIdentity"]
 
 HELD_OUT = 0.2
 """Share of the labelled items that is kept for testing where a dataset has no test split."""
+
+
+@dataclass(frozen=True)
+class ProblemIdentity:
+    """Tells a problem from others, without its matrix.
+
+    Attributes
+    ----------
+    name
+        The first part of the names of its runs.
+    digest
+        SHA-256 of matrix, labels, candidates and test rows.
+    spec_id
+        Of the embeddings, if it comes from a dataset.
+    index
+        The kind of its index: ``"exact"``, ``"ivf"`` or ``"hnsw"``.
+    """
+
+    name: str
+    digest: str
+    spec_id: str | None = None
+    index: str = "exact"
 
 
 @dataclass(frozen=True)
@@ -292,6 +314,11 @@ class Problem:
         sizes[at] = n
         rng = np.random.default_rng([seed, 0x4A4E])
         return self._with_candidates(_drawn(self.candidates, codes, sizes, rng), f"rare{n}")
+
+    @property
+    def identity(self) -> ProblemIdentity:
+        """What the names of runs on it follow from."""
+        return ProblemIdentity(self.name, self.digest, self.spec_id, self.index.kind)
 
     @property
     def class_sizes(self) -> dict[Any, int]:

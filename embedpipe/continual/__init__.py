@@ -4,10 +4,11 @@ from .learning import METHODS, MIXES
 from .loop import ContinualLoop
 from .memory import Memory, Seen, Size, size_of
 from .metrics import METRICS, accuracy_matrix, continual_metrics
+from .options import ContinualOptions
 from .parts import KINDS
 from .policy import NO_BUFFER, Policy, get_policy, policies, policy_spelling
 from .records import ExperienceRecord
-from .stream import PROTOCOLS, Experience, Stream
+from .stream import PROTOCOLS, Experience, Stream, StreamIdentity
 
 __all__ = [
     "KINDS",
@@ -17,6 +18,7 @@ __all__ = [
     "NO_BUFFER",
     "PROTOCOLS",
     "ContinualLoop",
+    "ContinualOptions",
     "Experience",
     "ExperienceRecord",
     "Memory",
@@ -24,6 +26,7 @@ __all__ = [
     "Seen",
     "Size",
     "Stream",
+    "StreamIdentity",
     "accuracy_matrix",
     "continual_metrics",
     "get_policy",

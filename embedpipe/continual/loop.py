@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.identity import identity_of
-from .._loops.run_files import run_id_of
-from .._loops.run_head import run_head
 from .._loops.training import Batch
-from .._seeds import check_seed
-from .._versions import own_version
 from .._workspace import Workspace
-from ..errors import UnknownNameError, UsageError
 from ..index import Index
-from ..strategies import Pool, Strategy, get_strategy
-from .folder import FORMAT, ContinualFolder, Progress
-from .learning import MIXES, Learner, get_method
-from .memory import Memory, Seen, Size, size_of
+from ..strategies import Pool
+from .folder import ContinualFolder, Progress
+from .learning import Learner
+from .memory import Memory, Seen
 from .metrics import accuracy_matrix, continual_metrics
-from .policy import NO_BUFFER, Policy, get_policy
+from .options import ContinualOptions
 from .records import ExperienceRecord
 from .stream import Experience, Stream
 
@@ -38,35 +33,12 @@ class ContinualLoop:
     ----------
     stream
         What comes when.
-    head
-        A registered name, with options if need be, or a scikit-learn classifier with
-        ``partial_fit``.
-    method
-        ``"replay"``: the weights are kept, and the new rows are learned with those of the buffer.
-        ``"naive"``: without a buffer. ``"cumulative"``: a fresh head from all rows so far.
-        ``"joint"``: one fresh head from all rows, the upper bound. By default *naive* for heads
-        that are exact on streams and lose nothing so, otherwise *replay*.
-    policy
-        What the buffer keeps; ``"none"``: there is no buffer, and the method is *naive*.
-    retain
-        How much of it: a share of each experience (a float, 0.05), or how many rows in all (an
-        int).
-    mix
-        ``"concatenated"``: new and remembered rows count alike; ``"balanced"``: the buffer counts
-        as much as the new rows together.
-    budget
-        How many rows of each experience are labelled; None: all of them. What is not labelled is
-        neither learned nor kept.
-    strategy
-        Chooses them, told by the head what to expect.
-    initial
-        Chooses them in the first experience, and in all for ``"joint"``, which has no head to ask
-        before it has everything; it must need no labels.
-    seed
-        Everything random follows from it and from the experience's number. A head without a
-        ``seed`` or ``random_state`` of its own takes this one.
+    options
+        See `ContinualOptions`.
     workspace
         If given, the run is kept in its ``runs/<run_id>/``, and continues from there.
+    **changes
+        Options by name, in place of those in `options`: ``policy="el2n"``.
 
     Attributes
     ----------
@@ -74,6 +46,8 @@ class ContinualLoop:
         The experiences so far.
     memory
         What the buffer holds.
+    head, policy, strategy, initial
+        Objects, from the options; the head is unfitted.
 
     Raises
     ------
@@ -96,33 +70,18 @@ class ContinualLoop:
         self,
         stream: Stream,
         *,
-        head: Any = "logistic",
-        method: str | None = None,
-        policy: str | Policy = "random",
-        retain: float | int = 0.05,
-        mix: str = "concatenated",
-        budget: int | None = None,
-        strategy: str | Strategy = "margin",
-        initial: str | Strategy = "typiclust",
-        seed: int = 0,
+        options: ContinualOptions | None = None,
         workspace: str | Path | Workspace | None = None,
+        **changes: Any,
     ) -> None:
-        self.stream, self.mix, self.budget = stream, mix, budget
-        self.seed = check_seed(seed)
-        self.head = run_head(head, self.seed)
-        exact = getattr(self.head, "exact_on_streams", False)
-        without = policy == NO_BUFFER
-        self.method = method or ("naive" if exact or without else "replay")
-        if without and self.method == "replay":
-            raise UsageError("policy 'none' keeps nothing to replay: use method 'naive'.")
-        self._method = get_method(self.method, self.head)
-        self.policy = _policy_of("random" if without else policy)  # of no effect without a buffer
-        self.size: Size = size_of(retain)
-        self.strategy = get_strategy(strategy) if isinstance(strategy, str) else strategy
-        self.initial = get_strategy(initial) if isinstance(initial, str) else initial
-        self._check()
+        self.options = options = replace(options or ContinualOptions(), **changes)
+        options.check_fits({each.name: each.train.size for each in stream.learned})
+        self.stream = stream
+        self.head, self.policy = options.built_head, options.built_policy
+        self.strategy, self.initial = options.built_strategy, options.built_initial
+        self._method = options.built_method
         self._workspace = None if workspace is None else Workspace(workspace)
-        self._learner = Learner(stream, self.head, mix, self.seed)
+        self._learner = Learner(stream, self.head, options.mix, options.seed)
         self.records: list[ExperienceRecord] = []
         self.memory = Memory.empty()
         self._head: Any = None
@@ -130,32 +89,12 @@ class ContinualLoop:
 
     def config(self) -> dict[str, Any]:
         """Return everything that the run's figures follow from."""
-        chosen: dict[str, Any] = {"budget": self.budget}
-        if self.budget is not None:
-            chosen["strategy"] = identity_of(self.strategy)
-            chosen["initial"] = identity_of(self.initial)
-        if self._method.replays:
-            chosen["policy"] = identity_of(self.policy)
-            chosen["retain"] = identity_of(self.size)
-            chosen["mix"] = self.mix
-        return {
-            "version": own_version(),
-            "stream": self.stream.name,
-            "digest": self.stream.digest,
-            "protocol": self.stream.protocol,
-            "method": self.method,
-            "head": identity_of(self.head),
-            "seed": self.seed,
-            **chosen,
-        }
+        return self.options.config(self.stream.identity)
 
     @property
     def run_id(self) -> str:
         """The run's identity: the same for the same arguments and seed."""
-        what = self.policy.name if self._method.replays else self.method
-        return run_id_of(
-            f"{self.stream.name}-{what}-s{self.seed}", {"format": FORMAT, **self.config()}
-        )
+        return self.options.run_id(self.stream.identity)
 
     @property
     def folder(self) -> Path | None:
@@ -218,7 +157,7 @@ class ContinualLoop:
 
     def _experience(self, number: int, experience: Experience) -> ExperienceRecord:
         started = time.perf_counter()
-        rng = np.random.default_rng([self.seed, number])
+        rng = np.random.default_rng([self.options.seed, number])
         rows = self._to_label(experience, rng)
         new = Batch(rows, self.stream.labels(rows))
         self._batches.append(new)
@@ -228,7 +167,10 @@ class ContinualLoop:
         fitted = time.perf_counter()
         if self._method.replays:
             self.memory = self.policy.update(
-                self.memory, self._seen(number, rows), self.size, np.random.default_rng(self.seed)
+                self.memory,
+                self._seen(number, rows),
+                self.options.size,
+                np.random.default_rng(self.options.seed),
             )
         remembered = time.perf_counter()
         return self._record(
@@ -242,7 +184,7 @@ class ContinualLoop:
     def _at_once(self, learned: tuple[Experience, ...]) -> ExperienceRecord:
         started = time.perf_counter()
         for number, experience in enumerate(learned):
-            rng = np.random.default_rng([self.seed, number])
+            rng = np.random.default_rng([self.options.seed, number])
             rows = self._to_label(experience, rng)
             self._batches.append(Batch(rows, self.stream.labels(rows)))
         selected = time.perf_counter()
@@ -281,7 +223,7 @@ class ContinualLoop:
 
     def _to_label(self, experience: Experience, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return the rows of an experience whose labels are known, in the order of the stream."""
-        if self.budget is None:
+        if self.options.budget is None:
             return experience.train
         candidates = np.sort(experience.train)
         past = np.concatenate([batch.rows for batch in self._batches] or [candidates[:0]])
@@ -295,7 +237,7 @@ class ContinualLoop:
             index=Index(self.stream.matrix, candidates),
         )
         chooser = self.strategy if known.size and self._head is not None else self.initial
-        return np.asarray(chooser.select(pool, self.budget, rng).rows)
+        return np.asarray(chooser.select(pool, self.options.budget, rng).rows)
 
     def _seen(self, number: int, rows: NDArray[np.int64]) -> Seen:
         return Seen(
@@ -318,31 +260,5 @@ class ContinualLoop:
         if folder is not None:
             labelled = [batch.rows for batch in self._batches]
             progress = Progress(self.records, self.memory, self._head, labelled)
-            folder.write(progress, chosen=self.budget is not None)
+            folder.write(progress, chosen=self.options.budget is not None)
         return record
-
-    def _check(self) -> None:
-        if self.mix not in MIXES:
-            raise UnknownNameError("mix", str(self.mix), MIXES)
-        counts = {each.name: each.train.size for each in self.stream.learned}
-        least = min(counts, key=lambda name: counts[name])
-        if self.budget is not None and not 1 <= self.budget <= counts[least]:
-            raise UsageError(
-                f"the budget is {self.budget} labels, and experience {least!r} has "
-                f"{counts[least]} rows to label: give 1 to {counts[least]}."
-            )
-        if self.budget is not None and self.initial.needs_labels:
-            raise UsageError(
-                f"{self.initial.name} needs labels and cannot choose the first ones: give another "
-                "initial strategy, such as typiclust."
-            )
-        limit = sum(self.budget or count for count in counts.values())
-        if self._method.replays and not self.size.fits(limit):
-            raise UsageError(
-                f"the buffer is to hold {self.size} rows, and the stream has {limit} to learn "
-                "from: give fewer, or use method cumulative, which keeps all."
-            )
-
-
-def _policy_of(policy: str | Policy) -> Policy:
-    return get_policy(policy) if isinstance(policy, str) else policy

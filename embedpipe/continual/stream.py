@@ -16,7 +16,7 @@ from ..embedding import Embeddings
 from ..errors import LabelError, UnknownNameError, UsageError
 from .parts import KINDS, Part, parts_of, parts_of_arrays
 
-__all__ = ["PROTOCOLS", "Experience", "Stream"]
+__all__ = ["PROTOCOLS", "Experience", "Stream", "StreamIdentity"]
 
 PROTOCOLS = ("iid", "streaming")
 """*iid*: a test set inside each experience; *streaming*: the next experience is the test."""
@@ -31,6 +31,25 @@ class Experience:
     name: str
     train: Rows
     test: Rows
+
+
+@dataclass(frozen=True)
+class StreamIdentity:
+    """Tells a stream from others, without its matrix.
+
+    Attributes
+    ----------
+    name
+        The first part of the names of its runs.
+    digest
+        SHA-256 of matrix, labels, experiences and protocol.
+    protocol
+        ``"iid"`` or ``"streaming"``.
+    """
+
+    name: str
+    digest: str
+    protocol: str = "iid"
 
 
 @dataclass(frozen=True)
@@ -265,6 +284,11 @@ class Stream:
         if not isinstance(state["matrix"], np.ndarray):
             state["matrix"] = np.load(state["matrix"], mmap_mode="r", allow_pickle=False)
         self.__dict__.update(state)
+
+    @property
+    def identity(self) -> StreamIdentity:
+        """What the names of runs on it follow from."""
+        return StreamIdentity(self.name, self.digest, self.protocol)
 
     @property
     def n_classes(self) -> int:

@@ -51,13 +51,13 @@ def report_of(
         ("copies of test images left out", f"{first.problem.copies_left_out:,}"),
         *_vectors(problem),
         ("head", repr(first.head)),
-        ("seed", str(first.seed)),
+        ("seed", str(first.options.seed)),
         *_unusual(first),
     )
-    same_mode = len({loop.mode for loop in all_loops}) == 1
+    same_mode = len({loop.options.mode for loop in all_loops}) == 1
     curves = tuple(
         Curve(
-            name=_name(loop) if same_mode else f"{_name(loop)} ({loop.mode})",
+            name=_name(loop) if same_mode else f"{_name(loop)} ({loop.options.mode})",
             rounds=tuple(_round(record, names, thumbnails) for record in loop.records),
             baseline=loop is baseline,
         )
@@ -95,11 +95,11 @@ def advice_of(loop: ActiveLoop) -> str | None:
 
 def _unusual(loop: ActiveLoop) -> list[tuple[str, str]]:
     """Return what a reader would not expect, as names and values."""
-    labelling, facts = loop.labelling, []
-    if loop.mode != "cumulative":
-        facts.append(("mode", loop.mode))
-    if loop.skip:
-        facts.append(("skipped a query", str(loop.skip)))
+    labelling, facts = loop.options.labelling, []
+    if loop.options.mode != "cumulative":
+        facts.append(("mode", loop.options.mode))
+    if loop.options.skip:
+        facts.append(("skipped a query", str(loop.options.skip)))
     if labelling.noise:
         facts.append(("wrong labels", f"{labelling.noise:.0%}, {labelling.kind}"))
     if labelling.abstain:

@@ -56,7 +56,7 @@ def test_every_head_that_can_go_on_learns_a_stream(
     stream = drifting()
     loop = ContinualLoop(stream, head=name, retain=0.2).fit()
     exact = getattr(get_head(name), "exact_on_streams", False)
-    assert loop.method == ("naive" if exact else "replay")
+    assert loop.options.method_name == ("naive" if exact else "replay")
     assert [record.replayed > 0 for record in loop.records] == [False, *[not exact] * 3]
     assert loop.matrix.shape == (4, 4)
     assert loop.matrix[3].mean() > 0.6
@@ -267,7 +267,7 @@ def test_policy_none_keeps_nothing(drifting, tmp_path):
     stream = drifting()
     naive = ContinualLoop(stream, method="naive").fit()
     loop = ContinualLoop(stream, policy="none").fit()
-    assert loop.method == "naive"
+    assert loop.options.method_name == "naive"
     assert loop.memory.rows.size == 0
     assert np.array_equal(loop.matrix, naive.matrix)
     assert loop.run_id == naive.run_id

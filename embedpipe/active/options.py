@@ -1,0 +1,181 @@
+"""The options of an active-learning loop, and the identity of a run that follows from them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .._loops.identity import identity_of, run_id_of
+from .._loops.run_head import run_head
+from .._seeds import check_seed
+from .._versions import own_version
+from ..errors import UsageError
+from ..strategies import Strategy, get_strategy, spelling_of, strategies
+from .modes import Mode, get_mode
+from .oracle import Labelling
+from .problem import ProblemIdentity
+from .runs import FORMAT
+
+__all__ = ["LoopOptions"]
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """Options of an `ActiveLoop`; wrong ones are refused at once.
+
+    Attributes
+    ----------
+    strategy
+        Chooses in every round but the first: a spec string such as ``"margin"``, or a `Strategy`.
+    initial
+        Chooses the first batch, likewise; it must need no labels.
+    head
+        A spec string, or any scikit-learn classifier with probabilities.
+    initial_size, batch_size
+        Number of items in the first batch and in every further one.
+    seed
+        Everything random follows from it and from the round's number, the head's own randomness
+        included: a head without a ``seed`` or ``random_state`` of its own takes this one.
+    mode
+        ``"cumulative"``: a fresh head, fitted to all labels so far. ``"half_cumulative"``: all
+        labels, the weights are kept. ``"incremental"``: the newest batch alone, the weights are
+        kept. ``"replay"``: the newest batch and a sample of the labels before it, the weights
+        are kept.
+    buffer_size
+        Number of labels in that sample; by default that of a batch.
+    skip
+        Number of top-ranked items of each query that are left out. They stay unlabelled, and
+        the last of them do so for good.
+    labelling
+        How the simulated labeller behaves; by default it is always right.
+    advice
+        ``"full"``: a head that does not report its own cross-validated accuracy is
+        cross-validated in every round, for the advice on stopping. ``"cheap"``: it is not.
+
+    Raises
+    ------
+    UsageError
+        If an option has no meaning, or the head cannot do what the mode asks of it.
+
+    Examples
+    --------
+    >>> options = LoopOptions(strategy="margin", seed=3)
+    >>> options.run_id(ProblemIdentity("digits", "0" * 64)).rpartition("-")[0]
+    'digits-coreset-margin-s3'
+    >>> LoopOptions(mode="incremental", head="knn")
+    Traceback (most recent call last):
+    embedpipe.errors.UsageError: mode 'incremental' goes on from the weights of the round before, \
+and a KNNHead has no method partial_fit for that: use mode cumulative, or a head such as mlp.
+    """
+
+    _: KW_ONLY
+    strategy: str | Strategy = "margin"
+    initial: str | Strategy = "coreset"
+    head: Any = "logistic"
+    initial_size: int = 50
+    batch_size: int = 50
+    seed: int = 0
+    mode: str = "cumulative"
+    buffer_size: int | None = None
+    skip: int = 0
+    labelling: Labelling = field(default_factory=Labelling)
+    advice: str = "full"
+
+    def __post_init__(self) -> None:
+        mode = self.built_mode
+        _ = self.built_strategy, self.built_initial  # which are refused if they are unknown
+        object.__setattr__(self, "seed", check_seed(self.seed))
+        head = self.built_head
+        if not hasattr(head, "predict_proba"):
+            raise UsageError(
+                f"a {type(head).__name__} gives no probabilities: wrap it in scikit-learn's "
+                "CalibratedClassifierCV."
+            )
+        mode.check(self.mode, head)
+        if not _is_whole(self.skip, 0):
+            raise UsageError(f"skip is {self.skip!r}: give a whole number, at least 0.")
+        if self.buffer_size is not None and self.mode != "replay":
+            raise UsageError(f"buffer_size is for mode 'replay', and this is mode {self.mode!r}.")
+        if self.buffer_size is not None and not _is_whole(self.buffer_size, 1):
+            raise UsageError(
+                f"buffer_size is {self.buffer_size!r}: give a whole number, at least 1."
+            )
+        if self.advice not in ("full", "cheap"):
+            raise UsageError(f"unknown advice {self.advice!r}: use full or cheap.")
+
+    @cached_property
+    def built_strategy(self) -> Strategy:
+        """The strategy of every round but the first, as an object."""
+        return get_strategy(self.strategy) if isinstance(self.strategy, str) else self.strategy
+
+    @cached_property
+    def built_initial(self) -> Strategy:
+        """The strategy of the first batch, as an object."""
+        return get_strategy(self.initial) if isinstance(self.initial, str) else self.initial
+
+    @cached_property
+    def built_head(self) -> Any:
+        """An unfitted head whose randomness follows from the seed."""
+        return run_head(self.head, self.seed)
+
+    @property
+    def built_mode(self) -> Mode:
+        """The training mode, as an object."""
+        return get_mode(self.mode)
+
+    @property
+    def replayed(self) -> int | None:
+        """Number of earlier labels that mode ``replay`` learns again; None in other modes."""
+        if self.mode != "replay":
+            return None
+        return self.batch_size if self.buffer_size is None else self.buffer_size
+
+    def config(self, problem: ProblemIdentity) -> dict[str, Any]:
+        """Return, as plain JSON, everything that picks and figures on a problem follow from."""
+        return {
+            "version": own_version(),
+            "dataset": problem.name,
+            "spec_id": problem.spec_id,
+            "problem": problem.digest,
+            "strategy": _identity_of(self.built_strategy),
+            "initial": _identity_of(self.built_initial),
+            "head": identity_of(self.built_head),
+            "initial_size": self.initial_size,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "mode": self.mode,
+            "buffer_size": self.replayed,
+            "skip": self.skip,
+            "labelling": identity_of(dataclasses.asdict(self.labelling)),
+            "index": problem.index,
+            "advice": self.advice,
+        }
+
+    def run_id(self, problem: ProblemIdentity) -> str:
+        """Return the identity of the run on a problem: the same for the same options."""
+        names = (
+            problem.name,
+            self.built_initial.name,
+            self.built_strategy.name,
+            f"s{self.seed}",
+        )
+        return run_id_of("-".join(names), {"format": FORMAT, **self.config(problem)})
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and bool(value >= least)
+
+
+def _identity_of(strategy: Strategy) -> Any:
+    """Return its spec string, if it is registered and has one, or else its attributes."""
+    if strategy.name in strategies and strategies[strategy.name] is type(strategy):
+        # Not `str`, which gives the bare name of a strategy that has no spec string.
+        with contextlib.suppress(UsageError):
+            return spelling_of(strategy)
+    return identity_of(strategy)

@@ -1,0 +1,89 @@
+"""The options of a loop: the identity of a run, and what is refused before there is a loop."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import RidgeClassifier
+from sklearn.naive_bayes import GaussianNB
+
+from embedpipe.active import ActiveLoop, Labelling, LoopOptions, Problem, ProblemIdentity
+from embedpipe.errors import UsageError
+from embedpipe.strategies import get_strategy
+
+DIGEST = "6b9dfd666785e20475bf79fed9de8a22d23d798ac9606533082365fe8d6fbfea"
+TOYS = ProblemIdentity("toys", DIGEST)
+
+
+@pytest.fixture(autouse=True)
+def version(monkeypatch):
+    monkeypatch.setattr("embedpipe.active.options.own_version", lambda: "0.1.0")
+
+
+def toys() -> Problem:
+    matrix = np.arange(12, dtype=np.float32)[:, None]
+    return Problem.from_arrays(matrix, ["hat", "shoe"] * 6, range(10), [10, 11], name="toys")
+
+
+@pytest.mark.parametrize(
+    ("options", "run_id"),
+    [
+        ({}, "toys-coreset-margin-s0-a10fad4768"),
+        ({"batch_size": 99}, "toys-coreset-margin-s0-eceb643d6b"),
+        (
+            {"strategy": "entropy", "initial": "typiclust", "seed": 7, "initial_size": 3,
+             "batch_size": 2},
+            "toys-typiclust-entropy-s7-e346903610",
+        ),
+        ({"mode": "replay", "buffer_size": 4}, "toys-coreset-margin-s0-75f4aea746"),
+        ({"mode": "replay"}, "toys-coreset-margin-s0-9c37c336c4"),
+        ({"mode": "replay", "batch_size": 99}, "toys-coreset-margin-s0-2d901b0196"),
+        (
+            {"mode": "half_cumulative", "head": "mlp(hidden=8)", "skip": 1},
+            "toys-coreset-margin-s0-9627718900",
+        ),
+        (
+            {"labelling": Labelling(0.1, "symmetric", 0.2, {"hat": 2.0}), "advice": "cheap"},
+            "toys-coreset-margin-s0-41a0c9936d",
+        ),
+        ({"head": GaussianNB()}, "toys-coreset-margin-s0-5c1e9c3f59"),
+        (
+            {"strategy": "coral(uncertainty=entropy)", "initial": "random"},
+            "toys-random-coral-s0-d24e727c35",
+        ),
+    ],
+)  # fmt: skip
+def test_runs_of_version_0_1_are_found_again(options, run_id):
+    assert LoopOptions(**options).run_id(TOYS) == run_id
+    loop = ActiveLoop(toys(), **options)
+    assert (loop.problem.identity, loop.run_id()) == (TOYS, run_id)
+
+
+def test_options_travel_to_other_processes_and_give_the_same_run():
+    options = LoopOptions(strategy=get_strategy("coreset"), head="mlp(hidden=8)", seed=3)
+    assert pickle.loads(pickle.dumps(options)).run_id(TOYS) == options.run_id(TOYS)
+
+
+def test_another_seed_seeds_the_head_again():
+    options = replace(LoopOptions(head="mlp", seed=3), seed=4)
+    assert options.built_head.seed == 4
+    assert options.run_id(TOYS) == LoopOptions(head="mlp", seed=4).run_id(TOYS)
+
+
+def test_a_loop_takes_options_as_one_and_by_name():
+    options = LoopOptions(strategy="entropy", seed=7)
+    loop = ActiveLoop(toys(), options=options, seed=8)
+    assert loop.options.seed == 8
+    assert loop.run_id() == ActiveLoop(toys(), strategy="entropy", seed=8).run_id()
+
+
+def test_a_head_without_probabilities_is_refused():
+    with pytest.raises(UsageError) as error:
+        LoopOptions(head=RidgeClassifier())
+    assert str(error.value) == (
+        "a RidgeClassifier gives no probabilities: wrap it in scikit-learn's "
+        "CalibratedClassifierCV."
+    )

@@ -1,0 +1,89 @@
+"""The options of a continual loop: the identity of a run, what is refused without a stream."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from embedpipe.continual import ContinualLoop, ContinualOptions, Stream, StreamIdentity
+from embedpipe.errors import UsageError
+
+DIGEST = "ccaaf8f70e28222fdc8db8000696fbe5baa1926010a1dbc5a6bd1b04ac90d287"
+YEARS = StreamIdentity("years", DIGEST, "iid")
+
+
+@pytest.fixture(autouse=True)
+def version(monkeypatch):
+    monkeypatch.setattr("embedpipe.continual.options.own_version", lambda: "0.1.0")
+
+
+def years() -> Stream:
+    matrix = np.arange(16, dtype=np.float32)[:, None]
+    return Stream.from_arrays(matrix, ["hat", "shoe"] * 8, [1] * 8 + [2] * 8, name="years")
+
+
+@pytest.mark.parametrize(
+    ("options", "run_id"),
+    [
+        ({}, "years-random-s0-a1e9227ab6"),
+        ({"policy": "el2n(take=easiest)", "retain": 4}, "years-el2n-s0-1f996754fc"),
+        ({"policy": "none"}, "years-naive-s0-c58b621a39"),
+        ({"method": "joint", "seed": 3}, "years-joint-s3-3a7e34778c"),
+        ({"head": "slda"}, "years-naive-s0-b39e4513d4"),
+        ({"budget": 2, "mix": "balanced", "initial": "random"}, "years-random-s0-ec312f63fb"),
+        ({"method": "cumulative", "head": "mlp(hidden=8)"}, "years-cumulative-s0-c3c16de3b6"),
+    ],
+)
+def test_runs_of_version_0_1_are_found_again(options, run_id):
+    assert ContinualOptions(**options).run_id(YEARS) == run_id
+    loop = ContinualLoop(years(), **options)
+    assert (loop.stream.identity, loop.run_id) == (YEARS, run_id)
+
+
+def test_options_travel_to_other_processes_and_give_the_same_run():
+    options = ContinualOptions(policy="el2n", head="mlp(hidden=8)", seed=3)
+    assert pickle.loads(pickle.dumps(options)).run_id(YEARS) == options.run_id(YEARS)
+
+
+def test_changed_options_are_those_of_the_new_values():
+    options = replace(ContinualOptions(head="mlp", seed=3), seed=4, policy="none")
+    assert (options.built_head.seed, options.method_name) == (4, "naive")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"policy": "none", "method": "replay"},
+            "policy 'none' keeps nothing to replay: use method 'naive'.",
+        ),
+        ({"mix": "concatenate"}, "unknown mix 'concatenate'. Did you mean 'concatenated'? "
+         "Known: balanced, concatenated."),
+        (
+            {"budget": 2, "initial": "margin"},
+            "margin needs labels and cannot choose the first ones: give another initial strategy, "
+            "such as typiclust.",
+        ),
+    ],
+)  # fmt: skip
+def test_wrong_options_are_refused_without_a_stream(options, message):
+    with pytest.raises(UsageError) as error:
+        ContinualOptions(**options)
+    assert str(error.value) == message
+
+
+def test_a_budget_and_a_buffer_must_fit_the_stream():
+    with pytest.raises(UsageError) as error:
+        ContinualOptions(budget=9).check_fits({"1": 12, "2": 8})
+    assert str(error.value) == (
+        "the budget is 9 labels, and experience '2' has 8 rows to label: give 1 to 8."
+    )
+    with pytest.raises(UsageError) as error:
+        ContinualOptions(retain=21).check_fits({"1": 12, "2": 8})
+    assert str(error.value) == (
+        "the buffer is to hold 21 rows, and the stream has 20 to learn from: give fewer, or use "
+        "method cumulative, which keeps all."
+    )
