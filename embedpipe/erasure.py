@@ -28,8 +28,8 @@ from ._workspace import Workspace
 from .cache import CONTENT_ID, read_memory, write_memory
 from .cache.fragments import fragment_paths, unwritable, vectors_of, write_fragment
 from .cache.maintenance import matrix_folders, needed_matrices, remove
+from .datasets.dataset import path_name
 from .datasets.identifiers import encode_id
-from .datasets.names import path_name
 from .errors import ReadOnlyError, UsageError
 from .labels import LabelLog
 

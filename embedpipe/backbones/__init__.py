@@ -1,10 +1,39 @@
-"""Frozen encoders: bundled weights, timm, torchvision; and the runtimes that execute them."""
+"""Frozen encoders: bundled weights, timm, torchvision; and the runtimes that execute them.
 
-from .base import Backbone, Encoder
-from .catalogue import DEFAULT_BACKBONE, backbones, get_backbone
+`get_backbone` gives one by its name. To add a name, register a subclass of `Backbone` with its
+preprocessing, the length of its vectors, a digest of its weights, and `encode`::
+
+    import hashlib
+    from pathlib import Path
+
+    import numpy as np
+
+    from embedpipe.backbones import Backbone, Preprocess, register
+
+    WEIGHTS = Path(__file__).with_name("filters.npy")  # (27, 64)
+
+    @register("filters")
+    class Filters(Backbone):
+        \"\"\"64 linear filters over a 3 x 3 thumbnail.\"\"\"
+        preprocess = Preprocess((3, 3), (3, 3), "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        dim = 64
+        weights_sha256 = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+
+        def encode(self, pixels):  # (b, 3, 3, 3) uint8
+            return pixels.reshape(len(pixels), 27) / 255 @ np.load(WEIGHTS)
+
+Vectors are kept under the digest: other weights are another embedding spec. A torch network needs
+`open` only to choose a runtime of its own; a file of weights for a known architecture needs no
+code: ``--backbone timm:NAME --weights FILE``.
+"""
+
+from .backbone import Backbone, Encoder, ToyBackbone
 from .preprocess import Decoded, DecodeError, Preprocess, decode, decode_image
+from .registry import DEFAULT_BACKBONE, backbones, get_backbone
 from .runtimes import RUNTIMES, resolve_precision, resolve_runtime
-from .toy import ToyBackbone
+from .weights import digest_of_file, digest_of_weights
+
+register = backbones.register
 
 __all__ = [
     "DEFAULT_BACKBONE",
@@ -18,7 +47,10 @@ __all__ = [
     "backbones",
     "decode",
     "decode_image",
+    "digest_of_file",
+    "digest_of_weights",
     "get_backbone",
+    "register",
     "resolve_precision",
     "resolve_runtime",
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackboneError, UnknownNameError
-from .base import Backbone, Encoder
+from .backbone import Backbone, Encoder
 from .preprocess import Preprocess
 from .weights import digest_of_file, digest_of_weights, load_weights
 
@@ -40,12 +40,13 @@ class NetworkBackbone(Backbone):
     def _build(self) -> torch.nn.Module: ...
 
     @functools.cached_property
-    def dim(self) -> int:
+    def dim(self) -> int:  # type: ignore[override]  # read from the network
         """The number of features."""
         import torch
 
+        module = self.module  # not made below: its parameters would be inference tensors
         with torch.inference_mode():
-            return int(self.module(torch.zeros(1, 3, *self.preprocess.size)).shape[1])
+            return int(module(torch.zeros(1, 3, *self.preprocess.size)).shape[1])
 
     @property
     def identity(self) -> dict[str, Any]:

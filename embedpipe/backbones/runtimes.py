@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import BackboneError, UsageError
-from .base import Encoder
+from .backbone import Encoder
 from .preprocess import Preprocess
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..datasets.splits import SPLITS
+from ..datasets.item import SPLITS
 from .groups import Rows
 
 __all__ = ["leaking"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._loops.answers import known_labels
 from .._loops.draws import uniform_of_rows
-from ..datasets.splits import canonical_split, split_of
+from ..datasets.item import canonical_split, split_of
 from ..embedding import Embeddings
 from ..errors import LabelError, UnknownNameError, UsageError
 from ..tables import column_of

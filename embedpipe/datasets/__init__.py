@@ -1,25 +1,53 @@
 """Items (id, label, split, bucket) and their bytes: folders, archives, manifests, named datasets.
 
-A dataset is a tuple of items and a source of their bytes. To add a named one, write a file like
-``clothing.py``, a card like ``data/clothing.yaml``, and import it in the list below.
+A dataset is a tuple of items and a source of their bytes; `load_dataset` makes one from a path or
+from a registered name. To add a name, register a function of a `Request` (or a class that is
+called with one and iterated). It yields pairs of an `Item` and its bytes, or the path of its
+file::
+
+    from pathlib import Path
+
+    from embedpipe.datasets import Item, register
+
+    @register("scans", card={"title": "Scans", "licence": "CC0-1.0", "classes": ["cat", "dog"]})
+    def scans(request):
+        \"\"\"Scans of our photo albums, two classes.\"\"\"
+        for path in Path(request.source or "~/scans").expanduser().glob("*/*.png"):
+            label = path.parent.name
+            yield Item(f"{label}/{path.name}", label=label, split="train"), path
+
+The `card` is optional: a `DatasetCard`, a mapping of its fields, or the path of a YAML file. Counts
+and classes in it are checked when the dataset is loaded. A dataset that is published as a folder
+or an archive of image files needs one line, and is downloaded as its card says::
+
+    @register("shoes", card=Path(__file__).with_name("shoes.yaml"))
+    def shoes(request):
+        \"\"\"Photos of shoes in 5 classes.\"\"\"
+        return load_images(request)
+
+A function that returns a `Dataset` with a `Source` of its own has full control.
 """
 
-from . import cifar10, clear, clothing, digits, torchvision_named  # noqa: F401  # they register
+from . import clear, digits, torchvision_datasets  # noqa: F401  # they register
 from .cards import DatasetCard
 from .clear import load_clear_tree
 from .clear_features import ClearFeatures, load_clear_features
 from .corruptions import corrupted
 from .dataset import Dataset
-from .item import Item, Stamp
+from .item import Item
 from .load import load_dataset
-from .registry import datasets
-from .source import Source
+from .published import load_images
+from .registry import Request, datasets
+from .source import Source, Stamp
+
+register = datasets.register
 
 __all__ = [
     "ClearFeatures",
     "Dataset",
     "DatasetCard",
     "Item",
+    "Request",
     "Source",
     "Stamp",
     "corrupted",
@@ -27,4 +55,6 @@ __all__ = [
     "load_clear_features",
     "load_clear_tree",
     "load_dataset",
+    "load_images",
+    "register",
 ]

@@ -6,9 +6,8 @@ import os
 
 from ..errors import DatasetError
 from .archive_source import ArchiveSource, open_binary
-from .dataset import Dataset, sorted_class_names
+from .dataset import Dataset, path_name, sorted_class_names
 from .identifiers import encode_id
-from .names import path_name
 from .tar_source import TarSource
 from .zip_source import ZipSource
 

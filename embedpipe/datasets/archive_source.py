@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from .identifiers import encode_id
-from .item import Item, Stamp
+from .item import Item
 from .layout import arrange
 from .similar import path_form, similar_hint
-from .source import Source
+from .source import Source, Stamp
 from .suffixes import IMAGE_SUFFIXES, is_visible, no_images, suffix_of
 
 __all__ = ["ArchiveSource", "MemberTable"]

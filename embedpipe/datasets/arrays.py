@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .item import Stamp
-from .source import Source
+from .source import Source, Stamp
 
 __all__ = ["ArraySource", "netpbm"]
 

@@ -1,57 +1,60 @@
-"""Dataset cards: what is known about a named dataset, one YAML file each."""
+"""Dataset cards: the facts about a named dataset, from a YAML file or given in code."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import MappingProxyType
+from typing import Any
 
-__all__ = ["DatasetCard", "load_card"]
+from ..errors import UnknownNameError
+
+__all__ = ["UNSPLIT", "CardLike", "DatasetCard", "package_card", "read_card"]
 
 UNSPLIT = "unsplit"
-"""The key in a card's `counts` of items that are of no split."""
+"""Key in a card's `counts` for the items without a split."""
 
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What is known about a named dataset.
+    """Facts about a named dataset; those that are not known are left out.
 
     Parameters
     ----------
     name, title, description
-        What it is called, in full, and in a line.
+        Registered name, full name, and a line about it.
     home, download
-        The page about it, and the address of its archive; None if it comes with a library, or has
-        to be fetched by hand.
+        Its page, and the address of its archive; None if it comes with a library or has to be
+        fetched by hand.
     archive
-        The name of the archive's file; None if a library downloads it.
+        File name of the archive; None if a library downloads it.
     size
         Bytes of the download.
     licence, citation
-        Whether it may be used, and whom to name.
+        Terms of use, and the work to cite.
     layout
-        How it lies on disk.
+        Its layout on disk, as a clause.
     classes
-        The names of its classes, in order; empty if only the copy at hand says.
+        Class names in order; empty if only the copy at hand tells.
     counts
-        Number of items by split; ``"unsplit"`` where there are none. Empty if not known.
+        Number of items by split; ``"unsplit"`` for those without one. Empty if not known.
     sha256
-        Of the archive, where its bytes are known to be stable or one copy is known.
+        SHA-256 of the archive, where its bytes are stable or one copy is known.
     tree_digest
-        Of the content, however it is packed: see :func:`~embedpipe.datasets.digest.tree_digest`.
+        Digest of the images, however they are packed: SHA-256 of the sorted lines
+        ``<SHA-256 of the bytes>  <id>``.
     """
 
     name: str
-    title: str
-    description: str
-    home: str
-    licence: str
-    citation: str
-    layout: str
-    classes: tuple[str, ...]
-    counts: Mapping[str, int]
+    title: str = ""
+    description: str = ""
+    home: str = ""
+    licence: str = ""
+    citation: str = ""
+    layout: str = "a folder or an archive of image files"
+    classes: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
     size: int = 0
     download: str | None = None
     archive: str | None = None
@@ -64,25 +67,34 @@ class DatasetCard:
         return sum(self.counts.values())
 
 
-@lru_cache
-def load_card(name: str) -> DatasetCard:
-    """Return the card of the named dataset.
+CardLike = DatasetCard | Mapping[str, Any] | str | os.PathLike[str] | None
+"""A card, its fields, the path of a YAML file with its fields, or None for no facts."""
 
-    Examples
-    --------
-    >>> card = load_card("clothing")
-    >>> card.total, card.licence
-    (3781, 'CC0-1.0')
-    """
+
+def read_card(name: str, given: CardLike) -> DatasetCard:
+    """Return the card of the dataset called `name`."""
+    if given is None:
+        return DatasetCard(name)
+    if isinstance(given, DatasetCard):
+        return replace(given, name=name)
+    values = dict(given) if isinstance(given, Mapping) else _read_yaml(Path(given))
+    known = [each.name for each in fields(DatasetCard)]
+    for key in values:
+        if key not in known:
+            raise UnknownNameError("field of a dataset card", key, known, f"Dataset: {name}.")
+    values["classes"] = tuple(map(str, values.get("classes", ())))
+    values["counts"] = dict(values.get("counts", {}))
+    return DatasetCard(**{**values, "name": name})
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
-    fields = yaml.safe_load((_folder() / f"{name}.yaml").read_text("utf-8"))
-    fields["classes"] = tuple(fields["classes"])
-    fields["counts"] = MappingProxyType(fields["counts"])
-    return DatasetCard(name=name, **fields)
+    return dict(yaml.safe_load(path.read_text("utf-8")))
 
 
-def _folder() -> Path:
-    """Return where the cards are: in the installed package, or in the repository's `data`."""
+def package_card(name: str) -> Path:
+    """Return the path of a card of this package: installed, or in the repository's `data`."""
     installed = Path(__file__).parent / "cards"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "data"
+    folder = installed if installed.is_dir() else Path(__file__).parents[2] / "data"
+    return folder / f"{name}.yaml"

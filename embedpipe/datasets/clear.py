@@ -9,16 +9,15 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import DatasetError, UsageError
-from .cards import load_card
+from .cards import package_card
 from .clear_filelists import SPLITS_FOLDER, read_filelists
 from .clear_files import ClearTree, broken, exists
 from .clear_halves import HALVES, read_halves
-from .dataset import Dataset
+from .dataset import Dataset, path_name
 from .download import is_url
 from .folder import FolderSource
 from .identifiers import encode_id
-from .named import absent, described
-from .names import path_name
+from .published import absent
 from .registry import Request, datasets
 
 __all__ = [
@@ -36,7 +35,7 @@ DEFAULT_SPLIT = 0
 _SPLIT_FOLDER = re.compile(r"split_([0-9]+)")
 
 
-@datasets.register("clear10")
+@datasets.register("clear10", card=package_card("clear10"))
 def load_clear10(request: Request) -> Dataset:
     """Photos of 11 classes in ten buckets of time, 2004 to 2014; from a folder that you have.
 
@@ -45,22 +44,22 @@ def load_clear10(request: Request) -> Dataset:
     ``split_<k mod 5>``, unless the source is the folder of one of them:
     ``clear10/training_folder/testset_ratio_0.3/split_3``.
     """
-    return _load("clear10", request)
+    return _load(request)
 
 
-@datasets.register("clear100")
+@datasets.register("clear100", card=package_card("clear100"))
 def load_clear100(request: Request) -> Dataset:
     """Photos of 100 classes in ten buckets of time, 2004 to 2014; from a folder that you have.
 
     The source is as for ``clear10``; the classes are those of its ``class_names.txt``.
     """
-    return _load("clear100", request)
+    return _load(request)
 
 
-def _load(name: str, request: Request) -> Dataset:
-    card = load_card(name)
+def _load(request: Request) -> Dataset:
+    name = request.card.name
     if request.source is None:
-        raise absent(card, request)
+        raise absent(request)
     if is_url(request.source):
         raise UsageError(f"{name} is not fetched from an address; unpack it and give the folder.")
     source = Path(request.source).expanduser()
@@ -68,7 +67,7 @@ def _load(name: str, request: Request) -> Dataset:
         fault = "is not a folder" if source.exists() else "does not exist"
         raise DatasetError(f"the source of {name} {fault}: {request.source!r}.")
     root, split = _root_and_split(source.absolute())
-    return described(load_clear_tree(root, split=split), card)
+    return load_clear_tree(root, split=split)
 
 
 def _root_and_split(source: Path) -> tuple[Path, int | None]:

@@ -13,8 +13,8 @@ from .._pixels import COLOUR_RULE, DecodeError, Picture, decoded
 from ..errors import UsageError
 from .corruption_kinds import RECIPE, SEVERITIES, Pixels, corruption_kinds
 from .dataset import Dataset
-from .item import Item, Stamp
-from .source import Source
+from .item import Item
+from .source import Source, Stamp
 
 __all__ = ["CorruptedSource", "corrupted"]
 

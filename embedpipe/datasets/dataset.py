@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,11 +12,14 @@ from itertools import pairwise
 
 from ..errors import DatasetError, UsageError
 from .cards import DatasetCard
-from .item import Item
+from .item import SPLITS, Item
 from .source import Source
-from .splits import SPLITS
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "path_name", "sorted_class_names"]
+
+_SUFFIX = re.compile(
+    r"\.(zip|tar|tgz|tbz2|txz|(tar\.)?(gz|bz2|xz)|csv|jsonl|parquet)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -140,3 +146,15 @@ class Dataset:
 def sorted_class_names(items: Iterable[Item]) -> tuple[str, ...]:
     """Return the labels that occur among `items`, sorted."""
     return tuple(sorted({item.label for item in items if item.label is not None}))
+
+
+def path_name(path: str, identity: str | None = None) -> str:
+    """Return a name for the dataset at `path` that is readable, unique and valid for a folder.
+
+    `identity` replaces the path where the path alone does not tell datasets apart.
+    """
+    absolute = os.path.abspath(path)
+    stem = _SUFFIX.sub("", os.path.basename(absolute))
+    slug = re.sub(r"[^\w.]+", "-", stem.encode("utf-8", "replace").decode()).strip("-.")
+    digest = hashlib.sha256(os.fsencode(identity or absolute)).hexdigest()
+    return f"{slug[:64] or 'dataset'}-{digest[:8]}"

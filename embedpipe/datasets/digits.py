@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from .arrays import ArraySource
-from .cards import load_card
+from .cards import package_card
 from .dataset import Dataset
 from .item import Item
 from .registry import Request, datasets
@@ -20,7 +20,7 @@ _TRAIN = 1400
 """The first rows, in the order of the original file, are for training; the rest for testing."""
 
 
-@datasets.register("digits")
+@datasets.register("digits", card=package_card("digits"))
 def load_digits(request: Request) -> Dataset:
     """Handwritten digits, 8 x 8 pixels, 1,797 items; comes with scikit-learn.
 
@@ -28,11 +28,10 @@ def load_digits(request: Request) -> Dataset:
     """
     if request.source is not None:
         raise UsageError("digits comes with scikit-learn and takes no source; leave it out.")
-    card = load_card("digits")
     _, targets = _rows()
     items = sorted((_item(row, digit) for row, digit in enumerate(targets)), key=lambda i: i.id)
     source = ArraySource("scikit-learn's digits", _images)
-    return Dataset("digits", tuple(items), source, card.classes, card)
+    return Dataset("digits", tuple(items), source, request.card.classes)
 
 
 def _item(row: int, digit: int) -> Item:

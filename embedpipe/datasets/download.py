@@ -27,7 +27,6 @@ from typing import IO, Any
 
 from .._files import sync_folder, write_atomically
 from ..errors import DatasetError, UsageError
-from .digest import file_sha256
 
 __all__ = ["Progress", "download", "fetch", "is_url", "sha256_check"]
 
@@ -61,6 +60,12 @@ def fetch(url: str, directory: Path, progress: Progress | None = None) -> Path:
     # Many addresses end in "master.zip".
     target = directory / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
     return download(url, target, progress=progress)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_check(expected: str) -> Check:

@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..errors import DatasetError
-from .dataset import Dataset
+from .dataset import Dataset, path_name
 from .folder import FolderSource
 from .identifiers import encode_id
 from .item import Item
-from .names import path_name
 from .similar import no_such_path
 from .suffixes import IMAGE_SUFFIXES, is_image
 

@@ -10,13 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import DatasetError
-from .dataset import Dataset, sorted_class_names
+from .dataset import Dataset, path_name, sorted_class_names
 from .identifiers import decode_id, encode_id
-from .item import Stamp
 from .layout import arrange
-from .names import path_name
 from .similar import existing_form, similar_hint
-from .source import MAX_BYTES, Source, no_memory, too_large
+from .source import MAX_BYTES, Source, Stamp, no_memory, too_large
 from .suffixes import FOREIGN_SUFFIXES, IMAGE_SUFFIXES, is_visible, no_images, suffix_of
 
 __all__ = ["FolderSource", "load_folder"]
@@ -61,9 +59,10 @@ class FolderSource(Source):
     def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
         """Yield the content of each file, folder by folder."""
         for id in sorted(ids):
-            yield id, self._content(id)
+            yield id, self.content(id)
 
-    def _content(self, id: str) -> bytes | OSError:
+    def content(self, id: str) -> bytes | OSError:
+        """Return the content of one file, or why it cannot be read."""
         path = self.path(id)
         try:
             status = os.stat(path)

@@ -1,15 +1,15 @@
-"""An item of a dataset, and what tells that its bytes have not changed."""
+"""An item of a dataset, and the names of splits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Item", "Stamp"]
+__all__ = ["SPLITS", "SPLIT_NAMES", "Item", "canonical_split", "split_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image of a dataset: which one it is and what is known about it.
+    """One image of a dataset, with the facts about it.
 
     Parameters
     ----------
@@ -35,19 +35,32 @@ class Item:
     bucket: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What says "unchanged" without reading the bytes.
+SPLITS = ("train", "validation", "test")
+"""The canonical names, in their usual order."""
 
-    Parameters
-    ----------
-    size
-        Bytes of the item.
-    mtime_ns, ctime_ns, inode
-        Of the file that holds it: the image file itself, or the archive.
-    """
+SPLIT_NAMES = {
+    "train": ("train", "training", "trn"),
+    # "eval" is the set for choosing a model where there is a "test" beside it.
+    "validation": ("validation", "valid", "val", "dev", "eval"),
+    "test": ("test", "testing", "tst"),
+}
+"""Every name of each split, in lower case."""
 
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
+_CANONICAL = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+
+
+def canonical_split(name: str) -> str | None:
+    """Return the canonical name of the split called `name` in any case, or None."""
+    return _CANONICAL.get(name.lower())
+
+
+def split_of(text: str) -> str | None:
+    """Return the split of a cell, None if it is blank; the ValueError's message is a clause."""
+    name = text.strip()
+    if not name:
+        return None
+    split = canonical_split(name)
+    if split is None:
+        known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
+        raise ValueError(f"the split is {name!r}; known splits: {known}")
+    return split

@@ -22,8 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from sys import intern
 
-from .item import Item
-from .splits import canonical_split
+from .item import Item, canonical_split
 
 __all__ = ["UNLABELLED", "are_splits", "arrange"]
 

@@ -11,15 +11,13 @@ from ..tables import SUFFIXES as MANIFEST_SUFFIXES
 from ..tables import Table, read_table, sure_labels, tidy
 from .archive import ARCHIVE_SUFFIXES, open_archive
 from .confined import Confinement
-from .dataset import Dataset, sorted_class_names
+from .dataset import Dataset, path_name, sorted_class_names
 from .download import fetch, is_url
 from .folder import FolderSource
 from .identifiers import encode_id
-from .item import Item
-from .names import path_name
+from .item import Item, split_of
 from .registry import Request
 from .source import Source
-from .splits import split_of
 
 __all__ = ["MANIFEST_SUFFIXES", "load_manifest"]
 

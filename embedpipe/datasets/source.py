@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from .item import Stamp
-
-__all__ = ["MAX_BYTES", "Source", "no_memory", "too_large"]
+__all__ = ["MAX_BYTES", "Source", "Stamp", "no_memory", "too_large"]
 
 MAX_BYTES = 512 << 20
 """Maximum bytes of an image file, and of an archive member before and after it is unpacked."""
@@ -22,6 +21,24 @@ def too_large(size: int) -> OSError:
 def no_memory() -> OSError:
     """Return the error of a file or a member that there is no memory for."""
     return OSError("there is not enough memory to read it: free some, and try it again")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Size, times and inode of an item's file: while they stay, its bytes are taken as unchanged.
+
+    Parameters
+    ----------
+    size
+        Bytes of the item.
+    mtime_ns, ctime_ns, inode
+        Of the file that holds it: the image file itself, or the archive.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
 
 
 class Source(ABC):

@@ -285,8 +285,8 @@ SLOW = """
 import sys, time
 from embedpipe.embedding import pipeline
 pipeline.BATCH_SIZE = 4
-from embedpipe.backbones import toy
-class Slow(toy.ToyBackbone):
+from embedpipe.backbones import ToyBackbone, backbones
+class Slow(ToyBackbone):
     def open(self, **given):
         encoder = super().open(**given)
         plain = encoder.encode
@@ -295,7 +295,6 @@ class Slow(toy.ToyBackbone):
             return plain(pixels)
         encoder.encode = encode
         return encoder
-from embedpipe.backbones.catalogue import backbones
 backbones._entries["toy"] = Slow
 from embedpipe.cli.main import main
 main()

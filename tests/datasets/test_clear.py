@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 import embedpipe as ep
 from embedpipe.active import Problem
 from embedpipe.datasets import load_clear_tree, load_dataset
-from embedpipe.datasets.cards import load_card
 from embedpipe.datasets.clear import read_clear_tree
 from embedpipe.datasets.registry import Request, datasets
 from embedpipe.errors import DatasetError, UsageError
@@ -57,12 +56,12 @@ def test_buckets_are_disjoint_and_hold_both_splits_of_every_class(clear, layout)
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_both_registered_names_take_both_layouts(clear, layout):
-    classes = load_card("clear10").classes
+    classes = datasets["clear10"].card.classes
     tree = clear(layout, classes=classes, buckets=("1", "2"))
     for name in ("clear10", "clear100"):
         dataset = load_dataset(name, source=tree.root)
         assert dataset.name == name
-        assert dataset.card is load_card(name)
+        assert dataset.card is datasets[name].card
         assert dataset.class_names == classes
         assert found(dataset) == tree.expected()
 
@@ -71,7 +70,7 @@ def test_other_classes_than_those_of_clear10(clear):
     tree = clear("halves")
     with pytest.raises(DatasetError) as raised:
         load_dataset("clear10", source=tree.root)
-    others = [name for name in load_card("clear10").classes if name not in tree.classes]
+    others = [name for name in datasets["clear10"].card.classes if name not in tree.classes]
     assert str(raised.value) == (
         f"the classes of clear10 in the source '{tree.root}' are not those of its card: they "
         f"differ in {', '.join(map(repr, others))}."

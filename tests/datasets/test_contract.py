@@ -107,10 +107,9 @@ def test_a_dataset_is_equal_to_itself_loaded_again(loaded):
 
 @pytest.mark.parametrize("name", list(datasets))
 def test_a_registered_dataset_loads_or_says_how_to_have_it(name, tmp_path):
-    from embedpipe.datasets.cards import load_card
     from embedpipe.errors import DatasetError
 
-    card = load_card(name)
+    card = datasets[name].card
     assert datasets.describe()[name] == card.description
     if name == "digits":
         dataset = datasets[name](Request())

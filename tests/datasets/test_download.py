@@ -8,9 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from embedpipe.datasets import load_dataset
-from embedpipe.datasets.digest import tree_digest
+from embedpipe.datasets import datasets, load_dataset
 from embedpipe.datasets.download import download, fetch, sha256_check
+from embedpipe.datasets.published import load_clothing, tree_digest
+from embedpipe.datasets.registry import NamedDataset
 from embedpipe.errors import DatasetError, UsageError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -259,18 +260,17 @@ def card(server, shop, monkeypatch):
     """Have the clothing dataset be the small shop, at the server on this machine."""
     from dataclasses import replace
 
-    from embedpipe.datasets import clothing
-    from embedpipe.datasets.cards import load_card
-
     card = replace(
-        load_card("clothing"),
+        datasets["clothing"].card,
         download=server.url,
         sha256="0" * 64,
         tree_digest=tree_digest(load_dataset(shop[0])),
         counts={"train": 3, "validation": 2, "test": 2},
         classes=("hat", "rain coat"),
     )
-    monkeypatch.setattr(clothing, "load_card", lambda _: card)
+    monkeypatch.setitem(
+        datasets._entries, "clothing", NamedDataset("clothing", load_clothing, card)
+    )
     return card
 
 

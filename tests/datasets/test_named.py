@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 
 from embedpipe.datasets import load_dataset
-from embedpipe.datasets.cards import load_card
-from embedpipe.datasets.registry import datasets
+from embedpipe.datasets.registry import Request, checked, datasets
+from embedpipe.datasets.torchvision_datasets import (
+    load_arrays,
+    load_cifar10,
+    load_flowers102,
+)
 from embedpipe.errors import DatasetError, UsageError
 
 
@@ -24,7 +28,7 @@ def test_there_is_a_card_for_every_name_and_no_other():
 
 @pytest.mark.parametrize("name", list(datasets))
 def test_cards_are_complete(name):
-    card = load_card(name)
+    card = datasets[name].card
     assert len(set(card.classes)) == len(card.classes)
     assert len(card.classes) >= 10 or name == "clear100"  # its copies say which there are
     assert set(card.counts) <= {"train", "validation", "test", "unsplit"}
@@ -73,7 +77,7 @@ def test_clothing(clothing_zip, tmp_path):
     dataset = load_dataset("clothing", source=clothing_zip)
     assert dataset.name == "clothing"
     assert dataset.counts() == {"train": 3068, "validation": 341, "test": 372}
-    assert dataset.class_names == load_card("clothing").classes
+    assert dataset.class_names == datasets["clothing"].card.classes
     compare_unpacked(dataset, clothing_zip, tmp_path, "clothing-dataset-small-master")
 
 
@@ -114,17 +118,15 @@ def test_a_source_that_does_not_exist():
 def test_other_classes_than_the_card(shop):
     from dataclasses import replace
 
-    from embedpipe.datasets.named import described
-
     dataset = load_dataset(shop[0])
-    card = replace(load_card("clothing"), counts={"train": 3, "validation": 2, "test": 2})
+    card = replace(datasets["clothing"].card, counts={"train": 3, "validation": 2, "test": 2})
     with pytest.raises(DatasetError) as raised:
-        described(dataset, replace(card, classes=("hat", "skirt")))
+        checked(dataset, replace(card, classes=("hat", "skirt")))
     assert str(raised.value) == (
         f"the classes of clothing in the source '{shop[0]}' are not those of its card: "
         "they differ in 'rain coat', 'skirt'."
     )
-    named = described(dataset, replace(card, classes=("rain coat", "hat")))
+    named = checked(dataset, replace(card, classes=("rain coat", "hat")))
     assert (named.name, named.class_names) == ("clothing", ("rain coat", "hat"))
 
 
@@ -145,12 +147,12 @@ def write_idx(root, kind, images, labels):
     [("mnist", "MNIST", ["3", "9"]), ("fashion_mnist", "FashionMNIST", ["Dress", "Ankle boot"])],
 )
 def test_sets_in_the_format_of_mnist(tmp_path, name, kind, names):
-    from embedpipe.datasets.torchvision_named import load_idx
-
     noise = np.random.default_rng(0)
     images = {part: noise.integers(0, 256, (2, 28, 28), np.uint8) for part in ("train", "t10k")}
     write_idx(tmp_path, kind, images, {"train": [3, 9], "t10k": [9, 3]})
-    dataset = load_idx(name, kind, tmp_path)
+    folder = Path(kind, "raw")
+    request = Request(str(tmp_path), card=datasets[name].card)
+    dataset = load_arrays(kind, tmp_path, folder, ".pgm", request)
     assert [(i.id, i.label, i.split) for i in dataset.items] == [
         ("test/00000.pgm", names[1], "test"),
         ("test/00001.pgm", names[0], "test"),
@@ -172,12 +174,10 @@ def test_sets_in_the_format_of_mnist(tmp_path, name, kind, names):
 def test_cifar10_batches(tmp_path, monkeypatch):
     from torchvision.datasets import CIFAR10
 
-    from embedpipe.datasets.cifar10 import load_cifar10_batches
-
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     rows = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32), np.uint8)
-    names = list(load_card("cifar10").classes)
+    names = list(datasets["cifar10"].card.classes)
     sums = {}
     for file, content in [
         ("data_batch_1", {"data": rows.reshape(2, -1), "labels": [1, 9]}),
@@ -190,7 +190,7 @@ def test_cifar10_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "train_list", [["data_batch_1", sums["data_batch_1"]]])
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
     monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": sums["batches.meta"]})
-    dataset = load_cifar10_batches(tmp_path)
+    dataset = load_cifar10(Request(str(tmp_path), card=datasets["cifar10"].card))
     assert [(i.id, i.label, i.split) for i in dataset.items] == [
         ("test/00000.ppm", "airplane", "test"),
         ("train/00000.ppm", "automobile", "train"),
@@ -221,8 +221,6 @@ def test_flowers102(tmp_path, make, monkeypatch):
     from scipy.io import savemat
     from torchvision.datasets import Flowers102
 
-    from embedpipe.datasets.torchvision_named import load_flowers102_folder
-
     folder = tmp_path / "flowers-102"
     names = [f"jpg/image_{number:05d}.jpg" for number in range(1, 7)]
     contents = make(folder, names)
@@ -234,7 +232,7 @@ def test_flowers102(tmp_path, make, monkeypatch):
         name = files[key][0]
         files[key] = (name, hashlib.md5((folder / name).read_bytes()).hexdigest())
     monkeypatch.setattr(Flowers102, "_file_dict", files)
-    dataset = load_flowers102_folder(tmp_path)
+    dataset = load_flowers102(Request(str(tmp_path), card=datasets["flowers102"].card))
     assert [(i.id, i.label, i.split) for i in dataset.items] == [
         (names[0], "pink primrose", "validation"),
         (names[1], "hard-leaved pocket orchid", "train"),
@@ -247,7 +245,7 @@ def test_flowers102(tmp_path, make, monkeypatch):
 
 
 def test_eurosat_in_the_layouts_that_people_have(tmp_path, make):
-    classes = load_card("eurosat").classes
+    classes = datasets["eurosat"].card.classes
     make(tmp_path / "eurosat/2750", [f"{name}/{name}_1.jpg" for name in classes])
     for source in (tmp_path, tmp_path / "eurosat", tmp_path / "eurosat/2750"):
         with pytest.raises(DatasetError, match=r"eurosat has 27000 images .* has 10 images"):

@@ -7,15 +7,20 @@ from pathlib import Path
 
 from .._registry import Registry
 from ..errors import UnknownNameError, UsageError
-from .base import Backbone
+from .backbone import Backbone, ToyBackbone
 from .networks import BundledBackbone, TimmBackbone, TorchvisionBackbone
-from .toy import ToyBackbone
 
 __all__ = ["DEFAULT_BACKBONE", "backbones", "get_backbone"]
 
 DEFAULT_BACKBONE = "efficientnet_lite0"
 
+<<<<<<< HEAD:embedpipe/backbones/catalogue.py
 backbones: Registry[Callable[[], Backbone]] = Registry("backbone", "embedpipe.backbones")
+=======
+backbones: Registry[Callable[[], Backbone]] = Registry("backbone")
+"""Every named backbone: a class or function without arguments that gives a `Backbone`."""
+
+>>>>>>> e3ab2a6 (Datasets and backbones can be registered from outside, with a card of their own):embedpipe/backbones/registry.py
 backbones.register("efficientnet_lite0")(BundledBackbone)
 backbones.register("toy")(ToyBackbone)
 
@@ -63,4 +68,6 @@ def get_backbone(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None
             f"the backbone {name!r} has its own weights: give --weights with timm:NAME or "
             "torchvision:NAME."
         )
-    return backbones[name]()
+    backbone = backbones[name]()
+    backbone.name = backbone.name or name
+    return backbone
