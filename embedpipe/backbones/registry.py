@@ -14,13 +14,9 @@ __all__ = ["DEFAULT_BACKBONE", "backbones", "get_backbone"]
 
 DEFAULT_BACKBONE = "efficientnet_lite0"
 
-<<<<<<< HEAD:embedpipe/backbones/catalogue.py
 backbones: Registry[Callable[[], Backbone]] = Registry("backbone", "embedpipe.backbones")
-=======
-backbones: Registry[Callable[[], Backbone]] = Registry("backbone")
 """Every named backbone: a class or function without arguments that gives a `Backbone`."""
 
->>>>>>> e3ab2a6 (Datasets and backbones can be registered from outside, with a card of their own):embedpipe/backbones/registry.py
 backbones.register("efficientnet_lite0")(BundledBackbone)
 backbones.register("toy")(ToyBackbone)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from .._registry import Registry
 from ..errors import DatasetError
@@ -109,10 +110,11 @@ class DatasetRegistry(Registry[NamedDataset]):
 
     def _load(self, name: str) -> NamedDataset:
         """Import the package behind an entry point; it may register, or be a function or class."""
-        entry = super()._load(name)
+        entry: Any = super()._load(name)
         if not isinstance(entry, NamedDataset):
-            entry = self._entries[name] = NamedDataset(name, entry, getattr(entry, "card", None))
-        return entry
+            entry = NamedDataset(name, entry, getattr(entry, "card", None))
+        self._entries[name] = entry
+        return self._entries[name]
 
 
 datasets = DatasetRegistry("dataset", "embedpipe.datasets")

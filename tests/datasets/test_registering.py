@@ -120,3 +120,38 @@ def test_no_items_and_one_id_twice():
     assert str(raised.value) == "dataset 'none' has no items: its loader yields nothing."
     with pytest.raises(DatasetError, match="dataset 'twice' holds 'a' twice"):
         load_dataset("twice")
+
+
+def test_an_entry_point_may_name_a_plain_class_or_a_module_that_registers(tmp_path, monkeypatch):
+    (tmp_path / "their_photos.py").write_text(PLUGIN)
+    info = tmp_path / "their_photos-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-photos\nVersion: 1.0\n")
+    points = "plain = their_photos:Plain\nwith-card = their_photos:with_card"
+    (info / "entry_points.txt").write_text(f"[embedpipe.datasets]\n{points}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(datasets, "_installed", None)
+    assert {"plain", "with-card"} <= set(datasets)
+    assert load_dataset("plain").card.title == "Plain photos"
+    assert load_dataset("with-card").card.title == "Photos with a card"
+    assert datasets.describe()["plain"] == "One image."
+
+
+PLUGIN = '''
+from embedpipe.datasets import Item, register
+
+class Plain:
+    """One image."""
+    card = {"title": "Plain photos"}
+
+    def __init__(self, request):
+        pass
+
+    def __iter__(self):
+        yield Item("a.png"), b"bytes"
+
+@register("with-card", card={"title": "Photos with a card"})
+def with_card(request):
+    """One more image."""
+    yield Item("b.png"), b"bytes"
+'''
