@@ -97,7 +97,7 @@ class Trainer:
         n
             How many rows were scored.
         """
-        from ..heads._cross_validation import cross_validated_probabilities
+        from ..heads import cross_validated_probabilities
 
         vectors = self.matrix[batch.rows]  # (m, d)
         rest = self._rest(self.head, batch)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._loops.training import probabilities_of
-from ..heads._calibration import expected_calibration_error
+from ..heads import expected_calibration_error
 
 __all__ = ["Judge", "Scores"]
 

@@ -13,7 +13,7 @@ from .files import load_head, save_head
 from .spelling import get_head, head_spelling
 
 if TYPE_CHECKING:
-    from ._cross_validation import cross_validated_probabilities
+    from ._held_out import cross_validated_probabilities, expected_calibration_error
     from .fecam import FeCAMHead
     from .foreign import ForeignHead
     from .knn import KNNHead
@@ -39,6 +39,7 @@ __all__ = [
     "RidgeHead",
     "SLDAHead",
     "cross_validated_probabilities",
+    "expected_calibration_error",
     "get_head",
     "head_spelling",
     "heads",
@@ -57,7 +58,8 @@ _PLACES = {
     "RandomProjectionRidgeHead": "random_projection_ridge",
     "RidgeHead": "ridge",
     "SLDAHead": "slda",
-    "cross_validated_probabilities": "_cross_validation",
+    "cross_validated_probabilities": "_held_out",
+    "expected_calibration_error": "_held_out",
 }
 """The modules of what needs scikit-learn, which is loaded only when it is asked for."""
 

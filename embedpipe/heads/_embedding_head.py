@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,12 +10,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._threads import map_blocks
-from ._calibration import expected_calibration_error
-from ._inputs import Codes, validated
-from ._rows import lengths, refuse_non_finite
-from ._weights import Float64
-
-Array = NDArray[np.floating[Any]]
+from ._held_out import expected_calibration_error
+from ._labelled import validated
+from ._rows import Array, Codes, Float64, lengths, refuse_non_finite
+from ._softmax import softmax
 
 BLOCK_ROWS = 4096
 """Rows that a thread scores at a time."""
@@ -24,11 +22,14 @@ BLOCK_ROWS = 4096
 class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier that turns logits of finite rows into probabilities.
 
-    A subclass has the parameter `normalize`, sets `classes_` and `temperature_`, and says what the
-    logits of a block of rows are.
+    A subclass has the parameters `normalize` and `class_weight`, sets `classes_` and
+    `temperature_`, and computes the logits of a block of rows in `_logits`.
     """
 
+    accepts_new_classes: ClassVar[bool] = True
+    block_rows: ClassVar[int] = BLOCK_ROWS
     classes_: NDArray[Any]
+    class_weight: Any
     normalize: bool
     temperature_: float
 
@@ -58,9 +59,10 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         def work(part: slice) -> None:
             block = rows[part]
             logits = self._logits(block, dtype, part.start)  # (b, K)
-            probabilities[part] = softmax(logits, self.temperature_)
+            logits /= logits.dtype.type(self.temperature_)
+            probabilities[part] = softmax(logits)
 
-        map_blocks(work, len(rows), BLOCK_ROWS)
+        map_blocks(work, len(rows), self.block_rows)
         return probabilities
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -85,62 +87,45 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
-        """Return the (b, K) logits of a block whose first row has the number `offset`."""
+        """Return new (b, K) logits of a block of rows, which are numbered from `offset` on."""
         raise NotImplementedError
 
     def _scaled(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
-        """Return a block of rows as the head sees them, in `dtype`.
-
-        Raises
-        ------
-        LabelError
-            If a row holds NaN or infinity.
-        """
+        """Return a block of rows as the head uses them, in `dtype`; refuse rows not finite."""
         refuse_non_finite(rows, offset)
         if not self.normalize:
             return np.asarray(rows, dtype=dtype)
         return np.asarray(rows / lengths(rows)[:, None], dtype=dtype)
 
-    def _judge(self, logits: Float64 | None, codes: Codes) -> None:
-        """Keep what left-out rows say of the head; `logits` are None where no row could be."""
+    def _evaluate(
+        self, logits: Float64 | None, codes: Codes, weights: Float64 | None = None
+    ) -> None:
+        """Set accuracy and calibration from (m, K) held-out logits; None if there are none."""
         self.cv_accuracy_: float | None = None
         self.cv_ece_: float | None = None
-        self.cv_n_ = 0 if logits is None else len(codes)
+        self.cv_n_: int | None = 0 if logits is None else len(codes)
         if logits is None or not len(codes):
             return
-        probabilities = softmax(logits.copy(), self.temperature_)  # (m, K)
-        self.cv_accuracy_ = float((probabilities.argmax(axis=1) == codes).mean())
-        self.cv_ece_ = expected_calibration_error(probabilities, codes)
+        right = logits.argmax(axis=1) == codes
+        self.cv_accuracy_ = float(np.average(right, weights=weights))
+        self.cv_ece_ = expected_calibration_error(softmax(logits / self.temperature_), codes)
 
 
 class LinearHead(EmbeddingHead):
     """A head whose logits are products with `coef_`, (K, d), plus `intercept_`, (K,)."""
 
+    block_rows = 8192
     coef_: Float64
     intercept_: Float64
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
-        # Rows are scaled after the product, which spares a copy of them.
-        weights: Array = self.coef_.T.astype(dtype)  # (d, K)
+        # Class by class in memory, where the softmax is fastest; scaled after the product, which
+        # spares a copy of the rows.
+        coef: Array = self.coef_.astype(dtype)  # (K, d)
         with np.errstate(invalid="ignore", over="ignore"):  # looked at on the next line
-            logits: Array = rows.astype(dtype, copy=False) @ weights  # (b, K)
-        if not np.isfinite(logits).all():  # not finite, or so long that their products were not
-            logits = self._scaled(rows, dtype, offset) @ weights
+            logits: Array = coef @ rows.astype(dtype, copy=False).T  # (K, b)
+        if not np.isfinite(logits).all():  # rows not finite, or so long that the products were not
+            logits = coef @ self._scaled(rows, dtype, offset).T
         elif self.normalize:
-            logits /= lengths(rows)[:, None].astype(dtype)
-        return np.asarray(logits + self.intercept_.astype(dtype))
-
-
-def softmax(logits: Array, temperature: float = 1.0) -> Array:
-    """Turn (m, K) logits over a temperature into probabilities, in place.
-
-    Examples
-    --------
-    >>> softmax(np.log([[1.0, 3.0]])).tolist()
-    [[0.25, 0.75]]
-    """
-    logits -= logits.max(axis=1, keepdims=True)
-    logits /= temperature
-    np.exp(logits, out=logits)
-    logits /= logits.sum(axis=1, keepdims=True)
-    return logits
+            logits /= lengths(rows).astype(dtype)
+        return np.asarray(logits + self.intercept_.astype(dtype)[:, None]).T  # (b, K)

@@ -1,38 +1,75 @@
-"""Normal clouds around classes, found from labelled rows and from many that are not."""
+"""A mixture of normal clouds, one for each class, fitted to labelled and unlabelled rows."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import eigh
 
-from ._embedding_head import softmax
-from ._inputs import Codes, Float32
-from ._weights import Float64
+from .._threads import map_blocks
+from ._embedding_head import BLOCK_ROWS
+from ._rows import Codes, Float32, Float64
+from ._softmax import softmax
 
 STEPS = 5
 """Rounds of expectation and maximisation: with more the clouds drift from the labels."""
 
 LABELLED_SHARE = 0.05
-"""The labelled rows weigh at least this much of all others together."""
+"""Least weight of all labelled rows, as a share of the unlabelled ones."""
 
 LEAST_VARIANCE = 1e-6
-"""Variances are at least this share of their mean."""
+"""Least variance, as a share of their mean."""
+
+AXES_ROWS = 4096
+"""Unlabelled rows from which the axes, and the fits of the folds, are computed."""
+
+
+def spaced(n: int) -> Codes:
+    """Return at most `AXES_ROWS` positions below `n`, evenly spaced."""
+    return np.unique(np.linspace(0, n - 1, AXES_ROWS).astype(np.intp))
+
+
+class Axes(NamedTuple):
+    """The directions in which rows differ most: (d,) mean, (d, r) orthonormal axes."""
+
+    mean: Float64
+    axes: Float64
+
+    def project(self, rows: Float32) -> Float32:
+        """Return the (m, r) coordinates of (m, d) rows."""
+        found = np.empty((len(rows), self.axes.shape[1]), dtype=np.float32)
+        axes = self.axes.astype(np.float32)
+        shift = (self.mean @ self.axes).astype(np.float32)
+
+        def work(part: slice) -> None:
+            found[part] = rows[part] @ axes - shift
+
+        map_blocks(work, len(rows), BLOCK_ROWS)
+        return found
+
+
+def main_axes(pool: Float32, labelled: Float32, n: int) -> Axes:
+    """Return the `n` directions in which rows of the pool and labelled rows vary most."""
+    rows = np.concatenate([pool[spaced(len(pool))], labelled]).astype(np.float64)  # (s, d)
+    mean = rows.mean(axis=0)
+    rows -= mean
+    d, small = rows.shape[1], rows.shape[0] < rows.shape[1]
+    matrix = rows @ rows.T if small else rows.T @ rows
+    last = len(matrix) - 1
+    values, vectors = eigh(matrix, subset_by_index=[max(last - min(n, d) + 1, 0), last])
+    kept = values > 1e-9 * max(float(values[-1]), np.finfo(np.float64).tiny)
+    axes = rows.T @ (vectors[:, kept] / np.sqrt(values[kept])) if small else vectors[:, kept]
+    return Axes(mean, axes)
 
 
 class Clouds(NamedTuple):
-    """What clouds add to the logits of rows: ``rows @ coef.T + intercept``.
-
-    Attributes
-    ----------
-    coef
-        (K, r) float64.
-    intercept
-        (K,) float64.
-    """
+    """What clouds add to the logits of rows: ``rows @ coef.T + intercept``."""
 
     coef: Float64
+    """(K, r)."""
     intercept: Float64
+    """(K,)."""
 
     def logits(self, rows: Float32) -> Float64:
         """Return (m, K) logits of (m, r) rows."""
@@ -40,33 +77,18 @@ class Clouds(NamedTuple):
 
 
 def find_clouds(
-    pool: Float32,
-    beliefs: Float64,
-    rows: Float32,
+    pool: Float32,  # (N, r) rows without labels
+    beliefs: Float64,  # (N, K) log-probabilities of a classifier fitted to the labels only
+    rows: Float32,  # (n, r) labelled rows
     codes: Codes,
     weights: Float64,
-    strength: float,
+    strength: float,  # weight of distances beside beliefs: axes are not truly independent
 ) -> Clouds:
     """Fit one normal cloud to each class, all of the same spread, diagonal along the axes.
 
-    Every row of the pool belongs to each class as much as its belief and its distances say:
-    ``softmax(belief - strength * squared distance / 2)``, distances in units of the spread;
-    labelled rows belong to their own. Clouds and belongings are worked out in turns.
-
-    Parameters
-    ----------
-    pool
-        (N, r) rows without labels.
-    beliefs
-        (N, K) log-probabilities of a classifier that has seen the labels only.
-    rows, codes, weights
-        (n, r) labelled rows, their classes and weights.
-    strength
-        How much distances count beside beliefs: axes are not independent, as the model has it.
-
-    Notes
-    -----
-    O((N + n) r K) time a round; extra memory: 8·K bytes a row and a few more.
+    The memberships of a row of the pool are ``softmax(belief - strength * squared distance / 2)``,
+    distances in units of the spread; labelled rows belong to their own class. Clouds and
+    memberships are computed in turns: O((N + n) r K) time a round and 8·K bytes a row.
     """
     n_classes = beliefs.shape[1]
     share = max(1.0, LABELLED_SHARE * len(pool) / len(rows))

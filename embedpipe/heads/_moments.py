@@ -1,20 +1,17 @@
-"""What closed-form heads remember of rows: how many, their means, and how they spread."""
+"""Sums over rows, and the axes of their spread: what closed-form heads remember."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from ._inputs import Codes
-from ._weights import Float64
-
-Rows = NDArray[np.floating[Any]]
+from ._rows import Array, Codes, Float64
 
 BLOCK_ROWS = 2048
 """Rows that are made float64, or features, at a time."""
@@ -22,25 +19,25 @@ BLOCK_ROWS = 2048
 GROUP = 4
 """Blocks whose moments are held at the same time."""
 
+RANK_TOLERANCE = 1e-12
+"""Share of the largest eigenvalue below which one is a rounding error."""
+
+EQUAL = 1e-24
+"""Share of the squared distances from zero below which those from the mean are rounding errors:
+the rows are one and the same, since float32 numbers that differ, differ by more."""
+
 
 @dataclass(frozen=True)
 class Moments:
-    """Weights, means and spread of the rows of each class; sums of two sets are exact.
-
-    Attributes
-    ----------
-    counts
-        (K,) float64: the total weight of the rows of each class.
-    means
-        (K, d) float64: their weighted means; zeros for a class without rows.
-    scatter
-        (d, d) float64: the weighted sum of ``(x - mean of its class)(x - mean of its class)'``
-        over all rows, or None if it was not asked for.
-    """
+    """Weights, means and spread of the rows of each class; sums of two sets are exact."""
 
     counts: Float64
+    """(K,) the total weight of the rows of each class."""
     means: Float64
+    """(K, d) weighted means; zeros for a class without rows."""
     scatter: Float64 | None
+    """(d, d) weighted sum of ``(x - mean of its class)(x - mean of its class)'`` over all rows;
+    None if it was not asked for."""
 
     @property
     def spread(self) -> Float64:
@@ -56,26 +53,19 @@ class Moments:
 
 
 def moments_of(
-    rows: Rows,
+    rows: Array,
     codes: Codes,
     weights: Float64,
     n_classes: int,
     *,
     scatter: bool,
-    features: Callable[[Rows], Rows] | None = None,
+    features: Callable[[Array], Array] | None = None,
 ) -> Moments:
     """Return the moments of (m, d) rows that are sorted by class, m >= 1.
 
-    With `features`, those of what it makes of the rows, a block at a time: features may be many
-    more than the rows have entries. O(m d) time, O(m d²) with `scatter`, on up to four threads;
-    extra memory: for each thread three blocks of 2,048 rows as float64, and its scatter.
-
-    Examples
-    --------
-    >>> rows = np.array([[0.0], [2.0], [5.0]], dtype=np.float32)
-    >>> moments = moments_of(rows, np.array([0, 0, 1]), np.ones(3), 2, scatter=True)
-    >>> moments.counts.tolist(), moments.means.tolist(), moments.scatter.tolist()
-    ([2.0, 1.0], [[1.0], [5.0]], [[2.0]])
+    With `features`, those of the features of the rows, computed block by block. O(m d) time,
+    O(m d²) with `scatter`, on up to four threads; each holds three blocks of 2,048 rows as
+    float64, and its scatter.
     """
 
     def of(start: int, stop: int) -> Moments:
@@ -95,7 +85,7 @@ def moments_of(
 
 
 def _moments_of_block(
-    rows: Rows, codes: Codes, weights: Float64, n_classes: int, *, scatter: bool
+    rows: Array, codes: Codes, weights: Float64, n_classes: int, *, scatter: bool
 ) -> Moments:
     counts = np.bincount(codes, weights=weights, minlength=n_classes).astype(np.float64)  # (K,)
     first = np.flatnonzero(np.diff(codes, prepend=-1))  # where a class begins
@@ -109,17 +99,9 @@ def _moments_of_block(
 
 
 def joined(one: Moments, other: Moments) -> Moments:
-    """Return the moments of the rows of both; the same classes, and scatter in both or neither.
+    """Return the moments of the rows of both, without cancellation (Chan et al. 1983).
 
-    Chan, Golub, LeVeque (1983): nothing cancels, wherever the rows lie.
-
-    Examples
-    --------
-    >>> one = Moments(np.array([2.0]), np.array([[0.0]]), np.array([[0.0]]))
-    >>> other = Moments(np.array([2.0]), np.array([[4.0]]), np.array([[2.0]]))
-    >>> both = joined(one, other)
-    >>> both.counts.tolist(), both.means.tolist(), both.scatter.round(9).tolist()
-    ([4.0], [[2.0]], [[18.0]])
+    Both have the same classes; scatter is in both or in neither.
     """
     counts = one.counts + other.counts  # (K,)
     share = other.counts / np.where(counts > 0.0, counts, 1.0)  # (K,)
@@ -141,3 +123,45 @@ def widened(moments: Moments, at: NDArray[np.intp], n_classes: int) -> Moments:
     counts, means = np.zeros(n_classes), np.zeros((n_classes, moments.means.shape[1]))
     counts[at], means[at] = moments.counts, moments.means
     return Moments(counts, means, moments.scatter)
+
+
+class Spectrum(NamedTuple):
+    """The positive eigenvalues of a (d, d) matrix, and their directions."""
+
+    values: Float64
+    """(r,), positive."""
+    axes: Float64
+    """(d, r) orthonormal columns."""
+
+
+def spectrum_of_rows(rows: Float64) -> Spectrum:
+    """Return the spectrum of ``rows.T @ rows`` for (m, d) rows: O(m d min(m, d)) time."""
+    if len(rows) >= rows.shape[1]:
+        return spectrum_of(rows.T @ rows)
+    values, vectors = np.linalg.eigh(rows @ rows.T)  # (m,), (m, m)
+    kept = _kept(values)
+    axes = rows.T @ (vectors[:, kept] / np.sqrt(values[kept]))  # (d, r)
+    return Spectrum(values[kept], axes)
+
+
+def spectrum_of(matrix: Float64) -> Spectrum:
+    """Return the spectrum of a symmetric (d, d) matrix without negative directions: O(d³) time."""
+    values, axes = np.linalg.eigh(matrix)
+    kept = _kept(values)
+    return Spectrum(values[kept], axes[:, kept])
+
+
+def without_rounding(spectrum: Spectrum, squares: float) -> Spectrum:
+    """Return the spectrum of centred rows, or an empty one if the rows are equal but for rounding.
+
+    `squares` is the squared length of the mean, times the weight of the rows.
+    """
+    if spectrum.values.sum() > EQUAL * squares:
+        return spectrum
+    return Spectrum(spectrum.values[:0], spectrum.axes[:, :0])
+
+
+def _kept(values: Float64) -> slice:
+    """Return where the ascending values are more than rounding errors."""
+    floor = max(RANK_TOLERANCE * float(values[-1]), np.finfo(np.float64).tiny)
+    return slice(int(np.searchsorted(values, floor, side="right")), None)

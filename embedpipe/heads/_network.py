@@ -1,37 +1,33 @@
-"""One hidden layer, trained by AdamW in PyTorch; its weights are NumPy arrays."""
+"""One hidden layer, trained by AdamW in PyTorch, and Monte Carlo dropout."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ._inputs import Codes, Float32
-from ._weights import Float64
+from ._rows import Codes, Float32, Float64
+from ._softmax import softmax
 
 _lock = threading.Lock()
 
 
 class Network(NamedTuple):
-    """Weights: ``logits = relu(x @ hidden_coef + hidden_intercept) @ coef + intercept``.
-
-    Attributes
-    ----------
-    hidden_coef, hidden_intercept
-        (d, h) and (h,) float32.
-    coef, intercept
-        (h, K) and (K,) float32.
-    """
+    """Weights: ``logits = relu(x @ hidden_coef + hidden_intercept) @ coef + intercept``."""
 
     hidden_coef: Float32
+    """(d, h)."""
     hidden_intercept: Float32
+    """(h,)."""
     coef: Float32
+    """(h, K)."""
     intercept: Float32
+    """(K,)."""
 
     def logits(self, rows: Float32) -> Float32:
         """Return the (m, K) logits of (m, d) rows, without dropout."""
@@ -40,27 +36,20 @@ class Network(NamedTuple):
 
 
 class AdamState(NamedTuple):
-    """What AdamW remembers of past gradients, each laid out like the weights.
-
-    Attributes
-    ----------
-    mean, square
-        Running means of the gradients and of their squares.
-    steps
-        How many steps were made.
-    lr
-        The learning rate after the last of them.
-    """
+    """The state of AdamW after some steps."""
 
     mean: Network
+    """Running means of the gradients."""
     square: Network
+    """Running means of the squares of the gradients."""
     steps: int
     lr: float
+    """The learning rate after the last step."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: see `MLPHead` for the meaning of each number."""
+    """The options of a training, as in `MLPHead`."""
 
     epochs: int
     batch_size: int
@@ -72,7 +61,7 @@ class Plan:
 
 
 def initial(d: int, hidden: int, shares: Float64, rng: np.random.Generator) -> Network:
-    """Return first weights: random, and such that the shares of the classes are predicted."""
+    """Return random first weights, with intercepts that predict the shares of the classes."""
     return Network(
         _random(rng, d, hidden),
         np.zeros(hidden, dtype=np.float32),
@@ -82,7 +71,7 @@ def initial(d: int, hidden: int, shares: Float64, rng: np.random.Generator) -> N
 
 
 def grown_state(state: AdamState, kept: NDArray[np.intp]) -> AdamState:
-    """Return the state for a network from `grown`: new outputs have no gradients behind them."""
+    """Return the state for a network from `grown`: new outputs have had no gradients."""
     new = kept < 0
 
     def of(network: Network) -> Network:
@@ -94,10 +83,7 @@ def grown_state(state: AdamState, kept: NDArray[np.intp]) -> AdamState:
 
 
 def grown(network: Network, kept: NDArray[np.intp], rng: np.random.Generator) -> Network:
-    """Return a network whose output k is the output ``kept[k]`` of another, or a new one for -1.
-
-    New outputs are random, with the least of the intercepts that there are.
-    """
+    """Return a network with the outputs `kept` of another; -1 is a new, random, unlikely one."""
     new = kept < 0
     coef = network.coef[:, kept]  # (h, K)
     intercept = network.intercept[kept]
@@ -116,9 +102,8 @@ def train(
 ) -> tuple[Network, AdamState]:
     """Return the network after training on (m, d) rows, and the optimiser's state.
 
-    `start` and `state`, with which the optimiser begins, stay as they are. The learning rate falls
-    by the same factor each step, to `gamma` times itself. One thread, and
-    randomness of its own: the same bits every time, and nothing global is touched.
+    The learning rate falls by the same factor each step, to `gamma` times itself. One thread and
+    randomness of its own: the same bits every time, and no global state is changed.
     """
     import torch
     from torch.nn import functional
@@ -165,6 +150,49 @@ def train(
         )
 
 
+class DropoutPosterior:
+    """Joint draws of a network: each leaves out some hidden units, the same for every vector.
+
+    `hidden` turns (k, d) vectors into (k, h) values of the hidden units, `masks` (S, h) are their
+    factors from `draw_masks`, `coef` (h, K) and `intercept` (K,) give the logits.
+    """
+
+    def __init__(
+        self,
+        hidden: Callable[[Any], NDArray[Any]],
+        masks: NDArray[Any],
+        coef: NDArray[Any],
+        intercept: NDArray[Any],
+        temperature: float,
+    ) -> None:
+        self._hidden = hidden
+        self._shape = (len(masks), len(intercept))
+        products = masks[:, :, None] * coef  # (S, h, K)
+        self._coef: Float32 = np.concatenate(list(products), axis=1).astype(np.float32)  # (h, S K)
+        self._intercept = intercept.astype(np.float32)
+        self._temperature = temperature
+
+    def predict_proba(self, V: ArrayLike) -> Float32:
+        """Return the (S, k, K) class probabilities of (k, d) rows under each draw.
+
+        Safe to call from several threads at once.
+        """
+        return self.of_hidden(self._hidden(np.asarray(V)))
+
+    def of_hidden(self, hidden: NDArray[Any]) -> Float32:
+        """Return (S, k, K) probabilities from (k, h) values of the hidden units."""
+        logits = (hidden.astype(np.float32) @ self._coef).reshape(-1, self._shape[1])  # (k S, K)
+        logits += self._intercept
+        logits /= np.float32(self._temperature)
+        return softmax(logits).reshape(len(hidden), *self._shape).transpose(1, 0, 2)
+
+
+def draw_masks(rng: np.random.Generator, n: int, hidden: int, dropout: float) -> Float32:
+    """Return (n, hidden) factors: 0 for a unit left out, 1 / (1 - dropout) for the others."""
+    kept = rng.random((n, hidden)) >= dropout
+    return np.asarray(kept / (1.0 - dropout), dtype=np.float32)
+
+
 def _random(rng: np.random.Generator, inputs: int, outputs: int) -> Float32:
     """Return (inputs, outputs) weights, uniform with the variance 1 / (3 inputs)."""
     bound = 1.0 / np.sqrt(inputs)
@@ -173,7 +201,7 @@ def _random(rng: np.random.Generator, inputs: int, outputs: int) -> Float32:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let PyTorch use one thread: its number belongs to the process, so one block at a time."""
+    """Limit PyTorch, and so the whole process, to one thread."""
     import torch
 
     with _lock:

@@ -10,17 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._threads import map_blocks
 from ..errors import UsageError
-from ._calibration import tempered_loss
-from ._cloud import Cloud
-from ._embedding_head import BLOCK_ROWS, Array
+from ._class_clouds import Cloud, Spread
+from ._embedding_head import BLOCK_ROWS
 from ._exact_head import CLEAR, PRIOR_ROWS, ExactHead, scorable
-from ._inputs import Codes, Labelled
-from ._moments import Rows
-from ._parameters import check_number, is_number
-from ._rows import lengths
-from ._sample import Sample
-from ._spread import Spread
-from ._weights import Float64, log_class_weights
+from ._held_out import tempered_loss
+from ._labelled import Labelled, Sample
+from ._parameters import check_number, is_number, log_class_weights
+from ._rows import Array, Codes, Float64, lengths
 
 GRID = (1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 """Shrinkages that are tried."""
@@ -149,7 +145,7 @@ class FeCAMHead(ExactHead):
         map_blocks(work, len(bent), BLOCK_ROWS)
         return replace(batch, rows=bent)
 
-    def _bent(self, rows: Rows) -> Rows:
+    def _bent(self, rows: Array) -> Array:
         """Return the (m, d) scaled rows after Tukey's power, in their precision."""
         bent = np.copysign(np.abs(rows) ** rows.dtype.type(self.beta), rows)
         if self.normalize:

@@ -11,9 +11,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from ..errors import LabelError
-from ._inputs import check_lengths, checked_labels, validated
+from ._labelled import check_lengths, checked_labels, validated
+from ._parameters import checked_weights
 from ._rows import refuse_non_finite
-from ._weights import checked_weights
 
 
 def _has(method: str) -> Any:

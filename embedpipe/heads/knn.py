@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from ._calibration import cautious_temperature
-from ._embedding_head import BLOCK_ROWS, Array
+from ._embedding_head import BLOCK_ROWS
 from ._exact_head import ExactHead, scorable
-from ._inputs import Codes, Float32, Labelled
+from ._held_out import cautious_temperature
+from ._labelled import SAMPLE_ROWS, Labelled, Sample
 from ._parameters import check_count, check_number
-from ._sample import SAMPLE_ROWS, Sample
-from ._weights import Float64
+from ._rows import Array, Codes, Float32, Float64
+from ._softmax import log_losses
 
 GRID = (1, 2, 3, 5, 8, 12, 16, 24, 32)
 """Numbers of neighbours that are tried."""
@@ -126,7 +126,7 @@ class KNNHead(ExactHead):
         self.temperature_ = 1.0
         if not len(scored):
             self.n_neighbors_ = min(DEFAULT if self.n_neighbors == "auto" else tried[-1], most)
-            self._judge(None, rows.codes[:0])
+            self._evaluate(None, rows.codes[:0])
             return
         squared, found = self._left_out(scored, tried[-1])
         codes, weights = rows.codes[scored], rows.weights[scored]
@@ -136,10 +136,11 @@ class KNNHead(ExactHead):
             temperature = cautious_temperature(
                 logits, codes, weights, rows.weights.sum(), prior_rows=1.0
             )
-            loss = round(_log_loss(logits / temperature, codes, weights), 4)
+            losses = log_losses(logits / temperature, codes)  # (s,)
+            loss = round(float(weights @ losses / weights.sum()), 4)
             if loss < best:
                 best, self.n_neighbors_, self.temperature_ = loss, k, temperature
-                self._judge(logits, codes)
+                self._evaluate(logits, codes)
         if self.n_neighbors != "auto":
             self.n_neighbors_ = min(int(self.n_neighbors), most)
 
@@ -188,9 +189,3 @@ class KNNHead(ExactHead):
         np.add.at(votes, (np.arange(len(found))[:, None], self.codes_[found]), pull)
         votes /= k + self.smoothing
         return np.asarray(np.log(np.maximum(votes, np.finfo(np.float32).tiny)))
-
-
-def _log_loss(logits: Float64, codes: Codes, weights: Float64) -> float:
-    logits = logits - logits.max(axis=1, keepdims=True)
-    own = logits[np.arange(len(codes)), codes]
-    return float(weights @ (np.log(np.exp(logits).sum(axis=1)) - own) / weights.sum())

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._threads import map_blocks, one_blas_thread
 from ..errors import LabelError
-from ._calibration import fit_temperature
-from ._embedding_head import BLOCK_ROWS, LinearHead, softmax
-from ._folds import NEVER_SCORED, assign_folds
-from ._inputs import Float32, Labelled, read_labelled, scaled
-from ._mixture import find_clouds
-from ._parameters import check_count
-from ._rows import refuse_non_finite
-from ._weights import Float64, check_class_weight
+from ._embedding_head import BLOCK_ROWS, LinearHead
+from ._held_out import fit_temperature
+from ._labelled import Labelled, read_labelled, scaled
+from ._mixture import find_clouds, main_axes, spaced
+from ._parameters import check_class_weight, check_count
+from ._rows import NEVER_SCORED, Float32, Float64, assign_folds, refuse_non_finite
+from ._softmax import softmax
 from .logistic import LogisticHead
 
 STRENGTHS = (0.0, 0.1, 0.3, 1.0)
-"""How much the clouds may count; the last is what counts with few labels."""
+"""Weights of the clouds to choose from; the last is right with few labels."""
 
 TRUST = 5.0
-"""By so many nats of log-loss another strength must be better than the last."""
-
-FOLD_ROWS = 4096
-"""Rows without labels that the axes, and the fits of the folds, are worked out from."""
+"""Nats of log-loss by which another strength must be better than the last."""
 
 N_FOLDS = 5
 
@@ -177,15 +173,7 @@ class LabelPropagationHead(LinearHead):
         check_class_weight(self.class_weight)
         check_count("n_components", self.n_components)
         check_count("max_unlabelled", self.max_unlabelled)
-        batch = read_labelled(
-            self,
-            X,
-            y,
-            sample_weight,
-            class_weight=self.class_weight,
-            normalize=self.normalize,
-            reset=True,
-        )
+        batch = read_labelled(self, X, y, sample_weight, reset=True)
         self.classes_ = batch.classes
         pool = self._drawn(unlabelled)  # (N, d) or None
         logistic = LogisticHead(self.C, normalize=self.normalize, class_weight=self.class_weight)
@@ -233,7 +221,7 @@ class LabelPropagationHead(LinearHead):
 
     def _propagate(self, batch: Labelled, pool: Float32, logistic: LogisticHead) -> None:
         """Add the clouds to the logits, as far as they help."""
-        space = _main_axes(pool, batch.rows, self.n_components)
+        space = main_axes(pool, batch.rows, self.n_components)
         projected, rows = space.project(pool), space.project(batch.rows)
         folds = assign_folds(batch.digests, batch.codes, N_FOLDS)  # (m,)
         judged = self._cross_validated(batch, pool, projected, rows, folds)
@@ -250,7 +238,7 @@ class LabelPropagationHead(LinearHead):
         base = logistic.intercept_ / logistic.temperature_  # (K,)
         self.intercept_ = base + clouds.intercept - coef @ space.mean
         logits = judged[STRENGTHS.index(self.strength_)][scored]
-        self._judge(logits if len(scored) else None, codes)
+        self._evaluate(logits if len(scored) else None, codes)
 
     def _cross_validated(
         self,
@@ -262,11 +250,11 @@ class LabelPropagationHead(LinearHead):
     ) -> list[Float64]:
         """Return the (m, K) logits of rows that the fits had not seen, for each strength."""
         C = 1.0 if self.C_ is None else self.C_
-        some = np.unique(np.linspace(0, len(pool) - 1, FOLD_ROWS).astype(np.intp))
+        some = spaced(len(pool))
         found = [np.zeros((len(batch.rows), len(batch.classes))) for _ in STRENGTHS]
         for fold in np.unique(folds[folds != NEVER_SCORED]):
             out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-            labels, weights = batch.rows_labels[rest], batch.weights[rest]
+            labels, weights = batch.labels[rest], batch.weights[rest]
             logistic = LogisticHead(C, normalize=self.normalize)
             logistic.fit(batch.rows[rest], labels, weights)
             beliefs, own = _beliefs(logistic, pool[some]), _beliefs(logistic, batch.rows[out])
@@ -276,42 +264,6 @@ class LabelPropagationHead(LinearHead):
                 )
                 logits[out] = own + clouds.logits(rows[out])
         return found
-
-
-class _Axes(NamedTuple):
-    """Where rows differ most: their (d,) mean and (d, r) orthonormal axes."""
-
-    mean: Float64
-    axes: Float64
-
-    def project(self, rows: Float32) -> Float32:
-        """Return the (m, r) coordinates of (m, d) rows."""
-        found = np.empty((len(rows), self.axes.shape[1]), dtype=np.float32)
-        axes = self.axes.astype(np.float32)
-        shift = (self.mean @ self.axes).astype(np.float32)
-
-        def work(part: slice) -> None:
-            found[part] = rows[part] @ axes - shift
-
-        map_blocks(work, len(rows), BLOCK_ROWS)
-        return found
-
-
-def _main_axes(pool: Float32, labelled: Float32, n: int) -> _Axes:
-    """Return the `n` directions in which rows of the pool and labelled rows vary most."""
-    from scipy.linalg import eigh
-
-    some = np.unique(np.linspace(0, len(pool) - 1, FOLD_ROWS).astype(np.intp))
-    rows = np.concatenate([pool[some], labelled]).astype(np.float64)  # (s, d)
-    mean = rows.mean(axis=0)
-    rows -= mean
-    d, small = rows.shape[1], rows.shape[0] < rows.shape[1]
-    matrix = rows @ rows.T if small else rows.T @ rows
-    last = len(matrix) - 1
-    values, vectors = eigh(matrix, subset_by_index=[max(last - min(n, d) + 1, 0), last])
-    kept = values > 1e-9 * max(float(values[-1]), np.finfo(np.float64).tiny)
-    axes = rows.T @ (vectors[:, kept] / np.sqrt(values[kept])) if small else vectors[:, kept]
-    return _Axes(mean, axes)
 
 
 def _beliefs(logistic: LogisticHead, rows: Float32) -> Float64:
@@ -329,7 +281,7 @@ def _choose(
     losses, temperatures = [], []
     for logits in judged:
         temperature = fit_temperature(logits, codes, weights, prior_rows=5.0)
-        likely = softmax(logits.copy(), temperature)[np.arange(len(codes)), codes]
+        likely = softmax(logits / temperature)[np.arange(len(codes)), codes]
         losses.append(float(-np.log(np.maximum(likely, 1e-12)) @ weights / weights.mean()))
         temperatures.append(temperature)
     losses[-1] -= TRUST

@@ -8,15 +8,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ._calibration import fit_temperature
-from ._dropout import DropoutPosterior, draw_masks
-from ._embedding_head import Array, EmbeddingHead
-from ._folds import assign_folds
-from ._inputs import Codes, Labelled, join_classes, read_labelled
-from ._network import AdamState, Network, Plan, grown, grown_state, initial, train
-from ._parameters import check_count, check_number
+from ._embedding_head import EmbeddingHead
+from ._held_out import fit_temperature
+from ._labelled import Labelled, join_classes, read_labelled
+from ._network import (
+    AdamState,
+    DropoutPosterior,
+    Network,
+    Plan,
+    draw_masks,
+    grown,
+    grown_state,
+    initial,
+    train,
+)
+from ._parameters import check_class_weight, check_count, check_number
+from ._rows import Array, Codes, Float64, assign_folds
 from ._softmax import losses_and_residuals
-from ._weights import Float64, check_class_weight
 
 STEPS = 200
 """About how many steps ``epochs="auto"`` takes, in 4 to 75 epochs."""
@@ -274,15 +282,7 @@ class MLPHead(EmbeddingHead):
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool
     ) -> Labelled:
         self._check_parameters()
-        return read_labelled(
-            self,
-            X,
-            y,
-            sample_weight,
-            class_weight=self.class_weight,
-            normalize=self.normalize,
-            reset=reset,
-        )
+        return read_labelled(self, X, y, sample_weight, reset=reset)
 
     def _measure(self, batch: Labelled) -> None:
         """Set what rows are centred on and divided by, once."""
@@ -356,7 +356,7 @@ class MLPHead(EmbeddingHead):
         self.hidden_coef_, self.hidden_intercept_ = found.hidden_coef, found.hidden_intercept
         self.coef_, self.intercept_ = found.coef, found.intercept
         self.n_calls_ += 1
-        self._judge(None, codes)
+        self._evaluate(None, codes)
         return self
 
     def _temperature(

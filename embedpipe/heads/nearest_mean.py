@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._exact_head import CLEAR
+from ._exact_head import CLEAR, LinearFit, StreamingHead
+from ._labelled import Sample
 from ._moments import Moments
-from ._sample import Sample
-from ._streaming import Solution, StreamingHead
-from ._weights import Float64, log_class_weights
+from ._parameters import log_class_weights
+from ._rows import Float64
 
 
 class NearestMeanHead(StreamingHead):
@@ -73,7 +73,7 @@ class NearestMeanHead(StreamingHead):
     def _log_weights(self) -> Float64:
         return log_class_weights(self.classes_, self.class_weight)
 
-    def _solve(self, moments: Moments, sample: Sample, scored: NDArray[np.intp]) -> Solution:
+    def _solve(self, moments: Moments, sample: Sample, scored: NDArray[np.intp]) -> LinearFit:
         means, counts, mean = moments.means, moments.counts, moments.mean
         centred = means - mean  # (K, d)
         intercept = np.where(counts > 0.0, -np.square(centred).sum(axis=1), -np.inf)  # (K,)
@@ -82,7 +82,7 @@ class NearestMeanHead(StreamingHead):
         own, each = sample.codes, np.arange(len(rows))
         rest = np.maximum(counts[own] - sample.weights, 1e-9 * counts[own])  # (m,)
         away[each, own] *= np.square(counts[own] / rest)  # from the mean of the others
-        return Solution(
+        return LinearFit(
             2.0 * centred,
             intercept - 2.0 * centred @ mean,
             -away,

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ._embedding_head import Array
-from ._inputs import Float32
-from ._moments import Moments, Rows
+from ._embedding_head import BLOCK_ROWS
+from ._labelled import Sample
+from ._moments import Moments
 from ._parameters import check_count
-from ._ridge_fits import FactorFits, Fits, SpectralFits
-from ._sample import Sample
-from .ridge import RidgeHead
+from ._rows import Array, Float32
+from .ridge import FactorFits, Fits, RidgeHead, SpectralFits
 
 SEEDS = 2**32
 """Seeds are less than this."""
@@ -100,6 +99,7 @@ class RandomProjectionRidgeHead(RidgeHead):
     ['flat', 'flat', 'steep']
     """
 
+    block_rows = BLOCK_ROWS
     _shares = SHARES
 
     def __init__(
@@ -131,7 +131,7 @@ class RandomProjectionRidgeHead(RidgeHead):
         alpha = fits.energy if self.alpha == "auto" else float(self.alpha)
         return fits if alpha > SAFE * fits.energy else SpectralFits(moments, sample)
 
-    def _features(self, rows: Rows) -> Rows:
+    def _features(self, rows: Array) -> Array:
         return self._projected(rows.astype(np.float64))
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
@@ -140,7 +140,7 @@ class RandomProjectionRidgeHead(RidgeHead):
         features = self._projected(self._scaled(rows, dtype, offset))  # (b, F)
         return np.asarray(features @ self.coef_.T.astype(dtype) + self.intercept_.astype(dtype))
 
-    def _projected(self, rows: Rows) -> Rows:
+    def _projected(self, rows: Array) -> Array:
         """Return the (m, F) features of (m, d) scaled rows, in their precision."""
         weights = _projection(rows.shape[1], int(self.features), int(self.seed or 0))
         products = rows @ weights.astype(rows.dtype, copy=False)  # (m, F)

@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ._calibration import tempered_loss
-from ._exact_head import CLEAR, PRIOR_ROWS
-from ._moments import Moments
+from ._exact_head import CLEAR, PRIOR_ROWS, LinearFit, StreamingHead
+from ._held_out import tempered_loss
+from ._labelled import Sample
+from ._moments import Moments, Spectrum, spectrum_of, spectrum_of_rows
 from ._parameters import is_number
-from ._sample import Sample
-from ._spectrum import Spectrum, spectrum_of, spectrum_of_rows
-from ._streaming import Solution, StreamingHead
-from ._weights import Float64
+from ._rows import Float64
 
 GRID = np.array([0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0])
 """Shrinkages that are tried."""
@@ -110,12 +108,12 @@ class SLDAHead(StreamingHead):
                 f"shrinkage must be a number from 0 to 1, 'auto' or 'oas', not {self.shrinkage!r}."
             )
 
-    def _solve(self, moments: Moments, sample: Sample, scored: NDArray[np.intp]) -> Solution:
+    def _solve(self, moments: Moments, sample: Sample, scored: NDArray[np.intp]) -> LinearFit:
         clouds = _Clouds(moments, sample)
         self.shrinkage_ = self._choose(clouds, scored)
         coef, intercept = clouds.weights(self.shrinkage_)
         left_out = clouds.left_out(self.shrinkage_)  # (m, K)
-        return Solution(coef, intercept, left_out, clouds.scale(left_out, scored))
+        return LinearFit(coef, intercept, left_out, clouds.scale(left_out, scored))
 
     def _choose(self, clouds: _Clouds, scored: NDArray[np.intp]) -> float:
         if not isinstance(self.shrinkage, str):

@@ -16,7 +16,7 @@ from embedpipe.heads import (
     RidgeHead,
     SLDAHead,
 )
-from embedpipe.heads._sample import Sample
+from embedpipe.heads._labelled import Sample
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.heads import FeCAMHead, load_head, save_head
-from embedpipe.heads._cloud import Cloud
-from embedpipe.heads._spread import Spread
+from embedpipe.heads._class_clouds import Cloud, Spread
 
 
 def rows_of(n, d=12, n_classes=3, seed=0):
@@ -194,3 +193,10 @@ def test_a_weight_of_a_class_multiplies_its_probability():
     y = ["low", "low", "high", "high"]
     head = FeCAMHead(beta=1.0, normalize=False, class_weight={"low": 3.0}).fit(X, y)
     np.testing.assert_allclose(head.predict_proba([[3.0, 1.0]]), [[0.25, 0.75]], rtol=1e-6)
+
+
+def test_the_spread_of_rows_in_parts_by_hand():
+    first = Spread.of_nothing(2).with_rows(np.array([[0.0, 1.0], [2.0, 1.0]]), np.ones(2))
+    both = first.with_rows(np.array([[4.0, 1.0]]), np.ones(1))
+    assert (both.count, both.mean.tolist()) == (3.0, [2.0, 1.0])
+    np.testing.assert_allclose(both.values, [8.0])

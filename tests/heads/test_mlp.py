@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from embedpipe.errors import UsageError
 from embedpipe.heads import MLPHead, load_head, save_head
-from embedpipe.heads._network import Network, Plan, grown, initial, train
+from embedpipe.heads._network import DropoutPosterior, Network, Plan, grown, initial, train
 from embedpipe.strategies import Pool, get_strategy
 
 
@@ -251,3 +251,10 @@ def test_the_loss_is_the_mean_log_loss_of_the_labels_without_dropout(digits):
     own = likely[np.arange(80), np.searchsorted(head.classes_, y[:80])]
     assert head.loss_ == pytest.approx(-(weights @ np.log(own)) / weights.sum(), rel=1e-4)
     assert MLPHead(hidden=8, epochs=1).fit(X[:5], ["hat"] * 5).loss_ == pytest.approx(0.0)
+
+
+def test_a_draw_leaves_its_units_out():
+    masks = np.array([[1.0, 0.0], [0.0, 1.0]])
+    posterior = DropoutPosterior(np.asarray, masks, np.log(3) * np.eye(2), np.zeros(2), 1.0)
+    found = posterior.predict_proba([[1.0, 1.0]])
+    np.testing.assert_allclose(found, [[[0.75, 0.25]], [[0.25, 0.75]]], atol=1e-6)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from embedpipe.heads import _moments
-from embedpipe.heads._moments import moments_of
+from embedpipe.heads._moments import (
+    Moments,
+    Spectrum,
+    joined,
+    moments_of,
+    spectrum_of_rows,
+    without_rounding,
+)
 
 
 @pytest.mark.parametrize("block", [1, 7, 4096])
@@ -22,3 +29,31 @@ def test_blocks_are_nothing(block, monkeypatch):
         np.testing.assert_allclose(found.means[k], mean, rtol=1e-12)
         scatter += (w[:, None] * (own - mean)).T @ (own - mean)
     np.testing.assert_allclose(found.scatter, scatter, rtol=1e-9)
+
+
+def test_moments_by_hand():
+    rows = np.array([[0.0], [2.0], [5.0]], dtype=np.float32)
+    moments = moments_of(rows, np.array([0, 0, 1]), np.ones(3), 2, scatter=True)
+    assert moments.counts.tolist() == [2.0, 1.0]
+    assert moments.means.tolist() == [[1.0], [5.0]]
+    assert moments.scatter.tolist() == [[2.0]]
+
+
+def test_joined_moments_by_hand():
+    one = Moments(np.array([2.0]), np.array([[0.0]]), np.array([[0.0]]))
+    other = Moments(np.array([2.0]), np.array([[4.0]]), np.array([[2.0]]))
+    both = joined(one, other)
+    assert (both.counts.tolist(), both.means.tolist()) == ([4.0], [[2.0]])
+    assert both.scatter[0, 0] == pytest.approx(18.0)
+
+
+def test_a_spectrum_by_hand():
+    found = spectrum_of_rows(np.array([[3.0, 0.0, 0.0], [0.0, 0.0, 2.0]]))
+    np.testing.assert_allclose(found.values, [4.0, 9.0])
+    np.testing.assert_allclose(np.abs(found.axes), [[0, 1], [0, 0], [1, 0]], atol=1e-12)
+
+
+def test_equal_rows_have_no_axes():
+    rounding = Spectrum(np.array([1e-32]), np.array([[1.0], [0.0]]))
+    assert without_rounding(rounding, 10.0).axes.shape == (2, 0)
+    assert without_rounding(rounding, 1e-9).axes.shape == (2, 1)

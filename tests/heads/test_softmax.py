@@ -1,10 +1,10 @@
-"""The log-loss and its gradient against SciPy."""
+"""Softmax, log-loss and its gradient against SciPy."""
 
 import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from embedpipe.heads._softmax import losses_and_residuals, mean_curvature, softmax
+from embedpipe.heads._softmax import log_losses, losses_and_residuals, mean_curvature, softmax
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -29,6 +29,23 @@ def test_logits_that_would_overflow():
 
 
 def test_the_mean_curvature_by_hand():
-    probabilities = np.log([[1.0, 1.0], [1.0, 3.0]])
-    softmax(probabilities)
+    probabilities = softmax(np.log([[1.0, 1.0], [1.0, 3.0]]), axis=0)
     assert mean_curvature(probabilities) == pytest.approx((1 / 4 + 3 / 16) / 2)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_softmax_along_any_axis_in_place(axis, order):
+    rng = np.random.default_rng(0)
+    logits = np.array(300.0 * rng.normal(size=(5, 3, 4)), order=order)
+    expected = np.exp(log_softmax(logits, axis=axis))
+    found = softmax(logits, axis)
+    assert found is logits
+    np.testing.assert_allclose(found, expected, atol=1e-14)
+
+
+def test_log_losses_leave_the_logits_alone():
+    logits = np.array([[1000.0, 0.0], [0.0, np.log(3.0)], [0.0, -np.inf]])
+    before = logits.copy()
+    np.testing.assert_allclose(log_losses(logits, np.array([1, 1, 0])), [1000.0, np.log(4 / 3), 0])
+    np.testing.assert_array_equal(logits, before)

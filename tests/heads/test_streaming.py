@@ -13,10 +13,10 @@ from embedpipe.heads import (
     RidgeHead,
     SLDAHead,
     _moments,
-    _sample,
     get_head,
     heads,
 )
+from embedpipe.heads._labelled import Sample
 
 ALL = [name for name in heads if getattr(heads[name], "exact_on_streams", False)]
 EXACT = [name for name in ALL if name != "knn"]  # which keeps sums
@@ -56,11 +56,11 @@ def test_which_heads_are_exact_on_streams():
 @pytest.fixture
 def few_rows(monkeypatch):
     """Let heads keep 30 rows, so that sums take over."""
-    original = _sample.Sample.of, _sample.Sample.joined
+    original = Sample.of, Sample.joined
     monkeypatch.setattr(
-        _sample.Sample, "of", classmethod(lambda cls, b, c, limit=30: original[0](b, c, 30))
+        Sample, "of", classmethod(lambda cls, b, c, limit=30: original[0](b, c, 30))
     )
-    monkeypatch.setattr(_sample.Sample, "joined", lambda s, o, limit=30: original[1](s, o, 30))
+    monkeypatch.setattr(Sample, "joined", lambda s, o, limit=30: original[1](s, o, 30))
 
 
 def in_parts(head, X, y, seed):
@@ -115,11 +115,11 @@ def test_sums_and_rows_agree(linear, monkeypatch):
     X, y = stream()
     rows = exact(linear).fit(X, y)
     head = exact(linear)
-    monkeypatch.setattr(_sample.Sample, "_cut", lambda sample, limit: sample._replace_complete())
+    monkeypatch.setattr(Sample, "_cut", lambda sample, limit: sample._replace_complete())
     monkeypatch.setattr(
-        _sample.Sample,
+        Sample,
         "_replace_complete",
-        lambda s: _sample.Sample(s.rows, s.codes, s.weights, s.digests, False),
+        lambda s: Sample(s.rows, s.codes, s.weights, s.digests, False),
         raising=False,
     )
     head.fit(X, y)
@@ -226,9 +226,7 @@ def test_a_balance_cannot_be_kept_up(name):
 def test_the_sample_is_the_lowest_digests_whatever_the_order():
     X, y = stream(100)
     batch = [RidgeHead()._read(X[p], y[p], None, reset=True) for p in np.split(np.arange(100), 4)]
-    parts = [
-        _sample.Sample.of(b, np.searchsorted(np.unique(y), b.classes)[b.codes], 20) for b in batch
-    ]
+    parts = [Sample.of(b, np.searchsorted(np.unique(y), b.classes)[b.codes], 20) for b in batch]
     forward, backward = parts[0], parts[3]
     for k in (1, 2, 3):
         forward, backward = forward.joined(parts[k], 20), backward.joined(parts[3 - k], 20)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import embedpipe as ep
-from embedpipe.heads._calibration import cautious_temperature, fit_temperature, temperature_at
+from embedpipe.heads._held_out import cautious_temperature, fit_temperature, temperature_at
 
 HEADS = (
     "slda",

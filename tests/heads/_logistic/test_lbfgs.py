@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embedpipe.heads._lbfgs import minimise
+from embedpipe.heads._logistic.lbfgs import minimise
 
 
 def quadratic(matrix, target):

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._threads import one_blas_thread
-from ._lbfgs import ROUNDING, dot, minimise
-from ._matrix import Array, Rows, in_blocks
-from ._softmax import Codes, losses_and_residuals, mean_curvature
-
-Float64 = NDArray[np.float64]
+from ..._threads import one_blas_thread
+from .._rows import Array, Float64, in_blocks
+from .._softmax import losses_and_residuals, mean_curvature
+from .lbfgs import ROUNDING, dot, minimise
+from .problem import Problem
 
 INNER = 0.2
-"""Each subspace is searched until the gradient inside is this share of the gradient in all."""
+"""Share of the whole gradient down to which each subspace is searched."""
 
 INNER_STEPS = 50
+"""Maximum steps inside one subspace."""
 
 INNER_BLOCK = 2560
 """Rows that one thread works on at a time inside a subspace."""
@@ -26,83 +25,62 @@ MEMORY = 4
 """Moves of the weights whose directions stay when the basis is condensed."""
 
 NOTHING = 1e-4
-"""Of a mean loss below this, the share that is left does not matter any more."""
+"""Mean loss below which a relative gap no longer matters."""
 
 WIDTH = 14
-"""The basis is condensed when it is so many times as wide as the weights: reading it costs too."""
+"""Width of the basis, in widths of the weights, at which it is condensed: reading it costs too."""
 
 LEAST_CURVATURE = 1e-3
-"""Rows that are all predicted with certainty still count a little in the metric."""
+"""Least curvature of a row in the metric, for rows that are all predicted with certainty."""
 
 FREE = 1e-6
-"""Stands in the metric for the penalty that an intercept does not have, as a share of n."""
+"""Penalty of an intercept in the metric, as a share of n. It has none in the problem."""
 
 DEPENDENT = 1e-5
-"""A direction that keeps less than this share of its length outside the others is none."""
+"""Share of its length outside the others below which a direction is dropped."""
 
 ROUNDED = 0.5
-"""One that, once more, keeps less than this share of its length was the others' rounding error."""
+"""The same share in a second pass, where less means that the first left rounding error."""
 
 
 class Solution(NamedTuple):
-    """Weights (K, d) and intercepts (K,) float64 for centred rows, and how they were found."""
+    """A logistic regression, and how it was found."""
 
     weights: Float64
+    """(K, d), for centred rows."""
     intercepts: Float64
+    """(K,), for centred rows."""
     steps: int
     converged: bool
 
 
 def solve_in_subspaces(
-    rows: Rows,
-    codes: Codes,
+    problem: Problem,
     C: float,
     *,
-    n_classes: int,
     start: tuple[Array, Array] | None,
-    counts: Array | None,
     tolerance: float,
     max_steps: int,
 ) -> Solution:
     """Fit a multinomial logistic regression by a block Krylov method.
 
-    Minimises ``sum of log-losses + |W|^2 / (2 C)``. W has K rows of d numbers, but lives in a
+    Minimises ``sum of log-losses + |W|² / (2 C)``. W has K rows of d numbers, but lives in a
     subspace of K - 1 dimensions; gradients lead to it. Each round adds the K - 1 directions of
-    the present gradient to an orthonormal basis and solves the regression inside the basis,
-    where rows have r coordinates and not d. So a round reads the matrix twice (once for the
-    gradient, once for the new coordinates), and K - 1 directions at a time are worth far more than
-    the one that a quasi-Newton step has: the spectrum of all classes is explored at once.
+    the present gradient to an orthonormal basis and solves the regression inside the basis, where
+    rows have r coordinates and not d. So a round reads the matrix twice, and K - 1 directions at a
+    time are worth far more than the one of a quasi-Newton step.
 
-    Parameters
-    ----------
-    rows
-        The rows and their mean.
-    codes
-        (n,) class numbers.
-    C
-        Inverse strength of the penalty.
-    n_classes
-        K.
-    start
-        Weights (K, d) and intercepts (K,) for centred rows, to begin with; None is zeros.
-    counts
-        (n,) how much each row counts; 1 each when None.
-    tolerance
-        Arrived when the decrease still to be had, by a quadratic guess, is at most the square
-        of this times the value; where the guess before fell short of what was then gained, this
-        one is taken to fall short as much.
-    max_steps
-        Give up, unconverged, after so many steps inside subspaces.
+    `start` has (K, d) weights and (K,) intercepts for centred rows; None is zeros. The search has
+    converged when the decrease still to be had, by a quadratic guess, is at most ``tolerance**2``
+    times the value; where the guess before fell short of the actual gain, so does this one.
 
-    Notes
-    -----
-    O(n d K) time a round and O(n r K) a step inside; rounds times K numbers for each row and each
-    dimension are kept. Rounds are about 7, 13 and 24 at C = 1, 10 and 100 for 10,000 rows of
-    1,280 dimensions of a network, 10 classes.
+    O(n d K) time a round and O(n r K) a step inside. Rounds are about 7, 13 and 24 at C = 1, 10
+    and 100 for 10,000 rows of 1,280 dimensions of a network, 10 classes.
     """
     if start is None:
-        start = np.zeros((n_classes, rows.values.shape[1])), np.zeros(n_classes)
-    search = _Search(rows, codes, C, counts, *start)
+        K, d = problem.n_classes, problem.rows.values.shape[1]
+        start = np.zeros((K, d)), np.zeros(K)
+    search = _Search(problem, C, *start)
     floor = NOTHING * float(search.gram[0, 0])
     promised = 0.0
     while search.steps < max_steps:
@@ -125,17 +103,10 @@ def solve_in_subspaces(
 class _Search:
     """The basis, the rows in its coordinates, and the weights found so far."""
 
-    def __init__(
-        self,
-        rows: Rows,
-        codes: Codes,
-        C: float,
-        counts: Array | None,
-        weights: Array,
-        intercepts: Array,
-    ) -> None:
-        self.rows, self.codes, self.C = rows, codes, C
-        self.dtype, (n, d) = rows.values.dtype, rows.values.shape
+    def __init__(self, problem: Problem, C: float, weights: Array, intercepts: Array) -> None:
+        self.rows, self.codes, counts = problem.rows, problem.codes, problem.counts
+        self.C = C
+        self.dtype, (n, d) = self.rows.values.dtype, self.rows.values.shape
         self.counts = None if counts is None else counts.astype(self.dtype)
         self.steps, self.gained = 0, np.inf
         self.n_classes = len(intercepts)
@@ -153,7 +124,7 @@ class _Search:
         self.value, self.gradient = self._objective(self.inside)
 
     def extend(self) -> bool:
-        """Add the directions of the gradient; return whether there were any that are new."""
+        """Add the directions of the gradient; return whether any was new."""
         with one_blas_thread():
             penalty = (self.inside[:, 1:] / self.C) @ self.basis
         fresh = _orthonormal(self.rows.pull(self.residuals) + penalty, self.basis)  # (k, d)
@@ -166,11 +137,11 @@ class _Search:
         return len(fresh) > 0
 
     def judge(self) -> tuple[float, float]:
-        """Return the value, and twice the decrease that the metric promises."""
+        """Return the value, and twice the decrease that the metric predicts."""
         return self.value, dot(self.gradient, self._apply(self.gradient))
 
     def improve(self, target: float, max_steps: int) -> bool:
-        """Search the subspace; return False if there is no way down that the rounding lets see."""
+        """Search the subspace; return False if no decrease above rounding was found."""
         found = minimise(
             self._objective,
             self.inside,
@@ -191,10 +162,10 @@ class _Search:
 
     @one_blas_thread()
     def condense(self) -> None:
-        """Keep of the basis what the weights and their last moves live in.
+        """Reduce the basis to the span of the weights and of their last moves.
 
-        Where the weights came from matters for where they go next as in conjugate gradients, and
-        what was tried before that does not. So a step inside costs the same in every round.
+        As in conjugate gradients, older directions do not matter for the next ones. So a step
+        inside costs the same in every round.
         """
         kept = np.empty((0, len(self.basis)), dtype=self.dtype)  # (k, r)
         for directions in (self.inside[:, 1:], *self.moves):
@@ -234,7 +205,7 @@ class _Search:
 
     @one_blas_thread()
     def _renew_metric(self) -> None:
-        """Invert the guess of the Hessian that all classes share."""
+        """Invert the approximate Hessian that all classes share."""
         curvature = max(self.curvature, LEAST_CURVATURE)
         metric = curvature * self.gram
         penalty = np.full(len(metric), 1.0 / self.C)

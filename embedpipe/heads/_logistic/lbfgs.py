@@ -4,51 +4,36 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from .._rows import Array
+
 Objective = Callable[[Array], tuple[float, Array]]
 Inverse = Callable[[Array], Array]
 
 HISTORY = 20
-"""Pairs of steps and gradient changes kept: 2 x 10 arrays of the size of the unknown."""
+"""Pairs of steps and gradient changes kept: two arrays of the size of the unknown each."""
 
 SUFFICIENT = 1e-4
-"""Share of the decrease that the slope promises which a step must deliver (Armijo)."""
+"""Share of the decrease promised by the slope that a step must deliver (Armijo)."""
 
 HALVINGS = 40
-"""A step is halved at most this often."""
+"""Maximum halvings of a step."""
 
 IDLE = 20
-"""So many steps in a row that lower nothing are the noise of rounding."""
+"""Steps in a row without a decrease after which the search stops: the rest is rounding noise."""
 
 ALONE = 8192
-"""Products of so many numbers are summed by one thread in any linear algebra library."""
+"""Length of products that any linear algebra library sums with one thread."""
 
 ROUNDING = 8
-"""Changes of the value by less than so many units in its last place may be rounding errors."""
+"""Changes of the value that may be rounding errors, in units of its last place."""
 
 
 class Minimum(NamedTuple):
-    """Where `minimise` stopped.
-
-    Attributes
-    ----------
-    point
-        The place.
-    steps
-        How many were taken.
-    converged
-        Whether it had arrived.
-    value, gradient
-        Of the function there.
-    stuck
-        Whether it stopped for want of a step down that the rounding lets see; then the last call of
-        the objective was not at `point`, and in any other case it was.
-    """
+    """Where `minimise` stopped."""
 
     point: Array
     steps: int
@@ -56,6 +41,8 @@ class Minimum(NamedTuple):
     value: float
     gradient: Array
     stuck: bool = False
+    """No step showed a decrease above rounding; only then was the last call of the objective not
+    at `point`."""
 
 
 def minimise(
@@ -68,45 +55,13 @@ def minimise(
     inverse: Inverse | None = None,
     known: tuple[float, Array] | None = None,
 ) -> Minimum:
-    """Return a minimum of a convex function, starting from `start`.
+    """Return a minimum of a convex function that gives its value and gradient (Nocedal, Wright).
 
-    Extra memory is some 34 arrays of the size of `start`. No product is left to a linear algebra
-    library, so the same start gives the same bits on any number of threads if `objective` and
-    `inverse` do.
-
-    Parameters
-    ----------
-    objective
-        Gives the value and the gradient (same shape and dtype) at a point.
-    start
-        Where to begin; it is not changed.
-    tolerance
-        Arrived when the norm of the gradient g, the root of ``g . inverse(g)``, is at most this, be
-        it with `inverse` or with what the steps so far have taught.
-    max_steps
-        Give up, unconverged, after so many steps.
-    relative
-        Arrived as well when half the square of that norm, which is the decrease that a quadratic
-        guess promises, is at most the square of this times the value.
-    inverse
-        Applies a guess of the inverse Hessian, linear and positive. None is the identity: then
-        scale the unknown to make the Hessian at most the identity.
-    known
-        The value and the gradient at `start`, if they are known.
-
-    Notes
-    -----
-    Nocedal & Wright, "Numerical Optimization" (2006), algorithm 7.4.
-
-    Examples
-    --------
-    >>> centre = np.array([1.0, -2.0])
-    >>> found = minimise(
-    ...     lambda x: (float(((x - centre) ** 2).sum()) / 2, x - centre),
-    ...     np.zeros(2), tolerance=1e-9, max_steps=10,
-    ... )
-    >>> found.point.tolist(), found.steps, found.converged
-    ([1.0, -2.0], 1, True)
+    It has converged if the norm of the gradient g, the root of ``g . inverse(g)``, is at most
+    `tolerance`, or if half its square is at most ``relative**2`` times the value. `inverse` applies
+    a guess of the inverse Hessian, linear and positive; None is the identity. `known` is the value
+    and gradient at `start`. The same start gives the same bits on any number of threads if
+    `objective` and `inverse` do.
     """
     apply = (lambda gradient: gradient) if inverse is None else inverse
     point, (value, gradient) = start, known or objective(start)
@@ -138,7 +93,7 @@ def minimise(
 
 
 class _Pair(NamedTuple):
-    """A step, the change of the gradient along it, their product, and the scale it suggests."""
+    """A step, the change of the gradient along it, their product, and the scale they suggest."""
 
     moved: Array
     turned: Array

@@ -1,26 +1,25 @@
-"""The strength of the penalty, chosen from the labelled rows alone."""
+"""The strength of the penalty of a logistic regression, chosen from the problem rows alone."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._threads import one_blas_thread
-from ._folds import NEVER_SCORED
-from ._labelled import Labelled
-from ._matrix import Array, Rows
-from ._multinomial import EXACT_ROWS, Coordinates, short_coordinates, solve
-from ._softmax import Codes
-from ._subspace import solve_in_subspaces
-
-Float64 = NDArray[np.float64]
+from ..._threads import one_blas_thread
+from .._rows import NEVER_SCORED, Array, Codes, Float64
+from .._softmax import log_losses
+from .problem import CentredRows, Problem
+from .span import EXACT_ROWS, Coordinates, short_coordinates, solve
+from .subspaces import solve_in_subspaces
 
 N_FOLDS = 5
+
 STEPS_PER_DECADE = 2
+"""Steps of the grid of C in a decade."""
+
 DECADES = 3
-"""How far from the prior's centre the search may go, either way."""
+"""Maximum distance of C from the centre of the prior, in decades."""
 
 PRIOR_STRENGTH = 60_000.0
 """The prior's centre is this over n times the variance: C = 1000 for 100 rows of variance 0.6."""
@@ -29,53 +28,48 @@ PRIOR_DECADES = 0.5
 """Standard deviation of the prior on log10 C."""
 
 TOLERANCE = 2e-2
+"""Tolerance of the fits to few rows, see `solve`."""
+
 MAX_STEPS = 1000
 
 FEW_ROWS = 1200
-"""Up to so many rows, all folds are solved at once in the coordinates of the rows' own span."""
+"""Up to so many rows, all folds are solved at once in the coordinates of the rows' span."""
 
 ENOUGH_SCORED = 1000
-"""Folds are scored until so many rows are: more would not tell values of C apart any better."""
+"""Rows to score: more would not tell values of C apart any better."""
 
 LOOSE = 0.03
-"""A fold of many rows is solved to a relative gap of about the square of this."""
+"""Root of the relative gap to which a fold of many rows is solved."""
 
 
 class HeldOut(NamedTuple):
-    """What models said of rows that they had not seen: (m, K) logits, (m,) codes, (m,) counts."""
+    """Logits of m rows, from models that were not fitted to them."""
 
     logits: Array
+    """(m, K)."""
     codes: Codes
-    counts: Array | None
+    counts: Float64 | None
+    """(m,) how much each row counts; None is 1 each."""
 
 
 class Choice(NamedTuple):
-    """A value of C, why it was taken, and a place close to its solution.
-
-    Attributes
-    ----------
-    C, rule
-        The value, and the reason in words.
-    held_out
-        What the folds said at this C; None if no row could be scored.
-    start
-        Weights (K, d) and intercepts (K,) to begin with, or None.
-    coordinates, inside
-        Of few rows, their coordinates, and in these the (K, 1 + r) weights to begin with.
-    """
+    """A value of C, the reason for it, and a place close to its solution."""
 
     C: float
     rule: str
     held_out: HeldOut | None = None
+    """From the folds at this C; None if no row could be scored."""
     start: tuple[Array, Array] | None = None
+    """Weights (K, d) and intercepts (K,) to begin with."""
     coordinates: Coordinates | None = None
     inside: Array | None = None
+    """Of few rows: (K, 1 + r) weights to begin with, in `coordinates`."""
 
 
 class Folds(Protocol):
     """Solves all folds for one C after the other, each from the solution for a C near it."""
 
-    scored: NDArray[np.intp]
+    scored: Codes
     n_folds: int
 
     def solve(self, C: float, near: Any) -> tuple[Any, Array]:
@@ -88,47 +82,29 @@ class Folds(Protocol):
 
 
 def choose_strength(
-    labelled: Labelled,
-    folds: NDArray[np.intp],
-    binary_factor: float,
+    problem: Problem,
+    folds: Codes,  # (n,) from `assign_folds`
+    binary_factor: float,  # multiplies C before solving
     start: tuple[Array, Array] | None = None,
 ) -> Choice:
-    """Choose C by cross-validation, steadied by a prior that fades as labels arrive.
+    """Choose C by cross-validation, with a prior that fades as labels arrive.
 
-    The score of a C is the sum of the out-of-fold log-losses plus
-    ``(log10 C - centre)^2 / (2 * 0.5^2)``, as if C had a log-normal prior half a decade wide around
-    ``60,000 / (n * variance of the rows)``: few rows from a good backbone can be separated, and
-    deserve trust. With a handful of labels the prior speaks, with hundreds it is silent. The
-    search starts at the centre and goes down by half a decade at a time until the score rises; if
-    it rose at once, it goes up instead. A tie goes to the value nearer to the centre.
+    The score of a C is the sum of the held-out log-losses plus
+    ``(log10 C - centre)² / (2 * 0.5²)``, as if C had a log-normal prior half a decade wide around
+    ``60,000 / (n * variance of the rows)``: few rows from a good backbone can be separated. With a
+    handful of labels the prior decides, with hundreds it does not matter. The search starts at the
+    centre and goes down by half a decade at a time until the score rises; if it rose at once, it
+    goes up instead. A tie goes to the value nearer to the centre.
 
-    Parameters
-    ----------
-    labelled
-        The labelled rows, in canonical order.
-    folds
-        (n,) from `assign_folds`.
-    binary_factor
-        What C is multiplied by before solving, see `LogisticHead`.
-    start
-        Weights (K, d) and intercepts (K,) that may be near the solution, for many rows.
-
-    Returns
-    -------
-    Choice
-        C is a power of ten or halfway between two.
-
-    Notes
-    -----
-    Up to 1,200 rows, all five folds are solved together. Of more, only as many folds as hold
-    1,000 rows are: one from 5,000 rows on.
+    Up to 1,200 rows, all five folds are solved together. Of more rows, only as many folds are
+    solved as hold 1,000 rows: one from 5,000 rows on.
     """
-    centre = _centre(labelled.energy())
+    centre = _centre(problem.energy())
     if not (folds != NEVER_SCORED).any():
         return Choice(_value(centre), "prior: no class has two distinct rows")
     few = len(folds) <= FEW_ROWS
-    solver: Folds = _FewRows(labelled, folds) if few else _ManyRows(labelled, folds, start)
-    search = _Search(solver, labelled, binary_factor, centre)
+    solver: Folds = _FewRows(problem, folds) if few else _ManyRows(problem, folds, start)
+    search = _Search(solver, problem, binary_factor, centre)
     best = search.run()
     rule = (
         f"cross-validation: least log-loss of {len(solver.scored):,} labels in {solver.n_folds} "
@@ -156,10 +132,10 @@ def _readable(step: int) -> str:
 class _Search:
     """Scores of the values of C tried so far, and the solutions that gave them."""
 
-    def __init__(self, folds: Folds, labelled: Labelled, binary_factor: float, centre: int) -> None:
+    def __init__(self, folds: Folds, problem: Problem, binary_factor: float, centre: int) -> None:
         self.folds, self.binary_factor, self.centre = folds, binary_factor, centre
-        self.codes = labelled.codes[folds.scored]
-        self.counts = None if labelled.counts is None else labelled.counts[folds.scored]
+        self.codes = problem.codes[folds.scored]
+        self.counts = None if problem.counts is None else problem.counts[folds.scored]
         self.scores: dict[int, float] = {}
         self.tried: dict[int, tuple[Any, HeldOut]] = {}
 
@@ -189,10 +165,7 @@ class _Search:
 
 def _log_loss(held_out: HeldOut) -> float:
     """Return the sum of the log-losses."""
-    logits = held_out.logits.T.astype(np.float64)  # (K, m)
-    logits -= logits.max(axis=0)
-    own = logits[held_out.codes, np.arange(len(held_out.codes))]
-    losses = np.log(np.exp(logits).sum(axis=0)) - own
+    losses = log_losses(held_out.logits.astype(np.float64), held_out.codes)
     counts = np.ones(len(losses)) if held_out.counts is None else held_out.counts
     return float((losses * counts).sum())
 
@@ -200,22 +173,22 @@ def _log_loss(held_out: HeldOut) -> float:
 class _FewRows:
     """All folds at once, in the coordinates of the rows' own span."""
 
-    def __init__(self, labelled: Labelled, folds: NDArray[np.intp]) -> None:
-        self.labelled, self.coordinates = labelled, short_coordinates(labelled.rows)
+    def __init__(self, problem: Problem, folds: Codes) -> None:
+        self.problem, self.coordinates = problem, short_coordinates(problem.rows)
         self.scored = np.flatnonzero(folds != NEVER_SCORED)
         self.fold = folds[self.scored]
         self.n_folds = int(folds.max()) + 1
         seen = (folds != np.arange(self.n_folds)[:, None]).astype(np.float32)  # (F, n)
-        counts = labelled.counts
+        counts = problem.counts
         self.counts = seen if counts is None else seen * counts.astype(np.float32)
 
     @one_blas_thread()
     def solve(self, C: float, near: Any) -> tuple[Any, Array]:
-        values, (F, K) = self.coordinates.values, (self.n_folds, self.labelled.n_classes)
+        values, (F, K) = self.coordinates.values, (self.n_folds, self.problem.n_classes)
         found = solve(
             values,
             self.coordinates.energy,
-            self.labelled.codes,
+            self.problem.codes,
             C,
             start=np.zeros((F, K, len(values)), dtype=np.float32) if near is None else near,
             counts=self.counts,
@@ -227,7 +200,7 @@ class _FewRows:
 
     def settle(self, choice: Choice, solutions: Any) -> Choice:
         mean = solutions.mean(axis=0)  # (K, 1 + r)
-        if len(self.labelled.codes) <= EXACT_ROWS:
+        if len(self.problem.codes) <= EXACT_ROWS:
             return choice._replace(coordinates=self.coordinates, inside=mean)
         return choice._replace(start=(self.coordinates.lift(mean[:, 1:]), mean[:, 0]))
 
@@ -235,10 +208,8 @@ class _FewRows:
 class _ManyRows:
     """Some folds, one after the other, on copies of the rows outside them."""
 
-    def __init__(
-        self, labelled: Labelled, folds: NDArray[np.intp], start: tuple[Array, Array] | None
-    ) -> None:
-        self.labelled, self.start = labelled, start
+    def __init__(self, problem: Problem, folds: Codes, start: tuple[Array, Array] | None) -> None:
+        self.problem, self.start = problem, start
         sizes = np.bincount(folds[folds != NEVER_SCORED])
         enough = int(np.searchsorted(np.cumsum(sizes), ENOUGH_SCORED)) + 1
         self.n_folds = min(enough, len(sizes))
@@ -253,8 +224,8 @@ class _ManyRows:
         for fold, (seen, held) in enumerate(self.parts):
             start = self._beginning() if near is None else near[fold]
             weights, intercepts = self._fit(seen, C, start)
-            mean = self.labelled.rows.mean
-            rows = Rows(self.labelled.rows.values[held], mean)
+            mean = self.problem.rows.mean
+            rows = CentredRows(self.problem.rows.values[held], mean)
             logits.append(rows.times(weights).T + intercepts)
             solutions.append((weights, intercepts))
         return solutions, np.concatenate(logits)
@@ -263,26 +234,20 @@ class _ManyRows:
         return choice._replace(start=solutions[0])
 
     def _beginning(self) -> tuple[Array, Array]:
-        labelled = self.labelled
+        problem = self.problem
         if self.start is not None:
-            dtype = labelled.rows.values.dtype
+            dtype = problem.rows.values.dtype
             return self.start[0].astype(dtype), self.start[1].astype(dtype)
-        K, d = labelled.n_classes, labelled.rows.values.shape[1]
+        K, d = problem.n_classes, problem.rows.values.shape[1]
         return np.zeros((K, d), dtype=np.float32), np.zeros(K, dtype=np.float32)
 
-    def _fit(
-        self, seen: NDArray[np.intp], C: float, start: tuple[Array, Array]
-    ) -> tuple[Array, Array]:
-        labelled = self.labelled
-        found = solve_in_subspaces(
-            Rows(labelled.rows.values[seen], labelled.rows.mean),
-            labelled.codes[seen],
-            C,
-            n_classes=labelled.n_classes,
-            start=start,
-            counts=None if labelled.counts is None else labelled.counts[seen],
-            tolerance=LOOSE,
-            max_steps=MAX_STEPS,
+    def _fit(self, seen: Codes, C: float, start: tuple[Array, Array]) -> tuple[Array, Array]:
+        (values, mean), codes, n_classes, counts = self.problem
+        part = Problem(
+            CentredRows(values[seen], mean),
+            codes[seen],
+            n_classes,
+            None if counts is None else counts[seen],
         )
-        dtype = labelled.rows.values.dtype
-        return found.weights.astype(dtype), found.intercepts.astype(dtype)
+        found = solve_in_subspaces(part, C, start=start, tolerance=LOOSE, max_steps=MAX_STEPS)
+        return found.weights.astype(values.dtype), found.intercepts.astype(values.dtype)

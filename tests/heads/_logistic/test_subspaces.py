@@ -8,13 +8,13 @@ from scipy.linalg import solve
 from scipy.special import log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
-from embedpipe.heads import _subspace
-from embedpipe.heads._matrix import Rows
-from embedpipe.heads._subspace import solve_in_subspaces
+from embedpipe.heads._logistic import subspaces
+from embedpipe.heads._logistic.problem import CentredRows, Problem
+from embedpipe.heads._logistic.subspaces import solve_in_subspaces
 
 
 def rows_of(X, dtype=np.float32):
-    return Rows(X.astype(dtype), X.mean(axis=0).astype(dtype))
+    return CentredRows(X.astype(dtype), X.mean(axis=0).astype(dtype))
 
 
 def objective(weights, intercepts, X, codes, C, counts):
@@ -57,12 +57,9 @@ def gap(found, X, codes, K, C, counts):
 
 def solved(X, codes, K, C, *, counts=None, start=None, tolerance=7e-4, dtype=np.float32):
     return solve_in_subspaces(
-        rows_of(X, dtype),
-        codes,
+        Problem(rows_of(X, dtype), codes, K, counts),
         C,
-        n_classes=K,
         start=start,
-        counts=counts,
         tolerance=tolerance,
         max_steps=1000,
     )
@@ -112,8 +109,8 @@ def test_rounding_errors_are_no_directions():
     basis = np.linalg.qr(rng.normal(size=(6, 6)))[0].T.astype(np.float32)
     directions = (rng.normal(size=(4, 6)) @ basis).astype(np.float32)
     basis[2] += 1e-4 * basis[1]  # a little less than orthonormal
-    assert len(_subspace._orthonormal(directions, basis)) == 0
-    half = _subspace._orthonormal(directions, basis[:3])
+    assert len(subspaces._orthonormal(directions, basis)) == 0
+    half = subspaces._orthonormal(directions, basis[:3])
     assert len(half) == 3  # four directions, of which only three are left
     assert np.abs(half @ half.T - np.eye(3)).max() < 1e-6
     assert np.abs(half @ basis[:3].T).max() < 1e-4
@@ -129,7 +126,7 @@ def test_float64_goes_as_far_as_it_is_asked_to():
 def test_a_condensed_basis_still_leads_there(monkeypatch):
     X, codes = problem(200, 60, 3)
     whole = solved(X, codes, 3, 100.0)
-    monkeypatch.setattr(_subspace, "WIDTH", 3)
+    monkeypatch.setattr(subspaces, "WIDTH", 3)
     condensed = solved(X, codes, 3, 100.0)
     assert condensed.converged
     assert condensed.steps > whole.steps
@@ -179,16 +176,8 @@ def test_classes_that_can_be_told_apart_perfectly():
 
 def test_too_few_steps_are_told():
     X, codes = problem(200, 60, 4)
-    found = solve_in_subspaces(
-        rows_of(X),
-        codes,
-        1000.0,
-        n_classes=4,
-        start=None,
-        counts=None,
-        tolerance=7e-4,
-        max_steps=3,
-    )
+    few = Problem(rows_of(X), codes, 4, None)
+    found = solve_in_subspaces(few, 1000.0, start=None, tolerance=7e-4, max_steps=3)
     assert not found.converged
 
 

@@ -1,10 +1,11 @@
-"""Folds: stratified, even, and blind to the order of the rows."""
+"""Rows: lengths, digests, and folds that are stratified, even, and blind to order."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.heads._folds import NEVER_SCORED, assign_folds, row_digests
+from embedpipe.heads._rows import NEVER_SCORED, assign_folds, lengths, row_digests
 
 
 @settings(max_examples=100, deadline=None)
@@ -34,3 +35,10 @@ def test_equal_rows_of_a_class_share_a_fold_and_order_is_nothing():
     order = np.array([6, 2, 0, 3, 5, 1, 4])
     again = assign_folds(row_digests(X[order]), codes[order], 3)
     np.testing.assert_array_equal(again, folds[order])
+
+
+def test_lengths_that_float32_cannot_square():
+    assert lengths(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [5.0, 1.0]
+    for scale in (1.0, 1e-30, 1e30):
+        rows = np.array([[3.0 * scale, 4.0 * scale]], dtype=np.float32)
+        assert lengths(rows)[0] / scale == pytest.approx(5.0)

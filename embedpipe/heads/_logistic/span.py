@@ -1,4 +1,4 @@
-"""Multinomial logistic regression in the span of its rows."""
+"""Multinomial logistic regression in the span of few rows."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from .._threads import one_blas_thread
-from ._lbfgs import Minimum, dot, minimise
-from ._matrix import Rows
-from ._softmax import Codes, losses_and_residuals, mean_curvature, softmax
-
-Array = NDArray[np.floating[Any]]
-Float64 = NDArray[np.float64]
+from ..._threads import one_blas_thread
+from .._rows import Array, Codes, Float64
+from .._softmax import losses_and_residuals, mean_curvature, softmax
+from .lbfgs import Minimum, dot, minimise
+from .problem import CentredRows
 
 RANK_TOLERANCE = 1e-12
 """Directions with less than this share of the largest energy are rounding errors."""
@@ -37,43 +34,24 @@ LEAST_CURVATURE = 1e-3
 
 
 class Span(NamedTuple):
-    """Rows in the coordinates of their own span, axes by decreasing energy.
-
-    Attributes
-    ----------
-    rows
-        (n, r + 1) float64: the centred rows in the new coordinates, then a column of ones for
-        the intercept; r <= min(n, d).
-    energy
-        (r,) float64: the sum of squares of each coordinate, decreasing.
-    axes
-        (d, r) float64, orthonormal columns: ``rows[:, :r] = (X - mean) @ axes``.
-    mean
-        (d,) float64: the mean row.
-    """
+    """Rows in the coordinates of their own span, axes by decreasing energy."""
 
     rows: Float64
+    """(n, r + 1): the centred rows in the new coordinates, then ones for the intercept."""
     energy: Float64
+    """(r,) the sum of squares of each coordinate, decreasing; r <= min(n, d)."""
     axes: Float64
+    """(d, r) orthonormal columns: ``rows[:, :r] = (X - mean) @ axes``."""
     mean: Float64
+    """(d,) the mean row."""
 
 
 def rotate_to_span(X: Float64) -> Span:
-    """Rotate rows to the span of what they differ in; distances and solutions stay the same.
+    """Rotate (n, d) rows to the span of what they differ in: O(n d min(n, d)) time.
 
-    The penalty of a ridge or logistic regression depends on the length of the weights only, so
-    its solution has no part outside the span of the centred rows, and a rotation does not change
-    it. With fewer rows than columns this replaces d unknowns per class by less than n.
-
-    Parameters
-    ----------
-    X
-        (n, d) float64.
-
-    Returns
-    -------
-    Span
-        O(n d min(n, d)) time and O(n d) memory.
+    A penalty on the length of the weights leaves no part of the solution outside the span of the
+    centred rows, and a rotation does not change it. With fewer rows than columns this replaces d
+    unknowns per class by less than n.
     """
     mean = X.mean(axis=0)
     centred = X - mean  # (n, d)
@@ -92,36 +70,22 @@ def rotate_to_span(X: Float64) -> Span:
 
 
 class Coordinates(NamedTuple):
-    """Rows in orthogonal coordinates, and the way back for weights.
-
-    Attributes
-    ----------
-    values
-        (1 + r, n) float32: ones, then the coordinates of the centred rows.
-    energy
-        (r,) float64.
-    lift
-        Turns (K, r) weights for the coordinates into (K, d) weights for the rows.
-    """
+    """Rows in orthogonal coordinates, and the way back for weights."""
 
     values: Array
+    """(1 + r, n) float32: ones, then the coordinates of the centred rows."""
     energy: Float64
+    """(r,) the sum of squares of each coordinate."""
     lift: Callable[[Array], Array]
+    """Turns (K, r) weights for the coordinates into (K, d) weights for the rows."""
 
 
 @one_blas_thread()
-def short_coordinates(rows: Rows) -> Coordinates:
-    """Return few rows in as many coordinates as they have, with no product of d by d.
+def short_coordinates(rows: CentredRows) -> Coordinates:
+    """Return n rows in at most n coordinates: O(n² d + n³) time, with no product of d by d.
 
-    Parameters
-    ----------
-    rows
-        n of them, best fewer than dimensions.
-
-    Notes
-    -----
-    O(n^2 d + n^3) time. Of more than 400 rows only 400 axes are returned, those in which the rows
-    differ most, and found in float32: good enough to compare values of C and to begin from.
+    Of more than 400 rows only the 400 axes in which they differ most are returned, found in
+    float32: good enough to compare values of C and to begin from.
     """
     n = len(rows.values)
     exact = n <= EXACT_ROWS
@@ -145,55 +109,29 @@ def short_coordinates(rows: Rows) -> Coordinates:
 
 
 def solve(
-    coordinates: Array,
-    energy: Float64,
-    codes: Codes,
+    coordinates: Array,  # (1 + r, n): ones, then centred rows in orthogonal coordinates
+    energy: Float64,  # (r,) the sum of squares of each coordinate
+    codes: Codes,  # (n,)
     C: float,
     *,
-    start: Array,
-    counts: Array | None,
+    start: Array,  # (F, K, 1 + r), the intercept first
+    counts: Array | None,  # (F, n) how much a row counts in each regression; None is 1
     tolerance: float = 0.0,
     relative: float = 0.0,
     max_steps: int,
 ) -> Minimum:
-    """Fit one or several multinomial logistic regressions to the same rows, weighted differently.
+    """Fit F multinomial logistic regressions to the same rows, weighted differently.
 
-    Each minimises ``sum of log-losses + |W|^2 / (2 C)`` with a free intercept. Steps are scaled by
+    Each minimises ``sum of log-losses + |W|² / (2 C)`` with a free intercept. Steps are scaled by
     ``(w Z'Z + I / C)``, which is diagonal in the coordinates of the span and stands in for the
-    Hessian; w is the mean of ``p (1 - p)`` at the start, so a start near the solution pays twice.
-    All regressions share their matrix products.
-
-    Parameters
-    ----------
-    coordinates
-        (1 + r, n): ones, then the centred rows in orthogonal coordinates; its dtype is the
-        precision of the arithmetic.
-    energy
-        (r,) the sum of squares of each coordinate.
-    codes
-        (n,) class numbers.
-    C
-        Inverse strength of the penalty.
-    start
-        (F, K, 1 + r): the weights to begin with, the intercept first.
-    counts
-        (F, n): how much each row counts in each of the F regressions; 1 when None.
-    tolerance, relative
-        On the norm of the gradient so scaled, see `minimise`; the first is multiplied by the
-        root of n F.
-    max_steps
-        See `minimise`.
-
-    Returns
-    -------
-    Minimum
-        Its point is (F, K, 1 + r), the weights.
+    Hessian; w is the mean of ``p (1 - p)`` at the start. The regressions share their products.
+    `tolerance` is multiplied by the root of n F; see `minimise`. The point found is (F, K, 1 + r).
     """
     dtype, (width, n), (F, K, _) = coordinates.dtype, coordinates.shape, start.shape
     unknown = start.reshape(F * K, width).astype(dtype)
     penalty = np.append(0.0, np.full(width - 1, 1.0 / C))  # (1 + r,)
     logits = (unknown @ coordinates).reshape(F, K, n)
-    softmax(logits)
+    softmax(logits, axis=1)
     curvature = max(mean_curvature(logits), LEAST_CURVATURE)
     inverse = (1.0 / (curvature * np.append(n, energy) + penalty)).astype(dtype)  # (1 + r,)
     pull = penalty.astype(dtype)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from embedpipe.errors import LabelError, UsageError
-from embedpipe.heads._weights import row_weights
+from embedpipe.heads._parameters import row_weights
 
 CLASSES, CODES = np.array(["hat", "shoe", "skirt"]), np.array([0, 2, 0, 1, 0, 2])
 

@@ -1,25 +1,32 @@
-"""How far probabilities can be believed: their calibration error, and a temperature to mend it."""
+"""What held-out rows tell about a head: calibration error, temperature, cross-validation."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 
-Float64 = NDArray[np.float64]
+from ..errors import LabelError, UsageError
+from ._labelled import check_lengths, checked_labels
+from ._rows import NEVER_SCORED, Float64, assign_folds, refuse_non_finite, row_digests
+from ._softmax import log_losses, softmax
 
 N_BINS = 15
 """Bins of the calibration error, as in Guo et al. (2017)."""
 
 COLDEST, HOTTEST = 0.05, 20.0
-"""Temperatures stay between these; separable logits would have 0, random ones infinity."""
+"""Range of temperatures: separable logits would have 0, random ones infinity."""
 
 STEPS = 60
-"""Newton steps or halvings; either gets there within some ten."""
+"""Maximum Newton steps or halvings; some ten are enough."""
 
 ARRIVED = 1e-9
-"""Relative width of the bracket, or of a step, at which the search stops."""
+"""Relative length of a step at which the search stops."""
+
+N_FOLDS = 5
+"""Default number of folds of a cross-validation."""
 
 
 def expected_calibration_error(
@@ -80,43 +87,9 @@ def fit_temperature(
 ) -> float:
     """Return the temperature T for which softmax(logits / T) fits the labels best.
 
-    The mean log-loss is convex in 1/T; its minimum is found by Newton's method inside a bracket
-    that shrinks. The predicted classes do not depend on T.
-
-    Parameters
-    ----------
-    logits
-        (n, C) of rows that the model was not fitted to.
-    codes
-        (n,) integers: the true columns.
-    weights
-        (n,) of the rows; 1 each when None.
-    prior_rows
-        Pulls the temperature towards 1: the loss gains ``prior_rows * (1/T - 1 + log T)``, which
-        is convex in 1/T as well and least at T = 1.
-
-    Returns
-    -------
-    float
-        Between 0.05 and 20; 1 where there is nothing to tell: no row, one class, or logits that
-        are all the same.
-
-    Notes
-    -----
-    O(n C) time for each of some ten steps, in float64.
-
-    References
-    ----------
-    Guo, Pleiss, Sun, Weinberger (2017), "On calibration of modern neural networks",
-    arXiv:1706.04599.
-
-    Examples
-    --------
-    Three of four are right, and said to be so by a log-odds of 10 where log 3 is true:
-
-    >>> logits = np.array([[10.0, 0.0]] * 4)
-    >>> round(fit_temperature(logits, np.array([0, 0, 0, 1])) * float(np.log(3)), 6)
-    10.0
+    `weights` are 1 each when None. The prior adds ``prior_rows * (1/T - 1 + log T)`` to the loss,
+    which is least at T = 1. The loss is convex in 1/T; its minimum is found by Newton's method in
+    a bracket. T is 1 where nothing can be fitted: no row, one class, or equal logits.
     """
     gaps, counts = _gaps(logits, codes, weights)  # (n, C), (n,)
     if not gaps.size or not (np.abs(gaps) * counts[:, None]).any():
@@ -145,28 +118,7 @@ def temperature_at(
     weights: NDArray[np.floating[Any]],
     confidence: float,
 ) -> float:
-    """Return the least temperature T at which softmax(logits / T) is no more confident than that.
-
-    Parameters
-    ----------
-    logits
-        (n, C), n >= 1.
-    weights
-        (n,) of the rows, with a sum above 0.
-    confidence
-        The weighted mean over the rows of the largest probability.
-
-    Returns
-    -------
-    float
-        Between 0.05 and 8,000: the mean confidence falls as T rises.
-
-    Examples
-    --------
-    >>> logits = np.array([[10.0, 0.0]] * 4)
-    >>> round(temperature_at(logits, np.ones(4), 0.75) * float(np.log(3)), 6)
-    10.0
-    """
+    """Return the least temperature at which the mean confidence is at most `confidence`."""
     values = np.asarray(logits, dtype=np.float64)
     gaps = values - values.max(axis=1, keepdims=True)  # (n, C)
     low, high = COLDEST, HOTTEST**3
@@ -188,33 +140,12 @@ def cautious_temperature(
     *,
     prior_rows: float = 0.0,
 ) -> float:
-    """Return the temperature of rows that were left out, when others could not be.
+    """Return the temperature of rows that were left out, where others could not be.
 
-    A row that is the only one of its class cannot be left out: the model would be wrong about
-    it. Rows of larger classes alone would make the model too confident. So where there are such
-    rows, the mean confidence is at most the share of all rows that the model is right about, by
-    the rule of succession: (right + 1) / (rows + 2).
-
-    Parameters
-    ----------
-    logits, codes, weights, prior_rows
-        Of the rows left out, as in `fit_temperature`.
-    total
-        The weight of all rows.
-
-    Returns
-    -------
-    float
-        That of `fit_temperature`, or a higher one.
-
-    Examples
-    --------
-    Four of four are right, and two more are alone in their classes:
-
-    >>> logits, codes = np.array([[5.0, 0.0]] * 4), np.array([0, 0, 0, 0])
-    >>> temperature = cautious_temperature(logits, codes, np.ones(4), 6.0)
-    >>> round(float(1 / (1 + np.exp(-5 / temperature))), 6)  # (4 + 1) / (6 + 2)
-    0.625
+    A row that is the only one of its class cannot be left out: the model would be wrong about it.
+    Rows of larger classes alone would make the model too confident. So with such rows, by which
+    `total` exceeds the sum of `weights`, the mean confidence is at most the expected share of right
+    rows among all, (right + 1) / (rows + 2).
     """
     found = fit_temperature(logits, codes, weights, prior_rows=prior_rows)
     known = float(np.sum(weights))
@@ -231,25 +162,10 @@ def tempered_loss(
     *,
     prior_rows: float = 0.0,
 ) -> float:
-    """Return the mean log-loss of softmax(logits / T) at the temperature T that fits best.
-
-    Parameters are those of `fit_temperature`. O(n C) time for each of its steps.
-
-    Examples
-    --------
-    Three of four are right, and with the right temperature said to be so:
-
-    >>> logits, codes = np.array([[10.0, 0.0]] * 4), np.array([0, 0, 0, 1])
-    >>> round(tempered_loss(logits, codes, np.ones(4)), 4)
-    0.5623
-    >>> round(float(-0.75 * np.log(0.75) - 0.25 * np.log(0.25)), 4)
-    0.5623
-    """
+    """Return the mean log-loss of softmax(logits / T) at the temperature T that fits best."""
     gaps, counts = _gaps(logits, codes, weights)  # (n, C), (n,)
     gaps /= fit_temperature(logits, codes, weights, prior_rows=prior_rows)
-    top = gaps.max(axis=1, keepdims=True)  # (n, 1)
-    losses = np.log(np.exp(gaps - top).sum(axis=1)) + top[:, 0]  # (n,)
-    return float(counts @ losses / counts.sum())
+    return float(counts @ log_losses(gaps, codes) / counts.sum())
 
 
 def _gaps(
@@ -267,11 +183,83 @@ def _slopes(
     gaps: Float64, counts: Float64, inverse: float, prior_rows: float
 ) -> tuple[float, float]:
     """Return the first and the second derivative of the loss in 1/T."""
-    scaled = inverse * gaps  # (n, C)
-    scaled -= scaled.max(axis=1, keepdims=True)
-    likely = np.exp(scaled)
-    likely /= likely.sum(axis=1, keepdims=True)
+    likely = softmax(inverse * gaps)  # (n, C)
     mean = np.einsum("nc,nc->n", likely, gaps)  # (n,)
     spread = np.einsum("nc,nc->n", likely, (gaps - mean[:, None]) ** 2)  # (n,)
     slope = float(counts @ mean) + prior_rows * (1.0 - 1.0 / inverse)
     return slope, float(counts @ spread) + prior_rows / inverse**2
+
+
+def cross_validated_probabilities(
+    head: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    n_folds: int = N_FOLDS,
+    *,
+    unlabelled: ArrayLike | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the probabilities that fits to the other folds give each labelled row.
+
+    Folds depend on the content of the rows only: they are stratified, and equal rows of a class
+    share one. A row that is the only one of its class is learned from by every fit and scored by
+    none.
+
+    Parameters
+    ----------
+    head
+        A classifier with `predict_proba`; it is cloned, so it stays as it is.
+    X
+        (n, d) finite numbers.
+    y
+        (n,) labels.
+    n_folds
+        How many fits, at least 2.
+    unlabelled
+        Passed on to the `fit` of a head that uses unlabelled rows; no other sees it.
+
+    Returns
+    -------
+    probabilities
+        (n, C) float64, columns in the sorted order of the labels; zeros where not scored, and for
+        classes that a fit did not see.
+    scored
+        (n,) whether the row was scored.
+
+    Raises
+    ------
+    LabelError
+        If there are no rows, the lengths differ, or a row holds NaN or infinity.
+    UsageError
+        If `n_folds` is less than 2.
+
+    Examples
+    --------
+    >>> from embedpipe.heads import LogisticHead
+    >>> X = np.array([[0.0, 1.0], [0.1, 1.0], [1.0, 0.0], [1.0, 0.1], [-1.0, -1.0]])
+    >>> y = np.array(["hat", "hat", "shoe", "shoe", "skirt"])
+    >>> probabilities, scored = cross_validated_probabilities(LogisticHead(C=10.0), X, y)
+    >>> scored.tolist(), probabilities.argmax(axis=1)[scored].tolist()
+    ([True, True, True, True, False], [0, 0, 1, 1])
+    """
+    if n_folds < 2:
+        raise UsageError(f"n_folds must be at least 2, not {n_folds!r}.")
+    check_lengths(X, y)
+    rows, labels = np.asarray(X), checked_labels(y)
+    if rows.ndim != 2:
+        raise LabelError(f"X has the shape {rows.shape}: give one row of numbers for each label.")
+    refuse_non_finite(rows, 0)
+    classes, codes = np.unique(labels, return_inverse=True)
+    probabilities = np.zeros((len(rows), len(classes)))
+    scored = np.zeros(len(rows), dtype=np.bool_)
+    if len(classes) == 1:
+        return probabilities, scored  # there is nothing to tell apart
+    options = {"unlabelled": unlabelled} if getattr(head, "uses_unlabelled", False) else {}
+    folds = assign_folds(row_digests(rows), codes, n_folds)  # (n,)
+    for fold in np.unique(folds[folds != NEVER_SCORED]):
+        held_out = np.flatnonzero(folds == fold)
+        rest = np.flatnonzero(folds != fold)
+        fitted = clone(head).fit(rows[rest], labels[rest], **options)
+        columns = np.searchsorted(classes, fitted.classes_)
+        probabilities[np.ix_(held_out, columns)] = fitted.predict_proba(rows[held_out])
+        scored[held_out] = True
+    return probabilities, scored

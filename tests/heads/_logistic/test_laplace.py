@@ -8,8 +8,9 @@ from sklearn.exceptions import NotFittedError
 from threadpoolctl import threadpool_limits
 
 from embedpipe.errors import LabelError, UsageError
-from embedpipe.heads import LogisticHead, _laplace
-from embedpipe.heads._laplace import Laplace
+from embedpipe.heads import LogisticHead
+from embedpipe.heads._logistic import laplace as laplace_module
+from embedpipe.heads._logistic.laplace import Laplace, LaplacePosterior
 
 
 def covariance(laplace, points):
@@ -119,7 +120,7 @@ def test_how_many_are_drawn_at_once_is_nothing(problem, monkeypatch):
     X, y = problem
     head = LogisticHead(C=1.0).fit(X, y)
     together = drawn(head, X, X)
-    monkeypatch.setattr(_laplace, "CHUNK_VALUES", 60)  # two draws of (8 + 1) x 3
+    monkeypatch.setattr(laplace_module, "CHUNK_VALUES", 60)  # two draws of (8 + 1) x 3
     np.testing.assert_allclose(drawn(head, X, X), together, atol=1e-6)
 
 
@@ -207,7 +208,7 @@ def test_features_are_scaled_rows_and_a_one():
 def test_a_number_of_draws_without_meaning(problem, n_samples):
     with pytest.raises(UsageError) as error:
         LogisticHead(C=1.0).fit(*problem).posterior(problem[0], n_samples, None)
-    assert str(error.value) == f"n_samples is {n_samples!r}: give a whole number, at least 1."
+    assert str(error.value) == f"n_samples must be a whole number from 1, not {n_samples!r}."
 
 
 def test_rows_that_cannot_be_drawn_from(problem):
@@ -231,3 +232,10 @@ def test_rows_that_cannot_be_drawn_from(problem):
         )
     with pytest.raises(NotFittedError):
         LogisticHead().posterior(X, 3, rng)
+
+
+def test_probabilities_of_given_weights():
+    weights = np.array([[[1.0, 0.0], [0.0, 0.0]]], dtype=np.float32) * np.log(3)
+    posterior = LaplacePosterior(weights, np.zeros((2, 2)), normalize=True)
+    found = posterior.predict_proba([[5.0]])
+    np.testing.assert_allclose(found, [[[0.75, 0.25]], [[0.5, 0.5]]], atol=1e-6)

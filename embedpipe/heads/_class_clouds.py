@@ -1,35 +1,73 @@
-"""Distances from a class mean in units of how the class spreads, one way apart from another."""
+"""Normal clouds around class means, for distances in units of the spread of a class."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from ._embedding_head import Array
-from ._moments import Rows
-from ._spread import Spread
-from ._weights import Float64
+from ._moments import Moments, joined, moments_of, spectrum_of, spectrum_of_rows, without_rounding
+from ._rows import Array, Float64
 
 NO_SPREAD = 1e-9
-"""What is left of a variance below this share is rounding."""
+"""Share of a variance below which what is left is rounding."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The weight, the mean and the scatter of rows, the scatter along its own axes.
+
+    The scatter, the weighted sum of ``(x - mean)(x - mean)'``, is ``axes.T @ (values * axes)``. As
+    m rows have at most m - 1 axes, this is 8·d·min(m - 1, d) bytes, never (d, d) for a few rows.
+    """
+
+    count: float
+    """The total weight of the rows."""
+    mean: Float64
+    """(d,)."""
+    values: Float64
+    """(r,), positive."""
+    axes: Float64
+    """(r, d) orthonormal rows."""
+
+    @classmethod
+    def of_nothing(cls, dimensions: int) -> Spread:
+        """Return the spread of no rows."""
+        return cls(0.0, np.zeros(dimensions), np.empty(0), np.empty((0, dimensions)))
+
+    def with_rows(self, rows: Array, weights: Float64) -> Spread:
+        """Return the spread of these and of (m, d) further rows, m >= 1, without cancellation.
+
+        O((r + m)² d) time while r + m < d, O(m d² + d³) beyond.
+        """
+        many = len(rows) >= rows.shape[1]
+        codes = np.zeros(len(rows), dtype=np.intp)
+        new = moments_of(rows, codes, weights, 1, scatter=many)
+        old = Moments(np.array([self.count]), self.mean[None], None)
+        both = joined(old, Moments(new.counts, new.means, None))
+        between = np.sqrt(self.count * new.counts / both.counts) * (new.means - self.mean)  # (1, d)
+        parts = [np.sqrt(self.values)[:, None] * self.axes, between]  # (r, d), (1, d)
+        if many:
+            known = np.concatenate(parts)  # (r + 1, d)
+            spectrum = spectrum_of(new.spread + known.T @ known)
+        else:
+            parts.append(np.sqrt(weights)[:, None] * (rows - new.means))  # (m, d)
+            spectrum = spectrum_of_rows(np.concatenate(parts))
+        count, mean = float(both.counts[0]), both.means[0]
+        values, axes = without_rounding(spectrum, count * float(mean @ mean))  # (r,), (d, r)
+        return Spread(count, mean, values, np.ascontiguousarray(axes.T))
 
 
 class Cloud:
     """A normal cloud whose shrunk covariance is scaled to a correlation matrix.
 
-    With the scatter S of the rows, v the mean of its diagonal and g the shrinkage, the distance of
-    x is ``(x - mean)' R^-1 (x - mean)`` where R is ``S + g v I``, its rows and columns divided so
-    that its diagonal is one. R is never formed: with s² the diagonal of ``S + g v I``, it is
-    ``z' (S + g v I)^-1 z`` for ``z = s (x - mean)``, and S is known by its axes.
+    With the scatter S of the rows, v the mean of its diagonal and g > 0 the shrinkage, the
+    distance of x is ``(x - mean)' R^-1 (x - mean)`` where R is ``S + g v I``, its rows and columns
+    divided so that its diagonal is one. R is never formed: with s² the diagonal of ``S + g v I``,
+    it is ``z' (S + g v I)^-1 z`` for ``z = s (x - mean)``, and S is known by its axes.
 
-    Rows that are all the same have no axes, and S could point anywhere: so R^-1 is the unit matrix
-    times (1 + g) / g, as it is in all directions but that of a scatter of one axis.
-
-    Parameters
-    ----------
-    spread
-        Of the rows of the class.
-    shrinkage
-        g, more than 0.
+    Equal rows have no axes: then R^-1 is the unit matrix times (1 + g) / g, as it is for a scatter
+    of one axis in all other directions.
     """
 
     def __init__(self, spread: Spread, shrinkage: float) -> None:
@@ -42,7 +80,7 @@ class Cloud:
         if len(self.values):
             self.variances = self.values @ np.square(self.axes)  # (d,)
 
-    def distances(self, rows: Rows) -> Array:
+    def distances(self, rows: Array) -> Array:
         """Return the (m,) squared distances of (m, d) rows, in their precision."""
         dtype = rows.dtype
         away = rows - self.mean.astype(dtype)  # (m, d)
@@ -52,7 +90,7 @@ class Cloud:
         bend = self.values / (self.shrinkage * (self.values + self.shrinkage))  # (r,)
         return np.asarray(squares - np.square(along) @ bend.astype(dtype))
 
-    def left_out(self, rows: Rows, weights: Float64) -> Float64:
+    def left_out(self, rows: Array, weights: Float64) -> Float64:
         """Return the (m,) squared distances of (m, d) rows of the class, each from all others.
 
         Without the row x of weight w, z away from the mean of all of weight n, S is less by

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from embedpipe.heads._labelled import Sample
 from embedpipe.heads._moments import moments_of
-from embedpipe.heads._ridge_fits import FactorFits, SpectralFits
-from embedpipe.heads._sample import Sample
+from embedpipe.heads.ridge import FactorFits, SpectralFits
 
 SHARES = 10.0 ** np.arange(-6.0, 1.0)
 

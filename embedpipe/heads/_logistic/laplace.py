@@ -8,37 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._threads import one_blas_thread
-from ._multinomial import Float64, rotate_to_span
-from ._rows import lengths, refuse_non_finite
-
-Float32 = NDArray[np.float32]
+from ..._threads import one_blas_thread
+from .._rows import Float32, Float64, lengths, refuse_non_finite
+from .._softmax import softmax
+from .span import rotate_to_span
 
 CHUNK_VALUES = 4 << 20
-"""How many float64 numbers are drawn at once: 32 MB, and a few arrays of that size beside it."""
+"""Numbers drawn at once: 32 MB, and a few arrays of that size beside it."""
 
 
 class LaplacePosterior:
     """Joint draws of the weights and intercepts of a `LogisticHead`.
 
-    Every vector is judged by the same draws, so the results for a matrix do not depend on how it
+    `weights` are (d, K, S) and `intercepts` (K, S); with `normalize`, rows are scaled to unit
+    length. Every vector is multiplied by the same draws, so results do not depend on how a matrix
     is cut into blocks, beyond the last bits of a product.
-
-    Parameters
-    ----------
-    weights
-        (d, K, S) float32.
-    intercepts
-        (K, S) float32.
-    normalize
-        Whether rows are scaled to unit length before they are multiplied.
-
-    Examples
-    --------
-    >>> weights = np.array([[[1.0, 0.0], [0.0, 0.0]]], dtype=np.float32) * np.log(3)
-    >>> posterior = LaplacePosterior(weights, np.zeros((2, 2)), normalize=True)
-    >>> posterior.predict_proba([[5.0]]).tolist()
-    [[[0.75, 0.25]], [[0.5, 0.5]]]
     """
 
     def __init__(self, weights: NDArray[Any], intercepts: NDArray[Any], *, normalize: bool) -> None:
@@ -48,36 +32,14 @@ class LaplacePosterior:
         self._normalize = normalize
 
     def predict_proba(self, V: ArrayLike) -> Float32:
-        """Return the class probabilities of each row under each draw.
+        """Return the (S, k, K) class probabilities of (k, d) rows under each draw.
 
-        May be called from several threads at once.
-
-        Parameters
-        ----------
-        V
-            (k, d) numbers.
-
-        Returns
-        -------
-        (S, k, K) float32
-            A view of an array that is laid out as (k, K, S); rows sum to one over K.
-
-        Raises
-        ------
-        LabelError
-            If a row holds NaN or infinity.
-
-        Notes
-        -----
-        One product of (k, d) by (d, K·S); 4·K·S bytes per row for the answer and as many for a
-        moment beside it.
+        Safe to call from several threads at once. The answer is a view of a (k, K, S) array: 4·K·S
+        bytes for each row, and as many for a moment beside it.
         """
         rows: Float32 = np.asarray(V, dtype=np.float32)  # (k, d)
         logits = self._logits(rows).reshape(len(rows), self._classes, self._samples)  # (k, K, S)
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        logits /= logits.sum(axis=1, keepdims=True)
-        return logits.transpose(2, 0, 1)  # (S, k, K)
+        return np.asarray(softmax(logits, axis=1).transpose(2, 0, 1))  # (S, k, K)
 
     def _logits(self, rows: Float32) -> Float32:
         scale = lengths(rows) if self._normalize else np.ones(len(rows))  # (k,)
@@ -98,58 +60,34 @@ class Laplace:
 
     The curvature of the log-loss, the sum of ``(diag(p) - p p') (x) x x'`` over the labelled rows
     x, is replaced by the Kronecker product of G, the mean of the first factors, and A, the sum of
-    the second. In the axes of both, the precision of a weight is then ``precision + g a`` with g
-    and a the eigenvalues: the prior is added exactly, and nothing of d·K by d·K is formed. Rows
-    are centred, as in the fit, so that the intercept stands apart, with n in the place of a.
+    the second (Ritter, Botev, Barber 2018). In the axes of both, the precision of a weight is then
+    ``precision + g a`` with g and a the eigenvalues: the prior is added exactly (Daxberger et al.
+    2021, arXiv:2106.14806), and no d·K by d·K matrix is formed. Rows are centred, as in the fit,
+    so that the intercept stands apart, with n in the place of a.
 
     The fit leaves the intercept free. Here it has the prior of a weight, so that it has a
     distribution even where every label is predicted with certainty.
-
-    Attributes
-    ----------
-    axes
-        (d, r) float64, orthonormal: the axes of A in which rows differ.
-    mean
-        (d,) float64, the mean row.
-    class_axes
-        (K, K) float64, the axes of G.
-    shrink
-        (r, K) float64: the standard deviation in each pair of axes as a share of the prior's.
-    prior
-        Standard deviation of a weight that no label says anything of.
-    intercept
-        (K,) float64: standard deviations of the intercept at the mean row, in the axes of G.
-
-    References
-    ----------
-    Ritter, Botev, Barber (2018), "A scalable Laplace approximation for neural networks", ICLR.
-    Daxberger et al. (2021), "Laplace redux: effortless Bayesian deep learning", arXiv:2106.14806,
-    for the prior added in the axes.
     """
 
     axes: Float64
+    """(d, r) orthonormal axes of A in which rows differ."""
     mean: Float64
+    """(d,) the mean row."""
     class_axes: Float64
+    """(K, K) axes of G."""
     shrink: Float64
+    """(r, K) the standard deviation in each pair of axes, as a share of the prior's."""
     prior: float
+    """Standard deviation of a weight that no label tells anything about."""
     intercept: Float64
+    """(K,) standard deviations of the intercept at the mean row, in the axes of G."""
 
     @classmethod
     def around(cls, rows: Float64, probabilities: Float64, precision: float) -> Laplace:
-        """Return the distribution that labelled rows leave.
+        """Return the distribution after n labelled rows: O(n d min(n, d) + n K² + K³) time.
 
-        Parameters
-        ----------
-        rows
-            (n, d) labelled rows as the head sees them, n >= 1.
-        probabilities
-            (n, K) what the fitted head says of them.
-        precision
-            Of the prior on each weight.
-
-        Notes
-        -----
-        O(n d min(n, d) + n K^2 + K^3) time, and copies of the rows in float64.
+        `rows` are (n, d) as the head uses them, `probabilities` (n, K) those of the fitted head.
+        `precision` is the prior's, for each weight.
         """
         n = len(rows)
         span = rotate_to_span(rows)
@@ -168,16 +106,9 @@ class Laplace:
         )
 
     def changes(self, noise: Float64) -> tuple[Float64, Float64]:
-        """Turn standard normal numbers into changes of the fitted weights and intercept.
+        """Turn (s, d + 1, K) standard normal numbers into changes of weights and intercept.
 
-        Parameters
-        ----------
-        noise
-            (s, d + 1, K) float64.
-
-        Returns
-        -------
-        (d, s, K) and (s, K) float64
+        They are (d, s, K) and (s, K).
         """
         s, d, K = len(noise), len(self.mean), noise.shape[2]
         weights = noise[:, :-1].transpose(1, 0, 2).reshape(d, s * K)
@@ -191,29 +122,12 @@ class Laplace:
 
 
 def draw_posterior(
-    head: Any,
-    rows: Float64,
-    probabilities: Float64,
-    n_samples: int,
-    rng: np.random.Generator,
+    head: Any, rows: Float64, probabilities: Float64, n_samples: int, rng: np.random.Generator
 ) -> LaplacePosterior:
     """Draw the weights of a fitted `LogisticHead`: the same bits on any number of threads.
 
-    Parameters
-    ----------
-    head
-        The fitted head.
-    rows, probabilities
-        See `Laplace.around`.
-    n_samples
-        S.
-    rng
-        The source of randomness.
-
-    Notes
-    -----
-    O(d min(n, d) K S) time beside `Laplace.around`; 4·d·K·S bytes for the answer and some 100 MB
-    at most beside it. Everything but the answer is float64.
+    Needs O(d min(n, d) K S) time beside `Laplace.around`, 4·d·K·S bytes for the answer and at most
+    some 100 MB beside it. All but the answer is float64.
     """
     K, d = head.coef_.shape
     weights = np.empty((d, K, n_samples), dtype=np.float32)
