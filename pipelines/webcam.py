@@ -27,7 +27,7 @@ from embedpipe.labels.exchange import (
     formats,
     labelling_config,
     local_files_url,
-    news,
+    new_events,
     serving,
 )
 
@@ -113,7 +113,7 @@ def take(session: LabellingSession, file: Path, form: str) -> None:
     answers = formats[form].read_for(file, resolver).items  # all are items, or none is taken
     content = dict(zip(session.ids, session.embeddings.content_ids, strict=True))
     known = session.log.current_for(session.dataset, content)
-    said = news(answers, session.dataset, content, known, who=session.who)
+    said = new_events(answers, session.dataset, content, known, who=session.who)
     session.log.append(said)
     print(f"{len(said)} answers taken from {file}")
 

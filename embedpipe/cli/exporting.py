@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UsageError
-from .label_log import content_of, logged
+from .label_log import classes_of_log, content_of, logged
 from .options import DatasetChoice, EmbedChoice
 from .session import Session
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
-    from ..labels import Current
-    from ..labels.exchange import Format, Labelled
+    from ..labels import Current, Format, Labelled
 
-__all__ = ["FORMATS", "FormatName", "export"]
+__all__ = ["FormatName", "export"]
 
-FORMATS = (
-    "csv, jsonl, parquet, imagefolder, huggingface, lightly, lightly-predictions, label-studio, "
-    "fiftyone or cvat"
-)
-
-FormatName = Annotated[str, typer.Option("--format", "-f", help=FORMATS, show_default=False)]
-
-_LISTING = ("fiftyone", "label-studio", "lightly")
-"""Formats in which an item without a label has a place."""
+FormatName = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        help="A registered name, such as csv, imagefolder or label-studio (see `embedpipe list "
+        "formats`)",
+        show_default=False,
+    ),
+]
 
 
 def export(
@@ -77,13 +77,14 @@ def export(
     Labels follow files that were moved or renamed; a file that was edited since has none. The
     backbone matters to lightly alone, which holds the vectors of all items.
     """
-    from ..labels.exchange import formats
+    from ..labels import formats
 
     format_ = formats[form]
     _check_export(format_, everything, link, image_url, classes or ())
     guesses = _read_predictions(predictions) if predictions else {}
     options: dict[str, Any] = {}
-    if form == "lightly":
+    with_vectors = "embeddings" in format_.write_options
+    if with_vectors:
         embeddings = session.embed(where, how)
         dataset, options["embeddings"] = embeddings.dataset, embeddings.matrix
         ids = [item.id for item in embeddings.items]
@@ -91,13 +92,15 @@ def export(
     else:
         dataset = session.load(where)
         content = content_of(session, dataset)
-    whole = everything or form == "lightly"
+    whole = everything or with_vectors
     said = logged(session, dataset.name, content, required=not (whole or guesses))
     items = [_labelled(path, said.get(path), guesses.get(path)) for path in content]
     if not whole:
-        items = [item for item in items if not item.says_nothing]
-    if form == "label-studio":
-        options = _options_of_tasks(session, dataset, classes or (), image_url)
+        items = [item for item in items if not item.is_empty]
+    if "classes" in format_.write_options:
+        options["classes"] = [*(classes or ()), *classes_of_log(session, dataset)]
+    if "image_url" in format_.write_options:
+        options |= _address_of_images(session, dataset, image_url)
     if link:
         options["link_to"] = _linked(dataset)
     open_image = None if link else dataset.source.read_one
@@ -114,24 +117,28 @@ def _check_export(
     format_: Format, everything: bool, link: bool, image_url: str | None, classes: Sequence[str]
 ) -> None:
     """Refuse options that the format cannot heed."""
+    from ..labels import formats
+
     name = format_.name
-    if everything and name not in _LISTING:
+    if everything and not format_.holds_unlabelled:
+        others = sorted(each for each in formats if formats[each].holds_unlabelled)
         raise UsageError(
             f"--all: the format {name} has no place for items without a label; "
-            f"{', '.join(_LISTING)} have."
+            f"{', '.join(others)} have."
         )
-    if link and "link_to" not in format_.options:
+    if link and "link_to" not in format_.write_options:
         raise UsageError(f"--link: the format {name} cannot hold links to images.")
-    if image_url and "image_url" not in format_.options:
+    if image_url and "image_url" not in format_.write_options:
         raise UsageError(f"--image-url: the format {name} holds no addresses of images.")
-    if classes and "classes" not in format_.options:
+    if classes and "classes" not in format_.write_options:
         raise UsageError(f"--class: the format {name} holds no classes beside those of its items.")
 
 
 def _read_predictions(path: Path) -> dict[str, Labelled]:
     """Return what a model predicts, by path, from a table that `predict` wrote."""
-    from ..labels.exchange.entries import Entry, collect
-    from ..labels.exchange.rows import table_rows
+    from ..labels import Entry
+    from ..labels.exchange.reading import collect
+    from ..labels.exchange.table_formats import table_rows
 
     rows = table_rows(path, ("path", "label", "confidence"), predictions=True)
     entries = (
@@ -142,7 +149,7 @@ def _read_predictions(path: Path) -> dict[str, Labelled]:
 
 
 def _labelled(path: str, now: Current | None, guess: Labelled | None) -> Labelled:
-    from ..labels.exchange import Labelled
+    from ..labels import Labelled
 
     prediction, score = (guess.prediction, guess.score) if guess else (None, None)
     if now is None:
@@ -150,17 +157,10 @@ def _labelled(path: str, now: Current | None, guess: Labelled | None) -> Labelle
     return Labelled(path, now.label, now.kind, prediction, score, now.by)
 
 
-def _options_of_tasks(
-    session: Session, dataset: Dataset, classes: Sequence[str], image_url: str | None
-) -> dict[str, Any]:
-    """Return the options of label-studio, having said how it comes to show the images."""
-    from ..labels import LabelLog
+def _address_of_images(session: Session, dataset: Dataset, image_url: str | None) -> dict[str, Any]:
+    """Return the option ``image_url``, having said how Label Studio comes to show the images."""
     from ..labels.exchange import local_files_url, serving
 
-    options: dict[str, Any] = {"classes": list(classes)}
-    if session.workspace.labels.exists():
-        with LabelLog(session.workspace.labels) as log:
-            options["classes"] += log.classes(dataset.name)
     folder = dataset.source.folder
     if image_url is None and folder is not None:
         session.remark(serving(folder))
@@ -170,7 +170,7 @@ def _options_of_tasks(
             f"The images of {dataset.name!r} are not files in a folder, of which Label Studio can "
             "show them: unpack them, and say with --image-url what comes before their paths."
         )
-    return options | ({"image_url": image_url} if image_url else {})
+    return {"image_url": image_url} if image_url else {}
 
 
 def _linked(dataset: Dataset) -> Path:
@@ -187,7 +187,7 @@ def _holds(format_: Format, item: Labelled) -> bool:
     """Return whether anything of the item is in an export."""
     return (
         item.is_sure
-        or format_.name in _LISTING
+        or format_.holds_unlabelled
         or item.status in format_.carries
         or (item.prediction is not None and "prediction" in format_.carries)
     )

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from ..embedding import Embeddings
     from ..labels import Current, Matched
 
-__all__ = ["content_of", "labels_of_items", "labels_of_log", "logged", "login_name"]
+__all__ = [
+    "classes_of_log",
+    "content_of",
+    "labels_of_items",
+    "labels_of_log",
+    "logged",
+    "login_name",
+]
 
 
 def login_name() -> str | None:
@@ -34,6 +41,16 @@ def content_of(session: Session, dataset: Dataset) -> dict[str, bytes | None]:
     session.remark_vanished(scanned.vanished)
     ids = [item.id for item in dataset.items]
     return dict(zip(ids, scanned.content_ids.to_pylist(), strict=True))
+
+
+def classes_of_log(session: Session, dataset: Dataset) -> list[str]:
+    """Return the names of a dataset's classes in the label log."""
+    from ..labels import LabelLog
+
+    if not session.workspace.labels.exists():
+        return []
+    with LabelLog(session.workspace.labels) as log:
+        return log.classes(dataset.name)
 
 
 def labels_of_log(
@@ -57,13 +74,13 @@ def labels_of_items(
 ) -> dict[str, str]:
     """Return the labels of a file by the ids of items; say how paths were rewritten."""
     from ..labels import PathResolver, resolve_labels
-    from ..labels.counts import told_rewritten
+    from ..labels.matching import format_rewritten
 
     if not labels:
         return {}
     found, rewritten = resolve_labels(labels, PathResolver.of(dataset))
     if rewritten:
-        session.remark(f"{told_rewritten(rewritten)}.")
+        session.remark(f"{format_rewritten(rewritten)}.")
     return found
 
 

@@ -11,14 +11,13 @@ import typer
 
 from ..errors import UnmatchedError, UsageError
 from .exporting import FormatName, export
-from .label_log import content_of, login_name
+from .label_log import classes_of_log, content_of, login_name
 from .options import DatasetChoice
 from .session import Session, command
 
 if TYPE_CHECKING:
-    from ..datasets import Dataset
     from ..labels import Event
-    from ..labels.counts import Counted
+    from ..labels.matching import Counted
 
 __all__ = ["register"]
 
@@ -79,13 +78,13 @@ def import_(
     do: the result says how many were rewritten, and why entries were left out.
     """
     from ..labels import LabelLog, PathResolver
-    from ..labels.exchange import formats, news
+    from ..labels.exchange import formats, new_events
 
     format_ = formats[form]
     if control is not None and "control" not in format_.read_options:
         raise UsageError(f"--control: the format {form} has no controls; leave it out.")
     dataset = session.load(where)
-    known = {*(classes or ()), *_classes_of_log(session, dataset)}
+    known = {*(classes or ()), *classes_of_log(session, dataset)}
     resolver = PathResolver.of(dataset, classes=known, strip_prefix=strip_prefix)
     options = {} if control is None else {"control": control}
     try:
@@ -103,7 +102,7 @@ def import_(
         content = content_of(session, dataset)
         with LabelLog(session.workspace.labels) as log:
             before = log.current_for(dataset.name, content)
-            events = news(
+            events = new_events(
                 reading.items, dataset.name, content, before, who=who, default=login_name()
             )
             log.append(events)
@@ -126,19 +125,9 @@ def import_(
     }
     text = f"{session.workspace.labels}: {len(events)} imported, {unchanged} already so"
     text += f"; {replaced} replace what was said before" if replaced else ""
-    text += f"; {reading.told()}"
-    told = [text, *filter(None, [reading.told_rewritten()]), *reading.notes]
+    text += f"; {reading.summary()}"
+    told = [text, *filter(None, [reading.rewritten_summary()]), *reading.notes]
     session.finish(result, "\n".join(told))
-
-
-def _classes_of_log(session: Session, dataset: Dataset) -> list[str]:
-    """Return the names of the classes that the label log has."""
-    from ..labels import LabelLog
-
-    if not session.workspace.labels.exists():
-        return []
-    with LabelLog(session.workspace.labels) as log:
-        return log.classes(dataset.name)
 
 
 def _counted(kinds: Mapping[str, Counted]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Sized
+from dataclasses import dataclass
 from itertools import takewhile
 
 import numpy as np
@@ -12,11 +13,55 @@ from numpy.typing import NDArray
 
 from ..errors import LabelError
 from ..tables import missing
-from .counts import Counted, count
 from .resolver import PathResolver
 
+__all__ = [
+    "Counted",
+    "count",
+    "explain_unmatched",
+    "format_counts",
+    "format_rewritten",
+    "resolve_labels",
+    "rows_for",
+]
+
 NAMED = 3
-"""So many paths of a kind are named in a message; the others are counted."""
+"""Maximum paths of a kind that a message names; the others are counted."""
+
+
+@dataclass
+class Counted:
+    """Number of things of one kind, and the first of them."""
+
+    count: int
+    example: str
+
+
+def count(kinds: dict[str, Counted], kind: str, example: str) -> None:
+    """Count one more thing of a kind."""
+    if kind in kinds:
+        kinds[kind].count += 1
+    else:
+        kinds[kind] = Counted(1, example)
+
+
+def format_counts(kinds: Mapping[str, Counted]) -> str:
+    """Return counts as a list in words.
+
+    Examples
+    --------
+    >>> format_counts({"in no_label/": Counted(2, "'1.jpg'")})
+    "2 in no_label/ ('1.jpg')"
+    """
+    return ", ".join(f"{one.count} {kind} ({one.example})" for kind, one in kinds.items())
+
+
+def format_rewritten(kinds: Mapping[str, Counted]) -> str:
+    """Return a clause: how many paths were rewritten, and how; blank if none was."""
+    number = sum(one.count for one in kinds.values())
+    if not number:
+        return ""
+    return f"{number} path{'s' if number > 1 else ''} rewritten: {format_counts(kinds)}"
 
 
 def rows_for(

@@ -23,7 +23,7 @@ from ..datasets.identifiers import encode_id
 if TYPE_CHECKING:
     from ..datasets import Dataset
 
-__all__ = ["PathResolver", "Resolved", "Spelling"]
+__all__ = ["ForeignPath", "PathResolver", "Resolved"]
 
 DECODED = "percent escapes decoded"
 SLASHES = "backslashes read as slashes"
@@ -43,7 +43,7 @@ _NOT_IN_UPLOADS = re.compile(r"[^-\w.]")
 _Steps = tuple[str, ...]
 
 
-class Spelling(NamedTuple):
+class ForeignPath(NamedTuple):
     """A path as a file of another program spells it, with what its format knows about it."""
 
     text: str
@@ -66,7 +66,7 @@ class Spelling(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """What a spelling stands for."""
+    """The item of a foreign path."""
 
     id: str | None
     """The item, None if no item or several fit."""
@@ -163,20 +163,20 @@ class PathResolver:
         item = location.removeprefix(root)
         return item if location.startswith(root) and item in self.ids else None
 
-    def resolve(self, path: str | Spelling) -> Resolved:
+    def resolve(self, path: str | ForeignPath) -> Resolved:
         """Return the item that a path stands for, and how it was rewritten."""
-        spelling = Spelling(path) if isinstance(path, str) else path
-        for text in spelling.exact:
+        foreign = ForeignPath(path) if isinstance(path, str) else path
+        for text in foreign.exact:
             if text in self.ids:
                 return Resolved(text)
-        if not self._begins_with_prefix(spelling.text):
-            for text in (spelling.text, _tidied(spelling.text)):
+        if not self._begins_with_prefix(foreign.text):
+            for text in (foreign.text, _tidied(foreign.text)):
                 if text in self.ids:
                     return Resolved(text)
-        if spelling.upload:
-            return self._uploaded(spelling.text)
+        if foreign.upload:
+            return self._uploaded(foreign.text)
         found: dict[str, _Steps] = {}
-        for variant, steps in self._variants(spelling):
+        for variant, steps in self._variants(foreign):
             if variant in self.ids:
                 found.setdefault(variant, steps)
             if self._forms:
@@ -191,15 +191,15 @@ class PathResolver:
         parts = _parts(_nfc(text)) if self._prefix else []
         return bool(self._prefix) and parts[: len(self._prefix)] == self._prefix
 
-    def _variants(self, spelling: Spelling) -> Iterator[tuple[str, _Steps]]:
+    def _variants(self, foreign: ForeignPath) -> Iterator[tuple[str, _Steps]]:
         """Yield every rewritten path with its steps, those of fewer steps first."""
-        for given, step in ((spelling.text, ""), *spelling.more):
+        for given, step in ((foreign.text, ""), *foreign.more):
             begun: _Steps = (step,) if step else ()
             for text, steps in _decodings(given, begun):
                 for inside, more in self._stripped(text, steps):
                     yield inside, more
                     first, _, rest = inside.partition("/")
-                    folders = spelling.class_folders
+                    folders = foreign.class_folders
                     if rest and folders is not None and (first in folders or first in self.classes):
                         yield rest, (*more, FOLDER_REMOVED)
 

@@ -56,9 +56,9 @@ def export(desk: Desk, name: str) -> dict[str, Any]:
         path = path.with_name(path.name + kind.suffix)
         source = desk.session.embeddings.dataset.source
         options: dict[str, Any] = {}
-        if "classes" in kind.options:
+        if "classes" in kind.write_options:
             options["classes"] = desk.session.classes()
-        if "image_url" in kind.options and source.folder is not None:
+        if "image_url" in kind.write_options and source.folder is not None:
             options["image_url"], note = local_files_url(source.folder), serving(source.folder)
         open_image = source.read_one if kind.needs_images else None
         kind.write(path, items, open_image, existing=set(desk.session.ids), **options)

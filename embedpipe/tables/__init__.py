@@ -11,7 +11,7 @@ from .label_rows import STATUSES, canonical_status, check_no_predictions, sure_l
 from .paths import tidy
 from .reading import SUFFIXES, Table, read_table, table_format
 from .values import changed_number, column_of, label_array, missing, text_of, whole_numbers
-from .writing import csv_bytes, csv_writer, write_table
+from .writing import csv_bytes, csv_writer, table_bytes, write_table
 
 __all__ = [
     "STATUSES",
@@ -28,6 +28,7 @@ __all__ = [
     "missing",
     "read_table",
     "sure_labels",
+    "table_bytes",
     "table_format",
     "text_of",
     "tidy",

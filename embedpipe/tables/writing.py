@@ -15,7 +15,7 @@ from ..errors import LabelError
 from .guards import guard
 from .reading import table_format
 
-__all__ = ["csv_bytes", "csv_writer", "write_table"]
+__all__ = ["csv_bytes", "csv_writer", "table_bytes", "write_table"]
 
 
 def write_table(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]) -> Path:
@@ -46,12 +46,17 @@ def write_table(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[st
     <BLANKLINE>
     """
     path = Path(path)
-    encode = {".csv": csv_bytes, ".jsonl": _jsonl_bytes, ".parquet": _parquet_bytes}
     try:
-        write_atomically(path, encode[table_format(path)](columns))
+        write_atomically(path, table_bytes(columns, table_format(path)))
     except OSError as error:
         raise LabelError(f"cannot write {path}: {error.strerror or error}.") from error
     return path
+
+
+def table_bytes(columns: Mapping[str, Sequence[Any]], suffix: str) -> bytes:
+    """Return the content of a file with these columns of equal length, by its suffix."""
+    encode = {".csv": csv_bytes, ".jsonl": _jsonl_bytes, ".parquet": _parquet_bytes}
+    return encode[suffix](columns)
 
 
 def csv_bytes(columns: Mapping[str, Sequence[Any]], *, guarded: bool = True) -> bytes:

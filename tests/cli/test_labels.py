@@ -13,7 +13,6 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from embedpipe.cli.exporting import FORMATS
 from embedpipe.cli.label_log import login_name
 from embedpipe.cli.main import app
 from embedpipe.labels import Event, LabelLog
@@ -87,17 +86,6 @@ def filled(call: Call, folder: Path, tmp_path: Path) -> Path:
 def events(log_file: Path) -> list[Event]:
     with LabelLog(log_file) as log:
         return list(log.events())
-
-
-IN_ORDER = (
-    *("csv", "jsonl", "parquet", "imagefolder", "huggingface", "lightly", "lightly-predictions"),
-    *("label-studio", "fiftyone", "cvat"),
-)
-
-
-def test_the_help_names_every_format() -> None:
-    assert FORMATS.replace(" or ", ", ").split(", ") == list(IN_ORDER)
-    assert set(IN_ORDER) == set(formats)
 
 
 def test_import_says_what_is_new_and_twice_adds_nothing(

@@ -5,7 +5,7 @@ import pytest
 
 from embedpipe.errors import LabelError
 from embedpipe.labels import PathResolver, resolve_labels, rows_for
-from embedpipe.labels.counts import Counted
+from embedpipe.labels.matching import Counted
 
 IDS = ["hats/001.jpg", "shoes/001.jpg", "shoes/002.JPG", "bags/new/007.jpg"]
 

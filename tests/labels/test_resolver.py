@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.labels import PathResolver
-from embedpipe.labels.resolver import Spelling
+from embedpipe.labels.resolver import ForeignPath
 
 FOLDER = "/home/ann/data/photos"
 COMPOSED, DECOMPOSED = "Caf\u00e9.jpg", "Cafe\u0301.jpg"
@@ -120,7 +120,7 @@ def test_the_prefix_that_was_named_is_taken_off_first():
 
 def test_class_folders_are_removed_where_the_format_has_them():
     ids = ["1.jpg", "north/2.jpg"]
-    tree = Spelling("cat/1.jpg", class_folders=frozenset({"dog"}))
+    tree = ForeignPath("cat/1.jpg", class_folders=frozenset({"dog"}))
     assert resolve(tree, ids).id is None
     assert resolve(tree, ids, classes=["cat"]) == ("1.jpg", ("class folder removed",), ())
     assert resolve("cat/1.jpg", ids, classes=["cat"]).id is None
@@ -128,9 +128,9 @@ def test_class_folders_are_removed_where_the_format_has_them():
 
 def test_uploads_have_base_names_without_blanks():
     ids = ["a/my photo (1).jpg", "b/x.jpg", "c/x.jpg"]
-    upload = Spelling("/data/upload/3/0a1b2c3d-my_photo_1.jpg", upload=True)
+    upload = ForeignPath("/data/upload/3/0a1b2c3d-my_photo_1.jpg", upload=True)
     assert resolve(upload, ids) == ("a/my photo (1).jpg", ("upload prefix removed",), ())
-    twice = Spelling("/data/upload/3/0a1b2c3d-x.jpg", upload=True)
+    twice = ForeignPath("/data/upload/3/0a1b2c3d-x.jpg", upload=True)
     assert resolve(twice, ids) == (None, (), ("b/x.jpg", "c/x.jpg"))
 
 

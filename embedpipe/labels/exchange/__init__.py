@@ -1,29 +1,29 @@
-"""Labels in the formats of other programs: what they say is read whole, or not at all.
+"""The label formats that come with embedpipe, and the base class of all.
 
-Every format takes and gives `Labelled` items keyed by their relative paths. To add one, write a
-file with a subclass of `Format` under ``@register`` and import it below.
+Every format reads and writes `Labelled` items keyed by their relative paths. A file is read whole,
+or not at all. `embedpipe.labels` shows how to add a format.
 """
 
 from __future__ import annotations
 
-from .base import Format, OpenImage, formats, register
-from .csv_table import CsvFormat
+import warnings
+from typing import Any
+
 from .cvat import CvatFormat
-from .entries import Reading
-from .fiftyone import FiftyOneFormat
+from .entries import Entry, Labelled
+from .folder_formats import FiftyOneFormat, ImageFolderFormat
+from .format import Format, OpenImage, ReadOptions, WriteOptions, formats
 from .huggingface import HuggingFaceFormat
-from .imagefolder import ImageFolderFormat
-from .jsonl import JsonLinesFormat
 from .label_studio import LabelStudioFormat, labelling_config, local_files_url, serving
-from .labelled import Labelled
 from .lightly import LightlyFormat, read_lightly_embeddings
 from .lightly_predictions import LightlyPredictionsFormat
-from .news import news
-from .parquet import ParquetFormat
+from .reading import Reading, new_events
+from .table_formats import CsvFormat, JsonLinesFormat, ParquetFormat
 
 __all__ = [
     "CsvFormat",
     "CvatFormat",
+    "Entry",
     "FiftyOneFormat",
     "Format",
     "HuggingFaceFormat",
@@ -35,12 +35,20 @@ __all__ = [
     "LightlyPredictionsFormat",
     "OpenImage",
     "ParquetFormat",
+    "ReadOptions",
     "Reading",
+    "WriteOptions",
     "formats",
     "labelling_config",
     "local_files_url",
-    "news",
+    "new_events",
     "read_lightly_embeddings",
-    "register",
     "serving",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "news":
+        warnings.warn("`news` is called `new_events`.", DeprecationWarning, stacklevel=2)
+        return new_events
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

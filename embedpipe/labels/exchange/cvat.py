@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from ..._files import sync_folder, temporary_file
 from ...datasets.suffixes import is_image, is_visible
 from ...datasets.zip_names import posix_names
 from ...errors import FormatError
-from .base import Format, OpenImage, ReadOptions, register
-from .entries import Entry
-from .labelled import Labelled
-from .paths import check_lengths, escape
-from .trees import ClassTree, image_bytes, sure_items
+from .class_trees import ClassTree, class_file
+from .entries import Entry, Labelled
+from .format import Format, ReadOptions, WriteOptions, formats
+from .safe_paths import check_lengths
 
 __all__ = ["CvatFormat"]
 
@@ -35,7 +31,7 @@ _UTF8 = 0x800
 _DIRECTORY_ENTRY = b"PK\x01\x02"
 
 
-@register
+@formats.register("cvat")
 class CvatFormat(Format):
     """CVAT's ImageNet 1.0: a zip with a folder for each class.
 
@@ -56,43 +52,29 @@ class CvatFormat(Format):
     ['hat/x%2F1.jpg', 'hat/y%2F1.jpg']
     """
 
-    name = "cvat"
     suffix = ".zip"
     needs_images = True
+    only_labelled = True
 
-    def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
+    def read_entries(self, path: Path, options: ReadOptions) -> Iterable[Entry]:
+        """Yield the images of the archive; nothing is unpacked."""
         names, others, ours = _names(path)
         if not any("/" in name for name in names):
             raise FormatError(
                 f"{path} holds no images in folders of classes. Export from CVAT as ImageNet 1.0, "
                 "and save the images with it."
             )
-        tree = ClassTree(str(path), names, ours=ours, others=others)
-        return tree.entries(given, nested=True)
+        tree = ClassTree(str(path), names, ours=ours, others=others, wanted="ImageNet 1.0")
+        return tree.entries(options, nested=True)
 
-    def _write(
-        self,
-        path: Path,
-        items: Sequence[Labelled],
-        open_image: OpenImage | None,
-        options: Mapping[str, Any],
-    ) -> None:
-        assert open_image is not None  # the base has refused before
-        sure = sure_items(self.name, items)
-        files = [(item.path, f"{escape(item.label or '')}/{escape(item.path)}") for item in sure]
-        check_lengths(self.name, files)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_file(path) as temporary:
-            with temporary.open("wb") as file:
-                with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                    archive.comment = _OURS
-                    for item_path, member in files:
-                        image = image_bytes(open_image, item_path)
-                        archive.writestr(zipfile.ZipInfo(member), image)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        sync_folder(path.parent)
+    def write_items(self, path: Path, items: Sequence[Labelled], options: WriteOptions) -> None:
+        """Write an uncompressed archive; the same items give the same bytes."""
+        files = {item.path: class_file(item, flat=True) for item in items}
+        check_lengths(self.name, files.items())
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            archive.comment = _OURS
+            for item_path, member in files.items():
+                archive.writestr(zipfile.ZipInfo(member), options.image_bytes(item_path))
 
 
 def _names(path: Path) -> tuple[list[str], list[str], bool]:

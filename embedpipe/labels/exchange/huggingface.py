@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,19 @@ from ...datasets.identifiers import encode_id
 from ...datasets.suffixes import is_visible
 from ...errors import FormatError
 from ...tables import csv_bytes
-from ..resolver import DECODED, Spelling
-from .base import Format, OpenImage, ReadOptions, register
-from .entries import Entry
-from .labelled import Labelled
-from .paths import check_lengths, escape_path, unescape_path
-from .rows import check_column, table_rows
-from .trees import MARKER, sure_items, whole_folder, write_image, write_marker
+from ..resolver import DECODED, ForeignPath
+from .class_trees import MARKER, write_tree
+from .entries import Entry, Labelled
+from .format import Format, ReadOptions, WriteOptions, formats
+from .safe_paths import escape_path, unescape_path
+from .table_formats import check_column, table_rows
 
 __all__ = ["HuggingFaceFormat"]
 
 _TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
-@register
+@formats.register("huggingface")
 class HuggingFaceFormat(Format):
     """The imagefolder of Hugging Face datasets: images, and a table of their labels.
 
@@ -46,35 +45,23 @@ class HuggingFaceFormat(Format):
     b"the image's bytes"
     """
 
-    name = "huggingface"
     needs_images = True
-    options = frozenset({"link_to"})
+    only_labelled = True
+    write_options = frozenset({"link_to"})
 
-    def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
+    def read_entries(self, path: Path, options: ReadOptions) -> Iterable[Entry]:
+        """Yield the rows of each metadata table."""
         top = path if path.is_dir() else path.parent
-        return chain.from_iterable(_file_entries(top, file, given) for file in _tables(path))
+        return chain.from_iterable(_file_entries(top, file, options) for file in _tables(path))
 
-    def _write(
-        self,
-        path: Path,
-        items: Sequence[Labelled],
-        open_image: OpenImage | None,
-        options: Mapping[str, Any],
-    ) -> None:
-        sure = sure_items(self.name, items)
-        paths = [item.path for item in sure]
-        names = [escape_path(path) for path in paths]
-        check_lengths(self.name, zip(paths, names, strict=True))
-        check_column(paths, "label", [item.label for item in sure])
-        with whole_folder(path) as root:
-            for item, name in zip(sure, names, strict=True):
-                write_image(root / name, item.path, open_image, options.get("link_to"))
-            table: dict[str, list[Any]] = {
-                "file_name": names,
-                "label": [item.label for item in sure],
-            }
-            (root / "metadata.csv").write_bytes(csv_bytes(table, guarded=False))
-            write_marker(root)
+    def write_items(self, path: Path, items: Sequence[Labelled], options: WriteOptions) -> None:
+        """Write the images and ``metadata.csv``."""
+        files = {item.path: escape_path(item.path) for item in items}
+        labels = [item.label for item in items]
+        check_column(list(files), "label", labels)
+        write_tree(path, self.name, files, options)
+        table: dict[str, list[Any]] = {"file_name": list(files.values()), "label": labels}
+        (path / "metadata.csv").write_bytes(csv_bytes(table, guarded=False))
 
 
 def _tables(path: Path) -> list[Path]:
@@ -102,25 +89,27 @@ def _tables(path: Path) -> list[Path]:
     return list(found.values())
 
 
-def _file_entries(top: Path, file: Path, given: ReadOptions) -> Iterator[Entry]:
+def _file_entries(top: Path, file: Path, options: ReadOptions) -> Iterator[Entry]:
     """Yield the entries of a table, whose names are relative to its own folder."""
     folder = encode_id(file.parent.relative_to(top).as_posix())
     begin = "" if folder == "." else f"{folder}/"
     location = encode_id(str(file.parent.absolute()))
     ours = (file.parent / MARKER).is_file()
     for where, row in table_rows(file, ("file_name", "label"), guarded=False):
-        spelling = _spelling(begin, location, row["file_name"], ours, given)
-        yield Entry(where, spelling, row["label"])
+        foreign = _foreign_path(begin, location, row["file_name"], ours, options)
+        yield Entry(where, foreign, row["label"])
 
 
-def _spelling(begin: str, location: str, name: str, ours: bool, given: ReadOptions) -> Spelling:
+def _foreign_path(
+    begin: str, location: str, name: str, ours: bool, options: ReadOptions
+) -> ForeignPath:
     """Return the path of an image: `name` below `begin`, the folder of the table."""
     text, plain = _joined(begin, name), _joined(begin, unescape_path(name))
     exact = (plain,) if ours else ()
-    if given.resolver is not None:
-        here = given.resolver.inside(posixpath.normpath(f"{location}/{name}"))
+    if options.resolver is not None:
+        here = options.resolver.inside(posixpath.normpath(f"{location}/{name}"))
         exact = (here, *exact) if here else exact
-    return Spelling(text, exact, ((plain, DECODED),) if plain != text else (), default=plain)
+    return ForeignPath(text, exact, ((plain, DECODED),) if plain != text else (), default=plain)
 
 
 def _joined(begin: str, name: str) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,10 @@ from numpy.typing import NDArray
 
 from ...errors import FormatError, UsageError
 from ...tables import csv_writer
-from .base import Format, OpenImage, ReadOptions, register
-from .entries import Entry
-from .labelled import Labelled
-from .paths import tidy_path
-from .text import read_json
-from .trees import whole_folder
+from .entries import Entry, Labelled
+from .format import Format, ReadOptions, WriteOptions, formats
+from .json_files import read_json, write_json
+from .safe_paths import tidy_path
 
 __all__ = ["LightlyFormat", "read_lightly_embeddings"]
 
@@ -32,7 +29,7 @@ _Row = tuple[str, str, NDArray[np.float32], int]
 """Where it stands, the path, the vector and the number of the class."""
 
 
-@register
+@formats.register("lightly")
 class LightlyFormat(Format):
     """Lightly's embeddings.csv: vectors and labels of every item.
 
@@ -53,14 +50,15 @@ class LightlyFormat(Format):
     ['filenames,embedding_0,embedding_1,labels', 'x/1.jpg,1,0,0', 'y/1.jpg,0,1,-1']
     """
 
-    name = "lightly"
-    options = frozenset({"embeddings"})
+    holds_unlabelled = True
+    write_options = frozenset({"embeddings"})
 
-    def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
+    def read_entries(self, path: Path, options: ReadOptions) -> Iterator[Entry]:
+        """Yield the rows of the table, without their vectors."""
         file = path / TABLE if path.is_dir() else path
         names = _class_names(file.with_name(CLASSES))
         if names is None:
-            given.notes.append(
+            options.notes.append(
                 f"There is no {file.with_name(CLASSES)}: the classes are called by their numbers."
             )
         for where, item, _, number in _rows(file):
@@ -69,27 +67,19 @@ class LightlyFormat(Format):
             label = None if number == UNLABELLED else str(number)
             yield Entry(where, item, names[label] if names and label else label)
 
-    def _write(
-        self,
-        path: Path,
-        items: Sequence[Labelled],
-        open_image: OpenImage | None,
-        options: Mapping[str, Any],
-    ) -> None:
-        matrix = _matrix(options.get("embeddings"), len(items))  # (n, d)
-        classes = sorted({item.label for item in items if item.is_sure and item.label})
+    def write_items(self, path: Path, items: Sequence[Labelled], options: WriteOptions) -> None:
+        """Write ``embeddings.csv`` and ``classes.json``."""
+        matrix = _matrix(options.extra.get("embeddings"), len(items))  # (n, d)
+        classes = sorted({item.label for item in items if item.label is not None})
         number = {name: index for index, name in enumerate(classes)}
-        with whole_folder(path) as folder:
-            with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
-                writer = csv_writer(file, (item.path for item in items))
-                dimensions = [f"embedding_{axis}" for axis in range(matrix.shape[1])]
-                writer.writerow(["filenames", *dimensions, "labels"])
-                for item, vector in zip(items, matrix, strict=True):
-                    label = number[item.label or ""] if item.is_sure else UNLABELLED
-                    writer.writerow([item.path, *_texts(vector), label])
-            names = {str(index): name for name, index in number.items()}
-            text = json.dumps(names, ensure_ascii=False, indent=1)
-            (folder / CLASSES).write_bytes(f"{text}\n".encode())
+        with (path / TABLE).open("w", encoding="utf-8", newline="") as file:
+            writer = csv_writer(file, (item.path for item in items))
+            dimensions = [f"embedding_{axis}" for axis in range(matrix.shape[1])]
+            writer.writerow(["filenames", *dimensions, "labels"])
+            for item, vector in zip(items, matrix, strict=True):
+                label = UNLABELLED if item.label is None else number[item.label]
+                writer.writerow([item.path, *_texts(vector), label])
+        write_json(path / CLASSES, {str(index): name for name, index in number.items()}, indent=1)
 
 
 def read_lightly_embeddings(

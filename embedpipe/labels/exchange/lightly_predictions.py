@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...errors import FormatError
-from .base import Format, OpenImage, ReadOptions, register
-from .entries import Entry
-from .labelled import Labelled
-from .paths import check_lengths, escape_path, tidy_path
-from .text import read_json
-from .trees import whole_folder
+from .entries import Entry, Labelled
+from .format import Format, ReadOptions, WriteOptions, formats
+from .json_files import read_json, write_json
+from .safe_paths import check_lengths, escape_path, tidy_path
 
 __all__ = ["LightlyPredictionsFormat"]
 
@@ -25,7 +22,7 @@ _Guess = tuple[str, str, "float | None"]
 """A path, its class and the probability of it, if that is known."""
 
 
-@register
+@formats.register("lightly-predictions")
 class LightlyPredictionsFormat(Format):
     """Lightly's tree of predictions: a folder for each task, a JSON file for each image.
 
@@ -43,10 +40,10 @@ class LightlyPredictionsFormat(Format):
     '{"file_name": "x/1.jpg", "predictions": [{"category_id": 0, "probabilities": [1.0]}]}'
     """
 
-    name = "lightly-predictions"
     carries = frozenset({"prediction", "score"})
 
-    def _entries(self, path: Path, given: ReadOptions) -> Iterable[Entry]:
+    def read_entries(self, path: Path, options: ReadOptions) -> Iterator[Entry]:
+        """Yield the images of both tasks."""
         root = path / ROOT if (path / ROOT).is_dir() else path
         tasks = _tasks(root)
         labels = _task_rows(root / LABELS) if LABELS in tasks else {}
@@ -57,28 +54,22 @@ class LightlyPredictionsFormat(Format):
             _, prediction, score = predictions.get(item, ("", None, None))
             yield Entry(where, item, label, None, prediction, score)
 
-    def _write(
-        self,
-        path: Path,
-        items: Sequence[Labelled],
-        open_image: OpenImage | None,
-        options: Mapping[str, Any],
-    ) -> None:
+    def write_items(self, path: Path, items: Sequence[Labelled], options: WriteOptions) -> None:
+        """Write a folder for each task, and ``tasks.json``."""
         _check_stems(items)
         check_lengths(self.name, [(item.path, f"{_stem(item.path)}.json") for item in items])
         tasks: dict[str, list[_Guess]] = {LABELS: [], PREDICTIONS: []}
         for item in items:
-            if item.is_sure and item.label:
+            if item.label:
                 tasks[LABELS].append((item.path, item.label, 1.0))
             if item.prediction:
                 tasks[PREDICTIONS].append((item.path, item.prediction, item.score))
-        with whole_folder(path) as folder:
-            root = folder / ROOT
-            root.mkdir(parents=True)
-            _dump(root / "tasks.json", [name for name, rows in tasks.items() if rows])
-            for name, rows in tasks.items():
-                if rows:
-                    _write_task(root / name, rows)
+        root = path / ROOT
+        root.mkdir(parents=True)
+        write_json(root / "tasks.json", [name for name, rows in tasks.items() if rows])
+        for name, rows in tasks.items():
+            if rows:
+                _write_task(root / name, rows)
 
 
 def _check_stems(items: Sequence[Labelled]) -> None:
@@ -111,14 +102,14 @@ def _write_task(folder: Path, rows: Sequence[_Guess]) -> None:
     number = {name: index for index, name in enumerate(names)}
     folder.mkdir()
     categories = [{"id": index, "name": name} for index, name in enumerate(names)]
-    _dump(folder / SCHEMA, {"task_type": "classification", "categories": categories})
+    write_json(folder / SCHEMA, {"task_type": "classification", "categories": categories})
     for path, name, score in rows:
         prediction: dict[str, Any] = {"category_id": number[name]}
         if score is not None:
             prediction["probabilities"] = _probabilities(path, number[name], score, len(names))
         file = folder / f"{_stem(path)}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        _dump(file, {"file_name": path, "predictions": [prediction]})
+        write_json(file, {"file_name": path, "predictions": [prediction]})
 
 
 def _probabilities(path: str, chosen: int, score: float, count: int) -> list[float]:
@@ -127,10 +118,6 @@ def _probabilities(path: str, chosen: int, score: float, count: int) -> list[flo
         raise FormatError(f"the score {score} of {path!r} is not a probability, from 0 to 1.")
     rest = (1 - score) / (count - 1) if count > 1 else 0.0
     return [score if index == chosen else rest for index in range(count)]
-
-
-def _dump(file: Path, content: object) -> None:
-    file.write_bytes(json.dumps(content, ensure_ascii=False).encode())
 
 
 def _tasks(root: Path) -> list[str]:

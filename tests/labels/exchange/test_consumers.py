@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from embedpipe.labels.exchange import Labelled, formats
-from embedpipe.labels.exchange.paths import unescape
+from embedpipe.labels.exchange.safe_paths import unescape
 
 # What these packages do at import and leave open is theirs.
 pytestmark = pytest.mark.filterwarnings("default")

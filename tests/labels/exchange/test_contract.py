@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from embedpipe.errors import FormatError, UsageError
 from embedpipe.labels.exchange import Labelled, formats
-from embedpipe.labels.exchange.paths import escape, tidy_path, unescape
+from embedpipe.labels.exchange.safe_paths import escape, tidy_path, unescape
 
 every_format = pytest.mark.parametrize("name", list(formats))
 with_images = pytest.mark.parametrize("name", [n for n in formats if formats[n].needs_images])
@@ -61,7 +61,7 @@ def test_the_formats_are_those_that_are_documented():
 def test_what_is_exported_is_imported(name, tmp_path, items, export):
     path = export(name, tmp_path, items)
     expected = [carried(item, CARRIES[name]) for item in items]
-    expected = [item for item in expected if not item.says_nothing]
+    expected = [item for item in expected if not item.is_empty]
     found = formats[name].read(path)
     assert by_path(found) == by_path(expected)
     assert len(found) == len(expected)
@@ -185,7 +185,7 @@ def test_nothing_there(name, tmp_path):
 
 @every_format
 def test_an_option_that_the_format_has_not(name, tmp_path):
-    known = ", ".join(sorted(formats[name].options)) or "none"
+    known = ", ".join(sorted(formats[name].write_options)) or "none"
     with pytest.raises(UsageError) as error:
         formats[name].write(tmp_path / "x", [], colour="red")
     assert str(error.value) == (f"the format {name} has no option 'colour'; its options: {known}.")

@@ -12,8 +12,8 @@ import pytest
 
 from embedpipe.errors import FormatError, LabelError
 from embedpipe.labels import PathResolver
-from embedpipe.labels.counts import Counted
 from embedpipe.labels.exchange import formats
+from embedpipe.labels.matching import Counted
 
 FOLDER = "/home/ann/photos"
 
@@ -59,7 +59,7 @@ def test_what_cvat_has_not_labelled_is_no_class(tmp_path):
         "in no_label/": Counted(2, "'2.jpg'"),
         "outside of the folders of classes": Counted(1, "'4.jpg'"),
     }
-    assert reading.told() == (
+    assert reading.summary() == (
         "4 entries read, 1 taken, 3 left out: 2 in no_label/ ('2.jpg'), 1 outside of the folders "
         "of classes ('4.jpg')"
     )
@@ -506,7 +506,7 @@ def test_unicode_forms_are_named(tmp_path):
     path.write_text("path,label\nCafe\u0301.jpg,cat\n")
     said, reading = read("csv", path, ["Caf\u00e9.jpg"])
     assert said == {"Caf\u00e9.jpg": "cat"}
-    assert reading.told_rewritten() == (
+    assert reading.rewritten_summary() == (
         "1 path rewritten: 1 another Unicode form ('Cafe\u0301.jpg' is 'Caf\u00e9.jpg')"
     )
 

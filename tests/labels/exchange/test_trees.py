@@ -10,7 +10,7 @@ import pytest
 
 from embedpipe.errors import FormatError
 from embedpipe.labels.exchange import Labelled, formats
-from embedpipe.labels.exchange.trees import MARKER
+from embedpipe.labels.exchange.class_trees import MARKER
 
 HAT, SHIRT = Labelled("x/1.png", "hat"), Labelled("y/1.png", "t-shirt")
 

@@ -1,0 +1,213 @@
+"""From the entries of a file to items: all of them checked, or none taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from ...errors import FormatError, UnmatchedError
+from ..log_current import Matched
+from ..log_event import Event
+from ..matching import Counted, count, explain_unmatched, format_counts, format_rewritten
+from ..resolver import ForeignPath, PathResolver
+from .entries import Entry, Labelled, path_as_id, path_as_spelled, validated
+
+__all__ = ["Reading", "collect", "collect_for", "new_events"]
+
+# Why an entry is left out; each follows a number in a message.
+PREDICTION_ONLY = "with a prediction only"
+REPEATED = "that repeat an earlier entry"
+UNKNOWN = "not in the dataset"
+AMBIGUOUS = "that fit several items"
+
+
+@dataclass
+class Reading:
+    """The items that a file gives for a dataset, and what became of each of its entries.
+
+    Parameters
+    ----------
+    items
+        Labels, skips and unsure answers, one for each item.
+    entries
+        Number of entries that were read: rows, tasks, or images in a tree.
+    left_out
+        Entries that were not taken, by reason.
+    rewritten
+        Paths that are not written as the ids of the dataset, by how they were rewritten.
+    notes
+        Sentences about how the file was read.
+    """
+
+    items: list[Labelled] = field(default_factory=list)
+    entries: int = 0
+    left_out: dict[str, Counted] = field(default_factory=dict)
+    rewritten: dict[str, Counted] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def unknown(self) -> int:
+        """Number of entries whose path is not, or not clearly, that of an item."""
+        kinds = (self.left_out.get(UNKNOWN), self.left_out.get(AMBIGUOUS))
+        return sum(kind.count for kind in kinds if kind)
+
+    @property
+    def taken(self) -> int:
+        """Number of entries that are taken."""
+        return self.entries - sum(counted.count for counted in self.left_out.values())
+
+    def summary(self) -> str:
+        """Return a clause: how many entries were read, taken and left out, and why."""
+        text = f"{self.entries} {'entry' if self.entries == 1 else 'entries'} read, "
+        text += f"{self.taken} taken"
+        if self.left_out:
+            text += f", {self.entries - self.taken} left out: {format_counts(self.left_out)}"
+        return text
+
+    def rewritten_summary(self) -> str:
+        """Return a clause: how many paths were rewritten, and how; blank if none was."""
+        return format_rewritten(self.rewritten)
+
+
+def collect(entries: Iterable[Entry]) -> list[Labelled]:
+    """Return one `Labelled` for each path of the entries, in their order, without empty ones."""
+    found: dict[str, Labelled] = {}
+    for entry in entries:
+        item = validated(entry, path_as_id)
+        if not item.is_empty:
+            _add(found, entry.where, item)
+    return list(found.values())
+
+
+def collect_for(
+    entries: Iterable[Entry],
+    resolver: PathResolver,
+    *,
+    skip_unknown: bool = False,
+    notes: Sequence[str] = (),
+) -> Reading:
+    """Return the labels, skips and unsure answers that entries give to a dataset's items.
+
+    `notes` may grow while the entries are read. Raises `UnmatchedError` if a path is that of no
+    item, or of several, and they are not skipped.
+    """
+    reading = Reading()
+    found: dict[str, Labelled] = {}
+    strangers: list[str] = []
+    ambiguous: dict[str, tuple[str, ...]] = {}
+    answers = 0
+    for entry in entries:
+        reading.entries += 1
+        item = validated(entry, path_as_spelled)
+        if item.label is None and item.status == "label":
+            reason = PREDICTION_ONLY if item.prediction is not None else entry.reason
+            count(reading.left_out, reason, repr(item.path))
+            continue
+        answers += 1
+        resolved = resolver.resolve(
+            entry.path if isinstance(entry.path, ForeignPath) else item.path
+        )
+        if resolved.id is None:
+            kind = AMBIGUOUS if resolved.candidates else UNKNOWN
+            count(reading.left_out, kind, repr(item.path))
+            if resolved.candidates:
+                ambiguous[item.path] = resolved.candidates
+            else:
+                strangers.append(item.path)
+            continue
+        if resolved.steps:
+            example = f"{item.path!r} is {resolved.id!r}"
+            count(reading.rewritten, " and ".join(resolved.steps), example)
+        if not _add(found, entry.where, replace(item, path=resolved.id)):
+            count(reading.left_out, REPEATED, repr(resolved.id))
+    if reading.unknown and not skip_unknown:
+        text = explain_unmatched(strangers, ambiguous, answers, list(resolver.ids))
+        raise UnmatchedError(" ".join([text, *notes]), matched=bool(found))
+    reading.items = list(found.values())
+    reading.notes = list(notes)
+    return reading
+
+
+def _add(found: dict[str, Labelled], where: str, item: Labelled) -> bool:
+    """Keep an item unless the same is there already; two people may agree."""
+    before = found.setdefault(item.path, item)
+    if before is item:
+        return True
+    if replace(before, who=item.who) != item:
+        raise FormatError(
+            f"{where}: {item.path!r} is {_description(item)}, but {_description(before)} before. "
+            "Keep one of the two."
+        )
+    return False
+
+
+def _description(item: Labelled) -> str:
+    text = f"labelled {item.label!r}" if item.label is not None else "not labelled"
+    if item.status != "label":
+        text = f"{item.status} and {text}"
+    if item.prediction is not None:
+        text += f" (predicted {item.prediction!r}, score {item.score})"
+    return f"{text} by {item.who!r}" if item.who is not None else text
+
+
+def new_events(
+    items: Iterable[Labelled],
+    dataset: str,
+    content: Mapping[str, bytes | None],
+    known: Matched,
+    *,
+    who: str | None = None,
+    default: str | None = None,
+) -> list[Event]:
+    """Return an event for each item whose current label in the log is another.
+
+    All have one time, so that they are undone as one act.
+
+    Parameters
+    ----------
+    items
+        From `Format.read`; empty ones are passed over.
+    dataset
+        Its name in the log.
+    content
+        The content id of each item by its path.
+    known
+        The current labels, from `LabelLog.current_for`.
+    who
+        The annotator of all; None for those whom the file names.
+    default
+        The annotator where the file names nobody.
+
+    Examples
+    --------
+    >>> items = [Labelled("1.jpg", "hat"), Labelled("2.jpg", None, "skip"), Labelled("3.jpg", None)]
+    >>> content = {"1.jpg": None, "2.jpg": None, "3.jpg": None}
+    >>> found = new_events(items, "shop", content, Matched({}, {}, {}, {}), default="ann")
+    >>> [(event.kind, event.path, event.label, event.who) for event in found]
+    [('label', '1.jpg', 'hat', 'ann'), ('skip', '2.jpg', None, 'ann')]
+    """
+    at = datetime.now(UTC).isoformat()
+    found = []
+    for item in items:
+        label = item.label if item.status == "label" else None
+        now = known.current.get(item.path)
+        unchanged = now is not None and (now.kind, now.label) == (item.status, label)
+        if unchanged or (item.status == "label" and label is None):
+            continue
+        suggestion, model = item.prediction, item.model
+        if label is None and item.label is not None:  # an unsure person's guess is no label
+            suggestion, model = item.label, None
+        event = Event(
+            item.status,
+            dataset,
+            item.path,
+            content[item.path],
+            label,
+            who=who or item.who or default,
+            at=at,
+            model=model,
+            suggestion=suggestion,
+        )
+        found.append(event)
+    return found
