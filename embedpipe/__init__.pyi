@@ -11,6 +11,7 @@ from . import (
     strategies as strategies,
 )
 from ._scripts import run_script as run_script
+from ._specs import format_spec as format_spec
 from ._workspace import Workspace as Workspace
 from .active import (
     ActiveLoop as ActiveLoop,
@@ -78,7 +79,6 @@ from .heads import (
     RidgeHead as RidgeHead,
     SLDAHead as SLDAHead,
     get_head as get_head,
-    head_spelling as head_spelling,
     load_head as load_head,
     save_head as save_head,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, entry_points
@@ -71,6 +72,15 @@ class Registry(Generic[T]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
+    def name_for(self, entry: object) -> str | None:
+        """Return the first name of an entry, or None; nothing is loaded for that."""
+        return next((name for name in self if self._if_loaded(name) is entry), None)
+
+    def _if_loaded(self, name: str) -> object:
+        if name in self._entries:
+            return self._entries[name]
+        return if_imported(self._entry_points()[name].value)
+
     def describe(self) -> dict[str, str]:
         """Return the first line of each entry's docstring by name."""
         return {name: self._description(name) for name in self}
@@ -108,3 +118,9 @@ class Registry(Generic[T]):
                 f"{type(error).__name__}: {error}. Update or uninstall the package."
             ) from error
         return self._entries.setdefault(name, entry)
+
+
+def if_imported(place: str) -> object:
+    """Return the object at ``"module:name"`` if its module is imported, else None."""
+    module, _, name = place.partition(":")
+    return getattr(sys.modules.get(module), name, None)

@@ -13,9 +13,10 @@ import numpy as np
 from .._loops.identity import identity_of, run_id_of
 from .._loops.run_head import run_head
 from .._seeds import check_seed
+from .._specs import format_spec
 from .._versions import own_version
 from ..errors import UsageError
-from ..strategies import Strategy, get_strategy, spelling_of, strategies
+from ..strategies import Strategy, get_strategy, strategies
 from .modes import Mode, get_mode
 from .oracle import Labelling
 from .problem import ProblemIdentity
@@ -177,5 +178,5 @@ def _identity_of(strategy: Strategy) -> Any:
     if strategy.name in strategies and strategies[strategy.name] is type(strategy):
         # Not `str`, which gives the bare name of a strategy that has no spec string.
         with contextlib.suppress(UsageError):
-            return spelling_of(strategy)
+            return format_spec(strategy)
     return identity_of(strategy)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._specs import split_specs
 from ..errors import UsageError
 from .loops import class_and_count
 from .options import (
@@ -123,7 +124,7 @@ class GridChoice:
         }
         for several in ("strategies", "initials", "heads", "modes"):
             if several in given:
-                given[several] = split_list(given[several])
+                given[several] = split_specs(given[several])
         if self.seeds is not None or self.first_seed:
             count = self.seeds or 5
             given["seeds"] = list(range(self.first_seed, self.first_seed + count))
@@ -216,7 +217,7 @@ def compare(
         embedding = how.options()
         said = GridFile((entry,), (embedding.pop("backbone"),), embedding, {})
     if backbones:
-        said = dataclasses.replace(said, backbones=tuple(split_list(backbones)))
+        said = dataclasses.replace(said, backbones=tuple(split_specs(backbones)))
     experiment = _experiment(session, said, how.max_failures, options)
     with kept as tracker, session.counting() as tell:
         results = experiment.run(
@@ -329,26 +330,3 @@ def _finish(
     }
     session.finish(result, f"{summary}\n\nresults: {result['results']}\nreport: {report}")
     refuse_failures(results.failures)
-
-
-def split_list(text: str) -> list[str]:
-    """Return what commas separate, but not those in brackets or quotes.
-
-    Examples
-    --------
-    >>> split_list("auto, combine(margin^2, diversity),coral(uncertainty='a,b')")
-    ['auto', 'combine(margin^2, diversity)', "coral(uncertainty='a,b')"]
-    """
-    parts, depth, quote = [""], 0, ""
-    for sign in text:
-        if quote:
-            quote = "" if sign == quote else quote
-        elif sign in "\"'":
-            quote = sign
-        elif sign in "()":
-            depth += 1 if sign == "(" else -1
-        if sign == "," and depth <= 0 and not quote:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    return [part.strip() for part in parts if part.strip()]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._specs import split_specs
 from ..errors import UnknownNameError, UsageError
-from .comparing import split_list
 from .options import DatasetChoice, EmbedChoice, TrackerChoice
 from .session import Session, command, refuse_failures
 
@@ -168,7 +168,7 @@ class StudyChoice:
     @property
     def policies(self) -> list[str]:
         """The policies that were asked for."""
-        return split_list(self.policy)
+        return split_specs(self.policy)
 
     def options(self) -> dict[str, Any]:
         """Return what was asked for, as `ReplayStudy` takes it; checked as far as it can be.
@@ -184,10 +184,10 @@ class StudyChoice:
         from ..strategies import get_strategy
 
         for option in ("policy", "retain", "head"):
-            if not split_list(getattr(self, option)):
+            if not split_specs(getattr(self, option)):
                 raise UsageError(f"--{option} is empty: give one, or several with commas.")
         policies = [name for name in self.policies if name != NO_BUFFER]
-        heads, bounds = split_list(self.head), split_list(self.bounds)
+        heads, bounds = split_specs(self.head), split_specs(self.bounds)
         for name in (*policies, self.baseline):
             get_policy(name)
         for name in heads:
@@ -200,7 +200,7 @@ class StudyChoice:
         get_strategy(self.strategy)
         return {
             "policies": self.policies,
-            "retains": [size_from(text) for text in split_list(self.retain)],
+            "retains": [size_from(text) for text in split_specs(self.retain)],
             "heads": heads,
             "bounds": bounds,
             "seeds": list(range(self.first_seed, self.first_seed + self.seeds)),
@@ -306,7 +306,7 @@ def _study(
             embeddings,
             kind,
             n=choice.experiences,
-            leave_out=split_list(choice.leave_out or ""),
+            leave_out=split_specs(choice.leave_out or ""),
             protocol=choice.protocol,
             seed=seed,
         )

@@ -1,12 +1,16 @@
 """Streams of experiences over cached vectors: replay buffers, exact heads, honest metrics."""
 
+import warnings
+from typing import Any
+
+from .._specs import format_spec
 from .learning import METHODS, MIXES
 from .loop import ContinualLoop
 from .memory import Memory, Seen, Size, size_of
 from .metrics import METRICS, accuracy_matrix, continual_metrics
 from .options import ContinualOptions
 from .parts import KINDS
-from .policy import NO_BUFFER, Policy, get_policy, policies, policy_spelling
+from .policy import NO_BUFFER, Policy, get_policy, policies
 from .records import ExperienceRecord
 from .stream import PROTOCOLS, Experience, Stream, StreamIdentity
 
@@ -31,6 +35,12 @@ __all__ = [
     "continual_metrics",
     "get_policy",
     "policies",
-    "policy_spelling",
     "size_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "policy_spelling":
+        warnings.warn("`policy_spelling` is now `format_spec`.", DeprecationWarning, stacklevel=2)
+        return format_spec
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

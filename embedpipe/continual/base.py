@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .._loops.draws import uniform_of_rows
 from .._registry import Registry
+from .._specs import format_spec, named_by
 from ..errors import UsageError
 from .memory import Memory, Seen, Size
 
@@ -50,11 +51,9 @@ class Policy(ABC):
     needs_probabilities: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        """Return the line that `get_policy` makes the same from, or else the name."""
-        from .policy import policy_spelling
-
+        """Return the spec string, or the name of a policy that has none."""
         try:
-            return policy_spelling(self)
+            return format_spec(self)
         except UsageError:
             return self.name
 
@@ -87,7 +86,7 @@ class Policy(ABC):
         """
 
 
-policies: Registry[type[Policy]] = Registry("policy", "embedpipe.policies")
+policies: Registry[type[Policy]] = named_by(Registry("policy", "embedpipe.policies"))
 """Every policy by name; ``@policies.register("name")`` adds one."""
 
 

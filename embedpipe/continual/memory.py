@@ -11,8 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._specs import check_count, check_share
 from ..errors import UsageError
-from ..strategies.spelling.ranges import check_count, check_share
 
 __all__ = ["Fixed", "Memory", "Seen", "Share", "Size", "evenly", "rounded_share", "size_of"]
 

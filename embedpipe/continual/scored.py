@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_share
 from ..errors import UnknownNameError, UsageError
-from ..strategies.spelling.ranges import check_share
 from .base import policies
 from .memory import Seen, rounded_share
 from .ranked import Ranked

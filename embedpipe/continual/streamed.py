@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from .._specs import check_above, check_share
 from ..errors import UsageError
-from ..strategies.spelling.ranges import check_above, check_share
 from .base import Policy, policies, random_of_rows, room
 from .memory import Memory, Seen, Size
 

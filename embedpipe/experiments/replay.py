@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from .._specs import format_spec
 from .._workspace import Workspace
 from ..continual import (
     NO_BUFFER,
@@ -18,7 +19,6 @@ from ..continual import (
     Policy,
     Stream,
     get_policy,
-    policy_spelling,
     size_of,
 )
 from ..errors import RunError, UsageError
@@ -301,7 +301,7 @@ class ReplayStudy:
         goes_on = hasattr(made, "partial_fit")
         if goes_on and not exact:
             for policy, (spelled, retain) in product(self._policies, self._sizes.items()):
-                setting = ReplaySetting(stream, head, "replay", policy_spelling(policy), spelled)
+                setting = ReplaySetting(stream, head, "replay", format_spec(policy), spelled)
                 options = {"method": "replay", "policy": policy, "retain": retain}
                 found.append((setting, {**common, **options}))
         for method in BOUNDS:
@@ -337,7 +337,7 @@ class ReplayStudy:
         given = [each for each in several(self.policies, "policies") if each != NO_BUFFER]
         for each in (*given, self.baseline):
             policy = get_policy(each) if isinstance(each, str) else each
-            made.setdefault(policy_spelling(policy), policy)
+            made.setdefault(format_spec(policy), policy)
         return list(made.values())
 
     @cached_property
@@ -368,7 +368,7 @@ class ReplayStudy:
                 f"{failures[0].error}"
             )
         given = self.baseline
-        baseline = policy_spelling(get_policy(given) if isinstance(given, str) else given)
+        baseline = format_spec(get_policy(given) if isinstance(given, str) else given)
         return ReplayResults.of(
             done,
             baseline=baseline,

@@ -5,12 +5,13 @@ Nothing heavy is loaded until a head is asked for: names and descriptions come w
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._base import Head, HeadRegistry, heads
+from .._specs import format_spec
+from ._base import Head, HeadRegistry, get_head, heads
 from .files import load_head, save_head
-from .spelling import get_head, head_spelling
 
 if TYPE_CHECKING:
     from ._held_out import cross_validated_probabilities, expected_calibration_error
@@ -41,7 +42,6 @@ __all__ = [
     "cross_validated_probabilities",
     "expected_calibration_error",
     "get_head",
-    "head_spelling",
     "heads",
     "load_head",
     "save_head",
@@ -65,6 +65,9 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "head_spelling":
+        warnings.warn("`head_spelling` is now `format_spec`.", DeprecationWarning, stacklevel=2)
+        return format_spec
     if name in _PLACES:
         return getattr(import_module(f".{_PLACES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

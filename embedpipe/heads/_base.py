@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, Protocol, Self, runtime_checkable
 
 from numpy.typing import ArrayLike, NDArray
 
-from .._registry import Registry
-from ..errors import UsageError
+from .._registry import Registry, if_imported
+from .._specs import build, named_by, parse_spec
+from ..errors import UnknownNameError, UsageError
+
+HINT = (
+    "Any scikit-learn classifier is a head too, by its module and class: "
+    "'sklearn.ensemble:RandomForestClassifier(n_estimators=50)'."
+)
 
 
 @runtime_checkable
@@ -59,7 +68,8 @@ class Head(Protocol):
 class HeadRegistry(Registry[type[Any]]):
     """A registry whose entries may be declared by where they are, and loaded when asked for.
 
-    Names and descriptions are known without importing scikit-learn.
+    Names and descriptions are known without importing scikit-learn. Any class is found by its
+    module and name too: ``heads["sklearn.tree:DecisionTreeClassifier"]``.
 
     Examples
     --------
@@ -89,7 +99,16 @@ class HeadRegistry(Registry[type[Any]]):
             module, _, attribute = self._places[name].partition(":")
             self._entries[name] = getattr(import_module(module), attribute)
             del self._places[name]
+        if name not in self:
+            if ":" in name:
+                return _class_at(name)
+            raise UnknownNameError(self.kind, name, self, HINT)
         return super().__getitem__(name)
+
+    def _if_loaded(self, name: str) -> object:
+        if name in self._places:
+            return if_imported(self._places[name])
+        return super()._if_loaded(name)
 
     def describe(self) -> dict[str, str]:
         """Return a line on each entry by name, importing none."""
@@ -103,9 +122,9 @@ class HeadRegistry(Registry[type[Any]]):
         UsageError
             If it is not registered.
         """
-        for name in self:
-            if self[name] is type(head):
-                return name
+        name = self.name_for(type(head))
+        if name is not None:
+            return name
         called = type(getattr(head, "estimator", head)).__name__  # what a `ForeignHead` holds
         raise UsageError(
             f"a {called} is not a registered head, so a file could not name it. "
@@ -113,7 +132,7 @@ class HeadRegistry(Registry[type[Any]]):
         )
 
 
-heads = HeadRegistry("head", "embedpipe.heads")
+heads = named_by(HeadRegistry("head", "embedpipe.heads"))
 heads.declare(
     "logistic",
     "embedpipe.heads.logistic:LogisticHead",
@@ -159,3 +178,80 @@ heads.declare(
     "embedpipe.heads.label_propagation:LabelPropagationHead",
     "Logistic regression whose labels propagate to unlabelled rows, cluster by cluster.",
 )
+
+
+def get_head(name: str, **options: Any) -> Any:
+    """Make a head from its spec string.
+
+    Parameters
+    ----------
+    name
+        One of `heads`, such as ``"ridge"``; or ``"package.module:Class"`` for any classifier in
+        the manner of scikit-learn, which is imported and put into a `ForeignHead`. Either may be
+        followed by options: ``"mlp(hidden=64, dropout=0.2)"``.
+    **options
+        Further parameters, which win over those in the text.
+
+    Returns
+    -------
+    Head
+        A new, unfitted classifier.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such head, or it has no such parameter.
+    UsageError
+        If the text cannot be read, there is no such class, or it is not a classifier with
+        `predict_proba`.
+
+    Examples
+    --------
+    >>> get_head("ridge", alpha=10.0)
+    RidgeHead(alpha=10.0)
+    >>> get_head("slda(class_weight=balanced)")
+    SLDAHead(class_weight='balanced')
+    >>> get_head("sklearn.naive_bayes:GaussianNB(var_smoothing=1e-6)")
+    ForeignHead(estimator=GaussianNB(var_smoothing=1e-06))
+    """
+    term = parse_spec(name, "head", heads)
+    kept = tuple((key, value) for key, value in term.options if key not in options)
+    head = build(heads, replace(term, options=kept), **options)
+    if heads.name_for(type(head)) is not None:
+        return head
+    from .foreign import ForeignHead
+
+    _check_classifier(term.name, head)
+    return ForeignHead(head)
+
+
+def _check_classifier(place: str, head: Any) -> None:
+    from sklearn.base import is_classifier
+
+    if not (hasattr(head, "fit") and hasattr(head, "get_params") and is_classifier(head)):
+        raise UsageError(f"{place} is not a classifier in the manner of scikit-learn.")
+    if not hasattr(head, "predict_proba"):
+        way = (
+            f"write {place}(probability=True)"
+            if "probability" in head.get_params(deep=False)
+            else "wrap it in scikit-learn's CalibratedClassifierCV, in Python"
+        )
+        raise UsageError(f"{place} gives no probabilities: {way}.")
+
+
+def _class_at(place: str) -> type[Any]:
+    """Import the class at ``"module:Class"``."""
+    module, _, name = place.partition(":")
+    try:
+        loaded = import_module(module)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"cannot import {module!r} for the head {place!r}: {error}.") from None
+    found = getattr(loaded, name, None)
+    if found is None:
+        classes = {key.lower(): key for key, kind in vars(loaded).items() if inspect.isclass(kind)}
+        near = difflib.get_close_matches(name.lower(), classes, n=1)
+        meant = f" Did you mean {classes[near[0]]!r}?" if near else ""
+        raise UsageError(f"the module {module!r} has no class {name!r}.{meant}")
+    if not inspect.isclass(found):
+        raise UsageError(f"{place} is a {type(found).__name__}, not a class.")
+    return found

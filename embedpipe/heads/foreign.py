@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from .._specs import format_spec
 from ..errors import LabelError
 from ._labelled import check_lengths, checked_labels, validated
 from ._parameters import checked_weights
@@ -53,6 +54,10 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
+
+    def to_spec(self) -> str:
+        """Return the spec string of the classifier."""
+        return format_spec(self.estimator)
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from (n, d) labelled rows.

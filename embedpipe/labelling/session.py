@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from .._loops.run_head import run_head
 from .._loops.training import Batch, Trainer, probabilities_of
+from .._specs import format_spec
 from ..active.advice import Evidence, advise, wilson
 from ..active.round_pool import RoundPool
 from ..active.selecting import default_candidates, index_of
 from ..checks import find_label_errors, why_not_judged
 from ..embedding import Embeddings
 from ..errors import LabelError, UsageError
-from ..heads import get_head, head_spelling
+from ..heads import get_head
 from ..index import Index
 from ..index.blocks import take_rows
 from ..labels import Current, Event, LabelLog
@@ -127,7 +128,7 @@ class LabellingSession:
         if self._initial.needs_labels:
             raise UsageError(f"{initial!r} needs labels: give an initial strategy that needs none.")
         given = get_head(head) if isinstance(head, str) else head
-        self.head, self._head_name = run_head(given, seed), head_spelling(given)
+        self.head, self._head_name = run_head(given, seed), format_spec(given)
         if not hasattr(self.head, "predict_proba"):
             raise UsageError(
                 f"a {type(self.head).__name__} gives no probabilities: wrap it in scikit-learn's "

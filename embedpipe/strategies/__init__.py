@@ -4,6 +4,10 @@ A strategy takes a `Pool` and gives a `Selection`. To add one, write a file with
 `Strategy` under ``@register("name")`` and import it below.
 """
 
+import warnings
+from typing import Any
+
+from .._specs import format_spec
 from .alfamix import AlfaMix
 from .auto import Auto
 from .badge import Badge
@@ -30,7 +34,6 @@ from .power_bald import PowerBald
 from .probcover import ProbCover
 from .query_by_committee import QueryByCommittee
 from .random import Random
-from .spelling import spelling_of
 from .typiclust import TypiClust
 from .uncertainty_herding import UncertaintyHerding
 
@@ -69,6 +72,12 @@ __all__ = [
     "UncertaintyHerding",
     "get_strategy",
     "register",
-    "spelling_of",
     "strategies",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "spelling_of":
+        warnings.warn("`spelling_of` is now `format_spec`.", DeprecationWarning, stacklevel=2)
+        return format_spec
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

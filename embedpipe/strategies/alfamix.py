@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_count, check_share
 from .._threads import map_blocks
 from ..index import check_metric, mean_vector
 from ..index.blocks import block_rows, take_rows
@@ -20,7 +21,6 @@ from .parts.predictions import label_columns, uncertainty_of
 from .parts.representatives import representatives
 from .parts.uncertainty import margin
 from .pool import Pool
-from .spelling.ranges import check_count, check_share
 
 __all__ = ["AlfaMix"]
 

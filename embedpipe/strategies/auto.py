@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from .._specs import format_spec
 from ..errors import UsageError
 from .base import Diagnostic, Selection, Strategy, get_strategy, strategies
 from .parts.metric import METRIC
 from .parts.readiness import Readiness
 from .pool import Pool
-from .spelling import spelling_of
 
 __all__ = ["Auto"]
 
@@ -112,18 +112,18 @@ class Auto(Strategy):
             objection = _objection(readiness)
             if not self._has_what_it_asks(pool):
                 objection = "there is no head to be uncertain"
-        spelling, reason = self.early, objection
+        spec, reason = self.early, objection
         if not objection:
-            spelling = self.late
+            spec = self.late
             reason = (
                 f"{readiness.labels} labels tell {readiness.classes} classes apart: "
                 f"{readiness.accuracy:.0%} right when left out"
             )
-        selection = get_strategy(spelling).select(pool, n, rng)
+        selection = get_strategy(spec).select(pool, n, rng)
         told: dict[str, Diagnostic] = {
             "phase": "typical" if objection else "uncertain",
             "reason": reason,
-            "strategy": spelling,
+            "strategy": spec,
         }
         return Selection(
             selection.rows, selection.scores, {**selection.diagnostics, **told, **found}
@@ -136,7 +136,7 @@ class Auto(Strategy):
 def _written_out(strategy: Strategy, given: str) -> str:
     """Return the line that makes a strategy, or what was given if it has none."""
     try:
-        return spelling_of(strategy)
+        return format_spec(strategy)
     except UsageError:
         return given
 

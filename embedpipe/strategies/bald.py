@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_count
 from .base import Selection, Strategy, strategies
 from .parts.picking import top_k
 from .parts.posterior import mutual_information, predictive_entropy, score_samples
 from .pool import Pool
-from .spelling.ranges import check_count
 
 __all__ = ["Bald"]
 

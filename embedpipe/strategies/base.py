@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._registry import Registry
+from .._specs import build, format_spec, named_by
 from ..errors import SelectionError, UsageError
 from .pool import Pool
+from .strategy_file import is_strategy_file, read_strategy_file
 
 __all__ = ["Diagnostic", "Selection", "Strategy", "get_strategy", "strategies"]
 
@@ -93,11 +95,9 @@ class Strategy(ABC):
     metric: str | None = None
 
     def __str__(self) -> str:
-        """Return the line that `get_strategy` makes the same from, or else the name."""
-        from .spelling import spelling_of
-
+        """Return the spec string, or the name of a strategy that has none."""
         try:
-            return spelling_of(self)
+            return format_spec(self)
         except UsageError:
             return self.name
 
@@ -185,19 +185,18 @@ def _check_count(pool: Pool, n: int) -> None:
         )
 
 
-strategies: Registry[type[Strategy]] = Registry("strategy", "embedpipe.strategies")
+strategies: Registry[type[Strategy]] = named_by(Registry("strategy", "embedpipe.strategies"))
 """Every strategy by name; ``@strategies.register("name")`` adds one."""
 
 
 def get_strategy(name: str, **options: Any) -> Strategy:
-    """Make the strategy that is registered under `name`, or that it spells out.
+    """Make a strategy from its spec string.
 
     Parameters
     ----------
     name
         A registered name (``list(strategies)`` has them all); a name with options, such as
-        ``"coral(uncertainty=entropy)"``, where a value is a number, ``true``, ``false``,
-        ``none``, a word or text in quotes; or the path of a ``.yaml`` or ``.yml`` file with the
+        ``"coral(uncertainty=entropy)"``; or the path of a ``.yaml`` or ``.yml`` file with the
         keys ``strategy`` and ``options``, for ``combine`` also ``objectives``.
     **options
         More arguments of its constructor, e.g. ``block_size=512`` for ``coreset``.
@@ -221,6 +220,6 @@ def get_strategy(name: str, **options: Any) -> Strategy:
     >>> get_strategy("coral(uncertainty=entropy)").uncertainty
     'entropy'
     """
-    from .spelling import make_strategy
-
-    return make_strategy(name, options)
+    spec = read_strategy_file(name, strategies) if is_strategy_file(name) else name
+    made: Strategy = build(strategies, spec, **options)
+    return made

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_count
 from ..errors import UsageError
 from ..index import check_metric
 from .base import strategies
@@ -16,7 +17,6 @@ from .parts.picking import top_k
 from .parts.predictions import uncertainty_of
 from .parts.uncertainty import margin
 from .pool import Pool
-from .spelling.ranges import check_count
 
 __all__ = ["ClusterMargin"]
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import Term, checked_options, format_term
 from ..errors import ExhaustedError, SelectionError, UsageError
 from .base import Diagnostic, Selection, Strategy, strategies
 from .objectives import ChangingObjective, Diversity, Objective, Threshold, read_objective
 from .parts.product import Picked, ProductSearch
 from .pool import Pool
-from .spelling.grammar import Term
 
 __all__ = ["Combine"]
 
@@ -42,7 +42,7 @@ class Combine(Strategy):
     Parameters
     ----------
     objectives
-        Objectives, or their spellings: ``["margin", Diversity(strength=2)]``. `objectives` has
+        Objectives, or their spec strings: ``["margin", Diversity(strength=2)]``. `objectives` has
         all names; `Diversity` and `Balance` can be given once. Default: ``typicality`` and
         ``diversity``, which need no labels.
 
@@ -64,7 +64,7 @@ class Combine(Strategy):
     `Selection.scores` holds the product when each item was picked. The first pick from nothing
     gets the distance from it to the farthest item as its own.
 
-    Diagnostics: for each objective the (n,) float32 values of the picks, by its spelling without
+    Diagnostics: for each objective the (n,) float32 values of the picks, by its spec string without
     the strength; ``stopped``.
 
     Values are in [0, 1] except distances, products in float64. With s the strength of diversity
@@ -116,17 +116,23 @@ class Combine(Strategy):
         )
 
     @classmethod
-    def from_arguments(cls, arguments: tuple[Any, ...], **options: Any) -> Combine:
-        """Make it from what stands in the brackets of its spelling."""
-        if options:
+    def from_spec(cls, term: Term) -> Combine:
+        """Make it from the objectives in its brackets."""
+        options = checked_options(f"strategy {cls.name!r}", cls, dict(term.options))
+        if term.strength is not None:
+            raise UsageError(
+                f"strategy {cls.name!r} is given the strength ^{term.strength:g}: only its "
+                "objectives have one, as in combine(margin^2, diversity)."
+            )
+        if term.arguments and options:
             raise UsageError("objectives are given twice, in brackets and as an option.")
-        return cls(arguments)
+        return cls(term.arguments or options.get("objectives"))
 
-    def term(self) -> Term:
-        """Return what it is written as."""
-        arguments = tuple(each.term() for each in self.objectives)
-        default = tuple(read_objective(each) for each in DEFAULT)
-        return Term(self.name) if self.objectives == default else Term(self.name, arguments)
+    def to_spec(self) -> str:
+        """Return the spec string."""
+        if self.objectives == tuple(read_objective(each) for each in DEFAULT):
+            return self.name
+        return format_term(Term(self.name, tuple(each.term() for each in self.objectives)))
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Apply the thresholds, then pick one by one."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from .._specs import check_block_size
 from ..errors import UnknownNameError
 from ..index import FarthestFirst, check_metric
 from .base import Selection, Strategy, strategies
@@ -16,7 +17,6 @@ from .parts.picking import top_k
 from .parts.predictions import uncertainty_of
 from .parts.uncertainty import UNCERTAINTIES
 from .pool import Pool
-from .spelling.ranges import check_block_size
 
 __all__ = ["Coral"]
 

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from .._specs import check_block_size
 from ..index import check_metric, nearest_to_mean
 from .base import Diagnostic, Selection, Strategy, strategies
 from .parts.metric import METRIC
 from .parts.spread import spread
 from .pool import Pool
-from .spelling.ranges import check_block_size
 
 __all__ = ["CoreSet"]
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_block_size, check_share
 from ..index import check_metric, nearest_to_mean
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
@@ -14,7 +15,6 @@ from .parts.metric import METRIC
 from .parts.picking import top_k
 from .parts.spread import spread
 from .pool import Pool
-from .spelling.ranges import check_block_size, check_share
 
 __all__ = ["RobustCoreSet"]
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_above, check_share
 from .._threads import map_blocks
 from ..index import check_metric
 from .base import strategies
@@ -17,7 +18,6 @@ from .parts.metric import METRIC
 from .parts.predictions import uncertainty_of
 from .parts.uncertainty import margin
 from .pool import Pool
-from .spelling.ranges import check_above, check_share
 
 __all__ = ["DoubtfulCoverage"]
 

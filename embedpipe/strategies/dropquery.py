@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_count
 from .._threads import map_blocks
 from ..errors import UsageError
 from ..index import check_metric
@@ -16,7 +17,6 @@ from .diverse import DiverseStrategy, PointPicks
 from .parts.metric import METRIC
 from .parts.representatives import representatives
 from .pool import Pool
-from .spelling.ranges import check_count
 
 __all__ = ["DropQuery"]
 

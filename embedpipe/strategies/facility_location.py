@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_count
 from ..index import Neighbours, check_metric
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
@@ -15,7 +16,6 @@ from .parts.lazy_greedy import Greedy, lazy_greedy
 from .parts.metric import METRIC
 from .parts.sparse_coverage import SparseCoverage
 from .pool import Pool
-from .spelling.ranges import check_count
 
 __all__ = ["FacilityLocation"]
 

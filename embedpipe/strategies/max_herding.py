@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from .._specs import check_above
 from ..index import check_metric
 from .base import strategies
 from .diverse import DiverseStrategy, PointPicks
@@ -13,7 +14,6 @@ from .parts.herding import KernelCoverage, References, spread_of
 from .parts.lazy_greedy import lazy_greedy
 from .parts.metric import METRIC
 from .pool import Pool
-from .spelling.ranges import check_above
 
 __all__ = ["MaxHerding"]
 

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._specs import check_count
 from ..errors import UsageError
 from .base import Selection, Strategy, strategies
 from .parts.picking import top_k
 from .parts.posterior import mutual_information, score_samples
 from .pool import Pool
-from .spelling.ranges import check_count
 
 __all__ = ["PowerBald"]
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_above, check_count, check_share
 from ..errors import UsageError
 from ..index import Neighbours, check_metric
 from .base import strategies
@@ -16,7 +17,6 @@ from .parts.pure_radius import fitting_radius, pure_radius
 from .parts.sparse_coverage import SparseCoverage
 from .parts.spread import spread
 from .pool import Pool
-from .spelling.ranges import check_above, check_count, check_share
 
 __all__ = ["ProbCover"]
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._seeds import random_parameters
+from .._specs import check_count
 from .._threads import map_blocks
 from ..errors import SelectionError, UnknownNameError
 from ..index.blocks import take_rows
@@ -22,7 +23,6 @@ from .parts.posterior import (
     vote_shares,
 )
 from .pool import Pool
-from .spelling.ranges import check_count
 
 __all__ = ["QueryByCommittee"]
 

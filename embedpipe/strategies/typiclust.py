@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_count
 from .._threads import map_blocks
 from ..index import check_metric
 from ..index.frame import Frame
@@ -16,7 +17,6 @@ from .parts.members import Members
 from .parts.metric import METRIC
 from .parts.typicality import EXACT, most_typical
 from .pool import Pool
-from .spelling.ranges import check_count
 
 __all__ = ["TypiClust"]
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_above
 from ..errors import UnknownNameError
 from ..index import check_metric
 from .base import strategies
@@ -16,7 +17,6 @@ from .parts.lazy_greedy import lazy_greedy
 from .parts.metric import METRIC
 from .parts.uncertainty import UNCERTAINTIES
 from .pool import Pool
-from .spelling.ranges import check_above
 
 __all__ = ["UncertaintyHerding"]
 

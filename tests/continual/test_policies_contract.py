@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from embedpipe import format_spec
+from embedpipe.continual import get_policy
 from embedpipe.continual.base import Policy, policies
 from embedpipe.continual.memory import Fixed, Memory, Seen, Share
-from embedpipe.continual.policy import get_policy, policy_spelling
 from embedpipe.continual.ranked import Ranked
 from embedpipe.errors import SelectionError, UnknownNameError, UsageError
 
@@ -272,8 +273,8 @@ def test_threads_change_nothing(name):
 @every_policy
 def test_it_is_spelled_as_it_is_made(name):
     policy = get_policy(name)
-    assert policy_spelling(policy) == str(policy) == name
-    assert type(get_policy(policy_spelling(policy))) is type(policy)
+    assert format_spec(policy) == str(policy) == name
+    assert type(get_policy(format_spec(policy))) is type(policy)
     assert vars(get_policy(name)) == vars(policy)
 
 
@@ -289,7 +290,7 @@ def test_it_is_spelled_as_it_is_made(name):
 )
 def test_options_are_spelled_too(spelling):
     policy = get_policy(spelling)
-    assert policy_spelling(policy) == str(policy) == spelling
+    assert format_spec(policy) == str(policy) == spelling
     assert vars(get_policy(str(policy))) == vars(policy)
 
 
@@ -322,19 +323,19 @@ def test_options_are_given_in_the_text_or_apart():
         (
             "el2n(easiest)",
             UsageError,
-            "policy 'el2n' is given as 'el2n(easiest)', which is more than options: write "
-            "el2n(option=value); its options: take, offset.",
+            "policy 'el2n' is given 'easiest' without a name: write el2n(option=value); its "
+            "options: take, offset.",
         ),
         (
             "random^2",
             UsageError,
-            "policy 'random' is given as 'random^2', which is more than options: write "
-            "random(option=value); its options: none.",
+            "policy 'random' is given the strength ^2: only objectives have one, as in "
+            "combine(margin^2, diversity).",
         ),
         (
             "el2n(take=",
             UsageError,
-            "policy 'el2n(take=' cannot be read: it ends where a value should follow.",
+            "policy 'el2n(take=' cannot be read: expected a value at the end.",
         ),
         (
             "el2n(take=hard)",
@@ -393,10 +394,9 @@ def test_a_policy_that_forgets_its_options_goes_by_its_name():
 
     assert str(Forgetful()) == "forgetful"
     with pytest.raises(UsageError) as caught:
-        policy_spelling(Forgetful())
+        format_spec(Forgetful())
     assert str(caught.value) == (
-        "policy 'forgetful' has no spelling: it does not keep its option 'width' as a number or "
-        "text."
+        "'forgetful' has no spec string: it does not keep its option 'width' as an attribute."
     )
 
 

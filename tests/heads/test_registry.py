@@ -50,8 +50,8 @@ def test_an_unknown_option():
     with pytest.raises(UsageError) as error:
         get_head("ridge", Alpha=3.0)
     assert str(error.value) == (
-        "the head 'ridge' has no parameter 'Alpha'. Did you mean 'alpha'? "
-        "It has: alpha, class_weight, normalize."
+        "unknown option of head 'ridge' 'Alpha'. Did you mean 'alpha'? "
+        "Known: alpha, class_weight, normalize."
     )
 
 

@@ -53,7 +53,7 @@ def test_training_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
     paths = checkpoints(tmp_path, "random", 0)
     loaded, metadata = ep.load_head(paths[-1])
     loop = ep.ActiveLoop(
-        digits, initial="random", strategy="random", head=ep.head_spelling(loaded), seed=0,
+        digits, initial="random", strategy="random", head=ep.format_spec(loaded), seed=0,
         initial_size=30, batch_size=30,
     ).fit(rounds=2)  # fmt: skip
     assert loop.records[-1].rows.tolist() == metadata["rows"]

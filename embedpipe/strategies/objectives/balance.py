@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._specs import Term
 from ...errors import SelectionError, UnknownNameError, UsageError
 from ..pool import Pool
-from ..spelling.grammar import Term
 from .base import ChangingObjective, Float64s, Standing, objectives
 
 __all__ = ["Balance"]
@@ -74,7 +74,7 @@ class Balance(ChangingObjective):
         object.__setattr__(self, "shares", shares)
 
     @classmethod
-    def from_term(cls, term: Term) -> Balance:
+    def from_spec(cls, term: Term) -> Balance:
         """Make it from shares given as options."""
         if term.arguments:
             raise UsageError("balance is given a class without a share: write balance(hat=0.3).")

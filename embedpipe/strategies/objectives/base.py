@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._registry import Registry
+from ..._specs import Comparison, Term, check_complete, checked_options, format_term, named_by
 from ...errors import UsageError
 from ..pool import Pool
-from ..spelling.grammar import Plain, Term, written
-from ..spelling.options import check_complete, checked_options
 
 __all__ = [
     "ChangingObjective",
@@ -65,8 +64,8 @@ class Objective(ABC):
             )
 
     @classmethod
-    def from_term(cls, term: Term) -> Objective:
-        """Make the objective that a term describes."""
+    def from_spec(cls, term: Term) -> Objective:
+        """Make the objective that a term describes; its values in brackets fill fields in order."""
         own = [each.name for each in fields(cls) if each.name != "strength"]
         given: dict[str, Any] = dict(zip(own, map(_plain, term.arguments), strict=False))
         what = f"objective {cls.name!r}"
@@ -92,7 +91,7 @@ class Objective(ABC):
         return cls(**checked)
 
     def term(self) -> Term:
-        """Return what `from_term` makes an equal objective from."""
+        """Return what `from_spec` makes an equal objective from."""
         options = {
             each.name: getattr(self, each.name)
             for each in fields(self)
@@ -102,10 +101,14 @@ class Objective(ABC):
         strength = None if self.strength == 1 else float(self.strength)
         return Term(self.name, options=tuple(options.items()), strength=strength)
 
+    def to_spec(self) -> str:
+        """Return the spec string."""
+        return format_term(self.term())
+
     @property
     def label(self) -> str:
-        """How it is written, without its strength."""
-        return written(replace(self.term(), strength=None))
+        """The spec string without the strength."""
+        return format_term(replace(self.term(), strength=None))
 
 
 @dataclass(frozen=True)
@@ -148,15 +151,15 @@ class ChangingObjective(Objective):
         """Return where it stands before the first pick."""
 
 
-objectives: Registry[type[Objective]] = Registry("objective", "embedpipe.objectives")
+objectives: Registry[type[Objective]] = named_by(Registry("objective", "embedpipe.objectives"))
 """Every objective by name; ``@objectives.register("name")`` adds one."""
 
 
-def _plain(argument: Any) -> Plain:
+def _plain(argument: Any) -> Any:
     """Return the word or value that stands in brackets without ``=``."""
     if isinstance(argument, Term) and argument == Term(argument.name):
         return argument.name
-    if argument is None or isinstance(argument, (bool, int, float, str)):
+    if not isinstance(argument, (Term, Comparison)):
         return argument
-    shown = written(Term("", arguments=(argument,)))[1:-1]
+    shown = format_term(Term("", arguments=(argument,)))[1:-1]
     raise UsageError(f"{shown!r} stands where a name or a number should.")

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..._specs import Term
 from ...errors import SelectionError
 from ..pool import Pool
-from ..spelling.grammar import Term
 from .base import Float64s, StaticObjective, objectives
 
 __all__ = ["Metadata"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..._specs import Term, build, format_term, parse_spec
 from ...errors import UnknownNameError, UsageError
-from ..spelling.grammar import Term, parse, written
 from .base import Objective, objectives
 
 __all__ = ["read_objective"]
@@ -20,7 +20,7 @@ def read_objective(given: Any) -> Objective:
     Parameters
     ----------
     given
-        An objective; its one-line spelling; or, from a YAML file, a mapping with the keys
+        An objective; its spec string; or, from a YAML file, a mapping with the keys
         ``objective`` (the name), ``strength`` and ``options``.
 
     Raises
@@ -42,7 +42,7 @@ def read_objective(given: Any) -> Objective:
     if isinstance(given, Objective):
         return given
     if isinstance(given, str):
-        given = parse(given, "objective")
+        given = parse_spec(given, "objective", objectives)
     if isinstance(given, Mapping):
         given = _term_of_mapping(given)
     if not isinstance(given, Term):
@@ -51,12 +51,13 @@ def read_objective(given: Any) -> Objective:
             f"{shown} is no objective: give one of {', '.join(sorted(objectives))}, as in "
             "diversity^2 or threshold(margin >= 0.2)."
         )
-    return objectives[given.name].from_term(given)
+    made: Objective = build(objectives, given)
+    return made
 
 
 def _shown(given: Any) -> str:
     try:
-        return repr(written(Term("", arguments=(given,)))[1:-1])
+        return repr(format_term(Term("", arguments=(given,)))[1:-1])
     except (TypeError, AttributeError):
         return repr(given)
 

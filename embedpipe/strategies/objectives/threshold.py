@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._specs import OPERATORS, Comparison, Term
 from ...errors import UsageError
 from ..pool import Pool
-from ..spelling.grammar import OPERATORS, Comparison, Term
 from .base import Objective, StaticObjective, objectives
 from .metadata import Metadata
 
@@ -86,7 +86,7 @@ class Threshold(Objective):
         return COMPARE[self.operator](self._measure.measure(pool), self.value)
 
     @classmethod
-    def from_term(cls, term: Term) -> Threshold:
+    def from_spec(cls, term: Term) -> Threshold:
         """Make it from a comparison in brackets."""
         match term.arguments:
             case (Comparison(left, sign, right),) if not term.options:
@@ -107,7 +107,7 @@ def _measure(term: Term) -> StaticObjective:
     """Return the objective of that name; any other name is one of metadata."""
     if term.name not in objectives and term == Term(term.name):
         return Metadata(term.name)
-    found = objectives[term.name].from_term(term)
+    found = objectives[term.name].from_spec(term)
     if not isinstance(found, StaticObjective) or found.strength != 1:
         static = [name for name in objectives if issubclass(objectives[name], StaticObjective)]
         raise UsageError(

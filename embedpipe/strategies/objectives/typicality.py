@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..._specs import check_count
 from ...index import check_metric
 from ..parts.metric import METRIC
 from ..pool import Pool
-from ..spelling.ranges import check_count
 from .base import Float64s, StaticObjective, objectives
 
 __all__ = ["Typicality"]

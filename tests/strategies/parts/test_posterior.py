@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.naive_bayes import GaussianNB
 
+from embedpipe._specs import check_count
 from embedpipe.errors import SelectionError, UsageError
 from embedpipe.strategies import Pool, PowerBald, get_strategy
 from embedpipe.strategies.parts import posterior
@@ -19,7 +20,6 @@ from embedpipe.strategies.parts.posterior import (
     vote_entropy,
     vote_shares,
 )
-from embedpipe.strategies.spelling.ranges import check_count
 
 
 def test_information_worked_out_by_hand():

@@ -1,0 +1,34 @@
+"""Spec strings: one way to write strategies, heads, policies and objectives with their options.
+
+``mlp(hidden=64)``, ``coral(uncertainty=entropy)``, ``combine(margin^2, diversity)``. `parse_spec`
+reads one, `build` makes the registered thing, and `format_spec` writes it back.
+"""
+
+from .building import build, format_spec, named_by
+from .grammar import OPERATORS, Comparison, Term, format_term, parse_spec, split_specs
+from .options import (
+    check_above,
+    check_block_size,
+    check_complete,
+    check_count,
+    check_share,
+    checked_options,
+)
+
+__all__ = [
+    "OPERATORS",
+    "Comparison",
+    "Term",
+    "build",
+    "check_above",
+    "check_block_size",
+    "check_complete",
+    "check_count",
+    "check_share",
+    "checked_options",
+    "format_spec",
+    "format_term",
+    "named_by",
+    "parse_spec",
+    "split_specs",
+]
