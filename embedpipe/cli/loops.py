@@ -158,7 +158,7 @@ def _result(loop: ActiveLoop, report: Path) -> dict[str, Any]:
 
 
 def _text(loop: ActiveLoop, rounds: int, report: Path, *, with_rounds: bool) -> str:
-    from ..reports.of_loops import advice_of
+    from ..reports.loop_report import advice_of
 
     last = loop.records[-1]
     lines = [str(record) for record in loop.records] if with_rounds else []

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from .comparison import ComparisonData
-from .data import Curve, Pick, ReportData, Represented, Round, SelectionData
-from .html import (
-    write_checks,
-    write_comparison,
-    write_replay,
-    write_report,
-    write_selection,
-)
-from .of_checks import ChecksData, checks_of
-from .of_experiments import check_figure, comparison_of, write_figure
-from .of_loops import report_of
-from .of_replay import replay_of
-from .of_selection import selection_of
-from .replay import ReplayData
-from .replay_figure import write_replay_figure
-from .thumbnails import make_thumbnail
+from . import sections
+from .charts import Axis, HeatMap, LineChart, Series, heat_map, line_chart
+from .check_report import ChecksData, checks_of
+from .comparison_report import ComparisonData, comparison_of
+from .figures import check_figure, write_figure, write_replay_figure
+from .loop_report import Curve, ReportData, Round, report_of
+from .pages import write_checks, write_comparison, write_replay, write_report, write_selection
+from .replay_report import ReplayData, replay_of
+from .selection_report import Represented, SelectionData, selection_of
+from .thumbnails import Pick, make_thumbnail
 
 __all__ = [
+    "Axis",
     "ChecksData",
     "ComparisonData",
     "Curve",
+    "HeatMap",
+    "LineChart",
     "Pick",
     "ReplayData",
     "ReportData",
     "Represented",
     "Round",
     "SelectionData",
+    "Series",
     "check_figure",
     "checks_of",
     "comparison_of",
+    "heat_map",
+    "line_chart",
     "make_thumbnail",
     "replay_of",
     "report_of",
+    "sections",
     "selection_of",
     "write_checks",
     "write_comparison",

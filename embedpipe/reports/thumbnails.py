@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,28 @@ _KINDS = (
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
 )
+
+
+@dataclass(frozen=True)
+class Pick:
+    """An item that was chosen to be labelled.
+
+    Attributes
+    ----------
+    id
+        Its path relative to the dataset's folder.
+    score
+        What the strategy gave it.
+    label
+        The label it received, if it is known.
+    thumbnail
+        An encoded PNG, JPEG, WebP or GIF, such as `make_thumbnail` returns; None shows its name.
+    """
+
+    id: str
+    score: float
+    label: str | None = None
+    thumbnail: bytes | None = None
 
 
 def thumbnails_of(dataset: Dataset, ids: list[str]) -> dict[str, bytes | None]:

@@ -12,7 +12,7 @@ from PIL import Image
 from embedpipe.checks import check
 from embedpipe.errors import UsageError
 from embedpipe.reports import Pick, make_thumbnail, write_checks
-from embedpipe.reports.of_checks import ChecksData, Doubt, Kind, checks_of
+from embedpipe.reports.check_report import ChecksData, Doubt, Kind, checks_of
 from tests.conftest import quiet_page
 
 EVIL = "<script>fail()</script>"

@@ -1,4 +1,4 @@
-"""The page of a comparison: what it says, that it needs nothing else, and figures for print."""
+"""The page of a comparison: what it says, and that it needs nothing else."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from embedpipe.errors import UsageError
 from embedpipe.experiments import Failure, Results
 from embedpipe.experiments.tables import BOUNDS, RESULTS, TIMINGS
 from embedpipe.reports import comparison_of, write_comparison, write_figure
-from embedpipe.reports.comparison import Band, lay_out_bands
 
 CURVES = {
     ("random", "random"): ([0.50, 0.60, 0.70], [0.52, 0.61, 0.70], [0.48, 0.60, 0.72]),
@@ -164,49 +162,3 @@ def test_failures_are_told(tmp_path: Path) -> None:
 def test_without_anything_judged_it_says_so(tmp_path: Path) -> None:
     empty = replace(results(), table=pa.Table.from_pylist([], RESULTS))
     assert "No accuracy to compare" in page(tmp_path, empty)
-
-
-def test_bands_are_where_the_numbers_are() -> None:
-    band = Band("margin", [0, 100], [0.5, 0.75], [0.4, float("nan")], [0.6, float("nan")])
-    panel = lay_out_bands([None, band], "Accuracy", "", bound=1.0)
-    assert panel is not None
-    (curve,) = panel.curves
-    assert curve.series == 1
-    left, right = (tuple(map(float, point.split(","))) for point in curve.line.split())
-    assert (left[0], right[0]) == (panel.left, panel.right)
-    places = {tick.text: tick.at for tick in panel.y_ticks}
-    assert left[1] == pytest.approx(places["0.5"], abs=0.06)
-    assert curve.area.count(",") == 2  # one round has an interval
-    assert panel.bound is not None
-    assert panel.bound.y == pytest.approx(places["1.0"])
-
-
-def test_differences_have_a_line_at_zero_and_marks() -> None:
-    band = Band("margin", [0, 100], [0.1, 0.2], [0.0, 0.1], [0.2, 0.3], [False, True])
-    panel = lay_out_bands([band], "Difference", "", signed=True)
-    assert panel is not None
-    assert panel.zero == pytest.approx({t.text: t.at for t in panel.y_ticks}["0.00"])
-    assert [filled for _, filled in panel.curves[0].dots] == [False, True]
-    assert panel.curves[0].dots[1][0].text.endswith("significant")
-    assert lay_out_bands([None], "Difference", "") is None
-
-
-@pytest.mark.parametrize("suffix", ["pdf", "svg", "png"])
-def test_figures_for_print(tmp_path: Path, suffix: str) -> None:
-    path = write_figure(results(("hats", "shoes")), tmp_path / f"curves.{suffix}")
-    written = path.read_bytes()
-    assert written[:8].startswith({"pdf": b"%PDF", "svg": b"<?xml", "png": b"\x89PNG"}[suffix])
-    assert write_figure(results(("hats", "shoes")), path).read_bytes() == written
-
-
-def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as caught:
-        write_figure(results(), tmp_path / "curves.doc")
-    assert str(caught.value) == (
-        f"cannot draw {tmp_path / 'curves.doc'}: its name must end in .pdf, .svg, .png."
-    )
-    with pytest.raises(UsageError, match="the results have no measure 'f1'."):
-        write_figure(results(), tmp_path / "curves.pdf", measure="f1")
-    empty = replace(results(), table=pa.Table.from_pylist([], RESULTS))
-    with pytest.raises(UsageError, match="there is nothing to draw: no run is finished."):
-        write_figure(empty, tmp_path / "curves.pdf")

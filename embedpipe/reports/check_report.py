@@ -1,13 +1,12 @@
-"""The page of what `check` found."""
+"""The page of `check`: its data, from what was found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from .data import Pick
-from .thumbnails import thumbnails_of
+from .thumbnails import Pick, thumbnails_of
 
 if TYPE_CHECKING:
     from ..checks import Checked
@@ -90,6 +89,8 @@ class ChecksData:
         Item and reason.
     command
         What was typed to get this page.
+    source
+        What `check` returned, for sections that are added to the page.
     """
 
     title: str
@@ -100,6 +101,7 @@ class ChecksData:
     missing: tuple[str, ...]
     failures: tuple[tuple[str, str], ...]
     command: str | None = None
+    source: Any = field(default=None, repr=False, compare=False)
 
 
 def checks_of(
@@ -140,6 +142,7 @@ def checks_of(
         ),
         failures=tuple((failure.path, failure.error) for failure in checked.failures),
         command=command,
+        source=checked,
     )
 
 

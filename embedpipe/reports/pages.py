@@ -1,4 +1,4 @@
-"""Writing a report."""
+"""Pages: one HTML file each that needs nothing else."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from .._files import write_atomically
 from ..errors import UsageError
-from .comparison import COLOURS, DASHES, ComparisonData, lay_out_bands
-from .data import Curve, Pick, ReportData, Round, SelectionData
-from .figure import lay_out
-from .headline import write_headline
-from .of_checks import ChecksData
-from .replay import ReplayData, lay_out_curves, lay_out_heat_map, scale_of
-from .thumbnails import KEEP_BELOW, media_type
+from .charts import COLOURS, DASHES, HeatMap, LineChart, Series, line_chart
+from .check_report import ChecksData
+from .comparison_report import ComparisonData
+from .loop_report import Curve, ReportData, Round, write_headline
+from .replay_report import ReplayData
+from .sections import sections_of
+from .selection_report import SelectionData
+from .study_report import StudyData
+from .thumbnails import KEEP_BELOW, Pick, media_type
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-N_SERIES = 6
-"""Curves that have a colour of their own."""
+__all__ = ["write_checks", "write_comparison", "write_replay", "write_report", "write_selection"]
+
+MOST_CURVES = 6
+"""Maximum curves of a page of runs: its table has five columns for each."""
 
 
 def write_report(path: str | Path, data: ReportData) -> Path:
@@ -56,7 +60,28 @@ def write_report(path: str | Path, data: ReportData) -> Path:
     True
     """
     _check(data)
-    return _write(path, "report.html.j2", _context(data))
+    baseline = next((curve for curve in data.curves if curve.baseline), None)
+    selected = next((curve for curve in data.curves if not curve.baseline), data.curves[0])
+    headline = write_headline(selected, None if baseline is selected else baseline)
+    charts = (
+        line_chart(
+            [_series(curve, "accuracy") for curve in data.curves],
+            "Accuracy",
+            bound=data.upper_bound,
+            end_values=True,
+        ),
+        line_chart(
+            [_series(curve, "macro_f1") for curve in data.curves], "Macro-F1", end_values=True
+        ),
+    )
+    return _write(
+        path,
+        "loop.html.j2",
+        data,
+        *headline,
+        charts=[chart for chart in charts if chart is not None],
+        rounds=_aligned(data.curves),
+    )
 
 
 def write_selection(path: str | Path, data: SelectionData) -> Path:
@@ -81,7 +106,12 @@ def write_selection(path: str | Path, data: SelectionData) -> Path:
     >>> "1 image to label next" in write_selection(tmp / "picks.html", data).read_text()
     True
     """
-    return _write(path, "selection.html.j2", {"data": data})
+    count = len(data.picks)
+    comparison = f"Chosen by {data.strategy}."
+    if data.groups:
+        comparison += " Beside each: the images it stands for, nearest first."
+    headline = f"{count:,} image{'' if count == 1 else 's'} to label next"
+    return _write(path, "selection.html.j2", data, headline, comparison)
 
 
 def write_comparison(path: str | Path, data: ComparisonData) -> Path:
@@ -105,27 +135,7 @@ def write_comparison(path: str | Path, data: ComparisonData) -> Path:
     >>> "0.913 mean accuracy" in write_comparison(tmp / "report.html", data).read_text()
     True
     """
-    panels = [
-        (
-            group,
-            lay_out_bands(
-                group.accuracies,
-                "Accuracy",
-                "mean over the seeds, 95 % interval; none below three distinct runs",
-                bound=group.bound,
-            ),
-            lay_out_bands(
-                group.differences,
-                "Against the baseline",
-                "mean difference in accuracy, seed by seed, 95 % interval; filled: significant "
-                "after Holm's correction, for strategies whose areas differ significantly",
-                signed=True,
-            ),
-        )
-        for group in data.groups
-    ]
-    looks = {"colours": COLOURS, "dashes": DASHES}
-    return _write(path, "comparison.html.j2", {"data": data, "panels": panels, **looks})
+    return _write(path, "comparison.html.j2", data, data.result, data.comparison)
 
 
 def write_replay(path: str | Path, data: ReplayData) -> Path:
@@ -155,13 +165,7 @@ def write_replay(path: str | Path, data: ReplayData) -> Path:
     >>> "0.913 accuracy in the end" in write_replay(tmp / "report.html", data).read_text()
     True
     """
-    groups = []
-    for group in data.groups:
-        scale = scale_of(group.maps)
-        maps = [(each, lay_out_heat_map(each, group.headings, scale)) for each in group.maps]
-        groups.append((group, lay_out_curves(group), maps, scale))
-    looks = {"colours": COLOURS, "dashes": DASHES}
-    return _write(path, "replay.html.j2", {"data": data, "groups": groups, **looks})
+    return _write(path, "replay.html.j2", data, data.result, data.comparison)
 
 
 def write_checks(path: str | Path, data: ChecksData) -> Path:
@@ -185,14 +189,27 @@ def write_checks(path: str | Path, data: ChecksData) -> Path:
     >>> "All well" in write_checks(tmp / "checks.html", data).read_text()
     True
     """
-    return _write(path, "checks.html.j2", {"data": data})
+    return _write(path, "checks.html.j2", data, data.headline)
 
 
-def _write(path: str | Path, template: str, context: dict[str, Any]) -> Path:
+def _write(
+    path: str | Path, template: str, data: Any, headline: str, comparison: str = "", **more: Any
+) -> Path:
     path = Path(path)
-    page = _environment().get_template(template).render(context).encode()
+    page = (
+        _environment()
+        .get_template(template)
+        .render(
+            data=data,
+            headline=headline,
+            comparison=comparison,
+            failures=data.failures if isinstance(data, StudyData) else (),
+            sections=sections_of(data),
+            **more,
+        )
+    )
     try:
-        write_atomically(path, page)
+        write_atomically(path, page.encode())
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}.") from error
     return path
@@ -201,8 +218,8 @@ def _write(path: str | Path, template: str, context: dict[str, Any]) -> Path:
 def _check(data: ReportData) -> None:
     if not any(curve.rounds for curve in data.curves):
         raise UsageError("a report needs at least one curve with a round.")
-    if len(data.curves) > N_SERIES:
-        raise UsageError(f"a report shows at most {N_SERIES} curves, not {len(data.curves)}.")
+    if len(data.curves) > MOST_CURVES:
+        raise UsageError(f"a report shows at most {MOST_CURVES} curves, not {len(data.curves)}.")
     baselines = [curve.name for curve in data.curves if curve.baseline]
     if len(baselines) > 1:
         raise UsageError(
@@ -223,24 +240,20 @@ def _environment() -> Environment:
     environment.filters.update(
         metric=_metric, seconds=_seconds, image=_data_uri, caption=_caption, counts=_counts
     )
-    environment.tests.update(tiny=_is_tiny)
+    environment.tests.update(
+        tiny=_is_tiny,
+        line_chart=lambda chart: isinstance(chart, LineChart),
+        heat_map=lambda chart: isinstance(chart, HeatMap),
+    )
+    environment.globals.update(colours=COLOURS, dashes=DASHES)
     return environment
 
 
-def _context(data: ReportData) -> dict[str, Any]:
-    """Return what the template shows."""
-    baseline = next((curve for curve in data.curves if curve.baseline), None)
-    selected = next((curve for curve in data.curves if not curve.baseline), data.curves[0])
-    panels = (
-        lay_out(data.curves, "accuracy", "Accuracy", data.upper_bound),
-        lay_out(data.curves, "macro_f1", "Macro-F1"),
-    )
-    return {
-        "data": data,
-        "headline": write_headline(selected, None if baseline is selected else baseline),
-        "panels": [panel for panel in panels if panel is not None],
-        "rounds": _aligned(data.curves),
-    }
+def _series(curve: Curve, metric: str) -> Series:
+    """Return the rounds of a curve that have a metric."""
+    values = [(entry.labelled, getattr(entry, metric)) for entry in curve.rounds]
+    known = [(labelled, value) for labelled, value in values if value is not None]
+    return Series(curve.name, [x for x, _ in known], [y for _, y in known])
 
 
 def _aligned(curves: tuple[Curve, ...]) -> list[tuple[int, list[Round | None]]]:

@@ -1,19 +1,69 @@
-"""From a selection to what its page shows."""
+"""The page of a selection: its data, from what a strategy picked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .data import Pick, Represented, SelectionData
-from .thumbnails import thumbnails_of
+from .thumbnails import Pick, thumbnails_of
 
 if TYPE_CHECKING:
     from ..active import Group
     from ..embedding import Embeddings
     from ..strategies import Selection
 
-__all__ = ["selection_of"]
+__all__ = ["Represented", "SelectionData", "selection_of"]
+
+
+@dataclass(frozen=True)
+class Represented:
+    """What one pick stands for.
+
+    Attributes
+    ----------
+    size
+        How many items.
+    members
+        The nearest of them; their score is the distance to the pick.
+    """
+
+    size: int
+    members: tuple[Pick, ...]
+
+
+@dataclass(frozen=True)
+class SelectionData:
+    """A whole page of picks.
+
+    Attributes
+    ----------
+    title
+        The dataset's name.
+    strategy
+        What chose them.
+    facts
+        Names and values for the line under the title.
+    picks
+        In order of choice.
+    groups
+        What each pick stands for, or empty.
+    diagnostics
+        Names and values that the strategy told.
+    command
+        What was typed to get this page.
+    source
+        The selection, for sections that are added to the page.
+    """
+
+    title: str
+    strategy: str
+    facts: tuple[tuple[str, str], ...]
+    picks: tuple[Pick, ...]
+    groups: tuple[Represented, ...] = ()
+    diagnostics: tuple[tuple[str, str], ...] = ()
+    command: str | None = None
+    source: Any = field(default=None, repr=False, compare=False)
 
 
 def selection_of(
@@ -74,16 +124,17 @@ def selection_of(
             for group in groups
         ),
         diagnostics=tuple(
-            (name.replace("_", " "), _told(value))
+            (name.replace("_", " "), _as_text(value))
             for name, value in selection.diagnostics.items()
-            if _told(value)
+            if _as_text(value)
         ),
         command=command,
+        source=selection,
     )
 
 
-def _told(value: Any) -> str:
-    """Return a number or a text as a reader would say it; nothing of lists."""
+def _as_text(value: Any) -> str:
+    """Format a number or text; empty for arrays."""
     if isinstance(value, str):
         return value
     if isinstance(value, int):

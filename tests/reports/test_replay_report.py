@@ -18,7 +18,7 @@ from embedpipe.experiments.replay import ReplaySetting, ReplayStudy
 from embedpipe.experiments.replay_results import ReplayResults
 from embedpipe.experiments.results import Failure
 from embedpipe.reports import replay_of, write_replay
-from embedpipe.reports.replay import AccuracyMap, lay_out_curves, lay_out_heat_map, scale_of
+from embedpipe.reports.replay_report import AccuracyMap
 
 NAN = float("nan")
 
@@ -216,7 +216,7 @@ def test_a_policy_with_one_run_has_no_interval_no_band_and_no_verdict(
     assert band is not None
     assert lead is not None
     assert np.isnan([*band.low, *band.high, *lead.low, *lead.high]).all()
-    assert not any(lead.marked)
+    assert not any(lead.significant)
     assert "the difference was not tested: identical runs." in replay_of(given).comparison
     text = page(tmp_path, given)
     assert "&lt;el2n&gt;, 5 %: 0.783 after experience 3</title>" in text
@@ -308,15 +308,14 @@ def test_heat_maps_have_the_numbers_and_what_is_not_defined(tmp_path: Path) -> N
 
 
 def test_maps_of_a_group_share_their_scale() -> None:
-    maps = [AccuracyMap("a", ((0.2, NAN),), (0.2,)), AccuracyMap("b", ((0.7, 0.45),), (0.7,))]
-    scale = scale_of(maps)
-    assert scale == (0.2, 0.7)
-    cells = [cell for each in maps for cell in lay_out_heat_map(each, ["x", "y"], scale)[0].cells]
+    (group,) = replay_of(results()).groups
+    maps = (AccuracyMap("a", ((0.2, NAN),), (0.2,)), AccuracyMap("b", ((0.7, 0.45),), (0.7,), True))
+    group = replace(group, maps=maps, headings=("x", "y"))
+    assert group.scale == (0.2, 0.7)
+    cells = [cell for each, _ in group.heat_maps for cell in each.rows[0].cells]
     assert [cell.shade for cell in cells] == [0, None, 100, 50]
-    assert [cell.own for cell in cells] == [True, False, True, False]
-    assert scale_of([AccuracyMap("c", ((NAN,),), (NAN,))]) is None
-    (row,) = lay_out_heat_map(AccuracyMap("d", ((0.3,),), (0.3,)), ["x"], (0.3, 0.3))
-    assert row.cells[0].shade == 50
+    assert [shown for _, shown in group.heat_maps] == [False, True]
+    assert replace(group, maps=(AccuracyMap("c", ((NAN,),), (NAN,)),)).scale is None
 
 
 def test_the_map_is_that_of_the_results() -> None:
@@ -337,24 +336,24 @@ def test_curves_are_the_mean_over_what_was_seen() -> None:
     assert naive is not None
     assert random is not None
     assert el2n is not None
-    assert random.labelled == [1.0, 2.0, 3.0]
-    assert random.middle == pytest.approx([0.9, 0.8, 2.2 / 3])
-    assert random.low[2] < random.middle[2] < random.high[2]
+    assert random.x == [1.0, 2.0, 3.0]
+    assert random.y == pytest.approx([0.9, 0.8, 2.2 / 3])
+    assert random.low[2] < random.y[2] < random.high[2]
     assert [band is None for band in group.differences] == [False, True, True, True]
     lead = group.differences[0]
     assert lead is not None
-    assert lead.middle == pytest.approx([0.0, 0.025, 0.05])
-    assert lead.marked[0] is False
+    assert lead.y == pytest.approx([0.0, 0.025, 0.05])
+    assert lead.significant[0] is False
     assert lead.name == "<el2n>, 5 % against random, 5 %"
 
 
 def test_figures_are_by_experience(tmp_path: Path) -> None:
-    accuracy, differences = lay_out_curves(replay_of(results()).groups[0])
+    accuracy, differences = replay_of(results()).groups[0].charts
     assert [tick.text for tick in accuracy.x_ticks] == ["1", "2", "3"]
     middle = (accuracy.left + accuracy.right) / 2
     assert [tick.at for tick in accuracy.x_ticks] == [accuracy.left, middle, accuracy.right]
     assert accuracy.bound is not None
-    assert accuracy.bound.y < min(dot.y for curve in accuracy.curves for dot, _ in curve.dots)
+    assert accuracy.bound.at < min(dot.y for line in accuracy.lines for dot in line.dots)
     assert differences.zero is not None
     text = page(tmp_path, results())
     assert "naive: 0.500 after experience 3\n95 % interval 0." in text
@@ -371,7 +370,7 @@ def test_in_the_streaming_protocol_the_next_experience_counts(tmp_path: Path) ->
     assert group.rows[0].means[0].startswith("0.300")
     random = group.curves[1]
     assert random is not None
-    assert (random.labelled, random.middle) == ([1.0, 2.0], pytest.approx([0.3, 0.3]))
+    assert (random.x, random.y) == ([1.0, 2.0], pytest.approx([0.3, 0.3]))
     np.testing.assert_array_equal(
         np.array(group.maps[0].matrix), [[NAN, 0.3, 0.2], [NAN, NAN, 0.3]]
     )

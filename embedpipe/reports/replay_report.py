@@ -1,24 +1,38 @@
-"""From the results of a replay study to what its page shows."""
+"""The page of `replay`: its data, from the results of a replay study."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._versions import versions
-from .comparison import Band
-from .of_experiments import _ranges
-from .replay import AccuracyMap, Difference, Learned, ReplayData, ReplayGroup, ReplayMetric
-from .replay_words import headline, ranked, verdict_of
+from .charts import Axis, HeatMap, Series, heat_map
+from .study_report import (
+    StudyData,
+    StudyGroup,
+    StudyRow,
+    difference_series,
+    mean_series,
+    ranges,
+    version_facts,
+)
 
 if TYPE_CHECKING:
     from ..experiments.replay import ReplaySetting
     from ..experiments.replay_results import ReplayResults, ReplayRow, ReplaySummary
 
-__all__ = ["replay_of"]
+__all__ = ["ReplayData", "replay_of"]
+
+EXPERIENCES = Axis(
+    name="experiences learned",
+    description="the number of experiences learned",
+    position="after experience {:.0f}",
+    whole=True,
+)
 
 SHORT = 6
 """Letters that a name may have to stand above a column of a heat map."""
@@ -35,7 +49,138 @@ PROTOCOLS = {
     "streaming": "streaming: tested on the next experience before it is learned",
 }
 
+TESTED = {
+    "iid": "mean accuracy on the experiences seen so far",
+    "streaming": "accuracy on the experience to come",
+}
+"""What curves show, by protocol."""
+
 Matrices = dict[int, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class ReplayMetric:
+    """A number that the page tells: its name, what it means, and whether less of it is better."""
+
+    name: str
+    meaning: str
+    lower_is_better: bool = False
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a setting is from the baseline in one metric, as it is shown.
+
+    Attributes
+    ----------
+    text, p
+        The mean difference with its interval, and the corrected p-value.
+    verdict
+        ``"better"``, ``"worse"``, ``"no difference shown"``, ``"not tested"``, or empty where
+        nothing was compared.
+    """
+
+    text: str
+    p: str
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodRow(StudyRow):
+    """One way to learn the stream.
+
+    Attributes
+    ----------
+    role
+        ``"baseline"``, which upper or lower baseline it is, or empty.
+    kept
+        Rows in the buffer at the end.
+    means, differences
+        One for each metric; the baseline has no differences.
+    """
+
+    role: str
+    kept: str
+    means: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class AccuracyMap:
+    """The accuracy matrix of a setting, the mean over the seeds.
+
+    Attributes
+    ----------
+    name
+        Of the setting.
+    matrix
+        Rows of T accuracies, after each experience that is learned; NaN where none is defined.
+    so_far
+        For each row the accuracy that its curve shows; NaN where there is none.
+    shown
+        Whether it is there without being asked for.
+    """
+
+    name: str
+    matrix: tuple[tuple[float, ...], ...]
+    so_far: tuple[float, ...]
+    shown: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayGroup(StudyGroup):
+    """The settings of one stream and one head: the best policy first, then the baselines.
+
+    Attributes
+    ----------
+    protocol
+        ``"iid"`` or ``"streaming"``.
+    headings
+        Of the T experiences, short.
+    experiences
+        Their names, where the headings are not their names.
+    maps
+        One for each row.
+    """
+
+    protocol: str
+    headings: tuple[str, ...]
+    experiences: tuple[str, ...]
+    maps: tuple[AccuracyMap, ...]
+
+    @property
+    def scale(self) -> tuple[float, float] | None:
+        """The lowest and the highest accuracy of all maps; None if they have none."""
+        rows = [row for each in self.maps for row in each.matrix]
+        known = [value for row in rows for value in row if math.isfinite(value)]
+        return (min(known), max(known)) if known else None
+
+    @property
+    def heat_maps(self) -> list[tuple[HeatMap, bool]]:
+        """Each map, laid out with the common scale, and whether it is shown at once."""
+        total = "so far" if self.protocol == "iid" else "next"
+        return [
+            (
+                heat_map(
+                    each.name,
+                    each.matrix,
+                    self.headings,
+                    each.so_far,
+                    scale=self.scale,
+                    corner="after ↓ on →",
+                    total=total,
+                ),
+                each.shown,
+            )
+            for each in self.maps
+        ]
+
+
+@dataclass(frozen=True)
+class ReplayData(StudyData):
+    """The page of a replay study; the first of `metrics` decides which policy is best."""
+
+    metrics: tuple[ReplayMetric, ...] = ()
 
 
 def replay_of(
@@ -62,7 +207,6 @@ def replay_of(
     ordered = {key: ranked(summary, key, metrics[0]) for key in keys}
     matrices = results.matrices
     result, comparison = headline(list(ordered.values()), summary, metrics[0])
-    known = versions()
     runs = set(results.metrics.column("run_id").to_pylist())
     return ReplayData(
         title=", ".join(dict.fromkeys(stream for stream, _ in keys)) or "nothing was learned",
@@ -72,7 +216,7 @@ def replay_of(
             ("runs", f"{len(runs):,}"),
             ("failures", f"{len(results.failures):,}"),
             ("settings", f"{len(summary.rows):,}"),
-            *((name, known[name]) for name in ("embedpipe", "numpy") if name in known),
+            *version_facts("embedpipe", "numpy"),
         ),
         metrics=metrics,
         groups=tuple(
@@ -80,6 +224,7 @@ def replay_of(
         ),
         command=command,
         failures=tuple(str(failure) for failure in results.failures),
+        source=results,
     )
 
 
@@ -121,6 +266,14 @@ def _group(
         curves=tuple(_curve(row.setting, results, protocol) for row in rows),
         differences=_differences(rows, results, protocol, metrics[0].name),
         bound=None if bound is None else _last(matrices[bound], protocol),
+        axis=EXPERIENCES,
+        chart_titles=("Accuracy along the stream", "Against the baseline"),
+        chart_notes=(
+            f"{TESTED[protocol]}; mean over the seeds, 95 % interval; none below three distinct "
+            "runs",
+            "mean difference in that, seed by seed, 95 % interval; filled: significant after "
+            "Holm's correction, for policies that differ significantly in the first metric",
+        ),
         maps=tuple(
             _map(row.setting, matrices, protocol, shown=row.setting in shown) for row in rows
         ),
@@ -158,7 +311,7 @@ def _facts(
         ("protocol", PROTOCOLS[protocol]),
         ("experiences", _in_words(results.experiences[first.stream], headings, names)),
         ("head", first.head),
-        ("seeds", _ranges(sorted({row["seed"] for row in runs}))),
+        ("seeds", ranges(sorted({row["seed"] for row in runs}))),
     ]
     if learned:
         span = f"{learned[0]:,}" + (f" to {learned[-1]:,}" if len(learned) > 1 else "")
@@ -200,7 +353,7 @@ def _row(
     metrics: tuple[ReplayMetric, ...],
     *,
     alone: bool,
-) -> Learned:
+) -> MethodRow:
     from ..experiments.text import told_comparison, told_interval, told_runs, told_test
 
     setting = row.setting
@@ -208,9 +361,10 @@ def _row(
     if alone and setting.method == "naive":
         role = "no buffer"
     found = {metric: row.comparisons[metric.name] for metric in metrics}
-    return Learned(
+    return MethodRow(
         name=setting.learned,
         role="baseline" if setting.policy == baseline else role,
+        baseline=setting.policy == baseline,
         runs=told_runs(row.distinct_runs, row.seeds),
         kept=f"{kept[tuple(vars(setting).values())]:,.0f}" if setting.policy else "–",
         means=tuple(told_interval(row.metrics[metric.name]) for metric in metrics),
@@ -244,7 +398,7 @@ def _values(matrices: Matrices, protocol: str) -> dict[int, NDArray[np.float64]]
     return {seed: _so_far(matrix, protocol) for seed, matrix in sorted(matrices.items())}
 
 
-def _curve(setting: ReplaySetting, results: ReplayResults, protocol: str) -> Band | None:
+def _curve(setting: ReplaySetting, results: ReplayResults, protocol: str) -> Series | None:
     from ..experiments.statistics import mean_interval
 
     if setting.method == "joint":  # one point is a line, see the bound
@@ -257,18 +411,12 @@ def _curve(setting: ReplaySetting, results: ReplayResults, protocol: str) -> Ban
         mean_interval(values[:, at], runs=runs[:, at], within=(0.0, 1.0))
         for at in np.flatnonzero(whole)
     ]
-    return Band(
-        setting.learned,
-        [float(at + 1) for at in np.flatnonzero(whole)],
-        [each.estimate for each in points],
-        [each.low for each in points],
-        [each.high for each in points],
-    )
+    return mean_series(setting.learned, [float(at + 1) for at in np.flatnonzero(whole)], points)
 
 
 def _differences(
     rows: Sequence[ReplayRow], results: ReplayResults, protocol: str, metric: str
-) -> tuple[Band | None, ...]:
+) -> tuple[Series | None, ...]:
     """Return how far policies are from the baseline; bounds are too far off to be drawn with it.
 
     Single experiences are tested where the first metric is declared different.
@@ -304,20 +452,17 @@ def _differences(
     declared = {s for s, each in compared.items() if each is not None and each.significant()}
     corrected = correct_rounds(found, declared)
 
-    def band(row: ReplayRow) -> Band | None:
-        each = corrected.get(row.setting)
-        if each is None or row.against is None:
-            return None
-        return Band(
-            f"{row.setting.learned} against {row.against.learned}",
+    return tuple(
+        None
+        if row.against is None or row.setting not in corrected
+        else difference_series(
+            row.setting.learned,
+            row.against.learned,
             places[row.setting].tolist(),
-            each.difference.tolist(),
-            each.low.tolist(),
-            each.high.tolist(),
-            (each.above() | each.below()).tolist(),
+            corrected[row.setting],
         )
-
-    return tuple(map(band, rows))
+        for row in rows
+    )
 
 
 def _last(matrices: Matrices, protocol: str) -> float | None:
@@ -344,3 +489,137 @@ def _map(
         tuple(so_far[:learned].tolist()),
         shown,
     )
+
+
+# The headline
+
+
+def ranked(
+    summary: ReplaySummary, key: tuple[str, str], metric: ReplayMetric
+) -> tuple[ReplayRow, ...]:
+    """Return the rows of a stream and head: the best policy first, then the bounds."""
+    rows = [row for row in summary.rows if (row.setting.stream, row.setting.head) == key]
+    policies = [row for row in rows if row.setting.policy]
+    sign = 1 if metric.lower_is_better else -1
+
+    def place(row: ReplayRow) -> tuple[bool, float]:
+        mean = row.metrics[metric.name].estimate
+        return math.isnan(mean), 0.0 if math.isnan(mean) else sign * mean
+
+    return (*sorted(policies, key=place), *(row for row in rows if not row.setting.policy))
+
+
+def headline(
+    groups: Sequence[tuple[ReplayRow, ...]], summary: ReplaySummary, metric: ReplayMetric
+) -> tuple[str, str]:
+    """Return the headline and the sentences below it, for the ranked rows of each group."""
+    if not groups:
+        return "Nothing was learned", "No run is finished."
+    if len(groups) > 1:
+        return _headline_of_several(groups, summary, metric)
+    best, *others = groups[0]
+    if not best.setting.policy:
+        return _reached(best, metric), _bounds(others, metric)
+    result, afterwards = _reached(best, metric), ""
+    policies = sum(bool(row.setting.policy) for row in groups[0])
+    if policies > 1:
+        end = "lowest" if metric.lower_is_better else "highest"
+        result += f", the {end} of {policies} in this study"
+        afterwards = "It was chosen after the fact."
+    sentences = (afterwards, _lead(best, groups[0], summary, metric), _bounds(others, metric))
+    return result, " ".join(filter(None, sentences))
+
+
+def _headline_of_several(
+    groups: Sequence[tuple[ReplayRow, ...]], summary: ReplaySummary, metric: ReplayMetric
+) -> tuple[str, str]:
+    firsts = [rows[0] for rows in groups]
+    names = [row.setting.learned for row in firsts]
+    best = max(dict.fromkeys(names), key=names.count)
+    ahead = sum(verdict_of(row, metric) == "better" for row in firsts)
+    ways = len({row.setting.learned for rows in groups for row in rows})
+    return (
+        f"{ways} ways to learn in {len(groups)} settings",
+        f"The best most often, chosen after the fact: {best}, in {names.count(best)} of "
+        f"{len(names)}. The best is ahead of {summary.baseline} by more than chance in {ahead} of "
+        f"{len(names)}.",
+    )
+
+
+def _reached(row: ReplayRow, metric: ReplayMetric) -> str:
+    mean = row.metrics[metric.name].estimate
+    phrase = metric.meaning.partition(":")[0]
+    if math.isnan(mean):
+        return f"{row.setting.learned}: {phrase} is not defined"
+    joint = " " if phrase.startswith("accuracy") else ", "
+    return f"{row.setting.learned}: {mean:.3f}{joint}{phrase}"
+
+
+def _lead(
+    best: ReplayRow,
+    rows: Sequence[ReplayRow],
+    summary: ReplaySummary,
+    metric: ReplayMetric,
+) -> str:
+    """Say how far the best policy is ahead of the baseline, or the baseline of the others."""
+    if math.isnan(best.metrics[metric.name].estimate):
+        return ""
+    if best.setting.policy == summary.baseline:
+        rivals = [
+            row
+            for row in rows
+            if row.setting.policy not in ("", summary.baseline)
+            and row.setting.retain == best.setting.retain
+        ]
+        if not rivals:
+            return ""
+        near = rivals[0]
+        told = f"{near.metrics[metric.name].estimate:.3f}"
+        return (
+            f"No other policy has a better mean with as large a buffer; the nearest is "
+            f"{near.setting.policy} with {told}, and {_outcome(near, metric)}."
+        )
+    other = next((row for row in rows if row.setting == best.against), None)
+    if other is None:
+        return ""
+    name = summary.baseline[:1].upper() + summary.baseline[1:]
+    told = f"{other.metrics[metric.name].estimate:.3f}"
+    return f"{name} with as large a buffer reaches {told}; {_outcome(best, metric)}."
+
+
+def _outcome(row: ReplayRow, metric: ReplayMetric) -> str:
+    from ..experiments.text import told_outcome
+
+    found = row.comparisons[metric.name]
+    if found is None:
+        return "the difference was not tested: no common seeds"
+    return told_outcome(found)
+
+
+def _bounds(rows: Sequence[ReplayRow], metric: ReplayMetric) -> str:
+    """Say what the bounds reach."""
+    means = {
+        row.setting.method: row.metrics[metric.name].estimate
+        for row in rows
+        if not row.setting.policy
+    }
+    words = {
+        "naive": "without a buffer it is",
+        "cumulative": "a fresh head from all so far has",
+        "joint": "learning all at once gives",
+    }
+    told = [f"{words[method]} {mean:.3f}" for method, mean in means.items() if not math.isnan(mean)]
+    sentence = ", ".join(told)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
+
+
+def verdict_of(row: ReplayRow, metric: ReplayMetric) -> str:
+    """Return what a comparison comes to in words; empty if there is none."""
+    found = row.comparisons[metric.name]
+    if found is None or math.isnan(found.difference):
+        return ""
+    if found.reason is not None:
+        return "not tested"
+    if not found.significant():
+        return "no difference shown"
+    return "better" if (found.difference > 0) != metric.lower_is_better else "worse"

@@ -1,0 +1,253 @@
+"""The page of `compare`: its data, from the results of a grid."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .study_report import (
+    SIGNIFICANT,
+    StudyData,
+    StudyGroup,
+    StudyRow,
+    difference_series,
+    mean_series,
+    ranges,
+    version_facts,
+)
+
+if TYPE_CHECKING:
+    from ..experiments import Results
+    from ..experiments.statistics import RoundComparison
+    from ..experiments.summary import Group, Row, Summary
+
+__all__ = ["ComparisonData", "comparison_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyRow(StudyRow):
+    """A strategy: its numbers as text, in the order of the columns."""
+
+    area: str
+    accuracies: tuple[str, ...]
+    difference: str
+    verdict: str
+    p: str
+    gap: str
+    labels: str
+    rounds: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonGroup(StudyGroup):
+    """The strategies on one dataset, backbone, head and mode; accuracies are shown at `budgets`."""
+
+    budgets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """On how many datasets the strategy of a row is significantly better than that of a column.
+
+    Attributes
+    ----------
+    title
+        The head and the mode.
+    names
+        The strategies: rows and columns.
+    wins, ties, untested
+        Numbers of datasets: the row is better, no difference was shown, nothing was tested.
+    ranks
+        The mean rank of each strategy.
+    datasets
+        Over how many datasets ranks are averaged.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    wins: tuple[tuple[int, ...], ...]
+    ties: tuple[tuple[int, ...], ...]
+    untested: tuple[tuple[int, ...], ...]
+    ranks: tuple[str, ...]
+    datasets: int
+
+
+@dataclass(frozen=True)
+class ComparisonData(StudyData):
+    """The page of a comparison; `matrices` count wins over datasets."""
+
+    matrices: tuple[Matrix, ...] = ()
+
+
+def comparison_of(
+    results: Results, summary: Summary | None = None, *, command: str | None = None
+) -> ComparisonData:
+    """Return what the page of a comparison shows.
+
+    Parameters
+    ----------
+    results
+        Of a grid.
+    summary
+        Its statistics; by default those with the target 0.95.
+    command
+        What was typed.
+    """
+    summary = results.summary() if summary is None else summary
+    groups = tuple(_group(group, summary.share) for group in summary.groups)
+    result, comparison = _headline(summary)
+    names = dict.fromkeys(group.rows[0].setting.dataset for group in summary.groups)
+    return ComparisonData(
+        title=", ".join(names) or "nothing was judged",
+        result=result,
+        comparison=comparison,
+        facts=(
+            ("runs", f"{len(set(results.table.column('run_id').to_pylist())):,}"),
+            ("seeds", ranges(sorted(set(results.table.column("seed").to_pylist())))),
+            ("settings", f"{len(summary.rows):,}"),
+            *version_facts("embedpipe", "numpy", "scikit-learn", "faiss-cpu"),
+        ),
+        groups=groups,
+        matrices=tuple(
+            Matrix(
+                title=", ".join(key),
+                names=found.strategies,
+                wins=tuple(map(tuple, found.wins.tolist())),
+                ties=tuple(map(tuple, found.ties.tolist())),
+                untested=tuple(map(tuple, found.untested.tolist())),
+                ranks=tuple("–" if math.isnan(r) else f"{r:.1f}" for r in found.ranks.tolist()),
+                datasets=found.n_ranked,
+            )
+            for key, found in summary.matrices.items()
+        ),
+        command=command,
+        failures=tuple(str(failure) for failure in results.failures),
+        source=results,
+    )
+
+
+def _headline(summary: Summary) -> tuple[str, str]:
+    from ..experiments.text import told_outcome
+
+    if not summary.groups:
+        return "No accuracy to compare", "There are no held-out labels to measure it with."
+    if len(summary.groups) > 1:
+        return _headline_of_several(summary)
+    group = summary.groups[0]
+    compared = [row for row in group.rows if row.comparison is not None]
+    best, *others = compared or group.rows  # largest area first
+    budgets = group.curves[best.setting].budgets
+    over = f"over {budgets[0]:,.0f} to {budgets[-1]:,.0f} labels"
+    result = f"{best.setting.chosen_by}: {best.aubc.estimate:.3f} mean accuracy {over}"
+    afterwards = ""
+    if others:
+        result += f", the highest of {len(compared)} in this study"
+        afterwards = "It was chosen after the fact. "
+    found, against = best.comparison, best.against
+    if found is None or against is None or math.isnan(found.difference):
+        return result, afterwards.strip()
+    other = next(row for row in group.rows if row.setting == against)
+    lead = f"{against.chosen_by[:1].upper()}{against.chosen_by[1:]} reaches"
+    return result, f"{afterwards}{lead} {other.aubc.estimate:.3f}; {told_outcome(found)}."
+
+
+def _headline_of_several(summary: Summary) -> tuple[str, str]:
+    names = {row.setting.chosen_by for row in summary.rows}
+    firsts = [group.rows[0] for group in summary.groups]
+    chosen = [row.setting.chosen_by for row in firsts]
+    best = max(dict.fromkeys(chosen), key=chosen.count)
+    found = [row.comparison for row in firsts if row.setting.chosen_by == best]
+    ahead = sum(each is not None and each.significant(SIGNIFICANT) for each in found)
+    return (
+        f"{len(names)} strategies in {len(summary.groups)} settings",
+        f"The largest area most often: {best}, in {len(found)} of {len(firsts)}. It was chosen "
+        f"after the fact; in {ahead} of these {len(found)} the difference from the baseline is "
+        "more than chance.",
+    )
+
+
+def _group(group: Group, share: float | None) -> ComparisonGroup:
+    from ..experiments.text import told_range
+
+    curves = group.curves
+    budgets = curves[group.rows[0].setting].budgets
+    facts = [
+        ("seeds", f"{max(row.seeds for row in group.rows)}"),
+        ("labels", f"{budgets[0]:,.0f} to {budgets[-1]:,.0f}"),
+    ]
+    if group.floor is not None:
+        facts.append(("random, the floor", f"{group.floor:.3f} area"))
+    if group.bound is not None:
+        facts.append(("with all labels, the bound", f"{group.bound:.3f}"))
+    if group.target is not None:
+        what = "target" if share is None else f"target, {100 * share:g} % of the bound"
+        facts.append((what, f"{group.target:.3f}"))
+    if group.left_out is not None:
+        facts.append(("copies of test images left out", told_range(group.left_out)))
+    return ComparisonGroup(
+        title=group.title,
+        facts=tuple(facts),
+        budgets=group.budgets,
+        rows=tuple(_row(row, group) for row in group.rows),
+        curves=tuple(
+            mean_series(row.setting.chosen_by, _budgets(row, group), group.band(row.setting))
+            for row in group.rows
+        ),
+        differences=tuple(
+            None
+            if row.rounds is None or row.against is None
+            else difference_series(
+                row.setting.chosen_by,
+                row.against.chosen_by,
+                _budgets(row, group),
+                row.rounds,
+            )
+            for row in group.rows
+        ),
+        bound=group.bound,
+    )
+
+
+def _budgets(row: Row, group: Group) -> list[float]:
+    budgets: list[float] = group.curves[row.setting].budgets.tolist()
+    return budgets
+
+
+def _row(row: Row, group: Group) -> StrategyRow:
+    from ..experiments.text import (
+        told_comparison,
+        told_gap,
+        told_interval,
+        told_labels,
+        told_runs,
+        told_test,
+    )
+
+    found, rounds = row.comparison, row.rounds
+    verdict = ""
+    if found is not None and found.significant(SIGNIFICANT):
+        verdict = "better" if found.difference > 0 else "worse"
+    return StrategyRow(
+        name=row.setting.chosen_by,
+        runs=told_runs(row.distinct_runs, row.seeds),
+        area=told_interval(row.aubc),
+        accuracies=tuple(
+            "–" if math.isnan(each.estimate) else f"{each.estimate:.3f}" for each in row.at.values()
+        ),
+        difference=told_comparison(found),
+        verdict=verdict,
+        p=told_test(found),
+        gap=told_gap(row.gap_closed),
+        labels=told_labels(row.labels, group.curves[row.setting].budgets[-1]),
+        rounds=_rounds(rounds, tested=bool(verdict)),
+        against="" if row.against is None else row.against.chosen_by,
+        baseline=row.against is None,
+    )
+
+
+def _rounds(rounds: RoundComparison | None, *, tested: bool) -> str:
+    """Return in how many rounds a strategy is above and below the baseline."""
+    if rounds is None or not tested:
+        return "–"
+    return f"{int(rounds.above(SIGNIFICANT).sum())} / {int(rounds.below(SIGNIFICANT).sum())}"

@@ -1,0 +1,165 @@
+"""What the pages of `compare` and `replay` share: groups of settings, their curves, their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .._versions import versions
+from .charts import LABELS, Axis, LineChart, Series, line_chart
+
+if TYPE_CHECKING:
+    from ..experiments.statistics import Interval, RoundComparison
+
+__all__ = ["StudyData", "StudyGroup", "StudyRow"]
+
+SIGNIFICANT = 0.05
+"""Level of significance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRow:
+    """A row of a group's table: one setting.
+
+    Attributes
+    ----------
+    name
+        Strategy or policy.
+    runs
+        How many distinct runs the seeds gave.
+    against
+        What it is compared with; empty for the baseline.
+    baseline
+        Whether others are compared with it.
+    at_once
+        Whether its only accuracy is the last one, so that it has no curve.
+    """
+
+    name: str
+    runs: str
+    against: str
+    baseline: bool
+    at_once: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyGroup:
+    """Settings that can be compared.
+
+    Attributes
+    ----------
+    title
+        What they have in common.
+    facts
+        Names and values.
+    rows
+        The best first.
+    curves, differences
+        Accuracies, and differences from the baseline, in the order of the rows; None where there
+        is no curve.
+    bound
+        Accuracy of the upper baseline, or None.
+    axis
+        Horizontal axis of both charts.
+    chart_titles, chart_notes
+        Of the two charts.
+    """
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    rows: tuple[Any, ...]
+    curves: tuple[Series | None, ...]
+    differences: tuple[Series | None, ...]
+    bound: float | None
+    axis: Axis = LABELS
+    chart_titles: tuple[str, str] = ("Accuracy", "Against the baseline")
+    chart_notes: tuple[str, str] = (
+        "mean over the seeds, 95 % interval; none below three distinct runs",
+        "mean difference in accuracy, seed by seed, 95 % interval; filled: significant after "
+        "Holm's correction, for strategies whose areas differ significantly",
+    )
+
+    @property
+    def charts(self) -> list[LineChart]:
+        """Accuracies and differences, without a chart that would be empty."""
+        titles, notes = self.chart_titles, self.chart_notes
+        found = (
+            line_chart(self.curves, titles[0], notes[0], axis=self.axis, bound=self.bound),
+            line_chart(self.differences, titles[1], notes[1], axis=self.axis, signed=True),
+        )
+        return [chart for chart in found if chart is not None]
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """The page of a study.
+
+    Attributes
+    ----------
+    title
+        The datasets or streams.
+    result, comparison
+        Headline, and the sentences below it.
+    facts
+        Names and values for the line under it.
+    groups
+        In the order in which they are shown.
+    command
+        The command line, or None.
+    failures
+        What could not be done.
+    source
+        The results, for sections that are added to the page.
+    """
+
+    title: str
+    result: str
+    comparison: str
+    facts: tuple[tuple[str, str], ...]
+    groups: tuple[Any, ...]
+    command: str | None = None
+    failures: tuple[str, ...] = ()
+    source: Any = field(default=None, repr=False, compare=False)
+
+
+def mean_series(name: str, x: Sequence[float], means: Sequence[Interval]) -> Series:
+    """Return the curve of means with their intervals."""
+    return Series(
+        name,
+        x,
+        [each.estimate for each in means],
+        [each.low for each in means],
+        [each.high for each in means],
+    )
+
+
+def difference_series(
+    name: str, against: str, x: Sequence[float], rounds: RoundComparison
+) -> Series:
+    """Return the curve of differences from the baseline; significant points are marked."""
+    return Series(
+        f"{name} against {against}",
+        x,
+        rounds.difference.tolist(),
+        rounds.low.tolist(),
+        rounds.high.tolist(),
+        (rounds.above(SIGNIFICANT) | rounds.below(SIGNIFICANT)).tolist(),
+    )
+
+
+def version_facts(*names: str) -> tuple[tuple[str, str], ...]:
+    """Return the versions of packages that are installed."""
+    known = versions()
+    return tuple((name, known[name]) for name in names if name in known)
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Format ascending whole numbers with ranges: "0–3, 7"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1] = [parts[-1][0], number]
+        else:
+            parts.append([number])
+    return ", ".join("–".join(map(str, part)) for part in parts)
