@@ -1,12 +1,12 @@
-"""What may be wrong with a dataset: copies, outliers, wrong labels, files that do not serve."""
+"""Checks of a dataset: duplicates, outliers, wrong labels, tiny and blank images."""
 
-from .checking import Checked, check
 from .confident_learning import confident_errors
+from .dataset_check import Checked, check
 from .imbalance import Imbalance, class_imbalance
 from .label_errors import LabelErrors, find_label_errors, why_not_judged
-from .near import NearDuplicates, near_duplicates
+from .near_duplicates import NearDuplicates, near_duplicates
 from .outliers import Outliers, find_outliers
-from .telling import as_dict
+from .serialization import as_dict
 
 __all__ = [
     "Checked",

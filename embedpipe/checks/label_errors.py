@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .confident_learning import confident_errors, label_margins
-from .groups import Rows
 
 __all__ = ["LabelErrors", "find_label_errors", "why_not_judged"]
 
@@ -32,7 +31,7 @@ class LabelErrors:
         How many labels could be judged: a class with a single distinct item is not.
     """
 
-    rows: Rows
+    rows: NDArray[np.int64]
     given: NDArray[Any]
     suggested: NDArray[Any]
     given_probabilities: NDArray[np.float64]
@@ -41,7 +40,7 @@ class LabelErrors:
 
 
 def find_label_errors(
-    matrix: NDArray[np.float32], rows: Rows, labels: ArrayLike, head: Any = None
+    matrix: NDArray[np.float32], rows: NDArray[np.int64], labels: ArrayLike, head: Any = None
 ) -> LabelErrors:
     """Return the labels that are likely wrong, by cross-validated confident learning.
 
@@ -109,7 +108,7 @@ def why_not_judged(n_classes: int) -> str:
 
 
 def _errors(
-    rows: Rows,
+    rows: NDArray[np.int64],
     classes: NDArray[Any],
     codes: NDArray[np.integer],
     values: NDArray[np.float64],

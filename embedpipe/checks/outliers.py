@@ -1,4 +1,4 @@
-"""Items that are far from everything else, or unlike everything else."""
+"""Outliers: items far from or unlike all others, on a robust scale."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 from ..index import Index
 from ..index.moving import safe_frame
-from .groups import Rows
-from .tails import Usual
 
-__all__ = ["NEIGHBOUR", "Outliers", "find_outliers"]
+__all__ = ["NEIGHBOUR", "Outliers", "RobustScale", "find_outliers"]
 
 NEIGHBOUR = 10
 """The distance to this neighbour counts: up to nine copies do not hide an outlier."""
@@ -32,6 +30,69 @@ TINY = 1e-30
 FEWEST = 20
 """Of fewer distinct items nobody can say what is usual."""
 
+QUARTILE = 0.6744897501960817
+"""The upper quartile of a standard normal distribution."""
+
+
+@dataclass(frozen=True)
+class RobustScale:
+    """Where most values of a kind lie, judged by the half of them on one side of the median.
+
+    Attributes
+    ----------
+    middle
+        The median.
+    spread
+        The distance from there to a quartile, as multiples of what it is in a standard normal
+        distribution: nearly a quarter of the values may be anything, at either end, before it
+        means something else. Negative for the lower side.
+    """
+
+    middle: float
+    spread: float
+
+    @classmethod
+    def above(cls, values: NDArray[np.float64], least: float = 0.0) -> RobustScale:
+        """Return what is usual above the median of some values.
+
+        Parameters
+        ----------
+        values
+            (n,) finite, n >= 1.
+        least
+            The spread is at least this.
+
+        Examples
+        --------
+        >>> values = np.append(np.linspace(-1, 1, 1001), [1e6] * 3)
+        >>> round(RobustScale.above(values).limit(1), 2)
+        0.75
+        """
+        middle, upper = np.quantile(values, [0.5, 0.75])
+        return cls(float(middle), max(float(upper - middle) / QUARTILE, least))
+
+    @classmethod
+    def below(cls, values: NDArray[np.float64], least: float = 0.0) -> RobustScale:
+        """Return what is usual below the median of some values, see `above`.
+
+        Examples
+        --------
+        >>> values = np.append(np.linspace(-1, 1, 1001), [-1e6] * 3)
+        >>> round(RobustScale.below(values).limit(1), 2)
+        -0.75
+        """
+        other = cls.above(-values, least)
+        return cls(-other.middle, -other.spread)
+
+    def limit(self, spreads: float) -> float:
+        """Return what lies so many spreads beyond the median."""
+        return self.middle + spreads * self.spread
+
+    def beyond(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return by how many spreads values lie beyond the median, at least 0."""
+        found: NDArray[np.float64] = np.maximum((values - self.middle) / self.spread, 0)
+        return found
+
 
 @dataclass(frozen=True)
 class Outliers:
@@ -48,7 +109,7 @@ class Outliers:
         1; None if there are too few items to say what is usual.
     """
 
-    rows: Rows
+    rows: NDArray[np.int64]
     scores: NDArray[np.float64]
     threshold: float | None
 
@@ -106,7 +167,7 @@ def find_outliers(index: Index) -> Outliers:
 
 def _beyond(values: NDArray[np.float64]) -> NDArray[np.float64]:
     logs = np.log(np.maximum(values, TINY))
-    return Usual.above(logs, SPREAD).beyond(logs)
+    return RobustScale.above(logs, SPREAD).beyond(logs)
 
 
 def _shares_off(index: Index) -> NDArray[np.float64] | None:

@@ -10,7 +10,7 @@ from .thumbnails import Pick, thumbnails_of
 
 if TYPE_CHECKING:
     from ..checks import Checked
-    from ..checks.groups import Rows
+    from ..checks.duplicates import Rows
     from ..embedding import Embeddings
 
 __all__ = ["ChecksData", "Doubt", "Kind", "checks_of"]

@@ -73,12 +73,13 @@ class Section:
     html: str = ""
 
 
-registered = Registry[Callable[[Any], Section | None]]("report section")
+Builder = Callable[[Any], Section | None]
+
+registered = Registry[Builder]("report section", "embedpipe.report_sections")
+"""All sections by name, those of installed packages too."""
 
 
-def register(
-    name: str,
-) -> Callable[[Callable[[Any], Section | None]], Callable[[Any], Section | None]]:
+def register(name: str) -> Callable[[Builder], Builder]:
     """Return a decorator that adds a function to the sections of all pages.
 
     Parameters

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from ..checks import Checked, check
-from ..checks.groups import Rows
+from ..checks.duplicates import Rows
 from ..errors import EmbedpipeError, RunError
 from .desk import Desk
 from .stage import Stage

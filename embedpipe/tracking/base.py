@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tracker", "get_tracker", "trackers"]
 
-trackers = Registry[type["Tracker"]]("tracker")
+trackers = Registry[type["Tracker"]]("tracker", "embedpipe.trackers")
 
 
 class Tracker(ABC):

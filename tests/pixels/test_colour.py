@@ -215,7 +215,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_doors_show_the_same_pixels(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from embedpipe.backbones import Preprocess, decode
-    from embedpipe.checks.looks import SHRUNKEN, SIDE, _Look, _look_at
+    from embedpipe.checks.image_stats import SHRUNKEN, SIDE, _Stats, _stats_of_file
     from embedpipe.datasets.corruptions import _pixels
     from embedpipe.labelling import terminal_images
     from embedpipe.reports import make_thumbnail
@@ -232,8 +232,8 @@ def test_all_doors_show_the_same_pixels(kind: str, monkeypatch: pytest.MonkeyPat
     assert text is not None
     shown = base64.b64decode(text.split(":")[1].rstrip("\a"))
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown))), expected)
-    look = _look_at("a", data)
-    assert isinstance(look, _Look)
+    look = _stats_of_file("a", data)
+    assert isinstance(look, _Stats)
     small = Image.fromarray(expected).resize((SHRUNKEN,) * 2, Image.Resampling.BOX).convert("L")
     assert np.array_equal(look.grey, small.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     assert not is_plain(data)  # or the page would send the file

@@ -1,4 +1,4 @@
-"""One look at every image: its size, whether anything is on it, and a small grey copy."""
+"""Statistics of every image: its size, its contrast, a small grey copy; tiny and blank images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..cache import Failure
 from ..datasets import Source
 from ..embedding import Remark
 
-__all__ = ["SIDE", "Looks", "Progress", "look"]
+__all__ = ["SIDE", "ImageStats", "Progress", "blank_rows", "image_stats", "tiny_rows"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
@@ -32,9 +32,22 @@ AHEAD, AHEAD_BYTES = 256, 256 << 20
 """Images, and bytes of their files, that are in memory at once at the most."""
 
 
+FEW_PIXELS = 32
+"""Backbones see little in images whose shorter side is below this."""
+
+USUAL_SHARE = 1 / 8
+"""Nor is it usual to be so much smaller than the other images."""
+
+MOST_SHARE = 1 / 2
+"""But half the usual size is not tiny, however small all images are."""
+
+BLANK_SPREAD = 2.0
+"""Standard deviation, of 255 levels, that noise and compression alone can give."""
+
+
 @dataclass(frozen=True)
-class Looks:
-    """What one look at each of n images gave.
+class ImageStats:
+    """Statistics of n images.
 
     Attributes
     ----------
@@ -61,17 +74,17 @@ class Looks:
     remarks: tuple[Remark, ...] = ()
 
 
-class _Look(NamedTuple):
+class _Stats(NamedTuple):
     size: tuple[int, int]
     spread: float
     grey: NDArray[np.uint8]
     remarks: tuple[str, ...]
 
 
-def look(
+def image_stats(
     source: Source, ids: Sequence[str], first: NDArray[np.int64], progress: Progress | None = None
-) -> Looks:
-    """Look at images, each file once, in all threads there are.
+) -> ImageStats:
+    """Return the statistics of images; each file is read once, in all threads there are.
 
     JPEGs are decoded at an eighth of their size where that is enough. What cannot be read is
     told, and stops nothing.
@@ -98,7 +111,7 @@ def look(
     failures: list[tuple[int, Failure]] = []
     remarks: list[tuple[int, Remark]] = []
     rows = {ids[row]: row for row in np.flatnonzero(first == np.arange(n)).tolist()}
-    for done, (item_id, found) in enumerate(_looked_at(source, list(rows)), start=1):
+    for done, (item_id, found) in enumerate(_stats_in_order(source, list(rows)), start=1):
         row = rows[item_id]
         if isinstance(found, Failure):
             failures.append((row, found))
@@ -112,7 +125,7 @@ def look(
     others = np.flatnonzero(first != np.arange(n))
     for values in (seen, sizes, spreads, greys):
         values[others] = values[first[others]]
-    return Looks(
+    return ImageStats(
         seen,
         sizes,
         spreads,
@@ -122,10 +135,10 @@ def look(
     )
 
 
-def _looked_at(source: Source, ids: list[str]) -> Iterator[tuple[str, _Look | Failure]]:
+def _stats_in_order(source: Source, ids: list[str]) -> Iterator[tuple[str, _Stats | Failure]]:
     """Yield each item with what was seen, in the order in which they are read."""
     with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
-        pending: deque[tuple[str, Future[_Look | Failure], int]] = deque()
+        pending: deque[tuple[str, Future[_Stats | Failure], int]] = deque()
         held = 0
         try:
             for item_id, content in source.read(ids):
@@ -134,7 +147,7 @@ def _looked_at(source: Source, ids: list[str]) -> Iterator[tuple[str, _Look | Fa
                     name, future, released = pending.popleft()
                     held -= released
                     yield name, future.result()
-                pending.append((item_id, pool.submit(_look_at, item_id, content), size))
+                pending.append((item_id, pool.submit(_stats_of_file, item_id, content), size))
                 held += size
             while pending:
                 name, future, _ = pending.popleft()
@@ -144,20 +157,61 @@ def _looked_at(source: Source, ids: list[str]) -> Iterator[tuple[str, _Look | Fa
                 future.cancel()
 
 
-def _look_at(item_id: str, content: bytes | OSError) -> _Look | Failure:
+def _stats_of_file(item_id: str, content: bytes | OSError) -> _Stats | Failure:
     if isinstance(content, OSError):
         return Failure(item_id, None, "read", str(content.strerror or content))
     try:
-        return decoded(content, _seen, shrink=2 * SHRUNKEN)
+        return decoded(content, _stats_of_picture, shrink=2 * SHRUNKEN)
     except DecodeError as error:
         return Failure(item_id, None, "decode", str(error))
 
 
-def _seen(picture: Picture) -> _Look:
+def _stats_of_picture(picture: Picture) -> _Stats:
     from PIL import Image
 
     small = picture.rgb.resize((SHRUNKEN, SHRUNKEN), Image.Resampling.BOX)
     grey = small.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     colours = np.asarray(small, dtype=np.float64).reshape(-1, 3)  # (p, 3)
     spread = float(colours.std(axis=0).max())
-    return _Look(picture.size, spread, np.asarray(grey), picture.remarks)
+    return _Stats(picture.size, spread, np.asarray(grey), picture.remarks)
+
+
+def tiny_side(sides: NDArray[np.integer]) -> float:
+    """Return below how many pixels of its shorter side an image is tiny among others.
+
+    32, or an eighth of the usual (the median), whichever is more; at most half the usual.
+
+    Parameters
+    ----------
+    sides
+        (n,) shorter sides, n >= 1.
+
+    Examples
+    --------
+    >>> [tiny_side(np.full(9, side)) for side in (8, 32, 400, 4000)]
+    [4.0, 16.0, 50.0, 500.0]
+    """
+    usual = float(np.median(sides))
+    return min(max(FEW_PIXELS, USUAL_SHARE * usual), MOST_SHARE * usual)
+
+
+def tiny_rows(stats: ImageStats) -> tuple[NDArray[np.int64], float | None]:
+    """Return the rows of tiny images, and below which shorter side they are.
+
+    Returns
+    -------
+    rows : (m,) int64
+        Ascending.
+    side : float or None
+        In pixels; None if no image could be read.
+    """
+    sides = stats.sizes.min(axis=1)  # (n,)
+    if not stats.seen.any():
+        return np.empty(0, np.int64), None
+    side = tiny_side(sides[stats.seen])
+    return np.flatnonzero(stats.seen & (sides < side)), side
+
+
+def blank_rows(stats: ImageStats) -> NDArray[np.int64]:
+    """Return the rows of images of one colour, noise and compression aside: (m,) int64."""
+    return np.flatnonzero(stats.seen & (stats.spreads < BLANK_SPREAD))

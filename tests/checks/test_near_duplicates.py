@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from embedpipe.checks import near_duplicates
-from embedpipe.checks.alike import _cutting, likeness
-from embedpipe.checks.copies import first_of_content
-from embedpipe.checks.looks import SIDE, look
-from embedpipe.checks.tails import Usual
+from embedpipe.checks.duplicates import first_of_content
+from embedpipe.checks.image_stats import SIDE, image_stats
+from embedpipe.checks.outliers import RobustScale
+from embedpipe.checks.similarity import _cutting, similarity
 from embedpipe.index import Index
 
 
@@ -23,7 +23,7 @@ def averaged(picture, top, left, height, width, size=16):
     return sampled.reshape(size, fine, size, fine).mean(axis=(1, 3))
 
 
-def plain_likeness(one, other):
+def plain_similarity(one, other):
     """The same, window by window."""
     best = -1.0
     windows = [(0.0, 1.0)]
@@ -54,10 +54,10 @@ def greys():
 
 def test_likeness_is_that_of_the_best_part(greys):
     left, right = np.array([0, 1, 2, 3, 5]), np.array([1, 1, 3, 4, 0])
-    expected = [plain_likeness(greys[i], greys[j]) for i, j in zip(left, right, strict=True)]
-    found = likeness(greys, left, right)
+    expected = [plain_similarity(greys[i], greys[j]) for i, j in zip(left, right, strict=True)]
+    found = similarity(greys, left, right)
     np.testing.assert_allclose(found, expected, atol=0.01)
-    assert (likeness(greys, right, left) == found).all()
+    assert (similarity(greys, right, left) == found).all()
     assert found[1] == pytest.approx(1, abs=1e-6)
 
 
@@ -71,17 +71,17 @@ def test_averaging_keeps_the_mean():
 def test_pictures_with_nothing_on_them_are_alike_whatever_the_noise():
     rng = np.random.default_rng(0)
     blank = rng.integers(127, 129, (2, SIDE, SIDE), dtype=np.uint8)
-    assert likeness(blank, np.array([0]), np.array([1]))[0] > 0.9
+    assert similarity(blank, np.array([0]), np.array([1]))[0] > 0.9
 
 
 def test_limits_are_where_a_normal_distribution_has_them():
     values = np.random.default_rng(0).normal(3, 2, 200_001)
-    above, below = Usual.above(values), Usual.below(values)
+    above, below = RobustScale.above(values), RobustScale.below(values)
     assert above.limit(4) == pytest.approx(11, abs=0.1)
     assert below.limit(4) == pytest.approx(-5, abs=0.1)
     assert above.beyond(np.array([0, 9])) == pytest.approx([0, 3], abs=0.05)
     assert below.beyond(np.array([-3, 9])) == pytest.approx([3, 0], abs=0.05)
-    assert Usual.above(np.ones(5), 0.5).limit(2) == 2
+    assert RobustScale.above(np.ones(5), 0.5).limit(2) == 2
 
 
 def rows_of(embeddings):
@@ -91,7 +91,7 @@ def rows_of(embeddings):
 def test_copies_are_grouped_and_nothing_else(embeddings, copies):
     row_of = rows_of(embeddings)
     first = first_of_content(embeddings.content_ids)
-    looks = look(embeddings.dataset.source, [item.id for item in embeddings.items], first)
+    looks = image_stats(embeddings.dataset.source, [item.id for item in embeddings.items], first)
     found = near_duplicates(Index(embeddings.matrix), first, looks)
     expected = sorted(sorted((row_of[name], row_of[source])) for name, source in copies.items())
     assert [group.tolist() for group in found.groups] == expected
@@ -151,7 +151,7 @@ def test_the_same_on_any_number_of_threads(embeddings):
     found = []
     for threads in (1, 2, 3):
         with threadpool_limits(threads, user_api="blas"):
-            looks = look(embeddings.dataset.source, ids, first)
+            looks = image_stats(embeddings.dataset.source, ids, first)
             near = near_duplicates(Index(embeddings.matrix), first, looks)
             found.append((near.pairs.tobytes(), near.likenesses.tobytes(), near.likeness_limit))
     assert found[0] == found[1] == found[2]

@@ -1,4 +1,4 @@
-"""How alike two pictures are, wherever one of them was cut a little."""
+"""Similarity of pictures, one of which may be a crop of the other."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from .groups import Rows
-from .looks import SIDE
+from .image_stats import SIDE
 
-__all__ = ["likeness"]
+__all__ = ["similarity"]
 
 COMPARED = 16
 """Pictures are compared at so many pixels along each side."""
@@ -24,8 +23,10 @@ PAIRS = 64
 """How many pairs are compared at once."""
 
 
-def likeness(greys: NDArray[np.uint8], left: Rows, right: Rows) -> NDArray[np.float32]:
-    """Return how alike pairs of pictures are, from -1 to 1; 1 for the same picture.
+def similarity(
+    greys: NDArray[np.uint8], left: NDArray[np.int64], right: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the similarity of pairs of pictures, from -1 to 1; 1 for the same picture.
 
     The largest correlation between one of the two and any part of the other that may be left
     after up to a fifth of its width and height was cut away, from either side or from both.
@@ -50,7 +51,7 @@ def likeness(greys: NDArray[np.uint8], left: Rows, right: Rows) -> NDArray[np.fl
     --------
     >>> picture = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
     >>> greys = np.stack([picture, picture, 255 - picture])
-    >>> same, negative = likeness(greys, np.array([0, 0]), np.array([1, 2]))
+    >>> same, negative = similarity(greys, np.array([0, 0]), np.array([1, 2]))
     >>> f"{same:.2f} {negative:.2f}"
     '1.00 0.08'
     """

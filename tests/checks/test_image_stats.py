@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embedpipe.checks.looks import SIDE, Looks, look
-from embedpipe.checks.small import blank_rows, tiny_rows, tiny_side
+from embedpipe.checks.image_stats import (
+    SIDE,
+    ImageStats,
+    blank_rows,
+    image_stats,
+    tiny_rows,
+    tiny_side,
+)
 from embedpipe.datasets import Source
 
 
@@ -41,7 +47,7 @@ def encoded(image, kind="JPEG", **options):
 
 def looked(files):
     source = Files(files)
-    return look(source, list(files), np.arange(len(files))), source
+    return image_stats(source, list(files), np.arange(len(files))), source
 
 
 def gradient(width, height):
@@ -91,7 +97,9 @@ def test_each_content_is_read_once_and_failures_stop_nothing():
     }
     source = Files(files)
     told = []
-    found = look(source, list(files), np.array([0, 1, 1, 3, 4]), lambda *now: told.append(now))
+    found = image_stats(
+        source, list(files), np.array([0, 1, 1, 3, 4]), lambda *now: told.append(now)
+    )
     assert sorted(source.asked) == ["a", "b", "d", "e"]
     assert found.seen.tolist() == [False, True, True, False, False]
     assert (found.greys[1] == found.greys[2]).all()
@@ -137,7 +145,7 @@ def with_sides(*sides):
     n = len(sides)
     sizes = np.array([[side, 2 * side] for side in sides], np.int32)
     seen = np.array([side > 0 for side in sides])
-    return Looks(seen, sizes, np.zeros(n, np.float32), np.zeros((n, SIDE, SIDE), np.uint8), ())
+    return ImageStats(seen, sizes, np.zeros(n, np.float32), np.zeros((n, SIDE, SIDE), np.uint8), ())
 
 
 def test_tiny_depends_on_what_is_usual():

@@ -6,9 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedpipe.checks.copies import exact_duplicates, first_of_content
-from embedpipe.checks.groups import groups_of, joined
-from embedpipe.checks.leakage import leaking
+from embedpipe.checks.duplicates import (
+    exact_duplicates,
+    first_of_content,
+    groups_of,
+    joined,
+    leaking,
+)
 
 
 def plain(groups):

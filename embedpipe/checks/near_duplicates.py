@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..index import Index
-from .alike import likeness
-from .groups import Rows, groups_of, joined
-from .looks import Looks
-from .tails import Usual
+from .duplicates import Rows, groups_of, joined
+from .image_stats import ImageStats
+from .outliers import RobustScale
+from .similarity import similarity
 
 __all__ = ["NearDuplicates", "near_duplicates"]
 
@@ -75,7 +75,7 @@ class NearDuplicates:
 
 
 def near_duplicates(
-    index: Index, names: NDArray[np.integer], looks: Looks | None = None
+    index: Index, names: NDArray[np.integer], stats: ImageStats | None = None
 ) -> NearDuplicates:
     """Group pictures that are the same but for their files: compressed, resized, cut a little.
 
@@ -90,8 +90,8 @@ def near_duplicates(
         Of all items.
     names
         (n,) integers from 0 to n - 1: equal for files with the same bytes.
-    looks
-        What the pictures look like, to compare those of neighbours. None: vectors must do, and
+    stats
+        Statistics of the images, to compare the pictures of neighbours. None: vectors must do, and
         they alone be six spreads nearer than usual; copies with other colours, sizes or edges are
         missed.
 
@@ -116,17 +116,17 @@ def near_duplicates(
         groups = _groups(index, names, none)
         return NearDuplicates(groups, none, np.empty(0), None, None, None)
     ratios = _ratios(index)  # (p, 8)
-    usual = Usual.below(np.log(ratios[:, 1].astype(np.float64)), RATIO_SPREAD)
-    ratio_limit = float(np.exp(usual.limit(EVIDENCE if looks is None else NEARER)))
+    usual = RobustScale.below(np.log(ratios[:, 1].astype(np.float64)), RATIO_SPREAD)
+    ratio_limit = float(np.exp(usual.limit(EVIDENCE if stats is None else NEARER)))
     pairs, near = _pairs(index, ratios, ratio_limit)
-    if looks is None:
+    if stats is None:
         groups = _groups(index, names, pairs)
         return NearDuplicates(groups, pairs, near, None, ratio_limit, None)
-    common = _usual_likeness(index, looks)
-    likenesses = likeness(looks.greys, pairs[:, 0], pairs[:, 1])
+    common = _usual_similarity(index, stats)
+    likenesses = similarity(stats.greys, pairs[:, 0], pairs[:, 1])
     alike = common.beyond(_normal(likenesses))
     evidence = np.hypot(usual.beyond(np.log(near)), alike)
-    kept = (alike >= MORE_ALIKE) & (evidence >= EVIDENCE) & looks.seen[pairs].all(axis=1)
+    kept = (alike >= MORE_ALIKE) & (evidence >= EVIDENCE) & stats.seen[pairs].all(axis=1)
     pairs, near, likenesses = pairs[kept], near[kept], likenesses[kept]
     limit = float(np.tanh(common.limit(MORE_ALIKE)))
     groups = _groups(index, names, pairs)
@@ -155,15 +155,15 @@ def _pairs(
     return index.rows[pairs], ratios[left, rank][first].astype(np.float64)
 
 
-def _usual_likeness(index: Index, looks: Looks) -> Usual:
+def _usual_similarity(index: Index, stats: ImageStats) -> RobustScale:
     """Return which likenesses are usual of pictures that are no copies, but tenth neighbours."""
     points = np.arange(0, index.rows.size, -(-index.rows.size // SAMPLE))
     left = index.rows[points]
     right = index.rows[index.neighbours(LOCAL).positions[points, -1]]
-    both = looks.seen[left] & looks.seen[right]
+    both = stats.seen[left] & stats.seen[right]
     if not both.any():
-        return Usual(0.0, LIKE_SPREAD)  # there is nothing to compare
-    return Usual.above(_normal(likeness(looks.greys, left[both], right[both])), LIKE_SPREAD)
+        return RobustScale(0.0, LIKE_SPREAD)  # there is nothing to compare
+    return RobustScale.above(_normal(similarity(stats.greys, left[both], right[both])), LIKE_SPREAD)
 
 
 def _normal(likenesses: NDArray[np.float32]) -> NDArray[np.float64]:

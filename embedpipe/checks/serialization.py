@@ -1,12 +1,12 @@
-"""What was found, as plain types: for JSON."""
+"""Results of a check as JSON types."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..embedding import Embeddings
-from .checking import Checked
-from .groups import Rows
+from .dataset_check import Checked
+from .duplicates import Rows
 
 __all__ = ["as_dict"]
 
@@ -40,18 +40,18 @@ def as_dict(embeddings: Embeddings, checked: Checked) -> dict[str, Any]:
     >>> found["items"], found["duplicates"], found["not_checked"]
     (397, [], {'leakage': 'the dataset has no two splits'})
     """
-    told = _Told(embeddings, checked)
+    rows_of = _Serializer(embeddings, checked)
     near = checked.near_duplicates
     return {
         "items": len(embeddings),
-        "duplicates": [told.group(rows) for rows in checked.duplicates],
-        "near_duplicates": [told.group(rows) for rows in near.groups],
-        "leakage": [told.leak(rows) for rows in checked.leakage],
+        "duplicates": [rows_of.group(rows) for rows in checked.duplicates],
+        "near_duplicates": [rows_of.group(rows) for rows in near.groups],
+        "leakage": [rows_of.leak(rows) for rows in checked.leakage],
         "outliers": [
-            told.item(row) | {"score": float(score)}
+            rows_of.item(row) | {"score": float(score)}
             for row, score in zip(checked.outliers.rows, checked.outliers.scores, strict=True)
         ],
-        "label_errors": told.label_errors(),
+        "label_errors": rows_of.label_errors(),
         "imbalance": {
             "classes": checked.imbalance.counts,
             "ratio": checked.imbalance.ratio,
@@ -60,8 +60,8 @@ def as_dict(embeddings: Embeddings, checked: Checked) -> dict[str, Any]:
                 {"split": split, "label": label} for split, label in checked.imbalance.missing
             ],
         },
-        "tiny": [told.sized(row) for row in checked.tiny],
-        "blank": [told.sized(row) for row in checked.blank],
+        "tiny": [rows_of.sized(row) for row in checked.tiny],
+        "blank": [rows_of.sized(row) for row in checked.blank],
         "failed": [
             {
                 "id": failure.path,
@@ -83,8 +83,8 @@ def as_dict(embeddings: Embeddings, checked: Checked) -> dict[str, Any]:
     }
 
 
-class _Told:
-    """Turns rows into what is told of them."""
+class _Serializer:
+    """Turns rows into JSON types."""
 
     def __init__(self, embeddings: Embeddings, checked: Checked) -> None:
         self._items, self._source = embeddings.items, embeddings.dataset.source

@@ -1,4 +1,4 @@
-"""All checks of a dataset, in one go."""
+"""`check`: all checks of a dataset at once."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from ..embedding import Embeddings, Remark
 from ..errors import UsageError
 from ..index import check_kind
 from ..labels import rows_for
-from .copies import exact_duplicates, first_of_content
-from .groups import Rows
+from .duplicates import Rows, exact_duplicates, first_of_content, leaking
+from .image_stats import ImageStats, Progress, blank_rows, image_stats, tiny_rows
 from .imbalance import Imbalance, class_imbalance
 from .label_errors import LabelErrors, find_label_errors, why_not_judged
-from .leakage import leaking
-from .looks import Looks, Progress, look
-from .near import NearDuplicates, near_duplicates
+from .near_duplicates import NearDuplicates, near_duplicates
 from .outliers import Outliers, find_outliers
-from .small import blank_rows, tiny_rows
 
 __all__ = ["Checked", "check"]
 
@@ -142,20 +139,20 @@ def check(
     ids = [item.id for item in embeddings.items]
     known = _labels_of(embeddings, ids, labels)
     first = first_of_content(embeddings.content_ids)
-    looks = look(embeddings.dataset.source, ids, first, progress) if pixels else None
+    stats = image_stats(embeddings.dataset.source, ids, first, progress) if pixels else None
     points = index_of(embeddings, np.arange(len(embeddings)), kind)
     if progress:
         tell = progress
         points.neighbours(1, lambda done, total: tell("neighbours", done, total))
     duplicates = exact_duplicates(embeddings.content_ids)
-    near = near_duplicates(points, first, looks)
+    near = near_duplicates(points, first, stats)
     splits = [item.split for item in embeddings.items]
     labelled = np.array([row for row, label in enumerate(known) if label is not None], np.int64)
     errors = find_label_errors(
         embeddings.matrix, labelled, [known[row] for row in labelled.tolist()]
     )
     empty = np.empty(0, np.int64)
-    tiny, side = (empty, None) if looks is None else tiny_rows(looks)
+    tiny, side = (empty, None) if stats is None else tiny_rows(stats)
     return Checked(
         labels=known,
         duplicates=duplicates,
@@ -165,12 +162,12 @@ def check(
         label_errors=errors,
         imbalance=class_imbalance(known, splits),
         tiny=tiny,
-        blank=empty if looks is None else blank_rows(looks),
+        blank=empty if stats is None else blank_rows(stats),
         tiny_side=side,
-        sizes=None if looks is None else looks.sizes,
-        failures=(*embeddings.failures, *(() if looks is None else looks.failures)),
-        not_checked=_not_checked(known, errors.judged, splits, looks),
-        remarks=() if looks is None else looks.remarks,
+        sizes=None if stats is None else stats.sizes,
+        failures=(*embeddings.failures, *(() if stats is None else stats.failures)),
+        not_checked=_not_checked(known, errors.judged, splits, stats),
+        remarks=() if stats is None else stats.remarks,
     )
 
 
@@ -207,7 +204,7 @@ def _copies(duplicates: tuple[Rows, ...], near: NearDuplicates) -> tuple[Rows, .
 
 
 def _not_checked(
-    labels: tuple[str | None, ...], judged: int, splits: list[str | None], looks: Looks | None
+    labels: tuple[str | None, ...], judged: int, splits: list[str | None], stats: ImageStats | None
 ) -> dict[str, str]:
     found = {}
     classes = {label for label in labels if label is not None}
@@ -217,6 +214,6 @@ def _not_checked(
         found["imbalance"] = "there are no labels"
     if len({split for split in splits if split is not None}) < 2:
         found["leakage"] = "the dataset has no two splits"
-    if looks is None:
+    if stats is None:
         found["tiny"] = found["blank"] = "images were not looked at"
     return found
