@@ -1,9 +1,8 @@
 """Statistics of curves over seeds: functions of arrays, which know nothing of grids or files."""
 
+from .across_datasets import WinsTiesLosses, wins_ties_losses
 from .censored import LabelsRatio, LabelsToTarget, labels_ratio, median_labels_to_target
-from .curves import Reached, accuracy_at, area, gap_closed, labels_to_target
-from .datasets import WinsTiesLosses, wins_ties_losses
-from .families import (
+from .corrections import (
     RoundComparison,
     compare_with_baseline,
     correct,
@@ -11,6 +10,7 @@ from .families import (
     holm,
     per_round_comparison,
 )
+from .curves import Reached, accuracy_at, area, gap_closed, labels_to_target
 from .intervals import Interval, bootstrap_interval, mean_interval, t_interval
 from .paired import (
     Comparison,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
-from ._checks import checked_share
+from ._arguments import checked_share
 from .curves import Reached
 from .runs import (
     LEAST_RUNS,
@@ -21,6 +22,8 @@ from .runs import (
 )
 
 __all__ = ["LabelsRatio", "LabelsToTarget", "labels_ratio", "median_labels_to_target"]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -141,11 +144,9 @@ def median_labels_to_target(
     if not reached:
         raise UsageError("there is no seed to take a median of: give at least one.")
     level = checked_share(level, "level")
-    events = sorted(seed.labels for seed in reached if seed.labels is not None)
-    times, survival, variance = _kaplan_meier(reached)  # (k,), (k,), (k,)
     ids = _runs(reached, runs, "runs")
-    variance = variance * len(reached) / effective_size(np.bincount(ids))
-    low_band, high_band = _bands(survival, variance, level)
+    widened = _widened(level, len(reached) / effective_size(np.bincount(ids)))
+    times, survival, low_band, high_band = _kaplan_meier(reached, widened)  # (k,) each
     told = count_runs(ids) >= LEAST_RUNS
     median = _falls_to_half(times, survival)
     early = [seed.labels for seed in reached if seed.at_most]
@@ -153,7 +154,7 @@ def median_labels_to_target(
         median=median,
         low=_falls_to_half(times, low_band) if told else None,
         high=_falls_to_half(times, high_band) if told else None,
-        n_reached=len(events),
+        n_reached=sum(seed.labels is not None for seed in reached),
         n=len(reached),
         at_most=median is not None and median in early,
     )
@@ -259,34 +260,29 @@ def _agreed(outcomes: Sequence[str], groups: Ids) -> tuple[int, int]:
     return agreed.count({"win"}), agreed.count({"loss"})
 
 
+def _widened(level: float, factor: float) -> float:
+    """Return the level whose normal interval is as wide as with `factor` times the variance."""
+    from scipy.special import ndtr, ndtri
+
+    return float(1 - 2 * ndtr(-ndtri((1 + level) / 2) * np.sqrt(factor)))
+
+
 def _kaplan_meier(
-    reached: Sequence[Reached],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the times of events; after each, the share without the target and Greenwood's sum."""
+    reached: Sequence[Reached], level: float
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return when seeds reach the target; after each, the share without it and its band."""
+    from scipy.stats import CensoredData, ecdf
+
     ends = np.array([_last(seed) for seed in reached])  # (n,)
-    is_event = np.array([seed.labels is not None for seed in reached])
-    times: NDArray[np.float64] = np.unique(ends[is_event])  # (k,)
-    at_risk = np.array([(ends >= time).sum() for time in times], dtype=np.float64)
-    fell = np.array([(ends[is_event] == time).sum() for time in times], dtype=np.float64)
-    survival = np.cumprod(1 - fell / at_risk)
-    with np.errstate(divide="ignore"):
-        variance = np.cumsum(fell / (at_risk * (at_risk - fell)))
-    return times, survival.astype(np.float64), variance.astype(np.float64)
-
-
-def _bands(
-    survival: NDArray[np.float64], variance: NDArray[np.float64], level: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the lower and the upper band of the survival curve; NaN where it is 0."""
-    from scipy.special import ndtri
-
-    z = float(ndtri((1 + level) / 2))
-    low, high = np.full(len(survival), np.nan), np.full(len(survival), np.nan)
-    inner = survival > 1e-12
-    spread = z * np.sqrt(variance[inner]) / np.abs(np.log(survival[inner]))
-    low[inner] = survival[inner] ** np.exp(spread)
-    high[inner] = survival[inner] ** np.exp(-spread)
-    return low, high
+    censored = np.array([seed.labels is None for seed in reached])
+    found = ecdf(CensoredData.right_censored(ends, censored)).sf
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no band where the share is 0: NaN
+        band = found.confidence_interval(level, method="log-log")
+    event = np.isin(found.quantiles, ends[~censored])
+    curves = (found.probabilities, band.low.probabilities, band.high.probabilities)
+    survival, low, high = (curve[event] for curve in curves)
+    return found.quantiles[event], survival, low, high
 
 
 def _falls_to_half(times: NDArray[np.float64], curve: NDArray[np.float64]) -> float | None:
@@ -347,7 +343,6 @@ def _order_statistic(n: int, level: float) -> int:
 
 
 def _sign_test_p(wins: int, losses: int) -> float:
-    from scipy.special import bdtr
+    from scipy.stats import binomtest
 
-    n = wins + losses
-    return min(1.0, 2 * float(bdtr(min(wins, losses), n, 0.5))) if n else 1.0
+    return float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ...active import area_under_budget_curve
 from ...errors import UsageError
-from ._checks import checked_curve
+from ._arguments import checked_curve
 
 __all__ = ["Reached", "accuracy_at", "area", "gap_closed", "labels_to_target"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UsageError
-from ._checks import checked_sample, checked_share
+from ._arguments import checked_sample, checked_share
 from .runs import LEAST_RUNS, checked_runs, count_runs, effective_size
 
 __all__ = ["Interval", "bootstrap_interval", "mean_interval", "t_interval"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UsageError
-from ._checks import DECIMALS, checked_share
+from ._arguments import DECIMALS, checked_share
 from .intervals import cut
 from .runs import LEAST_RUNS, Ids, checked_runs, count_runs, effective_size, independent_pairs
 

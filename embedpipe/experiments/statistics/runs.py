@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UsageError
-from ._checks import DECIMALS
+from ._arguments import DECIMALS
 
 __all__ = ["LEAST_RUNS", "count_runs", "effective_size", "independent_pairs", "prefix_runs"]
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UsageError
-from ._checks import DECIMALS, checked_sample, checked_share
-from .families import correct
+from ._arguments import DECIMALS, checked_sample, checked_share
+from .corrections import correct
 from .paired import Comparison, paired_comparison
 
 __all__ = ["WinsTiesLosses", "wins_ties_losses"]
