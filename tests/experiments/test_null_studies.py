@@ -95,7 +95,7 @@ def declared(results: Results) -> set[str]:
         found.add("json")
     if any(row.verdict for row in group.rows):
         found.add("table")
-    if any(band is not None and any(band.marked) for band in group.differences):
+    if any(band is not None and any(band.significant) for band in group.differences):
         found.add("rounds")
     if "more than chance" in page.result + page.comparison:
         found.add("headline")
