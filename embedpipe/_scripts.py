@@ -14,10 +14,10 @@ from ._signals import interrupt_on_signals
 from ._text import printable
 from .errors import EmbedpipeError, UsageError
 
-__all__ = ["run_script"]
+__all__ = ["FAILURE", "INTERRUPTED", "WRONG_USAGE", "discard_output", "run_script"]
 
 FAILURE, WRONG_USAGE, INTERRUPTED = 1, 2, 130
-"""Exit statuses, the same as those of the command line."""
+"""Exit statuses of scripts and of the command line."""
 
 DEBUG = "EMBEDPIPE_DEBUG"
 """Environment variable that shows the traceback of an error."""
@@ -49,8 +49,8 @@ def run_script(main: Callable[[], None]) -> None:
         _end(str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILURE)
     except KeyboardInterrupt:
         _end("interrupted; run it again to continue.", INTERRUPTED)
-    except BrokenPipeError:  # the reader of the output has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        discard_output()
         sys.exit(FAILURE)
     # The last resort: a user sees no traceback without asking for it.
     except Exception as error:  # noqa: BLE001
@@ -58,6 +58,11 @@ def run_script(main: Callable[[], None]) -> None:
     finally:
         for number, handler in replaced.items():
             signal.signal(number, handler)
+
+
+def discard_output() -> None:
+    """Write standard output to nowhere, after its reader has seen enough, as `head` has."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end(message: str, status: int) -> NoReturn:

@@ -24,7 +24,6 @@ learning for deep neural networks", arXiv:2009.10835.
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 from pathlib import Path
 from typing import Any
@@ -35,9 +34,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import embedpipe as ep
+from embedpipe.labels import write_table
 
 MODES = ("cumulative", "half_cumulative", "incremental", "replay")
 STRATEGIES = ("random", "entropy", "least_confidence", "margin")
+METRICS = ("accuracy", "macro_f1", "balanced_accuracy", "ece")
 SHARES = (5, 10, 20, 30, 50, 70, 90, 100)
 """At which percentages of the pool the table is shown."""
 
@@ -176,19 +177,21 @@ def print_table(loops: dict[tuple[str, str], list[ep.ActiveLoop]]) -> None:
 
 def write_csv(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:
     """Write one row for each round of each run."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        metrics = ("accuracy", "macro_f1", "balanced_accuracy", "ece")
-        writer.writerow(
-            ["mode", "strategy", "seed", "round", "labelled_percent", *metrics, "most_informative"]
-        )
-        for (mode, strategy), runs in loops.items():
-            for seed, loop in enumerate(runs):
-                for number, percent in enumerate(loop.labeled_fractions):
-                    scores = [f"{loop.test_metrics[name][number]:.6f}" for name in metrics]
-                    top = " ".join(map(str, loop.most_informative[number].tolist()))
-                    writer.writerow([mode, strategy, seed, number, f"{percent:.4f}", *scores, top])
-    return path
+    rows = [
+        {
+            "mode": mode,
+            "strategy": strategy,
+            "seed": seed,
+            "round": number,
+            "labelled_percent": f"{percent:.4f}",
+            **{name: f"{loop.test_metrics[name][number]:.6f}" for name in METRICS},
+            "most_informative": " ".join(map(str, loop.most_informative[number])),
+        }
+        for (mode, strategy), runs in loops.items()
+        for seed, loop in enumerate(runs)
+        for number, percent in enumerate(loop.labeled_fractions)
+    ]
+    return write_table({name: [row[name] for row in rows] for name in rows[0]}, path)
 
 
 def draw(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:

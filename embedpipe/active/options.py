@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,51 +12,30 @@ import numpy as np
 
 from .._loops.identity import identity_of, run_id_of
 from .._loops.run_head import run_head
+from .._options import LoopFields, documented
 from .._seeds import check_seed
 from .._specs import format_spec
 from .._versions import own_version
 from ..errors import UsageError
 from ..strategies import Strategy, get_strategy, strategies
 from .modes import Mode, get_mode
-from .oracle import Labelling
 from .problem import ProblemIdentity
 from .runs import FORMAT
 
 __all__ = ["LoopOptions"]
 
 
+@documented
 @dataclass(frozen=True)
-class LoopOptions:
+class LoopOptions(LoopFields):
     """Options of an `ActiveLoop`; wrong ones are refused at once.
 
-    Attributes
-    ----------
-    strategy
-        Chooses in every round but the first: a spec string such as ``"margin"``, or a `Strategy`.
-    initial
-        Chooses the first batch, likewise; it must need no labels.
-    head
-        A spec string, or any scikit-learn classifier with probabilities.
-    initial_size, batch_size
-        Number of items in the first batch and in every further one.
-    seed
-        Everything random follows from it and from the round's number, the head's own randomness
-        included: a head without a ``seed`` or ``random_state`` of its own takes this one.
-    mode
-        ``"cumulative"``: a fresh head, fitted to all labels so far. ``"half_cumulative"``: all
-        labels, the weights are kept. ``"incremental"``: the newest batch alone, the weights are
-        kept. ``"replay"``: the newest batch and a sample of the labels before it, the weights
-        are kept.
-    buffer_size
-        Number of labels in that sample; by default that of a batch.
-    skip
-        Number of top-ranked items of each query that are left out. They stay unlabelled, and
-        the last of them do so for good.
-    labelling
-        How the simulated labeller behaves; by default it is always right.
-    advice
-        ``"full"``: a head that does not report its own cross-validated accuracy is
-        cross-validated in every round, for the advice on stopping. ``"cheap"``: it is not.
+    Strategies are spec strings such as ``"margin"`` or `Strategy` objects; the initial one must
+    need no labels. A head is a spec string, or any scikit-learn classifier with probabilities; one
+    without a ``seed`` or ``random_state`` of its own takes the seed of the loop. Items left out by
+    `skip` stay unlabelled, the last of them for good. With ``advice="full"``, a head that does not
+    report its own cross-validated accuracy is cross-validated in every round, for the advice on
+    stopping; ``"cheap"``: it is not.
 
     Raises
     ------
@@ -68,24 +47,12 @@ class LoopOptions:
     >>> options = LoopOptions(strategy="margin", seed=3)
     >>> options.run_id(ProblemIdentity("digits", "0" * 64)).rpartition("-")[0]
     'digits-coreset-margin-s3'
-    >>> LoopOptions(mode="incremental", head="knn")
+    >>> LoopOptions(mode="incremental", head="sklearn.neighbors:KNeighborsClassifier")
     Traceback (most recent call last):
     embedpipe.errors.UsageError: mode 'incremental' goes on from the weights of the round before, \
-and a KNNHead has no method partial_fit for that: use mode cumulative, or a head such as mlp.
+and a KNeighborsClassifier has no method partial_fit for that: use mode cumulative, or a head \
+such as mlp.
     """
-
-    _: KW_ONLY
-    strategy: str | Strategy = "margin"
-    initial: str | Strategy = "coreset"
-    head: Any = "logistic"
-    initial_size: int = 50
-    batch_size: int = 50
-    seed: int = 0
-    mode: str = "cumulative"
-    buffer_size: int | None = None
-    skip: int = 0
-    labelling: Labelling = field(default_factory=Labelling)
-    advice: str = "full"
 
     def __post_init__(self) -> None:
         mode = self.built_mode

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,13 +10,12 @@ from numpy.typing import NDArray
 
 from .._loops.answers import known_labels
 from .._loops.draws import uniform_of_rows
+from .._options import OracleOptions as Labelling
 from .._threads import one_blas_thread
 from ..errors import LabelError, UnknownNameError, UsageError
 from ..index.blocks import block_rows, row_blocks, take_rows
 
-__all__ = ["KINDS", "Labelling", "Oracle", "SimulatedOracle"]
-
-KINDS = ("symmetric", "confusable")
+__all__ = ["Labelling", "Oracle", "SimulatedOracle"]
 
 Float64 = NDArray[np.float64]
 
@@ -34,57 +31,6 @@ class Oracle(Protocol):
 
         None stands for a row that could not be labelled.
         """
-
-
-@dataclass(frozen=True)
-class Labelling:
-    """How a simulated labeller behaves: its errors, its gaps, its price.
-
-    What happens to an item depends on the seed and on its row alone: never on when it is asked
-    for, or with what else.
-
-    Parameters
-    ----------
-    noise
-        The share of labels that are wrong, from 0 to 1.
-    kind
-        Which wrong label: ``"symmetric"``, any other class, each as likely; ``"confusable"``, the
-        class whose mean vector is the nearest to the mean of the item's own class.
-    abstain
-        The share of questions that are not answered, from 0 to 1. Such an item leaves the pool
-        without a label.
-    cost
-        What it costs to ask about an item of a class, by its true label or the text of it; 1 for
-        classes that are not named. It is due whether or not there is an answer.
-
-    Raises
-    ------
-    UsageError
-        If a number is out of range or there is no such kind.
-
-    Examples
-    --------
-    >>> Labelling(noise=0.2, kind="confusable")
-    Labelling(noise=0.2, kind='confusable', abstain=0.0, cost={})
-    """
-
-    noise: float = 0.0
-    kind: str = "symmetric"
-    abstain: float = 0.0
-    cost: Mapping[Any, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in ("noise", "abstain"):
-            _check_share(name, getattr(self, name))
-        if self.kind not in KINDS:
-            raise UnknownNameError("kind of noise", str(self.kind), KINDS)
-        if not isinstance(self.cost, Mapping):
-            raise UsageError(f"cost is {self.cost!r}: give a cost by class, such as {{'hat': 2}}.")
-        for name, price in self.cost.items():
-            if not _is_number(price) or not 0 <= price < math.inf:
-                raise UsageError(
-                    f"the cost of class {name!r} is {price!r}: give a number, at least 0."
-                )
 
 
 class SimulatedOracle:
@@ -297,12 +243,3 @@ def _prices(classes: NDArray[Any], cost: Mapping[Any, float]) -> Float64:
             raise UnknownNameError("class with a cost", str(name), names)
     by_text = {str(name): float(price) for name, price in cost.items()}
     return np.array([by_text.get(str(label), 1.0) for label in classes.tolist()])
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
-def _check_share(name: str, value: Any) -> None:
-    if not _is_number(value) or not 0 <= value <= 1:
-        raise UsageError(f"{name} is {value!r}: give a share of the labels, from 0 to 1.")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .._loops.run_head import run_head
 from ..cache import Spec
 from ..embedding import Embeddings, EmbedOptions
+from ..embedding.embed import backbone_of, spec_of
 from ..errors import LabelError, UsageError
 from ..heads import load_head, save_head
 from .labelled import rows_of_labels
@@ -213,7 +214,7 @@ def check_spec(model: str | Path, options: EmbedOptions) -> EmbedOptions:
     _, metadata = load_head(model)
     if options.precision == "auto" and "spec" in metadata:
         options = replace(options, precision=Spec.from_json(metadata["spec"]).precision)
-    _check_spec(model, metadata, options.spec_of(options.open_backbone()))
+    _check_spec(model, metadata, spec_of(options, backbone_of(options)))
     return options
 
 

@@ -157,13 +157,7 @@ def forget(
 
 
 def _confirm(session: Session, question: str, yes: bool) -> None:
-    """Ask on a terminal; elsewhere, refuse what was not confirmed.
-
-    Raises
-    ------
-    UsageError
-        If nobody can be asked, or the answer is no.
-    """
+    """Ask on a terminal; refuse if the answer is no, or nobody can be asked."""
     from ..errors import UsageError
 
     if yes:

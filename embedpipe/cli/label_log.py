@@ -56,13 +56,7 @@ def classes_of_log(session: Session, dataset: Dataset) -> list[str]:
 def labels_of_log(
     session: Session, embeddings: Embeddings, *, required: bool = True
 ) -> dict[str, str]:
-    """Return the labels of the label log by path: no skips, none of files edited since.
-
-    Raises
-    ------
-    LabelError
-        If they are `required` and nothing was ever said of the dataset.
-    """
+    """Return the labels of the label log by path: no skips, none of files edited since."""
     ids = [item.id for item in embeddings.items]
     content = dict(zip(ids, embeddings.content_ids, strict=True))
     said = logged(session, embeddings.dataset.name, content, required=required)
@@ -91,23 +85,9 @@ def logged(
     *,
     required: bool = True,
 ) -> dict[str, Current]:
-    """Return what the label log says of a dataset's items of today, by path.
+    """Return the current labels of a dataset's items, by path; `content` has their content ids.
 
-    Parameters
-    ----------
-    session
-        Whose workspace has the log.
-    dataset
-        The dataset's name.
-    content
-        The content id of each item by its path.
-    required
-        Whether it is an error if nothing was ever said of the dataset.
-
-    Raises
-    ------
-    LabelError
-        If nothing was, and something is required.
+    It is an error if labels are `required` and the log has never had one of this dataset.
     """
     from ..labels import LabelLog
 

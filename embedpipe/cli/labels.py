@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._options import DatasetOptions
 from ..errors import UnmatchedError, UsageError
-from .exporting import FormatName, export
-from .label_log import classes_of_log, content_of, login_name
-from .options import DatasetChoice
+from .label_log import classes_of_log, content_of, logged, login_name
+from .options import EmbedArguments
 from .session import Session, command
 
 if TYPE_CHECKING:
-    from ..labels import Event
+    from ..datasets import Dataset
+    from ..labels import Current, Event, Format, Labelled
     from ..labels.matching import Counted
 
 __all__ = ["register"]
+
+FormatName = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        help="A registered name, such as csv, imagefolder or label-studio (see `embedpipe list "
+        "formats`)",
+        show_default=False,
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def import_(
     session: Session,
-    where: DatasetChoice,
+    where: DatasetOptions,
     file: Annotated[Path, typer.Argument(help="The file or folder", show_default=False)],
     form: FormatName,
     who: Annotated[
@@ -133,3 +146,164 @@ def import_(
 def _counted(kinds: Mapping[str, Counted]) -> list[dict[str, Any]]:
     """Return counts of entries by kind for JSON."""
     return [{"what": kind, **asdict(counted)} for kind, counted in kinds.items()]
+
+
+def export(
+    session: Session,
+    where: DatasetOptions,
+    form: FormatName,
+    output: Annotated[Path, typer.Option(help="The file or folder to write", show_default=False)],
+    how: EmbedArguments,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="What `predict` wrote, for the formats that hold predictions", show_default=False
+        ),
+    ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Also items without a label: tasks of label-studio, _unlabeled/ of fiftyone",
+        ),
+    ] = False,
+    link: Annotated[
+        bool,
+        typer.Option("--link", help="Symbolic links to the images of a folder, not copies"),
+    ] = False,
+    image_url: Annotated[
+        str | None,
+        typer.Option(
+            help="What comes before the path in the address of an image, for label-studio "
+            "[default: /data/local-files/?d=FOLDER/]",
+            show_default=False,
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            help="A class to choose from in label-studio, beside those of the log; may be repeated",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write the labels of the label log in a format of another program.
+
+    Labels follow files that were moved or renamed; a file that was edited since has none. The
+    backbone matters to lightly alone, which holds the vectors of all items.
+    """
+    from ..labels import formats
+
+    format_ = formats[form]
+    _check_export(format_, everything, link, image_url, classes or ())
+    guesses = _read_predictions(predictions) if predictions else {}
+    options: dict[str, Any] = {}
+    with_vectors = "embeddings" in format_.write_options
+    if with_vectors:
+        embeddings = session.embed(where, how)
+        dataset, options["embeddings"] = embeddings.dataset, embeddings.matrix
+        ids = [item.id for item in embeddings.items]
+        content: Mapping[str, bytes | None] = dict(zip(ids, embeddings.content_ids, strict=True))
+    else:
+        dataset = session.load(where)
+        content = content_of(session, dataset)
+    whole = everything or with_vectors
+    said = logged(session, dataset.name, content, required=not (whole or guesses))
+    items = [_labelled(path, said.get(path), guesses.get(path)) for path in content]
+    if not whole:
+        items = [item for item in items if not item.is_empty]
+    if "classes" in format_.write_options:
+        options["classes"] = [*(classes or ()), *classes_of_log(session, dataset)]
+    if "image_url" in format_.write_options:
+        options |= _address_of_images(session, dataset, image_url)
+    if link:
+        options["link_to"] = _linked(dataset)
+    open_image = None if link else dataset.source.read_one
+    format_.write(output, items, open_image, existing=content, **options)
+    held = [item for item in items if _holds(format_, item)]
+    missing = Counter(item.status for item in items if not _holds(format_, item))
+    text = f"{output}: {len(held)} items"
+    for status in ("skip", "unsure"):
+        text += f"; {missing[status]} {status} left out" if missing[status] else ""
+    session.finish({"items": len(held), "output": str(output)}, text)
+
+
+def _check_export(
+    format_: Format, everything: bool, link: bool, image_url: str | None, classes: Sequence[str]
+) -> None:
+    """Refuse options that the format cannot heed."""
+    from ..labels import formats
+
+    name = format_.name
+    if everything and not format_.holds_unlabelled:
+        others = sorted(each for each in formats if formats[each].holds_unlabelled)
+        raise UsageError(
+            f"--all: the format {name} has no place for items without a label; "
+            f"{', '.join(others)} have."
+        )
+    if link and "link_to" not in format_.write_options:
+        raise UsageError(f"--link: the format {name} cannot hold links to images.")
+    if image_url and "image_url" not in format_.write_options:
+        raise UsageError(f"--image-url: the format {name} holds no addresses of images.")
+    if classes and "classes" not in format_.write_options:
+        raise UsageError(f"--class: the format {name} holds no classes beside those of its items.")
+
+
+def _read_predictions(path: Path) -> dict[str, Labelled]:
+    """Return what a model predicts, by path, from a table that `predict` wrote."""
+    from ..labels import Entry
+    from ..labels.exchange.reading import collect
+    from ..labels.exchange.table_formats import table_rows
+
+    rows = table_rows(path, ("path", "label", "confidence"), predictions=True)
+    entries = (
+        Entry(where, row["path"], prediction=row["label"], score=row["confidence"])
+        for where, row in rows
+    )
+    return {item.path: item for item in collect(entries)}
+
+
+def _labelled(path: str, now: Current | None, guess: Labelled | None) -> Labelled:
+    from ..labels import Labelled
+
+    prediction, score = (guess.prediction, guess.score) if guess else (None, None)
+    if now is None:
+        return Labelled(path, prediction=prediction, score=score)
+    return Labelled(path, now.label, now.kind, prediction, score, now.by)
+
+
+def _address_of_images(session: Session, dataset: Dataset, image_url: str | None) -> dict[str, Any]:
+    """Return the option ``image_url``, having said how Label Studio comes to show the images."""
+    from ..labels.exchange import local_files_url, serving
+
+    folder = dataset.source.folder
+    if image_url is None and folder is not None:
+        session.remark(serving(folder))
+        image_url = local_files_url(folder)
+    elif image_url is None:
+        session.remark(
+            f"The images of {dataset.name!r} are not files in a folder, of which Label Studio can "
+            "show them: unpack them, and say with --image-url what comes before their paths."
+        )
+    return {"image_url": image_url} if image_url else {}
+
+
+def _linked(dataset: Dataset) -> Path:
+    """Return the folder that links lead to."""
+    folder = dataset.source.folder
+    if folder is None:
+        raise UsageError(
+            f"--link: the images of {dataset.name!r} are not files in a folder; leave it out."
+        )
+    return folder
+
+
+def _holds(format_: Format, item: Labelled) -> bool:
+    """Return whether anything of the item is in an export."""
+    return (
+        item.is_sure
+        or format_.holds_unlabelled
+        or item.status in format_.carries
+        or (item.prediction is not None and "prediction" in format_.carries)
+    )

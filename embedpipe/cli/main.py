@@ -11,22 +11,12 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from .._scripts import INTERRUPTED, WRONG_USAGE
 from .._signals import interrupt_on_signals
 from .._versions import own_version
-from . import (
-    annotating,
-    cache,
-    checking,
-    comparing,
-    embedding,
-    labelling,
-    labels,
-    listing,
-    loops,
-    replaying,
-    training,
-)
-from .output import INTERRUPTED, WRONG_USAGE, Output, complain, wants_json
+from . import cache, check, compare, embed, label, labels, replay, run, train
+from . import list as list_command
+from .output import Output, complain, wants_json
 
 __all__ = ["app", "main"]
 
@@ -35,7 +25,7 @@ _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 class _Commands(typer.core.TyperGroup):
-    """The commands: what ends them before they begin is told in JSON too, if that is asked for."""
+    """The commands; errors before a command begins are JSON too, where that is asked for."""
 
     def main(self, args: Any = None, *rest: Any, **options: Any) -> Any:
         words = list(sys.argv[1:] if args is None else args)
@@ -43,25 +33,25 @@ class _Commands(typer.core.TyperGroup):
         return super().main(args, *rest, **options)
 
     def make_context(self, *args: Any, **options: Any) -> Any:
-        with self._told():
+        with self._errors_as_json():
             return super().make_context(*args, **options)
 
     def invoke(self, ctx: Any) -> Any:
-        with self._told():
+        with self._errors_as_json():
             return super().invoke(ctx)
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_as_json(self) -> Iterator[None]:
         try:
             yield
         except _WrongUsage as error:
-            self._tell(_message_of(error), "WrongUsage", WRONG_USAGE)
+            self._add_error(_message_of(error), "WrongUsage", WRONG_USAGE)
             raise
         except KeyboardInterrupt:
-            self._tell(complain("interrupted."), "Interrupted", INTERRUPTED)
+            self._add_error(complain("interrupted."), "Interrupted", INTERRUPTED)
             raise typer.Exit(INTERRUPTED) from None
 
-    def _tell(self, message: str, kind: str, status: int) -> None:
+    def _add_error(self, message: str, kind: str, status: int) -> None:
         output: Output | None = getattr(self, "_output", None)
         if output is not None and output.as_json:
             output.error(" ".join(message.split()), kind, status)
@@ -69,7 +59,7 @@ class _Commands(typer.core.TyperGroup):
 
 
 def _message_of(error: Exception) -> str:
-    """Return what the parser says of an error, with the name of the option."""
+    """Return the message of an error of the parser, with the name of the option."""
     describe: Callable[[], str] = getattr(error, "format_message", lambda: str(error))
     return describe()
 
@@ -99,20 +89,8 @@ def _top(
         raise typer.Exit
 
 
-for module in (
-    loops,
-    comparing,
-    replaying,
-    embedding,
-    training,
-    annotating,
-    labels,
-    labelling,
-    checking,
-):
+for module in (run, compare, replay, embed, train, label, labels, check, cache, list_command):
     module.register(app)
-cache.register(app)
-listing.register(app)
 
 
 def main() -> None:

@@ -13,22 +13,14 @@ from typing import Any, TextIO
 
 import typer
 
+from .._scripts import FAILURE, INTERRUPTED, WRONG_USAGE, discard_output
 from .._text import printable
 from ..errors import EmbedpipeError, UsageError
 
-__all__ = [
-    "FAILURE",
-    "INTERRUPTED",
-    "TOO_MANY_FAILURES",
-    "WRONG_USAGE",
-    "Output",
-    "complain",
-    "ending",
-    "wants_json",
-]
+__all__ = ["TOO_MANY_FAILURES", "Output", "complain", "ending", "wants_json"]
 
-FAILURE, WRONG_USAGE, TOO_MANY_FAILURES, INTERRUPTED = 1, 2, 3, 130
-"""Exit statuses besides 0."""
+TOO_MANY_FAILURES = 3
+"""Exit status of work that is done but for too many images; the others are those of scripts."""
 
 
 class Output:
@@ -36,11 +28,6 @@ class Output:
 
     With `as_json` it carries one JSON object and nothing else: what other code writes there in
     the meantime, in this process or in one that it starts, goes to standard error.
-
-    Parameters
-    ----------
-    as_json
-        Whether the result is one JSON object; otherwise it is text.
     """
 
     def __init__(self, as_json: bool) -> None:
@@ -100,16 +87,16 @@ def _descriptor(stream: TextIO) -> int | None:
 def _diverted(descriptor: int) -> Iterator[TextIO]:
     """Let a descriptor lead to standard error, and give a stream to where it led before."""
     sys.stdout.flush()
-    kept = os.dup(descriptor)
+    saved = os.dup(descriptor)
     try:
         os.dup2(_descriptor(sys.stderr) or 2, descriptor)
-        with open(kept, "w", encoding="utf-8", closefd=False) as stream:
+        with open(saved, "w", encoding="utf-8", closefd=False) as stream:
             yield stream
     finally:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
-        os.dup2(kept, descriptor)
-        os.close(kept)
+        os.dup2(saved, descriptor)
+        os.close(saved)
 
 
 def _as_json(result: dict[str, Any]) -> str:
@@ -148,8 +135,8 @@ def ending(output: Output, debug: bool) -> Iterator[None]:
         raise _ended(output, str(error), type(error).__name__, status, debug) from None
     except (typer.Exit, typer.Abort):
         raise
-    except BrokenPipeError:  # whoever was reading has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        discard_output()
         raise typer.Exit(FAILURE) from None
     # The last resort: a user never meets a traceback that was not asked for.
     except Exception as error:  # noqa: BLE001

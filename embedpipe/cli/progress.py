@@ -28,13 +28,7 @@ _STAGES = {"scan": "Scanning", "embed": "Embedding", "download": "Downloading"}
 
 
 class Log:
-    """Progress as lines: a time stamp, what is done, its share, and the time left.
-
-    Parameters
-    ----------
-    say
-        Writes a line.
-    """
+    """Progress as lines: a time stamp, the work done, its share, and the time left."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -70,13 +64,13 @@ class Log:
         if not (hurry or due or last):
             return
         self._written, self._ended, self._last = True, 0 < total <= done, (now, done)
-        said = text()
+        line = text()
         if total:
-            said += f" ({_percent(done, total)})"
-        if 0 < done < total and not _says_left(said):
+            line += f" ({_percent(done, total)})"
+        if 0 < done < total and not _says_left(line):
             left = (now - self._begun[0]) * (total - done) / done
-            said += f", about {in_words(left)} left"
-        self._say(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {said}")
+            line += f", about {in_words(left)} left"
+        self._say(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}")
 
 
 def _says_left(text: str) -> bool:
@@ -130,7 +124,7 @@ def one_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
     with Progress(*columns, console=console, transient=True) as shown:
         task = shown.add_task("", total=None)
 
-        def tell(done: int, total: int, text: str) -> None:
+        def update(done: int, total: int, text: str) -> None:
             shown.update(task, completed=done, total=total, description=printable(text))
 
-        yield tell
+        yield update

@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 
 from .. import _workspace
+from .._extensions import import_extensions
+from .._options import DatasetOptions
 from .._text import printable
-from ..errors import RunError, UsageError
-from .failures import FailureLimit, failures_of
-from .options import Common, DatasetChoice, EmbedChoice, ImagesChoice, TrackerChoice, expand
+from ..errors import UsageError
+from .options import Common, Embed, FailureLimit
 from .output import TOO_MANY_FAILURES, Output, complain, ending
+from .parameters import KEYWORD, Parameters
 from .progress import Log, bars, one_bar
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..embedding import Embeddings
-    from ..experiments import Failure
     from ..tracking import Tracker
 
-__all__ = ["Session", "command", "refuse_failures"]
+__all__ = ["Session", "command", "failures_of"]
 
 NAMED = 5
 """Failures that are named on standard error; JSON has all."""
 
 
 class Session:
-    """One run of one command.
-
-    Parameters
-    ----------
-    common
-        The options that every command takes.
-    output
-        Where the result goes.
-    given
-        The options that were typed, by the name of the parameter, as ``"--seeds 3"``.
-    """
+    """One run of one command; `given` are the options that were typed, as `_given` returns them."""
 
     def __init__(self, common: Common, output: Output, given: Mapping[str, str]) -> None:
         self.common, self.given = common, given
@@ -52,48 +44,42 @@ class Session:
         self._failures: list[dict[str, Any]] = []
         self._exceeded: str | None = None
 
-    def load(self, choice: DatasetChoice | ImagesChoice) -> Dataset:
-        """Return the dataset that is meant."""
+    def load(self, where: DatasetOptions) -> Dataset:
+        """Load the dataset."""
         from ..datasets import load_dataset
         from ..datasets.load import beside_name
 
-        for name in [choice.dataset] if isinstance(choice.dataset, str) else choice.dataset:
+        for name in [where.dataset] if isinstance(where.dataset, str) else where.dataset:
             beside = beside_name(name)
             if beside is not None:
                 self.remark(beside)
         with self.progress() as progress:
 
-            def tell(done: int, total: int | None) -> None:
+            def update(done: int, total: int | None) -> None:
                 if progress is not None:
                     progress("download", done, total or 0)
 
             return load_dataset(
-                choice.dataset,
-                source=choice.source,
-                download=choice.download,
+                where.dataset,
+                source=where.source,
+                download=where.download,
                 directory=self.workspace.downloads,
-                progress=tell,
-                within=choice.within,
+                progress=update,
+                within=where.within,
             )
 
-    def embed(
-        self, choice: DatasetChoice | ImagesChoice, how: EmbedChoice, **more: Any
-    ) -> Embeddings:
-        """Return the embeddings of the dataset that is meant."""
-        from ..embedding import EmbedOptions, embed
+    def embed(self, where: DatasetOptions, how: Embed) -> Embeddings:
+        """Load the dataset and embed it, with its failures remarked."""
+        from ..embedding import embed
 
-        limit = None if how.max_failures is None else FailureLimit.parse(how.max_failures)
-        options = EmbedOptions(**how.options(), **more)
-        dataset = self.load(choice)
+        dataset = self.load(where)
         for suffix, count in dataset.skipped.items():
             self.remark(f"skipped {count} {suffix}: not a format that is read; convert them first")
         with self.progress() as progress:
-            embeddings = embed(
-                dataset, workspace=self.workspace, options=options, progress=progress
-            )
+            embeddings = embed(dataset, workspace=self.workspace, options=how, progress=progress)
         for note in embeddings.report.notes:
             self.remark(note)
-        self._note_failures(embeddings, limit)
+        self._note_failures(embeddings, how.max_failures)
         return embeddings
 
     def _note_failures(self, embeddings: Embeddings, limit: FailureLimit | None) -> None:
@@ -119,19 +105,13 @@ class Session:
                 f"--max-failures {limit.text}. The work is done without them."
             )
 
-    def tracker(self, choice: TrackerChoice) -> contextlib.AbstractContextManager[Tracker | None]:
-        """Return the tracker that is asked for, if any, to be used in a `with`.
-
-        Raises
-        ------
-        UsageError
-            If there is no tracker of that name, or its package is not installed.
-        """
-        if choice.tracker is None:
+    def tracker(self, name: str | None) -> contextlib.AbstractContextManager[Tracker | None]:
+        """Return the tracker of a name, if any, to be used in a `with`."""
+        if name is None:
             return contextlib.nullcontext()
         from ..tracking import get_tracker
 
-        return get_tracker(choice.tracker, self.workspace.tracking)
+        return get_tracker(name, self.workspace.tracking)
 
     def remark_vanished(self, paths: Sequence[str]) -> None:
         """Name the files that were items at the last scan and are gone."""
@@ -142,15 +122,15 @@ class Session:
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Callable[[int, int, str], None]]:
-        """Give a function to tell progress with: what is done, of how much, and a sentence."""
+        """Give a function that shows progress: units done, units in all, and a sentence."""
         from rich.console import Console
 
         console = Console(stderr=True)
         if self.common.quiet:
             yield lambda done, total, text: None
         elif console.is_terminal:
-            with one_bar(console) as tell:
-                yield tell
+            with one_bar(console) as update:
+                yield update
         else:
             yield Log(self.remark).text
 
@@ -169,17 +149,10 @@ class Session:
                 print(printable(text, keep="\n"), file=sys.stderr)  # noqa: T201
 
     def finish(self, result: dict[str, Any], text: str, *, now: bool = False) -> None:
-        """Write the result: one JSON object if asked for, `text` otherwise.
+        """Write the result, one JSON object or `text`, at the end or `now` if the command goes on.
 
-        Parameters
-        ----------
-        result
-            The object. Where images failed, they are added under ``failures`` and their number
-            under ``failed``, unless the command has failures of its own.
-        text
-            The same in words.
-        now
-            Write it at once, because the command goes on.
+        Images that failed are added under ``failures`` and their number under ``failed``, unless
+        the command has failures of its own.
         """
         if self._failures and "failures" not in result:
             result = {"failed": len(self._failures), **result, "failures": self._failures}
@@ -198,7 +171,7 @@ class Session:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None] | None]:
-        """Give a function to tell stages with: which, what is done, of how much; None if quiet."""
+        """Give a function that shows a stage: its name, units done, units in all; None if quiet."""
         from rich.console import Console
 
         console = Console(stderr=True)
@@ -211,72 +184,59 @@ class Session:
             yield Log(self.remark).stage
 
 
-def refuse_failures(failures: Sequence[Failure]) -> None:
-    """End a command whose results are written with an error, if a part of its work failed.
-
-    Raises
-    ------
-    RunError
-        If there is a failure.
-    """
-    if failures:
-        count = len(failures)
-        raise RunError(
-            f"{count} task{'s' if count > 1 else ''} failed; {failures[0]}. The others are done; "
-            "run the same command again to try what is missing."
-        )
+def failures_of(embeddings: Embeddings) -> list[dict[str, Any]]:
+    """Return the images of a dataset that have no vector, with the stage and the reason."""
+    return [
+        {"path": failure.path, "stage": failure.stage, "reason": failure.error}
+        for failure in (*embeddings.failures, *embeddings.vanished)
+    ]
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function ``f(session, ...)`` as a command of `app`.
 
-    The command takes the common options; an error of ours ends it with one line on standard error
-    and the exit status of the contract.
+    The command takes the common options. It ends on an error of ours with one line on standard
+    error and the exit status of the contract.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        def with_session(context: typer.Context, common: Common, **values: Any) -> None:
+        hints = get_type_hints(function, include_extras=True)
+        own = Parameters(
+            each.replace(annotation=hints[each.name])
+            for each in inspect.signature(function).parameters.values()
+            if each.name != "session"
+        )
+        shared = Parameters([inspect.Parameter("common", KEYWORD, annotation=Common)])
+
+        def run(context: typer.Context, **values: Any) -> None:
+            common: Common = shared.build(values)["common"]
             output = Output(common.json)
             with output.reserved(), ending(output, common.debug):
+                import_extensions(common.imports)
                 _check_finite(context)
                 session = Session(common, output, _given(context))
-                function(session, **values)
+                function(session, **own.build(values))
                 session.end()
 
-        with_session.__name__, with_session.__doc__ = function.__name__, function.__doc__
-        _adopt_signature(with_session, function)
-        app.command(name, help=_help_of(function))(expand(with_session))
+        context = inspect.Parameter("context", KEYWORD, annotation=typer.Context)
+        seen = [context, *own.parameters(), *shared.parameters()]
+        seen.sort(key=lambda each: each.default is not inspect.Parameter.empty)  # stable
+        run.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]
+        app.command(name, help=inspect.cleandoc(function.__doc__ or ""))(run)
         return function
 
     return register
 
 
-def _adopt_signature(outer: Callable[..., None], inner: Callable[..., None]) -> None:
-    import inspect
-    from typing import get_type_hints
-
-    hints = get_type_hints(inner, include_extras=True)
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in inspect.signature(inner).parameters.items()
-        if name != "session"
-    ]
-    added = {"common": Common, "context": typer.Context}
-    own += [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
-        for name, kind in added.items()
-    ]
-    outer.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
-    outer.__annotations__ = {**hints, **added}
-
-
 def _given(context: typer.Context) -> dict[str, str]:
     """Return the options that were typed, by the name of the parameter: ``"--seeds 3"``."""
     typed = {}
-    for name, value in context.params.items():
+    for parameter in context.command.params:
+        name, value = str(parameter.name), context.params.get(str(parameter.name))
         source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            option = f"--{name.replace('_', '-')}"
+        is_option = parameter.param_type_name == "option"
+        if is_option and source is not None and source.name == "COMMANDLINE":
+            option = parameter.opts[0]
             values = value if isinstance(value, (list, tuple)) else [value]
             typed[name] = (
                 option if isinstance(value, bool) else " ".join(map(str, [option, *values]))
@@ -286,12 +246,7 @@ def _given(context: typer.Context) -> dict[str, str]:
 
 def _check_finite(context: typer.Context) -> None:
     """Refuse NaN and infinity, which pass every check of a range."""
-    for name, value in context.params.items():
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
         if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"--{name.replace('_', '-')} {value}: give a finite number.")
-
-
-def _help_of(function: Callable[..., None]) -> str:
-    import inspect
-
-    return inspect.cleandoc(function.__doc__ or "")
+            raise UsageError(f"{parameter.opts[0]} {value}: give a finite number.")

@@ -1,6 +1,7 @@
 """Filling the cache: scan, decode, encode, write."""
 
-from .embed import EmbedOptions, embed
+from .._options import EmbedOptions
+from .embed import embed
 from .embeddings import Embeddings, EmbedReport
 from .remarks import Remark
 from .scan import Progress

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .._options import EmbedOptions
 from .._versions import versions
 from .._workspace import Workspace
 from ..backbones import (
-    DEFAULT_BACKBONE,
     RUNTIMES,
     Backbone,
     Preprocess,
@@ -33,61 +33,7 @@ from .pipeline import Filled, fill
 from .remarks import Remark
 from .scan import Progress, Scan, scan
 
-__all__ = ["EmbedOptions", "embed"]
-
-
-@dataclass(frozen=True)
-class EmbedOptions:
-    """How images become vectors.
-
-    Attributes
-    ----------
-    backbone
-        A registered name, ``timm:NAME[@revision]``, ``torchvision:NAME``, or a `Backbone`.
-    weights
-        A file of weights for a timm or torchvision backbone.
-    precision
-        ``"fp32"``, ``"bf16"``, or ``"auto"``: the one in which the cache holds the dataset's
-        vectors; if there are none, bf16 where the hardware has it.
-    runtime
-        ``"torch"``, ``"openvino"``, or ``"auto"``: in bf16 the one that made the vectors in the
-        cache, otherwise OpenVINO on x86 CPUs if it is installed.
-    executor
-        ``"local"``, or ``"ray"``: on a Ray cluster that shares the file system.
-    scaled_decode
-        Decode large JPEGs at a reduced size: much faster, slightly different pixels.
-    retry_failed
-        Try images again that failed before.
-    require_cached
-        Embed nothing: images without a vector are an error.
-    """
-
-    backbone: str | Backbone = DEFAULT_BACKBONE
-    weights: str | Path | None = None
-    precision: str = "auto"
-    runtime: str = "auto"
-    executor: str = "local"
-    scaled_decode: bool = False
-    retry_failed: bool = False
-    require_cached: bool = False
-
-    def open_backbone(self) -> Backbone:
-        """Return the backbone that is meant."""
-        if isinstance(self.backbone, Backbone):
-            return self.backbone
-        return get_backbone(self.backbone, self.weights)
-
-    def preprocess_of(self, backbone: Backbone) -> Preprocess:
-        """Return the backbone's preprocessing as these options change it."""
-        return replace(backbone.preprocess, scaled_decode=self.scaled_decode)
-
-    def spec_of(self, backbone: Backbone) -> Spec:
-        """Return what determines the vectors on this machine, if the cache is empty."""
-        return Spec(
-            backbone.identity,
-            self.preprocess_of(backbone).as_spec(),
-            resolve_precision(self.precision),
-        )
+__all__ = ["backbone_of", "embed", "spec_of"]
 
 
 def embed(
@@ -150,8 +96,8 @@ def embed(
     if options.executor not in EXECUTORS:
         raise UsageError(f"unknown executor {options.executor!r}: use {' or '.join(EXECUTORS)}.")
     workspace = Workspace(workspace)
-    backbone = options.open_backbone()
-    preprocess = options.preprocess_of(backbone)
+    backbone = backbone_of(options)
+    preprocess = _preprocess(options, backbone)
     stores = _stores(workspace, options, backbone)
     if len(stores) == 1 and not options.require_cached:
         stores[0].create()  # a workspace that cannot be written is an error before the scan
@@ -189,9 +135,26 @@ def embed(
     return _gather(dataset, workspace, store, scanned, filled, started, notes)
 
 
+def backbone_of(options: EmbedOptions) -> Backbone:
+    """Return the backbone that is meant."""
+    if isinstance(options.backbone, Backbone):
+        return options.backbone
+    return get_backbone(options.backbone, options.weights)
+
+
+def spec_of(options: EmbedOptions, backbone: Backbone) -> Spec:
+    """Return what determines the vectors on this machine, if the cache is empty."""
+    preprocess = _preprocess(options, backbone)
+    return Spec(backbone.identity, preprocess.as_spec(), resolve_precision(options.precision))
+
+
+def _preprocess(options: EmbedOptions, backbone: Backbone) -> Preprocess:
+    return replace(backbone.preprocess, scaled_decode=options.scaled_decode)
+
+
 def _stores(workspace: Workspace, options: EmbedOptions, backbone: Backbone) -> list[Store]:
     """Return the stores that may be meant: this machine's precision first, then the other one."""
-    first = options.spec_of(backbone)
+    first = spec_of(options, backbone)
     stores = [Store(workspace, first)]
     if options.precision == "auto":
         other = "fp32" if first.precision == "bf16" else "bf16"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -186,10 +186,10 @@ class Experiment:
         6
         """
         grid = read_grid(path)
-        options = {**grid.options, **changes}
+        grid = replace(grid, experiment=replace(grid.experiment, **changes))
+        options = vars(grid.experiment)
         cls.check(**options)
-        opener = opener or grid.opener(Workspace(workspace))
-        problems = grid.problems(opener, options.get("index", "exact"))
+        problems = grid.problems(opener or grid.opener(Workspace(workspace)))
         return cls(problems, workspace=workspace, **options)
 
     @classmethod

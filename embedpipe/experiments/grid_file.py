@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..active.oracle import Labelling
+from .._options import (
+    DatasetOptions,
+    EmbedOptions,
+    ExperimentFields,
+    ImbalanceOptions,
+    OracleOptions,
+)
 from ..active.problem import Problem
-from ..embedding import EmbedOptions, embed
+from ..embedding import embed
 from ..errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -18,59 +24,25 @@ if TYPE_CHECKING:
     from ..embedding import Embeddings
     from .sources import Posing
 
-__all__ = ["DatasetEntry", "GridFile", "Opener", "read_grid"]
+__all__ = ["DatasetEntry", "GridOptions", "Opener", "imbalanced", "read_grid"]
 
-OPTIONS = (
-    "strategies",
-    "initials",
-    "heads",
-    "modes",
-    "seeds",
-    "initial_size",
-    "batch_size",
-    "rounds",
-    "baseline",
-    "skip",
-    "index",
-    "upper_bound",
-    "name",
-)
-"""Of `Experiment`, that a file may give as they are."""
-
-KNOWN = ("datasets", "dataset", "backbones", "backbone", "embed", "labelling", *OPTIONS)
-
+EXPERIMENT = [each.name for each in fields(ExperimentFields)]
 LISTS = ("strategies", "initials", "heads", "modes")
+KNOWN = ("datasets", "dataset", "backbones", "backbone", "embed", *EXPERIMENT)
 
 
 @dataclass(frozen=True)
-class DatasetEntry:
-    """A dataset as a grid file names it.
+class DatasetEntry(DatasetOptions, ImbalanceOptions):
+    """A dataset of a grid, and what is drawn from it."""
 
-    Attributes
-    ----------
-    dataset, source, download, within
-        As for `load_dataset`.
-    name
-        What it is called in the results; by default the dataset's own name.
-    long_tailed
-        If given, a version of it with this ratio between the largest and the smallest class.
-    rare
-        For some classes, how many of their items are left to choose from.
-    """
-
-    dataset: str
-    source: str | None = None
-    download: bool = False
     name: str | None = None
-    long_tailed: float | None = None
-    rare: Mapping[str, int] = field(default_factory=dict)
-    within: str | None = None
+    """The dataset's name in the results; by default its own."""
 
     def version(self, embeddings: Embeddings, index: str) -> Embeddings | Posing:
         """Return the embeddings, or what thins them out for each seed."""
         if self.long_tailed is None and not self.rare:
             return embeddings
-        return partial(_thinned, embeddings, index, self.long_tailed, dict(self.rare))
+        return partial(_imbalanced, embeddings, index, self)
 
 
 Opener = Callable[[DatasetEntry, str], "Embeddings"]
@@ -78,34 +50,25 @@ Opener = Callable[[DatasetEntry, str], "Embeddings"]
 
 
 @dataclass(frozen=True)
-class GridFile:
-    """What a grid file says.
+class GridOptions:
+    """An experiment, with the datasets and backbones that it runs on.
 
-    Attributes
-    ----------
-    datasets, backbones
-        Each dataset is embedded with each backbone.
-    embed
-        More options of `EmbedOptions`.
-    options
-        Of `Experiment`.
-    names_backbones
-        Whether the file names backbones, rather than leaving the default.
+    A grid file is read as one, and the options of `embedpipe compare` make one.
     """
 
-    datasets: tuple[DatasetEntry, ...]
-    backbones: tuple[str, ...]
-    embed: Mapping[str, Any]
-    options: Mapping[str, Any]
-    names_backbones: bool = False
+    datasets: Sequence[DatasetEntry]
+    experiment: ExperimentFields = field(default_factory=ExperimentFields)
+    embed: EmbedOptions = field(default_factory=EmbedOptions)
+    backbones: Sequence[str] = ()
+    """Each dataset is embedded with each; if empty, with that of `embed`."""
+    given: Collection[str] = ()
+    """The keys of the file."""
 
-    def problems(
-        self, opener: Opener, index: str = "exact"
-    ) -> dict[tuple[str, str], Embeddings | Posing]:
-        """Return what the grid runs on, by dataset and backbone."""
+    def problems(self, opener: Opener) -> dict[tuple[str, str], Embeddings | Posing]:
+        """Return the problems of the grid, by dataset and backbone."""
         found: dict[tuple[str, str], Embeddings | Posing] = {}
         for entry in self.datasets:
-            for backbone in self.backbones:
+            for backbone in self.backbones or [self.embed.backbone]:
                 embeddings = opener(entry, backbone)
                 name = entry.name or embeddings.dataset.name
                 key = name, str(embeddings.spec.backbone["architecture"])
@@ -114,7 +77,7 @@ class GridFile:
                         f"two datasets are both called {name!r} (backbone {key[1]!r}): give one "
                         "of them another `name`."
                     )
-                found[key] = entry.version(embeddings, index)
+                found[key] = entry.version(embeddings, self.experiment.index)
         return found
 
     def opener(self, workspace: Workspace) -> Opener:
@@ -129,34 +92,18 @@ class GridFile:
                 directory=workspace.downloads,
                 within=entry.within,
             )
-            return embed(dataset, workspace=workspace, **{**self.embed, "backbone": backbone})
+            options = replace(self.embed, backbone=backbone)
+            return embed(dataset, workspace=workspace, options=options)
 
         return opened
 
 
-def read_grid(path: str | Path) -> GridFile:
-    """Read a grid file.
+def read_grid(path: str | Path) -> GridOptions:
+    """Read a grid file; relative paths in it start at its folder.
 
-    Parameters
-    ----------
-    path
-        A YAML file with ``dataset`` or ``datasets`` (names, folders, archives or manifests, or
-        mappings with the keys of `DatasetEntry`), ``backbone`` or ``backbones``, ``embed`` (more
-        options of `EmbedOptions`), ``labelling`` (options of `Labelling`), and the options of
-        `Experiment`. Relative paths start at the file's folder.
-
-    Raises
-    ------
-    UsageError
-        If it cannot be read, or says something that has no meaning.
-
-    Examples
-    --------
-    >>> lines = ["dataset: digits", "strategies: [margin, 'combine(margin^2, diversity)']"]
-    >>> written = (tmp / "grid.yaml").write_text(chr(10).join([*lines, "seeds: 3"]))
-    >>> grid = read_grid(tmp / "grid.yaml")
-    >>> grid.datasets[0].dataset, grid.options["seeds"]
-    ('digits', 3)
+    Its keys are ``dataset`` or ``datasets`` (names, paths, or mappings with the fields of
+    `DatasetEntry`), ``backbone`` or ``backbones``, ``embed`` (more of `EmbedOptions`), and the
+    options of `Experiment`, ``labelling`` with the fields of `OracleOptions`.
     """
     import yaml
 
@@ -173,32 +120,34 @@ def read_grid(path: str | Path) -> GridFile:
     datasets = _one_or_several(given, "dataset", "datasets", path)
     if not datasets:
         raise UsageError(f"{path} names no dataset: give `dataset` or `datasets`.")
-    options = {name: given[name] for name in OPTIONS if name in given}
+    options = {name: given[name] for name in EXPERIMENT if name in given}
     options |= {name: _listed(options[name]) for name in LISTS if name in options}
     if "labelling" in given:
-        options["labelling"] = _made(Labelling, given["labelling"], "labelling", path)
-    more = _mapping(given.get("embed", {}), "embed", path)
+        options["labelling"] = _made(OracleOptions, given["labelling"], "labelling", path)
+    embedding = _mapping(given.get("embed", {}), "embed", path)
     known = [each.name for each in fields(EmbedOptions) if each.name != "backbone"]
-    _check_keys(more, known, "option of `embed`", path)
+    _check_keys(embedding, known, "option of `embed`", path)
     backbones = _one_or_several(given, "backbone", "backbones", path)
-    return GridFile(
+    return GridOptions(
         datasets=tuple(_entry(each, path) for each in datasets),
-        backbones=tuple(str(each) for each in backbones or [EmbedOptions().backbone]),
-        embed=more,
-        options=options,
-        names_backbones=bool(backbones),
+        experiment=ExperimentFields(**options),
+        embed=EmbedOptions(**embedding),
+        backbones=tuple(map(str, backbones)),
+        given=frozenset(given),
     )
 
 
-def _thinned(
-    embeddings: Embeddings, index: str, ratio: float | None, rare: dict[str, int], seed: int
-) -> Problem:
-    problem = Problem.of(embeddings, seed, index)
-    if ratio is not None:
-        problem = problem.long_tailed(ratio, seed)
-    for label, count in rare.items():
+def imbalanced(problem: Problem, how: ImbalanceOptions, seed: int) -> Problem:
+    """Return the problem with fewer candidates, as drawn for a seed."""
+    if how.long_tailed is not None:
+        problem = problem.long_tailed(how.long_tailed, seed)
+    for label, count in how.rare.items():
         problem = problem.rare(label, count, seed)
     return problem
+
+
+def _imbalanced(embeddings: Embeddings, index: str, how: ImbalanceOptions, seed: int) -> Problem:
+    return imbalanced(Problem.of(embeddings, seed, index), how, seed)
 
 
 def _entry(given: Any, path: Path) -> DatasetEntry:

@@ -413,6 +413,7 @@ def test_cache(call: Callable[..., Outcome], photos: Callable[..., Path], tmp_pa
         ("strategies", {"random", "coreset", "margin", "coral"}),
         ("heads", {"logistic"}),
         ("policies", {"random", "el2n", "entropy", "margin"}),
+        ("formats", {"csv", "cvat", "label-studio"}),
     ],
 )
 def test_list(call: Callable[..., Outcome], kind: str, some: set[str]) -> None:
@@ -501,8 +502,8 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "unknown list": (
         ["list", "strategis"], 2,
-        "unknown list 'strategis'. Did you mean 'strategies'? Known: backbones, datasets, heads, "
-        "policies, strategies.",
+        "unknown list 'strategis'. Did you mean 'strategies'? Known: backbones, datasets, formats, "
+        "heads, policies, strategies.",
     ),
     "n larger than the pool": (
         ["select", "{photos}", "-n", 30], 1,

@@ -17,8 +17,8 @@ import pytest
 from typer.testing import CliRunner
 
 from embedpipe.cli import progress
-from embedpipe.cli.failures import FailureLimit
 from embedpipe.cli.main import app
+from embedpipe.cli.options import FailureLimit
 from embedpipe.errors import UsageError
 from tests.conftest import make_image
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embedpipe.active import Labelling
+from embedpipe._options import EmbedOptions, ExperimentFields, OracleOptions
 from embedpipe.errors import UsageError
 from embedpipe.experiments import Experiment
 from embedpipe.experiments.grid_file import DatasetEntry, read_grid
@@ -48,14 +48,14 @@ def test_everything_that_a_file_may_say(tmp_path: Path) -> None:
         DatasetEntry(str(tmp_path / "photos"), long_tailed=20),
     )
     assert grid.backbones == ("efficientnet_lite0", "timm:resnet18")
-    assert grid.embed == {"precision": "fp32"}
-    assert grid.options == {
-        "strategies": ["auto", "combine(margin^2, diversity)"],
-        "heads": ["logistic"],
-        "seeds": [100, 101],
-        "labelling": Labelling(noise=0.1, kind="confusable"),
-        "rounds": 3,
-    }
+    assert grid.embed == EmbedOptions(precision="fp32")
+    assert grid.experiment == ExperimentFields(
+        strategies=["auto", "combine(margin^2, diversity)"],
+        heads=["logistic"],
+        seeds=[100, 101],
+        labelling=OracleOptions(noise=0.1, kind="confusable"),
+        rounds=3,
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import UsageError
-from .options import (
-    DatasetChoice,
-    EmbedChoice,
-    HeadChoice,
-    IndexChoice,
-    LabellingChoice,
-    ThinChoice,
-    TrackerChoice,
-    TrainChoice,
-)
+from .._options import DatasetOptions, ImbalanceOptions, LoopFields
+from .options import EmbedArguments, Index, Tracking
 from .session import Session, command
 
 if TYPE_CHECKING:
-    from ..active import ActiveLoop, Problem
+    from ..active import ActiveLoop, LoopOptions, Problem
     from ..embedding import Embeddings
     from ..tracking import Tracker
 
@@ -48,16 +40,17 @@ def demo(
     Embeds 1,797 images with the bundled backbone, chooses 100 by core-set, then 50 a round by
     margin up to 400 labels, and compares with choosing at random.
     """
+    from ..active import LoopOptions
     from ..embedding import embed
 
     started = time.monotonic()
-    digits = session.load(DatasetChoice("digits"))
+    digits = session.load(DatasetOptions("digits"))
     with session.progress() as progress:
         embeddings = embed(digits, workspace=session.workspace, progress=progress)
     loops = _loops(
         session,
         embeddings,
-        {"strategy": "margin", "initial": "coreset", "initial_size": 100},
+        LoopOptions(strategy="margin", initial="coreset", initial_size=100),
         with_baseline=True,
     )
     report = output / "report.html"
@@ -82,20 +75,13 @@ def demo(
 
 def run(
     session: Session,
-    where: DatasetChoice,
-    how: EmbedChoice,
-    head: HeadChoice,
-    training: TrainChoice,
-    answering: LabellingChoice,
-    thinning: ThinChoice,
-    search: IndexChoice,
-    tracking: TrackerChoice,
-    initial: Annotated[str, typer.Option(help="Strategy of the first batch")] = "coreset",
-    strategy: Annotated[str, typer.Option(help="Strategy of every further batch")] = "margin",
-    initial_size: Annotated[int, typer.Option(help="Items in the first batch", min=1)] = 50,
-    batch_size: Annotated[int, typer.Option(help="Items in every further batch", min=1)] = 50,
+    where: DatasetOptions,
+    how: EmbedArguments,
+    loop: LoopFields,
+    imbalance: ImbalanceOptions,
+    tracking: Tracking,
     rounds: Annotated[int, typer.Option(help="Rounds after the first batch", min=0)] = 5,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same picks", min=0)] = 0,
+    index: Index = "exact",
     baseline: Annotated[
         bool, typer.Option(help="Also run random choice, to compare with in the report")
     ] = True,
@@ -105,40 +91,28 @@ def run(
     The accuracy is that on the test split, which is used for nothing else. Killed and run again,
     it continues with the same picks.
     """
-    from ..active import Labelling
-    from ..active.modes import get_mode
-    from ..heads import get_head
+    from ..active import LoopOptions, Problem
+    from ..experiments.grid_file import imbalanced
     from ..index import check_kind
-    from ..strategies import get_strategy
 
-    # What is misspelt is said before anything is embedded.
-    get_strategy(initial), get_strategy(strategy)
-    check_kind(search.index)
-    get_mode(training.mode).check(training.mode, get_head(head.head))
-    kept = session.tracker(tracking)
-    rare = [class_and_count(text) for text in thinning.rare]
-    options = {
-        "strategy": strategy,
-        "initial": initial,
-        "initial_size": initial_size,
-        "batch_size": batch_size,
-        "head": head.head,
-        "seed": seed,
-        "mode": training.mode,
-        "buffer_size": training.buffer_size,
-        "skip": training.skip,
-        "labelling": Labelling(answering.noise, answering.noise_kind, answering.abstain),
-    }
+    options = LoopOptions(**vars(loop))  # which refuses wrong ones, before anything is embedded
+    check_kind(index)
+    opened = session.tracker(tracking.tracker)
     embeddings = session.embed(where, how)
-    problem = _problem(session, embeddings, seed, search.index, thinning.long_tailed, rare)
+    problem = Problem.of(embeddings, loop.seed, index)
+    if problem.untested is not None:
+        session.remark(f"no accuracy: {problem.untested}")
+    problem = imbalanced(problem, imbalance, loop.seed)
     loops = _loops(session, problem, options, with_baseline=baseline)
-    with kept as tracker:
+    with opened as tracker:
         _run_all(session, loops, rounds, tracker)
     folder = loops[0].folder()
     assert folder is not None
     report = _report(loops, folder.path / "report.html", session.typed)
-    told = sys.stderr.isatty() and sys.stdout.isatty() and not session.common.quiet
-    session.finish(_result(loops[0], report), _text(loops[0], rounds, report, with_rounds=not told))
+    shown = sys.stderr.isatty() and sys.stdout.isatty() and not session.common.quiet
+    session.finish(
+        _result(loops[0], report), _text(loops[0], rounds, report, with_rounds=not shown)
+    )
 
 
 def _result(loop: ActiveLoop, report: Path) -> dict[str, Any]:
@@ -175,61 +149,30 @@ def _text(loop: ActiveLoop, rounds: int, report: Path, *, with_rounds: bool) -> 
     return "\n".join([*lines, f"report: {report}"])
 
 
-def class_and_count(text: str) -> tuple[str, int]:
-    """Return what ``CLASS=N`` means."""
-    name, _, count = text.rpartition("=")
-    if not name or not count.isdecimal() or int(count) < 1:
-        raise UsageError(f"--rare {text}: give CLASS=N, such as hat=20, with N at least 1.")
-    return name, int(count)
-
-
-def _problem(
-    session: Session,
-    embeddings: Embeddings,
-    seed: int,
-    index: str,
-    long_tailed: float | None,
-    rare: list[tuple[str, int]],
-) -> Problem:
-    """Return the problem that the dataset poses, thinned as asked."""
-    from ..active import Problem
-
-    problem = Problem.of(embeddings, seed, index)
-    if problem.untested is not None:
-        session.remark(f"no accuracy: {problem.untested}")
-    if long_tailed is not None:
-        problem = problem.long_tailed(long_tailed, seed)
-    for name, count in rare:
-        problem = problem.rare(name, count, seed)
-    return problem
-
-
 def _loops(
     session: Session,
     given: Embeddings | Problem,
-    options: dict[str, Any],
+    options: LoopOptions,
     *,
     with_baseline: bool,
 ) -> list[ActiveLoop]:
     """Return the loop that was asked for and, if wanted, the same with random choice."""
     from ..active import ActiveLoop
 
-    random = {"strategy": "random", "initial": "random"}
-    wanted = [options]
-    if with_baseline and {**options, **random} != options:
-        wanted.append({**options, **random})
-    return [ActiveLoop(given, workspace=session.workspace, **each) for each in wanted]
+    random = replace(options, strategy="random", initial="random")
+    wanted = [options, random] if with_baseline and random != options else [options]
+    return [ActiveLoop(given, workspace=session.workspace, options=each) for each in wanted]
 
 
 def _run_all(
     session: Session, loops: list[ActiveLoop], rounds: int, tracker: Tracker | None = None
 ) -> None:
     total = len(loops) * (rounds + 1)
-    with session.rounds() as tell:
+    with session.rounds() as update:
         for number, loop in enumerate(loops):
             session.remark(f"{loop.initial}, then {loop.strategy}")
             for record in loop.run(rounds):
-                tell(number * (rounds + 1) + record.round + 1, total, str(record))
+                update(number * (rounds + 1) + record.round + 1, total, str(record))
                 if tracker is not None:
                     tracker(loop, record)
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._options import DatasetOptions
 from .._text import printable
 from .label_log import labels_of_items, labels_of_log
-from .options import DatasetChoice, EmbedChoice, HeadChoice, ImagesChoice
+from .options import EmbedArguments, Head, Images
 from .session import Session, command
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ def register(app: typer.Typer) -> None:
 
 def train(
     session: Session,
-    where: DatasetChoice,
+    where: DatasetOptions,
     output: Annotated[Path, typer.Option(help="File for the trained head", show_default=False)],
-    how: EmbedChoice,
-    head: HeadChoice,
+    how: EmbedArguments,
+    head: Head = "logistic",
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -53,7 +54,7 @@ def train(
     from ..heads import get_head
     from ..labels import read_labels
 
-    get_head(head.head)  # what is misspelt is said before anything is embedded
+    get_head(head)  # before anything is embedded
     known = None if labels is None else read_labels(labels)
     embeddings = session.embed(where, how)
     if known is None:
@@ -61,7 +62,7 @@ def train(
     else:
         known = labels_of_items(session, embeddings.dataset, known)
     started = time.monotonic()
-    trained = train_head(embeddings, known, head=head.head, seed=seed, output=output)
+    trained = train_head(embeddings, known, head=head, seed=seed, output=output)
     fitted, accuracy = trained.head, trained.accuracy
     seconds = time.monotonic() - started
     result = {
@@ -75,16 +76,16 @@ def train(
     }
     text = (
         f"{output}: {len(known)} labels, {len(fitted.classes_)} classes, "
-        f"{_told(accuracy.value, accuracy.note)}"
+        f"{_accuracy_text(accuracy.value, accuracy.note)}"
     )
     session.finish(result, text)
 
 
 def predict(
     session: Session,
-    where: ImagesChoice,
+    where: Images,
     model: Annotated[Path, typer.Option(help="What `train` wrote", show_default=False)],
-    how: EmbedChoice,
+    how: EmbedArguments,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -100,13 +101,12 @@ def predict(
     """
     from ..active import check_spec
     from ..active import predict as predict_items
-    from ..embedding import EmbedOptions
     from ..labels import table_format
 
     if output is not None:
         table_format(output)
-    options = check_spec(model, EmbedOptions(**how.options()))
-    embeddings = session.embed(where, replace(how, precision=options.precision))
+    how = replace(how, precision=check_spec(model, how).precision)
+    embeddings = session.embed(where, how)
     prediction = predict_items(embeddings, model)
     result: dict[str, Any] = {
         "accuracy": prediction.accuracy,
@@ -124,8 +124,8 @@ def predict(
         session.finish(result, "\n".join(lines))
         return
     _write(output, prediction)
-    told = _told(prediction.accuracy, prediction.note)
-    session.finish(result, f"{printable(str(output))}: {len(prediction.ids)} items, {told}")
+    accuracy = _accuracy_text(prediction.accuracy, prediction.note)
+    session.finish(result, f"{printable(str(output))}: {len(prediction.ids)} items, {accuracy}")
 
 
 def _predictions(embeddings: Embeddings, prediction: Prediction) -> list[dict[str, Any]]:
@@ -141,7 +141,7 @@ def _predictions(embeddings: Embeddings, prediction: Prediction) -> list[dict[st
     ]
 
 
-def _told(accuracy: float | None, note: str) -> str:
+def _accuracy_text(accuracy: float | None, note: str) -> str:
     return f"no accuracy: {note}" if accuracy is None else f"accuracy {accuracy:.4f} {note}"
 
 

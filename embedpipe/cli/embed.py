@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._options import DatasetOptions
 from .._text import printable
-from .failures import failures_of
 from .label_log import labels_of_items
-from .options import DatasetChoice, EmbedChoice, Given, HeadChoice, ImagesChoice, IndexChoice
-from .session import Session, command
+from .options import Embed, EmbedArguments, Head, Images, Index, LabelInputs
+from .session import Session, command, failures_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,20 +35,14 @@ def register(app: typer.Typer) -> None:
 
 def embed(
     session: Session,
-    where: ImagesChoice,
-    how: EmbedChoice,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try images again that failed before")
-    ] = False,
-    executor: Annotated[
-        str, typer.Option(help="local, or ray: a cluster that shares the file system")
-    ] = "local",
+    where: Images,
+    how: Embed,
 ) -> None:
     """Fill the cache: embed every image that has no vector yet.
 
     Safe to kill, to run again, and to run several times at once.
     """
-    embeddings = session.embed(where, how, retry_failed=retry_failed, executor=executor)
+    embeddings = session.embed(where, how)
     report = embeddings.report
     speed = ""
     if report.images_per_second is not None:
@@ -76,14 +70,12 @@ def _facts(report: EmbedReport, failures: list[dict[str, Any]]) -> dict[str, Any
 
 def select(
     session: Session,
-    where: ImagesChoice,
+    where: Images,
     n: Annotated[
         int, typer.Option("-n", help="How many items to choose", min=1, show_default=False)
     ],
-    how: EmbedChoice,
-    head: HeadChoice,
-    search: IndexChoice,
-    given: Given,
+    how: EmbedArguments,
+    given: LabelInputs,
     strategy: Annotated[
         str,
         typer.Option(
@@ -91,6 +83,8 @@ def select(
             "'combine(margin^1, diversity^2)'; or a .yaml file"
         ),
     ] = "coreset",
+    head: Head = "logistic",
+    index: Index = "exact",
     seed: Annotated[int, typer.Option(help="The same seed gives the same picks", min=0)] = 0,
     output: Annotated[
         Path | None,
@@ -115,9 +109,9 @@ def select(
     from ..strategies import get_strategy
     from ..strategies.parts.metric import METRIC
 
-    # What is misspelt is told before anything is embedded.
-    chooser, _ = get_strategy(strategy), get_head(head.head)
-    check_kind(search.index)
+    # before anything is embedded
+    chooser, _ = get_strategy(strategy), get_head(head)
+    check_kind(index)
     if output is not None:
         table_format(output)
         _spare_labels(output)
@@ -132,9 +126,9 @@ def select(
         n,
         strategy,
         labels=known or None,
-        head=head.head,
+        head=head,
         seed=seed,
-        index=search.index,
+        index=index,
         examples=examples,
         metadata=metadata,
     )
@@ -193,7 +187,7 @@ def _picks(
 
 
 def _examples(
-    session: Session, embeddings: Embeddings, names: list[str], how: EmbedChoice
+    session: Session, embeddings: Embeddings, names: Sequence[str], how: Embed
 ) -> NDArray[np.float32] | None:
     """Return the vectors of what is looked for: items of the dataset, or another dataset's."""
     import numpy as np
@@ -202,7 +196,7 @@ def _examples(
     found = [
         np.asarray(embeddings)[[row_of[name]]]
         if name in row_of
-        else np.asarray(session.embed(DatasetChoice(name), how))
+        else np.asarray(session.embed(DatasetOptions(name), how))
         for name in names
     ]
     return np.concatenate(found) if found else None

@@ -10,7 +10,7 @@ import typer
 
 from .._text import printable
 from .label_log import labels_of_items, labels_of_log
-from .options import EmbedChoice, ImagesChoice
+from .options import EmbedArguments, Images
 from .session import Session, command
 
 __all__ = ["register"]
@@ -23,8 +23,8 @@ def register(app: typer.Typer) -> None:
 
 def check(
     session: Session,
-    where: ImagesChoice,
-    how: EmbedChoice,
+    where: Images,
+    how: EmbedArguments,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -69,13 +69,13 @@ def check(
     elif all(item.label is None for item in embeddings.items):
         known = labels_of_log(session, embeddings, required=False) or None
     started = time.monotonic()
-    with session.counting() as tell:
+    with session.counting() as update:
         checked = look_for(
             embeddings,
             labels=known,
             pixels=pixels,
             index=index,
-            progress=lambda stage, done, total: tell(done, total, _STAGES[stage]),
+            progress=lambda stage, done, total: update(done, total, _STAGES[stage]),
         )
     result = as_dict(embeddings, checked)
     result["seconds"] = round(time.monotonic() - started, 4)

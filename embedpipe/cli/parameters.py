@@ -1,0 +1,165 @@
+"""From option classes to the parameters of commands, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import typer
+
+from .._options import Option
+from .._specs import split_specs
+from ..errors import UsageError
+
+__all__ = ["KEYWORD", "Parameters", "Use"]
+
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+class Use:
+    """How a command takes an option class, where that differs from the class itself.
+
+    Parameters
+    ----------
+    without
+        Fields that are no options of the command.
+    **changes
+        By field: what differs in its `Option`, and its ``default``.
+    """
+
+    def __init__(self, *, without: Sequence[str] = (), **changes: Mapping[str, Any]) -> None:
+        self.without, self.changes = without, changes
+
+
+_AS_IT_IS = Use()
+
+
+class Parameters:
+    """Parameters of a command, as Typer sees them and as its function takes them.
+
+    A parameter whose type is an option class stands for the options of that class; nested option
+    classes are taken apart likewise. `build` makes the objects again.
+    """
+
+    def __init__(self, taken: Iterable[inspect.Parameter]) -> None:
+        self._parts = {each.name: _part(each) for each in taken}
+
+    def parameters(self) -> list[inspect.Parameter]:
+        """Return the parameters that Typer sees."""
+        return [each for part in self._parts.values() for each in part.parameters()]
+
+    def build(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the function takes, from what Typer has read."""
+        return {name: part.build(values) for name, part in self._parts.items()}
+
+
+@dataclass(frozen=True)
+class _Single:
+    """One option."""
+
+    parameter: inspect.Parameter
+    read: Callable[[Any], Any] | None = None
+
+    def parameters(self) -> list[inspect.Parameter]:
+        return [self.parameter]
+
+    def build(self, values: Mapping[str, Any]) -> Any:
+        value = values[self.parameter.name]
+        return value if value is None or self.read is None else self.read(value)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The options of a class, by field."""
+
+    kind: type[Any]
+    parts: Mapping[str, _Single | _Group]
+
+    def parameters(self) -> list[inspect.Parameter]:
+        return [each for part in self.parts.values() for each in part.parameters()]
+
+    def build(self, values: Mapping[str, Any]) -> Any:
+        return self.kind(**{name: part.build(values) for name, part in self.parts.items()})
+
+
+def _part(taken: inspect.Parameter) -> _Single | _Group:
+    hint = taken.annotation
+    kind, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _group(kind, next((note for note in notes if isinstance(note, Use)), _AS_IT_IS))
+    return _Single(taken.replace(kind=KEYWORD))
+
+
+@functools.cache  # most commands share most classes
+def _group(kind: type[Any], use: Use) -> _Group:
+    hints = get_type_hints(kind)
+    parts: dict[str, _Single | _Group] = {}
+    for entry in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(hints[entry.name]):
+            parts[entry.name] = _group(hints[entry.name], use)
+        elif "option" in entry.metadata and entry.name not in use.without:
+            changes = dict(use.changes.get(entry.name, {}))
+            default = changes.pop("default", _default_of(entry))
+            how = dataclasses.replace(entry.metadata["option"], **changes)
+            parts[entry.name] = _single(entry.name, hints[entry.name], default, how)
+    return _Group(kind, parts)
+
+
+def _default_of(entry: dataclasses.Field[Any]) -> Any:
+    if entry.default_factory is not dataclasses.MISSING:
+        return entry.default_factory()
+    return inspect.Parameter.empty if entry.default is dataclasses.MISSING else entry.default
+
+
+def _single(name: str, hint: Any, default: Any, how: Option) -> _Single:
+    """Return a field of an option class as a parameter for Typer."""
+    flag = how.flag or f"--{name.replace('_', '-')}"
+    kind: Any = how.type
+    read = None
+    if kind is None:
+        kind, read = _read_as(hint, flag)
+    if isinstance(default, Mapping):
+        default = [f"{key}={value}" for key, value in default.items()]
+    elif isinstance(default, tuple):
+        default = ",".join(map(str, default))
+    shown: dict[str, Any] = {"help": how.help, "metavar": how.metavar}
+    if default in (None, "", []) or default is inspect.Parameter.empty:
+        shown["show_default"] = False
+    if default is None:
+        kind = kind | None
+    if how.argument:
+        note = typer.Argument(**shown)
+    else:
+        flags = f"{flag}/--no-{flag[2:]}" if default is True else flag
+        words = [flags, how.short] if how.short else [flags]
+        note = typer.Option(*words, min=how.min, max=how.max, **shown)
+    annotation = Annotated[kind, note]
+    parameter = inspect.Parameter(name, KEYWORD, default=default, annotation=annotation)
+    return _Single(parameter, how.read or read)
+
+
+def _read_as(hint: Any, flag: str) -> tuple[Any, Callable[[Any], Any] | None]:
+    """Return what Typer reads for a field of this type, and how the value is made of it."""
+    if get_origin(hint) is Mapping:
+        return list[str], lambda words: dict(_count(flag, word) for word in words)
+    if get_origin(hint) is Sequence:
+        return str, split_specs
+    members = [each for each in get_args(hint) or (hint,) if each is not NoneType]
+    for kind in (bool, int, float, Path, str):
+        if kind in members:
+            return kind, None
+    raise TypeError(f"{flag}: the command line cannot read {hint}")
+
+
+def _count(flag: str, word: str) -> tuple[str, int]:
+    """Return what ``CLASS=N`` means."""
+    name, _, count = word.rpartition("=")
+    if not name or not count.isdecimal() or int(count) < 1:
+        raise UsageError(f"{flag} {word}: give CLASS=N, such as hat=20, with N at least 1.")
+    return name, int(count)

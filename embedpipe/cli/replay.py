@@ -1,0 +1,288 @@
+"""Command ``replay``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .._options import DatasetOptions, ReplayFields, option
+from .._specs import split_specs
+from ..errors import UnknownNameError, UsageError
+from .options import EmbedArguments
+from .parameters import Use
+from .session import Session, command
+from .study import StudyArguments, StudyRun
+
+if TYPE_CHECKING:
+    from ..continual import Stream
+    from ..embedding import Embeddings
+    from ..experiments.replay import ReplaySetting
+    from ..experiments.replay_results import ReplayResults, ReplayRow
+
+__all__ = ["register"]
+
+NAMED = ("buckets", "folders")
+"""Kinds of streams whose experiences the dataset names."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    command(app, "replay")(replay)
+
+
+def sizes_from(text: str) -> list[int | float]:
+    """Return sizes of buffers: shares of each experience, or numbers of rows in all."""
+    return [_size_from(word) for word in split_specs(text)]
+
+
+def _size_from(text: str) -> int | float:
+    from ..continual import size_of
+
+    try:
+        size = int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        raise UsageError(
+            f"--retain {text}: give a share of each experience, such as 0.05, or a number of rows "
+            "in all, such as 500."
+        ) from None
+    try:
+        size_of(size)
+    except UsageError as error:
+        raise UsageError(f"--retain {text}: {error}") from None
+    return size
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What comes when."""
+
+    stream: str | None = option(
+        None,
+        "What makes an experience: buckets, classes (some at a time), order (that of the "
+        "file names, as for digits), folders (a domain each), random, or skewed (random, with "
+        "other shares of the classes) [default: buckets if the dataset has them, otherwise "
+        "classes]",
+    )
+    experiences: int | None = option(
+        None, "How many, for all but buckets and folders [default: two classes each, or 10]"
+    )
+    protocol: str = option(
+        "iid", "iid: a test set inside each experience; streaming: the next experience is the test"
+    )
+    leave_out: str | None = option(
+        None, "Buckets or folders that are no part of the stream", metavar="A,B"
+    )
+
+    def check(self) -> None:
+        """Refuse names that are not known, and options that do not go together."""
+        from ..continual import KINDS, PROTOCOLS
+
+        if self.stream is not None and self.stream not in KINDS:
+            raise UnknownNameError("kind of stream", self.stream, KINDS)
+        if self.protocol not in PROTOCOLS:
+            raise UnknownNameError("protocol", self.protocol, PROTOCOLS)
+        if self.stream is not None:
+            self._check_kind(self.stream)
+
+    def kind(self, embeddings: Embeddings) -> str:
+        """Return the kind of stream for this dataset."""
+        if self.stream is not None:
+            return self.stream
+        bucketed = any(item.bucket is not None for item in embeddings.items)
+        kind = "buckets" if bucketed or self.leave_out else "classes"
+        self._check_kind(kind)
+        return kind
+
+    def streams(self, embeddings: Embeddings) -> Callable[[int], Stream]:
+        """Return a function from a seed to the stream."""
+        from ..continual import Stream
+
+        kind = self.kind(embeddings)
+
+        def made(seed: int) -> Stream:
+            return Stream.of(
+                embeddings,
+                kind,
+                n=self.experiences,
+                leave_out=split_specs(self.leave_out or ""),
+                protocol=self.protocol,
+                seed=seed,
+            )
+
+        return made
+
+    def _check_kind(self, kind: str) -> None:
+        if self.leave_out and kind not in NAMED:
+            raise UsageError(
+                f"--leave-out {self.leave_out}: it names buckets or folders, and a stream of kind "
+                f"{kind!r} has none."
+            )
+        if self.experiences is not None and kind in NAMED:
+            raise UsageError(
+                f"--experiences {self.experiences}: a stream of {kind} has as many as there are; "
+                "leave it out, or ask for another kind of stream."
+            )
+
+
+def replay(
+    session: Session,
+    where: DatasetOptions,
+    how: EmbedArguments,
+    coming: StreamOptions,
+    study: Annotated[
+        ReplayFields,
+        Use(
+            policies={"default": ("random",)},
+            retains={"default": (0.05,), "read": sizes_from},
+            seeds={"default": 5},
+        ),
+    ],
+    doing: StudyArguments,
+) -> None:
+    """Learn a dataset experience by experience, with a replay buffer, and see what is forgotten.
+
+    After each experience the head is tested on all of them, which gives the accuracy matrix.
+    Every run is kept: killed and run again, the command continues, and with another policy or
+    more seeds it computes only what is new. The baseline is always among the policies.
+    """
+    from ..continual import NO_BUFFER
+    from ..experiments.replay import ReplayStudy
+    from ..reports import replay_of, write_replay, write_replay_figure
+
+    running = StudyRun(session, doing)
+    coming.check()
+    _check(study)  # before anything is embedded
+    embeddings = session.embed(where, how)
+    results = running.run(
+        ReplayStudy(
+            coming.streams(embeddings),
+            workspace=session.workspace,
+            **vars(doing.with_seeds(study)),
+        )
+    )
+    summary = results.summary()
+    _remark(session, results)
+    report = running.report(results)
+    page = replay_of(results, summary, command=session.typed)
+    write_replay(report, page)
+    if doing.figure is not None:
+        write_replay_figure(doing.figure, page)
+    first = _first(results, without_buffer=study.policies[0] == NO_BUFFER)
+    result = {
+        **_matrix_and_metrics(results, first),
+        "report": str(report),
+        "summary": [_row(row) for row in sorted(summary.rows, key=lambda r: r.setting != first)],
+        "results": str(results.folder / "results.parquet"),
+        "runs": results.metrics.num_rows,
+        "failures": [str(failure) for failure in results.failures],
+        **session.failed_images(),
+        "copies_left_out": max((most for _, most in results.left_out.values()), default=0),
+        "never_learned": [label for each in results.never_learned.values() for label in each],
+    }
+    running.finish(results, result, summary)
+
+
+def _check(study: ReplayFields) -> None:
+    """Refuse names that are not known, and lists that are empty."""
+    from ..continual import MIXES, NO_BUFFER, get_policy
+    from ..experiments.replay import BOUNDS
+    from ..heads import get_head
+    from ..strategies import get_strategy
+
+    for flag, given in (
+        ("policy", study.policies),
+        ("retain", study.retains),
+        ("head", study.heads),
+    ):
+        if not given:
+            raise UsageError(f"--{flag} is empty: give one, or several with commas.")
+    for name in (*study.policies, study.baseline):
+        if name != NO_BUFFER:
+            get_policy(name)
+    for name in study.heads:
+        get_head(name)
+    for name in study.bounds:
+        if name not in BOUNDS:
+            raise UnknownNameError("bound", name, BOUNDS)
+    if study.mix not in MIXES:
+        raise UnknownNameError("mix", study.mix, MIXES)
+    get_strategy(study.strategy)
+
+
+def _remark(session: Session, results: ReplayResults) -> None:
+    """Remark on what changes the meaning of the numbers."""
+    from ..experiments.text import told_range
+
+    for labels in results.never_learned.values():
+        session.remark(
+            f"tested but never learned: {', '.join(map(str, labels))}; nobody can predict what is "
+            "in no experience, so each of their test rows counts as wrong"
+        )
+    for name, counts in results.left_out.items():
+        if counts[1]:
+            what = "test images" if results.protocols[name] == "iid" else "images learned before"
+            session.remark(f"{name}: copies of {what} left out: {told_range(counts)}")
+    heads = dict.fromkeys(setting.head for setting in results.settings)
+    replayed = {setting.head for setting in results.settings if setting.policy}
+    for head in heads:
+        if head not in replayed and not results.failures:
+            session.remark(
+                f"{head} remembers a stream exactly: it was learned without a buffer, which loses "
+                "nothing"
+            )
+
+
+def _first(results: ReplayResults, *, without_buffer: bool) -> ReplaySetting:
+    """Return the setting that was asked for first."""
+    if without_buffer:
+        naive = (setting for setting in results.settings if setting.method == "naive")
+        return next(naive, results.settings[0])
+    return results.settings[0]
+
+
+def _matrix_and_metrics(results: ReplayResults, setting: ReplaySetting) -> dict[str, Any]:
+    """Return the accuracy matrix and the metrics of a setting, the means over its seeds."""
+    from ..continual import METRICS
+    from ..experiments.summary import number
+
+    rows = [
+        row
+        for row in results.metrics.to_pylist()
+        if all(row[name] == value for name, value in vars(setting).items())
+    ]
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in METRICS}
+    matrix = results.matrix(setting).tolist()
+    return {
+        "matrix": [[number(value) for value in row] for row in matrix],
+        "metrics": {name: number(value) for name, value in means.items()},
+    }
+
+
+def _row(row: ReplayRow) -> dict[str, Any]:
+    """Return a row of the summary as JSON has it."""
+    from ..experiments.summary import ends, number
+
+    return {
+        **vars(row.setting),
+        "seeds": row.seeds,
+        "distinct_runs": row.distinct_runs,
+        "metrics": {
+            name: {"mean": number(found.estimate), "ci": ends(found)}
+            for name, found in row.metrics.items()
+        },
+        "against_baseline": {
+            name: None
+            if found is None
+            else {
+                "difference": number(found.difference),
+                "ci": ends(found),
+                "p_value": number(found.p),
+                "p_reason": found.reason,
+                "significant": found.significant(),
+            }
+            for name, found in row.comparisons.items()
+        },
+    }

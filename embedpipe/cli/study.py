@@ -1,0 +1,81 @@
+"""What ``compare`` and ``replay`` have in common: they run a study and report on it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .._options import ExperimentFields, ReplayFields, option
+from ..errors import RunError
+from .options import Tracking
+from .session import Session
+
+__all__ = ["StudyArguments", "StudyRun"]
+
+
+Fields = TypeVar("Fields", ExperimentFields, ReplayFields)
+
+
+@dataclass(frozen=True)
+class StudyArguments(Tracking):
+    """How a study is run, and what is written about it."""
+
+    first_seed: int = option(0, "The first of the seeds", min=0)
+    workers: int | None = option(
+        None,
+        "Processes at work at once; the results are the same [default: one for each processor]",
+        min=0,
+    )
+    output: Path | None = option(None, "File for the report [default: in the results]")
+    figure: Path | None = option(None, "Also draw the curves for print: .pdf, .svg or .png")
+
+    def with_seeds(self, study: Fields) -> Fields:
+        """Return the options of a study, whose number of seeds begins at the first one."""
+        assert isinstance(study.seeds, int)
+        return replace(study, seeds=range(self.first_seed, self.first_seed + study.seeds))
+
+
+class StudyRun:
+    """One run of a study by a command; a wrong option is refused when it is made."""
+
+    def __init__(self, session: Session, how: StudyArguments) -> None:
+        from ..reports import check_figure
+
+        if how.figure is not None:
+            check_figure(how.figure)
+        self._session, self._how = session, how
+        self._tracker = session.tracker(how.tracker)
+        self._started = time.monotonic()
+
+    def run(self, study: Any) -> Any:
+        """Run the study with its progress shown, and return its results."""
+        session = self._session
+        with self._tracker as tracker, session.counting() as update:
+            results = study.run(
+                workers=self._how.workers,
+                progress=lambda now: update(now.rounds, now.of_rounds, str(now)),
+                on_run=None if tracker is None else tracker.log_run,
+            )
+        if session.common.debug:
+            for failure in results.failures:
+                session.remark(failure.trace)
+        return results
+
+    def report(self, results: Any) -> Path:
+        """Return the file of the report."""
+        return self._how.output or Path(results.folder / "report.html")
+
+    def finish(self, results: Any, result: dict[str, Any], summary: Any) -> None:
+        """Write the result; then a study with failures ends with an error."""
+        failures = results.failures
+        result |= {"seconds": round(time.monotonic() - self._started, 2)}
+        text = f"{summary}\n\nresults: {result['results']}\nreport: {result['report']}"
+        self._session.finish(result, text)
+        if failures:
+            count = len(failures)
+            raise RunError(
+                f"{count} task{'s' if count > 1 else ''} failed; {failures[0]}. The others are "
+                "done; run the same command again to try what is missing."
+            )

@@ -1,0 +1,53 @@
+"""The option `--import`: every command sees what a module registers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MODULE = '''
+from embedpipe.strategies import Random, strategies
+
+
+@strategies.register("by_chance")
+class ByChance(Random):
+    """Every item is equally likely."""
+'''
+MAIN = "from embedpipe.cli.main import main; main()"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the working directory, which holds the module of a strategy."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "workspace"))
+    (tmp_path / "by_chance_here.py").write_text(MODULE)
+    return tmp_path
+
+
+def call(*words: object) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own: imports cannot be taken back."""
+    program = [sys.executable, "-c", MAIN, *map(str, words)]
+    return subprocess.run(program, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("module", ["by_chance_here", "by_chance_here.py"])
+def test_a_module_of_the_working_directory_is_listed(folder: Path, module: str) -> None:
+    done = call("list", "strategies", "--json", "--import", module)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {row["name"]: row["description"] for row in json.loads(done.stdout)["strategies"]}
+    assert rows["by_chance"] == "Every item is equally likely."
+
+
+def test_what_cannot_be_imported_is_one_line(folder: Path) -> None:
+    done = call("list", "strategies", "--import", "no_such_module")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "embedpipe: cannot import 'no_such_module': ModuleNotFoundError: No module named "
+        "'no_such_module'. Give the name of an installed module, of one in the current directory, "
+        "or the path of a .py file.\n"
+    )
