@@ -24,14 +24,12 @@ learning for deep neural networks", arXiv:2009.10835.
 from __future__ import annotations
 
 import argparse
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from PIL import Image
 
 import embedpipe as ep
 from embedpipe.labels import write_table
@@ -145,17 +143,13 @@ def load_pixels(arguments: argparse.Namespace) -> tuple[Split, Split]:
     return pixels_of(dataset.subset("train")), pixels_of(dataset.subset("test"))
 
 
-def pixels_of(dataset: Any) -> Split:
+def pixels_of(dataset: ep.Dataset) -> Split:
     """Return the (n, pixels) greys of a dataset's images, and their labels."""
-    labels = {item.id: item.label for item in dataset.items}
-    rows, known = [], []
-    for item_id, content in dataset.source.read(list(labels)):
-        if isinstance(content, OSError):
-            raise content
-        with Image.open(io.BytesIO(content)) as image:
-            rows.append(np.asarray(image.convert("L"), dtype=np.float32).ravel() / 255)
-        known.append(labels[item_id])
-    return np.stack(rows), np.array(known)
+    rows, labels = [], []
+    for item, image in dataset.images():
+        rows.append(np.asarray(image.convert("L"), dtype=np.float32).ravel() / 255)
+        labels.append(item.label)
+    return np.stack(rows), np.array(labels)
 
 
 def mean_f1(loops: list[ep.ActiveLoop]) -> np.ndarray:

@@ -6,14 +6,18 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from ..errors import DatasetError, UsageError
 from .cards import DatasetCard
 from .item import SPLITS, Item
 from .source import Source
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["Dataset", "path_name", "sorted_class_names"]
 
@@ -112,6 +116,27 @@ class Dataset:
         """Return the number of items of each split: train, validation, test, then None."""
         counts = Counter(item.split for item in self.items)
         return {split: counts[split] for split in (*SPLITS, None) if counts[split]}
+
+    def images(self) -> Iterator[tuple[Item, Image.Image]]:
+        """Yield each item with its image, RGB and upright as every backbone sees it.
+
+        The order is the one that is fastest for the storage.
+
+        Raises
+        ------
+        DatasetError
+            If an image cannot be read or decoded.
+        """
+        from .._pixels import DecodeError, decoded
+
+        items = {item.id: item for item in self.items}
+        for item_id, content in self.source.read(list(items)):
+            if isinstance(content, OSError):
+                raise DatasetError(f"could not read {item_id!r}: {content}.") from content
+            try:
+                yield items[item_id], decoded(content, lambda picture: picture.rgb)
+            except DecodeError as error:
+                raise DatasetError(f"could not decode {item_id!r}: {error}.") from error
 
     def for_seed(self, seed: int) -> Dataset:
         """Return the dataset with the splits of a run's seed.

@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+from PIL import Image
 
 from embedpipe.datasets import load_dataset
 from embedpipe.errors import DatasetError
@@ -115,3 +116,18 @@ def test_the_name_is_readable_and_differs_by_path(tmp_path, make):
     assert one != two
     assert one.startswith("My-cats-")
     assert len(one) == len("My-cats-") + 8
+
+
+def test_images_are_upright_and_a_damaged_one_is_named(tmp_path):
+    turned = Image.new("L", (4, 2))
+    turned.putpixel((0, 0), 255)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees to the right
+    turned.save(tmp_path / "a.png", exif=exif)
+    ((item, image),) = load_dataset(tmp_path).images()
+    assert (item.id, image.mode, image.size) == ("a.png", "RGB", (2, 4))
+    assert image.getpixel((1, 0)) == (255, 255, 255)
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(DatasetError) as caught:
+        list(load_dataset(tmp_path).images())
+    assert str(caught.value) == "could not decode 'a.png': not an image in a known format."
