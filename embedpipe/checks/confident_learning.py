@@ -72,20 +72,7 @@ def confident_errors(
 def label_margins(
     probabilities: NDArray[np.float64], codes: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Return how much more probable each label is than any other: (n,) float64 from -1 to 1.
-
-    Parameters
-    ----------
-    probabilities
-        (n, C) float64, C >= 2.
-    codes
-        (n,) column of each label.
-
-    Examples
-    --------
-    >>> label_margins(np.array([[0.75, 0.25, 0.0], [0.5, 0.25, 0.25]]), np.array([0, 2])).tolist()
-    [0.5, -0.25]
-    """
+    """Return how much more probable each label is than any other: (n,) float64 from -1 to 1."""
     at = np.arange(len(codes))
     others = probabilities.copy()
     others[at, codes] = -np.inf
@@ -96,16 +83,7 @@ def label_margins(
 def estimated_joint(
     probabilities: NDArray[np.float64], codes: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """Return how many items of each label are likely of each class: (C, C) int64.
-
-    Rows are labels and sum to how many there are; see `confident_errors`.
-
-    Examples
-    --------
-    >>> probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.95, 0.05]])
-    >>> estimated_joint(probabilities, np.array([0, 0, 1, 1, 1])).tolist()
-    [[2, 0], [1, 2]]
-    """
+    """Return how many items of each label (row) are likely of each class: (C, C) int64."""
     n, count = probabilities.shape
     sizes = np.bincount(codes, minlength=count)  # (C,)
     own = probabilities[np.arange(n), codes]  # (n,)
@@ -124,10 +102,8 @@ def estimated_joint(
 
 
 def _whole(values: NDArray[np.float64], first: int) -> NDArray[np.int64]:
-    """Round values to whole numbers with the same sum: the largest fractions are rounded up.
-
-    Ties go to `first`, then to the lowest; so at least one item of each class keeps its label.
-    """
+    """Round values to whole numbers with the same sum: the largest fractions are rounded up."""
+    # Ties go to `first`, then to the lowest: at least one item of each class keeps its label.
     values = values.round(9)  # the last bits of a share decide nothing
     whole = np.floor(values)
     missing = round(float(values.sum() - whole.sum()))

@@ -84,27 +84,7 @@ class _Stats(NamedTuple):
 def image_stats(
     source: Source, ids: Sequence[str], first: NDArray[np.int64], progress: Progress | None = None
 ) -> ImageStats:
-    """Return the statistics of images; each file is read once, in all threads there are.
-
-    JPEGs are decoded at an eighth of their size where that is enough. What cannot be read is
-    told, and stops nothing.
-
-    Parameters
-    ----------
-    source
-        Gives the bytes.
-    ids
-        (n,) items.
-    first
-        (n,) int64: the first row with the same bytes, from `first_of_content`. Other rows are
-        not read.
-    progress
-        Called with ``"look"``.
-
-    Notes
-    -----
-    600 bytes of memory an item; at most 256 images or 256 MB of files at once.
-    """
+    """Return the statistics of images; only rows that are `first` with their bytes are read."""
     n = len(ids)
     seen, sizes = np.zeros(n, np.bool_), np.zeros((n, 2), np.int32)
     spreads, greys = np.zeros(n, np.float32), np.zeros((n, SIDE, SIDE), np.uint8)
@@ -177,34 +157,13 @@ def _stats_of_picture(picture: Picture) -> _Stats:
 
 
 def tiny_side(sides: NDArray[np.integer]) -> float:
-    """Return below how many pixels of its shorter side an image is tiny among others.
-
-    32, or an eighth of the usual (the median), whichever is more; at most half the usual.
-
-    Parameters
-    ----------
-    sides
-        (n,) shorter sides, n >= 1.
-
-    Examples
-    --------
-    >>> [tiny_side(np.full(9, side)) for side in (8, 32, 400, 4000)]
-    [4.0, 16.0, 50.0, 500.0]
-    """
+    """Return the shorter side in pixels below which an image is tiny; `sides` must not be empty."""
     usual = float(np.median(sides))
     return min(max(FEW_PIXELS, USUAL_SHARE * usual), MOST_SHARE * usual)
 
 
 def tiny_rows(stats: ImageStats) -> tuple[NDArray[np.int64], float | None]:
-    """Return the rows of tiny images, and below which shorter side they are.
-
-    Returns
-    -------
-    rows : (m,) int64
-        Ascending.
-    side : float or None
-        In pixels; None if no image could be read.
-    """
+    """Return the rows of tiny images, and `tiny_side`; None if no image could be read."""
     sides = stats.sizes.min(axis=1)  # (n,)
     if not stats.seen.any():
         return np.empty(0, np.int64), None

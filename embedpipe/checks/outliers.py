@@ -53,34 +53,13 @@ class RobustScale:
 
     @classmethod
     def above(cls, values: NDArray[np.float64], least: float = 0.0) -> RobustScale:
-        """Return what is usual above the median of some values.
-
-        Parameters
-        ----------
-        values
-            (n,) finite, n >= 1.
-        least
-            The spread is at least this.
-
-        Examples
-        --------
-        >>> values = np.append(np.linspace(-1, 1, 1001), [1e6] * 3)
-        >>> round(RobustScale.above(values).limit(1), 2)
-        0.75
-        """
+        """Return the scale above the median of finite values; the spread is at least `least`."""
         middle, upper = np.quantile(values, [0.5, 0.75])
         return cls(float(middle), max(float(upper - middle) / QUARTILE, least))
 
     @classmethod
     def below(cls, values: NDArray[np.float64], least: float = 0.0) -> RobustScale:
-        """Return what is usual below the median of some values, see `above`.
-
-        Examples
-        --------
-        >>> values = np.append(np.linspace(-1, 1, 1001), [-1e6] * 3)
-        >>> round(RobustScale.below(values).limit(1), 2)
-        -0.75
-        """
+        """Return the scale below the median, see `above`."""
         other = cls.above(-values, least)
         return cls(-other.middle, -other.spread)
 
@@ -171,10 +150,7 @@ def _beyond(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _shares_off(index: Index) -> NDArray[np.float64] | None:
-    """Return which share of the points' lengths is off their main directions: (p,) from 0 to 1.
-
-    None if there are no other directions.
-    """
+    """Return the share of each point's length off the main directions: (p,); None without any."""
     sketch = index.sketch  # (p, m)
     if sketch.shape[1] == index.matrix.shape[1]:
         return None

@@ -26,35 +26,9 @@ PAIRS = 64
 def similarity(
     greys: NDArray[np.uint8], left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the similarity of pairs of pictures, from -1 to 1; 1 for the same picture.
-
-    The largest correlation between one of the two and any part of the other that may be left
-    after up to a fifth of its width and height was cut away, from either side or from both.
-
-    Parameters
-    ----------
-    greys
-        (n, 24, 24) uint8 grey copies of the pictures.
-    left, right
-        (e,) int64 which are compared.
-
-    Returns
-    -------
-    (e,) float32
-
-    Notes
-    -----
-    169 parts each way, cut out by two matrix products: about half a millisecond a pair. 25 MB of
-    extra memory a thread.
-
-    Examples
-    --------
-    >>> picture = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
-    >>> greys = np.stack([picture, picture, 255 - picture])
-    >>> same, negative = similarity(greys, np.array([0, 0]), np.array([1, 2]))
-    >>> f"{same:.2f} {negative:.2f}"
-    '1.00 0.08'
-    """
+    """Return the similarity of pairs of grey copies, from -1 to 1; 1 for the same picture."""
+    # The largest correlation of either with any part of the other that a cut of up to a fifth of
+    # width and height may leave: 169 parts, half a millisecond a pair, 25 MB a thread.
     cutting = _cutting()
     found = np.empty(left.size, dtype=np.float32)
 

@@ -417,10 +417,7 @@ def _curve(setting: ReplaySetting, results: ReplayResults, protocol: str) -> Ser
 def _differences(
     rows: Sequence[ReplayRow], results: ReplayResults, protocol: str, metric: str
 ) -> tuple[Series | None, ...]:
-    """Return how far policies are from the baseline; bounds are too far off to be drawn with it.
-
-    Single experiences are tested where the first metric is declared different.
-    """
+    """Return differences of policies from the baseline, tested where the metric differs."""
     from ..experiments.statistics import correct_rounds, per_round_comparison
 
     found, places = {}, {}

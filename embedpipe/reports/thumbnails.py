@@ -98,13 +98,7 @@ def make_thumbnail(image_bytes: bytes, size: int = 96) -> bytes | None:
 
 
 def media_type(encoded: bytes) -> str | None:
-    r"""Return the media type of an image that browsers show, told by its first bytes.
-
-    Examples
-    --------
-    >>> media_type(b"GIF89a..."), media_type(b"BM......")
-    ('image/gif', None)
-    """
+    """Return the media type of an image by its first bytes; None if browsers do not show it."""
     for start, kind in _KINDS:
         if encoded.startswith(start):
             return kind

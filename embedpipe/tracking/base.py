@@ -141,11 +141,7 @@ class Tracker(ABC):
 
 
 def metrics_of(record: RoundRecord | ExperienceRecord) -> dict[str, float]:
-    """Return the numbers of a round, or of an experience, that a tracker can plot.
-
-    Of an experience these are ``loss``, ``accuracy`` (the mean over the experiences that can be
-    tested), ``accuracy/<number>`` (on each of them), the counts and the seconds.
-    """
+    """Return the finite numbers of a round or experience; ``accuracy/<j>`` is on experience j."""
     from ..continual import ExperienceRecord
 
     if isinstance(record, ExperienceRecord):

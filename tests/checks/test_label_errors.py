@@ -103,6 +103,13 @@ def test_by_hand():
     assert confident_errors(probabilities, codes).tolist() == [False] * 5 + [True]
 
 
+def test_counts_and_margins_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.95, 0.05]])
+    assert estimated_joint(probabilities, np.array([0, 0, 1, 1, 1])).tolist() == [[2, 0], [1, 2]]
+    three = np.array([[0.75, 0.25, 0.0], [0.5, 0.25, 0.25]])
+    assert label_margins(three, np.array([0, 2])).tolist() == [0.5, -0.25]
+
+
 def test_a_class_without_labels_is_confident_of_nothing():
     probabilities = np.array([[0.1, 0.2, 0.7], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1]])
     assert confident_errors(probabilities, np.array([1, 0, 1])).tolist() == [False] * 3

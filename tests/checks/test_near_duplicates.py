@@ -155,3 +155,16 @@ def test_the_same_on_any_number_of_threads(embeddings):
             near = near_duplicates(Index(embeddings.matrix), first, looks)
             found.append((near.pairs.tobytes(), near.likenesses.tobytes(), near.likeness_limit))
     assert found[0] == found[1] == found[2]
+
+
+def test_a_picture_is_like_itself_and_unlike_its_negative():
+    picture = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
+    greys = np.stack([picture, picture, 255 - picture])
+    same, negative = similarity(greys, np.array([0, 0]), np.array([1, 2]))
+    assert f"{same:.2f} {negative:.2f}" == "1.00 0.08"
+
+
+def test_few_extreme_values_do_not_move_the_scale():
+    values = np.append(np.linspace(-1, 1, 1001), [1e6] * 3)
+    assert round(RobustScale.above(values).limit(1), 2) == 0.75
+    assert round(RobustScale.below(-values).limit(1), 2) == -0.75

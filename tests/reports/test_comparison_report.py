@@ -12,6 +12,7 @@ import pytest
 from embedpipe.experiments import Failure, Results
 from embedpipe.experiments.tables import BOUNDS, RESULTS, TIMINGS
 from embedpipe.reports import comparison_of, write_comparison, write_figure
+from embedpipe.reports.study_report import ranges
 
 CURVES = {
     ("random", "random"): ([0.50, 0.60, 0.70], [0.52, 0.61, 0.70], [0.48, 0.60, 0.72]),
@@ -162,3 +163,7 @@ def test_failures_are_told(tmp_path: Path) -> None:
 def test_without_anything_judged_it_says_so(tmp_path: Path) -> None:
     empty = replace(results(), table=pa.Table.from_pylist([], RESULTS))
     assert "No accuracy to compare" in page(tmp_path, empty)
+
+
+def test_seeds_are_told_by_ranges() -> None:
+    assert ranges([0, 1, 2, 3, 7]) == "0–3, 7"

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from embedpipe.reports import make_thumbnail
+from embedpipe.reports.thumbnails import media_type
 
 
 def encoded(image, kind="PNG", **options):
@@ -80,3 +81,7 @@ def test_the_same_image_gives_the_same_bytes():
     pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(pixels))
     assert make_thumbnail(data) == make_thumbnail(data)
+
+
+def test_media_types_are_told_by_the_first_bytes():
+    assert (media_type(b"GIF89a..."), media_type(b"BM......")) == ("image/gif", None)

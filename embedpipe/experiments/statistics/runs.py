@@ -75,25 +75,7 @@ def count_runs(runs: ArrayLike) -> int:
 
 
 def independent_pairs(a: Ids, b: Ids) -> Ids:
-    """Return the groups of seeds that share a run on either side, directly or by a third seed.
-
-    Parameters
-    ----------
-    a, b
-        (n,) which run each seed has, of either strategy.
-
-    Returns
-    -------
-    ndarray
-        (n,) int64 numbers of groups from 0 on. No run occurs in two groups.
-
-    Examples
-    --------
-    >>> independent_pairs(np.array([0, 0, 1, 2]), np.array([0, 1, 2, 3])).tolist()
-    [0, 0, 1, 2]
-    >>> independent_pairs(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 3])).tolist()
-    [0, 0, 0, 1]
-    """
+    """Return group numbers, (n,): seeds that share a run on either side are in one group."""
     groups, before = np.arange(len(a)), None
     while before is None or (groups != before).any():
         groups, before = _joined(_joined(groups, a), b), groups
@@ -101,13 +83,7 @@ def independent_pairs(a: Ids, b: Ids) -> Ids:
 
 
 def effective_size(counts: NDArray[np.int64]) -> float:
-    """Return Kish's effective sample size of groups that occur so many times.
-
-    Examples
-    --------
-    >>> effective_size(np.array([1, 1, 1, 1])), effective_size(np.array([8, 1, 1]))
-    (4.0, 1.5151515151515151)
-    """
+    """Return Kish's effective sample size, (Σ n_i)² / Σ n_i², of groups of sizes n_i."""
     return float(counts.sum() ** 2 / (counts.astype(np.float64) ** 2).sum())
 
 

@@ -10,6 +10,7 @@ from scipy import stats
 
 from embedpipe.errors import UsageError
 from embedpipe.experiments.statistics import paired_comparison, signed_rank_p
+from embedpipe.experiments.statistics.runs import effective_size, independent_pairs
 
 
 def over_all_signs(differences):
@@ -192,3 +193,20 @@ def test_what_cannot_be_paired_is_refused(a, b, message):
     with pytest.raises(UsageError) as caught:
         paired_comparison(a, b)
     assert str(caught.value) == message
+
+
+def test_seeds_that_share_a_run_are_one_group():
+    assert independent_pairs(np.array([0, 0, 1, 2]), np.array([0, 1, 2, 3])).tolist() == [
+        0,
+        0,
+        1,
+        2,
+    ]
+    assert independent_pairs(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 3])).tolist() == [
+        0,
+        0,
+        0,
+        1,
+    ]
+    assert effective_size(np.array([1, 1, 1, 1])) == 4.0
+    assert effective_size(np.array([8, 1, 1])) == pytest.approx(100 / 66)
