@@ -12,6 +12,7 @@ from typer.main import get_command
 
 import embedpipe as ep
 from embedpipe.cli.main import app
+from embedpipe.reports import sections
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -28,8 +29,8 @@ def test_the_examples_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(bundled_workspace))
-    registry = ep.strategies.strategies
-    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    for registry in (ep.strategies.strategies, sections.registered):
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     names: dict[str, object] = {}
     for source in blocks(page, "python"):
         exec(compile(source, page.name, "exec"), names)
