@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..checks.duplicates import Rows
     from ..embedding import Embeddings
 
-__all__ = ["ChecksData", "Doubt", "Kind", "checks_of"]
+__all__ = ["ChecksData", "Finding", "FindingKind", "checks_of"]
 
 MOST = 60
 """So many findings of a kind are shown; the others are counted."""
@@ -23,26 +23,26 @@ MEMBERS = 12
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Finding:
     """One finding: an item, or a group of items.
 
     Attributes
     ----------
     items
         Shown side by side.
-    says
+    text
         A line on it.
     more
         How many items of the group are not shown.
     """
 
     items: tuple[Pick, ...]
-    says: str
+    text: str
     more: int = 0
 
 
 @dataclass(frozen=True)
-class Kind:
+class FindingKind:
     """All findings of a kind.
 
     Attributes
@@ -53,7 +53,7 @@ class Kind:
         A heading, and what is meant and how it was found.
     count
         How many there are.
-    doubts
+    findings
         Those that are shown, the worst first.
     not_checked
         Why there are none to tell of, or None.
@@ -63,7 +63,7 @@ class Kind:
     title: str
     note: str
     count: int
-    doubts: tuple[Doubt, ...]
+    findings: tuple[Finding, ...]
     not_checked: str | None = None
 
 
@@ -96,7 +96,7 @@ class ChecksData:
     title: str
     headline: str
     facts: tuple[tuple[str, str], ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[FindingKind, ...]
     classes: tuple[tuple[str, int, float, bool], ...]
     missing: tuple[str, ...]
     failures: tuple[tuple[str, str], ...]
@@ -118,7 +118,7 @@ def checks_of(
     command
         What was typed.
     """
-    maker = _Maker(embeddings, checked)
+    maker = _FindingMaker(embeddings, checked)
     kinds = maker.kinds()
     found = sum(kind.count for kind in kinds) + len(checked.failures)
     counts = checked.imbalance.counts
@@ -152,14 +152,14 @@ def _headline(found: int, checked: Checked) -> str:
     return "Nothing found in what was checked" if checked.not_checked else "All well"
 
 
-def _counted(kind: Kind) -> str:
+def _counted(kind: FindingKind) -> str:
     if kind.not_checked is None:
         return f"{kind.count:,}"
     done = "judged" if kind.name == "label_errors" else "checked"
     return f"not {done}: {kind.not_checked}"
 
 
-class _Maker:
+class _FindingMaker:
     """Makes findings of rows, with a thumbnail for each item that is shown."""
 
     def __init__(self, embeddings: Embeddings, checked: Checked) -> None:
@@ -167,7 +167,7 @@ class _Maker:
         shown = {self._items[row].id for row in self._shown()}
         self._thumbnails = thumbnails_of(embeddings.dataset, sorted(shown))
 
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[FindingKind, ...]:
         """Return all kinds of findings."""
         checked = self._checked
         near = checked.near_duplicates
@@ -238,9 +238,9 @@ class _Maker:
         return f"{judged:,} of {labelled:,} labels were judged{rest}."
 
     def _kind(
-        self, name: str, title: str, note: str, count: int, doubts: tuple[Doubt, ...]
-    ) -> Kind:
-        return Kind(name, title, note, count, doubts, self._checked.not_checked.get(name))
+        self, name: str, title: str, note: str, count: int, findings: tuple[Finding, ...]
+    ) -> FindingKind:
+        return FindingKind(name, title, note, count, findings, self._checked.not_checked.get(name))
 
     def _shown(self) -> list[int]:
         """Return the rows that the page shows, some of them twice."""
@@ -256,10 +256,10 @@ class _Maker:
         name = self._items[row].id
         return Pick(name, 0.0, self._checked.labels[row], self._thumbnails.get(name))
 
-    def _alone(self, row: int, says: str) -> Doubt:
-        return Doubt((self._pick(row),), says)
+    def _alone(self, row: int, text: str) -> Finding:
+        return Finding((self._pick(row),), text)
 
-    def _label_errors(self) -> tuple[Doubt, ...]:
+    def _label_errors(self) -> tuple[Finding, ...]:
         found = self._checked.label_errors
         columns = (found.rows[:MOST].tolist(), found.given, found.suggested)
         return tuple(
@@ -267,21 +267,21 @@ class _Maker:
             for row, given, suggested in zip(*columns, strict=False)
         )
 
-    def _groups(self, groups: Sequence[Rows], *, with_splits: bool = False) -> tuple[Doubt, ...]:
+    def _groups(self, groups: Sequence[Rows], *, with_splits: bool = False) -> tuple[Finding, ...]:
         found = []
         for group in groups[:MOST]:
             rows = group.tolist()
             labels = sorted({label for row in rows if (label := self._checked.labels[row])})
-            says = f"{len(rows)} items"
+            text = f"{len(rows)} items"
             if with_splits:
-                says += " in " + ", ".join(sorted({str(self._items[row].split) for row in rows}))
+                text += " in " + ", ".join(sorted({str(self._items[row].split) for row in rows}))
             if len(labels) > 1:
-                says += f", labelled {' and '.join(labels)}"
+                text += f", labelled {' and '.join(labels)}"
             picks = tuple(self._pick(row) for row in rows[:MEMBERS])
-            found.append(Doubt(picks, says, max(0, len(rows) - MEMBERS)))
+            found.append(Finding(picks, text, max(0, len(rows) - MEMBERS)))
         return tuple(found)
 
-    def _sized(self, rows: Rows) -> tuple[Doubt, ...]:
+    def _sized(self, rows: Rows) -> tuple[Finding, ...]:
         sizes = self._checked.sizes
         if sizes is None:
             return ()

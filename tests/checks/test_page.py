@@ -12,7 +12,7 @@ from PIL import Image
 from embedpipe.checks import check
 from embedpipe.errors import UsageError
 from embedpipe.reports import Pick, make_thumbnail, write_checks
-from embedpipe.reports.check_report import ChecksData, Doubt, Kind, checks_of
+from embedpipe.reports.check_report import ChecksData, Finding, FindingKind, checks_of
 from tests.conftest import quiet_page
 
 EVIL = "<script>fail()</script>"
@@ -29,25 +29,25 @@ def kind(data, name):
 
 
 def test_it_shows_what_was_found(data, copies):
-    assert [pick.id for pick in kind(data, "duplicates").doubts[0].items] == [
+    assert [pick.id for pick in kind(data, "duplicates").findings[0].items] == [
         "test/a/same.jpg", "train/b/005.jpg",
     ]  # fmt: skip
-    assert kind(data, "duplicates").doubts[0].says == "2 items, labelled a and b"
+    assert kind(data, "duplicates").findings[0].text == "2 items, labelled a and b"
     assert kind(data, "near_duplicates").count == len(copies)
-    assert kind(data, "leakage").doubts[0].says == "2 items in test, train"
-    assert kind(data, "tiny").doubts[0].says == "12 × 48"
-    assert kind(data, "blank").doubts[0].items[0].id == "train/a/white.jpg"
+    assert kind(data, "leakage").findings[0].text == "2 items in test, train"
+    assert kind(data, "tiny").findings[0].text == "12 × 48"
+    assert kind(data, "blank").findings[0].items[0].id == "train/a/white.jpg"
     assert [name for name, _ in data.failures] == ["train/a/broken.jpg", "train/a/half.jpg"]
     assert data.missing == ("There is no b in the test split.",)
-    doubts = [doubt for each in data.kinds for doubt in each.doubts]
-    assert all(pick.thumbnail for doubt in doubts for pick in doubt.items)
+    findings = [finding for each in data.kinds for finding in each.findings]
+    assert all(pick.thumbnail for finding in findings for pick in finding.items)
 
 
 def test_the_same_data_give_the_same_page_with_nothing_to_load(data, tmp_path):
     one = write_checks(tmp_path / "deep" / "one.html", data).read_bytes()
     assert write_checks(tmp_path / "two.html", data).read_bytes() == one
     page = one.decode()
-    shown = sum(len(doubt.items) for each in data.kinds for doubt in each.doubts)
+    shown = sum(len(finding.items) for each in data.kinds for finding in each.findings)
     assert page.count("<img") == shown
     assert "default-src 'none'" in page
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
@@ -70,12 +70,12 @@ def crowded(path):
     thumbnail = make_thumbnail(buffer.getvalue())
     long = "x" * 150
     picks = tuple(Pick(f"{EVIL}/{long}{i}.jpg", 0.0, EVIL, thumbnail) for i in range(12))
-    alone = tuple(Doubt((pick,), f"{long}, or {EVIL}?") for pick in picks)
-    groups = (Doubt(picks, f"12 items, labelled {long} and {EVIL}", 88),)
+    alone = tuple(Finding((pick,), f"{long}, or {EVIL}?") for pick in picks)
+    groups = (Finding(picks, f"12 items, labelled {long} and {EVIL}", 88),)
     kinds = (
-        Kind("label_errors", "Doubtful labels", "How.", 500, alone),
-        Kind("near_duplicates", "Same picture", "How.", 1, groups),
-        Kind("leakage", "Leaks", "How.", 0, (), "the dataset has no two splits"),
+        FindingKind("label_errors", "Doubtful labels", "How.", 500, alone),
+        FindingKind("near_duplicates", "Same picture", "How.", 1, groups),
+        FindingKind("leakage", "Leaks", "How.", 0, (), "the dataset has no two splits"),
     )
     classes = ((long, 100, 1.0, False), (EVIL, 1, 0.01, True))
     data = ChecksData(
