@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .base import Tracker, get_tracker, trackers
 from .mlflow import MLflowTracker
 from .tensorboard import TensorBoardTracker
+from .tracker import Tracker, get_tracker, trackers
 from .wandb import WandbTracker
 
 __all__ = [

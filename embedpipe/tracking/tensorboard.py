@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from .base import Tracker, trackers
+from .tracker import Tracker, trackers
 
 __all__ = ["TensorBoardTracker"]
 
