@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -140,14 +141,14 @@ class ReplayGroup(StudyGroup):
     experiences: tuple[str, ...]
     maps: tuple[AccuracyMap, ...]
 
-    @property
+    @cached_property
     def scale(self) -> tuple[float, float] | None:
         """The lowest and the highest accuracy of all maps; None if they have none."""
         rows = [row for each in self.maps for row in each.matrix]
         known = [value for row in rows for value in row if math.isfinite(value)]
         return (min(known), max(known)) if known else None
 
-    @property
+    @cached_property
     def heat_maps(self) -> list[tuple[HeatMap, bool]]:
         """Each map, laid out with the common scale, and whether it is shown at once."""
         total = "so far" if self.protocol == "iid" else "next"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .._versions import versions
@@ -80,7 +81,7 @@ class StudyGroup:
         "Holm's correction, for strategies whose areas differ significantly",
     )
 
-    @property
+    @cached_property
     def charts(self) -> list[LineChart]:
         """Accuracies and differences, without a chart that would be empty."""
         titles, notes = self.chart_titles, self.chart_notes
