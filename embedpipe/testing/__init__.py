@@ -15,6 +15,9 @@ or, as a test for each check::
 """
 
 from ._suite import CheckReport, ContractError, NotApplicable
+from .backbones import backbone_checks, check_backbone
+from .datasets import check_dataset, dataset_checks
+from .formats import check_format, format_checks
 from .heads import check_head, head_checks
 from .strategies import check_strategy, strategy_checks
 
@@ -22,8 +25,14 @@ __all__ = [
     "CheckReport",
     "ContractError",
     "NotApplicable",
+    "backbone_checks",
+    "check_backbone",
+    "check_dataset",
+    "check_format",
     "check_head",
     "check_strategy",
+    "dataset_checks",
+    "format_checks",
     "head_checks",
     "strategy_checks",
 ]

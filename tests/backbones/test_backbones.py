@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from embedpipe.backbones import Backbone, ToyBackbone, backbones, decode, get_backbone
+from embedpipe.backbones import ToyBackbone, backbones, decode, get_backbone
 from embedpipe.backbones.networks import BundledBackbone
 from embedpipe.backbones.weights import digest_of_weights
 from embedpipe.errors import BackboneError, UnknownNameError, UsageError
+from embedpipe.testing import backbone_checks
 
 
 @pytest.fixture(scope="module")
@@ -250,25 +252,10 @@ def test_unknown_architectures_have_a_suggestion(name: str, near: str) -> None:
         _ = get_backbone(name).identity
 
 
+@pytest.mark.parametrize("check", backbone_checks, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", list(backbones))
-def test_contract_of_every_registered_backbone(name: str) -> None:
-    backbone = backbones[name]()
-    assert isinstance(backbone, Backbone)
-    assert backbone.name == name
-    assert set(backbone.identity) == {
-        "library", "architecture", "pooling", "dim", "weights_sha256"
-    }  # fmt: skip
-    height, width = backbone.preprocess.size
-    pixels = pictures(3, height)[:, :, :width]
-    given = pixels.copy()
-    encoder = backbone.open(precision="fp32", runtime="auto", batch_size=4)
-    vectors = encoder.encode(pixels)
-    assert vectors.shape == (3, backbone.identity["dim"])
-    assert vectors.dtype == np.float32
-    assert np.isfinite(vectors).all()
-    assert len(np.unique(vectors, axis=0)) == 3
-    assert np.array_equal(encoder.encode(pixels), vectors)
-    assert np.array_equal(pixels, given)
+def test_contract(name: str, check: Callable[[str], None]) -> None:
+    check(name)
 
 
 def test_toy_vectors_are_mean_colours() -> None:

@@ -1,0 +1,299 @@
+"""What must hold for every label format."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..errors import FormatError, UsageError
+from ..labels import Format, Labelled, PathResolver, formats
+from ._suite import CheckReport, NotApplicable, Suite, raising
+
+__all__ = ["check_format", "example_items", "export", "format_checks"]
+
+format_checks = Suite("label format")
+"""The checks of `check_format`, each called with the name of a registered format."""
+
+CLASSES = (
+    "hat",
+    "t-shirt",
+    "Größe 38",
+    "帽子",
+    'so-called "hat"',
+    "a, b",
+    "and/or",
+    ".hidden",
+    "_unlabeled",
+    "50% off %2F",
+    "back\\slash: c",
+    "__MACOSX",
+)
+
+
+def check_format(name: str) -> CheckReport:
+    """Check that a registered label format keeps the contract of all formats.
+
+    Parameters
+    ----------
+    name
+        The name of the format.
+
+    Returns
+    -------
+    CheckReport
+        The checks that passed, and those that have no meaning for this format.
+
+    Raises
+    ------
+    ContractError
+        If a check fails, with a line for each. With pytest, a test for each check is clearer:
+        ``@pytest.mark.parametrize("check", format_checks)``.
+
+    Examples
+    --------
+    >>> print(check_format("jsonl"))
+    11 checks passed
+    not applicable: images_are_required: it holds no images
+    not applicable: unreadable_image_leaves_no_file: it holds no images
+    """
+    return format_checks.run(name)
+
+
+def example_items() -> list[Labelled]:
+    """Return items with names and classes that are hard to write, and of every status."""
+    return [
+        Labelled("one/img_001.jpg", CLASSES[0], who="ann"),
+        Labelled("two/img_001.jpg", CLASSES[1], "label", CLASSES[0], 0.625, "ann", "logistic-20"),
+        Labelled("two/three/img_001.jpg", CLASSES[2], prediction=CLASSES[2], score=1.0),
+        Labelled("größe 帽/ä ö.png", CLASSES[3]),
+        Labelled('q/it\'s "quoted", yes.jpg', CLASSES[4]),
+        Labelled("root.JPEG", CLASSES[5]),
+        Labelled("p/100%25 %2F.jpg", CLASSES[6]),
+        Labelled("p/a:b;c=d&e#f?g+h.jpg", CLASSES[7]),
+        Labelled(r"p/caf\xe9.jpg", CLASSES[8]),
+        Labelled(".cache/.x.png", CLASSES[9]),
+        Labelled("_unlabeled/=1+1.png", CLASSES[10]),
+        Labelled("p/ spaces .png", CLASSES[11]),
+        Labelled("s/skipped.jpg", status="skip", who="bob"),
+        Labelled("s/unsure.jpg", status="unsure", who="bob"),
+        Labelled("s/rather.jpg", "hat", status="unsure"),
+        Labelled("s/guessed.jpg", prediction="a, b", score=0.25, model="größe 帽"),
+        Labelled("s/silent.jpg"),
+    ]
+
+
+def export(name: str, folder: str | Path, items: Sequence[Labelled], **options: Any) -> Path:
+    """Write items in a format into a folder, each with an image of its own, and return the path."""
+    if "embeddings" in formats[name].write_options:
+        import numpy as np
+
+        options["embeddings"] = np.random.default_rng(0).normal(size=(len(items), 3))
+    path = Path(folder) / f"labels{formats[name].suffix}"
+    return formats[name].write(path, items, _image_of, **options)
+
+
+def _image_of(path: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 3), (sum(path.encode()) % 256, len(path), 7)).save(file, "PNG")
+    return file.getvalue()
+
+
+def _writes(name: str) -> bool:
+    return type(formats[name]).write_items is not Format.write_items
+
+
+def _reads(name: str) -> bool:
+    return type(formats[name]).read_entries is not Format.read_entries
+
+
+def _require(name: str, *, reads: bool = False, images: bool = False) -> None:
+    if not _writes(name):
+        raise NotApplicable("it is read, not written")
+    if reads and not _reads(name):
+        raise NotApplicable("it is written, not read")
+    if images and not formats[name].needs_images:
+        raise NotApplicable("it holds no images")
+
+
+def _carried(item: Labelled, carries: frozenset[str]) -> Labelled:
+    """Return what is left of an item in a format that carries so much."""
+    if item.status not in {"label", *carries}:
+        item = replace(item, status="label", label=None)
+    if "prediction" not in carries:
+        item = replace(item, prediction=None, score=None)
+    if "model" not in carries:
+        item = replace(item, model=None)
+    return item if "who" in carries else replace(item, who=None)
+
+
+def _by_path(items: Sequence[Labelled]) -> dict[str, Labelled]:
+    return {item.path: item for item in items}
+
+
+@format_checks
+def has_a_name_and_a_description(name: str) -> None:
+    assert formats[name].name == name
+    assert formats.describe()[name].endswith("."), "its class has no docstring of one sentence"
+    assert _reads(name) or _writes(name), "it has neither `read_entries` nor `write_items`"
+    suffix = formats[name].suffix
+    assert suffix == suffix.lower(), "the suffix must be in lower case"
+
+
+@format_checks
+def what_is_exported_is_imported(name: str) -> None:
+    _require(name, reads=True)
+    items, carries = example_items(), formats[name].carries
+    expected = [_carried(item, carries) for item in items]
+    expected = [item for item in expected if not item.is_empty]
+    with tempfile.TemporaryDirectory() as folder:
+        path = export(name, folder, items)
+        found = formats[name].read(path)
+        assert [entry.name for entry in Path(folder).iterdir()] == [path.name], "other files left"
+    assert _by_path(found) == _by_path(expected), "items are not as they were written"
+    assert len(found) == len(expected), "an item was read twice"
+
+
+@format_checks
+def labels_find_the_items_of_a_dataset(name: str) -> None:
+    _require(name, reads=True)
+    items = [Labelled(f"a/{number}.jpg", "hat", prediction="hat", score=0.5) for number in range(3)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = export(name, folder, items)
+        resolver = PathResolver([item.path for item in items])
+        try:
+            reading = formats[name].read_for(path, resolver)
+        except FormatError:
+            assert "prediction" in formats[name].carries, "its labels are not imported"
+            raise NotApplicable("it holds predictions, which are not imported") from None
+    assert {item.path: item.label for item in reading.items} == {item.path: "hat" for item in items}
+
+
+@format_checks
+def paths_that_leave_the_folder_are_not_written(name: str) -> None:
+    _require(name)
+    for bad in ("../x.png", "a/../../x.png", "/etc/x.png", "C:/x.png", "", ".", "a\0.png"):
+        with tempfile.TemporaryDirectory() as folder:
+            with raising(FormatError):
+                export(name, folder, [Labelled("a.png", "hat"), Labelled(bad, "hat")])
+            left = [entry for entry in Path(folder).rglob("*") if entry.is_file()]
+            assert not left, f"files are left after the path {bad!r} was refused"
+
+
+@format_checks
+def classes_do_not_lead_out_of_the_folder(name: str) -> None:
+    _require(name, reads=True)
+    for label in ("..", "../..", "/etc", "c:", "..\\.."):
+        with tempfile.TemporaryDirectory() as folder:
+            inside = Path(folder) / "inside"
+            inside.mkdir()
+            item = Labelled("a.png", label, prediction=label, score=1.0)
+            path = export(name, inside, [item])
+            assert formats[name].read(path) == [_carried(item, formats[name].carries)]
+            assert [entry.name for entry in inside.iterdir()] == [path.name]
+            assert [entry.name for entry in Path(folder).iterdir()] == ["inside"]
+
+
+@format_checks
+def items_without_meaning_are_not_written(name: str) -> None:
+    _require(name)
+    bad = [
+        Labelled("a.png", " hat"),
+        Labelled("a.png", "hat", "skip"),
+        Labelled("a.png", "hat", "done"),
+        Labelled("a.png", score=0.5),
+        Labelled("b.png", "hat"),
+    ]
+    for item in bad:
+        with tempfile.TemporaryDirectory() as folder:
+            with raising(FormatError):
+                export(name, folder, [Labelled("b.png", "hat"), item])
+            assert not list(Path(folder).iterdir()), f"files are left after {item} was refused"
+
+
+@format_checks
+def missing_file_is_refused(name: str) -> None:
+    if not _reads(name):
+        raise NotApplicable("it is written, not read")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "missing"
+        with raising(FormatError, f"there is nothing at {path}."):
+            formats[name].read(path)
+
+
+@format_checks
+def damaged_file_is_refused_with_its_name(name: str) -> None:
+    if not _reads(name) or not formats[name].suffix:
+        raise NotApplicable("it reads no single file")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"labels{formats[name].suffix}"
+        path.write_bytes(b"\xff\x00\xfe damaged \xff" * 20)
+        try:
+            formats[name].read(path)
+        except FormatError as error:
+            assert path.name in str(error), f"the message does not name the file: {error}"
+        else:
+            raise AssertionError("it read bytes that are no file of this format")
+
+
+@format_checks
+def unknown_option_is_refused(name: str) -> None:
+    known = ", ".join(sorted(formats[name].write_options)) or "none"
+    message = f"the format {name} has no option 'colour'; its options: {known}."
+    with raising(UsageError, message):
+        formats[name].write("x", [], colour="red")
+
+
+@format_checks
+def wrong_suffix_is_refused(name: str) -> None:
+    suffix = formats[name].suffix
+    if not suffix:
+        raise NotApplicable("it writes a folder")
+    message = f"the format {name} writes a file that ends in {suffix}, not labels.other."
+    with raising(UsageError, message):
+        formats[name].write("labels.other", [])
+
+
+@format_checks
+def failed_export_leaves_the_file_before_it(name: str) -> None:
+    _require(name, reads=True)
+    items = example_items()
+    with tempfile.TemporaryDirectory() as folder:
+        path = export(name, folder, items)
+        before = formats[name].read(path)
+        with raising(FormatError):
+            export(name, folder, [*items, Labelled("../x.png", "hat")])
+        if path.is_dir():
+            with raising(FormatError, f"{path} is there already: remove it, or write elsewhere."):
+                export(name, folder, items)
+        assert formats[name].read(path) == before
+
+
+@format_checks
+def images_are_required(name: str) -> None:
+    _require(name, images=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"labels{formats[name].suffix}"
+        with raising(UsageError, f"the format {name} holds the images: give `open_image`."):
+            formats[name].write(path, [Labelled("a.png", "hat")])
+
+
+@format_checks
+def unreadable_image_leaves_no_file(name: str) -> None:
+    _require(name, images=True)
+
+    def broken(path: str) -> bytes:
+        if path == "b.jpg":
+            raise OSError(5, "Input/output error")
+        return _image_of(path)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"labels{formats[name].suffix}"
+        with raising(FormatError, "the image 'b.jpg' cannot be read: Input/output error."):
+            formats[name].write(path, [Labelled("a.jpg", "hat"), Labelled("b.jpg", "hat")], broken)
+        assert not list(Path(folder).iterdir()), "files are left"
