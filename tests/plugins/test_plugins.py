@@ -82,7 +82,7 @@ def test_compare_uses_them_in_its_worker_processes(embedpipe):
 def test_labels_go_out_and_come_back_in_its_format(embedpipe, tmp_path):
     embedpipe("embed", "stripes", "--backbone", "toy")
     (tmp_path / "labels.csv").write_text("path,label\nacross/00.png,across\ndown/01.png,down\n")
-    embedpipe("labels", "import", "stripes", "labels.csv")
+    embedpipe("labels", "import", "stripes", "labels.csv", "--format", "csv")
     embedpipe("labels", "export", "stripes", "--format", "pairs", "--output", "labels.txt")
     text = (tmp_path / "labels.txt").read_text()
     assert text == "across/00.png\tacross\ndown/01.png\tdown\n"
