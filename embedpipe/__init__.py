@@ -31,6 +31,10 @@ __all__ += ["__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Labelling":  # deprecated: `OracleOptions`
+        from . import active
+
+        return active.Labelling
     if name == "head_spelling":  # deprecated: `format_spec`
         return _lazy("heads").head_spelling
     return own_version() if name == "__version__" else _lazy(name)

@@ -16,8 +16,9 @@ from ._workspace import Workspace as Workspace
 from .active import (
     ActiveLoop as ActiveLoop,
     Group as Group,
-    Labelling as Labelling,
+    LoopOptions as LoopOptions,
     Oracle as Oracle,
+    OracleOptions as OracleOptions,
     Prediction as Prediction,
     Problem as Problem,
     RoundRecord as RoundRecord,
@@ -41,6 +42,7 @@ from .cache import (
 )
 from .continual import (
     ContinualLoop as ContinualLoop,
+    ContinualOptions as ContinualOptions,
     ExperienceRecord as ExperienceRecord,
     Policy as Policy,
     Stream as Stream,

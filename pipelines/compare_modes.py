@@ -96,7 +96,7 @@ def loops_on_pixels(arguments: argparse.Namespace) -> Any:
         if more["mode"] == "replay":
             options["buffer_size"] = arguments.buffer_size or 4 * arguments.update_size
         return ep.ActiveLoop.from_arrays(
-            X_train, y_train, X_test, y_test, update_size=arguments.update_size, **options
+            X_train, y_train, X_test, y_test, batch_size=arguments.update_size, **options
         )
 
     return make
@@ -160,11 +160,11 @@ def mean_f1(loops: list[ep.ActiveLoop]) -> np.ndarray:
 def print_table(loops: dict[tuple[str, str], list[ep.ActiveLoop]]) -> None:
     """Print the macro-F1 by the share of the pool that is labelled."""
     shares = [
-        share for share in SHARES if share <= next(iter(loops.values()))[0].labeled_fractions[-1]
+        share for share in SHARES if share <= next(iter(loops.values()))[0].labelled_percent[-1]
     ]
     print("\nmacro-F1 by labelled share\n" + " " * 33 + "".join(f"{s:>7} %" for s in shares))
     for (mode, strategy), runs in loops.items():
-        fractions, scores = runs[0].labeled_fractions, mean_f1(runs)
+        fractions, scores = runs[0].labelled_percent, mean_f1(runs)
         at = [int(np.searchsorted(fractions, share - 1e-9)) for share in shares]
         print(f"{mode:>15} {strategy:<17}" + "".join(f"{scores[row]:>9.3f}" for row in at))
 
@@ -183,7 +183,7 @@ def write_csv(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> 
         }
         for (mode, strategy), runs in loops.items()
         for seed, loop in enumerate(runs)
-        for number, percent in enumerate(loop.labeled_fractions)
+        for number, percent in enumerate(loop.labelled_percent)
     ]
     return write_table({name: [row[name] for row in rows] for name in rows[0]}, path)
 
@@ -204,7 +204,7 @@ def draw(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:
             for strategy in [name for other, name in loops if other == mode]:
                 runs = loops[mode, strategy]
                 axis.plot(
-                    runs[0].labeled_fractions, mean_f1(runs), linewidth=1.2,
+                    runs[0].labelled_percent, mean_f1(runs), linewidth=1.2,
                     color=PALETTE.get(strategy), label=strategy.replace("_", " "),
                 )  # fmt: skip
             axis.set_title(mode.replace("_", "-"), fontsize=8)

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 import embedpipe as ep
-from embedpipe._loops.run_head import run_head
+from embedpipe._loops.fitting import run_head
 from embedpipe._seeds import random_parameters, seeded
 from embedpipe.errors import UsageError
 from embedpipe.heads import get_head, heads

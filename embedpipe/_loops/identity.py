@@ -12,8 +12,21 @@ from ..errors import RunError
 
 __all__ = ["identity_of", "run_id_of"]
 
-RECORDED_NAMES: dict[str, str] = {}
-"""The names by which runs record classes that have moved since, by the name of today."""
+RECORDED_MODULES = {
+    "embedpipe.continual.random_policies.BiasedReservoir": "embedpipe.continual.streamed",
+    "embedpipe.continual.random_policies.ClassBalanced": "embedpipe.continual.balanced",
+    "embedpipe.continual.random_policies.ExperienceBalanced": "embedpipe.continual.balanced",
+    "embedpipe.continual.random_policies.GDumb": "embedpipe.continual.streamed",
+    "embedpipe.continual.random_policies.Random": "embedpipe.continual.ranked",
+    "embedpipe.continual.random_policies.Reservoir": "embedpipe.continual.balanced",
+    "embedpipe.continual.score_policies.EL2N": "embedpipe.continual.scored",
+    "embedpipe.continual.score_policies.Entropy": "embedpipe.continual.scored",
+    "embedpipe.continual.score_policies.Margin": "embedpipe.continual.scored",
+    "embedpipe.continual.vector_policies.ClosestToCentre": "embedpipe.continual.central",
+    "embedpipe.continual.vector_policies.Herding": "embedpipe.continual.central",
+    "embedpipe.continual.vector_policies.KCenter": "embedpipe.continual.central",
+}
+"""Modules of classes that have moved, as runs have recorded them, by today's full name."""
 
 
 def run_id_of(name: str, config: dict[str, Any]) -> str:
@@ -47,8 +60,8 @@ def identity_of(value: Any) -> Any:
             f"a {type(value).__name__} has no identity that a run could be found by again: use "
             "options that are numbers, texts or arrays, or leave out the workspace."
         )
-    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    module, name = type(value).__module__, type(value).__qualname__
     return {
-        "class": RECORDED_NAMES.get(name, name),
+        "class": f"{RECORDED_MODULES.get(f'{module}.{name}', module)}.{name}",
         "options": {key: identity_of(options[key]) for key in sorted(options)},
     }

@@ -1,24 +1,25 @@
 """The active-learning loop: oracles, rounds, and choosing what to label next."""
 
-from .groups import Group, groups
+import warnings
+from typing import Any
+
 from .loop import ActiveLoop
 from .modes import MODES
 from .options import LoopOptions
-from .oracle import Labelling, Oracle, SimulatedOracle
+from .oracle import Oracle, OracleOptions, SimulatedOracle
 from .problem import Problem, ProblemIdentity
-from .records import RoundRecord, area_under_budget_curve
-from .runs import RunFolder
-from .selecting import select
-from .training import Accuracy, Prediction, Trained, check_spec, predict, train, train_head
+from .records import RoundRecord, RunFolder, area_under_budget_curve
+from .selecting import Group, groups, select
+from .train_predict import Accuracy, Prediction, Trained, check_spec, predict, train, train_head
 
 __all__ = [
     "MODES",
     "Accuracy",
     "ActiveLoop",
     "Group",
-    "Labelling",
     "LoopOptions",
     "Oracle",
+    "OracleOptions",
     "Prediction",
     "Problem",
     "ProblemIdentity",
@@ -34,3 +35,10 @@ __all__ = [
     "train",
     "train_head",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Labelling":
+        warnings.warn("`Labelling` is now `OracleOptions`.", DeprecationWarning, stacklevel=2)
+        return OracleOptions
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,11 +1,8 @@
-"""Select, label, fit, evaluate; again."""
+"""The active-learning loop: its rounds, where they are kept, and what they have taught."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import itertools
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -13,25 +10,21 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._loops.answers import answered
-from .._loops.training import Batch, Trainer
 from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..errors import ExhaustedError, RunError
-from ..strategies import Selection, Strategy
-from .arrays import problem_of_arrays
-from .judging import Judge
 from .options import LoopOptions
 from .problem import Problem
-from .records import RoundRecord
-from .round_pool import RoundPool
-from .runs import RunFolder
-from .watching import Watcher
+from .records import RoundRecord, RunFolder
+from .rounds import Rounds
 
 __all__ = ["ActiveLoop"]
 
 MOST_INFORMATIVE = 16
-"""How many of the picks of a round are called its most informative ones."""
+"""Number of picks of a round that `ActiveLoop.most_informative` gives."""
+
+ARRAY_OPTIONS = LoopOptions(initial_size=128, batch_size=128)
+"""The options of `ActiveLoop.from_arrays`, unless it is given others."""
 
 
 class ActiveLoop:
@@ -87,24 +80,16 @@ class ActiveLoop:
     ) -> None:
         self.options = options = dataclasses.replace(options or LoopOptions(), **changes)
         self.strategy, self.initial = options.built_strategy, options.built_initial
-        self.head, self._mode = options.built_head, options.built_mode
-        given = (
+        self.head = options.built_head
+        problem = (
             Problem.of(embeddings, options.seed, index)
             if isinstance(embeddings, Embeddings)
             else embeddings
         )
-        oracle = given.oracle.behaving(options.labelling, options.seed, given.matrix)
-        self.problem = dataclasses.replace(given, oracle=oracle)
+        oracle = problem.oracle.behaving(options.labelling, options.seed, problem.matrix)
+        self.problem = dataclasses.replace(problem, oracle=oracle)
         self._workspace = None if workspace is None else Workspace(workspace)
-        self.records: list[RoundRecord] = []
-        self._batches: list[Batch] = []
-        self._head: Any = None
-        self._learned = 0  # of how many batches
-        self._selected = (
-            False  # whether a strategy has looked at all candidates, and they are sound
-        )
-        self._judge = Judge(given.matrix, given.test_rows, given.test_labels)
-        self._start(options)
+        self._rounds = Rounds(self.problem, options)
 
     @classmethod
     def from_arrays(
@@ -114,12 +99,10 @@ class ActiveLoop:
         X_test: ArrayLike | None = None,
         y_test: ArrayLike | None = None,
         *,
-        strategy: str | Strategy = "margin",
-        mode: str = "cumulative",
-        update_size: int = 128,
-        initial_size: int = 128,
+        options: LoopOptions | None = None,
         index: str = "exact",
-        **options: Any,
+        update_size: int | None = None,
+        **changes: Any,
     ) -> Self:
         """Return a loop on features and labels, such as the pixels of images.
 
@@ -129,14 +112,14 @@ class ActiveLoop:
             (n, d) numbers to choose from, and their (n,) labels: texts or numbers.
         X_test, y_test
             (t, d) numbers to test on, and their (t,) labels; or neither.
-        strategy, mode, initial_size
+        options
+            See `LoopOptions`; by default with 128 items in every batch.
+        index
             As of `ActiveLoop`.
         update_size
-            How many items every batch but the first has.
-        index
-            How strategies find neighbours.
-        **options
-            Everything else that `ActiveLoop` takes.
+            Another name for ``batch_size``.
+        **changes
+            Options by name, and the ``workspace`` of `ActiveLoop`.
 
         Returns
         -------
@@ -158,22 +141,17 @@ class ActiveLoop:
         >>> from sklearn.datasets import load_digits
         >>> X, y = load_digits(return_X_y=True)
         >>> loop = ActiveLoop.from_arrays(
-        ...     X[:1300] / 16, y[:1300], X[1300:] / 16, y[1300:], update_size=100
+        ...     X[:1300] / 16, y[:1300], X[1300:] / 16, y[1300:], batch_size=100
         ... ).fit(rounds=3)
-        >>> loop.labeled_fractions.round(1).tolist()
+        >>> loop.labelled_percent.round(1).tolist()
         [9.8, 17.5, 25.2, 32.9]
         >>> bool(loop.test_metrics["accuracy"][-1] > 0.9)
         True
         """
-        problem = problem_of_arrays(X_train, y_train, X_test, y_test, index)
-        return cls(
-            problem,
-            strategy=strategy,
-            mode=mode,
-            batch_size=update_size,
-            initial_size=initial_size,
-            **options,
-        )
+        problem = Problem.of_features(X_train, y_train, X_test, y_test, index)
+        if update_size is not None:
+            changes["batch_size"] = update_size
+        return cls(problem, options=options or ARRAY_OPTIONS, **changes)
 
     # Identity
 
@@ -228,22 +206,21 @@ class ActiveLoop:
         if folder is not None:
             folder.start(self.config(size))
         stored = [] if folder is None else folder.read()
-        self._start(options)
+        done = self._rounds = Rounds(self.problem, options)
         for record in stored if rounds is None else stored[: rounds + 1]:
-            self._add(record)
+            done.add(record)
             yield record
-        for number in itertools.count(len(self.records)):
-            if (rounds is not None and number > rounds) or not self._left():
-                return
+        while done.left and (rounds is None or len(done.records) <= rounds):
             try:
-                self._add(self._round(number, size))
+                record = done.run()
             except ExhaustedError:
-                if not number:  # there is nothing to show for it
+                if not done.records:  # there is nothing to show for it
                     raise
                 return
+            done.add(record)
             if folder is not None:
-                folder.write(self.records, self.problem.ids)
-            yield self.records[number]
+                folder.write(done.records, self.problem.ids)
+            yield record
 
     def fit(self, rounds: int | None = None) -> Self:
         """Run to the end of the pool, or so many rounds after the first.
@@ -262,11 +239,7 @@ class ActiveLoop:
     @property
     def fitted(self) -> Any:
         """The head, trained on everything labelled so far; None before there is a label."""
-        while self._learned < len(self._batches):
-            # Heads are not kept on disk: those that build on each other are trained again.
-            count = self._learned + 1 if self._mode.needs_history else len(self._batches)
-            self._train(self._batches[:count])
-        return self._head
+        return self._rounds.fitted
 
     def head_after(self, number: int) -> Any:
         """Return the head as a round left it; one that is not the last is trained again.
@@ -285,10 +258,9 @@ class ActiveLoop:
             raise RunError(f"there is no round {number}: {len(self.records)} were run.")
         if number == len(self.records) - 1:
             return self.fitted
-        earlier = copy.copy(self)
-        earlier.records, earlier._batches, earlier._head, earlier._learned = [], [], None, 0
+        earlier = Rounds(self.problem, self._rounds.options)
         for record in self.records[: number + 1]:
-            earlier._add(record)
+            earlier.add(record)
         return earlier.fitted
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -322,20 +294,18 @@ class ActiveLoop:
         A fresh head, trained at once on the true label of every candidate, whatever the mode
         and however the labeller behaves. It takes as long as a fit to all of them.
         """
-        if not len(self.problem.test_rows):
-            return None
-        rows = self.problem.candidates
-        every = Batch(rows, self.problem.oracle.every_label(rows))
-        return self._judge.scores(self._trainer.fit(self._trainer.fresh(), every)).accuracy
+        return self._rounds.upper_baseline()
 
-    # What was learned
+    # The rounds
+
+    @property
+    def records(self) -> list[RoundRecord]:
+        """The rounds so far."""
+        return self._rounds.records
 
     def labelled(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Return the rows labelled so far, in order, and their labels."""
-        if not self._batches:
-            return np.array([], np.int64), np.array([])
-        rows = np.concatenate([batch.rows for batch in self._batches])
-        return rows, np.concatenate([batch.labels for batch in self._batches])
+        """Return the (m,) rows labelled so far, in order, and their (m,) labels."""
+        return self._rounds.labelled()
 
     @property
     def test_metrics(self) -> dict[str, NDArray[np.float64]]:
@@ -346,17 +316,20 @@ class ActiveLoop:
         }
 
     @property
-    def labeled_fractions(self) -> NDArray[np.float64]:
-        """How much of the pool is labelled after each round, in percent: (R,)."""
+    def labelled_percent(self) -> NDArray[np.float64]:
+        """The share of the pool that is labelled after each round, in percent: (R,)."""
         counts = np.array([record.labelled for record in self.records], dtype=np.float64)
         return 100.0 * counts / len(self.problem.candidates)
+
+    @property
+    def labeled_fractions(self) -> NDArray[np.float64]:
+        """The same as `labelled_percent`."""
+        return self.labelled_percent
 
     @property
     def most_informative(self) -> list[NDArray[np.int64]]:
         """The first 16 picks of each round, at most, as rows of the matrix."""
         return [record.rows[:MOST_INFORMATIVE] for record in self.records]
-
-    # One round
 
     def _sized(self, batch_size: int | None) -> LoopOptions:
         """Return the options with another size of batches, if one is given."""
@@ -364,134 +337,8 @@ class ActiveLoop:
             return self.options
         return dataclasses.replace(self.options, batch_size=batch_size)
 
-    def _start(self, options: LoopOptions) -> None:
-        self.records, self._batches = [], []
-        self._head, self._learned = None, 0
-        self._trainer = Trainer(
-            self.head,
-            self.problem.matrix,
-            self.problem.candidates,
-            self.problem.oracle.classes,
-            seed=options.seed,
-            buffer_size=options.replayed or 0,
-        )
-        self._watcher = Watcher(self._trainer, self._mode, options.advice)
-
-    def _add(self, record: RoundRecord) -> None:
-        self.records.append(record)
-        batch = _batch(record.rows, record.labels)
-        if batch.rows.size:
-            self._batches.append(batch)
-
-    def _round(self, number: int, batch_size: int) -> RoundRecord:
-        query = number > 0 and bool(self._batches)  # nothing can be told before there is a label
-        strategy = self.strategy if query else self.initial
-        size = batch_size if number else self.options.initial_size
-        skip = self.options.skip if query else 0
-        if number:
-            size = min(size, self._left() - skip)
-        if size < 1:
-            raise ExhaustedError(f"nothing is left but the {self._left()} items that are skipped.")
-        started = time.perf_counter()
-        rng = np.random.default_rng([self.options.seed, number])
-        picked = strategy.select(self._pool(), size + skip, rng)
-        self._selected = True
-        select_seconds = time.perf_counter() - started
-        if picked.rows.size <= skip:
-            raise ExhaustedError(f"{strategy} finds nothing but what is skipped.")
-        picked = Selection(picked.rows[skip:], picked.scores[skip:], picked.diagnostics)
-        return self._learn(number, strategy, picked, select_seconds)
-
-    def _pool(self) -> RoundPool:
-        rows, labels = self.labelled()
-        return RoundPool(
-            self.problem.matrix,
-            labelled=rows,
-            labels=labels if len(labels) else None,
-            head=(lambda: self.fitted) if len(labels) else None,
-            candidates=self.problem.candidates,
-            index=self.problem.index,
-            gone=self._gone(),
-            checked=self._selected,
-        )
-
-    def _learn(
-        self, number: int, strategy: Strategy, picked: Selection, select_seconds: float
-    ) -> RoundRecord:
-        answers = self.problem.oracle.label(picked.rows)
-        batch = _batch(picked.rows, answers)
-        batches = [*self._batches, batch] if batch.rows.size else self._batches
-        self._watcher.look(self.fitted)  # now, for the next fit may change this very head
-        started = time.perf_counter()
-        if batch.rows.size:
-            self._train(batches)
-        head = self._head
-        fit_seconds = time.perf_counter() - started
-        scores = self._judge.scores(head)
-        cost = self.records[-1].cost if self.records else 0.0
-        return RoundRecord(
-            round=number,
-            labelled=sum(each.rows.size for each in batches),
-            select_seconds=select_seconds,
-            fit_seconds=fit_seconds,
-            strategy=str(strategy),
-            rows=picked.rows,
-            scores=picked.scores,
-            labels=answers,
-            head=_told_by(head),
-            diagnostics={name: _last(value) for name, value in picked.diagnostics.items()},
-            cost=cost + self.problem.oracle.cost(picked.rows),
-            advice=self._watcher.advise(head, batches, self.records),
-            **dataclasses.asdict(scores),
-        )
-
-    def _train(self, batches: list[Batch]) -> None:
-        before = self._head
-        self._head, self._learned = None, 0  # interrupted, it would be in no known state
-        self._head = self._mode.train(self._trainer, before, batches)
-        self._learned = len(batches)
-
-    def _left(self) -> int:
-        return len(self.problem.candidates) - sum(record.rows.size for record in self.records)
-
-    def _gone(self) -> NDArray[np.int64]:
-        """Return the rows that were asked about in vain."""
-        silent = [record.rows[~answered(record.labels)] for record in self.records]
-        return np.concatenate([np.array([], np.int64), *silent])
-
     def _ready(self) -> Any:
         head = self.fitted
         if head is None:
             raise RunError("there is no head yet: call `fit`, or iterate over `run`, first.")
         return head
-
-
-def _batch(rows: NDArray[np.int64], labels: NDArray[Any]) -> Batch:
-    """Return what was answered."""
-    there = answered(labels)
-    if there.all():
-        return Batch(rows, labels)
-    return Batch(rows[there], np.array(labels[there].tolist()))
-
-
-def _told_by(head: Any) -> dict[str, Any]:
-    """Return what the head says of itself, as numbers and texts."""
-    told = {}
-    for name in _SELF_REPORTS:
-        value = getattr(head, name, None)
-        value = value.item() if isinstance(value, np.generic) else value
-        if isinstance(value, (int, float, str, bool)):
-            told[name.rstrip("_")] = value
-    return told
-
-
-_SELF_REPORTS = (
-    "loss_", "C_", "C_rule_", "n_iter_", "converged_", "temperature_",
-    "cv_accuracy_", "cv_n_", "cv_ece_",
-)  # fmt: skip
-
-
-def _last(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return None if not value.size else float(value.reshape(-1)[-1])
-    return value.item() if isinstance(value, np.generic) else value

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._loops.training import Batch, Trainer, joined
+from .._loops.fitting import Batch, Trainer, joined
 from ..errors import UnknownNameError, UsageError
 
 __all__ = ["MODES", "Mode", "get_mode"]

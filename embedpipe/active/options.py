@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .._loops.fitting import run_head
 from .._loops.identity import identity_of, run_id_of
-from .._loops.run_head import run_head
 from .._options import LoopFields, documented
 from .._seeds import check_seed
 from .._specs import format_spec
@@ -20,7 +20,7 @@ from ..errors import UsageError
 from ..strategies import Strategy, get_strategy, strategies
 from .modes import Mode, get_mode
 from .problem import ProblemIdentity
-from .runs import FORMAT
+from .records import FORMAT
 
 __all__ = ["LoopOptions"]
 

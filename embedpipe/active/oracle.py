@@ -8,14 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.answers import known_labels
 from .._loops.draws import uniform_of_rows
-from .._options import OracleOptions as Labelling
+from .._loops.label_arrays import known_labels
+from .._options import OracleOptions
 from .._threads import one_blas_thread
 from ..errors import LabelError, UnknownNameError, UsageError
 from ..index.blocks import block_rows, row_blocks, take_rows
 
-__all__ = ["Labelling", "Oracle", "SimulatedOracle"]
+__all__ = ["Oracle", "OracleOptions", "SimulatedOracle"]
 
 Float64 = NDArray[np.float64]
 
@@ -74,7 +74,7 @@ class SimulatedOracle:
     def __init__(
         self,
         labels: Sequence[Any] | NDArray[Any],
-        labelling: Labelling | None = None,
+        labelling: OracleOptions | None = None,
         *,
         seed: int = 0,
         matrix: NDArray[np.float32] | None = None,
@@ -83,28 +83,28 @@ class SimulatedOracle:
         classes, found = np.unique(given, return_inverse=True)
         codes = np.full(known.size, -1, dtype=np.int32)  # (n,)
         codes[known] = found
-        self._set(classes, codes, labelling or Labelling(), seed, matrix)
+        self._set(classes, codes, labelling or OracleOptions(), seed, matrix)
 
     @classmethod
     def of_codes(
         cls,
         classes: NDArray[Any],
         codes: NDArray[np.int32],
-        labelling: Labelling | None = None,
+        labelling: OracleOptions | None = None,
         *,
         seed: int = 0,
         matrix: NDArray[np.float32] | None = None,
     ) -> SimulatedOracle:
         """Return an oracle from the class of each row, as a position in `classes`; -1: none."""
         oracle = cls.__new__(cls)
-        oracle._set(classes, codes, labelling or Labelling(), seed, matrix)
+        oracle._set(classes, codes, labelling or OracleOptions(), seed, matrix)
         return oracle
 
     def _set(
         self,
         classes: NDArray[Any],
         codes: NDArray[np.int32],
-        labelling: Labelling,
+        labelling: OracleOptions,
         seed: int,
         matrix: NDArray[np.float32] | None,
     ) -> None:
@@ -121,7 +121,7 @@ class SimulatedOracle:
         self.asked = 0
 
     def behaving(
-        self, labelling: Labelling, seed: int, matrix: NDArray[np.float32]
+        self, labelling: OracleOptions, seed: int, matrix: NDArray[np.float32]
     ) -> SimulatedOracle:
         """Return an oracle of the same labels that behaves in another way, and was not asked."""
         return self.of_codes(self.classes, self.codes, labelling, seed=seed, matrix=matrix)

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._loops.answers import check_finite
+from .._loops.label_arrays import check_finite, plain_labels
 from ..embedding import Embeddings
-from ..errors import LabelError, RunError, UnknownNameError
+from ..errors import LabelError, RunError, UnknownNameError, UsageError
 from ..index import Index
 from ..strategies.pool import checked_rows
 from .oracle import SimulatedOracle
+from .problem_files import META, read_matrix, read_meta, write_problem
 from .selecting import index_of
 
 __all__ = ["HELD_OUT", "Problem", "ProblemIdentity"]
@@ -228,6 +229,66 @@ class Problem:
             name=name,
         )
 
+    @classmethod
+    def of_features(
+        cls,
+        X_train: ArrayLike,
+        y_train: ArrayLike,
+        X_test: ArrayLike | None = None,
+        y_test: ArrayLike | None = None,
+        index: str = "exact",
+    ) -> Problem:
+        """Return the problem of choosing from `X_train`, tested on `X_test`.
+
+        Parameters
+        ----------
+        X_train, y_train
+            (n, d) numbers and their (n,) labels.
+        X_test, y_test
+            (t, d) numbers and their (t,) labels, or neither.
+        index
+            How strategies find neighbours.
+
+        Raises
+        ------
+        UsageError
+            If something is no matrix of numbers, or test rows are given without labels.
+        LabelError
+            If labels do not fit the rows, or a row holds NaN or infinity.
+
+        Notes
+        -----
+        The rows are copied once, as float32.
+
+        Examples
+        --------
+        >>> problem = Problem.of_features([[0.0], [1.0]], ["a", "b"], [[0.5]], ["a"])
+        >>> problem.matrix.ravel().tolist(), problem.candidates.tolist(), problem.test_rows.tolist()
+        ([0.0, 1.0, 0.5], [0, 1], [2])
+        """
+        if (X_test is None) != (y_test is None):
+            missing = "y_test" if y_test is None else "X_test"
+            raise UsageError(f"{missing} is missing: give both X_test and y_test, or neither.")
+        train = _features(X_train, "X_train")  # (n, d)
+        test = train[:0] if X_test is None else _features(X_test, "X_test")  # (t, d)
+        if not len(train):
+            raise UsageError("X_train has no rows: there is nothing to choose from.")
+        if test.shape[1] != train.shape[1]:
+            raise UsageError(
+                f"X_train has {train.shape[1]} columns and X_test has {test.shape[1]}: give both "
+                "the same features."
+            )
+        labels = _labels_of(y_train, len(train), "train")  # (n,)
+        if y_test is not None:
+            labels = _joined(labels, _labels_of(y_test, len(test), "test"))  # (n + t,)
+        n = len(train)
+        matrix = np.empty((n + len(test), train.shape[1]), dtype=np.float32)  # (n + t, d)
+        with np.errstate(over="ignore"):  # an overflow becomes infinity, which is named below
+            matrix[:n], matrix[n:] = train, test
+        for name, first, last in (("X_train", 0, n), ("X_test", n, len(matrix))):
+            check_finite(matrix, np.arange(first, last), name, first=first)
+        return cls.from_arrays(matrix, labels, np.arange(n), np.arange(n, len(matrix)), index=index)
+
     def long_tailed(self, ratio: float, seed: int = 0) -> Problem:
         """Return the same problem with fewer items to choose from, of some classes far fewer.
 
@@ -338,9 +399,35 @@ class Problem:
         RunError
             If the folder holds another problem, or cannot be written.
         """
-        from .saved import save_problem
-
-        save_problem(self, Path(folder))
+        folder, index = Path(folder), self.index
+        if (folder / META).exists():
+            if read_meta(folder)["digest"] != self.digest:
+                raise RunError(f"{folder} holds another problem: choose another folder.")
+            return
+        # A matrix that has no folder of its own is told from others by the problem.
+        own = index.folder is None or index.digest is None
+        index_folder = folder / "index" if index.folder is None or own else index.folder
+        meta = {
+            "digest": self.digest,
+            "name": self.name,
+            "spec_id": self.spec_id,
+            "index": {
+                "kind": index.kind,
+                "folder": str(index_folder.resolve()),
+                "digest": self.digest if own else index.digest,
+                "exact_up_to": index.exact_up_to,
+            },
+            "ids": None if self.ids is None else list(self.ids),
+            "copies_left_out": self.copies_left_out,
+        }
+        arrays = {
+            "candidates": self.candidates,
+            "classes": self.oracle.classes,
+            "codes": self.oracle.codes,
+            "test_rows": self.test_rows,
+            "test_labels": self.test_labels,
+        }
+        write_problem(folder, meta, arrays, self.matrix)
 
     @classmethod
     def load(cls, folder: Path) -> Problem:
@@ -354,9 +441,34 @@ class Problem:
         RunError
             If there is none, or its matrix is gone.
         """
-        from .saved import load_problem
-
-        return load_problem(Path(folder))
+        folder = Path(folder)
+        meta = read_meta(folder)
+        candidates, classes, codes, test_rows, test_labels = (
+            np.load(folder / f"{name}.npy", allow_pickle=False)
+            for name in ("candidates", "classes", "codes", "test_rows", "test_labels")
+        )
+        matrix = read_matrix(folder, meta)
+        index = meta["index"]
+        return cls(
+            matrix=matrix,
+            candidates=candidates,
+            oracle=SimulatedOracle.of_codes(classes, codes),
+            test_rows=test_rows,
+            test_labels=test_labels,
+            digest=meta["digest"],
+            index=Index(
+                matrix,
+                candidates,
+                kind=index["kind"],
+                folder=Path(index["folder"]),
+                digest=index["digest"],
+                exact_up_to=index["exact_up_to"],
+            ),
+            name=meta["name"],
+            spec_id=meta["spec_id"],
+            ids=meta["ids"],
+            copies_left_out=meta.get("copies_left_out", 0),
+        )
 
     def _with_candidates(self, rows: NDArray[np.int64], what: str) -> Problem:
         """Return the problem with these of its candidates, ascending."""
@@ -413,3 +525,31 @@ def _held_out(
         drawn = {images[number] for number in rng.permutation(len(images))[:count]}
         mask[[row for row in rows if content_ids[row] in drawn]] = True
     return mask
+
+
+def _features(given: ArrayLike, name: str) -> NDArray[Any]:
+    rows = np.asarray(given)
+    if rows.dtype.kind not in "biuf":
+        raise UsageError(f"{name} has dtype {rows.dtype}: give a matrix of real numbers.")
+    if rows.ndim != 2:
+        hint = f", such as {name}.reshape(len({name}), -1)" if rows.ndim > 2 else ""
+        raise UsageError(f"{name} has shape {rows.shape}: give one vector for each row{hint}.")
+    if not rows.shape[1]:
+        raise UsageError(f"{name} has shape {rows.shape}: its vectors are empty.")
+    return rows
+
+
+def _labels_of(given: ArrayLike, n: int, part: str) -> NDArray[Any]:
+    labels = plain_labels(given, f"y_{part}")
+    if len(labels) != n:
+        raise LabelError(
+            f"X_{part} has {n} rows, but y_{part} has {len(labels)} labels: give one for each row."
+        )
+    return labels
+
+
+def _joined(train: NDArray[Any], test: NDArray[Any]) -> NDArray[Any]:
+    if (train.dtype.kind == "U") != (test.dtype.kind == "U") and len(test):
+        kinds = ["texts" if labels.dtype.kind == "U" else "numbers" for labels in (train, test)]
+        raise LabelError(f"y_train holds {kinds[0]}, y_test {kinds[1]}: give both in the same way.")
+    return np.concatenate([train, test])

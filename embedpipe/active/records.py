@@ -1,15 +1,56 @@
-"""What a round leaves behind."""
+"""The record of a round, and the folder of a run: each file whole or not there."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["RoundRecord", "area_under_budget_curve"]
+from .._files import count_rows, locked, read_parquet, write_parquet
+from .._loops.files import damaged, unwritable, write_config
+from .._loops.label_arrays import is_labelled
+
+__all__ = ["FORMAT", "RoundRecord", "RunFolder", "area_under_budget_curve"]
+
+FORMAT = 2
+
+_ROUNDS = pa.schema(
+    [
+        pa.field("round", pa.int32()),
+        pa.field("labelled", pa.int64()),
+        pa.field("accuracy", pa.float64()),
+        pa.field("macro_f1", pa.float64()),
+        pa.field("select_seconds", pa.float64()),
+        pa.field("fit_seconds", pa.float64()),
+        pa.field("strategy", pa.string()),
+        pa.field("head", pa.string()),
+        pa.field("diagnostics", pa.string()),
+        pa.field("balanced_accuracy", pa.float64()),
+        pa.field("ece", pa.float64()),
+        pa.field("cost", pa.float64()),
+        pa.field("advice", pa.string()),
+    ]
+)
+_PICKS = pa.schema(
+    [
+        pa.field("round", pa.int32()),
+        pa.field("rank", pa.int32()),
+        pa.field("row", pa.int64()),
+        pa.field("id", pa.string()),
+        pa.field("score", pa.float32()),
+        pa.field("label", pa.string()),
+    ]
+)
+
+
+_TEXTS = ("head", "diagnostics", "advice")
+"""Columns that hold JSON."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +88,7 @@ class RoundRecord:
         head's confidence differs from its accuracy.
     cost
         What all questions so far cost, answered or not; 1 a question unless the loop's
-        `Labelling` says otherwise.
+        `OracleOptions` says otherwise.
     advice
         Whether to go on labelling, told from the labelled rows and the head alone; see
         ``docs/loops.md``.
@@ -121,3 +162,117 @@ def area_under_budget_curve(labelled: Sequence[int], accuracy: Sequence[float]) 
         return float(accuracy[0])
     width = labelled[-1] - labelled[0]
     return round(float(np.trapezoid(accuracy, labelled)) / width, 12)
+
+
+class RunFolder:
+    """A run on disk.
+
+    A round counts once ``rounds.parquet`` holds it; its picks are written before. A kill between
+    the two leaves picks of a round that has not happened, and they are ignored. Several processes
+    may read and write the same run: whoever is at either file is alone, and rounds only grow.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        # Of each round written: so that a round costs the same however many were before.
+        self._tables: dict[int, tuple[RoundRecord, pa.Table, pa.Table]] = {}
+
+    def _rounds_there(self) -> int:
+        try:
+            return count_rows(self.path / "rounds.parquet")
+        except (pa.ArrowException, OSError):  # none yet, or damaged: written anew
+            return 0
+
+    def start(self, config: dict[str, Any]) -> None:
+        """Write down what the run was asked, or check that it was asked the same before.
+
+        Raises
+        ------
+        RunError
+            If the folder holds another run.
+        """
+        write_config(self.path, {"format": FORMAT, **config})
+
+    def read(self) -> list[RoundRecord]:
+        """Return the rounds that were finished.
+
+        Raises
+        ------
+        RunError
+            If a file is damaged.
+        """
+        if not (self.path / "rounds.parquet").exists():
+            return []
+        try:
+            with locked(self.path):
+                rounds = read_parquet(self.path / "rounds.parquet").to_pylist()
+                picks = read_parquet(self.path / "picks.parquet").to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(self.path, error) from error
+        by_round: dict[int, list[dict[str, Any]]] = {}
+        for pick in picks:
+            by_round.setdefault(pick["round"], []).append(pick)
+        records = [_record(row, by_round.get(row["round"], [])) for row in rounds]
+        counts = np.cumsum([is_labelled(record.labels).sum() for record in records])
+        if [record.labelled for record in records] != counts.tolist():
+            raise damaged(self.path, "its picks do not fit its rounds")
+        return records
+
+    def write(self, records: list[RoundRecord], ids: Sequence[str] | None) -> None:
+        """Write all rounds so far, unless as many are there.
+
+        Parameters
+        ----------
+        records
+            From round 0 on.
+        ids
+            The item id of each row of the matrix, if the rows are items.
+        """
+        self._tables = {
+            id(record): self._tables.get(id(record)) or (record, *_table(record, ids))
+            for record in records
+        }
+        rounds = pa.concat_tables([row for _, row, _ in self._tables.values()])
+        picks = pa.concat_tables([picks for _, _, picks in self._tables.values()])
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with locked(self.path):
+                if self._rounds_there() >= len(records):
+                    return  # another process is ahead with the same rounds
+                write_parquet(self.path / "picks.parquet", picks.combine_chunks())
+                write_parquet(self.path / "rounds.parquet", rounds.combine_chunks())
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+
+def _table(record: RoundRecord, ids: Sequence[str] | None) -> tuple[pa.Table, pa.Table]:
+    """Return the row of a round and the rows of its picks."""
+    n = len(record.rows)
+    picks = {
+        "round": np.full(n, record.round, np.int32),
+        "rank": np.arange(n, dtype=np.int32),
+        "row": record.rows,
+        "id": [None] * n if ids is None else [ids[row] for row in record.rows.tolist()],
+        "score": record.scores,
+        "label": [json.dumps(label) for label in record.labels.tolist()],
+    }
+    texts = {name: json.dumps(getattr(record, name), sort_keys=True) for name in _TEXTS}
+    row = {name: [texts.get(name, getattr(record, name))] for name in _ROUNDS.names}
+    return pa.table(row, _ROUNDS), pa.table(picks, _PICKS)
+
+
+def _record(row: dict[str, Any], picks: list[dict[str, Any]]) -> RoundRecord:
+    return RoundRecord(
+        **row
+        | {
+            "rows": np.array([pick["row"] for pick in picks], np.int64),
+            "scores": np.array([pick["score"] for pick in picks], np.float32),
+            "labels": np.array([json.loads(pick["label"]) for pick in picks]),
+        }
+        | {name: json.loads(row[name]) for name in _TEXTS}
+    )

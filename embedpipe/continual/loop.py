@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.training import Batch
+from .._loops.fitting import Batch, reports_of, timed
 from .._workspace import Workspace
 from ..index import Index
 from ..strategies import Pool
-from .folder import ContinualFolder, Progress
-from .learning import Learner
-from .memory import Memory, Seen
+from .memory import ExperienceBatch, Memory
+from .methods import Learner
 from .metrics import accuracy_matrix, continual_metrics
 from .options import ContinualOptions
-from .records import ExperienceRecord
+from .records import ContinualFolder, ExperienceRecord, Progress
 from .stream import Experience, Stream
 
 __all__ = ["ContinualLoop"]
+
+REPORTS = ("loss_", "C_", "alpha_", "shrinkage_", "temperature_", "cv_accuracy_")
+"""Attributes of a head that a record keeps."""
 
 
 class ContinualLoop:
@@ -156,46 +157,39 @@ class ContinualLoop:
     # One experience
 
     def _experience(self, number: int, experience: Experience) -> ExperienceRecord:
-        started = time.perf_counter()
-        rng = np.random.default_rng([self.options.seed, number])
-        rows = self._to_label(experience, rng)
-        new = Batch(rows, self.stream.labels(rows))
-        self._batches.append(new)
-        kept = Batch(self.memory.rows, self.stream.labels(self.memory.rows))
-        selected = time.perf_counter()
-        self._head = self._method.learn(self._learner, self._head, self._batches, kept)
-        fitted = time.perf_counter()
+        rows, choosing = timed(lambda: self._to_label(number, experience))
+        self._batches.append(self._batch(rows))
+        kept = self._batch(self.memory.rows)
+        self._head, fit_seconds = timed(
+            lambda: self._method.learn(self._learner, self._head, self._batches, kept)
+        )
+        keeping = 0.0
         if self._method.replays:
-            self.memory = self.policy.update(
-                self.memory,
-                self._seen(number, rows),
-                self.options.size,
-                np.random.default_rng(self.options.seed),
+            rng = np.random.default_rng(self.options.seed)
+            came = self._came(number, rows)
+            self.memory, keeping = timed(
+                lambda: self.policy.update(self.memory, came, self.options.size, rng)
             )
-        remembered = time.perf_counter()
         return self._record(
             number,
             experience.name,
             replayed=kept.rows.size,
-            select_seconds=selected - started + remembered - fitted,
-            fit_seconds=fitted - selected,
+            select_seconds=choosing + keeping,
+            fit_seconds=fit_seconds,
         )
 
     def _at_once(self, learned: tuple[Experience, ...]) -> ExperienceRecord:
-        started = time.perf_counter()
-        for number, experience in enumerate(learned):
-            rng = np.random.default_rng([self.options.seed, number])
-            rows = self._to_label(experience, rng)
-            self._batches.append(Batch(rows, self.stream.labels(rows)))
-        selected = time.perf_counter()
-        nothing = Batch(self.memory.rows, self.stream.labels(self.memory.rows))
-        self._head = self._method.learn(self._learner, None, self._batches, nothing)
+        _, select_seconds = timed(lambda: self._label_all(learned))
+        nothing = self._batch(self.memory.rows)
+        self._head, fit_seconds = timed(
+            lambda: self._method.learn(self._learner, None, self._batches, nothing)
+        )
         return self._record(
             len(learned) - 1,
             learned[-1].name,
             replayed=0,
-            select_seconds=selected - started,
-            fit_seconds=time.perf_counter() - selected,
+            select_seconds=select_seconds,
+            fit_seconds=fit_seconds,
         )
 
     def _record(self, number: int, name: str, **figures: Any) -> ExperienceRecord:
@@ -203,11 +197,6 @@ class ContinualLoop:
         if self.stream.protocol == "streaming":
             accuracies[: number + 1] = np.nan  # what was learned from is no test
         batches = self._batches if self._method.at_once else self._batches[-1:]
-        told = {
-            key: getattr(self._head, key)
-            for key in ("loss_", "C_", "alpha_", "shrinkage_", "temperature_", "cv_accuracy_")
-            if isinstance(getattr(self._head, key, None), (int, float, str))
-        }
         record = ExperienceRecord(
             number,
             name,
@@ -215,14 +204,21 @@ class ContinualLoop:
             kept=self.memory.rows.size,
             labelled=sum(batch.rows.size for batch in self._batches),
             accuracies=accuracies,
-            head=told,
+            head=reports_of(self._head, REPORTS),
             **figures,
         )
         self.records.append(record)
         return record
 
-    def _to_label(self, experience: Experience, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Return the rows of an experience whose labels are known, in the order of the stream."""
+    def _batch(self, rows: NDArray[np.int64]) -> Batch:
+        return Batch(rows, self.stream.labels(rows))
+
+    def _label_all(self, learned: tuple[Experience, ...]) -> None:
+        for number, experience in enumerate(learned):
+            self._batches.append(self._batch(self._to_label(number, experience)))
+
+    def _to_label(self, number: int, experience: Experience) -> NDArray[np.int64]:
+        """Return the rows of an experience that are labelled, in the order of the stream."""
         if self.options.budget is None:
             return experience.train
         candidates = np.sort(experience.train)
@@ -237,10 +233,11 @@ class ContinualLoop:
             index=Index(self.stream.matrix, candidates),
         )
         chooser = self.strategy if known.size and self._head is not None else self.initial
+        rng = np.random.default_rng([self.options.seed, number])
         return np.asarray(chooser.select(pool, self.options.budget, rng).rows)
 
-    def _seen(self, number: int, rows: NDArray[np.int64]) -> Seen:
-        return Seen(
+    def _came(self, number: int, rows: NDArray[np.int64]) -> ExperienceBatch:
+        return ExperienceBatch(
             number=number,
             rows=rows,
             codes=self.stream.codes[rows],
@@ -254,7 +251,7 @@ class ContinualLoop:
     def _continue_from(self, progress: Progress) -> None:
         self.records, self.memory = list(progress.records), progress.memory
         self._head = progress.head
-        self._batches = [Batch(rows, self.stream.labels(rows)) for rows in progress.labelled]
+        self._batches = [self._batch(rows) for rows in progress.labelled]
 
     def _keep(self, folder: ContinualFolder | None, record: ExperienceRecord) -> ExperienceRecord:
         if folder is not None:

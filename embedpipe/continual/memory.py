@@ -14,7 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from .._specs import check_count, check_share
 from ..errors import UsageError
 
-__all__ = ["Fixed", "Memory", "Seen", "Share", "Size", "evenly", "rounded_share", "size_of"]
+__all__ = [
+    "ExperienceBatch",
+    "Fixed",
+    "Memory",
+    "Share",
+    "Size",
+    "evenly",
+    "rounded_share",
+    "size_of",
+]
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -125,7 +134,7 @@ class Memory:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ExperienceBatch:
     """What a policy may look at when an experience has been learned: its labelled rows alone.
 
     Attributes
@@ -152,8 +161,9 @@ class Seen:
 
     Examples
     --------
-    >>> seen = Seen(1, [4, 2], [0, 1], np.eye(2, dtype=np.float32), lambda: np.eye(2), 5)
-    >>> seen.candidates(seen.arrivals).keys.tolist()
+    >>> vectors = np.eye(2, dtype=np.float32)
+    >>> batch = ExperienceBatch(1, [4, 2], [0, 1], vectors, lambda: np.eye(2), 5)
+    >>> batch.candidates(batch.arrivals).keys.tolist()
     [3.0, 4.0]
     """
 
@@ -383,13 +393,13 @@ def evenly(counts: ArrayLike, n: int) -> Int64:
     quotas = np.zeros_like(counts)
     left = min(n, int(counts.sum()))
     while left:
-        room = np.flatnonzero(quotas < counts)
-        each = left // room.size
+        open_groups = np.flatnonzero(quotas < counts)
+        each = left // open_groups.size
         if not each:
-            quotas[room[:left]] += 1
+            quotas[open_groups[:left]] += 1
             break
-        more = np.minimum(counts[room] - quotas[room], each)
-        quotas[room] += more
+        more = np.minimum(counts[open_groups] - quotas[open_groups], each)
+        quotas[open_groups] += more
         left -= int(more.sum())
     return quotas
 

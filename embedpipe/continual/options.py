@@ -7,16 +7,16 @@ from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any
 
+from .._loops.fitting import run_head
 from .._loops.identity import identity_of, run_id_of
-from .._loops.run_head import run_head
 from .._seeds import check_seed
 from .._versions import own_version
 from ..errors import UnknownNameError, UsageError
 from ..strategies import Strategy, get_strategy
-from .folder import FORMAT
-from .learning import MIXES, Method, get_method
 from .memory import Size, size_of
+from .methods import MIXES, Method, get_method
 from .policy import NO_BUFFER, Policy, get_policy
+from .records import FORMAT
 from .stream import StreamIdentity
 
 __all__ = ["ContinualOptions"]

@@ -10,11 +10,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.answers import check_finite, plain_labels
-from .._loops.mapped import path_of
+from .._loops.files import path_of
+from .._loops.label_arrays import check_finite, plain_labels
 from ..embedding import Embeddings
 from ..errors import LabelError, UnknownNameError, UsageError
-from .parts import KINDS, Part, parts_of, parts_of_arrays
+from .stream_parts import KINDS, Part, parts_of, parts_of_arrays
 
 __all__ = ["PROTOCOLS", "Experience", "Stream", "StreamIdentity"]
 

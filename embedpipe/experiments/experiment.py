@@ -13,7 +13,7 @@ from typing import Any, Self
 from .._workspace import Workspace
 from ..active import RoundRecord
 from ..active.modes import get_mode
-from ..active.oracle import Labelling
+from ..active.oracle import OracleOptions
 from ..active.problem import Problem
 from ..errors import RunError, UsageError
 from ..index import check_kind
@@ -140,7 +140,7 @@ class Experiment:
     rounds: int = 10
     baseline: str | Strategy = FLOOR
     skip: int = 0
-    labelling: Labelling = field(default_factory=Labelling)
+    labelling: OracleOptions = field(default_factory=OracleOptions)
     index: str = "exact"
     upper_bound: bool = True
     workspace: str | Path | Workspace | None = None

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._loops.fitting import run_head
 from .._loops.identity import identity_of
-from .._loops.run_head import run_head
 from .._workspace import Workspace
 from ..active import ActiveLoop
 from ..active.problem import Problem

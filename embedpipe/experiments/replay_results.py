@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .._files import read_parquet
-from .._loops.run_files import damaged
+from .._loops.files import damaged
 from ..continual import METRICS, Stream, accuracy_matrix, continual_metrics
 from .results import Failure, write_tables
 from .statistics import (

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from .._files import count_rows, read_parquet, write_atomically
-from .._loops.run_files import damaged
+from .._loops.files import damaged
 
 __all__ = ["Stored", "mark_ended", "read_rounds", "stored_of"]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from ..active.advice import Evidence
+from ..active.stopping import Evidence
 
 __all__ = ["Fits"]
 

@@ -36,7 +36,7 @@ class Model:
         cannot be told. Items that were chosen because they are hard make it lower than it is on
         all items.
     advice
-        Whether more labels are worth their while: see `embedpipe.active.advice.advise`.
+        Whether more labels are worth their while: see `embedpipe.active.stopping.advise`.
     seconds
         How long it took.
 

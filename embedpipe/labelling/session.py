@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.run_head import run_head
-from .._loops.training import Batch, Trainer, probabilities_of
+from .._loops.fitting import Batch, Trainer, probabilities_of, run_head
 from .._specs import format_spec
-from ..active.advice import Evidence, advise, wilson
-from ..active.round_pool import RoundPool
-from ..active.selecting import default_candidates, index_of
+from ..active.selecting import RoundPool, default_candidates, index_of
+from ..active.stopping import Evidence, advise, wilson
 from ..checks import find_label_errors, why_not_judged
 from ..embedding import Embeddings
 from ..errors import LabelError, UsageError
@@ -421,7 +419,7 @@ class LabellingSession:
             known, gone = said.labelled(), said.passed()
             pool = RoundPool(
                 self.embeddings.matrix,
-                gone=gone,
+                declined=gone,
                 labelled=known.rows,
                 labels=known.labels,
                 head=None if model is None else model.head,

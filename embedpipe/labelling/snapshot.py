@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.training import Batch
+from .._loops.fitting import Batch
 
 __all__ = ["STATES", "Snapshot"]
 

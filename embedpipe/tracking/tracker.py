@@ -97,7 +97,7 @@ class Tracker(ABC):
             If there is no run, or its files are damaged.
         """
         from ..active import RunFolder
-        from ..continual.folder import read_records
+        from ..continual.records import read_records
 
         folder = Path(folder)
         records: list[RoundRecord | ExperienceRecord] = [

@@ -19,8 +19,8 @@ from sklearn.metrics import f1_score
 from sklearn.svm import LinearSVC
 
 import embedpipe as ep
-from embedpipe.active import Labelling, Problem
-from embedpipe.active.runs import RunFolder
+from embedpipe.active import OracleOptions, Problem
+from embedpipe.active.records import RunFolder
 from embedpipe.errors import LabelError, RunError, SelectionError, UnknownNameError, UsageError
 from embedpipe.strategies import Pool, Selection, Strategy, strategies
 
@@ -240,7 +240,7 @@ def test_every_argument_is_part_of_the_run_id(digits: ep.Embeddings) -> None:
     options: list[dict[str, object]] = [
         {}, {"seed": 1}, {"strategy": "entropy"}, {"initial": "random"}, {"initial_size": 51},
         {"head": ep.LogisticHead(C=1.0)}, {"skip": 1}, {"advice": "cheap"},
-        {"labelling": Labelling(noise=0.1)}, {"labelling": Labelling(cost={"3": 2.0})},
+        {"labelling": OracleOptions(noise=0.1)}, {"labelling": OracleOptions(cost={"3": 2.0})},
         {"mode": "incremental", "head": SGDClassifier(loss="log_loss")},
         {"mode": "replay", "head": SGDClassifier(loss="log_loss")},
         {"mode": "replay", "head": SGDClassifier(loss="log_loss"), "buffer_size": 51},

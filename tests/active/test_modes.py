@@ -17,7 +17,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 
 import embedpipe as ep
-from embedpipe._loops.training import Batch, Trainer
+from embedpipe._loops.fitting import Batch, Trainer
 from embedpipe.active import MODES, ActiveLoop, Problem
 from embedpipe.errors import RunError, UsageError
 
@@ -135,7 +135,7 @@ def test_the_buffer_is_a_reservoir_of_all_earlier_labels() -> None:
 def test_a_batch_without_an_answer_teaches_nothing() -> None:
     loop = ActiveLoop(
         problem(), head=Diary(), strategy="random", initial="random", initial_size=5,
-        batch_size=4, mode="incremental", labelling=ep.active.Labelling(abstain=1.0),
+        batch_size=4, mode="incremental", labelling=ep.active.OracleOptions(abstain=1.0),
     ).fit(3)  # fmt: skip
     assert [record.labelled for record in loop.records] == [0, 0, 0, 0]
     assert [record.accuracy for record in loop.records] == [None] * 4
@@ -347,7 +347,7 @@ for mode, head in heads.items():
     loop = ep.ActiveLoop.from_arrays(
         X[:600] / 16, y[:600], X[600:900] / 16, y[600:900], mode=mode, head=head,
         initial="random", initial_size=90, update_size=20, workspace=sys.argv[1],
-        labelling=ep.active.Labelling(noise=0.1, abstain=0.1),
+        labelling=ep.active.OracleOptions(noise=0.1, abstain=0.1),
     ).fit(3)
     picks = np.concatenate([record.rows for record in loop.records])
     said = loop.predict_proba(X[900:] / 16)

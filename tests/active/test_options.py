@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
 
-from embedpipe.active import ActiveLoop, Labelling, LoopOptions, Problem, ProblemIdentity
+from embedpipe.active import ActiveLoop, LoopOptions, OracleOptions, Problem, ProblemIdentity
 from embedpipe.errors import UsageError
 from embedpipe.strategies import get_strategy
 
@@ -46,7 +46,7 @@ def toys() -> Problem:
             "toys-coreset-margin-s0-9627718900",
         ),
         (
-            {"labelling": Labelling(0.1, "symmetric", 0.2, {"hat": 2.0}), "advice": "cheap"},
+            {"labelling": OracleOptions(0.1, "symmetric", 0.2, {"hat": 2.0}), "advice": "cheap"},
             "toys-coreset-margin-s0-41a0c9936d",
         ),
         ({"head": GaussianNB()}, "toys-coreset-margin-s0-5c1e9c3f59"),
@@ -87,3 +87,13 @@ def test_a_head_without_probabilities_is_refused():
         "a RidgeClassifier gives no probabilities: wrap it in scikit-learn's "
         "CalibratedClassifierCV."
     )
+
+
+def test_the_old_name_of_the_oracle_options_is_deprecated():
+    import embedpipe
+    from embedpipe import active
+
+    with pytest.warns(DeprecationWarning, match="`Labelling` is now `OracleOptions`"):
+        assert active.Labelling is OracleOptions
+    with pytest.warns(DeprecationWarning, match="`Labelling` is now `OracleOptions`"):
+        assert embedpipe.Labelling is OracleOptions

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe._loops.draws import uniform_of_rows
-from embedpipe.active import ActiveLoop, Labelling, Problem, SimulatedOracle
+from embedpipe.active import ActiveLoop, OracleOptions, Problem, SimulatedOracle
 from embedpipe.active.oracle import nearest_classes
 from embedpipe.errors import LabelError, UnknownNameError, UsageError
 
@@ -25,7 +25,7 @@ def oracle(**options: object) -> SimulatedOracle:
     labels = np.array(["a", "b", "c", "d"])[codes]
     return SimulatedOracle(
         labels,
-        Labelling(**options),
+        OracleOptions(**options),
         seed=7,
         matrix=matrix.astype(np.float32),  # type: ignore[arg-type]
     )
@@ -75,7 +75,7 @@ def test_abstention_and_noise_have_nothing_to_do_with_each_other() -> None:
 @settings(max_examples=40, deadline=None)
 def test_an_answer_depends_on_the_row_alone(seed: int, order: list[int]) -> None:
     labels = [f"c{row % 5}" for row in range(30)]
-    options = Labelling(noise=0.5, abstain=0.3)
+    options = OracleOptions(noise=0.5, abstain=0.3)
     at_once = SimulatedOracle(labels, options, seed=seed).label(np.arange(30))
     asked = SimulatedOracle(labels, options, seed=seed)
     one_by_one = [asked.label(np.array([row]))[0] for row in order]
@@ -101,7 +101,7 @@ def test_numbers_of_rows_are_uniform() -> None:
 def test_questions_cost_what_their_class_costs() -> None:
     dear = oracle(cost={"b": 10, "d": 0}, abstain=0.5)
     assert dear.cost(np.array([0, 1, 2, 3, 4])) == 13.0
-    numbers = SimulatedOracle([1, 2, 2], Labelling(cost={"2": 3.0}))
+    numbers = SimulatedOracle([1, 2, 2], OracleOptions(cost={"2": 3.0}))
     assert numbers.cost(np.array([0, 1, 2])) == 7.0
     assert oracle().cost(np.arange(5)) == 5.0
 
@@ -124,13 +124,13 @@ def test_what_has_no_meaning_is_refused() -> None:
          "symmetric."),
     ):  # fmt: skip
         with pytest.raises(UsageError) as caught:
-            Labelling(**options)  # type: ignore[arg-type]
+            OracleOptions(**options)  # type: ignore[arg-type]
         assert str(caught.value) == message
     with pytest.raises(UnknownNameError) as unknown:
         oracle(cost={"e": 2})
     assert str(unknown.value) == "unknown class with a cost 'e'. Known: a, b, c, d."
     with pytest.raises(UsageError) as usage:
-        SimulatedOracle(["a", "b"], Labelling(noise=0.1, kind="confusable"))
+        SimulatedOracle(["a", "b"], OracleOptions(noise=0.1, kind="confusable"))
     assert str(usage.value) == (
         "confusable noise needs to know which classes are near: give the `matrix`."
     )
@@ -152,7 +152,7 @@ def problem(n: int = 200) -> Problem:
     return Problem.from_arrays(matrix.astype(np.float32), labels, range(n - 60), range(n - 60, n))
 
 
-def loop(labelling: Labelling | None = None, **options: object) -> ActiveLoop:
+def loop(labelling: OracleOptions | None = None, **options: object) -> ActiveLoop:
     return ActiveLoop(
         problem(), labelling=labelling, initial="random", initial_size=20, batch_size=15,
         advice="cheap", **options,  # type: ignore[arg-type]
@@ -161,7 +161,7 @@ def loop(labelling: Labelling | None = None, **options: object) -> ActiveLoop:
 
 @pytest.mark.parametrize("strategy", ["margin", "coreset", "typiclust", "badge", "random"])
 def test_what_is_not_answered_is_paid_for_and_not_asked_again(strategy: str) -> None:
-    ran = loop(Labelling(abstain=0.3, cost={"c1": 2.5}), strategy=strategy).fit()
+    ran = loop(OracleOptions(abstain=0.3, cost={"c1": 2.5}), strategy=strategy).fit()
     asked = np.concatenate([record.rows for record in ran.records])
     assert sorted(asked.tolist()) == list(range(140))  # everything, each once
     silent = [row for r in ran.records for row in r.rows[[x is None for x in r.labels]].tolist()]
@@ -177,11 +177,11 @@ def test_what_is_not_answered_is_paid_for_and_not_asked_again(strategy: str) -> 
         assert record.labelled == sum(
             label is not None for r in ran.records[: record.round + 1] for label in r.labels
         )
-    assert ran.labeled_fractions[-1] == pytest.approx(100 * len(rows) / 140)
+    assert ran.labelled_percent[-1] == pytest.approx(100 * len(rows) / 140)
 
 
 def test_a_round_without_an_answer_is_a_round() -> None:
-    ran = loop(Labelling(abstain=1.0), strategy="margin").fit()
+    ran = loop(OracleOptions(abstain=1.0), strategy="margin").fit()
     assert [len(record.rows) for record in ran.records] == [20] + 8 * [15]
     assert {record.strategy for record in ran.records} == {"random"}  # margin would need labels
     assert [record.labelled for record in ran.records] == 9 * [0]
@@ -191,14 +191,14 @@ def test_a_round_without_an_answer_is_a_round() -> None:
 
 def test_a_loop_with_gaps_is_read_from_disk_as_it_was(tmp_path: object) -> None:
     def records() -> list[object]:
-        ran = loop(Labelling(abstain=0.4, noise=0.2), workspace=tmp_path).fit(3)
+        ran = loop(OracleOptions(abstain=0.4, noise=0.2), workspace=tmp_path).fit(3)
         return [(r.rows.tolist(), r.labels.tolist(), r.cost, r.labelled) for r in ran.records]
 
     assert records() == records()
 
 
 def test_labels_are_wrong_for_the_head_and_not_in_the_bound() -> None:
-    ran = loop(Labelling(noise=0.5), strategy="random").fit()
+    ran = loop(OracleOptions(noise=0.5), strategy="random").fit()
     rows, labels = ran.labelled()
     wrong = np.mean(labels != np.array([f"c{row % 4}" for row in rows]))
     assert 0.3 < wrong < 0.7
@@ -208,7 +208,9 @@ def test_labels_are_wrong_for_the_head_and_not_in_the_bound() -> None:
 
 def test_loops_on_one_problem_do_not_share_a_labeller() -> None:
     posed = problem()
-    one = ActiveLoop(posed, labelling=Labelling(noise=0.9), initial_size=9, advice="cheap").fit(0)
+    one = ActiveLoop(posed, labelling=OracleOptions(noise=0.9), initial_size=9, advice="cheap").fit(
+        0
+    )
     other = ActiveLoop(posed, initial_size=9, advice="cheap").fit(0)
     assert one.records[0].rows.tolist() == other.records[0].rows.tolist()
     assert one.records[0].labels.tolist() != other.records[0].labels.tolist()

@@ -219,7 +219,7 @@ def test_fit_goes_to_the_end_of_the_pool_and_what_is_skipped_stays() -> None:
         X[:500], y[:500], X[500:700], y[500:700], head="nearest_mean", strategy="margin"
     ).fit()
     assert [record.labelled for record in whole.records] == [128, 256, 384, 500]
-    assert whole.labeled_fractions[-1] == 100
+    assert whole.labelled_percent[-1] == 100
     assert whole.records[-1].accuracy == pytest.approx(whole.upper_bound())
     short = ActiveLoop.from_arrays(
         X[:500], y[:500], head="nearest_mean", strategy="margin", skip=60

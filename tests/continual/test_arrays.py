@@ -8,7 +8,7 @@ import pytest
 
 import embedpipe as ep
 from embedpipe.continual import Stream
-from embedpipe.continual.parts import natural_key
+from embedpipe.continual.stream_parts import natural_key
 from embedpipe.datasets import Dataset, Item, load_dataset
 from embedpipe.errors import DatasetError, LabelError
 

@@ -167,10 +167,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(
 def test_a_kill_between_any_two_files_loses_at_most_an_experience(
     drifting: Callable[..., Stream], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from embedpipe.continual import folder
+    from embedpipe.continual import records
 
     whole = ContinualLoop(drifting()).fit().matrix
-    real, calls = folder.write_parquet, 0
+    real, calls = records.write_parquet, 0
 
     class KilledError(BaseException):
         pass
@@ -182,7 +182,7 @@ def test_a_kill_between_any_two_files_loses_at_most_an_experience(
             raise KilledError
         real(path, table)
 
-    monkeypatch.setattr(folder, "write_parquet", killing)
+    monkeypatch.setattr(records, "write_parquet", killing)
     for _ in range(12):
         try:
             found = ContinualLoop(drifting(), workspace=tmp_path).fit().matrix

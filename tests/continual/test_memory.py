@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedpipe.continual.memory import (
+    ExperienceBatch,
     Fixed,
     Memory,
-    Seen,
     Share,
     evenly,
     rounded_share,
@@ -37,7 +37,7 @@ def one_by_one(counts, n, newest_first):
 
 def seen(number=0, rows=(4, 2), codes=(0, 1), total=2, vectors=None):
     vectors = np.zeros((len(rows), 3), dtype=np.float32) if vectors is None else vectors
-    return Seen(number, rows, codes, vectors, lambda: np.eye(2), total)
+    return ExperienceBatch(number, rows, codes, vectors, lambda: np.eye(2), total)
 
 
 @pytest.mark.parametrize(

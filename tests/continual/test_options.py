@@ -87,3 +87,10 @@ def test_a_budget_and_a_buffer_must_fit_the_stream():
         "the buffer is to hold 21 rows, and the stream has 20 to learn from: give fewer, or use "
         "method cumulative, which keeps all."
     )
+
+
+def test_the_old_name_of_an_experience_batch_is_deprecated():
+    from embedpipe import continual
+
+    with pytest.warns(DeprecationWarning, match="`Seen` is now `ExperienceBatch`"):
+        assert continual.Seen is continual.ExperienceBatch

@@ -8,10 +8,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from embedpipe import format_spec
-from embedpipe.continual import get_policy
-from embedpipe.continual.base import Policy, policies
-from embedpipe.continual.memory import Fixed, Memory, Seen, Share
-from embedpipe.continual.ranked import Ranked
+from embedpipe.continual.memory import ExperienceBatch, Fixed, Memory, Share
+from embedpipe.continual.policy import Policy, Ranked, get_policy, policies
 from embedpipe.errors import SelectionError, UnknownNameError, UsageError
 
 NAMES = list(policies)
@@ -57,7 +55,7 @@ class World:
             "probabilities": lambda: self.probabilities[rows],
             "total": before + len(rows),
         }
-        return Seen(**{**parts, **changed})
+        return ExperienceBatch(**{**parts, **changed})
 
     def run(self, name, size, seed=0):
         """Return the memory after each experience."""

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import embedpipe as ep
-from embedpipe.active import ActiveLoop, Labelling, Problem
+from embedpipe.active import ActiveLoop, OracleOptions, Problem
 from embedpipe.errors import EmbedpipeError, RunError, UnknownNameError, UsageError
 from embedpipe.experiments import Experiment
 
@@ -73,9 +73,9 @@ def test_a_cell_is_the_run_of_a_loop(grid: Grid, blobs: Callable[..., Problem]) 
         batch_size=4,
         seed=1,
         skip=1,
-        labelling=Labelling(noise=0.1),
+        labelling=OracleOptions(noise=0.1),
     )
-    cells = grid(skip=1, labelling=Labelling(noise=0.1)).cells()
+    cells = grid(skip=1, labelling=OracleOptions(noise=0.1)).cells()
     assert cells[1].run_id == loop.run_id()
     assert len({cell.run_id for cell in cells}) == len(cells)
 

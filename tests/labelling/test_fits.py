@@ -1,7 +1,7 @@
 """The course of the accuracy goes on in the next session."""
 
 import embedpipe as ep
-from embedpipe.active.advice import Evidence
+from embedpipe.active.stopping import Evidence
 from embedpipe.labelling import LabellingSession
 from embedpipe.labelling.fits import Fits
 from embedpipe.labels import LabelLog

@@ -1,4 +1,4 @@
-"""The files of a run: each whole or not there, and refused if altered."""
+"""Files of loops: the configuration of a run, errors about its folder, memory-mapped matrices."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .._files import write_atomically
 from ..errors import RunError
 
-__all__ = ["damaged", "unwritable", "write_config"]
+__all__ = ["damaged", "path_of", "unwritable", "write_config"]
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
@@ -52,3 +55,19 @@ def damaged(folder: Path, why: object) -> RunError:
         f"the run in {folder} is damaged ({str(why).splitlines()[0]}): delete the folder, and "
         "the same command makes it again."
     )
+
+
+def path_of(matrix: NDArray[np.float32]) -> Path | None:
+    """Return the ``.npy`` file that `matrix` is the whole memory map of, or None."""
+    owner: Any = matrix
+    while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
+        owner = owner.base
+    if not isinstance(owner, np.memmap) or owner.filename is None or owner.mode != "r":
+        return None
+    path = Path(owner.filename)
+    try:
+        whole = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):  # gone, or no .npy file
+        return None
+    same = whole.shape == matrix.shape and whole.strides == matrix.strides
+    return path if same and whole.dtype == matrix.dtype else None

@@ -1,24 +1,46 @@
-"""Fitting heads to rows of a matrix, and asking them about others."""
+"""Fitting heads to rows of a matrix, and predicting others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._seeds import seeded
+from ..heads import get_head
 from ..index.blocks import block_rows, row_blocks, take_rows
 from .draws import uniform_of_rows
 
-__all__ = ["UNLABELLED", "Batch", "Trainer", "joined", "probabilities_of"]
+__all__ = [
+    "UNLABELLED",
+    "Batch",
+    "Trainer",
+    "joined",
+    "probabilities_of",
+    "reports_of",
+    "run_head",
+    "timed",
+]
+
+T = TypeVar("T")
 
 UNLABELLED = 20_000
-"""As many unlabelled rows at most are shown to a head that learns from them."""
+"""Maximum unlabelled rows for a head that learns from them."""
 
 PREDICT_BYTES = 64 << 20
-"""Vectors that are gathered at a time, where the rows are not consecutive."""
+"""Bytes of vectors that are gathered at a time, where the rows are not consecutive."""
+
+
+def run_head(given: Any, seed: int) -> Any:
+    """Return an unfitted head from a spec string or a classifier, with a run's seed.
+
+    A seed that the spec string or the classifier sets itself is kept.
+    """
+    return seeded(get_head(given) if isinstance(given, str) else given, seed)
 
 
 @dataclass(frozen=True)
@@ -171,3 +193,21 @@ def _takes_new_classes(head: Any) -> bool:
     from ..heads.foreign import ForeignHead
 
     return type(head).__module__.startswith("embedpipe.") and not isinstance(head, ForeignHead)
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """Return the result of `work`, and the seconds that it took."""
+    started = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - started
+
+
+def reports_of(head: Any, names: Iterable[str]) -> dict[str, float | str]:
+    """Return those of a head's attributes that are a number or a text."""
+    found = {}
+    for name in names:
+        value = getattr(head, name, None)
+        value = value.item() if isinstance(value, np.generic) else value
+        if isinstance(value, (int, float, str)):
+            found[name] = value
+    return found

@@ -1,15 +1,23 @@
-"""Whether to go on labelling, from the labelled rows and the head alone."""
+"""Whether more labels are worth their cost, from the labelled rows and the head alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Evidence", "advise", "wilson"]
+from .._loops.draws import uniform_of_rows
+from .._loops.fitting import Batch, Trainer, joined
+from ..index.blocks import take_rows
+from .modes import Mode
+from .records import RoundRecord
+
+__all__ = ["Evidence", "StoppingMonitor", "advise", "wilson"]
 
 NEXT_LABELS = 100
 """How many more labels the advice is about."""
@@ -37,6 +45,10 @@ GROUP = 0.1
 """Rounds are taken together until they add this share of the labels, for very small batches."""
 
 Z = 1.959963984540054
+"""Standard deviations on each side of a 95 % interval."""
+
+WATCHED = 2000
+"""Candidates whose predictions are followed from round to round."""
 
 
 @dataclass(frozen=True)
@@ -248,3 +260,84 @@ def wilson(accuracy: float | None, n: int) -> tuple[float | None, float | None]:
     centre = (accuracy + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z * math.sqrt(accuracy * (1 - accuracy) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
     return round(max(0.0, centre - half), 12), round(min(1.0, centre + half), 12)
+
+
+class StoppingMonitor:
+    """Gathers the evidence of each round on whether more labels would help: never the test rows.
+
+    Parameters
+    ----------
+    trainer
+        Knows the head, the matrix and the candidates.
+    mode
+        How the head is trained.
+    advice
+        ``"full"``: a head that does not judge itself is cross-validated; ``"cheap"``: it is not.
+
+    Notes
+    -----
+    4·d bytes for each of the 2,000 candidates that are watched, unless they are consecutive.
+    """
+
+    def __init__(self, trainer: Trainer, mode: Mode, advice: str) -> None:
+        self._trainer, self._mode, self._thorough = trainer, mode, advice == "full"
+        self._before: NDArray[Any] | None = None  # (w,)
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.float32]:
+        """The (w, d) vectors of the candidates that are watched: the same in every round."""
+        rows = self._trainer.candidates
+        if rows.size > WATCHED:
+            keys = uniform_of_rows(rows, self._trainer.seed, "watched")
+            rows = rows[np.sort(np.argsort(keys, kind="stable")[:WATCHED])]
+        return take_rows(self._trainer.matrix, rows)
+
+    def look(self, head: Any) -> None:
+        """Remember what the head of the last round says, before it learns more."""
+        if self._before is None and head is not None:
+            self._before = self._said_by(head)
+
+    def advise(
+        self, head: Any, batches: Sequence[Batch], records: Sequence[RoundRecord]
+    ) -> dict[str, Any]:
+        """Return the advice after a round.
+
+        Parameters
+        ----------
+        head
+            As the round left it; None before there is a label.
+        batches
+            The labels so far.
+        records
+            The rounds before this one.
+        """
+        labelled = sum(batch.rows.size for batch in batches)
+        learned = labelled > (records[-1].labelled if records else 0)
+        cv_accuracy, cv_n = self._judged(head, batches)
+        now = Evidence(labelled, cv_accuracy, cv_n, self._agreement(head) if learned else None)
+        before = [
+            Evidence(
+                record.labelled,
+                record.advice["cv_accuracy"],
+                record.advice["cv_n"],
+                record.advice["agreement"],
+            )
+            for record in records
+        ]
+        return {**advise([*before, now]), "cv_n": cv_n}
+
+    def _agreement(self, head: Any) -> float | None:
+        """Return the share of watched candidates that are predicted as they were before."""
+        before, self._before = self._before, self._said_by(head)
+        return None if before is None else float(np.mean(before == self._before))
+
+    def _said_by(self, head: Any) -> NDArray[Any]:
+        best = np.asarray(head.predict_proba(self._vectors)).argmax(axis=1)
+        return np.asarray(np.asarray(head.classes_)[best])
+
+    def _judged(self, head: Any, batches: Sequence[Batch]) -> tuple[float | None, int]:
+        """Return the head's cross-validated accuracy, and on how many labelled rows."""
+        if head is None:
+            return None, 0
+        thorough = self._thorough and self._mode.from_all
+        return self._trainer.judged(head, joined(batches), thorough=thorough)

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.continual.central import ClosestToCentre, Herding, KCenter
-from embedpipe.continual.memory import Fixed, Memory, Seen, Share
+from embedpipe.continual.memory import ExperienceBatch, Fixed, Memory, Share
 from embedpipe.continual.policy import get_policy
+from embedpipe.continual.vector_policies import ClosestToCentre, Herding, KCenter
 from embedpipe.index.unit_rows import unit_length
 
 
 def keep(name, matrix, codes, rows, size):
     """Return the kept rows, first to stay first."""
     rows = np.asarray(rows)
-    seen = Seen(0, rows, codes[rows], matrix[rows], None, len(rows))
+    seen = ExperienceBatch(0, rows, codes[rows], matrix[rows], None, len(rows))
     kept = get_policy(name).update(Memory.empty(), seen, size, np.random.default_rng(0))
     return kept.rows[np.argsort(kept.keys)].tolist()
 
@@ -174,7 +174,7 @@ def test_what_stays_later_is_the_beginning_of_what_was_chosen():
     parts = [rows[:30], rows[30:60]]
     memory, policy = Memory.empty(), get_policy("herding")
     for number, part in enumerate(parts):
-        seen = Seen(number, part, codes[part], matrix[part], None, 30 * (number + 1))
+        seen = ExperienceBatch(number, part, codes[part], matrix[part], None, 30 * (number + 1))
         memory = policy.update(memory, seen, Fixed(12), np.random.default_rng(0))
     for number, part in enumerate(parts):
         own = memory.take(np.flatnonzero(memory.experience == number))

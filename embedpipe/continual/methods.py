@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._loops.files import path_of
+from .._loops.fitting import Batch, Trainer, joined, probabilities_of
 from .._loops.identity import identity_of
-from .._loops.mapped import path_of
-from .._loops.training import Batch, Trainer, joined, probabilities_of
 from ..errors import UnknownNameError, UsageError
 from .stream import Stream
 

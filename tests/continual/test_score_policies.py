@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedpipe.continual.memory import Fixed, Memory, Seen, Share
+from embedpipe.continual.memory import ExperienceBatch, Fixed, Memory, Share
 from embedpipe.continual.policy import get_policy
-from embedpipe.continual.scored import EL2N, TAKES, Entropy, Margin
+from embedpipe.continual.score_policies import EL2N, TAKES, Entropy, Margin
 from embedpipe.errors import UsageError
 
 # What the head says of five rows of three classes, and their classes: sure and right, sure and
@@ -23,7 +23,7 @@ CODES = np.array([0, 2, 1, 0, 0])
 def keep(policy, probabilities, codes, size, rows=None):
     """Return the kept rows of one experience, first to stay first."""
     rows = np.arange(len(codes)) if rows is None else np.asarray(rows)
-    seen = Seen(
+    seen = ExperienceBatch(
         0, rows, codes, np.zeros((len(rows), 1), np.float32), lambda: probabilities, len(rows)
     )
     made = get_policy(policy) if isinstance(policy, str) else policy

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.active.advice import Evidence, advise
+from embedpipe.active.stopping import Evidence, advise
 
 KEYS = [
     "cv_accuracy", "cv_low", "cv_high", "agreement", "next_labels", "expected_gain", "gain_low",

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.run_head import run_head
+from .._loops.fitting import run_head
 from ..cache import Spec
 from ..embedding import Embeddings, EmbedOptions
 from ..embedding.embed import backbone_of, spec_of
 from ..errors import LabelError, UsageError
 from ..heads import load_head, save_head
-from .labelled import rows_of_labels
+from .selecting import rows_of_labels
 
 __all__ = ["Accuracy", "Prediction", "Trained", "check_spec", "predict", "train", "train_head"]
 

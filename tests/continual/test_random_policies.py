@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from embedpipe.continual.base import random_of_rows
-from embedpipe.continual.memory import Fixed, Memory, Seen, Share
-from embedpipe.continual.policy import get_policy
+from embedpipe.continual.memory import ExperienceBatch, Fixed, Memory, Share
+from embedpipe.continual.policy import get_policy, random_of_rows
 
 DRAWS = 10_000
 ALPHA = 1e-3
@@ -20,7 +19,7 @@ def experiences(parts, codes=None):
         total += rows.size
         known = np.zeros(rows.size, dtype=np.int64) if codes is None else codes[rows]
         vectors = np.zeros((rows.size, 1), dtype=np.float32)
-        found.append(Seen(number, rows, known, vectors, None, total))
+        found.append(ExperienceBatch(number, rows, known, vectors, None, total))
     return found
 
 

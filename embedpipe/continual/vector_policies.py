@@ -15,9 +15,8 @@ from ..index.blocks import first_non_finite
 from ..index.unit_rows import unit_length
 from ..strategies import CoreSet, Pool
 from ..strategies.parts.members import Members
-from .base import policies
-from .memory import Seen, evenly
-from .ranked import Ranked
+from .memory import ExperienceBatch, evenly
+from .policy import Ranked, policies
 
 __all__ = ["ByVectors", "ClosestToCentre", "Herding", "KCenter", "OfEachClass"]
 
@@ -57,17 +56,17 @@ class ByVectors(Ranked):
             At least 1 and at most b.
         """
 
-    def rank(self, seen: Seen, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    def rank(self, batch: ExperienceBatch, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Order the rows by their vectors."""
-        bad = first_non_finite(seen.vectors, np.arange(seen.rows.size))
+        bad = first_non_finite(batch.vectors, np.arange(batch.rows.size))
         if bad is not None:
             raise SelectionError(
-                f"row {int(seen.rows[bad])} of the embeddings holds NaN or infinity: embed that "
+                f"row {int(batch.rows[bad])} of the embeddings holds NaN or infinity: embed that "
                 "item again or leave it out of the stream."
             )
-        ascending = np.argsort(seen.rows)  # (b,)
-        vectors = unit_length(seen.vectors[ascending])  # (b, d)
-        return ascending[self.chosen(vectors, seen.codes[ascending], n)]
+        ascending = np.argsort(batch.rows)  # (b,)
+        vectors = unit_length(batch.vectors[ascending])  # (b, d)
+        return ascending[self.chosen(vectors, batch.codes[ascending], n)]
 
 
 class OfEachClass(ByVectors):

@@ -1,4 +1,4 @@
-"""Labels as plain arrays: what the labeller said, and what it left open."""
+"""Labels as plain arrays: texts or numbers, and which rows have one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import LabelError
 from ..index.blocks import first_non_finite
 from ..tables import label_array, missing
 
-__all__ = ["answered", "check_finite", "known_labels", "plain_labels"]
+__all__ = ["check_finite", "is_labelled", "known_labels", "plain_labels"]
 
 
 def check_finite(
@@ -124,12 +124,12 @@ def known_labels(given: ArrayLike, what: str) -> tuple[NDArray[np.bool_], NDArra
     return known, labels.astype(types.get(kind, labels.dtype))
 
 
-def answered(labels: NDArray[Any]) -> NDArray[np.bool_]:
+def is_labelled(labels: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which of (n,) answers are labels, not None, NaN or blank: (n,).
 
     Examples
     --------
-    >>> answered(np.array(["hat", None], dtype=object)).tolist()
+    >>> is_labelled(np.array(["hat", None], dtype=object)).tolist()
     [True, False]
     """
     return ~missing(labels)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.training import probabilities_of
+from .._loops.fitting import probabilities_of
 from ..heads import expected_calibration_error
 
-__all__ = ["Judge", "Scores"]
+__all__ = ["Evaluator", "Scores"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Scores:
     ece: float | None = None
 
 
-class Judge:
+class Evaluator:
     """Scores heads on the same test rows, with one pass over them for each head.
 
     Parameters
@@ -51,7 +51,7 @@ class Judge:
     >>> from sklearn.naive_bayes import GaussianNB
     >>> matrix = np.array([[0.0], [1.0], [0.1], [0.9], [0.4]], dtype=np.float32)
     >>> head = GaussianNB(var_smoothing=0.1).fit(matrix[:2], ["a", "b"])
-    >>> scores = Judge(matrix, np.array([2, 3, 4]), np.array(["a", "b", "b"])).scores(head)
+    >>> scores = Evaluator(matrix, np.array([2, 3, 4]), np.array(["a", "b", "b"])).scores(head)
     >>> round(scores.accuracy, 3), round(scores.balanced_accuracy, 3)
     (0.667, 0.75)
     """

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from .._specs import check_share
 from ..errors import UnknownNameError, UsageError
-from .base import policies
-from .memory import Seen, rounded_share
-from .ranked import Ranked
+from .memory import ExperienceBatch, rounded_share
+from .policy import Ranked, policies
 
 __all__ = ["EL2N", "TAKES", "Entropy", "Margin", "Scored"]
 
@@ -73,15 +72,15 @@ class Scored(Ranked):
             (b,) the true class of each row, below K.
         """
 
-    def rank(self, seen: Seen, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    def rank(self, batch: ExperienceBatch, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Order the rows by what the head says of them."""
-        hardness = self.hardness(_checked(seen, self.name), seen.codes)  # (b,)
+        hardness = self.hardness(_checked(batch, self.name), batch.codes)  # (b,)
         if self.take == "easiest":
-            return np.lexsort((seen.rows, hardness))[:n]
-        order = np.lexsort((seen.rows, -hardness))  # (b,), the hardest first
+            return np.lexsort((batch.rows, hardness))[:n]
+        order = np.lexsort((batch.rows, -hardness))  # (b,), the hardest first
         if self.take == "median":
             away = np.abs(2 * np.arange(order.size) - (order.size - 1))  # (b,)
-            return order[np.lexsort((seen.rows[order], away))[:n]]
+            return order[np.lexsort((batch.rows[order], away))[:n]]
         passed = rounded_share(self.offset, order.size)
         return np.concatenate([order[passed:], order[:passed][::-1]])[:n]
 
@@ -185,20 +184,20 @@ class Margin(Scored):
         return np.where(own > 0, -margins, np.inf) + 0.0
 
 
-def _checked(seen: Seen, name: str) -> Float64:
-    """Return the probabilities of `seen`: (b, K) float64."""
-    given: Any = seen.probabilities()
+def _checked(batch: ExperienceBatch, name: str) -> Float64:
+    """Return the probabilities of `batch`: (b, K) float64."""
+    given: Any = batch.probabilities()
     found = np.asarray(given, dtype=np.float64)
-    least = int(seen.codes.max()) + 1
-    if found.ndim != 2 or len(found) != seen.rows.size or found.shape[1] < least:
+    least = int(batch.codes.max()) + 1
+    if found.ndim != 2 or len(found) != batch.rows.size or found.shape[1] < least:
         raise UsageError(
             f"policy {name!r} was given probabilities of shape {found.shape}: it needs one row for "
-            f"each of the {seen.rows.size} rows of the experience, and at least {least} columns."
+            f"each of the {batch.rows.size} rows of the experience, and at least {least} columns."
         )
     wrong = ~(np.isfinite(found) & (found >= 0)).all(axis=1)  # (b,)
     if wrong.any():
         raise UsageError(
-            f"policy {name!r} was given probabilities for row {int(seen.rows[wrong][0])} that are "
+            f"policy {name!r} was given probabilities for row {int(batch.rows[wrong][0])} that are "
             "not finite or below 0: the head cannot be asked about it."
         )
     return found

@@ -1,0 +1,169 @@
+"""Rounds of active learning: select, ask the oracle, train the head, evaluate it, record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._loops.fitting import Batch, Trainer, reports_of, timed
+from .._loops.label_arrays import is_labelled
+from ..errors import ExhaustedError
+from ..strategies import Selection, Strategy
+from .evaluation import Evaluator
+from .options import LoopOptions
+from .problem import Problem
+from .records import RoundRecord
+from .selecting import RoundPool
+from .stopping import StoppingMonitor
+
+__all__ = ["Rounds"]
+
+REPORTS = (
+    "loss_", "C_", "C_rule_", "n_iter_", "converged_", "temperature_",
+    "cv_accuracy_", "cv_n_", "cv_ece_",
+)  # fmt: skip
+"""Attributes of a head that a record keeps."""
+
+
+class Rounds:
+    """The rounds of a loop so far, and the head that they have trained.
+
+    `records` has one for each round. Rounds that are known, from disk, are added with `add`;
+    `run` does the next one, and does not add it.
+    """
+
+    def __init__(self, problem: Problem, options: LoopOptions) -> None:
+        self.problem, self.options = problem, options
+        self.records: list[RoundRecord] = []
+        self._mode = options.built_mode
+        self._batches: list[Batch] = []  # of the rounds that gave labels
+        self._head: Any = None
+        self._learned = 0  # how many of the batches the head has learned
+        self._finite = False  # whether the candidates are known to hold neither NaN nor infinity
+        self._evaluator = Evaluator(problem.matrix, problem.test_rows, problem.test_labels)
+        self._trainer = Trainer(
+            options.built_head,
+            problem.matrix,
+            problem.candidates,
+            problem.oracle.classes,
+            seed=options.seed,
+            buffer_size=options.replayed or 0,
+        )
+        self._monitor = StoppingMonitor(self._trainer, self._mode, options.advice)
+
+    @property
+    def left(self) -> int:
+        """Number of candidates that the oracle was not asked about."""
+        return len(self.problem.candidates) - sum(record.rows.size for record in self.records)
+
+    @property
+    def fitted(self) -> Any:
+        """The head, trained on everything labelled so far; None before there is a label."""
+        while self._learned < len(self._batches):
+            # Heads are not kept on disk: those that build on each other are trained again.
+            count = self._learned + 1 if self._mode.needs_history else len(self._batches)
+            self._train(self._batches[:count])
+        return self._head
+
+    def labelled(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Return the (m,) rows labelled so far, in order, and their (m,) labels."""
+        if not self._batches:
+            return np.array([], np.int64), np.array([])
+        rows = np.concatenate([batch.rows for batch in self._batches])
+        return rows, np.concatenate([batch.labels for batch in self._batches])
+
+    def upper_baseline(self) -> float | None:
+        """Return the test accuracy of a fresh head with the true labels of all candidates."""
+        if not len(self.problem.test_rows):
+            return None
+        rows = self.problem.candidates
+        every = Batch(rows, self.problem.oracle.every_label(rows))
+        return self._evaluator.scores(self._trainer.fit(self._trainer.fresh(), every)).accuracy
+
+    def add(self, record: RoundRecord) -> None:
+        """Add the record of the next round."""
+        self.records.append(record)
+        batch = _batch(record.rows, record.labels)
+        if batch.rows.size:
+            self._batches.append(batch)
+
+    def run(self) -> RoundRecord:
+        """Do the next round; raises `ExhaustedError` if nothing may be chosen."""
+        number = len(self.records)
+        query = number > 0 and bool(self._batches)  # no head can be asked before there is a label
+        strategy = self.options.built_strategy if query else self.options.built_initial
+        size = self.options.batch_size if number else self.options.initial_size
+        skip = self.options.skip if query else 0
+        if number:
+            size = min(size, self.left - skip)
+        if size < 1:
+            raise ExhaustedError(f"nothing is left but the {self.left} items that are skipped.")
+        rng = np.random.default_rng([self.options.seed, number])
+        picked, select_seconds = timed(lambda: strategy.select(self._pool(), size + skip, rng))
+        self._finite = True
+        if picked.rows.size <= skip:
+            raise ExhaustedError(f"{strategy} finds nothing but what is skipped.")
+        picked = Selection(picked.rows[skip:], picked.scores[skip:], picked.diagnostics)
+        return self._learn(strategy, picked, select_seconds)
+
+    def _pool(self) -> RoundPool:
+        rows, labels = self.labelled()
+        declined = [record.rows[~is_labelled(record.labels)] for record in self.records]
+        return RoundPool(
+            self.problem.matrix,
+            labelled=rows,
+            labels=labels if len(labels) else None,
+            head=(lambda: self.fitted) if len(labels) else None,
+            candidates=self.problem.candidates,
+            index=self.problem.index,
+            declined=np.concatenate([np.array([], np.int64), *declined]),
+            checked=self._finite,
+        )
+
+    def _learn(self, strategy: Strategy, picked: Selection, select_seconds: float) -> RoundRecord:
+        answers = self.problem.oracle.label(picked.rows)
+        batch = _batch(picked.rows, answers)
+        batches = [*self._batches, batch] if batch.rows.size else self._batches
+        self._monitor.look(self.fitted)  # now, for the next fit may change this very head
+        fit_seconds = timed(lambda: self._train(batches))[1] if batch.rows.size else 0.0
+        head = self._head
+        cost = self.records[-1].cost if self.records else 0.0
+        return RoundRecord(
+            round=len(self.records),
+            labelled=sum(each.rows.size for each in batches),
+            select_seconds=select_seconds,
+            fit_seconds=fit_seconds,
+            strategy=str(strategy),
+            rows=picked.rows,
+            scores=picked.scores,
+            labels=answers,
+            head={name.rstrip("_"): value for name, value in reports_of(head, REPORTS).items()},
+            diagnostics={name: _last(value) for name, value in picked.diagnostics.items()},
+            cost=cost + self.problem.oracle.cost(picked.rows),
+            advice=self._monitor.advise(head, batches, self.records),
+            **asdict(self._evaluator.scores(head)),
+        )
+
+    def _train(self, batches: list[Batch]) -> None:
+        before = self._head
+        self._head, self._learned = None, 0  # interrupted, it would be in no known state
+        self._head = self._mode.train(self._trainer, before, batches)
+        self._learned = len(batches)
+
+
+def _batch(rows: NDArray[np.int64], labels: NDArray[Any]) -> Batch:
+    """Return the rows that the oracle has labelled."""
+    there = is_labelled(labels)
+    if there.all():
+        return Batch(rows, labels)
+    return Batch(rows[there], np.array(labels[there].tolist()))
+
+
+def _last(value: Any) -> Any:
+    """Return a diagnostic as a number or a text: the last value of a curve."""
+    if isinstance(value, np.ndarray):
+        return None if not value.size else float(value.reshape(-1)[-1])
+    return value.item() if isinstance(value, np.generic) else value
