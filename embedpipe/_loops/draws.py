@@ -11,34 +11,8 @@ __all__ = ["uniform_of_rows"]
 
 
 def uniform_of_rows(rows: ArrayLike, seed: int, purpose: str) -> NDArray[np.float64]:
-    """Return a number in [0, 1) for each row that depends on nothing but the row and the seed.
-
-    The generator SplitMix64, started from a digest of seed and purpose, and asked for its
-    numbers by their place in the sequence.
-
-    Parameters
-    ----------
-    rows
-        (k,) whole numbers.
-    seed
-        Any whole number.
-    purpose
-        What the numbers are for: of two purposes they have nothing to do with each other.
-
-    Returns
-    -------
-    (k,) float64
-
-    References
-    ----------
-    Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators", OOPSLA.
-
-    Examples
-    --------
-    >>> both = uniform_of_rows([7, 3], 0, "noise")
-    >>> bool(both[1] == uniform_of_rows([3], 0, "noise")[0])
-    True
-    """
+    """Return (k,) numbers in [0, 1) that follow from row, seed and purpose alone."""
+    # SplitMix64 (Steele, Lea, Flood 2014), started from a digest; a row is a place in the sequence.
     digest = hashlib.blake2b(f"{seed} {purpose}".encode(), digest_size=8).digest()
     start = np.uint64(int.from_bytes(digest, "big"))
     mixed = np.asarray(rows).astype(np.uint64)  # (k,)

@@ -17,13 +17,7 @@ __all__ = ["damaged", "path_of", "unwritable", "write_config"]
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
-    """Write down what the run in a folder was asked, or check that it was asked the same before.
-
-    Raises
-    ------
-    RunError
-        If the folder holds another run, or cannot be written.
-    """
+    """Write the configuration of the run in a folder, or check that it is the same as before."""
     path = folder / "config.json"
     text = json.dumps(config, sort_keys=True, indent=1).encode()
     try:

@@ -36,10 +36,7 @@ PREDICT_BYTES = 64 << 20
 
 
 def run_head(given: Any, seed: int) -> Any:
-    """Return an unfitted head from a spec string or a classifier, with a run's seed.
-
-    A seed that the spec string or the classifier sets itself is kept.
-    """
+    """Return an unfitted head from a spec string or a classifier; its open seeds are the run's."""
     return seeded(get_head(given) if isinstance(given, str) else given, seed)
 
 
@@ -100,25 +97,14 @@ class Trainer:
         return head.partial_fit(self.matrix[batch.rows], batch.labels, **known)
 
     def judged(self, head: Any, batch: Batch, *, thorough: bool = True) -> tuple[float | None, int]:
-        """Return a fitted head's cross-validated accuracy, and on how many rows.
-
-        What it says of itself where it does; else, if `thorough`, that of `cross_validated`.
-        """
+        """Return a head's own cross-validated accuracy and its rows, or if `thorough` a new one."""
         told = getattr(head, "cv_accuracy_", None)
         if told is not None:
             return float(told), int(head.cv_n_)
         return self.cross_validated(batch) if thorough else (None, 0)
 
     def cross_validated(self, batch: Batch) -> tuple[float | None, int]:
-        """Return the accuracy of fresh heads on labelled rows that they did not see.
-
-        Returns
-        -------
-        accuracy
-            None if no row can be scored, or the head cannot learn from four fifths of the rows.
-        n
-            How many rows were scored.
-        """
+        """Return the accuracy of fresh heads on unseen rows, and their number; or (None, 0)."""
         from ..heads import cross_validated_probabilities
 
         vectors = self.matrix[batch.rows]  # (m, d)
@@ -142,11 +128,7 @@ class Trainer:
         return {"unlabelled": take_rows(self.matrix, rows)} if rows.size else {}
 
     def unlabelled(self, labelled: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the candidates that a semi-supervised head is shown, ascending.
-
-        Of more than 20,000, those are drawn by the seed; the same in each round, but for what
-        has been labelled since.
-        """
+        """Return the rows that a semi-supervised head sees, ascending: at most 20,000, by seed."""
         rows = self.candidates
         if rows.size > UNLABELLED:
             keys = uniform_of_rows(rows, self.seed, "unlabelled")
@@ -154,11 +136,8 @@ class Trainer:
         return np.setdiff1d(rows, labelled, assume_unique=True)
 
     def buffer(self, batches: Sequence[Batch]) -> Batch:
-        """Return what a reservoir keeps of these labels: each with the same chance.
-
-        The rows with the highest random keys: the same sample as a reservoir that saw them one
-        by one, without its state.
-        """
+        """Return what a reservoir keeps of these labels: each with the same chance."""
+        # The highest random keys: the sample of a reservoir that saw the rows one by one.
         every = joined(batches)
         keys = uniform_of_rows(every.rows, self.seed, "replay")
         kept = np.sort(np.argsort(-keys, kind="stable")[: self.buffer_size])
@@ -176,10 +155,7 @@ def joined(batches: Sequence[Batch]) -> Batch:
 def probabilities_of(
     head: Any, matrix: NDArray[np.float32], rows: NDArray[np.int64]
 ) -> NDArray[Any]:
-    """Return the class probabilities of (k,) rows, at least one: (k, C).
-
-    Consecutive rows are not copied; of others 64 MB at a time.
-    """
+    """Return the class probabilities of (k,) rows, at least one: (k, C)."""
     size = block_rows(matrix.shape[1], PREDICT_BYTES)
     parts = [
         np.asarray(head.predict_proba(take_rows(matrix, rows[part])))

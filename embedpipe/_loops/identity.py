@@ -36,11 +36,7 @@ def run_id_of(name: str, config: dict[str, Any]) -> str:
 
 
 def identity_of(value: Any) -> Any:
-    """Return plain JSON that two values share only if they mean the same, to the last bit.
-
-    A scikit-learn estimator is its class and parameters, any other object its class and
-    attributes. What has no such form, such as a function, raises `RunError`.
-    """
+    """Return plain JSON that two values share only if they mean the same, to the last bit."""
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:

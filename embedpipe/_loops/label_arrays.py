@@ -17,24 +17,7 @@ __all__ = ["check_finite", "is_labelled", "known_labels", "plain_labels"]
 def check_finite(
     matrix: NDArray[np.float32], rows: NDArray[np.int64], name: str, *, first: int = 0
 ) -> None:
-    """Refuse vectors that hold NaN or infinity.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) float32.
-    rows
-        The rows to look at.
-    name
-        What an error calls the array.
-    first
-        The row of the matrix that is row 0 of that array.
-
-    Raises
-    ------
-    LabelError
-        At the first such row.
-    """
+    """Refuse rows with NaN or infinity; errors count rows from `first` of the array `name`."""
     bad = first_non_finite(matrix, rows)
     if bad is not None:
         raise LabelError(
@@ -44,26 +27,7 @@ def check_finite(
 
 
 def plain_labels(given: ArrayLike, what: str) -> NDArray[Any]:
-    """Return labels as an array of texts or numbers, which can be sorted and written down.
-
-    Parameters
-    ----------
-    given
-        (n,) labels of any dtype; texts in bytes are read as UTF-8.
-    what
-        What an error calls them.
-
-    Raises
-    ------
-    LabelError
-        If they are not one text or number for each row: one is None, NaN or blank, or texts and
-        numbers are mixed.
-
-    Examples
-    --------
-    >>> plain_labels(np.array(["hat", "shoe"], dtype=object), "y").dtype.kind
-    'U'
-    """
+    """Return (n,) labels as texts or numbers, which can be sorted; each row must have one."""
     known, labels = known_labels(given, what)
     if not known.all():
         row = int(np.flatnonzero(~known)[0])
@@ -72,33 +36,7 @@ def plain_labels(given: ArrayLike, what: str) -> NDArray[Any]:
 
 
 def known_labels(given: ArrayLike, what: str) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-    """Return which rows have a label, and the labels of these as texts or numbers.
-
-    Parameters
-    ----------
-    given
-        (n,) labels of any dtype; None, NaN, NA and a blank text are no label.
-    what
-        What an error calls them.
-
-    Returns
-    -------
-    known : ndarray
-        (n,) bool.
-    labels : ndarray
-        (m,) one for each row that has one.
-
-    Raises
-    ------
-    LabelError
-        If they are not one text or number for each row.
-
-    Examples
-    --------
-    >>> known, labels = known_labels(["hat", None, "shoe"], "y")
-    >>> known.tolist(), labels.tolist()
-    ([True, False, True], ['hat', 'shoe'])
-    """
+    """Return which of (n,) rows have a label, and the (m,) labels of these, texts or numbers."""
     try:
         labels = label_array(given)
     except ValueError as error:
@@ -125,11 +63,5 @@ def known_labels(given: ArrayLike, what: str) -> tuple[NDArray[np.bool_], NDArra
 
 
 def is_labelled(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which of (n,) answers are labels, not None, NaN or blank: (n,).
-
-    Examples
-    --------
-    >>> is_labelled(np.array(["hat", None], dtype=object)).tolist()
-    [True, False]
-    """
+    """Return which of (n,) answers are labels, not None, NaN or blank: (n,)."""
     return ~missing(labels)

@@ -40,13 +40,7 @@ class Mode:
     needs: str | None = None
 
     def check(self, name: str, head: Any) -> None:
-        """Refuse a head that cannot be trained in this mode.
-
-        Raises
-        ------
-        UsageError
-            With the modes that the head can be trained in.
-        """
+        """Refuse a head that cannot be trained in this mode."""
         if not _has(head, self.needs):
             able = [other for other, mode in MODES.items() if _has(head, mode.needs)]
             what = "method partial_fit" if self.needs == "partial_fit" else f"{self.needs} option"
@@ -96,13 +90,7 @@ newest batch and a sample of the earlier labels."""
 
 
 def get_mode(name: str) -> Mode:
-    """Return the mode of that name.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is none.
-    """
+    """Return the mode of that name, or refuse it."""
     if name not in MODES:
         raise UnknownNameError("mode", str(name), MODES)
     return MODES[name]

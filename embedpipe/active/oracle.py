@@ -188,32 +188,7 @@ class SimulatedOracle:
 def nearest_classes(
     matrix: NDArray[np.float32], codes: NDArray[np.int32], n_classes: int
 ) -> NDArray[np.int64]:
-    """Return for each class the other class whose mean vector is the nearest.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) vectors, memory-mapped or not.
-    codes
-        (n,) the class of each; -1 for rows that do not count.
-    n_classes
-        At least 2.
-
-    Returns
-    -------
-    (C,) int64
-        Ties go to the first; a class without rows is near to none, and none is near to it.
-
-    Notes
-    -----
-    O(n·d + C²·d) time; the matrix is read once, in blocks.
-
-    Examples
-    --------
-    >>> matrix = np.array([[0.0], [2], [9], [10]], dtype=np.float32)
-    >>> nearest_classes(matrix, np.array([0, 0, 1, 2], dtype=np.int32), 3).tolist()
-    [1, 2, 1]
-    """
+    """Return for each class the other class with the nearest mean vector, (C,); code -1: none."""
     known = np.flatnonzero(codes >= 0)
     sums = np.zeros((n_classes, matrix.shape[1]))  # (C, d)
     for part in row_blocks(known.size, block_rows(matrix.shape[1])):

@@ -510,10 +510,7 @@ def _held_out(
     content_ids: Sequence[bytes],
     seed: int,
 ) -> NDArray[Any]:
-    """Return a mask: a fifth of the images of each class among `pool`, never all of one.
-
-    Copies of an image go the same way.
-    """
+    """Return a mask: a fifth of the images of each class, never all of one, copies together."""
     rng = np.random.default_rng([seed, 0x7E57])
     mask = np.zeros(len(labels), bool)
     of_class: dict[str, list[int]] = {}

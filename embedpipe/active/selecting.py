@@ -156,17 +156,7 @@ def pool_of(
 def index_of(
     embeddings: Embeddings | ArrayLike, candidates: NDArray[np.int64], kind: str = "exact"
 ) -> Index:
-    """Return the index of some rows; of a dataset's embeddings, the one beside the matrix.
-
-    Parameters
-    ----------
-    embeddings
-        Of a dataset, or any (n, d) array.
-    candidates
-        Ascending rows; no other row is looked at.
-    kind
-        ``"exact"``, ``"ivf"`` or ``"hnsw"``.
-    """
+    """Return the index of some rows; of a dataset's embeddings, the one beside the matrix."""
     if not isinstance(embeddings, Embeddings):
         return Index(np.asarray(embeddings, dtype=np.float32), candidates, kind=kind)
     return Index(
@@ -194,15 +184,7 @@ def default_candidates(embeddings: Embeddings) -> NDArray[np.int64]:
 def rows_of_labels(
     embeddings: Embeddings, labels: Mapping[str, str]
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return the rows that are labelled, ascending, and their labels.
-
-    Labels of items that could not be embedded are left out: those items have no row.
-
-    Raises
-    ------
-    LabelError
-        If a label's id is not in the dataset.
-    """
+    """Return the labelled rows, ascending, and their labels, but for items without a vector."""
     rows_for(labels, [item.id for item in embeddings.dataset.items])
     failed = {failure.path for failure in embeddings.failures}
     usable = {item_id: label for item_id, label in labels.items() if item_id not in failed}

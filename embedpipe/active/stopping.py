@@ -91,62 +91,11 @@ class _Gain(NamedTuple):
 
 
 def advise(history: Sequence[Evidence]) -> dict[str, Any]:
-    """Say whether more labels are worth their while.
-
-    What counts is how many predictions the last labels changed: accuracy on all items cannot
-    rise by more than the share of them that is predicted otherwise. That share falls as a power
-    of the number of labels; the fall is fitted to the rounds so far and carried on over the next
-    100 labels.
-
-    Parameters
-    ----------
-    history
-        One entry for each round, oldest first.
-
-    Returns
-    -------
-    dict
-        Plain JSON:
-
-        ``cv_accuracy``, ``cv_low``, ``cv_high``
-            Cross-validated accuracy and its 95 % interval (Wilson). It is that of the *labelled*
-            items: picked because they are hard, they make it lower than on all items, by as much
-            as 0.28 on photos chosen by margin.
-        ``agreement``
-            Of the last round.
-        ``next_labels``, ``expected_gain``, ``gain_low``, ``gain_high``
-            Accuracy points (of 100) that the next 100 labels are expected to buy, and between
-            what that lies nine times in ten; None if it cannot be told.
-        ``advice``
-            ``"stop"`` if they buy less than a point at best, ``"stop soon"`` if less than a
-            point is expected, ``"continue"`` otherwise, ``"unknown"`` where it cannot be told.
-        ``reason``
-            One sentence.
-
-    Notes
-    -----
-    The cross-validated learning curve itself is not extrapolated: labels that are chosen get
-    harder from round to round, so it may fall while the head improves. O(R) time for R rounds.
-
-    References
-    ----------
-    Bloodgood, Vijay-Shanker (2009), "A method for stopping active learning based on stabilizing
-    predictions", arXiv:1409.5165. Viering, Loog (2021), "The shape of learning curves: a review",
-    arXiv:2103.10948 (power laws). Wilson (1927), "Probable inference, the law of succession, and
-    statistical inference", JASA 22.
-
-    Examples
-    --------
-    >>> first = Evidence(labelled=100, cv_accuracy=0.70, cv_n=98, agreement=None)
-    >>> second = Evidence(labelled=200, cv_accuracy=0.72, cv_n=199, agreement=0.84)
-    >>> found = advise([first, second])
-    >>> found["advice"]
-    'continue'
-    >>> found["reason"]
-    'the next 100 labels are expected to buy about 2.3 points of accuracy (0.3 to 6.5).'
-    >>> advise([first])["reason"]
-    'it takes two rounds to see what more labels change.'
-    """
+    """Return the advice after the last of these rounds, as plain JSON; see ``docs/loops.md``."""
+    # Accuracy cannot rise by more than the share of predictions that change. That share falls as a
+    # power of the number of labels (Viering, Loog 2021); the fall is fitted to the rounds so far
+    # (Bloodgood, Vijay-Shanker 2009) and extrapolated over the next labels. The cross-validated
+    # curve is not extrapolated: chosen labels get harder, so it may fall while the head improves.
     last = history[-1] if history else Evidence(0, None, 0, None)
     low, high = wilson(last.cv_accuracy, last.cv_n)
     changes = _changes(history)
@@ -211,11 +160,9 @@ def _gain(changes: Sequence[_Change], labelled: int) -> _Gain:
 
 
 def _extrapolated(changes: Sequence[_Change], labelled: int) -> tuple[float, float]:
-    """Return the share of predictions that the next labels change, and how unsure its logarithm is.
-
-    log(share) = level + fall * log(labels half way), a Bayesian straight line whose fall is known
-    roughly beforehand; older rounds count for less.
-    """
+    """Return the share of predictions that the next labels change, and the error of its log."""
+    # log(share) = level + fall * log(labels half way): a Bayesian straight line with a prior for
+    # the fall; older rounds count for less.
     ahead = math.log(labelled + NEXT_LABELS / 2)
     x = np.array([math.log(change.middle) - ahead for change in changes])  # (k,)
     y = np.array(
@@ -300,17 +247,7 @@ class StoppingMonitor:
     def advise(
         self, head: Any, batches: Sequence[Batch], records: Sequence[RoundRecord]
     ) -> dict[str, Any]:
-        """Return the advice after a round.
-
-        Parameters
-        ----------
-        head
-            As the round left it; None before there is a label.
-        batches
-            The labels so far.
-        records
-            The rounds before this one.
-        """
+        """Return the advice after a round."""
         labelled = sum(batch.rows.size for batch in batches)
         learned = labelled > (records[-1].labelled if records else 0)
         cv_accuracy, cv_n = self._judged(head, batches)

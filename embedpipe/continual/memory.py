@@ -362,33 +362,9 @@ def size_of(value: Any) -> Size:
 
 
 def evenly(counts: ArrayLike, n: int) -> Int64:
-    """Divide `n` places evenly over groups, as far as these can fill them.
-
-    As if places were given one by one, each to the group that has the fewest and can still fill
-    it, ties going to the first. So no group gains a place when another grows, or when one is
-    added: what stayed once need not come back.
-
-    Parameters
-    ----------
-    counts
-        (g,) how many each group can fill.
-    n
-        At least 0.
-
-    Returns
-    -------
-    (g,) int64
-        Their sum is `n`, or that of `counts` if it is smaller.
-
-    Notes
-    -----
-    O(g²) time at most.
-
-    Examples
-    --------
-    >>> evenly([9, 1, 9], 8).tolist()
-    [4, 1, 3]
-    """
+    """Divide `n` places evenly over groups that can fill (g,) `counts` of them: (g,)."""
+    # As if places were given one by one to the group with the fewest, the first of several. So no
+    # group gains a place when another grows or is added: what stayed once need not come back.
     counts = np.asarray(counts, dtype=np.int64)
     quotas = np.zeros_like(counts)
     left = min(n, int(counts.sum()))
@@ -405,13 +381,7 @@ def evenly(counts: ArrayLike, n: int) -> Int64:
 
 
 def rounded_share(fraction: float, count: int) -> int:
-    """Return `fraction` of `count`, halves rounded up, of the fraction as it is written.
-
-    Examples
-    --------
-    >>> rounded_share(0.29, 50), int(0.29 * 50 + 0.5)
-    (15, 14)
-    """
+    """Return `fraction` of `count`, halves rounded up, of the fraction as it is written."""
     share = Decimal(repr(float(fraction))) * count
     return int(share.to_integral_value(ROUND_HALF_UP))
 

@@ -68,10 +68,7 @@ class Learner:
         return np.unique(np.concatenate([each.test for each in self.stream.experiences]))
 
     def fresh_fit(self, batches: Sequence[Batch]) -> Any:
-        """Return a new head, fitted to the rows of the first experiences.
-
-        A head that learns from unlabelled rows as well is shown those of the same experiences.
-        """
+        """Return a new head, fitted to the first experiences; it sees no rows of later ones."""
         trainer = self._trainer(len(batches))
         return trainer.fit(trainer.fresh(), joined(batches))
 
@@ -138,10 +135,7 @@ class _Latest:
         return deepcopy(self._known[1])
 
     def _key(self, learner: Learner, every: Batch) -> object:
-        """Return what the head follows from, or None where that cannot be told.
-
-        Only of a head to which neither the order of rows nor those without labels mean anything.
-        """
+        """Return what the head follows from, or None if the order of rows may change it."""
         from ..heads import LogisticHead
 
         where = path_of(learner.stream.matrix)
@@ -168,15 +162,7 @@ METHODS: dict[str, Method] = {
 
 
 def get_method(name: str, head: Any) -> Method:
-    """Return the method of that name, for a head that can be trained so.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is none.
-    UsageError
-        If the head cannot go on learning, or would learn what is replayed twice.
-    """
+    """Return the method of that name, or refuse a head that cannot be trained so."""
     if name not in METHODS:
         raise UnknownNameError("method", str(name), METHODS)
     what = type(getattr(head, "estimator", head)).__name__

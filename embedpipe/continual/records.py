@@ -140,28 +140,11 @@ class ContinualFolder:
         self.path, self._stream = path, stream
 
     def start(self, config: dict[str, Any]) -> None:
-        """Write down what the run was asked, or check that it was asked the same before.
-
-        Raises
-        ------
-        RunError
-            If the folder holds another run, or cannot be written.
-        """
+        """Write the configuration, or check that it is the same as before."""
         write_config(self.path, {"format": FORMAT, **config})
 
     def read(self, n_experiences: int) -> Progress:
-        """Return how far the run is; not at all, if it has to go on and its head was not kept.
-
-        Parameters
-        ----------
-        n_experiences
-            How many are learned in all.
-
-        Raises
-        ------
-        RunError
-            If a file is damaged.
-        """
+        """Return the progress of the run: none, if it must go on and its head was not kept."""
         if not (self.path / "experiences.parquet").exists():
             return Progress.none()
         with locked(self.path):
@@ -195,13 +178,7 @@ class ContinualFolder:
         return Progress(records, memory, head, [np.array(p, dtype=np.int64) for p in parts])
 
     def write(self, progress: Progress, *, chosen: bool) -> None:
-        """Write everything after an experience; which rows were labelled only if they were chosen.
-
-        Raises
-        ------
-        RunError
-            If it cannot be written.
-        """
+        """Write the state after an experience; the labelled rows only if they were `chosen`."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with locked(self.path):
@@ -256,13 +233,7 @@ class ContinualFolder:
 
 
 def read_records(folder: Path) -> list[ExperienceRecord]:
-    """Return the experiences of a run on disk; none if there is no run.
-
-    Raises
-    ------
-    RunError
-        If it is damaged.
-    """
+    """Return the experiences of a run on disk; none if there is no run."""
     path = folder / "experiences.parquet"
     try:
         return [_record(row) for row in _read(path)] if path.exists() else []

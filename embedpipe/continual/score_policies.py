@@ -62,15 +62,7 @@ class Scored(Ranked):
 
     @abstractmethod
     def hardness(self, probabilities: Float64, codes: NDArray[np.int64]) -> Float64:
-        """Return how hard each row is, (b,), larger meaning harder; infinite if need be.
-
-        Parameters
-        ----------
-        probabilities
-            (b, K) float64, finite and not negative.
-        codes
-            (b,) the true class of each row, below K.
-        """
+        """Return (b,) hardness, larger is harder, of (b, K) probabilities and (b,) true classes."""
 
     def rank(self, batch: ExperienceBatch, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Order the rows by what the head says of them."""

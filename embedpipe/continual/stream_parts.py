@@ -82,18 +82,8 @@ class Part:
 
 
 def natural_key(text: str) -> list[tuple[int, Decimal, str]]:
-    """Return what sorts texts with their numbers as numbers.
-
-    A text that is a number is sorted by its value. A number at the beginning of another text may
-    have a sign; numbers further inside have none, because the ``-`` of ``2014-05`` is no sign.
-
-    Examples
-    --------
-    >>> sorted(["b10", "b9", "a"], key=natural_key)
-    ['a', 'b9', 'b10']
-    >>> sorted(["10", "2", "0.5", "0.25", "-5", "-10"], key=natural_key)
-    ['-10', '-5', '0.25', '0.5', '2', '10']
-    """
+    """Return a sort key that orders the numbers inside texts by value."""
+    # A number that begins a text may have a sign; the ``-`` inside ``2014-05`` is none.
     if _NUMBER.fullmatch(text):
         return [(0, Decimal(text), text)]
     first = re.match(r"[+-]?\d+", text)
@@ -151,16 +141,7 @@ def parts_of_arrays(
     buckets: Sequence[Any] | NDArray[Any],
     splits: Sequence[Any] | NDArray[Any] | None,
 ) -> list[Part]:
-    """Return the rows of each bucket in natural order.
-
-    Labels, buckets and splits that are None, NaN, NA or blank are missing.
-
-    Raises
-    ------
-    LabelError
-        If the lengths differ, a bucket has no label, labels mix texts and numbers, or a split has
-        an unknown name.
-    """
+    """Return the rows of each bucket in natural order; None, NaN, NA and blanks are missing."""
     columns = {"labels": labels, "buckets": buckets, "splits": [None] * n}
     if splits is not None:
         columns["splits"] = splits

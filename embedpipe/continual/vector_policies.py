@@ -44,17 +44,7 @@ class ByVectors(Ranked):
 
     @abstractmethod
     def chosen(self, vectors: Float32, codes: NDArray[np.int64], n: int) -> Positions:
-        """Return the positions of `n` rows, the first to stay first.
-
-        Parameters
-        ----------
-        vectors
-            (b, d) float32 of unit length, or 0.
-        codes
-            (b,) the class of each.
-        n
-            At least 1 and at most b.
-        """
+        """Return the positions of `n` of (b, d) unit vectors with (b,) classes, the best first."""
 
     def rank(self, batch: ExperienceBatch, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Order the rows by their vectors."""
@@ -207,17 +197,7 @@ class KCenter(ByVectors):
 
 
 def _nearest(vectors: Float32, norms: Float64, target: Float64) -> int:
-    """Return which vector is the nearest to `target`, the first of several.
-
-    Parameters
-    ----------
-    vectors
-        (m, d) of unit length, or 0.
-    norms
-        (m,) their squared norms; infinite where a vector does not count.
-    target
-        (d,) float64.
-    """
+    """Return the vector nearest to `target`, the first of several; infinite norms do not count."""
     length = float(np.linalg.norm(target))
     estimates = norms - 2.0 * (vectors @ target.astype(np.float32))  # (m,)
     # What the product and the rounding of `target` can be off by, with any order of summation.
