@@ -49,22 +49,10 @@ class Batch:
 
 
 class Trainer:
-    """Fits heads to rows of a matrix; modes say to which.
+    """Fits copies of a head to rows of an (n, d) matrix; modes choose the rows.
 
-    Parameters
-    ----------
-    head
-        What is fitted: copies of it, so that it stays as it is.
-    matrix
-        (n, d) float32.
-    candidates
-        Rows that may be labelled, ascending.
-    classes
-        All labels that may come, for heads that must know them before they learn.
-    seed
-        What is drawn follows from it.
-    buffer_size
-        How many earlier labels ``replay`` learns again.
+    `candidates` are the rows that may be labelled, ascending; `classes` all labels that may come,
+    for heads that must know them before they learn; `buffer_size` is of mode ``replay``.
     """
 
     def __init__(

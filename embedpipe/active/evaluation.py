@@ -37,24 +37,7 @@ class Scores:
 
 
 class Evaluator:
-    """Scores heads on the same test rows, with one pass over them for each head.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) float32.
-    rows, labels
-        The (t,) test rows and their labels.
-
-    Examples
-    --------
-    >>> from sklearn.naive_bayes import GaussianNB
-    >>> matrix = np.array([[0.0], [1.0], [0.1], [0.9], [0.4]], dtype=np.float32)
-    >>> head = GaussianNB(var_smoothing=0.1).fit(matrix[:2], ["a", "b"])
-    >>> scores = Evaluator(matrix, np.array([2, 3, 4]), np.array(["a", "b", "b"])).scores(head)
-    >>> round(scores.accuracy, 3), round(scores.balanced_accuracy, 3)
-    (0.667, 0.75)
-    """
+    """Scores heads on the same (t,) test rows, with one pass over them for each head."""
 
     def __init__(
         self, matrix: NDArray[np.float32], rows: NDArray[np.int64], labels: NDArray[Any]

@@ -195,23 +195,7 @@ class RoundPool(Pool):
     """A pool without the rows that the labeller has declined.
 
     A point is taken if one of its rows was declined or is labelled, so that nobody is asked about
-    a copy.
-
-    Parameters
-    ----------
-    embeddings, **options
-        As of `Pool`.
-    declined
-        (g,) int64 rows that were asked about and have no label.
-    checked
-        Whether a pool of the same rows was found to be finite before; this one is not looked
-        through again.
-
-    Examples
-    --------
-    >>> pool = RoundPool(np.eye(4, dtype=np.float32), labelled=[0], declined=np.array([2]))
-    >>> pool.unlabelled.tolist()
-    [1, 3]
+    a copy. `checked` tells that a pool of the same rows was found to be finite before.
     """
 
     def __init__(

@@ -212,15 +212,6 @@ def wilson(accuracy: float | None, n: int) -> tuple[float | None, float | None]:
 class StoppingMonitor:
     """Gathers the evidence of each round on whether more labels would help: never the test rows.
 
-    Parameters
-    ----------
-    trainer
-        Knows the head, the matrix and the candidates.
-    mode
-        How the head is trained.
-    advice
-        ``"full"``: a head that does not judge itself is cross-validated; ``"cheap"``: it is not.
-
     Notes
     -----
     4·d bytes for each of the 2,000 candidates that are watched, unless they are consecutive.

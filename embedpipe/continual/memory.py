@@ -241,21 +241,6 @@ class Fixed(Size):
 
     What cannot be divided goes to the newest first; what a small experience cannot fill goes to
     the others.
-
-    Parameters
-    ----------
-    n
-        A whole number, at least 1.
-
-    Raises
-    ------
-    UsageError
-        If it is none.
-
-    Examples
-    --------
-    >>> Fixed(10).quotas([50, 50, 50]).tolist(), Fixed(10).quotas([2, 50, 50]).tolist()
-    ([3, 3, 4], [2, 4, 4])
     """
 
     n: int
@@ -282,24 +267,7 @@ class Fixed(Size):
 
 @dataclass(frozen=True)
 class Share(Size):
-    """The same share of each experience, whatever comes later: the buffer grows.
-
-    Parameters
-    ----------
-    fraction
-        Above 0 and at most 1. Of an experience stay ``fraction`` times its rows, halves being
-        rounded up, but at least one.
-
-    Raises
-    ------
-    UsageError
-        If it is out of range.
-
-    Examples
-    --------
-    >>> Share(0.05).quotas([300, 310, 7]).tolist()
-    [15, 16, 1]
-    """
+    """The same share of each experience, rounded half up, at least one row: the buffer grows."""
 
     fraction: float
 

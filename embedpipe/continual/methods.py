@@ -45,19 +45,7 @@ class Method:
 
 
 class Learner:
-    """Trains heads on rows of a stream, and asks them about others.
-
-    Parameters
-    ----------
-    stream
-        The rows and their classes.
-    head
-        What is trained: copies of it, so that it stays as it is.
-    mix
-        How new and remembered rows count.
-    seed
-        What is drawn follows from it.
-    """
+    """Trains copies of a head on rows of a stream, and predicts others."""
 
     def __init__(self, stream: Stream, head: Any, mix: str, seed: int = 0) -> None:
         self.stream, self.head, self.mix, self.seed = stream, head, mix, seed

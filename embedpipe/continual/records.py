@@ -127,13 +127,6 @@ class ContinualFolder:
     the experience before it are deleted after. So a kill at any instant leaves a whole run.
     Several processes may read and write the same run: whoever is at its files is alone, and
     experiences only grow.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    stream
-        What is learned.
     """
 
     def __init__(self, path: Path, stream: Stream) -> None:

@@ -1,4 +1,4 @@
-"""Which items a pick stands for."""
+"""Pools of a round, and which items a pick stands for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import embedpipe as ep
+from embedpipe.active.selecting import RoundPool
 from embedpipe.errors import SelectionError
 
 
@@ -59,3 +60,8 @@ def test_a_pick_that_is_no_row_is_refused() -> None:
 def test_no_picks_have_no_groups() -> None:
     assert ep.groups(np.eye(3, dtype=np.float32), []) == []
     assert ep.groups(np.eye(3, dtype=np.float32), [], labelled=[1]) == []
+
+
+def test_what_was_declined_is_not_offered_again() -> None:
+    pool = RoundPool(np.eye(4, dtype=np.float32), labelled=[0], declined=np.array([2]))
+    assert pool.unlabelled.tolist() == [1, 3]
