@@ -81,7 +81,7 @@ class Trainer:
 
     def partial_fit(self, head: Any, batch: Batch) -> Any:
         """Let `head` go on learning, from these rows."""
-        known = {} if _takes_new_classes(head) else {"classes": self.classes}
+        known = {} if getattr(head, "accepts_new_classes", False) else {"classes": self.classes}
         return head.partial_fit(self.matrix[batch.rows], batch.labels, **known)
 
     def judged(self, head: Any, batch: Batch, *, thorough: bool = True) -> tuple[float | None, int]:
@@ -150,13 +150,6 @@ def probabilities_of(
         for part in row_blocks(rows.size, size)
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _takes_new_classes(head: Any) -> bool:
-    """Return whether classes may come later; scikit-learn's own must be told of all at first."""
-    from ..heads.foreign import ForeignHead
-
-    return type(head).__module__.startswith("embedpipe.") and not isinstance(head, ForeignHead)
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
