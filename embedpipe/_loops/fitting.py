@@ -159,9 +159,9 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
     return result, time.perf_counter() - started
 
 
-def reports_of(head: Any, names: Iterable[str]) -> dict[str, float | str]:
+def reports_of(head: Any, names: Iterable[str]) -> dict[str, float | str | None]:
     """Return those of a head's attributes that are a number or a text."""
-    found = {}
+    found: dict[str, float | str | None] = {}
     for name in names:
         value = getattr(head, name, None)
         value = value.item() if isinstance(value, np.generic) else value
