@@ -166,9 +166,9 @@ class ContinualLoop:
         keeping = 0.0
         if self._method.replays:
             rng = np.random.default_rng(self.options.seed)
-            came = self._came(number, rows)
+            batch = self._experience_batch(number, rows)
             self.memory, keeping = timed(
-                lambda: self.policy.update(self.memory, came, self.options.size, rng)
+                lambda: self.policy.update(self.memory, batch, self.options.size, rng)
             )
         return self._record(
             number,
@@ -236,7 +236,7 @@ class ContinualLoop:
         rng = np.random.default_rng([self.options.seed, number])
         return np.asarray(chooser.select(pool, self.options.budget, rng).rows)
 
-    def _came(self, number: int, rows: NDArray[np.int64]) -> ExperienceBatch:
+    def _experience_batch(self, number: int, rows: NDArray[np.int64]) -> ExperienceBatch:
         return ExperienceBatch(
             number=number,
             rows=rows,
