@@ -16,13 +16,14 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY data ./data
 COPY embedpipe ./embedpipe
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir --index-url "${TORCH_INDEX}" "torch>=2.6" "torchvision>=0.21" \
     && pip install --no-cache-dir ".[openvino]" \
     && rm -rf /src/* \
     && useradd --create-home --uid 1000 embedpipe \
     && install --directory --owner embedpipe /work
 
-USER embedpipe
+USER 1000
 WORKDIR /work
 ENV PYTHONUNBUFFERED=1 HOME=/tmp
 ENTRYPOINT ["embedpipe"]

@@ -4,8 +4,9 @@ BIN    := $(VENV)/bin
 BASE   := $(VENV)/.installed-base
 READY  := $(VENV)/.installed
 OTHERS := .venv-consumers
+SMOKE  := .venv-release
 
-.PHONY: demo test test-all consumers check bench docs clean
+.PHONY: demo test test-all consumers check release-check bench docs clean
 
 demo: $(BASE)  ## the main job on the embedded default: embed, select, retrain, report
 	$(BIN)/embedpipe demo --output demo
@@ -20,11 +21,22 @@ consumers: $(OTHERS)/.installed  ## Label Studio, FiftyOne and datasets read wha
 	$(OTHERS)/bin/pytest tests/labels/exchange/test_consumers.py \
 		tests/labels/exchange/test_label_studio.py
 
-check: $(READY)  ## lint, format, types, layers
+check: $(READY)  ## lint, format, types, layers, no circular imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/import_graph.py
+	$(BIN)/hadolint Dockerfile
+
+release-check: $(READY)  ## build the wheel and sdist, check them, run the demo in an empty environment
+	rm -rf dist $(SMOKE)
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv $(SMOKE)
+	$(SMOKE)/bin/pip install --quiet dist/*.whl
+	cd $(SMOKE) && bin/embedpipe --version && bin/embedpipe demo --output demo
+	rm -rf $(SMOKE)
 
 bench: $(READY)  ## side by side with peers, as ratios from one run
 	$(BIN)/pip install --quiet --editable ".[bench]"
@@ -53,4 +65,4 @@ $(OTHERS)/.installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OTHERS) demo
+	rm -rf $(VENV) $(OTHERS) $(SMOKE) demo dist
