@@ -14,7 +14,6 @@ from .._options import (
     ImbalanceOptions,
     OracleOptions,
 )
-from .._specs import split_specs
 from ..errors import UsageError
 from .options import Embed, EmbedArguments
 from .parameters import Use
@@ -67,6 +66,7 @@ def compare(
     with another strategy or more seeds it computes only what is new. Choosing at random is always
     among them.
     """
+    from .._specs import split_specs
     from ..experiments import Experiment
     from ..experiments.grid_file import DatasetEntry, GridOptions, read_grid
     from ..experiments.summary import check_target

@@ -14,7 +14,6 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from .._options import Option
-from .._specs import split_specs
 from ..errors import UsageError
 
 __all__ = ["KEYWORD", "Parameters", "Use"]
@@ -149,12 +148,19 @@ def _read_as(hint: Any, flag: str) -> tuple[Any, Callable[[Any], Any] | None]:
     if get_origin(hint) is Mapping:
         return list[str], lambda words: dict(_count(flag, word) for word in words)
     if get_origin(hint) is Sequence:
-        return str, split_specs
+        return str, _split
     members = [each for each in get_args(hint) or (hint,) if each is not NoneType]
     for kind in (bool, int, float, Path, str):
         if kind in members:
             return kind, None
     raise TypeError(f"{flag}: the command line cannot read {hint}")
+
+
+def _split(text: str) -> list[str]:
+    """Return the spec strings that commas separate."""
+    from .._specs import split_specs
+
+    return split_specs(text)
 
 
 def _count(flag: str, word: str) -> tuple[str, int]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._options import DatasetOptions, ReplayFields, option
-from .._specs import split_specs
 from ..errors import UnknownNameError, UsageError
 from .options import EmbedArguments
 from .parameters import Use
@@ -35,6 +34,8 @@ def register(app: typer.Typer) -> None:
 
 def sizes_from(text: str) -> list[int | float]:
     """Return sizes of buffers: shares of each experience, or numbers of rows in all."""
+    from .._specs import split_specs
+
     return [_size_from(word) for word in split_specs(text)]
 
 
@@ -98,6 +99,7 @@ class StreamOptions:
 
     def streams(self, embeddings: Embeddings) -> Callable[[int], Stream]:
         """Return a function from a seed to the stream."""
+        from .._specs import split_specs
         from ..continual import Stream
 
         kind = self.kind(embeddings)

@@ -74,8 +74,9 @@ def test_help_and_import_are_quick_to_load_and_load_nothing_heavy() -> None:
         "from typer.testing import CliRunner\n"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
         "assert CliRunner().invoke(app, ['run', '--help']).exit_code == 0\n"
+        "assert CliRunner().invoke(app, ['compare', '--help']).exit_code == 0\n"
         "heavy = {'torch', 'torchvision', 'timm', 'faiss', 'sklearn', 'pyarrow', 'openvino',\n"
-        "         'matplotlib', 'PIL'}\n"
+        "         'matplotlib', 'PIL', 'numpy', 'yaml'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run(
