@@ -1,8 +1,7 @@
-"""The commands: the contract's keys, exit statuses, and one clear line for every error."""
+"""All commands: exit statuses, help, and one clear line for every error."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -11,60 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import embedpipe as ep
-from embedpipe.cli.main import app
 from embedpipe.cli.reference import reference
+from tests.cli.conftest import Outcome
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-
-
-class Outcome:
-    """What a command left: its exit status, standard output and standard error."""
-
-    def __init__(self, arguments: list[str]) -> None:
-        result = CliRunner().invoke(app, arguments)
-        self.status, self.out, self.err = result.exit_code, result.stdout, result.stderr
-
-    def json(self) -> dict[str, object]:
-        assert self.status == 0, self.err
-        assert self.out.count("\n") == 1
-        parsed: dict[str, object] = json.loads(self.out)
-        return parsed
-
-    def error(self) -> tuple[int, str]:
-        assert self.out == ""
-        return self.status, self.err.removesuffix("\n")
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """Return a function that runs a command with a workspace of its own and the toy backbone."""
-    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "workspace"))
-
-    def run(*arguments: object) -> Outcome:
-        words = [str(argument) for argument in arguments]
-        takes_backbone = words[0] in ("embed", "select", "run", "train", "predict")
-        if takes_backbone and "--backbone" not in words:
-            words += ["--backbone", "toy"]
-        return Outcome(words)
-
-    return run
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-@pytest.fixture
-def labels(tmp_path: Path) -> Path:
-    """Labels of six of the twelve photos, by their path."""
-    path = tmp_path / "labels.csv"
-    rows = [f"class{n % 3}/{n:04d}.jpg,{'abc'[n % 3]}" for n in range(6)]
-    path.write_text("\n".join(["path,label", *rows]))
-    return path
 
 
 def test_help_and_import_are_quick_to_load_and_load_nothing_heavy() -> None:
@@ -97,249 +48,6 @@ def test_every_public_name_is_there_and_documented() -> None:
 def test_the_reference_is_what_the_commands_say() -> None:
     path = REPOSITORY / "docs" / "cli-reference.md"
     assert path.read_text(encoding="utf-8") == reference(), "run `make docs`"
-
-
-def test_embed(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
-    folder = photos(12)
-    first = call("embed", folder, "--json").json()
-    assert list(first) == [
-        "dataset", "spec_id", "items", "embedded", "reused", "failed", "failures", "dim",
-        "seconds", "images_per_second", "remarks", "notes",
-    ]  # fmt: skip
-    assert (first["items"], first["embedded"], first["reused"]) == (12, 12, 0)
-    (folder / "class0" / "0000.jpg").write_bytes(b"no image")
-    outcome = call("embed", folder)
-    assert outcome.status == 0
-    assert "12 items, 0 embedded, 11 reused, 1 failed; 48 dimensions" in outcome.out
-    assert outcome.err == ("could not decode class0/0000.jpg: not an image in a known format\n")
-    assert call("embed", folder, "--quiet").err == ""
-
-
-def test_select_names_what_each_pick_stands_for_and_shows_it(
-    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
-) -> None:
-    folder, page = photos(), tmp_path / "picks.html"
-    result = call("select", folder, "-n", 3, "--groups", 2, "--report", page, "--json").json()
-    picks = result["picks"]
-    assert isinstance(picks, list)
-    embeddings = ep.embed(folder, backbone="toy", workspace=tmp_path / "workspace")
-    chosen = ep.select(embeddings, n=3)
-    for pick, row, group in zip(
-        picks, chosen.rows, ep.groups(embeddings, chosen.rows), strict=True
-    ):
-        assert pick["id"] == embeddings.items[row].id
-        assert pick["stands_for"] == len(group.rows)
-        assert pick["members"] == [
-            {"id": embeddings.items[member].id, "distance": float(distance)}
-            for member, distance in zip(group.rows[:2], group.distances[:2], strict=True)
-        ]
-    assert sum(pick["stands_for"] for pick in picks) == 12 - 3
-    assert result["report"] == str(page)
-    assert "3 images to label next" in page.read_text()
-    assert page.read_text().count("<img") == 3 + sum(len(pick["members"]) for pick in picks)
-
-
-def test_select_does_not_write_over_a_file_that_it_cannot_read(
-    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
-) -> None:
-    output = tmp_path / "notes.csv"
-    output.write_text("not,labels\n1,2\n")
-    assert call("select", photos(), "-n", 2, "--output", output).error() == (
-        2,
-        f"embedpipe: {output} is there already and cannot be read as labels, so it is not written "
-        f"over ({output}, line 1: the columns 'path' and 'label' are missing; its columns: 'not', "
-        "'labels'.): choose "
-        "another --output, or remove it.",
-    )
-    assert output.read_text() == "not,labels\n1,2\n"
-
-
-def test_select(
-    call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
-) -> None:
-    folder, output = photos(12), tmp_path / "picks.csv"
-    result = call("select", folder, "-n", 4, "--json", "--output", output).json()
-    assert list(result) == ["strategy", "n", "picks", "diagnostics", "seconds"]
-    assert (result["strategy"], result["n"]) == ("coreset", 4)
-    picks = result["picks"]
-    assert isinstance(picks, list)
-    assert [pick["rank"] for pick in picks] == [1, 2, 3, 4]
-    assert [list(pick) for pick in picks] == [["rank", "id", "path", "score"]] * 4
-    assert all(Path(pick["path"]) == folder / pick["id"] for pick in picks)
-    rows = read_csv(output)
-    assert [row["path"] for row in rows] == [pick["id"] for pick in picks]
-    assert {row["label"] for row in rows} == {""}
-    plain = call("select", folder, "-n", 4)
-    assert plain.out.split() == [pick["id"] for pick in picks]
-    again = call("select", folder, "-n", 3, "--labels", labels, "--strategy", "margin", "--json")
-    chosen = {pick["id"] for pick in again.json()["picks"]}  # type: ignore[attr-defined]
-    assert not chosen & {row["path"] for row in read_csv(labels)}
-
-
-def test_filled_in_picks_are_labels(
-    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
-) -> None:
-    folder, picks = photos(12), tmp_path / "picks.csv"
-    call("select", folder, "-n", 6, "--output", picks)
-    lines = picks.read_text().splitlines()
-    filled = [lines[0], *(line.replace(",,", f",{line[5]},") for line in lines[1:-1]), lines[-1]]
-    picks.write_text("\n".join(filled))  # the last one is left blank
-    result = call("select", folder, "-n", 7, "--labels", picks, "--strategy", "entropy", "--json")
-    assert result.json()["n"] == 7
-    assert call("select", folder, "-n", 2, "--output", picks).error() == (
-        2,
-        f"embedpipe: {picks} holds 5 labels that would be lost: choose another --output.",
-    )
-
-
-def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
-    arguments = (
-        "run", photos(60), "--initial", "coreset", "--strategy", "entropy", "--initial-size", 6,
-        "--batch-size", 4, "--rounds", 2, "--json", "--quiet",
-    )  # fmt: skip
-    result = call(*arguments).json()
-    assert list(result) == ["run_id", "rounds", "aubc", "copies_left_out", "report"]
-    rounds = result["rounds"]
-    assert isinstance(rounds, list)
-    assert [list(each) for each in rounds] == [
-        [
-            "round",
-            "labelled",
-            "accuracy",
-            "macro_f1",
-            "select_seconds",
-            "fit_seconds",
-            "balanced_accuracy",
-            "ece",
-            "cost",
-            "loss",
-            "advice",
-        ]
-    ] * 3
-    assert [each["labelled"] for each in rounds] == [6, 10, 14]
-    assert [each["cost"] for each in rounds] == [6, 10, 14]
-    report = Path(str(result["report"]))
-    assert report.parent.name == result["run_id"]
-    assert {path.name for path in report.parent.iterdir()} == {
-        "config.json", "rounds.parquet", "picks.parquet", "report.html"
-    }  # fmt: skip
-    assert rounds[-1]["advice"]["reason"] in (page := report.read_text(encoding="utf-8"))
-    advice = rounds[-1]["advice"]["advice"].capitalize()
-    assert f"Advice for coreset, then entropy. {advice}: " in page
-    assert call(*arguments).json() == result
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_run_keeps_its_figures_for_a_tracker_that_is_asked_for(
-    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
-) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    arguments = (
-        "run", photos(60), "--strategy", "entropy", "--initial-size", 6, "--batch-size", 4,
-        "--rounds", 2, "--head", "nearest_mean", "--json", "--quiet",
-    )  # fmt: skip
-    call(*arguments)
-    folder = tmp_path / "workspace" / "tracking"
-    assert not folder.exists()
-    for _ in range(2):  # again, nothing is added
-        result = call(*arguments, "--tracker", "tensorboard").json()
-    events = EventAccumulator(str(folder / str(result["run_id"]))).Reload()
-    told = [(event.step, round(event.value, 6)) for event in events.Scalars("accuracy")]
-    rounds = result["rounds"]
-    assert isinstance(rounds, list)
-    assert told == [(each["labelled"], round(each["accuracy"], 6)) for each in rounds]
-    assert len(list(folder.iterdir())) == 2  # and that of random choice
-    wrong = call(*arguments, "--tracker", "paper")
-    assert wrong.status == 2
-    assert "tensorboard" in wrong.err
-
-
-def test_run_in_another_mode_with_a_poor_labeller_on_rare_classes(
-    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
-) -> None:
-    arguments = (
-        "run", photos(60), "--initial", "random", "--initial-size", 6, "--batch-size", 8,
-        "--rounds", 9, "--no-baseline", "--quiet", "--mode", "replay", "--buffer-size", 5,
-        "--skip", 1, "--noise", 0.2, "--noise-kind", "confusable", "--abstain", 0.2,
-        "--long-tailed", 4, "--rare", "class0=3", "--head", "nearest_mean",
-    )  # fmt: skip
-    text = call(*arguments).out.splitlines()
-    result = call(*arguments, "--json").json()
-    rounds = result["rounds"]
-    assert isinstance(rounds, list)
-    assert rounds[-1]["cost"] > rounds[-1]["labelled"]
-    assert text[-1] == f"report: {result['report']}"
-    config = json.loads((Path(str(result["report"])).parent / "config.json").read_text())
-    assert (config["mode"], config["buffer_size"], config["skip"]) == ("replay", 5, 1)
-    assert dict(config["labelling"]) == {
-        "noise": 0.2, "kind": "confusable", "abstain": 0.2, "cost": []
-    }  # fmt: skip
-    # 16 of each class: 16 and 8 and 4 by the long tail, one of them cut to 3; one is skipped.
-    asked = rounds[-1]["cost"]
-    assert asked in {16 + 8 + 3 - 1, 16 + 4 + 3 - 1, 8 + 4 + 3 - 1}
-    assert (
-        f"stopped after round {rounds[-1]['round']}: nothing is left that margin may choose" in text
-    )
-
-
-@pytest.mark.parametrize(
-    "head", ["mlp(hidden=8, epochs=2)", "sklearn.ensemble:RandomForestClassifier(n_estimators=4)"]
-)
-def test_select_takes_a_head_with_options(call, photos, head):
-    folder = photos(12)
-    items = call("select", folder, "-n", 12, "--json").json()["picks"]
-    labels = folder.parent / "some.csv"
-    rows = [f"{pick['id']},{pick['id'].split('/')[0]}" for pick in items[:6]]
-    labels.write_text("\n".join(["path,label", *rows]))
-    options = ["--strategy", "margin", "--head", head, "--labels", labels, "--json"]
-    found = call("select", folder, "-n", 3, *options).json()
-    assert len({pick["id"] for pick in found["picks"]} - {pick["id"] for pick in items[:6]}) == 3
-    again = call("select", folder, "-n", 3, *options).json()
-    assert again["picks"] == found["picks"]
-
-
-def test_train_and_predict(
-    call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
-) -> None:
-    folder, head, output = photos(12), tmp_path / "head.safetensors", tmp_path / "all.csv"
-    trained = call("train", folder, "--labels", labels, "--output", head, "--json").json()
-    assert next(iter(trained)) == "accuracy"
-    assert (trained["labelled"], trained["classes"]) == (6, ["a", "b", "c"])
-    assert trained["output"] == str(head)
-    result = call("predict", folder, "--model", head, "--output", output, "--json").json()
-    assert list(result) == ["accuracy", "items", "output", "judged", "accuracy_note"]
-    rows = read_csv(output)
-    assert len(rows) == 12
-    for row in rows:
-        shares = {name: float(row[f"probability_{name}"]) for name in "abc"}
-        assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
-        assert row["label"] == max(shares, key=lambda name: shares[name])
-        assert float(row["confidence"]) == max(shares.values())
-
-
-def test_predict_takes_image_files_and_prints(
-    call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
-) -> None:
-    folder, head = photos(12), tmp_path / "head.safetensors"
-    assert call("train", folder, "--labels", labels, "--output", head).status == 0
-    one = folder / "class0" / "0003.jpg"
-    many = sorted((folder / "class0").glob("*.jpg"))
-    result = call("predict", one, "--model", head, "--json", "--quiet").json()
-    (prediction,) = result["predictions"]  # type: ignore[misc]
-    assert (prediction["id"], prediction["path"]) == ("0003.jpg", str(one))
-    assert prediction["label"] == "a"  # it is one of the labelled images
-    assert (result["accuracy"], result["items"], result["output"]) == (None, 1, None)
-    told = call("predict", *many, "--model", head, "--quiet").out.splitlines()
-    assert [line.split("\t")[0] for line in told] == [path.name for path in many]
-    share = f"{prediction['confidence']:.4f}"
-    assert told[1].split("\t") == ["0003.jpg", "a", share]
-    call("predict", *many, "--model", head, "--output", tmp_path / "some.csv", "--quiet")
-    assert [row["path"] for row in read_csv(tmp_path / "some.csv")] == [p.name for p in many]
-    assert call("predict", one, folder / "no.jpg", "--model", head).error() == (
-        1,
-        f"embedpipe: no such file: '{folder / 'no.jpg'}'.",
-    )
 
 
 def test_other_commands_take_image_files_too(
@@ -381,54 +89,10 @@ def test_commands_embed_nothing_where_vectors_are_required(
             assert call(name, folder, *options, require, "--quiet").status == 0
 
 
-def test_cache(call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path) -> None:
-    assert call("cache", "list").out.startswith("the cache in ")
-    call("embed", photos(5), "--precision", "fp32")
-    (spec,) = call("cache", "list", "--json").json()["specs"]  # type: ignore[misc]
-    assert (spec["rows"], spec["failed"], spec["backbone"]) == (5, 0, "embedpipe:toy")
-    assert spec["bytes"] > 5 * 48 * 4
-    assert call("cache", "verify").out == "every file is whole\n"
-    (fragment,) = (tmp_path / "workspace").glob("cache/*/fragments/*")
-    fragment.write_bytes(b"")
-    verified = call("cache", "verify", "--json")
-    assert verified.status == 1
-    problems = {"problems": [{"path": str(fragment), "reason": "empty"}]}
-    assert json.loads(verified.out) == problems
-    assert call("embed", photos(5), "--precision", "fp32").error() == (
-        1,
-        f"embedpipe: {fragment} is not a whole fragment. Run `embedpipe cache gc` to remove "
-        "damaged files; the next `embed` makes them again.",
-    )
-    doomed = [{"path": str(fragment), "reason": "empty", "bytes": 0}]
-    assert call("cache", "gc", "--dry-run", "--json").json()["removed"] == doomed
-    assert call("cache", "gc").out == f"{fragment}: empty (0.0 MB)\n0.0 MB removed\n"
-    assert call("cache", "gc").out == "nothing to remove\n"
-    assert call("embed", photos(5), "--precision", "fp32", "--json").json()["embedded"] == 5
-
-
-@pytest.mark.parametrize(
-    ("kind", "some"),
-    [
-        ("datasets", {"digits", "clothing", "cifar10"}),
-        ("backbones", {"efficientnet_lite0"}),
-        ("strategies", {"random", "coreset", "margin", "coral"}),
-        ("heads", {"logistic"}),
-        ("policies", {"random", "el2n", "entropy", "margin"}),
-        ("formats", {"csv", "cvat", "label-studio"}),
-    ],
-)
-def test_list(call: Callable[..., Outcome], kind: str, some: set[str]) -> None:
-    rows = call("list", kind, "--json").json()[kind]
-    assert isinstance(rows, list)
-    assert some <= {row["name"] for row in rows}
-    assert all(row["description"].endswith(".") for row in rows)
-    text = call("list", kind).out
-    assert all(f"{row['name']} " in text for row in rows)
-
-
 NEED_NO_LABELS = sorted(
     name for name in ep.strategies.strategies if not ep.strategies.strategies[name].needs_labels
 )
+
 
 ERRORS: dict[str, tuple[list[object], int, str]] = {
     "missing folder": (
@@ -647,20 +311,6 @@ def test_progress_goes_to_standard_error_and_json_alone_to_output(
     )  # fmt: skip
     assert json.loads(done.stdout)["embedded"] == 8
     assert "Embedding" in done.stderr
-
-
-def test_the_demo_does_the_main_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "workspace"))
-    first = Outcome(["demo", "--output", str(tmp_path / "demo"), "--json", "--quiet"]).json()
-    assert list(first) == ["items", "rounds", "accuracy", "report", "seconds"]
-    assert first["items"] == 1797
-    assert first["rounds"][-1]["labelled"] == 400  # type: ignore[index]
-    assert float(str(first["accuracy"])) > 0.85
-    report = Path(str(first["report"])).read_text(encoding="utf-8")
-    assert "http://" not in report.replace("http://www.w3.org", "")
-    assert report.count("data:image/") >= 400
-    outcome = Outcome(["embed", "digits", "--json", "--quiet"]).json()
-    assert (outcome["embedded"], outcome["reused"]) == (0, 1797)
 
 
 def test_a_reader_that_stops_early_is_no_error() -> None:

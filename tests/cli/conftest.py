@@ -1,0 +1,54 @@
+"""A command run in this process, with a workspace of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from embedpipe.cli.main import app
+
+
+class Outcome:
+    """What a command left: its exit status, standard output and standard error."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        result = CliRunner().invoke(app, arguments)
+        self.status, self.out, self.err = result.exit_code, result.stdout, result.stderr
+
+    def json(self) -> dict[str, object]:
+        assert self.status == 0, self.err
+        assert self.out.count("\n") == 1
+        parsed: dict[str, object] = json.loads(self.out)
+        return parsed
+
+    def error(self) -> tuple[int, str]:
+        assert self.out == ""
+        return self.status, self.err.removesuffix("\n")
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Return a function that runs a command with a workspace of its own and the toy backbone."""
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "workspace"))
+
+    def run(*arguments: object) -> Outcome:
+        words = [str(argument) for argument in arguments]
+        takes_backbone = words[0] in ("embed", "select", "run", "train", "predict")
+        if takes_backbone and "--backbone" not in words:
+            words += ["--backbone", "toy"]
+        return Outcome(words)
+
+    return run
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    """Labels of six of the twelve photos, by their path."""
+    path = tmp_path / "labels.csv"
+    rows = [f"class{n % 3}/{n:04d}.jpg,{'abc'[n % 3]}" for n in range(6)]
+    path.write_text("\n".join(["path,label", *rows]))
+    return path

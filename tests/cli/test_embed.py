@@ -1,0 +1,126 @@
+"""The commands `embed` and `select`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import embedpipe as ep
+from tests.cli.conftest import Outcome
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_embed(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
+    folder = photos(12)
+    first = call("embed", folder, "--json").json()
+    assert list(first) == [
+        "dataset", "spec_id", "items", "embedded", "reused", "failed", "failures", "dim",
+        "seconds", "images_per_second", "remarks", "notes",
+    ]  # fmt: skip
+    assert (first["items"], first["embedded"], first["reused"]) == (12, 12, 0)
+    (folder / "class0" / "0000.jpg").write_bytes(b"no image")
+    outcome = call("embed", folder)
+    assert outcome.status == 0
+    assert "12 items, 0 embedded, 11 reused, 1 failed; 48 dimensions" in outcome.out
+    assert outcome.err == ("could not decode class0/0000.jpg: not an image in a known format\n")
+    assert call("embed", folder, "--quiet").err == ""
+
+
+def test_select_names_what_each_pick_stands_for_and_shows_it(
+    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder, page = photos(), tmp_path / "picks.html"
+    result = call("select", folder, "-n", 3, "--groups", 2, "--report", page, "--json").json()
+    picks = result["picks"]
+    assert isinstance(picks, list)
+    embeddings = ep.embed(folder, backbone="toy", workspace=tmp_path / "workspace")
+    chosen = ep.select(embeddings, n=3)
+    for pick, row, group in zip(
+        picks, chosen.rows, ep.groups(embeddings, chosen.rows), strict=True
+    ):
+        assert pick["id"] == embeddings.items[row].id
+        assert pick["stands_for"] == len(group.rows)
+        assert pick["members"] == [
+            {"id": embeddings.items[member].id, "distance": float(distance)}
+            for member, distance in zip(group.rows[:2], group.distances[:2], strict=True)
+        ]
+    assert sum(pick["stands_for"] for pick in picks) == 12 - 3
+    assert result["report"] == str(page)
+    assert "3 images to label next" in page.read_text()
+    assert page.read_text().count("<img") == 3 + sum(len(pick["members"]) for pick in picks)
+
+
+def test_select_does_not_write_over_a_file_that_it_cannot_read(
+    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "notes.csv"
+    output.write_text("not,labels\n1,2\n")
+    assert call("select", photos(), "-n", 2, "--output", output).error() == (
+        2,
+        f"embedpipe: {output} is there already and cannot be read as labels, so it is not written "
+        f"over ({output}, line 1: the columns 'path' and 'label' are missing; its columns: 'not', "
+        "'labels'.): choose "
+        "another --output, or remove it.",
+    )
+    assert output.read_text() == "not,labels\n1,2\n"
+
+
+def test_select(
+    call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
+) -> None:
+    folder, output = photos(12), tmp_path / "picks.csv"
+    result = call("select", folder, "-n", 4, "--json", "--output", output).json()
+    assert list(result) == ["strategy", "n", "picks", "diagnostics", "seconds"]
+    assert (result["strategy"], result["n"]) == ("coreset", 4)
+    picks = result["picks"]
+    assert isinstance(picks, list)
+    assert [pick["rank"] for pick in picks] == [1, 2, 3, 4]
+    assert [list(pick) for pick in picks] == [["rank", "id", "path", "score"]] * 4
+    assert all(Path(pick["path"]) == folder / pick["id"] for pick in picks)
+    rows = read_csv(output)
+    assert [row["path"] for row in rows] == [pick["id"] for pick in picks]
+    assert {row["label"] for row in rows} == {""}
+    plain = call("select", folder, "-n", 4)
+    assert plain.out.split() == [pick["id"] for pick in picks]
+    again = call("select", folder, "-n", 3, "--labels", labels, "--strategy", "margin", "--json")
+    chosen = {pick["id"] for pick in again.json()["picks"]}  # type: ignore[attr-defined]
+    assert not chosen & {row["path"] for row in read_csv(labels)}
+
+
+def test_filled_in_picks_are_labels(
+    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder, picks = photos(12), tmp_path / "picks.csv"
+    call("select", folder, "-n", 6, "--output", picks)
+    lines = picks.read_text().splitlines()
+    filled = [lines[0], *(line.replace(",,", f",{line[5]},") for line in lines[1:-1]), lines[-1]]
+    picks.write_text("\n".join(filled))  # the last one is left blank
+    result = call("select", folder, "-n", 7, "--labels", picks, "--strategy", "entropy", "--json")
+    assert result.json()["n"] == 7
+    assert call("select", folder, "-n", 2, "--output", picks).error() == (
+        2,
+        f"embedpipe: {picks} holds 5 labels that would be lost: choose another --output.",
+    )
+
+
+@pytest.mark.parametrize(
+    "head", ["mlp(hidden=8, epochs=2)", "sklearn.ensemble:RandomForestClassifier(n_estimators=4)"]
+)
+def test_select_takes_a_head_with_options(call, photos, head):
+    folder = photos(12)
+    items = call("select", folder, "-n", 12, "--json").json()["picks"]
+    labels = folder.parent / "some.csv"
+    rows = [f"{pick['id']},{pick['id'].split('/')[0]}" for pick in items[:6]]
+    labels.write_text("\n".join(["path,label", *rows]))
+    options = ["--strategy", "margin", "--head", head, "--labels", labels, "--json"]
+    found = call("select", folder, "-n", 3, *options).json()
+    assert len({pick["id"] for pick in found["picks"]} - {pick["id"] for pick in items[:6]}) == 3
+    again = call("select", folder, "-n", 3, *options).json()
+    assert again["picks"] == found["picks"]

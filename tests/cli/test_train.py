@@ -1,0 +1,59 @@
+"""The commands `train` and `predict`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Outcome
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_train_and_predict(
+    call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
+) -> None:
+    folder, head, output = photos(12), tmp_path / "head.safetensors", tmp_path / "all.csv"
+    trained = call("train", folder, "--labels", labels, "--output", head, "--json").json()
+    assert next(iter(trained)) == "accuracy"
+    assert (trained["labelled"], trained["classes"]) == (6, ["a", "b", "c"])
+    assert trained["output"] == str(head)
+    result = call("predict", folder, "--model", head, "--output", output, "--json").json()
+    assert list(result) == ["accuracy", "items", "output", "judged", "accuracy_note"]
+    rows = read_csv(output)
+    assert len(rows) == 12
+    for row in rows:
+        shares = {name: float(row[f"probability_{name}"]) for name in "abc"}
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+        assert row["label"] == max(shares, key=lambda name: shares[name])
+        assert float(row["confidence"]) == max(shares.values())
+
+
+def test_predict_takes_image_files_and_prints(
+    call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
+) -> None:
+    folder, head = photos(12), tmp_path / "head.safetensors"
+    assert call("train", folder, "--labels", labels, "--output", head).status == 0
+    one = folder / "class0" / "0003.jpg"
+    many = sorted((folder / "class0").glob("*.jpg"))
+    result = call("predict", one, "--model", head, "--json", "--quiet").json()
+    (prediction,) = result["predictions"]  # type: ignore[misc]
+    assert (prediction["id"], prediction["path"]) == ("0003.jpg", str(one))
+    assert prediction["label"] == "a"  # it is one of the labelled images
+    assert (result["accuracy"], result["items"], result["output"]) == (None, 1, None)
+    told = call("predict", *many, "--model", head, "--quiet").out.splitlines()
+    assert [line.split("\t")[0] for line in told] == [path.name for path in many]
+    share = f"{prediction['confidence']:.4f}"
+    assert told[1].split("\t") == ["0003.jpg", "a", share]
+    call("predict", *many, "--model", head, "--output", tmp_path / "some.csv", "--quiet")
+    assert [row["path"] for row in read_csv(tmp_path / "some.csv")] == [p.name for p in many]
+    assert call("predict", one, folder / "no.jpg", "--model", head).error() == (
+        1,
+        f"embedpipe: no such file: '{folder / 'no.jpg'}'.",
+    )
