@@ -39,28 +39,9 @@ class Use:
 _AS_IT_IS = Use()
 
 
-class Parameters:
-    """Parameters of a command, as Typer sees them and as its function takes them.
-
-    A parameter whose type is an option class stands for the options of that class; nested option
-    classes are taken apart likewise. `build` makes the objects again.
-    """
-
-    def __init__(self, taken: Iterable[inspect.Parameter]) -> None:
-        self._parts = {each.name: _part(each) for each in taken}
-
-    def parameters(self) -> list[inspect.Parameter]:
-        """Return the parameters that Typer sees."""
-        return [each for part in self._parts.values() for each in part.parameters()]
-
-    def build(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the function takes, from what Typer has read."""
-        return {name: part.build(values) for name, part in self._parts.items()}
-
-
 @dataclass(frozen=True)
 class _Single:
-    """One option."""
+    """One option: the parameter that Typer sees, and how its value is read."""
 
     parameter: inspect.Parameter
     read: Callable[[Any], Any] | None = None
@@ -74,20 +55,27 @@ class _Single:
 
 
 @dataclass(frozen=True)
-class _Group:
-    """The options of a class, by field."""
+class Parameters:
+    """Parameters that make one object together: an option class, or what a command takes."""
 
-    kind: type[Any]
-    parts: Mapping[str, _Single | _Group]
+    kind: Callable[..., Any]
+    parts: Mapping[str, _Single | Parameters]
+
+    @classmethod
+    def of(cls, taken: Iterable[inspect.Parameter]) -> Parameters:
+        """Return the parameters of a command; those of option classes stand for their options."""
+        return cls(dict, {each.name: _part(each) for each in taken})
 
     def parameters(self) -> list[inspect.Parameter]:
+        """Return the parameters that Typer sees."""
         return [each for part in self.parts.values() for each in part.parameters()]
 
     def build(self, values: Mapping[str, Any]) -> Any:
+        """Make the object from what Typer has read."""
         return self.kind(**{name: part.build(values) for name, part in self.parts.items()})
 
 
-def _part(taken: inspect.Parameter) -> _Single | _Group:
+def _part(taken: inspect.Parameter) -> _Single | Parameters:
     hint = taken.annotation
     kind, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
@@ -96,9 +84,9 @@ def _part(taken: inspect.Parameter) -> _Single | _Group:
 
 
 @functools.cache  # most commands share most classes
-def _group(kind: type[Any], use: Use) -> _Group:
+def _group(kind: type[Any], use: Use) -> Parameters:
     hints = get_type_hints(kind)
-    parts: dict[str, _Single | _Group] = {}
+    parts: dict[str, _Single | Parameters] = {}
     for entry in dataclasses.fields(kind):
         if dataclasses.is_dataclass(hints[entry.name]):
             parts[entry.name] = _group(hints[entry.name], use)
@@ -107,7 +95,7 @@ def _group(kind: type[Any], use: Use) -> _Group:
             default = changes.pop("default", _default_of(entry))
             how = dataclasses.replace(entry.metadata["option"], **changes)
             parts[entry.name] = _single(entry.name, hints[entry.name], default, how)
-    return _Group(kind, parts)
+    return Parameters(kind, parts)
 
 
 def _default_of(entry: dataclasses.Field[Any]) -> Any:

@@ -201,12 +201,12 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(function, include_extras=True)
-        own = Parameters(
+        own = Parameters.of(
             each.replace(annotation=hints[each.name])
             for each in inspect.signature(function).parameters.values()
             if each.name != "session"
         )
-        shared = Parameters([inspect.Parameter("common", KEYWORD, annotation=Common)])
+        shared = Parameters.of([inspect.Parameter("common", KEYWORD, annotation=Common)])
 
         def run(context: typer.Context, **values: Any) -> None:
             common: Common = shared.build(values)["common"]
