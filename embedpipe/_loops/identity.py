@@ -10,7 +10,10 @@ import numpy as np
 
 from ..errors import RunError
 
-__all__ = ["identity_of", "run_id_of"]
+__all__ = ["RESULTS_VERSION", "identity_of", "run_id_of"]
+
+RESULTS_VERSION = "0.1.0"
+"""The first version that gave the results of today. Raised, it gives every run a new identity."""
 
 RECORDED_MODULES = {
     "embedpipe.continual.random_policies.BiasedReservoir": "embedpipe.continual.streamed",

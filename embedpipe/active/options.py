@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from .._loops.fitting import run_head
-from .._loops.identity import identity_of, run_id_of
+from .._loops.identity import RESULTS_VERSION, identity_of, run_id_of
 from .._options import LoopFields, documented
 from .._seeds import check_seed
 from .._specs import format_spec
-from .._versions import own_version
 from ..errors import UsageError
 from ..strategies import Strategy, get_strategy, strategies
 from .modes import Mode, get_mode
@@ -106,7 +105,7 @@ such as mlp.
     def config(self, problem: ProblemIdentity) -> dict[str, Any]:
         """Return, as plain JSON, everything that picks and figures on a problem follow from."""
         return {
-            "version": own_version(),
+            "version": RESULTS_VERSION,
             "dataset": problem.name,
             "spec_id": problem.spec_id,
             "problem": problem.digest,

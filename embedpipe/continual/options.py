@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from .._loops.fitting import run_head
-from .._loops.identity import identity_of, run_id_of
+from .._loops.identity import RESULTS_VERSION, identity_of, run_id_of
 from .._seeds import check_seed
-from .._versions import own_version
 from ..errors import UnknownNameError, UsageError
 from ..strategies import Strategy, get_strategy
 from .memory import Size, size_of
@@ -168,7 +167,7 @@ class ContinualOptions:
             chosen["retain"] = identity_of(self.size)
             chosen["mix"] = self.mix
         return {
-            "version": own_version(),
+            "version": RESULTS_VERSION,
             "stream": stream.name,
             "digest": stream.digest,
             "protocol": stream.protocol,

@@ -18,11 +18,6 @@ DIGEST = "6b9dfd666785e20475bf79fed9de8a22d23d798ac9606533082365fe8d6fbfea"
 TOYS = ProblemIdentity("toys", DIGEST)
 
 
-@pytest.fixture(autouse=True)
-def version(monkeypatch):
-    monkeypatch.setattr("embedpipe.active.options.own_version", lambda: "0.1.0")
-
-
 def toys() -> Problem:
     matrix = np.arange(12, dtype=np.float32)[:, None]
     return Problem.from_arrays(matrix, ["hat", "shoe"] * 6, range(10), [10, 11], name="toys")

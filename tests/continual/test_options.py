@@ -15,11 +15,6 @@ DIGEST = "ccaaf8f70e28222fdc8db8000696fbe5baa1926010a1dbc5a6bd1b04ac90d287"
 YEARS = StreamIdentity("years", DIGEST, "iid")
 
 
-@pytest.fixture(autouse=True)
-def version(monkeypatch):
-    monkeypatch.setattr("embedpipe.continual.options.own_version", lambda: "0.1.0")
-
-
 def years() -> Stream:
     matrix = np.arange(16, dtype=np.float32)[:, None]
     return Stream.from_arrays(matrix, ["hat", "shoe"] * 8, [1] * 8 + [2] * 8, name="years")
