@@ -1,20 +1,91 @@
-"""The one way from a file's bytes to the pixels that the encoder and people see."""
+"""The one way from a file's bytes to the pixels for the encoder and for people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import ctypes
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 from PIL import Image, ImageFile
 
-from .budget import budget, return_freed_memory
 from .deep import is_deep_colour
-from .opening import DecodeError, open_image
+from .opening import DecodeError, as_remarks, open_image, warned
 from .rgb import keeps_older_pixels, to_rgb
-from .warned import as_remarks, warned
 
-__all__ = ["Picture", "decoded", "is_plain", "is_unaffected"]
+__all__ = [
+    "Budget",
+    "Picture",
+    "budget",
+    "decoded",
+    "is_plain",
+    "is_unaffected",
+    "return_freed_memory",
+]
+
+BYTES = 1 << 30
+"""Bytes of decoded images in memory at once, on up to eight processors."""
+
+BYTES_PER_PROCESSOR = 128 << 20
+"""The same for each processor, where there are more than eight."""
+
+
+class Budget:
+    """Bytes that threads may hold together; one that asks for more than all holds them alone.
+
+    Parameters
+    ----------
+    total
+        Bytes.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._free = total
+        self._turn = threading.Lock()
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        """Hold `size` bytes; wait until they are free, in turn, so that nobody waits for ever."""
+        size = min(size, self.total)
+        with self._turn, self._changed:
+            self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()
+
+
+budget = Budget(max(BYTES, BYTES_PER_PROCESSOR * (os.cpu_count() or 1)))
+"""Of this process."""
+
+
+def return_freed_memory() -> None:
+    """Return memory that was freed to the system, where the C library keeps it for its thread.
+
+    Otherwise each thread that ever decoded a large image would keep as much memory.
+    """
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    """Return the function of glibc, None in other C libraries."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # a TypeError on Windows
+        return None
+
 
 T = TypeVar("T")
 

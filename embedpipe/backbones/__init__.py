@@ -28,10 +28,10 @@ code: ``--backbone timm:NAME --weights FILE``.
 """
 
 from .backbone import Backbone, Encoder, ToyBackbone
+from .networks import digest_of_file, digest_of_weights
 from .preprocess import Decoded, DecodeError, Preprocess, decode, decode_image
 from .registry import DEFAULT_BACKBONE, backbones, get_backbone
 from .runtimes import RUNTIMES, resolve_precision, resolve_runtime
-from .weights import digest_of_file, digest_of_weights
 
 register = backbones.register
 

@@ -2,9 +2,8 @@
 
 from .maintenance import Problem, collect_garbage, drop_spec, find_spec, list_specs, verify
 from .matrices import open_matrix
-from .memory import MEMORY_SCHEMA, read_memory, write_memory
-from .spec import Spec
-from .store import CONTENT_ID, Failure, Row, Store
+from .scan_memory import MEMORY_SCHEMA, read_memory, write_memory
+from .store import CONTENT_ID, Failure, Row, Spec, Store
 
 __all__ = [
     "CONTENT_ID",

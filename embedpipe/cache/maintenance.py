@@ -28,9 +28,8 @@ from .fragments import (
     unwritable,
 )
 from .matrices import in_use, matrix_problem
-from .memory import memory_problem, read_memory
-from .spec import Spec
-from .store import CANARY, CONTENT_ID, Store, unsealed
+from .scan_memory import memory_problem, read_memory
+from .store import CANARY, CONTENT_ID, Spec, Store, unsealed
 
 __all__ = [
     "Problem",

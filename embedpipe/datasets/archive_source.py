@@ -19,12 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
-from .identifiers import encode_id
+from .identifiers import encode_id, path_form, similar_hint
 from .item import Item
-from .layout import arrange
-from .similar import path_form, similar_hint
+from .layout import IMAGE_SUFFIXES, arrange, is_visible, no_images, suffix_of
 from .source import Source, Stamp
-from .suffixes import IMAGE_SUFFIXES, is_visible, no_images, suffix_of
 
 __all__ = ["ArchiveSource", "MemberTable"]
 

@@ -10,9 +10,15 @@ from pathlib import Path
 
 from ..errors import DatasetError, UsageError
 from .cards import package_card
-from .clear_filelists import SPLITS_FOLDER, read_filelists
-from .clear_files import ClearTree, broken, exists
-from .clear_halves import HALVES, read_halves
+from .clear_tree import (
+    HALVES,
+    SPLITS_FOLDER,
+    ClearTree,
+    broken,
+    exists,
+    read_filelists,
+    read_halves,
+)
 from .dataset import Dataset, path_name
 from .download import is_url
 from .folder import FolderSource

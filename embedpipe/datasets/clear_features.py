@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from .clear import read_clear_tree, seed_division
-from .clear_files import ClearTree, Listing, broken, exists, mapping, read_json, text, within
-from .clear_halves import HALVES
+from .clear_tree import HALVES, ClearTree, Listing, broken, exists, mapping, read_json, text, within
 from .identifiers import encode_id
 from .item import Item
 

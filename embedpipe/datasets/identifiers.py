@@ -4,12 +4,19 @@ A file name on disk is a string of bytes. Nearly all are UTF-8 and are their own
 is not is written ``\xNN`` in the id, where `NN` is its value, and a name that happens to hold such
 an escape as plain text has its backslash written ``\x5c``. Different names have different ids.
 """
+# Paths are text here: a million Path objects would take gigabytes.
 
 from __future__ import annotations
 
+import os
 import re
+import unicodedata
+from functools import lru_cache
+from pathlib import PurePath
 
-__all__ = ["decode_id", "encode_id"]
+from ..errors import DatasetError
+
+__all__ = ["decode_id", "encode_id", "existing_form", "no_such_path", "path_form", "similar_hint"]
 
 _ESCAPE = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 _TO_ESCAPE = re.compile(r"[\udc80-\udcff]|\\(?=x(?:5c|[89a-f][0-9a-f]))")
@@ -46,3 +53,60 @@ def decode_id(id: str) -> str:
 
 def _character(byte: int) -> str:
     return "\\" if byte == ord("\\") else chr(_SURROGATE + byte)
+
+
+def path_form(path: str) -> str:
+    r"""Return the form in which similar paths are equal: composed (NFC), ``\`` as ``/``."""
+    slashed = path.replace("\\", "/")
+    return slashed if slashed.isascii() else unicodedata.normalize("NFC", slashed)
+
+
+def existing_form(path: str) -> str | None:
+    """Return the path of an existing file that differs from a missing one only in its form.
+
+    Parameters
+    ----------
+    path
+        An absolute path.
+    """
+    if path.isascii() and "\\" not in path:
+        return None
+    anchor, *parts = PurePath(path.replace("\\", "/")).parts
+    found = anchor
+    for part in parts:
+        below = os.path.join(found, part)
+        if not os.path.lexists(below):
+            try:
+                changed = os.stat(found).st_mtime_ns
+                name = _names_by_form(found, changed).get(path_form(part))
+            except OSError:
+                return None
+            if name is None:
+                return None
+            below = os.path.join(found, name)
+        found = below
+    return found if os.path.exists(found) else None  # not a broken link
+
+
+def similar_hint(path: str, similar: str | None) -> str:
+    """Return the clause that names the similar path of a missing one; blank if there is none."""
+    if similar is None:
+        return ""
+    slashes = path_form(path) != unicodedata.normalize("NFC", path)
+    kind = "slashes" if slashes else "Unicode form"
+    return f"; the path {similar!r} differs only in its {kind}: write that one"
+
+
+def no_such_path(kind: str, given: str) -> DatasetError:
+    """Return the error of a path, as a person gave it, at which there is nothing."""
+    similar = existing_form(os.path.abspath(os.path.expanduser(given)))
+    if similar is not None and not os.path.isabs(given):
+        similar = os.path.relpath(similar)
+    hint = similar_hint(given, None if similar is None else encode_id(similar))
+    return DatasetError(f"no such {kind}: {encode_id(given)!r}{hint}.")
+
+
+@lru_cache(maxsize=4)  # many missing files may lie in one folder
+def _names_by_form(folder: str, changed: int) -> dict[str, str]:
+    """Return the names in a folder, last changed at `changed`, by their form."""
+    return {path_form(name): name for name in os.listdir(folder)}

@@ -12,13 +12,11 @@ from .archive import ARCHIVE_SUFFIXES, load_archive
 from .clear import is_clear_tree, load_clear_tree
 from .dataset import Dataset
 from .download import Progress
-from .files import load_files
-from .folder import load_folder
-from .identifiers import encode_id
+from .folder import load_files, load_folder
+from .identifiers import encode_id, no_such_path
+from .layout import is_image, suffix_of
 from .manifest import MANIFEST_SUFFIXES, load_manifest
 from .registry import DOWNLOADS, Request, datasets
-from .similar import no_such_path
-from .suffixes import is_image, suffix_of
 
 __all__ = ["load_dataset"]
 

@@ -10,7 +10,6 @@ from ..errors import DatasetError
 from ..tables import SUFFIXES as MANIFEST_SUFFIXES
 from ..tables import Table, read_table, sure_labels, tidy
 from .archive import ARCHIVE_SUFFIXES, open_archive
-from .confined import Confinement
 from .dataset import Dataset, path_name, sorted_class_names
 from .download import fetch, is_url
 from .folder import FolderSource
@@ -19,7 +18,7 @@ from .item import Item, split_of
 from .registry import Request
 from .source import Source
 
-__all__ = ["MANIFEST_SUFFIXES", "load_manifest"]
+__all__ = ["MANIFEST_SUFFIXES", "Confinement", "load_manifest"]
 
 
 def load_manifest(path: str, request: Request | None = None) -> Dataset:
@@ -117,3 +116,49 @@ def _id(path: str, root: str | None) -> str:
         path = os.path.normpath(path).replace(os.sep, "/")
         return path.removeprefix(root.rstrip("/") + "/") if root else path
     return tidy(path)
+
+
+class Confinement:
+    """Tells which items of a source lie outside of a folder.
+
+    A path in an archive is the name of a member and leads nowhere else, so none of them leaves.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    source
+        Gives the items.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such folder.
+    """
+
+    def __init__(self, folder: str, source: Source) -> None:
+        self._root = os.path.realpath(os.path.expanduser(folder))
+        if not os.path.isdir(self._root):
+            raise DatasetError(f"no such folder to stay within: {encode_id(folder)!r}.")
+        self._source = source if isinstance(source, FolderSource) else None
+        self._real: dict[str, str] = {}
+
+    def leaves(self, id: str) -> str | None:
+        """Return the clause that says where an item lies if that is outside, else None."""
+        if self._source is None:
+            return None
+        folder, name = os.path.split(self._source.path(id))
+        if folder not in self._real:  # many images lie in one folder
+            self._real[folder] = os.path.realpath(folder)
+        path = os.path.join(self._real[folder], name)
+        if name in ("", ".", "..") or os.path.islink(path):
+            path = os.path.realpath(path)
+        if self._holds(path):
+            return None
+        return (
+            f"leads to {encode_id(path)!r}, outside of {encode_id(self._root)!r}; correct the row, "
+            "or choose another folder to stay within."
+        )
+
+    def _holds(self, path: str) -> bool:
+        return path == self._root or path.startswith(self._root.rstrip(os.sep) + os.sep)

@@ -17,11 +17,63 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DatasetError
 from .archive_source import ArchiveSource, MemberTable, open_binary
+from .identifiers import encode_id
 from .source import MAX_BYTES, no_memory, too_large
-from .zip_names import posix_names
 
-__all__ = ["ZipSource"]
+__all__ = ["ZipSource", "posix_names"]
+
+_WINDOWS = frozenset({0, 6, 10, 14})
+"""Host systems whose file names cannot hold a backslash: FAT, HPFS, NTFS, VFAT."""
+
+
+def posix_names(archive: str, names: Sequence[str], hosts: Sequence[int]) -> list[str]:
+    r"""Return the names of all members of a zip archive with ``/`` between folders.
+
+    A backslash separates folders in a member from Windows, and in every member of an archive
+    where no name has a ``/``. In other members it is a character like any other. It is also kept
+    in a name from Windows that has a ``/`` and is not ASCII: there it may be the second byte of a
+    character in an old double-byte encoding.
+
+    Parameters
+    ----------
+    archive
+        The path of the archive, for messages.
+    names
+        Name of each member: ``ZipInfo.filename``.
+    hosts
+        Host system of each member: ``ZipInfo.create_system``.
+
+    Raises
+    ------
+    DatasetError
+        If two different names become the same.
+
+    Examples
+    --------
+    >>> posix_names("x.zip", ["train\\cat\\1.jpg", "a/b.jpg"], [0, 0])
+    ['train/cat/1.jpg', 'a/b.jpg']
+    >>> posix_names("x.zip", ["a\\b.jpg", "photos/c.jpg"], [3, 3])
+    ['a\\b.jpg', 'photos/c.jpg']
+    """
+    only_backslashes = not any("/" in name for name in names)
+    found = [
+        name.replace("\\", "/")
+        if only_backslashes or (host in _WINDOWS and ("/" not in name or name.isascii()))
+        else name
+        for name, host in zip(names, hosts, strict=True)
+    ]
+    original: dict[str, str] = {}
+    for name, path in zip(names, found, strict=True):
+        other = original.setdefault(path, name)
+        if other != name:
+            raise DatasetError(
+                f"archive {archive!r} holds {encode_id(other)!r} and {encode_id(name)!r}, "
+                "which are the same path on Windows; rename one of them."
+            )
+    return found
+
 
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")

@@ -2,8 +2,7 @@
 
 from .._options import EmbedOptions
 from .embed import embed
-from .embeddings import Embeddings, EmbedReport
-from .remarks import Remark
+from .embeddings import Embeddings, EmbedReport, Remark
 from .scan import Progress
 
 __all__ = ["EmbedOptions", "EmbedReport", "Embeddings", "Progress", "Remark", "embed"]

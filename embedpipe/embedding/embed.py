@@ -27,10 +27,9 @@ from ..cache import CONTENT_ID, Failure, Spec, Store, open_matrix
 from ..datasets import Dataset, load_dataset
 from ..errors import BackboneError, DatasetError, NotCachedError, ReadOnlyError, UsageError
 from .adoption import adopt_unaffected, older_stores
-from .embeddings import Embeddings, EmbedReport
+from .embeddings import Embeddings, EmbedReport, Remark
 from .executors import EXECUTORS, fill_with_ray
-from .pipeline import Filled, fill
-from .remarks import Remark
+from .filling import Filled, fill
 from .scan import Progress, Scan, scan
 
 __all__ = ["backbone_of", "embed", "spec_of"]

@@ -1,18 +1,32 @@
-"""What embedding a dataset gives: vectors aligned with items."""
+"""The result of embedding a dataset: vectors aligned with items."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..cache import Failure, Spec
 from ..datasets import Dataset, Item
-from .remarks import Remark
 
-__all__ = ["EmbedReport", "Embeddings"]
+__all__ = ["EmbedReport", "Embeddings", "Remark"]
+
+
+class Remark(NamedTuple):
+    """A file, and something about it that changed its pixels or its name.
+
+    Attributes
+    ----------
+    path
+        The id of the item, or the path of the archive.
+    remark
+        A clause about the file.
+    """
+
+    path: str
+    remark: str
 
 
 @dataclass(frozen=True)

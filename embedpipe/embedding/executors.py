@@ -21,7 +21,7 @@ from ..backbones import Backbone, Preprocess
 from ..cache import Store
 from ..datasets import Source
 from ..errors import CacheError, EmbedpipeError, RunError, UsageError
-from .pipeline import FRAGMENT_ROWS, Filled, fill
+from .filling import FRAGMENT_ROWS, Filled, fill
 from .scan import Progress
 
 __all__ = ["EXECUTORS", "fill_with_ray"]

@@ -14,8 +14,7 @@ import torch
 from PIL import Image
 
 from embedpipe.backbones import ToyBackbone, backbones, decode, get_backbone
-from embedpipe.backbones.networks import BundledBackbone
-from embedpipe.backbones.weights import digest_of_weights
+from embedpipe.backbones.networks import BundledBackbone, digest_of_weights
 from embedpipe.errors import BackboneError, UnknownNameError, UsageError
 from embedpipe.testing import backbone_checks
 

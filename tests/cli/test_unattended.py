@@ -283,8 +283,8 @@ def test_a_limit(text: str, failed: int, images: int, exceeded: bool) -> None:
 
 SLOW = """
 import sys, time
-from embedpipe.embedding import pipeline
-pipeline.BATCH_SIZE = 4
+from embedpipe.embedding import filling
+filling.BATCH_SIZE = 4
 from embedpipe.backbones import ToyBackbone, backbones
 class Slow(ToyBackbone):
     def open(self, **given):

@@ -18,8 +18,7 @@ from PIL import Image
 
 import embedpipe as ep
 from embedpipe.datasets import Dataset, Item, corrupted, load_dataset
-from embedpipe.datasets.corruption_kinds import corruption_kinds
-from embedpipe.datasets.corruptions import CorruptedSource
+from embedpipe.datasets.corruptions import CorruptedSource, corruption_kinds
 from embedpipe.datasets.folder import FolderSource
 from embedpipe.errors import UnknownNameError, UsageError
 
@@ -264,7 +263,7 @@ def layered(mode):
 def test_images_are_seen_as_embedding_sees_them(one, image, monkeypatch):
     """A kind that does nothing shows what the others start from."""
     from embedpipe.backbones.preprocess import Preprocess, decode
-    from embedpipe.datasets.corruption_kinds import _png
+    from embedpipe.datasets.corruptions import _png
 
     monkeypatch.setitem(corruption_kinds._entries, "nothing", lambda pixels, *_: _png(pixels))
     source = one(image)
@@ -275,7 +274,7 @@ def test_images_are_seen_as_embedding_sees_them(one, image, monkeypatch):
 
 def test_a_colour_that_stands_for_transparent_is_seen_as_embedding_sees_it(one, monkeypatch):
     from embedpipe.backbones.preprocess import Preprocess, decode
-    from embedpipe.datasets.corruption_kinds import _png
+    from embedpipe.datasets.corruptions import _png
 
     monkeypatch.setitem(corruption_kinds._entries, "nothing", lambda pixels, *_: _png(pixels))
     source = one(Image.new("RGB", (4, 4), (9, 8, 7)), transparency=(9, 8, 7))

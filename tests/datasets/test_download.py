@@ -9,13 +9,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from embedpipe.datasets import datasets, load_dataset
-from embedpipe.datasets.download import download, fetch, sha256_check
+from embedpipe.datasets.download import download, fetch, file_sha256
 from embedpipe.datasets.published import load_clothing, tree_digest
 from embedpipe.datasets.registry import NamedDataset
 from embedpipe.errors import DatasetError, UsageError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+def sha256_check(expected):
+    """Return a check that a file has the SHA-256 `expected`."""
+
+    def check(path):
+        found = file_sha256(path)
+        if found != expected:
+            raise DatasetError(f"its SHA-256 is {found}, expected {expected}.")
+
+    return check
 
 
 class Server:
@@ -25,6 +36,7 @@ class Server:
         self.content, self.etag = content, '"v1"'
         self.ranges, self.lengths = True, True
         self.break_after, self.breaks = 0, 0
+        self.redirects = 0  # answers that lead to the same place
         self.statuses = []  # answers to give before the real one
         self.asked = []  # the Range header of each request
         outer = self
@@ -49,6 +61,13 @@ class Server:
     def answer(self, handler):
         wanted = handler.headers.get("Range")
         self.asked.append(wanted)
+        if self.redirects:
+            self.redirects -= 1
+            handler.send_response(302)
+            handler.send_header("Location", handler.path)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return
         if self.statuses:
             handler.send_error(self.statuses.pop(0))
             return
@@ -214,7 +233,8 @@ def test_in_the_end_it_gives_up(server, target):
 def test_no_server_at_all(tmp_path):
     server = Server()
     server.close()
-    with pytest.raises(DatasetError, match=r"cannot be downloaded: .*refused"):
+    refused = r"cannot be downloaded: 127\.0\.0\.1 cannot be reached \(Connection refused\);"
+    with pytest.raises(DatasetError, match=refused):
         download(server.url, tmp_path / "x.zip", backoff=0)
 
 
@@ -313,3 +333,28 @@ def test_last_modified_serves_where_there_is_no_etag(server, target):
     server.etag = date
     download(server.url, target, check=sha256_check(SHA256))
     assert server.asked == ["bytes=1000-"]
+
+
+def test_a_full_disk_is_named_and_what_has_arrived_is_kept(server, target):
+    def full(done, _):
+        if done > 500_000:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(DatasetError) as raised:
+        download(server.url, target, progress=full)
+    assert str(raised.value) == (
+        f"{server.url} cannot be saved as '{target}': No space left on device."
+    )
+    download(server.url, target, check=sha256_check(SHA256))
+    assert int(server.asked[1].removeprefix("bytes=").rstrip("-")) > 500_000
+
+
+def test_nothing_is_said_on_standard_error(server, target, capfd):
+    download(server.url, target)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_redirection_is_followed(server, target):
+    server.redirects = 1
+    download(server.url, target, check=sha256_check(SHA256))
+    assert server.asked == [None, None]

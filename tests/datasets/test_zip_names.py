@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from embedpipe.datasets import load_dataset
-from embedpipe.datasets.zip_names import posix_names
+from embedpipe.datasets.zip_source import posix_names
 from embedpipe.errors import DatasetError
 
 UNIX, FAT, NTFS = 3, 0, 10

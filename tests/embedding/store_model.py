@@ -30,9 +30,9 @@ from PIL import Image
 from embedpipe.backbones import DecodeError, ToyBackbone, decode
 from embedpipe.cache import Spec, Store, verify
 from embedpipe.datasets import load_dataset
-from embedpipe.embedding import embed, pipeline
-from embedpipe.embedding.canary import canary_images
+from embedpipe.embedding import embed, filling
 from embedpipe.embedding.embeddings import Embeddings
+from embedpipe.embedding.filling import canary_images
 from embedpipe.errors import DatasetError
 
 from embedpipe._workspace import Workspace  # isort: skip
@@ -40,7 +40,7 @@ from embedpipe._workspace import Workspace  # isort: skip
 TOY = ToyBackbone()
 
 CANARY = canary_images()
-pipeline.canary_images = lambda: CANARY  # made once: every case runs many processes
+filling.canary_images = lambda: CANARY  # made once: every case runs many processes
 
 
 def jpeg(seed: int) -> bytes:
@@ -70,7 +70,7 @@ def in_child(work: Callable[[], object]) -> int:
         return child
     status = 1
     try:
-        pipeline.FRAGMENT_ROWS, pipeline.BATCH_SIZE = 3, 2
+        filling.FRAGMENT_ROWS, filling.BATCH_SIZE = 3, 2
         work()
         status = 0
     except DatasetError:

@@ -10,7 +10,7 @@ import torch
 
 from embedpipe.backbones import decode, get_backbone
 from embedpipe.cache.store import TOLERANCE, relative_distance
-from embedpipe.embedding.canary import canary_images
+from embedpipe.embedding.filling import canary_images
 
 
 def pixels(preprocess: object) -> np.ndarray:

@@ -102,18 +102,18 @@ def test_failures_are_skipped_until_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from embedpipe.backbones import DecodeError
-    from embedpipe.embedding import pipeline
+    from embedpipe.embedding import filling
 
-    folder, decode = photos(6), pipeline.decode_image
+    folder, decode = photos(6), filling.decode_image
 
     def failing(data: bytes, preprocess: object) -> object:
         if data == (folder / "class1" / "0001.jpg").read_bytes():
             raise DecodeError("a codec is missing")
         return decode(data, preprocess)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "decode_image", failing)
+    monkeypatch.setattr(filling, "decode_image", failing)
     assert counts(embedded(folder)) == (5, 0, 1)
-    monkeypatch.setattr(pipeline, "decode_image", decode)  # the codec is installed
+    monkeypatch.setattr(filling, "decode_image", decode)  # the codec is installed
     assert counts(embedded(folder)) == (0, 5, 1)
     assert counts(embedded(folder, retry_failed=True)) == (1, 5, 0)
     assert counts(embedded(folder)) == (0, 6, 0)

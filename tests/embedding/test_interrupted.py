@@ -14,7 +14,7 @@ import pytest
 from embedpipe.backbones import DecodeError, Preprocess, decode
 from embedpipe.cache import Store, list_specs
 from embedpipe.datasets import load_dataset
-from embedpipe.embedding import embed, pipeline, scan
+from embedpipe.embedding import embed, filling, scan
 
 from embedpipe._workspace import Workspace  # isort: skip
 
@@ -30,7 +30,7 @@ def interrupt_at(stage: str, count: int) -> Callable[[str, int, int], None]:
 def test_an_interruption_keeps_what_is_finished(
     photos: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "BATCH_SIZE", 4)
+    monkeypatch.setattr(filling, "BATCH_SIZE", 4)
     dataset, workspace = load_dataset(str(photos(20, 2))), tmp_path / "w"
     with pytest.raises(KeyboardInterrupt):
         embed(dataset, backbone="toy", workspace=workspace, progress=interrupt_at("embed", 8))

@@ -19,8 +19,8 @@ from files import GREY, png, saved, tiff
 from PIL import Image
 
 from embedpipe._pixels import FORMATS, MAX_PIXELS, DecodeError, decoded, decoding
-from embedpipe._pixels.budget import Budget
-from embedpipe._pixels.warned import warned
+from embedpipe._pixels.decoding import Budget
+from embedpipe._pixels.opening import warned
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8))
 

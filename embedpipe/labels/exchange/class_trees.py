@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ...datasets.folder import walk
 from ...datasets.identifiers import encode_id
-from ...datasets.layout import are_splits
-from ...datasets.suffixes import is_visible, suffix_of
+from ...datasets.layout import are_splits, is_visible, suffix_of
 from ...errors import FormatError
 from ..resolver import DECODED, FOLDER_ADDED, ForeignPath
 from .entries import Entry, Labelled

@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ...datasets.suffixes import is_image, is_visible
-from ...datasets.zip_names import posix_names
+from ...datasets.layout import is_image, is_visible
+from ...datasets.zip_source import posix_names
 from ...errors import FormatError
 from .class_trees import ClassTree, class_file
 from .entries import Entry, Labelled

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, TypeVar
 from ..._files import sync_folder, temporary_file, temporary_path
 from ..._registry import Registry
 from ...datasets.identifiers import decode_id
-from ...datasets.suffixes import IMAGE_SUFFIXES, is_image
+from ...datasets.layout import IMAGE_SUFFIXES, is_image
 from ...errors import DatasetError, FormatError, LabelError, UsageError
 from ..resolver import PathResolver
 from .entries import Entry, Labelled, check_items

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.identifiers import encode_id
-from ...datasets.suffixes import is_visible
+from ...datasets.layout import is_visible
 from ...errors import FormatError
 from ...tables import csv_bytes
 from ..resolver import DECODED, ForeignPath

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from ...datasets.suffixes import is_image
+from ...datasets.layout import is_image
 from ...errors import FormatError
 from ..resolver import DECODED, ForeignPath
 from .entries import Entry

@@ -12,8 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ...datasets.layout import UNLABELLED
-from ...datasets.suffixes import is_visible
+from ...datasets.layout import UNLABELLED, is_visible
 from ...errors import FormatError
 
 __all__ = [
