@@ -50,27 +50,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes, *, overwrite: bool = True) -> bool:
-    """Write `data` to `path` so that a reader sees all of it or nothing.
-
-    Parameters
-    ----------
-    path
-        Where the file goes; missing parent folders are made.
-    data
-        Its whole content.
-    overwrite
-        If false, an existing file is left as it is.
-
-    Returns
-    -------
-    bool
-        Whether `path` now holds `data` because of this call.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or the folder cannot be written; nothing is left behind.
-    """
+    """Write `data` to `path` so that a reader sees all of it or nothing."""
+    # Returns whether `path` now holds `data` because of this call; false for an existing file that
+    # must not be overwritten. Missing parent folders are made. An OSError leaves nothing behind.
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_file(path) as temporary:
         with temporary.open("wb") as file:
@@ -104,11 +86,9 @@ def temporary_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait until nobody else is inside such a block for the same file or folder.
-
-    A process that ends, however it ends, releases its lock. Where there are no locks, as on
-    Windows and on some network file systems, nobody waits.
-    """
+    """Wait until nobody else is inside such a block for the same file or folder."""
+    # A process that ends, however it ends, releases its lock. Where there are no locks, as on
+    # Windows and on some network file systems, nobody waits.
     if sys.platform == "win32":
         yield
         return
@@ -122,22 +102,8 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file through one handle, and refuse altered pages.
-
-    Parameters
-    ----------
-    path
-        The file.
-    columns
-        Which columns; by default all.
-
-    Raises
-    ------
-    OSError
-        If the file system cannot give the file: it may be whole.
-    pyarrow.ArrowInvalid
-        If the file was read and is not whole, or lacks a column.
-    """
+    """Read a Parquet file through one handle, and refuse altered pages."""
+    # An OSError means that the file may be whole; an ArrowInvalid that it was read and is not.
     with path.open("rb") as file, _parquet(file) as opened:
         if columns is not None and (missing := set(columns) - set(opened.schema_arrow.names)):
             raise _invalid(f"it has no column {sorted(missing)[0]!r}")
@@ -151,13 +117,7 @@ def count_rows(path: Path) -> int:
 
 
 def write_parquet(path: Path, table: pa.Table, compression: str = "snappy") -> None:
-    """Write a Parquet file with checksums, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
-    """
+    """Write a Parquet file with checksums, whole or not at all."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -192,17 +152,9 @@ def _invalid(reason: str) -> Exception:
 
 
 def open_array(path: Path) -> tuple[np.memmap[Any, Any], str]:
-    """Memory-map a ``.npy`` file, read-only, and return the SHA-256 of the same bytes in hex.
-
-    The map stays valid when the file is replaced or removed.
-
-    Raises
-    ------
-    OSError
-        If the file system cannot give the file.
-    ValueError
-        If it is no ``.npy`` file of plain numbers, or shorter than its header says.
-    """
+    """Memory-map a ``.npy`` file, read-only, and return the SHA-256 of the same bytes in hex."""
+    # The map stays valid when the file is replaced or removed. A ValueError means that it is no
+    # ``.npy`` file of plain numbers, or shorter than its header says.
     import numpy as np
 
     with path.open("rb") as file:

@@ -69,10 +69,8 @@ budget = Budget(max(BYTES, BYTES_PER_PROCESSOR * (os.cpu_count() or 1)))
 
 
 def return_freed_memory() -> None:
-    """Return memory that was freed to the system, where the C library keeps it for its thread.
-
-    Otherwise each thread that ever decoded a large image would keep as much memory.
-    """
+    """Return memory that was freed to the system, where the C library keeps it for its thread."""
+    # Otherwise each thread that ever decoded a large image would keep as much memory.
     trim = _malloc_trim()
     if trim is not None:
         trim(0)
@@ -131,28 +129,11 @@ class Picture:
 
 
 def decoded(data: bytes, use: Callable[[Picture], T], *, shrink: int | None = None) -> T:
-    """Decode an image file and return what `use` makes of it.
-
-    Parameters
-    ----------
-    data
-        The bytes of the file.
-    use
-        Called with the image. The image counts as memory of decoded images until it returns.
-    shrink
-        Let a JPEG be decoded at a half, a quarter or an eighth of its size, with sides of no
-        fewer pixels than this. Other formats are decoded whole.
-
-    Raises
-    ------
-    DecodeError
-        With the reason, for anything that is not a whole image.
-
-    Notes
-    -----
-    Threads share a budget of memory: a large image waits for others, and is decoded alone. An
-    image that finds too little memory is tried once more, alone.
-    """
+    """Decode an image file and return what `use` makes of it."""
+    # `use` gets the image, which counts as memory of decoded images until it returns. `shrink` lets
+    # a JPEG be decoded at a half, a quarter or an eighth, with sides of no fewer pixels than this.
+    # Threads share a budget of memory: a large image waits for others, and is decoded alone. An
+    # image that finds too little memory is tried once more, alone. A DecodeError has the reason.
     if not data:
         raise DecodeError("the file is empty")
     for alone in (False, True):
@@ -210,11 +191,9 @@ def _orientation(image: Image.Image) -> tuple[int, list[str]]:
 
 
 def is_plain(data: bytes) -> bool:
-    """Return whether a browser shows a file with the pixels that the encoder sees.
-
-    Not so if it has transparent pixels, frames, more than 8 bits, inks, or a colour profile; nor
-    if it has an orientation that not all browsers heed.
-    """
+    """Return whether a browser shows a file with the pixels that the encoder sees."""
+    # Not so if it has transparent pixels, frames, more than 8 bits, inks, a colour profile, or an
+    # orientation that not all browsers heed.
 
     def plain(image: ImageFile.ImageFile) -> bool:
         return (

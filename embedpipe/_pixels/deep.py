@@ -59,10 +59,8 @@ class _Scale:
 
 
 def deep_grey(image: ImageFile.ImageFile) -> tuple[Image.Image, list[str]]:
-    """Return a grey image of 12, 16 or 32 bits as 8-bit grey, and remarks.
-
-    A transparent value of a PNG gives an alpha channel.
-    """
+    """Return a grey image of 12, 16 or 32 bits as 8-bit grey, and remarks."""
+    # A transparent value of a PNG gives an alpha channel.
     tags = getattr(image, "tag_v2", {})
     stated, signed = _stated_bits(image, tags), _first(tags.get(_SAMPLE_FORMAT)) == _SIGNED
     key = image.info.get("transparency") if image.format == "PNG" else None
@@ -99,11 +97,9 @@ def is_deep_colour(image: ImageFile.ImageFile) -> bool:
 
 
 def deep_colour(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, list[str]]:
-    """Return a colour image of 16 bits a sample as 8-bit RGB or RGBA, and remarks.
-
-    Pillow keeps the high byte of each sample. Where the low byte matters, the file is decoded
-    again with the bytes of each sample exchanged.
-    """
+    """Return a colour image of 16 bits a sample as 8-bit RGB or RGBA, and remarks."""
+    # Pillow keeps the high byte of each sample. Where the low byte matters, the file is decoded
+    # again with the bytes of each sample exchanged.
     tags = getattr(image, "tag_v2", {})
     stated = _stated_bits(image, tags)
     key = image.info.pop("transparency", None)  # three numbers of 16 bits, in a PNG
@@ -254,11 +250,9 @@ def _exchanged(tile: ImageFile._Tile) -> ImageFile._Tile:
 
 
 def _low_bytes_of_grey_alpha(data: bytes) -> Image.Image:
-    """Decode a PNG of grey and alpha of 16 bits as one of four bytes a pixel.
-
-    Both have rows of the same bytes, so a header of RGBA of 8 bits fits. Green is then the low
-    byte of grey, and alpha that of alpha.
-    """
+    """Decode a PNG of grey and alpha of 16 bits as one of four bytes a pixel."""
+    # Both have rows of the same bytes, so a header of RGBA of 8 bits fits. Green is then the low
+    # byte of grey, and alpha that of alpha.
     header = data[12:24] + bytes([8, 6]) + data[26:29]
     patched = data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
     image = Image.open(io.BytesIO(patched), formats=["PNG"])

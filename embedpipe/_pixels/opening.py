@@ -33,13 +33,7 @@ _SILENT = ("Image size (", "Palette images with Transparency")
 
 
 def as_remarks(messages: list[str]) -> list[str]:
-    """Return a remark for each kind of warning, in the order in which they came.
-
-    Examples
-    --------
-    >>> as_remarks(["Corrupt EXIF data. Expecting to read 4 bytes", "Image size (10 pixels) ex"])
-    ['its metadata (EXIF or TIFF tags) are damaged; they may hold its orientation']
-    """
+    """Return a remark for each kind of warning, in the order in which they came."""
     remarks = dict.fromkeys(
         next(
             (remark for start, remark in _REMARKS if message.startswith(start)),
@@ -59,15 +53,11 @@ _thread = threading.local()
 
 @contextlib.contextmanager
 def warned() -> Iterator[list[str]]:
-    """Collect the text of the warnings that Pillow raises in this thread.
-
-    Libtiff and Pillow's log write errors to the terminal as well. They are silent: Pillow raises
-    what ends the decoding.
-
-    These settings are those of the whole process, so threads that decode at the same time share
-    them: the first thread sets them and the last one restores them. Warnings of other code are
-    shown as they would be without it.
-    """
+    """Collect the text of the warnings that Pillow raises in this thread."""
+    # Libtiff and Pillow's log write errors to the terminal as well; they are silent here, as Pillow
+    # raises the error that ends the decoding. The settings are those of the whole process: of
+    # threads that decode at the same time, the first sets them and the last restores them. Warnings
+    # of other code are shown as without it.
     global _inside, _outer  # noqa: PLW0603
     with _lock:
         _inside += 1
@@ -186,13 +176,7 @@ def _formats() -> list[str]:
 
 
 def open_image(data: bytes) -> ImageFile.ImageFile:
-    """Return an image whose header has been read and whose pixels have not.
-
-    Raises
-    ------
-    DecodeError
-        If it has too many pixels, or is in a format that is not read.
-    """
+    """Return an image whose header has been read and whose pixels have not."""
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.DecompressionBombError:
@@ -214,10 +198,8 @@ _PLANES, _BITS, _TILE_WIDTH, _TILE_LENGTH = 284, 258, 322, 323
 
 
 def _check_tiff(image: ImageFile.ImageFile, tags: Mapping[int, Any]) -> None:
-    """Refuse large tiles, and let libtiff read separate planes of samples above 8 bits.
-
-    Pillow's own reader takes the samples of uncompressed planes for 8 bits.
-    """
+    """Refuse large tiles, and let libtiff read separate planes of samples above 8 bits."""
+    # Pillow's own reader takes the samples of uncompressed planes for 8 bits.
     tile = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1)
     if all(isinstance(side, int) for side in tile) and tile[0] * tile[1] > MAX_PIXELS:
         raise DecodeError(f"its tiles have {tile[0]:,} x {tile[1]:,} pixels: save it again")

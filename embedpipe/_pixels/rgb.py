@@ -23,15 +23,7 @@ STRIP = 4_000_000
 
 
 def to_rgb(opened: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, list[str]]:
-    """Return an image as 8-bit RGB, and remarks on what was guessed.
-
-    Parameters
-    ----------
-    opened
-        From `open_image`; its pixels have not been loaded.
-    data
-        The bytes of its file.
-    """
+    """Return an image as 8-bit RGB, and remarks on what was guessed."""
     remarks: list[str] = []
     image: Image.Image = opened
     if opened.mode.startswith("I;16") or opened.mode in ("I", "F"):

@@ -56,13 +56,7 @@ def digest_of_weights(module: torch.nn.Module) -> str:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a state dict from a ``.safetensors`` or a ``.pth`` file; nothing in it is executed.
-
-    Raises
-    ------
-    BackboneError
-        If there is no such file, or it holds anything but tensors by name.
-    """
+    """Read a state dict from a ``.safetensors`` or a ``.pth`` file; nothing in it is executed."""
     if not path.is_file():
         raise BackboneError(f"no weights at {path}: give the path of a .safetensors or .pth file.")
     try:
@@ -91,20 +85,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def load_weights(module: torch.nn.Module, path: Path) -> None:
-    """Load a file of weights into `module`; a classification layer on either side may be missing.
-
-    Parameters
-    ----------
-    module
-        A feature extractor: without its classifier.
-    path
-        The file.
-
-    Raises
-    ------
-    BackboneError
-        If a tensor that the extractor needs is missing or has another shape.
-    """
+    """Load a file of weights into a feature extractor; classification layers may be missing."""
     given, wanted = read_weights(path), module.state_dict()
     missing = [name for name in wanted if name not in given and "num_batches" not in name]
     if missing:

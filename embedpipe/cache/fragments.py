@@ -47,22 +47,9 @@ def fragment_paths(folder: Path) -> list[Path]:
 
 
 def write_fragment(folder: Path, table: pa.Table, metadata: dict[str, str]) -> Path:
-    """Write a table as one fragment.
-
-    Parameters
-    ----------
-    folder
-        Where it goes.
-    table
-        Its rows, with a column ``content_id``; a column ``embedding`` is written plain.
-    metadata
-        What goes into the schema's metadata, besides the count and digests of the rows.
-
-    Raises
-    ------
-    CacheError
-        If the disk is full or the folder cannot be written; what was there is untouched.
-    """
+    """Write a table as one fragment."""
+    # `table` has a column ``content_id``; a column ``embedding`` is written plain. `metadata` goes
+    # into the schema, with the count and digests of the rows.
     metadata = metadata | {
         "rows": str(table.num_rows),
         "ids_sha256": digest_of_ids(table["content_id"]),
@@ -101,20 +88,8 @@ def unwritable(message: str, error: OSError) -> CacheError:
 
 
 def read_checked(path: Path, spec: str) -> pa.Table:
-    """Read a whole fragment after checking every bit of it against its name.
-
-    Parameters
-    ----------
-    path
-        The file.
-    spec
-        The canonical JSON of the spec that it must belong to.
-
-    Raises
-    ------
-    DamagedFileError
-        If the file is truncated, altered, not a fragment, or one of another spec.
-    """
+    """Read a whole fragment after checking every bit of it against its name."""
+    # `spec` is the canonical JSON of the spec that it must belong to.
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -154,20 +129,8 @@ def describe_damage(data: bytes) -> str:
 
 
 def read_content_ids(path: Path, spec: str) -> pa.ChunkedArray:
-    """Read the column ``content_id`` alone, checked against its digest: 32 bytes a row.
-
-    Parameters
-    ----------
-    path
-        The file.
-    spec
-        The canonical JSON of the spec that it must belong to.
-
-    Raises
-    ------
-    DamagedFileError
-        If the file is not a whole fragment or its identities were altered.
-    """
+    """Read the column ``content_id`` alone, checked against its digest: 32 bytes a row."""
+    # `spec` is the canonical JSON of the spec that it must belong to.
     try:
         table = read_parquet(path, columns=["content_id"])
         expected = (table.schema.metadata or {}).get(b"ids_sha256", b"").decode()

@@ -163,13 +163,7 @@ def collect_garbage(
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder: under a temporary name first, so that nobody reads a part.
-
-    Raises
-    ------
-    CacheError
-        If it cannot be removed.
-    """
+    """Remove a file, or a folder: under a temporary name first, so that nobody reads a part."""
     try:
         if not path.is_dir() or path.is_symlink():
             path.unlink(missing_ok=True)
@@ -207,15 +201,8 @@ def _stale(workspace: Workspace, *, everything: bool) -> Iterator[Problem]:
 def needed_matrices(
     workspace: Workspace, holding: Collection[bytes] | None = None
 ) -> set[tuple[str, str]]:
-    """Return spec id and items digest of the matrices of all datasets, by their scan memories.
-
-    Parameters
-    ----------
-    workspace
-        Where the scan memories and the stores are.
-    holding
-        Only matrices that hold one of these contents.
-    """
+    """Return spec id and items digest of the matrices of all datasets, by their scan memories."""
+    # With `holding`, only of matrices that hold one of these contents.
     listings = [
         read_memory(folder / "items.parquet")["content_id"].combine_chunks().drop_null()
         for folder in _entries(workspace.root / "datasets")

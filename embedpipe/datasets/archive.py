@@ -20,13 +20,7 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def open_archive(path: str | os.PathLike[str]) -> ArchiveSource:
-    """Return the source for an archive, told by its first bytes whatever it is called.
-
-    Raises
-    ------
-    DatasetError
-        If it cannot be opened.
-    """
+    """Return the source for an archive, told by its first bytes whatever it is called."""
     text = os.fspath(path)
     try:
         with open_binary(text) as file:
@@ -41,15 +35,7 @@ def open_archive(path: str | os.PathLike[str]) -> ArchiveSource:
 
 
 def load_archive(path: str | os.PathLike[str]) -> Dataset:
-    """Return the dataset of the images in an archive, which is read in place.
-
-    Its ids are those of the unpacked folder: see :func:`~embedpipe.datasets.folder.load_folder`.
-
-    Raises
-    ------
-    DatasetError
-        If it cannot be read or holds no image.
-    """
+    """Return the dataset of the images in an archive, which is read in place."""
     source = open_archive(path)
     items = source.items
     name = path_name(os.fspath(path))

@@ -139,13 +139,7 @@ class ArchiveSource(Source):
 
     @property
     def items(self) -> list[Item]:
-        """The images in the archive, sorted by id.
-
-        Raises
-        ------
-        DatasetError
-            If it cannot be read or holds no image.
-        """
+        """The images in the archive, sorted by id."""
         return self._index().items
 
     @property

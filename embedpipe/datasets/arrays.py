@@ -65,18 +65,7 @@ class ArraySource(Source):
 
 
 def netpbm(image: NDArray[np.uint8]) -> bytes:
-    r"""Return the bytes of a binary PGM (grey) or PPM (colour) file.
-
-    Parameters
-    ----------
-    image
-        uint8, (height, width) or (height, width, 3).
-
-    Examples
-    --------
-    >>> netpbm(np.array([[0, 255]], dtype=np.uint8))
-    b'P5\n2 1\n255\n\x00\xff'
-    """
+    r"""Return the bytes of a binary PGM (grey) or PPM (colour) file."""
     magic = "P5" if image.ndim == 2 else "P6"
     height, width = image.shape[:2]
     return f"{magic}\n{width} {height}\n255\n".encode() + image.tobytes()

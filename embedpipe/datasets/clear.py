@@ -152,15 +152,7 @@ def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
 
 
 def read_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -> ClearTree:
-    """Return what the files of a CLEAR folder say, without looking for the images.
-
-    Raises
-    ------
-    DatasetError
-        If it is neither layout, or a file of it is missing or malformed.
-    UsageError
-        If the layout takes no `split`.
-    """
+    """Return what the files of a CLEAR folder say, without looking for the images."""
     root = os.path.abspath(os.fspath(path))
     if os.path.isdir(os.path.join(root, "training_folder")):
         return read_filelists(root, DEFAULT_SPLIT if split is None else split)

@@ -92,13 +92,7 @@ def exists(root: str, file: str) -> bool:
 
 
 def read_text(root: str, file: str) -> str:
-    """Return the content of a text file of the tree.
-
-    Raises
-    ------
-    DatasetError
-        If it is missing, cannot be read, or is not UTF-8.
-    """
+    """Return the content of a text file of the tree."""
     path = os.path.join(root, file)
     try:
         with open(path, encoding="utf-8-sig") as opened:
@@ -112,13 +106,7 @@ def read_text(root: str, file: str) -> str:
 
 
 def read_json(root: str, file: str) -> Any:
-    """Return what a JSON file of the tree holds.
-
-    Raises
-    ------
-    DatasetError
-        If it is missing, cannot be read, or is not JSON.
-    """
+    """Return what a JSON file of the tree holds."""
     try:
         return json.loads(read_text(root, file))
     except json.JSONDecodeError as error:
@@ -126,39 +114,21 @@ def read_json(root: str, file: str) -> Any:
 
 
 def mapping(root: str, file: str, value: object, what: str) -> dict[str, Any]:
-    """Return `value`, which has to be a JSON object of `what`.
-
-    Raises
-    ------
-    DatasetError
-        If it is something else.
-    """
+    """Return `value`, which has to be a JSON object of `what`."""
     if not isinstance(value, dict):
         raise broken(root, file, f"has to hold an object of {what}, not {_shown(value)}")
     return value
 
 
 def text(root: str, file: str, value: object, what: str) -> str:
-    """Return `value`, which has to be the text of `what`.
-
-    Raises
-    ------
-    DatasetError
-        If it is something else.
-    """
+    """Return `value`, which has to be the text of `what`."""
     if not isinstance(value, str):
         raise broken(root, file, f"has to hold the path of {what}, not {_shown(value)}")
     return value
 
 
 def bucket_name(root: str, file: str, value: object) -> str:
-    """Return the name of a bucket: its number as text.
-
-    Raises
-    ------
-    DatasetError
-        If it is no number.
-    """
+    """Return the name of a bucket: its number as text."""
     name = str(value)
     if not (name.isascii() and name.isdigit()):
         raise broken(root, file, f"names the bucket {name!r}; a bucket is a number")
@@ -166,13 +136,7 @@ def bucket_name(root: str, file: str, value: object) -> str:
 
 
 def class_names(root: str, file: str) -> tuple[str, ...]:
-    """Return the classes that a ``class_names.txt`` lists, one a line.
-
-    Raises
-    ------
-    DatasetError
-        If it lists none, has a blank line between two, or one class twice.
-    """
+    """Return the classes that a ``class_names.txt`` lists, one a line."""
     lines = [line.strip() for line in read_text(root, file).splitlines()]
     while lines and not lines[-1]:
         lines.pop()
@@ -189,31 +153,17 @@ def class_names(root: str, file: str) -> tuple[str, ...]:
 
 
 def within(path: str) -> str | None:
-    """Return `path` tidied, or None if it is absolute or leads out of the folder it is in.
-
-    Examples
-    --------
-    >>> within("./labeled_images/1/bus/7.jpg"), within("a/../../b"), within("/etc/passwd")
-    ('labeled_images/1/bus/7.jpg', None, None)
-    """
+    """Return `path` tidied, or None if it is absolute or leads out of the folder it is in."""
     tidy = posixpath.normpath(path)
     strange = tidy in (".", "..") or tidy.startswith(("/", "../")) or "\0" in tidy
     return None if strange else tidy
 
 
 def placed(root: str, file: str, path: str, bucket: str, class_name: str | None) -> str:
-    """Return the tidied path of an image that `file` lists, if that is where it belongs.
-
-    An image says itself which bucket and class it is of: it lies at
-    ``labeled_images/<bucket>/<class>/<name>``. So a list that names it elsewhere is caught, and no
-    image can come to be in two buckets. Images of bucket 0 need no class:
-    ``all_images/0/<name>`` does as well.
-
-    Raises
-    ------
-    DatasetError
-        If the path leads out of the tree, has another form, or says another bucket or class.
-    """
+    """Return the tidied path of an image that `file` lists, if that is where it belongs."""
+    # The path of an image gives its bucket and class: ``labeled_images/<bucket>/<class>/<name>``.
+    # So a list that names it elsewhere is caught, and no image is in two buckets. Images of bucket
+    # 0 need no class: ``all_images/0/<name>`` does as well.
     tidy = within(path)
     if tidy is None:
         raise broken(root, file, f"lists {path!r}, which is not inside the tree")
@@ -246,29 +196,13 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 def read_filelists(root: str, split: int) -> ClearTree:
-    """Return what the lists of a tree with a ``training_folder/`` say.
-
-    ``class_names.txt`` is in the tree's root. ``training_folder/bucket_indices.json`` is a list of
-    buckets; ``training_folder/filelists/<bucket>/all.txt`` lists the images of one, and
-    ``training_folder/testset_ratio_0.3/split_<n>/<bucket>/train.txt`` and ``test.txt`` say which
-    of these are of which split. Each of these has a line ``path label`` for an image: the path
-    relative to the root, white space, and the number of the class, counted from 0; a path may
-    contain blanks. Blank lines do not count. Lines of bucket 0 may lack the label, and where they
-    have one it is not looked at; its lists may be missing.
-
-    Parameters
-    ----------
-    root
-        The folder that holds ``training_folder``, as an absolute path.
-    split
-        Which of the splits.
-
-    Raises
-    ------
-    DatasetError
-        If a file is missing or malformed, lists an image where it does not belong, or the lists
-        of a split are not two halves of the list of all.
-    """
+    """Return what the lists of a tree with a ``training_folder/`` say."""
+    # ``class_names.txt`` is in the root. ``training_folder/bucket_indices.json`` is a list of
+    # buckets; ``filelists/<bucket>/all.txt`` in that folder lists the images of one, and
+    # ``testset_ratio_0.3/split_<n>/<bucket>/train.txt`` and ``test.txt`` divide them. A line is
+    # ``path label``: the path relative to the root, which may contain blanks, white space, and the
+    # number of the class, counted from 0. Lines of bucket 0 may lack the label, and its lists may
+    # be missing.
     known = class_names(root, "class_names.txt")
     listings = [
         _listing(root, bucket, split, known)
@@ -375,24 +309,10 @@ HALVES = ("train", "test")
 
 
 def read_halves(root: str) -> ClearTree:
-    """Return what the files of a tree of ``train/`` and ``test/`` say.
-
-    In each half, line n of ``class_names.txt`` names class n, counted from 0;
-    ``labeled_metadata.json`` is ``{bucket: {class: path}}`` with paths relative to the half; the
-    file at each, usually ``labeled_metadata/<bucket>/<class>.json``, is
-    ``{Flickr id: {"IMG_PATH": path, ...}}``, again relative to the half. Other fields are not
-    looked at.
-
-    Parameters
-    ----------
-    root
-        The folder that holds both, as an absolute path.
-
-    Raises
-    ------
-    DatasetError
-        If a file is missing or malformed, or lists an image where it does not belong.
-    """
+    """Return what the files of a tree of ``train/`` and ``test/`` say."""
+    # In each half, line n of ``class_names.txt`` names class n, counted from 0;
+    # ``labeled_metadata.json`` is ``{bucket: {class: path}}``; the file at each path is ``{Flickr
+    # id: {"IMG_PATH": path, ...}}``. All paths are relative to the half.
     for half in HALVES:
         if not os.path.isdir(os.path.join(root, half)):
             raise broken(root, half, f"is missing; both {' and '.join(HALVES)} are needed")

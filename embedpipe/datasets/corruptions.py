@@ -46,20 +46,16 @@ Examples
 
 @corruption_kinds.register("gaussian_noise")
 def gaussian_noise(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Grain: a normal deviate added to each value, of 8 % of the range to 38 %.
-
-    Every severity scales the same draw, so that they differ in nothing else.
-    """
+    """Grain: a normal deviate added to each value, of 8 % of the range to 38 %."""
+    # Every severity scales the same draw, so that they differ in nothing else.
     deviation = (0.08, 0.12, 0.18, 0.26, 0.38)[severity - 1] * 255
     return _png(pixels + deviation * noise().standard_normal(pixels.shape))
 
 
 @corruption_kinds.register("blur")
 def blur(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Gaussian blur, of a deviation of 1/224 of the shorter side to 6/224.
-
-    It is at least 0.4 to 1 pixel: their levels for images of 32 pixels, of which 1/224 is nothing.
-    """
+    """Gaussian blur, of a deviation of 1/224 of the shorter side to 6/224."""
+    # At least 0.4 to 1 pixel: the published levels for images of 32 pixels.
     from PIL import Image, ImageFilter
 
     share = (1, 2, 3, 4, 6)[severity - 1] / 224
@@ -95,11 +91,8 @@ def jpeg(pixels: Pixels, severity: int, noise: Noise) -> bytes:
 
 
 def _png(values: NDArray[Any]) -> bytes:
-    """Return the nearest 8-bit image as a PNG.
-
-    It is not compressed, as nobody keeps it: that is quicker, and the bytes do not depend on which
-    compressor is installed.
-    """
+    """Return the nearest 8-bit image as a PNG."""
+    # Not compressed: that is quicker, and the bytes do not depend on the compressor installed.
     rounded = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return _encoded(rounded, "PNG", compress_level=0)
 
@@ -229,13 +222,10 @@ class CorruptedSource(Source):
         return self._source.path(id.partition("/")[2])
 
     def stamp(self, id: str) -> Stamp | None:
-        """Return what says that the spoiled image is unchanged, without making it.
-
-        That is the stamp of the image as it is, where there is one, since the bytes follow from
-        it: the size is that of the image as it is, and the inode is mixed with what else the
-        bytes follow from (the recipe, and the versions of Pillow and NumPy). There is none for a
-        kind that you registered yourself.
-        """
+        """Return what says that the spoiled image is unchanged, without making it."""
+        # The bytes follow from the clean image, the recipe, and the versions of Pillow and NumPy:
+        # its stamp has the size of the clean image, and an inode mixed with these. None for a kind
+        # of one's own.
         return self.stamps([id])[0]
 
     def stamps(self, ids: Sequence[str]) -> list[Stamp | None]:
@@ -332,13 +322,7 @@ class _Seed:
 
 
 def _pixels(content: bytes) -> Pixels:
-    """Return the pixels of an image as they are meant to be seen, not larger than needed.
-
-    Raises
-    ------
-    OSError
-        If it cannot be decoded.
-    """
+    """Return the pixels of an image as they are meant to be seen, not larger than needed."""
     from PIL import Image
 
     def reduced(picture: Picture) -> Pixels:

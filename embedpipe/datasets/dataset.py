@@ -174,10 +174,8 @@ def sorted_class_names(items: Iterable[Item]) -> tuple[str, ...]:
 
 
 def path_name(path: str, identity: str | None = None) -> str:
-    """Return a name for the dataset at `path` that is readable, unique and valid for a folder.
-
-    `identity` replaces the path where the path alone does not tell datasets apart.
-    """
+    """Return a name for the dataset at `path` that is readable, unique and valid for a folder."""
+    # `identity` replaces the path where the path alone does not tell datasets apart.
     absolute = os.path.abspath(path)
     stem = _SUFFIX.sub("", os.path.basename(absolute))
     slug = re.sub(r"[^\w.]+", "-", stem.encode("utf-8", "replace").decode()).strip("-.")

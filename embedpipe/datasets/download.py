@@ -68,11 +68,9 @@ def download(
     progress: Progress | None = None,
     backoff: float = 0.5,
 ) -> Path:
-    """Download `url` to `target` unless it is there, and return `target`.
-
-    `target` exists only when it is complete and has passed `check`; a file that does not pass is
-    removed. `backoff` is the seconds before the second try, doubled for each further one.
-    """
+    """Download `url` to `target` unless it is there, and return `target`."""
+    # `target` exists only when it is complete and has passed `check`; a file that does not pass is
+    # removed. `backoff` is the seconds before the second try, doubled for each further one.
     if not is_url(url):
         raise UsageError(f"{url!r} is not an http:// or https:// address.")
     if target.exists():

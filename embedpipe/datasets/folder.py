@@ -95,18 +95,9 @@ class FolderSource(Source):
 
 
 def load_folder(path: str | os.PathLike[str]) -> Dataset:
-    """Return the dataset of the images in a folder.
-
-    Classes and splits are read off the folders inside: see :mod:`~embedpipe.datasets.layout`.
-    Symbolic links are followed, and a link to a folder above it is not. A broken link is an item
-    like any other, so that it is reported as unreadable and does not vanish. Hidden files are not
-    looked at. Two files cannot have the same id: paths in one folder are unique.
-
-    Raises
-    ------
-    DatasetError
-        If there is no image in it, or a folder in it cannot be listed.
-    """
+    """Return the dataset of the images in a folder."""
+    # Symbolic links are followed, but not to a folder above. A broken link is an item, so that it
+    # is reported as unreadable and does not vanish.
     root = os.path.abspath(os.fspath(path))
     others: Counter[str] = Counter()
     wrapping, items = arrange(walk(root, others), growing=True)
@@ -169,25 +160,8 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 
 def load_files(paths: Sequence[str | os.PathLike[str]]) -> Dataset:
-    """Return the dataset of some image files: an id is the path relative to their common folder.
-
-    Items are sorted by id, as in every dataset; the order of `paths` does not count. They have no
-    labels. The scan memory is not written for them, since another call may name other files.
-
-    Raises
-    ------
-    DatasetError
-        If there is no path, one is not the path of an image file, or a file is named twice.
-
-    Examples
-    --------
-    >>> from PIL import Image
-    >>> (tmp / "b").mkdir()
-    >>> for name in ("a.png", "b/a.png"):
-    ...     Image.new("RGB", (8, 8)).save(tmp / name)
-    >>> [item.id for item in load_files([tmp / "b" / "a.png", tmp / "a.png"]).items]
-    ['a.png', 'b/a.png']
-    """
+    """Return the dataset of some image files: an id is the path relative to their common folder."""
+    # They have no labels. Another call may name other files, so no scan memory is written.
     if not paths:
         raise DatasetError("the list of image files is empty: give at least one path.")
     absolute = [_checked(path) for path in paths]

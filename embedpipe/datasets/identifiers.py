@@ -24,28 +24,14 @@ _SURROGATE = 0xDC00  # os.fsdecode turns the undecodable byte b into the code po
 
 
 def encode_id(path: str) -> str:
-    r"""Return the id of the relative path `path`, as :func:`os.fsdecode` gives it.
-
-    Examples
-    --------
-    >>> encode_id("Größe 50%/a b.jpg")
-    'Größe 50%/a b.jpg'
-    >>> print(encode_id(b"caf\xe9.jpg".decode("utf-8", "surrogateescape")))
-    caf\xe9.jpg
-    """
+    r"""Return the id of the relative path `path`, as :func:`os.fsdecode` gives it."""
     if path.isascii() and "\\" not in path:
         return path
     return _TO_ESCAPE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", path)
 
 
 def decode_id(id: str) -> str:
-    r"""Return the path that `id` stands for: the inverse of :func:`encode_id`.
-
-    Examples
-    --------
-    >>> decode_id(r"caf\xe9.jpg").encode("utf-8", "surrogateescape")
-    b'caf\xe9.jpg'
-    """
+    r"""Return the path that `id` stands for: the inverse of :func:`encode_id`."""
     if "\\" not in id:
         return id
     return _ESCAPE.sub(lambda match: _character(int(match[1], 16)), id)
@@ -62,13 +48,7 @@ def path_form(path: str) -> str:
 
 
 def existing_form(path: str) -> str | None:
-    """Return the path of an existing file that differs from a missing one only in its form.
-
-    Parameters
-    ----------
-    path
-        An absolute path.
-    """
+    """Return the path of an existing file that differs from a missing one only in its form."""
     if path.isascii() and "\\" not in path:
         return None
     anchor, *parts = PurePath(path.replace("\\", "/")).parts

@@ -62,13 +62,7 @@ def suffix_of(name: str) -> str:
 
 
 def is_image(name: str) -> bool:
-    """Return whether the file name has the suffix of an image.
-
-    Examples
-    --------
-    >>> is_image("IMG_001.JPG"), is_image("notes.txt")
-    (True, False)
-    """
+    """Return whether the file name has the suffix of an image."""
     return suffix_of(name) in IMAGE_SUFFIXES
 
 
@@ -92,30 +86,8 @@ UNLABELLED = frozenset({"_unlabeled", "_unlabelled", "no_label"})
 
 
 def arrange(paths: Iterable[str], *, growing: bool = False) -> tuple[str, list[Item]]:
-    """Return the wrapping folders of `paths`, and the items inside them sorted by id.
-
-    Parameters
-    ----------
-    paths
-        Relative POSIX paths of images, in any order, each of them once.
-    growing
-        Keep a wrapping in the ids unless there are splits inside it.
-
-    Returns
-    -------
-    tuple
-        The wrapping, ``""`` or ending in ``"/"``, that has been taken off the paths; the items.
-
-    Examples
-    --------
-    >>> wrapping, items = arrange(["shop-main/train/hat/b.jpg", "shop-main/val/shoes/a.jpg"])
-    >>> wrapping
-    'shop-main/'
-    >>> for item in items:
-    ...     print(item.id, item.label, item.split)
-    train/hat/b.jpg hat train
-    val/shoes/a.jpg shoes validation
-    """
+    """Return the wrapping folders of `paths`, and the items inside them sorted by id."""
+    # The wrapping is "" or ends in "/". `growing` keeps it in the ids unless splits are inside it.
     ordered = sorted(paths)
     wrapping = _wrapping(ordered)
     ids = [path[len(wrapping) :] for path in ordered] if wrapping else ordered
@@ -140,13 +112,7 @@ def _wrapping(ordered: list[str]) -> str:
 
 
 def are_splits(folders: set[str]) -> bool:
-    """Return whether every one of some folders is named like a split.
-
-    Examples
-    --------
-    >>> are_splits({"train", "val"}), are_splits({"train", "bus", "car"})
-    (True, False)
-    """
+    """Return whether every one of some folders is named like a split."""
     return bool(folders) and all(canonical_split(folder) for folder in folders)
 
 

@@ -22,30 +22,10 @@ __all__ = ["MANIFEST_SUFFIXES", "Confinement", "load_manifest"]
 
 
 def load_manifest(path: str, request: Request | None = None) -> Dataset:
-    """Return the dataset that a manifest lists.
-
-    The column ``path`` is required; ``label``, ``split`` and ``bucket`` are used where they are
-    there, other columns are not looked at. A row whose ``status`` is ``skip`` or ``unsure`` has no
-    label. In a file called ``metadata.csv`` (``.jsonl``, ``.parquet``) the path may be called
-    ``file_name``. Images that are missing are listed all the same, and reported when they are
-    read.
-
-    Parameters
-    ----------
-    path
-        The manifest.
-    request
-        Its source is the folder, the archive or the URL of an archive that the paths are relative
-        to; by default the folder that the manifest is in. An absolute path inside of that folder
-        becomes a relative one.
-
-    Raises
-    ------
-    DatasetError
-        If it cannot be read, has no path column, lists a path twice, has a split of another name,
-        lists a file outside of the folder that it is confined to, or if its labels are
-        predictions.
-    """
+    """Return the dataset that a manifest lists."""
+    # A row whose ``status`` is ``skip`` or ``unsure`` has no label. In a file called ``metadata.*``
+    # the path may be called ``file_name``. Missing images are items, and reported when they are
+    # read. An absolute path inside of the source becomes a relative one.
     request = request or Request()
     absolute = os.path.abspath(path)
     images = _images(request, os.path.dirname(absolute))

@@ -29,34 +29,11 @@ _WINDOWS = frozenset({0, 6, 10, 14})
 
 
 def posix_names(archive: str, names: Sequence[str], hosts: Sequence[int]) -> list[str]:
-    r"""Return the names of all members of a zip archive with ``/`` between folders.
-
-    A backslash separates folders in a member from Windows, and in every member of an archive
-    where no name has a ``/``. In other members it is a character like any other. It is also kept
-    in a name from Windows that has a ``/`` and is not ASCII: there it may be the second byte of a
-    character in an old double-byte encoding.
-
-    Parameters
-    ----------
-    archive
-        The path of the archive, for messages.
-    names
-        Name of each member: ``ZipInfo.filename``.
-    hosts
-        Host system of each member: ``ZipInfo.create_system``.
-
-    Raises
-    ------
-    DatasetError
-        If two different names become the same.
-
-    Examples
-    --------
-    >>> posix_names("x.zip", ["train\\cat\\1.jpg", "a/b.jpg"], [0, 0])
-    ['train/cat/1.jpg', 'a/b.jpg']
-    >>> posix_names("x.zip", ["a\\b.jpg", "photos/c.jpg"], [3, 3])
-    ['a\\b.jpg', 'photos/c.jpg']
-    """
+    r"""Return the names of all members of a zip archive with ``/`` between folders."""
+    # A backslash separates folders in a member from Windows, and in every member of an archive
+    # where no name has a ``/``. Elsewhere it is a character like any other. It is also kept in a
+    # name from Windows that has a ``/`` and is not ASCII: there it may be the second byte of a
+    # character in an old double-byte encoding. `hosts` is `ZipInfo.create_system` of each member.
     only_backslashes = not any("/" in name for name in names)
     found = [
         name.replace("\\", "/")
@@ -205,11 +182,9 @@ def _entries(directory: bytes, shift: int) -> Iterator[_Entry]:
 
 
 def _name(raw: bytes, flags: int) -> str:
-    """Return a member's name.
-
-    Archives made on a Mac hold UTF-8 without saying so; what is not UTF-8 is in the code page
-    that the format prescribes.
-    """
+    """Return a member's name."""
+    # Archives made on a Mac hold UTF-8 without saying so; other names are in the code page that the
+    # format prescribes.
     if flags & _UTF8:
         return raw.decode("utf-8", "surrogateescape")
     try:

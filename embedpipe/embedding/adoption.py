@@ -24,26 +24,9 @@ def adopt_unaffected(
     wanted: Mapping[str, bytes],
     progress: Progress | None = None,
 ) -> int:
-    """Take over the vectors of images whose pixels are the same by an older rule for colours.
-
-    Parameters
-    ----------
-    store
-        Of the spec with the rule of today.
-    workspace
-        Where stores with older rules may be.
-    source
-        Gives the images' bytes: the header of each is read.
-    wanted
-        Images without a vector: content id by item id.
-    progress
-        Called with ``"scan"``.
-
-    Returns
-    -------
-    int
-        Number of vectors that were taken over.
-    """
+    """Take over the vectors of images whose pixels are the same by an older rule for colours."""
+    # `wanted` is the content id by item id of images without a vector. The header of each is read.
+    # Returns the number of vectors taken over.
     adopted = 0
     for older in older_stores(store, workspace):
         missing = older.missing(pa.array(list(wanted.values()), CONTENT_ID))

@@ -45,20 +45,10 @@ def fill_with_ray(
     runtime: str = "auto",
     progress: Progress | None = None,
 ) -> Filled:
-    """Do what `fill` does, on the Ray cluster that is running or else on this machine's cores.
-
-    The workspace and the images must be at the same path on every machine: each node is asked
-    before the work begins. Killed, it leaves every finished fragment; run again, it does what is
-    missing.
-
-    Raises
-    ------
-    UsageError
-        If Ray is not installed.
-    RunError
-        If there is no such cluster, a node does not see the workspace or the images, or workers
-        are lost again and again.
-    """
+    """Do what `fill` does, on the Ray cluster that is running or else on this machine's cores."""
+    # The workspace and the images must be at the same path on every machine: each node is asked
+    # before the work begins. A killed run leaves every finished fragment; the next one does the
+    # rest.
     try:
         import ray
     except ModuleNotFoundError:
@@ -109,13 +99,7 @@ def _fill_share(
 
 
 def _check_nodes(ray: Any, store: Store, source: Source, item_id: str) -> None:
-    """Refuse to start where a worker would write elsewhere or could not read the images.
-
-    Raises
-    ------
-    RunError
-        For the first node that does not see the workspace or the dataset as this process does.
-    """
+    """Refuse to start where a worker would write elsewhere or could not read the images."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     token = secrets.token_hex(16)

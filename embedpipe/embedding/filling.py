@@ -73,27 +73,11 @@ def fill(
     runtime: str = "auto",
     progress: Progress | None = None,
 ) -> Filled:
-    """Embed images and add them to the store, a fragment at a time.
-
-    Parameters
-    ----------
-    store
-        Where the vectors go.
-    backbone, preprocess, runtime
-        What makes them.
-    source
-        Gives the images' bytes.
-    wanted
-        Which images: content id by item id, one item for each content.
-    progress
-        Called with ``"embed"``.
-
-    Notes
-    -----
-    In memory: ahead of the encoder at most 256 images, 256 MB of their files and 256 MB of their
-    pixels at the encoder's size; 1 GiB of images that are being decoded, or 128 MiB for each
-    processor; and the rows of one fragment (4,096 times 4 d bytes).
-    """
+    """Embed images and add them to the store, a fragment at a time."""
+    # `wanted` is the content id by item id, one item for each content. In memory: ahead of the
+    # encoder at most 256 images, 256 MB of their files and 256 MB of their pixels at its input
+    # size; the budget of `_pixels` for images that are being decoded; and one fragment (4,096 times
+    # 4 d bytes).
     encoder = backbone.open(precision=store.spec.precision, runtime=runtime, batch_size=BATCH_SIZE)
     provenance = encoder.provenance | versions()
     store.check_canary(lambda: _canary(encoder, preprocess), provenance)
@@ -231,11 +215,9 @@ _SCALES = ((120, 130), (40, 60), (12, 30), (4, 12))  # cell in pixels, amplitude
 
 
 def canary_images() -> list[bytes]:
-    """Return four images as PPM files, with detail at every scale as photos have it.
-
-    They are made with integers alone and are not compressed, so they are the same bytes
-    everywhere: only decoding, resizing and encoding can change their vectors.
-    """
+    """Return four images as PPM files, with detail at every scale as photos have it."""
+    # Made with integers alone and not compressed, they are the same bytes everywhere: only
+    # decoding, resizing and encoding can change their vectors.
     return [_ppm(number) for number in range(4)]
 
 

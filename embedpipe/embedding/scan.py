@@ -53,24 +53,11 @@ class Scan:
 
 
 def scan(dataset: Dataset, workspace: Workspace, progress: Progress | None = None) -> Scan:
-    """Find out the content of every item.
-
-    Parameters
-    ----------
-    dataset
-        Whose items.
-    workspace
-        Holds the scan memory, which is written when anything changed, and now and then on the
-        way. In a read-only workspace it stays as it is. It is neither read nor written for files
-        that were named one by one.
-    progress
-        Called with ``"scan"``.
-
-    Notes
-    -----
-    An item is not read again if its source's stamp (size, both times, inode) is the same and was
-    settled when it was hashed. About 600 bytes an item in memory.
-    """
+    """Find out the content of every item."""
+    # The scan memory is written when anything changed, and now and then on the way; not in a
+    # read-only workspace, nor for files that were named one by one. An item is not read again if
+    # its stamp (size, both times, inode) is the same and was settled when it was hashed. About 600
+    # bytes an item.
     memory = None if dataset.listed else workspace.items_of(dataset.name)
     known = _Memory(dataset, MEMORY_SCHEMA.empty_table() if memory is None else read_memory(memory))
     todo = known.doubtful()

@@ -12,6 +12,7 @@ import embedpipe as ep
 from embedpipe.active import Problem
 from embedpipe.datasets import load_clear_tree, load_dataset
 from embedpipe.datasets.clear import read_clear_tree
+from embedpipe.datasets.clear_tree import within
 from embedpipe.datasets.registry import Request, datasets
 from embedpipe.errors import DatasetError, UsageError
 
@@ -612,3 +613,9 @@ def test_loops_and_streams_take_the_division_of_their_seed(clear, tmp_path):
     digests = {entry.cell.seed: entry.problem.digest for entry in grid._entries}
     assert len(set(digests.values())) == 3  # the tree repeats its divisions after three
     assert digests[0] == digests[3] != digests[1]
+
+
+def test_a_path_within_the_tree():
+    assert within("./labeled_images/1/bus/7.jpg") == "labeled_images/1/bus/7.jpg"
+    assert within("a/../../b") is None
+    assert within("/etc/passwd") is None

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from embedpipe.datasets import datasets, load_dataset
-from embedpipe.datasets.download import download, fetch, file_sha256
+from embedpipe.datasets.download import download, fetch, file_sha256, is_url
 from embedpipe.datasets.published import load_clothing, tree_digest
 from embedpipe.datasets.registry import NamedDataset
 from embedpipe.errors import DatasetError, UsageError
@@ -358,3 +358,8 @@ def test_a_redirection_is_followed(server, target):
     server.redirects = 1
     download(server.url, target, check=sha256_check(SHA256))
     assert server.asked == [None, None]
+
+
+def test_what_is_an_address():
+    assert is_url("HTTPS://example.org/images.zip")
+    assert not is_url("images.zip")

@@ -34,3 +34,10 @@ def test_a_file_whose_name_is_not_utf8_is_listed_and_read(tmp_path, make):
     dataset = load_dataset(tmp_path)
     assert [item.id for item in dataset.items] == ["caf\\xe9.png"]
     assert dataset.source.read_one("caf\\xe9.png") == content
+
+
+def test_bytes_that_are_not_utf8_are_escaped():
+    assert encode_id("Größe 50%/a b.jpg") == "Größe 50%/a b.jpg"
+    raw = b"caf\xe9.jpg"
+    assert encode_id(raw.decode("utf-8", "surrogateescape")) == "caf\\xe9.jpg"
+    assert decode_id("caf\\xe9.jpg").encode("utf-8", "surrogateescape") == raw

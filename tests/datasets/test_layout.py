@@ -2,7 +2,8 @@
 
 import pytest
 
-from embedpipe.datasets.layout import arrange
+from embedpipe.datasets.item import canonical_split, split_of
+from embedpipe.datasets.layout import are_splits, arrange, is_image
 
 CASES = {
     "classes": (
@@ -89,3 +90,11 @@ def test_arrange(case):
     found_wrapping, found = arrange(paths)
     assert found_wrapping == wrapping
     assert [(item.id, item.label, item.split) for item in found] == items
+
+
+def test_names_of_splits_and_images():
+    assert are_splits({"train", "val"})
+    assert not are_splits({"train", "bus", "car"})
+    assert (canonical_split("Val"), canonical_split("hat")) == ("validation", None)
+    assert (split_of(" Test "), split_of("")) == ("test", None)
+    assert (is_image("IMG_001.JPG"), is_image("notes.txt")) == (True, False)

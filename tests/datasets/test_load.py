@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from embedpipe.datasets import Dataset, Item, load_dataset
+from embedpipe.datasets.dataset import path_name
 from embedpipe.errors import DatasetError, UnknownNameError, UsageError
 
 ARCHIVES = ".zip, .tar, .tar.gz, .tgz, .tar.bz2, .tbz2, .tar.xz, .txz"
@@ -93,3 +94,7 @@ def test_importing_the_package_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "set()\n"
+
+
+def test_the_name_of_a_path():
+    assert path_name("/photos/My cats.tar.gz") == "My-cats-b9e088c1"

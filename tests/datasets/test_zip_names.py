@@ -91,3 +91,10 @@ def test_the_second_byte_of_a_double_byte_character_is_kept():
     # 0x83 0x5C in Shift-JIS, read by the code page that the format prescribes
     name = b"photos/\x83\x5c.jpg".decode("cp437")
     assert posix_names("x.zip", [name, "photos\\a.jpg"], [FAT, FAT]) == [name, "photos/a.jpg"]
+
+
+def test_names_with_one_separator():
+    names = ["train\\cat\\1.jpg", "a/b.jpg"]
+    assert posix_names("x.zip", names, [0, 0]) == ["train/cat/1.jpg", "a/b.jpg"]
+    unix = ["a\\b.jpg", "photos/c.jpg"]
+    assert posix_names("x.zip", unix, [3, 3]) == unix

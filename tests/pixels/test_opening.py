@@ -20,7 +20,7 @@ from PIL import Image
 
 from embedpipe._pixels import FORMATS, MAX_PIXELS, DecodeError, decoded, decoding
 from embedpipe._pixels.decoding import Budget
-from embedpipe._pixels.opening import warned
+from embedpipe._pixels.opening import as_remarks, warned
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8))
 
@@ -218,3 +218,11 @@ def test_the_budget_bounds_what_threads_hold_together() -> None:
         list(pool.map(hold, [10, 40, 70, 500, 30, 99] * 10))
     assert 70 < most <= 100
     assert budget._free == 100
+
+
+def test_warnings_become_remarks() -> None:
+    messages = ["Corrupt EXIF data. Expecting to read 4 bytes", "Image size (10 pixels) ex", "Odd"]
+    assert as_remarks(messages) == [
+        "its metadata (EXIF or TIFF tags) are damaged; they may hold its orientation",
+        "Pillow reports: Odd",
+    ]
