@@ -129,7 +129,7 @@ class Picture:
 
 
 def decoded(data: bytes, use: Callable[[Picture], T], *, shrink: int | None = None) -> T:
-    """Decode an image file and return what `use` makes of it."""
+    """Decode an image file and return the result of `use`."""
     # `use` gets the image, which counts as memory of decoded images until it returns. `shrink` lets
     # a JPEG be decoded at a half, a quarter or an eighth, with sides of no fewer pixels than this.
     # Threads share a budget of memory: a large image waits for others, and is decoded alone. An
@@ -214,7 +214,7 @@ def is_unaffected(data: bytes) -> bool:
 
 
 def _by_header(data: bytes, test: Callable[[ImageFile.ImageFile], bool]) -> bool:
-    """Return what `test` finds in an image whose header has been read; false if it is damaged."""
+    """Return `test` of an image whose header has been read; false if it is damaged."""
     with warned():
         try:
             with open_image(data) as image:

@@ -1,4 +1,4 @@
-"""What a backbone is, and the smallest one."""
+"""The base class of backbones, and the smallest backbone."""
 
 from __future__ import annotations
 

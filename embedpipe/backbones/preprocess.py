@@ -49,7 +49,7 @@ class Preprocess:
     scaled_decode: bool = False
 
     def as_spec(self) -> dict[str, Any]:
-        """Return what enters the spec: the fields, and the rules that hold for every image."""
+        """Return its part of the spec: the fields, and the rules for every image."""
         return asdict(self) | {
             "antialias": True,
             "crop": "center",

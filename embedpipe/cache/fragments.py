@@ -83,7 +83,7 @@ def write_fragment(folder: Path, table: pa.Table, metadata: dict[str, str]) -> P
 
 
 def unwritable(message: str, error: OSError) -> CacheError:
-    """Return the error for what cannot be written: a `ReadOnlyError` where it must not be."""
+    """Return the error of a failed write: a `ReadOnlyError` where writing is not permitted."""
     return ReadOnlyError(message) if is_read_only(error) else CacheError(message)
 
 
@@ -107,7 +107,7 @@ def _check_spec(path: Path, schema: pa.Schema, spec: str) -> None:
 
 
 def is_whole(path: Path, data: bytes) -> bool:
-    """Return whether `data` is what the name of the file says."""
+    """Return whether the digest of `data` is the name of the file."""
     return f"{hashlib.sha256(data).hexdigest()}{SUFFIX}" == path.name
 
 
@@ -118,7 +118,7 @@ def spec_id_of(data: bytes) -> str:
 
 
 def describe_damage(data: bytes) -> str:
-    """Return in words what is wrong with a file that is not what its name says."""
+    """Return the damage of a file whose digest is not its name, as a clause."""
     if not data:
         return "empty"
     if not data.startswith(b"PAR1"):

@@ -1,4 +1,4 @@
-"""Looking after the store: what is in it, what is wrong with it, what can go."""
+"""Maintenance of the store: its specs, damaged files, and files that can be removed."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ UNUSED_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in the store that is not what it should be, or is not needed any more.
+    """A file or folder in the store that is damaged or no longer needed.
 
     Attributes
     ----------
     path
         The file or folder.
     reason
-        What is wrong with it.
+        The damage, as a clause.
     size
         Bytes of the file, or of all files in the folder; counted by `collect_garbage` only.
     """
@@ -72,7 +72,7 @@ class Problem:
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file or of all files in a folder; of what is gone, 0."""
+    """Return the bytes of a file or of all files in a folder; 0 for a missing one."""
     total = 0
     for each in (path, *path.rglob("*")):
         with contextlib.suppress(OSError):
@@ -126,7 +126,7 @@ def verify(workspace: Workspace) -> list[Problem]:
 def collect_garbage(
     workspace: Workspace, *, matrices: bool = False, dry_run: bool = False
 ) -> list[Problem]:
-    """Remove what `verify` names, what killed runs left over, and what no dataset needs.
+    """Remove damaged files, leftovers of killed runs, and derived files that no dataset needs.
 
     A matrix is stale if no dataset has its list of items any more, by the scan memories. An index
     is stale if no run has read it for 30 days. A problem that was written for worker processes is
@@ -140,7 +140,7 @@ def collect_garbage(
     Parameters
     ----------
     workspace
-        Where to look.
+        The workspace.
     matrices
         Remove all matrices too; they are derived and come back when they are needed.
     dry_run
@@ -180,7 +180,7 @@ def remove(path: Path) -> None:
 
 
 def _stale(workspace: Workspace, *, everything: bool) -> Iterator[Problem]:
-    """Yield what is right and derived, and needed by no dataset of today."""
+    """Yield derived files that are whole and that no dataset needs."""
     needed = set() if everything else needed_matrices(workspace)
     gone = set()
     for folder in matrix_folders(workspace):
@@ -266,7 +266,7 @@ class SpecFolders:
 
 
 def find_spec(workspace: Workspace, prefix: str) -> SpecFolders:
-    """Return what is kept of the one spec whose id begins with `prefix`.
+    """Return the folders of the one spec whose id begins with `prefix`.
 
     Raises
     ------
@@ -320,7 +320,7 @@ def drop_spec(workspace: Workspace, found: SpecFolders) -> None:
 
 
 def _problems(workspace: Workspace) -> Iterator[tuple[Problem, bool]]:
-    """Yield each problem, and whether what causes it may be removed."""
+    """Yield each problem, and whether its file may be removed."""
     for folder in _entries(workspace.cache):
         if not folder.name.startswith(TEMPORARY_PREFIX):
             yield from _problems_of_spec(folder)

@@ -38,9 +38,9 @@ def open_matrix(
     Parameters
     ----------
     workspace
-        Where it is kept.
+        The workspace that holds it.
     store
-        Where the vectors are.
+        The store of the vectors.
     content_ids
         Fixed-size binary(32); an image may be there several times.
     keep

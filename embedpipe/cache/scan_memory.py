@@ -38,7 +38,7 @@ def read_memory(path: Path) -> pa.Table:
 
 
 def memory_problem(path: Path) -> str | None:
-    """Return in words what is wrong with the scan memory at `path`, or None."""
+    """Return the damage of the scan memory at `path` as a clause, or None."""
     return "a scan memory that is damaged" if _read_whole(path) is None else None
 
 

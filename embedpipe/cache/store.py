@@ -65,7 +65,7 @@ class Spec:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Spec:
-        """Read what `to_json` wrote."""
+        """Read a spec from its canonical JSON."""
         fields = json.loads(text)
         return cls(fields["backbone"], fields["preprocess"], fields["precision"])
 
@@ -151,9 +151,9 @@ class Store:
     Parameters
     ----------
     workspace
-        Where it is kept.
+        The workspace that holds it.
     spec
-        Whose vectors it holds.
+        The spec of its vectors.
     """
 
     def __init__(self, workspace: Workspace, spec: Spec) -> None:
@@ -224,7 +224,7 @@ class Store:
         rows
             At least one, no vector with NaN or infinity.
         provenance
-            What may have changed their low bits.
+            Runtime, versions and device: they may have changed low bits.
         """
         embeddings = np.stack([row.embedding for row in rows]).astype(np.float32)  # (rows, d)
         if embeddings.shape[1] != self.spec.dim:
@@ -407,7 +407,7 @@ def _sealed(content: dict[str, Any]) -> bytes:
 
 
 def unsealed(data: bytes) -> dict[str, Any] | None:
-    """Return what is in a sealed JSON file, or None if it is damaged."""
+    """Return the content of a sealed JSON file, None if it is damaged."""
     try:
         outer = json.loads(data)
         content: dict[str, Any] = outer["content"]

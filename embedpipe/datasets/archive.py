@@ -20,7 +20,7 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def open_archive(path: str | os.PathLike[str]) -> ArchiveSource:
-    """Return the source for an archive, told by its first bytes whatever it is called."""
+    """Return the source for an archive; its kind is read from its first bytes."""
     text = os.fspath(path)
     try:
         with open_binary(text) as file:

@@ -37,7 +37,7 @@ class MemberTable:
     archive
         The path of the archive, for messages.
     width
-        How many integers.
+        Number of integers of each member.
     """
 
     def __init__(self, archive: str, width: int) -> None:

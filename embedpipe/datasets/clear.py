@@ -152,7 +152,7 @@ def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
 
 
 def read_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -> ClearTree:
-    """Return what the files of a CLEAR folder say, without looking for the images."""
+    """Return the listed images of a CLEAR folder, without looking for their files."""
     root = os.path.abspath(os.fspath(path))
     if os.path.isdir(os.path.join(root, "training_folder")):
         return read_filelists(root, DEFAULT_SPLIT if split is None else split)
@@ -170,7 +170,7 @@ def read_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
 
 
 def seed_division(root: str) -> Callable[[int], Mapping[str, str]] | None:
-    """Return what gives the splits of a seed, for a tree with more than one division."""
+    """Return the function from a seed to splits, for a tree with more than one division."""
     found = [
         int(match[1])
         for entry in _entries(os.path.join(root, SPLITS_FOLDER))

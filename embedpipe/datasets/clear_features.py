@@ -24,7 +24,7 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class ClearFeatures:
-    """Vectors of a CLEAR tree's images, with what is known of each.
+    """Vectors of a CLEAR tree's images, with the label, bucket and split of each.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def _folders_in(root: str, folder: str) -> list[str]:
 
 
 def _paths(root: str, folder: str) -> dict[str, Any]:
-    """Return what a ``features.json`` says: a path for each class of each bucket."""
+    """Return the content of a ``features.json``: a path for each class of each bucket."""
     file = f"{folder}/features.json"
     buckets = mapping(root, file, read_json(root, file), "buckets")
     return {bucket: mapping(root, file, classes, "classes") for bucket, classes in buckets.items()}

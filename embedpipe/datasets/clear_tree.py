@@ -59,7 +59,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class ClearTree:
-    """What the files of a CLEAR tree say; no image has been looked for.
+    """The listed images of a CLEAR tree; their files have not been looked for.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def read_text(root: str, file: str) -> str:
 
 
 def read_json(root: str, file: str) -> Any:
-    """Return what a JSON file of the tree holds."""
+    """Return the value in a JSON file of the tree."""
     try:
         return json.loads(read_text(root, file))
     except json.JSONDecodeError as error:
@@ -196,7 +196,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 def read_filelists(root: str, split: int) -> ClearTree:
-    """Return what the lists of a tree with a ``training_folder/`` say."""
+    """Return the listed images of a tree with a ``training_folder/``."""
     # ``class_names.txt`` is in the root. ``training_folder/bucket_indices.json`` is a list of
     # buckets; ``filelists/<bucket>/all.txt`` in that folder lists the images of one, and
     # ``testset_ratio_0.3/split_<n>/<bucket>/train.txt`` and ``test.txt`` divide them. A line is
@@ -245,7 +245,7 @@ def _listing(root: str, bucket: str, split: int, known: tuple[str, ...]) -> List
 
 
 def _lines(root: str, file: str, bucket: str, known: tuple[str, ...]) -> dict[str, _Line]:
-    """Return what a list says of each image, in its order."""
+    """Return the line and class of each image in a list, in its order."""
     lines: dict[str, _Line] = {}
     for number, path, label in _parsed(root, file, bucket, known):
         id = placed(root, file, path, bucket, label)
@@ -309,7 +309,7 @@ HALVES = ("train", "test")
 
 
 def read_halves(root: str) -> ClearTree:
-    """Return what the files of a tree of ``train/`` and ``test/`` say."""
+    """Return the listed images of a tree of ``train/`` and ``test/``."""
     # In each half, line n of ``class_names.txt`` names class n, counted from 0;
     # ``labeled_metadata.json`` is ``{bucket: {class: path}}``; the file at each path is ``{Flickr
     # id: {"IMG_PATH": path, ...}}``. All paths are relative to the half.

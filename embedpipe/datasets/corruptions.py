@@ -121,11 +121,11 @@ def corrupted(
     clean: bool = True,
     spread: bool = False,
 ) -> Dataset:
-    r"""Return a dataset of the same images, spoiled in several ways and degrees.
+    r"""Return a dataset of the same images, corrupted in several ways and degrees.
 
     A *rung* is a kind at a severity, ``"blur-3"``, or ``"clean"``. Item `x` becomes the item
     ``blur-3/x`` of bucket ``blur-3``, and so on: the bucket says the rung and takes the place of
-    the one that the item had; label and split are kept. Images are spoiled when they are read,
+    the one that the item had; label and split are kept. Images are corrupted when they are read,
     before they are embedded, so their vectors are cached by what they show, as always. Those of
     the clean rung are the bytes of the dataset itself, so their vectors are there already if it
     has been embedded.
@@ -198,7 +198,7 @@ def corrupted(
 
 
 class CorruptedSource(Source):
-    """The images of another source, spoiled as the first folder of an id says.
+    """The images of another source, corrupted by the rung in the first folder of an id.
 
     It holds nothing but the other source: ``blur-3/train/hat/a.jpg`` is item
     ``train/hat/a.jpg`` blurred, whatever rungs the dataset has.
@@ -214,7 +214,7 @@ class CorruptedSource(Source):
 
     @property
     def location(self) -> str:
-        """Where the images as they are come from, and that they are spoiled."""
+        """The location of the clean images."""
         return f"{self._source.location}, corrupted"
 
     def path(self, id: str) -> str:
@@ -222,7 +222,7 @@ class CorruptedSource(Source):
         return self._source.path(id.partition("/")[2])
 
     def stamp(self, id: str) -> Stamp | None:
-        """Return what says that the spoiled image is unchanged, without making it."""
+        """Return the stamp of the corrupted image, without making it."""
         # The bytes follow from the clean image, the recipe, and the versions of Pillow and NumPy:
         # its stamp has the size of the clean image, and an inode mixed with these. None for a kind
         # of one's own.
@@ -235,7 +235,7 @@ class CorruptedSource(Source):
         return [_stamp(rung, stamp) for (rung, _, _), stamp in zip(parts, stamps, strict=True)]
 
     def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
-        """Yield each image, spoiled; the rungs of one image together, decoded once."""
+        """Yield each corrupted image; the rungs of one image together, decoded once."""
         rungs: dict[str, list[str]] = {}
         for id in ids:
             rung, _, clean_id = id.partition("/")
@@ -268,7 +268,7 @@ def _rungs(kinds: Sequence[str], severities: Sequence[int], clean: bool) -> tupl
 
 
 def _parsed(rung: str) -> tuple[str, int] | None:
-    """Return the kind and the severity that a rung's name says."""
+    """Return the kind and the severity of a rung, None if its name is not one."""
     kind, _, severity = rung.rpartition("-")
     known = kind in corruption_kinds and severity in map(str, SEVERITIES)
     return (kind, int(severity)) if known else None
@@ -308,7 +308,7 @@ def _spoiled(
 
 @dataclass(frozen=True)
 class _Seed:
-    """What the randomness of an image follows from: not from the severity."""
+    """The seed of an image's noise; the severity is no part of it."""
 
     kind: str
     id: str

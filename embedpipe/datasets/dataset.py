@@ -42,9 +42,9 @@ class Dataset:
     class_names
         The names of the classes in order; empty if nothing is labelled.
     card
-        What is known about a named dataset.
+        The card of a named dataset.
     skipped
-        How many image files there are in formats that are not read, by suffix: ``{".heic": 3}``.
+        Number of image files in formats that are not read, by suffix: ``{".heic": 3}``.
     listed
         Whether the items are files that were named one by one.
     division

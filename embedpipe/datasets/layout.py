@@ -72,7 +72,7 @@ def is_visible(name: str) -> bool:
 
 
 def no_images(what: str, others: Mapping[str, int]) -> str:
-    """Return the message for a place that holds no image, given what it holds by suffix."""
+    """Return the message for a place without images, given its number of files by suffix."""
     wanted = ", ".join(sorted(IMAGE_SUFFIXES))
     common = Counter(others).most_common(5)
     found = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in common)
@@ -124,7 +124,7 @@ def _splits(folders: set[str]) -> dict[str, str]:
 
 
 def _places(folders: set[str]) -> dict[str, Place]:
-    """Return the label and the split that each folder says."""
+    """Return the label and the split of each folder."""
     splits = _splits({folder.split("/", 1)[0] for folder in folders if folder})
     places = {folder: _place(folder, splits) for folder in folders}
     classes = {label for label, _ in places.values() if label is not None}

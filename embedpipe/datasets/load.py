@@ -107,7 +107,7 @@ def beside_name(name: str) -> str | None:
 
 
 def _refuse_options(request: Request, what: str) -> None:
-    """Refuse what does not go with a path that is no manifest."""
+    """Refuse options that only a named dataset or a manifest has."""
     _refuse_within(request, what)
     if request.download:
         raise UsageError(f"only a named dataset can be downloaded, {what} is a path.")

@@ -69,7 +69,7 @@ class Source(ABC):
 
     @abstractmethod
     def stamp(self, id: str) -> Stamp | None:
-        """Return what says that item `id` is unchanged.
+        """Return the stamp of item `id`: while it stays, its bytes are unchanged.
 
         None means that there is no cheap way to know, or no such file: hash it again.
         """

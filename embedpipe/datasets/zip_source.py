@@ -64,7 +64,7 @@ _STORED, _DEFLATED, _BZIP2 = _METHODS = 0, 8, 12
 
 
 class _Member(NamedTuple):
-    """What the directory says about a member."""
+    """The entry of a member in the directory."""
 
     offset: int
     packed: int

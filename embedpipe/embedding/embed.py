@@ -1,4 +1,4 @@
-"""The first step of everything: make sure that every image of a dataset has its vector."""
+"""`embed`: every image of a dataset gets its vector, computed or from the cache."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def backbone_of(options: EmbedOptions) -> Backbone:
 
 
 def spec_of(options: EmbedOptions, backbone: Backbone) -> Spec:
-    """Return what determines the vectors on this machine, if the cache is empty."""
+    """Return the spec of the vectors on this machine, if the cache is empty."""
     preprocess = _preprocess(options, backbone)
     return Spec(backbone.identity, preprocess.as_spec(), resolve_precision(options.precision))
 

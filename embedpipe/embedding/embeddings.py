@@ -31,7 +31,7 @@ class Remark(NamedTuple):
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """What one call of `embed` did.
+    """Counts, seconds and remarks of one call of `embed`.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class Embeddings:
     dataset
         Where they came from, with the failed items.
     spec
-        What determined the vectors.
+        The spec of the vectors.
     content_ids
         SHA-256 of each item's bytes.
     failures
@@ -101,7 +101,7 @@ class Embeddings:
         Where the matrix is kept, and the SHA-256 of its file in hex: what is derived from it can
         be kept beside it.
     report
-        What the call did.
+        Counts and seconds of the call.
     vanished
         Files that were items at the last scan and are gone.
 

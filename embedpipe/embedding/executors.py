@@ -29,7 +29,7 @@ __all__ = ["EXECUTORS", "fill_with_ray"]
 EXECUTORS = ("local", "ray")
 
 GRACE = 30.0
-"""Seconds that workers have to write what they have finished, after an interruption."""
+"""Seconds for workers to write finished rows after an interruption."""
 
 CHECK_SECONDS = 120.0
 """Seconds that a node has to answer whether it sees the workspace and the images."""
@@ -179,7 +179,7 @@ def _name(ray: Any, node_id: str) -> str:
 
 @contextlib.contextmanager
 def _explained(ray: Any) -> Iterator[None]:
-    """Turn what Ray raises into the error of the worker, or into one line."""
+    """Turn an error of Ray into the error of the worker, or into one line."""
     try:
         yield
     except ray.exceptions.RayTaskError as error:

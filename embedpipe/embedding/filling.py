@@ -27,7 +27,7 @@ __all__ = ["Filled", "canary_images", "fill"]
 BATCH_SIZE = 64
 FRAGMENT_ROWS = 4096
 FRAGMENT_SECONDS = 30.0
-"""A fragment is written after so many rows or seconds: what a kill can lose."""
+"""Rows or seconds after which a fragment is written: the most that a kill can lose."""
 
 AHEAD, AHEAD_BYTES = 4 * BATCH_SIZE, 256 << 20
 """Maximum images ahead of the encoder, and maximum bytes of their files and of their pixels."""
@@ -43,7 +43,7 @@ class Filled:
     remarks: tuple[Remark, ...] = ()
 
     def plus(self, other: Filled) -> Filled:
-        """Return what both did, one after the other."""
+        """Return the sum of two calls, one after the other."""
         return Filled(
             self.embedded + other.embedded,
             self.failures | other.failures,

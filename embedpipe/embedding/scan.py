@@ -1,4 +1,4 @@
-"""Which bytes each item of a dataset has: hashed once, remembered while nothing changed."""
+"""The digest of each item's bytes: hashed once, remembered while nothing changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..datasets import Dataset, Stamp
 __all__ = ["Progress", "Scan", "scan"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many items are done, and of how many."""
+"""Called with the stage, the number of items done, and the number of all items."""
 
 SETTLED_NS = 2_000_000_000
 """A file touched this shortly before it was hashed may have changed since at the same time stamp:
