@@ -19,6 +19,7 @@ from .backbones import backbone_checks, check_backbone
 from .datasets import check_dataset, dataset_checks
 from .formats import check_format, format_checks
 from .heads import check_head, head_checks
+from .policies import check_policy, policy_checks
 from .strategies import check_strategy, strategy_checks
 
 __all__ = [
@@ -30,9 +31,11 @@ __all__ = [
     "check_dataset",
     "check_format",
     "check_head",
+    "check_policy",
     "check_strategy",
     "dataset_checks",
     "format_checks",
     "head_checks",
+    "policy_checks",
     "strategy_checks",
 ]

@@ -11,6 +11,7 @@ import pytest
 PACKAGES = sorted(path.parent for path in Path(__file__).parent.glob("*/pyproject.toml"))
 ADDED = {
     "strategies": "newest",
+    "policies": "keep_first",
     "datasets": "stripes",
     "formats": "pairs",
     "backbones": "thumbnail",
@@ -76,6 +77,15 @@ def test_compare_uses_them_in_its_worker_processes(embedpipe):
         *("--workers", "2"),
     )
     assert {row["strategy"] for row in done["summary"]} == {"newest", "margin", "random"}
+    assert done["failures"] == []
+
+
+def test_replay_uses_them(embedpipe):
+    done = embedpipe(
+        *("replay", "stripes", "--backbone", "toy", "--policy", "keep_first", "--retain", "0.2"),
+        *("--stream", "order", "--experiences", "2", "--seeds", "1"),
+    )
+    assert "keep_first" in {row["policy"] for row in done["summary"]}
     assert done["failures"] == []
 
 

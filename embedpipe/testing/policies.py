@@ -1,0 +1,306 @@
+"""What must hold for every replay policy."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from ..continual import ExperienceBatch, Memory, Policy, Ranked, Size, get_policy, policies
+from ..continual.memory import Fixed, Share
+from ..errors import UsageError
+from ._suite import CheckReport, Suite, raising
+
+__all__ = ["ExampleStream", "check_policy", "policy_checks", "same_memory"]
+
+policy_checks = Suite("policy")
+"""The checks of `check_policy`, each called with the spec string of a registered policy."""
+
+SIZES: tuple[Size, ...] = (
+    Fixed(1),
+    Fixed(7),
+    Fixed(23),
+    Fixed(10_000),
+    Share(0.01),
+    Share(0.1),
+    Share(1.0),
+)
+
+
+def check_policy(spec: str) -> CheckReport:
+    """Check that a registered replay policy keeps the contract of all policies.
+
+    Parameters
+    ----------
+    spec
+        The name of a registered policy, or a spec string such as ``"el2n(take=easiest)"``.
+
+    Returns
+    -------
+    CheckReport
+        The checks that passed.
+
+    Raises
+    ------
+    ContractError
+        If a check fails, with a line for each. With pytest, a test for each check is clearer:
+        ``@pytest.mark.parametrize("check", policy_checks)``.
+
+    Examples
+    --------
+    >>> print(check_policy("herding"))
+    17 checks passed
+    """
+    return policy_checks.run(spec)
+
+
+class ExampleStream:
+    """Rows with classes, vectors and predictions, in experiences of several lengths."""
+
+    def __init__(
+        self, counts: Sequence[int] = (30, 12, 1, 45), classes: int = 4, seed: int = 0
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        n = sum(counts) + 20  # the last rows never come
+        order = rng.permutation(n)[: sum(counts)]
+        self.parts = np.split(order, np.cumsum(counts)[:-1])
+        self.codes = rng.integers(0, classes, n)
+        self.matrix = rng.standard_normal((n, 6)).astype(np.float32)
+        self.matrix += 3 * np.eye(classes, 6, dtype=np.float32)[self.codes]
+        logits = 2 * rng.standard_normal((n, classes)) + np.eye(classes)[self.codes]
+        self.probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+    def batch(
+        self, number: int, rows: NDArray[np.int64] | None = None, **changed: Any
+    ) -> ExperienceBatch:
+        """Return experience `number`, with other rows or other parts if given."""
+        rows = self.parts[number] if rows is None else rows
+        before = sum(len(part) for part in self.parts[:number])
+        parts: dict[str, Any] = {
+            "number": number,
+            "rows": rows,
+            "codes": self.codes[rows],
+            "vectors": self.matrix[rows],
+            "probabilities": lambda: self.probabilities[rows],
+            "total": before + len(rows),
+        }
+        return ExperienceBatch(**{**parts, **changed})
+
+    def memories(self, policy: str | Policy, size: Size, seed: int = 0) -> list[Memory]:
+        """Return the memory after each experience."""
+        made = get_policy(policy) if isinstance(policy, str) else policy
+        memory, found = Memory.empty(), []
+        for number in range(len(self.parts)):
+            memory = made.update(memory, self.batch(number), size, np.random.default_rng(seed))
+            found.append(memory)
+        return found
+
+
+def same_memory(left: Memory, right: Memory) -> None:
+    """Fail unless two memories hold the same rows with the same keys."""
+    for name in ("rows", "codes", "experience", "keys"):
+        np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
+
+
+def _same_memories(left: Sequence[Memory], right: Sequence[Memory]) -> None:
+    for one, other in zip(left, right, strict=True):
+        same_memory(one, other)
+
+
+@policy_checks
+def has_the_name_it_is_registered_under(spec: str) -> None:
+    kind = type(get_policy(spec))
+    assert policies[kind.name] is kind
+    line = policies.describe()[kind.name]
+    assert line.endswith("."), "its docstring must begin with a sentence"
+    assert len(line) < 100, "the first line of its docstring must be under 100 characters"
+    assert not inspect.isabstract(kind)
+
+
+@policy_checks
+def memory_has_exactly_the_size_that_is_allowed(spec: str) -> None:
+    for size in SIZES:
+        stream, counts = ExampleStream(), []
+        for number, memory in enumerate(stream.memories(spec, size)):
+            counts.append(len(stream.parts[number]))
+            quotas = size.quotas(counts)
+            assert memory.rows.size == quotas.sum(), f"{memory.rows.size} rows with {size}"
+            if isinstance(get_policy(spec), Ranked):
+                assert memory.counts(number + 1).tolist() == quotas.tolist()
+
+
+@policy_checks
+def memory_holds_distinct_rows_that_came(spec: str) -> None:
+    for size in SIZES:
+        stream, before = ExampleStream(), set[int]()
+        for number, memory in enumerate(stream.memories(spec, size)):
+            rows = memory.rows.tolist()
+            assert rows == sorted(set(rows)), "rows must be ascending, each once"
+            came = before | set(stream.parts[number].tolist())
+            assert set(rows) <= came, "a row did not come, or comes back"
+            assert memory.codes.tolist() == stream.codes[rows].tolist(), "wrong classes"
+            for row, part in zip(rows, memory.experience.tolist(), strict=True):
+                assert row in stream.parts[part], "a row is said to be of another experience"
+            assert np.isfinite(memory.keys).all(), "a key is not finite"
+            assert memory.rows.dtype == memory.codes.dtype == memory.experience.dtype == np.int64
+            assert memory.keys.dtype == np.float64
+            before = set(rows)
+
+
+@policy_checks
+def same_seed_gives_the_same_memory(spec: str) -> None:
+    first, second = (ExampleStream().memories(spec, Fixed(20), 5) for _ in range(2))
+    _same_memories(first, second)
+
+
+@policy_checks
+def seed_of_the_generator_counts_and_its_state_does_not(spec: str) -> None:
+    fresh, used = np.random.default_rng(3), np.random.default_rng(3)
+    used.random(17)
+    state = used.bit_generator.state
+    policy, batch = get_policy(spec), ExampleStream().batch(0)
+    kept = policy.update(Memory.empty(), batch, Fixed(9), fresh)
+    for rng in (used, fresh):  # and fresh once more
+        same_memory(policy.update(Memory.empty(), batch, Fixed(9), rng), kept)
+    assert used.bit_generator.state == state, "the generator was drawn from"
+
+
+@policy_checks
+def large_enough_memory_keeps_everything(spec: str) -> None:
+    stream = ExampleStream()
+    for size in (Fixed(10_000), Share(1.0)):
+        for number, memory in enumerate(stream.memories(spec, size)):
+            every = np.sort(np.concatenate(stream.parts[: number + 1]))
+            assert memory.rows.tolist() == every.tolist()
+
+
+@policy_checks
+def equal_vectors_and_predictions_do_no_harm(spec: str) -> None:
+    for size in SIZES:
+        stream = ExampleStream()
+        stream.matrix[:] = 0.7
+        stream.probabilities[:] = 0.25
+        for number, memory in enumerate(stream.memories(spec, size)):
+            counts = [len(part) for part in stream.parts[: number + 1]]
+            assert memory.rows.size == size.quotas(counts).sum()
+
+
+@policy_checks
+def vectors_may_be_zero_tiny_or_huge(spec: str) -> None:
+    for factor in (0.0, 1e-30, 1e30):
+        stream = ExampleStream()
+        stream.matrix *= np.float32(factor)
+        assert stream.memories(spec, Fixed(9))[-1].rows.size == 9
+
+
+@policy_checks
+def one_class_and_one_row_are_enough(spec: str) -> None:
+    stream = ExampleStream(counts=(8, 9), classes=1)
+    assert stream.memories(spec, Fixed(5))[-1].rows.size == 5
+    stream = ExampleStream(counts=(1, 1, 1))
+    memories = stream.memories(spec, Fixed(2))
+    assert [memory.rows.size for memory in memories] == [1, 2, 2]
+    assert memories[0].rows.tolist() == stream.parts[0].tolist()
+    assert ExampleStream(counts=(1,)).memories(spec, Share(0.01))[0].rows.size == 1
+
+
+@policy_checks
+def experience_without_labels_changes_nothing(spec: str) -> None:
+    for size in SIZES:
+        stream = ExampleStream()
+        before = stream.memories(spec, size)[1]
+        empty = stream.batch(2, np.empty(0, dtype=np.int64), total=42)
+        same_memory(before, get_policy(spec).update(before, empty, size, np.random.default_rng(0)))
+
+
+@policy_checks
+def rows_that_did_not_come_are_not_used(spec: str) -> None:
+    stream, other = ExampleStream(), ExampleStream()
+    rest = np.setdiff1d(np.arange(len(other.codes)), np.concatenate(other.parts))
+    assert rest.size == 20
+    other.matrix[rest], other.probabilities[rest], other.codes[rest] = np.nan, np.nan, -1
+    _same_memories(stream.memories(spec, Fixed(20)), other.memories(spec, Fixed(20)))
+
+
+@policy_checks
+def inputs_stay_as_they_are(spec: str) -> None:
+    stream = ExampleStream()
+    batch, memory = stream.batch(1), stream.memories(spec, Fixed(20))[0]
+    given = stream.probabilities[batch.rows]
+    arrays = [batch.rows, batch.codes, batch.vectors, given, *vars(memory).values()]
+    before = [array.copy() for array in arrays]
+    for array in arrays:
+        array.flags.writeable = False
+    batch = stream.batch(1, batch.rows, probabilities=lambda: given)
+    kept = get_policy(spec).update(memory, batch, Fixed(20), np.random.default_rng(0))
+    for array, copy in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+    kept.rows[0] = kept.rows[0]  # the memory is an array of its own
+    assert not any(np.shares_memory(kept.rows, array) for array in arrays)
+
+
+@policy_checks
+def head_predicts_at_most_once_and_only_if_needed(spec: str) -> None:
+    asked, stream = [], ExampleStream()
+
+    def probabilities() -> NDArray[np.float64]:
+        asked.append(True)
+        predictions: NDArray[np.float64] = stream.probabilities[stream.parts[0]]
+        return predictions
+
+    batch = stream.batch(0, probabilities=probabilities)
+    get_policy(spec).update(Memory.empty(), batch, Fixed(5), np.random.default_rng(0))
+    assert len(asked) == int(get_policy(spec).needs_probabilities)
+
+
+@policy_checks
+def threads_change_nothing(spec: str) -> None:
+    rng = np.random.default_rng(0)
+    stream = ExampleStream(counts=(900, 700), seed=2)
+    stream.matrix = rng.standard_normal((len(stream.codes), 96)).astype(np.float32)
+    found = []
+    for count in (1, 2):
+        with threadpool_limits(count):
+            found.append(stream.memories(spec, Fixed(200))[-1])
+    same_memory(*found)
+
+
+@policy_checks
+def spec_string_makes_the_same_policy(spec: str) -> None:
+    policy = get_policy(spec)
+    again = get_policy(str(policy))
+    assert type(again) is type(policy)
+    assert vars(again) == vars(policy), "an option is not kept as an attribute of its name"
+
+
+def _refuses(message: str, update: Callable[[], object]) -> None:
+    with raising(UsageError, message):
+        update()
+
+
+@policy_checks
+def row_in_the_memory_cannot_come_again(spec: str) -> None:
+    stream = ExampleStream()
+    memory = stream.memories(spec, Fixed(20))[0]
+    batch = stream.batch(1, np.append(stream.parts[1], memory.rows[3]))
+    _refuses(
+        f"row {memory.rows[3]} comes again in experience 1, and the memory holds it: a row comes "
+        "once.",
+        lambda: get_policy(spec).update(memory, batch, Fixed(20), np.random.default_rng(0)),
+    )
+
+
+@policy_checks
+def experiences_come_in_order(spec: str) -> None:
+    stream = ExampleStream()
+    memory = stream.memories(spec, Fixed(20))[0]
+    batch = stream.batch(0, stream.parts[1])
+    _refuses(
+        "experience 0 comes when the memory has rows of experience 0: number experiences in the "
+        "order in which they come.",
+        lambda: get_policy(spec).update(memory, batch, Fixed(20), np.random.default_rng(0)),
+    )
