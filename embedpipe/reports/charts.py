@@ -175,7 +175,7 @@ def line_chart(
     xs = [x for each in shown for x, y in zip(each.x, each.y, strict=True) if math.isfinite(y)]
     if not xs:
         return None
-    y_values = ticks(*_range(shown, bound, signed=signed), 8)
+    y_values = ticks(*_range(shown, bound, signed=signed), 5 if end_values else 8)
     x_values = _whole_ticks(xs) if axis.whole else ticks(min(xs), max(xs))
     sign = "+" if signed else ""
     texts = [(sign if value > 0 else "") + _decimal(value, y_values) for value in y_values]
