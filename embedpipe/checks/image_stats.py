@@ -47,29 +47,12 @@ BLANK_SPREAD = 2.0
 
 @dataclass(frozen=True)
 class ImageStats:
-    """Statistics of n images.
+    """Statistics of n images; zeros for those that could not be read."""
 
-    Attributes
-    ----------
-    seen
-        (n,) bool: whether it could be read; if not, the other arrays hold zeros.
-    sizes
-        (n, 2) int32 width and height in pixels, as the image is meant to be seen.
-    spreads
-        (n,) float32 largest standard deviation of a colour channel, from 0 to 127.5, after the
-        image was shrunk to 64 x 64 pixels.
-    greys
-        (n, 24, 24) uint8 grey copies, stretched to a square.
-    failures
-        What could not be read, and why.
-    remarks
-        What a person should know about files that could be read.
-    """
-
-    seen: NDArray[np.bool_]
-    sizes: NDArray[np.int32]
-    spreads: NDArray[np.float32]
-    greys: NDArray[np.uint8]
+    seen: NDArray[np.bool_]  # (n,) whether it could be read
+    sizes: NDArray[np.int32]  # (n, 2) width and height in pixels, upright
+    spreads: NDArray[np.float32]  # (n,) largest sd of a colour channel
+    greys: NDArray[np.uint8]  # (n, 24, 24) grey copies, stretched to a square
     failures: tuple[Failure, ...]
     remarks: tuple[Remark, ...] = ()
 

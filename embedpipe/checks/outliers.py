@@ -36,20 +36,10 @@ QUARTILE = 0.6744897501960817
 
 @dataclass(frozen=True)
 class RobustScale:
-    """Where most values of a kind lie, judged by the half of them on one side of the median.
-
-    Attributes
-    ----------
-    middle
-        The median.
-    spread
-        The distance from there to a quartile, as multiples of what it is in a standard normal
-        distribution: nearly a quarter of the values may be anything, at either end, before it
-        means something else. Negative for the lower side.
-    """
+    """Median of values, and a normal spread from the quartile on one side of it."""
 
     middle: float
-    spread: float
+    spread: float  # negative for the lower side
 
     @classmethod
     def above(cls, values: NDArray[np.float64], least: float = 0.0) -> RobustScale:

@@ -24,47 +24,23 @@ MEMBERS = 12
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding: an item, or a group of items.
-
-    Attributes
-    ----------
-    items
-        Shown side by side.
-    text
-        A line on it.
-    more
-        How many items of the group are not shown.
-    """
+    """An item, or a group of items, with a line of text."""
 
     items: tuple[Pick, ...]
     text: str
-    more: int = 0
+    more: int = 0  # items of the group that are not shown
 
 
 @dataclass(frozen=True)
 class FindingKind:
-    """All findings of a kind.
+    """All findings of a kind."""
 
-    Attributes
-    ----------
-    name
-        Short, for the anchor of its section.
-    title, note
-        A heading, and what is meant and how it was found.
-    count
-        How many there are.
-    findings
-        Those that are shown, the worst first.
-    not_checked
-        Why there are none to tell of, or None.
-    """
-
-    name: str
+    name: str  # anchor of its section
     title: str
-    note: str
-    count: int
-    findings: tuple[Finding, ...]
-    not_checked: str | None = None
+    note: str  # what it means, and how it was found
+    count: int  # those that are not shown too
+    findings: tuple[Finding, ...]  # the worst first
+    not_checked: str | None = None  # why it was not checked
 
 
 @dataclass(frozen=True)

@@ -48,29 +48,15 @@ class ComparisonGroup(StudyGroup):
 
 @dataclass(frozen=True)
 class Matrix:
-    """On how many datasets the strategy of a row is significantly better than that of a column.
+    """On how many datasets the strategy of a row is significantly better than that of a column."""
 
-    Attributes
-    ----------
-    title
-        The head and the mode.
-    names
-        The strategies: rows and columns.
-    wins, ties, untested
-        Numbers of datasets: the row is better, no difference was shown, nothing was tested.
-    ranks
-        The mean rank of each strategy.
-    datasets
-        Over how many datasets ranks are averaged.
-    """
-
-    title: str
+    title: str  # head and mode
     names: tuple[str, ...]
     wins: tuple[tuple[int, ...], ...]
-    ties: tuple[tuple[int, ...], ...]
-    untested: tuple[tuple[int, ...], ...]
-    ranks: tuple[str, ...]
-    datasets: int
+    ties: tuple[tuple[int, ...], ...]  # no difference was shown
+    untested: tuple[tuple[int, ...], ...]  # too few distinct runs
+    ranks: tuple[str, ...]  # mean rank of each strategy
+    datasets: int  # over which ranks are averaged
 
 
 @dataclass(frozen=True)

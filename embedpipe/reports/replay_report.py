@@ -62,84 +62,41 @@ Matrices = dict[int, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a setting is from the baseline in one metric, as it is shown.
-
-    Attributes
-    ----------
-    text, p
-        The mean difference with its interval, and the corrected p-value.
-    verdict
-        ``"better"``, ``"worse"``, ``"no difference shown"``, ``"not tested"``, or empty where
-        nothing was compared.
-    """
+    """Difference of a setting from the baseline in one metric, as text."""
 
     text: str
-    p: str
-    verdict: str
+    p: str  # corrected
+    verdict: str  # empty where nothing was compared
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodRow(StudyRow):
-    """One way to learn the stream.
+    """One way to learn the stream."""
 
-    Attributes
-    ----------
-    role
-        ``"baseline"``, which upper or lower baseline it is, or empty.
-    kept
-        Rows in the buffer at the end.
-    means, differences
-        One for each metric; the baseline has no differences.
-    """
-
-    role: str
-    kept: str
-    means: tuple[str, ...]
-    differences: tuple[Difference, ...]
+    role: str  # "baseline", which upper or lower baseline it is, or empty
+    kept: str  # rows in the buffer at the end
+    means: tuple[str, ...]  # one for each metric
+    differences: tuple[Difference, ...]  # likewise; empty for the baseline
 
 
 @dataclass(frozen=True)
 class AccuracyMap:
-    """The accuracy matrix of a setting, the mean over the seeds.
-
-    Attributes
-    ----------
-    name
-        Of the setting.
-    matrix
-        Rows of T accuracies, after each experience that is learned; NaN where none is defined.
-    so_far
-        For each row the accuracy that its curve shows; NaN where there is none.
-    shown
-        Whether it is there without being asked for.
-    """
+    """The mean accuracy matrix of a setting over the seeds; NaN where a cell is not defined."""
 
     name: str
-    matrix: tuple[tuple[float, ...], ...]
-    so_far: tuple[float, ...]
-    shown: bool = False
+    matrix: tuple[tuple[float, ...], ...]  # (learned, T)
+    so_far: tuple[float, ...]  # (learned,) what its curve shows
+    shown: bool = False  # without being asked for
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayGroup(StudyGroup):
-    """The settings of one stream and one head: the best policy first, then the baselines.
+    """The settings of one stream and one head: the best policy first, then the baselines."""
 
-    Attributes
-    ----------
-    protocol
-        ``"iid"`` or ``"streaming"``.
-    headings
-        Of the T experiences, short.
-    experiences
-        Their names, where the headings are not their names.
-    maps
-        One for each row.
-    """
-
-    protocol: str
-    headings: tuple[str, ...]
-    experiences: tuple[str, ...]
-    maps: tuple[AccuracyMap, ...]
+    protocol: str  # "iid" or "streaming"
+    headings: tuple[str, ...]  # of the T experiences, short
+    experiences: tuple[str, ...]  # their names, if the headings are not
+    maps: tuple[AccuracyMap, ...]  # one for each row
 
     @cached_property
     def scale(self) -> tuple[float, float] | None:

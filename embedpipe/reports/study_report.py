@@ -21,58 +21,25 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRow:
-    """A row of a group's table: one setting.
-
-    Attributes
-    ----------
-    name
-        Strategy or policy.
-    runs
-        How many distinct runs the seeds gave.
-    against
-        What it is compared with; empty for the baseline.
-    baseline
-        Whether others are compared with it.
-    at_once
-        Whether its only accuracy is the last one, so that it has no curve.
-    """
+    """A row of the table of a group: one setting."""
 
     name: str
-    runs: str
-    against: str
+    runs: str  # how many distinct runs the seeds gave
+    against: str  # what it is compared with; empty for the baseline
     baseline: bool
-    at_once: bool = False
+    at_once: bool = False  # learned at once: one accuracy, no curve
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyGroup:
-    """Settings that can be compared.
+    """Settings that can be compared; their charts."""
 
-    Attributes
-    ----------
-    title
-        What they have in common.
-    facts
-        Names and values.
-    rows
-        The best first.
-    curves, differences
-        Accuracies, and differences from the baseline, in the order of the rows; None where there
-        is no curve.
-    bound
-        Accuracy of the upper baseline, or None.
-    axis
-        Horizontal axis of both charts.
-    chart_titles, chart_notes
-        Of the two charts.
-    """
-
-    title: str
+    title: str  # what they have in common
     facts: tuple[tuple[str, str], ...]
-    rows: tuple[Any, ...]
-    curves: tuple[Series | None, ...]
-    differences: tuple[Series | None, ...]
-    bound: float | None
+    rows: tuple[Any, ...]  # the best first
+    curves: tuple[Series | None, ...]  # accuracies, in the order of the rows
+    differences: tuple[Series | None, ...]  # from the baseline, likewise
+    bound: float | None  # accuracy of the upper baseline
     axis: Axis = LABELS
     chart_titles: tuple[str, str] = ("Accuracy", "Against the baseline")
     chart_notes: tuple[str, str] = (
