@@ -17,8 +17,8 @@ from ..errors import SelectionError, UsageError
 from ..index import Index, nearest_of_set, vectors_of
 from ..labels import rows_for
 from ..strategies import Pool, Selection, Strategy, get_strategy
-from ..strategies.parts.metric import METRIC
 from ..strategies.pool import checked_rows
+from ..strategies.strategy import METRIC
 
 __all__ = [
     "Group",

@@ -107,7 +107,7 @@ def select(
     from ..index import check_kind
     from ..labels import read_labels, table_format
     from ..strategies import get_strategy
-    from ..strategies.parts.metric import METRIC
+    from ..strategies.strategy import METRIC
 
     # before anything is embedded
     chooser, _ = get_strategy(strategy), get_head(head)

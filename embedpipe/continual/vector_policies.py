@@ -14,7 +14,7 @@ from ..index import mean_vector, squared_distances
 from ..index.blocks import first_non_finite
 from ..index.unit_rows import unit_length
 from ..strategies import CoreSet, Pool
-from ..strategies.parts.members import Members
+from ..strategies.algorithms.clusters import Members
 from .memory import ExperienceBatch, evenly
 from .policy import Ranked, policies
 

@@ -12,30 +12,27 @@ from .alfamix import AlfaMix
 from .auto import Auto
 from .badge import Badge
 from .bald import Bald
-from .base import Selection, Strategy, get_strategy, strategies
 from .centroid import Centroid
 from .cluster_margin import ClusterMargin
 from .combine import Combine
 from .coral import Coral
 from .coreset import CoreSet
 from .coreset_robust import RobustCoreSet
-from .diverse import DiverseStrategy, PointPicks
 from .doubtful_coverage import DoubtfulCoverage
 from .dropquery import DropQuery
-from .entropy import Entropy
 from .facility_location import FacilityLocation
 from .galaxy import Galaxy
-from .least_confidence import LeastConfidence
 from .logdet_bald import LogdetBald
-from .margin import Margin
 from .max_herding import MaxHerding
 from .pool import Pool
 from .power_bald import PowerBald
 from .probcover import ProbCover
 from .query_by_committee import QueryByCommittee
 from .random import Random
+from .strategy import DiverseStrategy, PointPicks, Selection, Strategy, get_strategy, strategies
 from .typiclust import TypiClust
 from .uncertainty_herding import UncertaintyHerding
+from .uncertainty_sampling import Entropy, LeastConfidence, Margin
 
 register = strategies.register
 

@@ -13,14 +13,10 @@ from .._threads import map_blocks
 from ..index import check_metric, mean_vector
 from ..index.blocks import block_rows, take_rows
 from ..index.unit_rows import lengths_of
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.metric import METRIC
-from .parts.picking import top_k
-from .parts.predictions import label_columns, uncertainty_of
-from .parts.representatives import representatives
-from .parts.uncertainty import margin
+from .algorithms.clusters import representatives
+from .algorithms.predictions import label_columns, margin, uncertainty_of
 from .pool import Pool
+from .strategy import METRIC, DiverseStrategy, PointPicks, strategies, top_k
 
 __all__ = ["AlfaMix"]
 

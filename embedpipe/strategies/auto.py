@@ -9,10 +9,9 @@ import numpy as np
 
 from .._specs import format_spec
 from ..errors import UsageError
-from .base import Diagnostic, Selection, Strategy, get_strategy, strategies
-from .parts.metric import METRIC
-from .parts.readiness import Readiness
+from .algorithms.readiness import Readiness
 from .pool import Pool
+from .strategy import METRIC, Diagnostic, Selection, Strategy, get_strategy, strategies
 
 __all__ = ["Auto"]
 

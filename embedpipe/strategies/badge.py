@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..index import DistanceSampler, Drawn, check_metric
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.metric import METRIC
 from .pool import Pool
+from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
 
 __all__ = ["Badge"]
 

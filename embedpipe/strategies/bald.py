@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._specs import check_count
-from .base import Selection, Strategy, strategies
-from .parts.picking import top_k
-from .parts.posterior import mutual_information, predictive_entropy, score_samples
+from .algorithms.posterior import mutual_information, predictive_entropy, score_samples
 from .pool import Pool
+from .strategy import Selection, Strategy, strategies, top_k
 
 __all__ = ["Bald"]
 

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from .._threads import map_blocks
 from ..index import check_metric, kmeans, mean_vector, nearest_to_mean, squared_distances
 from ..index.blocks import Vectors, take_wide
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.members import Members
-from .parts.metric import METRIC
+from .algorithms.clusters import Members
 from .pool import Pool
+from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
 
 __all__ = ["Centroid"]
 

@@ -10,13 +10,9 @@ from numpy.typing import NDArray
 from .._specs import check_count
 from ..errors import UsageError
 from ..index import check_metric
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.metric import METRIC
-from .parts.picking import top_k
-from .parts.predictions import uncertainty_of
-from .parts.uncertainty import margin
+from .algorithms.predictions import margin, uncertainty_of
 from .pool import Pool
+from .strategy import METRIC, DiverseStrategy, PointPicks, strategies, top_k
 
 __all__ = ["ClusterMargin"]
 

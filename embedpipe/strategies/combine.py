@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from .._specs import Term, checked_options, format_term
 from ..errors import ExhaustedError, SelectionError, UsageError
-from .base import Diagnostic, Selection, Strategy, strategies
 from .objectives import ChangingObjective, Diversity, Objective, Threshold, read_objective
-from .parts.product import Picked, ProductSearch
+from .objectives.product import Picked, ProductSearch
 from .pool import Pool
+from .strategy import Diagnostic, Selection, Strategy, strategies
 
 __all__ = ["Combine"]
 

@@ -10,13 +10,10 @@ import numpy as np
 from .._specs import check_block_size
 from ..errors import UnknownNameError
 from ..index import FarthestFirst, check_metric
-from .base import Selection, Strategy, strategies
-from .parts.greedy import pick_while_positive
-from .parts.metric import METRIC
-from .parts.picking import top_k
-from .parts.predictions import uncertainty_of
-from .parts.uncertainty import UNCERTAINTIES
+from .algorithms.k_center import pick_while_positive
+from .algorithms.predictions import UNCERTAINTIES, uncertainty_of
 from .pool import Pool
+from .strategy import METRIC, Selection, Strategy, strategies, top_k
 
 __all__ = ["Coral"]
 

@@ -8,10 +8,9 @@ import numpy as np
 
 from .._specs import check_block_size
 from ..index import check_metric, nearest_to_mean
-from .base import Diagnostic, Selection, Strategy, strategies
-from .parts.metric import METRIC
-from .parts.spread import spread
+from .algorithms.k_center import spread
 from .pool import Pool
+from .strategy import METRIC, Diagnostic, Selection, Strategy, strategies
 
 __all__ = ["CoreSet"]
 

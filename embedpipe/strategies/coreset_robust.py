@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 
 from .._specs import check_block_size, check_share
 from ..index import check_metric, nearest_to_mean
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.metric import METRIC
-from .parts.picking import top_k
-from .parts.spread import spread
+from .algorithms.k_center import spread
 from .pool import Pool
+from .strategy import METRIC, DiverseStrategy, PointPicks, strategies, top_k
 
 __all__ = ["RobustCoreSet"]
 

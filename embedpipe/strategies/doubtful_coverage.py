@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 from .._specs import check_above, check_share
 from .._threads import map_blocks
 from ..index import check_metric
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.herding import KernelCoverage, References, spread_of
-from .parts.lazy_greedy import lazy_greedy
-from .parts.metric import METRIC
-from .parts.predictions import uncertainty_of
-from .parts.uncertainty import margin
+from .algorithms.herding import KernelCoverage, References, spread_of
+from .algorithms.lazy_greedy import lazy_greedy
+from .algorithms.predictions import margin, uncertainty_of
 from .pool import Pool
+from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
 
 __all__ = ["DoubtfulCoverage"]
 

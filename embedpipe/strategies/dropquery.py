@@ -12,11 +12,9 @@ from .._threads import map_blocks
 from ..errors import UsageError
 from ..index import check_metric
 from ..index.blocks import block_rows, take_rows
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.metric import METRIC
-from .parts.representatives import representatives
+from .algorithms.clusters import representatives
 from .pool import Pool
+from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
 
 __all__ = ["DropQuery"]
 

@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from .._specs import check_count
 from ..index import Neighbours, check_metric
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.lazy_greedy import Greedy, lazy_greedy
-from .parts.metric import METRIC
-from .parts.sparse_coverage import SparseCoverage
+from .algorithms.lazy_greedy import Greedy, lazy_greedy
+from .algorithms.sparse_coverage import SparseCoverage
 from .pool import Pool
+from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
 
 __all__ = ["FacilityLocation"]
 

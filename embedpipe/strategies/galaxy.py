@@ -11,10 +11,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.predictions import label_columns, two_largest
+from .algorithms.predictions import label_columns, two_largest
 from .pool import Pool
+from .strategy import DiverseStrategy, PointPicks, strategies
 
 __all__ = ["Galaxy"]
 

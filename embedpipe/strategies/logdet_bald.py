@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from ..errors import SelectionError
 from ..index.blocks import block_rows, row_blocks
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.d_optimal import DOptimalDesign, LinearModel
+from .algorithms.d_optimal import DOptimalDesign, LinearModel
 from .pool import Pool
+from .strategy import DiverseStrategy, PointPicks, strategies
 
 __all__ = ["LogdetBald"]
 

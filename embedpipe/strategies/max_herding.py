@@ -8,12 +8,10 @@ import numpy as np
 
 from .._specs import check_above
 from ..index import check_metric
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.herding import KernelCoverage, References, spread_of
-from .parts.lazy_greedy import lazy_greedy
-from .parts.metric import METRIC
+from .algorithms.herding import KernelCoverage, References, spread_of
+from .algorithms.lazy_greedy import lazy_greedy
 from .pool import Pool
+from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
 
 __all__ = ["MaxHerding"]
 

@@ -10,10 +10,9 @@ import numpy as np
 
 from .._specs import check_count
 from ..errors import UsageError
-from .base import Selection, Strategy, strategies
-from .parts.picking import top_k
-from .parts.posterior import mutual_information, score_samples
+from .algorithms.posterior import mutual_information, score_samples
 from .pool import Pool
+from .strategy import Selection, Strategy, strategies, top_k
 
 __all__ = ["PowerBald"]
 

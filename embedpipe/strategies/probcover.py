@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from .._specs import check_above, check_count, check_share
 from ..errors import UsageError
 from ..index import Neighbours, check_metric
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.lazy_greedy import lazy_greedy
-from .parts.pure_radius import fitting_radius, pure_radius
-from .parts.sparse_coverage import SparseCoverage
-from .parts.spread import spread
+from .algorithms.k_center import spread
+from .algorithms.lazy_greedy import lazy_greedy
+from .algorithms.pure_radius import fitting_radius, pure_radius
+from .algorithms.sparse_coverage import SparseCoverage
 from .pool import Pool
+from .strategy import DiverseStrategy, PointPicks, strategies
 
 __all__ = ["ProbCover"]
 

@@ -14,15 +14,14 @@ from .._specs import check_count
 from .._threads import map_blocks
 from ..errors import SelectionError, UnknownNameError
 from ..index.blocks import take_rows
-from .base import Selection, Strategy, strategies
-from .parts.picking import top_k
-from .parts.posterior import (
+from .algorithms.posterior import (
     mutual_information,
     samples_block,
     vote_entropy,
     vote_shares,
 )
 from .pool import Pool
+from .strategy import Selection, Strategy, strategies, top_k
 
 __all__ = ["QueryByCommittee"]
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from .base import Selection, Strategy, strategies
 from .pool import Pool
+from .strategy import Selection, Strategy, strategies
 
 __all__ = ["Random"]
 

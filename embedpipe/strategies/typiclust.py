@@ -11,12 +11,10 @@ from .._specs import check_count
 from .._threads import map_blocks
 from ..index import check_metric
 from ..index.frame import Frame
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.members import Members
-from .parts.metric import METRIC
-from .parts.typicality import EXACT, most_typical
+from .algorithms.clusters import Members
+from .algorithms.typicality import EXACT, most_typical
 from .pool import Pool
+from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
 
 __all__ = ["TypiClust"]
 

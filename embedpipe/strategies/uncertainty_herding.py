@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from .._specs import check_above
 from ..errors import UnknownNameError
 from ..index import check_metric
-from .base import strategies
-from .diverse import DiverseStrategy, PointPicks
-from .parts.herding import KernelCoverage, References, nearest_pair, spread_of
-from .parts.lazy_greedy import lazy_greedy
-from .parts.metric import METRIC
-from .parts.uncertainty import UNCERTAINTIES
+from .algorithms.herding import KernelCoverage, References, nearest_pair, spread_of
+from .algorithms.lazy_greedy import lazy_greedy
+from .algorithms.predictions import UNCERTAINTIES
 from .pool import Pool
+from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
 
 __all__ = ["UncertaintyHerding"]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from embedpipe.errors import UsageError
 from embedpipe.index import kmeans
 from embedpipe.strategies import AlfaMix, Pool, alfamix, get_strategy
-from embedpipe.strategies.parts.uncertainty import margin
+from embedpipe.strategies.algorithms.predictions import margin
 
 
 class Nearest:

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.strategies import Pool, get_strategy
+from embedpipe.strategies.algorithms.clusters import Members
 from embedpipe.strategies.centroid import _middles
-from embedpipe.strategies.parts.members import Members
 
 
 def line(*values):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from embedpipe.errors import UsageError
 from embedpipe.strategies import ClusterMargin, Pool, get_strategy
-from embedpipe.strategies.parts.uncertainty import margin
+from embedpipe.strategies.algorithms.predictions import margin
 
 
 def binary(margins):

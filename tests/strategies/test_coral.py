@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from embedpipe.errors import UnknownNameError
 from embedpipe.strategies import Pool, get_strategy
-from embedpipe.strategies.parts.uncertainty import UNCERTAINTIES
+from embedpipe.strategies.algorithms.predictions import UNCERTAINTIES
 
 RNG = np.random.default_rng(0)
 

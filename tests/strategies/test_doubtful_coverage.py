@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from embedpipe.errors import UsageError
 from embedpipe.strategies import Pool, get_strategy
-from embedpipe.strategies.parts.uncertainty import margin
+from embedpipe.strategies.algorithms.predictions import margin
 
 
 def select(pool, n, **options):

@@ -5,9 +5,14 @@ from hypothesis import strategies as st
 
 from embedpipe.index import Index
 from embedpipe.strategies import Pool, get_strategy
-from embedpipe.strategies.parts import herding
-from embedpipe.strategies.parts.herding import KernelCoverage, References, nearest_pair, spread_of
-from embedpipe.strategies.parts.uncertainty import UNCERTAINTIES
+from embedpipe.strategies.algorithms import herding
+from embedpipe.strategies.algorithms.herding import (
+    KernelCoverage,
+    References,
+    nearest_pair,
+    spread_of,
+)
+from embedpipe.strategies.algorithms.predictions import UNCERTAINTIES
 
 
 def line(*values):

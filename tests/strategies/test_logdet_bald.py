@@ -10,9 +10,9 @@ from threadpoolctl import threadpool_limits
 from embedpipe.errors import SelectionError
 from embedpipe.heads import LogisticHead
 from embedpipe.strategies import Pool, get_strategy
+from embedpipe.strategies.algorithms import d_optimal
+from embedpipe.strategies.algorithms.d_optimal import DOptimalDesign, LinearModel
 from embedpipe.strategies.logdet_bald import noise_weights
-from embedpipe.strategies.parts import d_optimal
-from embedpipe.strategies.parts.d_optimal import DOptimalDesign, LinearModel
 
 
 def plain(x, weights, observed, observed_weights, prior, n):

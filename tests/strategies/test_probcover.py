@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from embedpipe.errors import UsageError
 from embedpipe.index import Index
 from embedpipe.strategies import Pool, get_strategy, probcover
-from embedpipe.strategies.parts import pure_radius
-from embedpipe.strategies.parts.pure_radius import fitting_radius
-from embedpipe.strategies.parts.pure_radius import pure_radius as radius_of
+from embedpipe.strategies.algorithms import pure_radius
+from embedpipe.strategies.algorithms.pure_radius import fitting_radius
+from embedpipe.strategies.algorithms.pure_radius import pure_radius as radius_of
 
 
 def line(*values):

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from embedpipe.errors import SelectionError, UnknownNameError, UsageError
 from embedpipe.heads import LogisticHead
 from embedpipe.strategies import Pool, QueryByCommittee
-from embedpipe.strategies.parts.posterior import mutual_information, vote_entropy
+from embedpipe.strategies.algorithms.posterior import mutual_information, vote_entropy
 from embedpipe.strategies.query_by_committee import stratified_bootstrap
 
 

@@ -1,18 +1,27 @@
-"""What `combine` multiplies: one objective a file.
+"""What `combine` multiplies: fixed objectives, changing ones, and thresholds.
 
 To add one, write a frozen dataclass that derives from `StaticObjective` or `ChangingObjective`
 under ``@objectives.register(name)``.
 """
 
-from .balance import Balance
-from .base import ChangingObjective, Objective, Standing, StaticObjective, objectives
-from .diversity import Diversity
-from .metadata import Metadata
-from .reading import read_objective
-from .similarity import Similarity
+from .changing import Balance, Diversity
+from .objective import (
+    ChangingObjective,
+    Objective,
+    Standing,
+    StaticObjective,
+    objectives,
+    read_objective,
+)
+from .static import (
+    EntropyObjective,
+    LeastConfidenceObjective,
+    MarginObjective,
+    Metadata,
+    Similarity,
+    Typicality,
+)
 from .threshold import Threshold
-from .typicality import Typicality
-from .uncertain import EntropyObjective, LeastConfidenceObjective, MarginObjective
 
 __all__ = [
     "Balance",

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..._specs import OPERATORS, Comparison, Term
 from ...errors import UsageError
 from ..pool import Pool
-from .base import Objective, StaticObjective, objectives
-from .metadata import Metadata
+from .objective import Objective, StaticObjective, objectives
+from .static import Metadata
 
 __all__ = ["Threshold"]
 

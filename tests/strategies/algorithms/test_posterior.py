@@ -11,8 +11,8 @@ from sklearn.naive_bayes import GaussianNB
 from embedpipe._specs import check_count
 from embedpipe.errors import SelectionError, UsageError
 from embedpipe.strategies import Pool, PowerBald, get_strategy
-from embedpipe.strategies.parts import posterior
-from embedpipe.strategies.parts.posterior import (
+from embedpipe.strategies.algorithms import posterior
+from embedpipe.strategies.algorithms.posterior import (
     expected_entropy,
     mutual_information,
     predictive_entropy,

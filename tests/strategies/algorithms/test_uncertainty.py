@@ -4,8 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedpipe.strategies import Pool, get_strategy
-from embedpipe.strategies.parts.picking import top_k
-from embedpipe.strategies.parts.uncertainty import UNCERTAINTIES, entropy, least_confidence, margin
+from embedpipe.strategies.algorithms.predictions import (
+    UNCERTAINTIES,
+    entropy,
+    least_confidence,
+    margin,
+)
+from embedpipe.strategies.strategy import top_k
 
 every_uncertainty = pytest.mark.parametrize("measure", UNCERTAINTIES.values())
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.strategies.parts import lazy_greedy as module
-from embedpipe.strategies.parts import sparse_coverage
-from embedpipe.strategies.parts.lazy_greedy import lazy_greedy
-from embedpipe.strategies.parts.sparse_coverage import SparseCoverage
+from embedpipe.strategies.algorithms import lazy_greedy as module
+from embedpipe.strategies.algorithms import sparse_coverage
+from embedpipe.strategies.algorithms.lazy_greedy import lazy_greedy
+from embedpipe.strategies.algorithms.sparse_coverage import SparseCoverage
 
 
 def random_lists(seed, p, quarters):

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...index import FarthestFirst, nearest_to_mean
-from ..objectives.base import ChangingObjective, Float64s, Objective, StaticObjective
-from ..objectives.diversity import Diversity
 from ..pool import Pool
+from .changing import Diversity
+from .objective import ChangingObjective, Float64s, Objective, StaticObjective
 
 __all__ = ["Picked", "ProductSearch"]
 

@@ -3,9 +3,13 @@ import pytest
 
 from embedpipe.errors import SelectionError
 from embedpipe.strategies import Pool
-from embedpipe.strategies.parts import predictions
-from embedpipe.strategies.parts.predictions import label_columns, two_largest, uncertainty_of
-from embedpipe.strategies.parts.uncertainty import margin
+from embedpipe.strategies.algorithms import predictions
+from embedpipe.strategies.algorithms.predictions import (
+    label_columns,
+    margin,
+    two_largest,
+    uncertainty_of,
+)
 
 
 class Head:

@@ -1,4 +1,8 @@
-"""What every strategy shares: the answer it gives and the checks around it."""
+"""The base classes of strategies, what they return, and their registry.
+
+To add a strategy, write one file with a subclass of `Strategy` or `DiverseStrategy` under
+``@strategies.register("name")``; `random.py` is the shortest.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,23 @@ from ..errors import SelectionError, UsageError
 from .pool import Pool
 from .strategy_file import is_strategy_file, read_strategy_file
 
-__all__ = ["Diagnostic", "Selection", "Strategy", "get_strategy", "strategies"]
+__all__ = [
+    "METRIC",
+    "Diagnostic",
+    "DiverseStrategy",
+    "PointPicks",
+    "Selection",
+    "Strategy",
+    "get_strategy",
+    "strategies",
+    "top_k",
+]
+
+METRIC = "cosine"
+"""The metric of every strategy that measures distances, unless it is given another.
+
+It is that of the heads, which scale rows to unit length.
+"""
 
 Diagnostic: TypeAlias = "NDArray[Any] | float | str"
 
@@ -183,6 +203,87 @@ def _check_count(pool: Pool, n: int) -> None:
             f"asked for {n} items, but only {left} of the pool's {pool.candidates.size} "
             f"are unlabelled: ask for at most {left}."
         )
+
+
+@dataclass(frozen=True)
+class PointPicks:
+    """The points that a strategy chose, first choice first.
+
+    Attributes
+    ----------
+    points
+        (k,) int64, distinct unlabelled points of the pool's index.
+    scores
+        (k,) what each was worth; larger is better.
+    diagnostics
+        As in `Selection`.
+    """
+
+    points: NDArray[np.int64]
+    scores: NDArray[np.floating[Any]]
+    diagnostics: dict[str, Diagnostic] = field(default_factory=dict)
+
+
+class DiverseStrategy(Strategy):
+    """A strategy that never takes two copies of one vector while another vector is left.
+
+    A subclass chooses among *points*: the distinct vectors of the candidates, as
+    ``pool.index.rows`` numbers them. Points that are labelled, or are copies of what is, are not
+    to be chosen (``pool.points_labelled``). When there are fewer other points than picks, the
+    lowest unlabelled rows that are left fill the batch, with score 0.
+    """
+
+    distinct: ClassVar[bool] = True
+
+    def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
+        """Choose points, then rows."""
+        free = int((~pool.points_labelled).sum())
+        picks = PointPicks(np.empty(0, np.int64), np.empty(0, np.float32))
+        if free:
+            picks = self.choose_points(pool, min(n, free), rng)
+        rows = pool.index.rows[picks.points]  # (k,)
+        scores = np.asarray(picks.scores, dtype=np.float32)
+        short = n - rows.size
+        if short:
+            left = np.setdiff1d(pool.unlabelled, rows, assume_unique=True)
+            rows = np.concatenate([rows, left[:short]])  # (n,)
+            scores = np.concatenate([scores, np.zeros(short, np.float32)])  # (n,)
+        return Selection(rows, scores, picks.diagnostics)
+
+    @abstractmethod
+    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+        """Return exactly `n` unlabelled points; there are at least `n`, and `n` is at least 1."""
+
+
+def top_k(scores: NDArray[Any], k: int) -> NDArray[np.int64]:
+    """Return the positions of the `k` largest scores, best first, ties by lowest position.
+
+    Parameters
+    ----------
+    scores
+        (m,) finite numbers.
+    k
+        How many, at most m.
+
+    Returns
+    -------
+    (k,) int64
+        Positions in `scores`.
+
+    Notes
+    -----
+    O(m + k log k) time, 9 bytes of extra memory per score.
+
+    Examples
+    --------
+    >>> top_k(np.array([0.5, 1.0, 0.5, 0.5]), 3).tolist()
+    [1, 0, 2]
+    """
+    last = np.partition(scores, scores.size - k)[scores.size - k]  # the k-th largest value
+    above = np.flatnonzero(scores > last)
+    tied = np.flatnonzero(scores == last)[: k - above.size]  # lowest positions
+    chosen = np.sort(np.concatenate([above, tied]))  # (k,), ascending: a stable sort breaks ties
+    return chosen[np.argsort(-scores[chosen], kind="stable")].astype(np.int64)
 
 
 strategies: Registry[type[Strategy]] = named_by(Registry("strategy", "embedpipe.strategies"))

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.index import kmeans
-from embedpipe.strategies.parts.representatives import representatives
+from embedpipe.strategies.algorithms.clusters import representatives
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,7 +10,7 @@ from ...index import between
 from ...index.blocks import Vectors
 from ...index.frame import Frame, Moved
 from ...index.moving import safe_frame
-from .picking import top_k
+from ..strategy import top_k
 
 __all__ = ["most_typical"]
 

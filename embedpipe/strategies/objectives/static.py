@@ -1,0 +1,297 @@
+"""Objectives that are fixed when a selection starts."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._specs import Term, check_count
+from ..._threads import map_blocks
+from ...errors import SelectionError
+from ...index import check_metric, vectors_of
+from ...index.blocks import Vectors, row_blocks, take_wide
+from ...index.frame import Frame, squared_distances
+from ...index.moving import safe_frame
+from ..algorithms.predictions import UNCERTAINTIES, uncertainty_of
+from ..pool import Pool
+from ..strategy import METRIC
+from .objective import Float64s, StaticObjective, objectives
+
+__all__ = [
+    "EntropyObjective",
+    "LeastConfidenceObjective",
+    "MarginObjective",
+    "Metadata",
+    "Similarity",
+    "Typicality",
+]
+
+ROWS = 512
+"""How many items are compared with the examples at once."""
+
+EXAMPLES = 1024
+"""How many examples they are compared with at once."""
+
+
+@dataclass(frozen=True)
+class UncertainObjective(StaticObjective):
+    """One of `UNCERTAINTIES`, by the name of the objective: from 0 (certain) to 1."""
+
+    needs_labels: ClassVar[bool] = True
+
+    def measure(self, pool: Pool) -> Float64s:
+        """Return the uncertainty of each unlabelled row: (u,), in [0, 1]."""
+        return uncertainty_of(pool, UNCERTAINTIES[self.name])  # (u,)
+
+
+@objectives.register("margin")
+@dataclass(frozen=True)
+class MarginObjective(UncertainObjective):
+    """Uncertain to the head: its two likeliest classes are close.
+
+    Examples
+    --------
+    >>> MarginObjective(strength=2).label
+    'margin'
+    """
+
+    name: ClassVar[str] = "margin"
+
+
+@objectives.register("least_confidence")
+@dataclass(frozen=True)
+class LeastConfidenceObjective(UncertainObjective):
+    """Uncertain to the head: its likeliest class has a low probability."""
+
+    name: ClassVar[str] = "least_confidence"
+
+
+@objectives.register("entropy")
+@dataclass(frozen=True)
+class EntropyObjective(UncertainObjective):
+    """Uncertain to the head: its probabilities are spread over many classes."""
+
+    name: ClassVar[str] = "entropy"
+
+
+@objectives.register("typicality")
+@dataclass(frozen=True)
+class Typicality(StaticObjective):
+    """In the midst of many others: near its own nearest neighbours.
+
+    The value is the inverse of the mean distance to the nearest other points of the pool,
+    divided by the largest such inverse: in (0, 1].
+
+    Parameters
+    ----------
+    neighbours
+        How many nearest points count. If there are fewer, all of them.
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
+    strength
+        The power that the value is raised to.
+
+    References
+    ----------
+    Hacohen, Dekel, Weinshall (2022), "Active learning on a budget: opposite strategies suit high
+    and low budgets", arXiv:2202.02794.
+
+    Examples
+    --------
+    >>> pool = Pool(np.array([[0], [1], [3]], dtype=np.float32))
+    >>> Typicality(neighbours=1, metric="euclidean").measure(pool).tolist()
+    [1.0, 1.0, 0.5]
+    """
+
+    name: ClassVar[str] = "typicality"
+
+    neighbours: int = 20
+    metric: str = METRIC
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("neighbours", self.neighbours)
+        check_metric(self.metric)
+
+    def measure(self, pool: Pool) -> Float64s:
+        """Return the typicality of each unlabelled row: (u,), in (0, 1]."""
+        index = pool.measured_by(self.metric).index
+        away = np.zeros(index.rows.size)  # (p,)
+        if index.rows.size > 1:
+            away = index.neighbours(self.neighbours).distances.mean(axis=1, dtype=np.float64)
+        away = away[index.find(pool.unlabelled)]  # (u,)
+        apart = away[away > 0]
+        nearest = apart.min() if apart.size else 1.0
+        return np.minimum(1.0, nearest / np.maximum(away, nearest))  # (u,)
+
+
+@objectives.register("metadata")
+@dataclass(frozen=True)
+class Metadata(StaticObjective):
+    """Large in a number known of every item, such as its sharpness.
+
+    Parameters
+    ----------
+    column
+        Its name in the pool's `metadata`. As an objective it must not be negative, and is
+        divided by the largest one among the unlabelled.
+    strength
+        The power that it is raised to.
+
+    Examples
+    --------
+    >>> pool = Pool(np.zeros((3, 1)), metadata={"sharpness": [1, 4, 2]})
+    >>> Metadata("sharpness").worth(pool).tolist()
+    [0.25, 1.0, 0.5]
+    """
+
+    name: ClassVar[str] = "metadata"
+
+    column: str
+
+    def term(self) -> Term:
+        """Return it with the name of the column in brackets."""
+        strength = None if self.strength == 1 else float(self.strength)
+        return Term(self.name, (self.column,), strength=strength)
+
+    def measure(self, pool: Pool) -> Float64s:
+        """Return the numbers of the unlabelled rows: (u,).
+
+        Raises
+        ------
+        SelectionError
+            If the pool has no such metadata, or one of them is NaN or infinity.
+        """
+        if self.column not in pool.metadata:
+            raise SelectionError(self._missing(pool))
+        values: Float64s = np.asarray(pool.metadata[self.column])[pool.unlabelled]  # (u,)
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            raise SelectionError(
+                f"metadata {self.column!r} of row {pool.unlabelled[bad[0]]} is "
+                f"{values[bad[0]]:g}: give every unlabelled row a number."
+            )
+        return values
+
+    def worth(self, pool: Pool) -> Float64s:
+        """Return the numbers divided by the largest: (u,), in [0, 1]."""
+        values = self.measure(pool)  # (u,)
+        bad = np.flatnonzero(values < 0)
+        if bad.size:
+            raise SelectionError(
+                f"metadata {self.column!r} of row {pool.unlabelled[bad[0]]} is "
+                f"{values[bad[0]]:g}: what is multiplied must not be negative; "
+                "shift it, or use it in a threshold."
+            )
+        largest = values.max(initial=0)
+        return values / largest if largest else values
+
+    def _missing(self, pool: Pool) -> str:
+        known = sorted(pool.metadata)
+        near = difflib.get_close_matches(self.column, known, n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        has = f"It has: {', '.join(known)}." if known else "It has none: give some."
+        return f"the pool has no metadata {self.column!r}.{meant} {has}"
+
+
+@objectives.register("similarity")
+@dataclass(frozen=True)
+class Similarity(StaticObjective):
+    """Near to one of the pool's examples: finds more of a rare kind.
+
+    With d the distance from an item to the nearest example and m the median of d over
+    the unlabelled items, the value is exp(−(d/m)²/2): 1 for an example itself, 0.61 for the
+    median item. It does not change when all vectors are
+    scaled.
+
+    Parameters
+    ----------
+    metric
+        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
+        ``"euclidean"``: between vectors as they are.
+    strength
+        The power that the value is raised to.
+
+    Notes
+    -----
+    O(u·e·d) time for e examples; extra memory: 8 bytes per item and 4 MB per thread.
+
+    Examples
+    --------
+    >>> pool = Pool(np.array([[0], [2], [9]], dtype=np.float32), examples=[[0.0]])
+    >>> Similarity(metric="euclidean").measure(pool).round(2).tolist()
+    [1.0, 0.61, 0.0]
+    """
+
+    name: ClassVar[str] = "similarity"
+
+    metric: str = METRIC
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_metric(self.metric)
+
+    def measure(self, pool: Pool) -> Float64s:
+        """Return how near each unlabelled row is to an example: (u,), in [0, 1].
+
+        Raises
+        ------
+        SelectionError
+            If the pool has no examples, or one of them holds NaN or infinity.
+        """
+        if pool.examples is None:
+            raise SelectionError(
+                "similarity needs examples of what is looked for: give the pool `examples`, "
+                "one vector each."
+            )
+        bad = np.flatnonzero(~np.isfinite(pool.examples).all(axis=1))
+        if bad.size:
+            raise SelectionError(
+                f"example {bad[0]} holds NaN or infinity: embed it again or leave it out."
+            )
+        vectors = pool.measured_by(self.metric).vectors
+        examples = vectors_of(pool.examples, self.metric)
+        away = _distances(vectors, pool.unlabelled, examples)  # (u,)
+        middle = float(np.median(away))
+        if not middle:
+            return np.asarray(away == 0, dtype=np.float64)
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(np.exp(-np.square(away / middle) / 2))  # (u,)
+
+
+def _distances(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> Float64s:
+    """Return the distance from each row to the example that is nearest in float32: (u,)."""
+    squared = np.full(rows.size, np.inf)
+    every = np.arange(len(examples))
+    frame = _common_frame(vectors, rows, examples)
+    for some in row_blocks(len(examples), EXAMPLES):
+        moved = replace(frame, matrix=examples).rows(every[some])  # (e, d)
+
+        def work(
+            part: slice,
+            some: slice = some,
+            moved_vectors: NDArray[np.float32] = moved.vectors,
+            norms: Float64s = moved.norms,
+        ) -> None:
+            gaps = frame.rows(rows[part]).vectors @ (-2 * moved_vectors.T)  # (b, e)
+            gaps += norms.astype(np.float32)
+            nearest = take_wide(examples, every[some][gaps.argmin(axis=1)])  # (b, d)
+            away = squared_distances(take_wide(vectors, rows[part]), nearest)  # (b,)
+            np.minimum(squared[part], away, out=squared[part])
+
+        map_blocks(work, rows.size, ROWS)
+    return np.asarray(np.sqrt(squared))
+
+
+def _common_frame(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> Frame:
+    """Return a frame in which nothing overflows."""
+    frame, _ = safe_frame(vectors, rows)
+    every = np.arange(len(examples))
+    while replace(frame, matrix=examples).rows(every).norms.max() >= frame.overflow:
+        frame = frame.coarser()
+    return frame
