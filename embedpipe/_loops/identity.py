@@ -16,6 +16,7 @@ RESULTS_VERSION = "0.1.0"
 """The first version that gave the results of today. Raised, it gives every run a new identity."""
 
 _STRATEGIES = "embedpipe.strategies"
+_OBJECTIVES = "embedpipe.strategies.objectives"
 
 RECORDED_MODULES = {
     "embedpipe.continual.random_policies.BiasedReservoir": "embedpipe.continual.streamed",
@@ -30,14 +31,14 @@ RECORDED_MODULES = {
     "embedpipe.continual.vector_policies.ClosestToCentre": "embedpipe.continual.central",
     "embedpipe.continual.vector_policies.Herding": "embedpipe.continual.central",
     "embedpipe.continual.vector_policies.KCenter": "embedpipe.continual.central",
-    f"{_STRATEGIES}.objectives.changing.Balance": f"{_STRATEGIES}.objectives.balance",
-    f"{_STRATEGIES}.objectives.changing.Diversity": f"{_STRATEGIES}.objectives.diversity",
-    f"{_STRATEGIES}.objectives.static.EntropyObjective": f"{_STRATEGIES}.objectives.uncertain",
-    f"{_STRATEGIES}.objectives.static.LeastConfidenceObjective": f"{_STRATEGIES}.objectives.uncertain",
-    f"{_STRATEGIES}.objectives.static.MarginObjective": f"{_STRATEGIES}.objectives.uncertain",
-    f"{_STRATEGIES}.objectives.static.Metadata": f"{_STRATEGIES}.objectives.metadata",
-    f"{_STRATEGIES}.objectives.static.Similarity": f"{_STRATEGIES}.objectives.similarity",
-    f"{_STRATEGIES}.objectives.static.Typicality": f"{_STRATEGIES}.objectives.typicality",
+    f"{_OBJECTIVES}.changing.Balance": f"{_OBJECTIVES}.balance",
+    f"{_OBJECTIVES}.changing.Diversity": f"{_OBJECTIVES}.diversity",
+    f"{_OBJECTIVES}.static.EntropyObjective": f"{_OBJECTIVES}.uncertain",
+    f"{_OBJECTIVES}.static.LeastConfidenceObjective": f"{_OBJECTIVES}.uncertain",
+    f"{_OBJECTIVES}.static.MarginObjective": f"{_OBJECTIVES}.uncertain",
+    f"{_OBJECTIVES}.static.Metadata": f"{_OBJECTIVES}.metadata",
+    f"{_OBJECTIVES}.static.Similarity": f"{_OBJECTIVES}.similarity",
+    f"{_OBJECTIVES}.static.Typicality": f"{_OBJECTIVES}.typicality",
     f"{_STRATEGIES}.uncertainty_sampling.Entropy": f"{_STRATEGIES}.entropy",
     f"{_STRATEGIES}.uncertainty_sampling.LeastConfidence": f"{_STRATEGIES}.least_confidence",
     f"{_STRATEGIES}.uncertainty_sampling.Margin": f"{_STRATEGIES}.margin",

@@ -26,27 +26,8 @@ def named_by(registry: R) -> R:
 
 
 def build(registry: Registry[Any], spec: str | Term, /, **options: Any) -> Any:
-    """Make what a spec string describes.
-
-    A class with the class method ``from_spec(term)`` reads its brackets itself; any other is
-    called with the options.
-
-    Parameters
-    ----------
-    registry
-        Classes by name.
-    spec
-        ``name(option=value)``, or what `parse_spec` makes of it.
-    **options
-        More options. An option that the spec string has too is refused.
-
-    Raises
-    ------
-    UnknownNameError
-        For a name or an option that does not exist.
-    UsageError
-        If the text cannot be read, or an option has a wrong value.
-    """
+    """Make what a spec string describes; options beside it must not be in it too."""
+    # A class with the class method `from_spec(term)` reads its brackets itself.
     term = parse_spec(spec, registry.kind, registry) if isinstance(spec, str) else spec
     maker, what = registry[term.name], f"{registry.kind} {term.name!r}"
     twice = [name for name, _ in term.options if name in options]

@@ -78,46 +78,14 @@ class Comparison:
 
 
 def parse_spec(text: str, kind: str = "strategy", names: Container[str] = ()) -> Term:
-    """Read a spec string.
-
-    Parameters
-    ----------
-    text
-        As the module describes it.
-    kind
-        What it names, for messages: ``"strategy"``.
-    names
-        Names that are read whole, whatever characters they have.
-
-    Raises
-    ------
-    UsageError
-        If the text is not a spec string; the message has the place.
-
-    Examples
-    --------
-    >>> parse_spec("coral(uncertainty=entropy)")
-    Term(name='coral', arguments=(), options=(('uncertainty', 'entropy'),), strength=None)
-    >>> parse_spec("diversity^2").strength
-    2.0
-    >>> parse_spec("coral(uncertainty=")
-    Traceback (most recent call last):
-    embedpipe.errors.UsageError: strategy 'coral(uncertainty=' cannot be read: expected a value at the end.
-    """  # noqa: E501
+    """Read a spec string of a `kind`; `names` are read whole, whatever characters they have."""
     reader = _Reader(text, kind)
     name = text.partition("(")[0].rstrip()
     return reader.whole(name if name in names else "")
 
 
 def format_term(term: Term, *, python: bool = False) -> str:
-    """Return the text that `parse_spec` reads as `term`; `python`: values as Python writes them.
-
-    Examples
-    --------
-    >>> term = Term("knn", options=(("weights", "distance"), ("seed", None)))
-    >>> format_term(term), format_term(term, python=True)
-    ('knn(weights=distance, seed=none)', "knn(weights='distance', seed=None)")
-    """
+    """Return the text that `parse_spec` reads as `term`; `python`: values as Python writes them."""
     write = _python_value if python else _plain_value
     inside = [_written_argument(each, write) for each in term.arguments]
     inside += [f"{_written_key(key)}={write(value)}" for key, value in term.options]
@@ -127,13 +95,7 @@ def format_term(term: Term, *, python: bool = False) -> str:
 
 
 def split_specs(text: str) -> list[str]:
-    """Return the parts between commas; commas in brackets or quotes do not count.
-
-    Examples
-    --------
-    >>> split_specs("auto, combine(margin^2, diversity),coral(uncertainty='a,b')")
-    ['auto', 'combine(margin^2, diversity)', "coral(uncertainty='a,b')"]
-    """
+    """Return the parts between commas; commas in brackets or quotes do not count."""
     commas, depth = [], 0
     for token in _tokens(text):
         if token.kind == "sign":

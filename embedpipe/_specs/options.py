@@ -33,11 +33,8 @@ KINDS: dict[Any, str] = {
 
 
 def parameters_of(maker: type) -> dict[str, inspect.Parameter]:
-    """Return the constructor's parameters that can be given by name.
-
-    Those of a scikit-learn estimator have no types: it checks values itself, in ``fit``.
-    """
-    if hasattr(maker, "get_params"):
+    """Return the constructor's parameters that can be given by name."""
+    if hasattr(maker, "get_params"):  # without types: an estimator checks its values in `fit`
         keyword = inspect.Parameter.KEYWORD_ONLY
         return {
             name: inspect.Parameter(name, keyword, default=default)
@@ -62,25 +59,8 @@ def _default_estimator(maker: type) -> Any:
 
 
 def checked_options(what: str, maker: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `options` of `what` (``"strategy 'coral'"``) as the constructor of `maker` takes them.
-
-    Whole numbers become floats where a float is expected. Types other than `KINDS` are not checked.
-
-    Raises
-    ------
-    UnknownNameError
-        For an option that the constructor does not have.
-    UsageError
-        For a value of another type.
-
-    Examples
-    --------
-    >>> class Coral:
-    ...     def __init__(self, *, block_size: int | None = None): ...
-    >>> checked_options("strategy 'coral'", Coral, {"block_size": 0.5})
-    Traceback (most recent call last):
-    embedpipe.errors.UsageError: option 'block_size' of strategy 'coral' is 0.5: give a whole number or none.
-    """  # noqa: E501
+    """Return the options of `what` (``"strategy 'coral'"``) as the constructor takes them."""
+    # Whole numbers become floats where a float is expected. Only types in `KINDS` are checked.
     parameters = parameters_of(maker)
     for name in options:
         if name not in parameters:
@@ -119,14 +99,7 @@ def _is_union(hint: Any) -> bool:
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:
-    """Return a whole number that is at least `least`, or raise `UsageError`.
-
-    Examples
-    --------
-    >>> check_count("max_clusters", 0)
-    Traceback (most recent call last):
-    embedpipe.errors.UsageError: max_clusters is 0: give a whole number, at least 1.
-    """
+    """Return a whole number that is at least `least`, or raise `UsageError`."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if whole and value >= least:
         return int(value)

@@ -180,10 +180,7 @@ class _Anchors:
     def rivals(
         self, probabilities: NDArray[np.float32], own: NDArray[np.int64], most: int
     ) -> NDArray[np.int64]:
-        """Return the anchors of the most probable classes other than `own`: (b, r), -1 for none.
-
-        Ties go to the first class.
-        """
+        """Return the anchors of the likeliest classes but `own`: (b, r), -1 for none."""
         away = -probabilities[:, self.columns]  # (b, a)
         away[self.columns == own[:, None]] = np.inf
         order = np.argsort(away, axis=1, kind="stable")[:, :most]  # (b, r)

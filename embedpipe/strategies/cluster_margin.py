@@ -130,10 +130,7 @@ class ClusterMargin(DiverseStrategy):
 
 
 def _deal(labels: NDArray[np.int32], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the order in which (m,) things come up, one from each cluster in turn.
-
-    Clusters come smallest first; what is first in `labels` comes first in its cluster.
-    """
+    """Return the order of (m,) things taken from each cluster in turn, the smallest first."""
     order = np.argsort(labels, kind="stable")  # (m,)
     starts = sizes.cumsum() - sizes  # (k,)
     lap = np.empty(labels.size, dtype=np.int64)

@@ -159,17 +159,7 @@ class _Nodes:
 
 
 def _cut(places: NDArray[np.int64], own: NDArray[np.bool_], size: int) -> tuple[int, int]:
-    """Return the ends of the shortest cut: places in the line, or just outside it.
-
-    Parameters
-    ----------
-    places
-        (m,) ascending places of labelled rows.
-    own
-        (m,) whether they are of the class.
-    size
-        Of the line.
-    """
+    """Return the ends of the shortest cut of a line with (m,) labelled `places`, `own` or not."""
     if not own.any():
         places, own = np.append(places, size), np.append(own, True)
     elif own.all():
@@ -194,15 +184,7 @@ def _places(low: int, high: int, known: NDArray[np.bool_]) -> Iterator[int]:
 
 
 def _bisected(low: int, high: int) -> Iterator[int]:
-    """Yield the whole numbers between two: the middle, then the middles of what is left.
-
-    Of an even number of them the upper middle is taken.
-
-    Examples
-    --------
-    >>> list(_bisected(0, 8))
-    [4, 6, 2, 7, 5, 3, 1]
-    """
+    """Yield the whole numbers between two: the (upper) middle, then the middles of what is left."""
     spans = deque([(low, high)])
     while spans:
         low, high = spans.popleft()

@@ -110,15 +110,8 @@ class LogdetBald(DiverseStrategy):
 
 
 def noise_weights(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Return Σ p·(1 − p) of (m, C) predictions: (m,), 0 if certain, 1 − 1/C if uniform.
-
-    It is the trace of diag(p) − pp', the curvature of the log-loss in the logits.
-
-    Examples
-    --------
-    >>> noise_weights(np.array([[1.0, 0.0], [0.5, 0.5]])).tolist()
-    [0.0, 0.5]
-    """
+    """Return Σ p·(1 − p) of (m, C) predictions: (m,), 0 if certain, 1 − 1/C if uniform."""
+    # The trace of diag(p) − pp', the curvature of the log-loss in the logits.
     found = np.empty(len(probabilities))
     for part in row_blocks(len(found), block_rows(probabilities.shape[1], 1 << 20)):
         p = np.asarray(probabilities[part], dtype=np.float64)  # (b, C)

@@ -1,4 +1,4 @@
-"""What a strategy may look at: embeddings, the labelled rows, and what the head says."""
+"""What a strategy is given: embeddings, the labelled rows, and the head's predictions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Probabilities = Callable[[Rows], NDArray[Any]]
 
 
 class Pool:
-    """The items to choose from, as arrays; it knows nothing of files.
+    """The items to choose from, as arrays.
 
     There is one index space: every row number, here and in a `Selection`, is a row of
     `embeddings`. The labels of unlabelled rows are not here, so no strategy can see them.
@@ -42,19 +42,18 @@ class Pool:
         (m,) their labels, of any dtype. Left out, only strategies that need no labels work.
     head
         A classifier in the manner of scikit-learn, fitted to these labels, or a function without
-        arguments that returns it; asked only when a strategy wants predictions.
+        arguments that returns it; called only when a strategy needs predictions.
     probabilities
         Instead of a head, a function of (k,) int64 rows that returns their (k, C) class
-        probabilities. Strategies that ask for more than that then do not work.
+        probabilities. Strategies that need a head then do not work.
     n_classes
         How many classes there are, where that is known; the predictions must then have as many
         columns.
     candidates
         Distinct rows that may be chosen, e.g. the training split. Default: every row.
     index
-        The `Index` of the same candidates, with what it has worked out before, or a function
-        that returns it for these ascending rows. Default: a new one, which works out again
-        whatever is asked of it.
+        The `Index` of the same candidates, with the neighbours and clusters that it has already,
+        or a function that returns it for these ascending rows. Default: a new index.
     examples
         (e, d) vectors of what is looked for, for strategies that search by similarity.
     metadata
@@ -394,18 +393,7 @@ def _matrix(embeddings: ArrayLike) -> NDArray[np.float32]:
 
 
 def checked_rows(given: ArrayLike, n: int, what: str) -> Rows:
-    """Return row numbers as they were given, int64.
-
-    Raises
-    ------
-    SelectionError
-        If they are no list of whole numbers, or one is not in ``range(n)`` or given twice.
-
-    Examples
-    --------
-    >>> checked_rows([2, 0], 3, "picks").tolist()
-    [2, 0]
-    """
+    """Return distinct row numbers in ``range(n)`` as they were given, int64, or raise."""
     rows = np.asarray(given)
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
         raise SelectionError(

@@ -69,21 +69,21 @@ class Selection:
 class Strategy(ABC):
     """A rule for choosing which items to label next.
 
-    A strategy is one file with one subclass: `name`, `needs_labels`, the method `choose`, and
+    A strategy is one subclass with `name`, `needs_labels` and the method `choose`, under
     ``@strategies.register(name)``; `DiverseStrategy` takes care of copies. Options are arguments
-    of its constructor.
+    of its constructor, kept as attributes of the same names.
 
     Attributes
     ----------
     name
         The name that it is registered under.
     needs_labels
-        Whether it can say nothing before some items are labelled.
+        Whether it needs labels of some items.
     needs_head
-        Whether it asks the head for more than the probabilities of items.
+        Whether it needs the head itself, not only predicted probabilities.
     distinct
-        Whether a batch never holds two copies of one vector, or a copy of what is labelled, as
-        long as another vector is left.
+        Whether a batch has no two copies of one vector, and no copy of a labelled one, as long as
+        another vector is left.
     may_stop_early
         Whether it may return fewer rows than asked for, at least one; its diagnostic
         ``"stopped"`` then says why.
@@ -256,29 +256,7 @@ class DiverseStrategy(Strategy):
 
 
 def top_k(scores: NDArray[Any], k: int) -> NDArray[np.int64]:
-    """Return the positions of the `k` largest scores, best first, ties by lowest position.
-
-    Parameters
-    ----------
-    scores
-        (m,) finite numbers.
-    k
-        How many, at most m.
-
-    Returns
-    -------
-    (k,) int64
-        Positions in `scores`.
-
-    Notes
-    -----
-    O(m + k log k) time, 9 bytes of extra memory per score.
-
-    Examples
-    --------
-    >>> top_k(np.array([0.5, 1.0, 0.5, 0.5]), 3).tolist()
-    [1, 0, 2]
-    """
+    """Return the positions of the `k` largest of (m,) scores, best first, lowest on ties."""
     last = np.partition(scores, scores.size - k)[scores.size - k]  # the k-th largest value
     above = np.flatnonzero(scores > last)
     tied = np.flatnonzero(scores == last)[: k - above.size]  # lowest positions

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from embedpipe.errors import SelectionError
 from embedpipe.strategies import Pool, get_strategy
+from embedpipe.strategies.galaxy import _bisected
 
 
 class Head:
@@ -143,3 +144,7 @@ def test_columns_without_a_class_are_refused():
         "the predictions have 2 columns, but 1 classes are labelled: "
         "give the pool a fitted `head`, which says what its columns stand for."
     )
+
+
+def test_the_middles_come_first():
+    assert list(_bisected(0, 8)) == [4, 6, 2, 7, 5, 3, 1]

@@ -204,3 +204,8 @@ def test_nearest_pair_over_several_blocks():
     vectors[650] = vectors[3] + np.float32(0.001)
     assert nearest_pair(vectors) == pytest.approx(0.002, rel=1e-3)
     assert nearest_pair(vectors[:1]) == nearest_pair(vectors[:0]) == np.inf
+
+
+def test_distances_of_a_few_vectors():
+    assert nearest_pair(np.array([[0], [7], [3]], dtype=np.float32)) == 3.0
+    assert spread_of(np.array([[-3], [3]], dtype=np.float32)) == 3.0

@@ -255,3 +255,7 @@ def test_the_weight_of_a_prediction():
     assert noise_weights(p) == pytest.approx([0, 0.625, 2 / 3])
     assert noise_weights(np.float32([[1 - 1e-4, 1e-4]])) == pytest.approx([2e-4], rel=1e-3)
     assert noise_weights(np.float32([[1.0000001, 0]])).tolist() == [0]
+
+
+def test_noise_weights():
+    assert noise_weights(np.array([[1.0, 0.0], [0.5, 0.5]])).tolist() == [0.0, 0.5]

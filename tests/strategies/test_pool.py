@@ -4,6 +4,7 @@ import pytest
 from embedpipe.errors import SelectionError
 from embedpipe.index import Index
 from embedpipe.strategies import Pool
+from embedpipe.strategies.pool import checked_rows
 
 EYE = np.eye(4, dtype=np.float32)
 
@@ -143,3 +144,7 @@ def test_examples_of_another_shape_are_refused(examples):
         f"examples have shape {np.shape(examples)}: give at least one vector of 4 dimensions, "
         "(e, 4) in all."
     )
+
+
+def test_rows_stay_in_order():
+    assert checked_rows([2, 0], 3, "picks").tolist() == [2, 0]

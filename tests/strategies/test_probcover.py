@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.errors import UsageError
-from embedpipe.index import Index
+from embedpipe.index import Index, Neighbours
 from embedpipe.strategies import Pool, get_strategy, probcover
 from embedpipe.strategies.algorithms import pure_radius
 from embedpipe.strategies.algorithms.pure_radius import fitting_radius
@@ -188,3 +188,11 @@ def test_balls_too_large_to_keep_are_made_smaller_or_refused(monkeypatch):
 def fits(matrix, radius):
     index = Index(matrix)
     return fitting_radius(matrix, index.rows, index.neighbours(32), radius, 24 * len(matrix))
+
+
+def test_the_largest_pure_radius_of_a_line():
+    line = np.array([[0], [1], [2], [5], [6]], dtype=np.float32)
+    near = Neighbours(np.array([[1], [0], [1], [4], [3]]), np.ones((5, 1), dtype=np.float32))
+    radius = radius_of(line, np.arange(5), np.array([0, 0, 0, 1, 1]), near, 0.6)
+    assert radius < 4  # the nearest of the other cluster are 5, 4, 3, 3 and 4 away
+    assert round(radius, 3) == 4.0

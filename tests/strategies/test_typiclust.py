@@ -150,3 +150,9 @@ def test_as_many_clusters_as_labelled_points_and_picks(monkeypatch):
     select(pool, 7)
     select(pool, 7, max_clusters=4)
     assert asked == [10, 4]
+
+
+def test_the_most_typical_of_a_line():
+    line = np.array([[0], [3], [4], [6]], dtype=np.float32)
+    positions, values = most_typical(line, np.arange(4), line, np.ones(4, dtype=bool), 1, 20)
+    assert (positions.tolist(), values.round(6).tolist()) == ([2], [0.666667])

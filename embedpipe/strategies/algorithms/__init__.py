@@ -1,1 +1,1 @@
-"""What strategies are made of: scores, ways of picking, coverage, posteriors. No strategies."""
+"""What several strategies are built from: greedy searches, clusters, kernels, predictions."""

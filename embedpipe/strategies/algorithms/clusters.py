@@ -63,36 +63,8 @@ class Members:
 def representatives(
     vectors: NDArray[np.float32], k: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide vectors into `k` clusters by k-means; return the one nearest to each centre.
-
-    Parameters
-    ----------
-    vectors
-        (m, d) finite float32.
-    k
-        From 1 to m.
-    seed
-        Of `kmeans`.
-
-    Returns
-    -------
-    positions
-        (k,) int64, distinct, by cluster: its member nearest to its centre, the first of several;
-        rounding errors do not count, so that of two members it is the first.
-    sizes
-        (k,) int64, how many vectors each cluster has.
-
-    Notes
-    -----
-    What k-means takes, then O(m·d) time; extra memory: 36 bytes per vector and a block of 512.
-
-    Examples
-    --------
-    >>> vectors = np.array([[0], [3], [4], [90]], dtype=np.float32)
-    >>> positions, sizes = representatives(vectors, 2, seed=0)
-    >>> sorted(zip(positions.tolist(), sizes.tolist()))
-    [(1, 3), (3, 1)]
-    """
+    """Return the vector nearest to each centre of k-means, and the clusters' sizes: (k,), (k,)."""
+    # Of several that are nearest up to rounding it is the first; of two members it is the first.
     clusters = kmeans(vectors, k, seed)
     away = np.empty(len(vectors))
     for part in row_blocks(len(vectors), ROWS):

@@ -135,17 +135,7 @@ class DOptimalDesign:
         self._inverse = _inverse(model, observed, observed_weights)
 
     def greedy(self, rows: NDArray[np.int64], weights: Float64s, n: int) -> DesignPicks:
-        """Pick `n` of the points at `rows`, ties by lowest position.
-
-        Parameters
-        ----------
-        rows
-            (u,) rows of the matrix to choose from, u at least `n`.
-        weights
-            (u,) w of each point, from 0 to 1.
-        n
-            How many.
-        """
+        """Pick `n` of (u,) `rows` with (u,) `weights` in [0, 1]; ties by lowest position."""
         bounds = weights * self.upper_bounds(rows)  # (u,)
         search = _Search(self._model, self._inverse, rows, weights, bounds, n)
         found = [search.take_best() for _ in range(n)]

@@ -47,15 +47,7 @@ class References:
 
     @classmethod
     def of(cls, index: Index, free: NDArray[np.bool_]) -> References:
-        """Return all `free` points, or those of 2,048 evenly spaced items among them.
-
-        Parameters
-        ----------
-        index
-            Of p points.
-        free
-            (p,) which of them are to be covered, at least one.
-        """
+        """Return the (p,) `free` points, or those of 2,048 evenly spaced items among them."""
         points = np.flatnonzero(free)  # (f,)
         if points.size <= REFERENCES:
             return cls(points, index.sizes[points])
@@ -162,13 +154,7 @@ class KernelCoverage:
 
 
 def spread_of(vectors: NDArray[np.float32]) -> float:
-    """Return the root of the mean squared distance from (p, m) vectors to their mean; 1 if it is 0.
-
-    Examples
-    --------
-    >>> spread_of(np.array([[-3], [3]], dtype=np.float32))
-    3.0
-    """
+    """Return the root mean squared distance of (p, m) vectors to their mean; 1 if it is 0."""
     mean = mean_vector(vectors, np.arange(len(vectors)))  # (m,)
 
     def work(part: slice) -> float:
@@ -179,13 +165,7 @@ def spread_of(vectors: NDArray[np.float32]) -> float:
 
 
 def nearest_pair(vectors: NDArray[np.float32]) -> float:
-    """Return the smallest distance between two of (c, m) distinct vectors; infinity for fewer.
-
-    Examples
-    --------
-    >>> nearest_pair(np.array([[0], [7], [3]], dtype=np.float32))
-    3.0
-    """
+    """Return the smallest distance between two of (c, m) distinct vectors; infinity for fewer."""
     norms = np.square(vectors, dtype=np.float64).sum(axis=1)  # (c,)
 
     def work(part: slice) -> float:

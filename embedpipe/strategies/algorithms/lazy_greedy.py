@@ -49,46 +49,12 @@ class Greedy:
 def lazy_greedy(
     objective: Submodular, points: NDArray[np.int64], n: int, *, while_positive: bool = False
 ) -> Greedy:
-    """Pick the point of the largest gain `n` times over.
+    """Pick the point of the largest gain `n` times from (u,) `points`; of equal gains the first.
 
-    The picks are those of the plain algorithm, which works out every gain before every pick. As
-    gains only fall, one that was worked out earlier is an upper bound; so the point with the
-    largest bound is the pick as soon as its own gain is up to date.
-
-    Parameters
-    ----------
-    objective
-        What is raised; each pick is added to it.
-    points
-        (u,) distinct points to choose from; of several of the same gain the first is picked.
-    n
-        From 1 to u.
-    while_positive
-        Stop where no point raises the objective any more.
-
-    Returns
-    -------
-    Greedy
-        `n` points, or fewer if it stopped.
-
-    Notes
-    -----
-    Every gain is worked out once, later those of a few promising points per pick; each pick also
-    reads u numbers. Extra memory: 21 bytes per point.
-
-    References
-    ----------
-    Minoux (1978), "Accelerated greedy algorithms for maximizing submodular set functions".
-
-    Examples
-    --------
-    >>> class Sum:
-    ...     worth, chosen = np.array([0.125, 0.5, 0.25]), 0
-    ...     def gains(self, points): return self.worth[points] / (1 + self.chosen)
-    ...     def add(self, point): self.chosen += 1
-    >>> found = lazy_greedy(Sum(), np.arange(3), 2)
-    >>> found.points.tolist(), found.gains.tolist()
-    ([1, 2], [0.5, 0.125])
+    Gains only fall, so an earlier gain is an upper bound: the point with the largest bound is the
+    pick as soon as its own gain is up to date. The picks are those of the plain algorithm.
+    `while_positive` stops where no point raises the objective. Minoux (1978), "Accelerated greedy
+    algorithms for maximizing submodular set functions".
     """
     bounds = np.round(objective.gains(points), DECIMALS)  # (u,)
     front = _Front(bounds)

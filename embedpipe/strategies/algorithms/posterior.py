@@ -41,10 +41,7 @@ class Posterior(Protocol):
     """
 
     def predict_proba(self, V: NDArray[np.float32], /) -> NDArray[np.float32]:
-        """Return the class probabilities of (k, d) vectors under each draw: (S, k, C).
-
-        The same draws in every call, and from several threads at once.
-        """
+        """Return class probabilities of (k, d) vectors by the same draws each time: (S, k, C)."""
         ...
 
 
@@ -55,34 +52,9 @@ def score_samples(
     n_samples: int,
     rng: np.random.Generator,
 ) -> Float64s:
-    """Return the scores that draws from the posterior of the pool's head give the unlabelled rows.
-
-    Parameters
-    ----------
-    pool
-        Its head must have a posterior.
-    score
-        Takes the (S, k, C) probabilities of k rows, returns (k,) or (k, m).
-    strategy
-        Who asks, for the message.
-    n_samples, rng
-        S, and the source of randomness.
-
-    Returns
-    -------
-    (u,) or (u, m) float64
-        In the order of ``pool.unlabelled``.
-
-    Raises
-    ------
-    SelectionError
-        If the head has no posterior, or its samples are not finite or not of that shape.
-
-    Notes
-    -----
-    Rows are looked at in blocks, so that each thread holds 4 MB of vectors and some 16 MB of
-    samples (more where S·C draws of a single row are more), and never S·u·C of them.
-    """
+    """Return the scores of the unlabelled rows by draws from the posterior: (u,) or (u, m)."""
+    # `score` takes the (S, k, C) probabilities of k rows. Blocks bound the memory of a thread to
+    # 4 MB of vectors and some 16 MB of samples.
     head = pool.head
     if not hasattr(head, "posterior"):
         raise SelectionError(
@@ -120,113 +92,29 @@ def samples_block(dim: int, values: int) -> int:
 
 
 def predictive_entropy(samples: NDArray[Any]) -> Float64s:
-    """Return H(mean of p), the entropy of what the draws say together, in nats.
-
-    Parameters
-    ----------
-    samples
-        (S, k, C) class probabilities.
-
-    Returns
-    -------
-    (k,) float64
-        From 0 to log C.
-
-    Examples
-    --------
-    >>> predictive_entropy(np.array([[[1.0, 0.0]], [[0.0, 1.0]]])).round(4).tolist()
-    [0.6931]
-    """
+    """Return H(mean of p) of (S, k, C) samples, the entropy of their mean, in nats: (k,)."""
     p = _floats(samples)
     return _entropies(p.mean(axis=0, dtype=np.float64).astype(p.dtype), over=1)  # (k,)
 
 
 def expected_entropy(samples: NDArray[Any]) -> Float64s:
-    """Return the mean of H(p), the entropy of what each draw says, in nats.
-
-    It is the doubt that stays once the weights are known, such as between two classes that look
-    alike.
-
-    Parameters
-    ----------
-    samples
-        (S, k, C) class probabilities.
-
-    Returns
-    -------
-    (k,) float64
-        From 0 to the entropy of the mean.
-
-    Examples
-    --------
-    >>> expected_entropy(np.array([[[1.0, 0.0]], [[0.5, 0.5]]])).round(4).tolist()
-    [0.3466]
-    """
+    """Return the mean of H(p) of (S, k, C) samples, the mean entropy of a draw, in nats: (k,)."""
     return _entropies(_floats(samples), over=(0, 2)) / len(samples)  # (k,)
 
 
 def mutual_information(samples: NDArray[Any]) -> Float64s:
-    """Return H(mean of p) − mean of H(p): what a label would tell about the weights, in nats.
+    """Return H(mean of p) − mean of H(p) of (S, k, C) samples, in nats: (k,), from 0.
 
-    It is the Jensen-Shannon divergence of the draws, the mean of their Kullback-Leibler
-    divergences to their mean.
-
-    Parameters
-    ----------
-    samples
-        (S, k, C) class probabilities.
-
-    Returns
-    -------
-    (k,) float64
-        From 0, where all draws agree, to the lesser of log C and log S, where each is certain of
-        something else.
-
-    Notes
-    -----
-    O(S·k·C) time; as much extra memory as `samples` takes.
-
-    References
-    ----------
-    Houlsby, Huszár, Ghahramani, Lengyel (2011), "Bayesian active learning for classification and
-    preference learning", arXiv:1112.5745.
-
-    Examples
-    --------
-    Two draws that are certain of the opposite, that agree to be unsure, and that differ a little:
-
-    >>> samples = np.array([[[1, 0], [0.5, 0.5], [0.5, 0.5]], [[0, 1], [0.5, 0.5], [1, 0]]])
-    >>> mutual_information(samples).round(4).tolist()
-    [0.6931, 0.0, 0.2158]
+    Houlsby, Huszár, Ghahramani, Lengyel (2011), arXiv:1112.5745.
     """
     found = predictive_entropy(samples) - expected_entropy(samples)  # (k,)
     return np.where(found <= ROUNDING, 0.0, found)
 
 
 def vote_entropy(samples: NDArray[Any]) -> Float64s:
-    """Return the entropy of the votes, as a share of the largest possible.
+    """Return the entropy of the votes of (S, k, C) samples, divided by log(min(S, C)): (k,).
 
-    Each of S members votes for its most probable class, the first one on a tie.
-
-    Parameters
-    ----------
-    samples
-        (S, k, C) class probabilities.
-
-    Returns
-    -------
-    (k,) float64
-        From 0, where all agree, to 1, where the votes are as even as S votes for C classes can
-        be if S divides C or C divides S: entropy / log(min(S, C)).
-
-    References
-    ----------
     Dagan, Engelson (1995), "Committee-based sampling for training probabilistic classifiers".
-
-    Examples
-    --------
-    >>> vote_entropy(np.array([[[0.9, 0.1]], [[0.6, 0.4]], [[0.2, 0.8]]])).round(4).tolist()
-    [0.9183]
     """
     members, k, classes = samples.shape
     most = min(members, classes)
@@ -236,13 +124,7 @@ def vote_entropy(samples: NDArray[Any]) -> Float64s:
 
 
 def vote_shares(samples: NDArray[Any]) -> Float64s:
-    """Return the share of the members that find each class the most probable: (k, C).
-
-    Examples
-    --------
-    >>> vote_shares(np.array([[[0.9, 0.1]], [[0.5, 0.5]], [[0.2, 0.8]], [[0.3, 0.7]]])).tolist()
-    [[0.5, 0.5]]
-    """
+    """Return the share of the members that find each class the most probable: (k, C)."""
     members, k, classes = samples.shape
     shares = np.zeros((k, classes))
     for vote in samples.argmax(axis=2):  # (k,)

@@ -1,7 +1,8 @@
 """What predictions tell: how unsure each is, the two likeliest classes, columns of classes.
 
 An uncertainty is a function of class probabilities: 0 for a one-hot prediction and 1 for a uniform
-one; 0 where there is a single class.
+one; 0 where there is a single class. It takes (m, K) probabilities and returns (m,) float64; the
+scalings are those of Lightly's ``uncertainty_*``.
 """
 
 from __future__ import annotations
@@ -35,31 +36,7 @@ ROWS = 4096
 
 
 def least_confidence(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Return (1 − p₁)·K/(K − 1), with p₁ the largest of K probabilities.
-
-    Parameters
-    ----------
-    probabilities
-        (m, K) class probabilities, each row summing to 1.
-
-    Returns
-    -------
-    (m,) float64
-        In [0, 1].
-
-    Notes
-    -----
-    The scaling is that of Lightly's ``uncertainty_least_confidence``. O(m·K) time.
-
-    References
-    ----------
-    Lewis, Gale (1994), "A sequential algorithm for training text classifiers".
-
-    Examples
-    --------
-    >>> least_confidence(np.array([[1, 0, 0], [0.5, 0.25, 0.25]])).tolist()
-    [0.0, 0.75]
-    """
+    """Return (1 − p₁)·K/(K − 1), with p₁ the largest of K probabilities."""
     p = np.asarray(probabilities, dtype=np.float64)  # (m, K)
     k = p.shape[1]
     if k == 1:
@@ -68,31 +45,7 @@ def least_confidence(probabilities: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def margin(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Return 1 − (p₁ − p₂), with p₁ and p₂ the two largest probabilities.
-
-    Parameters
-    ----------
-    probabilities
-        (m, K) class probabilities, each row summing to 1.
-
-    Returns
-    -------
-    (m,) float64
-        In [0, 1].
-
-    Notes
-    -----
-    The scaling is that of Lightly's ``uncertainty_margin``. O(m·K) time.
-
-    References
-    ----------
-    Scheffer, Decomain, Wrobel (2001), "Active hidden Markov models for information extraction".
-
-    Examples
-    --------
-    >>> margin(np.array([[1, 0, 0], [0.5, 0.25, 0.25]])).tolist()
-    [0.0, 0.75]
-    """
+    """Return 1 − (p₁ − p₂), with p₁ and p₂ the two largest probabilities."""
     p = np.asarray(probabilities, dtype=np.float64)  # (m, K)
     if p.shape[1] == 1:
         return np.zeros(len(p))
@@ -101,31 +54,7 @@ def margin(probabilities: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def entropy(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Return H(p)/log K, the entropy of K probabilities as a share of the largest possible.
-
-    Parameters
-    ----------
-    probabilities
-        (m, K) class probabilities, each row summing to 1.
-
-    Returns
-    -------
-    (m,) float64
-        In [0, 1].
-
-    Notes
-    -----
-    The scaling is that of Lightly's ``uncertainty_entropy``. O(m·K) time.
-
-    References
-    ----------
-    Shannon (1948), "A mathematical theory of communication".
-
-    Examples
-    --------
-    >>> entropy(np.array([[1, 0, 0, 0], [0.5, 0.5, 0, 0]])).tolist()
-    [0.0, 0.5]
-    """
+    """Return H(p)/log K, the entropy of K probabilities as a share of the largest possible."""
     p = np.asarray(probabilities, dtype=np.float64)  # (m, K)
     k = p.shape[1]
     if k == 1:
@@ -146,26 +75,7 @@ UNCERTAINTIES: Mapping[str, Uncertainty] = MappingProxyType(
 
 
 def label_columns(pool: Pool, n_columns: int) -> NDArray[np.int64]:
-    """Return the column of each labelled row's class: (m,) int64, -1 where there is none.
-
-    Parameters
-    ----------
-    pool
-        With labels.
-    n_columns
-        How many columns its predictions have.
-
-    Raises
-    ------
-    SelectionError
-        If it is not known which class each column stands for.
-
-    Examples
-    --------
-    >>> pool = Pool(np.eye(3, dtype=np.float32), labelled=[0, 2], labels=["hat", "dress"])
-    >>> label_columns(pool, 2).tolist()
-    [1, 0]
-    """
+    """Return the column of each labelled row's class: (m,) int64, -1 where there is none."""
     classes = pool.classes.tolist()
     if len(classes) != n_columns:
         raise SelectionError(
@@ -180,23 +90,7 @@ def label_columns(pool: Pool, n_columns: int) -> NDArray[np.int64]:
 def uncertainty_of(
     pool: Pool, uncertainty: Uncertainty, rows: NDArray[np.int64] | None = None
 ) -> NDArray[np.float64]:
-    """Return how unsure the head is of rows: (k,), without a copy of all their predictions.
-
-    Parameters
-    ----------
-    pool
-        With predictions.
-    uncertainty
-        Function of predictions, such as `margin`.
-    rows
-        (k,) rows of the matrix. Default: the unlabelled.
-
-    Examples
-    --------
-    >>> pool = Pool(np.eye(2, dtype=np.float32), probabilities=lambda rows: [[1, 0], [0.5, 0.5]])
-    >>> uncertainty_of(pool, margin, np.array([1, 0])).tolist()
-    [1.0, 0.0]
-    """
+    """Return how unsure the head is of (k,) rows, by default the unlabelled: (k,)."""
     wanted = pool.unlabelled if rows is None else rows
     found = np.empty(wanted.size)
     for part in row_blocks(wanted.size, ROWS):
@@ -207,15 +101,8 @@ def uncertainty_of(
 def two_largest(
     probabilities: NDArray[np.float32],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """Return the most probable class of (k, C) predictions, its probability and the next: (k,).
-
-    With a single class the next is 0; the first of equally probable classes counts.
-
-    Examples
-    --------
-    >>> [found.tolist() for found in two_largest(np.array([[0.25, 0.75], [0.5, 0.5]], np.float32))]
-    [[1, 0], [0.75, 0.5], [0.25, 0.5]]
-    """
+    """Return the most probable class of (k, C) predictions, its probability and the next: (k,)."""
+    # With a single class the next is 0; the first of equally probable classes counts.
     best = np.empty(len(probabilities), dtype=np.int64)
     first, second = np.zeros((2, best.size), dtype=np.float32)
     for part in row_blocks(best.size, ROWS):

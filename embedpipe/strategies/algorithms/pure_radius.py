@@ -34,39 +34,8 @@ def pure_radius(
     """Return the largest float32 radius at which a share `purity` of the balls is pure.
 
     A ball is pure while it is smaller than the distance to the nearest point of another cluster.
-
-    Parameters
-    ----------
-    vectors
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (p,) int64, the points.
-    labels
-        (p,) their clusters, at least two.
-    near
-        Their nearest neighbours.
-    purity
-        Above 0 and at most 1.
-
-    Returns
-    -------
-    float
-
-    Notes
-    -----
-    Most distances follow from the neighbours. Where all neighbours of a point are in its own
-    cluster the distance only matters if it might be below the radius, and is then searched for
-    among all points; where that is so for many more than 512 points, the share is taken over
-    evenly spaced points, so few that about 512 are left to search for. O(512·p·d) time at most;
-    extra memory: 5·k + 40 bytes per point with k neighbours.
-
-    Examples
-    --------
-    >>> line = np.array([[0], [1], [2], [5], [6]], dtype=np.float32)
-    >>> near = Neighbours(np.array([[1], [0], [1], [4], [3]]), np.ones((5, 1), dtype=np.float32))
-    >>> radius = pure_radius(line, np.arange(5), np.array([0, 0, 0, 1, 1]), near, 0.6)
-    >>> radius < 4, round(radius, 3)  # enemies are 5, 4, 3, 3 and 4 away
-    (True, 4.0)
+    That distance follows from the neighbours `near` of most points. Where all of them are in the
+    point's own cluster it is searched for among all points, for about 512 of them at most.
     """
     every = np.arange(rows.size)
     enemies = labels[near.positions] != labels[:, None]  # (p, k)
@@ -118,40 +87,8 @@ def fitting_radius(
     radius: float,
     most: int,
 ) -> float:
-    """Return `radius`, or a smaller one if balls of it hold about more than `most` points in all.
-
-    Parameters
-    ----------
-    vectors
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (p,) int64, the points.
-    near
-        Their nearest neighbours.
-    radius
-        Of the balls.
-    most
-        How many points they may hold, those in several balls counted several times.
-
-    Returns
-    -------
-    float
-
-    Notes
-    -----
-    Balls that hold no more than the neighbours are counted, the others judged by 64 of them,
-    evenly spaced. O(64·p·d) time, or O(p) where there are few large balls; extra memory: at most
-    600 bytes per point.
-
-    Examples
-    --------
-    >>> grid = np.arange(100, dtype=np.float32)[:, None]
-    >>> near = Neighbours(np.zeros((100, 1), np.int32), np.ones((100, 1), np.float32))
-    >>> fitting_radius(grid, np.arange(100), near, 50.0, 10_000)
-    50.0
-    >>> 8 < fitting_radius(grid, np.arange(100), near, 50.0, 2_000) < 12
-    True
-    """
+    """Return `radius`, or a smaller one if its balls hold about more than `most` points in all."""
+    # Balls with no more points than neighbours are counted, the others judged by 64 of them.
     p, k = near.positions.shape
     if p * p <= most or not k:
         return radius

@@ -56,13 +56,7 @@ class Readiness:
 
     @classmethod
     def of(cls, pool: Pool) -> Readiness:
-        """Measure the labelled rows of a pool that has labels.
-
-        Notes
-        -----
-        Up to 2,048 labelled rows, evenly spaced, are left out one at a time: O(m·C·d) time, and
-        4·C·d bytes of extra memory.
-        """
+        """Measure the labelled rows of a pool that has labels."""
         names, own = np.unique(np.asarray(pool.labels), return_inverse=True)  # (C,), (m,)
         order = np.argsort(pool.labelled)  # the order of labelling must not matter
         rows, own = pool.labelled[order], own.ravel()[order]

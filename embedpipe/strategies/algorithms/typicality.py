@@ -33,48 +33,12 @@ def most_typical(
     neighbours: int,
     frame: Frame | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the `n` most typical points of a cluster, first the most typical, ties by position.
+    """Return the `n` most typical of the (c,) `rows` of a cluster: positions and typicality, (n,).
 
-    Typicality is 1 / the mean distance to the min(`neighbours`, c // 2) nearest of the c points
-    of the cluster, at least one; of a point that is alone it is 0.
-
-    Parameters
-    ----------
-    vectors
-        (m, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (c,) int64 ascending rows with distinct vectors: the cluster.
-    sketch
-        (c, s) float32, the same points in fewer dimensions.
-    allowed
-        (c,) which of them may be returned, at least `n`.
-    n
-        How many.
-    neighbours
-        How many nearest points count.
-    frame
-        In which distances are estimated. Default: one around the cluster, which takes a pass.
-
-    Returns
-    -------
-    positions
-        (n,) int64 in the cluster.
-    typicality
-        (n,) float64.
-
-    Notes
-    -----
-    Float32 products bound the mean distances; wherever that leaves room for doubt
-    `between` decides. In a cluster of more than 1,024 points only the 256 (or 4·n)
-    that are most typical of 1,024 evenly spaced members in the sketch are compared that way.
-    O(min(c, 1024)·c·d) time at most; extra memory: 20 bytes per point,
-    and 8·1024·d bytes and 24 MB a thread.
-
-    Examples
-    --------
-    >>> line = np.array([[0], [3], [4], [6]], dtype=np.float32)
-    >>> most_typical(line, np.arange(4), line, np.ones(4, dtype=bool), 1, 20)
-    (array([2]), array([0.66666667]))
+    Typicality is 1 / the mean distance to the min(`neighbours`, c // 2) nearest of the c points,
+    at least one; of a single point it is 0. Ties go to the lowest position. Float32 products bound
+    the mean distances, and `between` decides what is in doubt. In a cluster of more than `EXACT`
+    points only those that are most typical in the (c, s) `sketch` are compared that way.
     """
     c = rows.size
     if c == 1:
@@ -140,10 +104,8 @@ class _Cluster:
     def bounds(
         self, some: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return lower and upper bounds on the mean distances of (s,) positions.
-
-        The third is what no estimate of a squared distance to one of the nearest exceeds.
-        """
+        """Return lower and upper bounds on mean distances of (s,) positions, and a third one."""
+        # The third is what no estimate of a squared distance to one of the nearest exceeds.
         own, k = self._own(some), self._k
 
         def work(part: slice) -> NDArray[np.float64]:

@@ -144,10 +144,7 @@ class _Factors:
         self._now = self._changing()
 
     def levels(self) -> list[Float64s | None]:
-        """Return what to weigh by; the next where the one before leaves nothing but 0.
-
-        None stands for equal weights.
-        """
+        """Return weights; the next where the one before leaves only 0. None: equal weights."""
         static, now = self._static, self._now
         found: list[Float64s | None] = []
         if static is not None and now is not None:

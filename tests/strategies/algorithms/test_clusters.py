@@ -35,3 +35,9 @@ def test_of_two_members_the_first_is_taken():
     for order in ([0, 1, 2], [1, 0, 2]):
         positions, _ = representatives(vectors[order], 2, seed=0)
         assert sorted(positions.tolist()) == [0, 2]
+
+
+def test_the_vectors_nearest_to_the_centres():
+    vectors = np.array([[0], [3], [4], [90]], dtype=np.float32)
+    positions, sizes = representatives(vectors, 2, seed=0)
+    assert sorted(zip(positions.tolist(), sizes.tolist(), strict=True)) == [(1, 3), (3, 1)]

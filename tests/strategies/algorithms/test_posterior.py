@@ -266,3 +266,15 @@ def test_bald_prefers_the_unknown_to_the_ambiguous():
     p = pool.probabilities()[:, 0]
     assert abs(p[0] - 0.5) < 0.1
     assert abs(p[1] - 0.5) < 0.1
+
+
+def test_entropies_of_a_few_draws():
+    assert predictive_entropy(np.array([[[1.0, 0.0]], [[0.0, 1.0]]])).round(4).tolist() == [0.6931]
+    assert expected_entropy(np.array([[[1.0, 0.0]], [[0.5, 0.5]]])).round(4).tolist() == [0.3466]
+    # certain of the opposite, agreed to be unsure, and a little different
+    samples = np.array([[[1, 0], [0.5, 0.5], [0.5, 0.5]], [[0, 1], [0.5, 0.5], [1, 0]]])
+    assert mutual_information(samples).round(4).tolist() == [0.6931, 0.0, 0.2158]
+    votes = np.array([[[0.9, 0.1]], [[0.6, 0.4]], [[0.2, 0.8]]])
+    assert vote_entropy(votes).round(4).tolist() == [0.9183]
+    votes = np.array([[[0.9, 0.1]], [[0.5, 0.5]], [[0.2, 0.8]], [[0.3, 0.7]]])
+    assert vote_shares(votes).tolist() == [[0.5, 0.5]]

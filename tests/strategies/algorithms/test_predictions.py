@@ -50,3 +50,12 @@ def test_blocks_change_nothing(monkeypatch):
 def test_a_single_class_has_no_second():
     best, first, second = two_largest(np.ones((2, 1), dtype=np.float32))
     assert (best.tolist(), first.tolist(), second.tolist()) == ([0, 0], [1, 1], [0, 0])
+
+
+def test_what_a_few_predictions_tell():
+    pool = Pool(np.eye(3, dtype=np.float32), labelled=[0, 2], labels=["hat", "dress"])
+    assert label_columns(pool, 2).tolist() == [1, 0]
+    pool = Pool(np.eye(2, dtype=np.float32), probabilities=lambda rows: [[1, 0], [0.5, 0.5]])
+    assert uncertainty_of(pool, margin, np.array([1, 0])).tolist() == [1.0, 0.0]
+    found = two_largest(np.array([[0.25, 0.75], [0.5, 0.5]], np.float32))
+    assert [each.tolist() for each in found] == [[1, 0], [0.75, 0.5], [0.25, 0.5]]
