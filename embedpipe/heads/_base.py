@@ -24,20 +24,30 @@ HINT = (
 class Head(Protocol):
     """A classifier on embeddings: any scikit-learn classifier with ``predict_proba`` is one.
 
-    A *registered* head can also be saved. For that its parameters are numbers, strings,
-    booleans, None or a dict of these, and every fitted attribute whose name ends in an underscore
-    is a number, a string, a boolean, None, a numeric array, or an array of strings.
+    ``heads.register("name")`` on a class makes it a *registered* head, which commands, grids and
+    files know by that name. `embedpipe.testing.check_head` checks what is required:
 
-    Every registered head takes ``sample_weight`` in `fit` and has the parameter ``class_weight``.
-    One that can be trained on has ``partial_fit(X, y, classes=None, sample_weight=None)``; one that
-    can go on from its last fit has the parameter ``warm_start``. The class attribute
-    ``exact_on_streams = True`` says that after any ``partial_fit`` a head is what `fit` to all rows
-    makes of it, whatever their order and the parts. With the class attribute
-    ``uses_unlabelled = True``, `fit` takes ``unlabelled=``, rows without labels. After `fit`,
-    ``cv_accuracy_``, ``cv_ece_`` and ``cv_n_`` tell what cross-validation on the labelled rows
-    says, where that is cheap (else None), and ``temperature_`` what the logits were divided by.
-    One that minimises a loss sets ``loss_``, the mean training loss without the penalty; its
-    docstring names the loss and the unit.
+    - `fit` takes ``sample_weight``, and there is a parameter ``class_weight``.
+    - The head can be saved: parameters are numbers, strings, booleans, None or a dict of these;
+      fitted attributes, with names that end in an underscore, are these or arrays of numbers or of
+      strings.
+
+    The loops look for optional abilities by these names, on any head:
+
+    - ``partial_fit(X, y, classes=None, sample_weight=None)``: learns further rows.
+    - ``accepts_new_classes = True``: `partial_fit` accepts labels that no call before had. Other
+      heads are told all classes in the first call.
+    - ``exact_on_streams = True``: after any `partial_fit` the head is that of one `fit` to all
+      rows, for any order and any parts.
+    - ``ignores_row_order = True``: `fit` gives the same head to the last bit for any order of the
+      rows, and depends on nothing but these and the parameters.
+    - ``uses_unlabelled = True``: `fit` takes ``unlabelled=``, rows without labels.
+    - ``warm_start``, a parameter: `fit` begins at the solution of the fit before.
+    - ``posterior(X, n_samples, rng)``: draws of the fitted head, see `LogisticHead.posterior`.
+    - ``features(X)`` and ``prior_precision``: a linear last layer, see `LogisticHead.features`.
+    - ``cv_accuracy_``, ``cv_ece_``, ``cv_n_``: accuracy and calibration error on labelled rows
+      held out, and their number; None where that is not cheap.
+    - ``temperature_``: what logits were divided by. ``loss_``: mean training loss without penalty.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Heads on disk: a safetensors file, which holds numbers and text and can run nothing."""
+"""Heads on disk: safetensors files, which hold numbers and text and cannot run code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._files import write_atomically
-from ..errors import DamagedFileError, UnknownNameError, UsageError
+from ..errors import DamagedFileError, UsageError
 from ._base import heads
 
 FORMAT = "embedpipe-head"
@@ -23,18 +23,17 @@ _Tensors = dict[str, NDArray[Any]]
 def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = None) -> Path:
     """Write a fitted head to a file that another machine can trust.
 
-    The file is in the safetensors format: a JSON header (format, version, name of the head,
-    parameters, classes, `metadata`, a digest of it all) and plain arrays. It is written
-    whole or not at all.
+    A safetensors file: a JSON header (format, version, name of the head, parameters, classes,
+    `metadata`, a digest of all) and plain arrays. It is written whole or not at all.
 
     Parameters
     ----------
     head
-        A fitted head of a registered kind.
+        A fitted head that is registered.
     path
-        Where it goes; ``.safetensors`` is the customary suffix.
+        The file; ``.safetensors`` is the usual suffix.
     metadata
-        What else belongs to it, such as the spec of the embeddings: anything that JSON can say.
+        Further data, such as the spec of the embeddings: anything that JSON can hold.
 
     Returns
     -------
@@ -102,9 +101,9 @@ def load_head(path: str | Path) -> tuple[Any, dict[str, Any]]:
     Raises
     ------
     UsageError
-        If there is no such file.
+        If there is no such file, or its head is not registered.
     DamagedFileError
-        If it is not the file of a head, was cut or altered, or was written by a newer version.
+        If it is not the file of a head, was cut or altered, or comes from a newer version.
     """
     path = Path(path)
     header, tensors = _read(path)
@@ -115,12 +114,18 @@ def load_head(path: str | Path) -> tuple[Any, dict[str, Any]]:
         )
     if header.pop("sha256", None) != _digest(header, tensors):
         raise DamagedFileError(f"{path} was altered: its content does not match its digest.")
+    name = header.get("head")
+    if name not in heads:  # `heads` would import the module of a "module:Class"
+        raise UsageError(
+            f"{path} holds a head named {name!r}, which is not registered here. Install the "
+            "package that has it, or import the module that registers it (--import MODULE)."
+        )
     try:
-        head = heads[header["head"]](**header["parameters"])
+        head = heads[name](**header["parameters"])
         fitted, metadata = header["fitted"], header["metadata"]
         for attribute, value in fitted.items():
             setattr(head, attribute, np.array(value) if isinstance(value, list) else value)
-    except (KeyError, TypeError, UnknownNameError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(f"{path} has a header that is not that of a head: {error}") from None
     for attribute, array in tensors.items():
         setattr(head, attribute, array)
@@ -140,7 +145,7 @@ def _fitted(head: Any) -> dict[str, Any]:
 
 
 def _plain(head: str, attribute: str, value: Any) -> Any:
-    """Return `value` as JSON would give it back."""
+    """Return `value` as JSON returns it."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, np.ndarray) and all(isinstance(entry, str) for entry in value.flat):
@@ -164,7 +169,7 @@ def _digest(header: dict[str, Any], tensors: _Tensors) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], _Tensors]:
-    """Return the header and the arrays of a safetensors file of ours."""
+    """Return the header and the arrays of a file from `save_head`."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():

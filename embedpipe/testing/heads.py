@@ -183,6 +183,17 @@ def order_of_rows_does_not_matter(spec: str) -> None:
 
 
 @head_checks
+def order_of_rows_changes_no_bit_where_promised(spec: str) -> None:
+    if not getattr(get_head(spec), "ignores_row_order", False):
+        raise NotApplicable("ignores_row_order is not True")
+    X, y = example_rows(80, 24, 4, spread=1.5)
+    order = np.random.default_rng(1).permutation(80)
+    first = get_head(spec).fit(X, y).predict_proba(X)
+    second = get_head(spec).fit(X[order], y[order]).predict_proba(X)
+    np.testing.assert_array_equal(first, second)
+
+
+@head_checks
 def more_features_than_rows(spec: str) -> None:
     X, y = example_rows(12, 500, 3)
     assert get_head(spec).fit(X, y).predict(X).tolist() == y.tolist()
@@ -268,13 +279,29 @@ def first_part_is_a_fit(spec: str) -> None:
 @head_checks
 def new_classes_may_come_in_any_part(spec: str) -> None:
     X, y = example_rows(90, 24, 3)
-    head = _incremental(spec).partial_fit(X[y == "class 001"], y[y == "class 001"])
+    head = _incremental(spec)
+    if not getattr(head, "accepts_new_classes", False):
+        raise NotApplicable("accepts_new_classes is not True")
+    head.partial_fit(X[y == "class 001"], y[y == "class 001"])
     assert head.predict_proba(X).tolist() == [[1.0]] * 90
     head.partial_fit(X, y)
     assert head.classes_.tolist() == ["class 000", "class 001", "class 002"]
     for _ in range(5):
         head.partial_fit(X, y)
     assert (head.predict(X) == y).mean() > 0.95
+
+
+@head_checks
+def exact_head_is_the_same_from_parts(spec: str) -> None:
+    X, y = example_rows(90, 8, 3, spread=1.5)
+    head = _incremental(spec)
+    if not getattr(head, "exact_on_streams", False):
+        raise NotApplicable("exact_on_streams is not True")
+    order = np.random.default_rng(1).permutation(90)
+    for part in np.split(order, [7, 40]):
+        head.partial_fit(X[part], y[part], classes=np.unique(y))
+    expected = get_head(spec).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(head.predict_proba(X), expected, atol=1e-4)
 
 
 @head_checks

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.naive_bayes import GaussianNB
 
 from embedpipe.errors import DamagedFileError, UsageError
-from embedpipe.heads import LogisticHead, load_head, save_head
+from embedpipe.heads import LogisticHead, files, heads, load_head, save_head
 
 
 @pytest.fixture
@@ -26,6 +27,15 @@ def header_of(path):
     with safe_open(path, framework="numpy") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return json.loads(file.metadata()["embedpipe-head"]), tensors
+
+
+def resealed(path, change):
+    """Change the header, and its digest with it."""
+    header, tensors = header_of(path)
+    header = {**header, **change}
+    del header["sha256"]
+    header["sha256"] = files._digest(header, tensors)
+    rewrite(path, header, tensors)
 
 
 def rewrite(path, header, tensors):
@@ -130,25 +140,46 @@ def test_altered_numbers(path):
             {"version": 2},
             " is a head file of version 2; this embedpipe reads version 1. Update embedpipe.",
         ),
-        (
-            {"head": "logistics"},
-            " has a header that is not that of a head: unknown head 'logistics'. "
-            "Did you mean 'logistic'?",
-        ),
         ({"parameters": {"D": 1}}, " has a header that is not that of a head: "),
         ({"fitted": None}, " has a header that is not that of a head: "),
     ],
 )
 def test_a_header_that_does_not_fit(path, change, text):
-    header, tensors = header_of(path)
-    header = {**header, **change}
-    from embedpipe.heads import files
-
-    header["sha256"] = files._digest({k: v for k, v in header.items() if k != "sha256"}, tensors)
-    rewrite(path, header, tensors)
+    resealed(path, change)
     with pytest.raises(DamagedFileError) as error:
         load_head(path)
     assert str(error.value).startswith(f"{path}{text}")
+
+
+@pytest.mark.parametrize("name", ["mine", "sklearn.tree:DecisionTreeClassifier"])
+def test_a_head_that_is_not_registered(path, name):
+    resealed(path, {"head": name})
+    with pytest.raises(UsageError) as error:
+        load_head(path)
+    assert str(error.value) == (
+        f"{path} holds a head named {name!r}, which is not registered here. Install the package "
+        "that has it, or import the module that registers it (--import MODULE)."
+    )
+
+
+def test_a_head_from_outside_is_saved_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(heads, "_entries", dict(heads._entries))
+
+    @heads.register("least")
+    class Least(ClassifierMixin, BaseEstimator):
+        """The class of the least label."""
+
+        def fit(self, X, y):
+            self.classes_ = np.unique(y)
+            return self
+
+        def predict_proba(self, X):
+            return np.eye(len(self.classes_))[np.zeros(len(X), dtype=int)]
+
+    again, _ = load_head(save_head(Least().fit([[1.0], [2.0]], ["b", "a"]), tmp_path / "head"))
+    assert type(again) is Least
+    assert again.classes_.tolist() == ["a", "b"]
+    assert heads.describe()["least"] == "The class of the least label."
 
 
 def test_another_safetensors_file(tmp_path):
