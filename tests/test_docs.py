@@ -29,7 +29,8 @@ def test_the_examples_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(bundled_workspace))
-    for registry in (ep.strategies.strategies, ep.continual.policies, sections.registered):
+    kinds = (ep.strategies.strategies, ep.heads.heads, ep.continual.policies, sections.registered)
+    for registry in kinds:
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))  # type: ignore[attr-defined]
     names: dict[str, object] = {}
     for source in blocks(page, "python"):

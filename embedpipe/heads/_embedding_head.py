@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._threads import map_blocks
 from ._held_out import expected_calibration_error
-from ._labelled import validated
+from ._labelled import Labelled, read_labelled, validated
+from ._parameters import check_class_weight
 from ._rows import Array, Codes, Float64, lengths, refuse_non_finite
 from ._softmax import softmax
 
@@ -89,6 +90,16 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         """Return new (b, K) logits of a block of rows, which are numbered from `offset` on."""
         raise NotImplementedError
+
+    def _check_parameters(self) -> None:
+        """Refuse parameters without meaning."""
+        check_class_weight(self.class_weight)
+
+    def _read(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool
+    ) -> Labelled:
+        self._check_parameters()
+        return read_labelled(self, X, y, sample_weight, reset=reset)
 
     def _scaled(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         """Return a block of rows as the head uses them, in `dtype`; refuse rows not finite."""

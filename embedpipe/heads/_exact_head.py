@@ -12,9 +12,8 @@ from .._threads import one_blas_thread
 from ..errors import UsageError
 from ._embedding_head import EmbeddingHead, LinearHead
 from ._held_out import cautious_temperature
-from ._labelled import Labelled, Sample, join_classes, read_labelled
+from ._labelled import Labelled, Sample, join_classes
 from ._moments import Moments, joined, moments_of, widened
-from ._parameters import check_class_weight
 from ._rows import Array, Codes, Float64
 
 PRIOR_ROWS = 5.0
@@ -79,8 +78,7 @@ class ExactHead(EmbeddingHead):
         X, y, sample_weight
             As in `fit`. New classes may appear in any call.
         classes
-            All labels that may ever come, where that is known; they have probability 0 until a
-            row has them.
+            All labels that may ever come, if known; they have probability 0 until a row has them.
 
         Returns
         -------
@@ -122,16 +120,6 @@ class ExactHead(EmbeddingHead):
     def _log_weights(self) -> Float64:
         """Return the (K,) numbers to add to the log-odds of the classes."""
         return np.zeros(len(self.classes_))
-
-    def _check_parameters(self) -> None:
-        """Refuse parameters without meaning."""
-        check_class_weight(self.class_weight)
-
-    def _read(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool
-    ) -> Labelled:
-        self._check_parameters()
-        return read_labelled(self, X, y, sample_weight, reset=reset)
 
     def _temper(
         self,

@@ -70,13 +70,13 @@ class FeCAMHead(ExactHead):
         Fitted to rows left out one by one; 0.12 of the mean squared distance between class
         means where none can be.
     cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy and expected calibration error, and on how many rows; None where no
+        Leave-one-out accuracy and expected calibration error, and the number of rows; None where no
         row can be left out.
     sample_rows_, sample_codes_, sample_weights_, sample_digests_
         Up to 2,000 of the rows, bent, picked by a hash of their content, by which the shrinkage
         (by 500 of them) and the temperature are chosen.
     sample_complete_
-        Whether the sample holds every row.
+        Whether the sample has every row.
 
     Notes
     -----

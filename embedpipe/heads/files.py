@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._files import write_atomically
 from ..errors import DamagedFileError, UsageError
-from ._base import heads
+from .registry import heads
 
 FORMAT = "embedpipe-head"
 VERSION = 1

@@ -39,7 +39,7 @@ class KNNHead(ExactHead):
         k, or ``"auto"``: the one of 1, 2, 3, 5, 8, 12, 16, 24 and 32 whose leave-one-out log-loss
         is least; 5 where no row can be left out. There are no more than there are rows.
     smoothing
-        How many votes are cast by nobody, at least 0.
+        Number of votes shared out by class frequency, at least 0.
     class_weight
         None, ``"balanced"`` or weights by label.
     normalize
@@ -54,7 +54,7 @@ class KNNHead(ExactHead):
     temperature_
         Probabilities are softmax(log(share of the votes) / temperature_), fitted to rows left out.
     cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy and expected calibration error, and on how many rows; None where no
+        Leave-one-out accuracy and expected calibration error, and the number of rows; None where no
         row can be left out.
     rows_, codes_, weights_, digests_
         The labelled rows: (m, d) float32, their classes, weights and digests.

@@ -11,9 +11,9 @@ from .._threads import map_blocks, one_blas_thread
 from ..errors import LabelError
 from ._embedding_head import BLOCK_ROWS, LinearHead
 from ._held_out import fit_temperature
-from ._labelled import Labelled, read_labelled, scaled
+from ._labelled import Labelled, scaled
 from ._mixture import find_clouds, main_axes, spaced
-from ._parameters import check_class_weight, check_count
+from ._parameters import check_count
 from ._rows import NEVER_SCORED, Float32, Float64, assign_folds, refuse_non_finite
 from ._softmax import softmax
 from .logistic import LogisticHead
@@ -30,23 +30,22 @@ N_FOLDS = 5
 class LabelPropagationHead(LinearHead):
     """Logistic regression whose labels propagate to unlabelled rows, cluster by cluster.
 
-    A logistic regression on the labelled rows says what each unlabelled row may be. Then every
-    class is a normal cloud in the space of the main axes of all rows, and in turns the rows move
-    to the clouds that suit them and the clouds to their rows, while labelled rows stay. The head
-    adds the log-likelihood of the clouds to the logits; how much they count is chosen by
-    cross-validation, where the default is only left for something clearly better. Without
-    unlabelled rows this is `LogisticHead`.
+    A logistic regression on the labelled rows gives class probabilities of the unlabelled rows.
+    Then one normal cloud for each class is fitted to all rows, in the space of their main axes, by
+    expectation and maximisation. The head adds the log-likelihood of the clouds to the logits;
+    cross-validation chooses their weight, which stays at its default unless another is clearly
+    better. Without unlabelled rows this is `LogisticHead`.
 
     Parameters
     ----------
     C
         Of the logistic regression, see `LogisticHead`.
     n_components
-        How many main axes.
+        Number of main axes.
     max_unlabelled
-        Of more unlabelled rows, so many are drawn.
+        Maximum unlabelled rows; of more, these are drawn at random.
     seed
-        For the drawing. None: 0, or the seed of the run that trains the head.
+        Of the draw. None: 0, or the seed of the run that trains the head.
     class_weight
         None, ``"balanced"`` or weights by label.
     normalize
@@ -63,35 +62,23 @@ class LabelPropagationHead(LinearHead):
     C_
         C as the logistic regression used it; None with one class.
     strength_
-        How much the clouds count: 0, 0.1, 0.3 or 1.
+        Weight of the clouds: 0, 0.1, 0.3 or 1.
     n_unlabelled_
-        How many unlabelled rows were used.
+        Number of unlabelled rows used.
     temperature_
         Probabilities are softmax(logits / temperature_); fitted to cross-validated logits.
     loss_
         Of the logistic regression, see `LogisticHead`.
     cv_accuracy_, cv_ece_, cv_n_
-        Accuracy and calibration error in five folds of the labelled rows, and on how many rows;
-        those of the logistic regression where there are no unlabelled rows.
+        Accuracy and calibration error in five folds of the labelled rows, and the number of rows;
+        those of the logistic regression without unlabelled rows.
 
     Notes
     -----
     All classes share one spread, diagonal along the axes, so the whole stays linear.
 
-    Accuracy on rows held back from the training split (and the validation split), mean of 6 seeds,
-    labels drawn at random, default backbone; in brackets the gain over `LogisticHead` in points:
-
-    ==========  ===========  ===========  ===========  ===========  ===========
-    labels      20           50           100          300          1,000
-    ==========  ===========  ===========  ===========  ===========  ===========
-    clothing    .556 (+6.8)  .693 (+5.3)  .758 (+3.5)  .809 (+1.7)  .850 (+0.4)
-    digits      .558 (+8.0)  .747 (+6.3)  .850 (+3.2)  .914 (+0.8)  not measured
-    CIFAR-10    .400 (+6.1)  .532 (+9.1)  .604 (+5.5)  .664 (+1.4)  .713 (-0.1)
-    ==========  ===========  ===========  ===========  ===========  ===========
-
-    Propagation over a graph of 10 nearest neighbours and a logistic regression on all rows gained
-    2 to 4 points on clothing with 20 labels and lost from 50 on; the graph as a further term beside
-    the clouds changed nothing.
+    It gains most with tens of labels, and nothing from about 1,000 on: ``docs/heads.md`` has the
+    accuracies. Propagation over a graph of nearest neighbours lost accuracy from 50 labels on.
 
     O(N d r + N r K) time for N unlabelled rows and r axes beside the logistic regression and one
     eigendecomposition of a (d, d) matrix; extra memory 4·(d + r) + 24·K bytes a drawn row. Never
@@ -154,7 +141,7 @@ class LabelPropagationHead(LinearHead):
         y
             (n,) strings or integers.
         sample_weight
-            (n,) numbers of at least 0: how many equal rows each stands for. Default: 1 each.
+            (n,) numbers of at least 0: how many equal rows each stands for. 1 each when None.
         unlabelled
             (N, d) numbers, memory-mapped or not; only the rows drawn are read.
 
@@ -170,10 +157,7 @@ class LabelPropagationHead(LinearHead):
         UsageError
             If a parameter has no meaning.
         """
-        check_class_weight(self.class_weight)
-        check_count("n_components", self.n_components)
-        check_count("max_unlabelled", self.max_unlabelled)
-        batch = read_labelled(self, X, y, sample_weight, reset=True)
+        batch = self._read(X, y, sample_weight, reset=True)
         self.classes_ = batch.classes
         pool = self._drawn(unlabelled)  # (N, d) or None
         logistic = LogisticHead(self.C, normalize=self.normalize, class_weight=self.class_weight)
@@ -186,8 +170,13 @@ class LabelPropagationHead(LinearHead):
                 self._propagate(batch, pool, logistic)
         return self
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_count("n_components", self.n_components)
+        check_count("max_unlabelled", self.max_unlabelled)
+
     def _take_over(self, logistic: LogisticHead) -> None:
-        """Become the logistic regression."""
+        """Copy the fitted logistic regression."""
         self.coef_, self.intercept_ = logistic.coef_, logistic.intercept_
         self.C_, self.loss_ = logistic.C_, logistic.loss_
         self.temperature_ = logistic.temperature_
@@ -220,7 +209,7 @@ class LabelPropagationHead(LinearHead):
         return found
 
     def _propagate(self, batch: Labelled, pool: Float32, logistic: LogisticHead) -> None:
-        """Add the clouds to the logits, as far as they help."""
+        """Add the clouds to the logits, with the strength that cross-validation chooses."""
         space = main_axes(pool, batch.rows, self.n_components)
         projected, rows = space.project(pool), space.project(batch.rows)
         folds = assign_folds(batch.digests, batch.codes, N_FOLDS)  # (m,)
@@ -248,7 +237,7 @@ class LabelPropagationHead(LinearHead):
         rows: Float32,
         folds: NDArray[np.intp],
     ) -> list[Float64]:
-        """Return the (m, K) logits of rows that the fits had not seen, for each strength."""
+        """Return the (m, K) held-out logits for each strength."""
         C = 1.0 if self.C_ is None else self.C_
         some = spaced(len(pool))
         found = [np.zeros((len(batch.rows), len(batch.classes))) for _ in STRENGTHS]
@@ -275,7 +264,7 @@ def _beliefs(logistic: LogisticHead, rows: Float32) -> Float64:
 def _choose(
     judged: list[Float64], codes: NDArray[np.intp], weights: Float64
 ) -> tuple[float, float]:
-    """Return the strength and the temperature of the least log-loss, the last if it is close."""
+    """Return the strength and temperature of the least log-loss; the last strength if close."""
     if not len(codes):
         return STRENGTHS[-1], 1.0
     losses, temperatures = [], []

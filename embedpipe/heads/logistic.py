@@ -19,7 +19,7 @@ from ._logistic.fit import SINGLE_PRECISION, fit_chosen
 from ._logistic.laplace import LaplacePosterior, draw_posterior
 from ._logistic.problem import Problem, arranged
 from ._logistic.strength import N_FOLDS, Choice, HeldOut, choose_strength
-from ._parameters import check_class_weight, check_count, is_number
+from ._parameters import check_count, is_number
 from ._rows import WORTH_THREADS, Array, assign_folds, lengths, refuse_non_finite, row_digests
 from ._softmax import softmax
 
@@ -40,67 +40,49 @@ ABSENT = 20.0
 class LogisticHead(LinearHead):
     """Multinomial logistic regression that chooses its own regularisation.
 
-    The model and the meaning of `C` are those of scikit-learn's ``LogisticRegression``. Rows are
-    scaled to unit length. The same labelled rows give the same head to the last bit, in whatever
-    order they come and however many threads there are; a row of weight 2 is two equal rows.
+    The model and `C` are those of scikit-learn's ``LogisticRegression``. The same labelled rows
+    give the same head to the last bit, in any order and with any number of threads; a row of
+    weight 2 equals two rows.
 
     Parameters
     ----------
     C
-        Inverse strength of the penalty, or ``"auto"``: by cross-validation on the labelled
-        rows, with a prior that decides while there are few, see `C_rule_`. Five folds, fixed by
-        the content of the rows; equal rows of a class share a fold; a class with one distinct
-        row is learned from in every fold and scored in none. Of more than 1,200 rows only as many
-        folds are scored as hold 1,000. If no class has two distinct rows, the prior decides
-        alone: C = 60,000 / (n * variance of the scaled rows), to the nearest half decade.
+        Inverse strength of the penalty, or ``"auto"``: by five-fold cross-validation on the
+        labelled rows, with a prior that decides while there are few. If no class has two distinct
+        rows, the prior decides alone: C = 60,000 / (n * variance of the scaled rows), to the
+        nearest half decade.
     class_weight
-        None, ``"balanced"`` or weights by label, with the meaning that scikit-learn gives them.
+        None, ``"balanced"`` or weights by label, as in scikit-learn.
     warm_start
         Whether `fit` begins at the solution of the fit before: the same optimum, up to `tol`, in
-        fewer steps. Rows and classes may have been added or taken away since.
+        fewer steps. Rows and classes may change in between.
     normalize
         Whether rows are scaled to unit length first, here and when predicting.
     max_iter
-        Most steps of the final fit in each precision. When they do not suffice, `converged_` is
-        False.
+        Maximum steps of the final fit in each precision.
     tol
-        The final fit has arrived when the decrease of the objective that is still to be had is
-        about the square of this times the objective: 7e-4 is a relative gap of some 1e-6. Below
-        1e-4 the fit is finished in float64.
+        The final fit has converged when the decrease still to be had is about ``tol ** 2`` times
+        the objective: 7e-4 is a relative gap of some 1e-6. Below 1e-4 it is finished in float64.
 
     Attributes
     ----------
     classes_
-        (K,) the distinct labels of rows that count, sorted.
-    coef_
-        (K, d) float64 weights on scaled rows; (1, d) zeros when there is one class.
-    intercept_
-        (K,) float64.
-    C_
-        The value of C used; None when there is one class, which nothing can be learned from.
-    C_rule_
-        How it was chosen, in words.
+        (K,) the distinct labels of rows with a positive weight, sorted.
+    coef_, intercept_
+        (K, d) float64 weights on scaled rows, (K,) float64; (1, d) zeros with one class.
+    C_, C_rule_
+        The value of C used, None with one class; how it was chosen, in words.
     temperature_
-        What logits are divided by before they become probabilities: fitted to what the folds said
-        of the rows they had not seen, with a prior at 1; below 1 from 500 such rows on. It changes
-        no predicted label.
-        1 where nothing was held out: C was given, or no class has two distinct rows.
-    cv_accuracy_
-        Share of the held-out rows that were predicted right; None where nothing was held out.
-    cv_n_
-        How many rows that is the share of; None likewise.
-    cv_ece_
-        Expected calibration error of the held-out probabilities, after `temperature_`, with 15
-        bins; None likewise.
+        Divides the logits before the softmax. Fitted to held-out rows, with a prior at 1; below 1
+        only from 500 such rows on; 1 where no row was held out. It changes no predicted label.
+    cv_accuracy_, cv_ece_, cv_n_
+        Accuracy and expected calibration error of held-out rows, and their number; None where no
+        row was held out: C was given, or no class has two distinct rows.
     loss_
-        Mean log-loss of the labelled rows, in nats per label, by their weights: the training loss,
-        without the penalty and without the temperature. 0 where there is one class.
-    n_iter_
-        Steps of the final fit, counting the first evaluation.
-    converged_
-        Whether the final fit reached `tol`.
-    n_features_in_
-        d.
+        Mean log-loss of the labelled rows, by their weights, in nats per label, without the penalty
+        and the temperature; 0 with one class.
+    n_iter_, converged_
+        Steps of the final fit; whether it reached `tol`.
 
     Notes
     -----
@@ -108,12 +90,16 @@ class LogisticHead(LinearHead):
     length of the weights divided by C; intercepts are free. A fit takes O(n d K) a round for some
     ten to thirty rounds; few rows are solved in their own span. Extra memory is one copy of the
     labelled rows in float32, and two while C is chosen. Prediction reads the matrix in blocks of
-    8,192 rows and copies none of it if it is C-contiguous float32 or float64, memory-mapped or not.
+    8,192 rows and copies none of it if it is C-contiguous float32 or float64.
+
+    Folds follow from the content of the rows; equal rows of a class share one; a class with one
+    distinct row is never scored. Of more than 1,200 rows only as many folds are scored as hold
+    1,000.
 
     References
     ----------
     Guo, Pleiss, Sun, Weinberger (2017), "On calibration of modern neural networks",
-    arXiv:1706.04599, for the temperature.
+    arXiv:1706.04599.
 
     Examples
     --------
@@ -180,17 +166,17 @@ class LogisticHead(LinearHead):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Go on from the present weights to the optimum of these rows alone.
+        """Move from the present weights to the optimum of these rows alone.
 
-        All classes seen so far stay; but what these rows do not show is forgotten, and a class
-        that no row has is not predicted again before one has it.
+        All classes seen so far stay, but earlier rows are forgotten: a class without a row here is
+        not predicted again before it has one.
 
         Parameters
         ----------
         X, y, sample_weight
             See `fit`.
         classes
-            Labels that may come later; new ones may also appear without notice.
+            Labels that may come later; others may appear too.
 
         Returns
         -------
@@ -215,11 +201,10 @@ class LogisticHead(LinearHead):
 
     @property
     def prior_precision(self) -> float:
-        """The penalty on the fitted weights W is this times the sum of their squares, halved.
+        """The precision of the prior on each weight: the penalty is half of it times |W|².
 
-        1/C; 2/C with two classes, whose weights are two opposite halves of the one weight vector
-        that scikit-learn penalises; 1 with one class. Read as a prior, it is the precision of each
-        weight.
+        1/C; 2/C with two classes, whose weights are opposite halves of the one weight vector that
+        scikit-learn penalises; 1 with one class.
         """
         check_is_fitted(self)
         if self.C_ is None:
@@ -227,10 +212,9 @@ class LogisticHead(LinearHead):
         return 1.0 / (self.C_ * binary_factor(len(self.classes_)))
 
     def features(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Return what the weights are applied to: the scaled rows, then a one for the intercept.
+        """Return the inputs of the linear layer: the scaled rows, then a one for the intercept.
 
-        With `prior_precision`, this makes the head one *with a linear last layer*: strategies
-        such as ``logdet_bald`` ask for both, and any other head may have them.
+        Strategies such as ``logdet_bald`` use `features` and `prior_precision` of any head.
 
         Parameters
         ----------
@@ -264,25 +248,22 @@ class LogisticHead(LinearHead):
         return found
 
     def posterior(self, X: ArrayLike, n_samples: int, rng: np.random.Generator) -> LaplacePosterior:
-        """Draw plausible weights around the fitted ones, to tell what the labels leave open.
+        """Draw weights from their posterior distribution, for strategies such as ``bald``.
 
-        Draws come from the last-layer Laplace approximation: a normal distribution around the
-        fitted weights whose precision is the curvature of the log-loss on the labelled rows, as a
-        Kronecker product, plus `prior_precision`. The probabilities of each draw are tempered as
-        those of the head are. With one class nothing is uncertain, and every draw gives 1.
+        The last-layer Laplace approximation: a normal distribution around the fitted weights whose
+        precision is the curvature of the log-loss on the labelled rows, as a Kronecker product,
+        plus `prior_precision`. Probabilities are tempered as in `predict_proba`.
 
-        Having this method makes a head one *with a posterior*: strategies such as ``bald`` ask
-        for it, and any other head may have it. It returns an object with
-        ``predict_proba(V) -> (S, k, K) float32`` for (k, d) vectors, which may be called from
-        several threads at once and uses the same S draws in every call. A head that draws in
-        another way, such as dropout, may ignore `X`.
+        Any head may have this method. It returns an object with ``predict_proba(V) -> (S, k, K)
+        float32`` for (k, d) vectors, which is safe to call from several threads at once and uses
+        the same S draws in every call. A head that draws in another way may ignore `X`.
 
         Parameters
         ----------
         X
             (n, d) the labelled rows that the head was fitted to, in any order.
         n_samples
-            S, how many draws.
+            S, the number of draws.
         rng
             The source of randomness: the same state gives the same draws to the last bit.
 
@@ -337,7 +318,7 @@ class LogisticHead(LinearHead):
             raise UsageError(f"max_iter must be at least 1, not {self.max_iter!r}.")
         if not self.tol > 0.0:
             raise UsageError(f"tol must be positive, not {self.tol!r}.")
-        check_class_weight(self.class_weight)
+        super()._check_parameters()
 
     def _learn(
         self,

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._embedding_head import EmbeddingHead
 from ._held_out import fit_temperature
-from ._labelled import Labelled, join_classes, read_labelled
+from ._labelled import Labelled, join_classes
 from ._network import (
     AdamState,
     DropoutPosterior,
@@ -22,37 +22,37 @@ from ._network import (
     initial,
     train,
 )
-from ._parameters import check_class_weight, check_count, check_number
+from ._parameters import check_count, check_number
 from ._rows import Array, Codes, Float64, assign_folds
 from ._softmax import losses_and_residuals
 
 STEPS = 200
-"""About how many steps ``epochs="auto"`` takes, in 4 to 75 epochs."""
+"""Approximate number of steps with ``epochs="auto"``."""
 
 N_FOLDS = 5
 HELD_OUT = 20
-"""The temperature is fitted if one of five folds has at least so many rows."""
+"""Least rows of the held-out fold for a temperature to be fitted."""
 
 
 class MLPHead(EmbeddingHead):
     """A network with one hidden layer and dropout, which can be kept on when predicting.
 
     Trained by AdamW on mini-batches in PyTorch. The rows are centred and scaled by one number, so
-    that the same settings do for every backbone. The same labelled rows give the same head to the
-    last bit, in whatever order they come and however many threads there are.
+    that the same settings suit every backbone. The same labelled rows give the same head to the
+    last bit, in any order and with any number of threads.
 
     Parameters
     ----------
     hidden
         Units of the hidden layer, which are rectified.
     dropout
-        The share of them that is left out at each step of the training, from 0 to less than 1.
+        Share of hidden units left out at each training step, from 0 to less than 1.
     epochs
-        Passes over the rows, or ``"auto"``: as many as make about 200 steps, from 4 to 75.
+        Passes over the rows, or ``"auto"``: about 200 steps, from 4 to 75 epochs.
     lr
         The learning rate at the first step.
     gamma
-        What it is multiplied by over the whole training, a little at each step.
+        Factor of the learning rate over the whole training, applied step by step.
     batch_size
         Rows a step.
     weight_decay
@@ -61,17 +61,16 @@ class MLPHead(EmbeddingHead):
         For the first weights, the order of the rows and the dropout. None: 0, or the seed of the
         run that trains the head.
     warm_start
-        Whether `fit` begins with the weights of the fit before, rather than anew. Classes may
-        have come or gone since.
+        Whether `fit` begins with the weights of the fit before. Classes may change in between.
     keep_optimiser
-        Whether the head keeps what AdamW remembers of past gradients. A call that goes on from the
-        weights then goes on from these as well, with the learning rate of a first step; a saved
-        head does the same. Three times the size of the weights.
+        Whether the head keeps the state of AdamW. A call that continues from the weights then
+        continues from it as well, with the learning rate of a first step; so does a saved head.
+        The head becomes three times as large.
     stochastic_pred
         Whether dropout stays on when predicting: probabilities are the mean over `mc_samples`
         draws of the units left out (Monte Carlo dropout), the same draws for every row.
     mc_samples
-        How many.
+        Number of these draws.
     class_weight
         None, ``"balanced"`` or weights by label.
     normalize
@@ -88,9 +87,9 @@ class MLPHead(EmbeddingHead):
     input_mean_, input_scale_
         What rows are centred on, (d,) float64, and divided by.
     epochs_
-        How many there were in the last call.
+        Epochs of the last call.
     n_calls_
-        How often the weights were trained since they were new.
+        Calls of `fit` and `partial_fit` that trained these weights.
     loss_
         Mean log-loss of the rows of the last call at the final weights, in nats per label, by
         their weights: the training loss without dropout, weight decay and temperature.
@@ -98,7 +97,7 @@ class MLPHead(EmbeddingHead):
         With `keep_optimiser`: AdamW's running means of the gradients and of their squares, for
         each array of weights.
     adam_steps_, adam_lr_
-        With `keep_optimiser`: the steps that AdamW has made, and the learning rate after the last.
+        With `keep_optimiser`: the steps of AdamW so far, and the learning rate after the last.
     temperature_
         Probabilities are softmax(logits / temperature_). With at least 100 distinct rows, one of
         five folds is left out of a training of its own and the temperature fitted to it, before
@@ -168,7 +167,7 @@ class MLPHead(EmbeddingHead):
         y
             (n,) strings or integers.
         sample_weight
-            (n,) numbers of at least 0: how many equal rows each stands for. Default: 1 each.
+            (n,) numbers of at least 0: how many equal rows each stands for. 1 each when None.
 
         Returns
         -------
@@ -193,14 +192,14 @@ class MLPHead(EmbeddingHead):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Go on from the weights, with these rows only: what is not among them may be forgotten.
+        """Train further on these rows only: earlier rows may be forgotten.
 
         Parameters
         ----------
         X, y, sample_weight
             As in `fit`. A new class gets an output of its own; the others keep theirs.
         classes
-            All labels that may ever come, where that is known.
+            All labels that may ever come, if known.
 
         Returns
         -------
@@ -218,17 +217,16 @@ class MLPHead(EmbeddingHead):
         return self._go_on(batch, every, again=again)
 
     def posterior(self, X: ArrayLike, n_samples: int, rng: np.random.Generator) -> DropoutPosterior:
-        """Draw which hidden units are left out, to tell what the labels leave open.
+        """Draw which hidden units are left out, for strategies such as ``bald``.
 
-        Each draw leaves out `dropout` of the units, as in training: Monte Carlo dropout. With
-        this method the head is one *with a posterior*, which strategies such as ``bald`` ask for.
+        Each draw leaves out `dropout` of the units, as in training: Monte Carlo dropout.
 
         Parameters
         ----------
         X
-            The labelled rows; they are not looked at.
+            The labelled rows; not used.
         n_samples
-            S, how many draws.
+            S, the number of draws.
         rng
             The source of randomness: the same state gives the same draws.
 
@@ -268,7 +266,7 @@ class MLPHead(EmbeddingHead):
         return np.asarray(np.maximum(values, 0.0, out=values))
 
     def _check_parameters(self) -> None:
-        check_class_weight(self.class_weight)
+        super()._check_parameters()
         if self.epochs != "auto":
             check_count("epochs", self.epochs, " or 'auto'")
         for name in ("hidden", "batch_size", "mc_samples"):
@@ -278,14 +276,8 @@ class MLPHead(EmbeddingHead):
         check_number("lr", self.lr, 0.0, above=True)
         check_number("gamma", self.gamma, 0.0, above=True)
 
-    def _read(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool
-    ) -> Labelled:
-        self._check_parameters()
-        return read_labelled(self, X, y, sample_weight, reset=reset)
-
     def _measure(self, batch: Labelled) -> None:
-        """Set what rows are centred on and divided by, once."""
+        """Set the centre and the scale of rows, once."""
         share = batch.weights / batch.weights.sum()  # (m,)
         self.input_mean_: Float64 = share @ batch.rows.astype(np.float64)  # (d,)
         apart = batch.rows - self.input_mean_
@@ -294,7 +286,7 @@ class MLPHead(EmbeddingHead):
         self.n_calls_ = 0
 
     def _go_on(self, batch: Labelled, classes: NDArray[Any], *, again: bool) -> Self:
-        """Learn a batch with these classes, from the weights that there are or from new ones."""
+        """Learn a batch with these classes, from the present weights or from new ones."""
         start, state = None, None
         if again:
             place = {label: at for at, label in enumerate(self.classes_.tolist())}
@@ -367,7 +359,7 @@ class MLPHead(EmbeddingHead):
         start: Network,
         state: AdamState | None,
     ) -> float:
-        """Fit the temperature to a fold that a training of its own has not seen."""
+        """Fit the temperature to a fold held out of a training of its own."""
         held_out = assign_folds(batch.digests, codes, N_FOLDS) == 0  # (m,)
         if held_out.sum() < HELD_OUT:
             return 1.0

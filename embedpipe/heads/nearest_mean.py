@@ -40,13 +40,13 @@ class NearestMeanHead(StreamingHead):
         Fitted to rows left out one by one; 0.12 of the mean squared distance between class
         means where none can be.
     cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy and expected calibration error, and on how many rows; None where no
+        Leave-one-out accuracy and expected calibration error, and the number of rows; None where no
         row can be left out.
     class_count_, scatter_, sample_rows_, sample_codes_, sample_weights_, sample_digests_
         What is remembered of the rows, for `partial_fit`: their total weights, and up to 2,000 of
         them, picked by a hash of their content, on which the temperature is fitted.
     sample_complete_
-        Whether the sample holds every row.
+        Whether the sample has every row.
 
     Notes
     -----

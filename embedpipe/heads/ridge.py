@@ -66,12 +66,12 @@ class RidgeHead(StreamingHead):
     temperature_
         Probabilities are softmax(scores / temperature_); fitted to leave-one-out scores.
     cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy and expected calibration error, and on how many rows; None where no
+        Leave-one-out accuracy and expected calibration error, and the number of rows; None where no
         row can be left out.
     class_count_, means_, scatter_, sample_rows_, sample_codes_, sample_weights_, sample_digests_
-        What is remembered of the rows, for `partial_fit`.
+        The state for `partial_fit`.
     sample_complete_
-        Whether the sample holds every row.
+        Whether the sample has every row.
 
     Notes
     -----

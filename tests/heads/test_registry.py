@@ -28,7 +28,7 @@ def test_everything_exported_is_there():
         assert name in dir(embedpipe.heads)
     with pytest.raises(AttributeError) as error:
         embedpipe.heads.Logistic  # noqa: B018
-    assert str(error.value) == "module 'embedpipe.heads' has no attribute 'Logistic'"
+    assert str(error.value) == "No embedpipe.heads attribute Logistic"
 
 
 def test_options_are_the_heads_own():

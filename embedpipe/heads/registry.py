@@ -1,4 +1,4 @@
-"""What every head can do, and the registry that names heads without loading them."""
+"""The contract of heads, and their registry, which names heads without loading them."""
 
 from __future__ import annotations
 
