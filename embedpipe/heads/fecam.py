@@ -25,10 +25,10 @@ DEFAULT = 100.0
 """The shrinkage where no row can be left out, as the paper has it for a few rows a class."""
 
 JUDGES = 500
-"""Rows by which the shrinkage is chosen, so that it takes no longer than all that follows."""
+"""Maximum rows by which the shrinkage is chosen, so that this takes no longer than the rest."""
 
 USUAL = 2.0
-"""About the standard deviation of the logits of a row where they are calibrated."""
+"""Typical standard deviation of the logits of a row when they are calibrated."""
 
 
 class FeCAMHead(ExactHead):
@@ -80,7 +80,7 @@ class FeCAMHead(ExactHead):
 
     Notes
     -----
-    A class of m rows has at most m - 1 axes, and is remembered by them: 8·d·min(m - 1, d) bytes.
+    A class of m rows has at most m - 1 axes, which are its state: 8·d·min(m - 1, d) bytes.
     At 1,280 dimensions that is 10 kB a row and 13 MB for a class of more than 1,280: 1.3 GB for a
     hundred such. (d, d) matrices are formed for classes of more than d rows only.
 
@@ -182,7 +182,7 @@ class FeCAMHead(ExactHead):
         self.intercept_ = np.where(self.class_count_ > 0.0, shift, -np.inf)
 
     def _choose(self, sample: Sample, scored: NDArray[np.intp]) -> float:
-        """Return the shrinkage to use, by the rows of the lowest digests that can be left out."""
+        """Return the shrinkage to use, by the scored rows with the lowest digests."""
         if not isinstance(self.shrinkage, str):
             return float(self.shrinkage)
         if not len(scored):
@@ -200,7 +200,7 @@ class FeCAMHead(ExactHead):
         return tempered_loss(scaled, codes, sample.weights, prior_rows=PRIOR_ROWS)
 
     def _left_out(self, sample: Sample, shrinkage: float) -> Float64:
-        """Return the (m, K) logits of the rows of the sample, each from its class without it."""
+        """Return the (m, K) logits of the rows of the sample, each from a fit without it."""
         found = np.full((len(sample.rows), len(self.classes_)), -np.inf)
         clouds = self._clouds(shrinkage)
         rows = sample.rows.astype(np.float64)  # (m, d)

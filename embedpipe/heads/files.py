@@ -114,7 +114,7 @@ def load_head(path: str | Path) -> tuple[Any, dict[str, Any]]:
         )
     if header.pop("sha256", None) != _digest(header, tensors):
         raise DamagedFileError(f"{path} was altered: its content does not match its digest.")
-    name = header.get("head")
+    name = str(header.get("head"))
     if name not in heads:  # `heads` would import the module of a "module:Class"
         raise UsageError(
             f"{path} holds a head named {name!r}, which is not registered here. Install the "

@@ -1,4 +1,4 @@
-"""Classifiers of others, made fit for rounds with few labels."""
+"""Classifiers of other libraries, as heads."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def _has(method: str) -> Any:
 
 
 class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Any classifier in the manner of scikit-learn, which then also learns from a single class.
+    """Any scikit-learn classifier as a head that also learns from a single class.
 
-    While all labels are of one class it is predicted always. Otherwise a clone of the classifier
-    is fitted; what it refuses comes out as a `LabelError` in one line.
+    While all labels are of one class, that class is predicted. Otherwise a clone of the classifier
+    is fitted; its refusals become a `LabelError` in one line.
 
     Parameters
     ----------
     estimator
-        The classifier, unfitted; it stays so.
+        The classifier; it stays unfitted.
 
     Attributes
     ----------
@@ -86,10 +86,10 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Go on learning, from these rows only.
+        """Learn further rows.
 
-        Give all `classes` that may ever come in the first call: scikit-learn's own classifiers
-        take no further ones.
+        Give all `classes` that may ever come in the first call: scikit-learn's classifiers accept
+        no others later.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @_has("posterior")  # type: ignore[untyped-decorator]
     def posterior(self, X: ArrayLike, n_samples: int, rng: np.random.Generator) -> Any:
-        """Return what the classifier's own `posterior` draws."""
+        """Return the draws of the classifier's own `posterior`."""
         check_is_fitted(self)
         return self.estimator_.posterior(X, n_samples, rng)
 

@@ -24,7 +24,7 @@ class NearestMeanHead(StreamingHead):
     ----------
     class_weight
         None or weights by label, by which the probabilities are multiplied; a mean does not depend
-        on how much its class counts. ``"balanced"`` is the same as None, for so they are.
+        on the weight of its class. ``"balanced"`` is the same as None.
     normalize
         Whether rows are scaled to unit length first, here and when predicting.
 

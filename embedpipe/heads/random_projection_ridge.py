@@ -42,8 +42,8 @@ class RandomProjectionRidgeHead(RidgeHead):
         times the sum of squares of the centred features up to once that. Beyond 2,000 rows they
         are tried from the weakest on, until the error grows.
     features
-        How many features; several times as many as the rows have entries are worth their time.
-        Beyond 2,000 rows, time grows with their cube and memory with their square.
+        Number of features; several times the dimensions of the rows are worth their time. Beyond
+        2,000 rows, time grows with their cube and memory with their square.
     seed
         From which W is drawn, 0 to 2³² - 1. None: 0, or the seed of the run that trains the head.
     class_weight

@@ -105,18 +105,21 @@ class HeadRegistry(Registry[type[Any]]):
         self._descriptions[name] = description
 
     def __getitem__(self, name: str) -> type[Any]:
-        if name in self._places:
+        if self._is_declared(name):
             module, _, attribute = self._places[name].partition(":")
             self._entries[name] = getattr(import_module(module), attribute)
-            del self._places[name]
         if name not in self:
             if ":" in name:
                 return _class_at(name)
             raise UnknownNameError(self.kind, name, self, HINT)
         return super().__getitem__(name)
 
+    def _is_declared(self, name: str) -> bool:
+        """Whether the entry is known by its place only."""
+        return self._entries.get(name) is object
+
     def _if_loaded(self, name: str) -> object:
-        if name in self._places:
+        if self._is_declared(name):
             return if_imported(self._places[name])
         return super()._if_loaded(name)
 

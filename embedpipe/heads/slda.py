@@ -19,10 +19,10 @@ GRID = np.array([0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95, 1
 """Shrinkages that are tried."""
 
 USUAL = 2.0
-"""About the standard deviation of the logits of a row where they are calibrated."""
+"""Typical standard deviation of the logits of a row when they are calibrated."""
 
 LEAST = 1e-9
-"""A shrinkage of nothing is this, so that directions without spread do not count for everything."""
+"""Least shrinkage in computations, so that directions without spread do not dominate."""
 
 
 class SLDAHead(StreamingHead):
@@ -191,11 +191,11 @@ class _Clouds:
         return np.asarray(self.log_priors - 0.5 * away)
 
     def scale(self, left_out: Float64, scored: NDArray[np.intp]) -> float:
-        """Return the temperature to start from: what makes logits differ by `USUAL`.
+        """Return the temperature to start from, at which logits differ by `USUAL`.
 
-        Clouds in hundreds of dimensions, known by a few rows, are much too sure of themselves.
-        With no row to leave out, each class is one point, and the covariance is a multiple of the
-        unit matrix that says nothing: the class means alone count, as in `NearestMeanHead`.
+        Clouds in hundreds of dimensions, estimated from a few rows, are overconfident. With no row
+        to leave out, each class is one point, and only the class means count, as in
+        `NearestMeanHead`.
         """
         if not len(scored):  # the mean gap between two class means, in the logits
             return CLEAR * float(self.mean_lengths[self.present].mean()) / self.variance or 1.0
