@@ -22,8 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import embedpipe as ep
-from embedpipe.labelling import LabellingSession, Model
-from embedpipe.labelling.terminal import Annotation, Person, Question, Terminal
+from embedpipe.labelling import Annotation, LabellingSession, Model, Person, Question, Terminal
 from embedpipe.labels import LabelLog, write_table
 
 

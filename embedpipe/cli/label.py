@@ -17,7 +17,7 @@ from .options import EmbedArguments, Head
 from .session import Session, command
 
 if TYPE_CHECKING:
-    from ..labelling.terminal import AnnotatedRound
+    from ..labelling import AnnotatedRound
 
 __all__ = ["register"]
 
@@ -133,8 +133,7 @@ def annotate(
     go on. The labels that a dataset brings are not shown.
     """
     from ..heads import get_head
-    from ..labelling import LabellingSession
-    from ..labelling.terminal import Annotation, Terminal
+    from ..labelling import Annotation, LabellingSession, Terminal
     from ..labels import LabelLog
 
     get_head(head)  # before anything is embedded

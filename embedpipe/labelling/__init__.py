@@ -1,10 +1,24 @@
-"""People label a dataset, and a head learns along: what the page and the terminal share."""
+"""People label a dataset with a model that learns from them: what the page and terminal share."""
 
 from __future__ import annotations
 
-from .model import Model
-from .proposals import Proposal
+from .annotation import AnnotatedRound, Annotation
+from .label_state import STATES, Snapshot
+from .learner import Model
+from .proposals import LabelDoubts, Proposal
 from .session import LabellingSession
-from .snapshot import STATES, Snapshot
+from .terminal import Person, Question, Terminal
 
-__all__ = ["STATES", "LabellingSession", "Model", "Proposal", "Snapshot"]
+__all__ = [
+    "STATES",
+    "AnnotatedRound",
+    "Annotation",
+    "LabelDoubts",
+    "LabellingSession",
+    "Model",
+    "Person",
+    "Proposal",
+    "Question",
+    "Snapshot",
+    "Terminal",
+]

@@ -1,4 +1,4 @@
-"""What to look at next: a batch to label, and labels to doubt."""
+"""Items to look at: proposals, their clusters, doubted labels and similar items."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Proposal"]
+from .._threads import map_blocks
 
-MOST_CLUSTERED = 500
-"""Among more picks clusters are not sought: that takes memory for all pairs."""
+__all__ = ["LabelDoubts", "Proposal", "clustered", "most_similar", "together"]
+
+MAX_CLUSTERED = 500
+"""Maximum picks that are clustered: clustering takes memory for all pairs."""
+
+BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,11 @@ class Proposal:
     row, path
         Which.
     label
-        What the head says it is; None before there is a head.
+        The predicted class; None before there is a model.
     confidence
-        The head's probability of that; None likewise.
+        Its probability; None likewise.
     group
-        What it is shown with: the label, or the name of a cluster.
+        The label or the name of a cluster, with which it is shown.
     """
 
     row: int
@@ -35,6 +39,26 @@ class Proposal:
     label: str | None
     confidence: float | None
     group: str
+
+
+@dataclass(frozen=True)
+class LabelDoubts:
+    """Labels that are likely wrong.
+
+    Attributes
+    ----------
+    proposals
+        The most doubtful first.
+    labelled, judged
+        Number of labels, and of those that could be judged.
+    reason
+        Why none was judged; None if some were.
+    """
+
+    proposals: list[Proposal]
+    labelled: int
+    judged: int
+    reason: str | None
 
 
 def clustered(vectors: NDArray[np.float32]) -> list[str]:
@@ -50,7 +74,7 @@ def clustered(vectors: NDArray[np.float32]) -> list[str]:
     """
     n = len(vectors)
     count = round(n**0.5)
-    if count < 2 or n > MOST_CLUSTERED:
+    if count < 2 or n > MAX_CLUSTERED:
         return ["cluster 1"] * n
     from sklearn.cluster import AgglomerativeClustering
 
@@ -75,3 +99,38 @@ def together(proposals: Sequence[Proposal]) -> list[Proposal]:
     for place, proposal in enumerate(proposals):
         first.setdefault(proposal.group, place)
     return sorted(proposals, key=lambda proposal: first[proposal.group])
+
+
+def most_similar(matrix: NDArray[np.float32], row: int, n: int) -> NDArray[np.int64]:
+    """Return the rows with the least angle to one row of (m, d) vectors, without itself.
+
+    Returns
+    -------
+    ndarray
+        (min(n, m - 1),) int64, the most similar first, ties by lowest row.
+
+    Notes
+    -----
+    O(m·d) time; 4 bytes of extra memory per row.
+
+    Examples
+    --------
+    >>> vectors = np.array([[1, 0], [0, 1], [2, 1], [3, 0]], dtype=np.float32)
+    >>> most_similar(vectors, 0, 2).tolist()
+    [3, 2]
+    """
+    wanted = matrix[row]
+    found = np.empty(len(matrix), dtype=np.float32)
+
+    def work(part: slice) -> None:
+        rows = matrix[part]
+        lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+        np.divide(rows @ wanted, np.where(lengths > 0.0, lengths, 1.0), out=found[part])
+
+    map_blocks(work, len(matrix), BLOCK_ROWS)
+    found[row] = -np.inf
+    n = min(n, len(matrix) - 1)
+    least = -np.partition(-found, n - 1)[n - 1] if n else np.inf
+    near = np.flatnonzero(found >= least)
+    near = near[np.argsort(-found[near], kind="stable")]
+    return np.asarray(near[near != row][:n], dtype=np.int64)

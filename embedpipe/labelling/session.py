@@ -1,61 +1,29 @@
-"""A person labels, a head learns along, and says what to label next."""
+"""A person labels, and a model that learns from the labels proposes what to label next."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.fitting import Batch, Trainer, probabilities_of, run_head
-from .._specs import format_spec
-from ..active.selecting import RoundPool, default_candidates, index_of
-from ..active.stopping import Evidence, advise, wilson
-from ..checks import find_label_errors, why_not_judged
+from .._loops.fitting import Batch
 from ..embedding import Embeddings
 from ..errors import LabelError, UsageError
-from ..heads import get_head
-from ..index import Index
-from ..index.blocks import take_rows
 from ..labels import Current, Event, LabelLog
 from ..strategies import get_strategy
-from .fits import Fits
-from .known import Known
-from .model import Model
-from .proposals import Proposal, clustered, together
-from .similar import most_similar
-from .snapshot import Snapshot
+from .label_state import LabelState, Snapshot
+from .learner import Learner, Model
+from .proposals import LabelDoubts, Proposal, most_similar
 
-__all__ = ["LabelDoubts", "LabellingSession"]
+__all__ = ["LabellingSession"]
 
 MARKS = ("skip", "unsure", "clear")
 """What can be said of an item beside a label."""
-
-
-@dataclass(frozen=True)
-class LabelDoubts:
-    """Labels that are likely wrong.
-
-    Attributes
-    ----------
-    proposals
-        The most doubtful first.
-    labelled, judged
-        Number of labels, and of those that could be judged.
-    reason
-        Why none was judged; None if some were.
-    """
-
-    proposals: list[Proposal]
-    labelled: int
-    judged: int
-    reason: str | None
 
 
 class LabellingSession:
@@ -122,29 +90,15 @@ class LabellingSession:
     ) -> None:
         self.embeddings, self.log, self.seed, self.who = embeddings, log, seed, who
         self.dataset = embeddings.dataset.name
-        self._strategy, self._initial = get_strategy(strategy), get_strategy(initial)
-        if self._initial.needs_labels:
+        chosen, first = get_strategy(strategy), get_strategy(initial)
+        if first.needs_labels:
             raise UsageError(f"{initial!r} needs labels: give an initial strategy that needs none.")
-        given = get_head(head) if isinstance(head, str) else head
-        self.head, self._head_name = run_head(given, seed), format_spec(given)
-        if not hasattr(self.head, "predict_proba"):
-            raise UsageError(
-                f"a {type(self.head).__name__} gives no probabilities: wrap it in scikit-learn's "
-                "CalibratedClassifierCV."
-            )
+        history = log.path.with_name("fits.jsonl")
+        self._learner = Learner(embeddings, self.snapshot, chosen, first, head, seed, history)
         self.ids = tuple(item.id for item in embeddings.items)
-        self._known = Known(embeddings, log, who)
-        self._lock = threading.RLock()  # of what is known
-        self._work = threading.Lock()  # of fitting and choosing
-        self._batch: Batch | None = None  # what the last model learned from
+        self._state = LabelState(embeddings, log, who)
+        self._lock = threading.RLock()  # of the state
         self._snapshot: Snapshot | None = None
-        key = {
-            "dataset": self.dataset,
-            "spec_id": embeddings.spec.id,
-            "head": self._head_name,
-        }
-        self._fits = Fits(log.path.with_name("fits.jsonl"), key)
-        self.model: Model | None = None
         self.refresh()
 
     # What is known
@@ -152,12 +106,12 @@ class LabellingSession:
     @property
     def version(self) -> int:
         """Id of the last event of the log that was seen."""
-        return self._known.version
+        return self._state.version
 
     @property
     def round(self) -> int:
         """How many times a head was fitted before what is said now, by what the log tells."""
-        return self._known.round
+        return self._state.round
 
     def row_of(self, path: str) -> int:
         """Return the row of an item.
@@ -167,34 +121,34 @@ class LabellingSession:
         LabelError
             If there is no such item.
         """
-        if path not in self._known.row_of:
+        if path not in self._state.row_of:
             raise LabelError(f"{self.dataset!r} has no item {path!r} with a vector.")
-        return self._known.row_of[path]
+        return self._state.row_of[path]
 
     def refresh(self) -> bool:
         """Read what others wrote; return whether there was anything of this dataset."""
         with self._lock:
-            return self._known.refresh()
+            return self._state.refresh()
 
     def snapshot(self) -> Snapshot:
         """Return what holds of all items, with what others wrote."""
         with self._lock:
-            self._known.refresh()
-            if self._snapshot is None or self._snapshot.version != self._known.version:
-                self._snapshot = self._known.snapshot()
+            self._state.refresh()
+            if self._snapshot is None or self._snapshot.version != self._state.version:
+                self._snapshot = self._state.snapshot()
             return self._snapshot
 
     def current(self) -> dict[int, Current]:
         """Return what holds and who said so, by row."""
         with self._lock:
-            self._known.refresh()
-            return dict(self._known.current)
+            self._state.refresh()
+            return dict(self._state.current)
 
     def current_of(self, row: int) -> Current | None:
         """Return what holds of one item and who said so; None if nothing was ever said."""
         with self._lock:
-            self._known.refresh()
-            return self._known.current.get(row)
+            self._state.refresh()
+            return self._state.current.get(row)
 
     def classes(self) -> list[str]:
         """Return the classes, in order of first appearance."""
@@ -287,15 +241,15 @@ class LabellingSession:
         An act of several items is undone as a whole. Undoing again goes one act further back.
         """
         with self._lock:
-            self._known.refresh()
-            if not self._known.acts:
+            self._state.refresh()
+            if not self._state.acts:
                 return []
-            act = self._known.acts[-1]
+            act = self._state.acts[-1]
             self._say(
                 [Event("undo", self.dataset, who=self.who, undoes=each.id) for each in act[::-1]]
             )
-            paths = [each.path for each in act if each.path in self._known.row_of]
-            return [self._known.row_of[path] for path in paths if path is not None]
+            paths = [each.path for each in act if each.path in self._state.row_of]
+            return [self._state.row_of[path] for path in paths if path is not None]
 
     def _moving(self, kind: str, old: str, new: str) -> Event:
         return Event(kind, self.dataset, previous=old, label=new, who=self.who)
@@ -317,24 +271,25 @@ class LabellingSession:
     def _say(self, events: Sequence[Event]) -> int:
         with self._lock:
             last = self.log.append(events)[-1]
-            self._known.refresh()
+            self._state.refresh()
             return last
 
-    # What is learned
+    # The model
 
-    @cached_property
+    @property
+    def model(self) -> Model | None:
+        """The model that `retrain` fitted last, or None."""
+        return self._learner.model
+
+    @property
+    def head(self) -> Any:
+        """The unfitted classifier, with its seed."""
+        return self._learner.head
+
+    @property
     def candidates(self) -> NDArray[np.int64]:
         """The rows that are proposed: those outside the test and validation splits, ascending."""
-        return default_candidates(self.embeddings)
-
-    @cached_property
-    def _index(self) -> Index:
-        return index_of(self.embeddings, self.candidates)
-
-    @cached_property
-    def _trainer(self) -> Trainer:
-        none = np.array([], dtype=np.str_)
-        return Trainer(self.head, self.embeddings.matrix, self.candidates, none, seed=self.seed)
+        return self._learner.candidates
 
     def retrain(self) -> Model | None:
         """Fit a head to the labels so far, and let it look at every item.
@@ -346,56 +301,20 @@ class LabellingSession:
         Model
             None while fewer than two classes have labels. The last one, if nothing was said since.
         """
-        with self._work:
-            started = time.monotonic()
-            known = self.snapshot()
-            batch = known.labelled()
-            if len(np.unique(batch.labels)) < 2:
-                return None
-            if self._batch is not None and _same(self._batch, batch):
-                return self.model
-            head = self._trainer.fit(self._trainer.fresh(), batch)
-            every = np.arange(len(self.ids), dtype=np.int64)
-            shares = probabilities_of(head, self.embeddings.matrix, every)  # (n, C)
-            codes = shares.argmax(axis=1)
-            accuracy, scored = self._trainer.judged(head, batch)
-            classes = tuple(str(name) for name in head.classes_)
-            agreement = None if self.model is None else _agreement(self.model, classes, codes)
-            evidence = Evidence(len(batch.rows), accuracy, scored, agreement)
-            self._fits.add(known.version, evidence)
-            advice = advise(self._fits.evidence)
-            low, high = advice["cv_low"], advice["cv_high"]
-            model = Model(
-                name=f"{self._head_name}-{len(batch.rows)}",
-                version=known.version,
-                labelled=len(batch.rows),
-                head=head,
-                classes=classes,
-                codes=codes,
-                confidence=shares[every, codes].astype(np.float32),
-                accuracy=accuracy,
-                interval=None if low is None else (low, high),
-                advice=advice,
-                seconds=time.monotonic() - started,
-            )
-            self.model, self._batch = model, batch
+        model, is_new = self._learner.retrain()
+        if is_new:
             with self._lock:
-                self._known.round += 1
-            return model
+                self._state.round += 1
+        return model
 
     def curve(self) -> list[tuple[int, float, float, float]]:
         """Return labels, cross-validated accuracy and its interval (2 numbers), fit by fit.
 
         Fits of earlier sessions are there as well, those of the same kind of head.
         """
-        found = []
-        for each in list(self._fits.evidence):
-            low, high = wilson(each.cv_accuracy, each.cv_n)
-            if each.cv_accuracy is not None and low is not None and high is not None:
-                found.append((each.labelled, each.cv_accuracy, low, high))
-        return found
+        return self._learner.curve()
 
-    # What to look at
+    # Items to look at
 
     def propose(self, n: int, model: Model | None = None) -> list[Proposal]:
         """Return up to `n` items to label next: none that is labelled or was passed over.
@@ -413,32 +332,7 @@ class LabellingSession:
         list of Proposal
             Those of a group together. Empty when nothing is left.
         """
-        with self._work:
-            model = self.model if model is None else model
-            said = self.snapshot()
-            known, gone = said.labelled(), said.passed()
-            pool = RoundPool(
-                self.embeddings.matrix,
-                declined=gone,
-                labelled=known.rows,
-                labels=known.labels,
-                head=None if model is None else model.head,
-                candidates=self.candidates,
-                index=self._index,
-            )
-            n = min(n, pool.unlabelled.size)
-            if n < 1:
-                return []
-            strategy = self._initial if model is None else self._strategy
-            rng = np.random.default_rng([self.seed, len(known.rows), len(gone)])
-            chosen = strategy.select(pool, n, rng).rows
-            if model is not None:
-                return together([self._proposal(int(row), model) for row in chosen])
-            names = clustered(take_rows(self.embeddings.matrix, chosen))
-            found = zip(chosen, names, strict=True)
-            return together(
-                [Proposal(int(row), self.ids[row], None, None, name) for row, name in found]
-            )
+        return self._learner.propose(n, model)
 
     def doubted(self, n: int) -> list[Proposal]:
         """Return up to `n` labelled items whose label is likely wrong; see `label_doubts`."""
@@ -454,18 +348,7 @@ class LabellingSession:
         -----
         Fits five heads.
         """
-        batch = self.labelled()
-        with self._work:
-            found = find_label_errors(
-                self.embeddings.matrix, batch.rows, batch.labels, self._trainer.fresh()
-            )
-        columns = found.rows, found.suggested, found.suggested_probabilities, found.given
-        proposals = [
-            Proposal(int(row), self.ids[row], str(label), float(confidence), str(given))
-            for row, label, confidence, given in list(zip(*columns, strict=True))[:n]
-        ]
-        reason = None if found.judged else why_not_judged(len(np.unique(batch.labels)))
-        return LabelDoubts(proposals, len(batch.rows), found.judged, reason)
+        return self._learner.label_doubts(n)
 
     def similar(self, row: int, n: int) -> list[int]:
         """Return the `n` rows that are most like one, by the angle between vectors, nearest first.
@@ -478,18 +361,3 @@ class LabellingSession:
         if not 0 <= row < len(self.ids):
             raise LabelError(f"there is no row {row}: there are {len(self.ids)}.")
         return [int(each) for each in most_similar(self.embeddings.matrix, row, n)]
-
-    def _proposal(self, row: int, model: Model) -> Proposal:
-        label = model.classes[model.codes[row]]
-        return Proposal(row, self.ids[row], label, float(model.confidence[row]), label)
-
-
-def _same(one: Batch, other: Batch) -> bool:
-    return np.array_equal(one.rows, other.rows) and np.array_equal(one.labels, other.labels)
-
-
-def _agreement(before: Model, classes: tuple[str, ...], codes: NDArray[np.int64]) -> float:
-    """Return the share of items that are predicted as they were before."""
-    place = {name: code for code, name in enumerate(classes)}
-    moved = np.array([place.get(name, -1) for name in before.classes], dtype=np.int64)
-    return float(np.mean(moved[before.codes] == codes))

@@ -1,26 +1,61 @@
-"""Annotation by question and answer: what a person labels in a terminal, round by round."""
+"""Labelling in a terminal: questions, the answers that a person types, and images."""
 
 from __future__ import annotations
 
+import base64
+import difflib
+import re
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, Protocol, TextIO
+from typing import IO, Literal, Protocol, TextIO
 
 from .._files import write_atomically
-from ..errors import LabelError, UsageError
-from .model import Model
-from .session import LabellingSession
-from .terminal_answers import HELP, Answer, hide_classes, listed, parse_answer, printable
-from .terminal_images import inline_image, protocol_of
-from .terminal_plan import Pick, Plan, read_plan, write_plan
+from .._pixels import DecodeError, Picture, decoded
+from .._text import printable
+from ..errors import LabelError
 
-__all__ = ["AnnotatedRound", "Annotation", "Person", "Question", "Terminal"]
+__all__ = [
+    "HELP",
+    "Answer",
+    "Person",
+    "Question",
+    "Terminal",
+    "hide_classes",
+    "inline_image",
+    "listed",
+    "parse_answer",
+    "protocol_of",
+]
 
 LISTED = 20
-"""As many classes are listed with every question; of more, the list comes with the help."""
+"""Maximum classes that are listed with every question; of more, the list comes with the help."""
+
+HELP = """\
+  a number    the class of this number, or of this name where classes are called by numbers
+  a name      the class of this name; a new name makes a class
+  (nothing)   what is suggested
+  =name       the class of this name, whatever it is: =s, =7, =?
+  s  skip     u  undo     q  stop     ?  this help"""
+
+_COMMANDS = {"s": "skip", "u": "undo", "q": "stop", "?": "help"}
+
+TYPO_SIMILARITY = 0.8
+"""Similarity (`difflib`) to a class from which a new name is taken for a typing error."""
+
+HIDDEN = "…"
+
+
+ImageProtocol = Literal["iterm2", "kitty"]
+
+MAX_SIDE = 480
+MIN_SIDE = 192
+"""Sides in pixels: larger images are reduced, smaller ones enlarged, so that they can be seen."""
+
+_CHUNK = 4096
+"""Maximum characters in one command to kitty."""
 
 
 @dataclass(frozen=True)
@@ -62,251 +97,6 @@ class Person(Protocol):
 
     def tell(self, text: str) -> None:
         """Say something."""
-
-
-@dataclass(frozen=True)
-class AnnotatedRound:
-    """What a round came to.
-
-    Attributes
-    ----------
-    round
-        From 1; 0 while there were not two classes.
-    labelled, classes
-        Labels and classes there are now.
-    model
-        The head that learned from them, None while there are not two classes.
-    stopped
-        Whether the person stopped before the end of the round.
-    """
-
-    round: int
-    labelled: int
-    classes: int
-    model: Model | None
-    stopped: bool
-
-    def summary(self) -> dict[str, Any]:
-        """Return the figures as plain JSON."""
-        model = self.model
-        return {
-            "round": self.round,
-            "labelled": self.labelled,
-            "classes": self.classes,
-            "accuracy": None if model is None else model.accuracy,
-            "interval": None if model is None or model.interval is None else [*model.interval],
-        }
-
-    def __str__(self) -> str:
-        text = f"round {self.round}: {self.labelled} labels, classes: {self.classes}"
-        if self.model is not None and self.model.accuracy is not None:
-            text += f", accuracy {self.model.accuracy:.3f}"
-            if self.model.interval is not None:
-                low, high = self.model.interval
-                text += f" ({low:.3f} to {high:.3f})"
-            text += " cross-validated on them"
-        return text
-
-
-class Annotation:
-    """Ask a person for the labels of the least certain items, train, and ask again.
-
-    Each round asks for the items of which the head is least certain, chosen by the session's
-    strategy; while there are not two classes, for those that its initial strategy chooses. Every
-    answer is in the label log before the next question. The labels that the dataset brings are
-    never shown, nor are paths that tell them. Killed at any instant and begun again, it goes on
-    with the question that was open.
-
-    Parameters
-    ----------
-    session
-        What keeps the labels, learns and proposes.
-    person
-        Who answers.
-    plan
-        The file that remembers what is asked in the round; it is removed at the end.
-    least_confident_instances
-        Questions in a round.
-    num_annotation_rounds
-        Rounds after there are two classes.
-    initial_size
-        Questions at a time before there are two classes.
-    whole_paths
-        Show paths as they are, even if the name of a folder may tell the class.
-
-    Raises
-    ------
-    UsageError
-        If one of these numbers is less than 1.
-
-    Examples
-    --------
-    >>> import embedpipe as ep
-    >>> from embedpipe.labelling import LabellingSession
-    >>> class Sure:
-    ...     def ask(self, question):
-    ...         return "even" if int(question.path[-5]) % 2 == 0 else "odd"
-    ...
-    ...     def tell(self, text):
-    ...         pass
-    >>> digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp)
-    >>> session = LabellingSession(
-    ...     digits,
-    ...     ep.LabelLog(tmp / "labels.sqlite"),
-    ...     strategy="least_confidence",
-    ...     initial="coreset",
-    ... )
-    >>> rounds = Annotation(session, Sure(), tmp / "plan.json", 5, 2, 10).run()
-    >>> [each.labelled for each in rounds]
-    [10, 15, 20]
-    """
-
-    def __init__(
-        self,
-        session: LabellingSession,
-        person: Person,
-        plan: str | Path,
-        least_confident_instances: int = 10,
-        num_annotation_rounds: int = 5,
-        initial_size: int = 20,
-        *,
-        whole_paths: bool = False,
-    ) -> None:
-        sizes = {
-            "least_confident_instances": least_confident_instances,
-            "num_annotation_rounds": num_annotation_rounds,
-            "initial_size": initial_size,
-        }
-        for name, size in sizes.items():
-            if size < 1:
-                raise UsageError(f"{name} is {size}: give 1 or more.")
-        self.session, self.person, self._file = session, person, Path(plan)
-        self._batch, self._rounds, self._initial = sizes.values()
-        self._settings = {"dataset": session.dataset, "who": session.who, **sizes}
-        self._names = () if whole_paths else session.embeddings.dataset.class_names
-
-    def run(self) -> Iterator[AnnotatedRound]:
-        """Ask until the rounds are over, the person stops, or nothing is left to label.
-
-        Yields
-        ------
-        AnnotatedRound
-            One for each round, and one for a round that was stopped.
-        """
-        plan = self._kept() or self._following(None)
-        while plan is not None:
-            stopped = self._ask_all(plan)
-            yield self._record(plan, stopped)
-            if stopped:
-                return
-            plan = self._following(plan)
-        self._file.unlink(missing_ok=True)
-
-    def _kept(self) -> Plan | None:
-        """Return the plan of an annotation that was stopped or killed."""
-        plan = read_plan(self._file, self._settings)
-        if plan is None:
-            return None
-        self.person.tell(f"going on with round {plan.round}")
-        there = set(self.session.ids)  # files may have gone
-        return replace(plan, picks=tuple(pick for pick in plan.picks if pick.path in there))
-
-    def _following(self, before: Plan | None) -> Plan | None:
-        """Return what to ask next, None if that was all."""
-        last = 0 if before is None else before.round
-        if last >= self._rounds:
-            return None
-        model = self.session.retrain()
-        n = self._initial if model is None else self._batch
-        proposals = self.session.propose(n, model)
-        if not proposals:
-            self.person.tell("nothing is left to label")
-            return None
-        plan = Plan(
-            settings=self._settings,
-            started=self.session.version if before is None else before.started,
-            round=0 if model is None else last + 1,
-            model=None if model is None else model.name,
-            picks=tuple(Pick(each.path, each.label, each.confidence) for each in proposals),
-        )
-        write_plan(self._file, plan)
-        return plan
-
-    def _record(self, plan: Plan, stopped: bool) -> AnnotatedRound:
-        model = self.session.retrain()
-        counts = self.session.counts()
-        return AnnotatedRound(plan.round, sum(counts.values()), len(counts), model, stopped)
-
-    def _ask_all(self, plan: Plan) -> bool:
-        """Ask for what is open in a round; return whether the person stopped."""
-        queue = deque(plan.picks)
-        while queue:
-            if not self._is_open(queue[0]):  # answered before, or by somebody else meanwhile
-                queue.popleft()
-                continue
-            try:
-                answer = self._ask(plan, queue[0])
-                if answer.kind == "stop":
-                    return True
-                if answer.kind == "undo":
-                    queue.extendleft(self._undo(plan))
-                else:
-                    self._keep(plan, queue[0], answer)
-            except EOFError:
-                return True
-            except LabelError as error:  # nothing was kept: the question stays
-                self.person.tell(f"  {printable(str(error))}")
-        return False
-
-    def _is_open(self, pick: Pick) -> bool:
-        current = self.session.current_of(self.session.row_of(pick.path))
-        return current is None or current.kind == "clear"
-
-    def _ask(self, plan: Plan, pick: Pick) -> Answer:
-        classes = tuple(self.session.classes())
-        suggestion = pick.label if pick.label in classes else None  # it may have been renamed
-        dataset = self.session.embeddings.dataset
-        question = Question(
-            round=plan.round,
-            number=1 + sum(not self._is_open(each) for each in plan.picks),
-            of=len(plan.picks),
-            path=pick.path,
-            shown=hide_classes(pick.path, self._names),
-            suggestion=suggestion,
-            confidence=None if suggestion is None else pick.confidence,
-            classes=classes,
-            image=lambda: dataset.source.read_one(pick.path),
-        )
-        while True:
-            answer = parse_answer(self.person.ask(question), classes, suggestion)
-            if answer.kind != "help":
-                return answer
-            self.person.tell("\n    ".join([HELP, *listed(classes)]))
-
-    def _keep(self, plan: Plan, pick: Pick, answer: Answer) -> None:
-        row = self.session.row_of(pick.path)
-        if answer.kind == "skip":
-            self.session.mark([row], "skip")
-            return
-        assert answer.label is not None
-        if answer.label not in self.session.classes():
-            self.person.tell(f"  a new class: {printable(answer.label)} (u takes it back)")
-        self.session.label([row], answer.label, suggestions=[pick.label], model=plan.model)
-
-    def _undo(self, plan: Plan) -> Sequence[Pick]:
-        """Take back the last answer of this annotation; return what to ask again."""
-        now = self.session.current().values()
-        if not any(each.by == self.session.who and each.event_id > plan.started for each in now):
-            self.person.tell("  nothing to undo")
-            return []
-        rows = self.session.undo()
-        paths = [self.session.ids[row] for row in rows]
-        names = ", ".join(printable(hide_classes(path, self._names)) for path in paths[:3])
-        more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-        self.person.tell(f"  taken back: {names or 'a change of the classes'}{more}")
-        known = {pick.path: pick for pick in plan.picks}
-        # Many at once were labelled elsewhere: they are not asked for here.
-        return [known.get(path, Pick(path)) for path in paths] if len(paths) == 1 else []
 
 
 class Terminal:
@@ -386,3 +176,192 @@ class Terminal:
             file = self._copy.with_name(f"{self._copy.name}.{suffix}")
             write_atomically(file, content)  # a viewer may look at any moment
             self.tell(f"  the image is in {file}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was meant: ``"label"`` with the class, ``"skip"``, ``"undo"``, ``"stop"``, ``"help"``.
+
+    Parameters
+    ----------
+    kind
+        One of these.
+    label
+        The name of the class.
+    """
+
+    kind: str
+    label: str | None = None
+
+
+def parse_answer(line: str, classes: Sequence[str], suggestion: str | None) -> Answer:
+    """Return what a line means.
+
+    Parameters
+    ----------
+    line
+        As typed.
+    classes
+        Their names; the first has the number 1, unless a class is called by a number.
+    suggestion
+        What an empty line means, if anything.
+
+    Raises
+    ------
+    LabelError
+        If it means nothing, or may be a slip; the message says what to type.
+
+    Examples
+    --------
+    >>> parse_answer("2", ["hat", "shoe"], None)
+    Answer(kind='label', label='shoe')
+    >>> parse_answer("s", ["hat"], None), parse_answer("=s", ["hat"], None).label
+    (Answer(kind='skip', label=None), 's')
+    >>> parse_answer("1", ["0", "1", "2"], None).label
+    '1'
+    """
+    text = line.strip()
+    if not text:
+        if suggestion is None:
+            raise LabelError("nothing is suggested: type a number or a name, or ? for help.")
+        return Answer("label", suggestion)
+    if text.startswith("="):
+        name = text[1:].strip()
+        if not name:
+            raise LabelError("= needs the name of a class behind it.")
+        return Answer("label", name)
+    if text.lower() in _COMMANDS:
+        return Answer(_COMMANDS[text.lower()])
+    if text.isascii() and text.isdecimal() and _have_numbers(classes):
+        return Answer("label", _numbered(text, classes))
+    if text not in classes:
+        _check_typo(text, classes)
+    return Answer("label", text)
+
+
+def _have_numbers(classes: Sequence[str]) -> bool:
+    """Return whether a number means a place in the list: none of the classes is called by one."""
+    return not any(name.isdecimal() for name in classes)
+
+
+def listed(classes: Sequence[str]) -> list[str]:
+    """Return what to type for each class, and its name.
+
+    Examples
+    --------
+    >>> listed(["hat", "shoe"]), listed(["0", "1"])
+    (['1 hat', '2 shoe'], ['0', '1'])
+    """
+    names = list(map(printable, classes))
+    if not _have_numbers(classes):
+        return names
+    return [f"{number} {name}" for number, name in enumerate(names, start=1)]
+
+
+def _numbered(text: str, classes: Sequence[str]) -> str:
+    number = int(text[:9])
+    if not 1 <= number <= len(classes):
+        there = f"there are {len(classes)}" if classes else "there is none yet"
+        raise LabelError(f"no class has the number {text}: {there}. Type ={text} if it is a name.")
+    return classes[number - 1]
+
+
+def _check_typo(text: str, classes: Sequence[str]) -> None:
+    """Refuse a new name that is nearly that of a class."""
+    folded = {name.casefold(): name for name in classes}
+    near = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=TYPO_SIMILARITY)
+    if near:
+        meant = folded[near[0]]
+        number = f"{classes.index(meant) + 1} " if _have_numbers(classes) else ""
+        raise LabelError(
+            f"there is no class {text!r}. Did you mean {number}{meant!r}? "
+            f"Type ={text} for a new class."
+        )
+
+
+def hide_classes(path: str, names: Sequence[str]) -> str:
+    """Return a path without the classes that the dataset itself knows: it must not tell the answer.
+
+    Examples
+    --------
+    >>> hide_classes("train/T_Shirt/0001.jpg", ["hat", "t-shirt"])
+    'train/…/0001.jpg'
+    >>> hide_classes("that/0001.jpg", ["hat"])
+    'that/0001.jpg'
+    """
+    words = [re.findall(r"[^\W_]+", name) for name in sorted(names, key=len, reverse=True)]
+    patterns = [r"[\W_]*".join(map(re.escape, each)) for each in words if each]
+    if not patterns:
+        return path
+    whole = rf"(?<![^\W_])(?:{'|'.join(patterns)})(?![^\W_])"
+    return re.sub(whole, HIDDEN, path, flags=re.IGNORECASE)
+
+
+def protocol_of(environment: Mapping[str, str]) -> ImageProtocol | None:
+    """Return how the terminal is told to show an image; None unless it says that it can.
+
+    Within tmux and screen, which swallow such commands, it is None as well.
+
+    Examples
+    --------
+    >>> protocol_of({"TERM": "xterm-kitty"}), protocol_of({"TERM_PROGRAM": "iTerm.app"})
+    ('kitty', 'iterm2')
+    >>> protocol_of({"TERM": "xterm-256color"}) is None
+    True
+    """
+    terminal = environment.get("TERM", "")
+    if "TMUX" in environment or terminal.startswith(("tmux", "screen")):
+        return None
+    if terminal in ("xterm-kitty", "xterm-ghostty"):
+        return "kitty"
+    program = environment.get("TERM_PROGRAM"), environment.get("LC_TERMINAL")
+    if program[0] in ("iTerm.app", "WezTerm") or program[1] == "iTerm2":
+        return "iterm2"
+    return None
+
+
+def inline_image(image_bytes: bytes, protocol: ImageProtocol) -> str | None:
+    r"""Return what makes a terminal show an image; None if it cannot be decoded.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> file = BytesIO()
+    >>> Image.new("L", (8, 8)).save(file, "PNG")
+    >>> inline_image(file.getvalue(), "kitty")[:19]
+    '\x1b_Ga=T,f=100,q=2,m='
+    """
+    png = _as_png(image_bytes)
+    if png is None:
+        return None
+    text = base64.b64encode(png).decode()
+    if protocol == "iterm2":
+        return f"\x1b]1337;File=inline=1;size={len(png)};preserveAspectRatio=1:{text}\a"
+    chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
+    # q=2: an answer of the terminal would be read as one of the person.
+    starts = ["a=T,f=100,q=2,", *[""] * (len(chunks) - 1)]
+    more = [1] * (len(chunks) - 1) + [0]
+    return "".join(
+        f"\x1b_G{start}m={m};{chunk}\x1b\\"
+        for start, m, chunk in zip(starts, more, chunks, strict=True)
+    )
+
+
+def _as_png(image_bytes: bytes) -> bytes | None:
+    from PIL import Image
+
+    def encoded(picture: Picture) -> bytes:
+        image = picture.rgb
+        side = max(image.size)
+        wanted = min(max(side, MIN_SIDE), MAX_SIDE)
+        if wanted != side:
+            width, height = (max(1, round(length * wanted / side)) for length in image.size)
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
+        file = BytesIO()
+        image.save(file, "PNG")
+        return file.getvalue()
+
+    try:
+        return decoded(image_bytes, encoded)
+    except DecodeError:
+        return None

@@ -34,11 +34,10 @@ from __future__ import annotations
 
 from ..tables import table_format, write_table
 from .exchange import Entry, Format, Labelled, ReadOptions, WriteOptions, formats
-from .files import read_labels, write_labels
+from .label_files import read_labels, write_labels
 from .log import LabelLog
-from .log_current import Current, Matched
 from .log_event import Event
-from .log_replay import State, replay
+from .log_state import Current, Matched, State, replay
 from .matching import resolve_labels, rows_for
 from .metadata import read_metadata
 from .resolver import PathResolver

@@ -14,8 +14,8 @@ from .._files import sync_folder, temporary_file
 from ..errors import LabelError, UnknownNameError, UsageError
 from ._log_file import explained, open_log
 from ._log_schema import CLASSES, COLUMNS, CURRENT
-from .log_current import Current, Matched, match
 from .log_event import Event, checked
+from .log_state import Current, Matched, match
 
 __all__ = ["LabelLog"]
 

@@ -1,6 +1,6 @@
 """The labelling page: a local server and the page that it serves.
 
-The server listens on 127.0.0.1 alone, and whoever has not the token in its address is refused.
+The server listens on 127.0.0.1 alone, and refuses requests without its token.
 All labels go through a :class:`~embedpipe.labelling.LabellingSession`. docs/labelling.md has the
 interface.
 """
@@ -8,6 +8,6 @@ interface.
 from __future__ import annotations
 
 from .app import create_app
-from .running import LabellingServer
+from .labelling_server import LabellingServer
 
 __all__ = ["LabellingServer", "create_app"]

@@ -1,4 +1,4 @@
-"""The application: which address is answered by what."""
+"""The application: the routes of the page and its errors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from ..errors import EmbedpipeError
-from .answers import error_answer
-from .desk import Desk
-from .guard import Guard
-from .pictures import Pictures
-from .reading_api import reading_routes
-from .writing_api import writing_routes
+from .api import reading_routes, writing_routes
+from .auth import AuthMiddleware
+from .images import ItemImages
+from .json_messages import error_response
+from .page_state import PageState
 
 __all__ = ["create_app"]
 
@@ -28,15 +27,15 @@ STATIC = Path(__file__).parent / "static"
 _log = logging.getLogger(__name__)
 
 
-def create_app(desk: Desk, *, token: str, port: int) -> ASGIApp:
+def create_app(state: PageState, *, token: str, port: int) -> ASGIApp:
     """Return the labelling page as an ASGI application.
 
     Parameters
     ----------
-    desk
-        What is labelled, and the only way in which labels are written.
+    state
+        The page with its session, through which all labels are written.
     token
-        What whoever asks must know.
+        Required of every request.
     port
         Of the address that the page is served at: requests to other hosts are refused.
 
@@ -45,12 +44,12 @@ def create_app(desk: Desk, *, token: str, port: int) -> ASGIApp:
     Beside the session, 4 bytes per item for each layout of the map that was looked at, and a copy
     of the paths once they were searched.
     """
-    pictures = Pictures(desk.session.embeddings, desk.workspace)
+    images = ItemImages(state.session.embeddings, state.workspace)
     routes = [
         Route("/", _page),
-        *reading_routes(desk),
-        *writing_routes(desk),
-        *pictures.routes(),
+        *reading_routes(state),
+        *writing_routes(state),
+        *images.routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     handlers = {
@@ -60,7 +59,7 @@ def create_app(desk: Desk, *, token: str, port: int) -> ASGIApp:
         Exception: _unexpected,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
-    return Guard(app, token=token, run=desk.run, port=port)
+    return AuthMiddleware(app, token=token, run=state.run, port=port)
 
 
 def _page(request: Request) -> Response:
@@ -68,18 +67,18 @@ def _page(request: Request) -> Response:
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    return error_answer(400, str(error))
+    return error_response(400, str(error))
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return error_answer(error.status_code, error.detail, headers=error.headers)
+    return error_response(error.status_code, error.detail, headers=error.headers)
 
 
 def _gone(request: Request, error: Exception) -> Response:
-    return error_answer(400, "the connection ended before the request did.")
+    return error_response(400, "the connection ended before the request did.")
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("%s %s: %r", request.method, request.url.path, error)
-    return error_answer(500, f"unexpected {type(error).__name__}: {error}")
+    return error_response(500, f"unexpected {type(error).__name__}: {error}")

@@ -6,12 +6,11 @@ the same text whichever of the three file types holds it; `read_table` states th
 
 from __future__ import annotations
 
-from .guards import guard, unguard
+from .csv_text import guard, unguard
 from .label_rows import STATUSES, canonical_status, check_no_predictions, sure_labels
-from .paths import tidy
-from .reading import SUFFIXES, Table, read_table, table_format
-from .values import changed_number, column_of, label_array, missing, text_of, whole_numbers
-from .writing import csv_bytes, csv_writer, table_bytes, write_table
+from .table_reader import SUFFIXES, Table, read_table, table_format
+from .table_writer import csv_bytes, csv_writer, table_bytes, write_table
+from .values import changed_number, column_of, label_array, missing, text_of, tidy, whole_numbers
 
 __all__ = [
     "STATUSES",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .reading import Table
+from .table_reader import Table
 
 __all__ = ["STATUSES", "canonical_status", "check_no_predictions", "sure_labels"]
 

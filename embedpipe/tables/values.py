@@ -1,4 +1,4 @@
-"""How a value becomes the text of a cell."""
+"""How a value becomes the text of a cell, and what cells stand for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["changed_number", "column_of", "label_array", "missing", "text_of", "whole_numbers"]
+__all__ = [
+    "changed_number",
+    "column_of",
+    "label_array",
+    "missing",
+    "text_of",
+    "tidy",
+    "whole_numbers",
+]
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+)?", re.ASCII)
 
@@ -172,3 +180,16 @@ def column_of(values: Iterable[Any]) -> list[str]:
     (['1', '', '2'], ['Test', ''])
     """
     return whole_numbers([text_of(value).strip() for value in values])
+
+
+def tidy(path: str) -> str:
+    """Return a path without empty and ``.`` parts; an absolute path stays as it is.
+
+    Examples
+    --------
+    >>> tidy("./hats//1.jpg"), tidy("/data/1.jpg")
+    ('hats/1.jpg', '/data/1.jpg')
+    """
+    if path.startswith("/"):
+        return path
+    return "/".join(part for part in path.split("/") if part not in ("", "."))

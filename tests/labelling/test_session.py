@@ -178,14 +178,14 @@ def test_labelling_goes_on_while_a_head_is_fitted(start, monkeypatch):
     session = start()
     answer(session, session.propose(30))
     fitting, go_on = threading.Event(), threading.Event()
-    fit = session._trainer.fit
+    fit = session._learner._trainer.fit
 
     def slow_fit(head, batch):
         fitting.set()
         assert go_on.wait(60)
         return fit(head, batch)
 
-    monkeypatch.setattr(session._trainer, "fit", slow_fit)
+    monkeypatch.setattr(session._learner._trainer, "fit", slow_fit)
     worker = threading.Thread(target=session.retrain)
     worker.start()
     assert fitting.wait(60)

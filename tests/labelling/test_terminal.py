@@ -15,16 +15,16 @@ from PIL import Image
 
 import embedpipe as ep
 from embedpipe.errors import LabelError, RunError, UsageError
-from embedpipe.labelling import LabellingSession
-from embedpipe.labelling.terminal import Annotation, Question, Terminal
-from embedpipe.labelling.terminal_answers import (
+from embedpipe.labelling import Annotation, LabellingSession, Question, Terminal
+from embedpipe.labelling.terminal import (
     HELP,
     Answer,
     hide_classes,
+    inline_image,
     parse_answer,
     printable,
+    protocol_of,
 )
-from embedpipe.labelling.terminal_images import inline_image, protocol_of
 from embedpipe.labels import LabelLog
 from tests.conftest import make_image
 

@@ -102,7 +102,7 @@ def test_a_check_that_fails_is_said_and_tried_again(
     def refuse(*_: object, **__: object) -> None:
         raise SelectionError("there are too many.")
 
-    monkeypatch.setattr("embedpipe.server.checking.check", refuse)
+    monkeypatch.setattr("embedpipe.server.background_checks.check", refuse)
     for _ in range(600):
         answer = shop.get("/api/checked?list=copies")
         if answer.status != 202:
@@ -124,7 +124,7 @@ def test_a_server_ends_while_it_checks(shop: Lab, monkeypatch: pytest.MonkeyPatc
         finally:
             ended.append(True)
 
-    monkeypatch.setattr("embedpipe.server.checking.check", endless)
+    monkeypatch.setattr("embedpipe.server.background_checks.check", endless)
     assert shop.get("/api/checked?list=copies").status == 202
     shop.post("/api/label", {"rows": [0], "label": "hat"}).json()  # labelling goes on
     shop.server.stop()

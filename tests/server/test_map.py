@@ -19,10 +19,9 @@ import pytest
 from numpy.typing import NDArray
 
 from embedpipe.index import Index
-from embedpipe.server.projection.background import WORKER
-from embedpipe.server.projection.components import on_the_map, plane_of
-from embedpipe.server.projection.kept import KeptLayout
-from embedpipe.server.projection.neighbourhoods import neighbourhoods
+from embedpipe.server.item_map import WORKER
+from embedpipe.server.map_layouts import neighbourhoods, on_the_map, plane_of
+from embedpipe.server.map_worker import LayoutFile
 from tests.server.conftest import Answer, Lab, make_photos
 from tests.server.tabs import Tab
 
@@ -247,7 +246,7 @@ def test_the_process_ends_when_nobody_holds_its_input(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
     )
     # What is held here cannot be had by the process: it waits.
-    with process, KeptLayout(tmp_path, "00ff").alone():
+    with process, LayoutFile(tmp_path, "00ff").alone():
         left = tmp_path / "map" / f".tmp-{process.pid}-00ff-meta.json"
         left.write_bytes(b"half")
         assert process.stdin is not None

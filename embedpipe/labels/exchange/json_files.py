@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FormatError
-from ...tables.faults import TableError
-from ...tables.text import decode
+from ...tables.text_files import TableError, decode
 
 __all__ = ["read_json", "write_json"]
 

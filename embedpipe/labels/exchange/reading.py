@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ...errors import FormatError, UnmatchedError
-from ..log_current import Matched
 from ..log_event import Event
+from ..log_state import Matched
 from ..matching import Counted, count, explain_unmatched, format_counts, format_rewritten
 from ..resolver import ForeignPath, PathResolver
 from .entries import Entry, Labelled, path_as_id, path_as_spelled, validated

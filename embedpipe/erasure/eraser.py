@@ -1,0 +1,273 @@
+"""Erasing: known files are rewritten, other files that hold the image are removed or named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .._files import TEMPORARY_PREFIX, read_parquet, write_parquet
+from .._workspace import Workspace
+from ..cache import CONTENT_ID, read_memory, write_memory
+from ..cache.fragments import fragment_paths, unwritable, vectors_of, write_fragment
+from ..cache.maintenance import matrix_folders, needed_matrices, remove
+from ..errors import ReadOnlyError
+from ..labels import LabelLog
+from .file_search import all_files, contains, contains_name, encodings, file_holds
+from .image_lookup import FoundImage
+
+__all__ = ["Erased", "forget"]
+
+ANY_DATASET = ("problems", "experiments", "bounds", "tracking")
+"""Folders of the workspace that hold files of several datasets."""
+
+
+@dataclass(frozen=True)
+class Erased:
+    """The result of erasing an image.
+
+    Attributes
+    ----------
+    rewritten
+        Files that are now without it.
+    removed
+        Files and folders that held it and can be made again.
+    label_events
+        Number of events of the label log that were cleared.
+    remaining
+        Files that still hold it, and why.
+    """
+
+    rewritten: tuple[Path, ...]
+    removed: tuple[Path, ...]
+    label_events: int
+    remaining: tuple[tuple[str, str], ...]
+
+
+def forget(workspace: Workspace, image: FoundImage, *, dry_run: bool = False) -> Erased:
+    """Erase an image from a workspace.
+
+    Fragments, failures, scan memories and picks of runs are rewritten without it: the new file is
+    there before the old one goes, so that a kill at any instant loses no other image; the same
+    command then finishes. Events of the label log are cleared. Matrices with their indexes,
+    problems, thumbnails, pages and exports that hold it are removed; they can be made again.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    image
+        From `find_image`.
+    dry_run
+        Change nothing and return what would be done.
+
+    Raises
+    ------
+    CacheError
+        If a file cannot be read or written. Run again, it goes on.
+    """
+    return _Eraser(workspace, image, dry_run).run()
+
+
+@dataclass
+class _Eraser:
+    workspace: Workspace
+    image: FoundImage
+    dry_run: bool
+    rewritten: list[Path] = field(default_factory=list)
+    removed: list[Path] = field(default_factory=list)
+    remaining: list[tuple[str, str]] = field(default_factory=list)
+    vectors: list[np.ndarray] = field(default_factory=list)
+
+    def run(self) -> Erased:
+        self.contents = pa.array(self.image.content_ids, CONTENT_ID)
+        self.ids = pa.array(sorted({path for _, path in self.image.items}), pa.string())
+        try:
+            # What is derived goes first and the scan memories last: after a kill at any instant,
+            # the same command still finds the image and what is left of it.
+            fragments = self._fragments()
+            picks = self._picks()
+            self._remove_matrices()
+            self._sweep({*picks, self.workspace.labels})
+            for path, held in picks.items():
+                self._rewrite_picks(path, held)
+            events = self._clear_labels()
+            for path, rest in fragments.items():
+                self._rewrite_fragment(path, rest)
+            self._rewrite_memories()
+        except OSError as error:
+            place = error.filename or self.workspace.root
+            raise unwritable(
+                f"cannot erase from {place}: {error.strerror or error}. Run the same command again "
+                "to finish.",
+                error,
+            ) from error
+        for file in self.image.files:
+            self.remaining.append(
+                (str(file), "the image itself: delete it, or the next `embed` stores it again")
+            )
+        self.remaining.append(
+            (
+                "files outside of the workspace",
+                "models that were trained on it keep its digest, and were fitted to it: train them "
+                "again; predictions, labels and copies elsewhere are not looked at",
+            )
+        )
+        return Erased(tuple(self.rewritten), tuple(self.removed), events, tuple(self.remaining))
+
+    def _fragments(self) -> dict[Path, pa.Table]:
+        """Return the fragments that hold the image, each with its other rows."""
+        found = {}
+        for kind in ("fragments", "failures"):
+            for folder in sorted(self.workspace.cache.glob(f"*/{kind}")):
+                for path in fragment_paths(folder):
+                    table = read_parquet(path)
+                    held = pc.is_in(table["content_id"], value_set=self.contents)
+                    if kind == "failures":
+                        unread = pc.is_null(table["content_id"])
+                        held = pc.or_(
+                            held, pc.and_(unread, pc.is_in(table["path"], value_set=self.ids))
+                        )
+                    if pc.any(held).as_py():
+                        found[path] = table.filter(pc.invert(held))
+                        if kind == "fragments":
+                            self.vectors += list(vectors_of(table.filter(held)).copy())
+        return found
+
+    def _rewrite_fragment(self, path: Path, rest: pa.Table) -> None:
+        self.rewritten.append(path)
+        if self.dry_run:
+            return
+        if rest.num_rows:
+            metadata = {k.decode(): v.decode() for k, v in rest.schema.metadata.items()}
+            write_fragment(path.parent, rest, metadata)
+        path.unlink()
+
+    def _remove_matrices(self) -> None:
+        holding = needed_matrices(self.workspace, self.image.content_ids)
+        needed = needed_matrices(self.workspace)
+        for folder in matrix_folders(self.workspace):
+            key = folder.parent.name, folder.name
+            # Of a matrix that no dataset has, the items are not known any more.
+            if key in holding or (key not in needed and not self.vectors):
+                self._remove(folder)
+
+    def _rewrite_memories(self) -> None:
+        for path in sorted(self.workspace.root.glob("datasets/*/items.parquet")):
+            table = read_memory(path)
+            ids = pa.array(
+                [each for name, each in self.image.items if name == path.parent.name], pa.string()
+            )
+            held = pc.or_(
+                pc.fill_null(pc.is_in(table["content_id"], value_set=self.contents), False),
+                pc.is_in(table["id"], value_set=ids),
+            )
+            if not pc.any(held).as_py():
+                continue
+            self.rewritten.append(path)
+            if not self.dry_run and not write_memory(path, table.filter(pc.invert(held))):
+                raise ReadOnlyError(f"cannot write {path}: Read-only file system.")
+
+    def _clear_labels(self) -> int:
+        if not self.workspace.labels.exists():
+            return 0
+        with LabelLog(self.workspace.labels) as log:
+            if self.dry_run:
+                events = (event for event in log.events() if event.path is not None)
+                return sum(
+                    (event.dataset, event.path) in self.image.items
+                    or event.content_id in self.image.content_ids
+                    for event in events
+                )
+            return log.forget(self.image.items, self.image.content_ids)
+
+    def _picks(self) -> dict[Path, Any]:
+        """Return the tables of runs that name the image, each with the rows that do."""
+        found = {}
+        for dataset in sorted({name for name, _ in self.image.items}):
+            ids = pa.array([each for name, each in self.image.items if name == dataset])
+            for path in sorted(self.workspace.runs.glob(f"{_literal(dataset)}*/*.parquet")):
+                table = read_parquet(path)
+                if "id" in table.column_names:
+                    held = pc.is_in(table["id"], value_set=ids)
+                    if pc.any(held).as_py():
+                        found[path] = held
+        return found
+
+    def _rewrite_picks(self, path: Path, held: Any) -> None:
+        """Take the id out of the picks of a run; row, score and label stay, the run stays whole."""
+        self.rewritten.append(path)
+        if not self.dry_run:
+            table = read_parquet(path)
+            column = pc.if_else(held, pa.scalar(None, pa.string()), table["id"])
+            place = table.column_names.index("id")
+            write_parquet(path, table.set_column(place, table.schema.field("id"), column))
+
+    def _remove(self, path: Path) -> None:
+        if path not in self.removed:
+            self.removed.append(path)
+            if not self.dry_run:
+                remove(path)
+
+    def _sweep(self, known: set[Path]) -> None:
+        """Search all other files; remove those that can be made again, and name the others."""
+        for path in all_files(self.workspace.root):
+            if path in known or self._is_rewritten(path):
+                continue
+            if any(parent in self.removed for parent in (path, *path.parents)):
+                continue
+            if not file_holds(path, self._tests(path), self.image.content_ids, self.vectors):
+                continue
+            derived = self._derived(path)
+            if derived is None:
+                self.remaining.append((str(path), "it holds the image; look at it yourself"))
+            else:
+                self._remove(derived)
+
+    def _is_rewritten(self, path: Path) -> bool:
+        """Return whether the rows of a file are rewritten one by one."""
+        parts = path.relative_to(self.workspace.root).parts
+        if _is_temporary(path.name):
+            return False
+        if parts[0] == "cache":
+            return len(parts) == 4 and parts[2] in ("fragments", "failures")
+        return parts[0] in ("datasets", f"{self.workspace.labels.name}-wal")
+
+    def _tests(self, path: Path) -> list[Callable[[bytes], bool]]:
+        """Return tests for the digests and paths of the image in the content of a file."""
+        digests = [each.hex().encode() for each in self.image.content_ids]
+        digests += list(self.image.content_ids)
+        tests: list[Callable[[bytes], bool]] = [contains(digest) for digest in digests]
+        parts = path.relative_to(self.workspace.root).parts
+        for dataset, item in self.image.items:
+            # An id counts in files of its dataset: others may have an item of the same name.
+            if any(part.startswith(dataset) for part in parts) or parts[0] in ANY_DATASET:
+                tests += [contains_name(name) for name in encodings(item)]
+        return tests
+
+    def _derived(self, path: Path) -> Path | None:
+        """Return the file or folder to remove for a file; None if it cannot be made again."""
+        root = self.workspace.root
+        parts = path.relative_to(root).parts
+        temporary = next((n for n, part in enumerate(parts) if _is_temporary(part)), None)
+        if temporary is not None:
+            return root.joinpath(*parts[: temporary + 1])
+        depth = {"matrices": 3, "problems": 2, "exports": 2}.get(parts[0])
+        if depth is not None:
+            return root.joinpath(*parts[:depth])
+        derived = parts[0] in ("thumbnails", "bounds") or path.suffix in (".html", ".png", ".svg")
+        return path if derived else None
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(TEMPORARY_PREFIX)
+
+
+def _literal(name: str) -> str:
+    return re.sub(r"([*?\[])", r"[\1]", name)

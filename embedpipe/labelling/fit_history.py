@@ -1,0 +1,90 @@
+"""The evidence of each fit of a head, kept on disk across sessions."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from ..active.stopping import Evidence
+
+__all__ = ["FitHistory"]
+
+
+class FitHistory:
+    """The evidence of all fits of one kind of head to the labels of one dataset, oldest first.
+
+    Deleting the file loses the course of the accuracy and nothing else.
+
+    Parameters
+    ----------
+    path
+        A file of JSON Lines, one for each fit of any dataset and head. Damaged lines, such as the
+        last one of a killed session, are passed over.
+    key
+        Dataset, embeddings and head of the lines that count.
+
+    Attributes
+    ----------
+    evidence
+        One for each fit.
+
+    Notes
+    -----
+    200 bytes a fit on the disk.
+
+    Examples
+    --------
+    >>> key = {"dataset": "shop", "spec_id": "5f", "head": "logistic"}
+    >>> first = FitHistory(tmp / "fits.jsonl", key)
+    >>> first.add(17, Evidence(labelled=20, cv_accuracy=0.7, cv_n=20, agreement=None))
+    >>> [each.labelled for each in FitHistory(tmp / "fits.jsonl", key).evidence]
+    [20]
+    >>> FitHistory(tmp / "fits.jsonl", key | {"head": "ridge"}).evidence
+    []
+    """
+
+    def __init__(self, path: Path, key: Mapping[str, str]) -> None:
+        self._path, self._key = path, dict(key)
+        self._versions: list[int] = []
+        self.evidence: list[Evidence] = []
+        with contextlib.suppress(OSError):
+            for line in path.read_bytes().splitlines():
+                with contextlib.suppress(ValueError, TypeError, KeyError):
+                    self._take(json.loads(line))
+
+    def add(self, version: int, evidence: Evidence) -> None:
+        """Add a fit to the labels at a version of the log, unless it is the last one once more."""
+        if self._versions and self._versions[-1] == version:
+            return
+        self._versions.append(version)
+        self.evidence.append(evidence)
+        line = json.dumps({**self._key, "version": version, **asdict(evidence)})
+        # One write, so that sessions at one time do not mix their lines. A full disk keeps nobody
+        # from labelling.
+        with contextlib.suppress(OSError), self._path.open("ab") as file:
+            file.write(f"{line}\n".encode())
+
+    def _take(self, line: Mapping[str, object]) -> None:
+        if any(line[name] != value for name, value in self._key.items()):
+            return
+        version, labelled, n = (_whole(line[name]) for name in ("version", "labelled", "cv_n"))
+        accuracy, agreement = (_share(line[name]) for name in ("cv_accuracy", "agreement"))
+        self._versions.append(version)
+        self.evidence.append(Evidence(labelled, accuracy, n, agreement))
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(value)
+    return value
+
+
+def _share(value: object) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(value)
+    return float(value)

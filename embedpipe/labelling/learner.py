@@ -1,0 +1,255 @@
+"""A head fitted to the labels so far: its predictions, its accuracy, and what to label next."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._loops.fitting import Batch, Trainer, probabilities_of, run_head
+from .._specs import format_spec
+from ..active.selecting import RoundPool, default_candidates, index_of
+from ..active.stopping import Evidence, advise, wilson
+from ..checks import find_label_errors, why_not_judged
+from ..embedding import Embeddings
+from ..errors import UsageError
+from ..heads import get_head
+from ..index import Index
+from ..index.blocks import take_rows
+from ..strategies import Strategy
+from .fit_history import FitHistory
+from .label_state import Snapshot
+from .proposals import LabelDoubts, Proposal, clustered, together
+
+__all__ = ["Learner", "Model"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A head fitted to the labels at one moment, and its predictions.
+
+    Attributes
+    ----------
+    name
+        Its name in the label log.
+    version
+        Id of the last event that it was fitted to.
+    labelled
+        Number of labels that it was fitted to.
+    head
+        The fitted classifier.
+    classes
+        (C,) their names.
+    codes
+        (n,) the most probable class of each item, as a position in `classes`.
+    confidence
+        (n,) float32, its probability.
+    accuracy, interval
+        Cross-validated on the labelled items, and its 95 % interval (Wilson); None with too few
+        labels. Items that were chosen because they are hard make it lower than it is on all items.
+    advice
+        Whether more labels are worth it: see `embedpipe.active.stopping.advise`.
+    seconds
+        Duration of the fit.
+
+    Notes
+    -----
+    12 bytes per item.
+    """
+
+    name: str
+    version: int
+    labelled: int
+    head: Any
+    classes: tuple[str, ...]
+    codes: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    accuracy: float | None
+    interval: tuple[float, float] | None
+    advice: dict[str, Any]
+    seconds: float
+
+
+class Learner:
+    """Fit a head to the labels of a dataset, and propose items with it.
+
+    One thread at a time fits or chooses; it takes its snapshot of the labels once it may.
+
+    Parameters
+    ----------
+    embeddings
+        Of the dataset.
+    snapshot
+        Returns the current labels.
+    strategy, initial
+        Choose items with a model, and before there is one.
+    head
+        A spec string, or an unfitted classifier with `predict_proba`.
+    seed
+        Of everything random.
+    history
+        The file that keeps the evidence of each fit.
+
+    Attributes
+    ----------
+    model
+        The last one that was fitted, or None.
+    head
+        The unfitted classifier, with its seed.
+    """
+
+    def __init__(
+        self,
+        embeddings: Embeddings,
+        snapshot: Callable[[], Snapshot],
+        strategy: Strategy,
+        initial: Strategy,
+        head: Any,
+        seed: int,
+        history: Path,
+    ) -> None:
+        self._embeddings, self._snapshot, self._seed = embeddings, snapshot, seed
+        self._strategy, self._initial = strategy, initial
+        given = get_head(head) if isinstance(head, str) else head
+        self.head, self._head_name = run_head(given, seed), format_spec(given)
+        if not hasattr(self.head, "predict_proba"):
+            raise UsageError(
+                f"a {type(self.head).__name__} gives no probabilities: wrap it in scikit-learn's "
+                "CalibratedClassifierCV."
+            )
+        self._ids = tuple(item.id for item in embeddings.items)
+        self._work = threading.Lock()
+        self._batch: Batch | None = None  # the labels of the last model
+        key = {
+            "dataset": embeddings.dataset.name,
+            "spec_id": embeddings.spec.id,
+            "head": self._head_name,
+        }
+        self._history = FitHistory(history, key)
+        self.model: Model | None = None
+
+    @cached_property
+    def candidates(self) -> NDArray[np.int64]:
+        """The rows that are proposed: those outside the test and validation splits, ascending."""
+        return default_candidates(self._embeddings)
+
+    @cached_property
+    def _index(self) -> Index:
+        return index_of(self._embeddings, self.candidates)
+
+    @cached_property
+    def _trainer(self) -> Trainer:
+        none = np.array([], dtype=np.str_)
+        return Trainer(self.head, self._embeddings.matrix, self.candidates, none, seed=self._seed)
+
+    def retrain(self) -> tuple[Model | None, bool]:
+        """Return the model of the current labels, and whether it was fitted now."""
+        with self._work:
+            started = time.monotonic()
+            snapshot = self._snapshot()
+            batch = snapshot.labelled()
+            if len(np.unique(batch.labels)) < 2:
+                return None, False
+            if self._batch is not None and _same(self._batch, batch):
+                return self.model, False
+            head = self._trainer.fit(self._trainer.fresh(), batch)
+            every = np.arange(len(self._ids), dtype=np.int64)
+            shares = probabilities_of(head, self._embeddings.matrix, every)  # (n, C)
+            codes = shares.argmax(axis=1)
+            accuracy, scored = self._trainer.judged(head, batch)
+            classes = tuple(str(name) for name in head.classes_)
+            agreement = None if self.model is None else _agreement(self.model, classes, codes)
+            evidence = Evidence(len(batch.rows), accuracy, scored, agreement)
+            self._history.add(snapshot.version, evidence)
+            advice = advise(self._history.evidence)
+            low, high = advice["cv_low"], advice["cv_high"]
+            model = Model(
+                name=f"{self._head_name}-{len(batch.rows)}",
+                version=snapshot.version,
+                labelled=len(batch.rows),
+                head=head,
+                classes=classes,
+                codes=codes,
+                confidence=shares[every, codes].astype(np.float32),
+                accuracy=accuracy,
+                interval=None if low is None else (low, high),
+                advice=advice,
+                seconds=time.monotonic() - started,
+            )
+            self.model, self._batch = model, batch
+            return model, True
+
+    def curve(self) -> list[tuple[int, float, float, float]]:
+        """Return labels, cross-validated accuracy and its interval (2 numbers), fit by fit."""
+        found = []
+        for each in list(self._history.evidence):
+            low, high = wilson(each.cv_accuracy, each.cv_n)
+            if each.cv_accuracy is not None and low is not None and high is not None:
+                found.append((each.labelled, each.cv_accuracy, low, high))
+        return found
+
+    def propose(self, n: int, model: Model | None = None) -> list[Proposal]:
+        """Return up to `n` items to label next; see `LabellingSession.propose`."""
+        with self._work:
+            model = self.model if model is None else model
+            snapshot = self._snapshot()
+            labelled, declined = snapshot.labelled(), snapshot.passed()
+            pool = RoundPool(
+                self._embeddings.matrix,
+                declined=declined,
+                labelled=labelled.rows,
+                labels=labelled.labels,
+                head=None if model is None else model.head,
+                candidates=self.candidates,
+                index=self._index,
+            )
+            n = min(n, pool.unlabelled.size)
+            if n < 1:
+                return []
+            strategy = self._initial if model is None else self._strategy
+            rng = np.random.default_rng([self._seed, len(labelled.rows), len(declined)])
+            chosen = strategy.select(pool, n, rng).rows
+            if model is not None:
+                return together([self._proposal(int(row), model) for row in chosen])
+            names = clustered(take_rows(self._embeddings.matrix, chosen))
+            found = zip(chosen, names, strict=True)
+            return together(
+                [Proposal(int(row), self._ids[row], None, None, name) for row, name in found]
+            )
+
+    def label_doubts(self, n: int) -> LabelDoubts:
+        """Return up to `n` labels that are likely wrong; see `LabellingSession.label_doubts`."""
+        batch = self._snapshot().labelled()
+        with self._work:
+            found = find_label_errors(
+                self._embeddings.matrix, batch.rows, batch.labels, self._trainer.fresh()
+            )
+        columns = found.rows, found.suggested, found.suggested_probabilities, found.given
+        proposals = [
+            Proposal(int(row), self._ids[row], str(label), float(confidence), str(given))
+            for row, label, confidence, given in list(zip(*columns, strict=True))[:n]
+        ]
+        reason = None if found.judged else why_not_judged(len(np.unique(batch.labels)))
+        return LabelDoubts(proposals, len(batch.rows), found.judged, reason)
+
+    def _proposal(self, row: int, model: Model) -> Proposal:
+        label = model.classes[model.codes[row]]
+        return Proposal(row, self._ids[row], label, float(model.confidence[row]), label)
+
+
+def _same(one: Batch, other: Batch) -> bool:
+    return np.array_equal(one.rows, other.rows) and np.array_equal(one.labels, other.labels)
+
+
+def _agreement(before: Model, classes: tuple[str, ...], codes: NDArray[np.int64]) -> float:
+    """Return the share of items that are predicted as they were before."""
+    place = {name: code for code, name in enumerate(classes)}
+    moved = np.array([place.get(name, -1) for name in before.classes], dtype=np.int64)
+    return float(np.mean(moved[before.codes] == codes))

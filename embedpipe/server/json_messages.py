@@ -1,0 +1,140 @@
+"""Requests and responses in JSON; requests are checked before a handler sees them."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+__all__ = [
+    "MAX_BYTES",
+    "Progress",
+    "body_of",
+    "error_response",
+    "json_response",
+    "number_asked",
+    "progress_response",
+    "rows_in",
+    "text_in",
+]
+
+MAX_BYTES = 2_000_000
+"""Maximum bytes of a request's body: some 250,000 rows."""
+
+MAX_TEXT = 500
+"""Maximum characters of a text in a request: names of classes are shorter."""
+
+UNNAMED = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of characters that no name has: control, surrogates, line and paragraph ends."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far work in the background is; whoever asks again later gets its result.
+
+    Attributes
+    ----------
+    doing
+        Name of the current step.
+    share
+        Finished part of that step, from 0 to 1.
+    """
+
+    doing: str
+    share: float
+
+
+def json_response(content: Any, *, etag: str | None = None) -> Response:
+    """Return `content` as JSON that no cache keeps."""
+    headers = {"cache-control": "no-store"}
+    if etag is not None:
+        headers = {"cache-control": "no-cache", "etag": etag}
+    return JSONResponse(content, headers=headers)
+
+
+def error_response(
+    status: int, message: str, *, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return an error as JSON: ``{"error": "..."}``."""
+    more = dict(headers or {}) | {"cache-control": "no-store"}
+    return JSONResponse({"error": message}, status_code=status, headers=more)
+
+
+def progress_response(progress: Progress) -> Response:
+    """Return how far something is, with status 202: it is to be asked for again."""
+    headers = {"cache-control": "no-store"}
+    return JSONResponse(asdict(progress), status_code=202, headers=headers)
+
+
+async def body_of(request: Request) -> dict[str, Any]:
+    """Return the JSON object that was sent.
+
+    Raises
+    ------
+    HTTPException
+        413 if it is larger than `MAX_BYTES`, 415 if its type is not JSON, 400 if it is no object.
+        No more bytes than that are ever held.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, "send application/json.")
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal() or int(announced) > MAX_BYTES:
+        raise _too_large()
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_BYTES:
+            raise _too_large()
+    try:
+        parsed = json.loads(content)
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "the body is not JSON.") from None
+    if not isinstance(parsed, dict):
+        raise HTTPException(400, "the body is not a JSON object.")
+    return parsed
+
+
+def rows_in(body: Mapping[str, Any], n: int) -> list[int]:
+    """Return the field `rows`: distinct rows below `n`, in the order given."""
+    rows = body.get("rows")
+    if not isinstance(rows, list) or not rows:
+        raise HTTPException(400, "`rows` is a list of at least one row.")
+    for row in rows:
+        if type(row) is not int or not 0 <= row < n:
+            raise HTTPException(400, f"`rows` are numbers from 0 to {n - 1}.")
+    return list(dict.fromkeys(rows))
+
+
+def text_in(body: Mapping[str, Any], field: str) -> str:
+    """Return a field that is a text of printable characters, not blank."""
+    text = body.get(field)
+    if not isinstance(text, str) or not text.strip():
+        raise HTTPException(400, f"`{field}` is a text that is not blank.")
+    text = text.strip()
+    # Not `isprintable`: names in Persian and many emoji hold joiners, which are not.
+    if len(text) > MAX_TEXT or any(unicodedata.category(each) in UNNAMED for each in text):
+        raise HTTPException(
+            400, f"`{field}` has at most {MAX_TEXT} characters, and none for control."
+        )
+    return text
+
+
+def number_asked(request: Request, name: str, default: int, most: int) -> int:
+    """Return a whole number of the query, from 0 to `most`."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10) or int(text) > most:
+        raise HTTPException(400, f"`{name}` is a number from 0 to {most}.")
+    return int(text)
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(413, f"the body has more than {MAX_BYTES:,} bytes.")

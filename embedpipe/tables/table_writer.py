@@ -1,0 +1,112 @@
+"""Writing a table to a CSV, JSON Lines or Parquet file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from .._files import write_atomically
+from ..errors import LabelError
+from .csv_text import guard
+from .table_reader import table_format
+
+__all__ = ["csv_bytes", "csv_writer", "table_bytes", "write_table"]
+
+
+def write_table(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]) -> Path:
+    """Write columns of equal length as a ``.csv``, ``.jsonl`` or ``.parquet`` file.
+
+    In CSV, a text that a spreadsheet would take for a formula has an apostrophe before it, which
+    `read_table` takes off; numbers stay as they are.
+
+    Parameters
+    ----------
+    columns
+        Values by column name: texts, numbers or None, as lists or arrays.
+    path
+        The file, written whole or not at all.
+
+    Raises
+    ------
+    LabelError
+        If the suffix is another, or the file cannot be written.
+
+    Examples
+    --------
+    >>> columns = {"path": ["a.jpg", "=b.jpg"], "score": [0.5, -2.0]}
+    >>> print(write_table(columns, tmp / "t.csv").read_text())
+    path,score
+    a.jpg,0.5
+    '=b.jpg,-2.0
+    <BLANKLINE>
+    """
+    path = Path(path)
+    try:
+        write_atomically(path, table_bytes(columns, table_format(path)))
+    except OSError as error:
+        raise LabelError(f"cannot write {path}: {error.strerror or error}.") from error
+    return path
+
+
+def table_bytes(columns: Mapping[str, Sequence[Any]], suffix: str) -> bytes:
+    """Return the content of a file with these columns of equal length, by its suffix."""
+    encode = {".csv": csv_bytes, ".jsonl": _jsonl_bytes, ".parquet": _parquet_bytes}
+    return encode[suffix](columns)
+
+
+def csv_bytes(columns: Mapping[str, Sequence[Any]], *, guarded: bool = True) -> bytes:
+    """Return columns of equal length as CSV, guarded against spreadsheets or not."""
+    rows = [list(columns), *map(list, zip(*columns.values(), strict=True))]
+    if guarded:
+        rows = [[guard(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    text = io.StringIO(newline="")
+    csv_writer(text, (cell for row in rows for cell in row)).writerows(rows)
+    return text.getvalue().encode()
+
+
+def csv_writer(file: TextIO, cells: Iterable[Any]) -> Any:
+    r"""Return a writer of lines that end in "\n".
+
+    Parameters
+    ----------
+    file
+        Open with ``newline=""``.
+    cells
+        What will be written. If one of them holds a "\r", or begins or ends with a blank, all are
+        quoted: a reader would end a line there, or drop the blank, and the writer does not quote
+        them by itself.
+    """
+    if any(isinstance(cell, str) and ("\r" in cell or cell != cell.strip(" \t")) for cell in cells):
+        return csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    return csv.writer(file, lineterminator="\n")
+
+
+def _jsonl_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
+    rows = zip(*columns.values(), strict=True)
+    lines = (
+        json.dumps(dict(zip(columns, map(_plain, row), strict=True)), ensure_ascii=False)
+        for row in rows
+    )
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _parquet_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays = {name: pa.array(values) for name, values in columns.items()}
+    for name, array in arrays.items():
+        if pa.types.is_null(array.type):  # nothing to tell its type by
+            arrays[name] = array.cast(pa.string())
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(arrays), sink)
+    return bytes(sink.getvalue().to_pybytes())

@@ -1,0 +1,110 @@
+"""What is known event by event is what reading the whole log tells, whatever was said."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedpipe.errors import EmbedpipeError
+from embedpipe.labelling.label_state import LabelState
+from embedpipe.labels import Event, LabelLog, replay
+from embedpipe.labels.log_state import match
+
+CONTENT = {"a": b"1" * 32, "b": b"2" * 32, "copy of a": b"1" * 32, "moved": b"3" * 32}
+"""Of the files that are there."""
+
+SAID_OF = [*CONTENT.items(), ("gone", b"3" * 32), ("gone too", b"3" * 32), ("b", b"9" * 32)]
+"""Files that something is said of: some are gone, and one has other bytes today."""
+
+names = st.sampled_from(["hat", "cap", "shoe"])
+steps = st.one_of(
+    st.tuples(st.just("label"), st.sampled_from(SAID_OF), names),
+    st.tuples(st.sampled_from(["skip", "unsure", "clear"]), st.sampled_from(SAID_OF)),
+    st.tuples(st.just("new_class"), names),
+    st.tuples(st.sampled_from(["rename_class", "merge_class"]), names, names),
+    st.tuples(st.just("undo"), st.integers(1, 30)),
+    st.tuples(st.just("look")),
+)
+
+
+def event_of(step):
+    match step:
+        case ("label", (path, content), name):
+            return Event("label", "shop", path, content, name, who="ann")
+        case ("new_class", name):
+            return Event("new_class", "shop", label=name, who="ann")
+        case ("undo", number):
+            return Event("undo", "shop", undoes=number, who="ann")
+        case (("rename_class" | "merge_class") as kind, old, new):
+            return Event(kind, "shop", previous=old, label=new, who="ann")
+        case (kind, (path, content)):
+            return Event(kind, "shop", path, content, who="ann")
+    raise AssertionError(step)
+
+
+def dataset():
+    return SimpleNamespace(
+        dataset=SimpleNamespace(name="shop"),
+        items=[SimpleNamespace(id=path) for path in CONTENT],
+        content_ids=list(CONTENT.values()),
+    )
+
+
+def check(known, log):
+    known.refresh()
+    said = replay(log.events()).get("shop")
+    if said is None:
+        assert known.snapshot().classes == ()
+        return
+    found = match(said.current, CONTENT).current
+    snapshot = known.snapshot()
+    assert list(snapshot.classes) == said.classes
+    assert {list(CONTENT)[row]: each for row, each in known.current.items()} == found
+    for row, path in enumerate(CONTENT):
+        now = found.get(path)
+        assert snapshot.label(row) == (None if now is None else now.label)
+        kinds = {0: (None, "clear"), 1: ("label",), 2: ("skip",), 3: ("unsure",)}
+        assert (now and now.kind) in kinds[snapshot.states[row]]
+    labelled = snapshot.labelled()
+    assert sum(snapshot.counts().values()) == len(labelled.rows)
+    assert [snapshot.label(row) for row in labelled.rows] == labelled.labels.tolist()
+    assert snapshot.passed().tolist() == np.flatnonzero(snapshot.states >= 2).tolist()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(steps, max_size=40))
+def test_event_by_event_or_all_at_once(tmp_path_factory, steps):
+    with LabelLog(tmp_path_factory.mktemp("log") / "labels.sqlite") as log:
+        known = LabelState(dataset(), log, "ann")
+        for step in steps:
+            if step == ("look",):
+                check(known, log)
+                continue
+            try:
+                log.append([event_of(step)])
+            except EmbedpipeError:  # such as a class that is not there: nothing was said
+                continue
+        check(known, log)
+        check(LabelState(dataset(), log, "ann"), log)
+
+
+def test_a_copy_is_an_item_of_its_own(tmp_path):
+    with LabelLog(tmp_path / "labels.sqlite") as log:
+        known = LabelState(dataset(), log, "ann")
+        first, _ = log.append([event_of(("label", ("a", CONTENT["a"]), "hat")) for _ in range(2)])
+        check(known, log)
+        assert list(known.current) == [0]
+        log.append([Event("undo", "shop", undoes=first, who="ann")])
+        check(known, log)
+        assert [each.label for each in known.current.values()] == ["hat"]
+
+
+def test_many_undoings_are_read_at_once(tmp_path):
+    with LabelLog(tmp_path / "labels.sqlite") as log:
+        known = LabelState(dataset(), log, "ann")
+        said = log.append([event_of(("label", ("a", CONTENT["a"]), str(n))) for n in range(150)])
+        log.append([Event("undo", "shop", undoes=each, who="ann") for each in said[1:]])
+        check(known, log)
+        assert known.snapshot().counts() == {"0": 1}
+        assert [[event.id for event in act] for act in known.acts] == [[said[0]]]
