@@ -315,13 +315,7 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 
 def read_plan(path: Path, settings: Mapping[str, Any]) -> Plan | None:
-    """Return the plan that was kept; None if there is none with these settings.
-
-    Raises
-    ------
-    RunError
-        If the file is damaged.
-    """
+    """Return the plan that was kept; None if there is none with these settings."""
     try:
         kept = json.loads(path.read_bytes())
         plan = Plan(**{**kept, "picks": tuple(Pick(**pick) for pick in kept["picks"])})

@@ -18,14 +18,6 @@ class FitHistory:
 
     Deleting the file loses the course of the accuracy and nothing else.
 
-    Parameters
-    ----------
-    path
-        A file of JSON Lines, one for each fit of any dataset and head. Damaged lines, such as the
-        last one of a killed session, are passed over.
-    key
-        Dataset, embeddings and head of the lines that count.
-
     Attributes
     ----------
     evidence
@@ -34,20 +26,10 @@ class FitHistory:
     Notes
     -----
     200 bytes a fit on the disk.
-
-    Examples
-    --------
-    >>> key = {"dataset": "shop", "spec_id": "5f", "head": "logistic"}
-    >>> first = FitHistory(tmp / "fits.jsonl", key)
-    >>> first.add(17, Evidence(labelled=20, cv_accuracy=0.7, cv_n=20, agreement=None))
-    >>> [each.labelled for each in FitHistory(tmp / "fits.jsonl", key).evidence]
-    [20]
-    >>> FitHistory(tmp / "fits.jsonl", key | {"head": "ridge"}).evidence
-    []
     """
 
     def __init__(self, path: Path, key: Mapping[str, str]) -> None:
-        self._path, self._key = path, dict(key)
+        self._path, self._key = path, dict(key)  # dataset, embeddings and head
         self._versions: list[int] = []
         self.evidence: list[Evidence] = []
         with contextlib.suppress(OSError):

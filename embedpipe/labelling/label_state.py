@@ -71,16 +71,7 @@ class Snapshot:
 class LabelState:
     """The state of a dataset's labels, by row of its embeddings.
 
-    Moved files keep what was said of them; of an edited one, nothing holds.
-
-    Parameters
-    ----------
-    embeddings
-        Of the dataset.
-    log
-        The label log.
-    who
-        Whose acts are listed, to be undone.
+    A moved file keeps its label; an edited one has none. `acts` are those of the person `who`.
 
     Attributes
     ----------
@@ -91,7 +82,7 @@ class LabelState:
     classes
         In order of first appearance.
     acts
-        This person's events that are not undone, those of one act together.
+        The person's events that are not undone, those of one act together.
     round
         The highest that an event named.
 
@@ -143,11 +134,8 @@ class LabelState:
         return Snapshot(self.version, tuple(self.classes), self._codes.copy(), self._states.copy())
 
     def _is_independent(self, event: Event) -> bool:
-        """Return whether an event changes one item, or adds a class, and nothing else.
-
-        An event about a file that is not there, or about bytes that such a file had, may change a
-        file that was moved.
-        """
+        """Return whether an event changes one item, or adds a class, and nothing else."""
+        # An event about a file that is gone, or about its bytes, may change a moved one.
         if event.kind == "new_class":
             return True
         return (

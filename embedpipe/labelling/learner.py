@@ -82,21 +82,6 @@ class Learner:
 
     One thread at a time fits or chooses; it takes its snapshot of the labels once it may.
 
-    Parameters
-    ----------
-    embeddings
-        Of the dataset.
-    snapshot
-        Returns the current labels.
-    strategy, initial
-        Choose items with a model, and before there is one.
-    head
-        A spec string, or an unfitted classifier with `predict_proba`.
-    seed
-        Of everything random.
-    history
-        The file that keeps the evidence of each fit.
-
     Attributes
     ----------
     model
@@ -108,12 +93,12 @@ class Learner:
     def __init__(
         self,
         embeddings: Embeddings,
-        snapshot: Callable[[], Snapshot],
+        snapshot: Callable[[], Snapshot],  # returns the current labels
         strategy: Strategy,
-        initial: Strategy,
+        initial: Strategy,  # before there is a model
         head: Any,
         seed: int,
-        history: Path,
+        history: Path,  # keeps the evidence of each fit
     ) -> None:
         self._embeddings, self._snapshot, self._seed = embeddings, snapshot, seed
         self._strategy, self._initial = strategy, initial

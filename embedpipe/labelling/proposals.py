@@ -62,16 +62,8 @@ class LabelDoubts:
 
 
 def clustered(vectors: NDArray[np.float32]) -> list[str]:
-    """Return the name of a cluster for each of (n, d) vectors: about as many as √n.
-
-    By average linkage of cosine distances, which nothing random enters; clusters are named in
-    the order in which they come.
-
-    Examples
-    --------
-    >>> clustered(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1], [0.1, 1.0]], dtype=np.float32))
-    ['cluster 1', 'cluster 2', 'cluster 1', 'cluster 2']
-    """
+    """Return the name of a cluster for each of (n, d) vectors: about √n clusters."""
+    # Average linkage of cosine distances: nothing is random. Clusters are named as they come.
     n = len(vectors)
     count = round(n**0.5)
     if count < 2 or n > MAX_CLUSTERED:
@@ -86,15 +78,7 @@ def clustered(vectors: NDArray[np.float32]) -> list[str]:
 
 
 def together(proposals: Sequence[Proposal]) -> list[Proposal]:
-    """Return proposals with those of a group together, groups in the order of their first.
-
-    Examples
-    --------
-    >>> groups = ["hat", "shoe", "hat"]
-    >>> mixed = [Proposal(i, f"{i}.jpg", name, 0.5, name) for i, name in enumerate(groups)]
-    >>> [each.row for each in together(mixed)]
-    [0, 2, 1]
-    """
+    """Return proposals with those of a group together, groups in the order of their first."""
     first: dict[str, int] = {}
     for place, proposal in enumerate(proposals):
         first.setdefault(proposal.group, place)
@@ -102,23 +86,8 @@ def together(proposals: Sequence[Proposal]) -> list[Proposal]:
 
 
 def most_similar(matrix: NDArray[np.float32], row: int, n: int) -> NDArray[np.int64]:
-    """Return the rows with the least angle to one row of (m, d) vectors, without itself.
-
-    Returns
-    -------
-    ndarray
-        (min(n, m - 1),) int64, the most similar first, ties by lowest row.
-
-    Notes
-    -----
-    O(m·d) time; 4 bytes of extra memory per row.
-
-    Examples
-    --------
-    >>> vectors = np.array([[1, 0], [0, 1], [2, 1], [3, 0]], dtype=np.float32)
-    >>> most_similar(vectors, 0, 2).tolist()
-    [3, 2]
-    """
+    """Return the `n` rows most like one of (m, d) vectors by angle, nearest first."""
+    # Ties by lowest row; O(m·d) time, 4 bytes a row.
     wanted = matrix[row]
     found = np.empty(len(matrix), dtype=np.float32)
 

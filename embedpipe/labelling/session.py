@@ -23,15 +23,15 @@ from .proposals import LabelDoubts, Proposal, most_similar
 __all__ = ["LabellingSession"]
 
 MARKS = ("skip", "unsure", "clear")
-"""What can be said of an item beside a label."""
+"""Marks of an item that are no labels."""
 
 
 class LabellingSession:
-    """Label the items of a dataset, helped by a head that is fitted again when you ask for it.
+    """Label the items of a dataset, with a model that `retrain` fits to the labels so far.
 
-    All that is said goes to the label log at once, and what other processes write there is seen
-    before every step. Labels that the dataset brings are never looked at. Methods may be called
-    from several threads: labelling goes on while `retrain` and `propose` are at work.
+    Every label goes to the label log at once, and the events of other processes are read before
+    every step. The labels of the dataset itself are never used. Methods may be called from several
+    threads: labelling goes on while `retrain` and `propose` are at work.
 
     Parameters
     ----------
@@ -40,22 +40,16 @@ class LabellingSession:
     log
         The label log.
     strategy
-        Proposes items: a name with options if need be. One that needs labels leaves the first
-        batch to `initial`.
+        Spec string of the strategy that proposes items once there is a model.
     initial
-        Proposes items while there are not two classes; it needs no labels.
+        Spec string of the strategy before that; it needs no labels.
     head
-        A registered name with options, or an unfitted classifier with `predict_proba`.
+        A spec string, or an unfitted classifier with `predict_proba`.
     seed
         Everything random follows from it and the number of labels. A head without a ``seed`` or
         ``random_state`` of its own takes it.
     who
-        The person who labels, as the log knows them.
-
-    Attributes
-    ----------
-    model
-        What `retrain` found last, or None.
+        The annotator's name in the log.
 
     Raises
     ------
@@ -101,7 +95,7 @@ class LabellingSession:
         self._snapshot: Snapshot | None = None
         self.refresh()
 
-    # What is known
+    # The current labels
 
     @property
     def version(self) -> int:
@@ -110,7 +104,7 @@ class LabellingSession:
 
     @property
     def round(self) -> int:
-        """How many times a head was fitted before what is said now, by what the log tells."""
+        """Number of fits before the next labels, from the log."""
         return self._state.round
 
     def row_of(self, path: str) -> int:
@@ -126,12 +120,12 @@ class LabellingSession:
         return self._state.row_of[path]
 
     def refresh(self) -> bool:
-        """Read what others wrote; return whether there was anything of this dataset."""
+        """Read the events of others; return whether there were any of this dataset."""
         with self._lock:
             return self._state.refresh()
 
     def snapshot(self) -> Snapshot:
-        """Return what holds of all items, with what others wrote."""
+        """Return the current state of all items."""
         with self._lock:
             self._state.refresh()
             if self._snapshot is None or self._snapshot.version != self._state.version:
@@ -139,13 +133,13 @@ class LabellingSession:
             return self._snapshot
 
     def current(self) -> dict[int, Current]:
-        """Return what holds and who said so, by row."""
+        """Return the current label and annotator of each item that has one, by row."""
         with self._lock:
             self._state.refresh()
             return dict(self._state.current)
 
     def current_of(self, row: int) -> Current | None:
-        """Return what holds of one item and who said so; None if nothing was ever said."""
+        """Return the current label and annotator of an item; None if it never had one."""
         with self._lock:
             self._state.refresh()
             return self._state.current.get(row)
@@ -172,7 +166,7 @@ class LabellingSession:
         rows = zip(batch.rows, batch.labels, strict=True)
         return {self.ids[row]: str(label) for row, label in rows}
 
-    # What is said
+    # New labels
 
     def label(
         self,
@@ -187,13 +181,13 @@ class LabellingSession:
         Parameters
         ----------
         rows
-            Which.
+            The rows of the items.
         label
-            Of which class they all are; a new name makes a class.
+            Their class; a new name makes a class.
         suggestions
-            What a model suggested for each.
+            The suggestion of a model for each.
         model
-            Its name.
+            The name of that model.
 
         Returns
         -------
@@ -207,10 +201,10 @@ class LabellingSession:
         """
         said = [None] * len(rows) if suggestions is None else list(suggestions)
         more = [{"label": label, "suggestion": each, "model": model} for each in said]
-        return self._say_of("label", rows, more)
+        return self._append_for("label", rows, more)
 
     def mark(self, rows: Sequence[int], kind: str) -> int:
-        """Say that items are to be skipped (``"skip"``, ``"unsure"``) or unlabelled (``"clear"``).
+        """Mark items as skipped (``"skip"``), ``"unsure"``, or unlabelled (``"clear"``).
 
         Raises
         ------
@@ -221,22 +215,22 @@ class LabellingSession:
         """
         if kind not in MARKS:
             raise UsageError(f"items cannot be marked {kind!r}: say {', '.join(MARKS)}.")
-        return self._say_of(kind, rows, [{} for _ in rows])
+        return self._append_for(kind, rows, [{} for _ in rows])
 
     def add_class(self, name: str) -> int:
         """Make a class; one that is there stays as it is."""
-        return self._say([Event("new_class", self.dataset, label=name, who=self.who)])
+        return self._append([Event("new_class", self.dataset, label=name, who=self.who)])
 
     def rename_class(self, old: str, new: str) -> int:
         """Give a class another name, and its labels with it."""
-        return self._say([self._moving("rename_class", old, new)])
+        return self._append([self._moving("rename_class", old, new)])
 
     def merge_class(self, old: str, into: str) -> int:
         """Give the labels of a class to another one."""
-        return self._say([self._moving("merge_class", old, into)])
+        return self._append([self._moving("merge_class", old, into)])
 
     def undo(self) -> list[int]:
-        """Undo this person's last act that is not undone; return the rows that it was about.
+        """Undo the annotator's last act that is not undone; return its rows.
 
         An act of several items is undone as a whole. Undoing again goes one act further back.
         """
@@ -245,7 +239,7 @@ class LabellingSession:
             if not self._state.acts:
                 return []
             act = self._state.acts[-1]
-            self._say(
+            self._append(
                 [Event("undo", self.dataset, who=self.who, undoes=each.id) for each in act[::-1]]
             )
             paths = [each.path for each in act if each.path in self._state.row_of]
@@ -254,8 +248,8 @@ class LabellingSession:
     def _moving(self, kind: str, old: str, new: str) -> Event:
         return Event(kind, self.dataset, previous=old, label=new, who=self.who)
 
-    def _say_of(self, kind: str, rows: Sequence[int], more: Sequence[dict[str, Any]]) -> int:
-        """Say something of items, as one act: all its events have one time."""
+    def _append_for(self, kind: str, rows: Sequence[int], more: Sequence[dict[str, Any]]) -> int:
+        """Append an event for each item, as one act: all have one time."""
         if not len(rows):
             return self.version
         at = datetime.now(UTC).isoformat(timespec="microseconds")
@@ -266,9 +260,9 @@ class LabellingSession:
             content_id = self.embeddings.content_ids[row]
             event = Event(kind, self.dataset, self.ids[row], content_id, who=self.who, at=at)
             events.append(replace(event, round=self.round, **fields))
-        return self._say(events)
+        return self._append(events)
 
-    def _say(self, events: Sequence[Event]) -> int:
+    def _append(self, events: Sequence[Event]) -> int:
         with self._lock:
             last = self.log.append(events)[-1]
             self._state.refresh()
@@ -292,14 +286,14 @@ class LabellingSession:
         return self._learner.candidates
 
     def retrain(self) -> Model | None:
-        """Fit a head to the labels so far, and let it look at every item.
+        """Fit a head to the labels so far, and predict every item.
 
-        The head depends on the labels alone, not on those before it.
+        The head depends on the labels alone, not on earlier heads.
 
         Returns
         -------
         Model
-            None while fewer than two classes have labels. The last one, if nothing was said since.
+            None while fewer than two classes have labels; the last one if no label is new.
         """
         model, is_new = self._learner.retrain()
         if is_new:
@@ -317,15 +311,15 @@ class LabellingSession:
     # Items to look at
 
     def propose(self, n: int, model: Model | None = None) -> list[Proposal]:
-        """Return up to `n` items to label next: none that is labelled or was passed over.
+        """Return up to `n` items to label next, without labelled, skipped and unsure ones.
 
         Parameters
         ----------
         n
-            How many, at least 1.
+            Their number, at least 1.
         model
-            Whose predictions count; the last one if None. Before there is one, the initial
-            strategy chooses.
+            Its predictions count; the last one if None. Before there is one, the initial strategy
+            chooses.
 
         Returns
         -------
@@ -341,8 +335,8 @@ class LabellingSession:
     def label_doubts(self, n: int) -> LabelDoubts:
         """Return up to `n` labelled items whose label is likely wrong, the most doubtful first.
 
-        Found as `embedpipe check` finds them, by heads that were fitted without the label: see
-        `find_label_errors`. In a proposal, `label` is what they would say and `group` the label.
+        Found by heads that were fitted without the label, as by `embedpipe check`: see
+        `find_label_errors`. In a proposal, `label` is their prediction and `group` the label.
 
         Notes
         -----

@@ -180,46 +180,14 @@ class Terminal:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was meant: ``"label"`` with the class, ``"skip"``, ``"undo"``, ``"stop"``, ``"help"``.
+    """The meaning of a typed line."""
 
-    Parameters
-    ----------
-    kind
-        One of these.
-    label
-        The name of the class.
-    """
-
-    kind: str
+    kind: str  # "label" with the class, "skip", "undo", "stop" or "help"
     label: str | None = None
 
 
 def parse_answer(line: str, classes: Sequence[str], suggestion: str | None) -> Answer:
-    """Return what a line means.
-
-    Parameters
-    ----------
-    line
-        As typed.
-    classes
-        Their names; the first has the number 1, unless a class is called by a number.
-    suggestion
-        What an empty line means, if anything.
-
-    Raises
-    ------
-    LabelError
-        If it means nothing, or may be a slip; the message says what to type.
-
-    Examples
-    --------
-    >>> parse_answer("2", ["hat", "shoe"], None)
-    Answer(kind='label', label='shoe')
-    >>> parse_answer("s", ["hat"], None), parse_answer("=s", ["hat"], None).label
-    (Answer(kind='skip', label=None), 's')
-    >>> parse_answer("1", ["0", "1", "2"], None).label
-    '1'
-    """
+    """Return the meaning of a typed line; a `LabelError` says what to type instead."""
     text = line.strip()
     if not text:
         if suggestion is None:
@@ -245,13 +213,7 @@ def _have_numbers(classes: Sequence[str]) -> bool:
 
 
 def listed(classes: Sequence[str]) -> list[str]:
-    """Return what to type for each class, and its name.
-
-    Examples
-    --------
-    >>> listed(["hat", "shoe"]), listed(["0", "1"])
-    (['1 hat', '2 shoe'], ['0', '1'])
-    """
+    """Return what to type for each class, and its name."""
     names = list(map(printable, classes))
     if not _have_numbers(classes):
         return names
@@ -298,18 +260,9 @@ def hide_classes(path: str, names: Sequence[str]) -> str:
 
 
 def protocol_of(environment: Mapping[str, str]) -> ImageProtocol | None:
-    """Return how the terminal is told to show an image; None unless it says that it can.
-
-    Within tmux and screen, which swallow such commands, it is None as well.
-
-    Examples
-    --------
-    >>> protocol_of({"TERM": "xterm-kitty"}), protocol_of({"TERM_PROGRAM": "iTerm.app"})
-    ('kitty', 'iterm2')
-    >>> protocol_of({"TERM": "xterm-256color"}) is None
-    True
-    """
+    """Return the image protocol that the environment announces, or None."""
     terminal = environment.get("TERM", "")
+    # tmux and screen swallow such commands.
     if "TMUX" in environment or terminal.startswith(("tmux", "screen")):
         return None
     if terminal in ("xterm-kitty", "xterm-ghostty"):
@@ -321,16 +274,7 @@ def protocol_of(environment: Mapping[str, str]) -> ImageProtocol | None:
 
 
 def inline_image(image_bytes: bytes, protocol: ImageProtocol) -> str | None:
-    r"""Return what makes a terminal show an image; None if it cannot be decoded.
-
-    Examples
-    --------
-    >>> from PIL import Image
-    >>> file = BytesIO()
-    >>> Image.new("L", (8, 8)).save(file, "PNG")
-    >>> inline_image(file.getvalue(), "kitty")[:19]
-    '\x1b_Ga=T,f=100,q=2,m='
-    """
+    r"""Return what makes a terminal show an image; None if it cannot be decoded."""
     png = _as_png(image_bytes)
     if png is None:
         return None

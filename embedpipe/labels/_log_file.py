@@ -52,13 +52,7 @@ def explained(path: Path, timeout: float) -> Iterator[None]:
 
 
 def open_log(path: Path, timeout: float) -> sqlite3.Connection:
-    """Return a connection whose commits are durable, to a log of today's version.
-
-    Raises
-    ------
-    LabelError
-        If the file is foreign, damaged or newer, or cannot be opened. It is left as it was.
-    """
+    """Return a connection whose commits are durable, to a log of today's version."""
     with explained(path, timeout):
         if path.exists() and not os.access(path.parent, os.W_OK):
             return _copied(path)
@@ -82,11 +76,8 @@ def open_log(path: Path, timeout: float) -> sqlite3.Connection:
 
 
 def _copied(path: Path) -> sqlite3.Connection:
-    """Return a connection to a copy of the log in memory that cannot be written.
-
-    In a read-only folder SQLite cannot open a write-ahead log, and without it the last events
-    would be missing.
-    """
+    """Return a connection to a copy of the log in memory that cannot be written."""
+    # In a read-only folder SQLite cannot open a write-ahead log, which has the last events.
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
         with tempfile.TemporaryDirectory(prefix="embedpipe-") as folder:

@@ -120,13 +120,7 @@ STEPS = (_TO_VERSION_1,)
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int | None:
-    """Return the version of the log in a database, or None if the database is empty.
-
-    Raises
-    ------
-    LabelError
-        If it holds something else, or is of a version that is not known yet.
-    """
+    """Return the version of the log in a database, or None if the database is empty."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master ORDER BY name")]
@@ -149,10 +143,8 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int | None:
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring an empty database or an older log to today's version, in one transaction.
-
-    Another process may have done so in the meantime; then nothing happens.
-    """
+    """Bring an empty database or an older log to today's version, in one transaction."""
+    # Another process may have done so in the meantime; then nothing happens.
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = version_of(connection, path)

@@ -1,4 +1,4 @@
-"""The label log: everything that anybody ever said about the images, and nothing of it lost."""
+"""The label log: every event about the images and classes of all datasets."""
 
 from __future__ import annotations
 
@@ -33,10 +33,9 @@ _FORGET = (
 
 
 class LabelLog:
-    """Keep what was said about images in one file that survives kills and power cuts.
+    """Keep the events of labelling in one file that survives kills and power cuts.
 
-    Events are only ever added. `append` returns when they are on the disk, so whatever it
-    acknowledged is there afterwards, whatever happens to the process. Several processes, and
+    Events are only ever added. `append` returns when they are on the disk. Several processes, and
     several threads of each, may read and write at once.
 
     Parameters
@@ -94,7 +93,7 @@ class LabelLog:
         self.close()
 
     def close(self) -> None:
-        """Close the file. Nothing waits to be written: this may be left out."""
+        """Close the file. It may be left out: no event waits to be written."""
         with self._lock:
             if self._connection is not None and self._process == os.getpid():
                 self._connection.close()
@@ -108,7 +107,7 @@ class LabelLog:
         Parameters
         ----------
         events
-            In the order in which they were said; with ``at=None``, now.
+            In order; one with ``at=None`` gets the current time.
 
         Returns
         -------
@@ -130,19 +129,19 @@ class LabelLog:
     def undo(self, dataset: str, who: str | None, n: int = 1) -> list[Event]:
         """Undo the last events of a person that are not undone yet, by events as well.
 
-        Labels, skips and classes alike are undone; undoing is not. What others said stays.
+        Labels, skips and classes are undone; undoing is not. Events of others stay.
 
         Parameters
         ----------
         dataset, who
-            Whose events, and of which dataset.
+            The dataset and the annotator.
         n
-            How many.
+            Number of events.
 
         Returns
         -------
         list of Event
-            What was undone, the latest first; fewer than `n` if there are no more.
+            The undone events, the latest first; fewer than `n` if there are no more.
 
         Raises
         ------
@@ -200,7 +199,7 @@ class LabelLog:
         return Event(*row)
 
     def current(self, dataset: str, path: str | None = None) -> dict[str, Current]:
-        """Return what holds of each item of a dataset that anything was said of, by path.
+        """Return the current label or mark of each item of a dataset that has events, by path.
 
         Cleared items are there, with the kind ``"clear"`` and without a label. The same can be
         read from the view ``current`` of the file with any SQLite client.
@@ -210,7 +209,7 @@ class LabelLog:
         dataset
             Its name.
         path
-            Of the one item that is asked about; None for all.
+            The one item to return; None for all.
 
         Notes
         -----
@@ -227,12 +226,12 @@ class LabelLog:
         }
 
     def current_for(self, dataset: str, items: Mapping[str, bytes | None]) -> Matched:
-        """Return what holds of the items that a dataset has today, moved files included.
+        """Return the current labels of the items that a dataset has today, moved files included.
 
-        An item is matched by its path; by its content where the log does not know the path, a
-        file with those bytes is gone, and whatever was said of those bytes is the same. A copy
-        of a file that is still there is an item of its own. An item whose bytes are not those
-        that were labelled under its path is reported as edited, and has no label.
+        An item is matched by its path. Where the log does not have the path, it is matched by its
+        content, if a file with those bytes is gone and all labels of those bytes are the same. A
+        copy of a file that is still there is an item of its own. An item with other bytes than
+        those that were labelled under its path is reported as edited, and has no label.
 
         Parameters
         ----------

@@ -89,20 +89,7 @@ class Event:
 
 
 def checked(event: Event) -> Event:
-    """Return the event as the log keeps it: complete, its time in UTC.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such kind.
-    LabelError
-        If a field is missing, too much or malformed, or the event is in a log already.
-
-    Examples
-    --------
-    >>> checked(Event("skip", "shop", "1.jpg", at="2026-05-01T09:30:00+02:00")).at
-    '2026-05-01T07:30:00.000000+00:00'
-    """
+    """Return the event as the log keeps it: complete, its time in UTC."""
     if event.kind not in KINDS:
         raise UnknownNameError("kind of event", event.kind, KINDS)
     if event.id is not None:

@@ -63,31 +63,9 @@ class Matched:
 
 
 def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Matched:
-    """Find what is known of items: by path first, by content where a file of it is gone.
-
-    A copy of a file that is still there is an item of its own, of which nothing is known.
-
-    Parameters
-    ----------
-    known
-        What holds, by the path under which it was said.
-    items
-        The content id of each item of the dataset by its path of today; None where it is not
-        known.
-
-    Notes
-    -----
-    Time and memory are linear in both: about 350 bytes per item.
-
-    Examples
-    --------
-    >>> hat = Current("hat", "label", "ann", "2026-05-01T07:30:00+00:00", 1, b"aa")
-    >>> found = match({"old.jpg": hat}, {"new.jpg": b"aa", "other.jpg": b"bb"})
-    >>> found.current["new.jpg"].label, found.moved
-    ('hat', {'new.jpg': 'old.jpg'})
-    >>> sorted(match({"old.jpg": hat}, {"old.jpg": b"bb"}).edited)
-    ['old.jpg']
-    """
+    """Find the labels of items: by path, else by content where the labelled file is gone."""
+    # `items` has content ids by today's path, None where unknown. A copy of a file that is still
+    # there is an item of its own. Linear in both; about 350 bytes per item.
     found = Matched({}, {}, {}, {})
     places = _by_content(known)
     for path, content in items.items():
@@ -201,11 +179,9 @@ def _apply(state: State, event: Event) -> None:
 
 
 def _move(state: State, old: str, new: str) -> None:
-    """Give the items of one class to another.
-
-    To rename is to merge into a class that is not there. One that was there when the event was
-    appended may have gone since, undone, and the reverse: so both are the same here.
-    """
+    """Give the items of one class to another."""
+    # To rename is to merge into a class that is not there. Whether it is there may have changed
+    # since the event, by undoing: so both are the same here.
     for path, current in state.current.items():
         if current.label == old:
             state.current[path] = replace(current, label=new)

@@ -46,13 +46,7 @@ def count(kinds: dict[str, Counted], kind: str, example: str) -> None:
 
 
 def format_counts(kinds: Mapping[str, Counted]) -> str:
-    """Return counts as a list in words.
-
-    Examples
-    --------
-    >>> format_counts({"in no_label/": Counted(2, "'1.jpg'")})
-    "2 in no_label/ ('1.jpg')"
-    """
+    """Return counts as a list in words."""
     return ", ".join(f"{one.count} {kind} ({one.example})" for kind, one in kinds.items())
 
 
@@ -152,19 +146,7 @@ def explain_unmatched(
     n_labels: int,
     ids: Sequence[str],
 ) -> str:
-    """Return the message about paths that are not clearly those of items.
-
-    Parameters
-    ----------
-    strangers
-        Paths for which there is no item.
-    doubtful
-        Paths that fit several items, and these.
-    n_labels
-        Number of labelled paths.
-    ids
-        The ids of the dataset's items.
-    """
+    """Return the message about paths that are not clearly those of items."""
     told = []
     if strangers:
         told.append(_unknown(strangers, n_labels, ids))

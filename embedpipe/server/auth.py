@@ -58,20 +58,9 @@ class AuthMiddleware:
     Refused are: another Host than 127.0.0.1 or localhost with our port (a name that somebody
     else makes point here), another Origin or a request that the browser calls cross-site, a
     missing or wrong token, and, where something is changed, a page of an earlier run of the
-    server, whose rows may be other items. Neither an address nor a header with the token is
-    ever logged.
-
-    Parameters
-    ----------
-    app
-        The application behind it.
-    token
-        Comes in the address once; afterwards in a cookie that scripts cannot read and other sites
-        cannot use. Programs send it as ``Authorization: Bearer``.
-    run
-        Identifier of this run of the server.
-    port
-        Of the server.
+    server, whose rows may be other items. The token comes in the address once; afterwards in a
+    cookie that scripts cannot read and other sites cannot use. Programs send it as
+    ``Authorization: Bearer``. Neither an address nor a header with the token is ever logged.
     """
 
     def __init__(self, app: ASGIApp, *, token: str, run: str, port: int) -> None:

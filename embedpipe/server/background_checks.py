@@ -27,12 +27,7 @@ class _ClosedError(Exception):
 class BackgroundChecks:
     """Check a dataset's images once for as long as the server runs, on a thread of its own.
 
-    Labels that the dataset brings are not looked at.
-
-    Parameters
-    ----------
-    state
-        The page, whose items are checked.
+    The labels of the dataset itself are not used.
     """
 
     def __init__(self, state: PageState) -> None:
@@ -45,27 +40,9 @@ class BackgroundChecks:
         state.at_the_end(self._close)
 
     def listed(self, name: str, n: int) -> dict[str, Any] | Progress:
-        """Return one of `LISTS`, or how far the checks are that this question has begun.
-
-        Parameters
-        ----------
-        name
-            Of the list.
-        n
-            So many items are told of at the most.
-
-        Returns
-        -------
-        dict
-            ``total``, how many there are: groups of copies, or images; ``groups``, the worst
-            first, each with its ``title`` and ``items``; ``failed``, the images that cannot be
-            read, and why.
-
-        Raises
-        ------
-        RunError
-            If the checks failed. Asked again, they begin again.
-        """
+        """Return one of `LISTS` with up to `n` items, or the progress of the checks."""
+        # The first call begins them; if they fail, the next call raises `RunError` once. `total`
+        # counts groups of copies, or images; `groups` are the worst first.
         with self._lock:
             found = self._found
             if isinstance(found, str):

@@ -17,11 +17,6 @@ class BackgroundTraining:
     """Fit a session's head on a thread of its own, one fit at a time.
 
     Asked during a fit, it fits once more afterwards, with all labels until then.
-
-    Parameters
-    ----------
-    session
-        Whose head.
     """
 
     def __init__(self, session: LabellingSession) -> None:

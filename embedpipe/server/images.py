@@ -38,13 +38,6 @@ class ItemImages:
 
     A file whose bytes are no longer those that were embedded is not shown: its label would be
     stored as that of other bytes.
-
-    Parameters
-    ----------
-    embeddings
-        Of the dataset.
-    workspace
-        Keeps the thumbnails: some 8 KB each, made when an item is first shown.
     """
 
     def __init__(self, embeddings: Embeddings, workspace: Workspace) -> None:
@@ -62,13 +55,7 @@ class ItemImages:
         ]
 
     def thumbnail(self, row: int) -> bytes:
-        """Return a thumbnail of an item, from the disk if it was made before.
-
-        Raises
-        ------
-        HTTPException
-            If the file is gone, was changed or cannot be read.
-        """
+        """Return a thumbnail of an item, from the disk if it was made before."""
         name = self._embeddings.content_ids[row].hex()
         path = self._folder / name[:2] / name
         with contextlib.suppress(OSError):

@@ -32,13 +32,7 @@ ENDED = "the server has ended."
 
 
 class ItemMap:
-    """All items of a dataset in the plane, in two layouts, and their colours.
-
-    Parameters
-    ----------
-    state
-        The page, whose items are shown.
-    """
+    """All items of a dataset in the plane, in two layouts, and their colours."""
 
     def __init__(self, state: PageState) -> None:
         self._state = state
@@ -64,10 +58,8 @@ class ItemMap:
         return self._neighbourhoods.points()
 
     def colours(self, by: str) -> NDArray[np.uint8]:
-        """Return (n,) uint8: by ``label`` or ``prediction`` a class's position + 1, 0 for none.
-
-        By ``confidence``, the probability of the predicted class, from 0 to 255.
-        """
+        """Return (n,) uint8: by ``label`` or ``prediction`` a class's position + 1, 0 for none."""
+        # By ``confidence``, the probability of the predicted class, from 0 to 255.
         snapshot, model = self._state.session.snapshot(), self._state.session.model
         if by == "label":
             return _codes(snapshot.codes.astype(np.int64))
@@ -89,11 +81,6 @@ class BackgroundLayout:
 
     UMAP leaves no time for other threads of its process. The process has low priority and ends
     with this one. Its result is kept beside the matrix for the next time.
-
-    Parameters
-    ----------
-    embeddings
-        Of the dataset.
     """
 
     def __init__(self, embeddings: Embeddings) -> None:
@@ -108,15 +95,7 @@ class BackgroundLayout:
         self._closed = False
 
     def points(self) -> NDArray[np.uint16] | Progress:
-        """Return (n, 2) uint16, or the progress; start the process if there is none.
-
-        Raises
-        ------
-        UsageError
-            If they are not there and UMAP is not installed.
-        RunError
-            Once for each failed attempt; the next call starts again.
-        """
+        """Return (n, 2) uint16, or the progress; start the process if there is none."""
         with self._lock:
             if self._points is None:
                 self._points = self._file.read()

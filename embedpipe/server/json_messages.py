@@ -73,14 +73,7 @@ def progress_response(progress: Progress) -> Response:
 
 
 async def body_of(request: Request) -> dict[str, Any]:
-    """Return the JSON object that was sent.
-
-    Raises
-    ------
-    HTTPException
-        413 if it is larger than `MAX_BYTES`, 415 if its type is not JSON, 400 if it is no object.
-        No more bytes than that are ever held.
-    """
+    """Return the JSON object that was sent, or raise status 400, 413 or 415."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise HTTPException(415, "send application/json.")

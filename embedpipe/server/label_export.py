@@ -30,16 +30,7 @@ EXPORTS = (
 
 
 def export(state: PageState, name: str) -> dict[str, Any]:
-    """Write what is labelled now, and return where and how many items.
-
-    The place is a new one each time: nothing is ever overwritten. ``note`` says what else the
-    other program needs, if anything.
-
-    Raises
-    ------
-    LabelError
-        If nothing is labelled.
-    """
+    """Write the current labels or the head to a new place; return the place and a count."""
     items = _labelled(state)
     sure = sum(item.is_sure for item in items)
     if not sure:

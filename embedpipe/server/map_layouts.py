@@ -37,31 +37,9 @@ NOISE = 1e-4
 
 
 def plane_of(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return `rows` along the two principal components of the vectors scaled to unit length.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map.
-    rows
-        (p,) int64.
-
-    Returns
-    -------
-    (p, 2) float32
-        The most spread first; zeros where there is no such direction. The same bits on any number
-        of threads.
-
-    Notes
-    -----
-    O(p·d·m) for m at most 128, and 512 bytes a row meanwhile.
-
-    Examples
-    --------
-    >>> matrix = np.array([[3, 0], [0, 2], [9, 0]], dtype=np.float32)
-    >>> (9 * plane_of(matrix, np.arange(3)) ** 2).round(3).tolist()
-    [[2.0, 0.0], [8.0, 0.0], [2.0, 0.0]]
-    """
+    """Return (p, 2) float32: `rows` along two principal components of the unit vectors."""
+    # The most spread first; zeros where there is no such direction. The same bits on any number
+    # of threads. O(p·d·m) for m at most 128; 512 bytes a row.
     found = sketch_of(UnitRows(matrix), rows)  # (p, m)
     plane = np.zeros((rows.size, 2), dtype=np.float32)
     if not rows.size:
@@ -80,56 +58,20 @@ def plane_of(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np
 
 
 def on_the_map(plane: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """Return (p, 2) little-endian uint16: a plane stretched so that each axis is 0 to 65,535.
-
-    An axis on which all are equal is 0.
-
-    Examples
-    --------
-    >>> on_the_map(np.array([[-1.0, 5.0], [1.0, 5.0], [0.0, 5.0]])).tolist()
-    [[0, 0], [65535, 0], [32768, 0]]
-    """
+    """Return (p, 2) little-endian uint16: a plane stretched so that each axis is 0 to 65,535."""
+    # An axis on which all are equal is 0.
     low = plane.min(axis=0, initial=np.inf)
     width = np.maximum(plane.max(axis=0, initial=-np.inf) - low, 1e-9)
     return np.asarray(np.rint((plane - low) / width * FULL), dtype="<u2")
 
 
 def neighbourhoods(index: Index, tell: Tell) -> NDArray[np.uint16]:
-    """Return the candidates of an index as UMAP lays them out: near those they are most like.
-
-    It begins with the principal components. Distances between far-away groups, and how much room
-    a group takes, mean little. Copies lie on each other. Up to 15 distinct vectors are all
-    neighbours of each other: they stay at their principal components.
-
-    Parameters
-    ----------
-    index
-        Gives the neighbours; what it has to find out it keeps.
-    tell
-        Hears how far it is.
-
-    Returns
-    -------
-    (m, 2) little-endian uint16
-        Both axes from 0 to 65,535; of the same vectors the same on any number of threads.
-
-    Notes
-    -----
-    Beside the neighbours, O(p): each of 200 passes (500, of up to 10,000 points) moves a point
-    towards some 20 others and away from 100. In one thread, as the order in which points are moved
-    decides where they end.
-
-    References
-    ----------
-    McInnes, Healy and Melville (2018), "UMAP: Uniform Manifold Approximation and Projection for
-    Dimension Reduction", arXiv:1802.03426.
-
-    Examples
-    --------
-    >>> matrix = np.array([[3, 0], [0, 2], [3, 0]], dtype=np.float32)
-    >>> neighbourhoods(Index(matrix), tell=print)[:, 1].tolist()
-    [0, 0, 0]
-    """
+    """Return (m, 2) little-endian uint16: the candidates of an index in the layout of UMAP."""
+    # McInnes, Healy and Melville (2018), "UMAP: Uniform Manifold Approximation and Projection for
+    # Dimension Reduction", arXiv:1802.03426. It starts from the principal components, where up to
+    # 15 distinct vectors stay. Copies lie on each other. The same on any number of threads: points
+    # are moved in one, as their order decides where they end. 200 passes (500 of up to 10,000
+    # points) move a point towards some 20 others and away from 100.
     plane = plane_of(index.matrix, index.rows)  # (p, 2)
     if len(plane) > NEIGHBOURS:
         near = index.neighbours(

@@ -36,23 +36,9 @@ NICENESS = 10
 class LayoutFile:
     """The file with the neighbourhoods of a matrix; one altered or of another matrix is not read.
 
-    Parameters
-    ----------
-    folder
-        Of the matrix's index.
-    digest
-        SHA-256 of the matrix, in hexadecimal.
-
     Notes
     -----
     4 bytes per item.
-
-    Examples
-    --------
-    >>> file = LayoutFile(tmp, "00ff")
-    >>> file.write(np.array([[1, 2]], dtype="<u2"))
-    >>> LayoutFile(tmp, "00ff").read().tolist(), LayoutFile(tmp, "01ff").read()
-    ([[1, 2]], None)
     """
 
     def __init__(self, folder: Path, digest: str) -> None:
@@ -65,13 +51,7 @@ class LayoutFile:
         return None if part is None else np.array(part.array("points"))
 
     def write(self, points: NDArray[np.uint16]) -> None:
-        """Write a layout in place of any before: whole, or not at all.
-
-        Raises
-        ------
-        CacheError
-            If it cannot be written.
-        """
+        """Write a layout in place of any before: whole, or not at all."""
         self._kept.save(NAME, {}, {"points.npy": write_array(points)})
         if self._kept.problem is not None:
             raise CacheError(f"{self._kept.problem}: free space or permit writing.")

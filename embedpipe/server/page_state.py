@@ -24,15 +24,7 @@ Point = tuple[int, float, float, float]
 
 
 class PageState:
-    """A session as the page shows it.
-
-    Parameters
-    ----------
-    session
-        What is labelled.
-    workspace
-        Holds thumbnails and exports.
-    """
+    """A session as the page shows it; thumbnails and exports go to the workspace."""
 
     def __init__(self, session: LabellingSession, workspace: Workspace) -> None:
         self.session, self.workspace = session, workspace
@@ -87,17 +79,8 @@ class PageState:
         return [self.entry(each.row, snapshot, each) for each in proposals]
 
     def find(self, text: str, state: str, label: str) -> NDArray[np.int64]:
-        """Return the rows whose path holds a text and that are in a state, ascending.
-
-        Parameters
-        ----------
-        text
-            Parts of a path, all of which it must hold, whatever the case; blank for all.
-        state
-            ``""`` for all, ``"unlabelled"``, or one of `STATES`.
-        label
-            A class; blank for all.
-        """
+        """Return the rows, ascending, whose path holds all words of a text, in any case."""
+        # `state`: "unlabelled" or one of `STATES`. A blank text, state or label is any.
         snapshot = self.session.snapshot()
         key = (text, state, label, snapshot.version if state or label else None)
         with self._lock:

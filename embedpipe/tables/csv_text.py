@@ -25,29 +25,10 @@ _SEPARATOR_LINE = re.compile(r"sep=([^\w\s\"]|\t)[ \t]*(?:\r\n|\r|\n|\Z)", re.IG
 def records(
     text: str, file: str, known: Sequence[str], *, blanks: bool = False
 ) -> Iterator[Record]:
-    """Yield the header of a CSV text, then each row that holds something.
-
-    Blanks around a cell are dropped unless it is in quotes; those around a name in the header are
-    dropped always. A row that repeats the header is left out, as files put one behind the other
-    have it.
-
-    Parameters
-    ----------
-    text
-        The text of the file.
-    file
-        The name of the file, for messages.
-    known
-        Names of columns; the delimiter is the one that finds most of them in the header.
-    blanks
-        Keep the blanks around all cells.
-
-    Raises
-    ------
-    TableError
-        If a quote is not closed, text follows a closed quote, or a row has not as many cells as
-        the header.
-    """
+    """Yield the header of a CSV text, then each row that is not blank, with their lines."""
+    # Blanks around a cell are dropped unless it is quoted or `blanks` are kept; those around a name
+    # in the header always. A repeated header, as in concatenated files, is left out. The delimiter
+    # is the one that finds most of the `known` names in the header.
     delimiter, text, skipped = _delimiter(text, known)
     lines = _Lines(text, skipped)
     header: list[str] | None = None

@@ -46,13 +46,7 @@ def can_be_text(kind: pa.DataType) -> bool:
 
 
 def texts(column: pa.ChunkedArray) -> list[str]:
-    """Return the cells of a column that `can_be_text`.
-
-    Raises
-    ------
-    UnicodeDecodeError
-        If a text is not UTF-8.
-    """
+    """Return the cells of a column that `can_be_text`."""
     import pyarrow as pa
     from pyarrow import types
 

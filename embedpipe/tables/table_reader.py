@@ -200,13 +200,7 @@ class _Choice:
         return (*self.required, *(self.optional or ()), *self.synonyms.values())
 
     def positions(self, where: str, names: Sequence[str]) -> dict[str, int]:
-        """Return the position of each column that is read, by its name.
-
-        Raises
-        ------
-        TableError
-            If a required column is missing, or one that is read is there twice.
-        """
+        """Return the position of each column that is read, by its name."""
         found = dict.fromkeys(self.required) | dict.fromkeys(
             [name for name in names if name] if self.optional is None else self.optional
         )

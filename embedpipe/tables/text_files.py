@@ -53,13 +53,7 @@ class Pairs(list[tuple[str, Any]]):
 
 
 def json_objects(text: str, file: str) -> Iterator[tuple[int, Pairs]]:
-    """Yield the line and the content of each object; blank lines are left out.
-
-    Raises
-    ------
-    TableError
-        If a line is not a JSON object.
-    """
+    """Yield the line and the content of each object; blank lines are left out."""
     decoder = json.JSONDecoder(object_pairs_hook=Pairs)
     for number, line in enumerate(text.split("\n"), start=1):
         stripped = line.strip()

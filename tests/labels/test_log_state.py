@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.errors import EmbedpipeError
-from embedpipe.labels import Event, LabelLog, State, replay
+from embedpipe.labels import Current, Event, LabelLog, State, replay
+from embedpipe.labels.log_state import match
 
 DATASETS = ("shop", "pets")
 datasets = st.sampled_from(DATASETS)
@@ -127,3 +128,10 @@ def test_a_story_worked_out_by_hand():
         ({"a": "cap", "b": "headgear", "c": "cap"}, ["cap", "headgear"]),
         ({"a": "cap", "b": None, "c": "cap"}, ["cap", "headgear"]),
     ]
+
+
+def test_a_moved_file_keeps_its_label_and_an_edited_one_does_not():
+    hat = Current("hat", "label", "ann", "2026-05-01T07:30:00+00:00", 1, b"aa")
+    found = match({"old.jpg": hat}, {"new.jpg": b"aa", "other.jpg": b"bb"})
+    assert (found.current, found.moved) == ({"new.jpg": hat}, {"new.jpg": "old.jpg"})
+    assert match({"old.jpg": hat}, {"old.jpg": b"bb"}).edited == {"old.jpg": hat}

@@ -330,3 +330,21 @@ def test_the_page_says_what_to_install(
     assert tab.text("#say") == f"No map: {NOT_INSTALLED}"
     assert tab.page.input_value("select[aria-label=Layout]") == "components"
     tab.problems.clear()  # the browser's own line about the answer 400
+
+
+def test_layouts_worked_out_by_hand() -> None:
+    matrix = np.array([[3, 0], [0, 2], [9, 0]], dtype=np.float32)
+    squares = 9 * plane_of(matrix, np.arange(3)) ** 2
+    assert squares.round(3).tolist() == [[2.0, 0.0], [8.0, 0.0], [2.0, 0.0]]
+    plane = np.array([[-1.0, 5.0], [1.0, 5.0], [0.0, 5.0]])
+    assert on_the_map(plane).tolist() == [[0, 0], [65535, 0], [32768, 0]]
+    copies = np.array([[3, 0], [0, 2], [3, 0]], dtype=np.float32)
+    assert neighbourhoods(Index(copies), tell=print)[:, 1].tolist() == [0, 0, 0]
+
+
+def test_a_layout_of_another_matrix_is_not_read(tmp_path: Path) -> None:
+    LayoutFile(tmp_path, "00ff").write(np.array([[1, 2]], dtype="<u2"))
+    found = LayoutFile(tmp_path, "00ff").read()
+    assert found is not None
+    assert found.tolist() == [[1, 2]]
+    assert LayoutFile(tmp_path, "01ff").read() is None

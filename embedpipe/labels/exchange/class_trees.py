@@ -33,19 +33,13 @@ MARKER = ".embedpipe.json"
 
 
 def class_file(item: Labelled, *, flat: bool) -> str:
-    """Return where the image of an item is in a tree: below its class, or below no class.
-
-    In a flat tree the folders of the item's path are part of the file's name.
-    """
+    """Return the file of an item's image in a tree; flat, its folders are part of the name."""
     folder = NO_CLASS if item.label is None else escape(item.label)
     return f"{folder}/{escape(item.path) if flat else escape_path(item.path)}"
 
 
 def write_tree(root: Path, name: str, files: Mapping[str, str], options: WriteOptions) -> None:
-    """Put the image of each item at its file in `root`, and the marker beside them.
-
-    `files` maps an item's path to its file, relative to `root`; `name` is the format's.
-    """
+    """Put the images of `files` (file below `root` by item) and the marker into a tree."""
     check_lengths(name, files.items())
     for path, file in files.items():
         options.place_image(root / file, path)
@@ -53,13 +47,7 @@ def write_tree(root: Path, name: str, files: Mapping[str, str], options: WriteOp
 
 
 def tree_entries(root: Path, name: str, options: ReadOptions) -> Iterator[Entry]:
-    """Yield the images of a tree with a folder for each class, read as the format `name`.
-
-    Raises
-    ------
-    FormatError
-        If `root` is no folder, or no image is in a folder inside of it.
-    """
+    """Yield the images of a tree with a folder for each class, read as the format `name`."""
     if not root.is_dir():
         raise FormatError(f"{root} is not a folder with a folder for each class.")
     names = sorted(walk(str(root), Counter()))
@@ -80,31 +68,15 @@ def _other_files(root: Path) -> list[str]:
 
 
 class ClassTree:
-    """Images in folders of classes, as a tree on disk or in an archive.
-
-    Parameters
-    ----------
-    source
-        The path of the folder or the archive, for messages.
-    names
-        Relative POSIX paths of the images.
-    ours
-        Whether the names are known to be escaped, and the first folders to be classes.
-    others
-        Relative paths of other files, which may hold annotations.
-    wanted
-        The format to ask for where this is no tree of classes.
-
-    Raises
-    ------
-    FormatError
-        If no image is in a folder.
-    """
+    """Images in folders of classes, as a tree on disk or in an archive."""
 
     def __init__(
         self, source: str, names: Sequence[str], *, ours: bool, others: Sequence[str], wanted: str
     ) -> None:
-        self.source, self.names, self.ours, self.wanted = source, names, ours, wanted
+        self.source = source  # folder or archive, for messages
+        self.names = names  # relative POSIX paths of the images
+        self.ours = ours  # names are escaped, and the first folders are classes
+        self.wanted = wanted  # the format to ask for where this is no tree of classes
         self.others = [name for name in others if suffix_of(name) in _ANNOTATIONS]
         if not any("/" in name for name in names):
             raise FormatError(f"{source} holds no images in folders of classes.")
@@ -113,17 +85,9 @@ class ClassTree:
     def entries(
         self, options: ReadOptions, *, location: str | None = None, nested: bool = False
     ) -> Iterator[Entry]:
-        """Yield an entry for each image.
-
-        Parameters
-        ----------
-        options
-            The options of the reader.
-        location
-            The absolute path of the tree, if it is one on disk.
-        nested
-            Whether a class folder may hold what was a class folder before, as CVAT's do.
-        """
+        """Yield an entry for each image."""
+        # `location`: absolute path of a tree on disk. `nested`: a class folder may hold what was
+        # a class folder before, as CVAT's do.
         depth = self._depth(options, nested)
         self._check_one_folder(options, depth)
         for name in self.names:

@@ -90,10 +90,7 @@ class Entry(NamedTuple):
 
 
 def check_items(items: Sequence[Labelled], existing: Container[str] = ()) -> None:
-    """Refuse items that a reader would change, and paths that occur twice.
-
-    Ids in `existing` may be any paths.
-    """
+    """Refuse items that a reader would change, and paths twice; `existing` ids may be any paths."""
     seen: set[str] = set()
     for item in items:
         where = f"the item {item.path!r}"

@@ -327,10 +327,8 @@ def _whole_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path` that becomes `path` at the end, or is removed.
-
-    A writer that is killed leaves a hidden folder beside `path`, and nothing at `path`.
-    """
+    """Yield an empty folder beside `path` that becomes `path` at the end, or is removed."""
+    # A writer that is killed leaves a hidden folder beside `path`, and nothing at `path`.
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise FormatError(f"{path} is there already: remove it, or write elsewhere.")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -65,13 +65,7 @@ class HuggingFaceFormat(Format):
 
 
 def _tables(path: Path) -> list[Path]:
-    """Return the metadata table at `path`, or those in the folder and the folders inside of it.
-
-    Raises
-    ------
-    FormatError
-        If there is none, or one folder holds several.
-    """
+    """Return the metadata table at `path`, or those in the folder and the folders inside of it."""
     if path.name in _TABLES and path.is_file():
         return [path]
     found: dict[Path, Path] = {}

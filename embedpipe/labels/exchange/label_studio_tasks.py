@@ -74,13 +74,7 @@ def task_entries(file: Path, content: Sequence[Any], options: ReadOptions) -> It
 
 
 def _control(file: Path, full: Sequence[_Task], flat: Sequence[_Task], options: ReadOptions) -> str:
-    """Return the name of the control whose answers are the classes.
-
-    Raises
-    ------
-    FormatError
-        If several may be meant, or the one that was named is not there.
-    """
+    """Return the name of the control whose answers are the classes."""
     answers = _controls_of(full) | _controls_of_flat(flat)
     choices = sorted(name for name, kind in answers.items() if kind == "choices")
     others = sorted(f"{name} ({kind})" for name, kind in answers.items() if kind != "choices")
@@ -218,11 +212,8 @@ def _full_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
 def _prediction(
     where: str, task: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]], control: str
 ) -> tuple[str | None, Any, Any]:
-    """Return the class, the score and the model of the last prediction.
-
-    Exports name the predictions of a task by number, and tell with each annotation which of them
-    the person saw.
-    """
+    """Return the class, the score and the model of the last prediction."""
+    # Exports name the predictions of a task by number; each annotation has the one that was shown.
     named = task.get("predictions") or []
     if isinstance(named, list) and all(type(one) is int for one in named):
         seen = [annotation.get("prediction") for annotation in annotations]

@@ -87,11 +87,8 @@ def collect_for(
     skip_unknown: bool = False,
     notes: Sequence[str] = (),
 ) -> Reading:
-    """Return the labels, skips and unsure answers that entries give to a dataset's items.
-
-    `notes` may grow while the entries are read. Raises `UnmatchedError` if a path is that of no
-    item, or of several, and they are not skipped.
-    """
+    """Return the labels, skips and unsure answers that entries give to a dataset's items."""
+    # `notes` may grow while the entries are read.
     reading = Reading()
     found: dict[str, Labelled] = {}
     strangers: list[str] = []

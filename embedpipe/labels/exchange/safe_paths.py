@@ -36,13 +36,7 @@ _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
 def path_text(path: object) -> str:
-    """Return a path from a file as text.
-
-    Raises
-    ------
-    ValueError
-        If it is no text, is blank, or holds characters that no path has. The message is a clause.
-    """
+    """Return a path from a file as text, or raise ValueError with a clause."""
     if not isinstance(path, str) or not path.strip():
         raise ValueError(f"the path is {path!r}; it must be a text that is not empty")
     if not is_unicode(path) or "\0" in path:
@@ -56,24 +50,8 @@ def leaves_folder(path: str) -> bool:
 
 
 def tidy_path(path: object) -> str:
-    r"""Return a path from a file as the id of an item: relative, without empty or ``.`` parts.
-
-    Only where no dataset is at hand: an item of a dataset may have any path.
-
-    Raises
-    ------
-    ValueError
-        If it is no text, is blank, holds a null character, or leads out of the folder: it has a
-        ``..``, is absolute, or begins with a drive. The message is a clause.
-
-    Examples
-    --------
-    >>> tidy_path("./hats//1.jpg")
-    'hats/1.jpg'
-    >>> tidy_path("..\\1.jpg")
-    Traceback (most recent call last):
-    ValueError: the path '..\\1.jpg' leaves the folder: a path is relative to it and has no '..'
-    """
+    """Return a path as an id, relative and tidy, or raise ValueError with a clause."""
+    # Only where no dataset is at hand: an item of a dataset may have any path.
     path = path_text(path)
     if leaves_folder(path):
         raise ValueError(
@@ -95,13 +73,7 @@ def is_unicode(text: str) -> bool:
 
 
 def escape(name: str) -> str:
-    """Return a name for one file or folder that stands for `name`.
-
-    Examples
-    --------
-    >>> escape("t-shirt"), escape("and/or"), escape("..")
-    ('t-shirt', 'and%2For', '%2E.')
-    """
+    """Return a name for one file or folder that stands for `name`."""
     safe = _TO_ESCAPE.sub(lambda match: f"%{ord(match[0]):02X}", name)
     if not is_visible(safe) or safe in UNLABELLED:
         safe = f"%{ord(safe[0]):02X}{safe[1:]}"
@@ -109,27 +81,13 @@ def escape(name: str) -> str:
 
 
 def escape_path(path: str) -> str:
-    """Return the path of files and folders that stands for `path`, part by part.
-
-    It is relative and has no ``..``, whatever `path` is.
-
-    Examples
-    --------
-    >>> escape_path("a/b:c.jpg"), escape_path("/data/1.jpg"), escape_path("../1.jpg")
-    ('a/b%3Ac.jpg', '%2Fdata/1.jpg', '%2E./1.jpg')
-    """
+    """Return a path of escaped parts for `path`: relative and without ``..``, whatever it is."""
     slash = "%2F" if path.startswith("/") else ""
     return slash + "/".join(escape(part) for part in path.removeprefix("/").split("/"))
 
 
 def unescape(name: str) -> str:
-    """Return the name or path that an escaped one stands for.
-
-    Examples
-    --------
-    >>> unescape("and%2For"), unescape("50% a%20b")
-    ('and/or', '50% a%20b')
-    """
+    """Return the name or path that an escaped one stands for."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name)
 
 
@@ -139,20 +97,7 @@ def unescape_path(path: str) -> str:
 
 
 def check_lengths(name: str, files: Iterable[tuple[str, str]]) -> None:
-    """Refuse an item whose file has a name that is too long for a disk.
-
-    Parameters
-    ----------
-    name
-        The name of the format.
-    files
-        The path of each item, and that of its file.
-
-    Raises
-    ------
-    FormatError
-        At the first such item.
-    """
+    """Refuse a pair of item and file whose file has a name that is too long for a disk."""
     for path, file in files:
         length = max(len(part.encode()) for part in file.split("/"))
         if length > MAX_NAME_BYTES:

@@ -41,19 +41,8 @@ def table_rows(
     guarded: bool = True,
     predictions: bool = False,
 ) -> Iterator[Row]:
-    """Yield the rows of a table with the `required` columns and those of `EXTRAS` that it has.
-
-    Parameters
-    ----------
-    path
-        The file.
-    required
-        Names of columns.
-    suffix, guarded
-        As of `read_table`.
-    predictions
-        Whether a table that `predict` wrote is meant; it is refused otherwise.
-    """
+    """Yield the rows of a table with the `required` columns and those of `EXTRAS` that it has."""
+    # A table that `predict` wrote is refused, unless `predictions` are asked for.
     table = read_table(
         path,
         required,
@@ -70,13 +59,7 @@ def table_rows(
 
 
 def check_column(paths: Sequence[str], name: str, values: Sequence[str | None]) -> None:
-    """Refuse a column of whole numbers with ``.0``, which a reader takes for class numbers.
-
-    Raises
-    ------
-    FormatError
-        If reading would change a value.
-    """
+    """Refuse a column of whole numbers with ``.0``, which a reader takes for class numbers."""
     at = changed_number([value or "" for value in values])
     if at is not None:
         raise FormatError(

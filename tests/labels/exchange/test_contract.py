@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from embedpipe.errors import FormatError, UsageError
 from embedpipe.labels.exchange import Labelled, formats
-from embedpipe.labels.exchange.safe_paths import escape, tidy_path, unescape
+from embedpipe.labels.exchange.safe_paths import tidy_path
 
 every_format = pytest.mark.parametrize("name", list(formats))
 with_images = pytest.mark.parametrize("name", [n for n in formats if formats[n].needs_images])
@@ -93,14 +93,6 @@ def test_any_names_survive(name, export, mapping):
         assert by_path(formats[name].read(export(name, Path(folder), given_items))) == by_path(
             given_items
         )
-
-
-@given(st.text(letters | st.sampled_from("%/\\:.25F"), min_size=1))
-def test_an_escaped_name_is_one_part_and_leads_back(name):
-    safe = escape(name)
-    assert unescape(safe) == name
-    assert not set(safe) & set("/\\:")
-    assert not safe.startswith(".")
 
 
 ESCAPES = [
