@@ -147,20 +147,20 @@ def explain_unmatched(
     ids: Sequence[str],
 ) -> str:
     """Return the message about paths that are not clearly those of items."""
-    told = []
+    sentences = []
     if strangers:
-        told.append(_unknown(strangers, n_labels, ids))
+        sentences.append(_unknown(strangers, n_labels, ids))
     if doubtful:
         named = [
             f"{path!r} ({', '.join(map(repr, items[:NAMED]))}{', ...' if items[NAMED:] else ''})"
             for path, items in list(doubtful.items())[:NAMED]
         ]
         fit = _verb(doubtful, "fits", "fit")
-        told.append(
+        sentences.append(
             f"{len(doubtful)} of {n_labels} labelled paths {fit} several items: "
             f"{_listed(named, len(doubtful))}. Write the ids of the items."
         )
-    return f"{' '.join(told)} Nothing was imported."
+    return f"{' '.join(sentences)} Nothing was imported."
 
 
 def _unknown(strangers: Sequence[str], n_labels: int, ids: Sequence[str]) -> str:

@@ -204,7 +204,7 @@ class PathResolver:
                         yield rest, (*more, FOLDER_REMOVED)
 
     def _stripped(self, text: str, steps: _Steps) -> Iterator[tuple[str, _Steps]]:
-        """Yield a path tidied, and without the leading folders that can be told."""
+        """Yield a path tidied, and without the leading folders that are recognised."""
         path, absolute = _without_origin(text)
         parts = _parts(path)
         forms = parts if path.isascii() else [_nfc(part) for part in parts]

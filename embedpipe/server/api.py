@@ -219,7 +219,7 @@ def writing_routes(state: PageState) -> list[Route]:
 
 
 def _suggestions(body: dict[str, Any], n: int) -> list[str | None] | None:
-    """Return what was suggested for each row, if that is told."""
+    """Return what was suggested for each row, if the request has it."""
     given = body.get("suggestions")
     if given is None:
         return None

@@ -57,19 +57,19 @@ class BackgroundChecks:
                     self._thread.start()
                 return self._progress
         groups = self._groups(name, found)
-        told, left = [], n
+        shown, left = [], n
         for title, rows in groups:
             if left < 1:
                 break
             items = self._state.entries(rows[:left].tolist())
-            told.append({"title": title, "items": items})
+            shown.append({"title": title, "items": items})
             left -= len(items)
         failed = [{"path": each.path, "reason": each.error} for each in found.failures[:MAX_FAILED]]
         total = len(groups) if name == "copies" else sum(rows.size for _, rows in groups)
-        return {"total": total, "groups": told, "failed": failed}
+        return {"total": total, "groups": shown, "failed": failed}
 
     def _close(self) -> None:
-        self._closed = True  # it is seen when progress is told of the next time
+        self._closed = True  # it is seen at the next report of progress
 
     def _run(self) -> None:
         found: Checked | str

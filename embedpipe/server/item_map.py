@@ -141,25 +141,25 @@ class BackgroundLayout:
     def _listen(self, process: subprocess.Popen[str]) -> None:
         with process:  # closes its pipes, and waits for it
             assert process.stdout is not None
-            words = self._follow(process.stdout)
+            last_line = self._follow(process.stdout)
         self._file.sweep(process.pid)
         with self._lock:
             self._process = self._listener = None
             if process.returncode < 0:
                 self._problem = f"signal {-process.returncode} ended it; is memory short?"
             elif process.returncode > 0:
-                self._problem = words or f"it ended with code {process.returncode}."
+                self._problem = last_line or f"it ended with code {process.returncode}."
 
     def _follow(self, lines: IO[str]) -> str:
         """Note the progress until the process ends; return its last line of another kind."""
-        words = ""
+        last_line = ""
         for line in lines:
             try:
-                told = json.loads(line)
-                self._progress = Progress(told["doing"], told["share"])
+                content = json.loads(line)
+                self._progress = Progress(content["doing"], content["share"])
             except (ValueError, TypeError, KeyError):
-                words = line.strip() or words
-        return words
+                last_line = line.strip() or last_line
+        return last_line
 
 
 def _search_path() -> str:
