@@ -237,3 +237,18 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path, mapping, message)
 def test_the_text_of_a_csv(tmp_path):
     path = write_labels({'a,"b".jpg': "hat", "c": "=1"}, tmp_path / "labels.csv")
     assert path.read_bytes() == b'path,label\n"a,""b"".jpg",hat\nc,\'=1\n'
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_any_usual_separator_and_line_end(tmp_path, separator, ending):
+    rows = [("path", "label", "rank"), ("a/1.jpg", "hat", "1"), ("b/1.jpg", "", "2")]
+    text = ending.join(separator.join(row) for row in rows) + ending
+    (tmp_path / "labels.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_labels(tmp_path / "labels.csv") == {"a/1.jpg": "hat"}
+
+
+def test_files_put_one_behind_the_other(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("path,label\na.jpg,hat\npath,label\nb.jpg,shoe\n")
+    assert read_labels(path) == {"a.jpg": "hat", "b.jpg": "shoe"}
