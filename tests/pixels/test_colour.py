@@ -217,7 +217,7 @@ def test_all_doors_show_the_same_pixels(kind: str, monkeypatch: pytest.MonkeyPat
     from embedpipe.backbones import Preprocess, decode
     from embedpipe.checks.image_stats import SHRUNKEN, SIDE, _Stats, _stats_of_file
     from embedpipe.datasets.corruptions import _pixels
-    from embedpipe.labelling import terminal_images
+    from embedpipe.labelling import terminal
     from embedpipe.reports import make_thumbnail
 
     data = KINDS[kind]
@@ -227,8 +227,8 @@ def test_all_doors_show_the_same_pixels(kind: str, monkeypatch: pytest.MonkeyPat
     assert thumbnail is not None
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(thumbnail))), expected)
     assert np.array_equal(_pixels(data), expected)
-    monkeypatch.setattr(terminal_images, "SMALLEST", 9)
-    text = terminal_images.inline_image(data, "iterm2")
+    monkeypatch.setattr(terminal, "MIN_SIDE", 9)
+    text = terminal.inline_image(data, "iterm2")
     assert text is not None
     shown = base64.b64decode(text.split(":")[1].rstrip("\a"))
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown))), expected)
