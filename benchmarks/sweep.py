@@ -215,7 +215,8 @@ def run_child(arguments: argparse.Namespace) -> int:
 def is_finished(run: Path, rounds: int) -> bool:
     from embedpipe.experiments.stored import stored_of
 
-    return stored_of(run).is_enough_for(rounds)
+    stored = stored_of(run)
+    return stored.rounds > rounds or stored.ended
 
 
 def digest(run: Path) -> str:

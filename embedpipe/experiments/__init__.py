@@ -1,12 +1,13 @@
 """Grids of runs: every strategy on every dataset, with many seeds, and honest statistics."""
 
 from . import statistics
-from .cell import Cell, Setting
+from .cells import Cell, ReplayCell, ReplaySetting, Setting
 from .experiment import Experiment
 from .progress import Progress
-from .replay import ReplayCell, ReplaySetting, ReplayStudy
+from .replay import ReplayStudy
 from .replay_results import ReplayResults, ReplaySummary
-from .results import Failure, Results
+from .results import Results
+from .study import Failure
 
 __all__ = [
     "Cell",

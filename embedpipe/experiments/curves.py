@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .cell import Setting
+from .cells import Setting
 from .statistics import count_runs, prefix_runs
 
 if TYPE_CHECKING:

@@ -1,64 +1,37 @@
-"""A grid of runs, done in parallel and never twice."""
+"""Experiments: grids of active-learning loops."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from .._loops.identity import identity_of
+from .._loops.fitting import run_head
 from .._workspace import Workspace
-from ..active import RoundRecord
-from ..active.modes import get_mode
-from ..active.oracle import OracleOptions
+from ..active import LoopOptions, RoundRecord, RunFolder
 from ..active.problem import Problem
-from ..errors import RunError, UsageError
-from ..index import check_kind
-from ..strategies import Strategy
-from .cell import Cell
-from .choices import (
-    FLOOR,
-    SAME,
-    check_seeds,
-    choices,
-    head_choice,
-    initial_choice,
-    initial_for,
-    several,
-    strategy_choice,
-)
-from .crew import Done, Failed, Told, do_all, worker_count
-from .grid import (
-    BoundEntry,
-    Entry,
-    Grid,
-    bounds_of,
-    by_problem,
-    entries_of,
-    left_out,
-    pairs_of,
-)
+from .cells import Cell, Setting
 from .grid_file import Opener, read_grid
-from .named import check_name, check_not_another
-from .progress import Clock, Progress
-from .results import Failure, Results
-from .sources import Sources, sources_of
-from .stored import Stored, stored_of
-from .tables import bounds_table, rounds_tables
+from .options import Choice, ExperimentOptions, initial_for, strategy_choice
+from .problems import Source, Sources, publish, sources_of
+from .results import Results, bounds_table, rounds_tables
+from .stored import stored_of
+from .study import Extent, Failure, OnProgress, OnRun, Study, Task
 from .tasks import BoundTask, CellTask, work
+from .workers import Work
 
-__all__ = ["Experiment", "OnProgress", "OnRound", "OnRun"]
+__all__ = ["Experiment"]
 
-OnProgress = Callable[[Progress], None]
-OnRound = Callable[[Cell, RoundRecord], None]
-OnRun = Callable[[Path], None]
+OnRound = Callable[[Cell[Setting], RoundRecord], None]
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(ExperimentOptions, Study[Results]):
     """A grid of loops: every strategy on every dataset, many times, and what can be said of it.
 
     Each cell of the grid is one run, kept in the workspace's ``runs/``. Cells run in parallel
@@ -79,9 +52,9 @@ class Experiment:
     heads
         Names as `get_head` reads them, or scikit-learn classifiers.
     modes
-        How heads are trained from round to round; see `ActiveLoop`.
+        How heads are trained from round to round; see `LoopOptions`.
     seeds
-        How many, from 0 on; or which.
+        A number of seeds, from 0 on; or a list of them.
     initial_size, batch_size, rounds, skip, labelling, index
         As for `ActiveLoop`.
     baseline
@@ -89,9 +62,9 @@ class Experiment:
         with the baseline after the same initial selection if the grid has it, and otherwise with
         the baseline from its own start.
     upper_bound
-        Whether to find the accuracy of each head with all labels; labels to target and the
-        share of the gap closed are told by it. It costs one fit to the whole pool for each
-        problem and head.
+        Whether to find the accuracy of each head with all labels, from which labels to target and
+        the share of the gap closed follow. It costs one fit to the whole pool for each problem
+        and head.
     workspace
         Where runs and results are kept; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     name
@@ -106,8 +79,7 @@ class Experiment:
 
     Notes
     -----
-    Choosing at random from the first label on is in every grid: it is the floor that
-    improvements are measured from.
+    Choosing at random from the first label on is in every grid: it is the lower baseline.
 
     Examples
     --------
@@ -130,25 +102,11 @@ class Experiment:
 
     problems: Sources
     _: KW_ONLY
-    strategies: Sequence[str | Strategy] = ("auto", "random")
-    initials: Sequence[str | Strategy] = (SAME,)
-    heads: Sequence[object] = ("logistic",)
-    modes: Sequence[str] = ("cumulative",)
-    seeds: int | Sequence[int] = 5
-    initial_size: int = 50
-    batch_size: int = 50
-    rounds: int = 10
-    baseline: str | Strategy = FLOOR
-    skip: int = 0
-    labelling: OracleOptions = field(default_factory=OracleOptions)
-    index: str = "exact"
-    upper_bound: bool = True
     workspace: str | Path | Workspace | None = None
-    name: str | None = None
 
     def __post_init__(self) -> None:
-        check_name(self.name)
-        _ = self._grid, self._workspace  # which check what they are made from
+        super().__post_init__()
+        _ = self._sources, self._workspace  # which check what they are made from
 
     @classmethod
     def from_yaml(
@@ -201,20 +159,11 @@ class Experiment:
         UsageError
             As the constructor does.
         """
-        cls({"nothing": _nothing}, **options)
+        ExperimentOptions(**options)
 
-    # The grid
-
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[Cell[Setting]]:
         """Return the cells, by dataset, head, mode, strategies and seed."""
         return [entry.cell for entry in self._entries]
-
-    @property
-    def folder(self) -> Path:
-        """Where the results are written."""
-        return self._workspace.root / "experiments" / (self.name or self._id)
-
-    # Doing it
 
     def run(
         self,
@@ -230,8 +179,8 @@ class Experiment:
         Parameters
         ----------
         workers
-            How many processes; by default as many as there are processors. 0 does everything in
-            this process. The results are the same, to the last bit.
+            Number of processes; by default that of the processors. 0 does everything in this
+            process. The results are the same, to the last bit.
         progress
             Called whenever a round or a cell is done.
         on_round
@@ -251,161 +200,172 @@ class Experiment:
         RunError
             If every cell failed, worker processes cannot be started, or the name belongs to
             other runs.
-
-        Notes
-        -----
-        A script that calls this must do so under ``if __name__ == "__main__":``, because worker
-        processes import it.
         """
-        count = worker_count(workers)
-        if self.name is not None:
-            runs_now = {cell.run_id for cell in self.cells()}
-            check_not_another(self.folder, runs_now, self.rounds)
-        runs = list({entry.cell.run_id: entry for entry in self._entries}.values())
-        stored = {entry.cell: self._stored(entry.cell) for entry in runs}
-        todo = [e for e in runs if not stored[e.cell].is_enough_for(self.rounds)]
-        clock = Clock(self._left(stored), count)
-        firsts = {e.beginning: e.cell.run_id for e in runs if stored[e.cell].rounds}
-        tasks: list[Entry | BoundEntry] = [*self._bounds_to_find(), *by_problem(todo)]
 
-        def prepare(task: Entry | BoundEntry) -> CellTask | BoundTask:
-            if isinstance(task, BoundEntry):
-                return task.task(self._workspace)
-            return task.task(self._grid, self._workspace, firsts.get(task.beginning))
+        def on_update(cell: Cell[Setting], number: int) -> None:
+            if on_round is not None:
+                on_round(cell, RunFolder(self._workspace.runs / cell.run_id).read()[number])
 
-        failures: list[Failure] = []
-        if progress is not None:
-            progress(clock.progress())
-        tell_run = _of_cells(on_run, self._workspace)
-        for whole in runs:
-            if stored[whole.cell].is_enough_for(self.rounds):
-                tell_run(whole.cell)
-        for event in do_all(tasks, work, min(count, len(tasks)), prepare=prepare):
-            entry = event.task
-            if isinstance(event, Failed):
-                failures.append(Failure(str(entry), event.error, event.trace))
-            if isinstance(entry, BoundEntry):
-                continue
-            if isinstance(event, Told):
-                clock.count(entry.cell, event.message.seconds)
-                firsts.setdefault(entry.beginning, entry.cell.run_id)
-                if on_round is not None:
-                    on_round(entry.cell, event.message.record)
-            elif isinstance(event, Done):
-                clock.finish(entry.cell)
-                tell_run(entry.cell)
-            else:
-                clock.give_up(entry.cell)
-            if progress is not None:
-                progress(clock.progress())
-        results = self._gathered(tuple(failures))
-        results.write()
-        return results
+        return self._run(workers, progress, on_run, on_update)
 
-    def results(self) -> Results:
-        """Return the results of the cells that are finished, without doing anything."""
-        return self._gathered(())
+    # As the engine asks for it
 
-    # How it is done
+    def _extent(self, cell: Cell[Setting]) -> Extent:
+        stored = stored_of(self._workspace.runs / cell.run_id)
+        done = min(stored.rounds, self.rounds + 1)
+        return Extent(done, done if stored.ended else self.rounds + 1)
 
-    @cached_property
-    def _workspace(self) -> Workspace:
-        return Workspace(self.workspace)
+    def _tasks(self, left: Sequence[Cell[Setting]]) -> list[Task]:
+        """Return the upper baselines that are missing, then the runs, by problem."""
+        bounds: dict[Path, _UpperBound] = {}
+        for bound in self._upper_bounds():
+            bounds.setdefault(bound.path(self._workspace), bound)
+        tasks = [
+            Task(str(bound), bound.task(path, self._workspace))
+            for path, bound in bounds.items()
+            if not path.exists()
+        ]
+        entries = {entry.cell: entry for entry in self._entries}
+        by_problem: dict[str, list[Task]] = {}
+        for entry in map(entries.__getitem__, left):
+            task = Task(str(entry.cell), self._cell_task(entry), entry.cell)
+            by_problem.setdefault(entry.problem.digest, []).append(task)
+        return [*tasks, *(task for group in by_problem.values() for task in group)]
 
-    @cached_property
-    def _grid(self) -> Grid:
-        _check_sizes(self)
-        check_kind(self.index)
-        heads = choices(self.heads, "heads", head_choice)
-        for mode in several(self.modes, "modes"):
-            for head in heads:
-                get_mode(mode).check(mode, head.made)
-        strategies = choices(self.strategies, "strategies", strategy_choice)
-        initials = [initial_choice(each) for each in several(self.initials, "initials")]
-        return Grid(
-            sources=sources_of(self.problems, self.index),
-            pairs=pairs_of(strategies, initials, strategy_choice(self.baseline)),
-            heads=heads,
-            modes=list(dict.fromkeys(self.modes)),
-            seeds=check_seeds(self.seeds),
-            options=self._options,
-            rounds=self.rounds,
-            batch_size=self.batch_size,
-        )
-
-    @property
-    def _options(self) -> dict[str, object]:
-        return {
-            "initial_size": self.initial_size,
-            "skip": self.skip,
-            "labelling": self.labelling,
-        }
-
-    @cached_property
-    def _entries(self) -> list[Entry]:
-        return entries_of(self._grid)
-
-    @cached_property
-    def _id(self) -> str:
-        names = list(dict.fromkeys(source.dataset for source in self._grid.sources))
-        told = [[entry.cell.run_id for entry in self._entries], self.rounds]
-        digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:10]
-        return "-".join([*names, digest])
-
-    def _stored(self, cell: Cell) -> Stored:
-        return stored_of(self._workspace.runs / cell.run_id)
-
-    def _left(self, stored: dict[Cell, Stored]) -> dict[Cell, tuple[int, int]]:
-        """Return how many rounds of each cell are done, and how many there are to be."""
-        return {
-            cell: (min(s.rounds, self.rounds + 1), s.rounds if s.ended else self.rounds + 1)
-            for cell, s in stored.items()
-        }
-
-    def _bounds_to_find(self) -> list[BoundEntry]:
-        if not self.upper_bound:
-            return []
-        missing: dict[Path, BoundEntry] = {}
-        for bound in bounds_of(self._grid):
-            path = bound.path(self._workspace)
-            if not path.exists():
-                missing.setdefault(path, bound)
-        return list(missing.values())
-
-    def _gathered(self, failures: tuple[Failure, ...]) -> Results:
-        done = [c for c in self.cells() if self._stored(c).is_enough_for(self.rounds)]
-        if failures and not done:
-            raise RunError(
-                f"all {len(self._entries)} runs failed; {failures[0].what}, for one: "
-                f"{failures[0].error}"
-            )
+    def _gather(self, done: list[Cell[Setting]], failures: tuple[Failure, ...]) -> Results:
         table, timings = rounds_tables(done, self._workspace.runs, self.rounds)
-        bounds = bounds_of(self._grid) if self.upper_bound else ()
+        found = [(each.names, each.path(self._workspace)) for each in self._upper_bounds()]
         baseline = strategy_choice(self.baseline)
+        left_out = {}
+        for source in self._sources:
+            counts = [source.problem(seed).copies_left_out for seed in self._axes.seeds]
+            left_out[source.dataset, source.backbone] = min(counts), max(counts)
         return Results(
             table=table,
             timings=timings,
-            bounds=bounds_table(bounds, self._workspace),
+            bounds=bounds_table(found),
             baseline=(initial_for(None, baseline).name, baseline.name),
             failures=failures,
             folder=self.folder,
-            left_out=left_out(self._grid),
+            left_out=left_out,
         )
 
+    @property
+    def _work(self) -> Work:
+        return work
 
-def _of_cells(on_run: OnRun | None, workspace: Workspace) -> Callable[[Cell], None]:
-    """Return what is called with a cell whose run is whole."""
-    if on_run is None:
-        return lambda cell: None
-    return lambda cell: on_run(workspace.runs / cell.run_id)
+    @property
+    def _data_names(self) -> list[str]:
+        return [source.dataset for source in self._sources]
+
+    @property
+    def _last_round(self) -> int:
+        return self.rounds
+
+    # The grid
+
+    @cached_property
+    def _sources(self) -> list[Source]:
+        return sources_of(self.problems, self.index)
+
+    @cached_property
+    def _entries(self) -> list[_Entry]:
+        """The cells by dataset, head, mode, strategies and seed, each with its loop's options."""
+        found = []
+        for source in self._sources:
+            for head in self._axes.heads:
+                for mode in self._axes.modes:
+                    for first, then in self._axes.pairs:
+                        names = (first.name, then.name, head.name, mode)
+                        setting = Setting(source.dataset, source.backbone, *names)
+                        for seed in self._axes.seeds:
+                            options = LoopOptions(
+                                strategy=then.made,
+                                initial=first.made,
+                                head=head.made,
+                                mode=mode,
+                                seed=seed,
+                                initial_size=self.initial_size,
+                                batch_size=self.batch_size,
+                                skip=self.skip,
+                                labelling=self.labelling,
+                            )
+                            found.append(_Entry.of(setting, source.problem(seed), options))
+        return found
+
+    def _upper_bounds(self) -> Iterator[_UpperBound]:
+        """Yield the fits to all labels, by dataset, head and seed."""
+        if self.upper_bound:
+            for source in self._sources:
+                for head in self._axes.heads:
+                    for seed in self._axes.seeds:
+                        yield _UpperBound(source, head, seed)
+
+    def _cell_task(self, entry: _Entry) -> Callable[[], CellTask]:
+        def prepare() -> CellTask:
+            return CellTask(
+                publish(entry.problem, self._workspace),
+                entry.options,
+                self.rounds,
+                self._workspace.root,
+                self._begun_like(entry),
+            )
+
+        return prepare
+
+    def _begun_like(self, entry: _Entry) -> str | None:
+        """Return the id of a run that has the initial selection of a cell, if there is one."""
+        runs = (e.cell.run_id for e in self._entries if e.beginning == entry.beginning)
+        begun = (run for run in runs if stored_of(self._workspace.runs / run).rounds)
+        return next(begun, None)
 
 
-def _nothing(seed: int) -> Problem:
-    raise AssertionError("options are checked without a problem")
+@dataclass(frozen=True)
+class _Entry:
+    """A cell, and the loop that is its run."""
+
+    cell: Cell[Setting]
+    problem: Problem = field(repr=False)
+    options: LoopOptions = field(repr=False)
+    beginning: str = field(repr=False)
+    """The same for loops whose initial selection is the same, and the head's fit to it."""
+
+    @classmethod
+    def of(cls, setting: Setting, problem: Problem, options: LoopOptions) -> _Entry:
+        cell = Cell(setting, options.seed, options.run_id(problem.identity))
+        config = {**options.config(problem.identity), "strategy": None, "batch_size": None}
+        return cls(cell, problem, options, json.dumps(config, sort_keys=True))
 
 
-def _check_sizes(experiment: Experiment) -> None:
-    for option, least in (("initial_size", 1), ("batch_size", 1), ("rounds", 0), ("skip", 0)):
-        value = getattr(experiment, option)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UsageError(f"{option} is {value!r}: give a whole number, at least {least}.")
+@dataclass(frozen=True)
+class _UpperBound:
+    """The accuracy that a head reaches on a problem with all labels."""
+
+    source: Source
+    head: Choice
+    seed: int
+
+    def __str__(self) -> str:
+        where = f"{self.source.dataset}, {self.source.backbone}"
+        return f"{where}: {self.head.name} with all labels; seed {self.seed}"
+
+    @property
+    def names(self) -> tuple[str, str, str, int]:
+        """Its dataset, backbone, head and seed."""
+        return self.source.dataset, self.source.backbone, self.head.name, self.seed
+
+    def path(self, workspace: Workspace) -> Path:
+        """Return the file that holds it once it is found."""
+        problem = self.source.problem(self.seed)
+        head = run_head(self.head.made, self.seed)
+        text = json.dumps([problem.digest, identity_of(head)], sort_keys=True)
+        return workspace.root / "bounds" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+    def task(self, output: Path, workspace: Workspace) -> Callable[[], BoundTask]:
+        """Return a function that makes what a worker needs to find it."""
+
+        def prepare() -> BoundTask:
+            folder = publish(self.source.problem(self.seed), workspace)
+            return BoundTask(folder, self.head.made, self.seed, output)
+
+        return prepare

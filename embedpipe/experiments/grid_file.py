@@ -22,7 +22,7 @@ from ..errors import UnknownNameError, UsageError
 if TYPE_CHECKING:
     from .._workspace import Workspace
     from ..embedding import Embeddings
-    from .sources import Posing
+    from .problems import ProblemFactory
 
 __all__ = ["DatasetEntry", "GridOptions", "Opener", "imbalanced", "read_grid"]
 
@@ -38,7 +38,7 @@ class DatasetEntry(DatasetOptions, ImbalanceOptions):
     name: str | None = None
     """The dataset's name in the results; by default its own."""
 
-    def version(self, embeddings: Embeddings, index: str) -> Embeddings | Posing:
+    def version(self, embeddings: Embeddings, index: str) -> Embeddings | ProblemFactory:
         """Return the embeddings, or what thins them out for each seed."""
         if self.long_tailed is None and not self.rare:
             return embeddings
@@ -64,9 +64,9 @@ class GridOptions:
     given: Collection[str] = ()
     """The keys of the file."""
 
-    def problems(self, opener: Opener) -> dict[tuple[str, str], Embeddings | Posing]:
+    def problems(self, opener: Opener) -> dict[tuple[str, str], Embeddings | ProblemFactory]:
         """Return the problems of the grid, by dataset and backbone."""
-        found: dict[tuple[str, str], Embeddings | Posing] = {}
+        found: dict[tuple[str, str], Embeddings | ProblemFactory] = {}
         for entry in self.datasets:
             for backbone in self.backbones or [self.embed.backbone]:
                 embeddings = opener(entry, backbone)

@@ -1,4 +1,4 @@
-"""What came out of a study of streams."""
+"""The results of a replay study: its tables, its accuracy matrices and its summary."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .._files import read_parquet
-from .._loops.files import damaged
 from ..continual import METRICS, Stream, accuracy_matrix, continual_metrics
-from .results import Failure, write_tables
+from .cells import Cell, ReplaySetting
 from .statistics import (
     LEAST_RUNS,
     Comparison,
@@ -26,12 +24,10 @@ from .statistics import (
     paired_comparison,
     prefix_runs,
 )
+from .study import Failure, write_tables
 from .text import told_comparison, told_interval, told_runs, told_test
 
-if TYPE_CHECKING:
-    from .replay import ReplayCell, ReplaySetting
-
-__all__ = ["ReplayResults", "ReplayRow", "ReplaySummary", "read_run"]
+__all__ = ["ReplayResults", "ReplayRow", "ReplaySummary"]
 
 SHOWN = {
     "iid": ("gem_accuracy", "clear_accuracy", "clear_next_domain", "forgetting_last"),
@@ -105,7 +101,7 @@ class ReplaySummary:
 
 @dataclass(frozen=True)
 class ReplayResults:
-    """What came out of a study of streams.
+    """The results of a replay study.
 
     Attributes
     ----------
@@ -149,13 +145,13 @@ class ReplayResults:
     @classmethod
     def of(
         cls,
-        done: Sequence[tuple[ReplayCell, Stream, Sequence[dict[str, Any]]]],
+        done: Sequence[tuple[Cell[ReplaySetting], Stream, Sequence[dict[str, Any]]]],
         *,
         baseline: str,
         failures: tuple[Failure, ...],
         folder: Path,
     ) -> ReplayResults:
-        """Gather finished cells: each with its stream, and its experiences from `read_run`."""
+        """Gather finished cells, each with its stream and the rows of its experiences."""
         rows: list[dict[str, Any]] = []
         figures: list[dict[str, Any]] = []
         names: dict[str, set[tuple[str, ...]]] = {}
@@ -278,8 +274,7 @@ class ReplayResults:
         RunError
             If they cannot be written.
         """
-        if self.folder is not None:
-            write_tables(self.folder, {"results": self.table, "metrics": self.metrics})
+        write_tables(self.folder, {"results": self.table, "metrics": self.metrics})
 
     def _values(self, names: Sequence[str]) -> dict[ReplaySetting, dict[int, dict[str, float]]]:
         """Return the metrics by setting and seed."""
@@ -332,23 +327,6 @@ class ReplayResults:
         own_head = [each for each in same if each.head == setting.head]
         own_size = [each for each in own_head if each.retain == setting.retain] or own_head
         return own_size[-1] if own_size else None
-
-
-def read_run(folder: Path) -> list[dict[str, Any]]:
-    """Return the experiences of a run on disk, as plain rows; none if there is no run.
-
-    Raises
-    ------
-    RunError
-        If it is damaged.
-    """
-    try:
-        rows: list[dict[str, Any]] = read_parquet(folder / "experiences.parquet").to_pylist()
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except (pa.ArrowException, OSError) as error:
-        raise damaged(folder, error) from error
-    return rows
 
 
 def limits_of(metric: str) -> tuple[float, float]:

@@ -1,38 +1,67 @@
-"""What came out of a grid."""
+"""The results of an experiment: its tables, in memory and on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
-from .._files import write_parquet
-from ..errors import RunError
+from .cells import Cell, Setting
+from .stored import read_rounds
+from .study import Failure, write_tables
+from .summarising import summarise
+from .summary import Summary
 
-if TYPE_CHECKING:
-    from .summary import Summary
+__all__ = ["BOUNDS", "RESULTS", "TIMINGS", "Results", "bounds_table", "rounds_tables"]
 
-__all__ = ["Failure", "Results", "write_tables"]
+_TEXTS = ("dataset", "backbone", "initial", "strategy", "head", "mode")
+_CELL = [
+    *(pa.field(name, pa.string()) for name in _TEXTS),
+    pa.field("seed", pa.int64()),
+    pa.field("run_id", pa.string()),
+    pa.field("round", pa.int32()),
+    pa.field("labelled", pa.int64()),
+]
+_MEASURES = ("accuracy", "macro_f1", "balanced_accuracy", "ece", "cost")
 
+RESULTS = pa.schema(
+    [
+        *_CELL,
+        *(pa.field(name, pa.float64()) for name in _MEASURES),
+        pa.field("chosen_by", pa.string()),
+        pa.field("fitted", pa.string()),
+        pa.field("diagnostics", pa.string()),
+        pa.field("advice", pa.string()),
+    ]
+)
+"""One row a round: its cell, the measures on the test rows, and as JSON what head, strategy and
+stopping advice report. Nothing in it depends on when or where it was computed."""
 
-@dataclass(frozen=True)
-class Failure:
-    """What could not be done: what it was, why in one line, and the traceback if there is one."""
+TIMINGS = pa.schema(
+    [*_CELL, pa.field("select_seconds", pa.float64()), pa.field("fit_seconds", pa.float64())]
+)
+"""One row a round: seconds."""
 
-    what: str
-    error: str
-    trace: str = field(default="", repr=False)
+BOUNDS = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("dataset", "backbone", "head")),
+        pa.field("seed", pa.int64()),
+        pa.field("accuracy", pa.float64()),
+    ]
+)
+"""One row for each problem and head: the accuracy with all labels."""
 
-    def __str__(self) -> str:
-        return f"{self.what}: {self.error}"
+_OTHER_NAMES = {"chosen_by": "strategy", "fitted": "head"}
+"""Names of columns in the file of a run, where they differ."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """What came out of a grid.
+    """The results of an experiment.
 
     Attributes
     ----------
@@ -95,8 +124,6 @@ class Results:
         of one dataset, backbone, head and mode. Every curve is what was measured, never a
         running maximum.
         """
-        from .summary import summarise
-
         return summarise(self, target=target, accuracy=accuracy, budgets=budgets)
 
     def write(self) -> None:
@@ -107,24 +134,33 @@ class Results:
         RunError
             If they cannot be written.
         """
-        if self.folder is not None:
-            tables = {"results": self.table, "timings": self.timings, "bounds": self.bounds}
-            write_tables(self.folder, tables)
+        tables = {"results": self.table, "timings": self.timings, "bounds": self.bounds}
+        write_tables(self.folder, tables)
 
 
-def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
-    """Write tables to ``<name>.parquet`` in a folder, each whole or not at all.
+def rounds_tables(
+    cells: Iterable[Cell[Setting]], runs: Path, rounds: int
+) -> tuple[pa.Table, pa.Table]:
+    """Return the rounds of cells, in their order: the measures, and the seconds."""
+    rows = [(cell, row) for cell in cells for row in read_rounds(runs / cell.run_id, rounds)]
+    return _table(rows, RESULTS), _table(rows, TIMINGS)
 
-    Raises
-    ------
-    RunError
-        If they cannot be written.
-    """
-    try:
-        for name, table in tables.items():
-            write_parquet(folder / f"{name}.parquet", table, compression="zstd")
-    except OSError as error:
-        raise RunError(
-            f"cannot write the results to {folder}: {error.strerror or error}. The runs "
-            "are whole; free space or permit writing, then run the same command again."
-        ) from error
+
+def bounds_table(found: Iterable[tuple[tuple[str, str, str, int], Path]]) -> pa.Table:
+    """Return the accuracies with all labels that are known, from their names and files."""
+    rows = [
+        dict(zip(BOUNDS.names, (*names, json.loads(path.read_bytes())["accuracy"]), strict=True))
+        for names, path in found
+        if path.exists()
+    ]
+    return pa.Table.from_pylist(rows, BOUNDS)
+
+
+def _table(rows: list[tuple[Cell[Setting], dict[str, Any]]], schema: pa.Schema) -> pa.Table:
+    filled = []
+    for cell, row in rows:
+        where = dict(zip(_TEXTS, astuple(cell.setting), strict=True))
+        where |= {"seed": cell.seed, "run_id": cell.run_id}
+        rest = {name: row.get(_OTHER_NAMES.get(name, name)) for name in schema.names}
+        filled.append(rest | where)
+    return pa.Table.from_pylist(filled, schema)

@@ -12,45 +12,71 @@ import pyarrow as pa
 from .._files import count_rows, read_parquet, write_atomically
 from .._loops.files import damaged
 
-__all__ = ["Stored", "mark_ended", "read_rounds", "stored_of"]
+__all__ = [
+    "Stored",
+    "count_experiences",
+    "mark_ended",
+    "read_experiences",
+    "read_rounds",
+    "stored_of",
+]
 
-ROUNDS, ENDED = "rounds.parquet", "ended.json"
+ROUNDS, ENDED, EXPERIENCES = "rounds.parquet", "ended.json", "experiences.parquet"
 
 
 @dataclass(frozen=True)
 class Stored:
-    """How far a run has come.
-
-    Attributes
-    ----------
-    rounds
-        How many rounds there are, the initial selection among them.
-    ended
-        Whether nothing is left that its strategy may choose.
-    """
+    """How far a run of an active-learning loop has come."""
 
     rounds: int
+    """Number of rounds, the initial selection among them."""
     ended: bool
-
-    def is_enough_for(self, rounds: int) -> bool:
-        """Whether there is nothing to do for so many rounds after the initial selection."""
-        return self.rounds > rounds or self.ended
+    """Whether nothing is left that its strategy may choose."""
 
 
 def stored_of(folder: Path) -> Stored:
-    """Return how far the run in a folder has come; not at all if there is none."""
-    try:
-        rounds = count_rows(folder / ROUNDS)
-    except (FileNotFoundError, NotADirectoryError):
-        return Stored(0, ended=False)
-    except (pa.ArrowException, OSError) as error:
-        raise damaged(folder, error) from error
-    return Stored(rounds, _ended_after(folder) == rounds)
+    """Return how far the run in a folder has come; no rounds if there is none."""
+    rounds = _count(folder, ROUNDS)
+    return Stored(rounds, rounds > 0 and _ended_after(folder) == rounds)
 
 
 def mark_ended(folder: Path, rounds: int) -> None:
     """Remember that a run ends after so many rounds, because nothing is left to choose."""
     write_atomically(folder / ENDED, json.dumps({"rounds": rounds}).encode())
+
+
+def read_rounds(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Return the rounds of a run up to round `rounds`, oldest first; none if there is no run."""
+    return _read(folder, ROUNDS)[: rounds + 1]
+
+
+def count_experiences(folder: Path) -> int:
+    """Return the number of experiences of a run of a continual loop; 0 if there is no run."""
+    return _count(folder, EXPERIENCES)
+
+
+def read_experiences(folder: Path) -> list[dict[str, Any]]:
+    """Return the experiences of a run, oldest first; none if there is no run."""
+    return _read(folder, EXPERIENCES)
+
+
+def _count(folder: Path, name: str) -> int:
+    try:
+        return count_rows(folder / name)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(folder, error) from error
+
+
+def _read(folder: Path, name: str) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = read_parquet(folder / name).to_pylist()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(folder, error) from error
+    return rows
 
 
 def _ended_after(folder: Path) -> int | None:
@@ -59,21 +85,3 @@ def _ended_after(folder: Path) -> int | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return rounds
-
-
-def read_rounds(folder: Path, rounds: int) -> list[dict[str, Any]]:
-    """Return the rounds of a run up to round `rounds`, oldest first, as they were written.
-
-    Raises
-    ------
-    RunError
-        If the file is damaged.
-    """
-    try:
-        table = read_parquet(folder / ROUNDS)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except (pa.ArrowException, OSError) as error:
-        raise damaged(folder, error) from error
-    rows: list[dict[str, Any]] = table.slice(0, rounds + 1).to_pylist()
-    return rows

@@ -1,55 +1,38 @@
-"""What a grid says: how good each strategy is, and whether it could be chance."""
+"""The summary of an experiment: how good each strategy is, and whether it could be chance."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import UsageError
-from .cell import Setting
-from .choices import FLOOR
-from .curves import Curves, curves_of, groups_of
+from .cells import Setting
+from .curves import Curves
 from .statistics import (
-    LEAST_RUNS,
     Comparison,
     Interval,
     LabelsToTarget,
-    Reached,
     RoundComparison,
     WinsTiesLosses,
-    accuracy_at,
-    area,
-    correct,
-    correct_rounds,
-    gap_closed,
-    labels_to_target,
     mean_interval,
-    median_labels_to_target,
-    paired_comparison,
-    per_round_comparison,
-    wins_ties_losses,
 )
-from .statistics.paired import FEW, IDENTICAL
+from .text import (
+    LEFT_OUT,
+    told_comparison,
+    told_gap,
+    told_interval,
+    told_labels,
+    told_range,
+    told_runs,
+    told_test,
+)
 
-if TYPE_CHECKING:
-    from .results import Results
+__all__ = ["SHARE", "Group", "Row", "Summary", "bands", "check_target", "ends", "number"]
 
-__all__ = ["Group", "Row", "Summary", "check_target", "summarise"]
-
-SHOWN = 3
-"""At so many budgets the accuracy is told, unless others are asked for."""
-
-SHARE, DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)
-"""Least and largest accuracy, and least and largest difference of two."""
-
-NOT_WHOLE = "no seed has all rounds of both"
-SAME_START = "fewer than three distinct first batches"
-"""Why areas were not compared."""
+SHARE = (0.0, 1.0)
+"""Least and largest accuracy."""
 
 
 @dataclass(frozen=True)
@@ -199,26 +182,9 @@ class Summary:
         return [row.to_json(group) for group in self.groups for row in group.rows]
 
     def __str__(self) -> str:
-        from .text import told
-
-        return told(self)
-
-
-def summarise(
-    results: Results,
-    *,
-    target: float = 0.95,
-    accuracy: float | None = None,
-    budgets: Sequence[int] | None = None,
-) -> Summary:
-    """Work out the statistics of a grid; see `Results.summary`."""
-    check_target(target, accuracy)
-    groups = tuple(
-        _group(curves, results, target, accuracy, budgets)
-        for curves in groups_of(curves_of(results.table))
-        if not all(np.isnan(each.values).all() for each in curves)
-    )
-    return Summary(groups, None if accuracy is not None else target, _matrices(groups))
+        parts = [_group_text(group, self.share) for group in self.groups]
+        parts += [_matrix_text(key, each) for key, each in self.matrices.items()]
+        return "\n\n".join(parts)
 
 
 def check_target(target: float, accuracy: float | None) -> None:
@@ -235,213 +201,12 @@ def check_target(target: float, accuracy: float | None) -> None:
         raise UsageError(f"target is {target!r}: give a share of the full-data accuracy, as 0.95.")
 
 
-def _group(
-    curves: list[Curves],
-    results: Results,
-    target: float,
-    accuracy: float | None,
-    budgets: Sequence[int] | None,
-) -> Group:
-    bounds = _bounds(curves[0], results)  # (S,), NaN where there is none
-    targets = bounds * target if accuracy is None else np.full(len(bounds), accuracy)
-    areas = {each.setting: _areas(each) for each in curves}  # (S,) each
-    floor_setting = _find(curves, FLOOR, FLOOR)
-    floors = areas[floor_setting] if floor_setting else np.full(len(bounds), np.nan)
-    against = {each.setting: _baseline_of(each.setting, curves, results) for each in curves}
-    comparisons = _comparisons(curves, areas, against)
-    rounds = _by_round(curves, against, comparisons)
-    shown = tuple(budgets) if budgets is not None else _budgets(curves[0])
-    rows = [
-        Row(
-            setting=each.setting,
-            seeds=each.n,
-            distinct_runs=each.distinct,
-            aubc=mean_interval(areas[each.setting], runs=each.runs[:, -1], within=SHARE),
-            at={
-                budget: mean_interval(_at(each, budget), runs=each.runs_at(budget), within=SHARE)
-                for budget in shown
-            },
-            labels=_labels(each, targets),
-            against=against[each.setting],
-            comparison=comparisons.get(each.setting),
-            rounds=rounds.get(each.setting),
-            gap_closed=_gap(areas[each.setting], floors, bounds),
-        )
-        for each in curves
-    ]
-    rows.sort(key=lambda row: -np.nan_to_num(row.aubc.estimate, nan=-1.0))  # stable
-    return Group(
-        rows=tuple(rows),
-        curves={each.setting: each for each in curves},
-        budgets=shown,
-        bound=_mean(bounds),
-        target=_mean(targets),
-        floor=_mean(floors),
-        left_out=results.left_out.get((curves[0].setting.dataset, curves[0].setting.backbone)),
-    )
-
-
-# Where things are
-
-
-def _find(curves: Sequence[Curves], initial: str, strategy: str) -> Setting | None:
-    for each in curves:
-        if (each.setting.initial, each.setting.strategy) == (initial, strategy):
-            return each.setting
-    return None
-
-
-def _baseline_of(setting: Setting, curves: Sequence[Curves], results: Results) -> Setting | None:
-    """Return the baseline after the same initial selection, or from its own start."""
-    own, strategy = results.baseline
-    found = _find(curves, setting.initial, strategy) or _find(curves, own, strategy)
-    if found == setting:  # a baseline itself; all but the one from its own start have that above
-        found = _find(curves, own, strategy)
-    return None if found == setting else found
-
-
-def _bounds(curves: Curves, results: Results) -> NDArray[np.float64]:
-    """Return the accuracy with all labels for each seed: (S,), NaN where it is not known."""
-    setting = curves.setting
-    known = {
-        row["seed"]: row["accuracy"]
-        for row in results.bounds.to_pylist()
-        if (row["dataset"], row["backbone"], row["head"])
-        == (setting.dataset, setting.backbone, setting.head)
-    }
-    found = [known.get(seed) for seed in curves.seeds]
-    return np.array([np.nan if each is None else each for each in found], dtype=np.float64)
-
-
-def _budgets(curves: Curves) -> tuple[int, ...]:
-    """Return a few numbers of labels, the last among them."""
-    rounds = curves.budgets
-    count = min(SHOWN, len(rounds))
-    steps = np.linspace(len(rounds) / count, len(rounds), count).round().astype(int) - 1
-    return tuple(round(float(rounds[step])) for step in steps)
-
-
-# What is worked out for each seed
-
-
-def _areas(curves: Curves) -> NDArray[np.float64]:
-    def one(at: int) -> float:
-        labelled, values = curves.of_seed(at)
-        return area(labelled, values) if curves.is_whole(at) and values.size else math.nan
-
-    return np.array([one(at) for at in range(len(curves.seeds))])
-
-
-def _at(curves: Curves, budget: int) -> NDArray[np.float64]:
-    found = []
-    for at in range(len(curves.seeds)):
-        labelled, values = curves.of_seed(at)
-        found.append(accuracy_at(labelled, values, budget) if values.size else math.nan)
-    return np.array(found)
-
-
-def _labels(curves: Curves, targets: NDArray[np.float64]) -> LabelsToTarget | None:
-    reached: list[Reached] = []
-    runs: list[int] = []
-    for at, target in enumerate(targets):
-        labelled, values = curves.of_seed(at)
-        if values.size and not math.isnan(target):
-            reached.append(labels_to_target(labelled, values, target))
-            runs.append(int(curves.runs[at, -1]))
-    return median_labels_to_target(reached, runs=runs) if reached else None
-
-
-def _gap(
-    areas: NDArray[np.float64], floors: NDArray[np.float64], bounds: NDArray[np.float64]
-) -> float | None:
-    known = ~(np.isnan(areas) | np.isnan(floors) | np.isnan(bounds))
-    if not known.any():
-        return None
-    means = (float(each[known].mean()) for each in (areas, floors, bounds))
-    closed = gap_closed(*means)
-    return None if math.isnan(closed) else closed
-
-
-# What is compared
-
-
-def _comparisons(
-    curves: Sequence[Curves],
-    areas: Mapping[Setting, NDArray[np.float64]],
-    against: Mapping[Setting, Setting | None],
-) -> dict[Setting, Comparison]:
-    of = {each.setting: each for each in curves}
-    found = {}
-    for setting, other in against.items():
-        if other is not None:
-            own, baseline = of[setting], of[other]
-            each = paired_comparison(
-                areas[setting], areas[other], runs=own.ids_beside(baseline), within=DIFFERENCE
-            )
-            few = own.distinct < LEAST_RUNS or baseline.distinct < LEAST_RUNS
-            if not each.n:
-                each = replace(each, reason=NOT_WHOLE)
-            elif each.reason in (IDENTICAL, FEW) and not few and not own.same_starts(baseline):
-                each = replace(each, reason=SAME_START)
-            found[setting] = each
-    return correct(found)
-
-
-def _by_round(
-    curves: Sequence[Curves],
-    against: Mapping[Setting, Setting | None],
-    areas: Mapping[Setting, Comparison],
-) -> dict[Setting, RoundComparison]:
-    """Compare each round; tested are the rounds of settings whose areas are declared different."""
-    of = {each.setting: each for each in curves}
-    found = {}
-    for setting, other in against.items():
-        if other is not None:
-            pair = {"this": of[setting], "baseline": of[other]}
-            found[setting] = per_round_comparison(
-                {name: each.values for name, each in pair.items()},
-                "baseline",
-                runs={name: each.runs for name, each in pair.items()},
-                within=DIFFERENCE,
-            )["this"]
-    declared = {setting for setting, each in areas.items() if each.significant()}
-    return correct_rounds(found, declared)
-
-
-def _matrices(groups: Sequence[Group]) -> dict[tuple[str, str], WinsTiesLosses]:
-    tables: dict[tuple[str, str], dict[str, dict[str, Curves]]] = {}
-    for group in groups:
-        setting = group.rows[0].setting
-        tables.setdefault((setting.head, setting.mode), {})[setting.vectors] = {
-            each.setting.chosen_by: each for each in group.curves.values()
-        }
-    return {key: _matrix(each) for key, each in tables.items() if len(each) > 1}
-
-
-def _matrix(tables: Mapping[str, Mapping[str, Curves]]) -> WinsTiesLosses:
-    """Return the matrix of one head and mode; by dataset and strategy, the curves."""
-
-    def ids(dataset: str, a: str, b: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return tables[dataset][a].ids_beside(tables[dataset][b])
-
-    areas = {
-        dataset: {name: _areas(each) for name, each in table.items()}
-        for dataset, table in tables.items()
-    }
-    return wins_ties_losses(areas, runs=ids)
-
-
 def bands(curves: Curves, within: tuple[float, float] | None) -> list[Interval]:
     """Return the mean of each round with its interval over the seeds: R of them."""
     return [
         mean_interval(values, runs=runs, within=within)
         for values, runs in zip(curves.values.T, curves.runs.T, strict=True)
     ]
-
-
-def _mean(values: NDArray[np.float64]) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else None
 
 
 def number(value: float | None) -> float | None:
@@ -454,3 +219,73 @@ def ends(found: Interval | Comparison | None) -> list[float | None] | None:
     if found is None or not math.isfinite(found.low):
         return None
     return [number(found.low), number(found.high)]
+
+
+# As text for the terminal
+
+
+def _group_text(group: Group, share: float | None) -> str:
+    first = group.curves[group.rows[0].setting]
+    budgets = first.budgets
+    seeds = max(row.seeds for row in group.rows)
+    lines = [f"{group.title}; {seeds} seeds, {budgets[0]:,.0f} to {budgets[-1]:,.0f} labels"]
+    facts = []
+    if group.bound is not None:
+        facts.append(f"with all labels {group.bound:.3f}")
+    if group.target is not None:
+        of_it = "" if share is None else f" ({100 * share:g} % of it)"
+        facts.append(f"target {group.target:.3f}{of_it}")
+    if group.floor is not None:
+        facts.append(f"floor (random) {group.floor:.3f}")
+    if group.left_out is not None and group.left_out[1]:
+        facts.append(f"copies of test images left out: {told_range(group.left_out)}")
+    lines.append(", ".join(facts))
+    heads = ["strategy", "area [95 % interval]", f"at {group.budgets[-1]:,}", "distinct runs"]
+    heads += ["against the baseline", "p (Holm)", "gap closed", "labels to target"]
+    table = [heads, *([*_row_cells(row, group)] for row in group.rows)]
+    return "\n".join([*lines, *_aligned(table)])
+
+
+def _row_cells(row: Row, group: Group) -> Sequence[str]:
+    last = group.curves[row.setting].budgets[-1]
+    final = row.at[group.budgets[-1]].estimate
+    return (
+        row.setting.chosen_by,
+        told_interval(row.aubc),
+        LEFT_OUT if math.isnan(final) else f"{final:.3f}",
+        told_runs(row.distinct_runs, row.seeds),
+        "baseline" if row.against is None else told_comparison(row.comparison),
+        told_test(row.comparison),
+        told_gap(row.gap_closed),
+        told_labels(row.labels, last),
+    )
+
+
+def _matrix_text(key: tuple[str, str], found: WinsTiesLosses) -> str:
+    lines = [f"{key[0]}, {key[1]}: on how many datasets the row is significantly better"]
+    untested = int(found.untested.sum()) // 2
+    if untested:
+        lines.append(f"not tested, because too few runs are distinct: {untested} comparisons")
+    heads = ["", *(str(number) for number in range(1, len(found.strategies) + 1)), "mean rank"]
+    table = [heads]
+    for at, name in enumerate(found.strategies):
+        wins = [
+            "·" if at == other else str(found.wins[at, other])
+            for other in range(len(found.strategies))
+        ]
+        rank = found.ranks[at]
+        table.append([f"{at + 1} {name}", *wins, LEFT_OUT if math.isnan(rank) else f"{rank:.1f}"])
+    return "\n".join([*lines, *_aligned(table)])
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines with columns of one width: the first to the left, the others to the right."""
+    widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
+    return [
+        "  "
+        + "   ".join(
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]

@@ -1,4 +1,4 @@
-"""What worker processes do: run a cell, or find the accuracy with all labels."""
+"""What the workers of an experiment do: run a cell, or find the accuracy with all labels."""
 
 from __future__ import annotations
 
@@ -12,40 +12,28 @@ from typing import Any
 
 from .._files import write_atomically
 from .._workspace import Workspace
-from ..active import ActiveLoop, RunFolder
+from ..active import ActiveLoop, LoopOptions, RunFolder
 from ..active.problem import Problem
 from .stored import mark_ended
 
-__all__ = ["BoundTask", "CellTask", "Round", "work"]
+__all__ = ["BoundTask", "CellTask", "work"]
 
 OPEN = 2
-"""As many problems stay open in a process; tasks on the same problem come one after another."""
+"""Maximum open problems per process; tasks on the same problem come one after another."""
 
 
 @dataclass(frozen=True)
 class CellTask:
-    """A run that is to be started or continued.
-
-    Attributes
-    ----------
-    problem
-        The folder that `Problem.save` wrote.
-    options
-        Of `ActiveLoop`.
-    rounds, batch_size
-        After the initial selection.
-    workspace
-        Where runs are kept.
-    like
-        A run whose initial selection is the same, and done; or None.
-    """
+    """A run that is to be started or continued."""
 
     problem: Path
-    options: dict[str, Any]
+    """The folder that `Problem.save` wrote."""
+    options: LoopOptions
     rounds: int
-    batch_size: int
+    """After the initial selection."""
     workspace: Path
     like: str | None = None
+    """The id of a run whose initial selection is the same, and done; or None."""
 
 
 @dataclass(frozen=True)
@@ -58,34 +46,28 @@ class BoundTask:
     output: Path
 
 
-@dataclass(frozen=True)
-class Round:
-    """What a worker tells after a round: its record and how long it took, evaluation included."""
+def work(_: None, task: CellTask | BoundTask) -> Generator[tuple[int, float], None, None]:
+    """Do a task, and yield the number and the seconds of each round that was not stored before.
 
-    record: Any
-    seconds: float
-
-
-def work(_: None, task: CellTask | BoundTask) -> Generator[Round, None, int]:
-    """Do a task; tell each round that was not there before, return how many there are."""
+    The seconds include the evaluation.
+    """
     problem = _opened(task.problem)
     if isinstance(task, BoundTask):
         _find_bound(problem, task)
-        return 0
-    loop = ActiveLoop(problem, workspace=task.workspace, **task.options)
-    folder = loop.folder(task.batch_size)
+        return
+    loop = ActiveLoop(problem, options=task.options, workspace=task.workspace)
+    folder = loop.folder()
     assert folder is not None
     stored = len(folder.read())
     if not stored and task.like is not None:
         stored = _begin_like(loop, folder, task)
     started = time.perf_counter()
-    for record in loop.run(rounds=task.rounds, batch_size=task.batch_size):
+    for record in loop.run(task.rounds):
         if record.round >= stored:
-            yield Round(record, time.perf_counter() - started)
+            yield record.round, time.perf_counter() - started
         started = time.perf_counter()
     if len(loop.records) <= task.rounds:
         mark_ended(folder.path, len(loop.records))
-    return len(loop.records)
 
 
 @lru_cache(maxsize=OPEN)
@@ -98,7 +80,7 @@ def _begin_like(loop: ActiveLoop, folder: RunFolder, task: CellTask) -> int:
     """Begin a run with the initial selection of another that differs in its strategy alone."""
     records = RunFolder(Workspace(task.workspace).runs / str(task.like)).read()[:1]
     if records:
-        folder.start(loop.config(task.batch_size))
+        folder.start(loop.config())
         folder.write(records, loop.problem.ids)
     return len(records)
 

@@ -1,18 +1,13 @@
-"""A summary as text for the terminal."""
+"""Figures of the statistics as text, for the terminal and for pages."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from .statistics import Comparison, Interval, LabelsToTarget, WinsTiesLosses
-
-if TYPE_CHECKING:
-    from .summary import Group, Row, Summary
+from .statistics import Comparison, Interval, LabelsToTarget
 
 __all__ = [
-    "told",
+    "LEFT_OUT",
     "told_comparison",
     "told_gap",
     "told_interval",
@@ -25,13 +20,6 @@ __all__ = [
 ]
 
 LEFT_OUT = "–"
-
-
-def told(summary: Summary) -> str:
-    """Return a table for each group, and for several datasets who beats whom how often."""
-    parts = [_group(group, summary.share) for group in summary.groups]
-    parts += [_matrix(key, each) for key, each in summary.matrices.items()]
-    return "\n\n".join(parts)
 
 
 def told_interval(interval: Interval, digits: int = 3) -> str:
@@ -160,70 +148,3 @@ def told_labels(labels: LabelsToTarget | None, last: float) -> str:
     else:
         found = f"{'at most ' if labels.at_most else ''}{math.ceil(labels.median):,}"
     return found if labels.n_reached == labels.n else f"{found} ({labels.n_reached} of {labels.n})"
-
-
-def _group(group: Group, share: float | None) -> str:
-    first = group.curves[group.rows[0].setting]
-    budgets = first.budgets
-    seeds = max(row.seeds for row in group.rows)
-    lines = [f"{group.title}; {seeds} seeds, {budgets[0]:,.0f} to {budgets[-1]:,.0f} labels"]
-    facts = []
-    if group.bound is not None:
-        facts.append(f"with all labels {group.bound:.3f}")
-    if group.target is not None:
-        of_it = "" if share is None else f" ({100 * share:g} % of it)"
-        facts.append(f"target {group.target:.3f}{of_it}")
-    if group.floor is not None:
-        facts.append(f"floor (random) {group.floor:.3f}")
-    if group.left_out is not None and group.left_out[1]:
-        facts.append(f"copies of test images left out: {told_range(group.left_out)}")
-    lines.append(", ".join(facts))
-    heads = ["strategy", "area [95 % interval]", f"at {group.budgets[-1]:,}", "distinct runs"]
-    heads += ["against the baseline", "p (Holm)", "gap closed", "labels to target"]
-    table = [heads, *([*_row(row, group)] for row in group.rows)]
-    return "\n".join([*lines, *_aligned(table)])
-
-
-def _row(row: Row, group: Group) -> Sequence[str]:
-    last = group.curves[row.setting].budgets[-1]
-    final = row.at[group.budgets[-1]].estimate
-    return (
-        row.setting.chosen_by,
-        told_interval(row.aubc),
-        LEFT_OUT if math.isnan(final) else f"{final:.3f}",
-        told_runs(row.distinct_runs, row.seeds),
-        "baseline" if row.against is None else told_comparison(row.comparison),
-        told_test(row.comparison),
-        told_gap(row.gap_closed),
-        told_labels(row.labels, last),
-    )
-
-
-def _matrix(key: tuple[str, str], found: WinsTiesLosses) -> str:
-    lines = [f"{key[0]}, {key[1]}: on how many datasets the row is significantly better"]
-    untested = int(found.untested.sum()) // 2
-    if untested:
-        lines.append(f"not tested, because too few runs are distinct: {untested} comparisons")
-    heads = ["", *(str(number) for number in range(1, len(found.strategies) + 1)), "mean rank"]
-    table = [heads]
-    for at, name in enumerate(found.strategies):
-        wins = [
-            "·" if at == other else str(found.wins[at, other])
-            for other in range(len(found.strategies))
-        ]
-        rank = found.ranks[at]
-        table.append([f"{at + 1} {name}", *wins, LEFT_OUT if math.isnan(rank) else f"{rank:.1f}"])
-    return "\n".join([*lines, *_aligned(table)])
-
-
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines with columns of one width: the first to the left, the others to the right."""
-    widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
-    return [
-        "  "
-        + "   ".join(
-            cell.ljust(width) if at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]

@@ -227,7 +227,7 @@ def test_what_is_finished_is_not_touched(
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("nothing is left to do")
 
-    monkeypatch.setattr("embedpipe.experiments.crew._Worker", forbidden)
+    monkeypatch.setattr("embedpipe.experiments.workers.ProcessPoolExecutor", forbidden)
     monkeypatch.setattr("embedpipe.experiments.experiment.work", forbidden)
     monkeypatch.setattr(Problem, "save", forbidden)
     again = grid().run(workers=2)

@@ -17,7 +17,7 @@ import pytest
 
 from embedpipe.active import Problem
 from embedpipe.experiments import Experiment, Results
-from embedpipe.experiments.tables import RESULTS
+from embedpipe.experiments.results import RESULTS
 from embedpipe.reports import comparison_of
 
 Rows = list[dict[str, Any]]

@@ -12,8 +12,8 @@ import pytest
 from embedpipe.errors import UsageError
 from embedpipe.experiments import Results
 from embedpipe.experiments.curves import curves_of
+from embedpipe.experiments.results import BOUNDS, RESULTS, TIMINGS
 from embedpipe.experiments.statistics import holm
-from embedpipe.experiments.tables import BOUNDS, RESULTS, TIMINGS
 
 LABELLED = (10, 20, 30)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from embedpipe.experiments import Failure, Results
-from embedpipe.experiments.tables import BOUNDS, RESULTS, TIMINGS
+from embedpipe.experiments.results import BOUNDS, RESULTS, TIMINGS
 from embedpipe.reports import comparison_of, write_comparison, write_figure
 from embedpipe.reports.study_report import ranges
 

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 import embedpipe as ep
 from embedpipe.errors import UsageError
-from embedpipe.experiments.tables import RESULTS
+from embedpipe.experiments.results import RESULTS
 from embedpipe.reports import check_figure, write_figure
 
 from .test_comparison_report import results

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from embedpipe.errors import RunError
-from embedpipe.experiments.crew import THREADS, Done, Failed, Told, do_all
+from embedpipe.experiments import workers
+from embedpipe.experiments.workers import THREADS, Done, Failed, ProgressUpdate, run_tasks
 
 WORK = """
     import os
@@ -41,6 +43,9 @@ WORK = """
             time.sleep(600)
         yield "on it"
         return shared, value
+
+    def end(*args):
+        os._exit(4)
 """
 
 
@@ -58,15 +63,15 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_here_and_in_workers_it_is_the_same(work) -> None:
     tasks = [("do", 1), ("raise", 2), ("break", 3), ("do", 4)]
     expected = [
-        Told(("do", 1), "on it"),
+        ProgressUpdate(("do", 1), "on it"),
         Done(("do", 1), ("all", 1)),
         ("raise", "oh no"),
         ("break", "ValueError: 3"),
-        Told(("do", 4), "on it"),
+        ProgressUpdate(("do", 4), "on it"),
         Done(("do", 4), ("all", 4)),
     ]
-    for workers in (0, 1):
-        events = list(do_all(tasks, work, workers, "all"))
+    for count in (0, 1):
+        events = list(run_tasks(tasks, work, count, "all"))
         plain = [(e.task[0], e.error) if isinstance(e, Failed) else e for e in events]
         assert plain == expected
         traces = [event.trace for event in events if isinstance(event, Failed)]
@@ -76,7 +81,7 @@ def test_here_and_in_workers_it_is_the_same(work) -> None:
 def test_a_killed_worker_costs_its_task_and_another_goes_on(work) -> None:
     before = {name: os.environ.get(name) for name in THREADS}
     tasks = [("kill", int(signal.SIGKILL)), ("die", 3), ("threads", 0), ("do", 1)]
-    events = {event.task: event for event in do_all(tasks, work, 2) if not isinstance(event, Told)}
+    events = {event.task: event for event in run_tasks(tasks, work, 2)}
     ended = "its worker process is gone ({}): if memory ran out, use fewer workers."
     assert events[tasks[0]] == Failed(tasks[0], ended.format("killed by SIGKILL"))
     assert events[tasks[1]] == Failed(tasks[1], ended.format("exit status 3"))
@@ -85,34 +90,37 @@ def test_a_killed_worker_costs_its_task_and_another_goes_on(work) -> None:
     assert {name: os.environ.get(name) for name in THREADS} == before
 
 
-def test_what_cannot_be_sent_is_given_up(work) -> None:
-    (event,) = do_all([("do", lambda: 3)], work, 1)
-    assert isinstance(event, Failed)
-    assert event.error.startswith("it cannot be sent to a worker process (")
-    assert event.error.endswith(
-        "): define strategies and heads of your own in a module, or ask for workers=0."
-    )
+def test_a_task_that_cannot_be_sent_fails(work, tmp_path: Path) -> None:
+    for task in (("do", threading.Lock()), ("do", Unreadable())):
+        (event,) = run_tasks([task], work, 1)
+        assert isinstance(event, Failed)
+        assert event.error.startswith("it cannot be sent to a worker process (TypeError: ")
+        assert event.error.endswith("): ask for workers=0.")
 
 
-def test_a_worker_that_cannot_start_is_an_error(work, tmp_path: Path) -> None:
-    (tmp_path / "tasks_for_tests.py").write_text("raise ImportError('gone')")
+class Unreadable:
+    def __reduce__(self) -> tuple[object, ...]:
+        return int, ("one", "two", "three")
+
+
+def test_a_worker_that_cannot_start_is_an_error(work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_start_worker", sys.modules["tasks_for_tests"].end)
     with pytest.raises(RunError) as caught:
-        list(do_all([("do", 1)], work, 1))
-    assert str(caught.value) == (
-        "a worker process ended while it was starting (exit status 1). If a script runs this, "
-        "start it under `if __name__ == '__main__':`, because worker processes import the script "
-        "that starts them; or ask for workers=0."
-    )
+        list(run_tasks([("do", 1)], work, 1))
+    assert str(caught.value) == "a worker process ended while it was starting (exit status 4)."
 
 
-def test_a_script_without_the_guard_is_told(tmp_path: Path) -> None:
+def test_a_script_may_define_its_tasks_and_needs_no_guard(tmp_path: Path) -> None:
     script = tmp_path / "unguarded.py"
     script.write_text(
-        "from embedpipe.experiments.crew import do_all\nprint(list(do_all([1], sorted, 1)))\n"
+        "from embedpipe.experiments.workers import run_tasks\n"
+        "def work(shared, task):\n    yield task.value\n    return shared\n"
+        "class Task:\n    value = 3\n"
+        "print([getattr(event, 'message', 0) or event.result"
+        " for event in run_tasks([Task()], work, 1, 'all')])\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "this script starts worker processes when it is imported: start it under" in done.stderr
+    assert (done.stdout, done.stderr) == ("[3, 'all']\n", "")
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGINT", "close"])
@@ -122,13 +130,13 @@ def test_workers_end_with_whoever_started_them(work, tmp_path: Path, how: str) -
         import signal
         import sys
         sys.path.insert(0, {str(tmp_path)!r})
-        from embedpipe.experiments.crew import do_all
+        from embedpipe.experiments.workers import run_tasks
         from tasks_for_tests import work
 
         if __name__ == "__main__":
             # Whoever runs the tests in the background has SIGINT ignored.
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            events = do_all([("do", 1), ("sleep", {str(note)!r})], work, 2)
+            events = run_tasks([("do", 1), ("sleep", {str(note)!r})], work, 2)
             next(events)
             if {how == "close"}:
                 while not __import__("os").path.exists({str(note)!r}):

@@ -1,4 +1,4 @@
-"""What a grid runs on, and how worker processes get at it."""
+"""The problems of an experiment: one per dataset, backbone and seed, on disk for workers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .._workspace import Workspace
 from ..active.problem import Problem
 from ..embedding import Embeddings
 from ..errors import RunError, UsageError
-from .cell import NONE
+from .cells import NONE
 
-__all__ = ["Source", "Sources", "hand_over", "sources_of"]
+__all__ = ["ProblemFactory", "Source", "Sources", "publish", "sources_of"]
 
-Posing = Callable[[int], Problem]
-"""From a seed to a problem, for those that are drawn."""
+ProblemFactory = Callable[[int], Problem]
+"""From a seed to a problem, for those that are drawn at random."""
 
 Sources = (
     Embeddings
@@ -26,27 +26,27 @@ Sources = (
     | Sequence[Embeddings | Problem]
     | Mapping[str, Embeddings]
     | Mapping[str, Problem]
-    | Mapping[str, Embeddings | Problem | Posing]
-    | Mapping[tuple[str, str], Embeddings | Posing]
+    | Mapping[str, Embeddings | Problem | ProblemFactory]
+    | Mapping[tuple[str, str], Embeddings | ProblemFactory]
 )
 
 
 @dataclass
 class Source:
-    """A dataset as one backbone sees it: for each seed a problem, often the same one."""
+    """A dataset embedded with one backbone: a problem for each seed, often the same one."""
 
     dataset: str
     backbone: str
-    given: Embeddings | Problem | Posing
+    given: Embeddings | Problem | ProblemFactory
     index: str = "exact"
-    _posed: dict[int | None, Problem] = field(default_factory=dict)
+    _made: dict[int | None, Problem] = field(default_factory=dict)
 
     def problem(self, seed: int) -> Problem:
         """Return what the loop of a seed runs on."""
         key = None if self._is_the_same_for_all else seed
-        if key not in self._posed:
-            self._posed[key] = self._pose(seed)
-        return self._posed[key]
+        if key not in self._made:
+            self._made[key] = self._make(seed)
+        return self._made[key]
 
     @property
     def _is_the_same_for_all(self) -> bool:
@@ -57,7 +57,7 @@ class Source:
             return any(i.split == "test" and i.label is not None for i in self.given.items)
         return isinstance(self.given, Problem)
 
-    def _pose(self, seed: int) -> Problem:
+    def _make(self, seed: int) -> Problem:
         if isinstance(self.given, Embeddings):
             return Problem.of(self.given, seed, self.index)
         problem: Any = self.given if isinstance(self.given, Problem) else self.given(seed)
@@ -70,13 +70,7 @@ class Source:
 
 
 def sources_of(given: Sources, index: str) -> list[Source]:
-    """Return what a grid runs on, each with a dataset and a backbone of its own.
-
-    Raises
-    ------
-    UsageError
-        If two could not be told from each other, there are none, or one is something else.
-    """
+    """Return what a grid runs on; two of one dataset and backbone are refused."""
     if isinstance(given, Mapping):
         sources = [_source(each, index, name) for name, each in given.items()]
     else:
@@ -107,7 +101,7 @@ def _source(given: Any, index: str, key: str | tuple[str, str] | None = None) ->
     )
 
 
-def hand_over(problem: Problem, workspace: Workspace) -> Path:
+def publish(problem: Problem, workspace: Workspace) -> Path:
     """Return a folder that holds the problem for other processes, writing it if need be."""
     problems = workspace.root / "problems"
     folder = problems / f"{problem.digest[:32]}-{problem.index.kind}"

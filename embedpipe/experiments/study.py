@@ -1,0 +1,242 @@
+"""The engine of studies: what is stored, what is left, tasks to workers, progress, failures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+
+from .._files import read_parquet, write_parquet
+from .._workspace import Workspace
+from ..errors import RunError
+from .cells import Cell
+from .progress import Clock, Progress
+from .workers import Done, Failed, ProgressUpdate, Work, run_tasks, worker_count
+
+__all__ = ["Extent", "Failure", "OnProgress", "OnRun", "Study", "Task", "write_tables"]
+
+OnProgress = Callable[[Progress], None]
+OnRun = Callable[[Path], None]
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be done: what it was, why in one line, and the traceback if there is one."""
+
+    what: str
+    error: str
+    trace: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.error}"
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much of a run is stored, in rounds or experiences, and how much it has in all."""
+
+    done: int
+    of: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.done >= self.of
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something for a worker to do."""
+
+    name: str
+    """In messages about its failure."""
+    prepare: Callable[[], Any]
+    """Makes what the worker is given, when its turn comes."""
+    cell: Cell[Any] | None = None
+    """The cell whose run it does; None for figures beside the runs."""
+
+
+class Study(ABC, Generic[R]):
+    """A grid of runs, each done once, kept in the workspace and shared with other studies.
+
+    A kind of study says what its cells are, what its workers do, and what its results are made
+    of. Its workers report ``(number of the round or experience, seconds)``.
+    """
+
+    name: str | None
+    workspace: str | Path | Workspace | None
+
+    # A kind of study
+
+    @abstractmethod
+    def cells(self) -> list[Cell[Any]]:
+        """Return all cells, in the order of the results."""
+
+    @abstractmethod
+    def _extent(self, cell: Cell[Any]) -> Extent:
+        """Return how far the run of a cell has come."""
+
+    @abstractmethod
+    def _tasks(self, left: Sequence[Cell[Any]]) -> list[Task]:
+        """Return what is to be done, in order, for the cells that are not whole."""
+
+    @abstractmethod
+    def _gather(self, done: list[Cell[Any]], failures: tuple[Failure, ...]) -> R:
+        """Return the results of the cells that are whole."""
+
+    @property
+    @abstractmethod
+    def _work(self) -> Work:
+        """What a worker calls with `_shared` and a prepared task."""
+
+    @property
+    def _shared(self) -> Any:
+        """What all tasks need; each worker gets it once."""
+        return None
+
+    @property
+    @abstractmethod
+    def _data_names(self) -> list[str]:
+        """Names of the datasets or streams."""
+
+    @property
+    def _last_round(self) -> int | None:
+        """The number of the last round, in studies whose runs can be made longer."""
+        return None
+
+    # All studies
+
+    @property
+    def folder(self) -> Path:
+        """Where the results are written."""
+        return self._workspace.root / "experiments" / (self.name or self._id)
+
+    def results(self) -> R:
+        """Return the results of the cells that are finished, without doing anything."""
+        return self._gathered(())
+
+    def _run(
+        self,
+        workers: int | None,
+        progress: OnProgress | None,
+        on_run: OnRun | None,
+        on_update: Callable[[Cell[Any], int], None] = lambda cell, number: None,
+    ) -> R:
+        """Do what is not done yet; `on_update` gets each round or experience that is done now."""
+        count = worker_count(workers)
+        runs = list({cell.run_id: cell for cell in self.cells()}.values())
+        if self.name is not None:
+            _check_not_another(self.folder, {cell.run_id for cell in runs}, self._last_round)
+        extents = {cell: self._extent(cell) for cell in runs}
+        tasks = self._tasks([cell for cell in runs if not extents[cell].is_whole])
+        clock = Clock({cell: (each.done, each.of) for cell, each in extents.items()}, count)
+
+        def report() -> None:
+            if progress is not None:
+                progress(clock.progress())
+
+        def finished(cell: Cell[Any]) -> None:
+            if on_run is not None:
+                on_run(self._workspace.runs / cell.run_id)
+
+        report()
+        for cell in runs:
+            if extents[cell].is_whole:
+                finished(cell)
+        failures: list[Failure] = []
+        for event in run_tasks(
+            tasks, self._work, min(count, len(tasks)), self._shared, lambda task: task.prepare()
+        ):
+            task = event.task
+            if isinstance(event, Failed):
+                failures.append(Failure(task.name, event.error, event.trace))
+            if task.cell is None:
+                continue
+            if isinstance(event, ProgressUpdate):
+                number, seconds = event.message
+                clock.count(task.cell, seconds)
+                on_update(task.cell, number)
+            elif isinstance(event, Done):
+                clock.finish(task.cell)
+                finished(task.cell)
+            else:
+                clock.give_up(task.cell)
+            report()
+        results = self._gathered(tuple(failures))
+        results.write()  # type: ignore[attr-defined]
+        return results
+
+    def _gathered(self, failures: tuple[Failure, ...]) -> R:
+        cells = self.cells()
+        done = [cell for cell in cells if self._extent(cell).is_whole]
+        if failures and not done:
+            raise RunError(
+                f"all {len(cells)} runs failed; {failures[0].what}, for one: {failures[0].error}"
+            )
+        return self._gather(done, failures)
+
+    @cached_property
+    def _workspace(self) -> Workspace:
+        return Workspace(self.workspace)
+
+    @cached_property
+    def _id(self) -> str:
+        told: list[Any] = [cell.run_id for cell in self.cells()]
+        if self._last_round is not None:
+            told = [told, self._last_round]
+        digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:10]
+        return "-".join([*dict.fromkeys(self._data_names), digest])
+
+
+def _check_not_another(folder: Path, runs: Collection[str], last: int | None) -> None:
+    """Refuse to write over the results of other runs, or of more rounds than `last`.
+
+    Runs may be added to an experiment, and rounds; none may be lost.
+    """
+    path = folder / "results.parquet"
+    if not path.exists():
+        return
+    advice = "choose another name, or delete the folder"
+    try:
+        table = read_parquet(path)
+        there = set(table.column("run_id").to_pylist())
+        rounds = table.column("round").to_pylist() if last is not None else []
+    except (pa.ArrowException, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(
+            f"{path} is not the results of such an experiment ({reason}): {advice}."
+        ) from error
+    others = sorted(there - set(runs))
+    if others:
+        raise RunError(
+            f"the experiment {folder.name!r} holds {len(others)} runs that are not in this one, "
+            f"such as {others[0]}: {advice}."
+        )
+    if last is not None and max(rounds, default=0) > last:
+        raise RunError(
+            f"the experiment {folder.name!r} has {max(rounds)} rounds, more than the {last} of "
+            f"this one: {advice}."
+        )
+
+
+def write_tables(folder: Path | None, tables: Mapping[str, pa.Table]) -> None:
+    """Write tables to ``<name>.parquet`` in a folder, if there is one, each whole or not at all."""
+    if folder is None:
+        return
+    try:
+        for name, table in tables.items():
+            write_parquet(folder / f"{name}.parquet", table, compression="zstd")
+    except OSError as error:
+        raise RunError(
+            f"cannot write the results to {folder}: {error.strerror or error}. The runs "
+            "are whole; free space or permit writing, then run the same command again."
+        ) from error

@@ -1,0 +1,280 @@
+"""From the tables of an experiment to its summary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from .cells import Setting
+from .curves import Curves, curves_of, groups_of
+from .options import FLOOR
+from .statistics import (
+    LEAST_RUNS,
+    Comparison,
+    LabelsToTarget,
+    Reached,
+    RoundComparison,
+    WinsTiesLosses,
+    accuracy_at,
+    area,
+    correct,
+    correct_rounds,
+    gap_closed,
+    labels_to_target,
+    mean_interval,
+    median_labels_to_target,
+    paired_comparison,
+    per_round_comparison,
+    wins_ties_losses,
+)
+from .statistics.paired import FEW, IDENTICAL
+from .summary import SHARE, Group, Row, Summary, check_target
+
+__all__ = ["summarise"]
+
+SHOWN = 3
+"""Number of budgets at which accuracies are shown, unless others are asked for."""
+
+DIFFERENCE = (-1.0, 1.0)
+"""Least and largest difference of two accuracies."""
+
+NOT_WHOLE = "no seed has all rounds of both"
+SAME_START = "fewer than three distinct first batches"
+"""Why areas were not compared."""
+
+
+class Tables(Protocol):
+    """What `Results` has: see there."""
+
+    @property
+    def table(self) -> pa.Table: ...
+    @property
+    def bounds(self) -> pa.Table: ...
+    @property
+    def baseline(self) -> tuple[str, str]: ...
+    @property
+    def left_out(self) -> Mapping[tuple[str, str], tuple[int, int]]: ...
+
+
+def summarise(
+    results: Tables,
+    *,
+    target: float = 0.95,
+    accuracy: float | None = None,
+    budgets: Sequence[int] | None = None,
+) -> Summary:
+    """Return the statistics of an experiment; see `Results.summary`."""
+    check_target(target, accuracy)
+    groups = tuple(
+        _group(curves, results, target, accuracy, budgets)
+        for curves in groups_of(curves_of(results.table))
+        if not all(np.isnan(each.values).all() for each in curves)
+    )
+    return Summary(groups, None if accuracy is not None else target, _matrices(groups))
+
+
+def _group(
+    curves: list[Curves],
+    results: Tables,
+    target: float,
+    accuracy: float | None,
+    budgets: Sequence[int] | None,
+) -> Group:
+    bounds = _bounds(curves[0], results)  # (S,), NaN where there is none
+    targets = bounds * target if accuracy is None else np.full(len(bounds), accuracy)
+    areas = {each.setting: _areas(each) for each in curves}  # (S,) each
+    floor_setting = _find(curves, FLOOR, FLOOR)
+    floors = areas[floor_setting] if floor_setting else np.full(len(bounds), np.nan)
+    against = {each.setting: _baseline_of(each.setting, curves, results) for each in curves}
+    comparisons = _comparisons(curves, areas, against)
+    rounds = _by_round(curves, against, comparisons)
+    shown = tuple(budgets) if budgets is not None else _budgets(curves[0])
+    rows = [
+        Row(
+            setting=each.setting,
+            seeds=each.n,
+            distinct_runs=each.distinct,
+            aubc=mean_interval(areas[each.setting], runs=each.runs[:, -1], within=SHARE),
+            at={
+                budget: mean_interval(_at(each, budget), runs=each.runs_at(budget), within=SHARE)
+                for budget in shown
+            },
+            labels=_labels(each, targets),
+            against=against[each.setting],
+            comparison=comparisons.get(each.setting),
+            rounds=rounds.get(each.setting),
+            gap_closed=_gap(areas[each.setting], floors, bounds),
+        )
+        for each in curves
+    ]
+    rows.sort(key=lambda row: -np.nan_to_num(row.aubc.estimate, nan=-1.0))  # stable
+    return Group(
+        rows=tuple(rows),
+        curves={each.setting: each for each in curves},
+        budgets=shown,
+        bound=_mean(bounds),
+        target=_mean(targets),
+        floor=_mean(floors),
+        left_out=results.left_out.get((curves[0].setting.dataset, curves[0].setting.backbone)),
+    )
+
+
+# Where things are
+
+
+def _find(curves: Sequence[Curves], initial: str, strategy: str) -> Setting | None:
+    for each in curves:
+        if (each.setting.initial, each.setting.strategy) == (initial, strategy):
+            return each.setting
+    return None
+
+
+def _baseline_of(setting: Setting, curves: Sequence[Curves], results: Tables) -> Setting | None:
+    """Return the baseline after the same initial selection, or from its own start."""
+    own, strategy = results.baseline
+    found = _find(curves, setting.initial, strategy) or _find(curves, own, strategy)
+    if found == setting:  # a baseline itself; all but the one from its own start have that above
+        found = _find(curves, own, strategy)
+    return None if found == setting else found
+
+
+def _bounds(curves: Curves, results: Tables) -> NDArray[np.float64]:
+    """Return the accuracy with all labels for each seed: (S,), NaN where it is not known."""
+    setting = curves.setting
+    known = {
+        row["seed"]: row["accuracy"]
+        for row in results.bounds.to_pylist()
+        if (row["dataset"], row["backbone"], row["head"])
+        == (setting.dataset, setting.backbone, setting.head)
+    }
+    found = [known.get(seed) for seed in curves.seeds]
+    return np.array([np.nan if each is None else each for each in found], dtype=np.float64)
+
+
+def _budgets(curves: Curves) -> tuple[int, ...]:
+    """Return a few numbers of labels, the last among them."""
+    rounds = curves.budgets
+    count = min(SHOWN, len(rounds))
+    steps = np.linspace(len(rounds) / count, len(rounds), count).round().astype(int) - 1
+    return tuple(round(float(rounds[step])) for step in steps)
+
+
+# What is worked out for each seed
+
+
+def _areas(curves: Curves) -> NDArray[np.float64]:
+    def one(at: int) -> float:
+        labelled, values = curves.of_seed(at)
+        return area(labelled, values) if curves.is_whole(at) and values.size else math.nan
+
+    return np.array([one(at) for at in range(len(curves.seeds))])
+
+
+def _at(curves: Curves, budget: int) -> NDArray[np.float64]:
+    found = []
+    for at in range(len(curves.seeds)):
+        labelled, values = curves.of_seed(at)
+        found.append(accuracy_at(labelled, values, budget) if values.size else math.nan)
+    return np.array(found)
+
+
+def _labels(curves: Curves, targets: NDArray[np.float64]) -> LabelsToTarget | None:
+    reached: list[Reached] = []
+    runs: list[int] = []
+    for at, target in enumerate(targets):
+        labelled, values = curves.of_seed(at)
+        if values.size and not math.isnan(target):
+            reached.append(labels_to_target(labelled, values, target))
+            runs.append(int(curves.runs[at, -1]))
+    return median_labels_to_target(reached, runs=runs) if reached else None
+
+
+def _gap(
+    areas: NDArray[np.float64], floors: NDArray[np.float64], bounds: NDArray[np.float64]
+) -> float | None:
+    known = ~(np.isnan(areas) | np.isnan(floors) | np.isnan(bounds))
+    if not known.any():
+        return None
+    means = (float(each[known].mean()) for each in (areas, floors, bounds))
+    closed = gap_closed(*means)
+    return None if math.isnan(closed) else closed
+
+
+# What is compared
+
+
+def _comparisons(
+    curves: Sequence[Curves],
+    areas: Mapping[Setting, NDArray[np.float64]],
+    against: Mapping[Setting, Setting | None],
+) -> dict[Setting, Comparison]:
+    of = {each.setting: each for each in curves}
+    found = {}
+    for setting, other in against.items():
+        if other is not None:
+            own, baseline = of[setting], of[other]
+            each = paired_comparison(
+                areas[setting], areas[other], runs=own.ids_beside(baseline), within=DIFFERENCE
+            )
+            few = own.distinct < LEAST_RUNS or baseline.distinct < LEAST_RUNS
+            if not each.n:
+                each = replace(each, reason=NOT_WHOLE)
+            elif each.reason in (IDENTICAL, FEW) and not few and not own.same_starts(baseline):
+                each = replace(each, reason=SAME_START)
+            found[setting] = each
+    return correct(found)
+
+
+def _by_round(
+    curves: Sequence[Curves],
+    against: Mapping[Setting, Setting | None],
+    areas: Mapping[Setting, Comparison],
+) -> dict[Setting, RoundComparison]:
+    """Compare each round; tested are the rounds of settings whose areas are declared different."""
+    of = {each.setting: each for each in curves}
+    found = {}
+    for setting, other in against.items():
+        if other is not None:
+            pair = {"this": of[setting], "baseline": of[other]}
+            found[setting] = per_round_comparison(
+                {name: each.values for name, each in pair.items()},
+                "baseline",
+                runs={name: each.runs for name, each in pair.items()},
+                within=DIFFERENCE,
+            )["this"]
+    declared = {setting for setting, each in areas.items() if each.significant()}
+    return correct_rounds(found, declared)
+
+
+def _matrices(groups: Sequence[Group]) -> dict[tuple[str, str], WinsTiesLosses]:
+    tables: dict[tuple[str, str], dict[str, dict[str, Curves]]] = {}
+    for group in groups:
+        setting = group.rows[0].setting
+        tables.setdefault((setting.head, setting.mode), {})[setting.vectors] = {
+            each.setting.chosen_by: each for each in group.curves.values()
+        }
+    return {key: _matrix(each) for key, each in tables.items() if len(each) > 1}
+
+
+def _matrix(tables: Mapping[str, Mapping[str, Curves]]) -> WinsTiesLosses:
+    """Return the matrix of one head and mode; by dataset and strategy, the curves."""
+
+    def ids(dataset: str, a: str, b: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return tables[dataset][a].ids_beside(tables[dataset][b])
+
+    areas = {
+        dataset: {name: _areas(each) for name, each in table.items()}
+        for dataset, table in tables.items()
+    }
+    return wins_ties_losses(areas, runs=ids)
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else None

@@ -1,0 +1,282 @@
+"""Tasks for worker processes: what they report on the way, and how each of them ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import re
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Generic, TypeVar
+
+from joblib.externals.loky import Future, ProcessPoolExecutor
+from joblib.externals.loky.backend import get_context
+from joblib.externals.loky.backend.reduction import dumps
+
+from .._extensions import import_extensions, imported_extensions
+from ..errors import EmbedpipeError, RunError, UsageError
+
+__all__ = ["Done", "Event", "Failed", "ProgressUpdate", "Work", "run_tasks", "worker_count"]
+
+T = TypeVar("T")
+
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""Variables that set the number of threads of linear algebra libraries when they are loaded."""
+
+Work = Callable[[Any, Any], Generator[Any, None, Any]]
+"""Takes what all tasks share and one task; yields small messages (under 512 bytes pickled) and
+returns a result."""
+
+
+@dataclass(frozen=True)
+class ProgressUpdate(Generic[T]):
+    """A message of a task on its way."""
+
+    task: T
+    message: Any
+
+
+@dataclass(frozen=True)
+class Done(Generic[T]):
+    """A task is finished, and its result."""
+
+    task: T
+    result: Any
+
+
+@dataclass(frozen=True)
+class Failed(Generic[T]):
+    """A task is given up: the reason in one line, and the traceback if there is one."""
+
+    task: T
+    error: str
+    trace: str = ""
+
+
+Event = ProgressUpdate[T] | Done[T] | Failed[T]
+
+
+def run_tasks(
+    tasks: Iterable[T],
+    work: Work,
+    workers: int,
+    shared: Any = None,
+    prepare: Callable[[T], Any] = lambda task: task,
+) -> Iterator[Event[T]]:
+    """Run tasks in worker processes, or in this one for ``workers=0``, and yield their events.
+
+    A task that raises fails, and so does the task of a worker that is killed; the others go on.
+    Workers use one thread of linear algebra each. They end with this process, however it ends,
+    and when this generator is closed. `prepare` makes what `work` is given when its turn comes.
+    """
+    if not workers:
+        for task in tasks:
+            for kind, *values in _steps(work, shared, prepare(task)):
+                yield _EVENTS[kind](task, *values)
+        return
+    waiting = deque(tasks)
+    pool = WorkerPool(work, workers, shared)
+    try:
+        while waiting or pool.busy:
+            while waiting and pool.idle:
+                task = waiting.popleft()
+                refused = pool.submit(task, prepare(task))
+                if refused is not None:
+                    yield refused
+            if pool.busy:
+                yield from pool.poll()
+    finally:
+        pool.shutdown()
+
+
+class WorkerPool:
+    """Worker processes, each a `loky` executor of its own: one that is killed costs one task."""
+
+    def __init__(self, work: Work, count: int, shared: Any) -> None:
+        self._work, self._shared = work, bytes(dumps(shared))
+        self._extensions = imported_extensions()
+        context = get_context("loky")
+        # All workers write to one pipe, which keeps short messages whole.
+        self._messages, self._writer = context.Pipe(duplex=False)
+        self._lifeline, self._life = context.Pipe(duplex=False)
+        self._executors: dict[int, ProcessPoolExecutor] = {}
+        self._futures: dict[int, Future[tuple[Any, ...]]] = {}
+        self._started: set[int] = set()
+        self.idle = list(range(count))
+        self.busy: dict[int, Any] = {}
+        """The task of each worker that has one."""
+
+    def submit(self, task: Any, prepared: Any) -> Failed[Any] | None:
+        """Give a task to an idle worker, or return why it cannot be sent."""
+        try:
+            packed = bytes(dumps((self._work, prepared)))
+        except Exception as error:  # noqa: BLE001  pickling raises anything
+            return Failed(task, _cannot_be_sent(error), traceback.format_exc())
+        number = self.idle.pop()
+        if number not in self._executors:
+            self._executors[number] = ProcessPoolExecutor(
+                max_workers=1,
+                env=dict.fromkeys(THREADS, "1"),
+                initializer=_start_worker,
+                initargs=(number, self._writer, self._lifeline, self._extensions, self._shared),
+            )
+        self.busy[number] = task
+        with _interrupts_blocked():  # for the new process, which inherits this
+            future = self._executors[number].submit(_run_task, number, packed)
+        self._futures[number] = future
+        future.add_done_callback(lambda _: self._write(number))
+        return None
+
+    def poll(self) -> Iterator[Event[Any]]:
+        """Wait for a message, and yield the event that it reports, if any."""
+        number, kind, *message = self._messages.recv()
+        if kind == "started":
+            self._started.add(number)
+        elif kind == "update":
+            yield ProgressUpdate(self.busy[number], *message)
+        else:
+            task, future = self.busy.pop(number), self._futures.pop(number)
+            self.idle.append(number)
+            error = future.exception()
+            if error is None:
+                outcome, *values = future.result()
+                yield _EVENTS[outcome](task, *values)
+            else:
+                yield self._lost(number, task, error)
+
+    def shutdown(self) -> None:
+        """End all workers, whatever they are doing."""
+        at_work = bool(self.busy)
+        self._messages.close()
+        if at_work:
+            self._life.close()  # which ends them
+        for executor in self._executors.values():
+            executor.shutdown(kill_workers=at_work)
+        for pipe in (self._writer, self._lifeline, self._life):
+            pipe.close()
+
+    def _lost(self, number: int, task: Any, error: BaseException) -> Failed[Any]:
+        """Return the failure of the task of a dead worker; the next task gets a new worker."""
+        self._executors.pop(number).shutdown()
+        if number not in self._started:
+            raise RunError(f"a worker process ended while it was starting ({_how(error)}).")
+        self._started.remove(number)
+        return Failed(
+            task,
+            f"its worker process is gone ({_how(error)}): if memory ran out, use fewer workers.",
+        )
+
+    def _write(self, number: int) -> None:
+        with contextlib.suppress(OSError):  # this pool was shut down
+            self._writer.send((number, "ended"))
+
+
+def _how(error: BaseException) -> str:
+    """Return how a worker process ended, from the error of `loky`."""
+    signalled = re.search(r"\{.*?(SIG\w+)\(", str(error))
+    status = re.search(r"\{.*?EXIT\((\d+)\)", str(error))
+    if signalled:
+        return f"killed by {signalled[1]}"
+    return f"exit status {status[1]}" if status else type(error).__name__
+
+
+_EVENTS: dict[str, type[Any]] = {"update": ProgressUpdate, "done": Done, "failed": Failed}
+
+
+def _steps(work: Work, shared: Any, task: Any) -> Iterator[tuple[Any, ...]]:
+    """Run a task, and yield its updates and how it ends, as arguments of the events."""
+    running = work(shared, task)
+    while True:
+        try:
+            yield "update", next(running)
+        except StopIteration as end:
+            yield "done", end.value
+            return
+        except EmbedpipeError as error:
+            yield "failed", str(error), traceback.format_exc()
+            return
+        # Whatever it is, it concerns this task: the others go on.
+        except Exception as error:  # noqa: BLE001
+            yield "failed", f"{type(error).__name__}: {error}", traceback.format_exc()
+            return
+
+
+def _cannot_be_sent(error: Exception) -> str:
+    return (
+        f"it cannot be sent to a worker process ({type(error).__name__}: {error}): ask for "
+        "workers=0."
+    )
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block Ctrl-C, which the terminal sends to workers too; this process ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def worker_count(wanted: int | None) -> int:
+    """Return the number of workers: by default one for each processor of this process."""
+    if wanted is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if wanted < 0:
+        raise UsageError(f"workers is {wanted}: ask for 0 (no further process) or more.")
+    return wanted
+
+
+# In the worker
+
+_process: dict[str, Any] = {}
+"""Of a worker: the pipe for its messages, extensions to import, and what all tasks share."""
+
+
+def _start_worker(
+    number: int, writer: Connection, lifeline: Connection, extensions: list[str], shared: bytes
+) -> None:
+    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
+    _process.update(writer=writer, extensions=extensions, shared=shared)
+    writer.send((number, "started"))
+
+
+def _end_with_parent(lifeline: Connection) -> None:
+    """End this process as soon as the other end of the lifeline is closed."""
+    with contextlib.suppress(EOFError, OSError):
+        lifeline.recv()
+    os._exit(1)
+
+
+def _run_task(number: int, packed: bytes) -> tuple[Any, ...]:
+    """Run a task, send its updates, and return how it ended."""
+    try:
+        import_extensions(_process["extensions"])
+        if isinstance(_process["shared"], bytes):
+            _process["shared"] = pickle.loads(_process["shared"])
+        work, task = pickle.loads(packed)
+    except Exception as error:  # noqa: BLE001  unpickling raises anything
+        return "failed", _cannot_be_sent(error), traceback.format_exc()
+    for step in _steps(work, _process["shared"], task):
+        if step[0] != "update":
+            return step
+        _process["writer"].send((number, *step))
+    raise AssertionError("a task ends with its result or its failure")
