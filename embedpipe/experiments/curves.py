@@ -27,39 +27,28 @@ classes; those that follow from probabilities may differ by a rounding error."""
 
 @dataclass(frozen=True)
 class Curves:
-    """What the runs of one setting measured, seed by seed.
-
-    Attributes
-    ----------
-    setting
-        What they have in common.
-    seeds
-        (S,) the seeds; those without a run too.
-    labelled, values
-        (S, R) float64: the number of labels in each round, and the measure; NaN where a run
-        had ended, or there is none.
-    runs
-        (S, R) int64: seeds with the same number in column r have runs that are equal up to round
-        r, see `prefix_runs`.
-    starts
-        (S, M) what was measured in the first round; NaN where that is not known.
-    """
+    """What the runs of one setting measured, for S seeds in R rounds."""
 
     setting: Setting
     seeds: tuple[int, ...]
+    """Seeds without a run too."""
     labelled: NDArray[np.float64]
+    """(S, R) number of labels in each round; NaN where a run had ended, or there is none."""
     values: NDArray[np.float64]
+    """(S, R) the measure; likewise."""
     runs: NDArray[np.int64]
+    """(S, R) seeds with the same number in column r have runs that are equal up to round r."""
     starts: NDArray[np.float64]
+    """(S, M) measures in the first round; NaN where one is not known."""
 
     @property
     def n(self) -> int:
-        """How many seeds have a run."""
+        """Number of seeds with a run."""
         return int((~np.isnan(self.labelled[:, 0])).sum())
 
     @property
     def distinct(self) -> int:
-        """How many distinct runs there are."""
+        """Number of distinct runs."""
         return count_runs(self.runs[~np.isnan(self.labelled[:, 0]), -1])
 
     def runs_at(self, budget: float) -> NDArray[np.int64]:
@@ -73,11 +62,9 @@ class Curves:
         return bool((self.starts[known] == other.starts[known]).all())
 
     def ids_beside(self, other: Curves) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return which seeds are one observation of a comparison with other curves, (S,) each.
-
-        Those with the same run; and those with the same first batch, unless both sides begin with
-        the same batch, seed by seed, so that it cancels out.
-        """
+        """Return which seeds are one observation of a comparison with other curves, (S,) each."""
+        # Those with the same run; and those with the same first batch, unless both sides begin
+        # with the same batch, seed by seed, so that it cancels out.
         at = -1 if self.same_starts(other) else 0
         return self.runs[:, at], other.runs[:, at]
 
@@ -102,20 +89,7 @@ class Curves:
 
 
 def curves_of(table: pa.Table, measure: str = "accuracy") -> list[Curves]:
-    """Return the curves of each setting, in the order of the table.
-
-    Parameters
-    ----------
-    table
-        `Results.table`.
-    measure
-        One of its columns of numbers.
-
-    Returns
-    -------
-    list of Curves
-        All with the same seeds and the same number of rounds.
-    """
+    """Return the curves of each setting of `Results.table`, with the same seeds and rounds."""
     if not table.num_rows:
         return []
     names = list(dict.fromkeys((*_IDENTITY, measure)))

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from .._loops.identity import identity_of
 from .._loops.fitting import run_head
+from .._loops.identity import identity_of
 from .._workspace import Workspace
 from ..active import LoopOptions, RoundRecord, RunFolder
 from ..active.problem import Problem

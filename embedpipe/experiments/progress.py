@@ -1,4 +1,4 @@
-"""How far a grid has come, and about how long the rest takes."""
+"""The progress of a study, and an estimate of the time left."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ __all__ = ["Clock", "Progress"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a grid has come.
+    """The progress of a study.
 
     Attributes
     ----------
     cells, of_cells
-        Runs that are finished, and that there are in all; what was there before counts.
+        Runs that are finished, and runs in all; those finished before count.
     rounds, of_rounds
         The same in rounds.
     failed
         Runs that were given up.
     seconds_left
-        About how long the rest takes: for each strategy the mean time of its rounds so far,
-        times its rounds that are left, shared out among the workers. None before the first
-        round is done.
+        Estimate for the rest: for each strategy the mean time of its rounds so far, times its
+        rounds that are left, divided among the workers. None before the first round is done.
 
     Examples
     --------
@@ -55,39 +54,18 @@ class Progress:
 
 
 class Timed(Protocol):
-    """A cell of a grid, as far as the clock is concerned."""
+    """A cell, for the clock."""
 
     @property
     def kind(self) -> Hashable:
-        """What tells how long a round takes."""
+        """Cells of one kind take about the same time for a round."""
         ...
 
 
 class Clock:
-    """Keeps count of rounds, by what tells how long they take, such as the strategy.
+    """Counts rounds by kind of cell, and estimates the time left.
 
-    Parameters
-    ----------
-    cells
-        How many rounds of each cell are done, and how many there are to be.
-    workers
-        How many do them.
-
-    Examples
-    --------
-    >>> from embedpipe.experiments import Cell, Setting
-    >>> a, b = (
-    ...     Cell(Setting("digits", "toy", "random", strategy, "logistic", "cumulative"), 0)
-    ...     for strategy in ("random", "margin")
-    ... )
-    >>> clock = Clock({a: (3, 6), b: (0, 4)}, workers=2)
-    >>> clock.progress().seconds_left
-    >>> clock.count(a, 2.0)
-    >>> clock.progress().seconds_left  # (2 rounds + 4 rounds of unknown cost) x 2 s / 2 workers
-    6.0
-    >>> clock.count(b, 5.0)
-    >>> clock.progress().seconds_left  # (2 x 2 s + 3 x 5 s) / 2
-    9.5
+    It is given the number of rounds done and in all of each cell, and the number of workers.
     """
 
     def __init__(self, cells: Mapping[Any, tuple[int, int]], workers: int) -> None:
@@ -112,7 +90,7 @@ class Clock:
         self._left[cell] = 0
 
     def progress(self) -> Progress:
-        """Return how far it is now."""
+        """Return the progress now."""
         left = sum(self._left.values())
         waiting = sum(1 for count in self._left.values() if count)
         return Progress(

@@ -33,38 +33,25 @@ SHOWN = {
     "iid": ("gem_accuracy", "clear_accuracy", "clear_next_domain", "forgetting_last"),
     "streaming": ("clear_next_domain", "clear_forward"),
 }
-"""The metrics that a summary tells unless others are asked for, by the protocol."""
+"""The metrics of a summary unless others are asked for, by the protocol."""
 
 
 @dataclass(frozen=True)
 class ReplayRow:
-    """The statistics of one setting over its seeds.
-
-    Attributes
-    ----------
-    setting
-        Which.
-    against
-        The setting that it is compared with, or None for the baseline itself.
-    seeds
-        How many have a run.
-    distinct_runs
-        How many of these runs have distinct accuracy matrices: identical runs are one
-        observation.
-    metrics
-        The mean and its interval, by metric.
-    comparisons
-        Paired with the baseline by seed, by metric; None for the baseline itself, and for metrics
-        that one of both does not have. P-values are corrected for all rows of the same stream
-        and metric.
-    """
+    """The statistics of one setting over its seeds."""
 
     setting: ReplaySetting
     against: ReplaySetting | None
+    """The setting that it is compared with, or None for the baseline itself."""
     seeds: int
+    """Number of seeds with a run."""
     distinct_runs: int
+    """Number of runs with distinct accuracy matrices: identical runs are one observation."""
     metrics: dict[str, Interval]
+    """The mean and its interval, by metric."""
     comparisons: dict[str, Comparison | None]
+    """Paired with the baseline by seed, by metric; None for the baseline itself, and for metrics
+    that one of both does not have. P-values are corrected for all rows of a stream and metric."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +114,7 @@ class ReplayResults:
     folder
         Where the tables are written, or None.
     left_out
-        By the stream's name: how many copies are left out, see `Stream.copies_left_out`; the
+        By the stream's name: number of copies left out, see `Stream.copies_left_out`; the
         least and the most over the seeds.
     """
 
@@ -162,8 +149,8 @@ class ReplayResults:
             matrix = accuracy_matrix(accuracies, len(stream))
             found = continual_metrics(matrix, protocol=stream.protocol, floor=stream.floor)
             figures.append({**what, **found})
-            told = tuple(each.name for each in stream.experiences)
-            names.setdefault(cell.setting.stream, set()).add(told)
+            own = tuple(each.name for each in stream.experiences)
+            names.setdefault(cell.setting.stream, set()).add(own)
         streams = {cell.setting.stream: stream for cell, stream, _ in done}
         counts: dict[str, list[int]] = {}
         for cell, stream, _ in done:

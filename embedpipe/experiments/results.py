@@ -78,8 +78,8 @@ class Results:
     folder
         Where the tables are written, or None.
     left_out
-        By dataset and backbone: how many copies of test images are not chosen from, the least and
-        the most over the seeds.
+        By dataset and backbone: number of copies of test images that are not chosen from, the
+        least and the most over the seeds.
     """
 
     table: pa.Table = field(repr=False)
@@ -110,7 +110,7 @@ class Results:
         accuracy
             If given, to this accuracy.
         budgets
-            Numbers of labels at which the accuracy is told; by default four.
+            Numbers of labels at which the accuracy is shown; by default three.
 
         Returns
         -------

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -25,7 +25,15 @@ __all__ = ["Extent", "Failure", "OnProgress", "OnRun", "Study", "Task", "write_t
 OnProgress = Callable[[Progress], None]
 OnRun = Callable[[Path], None]
 
-R = TypeVar("R")
+
+class StudyResults(Protocol):
+    """The results of a kind of study."""
+
+    def write(self) -> None:
+        """Write the tables to their folder."""
+
+
+R = TypeVar("R", bound=StudyResults)
 
 
 @dataclass(frozen=True)
@@ -172,7 +180,7 @@ class Study(ABC, Generic[R]):
                 clock.give_up(task.cell)
             report()
         results = self._gathered(tuple(failures))
-        results.write()  # type: ignore[attr-defined]
+        results.write()
         return results
 
     def _gathered(self, failures: tuple[Failure, ...]) -> R:
@@ -190,18 +198,15 @@ class Study(ABC, Generic[R]):
 
     @cached_property
     def _id(self) -> str:
-        told: list[Any] = [cell.run_id for cell in self.cells()]
+        runs: list[Any] = [cell.run_id for cell in self.cells()]
         if self._last_round is not None:
-            told = [told, self._last_round]
-        digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:10]
+            runs = [runs, self._last_round]
+        digest = hashlib.sha256(json.dumps(runs).encode()).hexdigest()[:10]
         return "-".join([*dict.fromkeys(self._data_names), digest])
 
 
 def _check_not_another(folder: Path, runs: Collection[str], last: int | None) -> None:
-    """Refuse to write over the results of other runs, or of more rounds than `last`.
-
-    Runs may be added to an experiment, and rounds; none may be lost.
-    """
+    """Refuse to write over other runs or more rounds: they may be added, and none may be lost."""
     path = folder / "results.parquet"
     if not path.exists():
         return

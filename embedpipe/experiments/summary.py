@@ -37,44 +37,28 @@ SHARE = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class Row:
-    """The statistics of one setting over its seeds.
-
-    Attributes
-    ----------
-    setting
-        Which.
-    seeds
-        How many have a run.
-    distinct_runs
-        How many of these runs are distinct: identical runs are one observation.
-    aubc
-        Area under the budget curve by its width: the mean accuracy over the budget. NaN for runs
-        that ended early, whose budget is another one.
-    at
-        The accuracy at each of the group's budgets.
-    labels
-        How many labels the target takes; None if there is no target.
-    against
-        The setting that it is compared with, or None for the baseline itself.
-    comparison
-        The areas, seed by seed, with p-values corrected for all rows of the group.
-    rounds
-        The accuracies, round by round; tested where `comparison` declares a difference.
-    gap_closed
-        How much of the way from the floor's area to the bound it made, in percent; None where
-        there is no bound.
-    """
+    """The statistics of one setting over its seeds."""
 
     setting: Setting
     seeds: int
+    """Number of seeds with a run."""
     distinct_runs: int
+    """Number of distinct ones among these runs: identical runs are one observation."""
     aubc: Interval
+    """Area under the budget curve by its width: the mean accuracy over the budget. NaN for runs
+    that ended early, whose budget is another one."""
     at: Mapping[int, Interval]
+    """The accuracy at each of the group's budgets."""
     labels: LabelsToTarget | None
+    """Number of labels to the target; None if there is no target."""
     against: Setting | None
+    """The setting that it is compared with, or None for the baseline itself."""
     comparison: Comparison | None
+    """The areas, seed by seed, with p-values corrected for all rows of the group."""
     rounds: RoundComparison | None
+    """The accuracies, round by round; tested where `comparison` declares a difference."""
     gap_closed: float | None
+    """Share of the way from the lower to the upper baseline, in percent; None without a bound."""
 
     def to_json(self, group: Group) -> dict[str, Any]:
         """Return what the command line prints of a row, in JSON types."""
@@ -113,34 +97,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """The rows of one dataset, backbone, head and mode: those that can be compared.
-
-    Attributes
-    ----------
-    rows
-        Largest area first.
-    curves
-        Of each row.
-    budgets
-        At which accuracies are told.
-    bound
-        Accuracy with all labels, on average over the seeds; None if it was not looked for.
-    target
-        The accuracy that labels are counted to; None without a bound.
-    floor
-        The area of random choice from the first label on, on average.
-    left_out
-        How many copies of test images are not chosen from, the least and the most over the seeds;
-        None if that is unknown.
-    """
+    """The rows of one dataset, backbone, head and mode: those that can be compared."""
 
     rows: tuple[Row, ...]
+    """Largest area first."""
     curves: Mapping[Setting, Curves] = field(repr=False)
     budgets: tuple[int, ...]
+    """Numbers of labels at which accuracies are shown."""
     bound: float | None
+    """Accuracy with all labels, the mean over the seeds; None if it was not looked for."""
     target: float | None
+    """The accuracy that labels are counted to; None without a bound."""
     floor: float | None
+    """The area of random choice from the first label on, the mean over the seeds."""
     left_out: tuple[int, int] | None = None
+    """Number of copies of test images that are not chosen from, the least and the most over the
+    seeds; None if that is unknown."""
 
     @property
     def title(self) -> str:
@@ -154,23 +126,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a grid says.
-
-    Attributes
-    ----------
-    groups
-        One for each dataset, backbone, head and mode.
-    share
-        The share of the full-data accuracy that labels are counted to, or None if an accuracy was
-        given.
-    matrices
-        For each head and mode with several datasets: on how many of them each strategy is
-        significantly better than each other.
-    """
+    """The statistics of an experiment; ``str`` gives tables."""
 
     groups: tuple[Group, ...]
+    """One for each dataset, backbone, head and mode."""
     share: float | None
+    """Share of the accuracy with all labels that labels are counted to; None if an accuracy was
+    given."""
     matrices: Mapping[tuple[str, str], WinsTiesLosses] = field(default_factory=dict)
+    """For each head and mode with several datasets: on how many of them each strategy is
+    significantly better than each other."""
 
     @property
     def rows(self) -> list[Row]:
@@ -188,13 +153,7 @@ class Summary:
 
 
 def check_target(target: float, accuracy: float | None) -> None:
-    """Refuse a target that has no meaning.
-
-    Raises
-    ------
-    UsageError
-        If it is no share, and no accuracy takes its place.
-    """
+    """Refuse a target that is no share, or an accuracy that is none."""
     if accuracy is not None and not 0 <= accuracy <= 1:
         raise UsageError(f"accuracy is {accuracy!r}: give a share of the test images, as 0.9.")
     if accuracy is None and not 0 < target <= 1:

@@ -47,10 +47,7 @@ class BoundTask:
 
 
 def work(_: None, task: CellTask | BoundTask) -> Generator[tuple[int, float], None, None]:
-    """Do a task, and yield the number and the seconds of each round that was not stored before.
-
-    The seconds include the evaluation.
-    """
+    """Do a task, and yield number and seconds (with the evaluation) of each round not stored."""
     problem = _opened(task.problem)
     if isinstance(task, BoundTask):
         _find_bound(problem, task)

@@ -76,12 +76,10 @@ def run_tasks(
     shared: Any = None,
     prepare: Callable[[T], Any] = lambda task: task,
 ) -> Iterator[Event[T]]:
-    """Run tasks in worker processes, or in this one for ``workers=0``, and yield their events.
-
-    A task that raises fails, and so does the task of a worker that is killed; the others go on.
-    Workers use one thread of linear algebra each. They end with this process, however it ends,
-    and when this generator is closed. `prepare` makes what `work` is given when its turn comes.
-    """
+    """Run tasks in worker processes, or in this one for ``workers=0``, and yield their events."""
+    # A task that raises fails, and so does the task of a worker that is killed; the others go on.
+    # Workers end with this process, however it ends, and when this generator is closed.
+    # `prepare` makes what `work` is given, when its turn comes.
     if not workers:
         for task in tasks:
             for kind, *values in _steps(work, shared, prepare(task)):
