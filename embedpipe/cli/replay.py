@@ -216,7 +216,7 @@ def _check(study: ReplayFields) -> None:
 
 def _remark(session: Session, results: ReplayResults) -> None:
     """Remark on what changes the meaning of the numbers."""
-    from ..experiments.text import told_range
+    from ..experiments.formatting import format_range
 
     for labels in results.never_learned.values():
         session.remark(
@@ -226,7 +226,7 @@ def _remark(session: Session, results: ReplayResults) -> None:
     for name, counts in results.left_out.items():
         if counts[1]:
             what = "test images" if results.protocols[name] == "iid" else "images learned before"
-            session.remark(f"{name}: copies of {what} left out: {told_range(counts)}")
+            session.remark(f"{name}: copies of {what} left out: {format_range(counts)}")
     heads = dict.fromkeys(setting.head for setting in results.settings)
     replayed = {setting.head for setting in results.settings if setting.policy}
     for head in heads:

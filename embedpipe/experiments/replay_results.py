@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..continual import METRICS, Stream, accuracy_matrix, continual_metrics
 from .cells import Cell, ReplaySetting
+from .formatting import format_comparison, format_interval, format_runs, format_test
 from .statistics import (
     LEAST_RUNS,
     Comparison,
@@ -25,7 +26,6 @@ from .statistics import (
     prefix_runs,
 )
 from .study import Failure, write_tables
-from .text import told_comparison, told_interval, told_runs, told_test
 
 __all__ = ["ReplayResults", "ReplayRow", "ReplaySummary"]
 
@@ -81,9 +81,15 @@ class ReplaySummary:
     def _cells(self, row: ReplayRow) -> list[str]:
         found = row.comparisons[self.metrics[0]]
         star = " *" if found is not None and found.significant() else ""
-        runs = told_runs(row.distinct_runs, row.seeds)
-        means = (told_interval(row.metrics[name]) for name in self.metrics)
-        return [row.setting.learned, runs, *means, told_comparison(found), told_test(found) + star]
+        runs = format_runs(row.distinct_runs, row.seeds)
+        means = (format_interval(row.metrics[name]) for name in self.metrics)
+        return [
+            row.setting.learned,
+            runs,
+            *means,
+            format_comparison(found),
+            format_test(found) + star,
+        ]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,16 @@ from typing import Any
 from ..errors import UsageError
 from .cells import Setting
 from .curves import Curves
+from .formatting import (
+    LEFT_OUT,
+    format_comparison,
+    format_gap,
+    format_interval,
+    format_labels,
+    format_range,
+    format_runs,
+    format_test,
+)
 from .statistics import (
     Comparison,
     Interval,
@@ -17,16 +27,6 @@ from .statistics import (
     RoundComparison,
     WinsTiesLosses,
     mean_interval,
-)
-from .text import (
-    LEFT_OUT,
-    told_comparison,
-    told_gap,
-    told_interval,
-    told_labels,
-    told_range,
-    told_runs,
-    told_test,
 )
 
 __all__ = ["SHARE", "Group", "Row", "Summary", "bands", "check_target", "ends", "number"]
@@ -197,7 +197,7 @@ def _group_text(group: Group, share: float | None) -> str:
     if group.floor is not None:
         facts.append(f"floor (random) {group.floor:.3f}")
     if group.left_out is not None and group.left_out[1]:
-        facts.append(f"copies of test images left out: {told_range(group.left_out)}")
+        facts.append(f"copies of test images left out: {format_range(group.left_out)}")
     lines.append(", ".join(facts))
     heads = ["strategy", "area [95 % interval]", f"at {group.budgets[-1]:,}", "distinct runs"]
     heads += ["against the baseline", "p (Holm)", "gap closed", "labels to target"]
@@ -210,13 +210,13 @@ def _row_cells(row: Row, group: Group) -> Sequence[str]:
     final = row.at[group.budgets[-1]].estimate
     return (
         row.setting.chosen_by,
-        told_interval(row.aubc),
+        format_interval(row.aubc),
         LEFT_OUT if math.isnan(final) else f"{final:.3f}",
-        told_runs(row.distinct_runs, row.seeds),
-        "baseline" if row.against is None else told_comparison(row.comparison),
-        told_test(row.comparison),
-        told_gap(row.gap_closed),
-        told_labels(row.labels, last),
+        format_runs(row.distinct_runs, row.seeds),
+        "baseline" if row.against is None else format_comparison(row.comparison),
+        format_test(row.comparison),
+        format_gap(row.gap_closed),
+        format_labels(row.labels, last),
     )
 
 

@@ -114,7 +114,7 @@ def comparison_of(
 
 
 def _headline(summary: Summary) -> tuple[str, str]:
-    from ..experiments.text import told_outcome
+    from ..experiments.formatting import format_outcome
 
     if not summary.groups:
         return "No accuracy to compare", "There are no held-out labels to measure it with."
@@ -135,7 +135,7 @@ def _headline(summary: Summary) -> tuple[str, str]:
         return result, afterwards.strip()
     other = next(row for row in group.rows if row.setting == against)
     lead = f"{against.chosen_by[:1].upper()}{against.chosen_by[1:]} reaches"
-    return result, f"{afterwards}{lead} {other.aubc.estimate:.3f}; {told_outcome(found)}."
+    return result, f"{afterwards}{lead} {other.aubc.estimate:.3f}; {format_outcome(found)}."
 
 
 def _headline_of_several(summary: Summary) -> tuple[str, str]:
@@ -154,7 +154,7 @@ def _headline_of_several(summary: Summary) -> tuple[str, str]:
 
 
 def _group(group: Group, share: float | None) -> ComparisonGroup:
-    from ..experiments.text import told_range
+    from ..experiments.formatting import format_range
 
     curves = group.curves
     budgets = curves[group.rows[0].setting].budgets
@@ -170,7 +170,7 @@ def _group(group: Group, share: float | None) -> ComparisonGroup:
         what = "target" if share is None else f"target, {100 * share:g} % of the bound"
         facts.append((what, f"{group.target:.3f}"))
     if group.left_out is not None:
-        facts.append(("copies of test images left out", told_range(group.left_out)))
+        facts.append(("copies of test images left out", format_range(group.left_out)))
     return ComparisonGroup(
         title=group.title,
         facts=tuple(facts),
@@ -201,13 +201,13 @@ def _budgets(row: Row, group: Group) -> list[float]:
 
 
 def _row(row: Row, group: Group) -> StrategyRow:
-    from ..experiments.text import (
-        told_comparison,
-        told_gap,
-        told_interval,
-        told_labels,
-        told_runs,
-        told_test,
+    from ..experiments.formatting import (
+        format_comparison,
+        format_gap,
+        format_interval,
+        format_labels,
+        format_runs,
+        format_test,
     )
 
     found, rounds = row.comparison, row.rounds
@@ -216,16 +216,16 @@ def _row(row: Row, group: Group) -> StrategyRow:
         verdict = "better" if found.difference > 0 else "worse"
     return StrategyRow(
         name=row.setting.chosen_by,
-        runs=told_runs(row.distinct_runs, row.seeds),
-        area=told_interval(row.aubc),
+        runs=format_runs(row.distinct_runs, row.seeds),
+        area=format_interval(row.aubc),
         accuracies=tuple(
             "–" if math.isnan(each.estimate) else f"{each.estimate:.3f}" for each in row.at.values()
         ),
-        difference=told_comparison(found),
+        difference=format_comparison(found),
         verdict=verdict,
-        p=told_test(found),
-        gap=told_gap(row.gap_closed),
-        labels=told_labels(row.labels, group.curves[row.setting].budgets[-1]),
+        p=format_test(found),
+        gap=format_gap(row.gap_closed),
+        labels=format_labels(row.labels, group.curves[row.setting].budgets[-1]),
         rounds=_rounds(rounds, tested=bool(verdict)),
         against="" if row.against is None else row.against.chosen_by,
         baseline=row.against is None,

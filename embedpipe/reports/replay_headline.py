@@ -116,12 +116,12 @@ def _lead(
 
 
 def _outcome(row: ReplayRow, metric: ReplayMetric) -> str:
-    from ..experiments.text import told_outcome
+    from ..experiments.formatting import format_outcome
 
     found = row.comparisons[metric.name]
     if found is None:
         return "the difference was not tested: no common seeds"
-    return told_outcome(found)
+    return format_outcome(found)
 
 
 def _bounds(rows: Sequence[ReplayRow], metric: ReplayMetric) -> str:

@@ -247,7 +247,7 @@ def _facts(
     headings: Sequence[str],
     names: Sequence[str],
 ) -> tuple[tuple[str, str], ...]:
-    from ..experiments.text import told_range
+    from ..experiments.formatting import format_range
 
     first = rows[0].setting
     runs = [
@@ -268,7 +268,7 @@ def _facts(
         facts.append(("rows learned in each", span))
     if first.stream in results.left_out:
         what = "test images" if protocol == "iid" else "images learned before"
-        facts.append((f"copies of {what} left out", told_range(results.left_out[first.stream])))
+        facts.append((f"copies of {what} left out", format_range(results.left_out[first.stream])))
     never = results.never_learned.get(first.stream)
     if never:
         facts.append(("tested but never learned", ", ".join(map(str, never))))
@@ -304,7 +304,12 @@ def _row(
     *,
     alone: bool,
 ) -> MethodRow:
-    from ..experiments.text import told_comparison, told_interval, told_runs, told_test
+    from ..experiments.formatting import (
+        format_comparison,
+        format_interval,
+        format_runs,
+        format_test,
+    )
 
     setting = row.setting
     role = "" if setting.policy else ROLES[setting.method]
@@ -315,13 +320,13 @@ def _row(
         name=setting.learned,
         role="baseline" if setting.policy == baseline else role,
         baseline=setting.policy == baseline,
-        runs=told_runs(row.distinct_runs, row.seeds),
+        runs=format_runs(row.distinct_runs, row.seeds),
         kept=f"{kept[tuple(vars(setting).values())]:,.0f}" if setting.policy else "–",
-        means=tuple(told_interval(row.metrics[metric.name]) for metric in metrics),
+        means=tuple(format_interval(row.metrics[metric.name]) for metric in metrics),
         differences=tuple(
             Difference(
-                told_comparison(each),
-                told_test(each),
+                format_comparison(each),
+                format_test(each),
                 verdict_of(row, metric),
             )
             for metric, each in found.items()

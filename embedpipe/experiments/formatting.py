@@ -8,22 +8,22 @@ from .statistics import Comparison, Interval, LabelsToTarget
 
 __all__ = [
     "LEFT_OUT",
-    "told_comparison",
-    "told_gap",
-    "told_interval",
-    "told_labels",
-    "told_outcome",
-    "told_range",
-    "told_runs",
-    "told_test",
-    "told_untested",
+    "format_comparison",
+    "format_gap",
+    "format_interval",
+    "format_labels",
+    "format_outcome",
+    "format_range",
+    "format_runs",
+    "format_test",
+    "format_untested",
 ]
 
 LEFT_OUT = "–"
 """In place of a figure that there is not."""
 
 
-def told_interval(interval: Interval, digits: int = 3) -> str:
+def format_interval(interval: Interval, digits: int = 3) -> str:
     """Return a mean and its interval, or why it has none."""
     if math.isnan(interval.estimate):
         return LEFT_OUT
@@ -33,7 +33,7 @@ def told_interval(interval: Interval, digits: int = 3) -> str:
     return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
-def told_comparison(found: Comparison | None, digits: int = 3) -> str:
+def format_comparison(found: Comparison | None, digits: int = 3) -> str:
     """Return a difference and its interval, with signs."""
     if found is None or math.isnan(found.difference):
         return LEFT_OUT
@@ -42,22 +42,22 @@ def told_comparison(found: Comparison | None, digits: int = 3) -> str:
     return f"{found.difference:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
 
 
-def told_test(found: Comparison | None) -> str:
+def format_test(found: Comparison | None) -> str:
     """Return the p-value of a comparison, or why nothing was tested."""
     if found is None:
         return LEFT_OUT
-    return _p(found.p) if found.reason is None else told_untested(found)
+    return format_p(found.p) if found.reason is None else format_untested(found)
 
 
-def told_untested(found: Comparison) -> str:
+def format_untested(found: Comparison) -> str:
     """Return why nothing was tested."""
     return f"not tested: {found.reason}"
 
 
-def told_outcome(found: Comparison) -> str:
+def format_outcome(found: Comparison) -> str:
     """Return the outcome of a test as the end of a sentence."""
     if found.reason is not None:
-        return f"the difference was {told_untested(found)}"
+        return f"the difference was {format_untested(found)}"
     if found.significant():
         return "the difference is more than chance"
     seeds = f"{found.n} seeds"
@@ -72,30 +72,30 @@ def told_outcome(found: Comparison) -> str:
     return f"no difference was shown ({seeds}; {allows})"
 
 
-def told_range(counts: tuple[int, int]) -> str:
+def format_range(counts: tuple[int, int]) -> str:
     """Return the least and the most of a count over the seeds."""
     least, most = counts
     return f"{most:,}" if least == most else f"{least:,} to {most:,}"
 
 
-def told_runs(distinct: int, seeds: int) -> str:
+def format_runs(distinct: int, seeds: int) -> str:
     """Return the number of distinct runs of the seeds."""
     return f"{distinct} of {seeds}"
 
 
-def _p(p: float) -> str:
+def format_p(p: float) -> str:
     """Return a p-value."""
     if p < 0.001:
         return "<0.001"
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def told_gap(gap: float | None) -> str:
+def format_gap(gap: float | None) -> str:
     """Return how much of the gap is closed, in percent."""
     return LEFT_OUT if gap is None else f"{round(gap)} %"
 
 
-def told_labels(labels: LabelsToTarget | None, last: float) -> str:
+def format_labels(labels: LabelsToTarget | None, last: float) -> str:
     """Return the number of labels to a target, and the number of seeds that reached it."""
     if labels is None:
         return LEFT_OUT
