@@ -6,16 +6,29 @@ import os
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
 import embedpipe as ep
 from embedpipe.cli.main import app
+from embedpipe.labels import formats
 from embedpipe.reports import sections
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+REGISTRIES: list[Any] = [
+    ep.backbones.backbones,
+    ep.continual.policies,
+    ep.datasets.datasets,
+    ep.heads.heads,
+    ep.strategies.strategies,
+    formats,
+    sections.registered,
+]
+"""What an example may add to; it is forgotten afterwards."""
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -29,9 +42,8 @@ def test_the_examples_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(bundled_workspace))
-    kinds = (ep.strategies.strategies, ep.heads.heads, ep.continual.policies, sections.registered)
-    for registry in kinds:
-        monkeypatch.setattr(registry, "_entries", dict(registry._entries))  # type: ignore[attr-defined]
+    for registry in REGISTRIES:
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     names: dict[str, object] = {}
     for source in blocks(page, "python"):
         exec(compile(source, page.name, "exec"), names)

@@ -35,3 +35,8 @@ def test_a_planted_circle_fails(tmp_path):
     done = check(tmp_path, "house")
     assert done.returncode == 1
     assert done.stderr.startswith("a circle of imports: house.room.")
+
+
+def test_the_package_has_no_circle():
+    done = check(SCRIPT.parents[1], "embedpipe")
+    assert (done.returncode, done.stderr) == (0, "")

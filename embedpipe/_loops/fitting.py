@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._seeds import seeded
 from ..heads import get_head
-from ..index.blocks import block_rows, row_blocks, take_rows
+from ..index.vectors import block_rows, row_blocks, take_rows
 from .draws import uniform_of_rows
 
 __all__ = [

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import LabelError
-from ..index.blocks import first_non_finite
+from ..index.vectors import first_non_finite
 from ..tables import label_array, missing
 
 __all__ = ["check_finite", "is_labelled", "known_labels", "plain_labels"]

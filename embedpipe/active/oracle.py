@@ -13,7 +13,7 @@ from .._loops.label_arrays import known_labels
 from .._options import OracleOptions
 from .._threads import one_blas_thread
 from ..errors import LabelError, UnknownNameError, UsageError
-from ..index.blocks import block_rows, row_blocks, take_rows
+from ..index.vectors import block_rows, row_blocks, take_rows
 
 __all__ = ["Oracle", "OracleOptions", "SimulatedOracle"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._loops.draws import uniform_of_rows
 from .._loops.fitting import Batch, Trainer, joined
-from ..index.blocks import take_rows
+from ..index.vectors import take_rows
 from .modes import Mode
 from .records import RoundRecord
 

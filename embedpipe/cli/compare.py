@@ -90,7 +90,7 @@ def compare(
         return session.embed(entry, Embed(**{**vars(grid.embed), **changes}))
 
     problems = grid.problems(opened)
-    results = running.run(Experiment(problems, workspace=session.workspace, **options))
+    results = running.run(Experiment(problems, workspace=session.workspace, **options).run)
     summary = results.summary(target, accuracy=accuracy)
     report = running.report(results)
     write_comparison(report, comparison_of(results, summary, command=session.typed))
@@ -98,7 +98,7 @@ def compare(
         write_figure(results, doing.figure)
     result = {
         "summary": summary.to_json(),
-        "results": str(results.folder / "results.parquet"),
+        "results": str(running.folder(results) / "results.parquet"),
         "report": str(report),
         "runs": len(set(results.table.column("run_id").to_pylist())),
         "failures": [str(failure) for failure in results.failures],

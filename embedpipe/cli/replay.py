@@ -156,15 +156,11 @@ def replay(
 
     running = StudyRun(session, doing)
     coming.check()
-    _check(study)  # before anything is embedded
+    _check(study)
     embeddings = session.embed(where, how)
-    results = running.run(
-        ReplayStudy(
-            coming.streams(embeddings),
-            workspace=session.workspace,
-            **vars(doing.with_seeds(study)),
-        )
-    )
+    options = vars(doing.with_seeds(study))
+    streams = coming.streams(embeddings)
+    results = running.run(ReplayStudy(streams, workspace=session.workspace, **options).run)
     summary = results.summary()
     _remark(session, results)
     report = running.report(results)
@@ -177,7 +173,7 @@ def replay(
         **_matrix_and_metrics(results, first),
         "report": str(report),
         "summary": [_row(row) for row in sorted(summary.rows, key=lambda r: r.setting != first)],
-        "results": str(results.folder / "results.parquet"),
+        "results": str(running.folder(results) / "results.parquet"),
         "runs": results.metrics.num_rows,
         "failures": [str(failure) for failure in results.failures],
         **session.failed_images(),
@@ -188,11 +184,8 @@ def replay(
 
 
 def _check(study: ReplayFields) -> None:
-    """Refuse names that are not known, and lists that are empty."""
-    from ..continual import MIXES, NO_BUFFER, get_policy
-    from ..experiments.replay import BOUNDS
-    from ..heads import get_head
-    from ..strategies import get_strategy
+    """Refuse wrong options before anything is embedded, and lists that are empty by their flag."""
+    from ..experiments.replay import ReplayOptions
 
     for flag, given in (
         ("policy", study.policies),
@@ -201,17 +194,7 @@ def _check(study: ReplayFields) -> None:
     ):
         if not given:
             raise UsageError(f"--{flag} is empty: give one, or several with commas.")
-    for name in (*study.policies, study.baseline):
-        if name != NO_BUFFER:
-            get_policy(name)
-    for name in study.heads:
-        get_head(name)
-    for name in study.bounds:
-        if name not in BOUNDS:
-            raise UnknownNameError("bound", name, BOUNDS)
-    if study.mix not in MIXES:
-        raise UnknownNameError("mix", study.mix, MIXES)
-    get_strategy(study.strategy)
+    ReplayOptions(**vars(study))
 
 
 def _remark(session: Session, results: ReplayResults) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._options import ExperimentFields, ReplayFields, option
 from ..errors import RunError
 from .options import Tracking
 from .session import Session
 
+if TYPE_CHECKING:
+    from ..experiments import ReplayResults, Results
+
 __all__ = ["StudyArguments", "StudyRun"]
 
 
 Fields = TypeVar("Fields", ExperimentFields, ReplayFields)
+R = TypeVar("R", "Results", "ReplayResults")
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,11 @@ class StudyRun:
         self._tracker = session.tracker(how.tracker)
         self._started = time.monotonic()
 
-    def run(self, study: Any) -> Any:
-        """Run the study with its progress shown, and return its results."""
+    def run(self, run: Callable[..., R]) -> R:
+        """Call the method ``run`` of a study with its progress shown, and return the results."""
         session = self._session
         with self._tracker as tracker, session.counting() as update:
-            results = study.run(
+            results = run(
                 workers=self._how.workers,
                 progress=lambda now: update(now.rounds, now.of_rounds, str(now)),
                 on_run=None if tracker is None else tracker.log_run,
@@ -63,11 +68,18 @@ class StudyRun:
                 session.remark(failure.trace)
         return results
 
-    def report(self, results: Any) -> Path:
-        """Return the file of the report."""
-        return self._how.output or Path(results.folder / "report.html")
+    def folder(self, results: Results | ReplayResults) -> Path:
+        """Return the folder of the results."""
+        assert results.folder is not None  # it has been written
+        return results.folder
 
-    def finish(self, results: Any, result: dict[str, Any], summary: Any) -> None:
+    def report(self, results: Results | ReplayResults) -> Path:
+        """Return the file of the report."""
+        return self._how.output or self.folder(results) / "report.html"
+
+    def finish(
+        self, results: Results | ReplayResults, result: dict[str, Any], summary: object
+    ) -> None:
         """Write the result; then a study with failures ends with an error."""
         failures = results.failures
         result |= {"seconds": round(time.monotonic() - self._started, 2)}

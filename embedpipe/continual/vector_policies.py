@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from .._threads import map_blocks
 from ..errors import SelectionError
 from ..index import mean_vector, squared_distances
-from ..index.blocks import first_non_finite
-from ..index.unit_rows import unit_length
+from ..index.vectors import first_non_finite, unit_length
 from ..strategies import CoreSet, Pool
 from ..strategies.algorithms.clusters import Members
 from .memory import ExperienceBatch, evenly

@@ -75,7 +75,7 @@ def download(
         raise UsageError(f"{url!r} is not an http:// or https:// address.")
     if target.exists():
         return target
-    import pooch  # type: ignore[import-untyped]
+    import pooch
 
     downloader = _ResumingDownloader(url, target, check, progress, backoff)
     lock = target.with_name(f".{target.name}.lock")

@@ -21,7 +21,7 @@ from ..continual import (
     get_policy,
     size_of,
 )
-from ..errors import UsageError
+from ..errors import UnknownNameError, UsageError
 from ..heads import get_head
 from .cells import Cell, ReplaySetting
 from .options import check_name, check_seeds, several
@@ -46,7 +46,7 @@ class ReplayOptions(ReplayFields):
         check_name(self.name)
         unknown = sorted(set(self.bounds) - set(BOUNDS))
         if unknown:
-            raise UsageError(f"bounds names {unknown[0]!r}: give some of {', '.join(BOUNDS)}.")
+            raise UnknownNameError("bound", unknown[0], BOUNDS)
         check_seeds(self.seeds)
         for head in several(self.heads, "heads"):
             self._ways(head)  # which are checked too

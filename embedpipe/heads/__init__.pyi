@@ -17,4 +17,5 @@ from .registry import HeadRegistry as HeadRegistry
 from .registry import get_head as get_head
 from .registry import heads as heads
 from .ridge import RidgeHead as RidgeHead
+from .simple import SimpleHead as SimpleHead
 from .slda import SLDAHead as SLDAHead

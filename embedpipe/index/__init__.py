@@ -1,20 +1,19 @@
 """Distances, neighbours and other questions about where vectors lie."""
 
-from .balls import Balls
+from .centres import nearest_of_set
 from .clusters import Clusters, kmeans
 from .copies import distinct_rows
 from .farthest import Farthest, FarthestFirst
 from .frame import between, squared_distances
 from .index import Index, check_kind
 from .mean import mean_vector, nearest_to_mean
-from .nearest import nearest_of_set
 from .neighbours import Neighbours
+from .radius_neighbors import RadiusNeighbors
 from .sampling import DistanceSampler, Drawn
-from .unit_rows import METRICS, UnitRows, check_metric, vectors_of
+from .vectors import METRICS, UnitRows, check_metric, vectors_of
 
 __all__ = [
     "METRICS",
-    "Balls",
     "Clusters",
     "DistanceSampler",
     "Drawn",
@@ -22,6 +21,7 @@ __all__ = [
     "FarthestFirst",
     "Index",
     "Neighbours",
+    "RadiusNeighbors",
     "UnitRows",
     "between",
     "check_kind",

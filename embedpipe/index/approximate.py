@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from .blocks import Vectors, row_blocks, take_rows
 from .clusters import kmeans
 from .frame import ROUNDING, between, rounding_of
 from .neighbours import RANKED, Neighbours, Progress, nearest_neighbours
+from .vectors import Vectors, row_blocks, take_rows
 
 __all__ = ["KINDS", "Approximate", "nearest_candidates"]
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
 from ..errors import SelectionError
-from .blocks import row_blocks, take_rows
-from .frame import Moved
-from .moving import safe_frame
+from .frame import Moved, safe_frame
+from .vectors import row_blocks, take_rows
 
 __all__ = ["Clusters", "kmeans"]
 

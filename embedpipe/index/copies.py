@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from .blocks import Vectors, block_rows, row_blocks, take_rows
+from .vectors import Vectors, block_rows, row_blocks, take_rows
 
 __all__ = ["distinct_rows", "find_rows", "row_hashes"]
 

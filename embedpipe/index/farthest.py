@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Vectors, row_blocks
-from .bounds import Bounds, Float64s
-from .centres import Centres
+from .centres import Bounds, Centres, Float64s
 from .frame import Frame, Moved, between
+from .vectors import Vectors, row_blocks
 
 __all__ = ["Farthest", "FarthestFirst"]
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from .._threads import blas_threads
 from ..errors import SelectionError, UsageError
 from .approximate import KINDS, Approximate, nearest_candidates
-from .balls import MAX_EDGES, Balls, balls_by_neighbours, balls_within
 from .clusters import Clusters, kmeans
 from .copies import distinct_rows, find_rows, row_hashes
-from .kept import Kept, Part, Write, write_array
 from .neighbours import Neighbours, Progress, nearest_neighbours
+from .radius_neighbors import MAX_EDGES, RadiusNeighbors, balls_by_neighbours, balls_within
 from .sketch import sketch_of
-from .unit_rows import check_metric, vectors_of
+from .stored_arrays import Kept, Part, Write, write_array
+from .vectors import check_metric, vectors_of
 
 __all__ = ["EXACT_UP_TO", "NEIGHBOURS", "Index", "check_kind"]
 
@@ -144,7 +144,7 @@ class Index:
         )
         self._clusters: OrderedDict[tuple[int, int], Clusters] = OrderedDict()
         self._neighbours: Neighbours | None = None
-        self._balls: tuple[float, Balls] | None = None
+        self._balls: tuple[float, RadiusNeighbors] | None = None
         self._remembered: dict[Hashable, Any] = {}
         self._other_metrics: dict[str, Index] = {}
 
@@ -268,7 +268,7 @@ class Index:
         k = min(max(k, 0), most)
         return Neighbours(known.positions[:, :k], known.distances[:, :k])
 
-    def within(self, radius: float, max_edges: float = MAX_EDGES) -> Balls:
+    def within(self, radius: float, max_edges: float = MAX_EDGES) -> RadiusNeighbors:
         """Return the points at most `radius` away from each point, itself included.
 
         The last answer is remembered.
@@ -282,7 +282,7 @@ class Index:
 
         Returns
         -------
-        Balls
+        RadiusNeighbors
             Exact; of an approximate index, the members that it finds.
 
         Raises

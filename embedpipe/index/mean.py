@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Vectors, row_blocks, take_wide
 from .frame import Frame, rounded, squared_distances
+from .vectors import Vectors, row_blocks, take_wide
 
 __all__ = ["mean_vector", "nearest_to_mean"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from .blocks import Vectors, row_blocks, take_wide
 from .frame import between, rounding_of
 from .pairs import CROWD, TILE, Hits, Pairs, TilePair, tile_pairs
+from .vectors import Vectors, row_blocks, take_wide
 
 __all__ = ["Neighbours", "Progress", "nearest_neighbours"]
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Vectors, row_blocks
-from .frame import ROUNDING, rounding_of
-from .moving import safe_frame
+from .frame import ROUNDING, rounding_of, safe_frame
+from .vectors import Vectors, row_blocks
 
 __all__ = ["CROWD", "STRIP", "TILE", "Hits", "Pairs", "TilePair", "tile_pairs"]
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from .blocks import Vectors, row_blocks, take_wide
 from .centres import Centres
 from .frame import Frame, Moved, between, rounding_of
+from .vectors import Vectors, row_blocks, take_wide
 
 __all__ = ["DistanceSampler", "Drawn", "Factors"]
 

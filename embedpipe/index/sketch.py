@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from .blocks import Vectors, block_rows
-from .moving import safe_frame
+from .frame import safe_frame
+from .vectors import Vectors, block_rows
 
 __all__ = ["SKETCH_DIMENSIONS", "principal_directions", "sketch_of"]
 

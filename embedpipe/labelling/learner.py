@@ -22,7 +22,7 @@ from ..embedding import Embeddings
 from ..errors import UsageError
 from ..heads import get_head
 from ..index import Index
-from ..index.blocks import take_rows
+from ..index.vectors import take_rows
 from ..strategies import Strategy
 from .fit_history import FitHistory
 from .label_state import Snapshot

@@ -22,7 +22,7 @@ from .._files import TEMPORARY_PREFIX
 from ..errors import CacheError
 from ..index import Index
 from ..index.index import EXACT_UP_TO
-from ..index.kept import Kept, write_array
+from ..index.stored_arrays import Kept, write_array
 from .map_layouts import neighbourhoods
 
 __all__ = ["LayoutFile", "main"]

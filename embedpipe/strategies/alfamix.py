@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from .._specs import check_count, check_share
 from .._threads import map_blocks
 from ..index import check_metric, mean_vector
-from ..index.blocks import block_rows, take_rows
-from ..index.unit_rows import lengths_of
+from ..index.vectors import block_rows, lengths_of, take_rows
 from .algorithms.clusters import representatives
 from .algorithms.predictions import label_columns, margin, uncertainty_of
 from .pool import Pool

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .._threads import map_blocks
 from ..index import check_metric, kmeans, mean_vector, nearest_to_mean, squared_distances
-from ..index.blocks import Vectors, take_wide
+from ..index.vectors import Vectors, take_wide
 from .algorithms.clusters import Members
 from .pool import Pool
 from .strategy import METRIC, DiverseStrategy, PointPicks, strategies

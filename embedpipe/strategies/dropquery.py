@@ -11,7 +11,7 @@ from .._specs import check_count
 from .._threads import map_blocks
 from ..errors import UsageError
 from ..index import check_metric
-from ..index.blocks import block_rows, take_rows
+from ..index.vectors import block_rows, take_rows
 from .algorithms.clusters import representatives
 from .pool import Pool
 from .strategy import METRIC, DiverseStrategy, PointPicks, strategies

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SelectionError
-from ..index.blocks import block_rows, row_blocks
+from ..index.vectors import block_rows, row_blocks
 from .algorithms.d_optimal import DOptimalDesign, LinearModel
 from .pool import Pool
 from .strategy import DiverseStrategy, PointPicks, strategies

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SelectionError
 from ..index import Index
-from ..index.blocks import Vectors, block_rows, first_non_finite, row_blocks, take_rows
+from ..index.vectors import Vectors, block_rows, first_non_finite, row_blocks, take_rows
 from ..tables import label_array, missing
 
 __all__ = ["Pool", "checked_rows"]

@@ -13,7 +13,7 @@ from .._seeds import random_parameters
 from .._specs import check_count
 from .._threads import map_blocks
 from ..errors import SelectionError, UnknownNameError
-from ..index.blocks import take_rows
+from ..index.vectors import take_rows
 from .algorithms.posterior import (
     mutual_information,
     samples_block,

@@ -1,4 +1,4 @@
-"""The option `--import`: every command sees what a module registers."""
+"""The option `--import`: what a module registers, every command and its worker processes see."""
 
 from __future__ import annotations
 
@@ -41,6 +41,19 @@ def test_a_module_of_the_working_directory_is_listed(folder: Path, module: str) 
     assert (done.returncode, done.stderr) == (0, "")
     rows = {row["name"]: row["description"] for row in json.loads(done.stdout)["strategies"]}
     assert rows["by_chance"] == "Every item is equally likely."
+
+
+def test_worker_processes_see_it(folder: Path) -> None:
+    done = call(
+        *("compare", "digits", "--backbone", "toy", "--json", "--quiet", "--no-bound"),
+        *("--strategies", "by_chance", "--initials", "random", "--initial-size", 20),
+        *("--batch-size", 10, "--rounds", 1, "--seeds", 1, "--workers", 2),
+        *("--import", "by_chance_here.py"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert (found["runs"], found["failures"]) == (2, [])
+    assert {row["strategy"] for row in found["summary"]} == {"by_chance", "random"}
 
 
 def test_what_cannot_be_imported_is_one_line(folder: Path) -> None:

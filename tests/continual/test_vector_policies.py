@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from embedpipe.continual.memory import ExperienceBatch, Fixed, Memory, Share
 from embedpipe.continual.policy import get_policy
 from embedpipe.continual.vector_policies import ClosestToCentre, Herding, KCenter
-from embedpipe.index.unit_rows import unit_length
+from embedpipe.index.vectors import unit_length
 
 
 def keep(name, matrix, codes, rows, size):

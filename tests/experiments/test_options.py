@@ -45,7 +45,7 @@ def test_the_baselines_are_among_the_pairs() -> None:
 def test_options_are_checked_without_data() -> None:
     with pytest.raises(UsageError, match="rounds is -1: give a whole number, at least 0"):
         ExperimentOptions(rounds=-1)
-    with pytest.raises(UsageError, match="bounds names 'upper': give some of naive, cumulative"):
+    with pytest.raises(UsageError, match="unknown bound 'upper'"):
         ReplayOptions(bounds=["upper"])
     with pytest.raises(UsageError, match="seeds is 0"):
         ReplayOptions(seeds=0)

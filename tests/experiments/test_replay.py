@@ -179,9 +179,9 @@ def test_what_has_no_meaning_is_refused_before_anything_is_learned(
 ) -> None:
     with pytest.raises(UnknownNameError, match="unknown policy 'hardest'"):
         study(policies=["hardest"])
-    with pytest.raises(UsageError, match="bounds names 'upper': give some of naive, cumulative"):
+    with pytest.raises(UsageError, match="unknown bound 'upper'"):
         study(bounds=["upper"])
-    with pytest.raises(UsageError, match="bounds names 'jont'"):
+    with pytest.raises(UsageError, match="unknown bound 'jont'. Did you mean 'joint'"):
         study(bounds=["jont"], heads=["ridge"])
     with pytest.raises(UsageError, match="'label_propagation' cannot go on learning, so there is"):
         study(heads=["label_propagation"], bounds=["naive"])

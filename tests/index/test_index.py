@@ -295,7 +295,7 @@ def test_balls_are_read_off_known_neighbours(clustered, monkeypatch):
     index.neighbours(5)
     radius = float(index.neighbours(5).distances[:, 4].min())
     true = Index(clustered[:400]).within(radius)
-    monkeypatch.setattr("embedpipe.index.balls.Pairs", None)  # would raise
+    monkeypatch.setattr("embedpipe.index.radius_neighbors.Pairs", None)  # would raise
     found = index.within(radius)
     np.testing.assert_array_equal(found.members, true.members)
 

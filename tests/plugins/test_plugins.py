@@ -11,6 +11,7 @@ import pytest
 PACKAGES = sorted(path.parent for path in Path(__file__).parent.glob("*/pyproject.toml"))
 ADDED = {
     "strategies": "newest",
+    "heads": "spheres",
     "policies": "keep_first",
     "datasets": "stripes",
     "formats": "pairs",
@@ -73,10 +74,12 @@ def test_it_keeps_its_contract(family, environment, tmp_path):
 def test_compare_uses_them_in_its_worker_processes(embedpipe):
     done = embedpipe(
         *("compare", "stripes", "--backbone", "thumbnail", "--strategies", "newest,margin"),
-        *("--seeds", "2", "--initial-size", "4", "--batch-size", "2", "--rounds", "2"),
+        *("--heads", "logistic,spheres", "--seeds", "2", "--initial-size", "4"),
+        *("--batch-size", "2", "--rounds", "2"),
         *("--workers", "2"),
     )
     assert {row["strategy"] for row in done["summary"]} == {"newest", "margin", "random"}
+    assert {row["head"] for row in done["summary"]} == {"logistic", "spheres"}
     assert done["failures"] == []
 
 

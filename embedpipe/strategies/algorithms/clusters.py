@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...index import kmeans, squared_distances
-from ...index.blocks import row_blocks
+from ...index.vectors import row_blocks
 
 __all__ = ["Members", "representatives"]
 

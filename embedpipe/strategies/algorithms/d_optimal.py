@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._threads import map_blocks, one_blas_thread
-from ...index.blocks import row_blocks, take_rows
+from ...index.vectors import row_blocks, take_rows
 
 __all__ = ["DOptimalDesign", "DesignPicks", "LinearModel"]
 

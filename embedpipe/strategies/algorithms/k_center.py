@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...index import Farthest, FarthestFirst
-from ...index.blocks import Vectors
+from ...index.vectors import Vectors
 
 __all__ = ["pick_while_positive", "spread"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..._threads import map_blocks
 from ...errors import SelectionError
-from ...index.blocks import take_rows
+from ...index.vectors import take_rows
 from ..pool import Pool
 
 __all__ = [

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SelectionError
-from ...index.blocks import row_blocks
+from ...index.vectors import row_blocks
 from ..pool import Pool
 
 __all__ = [

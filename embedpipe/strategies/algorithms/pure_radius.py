@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..._threads import map_blocks
 from ...index import Neighbours, between
-from ...index.blocks import Vectors
-from ...index.moving import safe_frame
+from ...index.frame import safe_frame
+from ...index.vectors import Vectors
 
 __all__ = ["fitting_radius", "pure_radius"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._threads import map_blocks
-from ...index.blocks import Vectors, row_blocks
-from ...index.moving import safe_frame
+from ...index.frame import safe_frame
+from ...index.vectors import Vectors, row_blocks
 from ..pool import Pool
 
 __all__ = ["Readiness"]

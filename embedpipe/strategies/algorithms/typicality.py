@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from ..._threads import map_blocks
 from ...index import between
-from ...index.blocks import Vectors
-from ...index.frame import Frame, Moved
-from ...index.moving import safe_frame
+from ...index.frame import Frame, Moved, safe_frame
+from ...index.vectors import Vectors
 from ..strategy import top_k
 
 __all__ = ["most_typical"]

@@ -13,9 +13,8 @@ from ..._specs import Term, check_count
 from ..._threads import map_blocks
 from ...errors import SelectionError
 from ...index import check_metric, vectors_of
-from ...index.blocks import Vectors, row_blocks, take_wide
-from ...index.frame import Frame, squared_distances
-from ...index.moving import safe_frame
+from ...index.frame import Frame, safe_frame, squared_distances
+from ...index.vectors import Vectors, row_blocks, take_wide
 from ..algorithms.predictions import UNCERTAINTIES, uncertainty_of
 from ..pool import Pool
 from ..strategy import METRIC

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from embedpipe.index import FarthestFirst, Index, UnitRows, between, nearest_of_set
-from embedpipe.index.balls import balls_within
 from embedpipe.index.neighbours import nearest_neighbours
+from embedpipe.index.radius_neighbors import balls_within
 from embedpipe.index.sketch import sketch_of
-from embedpipe.index.unit_rows import unit_length
+from embedpipe.index.vectors import unit_length
 
 DIGEST = "0" * 64
 

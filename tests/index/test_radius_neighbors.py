@@ -3,8 +3,8 @@ import pytest
 
 from embedpipe.errors import SelectionError
 from embedpipe.index import balls, pairs
-from embedpipe.index.balls import balls_by_neighbours, balls_within
 from embedpipe.index.neighbours import nearest_neighbours
+from embedpipe.index.radius_neighbors import balls_by_neighbours, balls_within
 
 KINDS = ["gaussian", "grid", "shifted", "far apart", "tiny", "huge", "mixed", "line", "corners"]
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from .._threads import map_blocks
 from ..errors import SelectionError
-from .blocks import Vectors, row_blocks
 from .frame import ROUNDING
 from .neighbours import Neighbours, measured
 from .pairs import STRIP, Hits, Pairs, tile_pairs
+from .vectors import Vectors, row_blocks
 
-__all__ = ["MAX_EDGES", "Balls", "balls_by_neighbours", "balls_within"]
+__all__ = ["MAX_EDGES", "RadiusNeighbors", "balls_by_neighbours", "balls_within"]
 
 MAX_EDGES = 250
 """How many members a ball may have on average, unless a caller says otherwise."""
@@ -43,7 +43,7 @@ Edges = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
-class Balls:
+class RadiusNeighbors:
     """The points within a radius of each of p points, itself included.
 
     Attributes
@@ -64,7 +64,7 @@ def balls_within(
     radius: float,
     max_edges: float = MAX_EDGES,
     known: Neighbours | None = None,
-) -> Balls:
+) -> RadiusNeighbors:
     """Return the points at most `radius` away from each point, itself included.
 
     Exact: a pair counts if its squared distance, by `between`, is at most ``radius**2`` in float64.
@@ -85,7 +85,7 @@ def balls_within(
 
     Returns
     -------
-    Balls
+    RadiusNeighbors
         Positions are those in `rows`.
 
     Raises
@@ -126,7 +126,7 @@ def balls_by_neighbours(
     radius: float,
     max_edges: float,
     find: Callable[[NDArray[np.int64], int], Neighbours],
-) -> Balls:
+) -> RadiusNeighbors:
     """Return the balls of `balls_within`, with the members that `find` finds.
 
     Parameters
@@ -159,7 +159,7 @@ def _check(radius: float) -> None:
         raise SelectionError(f"a radius of {radius:g} means nothing: give a number from 0 on.")
 
 
-def _balls(found: list[Edges], p: int, radius: float, max_edges: float) -> Balls:
+def _balls(found: list[Edges], p: int, radius: float, max_edges: float) -> RadiusNeighbors:
     """Gather members by ball; takes the edges out of `found`, so that they are held once."""
     from scipy.sparse import csr_array
 
@@ -185,7 +185,7 @@ def _balls(found: list[Edges], p: int, radius: float, max_edges: float) -> Balls
         ends += counts
     table = csr_array((np.ones(members.size, np.int8), members, starts), shape=(p, p))
     table.sort_indices()
-    return Balls(starts, table.indices.astype(np.int32, copy=False))
+    return RadiusNeighbors(starts, table.indices.astype(np.int32, copy=False))
 
 
 def _too_many(radius: float, allowed: float, members: float) -> SelectionError:

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from embedpipe.index.kept import Kept, write_array
+from embedpipe.index.stored_arrays import Kept, write_array
 
 IDENTITY = {"matrix": "00ff", "kind": "exact"}
 
@@ -55,7 +55,7 @@ def test_what_belongs_to_another_matrix_is_refused_and_replaced(tmp_path, other)
 
 def test_another_format_is_refused(tmp_path, monkeypatch):
     keep(tmp_path, [1])
-    monkeypatch.setattr("embedpipe.index.kept.FORMAT", 999)
+    monkeypatch.setattr("embedpipe.index.stored_arrays.FORMAT", 999)
     assert read(tmp_path) is None
 
 
@@ -185,7 +185,7 @@ def test_meta_tells_what_is_there(tmp_path):
 ALONE = """
     import sys, time
     from pathlib import Path
-    from embedpipe.index.kept import Kept
+    from embedpipe.index.stored_arrays import Kept
 
     kept = Kept(Path(sys.argv[1]), {"matrix": "00ff"})
     with kept.alone("squares"):
