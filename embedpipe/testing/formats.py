@@ -15,7 +15,7 @@ from ..errors import FormatError, UsageError
 from ..labels import Format, Labelled, PathResolver, formats
 from ._suite import CheckReport, NotApplicable, Suite, raising
 
-__all__ = ["check_format", "example_items", "export", "format_checks"]
+__all__ = ["check_format", "example_image", "example_items", "export", "format_checks"]
 
 format_checks = Suite("label format")
 """The checks of `check_format`, each called with the name of a registered format."""
@@ -95,10 +95,11 @@ def export(name: str, folder: str | Path, items: Sequence[Labelled], **options: 
 
         options["embeddings"] = np.random.default_rng(0).normal(size=(len(items), 3))
     path = Path(folder) / f"labels{formats[name].suffix}"
-    return formats[name].write(path, items, _image_of, **options)
+    return formats[name].write(path, items, example_image, **options)
 
 
-def _image_of(path: str) -> bytes:
+def example_image(path: str) -> bytes:
+    """Return a PNG of a colour that depends on the path."""
     file = io.BytesIO()
     Image.new("RGB", (4, 3), (sum(path.encode()) % 256, len(path), 7)).save(file, "PNG")
     return file.getvalue()
@@ -290,7 +291,7 @@ def unreadable_image_leaves_no_file(name: str) -> None:
     def broken(path: str) -> bytes:
         if path == "b.jpg":
             raise OSError(5, "Input/output error")
-        return _image_of(path)
+        return example_image(path)
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"labels{formats[name].suffix}"

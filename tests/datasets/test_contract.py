@@ -10,6 +10,7 @@ import pytest
 
 from embedpipe.datasets import datasets, load_dataset
 from embedpipe.datasets.registry import Request
+from embedpipe.testing import check_dataset, dataset_checks
 
 ARCHIVES = [".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"]
 MANIFESTS = [".csv", ".jsonl", ".parquet"]
@@ -103,6 +104,17 @@ def test_a_dataset_is_equal_to_itself_loaded_again(loaded):
     assert pickle.loads(pickle.dumps(dataset)).items == dataset.items
     assert dataset.subset("test").items == tuple(i for i in dataset.items if i.split == "test")
     assert dataset.subset("test").name == f"{dataset.name}-test"
+
+
+@pytest.mark.parametrize("check", dataset_checks, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", list(datasets))
+def test_contract_of_a_registered_dataset(name, check):
+    check(name)
+
+
+def test_the_contract_holds_for_every_source(loaded):
+    report = check_dataset(loaded[0])
+    assert len(report.passed) >= 7
 
 
 @pytest.mark.parametrize("name", list(datasets))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.errors import FormatError, UsageError
+from embedpipe.errors import FormatError
 from embedpipe.labels.exchange import Labelled, formats
 from embedpipe.labels.exchange.safe_paths import tidy_path
+from embedpipe.testing import format_checks
 
 every_format = pytest.mark.parametrize("name", list(formats))
 with_images = pytest.mark.parametrize("name", [n for n in formats if formats[n].needs_images])
@@ -34,15 +34,10 @@ CARRIES = {
 }
 
 
-def carried(item: Labelled, carries: set[str]) -> Labelled:
-    """Return what is left of an item in a format that carries so much."""
-    if item.status not in {"label", *carries}:
-        item = replace(item, status="label", label=None)
-    if "prediction" not in carries:
-        item = replace(item, prediction=None, score=None)
-    if "model" not in carries:
-        item = replace(item, model=None)
-    return item if "who" in carries else replace(item, who=None)
+@every_format
+@pytest.mark.parametrize("check", format_checks, ids=lambda check: check.__name__)
+def test_contract(name, check):
+    check(name)
 
 
 def by_path(items):
@@ -55,17 +50,6 @@ def test_the_formats_are_those_that_are_documented():
     page = Path(__file__).parents[3] / "docs" / "label-formats.md"
     for name in formats:
         assert f"`{name}`" in page.read_text(encoding="utf-8")
-
-
-@every_format
-def test_what_is_exported_is_imported(name, tmp_path, items, export):
-    path = export(name, tmp_path, items)
-    expected = [carried(item, CARRIES[name]) for item in items]
-    expected = [item for item in expected if not item.is_empty]
-    found = formats[name].read(path)
-    assert by_path(found) == by_path(expected)
-    assert len(found) == len(expected)
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 letters = st.characters(exclude_categories=["Cs"], exclude_characters="\0/")
@@ -116,18 +100,6 @@ def test_a_path_that_leaves_the_folder_is_not_written(name, path, tmp_path, expo
     assert [entry for entry in tmp_path.rglob("*") if entry.is_file()] == []
 
 
-@every_format
-@pytest.mark.parametrize("label", ["..", "../..", "/etc", "c:", "..\\.."])
-def test_a_class_never_leads_out_of_the_folder(name, label, tmp_path, export):
-    inside = tmp_path / "deep" / "inside"
-    inside.mkdir(parents=True)
-    written = [Labelled("a.png", label)]
-    path = export(name, inside, written)
-    assert formats[name].read(path) == written
-    assert [entry.name for entry in inside.iterdir()] == [path.name]
-    assert [entry.name for entry in (tmp_path / "deep").iterdir()] == ["inside"]
-
-
 @pytest.mark.parametrize(
     ("item", "message"),
     [
@@ -168,58 +140,6 @@ def test_items_that_no_format_writes(tmp_path, export, item, message):
     assert list(tmp_path.iterdir()) == []
 
 
-@every_format
-def test_nothing_there(name, tmp_path):
-    with pytest.raises(FormatError) as error:
-        formats[name].read(tmp_path / "missing")
-    assert str(error.value) == f"there is nothing at {tmp_path / 'missing'}."
-
-
-@every_format
-def test_an_option_that_the_format_has_not(name, tmp_path):
-    known = ", ".join(sorted(formats[name].write_options)) or "none"
-    with pytest.raises(UsageError) as error:
-        formats[name].write(tmp_path / "x", [], colour="red")
-    assert str(error.value) == (f"the format {name} has no option 'colour'; its options: {known}.")
-
-
-@pytest.mark.parametrize("name", [n for n in formats if formats[n].suffix])
-def test_a_suffix_that_says_something_else(name, tmp_path):
-    with pytest.raises(UsageError) as error:
-        formats[name].write(tmp_path / "labels.txt", [])
-    assert str(error.value) == (
-        f"the format {name} writes a file that ends in {formats[name].suffix}, "
-        f"not {tmp_path / 'labels.txt'}."
-    )
-
-
-@every_format
-def test_what_was_there_stays(name, tmp_path, items, export):
-    path = export(name, tmp_path, items)
-    before = formats[name].read(path)
-    with pytest.raises(FormatError):
-        export(name, tmp_path, [*items, Labelled("../x.png", "hat")])
-    if path.is_dir():
-        with pytest.raises(FormatError) as error:
-            export(name, tmp_path, items)
-        assert str(error.value) == f"{path} is there already: remove it, or write elsewhere."
-    assert formats[name].read(path) == before
-
-
-@with_images
-def test_an_image_that_cannot_be_read_leaves_nothing(name, tmp_path, items, open_image):
-    def broken(path):
-        if path == "root.JPEG":
-            raise OSError(5, "Input/output error")
-        return open_image(path)
-
-    path = tmp_path / f"labels{formats[name].suffix}"
-    with pytest.raises(FormatError) as error:
-        formats[name].write(path, items, broken)
-    assert str(error.value) == "the image 'root.JPEG' cannot be read: Input/output error."
-    assert list(tmp_path.iterdir()) == []
-
-
 @with_images
 def test_a_writer_that_is_killed_leaves_nothing_that_is_read(name, tmp_path):
     path = tmp_path / f"labels{formats[name].suffix}"
@@ -234,14 +154,6 @@ def test_a_writer_that_is_killed_leaves_nothing_that_is_read(name, tmp_path):
     assert done.returncode == -9
     assert not path.exists()
     assert all(entry.name.startswith(".tmp-") for entry in tmp_path.iterdir())
-
-
-@with_images
-def test_images_are_asked_for(name, tmp_path):
-    path = tmp_path / f"labels{formats[name].suffix}"
-    with pytest.raises(UsageError) as error:
-        formats[name].write(path, [Labelled("a.png", "hat")])
-    assert str(error.value) == f"the format {name} holds the images: give `open_image`."
 
 
 @with_images
