@@ -90,13 +90,7 @@ class Approximate:
         return cls(kind, sketch, faiss.read_index(str(path)))
 
     def write(self, path: Path) -> None:
-        """Write the index.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written whole.
-        """
+        """Write the index."""
         import faiss
 
         try:
@@ -129,34 +123,9 @@ def nearest_candidates(
     k: int,
     progress: Progress | None = None,
 ) -> Neighbours:
-    """Return the `k` nearest of the candidates of each of `points`.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (p,) int64 rows of the points, with distinct vectors.
-    search
-        Finds candidates, four times as many as wanted.
-    points
-        (s,) ascending positions in `rows`.
-    k
-        From 1 to p - 1.
-    progress
-        Called with the number of points done and of all.
-
-    Returns
-    -------
-    Neighbours
-        With the same distances and the same order as from `nearest_neighbours`. Points for
-        which fewer than `k` candidates are found are compared with all others.
-
-    Notes
-    -----
-    O(s·k·d) time besides the searches; 32·k bytes of extra memory for each of 16,384 points at
-    a time, and 16·k·d bytes a thread.
-    """
+    """Return the `k` nearest of the candidates of each of `points`."""
+    # O(s·k·d) time besides the searches; 32·k bytes of extra memory for each of 16,384 points at
+    # a time, and 16·k·d bytes a thread.
     count = min(CANDIDATES * k + 1, rows.size)  # a point finds itself too
     positions = np.zeros((points.size, k), dtype=np.int32)
     distances = np.zeros((points.size, k), dtype=np.float32)
@@ -181,11 +150,9 @@ def _rank(
     near: NDArray[np.int32],
     far: NDArray[np.float32],
 ) -> NDArray[np.int64]:
-    """Fill in the nearest of those found for each point; return those with too few: (t,).
-
-    Sums of squared float32 differences are off by a share of at most `error`, and by `slack`
-    where they underflow: who is then surely not among the nearest is not measured in float64.
-    """
+    """Fill in the nearest of those found for each point; return those with too few: (t,)."""
+    # Sums of squared float32 differences are off by a share of at most `error`, and by `slack`
+    # where they underflow: who is then surely not among the nearest is not measured in float64.
     k, d = near.shape[1], matrix.shape[1]
     more = rounding_of(matrix)
     error, slack = (2 * d + 40 + more.share) * ROUNDING, d * 1e-37 + more.constant

@@ -255,11 +255,9 @@ def _part(moved: Moved, part: slice) -> Moved:
 def _join(
     count: int, read: Callable[[slice], Moved], centres: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], float]:
-    """Return the nearest centre of each of `count` vectors, and the sum of squared distances.
-
-    Ties go to the first. A centre that nobody joins is given the vector farthest from its own
-    among those that are not alone.
-    """
+    """Return the nearest centre of each of `count` vectors, and the sum of squared distances."""
+    # Ties go to the first. A centre that nobody joins is given the vector farthest from its own
+    # among those that are not alone.
     k = len(centres)
     labels, away = np.empty(count, dtype=np.int32), np.empty(count)
     norms = np.einsum("ij,ij->i", centres, centres)  # (k,)

@@ -21,33 +21,11 @@ MIXER = np.uint64(0xFF51AFD7ED558CCD)
 
 
 def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return a number for each vector, the same for equal vectors and seldom otherwise.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (m,) int64.
-
-    Returns
-    -------
-    (m,) uint64
-
-    Notes
-    -----
-    Zero and minus zero are the same. Pairs of float32 are mixed one by one, so that values with
-    few bits set spread too, and summed with random odd factors modulo 2**64 (multilinear
-    hashing; Lemire and Kaser 2014, arXiv:1202.4961). O(m·d) time in one pass; 8 bytes of extra
-    memory per row and 2 MB per thread.
-
-    Examples
-    --------
-    >>> matrix = np.array([[0.0, 1.0], [1.0, 0.0], [-0.0, 1.0]], dtype=np.float32)
-    >>> a, b, c = row_hashes(matrix, np.arange(3))
-    >>> bool(a == c), bool(a == b)
-    (True, False)
-    """
+    """Return a number for each vector, the same for equal vectors and seldom otherwise."""
+    # Zero and minus zero are the same. Pairs of float32 are mixed one by one, so that values with
+    # few bits set spread too, and summed with random odd factors modulo 2**64 (multilinear
+    # hashing; Lemire and Kaser 2014, arXiv:1202.4961). O(m·d) time in one pass; 8 bytes of extra
+    # memory per row and 2 MB per thread.
     d = matrix.shape[1]
     width = -(-d // 2)  # pairs of float32 are read as one number
     factors = np.random.default_rng(0).integers(0, 1 << 63, size=width, dtype=np.uint64)
@@ -125,34 +103,8 @@ def find_rows(
     hashes: NDArray[np.uint64],
     rows: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Return which of the distinct `points` has the vector of each of `rows`, or -1.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    points
-        (p,) int64 rows with distinct vectors.
-    hashes
-        (p,) uint64, their `row_hashes`.
-    rows
-        (m,) int64.
-
-    Returns
-    -------
-    (m,) int64 positions in `points`.
-
-    Notes
-    -----
-    O(m·d + (m + p)·log p) time; 8 bytes of extra memory per point, 32 per row.
-
-    Examples
-    --------
-    >>> matrix = np.array([[1], [2], [3], [2]], dtype=np.float32)
-    >>> points = np.array([0, 1])
-    >>> find_rows(matrix, points, row_hashes(matrix, points), np.array([3, 2])).tolist()
-    [1, -1]
-    """
+    """Return which of the distinct `points` has the vector of each of `rows`, or -1."""
+    # O(m·d + (m + p)·log p) time; 8 bytes of extra memory per point, 32 per row.
     order = hashes.argsort(kind="stable")
     ordered, wanted = hashes[order], row_hashes(matrix, rows)
     at, stop = np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, side="right")

@@ -318,10 +318,8 @@ class FarthestFirst:
         item: NDArray[np.intp],
         centre: NDArray[np.intp],
     ) -> Float64s:
-        """Return true distances of the items `which`, where several centres may be the nearest.
-
-        Those are the one that was nearest before, and `centre` for each ``which[item]``.
-        """
+        """Return true distances of the items `which`, where several centres may be the nearest."""
+        # Those are the one that was nearest before, and `centre` for each ``which[item]``.
         if not which.size:
             return np.empty(0)
         places = at[which]  # (w,)

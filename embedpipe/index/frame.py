@@ -67,12 +67,11 @@ class Rounding:
 
 
 def rounding_of(vectors: Vectors) -> Rounding:
-    """Return what an estimate on float32 rows is off by from `between`, beside its arithmetic.
-
-    Rows of a matrix are float32 already. Rows of unit length are rounded, each by at most the
-    unit roundoff u: a distance z moves by at most 2u, and its square by 4uz + 4u², which is at
-    most u + 4uz² + 4u²; z² is at most 2(|x|² + |y|²). `between` rounds to a multiple of `EQUAL`.
-    """
+    """Return what an estimate on float32 rows is off by from `between`, beside its arithmetic."""
+    # Rows of a matrix are float32 already. Rows of unit length are rounded, each by at most the
+    # unit roundoff u: a distance z moves by at most 2u, and its square by 4uz + 4u², which is at
+    # most u + 4uz² + 4u²; z² is at most 2(|x|² + |y|²). `between` rounds to a multiple of
+    # `EQUAL`.
     if isinstance(vectors, np.ndarray):
         return Rounding(0.0, 0.0)
     return Rounding(8.0, 1.01 * ROUNDING + EQUAL)
@@ -220,11 +219,9 @@ class Frame:
 
     @property
     def error(self) -> float:
-        """How far a float32 estimate can be off, as a share of ``|x|² + |c|²``.
-
-        With u the unit roundoff and any order of summation: 2·d·u from the product and from the
-        norms, and less than 40·u from moving, adding and the float64 reference itself.
-        """
+        """How far a float32 estimate can be off, as a share of ``|x|² + |c|²``."""
+        # With u the unit roundoff and any order of summation: 2·d·u from the product and from the
+        # norms, and less than 40·u from moving, adding and the float64 reference itself.
         more = 40 + rounding_of(self.matrix).share
         return float(2 * self.matrix.shape[1] + more) * ROUNDING * 1.01
 
@@ -255,33 +252,8 @@ class Frame:
 
 
 def safe_frame(matrix: Vectors, rows: NDArray[np.int64]) -> tuple[Frame, NDArray[np.float64]]:
-    """Return a frame in which the squared norms of all `rows` stay in range, and these norms.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (m,) int64, at least one.
-
-    Returns
-    -------
-    frame
-        `Frame.around` the rows, or the first coarser one in which no squared norm comes near
-        the largest float32.
-    norms
-        (m,) float64 squared norms of the moved rows.
-
-    Notes
-    -----
-    O(m·d) time in one pass, seldom two; 8 bytes of extra memory per row and 4 MB per thread.
-
-    Examples
-    --------
-    >>> frame, norms = safe_frame(np.array([[1000], [1002]], dtype=np.float32), np.arange(2))
-    >>> norms.tolist()
-    [1.0, 1.0]
-    """
+    """Return a frame in which the squared norms of all `rows` stay in range, and these norms."""
+    # O(m·d) time in one pass, seldom two; 8 bytes of extra memory per row and 4 MB per thread.
     frame = Frame.around(matrix, rows)
     norms = np.empty(rows.size)
     while True:

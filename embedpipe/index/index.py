@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._text import in_words
 from .._threads import blas_threads
 from ..errors import SelectionError, UsageError
 from .approximate import KINDS, Approximate, nearest_candidates
@@ -450,10 +451,8 @@ class Index:
             self._kept.save(name, parameters, files, **more)
 
     def _once(self, name: str, read: Callable[[Part], T | None], make: Callable[[], T]) -> T:
-        """Return what is kept under a name, or make it; of several processes one does.
-
-        `read` returns None for what is kept but does not serve; `make` also saves.
-        """
+        """Return what is kept under a name, or make it; of several processes one does."""
+        # `read` returns None for what is kept but does not serve; `make` also saves.
         found = self._read(name, read)
         if found is not None or self._kept is None:
             return make() if found is None else found
@@ -559,7 +558,7 @@ class Index:
         seconds = float(p) ** 2 * d / (SPEED * cores)
         raise SelectionError(
             f"the exact neighbours of {p:,} points of {d:,} dimensions take about "
-            f"{_duration(seconds)} on {cores} cores, and an exact index finds them for up to "
+            f"{in_words(seconds)} on {cores} cores, and an exact index finds them for up to "
             f"{self.exact_up_to:,}: take index='ivf' or index='hnsw', which finds most of them, "
             "or an Index with exact_up_to=None, which waits."
         )
@@ -593,14 +592,3 @@ def check_kind(kind: str) -> None:
     """
     if kind not in ("exact", *KINDS):
         raise UsageError(f"unknown kind of index {kind!r}: it is exact, ivf or hnsw.")
-
-
-def _duration(seconds: float) -> str:
-    """Return a time in words.
-
-    >>> _duration(100), _duration(1000), _duration(20000)
-    ('100 seconds', '17 minutes', '5.6 hours')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

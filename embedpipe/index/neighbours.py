@@ -63,50 +63,17 @@ def nearest_neighbours(
     progress: Progress | None = None,
     some: NDArray[np.int64] | None = None,
 ) -> Neighbours:
-    """Return the `k` nearest of `rows` for each of them; of fewer points, all others.
-
-    Nearest by `between`, ties by lowest position: not one neighbour is approximate, and
-    nothing depends on the number of threads.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (p,) int64, with distinct vectors.
-    k
-        At least 0.
-    progress
-        Called now and then with the number of pairs of tiles compared and of all pairs.
-    some
-        (s,) ascending positions in `rows`, to find the neighbours of these only.
-
-    Returns
-    -------
-    Neighbours
-        Of all points, or of `some`; positions are those in `rows`.
-
-    Notes
-    -----
-    Each pair of points is estimated once, for both, by products of moved float32 tiles, with a
-    proven bound on the error. A point keeps whoever may be among its k nearest by these bounds;
-    in the end these few are measured in float64. A point with a crowd in doubt, where values
-    span too many scales for float32 or many distances are equal, is compared with all others by
-    float64 products.
-
-    p²·d floating-point operations as matrix products: 50,000 x 1,280 in about 30 seconds on two
-    cores. Memory at its peak: about 100·k bytes a point with the result, and two tiles of 4096
-    vectors and 16 MB a thread; the matrix is not copied.
-
-    Examples
-    --------
-    >>> matrix = np.array([[0], [1], [3], [7]], dtype=np.float32)
-    >>> found = nearest_neighbours(matrix, np.arange(4), 2)
-    >>> found.positions.tolist()
-    [[1, 2], [0, 2], [1, 0], [2, 1]]
-    >>> found.distances.tolist()
-    [[1.0, 3.0], [1.0, 2.0], [2.0, 3.0], [4.0, 6.0]]
-    """
+    """Return the `k` nearest of `rows` for each of them; of fewer points, all others."""
+    # Nearest by `between`, ties by lowest position: not one neighbour is approximate, and nothing
+    # depends on the number of threads.
+    # Each pair of points is estimated once, for both, by products of moved float32 tiles, with a
+    # proven bound on the error. A point keeps whoever may be among its k nearest by these bounds;
+    # in the end these few are measured in float64. A point with a crowd in doubt, where values
+    # span too many scales for float32 or many distances are equal, is compared with all others by
+    # float64 products.
+    # p²·d floating-point operations as matrix products: 50,000 x 1,280 in about 30 seconds on two
+    # cores. Memory at its peak: about 100·k bytes a point with the result, and two tiles of 4096
+    # vectors and 16 MB a thread; the matrix is not copied.
     p = rows.size
     k = max(min(k, p - 1), 0)
     own = np.arange(p) if some is None else some

@@ -61,15 +61,8 @@ class Hits:
 
 
 def tile_pairs(p: int, size: int | None = None) -> list[list[TilePair]]:
-    """Return every pair of tiles of `p` points once, in bands that touch each tile evenly.
-
-    The first band pairs each tile with itself.
-
-    Examples
-    --------
-    >>> [len(band) for band in tile_pairs(4 * TILE)]
-    [4, 4, 2]
-    """
+    """Return every pair of tiles of `p` points once, in bands that touch each tile evenly."""
+    # The first band pairs each tile with itself.
     tiles = [np.arange(part.start, part.stop) for part in row_blocks(p, size or TILE)]
     count = len(tiles)
     bands = []
@@ -118,23 +111,8 @@ class Pairs:
         mirror: bool = False,
         most: int | None = None,
     ) -> Iterator[Hits]:
-        """Yield the pairs that may be at most as far as the bound of the first of them.
-
-        A point and itself are no pair.
-
-        Parameters
-        ----------
-        left, right
-            Ascending positions of points: who is first, and who is second.
-        bound
-            (p,) float32 squared distances, in the frame.
-        mirror
-            Also yield the pairs in which those on the right are first.
-        most
-            If given, pairs may be left out that are not among this many nearest of a point.
-            Where more than `CROWD` others compete for the last places, all pairs of the point
-            are left out, and it is paired with itself to tell.
-        """
+        """Yield the pairs that may be at most as far as the bound of the first of them."""
+        # A point and itself are no pair.
         first = self._columns(left, swapped=False)  # (a, d + 2)
         second = self._columns(right, swapped=True)  # (b, d + 2)
         floors = (-bound / 2 - self.slack).astype(np.float32)  # (p,)

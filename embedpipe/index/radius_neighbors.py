@@ -65,48 +65,13 @@ def balls_within(
     max_edges: float = MAX_EDGES,
     known: Neighbours | None = None,
 ) -> RadiusNeighbors:
-    """Return the points at most `radius` away from each point, itself included.
-
-    Exact: a pair counts if its squared distance, by `between`, is at most ``radius**2`` in float64.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (p,) int64, with distinct vectors.
-    radius
-        At least 0, in the units of the vectors.
-    max_edges
-        How many members the balls may have on average.
-    known
-        The nearest points of each, if they are known already: a ball that reaches less far
-        than these is read off them.
-
-    Returns
-    -------
-    RadiusNeighbors
-        Positions are those in `rows`.
-
-    Raises
-    ------
-    SelectionError
-        If the radius is not a number from 0 on, or there are more members than allowed.
-
-    Notes
-    -----
-    Pairs are estimated by products of moved float32 tiles; those that the proven bound on the
-    error leaves in doubt are measured in float64. At most p²·d floating-point operations. The
-    result has 4 bytes per member and 8 per point; extra memory: about 16 bytes per member at its
-    peak, 24 per point, two tiles of 1024 vectors and 4 MB a thread, and 32 MB.
-
-    Examples
-    --------
-    >>> matrix = np.array([[0], [1], [3], [7]], dtype=np.float32)
-    >>> balls = balls_within(matrix, np.arange(4), 2)
-    >>> balls.starts.tolist(), balls.members.tolist()
-    ([0, 2, 5, 7, 8], [0, 1, 0, 1, 2, 1, 2, 3])
-    """
+    """Return the points at most `radius` away from each point, itself included."""
+    # Exact: a pair counts if its squared distance, by `between`, is at most ``radius**2`` in
+    # float64.
+    # Pairs are estimated by products of moved float32 tiles; those that the proven bound on the
+    # error leaves in doubt are measured in float64. At most p²·d floating-point operations. The
+    # result has 4 bytes per member and 8 per point; extra memory: about 16 bytes per member at
+    # its peak, 24 per point, two tiles of 1024 vectors and 4 MB a thread, and 32 MB.
     _check(radius)
     p = rows.size
     settled = np.zeros(p, dtype=np.bool_) if known is None else _reach(known, p) > radius  # (p,)
@@ -127,16 +92,7 @@ def balls_by_neighbours(
     max_edges: float,
     find: Callable[[NDArray[np.int64], int], Neighbours],
 ) -> RadiusNeighbors:
-    """Return the balls of `balls_within`, with the members that `find` finds.
-
-    Parameters
-    ----------
-    matrix, rows, radius, max_edges
-        As there.
-    find
-        Function from ascending positions and k to the neighbours of these points. It is asked
-        for more of those whose neighbours do not reach as far as the radius.
-    """
+    """Return the balls of `balls_within`, with the members that `find` finds."""
     _check(radius)
     p = rows.size
     waiting, k = np.arange(p), min(NEAREST, p - 1)

@@ -384,11 +384,9 @@ def _range(part: slice) -> Positions:
 
 
 def _between_products(a: NDArray[Any], x: Float64s, b: NDArray[Any], y: Float64s) -> Float64s:
-    """Return |a ⊗ x − b ⊗ y|² for matching rows, in float64: (m,).
-
-    ``a ⊗ x − b ⊗ y = ((a − b) ⊗ (x + y) + (a + b) ⊗ (x − y)) / 2``, so that equal factors and
-    equal vectors give 0, and nearly equal ones lose no digits.
-    """
+    """Return |a ⊗ x − b ⊗ y|² for matching rows, in float64: (m,)."""
+    # ``a ⊗ x − b ⊗ y = ((a − b) ⊗ (x + y) + (a + b) ⊗ (x − y)) / 2``, so that equal factors and
+    # equal vectors give 0, and nearly equal ones lose no digits.
     over, across = (np.subtract(one, other, dtype=np.float64) for one, other in ((a, b), (x, y)))
     sums = (np.add(one, other, dtype=np.float64) for one, other in ((a, b), (x, y)))
     both, along = sums  # (m, C), (m, d)

@@ -31,34 +31,10 @@ COLUMNS = 640
 
 
 def sketch_of(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return `rows` in the at most 128 dimensions that keep most of their spread.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (p,) int64.
-
-    Returns
-    -------
-    (p, m) float32
-        Projections on the principal directions of at most 5,000 evenly spaced rows, most
-        spread first; m is at most 128, d and p. With d up to 128, the moved rows themselves.
-        Distances are those of the matrix, or less, times the power of two by which values far
-        from 1 are scaled. The same bits on any number of threads.
-
-    Notes
-    -----
-    Principal component analysis, the last directions nearly: O(s·d·min(s, d)) for a sample of s
-    rows, then O(p·d·m). Extra memory: the result, of at most 512 bytes a row, 8 bytes a row, the
-    sample (4·s·d bytes), two matrices of 4·min(s, d)² bytes, and 4 MB a thread.
-
-    Examples
-    --------
-    >>> sketch_of(np.array([[1000, 0], [1002, 0]], dtype=np.float32), np.arange(2)).tolist()
-    [[-1.0, 0.0], [1.0, 0.0]]
-    """
+    """Return `rows` in the at most 128 dimensions that keep most of their spread."""
+    # Principal component analysis, the last directions nearly: O(s·d·min(s, d)) for a sample of s
+    # rows, then O(p·d·m). Extra memory: the result, of at most 512 bytes a row, 8 bytes a row,
+    # the sample (4·s·d bytes), two matrices of 4·min(s, d)² bytes, and 4 MB a thread.
     d = matrix.shape[1]
     if not rows.size:
         return np.empty((0, min(d, SKETCH_DIMENSIONS)), dtype=np.float32)
@@ -79,10 +55,8 @@ def sketch_of(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def principal_directions(sample: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return orthonormal columns along which the (s, d) sample spreads most: (d, m).
-
-    The sample is centred in place.
-    """
+    """Return orthonormal columns along which the (s, d) sample spreads most: (d, m)."""
+    # The sample is centred in place.
     s, d = sample.shape
     sample -= sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     factor = sample if d <= s else sample.T  # (·, f), f the smaller of the two
@@ -101,11 +75,10 @@ def principal_directions(sample: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _leading(products: NDArray[np.float32], m: int) -> NDArray[np.float32]:
-    """Return the (f, m) eigenvectors of the largest eigenvalues, nearly, the largest first.
-
-    Subspace iteration from a fixed start (Halko, Martinsson, Tropp 2011, arXiv:0909.4061): the
-    span keeps all but a thousandth of the spread that the true one keeps, in a third of the time.
-    """
+    """Return the (f, m) eigenvectors of the largest eigenvalues, nearly, the largest first."""
+    # Subspace iteration from a fixed start (Halko, Martinsson, Tropp 2011, arXiv:0909.4061): the
+    # span keeps all but a thousandth of the spread that the true one keeps, in a third of the
+    # time.
     f = len(products)
     products = products / (products.diagonal().max() or np.float32(1))  # no power overflows
     start = np.random.default_rng(0).standard_normal((f, min(f, m + SPARE)), dtype=np.float32)

@@ -120,20 +120,7 @@ class Kept:
         *,
         at_most: tuple[str, int] | None = None,
     ) -> None:
-        """Keep files under a name, in place of any before; see `problem`.
-
-        Parameters
-        ----------
-        name
-            Of the part.
-        parameters
-            What it was made with, in JSON types.
-        files
-            What writes each file, by its name.
-        at_most
-            The beginning of names and a number: of the parts whose names begin so, only that many
-            are left, the newest.
-        """
+        """Keep files under a name, in place of any before; see `problem`."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             digests = {file: self._put(f"{name}-{file}", write) for file, write in files.items()}
@@ -155,11 +142,9 @@ class Kept:
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Wait until nobody else is inside such a block for the same name and folder.
-
-        A process that ends, however it ends, lets the next one in. Where there is no way to
-        wait, as on Windows or in a folder that cannot be written, nobody does.
-        """
+        """Wait until nobody else is inside such a block for the same name and folder."""
+        # A process that ends, however it ends, lets the next one in. Where there is no way to
+        # wait, as on Windows or in a folder that cannot be written, nobody does.
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = self.folder / f".{name}.lock"

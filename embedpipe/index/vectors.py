@@ -34,24 +34,12 @@ BLOCK_BYTES = 16 << 20
 
 
 def block_rows(dim: int, block_bytes: int = BLOCK_BYTES) -> int:
-    """Return how many rows of `dim` float32 values fit in `block_bytes`, at least 1.
-
-    Examples
-    --------
-    >>> block_rows(1024, 1 << 20)
-    256
-    """
+    """Return how many rows of `dim` float32 values fit in `block_bytes`, at least 1."""
     return max(1, block_bytes // (4 * max(1, dim)))
 
 
 def row_blocks(n: int, size: int) -> Iterator[slice]:
-    """Yield slices of at most `size` that cover ``range(n)`` in order.
-
-    Examples
-    --------
-    >>> [(part.start, part.stop) for part in row_blocks(5, 2)]
-    [(0, 2), (2, 4), (4, 5)]
-    """
+    """Yield slices of at most `size` that cover ``range(n)`` in order."""
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))
 
@@ -80,13 +68,7 @@ def take_rows(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def take_wide(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return some rows as a new (m, d) float64 array: what distances are defined by.
-
-    Examples
-    --------
-    >>> take_wide(np.eye(2, dtype=np.float32), np.array([1])).tolist()
-    [[0.0, 1.0]]
-    """
+    """Return some rows as a new (m, d) float64 array: what distances are defined by."""
     if isinstance(vectors, np.ndarray):
         return take_plain(vectors, rows).astype(np.float64)
     return vectors.wide(rows)
@@ -101,25 +83,8 @@ def take_plain(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[
 
 
 def first_non_finite(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> int | None:
-    """Return the first of `rows` whose vector holds NaN or infinity, or None.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) float32 array or memory map.
-    rows
-        (m,) int64 rows to look at.
-
-    Notes
-    -----
-    O(m·d) time; extra memory: one block of at most 16 MB.
-
-    Examples
-    --------
-    >>> matrix = np.array([[1, 2], [np.inf, 0], [np.nan, 1]], dtype=np.float32)
-    >>> first_non_finite(matrix, np.array([0, 2, 1]))
-    2
-    """
+    """Return the first of `rows` whose vector holds NaN or infinity, or None."""
+    # O(m·d) time; extra memory: one block of at most 16 MB.
     ones = np.ones(matrix.shape[1], dtype=np.float32)
     for part in row_blocks(rows.size, block_rows(matrix.shape[1])):
         block = take_rows(matrix, rows[part])  # (b, d)
@@ -202,13 +167,7 @@ class UnitRows:
 
 
 def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a copy of (b, d) vectors scaled to unit length; zeros stay zeros.
-
-    Examples
-    --------
-    >>> unit_length(np.array([[3e30, 4e30], [0, 0]], dtype=np.float32)).round(6).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
+    """Return a copy of (b, d) vectors scaled to unit length; zeros stay zeros."""
     return UnitRows(vectors).narrow(np.arange(len(vectors)))
 
 

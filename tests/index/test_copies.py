@@ -79,3 +79,18 @@ def test_large_groups(tmp_path):
 def test_no_rows():
     distinct, copy_of = distinct_rows(np.zeros((3, 2), np.float32), np.arange(0))
     assert distinct.size == copy_of.size == 0
+
+
+def test_example_of_row_hashes():
+    matrix = np.array([[0.0, 1.0], [1.0, 0.0], [-0.0, 1.0]], dtype=np.float32)
+    a, b, c = row_hashes(matrix, np.arange(3))
+    assert (bool(a == c), bool(a == b)) == (True, False)
+
+
+def test_example_of_find_rows():
+    matrix = np.array([[1], [2], [3], [2]], dtype=np.float32)
+    points = np.array([0, 1])
+    assert find_rows(matrix, points, row_hashes(matrix, points), np.array([3, 2])).tolist() == [
+        1,
+        -1,
+    ]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from embedpipe.index.frame import Frame, squared_distances
+from embedpipe.index.frame import Frame, safe_frame, squared_distances
 
 
 @pytest.mark.parametrize("scale", [1e-35, 1e-10, 1, 1e10, 1e37])
@@ -37,3 +37,8 @@ def test_the_reference_depends_on_the_pair_alone():
     whole = squared_distances(matrix, matrix[7])
     single = [squared_distances(matrix[[i]], matrix[[7]])[0] for i in range(1100)]
     assert whole.tolist() == single
+
+
+def test_example_of_safe_frame():
+    _, norms = safe_frame(np.array([[1000], [1002]], dtype=np.float32), np.arange(2))
+    assert norms.tolist() == [1.0, 1.0]

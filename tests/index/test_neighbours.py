@@ -6,6 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from embedpipe.index import neighbours, pairs
 from embedpipe.index.neighbours import nearest_neighbours
+from embedpipe.index.pairs import TILE, tile_pairs
 
 KINDS = ["gaussian", "grid", "shifted", "far apart", "tiny", "huge", "mixed", "line", "corners"]
 
@@ -151,3 +152,14 @@ def test_bounds_hold(kind, distinct, squared_reference):
         true = squared_reference(matrix)[hits.points, hits.others] * compared.frame.scale**2
     assert (compared.lower(hits) <= true).all()
     assert (compared.upper(hits) >= true).all()
+
+
+def test_example_of_nearest_neighbours():
+    matrix = np.array([[0], [1], [3], [7]], dtype=np.float32)
+    found = nearest_neighbours(matrix, np.arange(4), 2)
+    assert found.positions.tolist() == [[1, 2], [0, 2], [1, 0], [2, 1]]
+    assert found.distances.tolist() == [[1.0, 3.0], [1.0, 2.0], [2.0, 3.0], [4.0, 6.0]]
+
+
+def test_example_of_tile_pairs():
+    assert [len(band) for band in tile_pairs(4 * TILE)] == [4, 4, 2]

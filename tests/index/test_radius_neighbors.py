@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from embedpipe.errors import SelectionError
-from embedpipe.index import balls, pairs
+from embedpipe.index import pairs, radius_neighbors
 from embedpipe.index.neighbours import nearest_neighbours
 from embedpipe.index.radius_neighbors import balls_by_neighbours, balls_within
 
@@ -20,7 +20,7 @@ def check(found, inside):
 @pytest.mark.parametrize("tile", [64, 4096])
 def test_they_are_those_of_float64(kind, tile, distinct, squared_reference, monkeypatch):
     monkeypatch.setattr(pairs, "TILE", tile)
-    monkeypatch.setattr(balls, "TILE", tile)
+    monkeypatch.setattr(radius_neighbors, "TILE", tile)
     matrix = distinct(kind, 250)
     p = len(matrix)
     rows = np.arange(p)
@@ -41,7 +41,7 @@ def test_they_are_those_of_float64(kind, tile, distinct, squared_reference, monk
 def test_settled_points_are_not_searched(monkeypatch):
     matrix = np.arange(50, dtype=np.float32)[:, None]
     known = nearest_neighbours(matrix, np.arange(50), 8)
-    monkeypatch.setattr(balls, "Pairs", None)  # would raise
+    monkeypatch.setattr(radius_neighbors, "Pairs", None)  # would raise
     found = balls_within(matrix, np.arange(50), 2, known=known)
     assert found.members[:7].tolist() == [0, 1, 2, 0, 1, 2, 3]
     assert np.diff(found.starts)[2:-2].tolist() == [5] * 46
@@ -96,3 +96,12 @@ def test_few_points(p):
     found = balls_within(np.zeros((p, 2), np.float32), np.arange(p), 1)
     assert found.starts.tolist() == list(range(p + 1))
     assert found.members.tolist() == list(range(p))
+
+
+def test_example_of_balls_within():
+    matrix = np.array([[0], [1], [3], [7]], dtype=np.float32)
+    balls = balls_within(matrix, np.arange(4), 2)
+    assert (balls.starts.tolist(), balls.members.tolist()) == (
+        [0, 2, 5, 7, 8],
+        [0, 1, 0, 1, 2, 1, 2, 3],
+    )

@@ -82,3 +82,10 @@ def test_threads_and_memory_maps_change_nothing(threads, tmp_path):
 
 def test_no_rows():
     assert sketch_of(np.zeros((3, 200), np.float32), np.arange(0)).shape == (0, 128)
+
+
+def test_example_of_sketch_of():
+    assert sketch_of(np.array([[1000, 0], [1002, 0]], dtype=np.float32), np.arange(2)).tolist() == [
+        [-1.0, 0.0],
+        [1.0, 0.0],
+    ]

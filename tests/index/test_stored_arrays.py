@@ -131,7 +131,7 @@ KILLED = """
     from pathlib import Path
     import numpy as np
     from embedpipe import _files
-    from embedpipe.index import kept
+    from embedpipe.index import stored_arrays
 
     left = int(sys.argv[2])
     def step():
@@ -140,15 +140,16 @@ KILLED = """
         if left < 0:
             os._exit(9)
 
-    for module, name in [(os, "fsync"), (Path, "replace"), (Path, "open"), (kept, "_digest")]:
+    for module, name in [(os, "fsync"), (Path, "replace"), (Path, "open"), (stored_arrays, "_digest")]:
         def wrapped(*given, _true=getattr(module, name), **named):
             step()
             found = _true(*given, **named)
             step()
             return found
         setattr(module, name, wrapped)
-    values = {"a.npy": kept.write_array(np.full(3, 2)), "b.npy": kept.write_array(np.full(3, 2))}
-    kept.Kept(Path(sys.argv[1]), {"matrix": "00ff"}).save("pair", {"value": 2}, values)
+    twos = stored_arrays.write_array(np.full(3, 2))
+    values = {"a.npy": twos, "b.npy": twos}
+    stored_arrays.Kept(Path(sys.argv[1]), {"matrix": "00ff"}).save("pair", {"value": 2}, values)
 """
 
 

@@ -5,7 +5,7 @@ from embedpipe.index import FarthestFirst, Index, UnitRows, between, nearest_of_
 from embedpipe.index.neighbours import nearest_neighbours
 from embedpipe.index.radius_neighbors import balls_within
 from embedpipe.index.sketch import sketch_of
-from embedpipe.index.vectors import unit_length
+from embedpipe.index.vectors import block_rows, first_non_finite, row_blocks, take_wide, unit_length
 
 DIGEST = "0" * 64
 
@@ -176,3 +176,27 @@ def test_files_of_the_other_metric_are_refused(tmp_path):
     found = Index(matrix, folder=tmp_path, digest=DIGEST, metric="cosine").neighbours(3)
     assert (found.positions == Index(matrix, metric="cosine").neighbours(3).positions).all()
     assert (found.positions != euclidean.neighbours(3).positions).any()
+
+
+def test_example_of_block_rows():
+    assert block_rows(1024, 1 << 20) == 256
+
+
+def test_example_of_row_blocks():
+    assert [(part.start, part.stop) for part in row_blocks(5, 2)] == [(0, 2), (2, 4), (4, 5)]
+
+
+def test_example_of_take_wide():
+    assert take_wide(np.eye(2, dtype=np.float32), np.array([1])).tolist() == [[0.0, 1.0]]
+
+
+def test_example_of_first_non_finite():
+    matrix = np.array([[1, 2], [np.inf, 0], [np.nan, 1]], dtype=np.float32)
+    assert first_non_finite(matrix, np.array([0, 2, 1])) == 2
+
+
+def test_example_of_unit_length():
+    assert unit_length(np.array([[3e30, 4e30], [0, 0]], dtype=np.float32)).round(6).tolist() == [
+        [0.6000000238418579, 0.800000011920929],
+        [0.0, 0.0],
+    ]
