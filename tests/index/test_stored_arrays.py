@@ -140,7 +140,8 @@ KILLED = """
         if left < 0:
             os._exit(9)
 
-    for module, name in [(os, "fsync"), (Path, "replace"), (Path, "open"), (stored_arrays, "_digest")]:
+    steps = [(os, "fsync"), (Path, "replace"), (Path, "open"), (stored_arrays, "_digest")]
+    for module, name in steps:
         def wrapped(*given, _true=getattr(module, name), **named):
             step()
             found = _true(*given, **named)
