@@ -24,20 +24,21 @@ from typing import Any
 
 import lazy_loader
 
+from ._deprecated import old_names
 from ._versions import own_version
 
 _lazy, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["__version__"]
 
+_OLD = {
+    "Labelling": "embedpipe._options:OracleOptions",
+    "head_spelling": "embedpipe._specs:format_spec",
+}
+_public = old_names(__name__, _OLD, _lazy)
+
 
 def __getattr__(name: str) -> Any:
-    if name == "Labelling":  # deprecated: `OracleOptions`
-        from . import active
-
-        return active.Labelling
-    if name == "head_spelling":  # deprecated: `format_spec`
-        return _lazy("heads").head_spelling
-    return own_version() if name == "__version__" else _lazy(name)
+    return own_version() if name == "__version__" else _public(name)
 
 
 def __dir__() -> list[str]:

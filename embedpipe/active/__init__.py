@@ -1,8 +1,6 @@
 """The active-learning loop: oracles, rounds, and choosing what to label next."""
 
-import warnings
-from typing import Any
-
+from .._deprecated import old_names
 from .loop import ActiveLoop
 from .modes import MODES
 from .options import LoopOptions
@@ -36,9 +34,4 @@ __all__ = [
     "train_head",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "Labelling":
-        warnings.warn("`Labelling` is now `OracleOptions`.", DeprecationWarning, stacklevel=2)
-        return OracleOptions
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = old_names(__name__, {"Labelling": "embedpipe._options:OracleOptions"})

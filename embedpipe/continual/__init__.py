@@ -1,9 +1,6 @@
 """Streams of experiences over cached vectors: replay buffers, exact heads, honest metrics."""
 
-import warnings
-from typing import Any
-
-from .._specs import format_spec
+from .._deprecated import old_names
 from . import random_policies, score_policies, vector_policies  # noqa: F401  (which register)
 from .loop import ContinualLoop
 from .memory import ExperienceBatch, Memory, Size, size_of
@@ -50,12 +47,10 @@ __all__ = [
     "size_of",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "Seen":
-        warnings.warn("`Seen` is now `ExperienceBatch`.", DeprecationWarning, stacklevel=2)
-        return ExperienceBatch
-    if name == "policy_spelling":
-        warnings.warn("`policy_spelling` is now `format_spec`.", DeprecationWarning, stacklevel=2)
-        return format_spec
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = old_names(
+    __name__,
+    {
+        "Seen": "embedpipe.continual.memory:ExperienceBatch",
+        "policy_spelling": "embedpipe._specs:format_spec",
+    },
+)

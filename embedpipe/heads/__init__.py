@@ -6,18 +6,9 @@ scikit-learn.
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
 import lazy_loader
 
+from .._deprecated import old_names
+
 _lazy, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "head_spelling":
-        from .._specs import format_spec
-
-        warnings.warn("`head_spelling` is now `format_spec`.", DeprecationWarning, stacklevel=2)
-        return format_spec
-    return _lazy(name)
+__getattr__ = old_names(__name__, {"head_spelling": "embedpipe._specs:format_spec"}, _lazy)

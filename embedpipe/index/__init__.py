@@ -1,5 +1,6 @@
 """Distances, neighbours and other questions about where vectors lie."""
 
+from .._deprecated import old_names
 from .centres import nearest_of_set
 from .clusters import Clusters, kmeans
 from .copies import distinct_rows
@@ -34,3 +35,5 @@ __all__ = [
     "squared_distances",
     "vectors_of",
 ]
+
+__getattr__ = old_names(__name__, {"Balls": "embedpipe.index:RadiusNeighbors"})

@@ -7,10 +7,7 @@ A strategy takes a `Pool` and returns a `Selection`. Each file here is one strat
 `random` and import it below. From outside, ``@register("name")`` or an entry point is enough.
 """
 
-import warnings
-from typing import Any
-
-from .._specs import format_spec
+from .._deprecated import old_names
 from .alfamix import AlfaMix
 from .auto import Auto
 from .badge import Badge
@@ -75,9 +72,4 @@ __all__ = [
     "strategies",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "spelling_of":
-        warnings.warn("`spelling_of` is now `format_spec`.", DeprecationWarning, stacklevel=2)
-        return format_spec
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = old_names(__name__, {"spelling_of": "embedpipe._specs:format_spec"})

@@ -6,9 +6,7 @@ or not at all. `embedpipe.labels` shows how to add a format.
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
+from ..._deprecated import old_names
 from .cvat import CvatFormat
 from .entries import Entry, Labelled
 from .folder_formats import FiftyOneFormat, ImageFolderFormat
@@ -46,9 +44,4 @@ __all__ = [
     "serving",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "news":
-        warnings.warn("`news` is called `new_events`.", DeprecationWarning, stacklevel=2)
-        return new_events
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = old_names(__name__, {"news": "embedpipe.labels.exchange:new_events"})
