@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.core
@@ -99,4 +101,18 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a name must not fail for want of a character
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        _leave(end)
+
+
+def _leave(end: SystemExit) -> NoReturn:
+    """End the process at once: native thread pools of libraries may abort when it winds down."""
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError, ValueError):  # the reader of the output is gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    if not isinstance(end.code, int | None):
+        raise end
+    os._exit(end.code or 0)

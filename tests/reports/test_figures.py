@@ -73,7 +73,7 @@ PAGES = """
 import sys
 
 sys.modules["matplotlib"] = None  # an import fails
-from embedpipe.cli.main import main
+from embedpipe.cli.main import app
 
 folder = sys.argv[1]
 for command in (
@@ -86,7 +86,7 @@ for command in (
     options = ["--backbone", "toy", "--workspace", folder, "--quiet"]
     sys.argv = ["embedpipe", *command.split(), *options]
     try:
-        main()
+        app()
     except SystemExit as end:
         assert not end.code, (command, end.code)
 """
