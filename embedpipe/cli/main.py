@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, NoReturn
 
@@ -109,6 +110,8 @@ def main() -> None:
 
 def _leave(end: SystemExit) -> NoReturn:
     """End the process at once: native thread pools of libraries may abort when it winds down."""
+    # As the interpreter does: wait for other threads, then run what was registered for the end.
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     with contextlib.suppress(OSError, ValueError):  # the reader of the output is gone
         sys.stdout.flush()
