@@ -153,7 +153,7 @@ def test_a_format_that_is_read_alone(tmp_path: Path) -> None:
 def test_the_old_name_of_new_events() -> None:
     from embedpipe.labels import exchange
 
-    with pytest.warns(DeprecationWarning, match="`news` is called `new_events`"):
+    with pytest.warns(DeprecationWarning, match="`news` is now `new_events`"):
         assert exchange.news is exchange.new_events
 
 
