@@ -1,4 +1,4 @@
-"""What a strategy's labels are worth: the tables of docs/label-efficiency.md.
+"""What a strategy's labels are worth: the tables of docs/benchmarks/label-efficiency.md.
 
     python benchmarks/labels.py clothing --source clothing-dataset-small.zip
     python benchmarks/labels.py digits

@@ -17,7 +17,11 @@ from embedpipe.labels import formats
 from embedpipe.reports import sections
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DOCS = REPOSITORY / "docs"
+PAGES = [
+    REPOSITORY / "README.md",
+    *sorted(page for page in DOCS.rglob("*.md") if page.parent.name != "decisions"),
+]
 
 REGISTRIES: list[Any] = [
     ep.backbones.backbones,
@@ -36,7 +40,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_the_examples_run(
     page: Path, bundled_workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,7 +56,7 @@ def test_the_examples_run(
         assert len(set(picks.rows.tolist())) == 2
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_every_command_that_is_shown_exists(page: Path) -> None:
     root = get_command(app)
     for block in blocks(page, "bash"):
@@ -85,7 +89,7 @@ def test_nothing_but_text_is_kept_in_data() -> None:
 
 
 def table_of_strategies() -> dict[str, list[str]]:
-    text = (REPOSITORY / "docs" / "strategies.md").read_text(encoding="utf-8")
+    text = (DOCS / "reference" / "strategies.md").read_text(encoding="utf-8")
     rows = re.findall(
         r"^\| `(\w+)`( †)? \| (.*) \|$", text.split("## All of them")[1], re.MULTILINE
     )
@@ -112,7 +116,7 @@ def test_every_strategy_that_is_spelled_out_can_be_read(tmp_path: Path) -> None:
     assert len(spelled) >= 4
     for each in spelled:
         ep.get_strategy(each)
-    (content,) = blocks(REPOSITORY / "docs" / "strategies.md", "yaml")
+    (content,) = blocks(DOCS / "reference" / "strategies.md", "yaml")
     file = tmp_path / "strategy.yaml"
     file.write_text(content)
     assert str(ep.get_strategy(str(file))).startswith(

@@ -91,7 +91,7 @@ class RoundRecord:
         `OracleOptions` says otherwise.
     advice
         Whether to go on labelling, told from the labelled rows and the head alone; see
-        ``docs/loops.md``.
+        ``docs/how-to/decide-when-to-stop.md``.
     """
 
     round: int

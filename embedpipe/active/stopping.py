@@ -27,7 +27,8 @@ WORTH_IT = 1.0
 
 MADE_RIGHT = (0.05, 0.3, 0.6)
 """Of the predictions that more labels change, the share that becomes right, less the share that
-becomes wrong: seldom less, on average, seldom more. Measured, see ``docs/statistics.md``."""
+becomes wrong: seldom less, on average, seldom more. Measured, see
+``docs/explanation/stopping-advice.md``."""
 
 STEP_POWER = 0.7
 """Changes grow with this power of the number of labels added: some are taken back."""
@@ -91,7 +92,10 @@ class _Gain(NamedTuple):
 
 
 def advise(history: Sequence[Evidence]) -> dict[str, Any]:
-    """Return the advice after the last of these rounds, as plain JSON; see ``docs/loops.md``."""
+    """Return the advice after the last of these rounds, as plain JSON.
+
+    See ``docs/how-to/decide-when-to-stop.md``.
+    """
     # Accuracy cannot rise by more than the share of predictions that change. That share falls as a
     # power of the number of labels (Viering, Loog 2021); the fall is fitted to the rounds so far
     # (Bloodgood, Vijay-Shanker 2009) and extrapolated over the next labels. The cross-validated

@@ -122,7 +122,7 @@ class Experiment(ExperimentOptions, Study[Results]):
         Parameters
         ----------
         path
-            See `read_grid`, and ``docs/experiments.md``.
+            See `read_grid`, and ``docs/how-to/compare-strategies.md``.
         workspace
             Where the cache, the runs and the results are kept.
         opener

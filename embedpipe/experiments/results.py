@@ -66,7 +66,8 @@ class Results:
     Attributes
     ----------
     table
-        One row a round, as in ``results.parquet``; see ``docs/experiments.md`` for the columns.
+        One row per round, as in ``results.parquet``.
+        The columns are in ``docs/reference/comparisons.md``.
     timings
         One row a round: how long choosing and fitting took.
     bounds

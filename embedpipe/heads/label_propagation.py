@@ -77,8 +77,9 @@ class LabelPropagationHead(LinearHead):
     -----
     All classes share one spread, diagonal along the axes, so the whole stays linear.
 
-    It gains most with tens of labels, and nothing from about 1,000 on: ``docs/heads.md`` has the
-    accuracies. Propagation over a graph of nearest neighbours lost accuracy from 50 labels on.
+    It gains most with tens of labels, and nothing from about 1,000 on:
+    ``docs/benchmarks/heads.md`` has the accuracies. Propagation over a graph of
+    nearest neighbours lost accuracy from 50 labels on.
 
     O(N d r + N r K) time for N unlabelled rows and r axes beside the logistic regression and one
     eigendecomposition of a (d, d) matrix; extra memory 4·(d + r) + 24·K bytes a drawn row. Never

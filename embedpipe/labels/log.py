@@ -57,7 +57,8 @@ class LabelLog:
     -----
     Opening checks the file, in time linear in its size. Appending takes logarithmic time and
     waits for one flush of the disk for each call, not for each event. A file has 200 bytes for
-    each event, and up to 64 MB of it are held in memory. docs/labels.md has measured times.
+    each event, and up to 64 MB of it are held in memory. Measured
+    times are in ``docs/benchmarks/label-log.md``.
 
     Examples
     --------

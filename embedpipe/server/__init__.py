@@ -1,8 +1,8 @@
 """The labelling page: a local server and the page that it serves.
 
 The server listens on 127.0.0.1 alone, and refuses requests without its token.
-All labels go through a :class:`~embedpipe.labelling.LabellingSession`. docs/labelling.md has the
-interface.
+All labels go through a :class:`~embedpipe.labelling.LabellingSession`. The
+interface is in docs/reference/labelling-api.md.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
 
 
 ENOUGH = 6
-"""Values below which bootstrap intervals are too narrow; see docs/statistics.md."""
+"""Values below which bootstrap intervals are too narrow; see docs/benchmarks/statistics.md."""
 
 
 def mean_interval(

@@ -15,7 +15,9 @@ from .runs import LEAST_RUNS, Ids, checked_runs, count_runs, effective_size, ind
 __all__ = ["Comparison", "decisive_p", "declared_different", "paired_comparison", "signed_rank_p"]
 
 NORMALITY_UNCHECKED = 5
-"""Independent pairs below which the p-value of the t-test is doubled; see docs/statistics.md."""
+"""Independent pairs below which the p-value of the t-test is doubled.
+
+See docs/explanation/statistics.md."""
 
 NO_SEEDS = "no common seeds"
 ONE_SEED = "one seed"
