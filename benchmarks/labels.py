@@ -56,12 +56,12 @@ def main() -> int:
     experiment = Experiment(
         {arguments.dataset: pose},
         strategies=[*arguments.strategies, "random"],
-        seeds=list(range(arguments.first_seed, arguments.first_seed + arguments.seeds)),
+        seeds=list(range(arguments.seed_offset, arguments.seed_offset + arguments.seeds)),
         initial_size=20,
         batch_size=20,
         rounds=arguments.rounds,
         heads=arguments.heads,
-        upper_bound=not arguments.no_bound,
+        upper_bound=not arguments.no_upper_baseline,
         workspace=arguments.workspace,
     )
     results = experiment.run(
@@ -83,11 +83,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--heads", nargs="*", default=["logistic"])
     parser.add_argument("--rounds", type=int, default=14, help="of 20 labels after the first 20")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--seed-offset", type=int, default=0)
     parser.add_argument("--share", type=float, default=0.8, help="of the pool, for each seed")
     parser.add_argument("--accuracy", type=float, default=0.85, help="to which labels are counted")
     parser.add_argument("--workers", type=int)
-    parser.add_argument("--no-bound", action="store_true", help="do not fit to the whole pool")
+    parser.add_argument("--no-upper-baseline", action="store_true", help="no fit to the whole pool")
     return parser.parse_args()
 
 

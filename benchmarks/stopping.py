@@ -47,7 +47,7 @@ def main() -> int:
         ep.load_dataset(arguments.dataset, source=arguments.source), workspace=arguments.workspace
     )
     print(
-        f"{arguments.dataset}: {arguments.seeds} seeds from {arguments.first_seed}, "
+        f"{arguments.dataset}: {arguments.seeds} seeds from {arguments.seed_offset}, "
         f"batches of {arguments.batch_size} up to {arguments.labels} labels\n"
     )
     print(
@@ -55,7 +55,7 @@ def main() -> int:
     )
     print("| --- |" + " --- |" * 8)
     for name in arguments.strategies:
-        seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        seeds = range(arguments.seed_offset, arguments.seed_offset + arguments.seeds)
         print_row(name, [followed(embeddings, name, seed, arguments) for seed in seeds])
     return 0
 
@@ -67,7 +67,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--workspace")
     parser.add_argument("--strategies", nargs="*", default=["random", "margin", "auto", "coreset"])
     parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--first-seed", type=int, default=200)
+    parser.add_argument("--seed-offset", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--labels", type=int, default=600)
     parser.add_argument("--candidates", type=int, default=900, help="the other items are for tests")

@@ -262,7 +262,9 @@ class ExperimentFields:
     labelling: OracleOptions = field(default_factory=OracleOptions)
     index: str = option("exact", _INDEX)
     upper_bound: bool = option(
-        True, "Find the accuracy with all labels, by one fit to the whole pool", flag="--bound"
+        True,
+        "Measure the accuracy with all labels, the upper baseline, by one fit to the whole pool",
+        flag="--upper-baseline",
     )
     name: str | None = option(None, _NAME)
 
@@ -289,8 +291,9 @@ class ReplayFields:
     )
     bounds: Sequence[str] = option(
         ("naive", "joint"),
-        "What else is learned, separated by commas: naive (no buffer), cumulative (a fresh head "
-        "from all so far), joint (all at once); '' for nothing",
+        "Methods to run beside replay, separated by commas: naive (no buffer), cumulative (a new "
+        "head on all data so far), joint (all data at once); '' for none",
+        flag="--reference-methods",
     )
     seeds: int | Sequence[int] = option(10, "How many", min=1)
     mix: str = option(

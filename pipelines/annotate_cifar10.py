@@ -75,8 +75,8 @@ def main() -> None:
             session,
             person,
             arguments.output / f"plan-{who}.json",
-            least_confident_instances=arguments.least_confident_instances,
-            num_annotation_rounds=arguments.num_annotation_rounds,
+            least_confident_instances=arguments.batch_size,
+            num_annotation_rounds=arguments.rounds,
             initial_size=arguments.initial_size,
         )
         started = time.monotonic()
@@ -113,8 +113,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("dataset", nargs="?", default="cifar10", help="or any other dataset")
     parser.add_argument("--source", help="folder or archive with the images")
     parser.add_argument("--download", action="store_true", help="fetch them from their home")
-    parser.add_argument("--least-confident-instances", type=int, default=10, help="in a round")
-    parser.add_argument("--num-annotation-rounds", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=10, help="in a round")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--initial-size", type=int, default=20, help="images in the first round")
     parser.add_argument("--simulate", action="store_true", help="the true labels answer")
     parser.add_argument("--head", default="logistic")
@@ -122,6 +122,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workspace", type=Path, help="where the cache and the log are kept")
     parser.add_argument("--output", type=Path, default=Path("annotate-cifar10"))
+    hidden = {"type": int, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}  # old names
+    parser.add_argument("--least-confident-instances", dest="batch_size", **hidden)
+    parser.add_argument("--num-annotation-rounds", dest="rounds", **hidden)
     return parser.parse_args()
 
 

@@ -2,7 +2,7 @@
 
     python pipelines/compare_modes.py
     python pipelines/compare_modes.py --modes incremental replay --seeds 3
-    python pipelines/compare_modes.py --data mnist --source MNIST/ --update-size 128
+    python pipelines/compare_modes.py --data mnist --source MNIST/ --batch-size 128
     python pipelines/compare_modes.py --data mnist.npz --strategies random margin --seeds 3
     python pipelines/compare_modes.py --embeddings
 
@@ -78,7 +78,7 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         # The first labels are the same in every mode and for every strategy.
         "initial": "random",
-        "initial_size": arguments.update_size,
+        "initial_size": arguments.batch_size,
         "head": arguments.head,
         "buffer_size": None,
         "advice": "cheap",  # cross-validating a network in every round would take most of the time
@@ -94,9 +94,9 @@ def loops_on_pixels(arguments: argparse.Namespace) -> Any:
     def make(**more: Any) -> ep.ActiveLoop:
         options = {**options_of(arguments), **more}
         if more["mode"] == "replay":
-            options["buffer_size"] = arguments.buffer_size or 4 * arguments.update_size
+            options["buffer_size"] = arguments.buffer_size or 4 * arguments.batch_size
         return ep.ActiveLoop.from_arrays(
-            X_train, y_train, X_test, y_test, batch_size=arguments.update_size, **options
+            X_train, y_train, X_test, y_test, batch_size=arguments.batch_size, **options
         )
 
     return make
@@ -114,8 +114,8 @@ def loops_on_embeddings(arguments: argparse.Namespace) -> Any:
     def make(**more: Any) -> ep.ActiveLoop:
         options = {**options_of(arguments), **more}
         if more["mode"] == "replay":
-            options["buffer_size"] = arguments.buffer_size or 4 * arguments.update_size
-        return ep.ActiveLoop(embeddings, batch_size=arguments.update_size, **options)
+            options["buffer_size"] = arguments.buffer_size or 4 * arguments.batch_size
+        return ep.ActiveLoop(embeddings, batch_size=arguments.batch_size, **options)
 
     return make
 
@@ -236,13 +236,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--modes", nargs="+", default=MODES)
     parser.add_argument("--strategies", nargs="+", default=STRATEGIES)
     parser.add_argument("--head", default="mlp(hidden=64, epochs=20)")
-    parser.add_argument("--update-size", type=int, default=16, help="128 for 60,000 images")
+    parser.add_argument("--batch-size", type=int, default=16, help="128 for 60,000 images")
     parser.add_argument("--buffer-size", type=int, help="what replay adds [default: four batches]")
     parser.add_argument("--rounds", type=int, help="[default: to the end of the pool]")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--workspace", type=Path, help="where runs are kept")
     parser.add_argument("--output", type=Path, default=Path("modes-report"))
+    hidden = argparse.SUPPRESS  # the old name of --batch-size
+    parser.add_argument("--update-size", dest="batch_size", type=int, default=hidden, help=hidden)
     return parser.parse_args()
 
 

@@ -35,7 +35,7 @@ def main() -> None:
     grid = Experiment(
         ep.embed(dataset, backbone=arguments.backbone, workspace=workspace),
         strategies=arguments.strategies,
-        seeds=list(range(arguments.first_seed, arguments.first_seed + arguments.seeds)),
+        seeds=list(range(arguments.seed_offset, arguments.seed_offset + arguments.seeds)),
         initial_size=arguments.initial_size,
         batch_size=arguments.batch_size,
         rounds=arguments.rounds,
@@ -76,11 +76,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("comparison"))
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--seed-offset", type=int, default=0)
     parser.add_argument("--initial-size", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--workers", type=int, help="processes; by default one a processor")
+    hidden = argparse.SUPPRESS  # the old name of --seed-offset
+    parser.add_argument("--first-seed", dest="seed_offset", type=int, default=hidden, help=hidden)
     return parser.parse_args()
 
 

@@ -115,7 +115,7 @@ NOT_BESIDE_A_FILE = {
 """Where a grid file has the options that have no meaning beside one."""
 del NOT_BESIDE_A_FILE["dataset"], NOT_BESIDE_A_FILE["require_cached"]
 
-KEYS = {"first_seed": "seeds", **{each.name: "labelling" for each in fields(OracleOptions)}}
+KEYS = {"seed_offset": "seeds", **{each.name: "labelling" for each in fields(OracleOptions)}}
 """The keys of a grid file for options with other names."""
 
 

@@ -102,13 +102,11 @@ def annotate(
     session: Session,
     where: DatasetOptions,
     how: EmbedArguments,
-    least_confident_instances: Annotated[
+    batch_size: Annotated[
         int,
-        typer.Option(help="Images in a round: those of which the head is least certain", min=1),
+        typer.Option(help="Images per round: those with the least certain predictions", min=1),
     ] = 10,
-    num_annotation_rounds: Annotated[
-        int, typer.Option(help="Rounds after there are two classes", min=1)
-    ] = 5,
+    rounds: Annotated[int, typer.Option(help="Rounds after two classes have labels", min=1)] = 5,
     initial_size: Annotated[
         int,
         typer.Option(help="Images at a time before there are two classes, by core-set", min=1),
@@ -140,7 +138,7 @@ def annotate(
     embeddings = session.embed(where, how)
     person = who or login_name()
     folder = session.workspace.items_of(embeddings.dataset.name).parent
-    rounds: list[AnnotatedRound] = []
+    done: list[AnnotatedRound] = []
     with LabelLog(session.workspace.labels) as log:
         labelling = LabellingSession(
             embeddings,
@@ -155,24 +153,24 @@ def annotate(
             labelling,
             Terminal(environment=os.environ, copy=folder / "asked"),
             _plan_of(folder, person),
-            least_confident_instances,
-            num_annotation_rounds,
+            batch_size,
+            rounds,
             initial_size,
             whole_paths=whole_paths,
         )
         for each in annotation.run():
-            rounds.append(each)
+            done.append(each)
             session.remark(f"\n{each}")
         counts = labelling.counts()
     session.finish(
         {
-            "rounds": [each.summary() for each in rounds],
+            "rounds": [each.summary() for each in done],
             "labelled": sum(counts.values()),
             "classes": counts,
-            "advice": _advice(rounds),
+            "advice": _advice(done),
             "output": str(session.workspace.labels),
         },
-        _text(rounds, counts, session.workspace.labels),
+        _text(done, counts, session.workspace.labels),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
+import typer.core
 
 from .. import _workspace
 from .._extensions import import_extensions
@@ -192,6 +193,37 @@ def failures_of(embeddings: Embeddings) -> list[dict[str, Any]]:
     ]
 
 
+RENAMED = {
+    "--bound": "--upper-baseline",
+    "--no-bound": "--no-upper-baseline",
+    "--bounds": "--reference-methods",
+    "--first-seed": "--seed-offset",
+    "--least-confident-instances": "--batch-size",
+    "--num-annotation-rounds": "--rounds",
+}
+"""Old names of options, accepted for one version, and the new names."""
+
+
+class _Command(typer.core.TyperCommand):
+    """A command that accepts old names of options, with a warning."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = {flag for each in self.params for flag in (*each.opts, *each.secondary_opts)}
+        quiet = not {"--quiet", "-q"}.isdisjoint(args)
+        return super().parse_args(ctx, [_current_name(word, own, quiet) for word in args])
+
+
+def _current_name(word: str, own: set[str], quiet: bool) -> str:
+    """Return a word of a command line with the new name of a renamed option."""
+    flag, equals, value = word.partition("=")
+    new = RENAMED.get(flag)
+    if new is None or new not in own:
+        return word
+    if not quiet:
+        complain(f"`{flag}` is now `{new}`; the next version will not accept the old name.")
+    return f"{new}{equals}{value}"
+
+
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function ``f(session, ...)`` as a command of `app`.
 
@@ -222,7 +254,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         seen = [context, *own.parameters(), *shared.parameters()]
         seen.sort(key=lambda each: each.default is not inspect.Parameter.empty)  # stable
         run.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]
-        app.command(name, help=inspect.cleandoc(function.__doc__ or ""))(run)
+        app.command(name, cls=_Command, help=inspect.cleandoc(function.__doc__ or ""))(run)
         return function
 
     return register

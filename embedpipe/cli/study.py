@@ -27,7 +27,7 @@ R = TypeVar("R", "Results", "ReplayResults")
 class StudyArguments(Tracking):
     """How a study is run, and what is written about it."""
 
-    first_seed: int = option(0, "The first of the seeds", min=0)
+    seed_offset: int = option(0, "The first seed", min=0)
     workers: int | None = option(
         None,
         "Processes at work at once; the results are the same [default: one for each processor]",
@@ -39,7 +39,7 @@ class StudyArguments(Tracking):
     def with_seeds(self, study: Fields) -> Fields:
         """Return the options of a study, whose number of seeds begins at the first one."""
         assert isinstance(study.seeds, int)
-        return replace(study, seeds=range(self.first_seed, self.first_seed + study.seeds))
+        return replace(study, seeds=range(self.seed_offset, self.seed_offset + study.seeds))
 
 
 class StudyRun:

@@ -25,7 +25,7 @@ from embedpipe.labels import LabelLog
 
 QUESTION = re.compile(r"round (\d+), (\d+) of (\d+): (.*)")
 OPTIONS = (
-    *("--least-confident-instances", "3", "--num-annotation-rounds", "2", "--initial-size", "6"),
+    *("--batch-size", "3", "--rounds", "2", "--initial-size", "6"),
     *("--backbone", "toy"),
 )
 

@@ -54,7 +54,7 @@ def test_the_json_and_the_files(call: Callable[..., Result], tmp_path: Path) -> 
 
 
 def test_the_text_has_the_floor_and_the_bound(call: Callable[..., Result]) -> None:
-    outcome = call("digits", "--strategies", "coreset", "--seeds", 2, "--first-seed", 5)
+    outcome = call("digits", "--strategies", "coreset", "--seeds", 2, "--seed-offset", 5)
     assert outcome.exit_code == 0, outcome.stderr
     assert "digits, toy; logistic, cumulative; 2 seeds, 20 to 40 labels" in outcome.stdout
     assert "with all labels 0." in outcome.stdout
@@ -89,7 +89,7 @@ def test_a_strategy_without_chance_is_one_run(call: Callable[..., Result]) -> No
 def test_a_grid_file_and_what_changes_it(call: Callable[..., Result], tmp_path: Path) -> None:
     path = tmp_path / "grid.yaml"
     path.write_text("dataset: digits\nbackbone: toy\nstrategies: [margin]\nname: mine\n")
-    outcome = call(path, "--seeds", 1, "--json", "--no-bound")
+    outcome = call(path, "--seeds", 1, "--json", "--no-upper-baseline")
     assert outcome.exit_code == 0, outcome.stderr
     found = json.loads(outcome.stdout)
     assert found["runs"] == 2

@@ -45,7 +45,7 @@ def test_a_module_of_the_working_directory_is_listed(folder: Path, module: str) 
 
 def test_worker_processes_see_it(folder: Path) -> None:
     done = call(
-        *("compare", "digits", "--backbone", "toy", "--json", "--quiet", "--no-bound"),
+        *("compare", "digits", "--backbone", "toy", "--json", "--quiet", "--no-upper-baseline"),
         *("--strategies", "by_chance", "--initials", "random", "--initial-size", 20),
         *("--batch-size", 10, "--rounds", 1, "--seeds", 1, "--workers", 2),
         *("--import", "by_chance_here.py"),

@@ -44,11 +44,12 @@ def refused(outcome: Result) -> str:
 @pytest.mark.parametrize(
     ("option", "key"),
     [
-        ("--seeds 3", "seeds"), ("--first-seed 2", "seeds"), ("--strategies coreset", "strategies"),
+        ("--seeds 3", "seeds"), ("--seed-offset 2", "seeds"),
+        ("--strategies coreset", "strategies"),
         ("--heads ridge", "heads"), ("--rounds 4", "rounds"), ("--initial-size 5", "initial_size"),
         ("--batch-size 5", "batch_size"), ("--skip 1", "skip"), ("--noise 0.2", "labelling"),
         ("--abstain 0.1", "labelling"), ("--name other", "name"), ("--backbones toy", "backbones"),
-        ("--no-bound", "upper_bound"),
+        ("--no-upper-baseline", "upper_bound"),
     ],
 )  # fmt: skip
 def test_what_a_grid_file_sets_is_not_set_again(
@@ -56,7 +57,7 @@ def test_what_a_grid_file_sets_is_not_set_again(
 ) -> None:
     (tmp_path / "grid.yaml").write_text(FILE)
     said = refused(call("compare", "grid.yaml", *option.split()))
-    typed = "--bound" if option == "--no-bound" else option
+    typed = "--upper-baseline" if option == "--no-upper-baseline" else option
     assert said == f"{typed} and `{key}` in grid.yaml say the same thing: give one of them."
 
 
@@ -153,3 +154,26 @@ def test_a_folder_beside_a_name(call: Callable[..., Result], photos: Callable[..
     assert (
         json.loads(call("embed", "./clear10", "--backbone", "toy", "--json").stdout)["items"] == 6
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "new"),
+    [
+        ("compare digits --first-seed=-1", "--seed-offset"),
+        ("compare digits --no-bound --seeds 0", "--no-upper-baseline"),
+        ("replay digits --bounds x --seeds 0", "--reference-methods"),
+        ("annotate digits --num-annotation-rounds 0", "--rounds"),
+        ("annotate digits --least-confident-instances 0", "--batch-size"),
+    ],
+)
+def test_an_old_name_of_an_option_is_accepted_with_a_warning(
+    call: Callable[..., Result], words: str, new: str
+) -> None:
+    old = words.split()[2].partition("=")[0]
+    warning = f"`{old}` is now `{new}`; the next version will not accept the old name."
+    outcome = call(*words.split())
+    assert outcome.exit_code == 2
+    assert f"embedpipe: {warning}\n" in outcome.stderr
+    assert "Invalid value for" in outcome.stderr
+    assert "No such option" not in outcome.stderr
+    assert warning not in call(*words.split(), "--quiet").stderr

@@ -106,7 +106,9 @@ def test_the_json_and_the_files(ordered: Callable[..., Result], workspace: Path)
 
 def test_without_a_policy_nothing_is_kept(ordered: Callable[..., Result], tmp_path: Path) -> None:
     output = tmp_path / "page.html"
-    told = found(ordered("--policy", "none", "--bounds", "joint", "--output", output, "--json"))
+    told = found(
+        ordered("--policy", "none", "--reference-methods", "joint", "--output", output, "--json")
+    )
     methods = [row["method"] for row in told["summary"]]
     assert methods == ["naive", "replay", "joint"]
     assert told["metrics"]["gem_accuracy"] == told["summary"][0]["metrics"]["gem_accuracy"]["mean"]
@@ -115,7 +117,7 @@ def test_without_a_policy_nothing_is_kept(ordered: Callable[..., Result], tmp_pa
 
 
 def test_what_is_not_defined_is_null(ordered: Callable[..., Result]) -> None:
-    told = found(ordered("--protocol", "streaming", "--bounds", "", "--json"))
+    told = found(ordered("--protocol", "streaming", "--reference-methods", "", "--json"))
     matrix = told["matrix"]
     assert [[value is None for value in row] for row in matrix] == [
         [True, False, False, False],
@@ -130,7 +132,7 @@ def test_what_is_not_defined_is_null(ordered: Callable[..., Result]) -> None:
 
 
 def test_the_text_has_a_table_and_where_things_are(ordered: Callable[..., Result]) -> None:
-    outcome = ordered("--head", "slda,logistic", "--first-seed", 5, "--seeds", 1)
+    outcome = ordered("--head", "slda,logistic", "--seed-offset", 5, "--seeds", 1)
     assert outcome.exit_code == 0, outcome.stderr
     assert "digits-order4; logistic; 1 seed" in outcome.stdout
     assert "random, 5 %" in outcome.stdout
@@ -140,7 +142,7 @@ def test_the_text_has_a_table_and_where_things_are(ordered: Callable[..., Result
         "slda remembers a stream exactly: it was learned without a buffer, which loses nothing"
         in outcome.stderr
     )
-    quiet = ordered("--head", "slda,logistic", "--first-seed", 5, "--seeds", 1, "--quiet")
+    quiet = ordered("--head", "slda,logistic", "--seed-offset", 5, "--seeds", 1, "--quiet")
     assert quiet.stderr == ""
 
 
@@ -148,7 +150,9 @@ def test_buckets_are_the_stream_where_there_are_any(
     call: Callable[..., Result], buckets: Callable[..., Path]
 ) -> None:
     manifest = buckets(lambda *row: row)
-    told = found(call(manifest, "--retain", "2,3", "--seeds", 1, "--bounds", "", "--json"))
+    told = found(
+        call(manifest, "--retain", "2,3", "--seeds", 1, "--reference-methods", "", "--json")
+    )
     assert np.array(told["matrix"]).shape == (3, 3)
     assert [row["retain"] for row in told["summary"]] == ["2", "3"]
     assert all(row["stream"].endswith("-buckets") for row in told["summary"])
@@ -159,7 +163,7 @@ def test_buckets_are_the_stream_where_there_are_any(
 def test_without_buckets_classes_come_one_after_the_other(
     call: Callable[..., Result], photos: Callable[..., Path]
 ) -> None:
-    told = found(call(photos(16, classes=4), "--seeds", 1, "--bounds", "", "--json"))
+    told = found(call(photos(16, classes=4), "--seeds", 1, "--reference-methods", "", "--json"))
     assert np.array(told["matrix"]).shape == (2, 2)
     assert told["summary"][0]["stream"].endswith("-classes")
 
@@ -202,7 +206,9 @@ def test_what_fails_is_told_after_the_rest_is_done(
         def update(self, *given: object) -> Memory:
             raise ArithmeticError("no sum")
 
-    outcome = ordered("--policy", "broken,random", "--seeds", 1, "--bounds", "", "--json")
+    outcome = ordered(
+        "--policy", "broken,random", "--seeds", 1, "--reference-methods", "", "--json"
+    )
     assert outcome.exit_code == 1
     told = json.loads(outcome.stdout)
     failure = "digits-order4: logistic, broken, 5 %; seed 0: ArithmeticError: no sum"
@@ -297,7 +303,7 @@ def test_a_budget_that_is_larger_than_a_bucket(
             "unknown protocol 'stream'. Did you mean 'streaming'? Known: iid, streaming.",
         ),
         (
-            ("--bounds", "naive,jiont"),
+            ("--reference-methods", "naive,jiont"),
             "unknown bound 'jiont'. Did you mean 'joint'? Known: cumulative, joint, naive.",
         ),
         (

@@ -54,7 +54,7 @@ def make_images(root: Path, train: int, test: int) -> Path:
 
 def test_true_labels_and_then_a_person(run: Run, tmp_path: Path) -> None:
     images = make_images(tmp_path / "cifar", train=12, test=5)
-    options = ["--least-confident-instances", 3, "--num-annotation-rounds", 2, "--initial-size", 6]
+    options = ["--batch-size", 3, "--rounds", 2, "--initial-size", 6]
     out, _ = run(images, *options, "--simulate")
     rounds = re.findall(
         r"round (\d): (\d+) labels, classes: (\d+),.* ([\d.]+) on the (\d+) test images, .* s\n",

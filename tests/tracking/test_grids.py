@@ -114,13 +114,13 @@ def test_the_commands_keep_figures(tmp_path, monkeypatch):
     compared = CliRunner().invoke(
         app,
         ["compare", "digits", *common, "--strategies", "margin", "--seeds", "1", "--rounds", "1",
-         "--no-bound"],
+         "--no-upper-baseline"],
     )  # fmt: skip
     assert compared.exit_code == 0, compared.stderr
     replayed = CliRunner().invoke(
         app,
         ["replay", "digits", *common, "--stream", "order", "--experiences", "3", "--seeds", "1",
-         "--bounds", ""],
+         "--reference-methods", ""],
     )  # fmt: skip
     assert replayed.exit_code == 0, replayed.stderr
     tracked = sorted(path.name for path in (tmp_path / "tracking").iterdir())
