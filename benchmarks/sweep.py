@@ -213,7 +213,7 @@ def run_child(arguments: argparse.Namespace) -> int:
 
 
 def is_finished(run: Path, rounds: int) -> bool:
-    from embedpipe.experiments.stored import stored_of
+    from embedpipe.experiments.run_files import stored_of
 
     stored = stored_of(run)
     return stored.rounds > rounds or stored.ended

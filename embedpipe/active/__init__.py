@@ -7,7 +7,7 @@ from .options import LoopOptions
 from .oracle import Oracle, OracleOptions, SimulatedOracle
 from .problem import Problem, ProblemIdentity
 from .records import RoundRecord, RunFolder, area_under_budget_curve
-from .selecting import Group, groups, select
+from .selection import Group, groups, select
 from .train_predict import Accuracy, Prediction, Trained, check_spec, predict, train, train_head
 
 __all__ = [

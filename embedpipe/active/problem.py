@@ -18,7 +18,7 @@ from ..index import Index
 from ..strategies.pool import checked_rows
 from .oracle import SimulatedOracle
 from .problem_files import META, read_matrix, read_meta, write_problem
-from .selecting import index_of
+from .selection import index_of
 
 __all__ = ["HELD_OUT", "Problem", "ProblemIdentity"]
 

@@ -16,7 +16,7 @@ from ..embedding import Embeddings, EmbedOptions
 from ..embedding.embed import backbone_of, spec_of
 from ..errors import LabelError, UsageError
 from ..heads import load_head, save_head
-from .selecting import rows_of_labels
+from .selection import rows_of_labels
 
 __all__ = ["Accuracy", "Prediction", "Trained", "check_spec", "predict", "train", "train_head"]
 

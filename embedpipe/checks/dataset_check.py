@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..active.selecting import index_of
+from ..active.selection import index_of
 from ..cache import Failure
 from ..embedding import Embeddings, Remark
 from ..errors import UsageError

@@ -3,11 +3,10 @@
 from . import statistics
 from .cells import Cell, ReplayCell, ReplaySetting, Setting
 from .experiment import Experiment
-from .progress import Progress
 from .replay import ReplayStudy
 from .replay_results import ReplayResults, ReplaySummary
 from .results import Results
-from .study import Failure
+from .study import Failure, Progress
 
 __all__ = [
     "Cell",

@@ -26,7 +26,7 @@ from ..heads import get_head
 from .cells import Cell, ReplaySetting
 from .options import check_name, check_seeds, several
 from .replay_results import ReplayResults
-from .stored import count_experiences, read_experiences
+from .run_files import count_experiences, read_experiences
 from .study import Extent, Failure, OnProgress, OnRun, Study, Task
 from .workers import Work
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from .analysis import summarise
 from .cells import Cell, Setting
-from .stored import read_rounds
+from .run_files import read_rounds
 from .study import Failure, write_tables
-from .summarising import summarise
 from .summary import Summary
 
 __all__ = ["BOUNDS", "RESULTS", "TIMINGS", "Results", "bounds_table", "rounds_tables"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._loops.fitting import Batch, Trainer, probabilities_of, run_head
 from .._specs import format_spec
-from ..active.selecting import RoundPool, default_candidates, index_of
+from ..active.selection import RoundPool, default_candidates, index_of
 from ..active.stopping import Evidence, advise, wilson
 from ..checks import find_label_errors, why_not_judged
 from ..embedding import Embeddings

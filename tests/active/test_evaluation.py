@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.naive_bayes import GaussianNB
 
-from embedpipe.active.evaluation import Evaluator, Scores
+from embedpipe.active.rounds import Evaluator, Scores
 
 MATRIX = np.array([[0.0], [1.0], [0.1], [0.9], [0.4]], dtype=np.float32)
 

@@ -16,7 +16,7 @@ import pytest
 import embedpipe as ep
 from embedpipe.active import ActiveLoop, RunFolder
 from embedpipe.active.problem import Problem
-from embedpipe.experiments.stored import read_rounds, stored_of
+from embedpipe.experiments.run_files import read_rounds, stored_of
 
 
 def compare(workspace: Path, folder: Path, *more: str) -> subprocess.Popen[str]:

@@ -1,7 +1,7 @@
 """The clock of a study: rounds left by kind of cell, shared out among the workers."""
 
 from embedpipe.experiments.cells import Cell, Setting
-from embedpipe.experiments.progress import Clock
+from embedpipe.experiments.study import Clock
 
 
 def test_the_time_left_follows_from_the_rounds_of_each_strategy() -> None:

@@ -1,17 +1,18 @@
 """Statistics of curves over seeds: functions of arrays, which know nothing of grids or files."""
 
-from .across_datasets import WinsTiesLosses, wins_ties_losses
 from .censored import LabelsRatio, LabelsToTarget, labels_ratio, median_labels_to_target
-from .corrections import (
+from .curves import Reached, accuracy_at, area, gap_closed, labels_to_target
+from .intervals import Interval, bootstrap_interval, mean_interval, t_interval
+from .multiple import (
     RoundComparison,
+    WinsTiesLosses,
     compare_with_baseline,
     correct,
     correct_rounds,
     holm,
     per_round_comparison,
+    wins_ties_losses,
 )
-from .curves import Reached, accuracy_at, area, gap_closed, labels_to_target
-from .intervals import Interval, bootstrap_interval, mean_interval, t_interval
 from .paired import (
     Comparison,
     decisive_p,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
-from ._arguments import checked_share
 from .curves import Reached
+from .intervals import checked_share
 from .runs import (
     LEAST_RUNS,
     Ids,

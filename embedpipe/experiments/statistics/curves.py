@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ...active import area_under_budget_curve
 from ...errors import UsageError
-from ._arguments import checked_curve
 
 __all__ = ["Reached", "accuracy_at", "area", "gap_closed", "labels_to_target"]
 
@@ -189,3 +189,32 @@ def gap_closed(value: float, floor: float, bound: float) -> float:
     if not gap > 0.0:
         return float("nan")
     return round(100.0 * (value - floor) / gap, 9)
+
+
+def checked_curve(
+    labelled: ArrayLike, accuracy: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return budgets and accuracies, both (R,) float64, R >= 1, budgets strictly ascending."""
+    budgets = np.asarray(labelled, dtype=np.float64)  # (R,)
+    values = np.asarray(accuracy, dtype=np.float64)  # (R,)
+    if budgets.ndim != 1 or budgets.shape != values.shape or not budgets.size:
+        raise UsageError(
+            f"labelled has the shape {budgets.shape} and accuracy {values.shape}: give one "
+            "accuracy for each number of labels, at least one."
+        )
+    if not np.isfinite(budgets).all() or (np.diff(budgets) <= 0).any():
+        raise UsageError(
+            f"labelled is {_short(budgets)}: the numbers of labels must ascend, each once."
+        )
+    if not np.isfinite(values).all():
+        at = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise UsageError(
+            f"accuracy[{at}] is {values[at]}: a curve needs a number for every round. Leave out "
+            "rounds that were not judged."
+        )
+    return budgets, values
+
+
+def _short(values: NDArray[Any]) -> str:
+    shown = ", ".join(f"{value:g}" for value in values[:8])
+    return f"[{shown}{', ...' if len(values) > 8 else ''}]"

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UsageError
-from ._arguments import checked_sample, checked_share
 from .runs import LEAST_RUNS, checked_runs, count_runs, effective_size
 
 __all__ = ["Interval", "bootstrap_interval", "mean_interval", "t_interval"]
@@ -308,3 +307,24 @@ def _quantiles(drawn: NDArray[np.float64], tails: NDArray[np.float64]) -> tuple[
 
     low, high = np.quantile(drawn, ndtr(tails))
     return float(low), float(high)
+
+
+def checked_sample(values: ArrayLike, name: str = "values") -> NDArray[np.float64]:
+    """Return the values that are known, (S,) float64: NaN is left out, infinity refused."""
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.ndim != 1:
+        raise UsageError(
+            f"{name} has the shape {sample.shape}: give one number for each seed, shape (S,)."
+        )
+    if np.isinf(sample).any():
+        at = int(np.flatnonzero(np.isinf(sample))[0])
+        raise UsageError(f"{name}[{at}] is infinite: leave it out, or give NaN.")
+    known: NDArray[np.float64] = sample[~np.isnan(sample)]
+    return known
+
+
+def checked_share(value: float, name: str) -> float:
+    """Return a number strictly between 0 and 1."""
+    if not 0.0 < value < 1.0:
+        raise UsageError(f"{name} is {value!r}: give a number between 0 and 1, such as 0.95.")
+    return float(value)

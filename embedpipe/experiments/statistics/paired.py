@@ -8,9 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UsageError
-from ._arguments import DECIMALS, checked_share
-from .intervals import cut
-from .runs import LEAST_RUNS, Ids, checked_runs, count_runs, effective_size, independent_pairs
+from .intervals import checked_share, cut
+from .runs import (
+    DECIMALS,
+    LEAST_RUNS,
+    Ids,
+    checked_runs,
+    count_runs,
+    effective_size,
+    independent_pairs,
+)
 
 __all__ = ["Comparison", "decisive_p", "declared_different", "paired_comparison", "signed_rank_p"]
 

@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import UsageError
-from ._arguments import DECIMALS
 
 __all__ = ["LEAST_RUNS", "count_runs", "effective_size", "independent_pairs", "prefix_runs"]
+
+DECIMALS = 12
+"""Decimals that differences are rounded to: 0.8 - 0.7 and 0.7 - 0.6 are the same difference."""
 
 LEAST_RUNS = 3
 """Distinct runs below which there is no interval and no p-value."""

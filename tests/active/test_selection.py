@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import embedpipe as ep
-from embedpipe.active.selecting import RoundPool
+from embedpipe.active.selection import RoundPool
 from embedpipe.errors import SelectionError
 
 
