@@ -6,7 +6,7 @@ READY  := $(VENV)/.installed
 OTHERS := .venv-consumers
 SMOKE  := .venv-release
 
-.PHONY: demo test test-all consumers check release-check bench docs clean
+.PHONY: demo test test-all consumers check release-check bench docs cli-reference clean
 
 demo: $(BASE)  ## the main job on the embedded default: embed, select, retrain, report
 	$(BIN)/embedpipe demo --output demo
@@ -21,13 +21,14 @@ consumers: $(OTHERS)/.installed  ## Label Studio, FiftyOne and datasets read wha
 	$(OTHERS)/bin/pytest tests/labels/exchange/test_consumers.py \
 		tests/labels/exchange/test_label_studio.py
 
-check: $(READY)  ## lint, format, types, layers, no circular imports
+check: $(READY)  ## lint, format, types, layers, no circular imports, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/import_graph.py
 	$(BIN)/hadolint Dockerfile
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 release-check: $(READY)  ## build the wheel and sdist, check them, run the demo in an empty environment
 	rm -rf dist $(SMOKE)
@@ -44,8 +45,11 @@ bench: $(READY)  ## side by side with peers, as ratios from one run
 	$(BIN)/python benchmarks/selection.py
 	$(BIN)/python benchmarks/heads.py
 
-docs: $(READY)  ## the generated command-line reference
-	$(BIN)/python -m embedpipe.cli.reference docs/cli-reference.md
+docs: cli-reference  ## the documentation site, in build/site; open build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+cli-reference: $(READY)  ## the pages of the commands, generated from the commands
+	$(BIN)/python -m embedpipe.cli.reference docs/reference/cli
 
 # What the package needs to run, and nothing else.
 $(BASE): pyproject.toml
@@ -65,4 +69,4 @@ $(OTHERS)/.installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OTHERS) $(SMOKE) demo dist
+	rm -rf $(VENV) $(OTHERS) $(SMOKE) build demo dist
