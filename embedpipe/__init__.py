@@ -31,6 +31,7 @@ _lazy, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["__version__"]
 
 _OLD = {
+    "PointPicks": "embedpipe.strategies:UniquePicks",
     "Labelling": "embedpipe._options:OracleOptions",
     "head_spelling": "embedpipe._specs:format_spec",
 }

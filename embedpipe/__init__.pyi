@@ -100,7 +100,7 @@ from .reports import (
 )
 from .strategies import (
     DiverseStrategy as DiverseStrategy,
-    PointPicks as PointPicks,
+    UniquePicks as UniquePicks,
     Pool as Pool,
     Selection as Selection,
     Strategy as Strategy,

@@ -6,6 +6,7 @@ import pytest
 
 OLD = [
     ("embedpipe", "Labelling", "OracleOptions"),
+    ("embedpipe", "PointPicks", "UniquePicks"),
     ("embedpipe", "head_spelling", "format_spec"),
     ("embedpipe.active", "Labelling", "OracleOptions"),
     ("embedpipe.continual", "Seen", "ExperienceBatch"),
@@ -13,6 +14,7 @@ OLD = [
     ("embedpipe.heads", "head_spelling", "format_spec"),
     ("embedpipe.index", "Balls", "RadiusNeighbors"),
     ("embedpipe.labels.exchange", "news", "new_events"),
+    ("embedpipe.strategies", "PointPicks", "UniquePicks"),
     ("embedpipe.strategies", "spelling_of", "format_spec"),
 ]
 

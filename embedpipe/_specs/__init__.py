@@ -4,16 +4,18 @@
 reads one, `build` makes the registered thing, and `format_spec` writes it back.
 """
 
-from .building import build, format_spec, named_by
-from .grammar import OPERATORS, Comparison, Term, format_term, parse_spec, split_specs
-from .options import (
+from .building import (
+    build,
     check_above,
     check_block_size,
     check_complete,
     check_count,
     check_share,
     checked_options,
+    format_spec,
+    named_by,
 )
+from .grammar import OPERATORS, Comparison, Term, format_term, parse_spec, split_specs
 
 __all__ = [
     "OPERATORS",

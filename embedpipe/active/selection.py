@@ -219,9 +219,9 @@ class RoundPool(Pool):
             super().check_finite()
 
     @cached_property
-    def points_labelled(self) -> NDArray[np.bool_]:
+    def unique_labelled(self) -> NDArray[np.bool_]:
         """Which points of `index` are labelled or declined: (p,)."""
-        mask = super().points_labelled
+        mask = super().unique_labelled
         if self._declined.size:
             mask = mask.copy()
             found = self.index.find(self._declined)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..index import Index
-from ..index.frame import safe_frame
+from ..index.distances import safe_frame
 
 __all__ = ["NEIGHBOUR", "Outliers", "RobustScale", "find_outliers"]
 

@@ -3,11 +3,10 @@
 from .._deprecated import old_names
 from .centres import nearest_of_set
 from .clusters import Clusters, kmeans
-from .copies import distinct_rows
+from .distances import between, mean_vector, nearest_to_mean, squared_distances
+from .duplicates import distinct_rows
 from .farthest import Farthest, FarthestFirst
-from .frame import between, squared_distances
 from .index import Index, check_kind
-from .mean import mean_vector, nearest_to_mean
 from .neighbours import Neighbours
 from .radius_neighbors import RadiusNeighbors
 from .sampling import DistanceSampler, Drawn

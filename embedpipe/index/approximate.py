@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
 from .clusters import kmeans
-from .frame import ROUNDING, between, rounding_of
+from .distances import ROUNDING, between, rounding_of
 from .neighbours import RANKED, Neighbours, Progress, nearest_neighbours
 from .vectors import Vectors, row_blocks, take_rows
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .frame import Frame, Moved, between
+from .distances import Frame, FrameRows, between
 from .vectors import Vectors, block_rows, row_blocks
 
 __all__ = ["Bounds", "Centres", "Places", "nearest_of_set"]
@@ -80,13 +80,13 @@ class Centres:
         self._rows[self._count] = row
         self._count += 1
 
-    def spans(self, start: int, stop: int) -> Iterator[tuple[int, Moved]]:
+    def spans(self, start: int, stop: int) -> Iterator[tuple[int, FrameRows]]:
         """Yield the centres from `start` to before `stop` in runs with their first number."""
         while start < stop:
             number, first = divmod(start, CHUNK)
             last = min(CHUNK, stop - number * CHUNK)
             chunk = self._chunk(number, last)
-            yield start, Moved(chunk.vectors[first:last], chunk.norms[first:last])
+            yield start, FrameRows(chunk.vectors[first:last], chunk.norms[first:last])
             start += last - first
 
     def _chunk(self, number: int, wanted: int) -> _Chunk:

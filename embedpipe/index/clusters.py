@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
 from ..errors import SelectionError
-from .frame import Moved, safe_frame
+from .distances import FrameRows, safe_frame
 from .vectors import row_blocks, take_rows
 
 __all__ = ["Clusters", "kmeans"]
@@ -146,10 +146,10 @@ def _sample(rng: np.random.Generator, n: int, size: int) -> NDArray[np.int64]:
     return np.sort(rng.choice(n, size, replace=False)) if size < n else np.arange(n)
 
 
-def _seeds(rng: np.random.Generator, trained: Moved, k: int) -> NDArray[np.int64]:
+def _seeds(rng: np.random.Generator, trained: FrameRows, k: int) -> NDArray[np.int64]:
     """Choose `k` distinct positions to start from: (k,) int64."""
     allowed = _sample(rng, len(trained.vectors), max(SEEDED_FROM * k, SAMPLE))
-    moved = Moved(take_rows(trained.vectors, allowed), trained.norms[allowed])
+    moved = FrameRows(take_rows(trained.vectors, allowed), trained.norms[allowed])
     count = min(SPARE * k, allowed.size)
     if k > THINNED or count == k:
         return allowed[_draw(rng, moved, k)[0]]
@@ -159,7 +159,7 @@ def _seeds(rng: np.random.Generator, trained: Moved, k: int) -> NDArray[np.int64
 
 
 def _draw(
-    rng: np.random.Generator, moved: Moved, k: int
+    rng: np.random.Generator, moved: FrameRows, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw distinct positions by k-means++: (k,), and which is nearest to each vector: (s,)."""
     count = moved.norms.size
@@ -215,7 +215,7 @@ def _thin(
 def _approach(
     closest: NDArray[np.float64],
     nearest: NDArray[np.int64],
-    moved: Moved,
+    moved: FrameRows,
     seeds: NDArray[np.int64],
     measured: int,
 ) -> None:
@@ -248,12 +248,12 @@ def _distances(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.maximum(apart, 0)
 
 
-def _part(moved: Moved, part: slice) -> Moved:
-    return Moved(moved.vectors[part], moved.norms[part])
+def _part(moved: FrameRows, part: slice) -> FrameRows:
+    return FrameRows(moved.vectors[part], moved.norms[part])
 
 
 def _join(
-    count: int, read: Callable[[slice], Moved], centres: NDArray[np.float32]
+    count: int, read: Callable[[slice], FrameRows], centres: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], float]:
     """Return the nearest centre of each of `count` vectors, and the sum of squared distances."""
     # Ties go to the first. A centre that nobody joins is given the vector farthest from its own

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .centres import Bounds, Centres, Float64s
-from .frame import Frame, Moved, between
+from .distances import Frame, FrameRows, between
 from .vectors import Vectors, row_blocks
 
 __all__ = ["Farthest", "FarthestFirst"]
@@ -258,7 +258,7 @@ class FarthestFirst:
         at: Positions,
         vectors: NDArray[np.float32],
         bounds: Bounds,
-        centres: Moved,
+        centres: FrameRows,
         start: int,
     ) -> None:
         """Show m items p centres, the first of which has number `start`."""
@@ -289,7 +289,7 @@ class FarthestFirst:
         """Show a block its item at `position`, the newest centre."""
         bounds, block.untouched = block.bounds, False
         inside = np.flatnonzero(block.at == position)
-        centre = Moved(block.vectors[inside], bounds.norms[inside])
+        centre = FrameRows(block.vectors[inside], bounds.norms[inside])
         if not inside.size:
             centre = self._frame.rows(self._items[[position]])
         bounds.settle(inside, -np.inf)

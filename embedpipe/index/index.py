@@ -17,11 +17,11 @@ from .._threads import blas_threads
 from ..errors import SelectionError, UsageError
 from .approximate import KINDS, Approximate, nearest_candidates
 from .clusters import Clusters, kmeans
-from .copies import distinct_rows, find_rows, row_hashes
+from .duplicates import distinct_rows, find_rows, row_hashes
 from .neighbours import Neighbours, Progress, nearest_neighbours
 from .radius_neighbors import MAX_EDGES, RadiusNeighbors, balls_by_neighbours, balls_within
 from .sketch import sketch_of
-from .stored_arrays import Kept, Part, Write, write_array
+from .stored_arrays import ArrayStore, StoredArrays, Write, write_array
 from .vectors import check_metric, vectors_of
 
 __all__ = ["EXACT_UP_TO", "NEIGHBOURS", "Index", "check_kind"]
@@ -428,7 +428,7 @@ class Index:
     # How it is worked out
 
     @cached_property
-    def _kept(self) -> Kept | None:
+    def _kept(self) -> ArrayStore | None:
         if self.folder is None or self.digest is None:
             return None
         rows = np.ascontiguousarray(self.candidates, dtype="<i8")
@@ -439,9 +439,9 @@ class Index:
             "kind": self.kind,
             "metric": self.metric,
         }
-        return Kept(self.folder / f"{self.kind}-{self.metric}-{candidates[:16]}", identity)
+        return ArrayStore(self.folder / f"{self.kind}-{self.metric}-{candidates[:16]}", identity)
 
-    def _load(self, name: str) -> Part | None:
+    def _load(self, name: str) -> StoredArrays | None:
         return None if self._kept is None else self._kept.load(name)
 
     def _save(
@@ -450,7 +450,9 @@ class Index:
         if self._kept is not None:
             self._kept.save(name, parameters, files, **more)
 
-    def _once(self, name: str, read: Callable[[Part], T | None], make: Callable[[], T]) -> T:
+    def _once(
+        self, name: str, read: Callable[[StoredArrays], T | None], make: Callable[[], T]
+    ) -> T:
         """Return what is kept under a name, or make it; of several processes one does."""
         # `read` returns None for what is kept but does not serve; `make` also saves.
         found = self._read(name, read)
@@ -460,7 +462,7 @@ class Index:
             found = self._read(name, read)  # another process may have been faster
             return make() if found is None else found
 
-    def _read(self, name: str, read: Callable[[Part], T | None]) -> T | None:
+    def _read(self, name: str, read: Callable[[StoredArrays], T | None]) -> T | None:
         part = self._load(name)
         return None if part is None else read(part)
 
@@ -534,7 +536,7 @@ class Index:
         """The approximate index, and its recall."""
         return self._once("search", self._read_search, self._make_search)
 
-    def _read_search(self, part: Part) -> tuple[Approximate, float]:
+    def _read_search(self, part: StoredArrays) -> tuple[Approximate, float]:
         path = part.paths["index.faiss"]
         return Approximate.read(self.kind, self.sketch, path), part.parameters["recall"]
 
@@ -564,14 +566,14 @@ class Index:
         )
 
 
-def _wide_enough(part: Part, width: int) -> Neighbours | None:
+def _wide_enough(part: StoredArrays, width: int) -> Neighbours | None:
     positions = part.array("positions")
     if positions.shape[1] < width:
         return None
     return Neighbours(positions, part.array("distances"))
 
 
-def _read_clusters(part: Part) -> Clusters:
+def _read_clusters(part: StoredArrays) -> Clusters:
     labels, centres = part.array("labels").astype(np.int32), np.array(part.array("centres"))
     return Clusters(labels, np.bincount(labels, minlength=len(centres)), centres)
 

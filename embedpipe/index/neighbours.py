@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from .frame import between, rounding_of
+from .distances import between, rounding_of
 from .pairs import CROWD, TILE, Hits, Pairs, TilePair, tile_pairs
 from .vectors import Vectors, row_blocks, take_wide
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .frame import ROUNDING, rounding_of, safe_frame
+from .distances import ROUNDING, rounding_of, safe_frame
 from .vectors import Vectors, row_blocks
 
 __all__ = ["CROWD", "STRIP", "TILE", "Hits", "Pairs", "TilePair", "tile_pairs"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._threads import map_blocks
 from ..errors import SelectionError
-from .frame import ROUNDING
+from .distances import ROUNDING
 from .neighbours import Neighbours, measured
 from .pairs import STRIP, Hits, Pairs, tile_pairs
 from .vectors import Vectors, row_blocks

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
 from .centres import Centres
-from .frame import Frame, Moved, between, rounding_of
+from .distances import Frame, FrameRows, between, rounding_of
 from .vectors import Vectors, row_blocks, take_wide
 
 __all__ = ["DistanceSampler", "Drawn", "Factors"]
@@ -253,7 +253,7 @@ class DistanceSampler:
         self._doubts[:] = (frame.error * squares + lost) * unit
         return True
 
-    def _items(self, at: Positions, moved: Moved) -> _Items:
+    def _items(self, at: Positions, moved: FrameRows) -> _Items:
         factors = None
         if self._factors is not None:
             factors = np.asarray(self._factors(at), dtype=np.float64)  # (m, C)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from .frame import safe_frame
+from .distances import safe_frame
 from .vectors import Vectors, block_rows
 
 __all__ = ["SKETCH_DIMENSIONS", "principal_directions", "sketch_of"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .._files import locked, open_array, sync_folder, temporary_file, write_atomically
 
-__all__ = ["Kept", "Part", "Write", "write_array"]
+__all__ = ["ArrayStore", "StoredArrays", "Write", "write_array"]
 
 FORMAT = 1
 """Goes up when what is kept under a name means something else."""
@@ -27,7 +27,7 @@ Write = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
-class Part:
+class StoredArrays:
     """Files that belong together, checked: their `paths` by name, and what they were made with.
 
     Arrays are mapped from the bytes that were checked, whatever becomes of their files.
@@ -42,7 +42,7 @@ class Part:
         return self.arrays[f"{name}.npy"]
 
 
-class Kept:
+class ArrayStore:
     """A folder of derived files that are used only if they are what they must be.
 
     Each file is written to a temporary name, synced and renamed; then ``meta.json``, which
@@ -68,11 +68,11 @@ class Kept:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     kept = Kept(Path(folder), {"matrix": "00ff"})
+    ...     kept = ArrayStore(Path(folder), {"matrix": "00ff"})
     ...     kept.save("squares", {"n": 3}, {"values.npy": write_array(np.arange(3) ** 2)})
     ...     part = kept.load("squares")
     ...     print(part.parameters, part.array("values").tolist())
-    ...     print(Kept(Path(folder), {"matrix": "01ff"}).load("squares"))
+    ...     print(ArrayStore(Path(folder), {"matrix": "01ff"}).load("squares"))
     {'n': 3} [0, 1, 4]
     None
     """
@@ -91,12 +91,12 @@ class Kept:
         ]
         return sum(path.stat().st_size for path in paths if path.exists())
 
-    def load(self, name: str) -> Part | None:
+    def load(self, name: str) -> StoredArrays | None:
         """Return the files kept under a name, or None if there are none to be relied on."""
         entry = self._parts().get(name)
         if entry is None:
             return None
-        part = Part(entry["parameters"], {}, {})
+        part = StoredArrays(entry["parameters"], {}, {})
         for file, digest in entry["files"].items():
             path = part.paths[file] = self.folder / f"{name}-{file}"
             if not file.endswith(".npy"):

@@ -22,7 +22,7 @@ from .._files import TEMPORARY_PREFIX
 from ..errors import CacheError
 from ..index import Index
 from ..index.index import EXACT_UP_TO
-from ..index.stored_arrays import Kept, write_array
+from ..index.stored_arrays import ArrayStore, write_array
 from .map_layouts import neighbourhoods
 
 __all__ = ["LayoutFile", "main"]
@@ -43,7 +43,7 @@ class LayoutFile:
 
     def __init__(self, folder: Path, digest: str) -> None:
         self._folder = folder
-        self._kept = Kept(folder / "map", {"matrix": digest})
+        self._kept = ArrayStore(folder / "map", {"matrix": digest})
 
     def read(self) -> NDArray[np.uint16] | None:
         """Return (n, 2) uint16, or None if there is no valid file."""

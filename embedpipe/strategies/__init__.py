@@ -11,27 +11,24 @@ from .._deprecated import old_names
 from .alfamix import AlfaMix
 from .auto import Auto
 from .badge import Badge
-from .bald import Bald
+from .bald import Bald, PowerBald
 from .centroid import Centroid
 from .cluster_margin import ClusterMargin
 from .combine import Combine
 from .coral import Coral
-from .coreset import CoreSet
-from .coreset_robust import RobustCoreSet
+from .coreset import CoreSet, RobustCoreSet
 from .doubtful_coverage import DoubtfulCoverage
 from .dropquery import DropQuery
 from .facility_location import FacilityLocation
 from .galaxy import Galaxy
+from .herding import MaxHerding, UncertaintyHerding
 from .logdet_bald import LogdetBald
-from .max_herding import MaxHerding
 from .pool import Pool
-from .power_bald import PowerBald
 from .probcover import ProbCover
 from .query_by_committee import QueryByCommittee
 from .random import Random
-from .strategy import DiverseStrategy, PointPicks, Selection, Strategy, get_strategy, strategies
+from .strategy import DiverseStrategy, Selection, Strategy, UniquePicks, get_strategy, strategies
 from .typiclust import TypiClust
-from .uncertainty_herding import UncertaintyHerding
 from .uncertainty_sampling import Entropy, LeastConfidence, Margin
 
 register = strategies.register
@@ -56,7 +53,6 @@ __all__ = [
     "LogdetBald",
     "Margin",
     "MaxHerding",
-    "PointPicks",
     "Pool",
     "PowerBald",
     "ProbCover",
@@ -67,9 +63,16 @@ __all__ = [
     "Strategy",
     "TypiClust",
     "UncertaintyHerding",
+    "UniquePicks",
     "get_strategy",
     "register",
     "strategies",
 ]
 
-__getattr__ = old_names(__name__, {"spelling_of": "embedpipe._specs:format_spec"})
+__getattr__ = old_names(
+    __name__,
+    {
+        "PointPicks": "embedpipe.strategies:UniquePicks",
+        "spelling_of": "embedpipe._specs:format_spec",
+    },
+)

@@ -15,7 +15,7 @@ from ..index.vectors import block_rows, lengths_of, take_rows
 from .algorithms.clusters import representatives
 from .algorithms.predictions import label_columns, margin, uncertainty_of
 from .pool import Pool
-from .strategy import METRIC, DiverseStrategy, PointPicks, strategies, top_k
+from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies, top_k
 
 __all__ = ["AlfaMix"]
 
@@ -106,9 +106,9 @@ class AlfaMix(DiverseStrategy):
         self.anchors = check_count("anchors", anchors)
         self.metric = check_metric(metric)
 
-    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+    def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Find the candidates, then take the middles of clusters, then fill up."""
-        free = np.flatnonzero(~pool.points_labelled)  # (f,)
+        free = np.flatnonzero(~pool.unique_labelled)  # (f,)
         rows = pool.index.rows[free]  # (f,)
         uncertainty = uncertainty_of(pool, margin, rows)  # (f,)
         changed = self._changed(pool, rows)  # (f,)
@@ -125,7 +125,7 @@ class AlfaMix(DiverseStrategy):
             more = others[top_k(uncertainty[others], n - chosen.size)]
             chosen = np.concatenate([chosen, more])  # (n,)
             sizes = np.concatenate([sizes, np.zeros(more.size, dtype=np.int64)])
-        return PointPicks(
+        return UniquePicks(
             free[chosen],
             uncertainty[chosen],
             {"candidates": float(candidates.size), "cluster_size": sizes},

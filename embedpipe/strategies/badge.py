@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..index import DistanceSampler, Drawn, check_metric
 from .pool import Pool
-from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
+from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
 
 __all__ = ["Badge"]
 
@@ -75,9 +75,9 @@ class Badge(DiverseStrategy):
     def __init__(self, *, metric: str = METRIC) -> None:
         self.metric = check_metric(metric)
 
-    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+    def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Take the longest gradient, then draw."""
-        points = np.flatnonzero(~pool.points_labelled)  # (f,)
+        points = np.flatnonzero(~pool.unique_labelled)  # (f,)
         rows = pool.index.rows[points]  # (f,)
         pool.probabilities()  # worked out here, not in the sampler's threads
 
@@ -93,7 +93,7 @@ class Badge(DiverseStrategy):
             at = np.concatenate([at, left[: n - at.size]])  # (n,)
             scores = np.concatenate([scores, np.zeros(n - scores.size)])
         norms = sampler.norms(at).astype(np.float32)  # (n,)
-        return PointPicks(points[at], scores, {"gradient_norm": norms})
+        return UniquePicks(points[at], scores, {"gradient_norm": norms})
 
 
 def _draw(sampler: DistanceSampler, n: int) -> list[Drawn]:

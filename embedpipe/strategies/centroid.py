@@ -12,7 +12,7 @@ from ..index import check_metric, kmeans, mean_vector, nearest_to_mean, squared_
 from ..index.vectors import Vectors, take_wide
 from .algorithms.clusters import Members
 from .pool import Pool
-from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
+from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
 
 __all__ = ["Centroid"]
 
@@ -72,9 +72,9 @@ class Centroid(DiverseStrategy):
     def __init__(self, *, metric: str = METRIC) -> None:
         self.metric = check_metric(metric)
 
-    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+    def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Cluster what is free, and take the middle of each cluster."""
-        index, labelled = pool.index, pool.points_labelled
+        index, labelled = pool.index, pool.unique_labelled
         free = np.flatnonzero(~labelled)  # (f,)
         seed = int(rng.integers(1 << 31))
         if labelled.any():
@@ -84,7 +84,7 @@ class Centroid(DiverseStrategy):
         middle, distance = _middles(pool.vectors, index.rows[free], Members.of(labels, n))
         sizes = np.bincount(labels, weights=index.sizes[free], minlength=n).astype(np.int64)  # (n,)
         order = np.lexsort((middle, -sizes))
-        return PointPicks(
+        return UniquePicks(
             free[middle[order]],
             sizes[order] / sizes.sum(),
             {"cluster_size": sizes[order], "distance": distance[order].astype(np.float32)},

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..index import check_metric
 from .algorithms.predictions import margin, uncertainty_of
 from .pool import Pool
-from .strategy import METRIC, DiverseStrategy, PointPicks, strategies, top_k
+from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies, top_k
 
 __all__ = ["ClusterMargin"]
 
@@ -107,9 +107,9 @@ class ClusterMargin(DiverseStrategy):
         self.order = order
         self.metric = check_metric(metric)
 
-    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+    def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Keep the most uncertain points, then deal them out."""
-        free = np.flatnonzero(~pool.points_labelled)  # (f,)
+        free = np.flatnonzero(~pool.unique_labelled)  # (f,)
         uncertainty = uncertainty_of(pool, margin, pool.index.rows[free])  # (f,)
         kept = top_k(uncertainty, min(free.size, self.margin_factor * n))  # (m,)
         if self.order == "random":
@@ -117,7 +117,7 @@ class ClusterMargin(DiverseStrategy):
         labels = pool.index.clusters(self._number(pool), SEED).labels[free[kept]]  # (m,)
         sizes = np.bincount(labels)
         turns = _deal(labels, sizes)[:n]  # (n,)
-        return PointPicks(
+        return UniquePicks(
             free[kept[turns]],
             uncertainty[kept[turns]],
             {"cluster": labels[turns].astype(np.int64), "kept": sizes[labels[turns]]},

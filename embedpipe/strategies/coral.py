@@ -10,8 +10,8 @@ import numpy as np
 from .._specs import check_block_size
 from ..errors import UnknownNameError
 from ..index import FarthestFirst, check_metric
-from .algorithms.k_center import pick_while_positive
 from .algorithms.predictions import UNCERTAINTIES, uncertainty_of
+from .coreset import pick_while_positive
 from .pool import Pool
 from .strategy import METRIC, Selection, Strategy, strategies, top_k
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from .._specs import check_above, check_share
 from .._threads import map_blocks
 from ..index import check_metric
-from .algorithms.herding import KernelCoverage, References, spread_of
+from .algorithms.coverage import KernelCoverage, References, spread_of
 from .algorithms.lazy_greedy import lazy_greedy
 from .algorithms.predictions import margin, uncertainty_of
 from .pool import Pool
-from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
+from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
 
 __all__ = ["DoubtfulCoverage"]
 
@@ -109,9 +109,9 @@ class DoubtfulCoverage(DiverseStrategy):
         self.doubt = doubt
         self.metric = check_metric(metric)
 
-    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+    def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Maximise the weighted mean coverage greedily."""
-        index, labelled = pool.index, pool.points_labelled
+        index, labelled = pool.index, pool.unique_labelled
         sketch = index.sketch  # (p, m)
         taken, references = np.flatnonzero(labelled), References.of(index, ~labelled)
         width = self._width(sketch, references.points, taken)
@@ -125,7 +125,7 @@ class DoubtfulCoverage(DiverseStrategy):
         )
         start = coverage.value
         found = lazy_greedy(coverage, np.flatnonzero(~labelled), n)
-        return PointPicks(
+        return UniquePicks(
             found.points,
             found.gains,
             {

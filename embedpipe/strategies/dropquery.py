@@ -14,7 +14,7 @@ from ..index import check_metric
 from ..index.vectors import block_rows, take_rows
 from .algorithms.clusters import representatives
 from .pool import Pool
-from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
+from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
 
 __all__ = ["DropQuery"]
 
@@ -98,9 +98,9 @@ class DropQuery(DiverseStrategy):
         self.dropout = _check_dropout(dropout)
         self.metric = check_metric(metric)
 
-    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+    def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Count changes, then take the middles of clusters."""
-        free = np.flatnonzero(~pool.points_labelled)  # (f,)
+        free = np.flatnonzero(~pool.unique_labelled)  # (f,)
         mask_seed, cluster_seed = (int(seed) for seed in rng.integers(1 << 31, size=2))
         changes = self._changes(pool, pool.index.rows[free], mask_seed)  # (f,)
         threshold = self.passes // 2 + 1
@@ -110,7 +110,7 @@ class DropQuery(DiverseStrategy):
         found, sizes = representatives(pool.index.sketch[free[unstable]], n, cluster_seed)
         chosen = unstable[found]  # (n,)
         order = np.lexsort((chosen, -sizes, -changes[chosen]))
-        return PointPicks(
+        return UniquePicks(
             free[chosen[order]],
             changes[chosen[order]] / self.passes,
             {

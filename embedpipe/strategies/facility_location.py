@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from .._specs import check_count
 from ..index import Neighbours, check_metric
+from .algorithms.coverage import SparseCoverage
 from .algorithms.lazy_greedy import Greedy, lazy_greedy
-from .algorithms.sparse_coverage import SparseCoverage
 from .pool import Pool
-from .strategy import METRIC, DiverseStrategy, PointPicks, strategies
+from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
 
 __all__ = ["FacilityLocation"]
 
@@ -78,18 +78,18 @@ class FacilityLocation(DiverseStrategy):
         self.neighbours = check_count("neighbours", neighbours)
         self.metric = check_metric(metric)
 
-    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+    def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Maximise the mean likeness greedily."""
         coverage = _coverage(pool.index.neighbours(self.neighbours), pool.index.sizes)
-        for point in np.flatnonzero(pool.points_labelled):
+        for point in np.flatnonzero(pool.unique_labelled):
             coverage.add(int(point))
-        free = np.flatnonzero(~pool.points_labelled)  # (f,)
+        free = np.flatnonzero(~pool.unique_labelled)  # (f,)
         start, first = coverage.value, _largest(coverage.gains(free), n)
         found = lazy_greedy(coverage, free, n)
         left = np.setdiff1d(free, found.points, assume_unique=True)
         last = _largest(coverage.gains(left), n)
         bound = _bound(start, coverage.value, first, last)
-        return PointPicks(
+        return UniquePicks(
             found.points,
             found.gains,
             {

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .algorithms.predictions import label_columns, two_largest
 from .pool import Pool
-from .strategy import DiverseStrategy, PointPicks, strategies
+from .strategy import DiverseStrategy, UniquePicks, strategies
 
 __all__ = ["Galaxy"]
 
@@ -72,7 +72,7 @@ class Galaxy(DiverseStrategy):
     needs_labels: ClassVar[bool] = True
     needs_head: ClassVar[bool] = True
 
-    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+    def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Let classes take turns."""
         nodes = _Nodes.of(pool)
         counts = np.bincount(nodes.labels[nodes.labels >= 0], minlength=nodes.n_classes)  # (C,)
@@ -84,7 +84,7 @@ class Galaxy(DiverseStrategy):
             picks[place] = next(node for node in queues[column].nodes if not taken[node])
             taken[picks[place]] = True
         margins = nodes.margins(picks, turns)  # (n,)
-        return PointPicks(
+        return UniquePicks(
             nodes.points[picks],
             1 - np.abs(margins),
             {
@@ -117,7 +117,7 @@ class _Nodes:
 
     @classmethod
     def of(cls, pool: Pool) -> _Nodes:
-        free = np.flatnonzero(~pool.points_labelled)  # (f,)
+        free = np.flatnonzero(~pool.unique_labelled)  # (f,)
         rows = pool.index.rows[free]  # (f,)
         tables = pool.probabilities(), pool.probabilities(pool.labelled)
         columns = label_columns(pool, tables[0].shape[1])  # (m,)

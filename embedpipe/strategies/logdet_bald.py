@@ -11,7 +11,7 @@ from ..errors import SelectionError
 from ..index.vectors import block_rows, row_blocks
 from .algorithms.d_optimal import DOptimalDesign, LinearModel
 from .pool import Pool
-from .strategy import DiverseStrategy, PointPicks, strategies
+from .strategy import DiverseStrategy, UniquePicks, strategies
 
 __all__ = ["LogdetBald"]
 
@@ -80,7 +80,7 @@ class LogdetBald(DiverseStrategy):
     needs_labels: ClassVar[bool] = True
     needs_head: ClassVar[bool] = True
 
-    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
+    def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Pick the largest gain, `n` times over."""
         head = pool.head
         if not (hasattr(head, "features") and hasattr(head, "prior_precision")):
@@ -90,7 +90,7 @@ class LogdetBald(DiverseStrategy):
                 f"{type(head).__name__} has none: use LogisticHead, or the strategy "
                 "'query_by_committee', which works with any head."
             )
-        points = np.flatnonzero(~pool.points_labelled)  # (p,)
+        points = np.flatnonzero(~pool.unique_labelled)  # (p,)
         rows = pool.index.rows[points]  # (p,)
         places = np.searchsorted(pool.unlabelled, rows)  # (p,)
         weights = noise_weights(pool.probabilities())[places]  # (p,)
@@ -98,7 +98,7 @@ class LogdetBald(DiverseStrategy):
         observed_weights = noise_weights(pool.probabilities(pool.labelled))  # (m,)
         design = DOptimalDesign(model, pool.labelled, observed_weights)
         picks = design.greedy(rows, weights, n)
-        return PointPicks(
+        return UniquePicks(
             points[picks.positions],
             picks.gains,
             {

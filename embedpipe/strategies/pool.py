@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Self, TypeVar
@@ -137,7 +138,7 @@ class Pool:
         return self.index.vectors
 
     def measured_by(self, metric: str) -> Self:
-        """Return the same pool with the `index`, `vectors` and `points_labelled` of a metric.
+        """Return the same pool with the `index`, `vectors` and `unique_labelled` of a metric.
 
         Predictions are worked out once for both.
 
@@ -149,14 +150,14 @@ class Pool:
         Examples
         --------
         >>> pool = Pool(np.array([[3, 4], [6, 8], [0, 1]], dtype=np.float32), labelled=[0])
-        >>> pool.measured_by("cosine").points_labelled.tolist()  # rows 0 and 1 are copies
+        >>> pool.measured_by("cosine").unique_labelled.tolist()  # rows 0 and 1 are copies
         [True, False]
         """
         if metric == self.metric:
             return self
         other = copy.copy(self)
         other.index = self.index.measured_by(metric)
-        vars(other).pop("points_labelled", None)
+        vars(other).pop("unique_labelled", None)
         return other
 
     @property
@@ -208,12 +209,22 @@ class Pool:
         return np.unique([] if self.labels is None else self.labels)
 
     @cached_property
-    def points_labelled(self) -> NDArray[np.bool_]:
+    def unique_labelled(self) -> NDArray[np.bool_]:
         """Which points of `index` are labelled, or are copies of what is: (p,)."""
         mask = np.zeros(self.index.rows.size, dtype=np.bool_)
         found = self.index.find(self.labelled)  # (m,)
         mask[found[found >= 0]] = True
         return _read_only(mask)
+
+    @property
+    def points_labelled(self) -> NDArray[np.bool_]:
+        """The old name of `unique_labelled`."""
+        warnings.warn(
+            "`Pool.points_labelled` is now `Pool.unique_labelled`.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.unique_labelled
 
     def predict(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the head's class probabilities of (k, d) vectors that need not be items: (k, C).

@@ -6,6 +6,7 @@ To add a strategy, write one file with a subclass of `Strategy` or `DiverseStrat
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,9 +25,9 @@ __all__ = [
     "METRIC",
     "Diagnostic",
     "DiverseStrategy",
-    "PointPicks",
     "Selection",
     "Strategy",
+    "UniquePicks",
     "get_strategy",
     "strategies",
     "top_k",
@@ -89,7 +90,7 @@ class Strategy(ABC):
         ``"stopped"`` then says why.
     metric
         ``"cosine"`` or ``"euclidean"``: the metric of the ``pool.index``, ``pool.vectors`` and
-        ``pool.points_labelled`` that `choose` is given. None: that of the index of the pool.
+        ``pool.unique_labelled`` that `choose` is given. None: that of the index of the pool.
         Strategies that measure distances take it as an option.
 
     Examples
@@ -206,42 +207,53 @@ def _check_count(pool: Pool, n: int) -> None:
 
 
 @dataclass(frozen=True)
-class PointPicks:
-    """The points that a strategy chose, first choice first.
+class UniquePicks:
+    """The unique vectors that a strategy chose, first choice first.
 
     Attributes
     ----------
-    points
-        (k,) int64, distinct unlabelled points of the pool's index.
+    positions
+        (k,) int64, distinct positions in ``pool.index.rows``, none of them labelled.
     scores
-        (k,) what each was worth; larger is better.
+        (k,), larger is better.
     diagnostics
         As in `Selection`.
     """
 
-    points: NDArray[np.int64]
+    positions: NDArray[np.int64]
     scores: NDArray[np.floating[Any]]
     diagnostics: dict[str, Diagnostic] = field(default_factory=dict)
+
+    @property
+    def points(self) -> NDArray[np.int64]:
+        """The old name of `positions`."""
+        _warn_renamed("UniquePicks.points", "UniquePicks.positions")
+        return self.positions
 
 
 class DiverseStrategy(Strategy):
     """A strategy that never takes two copies of one vector while another vector is left.
 
-    A subclass chooses among *points*: the distinct vectors of the candidates, as
-    ``pool.index.rows`` numbers them. Points that are labelled, or are copies of what is, are not
-    to be chosen (``pool.points_labelled``). When there are fewer other points than picks, the
-    lowest unlabelled rows that are left fill the batch, with score 0.
+    A subclass implements `choose_unique`, which chooses among the unique vectors of the
+    candidates. The position of a unique vector is its index in ``pool.index.rows``. When too few
+    unlabelled unique vectors are left, the lowest unlabelled rows fill the batch with score 0.
     """
 
     distinct: ClassVar[bool] = True
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "choose_points" in vars(cls) and "choose_unique" not in vars(cls):
+            _warn_renamed(f"{cls.__name__}.choose_points", "choose_unique")
+            cls.choose_unique = vars(cls)["choose_points"]  # type: ignore[method-assign]
+
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Choose points, then rows."""
-        free = int((~pool.points_labelled).sum())
-        picks = PointPicks(np.empty(0, np.int64), np.empty(0, np.float32))
+        """Choose unique vectors, then map them to rows."""
+        free = int((~pool.unique_labelled).sum())
+        picks = UniquePicks(np.empty(0, np.int64), np.empty(0, np.float32))
         if free:
-            picks = self.choose_points(pool, min(n, free), rng)
-        rows = pool.index.rows[picks.points]  # (k,)
+            picks = self.choose_unique(pool, min(n, free), rng)
+        rows = pool.index.rows[picks.positions]  # (k,)
         scores = np.asarray(picks.scores, dtype=np.float32)
         short = n - rows.size
         if short:
@@ -251,8 +263,15 @@ class DiverseStrategy(Strategy):
         return Selection(rows, scores, picks.diagnostics)
 
     @abstractmethod
-    def choose_points(self, pool: Pool, n: int, rng: np.random.Generator) -> PointPicks:
-        """Return exactly `n` unlabelled points; there are at least `n`, and `n` is at least 1."""
+    def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
+        """Return exactly `n` positions where ``pool.unique_labelled`` is False.
+
+        There are at least `n` such positions, and `n` is at least 1.
+        """
+
+
+def _warn_renamed(old: str, new: str) -> None:
+    warnings.warn(f"`{old}` is now `{new}`.", DeprecationWarning, stacklevel=3)
 
 
 def top_k(scores: NDArray[Any], k: int) -> NDArray[np.int64]:

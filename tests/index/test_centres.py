@@ -2,7 +2,7 @@ import numpy as np
 
 from embedpipe.index import centres as module
 from embedpipe.index.centres import CHUNK, Centres
-from embedpipe.index.frame import Frame
+from embedpipe.index.distances import Frame
 
 
 def test_spans_cover_what_was_asked_even_when_little_is_kept(monkeypatch):

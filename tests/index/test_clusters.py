@@ -107,7 +107,7 @@ def test_seeds_follow_the_squared_distances():
     squared = np.square(vectors - vectors.T)
     counts = np.zeros((4, 4, 4))
     rounds = 3000
-    from embedpipe.index.frame import Frame
+    from embedpipe.index.distances import Frame
 
     moved = Frame.around(vectors, np.arange(4)).rows(np.arange(4))
     for seed in range(rounds):

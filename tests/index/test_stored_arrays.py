@@ -10,19 +10,19 @@ import time
 import numpy as np
 import pytest
 
-from embedpipe.index.stored_arrays import Kept, write_array
+from embedpipe.index.stored_arrays import ArrayStore, write_array
 
 IDENTITY = {"matrix": "00ff", "kind": "exact"}
 
 
 def keep(folder, values, identity=IDENTITY, name="squares"):
-    kept = Kept(folder, identity)
+    kept = ArrayStore(folder, identity)
     kept.save(name, {"n": len(values)}, {"values.npy": write_array(np.array(values))})
     return kept
 
 
 def read(folder, identity=IDENTITY, name="squares"):
-    part = Kept(folder, identity).load(name)
+    part = ArrayStore(folder, identity).load(name)
     return None if part is None else (part.parameters, part.array("values").tolist())
 
 
@@ -114,7 +114,7 @@ def test_not_being_able_to_write_stops_nothing(tmp_path):
 
 def test_a_full_disk_leaves_what_was_there(tmp_path):
     keep(tmp_path, [1])
-    kept = Kept(tmp_path, IDENTITY)
+    kept = ArrayStore(tmp_path, IDENTITY)
 
     def fail(path):
         path.write_bytes(b"half of it")
@@ -150,7 +150,8 @@ KILLED = """
         setattr(module, name, wrapped)
     twos = stored_arrays.write_array(np.full(3, 2))
     values = {"a.npy": twos, "b.npy": twos}
-    stored_arrays.Kept(Path(sys.argv[1]), {"matrix": "00ff"}).save("pair", {"value": 2}, values)
+    store = stored_arrays.ArrayStore(Path(sys.argv[1]), {"matrix": "00ff"})
+    store.save("pair", {"value": 2}, values)
 """
 
 
@@ -160,7 +161,7 @@ def test_a_kill_at_any_instant_leaves_the_old_the_new_or_nothing(tmp_path):
     seen = set()
     for instant in [*range(0, 33, 3), 1000]:
         folder = tmp_path / str(instant)
-        kept = Kept(folder, {"matrix": "00ff"})
+        kept = ArrayStore(folder, {"matrix": "00ff"})
         both = {name: write_array(np.full(3, 1)) for name in ("a.npy", "b.npy")}
         kept.save("pair", {"value": 1}, both)
         done = subprocess.run([sys.executable, script, folder, str(instant)], check=False)
@@ -187,9 +188,9 @@ def test_meta_tells_what_is_there(tmp_path):
 ALONE = """
     import sys, time
     from pathlib import Path
-    from embedpipe.index.stored_arrays import Kept
+    from embedpipe.index.stored_arrays import ArrayStore
 
-    kept = Kept(Path(sys.argv[1]), {"matrix": "00ff"})
+    kept = ArrayStore(Path(sys.argv[1]), {"matrix": "00ff"})
     with kept.alone("squares"):
         (Path(sys.argv[1]) / "inside").write_text("")
         time.sleep(600)
@@ -203,7 +204,7 @@ def test_one_process_is_inside_and_a_kill_lets_the_next_one_in(tmp_path):
     first = subprocess.Popen([sys.executable, script, folder])
     while not (folder / "inside").exists():
         time.sleep(0.01)
-    kept, inside = Kept(folder, IDENTITY), threading.Event()
+    kept, inside = ArrayStore(folder, IDENTITY), threading.Event()
 
     def enter():
         with kept.alone("squares"):
@@ -222,7 +223,7 @@ def test_one_process_is_inside_and_a_kill_lets_the_next_one_in(tmp_path):
 
 def test_where_nothing_can_be_written_nobody_waits(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with Kept(tmp_path / "file", IDENTITY).alone("squares"):
+    with ArrayStore(tmp_path / "file", IDENTITY).alone("squares"):
         pass
 
 

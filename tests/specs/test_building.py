@@ -20,7 +20,7 @@ import embedpipe as ep
 from embedpipe import format_spec
 from embedpipe._loops.identity import identity_of
 from embedpipe._specs import Term, build
-from embedpipe._specs.options import parameters_of
+from embedpipe._specs.building import parameters_of
 from embedpipe.continual import Policy, get_policy, policies
 from embedpipe.errors import UnknownNameError, UsageError
 from embedpipe.heads import ForeignHead, KNNHead, MLPHead, RidgeHead, SLDAHead, get_head, heads

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from embedpipe.errors import UnknownNameError, UsageError
 from embedpipe.heads import LogisticHead
 from embedpipe.strategies import Auto, Pool, get_strategy
-from embedpipe.strategies.algorithms.readiness import Readiness
+from embedpipe.strategies.auto import Readiness
 
 
 def blobs(classes=3, size=40, spread=0.3, seed=0):

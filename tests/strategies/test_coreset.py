@@ -4,7 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.errors import UsageError
+from embedpipe.index import FarthestFirst
 from embedpipe.strategies import CoreSet, Pool, get_strategy
+from embedpipe.strategies.coreset import pick_while_positive, spread
 
 RNG = np.random.default_rng(0)
 
@@ -146,3 +148,17 @@ def test_the_lower_bound_holds_against_every_choice():
     best = min(pairs[:, list(some)].min(axis=1).max() for some in combinations(range(12), 3))
     selection = select(matrix, 3)
     assert selection.diagnostics["lower_bound"] <= best <= selection.diagnostics["radius"][-1]
+
+
+def test_picks_end_where_the_best_is_worth_nothing():
+    matrix = np.array([[0], [0], [5], [3]], dtype=np.float32)
+    search = FarthestFirst(matrix, np.array([1, 2, 3]), np.array([0]))
+    left = np.ones(3, dtype=bool)
+    assert [pick.position for pick in pick_while_positive(search, left, 3)] == [1, 2]
+    assert left.tolist() == [True, False, False]
+
+
+def test_the_farthest_items_and_what_they_reach():
+    matrix = np.array([[0], [1], [9], [5]], dtype=np.float32)
+    positions, reach = spread(matrix, np.array([1, 2, 3]), np.array([0]), 2)
+    assert (positions.tolist(), reach.tolist()) == ([1, 2], [9.0, 4.0, 1.0])

@@ -52,7 +52,7 @@ def test_picks_are_greedy_by_the_definition(seed, p, d, kind, options, data):
     matrix = (matrix * {"tiny": 1e-25, "huge": 1e15}.get(kind, 1)).astype(np.float32)
     m = data.draw(st.integers(0, p - 1))
     pool = pool_of(matrix, range(m), rng.random(p)).measured_by(options["metric"])
-    taken, free = pool.points_labelled, np.flatnonzero(~pool.points_labelled)
+    taken, free = pool.unique_labelled, np.flatnonzero(~pool.unique_labelled)
     if not free.size:
         return
     n = data.draw(st.integers(1, free.size))

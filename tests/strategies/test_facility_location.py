@@ -76,12 +76,12 @@ def test_every_pick_is_the_best_by_the_definition(seed, p, d, copies, neighbours
     if copies:
         matrix = matrix[rng.integers(0, p, p)]
     pool = Pool(matrix, labelled=np.arange(data.draw(st.integers(0, p - 1))))
-    free = np.flatnonzero(~pool.points_labelled)
+    free = np.flatnonzero(~pool.unique_labelled)
     if not free.size:
         return
     n = data.draw(st.integers(1, free.size))
     selection, dense = select(pool, n, neighbours), Dense(pool, neighbours)
-    chosen = np.flatnonzero(pool.points_labelled).tolist()
+    chosen = np.flatnonzero(pool.unique_labelled).tolist()
     for turn, row in enumerate(selection.rows):
         point, before = int(pool.index.find(np.array([row]))[0]), dense.value(chosen)
         left = [each for each in free if each not in chosen]

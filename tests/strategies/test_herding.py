@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from embedpipe.index import Index
 from embedpipe.strategies import Pool, get_strategy
-from embedpipe.strategies.algorithms import herding
-from embedpipe.strategies.algorithms.herding import (
+from embedpipe.strategies.algorithms import coverage as herding
+from embedpipe.strategies.algorithms.coverage import (
     KernelCoverage,
     References,
     nearest_pair,
@@ -31,9 +31,9 @@ def dense(sketch, width):
 
 def check_picks(pool, selection, weights, width):
     """Every pick must be the best by the definition, with a kernel value for every pair."""
-    kernel, free = dense(pool.index.sketch, width), np.flatnonzero(~pool.points_labelled)
+    kernel, free = dense(pool.index.sketch, width), np.flatnonzero(~pool.unique_labelled)
     weights = weights / weights.sum()
-    covered = kernel[:, pool.points_labelled].max(axis=1, initial=0)[free]
+    covered = kernel[:, pool.unique_labelled].max(axis=1, initial=0)[free]
     points = pool.index.find(selection.rows)
     left = set(free.tolist())
     for turn, point in enumerate(points):
@@ -70,7 +70,7 @@ def test_max_herding_is_greedy_by_the_definition(seed, p, d, kind, width, data):
         matrix = matrix[rng.integers(0, p, p)]
     matrix = (matrix * (1e-25 if kind == "tiny" else 1) + 1e3 * (kind == "shifted")).astype("f4")
     pool = Pool(matrix, labelled=np.arange(data.draw(st.integers(0, p - 1))))
-    free = np.flatnonzero(~pool.points_labelled)
+    free = np.flatnonzero(~pool.unique_labelled)
     if not free.size:
         return
     n = data.draw(st.integers(1, free.size))

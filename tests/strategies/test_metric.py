@@ -282,8 +282,8 @@ def test_a_copy_at_another_length_is_a_copy():
     for name in ("typiclust", "facility_location", "max_herding", "centroid", "coreset"):
         rows = get_strategy(name).select(pool, 3, np.random.default_rng(0)).rows
         assert rows.tolist() == [2, 1, 3]
-    assert pool.measured_by("cosine").points_labelled.tolist() == [True, False]
-    assert pool.points_labelled.tolist() == [True, False, False, False]
+    assert pool.measured_by("cosine").unique_labelled.tolist() == [True, False]
+    assert pool.unique_labelled.tolist() == [True, False, False, False]
 
 
 def test_rows_are_never_all_at_unit_length_at_once(monkeypatch):

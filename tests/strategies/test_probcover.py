@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from embedpipe.errors import UsageError
 from embedpipe.index import Index, Neighbours
 from embedpipe.strategies import Pool, get_strategy, probcover
-from embedpipe.strategies.algorithms import pure_radius
-from embedpipe.strategies.algorithms.pure_radius import fitting_radius
-from embedpipe.strategies.algorithms.pure_radius import pure_radius as radius_of
+from embedpipe.strategies.probcover import fitting_radius
+from embedpipe.strategies.probcover import pure_radius as radius_of
 
 
 def line(*values):
@@ -31,13 +30,13 @@ def by_definition(pool, n, delta):
     away = distances(pool.embeddings[rows])
     near = away <= delta
     spacing = pool.index.neighbours(32).distances.sum(axis=1, dtype=np.float64)
-    covered = near[pool.points_labelled].any(axis=0)
-    free, picks, scores = np.flatnonzero(~pool.points_labelled).tolist(), [], []
+    covered = near[pool.unique_labelled].any(axis=0)
+    free, picks, scores = np.flatnonzero(~pool.unique_labelled).tolist(), [], []
     while len(picks) < n:
         gains = {i: int(sizes[near[i] & ~covered].sum()) for i in free}
         best = min(free, key=lambda i: (-gains[i], spacing[i], i))
         if not gains[best]:
-            centres = [*np.flatnonzero(pool.points_labelled), *picks]
+            centres = [*np.flatnonzero(pool.unique_labelled), *picks]
             best = max(free, key=lambda i: (away[i, centres].min(), -i))
         picks.append(best)
         scores.append(gains[best] / sizes.sum())
@@ -85,7 +84,7 @@ def test_picks_are_those_of_the_definition(seed, p, d, copies, delta, data):
     if copies:
         matrix = matrix[rng.integers(0, p, p)]
     pool = Pool(matrix, labelled=np.arange(data.draw(st.integers(0, p - 1))))
-    free = int((~pool.points_labelled).sum())
+    free = int((~pool.unique_labelled).sum())
     if not free:
         return
     n = data.draw(st.integers(1, free))
@@ -130,8 +129,8 @@ def test_where_much_is_left_to_search_for_evenly_spaced_points_stand_for_all(mon
     rng = np.random.default_rng(0)
     labels = np.arange(100, dtype=np.int32) % 2
     matrix = (rng.standard_normal((100, 2)) + 50 * labels[:, None]).astype(np.float32)
-    monkeypatch.setattr(pure_radius, "SEARCHED", 30)
-    monkeypatch.setattr(pure_radius, "BLOCK", 7)
+    monkeypatch.setattr(probcover, "SEARCHED", 30)
+    monkeypatch.setattr(probcover, "BLOCK", 7)
     radius = radius_of(matrix, np.arange(100), labels, Index(matrix).neighbours(5), 0.9)
     away = np.where(labels[:, None] == labels, np.inf, distances(matrix)).min(axis=1)
     check_radius(radius, away[::4], 0.9)  # 100 points, no more than 30

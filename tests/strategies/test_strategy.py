@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from embedpipe.errors import SelectionError, UnknownNameError
-from embedpipe.strategies import Pool, Selection, Strategy, get_strategy
+from embedpipe.strategies import (
+    DiverseStrategy,
+    Pool,
+    Selection,
+    Strategy,
+    UniquePicks,
+    get_strategy,
+)
 
 
 class Faulty(Strategy):
@@ -60,3 +67,20 @@ def test_an_answer_of_other_types_is_named(rows, scores, given):
         "strategy 'odd' is at fault: it must return an array of whole numbers as rows and one of "
         f"numbers as scores, but returned {given}"
     )
+
+
+def test_the_old_names_of_unique_vectors_still_work():
+    with pytest.warns(DeprecationWarning, match=r"`Old.choose_points` is now `choose_unique`\."):
+
+        class Old(DiverseStrategy):
+            name = "old"
+
+            def choose_points(self, pool, n, rng):
+                return UniquePicks(np.array([1]), np.ones(1))
+
+    pool = Pool(np.eye(4, dtype=np.float32), labelled=[0])
+    assert Old().select(pool, 1, np.random.default_rng(0)).rows.tolist() == [1]
+    with pytest.warns(DeprecationWarning, match=r"is now `Pool.unique_labelled`\."):
+        assert pool.points_labelled is pool.unique_labelled
+    with pytest.warns(DeprecationWarning, match=r"is now `UniquePicks.positions`\."):
+        assert UniquePicks(np.array([1]), np.ones(1)).points.tolist() == [1]

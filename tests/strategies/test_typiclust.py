@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.strategies import Pool, get_strategy, typiclust
-from embedpipe.strategies.algorithms import typicality
-from embedpipe.strategies.algorithms.typicality import most_typical
+from embedpipe.strategies import typiclust as typicality
+from embedpipe.strategies.typiclust import most_typical
 
 
 def line(*values):

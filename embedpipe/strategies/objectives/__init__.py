@@ -19,9 +19,9 @@ from .static import (
     MarginObjective,
     Metadata,
     Similarity,
+    Threshold,
     Typicality,
 )
-from .threshold import Threshold
 
 __all__ = [
     "Balance",

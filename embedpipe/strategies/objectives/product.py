@@ -188,7 +188,7 @@ class _Apart:
         self._pool, self._least = pool, min_distance or 0.0
         self._point = pool.index.find(pool.unlabelled)  # (u,)
         # Copies of what is labelled or picked are at distance 0: known without measuring.
-        self.open = passing & ~pool.points_labelled[self._point]  # (u,)
+        self.open = passing & ~pool.unique_labelled[self._point]  # (u,)
         self._search: FarthestFirst | None = None
         self._at = np.empty(0, np.int64)  # positions of the search's items
         self._place = np.empty(0, np.int64)  # (u,), the search's item of each position

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embedpipe.strategies.algorithms import coverage
 from embedpipe.strategies.algorithms import lazy_greedy as module
-from embedpipe.strategies.algorithms import sparse_coverage
+from embedpipe.strategies.algorithms.coverage import SparseCoverage
 from embedpipe.strategies.algorithms.lazy_greedy import lazy_greedy
-from embedpipe.strategies.algorithms.sparse_coverage import SparseCoverage
 
 
 def random_lists(seed, p, quarters):
@@ -61,7 +61,7 @@ def test_picks_and_gains_are_those_of_the_plain_algorithm(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FRONT", front)
         patch.setattr(module, "BATCH", batch)
-        patch.setattr(sparse_coverage, "EDGES", edges)
+        patch.setattr(coverage, "EDGES", edges)
         found = lazy_greedy(SparseCoverage(*lists), points, n)
     expected = plain(*lists, points.tolist(), n)
     assert found.points.tolist() == [point for point, _ in expected]

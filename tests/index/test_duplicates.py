@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from embedpipe.index import copies
-from embedpipe.index.copies import distinct_rows, find_rows, row_hashes
+from embedpipe.index import duplicates
+from embedpipe.index.duplicates import distinct_rows, find_rows, row_hashes
 
 values = st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e-45, 3e38])
 
@@ -32,10 +32,10 @@ def test_as_by_hand_even_if_hashes_collide(matrix, hashes, step):
     with pytest.MonkeyPatch.context() as patch:
         if hashes:
             true = row_hashes
-            patch.setattr(copies, "row_hashes", lambda *given: true(*given) % np.uint64(hashes))
+            patch.setattr(duplicates, "row_hashes", lambda *given: true(*given) % np.uint64(hashes))
         distinct, copy_of = distinct_rows(matrix, rows)
         every = np.arange(len(matrix))
-        found = find_rows(matrix, distinct, copies.row_hashes(matrix, distinct), every)
+        found = find_rows(matrix, distinct, duplicates.row_hashes(matrix, distinct), every)
     assert (distinct.tolist(), copy_of.tolist()) == by_hand(matrix, rows)
     assert distinct.dtype == np.int64
     assert copy_of.dtype == np.int32
@@ -57,7 +57,7 @@ def test_hashes_do_not_depend_on_blocks_or_threads(threads, monkeypatch):
     rows = np.arange(5000)
     found = []
     for count, size in [(1, 1 << 20), (2, 1 << 20), (2, 5000), (1, 1)]:
-        monkeypatch.setattr(copies, "BLOCK_BYTES", size)
+        monkeypatch.setattr(duplicates, "BLOCK_BYTES", size)
         with threads(count):
             found.append(row_hashes(matrix, rows))
     for other in found[1:]:
