@@ -91,7 +91,7 @@ def test_nothing_but_text_is_kept_in_data() -> None:
 def table_of_strategies() -> dict[str, list[str]]:
     text = (DOCS / "reference" / "strategies.md").read_text(encoding="utf-8")
     rows = re.findall(
-        r"^\| `(\w+)`( †)? \| (.*) \|$", text.split("## All of them")[1], re.MULTILINE
+        r"^\| `(\w+)`( †)? \| (.*) \|$", text.split("## All strategies")[1], re.MULTILINE
     )
     return {name: [mark.strip(), *rest.split(" | ")] for name, mark, rest in rows}
 
@@ -116,7 +116,7 @@ def test_every_strategy_that_is_spelled_out_can_be_read(tmp_path: Path) -> None:
     assert len(spelled) >= 4
     for each in spelled:
         ep.get_strategy(each)
-    (content,) = blocks(DOCS / "reference" / "strategies.md", "yaml")
+    (content,) = blocks(DOCS / "how-to" / "combine-objectives.md", "yaml")
     file = tmp_path / "strategy.yaml"
     file.write_text(content)
     assert str(ep.get_strategy(str(file))).startswith(
