@@ -1,14 +1,21 @@
-"""Tables of text: one reader and one writer of CSV, JSON Lines and Parquet.
+"""One reader and one writer of CSV, JSON Lines and Parquet tables.
 
-Manifests, label files, metadata and the tables of other programs are all read here. A table gives
-the same text whichever of the three file types holds it; `read_table` states the rules.
+Manifests, label files, metadata and tables of other programs are all read with `read_table`.
 """
 
 from __future__ import annotations
 
 from .csv_text import guard, unguard
-from .label_rows import STATUSES, canonical_status, check_no_predictions, sure_labels
-from .table_reader import SUFFIXES, Table, read_table, table_format
+from .table_reader import (
+    STATUSES,
+    SUFFIXES,
+    Table,
+    canonical_status,
+    check_no_predictions,
+    read_table,
+    sure_labels,
+    table_format,
+)
 from .table_writer import csv_bytes, csv_writer, table_bytes, write_table
 from .values import changed_number, column_of, label_array, missing, text_of, tidy, whole_numbers
 

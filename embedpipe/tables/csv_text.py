@@ -1,4 +1,4 @@
-"""CSV: cells between commas, semicolons or tabs, and the apostrophe before formulas."""
+"""CSV text: delimiters, quoted cells, and the apostrophe before formulas."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .text_files import TableError
 __all__ = ["Record", "guard", "records", "unguard"]
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
-"""Name of each delimiter that is recognised, the most usual first."""
+"""Names of the recognised delimiters, in order of preference."""
 
 Record = tuple[int, list[str]]
-"""The line in which a record begins, and its cells."""
+"""First line of a record, and its cells."""
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"-[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _SEPARATOR_LINE = re.compile(r"sep=([^\w\s\"]|\t)[ \t]*(?:\r\n|\r|\n|\Z)", re.IGNORECASE)
-"""First line that Excel writes and reads to name the delimiter."""
+"""First line with which Excel declares the delimiter."""
 
 
 def records(
     text: str, file: str, known: Sequence[str], *, blanks: bool = False
 ) -> Iterator[Record]:
-    """Yield the header of a CSV text, then each row that is not blank, with their lines."""
-    # Blanks around a cell are dropped unless it is quoted or `blanks` are kept; those around a name
-    # in the header always. A repeated header, as in concatenated files, is left out. The delimiter
-    # is the one that finds most of the `known` names in the header.
+    """Yield the header and each non-blank row of a CSV text, with their line numbers."""
+    # Spaces around an unquoted cell are removed unless `blanks` is true; around a column name,
+    # always. Repeated headers are skipped. The delimiter is the one with which the header
+    # contains most of the `known` names.
     delimiter, text, skipped = _delimiter(text, known)
     lines = _Lines(text, skipped)
     header: list[str] | None = None
@@ -50,15 +50,21 @@ def records(
             continue
         elif len(cells) != len(header):
             raise TableError(
-                f"{file}, line {number}: {len(cells)} fields under a header of {len(header)}. "
-                f"Quote a field that holds a {DELIMITERS.get(delimiter, repr(delimiter))}."
+                f"{file}, line {number}: {count_of(cells, 'field')}, but the header has "
+                f"{count_of(header, 'column')}. Put a field that contains a "
+                f"{DELIMITERS.get(delimiter, repr(delimiter))} in double quotes."
             )
         else:
             yield number, cells
 
 
+def count_of(things: Sequence[str], noun: str) -> str:
+    """Return a count with its noun: ``1 field``, ``2 fields``."""
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
 class _Lines:
-    """Lines with their ends, which are those of any system, and the number of the last one."""
+    r"""Lines that end in "\n", "\r\n" or "\r", and the number of the last one."""
 
     def __init__(self, text: str, skipped: int) -> None:
         self._lines = io.StringIO(text, newline="")
@@ -74,12 +80,12 @@ class _Lines:
 
 
 def _names(cells: Sequence[str]) -> list[str]:
-    """Return the names of a header; a file that was appended may bring its byte-order mark."""
+    """Return column names; the header of an appended file may begin with a byte-order mark."""
     return [cell.removeprefix("\ufeff").strip() for cell in cells]
 
 
 def _delimiter(text: str, known: Sequence[str]) -> tuple[str, str, int]:
-    """Return the delimiter, the text behind a line that names it, and the number of such lines."""
+    """Return the delimiter, the text after a ``sep=`` line, and the number of such lines."""
     named = _SEPARATOR_LINE.match(text)
     if named is not None:
         return named[1], text[named.end() :], 1
@@ -95,7 +101,7 @@ def _delimiter(text: str, known: Sequence[str]) -> tuple[str, str, int]:
 
 
 def _quoted(line: str, lines: _Lines, delimiter: str, file: str, keep: bool) -> list[str]:
-    """Return the cells of a record, of which some are in quotes; read on where one goes on."""
+    """Return the cells of a record with quoted cells, which may continue on the next lines."""
     start = lines.number
     blanks = " " if delimiter == "\t" else " \t"
     cells: list[str] = []
@@ -114,8 +120,8 @@ def _quoted(line: str, lines: _Lines, delimiter: str, file: str, keep: bool) -> 
                     following = next(lines, None)
                     if following is None:
                         raise TableError(
-                            f"{file}, line {start}: a quote is opened and not closed. Close it, or "
-                            "double a quote that is part of the text."
+                            f"{file}, line {start}: an opening quote has no closing quote. Add it, "
+                            'or write a quote that is part of the text as "".'
                         )
                     line, at = following, 0
                 elif line.startswith('"', quote + 1):
@@ -130,8 +136,8 @@ def _quoted(line: str, lines: _Lines, delimiter: str, file: str, keep: bool) -> 
                 at += 1
             if line[at : at + 1] not in ("", "\r", "\n", delimiter):
                 raise TableError(
-                    f"{file}, line {lines.number}: text follows a closed quote. Put the whole "
-                    "field in quotes, and double a quote that is part of the text."
+                    f"{file}, line {lines.number}: text after a closing quote. Put the whole field "
+                    'in quotes, and write a quote that is part of the text as "".'
                 )
         else:
             end = line.find(delimiter, at)
@@ -144,12 +150,10 @@ def _quoted(line: str, lines: _Lines, delimiter: str, file: str, keep: bool) -> 
 
 
 def guard(cell: str) -> str:
-    """Return the text that stands for `cell` in a CSV file that a spreadsheet may open.
+    """Return a cell with an apostrophe before it if a spreadsheet would run it as a formula.
 
-    A spreadsheet takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line break
-    for a formula, and a formula in a file name or a class name can start a program. Such a text
-    gets one apostrophe before it, and so does a text that begins with apostrophes and then one of
-    these characters. A plain negative number is no formula.
+    Formulas begin with ``=``, ``+``, ``-``, ``@``, a tab or a line break. A text of apostrophes
+    and then such a character gets one more apostrophe. Negative numbers stay as they are.
 
     Examples
     --------
@@ -162,7 +166,7 @@ def guard(cell: str) -> str:
 
 
 def unguard(cell: str) -> str:
-    """Return the text that a cell of a CSV file stands for: the inverse of `guard`.
+    """Return a cell without the apostrophe of `guard`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Columns of Parquet files as text."""
+"""Parquet columns as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["can_be_text", "is_text", "texts"]
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Return whether a column of this type holds texts (or nothing at all)."""
+    """Return whether a column of this type contains text, or only nulls."""
     from pyarrow import types
 
     kind = _plain_type(kind)
@@ -29,7 +29,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def can_be_text(kind: pa.DataType) -> bool:
-    """Return whether each value of this type is one cell: a text, a number, a date."""
+    """Return whether values of this type fit one cell: text, numbers, dates."""
     from pyarrow import types
 
     kind = _plain_type(kind)
@@ -58,7 +58,7 @@ def texts(column: pa.ChunkedArray) -> list[str]:
     if column.type != plain:  # pandas' categories
         column = column.cast(plain)
     if types.is_float16(plain) or types.is_float32(plain):
-        # As Python floats they would have digits that nobody wrote: 0.1 as 0.10000000149011612.
+        # Python floats would show the rounding of float32: 0.1 as 0.10000000149011612.
         return [text_of(value) for value in column.to_numpy()]
     if types.is_timestamp(plain):
         return _times(column.cast(pa.timestamp("us", plain.tz), safe=False).to_pylist())
@@ -68,7 +68,7 @@ def texts(column: pa.ChunkedArray) -> list[str]:
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the values themselves."""
+    """Return the type of the values, without extension types and dictionaries."""
     import pyarrow as pa
 
     if isinstance(kind, pa.BaseExtensionType):
@@ -77,7 +77,7 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _times(values: list[Any]) -> list[str]:
-    """Return dates if no time of the column is other than midnight, else dates and times."""
+    """Return dates if every time of the column is midnight, else dates with times."""
     if all(value is None or value.time() == dt.time(0) for value in values):
         return [text_of(value) for value in values]
     return ["" if value is None else value.isoformat(sep=" ") for value in values]

@@ -1,4 +1,4 @@
-"""Reading a table from a CSV, JSON Lines or Parquet file."""
+"""Reading CSV, JSON Lines and Parquet tables as text, and the labels of their rows."""
 
 from __future__ import annotations
 
@@ -9,39 +9,50 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EmbedpipeError, LabelError
-from .csv_text import records, unguard
+from .csv_text import count_of, records, unguard
 from .parquet_columns import can_be_text, is_text, texts
 from .text_files import Pairs, TableError, decode, json_objects
 from .values import text_of, whole_numbers
 
-__all__ = ["SUFFIXES", "Table", "read_table", "table_format"]
+__all__ = [
+    "STATUSES",
+    "SUFFIXES",
+    "Table",
+    "canonical_status",
+    "check_no_predictions",
+    "read_table",
+    "sure_labels",
+    "table_format",
+]
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-"""Suffixes of the files that hold tables, in lower case."""
+"""Suffixes of table files, in lower case."""
 
 PATHS = ("path", "file_name")
-"""Columns of paths: their cells must be texts, and keep the blanks that are part of a name."""
+"""Names of path columns: cells must be text, and keep spaces that are part of a file name."""
+
+STATUSES = ("label", "skip", "unsure")
+"""Values of the column ``status``; blank is ``label``."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text, and where each of them stands.
+    """The columns of a table file as text.
 
     Attributes
     ----------
     file
-        The path of the file, as messages show it.
+        Path of the file, for messages.
     names
-        The names of all columns of the file.
+        Names of all columns of the file.
     columns
-        The cells of the columns that were asked for and are there, by name; ``""`` is a missing
-        value.
+        Cells by column name, for the columns that were read; ``""`` is a missing value.
     places
-        The number of each row's line; in Parquet the number of the row, from 0.
+        Line number of each row; in Parquet, the row number from 0.
     unit
         ``"line"`` or ``"row"``.
     error
-        The error that the faults of this table raise.
+        Class of the errors about this table.
     """
 
     file: str
@@ -55,35 +66,29 @@ class Table:
         return len(self.places)
 
     def where(self, row: int) -> str:
-        """Return the file and the line of a row, for messages."""
+        """Return the file and line of a row, for messages."""
         return f"{self.file}, {self.unit} {self.places[row]}"
 
     def column(self, name: str) -> list[str]:
-        """Return the cells of a column; all are missing if the file does not have it."""
+        """Return the cells of a column, all ``""`` if the file does not have it."""
         return self.columns[name] if name in self.columns else [""] * len(self)
 
     def rows(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """Yield the place of each row, and its cells by column."""
+        """Yield the place of each row and its cells by column."""
         for row, cells in enumerate(zip(*self.columns.values(), strict=True)):
             yield self.where(row), dict(zip(self.columns, cells, strict=True))
 
     def fault(self, row: int | None, clause: str) -> EmbedpipeError:
-        """Return the error that says what is wrong with a row, or with the table."""
+        """Return an error about a row, or about the whole table."""
         return self.error(f"{self.file if row is None else self.where(row)}: {clause}")
 
 
 def table_format(path: str | os.PathLike[str], error: type[EmbedpipeError] = LabelError) -> str:
-    """Return the suffix of a table's file, in lower case.
-
-    Raises
-    ------
-    LabelError
-        If it is not ``.csv``, ``.jsonl`` or ``.parquet``.
-    """
+    """Return the suffix of a table file in lower case; other suffixes raise `error`."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise error(
-            f"{_shown(path)} is not a table by its suffix: use {', '.join(SUFFIXES[:-1])} or "
+            f"{_shown(path)} is not a table: its name must end in {', '.join(SUFFIXES[:-1])} or "
             f"{SUFFIXES[-1]}."
         )
     return suffix
@@ -101,44 +106,40 @@ def read_table(
     guarded: bool = True,
     exact_paths: bool = False,
 ) -> Table:
-    r"""Read columns of a table as text, the same text from each of the three file types.
+    r"""Read columns of a table as text. The three file types give the same text.
 
-    *CSV.* The delimiter is a comma, a semicolon or a tab, by the header. Text is UTF-8, or UTF-16
-    or UTF-32 with a byte-order mark; lines end as on any system. A first line ``sep=;`` names the
-    delimiter. Quoted cells may hold line breaks. Rows without content and repeated headers are
-    left out. Each row has as many cells as the header. Blanks around a cell are dropped unless it
-    is quoted. An apostrophe before ``=``, ``+``, ``-``, ``@``, a tab or a line break is taken off:
-    see `guard`.
+    *CSV.* The header determines the delimiter: a comma, a semicolon or a tab. A first line
+    ``sep=;`` also sets it. Text is UTF-8, or UTF-16 or UTF-32 with a byte-order mark. Blank rows
+    and repeated headers are skipped. Spaces around an unquoted cell are removed, and so is the
+    apostrophe of `guard`.
 
     *Values.* None, null, NaN and blank are missing; the words ``NA``, ``None`` and ``nan`` are
-    text. Numbers, truth values (``True``, ``False``), decimals, dates and categories become text.
-    Lists, objects and other types are refused.
+    text. Numbers, booleans, decimals, dates and categories become text. Lists and objects raise an
+    error.
 
-    *Columns.* Blanks around a name of a column are dropped. A cell of any column but ``path``
-    and ``file_name`` is text without blanks around it. A column whose values are all whole numbers
-    has none with ``.0``: ``1.0`` is ``1``; with one other value, such as ``1.10``, it stays as it
-    is.
+    *Columns.* Spaces around column names are removed, and those around cells of all columns but
+    ``path`` and ``file_name``. A column of whole numbers has no ``.0``: see `whole_numbers`.
 
     Parameters
     ----------
     path
         The file.
     required
-        Names of columns that must be there; in JSON Lines, in each object.
+        Names of required columns; in JSON Lines, every object must have them.
     optional
-        Names of columns that are read if they are there; None for all that can be text.
+        Names of optional columns; None for all columns that can be text.
     error
-        What is raised.
+        Class of the errors.
     what
-        What the file is called if it is missing.
+        Noun for the file in the message about a missing file.
     suffix
-        Which of `SUFFIXES` the file is; by default that of its name.
+        One of `SUFFIXES`; by default that of the file's name.
     synonyms
-        Another name of a column, used if the column is not there.
+        Alternative names of columns that are absent.
     guarded
-        Whether apostrophes before formulas are taken off in CSV.
+        Remove apostrophes before formulas in CSV.
     exact_paths
-        Whether paths in CSV keep the blanks around them, also where they are not quoted.
+        Keep the spaces around unquoted paths in CSV.
 
     Examples
     --------
@@ -149,7 +150,7 @@ def read_table(
     """
     kind = table_format(path, error) if suffix is None else suffix
     file = _shown(path)
-    choice = _Choice(tuple(required), optional, dict(synonyms or {}))
+    choice = _ColumnChoice(tuple(required), optional, dict(synonyms or {}))
     try:
         data = Path(path).read_bytes()
         if kind == ".parquet":
@@ -174,21 +175,60 @@ def read_table(
     for name, cells in columns.items():
         for row, cell in enumerate(cells):
             if "\0" in cell:
-                raise table.fault(row, f"the {name} {cell!r} holds a null character.")
+                raise table.fault(row, f"the {name} {cell!r} contains a null character. Remove it.")
     return table
 
 
+def canonical_status(text: str) -> str | None:
+    """Return one of `STATUSES` for a cell, ignoring case; None if the status is unknown.
+
+    Examples
+    --------
+    >>> canonical_status("Unsure"), canonical_status(""), canonical_status("maybe")
+    ('unsure', 'label', None)
+    """
+    status = text.strip().lower() or "label"
+    return status if status in STATUSES else None
+
+
+def check_no_predictions(table: Table) -> None:
+    """Raise an error for a table that `predict` wrote: its labels are predictions."""
+    if "confidence" in table.names and any(name.startswith("probability_") for name in table.names):
+        raise table.fault(
+            None,
+            "these labels are predictions of `predict`, not labels of a person. To use them as "
+            "labels, remove the column 'confidence'.",
+        )
+
+
+def sure_labels(table: Table) -> list[str]:
+    """Return the label of each row, ``""`` where it is blank, skipped or unsure."""
+    check_no_predictions(table)
+    labels = list(table.column("label"))
+    for row, text in enumerate(table.columns.get("status", ())):
+        status = canonical_status(text)
+        if status is None:
+            raise table.fault(
+                row,
+                f"the status is {text!r}; expected {', '.join(STATUSES)} or blank. If the column "
+                "has another purpose, rename it.",
+            )
+        if status != "label":
+            labels[row] = ""
+    return labels
+
+
 def _shown(path: str | os.PathLike[str]) -> str:
-    r"""Return a path as text that can be printed: bytes that are no UTF-8 as ``\xNN``."""
+    r"""Return a path as printable text: bytes that are not UTF-8 as ``\xNN``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-_Read = tuple[Sequence[str], dict[str, list[str]], Sequence[int]]
+_Content = tuple[Sequence[str], dict[str, list[str]], Sequence[int]]  # names, columns, places
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """Which columns are read."""
+class _ColumnChoice:
+    """The columns to read."""
 
     required: tuple[str, ...]
     optional: Sequence[str] | None
@@ -196,11 +236,11 @@ class _Choice:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """All names that are looked for."""
+        """All names of these columns."""
         return (*self.required, *(self.optional or ()), *self.synonyms.values())
 
     def positions(self, where: str, names: Sequence[str]) -> dict[str, int]:
-        """Return the position of each column that is read, by its name."""
+        """Return the positions of the columns to read, by name."""
         found = dict.fromkeys(self.required) | dict.fromkeys(
             [name for name in names if name] if self.optional is None else self.optional
         )
@@ -216,17 +256,18 @@ class _Choice:
                 missing.append(repr(name))
             if names.count(given) > 1:
                 raise TableError(
-                    f"{where}: the column {given!r} is there {names.count(given)} times."
+                    f"{where}: {names.count(given)} columns have the name {given!r}. Keep one of "
+                    "them."
                 )
         if missing:
-            listing = ", ".join(map(repr, names)) or "none"
-            verb = "s {} are" if len(missing) > 1 else " {} is"
-            subject = verb.format(" and ".join(missing))
-            raise TableError(f"{where}: the column{subject} missing; its columns: {listing}.")
+            listing = ", ".join(map(repr, names))
+            found = f"found {count_of(names, 'column')}: {listing}" if names else "found no columns"
+            nouns = "columns" if len(missing) > 1 else "column"
+            raise TableError(f"{where}: no {nouns} {' and '.join(missing)}; {found}.")
         return places
 
 
-def _from_csv(text: str, file: str, choice: _Choice, guarded: bool, blanks: bool) -> _Read:
+def _from_csv(text: str, file: str, choice: _ColumnChoice, guarded: bool, blanks: bool) -> _Content:
     rows = records(text, file, choice.known, blanks=blanks)
     take = unguard if guarded else str
     first, header = next(rows, (1, []))
@@ -241,7 +282,7 @@ def _from_csv(text: str, file: str, choice: _Choice, guarded: bool, blanks: bool
     return names, columns, places
 
 
-def _from_json(text: str, file: str, choice: _Choice) -> _Read:
+def _from_json(text: str, file: str, choice: _ColumnChoice) -> _Content:
     names: dict[str, None] = {}
     columns: dict[str, list[str]] = {}
     places: list[int] = []
@@ -274,20 +315,20 @@ def _from_json(text: str, file: str, choice: _Choice) -> _Read:
 
 def _json_text(name: str, value: Any) -> str:
     if name in PATHS and not isinstance(value, str | None):
-        raise ValueError(f"the {name} is {value!r}; it must be a text")
+        raise ValueError(f"the {name} is {value!r}; expected text")
     try:
         text = text_of(value)
     except TypeError:
         shown = dict(value) if isinstance(value, Pairs) else value
-        raise ValueError(f"the {name} is {shown!r}; it must be a text or a number") from None
+        raise ValueError(f"the {name} is {shown!r}; expected text or a number") from None
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"the {name} {text!r} holds characters that no text has") from None
+        raise ValueError(f"the {name} {text!r} contains invalid Unicode") from None
     return text
 
 
-def _from_parquet(data: bytes, file: str, choice: _Choice) -> _Read:
+def _from_parquet(data: bytes, file: str, choice: _ColumnChoice) -> _Content:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -296,7 +337,7 @@ def _from_parquet(data: bytes, file: str, choice: _Choice) -> _Read:
             schema = parquet.schema_arrow
             names = [name.strip() for name in schema.names]
             positions = choice.positions(file, names)
-            if choice.optional is None:  # what is no text is left out where all is asked for
+            if choice.optional is None:  # all columns that can be text
                 positions = {
                     name: at
                     for name, at in positions.items()
@@ -310,7 +351,7 @@ def _from_parquet(data: bytes, file: str, choice: _Choice) -> _Read:
                 columns[name] = _texts(file, name, table.column(schema.names[at]))
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
-        raise TableError(f"{file} is not Parquet: {reason}.") from None
+        raise TableError(f"{file} is not a valid Parquet file: {reason}.") from None
     return names, columns, range(table.num_rows)
 
 
@@ -318,13 +359,15 @@ def _texts(file: str, name: str, column: Any) -> list[str]:
     try:
         return texts(column)
     except UnicodeDecodeError:
-        raise TableError(f"{file}: the column {name!r} holds a text that is not UTF-8.") from None
+        raise TableError(
+            f"{file}: the column {name!r} contains text that is not UTF-8. Write it as UTF-8."
+        ) from None
 
 
 def _check_type(file: str, name: str, kind: Any) -> None:
     if name in PATHS and not is_text(kind):
-        raise TableError(f"{file}: the column {name!r} holds {kind}; it must hold texts.")
+        raise TableError(f"{file}: the column {name!r} has the type {kind}; expected text.")
     if not can_be_text(kind):
         raise TableError(
-            f"{file}: the column {name!r} holds {kind}; it must hold texts or numbers."
+            f"{file}: the column {name!r} has the type {kind}; expected text or numbers."
         )

@@ -1,4 +1,4 @@
-"""Writing a table to a CSV, JSON Lines or Parquet file."""
+"""Writing CSV, JSON Lines and Parquet tables."""
 
 from __future__ import annotations
 
@@ -21,20 +21,19 @@ __all__ = ["csv_bytes", "csv_writer", "table_bytes", "write_table"]
 def write_table(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]) -> Path:
     """Write columns of equal length as a ``.csv``, ``.jsonl`` or ``.parquet`` file.
 
-    In CSV, a text that a spreadsheet would take for a formula has an apostrophe before it, which
-    `read_table` takes off; numbers stay as they are.
+    In CSV, text that looks like a formula is written with an apostrophe before it: see `guard`.
 
     Parameters
     ----------
     columns
-        Values by column name: texts, numbers or None, as lists or arrays.
+        Strings, numbers or None, by column name.
     path
-        The file, written whole or not at all.
+        The file. After an error it is unchanged.
 
     Raises
     ------
     LabelError
-        If the suffix is another, or the file cannot be written.
+        If the suffix is unknown, or the file cannot be written.
 
     Examples
     --------
@@ -54,13 +53,13 @@ def write_table(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[st
 
 
 def table_bytes(columns: Mapping[str, Sequence[Any]], suffix: str) -> bytes:
-    """Return the content of a file with these columns of equal length, by its suffix."""
+    """Return columns of equal length as the content of a file with this suffix."""
     encode = {".csv": csv_bytes, ".jsonl": _jsonl_bytes, ".parquet": _parquet_bytes}
     return encode[suffix](columns)
 
 
 def csv_bytes(columns: Mapping[str, Sequence[Any]], *, guarded: bool = True) -> bytes:
-    """Return columns of equal length as CSV, guarded against spreadsheets or not."""
+    """Return columns of equal length as CSV, with `guard` applied to text if `guarded`."""
     rows = [list(columns), *map(list, zip(*columns.values(), strict=True))]
     if guarded:
         rows = [[guard(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
@@ -70,17 +69,9 @@ def csv_bytes(columns: Mapping[str, Sequence[Any]], *, guarded: bool = True) -> 
 
 
 def csv_writer(file: TextIO, cells: Iterable[Any]) -> Any:
-    r"""Return a writer of lines that end in "\n".
-
-    Parameters
-    ----------
-    file
-        Open with ``newline=""``.
-    cells
-        What will be written. If one of them holds a "\r", or begins or ends with a blank, all are
-        quoted: a reader would end a line there, or drop the blank, and the writer does not quote
-        them by itself.
-    """
+    r"""Return a CSV writer for `cells`, to a file that is open with ``newline=""``."""
+    # A reader would end a line at a bare "\r" and remove spaces at the ends of a cell. The
+    # standard writer does not quote these cells.
     if any(isinstance(cell, str) and ("\r" in cell or cell != cell.strip(" \t")) for cell in cells):
         return csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
     return csv.writer(file, lineterminator="\n")
@@ -105,7 +96,7 @@ def _parquet_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
 
     arrays = {name: pa.array(values) for name, values in columns.items()}
     for name, array in arrays.items():
-        if pa.types.is_null(array.type):  # nothing to tell its type by
+        if pa.types.is_null(array.type):  # only nulls: the type is unknown
             arrays[name] = array.cast(pa.string())
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(arrays), sink)

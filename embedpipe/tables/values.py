@@ -1,4 +1,4 @@
-"""How a value becomes the text of a cell, and what cells stand for."""
+"""Values and cells: conversion to text, missing values, whole numbers, paths."""
 
 from __future__ import annotations
 
@@ -24,16 +24,11 @@ __all__ = [
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+)?", re.ASCII)
 
 _MISSING_TYPES = frozenset({"NAType", "NaTType"})
-"""Types of pandas' missing values, recognised without importing pandas."""
+"""Types of pandas' missing values, by name, so that pandas is not imported."""
 
 
 def text_of(value: object) -> str:
-    """Return a value as text; a missing value (None, NaN, NaT, NA) is ``""``.
-
-    Raises
-    ------
-    TypeError
-        If the value is a list, a mapping or another type that is not one cell.
+    """Return a value as text, ``""`` for None, NaN, NaT and NA; lists and mappings raise TypeError.
 
     Examples
     --------
@@ -67,15 +62,13 @@ def _is_null(value: object) -> bool:
         return bool(np.isnan(value))
     if isinstance(value, Decimal):
         return value.is_nan()
-    return value is None or type(value).__name__ in _MISSING_TYPES or _is_nat(value)
-
-
-def _is_nat(value: object) -> bool:
-    return isinstance(value, np.datetime64 | np.timedelta64) and bool(np.isnat(value))
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(value))
+    return value is None or type(value).__name__ in _MISSING_TYPES
 
 
 def missing(values: ArrayLike) -> NDArray[np.bool_]:
-    """Return which of (n,) values are missing: None, NaN, NaT, NA, or a text of blanks.
+    """Return an (n,) mask of missing values: None, NaN, NaT, NA or blank text.
 
     Examples
     --------
@@ -97,15 +90,10 @@ def missing(values: ArrayLike) -> NDArray[np.bool_]:
 
 
 def label_array(given: ArrayLike) -> NDArray[Any]:
-    """Return labels as an array; NumPy would turn the numbers of a mixed list into texts.
+    """Return labels as an array, with surrounding spaces removed from text.
 
-    Blanks around a text are dropped, as in a table. The dtype is object only if a label is missing
-    or neither a text nor a number.
-
-    Raises
-    ------
-    ValueError
-        If texts, numbers and truth values are mixed; the message is the end of a sentence.
+    Its dtype is object only if a label is missing, or neither text nor a number. Mixed text,
+    numbers and truth values raise ValueError; its message completes a sentence about the labels.
 
     Examples
     --------
@@ -130,10 +118,9 @@ def label_array(given: ArrayLike) -> NDArray[Any]:
 
 
 def whole_numbers(cells: Sequence[str]) -> list[str]:
-    """Return a column without ``.0`` if each of its cells is a whole number.
+    """Return a column without ``.0`` if every cell is a whole number or blank.
 
-    Class numbers with gaps become floating-point numbers in many programs: ``1.0``, blank,
-    ``2.0`` is the column ``1``, blank, ``2``. A column with any other text stays as it is.
+    Many programs write class numbers with gaps as floats: ``1.0``, blank, ``2.0``.
 
     Examples
     --------
@@ -143,17 +130,17 @@ def whole_numbers(cells: Sequence[str]) -> list[str]:
     distinct = set(cells) - {""}
     if not any("." in cell for cell in distinct):
         return list(cells)
-    spelling = {"": ""}
+    whole = {"": ""}
     for cell in distinct:
         match = _WHOLE.fullmatch(cell)
         if match is None:
             return list(cells)
-        spelling[cell] = "0" if match[1] == "-0" else match[1]
-    return [spelling[cell] for cell in cells]
+        whole[cell] = "0" if match[1] == "-0" else match[1]
+    return [whole[cell] for cell in cells]
 
 
 def changed_number(cells: Sequence[str]) -> int | None:
-    """Return the position of the first cell that `read_table` would change, None if there is none.
+    """Return the position of the first cell that `whole_numbers` changes, or None.
 
     Examples
     --------
@@ -165,14 +152,7 @@ def changed_number(cells: Sequence[str]) -> int | None:
 
 
 def column_of(values: Iterable[Any]) -> list[str]:
-    """Return values in memory as the column that a table with them would give.
-
-    Blanks around a text are dropped, missing values are ``""``, and whole numbers have no ``.0``.
-
-    Raises
-    ------
-    TypeError
-        If a value is not one cell.
+    """Return values in memory as `read_table` would return them from a file.
 
     Examples
     --------

@@ -196,7 +196,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "a manifest without path": (
         ["embed", "{manifest}"], 1,
-        "{manifest}, line 1: the column 'path' is missing; its columns: 'file', 'label'.",
+        "{manifest}, line 1: no column 'path'; found 2 columns: 'file', 'label'.",
     ),
     "no images": (
         ["embed", "{empty}"], 1,
@@ -216,7 +216,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "another suffix": (
         ["predict", "{photos}", "--model", "none", "--output", "p.xls"], 1,
-        "p.xls is not a table by its suffix: use .csv, .jsonl or .parquet.",
+        "p.xls is not a table: its name must end in .csv, .jsonl or .parquet.",
     ),
     "weights of a backbone that has its own": (
         ["embed", "{photos}", "--backbone", "efficientnet_lite0", "--weights", "w.pth"], 2,

@@ -160,8 +160,8 @@ def test_a_damaged_file_imports_nothing(
     file.write_text("path,label\nnorth/img_001.jpg,hat\nz.jpg\n")
     assert call("labels", "import", folder, file, "--format", "csv").error() == (
         1,
-        f"embedpipe: {file}, line 3: 1 fields under a header of 2. Quote a field that holds a "
-        "comma.",
+        f"embedpipe: {file}, line 3: 1 field, but the header has 2 columns. Put a field that "
+        "contains a comma in double quotes.",
     )
     status, message = call("labels", "import", folder, file, "--format", "cvs").error()
     assert (status, message.partition(" Known")[0]) == (

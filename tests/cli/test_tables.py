@@ -133,8 +133,8 @@ def test_what_predict_wrote_is_no_label_by_any_door(
         code, out, err = run(*words)
         assert (code, out) == (1, ""), words
         assert err == (
-            f"embedpipe: {file}: these are predictions, which are no labels: `predict` wrote them. "
-            "To have them as labels all the same, remove the column 'confidence'.\n"
+            f"embedpipe: {file}: these labels are predictions of `predict`, not labels of a "
+            "person. To use them as labels, remove the column 'confidence'.\n"
         )
     export = ("labels", "export", "photos", "--format", "csv", "--output", "out.csv", "--json")
     code, out, err = run(*export, "--predictions", file)

@@ -131,15 +131,15 @@ def test_hugging_face_metadata(tmp_path, suffix):
 def test_a_manifest_without_a_path_names_its_columns(write, tmp_path):
     path = write("file_name,label\na.png,hat\n")
     assert message(path) == (
-        f"{path}, line 1: the column 'path' is missing; its columns: 'file_name', 'label'."
+        f"{path}, line 1: no column 'path'; found 2 columns: 'file_name', 'label'."
     )
     path = write('{"image": "a.png"}\n', "m.jsonl")
-    assert message(path) == f"{path}, line 1: the column 'path' is missing; its columns: 'image'."
+    assert message(path) == f"{path}, line 1: no column 'path'; found 1 column: 'image'."
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"image": ["a"]}), path)
-    assert message(path) == f"{path}: the column 'path' is missing; its columns: 'image'."
+    assert message(path) == f"{path}: no column 'path'; found 1 column: 'image'."
     path = write("")
-    assert message(path) == f"{path}, line 1: the column 'path' is missing; its columns: none."
+    assert message(path) == f"{path}, line 1: no column 'path'; found no columns."
 
 
 def test_faults_are_named_with_their_line(write):
@@ -156,21 +156,22 @@ def test_faults_are_named_with_their_line(write):
     )
     path = write("path,label\na.png,hat, red\n")
     assert message(path) == (
-        f"{path}, line 2: 3 fields under a header of 2. Quote a field that holds a comma."
+        f"{path}, line 2: 3 fields, but the header has 2 columns. Put a field that contains a "
+        "comma in double quotes."
     )
     path = write('{"path": "a.png"}\n{"path"\n', "m.jsonl")
-    assert message(path) == f"{path}, line 2: not JSON: Expecting ':' delimiter (column 8)."
+    assert message(path) == f"{path}, line 2: invalid JSON: Expecting ':' delimiter (column 8)."
     path = write('["a.png"]\n', "m.jsonl")
-    assert message(path) == f"{path}, line 1: not a JSON object."
+    assert message(path) == f"{path}, line 1: expected a JSON object, one per line."
 
 
 def test_what_is_no_manifest(write):
     path = write("path\n")
     assert message(path) == f"{path}: no images are listed: it has no rows."
     path = write(b"path\ncaf\xe9.png\n")
-    assert message(path) == f"{path}, line 2: not UTF-8 text. Save it again as UTF-8."
+    assert message(path) == f"{path}, line 2: the text is not UTF-8. Save the file as UTF-8."
     path = write("hello", "m.parquet")
-    assert message(path).startswith(f"{path} is not Parquet: ")
+    assert message(path).startswith(f"{path} is not a valid Parquet file: ")
 
 
 def test_a_source_that_does_not_exist(write, tmp_path):

@@ -84,9 +84,7 @@ def test_a_path_with_two_labels(tmp_path, suffix, where):
 )
 def test_a_missing_column(tmp_path, suffix, where):
     path = file_of(tmp_path, suffix, [("a", "hat")], ("file", "label"))
-    assert error_of(path) == (
-        f"{path}{where}: the column 'path' is missing; its columns: 'file', 'label'."
-    )
+    assert error_of(path) == (f"{path}{where}: no column 'path'; found 2 columns: 'file', 'label'.")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +93,7 @@ def test_a_missing_column(tmp_path, suffix, where):
 def test_both_columns_missing(tmp_path, suffix, where):
     path = file_of(tmp_path, suffix, [("a",)], ("Path",))
     assert error_of(path) == (
-        f"{path}{where}: the columns 'path' and 'label' are missing; its columns: 'Path'."
+        f"{path}{where}: no columns 'path' and 'label'; found 1 column: 'Path'."
     )
 
 
@@ -125,30 +123,32 @@ def test_lines_of_another_system(tmp_path, suffix):
 def test_text_that_is_not_utf_8(tmp_path, suffix):
     path = tmp_path / f"labels{suffix}"
     path.write_bytes(b"path,label\n\xe4.jpg,hat\n")
-    assert error_of(path) == f"{path}, line 2: not UTF-8 text. Save it again as UTF-8."
+    assert error_of(path) == f"{path}, line 2: the text is not UTF-8. Save the file as UTF-8."
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", ", line 1: the columns 'path' and 'label' are missing; its columns: none."),
+        ("", ", line 1: no columns 'path' and 'label'; found no columns."),
         (
             "path|label\na|hat\n",
-            ", line 1: the columns 'path' and 'label' are missing; its columns: 'path|label'.",
+            ", line 1: no columns 'path' and 'label'; found 1 column: 'path|label'.",
         ),
-        ("path,label,label\n", ", line 1: the column 'label' is there 2 times."),
+        ("path,label,label\n", ", line 1: 2 columns have the name 'label'. Keep one of them."),
         (
             "path,label\na,hat,red\n",
-            ", line 2: 3 fields under a header of 2. Quote a field that holds a comma.",
+            ", line 2: 3 fields, but the header has 2 columns. Put a field that contains a comma "
+            "in double quotes.",
         ),
         (
             "path,label\na\n",
-            ", line 2: 1 fields under a header of 2. Quote a field that holds a comma.",
+            ", line 2: 1 field, but the header has 2 columns. Put a field that contains a comma in "
+            "double quotes.",
         ),
         (
             'path,label\n"a"b,hat\n',
-            ", line 2: text follows a closed quote. Put the whole field in quotes, and double a "
-            "quote that is part of the text.",
+            ", line 2: text after a closing quote. Put the whole field in quotes, and write a "
+            'quote that is part of the text as "".',
         ),
     ],
 )
@@ -163,21 +163,21 @@ def test_a_broken_csv(tmp_path, text, message):
     [
         (
             '{"path": "a", "label": "b"}\n{"path',
-            ", line 2: not JSON: Unterminated string starting at (column 2).",
+            ", line 2: invalid JSON: Unterminated string starting at (column 2).",
         ),
-        ("[1]\n", ", line 1: not a JSON object."),
-        ("{}\n", ", line 1: the columns 'path' and 'label' are missing; its columns: none."),
+        ("[1]\n", ", line 1: expected a JSON object, one per line."),
+        ("{}\n", ", line 1: no columns 'path' and 'label'; found no columns."),
         (
             '{"path": "a", "label": ["b"]}\n',
-            ", line 1: the label is ['b']; it must be a text or a number.",
+            ", line 1: the label is ['b']; expected text or a number.",
         ),
         (
             '{"path": "a", "label": "hat", "label": "shoe"}\n',
-            ", line 1: the column 'label' is there 2 times.",
+            ", line 1: 2 columns have the name 'label'. Keep one of them.",
         ),
         (
             '{"path": 7, "label": "b"}\n',
-            ", line 1: the path is 7; it must be a text.",
+            ", line 1: the path is 7; expected text.",
         ),
     ],
 )
@@ -190,12 +190,14 @@ def test_a_broken_jsonl(tmp_path, text, message):
 def test_a_file_that_is_not_parquet(tmp_path):
     path = tmp_path / "labels.parquet"
     path.write_bytes(b"path,label\n" * 10)
-    assert error_of(path).startswith(f"{path} is not Parquet: ")
+    assert error_of(path).startswith(f"{path} is not a valid Parquet file: ")
 
 
 def test_a_suffix_that_says_nothing(tmp_path):
     path = tmp_path / "labels.txt"
-    assert error_of(path) == (f"{path} is not a table by its suffix: use .csv, .jsonl or .parquet.")
+    assert error_of(path) == (
+        f"{path} is not a table: its name must end in .csv, .jsonl or .parquet."
+    )
 
 
 def test_no_file(tmp_path):

@@ -51,7 +51,7 @@ def test_numbers_are_aligned_with_the_items(tmp_path, suffix):
     [
         (
             "file,x\na,1\n",
-            "{path}, line 1: the column 'path' is missing; its columns: 'file', 'x'.",
+            "{path}, line 1: no column 'path'; found 2 columns: 'file', 'x'.",
         ),
         (
             "path,x\na/1.jpg,1\n",
@@ -82,5 +82,5 @@ def test_a_file_that_is_not_there_or_damaged_is_refused(tmp_path):
     with pytest.raises(LabelError) as caught:
         read_metadata(tmp_path / "x.csv", IDS)
     assert str(caught.value) == f"there is no table at {tmp_path / 'x.csv'}."
-    with pytest.raises(LabelError, match="is not Parquet"):
+    with pytest.raises(LabelError, match="is not a valid Parquet file"):
         read_metadata(write(tmp_path, "no parquet", "x.parquet"), IDS)

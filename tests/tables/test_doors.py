@@ -226,7 +226,7 @@ def test_every_type_of_parquet_that_is_one_cell(tmp_path, kind):
 def test_types_that_are_no_cell_are_refused_by_every_door(tmp_path, array):
     file = tmp_path / "t.parquet"
     pq.write_table(pa.table({"path": ["0.jpg", "1.jpg"], "label": array}), file)
-    message = f"{file}: the column 'label' holds {array.type}; it must hold texts or numbers."
+    message = f"{file}: the column 'label' has the type {array.type}; expected text or numbers."
     for read in (load_dataset, read_labels, formats["parquet"].read):
         with pytest.raises(EmbedpipeError) as error:
             read(file)

@@ -57,7 +57,8 @@ def test_quotes_keep_blanks_of_a_path_and_of_nothing_else(tmp_path):
 
 
 def fields(line, count, delimiter):
-    return f"{line}: {count} fields under a header of 2. Quote a field that holds a {delimiter}."
+    found = f"{count} field{'' if count == 1 else 's'}, but the header has 2 columns"
+    return f"{line}: {found}. Put a field that contains a {delimiter} in double quotes."
 
 
 @pytest.mark.parametrize(
@@ -71,27 +72,33 @@ def fields(line, count, delimiter):
         ('path,label\n"a\nb",x\n1.jpg\n', fields(4, 1, "comma")),
         (
             'path,label\n1.jpg,cat\n2.jpg,"dog\n3.jpg,cat\n',
-            "3: a quote is opened and not closed. Close it, or double a quote that is part of the "
-            "text.",
+            "3: an opening quote has no closing quote. Add it, or write a quote that is part of "
+            'the text as "".',
         ),
         (
             'path,label\n1.jpg,"a"b"\n',
-            "2: text follows a closed quote. Put the whole field in quotes, and double a quote "
-            "that is part of the text.",
+            "2: text after a closing quote. Put the whole field in quotes, and write a quote that "
+            'is part of the text as "".',
         ),
-        ("path,label,label\n1.jpg,cat,dog\n", "1: the column 'label' is there 2 times."),
-        ("path,label, label\n1.jpg,cat,dog\n", "1: the column 'label' is there 2 times."),
+        (
+            "path,label,label\n1.jpg,cat,dog\n",
+            "1: 2 columns have the name 'label'. Keep one of them.",
+        ),
+        (
+            "path,label, label\n1.jpg,cat,dog\n",
+            "1: 2 columns have the name 'label'. Keep one of them.",
+        ),
         (
             "path,name\n1.jpg,cat\n",
-            "1: the column 'label' is missing; its columns: 'path', 'name'.",
+            "1: no column 'label'; found 2 columns: 'path', 'name'.",
         ),
-        (b"path,label\n1.jpg,caf\xe9\n", "2: not UTF-8 text. Save it again as UTF-8."),
+        (b"path,label\n1.jpg,caf\xe9\n", "2: the text is not UTF-8. Save the file as UTF-8."),
         (
             "path,label\n1.jpg,cat\n".encode("utf-16-le"),
-            "1: a null character, as in UTF-16 text without a byte-order mark. Save it again as "
+            "1: null character found, as in UTF-16 without a byte-order mark. Save the file as "
             "UTF-8.",
         ),
-        (b"\xff\xfep\x00a\x00\x00\xd8", "1: not UTF-16 text. Save it again as UTF-8."),
+        (b"\xff\xfep\x00a\x00\x00\xd8", "1: the text is not UTF-16. Save the file as UTF-8."),
     ],
 )
 def test_csv_that_is_refused(tmp_path, content, message):
@@ -125,7 +132,7 @@ def test_line_numbers_are_those_at_which_rows_begin(tmp_path):
 
 def test_an_unclosed_quote_in_a_long_file_is_found_at_once(tmp_path):
     content = 'path,label\n1.jpg,"cat\n' + "2.jpg,dog\n" * 200_000
-    with pytest.raises(LabelError, match="line 2: a quote is opened and not closed"):
+    with pytest.raises(LabelError, match="line 2: an opening quote has no closing quote"):
         read(tmp_path, content)
 
 
@@ -142,22 +149,22 @@ def test_objects_may_lack_keys_that_are_not_required(tmp_path):
     [
         (
             '{"path": "1.jpg", "label": {"name": "cat"}}',
-            "the label is {'name': 'cat'}; it must be a text or a number",
+            "the label is {'name': 'cat'}; expected text or a number",
         ),
-        ('{"path": ["1.jpg"], "label": "cat"}', "the path is ['1.jpg']; it must be a text"),
+        ('{"path": ["1.jpg"], "label": "cat"}', "the path is ['1.jpg']; expected text"),
         (
             '{"path": "1.jpg", "label": "\\ud800"}',
-            "the label '\\ud800' holds characters that no text has",
+            "the label '\\ud800' contains invalid Unicode",
         ),
         (
             '{"path": "1\\u0000.jpg", "label": "cat"}',
-            "the path '1\\x00.jpg' holds a null character",
+            "the path '1\\x00.jpg' contains a null character. Remove it",
         ),
         (
             '{"path": "1.jpg", "label": "cat", " label": "dog"}',
-            "the column 'label' is there 2 times",
+            "2 columns have the name 'label'. Keep one of them",
         ),
-        ('{"path": "1.jpg"}', "the column 'label' is missing; its columns: 'path'"),
+        ('{"path": "1.jpg"}', "no column 'label'; found 1 column: 'path'"),
     ],
 )
 def test_objects_that_are_refused(tmp_path, line, message):
@@ -177,12 +184,12 @@ def test_a_column_with_blanks_around_its_name_and_others_of_any_type(tmp_path):
     with pytest.raises(LabelError) as error:
         read_table(file, ["path"], ["a.b"])
     assert str(error.value) == (
-        f"{file}: the column 'a.b' holds struct<c: int64>; it must hold texts or numbers."
+        f"{file}: the column 'a.b' has the type struct<c: int64>; expected text or numbers."
     )
     pq.write_table(pa.table({"path": [1], "label": ["cat"]}), file)
     with pytest.raises(LabelError) as error:
         read_table(file, ["path", "label"])
-    assert str(error.value) == f"{file}: the column 'path' holds int64; it must hold texts."
+    assert str(error.value) == f"{file}: the column 'path' has the type int64; expected text."
 
 
 @pytest.mark.parametrize(
@@ -224,6 +231,6 @@ def test_an_unknown_status_is_refused(tmp_path):
     with pytest.raises(LabelError) as error:
         sure_labels(table)
     assert str(error.value) == (
-        f"{tmp_path / 't.csv'}, line 3: the status is 'maybe'; it must be label, skip, unsure or "
-        "blank. Rename the column if it holds something else."
+        f"{tmp_path / 't.csv'}, line 3: the status is 'maybe'; expected label, skip, unsure or "
+        "blank. If the column has another purpose, rename it."
     )

@@ -20,6 +20,7 @@ from ..._registry import Registry
 from ...datasets.identifiers import decode_id
 from ...datasets.layout import IMAGE_SUFFIXES, is_image
 from ...errors import DatasetError, FormatError, LabelError, UsageError
+from ...tables.text_files import TableError
 from ..resolver import PathResolver
 from .entries import Entry, Labelled, check_items
 from .reading import Reading, collect, collect_for
@@ -218,7 +219,7 @@ class Format:
             yield
         except (LabelError, UsageError):
             raise
-        except DatasetError as error:
+        except (DatasetError, TableError) as error:
             raise FormatError(str(error)) from None
         except OSError as error:
             raise FormatError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -10,9 +10,9 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from ...errors import FormatError
+from ...tables.text_files import read_json, write_json
 from .entries import Entry, Labelled
 from .format import Format, ReadOptions, WriteOptions, formats
-from .json_files import read_json, write_json
 from .label_studio_tasks import CHOICE, LOCAL_FILES, task_entries
 
 __all__ = ["LabelStudioFormat", "labelling_config", "local_files_url", "serving"]

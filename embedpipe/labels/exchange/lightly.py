@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ...errors import FormatError, UsageError
 from ...tables import csv_writer
+from ...tables.text_files import read_json, write_json
 from .entries import Entry, Labelled
 from .format import Format, ReadOptions, WriteOptions, formats
-from .json_files import read_json, write_json
 from .safe_paths import tidy_path
 
 __all__ = ["LightlyFormat", "read_lightly_embeddings"]

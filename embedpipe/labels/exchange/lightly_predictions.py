@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...errors import FormatError
+from ...tables.text_files import read_json, write_json
 from .entries import Entry, Labelled
 from .format import Format, ReadOptions, WriteOptions, formats
-from .json_files import read_json, write_json
 from .safe_paths import check_lengths, escape_path, tidy_path
 
 __all__ = ["LightlyPredictionsFormat"]

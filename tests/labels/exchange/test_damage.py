@@ -26,7 +26,7 @@ WHERE = {
     "imagefolder": r", file .*: | holds no images",
     "fiftyone": r", file .*: | holds no images",
     "cvat": r", file .*: | is not a zip archive| holds no images",
-    "parquet": r", row \d+: | is not Parquet: |: the column ",
+    "parquet": r", row \d+: | is not a valid Parquet file: |: the column |: no columns? ",
 }
 """How the error of a damaged file says where: a container says its name."""
 

@@ -65,8 +65,8 @@ def test_predictions_are_no_labels(name, tmp_path):
     columns = {"path": ["a.jpg"], "label": ["hat"], "confidence": [0.9], "probability_hat": [0.9]}
     write_table(columns, path)
     assert error_of(formats[name].read, path) == (
-        "FILE: these are predictions, which are no labels: `predict` wrote them. To have them "
-        "as labels all the same, remove the column 'confidence'."
+        "FILE: these labels are predictions of `predict`, not labels of a person. To use them as "
+        "labels, remove the column 'confidence'."
     )
     write_table({key: each for key, each in columns.items() if key != "confidence"}, path)
     assert formats[name].read(path) == [Labelled("a.jpg", "hat")]
@@ -77,20 +77,21 @@ def test_predictions_are_no_labels(name, tmp_path):
     [
         (
             "path,name\na,hat\n",
-            "FILE, line 1: the column 'label' is missing; its columns: 'path', 'name'.",
+            "FILE, line 1: no column 'label'; found 2 columns: 'path', 'name'.",
         ),
-        ("", "FILE, line 1: the columns 'path' and 'label' are missing; its columns: none."),
-        ("path,label,path\n", "FILE, line 1: the column 'path' is there 2 times."),
+        ("", "FILE, line 1: no columns 'path' and 'label'; found no columns."),
+        ("path,label,path\n", "FILE, line 1: 2 columns have the name 'path'. Keep one of them."),
         (
             "path,label\na,b,hat\n",
-            "FILE, line 2: 3 fields under a header of 2. Quote a field that holds a comma.",
+            "FILE, line 2: 3 fields, but the header has 2 columns. Put a field that contains a "
+            "comma in double quotes.",
         ),
         (
             'path,label\na,hat\n"b,hat\nc,hat\n',
-            "FILE, line 3: a quote is opened and not closed. Close it, or double a quote that is "
-            "part of the text.",
+            "FILE, line 3: an opening quote has no closing quote. Add it, or write a quote that is "
+            'part of the text as "".',
         ),
-        (b"path,label\na,h\xe4t\n", "FILE, line 2: not UTF-8 text. Save it again as UTF-8."),
+        (b"path,label\na,h\xe4t\n", "FILE, line 2: the text is not UTF-8. Save the file as UTF-8."),
         (
             "path,label\na,hat\nb,hat\n./a,shoe\n",
             "FILE, line 4: 'a' is labelled 'shoe', but labelled 'hat' before. Keep one of the two.",
@@ -119,21 +120,21 @@ def test_a_csv_that_cannot_be_meant(text, message, tmp_path):
     [
         (
             '{"path": "a", "label": "hat"}\n{"path": ',
-            "FILE, line 2: not JSON: Expecting value (column 9).",
+            "FILE, line 2: invalid JSON: Expecting value (column 9).",
         ),
-        ("[1]", "FILE, line 1: not a JSON object."),
-        ("\n{}", "FILE, line 2: the columns 'path' and 'label' are missing; its columns: none."),
+        ("[1]", "FILE, line 1: expected a JSON object, one per line."),
+        ("\n{}", "FILE, line 2: no columns 'path' and 'label'; found no columns."),
         (
             '{"path": 3, "label": "hat"}',
-            "FILE, line 1: the path is 3; it must be a text.",
+            "FILE, line 1: the path is 3; expected text.",
         ),
         (
             '{"path": "a", "label": ["hat"]}',
-            "FILE, line 1: the label is ['hat']; it must be a text or a number.",
+            "FILE, line 1: the label is ['hat']; expected text or a number.",
         ),
         (
             '{"path": "a", "label": "\\ud800"}',
-            "FILE, line 1: the label '\\ud800' holds characters that no text has.",
+            "FILE, line 1: the label '\\ud800' contains invalid Unicode.",
         ),
         (
             '{"path": "a", "label": null, "prediction": "hat", "score": Infinity}',
@@ -141,7 +142,7 @@ def test_a_csv_that_cannot_be_meant(text, message, tmp_path):
         ),
         (
             "[" * 100_000,
-            "FILE, line 1: not JSON that can be read: maximum recursion depth exceeded",
+            "FILE, line 1: invalid JSON: maximum recursion depth exceeded",
         ),
     ],
 )
@@ -157,9 +158,11 @@ def test_parquet_that_cannot_be_meant(tmp_path):
     )
     pq.write_table(pa.table({"path": ["a"]}), path)
     assert error_of(formats["parquet"].read, path) == (
-        "FILE: the column 'label' is missing; its columns: 'path'."
+        "FILE: no column 'label'; found 1 column: 'path'."
     )
-    assert error_of(formats["parquet"].read, path, "PAR1").startswith("FILE is not Parquet: ")
+    assert error_of(formats["parquet"].read, path, "PAR1").startswith(
+        "FILE is not a valid Parquet file: "
+    )
 
 
 def test_a_folder_where_a_file_should_be(tmp_path):

@@ -212,7 +212,7 @@ def test_damaged_json_names_its_line(tmp_path):
     path.write_text('[\n {"data": {"path": "a"}},\n {"data" 3}\n]')
     with pytest.raises(FormatError) as error:
         studio.read(path)
-    assert str(error.value) == f"{path}, line 3: not JSON: Expecting ':' delimiter (column 10)."
+    assert str(error.value) == f"{path}, line 3: invalid JSON: Expecting ':' delimiter (column 10)."
 
 
 def test_the_tree_that_lightly_reads(tmp_path):
