@@ -65,9 +65,8 @@ def test_select_does_not_write_over_a_file_that_it_cannot_read(
     assert call("select", photos(), "-n", 2, "--output", output).error() == (
         2,
         f"embedpipe: {output} is there already and cannot be read as labels, so it is not written "
-        f"over ({output}, line 1: the columns 'path' and 'label' are missing; its columns: 'not', "
-        "'labels'.): choose "
-        "another --output, or remove it.",
+        f"over ({output}, line 1: no columns 'path' and 'label'; found 2 columns: 'not', 'labels'.)"
+        ": choose another --output, or remove it.",
     )
     assert output.read_text() == "not,labels\n1,2\n"
 
