@@ -1,1 +1,1 @@
-"""What loops that label and loops that learn a stream share: training, drawing, run folders."""
+"""Code that active-learning and continual-learning loops share: training, arrays, run folders."""

@@ -1,4 +1,4 @@
-"""Fitting heads to rows of a matrix, and predicting others."""
+"""Train heads on rows of a matrix, and predict other rows."""
 
 from __future__ import annotations
 
@@ -13,46 +13,45 @@ from numpy.typing import NDArray
 from .._seeds import seeded
 from ..heads import get_head
 from ..index.vectors import block_rows, row_blocks, take_rows
-from .draws import uniform_of_rows
+from .arrays import uniform_of_rows
 
 __all__ = [
-    "UNLABELLED",
     "Batch",
     "Trainer",
+    "head_attributes",
     "joined",
     "probabilities_of",
-    "reports_of",
     "run_head",
     "timed",
 ]
 
 T = TypeVar("T")
 
-UNLABELLED = 20_000
-"""Maximum unlabelled rows for a head that learns from them."""
+MAX_UNLABELLED = 20_000
+"""Maximum unlabelled rows for a semi-supervised head."""
 
 PREDICT_BYTES = 64 << 20
-"""Bytes of vectors that are gathered at a time, where the rows are not consecutive."""
+"""Maximum bytes of vectors per block of predictions."""
 
 
-def run_head(given: Any, seed: int) -> Any:
-    """Return an unfitted head from a spec string or a classifier; its open seeds are the run's."""
-    return seeded(get_head(given) if isinstance(given, str) else given, seed)
+def run_head(head: Any, seed: int) -> Any:
+    """Return an unfitted head from a spec string or a classifier; unset seeds become `seed`."""
+    return seeded(get_head(head) if isinstance(head, str) else head, seed)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The labels of one round: (b,) int64 rows, and their (b,) labels."""
+    """Labelled rows: (b,) int64 rows of the matrix and their (b,) labels."""
 
     rows: NDArray[np.int64]
     labels: NDArray[Any]
 
 
 class Trainer:
-    """Fits copies of a head to rows of an (n, d) matrix; modes choose the rows.
+    """Fits copies of a head to rows of an (n, d) matrix.
 
-    `candidates` are the rows that may be labelled, ascending; `classes` all labels that may come,
-    for heads that must know them before they learn; `buffer_size` is of mode ``replay``.
+    `candidates` are the rows that may be labelled, ascending. `classes` are all possible labels,
+    for heads that need them in the first call. `buffer_size` is used by mode ``replay``.
     """
 
     def __init__(
@@ -69,63 +68,68 @@ class Trainer:
         self.seed, self.buffer_size = seed, buffer_size
 
     def fresh(self, **parameters: Any) -> Any:
-        """Return an unfitted copy of the head, with some of its parameters set."""
+        """Return an unfitted copy of the head, with the given parameters changed."""
         from sklearn.base import clone
 
         return clone(self.head).set_params(**parameters)
 
     def fit(self, head: Any, batch: Batch) -> Any:
-        """Fit `head` to labelled rows, and show it the others if it learns from them."""
-        rest = self._rest(head, batch)
-        return head.fit(self.matrix[batch.rows], batch.labels, **rest)
+        """Fit `head` to labelled rows; a semi-supervised head also receives unlabelled rows."""
+        options = self._unlabelled_option(head, batch)
+        return head.fit(self.matrix[batch.rows], batch.labels, **options)
 
     def partial_fit(self, head: Any, batch: Batch) -> Any:
-        """Let `head` go on learning, from these rows."""
+        """Continue the training of `head` on these rows."""
         known = {} if getattr(head, "accepts_new_classes", False) else {"classes": self.classes}
         return head.partial_fit(self.matrix[batch.rows], batch.labels, **known)
 
-    def judged(self, head: Any, batch: Batch, *, thorough: bool = True) -> tuple[float | None, int]:
-        """Return a head's own cross-validated accuracy and its rows, or if `thorough` a new one."""
-        told = getattr(head, "cv_accuracy_", None)
-        if told is not None:
-            return float(told), int(head.cv_n_)
-        return self.cross_validated(batch) if thorough else (None, 0)
+    def cv_accuracy(
+        self, head: Any, batch: Batch, *, refit: bool = True
+    ) -> tuple[float | None, int]:
+        """Return a head's cross-validated accuracy and its number of rows.
 
-    def cross_validated(self, batch: Batch) -> tuple[float | None, int]:
-        """Return the accuracy of fresh heads on unseen rows, and their number; or (None, 0)."""
+        For a head without `cv_accuracy_`, `refit` permits a cross-validation. (None, 0) if there
+        is no accuracy.
+        """
+        accuracy = getattr(head, "cv_accuracy_", None)
+        if accuracy is not None:
+            return float(accuracy), int(head.cv_n_)
+        return self._cross_validate(batch) if refit else (None, 0)
+
+    def _cross_validate(self, batch: Batch) -> tuple[float | None, int]:
         from ..heads import cross_validated_probabilities
 
         vectors = self.matrix[batch.rows]  # (m, d)
-        rest = self._rest(self.head, batch)
+        options = self._unlabelled_option(self.head, batch)
         try:
-            found, scored = cross_validated_probabilities(
-                self.fresh(), vectors, batch.labels, **rest
+            probabilities, scored = cross_validated_probabilities(
+                self.fresh(), vectors, batch.labels, **options
             )
-        except ValueError:  # such as five neighbours, and five labels in all: it cannot be told
+        except ValueError:  # too few labels for this head, such as four for five neighbours
             return None, 0
         if not scored.any():
             return None, 0
-        said = np.unique(batch.labels)[found.argmax(axis=1)]  # (m,)
-        return float(np.mean(said[scored] == batch.labels[scored])), int(scored.sum())
+        predicted = np.unique(batch.labels)[probabilities.argmax(axis=1)]  # (m,)
+        return float(np.mean(predicted[scored] == batch.labels[scored])), int(scored.sum())
 
-    def _rest(self, head: Any, batch: Batch) -> dict[str, Any]:
-        """Return the unlabelled rows as an argument, for a head that learns from them."""
+    def _unlabelled_option(self, head: Any, batch: Batch) -> dict[str, Any]:
+        """Return the argument ``unlabelled`` of `fit`, for a semi-supervised head only."""
         if not getattr(head, "uses_unlabelled", False):
             return {}
         rows = self.unlabelled(batch.rows)
         return {"unlabelled": take_rows(self.matrix, rows)} if rows.size else {}
 
     def unlabelled(self, labelled: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the rows that a semi-supervised head sees, ascending: at most 20,000, by seed."""
+        """Return the unlabelled rows for a semi-supervised head: ascending, at most 20,000."""
         rows = self.candidates
-        if rows.size > UNLABELLED:
+        if rows.size > MAX_UNLABELLED:
             keys = uniform_of_rows(rows, self.seed, "unlabelled")
-            rows = rows[np.sort(np.argpartition(keys, UNLABELLED)[:UNLABELLED])]
+            rows = rows[np.sort(np.argpartition(keys, MAX_UNLABELLED)[:MAX_UNLABELLED])]
         return np.setdiff1d(rows, labelled, assume_unique=True)
 
     def buffer(self, batches: Sequence[Batch]) -> Batch:
-        """Return what a reservoir keeps of these labels: each with the same chance."""
-        # The highest random keys: the sample of a reservoir that saw the rows one by one.
+        """Return the labels that a reservoir keeps: a uniform sample of `buffer_size` rows."""
+        # The highest random keys: the sample of a reservoir that receives the rows one by one.
         every = joined(batches)
         keys = uniform_of_rows(every.rows, self.seed, "replay")
         kept = np.sort(np.argsort(-keys, kind="stable")[: self.buffer_size])
@@ -133,7 +137,7 @@ class Trainer:
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """Return several batches as one, in their order."""
+    """Concatenate batches."""
     return Batch(
         np.concatenate([batch.rows for batch in batches]),
         np.concatenate([batch.labels for batch in batches]),
@@ -143,7 +147,7 @@ def joined(batches: Sequence[Batch]) -> Batch:
 def probabilities_of(
     head: Any, matrix: NDArray[np.float32], rows: NDArray[np.int64]
 ) -> NDArray[Any]:
-    """Return the class probabilities of (k,) rows, at least one: (k, C)."""
+    """Return the (k, C) class probabilities of (k,) rows, k >= 1."""
     size = block_rows(matrix.shape[1], PREDICT_BYTES)
     parts = [
         np.asarray(head.predict_proba(take_rows(matrix, rows[part])))
@@ -153,14 +157,14 @@ def probabilities_of(
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """Return the result of `work`, and the seconds that it took."""
+    """Return the result of `work` and its duration in seconds."""
     started = time.perf_counter()
     result = work()
     return result, time.perf_counter() - started
 
 
-def reports_of(head: Any, names: Iterable[str]) -> dict[str, float | str | None]:
-    """Return those of a head's attributes that are a number or a text."""
+def head_attributes(head: Any, names: Iterable[str]) -> dict[str, float | str | None]:
+    """Return those attributes of a head that are numbers or strings."""
     found: dict[str, float | str | None] = {}
     for name in names:
         value = getattr(head, name, None)

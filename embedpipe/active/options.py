@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._loops.fitting import run_head
-from .._loops.identity import RESULTS_VERSION, identity_of, run_id_of
+from .._loops.runs import RESULTS_VERSION, identity_of, run_id_of
 from .._options import LoopFields, documented
 from .._seeds import check_seed
 from .._specs import format_spec

@@ -8,8 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.draws import uniform_of_rows
-from .._loops.label_arrays import known_labels
+from .._loops.arrays import known_labels, uniform_of_rows
 from .._options import OracleOptions
 from .._threads import one_blas_thread
 from ..errors import LabelError, UnknownNameError, UsageError

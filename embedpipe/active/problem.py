@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._loops.label_arrays import check_finite, plain_labels
+from .._loops.arrays import check_finite, plain_labels
 from ..embedding import Embeddings
 from ..errors import LabelError, RunError, UnknownNameError, UsageError
 from ..index import Index

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._files import sync_folder, temporary_file, write_atomically
-from .._loops.files import path_of
+from .._loops.arrays import memory_map_path
 from ..errors import RunError
 
 __all__ = ["META", "read_matrix", "read_meta", "write_problem"]
@@ -44,7 +44,7 @@ def write_problem(
     matrix: NDArray[np.float32],
 ) -> None:
     """Write a description, arrays by name, and the matrix, or its path if it is memory-mapped."""
-    path = path_of(matrix)
+    path = memory_map_path(matrix)
     meta = {
         "format": FORMAT,
         **meta,

@@ -13,8 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .._files import count_rows, locked, read_parquet, write_parquet
-from .._loops.files import damaged, unwritable, write_config
-from .._loops.label_arrays import is_labelled
+from .._loops.arrays import is_labelled
+from .._loops.runs import damaged_run, unwritable_run, write_config
 
 __all__ = ["FORMAT", "RoundRecord", "RunFolder", "area_under_budget_curve"]
 
@@ -213,14 +213,14 @@ class RunFolder:
                 rounds = read_parquet(self.path / "rounds.parquet").to_pylist()
                 picks = read_parquet(self.path / "picks.parquet").to_pylist()
         except (pa.ArrowException, OSError) as error:
-            raise damaged(self.path, error) from error
+            raise damaged_run(self.path, error) from error
         by_round: dict[int, list[dict[str, Any]]] = {}
         for pick in picks:
             by_round.setdefault(pick["round"], []).append(pick)
         records = [_record(row, by_round.get(row["round"], [])) for row in rounds]
         counts = np.cumsum([is_labelled(record.labels).sum() for record in records])
         if [record.labelled for record in records] != counts.tolist():
-            raise damaged(self.path, "its picks do not fit its rounds")
+            raise damaged_run(self.path, "its picks do not fit its rounds")
         return records
 
     def write(self, records: list[RoundRecord], ids: Sequence[str] | None) -> None:
@@ -247,7 +247,7 @@ class RunFolder:
                 write_parquet(self.path / "picks.parquet", picks.combine_chunks())
                 write_parquet(self.path / "rounds.parquet", rounds.combine_chunks())
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise unwritable_run(self.path, error) from error
 
 
 def _table(record: RoundRecord, ids: Sequence[str] | None) -> tuple[pa.Table, pa.Table]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.fitting import Batch, Trainer, probabilities_of, reports_of, timed
-from .._loops.label_arrays import is_labelled
+from .._loops.arrays import is_labelled
+from .._loops.fitting import Batch, Trainer, head_attributes, probabilities_of, timed
 from ..errors import ExhaustedError
 from ..heads import expected_calibration_error
 from ..strategies import Selection, Strategy
@@ -200,7 +200,9 @@ class Rounds:
             rows=picked.rows,
             scores=picked.scores,
             labels=answers,
-            head={name.rstrip("_"): value for name, value in reports_of(head, REPORTS).items()},
+            head={
+                name.rstrip("_"): value for name, value in head_attributes(head, REPORTS).items()
+            },
             diagnostics={name: _last(value) for name, value in picked.diagnostics.items()},
             cost=cost + self.problem.oracle.cost(picked.rows),
             advice=self._monitor.advise(head, batches, self.records),

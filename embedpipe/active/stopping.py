@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.draws import uniform_of_rows
+from .._loops.arrays import uniform_of_rows
 from .._loops.fitting import Batch, Trainer, joined
 from ..index.vectors import take_rows
 from .modes import Mode
@@ -272,4 +272,4 @@ class StoppingMonitor:
         if head is None:
             return None, 0
         thorough = self._thorough and self._mode.from_all
-        return self._trainer.judged(head, joined(batches), thorough=thorough)
+        return self._trainer.cv_accuracy(head, joined(batches), refit=thorough)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.fitting import Batch, reports_of, timed
+from .._loops.fitting import Batch, head_attributes, timed
 from .._workspace import Workspace
 from ..index import Index
 from ..strategies import Pool
@@ -204,7 +204,7 @@ class ContinualLoop:
             kept=self.memory.rows.size,
             labelled=sum(batch.rows.size for batch in self._batches),
             accuracies=accuracies,
-            head=reports_of(self._head, REPORTS),
+            head=head_attributes(self._head, REPORTS),
             **figures,
         )
         self.records.append(record)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.files import path_of
+from .._loops.arrays import memory_map_path
 from .._loops.fitting import Batch, Trainer, joined, probabilities_of
-from .._loops.identity import identity_of
+from .._loops.runs import identity_of
 from ..errors import UnknownNameError, UsageError
 from .stream import Stream
 
@@ -124,7 +124,7 @@ class _Latest:
 
     def _key(self, learner: Learner, every: Batch) -> object:
         """Return what the head follows from, or None if the order of rows may change it."""
-        where = path_of(learner.stream.matrix)
+        where = memory_map_path(learner.stream.matrix)
         if where is None or not getattr(learner.head, "ignores_row_order", False):
             return None
         order = np.argsort(every.rows)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from .._loops.fitting import run_head
-from .._loops.identity import RESULTS_VERSION, identity_of, run_id_of
+from .._loops.runs import RESULTS_VERSION, identity_of, run_id_of
 from .._seeds import check_seed
 from ..errors import UnknownNameError, UsageError
 from ..strategies import Strategy, get_strategy

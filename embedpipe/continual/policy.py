@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.draws import uniform_of_rows
+from .._loops.arrays import uniform_of_rows
 from .._registry import Registry
 from .._specs import build, format_spec, named_by
 from ..errors import UsageError

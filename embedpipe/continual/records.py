@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .._files import count_rows, locked, read_parquet, write_parquet
-from .._loops.files import damaged, unwritable, write_config
+from .._loops.runs import damaged_run, unwritable_run, write_config
 from ..errors import DamagedFileError, UsageError
 from ..heads import load_head, save_head
 from .memory import Memory
@@ -154,7 +154,7 @@ class ContinualFolder:
             chosen = self.path / f"labelled-{number}.parquet"
             labelled = _read(chosen) if chosen.exists() else None
         except (pa.ArrowException, OSError, KeyError, IndexError, DamagedFileError) as error:
-            raise damaged(self.path, error) from error
+            raise damaged_run(self.path, error) from error
         rows = np.array([row["row"] for row in buffer], dtype=np.int64)
         memory = Memory(
             rows=rows,
@@ -178,7 +178,7 @@ class ContinualFolder:
                 if self._experiences_there() < len(progress.records):
                     self._write(progress, chosen)
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise unwritable_run(self.path, error) from error
 
     def _experiences_there(self) -> int:
         try:
@@ -231,7 +231,7 @@ def read_records(folder: Path) -> list[ExperienceRecord]:
     try:
         return [_record(row) for row in _read(path)] if path.exists() else []
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise damaged(folder, error) from error
+        raise damaged_run(folder, error) from error
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -10,8 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.files import path_of
-from .._loops.label_arrays import check_finite, plain_labels
+from .._loops.arrays import check_finite, memory_map_path, plain_labels
 from ..embedding import Embeddings
 from ..errors import LabelError, UnknownNameError, UsageError
 from .stream_parts import KINDS, Part, parts_of, parts_of_arrays
@@ -275,7 +274,7 @@ class Stream:
     def __getstate__(self) -> dict[str, Any]:
         """Send a memory-mapped matrix to another process as its path."""
         state = dict(self.__dict__)
-        path = path_of(self.matrix)
+        path = memory_map_path(self.matrix)
         if path is not None:
             state["matrix"] = path
         return state

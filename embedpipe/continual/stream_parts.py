@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.draws import uniform_of_rows
-from .._loops.label_arrays import known_labels
+from .._loops.arrays import known_labels, uniform_of_rows
 from ..datasets.item import canonical_split, split_of
 from ..embedding import Embeddings
 from ..errors import LabelError, UnknownNameError, UsageError

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from .._files import write_atomically
 from .._loops.fitting import run_head
-from .._loops.identity import identity_of
+from .._loops.runs import identity_of
 from .._workspace import Workspace
 from ..active import ActiveLoop, LoopOptions, RoundRecord, RunFolder
 from ..active.problem import Problem

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from .._files import count_rows, read_parquet, write_atomically
-from .._loops.files import damaged
+from .._loops.runs import damaged_run
 
 __all__ = [
     "Stored",
@@ -66,7 +66,7 @@ def _count(folder: Path, name: str) -> int:
     except (FileNotFoundError, NotADirectoryError):
         return 0
     except (pa.ArrowException, OSError) as error:
-        raise damaged(folder, error) from error
+        raise damaged_run(folder, error) from error
 
 
 def _read(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -75,7 +75,7 @@ def _read(folder: Path, name: str) -> list[dict[str, Any]]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except (pa.ArrowException, OSError) as error:
-        raise damaged(folder, error) from error
+        raise damaged_run(folder, error) from error
     return rows
 
 

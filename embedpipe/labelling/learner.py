@@ -148,7 +148,7 @@ class Learner:
             every = np.arange(len(self._ids), dtype=np.int64)
             shares = probabilities_of(head, self._embeddings.matrix, every)  # (n, C)
             codes = shares.argmax(axis=1)
-            accuracy, scored = self._trainer.judged(head, batch)
+            accuracy, scored = self._trainer.cv_accuracy(head, batch)
             classes = tuple(str(name) for name in head.classes_)
             agreement = None if self.model is None else _agreement(self.model, classes, codes)
             evidence = Evidence(len(batch.rows), accuracy, scored, agreement)

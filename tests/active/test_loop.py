@@ -222,7 +222,9 @@ def test_a_damaged_run_is_an_error(digits: ep.Embeddings, tmp_path: Path) -> Non
     list(loop.run(rounds=1, batch_size=10))
     folder = tmp_path / "runs" / loop.run_id(10)
     (folder / "rounds.parquet").write_bytes(b"PAR1")
-    with pytest.raises(RunError, match="is damaged .* delete the folder, and the same command"):
+    with pytest.raises(
+        RunError, match="is damaged .* delete the folder, then run the same command"
+    ):
         list(loop.run(rounds=1, batch_size=10))
 
 
@@ -231,8 +233,8 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         RunFolder(tmp_path / "run").start({"seed": 1})
     assert str(caught.value) == (
-        f"{tmp_path}/run holds another run: it was started with other arguments. Choose another "
-        "folder, or delete this one."
+        f"{tmp_path}/run holds a run with other arguments. Choose another folder, or delete this "
+        "one."
     )
 
 
@@ -443,7 +445,7 @@ def test_options_that_differ_anywhere_are_other_runs(digits: ep.Embeddings) -> N
     ]
     ids = {ep.ActiveLoop(digits, head=head).run_id(50) for head in heads}
     assert len(ids) == 2
-    with pytest.raises(RunError, match="has no identity that a run could be found by again"):
+    with pytest.raises(RunError, match="cannot be part of the identity of a run"):
         ep.ActiveLoop(
             digits, head=LogisticRegression(random_state=np.random.RandomState(0))
         ).run_id(50)

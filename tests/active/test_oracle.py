@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe._loops.draws import uniform_of_rows
+from embedpipe._loops.arrays import uniform_of_rows
 from embedpipe.active import ActiveLoop, OracleOptions, Problem, SimulatedOracle
 from embedpipe.active.oracle import nearest_classes
 from embedpipe.errors import LabelError, UnknownNameError, UsageError

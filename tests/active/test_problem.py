@@ -287,20 +287,20 @@ WRONG = {
     ),
     "one-hot labels": (
         (X3, np.eye(3), None, None), LabelError,
-        "y_train has shape (3, 3): give one label for each row; of one-hot rows take "
+        "y_train has shape (3, 3): give one label for each row; for one-hot rows use "
         "`.argmax(axis=1)`.",
     ),
     "a column of labels": (
         (X3, [["a"], ["b"], ["a"]], None, None), LabelError,
-        "y_train has shape (3, 1): give one label for each row; `.ravel()` may do it.",
+        "y_train has shape (3, 1): give one label for each row; try `.ravel()`.",
     ),
     "a label that is missing": (
         (X3, ["a", None, "b"], None, None), LabelError,
-        "row 1 of y_train has no label: leave such rows out.",
+        "row 1 of y_train has no label: leave out rows without a label.",
     ),
     "a label that is not a number": (
         (X3, Y3, X3, [1.0, 2.0, np.nan]), LabelError,
-        "row 2 of y_test has no label: leave such rows out.",
+        "row 2 of y_test has no label: leave out rows without a label.",
     ),
     "labels of two kinds": (
         (X3, Y3, X3, [1, 2, 3]), LabelError,
@@ -308,17 +308,17 @@ WRONG = {
     ),
     "labels that are dates": (
         (X3, np.array(["2020-01-01"] * 3, "datetime64[D]"), None, None), LabelError,
-        "y_train has dtype datetime64[D]: labels are texts or numbers.",
+        "y_train has dtype datetime64[D]: labels must be strings or numbers.",
     ),
     "NaN": (
         (X3, Y3, [[0, 0, 1], [0, np.nan, 0]], ["a", "b"]), LabelError,
-        "row 1 of X_test holds NaN or infinity in float32: leave it out, or fill in what is "
-        "missing.",
+        "row 1 of X_test holds NaN or infinity in float32: leave the row out, or fill in "
+        "the missing values.",
     ),
     "beyond float32": (
         ([[1.0], [2.0], [1e60]], Y3, None, None), LabelError,
-        "row 2 of X_train holds NaN or infinity in float32: leave it out, or fill in what is "
-        "missing.",
+        "row 2 of X_train holds NaN or infinity in float32: leave the row out, or fill in "
+        "the missing values.",
     ),
 }  # fmt: skip
 

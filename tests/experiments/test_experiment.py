@@ -362,7 +362,7 @@ def test_a_damaged_run_is_reported_by_its_folder(grid: Grid, tmp_path: Path) -> 
     with pytest.raises(RunError) as caught:
         grid(strategies=["margin"], seeds=1).run(workers=0)
     assert str(caught.value).startswith(f"the run in {folder} is damaged (")
-    assert str(caught.value).endswith("): delete the folder, and the same command makes it again.")
+    assert str(caught.value).endswith("): delete the folder, then run the same command again.")
 
 
 def test_progress_is_told_and_ends_at_the_end(grid: Grid) -> None:

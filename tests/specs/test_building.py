@@ -18,7 +18,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import embedpipe as ep
 from embedpipe import format_spec
-from embedpipe._loops.identity import identity_of
+from embedpipe._loops.runs import identity_of
 from embedpipe._specs import Term, build
 from embedpipe._specs.building import parameters_of
 from embedpipe.continual import Policy, get_policy, policies

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe._loops.identity import identity_of
+from embedpipe._loops.runs import identity_of
 from embedpipe.errors import SelectionError, UnknownNameError, UsageError
 from embedpipe.strategies import Combine, Pool, Strategy, get_strategy, strategies
 from embedpipe.strategies.objectives import (

@@ -1,19 +1,29 @@
-"""The identity of a run: a pure function of its options and of a digest of its data."""
+"""Runs: their identity, their configuration file, and errors about their folder."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._files import write_atomically
 from ..errors import RunError
 
-__all__ = ["RESULTS_VERSION", "identity_of", "run_id_of"]
+__all__ = [
+    "RESULTS_VERSION",
+    "damaged_run",
+    "identity_of",
+    "run_id_of",
+    "unwritable_run",
+    "write_config",
+]
 
 RESULTS_VERSION = "0.1.0"
-"""The first version that gave the results of today. Raised, it gives every run a new identity."""
+"""Version that first produced the current results; a new value gives every run a new identity."""
 
 _STRATEGIES = "embedpipe.strategies"
 _OBJECTIVES = "embedpipe.strategies.objectives"
@@ -48,17 +58,17 @@ RECORDED_MODULES = {
     f"{_STRATEGIES}.uncertainty_sampling.LeastConfidence": f"{_STRATEGIES}.least_confidence",
     f"{_STRATEGIES}.uncertainty_sampling.Margin": f"{_STRATEGIES}.margin",
 }
-"""Modules of classes that have moved, as runs have recorded them, by today's full name."""
+"""Modules that runs recorded for classes that have moved since, by the current full name."""
 
 
 def run_id_of(name: str, config: dict[str, Any]) -> str:
-    """Return the identity of a run: a readable name, and a digest of its configuration."""
+    """Return the identity of a run: its name and a digest of its configuration."""
     text = json.dumps(config, sort_keys=True)
     return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def identity_of(value: Any) -> Any:
-    """Return plain JSON that two values share only if they mean the same, to the last bit."""
+    """Return plain JSON that identifies a value: equal for equal values, to the last bit."""
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
@@ -75,11 +85,45 @@ def identity_of(value: Any) -> Any:
         options = vars(value)
     else:
         raise RunError(
-            f"a {type(value).__name__} has no identity that a run could be found by again: use "
-            "options that are numbers, texts or arrays, or leave out the workspace."
+            f"a {type(value).__name__} cannot be part of the identity of a run: use options that "
+            "are numbers, strings or arrays, or leave out the workspace."
         )
     module, name = type(value).__module__, type(value).__qualname__
     return {
         "class": f"{RECORDED_MODULES.get(f'{module}.{name}', module)}.{name}",
         "options": {key: identity_of(options[key]) for key in sorted(options)},
     }
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write the configuration of a run, or check that the one in the folder is the same."""
+    path = folder / "config.json"
+    text = json.dumps(config, sort_keys=True, indent=1).encode()
+    try:
+        if not path.exists():
+            write_atomically(path, text)
+        found = path.read_bytes()
+    except OSError as error:
+        raise unwritable_run(folder, error) from error
+    if found != text:
+        raise RunError(
+            f"{folder} holds a run with other arguments. Choose another folder, or delete this one."
+        )
+
+
+def unwritable_run(path: Path, error: OSError) -> RunError:
+    """Return the error for a run that cannot be written."""
+    return RunError(
+        f"cannot write the run to {path}: {error.strerror or error}. Earlier results are intact. "
+        "Free space or permit writing, then run the same command again."
+    )
+
+
+def damaged_run(folder: Path, reason: object) -> RunError:
+    """Return the error for a run that cannot be read, with the first line of the reason."""
+    if isinstance(reason, OSError) and reason.errno not in (None, errno.ENOENT):
+        return RunError(f"cannot read the run in {folder}: {reason.strerror or reason}.")
+    return RunError(
+        f"the run in {folder} is damaged ({str(reason).splitlines()[0]}): delete the folder, then "
+        "run the same command again."
+    )

@@ -1,4 +1,4 @@
-"""Runs in a workspace are found again: what stands for an option must never change."""
+"""Run identities: the recorded form of an option must never change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedpipe._loops.identity import identity_of, run_id_of
+from embedpipe._loops.runs import identity_of, run_id_of
 from embedpipe.continual import get_policy, size_of
 from embedpipe.errors import RunError
 from embedpipe.heads import get_head
@@ -23,25 +23,25 @@ MAKE = {
 }
 
 
-@pytest.mark.parametrize("what", RECORDED)
-def test_what_is_registered_has_the_identity_that_runs_recorded(what):
-    # If a class has moved, add its old module to RECORDED_MODULES.
-    kind, name = what.split()
-    assert identity_of(MAKE[kind](name)) == RECORDED[what]
+@pytest.mark.parametrize("entry", RECORDED)
+def test_registered_classes_keep_their_recorded_identity(entry):
+    # After moving a class, add its old module to RECORDED_MODULES.
+    kind, name = entry.split()
+    assert identity_of(MAKE[kind](name)) == RECORDED[entry]
 
 
-def test_arrays_are_told_apart_to_the_last_bit():
+def test_identity_depends_on_every_bit_of_an_array():
     one, other = np.array([1.0]), np.array([np.nextafter(1.0, 2.0)])
     assert identity_of(one) == identity_of(one.copy()) != identity_of(other)
     assert identity_of(one) != identity_of(one.astype(np.float32))
 
 
-def test_a_function_has_no_identity():
+def test_a_function_is_refused():
     with pytest.raises(RunError) as error:
         identity_of({"key": print})
     assert str(error.value) == (
-        "a builtin_function_or_method has no identity that a run could be found by again: use "
-        "options that are numbers, texts or arrays, or leave out the workspace."
+        "a builtin_function_or_method cannot be part of the identity of a run: use options that "
+        "are numbers, strings or arrays, or leave out the workspace."
     )
 
 
