@@ -15,6 +15,7 @@ OLD = [
     ("embedpipe.index", "Balls", "RadiusNeighbors"),
     ("embedpipe.labels.exchange", "news", "new_events"),
     ("embedpipe.strategies", "PointPicks", "UniquePicks"),
+    ("embedpipe.strategies.objectives", "Standing", "ObjectiveState"),
     ("embedpipe.strategies", "spelling_of", "format_spec"),
 ]
 

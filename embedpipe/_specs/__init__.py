@@ -1,7 +1,6 @@
-"""Spec strings: one way to write strategies, heads, policies and objectives with their options.
+"""Spec strings: names of strategies, heads, policies and objectives with options.
 
-``mlp(hidden=64)``, ``coral(uncertainty=entropy)``, ``combine(margin^2, diversity)``. `parse_spec`
-reads one, `build` makes the registered thing, and `format_spec` writes it back.
+``mlp(hidden=64)``, ``coral(uncertainty=entropy)``, ``combine(margin^2, diversity)``.
 """
 
 from .building import (

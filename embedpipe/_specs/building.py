@@ -1,4 +1,4 @@
-"""Checks of options: by the constructor's names and types, and by range."""
+"""Objects from spec strings, spec strings of objects, and checks of options."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from .._registry import Registry
@@ -36,12 +36,12 @@ KINDS: dict[Any, str] = {
     str: "text",
     type(None): "none",
 }
-"""Types that are checked, in words."""
+"""The checked types, in words."""
 
 
 def parameters_of(maker: type) -> dict[str, inspect.Parameter]:
-    """Return the constructor's parameters that can be given by name."""
-    if hasattr(maker, "get_params"):  # without types: an estimator checks its values in `fit`
+    """Return the parameters of the constructor that can be given by name."""
+    if hasattr(maker, "get_params"):  # without types: estimators check values in `fit`
         keyword = inspect.Parameter.KEYWORD_ONLY
         return {
             name: inspect.Parameter(name, keyword, default=default)
@@ -49,7 +49,7 @@ def parameters_of(maker: type) -> dict[str, inspect.Parameter]:
         }
     try:
         signature = inspect.signature(maker, eval_str=True)
-    except NameError:  # a type that is imported for type checkers alone
+    except NameError:  # a type imported only for type checkers
         signature = inspect.signature(maker)
     return {
         name: parameter
@@ -66,13 +66,13 @@ def _default_estimator(maker: type) -> Any:
 
 
 def checked_options(what: str, maker: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of `what` (``"strategy 'coral'"``) as the constructor takes them."""
+    """Return the options of `what` (``"strategy 'coral'"``) as the constructor expects them."""
     # Whole numbers become floats where a float is expected. Only types in `KINDS` are checked.
     parameters = parameters_of(maker)
     for name in options:
         if name not in parameters:
             if not parameters:
-                raise UsageError(f"{what} has no options, but is given {name!r}: leave it out.")
+                raise UsageError(f"{what} has no options, but got {name!r}: leave it out.")
             raise UnknownNameError(f"option of {what}", name, parameters)
     return {
         name: _checked(what, name, value, parameters[name].annotation)
@@ -81,10 +81,10 @@ def checked_options(what: str, maker: type, options: Mapping[str, Any]) -> dict[
 
 
 def check_complete(what: str, maker: type, options: Mapping[str, Any]) -> None:
-    """Refuse options that lack one without a default."""
+    """Raise if an option without a default is missing."""
     for name, parameter in parameters_of(maker).items():
         if parameter.default is parameter.empty and name not in options:
-            raise UsageError(f"{what} lacks its option {name!r}: give {name}=...")
+            raise UsageError(f"{what} needs the option {name!r}: give {name}=...")
 
 
 def _checked(what: str, name: str, value: Any, hint: Any) -> Any:
@@ -106,7 +106,7 @@ def _is_union(hint: Any) -> bool:
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:
-    """Return a whole number that is at least `least`, or raise `UsageError`."""
+    """Return an integer that is at least `least`, or raise `UsageError`."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if whole and value >= least:
         return int(value)
@@ -114,7 +114,7 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
 
 
 def check_block_size(block_size: int | None) -> int | None:
-    """Return None or a whole number that is at least 1, or raise `UsageError`."""
+    """Return None or an integer that is at least 1, or raise `UsageError`."""
     return None if block_size is None else check_count("block_size", block_size)
 
 
@@ -133,14 +133,14 @@ def check_share(name: str, value: float, *, zero: bool) -> float:
     raise UsageError(f"{name} is {value!r}: give a number {wanted}.")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 R = TypeVar("R", bound=Registry[Any])
 
 _NAMED_BY: list[Registry[Any]] = []
-"""Registries whose names stand in spec strings."""
+"""Registries whose names occur in spec strings."""
 
 
 def named_by(registry: R) -> R:
@@ -150,25 +150,25 @@ def named_by(registry: R) -> R:
 
 
 def build(registry: Registry[Any], spec: str | Term, /, **options: Any) -> Any:
-    """Make what a spec string describes; options beside it must not be in it too."""
-    # A class with the class method `from_spec(term)` reads its brackets itself.
+    """Make the object of a spec string; the same option must not be in both."""
+    # A class with the class method `from_spec(term)` parses its brackets.
     term = parse_spec(spec, registry.kind, registry) if isinstance(spec, str) else spec
     maker, what = registry[term.name], f"{registry.kind} {term.name!r}"
     twice = [name for name, _ in term.options if name in options]
     if twice:
-        raise UsageError(f"{what} is given {twice[0]!r} twice: give it once.")
+        raise UsageError(f"{what} got {twice[0]!r} twice: give it once.")
     term = replace(term, options=(*term.options, *options.items()))
     if hasattr(maker, "from_spec"):
         return maker.from_spec(term)
     if term.strength is not None:
         raise UsageError(
-            f"{what} is given the strength ^{term.strength:g}: only objectives have one, as in "
+            f"{what} got the strength ^{term.strength:g}: only objectives have one, as in "
             f"combine(margin^2, diversity)."
         )
     if term.arguments:
         given = format_term(Term("", term.arguments[:1]))[1:-1]
         raise UsageError(
-            f"{what} is given {given!r} without a name: write {term.name}(option=value); its "
+            f"{what} got {given!r} without a name: write {term.name}(option=value); its "
             f"options: {', '.join(parameters_of(maker)) or 'none'}."
         )
     checked = checked_options(what, maker, dict(term.options))
@@ -182,20 +182,18 @@ def format_spec(thing: Any) -> str:
     Parameters
     ----------
     thing
-        An instance that keeps its options as attributes of the same names; a scikit-learn
-        classifier; or an instance with a method ``to_spec()``, which returns the text.
-        A `Term` is written as it is.
+        An object that keeps its options as attributes of the same names; a scikit-learn
+        classifier; an object with a method ``to_spec()``; or a `Term`.
 
     Returns
     -------
     str
-        Its name, with the options that differ from their defaults. Values of heads are written as
-        Python writes them, all others as plain words; either can be read by every family.
+        The name, with the options that differ from their defaults.
 
     Raises
     ------
     UsageError
-        If an option is not kept, or is no number, text, None, list, tuple or dict.
+        If an option is not an attribute, or is not a number, text, None, list, tuple or dict.
 
     Examples
     --------
@@ -212,7 +210,7 @@ def format_spec(thing: Any) -> str:
         text: str = thing.to_spec()
         return text
     name, changed = _name_of(thing), []
-    python = hasattr(thing, "get_params")  # the form that stored run files and model names have
+    python = hasattr(thing, "get_params")  # the form in run files and model names
     for option, parameter in parameters_of(type(thing)).items():
         if not hasattr(thing, option):
             raise UsageError(
@@ -236,7 +234,7 @@ def _name_of(thing: Any) -> str:
 
 
 def _place_of(cls: type) -> str:
-    """Return ``"module:Class"``, by the nearest module without an underscore that has the class."""
+    """Return ``"module:Class"`` with the nearest public module that has the class."""
     parts = cls.__module__.split(".")
     for length in range(1, len(parts) + 1):
         module = ".".join(parts[:length])

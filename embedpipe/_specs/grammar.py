@@ -1,15 +1,15 @@
-"""The language of spec strings: text to terms and back.
+"""The grammar of spec strings.
 
 One grammar for strategies, heads, policies and objectives::
 
     spec        name | name(argument, ..., option=value, ...) | spec^number
     name        margin | t-shirt | package.module:Class
     argument    spec | value | spec >= number          (also <=, > and <)
-    value       number | word | text in quotes | [value, ...] | (value, ...) | {value: value, ...}
+    value       number | word | quoted text | [value, ...] | (value, ...) | {value: value, ...}
 
-Numbers and quoted text are written as in Python. The words ``true``, ``false``, ``none`` and
-``inf`` are constants, in upper or lower case; any other word is text: ``weights=distance`` and
-``weights='distance'`` are the same. To write the text "none", put it in quotes.
+Numbers and quoted text follow Python. The words ``true``, ``false``, ``none`` and ``inf``, in
+any case, are constants; other words are text: ``weights=distance`` equals
+``weights='distance'``. The text "none" needs quotes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..errors import UsageError
 __all__ = ["OPERATORS", "Comparison", "Term", "format_term", "parse_spec", "split_specs"]
 
 OPERATORS = (">=", "<=", ">", "<")
-"""Signs of a comparison."""
+"""Comparison operators."""
 
 WORD = r"[^\W\d][\w.\-]*"
 DIGITS = r"\d+(?:_\d+)*"
@@ -78,24 +78,24 @@ class Comparison:
 
 
 def parse_spec(text: str, kind: str = "strategy", names: Container[str] = ()) -> Term:
-    """Read a spec string of a `kind`; `names` are read whole, whatever characters they have."""
+    """Parse a spec string of a `kind`; known `names` may have any characters."""
     reader = _Reader(text, kind)
     name = text.partition("(")[0].rstrip()
     return reader.whole(name if name in names else "")
 
 
 def format_term(term: Term, *, python: bool = False) -> str:
-    """Return the text that `parse_spec` reads as `term`; `python`: values as Python writes them."""
+    """Return the spec string of a term; `python`: values as Python writes them."""
     write = _python_value if python else _plain_value
-    inside = [_written_argument(each, write) for each in term.arguments]
-    inside += [f"{_written_key(key)}={write(value)}" for key, value in term.options]
+    inside = [_format_argument(each, write) for each in term.arguments]
+    inside += [f"{_format_key(key)}={write(value)}" for key, value in term.options]
     brackets = f"({', '.join(inside)})" if inside else ""
-    power = "" if term.strength is None else f"^{_written_number(term.strength)}"
+    power = "" if term.strength is None else f"^{_format_number(term.strength)}"
     return f"{term.name}{brackets}{power}"
 
 
 def split_specs(text: str) -> list[str]:
-    """Return the parts between commas; commas in brackets or quotes do not count."""
+    """Split at commas outside brackets and quotes."""
     commas, depth = [], 0
     for token in _tokens(text):
         if token.kind == "sign":
@@ -107,42 +107,42 @@ def split_specs(text: str) -> list[str]:
     return [part for part in parts if part]
 
 
-def _written_argument(argument: Any, write: Callable[[Any], str]) -> str:
+def _format_argument(argument: Any, write: Callable[[Any], str]) -> str:
     if isinstance(argument, Term):
         return format_term(argument)
     if isinstance(argument, Comparison):
-        number = _written_number(argument.right)
+        number = _format_number(argument.right)
         return f"{format_term(argument.left)} {argument.operator} {number}"
     return write(argument)
 
 
-def _written_key(key: str) -> str:
+def _format_key(key: str) -> str:
     return key if re.fullmatch(WORD, key) else _quoted(key)
 
 
 def _plain_value(value: Any) -> str:
-    """Write a value with words where they are enough: ``none``, ``entropy``, ``"2d"``."""
+    """Format a value without quotes if possible: ``none``, ``entropy``, ``"2d"``."""
     value = _native(value)
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
         bare = re.fullmatch(WORD, value) and value.lower() not in CONSTANTS
         return value if bare else _quoted(value)
-    return _written_other(value, _plain_value)
+    return _format_other(value, _plain_value)
 
 
 def _python_value(value: Any) -> str:
-    """Write a value as Python does: ``None``, ``'entropy'``."""
+    """Format a value as Python: ``None``, ``'entropy'``."""
     value = _native(value)
     if value is None or isinstance(value, (bool, str)):
         return repr(value)
     if value == float("inf"):
         return "1e999"
-    return _written_other(value, _python_value)
+    return _format_other(value, _python_value)
 
 
-def _written_other(value: Any, write: Callable[[Any], str]) -> str:
-    if isinstance(value, (int, float)) and not math.isnan(value):  # no text is read as NaN
+def _format_other(value: Any, write: Callable[[Any], str]) -> str:
+    if isinstance(value, (int, float)) and not math.isnan(value):  # no spec string means NaN
         return repr(value)
     if isinstance(value, list):
         return f"[{', '.join(map(write, value))}]"
@@ -150,16 +150,16 @@ def _written_other(value: Any, write: Callable[[Any], str]) -> str:
         return f"({', '.join(map(write, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{write(key)}: {write(each)}' for key, each in value.items())}}}"
-    raise TypeError(f"a {type(value).__name__} has no text that stands for it")
+    raise TypeError(f"a {type(value).__name__} has no spec string")
 
 
 def _native(value: Any) -> Any:
-    """Return a scalar of NumPy as Python's own; anything else as it is."""
+    """Return a NumPy scalar as a Python scalar; others unchanged."""
     scalar = type(value).__module__ == "numpy" and not getattr(value, "shape", (1,))
     return value.item() if scalar else value
 
 
-def _written_number(number: float) -> str:
+def _format_number(number: float) -> str:
     return str(int(number)) if float(number).is_integer() and abs(number) < 1e15 else repr(number)
 
 
@@ -183,7 +183,7 @@ def _tokens(text: str, start: int = 0) -> Iterator[_Token]:
 
 
 class _Reader:
-    """Reads one term from left to right, one token ahead."""
+    """Parses one term from left to right with one token of lookahead."""
 
     def __init__(self, text: str, kind: str) -> None:
         self._text, self._kind = text, kind
@@ -191,7 +191,7 @@ class _Reader:
         self._at = 0
 
     def whole(self, name: str) -> Term:
-        """Read all of the text; `name` is the beginning that needs no reading."""
+        """Parse the whole text; `name` is a known prefix."""
         self._tokens = list(_tokens(self._text, len(name)))
         term = self._term(name or None)
         if self._next.kind != "end":
@@ -219,7 +219,7 @@ class _Reader:
             token = self._advance()
             key = _unquoted(token)
             if key in options:
-                raise UsageError(f"{self._kind} {self._text!r} gives {key!r} twice: give it once.")
+                raise UsageError(f"{self._kind} {self._text!r} has {key!r} twice: give it once.")
             self._advance()
             options[key] = self._value()
             return
@@ -256,7 +256,7 @@ class _Reader:
         return _unquoted(token)
 
     def _collection(self, opening: str) -> Any:
-        """Read a list, a tuple, a dict or a value in brackets, once its bracket is open."""
+        """Parse a list, tuple, dict or value in brackets, after the opening bracket."""
         if opening == "{":
             keyed: dict[Any, Any] = {}
             self._until("}", lambda: self._entry(keyed))
@@ -275,7 +275,7 @@ class _Reader:
         keyed[key] = self._value()
 
     def _until(self, closing: str, read: Callable[[], None]) -> int:
-        """Read parts between commas up to a closing bracket, and return how many commas."""
+        """Parse parts between commas up to a closing bracket; return the number of commas."""
         commas = 0
         while not self._skip(closing):
             read()

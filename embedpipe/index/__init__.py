@@ -1,4 +1,4 @@
-"""Distances, neighbours and other questions about where vectors lie."""
+"""Distances, neighbours, clusters and duplicates of vectors."""
 
 from .._deprecated import old_names
 from .centres import nearest_of_set

@@ -1,4 +1,4 @@
-"""Neighbours among millions of points, nearly all of the true ones: FAISS on sketches."""
+"""Approximate neighbours among millions of vectors, by FAISS on sketches."""
 
 from __future__ import annotations
 
@@ -22,49 +22,36 @@ KINDS = ("ivf", "hnsw")
 """Kinds of approximate index."""
 
 LISTS = 4
-"""An inverted file has about this many times the square root of the number of points as lists."""
+"""Lists of an inverted file, as a multiple of the square root of the number of vectors."""
 
 PROBES = 64
-"""How many lists are searched for a point."""
+"""Lists that are searched per vector."""
 
 LINKS = 16
-"""How many links a point has in a graph; twice as many at its bottom."""
+"""Links per vector of a graph; twice as many in its lowest layer."""
 
 BUILDING = 64
-"""How many candidates are followed when a point is put into the graph."""
+"""Candidates that are followed when a vector is added to the graph."""
 
 BLOCK = 1 << 16
-"""How many points are put in at once."""
+"""Vectors that are added at once."""
 
 CANDIDATES = 4
-"""Of so many times as many candidates as wanted, the nearest are taken."""
+"""Candidates per wanted neighbour."""
 
 MEASURED = 1 << 14
-"""For how many points candidates are held at once."""
+"""Vectors per block whose candidates are in memory."""
 
 QUERIES = 1024
-"""How many points one search is for."""
+"""Vectors per search."""
 
 
 class Approximate:
-    """A FAISS index of the sketches of points, with 8 bits a dimension.
+    """A FAISS index of the (p, m) sketches of vectors, with 8 bits per dimension.
 
-    The same answers on any number of threads: lists come from our own k-means, points are put
-    in by one thread, in order, for how a graph grows depends on who comes first; and each
-    search is for a fixed block of points, in one thread.
-
-    Parameters
-    ----------
-    kind
-        ``"ivf"``: an inverted file; ``"hnsw"``: a hierarchical graph.
-    sketch
-        (p, m) float32.
-    index
-        The FAISS index.
-
-    Notes
-    -----
-    At most 140 bytes a point as an inverted file, 290 as a graph, with m = 128.
+    `kind` is ``"ivf"``, an inverted file (at most 140 bytes per vector), or ``"hnsw"``, a
+    hierarchical graph (290 bytes). Results do not depend on the number of threads: the lists come
+    from `kmeans`, one thread adds the vectors in order, and each search has a fixed block.
 
     References
     ----------
@@ -78,13 +65,13 @@ class Approximate:
 
     @classmethod
     def build(cls, kind: str, sketch: NDArray[np.float32]) -> Approximate:
-        """Index the sketches; a graph of a million takes about ten minutes."""
+        """Index the sketches; a graph of a million vectors takes about ten minutes."""
         index = _inverted_file(sketch) if kind == "ivf" else _graph(sketch)
         return cls(kind, sketch, index)
 
     @classmethod
     def read(cls, kind: str, sketch: NDArray[np.float32], path: Path) -> Approximate:
-        """Read an index that `write` wrote."""
+        """Read an index written by `write`."""
         import faiss
 
         return cls(kind, sketch, faiss.read_index(str(path)))
@@ -95,11 +82,11 @@ class Approximate:
 
         try:
             faiss.write_index(self.index, str(path))
-        except RuntimeError as error:  # FAISS knows no other
+        except RuntimeError as error:  # the only type that FAISS raises
             raise OSError(str(error)) from error
 
     def candidates(self, points: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """Return about `count` points near each of `points`: (s, count) int64, -1 for none."""
+        """Return about `count` vectors near each of `points`: (s, count) int64, -1 for none."""
         if self.kind == "ivf":
             self.index.nprobe = min(PROBES, self.index.nlist)
         else:
@@ -123,10 +110,9 @@ def nearest_candidates(
     k: int,
     progress: Progress | None = None,
 ) -> Neighbours:
-    """Return the `k` nearest of the candidates of each of `points`."""
-    # O(s·k·d) time besides the searches; 32·k bytes of extra memory for each of 16,384 points at
-    # a time, and 16·k·d bytes a thread.
-    count = min(CANDIDATES * k + 1, rows.size)  # a point finds itself too
+    """Return the `k` nearest candidates of each of `points`, by exact distance."""
+    # O(s·k·d) time besides the searches; 32·k bytes for each of 16,384 vectors, 16·k·d per thread.
+    count = min(CANDIDATES * k + 1, rows.size)  # a search also finds the vector itself
     positions = np.zeros((points.size, k), dtype=np.int32)
     distances = np.zeros((points.size, k), dtype=np.float32)
     for part in row_blocks(points.size, MEASURED):
@@ -150,9 +136,9 @@ def _rank(
     near: NDArray[np.int32],
     far: NDArray[np.float32],
 ) -> NDArray[np.int64]:
-    """Fill in the nearest of those found for each point; return those with too few: (t,)."""
-    # Sums of squared float32 differences are off by a share of at most `error`, and by `slack`
-    # where they underflow: who is then surely not among the nearest is not measured in float64.
+    """Write the nearest candidates to `near` and `far`; return the points with too few: (t,)."""
+    # Sums of squared float32 differences have a relative error of at most `error`, and `slack` for
+    # underflow. Vectors that these exclude are not measured in float64.
     k, d = near.shape[1], matrix.shape[1]
     more = rounding_of(matrix)
     error, slack = (2 * d + 40 + more.share) * ROUNDING, d * 1e-37 + more.constant
@@ -212,7 +198,7 @@ def _fill(index: Any, sketch: NDArray[np.float32]) -> None:
 
 @contextlib.contextmanager
 def _one_faiss_thread() -> Iterator[None]:
-    """Let FAISS use one thread when called from this one."""
+    """Limit FAISS to one thread in the calling thread."""
     import faiss
 
     before = faiss.omp_get_max_threads()

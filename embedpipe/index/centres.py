@@ -1,4 +1,4 @@
-"""Distances to a growing set of centres: the centres, bounds on distances, the nearest centre."""
+"""Distances to a growing set of centres: the centres, bounds, and the nearest of a set."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Float64s: TypeAlias = NDArray[np.float64]
 Places: TypeAlias = "NDArray[np.int64] | NDArray[np.intp] | slice"
 
 CHUNK = 256
-"""How many centres one matrix product takes."""
+"""Centres per matrix product."""
 
 SET_ROWS = 4096
-"""Members of a set that are searched at once."""
+"""Members of a set per block."""
 
 KEPT_BYTES = 64 << 20
-"""How many bytes of moved vectors are kept; the rest is moved again when it is needed."""
+"""Maximum bytes of moved vectors in memory."""
 
 
 @dataclass
@@ -36,26 +36,9 @@ class _Chunk:
 
 
 class Centres:
-    """Rows of a matrix that are numbered in the order they came, by 256 at a time.
+    """Rows of a matrix, numbered in the order they were added.
 
-    Parameters
-    ----------
-    frame
-        What moves them.
-    rows
-        (m,) int64 rows to start from.
-
-    Notes
-    -----
-    Extra memory: 8 to 16 bytes per centre, and 64 MB of moved vectors at most.
-
-    Examples
-    --------
-    >>> matrix = np.array([[0], [2], [4]], dtype=np.float32)
-    >>> centres = Centres(Frame.around(matrix, np.arange(3)), np.array([0]))
-    >>> centres.append(2)
-    >>> [(start, moved.vectors.ravel().tolist()) for start, moved in centres.spans(0, 2)]
-    [(0, [-2.0, 2.0])]
+    Moved vectors are computed in chunks of 256 and kept up to 64 MB; 8 to 16 bytes per centre.
     """
 
     def __init__(self, frame: Frame, rows: NDArray[np.int64]) -> None:
@@ -74,14 +57,14 @@ class Centres:
         return self._rows[: self._count]
 
     def append(self, row: int) -> None:
-        """Add a centre; its number is the length before."""
+        """Add a centre."""
         if self._count == self._rows.size:
             self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
         self._rows[self._count] = row
         self._count += 1
 
     def spans(self, start: int, stop: int) -> Iterator[tuple[int, FrameRows]]:
-        """Yield the centres from `start` to before `stop` in runs with their first number."""
+        """Yield runs of the centres from `start` to before `stop`, each with its first number."""
         while start < stop:
             number, first = divmod(start, CHUNK)
             last = min(CHUNK, stop - number * CHUNK)
@@ -90,7 +73,7 @@ class Centres:
             start += last - first
 
     def _chunk(self, number: int, wanted: int) -> _Chunk:
-        """Return a chunk in which at least `wanted` centres are filled in."""
+        """Return a chunk with at least `wanted` computed centres."""
         chunk = self._chunks.pop(number, None)
         if chunk is None:
             shape = (CHUNK, self._frame.matrix.shape[1])
@@ -100,7 +83,7 @@ class Centres:
             moved = self._frame.rows(self.rows[number * CHUNK :][new])
             chunk.vectors[new], chunk.norms[new] = moved.vectors, moved.norms
             chunk.filled = wanted
-        self._chunks[number] = chunk  # the most recent last
+        self._chunks[number] = chunk  # the most recent is last
         while len(self._chunks) > self._kept:
             self._chunks.popitem(last=False)
         return chunk
@@ -108,44 +91,21 @@ class Centres:
 
 @dataclass
 class Bounds:
-    """Bounds on m items' squared distances to the nearest of the centres they have seen.
+    """Bounds on the squared distances of m items to the nearest centre they were compared with.
 
-    Either the true value is known, and `upper` and `lower` both are it; or the nearest is
-    certainly the centre `near`, between `lower` and `upper` away.
-
-    Attributes
-    ----------
-    norms
-        (m,) float64 squared norms in the frame that distances are estimated in.
-    upper, lower
-        (m,) float64 bounds on squared distances.
-    near
-        (m,) int32 numbers of centres.
-    seen
-        (m,) int32, how many centres were seen, counted from the first.
-
-    Notes
-    -----
-    32 bytes per item.
-
-    Examples
-    --------
-    >>> bounds = Bounds.unknown(2)
-    >>> bounds.lower_to(np.array([4.0, 9.0]), np.array([3.0, 8.0]), np.array([0, 1]))
-    >>> bounds.settle(np.array([1]), np.array([8.25]))
-    >>> bounds.lower.tolist(), bounds.upper.tolist(), bounds.known.tolist()
-    ([3.0, 8.25], [4.0, 8.25], [False, True])
+    Either the true distance is known, and `upper` equals `lower`; or the nearest centre is
+    certainly `near`, and its squared distance is between `lower` and `upper`. 32 bytes per item.
     """
 
-    norms: Float64s
-    upper: Float64s
-    lower: Float64s
-    near: NDArray[np.int32]
-    seen: NDArray[np.int32]
+    norms: Float64s  # (m,) squared norms in the frame of the estimates
+    upper: Float64s  # (m,)
+    lower: Float64s  # (m,)
+    near: NDArray[np.int32]  # (m,) numbers of centres
+    seen: NDArray[np.int32]  # (m,) how many centres were compared, from the first
 
     @classmethod
     def unknown(cls, m: int) -> Bounds:
-        """Return the bounds of `m` items that have seen no centre."""
+        """Return the bounds of `m` items before any comparison."""
         far = np.full(m, np.inf)
         none = np.zeros(m, dtype=np.int32)
         return cls(np.zeros(m), far, far.copy(), none, none.copy())
@@ -182,30 +142,10 @@ class Bounds:
 def nearest_of_set(
     matrix: Vectors, rows: NDArray[np.int64], centres: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return, for each of `rows`, the nearest of `centres` and the distance to it.
+    """Return the nearest of (p,) `centres` to each of (m,) `rows`, and the distances: (m,), (m,).
 
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (m,) int64.
-    centres
-        (p,) int64, at least one.
-
-    Returns
-    -------
-    nearest
-        (m,) int64 rows of the matrix. Where two centres are equally far to float32 precision,
-        either may be given.
-    distances
-        (m,) float64 Euclidean distances to them.
-
-    Notes
-    -----
-    Every pair is searched by FAISS on moved and scaled float32 rows, and the distance to the one
-    found is worked out in float64. O(m·p·d) time; extra memory: 16 bytes per row, a 16 MB block
-    and 4096 centres at a time.
+    FAISS finds the nearest in float32, so nearly equal distances may be confused; the returned
+    distances are in float64. O(m·p·d) time; 16 bytes per row and a 16 MB block.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""k-means that gives the same clusters on any number of threads."""
+"""Reproducible k-means: the same clusters for any number of threads."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from .vectors import row_blocks, take_rows
 __all__ = ["Clusters", "kmeans"]
 
 GAPS = 1 << 18
-"""About how many distances between vectors and centres are worked out at once: 1 MB."""
+"""Approximate number of distances per block: 1 MB."""
 
 ROWS = (256, 2048)
-"""The fewest and the most vectors in a block."""
+"""Minimum and maximum vectors per block."""
 
 SUMMED = 1 << 14
-"""How many vectors are added up in float32 before float64 takes over."""
+"""Vectors that are summed in float32 before float64."""
 
 SEEDED_FROM = 64
-"""Seeds are drawn from about this many vectors per cluster."""
+"""Vectors per cluster from which seeds are drawn."""
 
 TRAINED_ON = 64
-"""Centres are moved by about this many vectors per cluster."""
+"""Vectors per cluster that update the centres."""
 
 SAMPLE = 1 << 15
-"""Up to so many vectors nothing is left out."""
+"""Number of vectors up to which all are used."""
 
 SPARE = 2
-"""So many times as many seeds as clusters are drawn, to choose the better ones from."""
+"""Seeds per cluster, of which the better ones are kept."""
 
 THINNED = 1024
-"""For more clusters than this there is no choice."""
+"""Number of clusters above which no spare seeds are drawn."""
 
 DRAWN = 128
-"""The most seeds that are drawn at once."""
+"""Maximum number of seeds drawn at once."""
 
 GAIN = 2e-3
-"""It ends when the sum of squared distances falls by less than this share."""
+"""Relative decrease of the sum of squared distances below which k-means ends."""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """A partition of p points.
+    """A partition of p vectors.
 
     Attributes
     ----------
     labels
-        (p,) int32, the cluster of each point.
+        (p,) int32, the cluster of each vector.
     sizes
         (k,) int64, at least 1 each.
     centres
-        (k, m) float32, the means that the points were last compared with.
+        (k, m) float32, the means used for the last assignment.
     """
 
     labels: NDArray[np.int32]
@@ -69,26 +69,20 @@ class Clusters:
 def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20) -> Clusters:
     """Partition vectors into `k` clusters, none empty.
 
-    Seeds are drawn by k-means++, each with a probability proportional to its squared distance
-    from those before: twice as many as clusters, of which a greedy second draw, weighted by how
-    many vectors are near each, keeps the better half. Then Lloyd's algorithm moves the centres
-    until nothing changes or the sum of squared distances falls by less than 0.2 %.
+    Seeding is exact k-means++ with twice as many seeds as clusters; a greedy second draw, weighted
+    by the number of nearest vectors, keeps half of them. Lloyd's algorithm runs until nothing
+    changes or the sum of squared distances decreases by less than 0.2 %.
 
     Parameters
     ----------
     vectors
-        (p, m) finite float32 array or memory map. Distinct vectors make for good clusters;
-        copies are no error.
+        (p, m) finite float32 array or memory map.
     k
         From 1 to p.
     seed
-        Follows from it, from `vectors` and from nothing else: the same on any number of threads.
+        The result depends on `vectors` and this alone.
     iterations
-        The most times that the centres are moved.
-
-    Returns
-    -------
-    Clusters
+        Maximum number of updates of the centres.
 
     Raises
     ------
@@ -97,13 +91,10 @@ def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20
 
     Notes
     -----
-    O(p·k·m) time for each move, on at most 256 vectors per cluster (32,768 in all if that is
-    more); the others only join the nearest centre at the end. Extra memory: 16 bytes per vector,
-    8·k·m bytes, and 1 MB per thread.
-
-    The seeding is exact k-means++ though distances are updated for many seeds at once: drawn by
-    distances that are out of date, hence too large, a vector is kept with the probability that
-    its true distance has to the one it was drawn by.
+    O(p·k·m) time per iteration, on at most 256 vectors per cluster (at least 32,768 in all); other
+    vectors are assigned at the end. Extra memory: 16 bytes per vector, 8·k·m bytes, and 1 MB per
+    thread. Several seeds are drawn with the same outdated distances; each is kept with probability
+    true distance / outdated distance, which makes the distribution exact.
 
     References
     ----------
@@ -121,7 +112,7 @@ def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20
     """
     p = len(vectors)
     if not 1 <= k <= p:
-        raise SelectionError(f"given {p} vectors, asked for {k} clusters: ask for 1 to {p}.")
+        raise SelectionError(f"`k` must be from 1 to {p} (the number of vectors); got {k}.")
     rng = np.random.default_rng(seed)
     frame, _ = safe_frame(vectors, np.arange(p))
     trained = frame.rows(_sample(rng, p, max(TRAINED_ON * k, SAMPLE)))
@@ -142,12 +133,12 @@ def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20
 
 
 def _sample(rng: np.random.Generator, n: int, size: int) -> NDArray[np.int64]:
-    """Return `size` of `n` positions, ascending, or all of them if there are no more."""
+    """Return `size` of `n` positions, ascending, or all if there are no more."""
     return np.sort(rng.choice(n, size, replace=False)) if size < n else np.arange(n)
 
 
 def _seeds(rng: np.random.Generator, trained: FrameRows, k: int) -> NDArray[np.int64]:
-    """Choose `k` distinct positions to start from: (k,) int64."""
+    """Choose `k` distinct positions of seeds: (k,) int64."""
     allowed = _sample(rng, len(trained.vectors), max(SEEDED_FROM * k, SAMPLE))
     moved = FrameRows(take_rows(trained.vectors, allowed), trained.norms[allowed])
     count = min(SPARE * k, allowed.size)
@@ -161,11 +152,13 @@ def _seeds(rng: np.random.Generator, trained: FrameRows, k: int) -> NDArray[np.i
 def _draw(
     rng: np.random.Generator, moved: FrameRows, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw distinct positions by k-means++: (k,), and which is nearest to each vector: (s,)."""
+    """Draw distinct positions by k-means++: (k,), and the nearest seed of each vector: (s,)."""
     count = moved.norms.size
     chosen = [int(rng.integers(count))]
     nearest = np.zeros(count, dtype=np.int64)
-    closest = np.full(count, np.inf)  # squared distance to the nearest of those before `measured`
+    closest = np.full(
+        count, np.inf
+    )  # squared distance to the nearest of the first `measured` seeds
     measured = 0
     while True:
         _approach(closest, nearest, moved, np.array(chosen), measured)
@@ -173,7 +166,7 @@ def _draw(
         if measured == k:
             return np.array(chosen), nearest
         sums = closest.cumsum()
-        if not sums[-1]:  # the rest are copies
+        if not sums[-1]:  # the rest are duplicates
             rest = np.setdiff1d(np.arange(count), chosen)
             return np.array([*chosen, *rest[: k - measured]]), nearest
         size = min(DRAWN, max(4, measured), 2 * (k - measured))
@@ -194,7 +187,7 @@ def _thin(
     weights: NDArray[np.int64],
     k: int,
 ) -> NDArray[np.int64]:
-    """Choose `k` of c weighted vectors by greedy k-means++, given (c, c) squared distances."""
+    """Choose `k` of c weighted vectors by greedy k-means++, from (c, c) squared distances."""
     trials = 2 + int(np.log(k))
     chosen = [int(weights.cumsum().searchsorted(rng.random() * weights.sum(), side="right"))]
     closest = squared[chosen[0]]  # (c,)
@@ -219,7 +212,7 @@ def _approach(
     seeds: NDArray[np.int64],
     measured: int,
 ) -> None:
-    """Lower each of the (s,) squared distances where a seed after `measured` is nearer."""
+    """Update the (s,) squared distances and nearest seeds with the seeds after `measured`."""
     fresh = seeds[measured:]
     turned, norms = -2 * moved.vectors[fresh].T, moved.norms[fresh].astype(np.float32)  # (b,)
 
@@ -256,8 +249,8 @@ def _join(
     count: int, read: Callable[[slice], FrameRows], centres: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], float]:
     """Return the nearest centre of each of `count` vectors, and the sum of squared distances."""
-    # Ties go to the first. A centre that nobody joins is given the vector farthest from its own
-    # among those that are not alone.
+    # Ties go to the first centre. An empty cluster gets the vector farthest from its centre among
+    # clusters of several vectors.
     k = len(centres)
     labels, away = np.empty(count, dtype=np.int32), np.empty(count)
     norms = np.einsum("ij,ij->i", centres, centres)  # (k,)

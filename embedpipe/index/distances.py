@@ -1,4 +1,4 @@
-"""The float32 view of a matrix in which distances are estimated, and how far off they can be."""
+"""Reference distances in float64, and float32 estimates with proven error bounds."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ ROUNDING = 2.0**-24
 """Unit roundoff of float32."""
 
 UNDERFLOW = 1e-37
-"""Bounds what one product can lose to underflow, with room to spare."""
+"""Upper bound of the loss of one product by underflow."""
 
 SAMPLE = 1024
-"""About how many rows the centre and the scale are taken from."""
+"""Approximate number of rows that determine the centre and the scale."""
 
 OVERFLOW = 1e30
-"""Squared norms from here on would come near the largest float32."""
+"""Squared norm that is too near to the largest float32."""
 
 ORDINARY = 20
-"""Values between 2**-20 and 2**20 are left as they are, which saves a pass over each block."""
+"""Values between 2**-20 and 2**20 are not scaled."""
 
 COARSER = 2.0**-24
-"""By how much a frame shrinks when norms are that large."""
+"""Factor of a coarser frame."""
 
 MOVED_BYTES = 4 << 20
-"""Bytes of vectors that are moved at once."""
+"""Bytes of vectors per block."""
 
 PAIRS = 512
-"""How many rows the reference is worked out for at once."""
+"""Rows per block of the reference."""
 
 
 EQUAL = 2.0**-40
@@ -54,26 +54,17 @@ EQUAL = 2.0**-40
 
 @dataclass(frozen=True)
 class Rounding:
-    """What rounding rows to float32 adds to the error of a squared distance.
+    """The additional error of a squared distance if rows are rounded to float32."""
 
-    Attributes
-    ----------
-    share
-        As a multiple of the unit roundoff, of ``|x|² + |y|²`` in a frame.
-    constant
-        Whatever the norms, in the units of the rows.
-    """
-
-    share: float
-    constant: float
+    share: float  # multiple of the unit roundoff, of |x|² + |y|² in a frame
+    constant: float  # in the unit of the rows
 
 
 def rounding_of(vectors: Vectors) -> Rounding:
-    """Return what an estimate on float32 rows is off by from `between`, beside its arithmetic."""
-    # Rows of a matrix are float32 already. Rows of unit length are rounded, each by at most the
-    # unit roundoff u: a distance z moves by at most 2u, and its square by 4uz + 4u², which is at
-    # most u + 4uz² + 4u²; z² is at most 2(|x|² + |y|²). `between` rounds to a multiple of
-    # `EQUAL`.
+    """Return the error of an estimate on float32 rows against `between`, besides its arithmetic."""
+    # Rows of unit length are rounded by at most the unit roundoff u: a distance z changes by at
+    # most 2u, and its square by 4uz + 4u² ≤ u + 4uz² + 4u², with z² ≤ 2(|x|² + |y|²). `between`
+    # rounds to a multiple of `EQUAL`.
     if isinstance(vectors, np.ndarray):
         return Rounding(0.0, 0.0)
     return Rounding(8.0, 1.01 * ROUNDING + EQUAL)
@@ -82,12 +73,10 @@ def rounding_of(vectors: Vectors) -> Rounding:
 def between(
     vectors: Vectors, left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return squared distances between matching rows: the reference value.
+    """Return squared distances between matching rows: the reference that decides all comparisons.
 
-    Every comparison between distances is settled by this: differences, squares and NumPy's sum
-    along each row, all in float64. The value of a pair depends on nothing but the pair. Between
-    rows of unit length it is rounded to a multiple of 2**-40, about 1e-12: so vectors that point
-    the same way are at distance 0, and distances that are equal do not differ by rounding.
+    Differences, squares and sums are in float64, and depend on the pair alone. Between rows of unit
+    length they are rounded to multiples of 2**-40, so vectors of equal direction have distance 0.
 
     Parameters
     ----------
@@ -97,14 +86,6 @@ def between(
         (m,) rows.
     right
         (m,) rows, or one for all.
-
-    Returns
-    -------
-    (m,) float64
-
-    Notes
-    -----
-    O(m·d) time; 16·512·d bytes of extra memory.
 
     Examples
     --------
@@ -121,7 +102,7 @@ def between(
 
 
 def rounded(vectors: Vectors, squared: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return squared distances, between rows of unit length rounded to a multiple of 2**-40."""
+    """Return squared distances; between rows of unit length, rounded to multiples of 2**-40."""
     if isinstance(vectors, np.ndarray):
         return squared
     return np.asarray(np.rint(squared / EQUAL) * EQUAL)
@@ -131,22 +112,7 @@ def squared_distances(
     left: NDArray[np.float32] | NDArray[np.float64],
     right: NDArray[np.float32] | NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return squared Euclidean distances between matching vectors, in float64.
-
-    Parameters
-    ----------
-    left
-        (m, d) float32 or float64.
-    right
-        (m, d), or one (d,) vector for all.
-
-    Returns
-    -------
-    (m,) float64
-
-    Notes
-    -----
-    O(m·d) time; 8·512·d bytes of extra memory.
+    """Return squared distances between (m, d) vectors and (m, d) or (d,) others: (m,) float64.
 
     Examples
     --------
@@ -173,35 +139,18 @@ class FrameRows:
 class Frame:
     """A shift and a power-of-two scale that keep float32 products accurate.
 
-    ``|x − c|² = |x|² + |c|² − 2·x·c`` loses digits where norms are large beside distances, and
-    overflows or underflows where values are extreme. So rows are moved by about their mean and,
-    where they are far from 1, scaled to about 1, one block at a time; the matrix itself is
-    never copied.
-
-    Attributes
-    ----------
-    matrix
-        (n, d) float32 array or memory map, or `UnitRows` of one.
-    shift
-        (d,) float32, already scaled.
-    scale
-        A power of two.
-
-    Examples
-    --------
-    >>> matrix = np.array([[1000, 0], [1002, 0]], dtype=np.float32)
-    >>> frame = Frame.around(matrix, np.arange(2))
-    >>> frame.rows(np.arange(2)).vectors.tolist()
-    [[-1.0, 0.0], [1.0, 0.0]]
+    ``|x − c|² = |x|² + |c|² − 2·x·c`` loses digits if norms are large compared with distances, and
+    overflows for extreme values. So rows are shifted by about their mean and scaled to about 1 if
+    necessary, one block at a time; the matrix is never copied.
     """
 
-    matrix: Vectors
-    shift: NDArray[np.float32]
-    scale: float
+    matrix: Vectors  # (n, d)
+    shift: NDArray[np.float32]  # (d,), already scaled
+    scale: float  # a power of two
 
     @classmethod
     def around(cls, matrix: Vectors, rows: NDArray[np.int64]) -> Frame:
-        """Return a frame that suits `rows`, judging by an evenly spaced sample of them."""
+        """Return a frame for `rows`, from an evenly spaced sample of them."""
         sample = take_rows(matrix, rows[:: -(-rows.size // SAMPLE)])  # (s, d)
         centre = sample.mean(axis=0, dtype=np.float64)  # (d,)
         size = float(np.abs(sample - centre).max())
@@ -211,35 +160,35 @@ class Frame:
         return cls(matrix, np.clip(centre * scale, -bound, bound).astype(np.float32), scale)
 
     def coarser(self) -> Frame:
-        """Return the frame in which everything is 2**24 times smaller."""
+        """Return the frame in which all values are 2**24 times smaller."""
         return Frame(self.matrix, self.shift * np.float32(COARSER), self.scale * COARSER)
 
     @property
     def overflow(self) -> float:
-        """Squared norms must stay below this; take `coarser` if they do not."""
+        """Upper limit of squared norms; above it, use `coarser`."""
         return OVERFLOW
 
     @property
     def error(self) -> float:
-        """How far a float32 estimate can be off, as a share of ``|x|² + |c|²``."""
-        # With u the unit roundoff and any order of summation: 2·d·u from the product and from the
-        # norms, and less than 40·u from moving, adding and the float64 reference itself.
+        """Maximum error of a float32 estimate, as a share of ``|x|² + |c|²``."""
+        # With u the unit roundoff and any order of summation: 2·d·u from the product and the norms,
+        # and less than 40·u from shifting, adding and the float64 reference.
         more = 40 + rounding_of(self.matrix).share
         return float(2 * self.matrix.shape[1] + more) * ROUNDING * 1.01
 
     @property
     def slack(self) -> float:
-        """What underflow and rounding rows can add to an error, whatever the norms."""
+        """Maximum additional error from underflow and rounding of rows."""
         rounding = rounding_of(self.matrix).constant * self.scale**2
         return float(self.matrix.shape[1]) * UNDERFLOW + rounding
 
     @property
     def unit(self) -> float:
-        """What a squared length of 1 in the frame is in the matrix; a power of two."""
+        """The squared length in the matrix of 1 in the frame; a power of two."""
         return self.scale**-2
 
     def rows(self, rows: NDArray[np.int64]) -> FrameRows:
-        """Return a moved and scaled copy of `rows` with their squared norms."""
+        """Return a shifted and scaled copy of `rows` with squared norms."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             vectors = take_rows(self.matrix, rows)  # (m, d)
             if self.scale != 1:
@@ -254,8 +203,8 @@ class Frame:
 
 
 def safe_frame(matrix: Vectors, rows: NDArray[np.int64]) -> tuple[Frame, NDArray[np.float64]]:
-    """Return a frame in which the squared norms of all `rows` stay in range, and these norms."""
-    # O(m·d) time in one pass, seldom two; 8 bytes of extra memory per row and 4 MB per thread.
+    """Return a frame in which the squared norms of all `rows` are in range, and these norms."""
+    # O(m·d) time in one pass, rarely two; 8 bytes per row and 4 MB per thread.
     frame = Frame.around(matrix, rows)
     norms = np.empty(rows.size)
     while True:
@@ -270,23 +219,11 @@ def safe_frame(matrix: Vectors, rows: NDArray[np.int64]) -> tuple[Frame, NDArray
 
 
 ROWS = 512
-"""How many rows are added up at once; part of the definition of the mean."""
+"""Rows per partial sum; part of the definition of the mean."""
 
 
 def mean_vector(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the mean of `rows`, summed in float64 over 512 rows at a time.
-
-    Parameters
-    ----------
-    matrix
-        (n, d) float32 array or memory map, or `UnitRows` of one.
-    rows
-        (m,) int64, at least one.
-
-    Returns
-    -------
-    (d,) float64
-        The same to the last bit whatever the number of threads.
+    """Return the mean of `rows`, summed in float64, the same for any number of threads: (d,).
 
     Examples
     --------
@@ -300,24 +237,9 @@ def mean_vector(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]
 
 
 def nearest_to_mean(matrix: Vectors, rows: NDArray[np.int64]) -> int:
-    """Return the position in `rows` of the item nearest to their mean, the first of several.
+    """Return the position in `rows` of the vector nearest to their mean, the first of several.
 
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (m,) int64, at least one.
-
-    Returns
-    -------
-    int
-        The position with the smallest `squared_distances` to `mean_vector`; between rows of unit
-        length, rounded as in `between`.
-
-    Notes
-    -----
-    O(m·d) time in two passes; 16 bytes of extra memory per row and a block of 512 rows.
+    O(m·d) time in two passes; 16 bytes per row and a block of 512 rows.
 
     Examples
     --------
@@ -337,7 +259,7 @@ def nearest_to_mean(matrix: Vectors, rows: NDArray[np.int64]) -> int:
 def _distance_bounds(
     matrix: Vectors, rows: NDArray[np.int64], mean: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bound the distances to `mean` by float32 distances to `mean` rounded to float32."""
+    """Return bounds of the distances to `mean`, from float32 distances."""
     frame = Frame.around(matrix, rows)
     with np.errstate(over="ignore"):
         frame = replace(frame, shift=(mean * frame.scale).astype(np.float32))
@@ -349,5 +271,5 @@ def _distance_bounds(
     rounded = float(np.linalg.norm(frame.shift - mean * frame.scale)) * (1 + 1e-9)
     lower = np.sqrt(np.maximum(norms * (1 - frame.error) - frame.slack, 0)) - rounded
     upper = np.sqrt(norms * (1 + frame.error) + frame.slack) + rounded
-    lower[np.isinf(norms)] = 0  # overflowed: could be anything
+    lower[np.isinf(norms)] = 0  # overflowed, so unknown
     return lower * (1 - 1e-9), upper * (1 + 1e-9)

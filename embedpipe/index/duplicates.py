@@ -1,4 +1,4 @@
-"""Exact copies: rows whose vectors are the same."""
+"""Exact duplicates: rows with equal vectors."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from .vectors import Vectors, block_rows, row_blocks, take_rows
 __all__ = ["distinct_rows", "find_rows", "row_hashes"]
 
 BLOCK_BYTES = 1 << 20
-"""How many bytes of vectors are looked at at once: they stay in the processor's cache."""
+"""Bytes of vectors per block, which fit in the processor's cache."""
 
 BLOCKS = 16
-"""How many blocks use the same buffers."""
+"""Blocks that share buffers."""
 
 MIXER = np.uint64(0xFF51AFD7ED558CCD)
-"""An odd number without pattern (from MurmurHash3)."""
+"""An odd constant without pattern (from MurmurHash3)."""
 
 
 def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return a number for each vector, the same for equal vectors and seldom otherwise."""
-    # Zero and minus zero are the same. Pairs of float32 are mixed one by one, so that values with
-    # few bits set spread too, and summed with random odd factors modulo 2**64 (multilinear
-    # hashing; Lemire and Kaser 2014, arXiv:1202.4961). O(m·d) time in one pass; 8 bytes of extra
-    # memory per row and 2 MB per thread.
+    """Return a hash of each vector; equal vectors have equal hashes."""
+    # Zero and minus zero are equal. Pairs of float32 are mixed, so that values with few set bits
+    # spread, and summed with random odd factors modulo 2**64 (multilinear hashing; Lemire and Kaser
+    # 2014, arXiv:1202.4961). O(m·d) time in one pass; 8 bytes per row and 2 MB per thread.
     d = matrix.shape[1]
     width = -(-d // 2)  # pairs of float32 are read as one number
     factors = np.random.default_rng(0).integers(0, 1 << 63, size=width, dtype=np.uint64)
@@ -54,26 +53,10 @@ def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
 def distinct_rows(
     matrix: Vectors, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return the first row of each distinct vector, and which of these each row is a copy of.
+    """Return the first row of each unique vector, (p,), and the vector's position per row, (m,).
 
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (m,) int64, ascending.
-
-    Returns
-    -------
-    distinct
-        (p,) int64, ascending.
-    copy_of
-        (m,) int32: row ``rows[i]`` has the vector of row ``distinct[copy_of[i]]``.
-
-    Notes
-    -----
-    Rows with one hash are compared, so a chance collision costs time and nothing else. O(m·d)
-    time; 40 bytes of extra memory per row, and 2 MB per thread.
+    `rows` are ascending. Rows with equal hashes are compared, so collisions are harmless. O(m·d)
+    time; 40 bytes per row and 2 MB per thread.
 
     Examples
     --------
@@ -88,7 +71,7 @@ def distinct_rows(
     copies = np.flatnonzero(~own)
     differs = ~_same(matrix, rows[copies], rows[leader[copies]])
     firsts: dict[bytes, int] = {}
-    for at in copies[differs].tolist():  # another vector with the same hash
+    for at in copies[differs].tolist():  # a hash collision
         leader[at] = firsts.setdefault(
             (take_rows(matrix, rows[[at]]) + np.float32(0)).tobytes(), at
         )
@@ -103,14 +86,13 @@ def find_rows(
     hashes: NDArray[np.uint64],
     rows: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Return which of the distinct `points` has the vector of each of `rows`, or -1."""
-    # O(m·d + (m + p)·log p) time; 8 bytes of extra memory per point, 32 per row.
+    """Return the position in `points` of the vector of each of `rows`, or -1."""
     order = hashes.argsort(kind="stable")
     ordered, wanted = hashes[order], row_hashes(matrix, rows)
     at, stop = np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, side="right")
     found = np.full(rows.size, -1, dtype=np.int64)
     open_ = np.flatnonzero(at < stop)
-    while open_.size:  # once, unless different vectors share a hash
+    while open_.size:  # once, unless hashes collide
         rival = order[at[open_]]
         same = _same(matrix, rows[open_], points[rival])
         found[open_[same]] = rival[same]

@@ -1,4 +1,4 @@
-"""Which item is farthest from a growing set: exact, without measuring most distances."""
+"""Exact search for the item farthest from a growing set of centres."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ __all__ = ["Farthest", "FarthestFirst"]
 Positions = NDArray[np.int64]
 
 SEED_CENTRES = 32
-"""How many centres every item is measured against at the start."""
+"""Centres that every item is compared with at the start."""
 
 READY = 0.25
-"""How many items, as a share of the block size, make a block worth starting."""
+"""Minimum items of a block, as a share of the block size."""
 
 FEWEST = 64
-"""How many centres an item has seen before catching up asks whether it needs more."""
+"""Minimum centres before an update checks whether an item needs more."""
 
 KEEP = 0.9
-"""Items that need no more centres are set aside when those that do are a smaller share."""
+"""Share of items that need more centres, below which the others are removed."""
 
 FRONT = 16
-"""How many blocks' worth of items are set apart, so that blocks are not taken from all of them."""
+"""Items in the front, as a multiple of the block size; blocks are taken from the front."""
 
 
 @dataclass(frozen=True)
 class Farthest:
-    """The item that `FarthestFirst.farthest` found.
+    """The result of `FarthestFirst.farthest`.
 
     Attributes
     ----------
     position
-        Its place among the items.
+        Its position among the items.
     key
-        What was maximised: the squared distance, or weight times distance.
+        The maximised value: the squared distance, or weight times distance.
     squared_distance
-        Its squared distance to the nearest centre.
+        The squared distance to the nearest centre.
     """
 
     position: int
@@ -52,53 +52,49 @@ class Farthest:
 
 @dataclass
 class _Block:
-    """Items whose vectors are at hand and that have seen every centre."""
+    """Items with vectors in memory that were compared with every centre."""
 
     at: Positions  # (m,)
     vectors: NDArray[np.float32]  # (m, d) in the frame
-    bounds: Bounds  # of m items; `seen` is not kept up
+    bounds: Bounds  # of m items; `seen` is not updated
     ceiling: float  # no item outside has a larger key
-    untouched: bool = True  # no centre was added since it was formed
+    untouched: bool = True  # no centre was added since it was made
 
 
 class FarthestFirst:
     """Finds the item farthest from a set of centres, then the next as the set grows.
 
-    The answers are those of the plain algorithm in float64, `between` each item and every centre,
-    with ties going to the lowest position, whatever the block size and the number of threads.
+    Results equal those of the plain algorithm in float64, with ties by lowest position, for any
+    block size and number of threads.
 
-    Every item carries an upper bound on its squared distance and how many centres it has seen;
-    bounds only fall, so an old one still holds. The items with the largest bounds are caught up
-    by float32 matrix products, each until it has seen every centre or has fallen behind others;
-    those that have seen every centre and still beat every bound elsewhere form a block. As long
-    as the best item of the block beats every bound outside it, it is the answer, and adding a
-    centre costs one product with the block. Items that never come near the frontier are not
-    touched. Float32 estimates carry a proven error; wherever it leaves room for doubt the
-    reference decides.
+    Every item has an upper bound on its squared distance, and the number of centres it was
+    compared with. Bounds only decrease, so an old bound remains valid. Items with the largest
+    bounds are compared with more centres by float32 matrix products, until they are up to date or
+    no longer among the largest. Up-to-date items whose distance exceeds all bounds elsewhere form
+    a block. While the best item of the block exceeds every bound outside, it is the answer, and
+    each new centre needs one product with the block. Float32 estimates have a proven error bound;
+    in case of doubt `between` decides.
 
     Parameters
     ----------
     matrix
         (n, d) finite float32 array or memory map, or `UnitRows` of one.
     items
-        (u,) int64 rows, ascending and distinct, with u ≥ 1.
+        (u,) int64 rows, ascending and distinct, at least one.
     centres
-        (m,) int64 rows to start from, with m ≥ 1; none of them an item.
+        (m,) int64 rows, at least one, none of them an item.
     weights
-        (u,) float64, not negative: maximise weight times distance. Default: maximise distance.
+        (u,) float64, not negative: maximise weight times distance. Default: the distance.
     min_distance
-        The key of an item nearer than this to a centre is 0.
+        Items nearer than this to a centre have key 0.
     block_size
-        How many items are caught up at once, and the most that a block holds. Default: u/128,
-        but 512 at least and 4096 at most.
+        Items per block. Default: u/128, from 512 to 4,096.
 
     Notes
     -----
-    Time: O(u·d) to start, then a fraction of the O(u·d) per centre of the plain algorithm; at
-    worst, with more items at the same distance than fit in a block, about the same.
-    Extra memory: at most 80 bytes per item, 16 per centre, 12·d bytes and 1 to 20 kB (with many
-    ties) for each item of a block, 8192·d bytes for the reference, and up to 64 MB of centres;
-    the matrix is read a block at a time.
+    Time: O(u·d) to start, then a fraction of it per centre; in the worst case, many items at equal
+    distances, about O(u·d). Extra memory: at most 80 bytes per item, 16 per centre, 12·d bytes and
+    1 to 20 kB per item of a block, 8192·d bytes, and 64 MB.
 
     Examples
     --------
@@ -126,7 +122,7 @@ class FarthestFirst:
         self._block_size = block_size or int(np.clip(items.size // 128, 512, 4096))
         self._block: _Block | None = None
         self._front: tuple[Positions, float] | None = None
-        # Any order will do; a mixed one makes the first few stand for all.
+        # A random order makes the first few representative.
         mixed = np.random.default_rng(0).permutation(centres)  # (m,)
         self._frame = Frame.around(matrix, items)
         while (bounds := self._start(Centres(self._frame, mixed))) is None:
@@ -134,17 +130,14 @@ class FarthestFirst:
         self._bounds = bounds
 
     def farthest(self) -> Farthest:
-        """Return the item with the largest key, the lowest position where several have it.
-
-        Items that were added are no longer considered; at least one must be left.
-        """
+        """Return the item with the largest key, ties by lowest position; at least one is left."""
         while True:
             block = self._block = self._block or self._next_block()
             best = self._best(block.at, block.bounds)
             if best.key > block.ceiling:
                 return best
             self._store_block()
-            if block.untouched:  # as good as elsewhere: look everywhere
+            if block.untouched:  # ties outside the block: search everywhere
                 return self._best_anywhere(best.key)
 
     def add(self, position: int) -> None:
@@ -155,12 +148,12 @@ class FarthestFirst:
             self._update(self._block, position)
 
     def reweigh(self, weights: Float64s | None) -> None:
-        """Go on with other weights, or with none."""
+        """Replace the weights, or remove them."""
         self._store_block()
         self._weights, self._front = weights, None
 
     def _start(self, centres: Centres) -> Bounds | None:
-        """Measure every item against the first centres; None if the frame is too fine."""
+        """Compare every item with the first centres; None if the frame is too fine."""
         self._centres = centres
         bounds = Bounds.unknown(self._items.size)
         seeds = min(len(centres), SEED_CENTRES)
@@ -178,7 +171,7 @@ class FarthestFirst:
         return bounds
 
     def _keys(self, squared: Float64s, at: Positions | slice) -> Float64s:
-        """Return what is maximised for some squared distances; it never falls as they rise."""
+        """Return the keys of squared distances; they increase with them."""
         if self._weights is None and not self._min_distance:
             return squared
         distances = np.sqrt(np.maximum(squared, 0))
@@ -194,7 +187,7 @@ class FarthestFirst:
             self._block = None
 
     def _next_block(self) -> _Block:
-        """Catch up the items with the largest keys until enough that are up to date lead."""
+        """Update the items with the largest keys until enough up-to-date items lead."""
         while True:
             at, ceiling = self._largest()
             keys = self._keys(self._bounds.upper[at], at)  # (m,)
@@ -209,11 +202,11 @@ class FarthestFirst:
             self._catch_up(at[behind], ceiling)
 
     def _largest(self) -> tuple[Positions, float]:
-        """Return the items with the largest keys, a block of them, and the next key."""
+        """Return a block of the items with the largest keys, and the next key."""
         if self._front is not None:
             front, beyond = self._front
             at, ceiling = self._top(front, self._block_size)
-            if ceiling >= beyond:  # keys only fall: nothing beyond the front is larger
+            if ceiling >= beyond:  # keys only decrease: none beyond the front is larger
                 return at, ceiling
         self._front = self._top(slice(None), FRONT * self._block_size)
         front, beyond = self._front
@@ -234,8 +227,8 @@ class FarthestFirst:
         return self._frame.rows(self._items[at]).vectors  # (m, d)
 
     def _catch_up(self, at: Positions, enough: float) -> None:
-        """Show items the centres they have not seen until their keys are at most `enough`."""
-        at = at[np.argsort(self._bounds.seen[at], kind="stable")]  # the most behind first
+        """Compare items with their unseen centres until their keys are at most `enough`."""
+        at = at[np.argsort(self._bounds.seen[at], kind="stable")]  # the most outdated first
         bounds, vectors = self._bounds.take(at), self._vectors(at)
         while at.size and bounds.seen[0] < len(self._centres):
             first = int(bounds.seen[0])
@@ -261,12 +254,14 @@ class FarthestFirst:
         centres: FrameRows,
         start: int,
     ) -> None:
-        """Show m items p centres, the first of which has number `start`."""
+        """Compare m items with p centres, numbered from `start`."""
         error, slack, unit = self._frame.error, self._frame.slack, self._frame.unit
         below = vectors @ centres.vectors.T  # (m, p)
         below *= -2
         below += ((1 - error) * centres.norms - slack).astype(np.float32)
-        late = int(np.searchsorted(bounds.seen, start, side="right"))  # these have seen a few
+        late = int(
+            np.searchsorted(bounds.seen, start, side="right")
+        )  # these were compared with some
         numbers = np.arange(start, start + centres.norms.size)
         below[late:][numbers < bounds.seen[late:, None]] = np.inf
         every, best = np.arange(len(below)), below.argmin(axis=1)  # (m,), (m,)
@@ -275,7 +270,7 @@ class FarthestFirst:
         below[every, best] = np.inf
         others = (below.min(axis=1) + (1 - error) * bounds.norms) * unit
 
-        limit = np.minimum(bounds.upper, upper)  # whatever may be below it may be the nearest
+        limit = np.minimum(bounds.upper, upper)  # centres that may be below it may be the nearest
         several = ((bounds.lower <= limit) & (lower <= limit)) | (others <= limit)
         which = np.flatnonzero(several & (limit > 0))
         rivals = (below[which] + (1 - error) * bounds.norms[which, None]) * unit  # (w, p)
@@ -286,7 +281,7 @@ class FarthestFirst:
         bounds.settle(which, values)
 
     def _update(self, block: _Block, position: int) -> None:
-        """Show a block its item at `position`, the newest centre."""
+        """Compare a block with the item at `position`, the newest centre."""
         bounds, block.untouched = block.bounds, False
         inside = np.flatnonzero(block.at == position)
         centre = FrameRows(block.vectors[inside], bounds.norms[inside])
@@ -318,8 +313,8 @@ class FarthestFirst:
         item: NDArray[np.intp],
         centre: NDArray[np.intp],
     ) -> Float64s:
-        """Return true distances of the items `which`, where several centres may be the nearest."""
-        # Those are the one that was nearest before, and `centre` for each ``which[item]``.
+        """Return true distances of the items `which`, where several centres may be nearest."""
+        # The rivals are the centre that was nearest before, and `centre` for each ``which[item]``.
         if not which.size:
             return np.empty(0)
         places = at[which]  # (w,)
@@ -335,7 +330,7 @@ class FarthestFirst:
         return between(self._matrix, self._items[at], self._centres.rows[centres])
 
     def _best(self, at: Positions, bounds: Bounds) -> Farthest:
-        """Return the best of some items that have seen every centre."""
+        """Return the best of some up-to-date items."""
         keys = self._keys(bounds.upper, at)  # (m,)
         rivals = np.flatnonzero(keys >= self._keys(bounds.lower, at).max())
         unsure = rivals[bounds.lower[rivals] < bounds.upper[rivals]]
@@ -346,7 +341,7 @@ class FarthestFirst:
         return Farthest(int(at[first]), float(keys.max()), float(bounds.upper[first]))
 
     def _best_anywhere(self, key: float) -> Farthest:
-        """Return the best of all items, given that some key is at least `key`."""
+        """Return the best of all items, given a lower bound of the largest key."""
         rivals = np.flatnonzero(self._keys(self._bounds.upper, slice(None)) >= key)
         found: list[Farthest] = []
         for part in row_blocks(rivals.size, self._block_size):

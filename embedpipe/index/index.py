@@ -1,4 +1,4 @@
-"""The index of a matrix: what is known of where its vectors lie."""
+"""The index of a matrix: unique vectors, neighbours, sketch and clusters."""
 
 from __future__ import annotations
 
@@ -29,90 +29,76 @@ __all__ = ["EXACT_UP_TO", "NEIGHBOURS", "Index", "check_kind"]
 T = TypeVar("T")
 
 NEIGHBOURS = 32
-"""How many neighbours of each point are found and kept, unless more are asked for."""
+"""Minimum number of neighbours computed per vector."""
 
 EXACT_UP_TO = 250_000
-"""Of more points than this, all neighbours are not found exactly without being told to."""
+"""Default maximum of unique vectors of an exact search for all neighbours."""
 
 FOLLOWED = 512
-"""Of more neighbours than this, an approximate index finds all, exactly."""
+"""Number of neighbours above which an approximate index searches exactly."""
 
 SAMPLE = 200
-"""For how many points the share of true neighbours found is measured."""
+"""Vectors on which the recall is measured."""
 
 CLUSTERINGS = 8
-"""How many partitions are remembered."""
+"""Partitions kept in memory."""
 
 KEPT_CLUSTERINGS = 128
-"""How many of them are kept on disk."""
+"""Partitions stored on disk."""
 
 SPEED = 5e10
-"""About how many squared distances times dimensions a second one core works out."""
+"""Approximate squared distances times dimensions per second and core."""
 
 
 class Index:
-    """What is known of where the vectors of a matrix lie; worked out once, when first asked for.
+    """Unique vectors, neighbours, sketch and clusters of a matrix, each computed once on first use.
 
-    It speaks of *points*: the distinct vectors among `candidates`, numbered by their lowest row.
-    With a `folder`, what was worked out is kept there and read, memory-mapped, by the next index
-    of the same matrix and candidates.
+    The position of a unique vector is its index in `rows`. With a `folder` and a `digest`, results
+    are stored and read, memory-mapped, by the next index of the same matrix and candidates.
 
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map. It is never copied or written to.
+        (n, d) finite float32 array or memory map; never copied or written to.
     candidates
-        (m,) int64 rows, ascending; no other row is looked at. Default: every row.
+        (m,) int64 rows, ascending; other rows are ignored. Default: every row.
     kind
-        ``"exact"``: neighbours are the true ones. ``"ivf"`` (inverted file) and ``"hnsw"``
-        (graph) are for millions of points: neighbours are found by FAISS on `sketch`, most of
-        the true ones (see `recall`), with exact distances.
+        ``"exact"``: true neighbours. ``"ivf"`` (inverted file) and ``"hnsw"`` (graph) are for
+        millions of vectors: FAISS finds most of the neighbours on `sketch` (see `recall`), with
+        exact distances.
     folder
-        Where to keep what is derived, in a folder of its own for each kind and set of
-        candidates.
+        Where to store results; each kind and set of candidates has a subfolder.
     digest
-        SHA-256 of the matrix, in hexadecimal. Without it nothing is kept: what is on disk could
-        not be told from that of another matrix.
+        SHA-256 of the matrix, in hexadecimal. Without it nothing is stored.
     exact_up_to
-        Of more points, an exact index refuses to find all neighbours; None lifts the limit.
+        Maximum number of unique vectors of an exact search for all neighbours; None: no limit.
     metric
-        ``"euclidean"``, or ``"cosine"``: every distance, copy, cluster and neighbour is that of
-        the rows scaled to unit length, and distances are from 0 to 2. See `UnitRows`.
+        ``"euclidean"``, or ``"cosine"``: rows are scaled to unit length (`UnitRows`), so distances
+        are from 0 to 2.
 
     Attributes
     ----------
-    matrix, candidates, kind, folder, digest, metric
-        As given.
     vectors
-        What distances are measured on: the matrix, or `UnitRows` of it.
+        The rows that distances are measured on: the matrix, or `UnitRows` of it.
     rows
-        (p,) int64 ascending, the lowest row of each distinct vector: the points.
+        (p,) int64 ascending, the lowest row of each unique vector.
     copy_of
-        (m,) int32, the point of each candidate.
+        (m,) int32, the position of the unique vector of each candidate.
     sizes
-        (p,) int64, how many candidates each point stands for.
+        (p,) int64, the number of candidates of each unique vector.
     sketch
-        (p, at most 128) float32, the points in the directions in which they spread most; see
-        `sketch_of`.
+        (p, at most 128) float32, the unique vectors projected on their principal directions.
     recall
-        The share of the true 32 nearest that `neighbours` gives, measured on 200 evenly spaced
-        points; 1 for an exact index.
+        Share of the true 32 nearest that `neighbours` finds, measured on 200 evenly spaced
+        vectors; 1 for an exact index.
     not_kept
-        Why something could not be written to `folder`, or None. It is no error: what is derived
-        can be derived again.
-
-    Raises
-    ------
-    UsageError
-        If there is no such kind.
+        Why a result could not be stored in `folder`, or None. This is not an error.
 
     Notes
     -----
-    Bytes a point: 20 for the points themselves, 512 for the sketch, 256 for 32 neighbours, and
-    at most 140 (``"ivf"``) or 290 (``"hnsw"``) for an approximate index: 800 to 1080 in all,
-    whatever the dimension of the matrix. The cosine metric takes 8 more for each row of the
-    matrix. `measured_by` keeps the index of the other metric, whose files lie in a folder of
-    their own.
+    Bytes per unique vector: 20, 512 for the sketch, 256 for 32 neighbours, and at most 140
+    (``"ivf"``) or 290 (``"hnsw"``) for an approximate index. The cosine metric needs 8 bytes per
+    row of the matrix.
 
     Examples
     --------
@@ -150,7 +136,7 @@ class Index:
         self._other_metrics: dict[str, Index] = {}
 
     def measured_by(self, metric: str) -> Index:
-        """Return the index of the same matrix, candidates and kind by a metric, made once.
+        """Return the index of the same matrix, candidates and kind with another metric, made once.
 
         Examples
         --------
@@ -172,7 +158,7 @@ class Index:
             )
         return self._other_metrics[metric]
 
-    # The points
+    # Unique vectors
 
     @property
     def rows(self) -> NDArray[np.int64]:  # noqa: D102
@@ -187,20 +173,9 @@ class Index:
         return np.bincount(self.copy_of, minlength=self.rows.size)
 
     def find(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the point that has the vector of each row of the matrix, or -1.
+        """Return the position of the unique vector of each of (k,) rows of the matrix, or -1.
 
-        Parameters
-        ----------
-        rows
-            (k,) int64 rows, candidates or not.
-
-        Returns
-        -------
-        (k,) int64 points
-
-        Notes
-        -----
-        O(log m) a candidate; of other rows, O(d), and O(p·d) once.
+        The rows need not be candidates. O(log m) per candidate; O(d) per other row; O(p·d) once.
 
         Examples
         --------
@@ -222,32 +197,26 @@ class Index:
     # Neighbours
 
     def neighbours(self, k: int, progress: Progress | None = None) -> Neighbours:
-        """Return the `k` nearest points of each point; all others if there are fewer.
+        """Return the `k` nearest unique vectors of each unique vector, or all others if fewer.
 
-        32 are found and kept even if fewer are asked for.
+        At least 32 neighbours are computed and stored.
 
         Parameters
         ----------
         k
-            How many.
+            Number of neighbours.
         progress
-            Called with how much is done and how much there is in all, while they are sought.
+            Called with the finished and the total amount of work.
 
         Returns
         -------
         Neighbours
-            Exact, with ties by lowest position, or of an approximate index: the nearest of the
-            candidates that it finds.
+            Exact, with ties by lowest position; for an approximate index, the nearest candidates.
 
         Raises
         ------
         SelectionError
-            If an exact index has more than `exact_up_to` points.
-
-        Notes
-        -----
-        See `nearest_neighbours`: p²·d floating-point operations. An approximate index measures
-        4·k candidates a point: O(p·k·d).
+            If an exact index has more than `exact_up_to` unique vectors.
 
         Examples
         --------
@@ -270,32 +239,21 @@ class Index:
         return Neighbours(known.positions[:, :k], known.distances[:, :k])
 
     def within(self, radius: float, max_edges: float = MAX_EDGES) -> RadiusNeighbors:
-        """Return the points at most `radius` away from each point, itself included.
+        """Return the unique vectors within `radius` of each unique vector, itself included.
 
-        The last answer is remembered.
+        The last result is kept in memory.
 
         Parameters
         ----------
         radius
-            In the units of the vectors, from 0 on.
+            At least 0, in the unit of the metric.
         max_edges
-            How many members the balls may have on average.
-
-        Returns
-        -------
-        RadiusNeighbors
-            Exact; of an approximate index, the members that it finds.
+            Maximum mean number of members.
 
         Raises
         ------
         SelectionError
-            If there are more members than allowed, or an exact index has more than
-            `exact_up_to` points.
-
-        Notes
-        -----
-        See `balls_within`. Where neighbours are known that reach farther than the radius, balls
-        are read off them.
+            If there are more members, or an exact index has more than `exact_up_to` unique vectors.
 
         Examples
         --------
@@ -318,31 +276,21 @@ class Index:
         self._balls = radius, balls
         return balls
 
-    # In fewer dimensions
+    # Sketch and clusters
 
     @cached_property
     def sketch(self) -> NDArray[np.float32]:  # noqa: D102
         return self._once("sketch", lambda part: part.array("values"), self._make_sketch)
 
     def clusters(self, k: int, seed: int = 0) -> Clusters:
-        """Return a partition of the points into min(k, p) clusters by k-means on `sketch`.
+        """Return a partition of the unique vectors into min(k, p) clusters by k-means on `sketch`.
 
-        Parameters
-        ----------
-        k
-            At least 1.
-        seed
-            Other seeds give other partitions. The last eight partitions are remembered, and
-            the last 128 kept on disk.
+        The last eight partitions are kept in memory, and the last 128 are stored.
 
         Raises
         ------
         SelectionError
-            If `k` is less than 1, or there are no points.
-
-        Notes
-        -----
-        See `kmeans`.
+            If `k` is less than 1, or there are no vectors.
 
         Examples
         --------
@@ -356,20 +304,13 @@ class Index:
             found = self._once(
                 "clusters-{}-{}".format(*key), _read_clusters, lambda: self._make_clusters(*key)
             )
-        self._clusters[key] = found  # the most recent last
+        self._clusters[key] = found  # the most recent is last
         while len(self._clusters) > CLUSTERINGS:
             self._clusters.popitem(last=False)
         return found
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what `make` once gave for a key: small things that follow from the points alone.
-
-        Parameters
-        ----------
-        key
-            Names what is made and everything else it follows from.
-        make
-            Called the first time. What it gives stays in memory as long as the index.
+        """Return the first result of `make` for a key, kept in memory; for small derived values.
 
         Examples
         --------
@@ -382,7 +323,7 @@ class Index:
         found: T = self._remembered[key]
         return found
 
-    # What it is
+    # Description
 
     @property
     def recall(self) -> float:  # noqa: D102
@@ -395,14 +336,11 @@ class Index:
         return None if self._kept is None else self._kept.problem
 
     def describe(self) -> dict[str, Any]:
-        """Return what the index is, as JSON types.
+        """Return a summary as JSON types.
 
-        Returns
-        -------
-        dict
-            ``kind``, ``metric``, ``candidates``, ``points``, ``dimension``, ``neighbours`` (how
-            many of each point are known), ``recall``, ``folder`` (where it is kept, or None),
-            ``bytes`` (of the files there) and ``not_kept``.
+        ``kind``, ``metric``, ``candidates``, ``points`` (unique vectors), ``dimension``,
+        ``neighbours`` (known per vector), ``recall``, ``folder``, ``bytes`` (of its files) and
+        ``not_kept``.
 
         Examples
         --------
@@ -425,7 +363,7 @@ class Index:
             "not_kept": self.not_kept,
         }
 
-    # How it is worked out
+    # Computation and storage
 
     @cached_property
     def _kept(self) -> ArrayStore | None:
@@ -453,13 +391,13 @@ class Index:
     def _once(
         self, name: str, read: Callable[[StoredArrays], T | None], make: Callable[[], T]
     ) -> T:
-        """Return what is kept under a name, or make it; of several processes one does."""
-        # `read` returns None for what is kept but does not serve; `make` also saves.
+        """Return the stored result, or make it; only one of several processes makes it."""
+        # `read` returns None if the stored result is not sufficient; `make` also saves.
         found = self._read(name, read)
         if found is not None or self._kept is None:
             return make() if found is None else found
         with self._kept.alone(name):
-            found = self._read(name, read)  # another process may have been faster
+            found = self._read(name, read)  # another process may have made it
             return make() if found is None else found
 
     def _read(self, name: str, read: Callable[[StoredArrays], T | None]) -> T | None:
@@ -505,7 +443,7 @@ class Index:
 
     @property
     def _known_neighbours(self) -> Neighbours | None:
-        """The neighbours found so far, here or by whoever kept them."""
+        """The neighbours found so far, here or by another process."""
         if self._neighbours is None:
             self._neighbours = self._read("neighbours", lambda part: _wide_enough(part, 0))
         return self._neighbours
@@ -517,7 +455,7 @@ class Index:
         return self._nearest_candidates(np.arange(self.rows.size), width, progress)
 
     def _nearest(self, points: NDArray[np.int64], k: int) -> Neighbours:
-        """Return the neighbours of some points, those that are known if they suffice."""
+        """Return the neighbours of some unique vectors; known ones are reused."""
         known = self._known_neighbours
         if known is None or known.positions.shape[1] < k:
             return self._nearest_candidates(points, k)
@@ -533,7 +471,7 @@ class Index:
 
     @cached_property
     def _search(self) -> tuple[Approximate, float]:
-        """The approximate index, and its recall."""
+        """The approximate index and its recall."""
         return self._once("search", self._read_search, self._make_search)
 
     def _read_search(self, part: StoredArrays) -> tuple[Approximate, float]:
@@ -559,10 +497,10 @@ class Index:
         cores = blas_threads()
         seconds = float(p) ** 2 * d / (SPEED * cores)
         raise SelectionError(
-            f"the exact neighbours of {p:,} points of {d:,} dimensions take about "
-            f"{in_words(seconds)} on {cores} cores, and an exact index finds them for up to "
-            f"{self.exact_up_to:,}: take index='ivf' or index='hnsw', which finds most of them, "
-            "or an Index with exact_up_to=None, which waits."
+            f"the exact neighbours of {p:,} unique vectors of {d:,} dimensions take about "
+            f"{in_words(seconds)} on {cores} cores; the limit is {self.exact_up_to:,} vectors. Use "
+            "index='ivf' or index='hnsw', which find most of them, or an Index with "
+            "exact_up_to=None."
         )
 
 
@@ -579,18 +517,6 @@ def _read_clusters(part: StoredArrays) -> Clusters:
 
 
 def check_kind(kind: str) -> None:
-    """Refuse a kind of index that there is not.
-
-    Raises
-    ------
-    UsageError
-        If it is none of ``"exact"``, ``"ivf"`` and ``"hnsw"``.
-
-    Examples
-    --------
-    >>> check_kind("flat")
-    Traceback (most recent call last):
-    embedpipe.errors.UsageError: unknown kind of index 'flat': it is exact, ivf or hnsw.
-    """
+    """Refuse an unknown kind of index."""
     if kind not in ("exact", *KINDS):
         raise UsageError(f"unknown kind of index {kind!r}: it is exact, ivf or hnsw.")

@@ -1,4 +1,4 @@
-"""The nearest points of every point, exact, by matrix products."""
+"""Exact nearest neighbours of all vectors, by matrix products."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .vectors import Vectors, row_blocks, take_wide
 __all__ = ["Neighbours", "Progress", "nearest_neighbours"]
 
 Progress = Callable[[int, int], None]
-"""Called with how much is done and how much there is in all."""
+"""Called with the finished and the total amount of work."""
 
 RANKED = 512
-"""For how many points a thread measures distances at once."""
+"""Points per task of a thread."""
 
 BLOCK = 2048
-"""How many points are converted to float64 at once."""
+"""Points per block in float64."""
 
 HARD = 64
-"""The most points that are compared with all others in float64 at once."""
+"""Maximum points that are compared with all others in float64 at once."""
 
 COMPARED = 1 << 22
-"""About how many pairs that may be: four numbers of 8 bytes each."""
+"""Approximate maximum of these pairs, with 32 bytes each."""
 
 BAND = 8
-"""With how many tiles some points are compared before their bounds are tightened."""
+"""Tiles that some points are compared with before their bounds are updated."""
 
 FAR = np.finfo(np.float32).max
 """More than any squared distance in a frame."""
@@ -42,14 +42,14 @@ WIDE_ROUNDING = 2.0**-53
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest points of each of p points, itself left out.
+    """The nearest unique vectors of each of p unique vectors, itself excluded.
 
     Attributes
     ----------
     positions
-        (p, k) int32 positions of points, nearest first, ties by lowest position.
+        (p, k) int32 positions, nearest first, ties by lowest position.
     distances
-        (p, k) float32 Euclidean distances.
+        (p, k) float32 distances.
     """
 
     positions: NDArray[np.int32]
@@ -63,17 +63,14 @@ def nearest_neighbours(
     progress: Progress | None = None,
     some: NDArray[np.int64] | None = None,
 ) -> Neighbours:
-    """Return the `k` nearest of `rows` for each of them; of fewer points, all others."""
-    # Nearest by `between`, ties by lowest position: not one neighbour is approximate, and nothing
-    # depends on the number of threads.
-    # Each pair of points is estimated once, for both, by products of moved float32 tiles, with a
-    # proven bound on the error. A point keeps whoever may be among its k nearest by these bounds;
-    # in the end these few are measured in float64. A point with a crowd in doubt, where values
-    # span too many scales for float32 or many distances are equal, is compared with all others by
-    # float64 products.
-    # p²·d floating-point operations as matrix products: 50,000 x 1,280 in about 30 seconds on two
-    # cores. Memory at its peak: about 100·k bytes a point with the result, and two tiles of 4096
-    # vectors and 16 MB a thread; the matrix is not copied.
+    """Return the `k` nearest of `rows` for each of them (or `some` positions), or all others."""
+    # Nearest by `between`, ties by lowest position, for any number of threads.
+    # Products of float32 tiles estimate each pair once, with a proven bound on the error. A point
+    # keeps all rivals that may be among its k nearest; at the end these are measured in float64.
+    # A point with too many rivals (extreme scales or many equal distances) is compared with all
+    # others in float64.
+    # p²·d floating-point operations: 50,000 x 1,280 in about 30 seconds on two cores. Peak memory:
+    # about 100·k bytes per point, and two tiles of 4096 vectors and 16 MB per thread.
     p = rows.size
     k = max(min(k, p - 1), 0)
     own = np.arange(p) if some is None else some
@@ -99,7 +96,7 @@ def nearest_neighbours(
 
 
 def _bands_of(some: NDArray[np.int64], p: int) -> list[list[TilePair]]:
-    """Return pairs of `some` points with every tile, a few tiles of one at a time."""
+    """Return pairs of `some` points with every tile, a few tiles at a time."""
     tiles = [np.arange(part.start, part.stop) for part in row_blocks(p, TILE)]
     bands = [tiles[part] for part in row_blocks(len(tiles), BAND)]
     own = [some[part] for part in row_blocks(some.size, TILE)]
@@ -107,10 +104,10 @@ def _bands_of(some: NDArray[np.int64], p: int) -> list[list[TilePair]]:
 
 
 class _Rivals:
-    """Who may be among the k nearest of each point, judging by the tiles compared so far.
+    """The points that may be among the k nearest of each point, from the tiles compared so far.
 
-    Invariant: of the points compared with point i, those left out are proven to be farther than
-    k others; ``bound[i]`` is proven to be at least the k-th distance.
+    Invariant: every excluded point is proven to be farther than k others; ``bound[i]`` is proven to
+    be at least the k-th distance of point i.
     """
 
     def __init__(self, pairs: Pairs, k: int) -> None:
@@ -121,7 +118,7 @@ class _Rivals:
         self.hits = Hits.none()
 
     def meet(self, band: list[TilePair], *, mirror: bool) -> None:
-        """Compare pairs of tiles; the bounds stay the same until all are done."""
+        """Compare pairs of tiles; the bounds change only at the end."""
 
         def work(part: slice) -> list[Hits]:
             ((left, right),) = band[part]
@@ -130,7 +127,7 @@ class _Rivals:
 
         found = map_blocks(work, len(band), 1)
         joined = Hits.join([self.hits, *(hits for part in found for hits in part)])
-        found.clear()  # they are many
+        found.clear()  # frees memory
         self._keep(joined)
 
     def _keep(self, hits: Hits) -> None:
@@ -141,7 +138,7 @@ class _Rivals:
             hits = hits.take(np.flatnonzero(~alone))
         upper = self.pairs.upper(hits)  # (e,)
         keys = hits.points.astype(np.uint64) << np.uint64(32) | upper.view(np.uint32)
-        order = keys.argsort()  # by point, then by upper bound, which is not negative
+        order = keys.argsort()  # by point, then by upper bound (not negative)
         points, upper = hits.points[order], upper[order]
         starts = points.searchsorted(np.arange(p + 1, dtype=points.dtype))
         enough = np.diff(starts) >= self.k
@@ -150,7 +147,7 @@ class _Rivals:
         hits = hits.take(order[self.pairs.lower(hits)[order] <= self.bound[points]])
         counts = np.bincount(hits.points, minlength=p)
         self.crowded |= counts > self.k + CROWD
-        self.bound[self.crowded] = -np.inf  # nobody is close enough any more
+        self.bound[self.crowded] = -np.inf  # no further hits
         self.hits = hits.take(np.flatnonzero(~self.crowded[hits.points]))
 
 
@@ -161,7 +158,7 @@ def _nearest(
     own: NDArray[np.int64],
     k: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Return the `k` nearest of the hits of each of `own` points, with squared distances."""
+    """Return the `k` nearest hits of each of `own` points, with squared distances."""
     away = measured(matrix, rows, hits.points, hits.others)  # (e,)
     order = np.lexsort((hits.others, away, hits.points))
     best = order[hits.points[order].searchsorted(own)[:, None] + np.arange(k)]  # (o, k)
@@ -176,7 +173,7 @@ def measured(
 ) -> NDArray[np.float64]:
     """Return the squared distances of pairs of points, sorted by the first: (e,) float64."""
     away = np.empty(points.size)
-    first = np.flatnonzero(np.diff(points, prepend=-1))  # where the pairs of a point begin
+    first = np.flatnonzero(np.diff(points, prepend=-1))  # the first pair of each point
     ends = np.append(first, points.size)
 
     def work(part: slice) -> None:
@@ -191,7 +188,7 @@ def measured(
 def _exhaustively(
     matrix: Vectors, rows: NDArray[np.int64], some: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the `k` nearest of each of `some` points and their squared distances, by float64."""
+    """Return the `k` nearest of each of `some` points by float64, with squared distances."""
     d = matrix.shape[1]
     mine = take_wide(matrix, rows[some])  # (h, d)
     centre = mine.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Which pairs of points are close: bounds on distances from products of float32 tiles."""
+"""Bounds on the distances of pairs of points, from products of float32 tiles."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from .vectors import Vectors, row_blocks
 __all__ = ["CROWD", "STRIP", "TILE", "Hits", "Pairs", "TilePair", "tile_pairs"]
 
 TILE = 4096
-"""How many points are moved for one product."""
+"""Points per tile."""
 
 STRIP = 512
-"""How many of them are multiplied with another tile at once: at most 8 MB of products."""
+"""Points of a tile per product: at most 8 MB of products."""
 
 MANY = 64
-"""By how many a point's hits in one strip may exceed what is wanted before they are thinned."""
+"""Hits of a point in one strip, above the wanted number, before they are thinned."""
 
 CROWD = 128
-"""By how many they may exceed it after that, and all of a point's hits in the end."""
+"""Maximum hits of a point above the wanted number after thinning and in total."""
 
 
 TilePair = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Ascending positions of the points on either side."""
+"""Ascending positions of the points on both sides."""
 
 
 @dataclass(frozen=True)
 class Hits:
-    """Pairs that are close: (e,) int32 `points`, `others`, and (e,) float32 `scores`.
+    """Close pairs: (e,) int32 `points` and `others`, and (e,) float32 `scores`.
 
-    A score is minus half the lower bound on the squared distance.
+    A score is minus half of the lower bound on the squared distance.
     """
 
     points: NDArray[np.int32]
@@ -61,7 +61,7 @@ class Hits:
 
 
 def tile_pairs(p: int, size: int | None = None) -> list[list[TilePair]]:
-    """Return every pair of tiles of `p` points once, in bands that touch each tile evenly."""
+    """Return every pair of tiles of `p` points once, in bands that use each tile equally."""
     # The first band pairs each tile with itself.
     tiles = [np.arange(part.start, part.stop) for part in row_blocks(p, size or TILE)]
     count = len(tiles)
@@ -73,25 +73,15 @@ def tile_pairs(p: int, size: int | None = None) -> list[list[TilePair]]:
 
 
 class Pairs:
-    """Bounds on the squared distances between points, in units of a frame.
+    """Bounds on the squared distances between points, in the unit of a frame.
 
-    With norms |x|², the estimate ``|x|² + |y|² − 2·x·y`` is off by at most `error` times
-    ``|x|² + |y|²``, and `slack`. Taking this off at once, the lower bound is ``−2·s`` with
-    ``s = x·y − h(x) − h(y)`` and ``h = |x|²·(1 − error)/2``: one product, with two more columns.
+    The error of the estimate ``|x|² + |y|² − 2·x·y`` is at most `error` times ``|x|² + |y|²``, plus
+    `slack`. So the lower bound is ``−2·s`` with ``s = x·y − h(x) − h(y)`` and
+    ``h = |x|²·(1 − error)/2``: one product with two more columns.
 
-    Parameters
-    ----------
-    matrix
-        (n, d) finite float32 array or memory map, or `UnitRows` of one.
-    rows
-        (p,) int64.
-
-    Notes
-    -----
-    With u the unit roundoff of float32: d + 2 products are summed in any order, which is off by
-    less than (d + 2)·u times the sum of their sizes, itself at most ``|x|² + |y|²``; doubled, and
-    with d·u for the norms, this is (3·d + 4)·u; moving, rounding and the float64 reference add
-    less than 50·u.
+    With u the unit roundoff of float32, the sum of d + 2 products has an error below (d + 2)·u
+    times ``|x|² + |y|²``, for any order. Doubled, and with d·u for the norms, it is (3·d + 4)·u;
+    shifting, rounding and the float64 reference add less than 50·u.
     """
 
     def __init__(self, matrix: Vectors, rows: NDArray[np.int64]) -> None:
@@ -111,8 +101,8 @@ class Pairs:
         mirror: bool = False,
         most: int | None = None,
     ) -> Iterator[Hits]:
-        """Yield the pairs that may be at most as far as the bound of the first of them."""
-        # A point and itself are no pair.
+        """Yield the pairs that may be within the bound of the first point."""
+        # A point with itself is not a pair.
         first = self._columns(left, swapped=False)  # (a, d + 2)
         second = self._columns(right, swapped=True)  # (b, d + 2)
         floors = (-bound / 2 - self.slack).astype(np.float32)  # (p,)
@@ -156,7 +146,7 @@ class Pairs:
         floors: NDArray[np.float32],
         most: int | None,
     ) -> Hits:
-        """Return the pairs above the floors, which are (s, 1) for left points, (b,) for right."""
+        """Return the pairs above the floors: (s, 1) for left points, (b,) for right points."""
         of_left = floors.ndim == 2
         mine, theirs = (left, right) if of_left else (right, left)
         close = scores >= floors  # (s, b)
@@ -190,7 +180,7 @@ class Pairs:
         tile: NDArray[np.int64],
         most: int,
     ) -> NDArray[np.float32]:
-        """Return what the scores of the `most` nearest in each line cannot be below: (c, 1)."""
+        """Return a lower limit of the scores of the `most` nearest in each line: (c, 1)."""
         width = lines.shape[1]
         last = np.partition(lines, width - most, axis=1)[:, width - most]  # (c,)
         margin = self.error * (norms + self.norms[tile].max()) + 2 * self.slack
@@ -200,7 +190,7 @@ class Pairs:
 
 
 def _true(close: NDArray[np.bool_], of_left: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return where a contiguous (s, b) array is true: which points, and which others."""
+    """Return the points and the others where a contiguous (s, b) array is true."""
     at = np.flatnonzero(close)
     rows = (at // close.shape[1]).astype(np.int32)
     columns = (at - rows * np.int64(close.shape[1])).astype(np.int32)

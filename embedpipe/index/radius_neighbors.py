@@ -1,4 +1,4 @@
-"""The points within a radius of every point, exact."""
+"""Exact neighbours within a radius of all vectors."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from .vectors import Vectors, row_blocks
 __all__ = ["MAX_EDGES", "RadiusNeighbors", "balls_by_neighbours", "balls_within"]
 
 MAX_EDGES = 250
-"""How many members a ball may have on average, unless a caller says otherwise."""
+"""Default maximum of mean members per ball."""
 
 SETTLED = 0.5
-"""From this share of points that need no search on, the others are searched by themselves."""
+"""Minimum share of points with sufficient known neighbours to search the others separately."""
 
 NEAREST = 32
-"""How many neighbours are asked for at first."""
+"""Number of neighbours of the first search."""
 
 TILE = 1024
-"""How many points are moved for one product."""
+"""Points per tile."""
 
 PLACED = 1 << 20
-"""About how many members are put into their balls at once."""
+"""Approximate number of members grouped at once."""
 
 TINY = float(np.finfo(np.float32).tiny)
 
 FARTHEST = 1e18
-"""Farther than any two points in a frame."""
+"""More than any distance in a frame."""
 
 Edges = tuple[NDArray[np.int32], NDArray[np.int32]]
 """Matching points and members of their balls."""
@@ -44,14 +44,14 @@ Edges = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 @dataclass(frozen=True)
 class RadiusNeighbors:
-    """The points within a radius of each of p points, itself included.
+    """The unique vectors within a radius (the ball) of each of p unique vectors, itself included.
 
     Attributes
     ----------
     starts
-        (p + 1,) int64: the members of point i are ``members[starts[i]:starts[i + 1]]``.
+        (p + 1,) int64: vector i has the members ``members[starts[i]:starts[i + 1]]``.
     members
-        (e,) int32 positions of points, ascending within each ball.
+        (e,) int32 positions, ascending within each ball.
     """
 
     starts: NDArray[np.int64]
@@ -65,18 +65,16 @@ def balls_within(
     max_edges: float = MAX_EDGES,
     known: Neighbours | None = None,
 ) -> RadiusNeighbors:
-    """Return the points at most `radius` away from each point, itself included."""
-    # Exact: a pair counts if its squared distance, by `between`, is at most ``radius**2`` in
-    # float64.
-    # Pairs are estimated by products of moved float32 tiles; those that the proven bound on the
-    # error leaves in doubt are measured in float64. At most p²·d floating-point operations. The
-    # result has 4 bytes per member and 8 per point; extra memory: about 16 bytes per member at
-    # its peak, 24 per point, two tiles of 1024 vectors and 4 MB a thread, and 32 MB.
+    """Return the points within `radius` of each point, itself included."""
+    # Exact: a pair counts if its squared distance, by `between`, is at most radius² in float64.
+    # Products of float32 tiles estimate pairs; doubtful ones are measured in float64. At most p²·d
+    # operations. Extra memory: about 16 bytes per member, 24 per point, two tiles of 1024 vectors
+    # and 4 MB per thread, and 32 MB.
     _check(radius)
     p = rows.size
     settled = np.zeros(p, dtype=np.bool_) if known is None else _reach(known, p) > radius  # (p,)
     if settled.sum() < SETTLED * p:
-        settled[:] = False  # it is cheaper to compare each pair once, for both
+        settled[:] = False  # comparing each pair once is cheaper
     found: list[Edges] = []
     if not settled.all():
         found += _Search(matrix, rows, radius, max_edges).edges(np.flatnonzero(~settled))
@@ -92,7 +90,7 @@ def balls_by_neighbours(
     max_edges: float,
     find: Callable[[NDArray[np.int64], int], Neighbours],
 ) -> RadiusNeighbors:
-    """Return the balls of `balls_within`, with the members that `find` finds."""
+    """Return the result of `balls_within`, limited to the members that `find` finds."""
     _check(radius)
     p = rows.size
     waiting, k = np.arange(p), min(NEAREST, p - 1)
@@ -112,14 +110,14 @@ def balls_by_neighbours(
 
 def _check(radius: float) -> None:
     if not radius >= 0:
-        raise SelectionError(f"a radius of {radius:g} means nothing: give a number from 0 on.")
+        raise SelectionError(f"`radius` must be at least 0; got {radius:g}.")
 
 
 def _balls(found: list[Edges], p: int, radius: float, max_edges: float) -> RadiusNeighbors:
-    """Gather members by ball; takes the edges out of `found`, so that they are held once."""
+    """Group members by ball; empties `found` to save memory."""
     from scipy.sparse import csr_array
 
-    counts = np.ones(p, dtype=np.int64)  # each is in its own ball
+    counts = np.ones(p, dtype=np.int64)  # each point is in its own ball
     for points, _ in found:
         counts += np.bincount(points, minlength=p)
     starts = np.concatenate([[0], counts.cumsum()])  # (p + 1,)
@@ -127,7 +125,7 @@ def _balls(found: list[Edges], p: int, radius: float, max_edges: float) -> Radiu
         raise _too_many(radius, max_edges, starts[-1] / p)
     members = np.empty(starts[-1], dtype=np.int32)
     members[starts[:-1]] = np.arange(p)
-    ends = starts[:-1] + 1  # where the next member of each ball goes: (p,)
+    ends = starts[:-1] + 1  # place of the next member of each ball: (p,)
     while found:
         some = [found.pop()]
         while found and sum(points.size for points, _ in some) < PLACED:
@@ -146,14 +144,14 @@ def _balls(found: list[Edges], p: int, radius: float, max_edges: float) -> Radiu
 
 def _too_many(radius: float, allowed: float, members: float) -> SelectionError:
     return SelectionError(
-        f"balls of radius {radius:g} have about {members:.0f} members on average, {allowed:g} are "
-        f"allowed: take a smaller radius, or allow more at 4 bytes each, {4 * members:.0f} bytes "
-        "per item and four times as much while they are sought (`max_edges`)."
+        f"balls of radius {radius:g} have about {members:.0f} members on average; `max_edges` is "
+        f"{allowed:g}. Use a smaller radius, or increase `max_edges`: this needs "
+        f"{4 * members:.0f} bytes per item, and four times that during the search."
     )
 
 
 def _reach(near: Neighbours, p: int) -> NDArray[np.float64]:
-    """Return what the distance of everybody who is not a known neighbour is surely above."""
+    """Return a lower bound of the distance to all points that are not known neighbours."""
     k = near.positions.shape[1]
     if k >= p - 1:
         return np.full(len(near.positions), np.inf)
@@ -170,7 +168,7 @@ def _read_off(
     which: NDArray[np.bool_],
     points: NDArray[np.int64],
 ) -> Edges:
-    """Return the pairs of `points`, whose neighbours are `which` of those given."""
+    """Return the pairs of `points`, whose neighbours are the `which` of those given."""
     positions, distances = near.positions[which], near.distances[which].astype(np.float64)
     sure = distances < radius * (1 - 4 * ROUNDING)  # (s, k)
     nearly = distances <= radius * (1 + 4 * ROUNDING) + TINY
@@ -183,7 +181,7 @@ def _read_off(
 
 
 class _Search:
-    """Seeks members by comparing tiles, and gives up as soon as there are too many."""
+    """Finds members by comparing tiles; raises as soon as there are too many."""
 
     def __init__(
         self, matrix: Vectors, rows: NDArray[np.int64], radius: float, allowed: float
@@ -196,7 +194,7 @@ class _Search:
         self._members = self._compared = 0
 
     def edges(self, some: NDArray[np.int64]) -> list[Edges]:
-        """Return the pairs whose first is one of `some`."""
+        """Return the pairs whose first point is one of `some`."""
         p = self.rows.size
         symmetric = some.size == p
         tasks = [pair for band in tile_pairs(p, TILE) for pair in band]

@@ -1,4 +1,4 @@
-"""Drawing items with a probability proportional to their squared distance from those drawn."""
+"""Random draws with probability proportional to the squared distance from earlier draws."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ Float64s: TypeAlias = NDArray[np.float64]
 Factors: TypeAlias = Callable[[Positions], NDArray[Any]]
 
 BLOCK = 256
-"""How many items are measured at once."""
+"""Items per block."""
 
 PAIRS = 256
-"""How many pairs the reference is worked out for at once."""
+"""Pairs per block of the reference."""
 
 FEWEST, USUAL, MOST = 8, 64, 256
-"""How many proposals are drawn at once: at first, in general, and when none is accepted."""
+"""Proposals per batch: at first, normally, and after a batch without acceptance."""
 
 GAPS = 1 << 20
-"""At most so many distances between proposals and centres are worked out at once: 32 MB."""
+"""Maximum distances between proposals and centres per batch: 32 MB."""
 
 PASS = 100
-"""What it costs to read and move a vector; one product with another that is at hand costs 1."""
+"""Cost of reading and shifting a vector, relative to one product of vectors in memory."""
 
 PROPOSAL = 800
-"""What a proposal costs beside its products with the centres, in the same unit."""
+"""Cost of a proposal besides its products, in the same unit."""
 
 MEASURED = 2
-"""What one of these products costs: a few rows make poor use of a processor."""
+"""Cost of a product of a few rows, in the same unit."""
 
 ROUNDING = 1e-6
-"""More than moving and float64 add to a bound, as a share of it; `Frame.error` has the rest."""
+"""Relative margin for float64 rounding; `Frame.error` covers float32."""
 
 CANCELLED = 1e-13
-"""More than float64 loses where terms of size 1 cancel."""
+"""Margin for the cancellation of terms of size 1 in float64."""
 
 ROUNDED = 8
-"""More than a product or a norm loses where rows of unit length are rounded, in roundoffs."""
+"""Margin for products of rounded rows of unit length, in unit roundoffs."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """An item that `DistanceSampler.draw` drew.
+    """An item drawn by `DistanceSampler.draw`.
 
     Attributes
     ----------
     position
-        Its place among the items.
+        Its position among the items.
     squared_distance
-        To the nearest item drawn or added before; infinite if there was none.
+        The squared distance to the nearest earlier item; infinite for the first.
     """
 
     position: int
@@ -70,18 +70,18 @@ class Drawn:
 
 @dataclass(frozen=True)
 class _Items:
-    """Items, ready to be measured against others."""
+    """Items prepared for comparison with others."""
 
     vectors: NDArray[np.float32]  # (m, d) in the frame
     factors: Float64s | None  # (m, C)
-    tilts: Float64s  # (m,) so that x·y is the product in the frame plus both tilts
+    tilts: Float64s  # (m,) x·y is the product in the frame plus both tilts
     norms: Float64s  # (m,) squared lengths
-    doubts: Float64s  # (m,) an estimate is off by no more than the doubts of both
+    doubts: Float64s  # (m,) the error of an estimate is at most the sum of both
 
 
 @dataclass
 class _Batch:
-    """Proposals that have not been decided on, in order."""
+    """Proposals that are not yet accepted or rejected, in order."""
 
     at: Positions  # (b,)
     gaps: Float64s  # (b, b) estimated squared distances between them
@@ -92,41 +92,31 @@ class _Batch:
 
 
 class DistanceSampler:
-    """Draws items one by one, each with a probability proportional to its squared distance.
+    """Draws items one by one with probability proportional to their squared distance.
 
-    The distance is that to the nearest item drawn before, as in the seeding of k-means++; the
-    probabilities are exactly those of the plain algorithm in float64, which measures every item
-    against every centre. Here most are never measured. Each item carries an upper bound on its
-    squared distance; distances only fall as centres are added, so an old bound still holds. An
-    item is proposed with a probability proportional to its bound, measured, and accepted with
-    probability true value/bound; otherwise the bound becomes the true value, and another item is
-    proposed. Whatever the bounds, an accepted item then follows the distribution of the true
-    values. Rejections cost time, so once they have cost as much as it would take to measure
-    everything, everything is measured against the centres that it has not seen, by matrix
-    products.
-
-    Bounds come from float32 products and carry a proven error; what they are compared with is
-    worked out in float64, pair by pair.
+    The distance is that to the nearest item drawn before, as in k-means++ seeding. The
+    probabilities equal those of the plain algorithm in float64. Each item has an upper bound on
+    its squared distance, which remains valid as centres are added. An item is proposed with
+    probability proportional to its bound, measured in float64, and accepted with probability
+    true value / bound (rejection sampling); otherwise the bound becomes the true value. When
+    rejections have cost as much as measuring everything, matrix products update all bounds.
 
     Parameters
     ----------
     matrix
         (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
-        (u,) int64 rows, the items, u ≥ 1.
+        (u,) int64 rows, the items, at least one.
     rng
-        What the draws follow from, together with the arrays: the same on any number of threads.
+        The draws depend on it and the arrays, not on the number of threads.
     factors
-        For items that are outer products: a function of (k,) int64 positions that returns (k, C)
-        finite numbers a, so that an item is a ⊗ x with x its row, C·d numbers that are never
-        written out. It may be called from several threads. Default: an item is its row.
+        For items that are outer products: a function from (k,) int64 positions to (k, C) finite
+        numbers a, so that an item is a ⊗ x with x its row. Several threads may call it.
 
     Notes
     -----
-    O(u·(C + d)) time to start, then for each draw a few products with every centre, and a share
-    of what a refresh costs. A draw itself takes O(√u). Extra memory: 40 bytes per item, 8 per
-    centre, up to 64 MB of centres, 32 MB of distances between proposals and centres, and blocks
-    of 256 vectors.
+    O(u·(C + d)) time to start; then, per draw, some products with every centre, O(√u) and a share
+    of an update. Extra memory: 40 bytes per item, 8 per centre, and about 96 MB.
 
     References
     ----------
@@ -166,22 +156,22 @@ class DistanceSampler:
         self._bounds = np.zeros((-(-u // width), width))  # (s, w), item i at i in row-major order
         self._bounds.ravel()[:u] = np.inf
         self._sums = self._bounds.sum(axis=1)  # (s,)
-        self._seen = 0  # centres that every bound has been measured against
+        self._seen = 0  # centres that every bound includes
         self._wasted = 0.0
         self._size = FEWEST
         self._batch: _Batch | None = None
 
     def longest(self) -> int:
-        """Return the item with the largest norm, the lowest position where several have it."""
+        """Return the item with the largest norm, ties by lowest position."""
         rivals = np.arange(self._rows.size)
-        if self._factors is not None:  # rows that are moved have other norms
+        if self._factors is not None:  # shifted rows have other norms
             upper = self._norms * (1 + ROUNDING) + self._doubts
             lower = self._norms * (1 - ROUNDING) - self._doubts
             rivals = np.flatnonzero(upper >= lower.max())
         return int(rivals[self._squared_norms(rivals).argmax()])
 
     def norms(self, positions: Positions) -> Float64s:
-        """Return the lengths of the items at (k,) positions: (k,) float64."""
+        """Return the norms of the items at (k,) positions: (k,) float64."""
         return np.asarray(np.sqrt(self._squared_norms(positions)))
 
     def add(self, position: int) -> None:
@@ -205,10 +195,7 @@ class DistanceSampler:
             self._add_up(np.array([position]))
 
     def draw(self) -> Drawn | None:
-        """Draw an item and add it; None if every item left is a copy of one drawn before.
-
-        The first item of all is drawn uniformly.
-        """
+        """Draw an item and add it, the first uniformly; None if only duplicates are left."""
         if not self._places:
             first = int(self._rng.integers(self._rows.size))
             self.add(first)
@@ -229,7 +216,7 @@ class DistanceSampler:
         return None
 
     def _measure_items(self) -> bool:
-        """Work out what estimates need of every item; False if the frame is too fine."""
+        """Prepare the estimates for every item; False if the frame is too fine."""
         frame, shift = self._frame, self._frame.shift.astype(np.float64)
         middle = float(shift @ shift) if self._factors is not None else 0.0
         squares, sizes = np.empty(self._norms.size), np.ones(self._norms.size)
@@ -247,7 +234,7 @@ class DistanceSampler:
             return False
         unit = sizes * frame.unit  # (u,)
         lost = CANCELLED * (float(squares.max()) + middle) + frame.slack
-        if self._factors is not None:  # x·y and |x|² count, and not the distance alone
+        if self._factors is not None:  # x·y and |x|² are used too
             lost += ROUNDED * rounding_of(self._matrix).constant * frame.scale**2
         self._norms[:] = (squares + 2 * self._tilts) * unit
         self._doubts[:] = (frame.error * squares + lost) * unit
@@ -311,9 +298,9 @@ class DistanceSampler:
         return _Batch(at, self._gaps(items, items), items.doubts, true, needed)
 
     def _approach(self, batch: _Batch, position: int) -> None:
-        """Lower what is left of a batch to its distances from a new centre."""
+        """Update the remaining distances of a batch with a new centre."""
         found = np.flatnonzero(batch.at == position)
-        if not found.size:  # not one of the batch: proposals may be dropped unseen
+        if not found.size:  # not in the batch, so its proposals may be dropped
             self._batch = None
             return
         rest = slice(batch.next, None)
@@ -324,7 +311,7 @@ class DistanceSampler:
         batch.true[near] = np.minimum(batch.true[near], away)
 
     def _tighten(self, batch: _Batch) -> None:
-        """Keep what a batch found out; draw more at once if all of it was rejected."""
+        """Save the distances of a batch as bounds; increase the size if all were rejected."""
         flat = self._bounds.ravel()
         rejected = batch.next == 0
         flat[batch.at] = np.minimum(flat[batch.at], batch.true)
@@ -337,7 +324,7 @@ class DistanceSampler:
         self._sums[blocks] = self._bounds[blocks].sum(axis=1)
 
     def _refresh(self) -> None:
-        """Measure every item against the centres that not all have seen."""
+        """Compare every item with the centres that not all were compared with."""
         flat = self._bounds.ravel()
         for start, moved in self._centres.spans(self._seen, len(self._places)):
             places = np.array(self._places[start : start + moved.norms.size])
@@ -348,7 +335,7 @@ class DistanceSampler:
         self._seen, self._wasted = len(self._places), 0.0
 
     def _lower(self, bounds: Float64s, centres: _Items, part: slice) -> None:
-        """Lower the bounds of consecutive items to their distances from some centres."""
+        """Update the bounds of consecutive items with some centres."""
         items = self._items(_range(part), self._frame.rows(self._rows[part]))
         gaps = self._gaps(items, centres)  # (b, p)
         gaps += centres.doubts / (1 + ROUNDING)
@@ -385,8 +372,8 @@ def _range(part: slice) -> Positions:
 
 def _between_products(a: NDArray[Any], x: Float64s, b: NDArray[Any], y: Float64s) -> Float64s:
     """Return |a ⊗ x − b ⊗ y|² for matching rows, in float64: (m,)."""
-    # ``a ⊗ x − b ⊗ y = ((a − b) ⊗ (x + y) + (a + b) ⊗ (x − y)) / 2``, so that equal factors and
-    # equal vectors give 0, and nearly equal ones lose no digits.
+    # a ⊗ x − b ⊗ y = ((a − b) ⊗ (x + y) + (a + b) ⊗ (x − y)) / 2: no cancellation for nearly equal
+    # factors and vectors.
     over, across = (np.subtract(one, other, dtype=np.float64) for one, other in ((a, b), (x, y)))
     sums = (np.add(one, other, dtype=np.float64) for one, other in ((a, b), (x, y)))
     both, along = sums  # (m, C), (m, d)

@@ -1,4 +1,4 @@
-"""Arrays kept beside a matrix: derived, checked before use, built anew where in doubt."""
+"""Derived arrays stored on disk, verified before use and made again if invalid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .._files import locked, open_array, sync_folder, temporary_file, write_atom
 __all__ = ["ArrayStore", "StoredArrays", "Write", "write_array"]
 
 FORMAT = 1
-"""Goes up when what is kept under a name means something else."""
+"""Version of the file format."""
 
 META = "meta.json"
 
@@ -28,9 +28,9 @@ Write = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class StoredArrays:
-    """Files that belong together, checked: their `paths` by name, and what they were made with.
+    """Verified files that belong together: `paths` by name, and the parameters of their creation.
 
-    Arrays are mapped from the bytes that were checked, whatever becomes of their files.
+    Arrays are mapped from the verified bytes, even if the files are replaced later.
     """
 
     parameters: dict[str, Any]
@@ -43,34 +43,31 @@ class StoredArrays:
 
 
 class ArrayStore:
-    """A folder of derived files that are used only if they are what they must be.
+    """A folder of derived files with digests.
 
-    Each file is written to a temporary name, synced and renamed; then ``meta.json``, which
-    carries the identity and the SHA-256 of every file, is replaced in the same way. So after a
-    kill at any instant, or with two processes at work, a file is either the one that its entry
-    means or does not match the digest there: it is then refused, and made again by whoever
-    needs it. `alone` lets one of several processes make it while the others wait.
+    Each file is written to a temporary name, synced and renamed; then ``meta.json``, with the
+    identity and the SHA-256 of every file, is replaced in the same way. After a kill at any time,
+    or with two processes, a file either matches its digest or is refused and made again.
 
     Parameters
     ----------
     folder
-        Where the files are; made when something is kept.
+        Location of the files; created when needed.
     identity
-        What they are derived from; files of any other identity are refused.
+        What the files are derived from; files with another identity are refused.
 
     Attributes
     ----------
     problem
-        Why something could not be written, or None. Nothing is raised for it: what is derived
-        can be derived again.
+        Why something could not be written, or None. Nothing is raised.
 
     Examples
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     kept = ArrayStore(Path(folder), {"matrix": "00ff"})
-    ...     kept.save("squares", {"n": 3}, {"values.npy": write_array(np.arange(3) ** 2)})
-    ...     part = kept.load("squares")
+    ...     store = ArrayStore(Path(folder), {"matrix": "00ff"})
+    ...     store.save("squares", {"n": 3}, {"values.npy": write_array(np.arange(3) ** 2)})
+    ...     part = store.load("squares")
     ...     print(part.parameters, part.array("values").tolist())
     ...     print(ArrayStore(Path(folder), {"matrix": "01ff"}).load("squares"))
     {'n': 3} [0, 1, 4]
@@ -84,7 +81,7 @@ class ArrayStore:
 
     @property
     def size(self) -> int:
-        """How many bytes the files have."""
+        """Total bytes of the files."""
         entries = self._parts().items()
         paths = [
             self.folder / f"{name}-{file}" for name, entry in entries for file in entry["files"]
@@ -92,7 +89,7 @@ class ArrayStore:
         return sum(path.stat().st_size for path in paths if path.exists())
 
     def load(self, name: str) -> StoredArrays | None:
-        """Return the files kept under a name, or None if there are none to be relied on."""
+        """Return the files stored under a name, or None if missing or invalid."""
         entry = self._parts().get(name)
         if entry is None:
             return None
@@ -108,7 +105,7 @@ class ArrayStore:
                     return None
             if found != digest:
                 return None
-        with contextlib.suppress(OSError):  # `cache gc` removes what was not read for long
+        with contextlib.suppress(OSError):  # `cache gc` removes folders that were not read for long
             os.utime(self.folder / META)
         return part
 
@@ -120,31 +117,31 @@ class ArrayStore:
         *,
         at_most: tuple[str, int] | None = None,
     ) -> None:
-        """Keep files under a name, in place of any before; see `problem`."""
+        """Store files under a name and replace earlier ones; see `problem`."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             digests = {file: self._put(f"{name}-{file}", write) for file, write in files.items()}
             sync_folder(self.folder)
             entry = {"parameters": dict(parameters), "files": digests}
-            with locked(self.folder):  # nobody else's entry may be lost
+            with locked(self.folder):  # no entry of another process is lost
                 parts = self._parts()
                 parts.pop(name, None)
-                parts[name] = entry  # the newest last
-                gone = _too_many(parts, *at_most) if at_most else {}
-                parts = {key: each for key, each in parts.items() if key not in gone}
+                parts[name] = entry  # the newest is last
+                removed = _too_many(parts, *at_most) if at_most else {}
+                parts = {key: each for key, each in parts.items() if key not in removed}
                 meta = {**self._identity, "parts": parts}
                 write_atomically(self.folder / META, json.dumps(meta, indent=1).encode())
-            for old, each in gone.items():
+            for old, each in removed.items():
                 for file in each["files"]:
                     (self.folder / f"{old}-{file}").unlink(missing_ok=True)
         except OSError as error:
-            self.problem = f"cannot keep {name} in {self.folder}: {error.strerror or error}"
+            self.problem = f"cannot store {name} in {self.folder}: {error.strerror or error}"
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Wait until nobody else is inside such a block for the same name and folder."""
-        # A process that ends, however it ends, lets the next one in. Where there is no way to
-        # wait, as on Windows or in a folder that cannot be written, nobody does.
+        """Exclude other processes from such a block for the same name and folder."""
+        # The lock is released when a process ends. Without locks (Windows, read-only folders),
+        # processes do not wait.
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = self.folder / f".{name}.lock"
@@ -156,7 +153,7 @@ class ArrayStore:
             yield
 
     def _put(self, name: str, write: Write) -> str:
-        """Write one file whole or not at all, and return its digest."""
+        """Write one file atomically, and return its digest."""
         path = self.folder / name
         with temporary_file(path) as temporary:
             write(temporary)
@@ -169,7 +166,7 @@ class ArrayStore:
         return digest
 
     def _parts(self) -> dict[str, Any]:
-        """Return the entries of ``meta.json`` that are sound and of this identity."""
+        """Return the valid entries of ``meta.json`` with this identity."""
         try:
             meta = json.loads((self.folder / META).read_bytes())
         except (OSError, ValueError):
@@ -181,10 +178,10 @@ class ArrayStore:
         return {name: entry for name, entry in meta["parts"].items() if _is_entry(entry)}
 
 
-def _too_many(parts: Mapping[str, Any], beginning: str, most: int) -> dict[str, Any]:
-    """Return all parts but the newest `most` of those whose names begin so."""
-    such = [name for name in parts if name.startswith(beginning)]
-    return {name: parts[name] for name in such[: max(len(such) - most, 0)]}
+def _too_many(parts: Mapping[str, Any], prefix: str, most: int) -> dict[str, Any]:
+    """Return all but the newest `most` parts whose names have this prefix."""
+    names = [name for name in parts if name.startswith(prefix)]
+    return {name: parts[name] for name in names[: max(len(names) - most, 0)]}
 
 
 def write_array(array: NDArray[Any]) -> Write:

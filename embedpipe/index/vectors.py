@@ -1,4 +1,4 @@
-"""Vectors that distances are measured on, read in blocks: as they are, or of unit length."""
+"""The rows that distances are measured on, read in blocks: unchanged or of unit length."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 Vectors: TypeAlias = "NDArray[np.float32] | UnitRows"
-"""What distances are measured on: a matrix, or its rows scaled to unit length when read."""
+"""A matrix, or its rows scaled to unit length on reading."""
 
 BLOCK_BYTES = 16 << 20
-"""How many bytes of float32 vectors one block holds, unless a caller says otherwise."""
+"""Default bytes of float32 vectors per block."""
 
 
 def block_rows(dim: int, block_bytes: int = BLOCK_BYTES) -> int:
-    """Return how many rows of `dim` float32 values fit in `block_bytes`, at least 1."""
+    """Return the number of rows of `dim` float32 values in `block_bytes`, at least 1."""
     return max(1, block_bytes // (4 * max(1, dim)))
 
 
@@ -45,19 +45,9 @@ def row_blocks(n: int, size: int) -> Iterator[slice]:
 
 
 def take_rows(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return some rows as a plain float32 array; of a matrix as a view where they are consecutive.
+    """Return (m,) rows as a float32 array; of a matrix a view if they are consecutive.
 
-    Parameters
-    ----------
-    vectors
-        (n, d) float32 array or memory map, or `UnitRows` of one.
-    rows
-        (m,) int64 rows.
-
-    Returns
-    -------
-    (m, d) float32
-        Not to be written to: it may be the matrix itself.
+    Do not write to the result.
 
     Examples
     --------
@@ -68,14 +58,14 @@ def take_rows(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def take_wide(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return some rows as a new (m, d) float64 array: what distances are defined by."""
+    """Return some rows as a new (m, d) float64 array; distances are defined by these."""
     if isinstance(vectors, np.ndarray):
         return take_plain(vectors, rows).astype(np.float64)
     return vectors.wide(rows)
 
 
 def take_plain(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return ``matrix[rows]`` as a plain array, as a view where the rows are consecutive."""
+    """Return ``matrix[rows]`` as a plain array, a view if the rows are consecutive."""
     plain = np.asarray(matrix)
     if rows.size > 1 and rows[-1] - rows[0] == rows.size - 1 and (np.diff(rows) == 1).all():
         return plain[rows[0] : rows[-1] + 1]  # (m, d), no copy
@@ -83,8 +73,7 @@ def take_plain(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[
 
 
 def first_non_finite(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> int | None:
-    """Return the first of `rows` whose vector holds NaN or infinity, or None."""
-    # O(m·d) time; extra memory: one block of at most 16 MB.
+    """Return the first of `rows` that contains NaN or infinity, or None."""
     ones = np.ones(matrix.shape[1], dtype=np.float32)
     for part in row_blocks(rows.size, block_rows(matrix.shape[1])):
         block = take_rows(matrix, rows[part])  # (b, d)
@@ -98,25 +87,23 @@ def first_non_finite(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> in
 
 
 METRICS = ("cosine", "euclidean")
-"""How the distance between two rows is measured."""
+"""Names of the metrics."""
 
 
 class UnitRows:
-    """The rows of a matrix, scaled to unit length whenever they are read.
+    """The rows of a matrix, scaled to unit length on reading.
 
-    The Euclidean distance between two such rows is √(2 − 2·cos) of the angle between them, from
-    0 to 2. A row of zeros has no direction: it stays zero, at distance 1 from every other row.
-    The heads treat it likewise.
+    The Euclidean distance between two such rows is √(2 − 2·cos), from 0 to 2. A row of zeros stays
+    zero, at distance 1 from all others, as in the heads.
 
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map. It is never copied or written to.
+        (n, d) finite float32 array or memory map; never copied or written to.
 
     Notes
     -----
-    Lengths are worked out in float64 when a row is first read, and kept: 8 bytes per row of the
-    matrix. Quotients are formed in float64. Factors that are powers of two change no bit.
+    Lengths are computed in float64 on the first read and kept: 8 bytes per row.
 
     Examples
     --------
@@ -127,7 +114,7 @@ class UnitRows:
 
     def __init__(self, matrix: NDArray[np.float32]) -> None:
         self.matrix = matrix
-        self._lengths = np.full(len(matrix), np.nan)  # (n,), NaN where not known yet
+        self._lengths = np.full(len(matrix), np.nan)  # (n,), NaN if not yet computed
 
     def __len__(self) -> int:
         return len(self.matrix)
@@ -139,18 +126,18 @@ class UnitRows:
         return n, d
 
     def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return by what (m,) rows are divided: their lengths, 1 for zeros."""
+        """Return the divisors of (m,) rows: their lengths, or 1 for zeros."""
         return self._taken(rows)[1][:, 0]
 
     def narrow(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return (m, d) new float32 rows: the float64 quotients, rounded once."""
+        """Return (m, d) new float32 rows, rounded once from float64."""
         taken, lengths = self._taken(rows)
         found = np.empty(taken.shape, dtype=np.float32)
         np.divide(taken, lengths, out=found, dtype=np.float64, casting="same_kind")
         return found
 
     def wide(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return (m, d) new float64 rows: what distances are defined by."""
+        """Return (m, d) new float64 rows; distances are defined by these."""
         taken, lengths = self._taken(rows)
         found: NDArray[np.float64] = np.divide(taken, lengths, dtype=np.float64)
         return found
@@ -172,14 +159,14 @@ def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def lengths_of(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return (m,) float32: by what rows of a matrix were divided, 1 where they were not."""
+    """Return the divisors of rows: lengths with the cosine metric, else 1: (m,) float32."""
     if isinstance(vectors, np.ndarray):
         return np.ones(rows.size, dtype=np.float32)
     return vectors.lengths(rows).astype(np.float32)
 
 
 def vectors_of(matrix: NDArray[np.float32], metric: str) -> Vectors:
-    """Return what to measure Euclidean distances on, so that they are those of a metric.
+    """Return the rows on which Euclidean distances equal those of a metric.
 
     Examples
     --------
@@ -191,19 +178,7 @@ def vectors_of(matrix: NDArray[np.float32], metric: str) -> Vectors:
 
 
 def check_metric(metric: str) -> str:
-    """Return `metric` if there is such a metric.
-
-    Raises
-    ------
-    UsageError
-        If it is neither ``"cosine"`` nor ``"euclidean"``.
-
-    Examples
-    --------
-    >>> check_metric("manhattan")
-    Traceback (most recent call last):
-    embedpipe.errors.UsageError: metric is 'manhattan': give 'cosine' or 'euclidean'.
-    """
+    """Return `metric`, or raise `UsageError` if it is unknown."""
     if metric not in METRICS:
         raise UsageError(f"metric is {metric!r}: give 'cosine' or 'euclidean'.")
     return metric

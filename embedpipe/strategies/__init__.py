@@ -1,10 +1,6 @@
-"""Which items to label next.
+"""Strategies: rules that select which items to label next.
 
-A strategy takes a `Pool` and returns a `Selection`. Each file here is one strategy, but for
-`strategy` (the base classes and the registry), `pool` (what a strategy is given), `strategy_file`
-(strategies written as YAML), ``algorithms/`` (what several strategies are built from) and
-``objectives/`` (what `combine` multiplies). To add a strategy to the package, write a file like
-`random` and import it below. From outside, ``@register("name")`` or an entry point is enough.
+A strategy takes a `Pool` and returns a `Selection`. `random` is the shortest example.
 """
 
 from .._deprecated import old_names

@@ -1,4 +1,4 @@
-"""ALFA-Mix: what the head changes its mind about when a little of another class is mixed in."""
+"""ALFA-Mix: items whose predicted class changes when their vector is mixed with class means."""
 
 from __future__ import annotations
 
@@ -20,58 +20,43 @@ from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies, top_k
 __all__ = ["AlfaMix"]
 
 BLOCK_BYTES = 4 << 20
-"""How many bytes of vectors are mixed at once."""
+"""Bytes of vectors per block."""
 
 
 @strategies.register("alfamix")
 class AlfaMix(DiverseStrategy):
-    """The items that change class when a little of another class is mixed in, well spread.
+    """Items whose predicted class changes after mixing with another class, one per cluster.
 
-    The anchor of a class is the mean of its labelled vectors. An item x, whose most probable
-    class is c, is a candidate if the most probable class of (1 − α)·x + α·anchor is not c for
-    one of the anchors of the `anchors` most probable other classes and one of `shares` evenly
-    spaced α from `epsilon` down, e.g. 0.2 and 0.1; the first class counts where several are the
-    most probable. The candidates are divided into as many clusters as there are picks, by
-    k-means on the index's sketch, and the one nearest to the centre of each is taken, those of
-    larger clusters first, then the lowest rows. Where there are fewer candidates than picks, all
-    are taken, and then the items with the least margin, ties by lowest row.
+    The anchor of a class is the mean of its labelled vectors. An item x of predicted class c is a
+    candidate if (1 − α)·x + α·anchor has another predicted class for any tried α and anchor. The
+    α are `shares` evenly spaced values up to `epsilon`; the anchors are those of the `anchors`
+    most probable other classes. k-means on the index's sketch divides the candidates into n
+    clusters. Each pick is the candidate nearest to a cluster centre, larger clusters first. If
+    there are fewer than n candidates, items with the smallest margin complete the batch.
 
     Parameters
     ----------
     epsilon
         The largest share of an anchor, above 0 and at most 1.
     shares
-        How many shares are tried. With a linear head the largest alone does as well as all.
+        Number of shares. With a linear head, one share does as well as several.
     anchors
-        How many other classes are tried for each item, the most probable first.
+        Number of other classes tried per item, the most probable first.
     metric
-        ``"cosine"``: vectors are clustered at unit length, as most heads see them, and an anchor
-        is the mean of vectors of unit length, mixed in at the length of the item;
-        ``"euclidean"``: vectors and anchors are as they are.
-
-    Raises
-    ------
-    UsageError
-        If an option is out of range.
-    SelectionError
-        If the pool has no head to ask.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
+        With ``"cosine"``, anchors are means of unit vectors, scaled to the length of the item.
 
     Notes
     -----
-    The paper chooses α in closed form from the gradient of the loss, one share per feature, with
-    a length of at most ε; any head can be asked for its predictions, few give gradients, so here
-    a few shares that are the same for all features are tried. It mixes in the anchors of all
-    classes, clusters in all dimensions, and fills up at random. Several threads ask the head at
-    once.
+    Differences from the paper: it finds one α per feature in closed form from the gradient of the
+    loss, uses the anchors of all classes, clusters in all dimensions, and completes the batch at
+    random. Several threads call the head at the same time.
 
-    `Selection.scores` holds the uncertainty of each pick, 1 − margin.
+    Scores: uncertainty, 1 − margin. Diagnostics: ``candidates``, their number; ``cluster_size``
+    (k,) int64, candidates in the pick's cluster, 0 for picks that are no candidates.
 
-    Diagnostics: ``candidates``, how many items changed class; ``cluster_size`` (k,) int64,
-    candidates in the cluster of each pick, 0 for picks that are no candidates.
-
-    At most `shares`·`anchors` predictions of every item, and k-means of the candidates. Extra
-    memory: 600 bytes per candidate, 40 per other item, 8·C·d bytes, and 24 MB and 20·C bytes for
-    each item of a 4 MB block per thread.
+    Time: at most `shares`·`anchors` predictions per item, and k-means. Extra memory: 600 bytes per
+    candidate, 40 per other item, 8·C·d bytes, and 24 MB per thread.
 
     References
     ----------
@@ -107,7 +92,7 @@ class AlfaMix(DiverseStrategy):
         self.metric = check_metric(metric)
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Find the candidates, then take the middles of clusters, then fill up."""
+        """Find the candidates, take one per cluster, then complete the batch by margin."""
         free = np.flatnonzero(~pool.unique_labelled)  # (f,)
         rows = pool.index.rows[free]  # (f,)
         uncertainty = uncertainty_of(pool, margin, rows)  # (f,)
@@ -135,7 +120,7 @@ class AlfaMix(DiverseStrategy):
         """Return which of `rows` change class in some mixture: (f,)."""
         anchors = _Anchors.of(pool, pool.probabilities(rows[:1]).shape[1])
         changed = np.zeros(rows.size, dtype=np.bool_)
-        assert pool.head is not None  # made here, not in several threads
+        assert pool.head is not None  # created before the threads start
 
         def work(part: slice) -> None:
             vectors = take_rows(pool.embeddings, rows[part])  # (b, d)
@@ -160,7 +145,7 @@ class AlfaMix(DiverseStrategy):
 
 @dataclass(frozen=True)
 class _Anchors:
-    """The mean labelled vector of each class that has one."""
+    """The mean labelled vector of each class with labels."""
 
     columns: NDArray[np.int64]  # (a,) the columns of these classes
     vectors: NDArray[np.float32]  # (a, d)
@@ -179,7 +164,7 @@ class _Anchors:
     def rivals(
         self, probabilities: NDArray[np.float32], own: NDArray[np.int64], most: int
     ) -> NDArray[np.int64]:
-        """Return the anchors of the likeliest classes but `own`: (b, r), -1 for none."""
+        """Return the anchors of the most probable classes except `own`: (b, r), -1 for none."""
         away = -probabilities[:, self.columns]  # (b, a)
         away[self.columns == own[:, None]] = np.inf
         order = np.argsort(away, axis=1, kind="stable")[:, :most]  # (b, r)

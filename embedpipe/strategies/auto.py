@@ -1,4 +1,4 @@
-"""Typical items first, then those that stand for what the head is unsure of."""
+"""Typical items first, uncertain items once the labels separate the classes."""
 
 from __future__ import annotations
 
@@ -20,52 +20,44 @@ from .strategy import METRIC, Diagnostic, Selection, Strategy, get_strategy, str
 __all__ = ["Auto", "Readiness"]
 
 EARLY = "doubtful_coverage(doubt=false)"
-"""Items that stand for the whole pool, until a head can say what it does not know."""
+"""Default for the first labels: typical items of the whole pool."""
 
 LATE = "doubtful_coverage"
-"""Items that stand for what the head is unsure of."""
+"""Default for later: typical items weighted by uncertainty."""
 
 ERRORS = 2
-"""By how many standard errors the accuracy must exceed that of guessing."""
+"""Standard errors by which the accuracy must exceed chance."""
 
 
 @strategies.register("auto")
 class Auto(Strategy):
-    """Typical items first, then those that stand for what the head is unsure of; says why.
+    """Typical items first; typical and uncertain items once the labels separate the classes.
 
-    The labels alone decide when: as soon as they tell their own classes apart. That is so when the
-    nearest class mean is right about labelled items left out of it more often than guessing the
-    most frequent class would be, by two standard errors; an item that is the only one of its
-    class counts as wrong. Until then, and where there is no head, what a head is unsure of says
-    nothing, and items are taken that stand for the pool as a whole.
+    The labels separate the classes if the leave-one-out accuracy of a nearest-class-mean
+    classifier exceeds the share of the most frequent class by more than two standard errors. The
+    only item of a class counts as an error. Without a head, `early` is always used.
 
     Parameters
     ----------
     early
-        The strategy for the first labels, as `get_strategy` reads it; it must need no labels.
-        Default: ``doubtful_coverage(doubt=false)``.
+        Spec string of the strategy for the first labels; it must need no labels. Default:
+        ``doubtful_coverage(doubt=false)``.
     late
-        The strategy for later, likewise. Default: ``doubtful_coverage``. Both cover the pool by
-        direction; later, items count by the head's doubt. What is covered by one label narrows as
-        labels come.
+        Spec string of the strategy after that. Default: ``doubtful_coverage``.
 
     Raises
     ------
     UsageError
         If `early` needs labels.
-    UnknownNameError
-        If there is no such strategy.
 
     Notes
     -----
-    `Selection.scores` and the diagnostics are those of the strategy that chose, and:
-    ``phase``, "typical" or "uncertain"; ``reason``, a sentence; ``strategy``, the one that
-    chose; and where there are labels ``labels_per_class``; ``unseen``, the Good–Turing estimate of
-    how likely the next item is of a class without labels; ``accuracy`` and ``chance``, by which
-    the decision was taken.
+    Scores and diagnostics are those of the strategy used, and: ``phase``, "typical" or
+    "uncertain"; ``reason``, a sentence; ``strategy``, the spec string. With labels also
+    ``labels_per_class``; ``unseen``, the Good–Turing estimate of the probability that the next
+    item is of a class without labels; ``accuracy`` and ``chance``, which the decision compares.
 
-    O(m·C·d) time for m labels (2,048 at most) of C classes beside what the strategy takes, and
-    16·C·d bytes of extra memory.
+    Besides the strategy: O(m·C·d) time for m ≤ 2,048 labels of C classes; 16·C·d bytes.
 
     References
     ----------
@@ -80,7 +72,7 @@ class Auto(Strategy):
     >>> matrix = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
     >>> selection = Auto().select(Pool(matrix), 2, np.random.default_rng(0))
     >>> selection.rows.tolist(), selection.diagnostics["phase"], selection.diagnostics["reason"]
-    ([2, 4], 'typical', 'nothing is labelled yet')
+    ([2, 4], 'typical', 'there are no labels yet')
     """
 
     name: ClassVar[str] = "auto"
@@ -90,9 +82,9 @@ class Auto(Strategy):
         first, second = get_strategy(early), get_strategy(late)
         if first.needs_labels:
             raise UsageError(
-                f"early is {early!r}, which needs labels: give a strategy that needs none."
+                f"early is {early!r}, which needs labels: give a strategy that needs no labels."
             )
-        # Written out, so that a file that changes is another strategy.
+        # A spec string, so that the identity of a run covers the content of a YAML file.
         self.early, self.late = _written_out(first, early), _written_out(second, late)
         vars(self).update(
             metric=second.metric or METRIC,
@@ -101,9 +93,9 @@ class Auto(Strategy):
         )
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Decide, then leave the choice to the strategy decided on."""
+        """Select with the early or the late strategy."""
         found: dict[str, Diagnostic] = {}
-        objection = "nothing is labelled yet" if not pool.has_labels else ""
+        objection = "there are no labels yet" if not pool.has_labels else ""
         if pool.has_labels:
             readiness = Readiness.of(pool)
             found = {
@@ -113,31 +105,31 @@ class Auto(Strategy):
                 "chance": readiness.chance,
             }
             objection = _objection(readiness)
-            if not self._has_what_it_asks(pool):
-                objection = "there is no head to be uncertain"
+            if not self._late_is_possible(pool):
+                objection = "there is no head to measure uncertainty"
         spec, reason = self.early, objection
         if not objection:
             spec = self.late
             reason = (
-                f"{readiness.labels} labels tell {readiness.classes} classes apart: "
-                f"{readiness.accuracy:.0%} right when left out"
+                f"{readiness.labels} labels separate {readiness.classes} classes: "
+                f"leave-one-out accuracy {readiness.accuracy:.0%}"
             )
         selection = get_strategy(spec).select(pool, n, rng)
-        told: dict[str, Diagnostic] = {
+        decision: dict[str, Diagnostic] = {
             "phase": "typical" if objection else "uncertain",
             "reason": reason,
             "strategy": spec,
         }
         return Selection(
-            selection.rows, selection.scores, {**selection.diagnostics, **told, **found}
+            selection.rows, selection.scores, {**selection.diagnostics, **decision, **found}
         )
 
-    def _has_what_it_asks(self, pool: Pool) -> bool:
+    def _late_is_possible(self, pool: Pool) -> bool:
         return pool.has_head if get_strategy(self.late).needs_head else pool.has_predictions
 
 
 def _written_out(strategy: Strategy, given: str) -> str:
-    """Return the line that makes a strategy, or what was given if it has none."""
+    """Return the spec string of a strategy, or the given text if it has none."""
     try:
         return format_spec(strategy)
     except UsageError:
@@ -145,7 +137,7 @@ def _written_out(strategy: Strategy, given: str) -> str:
 
 
 def _objection(readiness: Readiness) -> str:
-    """Return why uncertainty would come too early, or nothing."""
+    """Return the reason to use the early strategy, or an empty text."""
     labels, classes = readiness.labels, readiness.classes
     if classes == 1:
         return f"all {labels} labels are of one class"
@@ -153,57 +145,37 @@ def _objection(readiness: Readiness) -> str:
     error = math.sqrt(chance * (1 - chance) / labels)
     if readiness.accuracy <= chance + ERRORS * error:
         return (
-            f"{labels} labels do not tell {classes} classes apart yet: "
-            f"{readiness.accuracy:.0%} right when left out, {chance:.0%} by guessing"
+            f"{labels} labels do not separate {classes} classes yet: leave-one-out accuracy "
+            f"{readiness.accuracy:.0%}, {chance:.0%} by guessing"
         )
     return ""
 
 
 MOST = 2048
-"""At most so many labelled rows are tried out."""
+"""Maximum labelled rows that are tested."""
 
 ROWS = 256
-"""How many of them at once."""
+"""Rows per block."""
 
 SUMMED = 512
-"""How many vectors are added up at once; part of what the means follow from."""
+"""Vectors per partial sum; changing it changes the last bits of the means."""
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """What the labelled rows of a pool tell about the rest.
-
-    Attributes
-    ----------
-    labels, classes
-        How many labels there are, and of how many classes.
-    unseen
-        The Good–Turing estimate of how likely the next item is of a class without labels: the
-        share of the labels that are the only one of their class.
-    accuracy
-        How often the nearest class mean is right about a labelled item that is left out of it.
-    chance
-        How often always guessing the most frequent class would be.
-
-    Examples
-    --------
-    >>> matrix = np.array([[0], [1], [10], [11], [30], [5]], dtype=np.float32)
-    >>> pool = Pool(matrix, labelled=range(5), labels=["a", "a", "b", "b", "c"])
-    >>> Readiness.of(pool)
-    Readiness(labels=5, classes=3, unseen=0.2, accuracy=0.8, chance=0.4)
-    """
+    """Measures of whether the labels of a pool separate its classes."""
 
     labels: int
     classes: int
-    unseen: float
-    accuracy: float
-    chance: float
+    unseen: float  # share of labels that are the only one of their class (Good–Turing)
+    accuracy: float  # leave-one-out accuracy of the nearest class mean
+    chance: float  # share of the most frequent class
 
     @classmethod
     def of(cls, pool: Pool) -> Readiness:
         """Measure the labelled rows of a pool that has labels."""
         names, own = np.unique(np.asarray(pool.labels), return_inverse=True)  # (C,), (m,)
-        order = np.argsort(pool.labelled)  # the order of labelling must not matter
+        order = np.argsort(pool.labelled)  # the result must not depend on the order of labelling
         rows, own = pool.labelled[order], own.ravel()[order]
         counts = np.bincount(own)  # (C,)
         return cls(
@@ -221,7 +193,7 @@ def _left_out_accuracy(
     own: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> float:
-    """Return how often the nearest mean is of the own class; wrong for what is alone in it."""
+    """Return the leave-one-out accuracy of the nearest class mean."""
     frame, _ = safe_frame(vectors, rows)
     means = np.zeros((counts.size, vectors.shape[1]))  # (C, d)
     for part in row_blocks(rows.size, SUMMED):
@@ -237,7 +209,7 @@ def _left_out_accuracy(
         moved = frame.rows(rows[at])
         away = moved.norms[:, None] + norms - 2.0 * (moved.vectors @ means.T)  # (b, C)
         each, mine = np.arange(at.size), own[at]
-        # Without x, the mean of its class is n/(n − 1) times as far from it.
+        # The distance of x to the mean of its class without x is n/(n − 1) times that with x.
         away[each, mine] *= np.square(counts[mine] / others[mine])
         nearest = away.argmin(axis=1) == mine
         right[part] = nearest & (counts[mine] > 1)

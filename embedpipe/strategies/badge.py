@@ -1,4 +1,4 @@
-"""BADGE: batches that are uncertain and diverse in the space of gradients."""
+"""BADGE: batches that are uncertain and diverse in gradient space."""
 
 from __future__ import annotations
 
@@ -16,41 +16,29 @@ __all__ = ["Badge"]
 
 @strategies.register("badge")
 class Badge(DiverseStrategy):
-    """The items whose gradients are long and far apart: BADGE.
+    """Items with large and diverse loss gradients.
 
-    The gradient of an item x with class probabilities p is that of the log-loss by the weights
-    of a linear head, were the predicted class true: g = (p − e) ⊗ x, with e the one-hot vector of
-    the most probable class, the first of several. Uncertain items have long gradients. The first
-    pick has the longest, as in the authors' code; each further one is drawn with a probability
-    proportional to its squared distance from the nearest pick before it, as k-means++ draws its
-    seeds. When all of these are 0 (certain predictions, or copies of what is picked), the lowest
-    rows follow.
-
-    x is the embedding scaled to unit length, as most heads see it, or with the Euclidean metric as
-    it is given, as in the paper; nothing is appended to it for the bias of the head. Distances
-    factorise over p − e and x, and the draws follow exactly the distribution that they have when
-    every item is measured after each pick, see `DistanceSampler`; only few items are.
+    The gradient of an item x with class probabilities p is g = (p − e) ⊗ x, where e is the one-hot
+    vector of the most probable class. The first pick has the longest gradient. Each further pick
+    is drawn with probability proportional to its squared distance to the nearest earlier pick
+    (k-means++). When all distances are 0, the lowest rows complete the batch.
 
     Parameters
     ----------
     metric
-        ``"cosine"``: x has unit length; ``"euclidean"``: x is the embedding as it is.
-
-    Raises
-    ------
-    UsageError
-        If there is no such metric.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
+        The paper uses the vectors as they are.
 
     Notes
     -----
-    `Selection.scores` holds the distance of each pick from the nearest one before it; the first
-    pick has none and gets its norm.
+    The gradients are never stored: `DistanceSampler` draws from the exact distribution with the
+    factors p − e and x. No bias feature is appended to x.
 
-    Diagnostics: ``gradient_norm`` (k,) float32, the length of g of each pick.
+    Scores: distance to the nearest earlier pick; for the first pick, the length of its gradient.
+    Diagnostics: ``gradient_norm`` (k,) float32.
 
-    O(u·(C + d)) time to start, then a small fraction of that per pick; extra memory: 96 bytes
-    per item beside the pool's predictions, up to 96 MB of picks and distances, and blocks of 256
-    vectors. No gradient is ever written out.
+    Time: O(u·(C + d)) to start, then a small fraction of it per pick. Extra memory: 96 bytes per
+    item besides the predictions, and up to 96 MB.
 
     References
     ----------
@@ -79,7 +67,7 @@ class Badge(DiverseStrategy):
         """Take the longest gradient, then draw."""
         points = np.flatnonzero(~pool.unique_labelled)  # (f,)
         rows = pool.index.rows[points]  # (f,)
-        pool.probabilities()  # worked out here, not in the sampler's threads
+        pool.probabilities()  # computed before the sampler's threads start
 
         def residuals(at: NDArray[np.int64]) -> NDArray[np.float32]:
             return _residuals(pool.probabilities(rows[at]))
@@ -97,7 +85,7 @@ class Badge(DiverseStrategy):
 
 
 def _draw(sampler: DistanceSampler, n: int) -> list[Drawn]:
-    """Return up to `n` picks, fewer if all that is left is at distance 0."""
+    """Return up to `n` picks, fewer if all remaining items are at distance 0."""
     first = sampler.longest()
     picks = [Drawn(first, float(sampler.norms(np.array([first]))[0] ** 2))]
     sampler.add(first)

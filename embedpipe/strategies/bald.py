@@ -1,16 +1,13 @@
-"""BALD: Bayesian active learning by disagreement."""
+"""BALD: items with the largest information about the weights of the head."""
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._specs import check_count
-from ..errors import UsageError
+from .._specs import check_above, check_count
 from .algorithms.posterior import mutual_information, predictive_entropy, score_samples
 from .pool import Pool
 from .strategy import Selection, Strategy, strategies, top_k
@@ -20,34 +17,31 @@ __all__ = ["Bald", "PowerBald"]
 
 @strategies.register("bald")
 class Bald(Strategy):
-    """The items whose label would tell the most about the head's weights.
+    """Items whose label has the largest mutual information with the weights of the head.
 
-    Weights are drawn from the head's posterior; the score is the mutual information between an
-    item's label and the weights, H(mean of p) − mean of H(p): large where draws are certain of
-    different things, small where all of them are unsure alike. Ties go to the lowest row.
+    Weights are drawn from the head's posterior. The score is H(mean of p) − mean of H(p), which
+    is large where the draws make confident but different predictions. Ties go to the lowest row.
 
     Parameters
     ----------
     samples
-        How many draws. The score of an item is at most log(samples).
+        Number of draws, at least 2. A score is at most log(samples).
 
     Raises
     ------
-    UsageError
-        If `samples` is not at least 2.
     SelectionError
         When selecting, if the head has no posterior.
 
     Notes
     -----
-    The paper draws by dropout, or by a Gaussian process; what is drawn here is up to the head,
-    for `LogisticHead` its weights by the Laplace method. Scores are one by one, so a batch may
-    hold items that tell the same: ``power_bald`` and ``logdet_bald`` do something about that.
+    The draws depend on the head: for `LogisticHead` they use the Laplace approximation; the papers
+    use dropout or a Gaussian process. Items are scored one by one, so a batch may be redundant;
+    ``power_bald`` and ``logdet_bald`` avoid this.
 
-    `Selection.scores` holds the mutual information in nats. Diagnostics: ``entropy`` (n,)
-    float32, the entropy of the mean prediction in nats, of which the score is a part.
+    Scores: mutual information in nats. Diagnostics: ``entropy`` (n,) float32, the entropy of the
+    mean prediction in nats.
 
-    O(u·d·C·S) time; 32 bytes of extra memory per unlabelled item, 4·d·C·S for the draws of a
+    Time: O(u·d·C·S). Extra memory: 32 bytes per unlabelled item, 4·d·C·S for the draws of a
     `LogisticHead`, and about 20 MB per thread.
 
     References
@@ -58,7 +52,7 @@ class Bald(Strategy):
 
     Examples
     --------
-    Labelled items lie to the right and to the left. No label speaks of up and down:
+    The labelled items differ in the first feature only:
 
     >>> import numpy as np
     >>> from embedpipe.heads import LogisticHead
@@ -78,7 +72,7 @@ class Bald(Strategy):
         self.samples = check_count("samples", samples, 2)
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Take the `n` items of the largest mutual information."""
+        """Take the `n` items with the largest mutual information."""
         found = score_samples(pool, _information_and_entropy, self.name, self.samples, rng)
         information, entropy = found.T  # (u,), (u,)
         best = top_k(information, n)  # (n,)
@@ -96,35 +90,31 @@ def _information_and_entropy(samples: NDArray[Any]) -> NDArray[np.float64]:
 
 @strategies.register("power_bald")
 class PowerBald(Strategy):
-    """Items drawn at random, the more often the more their label would tell about the head.
+    """Items drawn at random with probability proportional to a power of the BALD score.
 
-    Items are drawn one after the other without putting them back, each time in proportion to
-    s^beta, with s the score of ``bald``. Many items that tell the same share the batch with
-    others, where the largest scores alone would fill it. Items of score 0 come last, in random
+    Items are drawn without replacement in proportion to s^beta, where s is the score of ``bald``.
+    The randomness avoids batches of redundant items. Items with score 0 come last, in random
     order.
 
     Parameters
     ----------
     beta
-        How much the score counts: towards 0 the draw is uniform, for large values it is ``bald``.
+        Exponent of the score, above 0: near 0 the draw is uniform, large values approach ``bald``.
     samples
-        How many draws of the weights.
+        Number of draws of the weights, at least 2.
 
     Raises
     ------
-    UsageError
-        If `beta` is not positive, or `samples` not at least 2.
     SelectionError
         When selecting, if the head has no posterior.
 
     Notes
     -----
-    The draw is the top n of beta·log s + noise, with Gumbel noise, as in the paper.
+    As in the paper, the draw takes the n largest beta·log s + Gumbel noise.
 
-    `Selection.scores` holds s in nats. Diagnostics: ``rank`` (n,) int64, the place of each pick
-    by score alone, from 0.
+    Scores: s in nats. Diagnostics: ``rank`` (n,) int64, the rank of each pick by score, from 0.
 
-    O(u·d·C·S) time; 56 bytes of extra memory per unlabelled item, 4·d·C·S for the draws of a
+    Time: O(u·d·C·S). Extra memory: 56 bytes per unlabelled item, 4·d·C·S for the draws of a
     `LogisticHead`, and about 20 MB per thread.
 
     References
@@ -148,9 +138,7 @@ class PowerBald(Strategy):
     needs_head: ClassVar[bool] = True
 
     def __init__(self, *, beta: float = 1.0, samples: int = 64) -> None:
-        if not _is_positive(beta):
-            raise UsageError(f"beta is {beta!r}: give a positive number.")
-        self.beta = float(beta)
+        self.beta = float(check_above("beta", beta))
         self.samples = check_count("samples", samples, 2)
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
@@ -169,8 +157,3 @@ class PowerBald(Strategy):
         return Selection(
             pool.unlabelled[best], scores[best].astype(np.float32), {"rank": ranks[best]}
         )
-
-
-def _is_positive(value: Any) -> bool:
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    return number and 0 < float(value) < math.inf

@@ -1,4 +1,4 @@
-"""Centroids: one item for each cluster."""
+"""Centroids: the item nearest to the mean of each cluster."""
 
 from __future__ import annotations
 
@@ -17,42 +17,30 @@ from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
 __all__ = ["Centroid"]
 
 CLUSTERS = 8
-"""How many clusters one thread looks at before it takes the next."""
+"""Clusters per task of a thread."""
 
 
 @strategies.register("centroid")
 class Centroid(DiverseStrategy):
-    """The items nearest to the centres of as many clusters as there are picks.
+    """The items nearest to the means of as many clusters as picks.
 
-    The unlabelled items are divided into n clusters by k-means on the index's sketch, and of
-    each cluster the item nearest to its mean in all dimensions is taken, ties going to the lowest
-    row; larger clusters come first. Copies of one vector are one point to the clustering and to
-    the mean, and count as many items where clusters are ordered by size.
-
-    What is labelled, and copies of it, is left out: n clusters cover what is left. That suits a
-    first batch, or few large ones; over many small batches ``typiclust`` keeps away from what is
-    labelled.
+    k-means on the index's sketch divides the unlabelled unique vectors into n clusters. Each pick
+    is the item nearest to the mean of its cluster in all dimensions, ties by lowest row. Larger
+    clusters come first. Labelled items are ignored, so ``typiclust`` is better for many small
+    batches.
 
     Parameters
     ----------
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
-        ``"euclidean"``: between vectors as they are.
-
-    Raises
-    ------
-    UsageError
-        If there is no such metric.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
 
     Notes
     -----
-    `Selection.scores` holds the share of the unlabelled items that lies in the pick's cluster.
+    Scores: share of the unlabelled items in the pick's cluster. Diagnostics: ``cluster_size`` (n,)
+    int64, items in the cluster; ``distance`` (n,) float32 from the pick to the mean.
 
-    Diagnostics: ``cluster_size`` (n,) int64, the items in the cluster; ``distance`` (n,) float32,
-    from the pick to the mean of its cluster.
-
-    O(p·n·128) time for k-means and O(p·d) for the rest, with p points. Extra memory: at most 560
-    bytes per point, most of it a copy of the sketch where some points are labelled.
+    Time: O(p·n·128) for k-means of p unique vectors, and O(p·d). Extra memory: at most 560 bytes
+    per unique vector.
 
     References
     ----------
@@ -73,7 +61,7 @@ class Centroid(DiverseStrategy):
         self.metric = check_metric(metric)
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Cluster what is free, and take the middle of each cluster."""
+        """Cluster the unlabelled vectors, and take the central vector of each cluster."""
         index, labelled = pool.index, pool.unique_labelled
         free = np.flatnonzero(~labelled)  # (f,)
         seed = int(rng.integers(1 << 31))
@@ -94,7 +82,7 @@ class Centroid(DiverseStrategy):
 def _middles(
     vectors: Vectors, rows: NDArray[np.int64], members: Members
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return which of `rows` is nearest to the mean of each cluster, and how far off it is."""
+    """Return the position of the vector nearest to each cluster mean, and its distance."""
     k = members.counts.size
     middle, distance = np.empty(k, dtype=np.int64), np.empty(k)
 

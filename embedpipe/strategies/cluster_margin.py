@@ -1,4 +1,4 @@
-"""Cluster-Margin: uncertain items from many clusters, small ones first."""
+"""Cluster-Margin: uncertain items from many clusters, small clusters first."""
 
 from __future__ import annotations
 
@@ -19,56 +19,44 @@ __all__ = ["ClusterMargin"]
 ORDERS = ("random", "margin")
 
 PER_CLUSTER = 100
-"""How many points a cluster has on average, unless their number is given."""
+"""Default mean number of unique vectors per cluster."""
 
 FEWEST, MOST = 20, 256
-"""The fewest and the most clusters, unless their number is given."""
+"""Minimum and maximum of the default number of clusters."""
 
 SEED = 0
-"""The clusters are the same in every round, whatever the seed of the selection."""
+"""Seed of k-means, whatever the seed of the selection."""
 
 
 @strategies.register("cluster_margin")
 class ClusterMargin(DiverseStrategy):
-    """The most uncertain items, dealt out over clusters so that small ones get their share.
+    """Uncertain items, taken in turn from clusters so that small clusters are not neglected.
 
-    All points are divided into clusters once, without looking at labels. Of the unlabelled ones
-    the `margin_factor`·n with the least margin between their two most probable classes are kept
-    (ties by lowest row). Their clusters, those with the fewest kept points first, then the one of
-    the lowest number, are gone through over and over, and one kept point is taken from each that
-    has any left. Clusters that crowd along the boundary are so cut short.
+    k-means divides all unique vectors into clusters. The `margin_factor`·n unlabelled vectors with
+    the smallest margin are the candidates, ties by lowest row. The clusters take turns, those with
+    the fewest candidates first, and each turn takes one candidate.
 
     Parameters
     ----------
     margin_factor
-        How many points are kept for each pick.
+        Candidates per pick.
     clusters
-        How many clusters. Default: one for every 100 points, but 20 at least and 256 at most.
+        Number of clusters. Default: one per 100 unique vectors, from 20 to 256.
     order
-        ``"random"``: a cluster gives its kept points in random order, as in the paper;
-        ``"margin"``: the least margin first, so that the seed changes nothing.
+        Order of the candidates of a cluster: ``"random"``, as in the paper, or ``"margin"``.
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
-        ``"euclidean"``: between vectors as they are.
-
-    Raises
-    ------
-    UsageError
-        If a number is not whole and at least 1, or there is no such order or metric.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
 
     Notes
     -----
-    The paper clusters by average linkage, whose n x n distances are out of reach of a large
-    pool; here it is k-means on the index's sketch, whose clusters are more even in size. Like
-    the paper's, they do not change from round to round.
+    The paper uses average linkage, which needs n x n distances; k-means on the index's sketch
+    gives clusters of more even size. The clusters do not depend on the round or the seed.
 
-    `Selection.scores` holds the uncertainty of each pick, 1 − margin.
+    Scores: uncertainty, 1 − margin. Diagnostics: ``cluster`` (k,) int64, the cluster of each pick;
+    ``kept`` (k,) int64, candidates of that cluster.
 
-    Diagnostics: ``cluster`` (k,) int64, the cluster of each pick; ``kept`` (k,) int64, how many
-    kept points its cluster has.
-
-    O(u·C) time beside k-means, which is done once for an index that remembers. Extra memory: 56
-    bytes per point, and 600 while k-means is done.
+    Time: O(u·C) and k-means, once per index. Extra memory: 56 bytes per unique vector, and 600
+    during k-means.
 
     References
     ----------
@@ -108,7 +96,7 @@ class ClusterMargin(DiverseStrategy):
         self.metric = check_metric(metric)
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Keep the most uncertain points, then deal them out."""
+        """Find the most uncertain vectors, then take them from the clusters in turn."""
         free = np.flatnonzero(~pool.unique_labelled)  # (f,)
         uncertainty = uncertainty_of(pool, margin, pool.index.rows[free])  # (f,)
         kept = top_k(uncertainty, min(free.size, self.margin_factor * n))  # (m,)
@@ -130,7 +118,7 @@ class ClusterMargin(DiverseStrategy):
 
 
 def _deal(labels: NDArray[np.int32], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the order of (m,) things taken from each cluster in turn, the smallest first."""
+    """Return the order of (m,) candidates if clusters give one in turn, the smallest first."""
     order = np.argsort(labels, kind="stable")  # (m,)
     starts = sizes.cumsum() - sizes  # (k,)
     lap = np.empty(labels.size, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Several objectives at once: their product, picked greedily."""
+"""Combinations of objectives: greedy maximisation of their product."""
 
 from __future__ import annotations
 
@@ -22,63 +22,49 @@ DEFAULT = ("typicality", "diversity")
 
 @strategies.register("combine")
 class Combine(Strategy):
-    """Several objectives at once, e.g. ``combine(margin, diversity^2, balance(hat=0.3))``.
+    """The product of several objectives, e.g. ``combine(margin, diversity^2, balance(hat=0.3))``.
 
-    With vᵏ(x) the value of objective k for item x, given what is labelled or picked, each pick
-    is the item with the largest v¹(x)^s¹ · v²(x)^s² · …, ties going to the lowest row. sᵏ is the
-    strength of objective k, written after ``^``. Thresholds come first: what does not pass is
-    never picked. ``combine(margin)`` picks as ``margin`` does, ``combine(diversity)`` as
-    ``coreset``, ``combine(margin, diversity)`` as ``coral``.
+    With vᵏ(x) the value and sᵏ the strength (written after ``^``) of objective k, each pick is the
+    item with the largest v¹(x)^s¹ · v²(x)^s² · …, ties by lowest row. Items that fail a threshold
+    are never picked. ``combine(diversity)`` selects like ``coreset`` and
+    ``combine(margin, diversity)`` like ``coral``.
 
-    Where every product is 0, the objectives fixed at the start are left out of it; where that
-    leaves 0s only, those that change (but not the distance) instead; where that does, both. When
-    only copies of labelled or picked items are left, the distance is left out and the same order
-    applies again; at the very end the lowest rows are picked. So balance gives way when nothing
-    is left of the classes that are wanted, and uncertainty when the head is certain.
-
-    With nothing labelled there is no distance for the first pick: it is the item that the other
-    objectives value most, or the one nearest to the mean if there are none.
+    Where every product is 0, the first of these that has another value is used instead: the
+    changing objectives alone, the static ones alone, the distance alone. Without labels there is
+    no distance for the first pick; it is the item with the largest product of the others, or the
+    item nearest to the mean.
 
     Parameters
     ----------
     objectives
-        Objectives, or their spec strings: ``["margin", Diversity(strength=2)]``. `objectives` has
-        all names; `Diversity` and `Balance` can be given once. Default: ``typicality`` and
-        ``diversity``, which need no labels.
+        Objectives or their spec strings: ``["margin", Diversity(strength=2)]``. `Diversity` and
+        `Balance` may occur once. Default: ``typicality`` and ``diversity``, which need no labels.
 
     Raises
     ------
     UsageError
-        If an objective cannot be read or has a wrong option, if there is none beside thresholds,
-        or one that can be given once is given twice.
+        If a spec string or option is invalid, there are only thresholds, or an objective is
+        repeated.
     SelectionError
-        When it is used: if fewer items pass the thresholds than are asked for, or the pool lacks
-        what an objective looks at.
+        When selecting, if fewer items pass the thresholds than requested, or the pool lacks the
+        input of an objective.
 
     Notes
     -----
-    With ``diversity(min_distance=…)`` nothing nearer to a labelled or picked item is picked, and
-    the selection ends early when nothing else is left: then there are fewer than n rows, and the
-    diagnostic ``stopped`` says why.
+    With ``diversity(min_distance=…)`` the selection stops early when all items left are nearer
+    than that to labelled or picked items; the diagnostic ``stopped`` gives the reason.
 
-    `Selection.scores` holds the product when each item was picked. The first pick from nothing
-    gets the distance from it to the farthest item as its own.
+    Scores: the product when the item was picked. Diagnostics: the (n,) float32 values of each
+    objective, named by its spec string without strength; ``stopped``.
 
-    Diagnostics: for each objective the (n,) float32 values of the picks, by its spec string without
-    the strength; ``stopped``.
-
-    Values are in [0, 1] except distances, products in float64. With s the strength of diversity
-    every other strength is divided by s and the product of these powers with the distance is
-    maximised: the same order, and exact. Without changing objectives a pick takes a fraction of
-    O(u·d) time, as in ``coral``; with them O(u) more and a new block. Extra memory beside the
-    predictions and the index: at most 250 bytes per unlabelled item and 16 for each class of it,
-    and what ``coral`` needs for blocks.
+    Products are in float64. Dividing all strengths by that of diversity keeps the order and allows
+    the exact search of ``coral``. Extra memory besides the predictions and the index: at most 250
+    bytes per unlabelled item and 16 per class of it, and blocks as in ``coral``.
 
     References
     ----------
-    The selection of the Lightly platform (DIVERSITY, WEIGHTS, BALANCE, SIMILARITY, TYPICALITY,
-    THRESHOLD, with strengths and ``stopping_condition_minimum_distance``) combines objectives in
-    the same way.
+    The selection of the Lightly platform combines objectives in the same way (DIVERSITY, WEIGHTS,
+    BALANCE, SIMILARITY, TYPICALITY, THRESHOLD, ``stopping_condition_minimum_distance``).
 
     Examples
     --------
@@ -102,30 +88,32 @@ class Combine(Strategy):
         elif isinstance(objectives, (str, Objective)):
             objectives = [objectives]
         elif not isinstance(objectives, Iterable):
-            raise UsageError(f"objectives are {objectives!r}: give a list of them.")
+            raise UsageError(f"objectives is {objectives!r}: give a list of objectives.")
         self.objectives = tuple(read_objective(each) for each in objectives)
         _check_numbers(self.objectives)
-        far = [each for each in self.objectives if isinstance(each, Diversity)]
+        diversities = [each for each in self.objectives if isinstance(each, Diversity)]
         metrics = {each.metric for each in self.objectives if hasattr(each, "metric")}
-        # What the class says is true of the default; an instance says it of its objectives.
+        # Class attributes describe the default; these depend on the objectives.
         vars(self).update(
             needs_labels=any(each.needs_labels for each in self.objectives),
-            distinct=bool(far),
-            may_stop_early=any(each.min_distance is not None for each in far),
+            distinct=bool(diversities),
+            may_stop_early=any(each.min_distance is not None for each in diversities),
             metric=metrics.pop() if len(metrics) == 1 else None,  # each has its own
         )
 
     @classmethod
     def from_spec(cls, term: Term) -> Combine:
-        """Make it from the objectives in its brackets."""
+        """Make the strategy from the objectives in brackets."""
         options = checked_options(f"strategy {cls.name!r}", cls, dict(term.options))
         if term.strength is not None:
             raise UsageError(
-                f"strategy {cls.name!r} is given the strength ^{term.strength:g}: only its "
+                f"strategy {cls.name!r} got the strength ^{term.strength:g}: only its "
                 "objectives have one, as in combine(margin^2, diversity)."
             )
         if term.arguments and options:
-            raise UsageError("objectives are given twice, in brackets and as an option.")
+            raise UsageError(
+                "objectives are given both in brackets and as an option: give them once."
+            )
         return cls(term.arguments or options.get("objectives"))
 
     def to_spec(self) -> str:
@@ -157,10 +145,10 @@ class Combine(Strategy):
         return Selection(pool.unlabelled[positions], scores.astype(np.float32), diagnostics)
 
     def _check_request(self, pool: Pool, n: int) -> None:
-        wanting = ", ".join(each.label for each in self.objectives if each.needs_labels)
-        if wanting and not pool.has_labels:
+        missing = ", ".join(each.label for each in self.objectives if each.needs_labels)
+        if missing and not pool.has_labels:
             raise SelectionError(
-                f"{self.name} needs labels for {wanting}: give some, or leave out what needs them."
+                f"{self.name} needs labels for {missing}: label some items, or remove it."
             )
         super()._check_request(pool, n)
 
@@ -171,15 +159,15 @@ class Combine(Strategy):
         if not passing.any():
             raise SelectionError(
                 f"none of the {passing.size} unlabelled items passes {self._conditions}: "
-                "loosen the threshold."
+                "relax the threshold."
             )
         return passing
 
     def _check_enough(self, found: int, n: int) -> None:
         if found < n:
             raise SelectionError(
-                f"asked for {n} items, but only {found} pass {self._conditions}: ask for at most "
-                f"{found} or loosen the threshold."
+                f"`n` must be at most {found} (the items that pass {self._conditions}); got {n}. "
+                "Lower `n` or relax the threshold."
             )
 
     @property
@@ -191,25 +179,29 @@ class Combine(Strategy):
         return " and ".join(each.label for each in self._thresholds)
 
     def _ending(self, found: int) -> str:
-        far = next(each for each in self.objectives if isinstance(each, Diversity))
+        diversity = next(each for each in self.objectives if isinstance(each, Diversity))
         those = f"items that pass {self._conditions}" if self._thresholds else "items"
         if not found:
-            return f"no {those} are at least {far.min_distance:g} away from what is labelled"
+            return (
+                f"no {those} are at least {diversity.min_distance:g} away from all labelled items"
+            )
         return (
-            f"only {found} {those} are at least {far.min_distance:g} away from each other and "
-            "from what is labelled"
+            f"only {found} {those} are at least {diversity.min_distance:g} away from each other "
+            "and from all labelled items"
         )
 
 
 def _check_numbers(objectives: tuple[Objective, ...]) -> None:
     if all(isinstance(each, Threshold) for each in objectives):
         raise UsageError(
-            "combine is given no objective: give at least one beside thresholds, as in "
+            "combine has no objective: give at least one that is not a threshold, as in "
             "combine(margin, diversity)."
         )
     once: set[str] = set()
     for each in objectives:
         twice = each.name if isinstance(each, (Diversity, ChangingObjective)) else each.label
         if twice in once:
-            raise UsageError(f"combine is given {twice} twice: give it once, with a strength.")
+            raise UsageError(
+                f"combine has the objective {twice} twice: give it once, with a strength."
+            )
         once.add(twice)

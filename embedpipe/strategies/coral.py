@@ -20,41 +20,30 @@ __all__ = ["Coral"]
 
 @strategies.register("coral")
 class Coral(Strategy):
-    """The items that are both uncertain and far from every labelled one.
+    """Items that are both uncertain and far from every labelled item.
 
-    With s(x) the uncertainty of the head on item x and d(x) the distance from x to the nearest
-    labelled or already picked item, each pick is the item with the largest s(x)·d(x),
-    ties going to the lowest row; d is updated after each pick, s is not. Once every product left
-    is 0 (certain predictions, or duplicates of what is covered) the picks go by d alone, as in
-    ``coreset``, and once every distance is 0 as well, by s. The lowest row always breaks ties.
-
-    Products are formed and compared in float64 and maximised exactly, with any block size and
-    any number of threads.
+    Each pick is the item with the largest uncertainty · distance, where the distance is that to
+    the nearest labelled or picked item. When all products are 0, picks use the distance alone, as
+    in ``coreset``; when all distances are 0, the uncertainty. Ties go to the lowest row.
 
     Parameters
     ----------
     uncertainty
         ``"margin"``, ``"least_confidence"`` or ``"entropy"``.
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
-        ``"euclidean"``: between vectors as they are.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
     block_size
-        How many items are worked on at once. It changes speed and memory, never the picks.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such uncertainty.
+        Items per block. It changes speed and memory, never the picks.
 
     Notes
     -----
-    `Selection.scores` holds s(x)·d(x) of each pick when it was chosen.
+    The maximum is exact in float64.
 
-    Diagnostics: ``uncertainty`` and ``distance``, both (n,) float32: the two factors.
+    Scores: the product of each pick when it was chosen. Diagnostics: ``uncertainty`` and
+    ``distance``, both (n,) float32, its two factors.
 
-    A fraction of O(u·d) time per pick; extra memory at most 120 bytes per unlabelled item beside
-    the pool's predictions, 24 per labelled one, up to 14,336 vectors and 80 MB to work in (with
-    the default block size), and up to 64 MB of vectors of labelled and picked items.
+    Time: a fraction of O(u·d) per pick. Extra memory besides the predictions: at most 120 bytes per
+    unlabelled item, 24 per labelled item, 14,336 vectors and 144 MB.
 
     References
     ----------

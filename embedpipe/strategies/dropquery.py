@@ -1,4 +1,4 @@
-"""DropQuery: what the head changes its mind about when features are missing."""
+"""DropQuery: items whose predicted class changes when features are dropped."""
 
 from __future__ import annotations
 
@@ -19,59 +19,47 @@ from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
 __all__ = ["DropQuery"]
 
 BLOCK_BYTES = 4 << 20
-"""How many bytes of vectors are predicted at once; part of what the masks follow from."""
+"""Bytes of vectors per block; the masks depend on it."""
 
 LEVELS = 1 << 16
-"""A feature is dropped when a number below this is below its share."""
+"""Number of values of a random 16-bit number."""
 
 PER_WORD = 4
-"""How many such numbers a random word holds."""
+"""16-bit numbers per random word."""
 
 
 @strategies.register("dropquery")
 class DropQuery(DiverseStrategy):
-    """The items that the head changes its mind about when features are missing, well spread.
+    """Items whose predicted class changes when features are dropped, one per cluster.
 
-    In each of a few passes every feature of every item is set to 0 with a probability of
-    `dropout`, the others are divided by 1 − `dropout`, and the head is asked for the most
-    probable class, the first of several. Items for which it differs from that of the whole
-    vector in more than half the passes are candidates; where these are fewer than the picks, one
-    pass less is enough, and so on. The candidates are divided into as many clusters as there are
-    picks, by k-means on the index's sketch, and the one nearest to the centre of each is taken:
-    those with the most changes first, then those of larger clusters, then the lowest rows.
+    In each pass every feature is set to 0 with probability `dropout`, and the others are divided
+    by 1 − `dropout`. Items whose predicted class changes in more than half of the passes are
+    candidates; if they are fewer than the picks, fewer changes suffice. k-means on the index's
+    sketch divides the candidates into n clusters, and the item nearest to each centre is picked:
+    most changes first, then larger clusters, then the lowest row.
 
     Parameters
     ----------
     passes
-        How many times features are dropped.
+        Number of passes.
     dropout
-        The share of features to drop, to 1/65,536.
+        Share of dropped features, above 0 and below 1, in steps of 1/65,536.
     metric
-        Of the clusters: ``"cosine"``: distances are between vectors scaled to unit length, as most
-        heads see them; ``"euclidean"``: between vectors as they are.
-
-    Raises
-    ------
-    UsageError
-        If an option is out of range.
-    SelectionError
-        If the pool has no head to ask.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
+        It applies to the clusters.
 
     Notes
     -----
-    In the paper the candidates are clustered in all dimensions, and the order of the picks is
-    open. A head that scales its input to unit length does not notice the division.
+    The paper clusters in all dimensions and leaves the order of picks open. The masks depend on
+    the seed, the pass and the block of items, not on the number of threads. Several threads call
+    the head at the same time.
 
-    The masks of a block of items follow from the seed, the pass and the number of the block, not
-    from the number of threads. Several threads ask the head at once.
+    Scores: share of passes in which the class changed. Diagnostics: ``candidates``, their number;
+    ``threshold``, the required number of changes; ``cluster_size`` (k,) int64, candidates in the
+    pick's cluster.
 
-    `Selection.scores` holds the share of passes in which the class of each pick changed.
-
-    Diagnostics: ``candidates``, how many items were clustered; ``threshold``, how many changes
-    made an item a candidate; ``cluster_size`` (k,) int64, candidates in the cluster of each pick.
-
-    `passes` predictions of every item, and k-means of the candidates. Extra memory: 600 bytes
-    per candidate, 20 per other item, and 24 MB per thread.
+    Time: `passes` predictions per item, and k-means. Extra memory: 600 bytes per candidate, 20 per
+    other item, and 24 MB per thread.
 
     References
     ----------
@@ -99,7 +87,7 @@ class DropQuery(DiverseStrategy):
         self.metric = check_metric(metric)
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Count changes, then take the middles of clusters."""
+        """Count the changes, then take one candidate per cluster."""
         free = np.flatnonzero(~pool.unique_labelled)  # (f,)
         mask_seed, cluster_seed = (int(seed) for seed in rng.integers(1 << 31, size=2))
         changes = self._changes(pool, pool.index.rows[free], mask_seed)  # (f,)
@@ -121,10 +109,10 @@ class DropQuery(DiverseStrategy):
         )
 
     def _changes(self, pool: Pool, rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-        """Return in how many passes the predicted class of each of `rows` differs: (f,)."""
+        """Return the number of passes in which the class of each of `rows` changes: (f,)."""
         changes = np.zeros(rows.size, dtype=np.int64)
         size = block_rows(pool.embeddings.shape[1], BLOCK_BYTES)
-        pool.probabilities(rows[:1])  # here, not in several threads at once
+        pool.probabilities(rows[:1])  # computed before the threads start
         assert pool.head is not None
 
         def work(part: slice) -> None:
@@ -140,7 +128,7 @@ class DropQuery(DiverseStrategy):
         return changes
 
     def _kept(self, shape: tuple[int, ...], seed: list[int]) -> NDArray[np.bool_]:
-        """Return which features of a block are not dropped: (b, d)."""
+        """Return the mask of features that are kept in a block: (b, d) bool."""
         b, d = shape
         width = -(-d // PER_WORD)
         words = np.random.SFC64(np.random.SeedSequence(seed)).random_raw(b * width)

@@ -1,4 +1,4 @@
-"""Facility location: the items that stand best for all others."""
+"""Facility location: items that are similar to as many others as possible."""
 
 from __future__ import annotations
 
@@ -20,41 +20,31 @@ __all__ = ["FacilityLocation"]
 
 @strategies.register("facility_location")
 class FacilityLocation(DiverseStrategy):
-    """The items that stand best for all others, each by the picked one most like it.
+    """Items that maximise the mean similarity of all items to their nearest pick.
 
-    Every item is as well represented as it is like the most similar labelled or picked item, and
-    each pick is the one that raises the mean over all items the most, ties going to the lowest
-    row. An item is like itself by 1, like each of its `neighbours` nearest points by exp(−(d/s)²),
-    with d their distance and s the median of all such distances, and like no other. Copies of a
-    vector count as many items.
+    The similarity of an item to itself is 1; to each of its `neighbours` nearest unique vectors it
+    is exp(−(d/s)²), with d the distance and s the median of these distances; to all others it is
+    0. Each pick maximises the mean similarity of all items to the most similar labelled or picked
+    item. Ties go to the lowest row. Duplicates count as separate items.
 
     Parameters
     ----------
     neighbours
-        How many points may stand for a point beside itself.
+        Number of neighbours per item.
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
-        ``"euclidean"``: between vectors as they are.
-
-    Raises
-    ------
-    UsageError
-        If `neighbours` is not a whole number, at least 1, or there is no such metric.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
 
     Notes
     -----
-    Likeness is not made symmetric: a point that is among the nearest of many, a hub, stands for
-    all of these. Labelled rows outside the candidates do not count.
+    Similarity is not symmetric: an item that is among the neighbours of many others represents
+    all of them. Labelled rows outside the candidates are ignored.
 
-    `Selection.scores` holds by how much each pick raised the mean.
+    Scores: increase of the mean. Diagnostics: ``objective`` (n,) float32, the mean after each pick;
+    ``bound``, an upper bound of the mean for any n picks; ``share_of_optimum``, the last mean
+    divided by the bound.
 
-    Diagnostics: ``objective`` (n,) float32, the mean after each pick; ``bound``, which the mean
-    cannot exceed with any n picks: the smallest of what the gains before the first pick, the gains
-    after the last, and the guarantee of the greedy algorithm allow; ``share_of_optimum``, the last
-    mean over the bound.
-
-    O(p·k) time with k neighbours, once the index has them, and little more per pick. Extra memory:
-    12·k + 100 bytes per point (484 with 32), of which 8·k stay.
+    Time: O(p·k) for p unique vectors with k known neighbours, and little per pick. Extra memory:
+    12·k + 100 bytes per unique vector, of which 8·k remain.
 
     References
     ----------
@@ -79,7 +69,7 @@ class FacilityLocation(DiverseStrategy):
         self.metric = check_metric(metric)
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Maximise the mean likeness greedily."""
+        """Maximise the mean similarity greedily."""
         coverage = _coverage(pool.index.neighbours(self.neighbours), pool.index.sizes)
         for point in np.flatnonzero(pool.unique_labelled):
             coverage.add(int(point))
@@ -101,18 +91,18 @@ class FacilityLocation(DiverseStrategy):
 
 
 def _coverage(near: Neighbours, sizes: NDArray[np.int64]) -> SparseCoverage:
-    """Return for each point the points that it may stand for, and how well."""
+    """Return the similarities, ordered by the vector that is similar to others."""
     from scipy.sparse import csr_array
 
     p, k = near.positions.shape
     scale = np.float32(np.median(near.distances)) if near.distances.size else np.float32(1)
-    likeness = np.zeros((p, k + 1), dtype=np.float32)
-    np.divide(near.distances, scale or np.float32(1), out=likeness[:, 1:])
-    np.exp(np.negative(np.square(likeness, out=likeness), out=likeness), out=likeness)
+    similarity = np.zeros((p, k + 1), dtype=np.float32)
+    np.divide(near.distances, scale or np.float32(1), out=similarity[:, 1:])
+    np.exp(np.negative(np.square(similarity, out=similarity), out=similarity), out=similarity)
     members = np.empty((p, k + 1), dtype=np.int32)
     members[:, 0], members[:, 1:] = np.arange(p), near.positions
     starts = np.arange(p + 1) * (k + 1)
-    by_row = csr_array((likeness.ravel(), members.ravel(), starts), shape=(p, p))
+    by_row = csr_array((similarity.ravel(), members.ravel(), starts), shape=(p, p))
     turned = by_row.tocsc()  # column j: the points that have j among their nearest
     return SparseCoverage(turned.indptr, turned.indices, turned.data, sizes)
 
@@ -125,7 +115,7 @@ def _largest(gains: NDArray[np.float64], n: int) -> float:
 
 
 def _bound(start: float, value: float, first: float, last: float) -> float:
-    """Return what no n picks can exceed."""
+    """Return an upper bound of the objective for any n picks."""
     greedy = start + (value - start) / (1 - 1 / math.e)
     return max(value, min(1.0, start + first, value + last, greedy))
 

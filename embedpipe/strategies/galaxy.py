@@ -1,4 +1,4 @@
-"""GALAXY: both sides of every class's boundary, the rarest classes first."""
+"""GALAXY: items near the decision boundary of every class, rare classes first."""
 
 from __future__ import annotations
 
@@ -20,36 +20,29 @@ __all__ = ["Galaxy"]
 
 @strategies.register("galaxy")
 class Galaxy(DiverseStrategy):
-    """The items around the boundary of each class in turn, so that rare classes get labels.
+    """Items near the decision boundary of each class in turn, which suits rare classes.
 
-    For each class all unlabelled points and labelled rows stand in a line, in order of the
-    margin of the class: its probability less that of the most probable other class; ties by row.
-    A cut is two labelled rows, one of the class and one of another, with no labelled row between
-    them. Of the cuts that have unlabelled points between their ends the one with the fewest is
-    bisected: the point in the middle, then the middles of both halves, of the quarters and so
-    on, the half toward the class first. Then come the points outside its ends, by turns above
-    and below, nearest first. A cut with nothing in between only serves if there is no other. Of
-    equal cuts the one of larger margins counts. Where no row of the class is labelled, the upper
-    end of the line stands for one, and the lower end for one of another class.
+    For each class, all unlabelled unique vectors and labelled rows are sorted by the margin of the
+    class: its probability minus that of the most probable other class. A *cut* lies between two
+    neighbouring labelled rows of which one is of the class. The cut with the fewest unlabelled
+    vectors inside, but at least one, is bisected: first the middle, then the middles of both
+    halves, and so on, the half on the side of the class first. Then come the vectors outside the
+    cut, alternately above and below, nearest first. If a class has no label, the end of the order
+    with the largest margins replaces it; if all labels are of the class, the other end does.
 
-    Classes take turns, the one with the fewest labels first and then the first in order; each
-    takes the first of its points that is not taken.
+    Classes take turns, those with the fewest labels first; each takes its next vector that is not
+    yet picked. Ties go to the lowest row, the cut with larger margins and the first class.
 
     Notes
     -----
-    GALAXY asks for one label at a time: the answer tells which half of a cut holds the boundary,
-    so that a few questions close in on it. Here the whole batch is chosen before any label is
-    known, both halves stay open, and a batch is spread over the cut in ever finer steps; the
-    labels shorten the cut for the next round.
+    The paper requests one label at a time, so each answer halves the cut. Here a batch is chosen
+    before any label is known, so both halves are used.
 
-    `Selection.scores` holds 1 less the size of the margin of each pick, for the class whose turn
-    it was.
+    Scores: 1 − |margin| for the class of the turn. Diagnostics: ``class_index`` (k,) int64, the
+    column of that class; ``margin`` (k,) float32; ``cut`` (k,) int64, the size of its cut.
 
-    Diagnostics: ``class_index`` (k,) int64, the column of that class; ``margin`` (k,) float32;
-    ``cut`` (k,) int64, how many unlabelled points its cut holds.
-
-    O(u·log u + n) time for each of at most min(C, n) classes; extra memory: 120 bytes per point
-    and labelled row and 8·n per class, beside the predictions of the pool and of labelled rows.
+    Time: O(u·log u + n) for each of at most min(C, n) classes. Extra memory: 120 bytes per unique
+    vector and labelled row, and 8·n per class.
 
     References
     ----------
@@ -73,7 +66,7 @@ class Galaxy(DiverseStrategy):
     needs_head: ClassVar[bool] = True
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Let classes take turns."""
+        """Let the classes take turns."""
         nodes = _Nodes.of(pool)
         counts = np.bincount(nodes.labels[nodes.labels >= 0], minlength=nodes.n_classes)  # (C,)
         turns = np.resize(np.argsort(counts, kind="stable"), n)  # (n,)
@@ -97,7 +90,7 @@ class Galaxy(DiverseStrategy):
 
 @dataclass(frozen=True)
 class _Queue:
-    """What one class would pick, first choice first, and the size of the cut it starts from."""
+    """The picks of one class, first choice first, and the size of its cut."""
 
     nodes: Iterator[int]
     cut: int
@@ -105,7 +98,7 @@ class _Queue:
 
 @dataclass(frozen=True)
 class _Nodes:
-    """The unlabelled points and the labelled rows, by row."""
+    """The unlabelled unique vectors and the labelled rows, by row."""
 
     points: NDArray[np.int64]  # (s,) unlabelled points, -1 for labelled rows
     labels: NDArray[np.int64]  # (s,) columns of labels, -1 for none, -2 for unlabelled points
@@ -139,7 +132,7 @@ class _Nodes:
     def margins(
         self, nodes: NDArray[np.int64], columns: NDArray[np.int64] | int
     ) -> NDArray[np.float32]:
-        """Return the margins of classes at nodes, pair by pair: (k,)."""
+        """Return the margin of each class at the matching node: (k,)."""
         at, known = self.at[nodes], self.labels[nodes] != -2  # (k,)
         columns = np.broadcast_to(columns, at.shape)
         own = np.empty(at.size, dtype=np.float32)
@@ -159,7 +152,7 @@ class _Nodes:
 
 
 def _cut(places: NDArray[np.int64], own: NDArray[np.bool_], size: int) -> tuple[int, int]:
-    """Return the ends of the shortest cut of a line with (m,) labelled `places`, `own` or not."""
+    """Return the ends of the shortest cut between (m,) labelled places, `own` or not."""
     if not own.any():
         places, own = np.append(places, size), np.append(own, True)
     elif own.all():
@@ -171,7 +164,7 @@ def _cut(places: NDArray[np.int64], own: NDArray[np.bool_], size: int) -> tuple[
 
 
 def _places(low: int, high: int, known: NDArray[np.bool_]) -> Iterator[int]:
-    """Yield every place of the line that is not known: inside a cut, then outside it."""
+    """Yield every unlabelled place of the order: inside the cut, then outside."""
     yield from _bisected(low, high)
     sides = [iter(range(high + 1, known.size)), iter(range(low - 1, -1, -1))]
     while sides:
@@ -184,7 +177,7 @@ def _places(low: int, high: int, known: NDArray[np.bool_]) -> Iterator[int]:
 
 
 def _bisected(low: int, high: int) -> Iterator[int]:
-    """Yield the whole numbers between two: the (upper) middle, then the middles of what is left."""
+    """Yield the integers between two ends: the (upper) middle, then the middles of the halves."""
     spans = deque([(low, high)])
     while spans:
         low, high = spans.popleft()

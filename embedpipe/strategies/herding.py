@@ -1,4 +1,4 @@
-"""MaxHerding: picks that leave every item close to one of them, softly."""
+"""MaxHerding and uncertainty herding: greedy maximisation of kernel coverage."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from .._specs import check_above
 from ..errors import UnknownNameError
 from ..index import check_metric
-from .algorithms.coverage import KernelCoverage, References, nearest_pair, spread_of
-from .algorithms.lazy_greedy import lazy_greedy
+from .algorithms.coverage import References, cover_greedily, nearest_pair, spread_of
 from .algorithms.predictions import UNCERTAINTIES
 from .pool import Pool
 from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
@@ -21,42 +20,30 @@ __all__ = ["MaxHerding", "UncertaintyHerding"]
 
 @strategies.register("max_herding")
 class MaxHerding(DiverseStrategy):
-    """The items that bring most others close to a labelled one: for the first labels.
+    """Items that maximise the kernel coverage of the pool: for the first labels.
 
-    An item is covered by the largest kernel value exp(−(d/w)²) that it has with a labelled or
-    picked item at distance d, and each pick is the item that raises the mean coverage of the
-    unlabelled items the most, ties going to the lowest row. The mean is taken over all unlabelled
-    points or, where there are more than 2,048, over those of 2,048 evenly spaced items; copies of
-    a vector count as many items.
+    An item is covered by exp(−(d/w)²), where d is the distance to the nearest labelled or picked
+    item. Each pick maximises the mean coverage of the unlabelled items, ties by lowest row. Pools
+    of more than 2,048 unique vectors use 2,048 evenly spaced reference items.
 
     Parameters
     ----------
     width
-        The kernel width w, as a multiple of the root mean squared distance of items to their
-        mean. The authors take 1 for vectors of length 1, whose root mean squared distance to
-        their mean is 1 if the mean is 0.
+        Kernel width w, as a multiple of the root mean square distance of items to their mean. The
+        default agrees with the paper for unit vectors with mean 0.
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
-        ``"euclidean"``: between vectors as they are.
-
-    Raises
-    ------
-    UsageError
-        If `width` is not a number above 0, or there is no such metric.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
 
     Notes
     -----
-    Distances are those in the index's sketch of at most 128 dimensions. Gains that agree to 12
-    decimals are equal. The authors draw candidates and references at random where there are more
-    than 35,000. Labelled rows outside the candidates do not count.
+    Distances use the index's sketch of at most 128 dimensions. Gains are compared to 12 decimals.
+    Labelled rows outside the candidates are ignored.
 
-    `Selection.scores` holds by how much each pick raised the mean.
+    Scores: increase of the mean. Diagnostics: ``coverage`` (n,) float32, the mean after each pick;
+    ``width``, the kernel width.
 
-    Diagnostics: ``coverage`` (n,) float32, the mean after each pick; ``width``, that of the
-    kernel, in the units of the sketch.
-
-    O(p·2048·128) time to start, with p points, and about a hundredth of that per pick. Extra
-    memory: 40 bytes per point and at most 20 MB a thread.
+    Time: O(p·2048·128) to start with p unique vectors, then about 1 % of it per pick. Extra memory:
+    40 bytes per unique vector and 20 MB per thread.
 
     References
     ----------
@@ -79,69 +66,47 @@ class MaxHerding(DiverseStrategy):
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Maximise the mean coverage greedily."""
-        labelled, sketch = pool.unique_labelled, pool.index.sketch
-        references = References.of(pool.index, ~labelled)
-        width = self.width * spread_of(sketch)
-        coverage = KernelCoverage(
-            sketch, width, references.points, references.items, np.flatnonzero(labelled)
-        )
-        start = coverage.value
-        found = lazy_greedy(coverage, np.flatnonzero(~labelled), n)
-        means = (start + found.gains.cumsum()).astype(np.float32)  # (n,)
-        return UniquePicks(found.points, found.gains, {"coverage": means, "width": width})
+        width = self.width * spread_of(pool.index.sketch)
+        references = References.of(pool)
+        equal = np.ones(references.points.size)
+        found, coverage = cover_greedily(pool, references, equal, width, n)
+        return UniquePicks(found.points, found.gains, {"coverage": coverage, "width": width})
 
 
 NARROWEST = 1e-3
-"""The kernel is at least so wide, as a share of the spread of the points."""
+"""Minimum kernel width as a share of the spread of all items."""
 
 
 @strategies.register("uncertainty_herding")
 class UncertaintyHerding(DiverseStrategy):
-    """The items that cover what the head is unsure of: few or many labels alike.
+    """Items that maximise the kernel coverage of uncertain items: for any number of labels.
 
-    As ``max_herding``, but every item counts by how unsure the head is of it: each pick raises
-    the most the mean, over unlabelled items weighted by their uncertainty, of the largest kernel
-    value exp(−(d/w)²) with a labelled or picked item at distance d. The width w is the smallest
-    distance between two labelled points, so that with more labels it shrinks and the picks go
-    from what is typical to what is uncertain. Ties go to the lowest row.
+    Each pick maximises the mean coverage as in ``max_herding``, with each item weighted by its
+    uncertainty. The kernel width w is the smallest distance between two labelled items, so it
+    shrinks as labels are added, and picks change from typical to uncertain items.
 
     Parameters
     ----------
     uncertainty
         ``"margin"``, ``"least_confidence"`` or ``"entropy"``.
     width
-        By what w is multiplied.
+        Factor of the kernel width.
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
-        ``"euclidean"``: between vectors as they are.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such uncertainty.
-    UsageError
-        If `width` is not a number above 0, or there is no such metric.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
 
     Notes
     -----
-    With fewer than two labelled points, and never above that, the width is that of
-    ``max_herding``; it is never below a thousandth of that. Before there are labels, and where
-    the head is sure of every reference, all items count the same. The authors rescale the
-    predictions by a temperature that makes them calibrated on held-out labels; here they are
-    taken as the head gives them.
+    The width is at most that of ``max_herding`` and at least 0.1 % of it. Without labels, or if no
+    reference is uncertain, all items have the same weight. The paper also calibrates the
+    predictions with held-out labels. Distances, gains and references: see ``max_herding``.
 
-    Distances are those in the index's sketch of at most 128 dimensions. Gains that agree to 12
-    decimals are equal. Labelled rows outside the candidates do not count.
+    Scores: increase of the weighted mean. Diagnostics: ``coverage`` (n,) float32, the weighted mean
+    after each pick; ``uncertainty`` (n,) float32 of each pick, 1 without labels; ``width``, the
+    kernel width.
 
-    `Selection.scores` holds by how much each pick raised the weighted mean.
-
-    Diagnostics: ``coverage`` (n,) float32, the weighted mean after each pick; ``uncertainty`` (n,)
-    float32, that of each pick, before there are labels 1; ``width``, that of the kernel, in the
-    units of the sketch.
-
-    O(p·2048·128) time to start, with p points, and up to a tenth of that per pick; O(m²·128) for
-    the width, with m labelled points. Extra memory beside the pool's predictions: 40 bytes per
-    point, 1,024 per labelled one, and at most 20 MB a thread.
+    Time: O(p·2048·128) to start with p unique vectors, then at most a tenth per pick; O(m²·128) for
+    the width with m labelled items. Extra memory besides the predictions: 40 bytes per unique
+    vector, 1,024 per labelled item, and 20 MB per thread.
 
     References
     ----------
@@ -174,26 +139,17 @@ class UncertaintyHerding(DiverseStrategy):
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Maximise the weighted mean coverage greedily."""
-        labelled, sketch = pool.unique_labelled, pool.index.sketch
-        references = References.of(pool.index, ~labelled)
-        weights = references.items * self._uncertainties(pool, references.points)  # (r,)
-        width = self._kernel_width(sketch, labelled)
-        coverage = KernelCoverage(
-            sketch,
-            width,
-            references.points,
-            weights if weights.any() else references.items,
-            np.flatnonzero(labelled),
-        )
-        start = coverage.value
-        found = lazy_greedy(coverage, np.flatnonzero(~labelled), n)
-        unsure = self._uncertainties(pool, found.points)  # (n,)
+        references = References.of(pool)
+        weights = self._uncertainties(pool, references.points)  # (r,)
+        width = self._kernel_width(pool.index.sketch, pool.unique_labelled)
+        found, coverage = cover_greedily(pool, references, weights, width, n)
+        uncertainty = self._uncertainties(pool, found.points)  # (n,)
         return UniquePicks(
             found.points,
             found.gains,
             {
-                "coverage": (start + found.gains.cumsum()).astype(np.float32),
-                "uncertainty": unsure.astype(np.float32),
+                "coverage": coverage,
+                "uncertainty": uncertainty.astype(np.float32),
                 "width": width,
             },
         )

@@ -1,4 +1,4 @@
-"""Batches of the largest joint information, by Bayesian D-optimal design."""
+"""Batches with the largest joint information: Bayesian D-optimal design."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ __all__ = ["LogdetBald"]
 
 @strategies.register("logdet_bald")
 class LogdetBald(DiverseStrategy):
-    """The items whose labels together would tell the most about the head's weights.
+    """Items whose labels together have the most information about the weights of the head.
 
-    Each pick is the item with the largest ½·log(1 + w·v), with v = x·A⁻¹·x the variance that the
-    labels leave in the direction of its features x, and w = Σ p·(1 − p) how much a label of it
-    weighs: 0 where the head is certain. A is the prior precision of a weight plus the sum of
-    w·x·x' over labelled and picked items, so a pick lowers the v of all that resemble it. Ties,
-    to nine digits, go to the lowest row.
+    Each pick is the item with the largest ½·log(1 + w·v). Here v = x·A⁻¹·x is the posterior
+    variance at its features x, and w = Σ p·(1 − p) is the curvature of the log-loss. A is the prior
+    precision plus the sum of w·x·x' over labelled and picked items, so a pick lowers v for similar
+    items. Ties, to nine digits, go to the lowest row.
 
     Raises
     ------
@@ -33,23 +32,18 @@ class LogdetBald(DiverseStrategy):
 
     Notes
     -----
-    This maximises the information between a batch of labels and the weights greedily, as BatchBALD
-    does, but is not its estimator. BatchBALD samples the weights and works out the entropy of all
-    labels of the batch together from the samples; S samples cannot tell more than log S, and with
-    C classes a handful of items reaches that, after which every item seems to tell nothing and
-    the picks are noise. Here the information is that of the Gaussian (last-layer Laplace)
-    approximation, where it is a determinant: exact for any size of batch, and one rank-one update
-    per pick. The price is the approximation, coarser than that of ``bald``: all classes share
-    one variance v, and the curvature diag(p) − pp' of an item counts by its trace w.
+    The aim is that of BatchBALD: a batch with the largest information about the weights. BatchBALD
+    estimates it from S samples, which cannot exceed log S; a few items reach this limit. The
+    Gaussian (last-layer Laplace) approximation used here has no such limit, but is coarser than
+    that of ``bald``: all classes share one variance, and diag(p) − pp' is replaced by its trace.
 
-    `Selection.scores` holds the gain of each pick, in nats. Diagnostics, (n,) float32:
-    ``variance`` and ``weight``, v and w of each pick when it was chosen; ``information``, the sum
-    of gains up to it, which is that of the batch.
+    Scores: the gain of each pick in nats. Diagnostics, (n,) float32: ``variance`` and ``weight``,
+    v and w of each pick; ``information``, the cumulative sum of gains.
 
-    With m labelled items and r = min(m, d), O((u + m)·d·r + r³) time to begin with and about
-    O(d·(r + n)) for each of the few thousand times that an item is looked at again in a hundred
-    picks; extra memory 96 bytes per unlabelled item, 8·d per pick, 24·d·r in all, and about
-    10 MB per thread. Picks are those of the plain algorithm in float64.
+    Time, with m labelled items and r = min(m, d): O((u + m)·d·r + r³) to start, then about
+    O(d·(r + n)) for each of a few thousand updates per hundred picks. Extra memory: 96 bytes per
+    unlabelled item, 8·d per pick, 24·d·r, and about 10 MB per thread. The picks equal those of the
+    plain algorithm in float64.
 
     References
     ----------
@@ -60,8 +54,7 @@ class LogdetBald(DiverseStrategy):
 
     Examples
     --------
-    Labelled items lie to the right and to the left. No label speaks of up and down, and one of
-    up is enough:
+    The labelled items differ in the first feature only:
 
     >>> import numpy as np
     >>> from embedpipe.heads import LogisticHead
@@ -81,14 +74,13 @@ class LogdetBald(DiverseStrategy):
     needs_head: ClassVar[bool] = True
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Pick the largest gain, `n` times over."""
+        """Pick the largest gain `n` times."""
         head = pool.head
         if not (hasattr(head, "features") and hasattr(head, "prior_precision")):
             raise SelectionError(
-                f"strategy {self.name!r} needs a head with a linear last layer (a method "
-                "`features` and an attribute `prior_precision`), and "
-                f"{type(head).__name__} has none: use LogisticHead, or the strategy "
-                "'query_by_committee', which works with any head."
+                f"strategy {self.name!r} needs a head with a linear last layer (`features` and "
+                f"`prior_precision`); {type(head).__name__} has none. Use LogisticHead, or the "
+                "strategy 'query_by_committee', which works with any head."
             )
         points = np.flatnonzero(~pool.unique_labelled)  # (p,)
         rows = pool.index.rows[points]  # (p,)

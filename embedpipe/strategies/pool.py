@@ -1,4 +1,4 @@
-"""What a strategy is given: embeddings, the labelled rows, and the head's predictions."""
+"""The input of a strategy: embeddings, labelled rows and the head's predictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..tables import label_array, missing
 __all__ = ["Pool", "checked_rows"]
 
 MOST = 0.8
-"""Where more of the candidates are unlabelled, all are predicted: gaps would cost a copy."""
+"""Share of unlabelled candidates above which all candidates are predicted, to avoid a copy."""
 
 T = TypeVar("T")
 Rows = NDArray[np.int64]
@@ -27,67 +27,49 @@ Probabilities = Callable[[Rows], NDArray[Any]]
 
 
 class Pool:
-    """The items to choose from, as arrays.
+    """The items to select from, as arrays.
 
-    There is one index space: every row number, here and in a `Selection`, is a row of
-    `embeddings`. The labels of unlabelled rows are not here, so no strategy can see them.
+    Every row number, here and in a `Selection`, is a row of `embeddings`. The pool has no labels
+    of unlabelled rows, so a strategy cannot use them.
 
     Parameters
     ----------
     embeddings
-        (n, d) float32 array or memory map. It is never written to or copied; any other real
-        dtype is converted, which copies it.
+        (n, d) float32 array or memory map; never written to. Other real dtypes are copied.
     labelled
-        (m,) distinct rows that are labelled already. They need not be candidates.
+        (m,) distinct labelled rows. They need not be candidates.
     labels
-        (m,) their labels, of any dtype. Left out, only strategies that need no labels work.
+        (m,) labels of these rows, of any dtype. Default: none.
     head
-        A classifier in the manner of scikit-learn, fitted to these labels, or a function without
-        arguments that returns it; called only when a strategy needs predictions.
+        A fitted scikit-learn-style classifier, or a function without arguments that returns one;
+        called only when a strategy needs predictions.
     probabilities
-        Instead of a head, a function of (k,) int64 rows that returns their (k, C) class
-        probabilities. Strategies that need a head then do not work.
+        Instead of a head: a function from (k,) int64 rows to their (k, C) class probabilities.
     n_classes
-        How many classes there are, where that is known; the predictions must then have as many
-        columns.
+        Number of classes, if known: the required number of columns of the predictions.
     candidates
-        Distinct rows that may be chosen, e.g. the training split. Default: every row.
+        Distinct rows that may be selected, e.g. the training split. Default: every row.
     index
-        The `Index` of the same candidates, with the neighbours and clusters that it has already,
-        or a function that returns it for these ascending rows. Default: a new index.
+        An `Index` of the same matrix and candidates, or a function that returns it for the
+        ascending candidates. Default: a new index.
     examples
-        (e, d) vectors of what is looked for, for strategies that search by similarity.
+        (e, d) example vectors for search by similarity.
     metadata
-        (n,) numbers for every row of the matrix by name, for strategies that weigh by them.
+        (n,) numbers for every row of the matrix, by name.
 
     Attributes
     ----------
-    embeddings
-        (n, d) float32, read-only.
-    labelled, labels
-        (m,) int64 rows in the order given, and their labels, or None.
+    embeddings, labelled, labels, index, examples, metadata
+        As given; read-only arrays.
     candidates, unlabelled
-        int64 rows, ascending; the unlabelled are the candidates that are not labelled.
+        Ascending int64 rows; `unlabelled` are the candidates without labels.
     n_classes
         As given, or the number of distinct labels, or None.
-    index
-        `Index` of the candidates.
-    metric
-        By which the index measures distances: ``"euclidean"`` or ``"cosine"``.
-    vectors
-        The index's: what distances are measured on. Predictions are of `embeddings`.
-    examples, metadata
-        As given; None and empty if they were not.
 
     Raises
     ------
     SelectionError
-        If a row is out of range or given twice, or labels and rows differ in number.
-
-    Notes
-    -----
-    Extra memory: 8 bytes per candidate and 8 per unlabelled row; predictions for the unlabelled
-    rows, once asked for, stay here: 4·C bytes each.
+        If a row is out of range or repeated, or labels and rows differ in number.
 
     Examples
     --------
@@ -120,7 +102,7 @@ class Pool:
         self.unlabelled = _read_only(_without(self.candidates, self.labelled, n))  # (u,)
         self.n_classes = self._count_classes(n_classes)
         self._predict, self._head = probabilities, head
-        self._known: dict[str, Any] = {}  # shared with the same pool by another metric
+        self._shared: dict[str, Any] = {}  # with the same pool by another metric
         self.index = self._checked_index(index)
         self.examples = None if examples is None else self._checked_examples(examples)  # (e, d)
         self.metadata = {
@@ -134,18 +116,13 @@ class Pool:
 
     @property
     def vectors(self) -> Vectors:
-        """The rows that distances are measured on: `embeddings`, or these at unit length."""
+        """The rows that distances are measured on: `embeddings`, or these scaled to unit length."""
         return self.index.vectors
 
     def measured_by(self, metric: str) -> Self:
-        """Return the same pool with the `index`, `vectors` and `unique_labelled` of a metric.
+        """Return the same pool with the `index`, `vectors` and `unique_labelled` of another metric.
 
-        Predictions are worked out once for both.
-
-        Raises
-        ------
-        UsageError
-            If there is no such metric.
+        Both pools share the predictions.
 
         Examples
         --------
@@ -162,17 +139,17 @@ class Pool:
 
     @property
     def has_labels(self) -> bool:
-        """Whether any label is known."""
+        """Whether there are labels."""
         return self.labels is not None and self.labels.size > 0
 
     @property
     def has_head(self) -> bool:
-        """Whether there is a head, which can be asked about vectors that are no items."""
+        """Whether there is a head, which can predict any vector."""
         return self._head is not None
 
     @property
     def has_predictions(self) -> bool:
-        """Whether there is a head, or what stands in for its predictions."""
+        """Whether there is a head or a function that replaces its predictions."""
         return self._head is not None or self._predict is not None
 
     @property
@@ -182,15 +159,15 @@ class Pool:
         Raises
         ------
         SelectionError
-            If the pool was given none, or it gives no probabilities.
+            If there is no head, or it has no `predict_proba`.
         """
-        return self._once("head", self._made_head)
+        return self._once("head", self._make_head)
 
-    def _made_head(self) -> Any:
+    def _make_head(self) -> Any:
         if self._head is None:
             raise SelectionError(
-                "this strategy asks the head for more than the probabilities of rows: give the "
-                "pool a fitted `head`."
+                "this strategy needs the head itself, not only probabilities: give the pool a "
+                "fitted `head`."
             )
         makes = not hasattr(self._head, "predict_proba") and callable(self._head)
         head = self._head() if makes else self._head
@@ -203,14 +180,14 @@ class Pool:
 
     @cached_property
     def classes(self) -> NDArray[Any]:
-        """The (C,) labels that the columns of the predictions stand for."""
+        """The (C,) labels of the columns of the predictions."""
         if self._head is not None:
             return np.asarray(self.head.classes_)
         return np.unique([] if self.labels is None else self.labels)
 
     @cached_property
     def unique_labelled(self) -> NDArray[np.bool_]:
-        """Which points of `index` are labelled, or are copies of what is: (p,)."""
+        """Which unique vectors of `index` are labelled, or duplicates of labelled rows: (p,)."""
         mask = np.zeros(self.index.rows.size, dtype=np.bool_)
         found = self.index.find(self.labelled)  # (m,)
         mask[found[found >= 0]] = True
@@ -227,17 +204,11 @@ class Pool:
         return self.unique_labelled
 
     def predict(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the head's class probabilities of (k, d) vectors that need not be items: (k, C).
-
-        Raises
-        ------
-        SelectionError
-            If there is no head, or its predictions are not one finite row per vector.
-        """
+        """Return the head's (k, C) class probabilities of any (k, d) vectors."""
         return self._checked_predictions(self.head.predict_proba(vectors), np.arange(len(vectors)))
 
     def probabilities(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
-        """Return the class probabilities of `rows`, computed once for the unlabelled.
+        """Return the class probabilities of `rows`; those of the unlabelled rows are computed once.
 
         Parameters
         ----------
@@ -247,12 +218,12 @@ class Pool:
         Returns
         -------
         (k, C) float32
-            One row per row asked for, in that order.
+            One row for each requested row, in that order.
 
         Raises
         ------
         SelectionError
-            If the pool has no predictions, or they are not one finite row per item.
+            If there are no predictions, or they are not one finite row per item.
         """
         if rows is None:
             return self._unlabelled_probabilities  # (u, C)
@@ -264,12 +235,12 @@ class Pool:
         return self._probabilities(wanted)  # (k, C)
 
     def check_finite(self) -> None:
-        """Refuse NaN and infinity in any candidate or labelled row; looks once.
+        """Refuse NaN and infinity in candidate and labelled rows; rows are checked once.
 
         Raises
         ------
         SelectionError
-            With the first such row named.
+            The message has the first such row.
         """
         bad = self._first_non_finite
         if bad is not None:
@@ -280,26 +251,26 @@ class Pool:
 
     @property
     def _first_non_finite(self) -> int | None:
-        return self._once("first_non_finite", self._sought_non_finite)
+        return self._once("first_non_finite", self._find_non_finite)
 
-    def _sought_non_finite(self) -> int | None:
+    def _find_non_finite(self) -> int | None:
         found = (first_non_finite(self.embeddings, r) for r in (self.candidates, self.labelled))
         return min((row for row in found if row is not None), default=None)
 
     @property
     def _unlabelled_probabilities(self) -> NDArray[np.float32]:
-        return self._once("probabilities", self._worked_out_probabilities)
+        return self._once("probabilities", self._compute_probabilities)
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
-        """Return what `make` once gave, to this pool or to the same one by another metric."""
-        if name not in self._known:
-            self._known[name] = make()
-        found: T = self._known[name]
+        """Return the result of `make`, shared by the pools of all metrics."""
+        if name not in self._shared:
+            self._shared[name] = make()
+        found: T = self._shared[name]
         return found
 
-    def _worked_out_probabilities(self) -> NDArray[np.float32]:
-        few_are_gone = self.unlabelled.size > MOST * self.candidates.size
-        if self._predict is not None or not few_are_gone:
+    def _compute_probabilities(self) -> NDArray[np.float32]:
+        most_unlabelled = self.unlabelled.size > MOST * self.candidates.size
+        if self._predict is not None or not most_unlabelled:
             return _read_only(self._probabilities(self.unlabelled))
         of_all = self._probabilities(self.candidates)  # (k, C): often a view of the matrix
         kept = np.searchsorted(self.candidates, self.unlabelled)
@@ -354,9 +325,9 @@ class Pool:
         same = index.matrix.shape == self.embeddings.shape
         if not same or not np.array_equal(index.candidates, self.candidates):
             raise SelectionError(
-                f"the index is of {index.candidates.size} rows of a matrix of shape "
-                f"{index.matrix.shape}, the pool has {self.candidates.size} candidates of "
-                f"{self.embeddings.shape}: make the index from the same matrix and candidates."
+                f"the index has {index.candidates.size} candidates of a matrix of shape "
+                f"{index.matrix.shape}, but the pool has {self.candidates.size} candidates of "
+                f"{self.embeddings.shape}: build the index from the same matrix and candidates."
             )
         if not np.may_share_memory(index.matrix, self.embeddings):
             self._check_same_vectors(index.matrix)
@@ -370,8 +341,8 @@ class Pool:
             differs = differs[np.isfinite(own[differs]).all(axis=1)]
             if differs.size:
                 raise SelectionError(
-                    f"the index is of another matrix, which differs in row {rows[differs[0]]}: "
-                    "make the index from the same matrix and candidates."
+                    f"the index was built from another matrix: row {rows[differs[0]]} differs. "
+                    "Build the index from the same matrix and candidates."
                 )
 
     def _checked_examples(self, examples: ArrayLike) -> NDArray[np.float32]:
@@ -379,8 +350,7 @@ class Pool:
         d = self.embeddings.shape[1]
         if given.ndim != 2 or given.shape[1] != d or not len(given):
             raise SelectionError(
-                f"examples have shape {given.shape}: give at least one vector of {d} dimensions, "
-                f"(e, {d}) in all."
+                f"`examples` must have shape (e, {d}) with at least one row; got {given.shape}."
             )
         return _matrix(given)
 
@@ -395,32 +365,32 @@ def _matrix(embeddings: ArrayLike) -> NDArray[np.float32]:
     given = np.asanyarray(embeddings)
     if given.ndim != 2 or given.dtype.kind not in "fiu" or given.shape[1] == 0:
         raise SelectionError(
-            "embeddings must be a matrix of real numbers, one row per item: "
-            f"given shape {given.shape} and dtype {given.dtype}."
+            "`embeddings` must be a matrix of real numbers, one row per item; "
+            f"got shape {given.shape} and dtype {given.dtype}."
         )
-    with np.errstate(over="ignore"):  # an overflow becomes infinity, which `check_finite` names
+    with np.errstate(over="ignore"):  # `check_finite` reports infinity
         matrix = given.astype(np.float32, copy=False)
     return _read_only(matrix.view())
 
 
 def checked_rows(given: ArrayLike, n: int, what: str) -> Rows:
-    """Return distinct row numbers in ``range(n)`` as they were given, int64, or raise."""
+    """Return distinct row numbers in ``range(n)`` as int64, in the order given, or raise."""
     rows = np.asarray(given)
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
         raise SelectionError(
-            f"{what} must be a list of row numbers: "
-            f"given shape {rows.shape} and dtype {rows.dtype}."
+            f"`{what}` must be a list of row numbers; "
+            f"got shape {rows.shape} and dtype {rows.dtype}."
         )
     outside = rows[(rows < 0) | (rows >= n)]
     if outside.size:
         raise SelectionError(
-            f"{what} names row {outside[0]}, but the embeddings have rows 0 to {n - 1}."
+            f"`{what}` has row {outside[0]}, but the embeddings have rows 0 to {n - 1}."
         )
     rows = rows.astype(np.int64)
     ordered = np.sort(rows)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if twice.size:
-        raise SelectionError(f"{what} names row {twice[0]} more than once: give each row once.")
+        raise SelectionError(f"`{what}` has row {twice[0]} more than once: give each row once.")
     return _read_only(rows)
 
 
@@ -433,7 +403,7 @@ def _labels(given: ArrayLike | None, m: int) -> NDArray[Any] | None:
         raise SelectionError(f"labels {error}.") from None
     if labels.shape != (m,):
         raise SelectionError(
-            f"given labels of shape {labels.shape} for {m} labelled rows: give one label per row."
+            f"`labels` must have one label for each of {m} labelled rows; got shape {labels.shape}."
         )
     absent = np.flatnonzero(missing(labels))
     if absent.size:
@@ -448,8 +418,8 @@ def _column(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:
     column = np.asarray(values)
     if column.shape != (n,) or column.dtype.kind not in "fiub":
         raise SelectionError(
-            f"metadata {name!r} must be a number for each of the {n} rows: "
-            f"given shape {column.shape} and dtype {column.dtype}."
+            f"metadata {name!r} must have one number for each of the {n} rows; "
+            f"got shape {column.shape} and dtype {column.dtype}."
         )
     return np.asarray(_read_only(column.astype(np.float64)))
 

@@ -1,4 +1,4 @@
-"""ProbCover: balls around picks that cover as many items as they can."""
+"""ProbCover: balls around picks that cover as many items as possible."""
 
 from __future__ import annotations
 
@@ -23,60 +23,55 @@ from .strategy import DiverseStrategy, UniquePicks, strategies
 __all__ = ["ProbCover", "fitting_radius", "pure_radius"]
 
 NEIGHBOURS = 32
-"""So many neighbours of each point are kept in mind to choose the radius."""
+"""Neighbours per vector for the choice of the radius."""
 
 BALL = 24
-"""So many points may a ball hold in the mean."""
+"""Maximum mean members of a ball."""
 
 SMALL = 1_200_000
-"""So many points may all balls hold together, however few points there are."""
+"""Total members of all balls that are always allowed."""
 
 
 @strategies.register("probcover")
 class ProbCover(DiverseStrategy):
-    """The items whose neighbourhoods cover most of the pool: for the first labels.
+    """Items whose neighbourhoods cover most of the pool: for the first labels.
 
-    A labelled or picked point covers everything at most `delta` away from it. Each pick is the
-    point that covers the most items that are not yet covered; of several the one in the densest
-    place, with the smallest mean distance to its 32 nearest points, then the lowest row. Copies
-    of a vector count as many items. Once everything is covered, the other picks are those
-    farthest from all that is labelled or picked, as in ``coreset``.
+    A labelled or picked item covers all items within distance `delta`. Each pick covers the most
+    items that are not yet covered; ties go to the smallest mean distance to the 32 nearest unique
+    vectors, then to the lowest row. When everything is covered, picks are the items farthest from
+    all labelled and picked items, as in ``coreset``.
 
     Parameters
     ----------
     delta
-        The radius, in the unit of the metric. Left out, it is the largest at which a share
-        `purity` of all balls holds points of one cluster only.
+        The radius in the unit of the metric. Default: the largest radius at which a share
+        `purity` of all balls contains vectors of one cluster only.
     purity
         Above 0 and at most 1.
     clusters
-        How many clusters k-means makes of the points to judge purity by, at least 2. Left out, the
-        number of classes if it is known, or else 2: the fewest clusters make the largest balls,
-        and small ones serve no first batch.
+        Number of k-means clusters for the purity, at least 2. Default: the number of classes if
+        known, else 2. Fewer clusters give larger balls, which suit a first batch.
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
-        ``"euclidean"``: between vectors as they are. Of all strategies this one alone has another
-        default: on photos the mean accuracy was lower by 0.11 with the cosine metric.
+        ``"euclidean"`` or ``"cosine"`` (rows scaled to unit length). Other strategies use cosine
+        by default; here it lowered the mean accuracy on photos by 0.11.
 
     Raises
     ------
     UsageError
-        If an option is out of range, or balls of radius `delta` hold more than 24 points in the
-        mean (and 1.2 million in all), which is too much to keep.
+        When selecting, if balls of radius `delta` contain more than 24 vectors on average (and 1.2
+        million in all).
 
     Notes
     -----
-    The radius does not depend on the seed. The authors choose it from a grid; here it is worked
-    out from each point's distance to the nearest point of another cluster. It is made smaller
-    where balls would be too much to keep. Labelled rows outside the candidates do not count.
+    The radius does not depend on the seed. The paper chooses it from a grid; here it follows from
+    the distance of each vector to the nearest vector of another cluster, and is reduced if the
+    balls would be too large. Labelled rows outside the candidates are ignored.
 
-    `Selection.scores` holds the share of the pool's items that each pick newly covered.
+    Scores: share of items newly covered. Diagnostics: ``delta``; ``covered`` (n,) float32, the
+    share covered after each pick.
 
-    Diagnostics: ``delta``; ``covered`` (n,) float32, the share of items covered after each pick.
-
-    Beside `Index.within` and k-means: O(576·p·d) time at most, with p points, to choose the radius,
-    and O(e) to pick, with about e ≤ 24·p points in all balls. Extra memory: about 100 bytes per
-    point for the balls, four times that while the index looks for them, and 300 for the rest.
+    Time, besides `Index.within` and k-means: at most O(576·p·d) for the radius with p unique
+    vectors, and O(24·p) for the picks. Extra memory: 400 bytes per unique vector, 700 at the peak.
 
     References
     ----------
@@ -107,12 +102,14 @@ class ProbCover(DiverseStrategy):
         self.metric = check_metric(metric)
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Cover by balls, then fill the gaps."""
+        """Cover with balls, then pick the farthest vectors."""
         index = pool.index
         near = index.neighbours(NEIGHBOURS)
         most = max(SMALL, BALL * index.rows.size)
         delta = self._radius(pool, near, most)
-        balls = index.within(delta, 2 * most / index.rows.size)  # twice: `most` is an estimate
+        balls = index.within(
+            delta, 2 * most / index.rows.size
+        )  # twice, because `most` is an estimate
         coverage = SparseCoverage(balls.starts, balls.members, None, index.sizes)
         for point in np.flatnonzero(pool.unique_labelled):
             coverage.add(int(point))
@@ -133,8 +130,8 @@ class ProbCover(DiverseStrategy):
             fits = fitting_radius(matrix, rows, near, self.delta, most)
             if fits < self.delta:
                 raise UsageError(
-                    f"delta is {self.delta:g}: balls that large hold more than {BALL} points in "
-                    f"the mean; give at most about {fits:.3g}, or leave it out."
+                    f"delta is {self.delta:g}: balls of this radius contain more than {BALL} "
+                    f"vectors on average. Give at most about {fits:.3g}, or leave it out."
                 )
             return self.delta
         if rows.size == 1:
@@ -149,7 +146,7 @@ class ProbCover(DiverseStrategy):
         return pool.index.remember(("pure radius", count, self.purity, most), largest)
 
     def _rest(self, pool: Pool, picked: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """Return the `count` points farthest from all that is labelled or picked."""
+        """Return the `count` unique vectors farthest from all labelled and picked vectors."""
         if not count:
             return np.empty(0, dtype=np.int64)
         rows = pool.index.rows
@@ -160,13 +157,13 @@ class ProbCover(DiverseStrategy):
 
 
 SEARCHED = 512
-"""For about how many points every other point is looked at."""
+"""Approximate maximum of vectors that are compared with all others."""
 
 SAMPLED = 64
-"""From so many points the size of large balls is told."""
+"""Balls that are counted to estimate the size of large balls."""
 
 BLOCK = 512
-"""How many points are looked at at once."""
+"""Vectors per block."""
 
 
 def pure_radius(
@@ -178,9 +175,9 @@ def pure_radius(
 ) -> float:
     """Return the largest float32 radius at which a share `purity` of the balls is pure.
 
-    A ball is pure while it is smaller than the distance to the nearest point of another cluster.
-    That distance follows from the neighbours `near` of most points. Where all of them are in the
-    point's own cluster it is searched for among all points, for about 512 of them at most.
+    A ball is pure if its radius is below the distance to the nearest vector of another cluster.
+    That distance follows from the neighbours `near`, or from a search for at most about 512
+    vectors whose neighbours are all of their own cluster.
     """
     every = np.arange(rows.size)
     enemies = labels[near.positions] != labels[:, None]  # (p, k)
@@ -197,7 +194,7 @@ def pure_radius(
 
 
 def _quantile(away: NDArray[np.float32], purity: float) -> np.float32:
-    """Return the distance that a share 1 - `purity` at most is below."""
+    """Return the largest distance that at most a share 1 - `purity` is below."""
     impure = min(int((1 - purity) * away.size + 1e-9), away.size - 1)
     return np.float32(np.partition(away, impure)[impure])
 
@@ -208,7 +205,7 @@ def _nearest_enemies(
     labels: NDArray[np.int32],
     some: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    """Return the distance from each of (s,) points to the nearest one of another cluster."""
+    """Return the distance of each of (s,) vectors to the nearest vector of another cluster."""
     frame, _ = safe_frame(vectors, rows)
     own = frame.rows(rows[some]).vectors  # (s, d)
 
@@ -232,17 +229,19 @@ def fitting_radius(
     radius: float,
     most: int,
 ) -> float:
-    """Return `radius`, or a smaller one if its balls hold about more than `most` points in all."""
-    # Balls with no more points than neighbours are counted, the others judged by 64 of them.
+    """Return `radius`, or a smaller one whose balls have about `most` members in all."""
+    # Balls that are smaller than the known neighbours are counted; of the others, 64 are sampled.
     p, k = near.positions.shape
     if p * p <= most or not k:
         return radius
-    if np.count_nonzero(near.distances <= radius) + p > most:  # the neighbours alone are too many
+    if (
+        np.count_nonzero(near.distances <= radius) + p > most
+    ):  # the known neighbours alone are too many
         last = np.partition(near.distances, max(most - p, 0), axis=None)[max(most - p, 0)]
         radius = float(np.nextafter(last, np.float32(0)))
     inside = np.count_nonzero(near.distances <= radius, axis=1)  # (p,)
     large = np.flatnonzero(inside == k)
-    small = int(inside.sum()) - large.size * k + p - large.size  # what the other balls hold
+    small = int(inside.sum()) - large.size * k + p - large.size  # members of the other balls
     if large.size * p + small <= most:
         return radius
     some = large[np.arange(SAMPLED) * large.size // SAMPLED]  # (s,)

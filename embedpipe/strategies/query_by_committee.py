@@ -1,4 +1,4 @@
-"""Query by committee: the items that heads trained on resampled labels disagree about."""
+"""Query by committee: items that heads trained on resampled labels disagree about."""
 
 from __future__ import annotations
 
@@ -30,55 +30,46 @@ Samples = NDArray[np.float32]
 DISAGREEMENTS: Mapping[str, Callable[[Samples], NDArray[np.float64]]] = MappingProxyType(
     {"kl": mutual_information, "vote_entropy": vote_entropy}
 )
-"""How far members disagree, by name: functions of (members, k, C) probabilities."""
+"""Measures of disagreement by name: functions of (members, k, C) probabilities."""
 
 SEEDS = 2**31 - 1
-"""Seeds of members are below this."""
+"""Upper limit of the seeds of members."""
 
 
 @strategies.register("query_by_committee")
 class QueryByCommittee(Strategy):
-    """The items that heads trained on different samples of the labels disagree about.
+    """Items that heads trained on resampled labels disagree about.
 
-    Each member is a copy of the head, fitted to as many labelled items of each class as there
-    are, drawn with replacement: every class keeps at least one. Ties go to the lowest row. Any
-    head will do that scikit-learn can clone.
+    Each member is a clone of the head, fitted to a stratified bootstrap sample of the labelled
+    items. Ties go to the lowest row.
 
     Parameters
     ----------
     members
-        How many heads.
+        Number of heads, at least 2.
     disagreement
-        ``"vote_entropy"``: the entropy of the members' votes, from 0 to 1; or ``"kl"``: the mean
-        Kullback-Leibler divergence of members from their mean, which is the entropy of their
-        mean less the mean of their entropies, in nats.
+        ``"vote_entropy"``: the entropy of the votes, from 0 to 1; or ``"kl"``: the mean
+        Kullback-Leibler divergence of members from their mean, in nats.
 
     Raises
     ------
-    UnknownNameError
-        If there is no such disagreement.
-    UsageError
-        If there are not at least 2 members.
     SelectionError
         When selecting, if the head cannot be cloned.
 
     Notes
     -----
-    The paper's members are drawn from all hypotheses that fit the labels; resampling the labels
-    (bagging, Abe and Mamitsuka) stands in for that. Classes are resampled one by one, so where
-    no class has two distinct labels, all members are the same and nothing can be told.
+    The paper draws members from all hypotheses that agree with the labels; bagging (Abe and
+    Mamitsuka) replaces this. If no class has two distinct labels, all members are equal and all
+    scores are 0.
 
-    Votes are the default because the divergence, which favours items that members are sure of
-    in different ways, did worse than a random choice with `LogisticHead`: mean accuracy from 20 to
-    140 labels of scikit-learn's digits .76, against .85 for votes and for random items.
+    On scikit-learn's digits with `LogisticHead` (20 to 140 labels), the mean accuracy was .85 with
+    votes and with random items, and .76 with the divergence.
 
-    A member with a parameter `C` that is ``"auto"`` takes the ``C_`` that the head has chosen,
-    which saves choosing it again. One with a `random_state` or `seed` gets one of its own.
+    Members with ``C="auto"`` use the `C_` of the head; members with a `random_state` or `seed` get
+    their own. Scores: the disagreement. Diagnostics: ``votes`` (n,) float32, the largest share of
+    members that agree.
 
-    `Selection.scores` holds the disagreement. Diagnostics: ``votes`` (n,) float32, the largest
-    share of members that agree on the class of a pick.
-
-    `members` fits to m labelled items and O(u·d·C·members) time; extra memory: a copy of the m
+    Time: `members` fits to m labelled items and O(u·d·C·members). Extra memory: a copy of the
     labelled vectors, the members, 32 bytes per unlabelled item and about 10 MB per thread.
 
     References
@@ -112,7 +103,7 @@ class QueryByCommittee(Strategy):
         self.disagreement = disagreement
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Take the `n` items of the largest disagreement."""
+        """Take the `n` items with the largest disagreement."""
         found = self._scores_and_votes(pool, self._committee(pool, rng))
         scores, votes = found.T  # (u,), (u,)
         best = top_k(scores, n)  # (n,)
@@ -134,7 +125,7 @@ class QueryByCommittee(Strategy):
         return committee
 
     def _scores_and_votes(self, pool: Pool, committee: list[Any]) -> NDArray[np.float64]:
-        """Return the disagreement about, and the largest share of votes for, each item: (u, 2)."""
+        """Return the disagreement and the largest share of votes for each item: (u, 2)."""
         columns = [_columns(pool, member) for member in committee]
         score = DISAGREEMENTS[self.disagreement]
         classes = len(pool.classes)
@@ -158,7 +149,7 @@ class QueryByCommittee(Strategy):
 
 
 def stratified_bootstrap(labels: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw positions of each label with replacement, as many as there are: (m,), ascending."""
+    """Return positions of a bootstrap sample within each class: (m,), ascending."""
     _, codes = np.unique(labels, return_inverse=True)
     order = np.argsort(codes, kind="stable")  # (m,), class by class
     sizes = np.bincount(codes)  # (C,)
@@ -173,9 +164,8 @@ def _blank_member(head: Any, rng: np.random.Generator) -> Any:
 
     if not hasattr(head, "get_params"):
         raise SelectionError(
-            "strategy 'query_by_committee' fits copies of the head, and "
-            f"{type(head).__name__} cannot be copied: give a classifier in the manner of "
-            "scikit-learn, with `get_params`."
+            f"strategy 'query_by_committee' needs a head that can be cloned; {type(head).__name__} "
+            "has no `get_params`. Use a scikit-learn classifier."
         )
     member = clone(head)
     known = member.get_params()
@@ -188,13 +178,13 @@ def _blank_member(head: Any, rng: np.random.Generator) -> Any:
 
 
 def _columns(pool: Pool, member: Any) -> NDArray[np.int64]:
-    """Return where the columns of a member's predictions stand among the pool's classes."""
+    """Return the columns of a member's classes among those of the pool."""
     places = {label: at for at, label in enumerate(pool.classes.tolist())}
     labels = np.asarray(member.classes_).tolist()
     unknown = [label for label in labels if label not in places]
     if unknown:
         raise SelectionError(
-            f"there are labels {unknown[0]!r}, and the head knows no such class: fit it to the "
-            "labels of the pool."
+            f"the head has no class {unknown[0]!r}, which the labels contain: fit it to the labels "
+            "of the pool."
         )
     return np.array([places[label] for label in labels], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Uniformly random selection, the baseline that every other strategy must beat."""
+"""Uniformly random selection, the lower baseline."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ __all__ = ["Random"]
 
 @strategies.register("random")
 class Random(Strategy):
-    """Every unlabelled item is equally likely.
+    """Uniformly random items.
 
-    Notes
-    -----
-    O(u) time and 8 bytes of extra memory per unlabelled item. All scores are 1.
+    All scores are 1.
 
     Examples
     --------

@@ -1,8 +1,4 @@
-"""The base classes of strategies, what they return, and their registry.
-
-To add a strategy, write one file with a subclass of `Strategy` or `DiverseStrategy` under
-``@strategies.register("name")``; `random.py` is the shortest.
-"""
+"""The base classes of strategies, their results, and the registry."""
 
 from __future__ import annotations
 
@@ -34,26 +30,23 @@ __all__ = [
 ]
 
 METRIC = "cosine"
-"""The metric of every strategy that measures distances, unless it is given another.
-
-It is that of the heads, which scale rows to unit length.
-"""
+"""Default metric of strategies that measure distances; heads use it too."""
 
 Diagnostic: TypeAlias = "NDArray[Any] | float | str"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows that a strategy chose, first choice first.
+    """The rows that a strategy selected, first choice first.
 
     Attributes
     ----------
     rows
         (n,) int64, distinct rows of the pool's matrix, in order of choice.
     scores
-        (n,) float32, how much each row was worth when it was chosen; larger is better.
+        (n,) float32, the acquisition score of each row when it was chosen; larger is better.
     diagnostics
-        Named extras of the strategy, e.g. ``"radius"`` (n,) float32 for ``coreset``.
+        More results by name, e.g. ``"radius"`` (n,) float32 for ``coreset``.
 
     Examples
     --------
@@ -68,30 +61,29 @@ class Selection:
 
 
 class Strategy(ABC):
-    """A rule for choosing which items to label next.
+    """A rule that selects items to label next.
 
-    A strategy is one subclass with `name`, `needs_labels` and the method `choose`, under
-    ``@strategies.register(name)``; `DiverseStrategy` takes care of copies. Options are arguments
-    of its constructor, kept as attributes of the same names.
+    To write one, derive a class, set `name` and `needs_labels`, implement `choose`, and register
+    it with ``@strategies.register(name)``. Keep the options of the constructor as attributes of
+    the same names. `DiverseStrategy` also avoids duplicates.
 
     Attributes
     ----------
     name
-        The name that it is registered under.
+        The registered name.
     needs_labels
-        Whether it needs labels of some items.
+        Whether labelled items are required.
     needs_head
-        Whether it needs the head itself, not only predicted probabilities.
+        Whether the head itself is required, not only predicted probabilities.
     distinct
-        Whether a batch has no two copies of one vector, and no copy of a labelled one, as long as
-        another vector is left.
+        Whether a batch has no duplicate vectors and no duplicate of a labelled vector, while
+        other vectors are left.
     may_stop_early
-        Whether it may return fewer rows than asked for, at least one; its diagnostic
-        ``"stopped"`` then says why.
+        Whether fewer rows than requested may be returned, at least one. The diagnostic
+        ``"stopped"`` then gives the reason.
     metric
-        ``"cosine"`` or ``"euclidean"``: the metric of the ``pool.index``, ``pool.vectors`` and
-        ``pool.unique_labelled`` that `choose` is given. None: that of the index of the pool.
-        Strategies that measure distances take it as an option.
+        ``"cosine"`` or ``"euclidean"``: the metric of the pool passed to `choose`. None: the
+        metric of the pool's index.
 
     Examples
     --------
@@ -116,23 +108,23 @@ class Strategy(ABC):
     metric: str | None = None
 
     def __str__(self) -> str:
-        """Return the spec string, or the name of a strategy that has none."""
+        """Return the spec string, or the name of a strategy without one."""
         try:
             return format_spec(self)
         except UsageError:
             return self.name
 
     def select(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Choose `n` distinct unlabelled rows of `pool`.
+        """Select `n` distinct unlabelled rows of `pool`.
 
         Parameters
         ----------
         pool
-            The embeddings, what is labelled, and the head's predictions.
+            The embeddings, the labelled rows and the head's predictions.
         n
-            How many rows, at least 1 and at most ``pool.unlabelled.size``.
+            Number of rows, from 1 to ``pool.unlabelled.size``.
         rng
-            The only source of randomness: the same generator state gives the same rows.
+            The only source of randomness: the same state gives the same rows.
 
         Returns
         -------
@@ -142,8 +134,8 @@ class Strategy(ABC):
         Raises
         ------
         SelectionError
-            If `n` cannot be had, a row that matters holds NaN or infinity, labels are needed
-            and missing, or the strategy broke its promise.
+            If `n` is out of range, a candidate or labelled row contains NaN or infinity, required
+            labels are missing, or `choose` returned an invalid result.
         """
         self._check_request(pool, n)
         measured = pool if self.metric is None else pool.measured_by(self.metric)
@@ -153,15 +145,15 @@ class Strategy(ABC):
 
     @abstractmethod
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Choose the rows; called by `select` once the request has been checked."""
+        """Select the rows; `select` calls this after it has checked the request."""
 
     def _check_request(self, pool: Pool, n: int) -> None:
         _check_count(pool, n)
         if self.needs_labels and not pool.has_labels:
             others = ", ".join(sorted(k for k in strategies if not strategies[k].needs_labels))
             raise SelectionError(
-                f"strategy {self.name!r} needs labels: "
-                f"give some, or use one that needs none: {others}."
+                f"strategy {self.name!r} needs labels. Label some items first, or use a strategy "
+                f"that needs no labels: {others}."
             )
         pool.check_finite()
 
@@ -170,9 +162,9 @@ class Strategy(ABC):
         arrays = isinstance(rows, np.ndarray) and isinstance(scores, np.ndarray)
         if not (arrays and rows.dtype.kind in "iu" and scores.dtype.kind in "fiu"):
             raise SelectionError(
-                f"strategy {self.name!r} is at fault: it must return an array of whole numbers as "
-                f"rows and one of numbers as scores, but returned {_told(rows)} and "
-                f"{_told(scores)}."
+                f"strategy {self.name!r} returned rows of type {_type_name(rows)} and scores of "
+                f"type {_type_name(scores)}. It must return an integer array of rows and a "
+                "numeric array of scores."
             )
         if self.may_stop_early and 0 < rows.size < n and "stopped" in selection.diagnostics:
             n = rows.size
@@ -180,30 +172,26 @@ class Strategy(ABC):
         fits = rows.shape == scores.shape == distinct.shape == (n,)
         if not (fits and np.isin(distinct, pool.unlabelled, assume_unique=True).all()):
             raise SelectionError(
-                f"strategy {self.name!r} is at fault: it must return {n} distinct unlabelled "
-                f"rows and a score for each, but returned {rows.size} rows "
-                f"({distinct.size} distinct) and {scores.size} scores."
+                f"strategy {self.name!r} returned {rows.size} rows ({distinct.size} distinct) and "
+                f"{scores.size} scores. It must return {n} distinct unlabelled rows and a score "
+                "for each."
             )
 
 
-def _told(given: Any) -> str:
-    return f"{given.dtype}" if isinstance(given, np.ndarray) else f"a {type(given).__name__}"
+def _type_name(given: Any) -> str:
+    return str(given.dtype) if isinstance(given, np.ndarray) else type(given).__name__
 
 
 def _check_count(pool: Pool, n: int) -> None:
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise SelectionError(f"asked for {n!r} items: ask for a whole number, at least 1.")
+        raise SelectionError(f"`n` must be a whole number, at least 1; got {n!r}.")
     left = pool.unlabelled.size
     if left == 0:
         raise SelectionError(
-            f"asked for {n} items, but none of the pool's {pool.candidates.size} is unlabelled: "
-            "there is nothing left to select."
+            f"the pool of {pool.candidates.size} items has no unlabelled items left to select."
         )
     if n > left:
-        raise SelectionError(
-            f"asked for {n} items, but only {left} of the pool's {pool.candidates.size} "
-            f"are unlabelled: ask for at most {left}."
-        )
+        raise SelectionError(f"`n` must be at most {left} (the unlabelled items); got {n}.")
 
 
 @dataclass(frozen=True)
@@ -232,11 +220,11 @@ class UniquePicks:
 
 
 class DiverseStrategy(Strategy):
-    """A strategy that never takes two copies of one vector while another vector is left.
+    """A strategy that selects no duplicate vectors while other vectors are left.
 
-    A subclass implements `choose_unique`, which chooses among the unique vectors of the
-    candidates. The position of a unique vector is its index in ``pool.index.rows``. When too few
-    unlabelled unique vectors are left, the lowest unlabelled rows fill the batch with score 0.
+    A subclass implements `choose_unique`, which selects among the unique vectors of the
+    candidates. The position of a unique vector is its index in ``pool.index.rows``. If too few
+    unlabelled unique vectors are left, the lowest unlabelled rows complete the batch with score 0.
     """
 
     distinct: ClassVar[bool] = True
@@ -248,7 +236,7 @@ class DiverseStrategy(Strategy):
             cls.choose_unique = vars(cls)["choose_points"]  # type: ignore[method-assign]
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Choose unique vectors, then map them to rows."""
+        """Select unique vectors and return their rows."""
         free = int((~pool.unique_labelled).sum())
         picks = UniquePicks(np.empty(0, np.int64), np.empty(0, np.float32))
         if free:
@@ -264,10 +252,7 @@ class DiverseStrategy(Strategy):
 
     @abstractmethod
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Return exactly `n` positions where ``pool.unique_labelled`` is False.
-
-        There are at least `n` such positions, and `n` is at least 1.
-        """
+        """Return exactly `n` positions where ``pool.unique_labelled`` is False; 1 ≤ `n`."""
 
 
 def _warn_renamed(old: str, new: str) -> None:
@@ -275,7 +260,7 @@ def _warn_renamed(old: str, new: str) -> None:
 
 
 def top_k(scores: NDArray[Any], k: int) -> NDArray[np.int64]:
-    """Return the positions of the `k` largest of (m,) scores, best first, lowest on ties."""
+    """Return the positions of the `k` largest of (m,) scores, best first; ties by position."""
     last = np.partition(scores, scores.size - k)[scores.size - k]  # the k-th largest value
     above = np.flatnonzero(scores > last)
     tied = np.flatnonzero(scores == last)[: k - above.size]  # lowest positions
@@ -284,7 +269,7 @@ def top_k(scores: NDArray[Any], k: int) -> NDArray[np.int64]:
 
 
 strategies: Registry[type[Strategy]] = named_by(Registry("strategy", "embedpipe.strategies"))
-"""Every strategy by name; ``@strategies.register("name")`` adds one."""
+"""All strategies by name; ``@strategies.register("name")`` adds one."""
 
 
 def get_strategy(name: str, **options: Any) -> Strategy:
@@ -293,23 +278,18 @@ def get_strategy(name: str, **options: Any) -> Strategy:
     Parameters
     ----------
     name
-        A registered name (``list(strategies)`` has them all); a name with options, such as
-        ``"coral(uncertainty=entropy)"``; or the path of a ``.yaml`` or ``.yml`` file with the
-        keys ``strategy`` and ``options``, for ``combine`` also ``objectives``.
+        A registered name, such as ``"coreset"``; a name with options, such as
+        ``"coral(uncertainty=entropy)"``; or the path of a YAML file with the keys ``strategy``,
+        ``options`` and, for ``combine``, ``objectives``.
     **options
-        More arguments of its constructor, e.g. ``block_size=512`` for ``coreset``.
-
-    Returns
-    -------
-    Strategy
-        A new instance.
+        More options, e.g. ``block_size=512`` for ``coreset``.
 
     Raises
     ------
     UnknownNameError
-        If nothing is registered under `name`, or it has no such option.
+        If no strategy has this name, or the strategy has no such option.
     UsageError
-        If it cannot be read, or an option has a wrong value.
+        If the text is not a spec string, or an option has an invalid value.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Strategies in a YAML file.
+"""Strategies written as YAML files.
 
 ::
 
@@ -6,7 +6,7 @@
     options:
       uncertainty: entropy
 
-or, where each objective is a spec string or has its parts by name::
+An objective of ``combine`` is a spec string or a mapping::
 
     strategy: combine
     objectives:
@@ -33,24 +33,24 @@ KEYS = ("strategy", "options", "objectives")
 
 
 def is_strategy_file(name: str) -> bool:
-    """Whether a name is the path of a YAML file."""
+    """Return whether a name is the path of a YAML file."""
     return name.lower().endswith((".yaml", ".yml"))
 
 
 def read_strategy_file(name: str, known: Iterable[str]) -> Term:
-    """Return the term that a YAML file describes; `known` names are listed if there is no file."""
+    """Return the term of a YAML file; `known` names are for the error message."""
     content = _read_yaml(Path(name), known)
     if not isinstance(content, dict) or not isinstance(content.get("strategy"), str):
         raise UsageError(
-            f"{name!r} must name a strategy: write `strategy: NAME` and, if needed, "
-            "`options:` with one `name: value` a line."
+            f"{name!r} has no strategy: write `strategy: NAME` and, if needed, `options:` with "
+            "one `name: value` per line."
         )
     for key in content:
         if key not in KEYS:
             raise UnknownNameError(f"key in {name!r}", str(key), KEYS)
     options = content.get("options") or {}
     if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
-        raise UsageError(f"`options` in {name!r} must be names with values: `name: value`.")
+        raise UsageError(f"`options` in {name!r} must have one `name: value` per line.")
     if "objectives" in content:
         options = {**options, "objectives": content["objectives"]}
     return Term(content["strategy"], options=tuple(options.items()))
@@ -61,11 +61,11 @@ def _read_yaml(path: Path, known: Iterable[str]) -> Any:
 
     if not path.is_file():
         raise UsageError(
-            f"there is no file {str(path)!r}: give the path of a strategy written as YAML, or a "
-            f"name: {', '.join(known)}."
+            f"no file {str(path)!r}: give the path of a YAML file, or the name of a strategy: "
+            f"{', '.join(known)}."
         )
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         place = " ".join(str(error).split())
-        raise UsageError(f"{str(path)!r} is not YAML: {place}.") from error
+        raise UsageError(f"{str(path)!r} is not valid YAML: {place}.") from error

@@ -19,52 +19,43 @@ from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies, top_k
 __all__ = ["TypiClust", "most_typical"]
 
 NEIGHBOURS = 20
-"""Typicality looks at so many neighbours at most."""
+"""Maximum number of neighbours for typicality."""
 
 
 @strategies.register("typiclust")
 class TypiClust(DiverseStrategy):
-    """The most typical item of each cluster that holds no labelled one: for the first labels.
+    """The most typical item of each cluster without labels: for the first labels.
 
-    All points are divided into as many clusters as there are labelled points and picks together,
-    at most `max_clusters`, by k-means on the index's sketch. Clusters with the fewest labelled
-    points come first, of these the ones with more items, then the one with the lowest row. They
-    are gone through in that order, over and over, and of each its most typical unlabelled point
-    is taken, ties going to the lowest row. Clusters of fewer than `min_cluster_size` points are
-    passed by until nothing is left in the others.
+    k-means on the index's sketch divides all unique vectors into as many clusters as labelled
+    vectors and picks together, at most `max_clusters`. Clusters take turns: those with the fewest
+    labelled vectors first, then those with more items, then the lowest row. Each turn takes the
+    most typical unlabelled vector. Clusters below `min_cluster_size` come last.
 
-    Typicality is 1 / the mean distance to the 20 nearest points of the cluster, or to half of
-    them where there are fewer than 40, in all dimensions.
+    Typicality is 1 / the mean distance to the 20 nearest vectors of the cluster (half of the
+    cluster if it has fewer than 40), in all dimensions. Ties go to the lowest row.
 
     Parameters
     ----------
     max_clusters
-        The most clusters.
+        Maximum number of clusters.
     min_cluster_size
-        Of a smaller cluster nothing is taken while there is another.
+        Unique vectors below which a cluster is used only when no other is left.
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
-        ``"euclidean"``: between vectors as they are.
-
-    Raises
-    ------
-    UsageError
-        If an option is out of range.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
 
     Notes
     -----
-    The authors' code leaves labelled and picked points out of the neighbours, which moves as
-    picks are made; here a point's typicality does not hang on what is picked. Labelled rows
-    outside the candidates do not count. In clusters of more than 1,024 points the most typical
-    point is searched for among 256 that are typical of an even sample of the cluster.
+    The authors' code excludes labelled and picked vectors from the neighbours; here the typicality
+    does not depend on the picks. In clusters of more than 1,024 vectors only the 256 that are most
+    typical of an even sample are compared exactly. Labelled rows outside the candidates are
+    ignored.
 
-    `Selection.scores` holds the typicality of each pick, 0 for a point alone in its cluster.
+    Scores: typicality, 0 for the only vector of a cluster. Diagnostics: ``cluster`` (n,) int64, the
+    cluster of each pick; ``cluster_size`` (n,) int64, its items.
 
-    Diagnostics: ``cluster`` (n,) int64, the number of the pick's cluster; ``cluster_size`` (n,)
-    int64, the items in it.
-
-    O(p·K·128) time for k-means with K clusters, then O(c²·d) for each cluster of c ≤ 1,024 points
-    that is picked from. Extra memory: 60 bytes per point, and 8·1024·d bytes and 24 MB a thread.
+    Time: O(p·K·128) for k-means with K clusters of p unique vectors, then O(c²·d) per cluster of
+    c ≤ 1,024 that is used. Extra memory: 60 bytes per unique vector, 8·1024·d bytes, and 24 MB per
+    thread.
 
     References
     ----------
@@ -90,7 +81,7 @@ class TypiClust(DiverseStrategy):
         self.metric = check_metric(metric)
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Deal the turns out to clusters, then take the most typical points of each."""
+        """Assign the turns to clusters, then take the most typical vectors of each."""
         index, labelled = pool.index, pool.unique_labelled
         wanted = min(int(labelled.sum()) + n, self.max_clusters)
         clusters = index.clusters(wanted, int(rng.integers(1 << 31)))
@@ -120,7 +111,7 @@ class TypiClust(DiverseStrategy):
     def _picks(
         self, pool: Pool, members: Members, turns: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the point of each turn and its typicality."""
+        """Return the vector of each turn and its typicality."""
         rows, sketch, free = pool.index.rows, pool.index.sketch, ~pool.unique_labelled
         points, scores = np.empty(turns.size, np.int64), np.empty(turns.size)
         visited = Members.of(turns, members.counts.size)
@@ -135,7 +126,7 @@ class TypiClust(DiverseStrategy):
             points[at], scores[at] = own[found], typicality
 
         large = members.counts[clusters] > EXACT
-        for cluster in clusters[large]:  # these keep all threads busy one by one
+        for cluster in clusters[large]:  # each uses all threads
             visit(cluster)
         small = clusters[~large]
         map_blocks(lambda part: visit(small[part.start]), small.size, 1)
@@ -143,13 +134,13 @@ class TypiClust(DiverseStrategy):
 
 
 EXACT = 1024
-"""In clusters of up to so many points every point is compared with every other."""
+"""Size up to which all vectors of a cluster are compared with each other."""
 
 COMPARED = 256
-"""The fewest points of a larger cluster that are compared with all its points."""
+"""Minimum number of vectors compared in larger clusters."""
 
 BLOCK = 512
-"""How many points of a cluster others are compared with at once."""
+"""Vectors per block."""
 
 
 def most_typical(
@@ -163,10 +154,9 @@ def most_typical(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the `n` most typical of the (c,) `rows` of a cluster: positions and typicality, (n,).
 
-    Typicality is 1 / the mean distance to the min(`neighbours`, c // 2) nearest of the c points,
-    at least one; of a single point it is 0. Ties go to the lowest position. Float32 products bound
-    the mean distances, and `between` decides what is in doubt. In a cluster of more than `EXACT`
-    points only those that are most typical in the (c, s) `sketch` are compared that way.
+    Ties go to the lowest position. Float32 products bound the mean distances, and `between` decides
+    between rivals. In clusters of more than `EXACT` vectors, the (c, s) `sketch` selects the
+    vectors that are compared.
     """
     c = rows.size
     if c == 1:
@@ -189,7 +179,7 @@ def most_typical(
 def _promising(
     sketch: NDArray[np.float32], some: NDArray[np.int64], count: int, k: int
 ) -> NDArray[np.int64]:
-    """Return which `count` of `some` are nearest to their `k` nearest of an even sample."""
+    """Return the `count` positions in `some` nearest to their `k` nearest of an even sample."""
     if some.size <= count:
         return np.arange(some.size)
     sample = np.arange(EXACT) * len(sketch) // EXACT
@@ -211,7 +201,7 @@ def _promising(
 
 
 class _Cluster:
-    """Mean distances from points of a cluster to their `k` nearest points in it."""
+    """Mean distances from vectors of a cluster to their `k` nearest vectors in it."""
 
     def __init__(
         self,
@@ -221,7 +211,7 @@ class _Cluster:
         frame: Frame | None = None,
     ) -> None:
         self._vectors, self._rows, self._k = vectors, rows, k
-        self._whole: FrameRows | None = None  # of a small cluster
+        self._whole: FrameRows | None = None  # the vectors of a small cluster
         if frame is not None and rows.size <= BLOCK:
             whole = frame.rows(rows)
             if whole.norms.max() < frame.overflow:
@@ -232,8 +222,8 @@ class _Cluster:
     def bounds(
         self, some: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return lower and upper bounds on mean distances of (s,) positions, and a third one."""
-        # The third is what no estimate of a squared distance to one of the nearest exceeds.
+        """Return lower and upper bounds on mean distances of (s,) positions, and limits."""
+        # The third limits the estimated squared distances to the k nearest.
         own, k = self._own(some), self._k
 
         def work(part: slice) -> NDArray[np.float64]:

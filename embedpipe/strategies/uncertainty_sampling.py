@@ -16,14 +16,14 @@ __all__ = ["Entropy", "LeastConfidence", "Margin"]
 
 
 class MostUncertain(Strategy):
-    """The items of the largest `score`, a function of their probabilities; ties by lowest row."""
+    """Items with the largest uncertainty `score`; ties by lowest row."""
 
     needs_labels: ClassVar[bool] = True
 
     @staticmethod
     @abstractmethod
     def score(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-        """Return how unsure each of (m, K) predictions is: (m,)."""
+        """Return the uncertainty of each of (m, K) predictions: (m,)."""
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Take the `n` largest scores."""
@@ -34,14 +34,10 @@ class MostUncertain(Strategy):
 
 @strategies.register("margin")
 class Margin(MostUncertain):
-    """The items whose two most likely classes are the closest.
+    """Items whose two most likely classes have the closest probabilities.
 
-    The score is 1 − (p₁ − p₂): 0 for a one-hot prediction, 1 for a uniform one. Ties go to the
+    The score is 1 − (p₁ − p₂), from 0 (one-hot prediction) to 1 (uniform). Ties go to the
     lowest row.
-
-    Notes
-    -----
-    O(u·K) time; 8·K + 24 bytes of extra memory per unlabelled item beside the pool's predictions.
 
     References
     ----------
@@ -67,31 +63,14 @@ class Margin(MostUncertain):
 
 @strategies.register("least_confidence")
 class LeastConfidence(MostUncertain):
-    """The items whose most likely class is the least likely.
+    """Items whose most likely class has the lowest probability.
 
-    The score is (1 − p₁)·K/(K − 1): 0 for a one-hot prediction, 1 for a uniform one. Ties go to the
+    The score is (1 − p₁)·K/(K − 1), from 0 (one-hot prediction) to 1 (uniform). Ties go to the
     lowest row.
-
-    Notes
-    -----
-    O(u·K) time; 8·K + 24 bytes of extra memory per unlabelled item beside the pool's predictions.
 
     References
     ----------
     Lewis, Gale (1994), "A sequential algorithm for training text classifiers".
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from embedpipe.strategies import Pool
-    >>> predictions = np.array([[1, 0], [0.4, 0.6], [0, 1]])
-    >>> pool = Pool(
-    ...     np.eye(3, dtype=np.float32),
-    ...     labelled=[2], labels=[1], probabilities=lambda rows: predictions[rows],
-    ... )
-    >>> selection = LeastConfidence().select(pool, 2, np.random.default_rng(0))
-    >>> selection.rows.tolist(), [round(float(s), 2) for s in selection.scores]
-    ([1, 0], [0.8, 0.0])
     """
 
     name: ClassVar[str] = "least_confidence"
@@ -100,31 +79,14 @@ class LeastConfidence(MostUncertain):
 
 @strategies.register("entropy")
 class Entropy(MostUncertain):
-    """The items whose predicted distribution has the largest entropy.
+    """Items whose predicted distribution has the largest entropy.
 
-    The score is H(p)/log K: 0 for a one-hot prediction, 1 for a uniform one. Ties go to the
+    The score is H(p)/log K, from 0 (one-hot prediction) to 1 (uniform). Ties go to the
     lowest row.
-
-    Notes
-    -----
-    O(u·K) time; 8·K + 24 bytes of extra memory per unlabelled item beside the pool's predictions.
 
     References
     ----------
     Shannon (1948), "A mathematical theory of communication".
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from embedpipe.strategies import Pool
-    >>> predictions = np.array([[1, 0], [0.4, 0.6], [0, 1]])
-    >>> pool = Pool(
-    ...     np.eye(3, dtype=np.float32),
-    ...     labelled=[2], labels=[1], probabilities=lambda rows: predictions[rows],
-    ... )
-    >>> selection = Entropy().select(pool, 2, np.random.default_rng(0))
-    >>> selection.rows.tolist(), [round(float(s), 2) for s in selection.scores]
-    ([1, 0], [0.97, 0.0])
     """
 
     name: ClassVar[str] = "entropy"

@@ -225,7 +225,10 @@ def without_labels_it_selects_or_names_others(spec: str) -> None:
         assert np.unique(_select(spec, pool, 60).rows).size == 60, "not the whole pool"
         return
     free = ", ".join(sorted(k for k in strategies if not strategies[k].needs_labels))
-    message = f"strategy {kind.name!r} needs labels: give some, or use one that needs none: {free}."
+    message = (
+        f"strategy {kind.name!r} needs labels. Label some items first, or use a strategy that "
+        f"needs no labels: {free}."
+    )
     with raising(SelectionError, message):
         _select(spec, pool, 5)
 
@@ -295,31 +298,27 @@ def _refuses(spec: str, n: Any, message: str, **options: Any) -> None:
 
 @strategy_checks
 def zero_items_are_refused(spec: str) -> None:
-    _refuses(spec, 0, "asked for 0 items: ask for a whole number, at least 1.")
+    _refuses(spec, 0, "`n` must be a whole number, at least 1; got 0.")
 
 
 @strategy_checks
 def negative_numbers_are_refused(spec: str) -> None:
-    _refuses(spec, -3, "asked for -3 items: ask for a whole number, at least 1.")
+    _refuses(spec, -3, "`n` must be a whole number, at least 1; got -3.")
 
 
 @strategy_checks
 def fractions_are_refused(spec: str) -> None:
-    _refuses(spec, 2.5, "asked for 2.5 items: ask for a whole number, at least 1.")
+    _refuses(spec, 2.5, "`n` must be a whole number, at least 1; got 2.5.")
 
 
 @strategy_checks
 def true_is_no_number(spec: str) -> None:
-    _refuses(spec, True, "asked for True items: ask for a whole number, at least 1.")
+    _refuses(spec, True, "`n` must be a whole number, at least 1; got True.")
 
 
 @strategy_checks
 def more_than_there_are_is_refused(spec: str) -> None:
-    _refuses(
-        spec,
-        59,
-        "asked for 59 items, but only 58 of the pool's 60 are unlabelled: ask for at most 58.",
-    )
+    _refuses(spec, 59, "`n` must be at most 58 (the unlabelled items); got 59.")
 
 
 @strategy_checks
@@ -327,8 +326,7 @@ def pool_without_unlabelled_rows_is_refused(spec: str) -> None:
     _refuses(
         spec,
         1,
-        "asked for 1 items, but none of the pool's 2 is unlabelled: "
-        "there is nothing left to select.",
+        "the pool of 2 items has no unlabelled items left to select.",
         candidates=[0, 1],
     )
 

@@ -55,12 +55,12 @@ def test_a_problem_may_have_rows_without_a_label_but_not_among_its_candidates(ga
 @pytest.mark.parametrize(
     ("candidates", "message"),
     [
-        (np.arange(30) < 5, "candidates must be a list of row numbers: given shape (30,) and dtype "
+        (np.arange(30) < 5, "`candidates` must be a list of row numbers; got shape (30,) and dtype "
          "bool."),
-        ([0.5, 1], "candidates must be a list of row numbers: given shape (2,) and dtype float64."),
-        ([1, 1], "candidates names row 1 more than once: give each row once."),
-        ([30], "candidates names row 30, but the embeddings have rows 0 to 29."),
-        ([-1], "candidates names row -1, but the embeddings have rows 0 to 29."),
+        ([0.5, 1], "`candidates` must be a list of row numbers; got shape (2,) and dtype float64."),
+        ([1, 1], "`candidates` has row 1 more than once: give each row once."),
+        ([30], "`candidates` has row 30, but the embeddings have rows 0 to 29."),
+        ([-1], "`candidates` has row -1, but the embeddings have rows 0 to 29."),
     ],
 )  # fmt: skip
 def test_candidates_are_row_numbers(candidates, message):

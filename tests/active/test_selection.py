@@ -54,7 +54,7 @@ def test_groups_are_by_direction_unless_told_otherwise() -> None:
 def test_a_pick_that_is_no_row_is_refused() -> None:
     with pytest.raises(SelectionError) as caught:
         ep.groups(np.zeros((3, 2), dtype=np.float32), [5])
-    assert str(caught.value) == "picks names row 5, but the embeddings have rows 0 to 2."
+    assert str(caught.value) == "`picks` has row 5, but the embeddings have rows 0 to 2."
 
 
 def test_no_picks_have_no_groups() -> None:

@@ -173,16 +173,18 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "n larger than the pool": (
         ["select", "{photos}", "-n", 30], 1,
-        "asked for 30 items, but only 12 of the pool's 12 are unlabelled: ask for at most 12.",
+        "`n` must be at most 12 (the unlabelled items); got 30.",
     ),
     "no labels": (
         ["select", "{photos}", "-n", 3, "--strategy", "margin"], 1,
-        "strategy 'margin' needs labels: give some, or use one that needs none: "
+        "strategy 'margin' needs labels. Label some items first, or use a strategy that needs no "
+        "labels: "
         f"{', '.join(NEED_NO_LABELS)}.",
     ),
     "an initial strategy that needs labels": (
         ["run", "{photos}", "--initial", "entropy", "--initial-size", 3], 1,
-        "strategy 'entropy' needs labels: give some, or use one that needs none: "
+        "strategy 'entropy' needs labels. Label some items first, or use a strategy that needs no "
+        "labels: "
         f"{', '.join(NEED_NO_LABELS)}.",
     ),
     "no label file": (

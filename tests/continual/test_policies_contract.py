@@ -124,18 +124,18 @@ def test_options_are_given_in_the_text_or_apart():
         (
             "random(take=easiest)",
             UsageError,
-            "policy 'random' has no options, but is given 'take': leave it out.",
+            "policy 'random' has no options, but got 'take': leave it out.",
         ),
         (
             "el2n(easiest)",
             UsageError,
-            "policy 'el2n' is given 'easiest' without a name: write el2n(option=value); its "
+            "policy 'el2n' got 'easiest' without a name: write el2n(option=value); its "
             "options: take, offset.",
         ),
         (
             "random^2",
             UsageError,
-            "policy 'random' is given the strength ^2: only objectives have one, as in "
+            "policy 'random' got the strength ^2: only objectives have one, as in "
             "combine(margin^2, diversity).",
         ),
         (
@@ -185,7 +185,7 @@ def test_what_cannot_be_meant_is_refused(spelling, error, message):
 def test_an_option_given_twice_is_refused():
     with pytest.raises(UsageError) as caught:
         get_policy("el2n(take=easiest)", take="median")
-    assert str(caught.value) == "policy 'el2n' is given 'take' twice: give it once."
+    assert str(caught.value) == "policy 'el2n' got 'take' twice: give it once."
 
 
 def test_a_policy_that_forgets_its_options_goes_by_its_name():

@@ -98,7 +98,7 @@ def test_no_cluster_is_empty(p, data):
 def test_the_number_must_make_sense(k):
     with pytest.raises(SelectionError) as error:
         kmeans(np.zeros((3, 2), np.float32), k, 0)
-    assert str(error.value) == f"given 3 vectors, asked for {k} clusters: ask for 1 to 3."
+    assert str(error.value) == f"`k` must be from 1 to 3 (the number of vectors); got {k}."
 
 
 def test_seeds_follow_the_squared_distances():

@@ -204,7 +204,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(clustered, tmp_path):
     index = Index(clustered[:200], kind="ivf", folder=tmp_path / "file", digest=DIGEST)
     same(Index(clustered[:200], kind="ivf"), index)
     assert index.not_kept is not None
-    assert index.not_kept.startswith("cannot keep ")
+    assert index.not_kept.startswith("cannot store ")
     assert index.describe()["not_kept"] == index.not_kept
     assert Index(clustered[:200]).not_kept is None
 
@@ -279,11 +279,11 @@ def test_many_points_are_refused():
             ask()
         message = str(error.value)
         assert message.startswith(
-            "the exact neighbours of 60 points of 60 dimensions take about 5 seconds on "
+            "the exact neighbours of 60 unique vectors of 60 dimensions take about 5 seconds on "
         )
         assert message.endswith(
-            "cores, and an exact index finds them for up to 50: take index='ivf' or index='hnsw', "
-            "which finds most of them, or an Index with exact_up_to=None, which waits."
+            "cores; the limit is 50 vectors. Use index='ivf' or index='hnsw', which find most of "
+            "them, or an Index with exact_up_to=None."
         )
     assert Index(np.eye(60, dtype=np.float32), exact_up_to=None).neighbours(3)
     approximate = Index(np.eye(60, dtype=np.float32), kind="ivf", exact_up_to=50)

@@ -63,9 +63,9 @@ def test_too_many_members_are_refused_early(radius):
     with pytest.raises(SelectionError) as error:
         balls_within(matrix, np.arange(600), radius)
     assert str(error.value) == (
-        f"balls of radius {radius:g} have about 599 members on average, 250 are allowed: take a "
-        "smaller radius, or allow more at 4 bytes each, 2396 bytes per item and four times as "
-        "much while they are sought (`max_edges`)."
+        f"balls of radius {radius:g} have about 599 members on average; `max_edges` is 250. Use a "
+        "smaller radius, or increase `max_edges`: this needs 2396 bytes per item, and four times "
+        "that during the search."
     )
 
 
@@ -74,13 +74,13 @@ def test_too_many_neighbours_are_refused():
     rows = np.arange(600)
     known = nearest_neighbours(matrix, rows, 20)
     radius = float(np.median(known.distances[:, -1]))
-    with pytest.raises(SelectionError, match=r"on average, 3 are allowed"):
+    with pytest.raises(SelectionError, match=r"on average; `max_edges` is 3"):
         balls_within(matrix, rows, radius, 3, known)
 
     def find(points, k):
         return nearest_neighbours(matrix, rows, k, some=points)
 
-    with pytest.raises(SelectionError, match=r"about 513 members on average, 250 are allowed"):
+    with pytest.raises(SelectionError, match=r"about 513 members on average; `max_edges` is 250"):
         balls_by_neighbours(matrix, rows, 100, 250, find)
 
 
@@ -88,7 +88,7 @@ def test_too_many_neighbours_are_refused():
 def test_a_radius_must_be_a_length(radius):
     with pytest.raises(SelectionError) as error:
         balls_within(np.zeros((1, 1), np.float32), np.arange(1), radius)
-    assert str(error.value) == (f"a radius of {radius:g} means nothing: give a number from 0 on.")
+    assert str(error.value) == f"`radius` must be at least 0; got {radius:g}."
 
 
 @pytest.mark.parametrize("p", [0, 1])

@@ -108,7 +108,7 @@ def test_a_damaged_meta_is_refused_and_replaced(tmp_path, meta):
 def test_not_being_able_to_write_stops_nothing(tmp_path):
     (tmp_path / "file").write_text("in the way")
     kept = keep(tmp_path / "file", [1])
-    assert kept.problem == f"cannot keep squares in {tmp_path / 'file'}: File exists"
+    assert kept.problem == f"cannot store squares in {tmp_path / 'file'}: File exists"
     assert kept.load("squares") is None
 
 
@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     kept.save("squares", {}, {"values.npy": fail})
-    assert kept.problem == f"cannot keep squares in {tmp_path}: No space left on device"
+    assert kept.problem == f"cannot store squares in {tmp_path}: No space left on device"
     assert read(tmp_path) == ({"n": 1}, [1])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["meta.json", "squares-values.npy"]
 

@@ -233,7 +233,7 @@ def test_what_cannot_be_kept_is_said(tmp_path: Path, open_lab: Callable[..., Lab
     folder.write_text("in the way")
     assert wait_for_points(lab).error() == (
         500,
-        "working out the neighbourhoods failed: embedpipe.errors.CacheError: cannot keep "
+        "working out the neighbourhoods failed: embedpipe.errors.CacheError: cannot store "
         f"neighbourhoods in {folder}: File exists: free space or permit writing.",
     )
 

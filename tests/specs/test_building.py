@@ -467,16 +467,16 @@ def test_wrong_options_are_refused_in_the_same_words(kind):
             )
         if kind != "objective":
             assert refused(UsageError, kind, "odd(entropy)") == (
-                f"{kind} 'odd' is given 'entropy' without a name: write odd(option=value); its "
+                f"{kind} 'odd' got 'entropy' without a name: write odd(option=value); its "
                 f"options: {', '.join(parameters_of(ODD[kind]))}."
             )
             assert refused(UsageError, kind, "odd^2") == (
-                f"{kind} 'odd' is given the strength ^2: only objectives have one, as in "
+                f"{kind} 'odd' got the strength ^2: only objectives have one, as in "
                 "combine(margin^2, diversity)."
             )
         if kind in ("strategy", "policy"):
             assert refused(UsageError, kind, "odd(count=1)", count=2) == (
-                f"{kind} 'odd' is given 'count' twice: give it once."
+                f"{kind} 'odd' got 'count' twice: give it once."
             )
 
 
@@ -521,24 +521,24 @@ def test_options_beside_the_text():
         (
             "random(seed=3)",
             UsageError,
-            "strategy 'random' has no options, but is given 'seed': leave it out.",
+            "strategy 'random' has no options, but got 'seed': leave it out.",
         ),
         (
             "coral(entropy)",
             UsageError,
-            "strategy 'coral' is given 'entropy' without a name: write coral(option=value); its "
+            "strategy 'coral' got 'entropy' without a name: write coral(option=value); its "
             "options: uncertainty, metric, block_size.",
         ),
         (
             "coral^2",
             UsageError,
-            "strategy 'coral' is given the strength ^2: only objectives have one, as in "
+            "strategy 'coral' got the strength ^2: only objectives have one, as in "
             "combine(margin^2, diversity).",
         ),
         (
             "combine(margin)^2",
             UsageError,
-            "strategy 'combine' is given the strength ^2: only its objectives have one, as in "
+            "strategy 'combine' got the strength ^2: only its objectives have one, as in "
             "combine(margin^2, diversity).",
         ),
     ],
@@ -549,10 +549,10 @@ def test_wrong_names_and_options_are_refused(spec, error, message):
 
 def test_an_option_given_in_both_ways_is_refused():
     assert refused(UsageError, "strategy", "coral(block_size=1)", block_size=2) == (
-        "strategy 'coral' is given 'block_size' twice: give it once."
+        "strategy 'coral' got 'block_size' twice: give it once."
     )
     assert refused(UsageError, "strategy", "combine(margin)", objectives=["entropy"]) == (
-        "objectives are given twice, in brackets and as an option."
+        "objectives are given both in brackets and as an option: give them once."
     )
 
 
@@ -572,11 +572,11 @@ def test_an_option_without_a_default_must_be_given():
 
     with registered("strategy", "every", Every):
         assert refused(UsageError, "strategy", "every") == (
-            "strategy 'every' lacks its option 'step': give step=..."
+            "strategy 'every' needs the option 'step': give step=..."
         )
         assert get_strategy("every(step=2)").step == 2
     assert refused(UsageError, "strategy", "combine(metadata, diversity)") == (
-        "objective 'metadata' lacks its option 'column': give column=..."
+        "objective 'metadata' needs the option 'column': give column=..."
     )
 
 
@@ -589,7 +589,7 @@ def test_an_option_without_a_default_must_be_given():
         ),
         (
             "mlp(64)",
-            "head 'mlp' is given '64' without a name: write mlp(option=value); its options: ",
+            "head 'mlp' got '64' without a name: write mlp(option=value); its options: ",
         ),
         (
             "mlp(hidden=64) or 1",

@@ -243,7 +243,7 @@ def test_an_option_is_given_once():
     with pytest.raises(UsageError) as caught:
         parse_spec("coral(block_size=1, block_size=2)")
     assert str(caught.value) == (
-        "strategy 'coral(block_size=1, block_size=2)' gives 'block_size' twice: give it once."
+        "strategy 'coral(block_size=1, block_size=2)' has 'block_size' twice: give it once."
     )
 
 

@@ -95,7 +95,7 @@ def test_nothing_labelled():
     plain = get_strategy("doubtful_coverage(doubt=false)")
     same(selection, plain.select(Pool(matrix), 6, np.random.default_rng(0)))
     assert selection.diagnostics["phase"] == "typical"
-    assert selection.diagnostics["reason"] == "nothing is labelled yet"
+    assert selection.diagnostics["reason"] == "there are no labels yet"
     assert selection.diagnostics["strategy"] == "doubtful_coverage(doubt=false)"
     assert "accuracy" not in selection.diagnostics
 
@@ -113,21 +113,21 @@ def test_each_reason():
     )
     assert told(pool_of(matrix, [0, 1, 40], which[[0, 1, 40]])) == (
         "typical",
-        "3 labels do not tell 2 classes apart yet: 67% right when left out, 67% by guessing",
+        "3 labels do not separate 2 classes yet: leave-one-out accuracy 67%, 67% by guessing",
     )
     rows = [0, 1, 40, 41]
     assert told(pool_of(matrix, rows, ["a", "b", "a", "b"])) == (
         "typical",
-        "4 labels do not tell 2 classes apart yet: 0% right when left out, 50% by guessing",
+        "4 labels do not separate 2 classes yet: leave-one-out accuracy 0%, 50% by guessing",
     )
     rows = [0, 1, 40, 41, 80, 81]
     assert told(pool_of(matrix, rows, which[rows], head=False)) == (
         "typical",
-        "there is no head to be uncertain",
+        "there is no head to measure uncertainty",
     )
     assert told(pool_of(matrix, rows, which[rows])) == (
         "uncertain",
-        "6 labels tell 3 classes apart: 100% right when left out",
+        "6 labels separate 3 classes: leave-one-out accuracy 100%",
     )
 
 
@@ -148,7 +148,7 @@ def test_classes_seen_once_are_not_waited_for_but_count_as_wrong():
     labels = ["a", "a", "b", "c", "d", "e", "f", "g", "h"]  # at most 2 of 9 can be
     phase, reason = told(pool_of(matrix, rows, labels))
     assert phase == "typical"
-    assert reason.startswith("9 labels do not tell 8 classes apart yet")
+    assert reason.startswith("9 labels do not separate 8 classes yet")
 
 
 def test_later_the_named_strategy_chooses():
@@ -169,7 +169,7 @@ def test_without_a_head_predictions_are_enough():
     assert choose(pool).diagnostics["strategy"] == "doubtful_coverage"
     found = choose(pool, late="dropquery").diagnostics  # would ask about vectors that are no items
     assert found["strategy"] == "doubtful_coverage(doubt=false)"
-    assert found["reason"] == "there is no head to be uncertain"
+    assert found["reason"] == "there is no head to measure uncertainty"
 
 
 def test_the_order_of_labels_does_not_matter():
@@ -185,7 +185,7 @@ def test_wrong_options_are_refused():
     with pytest.raises(UsageError) as caught:
         get_strategy("auto(early=margin)")
     assert str(caught.value) == (
-        "early is 'margin', which needs labels: give a strategy that needs none."
+        "early is 'margin', which needs labels: give a strategy that needs no labels."
     )
     with pytest.raises(UnknownNameError, match="unknown strategy 'marginal'"):
         get_strategy("auto(late=marginal)")

@@ -92,7 +92,7 @@ def test_balance_goes_toward_the_wanted_shares():
     # hat 1/2 − 1/2 = 0, shoe 1/2. Then of three, a hat: 1/2 − 1/3, no shoe left. Then the rest.
     predictions = np.array([[1, 0], [1, 0], [1, 0], [0, 1], [1, 0]])
     pool = pool_of(line(0, 1, 2, 3, 4), predictions, [0], ["hat"], n_classes=2)
-    assert "knows 1 class" in refused(SelectionError, "combine(balance)", pool)
+    assert "has 1 class" in refused(SelectionError, "combine(balance)", pool)
     pool = pool_of(line(0, 1, 2, 3, 4, 5), np.r_[predictions, [[0, 1]]], [0, 5], ["hat", "shoe"])
     selection = pick("combine(balance(hat=0.25))", pool, 4)
     # hat .25 − 1/3 < 0, shoe .75 − 1/3; then hat .25 − 1/4 = 0, shoe .75 − 2/4: none is left.
@@ -176,7 +176,7 @@ def test_min_distance_ends_the_selection():
     selection = pick("combine(diversity(min_distance=2))", pool, 5)
     assert selection.rows.tolist() == [5, 3]
     assert selection.diagnostics["stopped"] == (
-        "only 2 items are at least 2 away from each other and from what is labelled"
+        "only 2 items are at least 2 away from each other and from all labelled items"
     )
     selection = pick("combine(diversity(min_distance=2))", pool, 2)
     assert "stopped" not in selection.diagnostics
@@ -185,14 +185,14 @@ def test_min_distance_ends_the_selection():
     assert selection.rows.tolist() == [4, 2]
     assert selection.diagnostics["stopped"] == (
         "only 2 items that pass threshold(metadata(sharp) > 0) are at least 2 away from each "
-        "other and from what is labelled"
+        "other and from all labelled items"
     )
 
 
 def test_nothing_far_enough_is_refused():
     assert refused(
         SelectionError, euclidean("combine(diversity(min_distance=20))"), pool_of(line(0, 9))
-    ) == ("no items are at least 20 away from what is labelled: lower min_distance.")
+    ) == ("no items are at least 20 away from all labelled items: lower min_distance.")
 
 
 def test_only_a_strategy_that_says_so_may_stop_early():
@@ -208,7 +208,7 @@ def test_only_a_strategy_that_says_so_may_stop_early():
 
     pool = pool_of(line(0, 1, 2))
     assert Allowed().select(pool, 2, RNG).rows.tolist() == [2]
-    with pytest.raises(SelectionError, match="strategy 'half' is at fault: it must return 2"):
+    with pytest.raises(SelectionError, match="strategy 'half' returned 1 rows"):
         Half().select(pool, 2, RNG)
 
 
@@ -225,7 +225,7 @@ def test_what_it_needs_depends_on_its_objectives():
     assert get_strategy("combine(diversity, threshold(sharp > 0.5))").needs_labels is False
     assert get_strategy("combine(diversity(min_distance=1))").may_stop_early is True
     assert refused(SelectionError, "combine(margin, typicality)", Pool(line(0, 1))) == (
-        "combine needs labels for margin: give some, or leave out what needs them."
+        "combine needs labels for margin: label some items, or remove it."
     )
 
 
@@ -437,12 +437,12 @@ def test_picks_are_those_of_the_reference(
         (
             "combine(diversity(strength=2))",
             UsageError,
-            "objective 'diversity' is given strength=2: write diversity^2 instead.",
+            "objective 'diversity' got strength=2: write diversity^2 instead.",
         ),
         (
             "combine(margin(0.5))",
             UsageError,
-            "objective 'margin' is given 1 value in brackets, but has no options.",
+            "objective 'margin' got 1 value in brackets, but has no options.",
         ),
         (
             "combine(typicality(0))",
@@ -458,43 +458,43 @@ def test_picks_are_those_of_the_reference(
         (
             "combine(diversity^-1)",
             UsageError,
-            "the strength of diversity is -1: it must be above 0; only objectives that are fixed "
-            "at the start can be turned round.",
+            "the strength of diversity is -1: it must be above 0; only static objectives may "
+            "have a negative strength.",
         ),
         (
             "combine(diversity, diversity^2)",
             UsageError,
-            "combine is given diversity twice: give it once, with a strength.",
+            "combine has the objective diversity twice: give it once, with a strength.",
         ),
         (
             "combine(threshold(margin > 0.5))",
             UsageError,
-            "combine is given no objective: give at least one beside thresholds, as in "
+            "combine has no objective: give at least one that is not a threshold, as in "
             "combine(margin, diversity).",
         ),
         (
             "combine(margin > 0.5)",
             UsageError,
-            "'margin > 0.5' is no objective: give one of balance, diversity, entropy, "
+            "'margin > 0.5' is not an objective: give one of balance, diversity, entropy, "
             "least_confidence, margin, metadata, similarity, threshold, typicality, as in "
             "diversity^2 or threshold(margin >= 0.2).",
         ),
         (
             "combine(margin, threshold(diversity > 1))",
             UsageError,
-            "a threshold cannot be put on diversity: use metadata or, without a strength, one of "
+            "a threshold cannot use diversity: use metadata or, without a strength, one of "
             "entropy, least_confidence, margin, metadata, similarity, typicality.",
         ),
         (
             "combine(margin, threshold(margin))",
             UsageError,
-            "a threshold is one comparison with a number, as in threshold(margin >= 0.2) or "
+            "a threshold needs one comparison with a number, as in threshold(margin >= 0.2) or "
             "threshold(sharpness > 10).",
         ),
         (
             "combine(margin, threshold(entropy > 1)^2)",
             UsageError,
-            "a threshold is given the strength 2.0: it has none, an item passes or it does not.",
+            "a threshold has no strength, but got 2.0: remove the strength.",
         ),
         (
             "combine(balance(hat=0.75, shoe=0.5))",
@@ -509,15 +509,15 @@ def test_picks_are_those_of_the_reference(
         (
             "combine(balance(hat))",
             UsageError,
-            "balance is given a class without a share: write balance(hat=0.3).",
+            "balance has a class without a share: write balance(hat=0.3).",
         ),
         (
             "combine(strength=2)",
             UnknownNameError,
             "unknown option of strategy 'combine' 'strength'. Known: objectives.",
         ),
-        (["margin", 3], UsageError, "3 is no objective: give one of"),
-        ([], UsageError, "combine is given no objective: give at least one beside"),
+        (["margin", 3], UsageError, "3 is not an objective: give one of"),
+        ([], UsageError, "combine has no objective: give at least one"),
     ],
 )
 def test_wrong_options_are_refused(spelling, error, message):
@@ -528,22 +528,21 @@ def test_wrong_options_are_refused(spelling, error, message):
 def test_what_the_pool_lacks_is_named():
     bare = pool_of(line(0, 1, 2), metadata={"sharpness": [1, -1, np.nan]})
     assert refused(SelectionError, "combine(similarity)", bare) == (
-        "similarity needs examples of what is looked for: give the pool `examples`, one vector "
-        "each."
+        "similarity needs examples: give the pool `examples`, one vector each."
     )
     assert refused(SelectionError, "combine(metadata(sharpnes))", bare) == (
         "the pool has no metadata 'sharpnes'. Did you mean 'sharpness'? It has: sharpness."
     )
     assert refused(SelectionError, "combine(metadata(x))", pool_of(line(0, 1))) == (
-        "the pool has no metadata 'x'. It has none: give some."
+        "the pool has no metadata 'x'. It has no metadata: give some."
     )
     assert refused(SelectionError, "combine(diversity, threshold(sharpness > 1))", bare) == (
         "metadata 'sharpness' of row 2 is nan: give every unlabelled row a number."
     )
     negative = pool_of(line(0, 1, 2), metadata={"sharpness": [1, -1, 2]})
     assert refused(SelectionError, [Metadata("sharpness")], negative) == (
-        "metadata 'sharpness' of row 1 is -1: what is multiplied must not be negative; shift it, "
-        "or use it in a threshold."
+        "metadata 'sharpness' of row 1 is -1: as an objective it must not be negative. Shift the "
+        "values, or use a threshold."
     )
     broken = pool_of(line(0, 1, 2), examples=[[0.0], [np.nan]])
     assert refused(SelectionError, "combine(similarity)", broken) == (
@@ -558,12 +557,11 @@ def test_what_the_pool_lacks_is_named():
 def test_thresholds_that_too_few_pass_are_named():
     pool = pool_of(line(0, 1, 2, 3), metadata={"sharp": [9, 1, 2, 3]})
     assert refused(SelectionError, [Diversity(), Threshold("sharp", ">", 1)], pool, 3) == (
-        "asked for 3 items, but only 2 pass threshold(metadata(sharp) > 1): ask for at most 2 or "
-        "loosen the threshold."
+        "`n` must be at most 2 (the items that pass threshold(metadata(sharp) > 1)); got 3. Lower "
+        "`n` or relax the threshold."
     )
     assert refused(SelectionError, "combine(diversity, threshold(sharp > 3))", pool) == (
-        "none of the 3 unlabelled items passes threshold(metadata(sharp) > 3): loosen the "
-        "threshold."
+        "none of the 3 unlabelled items passes threshold(metadata(sharp) > 3): relax the threshold."
     )
 
 

@@ -112,8 +112,8 @@ def test_a_pool_without_a_head_says_so():
     with pytest.raises(SelectionError) as caught:
         select(pool, 1)
     assert str(caught.value) == (
-        "this strategy asks the head for more than the probabilities of rows: give the "
-        "pool a fitted `head`."
+        "this strategy needs the head itself, not only probabilities: give the pool a fitted "
+        "`head`."
     )
 
 

@@ -142,7 +142,7 @@ def test_columns_without_a_class_are_refused():
         select(pool, 1)
     assert str(caught.value) == (
         "the predictions have 2 columns, but 1 classes are labelled: "
-        "give the pool a fitted `head`, which says what its columns stand for."
+        "give the pool a fitted `head`, whose `classes_` name the columns."
     )
 
 

@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.index import Index
 from embedpipe.strategies import Pool, get_strategy
 from embedpipe.strategies.algorithms import coverage as herding
 from embedpipe.strategies.algorithms.coverage import (
@@ -174,7 +173,7 @@ def test_the_width_shrinks_as_labels_come_and_stays_above_nothing():
 def test_references_are_evenly_spaced_items():
     matrix = np.repeat(np.arange(4000, dtype=np.float32), 2)[:, None]
     free = np.arange(4000) >= 1000
-    found = References.of(Index(matrix), free)
+    found = References.of(Pool(matrix, labelled=np.flatnonzero(~np.repeat(free, 2))))
     items = 2000 + np.arange(2048) * 6000 // 2048
     points, counts = np.unique(items // 2, return_counts=True)
     assert found.points.tolist() == points.tolist()

@@ -244,8 +244,8 @@ def test_a_head_without_a_linear_last_layer_is_refused():
     with pytest.raises(SelectionError) as caught:
         get_strategy("logdet_bald").select(pool, 2, np.random.default_rng(0))
     assert str(caught.value) == (
-        "strategy 'logdet_bald' needs a head with a linear last layer (a method `features` and "
-        "an attribute `prior_precision`), and GaussianNB has none: use LogisticHead, or the "
+        "strategy 'logdet_bald' needs a head with a linear last layer (`features` and "
+        "`prior_precision`); GaussianNB has none. Use LogisticHead, or the "
         "strategy 'query_by_committee', which works with any head."
     )
 

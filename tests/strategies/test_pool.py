@@ -12,21 +12,21 @@ EYE = np.eye(4, dtype=np.float32)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"labelled": [4]}, "labelled names row 4, but the embeddings have rows 0 to 3."),
-        ({"labelled": [-1]}, "labelled names row -1, but the embeddings have rows 0 to 3."),
-        ({"labelled": [2, 1, 2]}, "labelled names row 2 more than once: give each row once."),
-        ({"candidates": [9]}, "candidates names row 9, but the embeddings have rows 0 to 3."),
+        ({"labelled": [4]}, "`labelled` has row 4, but the embeddings have rows 0 to 3."),
+        ({"labelled": [-1]}, "`labelled` has row -1, but the embeddings have rows 0 to 3."),
+        ({"labelled": [2, 1, 2]}, "`labelled` has row 2 more than once: give each row once."),
+        ({"candidates": [9]}, "`candidates` has row 9, but the embeddings have rows 0 to 3."),
         (
             {"candidates": [True, False, True, True]},
-            "candidates must be a list of row numbers: given shape (4,) and dtype bool.",
+            "`candidates` must be a list of row numbers; got shape (4,) and dtype bool.",
         ),
         (
             {"labelled": [0.5]},
-            "labelled must be a list of row numbers: given shape (1,) and dtype float64.",
+            "`labelled` must be a list of row numbers; got shape (1,) and dtype float64.",
         ),
         (
             {"labelled": [0, 1], "labels": ["cat"]},
-            "given labels of shape (1,) for 2 labelled rows: give one label per row.",
+            "`labels` must have one label for each of 2 labelled rows; got shape (1,).",
         ),
         (
             {"labelled": [0, 1], "labels": ["cat", None]},
@@ -43,16 +43,16 @@ def test_rows_and_labels_that_do_not_fit_are_refused(options, message):
 @pytest.mark.parametrize(
     ("embeddings", "given"),
     [
-        (np.zeros(3, np.float32), "given shape (3,) and dtype float32."),
-        (np.zeros((3, 0), np.float32), "given shape (3, 0) and dtype float32."),
-        (np.array([["a"]]), "given shape (1, 1) and dtype <U1."),
+        (np.zeros(3, np.float32), "got shape (3,) and dtype float32."),
+        (np.zeros((3, 0), np.float32), "got shape (3, 0) and dtype float32."),
+        (np.array([["a"]]), "got shape (1, 1) and dtype <U1."),
     ],
 )
 def test_embeddings_must_be_a_matrix(embeddings, given):
     with pytest.raises(SelectionError) as caught:
         Pool(embeddings)
     assert str(caught.value) == (
-        f"embeddings must be a matrix of real numbers, one row per item: {given}"
+        f"`embeddings` must be a matrix of real numbers, one row per item; {given}"
     )
 
 
@@ -128,8 +128,8 @@ def test_an_index_of_another_matrix_is_refused():
     with pytest.raises(SelectionError) as caught:
         Pool(EYE, index=Index(other))
     assert str(caught.value) == (
-        "the index is of another matrix, which differs in row 2: "
-        "make the index from the same matrix and candidates."
+        "the index was built from another matrix: row 2 differs. "
+        "Build the index from the same matrix and candidates."
     )
     rows = np.array([0, 1, 3])
     assert Pool(EYE, candidates=rows, index=Index(other, rows)).index.matrix is other
@@ -141,8 +141,7 @@ def test_examples_of_another_shape_are_refused(examples):
     with pytest.raises(SelectionError) as caught:
         Pool(EYE, examples=examples)
     assert str(caught.value) == (
-        f"examples have shape {np.shape(examples)}: give at least one vector of 4 dimensions, "
-        "(e, 4) in all."
+        f"`examples` must have shape (e, 4) with at least one row; got {np.shape(examples)}."
     )
 
 

@@ -179,8 +179,8 @@ def test_balls_too_large_to_keep_are_made_smaller_or_refused(monkeypatch):
     with pytest.raises(UsageError) as caught:
         select(Pool(matrix), 3, delta=5.0)
     assert str(caught.value) == (
-        "delta is 5: balls that large hold more than 24 points in the mean; "
-        f"give at most about {fits(matrix, 5.0):.3g}, or leave it out."
+        "delta is 5: balls of this radius contain more than 24 vectors on average. "
+        f"Give at most about {fits(matrix, 5.0):.3g}, or leave it out."
     )
 
 

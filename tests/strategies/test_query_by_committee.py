@@ -164,7 +164,7 @@ def test_labels_that_the_head_does_not_know_are_refused(matrix):
     with pytest.raises(SelectionError) as caught:
         QueryByCommittee().select(pool, 2, np.random.default_rng(0))
     assert str(caught.value) == (
-        "there are labels 'z', and the head knows no such class: fit it to the labels of the pool."
+        "the head has no class 'z', which the labels contain: fit it to the labels of the pool."
     )
 
 
@@ -179,8 +179,8 @@ def test_a_head_that_cannot_be_copied_is_refused(matrix):
     with pytest.raises(SelectionError) as caught:
         QueryByCommittee().select(pool, 2, np.random.default_rng(0))
     assert str(caught.value) == (
-        "strategy 'query_by_committee' fits copies of the head, and Plain cannot be copied: give "
-        "a classifier in the manner of scikit-learn, with `get_params`."
+        "strategy 'query_by_committee' needs a head that can be cloned; Plain has no `get_params`. "
+        "Use a scikit-learn classifier."
     )
 
 

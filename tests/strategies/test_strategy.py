@@ -35,8 +35,7 @@ def test_a_strategy_that_breaks_its_promise_is_named(rows, given):
     with pytest.raises(SelectionError) as caught:
         Faulty(rows).select(pool, 2, np.random.default_rng(0))
     assert str(caught.value) == (
-        "strategy 'faulty' is at fault: it must return 2 distinct unlabelled rows "
-        f"and a score for each, but {given}"
+        f"strategy 'faulty' {given} It must return 2 distinct unlabelled rows and a score for each."
     )
 
 
@@ -49,9 +48,9 @@ def test_an_unknown_name_suggests_the_nearest():
 @pytest.mark.parametrize(
     ("rows", "scores", "given"),
     [
-        ([1, 2], [0.0, 0.0], "a list and a list."),
-        (np.array([1.0, 2.0]), np.zeros(2), "float64 and float64."),
-        (np.array([1, 2]), np.array(["a", "b"]), "int64 and <U1."),
+        ([1, 2], [0.0, 0.0], "rows of type list and scores of type list."),
+        (np.array([1.0, 2.0]), np.zeros(2), "rows of type float64 and scores of type float64."),
+        (np.array([1, 2]), np.array(["a", "b"]), "rows of type int64 and scores of type <U1."),
     ],
 )
 def test_an_answer_of_other_types_is_named(rows, scores, given):
@@ -64,8 +63,8 @@ def test_an_answer_of_other_types_is_named(rows, scores, given):
     with pytest.raises(SelectionError) as caught:
         Odd().select(Pool(np.eye(4, dtype=np.float32)), 2, np.random.default_rng(0))
     assert str(caught.value) == (
-        "strategy 'odd' is at fault: it must return an array of whole numbers as rows and one of "
-        f"numbers as scores, but returned {given}"
+        f"strategy 'odd' returned {given} It must return an integer array of rows and a numeric "
+        "array of scores."
     )
 
 

@@ -52,10 +52,10 @@ objectives:
         (
             "- margin\n",
             UsageError,
-            "{path} must name a strategy: write `strategy: NAME` and, if needed, `options:` with "
-            "one `name: value` a line.",
+            "{path} has no strategy: write `strategy: NAME` and, if needed, `options:` with one "
+            "`name: value` per line.",
         ),
-        ("strategy: [", UsageError, "{path} is not YAML: while parsing a flow node"),
+        ("strategy: [", UsageError, "{path} is not valid YAML: while parsing a flow node"),
         (
             "strategy: coral\noption: {}\n",
             UnknownNameError,
@@ -65,7 +65,7 @@ objectives:
         (
             "strategy: coral\noptions: entropy\n",
             UsageError,
-            "`options` in {path} must be names with values: `name: value`.",
+            "`options` in {path} must have one `name: value` per line.",
         ),
         (
             "strategy: coral\nobjectives: [margin]\n",
@@ -76,8 +76,8 @@ objectives:
         (
             "strategy: combine\nobjectives: [{strength: 2}]\n",
             UsageError,
-            "{{'strength': 2}} is no objective: give `objective: NAME` and, if needed, "
-            "`strength: NUMBER` and `options:` with one `name: value` a line.",
+            "{{'strength': 2}} is not an objective: give `objective: NAME` and, if needed, "
+            "`strength: NUMBER` and `options:` with one `name: value` per line.",
         ),
         (
             "strategy: combine\nobjectives: [{objective: margin, power: 2}]\n",
@@ -92,7 +92,7 @@ objectives:
         (
             "strategy: combine\nobjectives: [{objective: balance, options: {no: 0.5}}]\n",
             UsageError,
-            "an option of objective 'balance' reads as False: put its name in quotes.",
+            "an option name of objective 'balance' is False: put the name in quotes.",
         ),
         (
             "strategy: combine\nobjectives: [{objective: diversity, options: {min_distance: x}}]\n",
@@ -110,5 +110,5 @@ def test_a_wrong_file_is_refused(content, error, message, tmp_path):
 
 def test_a_missing_file_is_named():
     assert refused(UsageError, "nowhere.yaml").startswith(
-        "there is no file 'nowhere.yaml': give the path of a strategy written as YAML, or a name: "
+        "no file 'nowhere.yaml': give the path of a YAML file, or the name of a strategy: "
     )

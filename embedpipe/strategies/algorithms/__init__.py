@@ -1,1 +1,1 @@
-"""What several strategies are built from: greedy searches, clusters, kernels, predictions."""
+"""Parts that several strategies share: greedy search, clusters, coverage, predictions."""

@@ -1,4 +1,4 @@
-"""Kernel coverage of a pool: what the herding strategies raise."""
+"""Coverage of a pool by picks: the objectives that greedy strategies maximise."""
 
 from __future__ import annotations
 
@@ -10,45 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._threads import map_blocks
-from ...index import Index, mean_vector
+from ...index import mean_vector
+from ..pool import Pool
+from .lazy_greedy import Greedy, lazy_greedy
 
 __all__ = ["KernelCoverage", "References", "SparseCoverage", "nearest_pair", "spread_of"]
 
 REFERENCES = 2048
-"""The most reference points."""
+"""Maximum number of references."""
 
 BLOCK = 256
-"""How many points are compared with the references at once."""
+"""Points per block."""
 
 FAR = 32.0**2
-"""From such squared norms on float32 would blur what is within a width."""
+"""Squared norm from which float32 is not precise enough."""
 
 
 @dataclass(frozen=True)
 class References:
-    """The points by which coverage is judged.
+    """The unique vectors that represent the unlabelled items."""
 
-    Attributes
-    ----------
-    points
-        (r,) int64 ascending points.
-    items
-        (r,) int64, for how many items each counts.
-
-    Examples
-    --------
-    >>> index = Index(np.array([[1], [2], [1], [3]], dtype=np.float32))
-    >>> found = References.of(index, np.array([True, False, True]))
-    >>> found.points.tolist(), found.items.tolist()
-    ([0, 2], [2, 1])
-    """
-
-    points: NDArray[np.int64]
-    items: NDArray[np.int64]
+    points: NDArray[np.int64]  # (r,) ascending positions of unique vectors
+    items: NDArray[np.int64]  # (r,) number of items that each represents
 
     @classmethod
-    def of(cls, index: Index, free: NDArray[np.bool_]) -> References:
-        """Return the (p,) `free` points, or those of 2,048 evenly spaced items among them."""
+    def of(cls, pool: Pool) -> References:
+        """Return the unlabelled unique vectors, or those of 2,048 evenly spaced items."""
+        index, free = pool.index, ~pool.unique_labelled
         points = np.flatnonzero(free)  # (f,)
         if points.size <= REFERENCES:
             return cls(points, index.sizes[points])
@@ -60,39 +48,10 @@ class References:
 class KernelCoverage:
     """The weighted mean over references of the largest kernel value with a chosen point.
 
-    The kernel of two points is exp(−(d/width)²), with d their distance.
-
-    Parameters
-    ----------
-    vectors
-        (p, m) float32, the points.
-    width
-        Above 0.
-    references
-        (r,) int64 points.
-    weights
-        (r,) numbers, not negative, with a sum above 0: how much each reference counts.
-    chosen
-        (c,) int64 points to start from.
-
-    Attributes
-    ----------
-    covered
-        (r,) float64, the largest kernel value of each reference with a chosen point.
-
-    Notes
-    -----
-    Kernel values are formed 256 points at a time, the same on any number of threads: in float64,
-    or in float32 where there are more than 2,048 points, so that gains are an estimate anyway,
-    and no reference is more than 32 widths from the origin. O(r·m) time for each gain; extra
-    memory: 16·r·m bytes and 8·256·r bytes a thread.
-
-    Examples
-    --------
-    >>> line = np.array([[0], [1], [2]], dtype=np.float32)
-    >>> coverage = KernelCoverage(line, 1.0, np.arange(3), np.ones(3), np.array([0]))
-    >>> coverage.covered.round(3).tolist(), coverage.gains(np.array([1, 2])).round(3).tolist()
-    ([1.0, 0.368, 0.018], [0.327, 0.327])
+    Points are (p, m) float32 `vectors`; the kernel of two is exp(−(d/width)²), where d is their
+    distance. The (r,) `references` and (c,) `chosen` are positions of points; (r,) `weights` are
+    not negative. Values are in float64, or in float32 for more than 2,048 points if no reference
+    is more than 32 widths from the origin. O(r·m) time per gain; 16·r·m bytes.
     """
 
     def __init__(
@@ -105,14 +64,14 @@ class KernelCoverage:
     ) -> None:
         own = vectors[references] / np.float64(width)  # (r, m)
         norms = np.square(own).sum(axis=1)  # (r,)
-        rough = len(vectors) > REFERENCES and norms.max() < FAR
-        self._dtype: type[np.floating[Any]] = np.float32 if rough else np.float64
+        imprecise = len(vectors) > REFERENCES and norms.max() < FAR
+        self._dtype: type[np.floating[Any]] = np.float32 if imprecise else np.float64
         self._vectors, self._width = vectors, width
         # (2x, |x|², 1) · (r, -1, -|r|²) is -|x - r|²
         turned = np.column_stack([own, np.full(norms.size, -1.0), -norms])  # (r, m + 2)
         self._turned = np.ascontiguousarray(turned.T, dtype=self._dtype)  # (m + 2, r)
         self._weights = weights / np.float64(weights.sum())  # (r,)
-        self.covered = np.zeros(references.size)
+        self.covered = np.zeros(references.size)  # (r,) largest kernel value with a chosen point
 
         def work(part: slice) -> NDArray[Any]:
             best: NDArray[Any] = self._kernel(chosen[part]).max(axis=0)  # (r,)
@@ -123,11 +82,11 @@ class KernelCoverage:
 
     @property
     def value(self) -> float:
-        """The weighted mean now, in [0, 1]."""
+        """The current weighted mean, in [0, 1]."""
         return float(np.dot(self._weights, self.covered))
 
     def gains(self, points: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return by how much each of (k,) points alone would raise `value`: (k,)."""
+        """Return the increase of `value` by each of (k,) points alone: (k,)."""
         gains = np.empty(points.size)
         covered, weights = self.covered.astype(self._dtype), self._weights.astype(self._dtype)
 
@@ -166,7 +125,7 @@ def spread_of(vectors: NDArray[np.float32]) -> float:
 
 
 def nearest_pair(vectors: NDArray[np.float32]) -> float:
-    """Return the smallest distance between two of (c, m) distinct vectors; infinity for fewer."""
+    """Return the smallest distance between two of (c, m) distinct vectors; infinity if c < 2."""
     norms = np.square(vectors, dtype=np.float64).sum(axis=1)  # (c,)
 
     def work(part: slice) -> float:
@@ -180,62 +139,55 @@ def nearest_pair(vectors: NDArray[np.float32]) -> float:
 
 
 EDGES = 1 << 18
-"""About how many likenesses are looked at at once."""
+"""Approximate number of pairs per block."""
+
+
+def cover_greedily(
+    pool: Pool,
+    references: References,
+    weights: NDArray[np.float64],
+    width: float,
+    n: int,
+) -> tuple[Greedy, NDArray[np.float32]]:
+    """Maximise the kernel coverage of weighted references; return picks and coverage, (n,)."""
+    labelled = pool.unique_labelled
+    weights = references.items * weights  # (r,)
+    if not weights.any():
+        weights = references.items.astype(np.float64)
+    coverage = KernelCoverage(
+        pool.index.sketch, width, references.points, weights, np.flatnonzero(labelled)
+    )
+    start = coverage.value
+    picks = lazy_greedy(coverage, np.flatnonzero(~labelled), n)
+    return picks, (start + picks.gains.cumsum()).astype(np.float32)
 
 
 class SparseCoverage:
-    """The weighted mean over points of the likeness to the chosen point most like it.
+    """The weighted mean over points of the largest similarity to a chosen point.
 
-    Parameters
-    ----------
-    starts
-        (p + 1,) integers: point j is like the points ``members[starts[j]:starts[j + 1]]``.
-    members
-        (e,) integers.
-    likeness
-        (e,) float32 in [0, 1], or None where each is 1. Of pairs left out it is 0.
-    weights
-        (p,) numbers, not negative: how much each point counts.
-
-    Attributes
-    ----------
-    covered
-        (p,) float64, the largest likeness of each point to a chosen one; 0 with none.
-
-    Notes
-    -----
-    O(1) time per likeness looked at; extra memory: 16 bytes per point and 16 MB.
-
-    Examples
-    --------
-    >>> coverage = SparseCoverage(np.array([0, 2, 4]), np.array([0, 1, 0, 1]),
-    ...                           np.array([1, 0.5, 0.5, 1], dtype=np.float32), np.array([1, 3]))
-    >>> coverage.gains(np.array([0, 1])).tolist()
-    [0.625, 0.875]
-    >>> coverage.add(1)
-    >>> coverage.value, coverage.gains(np.array([0, 1])).tolist()
-    (0.875, [0.125, 0.0])
+    Point j is similar to the points ``members[starts[j]:starts[j + 1]]``, with the matching
+    `similarity` in [0, 1] (None: 1), and not similar to others. (p,) `weights` are not negative.
     """
 
     def __init__(
         self,
         starts: NDArray[np.integer],
         members: NDArray[np.integer],
-        likeness: NDArray[np.float32] | None,
+        similarity: NDArray[np.float32] | None,
         weights: NDArray[np.integer],
     ) -> None:
-        self._starts, self._members, self._likeness = starts, members, likeness
+        self._starts, self._members, self._similarity = starts, members, similarity
         self._weights = weights.astype(np.float64)
         self._total = float(self._weights.sum())
-        self.covered = np.zeros(weights.size)
+        self.covered = np.zeros(weights.size)  # (p,) largest similarity to a chosen point
 
     @property
     def value(self) -> float:
-        """The weighted mean now, in [0, 1]."""
+        """The current weighted mean, in [0, 1]."""
         return float(self._weights @ self.covered) / self._total
 
     def gains(self, points: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return by how much each of (k,) points alone would raise `value`: (k,)."""
+        """Return the increase of `value` by each of (k,) points alone: (k,)."""
         parts = [self._gains(points[part]) for part in self._parts(points)]
         return np.concatenate(parts) if parts else np.empty(0)
 
@@ -243,11 +195,11 @@ class SparseCoverage:
         """Choose a point."""
         edges = slice(int(self._starts[point]), int(self._starts[point + 1]))
         like = self._members[edges]
-        closer = 1.0 if self._likeness is None else self._likeness[edges]
+        closer = 1.0 if self._similarity is None else self._similarity[edges]
         self.covered[like] = np.maximum(self.covered[like], closer)
 
     def _parts(self, points: NDArray[np.int64]) -> Iterator[slice]:
-        """Yield slices of `points` with about `EDGES` likenesses each."""
+        """Yield slices of `points` with about `EDGES` pairs each."""
         ends = (self._starts[points + 1] - self._starts[points]).cumsum(dtype=np.int64)  # (k,)
         start = 0
         while start < points.size:
@@ -263,7 +215,7 @@ class SparseCoverage:
         edges = np.arange(owner.size) + (first - (counts.cumsum() - counts))[owner]  # (e,)
         like = self._members[edges]
         more = 1 - self.covered[like]  # (e,)
-        if self._likeness is not None:
-            more = np.maximum(self._likeness[edges] - self.covered[like], 0)
+        if self._similarity is not None:
+            more = np.maximum(self._similarity[edges] - self.covered[like], 0)
         more *= self._weights[like]
         return np.bincount(owner, weights=more, minlength=points.size) / self._total  # (k,)

@@ -1,4 +1,4 @@
-"""Greedy Bayesian D-optimal design: observations that together tell the most about weights."""
+"""Greedy Bayesian D-optimal design: observations with the largest joint information."""
 
 from __future__ import annotations
 
@@ -18,50 +18,40 @@ Float64s = NDArray[np.float64]
 Positions = NDArray[np.int64]
 
 TIE = 1e-9
-"""Gains that differ by less than this share are the same: the rest is rounding."""
+"""Relative difference below which gains are equal."""
 
 REFRESHED = 32
-"""How many points are brought up to date at first; twice as many each time that is not enough."""
+"""Points of the first update; doubled for each further update of a pick."""
 
 REFRESHED_BYTES = 16 << 20
-"""How many bytes of features are brought up to date at most at a time."""
+"""Maximum bytes of features per update."""
 
 BLOCK_ROWS = 512
-"""How many rows are multiplied at a time."""
+"""Rows per block."""
 
 BLOCK_COLUMNS = 512
-"""How many columns of the precision one thread works on at a time."""
+"""Columns of the precision per task of a thread."""
 
 LEAST_PRIOR = 1e-8
-"""Priors below this share of the squared length of a vector would cost the dual its digits."""
+"""Minimum prior for the dual form, as a share of the squared length of a vector."""
 
 ROUNDING = 2.0**-24
 """Unit roundoff of float32."""
 
 TAKEN = -1.0
-"""The bound of a point that has been picked."""
+"""Bound of a picked point."""
 
 NO_BOUND = 1e300
-"""The bound where float32 overflowed."""
+"""Bound used after a float32 overflow."""
 
 
 @dataclass(frozen=True)
 class LinearModel:
-    """f(x) = features(x)·θ, with θ normal around 0 of precision `prior`.
+    """f(x) = features(x)·θ, where θ is normal with mean 0 and precision `prior`."""
 
-    Attributes
-    ----------
-    matrix
-        (n, d) float32 array or memory map.
-    features
-        Turns (k, d) vectors into (k, e) features of the same precision.
-    prior
-        Precision of each entry of θ, positive.
-    """
-
-    matrix: NDArray[np.float32]
-    features: Callable[[NDArray[Any]], NDArray[np.floating[Any]]]
-    prior: float
+    matrix: NDArray[np.float32]  # (n, d)
+    features: Callable[[NDArray[Any]], NDArray[np.floating[Any]]]  # (k, d) to (k, e)
+    prior: float  # of each entry of θ, positive
 
     def exact(self, rows: NDArray[np.int64]) -> Float64s:
         """Return the features of rows of the matrix: (k, e) float64."""
@@ -75,57 +65,24 @@ class LinearModel:
 
 @dataclass(frozen=True)
 class DesignPicks:
-    """The points of a greedy design.
+    """The picks of a greedy design."""
 
-    Attributes
-    ----------
-    positions
-        (n,) int64, in order of choice.
-    gains, variances
-        (n,) float64: ½·log(1 + w·v) and v of each when it was chosen.
-    """
-
-    positions: Positions
-    gains: Float64s
-    variances: Float64s
+    positions: Positions  # (n,), in order of choice
+    gains: Float64s  # (n,), ½·log(1 + w·v) when chosen
+    variances: Float64s  # (n,), v when chosen
 
 
 class DOptimalDesign:
-    """The points that tell the most about a linear model with Gaussian noise.
+    """The observations with the largest information about a linear model with Gaussian noise.
 
-    An observation of x has the precision w(x). With A the precision of θ after what has been
-    observed and v(x) = x·A⁻¹·x, one of x tells ½·log(1 + w·v) about θ and turns A into
-    A + w·x·x'. What a set tells is the sum, in any order: half the logarithm of the ratio of
-    det A after and before. It is submodular, so n greedy picks tell at least 1 − 1/e of the most
-    that any n points can, and a gain from before the last picks is an upper bound of it now.
+    An observation of x has precision w(x). With A the current precision of θ and v(x) = x·A⁻¹·x,
+    its information is ½·log(1 + w·v), and A becomes A + w·x·x'. The information of a set is
+    submodular: an earlier gain is an upper bound of the current one. So most points keep a bound,
+    at first from float32 products with a margin for rounding. Only points with the largest bound
+    are updated, in float64, and the picks equal those of the plain algorithm.
 
-    Most points are never looked at again: they keep a bound, at first from float32 products with
-    a margin for their rounding, later what was worked out last. Points are brought up to date in
-    float64 while their bound is the largest, so the picks are those of the plain algorithm.
-
-    Parameters
-    ----------
-    model
-        The features, and what is known of θ beforehand.
-    observed, observed_weights
-        (m,) rows of the matrix and their w: what has been observed.
-
-    Notes
-    -----
-    With u points and r = min(m, e): O(m·e·r + u·e·r + r³) time to begin with, then O(e·(r + t))
-    for each point that is brought up to date after t picks. Memory: 40 bytes per point, 8·e per
-    pick, and 24·e·r in all.
-
-    Examples
-    --------
-    Two directions, the first of which has been observed once; its copy has half the variance:
-
-    >>> matrix = np.array([[1, 0], [1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
-    >>> model = LinearModel(matrix, features=lambda vectors: vectors, prior=1.0)
-    >>> design = DOptimalDesign(model, observed=np.array([0]), observed_weights=np.ones(1))
-    >>> picks = design.greedy(np.array([1, 2]), np.ones(2), 2)
-    >>> picks.positions.tolist(), picks.variances.round(4).tolist()
-    ([1, 0], [1.0, 0.5])
+    With u points, m observed rows and r = min(m, e): O(m·e·r + u·e·r + r³) time to start, then
+    O(e·(r + t)) per update after t picks; 40 bytes per point, 8·e per pick, and 24·e·r.
     """
 
     def __init__(
@@ -143,10 +100,10 @@ class DOptimalDesign:
         return DesignPicks(np.array([at for at, _, _ in found], np.int64), gains, variances)
 
     def upper_bounds(self, rows: NDArray[np.int64]) -> Float64s:
-        """Return what v is at most at `rows`, close to what it is: (u,)."""
+        """Return upper bounds of v at `rows`: (u,)."""
         factor = self._inverse.factor  # (e, r)
-        # Each entry of a float32 product is off by at most e roundoffs of the norms of its row
-        # and its column multiplied, whatever the order of summation; features by as much again.
+        # The error of each entry of a float32 product is at most e roundoffs times the norms of
+        # its row and column, for any order of summation; features add the same error.
         off = _margin(factor) * float(np.linalg.norm(factor))
         with np.errstate(over="ignore"):
             narrow = factor.astype(np.float32)
@@ -165,7 +122,7 @@ class DOptimalDesign:
 
 
 class _Inverse(Protocol):
-    """A⁻¹, by a `factor` (e, r)."""
+    """A⁻¹, represented by a `factor` (e, r)."""
 
     @property
     def factor(self) -> Float64s: ...
@@ -179,7 +136,7 @@ class _Inverse(Protocol):
         ...
 
     def bound(self, lengths: Float64s, sizes: Float64s, off: Float64s) -> Float64s:
-        """Return what x·A⁻¹·x is at most, given |x| and |x·factor| give or take `off`."""
+        """Return an upper bound of x·A⁻¹·x from |x| and |x·factor| ± `off`."""
         ...
 
 
@@ -241,7 +198,7 @@ class _Dual:
 
 
 def _inverse(model: LinearModel, observed: NDArray[np.int64], weights: Float64s) -> _Inverse:
-    """Return the inverse of prior + the sum of w·x·x' over what has been observed."""
+    """Return the inverse of prior + the sum of w·x·x' over the observed rows."""
     first = model.exact(observed[:BLOCK_ROWS])  # (k, e)
     size = first.shape[1]
     squared_length = float(np.square(first).sum(axis=1).mean())
@@ -260,24 +217,24 @@ def _inverse(model: LinearModel, observed: NDArray[np.int64], weights: Float64s)
 
 
 def _lower(matrix: Float64s) -> Float64s:
-    """Return L with L·L' a positive matrix, or one that differs from it by rounding alone."""
+    """Return the Cholesky factor of a positive matrix; add jitter if rounding requires it."""
     diagonal = np.diag_indices(len(matrix))
     jitter = len(matrix) * float(np.finfo(np.float64).eps)
     while True:
         try:
             return np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
-        except np.linalg.LinAlgError:  # rounding made it indefinite
+        except np.linalg.LinAlgError:  # indefinite after rounding
             matrix[diagonal] *= 1 + jitter
             jitter *= 10
 
 
 def _margin(factor: Float64s) -> float:
-    """Return how far float32 features and their products can be off, as a share of norms."""
+    """Return the relative error of float32 features and their products."""
     return (2 * len(factor) + 8) * ROUNDING
 
 
 class _Search:
-    """Which point is the best now, when most are known by a bound alone."""
+    """Finds the best point when most points have a bound only."""
 
     def __init__(
         self,
@@ -290,13 +247,13 @@ class _Search:
     ) -> None:
         self._model, self._inverse, self._rows, self._weights = model, inverse, rows, weights
         self._bounds = bounds  # (u,) of w·v; TAKEN once picked
-        self._variances = np.empty(rows.size)  # when it was last worked out
-        self._seen = np.full(rows.size, -1, dtype=np.int32)  # how many picks that knew of
+        self._variances = np.empty(rows.size)  # at the last update
+        self._seen = np.full(rows.size, -1, dtype=np.int32)  # number of picks at the last update
         self._steps = np.zeros((n, len(inverse.factor)))  # (n, e): A⁻¹ is inverse − steps'·steps
         self._picked = 0
 
     def take_best(self) -> tuple[int, float, float]:
-        """Observe the best point; return its position, its gain and its variance before."""
+        """Observe the best point; return its position, gain and previous variance."""
         with one_blas_thread():
             best = self._best()
             self._refresh(np.array([best]))
@@ -322,14 +279,14 @@ class _Search:
             count = min(2 * count, most)
 
     def _stale(self, count: int) -> Positions:
-        """Return the points of largest bound among those not up to date, ascending."""
+        """Return the outdated points with the largest bounds, ascending."""
         bounds = np.where(self._seen == self._picked, TAKEN, self._bounds)  # (u,)
         count = min(count, bounds.size)
         found = np.argpartition(bounds, bounds.size - count)[bounds.size - count :]
         return np.sort(found[bounds[found] != TAKEN])
 
     def _refresh(self, at: Positions) -> None:
-        """Bring points up to date, in float64."""
+        """Update the bounds of points, in float64."""
         x = self._model.exact(self._rows[at])  # (k, e)
         new = self._seen[at] < 0
         if new.any():
@@ -338,7 +295,7 @@ class _Search:
         seen = self._seen[at]  # (k,)
         oldest = int(seen.min())
         drops = np.square(x @ self._steps[oldest : self._picked].T)  # (k, t)
-        drops[np.arange(oldest, self._picked) < seen[:, None]] = 0  # known of already
+        drops[np.arange(oldest, self._picked) < seen[:, None]] = 0  # included already
         self._variances[at] = np.maximum(self._variances[at] - drops.sum(axis=1), 0)
         self._bounds[at] = self._weights[at] * self._variances[at]
         self._seen[at] = self._picked

@@ -1,4 +1,4 @@
-"""Greedy choice where every pick lessens what the others are worth, looked at only when needed."""
+"""Greedy maximisation of submodular functions with lazy evaluation."""
 
 from __future__ import annotations
 
@@ -11,50 +11,42 @@ from numpy.typing import NDArray
 __all__ = ["Greedy", "Submodular", "lazy_greedy"]
 
 FRONT = 4096
-"""About how many of the most promising points are kept apart from the rest."""
+"""Approximate number of points in the front."""
 
 BATCH = (64, 1024)
-"""The fewest and the most gains that are worked out at once."""
+"""Minimum and maximum number of gains computed at once."""
 
 DECIMALS = 12
-"""Gains that agree to so many are equal, lest rounding decide between equals."""
+"""Decimals to which gains are compared, to ignore rounding errors."""
 
 
 class Submodular(Protocol):
     """A monotone submodular function of a growing set of points, between 0 and 1."""
 
     def gains(self, points: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return by how much each of (k,) points alone would raise it now: (k,)."""
+        """Return the increase by each of (k,) points alone: (k,)."""
 
     def add(self, point: int) -> None:
-        """Put a point into the set."""
+        """Add a point to the set."""
 
 
 @dataclass(frozen=True)
 class Greedy:
-    """What `lazy_greedy` chose.
+    """The picks of `lazy_greedy`."""
 
-    Attributes
-    ----------
-    points
-        (k,) int64, first choice first.
-    gains
-        (k,) float64, by how much each raised the objective when it was chosen.
-    """
-
-    points: NDArray[np.int64]
-    gains: NDArray[np.float64]
+    points: NDArray[np.int64]  # (k,), first choice first
+    gains: NDArray[np.float64]  # (k,), increase of the objective by each
 
 
 def lazy_greedy(
     objective: Submodular, points: NDArray[np.int64], n: int, *, while_positive: bool = False
 ) -> Greedy:
-    """Pick the point of the largest gain `n` times from (u,) `points`; of equal gains the first.
+    """Pick the point with the largest gain `n` times from (u,) `points`; ties go to the first.
 
-    Gains only fall, so an earlier gain is an upper bound: the point with the largest bound is the
-    pick as soon as its own gain is up to date. The picks are those of the plain algorithm.
-    `while_positive` stops where no point raises the objective. Minoux (1978), "Accelerated greedy
-    algorithms for maximizing submodular set functions".
+    Gains only decrease, so an earlier gain is an upper bound, and few gains are recomputed per
+    pick. The picks equal those of the plain algorithm. `while_positive` stops when no point
+    increases the objective. Minoux (1978), "Accelerated greedy algorithms for maximizing
+    submodular set functions".
     """
     bounds = np.round(objective.gains(points), DECIMALS)  # (u,)
     front = _Front(bounds)
@@ -76,23 +68,23 @@ def lazy_greedy(
 
 
 class _Front:
-    """The positions with the largest bounds, so that few are sorted at every pick."""
+    """The positions with the largest bounds, so that few are sorted per pick."""
 
     def __init__(self, bounds: NDArray[np.float64]) -> None:
         self._bounds = bounds
-        self.seen = np.zeros(bounds.size, dtype=np.int32)  # the turn of the last look
+        self.seen = np.zeros(bounds.size, dtype=np.int32)  # turn of the last evaluation
         self._inside = np.zeros(bounds.size, dtype=np.bool_)
         self._front = np.empty(0, dtype=np.int64)
 
     def stale(self, best: int, turn: int, size: int) -> NDArray[np.int64]:
-        """Return up to `size` ascending positions worth a look at this turn, `best` among them."""
+        """Return up to `size` outdated positions that may be the best, ascending, with `best`."""
         if not self._inside[best]:
             self._form(best)
         late = self.seen[self._front] != turn  # (f,)
         bounds = self._bounds[self._front]  # (f,)
-        hopeful = late & (bounds >= bounds[~late].max(initial=-np.inf)) & (bounds > -np.inf)
-        some = self._front[hopeful]
-        order = np.argsort(-bounds[hopeful], kind="stable")  # `best` first: the lowest of its like
+        promising = late & (bounds >= bounds[~late].max(initial=-np.inf)) & (bounds > -np.inf)
+        some = self._front[promising]
+        order = np.argsort(-bounds[promising], kind="stable")  # `best` first: the lowest of equals
         return np.sort(some[order[:size]])
 
     def _form(self, best: int) -> None:

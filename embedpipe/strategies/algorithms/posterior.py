@@ -1,4 +1,4 @@
-"""What draws of a head's weights say of items: how much of its doubt more labels would remove."""
+"""Scores of items from posterior samples of the predictions of a head."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ __all__ = [
 Float64s = NDArray[np.float64]
 
 BLOCK_BYTES = 4 << 20
-"""About how many bytes of vectors, and of samples, are worked on at once by each thread."""
+"""Approximate bytes of vectors, and of samples, per block."""
 
 ROUNDING = 1e-12
-"""Mutual information below this, in nats, is what adding floats in another order can give."""
+"""Mutual information, in nats, below which it is a rounding error."""
 
 
 class Posterior(Protocol):
-    """What the method ``posterior(X, n_samples, rng)`` of a head returns: S draws of its weights.
+    """The result of ``head.posterior(X, n_samples, rng)``: S draws of the weights of the head.
 
-    `X` are the labelled rows. Heads have this method or not, as scikit-learn classifiers have
-    ``decision_function`` or not; a head that needs no rows to draw may ignore them.
+    `X` are the labelled rows, which a head may ignore. The method is optional, like
+    ``decision_function`` of scikit-learn classifiers.
     """
 
     def predict_proba(self, V: NDArray[np.float32], /) -> NDArray[np.float32]:
@@ -52,14 +52,13 @@ def score_samples(
     n_samples: int,
     rng: np.random.Generator,
 ) -> Float64s:
-    """Return the scores of the unlabelled rows by draws from the posterior: (u,) or (u, m)."""
-    # `score` takes the (S, k, C) probabilities of k rows. Blocks bound the memory of a thread to
-    # 4 MB of vectors and some 16 MB of samples.
+    """Return scores of the unlabelled rows from posterior draws: (u,) or (u, m)."""
+    # `score` takes (S, k, C) probabilities. A block has 4 MB of vectors and about 16 MB of samples.
     head = pool.head
     if not hasattr(head, "posterior"):
         raise SelectionError(
-            f"strategy {strategy!r} needs a head that can draw its weights (a method `posterior`), "
-            f"and {type(head).__name__} cannot: use LogisticHead, or the strategy "
+            f"strategy {strategy!r} needs a head with the method `posterior`; "
+            f"{type(head).__name__} has none. Use LogisticHead, or the strategy "
             "'query_by_committee', which works with any head."
         )
     labelled = take_rows(pool.embeddings, pool.labelled)  # (m, d)
@@ -71,8 +70,8 @@ def score_samples(
         wanted = (n_samples, rows.size, len(pool.classes))
         if samples.shape != wanted:
             raise SelectionError(
-                f"the posterior of {type(head).__name__} gave samples of shape {samples.shape}: "
-                f"they must have shape {wanted}."
+                f"the posterior of {type(head).__name__} returned samples of shape "
+                f"{samples.shape}; they must have shape {wanted}."
             )
         found = score(samples)  # (k,) or (k, m)
         bad = np.flatnonzero(~np.isfinite(found.reshape(rows.size, -1)).all(axis=1))
@@ -87,23 +86,23 @@ def score_samples(
 
 
 def samples_block(dim: int, values: int) -> int:
-    """Return how many rows of `dim` float32 and `values` float32 fit in a block, at least 1."""
+    """Return the number of rows with `dim` and `values` float32 each per block, at least 1."""
     return max(1, BLOCK_BYTES // (4 * max(dim, values)))
 
 
 def predictive_entropy(samples: NDArray[Any]) -> Float64s:
-    """Return H(mean of p) of (S, k, C) samples, the entropy of their mean, in nats: (k,)."""
+    """Return H(mean of p) of (S, k, C) samples in nats: (k,)."""
     p = _floats(samples)
     return _entropies(p.mean(axis=0, dtype=np.float64).astype(p.dtype), over=1)  # (k,)
 
 
 def expected_entropy(samples: NDArray[Any]) -> Float64s:
-    """Return the mean of H(p) of (S, k, C) samples, the mean entropy of a draw, in nats: (k,)."""
+    """Return the mean of H(p) of (S, k, C) samples in nats: (k,)."""
     return _entropies(_floats(samples), over=(0, 2)) / len(samples)  # (k,)
 
 
 def mutual_information(samples: NDArray[Any]) -> Float64s:
-    """Return H(mean of p) − mean of H(p) of (S, k, C) samples, in nats: (k,), from 0.
+    """Return H(mean of p) − mean of H(p) of (S, k, C) samples in nats, at least 0: (k,).
 
     Houlsby, Huszár, Ghahramani, Lengyel (2011), arXiv:1112.5745.
     """
@@ -124,7 +123,7 @@ def vote_entropy(samples: NDArray[Any]) -> Float64s:
 
 
 def vote_shares(samples: NDArray[Any]) -> Float64s:
-    """Return the share of the members that find each class the most probable: (k, C)."""
+    """Return the share of members whose most probable class is each class: (k, C)."""
     members, k, classes = samples.shape
     shares = np.zeros((k, classes))
     for vote in samples.argmax(axis=2):  # (k,)
@@ -133,7 +132,7 @@ def vote_shares(samples: NDArray[Any]) -> Float64s:
 
 
 def _entropies(p: NDArray[Any], over: int | tuple[int, int]) -> Float64s:
-    """Return the sums of −p·log p over axes, in nats; terms are as precise as `p`, sums float64."""
+    """Return the sums of −p·log p over axes in nats; sums are in float64."""
     terms = np.maximum(p, np.finfo(p.dtype).tiny)  # 0·log 0 = 0
     np.log(terms, out=terms)
     terms *= p
@@ -141,5 +140,5 @@ def _entropies(p: NDArray[Any], over: int | tuple[int, int]) -> Float64s:
 
 
 def _floats(samples: NDArray[Any]) -> NDArray[Any]:
-    """Return the samples as float32 or float64, whichever they are nearer to."""
+    """Return float32 samples unchanged, others as float64."""
     return samples if samples.dtype == np.float32 else samples.astype(np.float64, copy=False)

@@ -1,8 +1,7 @@
-"""What predictions tell: how unsure each is, the two likeliest classes, columns of classes.
+"""Functions of predictions: uncertainties, the two most probable classes, columns of classes.
 
-An uncertainty is a function of class probabilities: 0 for a one-hot prediction and 1 for a uniform
-one; 0 where there is a single class. It takes (m, K) probabilities and returns (m,) float64; the
-scalings are those of Lightly's ``uncertainty_*``.
+An uncertainty maps (m, K) probabilities to (m,) float64, from 0 (one-hot) to 1 (uniform), and to
+0 for a single class.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ __all__ = [
 Uncertainty: TypeAlias = Callable[[NDArray[Any]], NDArray[np.float64]]
 
 ROWS = 4096
-"""How many predictions are looked at once: some classes make for many bytes."""
+"""Predictions per block."""
 
 
 def least_confidence(probabilities: NDArray[Any]) -> NDArray[np.float64]:
@@ -54,7 +53,7 @@ def margin(probabilities: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def entropy(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Return H(p)/log K, the entropy of K probabilities as a share of the largest possible."""
+    """Return H(p)/log K, the entropy of K probabilities as a share of its maximum."""
     p = np.asarray(probabilities, dtype=np.float64)  # (m, K)
     k = p.shape[1]
     if k == 1:
@@ -64,7 +63,7 @@ def entropy(probabilities: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Remove what rounding put outside [0, 1], and the sign of zero."""
+    """Clip values to [0, 1], and replace -0 by 0."""
     return np.clip(values, 0, 1) + 0.0
 
 
@@ -75,12 +74,12 @@ UNCERTAINTIES: Mapping[str, Uncertainty] = MappingProxyType(
 
 
 def label_columns(pool: Pool, n_columns: int) -> NDArray[np.int64]:
-    """Return the column of each labelled row's class: (m,) int64, -1 where there is none."""
+    """Return the column of the class of each labelled row: (m,) int64, -1 without a column."""
     classes = pool.classes.tolist()
     if len(classes) != n_columns:
         raise SelectionError(
             f"the predictions have {n_columns} columns, but {len(classes)} classes are labelled: "
-            "give the pool a fitted `head`, which says what its columns stand for."
+            "give the pool a fitted `head`, whose `classes_` name the columns."
         )
     column = {label: number for number, label in enumerate(classes)}
     labels = [] if pool.labels is None else pool.labels.tolist()
@@ -90,7 +89,7 @@ def label_columns(pool: Pool, n_columns: int) -> NDArray[np.int64]:
 def uncertainty_of(
     pool: Pool, uncertainty: Uncertainty, rows: NDArray[np.int64] | None = None
 ) -> NDArray[np.float64]:
-    """Return how unsure the head is of (k,) rows, by default the unlabelled: (k,)."""
+    """Return the uncertainty of (k,) rows, by default the unlabelled: (k,)."""
     wanted = pool.unlabelled if rows is None else rows
     found = np.empty(wanted.size)
     for part in row_blocks(wanted.size, ROWS):
@@ -101,8 +100,8 @@ def uncertainty_of(
 def two_largest(
     probabilities: NDArray[np.float32],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """Return the most probable class of (k, C) predictions, its probability and the next: (k,)."""
-    # With a single class the next is 0; the first of equally probable classes counts.
+    """Return the most probable class of (k, C) predictions, and the two largest values: (k,)."""
+    # With a single class the second is 0. Ties go to the first class.
     best = np.empty(len(probabilities), dtype=np.int64)
     first, second = np.zeros((2, best.size), dtype=np.float32)
     for part in row_blocks(best.size, ROWS):

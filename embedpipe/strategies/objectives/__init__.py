@@ -1,14 +1,15 @@
-"""What `combine` multiplies: fixed objectives, changing ones, and thresholds.
+"""Objectives of `combine`: static objectives, changing objectives and thresholds.
 
-To add one, write a frozen dataclass that derives from `StaticObjective` or `ChangingObjective`
-under ``@objectives.register(name)``.
+To add one, register a frozen dataclass derived from `StaticObjective` or `ChangingObjective`
+with ``@objectives.register(name)``.
 """
 
+from ..._deprecated import old_names
 from .changing import Balance, Diversity
 from .objective import (
     ChangingObjective,
     Objective,
-    Standing,
+    ObjectiveState,
     StaticObjective,
     objectives,
     read_objective,
@@ -32,11 +33,13 @@ __all__ = [
     "MarginObjective",
     "Metadata",
     "Objective",
+    "ObjectiveState",
     "Similarity",
-    "Standing",
     "StaticObjective",
     "Threshold",
     "Typicality",
     "objectives",
     "read_objective",
 ]
+
+__getattr__ = old_names(__name__, {"Standing": "embedpipe.strategies.objectives:ObjectiveState"})

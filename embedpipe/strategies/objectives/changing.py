@@ -1,4 +1,4 @@
-"""Objectives that change with every pick: distance, and shares of the classes."""
+"""Objectives that change with every pick: distance and class balance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...errors import SelectionError, UnknownNameError, UsageError
 from ...index import check_metric
 from ..pool import Pool
 from ..strategy import METRIC
-from .objective import ChangingObjective, Float64s, Objective, Standing, objectives
+from .objective import ChangingObjective, Float64s, Objective, ObjectiveState, objectives
 
 __all__ = ["Balance", "Diversity"]
 
@@ -23,21 +23,17 @@ __all__ = ["Balance", "Diversity"]
 @objectives.register("diversity")
 @dataclass(frozen=True)
 class Diversity(Objective):
-    """Far from every labelled or picked item: the distance to the nearest one.
-
-    It changes with every pick; `combine` measures it, exactly, with the search that ``coreset``
-    and ``coral`` use.
+    """Distance to the nearest labelled or picked item.
 
     Parameters
     ----------
     min_distance
-        Nothing nearer than this to a labelled or picked item is picked, and the selection ends
-        early when nothing else is left. In the unit of the metric. Default: no limit.
+        Items nearer than this to a labelled or picked item are never picked; the selection may
+        stop early. In the unit of the metric. Default: no limit.
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them,
-        and lie between 0 and 2; ``"euclidean"``: between vectors as they are.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
     strength
-        The power that the distance is raised to, above 0.
+        Exponent of the distance, above 0.
 
     Examples
     --------
@@ -61,31 +57,20 @@ class Diversity(Objective):
 @objectives.register("balance")
 @dataclass(frozen=True)
 class Balance(ChangingObjective):
-    """Toward wanted shares of the classes, by what the head predicts: ``balance(hat=0.3)``.
+    """Wanted shares of the predicted classes: ``balance(hat=0.3)``.
 
-    With c the class predicted for an item, its value is c's wanted share less the share that c
-    would have if the next pick were of another class, and 0 if that is negative:
-    max(0, tᶜ − nᶜ/(N + 1)). Here N counts what is labelled or picked and nᶜ those of class c:
-    of the labelled by their labels, of the picked by their predictions.
+    The value of an item of predicted class c is max(0, tᶜ − nᶜ/(N + 1)). Here tᶜ is the wanted
+    share, N the number of labelled and picked items, and nᶜ the number of these of class c, by
+    label or prediction.
 
     Parameters
     ----------
     shares
-        The wanted share of each class named. The other classes have equal parts of the rest; if
-        every class is named, the shares are scaled to add up to 1. Default: all are equal.
+        Wanted share of classes by name, from 0 to 1, with a sum of at most 1. The other classes
+        share the rest equally; if all classes have a share, they are scaled to the sum 1.
+        Default: equal shares.
     strength
-        The power that the value is raised to, above 0.
-
-    Raises
-    ------
-    UsageError
-        If a share is not a number from 0 to 1, or they add up to more than 1.
-    UnknownNameError
-        When it is used, if a class is not among the pool's.
-
-    Notes
-    -----
-    16 bytes of extra memory per item.
+        Exponent of the value, above 0.
 
     Examples
     --------
@@ -94,9 +79,9 @@ class Balance(ChangingObjective):
     ...     np.zeros((4, 1)), labelled=[0, 1], labels=["hat", "shoe"],
     ...     probabilities=lambda rows: predicted[rows],
     ... )
-    >>> standing = Balance({"hat": 0.5}).start(pool)
-    >>> standing.add(0)  # one more hat
-    >>> standing.values().tolist()
+    >>> state = Balance({"hat": 0.5}).start(pool)
+    >>> state.add(0)  # one more hat
+    >>> state.values().tolist()
     [0.0, 0.25]
     """
 
@@ -115,27 +100,27 @@ class Balance(ChangingObjective):
 
     @classmethod
     def from_spec(cls, term: Term) -> Balance:
-        """Make it from shares given as options."""
+        """Make the objective from shares given as options."""
         if term.arguments:
-            raise UsageError("balance is given a class without a share: write balance(hat=0.3).")
+            raise UsageError("balance has a class without a share: write balance(hat=0.3).")
         strength = 1.0 if term.strength is None else term.strength
         shares: dict[str, Any] = dict(term.options)
         return cls(shares, strength=strength)
 
     def term(self) -> Term:
-        """Return it with the shares as options."""
+        """Return the term with the shares as options."""
         strength = None if self.strength == 1 else float(self.strength)
         return Term(self.name, options=tuple(self.shares.items()), strength=strength)
 
-    def start(self, pool: Pool) -> Standing:
-        """Count the labels and look at the predictions."""
+    def start(self, pool: Pool) -> ObjectiveState:
+        """Count the labels and read the predictions."""
         predictions = pool.probabilities()  # (u, C)
         names = [str(name) for name in pool.classes]
         if predictions.shape[1] != len(names):
             classes = f"{len(names)} class{'' if len(names) == 1 else 'es'}: {', '.join(names)}"
             raise SelectionError(
                 f"balance: the predictions have {predictions.shape[1]} columns, but the pool "
-                f"knows {classes}. Give the pool a head."
+                f"has {classes}. Give the pool a head."
             )
         position = {name: at for at, name in enumerate(names)}
         counts = np.zeros(len(names))
@@ -158,8 +143,8 @@ class Balance(ChangingObjective):
         return targets
 
 
-class _Shares(Standing):
-    """How much of each class there is."""
+class _Shares(ObjectiveState):
+    """The current count of each class."""
 
     def __init__(
         self, predicted: NDArray[np.int64], targets: Float64s, counts: Float64s, total: int

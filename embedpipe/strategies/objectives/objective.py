@@ -1,4 +1,4 @@
-"""The base classes of objectives, their registry, and how they are read."""
+"""The base classes of objectives, their registry and their parser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
     "ChangingObjective",
     "Float64s",
     "Objective",
-    "Standing",
+    "ObjectiveState",
     "StaticObjective",
     "objectives",
     "read_objective",
@@ -40,19 +40,18 @@ Float64s: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """Something that a batch should have; `combine` multiplies several.
+    """A property that a batch should have; `combine` multiplies several.
 
-    A new one is a frozen dataclass under ``@objectives.register(name)`` that derives from
-    `StaticObjective` or `ChangingObjective`; its fields are its options.
+    The fields of the dataclass are the options.
 
     Attributes
     ----------
     name
-        The name that it is registered under.
+        The registered name.
     needs_labels
-        Whether it asks for predictions, hence for labels.
+        Whether predictions, and so labels, are required.
     strength
-        The power that its values are raised to.
+        Exponent of the values.
     """
 
     name: ClassVar[str]
@@ -71,28 +70,28 @@ class Objective(ABC):
         if self.strength < 0 and not self.negative_strength:
             raise UsageError(
                 f"the strength of {self.name} is {self.strength:g}: it must be above 0; only "
-                "objectives that are fixed at the start can be turned round."
+                "static objectives may have a negative strength."
             )
 
     @classmethod
     def from_spec(cls, term: Term) -> Objective:
-        """Make the objective that a term describes; its values in brackets fill fields in order."""
+        """Make the objective of a term; values without a name fill the fields in order."""
         own = [each.name for each in fields(cls) if each.name != "strength"]
         given: dict[str, Any] = dict(zip(own, map(_plain, term.arguments), strict=False))
         what = f"objective {cls.name!r}"
         if len(term.arguments) > len(own):
-            meant = f"only {len(own)}: {', '.join(own)}" if own else "no options"
+            options = f"only {len(own)}: {', '.join(own)}" if own else "no options"
             count = len(term.arguments)
             raise UsageError(
-                f"{what} is given {count} value{'' if count == 1 else 's'} in brackets, but has "
-                f"{meant}."
+                f"{what} got {count} value{'' if count == 1 else 's'} in brackets, but has "
+                f"{options}."
             )
         for name, value in term.options:
             if name in given:
-                raise UsageError(f"{what} is given {name!r} twice: give it once.")
+                raise UsageError(f"{what} has {name!r} twice: give it once.")
             if name == "strength":
                 raise UsageError(
-                    f"{what} is given strength={value!r}: write {cls.name}^{value} instead."
+                    f"{what} got strength={value!r}: write {cls.name}^{value} instead."
                 )
             given[name] = value
         checked = checked_options(what, cls, given)
@@ -102,7 +101,7 @@ class Objective(ABC):
         return cls(**checked)
 
     def term(self) -> Term:
-        """Return what `from_spec` makes an equal objective from."""
+        """Return the term from which `from_spec` makes an equal objective."""
         options = {
             each.name: getattr(self, each.name)
             for each in fields(self)
@@ -126,54 +125,53 @@ class Objective(ABC):
 class StaticObjective(Objective):
     """An objective whose values are fixed when a selection starts.
 
-    A negative strength turns it round: values v become 0.001 / max(v, 0.001) before they are
-    raised to the strength without its sign.
+    A negative strength inverts values v to 0.001 / max(v, 0.001) before its absolute is applied.
     """
 
     negative_strength: ClassVar[bool] = True
 
     @abstractmethod
     def measure(self, pool: Pool) -> Float64s:
-        """Return what thresholds are compared with, for each unlabelled row: (u,) float64."""
+        """Return the values that thresholds compare, for each unlabelled row: (u,) float64."""
 
     def worth(self, pool: Pool) -> Float64s:
-        """Return what is multiplied, in [0, 1]: (u,) float64. By default the same."""
+        """Return the factors of the product, in [0, 1]: (u,) float64. Default: `measure`."""
         return self.measure(pool)
 
 
-class Standing(ABC):
-    """Where a `ChangingObjective` stands in the course of one selection."""
+class ObjectiveState(ABC):
+    """The state of a `ChangingObjective` during one selection."""
 
     @abstractmethod
     def values(self) -> Float64s:
-        """Return what is multiplied now, in [0, 1], for each unlabelled row: (u,) float64."""
+        """Return the current factors, in [0, 1], for each unlabelled row: (u,) float64."""
 
     @abstractmethod
     def add(self, position: int) -> None:
-        """Take note that the unlabelled row at `position` was picked."""
+        """Record the pick of the unlabelled row at `position`."""
 
 
 @dataclass(frozen=True)
 class ChangingObjective(Objective):
-    """An objective whose values depend on what was picked before."""
+    """An objective whose values depend on earlier picks."""
 
     @abstractmethod
-    def start(self, pool: Pool) -> Standing:
-        """Return where it stands before the first pick."""
+    def start(self, pool: Pool) -> ObjectiveState:
+        """Return the state before the first pick."""
 
 
 objectives: Registry[type[Objective]] = named_by(Registry("objective", "embedpipe.objectives"))
-"""Every objective by name; ``@objectives.register("name")`` adds one."""
+"""All objectives by name; ``@objectives.register("name")`` adds one."""
 
 
 def _plain(argument: Any) -> Any:
-    """Return the word or value that stands in brackets without ``=``."""
+    """Return a word or value in brackets without ``=``."""
     if isinstance(argument, Term) and argument == Term(argument.name):
         return argument.name
     if not isinstance(argument, (Term, Comparison)):
         return argument
     shown = format_term(Term("", arguments=(argument,)))[1:-1]
-    raise UsageError(f"{shown!r} stands where a name or a number should.")
+    raise UsageError(f"{shown!r} must be a name or a number.")
 
 
 KEYS = ("objective", "strength", "options")
@@ -191,9 +189,9 @@ def read_objective(given: Any) -> Objective:
     Raises
     ------
     UnknownNameError
-        For a name, an option or a key that there is not.
+        For an unknown name, option or key.
     UsageError
-        If it cannot be read otherwise.
+        If the input is otherwise invalid.
 
     Examples
     --------
@@ -213,7 +211,7 @@ def read_objective(given: Any) -> Objective:
     if not isinstance(given, Term):
         shown = given if isinstance(given, (int, float)) else _shown(given)
         raise UsageError(
-            f"{shown} is no objective: give one of {', '.join(sorted(objectives))}, as in "
+            f"{shown} is not an objective: give one of {', '.join(sorted(objectives))}, as in "
             "diversity^2 or threshold(margin >= 0.2)."
         )
     made: Objective = build(objectives, given)
@@ -234,13 +232,13 @@ def _term_of_mapping(given: Mapping[Any, Any]) -> Term:
     name, options = given.get("objective"), given.get("options") or {}
     if not isinstance(name, str) or not isinstance(options, Mapping):
         raise UsageError(
-            f"{dict(given)!r} is no objective: give `objective: NAME` and, if needed, "
-            "`strength: NUMBER` and `options:` with one `name: value` a line."
+            f"{dict(given)!r} is not an objective: give `objective: NAME` and, if needed, "
+            "`strength: NUMBER` and `options:` with one `name: value` per line."
         )
     wrong = [key for key in options if isinstance(key, bool) or key is None]
     if wrong:
         raise UsageError(
-            f"an option of objective {name!r} reads as {wrong[0]!r}: put its name in quotes."
+            f"an option name of objective {name!r} is {wrong[0]!r}: put the name in quotes."
         )
     strength = given.get("strength")
     if strength is not None and (

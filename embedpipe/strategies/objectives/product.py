@@ -1,4 +1,4 @@
-"""Picking one by one the item with the largest product of objectives."""
+"""Greedy search for the item with the largest product of objectives."""
 
 from __future__ import annotations
 
@@ -17,22 +17,12 @@ from .objective import ChangingObjective, Float64s, Objective, StaticObjective
 __all__ = ["Picked", "ProductSearch"]
 
 TURNED = 1e-3
-"""With a negative strength, values below this count as this."""
+"""Minimum value before inversion by a negative strength."""
 
 
 @dataclass(frozen=True)
 class Picked:
-    """One pick.
-
-    Attributes
-    ----------
-    position
-        Its place among the pool's unlabelled rows.
-    score
-        The product of all objectives, each to its strength, when it was picked.
-    values
-        Each objective's own value then, by label.
-    """
+    """One pick: its position, the product, and the value of each objective by label."""
 
     position: int
     score: float
@@ -42,24 +32,9 @@ class Picked:
 class ProductSearch:
     """Finds the item with the largest product, then the next as the products change.
 
-    Parameters
-    ----------
-    pool
-        What to choose from.
-    objectives
-        Static and changing ones, and at most one `Diversity`; no thresholds.
-    passing
-        (u,) which unlabelled rows may be picked.
-
-    Notes
-    -----
-    With s the strength of diversity, wᵏ the values of the other objectives and d the distance,
-    the largest of Π wᵏ^sᵏ · d^s is that of Π wᵏ^(sᵏ/s) · d: weighted farthest-first, which
-    `FarthestFirst` solves exactly. Where weights change with the picks it is reweighed before
-    each; its bounds on distances stay.
-
-    O(u) time per pick beside what `FarthestFirst` takes; 100 bytes of extra memory per item
-    beside what the objectives hold.
+    `objectives` have at most one `Diversity` and no thresholds; `passing` (u,) marks the unlabelled
+    rows that may be picked. With s the strength of diversity, wᵏ the values of the other objectives
+    and d the distance, the product is maximised as Π wᵏ^(sᵏ/s) · d by `FarthestFirst`, exactly.
     """
 
     def __init__(
@@ -68,40 +43,40 @@ class ProductSearch:
         far = [each for each in objectives if isinstance(each, Diversity)]
         self._diversity = far[0] if far else None
         self._factors = _Factors(pool, objectives, far[0].strength if far else 1.0)
-        self._apart = None
+        self._distances = None
         if far:
             measured = pool.measured_by(far[0].metric)
-            self._apart = _Apart(measured, far[0].min_distance, passing)
-        self._left = passing.copy()  # (u,), not picked yet
+            self._distances = _Distances(measured, far[0].min_distance, passing)
+        self._left = passing.copy()  # (u,), not yet picked
         self._pool = pool
 
     @property
     def ends_early(self) -> bool:
-        """Whether what is too near is left out for good."""
+        """Whether items that are too near are excluded for good."""
         return self._diversity is not None and self._diversity.min_distance is not None
 
     def next(self) -> Picked | None:
-        """Pick the best item and take note of it; None if nothing may be picked any more."""
+        """Pick the best item and record it; None if no item may be picked."""
         position, distance = None, 0.0
-        if self._apart is not None:
-            position, distance = self._farthest(self._apart)
+        if self._distances is not None:
+            position, distance = self._farthest(self._distances)
         if position is None and not self.ends_early:
-            position = self._heaviest()
+            position = self._largest_without_distance()
         return None if position is None else self._pick(position, distance)
 
-    def _farthest(self, apart: _Apart) -> tuple[int | None, float]:
-        """Return the largest product that is not 0, and its distance."""
+    def _farthest(self, distances: _Distances) -> tuple[int | None, float]:
+        """Return the item with the largest product above 0, and its distance."""
         for weights in self._factors.levels():
-            worth = apart.open if weights is None else apart.open & (weights > 0)  # (u,)
+            worth = distances.open if weights is None else distances.open & (weights > 0)  # (u,)
             if not worth.any():
                 continue
-            found = apart.best(weights)
+            found = distances.best(weights)
             if found is not None:
                 return found
         return None, 0.0
 
-    def _heaviest(self) -> int | None:
-        """Return the largest product without distances, the lowest row if all are 0."""
+    def _largest_without_distance(self) -> int | None:
+        """Return the item with the largest product without distances, or the lowest row."""
         if not self._left.any():
             return None
         for weights in self._factors.levels():
@@ -123,19 +98,19 @@ class ProductSearch:
                 score = float(np.float64(weight * distance) ** self._diversity.strength)
         self._factors.add(position)
         self._left[position] = False
-        if self._apart is not None:
-            self._apart.add(position)
+        if self._distances is not None:
+            self._distances.add(position)
         return Picked(position, score, values)
 
 
 class _Factors:
-    """What is multiplied with the distance."""
+    """The factors of the product except the distance."""
 
     def __init__(self, pool: Pool, objectives: Sequence[Objective], root: float) -> None:
         static = [each for each in objectives if isinstance(each, StaticObjective)]
         changing = [each for each in objectives if isinstance(each, ChangingObjective)]
         self._values = {each.label: each.worth(pool) for each in static}  # (u,) each
-        self._standings = {each.label: each.start(pool) for each in changing}
+        self._states = {each.label: each.start(pool) for each in changing}
         self._powers = [each.strength / root for each in changing]
         self._static: Float64s | None = None  # (u,)
         for each in static:
@@ -144,7 +119,7 @@ class _Factors:
         self._now = self._changing()
 
     def levels(self) -> list[Float64s | None]:
-        """Return weights; the next where the one before leaves only 0. None: equal weights."""
+        """Return weights; later ones are for use if earlier ones are all 0. None: equal weights."""
         static, now = self._static, self._now
         found: list[Float64s | None] = []
         if static is not None and now is not None:
@@ -156,38 +131,38 @@ class _Factors:
         return [*found, None]
 
     def weight(self, position: int) -> float:
-        """Return the product for one item."""
+        """Return the product of the factors for one item."""
         parts = [each[position] for each in (self._static, self._now) if each is not None]
         return float(np.prod(parts)) if parts else 1.0
 
     def values(self, position: int) -> dict[str, float]:
-        """Return each value of one item, as it is before it is raised."""
+        """Return each value of one item without strengths."""
         found = {label: float(values[position]) for label, values in self._values.items()}
-        for label, standing in self._standings.items():
-            found[label] = float(standing.values()[position])
+        for label, state in self._states.items():
+            found[label] = float(state.values()[position])
         return found
 
     def add(self, position: int) -> None:
-        """Take note of a pick."""
-        for standing in self._standings.values():
-            standing.add(position)
+        """Record a pick."""
+        for state in self._states.values():
+            state.add(position)
         self._now = self._changing()
 
     def _changing(self) -> Float64s | None:
         now: Float64s | None = None
-        for standing, power in zip(self._standings.values(), self._powers, strict=True):
-            raised = standing.values() ** power  # (u,)
+        for state, power in zip(self._states.values(), self._powers, strict=True):
+            raised = state.values() ** power  # (u,)
             now = raised if now is None else now * raised
         return now
 
 
-class _Apart:
-    """Distances to what is labelled or picked."""
+class _Distances:
+    """Distances to labelled and picked items."""
 
     def __init__(self, pool: Pool, min_distance: float | None, passing: NDArray[np.bool_]) -> None:
         self._pool, self._least = pool, min_distance or 0.0
         self._point = pool.index.find(pool.unlabelled)  # (u,)
-        # Copies of what is labelled or picked are at distance 0: known without measuring.
+        # Duplicates of labelled or picked items are at distance 0.
         self.open = passing & ~pool.unique_labelled[self._point]  # (u,)
         self._search: FarthestFirst | None = None
         self._at = np.empty(0, np.int64)  # positions of the search's items
@@ -206,12 +181,12 @@ class _Apart:
         found = self._search.farthest()
         if found.key > 0:
             return int(self._at[found.position]), math.sqrt(found.squared_distance)
-        if self._least:  # whatever has a weight is too near, and will stay so
+        if self._least:  # items with a weight are too near, and remain so
             self.open &= False if weights is None else weights == 0
         return None
 
     def add(self, position: int) -> None:
-        """Make the item at `position` one to keep away from."""
+        """Add the item at `position` to those that others are measured against."""
         self.open &= self._point != self._point[position]
         if self._search is not None:
             self._search.add(int(self._place[position]))
@@ -225,7 +200,7 @@ class _Apart:
         self._search = FarthestFirst(self._pool.vectors, items, centres, min_distance=self._least)
 
     def _first_of_all(self, weights: Float64s | None) -> tuple[int, float]:
-        """Return the heaviest item, or the one in the middle; with the largest distance to it."""
+        """Return the item of largest weight or nearest to the mean, and its largest distance."""
         at = np.flatnonzero(self.open)
         if weights is None:
             best = int(at[nearest_to_mean(self._pool.vectors, self._pool.unlabelled[at])])
@@ -243,7 +218,7 @@ class _Apart:
 
 
 def _raised(values: Float64s, power: float) -> Float64s:
-    """Return values in [0, 1] to a power, turned round if it is negative."""
+    """Return values in [0, 1] to a power; a negative power inverts them."""
     if power > 0:
         return np.asarray(values**power)
     return np.asarray((TURNED / np.maximum(values, TURNED)) ** -power)

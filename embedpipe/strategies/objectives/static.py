@@ -1,4 +1,4 @@
-"""Objectives that are fixed when a selection starts."""
+"""Objectives that are fixed when a selection starts, and thresholds on them."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ __all__ = [
 ]
 
 ROWS = 512
-"""How many items are compared with the examples at once."""
+"""Items per block."""
 
 EXAMPLES = 1024
-"""How many examples they are compared with at once."""
+"""Examples per block."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class UncertainObjective(StaticObjective):
 @objectives.register("margin")
 @dataclass(frozen=True)
 class MarginObjective(UncertainObjective):
-    """Uncertain to the head: its two likeliest classes are close.
+    """Uncertainty: the two most likely classes have close probabilities.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class MarginObjective(UncertainObjective):
 @objectives.register("least_confidence")
 @dataclass(frozen=True)
 class LeastConfidenceObjective(UncertainObjective):
-    """Uncertain to the head: its likeliest class has a low probability."""
+    """Uncertainty: the most likely class has a low probability."""
 
     name: ClassVar[str] = "least_confidence"
 
@@ -75,7 +75,7 @@ class LeastConfidenceObjective(UncertainObjective):
 @objectives.register("entropy")
 @dataclass(frozen=True)
 class EntropyObjective(UncertainObjective):
-    """Uncertain to the head: its probabilities are spread over many classes."""
+    """Uncertainty: the probabilities are spread over many classes."""
 
     name: ClassVar[str] = "entropy"
 
@@ -83,20 +83,19 @@ class EntropyObjective(UncertainObjective):
 @objectives.register("typicality")
 @dataclass(frozen=True)
 class Typicality(StaticObjective):
-    """In the midst of many others: near its own nearest neighbours.
+    """Small mean distance to the nearest neighbours.
 
-    The value is the inverse of the mean distance to the nearest other points of the pool,
-    divided by the largest such inverse: in (0, 1].
+    The value is the inverse of the mean distance to the nearest other unique vectors, divided by
+    its maximum over the unlabelled items: in (0, 1].
 
     Parameters
     ----------
     neighbours
-        How many nearest points count. If there are fewer, all of them.
+        Maximum number of neighbours.
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
-        ``"euclidean"``: between vectors as they are.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
     strength
-        The power that the value is raised to.
+        Exponent of the value.
 
     References
     ----------
@@ -135,15 +134,15 @@ class Typicality(StaticObjective):
 @objectives.register("metadata")
 @dataclass(frozen=True)
 class Metadata(StaticObjective):
-    """Large in a number known of every item, such as its sharpness.
+    """A large number in a metadata column, such as sharpness.
 
     Parameters
     ----------
     column
-        Its name in the pool's `metadata`. As an objective it must not be negative, and is
-        divided by the largest one among the unlabelled.
+        Its name in the `metadata` of the pool. As an objective its values must not be negative, and
+        are divided by the maximum over the unlabelled items.
     strength
-        The power that it is raised to.
+        Exponent of the value.
 
     Examples
     --------
@@ -157,7 +156,7 @@ class Metadata(StaticObjective):
     column: str
 
     def term(self) -> Term:
-        """Return it with the name of the column in brackets."""
+        """Return the term with the column in brackets."""
         strength = None if self.strength == 1 else float(self.strength)
         return Term(self.name, (self.column,), strength=strength)
 
@@ -167,7 +166,7 @@ class Metadata(StaticObjective):
         Raises
         ------
         SelectionError
-            If the pool has no such metadata, or one of them is NaN or infinity.
+            If the pool has no such column, or a number is NaN or infinity.
         """
         if self.column not in pool.metadata:
             raise SelectionError(self._missing(pool))
@@ -181,47 +180,40 @@ class Metadata(StaticObjective):
         return values
 
     def worth(self, pool: Pool) -> Float64s:
-        """Return the numbers divided by the largest: (u,), in [0, 1]."""
+        """Return the numbers divided by their maximum: (u,), in [0, 1]."""
         values = self.measure(pool)  # (u,)
         bad = np.flatnonzero(values < 0)
         if bad.size:
             raise SelectionError(
                 f"metadata {self.column!r} of row {pool.unlabelled[bad[0]]} is "
-                f"{values[bad[0]]:g}: what is multiplied must not be negative; "
-                "shift it, or use it in a threshold."
+                f"{values[bad[0]]:g}: as an objective it must not be negative. Shift the values, "
+                "or use a threshold."
             )
         largest = values.max(initial=0)
         return values / largest if largest else values
 
     def _missing(self, pool: Pool) -> str:
-        known = sorted(pool.metadata)
-        near = difflib.get_close_matches(self.column, known, n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        has = f"It has: {', '.join(known)}." if known else "It has none: give some."
-        return f"the pool has no metadata {self.column!r}.{meant} {has}"
+        names = sorted(pool.metadata)
+        near = difflib.get_close_matches(self.column, names, n=1)
+        suggestion = f" Did you mean {near[0]!r}?" if near else ""
+        has = f"It has: {', '.join(names)}." if names else "It has no metadata: give some."
+        return f"the pool has no metadata {self.column!r}.{suggestion} {has}"
 
 
 @objectives.register("similarity")
 @dataclass(frozen=True)
 class Similarity(StaticObjective):
-    """Near to one of the pool's examples: finds more of a rare kind.
+    """Similarity to one of the examples of the pool, to find more items of a rare kind.
 
-    With d the distance from an item to the nearest example and m the median of d over
-    the unlabelled items, the value is exp(−(d/m)²/2): 1 for an example itself, 0.61 for the
-    median item. It does not change when all vectors are
-    scaled.
+    With d the distance of an item to the nearest example and m the median of d over the unlabelled
+    items, the value is exp(−(d/m)²/2): 1 for an example, 0.61 for the median item.
 
     Parameters
     ----------
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
-        ``"euclidean"``: between vectors as they are.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
     strength
-        The power that the value is raised to.
-
-    Notes
-    -----
-    O(u·e·d) time for e examples; extra memory: 8 bytes per item and 4 MB per thread.
+        Exponent of the value.
 
     Examples
     --------
@@ -239,17 +231,16 @@ class Similarity(StaticObjective):
         check_metric(self.metric)
 
     def measure(self, pool: Pool) -> Float64s:
-        """Return how near each unlabelled row is to an example: (u,), in [0, 1].
+        """Return the similarity of each unlabelled row to an example: (u,), in [0, 1].
 
         Raises
         ------
         SelectionError
-            If the pool has no examples, or one of them holds NaN or infinity.
+            If the pool has no examples, or one contains NaN or infinity.
         """
         if pool.examples is None:
             raise SelectionError(
-                "similarity needs examples of what is looked for: give the pool `examples`, "
-                "one vector each."
+                "similarity needs examples: give the pool `examples`, one vector each."
             )
         bad = np.flatnonzero(~np.isfinite(pool.examples).all(axis=1))
         if bad.size:
@@ -267,7 +258,7 @@ class Similarity(StaticObjective):
 
 
 def _distances(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> Float64s:
-    """Return the distance from each row to the example that is nearest in float32: (u,)."""
+    """Return the distance of each row to its nearest example in float32: (u,)."""
     squared = np.full(rows.size, np.inf)
     every = np.arange(len(examples))
     frame = _common_frame(vectors, rows, examples)
@@ -291,7 +282,7 @@ def _distances(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> 
 
 
 def _common_frame(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> Frame:
-    """Return a frame in which nothing overflows."""
+    """Return a frame without overflow."""
     frame, _ = safe_frame(vectors, rows)
     every = np.arange(len(examples))
     while replace(frame, matrix=examples).rows(every).norms.max() >= frame.overflow:
@@ -312,19 +303,17 @@ COMPARE: dict[str, Callable[[Any, float], NDArray[np.bool_]]] = {
 class Threshold(Objective):
     """Only items above or below a value: ``threshold(margin >= 0.2)``.
 
-    Thresholds come first; what does not pass is not picked, whatever the objectives say.
-
     Parameters
     ----------
     measure
-        An objective that is fixed at the start, or the name of metadata; spelled
-        ``metadata(margin)`` where the metadata is called like an objective.
+        A static objective, or the name of a metadata column; ``metadata(margin)`` is the column
+        of that name, not the objective.
     operator
         ``">="``, ``"<="``, ``">"`` or ``"<"``.
     value
-        What it is compared with: an objective in [0, 1], metadata as they are.
+        The limit, in the unit of the measure: objectives are in [0, 1].
     strength
-        A threshold has none: 1.
+        Always 1.
 
     Examples
     --------
@@ -343,8 +332,7 @@ class Threshold(Objective):
     def __post_init__(self) -> None:
         if self.strength != 1:
             raise UsageError(
-                f"a threshold is given the strength {self.strength!r}: it has none, an item "
-                "passes or it does not."
+                f"a threshold has no strength, but got {self.strength!r}: remove the strength."
             )
         if self.operator not in OPERATORS:
             raise UsageError(
@@ -352,7 +340,7 @@ class Threshold(Objective):
                 f"{', '.join(OPERATORS)}."
             )
         if not isinstance(self.value, (int, float)) or not np.isfinite(self.value):
-            raise UsageError(f"a threshold compares with {self.value!r}: give a number.")
+            raise UsageError(f"the value of a threshold is {self.value!r}: give a finite number.")
         if not isinstance(self.measure, StaticObjective):
             object.__setattr__(self, "measure", _measure(Term(self.measure)))
         object.__setattr__(self, "needs_labels", self._measure.needs_labels)
@@ -368,31 +356,31 @@ class Threshold(Objective):
 
     @classmethod
     def from_spec(cls, term: Term) -> Threshold:
-        """Make it from a comparison in brackets."""
+        """Make the threshold from a comparison in brackets."""
         match term.arguments:
             case (Comparison(left, sign, right),) if not term.options:
                 strength = 1.0 if term.strength is None else term.strength
                 measure = _measure(left)
                 return cls(measure, sign, right, strength=strength)
         raise UsageError(
-            "a threshold is one comparison with a number, as in threshold(margin >= 0.2) or "
+            "a threshold needs one comparison with a number, as in threshold(margin >= 0.2) or "
             "threshold(sharpness > 10)."
         )
 
     def term(self) -> Term:
-        """Return the comparison."""
+        """Return the term of the comparison."""
         return Term(self.name, (Comparison(self._measure.term(), self.operator, self.value),))
 
 
 def _measure(term: Term) -> StaticObjective:
-    """Return the objective of that name; any other name is one of metadata."""
+    """Return the objective of that name, or else the metadata column of that name."""
     if term.name not in objectives and term == Term(term.name):
         return Metadata(term.name)
     found = objectives[term.name].from_spec(term)
     if not isinstance(found, StaticObjective) or found.strength != 1:
         static = [name for name in objectives if issubclass(objectives[name], StaticObjective)]
         raise UsageError(
-            f"a threshold cannot be put on {term.name}: use metadata or, without a strength, one "
-            f"of {', '.join(sorted(static))}."
+            f"a threshold cannot use {term.name}: use metadata or, without a strength, one of "
+            f"{', '.join(sorted(static))}."
         )
     return found

@@ -127,8 +127,8 @@ def test_a_head_without_a_posterior_is_refused(name):
     with pytest.raises(SelectionError) as caught:
         get_strategy(name).select(pool, 2, np.random.default_rng(0))
     assert str(caught.value) == (
-        f"strategy {name!r} needs a head that can draw its weights (a method `posterior`), and "
-        "GaussianNB cannot: use LogisticHead, or the strategy 'query_by_committee', which works "
+        f"strategy {name!r} needs a head with the method `posterior`; GaussianNB has none. "
+        "Use LogisticHead, or the strategy 'query_by_committee', which works "
         "with any head."
     )
 
@@ -138,7 +138,7 @@ def test_samples_of_another_shape_are_refused(samples):
     with pytest.raises(SelectionError) as caught:
         score_samples(pool, mutual_information, "bald", 4, np.random.default_rng(0))
     assert str(caught.value) == (
-        "the posterior of Scripted gave samples of shape (3, 49, 2): they must have shape "
+        "the posterior of Scripted returned samples of shape (3, 49, 2); they must have shape "
         "(4, 49, 2)."
     )
 
@@ -160,8 +160,8 @@ def test_predictions_alone_are_not_enough(name):
     with pytest.raises(SelectionError) as caught:
         get_strategy(name).select(pool, 2, np.random.default_rng(0))
     assert str(caught.value) == (
-        "this strategy asks the head for more than the probabilities of rows: give the pool a "
-        "fitted `head`."
+        "this strategy needs the head itself, not only probabilities: give the pool a fitted "
+        "`head`."
     )
 
 
@@ -242,7 +242,7 @@ def test_a_large_beta_is_bald(make_pool):
 def test_a_beta_that_is_not_positive_is_refused(beta):
     with pytest.raises(UsageError) as caught:
         PowerBald(beta=beta)
-    assert str(caught.value) == f"beta is {beta!r}: give a positive number."
+    assert str(caught.value) == f"beta is {beta!r}: give a number above 0."
 
 
 @pytest.mark.parametrize("name", ["bald", "power_bald"])

@@ -30,7 +30,7 @@ def test_columns_that_stand_for_nobody_knows_what_are_refused():
         label_columns(pool, 3)
     assert str(caught.value) == (
         "the predictions have 3 columns, but 2 classes are labelled: "
-        "give the pool a fitted `head`, which says what its columns stand for."
+        "give the pool a fitted `head`, whose `classes_` name the columns."
     )
 
 
