@@ -1,30 +1,34 @@
-"""Names for things: one registry for each family (datasets, backbones, strategies, heads)."""
+"""Registries of datasets, backbones, strategies, heads and the like, and users' extensions."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from .errors import UnknownNameError, UsageError
+
+__all__ = ["Registry", "if_imported", "import_extensions", "imported_extensions"]
 
 T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """A mapping from names to the things that they name, in order of registration.
+    """A mapping from names to entries, in order of registration.
 
-    Installed packages add to it through entry points of a group: the name of the entry point is
-    the name, and its object the thing. They are loaded when they are asked for.
+    Installed packages add entries through entry points, which are loaded at first use.
 
     Parameters
     ----------
     kind
-        What a name names, as it appears in messages: ``"strategy"``.
+        Kind of the entries for messages, such as ``"strategy"``.
     group
-        The group of entry points, such as ``"embedpipe.strategies"``; None for none.
+        Group of entry points, such as ``"embedpipe.strategies"``, or None.
 
     Examples
     --------
@@ -43,18 +47,18 @@ class Registry(Generic[T]):
         self.kind = kind
         self.group = group
         self._entries: dict[str, T] = {}
-        self._installed: dict[str, EntryPoint] | None = None  # None: not looked for yet
+        self._installed: dict[str, EntryPoint] | None = None  # None before the first search
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that registers its argument under `name`."""
 
-        def file(entry: T) -> T:
+        def add(entry: T) -> T:
             if name in self._entries:
                 raise UsageError(f"the {self.kind} {name!r} is registered already.")
             self._entries[name] = entry
             return entry
 
-        return file
+        return add
 
     def __getitem__(self, name: str) -> T:
         if name in self._entries:
@@ -73,7 +77,7 @@ class Registry(Generic[T]):
         return len(list(iter(self)))
 
     def name_for(self, entry: object) -> str | None:
-        """Return the first name of an entry, or None; nothing is loaded for that."""
+        """Return the first name of an entry, or None, without loading entry points."""
         return next((name for name in self if self._if_loaded(name) is entry), None)
 
     def _if_loaded(self, name: str) -> object:
@@ -88,12 +92,12 @@ class Registry(Generic[T]):
     def _description(self, name: str) -> str:
         try:
             entry: Any = self[name]
-        except UsageError as error:  # one broken package does not hide the others
+        except UsageError as error:  # the other entries are still listed
             return str(error)
         return (entry.__doc__ or "no description.").strip().splitlines()[0].strip()
 
     def _entry_points(self) -> dict[str, EntryPoint]:
-        """Return the entry points of installed packages by name, found once."""
+        """Return the entry points of installed packages by name."""
         if self._installed is None:
             found = entry_points(group=self.group) if self.group else ()
             self._installed = {point.name: point for point in found}
@@ -101,13 +105,13 @@ class Registry(Generic[T]):
                 package = self._installed.pop(name).dist
                 warnings.warn(
                     f"the {self.kind} {name!r} of the package {package.name if package else '?'} "
-                    "is ignored: there is one of that name. Ask its authors for another name.",
+                    "is ignored: the name is registered already. Ask its authors for another name.",
                     stacklevel=2,
                 )
         return self._installed
 
     def _load(self, name: str) -> T:
-        """Import the package behind an entry point, and register its object."""
+        """Load an entry point, and register its object."""
         point = self._entry_points()[name]
         try:
             entry = point.load()
@@ -124,3 +128,50 @@ def if_imported(place: str) -> object:
     """Return the object at ``"module:name"`` if its module is imported, else None."""
     module, _, name = place.partition(":")
     return getattr(sys.modules.get(module), name, None)
+
+
+_IMPORTED: dict[str, None] = {}  # in order, each once
+
+
+def import_extensions(names: Iterable[str]) -> None:
+    """Import modules by name, also from the current directory, or by the path of a ``.py`` file."""
+    for name in names:
+        place = str(Path(name).resolve()) if name.endswith(".py") else name
+        if place in _IMPORTED:
+            continue
+        try:
+            _import_file(Path(place)) if name.endswith(".py") else _import_module(name)
+        except Exception as error:
+            raise UsageError(
+                f"cannot import {name!r}: {type(error).__name__}: {error}. Give the name of an "
+                "installed module or one in the current directory, or the path of a .py file."
+            ) from error
+        _IMPORTED[place] = None
+
+
+def imported_extensions() -> list[str]:
+    """Return the imported extensions, so that worker processes can import them too."""
+    return list(_IMPORTED)
+
+
+def _import_module(name: str) -> None:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    importlib.import_module(name)
+
+
+def _import_file(path: Path) -> None:
+    """Import a file under its stem, so that pickles find its classes."""
+    if path.stem in sys.modules:
+        raise ImportError(f"a module {path.stem!r} exists already: rename the file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileNotFoundError(f"no file at {str(path)!r}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise

@@ -1,17 +1,17 @@
-"""Text for lines: names that cannot break them, and durations in words."""
+"""Text for one line of a terminal: safe names, sentences about images, durations."""
 
 from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["in_words", "printable"]
+__all__ = ["in_words", "printable", "sentence_about"]
 
 _KEPT = "\u200c\u200d"
-"""Joiners of letters and emoji: they are part of names and command nothing."""
+"""Joiners of letters and emoji: harmless parts of names."""
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Return a text that breaks no line and cannot command a terminal.
+    r"""Return a text in which line breaks and other control characters are escaped.
 
     Parameters
     ----------
@@ -19,12 +19,6 @@ def printable(text: str, keep: str = "") -> str:
         Any text, such as a file name.
     keep
         Control characters that stay as they are.
-
-    Returns
-    -------
-    str
-        The text with control characters, line breaks, changes of the writing direction and what
-        is not Unicode written out.
 
     Examples
     --------
@@ -45,8 +39,23 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def _escaped(character: str) -> str:
-    r"""Return a character as Python writes it, also half a surrogate pair."""
+    r"""Return a character, or half a surrogate pair, as Python writes it."""
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def sentence_about(path: str, clause: str) -> str:
+    """Return a sentence for an image and a clause about "it".
+
+    Examples
+    --------
+    >>> sentence_about("a.jpg", "it is damaged (file ends early). Copy it again from the source")
+    '`a.jpg` is damaged (file ends early). Copy it again from the source.'
+    >>> sentence_about("a.jpg", "its metadata are damaged")
+    '`a.jpg`: its metadata are damaged.'
+    """
+    if clause.startswith("it "):
+        return f"`{path}` {clause.removeprefix('it ')}."
+    return f"`{path}`: {clause}."
 
 
 def in_words(seconds: float) -> str:

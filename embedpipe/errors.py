@@ -1,25 +1,25 @@
-"""Every error that embedpipe raises on purpose.
+"""Exceptions that embedpipe raises on purpose.
 
 ::
 
     EmbedpipeError
-    ├── UsageError            what was asked cannot be meant; the command line exits with 2
-    │   └── UnknownNameError  a name that is not registered, with the nearest ones that are
+    ├── UsageError            an invalid argument or option; the command line exits with 2
+    │   └── UnknownNameError  a name that is not registered
     ├── DatasetError          a dataset that cannot be found, listed or read
     ├── BackboneError         weights that are missing, altered or do not fit
-    ├── CacheError            the store cannot be read or written
-    │   ├── ReadOnlyError     a workspace that must not be written
-    │   ├── NotCachedError    images without a vector, where none may be made
-    │   ├── DamagedFileError  a file in the store whose content is not what its name says
-    │   └── DriftError        this machine no longer reproduces the vectors in the store
-    ├── SelectionError        a selection that the pool cannot give
-    │   └── ExhaustedError    nothing is left that the strategy may choose
+    ├── CacheError            the cache cannot be read or written
+    │   ├── ReadOnlyError     the workspace is read-only and must be written
+    │   ├── NotCachedError    images without a vector while embedding is not allowed
+    │   ├── DamagedFileError  a file of the cache that does not match its name
+    │   └── DriftError        this machine does not reproduce the vectors in the cache
+    ├── SelectionError        a selection that the pool does not allow
+    │   └── ExhaustedError    no item is left for the strategy
     ├── LabelError            labels that do not fit the dataset or the head
-    │   ├── FormatError       a file of labels that its format does not allow, or cannot hold
-    │   └── UnmatchedError    paths in a file of labels that are those of no item, or of several
-    └── RunError              a run that cannot start or be continued
+    │   ├── FormatError       a label file that breaks the rules of its format
+    │   └── UnmatchedError    paths in a label file that match no item, or several
+    └── RunError              a run that cannot start or continue
 
-Each message says what was given, what was meant and what to do, on one line.
+Each message is one line: the given value, the expected value and the next step.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ __all__ = [
 
 
 SHOWN = 12
-"""As many known names are listed in a message; of more, the nearest."""
+"""Maximum number of known names in a message."""
 
 
 class EmbedpipeError(Exception):
-    """Base of every error that embedpipe raises on purpose."""
+    """Base of all exceptions that embedpipe raises on purpose."""
 
 
 class UsageError(EmbedpipeError, ValueError):
-    """What was asked cannot be meant."""
+    """An invalid argument or option."""
 
 
 class UnknownNameError(UsageError):
@@ -65,23 +65,29 @@ class UnknownNameError(UsageError):
     Parameters
     ----------
     kind
-        What the name should have named: ``"strategy"``, ``"backbone"``, ...
+        Kind of the missing entry: ``"strategy"``, ``"backbone"``, ...
     name
-        The name as given.
+        The given name.
     known
-        The names that exist.
+        The registered names.
     hint
-        A sentence added at the end, for names that are not the only possibility.
+        Last sentence of the message.
+    fault
+        First sentence, in place of ``unknown <kind> <name>.`` and the list of known names.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], hint: str = "", fault: str = ""
+    ) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
         near = difflib.get_close_matches(name, self.known, n=SHOWN, cutoff=0.6)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
+        suggestion = f" Did you mean {near[0]!r}?" if near else ""
         listing = ", ".join(self.known)
         if len(self.known) > SHOWN:
             listing = f"{', '.join(near or self.known[:SHOWN])} and others"
-        message = f"unknown {kind} {name!r}.{meant} Known: {listing}."
+        message = f"unknown {kind} {name!r}.{suggestion} Known: {listing}."
+        if fault:
+            message = f"{fault}{suggestion}"
         super().__init__(f"{message} {hint}" if hint else message)
 
 
@@ -94,31 +100,31 @@ class BackboneError(EmbedpipeError):
 
 
 class CacheError(EmbedpipeError):
-    """The store cannot be read or written."""
+    """The cache cannot be read or written."""
 
 
 class ReadOnlyError(CacheError):
-    """A workspace that must not be written, and something that has to be."""
+    """The workspace is read-only and must be written."""
 
 
 class NotCachedError(CacheError):
-    """Images without a vector, where embedding was ruled out."""
+    """Images without a vector while embedding is not allowed."""
 
 
 class DamagedFileError(CacheError):
-    """A file in the store whose content is not what its name says."""
+    """A file of the cache that does not match its name."""
 
 
 class DriftError(CacheError):
-    """This machine no longer reproduces the vectors that are in the store."""
+    """This machine does not reproduce the vectors in the cache."""
 
 
 class SelectionError(EmbedpipeError, ValueError):
-    """A selection that the pool cannot give."""
+    """A selection that the pool does not allow."""
 
 
 class ExhaustedError(SelectionError):
-    """Nothing is left that the strategy may choose; a loop ends there."""
+    """No item is left for the strategy; a loop ends here."""
 
 
 class LabelError(EmbedpipeError, ValueError):
@@ -126,18 +132,18 @@ class LabelError(EmbedpipeError, ValueError):
 
 
 class FormatError(LabelError):
-    """A file of labels that its format does not allow, or labels that it cannot hold."""
+    """A label file that breaks the rules of its format, or labels that do not fit into one."""
 
 
 class UnmatchedError(LabelError):
-    """Paths in a file of labels that are those of no item, or of several.
+    """Paths in a label file that match no item, or several.
 
     Parameters
     ----------
     message
         The message.
     matched
-        Whether other paths of the file are those of items.
+        Whether other paths of the file match items.
     """
 
     def __init__(self, message: str, matched: bool) -> None:
@@ -146,4 +152,4 @@ class UnmatchedError(LabelError):
 
 
 class RunError(EmbedpipeError):
-    """A run that cannot start or be continued."""
+    """A run that cannot start or continue."""

@@ -5,8 +5,7 @@ import textwrap
 
 import pytest
 
-from embedpipe._extensions import import_extensions, imported_extensions
-from embedpipe._registry import Registry
+from embedpipe._registry import Registry, import_extensions, imported_extensions
 from embedpipe.errors import UsageError
 
 
@@ -15,7 +14,7 @@ def write(tmp_path, monkeypatch):
     """Return a function that writes a module into the current directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr("embedpipe._extensions._IMPORTED", {})
+    monkeypatch.setattr("embedpipe._registry._IMPORTED", {})
     before = set(sys.modules)
 
     def written(name, text="loaded = True"):
@@ -47,7 +46,7 @@ def test_a_file_by_its_path(write, tmp_path):
     [
         ("no_such_module", None, "ModuleNotFoundError: No module named 'no_such_module'"),
         ("my_rules_c", "1 / 0", "ZeroDivisionError: division by zero"),
-        ("json.py", "", "ImportError: there is a module 'json' already: rename the file"),
+        ("json.py", "", "ImportError: a module 'json' exists already: rename the file"),
     ],
 )
 def test_what_cannot_be_imported_is_explained(name, text, reason, write):
@@ -56,7 +55,7 @@ def test_what_cannot_be_imported_is_explained(name, text, reason, write):
     with pytest.raises(UsageError) as caught:
         import_extensions([name])
     assert str(caught.value) == (
-        f"cannot import {name!r}: {reason}. Give the name of an installed module, of one in the "
+        f"cannot import {name!r}: {reason}. Give the name of an installed module or one in the "
         "current directory, or the path of a .py file."
     )
     assert imported_extensions() == []

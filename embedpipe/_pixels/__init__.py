@@ -1,10 +1,9 @@
-"""From the bytes of an image file to 8-bit RGB: one way, for the encoder and for people.
+"""Decoding of image files to 8-bit RGB, for the encoder and for every view of the images.
 
-The encoder, the labelling page, thumbnails, checks, the terminal and corruptions all call
-`decoded`. The rules are in ``docs/decisions/0004-one-pixel-path.md``.
+The rules are in ``docs/decisions/0004-one-pixel-path.md``.
 """
 
-from .decoding import Picture, decoded, is_plain, is_unaffected
+from .decoding import Picture, decoded, is_plain, is_same_by_older_rule
 from .opening import FORMATS, MAX_PIXELS, DecodeError
 from .rgb import COLOUR_RULE, OLDER_RULES
 
@@ -17,5 +16,5 @@ __all__ = [
     "Picture",
     "decoded",
     "is_plain",
-    "is_unaffected",
+    "is_same_by_older_rule",
 ]

@@ -1,4 +1,4 @@
-"""The one way from a file's bytes to the pixels for the encoder and for people."""
+"""Decoding of image files within a budget of memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from typing import TypeVar
 from PIL import Image, ImageFile
 
 from .deep import is_deep_colour
-from .opening import DecodeError, as_remarks, open_image, warned
-from .rgb import keeps_older_pixels, to_rgb
+from .opening import COPY_AGAIN, DecodeError, as_remarks, collect_warnings, open_image
+from .rgb import is_same_in_older_rule, to_rgb
 
 __all__ = [
     "Budget",
@@ -23,25 +24,19 @@ __all__ = [
     "budget",
     "decoded",
     "is_plain",
-    "is_unaffected",
+    "is_same_by_older_rule",
     "return_freed_memory",
 ]
 
 BYTES = 1 << 30
-"""Bytes of decoded images in memory at once, on up to eight processors."""
+"""Minimum budget for decoded images, in bytes."""
 
 BYTES_PER_PROCESSOR = 128 << 20
-"""The same for each processor, where there are more than eight."""
+"""Budget for decoded images per processor, in bytes."""
 
 
 class Budget:
-    """Bytes that threads may hold together; one that asks for more than all holds them alone.
-
-    Parameters
-    ----------
-    total
-        Bytes.
-    """
+    """A number of bytes that threads share; a larger request gets all of them."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -50,8 +45,8 @@ class Budget:
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
-    def taken(self, size: int) -> Iterator[None]:
-        """Hold `size` bytes; wait until they are free, in turn, so that nobody waits for ever."""
+    def reserve(self, size: int) -> Iterator[None]:
+        """Hold `size` bytes, after a wait in turn until they are free."""
         size = min(size, self.total)
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self._free >= size)
@@ -65,12 +60,11 @@ class Budget:
 
 
 budget = Budget(max(BYTES, BYTES_PER_PROCESSOR * (os.cpu_count() or 1)))
-"""Of this process."""
+"""Budget for decoded images in this process."""
 
 
 def return_freed_memory() -> None:
-    """Return memory that was freed to the system, where the C library keeps it for its thread."""
-    # Otherwise each thread that ever decoded a large image would keep as much memory.
+    """Return freed memory to the system; otherwise glibc keeps it for each thread."""
     trim = _malloc_trim()
     if trim is not None:
         trim(0)
@@ -78,7 +72,7 @@ def return_freed_memory() -> None:
 
 @functools.cache
 def _malloc_trim() -> Callable[[int], int] | None:
-    """Return the function of glibc, None in other C libraries."""
+    """Return glibc's function, or None with other C libraries."""
     try:
         return ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):  # a TypeError on Windows
@@ -88,10 +82,10 @@ def _malloc_trim() -> Callable[[int], int] | None:
 T = TypeVar("T")
 
 BYTES_PER_PIXEL, BYTES_PER_DEEP_PIXEL = 8, 16
-"""Bytes in memory for each pixel while an image is decoded, and one of 16-bit colour."""
+"""Bytes of memory per pixel during decoding: usual images, and 16-bit colour."""
 
 LARGE = 128 << 20
-"""Bytes of a decoded image after which freed memory is returned to the system."""
+"""Bytes of a decoded image above which freed memory is returned to the system."""
 
 _ORIENTATION = 0x0112
 
@@ -106,7 +100,7 @@ _UPRIGHT = {
 }
 
 _TURNED = (5, 6, 7, 8)
-"""Orientations in which width and height change places."""
+"""Orientations that swap width and height."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +110,11 @@ class Picture:
     Attributes
     ----------
     rgb
-        8-bit RGB, upright; smaller than the file states if it was shrunk while decoding.
+        8-bit RGB, upright; may be smaller than `size`.
     size
-        Width and height in pixels as stated by the file, upright.
+        Width and height stated by the file, upright, in pixels.
     remarks
-        What a person should know about the file; each is a clause about "it".
+        Notes for the user on the file; each is a clause about "it".
     """
 
     rgb: Image.Image
@@ -130,39 +124,38 @@ class Picture:
 
 def decoded(data: bytes, use: Callable[[Picture], T], *, shrink: int | None = None) -> T:
     """Decode an image file and return the result of `use`."""
-    # `use` gets the image, which counts as memory of decoded images until it returns. `shrink` lets
-    # a JPEG be decoded at a half, a quarter or an eighth, with sides of no fewer pixels than this.
-    # Threads share a budget of memory: a large image waits for others, and is decoded alone. An
-    # image that finds too little memory is tried once more, alone. A DecodeError has the reason.
+    # The image counts against the budget of memory until `use` returns. If memory is short, it is
+    # decoded once more, alone. `shrink` allows a JPEG to be decoded at a half, a quarter or an
+    # eighth of its size, with sides of at least this many pixels.
     if not data:
-        raise DecodeError("the file is empty")
+        raise DecodeError(f"it is empty. {COPY_AGAIN}")
     for alone in (False, True):
         try:
             return _decoded(data, use, shrink, alone)
         except DecodeError:
             raise
         except MemoryError:
-            continue  # after this block, when nothing holds its pixels any more
-        # Pillow's plugins raise nearly anything on malformed input; each is a reason, not a bug.
+            continue  # after this block, when its pixels are freed
+        # Pillow's plugins raise many kinds of exceptions for malformed files.
         except Exception as error:
             if "out of memory" not in str(error):
-                raise DecodeError(_reason_of(error)) from error
-    raise DecodeError("there is not enough memory to decode it: free some, and try it again")
+                raise DecodeError(f"it is damaged ({_damage(error)}). {COPY_AGAIN}") from error
+    raise DecodeError("it does not fit into memory. Free some memory and try again")
 
 
 def _decoded(data: bytes, use: Callable[[Picture], T], shrink: int | None, alone: bool) -> T:
-    with warned() as messages:
+    with collect_warnings() as messages:
         image = open_image(data)
         size = image.size
         if shrink is not None:
-            image.draft(None, (shrink, shrink))  # only JPEG heeds it
+            image.draft(None, (shrink, shrink))  # JPEG only
         per_pixel = BYTES_PER_DEEP_PIXEL if is_deep_colour(image) else BYTES_PER_PIXEL
         held = image.size[0] * image.size[1] * per_pixel
-        with budget.taken(budget.total if alone else held):
+        with budget.reserve(budget.total if alone else held):
             try:
                 return use(_picture(image, data, size, messages))
             finally:
-                image.close()  # its pixels are freed before the next image may take their place
+                image.close()  # frees its pixels before the memory is released
                 if held >= LARGE:
                     return_freed_memory()
 
@@ -176,24 +169,22 @@ def _picture(
         rgb = rgb.transpose(_UPRIGHT[orientation])
     if orientation in _TURNED:
         size = size[::-1]
-    said = dict.fromkeys([*remarks, *damage, *as_remarks(messages)])
-    return Picture(rgb, size, tuple(said))
+    unique = dict.fromkeys([*remarks, *damage, *as_remarks(messages)])
+    return Picture(rgb, size, tuple(unique))
 
 
 def _orientation(image: Image.Image) -> tuple[int, list[str]]:
     """Return the EXIF orientation of an image that has been loaded, and remarks."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    # Damaged metadata raise nearly anything; the pixels are there none the less.
+    # Damaged metadata raise many kinds of exceptions; the pixels are still valid.
     except Exception:  # noqa: BLE001
         return 1, as_remarks(["Corrupt EXIF"])
     return (value, []) if isinstance(value, int) else (1, [])
 
 
 def is_plain(data: bytes) -> bool:
-    """Return whether a browser shows a file with the pixels that the encoder sees."""
-    # Not so if it has transparent pixels, frames, more than 8 bits, inks, a colour profile, or an
-    # orientation that not all browsers heed.
+    """Return whether browsers show a file with the same pixels as the encoder gets."""
 
     def plain(image: ImageFile.ImageFile) -> bool:
         return (
@@ -208,21 +199,24 @@ def is_plain(data: bytes) -> bool:
     return _by_header(data, plain)
 
 
-def is_unaffected(data: bytes) -> bool:
-    """Return whether older rules for colours gave the same pixels, by the header of a file."""
-    return _by_header(data, keeps_older_pixels)
+def is_same_by_older_rule(data: bytes) -> bool:
+    """Return whether the header of a file shows that older rules give the same pixels."""
+    return _by_header(data, is_same_in_older_rule)
 
 
 def _by_header(data: bytes, test: Callable[[ImageFile.ImageFile], bool]) -> bool:
-    """Return `test` of an image whose header has been read; false if it is damaged."""
-    with warned():
+    """Return `test` of an image after reading its header; false if it is damaged."""
+    with collect_warnings():
         try:
             with open_image(data) as image:
                 return test(image)
-        # Pillow's plugins raise nearly anything on malformed input.
+        # Pillow's plugins raise many kinds of exceptions for malformed files.
         except Exception:  # noqa: BLE001
             return False
 
 
-def _reason_of(error: Exception) -> str:
+def _damage(error: Exception) -> str:
+    """Return the damage that an exception reports, as a phrase."""
+    if re.search("truncated|unexpected end|EOF", str(error), re.IGNORECASE):
+        return "file ends early"
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]

@@ -1,8 +1,7 @@
-"""Images with more than 8 bits a sample: which of their values is white, and 8 bits of it.
+"""Conversion of images with more than 8 bits a sample to 8 bits.
 
-The range is the one that the file states. Where it states none, it is the smallest of the usual
-numbers of bits that holds the largest value: cameras write 12 bits into files of 16. The result
-is the upper 8 of these bits, so that full 16-bit images lose their low byte and no more.
+The number of bits is stated by the file, or else the smallest usual number that fits the largest
+value: cameras write 12 bits into 16-bit files. The result is the upper 8 of these bits.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from .opening import DecodeError, open_image
 __all__ = ["deep_colour", "deep_grey", "is_deep_colour"]
 
 BITS = (8, 10, 12, 14, 16, 24, 32)
-"""Bits that cameras, scanners and programs use for the values of one sample."""
+"""Usual numbers of bits of a sample."""
 
 _WHITES = (1, 255, 1023, 4095, 16383, 65535)
-"""Values that are white in images of floats."""
+"""Usual values of white in images of floats."""
 
 STRIP = 4_000_000
-"""Pixels that are worked on at once."""
+"""Maximum pixels that are converted at once."""
 
 Values = NDArray[Any]
 """uint16, uint32, int32 or float32."""
@@ -42,7 +41,7 @@ _MIN_IS_WHITE, _SIGNED = 0, 2
 
 @dataclass(frozen=True)
 class _Scale:
-    """Which values are black and white: `bits` of an unsigned integer, or two numbers."""
+    """The range from black to white: `bits` of an unsigned integer, or two numbers."""
 
     bits: int = 0
     low: float = 0.0
@@ -60,15 +59,15 @@ class _Scale:
 
 def deep_grey(image: ImageFile.ImageFile) -> tuple[Image.Image, list[str]]:
     """Return a grey image of 12, 16 or 32 bits as 8-bit grey, and remarks."""
-    # A transparent value of a PNG gives an alpha channel.
+    # A PNG with a transparent value is returned with an alpha channel.
     tags = getattr(image, "tag_v2", {})
     stated, signed = _stated_bits(image, tags), _first(tags.get(_SAMPLE_FORMAT)) == _SIGNED
     key = image.info.get("transparency") if image.format == "PNG" else None
-    full = _first(tags.get(_BITS_PER_SAMPLE, 16)) - signed  # the sign takes one
+    full = _first(tags.get(_BITS_PER_SAMPLE, 16)) - signed  # one bit is the sign
     if image.mode == "F":
         scale, remarks = _float_scale(image, tags)
     else:
-        # A transparent value may lie beyond all others.
+        # A transparent value may be outside of the range of all others.
         opaque = (v if key is None else v[v != key] for v in _strips(image, signed))
         low, high, _ = _extremes(opaque)
         if low < 0:
@@ -91,15 +90,15 @@ def deep_grey(image: ImageFile.ImageFile) -> tuple[Image.Image, list[str]]:
 
 
 def is_deep_colour(image: ImageFile.ImageFile) -> bool:
-    """Return whether Pillow has dropped the low bytes of a colour image of 16 bits a sample."""
+    """Return whether Pillow drops the low bytes of a colour image of 16 bits a sample."""
     raw = [_raw_mode(tile) for tile in image.tile]
     return any(mode.startswith(("RGB;16", "RGBA;16", "RGBX;16", "LA;16")) for mode in raw)
 
 
 def deep_colour(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, list[str]]:
     """Return a colour image of 16 bits a sample as 8-bit RGB or RGBA, and remarks."""
-    # Pillow keeps the high byte of each sample. Where the low byte matters, the file is decoded
-    # again with the bytes of each sample exchanged.
+    # Pillow keeps the high byte of each sample. If the low byte is needed, the file is decoded
+    # again with the bytes of each sample swapped.
     tags = getattr(image, "tag_v2", {})
     stated = _stated_bits(image, tags)
     key = image.info.pop("transparency", None)  # three numbers of 16 bits, in a PNG
@@ -110,8 +109,8 @@ def deep_colour(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, l
         return image, []  # 15 or 16 bits are used
     if tags.get(_PLANES) == 2:
         raise DecodeError(
-            "its samples of 16 bits use few of them and lie in separate planes: "
-            "save it with the samples of a pixel together, or with 8 bits"
+            "it has 16-bit samples in separate planes and uses few of the bits. "
+            "Save it with interleaved samples or with 8 bits"
         )
     low = low_bytes()
     colours, has_alpha = 3, image.mode == "RGBA"
@@ -149,37 +148,39 @@ def _bit_scale(largest: int, stated: int | None, full: int) -> tuple[_Scale, lis
 
 
 def _stated_bits(image: ImageFile.ImageFile, tags: Tags) -> int | None:
-    """Return how many bits the file says that its values take, None if it does not."""
+    """Return the number of bits stated by the file, or None."""
     if image.format == "PPM":
-        # Pillow has brought them to 16 bits, unless they have all of these.
+        # Pillow scales samples to 16 bits unless the file is read as it is.
         return None if image.tile and image.tile[0][0] == "raw" else 16
     depth: int | None = _first(tags.get(_BITS_PER_SAMPLE))
     if depth in BITS and depth not in (16, 32):
         return depth
     for tag in (_MAX_SAMPLE, _S_MAX, _WHITE_LEVEL):
         top = _first(tags.get(tag))
-        # Many programs write the largest value of the sample, whatever the image holds.
+        # Many programs write the largest possible value for every image.
         if isinstance(top, int) and 255 <= top < (1 << (depth or 16)) - 1:
             return next(bits for bits in BITS if top < 1 << bits)
     return None
 
 
 def _float_scale(image: Image.Image, tags: Tags) -> tuple[_Scale, list[str]]:
-    """Return the scale of floats: as stated, else from 0 to the least usual white."""
+    """Return the scale of floats: as stated, else from 0 to the smallest fitting white."""
     low, high, finite = _extremes(_strips(image, signed=False))
-    remarks = [] if finite else ["it holds values that are not finite; they are black"]
+    remarks = [] if finite else ["it has values that are not finite; they become black"]
     stated = _first(tags.get(_S_MIN)), _first(tags.get(_S_MAX))
     if all(isinstance(value, (int, float)) for value in stated) and stated[0] < stated[1]:
         return _Scale(low=stated[0], high=stated[1]), remarks
     white = next((white for white in _WHITES if high <= white), None)
     if low >= 0 and white is not None:
-        guess = f"its values go up to {high:g}, and its range is not stated: {white:,} is white"
+        guess = (
+            f"its range is not stated, and its values go up to {high:g}: {white:,} becomes white"
+        )
         return _Scale(high=white), remarks if white == 1 else [*remarks, guess]
     return _Scale(low=low, high=high), [*remarks, _stretched(low, high)]
 
 
 def _stretched(low: float, high: float) -> str:
-    return f"its range is not stated: its values from {low:g} to {high:g} are black to white"
+    return f"its range is not stated: {low:g} becomes black and {high:g} white"
 
 
 def _strips(image: Image.Image, signed: bool) -> Iterator[Values]:
@@ -198,7 +199,7 @@ def _strips(image: Image.Image, signed: bool) -> Iterator[Values]:
 
 
 def _extremes(strips: Iterator[Values]) -> tuple[float, float, bool]:
-    """Return the least and the largest finite value, and whether all are finite."""
+    """Return the smallest and the largest finite value, and whether all are finite."""
     low, high, all_finite = np.inf, -np.inf, True
     for values in strips:
         finite = np.isfinite(values)
@@ -210,7 +211,7 @@ def _extremes(strips: Iterator[Values]) -> tuple[float, float, bool]:
 
 
 def _sample_strips(high: Image.Image, low: Image.Image) -> Iterator[Values]:
-    """Yield samples from their high and low bytes, some rows at a time: (rows, w, channels)."""
+    """Yield samples combined from high and low bytes, some rows at a time: (rows, w, channels)."""
     width, height = high.size
     rows = max(1, STRIP // max(1, width))
     for top in range(0, height, rows):
@@ -224,13 +225,13 @@ def _extrema(image: Image.Image) -> list[tuple[int, int]]:
 
 
 def _opener_of_low_bytes(image: ImageFile.ImageFile, data: bytes) -> Callable[[], Image.Image]:
-    """Return a function that decodes the low byte of each sample of the same file."""
+    """Return a function that decodes the low byte of each sample of the file."""
     if any(_raw_mode(tile).startswith("LA;16") for tile in image.tile):
         return lambda: _low_bytes_of_grey_alpha(data)
 
     def low_bytes() -> Image.Image:
         again = open_image(data)
-        again.tile = [_exchanged(tile) for tile in again.tile]
+        again.tile = [_with_swapped_bytes(tile) for tile in again.tile]
         again.info.pop("transparency", None)
         again.load()
         return again
@@ -239,10 +240,10 @@ def _opener_of_low_bytes(image: ImageFile.ImageFile, data: bytes) -> Callable[[]
 
 
 _OTHER = {"B": "L", "L": "B", "N": "B" if np.little_endian else "L"}
-"""The byte order that takes the other byte of a sample of 16 bits for the high one."""
+"""The byte order with the other byte of a 16-bit sample as the high one."""
 
 
-def _exchanged(tile: ImageFile._Tile) -> ImageFile._Tile:
+def _with_swapped_bytes(tile: ImageFile._Tile) -> ImageFile._Tile:
     raw = _raw_mode(tile)
     other = raw[:-1] + _OTHER[raw[-1]]
     args = (other, *tile.args[1:]) if isinstance(tile.args, tuple) else other
@@ -251,8 +252,7 @@ def _exchanged(tile: ImageFile._Tile) -> ImageFile._Tile:
 
 def _low_bytes_of_grey_alpha(data: bytes) -> Image.Image:
     """Decode a PNG of grey and alpha of 16 bits as one of four bytes a pixel."""
-    # Both have rows of the same bytes, so a header of RGBA of 8 bits fits. Green is then the low
-    # byte of grey, and alpha that of alpha.
+    # With a header of 8-bit RGBA, green is the low byte of grey, and alpha that of alpha.
     header = data[12:24] + bytes([8, 6]) + data[26:29]
     patched = data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
     image = Image.open(io.BytesIO(patched), formats=["PNG"])

@@ -1,4 +1,4 @@
-"""Opening an image file within limits, with Pillow's warnings as remarks about the file."""
+"""Opening of image files within limits, with Pillow's warnings as remarks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,19 @@ from typing import Any
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-__all__ = ["FORMATS", "MAX_PIXELS", "DecodeError", "as_remarks", "open_image", "warned"]
+__all__ = [
+    "COPY_AGAIN",
+    "FORMATS",
+    "MAX_PIXELS",
+    "DecodeError",
+    "as_remarks",
+    "collect_warnings",
+    "open_image",
+]
 
-_METADATA = "its metadata (EXIF or TIFF tags) are damaged; they may hold its orientation"
+COPY_AGAIN = "Copy it again from the source"
+
+_METADATA = "its metadata (EXIF or TIFF tags) are damaged; its orientation may be lost"
 
 _REMARKS = (
     ("Corrupt EXIF", _METADATA),
@@ -23,17 +33,17 @@ _REMARKS = (
     ("Tag ", _METADATA),
     ("Truncated File Read", _METADATA),
     ("Metadata Warning", _METADATA),
-    ("Image appears to be a malformed MPO", "its list of pictures is damaged; the first is used"),
+    ("Image appears to be a malformed MPO", "its list of images is damaged; the first is used"),
     ("Invalid APNG", "its animation is damaged; the still image is used"),
 )
-"""Start of a warning of Pillow's, and the remark about the file."""
+"""Beginnings of Pillow's warnings, and the remarks for them."""
 
 _SILENT = ("Image size (", "Palette images with Transparency")
-"""Warnings without a consequence here: the number of pixels has a limit of its own."""
+"""Beginnings of warnings that are ignored."""
 
 
 def as_remarks(messages: list[str]) -> list[str]:
-    """Return a remark for each kind of warning, in the order in which they came."""
+    """Return a remark for each kind of warning, in order."""
     remarks = dict.fromkeys(
         next(
             (remark for start, remark in _REMARKS if message.startswith(start)),
@@ -52,12 +62,10 @@ _thread = threading.local()
 
 
 @contextlib.contextmanager
-def warned() -> Iterator[list[str]]:
-    """Collect the text of the warnings that Pillow raises in this thread."""
-    # Libtiff and Pillow's log write errors to the terminal as well; they are silent here, as Pillow
-    # raises the error that ends the decoding. The settings are those of the whole process: of
-    # threads that decode at the same time, the first sets them and the last restores them. Warnings
-    # of other code are shown as without it.
+def collect_warnings() -> Iterator[list[str]]:
+    """Collect the text of Pillow's warnings in this thread; silence libtiff and Pillow's log."""
+    # The settings belong to the process: the first of several threads changes them, and the last
+    # restores them.
     global _inside, _outer  # noqa: PLW0603
     with _lock:
         _inside += 1
@@ -81,7 +89,7 @@ def warned() -> Iterator[list[str]]:
 
 
 def _collecting(show: Callable[..., None]) -> Callable[..., None]:
-    """Return a replacement of `warnings.showwarning` that collects in threads that ask for it."""
+    """Return a `warnings.showwarning` that collects messages in threads with a list for them."""
 
     def collect(message: Warning | str, *place: object) -> None:
         messages = getattr(_thread, "messages", None)
@@ -95,7 +103,7 @@ def _collecting(show: Callable[..., None]) -> Callable[..., None]:
 
 @contextlib.contextmanager
 def _silent_log() -> Iterator[None]:
-    """Keep the log of Pillow from standard error where nobody has set up logging."""
+    """Keep Pillow's log off standard error if logging is not configured."""
     logger, handler = logging.getLogger("PIL"), logging.NullHandler()
     logger.addHandler(handler)
     try:
@@ -106,7 +114,7 @@ def _silent_log() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent_libtiff() -> Iterator[None]:
-    """Keep the libtiff that Pillow is linked with from writing to standard error."""
+    """Keep Pillow's libtiff from writing to standard error."""
     set_handler = _error_handler_of_libtiff()
     if set_handler is None:
         yield
@@ -120,7 +128,7 @@ def _silent_libtiff() -> Iterator[None]:
 
 @functools.cache
 def _error_handler_of_libtiff() -> Callable[[int | None], int | None] | None:
-    """Return libtiff's function that replaces its error handler, None if it is not exported."""
+    """Return libtiff's function to replace its error handler, None if it is not exported."""
     import ctypes
 
     from PIL import _imaging
@@ -134,13 +142,13 @@ def _error_handler_of_libtiff() -> Callable[[int | None], int | None] | None:
 
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
-"""Pillow's names of the formats that are read. None of them starts a program or reads another
-file. AVIF depends on the version of Pillow."""
+"""Supported formats by Pillow's names, if Pillow has them. None starts a program or reads another
+file."""
 
 MAX_PIXELS = 120_000_000
-"""Maximum pixels of an image, by its header: cameras go up to 108 million."""
+"""Maximum pixels of an image, by its header."""
 
-_FOREIGN = (
+_UNSUPPORTED = (
     (b"%!PS", "PostScript"),
     (b"\xc5\xd0\xd3\xc6", "PostScript"),
     (b"%PDF", "PDF"),
@@ -158,7 +166,7 @@ _FOREIGN = (
     (b"qoif", "QOI"),
     (b"<svg", "SVG"),
 )
-"""First bytes of formats that are not read, and their names."""
+"""First bytes of unsupported formats, and their names."""
 
 _WEB_PAGES = (b"<!doctype html", b"<html", b"<head", b"<body")
 
@@ -166,7 +174,7 @@ _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
 class DecodeError(Exception):
-    """An image file that cannot be turned into pixels; the message is the reason."""
+    """An image file that cannot be decoded; the message is a clause about "it"."""
 
 
 @functools.cache
@@ -181,13 +189,13 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
         image = Image.open(io.BytesIO(data), formats=_formats())
     except Image.DecompressionBombError:
         limit = min(MAX_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS))
-        raise DecodeError(f"it has more than {limit:,} pixels: reduce the image") from None
+        raise DecodeError(f"it has more than {limit:,} pixels. Reduce the image") from None
     except UnidentifiedImageError:
-        raise DecodeError(_why_unknown(data)) from None
+        raise DecodeError(_reason_unsupported(data)) from None
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DecodeError(
-            f"it has {width:,} x {height:,} pixels; the limit is {MAX_PIXELS:,}: reduce the image"
+            f"it has {width:,} x {height:,} pixels; the limit is {MAX_PIXELS:,}. Reduce the image"
         )
     if image.format == "TIFF":
         _check_tiff(image, image.tag_v2)  # type: ignore[attr-defined]
@@ -198,11 +206,11 @@ _PLANES, _BITS, _TILE_WIDTH, _TILE_LENGTH = 284, 258, 322, 323
 
 
 def _check_tiff(image: ImageFile.ImageFile, tags: Mapping[int, Any]) -> None:
-    """Refuse large tiles, and let libtiff read separate planes of samples above 8 bits."""
-    # Pillow's own reader takes the samples of uncompressed planes for 8 bits.
+    """Refuse large tiles, and read separate planes of samples above 8 bits by libtiff."""
+    # Pillow's own reader assumes 8 bits for uncompressed planes.
     tile = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1)
     if all(isinstance(side, int) for side in tile) and tile[0] * tile[1] > MAX_PIXELS:
-        raise DecodeError(f"its tiles have {tile[0]:,} x {tile[1]:,} pixels: save it again")
+        raise DecodeError(f"it has tiles of {tile[0]:,} x {tile[1]:,} pixels. Save it again")
     bits = tags.get(_BITS, (1,))
     if tags.get(_PLANES) != 2 or max(bits) <= 8 or image.tile[0].codec_name == "libtiff":
         return
@@ -213,23 +221,23 @@ def _check_tiff(image: ImageFile.ImageFile, tags: Mapping[int, Any]) -> None:
         image.tile = [ImageFile._Tile("libtiff", (0, 0, *image.size), 0, args)]
         image.use_load_libtiff = True  # type: ignore[attr-defined]
     else:
-        raise DecodeError("it is a TIFF with planes of a kind that is not read: save it again")
+        raise DecodeError("it is a TIFF with planes of an unsupported kind. Save it as 8-bit RGB")
 
 
-def _why_unknown(data: bytes) -> str:
-    """Return why no format that is read fits, and what to do."""
+def _reason_unsupported(data: bytes) -> str:
+    """Return the reason why a file matches no supported format, and the next step."""
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"version https://git-lfs"):
-        return "it is a pointer of Git LFS, not the image: run `git lfs pull`"
+        return "it is a Git LFS pointer, not the image. Run `git lfs pull`"
     if start.lower().startswith(_WEB_PAGES):
-        return "it is a web page, not an image: download it again"
+        return "it is a web page, not an image. Download it again"
     if start.startswith(_TIFF):
-        return "it is a damaged TIFF, or one of a kind that is not read: save it with 8-bit RGB"
-    name = next((name for magic, name in _FOREIGN if data.startswith(magic)), None)
+        return "it is a damaged TIFF, or one of an unsupported kind. Save it as 8-bit RGB"
+    name = next((name for magic, name in _UNSUPPORTED if data.startswith(magic)), None)
     if data[4:8] == b"ftyp":
-        name = "AVIF" if data[8:12] in (b"avif", b"avis") else "HEIC or a film"
+        name = "AVIF" if data[8:12] in (b"avif", b"avis") else "HEIC or a video"
     if name is None and start.startswith(b"<?xml") and b"<svg" in data[:4096]:
         name = "SVG"
     if name is None:
-        return "not an image in a known format"
-    return f"it is {name}, which is not read: convert it to PNG or JPEG"
+        return "it is not an image in a supported format"
+    return f"it is {name}, an unsupported format. Convert it to PNG or JPEG"

@@ -1,4 +1,4 @@
-"""From the pixels of an opened image to 8-bit RGB, whatever its mode."""
+"""Conversion of opened images of every mode to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from PIL import Image, ImageFile
 
 from .deep import deep_colour, deep_grey, is_deep_colour
 
-__all__ = ["COLOUR_RULE", "OLDER_RULES", "keeps_older_pixels", "to_rgb"]
+__all__ = ["COLOUR_RULE", "OLDER_RULES", "is_same_in_older_rule", "to_rgb"]
 
 COLOUR_RULE = (
     "rgb; alpha over white, tRNS too; above 8 bits the upper 8 of the bits that the values take"
 )
-"""Names the rules of this package in the spec: another rule is another name."""
+"""Name of the colour rule in the spec; a changed rule needs a new name."""
 
 OLDER_RULES = ("rgb; alpha over white; 16-bit by its high byte",)
-"""Rules of versions before, which gave the same pixels where `keeps_older_pixels` says so."""
+"""Rules of earlier versions, with the same pixels if `is_same_in_older_rule` is true."""
 
 STRIP = 4_000_000
-"""Pixels that are converted at once: few whole copies of a large image are in memory."""
+"""Maximum pixels that are converted at once, to limit memory."""
 
 
 def to_rgb(opened: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, list[str]]:
-    """Return an image as 8-bit RGB, and remarks on what was guessed."""
+    """Return an image as 8-bit RGB, and remarks on assumptions."""
     remarks: list[str] = []
     image: Image.Image = opened
     if opened.mode.startswith("I;16") or opened.mode in ("I", "F"):
@@ -39,13 +39,13 @@ def to_rgb(opened: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, list[
         return _in_strips(image, _lab_converter()), remarks
     if image.has_transparency_data or image.mode == "La":  # "La" is missing in Pillow's own list
         if _is_invisible(image):
-            remarks.append("all its pixels are transparent, so it is white")
+            remarks.append("it is fully transparent and becomes white")
         return _in_strips(image, _over_white), remarks
     return _in_strips(image, lambda strip: strip.convert("RGB")), remarks
 
 
-def keeps_older_pixels(image: ImageFile.ImageFile) -> bool:
-    """Return whether the older rules give the same pixels: 8 bits, no transparent colour."""
+def is_same_in_older_rule(image: ImageFile.ImageFile) -> bool:
+    """Return whether older rules give the same pixels: 8 bits, no transparent colour."""
     modes = ("1", "L", "P", "RGB", "LA", "RGBA", "CMYK", "YCbCr")
     return (
         image.mode in modes
@@ -75,13 +75,13 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _is_invisible(image: Image.Image) -> bool:
-    """Return whether every pixel is transparent, by the alpha channel if there is one."""
+    """Return whether there is an alpha channel in which every pixel is transparent."""
     bands = image.getbands()
     return bands[-1] in ("A", "a") and image.getchannel(len(bands) - 1).getextrema() == (0, 0)
 
 
 def _with_8_bit_key(image: Image.Image, depth: int) -> Image.Image:
-    """Bring the transparent colour of a PNG from the depth of its samples to 8 bits."""
+    """Convert the transparent colour of a PNG from the depth of its samples to 8 bits."""
     key = image.info["transparency"]
     if image.mode == "1":
         image = image.convert("L")

@@ -1,4 +1,4 @@
-"""The store: a grow-only set of immutable fragments, and the matrices derived from it."""
+"""The cache: stores of immutable fragments, and the matrices derived from them."""
 
 from .maintenance import Problem, collect_garbage, drop_spec, find_spec, list_specs, verify
 from .matrices import open_matrix

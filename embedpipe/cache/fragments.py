@@ -1,8 +1,6 @@
-"""Immutable Parquet files whose names are the digests of their content.
+"""Fragments: immutable Parquet files, each named by the SHA-256 of its bytes.
 
-A fragment is written to a temporary name, synced and renamed to the SHA-256 of its bytes: it exists
-whole or not at all, and every bit of it can be checked against its name. Writing the same rows
-twice gives the same file.
+A fragment is written to a temporary name, synced and renamed, so it is always complete.
 """
 
 from __future__ import annotations
@@ -31,12 +29,12 @@ __all__ = [
 ]
 
 SUFFIX = ".parquet"
-FOREIGN_SPEC = "a fragment of another spec"
-FIX = "Run `embedpipe cache gc` to remove damaged files; the next `embed` makes them again."
+OTHER_SPEC = "a fragment of another spec"
+FIX = "Run `embedpipe cache gc` to remove damaged files; the next `embed` computes them again."
 
 
 def fragment_paths(folder: Path) -> list[Path]:
-    """Return the finished fragments in `folder`, by name; other files are not looked at."""
+    """Return the finished fragments in `folder`, by name."""
     if not folder.is_dir():
         return []
     return sorted(
@@ -47,9 +45,7 @@ def fragment_paths(folder: Path) -> list[Path]:
 
 
 def write_fragment(folder: Path, table: pa.Table, metadata: dict[str, str]) -> Path:
-    """Write a table as one fragment."""
-    # `table` has a column ``content_id``; a column ``embedding`` is written plain. `metadata` goes
-    # into the schema, with the count and digests of the rows.
+    """Write a table with a column ``content_id`` as one fragment."""
     metadata = metadata | {
         "rows": str(table.num_rows),
         "ids_sha256": digest_of_ids(table["content_id"]),
@@ -75,21 +71,20 @@ def write_fragment(folder: Path, table: pa.Table, metadata: dict[str, str]) -> P
         write_atomically(path, data)
     except OSError as error:
         raise unwritable(
-            f"cannot write to the cache at {folder}: {error.strerror or error}. Nothing in it was "
-            "changed; free space or permit writing, then run the same command again.",
+            f"cannot write to the cache at {folder}: {error.strerror or error}. Nothing was "
+            "changed. Free space or permit writing, then run the same command again.",
             error,
         ) from error
     return path
 
 
 def unwritable(message: str, error: OSError) -> CacheError:
-    """Return the error of a failed write: a `ReadOnlyError` where writing is not permitted."""
+    """Return the error of a failed write: a `ReadOnlyError` if writing is not permitted."""
     return ReadOnlyError(message) if is_read_only(error) else CacheError(message)
 
 
 def read_checked(path: Path, spec: str) -> pa.Table:
-    """Read a whole fragment after checking every bit of it against its name."""
-    # `spec` is the canonical JSON of the spec that it must belong to.
+    """Read a fragment after a check of its bytes and its spec, given as canonical JSON."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -103,7 +98,7 @@ def read_checked(path: Path, spec: str) -> pa.Table:
 
 def _check_spec(path: Path, schema: pa.Schema, spec: str) -> None:
     if (schema.metadata or {}).get(b"spec", b"").decode() != spec:
-        raise DamagedFileError(f"{path} is {FOREIGN_SPEC}. {FIX}")
+        raise DamagedFileError(f"{path} is {OTHER_SPEC}. {FIX}")
 
 
 def is_whole(path: Path, data: bytes) -> bool:
@@ -112,7 +107,7 @@ def is_whole(path: Path, data: bytes) -> bool:
 
 
 def spec_id_of(data: bytes) -> str:
-    """Return the id of the spec that a whole fragment belongs to."""
+    """Return the id of the spec of a fragment."""
     metadata = pq.read_schema(pa.BufferReader(data)).metadata or {}
     return hashlib.sha256(metadata.get(b"spec", b"")).hexdigest()
 
@@ -129,8 +124,7 @@ def describe_damage(data: bytes) -> str:
 
 
 def read_content_ids(path: Path, spec: str) -> pa.ChunkedArray:
-    """Read the column ``content_id`` alone, checked against its digest: 32 bytes a row."""
-    # `spec` is the canonical JSON of the spec that it must belong to.
+    """Read the column ``content_id`` alone, after a check of its digest and the spec."""
     try:
         table = read_parquet(path, columns=["content_id"])
         expected = (table.schema.metadata or {}).get(b"ids_sha256", b"").decode()
@@ -145,7 +139,7 @@ def read_content_ids(path: Path, spec: str) -> pa.ChunkedArray:
 
 
 def vectors_of(table: pa.Table) -> np.ndarray:
-    """Return the column ``embedding`` as an array of shape (rows, d), without a copy if it can."""
+    """Return the column ``embedding`` as an array of shape (rows, d)."""
     column = table["embedding"].combine_chunks()
     if isinstance(column, pa.ChunkedArray):  # an empty table has no chunk to combine
         return np.empty((0, table.schema.field("embedding").type.list_size), np.float32)
@@ -154,7 +148,7 @@ def vectors_of(table: pa.Table) -> np.ndarray:
 
 
 def digest_of_ids(column: pa.Array | pa.ChunkedArray) -> str:
-    """Return the SHA-256 of content ids in order, in hexadecimal; a missing one counts as ``-``."""
+    """Return the SHA-256 of content ids in order, in hexadecimal; null is hashed as ``-``."""
     digest = hashlib.sha256()
     for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
         if chunk.null_count:

@@ -1,4 +1,4 @@
-"""Maintenance of the store: its specs, damaged files, and files that can be removed."""
+"""Maintenance of the cache: list, verify, and remove files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .._files import TEMPORARY_PREFIX, temporary_path
 from .._workspace import Workspace
 from ..errors import CacheError, DamagedFileError, UsageError
 from .fragments import (
-    FOREIGN_SPEC,
+    OTHER_SPEC,
     describe_damage,
     digest_of_ids,
     fragment_paths,
@@ -29,7 +29,7 @@ from .fragments import (
 )
 from .matrices import in_use, matrix_problem
 from .scan_memory import memory_problem, read_memory
-from .store import CANARY, CONTENT_ID, Spec, Store, unsealed
+from .store import CANARY, CONTENT_ID, Spec, Store, read_with_digest
 
 __all__ = [
     "Problem",
@@ -45,25 +45,24 @@ __all__ = [
 ]
 
 UNFINISHED_AFTER = 3600.0
-"""Seconds after which a temporary file is taken for left over: its writer is not at work."""
-
+"""Seconds after which a temporary file counts as left over."""
 
 UNUSED_DAYS = 30
-"""Days after which an index that was not read is taken for one of an old candidate set."""
+"""Days after which an unread index counts as stale."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file or folder in the store that is damaged or no longer needed.
+    """A file or folder of the cache that is damaged or not needed any more.
 
     Attributes
     ----------
     path
         The file or folder.
     reason
-        The damage, as a clause.
+        The reason, as a clause.
     size
-        Bytes of the file, or of all files in the folder; counted by `collect_garbage` only.
+        Bytes of the file or of all files in the folder, from `collect_garbage` only.
     """
 
     path: Path
@@ -87,7 +86,7 @@ def list_specs(workspace: Workspace) -> list[dict[str, Any]]:
     Raises
     ------
     DamagedFileError
-        If a file is damaged, naming it.
+        If a file is damaged.
     """
     return [_summary(workspace, folder) for folder in _spec_folders(workspace)]
 
@@ -96,7 +95,8 @@ def _summary(workspace: Workspace, folder: Path) -> dict[str, Any]:
     spec = _read_spec(folder)
     if spec is None:
         raise DamagedFileError(
-            f"{folder / 'spec.json'} is missing or altered. `embedpipe cache verify` tells more."
+            f"{folder / 'spec.json'} is missing or altered. Run `embedpipe cache verify` for "
+            "details."
         )
     store = Store(workspace, spec)
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -113,12 +113,12 @@ def _summary(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def verify(workspace: Workspace) -> list[Problem]:
-    """Check every bit in the store and in the matrices.
+    """Check all bytes of the cache and the matrices.
 
     Returns
     -------
     list of Problem
-        Truncated, empty, altered, foreign and unfinished files, each named; empty if all is well.
+        One for each truncated, empty, altered, foreign or unfinished file.
     """
     return [problem for problem, _ in _problems(workspace)]
 
@@ -128,28 +128,23 @@ def collect_garbage(
 ) -> list[Problem]:
     """Remove damaged files, leftovers of killed runs, and derived files that no dataset needs.
 
-    A matrix is stale if no dataset has its list of items any more, by the scan memories. An index
-    is stale if no run has read it for 30 days. A problem that was written for worker processes is
-    stale if its matrix is gone. All of these are derived and come back when they are needed. What
-    another process uses or writes is left alone.
-
-    Nothing that is right is ever removed from the store: the rows of a removed fragment are
-    embedded again by the next run. Files that embedpipe did not write are named by `verify` but
-    left alone.
+    Matrices of other lists of items, indexes not read for 30 days and problems without a matrix
+    are stale; they are computed again when needed. Valid fragments, files in use and files of
+    other programs are kept.
 
     Parameters
     ----------
     workspace
         The workspace.
     matrices
-        Remove all matrices too; they are derived and come back when they are needed.
+        Whether to remove all matrices.
     dry_run
-        Only tell.
+        Whether to list without removing.
 
     Returns
     -------
     list of Problem
-        What was removed, and why.
+        The removed files and folders, with the reason.
     """
     doomed = {problem.path: problem for problem, removable in _problems(workspace) if removable}
     for problem in _stale(workspace, everything=matrices):
@@ -163,7 +158,7 @@ def collect_garbage(
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder: under a temporary name first, so that nobody reads a part."""
+    """Remove a file or a folder; a folder is renamed first, so that no reader gets a part."""
     try:
         if not path.is_dir() or path.is_symlink():
             path.unlink(missing_ok=True)
@@ -180,12 +175,12 @@ def remove(path: Path) -> None:
 
 
 def _stale(workspace: Workspace, *, everything: bool) -> Iterator[Problem]:
-    """Yield derived files that are whole and that no dataset needs."""
+    """Yield valid derived files that no dataset needs."""
     needed = set() if everything else needed_matrices(workspace)
-    gone = set()
+    removed = set()
     for folder in matrix_folders(workspace):
         if (folder.parent.name, folder.name) not in needed and not in_use(folder):
-            gone.add(folder)
+            removed.add(folder)
             yield Problem(folder, "derived" if everything else "stale: no dataset has these items")
         else:
             for index in _entries(folder / "index"):
@@ -194,15 +189,15 @@ def _stale(workspace: Workspace, *, everything: bool) -> Iterator[Problem]:
                     yield Problem(index, reason)
     for folder in _entries(workspace.root / "problems"):
         matrix = _matrix_of_problem(folder)
-        if matrix is not None and (matrix.parent in gone or not matrix.exists()):
-            yield Problem(folder, "stale: its matrix is gone")
+        if matrix is not None and (matrix.parent in removed or not matrix.exists()):
+            yield Problem(folder, "stale: its matrix is missing")
 
 
 def needed_matrices(
     workspace: Workspace, holding: Collection[bytes] | None = None
 ) -> set[tuple[str, str]]:
     """Return spec id and items digest of the matrices of all datasets, by their scan memories."""
-    # With `holding`, only of matrices that hold one of these contents.
+    # `holding` limits them to matrices with one of these contents.
     listings = [
         read_memory(folder / "items.parquet")["content_id"].combine_chunks().drop_null()
         for folder in _entries(workspace.root / "datasets")
@@ -219,19 +214,19 @@ def needed_matrices(
         try:
             for content_ids in listings:
                 there = content_ids.filter(pa.array(~store.missing(content_ids)))
-                # All of them, too: a fragment may have been lost and will be made again.
+                # Also with all items: a lost fragment may be computed again.
                 needed.update((spec.id, digest_of_ids(each)) for each in (there, content_ids))
-        except DamagedFileError:  # which images have a vector is not known: any may be needed
+        except DamagedFileError:  # it is unknown which images have a vector
             needed.update((spec.id, each.name) for each in _entries(workspace.matrices / spec.id))
     return needed
 
 
 def _unused(index: Path) -> bool:
-    """Return whether no run has read an index for a long time; reading it sets its time."""
+    """Return whether no run has read an index recently; reading updates its time."""
     try:
         used = max(path.stat().st_mtime for path in (index, *index.rglob("*")))
     except FileNotFoundError:
-        return False  # it is being changed
+        return False  # another process changes it
     return time.time() - used > UNUSED_DAYS * 86_400
 
 
@@ -244,19 +239,7 @@ def _matrix_of_problem(folder: Path) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class SpecFolders:
-    """All that a workspace keeps of one spec.
-
-    Attributes
-    ----------
-    spec_id
-        Its id.
-    backbone, precision
-        Of the spec; None if it cannot be read.
-    folders
-        Its part of the store and its matrices.
-    size
-        Bytes of all files in them.
-    """
+    """The folders of one spec: its vectors and its matrices; `size` is their bytes."""
 
     spec_id: str
     backbone: str | None
@@ -266,13 +249,7 @@ class SpecFolders:
 
 
 def find_spec(workspace: Workspace, prefix: str) -> SpecFolders:
-    """Return the folders of the one spec whose id begins with `prefix`.
-
-    Raises
-    ------
-    UsageError
-        If no spec or more than one begins so.
-    """
+    """Return the folders of the one spec whose id starts with `prefix`."""
     places = workspace.cache, workspace.matrices
     known = {
         path.name
@@ -283,12 +260,8 @@ def find_spec(workspace: Workspace, prefix: str) -> SpecFolders:
     found = sorted(name for name in known if prefix and name.startswith(prefix.lower()))
     if len(found) != 1:
         listing = ", ".join(name[:12] for name in (found or sorted(known))) or "none"
-        what = "begin" if found else "are there"
-        raise UsageError(
-            f"{len(found) or 'no'} spec{'s' if len(found) != 1 else ''} in {workspace.cache} "
-            f"begin{'s' if len(found) == 1 else ''} with {prefix!r}: give more of the id. These "
-            f"{what}: {listing}."
-        )
+        count = f"{len(found)} specs in {workspace.cache} start" if found else "no spec starts"
+        raise UsageError(f"{count} with {prefix!r}: give more of one of these ids: {listing}.")
     (name,) = found
     spec = _read_spec(workspace.cache / name)
     folders = tuple(place / name for place in places if (place / name).is_dir())
@@ -302,17 +275,11 @@ def find_spec(workspace: Workspace, prefix: str) -> SpecFolders:
 
 
 def drop_spec(workspace: Workspace, found: SpecFolders) -> None:
-    """Remove a spec with its vectors, failures, canary and matrices.
-
-    Raises
-    ------
-    CacheError
-        If another process uses one of its matrices, or a folder cannot be removed.
-    """
+    """Remove a spec with its vectors, failures, canary and matrices."""
     for folder in _entries(workspace.matrices / found.spec_id):
         if in_use(folder):
             raise CacheError(
-                f"{folder} is in use: nothing was removed. End the process that uses it, then run "
+                f"{folder} is in use. Nothing was removed. End the process that uses it, then run "
                 "the same command again."
             )
     for folder in found.folders:
@@ -320,7 +287,7 @@ def drop_spec(workspace: Workspace, found: SpecFolders) -> None:
 
 
 def _problems(workspace: Workspace) -> Iterator[tuple[Problem, bool]]:
-    """Yield each problem, and whether its file may be removed."""
+    """Yield each problem, with true if its file may be removed."""
     for folder in _entries(workspace.cache):
         if not folder.name.startswith(TEMPORARY_PREFIX):
             yield from _problems_of_spec(folder)
@@ -347,7 +314,7 @@ def _problems_of_spec(folder: Path) -> Iterator[tuple[Problem, bool]]:
         if path.name in ("spec.json", "fragments", "failures"):
             continue
         if path.name == CANARY:
-            if unsealed(path.read_bytes()) is None:
+            if read_with_digest(path.read_bytes()) is None:
                 yield Problem(path, "altered: its content does not match its digest"), True
         elif not path.name.startswith(TEMPORARY_PREFIX):
             yield Problem(path, "not a file of this cache"), False
@@ -367,20 +334,20 @@ def _problems_of_fragment(path: Path, spec_id: str) -> Iterator[tuple[Problem, b
         if not is_whole(path, data):
             yield Problem(path, describe_damage(data)), True
         elif spec_id_of(data) != spec_id:
-            yield Problem(path, FOREIGN_SPEC), True
+            yield Problem(path, OTHER_SPEC), True
     except FileNotFoundError:
         return  # removed by another process
 
 
 def _unfinished(root: Path) -> Iterator[tuple[Problem, bool]]:
-    """Yield temporary files and folders, wherever they are, whose writer is not at work."""
+    """Yield old temporary files and folders."""
     for path in sorted(root.rglob(f"{TEMPORARY_PREFIX}*")):
         if any(parent.name.startswith(TEMPORARY_PREFIX) for parent in path.parents):
             continue
         try:
             written = max(each.stat().st_mtime for each in (path, *path.rglob("*")))
         except FileNotFoundError:
-            continue  # its writer has just finished
+            continue  # its writer has finished
         if time.time() - written > UNFINISHED_AFTER:
             yield Problem(path, "unfinished: left over from a run that was killed"), True
 
@@ -408,7 +375,7 @@ def matrix_folders(workspace: Workspace) -> list[Path]:
         folder
         for spec in _entries(workspace.matrices)
         for folder in _entries(spec)
-        if not folder.name.startswith(TEMPORARY_PREFIX)  # another process may be building it
+        if not folder.name.startswith(TEMPORARY_PREFIX)  # unfinished
     ]
 
 

@@ -30,38 +30,10 @@ __all__ = ["in_use", "matrix_problem", "open_matrix"]
 def open_matrix(
     workspace: Workspace, store: Store, content_ids: pa.Array, *, keep: bool = True
 ) -> tuple[np.memmap, Path, str]:
-    """Return the vectors of `content_ids`, in order, memory-mapped; built if it is not there.
+    """Return the memory-mapped vectors of `content_ids`, their folder, and their file's digest.
 
-    A matrix on disk is used only if its shape, both digests and the digest of its bytes are what
-    they must be; otherwise it is built anew from the fragments.
-
-    Parameters
-    ----------
-    workspace
-        The workspace that holds it.
-    store
-        The store of the vectors.
-    content_ids
-        Fixed-size binary(32); an image may be there several times.
-    keep
-        Whether it stays in the workspace. Otherwise, and in a read-only workspace, it lies in the
-        folder for temporary files for as long as it is used.
-
-    Returns
-    -------
-    matrix : memmap of float32, shape (n, d)
-        Read-only, C-contiguous; row i belongs to ``content_ids[i]``. Building it needs one
-        fragment, 32 bytes a row of the store and 20 an item in memory.
-    folder, digest
-        Its folder, and the SHA-256 of its file in hex: what is derived from the matrix can be
-        kept in a sub-folder, with the digest.
-
-    Raises
-    ------
-    CacheError
-        If an image has no vector, or the disk is full.
-    DamagedFileError
-        If a fragment that is needed is damaged.
+    The matrix, (n, d) float32, is built from the fragments if it is missing or invalid. Without
+    `keep`, and in a read-only workspace, it is in a temporary folder while it is used.
     """
     items_digest = digest_of_ids(content_ids)
     folder = workspace.matrices / store.spec.id / items_digest
@@ -74,12 +46,12 @@ def open_matrix(
             pass
     if isinstance(found, str):
         return _temporary(store, content_ids, items_digest)
-    _hold(folder, found[0])
+    _lock_while_used(folder, found[0])
     return found[0], folder, found[1]
 
 
 def in_use(folder: Path) -> bool:
-    """Return whether a process has the matrix in `folder` open; false where there are no locks."""
+    """Return whether a process uses the matrix in `folder`; false without file locks."""
     if sys.platform == "win32":
         return False
     try:
@@ -97,8 +69,8 @@ def in_use(folder: Path) -> bool:
     return False
 
 
-def _hold(folder: Path, matrix: np.memmap) -> None:
-    """Keep a shared lock for as long as the matrix is used: its workers open it by its path."""
+def _lock_while_used(folder: Path, matrix: np.memmap) -> None:
+    """Keep a shared lock while the matrix is used, because workers open it by its path."""
     if sys.platform == "win32":
         return
     with contextlib.suppress(OSError):
@@ -108,13 +80,13 @@ def _hold(folder: Path, matrix: np.memmap) -> None:
 
 
 def matrix_problem(folder: Path, spec_id: str, items_digest: str) -> str | None:
-    """Return in words why the matrix in `folder` must not be used, or None if it may."""
+    """Return the reason why the matrix in `folder` is invalid, or None."""
     found = _open(folder, spec_id, items_digest)
     return found if isinstance(found, str) else None
 
 
 def _open(folder: Path, spec_id: str, items_digest: str) -> tuple[np.memmap, str] | str:
-    """Return the matrix in `folder` and the digest of its file, or why it must not be used."""
+    """Return the matrix in `folder` and the digest of its file, or the reason why it is invalid."""
     try:
         meta = json.loads((folder / "meta.json").read_bytes())
     except (OSError, ValueError):
@@ -122,13 +94,13 @@ def _open(folder: Path, spec_id: str, items_digest: str) -> tuple[np.memmap, str
     if not isinstance(meta, dict):
         return "meta.json is missing or damaged"
     if meta.get("spec_id") != spec_id or meta.get("items_digest") != items_digest:
-        return "it was made for another spec or other items"
+        return "it is for another spec or other items"
     try:
         matrix, digest = open_array(folder / "embeddings.npy")
     except (OSError, ValueError, EOFError):
         return "embeddings.npy is missing or damaged"
     if list(matrix.shape) != meta.get("shape") or matrix.dtype != np.float32:
-        return "embeddings.npy has another shape than meta.json says"
+        return "the shape of embeddings.npy differs from meta.json"
     if digest != meta.get("sha256"):
         return "embeddings.npy is altered: its bytes do not match their digest"
     return matrix, digest
@@ -142,7 +114,7 @@ def _digest_of_file(path: Path) -> str:
 def _temporary(
     store: Store, content_ids: pa.Array, items_digest: str
 ) -> tuple[np.memmap, Path, str]:
-    """Build a matrix outside of the workspace, which goes when nobody uses it any more."""
+    """Build a matrix outside of the workspace; it is removed after its last use."""
     outside = Path(tempfile.mkdtemp(prefix="embedpipe-"))
     folder = outside / items_digest
     try:
@@ -156,7 +128,7 @@ def _temporary(
 
 
 def _discard(folder: Path, process: int) -> None:
-    if os.getpid() == process:  # a forked process ends before the one that uses the matrix
+    if os.getpid() == process:  # not in a forked process
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -176,11 +148,11 @@ def _build(folder: Path, store: Store, content_ids: pa.Array, items_digest: str)
         }
         (temporary / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
         _sync(temporary)
-        _put_in_place(temporary, folder, store.spec.id, items_digest)
+        _publish(temporary, folder, store.spec.id, items_digest)
     except OSError as error:
         raise unwritable(
-            f"cannot write the matrix at {folder}: {error.strerror or error}. The cache itself is "
-            "untouched; free space or permit writing, then run the same command again.",
+            f"cannot write the matrix at {folder}: {error.strerror or error}. The cache is "
+            "unchanged. Free space or permit writing, then run the same command again.",
             error,
         ) from error
     finally:
@@ -188,7 +160,7 @@ def _build(folder: Path, store: Store, content_ids: pa.Array, items_digest: str)
 
 
 def _fill(path: Path, shape: tuple[int, int], store: Store, content_ids: pa.Array) -> None:
-    # Space is reserved first: a full disk is then an error here and not a bus error later.
+    # Reserving the space raises an error for a full disk, instead of a bus error later.
     header_and_rows = np.lib.format.open_memmap(path, "w+", np.float32, shape)
     if hasattr(os, "posix_fallocate") and path.stat().st_size:
         with path.open("r+b") as file:
@@ -201,8 +173,8 @@ def _fill(path: Path, shape: tuple[int, int], store: Store, content_ids: pa.Arra
     if not filled.all():
         first = content_ids[int(np.argmin(filled))].as_py().hex()
         raise CacheError(
-            f"{int((~filled).sum())} of {shape[0]} images have no vector in the cache, {first} "
-            "first: run `embedpipe embed` on the dataset."
+            f"{int((~filled).sum())} of {shape[0]} images have no vector in the cache; the first "
+            f"is {first}. Run `embedpipe embed` on the dataset."
         )
 
 
@@ -213,14 +185,14 @@ def _sync(folder: Path) -> None:
     sync_folder(folder)
 
 
-def _put_in_place(temporary: Path, folder: Path, spec_id: str, items_digest: str) -> None:
+def _publish(temporary: Path, folder: Path, spec_id: str, items_digest: str) -> None:
     try:
         temporary.rename(folder)
     except OSError:
         if not folder.is_dir():
             raise
         if matrix_problem(folder, spec_id, items_digest) is None:
-            return  # another process has just made the same one
+            return  # another process has built the same one
         aside = temporary_path(folder)
         folder.rename(aside)
         temporary.rename(folder)

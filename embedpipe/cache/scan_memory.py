@@ -1,6 +1,6 @@
-"""The scan memory: which bytes a dataset's items had when they were last hashed.
+"""The scan memory: the digests of a dataset's items, and the stamps of their files.
 
-It saves hashing an unchanged folder again and is never needed: a damaged memory is forgotten.
+It saves hashing an unchanged folder again; a damaged scan memory is ignored.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MEMORY_SCHEMA = pa.schema(
         pa.field("scanned_ns", pa.int64()),
     ]
 )
-"""One row an item; the four columns of a stamp are null where the source has none."""
+"""One row per item; the four columns of a stamp are null if the source has none."""
 
 
 def read_memory(path: Path) -> pa.Table:
-    """Return the scan memory at `path`; an absent or damaged one is an empty table."""
+    """Return the scan memory at `path`; an empty table if it is missing or damaged."""
     table = _read_whole(path)
     return MEMORY_SCHEMA.empty_table() if table is None else table
 
@@ -43,13 +43,7 @@ def memory_problem(path: Path) -> str | None:
 
 
 def write_memory(path: Path, table: pa.Table) -> bool:
-    """Replace the scan memory at `path`; return false if the workspace is read-only.
-
-    Raises
-    ------
-    CacheError
-        If it cannot be written for any other reason.
-    """
+    """Replace the scan memory at `path`; return false if the workspace is read-only."""
     try:
         write_parquet(path, table.cast(MEMORY_SCHEMA), compression="zstd")
     except OSError as error:
@@ -67,7 +61,7 @@ def _read_whole(path: Path) -> pa.Table | None:
         table = read_parquet(path)
     except (FileNotFoundError, NotADirectoryError):
         return MEMORY_SCHEMA.empty_table()
-    except OSError as error:  # it may be whole: it must not be taken for damaged and removed
+    except OSError as error:  # it may be complete and must not be removed
         raise CacheError(f"cannot read {path}: {error.strerror or error}.") from error
     except pa.ArrowException:
         return None

@@ -1,4 +1,4 @@
-"""One spec's part of the store: its images with a vector, its failures, and the vectors."""
+"""The store of one spec: vectors, failures and the canary."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .._files import write_atomically
+from .._text import sentence_about
 from .._workspace import Workspace
 from ..errors import CacheError, DamagedFileError, DriftError
 from .fragments import (
@@ -33,14 +34,12 @@ __all__ = ["CONTENT_ID", "Failure", "Row", "Spec", "Store"]
 
 @dataclass(frozen=True)
 class Spec:
-    """Everything that determines the vector of an image: backbone, preprocess, precision.
-
-    What may merely change low bits (runtime, versions, threads, processor) is not part of it.
+    """The embedding spec: everything that determines a vector, except for its lowest bits.
 
     Attributes
     ----------
     backbone
-        Library, architecture, pooling, ``dim`` and the digest of the weights as loaded.
+        Library, architecture, pooling, ``dim`` and the digest of the weights.
     preprocess
         Sizes, interpolation, crop, mean, std, and the rules for EXIF, colour and decoding.
     precision
@@ -88,11 +87,10 @@ FORMAT = "1"
 CANARY = "canary.json"
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.02}
-"""Largest mean distance of the canary's vectors, relative to their length, by precision.
+"""Maximum mean distance of the canary's vectors, relative to their length, by precision.
 
-Two runtimes agree to 1e-5 in fp32. In bf16, one runtime agrees to 0.007 on processors with other
-instruction sets; two runtimes differ by 0.13. Bilinear instead of bicubic resizing moves the
-vectors by 0.09, weights that are 2 % off by 0.7.
+Measured: 1e-5 between runtimes in fp32; in bf16 0.007 between processors and 0.13 between runtimes;
+0.09 with bilinear resizing.
 """
 
 
@@ -107,9 +105,9 @@ class Row:
     embedding
         Shape (d,), float32.
     width, height
-        Of the image, in pixels, as it is meant to be seen.
+        Pixels of the upright image.
     n_bytes
-        Size of the file.
+        Bytes of the file.
     """
 
     content_id: bytes
@@ -121,18 +119,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An image that has no vector, and why.
+    """An image without a vector.
 
     Attributes
     ----------
     path
-        Where it was met: an item's id.
+        Id of its item.
     content_id
-        SHA-256 of its bytes, where they could be read.
+        SHA-256 of its bytes; None if they cannot be read.
     stage
         ``"read"``, ``"decode"`` or ``"encode"``.
     error
-        The reason.
+        The reason, as a clause about "it".
     """
 
     path: str
@@ -140,20 +138,17 @@ class Failure:
     stage: str
     error: str
 
+    @property
+    def message(self) -> str:
+        """A sentence for the user."""
+        return sentence_about(self.path, self.error)
+
 
 class Store:
-    """The vectors of one spec: a set that only grows.
+    """The vectors of one spec: a set of fragments that only grows.
 
-    Reading lists the fragments and takes the union by content; where two fragments hold the same
-    image, the first by name counts. Adding writes one new file. Any number of processes may do
-    both at once.
-
-    Parameters
-    ----------
-    workspace
-        The workspace that holds it.
-    spec
-        The spec of its vectors.
+    If two fragments contain the same image, the first by name is used. Several processes may read
+    and add at the same time.
     """
 
     def __init__(self, workspace: Workspace, spec: Spec) -> None:
@@ -161,15 +156,7 @@ class Store:
         self.folder = workspace.cache / spec.id
 
     def create(self) -> None:
-        """Write down the spec, if it is not.
-
-        Raises
-        ------
-        DamagedFileError
-            If what is written there is another spec.
-        CacheError
-            If it cannot be written.
-        """
+        """Write the file of the spec, if it is missing."""
         path = self.folder / "spec.json"
         expected = self.spec.to_json().encode()
         try:
@@ -186,13 +173,13 @@ class Store:
             raise DamagedFileError(f"{path} is altered: it does not match its folder's name. {FIX}")
 
     def exists(self) -> bool:
-        """Return whether the spec is written down."""
+        """Return whether the file of the spec exists."""
         return (self.folder / "spec.json").exists()
 
     def runtime(self) -> str | None:
-        """Return the runtime that made the first vectors, such as ``"torch"``; None if unknown."""
+        """Return the runtime of the first vectors, such as ``"torch"``; None if unknown."""
         try:
-            known = unsealed((self.folder / CANARY).read_bytes())
+            known = read_with_digest((self.folder / CANARY).read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -202,13 +189,7 @@ class Store:
         return str(known["provenance"].get("runtime", "")).partition(" ")[0] or None
 
     def content_ids(self) -> pa.ChunkedArray:
-        """Return which images have a vector: fixed-size binary(32), 32 bytes a row.
-
-        Raises
-        ------
-        DamagedFileError
-            If a fragment is damaged; it is never passed over in silence.
-        """
+        """Return the content ids of the images with a vector: fixed-size binary(32)."""
         chunks = [
             read_content_ids(path, self.spec.to_json())
             for path in fragment_paths(self.folder / "fragments")
@@ -217,15 +198,7 @@ class Store:
         return pa.chunked_array(arrays, CONTENT_ID)
 
     def add(self, rows: Sequence[Row], provenance: dict[str, str]) -> Path:
-        """Write rows as one fragment.
-
-        Parameters
-        ----------
-        rows
-            At least one, no vector with NaN or infinity.
-        provenance
-            Runtime, versions and device: they may have changed low bits.
-        """
+        """Write at least one row of finite numbers as one fragment."""
         embeddings = np.stack([row.embedding for row in rows]).astype(np.float32)  # (rows, d)
         if embeddings.shape[1] != self.spec.dim:
             raise CacheError(
@@ -244,18 +217,10 @@ class Store:
         )
         return write_fragment(self.folder / "fragments", table, self._metadata(provenance))
 
-    def adopt(self, older: Store, content_ids: pa.Array) -> int:
-        """Take over rows of another spec that this spec gives too; return their number.
+    def copy_rows(self, older: Store, content_ids: pa.Array) -> int:
+        """Copy rows and the canary of another spec with equal vectors; return the number of rows.
 
-        The canary comes with them, so that later rows are compared with the machine that computed
-        these. Nothing is taken over where this spec has a canary of its own.
-
-        Parameters
-        ----------
-        older
-            The store of the other spec; it stays as it is.
-        content_ids
-            (n,) fixed-size binary(32): images that have the same vector under both specs.
+        No row is copied if this spec has another canary.
         """
         canary, own = older.folder / CANARY, self.folder / CANARY
         if not canary.exists():
@@ -265,38 +230,25 @@ class Store:
             write_atomically(own, known, overwrite=False)
         if own.read_bytes() != known:
             return 0
-        adopted = 0
+        copied = 0
         for path in fragment_paths(older.folder / "fragments"):
             table = read_checked(path, older.spec.to_json())
             provenance = json.loads((table.schema.metadata or {})[b"provenance"])
             rows = table.filter(pc.is_in(table["content_id"], value_set=content_ids))
             if len(rows):
                 write_fragment(self.folder / "fragments", rows, self._metadata(provenance))
-                adopted += len(rows)
-        return adopted
+                copied += len(rows)
+        return copied
 
     def vectors(self) -> Iterator[tuple[pa.Array, np.ndarray]]:
-        """Yield each fragment's content ids and vectors (rows, d), every bit checked.
-
-        One fragment is in memory at a time.
-        """
+        """Yield each fragment's content ids and vectors (rows, d), after a check of its bytes."""
         for path in fragment_paths(self.folder / "fragments"):
             yield self._read(path)
 
     def vectors_for(
         self, content_ids: pa.Array
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield positions in `content_ids` and their vectors, reading only fragments that matter.
-
-        Parameters
-        ----------
-        content_ids
-            (n,) fixed-size binary(32); positions without a vector are never yielded.
-
-        Notes
-        -----
-        32 bytes for each row of the store and 12 for each of the n, and one fragment.
-        """
+        """Yield positions in `content_ids` and their vectors, from the fragments that have them."""
         paths, spec = fragment_paths(self.folder / "fragments"), self.spec.to_json()
         ids = [read_content_ids(path, spec) for path in paths]
         starts = np.cumsum([0, *(len(column) for column in ids)])  # of each fragment's rows
@@ -329,7 +281,7 @@ class Store:
         return write_fragment(self.folder / "failures", table, self._metadata(provenance))
 
     def failures(self) -> dict[bytes, Failure]:
-        """Return by content the images that failed and have no vector since."""
+        """Return the failed images without a vector, by content id."""
         found: dict[bytes, Failure] = {}
         for path in fragment_paths(self.folder / "failures"):
             for row in read_checked(path, self.spec.to_json()).to_pylist():
@@ -344,33 +296,26 @@ class Store:
         return found
 
     def missing(self, content_ids: pa.Array) -> np.ndarray:
-        """Return a boolean mask over `content_ids`: true where there is no vector."""
+        """Return a boolean mask over `content_ids`: true for images without a vector."""
         present = pc.is_in(content_ids, value_set=_combined(self.content_ids()))
         mask: np.ndarray = ~present.to_numpy(zero_copy_only=False)
         return mask
 
     def check_canary(self, encode: Callable[[], np.ndarray], provenance: dict[str, str]) -> None:
-        """Compare this machine's vectors of the canary with those of the run that made the spec.
-
-        Parameters
-        ----------
-        encode
-            Gives the canary's vectors, (c, d), as this machine computes them.
-        provenance
-            Of this machine, written down when it is the first.
+        """Compare this machine's canary vectors with those of the first run; store the first ones.
 
         Raises
         ------
         DriftError
-            If they are further apart than `TOLERANCE`: nothing may then be added.
+            If their distance exceeds `TOLERANCE`.
         """
         vectors = encode()
         path = self.folder / CANARY
         content = {"provenance": provenance, "vectors": vectors.astype(float).tolist()}
         try:
             if not path.exists():
-                write_atomically(path, _sealed(content), overwrite=False)
-            known = unsealed(path.read_bytes())
+                write_atomically(path, _with_digest(content), overwrite=False)
+            known = read_with_digest(path.read_bytes())
         except OSError as error:
             raise unwritable(
                 f"cannot write to the cache at {self.folder}: {error.strerror or error}.", error
@@ -380,16 +325,16 @@ class Store:
         expected = np.array(known["vectors"], np.float64)  # (c, d)
         if expected.shape != vectors.shape:
             raise DriftError(
-                f"the canary in {self.folder} has {len(expected)} images, this version's has "
-                f"{len(vectors)}: it was made by another version of embedpipe. Nothing was added; "
-                f"use that version or another --workspace, or delete {path} to trust this one."
+                f"the canary in {self.folder} has {len(expected)} images; this version of "
+                f"embedpipe has {len(vectors)}. Nothing was added. Use the other version or "
+                f"another --workspace, or delete {path} to accept this version."
             )
         drift = relative_distance(vectors, expected)
         if not drift <= TOLERANCE[self.spec.precision]:
             raise DriftError(
                 f"this machine's vectors differ by {drift:.2g} of their length from those in "
-                f"{self.folder} (at most {TOLERANCE[self.spec.precision]:g} is allowed): made with "
-                f"{known['provenance']}, now {provenance}. Nothing was added; use the former "
+                f"{self.folder} (the limit is {TOLERANCE[self.spec.precision]:g}): then "
+                f"{known['provenance']}, now {provenance}. Nothing was added. Use the former "
                 "--runtime and versions, --precision fp32, or another --workspace."
             )
 
@@ -401,20 +346,21 @@ class Store:
         }
 
 
-def _sealed(content: dict[str, Any]) -> bytes:
+def _with_digest(content: dict[str, Any]) -> bytes:
+    """Return a JSON file of a content and its digest."""
     text = json.dumps(content, sort_keys=True)
     return json.dumps({"sha256": _digest(text), "content": content}, sort_keys=True).encode()
 
 
-def unsealed(data: bytes) -> dict[str, Any] | None:
-    """Return the content of a sealed JSON file, None if it is damaged."""
+def read_with_digest(data: bytes) -> dict[str, Any] | None:
+    """Return the content of a JSON file with a digest, None if it is damaged."""
     try:
         outer = json.loads(data)
         content: dict[str, Any] = outer["content"]
         whole = outer["sha256"] == _digest(json.dumps(content, sort_keys=True))
     except (ValueError, KeyError, TypeError):
         return None
-    return content if whole and data == _sealed(content) else None
+    return content if whole and data == _with_digest(content) else None
 
 
 def _digest(text: str) -> str:

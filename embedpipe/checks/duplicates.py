@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.item import SPLITS
+from ..datasets.dataset import SPLITS
 
 __all__ = ["Rows", "exact_duplicates", "first_of_content", "groups_of", "joined", "leaking"]
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .._pixels import DecodeError, Picture, decoded
 from ..cache import Failure
 from ..datasets import Source
+from ..datasets.source import read_failure
 from ..embedding import Remark
 
 __all__ = ["SIDE", "ImageStats", "Progress", "blank_rows", "image_stats", "tiny_rows"]
@@ -122,7 +123,7 @@ def _stats_in_order(source: Source, ids: list[str]) -> Iterator[tuple[str, _Stat
 
 def _stats_of_file(item_id: str, content: bytes | OSError) -> _Stats | Failure:
     if isinstance(content, OSError):
-        return Failure(item_id, None, "read", str(content.strerror or content))
+        return Failure(item_id, None, "read", read_failure(content))
     try:
         return decoded(content, _stats_of_picture, shrink=2 * SHRUNKEN)
     except DecodeError as error:

@@ -14,8 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 import typer.core
 
-from .._scripts import INTERRUPTED, WRONG_USAGE
-from .._signals import interrupt_on_signals
+from .._scripts import INTERRUPTED, WRONG_USAGE, interrupt_on_signals
 from .._versions import own_version
 from . import cache, check, compare, embed, label, labels, replay, run, train
 from . import list as list_command

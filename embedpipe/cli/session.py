@@ -14,9 +14,9 @@ import typer
 import typer.core
 
 from .. import _workspace
-from .._extensions import import_extensions
 from .._options import DatasetOptions
-from .._text import printable
+from .._registry import import_extensions
+from .._text import printable, sentence_about
 from ..errors import UsageError
 from .options import Common, Embed, FailureLimit
 from .output import TOO_MANY_FAILURES, Output, complain, ending
@@ -48,10 +48,10 @@ class Session:
     def load(self, where: DatasetOptions) -> Dataset:
         """Load the dataset."""
         from ..datasets import load_dataset
-        from ..datasets.load import beside_name
+        from ..datasets.load import name_conflict
 
         for name in [where.dataset] if isinstance(where.dataset, str) else where.dataset:
-            beside = beside_name(name)
+            beside = name_conflict(name)
             if beside is not None:
                 self.remark(beside)
         with self.progress() as progress:
@@ -88,14 +88,12 @@ class Session:
         found, known = failures_of(embeddings), self._failures
         self._failures = [*known, *(each for each in found if each not in known)]
         for failure in embeddings.failures[:NAMED]:
-            self.remark(
-                f"could not {failure.stage} {printable(failure.path)}: {printable(failure.error)}"
-            )
+            self.remark(printable(failure.message))
         if len(embeddings.failures) > NAMED:
             self.remark(f"… and {len(embeddings.failures) - NAMED} more that failed.")
         remarks = embeddings.report.remarks
         for path, text in remarks[:NAMED]:
-            self.remark(f"{printable(path)}: {printable(text)}")
+            self.remark(printable(sentence_about(path, text)))
         if len(remarks) > NAMED:
             self.remark(f"… and {len(remarks) - NAMED} more remarks; `check --json` lists all.")
         self.remark_vanished([failure.path for failure in embeddings.vanished])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._loops.arrays import known_labels, uniform_of_rows
-from ..datasets.item import canonical_split, split_of
+from ..datasets.dataset import canonical_split, split_of
 from ..embedding import Embeddings
 from ..errors import LabelError, UnknownNameError, UsageError
 from ..tables import column_of

@@ -1,9 +1,8 @@
 """Items (id, label, split, bucket) and their bytes: folders, archives, manifests, named datasets.
 
-A dataset is a tuple of items and a source of their bytes; `load_dataset` makes one from a path or
-from a registered name. To add a name, register a function of a `Request` (or a class that is
-called with one and iterated). It yields pairs of an `Item` and its bytes, or the path of its
-file::
+A dataset is a tuple of items and a source of their bytes; `load_dataset` returns one for a path or
+a registered name. To add a name, register a function of a `Request`, or an iterable class. It
+yields pairs of an `Item` and its bytes, or the path of its file::
 
     from pathlib import Path
 
@@ -16,25 +15,24 @@ file::
             label = path.parent.name
             yield Item(f"{label}/{path.name}", label=label, split="train"), path
 
-The `card` is optional: a `DatasetCard`, a mapping of its fields, or the path of a YAML file. Counts
-and classes in it are checked when the dataset is loaded. A dataset that is published as a folder
-or an archive of image files needs one line, and is downloaded as its card says::
+The `card` is optional: a `DatasetCard`, a mapping of its fields, or the path of a YAML file. Its
+counts and classes are checked when the dataset is loaded. A dataset that is published as a folder
+or an archive of image files needs one line, and is downloaded from the address in its card::
 
     @register("shoes", card=Path(__file__).with_name("shoes.yaml"))
     def shoes(request):
         \"\"\"Photos of shoes in 5 classes.\"\"\"
         return load_images(request)
 
-A function that returns a `Dataset` with a `Source` of its own has full control.
+For full control, return a `Dataset` with your own `Source`.
 """
 
-from . import clear, digits, torchvision_datasets  # noqa: F401  # they register
+from . import clear, library_datasets  # noqa: F401  # they register datasets
 from .cards import DatasetCard
 from .clear import load_clear_tree
 from .clear_features import ClearFeatures, load_clear_features
 from .corruptions import corrupted
-from .dataset import Dataset
-from .item import Item
+from .dataset import Dataset, Item
 from .load import load_dataset
 from .published import load_images
 from .registry import Request, datasets

@@ -1,4 +1,4 @@
-"""Dataset cards: the facts about a named dataset, from a YAML file or given in code."""
+"""Dataset cards: facts about a named dataset, from a YAML file or from code."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ UNSPLIT = "unsplit"
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """Facts about a named dataset; those that are not known are left out.
+    """Facts about a named dataset; all but the name are optional.
 
     Parameters
     ----------
     name, title, description
-        Registered name, full name, and a line about it.
+        Registered name, full name, and a one-line description.
     home, download
-        Its page, and the address of its archive; None if it comes with a library or has to be
-        fetched by hand.
+        Web page, and address of the archive; None if embedpipe cannot download it.
     archive
         File name of the archive; None if a library downloads it.
     size
@@ -34,15 +33,15 @@ class DatasetCard:
     licence, citation
         Terms of use, and the work to cite.
     layout
-        Its layout on disk, as a clause.
+        Layout on disk, as a clause.
     classes
-        Class names in order; empty if only the copy at hand tells.
+        Class names in order; empty if they differ between copies.
     counts
-        Number of items by split; ``"unsplit"`` for those without one. Empty if not known.
+        Number of items by split; ``"unsplit"`` for items without one. Empty if unknown.
     sha256
-        SHA-256 of the archive, where its bytes are stable or one copy is known.
+        SHA-256 of the archive.
     tree_digest
-        Digest of the images, however they are packed: SHA-256 of the sorted lines
+        Digest of the images, independent of packing: SHA-256 of the sorted lines
         ``<SHA-256 of the bytes>  <id>``.
     """
 
@@ -63,12 +62,12 @@ class DatasetCard:
 
     @property
     def total(self) -> int:
-        """The number of items, 0 if not known."""
+        """The number of items, 0 if unknown."""
         return sum(self.counts.values())
 
 
 CardLike = DatasetCard | Mapping[str, Any] | str | os.PathLike[str] | None
-"""A card, its fields, the path of a YAML file with its fields, or None for no facts."""
+"""A card, its fields, the path of a YAML file with its fields, or None."""
 
 
 def read_card(name: str, given: CardLike) -> DatasetCard:
@@ -94,7 +93,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def package_card(name: str) -> Path:
-    """Return the path of a card of this package: installed, or in the repository's `data`."""
+    """Return the path of a card in the installed package or in the repository's `data`."""
     installed = Path(__file__).parent / "cards"
     folder = installed if installed.is_dir() else Path(__file__).parents[2] / "data"
     return folder / f"{name}.yaml"

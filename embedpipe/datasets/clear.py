@@ -1,4 +1,4 @@
-"""CLEAR-10 and CLEAR-100: photos of a decade in buckets of time, for continual learning."""
+"""CLEAR-10 and CLEAR-100: photos from ten years in buckets of time, for continual learning."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 from ..errors import DatasetError, UsageError
 from .cards import package_card
 from .clear_tree import (
-    HALVES,
     SPLITS_FOLDER,
+    TREE_SPLITS,
     ClearTree,
-    broken,
     exists,
-    read_filelists,
-    read_halves,
+    read_2021_layout,
+    read_2022_layout,
+    tree_error,
 )
 from .dataset import Dataset, path_name
 from .download import is_url
-from .folder import FolderSource
 from .identifiers import encode_id
-from .published import absent
+from .published import not_available
 from .registry import Request, datasets
+from .source import FolderSource
 
 __all__ = [
     "is_clear_tree",
@@ -35,19 +35,18 @@ __all__ = [
     "seed_division",
 ]
 
-DEFAULT_SPLIT = 0
-"""Of the five splits that the old layout ships; each seed of a study takes its own."""
+DEFAULT_DIVISION = 0
+"""Number of the division of the 2021 layout that is used without a seed."""
 
 _SPLIT_FOLDER = re.compile(r"split_([0-9]+)")
 
 
 @datasets.register("clear10", card=package_card("clear10"))
 def load_clear10(request: Request) -> Dataset:
-    """Photos of 11 classes in ten buckets of time, 2004 to 2014; from a folder that you have.
+    """Photos of 11 classes in ten buckets of time, 2004 to 2014; from a local folder.
 
-    The source is a folder in either layout that CLEAR has been released in; see `load_clear_tree`.
-    Of the old layout's five divisions into training and test images, a run with seed k takes
-    ``split_<k mod 5>``, unless the source is the folder of one of them:
+    The source is a folder in either layout; see `load_clear_tree`. In the 2021 layout, a run with
+    seed k uses the division ``split_<k mod 5>``, unless the source is the folder of one division:
     ``clear10/training_folder/testset_ratio_0.3/split_3``.
     """
     return _load(request)
@@ -55,9 +54,9 @@ def load_clear10(request: Request) -> Dataset:
 
 @datasets.register("clear100", card=package_card("clear100"))
 def load_clear100(request: Request) -> Dataset:
-    """Photos of 100 classes in ten buckets of time, 2004 to 2014; from a folder that you have.
+    """Photos of 100 classes in ten buckets of time, 2004 to 2014; from a local folder.
 
-    The source is as for ``clear10``; the classes are those of its ``class_names.txt``.
+    The source is as for ``clear10``; the classes are listed in its ``class_names.txt``.
     """
     return _load(request)
 
@@ -65,9 +64,9 @@ def load_clear100(request: Request) -> Dataset:
 def _load(request: Request) -> Dataset:
     name = request.card.name
     if request.source is None:
-        raise absent(request)
+        raise not_available(request)
     if is_url(request.source):
-        raise UsageError(f"{name} is not fetched from an address; unpack it and give the folder.")
+        raise UsageError(f"{name} cannot be downloaded from a URL; unpack it and give the folder.")
     source = Path(request.source).expanduser()
     if not source.is_dir():
         fault = "is not a folder" if source.exists() else "does not exist"
@@ -77,7 +76,7 @@ def _load(request: Request) -> Dataset:
 
 
 def _root_and_split(source: Path) -> tuple[Path, int | None]:
-    """Return the root of the tree and, if `source` is the folder of a split, which one."""
+    """Return the root of the tree and, if `source` is the folder of a division, its number."""
     found = _SPLIT_FOLDER.fullmatch(source.name)
     if found and source.parent.as_posix().endswith(f"/{SPLITS_FOLDER}"):
         return source.parents[2], int(found[1])
@@ -87,37 +86,28 @@ def _root_and_split(source: Path) -> tuple[Path, int | None]:
 def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -> Dataset:
     r"""Return the dataset in a CLEAR folder, with the buckets of time and both splits.
 
-    The layout is told by the folder: `train/` and `test/` are ``clear10`` and ``clear100`` as
-    released since 2022 (see `read_halves`), a `training_folder/` is ``clear10_neurips2021`` or
-    ``clear100_cvpr2022`` (see `read_filelists`). Ids are paths relative to the folder. Every
-    image has its bucket (``"1"`` to ``"10"``, in the order of time), its label and its split, so
-    both of CLEAR's protocols can be run: *iid* trains and tests on the splits of each bucket,
-    *streaming* trains on all of a bucket and tests on all of the next.
-
-    Bucket 0 is what CLEAR keeps for learning without labels: its images are items only if they
-    are listed, and have no label whatever they are listed as.
+    A folder with ``train/`` and ``test/`` has the 2022 layout (``clear10``, ``clear100``). A folder
+    with ``training_folder/`` has the 2021 layout (``clear10_neurips2021``, ``clear100_cvpr2022``).
+    Ids are paths relative to the folder. Every image has its bucket (``"1"`` to ``"10"``, in the
+    order of time), label and split. Images of bucket 0 are items if they are listed; they are
+    unlabelled.
 
     Parameters
     ----------
     path
         The folder.
     split
-        Which of the five random divisions of the old layout, 0 to 4. By default the items have
-        the splits of division 0, and `Dataset.for_seed`, which loops and streams call, gives
-        seed k division k modulo 5. The new layout has a test set of its own, and takes none.
+        Number of the division of the 2021 layout, 0 to 4. By default the items have division 0,
+        and `Dataset.for_seed` selects division k modulo 5 for seed k. The 2022 layout has one
+        division.
 
     Raises
     ------
     DatasetError
-        If it is neither layout; if a file is missing or malformed, an image is listed in a bucket
-        or as a class that it does not lie in, twice, or not there at all. No image is opened.
+        If the folder has neither layout, a file is missing or malformed, or an image is missing,
+        listed twice, or listed in another bucket or class than that of its folder.
     UsageError
-        If the layout takes no `split`.
-
-    Notes
-    -----
-    Reads every list and looks for every image once: O(n) calls to the file system. About 270
-    bytes an image while it is read, 160 after.
+        If the layout does not allow `split`.
 
     References
     ----------
@@ -146,31 +136,31 @@ def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
     for listing in tree.listings:
         for item in listing.items.values():
             if not os.path.isfile(source.path(item.id)):
-                raise broken(tree.root, listing.file, f"lists {item.id!r}, which is no file")
+                raise tree_error(tree.root, listing.file, f"lists {item.id!r}, which is not a file")
     division = seed_division(tree.root) if split is None else None
     return Dataset(path_name(tree.root), tree.items(), source, tree.class_names, division=division)
 
 
 def read_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -> ClearTree:
-    """Return the listed images of a CLEAR folder, without looking for their files."""
+    """Return the listed images of a CLEAR folder, without a look at the image files."""
     root = os.path.abspath(os.fspath(path))
     if os.path.isdir(os.path.join(root, "training_folder")):
-        return read_filelists(root, DEFAULT_SPLIT if split is None else split)
-    if not any(os.path.isdir(os.path.join(root, half)) for half in HALVES):
+        return read_2021_layout(root, DEFAULT_DIVISION if split is None else split)
+    if not any(os.path.isdir(os.path.join(root, name)) for name in TREE_SPLITS):
         raise DatasetError(
-            f"{encode_id(root)!r} is not a CLEAR tree: it holds neither train/ and test/ nor "
+            f"{encode_id(root)!r} is not a CLEAR tree: it contains neither train/ and test/ nor "
             "training_folder/; give the folder that does."
         )
     if split is not None:
         raise UsageError(
-            f"the CLEAR tree {encode_id(root)!r} has train/ and test/, and no split {split} to "
-            "choose; leave it out."
+            f"the CLEAR tree {encode_id(root)!r} has train/ and test/, and no split {split}; "
+            "leave the split out."
         )
-    return read_halves(root)
+    return read_2022_layout(root)
 
 
 def seed_division(root: str) -> Callable[[int], Mapping[str, str]] | None:
-    """Return the function from a seed to splits, for a tree with more than one division."""
+    """Return the function from a seed to splits if the tree has several divisions."""
     found = [
         int(match[1])
         for entry in _entries(os.path.join(root, SPLITS_FOLDER))
@@ -179,8 +169,8 @@ def seed_division(root: str) -> Callable[[int], Mapping[str, str]] | None:
     return partial(_splits_of_seed, root, tuple(sorted(found))) if len(found) > 1 else None
 
 
-def _splits_of_seed(root: str, splits: tuple[int, ...], seed: int) -> Mapping[str, str]:
-    tree = read_filelists(root, splits[seed % len(splits)])
+def _splits_of_seed(root: str, divisions: tuple[int, ...], seed: int) -> Mapping[str, str]:
+    tree = read_2021_layout(root, divisions[seed % len(divisions)])
     return {item.id: item.split for item in tree.items() if item.split is not None}
 
 
@@ -189,6 +179,6 @@ def _entries(folder: str) -> list[str]:
 
 
 def is_clear_tree(path: str) -> bool:
-    """Return whether a folder carries the marks of CLEAR: a list that no other dataset has."""
-    marks = [f"{half}/labeled_metadata.json" for half in HALVES]
-    return any(exists(path, mark) for mark in [*marks, "training_folder/bucket_indices.json"])
+    """Return whether a folder has one of the list files of CLEAR."""
+    lists = [f"{split}/labeled_metadata.json" for split in TREE_SPLITS]
+    return any(exists(path, file) for file in [*lists, "training_folder/bucket_indices.json"])

@@ -1,4 +1,4 @@
-"""The vectors that CLEAR ships beside its images, as one matrix."""
+"""The vectors published with CLEAR, as one matrix."""
 
 from __future__ import annotations
 
@@ -13,9 +13,19 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from .clear import read_clear_tree, seed_division
-from .clear_tree import HALVES, ClearTree, Listing, broken, exists, mapping, read_json, text, within
+from .clear_tree import (
+    TREE_SPLITS,
+    ClearTree,
+    Listing,
+    exists,
+    expect_object,
+    expect_path,
+    path_inside,
+    read_json,
+    tree_error,
+)
+from .dataset import Item
 from .identifiers import encode_id
-from .item import Item
 
 __all__ = ["ClearFeatures", "load_clear_features"]
 
@@ -31,18 +41,17 @@ class ClearFeatures:
     matrix
         (n, d) float32, in the order of `ids`.
     labels
-        (n,) object: the name of the class, None in bucket 0.
+        (n,) object: the class, None in bucket 0.
     buckets
         (n,) object: ``"1"`` to ``"10"``.
     splits
-        (n,) object: ``"train"`` or ``"test"``; None for images of bucket 0 that are in neither.
+        (n,) object: ``"train"``, ``"test"``, or None for some images of bucket 0.
     ids
-        The items, sorted: those of `load_clear_tree`.
+        Ids of the items, sorted, as in `load_clear_tree`.
     class_names
         The classes in the tree's order.
     division
-        From a seed to the split of each item by id, for a tree with several divisions of which
-        none was chosen.
+        Function from a seed to the split of each item by id; see `Dataset`.
     """
 
     matrix: Vectors
@@ -54,7 +63,7 @@ class ClearFeatures:
     division: Callable[[int], Mapping[str, str]] | None = None
 
     def for_seed(self, seed: int) -> ClearFeatures:
-        """Return the same vectors with the splits of a run's seed; see `Dataset.for_seed`."""
+        """Return the same vectors with the splits for a seed; see `Dataset.for_seed`."""
         if self.division is None:
             return self
         splits = self.division(seed)
@@ -64,36 +73,28 @@ class ClearFeatures:
 def load_clear_features(
     folder: str | os.PathLike[str], kind: str = "moco_b0", *, split: int | None = None
 ) -> ClearFeatures:
-    r"""Return the vectors that ship with a CLEAR tree; the images need not be there.
+    r"""Return the vectors published with a CLEAR tree; the images may be missing.
 
-    The labels, buckets and splits are those of `load_clear_tree`, from the same lists. The new
-    layout keeps vectors by Flickr id: ``<half>/features/<kind>/features.json`` is
-    ``{bucket: {class: path}}``, each path (relative to the half, or to that file's folder)
-    leading to a file of ``{Flickr id: tensor (d,)}``. A half that ships none of this kind is left
-    out, and so are its rows. The old layout keeps
-    ``training_folder/features/<kind>/<bucket>/all.pth``, a pair of the tensors, (m, d), and
-    the numbers of their classes, in the order of ``filelists/<bucket>/all.txt``.
+    Labels, buckets and splits are those of `load_clear_tree`. In the 2022 layout,
+    ``<split>/features/<kind>/features.json`` is ``{bucket: {class: path}}``, and the file at each
+    path is ``{Flickr id: tensor (d,)}``. A split without vectors of this kind is left out. In the
+    2021 layout, ``training_folder/features/<kind>/<bucket>/all.pth`` is a pair of the tensors,
+    (m, d), and the numbers of their classes, in the order of ``filelists/<bucket>/all.txt``.
 
     Parameters
     ----------
     folder
         The tree, in either layout.
     kind
-        What made the vectors: ``"moco_b0"`` is a ResNet-50 that learned from bucket 0 alone
-        (MoCo v2, d = 2048).
+        Name of the encoder: ``"moco_b0"`` is a ResNet-50 trained on bucket 0 (MoCo v2, d = 2048).
     split
         As for `load_clear_tree`.
 
     Raises
     ------
     DatasetError
-        If the tree is malformed, has no such vectors, or they are not one for each image that is
-        listed, all of the same length and finite.
-
-    Notes
-    -----
-    Files are read by ``torch.load(weights_only=True)``, which runs no code that is in them.
-    Memory: 4 d bytes an image, and the vectors of one file.
+        If the tree is malformed or has no such vectors, or the vectors do not match the listed
+        images, differ in length or are not finite.
 
     Examples
     --------
@@ -117,10 +118,10 @@ def load_clear_features(
     ((1, 4), ['dress'], ['test'])
     """
     tree = read_clear_tree(folder, split=split)
-    parts = list(_parts(tree, kind))
-    items = sorted((item for part in parts for item in part.items), key=lambda item: item.id)
+    files = list(_vector_files(tree, kind))
+    items = sorted((item for file in files for item in file.items), key=lambda item: item.id)
     return ClearFeatures(
-        _matrix(tree, parts, {item.id: row for row, item in enumerate(items)}),
+        _matrix(tree, files, {item.id: row for row, item in enumerate(items)}),
         _column([item.label for item in items]),
         _column([item.bucket for item in items]),
         _column([item.split for item in items]),
@@ -131,10 +132,10 @@ def load_clear_features(
 
 
 @dataclass(frozen=True)
-class _Part:
-    """A file of vectors, and the list of the images that they are of."""
+class _VectorFile:
+    """A file of vectors, and the list of their images."""
 
-    file: str
+    path: str
     listing: Listing
 
     @property
@@ -142,27 +143,29 @@ class _Part:
         return tuple(self.listing.items.values())
 
 
-def _parts(tree: ClearTree, kind: str) -> Iterator[_Part]:
-    """Yield the files of vectors of one kind, those of images that are listed."""
-    old = "training_folder/features"
-    folders = {None: old} | {half: f"{half}/features" for half in HALVES}
-    kinds = {half: _folders_in(tree.root, folder) for half, folder in folders.items()}
-    there = sorted(set().union(*(kinds[listing.half] for listing in tree.listings)))
-    if kind not in there:
+def _vector_files(tree: ClearTree, kind: str) -> Iterator[_VectorFile]:
+    """Yield the files of the vectors of one kind for the listed images."""
+    single = "training_folder/features"  # of the 2021 layout
+    folders = {None: single} | {split: f"{split}/features" for split in TREE_SPLITS}
+    kinds = {split: _folders_in(tree.root, folder) for split, folder in folders.items()}
+    available = sorted(set().union(*(kinds[listing.split] for listing in tree.listings)))
+    if kind not in available:
         raise DatasetError(
-            f"the CLEAR tree {encode_id(tree.root)!r} ships no vectors of kind {kind!r}; "
-            f"it has: {', '.join(there) or 'none'}."
+            f"the CLEAR tree {encode_id(tree.root)!r} has no vectors of kind {kind!r}; "
+            f"it has: {', '.join(available) or 'none'}."
         )
     paths: dict[str, Any] = {
-        half: _paths(tree.root, f"{half}/features/{kind}") for half in HALVES if kind in kinds[half]
+        split: _paths(tree.root, f"{split}/features/{kind}")
+        for split in TREE_SPLITS
+        if kind in kinds[split]
     }
     for listing in tree.listings:
-        if kind not in kinds[listing.half] or not listing.items:
+        if kind not in kinds[listing.split] or not listing.items:
             continue
-        if listing.half is None:
-            yield _Part(f"{old}/{kind}/{listing.bucket}/all.pth", listing)
+        if listing.split is None:
+            yield _VectorFile(f"{single}/{kind}/{listing.bucket}/all.pth", listing)
         else:
-            yield _Part(_path_of(tree.root, kind, listing, paths[listing.half]), listing)
+            yield _VectorFile(_path_of(tree.root, kind, listing, paths[listing.split]), listing)
 
 
 def _folders_in(root: str, folder: str) -> list[str]:
@@ -175,94 +178,95 @@ def _folders_in(root: str, folder: str) -> list[str]:
 def _paths(root: str, folder: str) -> dict[str, Any]:
     """Return the content of a ``features.json``: a path for each class of each bucket."""
     file = f"{folder}/features.json"
-    buckets = mapping(root, file, read_json(root, file), "buckets")
-    return {bucket: mapping(root, file, classes, "classes") for bucket, classes in buckets.items()}
+    buckets = expect_object(root, file, read_json(root, file), "buckets")
+    return {
+        bucket: expect_object(root, file, classes, "classes") for bucket, classes in buckets.items()
+    }
 
 
 def _path_of(root: str, kind: str, listing: Listing, paths: Mapping[str, Any]) -> str:
     """Return the file of vectors of one class of a bucket."""
-    folder = f"{listing.half}/features/{kind}"
+    folder = f"{listing.split}/features/{kind}"
     file = f"{folder}/features.json"
     found = paths.get(listing.bucket, {}).get(listing.class_name)
-    what = f"the vectors of {listing.class_name!r} in bucket {listing.bucket!r}"
-    given = text(root, file, found, what)
-    tidy = within(given)
+    target = f"the vectors of {listing.class_name!r} in bucket {listing.bucket!r}"
+    given = expect_path(root, file, found, target)
+    tidy = path_inside(given)
     if tidy is None:
-        raise broken(root, file, f"names {given!r}, which is not inside the tree")
-    beside = f"{folder}/{tidy}"
-    return beside if exists(root, beside) else f"{listing.half}/{tidy}"
+        raise tree_error(root, file, f"has {given!r}, which is not inside the tree")
+    beside = f"{folder}/{tidy}"  # paths are relative to this folder or to that of the split
+    return beside if exists(root, beside) else f"{listing.split}/{tidy}"
 
 
-def _matrix(tree: ClearTree, parts: Sequence[_Part], rows: Mapping[str, int]) -> Vectors:
-    """Return the vectors of all parts, (n, d), each in the row of its image."""
+def _matrix(tree: ClearTree, files: Sequence[_VectorFile], rows: Mapping[str, int]) -> Vectors:
+    """Return the vectors of all files, (n, d), each in the row of its image."""
     matrix: Vectors | None = None
-    for part in parts:
-        found = _vectors(tree, part)  # (m, d)
+    for file in files:
+        found = _vectors(tree, file)  # (m, d)
         if matrix is None:
             matrix = np.empty((len(rows), found.shape[1]), dtype=np.float32)
         if found.shape[1] != matrix.shape[1]:
-            raise broken(
+            raise tree_error(
                 tree.root,
-                part.file,
-                f"holds vectors of length {found.shape[1]}, {parts[0].file!r} of length "
+                file.path,
+                f"has vectors of length {found.shape[1]}; those in {files[0].path!r} have length "
                 f"{matrix.shape[1]}",
             )
-        matrix[[rows[item.id] for item in part.items]] = found
+        matrix[[rows[item.id] for item in file.items]] = found
     if matrix is None:
         raise DatasetError(f"the CLEAR tree {encode_id(tree.root)!r} lists no image.")
     return matrix
 
 
-def _vectors(tree: ClearTree, part: _Part) -> Vectors:
+def _vectors(tree: ClearTree, file: _VectorFile) -> Vectors:
     """Return the vectors of one file in the order of its list, (m, d)."""
-    content = _loaded(tree.root, part.file)
-    if part.listing.half is None:
-        tensors = _in_order(tree, part, content)
+    content = _load(tree.root, file.path)
+    if file.listing.split is None:
+        tensors = _tensors_2021(tree, file, content)
     else:
-        tensors = _by_id(tree, part, content)
+        tensors = _tensors_2022(tree, file, content)
     vectors = _stacked(tensors)
     if vectors is None:
-        raise broken(tree.root, part.file, "does not hold a vector of one length for each image")
+        raise tree_error(tree.root, file.path, "must have one vector of equal length per image")
     if not np.isfinite(vectors).all():
-        raise broken(tree.root, part.file, "holds vectors that are not finite")
+        raise tree_error(tree.root, file.path, "has vectors that are not finite")
     return vectors
 
 
-def _by_id(tree: ClearTree, part: _Part, content: object) -> object:
-    """Return the tensors of a file of the new layout, in the order of the list."""
+def _tensors_2022(tree: ClearTree, file: _VectorFile, content: object) -> object:
+    """Return the tensors of a file of the 2022 layout, in the order of the list."""
     if not isinstance(content, Mapping):
-        raise broken(tree.root, part.file, "does not hold vectors by Flickr id")
-    listed, file = part.listing.items, part.listing.file
+        raise tree_error(tree.root, file.path, "must contain vectors by Flickr id")
+    images, source = file.listing.items, file.listing.file
     for key in content:
-        if key not in listed:
-            raise broken(tree.root, part.file, f"has a vector of {key!r}, not listed in {file!r}")
-    for key in listed:
+        if key not in images:
+            fault = f"has a vector of {key!r}, not listed in {source!r}"
+            raise tree_error(tree.root, file.path, fault)
+    for key in images:
         if key not in content:
-            raise broken(tree.root, part.file, f"has no vector of {key!r}, listed in {file!r}")
-    return [content[key] for key in listed]
+            fault = f"has no vector of {key!r}, listed in {source!r}"
+            raise tree_error(tree.root, file.path, fault)
+    return [content[key] for key in images]
 
 
-def _in_order(tree: ClearTree, part: _Part, content: Any) -> object:
-    """Return the tensors of a file of the old layout, whose labels have to be those of the list."""
+def _tensors_2021(tree: ClearTree, file: _VectorFile, content: Any) -> object:
+    """Return the tensors of a file of the 2021 layout, after a check of their labels."""
     pair = isinstance(content, tuple | list) and len(content) == 2
     if not pair or not all(isinstance(each, Sized) for each in content):
-        raise broken(tree.root, part.file, "does not hold a pair of vectors and labels")
+        raise tree_error(tree.root, file.path, "must contain a pair of vectors and labels")
     tensors, codes = content
-    if not len(tensors) == len(codes) == len(part.items):
-        raise broken(
+    if not len(tensors) == len(codes) == len(file.items):
+        raise tree_error(
             tree.root,
-            part.file,
-            f"holds {len(tensors)} vectors and {len(codes)} labels for the {len(part.items)} "
-            f"images in {part.listing.file!r}",
+            file.path,
+            f"has {len(tensors)} vectors and {len(codes)} labels for the {len(file.items)} "
+            f"images in {file.listing.file!r}",
         )
-    for item, code in zip(part.items, codes, strict=True):
+    for item, code in zip(file.items, codes, strict=True):
         found = code.item() if hasattr(code, "item") else code  # a list of numbers, or a tensor
         if item.label is not None and tree.class_names.index(item.label) != found:
-            raise broken(
-                tree.root,
-                part.file,
-                f"gives {item.id!r} the class {found!r}, which is not {item.label!r}",
-            )
+            fault = f"has class {found!r} for {item.id!r}, which is not {item.label!r}"
+            raise tree_error(tree.root, file.path, fault)
     return tensors
 
 
@@ -283,16 +287,16 @@ def _stacked(tensors: object) -> Vectors | None:
     return vectors
 
 
-def _loaded(root: str, file: str) -> object:
-    """Return the content of a file of tensors; no code in it is run."""
+def _load(root: str, file: str) -> object:
+    """Return the content of a file of tensors; its code is not executed."""
     import torch
 
     if not exists(root, file):
-        raise broken(root, file, "is missing")
+        raise tree_error(root, file, "is missing")
     try:
         return torch.load(os.path.join(root, file), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError) as error:
-        raise broken(root, file, "is not a file of tensors") from error
+        raise tree_error(root, file, "is not a file of tensors") from error
 
 
 def _column(values: Sequence[str | None]) -> NDArray[np.object_]:

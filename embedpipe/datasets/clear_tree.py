@@ -1,4 +1,7 @@
-"""The lists in a CLEAR folder, in both layouts; each fault is an error that names the file."""
+"""The lists in a CLEAR folder, in both layouts; each fault is an error that names the file.
+
+The 2021 layout has a ``training_folder/``, the 2022 layout ``train/`` and ``test/``.
+"""
 # Paths are text here: a million Path objects would take gigabytes.
 
 from __future__ import annotations
@@ -13,25 +16,31 @@ from sys import intern
 from typing import Any, NamedTuple
 
 from ..errors import DatasetError
+from .dataset import Item
 from .identifiers import encode_id
-from .item import Item
 
 __all__ = [
-    "HALVES",
     "SPLITS_FOLDER",
+    "TREE_SPLITS",
     "UNLABELLED",
     "ClearTree",
     "Listing",
-    "broken",
-    "class_names",
-    "placed",
-    "read_filelists",
-    "read_halves",
-    "within",
+    "path_inside",
+    "read_2021_layout",
+    "read_2022_layout",
+    "tree_error",
 ]
 
 UNLABELLED = "0"
-"""The bucket of the oldest images, which CLEAR keeps for learning without labels."""
+"""The bucket of the oldest images, which CLEAR reserves for learning without labels."""
+
+TREE_SPLITS = ("train", "test")
+"""Splits of a CLEAR tree, and the folders of the 2022 layout."""
+
+SPLITS_FOLDER = "training_folder/testset_ratio_0.3"
+"""Folder of the divisions in the 2021 layout."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -41,34 +50,34 @@ class Listing:
     Parameters
     ----------
     file
-        Its path, relative to the tree.
+        Path relative to the tree.
     bucket
-        Of the images.
+        Bucket of the images.
     items
-        In the order of the file; by Flickr id in the new layout, by path in the old one.
-    half, class_name
-        In the new layout, ``"train"`` or ``"test"`` and the class that the file is about.
+        In the order of the file; by Flickr id in the 2022 layout, by path in the 2021 layout.
+    split, class_name
+        In the 2022 layout, the split and the class of the file.
     """
 
     file: str
     bucket: str
     items: Mapping[str, Item]
-    half: str | None = None
+    split: str | None = None
     class_name: str | None = None
 
 
 @dataclass(frozen=True)
 class ClearTree:
-    """The listed images of a CLEAR tree; their files have not been looked for.
+    """The listed images of a CLEAR tree, without a look at the image files.
 
     Parameters
     ----------
     root
         The folder, as an absolute path.
     class_names
-        The classes; their place is their number.
+        The classes, in the order of their numbers.
     listings
-        What is listed where; about 300 bytes an image.
+        The lists; about 300 bytes an image.
     """
 
     root: str
@@ -81,7 +90,7 @@ class ClearTree:
         return tuple(sorted(found, key=lambda item: item.id))
 
 
-def broken(root: str, file: str, fault: str) -> DatasetError:
+def tree_error(root: str, file: str, fault: str) -> DatasetError:
     """Return the error for a fault in a file of the tree at `root`."""
     return DatasetError(f"{file!r} of the CLEAR tree {encode_id(root)!r} {fault}.")
 
@@ -98,11 +107,11 @@ def read_text(root: str, file: str) -> str:
         with open(path, encoding="utf-8-sig") as opened:
             return opened.read()
     except FileNotFoundError as error:
-        raise broken(root, file, "is missing") from error
+        raise tree_error(root, file, "is missing") from error
     except UnicodeDecodeError as error:
-        raise broken(root, file, "is not UTF-8") from error
+        raise tree_error(root, file, "is not UTF-8") from error
     except OSError as error:
-        raise broken(root, file, f"cannot be read: {error.strerror}") from error
+        raise tree_error(root, file, f"cannot be read: {error.strerror}") from error
 
 
 def read_json(root: str, file: str) -> Any:
@@ -110,116 +119,113 @@ def read_json(root: str, file: str) -> Any:
     try:
         return json.loads(read_text(root, file))
     except json.JSONDecodeError as error:
-        raise broken(root, file, f"is not JSON: {error}") from error
+        raise tree_error(root, file, f"is not JSON: {error}") from error
 
 
-def mapping(root: str, file: str, value: object, what: str) -> dict[str, Any]:
-    """Return `value`, which has to be a JSON object of `what`."""
+def expect_object(root: str, file: str, value: object, content: str) -> dict[str, Any]:
+    """Return `value`, which must be a JSON object."""
     if not isinstance(value, dict):
-        raise broken(root, file, f"has to hold an object of {what}, not {_shown(value)}")
+        fault = f"must contain an object of {content}, not {_shortened(value)}"
+        raise tree_error(root, file, fault)
     return value
 
 
-def text(root: str, file: str, value: object, what: str) -> str:
-    """Return `value`, which has to be the text of `what`."""
+def expect_path(root: str, file: str, value: object, target: str) -> str:
+    """Return `value`, which must be text."""
     if not isinstance(value, str):
-        raise broken(root, file, f"has to hold the path of {what}, not {_shown(value)}")
+        fault = f"must contain the path of {target}, not {_shortened(value)}"
+        raise tree_error(root, file, fault)
     return value
 
 
-def bucket_name(root: str, file: str, value: object) -> str:
+def _shortened(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def path_inside(path: str) -> str | None:
+    """Return `path` tidied, or None if it is absolute or leads out of its folder."""
+    tidy = posixpath.normpath(path)
+    outside = tidy in (".", "..") or tidy.startswith(("/", "../")) or "\0" in tidy
+    return None if outside else tidy
+
+
+def _bucket_name(root: str, file: str, value: object) -> str:
     """Return the name of a bucket: its number as text."""
     name = str(value)
     if not (name.isascii() and name.isdigit()):
-        raise broken(root, file, f"names the bucket {name!r}; a bucket is a number")
+        raise tree_error(root, file, f"has the bucket {name!r}; a bucket must be a number")
     return name
 
 
-def class_names(root: str, file: str) -> tuple[str, ...]:
-    """Return the classes that a ``class_names.txt`` lists, one a line."""
+def _read_class_names(root: str, file: str) -> tuple[str, ...]:
+    """Return the classes in a ``class_names.txt``, one a line."""
     lines = [line.strip() for line in read_text(root, file).splitlines()]
     while lines and not lines[-1]:
         lines.pop()
     if not lines:
-        raise broken(root, file, "names no class")
-    places: dict[str, int] = {}
+        raise tree_error(root, file, "lists no class")
+    numbers: dict[str, int] = {}
     for number, name in enumerate(lines, start=1):
         if not name:
-            raise broken(root, file, f"has no class in line {number}; its number is its line")
-        if name in places:
-            raise broken(root, file, f"names {name!r} in line {places[name]} and in line {number}")
-        places[name] = number
+            raise tree_error(root, file, f"has no class in line {number}; its number is its line")
+        if name in numbers:
+            fault = f"lists {name!r} in line {numbers[name]} and in line {number}"
+            raise tree_error(root, file, fault)
+        numbers[name] = number
     return tuple(lines)
 
 
-def within(path: str) -> str | None:
-    """Return `path` tidied, or None if it is absolute or leads out of the folder it is in."""
-    tidy = posixpath.normpath(path)
-    strange = tidy in (".", "..") or tidy.startswith(("/", "../")) or "\0" in tidy
-    return None if strange else tidy
-
-
-def placed(root: str, file: str, path: str, bucket: str, class_name: str | None) -> str:
-    """Return the tidied path of an image that `file` lists, if that is where it belongs."""
-    # The path of an image gives its bucket and class: ``labeled_images/<bucket>/<class>/<name>``.
-    # So a list that names it elsewhere is caught, and no image is in two buckets. Images of bucket
-    # 0 need no class: ``all_images/0/<name>`` does as well.
-    tidy = within(path)
+def _image_id(root: str, file: str, path: str, bucket: str, class_name: str | None) -> str:
+    """Return the id of an image that `file` lists, after a check of its bucket and class."""
+    # The path has both: ``labeled_images/<bucket>/<class>/<name>``. Images of bucket 0 need no
+    # class: ``all_images/0/<name>``.
+    tidy = path_inside(path)
     if tidy is None:
-        raise broken(root, file, f"lists {path!r}, which is not inside the tree")
+        raise tree_error(root, file, f"lists {path!r}, which is not inside the tree")
     folders = tidy.split("/")[:-1]
     unlabelled = bucket == UNLABELLED
-    known = len(folders) >= 2 if unlabelled else folders[:1] == ["labeled_images"]
-    if not known or (not unlabelled and len(folders) != 3):
+    valid = len(folders) >= 2 if unlabelled else folders[:1] == ["labeled_images"]
+    if not valid or (not unlabelled and len(folders) != 3):
         form = "all_images/0/<image>" if unlabelled else "labeled_images/<bucket>/<class>/<image>"
-        raise broken(root, file, f"lists {path!r}; expected {form}")
+        raise tree_error(root, file, f"lists {path!r}; expected {form}")
     if folders[1] != bucket:
-        raise broken(
+        raise tree_error(
             root,
             file,
-            f"lists {path!r} in bucket {bucket!r}, but it lies in bucket {folders[1]!r}; "
-            "an image is in one bucket",
+            f"lists {path!r} in bucket {bucket!r}, but its folder is bucket {folders[1]!r}; "
+            "an image must be in one bucket",
         )
     if not unlabelled and folders[2] != class_name:
-        raise broken(root, file, f"lists {path!r} as {class_name!r}, but it lies in {folders[2]!r}")
+        fault = f"lists {path!r} as {class_name!r}, but its folder is {folders[2]!r}"
+        raise tree_error(root, file, fault)
     return encode_id(tidy)
 
 
-def _shown(value: object) -> str:
-    short = json.dumps(value)
-    return short if len(short) <= 40 else f"{short[:37]}..."
-
-
-SPLITS_FOLDER = "training_folder/testset_ratio_0.3"
-
-_INTEGER = re.compile(r"[+-]?[0-9]+")
-
-
-def read_filelists(root: str, split: int) -> ClearTree:
+def read_2021_layout(root: str, division: int) -> ClearTree:
     """Return the listed images of a tree with a ``training_folder/``."""
-    # ``class_names.txt`` is in the root. ``training_folder/bucket_indices.json`` is a list of
-    # buckets; ``filelists/<bucket>/all.txt`` in that folder lists the images of one, and
+    # ``class_names.txt`` is in the root. In ``training_folder/``, ``bucket_indices.json`` is a list
+    # of buckets, ``filelists/<bucket>/all.txt`` lists the images of one, and
     # ``testset_ratio_0.3/split_<n>/<bucket>/train.txt`` and ``test.txt`` divide them. A line is
-    # ``path label``: the path relative to the root, which may contain blanks, white space, and the
-    # number of the class, counted from 0. Lines of bucket 0 may lack the label, and its lists may
-    # be missing.
-    known = class_names(root, "class_names.txt")
+    # ``path label``: the path relative to the root, which may contain blanks, and the number of
+    # the class, counted from 0. Bucket 0 may lack labels and lists.
+    classes = _read_class_names(root, "class_names.txt")
     listings = [
-        _listing(root, bucket, split, known)
+        _listing(root, bucket, division, classes)
         for bucket in _buckets(root)
-        if bucket != UNLABELLED or exists(root, _all(bucket))
+        if bucket != UNLABELLED or exists(root, _all_images(bucket))
     ]
-    return ClearTree(root, known, tuple(listings))
+    return ClearTree(root, classes, tuple(listings))
 
 
 class _Line(NamedTuple):
-    """An image in a list: where it is named, and as which class."""
+    """The line number and the class of an image in a list."""
 
     number: int
     label: str | None
 
 
-def _all(bucket: str) -> str:
+def _all_images(bucket: str) -> str:
     return f"training_folder/filelists/{bucket}/all.txt"
 
 
@@ -227,36 +233,37 @@ def _buckets(root: str) -> list[str]:
     file = "training_folder/bucket_indices.json"
     found = read_json(root, file)
     if not isinstance(found, list):
-        raise broken(root, file, "has to hold a list of buckets")
-    names = [bucket_name(root, file, value) for value in found]
+        raise tree_error(root, file, "must contain a list of buckets")
+    names = [_bucket_name(root, file, value) for value in found]
     for name in names:
         if names.count(name) > 1:
-            raise broken(root, file, f"names the bucket {name!r} twice")
+            raise tree_error(root, file, f"lists the bucket {name!r} twice")
     return names
 
 
-def _listing(root: str, bucket: str, split: int, known: tuple[str, ...]) -> Listing:
-    file = _all(bucket)
-    lines = _lines(root, file, bucket, known)
-    splits = _splits(root, bucket, split, known, lines)
+def _listing(root: str, bucket: str, division: int, classes: tuple[str, ...]) -> Listing:
+    file = _all_images(bucket)
+    lines = _read_list(root, file, bucket, classes)
+    splits = _splits(root, bucket, division, classes, lines)
     name = intern(bucket)
     items = {id: Item(id, line.label, splits.get(id), name) for id, line in lines.items()}
     return Listing(file, bucket, items)
 
 
-def _lines(root: str, file: str, bucket: str, known: tuple[str, ...]) -> dict[str, _Line]:
+def _read_list(root: str, file: str, bucket: str, classes: tuple[str, ...]) -> dict[str, _Line]:
     """Return the line and class of each image in a list, in its order."""
     lines: dict[str, _Line] = {}
-    for number, path, label in _parsed(root, file, bucket, known):
-        id = placed(root, file, path, bucket, label)
+    for number, path, label in _parsed_lines(root, file, bucket, classes):
+        id = _image_id(root, file, path, bucket, label)
         if id in lines:
-            raise broken(root, file, f"lists {path!r} in line {lines[id].number} and in {number}")
+            fault = f"lists {path!r} in line {lines[id].number} and in {number}"
+            raise tree_error(root, file, fault)
         lines[id] = _Line(number, label)
     return lines
 
 
-def _parsed(
-    root: str, file: str, bucket: str, known: tuple[str, ...]
+def _parsed_lines(
+    root: str, file: str, bucket: str, classes: tuple[str, ...]
 ) -> Iterator[tuple[int, str, str | None]]:
     """Yield the number, the path and the class of each line."""
     for number, raw in enumerate(read_text(root, file).splitlines(), start=1):
@@ -269,90 +276,84 @@ def _parsed(
             yield number, path if numbered else line, None
             continue
         if not numbered:
-            raise broken(root, file, f"has no 'path label' in line {number}: {line!r}")
+            raise tree_error(root, file, f"has no 'path label' in line {number}: {line!r}")
         code = int(last[0])
-        if not 0 <= code < len(known):
-            raise broken(
+        if not 0 <= code < len(classes):
+            raise tree_error(
                 root,
                 file,
-                f"gives class {code} in line {number}; 'class_names.txt' names 0 to "
-                f"{len(known) - 1}",
+                f"has class {code} in line {number}; 'class_names.txt' has 0 to {len(classes) - 1}",
             )
-        yield number, path, intern(known[code])
+        yield number, path, intern(classes[code])
 
 
 def _splits(
-    root: str, bucket: str, split: int, known: tuple[str, ...], lines: Mapping[str, _Line]
+    root: str, bucket: str, division: int, classes: tuple[str, ...], lines: Mapping[str, _Line]
 ) -> dict[str, str]:
     """Return the split of each image of a bucket."""
-    files = {name: f"{SPLITS_FOLDER}/split_{split}/{bucket}/{name}.txt" for name in _NAMES}
+    files = {name: f"{SPLITS_FOLDER}/split_{division}/{bucket}/{name}.txt" for name in TREE_SPLITS}
     if bucket == UNLABELLED and not any(exists(root, file) for file in files.values()):
         return {}
     splits: dict[str, str] = {}
     for name, file in files.items():
-        for id in _lines(root, file, bucket, known):
+        for id in _read_list(root, file, bucket, classes):
             if id not in lines:
-                raise broken(root, file, f"lists {id!r}, which is not in {_all(bucket)!r}")
+                fault = f"lists {id!r}, which is not in {_all_images(bucket)!r}"
+                raise tree_error(root, file, fault)
             if id in splits:
-                raise broken(root, file, f"lists {id!r}, which is in {files['train']!r} as well")
+                raise tree_error(root, file, f"lists {id!r}, which is also in {files['train']!r}")
             splits[id] = name
     for id in lines:
         if id not in splits:
-            raise broken(root, _all(bucket), f"lists {id!r}, which is in no list of split_{split}")
+            fault = f"lists {id!r}, which is in no list of split_{division}"
+            raise tree_error(root, _all_images(bucket), fault)
     return splits
 
 
-_NAMES = ("train", "test")
-
-
-HALVES = ("train", "test")
-
-
-def read_halves(root: str) -> ClearTree:
+def read_2022_layout(root: str) -> ClearTree:
     """Return the listed images of a tree of ``train/`` and ``test/``."""
-    # In each half, line n of ``class_names.txt`` names class n, counted from 0;
+    # In each folder, line n of ``class_names.txt`` is class n, counted from 0;
     # ``labeled_metadata.json`` is ``{bucket: {class: path}}``; the file at each path is ``{Flickr
-    # id: {"IMG_PATH": path, ...}}``. All paths are relative to the half.
-    for half in HALVES:
-        if not os.path.isdir(os.path.join(root, half)):
-            raise broken(root, half, f"is missing; both {' and '.join(HALVES)} are needed")
-    names = {half: class_names(root, f"{half}/class_names.txt") for half in HALVES}
-    if names["train"] != names["test"]:
-        raise broken(
-            root, "test/class_names.txt", "does not have the lines of 'train/class_names.txt'"
-        )
-    listings = [listing for half in HALVES for listing in _listings(root, half, names[half])]
-    return ClearTree(root, names["train"], tuple(listings))
+    # id: {"IMG_PATH": path, ...}}``. All paths are relative to the folder.
+    for split in TREE_SPLITS:
+        if not os.path.isdir(os.path.join(root, split)):
+            raise tree_error(root, split, "is missing; train and test are needed")
+    classes = {split: _read_class_names(root, f"{split}/class_names.txt") for split in TREE_SPLITS}
+    if classes["train"] != classes["test"]:
+        fault = "must have the same lines as 'train/class_names.txt'"
+        raise tree_error(root, "test/class_names.txt", fault)
+    listings = [
+        listing for split in TREE_SPLITS for listing in _listings(root, split, classes[split])
+    ]
+    return ClearTree(root, classes["train"], tuple(listings))
 
 
-def _listings(root: str, half: str, known: tuple[str, ...]) -> Iterator[Listing]:
-    file = f"{half}/labeled_metadata.json"
-    buckets = mapping(root, file, read_json(root, file), "buckets")
+def _listings(root: str, split: str, known: tuple[str, ...]) -> Iterator[Listing]:
+    file = f"{split}/labeled_metadata.json"
+    buckets = expect_object(root, file, read_json(root, file), "buckets")
     for name, classes in buckets.items():
-        bucket = intern(bucket_name(root, file, name))
-        for class_name, path in mapping(root, file, classes, "classes").items():
+        bucket = intern(_bucket_name(root, file, name))
+        for class_name, path in expect_object(root, file, classes, "classes").items():
             if class_name not in known and bucket != UNLABELLED:
-                raise broken(
-                    root,
-                    file,
-                    f"names the class {class_name!r}, which is not in '{half}/class_names.txt'",
-                )
-            metadata = within(text(root, file, path, f"the images of {class_name!r}"))
+                fault = f"has the class {class_name!r}, which is not in '{split}/class_names.txt'"
+                raise tree_error(root, file, fault)
+            given = expect_path(root, file, path, f"the images of {class_name!r}")
+            metadata = path_inside(given)
             if metadata is None:
-                raise broken(root, file, f"names {path!r}, which is not inside the tree")
-            yield _half_listing(root, half, f"{half}/{metadata}", bucket, class_name)
+                raise tree_error(root, file, f"has {path!r}, which is not inside the tree")
+            yield _class_listing(root, split, f"{split}/{metadata}", bucket, class_name)
 
 
-def _half_listing(root: str, half: str, file: str, bucket: str, class_name: str) -> Listing:
+def _class_listing(root: str, split: str, file: str, bucket: str, class_name: str) -> Listing:
     label = None if bucket == UNLABELLED else intern(class_name)
     items: dict[str, Item] = {}
     first: dict[str, str] = {}
-    for key, fields in mapping(root, file, read_json(root, file), "images").items():
-        found = mapping(root, file, fields, f"fields of image {key!r}").get("IMG_PATH")
-        path = text(root, file, found, f"image {key!r} as IMG_PATH")
-        id = f"{half}/{placed(root, file, path, bucket, class_name)}"
+    for key, fields in expect_object(root, file, read_json(root, file), "images").items():
+        found = expect_object(root, file, fields, f"fields of image {key!r}").get("IMG_PATH")
+        path = expect_path(root, file, found, f"image {key!r} as IMG_PATH")
+        id = f"{split}/{_image_id(root, file, path, bucket, class_name)}"
         if id in first:
-            raise broken(root, file, f"lists {path!r} twice, as {first[id]!r} and as {key!r}")
+            raise tree_error(root, file, f"lists {path!r} twice, as {first[id]!r} and as {key!r}")
         first[id] = key
-        items[key] = Item(id, label, half, bucket)
-    return Listing(file, bucket, items, half, class_name)
+        items[key] = Item(id, label, split, bucket)
+    return Listing(file, bucket, items, split, class_name)

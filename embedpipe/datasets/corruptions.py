@@ -1,4 +1,4 @@
-"""A dataset whose images are corrupted in steps: a stream that drifts by a known amount."""
+"""Datasets of corrupted images: a stream with a drift of known size."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from .._pixels import COLOUR_RULE, DecodeError, Picture, decoded
 from .._registry import Registry
 from ..errors import UsageError
-from .dataset import Dataset
-from .item import Item
+from .dataset import Dataset, Item
 from .source import Source, Stamp
 
 __all__ = ["RECIPE", "SEVERITIES", "CorruptedSource", "Pixels", "corrupted", "corruption_kinds"]
@@ -25,17 +24,15 @@ Pixels = NDArray[np.uint8]
 """(height, width, 3), RGB."""
 
 Noise = Callable[[], np.random.Generator]
-"""Gives the image's own source of randomness, from its start at each call."""
+"""Function that returns the random generator of the image, in its initial state."""
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
 RECIPE = 1
-"""Raised whenever a kind gives other pixels than before."""
+"""Version of the corruptions; it changes when a kind produces other pixels."""
 
 corruption_kinds: Registry[Callable[[Pixels, int, Noise], bytes]] = Registry("corruption")
-"""Every kind: a function from pixels, severity and randomness to the bytes of an image file.
-
-A kind of one's own, registered, is known to `corrupted` in the same program.
+"""Functions from pixels, severity and `Noise` to the bytes of an image file, by kind.
 
 Examples
 --------
@@ -46,16 +43,16 @@ Examples
 
 @corruption_kinds.register("gaussian_noise")
 def gaussian_noise(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Grain: a normal deviate added to each value, of 8 % of the range to 38 %."""
-    # Every severity scales the same draw, so that they differ in nothing else.
+    """Grain: normal noise with a deviation of 8 % of the range to 38 %."""
+    # All severities scale the same noise.
     deviation = (0.08, 0.12, 0.18, 0.26, 0.38)[severity - 1] * 255
     return _png(pixels + deviation * noise().standard_normal(pixels.shape))
 
 
 @corruption_kinds.register("blur")
 def blur(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Gaussian blur, of a deviation of 1/224 of the shorter side to 6/224."""
-    # At least 0.4 to 1 pixel: the published levels for images of 32 pixels.
+    """Gaussian blur with a deviation of 1/224 of the shorter side to 6/224."""
+    # At least 0.4 to 1 pixel: the published values for images of 32 pixels.
     from PIL import Image, ImageFilter
 
     share = (1, 2, 3, 4, 6)[severity - 1] / 224
@@ -66,33 +63,33 @@ def blur(pixels: Pixels, severity: int, noise: Noise) -> bytes:
 
 @corruption_kinds.register("brightness")
 def brightness(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Brighter: the value of HSV raised by 10 % of the range to 50 %, hue and saturation kept."""
+    """Brightness: HSV value raised by 10 % of the range to 50 %, hue and saturation kept."""
     added = (0.1, 0.2, 0.3, 0.4, 0.5)[severity - 1] * 255
     value = pixels.max(axis=2, keepdims=True).astype(np.float64)  # (height, width, 1)
     raised = np.minimum(value + added, 255)
-    black = value == 0  # has no hue: it becomes grey
+    black = value == 0  # without hue: it becomes grey
     return _png(np.where(black, raised, pixels * raised / np.where(black, 1, value)))
 
 
 @corruption_kinds.register("contrast")
 def contrast(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Flatter: the distance of each value to its channel's mean shrunk to 40 % down to 5 %."""
+    """Contrast: distances to the channel's mean reduced to 40 % down to 5 %."""
     kept = (0.4, 0.3, 0.2, 0.1, 0.05)[severity - 1]
-    # A sum of 8-bit values is exact in float64, whatever the order.
+    # The sum of 8-bit values is exact in float64 in any order.
     mean = pixels.mean(axis=(0, 1), dtype=np.float64)  # (3,)
     return _png((pixels - mean) * kept + mean)
 
 
 @corruption_kinds.register("jpeg")
 def jpeg(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Compressed: the bytes of a JPEG of quality 25 down to 7."""
+    """JPEG compression of quality 25 down to 7."""
     quality = (25, 18, 15, 10, 7)[severity - 1]
     return _encoded(pixels, "JPEG", quality=quality)
 
 
 def _png(values: NDArray[Any]) -> bytes:
     """Return the nearest 8-bit image as a PNG."""
-    # Not compressed: that is quicker, and the bytes do not depend on the compressor installed.
+    # Uncompressed: faster, and the bytes do not depend on the installed zlib.
     rounded = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return _encoded(rounded, "PNG", compress_level=0)
 
@@ -108,7 +105,7 @@ def _encoded(pixels: Pixels, form: str, **options: int) -> bytes:
 KINDS = ("gaussian_noise", "blur", "brightness", "contrast", "jpeg")
 
 SHORTER_SIDE = 256
-"""Larger images are brought down to it first: what a severity looks like depends on the size."""
+"""Maximum pixels of the shorter side; the effect of a severity depends on the size."""
 
 CLEAN = "clean"
 
@@ -123,53 +120,41 @@ def corrupted(
 ) -> Dataset:
     r"""Return a dataset of the same images, corrupted in several ways and degrees.
 
-    A *rung* is a kind at a severity, ``"blur-3"``, or ``"clean"``. Item `x` becomes the item
-    ``blur-3/x`` of bucket ``blur-3``, and so on: the bucket says the rung and takes the place of
-    the one that the item had; label and split are kept. Images are corrupted when they are read,
-    before they are embedded, so their vectors are cached by what they show, as always. Those of
-    the clean rung are the bytes of the dataset itself, so their vectors are there already if it
-    has been embedded.
+    A *variant* is a kind at a severity, such as ``"blur-3"``, or ``"clean"``. Item `x` becomes
+    item ``blur-3/x`` of bucket ``blur-3``, with the same label and split. Images are corrupted
+    when they are read, and their vectors are cached like any others.
 
     Parameters
     ----------
     dataset
-        Of images.
+        The clean images.
     kinds
-        Of ``gaussian_noise``, ``blur``, ``brightness``, ``contrast`` and ``jpeg``.
+        Any of ``gaussian_noise``, ``blur``, ``brightness``, ``contrast`` and ``jpeg``.
     severities
         1 (slight) to 5.
     clean
-        Whether the images as they are form a rung too, the first one.
+        Whether the clean images are a variant too, the first one.
     spread
-        Every item on one rung only, in place of all: no image is in two buckets, so that nothing
-        learned in one can be remembered in another. The items of each class and split are dealt
-        to the rungs in turn, in an order drawn from the SHA-256 of their ids, so the rungs have
-        the same number of each, give or take one. Adding items may deal others anew. Without it,
-        the dataset should have splits: a test image held out of one rung may otherwise be learned
-        from in another.
+        Whether every item is in one variant instead of all. The items of each class and split are
+        then distributed evenly, in an order given by the SHA-256 of their ids. Without `spread`,
+        the dataset should have splits: otherwise a test image of one variant may be a training
+        image of another.
 
     Raises
     ------
     UnknownNameError
-        If there is no such kind.
+        If a kind is not registered.
     UsageError
-        If a severity is not 1 to 5, something is given twice, or there is no rung at all.
+        If a severity is not 1 to 5, a value is given twice, or there is no variant.
 
     Notes
     -----
-    The ladder follows the idea of D. Hendrycks and T. Dietterich, "Benchmarking Neural Network
-    Robustness to Common Corruptions and Perturbations", ICLR 2019 (arXiv:1903.12261), and takes
-    its levels from there. It is not their ImageNet-C, and figures cannot be compared. There are
-    five kinds in place of fifteen (``blur`` is the Gaussian blur of their extra set). Images are
-    not cropped to 224 x 224 pixels, but brought down to a shorter side of 256 if it is longer.
-    The blur's radius follows the shorter side; the other levels do not, and are harsh on images
-    of 32 pixels, for which they had milder ones. Pixels are kept without loss (PNG) where theirs
-    pass through a JPEG of quality 85. The noise is drawn for each image from the SHA-256 of its
-    kind, id and bytes, and scaled by the severity, so it is the same in every process and order.
-
-    Bytes follow from the image, its id, the rung and the versions of Pillow and NumPy. For each
-    image and rung about 10 ms and a quarter of a megabyte while it is read; nothing is stored but
-    vectors.
+    The values follow D. Hendrycks and T. Dietterich, "Benchmarking Neural Network Robustness to
+    Common Corruptions and Perturbations", ICLR 2019 (arXiv:1903.12261). Results cannot be compared
+    with ImageNet-C: there are five kinds instead of fifteen, images are resized to a shorter side
+    of at most 256 pixels instead of cropped, the blur's radius follows the shorter side, and pixels
+    are stored without loss. The bytes depend on the image, its id, the variant and the versions of
+    Pillow and NumPy.
 
     Examples
     --------
@@ -183,12 +168,12 @@ def corrupted(
     >>> len(corrupted(digits, ["blur", "jpeg"], [1, 5], spread=True)) == len(digits)
     True
     """
-    rungs = _rungs(kinds, severities, clean)
-    all_of = [(item, rung) for item in dataset.items for rung in rungs]
-    placed = _dealt(dataset.items, rungs) if spread else all_of
-    items = [replace(item, id=f"{rung}/{item.id}", bucket=rung) for item, rung in placed]
+    variants = _variant_names(kinds, severities, clean)
+    all_of = [(item, variant) for item in dataset.items for variant in variants]
+    placed = _distributed(dataset.items, variants) if spread else all_of
+    items = [replace(item, id=f"{variant}/{item.id}", bucket=variant) for item, variant in placed]
     items.sort(key=lambda item: item.id)
-    options = hashlib.sha256(repr((rungs, spread)).encode()).hexdigest()[:8]
+    options = hashlib.sha256(repr((variants, spread)).encode()).hexdigest()[:8]
     return replace(
         dataset,
         name=f"{dataset.name}-corrupted-{options}",
@@ -198,15 +183,14 @@ def corrupted(
 
 
 class CorruptedSource(Source):
-    """The images of another source, corrupted by the rung in the first folder of an id.
+    """The images of another source, corrupted by the variant in the first folder of an id.
 
-    It holds nothing but the other source: ``blur-3/train/hat/a.jpg`` is item
-    ``train/hat/a.jpg`` blurred, whatever rungs the dataset has.
+    Item ``blur-3/train/hat/a.jpg`` is item ``train/hat/a.jpg`` of the other source, blurred.
 
     Parameters
     ----------
     source
-        Of the images as they are.
+        Source of the clean images.
     """
 
     def __init__(self, source: Source) -> None:
@@ -218,97 +202,96 @@ class CorruptedSource(Source):
         return f"{self._source.location}, corrupted"
 
     def path(self, id: str) -> str:
-        """Return where the image as it is can be found."""
+        """Return the path of the clean image."""
         return self._source.path(id.partition("/")[2])
 
     def stamp(self, id: str) -> Stamp | None:
-        """Return the stamp of the corrupted image, without making it."""
-        # The bytes follow from the clean image, the recipe, and the versions of Pillow and NumPy:
-        # its stamp has the size of the clean image, and an inode mixed with these. None for a kind
-        # of one's own.
+        """Return the stamp of the corrupted image without computing it."""
         return self.stamps([id])[0]
 
     def stamps(self, ids: Sequence[str]) -> list[Stamp | None]:
         """Return the stamp of each of `ids`."""
         parts = [id.partition("/") for id in ids]
         stamps = self._source.stamps([clean_id for _, _, clean_id in parts])
-        return [_stamp(rung, stamp) for (rung, _, _), stamp in zip(parts, stamps, strict=True)]
+        return [
+            _stamp(variant, stamp) for (variant, _, _), stamp in zip(parts, stamps, strict=True)
+        ]
 
     def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
-        """Yield each corrupted image; the rungs of one image together, decoded once."""
-        rungs: dict[str, list[str]] = {}
+        """Yield each corrupted image; each clean image is decoded once."""
+        variants: dict[str, list[str]] = {}
         for id in ids:
-            rung, _, clean_id = id.partition("/")
-            if rung == CLEAN or _parsed(rung) is not None:
-                rungs.setdefault(clean_id, []).append(rung)
+            variant, _, clean_id = id.partition("/")
+            if variant == CLEAN or _parsed(variant) is not None:
+                variants.setdefault(clean_id, []).append(variant)
             else:
-                yield id, FileNotFoundError(f"{id!r} is not in {self.location}")
-        for clean_id, content in self._source.read(list(rungs)):
-            for rung, spoiled in _spoiled(clean_id, content, rungs[clean_id]):
-                yield f"{rung}/{clean_id}", spoiled
+                yield id, FileNotFoundError(f"it is not in {self.location}")
+        for clean_id, content in self._source.read(list(variants)):
+            for variant, corrupt in _corrupted(clean_id, content, variants[clean_id]):
+                yield f"{variant}/{clean_id}", corrupt
 
 
-def _rungs(kinds: Sequence[str], severities: Sequence[int], clean: bool) -> tuple[str, ...]:
-    """Return the names of the rungs, the clean one first."""
+def _variant_names(kinds: Sequence[str], severities: Sequence[int], clean: bool) -> tuple[str, ...]:
+    """Return the names of the variants, the clean one first."""
     if isinstance(kinds, str):
-        raise UsageError(f"kinds are a list; for one kind give [{kinds!r}].")
+        raise UsageError(f"kinds must be a list; for one kind give [{kinds!r}].")
     for kind in kinds:
-        corruption_kinds[kind]  # or it is an unknown name
+        corruption_kinds[kind]  # raises for an unknown name
     for severity in severities:
         if severity not in SEVERITIES:
-            raise UsageError(f"a severity is 1, 2, 3, 4 or 5, not {severity!r}.")
+            raise UsageError(f"a severity must be 1, 2, 3, 4 or 5; got {severity!r}.")
     for given in (kinds, severities):
         for each in given:
             if list(given).count(each) > 1:
                 raise UsageError(f"{each!r} is given twice; give it once.")
-    rungs = [f"{kind}-{int(severity)}" for kind in kinds for severity in severities]
-    if not rungs and not clean:
-        raise UsageError("there is no rung: give a kind and a severity, or leave clean on.")
-    return (CLEAN, *rungs) if clean else tuple(rungs)
+    variants = [f"{kind}-{int(severity)}" for kind in kinds for severity in severities]
+    if not variants and not clean:
+        raise UsageError("there is no variant: give a kind and a severity, or leave `clean` on.")
+    return (CLEAN, *variants) if clean else tuple(variants)
 
 
-def _parsed(rung: str) -> tuple[str, int] | None:
-    """Return the kind and the severity of a rung, None if its name is not one."""
-    kind, _, severity = rung.rpartition("-")
+def _parsed(variant: str) -> tuple[str, int] | None:
+    """Return the kind and the severity of a variant, None if its name is invalid."""
+    kind, _, severity = variant.rpartition("-")
     known = kind in corruption_kinds and severity in map(str, SEVERITIES)
     return (kind, int(severity)) if known else None
 
 
-def _dealt(items: Sequence[Item], rungs: Sequence[str]) -> list[tuple[Item, str]]:
-    """Return every item with one rung, the rungs in turn within each split and class."""
+def _distributed(items: Sequence[Item], variants: Sequence[str]) -> list[tuple[Item, str]]:
+    """Return every item with one variant, in turn within each split and class."""
 
     def place(item: Item) -> tuple[str, str, bytes]:
         digest = hashlib.sha256(item.id.encode("utf-8", "surrogatepass")).digest()
         return item.split or "", item.label or "", digest
 
     ordered = sorted(items, key=place)
-    return [(item, rungs[at % len(rungs)]) for at, item in enumerate(ordered)]
+    return [(item, variants[at % len(variants)]) for at, item in enumerate(ordered)]
 
 
-def _spoiled(
-    id: str, content: bytes | OSError, rungs: Sequence[str]
+def _corrupted(
+    id: str, content: bytes | OSError, variants: Sequence[str]
 ) -> Iterator[tuple[str, bytes | OSError]]:
-    """Yield each rung of one image, or for each why there is none."""
+    """Yield each variant of one image, or the error for each."""
     if isinstance(content, OSError):
-        yield from ((rung, content) for rung in rungs)
+        yield from ((variant, content) for variant in variants)
         return
-    pixels = functools.cache(functools.partial(_pixels, content))  # decoded once, if at all
-    for rung in rungs:
-        parsed = _parsed(rung)
+    pixels = functools.cache(functools.partial(_pixels, content))  # decoded at most once
+    for variant in variants:
+        parsed = _parsed(variant)
         if parsed is None:
-            yield rung, content
+            yield variant, content
             continue
         kind, severity = parsed
         noise = _Seed(kind, id, content).generator
         try:
-            yield rung, corruption_kinds[kind](pixels(), severity, noise)
+            yield variant, corruption_kinds[kind](pixels(), severity, noise)
         except OSError as error:
-            yield rung, error
+            yield variant, error
 
 
 @dataclass(frozen=True)
 class _Seed:
-    """The seed of an image's noise; the severity is no part of it."""
+    """The seed of an image's noise, the same for all severities."""
 
     kind: str
     id: str
@@ -322,7 +305,7 @@ class _Seed:
 
 
 def _pixels(content: bytes) -> Pixels:
-    """Return the pixels of an image as they are meant to be seen, not larger than needed."""
+    """Return the pixels of an image, upright and of limited size."""
     from PIL import Image
 
     def reduced(picture: Picture) -> Pixels:
@@ -336,7 +319,7 @@ def _pixels(content: bytes) -> Pixels:
     try:
         return decoded(content, reduced)
     except DecodeError as error:
-        raise OSError(f"cannot be decoded, so not corrupted: {error}") from error
+        raise OSError(str(error)) from error
 
 
 @functools.cache
@@ -346,12 +329,12 @@ def _recipe() -> str:
     return f"{RECIPE} {PIL.__version__} {np.__version__} {COLOUR_RULE}"
 
 
-def _stamp(rung: str, clean: Stamp | None) -> Stamp | None:
-    """Return the stamp of an image on a rung, given that of the image as it is."""
-    if clean is None or rung == CLEAN:
+def _stamp(variant: str, clean: Stamp | None) -> Stamp | None:
+    """Return the stamp of a variant: the clean image's, with a digest of the recipe as inode."""
+    if clean is None or variant == CLEAN:
         return clean
-    parsed = _parsed(rung)
+    parsed = _parsed(variant)
     if parsed is None or parsed[0] not in KINDS:
-        return None  # what a kind of the user's own gives may change at any time
+        return None  # a kind registered by the user may change at any time
     digest = hashlib.sha256(f"{_recipe()} {clean.inode}".encode()).digest()
     return replace(clean, inode=int.from_bytes(digest[:8], "big"))

@@ -1,4 +1,4 @@
-"""A dataset: its items in order, and the source of their bytes."""
+"""Items, and datasets: items in order with the source of their bytes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,82 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from .._text import sentence_about
 from ..errors import DatasetError, UsageError
 from .cards import DatasetCard
-from .item import SPLITS, Item
-from .source import Source
+from .source import Source, read_failure
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Dataset", "path_name", "sorted_class_names"]
+__all__ = [
+    "SPLITS",
+    "SPLIT_NAMES",
+    "Dataset",
+    "Item",
+    "canonical_split",
+    "path_name",
+    "sorted_class_names",
+    "split_of",
+]
 
-_SUFFIX = re.compile(
-    r"\.(zip|tar|tgz|tbz2|txz|(tar\.)?(gz|bz2|xz)|csv|jsonl|parquet)$", re.IGNORECASE
-)
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image of a dataset.
+
+    Parameters
+    ----------
+    id
+        Relative POSIX path inside the dataset; label files and exports identify the image by it.
+    label
+        Name of its class, or None if unlabelled.
+    split
+        ``"train"``, ``"validation"``, ``"test"``, or None.
+    bucket
+        Part of a stream that the image belongs to, or None.
+
+    Examples
+    --------
+    >>> Item("train/hat/0a1b.jpg", label="hat", split="train")
+    Item(id='train/hat/0a1b.jpg', label='hat', split='train', bucket=None)
+    """
+
+    id: str
+    label: str | None = None
+    split: str | None = None
+    bucket: str | None = None
+
+
+SPLITS = ("train", "validation", "test")
+"""Canonical names of splits, in their usual order."""
+
+SPLIT_NAMES = {
+    "train": ("train", "training", "trn"),
+    # "eval" is the set for choosing a model where there is a "test" beside it.
+    "validation": ("validation", "valid", "val", "dev", "eval"),
+    "test": ("test", "testing", "tst"),
+}
+"""Accepted names of each split, in lower case."""
+
+_CANONICAL = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+
+
+def canonical_split(name: str) -> str | None:
+    """Return the canonical name of the split called `name` in any case, or None."""
+    return _CANONICAL.get(name.lower())
+
+
+def split_of(text: str) -> str | None:
+    """Return the split of a cell, None if it is blank; a ValueError's message is a clause."""
+    name = text.strip()
+    if not name:
+        return None
+    split = canonical_split(name)
+    if split is None:
+        known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
+        raise ValueError(f"the split is {name!r}; known splits: {known}")
+    return split
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,29 +96,29 @@ class Dataset:
     Parameters
     ----------
     name
-        The registered name; for a folder, an archive or a manifest the stem of its path and eight
-        hexadecimal digits of the SHA-256 of its absolute path.
+        The registered name; for a path, its stem and eight hexadecimal digits of the SHA-256 of
+        the absolute path.
     items
         Sorted by id in code-point order; ids are unique.
     source
-        Gives the bytes of each item.
+        Reads the bytes of each item.
     class_names
-        The names of the classes in order; empty if nothing is labelled.
+        The names of the classes in order; empty if all items are unlabelled.
     card
         The card of a named dataset.
     skipped
-        Number of image files in formats that are not read, by suffix: ``{".heic": 3}``.
+        Number of image files in unsupported formats, by suffix: ``{".heic": 3}``.
     listed
-        Whether the items are files that were named one by one.
+        Whether the items were listed one by one by the user.
     division
-        For a dataset that comes with several divisions into training and test items, and where
-        none was chosen: from a seed to the split of each item by id. See `for_seed`.
+        Function from a seed to the split of each item by id, for a dataset with several divisions
+        into training and test items of which none was chosen. See `for_seed`.
 
     Raises
     ------
     DatasetError
-        If two items have the same id, the items are not sorted, or a split has another name than
-        ``"train"``, ``"validation"`` or ``"test"``.
+        If ids are not unique or not sorted, or a split is not ``"train"``, ``"validation"``,
+        ``"test"`` or None.
 
     Examples
     --------
@@ -85,14 +148,14 @@ class Dataset:
             if before.id >= after.id:
                 fault = "twice" if before.id == after.id else f"before {after.id!r}"
                 raise DatasetError(
-                    f"dataset {self.name!r} holds {before.id!r} {fault}; "
+                    f"dataset {self.name!r} has {before.id!r} {fault}; "
                     "items must be sorted by id, and each id unique."
                 )
         for item in self.items:
             if item.split is not None and item.split not in SPLITS:
                 raise DatasetError(
-                    f"dataset {self.name!r}: the split of {item.id!r} is {item.split!r}; give "
-                    f"{', '.join(SPLITS)} or None."
+                    f"dataset {self.name!r}: the split of {item.id!r} is {item.split!r}; it must "
+                    f"be {', '.join(SPLITS)} or None."
                 )
 
     def __len__(self) -> int:
@@ -118,9 +181,7 @@ class Dataset:
         return {split: counts[split] for split in (*SPLITS, None) if counts[split]}
 
     def images(self) -> Iterator[tuple[Item, Image.Image]]:
-        """Yield each item with its image, RGB and upright as every backbone sees it.
-
-        The order is the one that is fastest for the storage.
+        """Yield each item with its image, RGB and upright, in the fastest order for the storage.
 
         Raises
         ------
@@ -132,17 +193,17 @@ class Dataset:
         items = {item.id: item for item in self.items}
         for item_id, content in self.source.read(list(items)):
             if isinstance(content, OSError):
-                raise DatasetError(f"could not read {item_id!r}: {content}.") from content
+                raise DatasetError(sentence_about(item_id, read_failure(content))) from content
             try:
                 yield items[item_id], decoded(content, lambda picture: picture.rgb)
             except DecodeError as error:
-                raise DatasetError(f"could not decode {item_id!r}: {error}.") from error
+                raise DatasetError(sentence_about(item_id, str(error))) from error
 
     def for_seed(self, seed: int) -> Dataset:
-        """Return the dataset with the splits of a run's seed.
+        """Return the dataset with the splits for the seed of a run.
 
-        Of a dataset with one division, this is the dataset itself. The old layout of CLEAR has
-        five: seed k takes division k modulo 5.
+        A dataset without several divisions is returned as it is. The 2021 layout of CLEAR has
+        five: seed k selects division k modulo 5.
         """
         if self.division is None:
             return self
@@ -159,7 +220,7 @@ class Dataset:
         Raises
         ------
         UsageError
-            If no item is of this split.
+            If no item has this split.
         """
         items = tuple(item for item in self.items if item.split == split)
         if not items:
@@ -173,9 +234,14 @@ def sorted_class_names(items: Iterable[Item]) -> tuple[str, ...]:
     return tuple(sorted({item.label for item in items if item.label is not None}))
 
 
+_SUFFIX = re.compile(
+    r"\.(zip|tar|tgz|tbz2|txz|(tar\.)?(gz|bz2|xz)|csv|jsonl|parquet)$", re.IGNORECASE
+)
+
+
 def path_name(path: str, identity: str | None = None) -> str:
-    """Return a name for the dataset at `path` that is readable, unique and valid for a folder."""
-    # `identity` replaces the path where the path alone does not tell datasets apart.
+    """Return a readable and unique name, valid for a folder, for the dataset at `path`."""
+    # The digest is of `identity` if several datasets have the same path.
     absolute = os.path.abspath(path)
     stem = _SUFFIX.sub("", os.path.basename(absolute))
     slug = re.sub(r"[^\w.]+", "-", stem.encode("utf-8", "replace").decode()).strip("-.")

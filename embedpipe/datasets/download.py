@@ -1,9 +1,9 @@
-"""Downloads through pooch that go on after an interruption, in the same call or in a later one.
+"""Downloads through pooch that continue after an interruption.
 
-The bytes go to ``<name>.part``; ``<name>.part.json`` keeps the version of the file that they are
-of, so that a later call asks for the rest of that version only. A finished download that has
-passed its check gets its name. One process at a time downloads a file; the others wait for it.
-``docs/decisions/0019-downloads-through-pooch.md`` says why pooch's own downloader does not do.
+The bytes are written to ``<name>.part``, and the version of the file to ``<name>.part.json``, so
+that a later call asks for the rest of the same version. A complete and checked download is renamed
+to ``<name>``. One process at a time downloads a file. The reason for a downloader of our own is in
+``docs/decisions/0019-downloads-through-pooch.md``.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Progress", "download", "fetch", "file_sha256", "is_url"]
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes that have arrived, and their total or None."""
+"""Called with the number of received bytes, and their total or None."""
 
 Check = Callable[[Path], None]
-"""Raises a DatasetError, with a sentence as its message, for a file that is not the right one."""
+"""Raises a DatasetError, whose message is a sentence, for a wrong file."""
 
 _BLOCK = 1 << 18  # bytes
 _TIMEOUT = 60.0  # seconds without a byte
-_TRIES = 5  # in a row without any progress
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses worth another try
+_TRIES = 5  # in a row without progress
+_TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses that justify another try
 
 
 def is_url(text: str) -> bool:
@@ -53,7 +53,7 @@ def file_sha256(path: Path) -> str:
 
 
 def fetch(url: str, directory: Path, progress: Progress | None = None) -> Path:
-    """Download `url` into `directory` unless it is there, and return its path."""
+    """Return the path of `url` in `directory`, downloaded if it is missing."""
     name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name or "download"
     # Many addresses end in "master.zip".
     target = directory / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
@@ -68,9 +68,8 @@ def download(
     progress: Progress | None = None,
     backoff: float = 0.5,
 ) -> Path:
-    """Download `url` to `target` unless it is there, and return `target`."""
-    # `target` exists only when it is complete and has passed `check`; a file that does not pass is
-    # removed. `backoff` is the seconds before the second try, doubled for each further one.
+    """Return `target`, downloaded from `url` if it is missing, checked and complete."""
+    # `backoff` is the seconds before the second try, doubled for each further one.
     if not is_url(url):
         raise UsageError(f"{url!r} is not an http:// or https:// address.")
     if target.exists():
@@ -93,7 +92,7 @@ def download(
 
 @contextlib.contextmanager
 def _quiet(logger: Any) -> Iterator[None]:
-    """Keep pooch's notes off standard error: the caller reports progress."""
+    """Silence pooch's log: the caller reports progress."""
     level = logger.level
     logger.setLevel("WARNING")
     try:
@@ -108,7 +107,7 @@ class _InterruptedError(Exception):
 
 @dataclass(frozen=True)
 class _ResumingDownloader:
-    """A downloader for pooch that goes on from the bytes on disk after each interruption."""
+    """A downloader for pooch that continues from the bytes on disk."""
 
     url: str
     target: Path
@@ -118,12 +117,12 @@ class _ResumingDownloader:
 
     @property
     def part(self) -> Path:
-        """The bytes that have arrived."""
+        """The file of the received bytes."""
         return self.target.with_name(f"{self.target.name}.part")
 
     @property
     def note(self) -> Path:
-        """The version of the file that they are of."""
+        """The file with the version of the received bytes."""
         return self.target.with_name(f"{self.target.name}.part.json")
 
     def __call__(self, url: str, output_file: str, pooch: object) -> None:
@@ -139,8 +138,8 @@ class _ResumingDownloader:
                 before = now
                 if failures >= _TRIES:
                     raise DatasetError(
-                        f"{url} cannot be downloaded: {error}; "
-                        "what has arrived is kept, and another try goes on from there."
+                        f"{url} cannot be downloaded: {error}. "
+                        "Run the same command again to continue from the received bytes."
                     ) from error
             time.sleep(self.backoff * 2 ** (failures - 1))
         self._accept()
@@ -148,7 +147,7 @@ class _ResumingDownloader:
         self.note.unlink(missing_ok=True)
 
     def _transfer(self) -> None:
-        """Ask for the missing bytes, and append them."""
+        """Request the missing bytes, and append them."""
         import requests
 
         validator, offset = self._validator(), self._size()
@@ -158,34 +157,34 @@ class _ResumingDownloader:
         try:
             with requests.get(self.url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
                 if response.status_code >= HTTPStatus.BAD_REQUEST:
-                    self._refused(response)
+                    self._handle_error(response)
                 else:
                     self._receive(response, offset)
         except requests.RequestException as error:
             raise _InterruptedError(_reason(error)) from error
 
-    def _refused(self, response: requests.Response) -> None:
-        """Sort an error status: nothing is missing, try again, or give up."""
-        reason = f"the server answers {response.status_code} {response.reason}"
+    def _handle_error(self, response: requests.Response) -> None:
+        """Return if the file is complete; else raise the error to try again or to stop."""
+        reason = f"the server returned {response.status_code} {response.reason}"
         if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             whole = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
             if whole and int(whole[1]) == self._size():
-                return  # everything had arrived before the last run ended
+                return  # the last run received all bytes
             self._discard()
             raise _InterruptedError(reason)
-        if response.status_code in _PASSING:
+        if response.status_code in _TEMPORARY:
             raise _InterruptedError(reason)
         raise DatasetError(f"{self.url} cannot be downloaded: {reason}.")
 
     def _receive(self, response: requests.Response, offset: int) -> None:
-        """Append the answer if it goes on from `offset`, else start anew with it."""
+        """Append a response that continues from `offset`; otherwise start again with it."""
         from urllib3.exceptions import HTTPError
 
         resumed = response.status_code == HTTPStatus.PARTIAL_CONTENT
         content_range = response.headers.get("Content-Range", "")
         if resumed and not content_range.startswith(f"bytes {offset}-"):
             self._discard()
-            raise _InterruptedError("the server sent another part than it was asked for")
+            raise _InterruptedError("the server sent another part of the file than requested")
         if not resumed:
             self._discard()
             self._remember(response.headers)
@@ -195,7 +194,7 @@ class _ResumingDownloader:
         ended = "the connection ended after"
         with self.part.open("ab") as file:
             try:
-                # Undecoded: nothing that has arrived waits in a buffer when the connection ends.
+                # Undecoded: no received byte is lost in a buffer when the connection ends.
                 for block in response.raw.stream(_BLOCK, decode_content=False):
                     file.write(block)
                     done += len(block)
@@ -210,19 +209,19 @@ class _ResumingDownloader:
             raise _InterruptedError(f"{ended} {done} of {total} bytes")
 
     def _accept(self) -> None:
-        """Check the finished bytes; remove them if they are wrong."""
+        """Check the complete bytes; delete them if they are wrong."""
         if self.check:
             try:
                 self.check(self.part)
             except DatasetError as error:
                 self._discard()
-                raise DatasetError(f"{self.url} is not what was expected: {error}") from error
+                raise DatasetError(f"{self.url} is not the expected file: {error}") from error
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _validator(self) -> str | None:
-        """Return the version of the bytes on disk, None if it is not known."""
+        """Return the version of the bytes on disk, None if it is unknown."""
         try:
             note: Any = json.loads(self.note.read_text("utf-8"))
         except (OSError, ValueError):
@@ -231,7 +230,7 @@ class _ResumingDownloader:
         return str(note["validator"]) if known and note.get("validator") else None
 
     def _remember(self, headers: Mapping[str, str]) -> None:
-        # A weak ETag does not promise the same bytes, so a range cannot be asked for by it.
+        # A weak ETag does not guarantee the same bytes, so it cannot be used with a range.
         etag = headers.get("ETag", "")
         validator = etag if etag.startswith('"') else headers.get("Last-Modified")
         note = json.dumps({"url": self.url, "validator": validator})
@@ -243,7 +242,7 @@ class _ResumingDownloader:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Return the reason that the system gives for a failed connection, with the host."""
+    """Return the system's reason for a failed connection, with the host."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

@@ -1,8 +1,8 @@
-r"""File names as text: an id is always valid Unicode and always leads back to its file.
+r"""File names as text: an id is valid Unicode and identifies exactly one file.
 
-A file name on disk is a string of bytes. Nearly all are UTF-8 and are their own id. A byte that
-is not is written ``\xNN`` in the id, where `NN` is its value, and a name that happens to hold such
-an escape as plain text has its backslash written ``\x5c``. Different names have different ids.
+A file name on disk is a string of bytes. UTF-8 names are their own id. Any other byte is written
+``\xNN`` in the id, where `NN` is its value. If a name contains such an escape as plain text, its
+backslash is written ``\x5c``. Different names have different ids.
 """
 # Paths are text here: a million Path objects would take gigabytes.
 
@@ -20,18 +20,19 @@ __all__ = ["decode_id", "encode_id", "existing_form", "no_such_path", "path_form
 
 _ESCAPE = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 _TO_ESCAPE = re.compile(r"[\udc80-\udcff]|\\(?=x(?:5c|[89a-f][0-9a-f]))")
-_SURROGATE = 0xDC00  # os.fsdecode turns the undecodable byte b into the code point 0xDC00 + b
+_SURROGATE = 0xDC00
+"""`os.fsdecode` decodes an invalid byte b as the code point 0xDC00 + b."""
 
 
 def encode_id(path: str) -> str:
-    r"""Return the id of the relative path `path`, as :func:`os.fsdecode` gives it."""
+    r"""Return the id of the relative path `path`, as decoded by :func:`os.fsdecode`."""
     if path.isascii() and "\\" not in path:
         return path
     return _TO_ESCAPE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", path)
 
 
 def decode_id(id: str) -> str:
-    r"""Return the path that `id` stands for: the inverse of :func:`encode_id`."""
+    r"""Return the path of `id`: the inverse of :func:`encode_id`."""
     if "\\" not in id:
         return id
     return _ESCAPE.sub(lambda match: _character(int(match[1], 16)), id)
@@ -42,13 +43,13 @@ def _character(byte: int) -> str:
 
 
 def path_form(path: str) -> str:
-    r"""Return the form in which similar paths are equal: composed (NFC), ``\`` as ``/``."""
+    r"""Return a form that is equal for similar paths: composed (NFC), ``\`` as ``/``."""
     slashed = path.replace("\\", "/")
     return slashed if slashed.isascii() else unicodedata.normalize("NFC", slashed)
 
 
 def existing_form(path: str) -> str | None:
-    """Return the path of an existing file that differs from a missing one only in its form."""
+    """Return an existing path with the same form as a missing one, or None."""
     if path.isascii() and "\\" not in path:
         return None
     anchor, *parts = PurePath(path.replace("\\", "/")).parts
@@ -69,24 +70,24 @@ def existing_form(path: str) -> str | None:
 
 
 def similar_hint(path: str, similar: str | None) -> str:
-    """Return the clause that names the similar path of a missing one; blank if there is none."""
+    """Return a clause that names the path similar to a missing one; blank if there is none."""
     if similar is None:
         return ""
     slashes = path_form(path) != unicodedata.normalize("NFC", path)
     kind = "slashes" if slashes else "Unicode form"
-    return f"; the path {similar!r} differs only in its {kind}: write that one"
+    return f"; the path {similar!r} differs only in its {kind}: use that one"
 
 
-def no_such_path(kind: str, given: str) -> DatasetError:
-    """Return the error of a path, as a person gave it, at which there is nothing."""
+def no_such_path(fault: str, given: str) -> DatasetError:
+    """Return the error for a path given by the user that does not exist."""
     similar = existing_form(os.path.abspath(os.path.expanduser(given)))
     if similar is not None and not os.path.isabs(given):
         similar = os.path.relpath(similar)
     hint = similar_hint(given, None if similar is None else encode_id(similar))
-    return DatasetError(f"no such {kind}: {encode_id(given)!r}{hint}.")
+    return DatasetError(f"{fault} at `{encode_id(given)}`{hint}.")
 
 
-@lru_cache(maxsize=4)  # many missing files may lie in one folder
+@lru_cache(maxsize=4)  # many missing files may be in one folder
 def _names_by_form(folder: str, changed: int) -> dict[str, str]:
     """Return the names in a folder, last changed at `changed`, by their form."""
     return {path_form(name): name for name in os.listdir(folder)}

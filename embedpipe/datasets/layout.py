@@ -1,20 +1,17 @@
-"""Which files are images, and what their folders mean: wrapping, splits, classes.
+"""Image suffixes, and the meaning of folders: wrapping, splits, classes.
 
-The rules, in order, for the relative paths of all images:
+Rules, in order, for the relative paths of all images:
 
-1. Folders that hold everything are a wrapping and are taken off:
+1. Folders that contain everything are a wrapping and are removed:
    ``clothing-dataset-small-master/train/hat/x.jpg`` becomes ``train/hat/x.jpg``. A folder named
-   like a split is not a wrapping. In a folder on disk, which may grow, a wrapping is taken off
-   the ids only if there are splits inside it: otherwise a second folder beside it would give
-   every image another id, and its label would be lost.
+   like a split is not a wrapping. A folder on disk may grow: there, a wrapping is removed from
+   the ids only if it contains splits. Otherwise a second folder beside it would change every id.
 2. The first-level folders are splits if all of them are named like splits, or if they name at
-   least two different ones (so ``train/ test/ docs/`` is split, and vehicles in ``bus/ car/
-   train/`` are not).
-3. The first-level folders, inside the split folders if there are such, are classes if there are
-   at least two. One class tells nothing apart: its items are unlabelled. What lies deeper belongs
-   to the class above it.
-4. Images beside the class folders, outside of the split folders, or in a class folder called
-   ``_unlabeled``, ``_unlabelled`` (FiftyOne) or ``no_label`` (CVAT) are unlabelled.
+   least two different ones (``train/ test/ docs/`` are splits; ``bus/ car/ train/`` are not).
+3. The first-level folders, inside the splits if there are any, are classes if there are at least
+   two. With one class, all items are unlabelled. Deeper folders belong to the class above them.
+4. Images beside the class folders or outside the splits are unlabelled, as are those in a class
+   folder called ``_unlabeled``, ``_unlabelled`` (FiftyOne) or ``no_label`` (CVAT).
 """
 
 from __future__ import annotations
@@ -23,11 +20,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from sys import intern
 
-from .item import Item, canonical_split
+from .dataset import Item, canonical_split
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "UNLABELLED",
+    "UNSUPPORTED_SUFFIXES",
     "are_splits",
     "arrange",
     "is_image",
@@ -36,10 +34,10 @@ __all__ = [
     "suffix_of",
 ]
 
-FOREIGN_SUFFIXES = frozenset(
+UNSUPPORTED_SUFFIXES = frozenset(
     {".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".cr2", ".nef", ".arw", ".dng"}
 )
-"""Suffixes of images that are not read; a user is told when there are some."""
+"""Suffixes of image formats that are not supported; such files are counted and reported."""
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -47,12 +45,15 @@ IMAGE_SUFFIXES = frozenset(
         *(".jpg", ".jpeg", ".jpe", ".jfif"),
     }
 )
-"""In lower case; files are compared in any case."""
+"""Supported suffixes in lower case; file names are compared without case."""
 
-_LITTER = frozenset(
-    # Copies, thumbnails and deleted files that systems leave beside the images.
+_SYSTEM_FILES = frozenset(
     {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db"}
 )
+"""Copies, thumbnails and deleted files that operating systems leave beside images."""
+
+UNLABELLED = frozenset({"_unlabeled", "_unlabelled", "no_label"})
+"""Folders beside those of the classes in which other programs put images without a label."""
 
 
 def suffix_of(name: str) -> str:
@@ -67,35 +68,32 @@ def is_image(name: str) -> bool:
 
 
 def is_visible(name: str) -> bool:
-    """Return whether a file or folder of this name is looked at: not hidden, not litter."""
-    return not name.startswith(".") and name not in _LITTER
+    """Return whether a file or folder is neither hidden nor one of the system."""
+    return not name.startswith(".") and name not in _SYSTEM_FILES
 
 
-def no_images(what: str, others: Mapping[str, int]) -> str:
+def no_images(place: str, others: Mapping[str, int]) -> str:
     """Return the message for a place without images, given its number of files by suffix."""
     wanted = ", ".join(sorted(IMAGE_SUFFIXES))
     common = Counter(others).most_common(5)
     found = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in common)
-    return f"no images in {what}: looked for {wanted}; found {found or 'no files at all'}."
+    return f"no images in {place}: expected {wanted}; found {found or 'no files at all'}."
 
 
-Place = tuple["str | None", "str | None"]
-
-UNLABELLED = frozenset({"_unlabeled", "_unlabelled", "no_label"})
-"""Folders beside those of the classes in which other programs put images without a label."""
+LabelAndSplit = tuple["str | None", "str | None"]
 
 
 def arrange(paths: Iterable[str], *, growing: bool = False) -> tuple[str, list[Item]]:
     """Return the wrapping folders of `paths`, and the items inside them sorted by id."""
-    # The wrapping is "" or ends in "/". `growing` keeps it in the ids unless splits are inside it.
+    # The wrapping is "" or ends in "/". `growing` keeps it in the ids unless it contains splits.
     ordered = sorted(paths)
     wrapping = _wrapping(ordered)
     ids = [path[len(wrapping) :] for path in ordered] if wrapping else ordered
     folders = [id.rpartition("/")[0] for id in ids]
-    places = _places(set(folders))  # looked up per image, worked out per folder
-    if growing and not any(split for _, split in places.values()):
+    found = _labels_and_splits(set(folders))  # computed once per folder
+    if growing and not any(split for _, split in found.values()):
         wrapping, ids = "", ordered
-    return wrapping, [Item(id, *places[folder]) for id, folder in zip(ids, folders, strict=True)]
+    return wrapping, [Item(id, *found[folder]) for id, folder in zip(ids, folders, strict=True)]
 
 
 def _wrapping(ordered: list[str]) -> str:
@@ -112,32 +110,31 @@ def _wrapping(ordered: list[str]) -> str:
 
 
 def are_splits(folders: set[str]) -> bool:
-    """Return whether every one of some folders is named like a split."""
+    """Return whether all folders are named like a split."""
     return bool(folders) and all(canonical_split(folder) for folder in folders)
 
 
 def _splits(folders: set[str]) -> dict[str, str]:
     """Return the split of each first-level folder, empty if they are not splits."""
     splits = {folder: split for folder in folders if (split := canonical_split(folder)) is not None}
-    meant = len(splits) == len(folders) or len(set(splits.values())) > 1
-    return splits if meant else {}
+    is_split = len(splits) == len(folders) or len(set(splits.values())) > 1
+    return splits if is_split else {}
 
 
-def _places(folders: set[str]) -> dict[str, Place]:
+def _labels_and_splits(folders: set[str]) -> dict[str, LabelAndSplit]:
     """Return the label and the split of each folder."""
     splits = _splits({folder.split("/", 1)[0] for folder in folders if folder})
-    places = {folder: _place(folder, splits) for folder in folders}
-    classes = {label for label, _ in places.values() if label is not None}
+    found = {folder: _label_and_split(folder, splits) for folder in folders}
+    classes = {label for label, _ in found.values() if label is not None}
     if len(classes) < 2:
-        return {folder: (None, split) for folder, (_, split) in places.items()}
-    return places
+        return {folder: (None, split) for folder, (_, split) in found.items()}
+    return found
 
 
-def _place(folder: str, splits: dict[str, str]) -> Place:
+def _label_and_split(folder: str, splits: dict[str, str]) -> LabelAndSplit:
     names = folder.split("/") if folder else []
-    split = None
+    split = splits.get(names[0]) if names else None
     if splits:
-        split = splits.get(names[0]) if names else None
         names = names[1:] if split else []
     if not names or names[0] in UNLABELLED:
         return None, split

@@ -1,4 +1,4 @@
-"""One way in: a name, a folder, an archive, a manifest or image files become a dataset."""
+"""`load_dataset`: the dataset of a name, a folder, an archive, a manifest or image files."""
 # Paths are text here: a million Path objects would take gigabytes.
 
 from __future__ import annotations
@@ -8,22 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DatasetError, UnknownNameError, UsageError
-from .archive import ARCHIVE_SUFFIXES, load_archive
 from .clear import is_clear_tree, load_clear_tree
 from .dataset import Dataset
 from .download import Progress
-from .folder import load_files, load_folder
+from .files import ARCHIVE_SUFFIXES, load_archive, load_files, load_folder
 from .identifiers import encode_id, no_such_path
 from .layout import is_image, suffix_of
 from .manifest import MANIFEST_SUFFIXES, load_manifest
 from .registry import DOWNLOADS, Request, datasets
 
-__all__ = ["load_dataset"]
-
-_PATHS_TOO = (
-    "A path is accepted too: a folder, an archive "
-    f"({', '.join(ARCHIVE_SUFFIXES)}) or a manifest ({', '.join(MANIFEST_SUFFIXES)})."
-)
+__all__ = ["load_dataset", "name_conflict"]
 
 
 def load_dataset(
@@ -37,38 +31,35 @@ def load_dataset(
 ) -> Dataset:
     """Return a dataset by its name, or from a folder, an archive, a manifest or image files.
 
-    A registered name comes first: a folder ``digits`` in the working directory is ``"./digits"``,
-    or ``Path("digits")``, which is never a name.
-    A folder that carries the marks of CLEAR is read as such, with its buckets of time.
-    Nothing is fetched unless `download` is true or `source` is a URL.
+    Registered names come first; for a folder named ``digits``, pass ``"./digits"`` or
+    ``Path("digits")``. A CLEAR folder is recognised, with its buckets of time.
 
     Parameters
     ----------
     name_or_path
         A registered name; a folder; an archive (``.zip``, ``.tar``, ``.tar.gz`` ...); a manifest
         (``.csv``, ``.jsonl``, ``.parquet``) with a ``path`` column; an image file, or a list of
-        them: see `load_files`. A list of one path is that path.
+        image files. A list of one path is that path.
     source
-        Where the images are: a folder, an archive or a URL for a named dataset; the folder or
-        archive that a manifest's paths are relative to.
+        Folder, archive or URL of the images of a named dataset; the folder or archive that a
+        manifest's paths are relative to. A URL is downloaded.
     download
-        Whether a named dataset may be fetched from its home.
+        Whether to download a named dataset that is missing.
     directory
-        Where downloads go and are looked for; by default ``.embedpipe/downloads``.
+        Folder for downloads; by default ``.embedpipe/downloads``.
     progress
-        Called with the bytes that have been downloaded, and how many there are or None.
+        Called with the number of downloaded bytes, and their total or None.
     within
-        A folder; for a manifest of which not all is trusted. Every path of the manifest must lead
-        to a place inside of it, symbolic links followed.
+        For an untrusted manifest: the folder that must contain all its images, links followed.
 
     Raises
     ------
     UnknownNameError
         If it is neither a registered name nor a path.
     DatasetError
-        If it cannot be found, listed or read, or is not what it is said to be.
+        If it cannot be found, listed or read, or differs from its card.
     UsageError
-        If an option does not go with it.
+        If an option does not apply to it.
 
     Examples
     --------
@@ -92,29 +83,18 @@ def load_dataset(
         try:
             return datasets[name_or_path](request)
         except DatasetError as error:
-            beside = beside_name(name_or_path)
-            if beside is None:
+            conflict = name_conflict(name_or_path)
+            if conflict is None:
                 raise
-            raise DatasetError(f"{error} {beside}") from error
+            raise DatasetError(f"{error} {conflict}") from error
     return _load_path(name_or_path, request)
 
 
-def beside_name(name: str) -> str | None:
-    """Say that there is also a file or folder of a registered name, and how to mean it."""
+def name_conflict(name: str) -> str | None:
+    """Return a sentence if there is also a file or folder with a registered name."""
     if name not in datasets or not os.path.exists(name):
         return None
-    return f"{name!r} is a registered dataset; for the path of that name here, write './{name}'."
-
-
-def _refuse_options(request: Request, what: str) -> None:
-    """Refuse options that only a named dataset or a manifest has."""
-    _refuse_within(request, what)
-    if request.download:
-        raise UsageError(f"only a named dataset can be downloaded, {what} is a path.")
-    if request.source is not None:
-        raise UsageError(
-            f"a source goes with a named dataset or a manifest, {what} is neither; leave it out."
-        )
+    return f"{name!r} is a registered dataset; for the path of that name, use './{name}'."
 
 
 def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
@@ -138,17 +118,29 @@ def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
     )
 
 
-def _refuse_within(request: Request, what: str) -> None:
+def _refuse_options(request: Request, given: str) -> None:
+    """Raise an error for options that only a named dataset or a manifest has."""
+    _refuse_within(request, given)
+    if request.download:
+        raise UsageError(f"only a named dataset can be downloaded; {given} is a path.")
+    if request.source is not None:
+        raise UsageError(
+            f"a source needs a named dataset or a manifest; {given} is neither. Leave it out."
+        )
+
+
+def _refuse_within(request: Request, given: str) -> None:
     if request.within is not None:
         raise UsageError(
-            f"`within` confines the paths of a manifest, and {what} is not a manifest "
-            f"({', '.join(MANIFEST_SUFFIXES)}); leave it out."
+            f"`within` needs a manifest ({', '.join(MANIFEST_SUFFIXES)}); {given} is not one. "
+            "Leave it out."
         )
 
 
 def _missing(given: str | os.PathLike[str]) -> DatasetError | UnknownNameError:
     text = os.fspath(given)
-    named = isinstance(given, str) and os.path.basename(text) == text and not suffix_of(text)
-    if named:
-        return UnknownNameError("dataset", text, datasets, _PATHS_TOO)
-    return no_such_path("folder or file", text)
+    fault = "No folder, archive or manifest"
+    if isinstance(given, str) and os.path.basename(text) == text and not suffix_of(text):
+        fault = f"{fault} at `{encode_id(text)}`, and no dataset of that name."
+        return UnknownNameError("dataset", text, datasets, fault=fault)
+    return no_such_path(fault, text)

@@ -1,4 +1,4 @@
-"""Datasets published as a folder or an archive of image files: found, fetched, checked."""
+"""Named datasets that are published as a folder or an archive of image files."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import hashlib
 from pathlib import Path
 
 from ..errors import DatasetError
-from .archive import load_archive
 from .cards import DatasetCard, package_card
 from .dataset import Dataset
 from .download import Check, download, fetch, file_sha256, is_url
-from .folder import load_folder
+from .files import load_archive, load_folder
 from .registry import Request, datasets
 
-__all__ = ["absent", "load_clothing", "load_images"]
+__all__ = ["load_clothing", "load_images", "not_available"]
 
 
 @datasets.register("clothing", card=package_card("clothing"))
@@ -25,61 +24,56 @@ def load_clothing(request: Request) -> Dataset:
 def load_images(request: Request) -> Dataset:
     """Return a named dataset from its folder or archive of image files.
 
-    The folder or archive is the source of the request. Without one it is the archive that the
-    dataset's card names, in the folder for downloads, fetched if the request permits it.
+    Without a source in the request, the archive of the dataset's card is used from the folder for
+    downloads, and downloaded if the request permits it.
 
     Raises
     ------
     DatasetError
-        If it is not there and must not be fetched, or has another digest than in the card.
+        If it is missing and must not be downloaded, or its digest differs from the card.
     """
     path = _obtain(request)
     return load_folder(path) if path.is_dir() else load_archive(path)
 
 
 def _obtain(request: Request) -> Path:
-    """Return the folder or archive of the dataset, fetched if that is permitted."""
-    card = request.card
-    if request.source is not None:
-        return _given(card, request.source, request)
+    """Return the folder or archive of the dataset, downloaded if that is permitted."""
+    card, source = request.card, request.source
+    if source is not None:
+        if is_url(source):
+            return fetch(source, request.directory, request.progress)
+        path = Path(source).expanduser()
+        if not path.exists():
+            raise DatasetError(f"the source of {card.name} does not exist: {source!r}.")
+        return path
     if card.archive is None or card.download is None:
-        raise absent(request)
+        raise not_available(request)
     target = request.directory / card.archive
     if target.exists():
         return target
     if not request.download:
-        raise absent(request)
+        raise not_available(request)
     return download(card.download, target, check=_content_check(card), progress=request.progress)
 
 
-def _given(card: DatasetCard, source: str, request: Request) -> Path:
-    if is_url(source):
-        return fetch(source, request.directory, request.progress)
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise DatasetError(f"the source of {card.name} does not exist: {source!r}.")
-    return path
-
-
-def absent(request: Request) -> DatasetError:
-    """Return the error for a dataset that is not there, with the ways to get it."""
+def not_available(request: Request) -> DatasetError:
+    """Return the error for a missing dataset, with the ways to get it."""
     card = request.card
     if card.download is None:
         home = f"get it from {card.home} and " if card.home else ""
         return DatasetError(
-            f"{card.name} is not downloaded for you: {home}give --source PATH ({card.layout})."
+            f"{card.name} cannot be downloaded by embedpipe: {home}give --source PATH "
+            f"({card.layout})."
         )
     return DatasetError(
-        f"{card.name} is not in {str(request.directory)!r}: give --source PATH where you have it "
+        f"{card.name} is not in {str(request.directory)!r}: give --source PATH if you have it "
         f"({card.layout}), or --download to fetch {card.size / 1e6:.0f} MB from {card.download}."
     )
 
 
 def _content_check(card: DatasetCard) -> Check | None:
-    """Return a check that an archive is the one of the card, or packs the same files.
-
-    Archives that a server packs on demand do not have the same bytes twice.
-    """
+    """Return a check of an archive against the digests of the card, if there are any."""
+    # Servers that create archives on demand do not send the same bytes twice.
     if card.sha256 is None and card.tree_digest is None:
         return None
 
@@ -100,7 +94,7 @@ def _content_check(card: DatasetCard) -> Check | None:
 
 
 def tree_digest(dataset: Dataset) -> str:
-    """Return the SHA-256 of the sorted lines ``<SHA-256 of the bytes>  <id>``, however packed."""
+    """Return the SHA-256 of the sorted lines ``<SHA-256 of the bytes>  <id>``."""
     lines = []
     for id, content in dataset.source.read([item.id for item in dataset.items]):
         if isinstance(content, OSError):

@@ -1,10 +1,10 @@
-"""Named datasets: registering one, and loading it by its name."""
+"""The registry of named datasets."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,17 +13,15 @@ from typing import Any
 from .._registry import Registry
 from ..errors import DatasetError
 from .cards import UNSPLIT, CardLike, DatasetCard, read_card
-from .dataset import Dataset, sorted_class_names
+from .dataset import Dataset, Item, sorted_class_names
 from .download import Progress
-from .folder import FolderSource
 from .identifiers import encode_id
-from .item import Item
-from .source import Source, Stamp
+from .source import FolderSource, Source, Stamp
 
 __all__ = ["Content", "DatasetRegistry", "NamedDataset", "Request", "datasets"]
 
 DOWNLOADS = Path(".embedpipe") / "downloads"
-"""Folder for downloads unless another is given, relative to the working directory."""
+"""Default folder for downloads, relative to the working directory."""
 
 Content = bytes | str | os.PathLike[str]
 """The bytes of an item, or the path of its file."""
@@ -31,23 +29,22 @@ Content = bytes | str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller of `load_dataset` wants from a named dataset.
+    """Arguments of `load_dataset` for a named dataset.
 
     Parameters
     ----------
     source
-        A folder, an archive or a URL; None for a dataset that comes with a library or has been
-        downloaded.
+        Folder, archive or URL; None for a dataset from a library or the folder for downloads.
     download
-        Whether it may be fetched from its home.
+        Whether to download the dataset if it is missing.
     directory
         Folder for downloads.
     progress
-        Called with the bytes downloaded so far, and their total or None.
+        Called with the number of downloaded bytes, and their total or None.
     within
-        Folder that every path of a manifest must lie in; None for no limit.
+        Folder that must contain every path of a manifest; None for no limit.
     card
-        The card that the dataset was registered with.
+        The registered card.
     """
 
     source: str | None = None
@@ -59,11 +56,11 @@ class Request:
 
 
 Loader = Callable[[Request], Dataset | Iterable[tuple[Item, Content]]]
-"""A function or class that is called with a `Request`."""
+"""Function or class that takes a `Request`."""
 
 
 class NamedDataset:
-    """A registered dataset: call it with a `Request` to load it."""
+    """A registered dataset; a call with a `Request` loads it."""
 
     def __init__(self, name: str, load: Loader, card: CardLike = None) -> None:
         self.name, self._load, self._card = name, load, card
@@ -88,7 +85,7 @@ class NamedDataset:
 class DatasetRegistry(Registry[NamedDataset]):
     """Every named dataset, in order of registration."""
 
-    def register(  # type: ignore[override]  # the function is filed with its card
+    def register(  # type: ignore[override]  # it has a card too
         self, name: str, card: CardLike = None
     ) -> Callable[[Loader], Loader]:
         """Return a decorator that registers a function or class as the dataset `name`.
@@ -98,18 +95,18 @@ class DatasetRegistry(Registry[NamedDataset]):
         name
             The name, as on the command line.
         card
-            Facts about the dataset: a `DatasetCard`, a mapping of its fields, or the path of a
-            YAML file with them. Counts and classes in it are checked whenever it is loaded.
+            A `DatasetCard`, a mapping of its fields, or the path of a YAML file with them. Its
+            counts and classes are checked at every load.
         """
 
-        def file(load: Loader) -> Loader:
+        def add(load: Loader) -> Loader:
             super(DatasetRegistry, self).register(name)(NamedDataset(name, load, card))
             return load
 
-        return file
+        return add
 
     def _load(self, name: str) -> NamedDataset:
-        """Import the package behind an entry point; it may register, or be a function or class."""
+        """Load an entry point: a registered dataset, or a function or class."""
         entry: Any = super()._load(name)
         if not isinstance(entry, NamedDataset):
             entry = NamedDataset(name, entry, getattr(entry, "card", None))
@@ -129,9 +126,9 @@ Examples
 
 
 class YieldedSource(Source):
-    """The items that a registered function yields, each with its bytes or the path of its file.
+    """The items of a registered function, each with its bytes or the path of its file.
 
-    It pickles as the function and the request, and calls the function again in another process.
+    It pickles as the function and the request; another process calls the function again.
     """
 
     def __init__(self, load: Loader, request: Request) -> None:
@@ -144,7 +141,7 @@ class YieldedSource(Source):
         return type(self), (self._load, self._request)
 
     def collect(self, pairs: object) -> tuple[Item, ...]:
-        """Take the pairs that the function has yielded; return their items, sorted by id."""
+        """Store the yielded pairs and return their items, sorted by id."""
         name = self.location
         if not isinstance(pairs, Iterable):
             raise DatasetError(_wrong_pair(name, pairs))
@@ -159,7 +156,7 @@ class YieldedSource(Source):
             contents[item.id] = content
             items.append(item)
         if not items:
-            raise DatasetError(f"dataset {name!r} has no items: its loader yields nothing.")
+            raise DatasetError(f"dataset {name!r} has no items: its loader yields no pairs.")
         self._cached = contents
         return tuple(sorted(items, key=lambda item: item.id))
 
@@ -188,7 +185,7 @@ class YieldedSource(Source):
             elif isinstance(content, bytes):
                 yield id, content
             else:
-                yield id, FileNotFoundError(f"{id!r} is not in {self.location}")
+                yield id, FileNotFoundError(f"it is not in {self.location}")
 
     def _contents(self) -> dict[str, Content]:
         with self._lock:
@@ -209,33 +206,29 @@ def _is_pair(pair: object) -> bool:
 
 def _wrong_pair(name: str, found: object) -> str:
     return (
-        f"the loader of dataset {name!r} gives {found!r:.80}: return a Dataset, or yield pairs of "
-        "an Item and its bytes or the path of its file."
+        f"the loader of dataset {name!r} returns {found!r:.80}: return a Dataset, or yield pairs "
+        "of an Item and its bytes or the path of its file."
     )
 
 
 def checked(dataset: Dataset, card: DatasetCard) -> Dataset:
-    """Return `dataset` under the name and with the classes of its card, if the two agree."""
+    """Return `dataset` with the name and classes of its card, if both agree."""
     found = {split or UNSPLIT: count for split, count in dataset.counts().items()}
     if card.counts and found != dict(card.counts):
         raise DatasetError(
-            f"{card.name} has {_sum(card.counts)} in its card, "
-            f"the source {dataset.source.location!r} has {_sum(found)}."
+            f"{card.name} has {_format_counts(card.counts)} in its card, "
+            f"the source {dataset.source.location!r} has {_format_counts(found)}."
         )
-    strange = set(dataset.class_names) ^ set(card.classes)
-    if card.classes and strange:
+    different = set(dataset.class_names) ^ set(card.classes)
+    if card.classes and different:
         raise DatasetError(
             f"the classes of {card.name} in the source {dataset.source.location!r} are not those "
-            f"of its card: they differ in {_listing(strange)}."
+            f"of its card: they differ in {', '.join(map(repr, sorted(different)))}."
         )
     names = card.classes or dataset.class_names
     return replace(dataset, name=card.name, class_names=names, card=card)
 
 
-def _sum(counts: Mapping[str, int]) -> str:
+def _format_counts(counts: Mapping[str, int]) -> str:
     parts = ", ".join(f"{count} {split}" for split, count in counts.items())
     return f"{sum(counts.values())} images ({parts})"
-
-
-def _listing(names: Collection[str]) -> str:
-    return ", ".join(repr(name) for name in sorted(names))

@@ -1,38 +1,55 @@
-"""Where the bytes of a dataset's items come from."""
+"""Sources of image bytes: the base class, and files in a folder."""
 
 from __future__ import annotations
 
+import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MAX_BYTES", "Source", "Stamp", "no_memory", "too_large"]
+from .identifiers import decode_id, encode_id, existing_form, similar_hint
+
+__all__ = [
+    "MAX_BYTES",
+    "FolderSource",
+    "Source",
+    "Stamp",
+    "no_memory",
+    "read_failure",
+    "too_large",
+]
 
 MAX_BYTES = 512 << 20
-"""Maximum bytes of an image file, and of an archive member before and after it is unpacked."""
+"""Maximum bytes of an image file, and of an archive member before and after unpacking."""
 
 
 def too_large(size: int) -> OSError:
-    """Return the error of a file or a member of `size` bytes."""
-    return OSError(f"it has {size:,} bytes; the limit is {MAX_BYTES:,}: reduce the image")
+    """Return the error for a file or a member of `size` bytes."""
+    return OSError(f"it has {size:,} bytes; the limit is {MAX_BYTES:,}. Reduce the image")
 
 
 def no_memory() -> OSError:
-    """Return the error of a file or a member that there is no memory for."""
-    return OSError("there is not enough memory to read it: free some, and try it again")
+    """Return the error for a file or a member that does not fit into memory."""
+    return OSError("it does not fit into memory. Free some memory and try again")
+
+
+def read_failure(error: OSError) -> str:
+    """Return the reason of a failed read, as a clause about "it"."""
+    return str(error) if error.errno is None else f"it cannot be read ({error.strerror})"
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Size, times and inode of an item's file: while they stay, its bytes are taken as unchanged.
+    """Size, times and inode of a file; while they are the same, its bytes count as unchanged.
 
     Parameters
     ----------
     size
         Bytes of the item.
     mtime_ns, ctime_ns, inode
-        Of the file that holds it: the image file itself, or the archive.
+        Of the image file, or of the archive that contains it.
     """
 
     size: int
@@ -44,35 +61,32 @@ class Stamp:
 class Source(ABC):
     """The bytes of the items of one dataset, by id.
 
-    A source can be used from several threads at once and sent to another process: it pickles as
-    what it needs to be opened again, not as its content. It holds no open handle per item.
+    A source may be used from several threads and sent to other processes: it pickles as the
+    information needed to open it again, not as its content. It keeps no open handle per item.
     """
 
     @property
     @abstractmethod
     def location(self) -> str:
-        """Where the bytes are, for people: the path of a folder or an archive."""
+        """The place of the bytes, for messages: the path of a folder or an archive."""
 
     @property
     def folder(self) -> Path | None:
-        """The folder that holds the files, None where the bytes are in something else."""
+        """The folder of the files; None if the bytes are elsewhere."""
         return None
 
     def path(self, id: str) -> str:
-        """Return where item `id` is, for people: the path of its file where it has one."""
+        """Return the place of item `id` for messages: the path of its file, if it has one."""
         return f"{self.location}/{id}"
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a person should know about how the source was read."""
+        """Notes for the user on how the source was read."""
         return ()
 
     @abstractmethod
     def stamp(self, id: str) -> Stamp | None:
-        """Return the stamp of item `id`: while it stays, its bytes are unchanged.
-
-        None means that there is no cheap way to know, or no such file: hash it again.
-        """
+        """Return the stamp of item `id`; None if the item is missing or must be hashed again."""
 
     def stamps(self, ids: Sequence[str]) -> list[Stamp | None]:
         """Return the stamp of each of `ids`."""
@@ -80,10 +94,9 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
-        """Yield every id of `ids` exactly once with its bytes, or with why there are none.
+        """Yield each of `ids` once, with its bytes or with the error that prevented reading.
 
-        The order is the one that is fastest for the storage. An item that cannot be read yields
-        its error and does not stop the iteration.
+        The order is the fastest for the storage. An unreadable item does not stop the iteration.
         """
 
     def read_one(self, id: str) -> bytes:
@@ -98,3 +111,68 @@ class Source(ABC):
         if isinstance(content, OSError):
             raise content
         return content
+
+
+class FolderSource(Source):
+    """The files below a folder; an id is a path relative to it, or an absolute path.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self._root = os.path.abspath(os.fspath(root))
+
+    @property
+    def location(self) -> str:
+        """The path of the folder."""
+        return encode_id(self._root)
+
+    @property
+    def folder(self) -> Path:
+        """The folder."""
+        return Path(self._root)
+
+    def path(self, id: str) -> str:
+        """Return the path of the file of item `id`."""
+        return os.path.join(self._root, decode_id(id))
+
+    def stamp(self, id: str) -> Stamp | None:
+        """Return the size, times and inode of the file, None if it is missing."""
+        try:
+            status = os.stat(self.path(id))
+        except (OSError, ValueError):
+            return None
+        return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
+        """Yield the content of each file, folder by folder."""
+        for id in sorted(ids):
+            yield id, self.content(id)
+
+    def content(self, id: str) -> bytes | OSError:
+        """Return the content of one file, or the error that prevented reading."""
+        path = self.path(id)
+        try:
+            status = os.stat(path)
+            # Opening a pipe blocks, and reading a device may never end.
+            if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+                return OSError("it is not a file but a pipe, a device or a socket")
+            if status.st_size > MAX_BYTES:
+                return too_large(status.st_size)
+            with open(path, "rb", buffering=0) as file:
+                return file.read()
+        except FileNotFoundError as error:
+            similar = existing_form(path)
+            if similar is None:
+                return error
+            hint = similar_hint(id, encode_id(os.path.relpath(similar, self._root)))
+            return FileNotFoundError(f"it is missing{hint}")
+        except OSError as error:
+            return error
+        except MemoryError:
+            return no_memory()
+        except ValueError as error:  # a null character
+            return OSError(f"it has an invalid path ({error})")

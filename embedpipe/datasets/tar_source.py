@@ -17,19 +17,21 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .archive_source import ArchiveSource, MemberTable, open_binary
+from .archive import ArchiveSource, MemberTable, open_binary
 from .source import MAX_BYTES, no_memory, too_large
 
 __all__ = ["TarSource"]
 
 _NOWHERE = -1
-"""The offset of a link that leads nowhere."""
+"""The offset of a broken link."""
 
-_PARKED = 4
-"""How many open streams wait for a later read to go on from where they are."""
+_MAX_IDLE = 4
+"""Maximum number of streams kept open, so that a later read can continue from their position."""
 
 _HEADER_BYTES = 1 << 20
-"""Maximum bytes of a header: long names and extended attributes."""
+"""Maximum bytes of a header."""
+
+_COPY = "Copy the archive again from the source"
 
 _DAMAGE = (tarfile.TarError, EOFError, OSError, MemoryError, zlib.error, lzma.LZMAError)
 
@@ -37,18 +39,17 @@ _DAMAGE = (tarfile.TarError, EOFError, OSError, MemoryError, zlib.error, lzma.LZ
 class TarSource(ArchiveSource):
     """The members of a tar archive: plain, or compressed by gzip, bzip2 or xz.
 
-    A compressed archive can only be unpacked from its beginning. Reading all items in one call or
-    in several that follow each other unpacks it once: a stream that has been read to some place
-    waits there for the next call. Reading single items at random unpacks it again and again.
+    A compressed archive is unpacked from its beginning. Reading in order, in one call or several,
+    unpacks it once: streams stay open for the next call. Random reads unpack it again and again.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
-        self._parked: list[tuple[int, BinaryIO]] = []
+        self._idle: list[tuple[int, BinaryIO]] = []
         self._process = os.getpid()
 
     def __del__(self) -> None:
-        for _, stream in getattr(self, "_parked", ()):
+        for _, stream in getattr(self, "_idle", ()):
             stream.close()
 
     def _members(self) -> MemberTable:
@@ -92,64 +93,67 @@ class TarSource(ArchiveSource):
             healthy = True
         finally:
             if healthy and not isinstance(stream, io.BufferedReader):
-                self._park(stream)  # a plain file is opened again at no cost
+                self._keep(stream)  # a plain file opens quickly
             else:
                 stream.close()
 
     def _stream(self, offset: int) -> BinaryIO:
-        """Return an open stream that can be read from `offset` on: the nearest one waiting."""
+        """Return an open stream at or before `offset`, the nearest one."""
         with self._lock:
-            if self._process != os.getpid():  # a forked process must not move its parent's files
-                self._parked, self._process = [], os.getpid()
-            ready = [entry for entry in self._parked if entry[0] <= offset]
+            if self._process != os.getpid():  # the parent of a fork uses its own streams
+                self._idle, self._process = [], os.getpid()
+            ready = [entry for entry in self._idle if entry[0] <= offset]
             if ready:
                 nearest = max(ready, key=lambda entry: entry[0])
-                self._parked.remove(nearest)
+                self._idle.remove(nearest)
                 return nearest[1]
         return _open(self._path)
 
-    def _park(self, stream: BinaryIO) -> None:
+    def _keep(self, stream: BinaryIO) -> None:
         with self._lock:
-            self._parked.append((stream.tell(), stream))
-            surplus = self._parked.pop(0)[1] if len(self._parked) > _PARKED else None
+            self._idle.append((stream.tell(), stream))
+            surplus = self._idle.pop(0)[1] if len(self._idle) > _MAX_IDLE else None
         if surplus:
             surplus.close()
 
 
 class _Headers:
-    """The stream of a tar archive while its members are listed: content is skipped, not read."""
+    """The stream of a tar archive for listing: refuses headers of unusual size."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes; refuse a header that is larger than any real one."""
+        """Return the next `size` bytes, those of a header."""
         if size > _HEADER_BYTES:
             raise tarfile.ReadError(f"a header at byte {self.tell()} states {size:,} bytes")
         return self._read(size)
 
 
 def _walk(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield the members; complain if the list breaks off before the archive ends."""
+    """Yield the members; raise an error if the list ends before the archive does."""
     while (member := archive.next()) is not None:
         yield member
-        archive.members.clear()  # type: ignore[attr-defined]  # or it keeps a kilobyte for each
+        archive.members.clear()  # type: ignore[attr-defined]  # it needs a kilobyte per member
     stream = cast(BinaryIO, archive.fileobj)
     stream.seek(archive.offset)
     if any(stream.read(tarfile.BLOCKSIZE)):
-        raise tarfile.ReadError(f"no member begins at byte {archive.offset}")
+        raise tarfile.ReadError(f"no member starts at byte {archive.offset}")
 
 
 def _read_forward(
     stream: BinaryIO, members: Sequence[tuple[str, NDArray[np.int64]]]
 ) -> Iterator[tuple[str, bytes | OSError]]:
-    """Yield the content of each member without ever going back."""
+    """Yield the content of each member, in one pass."""
     last, content = (_NOWHERE, 0), cast("bytes | OSError", b"")
     broken = False
     for id, numbers in members:
         place = (int(numbers[0]), int(numbers[1]))
         if place[0] == _NOWHERE:
-            yield id, FileNotFoundError(f"{id!r} is a link to what is not an image in the archive")
+            yield (
+                id,
+                FileNotFoundError("it is a link to a target that is not an image in the archive"),
+            )
             continue
         if place[1] > MAX_BYTES:
             yield id, too_large(place[1])
@@ -169,8 +173,10 @@ def _content(stream: BinaryIO, offset: int, size: int) -> bytes | OSError:
     except MemoryError:
         return no_memory()
     except (EOFError, zlib.error, lzma.LZMAError) as error:
-        return OSError(f"the archive is damaged: {error}")
-    return content if len(content) == size else OSError("the archive is incomplete")
+        return OSError(f"it is in a damaged archive ({error}). {_COPY}")
+    if len(content) != size:
+        return OSError(f"it is in an incomplete archive. {_COPY}")
+    return content
 
 
 def _open(path: str) -> BinaryIO:

@@ -1,8 +1,7 @@
 """Images in a zip archive, read in place.
 
-The central directory is parsed here: the standard library's reader makes an object of 700 bytes
-for every member and takes three times as long. Reading a member needs its offset alone, so any
-number of threads read at once, each with its own file handle.
+The central directory is parsed here, because `zipfile` needs 700 bytes per member and three times
+as long. A member is read by its offset, so several threads can read, each with its own handle.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
-from .archive_source import ArchiveSource, MemberTable, open_binary
+from .archive import ArchiveSource, MemberTable, open_binary
 from .identifiers import encode_id
 from .source import MAX_BYTES, no_memory, too_large
 
@@ -30,10 +29,9 @@ _WINDOWS = frozenset({0, 6, 10, 14})
 
 def posix_names(archive: str, names: Sequence[str], hosts: Sequence[int]) -> list[str]:
     r"""Return the names of all members of a zip archive with ``/`` between folders."""
-    # A backslash separates folders in a member from Windows, and in every member of an archive
-    # where no name has a ``/``. Elsewhere it is a character like any other. It is also kept in a
-    # name from Windows that has a ``/`` and is not ASCII: there it may be the second byte of a
-    # character in an old double-byte encoding. `hosts` is `ZipInfo.create_system` of each member.
+    # A backslash separates folders in names from Windows, and in archives without any ``/``. It is
+    # kept in a name from Windows with a ``/`` that is not ASCII, where it may be the second byte
+    # of a double-byte character. `hosts` is `ZipInfo.create_system` of each member.
     only_backslashes = not any("/" in name for name in names)
     found = [
         name.replace("\\", "/")
@@ -46,7 +44,7 @@ def posix_names(archive: str, names: Sequence[str], hosts: Sequence[int]) -> lis
         other = original.setdefault(path, name)
         if other != name:
             raise DatasetError(
-                f"archive {archive!r} holds {encode_id(other)!r} and {encode_id(name)!r}, "
+                f"archive {archive!r} contains {encode_id(other)!r} and {encode_id(name)!r}, "
                 "which are the same path on Windows; rename one of them."
             )
     return found
@@ -63,8 +61,11 @@ _ENCRYPTED, _UTF8 = 0x1, 0x800
 _STORED, _DEFLATED, _BZIP2 = _METHODS = 0, 8, 12
 
 
+_COPY = "Copy the archive again from the source"
+
+
 class _Member(NamedTuple):
-    """The entry of a member in the directory."""
+    """The directory entry of a member."""
 
     offset: int
     packed: int
@@ -104,7 +105,7 @@ class ZipSource(ArchiveSource):
 
 
 def _directory(file: BinaryIO) -> tuple[bytes, int]:
-    """Return the central directory, and by how much the offsets in it are too small."""
+    """Return the central directory, and the number of bytes to add to its offsets."""
     end = file.seek(0, 2)
     start = max(0, end - _END.size - _FULL_16)
     file.seek(start)
@@ -116,29 +117,29 @@ def _directory(file: BinaryIO) -> tuple[bytes, int]:
     _, _, _, _, count, size, offset, _ = _END.unpack_from(tail, found)
     if _FULL in (size, offset) or count == _FULL_16:
         position, size, offset = _zip64(file, position, size, offset)
-    # Whatever was put before the archive, such as a program that unpacks it, moves everything.
+    # Bytes before the archive, such as a self-extracting program, shift everything.
     shift = position - size - offset
     if shift < 0:
-        raise ValueError("its directory lies beyond its end")
+        raise ValueError("its directory is beyond its end")
     file.seek(offset + shift)
     return file.read(size), shift
 
 
 def _zip64(file: BinaryIO, position: int, size: int, offset: int) -> tuple[int, int, int]:
-    """Return where the large end record is, and the size and offset that it gives."""
+    """Return the position of the Zip64 end record, and its size and offset fields."""
     file.seek(max(0, position - _LOCATOR_64.size))
     magic, _, record, _ = _LOCATOR_64.unpack(file.read(_LOCATOR_64.size))
-    if magic != b"PK\x06\x07":  # exactly 65,535 members, and no large end record
+    if magic != b"PK\x06\x07":  # exactly 65,535 members, no Zip64 record
         return position, size, offset
     file.seek(record)
     magic, *_, size, offset = _END_64.unpack(file.read(_END_64.size))
     if magic != b"PK\x06\x06":
-        raise ValueError("its large end record is not where it should be")
+        raise ValueError("its Zip64 end record is missing")
     return record, size, offset
 
 
 _Entry = tuple[str, int, tuple[int, ...]]
-"""Name of a member, the system it comes from, and the fields of a `_Member`."""
+"""Name of a member, its host system, and the fields of a `_Member`."""
 
 
 def _with_posix_names(table: MemberTable, entries: Sequence[_Entry]) -> Iterator[_Entry]:
@@ -148,7 +149,7 @@ def _with_posix_names(table: MemberTable, entries: Sequence[_Entry]) -> Iterator
     changed = sum(name != path for name, path in zip(names, found, strict=True))
     if changed:
         table.remarks.append(
-            f"`\\` was read as the separator of folders in the names of {changed:,} members"
+            f"`\\` was read as the folder separator in the names of {changed:,} members"
         )
     return ((path, *entry[1:]) for path, entry in zip(found, entries, strict=True))
 
@@ -183,8 +184,7 @@ def _entries(directory: bytes, shift: int) -> Iterator[_Entry]:
 
 def _name(raw: bytes, flags: int) -> str:
     """Return a member's name."""
-    # Archives made on a Mac hold UTF-8 without saying so; other names are in the code page that the
-    # format prescribes.
+    # Archives from macOS contain UTF-8 without the flag. Other names are in code page 437.
     if flags & _UTF8:
         return raw.decode("utf-8", "surrogateescape")
     try:
@@ -194,7 +194,7 @@ def _name(raw: bytes, flags: int) -> str:
 
 
 def _large(extra: bytes, *values: int) -> tuple[int, ...]:
-    """Return `values` with those that did not fit into 32 bits taken from the extra field."""
+    """Return `values`, with those above 32 bits replaced from the extra field."""
     position = 0
     while position + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, position)
@@ -207,11 +207,14 @@ def _large(extra: bytes, *values: int) -> tuple[int, ...]:
 
 
 def _content(file: BinaryIO, member: _Member) -> bytes | OSError:
-    """Return the unpacked bytes of a member, or why it cannot be unpacked."""
+    """Return the unpacked bytes of a member, or an error."""
     if member.flags & _ENCRYPTED:
-        return OSError("the member is encrypted; pack the images again without a password")
+        return OSError("it is encrypted. Create the archive again without a password")
     if member.method not in _METHODS:
-        return OSError(f"the member is packed by method {member.method}; pack it again by deflate")
+        return OSError(
+            f"it is compressed by the unsupported method {member.method}. Create the archive again "
+            "with deflate"
+        )
     if member.size > MAX_BYTES:
         return too_large(member.size)
     try:
@@ -221,14 +224,14 @@ def _content(file: BinaryIO, member: _Member) -> bytes | OSError:
     except OSError as error:
         return error
     except (struct.error, ValueError, zlib.error) as error:
-        return OSError(f"the member is damaged: {error}")
+        return OSError(f"it is damaged in the archive ({error}). {_COPY}")
     if len(content) > member.size:
         return OSError(
-            f"the member unpacks to more than the {member.size:,} bytes that the archive states; "
-            "pack it again"
+            f"it unpacks to more than the {member.size:,} bytes stated by the archive. Create the "
+            "archive again"
         )
     if len(content) != member.size or zlib.crc32(content) != member.crc:
-        return OSError("the member is damaged: its checksum does not match")
+        return OSError(f"it is damaged in the archive (wrong checksum). {_COPY}")
     return content
 
 
@@ -236,19 +239,19 @@ def _packed(file: BinaryIO, member: _Member) -> bytes:
     file.seek(member.offset)
     magic, name_length, extra_length = _LOCAL.unpack(file.read(_LOCAL.size))
     if magic != b"PK\x03\x04":
-        raise OSError("the member is not where the archive says")
+        raise OSError(f"it is damaged in the archive (not at the stated place). {_COPY}")
     start = member.offset + _LOCAL.size + name_length + extra_length
-    # `read` allocates the stated number of bytes before it reads the first.
+    # `read` allocates all bytes before it reads the first.
     if member.packed > MAX_BYTES:
         raise too_large(member.packed)
     if start + member.packed > os.fstat(file.fileno()).st_size:
-        raise OSError("the member is damaged: it ends beyond the end of the archive")
+        raise OSError(f"it is damaged in the archive (ends beyond it). {_COPY}")
     file.seek(start)
     return file.read(member.packed)
 
 
 def _unpack(packed: bytes, size: int, method: int) -> bytes:
-    """Return the content of a member, of `size + 1` bytes at most."""
+    """Return the content of a member, at most `size + 1` bytes."""
     if method == _DEFLATED:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, size + 1)
     if method == _BZIP2:

@@ -1,4 +1,4 @@
-"""Filling the cache: scan, decode, encode, write."""
+"""Computing vectors for the cache: scan, decode, encode, write."""
 
 from .._options import EmbedOptions
 from .embed import embed

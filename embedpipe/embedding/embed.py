@@ -1,4 +1,4 @@
-"""`embed`: every image of a dataset gets its vector, computed or from the cache."""
+"""`embed`: the vectors of a dataset, computed or from the cache."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ from ..backbones import (
 from ..cache import CONTENT_ID, Failure, Spec, Store, open_matrix
 from ..datasets import Dataset, load_dataset
 from ..errors import BackboneError, DatasetError, NotCachedError, ReadOnlyError, UsageError
-from .adoption import adopt_unaffected, older_stores
 from .embeddings import Embeddings, EmbedReport, Remark
 from .executors import EXECUTORS, fill_with_ray
-from .filling import Filled, fill
+from .filling import FillResult, copy_older_vectors, fill, older_stores
 from .scan import Progress, Scan, scan
 
 __all__ = ["backbone_of", "embed", "spec_of"]
@@ -43,21 +42,20 @@ def embed(
     options: EmbedOptions | None = None,
     **changes: object,
 ) -> Embeddings:
-    """Embed the images of a dataset; those that are in the cache cost nothing.
+    """Embed the images of a dataset; vectors in the cache are reused.
 
-    Safe to kill and to run again, and to run several times at once.
+    The function may be killed and run again, and may run in several processes at once.
 
     Parameters
     ----------
     dataset
-        What to embed: a dataset, or what `load_dataset` makes one of, such as a folder or a list
-        of image files. Rows follow `Embeddings.items`, which are sorted by id.
+        A dataset, or an argument for `load_dataset`, such as a folder or a list of image files.
     workspace
-        Where the cache is kept; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
+        Folder of the cache; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     progress
-        Called with the stage (``"scan"``, ``"embed"``), items done, and items in all.
+        Called with the stage (``"scan"``, ``"embed"``), the items done, and their total.
     options
-        How; see `EmbedOptions`.
+        Options of embedding.
     **changes
         Single options by name: ``backbone="timm:resnet18"``.
 
@@ -69,11 +67,11 @@ def embed(
     Raises
     ------
     DatasetError
-        If no image has a vector in the end.
+        If no image can be embedded.
     BackboneError
-        If the backbone's weights cannot be had.
+        If the backbone's weights are missing.
     CacheError
-        If the cache is damaged or cannot be written; nothing in it is lost.
+        If the cache is damaged or cannot be written.
     NotCachedError
         If an image has no vector and `require_cached` is set.
 
@@ -99,23 +97,23 @@ def embed(
     preprocess = _preprocess(options, backbone)
     stores = _stores(workspace, options, backbone)
     if len(stores) == 1 and not options.require_cached:
-        stores[0].create()  # a workspace that cannot be written is an error before the scan
+        stores[0].create()  # before the scan, an error if the workspace is read-only
     scanned = scan(dataset, workspace, progress)
     notes = []
     if not scanned.remembered:
-        notes.append(f"{workspace.root} is read-only: the scan of this dataset is not remembered")
+        notes.append(f"{workspace.root} is read-only: the scan of this dataset is not stored")
     store = max(stores, key=lambda each: _covered(each, workspace, scanned.content_ids))
     if store is not stores[0]:
         notes.append(
-            f"precision {store.spec.precision}: the cache holds this dataset's vectors in it; "
-            f"--precision {stores[0].spec.precision} makes others"
+            f"precision {store.spec.precision}, from the vectors of this dataset in the cache; "
+            f"--precision {stores[0].spec.precision} computes others"
         )
     wanted = _wanted(dataset, scanned, store, options.retry_failed)
-    if wanted and adopt_unaffected(store, workspace, dataset.source, wanted, progress):
+    if wanted and copy_older_vectors(store, workspace, dataset.source, wanted, progress):
         wanted = _wanted(dataset, scanned, store, options.retry_failed)
     if wanted and options.require_cached:
         raise _not_cached(dataset, scanned, wanted, store)
-    filled = Filled(0, {}, 0.0)
+    filled = FillResult(0, {}, 0.0)
     if wanted:
         store.create()
         runtime = _runtime(store, options.runtime, notes)
@@ -129,20 +127,20 @@ def embed(
             runtime=runtime,
             progress=progress,
         )
-        wanted = _copies_of_lost(dataset, scanned, wanted, now, filled)
+        wanted = _other_copies(dataset, scanned, wanted, now, filled)
         filled = filled.plus(now)
     return _gather(dataset, workspace, store, scanned, filled, started, notes)
 
 
 def backbone_of(options: EmbedOptions) -> Backbone:
-    """Return the backbone that is meant."""
+    """Return the backbone of the options."""
     if isinstance(options.backbone, Backbone):
         return options.backbone
     return get_backbone(options.backbone, options.weights)
 
 
 def spec_of(options: EmbedOptions, backbone: Backbone) -> Spec:
-    """Return the spec of the vectors on this machine, if the cache is empty."""
+    """Return the spec of new vectors on this machine."""
     preprocess = _preprocess(options, backbone)
     return Spec(backbone.identity, preprocess.as_spec(), resolve_precision(options.precision))
 
@@ -152,7 +150,7 @@ def _preprocess(options: EmbedOptions, backbone: Backbone) -> Preprocess:
 
 
 def _stores(workspace: Workspace, options: EmbedOptions, backbone: Backbone) -> list[Store]:
-    """Return the stores that may be meant: this machine's precision first, then the other one."""
+    """Return the stores that fit the options, the one of this machine's precision first."""
     first = spec_of(options, backbone)
     stores = [Store(workspace, first)]
     if options.precision == "auto":
@@ -166,7 +164,7 @@ def _stores(workspace: Workspace, options: EmbedOptions, backbone: Backbone) -> 
 
 
 def _covered(store: Store, workspace: Workspace, content_ids: pa.Array) -> int:
-    """Return how many items have a vector in a store, or one that may be taken over."""
+    """Return the number of items with a vector in a store or in one of an older rule."""
     missing = store.missing(content_ids)
     for older in older_stores(store, workspace):
         missing &= older.missing(content_ids)
@@ -174,19 +172,19 @@ def _covered(store: Store, workspace: Workspace, content_ids: pa.Array) -> int:
 
 
 def _runtime(store: Store, asked: str, notes: list[str]) -> str:
-    """Return the runtime to use: two of them differ in bf16 by more than the tolerance."""
+    """Return the runtime to use: in bf16 that of the cache, as others differ too much."""
     known = store.runtime()
     if asked != "auto" or store.spec.precision != "bf16" or known not in ("torch", "openvino"):
         return asked
     try:
         if known != resolve_runtime("auto"):
-            notes.append(f"runtime {known}: it made the bf16 vectors in the cache")
+            notes.append(f"runtime {known}, from the bf16 vectors in the cache")
         return resolve_runtime(known)
     except BackboneError as error:
         raise BackboneError(
-            f"{known} made the bf16 vectors in {store.folder}, and it is not installed here. "
-            "Vectors of another runtime differ too much to be added: `pip install "
-            "'embedpipe[openvino]'`, or use --precision fp32."
+            f"the bf16 vectors in {store.folder} were computed by {known}, which is not installed. "
+            "Vectors of another runtime differ too much: `pip install 'embedpipe[openvino]'`, or "
+            "use --precision fp32."
         ) from error
 
 
@@ -197,8 +195,8 @@ def _not_cached(
     count = int(pc.sum(pc.is_in(scanned.content_ids, value_set=contents)).as_py())
     return NotCachedError(
         f"{count} of the {len(dataset)} images of {dataset.name!r} have no vector of spec "
-        f"{store.spec.id[:12]} in the cache, {next(iter(wanted))!r} for one: run `embedpipe embed` "
-        "with the same options, or leave out --require-cached."
+        f"{store.spec.id[:12]} in the cache; the first is {next(iter(wanted))!r}. Run `embedpipe "
+        "embed` with the same options, or leave out --require-cached."
     )
 
 
@@ -211,7 +209,7 @@ def _with_changes(options: EmbedOptions, changes: dict[str, object]) -> EmbedOpt
 
 
 def _wanted(dataset: Dataset, scanned: Scan, store: Store, retry: bool) -> dict[str, bytes]:
-    """Return which images are to be embedded: content id by the id of one item that has it."""
+    """Return the images to embed: content id by the id of one of its items."""
     failed = {} if retry else store.failures()
     missing = store.missing(scanned.content_ids)
     wanted: dict[bytes, str] = {}
@@ -222,10 +220,10 @@ def _wanted(dataset: Dataset, scanned: Scan, store: Store, retry: bool) -> dict[
     return {item_id: content_id for content_id, item_id in wanted.items()}
 
 
-def _copies_of_lost(
-    dataset: Dataset, scanned: Scan, wanted: dict[str, bytes], now: Filled, before: Filled
+def _other_copies(
+    dataset: Dataset, scanned: Scan, wanted: dict[str, bytes], now: FillResult, before: FillResult
 ) -> dict[str, bytes]:
-    """Return a copy of each image that could not be read any more, if one was not tried yet."""
+    """Return an untried copy of each image that has become unreadable."""
     lost = {wanted[path] for path, failure in now.failures.items() if failure.stage == "read"}
     tried = wanted.keys() | before.failures.keys()
     copies: dict[bytes, str] = {}
@@ -241,7 +239,7 @@ def _gather(
     workspace: Workspace,
     store: Store,
     scanned: Scan,
-    filled: Filled,
+    filled: FillResult,
     started: float,
     notes: list[str],
 ) -> Embeddings:
@@ -250,21 +248,22 @@ def _gather(
     rows = np.flatnonzero(~missing)
     unreadable = [failure for failure in failures if failure.content_id is None]
     if unreadable:
-        with contextlib.suppress(ReadOnlyError):  # the scan says so, and they are reported
+        with contextlib.suppress(ReadOnlyError):  # reported anyway
             store.add_failures(unreadable, versions())
     if not len(dataset):
-        raise DatasetError(f"dataset {dataset.name!r} has no items: there is nothing to embed.")
+        raise DatasetError(f"dataset {dataset.name!r} has no items to embed.")
     if not len(rows):
         first = failures[0]
         raise DatasetError(
-            f"none of the {len(dataset)} images of {dataset.name!r} could be embedded; "
-            f"{first.path!r}, for one: {first.error}."
+            f"none of the {len(dataset)} images of {dataset.name!r} could be embedded. "
+            f"{first.message}"
         )
     content_ids = scanned.content_ids.take(pa.array(rows))
     keep = not dataset.listed
     matrix, folder, digest = open_matrix(workspace, store, content_ids, keep=keep)
     vanished = tuple(
-        Failure(path, None, "scan", "it vanished since the last scan") for path in scanned.vanished
+        Failure(path, None, "scan", "it is missing since the last scan")
+        for path in scanned.vanished
     )
     report = EmbedReport(
         dataset=dataset.name,
@@ -298,9 +297,9 @@ def _gather(
 
 
 def _failures(
-    dataset: Dataset, scanned: Scan, store: Store, filled: Filled, missing: np.ndarray
+    dataset: Dataset, scanned: Scan, store: Store, filled: FillResult, missing: np.ndarray
 ) -> tuple[Failure, ...]:
-    """Return every item without a vector, and why."""
+    """Return a failure for every item without a vector."""
     by_content = store.failures()
     failures = []
     for row in np.flatnonzero(missing):
@@ -311,6 +310,6 @@ def _failures(
             failures.append(replace(by_content[content_id], path=item_id))
         else:
             known = filled.failures.get(item_id)
-            reason = "no vector of it is in the cache after embedding; run again"
+            reason = "it has no vector in the cache after embedding. Run the same command again"
             failures.append(known or Failure(item_id, content_id, "encode", reason))
     return tuple(failures)

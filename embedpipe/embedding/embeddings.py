@@ -1,4 +1,4 @@
-"""The result of embedding a dataset: vectors aligned with items."""
+"""The result of `embed`: vectors aligned with items."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["EmbedReport", "Embeddings", "Remark"]
 
 
 class Remark(NamedTuple):
-    """A file, and something about it that changed its pixels or its name.
+    """A note for the user on a file.
 
     Attributes
     ----------
     path
-        The id of the item, or the path of the archive.
+        Id of the item, or path of the archive.
     remark
-        A clause about the file.
+        Clause about "it".
     """
 
     path: str
@@ -36,32 +36,30 @@ class EmbedReport:
     Attributes
     ----------
     dataset
-        Its name.
+        Name of the dataset.
     spec_id
-        Identity of what determined the vectors.
+        Id of the embedding spec.
     items
-        How many the dataset has: ``embedded + reused + failed - vanished``.
+        Number of items: ``embedded + reused + failed - vanished``.
     embedded
-        Images that were encoded now.
+        Number of images encoded in this call.
     reused
-        Items whose vector was there, or came with a duplicate of theirs.
+        Number of items with a vector from the cache or from a duplicate.
     failed
-        Items without a vector, and those that vanished.
+        Number of items without a vector, with those that vanished.
     dim
         Length of a vector.
     seconds
-        Of the whole call.
+        Duration of the call.
     images_per_second
-        Of decoding and encoding; None if nothing was embedded.
+        Rate of decoding and encoding; None if no image was encoded.
     remarks
-        What to know about files: names that were changed, and of the images that were embedded
-        now those whose range was guessed or whose metadata are damaged.
+        Notes on changed names and on images encoded in this call.
     vanished
-        Files that were items at the last scan and are gone, neither moved nor renamed. They are
-        told once.
+        Number of items of the last scan whose file is missing, reported once; moved and renamed
+        files do not count.
     notes
-        Sentences on what was decided: a precision or runtime that the cache gave, a scan that a
-        read-only workspace could not remember.
+        Sentences on decisions, such as a precision taken from the cache.
     """
 
     dataset: str
@@ -80,30 +78,28 @@ class EmbedReport:
 
 @dataclass(frozen=True, repr=False)
 class Embeddings:
-    """A matrix of vectors, row i for item i; it can be used wherever an array can.
+    """A matrix of vectors, row i for item i; usable as an array.
 
     Attributes
     ----------
     matrix
         Shape (n, d), float32, memory-mapped, read-only.
     items
-        The n items that have a vector, in the dataset's order. Items that failed are not among
-        them, and shift nothing: rows and items are always aligned.
+        The n items with a vector, in the dataset's order.
     dataset
-        Where they came from, with the failed items.
+        The dataset, with the items that failed.
     spec
         The spec of the vectors.
     content_ids
         SHA-256 of each item's bytes.
     failures
-        The items that have no vector, and why.
+        A failure for each item without a vector.
     folder, digest
-        Where the matrix is kept, and the SHA-256 of its file in hex: what is derived from it can
-        be kept beside it.
+        Folder of the matrix, and the SHA-256 of its file in hexadecimal.
     report
         Counts and seconds of the call.
     vanished
-        Files that were items at the last scan and are gone.
+        Items of the last scan whose file is missing.
 
     Examples
     --------
@@ -145,7 +141,7 @@ class Embeddings:
         return self.matrix.shape[0], self.matrix.shape[1]
 
     def for_seed(self, seed: int) -> Embeddings:
-        """Return the same vectors with the splits of a run's seed; see `Dataset.for_seed`."""
+        """Return the same vectors with the splits for a seed; see `Dataset.for_seed`."""
         dataset = self.dataset.for_seed(seed)
         if dataset is self.dataset:
             return self
@@ -153,6 +149,6 @@ class Embeddings:
         return replace(self, dataset=dataset, items=tuple(items[each.id] for each in self.items))
 
     def rows(self, split: str | None) -> np.ndarray:
-        """Return the rows of the items of one split, ascending: shape (k,), int64."""
+        """Return the rows of one split in ascending order: shape (k,), int64."""
         found = [row for row, item in enumerate(self.items) if item.split == split]
         return np.array(found, dtype=np.int64)

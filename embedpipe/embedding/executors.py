@@ -1,8 +1,4 @@
-"""Where the work of embedding is done: in this process, or on a Ray cluster.
-
-Because the store only grows and any number of processes may add to it, distributing the work is
-giving each worker a share of the missing images; nothing has to be gathered.
-"""
+"""Embedding on a Ray cluster: each worker adds its share of the missing images to the store."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ from ..backbones import Backbone, Preprocess
 from ..cache import Store
 from ..datasets import Source
 from ..errors import CacheError, EmbedpipeError, RunError, UsageError
-from .filling import FRAGMENT_ROWS, Filled, fill
+from .filling import FRAGMENT_ROWS, FillResult, fill
 from .scan import Progress
 
 __all__ = ["EXECUTORS", "fill_with_ray"]
@@ -32,7 +28,7 @@ GRACE = 30.0
 """Seconds for workers to write finished rows after an interruption."""
 
 CHECK_SECONDS = 120.0
-"""Seconds that a node has to answer whether it sees the workspace and the images."""
+"""Seconds for a node to confirm that it has the workspace and the images."""
 
 
 def fill_with_ray(
@@ -44,18 +40,16 @@ def fill_with_ray(
     *,
     runtime: str = "auto",
     progress: Progress | None = None,
-) -> Filled:
-    """Do what `fill` does, on the Ray cluster that is running or else on this machine's cores."""
-    # The workspace and the images must be at the same path on every machine: each node is asked
-    # before the work begins. A killed run leaves every finished fragment; the next one does the
-    # rest.
+) -> FillResult:
+    """Run `fill` on the running Ray cluster, or else on this machine's cores."""
+    # The workspace and the images must have the same path on every machine.
     try:
         import ray
     except ModuleNotFoundError:
         raise UsageError("Ray is not installed: `pip install 'embedpipe[ray]'`.") from None
     ids = list(wanted)
     shares = [ids[start : start + FRAGMENT_ROWS] for start in range(0, len(ids), FRAGMENT_ROWS)]
-    parts: list[Filled] = []
+    parts: list[FillResult] = []
     done = 0
     with _cluster(ray), _explained(ray):
         _check_nodes(ray, store, source, ids[0])
@@ -75,11 +69,11 @@ def fill_with_ray(
                     progress("embed", done, len(wanted))
         except BaseException:
             for each in pending:
-                ray.cancel(each)  # an interruption there too: `fill` keeps what is finished
+                ray.cancel(each)  # interrupts `fill`, which writes finished rows
             ray.wait(list(pending), num_returns=len(pending), timeout=GRACE)
             raise
     failures = {item_id: each for part in parts for item_id, each in part.failures.items()}
-    return Filled(
+    return FillResult(
         sum(part.embedded for part in parts),
         failures,
         max(part.seconds for part in parts),
@@ -94,18 +88,18 @@ def _fill_share(
     source: Source,
     wanted: Mapping[str, bytes],
     runtime: str,
-) -> Filled:
+) -> FillResult:
     return fill(store, backbone, preprocess, source, wanted, runtime=runtime)
 
 
 def _check_nodes(ray: Any, store: Store, source: Source, item_id: str) -> None:
-    """Refuse to start where a worker would write elsewhere or could not read the images."""
+    """Raise an error if a node does not have the same workspace or images."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     token = secrets.token_hex(16)
     path = temporary_path(store.folder / "seen-by-workers")
     expected = _digest_of(source, item_id)
-    ask = ray.remote(num_cpus=0, max_retries=0)(_look)
+    look = ray.remote(num_cpus=0, max_retries=0)(_look)
     try:
         path.write_text(token, encoding="ascii")
     except OSError as error:
@@ -113,39 +107,38 @@ def _check_nodes(ray: Any, store: Store, source: Source, item_id: str) -> None:
             f"cannot write to the cache at {store.folder}: {error.strerror or error}."
         ) from error
     try:
-        asked = {
-            node["NodeID"]: ask.options(
+        answers = {
+            node["NodeID"]: look.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             ).remote(path, source, item_id)
             for node in ray.nodes()
             if node["Alive"] and node["Resources"].get("CPU")
         }
-        for node_id, answer in asked.items():
+        for node_id, answer in answers.items():
             try:
-                seen, written, digest = ray.get(answer, timeout=CHECK_SECONDS)
+                read_token, written, digest = ray.get(answer, timeout=CHECK_SECONDS)
             except ray.exceptions.GetTimeoutError:
                 raise RunError(
                     f"the Ray node {_name(ray, node_id)} did not answer within "
-                    f"{CHECK_SECONDS:.0f} s: look at `ray status`, then run the command again."
+                    f"{CHECK_SECONDS:.0f} s: check `ray status`, then run the command again."
                 ) from None
-            if seen != token or not _removed(written):
+            if read_token != token or not _removed(written):
                 raise RunError(
-                    f"the Ray node {_name(ray, node_id)} does not see the workspace at "
-                    f"{store.folder.parent.parent}: give a --workspace that is at the same path "
-                    "on every node, such as a shared file system."
+                    f"the Ray node {_name(ray, node_id)} has no workspace at "
+                    f"{store.folder.parent.parent}: give a --workspace with the same path on every "
+                    "node, such as on a shared file system."
                 )
             if digest != expected:
                 raise RunError(
-                    f"the Ray node {_name(ray, node_id)} does not read {item_id!r} of "
-                    f"{source.location} as this process does: the images must be at the same path "
-                    "on every node."
+                    f"the Ray node {_name(ray, node_id)} has another {item_id!r} in "
+                    f"{source.location}, or none: the images must have the same path on every node."
                 )
     finally:
         path.unlink(missing_ok=True)
 
 
 def _look(path: Path, source: Source, item_id: str) -> tuple[str | None, Path, str | None]:
-    """On a node: read the token, write a file beside it, and read an image."""
+    """Read the token, write a file beside it, and read an image, on a node."""
     answer = temporary_path(path)
     try:
         token = path.read_text(encoding="ascii")
@@ -164,7 +157,7 @@ def _digest_of(source: Source, item_id: str) -> str | None:
 
 
 def _removed(path: Path) -> bool:
-    """Remove the file that a worker wrote; return whether it was here."""
+    """Remove the file of a worker; return whether it exists here."""
     try:
         path.unlink()
     except OSError:
@@ -179,7 +172,7 @@ def _name(ray: Any, node_id: str) -> str:
 
 @contextlib.contextmanager
 def _explained(ray: Any) -> Iterator[None]:
-    """Turn an error of Ray into the error of the worker, or into one line."""
+    """Convert an error of Ray to the error of the worker, or to one line."""
     try:
         yield
     except ray.exceptions.RayTaskError as error:
@@ -187,11 +180,11 @@ def _explained(ray: Any) -> Iterator[None]:
             raise error.cause from None
         raise RunError(
             f"a Ray worker failed ({type(error.cause).__name__}: {_first_line(error.cause)}). "
-            "What was finished is kept; run the same command again to continue."
+            "Finished vectors are kept; run the same command again to continue."
         ) from error
     except ray.exceptions.RayError as error:
         raise RunError(
-            f"Ray lost workers ({_first_line(error)}). What was finished is kept; run the same "
+            f"Ray lost workers ({_first_line(error)}). Finished vectors are kept; run the same "
             "command again to continue."
         ) from error
 
@@ -202,7 +195,7 @@ def _first_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _cluster(ray: Any) -> Iterator[None]:
-    """Join the cluster, or start one here for as long as it takes, without usage statistics."""
+    """Join the cluster, or start one for this block, without usage statistics."""
     if ray.is_initialized():
         yield
         return
@@ -210,7 +203,7 @@ def _cluster(ray: Any) -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS")
     os.environ.update(_SETTINGS)
     try:
-        with _own_signals():
+        with _keep_signal_handler():
             try:
                 ray.init(
                     address=address,
@@ -234,12 +227,12 @@ def _cluster(ray: Any) -> Iterator[None]:
 
 
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""No usage statistics, and no remark about accelerators that are not there."""
+"""Environment variables that disable usage statistics and a warning about accelerators."""
 
 
 @contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep this process's own answer to SIGTERM, which Ray replaces."""
+def _keep_signal_handler() -> Iterator[None]:
+    """Keep this process's handler of SIGTERM, which Ray replaces."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Read, decode, encode, write: the images without a vector go into the store."""
+"""Filling a store: read, decode, encode and write, or copy vectors of an older colour rule."""
 
 from __future__ import annotations
 
@@ -8,43 +8,47 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from .._pixels import OLDER_RULES, is_same_by_older_rule
 from .._versions import versions
+from .._workspace import Workspace
 from ..backbones import Backbone, DecodeError, Encoder, Preprocess, decode_image
-from ..cache import Failure, Row, Store
+from ..cache import CONTENT_ID, Failure, Row, Store
 from ..datasets import Source
+from ..datasets.source import read_failure
 from .embeddings import Remark
 from .scan import Progress
 
-__all__ = ["Filled", "canary_images", "fill"]
+__all__ = ["FillResult", "canary_images", "copy_older_vectors", "fill", "older_stores"]
 
 BATCH_SIZE = 64
 FRAGMENT_ROWS = 4096
 FRAGMENT_SECONDS = 30.0
-"""Rows or seconds after which a fragment is written: the most that a kill can lose."""
+"""Maximum rows and seconds between two fragments, the most that a kill can lose."""
 
 AHEAD, AHEAD_BYTES = 4 * BATCH_SIZE, 256 << 20
-"""Maximum images ahead of the encoder, and maximum bytes of their files and of their pixels."""
+"""Maximum images ahead of the encoder, and maximum bytes of their files."""
 
 
 @dataclass(frozen=True)
-class Filled:
-    """What `fill` did: images embedded, failures by item id, seconds of decoding and encoding."""
+class FillResult:
+    """Number of embedded images, failures by item id, seconds of decoding and encoding."""
 
     embedded: int
     failures: dict[str, Failure]
     seconds: float
     remarks: tuple[Remark, ...] = ()
 
-    def plus(self, other: Filled) -> Filled:
+    def plus(self, other: FillResult) -> FillResult:
         """Return the sum of two calls, one after the other."""
-        return Filled(
+        return FillResult(
             self.embedded + other.embedded,
             self.failures | other.failures,
             self.seconds + other.seconds,
@@ -72,12 +76,9 @@ def fill(
     *,
     runtime: str = "auto",
     progress: Progress | None = None,
-) -> Filled:
+) -> FillResult:
     """Embed images and add them to the store, a fragment at a time."""
-    # `wanted` is the content id by item id, one item for each content. In memory: ahead of the
-    # encoder at most 256 images, 256 MB of their files and 256 MB of their pixels at its input
-    # size; the budget of `_pixels` for images that are being decoded; and one fragment (4,096 times
-    # 4 d bytes).
+    # `wanted` is the content id by item id, one item for each content.
     encoder = backbone.open(precision=store.spec.precision, runtime=runtime, batch_size=BATCH_SIZE)
     provenance = encoder.provenance | versions()
     store.check_canary(lambda: _canary(encoder, preprocess), provenance)
@@ -100,11 +101,11 @@ def fill(
             if progress is not None:
                 progress("embed", done, len(wanted))
     except KeyboardInterrupt:
-        writer.flush()  # what is finished is kept
+        writer.flush()
         raise
     writer.flush()
     seconds = time.monotonic() - started
-    return Filled(writer.written, failures, seconds, tuple(sorted(remarks)))
+    return FillResult(writer.written, failures, seconds, tuple(sorted(remarks)))
 
 
 def _canary(encoder: Encoder, preprocess: Preprocess) -> np.ndarray:
@@ -115,7 +116,7 @@ def _canary(encoder: Encoder, preprocess: Preprocess) -> np.ndarray:
 def _encode(
     encoder: Encoder, images: list[_Decoded], writer: _Writer
 ) -> tuple[list[_Decoded], list[_Decoded]]:
-    """Encode images and write their rows; return those that worked and those that did not."""
+    """Encode images and write their rows; return the encoded images and the failed ones."""
     if not images:
         return [], []
     vectors = encoder.encode(np.stack([image.pixels for image in images]))  # type: ignore[misc]
@@ -126,7 +127,7 @@ def _encode(
             good.append(image)
             writer.add(Row(image.content_id, vector, image.width, image.height, image.n_bytes))
         else:
-            reason = "the backbone gave NaN or infinity for it"
+            reason = "it has a vector with NaN or infinity from the backbone"
             failure = Failure(image.item_id, image.content_id, "encode", reason)
             bad.append(image._replace(failure=failure))
     return good, bad
@@ -135,7 +136,7 @@ def _encode(
 def _decoded(
     source: Source, wanted: Mapping[str, bytes], preprocess: Preprocess
 ) -> Iterator[_Decoded]:
-    """Yield the images in the order in which they are read, decoded in threads ahead of need."""
+    """Yield the images in the order of reading, decoded ahead in threads."""
     contents = source.read(list(wanted))
     height, width = preprocess.size
     ahead = max(BATCH_SIZE, min(AHEAD, AHEAD_BYTES // (3 * height * width)))
@@ -167,9 +168,9 @@ def _decode_one(
         return _Decoded(item_id, content_id, 0, None, 0, 0, failure)
 
     if isinstance(content, OSError):
-        return failed("read", str(content.strerror or content), None)
+        return failed("read", read_failure(content), None)
     if hashlib.sha256(content).digest() != content_id:
-        return failed("read", "it changed while it was being embedded; run again", None)
+        return failed("read", "it has changed during embedding. Run the same command again", None)
     try:
         image = decode_image(content, preprocess)
     except DecodeError as error:
@@ -179,7 +180,7 @@ def _decode_one(
 
 
 class _Writer:
-    """Collects rows and writes a fragment when enough are there or enough time has passed."""
+    """Collects rows and writes a fragment after a number of rows or seconds."""
 
     def __init__(self, store: Store, provenance: dict[str, str]) -> None:
         self._store, self._provenance = store, provenance
@@ -210,14 +211,48 @@ class _Writer:
         self._rows, self._failures, self._since = [], [], time.monotonic()
 
 
+def copy_older_vectors(
+    store: Store,
+    workspace: Workspace,
+    source: Source,
+    wanted: Mapping[str, bytes],
+    progress: Progress | None = None,
+) -> int:
+    """Copy vectors of an older colour rule for images with the same pixels; return their number."""
+    copied = 0
+    for older in older_stores(store, workspace):
+        missing = older.missing(pa.array(list(wanted.values()), CONTENT_ID))
+        available = [item_id for item_id, absent in zip(wanted, missing, strict=True) if not absent]
+        same = []
+        for done, (item_id, content) in enumerate(source.read(available), start=1):
+            if isinstance(content, bytes) and is_same_by_older_rule(content):
+                content_id = hashlib.sha256(content).digest()
+                if content_id == wanted[item_id]:
+                    same.append(content_id)
+            if progress is not None:
+                progress("scan", done, len(available))
+        if same:
+            store.create()
+            copied += store.copy_rows(older, pa.array(same, CONTENT_ID))
+    return copied
+
+
+def older_stores(store: Store, workspace: Workspace) -> Iterator[Store]:
+    """Yield the stores of the same spec with an older colour rule."""
+    for rule in OLDER_RULES:
+        preprocess = store.spec.preprocess | {"colour": rule}
+        older = Store(workspace, replace(store.spec, preprocess=preprocess))
+        if older.folder.exists():
+            yield older
+
+
 HEIGHT, WIDTH = 300, 400
 _SCALES = ((120, 130), (40, 60), (12, 30), (4, 12))  # cell in pixels, amplitude in grey levels
 
 
 def canary_images() -> list[bytes]:
-    """Return four images as PPM files, with detail at every scale as photos have it."""
-    # Made with integers alone and not compressed, they are the same bytes everywhere: only
-    # decoding, resizing and encoding can change their vectors.
+    """Return four images as PPM files, with detail at every scale like photos."""
+    # Integer arithmetic without compression gives the same bytes on every machine.
     return [_ppm(number) for number in range(4)]
 
 
@@ -226,7 +261,7 @@ def _ppm(number: int) -> bytes:
     for channel in range(3):
         plane = np.full((HEIGHT, WIDTH), 128, np.int32)
         for scale, (cell, amplitude) in enumerate(_SCALES):
-            shared = scale if channel else scale + 4  # colours differ at every scale, not wildly
+            shared = scale if channel else scale + 4  # colours differ a little at every scale
             noise = _smooth_noise(cell, 64 * number + 8 * shared)
             own = _smooth_noise(cell, 64 * number + 8 * scale + channel + 1)
             plane += amplitude * (2 * noise + own - 3 * 128) // (3 * 128)
@@ -236,7 +271,7 @@ def _ppm(number: int) -> bytes:
 
 
 def _smooth_noise(cell: int, seed: int) -> NDArray[np.int32]:
-    """Return noise of 0..255 that is smooth over `cell` pixels: a grid, interpolated linearly."""
+    """Return noise of 0..255 on a grid of `cell` pixels, interpolated linearly."""
     y, x = np.arange(HEIGHT, dtype=np.int32), np.arange(WIDTH, dtype=np.int32)
     i, j = np.arange(HEIGHT // cell + 2)[:, None], np.arange(WIDTH // cell + 2)
     grid = (i * 73_856_093 + j * 19_349_663 + seed * 83_492_791) % 2_147_483_647

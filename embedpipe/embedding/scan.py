@@ -1,4 +1,4 @@
-"""The digest of each item's bytes: hashed once, remembered while nothing changed."""
+"""Scanning: the digest of each item's bytes, computed again only for changed files."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ import pyarrow.compute as pc
 from .._workspace import Workspace
 from ..cache import CONTENT_ID, MEMORY_SCHEMA, read_memory, write_memory
 from ..datasets import Dataset, Stamp
+from ..datasets.source import read_failure
 
 __all__ = ["Progress", "Scan", "scan"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage, the number of items done, and the number of all items."""
+"""Called with the stage, the number of items done, and their total."""
 
 SETTLED_NS = 2_000_000_000
-"""A file touched this shortly before it was hashed may have changed since at the same time stamp:
-file systems count time in steps of up to two seconds."""
+"""Minimum age of a file when it is hashed, in nanoseconds; file systems have time steps of up to
+two seconds, so a younger file may change without a new time stamp."""
 
 CHECKPOINT_SECONDS = 30.0
+"""Seconds between two writes of the scan memory."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """The bytes of a dataset's items, as digests.
+    """The digests of a dataset's items.
 
     Attributes
     ----------
     content_ids
-        Fixed-size binary(32), one an item in the dataset's order; null where it cannot be read.
+        Fixed-size binary(32), one per item in the dataset's order; null for unreadable items.
     errors
-        Why, by the item's position.
+        The reason for each null, by position.
     hashed
-        How many items were read; the rest was remembered.
+        Number of items read in this scan.
     remembered
-        Whether the scan memory holds this; false in a read-only workspace.
+        Whether the scan memory is up to date; false in a read-only workspace.
     vanished
-        Paths that were items at the last scan and are no longer there: neither they nor their
-        bytes under another name.
+        Items of the last scan whose file is missing and whose bytes have no other name.
     """
 
     content_ids: pa.Array
@@ -53,20 +54,17 @@ class Scan:
 
 
 def scan(dataset: Dataset, workspace: Workspace, progress: Progress | None = None) -> Scan:
-    """Find out the content of every item."""
-    # The scan memory is written when anything changed, and now and then on the way; not in a
-    # read-only workspace, nor for files that were named one by one. An item is not read again if
-    # its stamp (size, both times, inode) is the same and was settled when it was hashed. About 600
-    # bytes an item.
+    """Return the digest of every item; unchanged files are not read again."""
+    # Listed files have no scan memory, because another call may list others.
     memory = None if dataset.listed else workspace.items_of(dataset.name)
     known = _Memory(dataset, MEMORY_SCHEMA.empty_table() if memory is None else read_memory(memory))
-    todo = known.doubtful()
+    todo = known.to_read()
     total, saved = len(dataset), time.monotonic()
     positions = {dataset.items[index].id: index for index in todo}
     done = total - len(todo)
     remembered = True
     for item_id, content in dataset.source.read(list(positions)):
-        known.note(positions[item_id], content)
+        known.record(positions[item_id], content)
         done += 1
         if progress is not None:
             progress("scan", done, total)
@@ -80,15 +78,15 @@ def scan(dataset: Dataset, workspace: Workspace, progress: Progress | None = Non
 
 
 class _Memory:
-    """The remembered rows, brought into the dataset's order."""
+    """The rows of the scan memory in the dataset's order."""
 
     def __init__(self, dataset: Dataset, remembered: pa.Table) -> None:
         self._dataset = dataset
         ids = pa.array([item.id for item in dataset.items], pa.string())
         rows = pc.index_in(ids, value_set=remembered["id"].combine_chunks())
         before = remembered.take(rows)
-        gone = pc.invert(pc.is_in(remembered["id"], value_set=ids))
-        self._gone = remembered.filter(gone).select(["id", "content_id"])
+        removed = pc.invert(pc.is_in(remembered["id"], value_set=ids))
+        self._removed = remembered.filter(removed).select(["id", "content_id"])
         self.content_ids: list[bytes | None] = before["content_id"].to_pylist()
         self.errors: dict[int, str] = {}
         self._scanned: list[int] = pc.fill_null(before["scanned_ns"], 0).to_pylist()
@@ -102,8 +100,8 @@ class _Memory:
         )
         self.changed = not same_labels or remembered.num_rows != len(dataset)
 
-    def doubtful(self) -> list[int]:
-        """Return the positions that must be read: new, touched, or touched too recently."""
+    def to_read(self) -> list[int]:
+        """Return the positions of new files and of files that have or may have changed."""
         self._unread = {
             index
             for index, (now, before) in enumerate(zip(self._stamps, self._old, strict=True))
@@ -115,28 +113,30 @@ class _Memory:
         return sorted(self._unread)
 
     def vanished(self) -> tuple[str, ...]:
-        """Return the items of the last scan that are gone, once all contents are known."""
+        """Return the items of the last scan whose files and bytes are missing."""
         here = set(self.content_ids)
         stamp_of = self._dataset.source.stamp
         return tuple(
             row["id"]
-            for row in self._gone.to_pylist()
+            for row in self._removed.to_pylist()
             if row["content_id"] is not None
             and row["content_id"] not in here
             and stamp_of(row["id"]) is None
         )
 
-    def note(self, index: int, content: bytes | OSError) -> None:
+    def record(self, index: int, content: bytes | OSError) -> None:
+        """Store the digest or the error of an item."""
         self.changed = True
         self._unread.discard(index)
         self._scanned[index] = time.time_ns()
         if isinstance(content, OSError):
             self.content_ids[index] = None
-            self.errors[index] = f"{content.strerror or content}"
+            self.errors[index] = read_failure(content)
         else:
             self.content_ids[index] = hashlib.sha256(content).digest()
 
     def table(self) -> pa.Table:
+        """Return the scan memory; items that were not read have no content id."""
         items = self._dataset.items
         stamps = self._stamps
         columns = {
@@ -144,7 +144,7 @@ class _Memory:
             for name in ("id", "label", "split", "bucket")
         }
         columns["content_id"] = [
-            None if index in self._unread else content_id  # what is in doubt is not remembered
+            None if index in self._unread else content_id
             for index, content_id in enumerate(self.content_ids)
         ]
         for name in _STAMP:

@@ -19,7 +19,7 @@ from joblib.externals.loky import Future, ProcessPoolExecutor
 from joblib.externals.loky.backend import get_context
 from joblib.externals.loky.backend.reduction import dumps
 
-from .._extensions import import_extensions, imported_extensions
+from .._registry import import_extensions, imported_extensions
 from ..errors import EmbedpipeError, RunError, UsageError
 
 __all__ = ["Done", "Event", "Failed", "ProgressUpdate", "Work", "run_tasks", "worker_count"]

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-from ..datasets.archive_source import ArchiveSource
+from ..datasets.archive import ArchiveSource
 from ..datasets.identifiers import encode_id
 
 if TYPE_CHECKING:

@@ -142,8 +142,8 @@ def test_a_matrix_without_all_vectors_is_an_error(store: Store, workspace: Works
     with pytest.raises(CacheError) as caught:
         open_matrix(workspace, store, ids)
     assert str(caught.value) == (
-        f"2 of 3 images have no vector in the cache, {content(9).hex()} first: run `embedpipe "
-        "embed` on the dataset."
+        f"2 of 3 images have no vector in the cache; the first is {content(9).hex()}. Run "
+        "`embedpipe embed` on the dataset."
     )
     assert list(workspace.matrices.glob("*/*")) == []
 
@@ -254,7 +254,7 @@ def test_a_damaged_matrix_is_named_and_built_again(store: Store, workspace: Work
         ),
         "embeddings.npy is missing or damaged": ("embeddings.npy", empty),
         "meta.json is missing or damaged": ("meta.json", truncate),
-        "it was made for another spec or other items": (
+        "it is for another spec or other items": (
             "meta.json",
             lambda path: path.write_text(path.read_text().replace(SPEC.id, "0" * 64)) and None,
         ),
@@ -295,14 +295,14 @@ def test_a_canary_that_drifted_refuses_the_run(store: Store) -> None:
     with pytest.raises(DriftError) as caught:
         store.check_canary(lambda: vectors * 1.01, {"runtime": "two"})
     assert str(caught.value) == (
-        f"this machine's vectors differ by 0.01 of their length from those in {store.folder} (at "
-        "most 0.001 is allowed): made with {'runtime': 'one'}, now {'runtime': 'two'}. Nothing "
-        "was added; use the former --runtime and versions, --precision fp32, or another "
+        f"this machine's vectors differ by 0.01 of their length from those in {store.folder} (the "
+        "limit is 0.001): then {'runtime': 'one'}, now {'runtime': 'two'}. Nothing "
+        "was added. Use the former --runtime and versions, --precision fp32, or another "
         "--workspace."
     )
     with pytest.raises(DriftError):
         store.check_canary(lambda: vectors * np.nan, {})
-    with pytest.raises(DriftError, match="has 2 images, this version's has 1: it was made by"):
+    with pytest.raises(DriftError, match="has 2 images; this version of embedpipe has 1"):
         store.check_canary(lambda: vectors[:1], {})
 
 
@@ -364,7 +364,7 @@ def test_a_disk_that_takes_no_more_damages_nothing(
     message = embed_in_child(large, workspace.root, limit=12_000)
     assert message == (
         f"embedpipe: cannot write to the cache at {workspace.cache}/{first.spec.id}/fragments: "
-        "File too large. Nothing in it was changed; free space or permit writing, then run the "
+        "File too large. Nothing was changed. Free space or permit writing, then run the "
         "same command again."
     )
     assert verify(workspace) == []

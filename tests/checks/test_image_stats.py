@@ -105,11 +105,13 @@ def test_each_content_is_read_once_and_failures_stop_nothing():
     assert (found.greys[1] == found.greys[2]).all()
     assert found.sizes.tolist() == [[0, 0], [100, 100], [100, 100], [0, 0], [0, 0]]
     assert [(f.path, f.stage, f.error) for f in found.failures[:2]] == [
-        ("a", "decode", "not an image in a known format"),
-        ("d", "read", "Permission denied"),
+        ("a", "decode", "it is not an image in a supported format"),
+        ("d", "read", "it cannot be read (Permission denied)"),
     ]
     assert found.failures[2].path == "e"
-    assert "truncated" in found.failures[2].error
+    assert found.failures[2].error == (
+        "it is damaged (file ends early). Copy it again from the source"
+    )
     assert told[-1] == ("look", 4, 4)
 
 

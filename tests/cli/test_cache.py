@@ -25,7 +25,7 @@ def test_cache(call: Callable[..., Outcome], photos: Callable[..., Path], tmp_pa
     assert call("embed", photos(5), "--precision", "fp32").error() == (
         1,
         f"embedpipe: {fragment} is not a whole fragment. Run `embedpipe cache gc` to remove "
-        "damaged files; the next `embed` makes them again.",
+        "damaged files; the next `embed` computes them again.",
     )
     doomed = [{"path": str(fragment), "reason": "empty", "bytes": 0}]
     assert call("cache", "gc", "--dry-run", "--json").json()["removed"] == doomed

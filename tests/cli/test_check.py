@@ -54,7 +54,7 @@ def test_it_tells_as_json(call: Callable[..., tuple[int, str, str]], shop: Path)
             "id": "class2/broken.jpg",
             "path": str(shop / "class2/broken.jpg"),
             "stage": "decode",
-            "error": "not an image in a known format",
+            "error": "it is not an image in a supported format",
         }
     ]
     assert told["imbalance"]["classes"] == {"class0": 11, "class1": 11, "class2": 10}
@@ -96,7 +96,7 @@ def test_it_tells_in_words(
     assert lines[1] == "         class0/0000.jpg  class0/same.jpg"
     assert "    1  blank images" in lines
     assert "         class1/white.jpg: 40 x 32" in lines
-    assert "         class2/broken.jpg: not an image in a known format" in lines
+    assert "         class2/broken.jpg: it is not an image in a supported format" in lines
     assert (
         "    –  groups of either kind in more than one split: not checked, "
         "the dataset has no two splits"
@@ -104,7 +104,7 @@ def test_it_tells_in_words(
     assert "    3  classes: class0 has 11 items, class2 10 (ratio 1.1)" in lines
     assert lines[-1] == f"report: {page}"
     assert "class1/white.jpg" in page.read_text()
-    assert "could not decode class2/broken.jpg" in err
+    assert "`class2/broken.jpg` is not an image in a supported format." in err
 
 
 def test_labels_of_a_file_and_no_pixels(

@@ -97,14 +97,12 @@ NEED_NO_LABELS = sorted(
 
 ERRORS: dict[str, tuple[list[object], int, str]] = {
     "missing folder": (
-        ["embed", "./nowhere"], 1, "no such folder or file: './nowhere'.",
+        ["embed", "./nowhere"], 1, "No folder, archive or manifest at `./nowhere`.",
     ),
     "unknown dataset": (
         ["embed", "clotihng"], 2,
-        "unknown dataset 'clotihng'. Did you mean 'clothing'? Known: cifar10, clear10, "
-        "clear100, clothing, digits, eurosat, fashion_mnist, flowers102, mnist. A path is accepted "
-        "too: a folder, an archive (.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tbz2, .tar.xz, .txz) or "
-        "a manifest (.csv, .jsonl, .parquet).",
+        "No folder, archive or manifest at `clotihng`, and no dataset of that name. "
+        "Did you mean 'clothing'?",
     ),
     "unknown backbone": (
         ["embed", "{photos}", "--backbone", "efficientnet_lite1"], 2,
@@ -202,12 +200,12 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "no images": (
         ["embed", "{empty}"], 1,
-        "no images in folder '{empty}': looked for .bmp, .gif, .jfif, .jpe, .jpeg, .jpg, .pgm, "
+        "no images in folder '{empty}': expected .bmp, .gif, .jfif, .jpe, .jpeg, .jpg, .pgm, "
         ".png, .ppm, .tif, .tiff, .webp; found 1 .txt.",
     ),
     "a dataset that is elsewhere": (
         ["embed", "clothing"], 1,
-        "clothing is not in '{workspace}/downloads': give --source PATH where you have it (a "
+        "clothing is not in '{workspace}/downloads': give --source PATH if you have it (a "
         "folder or archive with train/, validation/ and test/, each with a folder per class), or "
         "--download to fetch 107 MB from https://github.com/alexeygrigorev/clothing-dataset-small/"
         "archive/11961516512414bf9f6c150a832cfd21b54a6b54.zip.",

@@ -29,7 +29,7 @@ def test_embed(call: Callable[..., Outcome], photos: Callable[..., Path]) -> Non
     outcome = call("embed", folder)
     assert outcome.status == 0
     assert "12 items, 0 embedded, 11 reused, 1 failed; 48 dimensions" in outcome.out
-    assert outcome.err == ("could not decode class0/0000.jpg: not an image in a known format\n")
+    assert outcome.err == "`class0/0000.jpg` is not an image in a supported format.\n"
     assert call("embed", folder, "--quiet").err == ""
 
 

@@ -141,7 +141,7 @@ def test_a_folder_beside_a_name(call: Callable[..., Result], photos: Callable[..
     named = call("embed", "digits", "--backbone", "toy", "--json")
     assert json.loads(named.stdout)["items"] == 1797
     assert (
-        "'digits' is a registered dataset; for the path of that name here, write './digits'.\n"
+        "'digits' is a registered dataset; for the path of that name, use './digits'.\n"
         in named.stderr
     )
     meant = call("embed", "./digits", "--backbone", "toy", "--json")
@@ -150,7 +150,7 @@ def test_a_folder_beside_a_name(call: Callable[..., Result], photos: Callable[..
     Path("digits").rename(Path("clear10"))
     outcome = call("embed", "clear10", "--backbone", "toy", "--quiet")
     assert outcome.exit_code == 1
-    assert outcome.stderr.endswith("here, write './clear10'.\n")
+    assert outcome.stderr.endswith("name, use './clear10'.\n")
     assert (
         json.loads(call("embed", "./clear10", "--backbone", "toy", "--json").stdout)["items"] == 6
     )

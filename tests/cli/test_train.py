@@ -55,5 +55,5 @@ def test_predict_takes_image_files_and_prints(
     assert [row["path"] for row in read_csv(tmp_path / "some.csv")] == [p.name for p in many]
     assert call("predict", one, folder / "no.jpg", "--model", head).error() == (
         1,
-        f"embedpipe: no such file: '{folder / 'no.jpg'}'.",
+        f"embedpipe: No file at `{folder / 'no.jpg'}`.",
     )

@@ -51,7 +51,8 @@ def program(*words: object, script: str = MAIN) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "status", "kind", "message"),
     [
-        (["embed", "./nowhere"], 1, "DatasetError", "no such folder or file: './nowhere'."),
+        (["embed", "./nowhere"], 1, "DatasetError",
+         "No folder, archive or manifest at `./nowhere`."),
         (["embed"], 2, "WrongUsage", "Missing argument 'dataset'."),
         (["embed", "x", "--bckbone", "y"], 2, "WrongUsage", "No such option"),
         (["select", "x", "-n", "0"], 2, "WrongUsage", "Invalid value for '-n'"),
@@ -166,7 +167,7 @@ def test_vanished_files_are_failures_and_counted(
     assert status == 3
     assert (told["items"], told["reused"], told["failed"]) == (95, 95, 5)
     assert told["failures"] == [
-        {"path": path, "stage": "scan", "reason": "it vanished since the last scan"}
+        {"path": path, "stage": "scan", "reason": "it is missing since the last scan"}
         for path in gone
     ]
     assert "5 of 100 images" in told["error"]
@@ -470,7 +471,7 @@ def test_a_name_breaks_no_line(workspace: Path, awkward: Path) -> None:
         ["", r"two\nlines.jpg", r"red\x1b[31m.jpg", r"left\u202egpj.exe.jpg", r"tab\there.jpg",
          r"line\u2028end.jpg", r"back\rspace\x08.jpg"]
     )  # fmt: skip
-    assert r"could not decode broken\nbad\x1b]0;x\x07.jpg: " in result.stderr
+    assert r"`broken\nbad\x1b]0;x\x07.jpg` is " in result.stderr
     assert all(ord(each) >= 32 or each == "\n" for each in result.stdout + result.stderr)
 
 

@@ -1,4 +1,4 @@
-"""Real images on disk, and the real archives where there are copies of them."""
+"""Real images on disk, and the published archives if there are local copies."""
 
 import io
 import json
@@ -29,7 +29,7 @@ FORMATS = {
 
 
 def encoded(path, seed):
-    """Return the bytes of an image in the format that `path` says, of a colour for each seed."""
+    """Return the bytes of an image with the format of `path` and a colour for each seed."""
     suffix = Path(path).suffix.lower()
     colour = (seed * 40 % 256, seed * 90 % 256, 7)
     image = Image.new("L" if suffix == ".pgm" else "RGB", (5, 4))
@@ -116,7 +116,7 @@ def cifar10_zip():
 
 @dataclass(frozen=True)
 class ClearImage:
-    """An image of a generated CLEAR tree: what a reader has to find out about it."""
+    """An image of a generated CLEAR tree, with the expected facts."""
 
     id: str
     label: str | None
@@ -143,44 +143,44 @@ class ClearTreeMaker:
         self.images = [image for bucket in buckets for image in self._of_bucket(bucket)]
         for image in self.images:
             self.put(image.id, image.content)
-        if layout == "halves":
-            for half in ("train", "test"):
-                self._write_half(half)
+        if layout == "2022":
+            for split in ("train", "test"):
+                self._write_split(split)
         else:
-            self._write_lists()
+            self._write_2021()
 
     def _of_bucket(self, bucket):
         for code, name in enumerate(self.classes):
             for number in range(3):
                 key = f"{bucket}{code:02d}{number}"
-                half = "test" if number == 2 else "train"
+                split = "test" if number == 2 else "train"
                 path = f"labeled_images/{bucket}/{name}/{key}.jpg"
                 yield ClearImage(
-                    id=f"{half}/{path}" if self.layout == "halves" else path,
+                    id=f"{split}/{path}" if self.layout == "2022" else path,
                     label=None if bucket == "0" else name,
-                    split=half,
+                    split=split,
                     bucket=bucket,
                     key=key,
                     code=code,
                     content=encoded(path, int(key)),
                 )
 
-    def _write_half(self, half):
-        self.put(f"{half}/class_names.txt", "\n".join(self.classes))
+    def _write_split(self, split):
+        self.put(f"{split}/class_names.txt", "\n".join(self.classes))
         files = {}
         for bucket in self.buckets:
             for code, name in enumerate(self.classes):
                 file = f"labeled_metadata/{bucket}/{name}.json"
                 files.setdefault(bucket, {})[name] = file
                 found = {
-                    image.key: {"ID": image.key, "IMG_PATH": image.id.removeprefix(f"{half}/")}
+                    image.key: {"ID": image.key, "IMG_PATH": image.id.removeprefix(f"{split}/")}
                     for image in self.of(bucket, code)
-                    if image.split == half
+                    if image.split == split
                 }
-                self.put(f"{half}/{file}", json.dumps(found))
-        self.put(f"{half}/labeled_metadata.json", json.dumps(files))
+                self.put(f"{split}/{file}", json.dumps(found))
+        self.put(f"{split}/labeled_metadata.json", json.dumps(files))
 
-    def _write_lists(self):
+    def _write_2021(self):
         self.put("class_names.txt", "\n".join(self.classes) + "\n")
         self.put("training_folder/bucket_indices.json", json.dumps(list(self.buckets)))
         for bucket in self.buckets:
@@ -193,28 +193,28 @@ class ClearTreeMaker:
                     listed = random.Random(split).sample(sorted(part), len(part))
                     self.put(f"{folder}/{name}.txt", "\n".join(listed))
 
-    def write_features(self, kind="moco_b0", halves=("train", "test")):
-        """Ship vectors: a number of their own for each image."""
+    def write_features(self, kind="moco_b0", splits=("train", "test")):
+        """Write vectors that differ between images."""
         import torch
 
-        if self.layout == "lists":
+        if self.layout == "2021":
             for bucket in self.buckets:
                 images = self.of(bucket)
                 path = self.path(f"training_folder/features/{kind}/{bucket}/all.pth")
                 tensors = torch.tensor([image.vector for image in images])
                 torch.save((tensors, [image.code for image in images]), path)
             return
-        for half in halves:
+        for split in splits:
             files = {}
             for bucket in self.buckets:
                 for code, name in enumerate(self.classes):
                     file = f"features/{kind}/{bucket}/{name}.pth"
                     files.setdefault(bucket, {})[name] = file
-                    images = [image for image in self.of(bucket, code) if image.split == half]
+                    images = [image for image in self.of(bucket, code) if image.split == split]
                     # the order of the file is another than that of the list
                     found = {image.key: torch.tensor(image.vector) for image in images[::-1]}
-                    torch.save(found, self.path(f"{half}/{file}"))
-            self.put(f"{half}/features/{kind}/features.json", json.dumps(files))
+                    torch.save(found, self.path(f"{split}/{file}"))
+            self.put(f"{split}/features/{kind}/features.json", json.dumps(files))
 
     def of(self, bucket, code=None):
         return [i for i in self.images if i.bucket == bucket and code in (None, i.code)]
@@ -233,13 +233,13 @@ class ClearTreeMaker:
         self.put(file, content.replace(old, new))
 
     def expected(self):
-        """Return what a reader has to find, sorted by id."""
+        """Return the expected items, sorted by id."""
         return sorted((i.id, i.label, i.split, i.bucket) for i in self.images)
 
 
 @pytest.fixture
 def clear(tmp_path):
-    """Write CLEAR trees: `clear("halves")`, `clear("lists")`."""
+    """Write CLEAR trees: `clear("2022")`, `clear("2021")`."""
 
     def make(layout, name="tree", **options):
         return ClearTreeMaker(tmp_path / name, layout, **options)

@@ -1,4 +1,4 @@
-"""Archives as people have them, whole and damaged."""
+"""Archives of several programs, whole and damaged."""
 
 import io
 import random
@@ -23,7 +23,7 @@ def zipped(path, contents, **options):
 
 @pytest.fixture
 def images():
-    """Return what need not be images: nothing here decodes them."""
+    """Return random bytes in place of images; these tests do not decode them."""
     noise = random.Random(0)
     return {f"{name}.png": noise.randbytes(5000) for name in "abc"}
 
@@ -34,19 +34,21 @@ def test_packing_methods(tmp_path, images, method):
     assert dict(dataset.source.read(list(images))) == images
 
 
-def test_a_method_that_is_not_known_is_an_error_of_that_member(tmp_path, images):
+def test_an_unsupported_method_is_an_error_of_the_member(tmp_path, images):
     path = zipped(tmp_path / "x.zip", images, compression=zipfile.ZIP_LZMA)
     error = dict(load_dataset(path).source.read(["a.png"]))["a.png"]
-    assert str(error) == "the member is packed by method 14; pack it again by deflate"
+    assert str(error) == (
+        "it is compressed by the unsupported method 14. Create the archive again with deflate"
+    )
 
 
-def test_an_archive_with_something_in_front(tmp_path, images):
+def test_an_archive_after_other_bytes(tmp_path, images):
     path = zipped(tmp_path / "x.zip", images)
     path.write_bytes(b"#!/bin/sh\nexit\n" + path.read_bytes())
     assert dict(load_dataset(path).source.read(list(images))) == images
 
 
-def test_large_archives_have_64_bit_fields(tmp_path, images):
+def test_large_archives_with_64_bit_fields(tmp_path, images):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in images.items():
@@ -66,13 +68,15 @@ def test_64_bit_values_in_the_extra_field():
     assert _large(extra, 0xFFFFFFFF, 7, 0xFFFFFFFF) == (1 << 33, 7, 1 << 34)
 
 
-def test_a_damaged_member_is_its_own_error(tmp_path, images):
+def test_a_damaged_member_is_an_error_of_the_member(tmp_path, images):
     path = zipped(tmp_path / "x.zip", images)
     raw = bytearray(path.read_bytes())
     raw[raw.index(images["b.png"]) + 100] ^= 1
     path.write_bytes(raw)
     found = dict(load_dataset(path).source.read(list(images)))
-    assert str(found["b.png"]) == "the member is damaged: its checksum does not match"
+    assert str(found["b.png"]) == (
+        "it is damaged in the archive (wrong checksum). Copy the archive again from the source"
+    )
     assert isinstance(found["b.png"], OSError)
     assert (found["a.png"], found["c.png"]) == (images["a.png"], images["c.png"])
 
@@ -84,29 +88,27 @@ def test_damaged_deflate_is_an_os_error(tmp_path, images):
     path.write_bytes(raw)
     error = dict(load_dataset(path).source.read(["a.png"]))["a.png"]
     assert isinstance(error, OSError)
-    assert str(error).startswith("the member is damaged: Error -3")
+    assert str(error).startswith("it is damaged in the archive (Error -3")
 
 
-def test_an_encrypted_member_is_its_own_error(tmp_path, images):
+def test_an_encrypted_member_is_an_error_of_the_member(tmp_path, images):
     path = zipped(tmp_path / "x.zip", images)
     raw = bytearray(path.read_bytes())
     raw[raw.rindex(b"PK\x01\x02") + 8] |= 1  # the flag of the last member
     path.write_bytes(raw)
     found = dict(load_dataset(path).source.read(list(images)))
-    assert str(found["c.png"]) == (
-        "the member is encrypted; pack the images again without a password"
-    )
+    assert str(found["c.png"]) == ("it is encrypted. Create the archive again without a password")
     assert found["a.png"] == images["a.png"]
 
 
-def test_names_in_utf8_without_the_flag_and_in_the_old_code_page(tmp_path):
+def test_names_in_utf8_without_the_flag_and_in_code_page_437(tmp_path):
     path = zipped(tmp_path / "x.zip", {"AAAA.png": b"1", "BBBB.png": b"2"})
     raw = path.read_bytes().replace(b"AAAA", "ßé".encode()).replace(b"BBBB", b"\x81\x81BB")
     path.write_bytes(raw)
     assert [item.id for item in load_dataset(path).items] == ["ßé.png", "üüBB.png"]
 
 
-def test_of_two_members_with_one_name_the_later_counts(tmp_path):
+def test_the_later_of_two_members_with_one_name_is_used(tmp_path):
     path = tmp_path / "x.zip"
     with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.png", b"old")
@@ -123,7 +125,7 @@ def test_truncated_archives_are_refused(suffix, shop, pack):
         load_dataset(path)
     message = str(raised.value)
     assert message.startswith(f"archive '{path}' cannot be read: ")
-    assert message.endswith("; it may be incomplete or damaged.")
+    assert message.endswith("; it may be incomplete or damaged. Copy it again from the source.")
     assert "\n" not in message
 
 
@@ -134,12 +136,12 @@ def test_a_truncated_zip_is_explained(tmp_path, images):
         load_dataset(path)
     assert str(raised.value) == (
         f"archive '{path}' cannot be read: the end of a zip archive is missing; "
-        "it may be incomplete or damaged."
+        "it may be incomplete or damaged. Copy it again from the source."
     )
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
-def test_what_is_no_archive_is_refused(tmp_path, suffix):
+def test_other_files_are_refused_as_archives(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     for content in (b"", b"hello", b"hello" * 1000):
         path.write_bytes(content)
@@ -147,24 +149,25 @@ def test_what_is_no_archive_is_refused(tmp_path, suffix):
             load_dataset(path)
 
 
-def test_an_archive_without_images_says_what_is_there(tmp_path):
+def test_an_archive_without_images_lists_other_files(tmp_path):
     path = zipped(tmp_path / "x.zip", {"a/": b"", "a/notes.txt": b"x", ".b.png": b"x"})
     with pytest.raises(DatasetError) as raised:
         load_dataset(path)
-    assert str(raised.value).startswith(f"no images in archive '{path}': looked for .bmp, ")
+    assert str(raised.value).startswith(f"no images in archive '{path}': expected .bmp, ")
     assert str(raised.value).endswith("; found 1 .txt.")
 
 
-def test_a_member_that_leads_out_is_refused(tmp_path):
+def test_a_member_with_a_path_outside_is_refused(tmp_path):
     path = zipped(tmp_path / "x.zip", {"../a.png": b"x"})
     with pytest.raises(DatasetError) as raised:
         load_dataset(path)
     assert str(raised.value) == (
-        f"archive '{path}' holds '..', which leads out of it; pack the folder again without '..'."
+        f"archive '{path}' contains '..', a path outside of it; "
+        "create the archive again without '..'."
     )
 
 
-def test_a_tar_whose_middle_is_damaged_is_refused(shop, pack):
+def test_a_tar_with_a_damaged_middle_is_refused(shop, pack):
     root, _ = shop
     path = pack(root, ".tar")
     with tarfile.open(path) as archive:
@@ -175,8 +178,8 @@ def test_a_tar_whose_middle_is_damaged_is_refused(shop, pack):
     with pytest.raises(DatasetError) as raised:
         load_dataset(path)
     assert str(raised.value) == (
-        f"archive '{path}' cannot be read: no member begins at byte {offset}; "
-        "it may be incomplete or damaged."
+        f"archive '{path}' cannot be read: no member starts at byte {offset}; "
+        "it may be incomplete or damaged. Copy it again from the source."
     )
 
 
@@ -197,14 +200,12 @@ def test_links_inside_a_tar(tmp_path, suffix):
     dataset = load_dataset(path)
     found = dict(dataset.source.read([item.id for item in dataset.items]))
     assert str(found.pop("broken.png")) == (
-        "'broken.png' is a link to what is not an image in the archive"
+        "it is a link to a target that is not an image in the archive"
     )
     assert found == {"a.png": b"png", "hard.png": b"png", "soft.png": b"png"}
 
 
-def test_a_compressed_tar_is_unpacked_once_for_reads_that_follow_each_other(
-    shop, pack, monkeypatch
-):
+def test_a_compressed_tar_is_unpacked_once_for_reads_in_order(shop, pack, monkeypatch):
     from embedpipe.datasets import tar_source
 
     root, contents = shop
@@ -220,7 +221,7 @@ def test_a_compressed_tar_is_unpacked_once_for_reads_that_follow_each_other(
     assert len(opened) == 2
 
 
-def test_a_member_that_breaks_the_stream_breaks_what_follows(tmp_path, images):
+def test_members_after_a_damaged_part_of_a_stream_are_errors(tmp_path, images):
     import gzip
 
     from embedpipe.datasets.tar_source import _read_forward
@@ -232,12 +233,12 @@ def test_a_member_that_breaks_the_stream_breaks_what_follows(tmp_path, images):
             _read_forward(stream, [("a", (0, 6)), ("b", (29_000, 500)), ("c", (29_990, 6))])
         )
     assert found["a"] == b"abcdef"
-    assert str(found["b"]).startswith("the archive is damaged: Compressed file ended")
+    assert str(found["b"]).startswith("it is in a damaged archive (Compressed file ended")
     assert found["c"] is found["b"]
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
-def test_an_archive_that_changed_or_went_away_is_an_error_of_each_item(suffix, shop, pack):
+def test_a_changed_or_removed_archive_is_an_error_of_each_item(suffix, shop, pack):
     root, contents = shop
     path = pack(root, suffix)
     dataset = load_dataset(path)
@@ -245,7 +246,7 @@ def test_an_archive_that_changed_or_went_away_is_an_error_of_each_item(suffix, s
     path.write_bytes(path.read_bytes() + b"\0")
     found = dict(dataset.source.read(list(contents)))
     assert {str(error) for error in found.values()} == {
-        f"the archive '{path}' has changed since it was listed"
+        f"it is in '{path}', which has changed since it was listed"
     }
     assert dataset.source.stamp("train/hat/a.png") != before
     path.unlink()
@@ -254,7 +255,7 @@ def test_an_archive_that_changed_or_went_away_is_an_error_of_each_item(suffix, s
     assert dataset.source.stamp("train/hat/a.png") is None
 
 
-def test_a_source_is_opened_when_it_is_needed(tmp_path):
+def test_a_source_is_opened_at_first_use(tmp_path):
     source = ZipSource(tmp_path / "later.zip")
     assert source.location == str(tmp_path / "later.zip")
     assert source.stamp("a.png") is None
@@ -266,7 +267,7 @@ def test_zip_tar_and_folder_have_the_same_ids(shop, pack):
     assert found[0] == found[1] == found[2]
 
 
-def test_an_archive_without_images_in_its_start_is_recognised_by_content(shop, pack):
+def test_a_renamed_zip_archive_is_recognised(shop, pack):
     root, contents = shop
     path = pack(root, ".zip")
     renamed = path.rename(path.with_name("really a zip.tar"))

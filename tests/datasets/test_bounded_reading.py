@@ -1,4 +1,4 @@
-"""One file or member cannot take the memory of the machine."""
+"""Limits of size and memory for a single file or member."""
 
 import bz2
 import gzip
@@ -15,7 +15,7 @@ import zlib
 import pytest
 
 from embedpipe.datasets import load_dataset, source
-from embedpipe.datasets.folder import FolderSource
+from embedpipe.datasets.source import FolderSource
 from embedpipe.errors import DatasetError
 
 SMALL = b"image bytes"
@@ -58,35 +58,37 @@ def read(path):
 
 
 @pytest.mark.parametrize("packer", PACKERS)
-def test_a_zip_member_that_holds_more_than_it_states(tmp_path, packer):
+def test_a_zip_member_larger_than_stated(tmp_path, packer):
     method, pack = PACKERS[packer]
     bomb = "bomb.png", method, pack(bytes(1 << 24)), 1000, 0
     found = read(zip_of(tmp_path / "x.zip", [small("a.png"), bomb, small("z.png")]))
     assert str(found.pop("bomb.png")) == (
-        "the member unpacks to more than the 1,000 bytes that the archive states; pack it again"
+        "it unpacks to more than the 1,000 bytes stated by the archive. Create the archive again"
     )
     assert found == {"a.png": SMALL, "z.png": SMALL}
 
 
 @pytest.mark.parametrize("packer", PACKERS)
-def test_a_zip_member_that_states_more_than_the_limit(tmp_path, packer):
+def test_a_zip_member_with_a_stated_size_above_the_limit(tmp_path, packer):
     method, pack = PACKERS[packer]
     bomb = "bomb.png", method, pack(b"0"), 0xFFFFFFF0, 0
     found = read(zip_of(tmp_path / "x.zip", [small("a.png"), bomb]))
     assert str(found["bomb.png"]) == (
-        "it has 4,294,967,280 bytes; the limit is 536,870,912: reduce the image"
+        "it has 4,294,967,280 bytes; the limit is 536,870,912. Reduce the image"
     )
     assert found["a.png"] == SMALL
 
 
-def test_a_member_whose_packed_size_leads_beyond_the_archive(tmp_path):
+def test_a_member_that_ends_beyond_the_archive(tmp_path):
     path = zip_of(tmp_path / "x.zip", [small("a.png"), ("b.png", 8, b"0123", 9, 0)])
     raw = bytearray(path.read_bytes())
     at = raw.rindex(b"PK\1\2") + 20
     raw[at : at + 4] = (100_000_000).to_bytes(4, "little")
     path.write_bytes(raw)
     found = read(path)
-    assert str(found["b.png"]) == "the member is damaged: it ends beyond the end of the archive"
+    assert str(found["b.png"]) == (
+        "it is damaged in the archive (ends beyond it). Copy the archive again from the source"
+    )
     assert found["a.png"] == SMALL
 
 
@@ -103,8 +105,8 @@ print(peak() - before, sorted(id for id, value in found.items() if isinstance(va
 
 
 @pytest.mark.parametrize("packer", ["deflate", "bzip2"])
-def test_memory_for_a_bomb(tmp_path, packer):
-    """It would unpack to 120 MB."""
+def test_memory_for_a_zip_bomb(tmp_path, packer):
+    """The member unpacks to 120 MB."""
     method, pack = PACKERS[packer]
     bomb = "bomb.png", method, pack(bytes(120 << 20)), 1000, 0
     path = zip_of(tmp_path / "x.zip", [small("a.png"), bomb, small("z.png")])
@@ -117,7 +119,7 @@ def test_memory_for_a_bomb(tmp_path, packer):
 
 
 @pytest.mark.parametrize("opened", [open, gzip.open, bz2.open, lzma.open])
-def test_a_tar_member_beyond_the_limit(tmp_path, monkeypatch, opened):
+def test_a_tar_member_above_the_limit(tmp_path, monkeypatch, opened):
     monkeypatch.setattr("embedpipe.datasets.tar_source.MAX_BYTES", 1000)
     path = tmp_path / "x.tar.gz"
     with opened(path, "wb") as stream, tarfile.open(fileobj=stream, mode="w") as archive:
@@ -131,7 +133,7 @@ def test_a_tar_member_beyond_the_limit(tmp_path, monkeypatch, opened):
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE])
-def test_a_tar_header_that_states_gigabytes(tmp_path, kind):
+def test_a_tar_header_with_a_stated_size_of_gigabytes(tmp_path, kind):
     header = tarfile.TarInfo("header")
     header.type, header.size = kind, 5 << 30
     image = tarfile.TarInfo("a.png")
@@ -142,7 +144,7 @@ def test_a_tar_header_that_states_gigabytes(tmp_path, kind):
         load_dataset(path)
 
 
-def test_a_file_beyond_the_limit(tmp_path):
+def test_a_file_above_the_limit(tmp_path):
     with (tmp_path / "a.png").open("wb") as file:
         file.truncate(source.MAX_BYTES + 1)  # a hole: it takes no space
     (tmp_path / "b.png").write_bytes(SMALL)
@@ -172,7 +174,7 @@ for id, value in dataset.source.read([item.id for item in dataset.items]):
 
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar"])
-def test_too_little_memory_is_the_error_of_one_item(tmp_path, form):
+def test_lack_of_memory_is_an_error_of_one_item(tmp_path, form):
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "a.png").write_bytes(SMALL)
@@ -197,5 +199,5 @@ def test_too_little_memory_is_the_error_of_one_item(tmp_path, form):
     )
     assert done.stdout.splitlines() == [
         f"a.png {len(SMALL)}",
-        "b.png there is not enough memory to read it: free some, and try it again",
+        "b.png it does not fit into memory. Free some memory and try again",
     ]

@@ -1,4 +1,4 @@
-"""The vectors that ship with CLEAR: the same items as the images, and every fault named."""
+"""The vectors published with CLEAR: items, splits and faults."""
 
 import json
 import pickle
@@ -13,7 +13,7 @@ import torch
 from embedpipe.datasets import load_clear_features, load_clear_tree
 from embedpipe.errors import DatasetError, UsageError
 
-LAYOUTS = ["halves", "lists"]
+LAYOUTS = ["2022", "2021"]
 OLD = "training_folder/features/moco_b0/2/all.pth"
 NEW = "train/features/moco_b0/2/bus.pth"
 LISTED = "train/labeled_metadata/2/bus.json"
@@ -37,7 +37,7 @@ def test_vectors_have_the_items_labels_buckets_and_splits_of_the_images(clear, l
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_images_need_not_be_there(clear, layout):
+def test_vectors_load_without_the_images(clear, layout):
     tree = clear(layout)
     tree.write_features()
     before = load_clear_features(tree.root)
@@ -48,8 +48,8 @@ def test_the_images_need_not_be_there(clear, layout):
     assert np.array_equal(after.matrix, before.matrix)
 
 
-def test_another_split_of_the_old_layout(clear):
-    tree = clear("lists")
+def test_another_division_of_the_2021_layout(clear):
+    tree = clear("2021")
     tree.write_features()
     features = load_clear_features(tree.root, split=4)
     assert features.splits.tolist() == load_clear_tree(tree.root, split=4).splits()
@@ -57,31 +57,31 @@ def test_another_split_of_the_old_layout(clear):
     assert features.splits.tolist() != whole.splits.tolist()
     assert features.splits.tolist() == whole.for_seed(9).splits.tolist()
     assert features.for_seed(1) is features
-    tree = clear("halves", "new")
-    with pytest.raises(UsageError, match="no split 3 to choose; leave it out"):
+    tree = clear("2022", "new")
+    with pytest.raises(UsageError, match="no split 3; leave the split out"):
         load_clear_features(tree.root, split=3)
 
 
-def test_a_half_without_vectors_is_left_out(clear):
-    tree = clear("halves")
-    tree.write_features(halves=("train",))
+def test_a_split_without_vectors_is_left_out(clear):
+    tree = clear("2022")
+    tree.write_features(splits=("train",))
     features = load_clear_features(tree.root)
     dataset = load_clear_tree(tree.root)
     assert features.ids == tuple(item.id for item in dataset.subset("train").items)
     assert set(features.splits) == {"train"}
 
 
-def test_paths_may_be_relative_to_the_file_that_names_them(clear):
-    tree = clear("halves")
+def test_paths_may_be_relative_to_the_file_that_lists_them(clear):
+    tree = clear("2022")
     tree.write_features()
     before = load_clear_features(tree.root).matrix
-    for half in ("train", "test"):
-        tree.edit(f"{half}/features/moco_b0/features.json", "features/moco_b0/", "")
+    for split in ("train", "test"):
+        tree.edit(f"{split}/features/moco_b0/features.json", "features/moco_b0/", "")
     assert np.array_equal(load_clear_features(tree.root).matrix, before)
 
 
-def test_lists_of_vectors_and_other_floats_are_read_as_well(clear):
-    tree = clear("lists", buckets=("2",))
+def test_lists_of_vectors_and_other_floats_are_read(clear):
+    tree = clear("2021", buckets=("2",))
     tree.write_features()
     vectors = load_clear_features(tree.root).matrix
     tensors, codes = torch.load(tree.root / OLD, weights_only=True)
@@ -96,12 +96,12 @@ def test_lists_of_vectors_and_other_floats_are_read_as_well(clear):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_kinds_that_are_not_there(clear, layout):
+def test_missing_kinds_of_vectors(clear, layout):
     tree = clear(layout)
     with pytest.raises(DatasetError) as raised:
         load_clear_features(tree.root)
     assert str(raised.value) == (
-        f"the CLEAR tree '{tree.root}' ships no vectors of kind 'moco_b0'; it has: none."
+        f"the CLEAR tree '{tree.root}' has no vectors of kind 'moco_b0'; it has: none."
     )
     tree.write_features("imagenet")
     tree.write_features("byol_imagenet")
@@ -109,7 +109,7 @@ def test_kinds_that_are_not_there(clear, layout):
         with pytest.raises(DatasetError) as raised:
             load_clear_features(tree.root, kind)
         assert str(raised.value) == (
-            f"the CLEAR tree '{tree.root}' ships no vectors of kind '{kind}'; it has: "
+            f"the CLEAR tree '{tree.root}' has no vectors of kind '{kind}'; it has: "
             "byol_imagenet, imagenet."
         )
     assert len(load_clear_features(tree.root, "imagenet").ids) == 27
@@ -146,38 +146,39 @@ OLD_FAULTS = [
     (remove, "is missing"),
     (lambda tree, file: tree.put(file, b"no tensors"), "is not a file of tensors"),
     (poisoned, "is not a file of tensors"),
-    (save([1, 2, 3]), "does not hold a pair of vectors and labels"),
-    (save((5, 6)), "does not hold a pair of vectors and labels"),
+    (save([1, 2, 3]), "must contain a pair of vectors and labels"),
+    (save((5, 6)), "must contain a pair of vectors and labels"),
     (
         change(lambda pair: (pair[0], ["bus"] * 9)),
-        "gives 'labeled_images/2/BACKGROUND/2000.jpg' the class 'bus', which is not 'BACKGROUND'",
+        "has class 'bus' for 'labeled_images/2/BACKGROUND/2000.jpg', which is not 'BACKGROUND'",
     ),
     (
         change(lambda pair: (pair[0][:-1], pair[1])),
-        "holds 8 vectors and 9 labels for the 9 images in 'training_folder/filelists/2/all.txt'",
+        "has 8 vectors and 9 labels for the 9 images in 'training_folder/filelists/2/all.txt'",
     ),
     (
         change(lambda pair: (pair[0], pair[1][::-1])),
-        "gives 'labeled_images/2/BACKGROUND/2000.jpg' the class 2, which is not 'BACKGROUND'",
+        "has class 2 for 'labeled_images/2/BACKGROUND/2000.jpg', which is not 'BACKGROUND'",
     ),
     (
         change(lambda pair: (pair[0][:, :, None], pair[1])),
-        "does not hold a vector of one length for each image",
+        "must have one vector of equal length per image",
     ),
     (
         change(lambda pair: (pair[0] / 0, pair[1])),
-        "holds vectors that are not finite",
+        "has vectors that are not finite",
     ),
     (
         change(lambda pair: (pair[0][:, :3], pair[1])),
-        "holds vectors of length 3, 'training_folder/features/moco_b0/1/all.pth' of length 4",
+        "has vectors of length 3; those in 'training_folder/features/moco_b0/1/all.pth' have "
+        "length 4",
     ),
 ]
 
 NEW_FAULTS = [
     (remove, "is missing"),
     (poisoned, "is not a file of tensors"),
-    (save(torch.ones(2, 4)), "does not hold vectors by Flickr id"),
+    (save(torch.ones(2, 4)), "must contain vectors by Flickr id"),
     (
         change(lambda found: found | {"5": torch.ones(4)}),
         f"has a vector of '5', not listed in '{LISTED}'",
@@ -188,24 +189,24 @@ NEW_FAULTS = [
     ),
     (
         change(lambda found: found | {"2011": torch.ones(5)}),
-        "does not hold a vector of one length for each image",
+        "must have one vector of equal length per image",
     ),
     (
         change(lambda found: dict.fromkeys(found, 5)),
-        "does not hold a vector of one length for each image",
+        "must have one vector of equal length per image",
     ),
     (
         change(lambda found: found | {"2011": torch.full((4,), torch.nan)}),
-        "holds vectors that are not finite",
+        "has vectors that are not finite",
     ),
     (
         change(lambda found: {key: vector[:3] for key, vector in found.items()}),
-        "holds vectors of length 3, 'train/features/moco_b0/1/BACKGROUND.pth' of length 4",
+        "has vectors of length 3; those in 'train/features/moco_b0/1/BACKGROUND.pth' have length 4",
     ),
 ]
 
-FAULTS = [("lists", OLD, *fault) for fault in OLD_FAULTS] + [
-    ("halves", NEW, *fault) for fault in NEW_FAULTS
+FAULTS = [("2021", OLD, *fault) for fault in OLD_FAULTS] + [
+    ("2022", NEW, *fault) for fault in NEW_FAULTS
 ]
 
 
@@ -220,20 +221,20 @@ def test_a_fault_is_an_error_that_names_the_file(clear, layout, file, break_, fa
 
 
 def test_faults_in_the_list_of_files(clear):
-    tree = clear("halves")
+    tree = clear("2022")
     tree.write_features()
     file = "train/features/moco_b0/features.json"
     files = json.loads((tree.root / file).read_text())
     for content, fault in [
         (
             files | {"2": {}},
-            "has to hold the path of the vectors of 'BACKGROUND' in bucket '2', not null",
+            "must contain the path of the vectors of 'BACKGROUND' in bucket '2', not null",
         ),
         (
             files | {"2": files["2"] | {"bus": "../../x.pth"}},
-            "names '../../x.pth', which is not inside the tree",
+            "has '../../x.pth', which is not inside the tree",
         ),
-        ([], "has to hold an object of buckets, not []"),
+        ([], "must contain an object of buckets, not []"),
     ]:
         tree.put(file, json.dumps(content))
         with pytest.raises(DatasetError) as raised:
@@ -241,8 +242,8 @@ def test_faults_in_the_list_of_files(clear):
         assert str(raised.value) == f"'{file}' of the CLEAR tree '{tree.root}' {fault}."
 
 
-def test_a_tree_that_lists_nothing(clear):
-    tree = clear("lists", buckets=("1",))
+def test_a_tree_with_empty_lists(clear):
+    tree = clear("2021", buckets=("1",))
     tree.write_features()
     for file in ("filelists/1/all.txt", "testset_ratio_0.3/split_0/1/train.txt"):
         tree.put(f"training_folder/{file}", "")
@@ -252,7 +253,7 @@ def test_a_tree_that_lists_nothing(clear):
     assert str(raised.value) == f"the CLEAR tree '{tree.root}' lists no image."
 
 
-def test_torch_is_loaded_when_vectors_are_read_and_not_before():
+def test_torch_is_loaded_only_when_vectors_are_read():
     code = "import sys, embedpipe.datasets.clear_features; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"

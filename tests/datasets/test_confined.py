@@ -1,4 +1,4 @@
-"""Manifests whose paths must stay inside of a folder."""
+"""Manifests whose paths must be inside a folder."""
 
 import zipfile
 
@@ -10,7 +10,7 @@ from embedpipe.errors import DatasetError, UsageError
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder with an image, and one beside it that is not to be read."""
+    """A folder with an image, and a secret folder beside it."""
     for name in ("photos/in/a.jpg", "secret/b.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"bytes")
@@ -28,11 +28,11 @@ def refused(photos, path, leads):
         load(photos, path)
     assert str(error.value) == (
         f"{photos / 'm.csv'}, line 3: the path {path!r} leads to {str(leads)!r}, outside of "
-        f"{str(photos)!r}; correct the row, or choose another folder to stay within."
+        f"{str(photos)!r}; correct the row or allow another folder."
     )
 
 
-def test_what_lies_inside_is_loaded(photos):
+def test_paths_inside_the_folder_are_loaded(photos):
     (photos / "link.jpg").symlink_to(photos / "in/a.jpg")
     (photos / "folder").symlink_to(photos / "in")
     inside = ["link.jpg", "folder/a.jpg", "in/gone.jpg", f"{photos}/in/b.jpg", "in/../c.jpg"]
@@ -40,7 +40,7 @@ def test_what_lies_inside_is_loaded(photos):
     assert ids == sorted(["in/a.jpg", "in/b.jpg", *inside[:3], inside[4]])
 
 
-def test_a_path_that_leads_outside_is_refused_with_its_line(photos):
+def test_a_path_outside_the_folder_is_refused_with_its_line(photos):
     secret = photos.parent / "secret"
     refused(photos, "../secret/b.jpg", secret / "b.jpg")
     refused(photos, "in/../../secret/b.jpg", secret / "b.jpg")
@@ -54,7 +54,7 @@ def test_a_path_that_leads_outside_is_refused_with_its_line(photos):
     refused(photos, "second/b.jpg", secret / "b.jpg")
 
 
-def test_a_folder_whose_name_begins_alike_is_outside(photos):
+def test_a_folder_with_the_same_prefix_is_outside(photos):
     refused(photos, "../photos-2/b.jpg", photos.parent / "photos-2/b.jpg")
 
 
@@ -69,12 +69,12 @@ def test_members_of_an_archive_cannot_leave_it(photos):
     assert content == b"bytes"
 
 
-def test_it_is_for_manifests_and_a_folder_that_is_there(photos):
-    with pytest.raises(UsageError, match="`within` confines the paths of a manifest, and 'digits'"):
+def test_within_needs_a_manifest_and_an_existing_folder(photos):
+    with pytest.raises(UsageError, match="`within` needs a manifest .*; 'digits' is not one"):
         load_dataset("digits", within=photos)
-    with pytest.raises(UsageError, match="is not a manifest"):
+    with pytest.raises(UsageError, match="`within` needs a manifest"):
         load_dataset(photos, within=photos)
     (photos / "m.csv").write_text("path\nin/a.jpg\n")
     with pytest.raises(DatasetError) as error:
         load_dataset(photos / "m.csv", within=photos / "gone")
-    assert str(error.value) == f"no such folder to stay within: {str(photos / 'gone')!r}."
+    assert str(error.value) == f"no folder at {str(photos / 'gone')!r} for `within`."

@@ -1,4 +1,4 @@
-"""What holds for every dataset, wherever its bytes come from."""
+"""Properties of datasets from every kind of source."""
 
 import json
 import pickle
@@ -79,7 +79,7 @@ def test_an_unknown_id_yields_its_error_and_does_not_stop_the_rest(loaded):
         dataset.source.read_one("train/hat/gone.png")
 
 
-def test_sources_pickle_as_where_they_are_and_serve_several_threads(loaded):
+def test_sources_pickle_as_their_location_and_work_in_threads(loaded):
     dataset, contents = loaded
     pickled = pickle.dumps(dataset.source)
     assert len(pickled) < 400
@@ -91,7 +91,7 @@ def test_sources_pickle_as_where_they_are_and_serve_several_threads(loaded):
     assert found == list(contents.values()) * 5
 
 
-def test_stamps_give_the_size_and_stay_while_nothing_changes(loaded):
+def test_stamps_contain_the_size_and_are_stable(loaded):
     dataset, contents = loaded
     for name, content in contents.items():
         stamp = dataset.source.stamp(name)
@@ -99,7 +99,7 @@ def test_stamps_give_the_size_and_stay_while_nothing_changes(loaded):
         assert stamp == dataset.source.stamp(name)
 
 
-def test_a_dataset_is_equal_to_itself_loaded_again(loaded):
+def test_a_pickled_dataset_and_its_subset_have_the_same_items(loaded):
     dataset, _ = loaded
     assert pickle.loads(pickle.dumps(dataset)).items == dataset.items
     assert dataset.subset("test").items == tuple(i for i in dataset.items if i.split == "test")
@@ -118,7 +118,7 @@ def test_the_contract_holds_for_every_source(loaded):
 
 
 @pytest.mark.parametrize("name", list(datasets))
-def test_a_registered_dataset_loads_or_says_how_to_have_it(name, tmp_path):
+def test_a_registered_dataset_loads_or_explains_how_to_get_it(name, tmp_path):
     from embedpipe.errors import DatasetError
 
     card = datasets[name].card
@@ -134,11 +134,11 @@ def test_a_registered_dataset_loads_or_says_how_to_have_it(name, tmp_path):
         datasets[name](Request(directory=tmp_path))
     if card.download is None:
         assert str(raised.value) == (
-            f"{name} is not downloaded for you: get it from {card.home} and give --source PATH "
-            f"({card.layout})."
+            f"{name} cannot be downloaded by embedpipe: get it from {card.home} and give --source "
+            f"PATH ({card.layout})."
         )
         return
     assert str(raised.value) == (
-        f"{name} is not in '{tmp_path}': give --source PATH where you have it ({card.layout}), "
+        f"{name} is not in '{tmp_path}': give --source PATH if you have it ({card.layout}), "
         f"or --download to fetch {card.size / 1e6:.0f} MB from {card.download}."
     )

@@ -1,4 +1,4 @@
-"""The corruption ladder: what each rung shows, and that nothing but the image decides it."""
+"""Corrupted variants: their pixels, their determinism, their items."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ from PIL import Image
 import embedpipe as ep
 from embedpipe.datasets import Dataset, Item, corrupted, load_dataset
 from embedpipe.datasets.corruptions import CorruptedSource, corruption_kinds
-from embedpipe.datasets.folder import FolderSource
+from embedpipe.datasets.source import FolderSource
 from embedpipe.errors import UnknownNameError, UsageError
 
 KINDS = ["gaussian_noise", "blur", "brightness", "contrast", "jpeg"]
@@ -34,7 +34,7 @@ def shown(content):
 
 @pytest.fixture
 def detailed(tmp_path):
-    """Return a dataset of images with detail at every scale, as photos have."""
+    """Return a dataset of images with detail at every scale."""
 
     def make(count):
         folder = tmp_path / "detailed"
@@ -55,7 +55,7 @@ def detailed(tmp_path):
 
 @pytest.fixture
 def one(tmp_path):
-    """Return a ladder of one image, `a.png`: everything at every severity."""
+    """Return the source of all variants of one image, `a.png`."""
 
     def make(image, name="a.png", **options):
         folder = tmp_path / "one"
@@ -66,13 +66,13 @@ def one(tmp_path):
     return make
 
 
-def test_every_item_is_once_on_every_rung(shop):
+def test_every_item_is_in_every_variant_once(shop):
     dataset = load_dataset(shop[0])
     ladder = corrupted(dataset)
     assert [(item.id, item.label, item.split, item.bucket) for item in ladder.items] == sorted(
-        (f"{rung}/{item.id}", item.label, item.split, rung)
+        (f"{variant}/{item.id}", item.label, item.split, variant)
         for item in dataset.items
-        for rung in ["clean", *DEFAULT]
+        for variant in ["clean", *DEFAULT]
     )
     assert len(ladder) == 16 * 7
     assert ladder.class_names == dataset.class_names
@@ -84,7 +84,7 @@ def test_every_item_is_once_on_every_rung(shop):
     assert len(few) == 14
 
 
-def test_each_choice_of_rungs_has_a_name_of_its_own(shop):
+def test_each_choice_of_variants_has_its_own_name(shop):
     dataset = load_dataset(shop[0])
     ladders = [
         corrupted(dataset),
@@ -99,7 +99,7 @@ def test_each_choice_of_rungs_has_a_name_of_its_own(shop):
     assert corrupted(load_dataset(shop[0])).name == names[0]
 
 
-def test_the_clean_rung_is_the_bytes_as_they_are(shop):
+def test_the_clean_variant_has_the_original_bytes(shop):
     root, contents = shop
     source = corrupted(load_dataset(root)).source
     assert dict(source.read([f"clean/{name}" for name in contents])) == {
@@ -107,7 +107,7 @@ def test_the_clean_rung_is_the_bytes_as_they_are(shop):
     }
 
 
-def test_what_the_pixels_become_worked_out_by_hand(one):
+def test_pixels_computed_by_hand(one):
     pixels = np.array([[[200, 100, 0], [0, 0, 0]], [[100, 100, 100], [20, 40, 60]]], np.uint8)
     source = one(Image.fromarray(pixels))
     # the largest value of a pixel rises by 25.5 and the others with it; black becomes grey
@@ -120,7 +120,7 @@ def test_what_the_pixels_become_worked_out_by_hand(one):
     assert shown(source.read_one("contrast-3/a.png")).tolist() == flat
 
 
-def test_noise_is_normal_and_the_same_draw_at_every_severity(one):
+def test_noise_is_normal_and_the_same_at_every_severity(one):
     grey = Image.fromarray(np.full((200, 300, 3), 128, np.uint8))
     source = one(grey)
     draws = {}
@@ -181,15 +181,15 @@ def test_blur_is_felt_by_the_smallest_images(one):
     assert spans[4] < 255 / 2
 
 
-def test_jpeg_is_pillows_and_the_rest_is_stored_without_loss(one):
+def test_jpeg_equals_pillows_and_other_kinds_are_lossless(one):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
     source = one(image)
     for severity, quality in enumerate((25, 18, 15, 10, 7), start=1):
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=quality)
         assert source.read_one(f"jpeg-{severity}/a.png") == buffer.getvalue()
-    for rung in ("gaussian_noise-1", "blur-1", "brightness-1", "contrast-1"):
-        assert source.read_one(f"{rung}/a.png").startswith(b"\x89PNG")
+    for variant in ("gaussian_noise-1", "blur-1", "brightness-1", "contrast-1"):
+        assert source.read_one(f"{variant}/a.png").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -210,7 +210,7 @@ PICTURES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)
 
 @settings(max_examples=60, deadline=None)
 @given(PICTURES, st.sampled_from(KINDS), st.integers(1, 5))
-def test_any_image_keeps_its_size_whatever_is_done_to_it(pixels, kind, severity):
+def test_every_kind_keeps_the_size_of_the_image(pixels, kind, severity):
     def noise():
         return np.random.default_rng(3)
 
@@ -235,10 +235,10 @@ def test_any_image_keeps_its_size_whatever_is_done_to_it(pixels, kind, severity)
         ((8, 5), (8, 5)),
     ],
 )
-def test_large_images_are_brought_down_and_small_ones_are_not_touched(one, size, expected):
+def test_large_images_are_reduced_and_small_ones_keep_their_size(one, size, expected):
     source = one(Image.new("RGB", size, (10, 20, 30)))
-    for rung in ("contrast-1", "jpeg-5"):
-        with Image.open(io.BytesIO(source.read_one(f"{rung}/a.png"))) as image:
+    for variant in ("contrast-1", "jpeg-5"):
+        with Image.open(io.BytesIO(source.read_one(f"{variant}/a.png"))) as image:
             assert image.size == expected
     assert (shown(source.read_one("contrast-1/a.png")) == (10, 20, 30)).all()
 
@@ -260,8 +260,8 @@ def layered(mode):
     ],
     ids=lambda image: image.mode,
 )
-def test_images_are_seen_as_embedding_sees_them(one, image, monkeypatch):
-    """A kind that does nothing shows what the others start from."""
+def test_pixels_equal_those_for_embedding(one, image, monkeypatch):
+    """A kind without effect returns the pixels before corruption."""
     from embedpipe.backbones.preprocess import Preprocess, decode
     from embedpipe.datasets.corruptions import _png
 
@@ -272,7 +272,7 @@ def test_images_are_seen_as_embedding_sees_them(one, image, monkeypatch):
     assert np.array_equal(shown(source.read_one("nothing-1/a.png")), expected)
 
 
-def test_a_colour_that_stands_for_transparent_is_seen_as_embedding_sees_it(one, monkeypatch):
+def test_pixels_of_a_transparent_colour_equal_those_for_embedding(one, monkeypatch):
     from embedpipe.backbones.preprocess import Preprocess, decode
     from embedpipe.datasets.corruptions import _png
 
@@ -316,7 +316,7 @@ def test_bytes_are_the_same_in_another_process_and_in_any_order(photos):
     assert len(here) == 5 * 16
 
 
-def test_it_pickles_as_the_source_that_it_wraps(shop):
+def test_it_pickles_as_the_clean_source(shop):
     dataset = load_dataset(shop[0])
     ladder = corrupted(dataset)
     assert len(pickle.dumps(ladder.source)) < len(pickle.dumps(dataset.source)) + 150
@@ -326,7 +326,7 @@ def test_it_pickles_as_the_source_that_it_wraps(shop):
     assert pickle.loads(pickle.dumps(ladder)).items == ladder.items
 
 
-def test_an_image_is_read_once_for_all_its_rungs(shop):
+def test_an_image_is_read_once_for_all_its_variants(shop):
     class Counting(FolderSource):
         def read(self, ids):
             asked.append(list(ids))
@@ -339,7 +339,7 @@ def test_an_image_is_read_once_for_all_its_rungs(shop):
     assert asked == [["train/hat/a.png", "test/hat/y.TIFF"]]
 
 
-def test_what_cannot_be_read_is_an_error_of_its_own_and_stops_nothing(shop):
+def test_an_unreadable_image_does_not_stop_the_others(shop):
     root, contents = shop
     (root / "train/hat/a.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     Image.new("RGB", (4, 4)).save(root / "train/hat/more/b.tiff", "EPS")
@@ -360,17 +360,16 @@ def test_what_cannot_be_read_is_an_error_of_its_own_and_stops_nothing(shop):
     )
     for name in unknown:
         assert isinstance(found[name], FileNotFoundError)
-        assert str(found[name]) == f"{name!r} is not in {root}, corrupted"
+        assert str(found[name]) == f"it is not in {root}, corrupted"
         assert source.stamp(name) is None
     assert isinstance(found["blur-1/gone.png"], FileNotFoundError)
     assert isinstance(found["clean/gone.png"], FileNotFoundError)
-    for rung in ("blur-1", "jpeg-1"):
-        assert str(found[f"{rung}/train/hat/a.png"]).startswith(
-            "cannot be decoded, so not corrupted: "
+    for variant in ("blur-1", "jpeg-1"):
+        assert str(found[f"{variant}/train/hat/a.png"]) == (
+            "it is not an image in a supported format"
         )
     assert str(found["blur-1/train/hat/more/b.tiff"]) == (
-        "cannot be decoded, so not corrupted: it is PostScript, which is not read: "
-        "convert it to PNG or JPEG"
+        "it is PostScript, an unsupported format. Convert it to PNG or JPEG"
     )
     assert found["clean/test/hat/y.TIFF"] == contents["test/hat/y.TIFF"]
     with pytest.raises(FileNotFoundError):
@@ -407,7 +406,7 @@ def test_stamps_change_with_the_image_and_with_the_recipe(shop, monkeypatch):
     assert corrupted(load_dataset("digits")).source.stamp("blur-1/test/1400.pgm") is None
 
 
-def test_a_kind_of_ones_own(shop, monkeypatch):
+def test_a_registered_kind(shop, monkeypatch):
     monkeypatch.setattr(corruption_kinds, "_entries", dict(corruption_kinds._entries))
 
     @corruption_kinds.register("blur-upside-down")
@@ -425,18 +424,18 @@ def test_a_kind_of_ones_own(shop, monkeypatch):
     assert ladder.source.stamp("blur-upside-down-2/train/hat/a.png") is None
 
 
-def test_options_that_cannot_be_meant(shop):
+def test_invalid_options(shop):
     dataset = load_dataset(shop[0])
     for options, message in [
-        ({"kinds": "blur"}, "kinds are a list; for one kind give ['blur']."),
-        ({"severities": [0]}, "a severity is 1, 2, 3, 4 or 5, not 0."),
-        ({"severities": [1, 6]}, "a severity is 1, 2, 3, 4 or 5, not 6."),
-        ({"severities": ["3"]}, "a severity is 1, 2, 3, 4 or 5, not '3'."),
+        ({"kinds": "blur"}, "kinds must be a list; for one kind give ['blur']."),
+        ({"severities": [0]}, "a severity must be 1, 2, 3, 4 or 5; got 0."),
+        ({"severities": [1, 6]}, "a severity must be 1, 2, 3, 4 or 5; got 6."),
+        ({"severities": ["3"]}, "a severity must be 1, 2, 3, 4 or 5; got '3'."),
         ({"severities": [3, 1, 3]}, "3 is given twice; give it once."),
         ({"kinds": ["blur", "blur"]}, "'blur' is given twice; give it once."),
         (
             {"kinds": [], "clean": False},
-            "there is no rung: give a kind and a severity, or leave clean on.",
+            "there is no variant: give a kind and a severity, or leave `clean` on.",
         ),
     ]:
         with pytest.raises(UsageError) as raised:
@@ -451,9 +450,9 @@ def test_options_that_cannot_be_meant(shop):
     assert {item.bucket for item in corrupted(dataset, []).items} == {"clean"}
 
 
-def spread_of(items, rungs):
+def spread_of(items, variants):
     dataset = Dataset("x", tuple(items), FolderSource("/nowhere"))
-    return corrupted(dataset, ["blur"], range(1, rungs), spread=True)
+    return corrupted(dataset, ["blur"], range(1, variants), spread=True)
 
 
 def items_of(plan):
@@ -469,11 +468,11 @@ PLANS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(PLANS, st.integers(1, 6))
-def test_spread_puts_every_item_on_one_rung_and_balances_them(plan, rungs):
+def test_spread_puts_every_item_in_one_variant_evenly(plan, variants):
     items = items_of(plan)
-    ladder = spread_of(items, rungs)
+    ladder = spread_of(items, variants)
     assert sorted(item.id.partition("/")[2] for item in ladder.items) == [i.id for i in items]
-    names = ["clean", *(f"blur-{severity}" for severity in range(1, rungs))]
+    names = ["clean", *(f"blur-{severity}" for severity in range(1, variants))]
     for fields in ([], ["split"], ["split", "label"]):
         counts = Counter(
             (tuple(getattr(item, name) for name in fields), item.bucket) for item in ladder.items
@@ -483,16 +482,16 @@ def test_spread_puts_every_item_on_one_rung_and_balances_them(plan, rungs):
             assert max(sizes) - min(sizes) <= 1
 
 
-def test_spread_depends_on_the_ids_and_not_on_their_order_alone():
+def test_spread_depends_on_the_ids_and_not_on_their_order():
     ladder = spread_of(items_of([("hat", "train")] * 40), 4)
-    rungs = {item.id.partition("/")[2]: item.bucket for item in ladder.items}
-    in_turn = [rungs[name] for name in sorted(rungs)]
+    variants = {item.id.partition("/")[2]: item.bucket for item in ladder.items}
+    in_turn = [variants[name] for name in sorted(variants)]
     assert in_turn != (["clean", "blur-1", "blur-2", "blur-3"] * 10)
-    digests = sorted(rungs, key=lambda name: hashlib.sha256(name.encode()).digest())
-    assert [rungs[name] for name in digests] == ["clean", "blur-1", "blur-2", "blur-3"] * 10
+    digests = sorted(variants, key=lambda name: hashlib.sha256(name.encode()).digest())
+    assert [variants[name] for name in digests] == ["clean", "blur-1", "blur-2", "blur-3"] * 10
 
 
-def test_it_embeds_with_the_rung_as_bucket_and_the_cache_knows_the_clean_ones(detailed, tmp_path):
+def test_embedding_reuses_the_vectors_of_clean_images(detailed, tmp_path):
     dataset = detailed(6)
     work = tmp_path / "work"
     before = ep.embed(dataset, backbone="toy", workspace=work)
@@ -517,13 +516,13 @@ def test_it_embeds_with_the_rung_as_bucket_and_the_cache_knows_the_clean_ones(de
     assert (again.report.embedded, again.report.reused) == (0, 96)
 
 
-def test_a_broken_image_is_reported_on_every_rung(photos, tmp_path):
+def test_a_damaged_image_is_reported_in_every_variant(photos, tmp_path):
     folder = photos(4)
     broken = folder / "class0/0000.jpg"
     broken.write_bytes(broken.read_bytes()[:200])
     ladder = corrupted(load_dataset(folder), ["blur", "jpeg"], [1])
     embeddings = ep.embed(ladder, backbone="toy", workspace=tmp_path / "work")
     assert {failure.path for failure in embeddings.failures} == {
-        f"{rung}/class0/0000.jpg" for rung in ("blur-1", "clean", "jpeg-1")
+        f"{variant}/class0/0000.jpg" for variant in ("blur-1", "clean", "jpeg-1")
     }
     assert len(embeddings.items) == 9

@@ -1,4 +1,4 @@
-"""Downloads from a real server on this machine, as it should be and as it should not."""
+"""Downloads from a local server, with and without faults."""
 
 import hashlib
 import multiprocessing
@@ -30,7 +30,7 @@ def sha256_check(expected):
 
 
 class Server:
-    """Serves one content, and breaks off, forgets or refuses as it is told."""
+    """Serves one content, with configurable interruptions and errors."""
 
     def __init__(self, content=CONTENT):
         self.content, self.etag = content, '"v1"'
@@ -107,7 +107,7 @@ def server():
 
 @pytest.fixture
 def target(tmp_path):
-    """Return where a download goes."""
+    """Return the target of a download."""
     return tmp_path / "new" / "set.zip"
 
 
@@ -115,7 +115,7 @@ def left(target):
     return sorted(path.name for path in target.parent.iterdir())
 
 
-def test_a_download_arrives_whole_and_is_not_repeated(server, target):
+def test_a_download_is_complete_and_not_repeated(server, target):
     seen = []
     options = {
         "check": sha256_check(SHA256),
@@ -130,13 +130,13 @@ def test_a_download_arrives_whole_and_is_not_repeated(server, target):
     assert server.asked == [None]
 
 
-def test_an_interrupted_download_goes_on_where_it_was(server, target):
+def test_an_interrupted_download_continues(server, target):
     server.break_after, server.breaks = 400_000, 2
     download(server.url, target, check=sha256_check(SHA256), backoff=0)
     assert server.asked == [None, "bytes=400000-", "bytes=800000-"]
 
 
-def test_a_killed_download_goes_on_in_the_next_call(server, target):
+def test_a_killed_download_continues_in_the_next_call(server, target):
     class KilledError(Exception):
         pass
 
@@ -163,7 +163,7 @@ def test_without_ranges_it_starts_again(server, target):
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"v1"'])
-def test_without_a_sure_version_it_starts_again(server, target, etag):
+def test_without_a_strong_etag_it_starts_again(server, target, etag):
     server.etag = etag
     server.break_after, server.breaks = 400_000, 1
     download(server.url, target, check=sha256_check(SHA256), backoff=0)
@@ -181,7 +181,7 @@ def test_content_that_changed_meanwhile_is_not_mixed(server, target):
     assert target.read_bytes() == server.content
 
 
-def test_what_had_arrived_completely_is_only_checked(server, target):
+def test_completely_received_bytes_are_only_checked(server, target):
     target.parent.mkdir()
     (target.parent / "set.zip.part").write_bytes(CONTENT)
     (target.parent / "set.zip.part.json").write_text(
@@ -192,53 +192,53 @@ def test_what_had_arrived_completely_is_only_checked(server, target):
     assert server.asked == [f"bytes={len(CONTENT)}-"]
 
 
-def test_wrong_content_is_refused_and_thrown_away(server, target):
+def test_wrong_content_is_refused_and_deleted(server, target):
     server.content = b"wrong"
     found = hashlib.sha256(b"wrong").hexdigest()
     with pytest.raises(DatasetError) as raised:
         download(server.url, target, check=sha256_check(SHA256))
     assert str(raised.value) == (
-        f"{server.url} is not what was expected: its SHA-256 is {found}, expected {SHA256}."
+        f"{server.url} is not the expected file: its SHA-256 is {found}, expected {SHA256}."
     )
     assert left(target) == [".set.zip.lock"]
 
 
-def test_what_is_not_there_is_not_asked_for_again(server, target):
+def test_a_missing_file_is_requested_once(server, target):
     server.statuses = [404]
     with pytest.raises(DatasetError) as raised:
         download(server.url, target)
     assert str(raised.value) == (
-        f"{server.url} cannot be downloaded: the server answers 404 Not Found."
+        f"{server.url} cannot be downloaded: the server returned 404 Not Found."
     )
     assert len(server.asked) == 1
 
 
-def test_a_busy_server_is_asked_again(server, target):
+def test_a_busy_server_is_tried_again(server, target):
     server.statuses = [503, 429, 500]
     download(server.url, target, backoff=0)
     assert target.read_bytes() == CONTENT
 
 
-def test_in_the_end_it_gives_up(server, target):
+def test_five_failures_in_a_row_end_the_download(server, target):
     server.break_after, server.breaks = 0, 10
     with pytest.raises(DatasetError) as raised:
         download(server.url, target, backoff=0)
     assert str(raised.value) == (
-        f"{server.url} cannot be downloaded: the connection ended after 0 of 1048576 bytes; "
-        "what has arrived is kept, and another try goes on from there."
+        f"{server.url} cannot be downloaded: the connection ended after 0 of 1048576 bytes. "
+        "Run the same command again to continue from the received bytes."
     )
     assert len(server.asked) == 5
 
 
-def test_no_server_at_all(tmp_path):
+def test_an_unreachable_server(tmp_path):
     server = Server()
     server.close()
-    refused = r"cannot be downloaded: 127\.0\.0\.1 cannot be reached \(Connection refused\);"
+    refused = r"cannot be downloaded: 127\.0\.0\.1 cannot be reached \(Connection refused\)\."
     with pytest.raises(DatasetError, match=refused):
         download(server.url, tmp_path / "x.zip", backoff=0)
 
 
-def test_a_folder_that_cannot_be_made(server, tmp_path):
+def test_a_folder_that_cannot_be_created(server, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(DatasetError) as raised:
         download(server.url, tmp_path / "file" / "x.zip")
@@ -247,7 +247,7 @@ def test_a_folder_that_cannot_be_made(server, tmp_path):
     )
 
 
-def test_only_the_web_is_asked(tmp_path):
+def test_only_http_addresses_are_accepted(tmp_path):
     with pytest.raises(UsageError) as raised:
         download("file:///etc/passwd", tmp_path / "x")
     assert str(raised.value) == "'file:///etc/passwd' is not an http:// or https:// address."
@@ -277,7 +277,7 @@ def test_a_manifest_reads_from_an_archive_on_the_web(server, tmp_path, shop, pac
 
 @pytest.fixture
 def card(server, shop, monkeypatch):
-    """Have the clothing dataset be the small shop, at the server on this machine."""
+    """Register the small shop of the local server as the clothing dataset."""
     from dataclasses import replace
 
     card = replace(
@@ -294,7 +294,7 @@ def card(server, shop, monkeypatch):
     return card
 
 
-def test_an_archive_packed_anew_is_known_by_its_images(server, card, shop, pack, tmp_path):
+def test_an_archive_packed_again_is_accepted_by_its_images(server, card, shop, pack, tmp_path):
     server.content = pack(shop[0], ".zip").read_bytes()
     dataset = load_dataset("clothing", download=True, directory=tmp_path / "d")
     assert len(dataset) == 7
@@ -310,19 +310,19 @@ def test_an_archive_of_other_images_is_refused(server, card, shop, pack, tmp_pat
         load_dataset("clothing", download=True, directory=tmp_path / "d")
     found = tree_digest(load_dataset(shop[0]))
     assert str(raised.value) == (
-        f"{server.url} is not what was expected: the digest of its images is {found}, "
+        f"{server.url} is not the expected file: the digest of its images is {found}, "
         f"expected {card.tree_digest}."
     )
     assert not (tmp_path / "d" / "clothing-dataset-small.zip").exists()
 
 
-def test_without_leave_nothing_is_fetched(server, card, tmp_path):
+def test_without_permission_no_request_is_sent(server, card, tmp_path):
     with pytest.raises(DatasetError, match=r"clothing is not in .*--download"):
         load_dataset("clothing", directory=tmp_path)
     assert server.asked == []
 
 
-def test_last_modified_serves_where_there_is_no_etag(server, target):
+def test_last_modified_replaces_a_missing_etag(server, target):
     server.etag = None
     target.parent.mkdir()
     date = formatdate(0, usegmt=True)
@@ -335,7 +335,7 @@ def test_last_modified_serves_where_there_is_no_etag(server, target):
     assert server.asked == ["bytes=1000-"]
 
 
-def test_a_full_disk_is_named_and_what_has_arrived_is_kept(server, target):
+def test_a_full_disk_is_reported_and_received_bytes_are_kept(server, target):
     def full(done, _):
         if done > 500_000:
             raise OSError(28, "No space left on device")
@@ -349,17 +349,17 @@ def test_a_full_disk_is_named_and_what_has_arrived_is_kept(server, target):
     assert int(server.asked[1].removeprefix("bytes=").rstrip("-")) > 500_000
 
 
-def test_nothing_is_said_on_standard_error(server, target, capfd):
+def test_standard_error_is_empty(server, target, capfd):
     download(server.url, target)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_redirection_is_followed(server, target):
+def test_a_redirect_is_followed(server, target):
     server.redirects = 1
     download(server.url, target, check=sha256_check(SHA256))
     assert server.asked == [None, None]
 
 
-def test_what_is_an_address():
+def test_is_url():
     assert is_url("HTTPS://example.org/images.zip")
     assert not is_url("images.zip")

@@ -1,4 +1,4 @@
-"""Image files that are named one by one."""
+"""Datasets from a list of image files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_ids_are_relative_to_the_common_folder(tmp_path, make, monkeypatch, give
     assert load_dataset(list(reversed(given))).name == found.name
 
 
-def test_a_list_has_a_name_of_its_own(tmp_path, make):
+def test_each_list_has_its_own_name(tmp_path, make):
     make(tmp_path, ["shop/a.png", "shop/b.png", "shop/c.png"])
     shop = tmp_path / "shop"
     names = {
@@ -53,14 +53,14 @@ def test_a_list_has_a_name_of_its_own(tmp_path, make):
     ("given", "message"),
     [
         ([], "the list of image files is empty: give at least one path."),
-        (["a.png", "no.png"], "no such file: 'no.png'."),
-        (["*.png", "a.png"], "no such file: '*.png'."),
-        (["no.png"], "no such folder or file: 'no.png'."),
+        (["a.png", "no.png"], "No file at `no.png`."),
+        (["*.png", "a.png"], "No file at `*.png`."),
+        (["no.png"], "No folder, archive or manifest at `no.png`."),
         (["a.png", "red"], "'red' is a folder: give one folder alone, or image files."),
-        (["a.png", "./a.png"], "'{here}/a.png' is named 2 times; name each file once."),
+        (["a.png", "./a.png"], "'{here}/a.png' is listed 2 times; list each file once."),
     ],
 )
-def test_what_is_no_list_of_images_is_refused(tmp_path, make, monkeypatch, given, message):
+def test_invalid_lists_of_images_are_refused(tmp_path, make, monkeypatch, given, message):
     make(tmp_path, ["a.png", "red/b.png"])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DatasetError) as caught:
@@ -68,16 +68,16 @@ def test_what_is_no_list_of_images_is_refused(tmp_path, make, monkeypatch, given
     assert str(caught.value) == message.format(here=os.getcwd())  # noqa: PTH109
 
 
-def test_files_of_other_kinds_are_refused(tmp_path, make):
+def test_other_files_are_refused(tmp_path, make):
     make(tmp_path, ["a.png"])
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DatasetError, match=r"^'.*notes\.txt' is not an image file: in a list, "):
+    with pytest.raises(DatasetError, match=r"^'.*notes\.txt' is not an image file: each path "):
         load_dataset([tmp_path / "a.png", tmp_path / "notes.txt"])
-    with pytest.raises(UsageError, match=r"^a source goes with a named dataset or a manifest, "):
+    with pytest.raises(UsageError, match=r"^a source needs a named dataset or a manifest; "):
         load_dataset([tmp_path / "a.png", tmp_path / "notes.txt"], source=tmp_path)
 
 
-def test_embedding_files_leaves_vectors_and_nothing_else(photos, tmp_path):
+def test_embedding_files_stores_only_vectors(photos, tmp_path):
     folder, workspace = photos(6), tmp_path / "workspace"
     whole = ep.embed(folder, backbone="toy", workspace=workspace)
     before = {path for path in workspace.rglob("*") if path.is_file()}

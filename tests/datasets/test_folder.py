@@ -1,4 +1,4 @@
-"""Folders as people have them."""
+"""Datasets from folders."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def test_every_format_is_found_in_any_case(tmp_path, make):
     assert ids(tmp_path) == sorted(paths)
 
 
-def test_hidden_files_litter_and_workspaces_are_not_looked_at(tmp_path, make):
+def test_hidden_system_and_workspace_files_are_ignored(tmp_path, make):
     make(
         tmp_path,
         [
@@ -52,7 +52,7 @@ def test_links_to_files_and_folders_are_followed(tmp_path, make):
     }
 
 
-def test_links_that_lead_back_end(tmp_path, make):
+def test_circular_links_are_followed_once(tmp_path, make):
     make(tmp_path, ["a.png", "one/b.png", "two/c.png"])
     (tmp_path / "one/up").symlink_to(tmp_path)
     (tmp_path / "one/two").symlink_to(tmp_path / "two")
@@ -91,14 +91,14 @@ def test_a_stamp_changes_with_the_file(tmp_path, make):
     assert source.stamp("b.png") == before[1]
 
 
-def test_a_folder_without_images_says_what_is_there_instead(tmp_path):
+def test_a_folder_without_images_lists_other_files(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     (tmp_path / "b.TXT").write_text("x")
     (tmp_path / "README").write_text("x")
     with pytest.raises(DatasetError) as raised:
         load_dataset(tmp_path)
     assert str(raised.value) == (
-        f"no images in folder '{tmp_path}': looked for .bmp, .gif, .jfif, .jpe, .jpeg, .jpg, "
+        f"no images in folder '{tmp_path}': expected .bmp, .gif, .jfif, .jpe, .jpeg, .jpg, "
         ".pgm, .png, .ppm, .tif, .tiff, .webp; found 2 .txt, 1 without suffix."
     )
 
@@ -118,7 +118,7 @@ def test_the_name_is_readable_and_differs_by_path(tmp_path, make):
     assert len(one) == len("My-cats-") + 8
 
 
-def test_images_are_upright_and_a_damaged_one_is_named(tmp_path):
+def test_images_are_upright_and_a_damaged_one_is_an_error(tmp_path):
     turned = Image.new("L", (4, 2))
     turned.putpixel((0, 0), 255)
     exif = Image.Exif()
@@ -130,4 +130,4 @@ def test_images_are_upright_and_a_damaged_one_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DatasetError) as caught:
         list(load_dataset(tmp_path).images())
-    assert str(caught.value) == "could not decode 'a.png': not an image in a known format."
+    assert str(caught.value) == "`a.png` is not an image in a supported format."

@@ -1,4 +1,4 @@
-"""File names that are not text."""
+"""Ids of file names."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from embedpipe.datasets.identifiers import decode_id, encode_id
 @given(st.binary())
 @example(rb"caf\xe9" + b"\xe9")
 @example(rb"\x5c\x5cx80\\x80")
-def test_every_name_has_an_id_of_valid_text_that_leads_back(raw):
+def test_every_name_has_a_unicode_id_that_decodes_to_it(raw):
     name = raw.decode("utf-8", "surrogateescape")
     encoded = encode_id(name)
     encoded.encode("utf-8")

@@ -1,8 +1,8 @@
-"""What folders mean, case by case."""
+"""Splits and classes from folder names."""
 
 import pytest
 
-from embedpipe.datasets.item import canonical_split, split_of
+from embedpipe.datasets.dataset import canonical_split, split_of
 from embedpipe.datasets.layout import are_splits, arrange, is_image
 
 CASES = {

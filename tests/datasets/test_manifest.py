@@ -1,4 +1,4 @@
-"""Manifests as people write them."""
+"""Datasets from manifests."""
 
 import json
 import zipfile
@@ -36,7 +36,7 @@ def test_columns_beyond_the_path_are_optional_and_others_ignored(write):
     assert dataset.class_names == ("hat",)
 
 
-def test_a_byte_order_mark_blank_rows_quotes_and_windows_line_ends(write):
+def test_byte_order_mark_blank_rows_quotes_and_windows_line_ends(write):
     path = write(b'\xef\xbb\xbfpath,label\r\n"a, b.png",hat\r\n\r\n , \r\n./x//c.png,\r\n')
     assert load_dataset(path).items == (Item("a, b.png", "hat"), Item("x/c.png"))
 
@@ -77,7 +77,7 @@ NFC, NFD = "caf\u00e9/\u00e9.png", "cafe\u0301/e\u0301.png"
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_path_of_another_form_is_named(write, tmp_path, make, there, listed, kind, packed):
+def test_the_hint_for_a_path_in_another_form(write, tmp_path, make, there, listed, kind, packed):
     make(tmp_path, [there])
     source = tmp_path
     if packed:
@@ -86,12 +86,12 @@ def test_a_path_of_another_form_is_named(write, tmp_path, make, there, listed, k
             archive.write(tmp_path / there, there)
     dataset = load_dataset(write(f"path\n{listed}\nmissing.png\n"), source=source)
     reasons = {item: str(error) for item, error in dataset.source.read([listed, "missing.png"])}
-    hint = f"the path {there!r} differs only in its {kind}: write that one"
+    hint = f"the path {there!r} differs only in its {kind}: use that one"
     assert hint in reasons[listed]
     assert "differs" not in reasons["missing.png"]
 
 
-def test_a_broken_link_is_not_another_form_of_itself(write, tmp_path):
+def test_no_hint_for_a_broken_link(write, tmp_path):
     (tmp_path / "\u00e9.png").symlink_to("nowhere")
     source = load_dataset(write("path\n\u00e9.png\n")).source
     ((_, error),) = source.read(["\u00e9.png"])
@@ -99,7 +99,7 @@ def test_a_broken_link_is_not_another_form_of_itself(write, tmp_path):
     assert "differs" not in str(error)
 
 
-def test_a_named_file_of_another_form_is_named(tmp_path, make):
+def test_the_hint_for_a_given_path_in_another_form(tmp_path, make):
     make(tmp_path, [NFD])
     for given in (tmp_path / NFC, tmp_path / "caf\u00e9", [tmp_path / NFC, tmp_path / NFD]):
         assert "differs only in its Unicode form" in message(given)
@@ -128,7 +128,7 @@ def test_hugging_face_metadata(tmp_path, suffix):
     assert load_dataset(path).items == (Item("a.png", "hat"),)
 
 
-def test_a_manifest_without_a_path_names_its_columns(write, tmp_path):
+def test_a_manifest_without_paths_lists_its_columns(write, tmp_path):
     path = write("file_name,label\na.png,hat\n")
     assert message(path) == (
         f"{path}, line 1: no column 'path'; found 2 columns: 'file_name', 'label'."
@@ -142,7 +142,7 @@ def test_a_manifest_without_a_path_names_its_columns(write, tmp_path):
     assert message(path) == f"{path}, line 1: no column 'path'; found no columns."
 
 
-def test_faults_are_named_with_their_line(write):
+def test_faults_are_reported_with_their_line(write):
     path = write("path,label\na.png,hat\nb.png,hat\n./a.png,coat\n")
     assert message(path) == (
         f"{path}, line 4: 'a.png' is listed twice, in line 2 too; keep one of them."
@@ -165,7 +165,7 @@ def test_faults_are_named_with_their_line(write):
     assert message(path) == f"{path}, line 1: expected a JSON object, one per line."
 
 
-def test_what_is_no_manifest(write):
+def test_invalid_manifests(write):
     path = write("path\n")
     assert message(path) == f"{path}: no images are listed: it has no rows."
     path = write(b"path\ncaf\xe9.png\n")

@@ -1,4 +1,4 @@
-"""Named datasets: the real archives where there are copies, and small look-alikes."""
+"""Named datasets: published archives if there are local copies, and small imitations."""
 
 import gzip
 import hashlib
@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from embedpipe.datasets import load_dataset
-from embedpipe.datasets.registry import Request, checked, datasets
-from embedpipe.datasets.torchvision_datasets import (
+from embedpipe.datasets.library_datasets import (
     load_arrays,
     load_cifar10,
     load_flowers102,
 )
+from embedpipe.datasets.registry import Request, checked, datasets
 from embedpipe.errors import DatasetError, UsageError
 
 
-def test_there_is_a_card_for_every_name_and_no_other():
+def test_every_name_has_a_card():
     cards = Path(__file__).parents[2] / "data"
     assert {path.stem for path in cards.glob("*.yaml")} == set(datasets)
 
@@ -67,7 +67,7 @@ def test_digits_are_in_memory_and_take_no_source(tmp_path):
     assert source.stamp("train/0000.pgm") is None
     assert len(pickle.dumps(source)) < 200
     ((_, error),) = source.read(["train/9999.pgm"])
-    assert str(error) == "'train/9999.pgm' is not in scikit-learn's digits"
+    assert str(error) == "it is not in scikit-learn's digits"
     with pytest.raises(UsageError) as raised:
         load_dataset("digits", source=tmp_path)
     assert str(raised.value) == "digits comes with scikit-learn and takes no source; leave it out."
@@ -207,7 +207,7 @@ def test_cifar10_batches(tmp_path, monkeypatch):
         )
 
 
-def test_cifar10_batches_that_are_not_the_real_ones_are_not_unpickled(tmp_path):
+def test_altered_cifar10_batches_are_not_unpickled(tmp_path):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     with pytest.raises(DatasetError) as raised:
@@ -244,7 +244,7 @@ def test_flowers102(tmp_path, make, monkeypatch):
     assert dict(dataset.source.read(names)) == contents
 
 
-def test_eurosat_in_the_layouts_that_people_have(tmp_path, make):
+def test_eurosat_layouts(tmp_path, make):
     classes = datasets["eurosat"].card.classes
     make(tmp_path / "eurosat/2750", [f"{name}/{name}_1.jpg" for name in classes])
     for source in (tmp_path, tmp_path / "eurosat", tmp_path / "eurosat/2750"):
@@ -259,12 +259,12 @@ def test_a_source_without_torchvisions_layout(tmp_path, name, folder):
     with pytest.raises(DatasetError) as raised:
         load_dataset(name, source=tmp_path)
     assert str(raised.value) == (
-        f"the source of {name} has to be the folder that holds '{folder}'; '{tmp_path}' does not."
+        f"the source of {name} must be the folder that contains '{folder}'; '{tmp_path}' does not."
     )
     with pytest.raises(UsageError) as raised:
         load_dataset(name, source="https://example.org/x.zip")
     assert str(raised.value) == (
-        f"{name} has no single archive to fetch; give a folder, or --download."
+        f"{name} has no single archive to download; give a folder or --download."
     )
 
 

@@ -1,4 +1,4 @@
-"""Datasets that are registered from outside of the package."""
+"""Datasets registered by users."""
 
 import pickle
 from pathlib import Path
@@ -12,7 +12,7 @@ from embedpipe.errors import DatasetError, UnknownNameError
 
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch):
-    """Forget what a test has registered."""
+    """Remove the registrations of a test."""
     monkeypatch.setattr(datasets, "_entries", dict(datasets._entries))
 
 
@@ -45,11 +45,11 @@ def test_a_function_that_yields_paths(tmp_path, make):
     assert dataset.source.stamp("train/1.png").size == len(contents["train/hat/1.png"])
     found = dict(dataset.source.read(["train/2.png", "gone.png"]))
     assert found["train/2.png"] == contents["train/cap/2.png"]
-    assert str(found["gone.png"]) == "'gone.png' is not in scans"
+    assert str(found["gone.png"]) == "it is not in scans"
     assert datasets.describe()["scans"] == "Scans of two kinds."
 
 
-def test_its_vectors_are_cached_and_it_survives_pickling(tmp_path, make):
+def test_its_vectors_are_cached_and_it_pickles(tmp_path, make):
     make(tmp_path / "in", ["train/hat/1.png", "train/cap/2.png"])
     register("scans")(scans)
     workspace = tmp_path / "workspace"
@@ -85,7 +85,7 @@ def test_a_card_from_a_yaml_file_is_checked(tmp_path, shop):
     with pytest.raises(DatasetError) as raised:
         load_dataset("shop")
     assert str(raised.value) == (
-        "shop is not downloaded for you: give --source PATH "
+        "shop cannot be downloaded by embedpipe: give --source PATH "
         "(a folder or an archive of image files)."
     )
 
@@ -101,12 +101,12 @@ def test_an_unknown_field_of_a_card():
     ("given", "shown"),
     [([3], "3"), ([("a", b"")], "('a', b'')"), ([(Item("a"), 3)], "(Item(id='a',"), (3, "3")],
 )
-def test_what_is_no_dataset(given, shown):
+def test_invalid_results_of_a_loader(given, shown):
     register("wrong")(lambda request: given)
     with pytest.raises(DatasetError) as raised:
         load_dataset("wrong")
     message = str(raised.value)
-    assert message.startswith(f"the loader of dataset 'wrong' gives {shown}")
+    assert message.startswith(f"the loader of dataset 'wrong' returns {shown}")
     assert message.endswith(
         ": return a Dataset, or yield pairs of an Item and its bytes or the path of its file."
     )
@@ -117,12 +117,12 @@ def test_no_items_and_one_id_twice():
     register("twice")(lambda request: [(Item("a"), b""), (Item("a"), b"")])
     with pytest.raises(DatasetError) as raised:
         load_dataset("none")
-    assert str(raised.value) == "dataset 'none' has no items: its loader yields nothing."
-    with pytest.raises(DatasetError, match="dataset 'twice' holds 'a' twice"):
+    assert str(raised.value) == "dataset 'none' has no items: its loader yields no pairs."
+    with pytest.raises(DatasetError, match="dataset 'twice' has 'a' twice"):
         load_dataset("twice")
 
 
-def test_an_entry_point_may_name_a_plain_class_or_a_module_that_registers(tmp_path, monkeypatch):
+def test_entry_points_to_a_class_and_to_a_registered_function(tmp_path, monkeypatch):
     (tmp_path / "their_photos.py").write_text(PLUGIN)
     info = tmp_path / "their_photos-1.0.dist-info"
     info.mkdir()

@@ -1,4 +1,4 @@
-"""Backslashes in zip archives: folders where Windows wrote them, characters elsewhere."""
+"""Backslashes in names of zip members."""
 
 import zipfile
 
@@ -13,7 +13,7 @@ UNIX, FAT, NTFS = 3, 0, 10
 
 @pytest.fixture
 def packed(tmp_path):
-    """Return a function that writes a zip archive with member names as they are given."""
+    """Return a function that writes a zip archive with the given member names."""
 
     def pack(*members, host=FAT):
         path = tmp_path / "x.zip"
@@ -46,7 +46,7 @@ def test_classes_and_splits_of_a_windows_archive(packed):
     ]
     assert dataset.source.read_one("train/dog/1.jpg") == b"\x02"
     assert dataset.source.remarks == (
-        "`\\` was read as the separator of folders in the names of 5 members",
+        "`\\` was read as the folder separator in the names of 5 members",
     )
 
 
@@ -66,19 +66,19 @@ def test_a_backslash_in_a_name_from_unix_is_a_character(packed):
     assert dataset.source.remarks == ()
 
 
-def test_members_that_become_equal_are_refused(packed):
+def test_members_with_equal_windows_paths_are_refused(packed):
     path = packed("cat\\1.jpg", "dog/1.jpg", "cat/1.jpg")
     with pytest.raises(DatasetError) as raised:
         load_dataset(path)
     assert str(raised.value) == (
-        f"archive {str(path)!r} holds {'cat' + chr(92) + '1.jpg'!r} and 'cat/1.jpg', "
+        f"archive {str(path)!r} contains {'cat' + chr(92) + '1.jpg'!r} and 'cat/1.jpg', "
         "which are the same path on Windows; rename one of them."
     )
 
 
 @pytest.mark.parametrize("name", ["..\\..\\a.jpg", "cat\\..\\..\\a.jpg"])
-def test_a_member_that_leads_out_by_backslashes_is_refused(packed, name):
-    with pytest.raises(DatasetError, match="leads out of it"):
+def test_a_member_outside_by_backslashes_is_refused(packed, name):
+    with pytest.raises(DatasetError, match="a path outside of it"):
         load_dataset(packed(name, "dog\\1.jpg"))
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import embedpipe as ep
 from embedpipe._pixels import COLOUR_RULE, OLDER_RULES
-from embedpipe.cache.store import _sealed
+from embedpipe.cache.store import _with_digest
 
 
 def embed(folder: Path, workspace: Path) -> ep.Embeddings:
@@ -78,7 +78,7 @@ def test_nothing_is_taken_over_beside_another_canary(mixed: Path, older: Path) -
     spec_id = embed(mixed, older.with_name("fresh")).spec.id
     own = older / "cache" / spec_id / "canary.json"
     own.parent.mkdir()
-    own.write_bytes(_sealed(known))
+    own.write_bytes(_with_digest(known))
     assert embed(mixed, older).report.embedded == 15
 
 

@@ -32,8 +32,8 @@ def test_the_precision_of_a_datasets_vectors_is_kept(embed, photos):
     again = embed(folder)
     assert (again.spec, again.report.embedded) == (first.spec, 0)
     assert again.report.notes == (
-        f"precision {OTHER}: the cache holds this dataset's vectors in it; --precision {HERE} "
-        "makes others",
+        f"precision {OTHER}, from the vectors of this dataset in the cache; --precision {HERE} "
+        "computes others",
     )
     grown = embed(photos(9))  # it is the same folder, and has three more
     assert (grown.spec, grown.report.embedded) == (first.spec, 3)
@@ -106,10 +106,10 @@ def test_a_runtime_that_is_not_there_is_asked_for(embed, photos, monkeypatch):
     assert len(embed(photos(4), backbone=Recorder("torch"), precision="bf16")) == 4  # none is new
     with pytest.raises(BackboneError) as caught:
         embed(photos(6), backbone=Recorder("torch"), precision="bf16")
-    assert str(caught.value).startswith("openvino made the bf16 vectors in ")
+    assert str(caught.value).startswith("the bf16 vectors in ")
     assert str(caught.value).endswith(
-        "and it is not installed here. Vectors of another runtime differ too much to be added: "
-        "`pip install 'embedpipe[openvino]'`, or use --precision fp32."
+        " were computed by openvino, which is not installed. Vectors of another runtime differ "
+        "too much: `pip install 'embedpipe[openvino]'`, or use --precision fp32."
     )
     # Asked for by name, another runtime is compared by the canary.
     with pytest.raises(DriftError, match=r"differ by 0\.06 of their length .* --precision fp32"):
@@ -135,7 +135,7 @@ def test_nothing_is_embedded_where_vectors_are_required(embed, photos, tmp_path)
     name = ep.load_dataset(str(folder)).name
     assert str(caught.value).startswith(f"4 of the 9 images of '{name}' have no vector of spec ")
     assert str(caught.value).endswith(
-        "run `embedpipe embed` with the same options, or leave out --require-cached."
+        "Run `embedpipe embed` with the same options, or leave out --require-cached."
     )
     embed(folder)
     found = embed(folder, require_cached=True)  # what failed before is not asked for again

@@ -86,9 +86,9 @@ def test_broken_images_are_failures_and_shift_nothing(
     reasons = {failure.path: (failure.stage, failure.error) for failure in found.failures}
     assert reasons.pop("class1/0004.jpg")[0] == "decode"
     assert reasons == {
-        "class0/0000a.jpg": ("decode", "the file is empty"),
-        "class1/0001a.png": ("decode", "not an image in a known format"),
-        "class2/gone.jpg": ("read", "No such file or directory"),
+        "class0/0000a.jpg": ("decode", "it is empty. Copy it again from the source"),
+        "class1/0001a.png": ("decode", "it is not an image in a supported format"),
+        "class2/gone.jpg": ("read", "it cannot be read (No such file or directory)"),
     }
     expected = {item.id: row for item, row in zip(whole.items, whole.matrix, strict=True)}
     assert len(found.items) == 8
@@ -129,8 +129,8 @@ def test_a_folder_of_broken_images_is_an_error(
         embedded(folder)
     name = load_dataset(str(folder)).name
     assert str(caught.value) == (
-        f"none of the 1 images of {name!r} could be embedded; 'a.jpg', for one: not an image in a "
-        "known format."
+        f"none of the 1 images of {name!r} could be embedded. `a.jpg` is not an image in a "
+        "supported format."
     )
 
 

@@ -120,9 +120,9 @@ main()
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        ("without_images", "does not read 'class0/0000.jpg' of {photos} as this process does: "),
-        ("with_another_folder", "does not see the workspace at {workspace}: give a --workspace"),
-        ("writing_elsewhere", "does not see the workspace at {workspace}: give a --workspace"),
+        ("without_images", "has another 'class0/0000.jpg' in {photos}, or none: "),
+        ("with_another_folder", "has no workspace at {workspace}: give a --workspace"),
+        ("writing_elsewhere", "has no workspace at {workspace}: give a --workspace"),
     ],
 )
 def test_a_node_that_does_not_share_the_folders_is_named(
@@ -158,7 +158,7 @@ def test_errors_of_workers_are_one_line() -> None:
     with pytest.raises(RunError) as run, executors._explained(ray):
         raise ray.exceptions.RayTaskError("f", "trace", ModuleNotFoundError("No module 'x'\nmore"))
     assert str(run.value) == (
-        "a Ray worker failed (ModuleNotFoundError: No module 'x'). What was finished is kept; run "
+        "a Ray worker failed (ModuleNotFoundError: No module 'x'). Finished vectors are kept; run "
         "the same command again to continue."
     )
     with pytest.raises(RunError, match=r"^Ray lost workers \("), executors._explained(ray):

@@ -62,7 +62,7 @@ ep.run_script(main)
     [
         ("usage", 2, "s.py: no such thing\n"),
         ("run", 1, "s.py: lost\n"),
-        ("other", 1, "s.py: OSError: disk (EMBEDPIPE_DEBUG=1 shows where)\n"),
+        ("other", 1, "s.py: OSError: disk (set EMBEDPIPE_DEBUG=1 for the traceback)\n"),
     ],
 )
 def test_errors_are_one_line(what: str, status: int, said: str, tmp_path: Path) -> None:
@@ -94,5 +94,5 @@ def test_an_interruption_says_how_to_continue(how: signal.Signals, tmp_path: Pat
 def test_replay_clear10_takes_a_folder_beside_a_name(pipeline: Run, tmp_path: Path) -> None:
     (tmp_path / "clear10").mkdir()
     said = pipeline("replay_clear10.py", "clear10", status=1).stderr
-    assert said.endswith("here, write './clear10'.\n")
+    assert said.endswith("name, use './clear10'.\n")
     assert said.count("\n") == 1

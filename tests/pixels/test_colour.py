@@ -98,7 +98,7 @@ def test_signed_and_floating_samples() -> None:
     assert np.array_equal(seen(tiff(G8.astype(np.int16) << 7))[0][..., 0], G8)
     pixels, remarks = seen(tiff(np.array([[-1000, 0, 3000]], np.int16)))
     assert pixels[0, :, 0].tolist() == [0, 64, 255]
-    assert remarks == ("its range is not stated: its values from -1000 to 3000 are black to white",)
+    assert remarks == ("its range is not stated: -1000 becomes black and 3000 white",)
     unit = (G8 / 255).astype(np.float32)
     for data, expected in (
         (tiff(unit), G8),
@@ -113,7 +113,7 @@ def test_signed_and_floating_samples() -> None:
     assert (seen(stated)[0][0, :, 0].tolist(), seen(stated)[1]) == ([13, 153], ())
     pixels, remarks = seen(tiff(np.array([[np.nan, np.inf, 1.0]], np.float32)))
     assert pixels[0, :, 0].tolist() == [0, 0, 255]
-    assert remarks == ("it holds values that are not finite; they are black",)
+    assert remarks == ("it has values that are not finite; they become black",)
 
 
 def test_planes_of_16_bits() -> None:
@@ -121,7 +121,7 @@ def test_planes_of_16_bits() -> None:
         for deflate in (False, True):
             data = tiff(in_bits(COLOUR, 16), order=order, deflate=deflate, planar=True)
             assert np.array_equal(seen(data)[0], COLOUR)
-    with pytest.raises(DecodeError, match="lie in separate planes: save it with"):
+    with pytest.raises(DecodeError, match="it has 16-bit samples in separate planes"):
         seen(tiff(in_bits(COLOUR, 12), planar=True))
 
 
@@ -190,7 +190,7 @@ def test_alpha_of_every_mode_is_over_white() -> None:
         assert seen(data)[0][2, 2].tolist() == expected
     pixels, remarks = seen(saved(Image.new("RGBA", (4, 4), (1, 2, 3, 0)), "PNG"))
     assert (pixels == 255).all()
-    assert remarks == ("all its pixels are transparent, so it is white",)
+    assert remarks == ("it is fully transparent and becomes white",)
 
 
 def test_lab_inks_and_inverted_greys() -> None:

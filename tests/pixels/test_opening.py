@@ -20,7 +20,7 @@ from PIL import Image
 
 from embedpipe._pixels import FORMATS, MAX_PIXELS, DecodeError, decoded, decoding
 from embedpipe._pixels.decoding import Budget
-from embedpipe._pixels.opening import as_remarks, warned
+from embedpipe._pixels.opening import as_remarks, collect_warnings
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8))
 
@@ -45,23 +45,23 @@ def reason(data: bytes) -> str:
         (b"8BPS" + bytes(40), "a Photoshop document"),
         (saved(PHOTO, "ICO"), "an icon (ICO)"),
         (saved(PHOTO, "JPEG2000"), "JPEG 2000"),
-        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC or a film"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC or a video"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
     ],
 )
 def test_other_formats_are_named(data: bytes, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)  # PostScript would start Ghostscript
-    article = f"it is {name}, which is not read: convert it to PNG or JPEG"
+    article = f"it is {name}, an unsupported format. Convert it to PNG or JPEG"
     assert reason(data) == article
 
 
 def test_what_is_no_image_is_explained() -> None:
-    assert reason(b"<!DOCTYPE html><html>") == "it is a web page, not an image: download it again"
+    assert reason(b"<!DOCTYPE html><html>") == "it is a web page, not an image. Download it again"
     assert reason(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n") == (
-        "it is a pointer of Git LFS, not the image: run `git lfs pull`"
+        "it is a Git LFS pointer, not the image. Run `git lfs pull`"
     )
     assert reason(tiff(np.zeros((4, 4, 3), np.float32))) == (
-        "it is a damaged TIFF, or one of a kind that is not read: save it with 8-bit RGB"
+        "it is a damaged TIFF, or one of an unsupported kind. Save it as 8-bit RGB"
     )
 
 
@@ -78,25 +78,25 @@ def empty_png(width: int, height: int) -> bytes:
 
 def test_too_many_pixels_are_refused_by_the_header() -> None:
     assert reason(empty_png(12_000, 10_001)) == (
-        "it has 12,000 x 10,001 pixels; the limit is 120,000,000: reduce the image"
+        "it has 12,000 x 10,001 pixels; the limit is 120,000,000. Reduce the image"
     )
     assert reason(empty_png(50_000, 50_000)) == (
-        "it has more than 120,000,000 pixels: reduce the image"
+        "it has more than 120,000,000 pixels. Reduce the image"
     )
-    assert "truncated" in reason(empty_png(12_000, 10_000))
+    assert "file ends early" in reason(empty_png(12_000, 10_000))
     assert MAX_PIXELS == 120_000_000
 
 
 def test_large_tiles_of_a_small_tiff_are_refused() -> None:
     data = tiff(np.zeros((4, 4), np.uint8), tags={322: ("I", 60_000), 323: ("I", 60_000)})
-    assert reason(data) == "its tiles have 60,000 x 60,000 pixels: save it again"
+    assert reason(data) == "it has tiles of 60,000 x 60,000 pixels. Save it again"
 
 
 LONG_TAG = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\xff\xff\0\0\x06" + bytes(7)
 
 
 def test_damaged_metadata_are_one_remark() -> None:
-    said = "its metadata (EXIF or TIFF tags) are damaged; they may hold its orientation"
+    said = "its metadata (EXIF or TIFF tags) are damaged; its orientation may be lost"
     for exif in (b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0II*\0\x08\0\0\0\x05\0", LONG_TAG):
         data = saved(PHOTO, "JPEG", exif=exif)
         assert remarks_of(data) == (said,)
@@ -166,7 +166,7 @@ def test_warnings_of_other_code_are_shown_as_ever() -> None:
 
     with pytest.warns(UserWarning, match="from another thread"):
         thread = threading.Thread(target=other)
-        with warned() as messages:
+        with collect_warnings() as messages:
             thread.start()
             thread.join()
             assert messages == []
@@ -196,7 +196,7 @@ def test_too_little_memory_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch)
     def none(_: object) -> None:
         raise MemoryError
 
-    with pytest.raises(DecodeError, match="there is not enough memory to decode it: free some"):
+    with pytest.raises(DecodeError, match="it does not fit into memory. Free some"):
         decoded(data, none)
     assert budget._free == 1000
 
@@ -206,7 +206,7 @@ def test_the_budget_bounds_what_threads_hold_together() -> None:
 
     def hold(size: int) -> None:
         nonlocal held, most
-        with budget.taken(size):
+        with budget.reserve(size):
             with lock:
                 held += min(size, 100)
                 most = max(most, held)
@@ -223,6 +223,6 @@ def test_the_budget_bounds_what_threads_hold_together() -> None:
 def test_warnings_become_remarks() -> None:
     messages = ["Corrupt EXIF data. Expecting to read 4 bytes", "Image size (10 pixels) ex", "Odd"]
     assert as_remarks(messages) == [
-        "its metadata (EXIF or TIFF tags) are damaged; they may hold its orientation",
+        "its metadata (EXIF or TIFF tags) are damaged; its orientation may be lost",
         "Pillow reports: Odd",
     ]

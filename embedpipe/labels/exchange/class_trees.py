@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from ...datasets.folder import walk
+from ...datasets.files import walk
 from ...datasets.identifiers import encode_id
 from ...datasets.layout import are_splits, is_visible, suffix_of
 from ...errors import FormatError
