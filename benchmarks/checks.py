@@ -1,4 +1,4 @@
-"""What `embedpipe check` finds of what was planted: wrong labels, copies, strangers; its memory."""
+"""Recall of `embedpipe check` on planted wrong labels, copies and outliers; and its memory."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("what", choices=["labels", "duplicates", "outliers", "memory"])
     parser.add_argument("--dataset", default="clothing")
     parser.add_argument("--source")
-    parser.add_argument("--split", help="of the dataset, for duplicates: all of it otherwise")
-    parser.add_argument("--strangers", help="archive of CIFAR-10, whose images are the outliers")
+    parser.add_argument("--split", help="split of the dataset for duplicates [default: all]")
+    parser.add_argument("--outliers", help="archive of CIFAR-10, the source of the outliers")
     parser.add_argument("--workspace")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--each", type=int, default=100, help="copies planted of each kind")
@@ -50,7 +50,7 @@ def parse() -> argparse.Namespace:
 
 
 def labels(arguments: argparse.Namespace) -> None:
-    """Flip labels; compare what is listed with cleanlab's list, on the same probabilities."""
+    """Flip labels; compare the list with cleanlab's, on the same probabilities."""
     from cleanlab.filter import find_label_issues
 
     from embedpipe.checks.confident_learning import estimated_joint
@@ -70,17 +70,17 @@ def labels(arguments: argparse.Namespace) -> None:
         for name in FILTERS:
             lists[f"cleanlab {name}"] = find_label_issues(codes, values, filter_by=name, n_jobs=1)
         apart = (lists["embedpipe check"] != lists["cleanlab both"]).sum()
-        counts = estimated_joint(values, codes)  # where theirs are tied, chance rounds them
+        counts = estimated_joint(values, codes)  # cleanlab rounds ties at random
         theirs = find_label_issues(
             codes, values, filter_by="both", confident_joint=counts, n_jobs=1
         )
         rest = (lists["embedpipe check"] != theirs).sum()
-        print(f"seed {seed}: {apart} labels apart from cleanlab; {rest} with ties rounded alike")
-        lists["the head disagrees"] = values.argmax(axis=1) != codes
+        print(f"seed {seed}: {apart} differences from cleanlab; {rest} with equal rounding of ties")
+        lists["prediction differs"] = values.argmax(axis=1) != codes
         for name, listed in lists.items():
-            right = (listed & flipped).sum()
-            figures = right / listed.sum(), right / flipped.sum(), int(listed.sum())
-            found.setdefault(name, []).append(figures)
+            correct = (listed & flipped).sum()
+            values_of = correct / listed.sum(), correct / flipped.sum(), int(listed.sum())
+            found.setdefault(name, []).append(values_of)
     print("| list | precision | recall | listed |\n| --- | --- | --- | --- |")
     for name, each in found.items():
         precision, recall, count = np.mean(each, axis=0)
@@ -89,7 +89,7 @@ def labels(arguments: argparse.Namespace) -> None:
 
 
 def flip(truth: np.ndarray, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give a share of the items another class, any with the same chance."""
+    """Give a share of the items another class, uniformly at random."""
     rng = np.random.default_rng(seed)
     flipped = np.zeros(truth.size, dtype=bool)
     flipped[rng.permutation(truth.size)[: round(SHARE * truth.size)]] = True
@@ -119,7 +119,7 @@ def resized(factor: float) -> Callable[[Image.Image], bytes]:
 
 
 def cropped(share: float) -> Callable[[Image.Image], bytes]:
-    """Cut a share of the width and of the height away, from a random side or both."""
+    """Remove a share of the width and the height, at random sides."""
 
     def make(image: Image.Image) -> bytes:
         width, height = image.size
@@ -139,7 +139,7 @@ KINDS: dict[str, Callable[[Image.Image], bytes]] = {
 
 
 def duplicates(arguments: argparse.Namespace) -> None:
-    """Plant copies, one of a photo, and count those that are grouped with it."""
+    """Plant one copy of each of some photos, and count the copies grouped with their photo."""
     dataset = ep.load_dataset(arguments.dataset, source=arguments.source)
     if arguments.split:
         dataset = dataset.subset(arguments.split)
@@ -162,7 +162,7 @@ def duplicates(arguments: argparse.Namespace) -> None:
         for pixels in (True, False):
             started = time.perf_counter()
             checked = check(embeddings, labels={}, pixels=pixels)
-            tell(embeddings, checked, origin, pixels, time.perf_counter() - started)
+            print_recall(embeddings, checked, origin, pixels, time.perf_counter() - started)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -170,7 +170,7 @@ def write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def tell(embeddings, checked, origin, pixels, seconds) -> None:
+def print_recall(embeddings, checked, origin, pixels, seconds) -> None:
     names = [item.id for item in embeddings.items]
     group_of = {
         names[row]: number
@@ -193,7 +193,7 @@ def tell(embeddings, checked, origin, pixels, seconds) -> None:
         for rows in checked.near_duplicates.groups
         if frozenset(names[row] for row in rows.tolist()) not in true
     ]
-    print(f"groups: {len(checked.near_duplicates.groups)}; not a planted pair: {len(others)}")
+    print(f"groups: {len(checked.near_duplicates.groups)}; other groups: {len(others)}")
     for group in others[:60]:
         print("   ", *group)
     print(checked.near_duplicates.ratio_limit, checked.near_duplicates.likeness_limit)
@@ -203,32 +203,32 @@ def tell(embeddings, checked, origin, pixels, seconds) -> None:
 
 
 def outliers(arguments: argparse.Namespace) -> None:
-    """Put images of another dataset among the photos and count how many are listed."""
+    """Add images of another dataset to the photos, and count those in the list of outliers."""
     embeddings = ep.embed(
         ep.load_dataset(arguments.dataset, source=arguments.source), workspace=arguments.workspace
     )
     others = ep.embed(
-        ep.load_dataset("cifar10", source=arguments.strangers), workspace=arguments.workspace
+        ep.load_dataset("cifar10", source=arguments.outliers), workspace=arguments.workspace
     )
     from embedpipe.checks import find_outliers
     from embedpipe.index import Index
 
     alone = find_outliers(Index(np.asarray(embeddings)))
-    print(f"{len(embeddings)} photos alone: {alone.rows.size} outliers")
+    print(f"{len(embeddings)} photos without additions: {alone.rows.size} outliers")
     print([embeddings.items[row].id for row in alone.rows[:40]])
     for seed in range(arguments.seeds):
         some = np.random.default_rng(seed).permutation(len(others))[:8]
         matrix = np.concatenate([np.asarray(embeddings), np.asarray(others)[some]])
         found = find_outliers(Index(matrix)).rows
-        strangers = (found >= len(embeddings)).sum()
-        print(f"seed {seed}: {strangers} of 8 strangers among {found.size} outliers")
+        added = (found >= len(embeddings)).sum()
+        print(f"seed {seed}: {added} of 8 added images among {found.size} outliers")
 
 
 # Memory
 
 
 def memory(arguments: argparse.Namespace) -> None:
-    """Group near duplicates among a million vectors, a thousand of them planted."""
+    """Group near duplicates among a million vectors with a thousand planted ones."""
     from embedpipe.checks import near_duplicates
     from embedpipe.index import Index
 
@@ -254,7 +254,7 @@ def memory(arguments: argparse.Namespace) -> None:
         for number, members in enumerate(found.groups):
             group[members] = number
         hit = (group[rows[0]] == group[rows[1]]) & (group[rows[0]] >= 0)
-        print(f"{n:,} x {arguments.dim}: {seconds:.0f} s, {used.extra / n:.0f} bytes an item")
+        print(f"{n:,} x {arguments.dim}: {seconds:.0f} s, {used.extra / n:.0f} bytes per item")
         print(f"{hit.sum()} of {planted} planted pairs; {len(found.groups)} groups")
 
 

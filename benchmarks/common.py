@@ -1,4 +1,4 @@
-"""What the benchmarks share: real or made-up embeddings, clocks, memory."""
+"""Common parts of the benchmarks: real or synthetic embeddings, clocks, memory."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import numpy as np
 
 T = TypeVar("T")
 
-SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""Settings that tie NumPy's BLAS to another processor than this one."""
+SLOW_SETTINGS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+"""Environment variables that configure NumPy's BLAS for another processor."""
 
 ARCHIVE = "cifar10-images.zip"
 
 
 def without_slowing_settings() -> None:
-    """Start this program again if its environment slows NumPy's BLAS down."""
-    if any(name in os.environ for name in SLOWING):
-        environment = {k: v for k, v in os.environ.items() if k not in SLOWING}
+    """Restart this program if its environment slows NumPy's BLAS."""
+    if any(name in os.environ for name in SLOW_SETTINGS):
+        environment = {k: v for k, v in os.environ.items() if k not in SLOW_SETTINGS}
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
@@ -44,9 +44,9 @@ def cifar10(source: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def clusters(path: Path, n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Write features like a network's to `path`, memory-mapped, and return them with classes.
+    """Write synthetic features to `path`, memory-mapped, and return them with classes.
 
-    200 clusters in 10 classes, a decaying spectrum, never negative.
+    200 clusters in 10 classes, a decaying spectrum, no negative values.
     """
     rng = np.random.default_rng(seed)
     rank = min(d, 512)
@@ -66,20 +66,20 @@ def clusters(path: Path, n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.
 
 
 def timed(work: Callable[..., T], *arguments: Any) -> tuple[float, T]:
-    """Return how long a call took and what it gave."""
+    """Return the seconds and the result of a call."""
     start = time.perf_counter()
     result = work(*arguments)
     return time.perf_counter() - start, result
 
 
 class Memory:
-    """Samples this process's anonymous memory (file pages of a memory map do not count)."""
+    """The anonymous memory of this process, by sampling; it excludes memory-mapped files."""
 
     def __init__(self) -> None:
         self.extra = 0
 
     def __str__(self) -> str:
-        return f"{self.extra / 2**20:.0f} MB" if self._now() else "not known on this system"
+        return f"{self.extra / 2**20:.0f} MB" if self._now() else "unknown on this system"
 
     @staticmethod
     def _now() -> int:
@@ -90,7 +90,7 @@ class Memory:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Sample until the block is left; `extra` is the most that was added."""
+        """Sample until the end of the block; `extra` is the maximum increase."""
         before, done = self._now(), threading.Event()
 
         def sample() -> None:

@@ -1,41 +1,40 @@
-"""Streams over cached vectors beside Avalanche: final accuracy and time, in one run.
+"""Training on streams with embedpipe and with Avalanche: final accuracy and time, in one run.
 
-    python benchmarks/continual.py                     # CIFAR-10 if it is at hand; all methods
-    python benchmarks/continual.py --items 5000 --seeds 1                   # a small one
-    python benchmarks/continual.py replay-1 replay-5 --epochs 1 2 5 10 20   # the peer's ladder
+    python benchmarks/continual.py                     # all methods, on CIFAR-10 if available
+    python benchmarks/continual.py --items 5000 --seeds 1                   # small
+    python benchmarks/continual.py replay-1 replay-5 --epochs 1 2 5 10 20   # epochs of the peer
 
-Needs Avalanche (`pip install avalanche-lib`) and says so where it is missing. A stream is five
-experiences of a fifth of the classes each; its seed draws their order, the 30 % of each class that
-are held out, what the buffer keeps and the peer's first weights and minibatches. Both see the same
-unit-length float32 rows, are judged on all test rows after each experience, and run in this process
-with the same threads. What is timed is learning and judging; making the stream and the peer's
-datasets is not. The ratio in brackets is that of the processors' time, which other work on the
-machine disturbs less; `OMP_NUM_THREADS=1` gives both one thread. Final accuracy is the mean over
-the experiences after the last one.
+Needs Avalanche (`pip install avalanche-lib`); without it, the script skips the benchmark. A stream
+has five experiences with a fifth of the classes each. Its seed draws their order, the 30 % of each
+class that are held out, the buffer, and the peer's initial weights and minibatches. Both use the
+same float32 rows of unit length, are tested on all test rows after each experience, and run in this
+process with the same threads. The time covers training and testing, not the preparation of the
+stream and of the peer's datasets. The ratio in brackets is that of the processor time, which other
+work on the machine affects less; `OMP_NUM_THREADS=1` gives both one thread. The final accuracy is
+the mean over the experiences after the last one.
 
-Where the protocols are the same, and where they are not:
+Common parts and differences of the protocols:
 
 - `naive`, `replay-1`, `replay-5` (1 % and 5 % of the training rows): a linear head, the mean
   log-loss and the same penalty, C for ours and weight decay for the peer, which also shrinks the
-  intercepts. In the first experience of a replay its decay is half of what C says. Ours goes on to
-  the optimum of the new rows and the buffer; the peer's SGD (learning rate 2, momentum 0.9,
-  minibatches of 64) stops after so many epochs, somewhere between the weights before and that
-  optimum. One epoch keeps more of the weights before, which with a small buffer is *better* than
-  the optimum; with 20 epochs the peer comes near the optimum, and near our accuracy. Both counts
-  are for 50,000 rows: with fewer, as many steps are more epochs.
-- The buffer is a reservoir of a fixed size for both, of other rows. The peer's minibatches are 64
-  new rows and 64 of the buffer; ours is `mix="balanced"`, which weights the buffer like the new
-  rows: the same objective.
+  intercepts. In the first experience of a replay, its decay corresponds to half of C. Ours reaches
+  the optimum of the new rows and the buffer. The peer's SGD (learning rate 2, momentum 0.9,
+  minibatches of 64) stops after a number of epochs, between the previous weights and the optimum.
+  One epoch retains more of the previous weights, which with a small buffer is *better* than the
+  optimum. With 20 epochs, the peer is near the optimum and near our accuracy. The numbers are for
+  50,000 rows: with fewer rows, the same number of steps is more epochs.
+- The buffer is a reservoir of a fixed size for both, with different rows. The peer's minibatches
+  have 64 new rows and 64 of the buffer; ours is `mix="balanced"`, which has the same objective.
 - `slda`: the peer's covariance is (1 - e) S + e I with e = 1e-4, ours (1 - s) S + s v I with v the
-  mean variance of the rows. Ours is given the s that is the same up to a factor after the last
-  experience, about 0.2 here. The peer adds (x - m)(x - m)' t / (t + 1) with t the number of all
+  mean variance of the rows. Ours uses the s that is equivalent after the last experience, about
+  0.2 here. The peer adds (x - m)(x - m)' t / (t + 1) with t the number of all
   rows so far and m the mean of the class before x, zero at first: the scatter, but for the first
   rows of each class; its classes are equally likely, ours as likely as they are frequent, which
-  here is nearly the same. It learns one row at a time, as it is written; its minibatch is a whole
-  experience, as every minibatch costs an inverse.
+  here is nearly the same. The peer updates row by row; its minibatch is a whole experience,
+  because every minibatch needs a matrix inverse.
 
-C, the learning rate and the momentum were chosen on these test rows, with seed 0: the accuracies
-say whether both do the same, not how good either is.
+C, the learning rate and the momentum were chosen on these test rows with seed 0: the accuracies
+compare the two implementations, and do not estimate their accuracy on new data.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ from embedpipe.continual import ContinualLoop, Stream
 
 EXPERIENCES = 5
 C = 1.0
-"""Of our logistic heads; the peer's weight decay follows from it."""
+"""C of our logistic heads; it determines the peer's weight decay."""
 
 BATCH, RATE, MOMENTUM = 64, 2.0, 0.9
 """The peer's minibatch, learning rate and momentum."""
@@ -71,19 +70,19 @@ EPSILON = 1e-4
 
 @dataclass(frozen=True)
 class Case:
-    """What is learned by both.
+    """A method of the comparison.
 
     Attributes
     ----------
     name
-        As it is asked for.
+        Name on the command line.
     head
-        Ours; `slda` is given its shrinkage by `compare`.
+        Spec string of our head; `compare` adds the shrinkage of `slda`.
     share
-        How much of the training rows the buffer holds.
+        Size of the buffer, as a share of the training rows.
     epochs
-        Over each experience by the peer: the fewest after which it is not behind, and as many as
-        bring it to the optimum of the same objective.
+        Epochs of the peer per experience: the minimum for an equal accuracy, and the number that
+        reaches the optimum.
     """
 
     name: str
@@ -102,10 +101,7 @@ CASES = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """The (5,) accuracies after the last experience, and the seconds that all took.
-
-    On the wall, and of all processors together.
-    """
+    """The (5,) accuracies after the last experience, the wall time and the processor time."""
 
     wall: float
     processors: float
@@ -113,7 +109,7 @@ class Outcome:
 
     @classmethod
     def of(cls, work: Callable[[], Any]) -> Outcome:
-        """Time what returns the accuracies."""
+        """Time a function that returns the accuracies."""
         wall, processors = time.perf_counter(), time.process_time()
         found = work()
         return cls(time.perf_counter() - wall, time.process_time() - processors, np.asarray(found))
@@ -128,7 +124,7 @@ class Outcome:
 
 
 def ours(stream: Stream, case: Case, seed: int) -> Outcome:
-    """Learn the stream, and be judged on all of it after each experience."""
+    """Train on the stream with embedpipe, and test after each experience."""
     more: dict[str, Any] = {"method": "naive"}
     if case.share:
         size = buffer_size(stream, case)
@@ -141,11 +137,11 @@ def ours(stream: Stream, case: Case, seed: int) -> Outcome:
 
 
 def equal_shrinkage(stream: Stream) -> float:
-    """Return the shrinkage of ours that is the peer's after the last experience.
+    """Return our shrinkage that is equivalent to the peer's after the last experience.
 
     The peer's covariance is (1 - e) S + e I, ours (1 - s) S + s v I with v the mean variance of
-    the unit-length rows around the means of their classes: the same but for a factor, which
-    changes no prediction, where s v / (1 - s) = e / (1 - e).
+    the unit-length rows around the means of their classes: equal up to a factor, which
+    changes no prediction, if s v / (1 - s) = e / (1 - e).
     """
     rows = np.concatenate([each.train for each in stream.experiences])
     codes = stream.codes[rows]
@@ -160,7 +156,7 @@ def equal_shrinkage(stream: Stream) -> float:
 
 
 def theirs(stream: Stream, tensors: Any, case: Case, seed: int, epochs: int) -> Outcome:
-    """Do the same with Avalanche."""
+    """Train and test with Avalanche."""
     import torch
 
     scenario = scenario_of(stream, tensors)
@@ -178,7 +174,7 @@ def theirs(stream: Stream, tensors: Any, case: Case, seed: int, epochs: int) -> 
 
 
 def scenario_of(stream: Stream, tensors: Any) -> Any:
-    """Return the experiences of the stream as Avalanche's datasets of tensors."""
+    """Return the stream as a benchmark of Avalanche."""
     import torch
     from avalanche.benchmarks import benchmark_from_datasets, with_task_labels
     from avalanche.benchmarks.utils import AvalancheDataset, ConstantSequence, DataAttribute
@@ -205,7 +201,7 @@ def scenario_of(stream: Stream, tensors: Any) -> Any:
 
 
 def linear(stream: Stream, case: Case, epochs: int) -> Any:
-    """Return Avalanche's strategy for a linear head, with a reservoir if there is a buffer."""
+    """Return Avalanche's strategy for a linear head, with a reservoir for a replay case."""
     import torch
     from avalanche.training import Naive
     from avalanche.training.plugins import ReplayPlugin
@@ -215,9 +211,9 @@ def linear(stream: Stream, case: Case, epochs: int) -> Any:
     weight = float(np.mean([each.train.size for each in stream.experiences]))
     if size := buffer_size(stream, case):
         plugins = [ReplayPlugin(size, storage_policy=ReservoirSamplingBuffer(size))]
-        weight *= 2  # the buffer counts as much as the new rows
+        weight *= 2  # the buffer has the same weight as the new rows
     head = torch.nn.Linear(stream.matrix.shape[1], stream.n_classes)
-    decay = 1.0 / (C * weight)  # of the mean loss, where ours is of the sum
+    decay = 1.0 / (C * weight)  # for the mean loss; ours is for the sum
     return Naive(
         model=head,
         optimizer=torch.optim.SGD(
@@ -235,8 +231,7 @@ def linear(stream: Stream, case: Case, epochs: int) -> Any:
 def slda(stream: Stream) -> Any:
     """Return Avalanche's streaming LDA.
 
-    A minibatch is a whole experience: before it learns one, it predicts it, for which it inverts
-    the covariance again.
+    A minibatch is a whole experience, because every minibatch needs a matrix inverse.
     """
     import torch
     from avalanche.training import StreamingLDA
@@ -254,7 +249,7 @@ def slda(stream: Stream) -> Any:
 
 
 def evaluator() -> Any:
-    """Return what measures the accuracy of each experience, and nothing else."""
+    """Return an evaluator that only measures the accuracy of each experience."""
     from avalanche.evaluation.metrics import accuracy_metrics
     from avalanche.training.plugins import EvaluationPlugin
 
@@ -265,7 +260,7 @@ def evaluator() -> Any:
 
 
 def stream_of(matrix: np.ndarray, codes: np.ndarray, seed: int) -> Stream:
-    """Return a stream of some classes at a time, in an order drawn by `seed`."""
+    """Return a stream whose experiences have different classes, in an order drawn by `seed`."""
     K = int(codes.max()) + 1
     place = np.empty(K, dtype=np.int64)  # the experience of each class
     place[np.random.default_rng(seed).permutation(K)] = np.arange(K) * EXPERIENCES // K
@@ -279,14 +274,14 @@ def buffer_size(stream: Stream, case: Case) -> int:
 def compare(
     stream: Stream, tensors: Any, case: Case, seed: int, epochs: int = 1
 ) -> tuple[Outcome, Outcome]:
-    """Return what ours and the peer's come to on a stream."""
+    """Return our outcome and the peer's on a stream."""
     if case.name == "slda":
         case = replace(case, head=f"slda(shrinkage={equal_shrinkage(stream)})")
     return ours(stream, case, seed), theirs(stream, tensors, case, seed, epochs)
 
 
 def line(name: str, epochs: int, pairs: list[tuple[Outcome, Outcome]]) -> str:
-    """Return a line of the table: means over the seeds, and the ratio of the times."""
+    """Return a line of the table: means over the seeds, and the time ratio."""
     accuracies = 100 * np.array([[one.accuracy for one in pair] for pair in pairs])  # (s, 2)
     wall = np.array([[one.wall for one in pair] for pair in pairs]).mean(axis=0)  # (2,)
     busy = np.array([[one.processors for one in pair] for pair in pairs]).mean(axis=0)  # (2,)
@@ -299,7 +294,7 @@ def line(name: str, epochs: int, pairs: list[tuple[Outcome, Outcome]]) -> str:
 
 
 def spread(values: np.ndarray, *, error: bool = False) -> str:
-    """Return the mean, and the standard deviation of values or the standard error of the mean."""
+    """Return the mean with the standard deviation, or with the standard error of the mean."""
     if len(values) < 2:
         return f"{values.mean():+6.2f}       " if error else f"{values.mean():6.2f}       "
     deviation = values.std(ddof=1) / (len(values) ** 0.5 if error else 1.0)
@@ -320,7 +315,7 @@ def main() -> int:
     import torch
 
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    logging.captureWarnings(True)  # the peer uses what it deprecates, and undoes any filter
+    logging.captureWarnings(True)  # the peer raises deprecation warnings and resets filters
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         found, codes, origin = load(Path(folder), arguments)
@@ -352,15 +347,15 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     names = [case.name for case in CASES]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("methods", nargs="*", help=f"of {', '.join(names)}; all if none is named")
+    parser.add_argument("methods", nargs="*", help=f"{', '.join(names)} [default: all]")
     parser.add_argument("--embeddings", type=Path, help="an .npy file with an (n, d) matrix")
     parser.add_argument("--labels", type=Path, help="an .npy file with its (n,) labels")
-    parser.add_argument("--items", type=int, help="so many of the rows, drawn; all by default")
-    parser.add_argument("--seeds", type=int, default=3, help="streams, each in an order of its own")
-    parser.add_argument("--epochs", type=int, nargs="*", help="of the peer, each tried")
+    parser.add_argument("--items", type=int, help="number of random rows [default: all]")
+    parser.add_argument("--seeds", type=int, default=3, help="number of streams")
+    parser.add_argument("--epochs", type=int, nargs="*", help="numbers of epochs of the peer")
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.methods) - set(names)):
-        parser.error(f"there is no method {unknown[0]!r}: {', '.join(names)}")
+        parser.error(f"unknown method {unknown[0]!r}: give {', '.join(names)}")
     return arguments
 
 

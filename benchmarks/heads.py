@@ -1,15 +1,15 @@
-"""The logistic head beside scikit-learn's, in one run: ratios at equal objective, and a round.
+"""The logistic head and scikit-learn's, in one run: time ratios at equal objective, and a round.
 
-    python benchmarks/heads.py                  # CIFAR-10 if it is at hand; all parts
+    python benchmarks/heads.py                  # all parts, on CIFAR-10 if it is available
     python benchmarks/heads.py solver           # fits: few and many labels, cold and warm
     python benchmarks/heads.py round            # refit with C chosen, predict all, pick 100
     python benchmarks/heads.py million          # the same with 1,000,000 x 384, memory-mapped
 
-Both fit the same float32 rows, of unit length, with the same threads, and count only if the
-objective is within 1e-5 of the float64 optimum. scikit-learn's tolerance is the loosest of a
-ladder that reaches that, its solver ``lbfgs``, the default, and then ``newton-cg``, the fastest it
-has (``newton-cholesky`` would form a matrix of (K d)^2 numbers: 1.3 GB here). The script exits
-with 1 if our objective is not within 1e-5.
+Both fit the same float32 rows of unit length with the same threads. A fit counts only if its
+objective is within 1e-5 of the float64 optimum. scikit-learn has the loosest tolerance that reaches
+it. Its solvers are ``lbfgs``, the default, and ``newton-cg``, the fastest (``newton-cholesky``
+would need a matrix of (K d)^2 numbers: 1.3 GB). The exit status is 1 if our objective is not within
+1e-5.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ SOLVERS = ("lbfgs", "newton-cg")
 PARTS = ("solver", "round", "million")
 
 SETTLE = 0.5
-"""Seconds before a clock starts: the threads of what ran before still spin for a while."""
+"""Seconds before a clock starts, until the threads of earlier work are idle."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Labelled rows of unit length, C, and the best objective there is."""
+    """Labelled rows of unit length, C, and the optimal objective."""
 
     name: str
     X: np.ndarray
@@ -55,20 +55,20 @@ class Problem:
 
     @classmethod
     def of(cls, name: str, X: np.ndarray, y: np.ndarray, C: float) -> Problem:
-        """Find the best objective in float64."""
+        """Compute the optimal objective in float64."""
         exact = LogisticHead(C=C, tol=1e-5, max_iter=10_000).fit(X.astype(np.float64), y)
         best = objective(exact.coef_, exact.intercept_, X, y, C)
         return cls(name, X, y, C, best)
 
     def gap(self, coef: np.ndarray, intercept: np.ndarray) -> float:
-        """Return by which share the objective is above the best."""
+        """Return the relative difference of the objective from the optimum."""
         return objective(coef, intercept, self.X, self.y, self.C) / self.best - 1.0
 
 
 def objective(
     coef: np.ndarray, intercept: np.ndarray, X: np.ndarray, y: np.ndarray, C: float
 ) -> float:
-    """Return the sum of log-losses and the penalty, in float64 block by block."""
+    """Return the sum of log-losses and the penalty, in float64 by blocks."""
     total = float((coef.astype(np.float64) ** 2).sum()) / (2.0 * C)
     for start in range(0, len(X), 8192):
         rows = X[start : start + 8192].astype(np.float64)
@@ -80,7 +80,7 @@ def objective(
 
 @dataclass(frozen=True)
 class Clock:
-    """Seconds on the wall and of all processors together."""
+    """Wall time and processor time, in seconds."""
 
     wall: float
     processor: float
@@ -97,10 +97,10 @@ class Clock:
         return cls(min(pair[0] for pair in found), min(pair[1] for pair in found))
 
     def __str__(self) -> str:
-        return f"{self.wall:8.3f} s ({self.processor:8.3f} s of processors)"
+        return f"{self.wall:8.3f} s ({self.processor:8.3f} s processor time)"
 
     def over(self, ours: Clock) -> str:
-        """Say how many times longer this took, on the wall and in processor time."""
+        """Return the ratios to our wall time and processor time."""
         ratio, processors = self.wall / ours.wall, self.processor / ours.processor
         return f"{ratio:6.1f} x ({processors:6.1f} x)"
 
@@ -108,7 +108,7 @@ class Clock:
 def fit_theirs(
     problem: Problem, solver: str, loosest: float = LADDER[0]
 ) -> tuple[Clock, LogisticRegression, float]:
-    """Return scikit-learn's fit at the loosest tolerance that comes close enough, and that."""
+    """Return scikit-learn's time and fit at the loosest sufficient tolerance, and the tolerance."""
     repeats = 5 if len(problem.X) < 5000 else 1
     for tol in LADDER[LADDER.index(loosest) :]:
         model = LogisticRegression(C=problem.C, solver=solver, tol=tol, max_iter=5000)
@@ -119,7 +119,7 @@ def fit_theirs(
 
 
 def bench_solver(problem: Problem, solvers: tuple[str, ...], *, more: Problem | None) -> bool:
-    """Print a cold fit, and a warm one to `more` rows; return whether ours was inexact."""
+    """Print a cold fit, and a warm fit to `more` rows; return whether ours was inexact."""
     repeats = 5 if len(problem.X) < 5000 else 3
     ours = Clock.of(lambda: LogisticHead(C=problem.C).fit(problem.X, problem.y), repeats)
     head = LogisticHead(C=problem.C, warm_start=True).fit(problem.X, problem.y)
@@ -139,18 +139,18 @@ def bench_solver(problem: Problem, solvers: tuple[str, ...], *, more: Problem | 
             continue
         cold, _, _ = fit_theirs(more, solver, tol)
         slow = Clock.of(lambda model=model: model.set_params(warm_start=True).fit(more.X, more.y))
-        print(f"    beside our warm one: cold {cold} {cold.over(again)}")
-        print(f"                         warm {slow} {slow.over(again)}", flush=True)
+        print(f"    relative to our warm fit: cold {cold} {cold.over(again)}")
+        print(f"                              warm {slow} {slow.over(again)}", flush=True)
     return max(gap, gap_again) >= GAP
 
 
 def warm(head: LogisticHead, more: Problem) -> tuple[Clock, LogisticHead]:
-    """Go on from a fitted head."""
+    """Continue from a fitted head."""
     return Clock.of(lambda: head.fit(more.X, more.y)), head
 
 
 def bench_round(matrix: np.ndarray, labels: np.ndarray, n: int = 1_000, picks: int = 100) -> None:
-    """Print how long a round takes: refit with C chosen, predict everything, pick by margin."""
+    """Print the time of a round: fit with a choice of C, predict all, pick by margin."""
     rows = np.sort(np.random.default_rng(0).choice(len(matrix), n, replace=False))
     y = labels[rows]
     taken: list[tuple[float, float, float]] = []
@@ -181,20 +181,20 @@ def unit(X: np.ndarray) -> np.ndarray:
 
 
 def load(folder: Path, arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return (n, d) embeddings, their classes and what they are."""
+    """Return (n, d) embeddings, their classes and their description."""
     if arguments.embeddings:
         matrix, names = np.load(arguments.embeddings, mmap_mode="r"), np.load(arguments.labels)
         return matrix, np.unique(names, return_inverse=True)[1], str(arguments.embeddings)
     source = find_archive()
     if source is None:
-        matrix, names = clusters(folder / "made-up.npy", 50_000, 1_280)
-        return matrix, names.astype(int), "made-up clusters"
+        matrix, names = clusters(folder / "synthetic.npy", 50_000, 1_280)
+        return matrix, names.astype(int), "synthetic clusters"
     matrix, names = cifar10(source)
     return matrix, np.unique(names, return_inverse=True)[1], "CIFAR-10, training images"
 
 
 def hard(folder: Path, n: int, d: int, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return features like a network's whose classes overlap: a quarter of a linear head errs."""
+    """Return synthetic features with overlapping classes: a linear head has 25 % errors."""
     matrix, _ = clusters(folder / "hard.npy", n, d)
     X = unit(np.array(matrix))
     rng = np.random.default_rng(1)
@@ -206,7 +206,7 @@ def hard(folder: Path, n: int, d: int, n_classes: int) -> tuple[np.ndarray, np.n
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all if none is named")
+    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)} [default: all]")
     parser.add_argument("--embeddings", type=Path, help="an .npy file with an (n, d) matrix")
     parser.add_argument("--labels", type=Path, help="an .npy file with its (n,) labels")
     parser.add_argument("--labelled", type=int, nargs="*", default=[300, 10_000])
@@ -216,7 +216,7 @@ def main() -> int:
     arguments = parser.parse_args()
     parts, solvers = arguments.parts or list(PARTS), tuple(arguments.solvers)
     if unknown := sorted(set(parts) - set(PARTS)):
-        parser.error(f"there is no part {unknown[0]!r}: {', '.join(PARTS)}")
+        parser.error(f"unknown part {unknown[0]!r}: give {', '.join(PARTS)}")
     warnings.simplefilter("ignore", ConvergenceWarning)
     wrong = False
     with tempfile.TemporaryDirectory() as name:

@@ -1,8 +1,8 @@
-"""How long a person waits for the labelling page, with many images and long vectors.
+"""Waiting times on the labelling page, with many images and long vectors.
 
-`page`: from a key to the stored label and the next picture on the screen, in Chromium, beside
-what one flush of the same disk takes. `round`: fitting the head again and choosing what is next,
-beside scikit-learn and a margin worked out by hand, and how long a label takes meanwhile.
+`page`: the time from a key to the stored label and the next picture, in Chromium, and the time of
+one flush of the same disk. `round`: the time to train the model and to choose the next batch, also
+with scikit-learn and a plain margin, and the time to store a label meanwhile.
 """
 
 from __future__ import annotations
@@ -42,14 +42,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("what", choices=["page", "round"])
     parser.add_argument("--items", type=int, help="default: 100,000 for page, 50,000 for round")
     parser.add_argument("--dim", type=int, default=1280)
-    parser.add_argument("--labels", type=int, default=1000, help="so many are there before")
+    parser.add_argument("--labels", type=int, default=1000, help="number of labels at the start")
     parser.add_argument("--keys", type=int, default=100)
-    parser.add_argument("--folder", type=Path, help="where the images are made")
+    parser.add_argument("--folder", type=Path, help="folder for the images")
     return parser.parse_args()
 
 
-def shop(folder: Path, n: int, dim: int, labelled: int) -> tuple[LabellingSession, np.ndarray]:
-    """Make n small JPEGs and vectors of ten classes, and label some."""
+def make_session(
+    folder: Path, n: int, dim: int, labelled: int
+) -> tuple[LabellingSession, np.ndarray]:
+    """Make a session with n small JPEGs, vectors of ten classes, and some labels."""
     rng = np.random.default_rng(0)
     for number in range(n):
         path = folder / "photos" / f"{number // 1000:03d}" / f"{number:06d}.jpg"
@@ -69,25 +71,25 @@ def shop(folder: Path, n: int, dim: int, labelled: int) -> tuple[LabellingSessio
     return session, names
 
 
-def told(what: str, seconds: Sequence[float]) -> None:
+def print_times(name: str, seconds: Sequence[float]) -> None:
     values = 1000 * np.array(sorted(seconds))
     print(
-        f"{what}: {np.median(values):.1f} ms (median of {len(values)}), "
-        f"{np.quantile(values, 0.95):.1f} ms for 95 %, {values[-1]:.1f} ms at most"
+        f"{name}: {np.median(values):.1f} ms (median of {len(values)}), "
+        f"{np.quantile(values, 0.95):.1f} ms for 95 %, {values[-1]:.1f} ms maximum"
     )
 
 
 def flushes(folder: Path, count: int = 50) -> list[float]:
-    """Return how long it takes to write a page of the log and flush it."""
-    found = []
+    """Return the seconds of writing and flushing a page of the log, repeatedly."""
+    seconds = []
     with (folder / "flushed").open("wb") as file:
         for _ in range(count):
             start = time.perf_counter()
             file.write(bytes(20_000))
             file.flush()
             os.fsync(file.fileno())
-            found.append(time.perf_counter() - start)
-    return found
+            seconds.append(time.perf_counter() - start)
+    return seconds
 
 
 PRESS = """async key => {
@@ -108,12 +110,14 @@ PRESS = """async key => {
 
 
 def page(arguments: argparse.Namespace, folder: Path) -> None:
-    """Press keys in Chromium; each counts when the label is stored and the next image is there."""
+    """Press keys in Chromium; time until the label is stored and the next image is shown."""
     from playwright.sync_api import sync_playwright
 
-    session, names = shop(folder, arguments.items or 100_000, arguments.dim, arguments.labels)
+    session, names = make_session(
+        folder, arguments.items or 100_000, arguments.dim, arguments.labels
+    )
     print(f"{len(session.ids):,} x {arguments.dim}, {arguments.labels:,} labels before")
-    print(f"the first batch: {timed(session.propose, BATCH)[0]:.1f} s, the index included")
+    print(f"first batch: {timed(session.propose, BATCH)[0]:.1f} s, with the index")
     server = LabellingServer(session, folder / "workspace", port=0)
     server.start()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -128,12 +132,12 @@ def page(arguments: argparse.Namespace, folder: Path) -> None:
             row = int(tab.evaluate("() => document.querySelector('.single').dataset.row"))
             key = "1234567890"[classes.index(names[row])]
             seconds.append(tab.evaluate(PRESS, key) / 1000)
-            time.sleep(0.15)  # nobody is faster
+            time.sleep(0.15)  # a user is not faster
         browser.close()
     server.stop()
-    told("from the key to the stored label and the next image", seconds)
+    print_times("from a key to the stored label and the next image", seconds)
     disk = flushes(folder)
-    told("one flush of the disk", disk)
+    print_times("one flush of the disk", disk)
     print(f"ratio of the medians: {statistics.median(seconds) / statistics.median(disk):.1f}")
     start = time.perf_counter()
     session.undo()
@@ -141,13 +145,15 @@ def page(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def round_(arguments: argparse.Namespace, folder: Path) -> None:
-    """Fit and choose, as after a batch, while somebody labels; scikit-learn does the same."""
+    """Train and choose, as after a batch, while labels are stored; also with scikit-learn."""
     from sklearn.linear_model import LogisticRegression
 
-    session, names = shop(folder, arguments.items or 50_000, arguments.dim, arguments.labels)
+    session, names = make_session(
+        folder, arguments.items or 50_000, arguments.dim, arguments.labels
+    )
     matrix = session.embeddings.matrix
     print(f"{len(matrix):,} x {arguments.dim}, {arguments.labels:,} labels")
-    print(f"the first batch: {timed(session.propose, BATCH)[0]:.1f} s, the index included")
+    print(f"first batch: {timed(session.propose, BATCH)[0]:.1f} s, with the index")
     meanwhile: list[float] = []
     for turn in range(3):
         done = threading.Event()
@@ -165,11 +171,11 @@ def round_(arguments: argparse.Namespace, folder: Path) -> None:
         plain = time.perf_counter() - start
         ours = fit + choose
         print(
-            f"fitted and judged in {fit:.2f} s, {BATCH} chosen in {choose:.2f} s; scikit-learn "
-            f"with margin, not judged: {plain:.2f} s, {plain / ours:.1f} x"
+            f"trained and cross-validated in {fit:.2f} s, {BATCH} chosen in {choose:.2f} s; "
+            f"scikit-learn with margin, no cross-validation: {plain:.2f} s, {plain / ours:.1f} x"
         )
-    told("a label meanwhile", meanwhile)
-    told("one flush of the disk", flushes(folder))
+    print_times("a label meanwhile", meanwhile)
+    print_times("one flush of the disk", flushes(folder))
 
 
 def label_on(
@@ -179,7 +185,7 @@ def label_on(
     seconds: list[float],
     turn: int,
 ) -> None:
-    """Label four images a second until told to end."""
+    """Label four images per second until `done` is set."""
     rows = np.random.default_rng(100 + turn).permutation(len(names))
     for row in rows[:40]:
         took, _ = timed(session.label, [int(row)], str(names[row]))

@@ -1,17 +1,16 @@
-"""What a strategy's labels are worth: the tables of docs/benchmarks/label-efficiency.md.
+"""The label efficiency of strategies: the tables of docs/benchmarks/label-efficiency.md.
 
     python benchmarks/labels.py clothing --source clothing-dataset-small.zip
     python benchmarks/labels.py digits
     python benchmarks/labels.py cifar10 --source cifar10-images.zip --strategies auto typiclust
 
-Every strategy chooses from nothing (after a first batch by `typiclust` where it needs labels), and
-the default head is fitted after each batch. With each seed a random 80 % of the training split is
-what there is to choose from, the same for every strategy: the picks of many strategies do not
-depend on a seed, so on one fixed pool ten seeds would be one observation. `--share 1` takes the
-whole split. The test split is used for the figures and for nothing else.
+Every strategy starts without labels, with a first batch by `typiclust` if it needs labels. The
+default head is trained after each batch. The pool of a seed is a random 80 % of the training split,
+equal for all strategies: many strategies ignore the seed, so that on a fixed pool ten seeds would
+be one observation. `--share 1` uses the whole split. The test split only measures the accuracy.
 
-Runs are kept in the workspace; killed and started again it continues, and more seeds or strategies
-compute only what is new.
+Runs are stored in the workspace: after an interruption, the same command continues; more seeds or
+strategies compute only the new runs.
 """
 
 from __future__ import annotations
@@ -50,11 +49,11 @@ def main() -> int:
         ep.load_dataset(arguments.dataset, source=arguments.source), workspace=arguments.workspace
     )
 
-    def pose(seed: int) -> Problem:
+    def problem_of(seed: int) -> Problem:
         return part_of(embeddings, seed, arguments.share)
 
     experiment = Experiment(
-        {arguments.dataset: pose},
+        {arguments.dataset: problem_of},
         strategies=[*arguments.strategies, "random"],
         seeds=list(range(arguments.seed_offset, arguments.seed_offset + arguments.seeds)),
         initial_size=20,
@@ -84,8 +83,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=14, help="of 20 labels after the first 20")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--seed-offset", type=int, default=0)
-    parser.add_argument("--share", type=float, default=0.8, help="of the pool, for each seed")
-    parser.add_argument("--accuracy", type=float, default=0.85, help="to which labels are counted")
+    parser.add_argument(
+        "--share", type=float, default=0.8, help="pool size, as a share of the split"
+    )
+    parser.add_argument("--accuracy", type=float, default=0.85, help="target accuracy")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--no-upper-baseline", action="store_true", help="no fit to the whole pool")
     return parser.parse_args()
@@ -110,13 +111,13 @@ def part_of(embeddings: ep.Embeddings, seed: int, share: float) -> Problem:
 
 
 def show(summary: Summary, arguments: argparse.Namespace) -> None:
-    """Print a table for each head."""
+    """Print one table per head."""
     last = 20 * (arguments.rounds + 1)
     budgets = [*(budget for budget in BUDGETS if budget < last), last]
     for group in summary.groups:
-        bound = "" if group.bound is None else f"; {group.bound:.3f} with all labels"
+        upper = "" if group.bound is None else f"; {group.bound:.3f} with all labels"
         head = group.title.partition("; ")[2]
-        print(f"\n{arguments.dataset}, {arguments.seeds} seeds, {head}{bound}\n")
+        print(f"\n{arguments.dataset}, {arguments.seeds} seeds, {head}{upper}\n")
         at = " | ".join(map(str, budgets))
         print(
             f"| strategy | mean of the rounds | {at} | labels to {arguments.accuracy} | "
@@ -133,7 +134,7 @@ def cells(group: Group, row: Row, budgets: list[int]) -> list[str]:
     spread = f" ± {means.std(ddof=1):.3f}" if row.distinct_runs >= LEAST_RUNS else ""
     found = [f"`{row.setting.strategy}`", f"{means.mean():.3f}{spread}"]
     found += [f"{row.at[budget].estimate:.3f}" for budget in budgets]
-    found.append(labels_told(row, budgets[-1]))
+    found.append(labels_to_target(row, budgets[-1]))
     if row.comparison is None or row.rounds is None:
         return [*found, "", ""]
     difference, p = f"{row.comparison.difference:+.3f}", row.comparison.p
@@ -143,11 +144,11 @@ def cells(group: Group, row: Row, budgets: list[int]) -> list[str]:
     return [*found, f"{row.rounds.above().sum()}, {row.rounds.below().sum()}"]
 
 
-def labels_told(row: Row, last: int) -> str:
+def labels_to_target(row: Row, last: int) -> str:
     found = row.labels
     if found is None or found.median is None:
         reached = 0 if found is None else found.n_reached
-        return f"not by {last} ({reached} of {row.seeds} seeds)"
+        return f"not up to {last} ({reached} of {row.seeds} seeds)"
     return f"{found.median:.0f}"
 
 

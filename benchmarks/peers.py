@@ -1,4 +1,4 @@
-"""The peers that selection is measured against: plain NumPy and scikit-activeml."""
+"""Reference implementations of selection: plain NumPy and scikit-activeml."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def plain_coreset(matrix: np.ndarray, picks: int, first: int) -> list[int]:
 
 
 def plain_badge(matrix: np.ndarray, probabilities: np.ndarray, picks: int, seed: int) -> list[int]:
-    """Return k-means++ picks among gradient embeddings, factorised: nothing n x (C·d) is formed.
+    """Return k-means++ picks among gradient embeddings, without a matrix of n x (C·d).
 
-    One float32 matrix-vector product with the vectors and one with the errors per pick.
+    Per pick, one float32 matrix-vector product with the vectors and one with the errors.
     """
     rng = np.random.default_rng(seed)
     errors = probabilities.copy()  # (n, C)
@@ -49,7 +49,7 @@ def plain_badge(matrix: np.ndarray, probabilities: np.ndarray, picks: int, seed:
 
 
 def skactiveml(name: str, matrix: np.ndarray, picks: int) -> list[int]:
-    """Return the picks of a pool strategy of scikit-activeml from nothing labelled."""
+    """Return the picks of a scikit-activeml strategy without labels."""
     from skactiveml import pool
     from skactiveml.utils import MISSING_LABEL
 
@@ -61,16 +61,16 @@ def skactiveml(name: str, matrix: np.ndarray, picks: int) -> list[int]:
 
 
 def first_wrong_pick(matrix: np.ndarray, rows: np.ndarray) -> int | None:
-    """Return the place of the first pick that greedy k-center in float64 would not make.
+    """Return the position of the first pick that differs from greedy k-center in float64.
 
-    Distances are expanded in float64 for every item and every pick; whatever comes within 1e-9
-    of a pick's own distance, or beats it, is measured again by `squared_distances`.
+    Distances are expanded in float64 for every item and pick. A distance within 1e-9 of the
+    pick's own, or above it, is computed again by `squared_distances`.
     """
     centre = matrix[rows[0]].astype(np.float64)
     chosen = matrix[rows].astype(np.float64) - centre  # (k, d)
     norms = np.square(chosen).sum(axis=1)  # (k,)
     reach = np.array([_nearest(matrix, rows[i], rows[:i]) for i in range(1, rows.size)])
-    when = np.full(len(matrix), rows.size)  # the turn in which a row was picked
+    when = np.full(len(matrix), rows.size)  # the turn of each picked row
     when[rows] = np.arange(rows.size)
     wrong = rows.size
     for start in range(0, len(matrix), 1000):

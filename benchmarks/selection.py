@@ -1,15 +1,14 @@
-"""Selection beside its peers, in one run: ratios, picks checked, seconds and bytes per item.
+"""Selection and reference implementations, in one run: time ratios, checked picks, memory.
 
-    python benchmarks/selection.py                        # CIFAR-10 if it is at hand
+    python benchmarks/selection.py                        # CIFAR-10 if it is available
     python benchmarks/selection.py --only coreset table   # some of the parts
     python benchmarks/selection.py --embeddings x.npy     # any (n, d) float32 matrix
     python benchmarks/selection.py --million              # also 1,000,000 x 384: half an hour
 
-Parts: `coreset` and `badge` beside plain NumPy loops that stream the matrix once per pick, and
-`coreset`, `typiclust` and `probcover` beside scikit-activeml (`pip install '.[bench]'`), where it
-is too slow extrapolated from fewer picks; `table`, every strategy once, in a process of its own.
-Core-set picks are checked against greedy k-center in float64; the script exits with 1 if one
-differs.
+Parts: `coreset` and `badge`, compared with plain NumPy loops that read the matrix once per pick;
+`coreset`, `typiclust` and `probcover`, compared with scikit-activeml (`pip install '.[bench]'`),
+extrapolated from fewer picks if it is slow; `table`, every strategy once in its own process.
+Core-set picks are checked against greedy k-center in float64; the exit status is 1 if one differs.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ from embedpipe.index import METRICS, Index
 from embedpipe.strategies import Pool, Selection, get_strategy, strategies
 
 LABELLED, BATCH = 500, 100
-"""What is labelled and what is asked for in the table of all strategies."""
+"""Number of labels and of picks in the table of all strategies."""
 
 SMALL = 5_000
-"""Items that scikit-activeml's TypiClust and ProbCover are run on."""
+"""Number of items for scikit-activeml's TypiClust and ProbCover."""
 
 PARTS = ("coreset", "badge", "typical", "table")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A matrix on disk, a label for each row, and where the index of the matrix is kept."""
+    """A matrix on disk, a label for each row, and a description."""
 
     path: Path
     labels: np.ndarray
@@ -56,7 +55,7 @@ class Problem:
         return np.load(self.path, mmap_mode="r")
 
     def index(self, kind: str) -> Index:
-        """Return the index, kept beside the matrix."""
+        """Return the index, stored beside the matrix."""
         folder = self.path.with_suffix(".index")
         return Index(self.matrix, kind=kind, folder=folder, digest="0" * 64)
 
@@ -88,18 +87,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--embeddings", type=Path, help="an .npy file with an (n, d) matrix")
     parser.add_argument("--labels", type=Path, help="an .npy file with its (n,) labels")
     parser.add_argument("--source", type=Path, help="the CIFAR-10 images")
-    parser.add_argument("--items", type=int, default=50_000, help="of made-up clusters")
-    parser.add_argument("--dim", type=int, default=1_280, help="of made-up clusters")
+    parser.add_argument("--items", type=int, default=50_000, help="of synthetic clusters")
+    parser.add_argument("--dim", type=int, default=1_280, help="of synthetic clusters")
     parser.add_argument("--picks", type=int, nargs="+", default=[1_000, 5_000])
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--million", action="store_true", help="also 1,000,000 x 384")
-    parser.add_argument("--one", help=argparse.SUPPRESS)  # a strategy, in a process of its own
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # run this strategy only
     parser.add_argument("--index", default="exact", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def load(arguments: argparse.Namespace, folder: Path) -> Problem:
-    """Return the matrix to select from, on disk, and what it is."""
+    """Return the problem: the matrix on disk, labels and a description."""
     path = folder / "embeddings.npy"
     if arguments.embeddings:
         matrix = np.load(arguments.embeddings, mmap_mode="r")
@@ -109,7 +108,7 @@ def load(arguments: argparse.Namespace, folder: Path) -> Problem:
     source = arguments.source or find_archive()
     if source is None:
         _, labels = clusters(path, arguments.items, arguments.dim)
-        return Problem(path, labels, "made-up clusters")
+        return Problem(path, labels, "synthetic clusters")
     matrix, labels = cifar10(source)
     np.save(path, matrix)
     return Problem(path, labels, "CIFAR-10, training images")
@@ -121,7 +120,7 @@ def pseudo_labels(matrix: np.ndarray) -> np.ndarray:
 
 
 def bench_coreset(matrix: np.ndarray, counts: list[int]) -> bool:
-    """Print core-set selection beside its peers; return whether a pick was wrong."""
+    """Print core-set selection and the references; return whether a pick was wrong."""
     failed = False
     for metric, picks in itertools.product(METRICS, counts):
         memory, spec = Memory(), f"coreset(metric={metric})"
@@ -130,7 +129,7 @@ def bench_coreset(matrix: np.ndarray, counts: list[int]) -> bool:
         theirs, _ = timed(plain_loop, matrix, metric, picks, int(found.rows[0]))
         wrong = first_wrong_pick(wide_rows(matrix, metric), found.rows)
         failed |= wrong is not None
-        verdict = "as the float64 reference" if wrong is None else f"WRONG from pick {wrong}"
+        verdict = "equal to the float64 reference" if wrong is None else f"WRONG from pick {wrong}"
         print(f"\n{spec}, {picks:,} picks: {ours:.2f} s, {memory} extra, picks {verdict}")
         print(f"  plain loop        {theirs:8.2f} s  {theirs / ours:6.1f} x")
         if HAVE_SKACTIVEML and picks == counts[0] and metric == "euclidean":
@@ -141,14 +140,14 @@ def bench_coreset(matrix: np.ndarray, counts: list[int]) -> bool:
 
 
 def plain_loop(matrix: np.ndarray, metric: str, picks: int, first: int) -> list[int]:
-    """Run the plain loop; by cosine on a copy of the rows at unit length."""
+    """Run the plain loop; for cosine, on rows of unit length."""
     if metric == "cosine":
         matrix = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
     return plain_coreset(matrix, picks, first)
 
 
 def wide_rows(matrix: np.ndarray, metric: str) -> np.ndarray:
-    """Return the float64 rows whose Euclidean distances the metric means."""
+    """Return float64 rows whose Euclidean distances are those of the metric."""
     wide = matrix.astype(np.float64)
     return wide / np.linalg.norm(wide, axis=1, keepdims=True) if metric == "cosine" else wide
 
@@ -163,7 +162,7 @@ def bench_badge(matrix: np.ndarray, labels: np.ndarray, picks: int = 500) -> Non
 
 
 def bench_typical(matrix: np.ndarray) -> None:
-    print(f"\n{len(matrix):,} items, {BATCH} picks; index: what is kept beside a matrix")
+    print(f"\n{len(matrix):,} items, {BATCH} picks; index: the arrays stored beside a matrix")
     for name, peer in (("typiclust", "TypiClust"), ("probcover(metric=cosine)", "ProbCover")):
         index = Index(matrix)
         once, _ = timed(build, index)
@@ -197,7 +196,7 @@ def bench_table(problem: Problem, kind: str) -> bool:
 def bench_million(folder: Path) -> bool:
     path = folder / "million.npy"
     _, labels = clusters(path, 1_000_000, 384)
-    problem = Problem(path, labels, "made-up clusters")
+    problem = Problem(path, labels, "synthetic clusters")
     matrix, memory, few = problem.matrix, Memory(), 100
     with memory.watch():
         ours, found = timed(select, "coreset(metric=euclidean)", Pool(matrix), 1_000)
@@ -208,10 +207,10 @@ def bench_million(folder: Path) -> bool:
 
 
 def one_process(problem: Problem, name: str, kind: str) -> dict[str, object]:
-    """Run one strategy in a process of its own, where nothing but it takes memory.
+    """Run one strategy in its own process, to measure its memory.
 
-    By default glibc keeps large blocks that were freed, which would count as used; told to give
-    them back it is slower. So a strategy is run once for the time and once for the memory.
+    By default, glibc retains large freed blocks, which would count as used. The setting that
+    returns them is slower. So a strategy is run once for the time and once for the memory.
     """
     labels = problem.path.with_suffix(".labels.npy")
     if not labels.exists():
@@ -230,11 +229,11 @@ def one_process(problem: Problem, name: str, kind: str) -> dict[str, object]:
 
 
 def one(arguments: argparse.Namespace) -> int:
-    """Run one strategy, or build the index, and print what it took as JSON."""
+    """Run one strategy, or build the index, and print its time and memory as JSON."""
     problem = Problem(arguments.embeddings, np.load(arguments.labels), "")
     index = problem.index(arguments.index)
     pool = labelled_pool(problem.matrix, problem.labels, index)
-    import faiss  # noqa: F401  loading it is not part of the time
+    import faiss  # noqa: F401  its import is not timed
 
     memory = Memory()
     try:
@@ -253,7 +252,7 @@ def one(arguments: argparse.Namespace) -> int:
 
 
 def build(index: Index) -> None:
-    """Let the index of the usual metric work out what is kept beside a matrix."""
+    """Compute the arrays of the cosine index that are stored beside a matrix."""
     index = index.measured_by("cosine")
     index.rows, index.sketch, index.neighbours(32)
 

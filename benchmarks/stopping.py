@@ -1,13 +1,12 @@
-"""What the stopping advice is worth: the gain it expects against the gain that labels bring.
+"""The quality of the stopping advice: expected gains and observed gains in accuracy.
 
     python benchmarks/stopping.py digits
     python benchmarks/stopping.py clothing --source clothing-dataset-small.zip --candidates 2000
 
-For each seed the labelled items are split anew: some to choose from, the others to test on, so
-that the test set is large. A loop runs to the end; in every round the gain that the advice expects
-of the next 100 labels is kept, and compared with what the test accuracy did over them. The test
-accuracy is itself only known to within a few tenths of a point: the column *within* counts a gain
-as inside the interval if it is within what chance moves the test accuracy by.
+Each seed splits the labelled items into a pool and a large test set. A loop runs to its end. In
+every round, the expected gain of the next 100 labels is compared with the observed gain of the test
+accuracy. The test accuracy has a sampling error of a few tenths of a point: in the column *within*,
+the interval of a gain is widened by this error.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from embedpipe.active.problem import Problem
 
 
 class Forecast(NamedTuple):
-    """What was expected of the next 100 labels, and what came; accuracy points."""
+    """The expected and the observed gain of the next 100 labels, in accuracy points."""
 
     expected: float
     low: float
     high: float
-    came: float
+    observed: float
     noise: float
     cv_bias: float
 
 
 class Stop(NamedTuple):
-    """Where the advice first said stop, and what going on to the end still brought."""
+    """The number of labels at the first advice to stop, and the gain from there to the end."""
 
     labelled: int | None
     missed: float
@@ -56,7 +55,7 @@ def main() -> int:
     print("| --- |" + " --- |" * 8)
     for name in arguments.strategies:
         seeds = range(arguments.seed_offset, arguments.seed_offset + arguments.seeds)
-        print_row(name, [followed(embeddings, name, seed, arguments) for seed in seeds])
+        print_row(name, [run_loop(embeddings, name, seed, arguments) for seed in seeds])
     return 0
 
 
@@ -70,14 +69,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed-offset", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--labels", type=int, default=600)
-    parser.add_argument("--candidates", type=int, default=900, help="the other items are for tests")
+    parser.add_argument(
+        "--candidates", type=int, default=900, help="pool size; the rest is for tests"
+    )
     return parser.parse_args()
 
 
-def followed(
+def run_loop(
     embeddings: ep.Embeddings, strategy: str, seed: int, arguments: argparse.Namespace
 ) -> tuple[list[Forecast], Stop]:
-    """Run one loop to the end."""
+    """Run one loop to its end."""
     problem = split(embeddings, seed, arguments.candidates)
     size = arguments.batch_size
     initial = "random" if strategy == "random" else "typiclust"
@@ -89,7 +90,7 @@ def followed(
         advice, later = record.advice, record.labelled + record.advice["next_labels"]
         if advice["expected_gain"] is None or later not in accuracy:
             continue
-        changed = max(1e-4, advice["expected_gain"] / 30)  # the share that is predicted otherwise
+        changed = max(1e-4, advice["expected_gain"] / 30)  # share of changed predictions
         found.append(
             Forecast(
                 advice["expected_gain"],
@@ -113,14 +114,14 @@ def split(embeddings: ep.Embeddings, seed: int, candidates: int) -> Problem:
 
 
 def print_row(name: str, runs: list[tuple[list[Forecast], Stop]]) -> None:
-    expected, low, high, came, noise, bias = np.array([f for found, _ in runs for f in found]).T
-    inside = (came >= low - 1.64 * noise) & (came <= high + 1.64 * noise)
+    expected, low, high, observed, noise, bias = np.array([f for found, _ in runs for f in found]).T
+    inside = (observed >= low - 1.64 * noise) & (observed <= high + 1.64 * noise)
     stops = [stop for _, stop in runs]
     places = ", ".join("-" if stop.labelled is None else str(stop.labelled) for stop in stops)
     missed = [stop.missed for stop in stops if stop.labelled is not None]
     print(
-        f"| `{name}` | {len(came)} | {came.mean():.1f} | {expected.mean():.1f} | "
-        f"{np.abs(came - expected).mean():.1f} | {100 * inside.mean():.0f} % | "
+        f"| `{name}` | {len(observed)} | {observed.mean():.1f} | {expected.mean():.1f} | "
+        f"{np.abs(observed - expected).mean():.1f} | {100 * inside.mean():.0f} % | "
         f"{np.nanmean(bias):+.0f} | {places} | "
         f"{'-' if not missed else f'{np.mean(missed):.1f}'} |",
         flush=True,

@@ -1,19 +1,18 @@
-"""A whole sweep on CIFAR-10, killed half way and continued, beside the same written plainly.
+"""A sweep on CIFAR-10, killed half-way and continued, and the same in plain scikit-activeml.
 
     python benchmarks/sweep.py                       # needs the CIFAR-10 images or its cache
-    python benchmarks/sweep.py --items 5000 --rounds 4 --seeds 2   # a small one, minutes
+    python benchmarks/sweep.py --items 5000 --rounds 4 --seeds 2   # small, minutes
     python benchmarks/sweep.py --no-peer             # without scikit-activeml
 
 The protocol of "Revisiting active learning in the era of vision foundation models"
 (arXiv:2401.14555): 12 strategies x 5 seeds x 20 rounds of 10 labels after 10 typical ones, each
-round judged on the 10,000 test images. Three parts:
+round tested on the 10,000 test images. Three parts:
 
-- `sweep`: the grid by `Experiment`; after half of its runs the process is killed by SIGKILL, and
-  started again. Prints the wall time of both halves and the processors' time, and fails if a
-  finished run was touched again.
-- `same`: a part of the grid with 1 and with 2 workers; fails if the tables differ in a byte.
+- `sweep`: the grid by `Experiment`. After half of its runs, the process is killed by SIGKILL and
+  started again. Prints the wall time and the processor time; fails if a finished run changed.
+- `same`: a part of the grid with 1 and with 2 workers; fails if the tables differ.
 - `peer`: some cells with scikit-learn's logistic regression and scikit-activeml's strategies
-  (`pip install '.[bench]'`), from the same first labels, and the ratio.
+  (`pip install '.[bench]'`), from the same first labels, and the time ratio.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ STRATEGIES = (
     "dropquery",
 )
 PEERS = ("margin", "badge", "typiclust")
-"""Of these scikit-activeml has what is meant by the same name."""
+"""Strategies that scikit-activeml has under the same name."""
 
 PARTS = ("sweep", "same", "peer")
 
@@ -80,16 +79,16 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--source", type=Path, help="the CIFAR-10 images")
-    parser.add_argument("--cache", type=Path, help="a workspace in which they are embedded")
-    parser.add_argument("--folder", type=Path, help="keep the runs there, to continue them")
-    parser.add_argument("--items", type=int, help="choose from so many of the training images")
+    parser.add_argument("--cache", type=Path, help="workspace with their embeddings")
+    parser.add_argument("--folder", type=Path, help="folder of the runs")
+    parser.add_argument("--items", type=int, help="number of training images in the pool")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
-    parser.add_argument("--no-kill", action="store_true", help="let it run through")
-    parser.add_argument("--peer-rounds", type=int, default=3, help="of the peer; extrapolated")
+    parser.add_argument("--no-kill", action="store_true", help="do not kill the process")
+    parser.add_argument("--peer-rounds", type=int, default=3, help="rounds of the peer")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -99,7 +98,7 @@ def parse() -> argparse.Namespace:
 
 
 def prepare(arguments: argparse.Namespace) -> Problem:
-    """Return what the sweep runs on, saved for the processes that follow."""
+    """Return the problem of the sweep, stored for the processes that follow."""
     saved = arguments.folder / "problem"
     if not (saved / "problem.json").exists():
         source = arguments.source or find_archive()
@@ -108,7 +107,7 @@ def prepare(arguments: argparse.Namespace) -> Problem:
         if arguments.items:
             rows = np.random.default_rng(0).permutation(problem.candidates)[: arguments.items]
             problem = problem._with_candidates(np.sort(rows), f"{arguments.items}")
-        index = arguments.folder / "index"  # not what an earlier sweep has worked out
+        index = arguments.folder / "index"  # without the arrays of an earlier sweep
         problem.index.folder = index
         problem.save(saved)
     return Problem.load(saved)
@@ -133,10 +132,10 @@ def grid(arguments: argparse.Namespace, **changes: object) -> Experiment:
 
 
 def bench_sweep(arguments: argparse.Namespace) -> bool:
-    """Run the grid, killed once half way; return whether a finished run was touched again."""
+    """Run the grid, killed once half-way; return whether a finished run changed."""
     cells = [arguments.folder / "runs" / cell.run_id for cell in grid(arguments).cells()]
     half = len(cells) if arguments.no_kill else len(cells) // 2
-    first = Watched(arguments)
+    first = SweepProcess(arguments)
     while first.is_running() and finished(cells, arguments) < half:
         time.sleep(0.5)
     first.end()
@@ -144,22 +143,22 @@ def bench_sweep(arguments: argparse.Namespace) -> bool:
     print(
         f"\nsweep: ended after {first.seconds:.0f} s with {len(before)} of {len(cells)} runs done"
     )
-    second = Watched(arguments)
+    second = SweepProcess(arguments)
     while second.is_running():
         time.sleep(0.5)
-    touched = [path.name for path, was in before.items() if digest(path) != was]
+    changed = [path.name for path, was in before.items() if digest(path) != was]
     rounds = len(cells) * (arguments.rounds + 1)
     print(
         f"sweep: {len(cells)} runs, {rounds:,} rounds: {first.seconds + second.seconds:.0f} s with "
-        f"{arguments.workers} workers, {first.used + second.used:.0f} s of processors' time; "
-        + (f"TOUCHED AGAIN: {', '.join(touched)}" if touched else "no finished run touched again")
+        f"{arguments.workers} workers, {first.used + second.used:.0f} s processor time; "
+        + (f"CHANGED: {', '.join(changed)}" if changed else "no finished run changed")
     )
     table(arguments)
-    return second.process.returncode != 0 or bool(touched)
+    return second.process.returncode != 0 or bool(changed)
 
 
-class Watched:
-    """The sweep in a process of its own, with its workers; how long it took them."""
+class SweepProcess:
+    """The sweep in its own process with workers, and their time."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         command = [sys.executable, __file__, "--child", *sys.argv[1:]]
@@ -168,13 +167,13 @@ class Watched:
         self.process = subprocess.Popen(command, start_new_session=True)
 
     def is_running(self) -> bool:
-        """Whether it is; also takes the time."""
+        """Return whether the process runs, and update the times."""
         self.seconds = time.perf_counter() - self._started
         self.used = max(self.used, processor_time(self.process.pid))
         return self.process.poll() is None
 
     def end(self) -> None:
-        """Kill it as nothing can prevent, and see that its workers are gone as well."""
+        """Kill the process, and check that its workers ended too."""
         self.is_running()
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -183,7 +182,7 @@ class Watched:
 
 
 def processor_time(session: int) -> float:
-    """Return the seconds of processors' time of the living processes of a session, on Linux."""
+    """Return the processor time, in seconds, of the running processes of a session, on Linux."""
     ticks = 0
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -198,14 +197,15 @@ def finished(cells: list[Path], arguments: argparse.Namespace) -> int:
 
 
 def run_child(arguments: argparse.Namespace) -> int:
-    told = [time.monotonic()]
+    last = time.monotonic()
 
-    def say(progress: object) -> None:
-        if time.monotonic() - told[0] > 20:
-            told[0] = time.monotonic()
+    def show(progress: object) -> None:
+        nonlocal last
+        if time.monotonic() - last > 20:
+            last = time.monotonic()
             print(f"  {progress}", flush=True)
 
-    results = grid(arguments).run(workers=arguments.workers, progress=say)
+    results = grid(arguments).run(workers=arguments.workers, progress=show)
     for failure in results.failures:
         print(f"  FAILED {failure}")
     print(results.summary())
@@ -220,15 +220,15 @@ def is_finished(run: Path, rounds: int) -> bool:
 
 
 def digest(run: Path) -> str:
-    """Return a digest of all files of a run and of when they were written."""
-    told = hashlib.sha256()
+    """Return a digest of all files of a run and their modification times."""
+    found = hashlib.sha256()
     for path in sorted(run.iterdir()):
-        told.update(f"{path.name} {path.stat().st_mtime_ns}".encode() + path.read_bytes())
-    return told.hexdigest()
+        found.update(f"{path.name} {path.stat().st_mtime_ns}".encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def table(arguments: argparse.Namespace) -> None:
-    """Print how long the rounds of each strategy took, on average."""
+    """Print the mean time of a round of each strategy."""
     timings = grid(arguments).results().timings.to_pylist()
     print(f"  {'strategy':<20}{'select s':>10}{'fit s':>10}")
     for name in dict.fromkeys(row["strategy"] for row in timings):
@@ -259,8 +259,8 @@ def bench_same(arguments: argparse.Namespace, problem: Problem) -> bool:
 
 
 def bench_peer(arguments: argparse.Namespace, problem: Problem) -> None:
-    """Print the time of some cells, written plainly, beside ours: all in this process."""
-    print("\npeer: scikit-learn's logistic regression and scikit-activeml, a round on average")
+    """Print the time of a round of ours and of the peer, both in this process."""
+    print("\npeer: scikit-learn's logistic regression and scikit-activeml, mean of a round")
     for name in PEERS:
         ours = float(np.mean(our_rounds(problem, name, arguments)))
         theirs = float(np.mean(plain_rounds(problem, name, arguments)))
@@ -268,7 +268,7 @@ def bench_peer(arguments: argparse.Namespace, problem: Problem) -> None:
 
 
 def our_rounds(problem: Problem, name: str, arguments: argparse.Namespace) -> list[float]:
-    """Return the seconds of each round but the first, from the choice to the evaluation."""
+    """Return the seconds of each round but the first, from the selection to the evaluation."""
     size = arguments.batch_size
     loop = ActiveLoop(problem, strategy=name, initial="random", initial_size=size, batch_size=size)
     seconds, started = [], time.perf_counter()
@@ -280,7 +280,7 @@ def our_rounds(problem: Problem, name: str, arguments: argparse.Namespace) -> li
 
 
 def plain_rounds(problem: Problem, name: str, arguments: argparse.Namespace) -> list[float]:
-    """Return the seconds of each round of a loop as one would write it."""
+    """Return the seconds of each round of a plain loop."""
     from skactiveml import pool
     from skactiveml.classifier import SklearnClassifier
     from skactiveml.utils import MISSING_LABEL

@@ -1,9 +1,9 @@
 """The options of the library, each written once for Python, grid files and the command line.
 
-An option class is a frozen dataclass. Its fields are made by `option`, whose help text is what the
-command line shows; a field without help is no option of the command line. Nothing heavy is imported
-here, because `embedpipe --help` reads these classes. Checks that need more are where the options
-are used: `LoopFields`, `ExperimentFields` and `ReplayFields` are the fields of classes with checks.
+An option class is a frozen dataclass. Its fields are made by `option` with the help text of the
+command line; a field made without `option` is not an option of the command line. `embedpipe --help`
+imports this module, so it must not import heavy modules. The subclasses of `LoopFields`,
+`ExperimentFields` and `ReplayFields` check the values.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ __all__ = [
 
 NOISE_KINDS = ("symmetric", "confusable")
 
-_INDEX = "How strategies find neighbours: exact, or ivf or hnsw for millions of items"
-_NAME = "Of the folder of the results in the workspace"
+_INDEX = "Index for nearest neighbours: exact, or ivf or hnsw for millions of items"
+_NAME = "Name of the results folder in the workspace"
 
 
 @dataclass(frozen=True)
 class Option:
-    """How the command line takes an option."""
+    """The command-line form of an option."""
 
     help: str
     flag: str | None = None
-    """``"--noise-kind"``; by default from the field's name."""
+    """Such as ``"--noise-kind"``; by default from the field's name."""
     short: str | None = None
     argument: bool = False
-    """Whether it is a word without a flag."""
+    """Whether it is a positional argument."""
     metavar: str | None = None
     min: float | None = None
     max: float | None = None
     type: Any = None
-    """What Typer reads; by default from the field's type."""
+    """Type for Typer; by default from the field's type."""
     read: Callable[[Any], Any] | None = None
-    """From what Typer has read to the value of the field; by default from the field's type."""
+    """Function from Typer's value to the field's value; by default from the field's type."""
 
 
 def option(
@@ -90,84 +90,86 @@ def documented(kind: type[T]) -> type[T]:
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """Which dataset, as `load_dataset` takes it."""
+    """The arguments of `load_dataset`."""
 
     dataset: str | Sequence[str] = option(
         help="A registered name (see `embedpipe list datasets`), a folder, an archive, or a "
         ".csv/.jsonl/.parquet manifest with a `path` column",
         argument=True,
     )
-    source: str | None = option(None, "Folder, archive or URL that holds a named dataset's images")
-    download: bool = option(False, "Fetch a named dataset from its public home")
-    within: str | Path | None = option(
-        None, "Refuse a manifest with a path that leads outside of this folder"
+    source: str | None = option(
+        None, "Folder, archive or URL with the images of a registered dataset"
     )
+    download: bool = option(False, "Download a registered dataset from its public source")
+    within: str | Path | None = option(None, "Refuse a manifest with paths outside this folder")
 
 
 @documented
 @dataclass(frozen=True)
 class EmbedOptions:
-    """How images become vectors."""
+    """Options of embedding."""
 
     backbone: str | Any = option(
         "efficientnet_lite0", "A registered name, timm:NAME[@revision] or torchvision:NAME"
     )  # or a `Backbone`
     weights: str | Path | None = option(
-        None, "Weights for a timm or torchvision backbone: .safetensors or .pth"
+        None, "Weights of a timm or torchvision backbone: .safetensors or .pth"
     )
     precision: str = option(
         "auto",
-        "fp32, bf16, or auto: that of the dataset's vectors in the cache, or bf16 where the "
-        "hardware has it",
+        "fp32, bf16, or auto: the precision of the dataset's cached vectors, else bf16 if the "
+        "hardware supports it",
     )
     runtime: str = option(
         "auto",
-        "torch, openvino, or auto: in bf16 that of the vectors in the cache, or OpenVINO on x86 "
-        "CPUs if installed",
+        "torch, openvino, or auto: in bf16 the runtime of the cached vectors, else OpenVINO on x86 "
+        "CPUs if it is installed",
     )
     executor: str = option("local", "local, or ray: a cluster that shares the file system")
-    scaled_decode: bool = option(False, "Decode large JPEGs at reduced size: faster, other vectors")
-    retry_failed: bool = option(False, "Try images again that failed before")
-    require_cached: bool = option(False, "Embed nothing: fail if an image has no vector")
+    scaled_decode: bool = option(
+        False, "Decode large JPEGs at a reduced size: faster, but with other vectors"
+    )
+    retry_failed: bool = option(False, "Retry images that failed before")
+    require_cached: bool = option(False, "Do not embed: fail if an image has no cached vector")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImbalanceOptions:
-    """How the items to choose from are made imbalanced."""
+    """Options that make the pool imbalanced."""
 
     long_tailed: float | None = option(
-        None, "Thin the classes out until the largest is so many times the smallest", min=1
+        None,
+        "Remove items until the class sizes form a long tail: ratio of the largest to the smallest",
+        min=1,
     )
     rare: Mapping[str, int] = option(
-        factory=dict, help="Keep only N items of a class; may be repeated", metavar="CLASS=N"
+        factory=dict, help="Keep at most N items of a class; may be repeated", metavar="CLASS=N"
     )
 
 
 @dataclass(frozen=True)
 class OracleOptions:
-    """How a simulated labeller behaves: its errors, its gaps, its price.
+    """Options of a simulated oracle: wrong labels, missing labels, costs.
 
-    What happens to an item depends on the seed and on its row alone: never on when it is asked
-    for, or with what else.
+    The result for an item depends only on the seed and on its row, not on the order of the queries.
 
     Parameters
     ----------
     noise
-        The share of labels that are wrong, from 0 to 1.
+        Share of wrong labels, from 0 to 1.
     kind
-        Which wrong label: ``"symmetric"``, any other class, each as likely; ``"confusable"``, the
-        class whose mean vector is the nearest to the mean of the item's own class.
+        ``"symmetric"``: any other class with equal probability; ``"confusable"``: the class whose
+        mean vector is nearest to the mean of the true class.
     abstain
-        The share of questions that are not answered, from 0 to 1. Such an item leaves the pool
-        without a label.
+        Share of items that get no label, from 0 to 1. They leave the pool.
     cost
-        What it costs to ask about an item of a class, by its true label or the text of it; 1 for
-        classes that are not named. It is due whether or not there is an answer.
+        Cost of a query by true class, or by its text; 1 for other classes. Items without a label
+        have the same cost.
 
     Raises
     ------
     UsageError
-        If a number is out of range or there is no such kind.
+        If a number is out of range or the kind is unknown.
 
     Examples
     --------
@@ -175,13 +177,13 @@ class OracleOptions:
     OracleOptions(noise=0.2, kind='confusable', abstain=0.0, cost={})
     """
 
-    noise: float = option(0.0, "Share of the labels that are wrong", min=0, max=1)
+    noise: float = option(0.0, "Share of wrong labels", min=0, max=1)
     kind: str = option(
         "symmetric",
-        "Wrong how: symmetric (any class) or confusable (the nearest class)",
+        "Wrong labels: symmetric (any other class) or confusable (the nearest class)",
         flag="--noise-kind",
     )
-    abstain: float = option(0.0, "Share of the questions that are not answered", min=0, max=1)
+    abstain: float = option(0.0, "Share of items that get no label", min=0, max=1)
     cost: Mapping[Any, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -199,7 +201,7 @@ class OracleOptions:
 
 
 def _is_number(value: Any) -> bool:
-    """Return whether it is a number, of NumPy too."""
+    """Return whether a value is a number, also of NumPy."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -212,24 +214,26 @@ def _check_share(name: str, value: Any) -> None:
 class LoopFields:
     """The fields of `LoopOptions`."""
 
-    strategy: str | Any = option("margin", "Strategy of every further batch")
+    strategy: str | Any = option("margin", "Strategy of the later batches")
     initial: str | Any = option("coreset", "Strategy of the first batch")
     head: str | Any = option(
         "logistic",
-        'See `embedpipe list heads`; with options: "mlp(hidden=64)"; or any scikit-learn '
-        'classifier: "sklearn.ensemble:RandomForestClassifier(n_estimators=50)"',
+        'Classifier: see `embedpipe list heads`; with options: "mlp(hidden=64)"; or one of '
+        'scikit-learn: "sklearn.ensemble:RandomForestClassifier(n_estimators=50)"',
     )
     initial_size: int = option(50, "Items in the first batch", min=1)
-    batch_size: int = option(50, "Items in every further batch", min=1)
-    seed: int = option(0, "The same seed gives the same picks", min=0)
+    batch_size: int = option(50, "Items in each later batch", min=1)
+    seed: int = option(0, "Random seed", min=0)
     mode: str = option(
         "cumulative",
-        "cumulative: a fresh head, all labels; half_cumulative: weights kept, all labels; "
-        "incremental: weights kept, the newest batch; replay: that and a sample of the labels "
-        "before it",
+        "Training in each round. cumulative: a new head, all labels; half_cumulative: the previous "
+        "weights, all labels; incremental: the previous weights, the newest batch; replay: like "
+        "incremental, with a sample of earlier labels",
     )
-    buffer_size: int | None = option(None, "Labels in that sample [default: the batch size]", min=1)
-    skip: int = option(0, "Top-ranked items of each query that are left out", min=0)
+    buffer_size: int | None = option(
+        None, "Earlier labels in the sample of mode replay [default: the batch size]", min=1
+    )
+    skip: int = option(0, "Number of top-ranked items to leave out in each batch", min=0)
     labelling: OracleOptions = field(default_factory=OracleOptions)
     advice: str = "full"
 
@@ -240,25 +244,25 @@ class ExperimentFields:
 
     strategies: Sequence[str | Any] = option(
         ("auto", "random"),
-        "What chooses, separated by commas: 'auto,margin,combine(margin^2, diversity)'",
+        "Strategies, separated by commas: 'auto,margin,combine(margin^2, diversity)'",
     )
     initials: Sequence[str | Any] = option(
         ("same",),
-        "What chooses the first batch; same: the strategy itself, or typiclust where it needs "
-        "labels",
+        "Strategies of the first batch; same: the strategy itself, or typiclust if it needs labels",
     )
-    heads: Sequence[str | Any] = option(("logistic",), "See `embedpipe list heads`")
+    heads: Sequence[str | Any] = option(
+        ("logistic",), "Classifiers, separated by commas: see `embedpipe list heads`"
+    )
     modes: Sequence[str] = option(
         ("cumulative",),
-        "How heads are trained from round to round: cumulative, half_cumulative, incremental, "
-        "replay",
+        "Training modes, separated by commas: cumulative, half_cumulative, incremental, replay",
     )
-    seeds: int | Sequence[int] = option(5, "How many", min=1)
+    seeds: int | Sequence[int] = option(5, "Number of seeds", min=1)
     initial_size: int = option(50, "Items in the first batch", min=1)
-    batch_size: int = option(50, "Items in every further batch", min=1)
+    batch_size: int = option(50, "Items in each later batch", min=1)
     rounds: int = option(10, "Rounds after the first batch", min=0)
-    baseline: str | Any = option("random", "What the others are compared with")
-    skip: int = option(0, "Leave out so many of the top-ranked items of each query", min=0)
+    baseline: str | Any = option("random", "Strategy to compare the others with")
+    skip: int = option(0, "Number of top-ranked items to leave out in each batch", min=0)
     labelling: OracleOptions = field(default_factory=OracleOptions)
     index: str = option("exact", _INDEX)
     upper_bound: bool = option(
@@ -275,18 +279,20 @@ class ReplayFields:
 
     policies: Sequence[str | Any] = option(
         ("random", "el2n", "entropy", "margin"),
-        "What the buffer keeps, separated by commas: 'el2n,margin(take=easiest)', see "
-        "`embedpipe list policies`; none: no buffer",
+        "Replay policies, separated by commas: 'el2n,margin(take=easiest)'; see `embedpipe list "
+        "policies`; none: no buffer",
         flag="--policy",
     )
     retains: Sequence[float | int] = option(
         (0.01, 0.05),
-        "How much of it, separated by commas: 0.05 is a share of each experience, 500 rows in all",
+        "Buffer sizes, separated by commas: a share of each experience, such as 0.05, or a total "
+        "number of rows, such as 500",
         flag="--retain",
     )
     heads: Sequence[str] = option(
         ("logistic",),
-        'Separated by commas, see `embedpipe list heads`; with options: "mlp(hidden=64)"',
+        "Classifiers, separated by commas: see `embedpipe list heads`; with options: "
+        '"mlp(hidden=64)"',
         flag="--head",
     )
     bounds: Sequence[str] = option(
@@ -295,14 +301,12 @@ class ReplayFields:
         "head on all data so far), joint (all data at once); '' for none",
         flag="--reference-methods",
     )
-    seeds: int | Sequence[int] = option(10, "How many", min=1)
+    seeds: int | Sequence[int] = option(10, "Number of seeds", min=1)
     mix: str = option(
         "concatenated",
-        "concatenated: every row counts alike; balanced: the buffer counts as much as the new rows",
+        "Weights. concatenated: equal for all rows; balanced: equal sums for buffer and new rows",
     )
-    budget: int | None = option(
-        None, "Label only so many rows of each experience [default: all]", min=1
-    )
-    strategy: str | Any = option("margin", "What chooses them")
-    baseline: str | Any = option("random", "The policy that the others are compared with")
+    budget: int | None = option(None, "Rows to label in each experience [default: all]", min=1)
+    strategy: str | Any = option("margin", "Strategy that chooses the rows to label")
+    baseline: str | Any = option("random", "Policy to compare the others with")
     name: str | None = option(None, _NAME)

@@ -1,14 +1,13 @@
-"""Label CIFAR-10 by hand, the least certain images first.
+"""Label CIFAR-10 in the terminal, the least certain predictions first.
 
     python pipelines/annotate_cifar10.py --source cifar10-images.zip
     python pipelines/annotate_cifar10.py --source cifar10-images.zip --simulate
 
-Embeds the 60,000 images once, asks for the first labels by core-set, and then round by round for
-those of the training images of which the head is least certain; it trains a last time at the end.
-True labels and paths that tell them are never shown; those of the test images serve to say after
-each round how good the head has become. Every answer is kept at once: killed and run again, it goes
-on with the same question. With --simulate the true labels answer, into a log of their own, so that
-the workflow can be tried and timed.
+Embeds the 60,000 images once. Core-set selection chooses the first images to label; each further
+round asks for the training images with the least certain predictions. The script never shows true
+labels, and uses those of the test images to measure the accuracy after each round. Answers are
+stored at once: after an interruption, the same command continues with the same question. With
+--simulate, the true labels are the answers, in a separate label log.
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ from embedpipe.labels import LabelLog, write_table
 
 
 class TrueLabels:
-    """Answers as somebody would who is always right."""
+    """A simulated annotator that is always right."""
 
     def __init__(self, dataset: ep.Dataset) -> None:
         self._label = {item.id: item.label for item in dataset.items}
 
     def ask(self, question: Question) -> str:
-        """Return the true label, as a name whatever it is."""
+        """Return the true label; "=" marks it as a name."""
         return f"={self._label[question.path]}"
 
     def tell(self, text: str) -> None:
-        """Need not be told anything."""
+        """Ignore messages."""
 
 
 def main() -> None:
-    """Ask, train and ask again."""
+    """Ask for labels and train, round by round."""
     arguments = parse()
     workspace = ep.Workspace(arguments.workspace)
     dataset = ep.load_dataset(
@@ -87,40 +86,40 @@ def main() -> None:
 
 
 def on_test_images(embeddings: ep.Embeddings, model: Model) -> str:
-    """Say how good a head is on the test images, which nobody labels."""
+    """Return the accuracy of a model on the test images."""
     test = embeddings.rows("test")
     predicted = [model.classes[code] for code in model.codes[test]]
-    right = [
+    correct = [
         embeddings.items[row].label == label for row, label in zip(test, predicted, strict=True)
     ]
-    return f"{np.mean(right):.3f} on the {len(test)} test images"
+    return f"{np.mean(correct):.3f} on the {len(test)} test images"
 
 
 def finish(session: LabellingSession, output: Path) -> None:
-    """Train a last time, and write the labels and the head."""
+    """Train on all labels, and write the labels and the model."""
     labels = session.labels()
     if len(set(labels.values())) < 2:
-        print(f"{len(labels)} labels: too few to train on; run it again to go on")
+        print(f"{len(labels)} labels: too few to train a model; run the script again to continue")
         return
     write_table({"path": list(labels), "label": list(labels.values())}, output / "labels.csv")
     ep.train(session.embeddings, labels, head=session.head, output=output / "head.safetensors")
-    print(f"{len(labels)} labels: {output / 'labels.csv'}\nhead: {output / 'head.safetensors'}")
+    print(f"{len(labels)} labels: {output / 'labels.csv'}\nmodel: {output / 'head.safetensors'}")
 
 
 def parse() -> argparse.Namespace:
-    """Return the command line's arguments."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("dataset", nargs="?", default="cifar10", help="or any other dataset")
     parser.add_argument("--source", help="folder or archive with the images")
-    parser.add_argument("--download", action="store_true", help="fetch them from their home")
-    parser.add_argument("--batch-size", type=int, default=10, help="in a round")
+    parser.add_argument("--download", action="store_true", help="download the images")
+    parser.add_argument("--batch-size", type=int, default=10, help="images per round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--initial-size", type=int, default=20, help="images in the first round")
-    parser.add_argument("--simulate", action="store_true", help="the true labels answer")
+    parser.add_argument("--simulate", action="store_true", help="answer with the true labels")
     parser.add_argument("--head", default="logistic")
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workspace", type=Path, help="where the cache and the log are kept")
+    parser.add_argument("--workspace", type=Path, help="folder of the cache and the label log")
     parser.add_argument("--output", type=Path, default=Path("annotate-cifar10"))
     hidden = {"type": int, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}  # old names
     parser.add_argument("--least-confident-instances", dest="batch_size", **hidden)

@@ -1,11 +1,11 @@
-"""The Lightly-style workflow on the clothing photos: core-set first, then rounds by score.
+"""A loop on the clothing photos: a core-set first, then rounds of several strategies.
 
     python pipelines/clothing.py --source clothing-dataset-small.zip
     python pipelines/clothing.py --download
 
-Embeds the 3,781 photos once, takes an initial core-set of 200, and from there compares ways to
-spend 200 more labels: core-set times score (CORAL), margin, least confidence, random. Prints a
-table and writes a report. Killed and run again, it continues.
+Embeds the 3,781 photos once and chooses a core-set of 200. From there it compares four strategies
+for 200 more labels: CORAL, margin, least confidence, random. Prints a table and writes a report.
+After an interruption, the same command continues.
 """
 
 from __future__ import annotations
@@ -63,17 +63,17 @@ def print_table(loops: dict[str, ep.ActiveLoop]) -> None:
     """Print the accuracy of each strategy by number of labels."""
     records = [loop.records for loop in loops.values()]
     print(f"\n{'labels':>6}" + "".join(f"{strategy:>18}" for strategy in loops))
-    for at_once in zip(*records, strict=True):
-        print(f"{at_once[0].labelled:>6}" + "".join(f"{r.accuracy:>18.4f}" for r in at_once))
+    for row in zip(*records, strict=True):
+        print(f"{row[0].labelled:>6}" + "".join(f"{r.accuracy:>18.4f}" for r in row))
 
 
 def parse() -> argparse.Namespace:
-    """Return the command line's arguments."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--source", help="folder or archive with the photos")
-    parser.add_argument("--download", action="store_true", help="fetch them (107 MB)")
+    parser.add_argument("--download", action="store_true", help="download the photos (107 MB)")
     parser.add_argument("--backbone", default="efficientnet_lite0")
-    parser.add_argument("--workspace", type=Path, help="where the cache is kept")
+    parser.add_argument("--workspace", type=Path, help="folder of the cache and the runs")
     parser.add_argument("--output", type=Path, default=Path("clothing-report"))
     parser.add_argument("--initial-size", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=50)

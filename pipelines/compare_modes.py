@@ -1,4 +1,4 @@
-"""Training modes compared: what a network forgets when it learns from the newest labels alone.
+"""Compare training modes: forgetting in a network that is trained on the newest labels only.
 
     python pipelines/compare_modes.py
     python pipelines/compare_modes.py --modes incremental replay --seeds 3
@@ -6,16 +6,16 @@
     python pipelines/compare_modes.py --data mnist.npz --strategies random margin --seeds 3
     python pipelines/compare_modes.py --embeddings
 
-A network with one hidden layer labels its way through a whole pool, with every strategy, in every
-mode: *cumulative* starts a fresh network from all labels, *half_cumulative* keeps the weights,
-*incremental* keeps them and learns from the newest batch alone, *replay* adds a sample of earlier
-labels to that batch. The strategies leave the easy items for the end. A network that sees nothing
-else by then forgets what it knew: incremental margin peaks, and falls. Replay repairs that.
+A network with one hidden layer is trained until the whole pool is labelled, with every strategy, in
+every mode: *cumulative* trains a new network on all labels, *half_cumulative* continues from the
+weights, *incremental* continues with the newest batch only, *replay* adds a sample of earlier
+labels to that batch. The strategies leave the easy items for the end. In mode *incremental* the
+network then forgets: the accuracy of margin peaks and falls. Replay prevents this.
 
 The data are the pixels of scikit-learn's digits, of MNIST or Fashion-MNIST, or any ``.npz`` file
-with ``x_train``, ``y_train``, ``x_test``, ``y_test``; with ``--embeddings``, what the backbone
-makes of the dataset's images, and a page to point at. Writes a table (CSV) and a figure (PDF).
-Killed and run again, it continues.
+with ``x_train``, ``y_train``, ``x_test``, ``y_test``. With ``--embeddings``, they are the
+embeddings of a dataset's images, and the script also writes a report (HTML). Writes a table (CSV)
+and a figure (PDF). After an interruption, the same command continues.
 
 Bosser, Sorstadius, Haghir Chehreghani (2020), "Model-centric and data-centric aspects of active
 learning for deep neural networks", arXiv:2009.10835.
@@ -38,7 +38,7 @@ MODES = ("cumulative", "half_cumulative", "incremental", "replay")
 STRATEGIES = ("random", "entropy", "least_confidence", "margin")
 METRICS = ("accuracy", "macro_f1", "balanced_accuracy", "ece")
 SHARES = (5, 10, 20, 30, 50, 70, 90, 100)
-"""At which percentages of the pool the table is shown."""
+"""Labelled percentages of the pool in the printed table."""
 
 PALETTE = {
     "random": "#8a8f98",
@@ -51,14 +51,16 @@ Split = tuple[np.ndarray, np.ndarray]
 
 
 def main() -> None:
-    """Run every mode with every strategy, then print, write and draw."""
+    """Run every mode with every strategy, then print a table and write the files."""
     arguments = parse()
-    make = loops_on_embeddings(arguments) if arguments.embeddings else loops_on_pixels(arguments)
+    make_loop = (
+        loops_on_embeddings(arguments) if arguments.embeddings else loops_on_pixels(arguments)
+    )
     loops: dict[tuple[str, str], list[ep.ActiveLoop]] = {}
     for mode in arguments.modes:
         for strategy in arguments.strategies:
             for seed in range(arguments.seeds):
-                loop = make(strategy=strategy, mode=mode, seed=seed).fit(arguments.rounds)
+                loop = make_loop(strategy=strategy, mode=mode, seed=seed).fit(arguments.rounds)
                 loops.setdefault((mode, strategy), []).append(loop)
             scores = mean_f1(loops[mode, strategy])
             print(
@@ -73,15 +75,18 @@ def main() -> None:
         print("report:", report(loops, arguments.output / "modes.html"))
 
 
-def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what all loops have in common."""
+def options_of(arguments: argparse.Namespace, mode: str) -> dict[str, Any]:
+    """Return the common options of all loops."""
+    buffer_size = arguments.buffer_size or 4 * arguments.batch_size
     return {
         # The first labels are the same in every mode and for every strategy.
         "initial": "random",
         "initial_size": arguments.batch_size,
         "head": arguments.head,
-        "buffer_size": None,
-        "advice": "cheap",  # cross-validating a network in every round would take most of the time
+        "batch_size": arguments.batch_size,
+        "mode": mode,
+        "buffer_size": buffer_size if mode == "replay" else None,
+        "advice": "cheap",  # cross-validation in every round would take most of the time
         "workspace": ep.Workspace(arguments.workspace),
     }
 
@@ -89,17 +94,13 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
 def loops_on_pixels(arguments: argparse.Namespace) -> Any:
     """Return a function that makes a loop on the pixels."""
     (X_train, y_train), (X_test, y_test) = load_pixels(arguments)
-    print(f"{len(X_train):,} to choose from, {len(X_test):,} to test on, {X_train.shape[1]} pixels")
+    print(f"pool {len(X_train):,}, test {len(X_test):,} images, {X_train.shape[1]} pixels")
 
-    def make(**more: Any) -> ep.ActiveLoop:
-        options = {**options_of(arguments), **more}
-        if more["mode"] == "replay":
-            options["buffer_size"] = arguments.buffer_size or 4 * arguments.batch_size
-        return ep.ActiveLoop.from_arrays(
-            X_train, y_train, X_test, y_test, batch_size=arguments.batch_size, **options
-        )
+    def make_loop(mode: str, **options: Any) -> ep.ActiveLoop:
+        options |= options_of(arguments, mode)
+        return ep.ActiveLoop.from_arrays(X_train, y_train, X_test, y_test, **options)
 
-    return make
+    return make_loop
 
 
 def loops_on_embeddings(arguments: argparse.Namespace) -> Any:
@@ -111,17 +112,15 @@ def loops_on_embeddings(arguments: argparse.Namespace) -> Any:
     )
     print(embeddings)
 
-    def make(**more: Any) -> ep.ActiveLoop:
-        options = {**options_of(arguments), **more}
-        if more["mode"] == "replay":
-            options["buffer_size"] = arguments.buffer_size or 4 * arguments.batch_size
-        return ep.ActiveLoop(embeddings, batch_size=arguments.batch_size, **options)
+    def make_loop(mode: str, **options: Any) -> ep.ActiveLoop:
+        options |= options_of(arguments, mode)
+        return ep.ActiveLoop(embeddings, **options)
 
-    return make
+    return make_loop
 
 
 def load_dataset(arguments: argparse.Namespace) -> Any:
-    """Return the dataset that is meant."""
+    """Load the dataset."""
     return ep.load_dataset(
         arguments.data,
         source=arguments.source,
@@ -131,7 +130,7 @@ def load_dataset(arguments: argparse.Namespace) -> Any:
 
 
 def load_pixels(arguments: argparse.Namespace) -> tuple[Split, Split]:
-    """Return the training and test halves, pixels from 0 to 1."""
+    """Return the training and the test split, with pixels from 0 to 1."""
     if arguments.data.endswith(".npz"):
         with np.load(arguments.data) as arrays:
             X = {split: arrays[f"x_{split}"] for split in ("train", "test")}
@@ -144,7 +143,7 @@ def load_pixels(arguments: argparse.Namespace) -> tuple[Split, Split]:
 
 
 def pixels_of(dataset: ep.Dataset) -> Split:
-    """Return the (n, pixels) greys of a dataset's images, and their labels."""
+    """Return the grey values of a dataset's images, (n, pixels), and their labels."""
     rows, labels = [], []
     for item, image in dataset.images():
         rows.append(np.asarray(image.convert("L"), dtype=np.float32).ravel() / 255)
@@ -158,7 +157,7 @@ def mean_f1(loops: list[ep.ActiveLoop]) -> np.ndarray:
 
 
 def print_table(loops: dict[tuple[str, str], list[ep.ActiveLoop]]) -> None:
-    """Print the macro-F1 by the share of the pool that is labelled."""
+    """Print the macro-F1 by labelled percentage of the pool."""
     shares = [
         share for share in SHARES if share <= next(iter(loops.values()))[0].labelled_percent[-1]
     ]
@@ -170,7 +169,7 @@ def print_table(loops: dict[tuple[str, str], list[ep.ActiveLoop]]) -> None:
 
 
 def write_csv(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:
-    """Write one row for each round of each run."""
+    """Write one row per round of each run."""
     rows = [
         {
             "mode": mode,
@@ -189,7 +188,7 @@ def write_csv(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> 
 
 
 def draw(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:
-    """Draw a panel for each mode and a line for each strategy, as for a printed page."""
+    """Draw one panel per mode and one line per strategy, for print."""
     modes = list(dict.fromkeys(mode for mode, _ in loops))
     style = {
         "font.size": 8,
@@ -217,7 +216,7 @@ def draw(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:
 
 
 def report(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:
-    """Write a page with one strategy in every mode; its points tell their figures and picks."""
+    """Write an HTML report with one strategy in every mode."""
     strategy = "margin" if any(name == "margin" for _, name in loops) else next(iter(loops))[1]
     shown = [runs[0] for (_, name), runs in loops.items() if name == strategy]
     data = ep.report_of(shown, command="python pipelines/compare_modes.py --embeddings")
@@ -225,23 +224,25 @@ def report(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Pat
 
 
 def parse() -> argparse.Namespace:
-    """Return the command line's arguments."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--data", default="digits", help="digits, mnist, fashion_mnist or a .npz file"
     )
-    parser.add_argument("--source", help="folder or archive of a named dataset")
-    parser.add_argument("--download", action="store_true", help="fetch a named dataset")
-    parser.add_argument("--embeddings", action="store_true", help="of the images, not their pixels")
+    parser.add_argument("--source", help="folder or archive of a registered dataset")
+    parser.add_argument("--download", action="store_true", help="download a registered dataset")
+    parser.add_argument("--embeddings", action="store_true", help="use embeddings, not pixels")
     parser.add_argument("--modes", nargs="+", default=MODES)
     parser.add_argument("--strategies", nargs="+", default=STRATEGIES)
     parser.add_argument("--head", default="mlp(hidden=64, epochs=20)")
     parser.add_argument("--batch-size", type=int, default=16, help="128 for 60,000 images")
-    parser.add_argument("--buffer-size", type=int, help="what replay adds [default: four batches]")
-    parser.add_argument("--rounds", type=int, help="[default: to the end of the pool]")
+    parser.add_argument(
+        "--buffer-size", type=int, help="earlier labels in mode replay [default: four batches]"
+    )
+    parser.add_argument("--rounds", type=int, help="[default: until the whole pool is labelled]")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--backbone", default="efficientnet_lite0")
-    parser.add_argument("--workspace", type=Path, help="where runs are kept")
+    parser.add_argument("--workspace", type=Path, help="folder of the runs")
     parser.add_argument("--output", type=Path, default=Path("modes-report"))
     hidden = argparse.SUPPRESS  # the old name of --batch-size
     parser.add_argument("--update-size", dest="batch_size", type=int, default=hidden, help=hidden)

@@ -1,12 +1,12 @@
-r"""Strategies side by side on one dataset, with many seeds and the statistics that stand up.
+r"""Compare strategies on one dataset, with many seeds and statistical tests.
 
     python pipelines/compare_strategies.py                    # digits, offline, minutes
     python pipelines/compare_strategies.py clothing --source clothing-dataset-small.zip
     python pipelines/compare_strategies.py cifar10 --source cifar10-images.zip \
         --initial-size 10 --batch-size 10 --rounds 20         # the foundation-model protocol
 
-Embeds the dataset once, runs every strategy with every seed in parallel, prints a table and writes
-a report and a figure. Killed and run again, it continues.
+Embeds the dataset once, runs every strategy with every seed in parallel, prints a table, and writes
+a report and a figure. After an interruption, the same command continues.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
         rounds=arguments.rounds,
         workspace=workspace,
     )
-    results = grid.run(workers=arguments.workers, progress=Teller())
+    results = grid.run(workers=arguments.workers, progress=ProgressPrinter())
     summary = results.summary()
     print(f"\n{summary}\n")
     command = "python pipelines/compare_strategies.py"
@@ -52,27 +52,27 @@ def main() -> None:
         print("failed:", failure)
 
 
-class Teller:
-    """Tells of every run that is done."""
+class ProgressPrinter:
+    """Print the progress after every finished run."""
 
     def __init__(self) -> None:
-        self._told = -1
+        self._finished = -1
 
     def __call__(self, progress: Progress) -> None:
-        """Tell, if there is one more."""
-        if progress.cells + progress.failed > self._told:
-            self._told = progress.cells + progress.failed
+        """Print the progress if another run is finished."""
+        if progress.cells + progress.failed > self._finished:
+            self._finished = progress.cells + progress.failed
             print(progress, flush=True)
 
 
 def parse() -> argparse.Namespace:
-    """Return the command line's arguments."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("dataset", nargs="?", default="digits")
     parser.add_argument("--source", help="folder or archive with the images")
-    parser.add_argument("--download", action="store_true", help="fetch them")
+    parser.add_argument("--download", action="store_true", help="download the images")
     parser.add_argument("--backbone", default="efficientnet_lite0")
-    parser.add_argument("--workspace", type=Path, help="where the cache and the runs are kept")
+    parser.add_argument("--workspace", type=Path, help="folder of the cache and the runs")
     parser.add_argument("--output", type=Path, default=Path("comparison"))
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=5)
@@ -80,7 +80,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--initial-size", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--workers", type=int, help="processes; by default one a processor")
+    parser.add_argument("--workers", type=int, help="processes [default: one per processor]")
     hidden = argparse.SUPPRESS  # the old name of --seed-offset
     parser.add_argument("--first-seed", dest="seed_offset", type=int, default=hidden, help=hidden)
     return parser.parse_args()

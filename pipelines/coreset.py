@@ -1,19 +1,18 @@
-"""Core-set against random choice, in the protocol of Sener & Savarese on cached embeddings.
+"""Core-set and random selection in the protocol of Sener and Savarese, on cached embeddings.
 
     python pipelines/coreset.py cifar10 --source cifar10-images.zip
     python pipelines/coreset.py flowers102 --source flowers-102/ --head logistic
     python pipelines/coreset.py digits --strategies coreset random bald --tracker tensorboard
 
-100 labels first, then 100 an episode for 10 episodes. In each a fresh network with one hidden layer
-and dropout is trained for 10 epochs (batches of 32, learning rate 0.001 decayed to a tenth); its
-dropout stays on at test time, so that its probabilities are means over networks (Monte Carlo
-dropout) and ``bald`` can ask where these disagree. After every episode a checkpoint is written: the
-network, the state of the optimiser, the training loss and the test accuracy. `ep.load_head` reads
-it, and `partial_fit` goes on as if the training had not stopped. Killed and run again, the script
-continues.
+10 episodes of 100 labels each. Each episode trains a new network with one hidden layer and dropout
+for 10 epochs (batches of 32, learning rate 0.001 decayed to a tenth). Dropout is on at test time:
+the probabilities are means over networks (Monte Carlo dropout), which ``bald`` needs. Each episode
+writes a checkpoint: the network, the state of the optimiser, the training loss and the test
+accuracy. `ep.load_head` reads it, and `partial_fit` continues the training exactly. After an
+interruption, the same command continues.
 
 Sener, Savarese (2018), "Active learning for convolutional neural networks: a core-set approach",
-arXiv:1708.00489. There the whole network is trained; here the backbone is frozen.
+arXiv:1708.00489. The paper trains the whole network; here the backbone is frozen.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def main() -> None:
     """Run the protocol and print the table."""
     arguments = parse()
     head = NETWORK.format(epochs=arguments.epochs) if arguments.head == "mlp" else arguments.head
-    ep.heads.heads.name_of(ep.get_head(head))  # a checkpoint can hold registered heads alone
+    ep.heads.heads.name_of(ep.get_head(head))  # only registered heads can be stored
     workspace = ep.Workspace(arguments.workspace)
     dataset = ep.load_dataset(
         arguments.dataset,
@@ -53,7 +52,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             loop = ep.ActiveLoop(
                 embeddings,
-                # The first labels are the same for all: core-set would start from an outlier.
+                # The same first labels for all strategies; core-set would start at an outlier.
                 initial="random",
                 strategy=strategy,
                 head=head,
@@ -76,7 +75,7 @@ def main() -> None:
 
 
 def checkpoint(loop: ep.ActiveLoop, record: ep.RoundRecord, folder: Path) -> None:
-    """Write the model, the optimiser's state, the loss and the accuracy of an episode."""
+    """Write the network, the optimiser's state, the loss and the accuracy of an episode."""
     path = folder / loop.run_id() / f"episode_{record.round:02d}.safetensors"
     if path.exists():
         return
@@ -95,13 +94,13 @@ def checkpoint(loop: ep.ActiveLoop, record: ep.RoundRecord, folder: Path) -> Non
 
 
 def optimiser_of(head: Any) -> dict[str, Any] | None:
-    """Describe the optimiser; the running means of AdamW are arrays of the checkpoint.
+    """Return the optimiser's name and steps, or None for heads without an iterative optimiser.
 
-    Heads with a closed form, such as ridge regression, have none.
+    The running means of AdamW are arrays of the checkpoint.
     """
     if hasattr(head, "adam_steps_"):
         return {"name": "AdamW", "steps": head.adam_steps_, "learning_rate": head.adam_lr_}
-    if hasattr(head, "n_iter_"):  # no state but the weights: a fit begins with these
+    if hasattr(head, "n_iter_"):  # the weights are its whole state
         return {"name": "quasi-Newton", "steps": head.n_iter_, "converged": head.converged_}
     return None
 
@@ -109,36 +108,36 @@ def optimiser_of(head: Any) -> dict[str, Any] | None:
 def print_table(labelled: list[int], curves: dict[str, list[list[float]]]) -> None:
     """Print mean and standard deviation over seeds by number of labels.
 
-    Below three distinct curves there is no standard deviation: identical runs are one observation.
+    Identical runs are one observation: fewer than three distinct runs have no standard deviation.
     """
-    varied = {name: len({*map(tuple, seeds)}) > 2 for name, seeds in curves.items()}
+    has_spread = {name: len({*map(tuple, seeds)}) > 2 for name, seeds in curves.items()}
     print(f"\n{'labels':>6}" + "".join(f"{strategy:>18}" for strategy in curves))
     for episode, count in enumerate(labelled):
         cells = []
         for name, seeds in curves.items():
             values = [accuracies[episode] for accuracies in seeds]
-            spread = f" ± {np.std(values, ddof=1):.3f}" if varied[name] else ""
+            spread = f" ± {np.std(values, ddof=1):.3f}" if has_spread[name] else ""
             cells.append(f"{np.mean(values):.4f}{spread}")
         print(f"{count:>6}" + "".join(f"{cell:>18}" for cell in cells))
 
 
 def parse() -> argparse.Namespace:
-    """Return the command line's arguments."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("dataset", help="cifar10, flowers102, or any dataset with labels")
     parser.add_argument("--source", help="folder or archive with the images")
-    parser.add_argument("--download", action="store_true", help="fetch them from their home")
-    parser.add_argument("--workspace", type=Path, help="where the cache is kept")
+    parser.add_argument("--download", action="store_true", help="download the images")
+    parser.add_argument("--workspace", type=Path, help="folder of the cache and the runs")
     parser.add_argument("--output", type=Path, default=Path("coreset-runs"))
     parser.add_argument("--strategies", nargs="+", default=["coreset", "random"])
-    parser.add_argument("--head", default="mlp", help="mlp, logistic or any other")
+    parser.add_argument("--head", default="mlp", help="mlp, logistic or another head")
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--initial-size", type=int, default=100)
     parser.add_argument("--batch-size", type=int, default=100)
     parser.add_argument("--episodes", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--tracker", choices=list(ep.trackers), help="off by default")
+    parser.add_argument("--tracker", choices=list(ep.trackers), help="default: none")
     return parser.parse_args()
 
 

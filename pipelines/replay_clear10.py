@@ -1,15 +1,15 @@
-"""Which of the old images to keep: replay policies on a stream, with as many seeds as it takes.
+"""Compare replay policies on a stream of images, with several seeds.
 
-    python pipelines/replay_clear10.py CLEAR10/                  # a CLEAR tree, either layout
-    python pipelines/replay_clear10.py CLEAR10/ --features       # its shipped vectors instead
-    python pipelines/replay_clear10.py digits --stream order     # comes with scikit-learn
+    python pipelines/replay_clear10.py CLEAR10/                  # a CLEAR folder
+    python pipelines/replay_clear10.py CLEAR10/ --features       # its own feature vectors
+    python pipelines/replay_clear10.py digits --stream order     # from scikit-learn
     python pipelines/replay_clear10.py cifar10 --source cifar10-images.zip --stream skewed
 
-After each part of the stream 1 % or 5 % of it is kept: the items with the largest error norm
-(EL2N), the largest entropy, the smallest margin, or random ones. The head goes on learning from
-the next part and what was kept. Naive keeps nothing, joint has everything at once. Each is run with
-several seeds, which draw the test images of each part, and compared with random choice seed by
-seed. Writes the tables (Parquet) and a page. Killed and run again, it continues.
+After each experience, the buffer keeps 1 % or 5 % of its images: those with the largest error norm
+(EL2N), the largest entropy, the smallest margin, or random ones. Training continues with the next
+experience and the buffer. The reference methods are naive (no buffer) and joint (all data at once).
+The seeds draw the test images of each experience; policies are compared with random selection seed
+by seed. Writes tables (Parquet) and a report. After an interruption, the same command continues.
 
 Lin, Shi, Pathak, Ramanan (2021), "The CLEAR benchmark: continual learning on real-world imagery",
 NeurIPS datasets and benchmarks.
@@ -33,11 +33,11 @@ METRICS = (
     "clear_forward",
     "gem_accuracy",
 )
-"""CLEAR's five, and the accuracy at the end of the stream."""
+"""The five metrics of CLEAR, and the accuracy at the end of the stream."""
 
 
 def main() -> None:
-    """Run the study, print its table and write its page."""
+    """Run the study, print its table and write its report."""
     arguments = parse()
     workspace = ep.Workspace(arguments.workspace)
     study = ep.ReplayStudy(
@@ -48,27 +48,27 @@ def main() -> None:
         seeds=arguments.seeds,
         workspace=workspace,
     )
-    results = study.run(workers=arguments.workers, progress=tell)
+    results = study.run(workers=arguments.workers, progress=show_progress)
     streaming = arguments.protocol == "streaming"
     summary = results.summary(None if streaming else METRICS)
     print(summary)
     for name, labels in results.never_learned.items():
-        print(f"{name}: tested but never learned: {', '.join(map(str, labels))}")
+        print(f"{name}: classes without training images: {', '.join(map(str, labels))}")
     report = ep.write_replay(arguments.output, ep.replay_of(results, summary))
     print(f"\nresults: {results.folder}\nreport: {report}")
 
 
 def streams(arguments: argparse.Namespace, workspace: ep.Workspace) -> Callable[[int], ep.Stream]:
-    """Return what makes the stream of a seed."""
+    """Return a function that makes the stream of a seed."""
     if arguments.features:
-        found = ep.load_clear_features(arguments.dataset)
+        features = ep.load_clear_features(arguments.dataset)
 
         def of_features(seed: int) -> ep.Stream:
             return ep.Stream.from_arrays(
-                found.matrix,
-                found.labels,
-                found.buckets,
-                found.for_seed(seed).splits,
+                features.matrix,
+                features.labels,
+                features.buckets,
+                features.for_seed(seed).splits,
                 protocol=arguments.protocol,
                 seed=seed,
                 name="clear10-features",
@@ -92,29 +92,29 @@ def streams(arguments: argparse.Namespace, workspace: ep.Workspace) -> Callable[
 
 
 def size(text: str) -> float | int:
-    """Return a share of each experience, such as 0.05, or a number of rows in all."""
+    """Return a share of each experience, such as 0.05, or a total number of rows."""
     return int(text) if text.isdecimal() else float(text)
 
 
 def has_bucket_0(embeddings: ep.Embeddings) -> bool:
-    """Whether the images that nobody labelled are listed as well."""
+    """Return whether the dataset contains CLEAR's bucket of unlabelled images."""
     return any(item.bucket == "0" and item.label is None for item in embeddings.items)
 
 
-def tell(progress: object) -> None:
-    """Show how far it is."""
+def show_progress(progress: object) -> None:
+    """Show the progress on a terminal."""
     if sys.stderr.isatty():
         print(f"\r{progress}   ", end="", file=sys.stderr, flush=True)
 
 
 def parse() -> argparse.Namespace:
-    """Return what was asked for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("dataset", help="the folder of a CLEAR tree, or the name of a dataset")
-    parser.add_argument("--source", help="folder or archive with a named dataset's images")
-    parser.add_argument("--features", action="store_true", help="the vectors shipped with CLEAR")
+    parser.add_argument("dataset", help="CLEAR folder, or name of a dataset")
+    parser.add_argument("--source", help="folder or archive of a registered dataset")
+    parser.add_argument("--features", action="store_true", help="use CLEAR's own feature vectors")
     parser.add_argument("--stream", default="buckets", help="buckets, classes, order, skewed, …")
-    parser.add_argument("--experiences", type=int, help="how many, where the data do not tell")
+    parser.add_argument("--experiences", type=int, help="number of experiences, not for buckets")
     parser.add_argument("--protocol", choices=("iid", "streaming"), default="iid")
     parser.add_argument("--policies", nargs="+", default=list(POLICIES))
     parser.add_argument("--retain", nargs="+", type=size, default=[0.01, 0.05])
@@ -122,8 +122,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--workers", type=int)
-    parser.add_argument("--workspace", help="where the cache and the runs are kept")
-    parser.add_argument("--output", type=Path, default=Path("replay.html"), help="the page")
+    parser.add_argument("--workspace", help="folder of the cache and the runs")
+    parser.add_argument(
+        "--output", type=Path, default=Path("replay.html"), help="file of the report"
+    )
     return parser.parse_args()
 
 

@@ -1,14 +1,13 @@
-"""A classifier of one's own photos: 30 labels, 45 more where they help most, and the rest is told.
+"""Train a classifier for your own photos with 75 labels, and predict the other photos.
 
-    python pipelines/webcam.py photos/ --classes cup key plant  # 30 to label, by core-set
-    python pipelines/webcam.py photos/ --labels export-1.json   # 45 more, by CORAL
-    python pipelines/webcam.py photos/ --labels export-2.json   # a head, and what the others are
+    python pipelines/webcam.py photos/ --classes cup key plant  # choose 30 photos by core-set
+    python pipelines/webcam.py photos/ --labels export-1.json   # choose 45 more by CORAL
+    python pipelines/webcam.py photos/ --labels export-2.json   # train and predict
 
-Each step writes what to label as tasks for Label Studio, with its labelling config and, once there
-are labels, with what the head thinks; label them there, export as JSON, and give the export to the
-next step. Answers given on the page of `embedpipe label`, or in the terminal, count as well,
-whichever photos they are of: they are in the same log. Run again at any time, it tells what is
-next.
+Each step writes tasks for Label Studio with its labelling config and, after the first labels, with
+predictions. Label the photos there, export them as JSON, and give the export to the next step.
+Labels from `embedpipe label` and `embedpipe annotate` count too, because they are in the same label
+log. Run the script again at any time: it prints the next step.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from embedpipe.labels.exchange import (
 
 
 def main() -> None:
-    """Take what was labelled, and do what comes next."""
+    """Import labels, and do the next step."""
     arguments = parse()
     workspace = ep.Workspace(arguments.workspace)
     dataset = ep.load_dataset(arguments.photos)
@@ -53,23 +52,23 @@ def main() -> None:
             if name not in session.classes():
                 session.add_class(name)
         if arguments.labels is not None:
-            take(session, arguments.labels, arguments.format)
-        if not has_to_do(session, arguments):
+            import_labels(session, arguments.labels, arguments.format)
+        if not offer_photos(session, arguments):
             finish(session, arguments.output)
 
 
-def has_to_do(session: LabellingSession, arguments: argparse.Namespace) -> bool:
-    """Return whether answers are missing, having told of which photos."""
+def offer_photos(session: LabellingSession, arguments: argparse.Namespace) -> bool:
+    """Offer the photos of the current step for labelling; return whether there are any."""
     steps = {"1-coreset": arguments.coreset, "2-coral": arguments.coreset + arguments.coral}
     for name, target in steps.items():
-        answered = {row for row, now in session.current().items() if now.kind != "clear"}
-        if len(answered) >= target:
+        labelled = {row for row, now in session.current().items() if now.kind != "clear"}
+        if len(labelled) >= target:
             continue
         model = session.retrain() if name != "1-coreset" else None
-        picks = picked(session, arguments.output / f"{name}.json", target - len(answered), model)
-        unanswered = [row for row in picks if row not in answered]
-        if unanswered:
-            print(f"label {len(unanswered)} of {len(picks)} photos, in Label Studio or on the page")
+        picks = picked(session, arguments.output / f"{name}.json", target - len(labelled), model)
+        missing = [row for row in picks if row not in labelled]
+        if missing:
+            print(f"label {len(missing)} of {len(picks)} photos, in Label Studio or on the page")
             offer_tasks(session, arguments, arguments.output / name, picks, model)
             print(PAGE.format(photos=arguments.photos, workspace=session.log.path.parent))
             return True
@@ -83,7 +82,7 @@ def offer_tasks(
     picks: list[int],
     model: Model | None,
 ) -> None:
-    """Write what to label, once, and the labelling config with the classes of today."""
+    """Write the tasks once, and the labelling config with the current classes."""
     if not session.classes():
         print("Label Studio: run this again with --classes and their names.")
         return
@@ -104,48 +103,48 @@ JSON, and run this again with --labels EXPORT."""
 
 PAGE = """\
 The page: embedpipe label {photos} --workspace {workspace} --initial coreset --strategy coral
-Label as many as are missing there, and run this again."""
+Label this number of photos there, and run this again."""
 
 
-def take(session: LabellingSession, file: Path, form: str) -> None:
-    """Take over what was labelled elsewhere; what is known already is passed over."""
+def import_labels(session: LabellingSession, file: Path, form: str) -> None:
+    """Import labels of another program, without those that are in the log already."""
     resolver = PathResolver.of(session.embeddings.dataset, classes=session.classes())
-    answers = formats[form].read_for(file, resolver).items  # all are items, or none is taken
+    answers = formats[form].read_for(file, resolver).items  # an unknown path is an error
     content = dict(zip(session.ids, session.embeddings.content_ids, strict=True))
     known = session.log.current_for(session.dataset, content)
-    said = new_events(answers, session.dataset, content, known, who=session.who)
-    session.log.append(said)
-    print(f"{len(said)} answers taken from {file}")
+    events = new_events(answers, session.dataset, content, known, who=session.who)
+    session.log.append(events)
+    print(f"{len(events)} labels imported from {file}")
 
 
 def picked(session: LabellingSession, file: Path, size: int, model: Model | None) -> list[int]:
-    """Return the rows to label in a step; they stay the same once they are chosen."""
+    """Return the rows to label in a step; they are chosen once and stored."""
     if not file.exists():
         paths = [proposal.path for proposal in session.propose(size, model)]
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".tmp")
         unfinished.write_text(json.dumps(paths, ensure_ascii=False), encoding="utf-8")
         unfinished.replace(file)
-    there = set(session.ids)
+    known = set(session.ids)
     paths = json.loads(file.read_text(encoding="utf-8"))
-    return [session.row_of(path) for path in paths if path in there]
+    return [session.row_of(path) for path in paths if path in known]
 
 
 def write_tasks(
     session: LabellingSession, folder: Path, rows: list[int], model: Model | None, url: str
 ) -> None:
-    """Write what to label, with what the head thinks where there is one."""
+    """Write tasks for Label Studio, with predictions if there is a model."""
     items = []
     for row in rows:
-        guess = None if model is None else model.classes[model.codes[row]]
+        prediction = None if model is None else model.classes[model.codes[row]]
         score = None if model is None else float(model.confidence[row])
         name = None if model is None else model.name
-        items.append(Labelled(session.ids[row], prediction=guess, score=score, model=name))
+        items.append(Labelled(session.ids[row], prediction=prediction, score=score, model=name))
     formats["label-studio"].write(folder, items, classes=session.classes(), image_url=url)
 
 
 def finish(session: LabellingSession, output: Path) -> None:
-    """Train a head on all labels, and write what it says of the other photos."""
+    """Train a model on all labels, and write its predictions for the other photos."""
     labels = session.labels()
     model = session.retrain()
     head, table = output / "head.safetensors", output / "predictions.csv"
@@ -163,27 +162,27 @@ def finish(session: LabellingSession, output: Path) -> None:
         low, high = model.interval
         known = f", accuracy {model.accuracy:.2f} ({low:.2f} to {high:.2f}) cross-validated on them"
     print(f"{head}: {len(labels)} labels of {len(set(labels.values()))} classes{known}")
-    print(f"{table}: what the other {len(rest)} photos are")
+    print(f"{table}: predictions for the other {len(rest)} photos")
 
 
 def parse() -> argparse.Namespace:
-    """Return the command line's arguments."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("photos", help="a folder")
-    parser.add_argument("--labels", type=Path, help="what Label Studio exported")
-    parser.add_argument("--format", default="label-studio", help="of --labels; see `formats`")
+    parser.add_argument("photos", help="folder of the photos")
+    parser.add_argument("--labels", type=Path, help="export of Label Studio")
     parser.add_argument(
-        "--classes", nargs="+", default=[], help="their names, for Label Studio to choose from"
+        "--format", default="label-studio", help="format of --labels: see `embedpipe list formats`"
     )
+    parser.add_argument("--classes", nargs="+", default=[], help="class names for Label Studio")
     parser.add_argument("--coreset", type=int, default=30, help="photos of the first step")
     parser.add_argument("--coral", type=int, default=45, help="photos of the second step")
     parser.add_argument(
         "--image-url",
-        help="what comes before a path in Label Studio [default: files of this machine]",
+        help="prefix of the images' addresses in Label Studio [default: local files]",
     )
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workspace", type=Path, help="where the cache and the log are kept")
+    parser.add_argument("--workspace", type=Path, help="folder of the cache and the label log")
     parser.add_argument("--output", type=Path, default=Path("webcam"))
     return parser.parse_args()
 

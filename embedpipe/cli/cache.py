@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    group = typer.Typer(help="Look after the cache.", no_args_is_help=True)
+    group = typer.Typer(help="List, verify and clean up the cache.", no_args_is_help=True)
     command(group, "list")(list_)
     command(group, "verify")(verify)
     command(group, "gc")(gc)
@@ -30,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_(session: Session) -> None:
-    """List what the cache holds, a line for each backbone, preprocessing and precision."""
+    """List the contents of the cache, one line per backbone, preprocessing and precision."""
     from ..cache import list_specs
 
     specs = list_specs(session.workspace)
@@ -44,12 +47,12 @@ def list_(session: Session) -> None:
 
 
 def verify(session: Session) -> None:
-    """Check every bit of the cache; exit status 1 if something is wrong."""
+    """Verify all files of the cache; exit status 1 if a file is damaged."""
     from ..cache import verify as find_problems
 
     problems = find_problems(session.workspace)
     text = _lines(problems)
-    session.finish({"problems": _rows(problems)}, text or "every file is whole")
+    session.finish({"problems": _rows(problems)}, text or "no file is damaged")
     if problems:
         raise typer.Exit(1)
 
@@ -57,15 +60,17 @@ def verify(session: Session) -> None:
 def gc(
     session: Session,
     matrices: Annotated[
-        bool, typer.Option("--matrices", help="Remove all matrices too: they come back when needed")
+        bool,
+        typer.Option(
+            "--matrices", help="Also remove all matrices; they are made again when needed"
+        ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell")] = False,
+    dry_run: DryRun = False,
 ) -> None:
-    """Remove damaged files, what killed runs left over, and what no dataset needs any more.
+    """Remove damaged, temporary and unused files.
 
-    That is: matrices of lists of items that no dataset has any more, and indexes that were not
-    read for 30 days. What another process uses or writes is left alone. --dry-run lists all of it
-    with its size.
+    Unused are matrices of item lists that no dataset has any more, and indexes that were not read
+    for 30 days. Files in use by another process stay.
     """
     from ..cache import collect_garbage
 
@@ -87,18 +92,18 @@ def drop(
         str, typer.Option(help="Id of the spec, or its first characters", show_default=False)
     ],
     yes: Yes = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell")] = False,
+    dry_run: DryRun = False,
 ) -> None:
-    """Remove a spec: its vectors, failures and matrices. Embedding makes them again.
+    """Remove the vectors, failures and matrices of a spec. `embed` makes them again.
 
-    `cache list` shows the specs. Asks before it removes anything, unless --yes is given.
+    `cache list` shows the specs. Asks for confirmation, unless --yes is given.
     """
     from ..cache import drop_spec, find_spec
 
     found = find_spec(session.workspace, spec)
-    what = f"{found.spec_id[:12]}  {found.backbone or 'unreadable spec'}  {found.precision or '-'}"
+    name = f"{found.spec_id[:12]}  {found.backbone or 'unreadable spec'}  {found.precision or '-'}"
     if not dry_run:
-        _confirm(session, f"Remove {what}, {_megabytes(found.size)}?", yes)
+        _confirm(session, f"Remove {name}, {_megabytes(found.size)}?", yes)
         drop_spec(session.workspace, found)
     result = {
         "spec_id": found.spec_id,
@@ -107,7 +112,7 @@ def drop(
         "dry_run": dry_run,
     }
     verb = "would be removed" if dry_run else "removed"
-    session.finish(result, f"{what}: {_megabytes(found.size)} {verb}")
+    session.finish(result, f"{name}: {_megabytes(found.size)} {verb}")
 
 
 def forget(
@@ -116,19 +121,19 @@ def forget(
         str,
         typer.Argument(
             metavar="PATH|CONTENT_ID",
-            help="Path of the image, its id in a dataset, or the SHA-256 of its bytes in "
-            "hexadecimal. The file need not be there any more",
+            help="Path of the image, its id in a dataset, or the hexadecimal SHA-256 of its bytes. "
+            "The file may be deleted already",
             show_default=False,
         ),
     ],
     yes: Yes = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Erase an image from the workspace: vectors, failures, labels, runs, pages and thumbnails.
 
-    All copies of the same bytes are erased. Asks before it changes anything, unless --yes is
-    given; --dry-run lists what it would change. The list also names what it cannot reach, such as
-    the image itself. Stop other runs in the workspace first.
+    All copies with the same bytes are erased. Asks for confirmation, unless --yes is given. The
+    result also lists remaining data that it cannot erase, such as the image file. Stop other
+    commands in the workspace first.
     """
     from ..erasure import find_image
     from ..erasure import forget as erase
@@ -153,17 +158,19 @@ def forget(
     if erased.label_events:
         lines.append(f"{session.workspace.labels}: {erased.label_events} events {would}cleared")
     lines += [f"REMAINS {path}: {reason}" for path, reason in erased.remaining]
-    session.finish(result, "\n".join(map(printable, lines)) or "nothing in the workspace holds it")
+    session.finish(
+        result, "\n".join(map(printable, lines)) or "the workspace contains no data of this image"
+    )
 
 
 def _confirm(session: Session, question: str, yes: bool) -> None:
-    """Ask on a terminal; refuse if the answer is no, or nobody can be asked."""
+    """Ask for confirmation; refuse if the answer is no, or without a terminal."""
     from ..errors import UsageError
 
     if yes:
         return
     if session.common.json or not sys.stdin.isatty():
-        raise UsageError(f"{question} Give --yes to confirm, or --dry-run to see what it holds.")
+        raise UsageError(f"{question} Give --yes to confirm, or --dry-run for a list.")
     if not typer.confirm(question, err=True):
         raise UsageError("nothing was removed.")
 

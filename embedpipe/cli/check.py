@@ -29,34 +29,35 @@ def check(
         Path | None,
         typer.Option(
             help="Labels to check: .csv, .jsonl or .parquet with the columns path and label "
-            "[default: the dataset's own; those of the label log where it has none]",
+            "[default: the labels of the dataset, else of the label log]",
             show_default=False,
         ),
     ] = None,
     pixels: Annotated[
         bool,
         typer.Option(
-            help="Read each image once more: to find tiny and blank ones, and to compare the "
-            "pictures of what may be copies"
+            help="Read the images again, to find tiny and blank ones and to compare the pixels of "
+            "possible copies"
         ),
     ] = True,
     index: Annotated[
         str,
         typer.Option(
-            help="How neighbours are found: exact, ivf, hnsw, or auto: exact up to 100,000 items"
+            help="Index for nearest neighbours: exact, ivf, hnsw, or auto (exact up to 100,000 "
+            "images)"
         ),
     ] = "auto",
     report: Annotated[
         Path | None,
-        typer.Option(help="Write a page that shows what was found there", show_default=False),
+        typer.Option(help="File for an HTML page with the results", show_default=False),
     ] = None,
 ) -> None:
-    """Find duplicates, outliers, labels that are likely wrong, and images that do not serve.
+    """Find duplicates, outliers, likely wrong labels, and tiny, blank or unreadable images.
 
-    Nothing is changed or removed.
+    The command changes no file of the dataset.
     """
     from ..checks import as_dict
-    from ..checks import check as look_for
+    from ..checks import check as run_checks
     from ..index import check_kind
     from ..labels import read_labels
 
@@ -70,7 +71,7 @@ def check(
         known = labels_of_log(session, embeddings, required=False) or None
     started = time.monotonic()
     with session.counting() as update:
-        checked = look_for(
+        checked = run_checks(
             embeddings,
             labels=known,
             pixels=pixels,
@@ -87,35 +88,34 @@ def check(
     session.finish(result, _text(result))
 
 
-_STAGES = {"look": "Looking at images", "neighbours": "Comparing vectors"}
+_STAGES = {"look": "Reading images", "neighbours": "Comparing vectors"}
 
 _LINES = {
     "duplicates": "groups of files with the same bytes",
-    "near_duplicates": "groups of pictures that are the same but for their files",
-    "leakage": "groups of either kind in more than one split",
-    "label_errors": "labels that are likely wrong",
-    "outliers": "images that are far from all others",
+    "near_duplicates": "groups of different files with the same picture",
+    "leakage": "groups of copies in more than one split",
+    "label_errors": "likely wrong labels",
+    "outliers": "outliers: images that differ from all others",
     "tiny": "tiny images",
     "blank": "blank images",
-    "failed": "images that could not be read",
+    "failed": "unreadable images",
 }
 
-_FIRST = 5
-"""So many of each kind are named; `--json` and the page have all."""
+_MAX_NAMED = 5
+"""Maximum entries of each kind in the text; JSON and the page contain all."""
 
 
 def _text(result: dict[str, Any]) -> str:
-    """Return what was found in some lines, the first few of each kind by name."""
+    """Return the results as text, with the first entries of each kind."""
     lines = []
     for key, meaning in _LINES.items():
         if key in result["not_checked"]:
-            done = "judged" if key == "label_errors" else "checked"
-            lines.append(f"    –  {meaning}: not {done}, {result['not_checked'][key]}")
+            lines.append(f"    –  {meaning}: not checked, {result['not_checked'][key]}")
             continue
-        lines.append(f"{len(result[key]):>5}  {meaning}{_judged(key, result)}")
-        lines += [f"         {printable(_named(entry))}" for entry in result[key][:_FIRST]]
-        if len(result[key]) > _FIRST:
-            lines.append(f"         … and {len(result[key]) - _FIRST} more")
+        lines.append(f"{len(result[key]):>5}  {meaning}{_checked_labels(key, result)}")
+        lines += [f"         {printable(_named(entry))}" for entry in result[key][:_MAX_NAMED]]
+        if len(result[key]) > _MAX_NAMED:
+            lines.append(f"         … and {len(result[key]) - _MAX_NAMED} more")
     lines += map(printable, _imbalance(result["imbalance"]))
     lines += map(printable, _remarks(result["remarks"]))
     if "report" in result:
@@ -123,13 +123,13 @@ def _text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _judged(key: str, result: dict[str, Any]) -> str:
-    """Return how many labels were judged, if some were not."""
+def _checked_labels(key: str, result: dict[str, Any]) -> str:
+    """Return the number of checked labels, if some were not checked."""
     judged, labelled = result["judged"], result["labelled"]
     if key != "label_errors" or judged == labelled:
         return ""
     rest = labelled - judged
-    return f" ({judged:,} of {labelled:,} judged; {rest:,} without a second image of their class)"
+    return f" ({judged:,} of {labelled:,} checked; {rest:,} without a second image of their class)"
 
 
 def _named(entry: dict[str, Any]) -> str:
@@ -150,10 +150,10 @@ def _named(entry: dict[str, Any]) -> str:
 def _remarks(found: list[dict[str, str]]) -> list[str]:
     if not found:
         return []
-    lines = [f"{len(found):>5}  remarks on images that were read"]
-    lines += [f"         {entry['path']}: {entry['remark']}" for entry in found[:_FIRST]]
-    if len(found) > _FIRST:
-        lines.append(f"         … and {len(found) - _FIRST} more")
+    lines = [f"{len(found):>5}  remarks on readable images"]
+    lines += [f"         {entry['path']}: {entry['remark']}" for entry in found[:_MAX_NAMED]]
+    if len(found) > _MAX_NAMED:
+        lines.append(f"         … and {len(found) - _MAX_NAMED} more")
     return lines
 
 

@@ -38,33 +38,36 @@ def compare(
         DatasetOptions,
         Use(
             dataset={
-                "help": "A .yaml file that describes the grid, or what `embedpipe run` takes: a "
-                "registered name, a folder, an archive or a manifest"
+                "help": "A .yaml file that describes the grid, or a dataset: a registered name, a "
+                "folder, an archive or a manifest"
             }
         ),
     ],
     imbalance: ImbalanceOptions,
     how: EmbedArguments,
     experiment: ExperimentFields,
-    doing: StudyArguments,
+    run_options: StudyArguments,
     backbones: Annotated[
         str | None,
         typer.Option(
-            help="Several, separated by commas, in place of --backbone", show_default=False
+            help="Backbones, separated by commas, in place of --backbone", show_default=False
         ),
     ] = None,
     target: Annotated[
-        float, typer.Option(help="Count labels to this share of the accuracy with all labels")
+        float,
+        typer.Option(
+            help="Report the labels needed for this share of the accuracy with all labels"
+        ),
     ] = 0.95,
     accuracy: Annotated[
-        float | None, typer.Option(help="Count labels to this accuracy instead", show_default=False)
+        float | None,
+        typer.Option(help="Report the labels needed for this accuracy instead", show_default=False),
     ] = None,
 ) -> None:
-    """Compare strategies, with as many seeds as it takes to tell them apart.
+    """Compare strategies with several seeds, and test the differences.
 
-    Every cell of the grid is a run that is kept: killed and run again, the command continues, and
-    with another strategy or more seeds it computes only what is new. Choosing at random is always
-    among them.
+    Every run is stored: after an interruption the command continues, and for another strategy or
+    more seeds it computes only the new runs. Random selection is always included.
     """
     from .._specs import split_specs
     from ..experiments import Experiment
@@ -73,8 +76,8 @@ def compare(
     from ..reports import comparison_of, write_comparison, write_figure
 
     check_target(target, accuracy)
-    running = StudyRun(session, doing)
-    experiment = doing.with_seeds(experiment)
+    study = StudyRun(session, run_options)
+    experiment = run_options.with_seeds(experiment)
     name = str(where.dataset)
     if name.lower().endswith((".yaml", ".yml")):
         grid = _with_typed(session, name, read_grid(name), experiment, how)
@@ -83,59 +86,59 @@ def compare(
     if backbones is not None:
         grid = replace(grid, backbones=split_specs(backbones))
     options = vars(grid.experiment)
-    Experiment.check(**options)  # before anything is embedded
+    Experiment.check(**options)  # before the embedding
 
     def opened(entry: DatasetEntry, backbone: str) -> Embeddings:
         changes = {"backbone": backbone, "max_failures": how.max_failures}
         return session.embed(entry, Embed(**{**vars(grid.embed), **changes}))
 
     problems = grid.problems(opened)
-    results = running.run(Experiment(problems, workspace=session.workspace, **options).run)
+    results = study.run(Experiment(problems, workspace=session.workspace, **options).run)
     summary = results.summary(target, accuracy=accuracy)
-    report = running.report(results)
+    report = study.report(results)
     write_comparison(report, comparison_of(results, summary, command=session.typed))
-    if doing.figure is not None:
-        write_figure(results, doing.figure)
+    if run_options.figure is not None:
+        write_figure(results, run_options.figure)
     result = {
         "summary": summary.to_json(),
-        "results": str(running.folder(results) / "results.parquet"),
+        "results": str(study.folder(results) / "results.parquet"),
         "report": str(report),
         "runs": len(set(results.table.column("run_id").to_pylist())),
         "failures": [str(failure) for failure in results.failures],
         **session.failed_images(),
     }
-    running.finish(results, result, summary)
+    study.finish(results, result, summary)
 
 
-NOT_BESIDE_A_FILE = {
+KEYS_IN_FILE = {
     **{each.name: each.name for each in (*fields(DatasetOptions), *fields(ImbalanceOptions))},
     **{each.name: f"embed: {each.name}" for each in fields(EmbedOptions)},
     "backbone": "backbone",
 }
-"""Where a grid file has the options that have no meaning beside one."""
-del NOT_BESIDE_A_FILE["dataset"], NOT_BESIDE_A_FILE["require_cached"]
+"""Options that must be in a grid file instead, and their keys there."""
+del KEYS_IN_FILE["dataset"], KEYS_IN_FILE["require_cached"]
 
-KEYS = {"seed_offset": "seeds", **{each.name: "labelling" for each in fields(OracleOptions)}}
-"""The keys of a grid file for options with other names."""
+OTHER_KEYS = {"seed_offset": "seeds", **{each.name: "labelling" for each in fields(OracleOptions)}}
+"""Options whose keys in a grid file have other names, and these keys."""
 
 
 def _with_typed(
     session: Session, path: str, grid: GridOptions, experiment: ExperimentFields, how: Embed
 ) -> GridOptions:
-    """Return the grid of a file with the options that were typed beside it.
+    """Return the grid of a file with the typed options.
 
-    An option that the file sets as well, or that belongs into the file, is refused.
+    An option that the file sets too, or that must be in the file, is refused.
     """
     changes = {}
     for name, typed in session.given.items():
-        if name in NOT_BESIDE_A_FILE:
+        if name in KEYS_IN_FILE:
             raise UsageError(
-                f"{typed} has no effect beside a grid file: write `{NOT_BESIDE_A_FILE[name]}` in "
+                f"{typed} cannot be combined with a grid file: write `{KEYS_IN_FILE[name]}` in "
                 f"{path} instead."
             )
-        key = KEYS.get(name, name)
+        key = OTHER_KEYS.get(name, name)
         if key in grid.given or (key == "backbones" and grid.backbones):
-            raise UsageError(f"{typed} and `{key}` in {path} say the same thing: give one of them.")
+            raise UsageError(f"{typed} and `{key}` in {path} set the same option: give only one.")
         if hasattr(experiment, key):
             changes[key] = getattr(experiment, key)
     return replace(

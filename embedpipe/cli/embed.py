@@ -38,9 +38,9 @@ def embed(
     where: Images,
     how: Embed,
 ) -> None:
-    """Fill the cache: embed every image that has no vector yet.
+    """Embed every image that has no vector in the cache.
 
-    Safe to kill, to run again, and to run several times at once.
+    The command can be interrupted, repeated, and run several times in parallel.
     """
     embeddings = session.embed(where, how)
     report = embeddings.report
@@ -56,7 +56,7 @@ def embed(
 
 
 def _facts(report: EmbedReport, failures: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a report as the contract has it: files that vanished are among the failures."""
+    """Return a report for JSON, with missing files among the failures."""
     facts: dict[str, Any] = {}
     for name, value in asdict(report).items():
         if name == "remarks":
@@ -72,35 +72,35 @@ def select(
     session: Session,
     where: Images,
     n: Annotated[
-        int, typer.Option("-n", help="How many items to choose", min=1, show_default=False)
+        int, typer.Option("-n", help="Number of items to choose", min=1, show_default=False)
     ],
     how: EmbedArguments,
     given: LabelInputs,
     strategy: Annotated[
         str,
         typer.Option(
-            help="See `embedpipe list strategies`; with options: 'coral(uncertainty=entropy)', "
-            "'combine(margin^1, diversity^2)'; or a .yaml file"
+            help="Selection strategy: see `embedpipe list strategies`; with options: "
+            "'coral(uncertainty=entropy)', 'combine(margin^1, diversity^2)'; or a .yaml file"
         ),
     ] = "coreset",
     head: Head = "logistic",
     index: Index = "exact",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same picks", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Write the picks there, with an empty label column to fill in", show_default=False
+            help="File for the picks, with an empty label column to fill in", show_default=False
         ),
     ] = None,
     groups: Annotated[
-        int, typer.Option(help="Name up to so many items that each pick stands for", min=0)
+        int, typer.Option(help="Maximum number of similar items to list for each pick", min=0)
     ] = 0,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write a page that shows the picks there", show_default=False),
+        typer.Option(help="File for an HTML page with the picks", show_default=False),
     ] = None,
 ) -> None:
-    """Pick what to label next."""
+    """Choose the images to label next."""
     from ..active import groups as groups_of
     from ..active import select as choose
     from ..heads import get_head
@@ -109,12 +109,12 @@ def select(
     from ..strategies import get_strategy
     from ..strategies.strategy import METRIC
 
-    # before anything is embedded
+    # before the embedding
     chooser, _ = get_strategy(strategy), get_head(head)
     check_kind(index)
     if output is not None:
         table_format(output)
-        _spare_labels(output)
+        _check_output(output)
     known = {} if given.labels is None else read_labels(given.labels)
     embeddings = session.embed(where, how)
     known = labels_of_items(session, embeddings.dataset, known)
@@ -189,7 +189,7 @@ def _picks(
 def _examples(
     session: Session, embeddings: Embeddings, names: Sequence[str], how: Embed
 ) -> NDArray[np.float32] | None:
-    """Return the vectors of what is looked for: items of the dataset, or another dataset's."""
+    """Return the vectors of the examples: items of the dataset, or of another dataset."""
     import numpy as np
 
     row_of = {item.id: row for row, item in enumerate(embeddings.items)}
@@ -208,8 +208,8 @@ def _metadata(embeddings: Embeddings, path: Path | None) -> dict[str, NDArray[np
     return None if path is None else read_metadata(path, [item.id for item in embeddings.items])
 
 
-def _spare_labels(output: Path) -> None:
-    """Refuse to write over labels that someone has filled in."""
+def _check_output(output: Path) -> None:
+    """Refuse to overwrite a file with labels."""
     from ..errors import EmbedpipeError, UsageError
     from ..tables import read_table
 
@@ -220,12 +220,12 @@ def _spare_labels(output: Path) -> None:
         filled_in = sum(label != "" for label in table.columns["label"])
     except EmbedpipeError as error:
         raise UsageError(
-            f"{output} is there already and cannot be read as labels, so it is not written over "
-            f"({error}): choose another --output, or remove it."
+            f"{output} exists and is not a table of labels ({error}): choose another --output, or "
+            "remove the file."
         ) from None
     if filled_in:
         raise UsageError(
-            f"{output} holds {filled_in} labels that would be lost: choose another --output."
+            f"{output} contains {filled_in} labels: choose another --output, or they would be lost."
         )
 
 

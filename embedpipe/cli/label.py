@@ -1,4 +1,4 @@
-"""Commands ``label`` and ``annotate``: a person labels, in a page or in the terminal."""
+"""Commands ``label`` and ``annotate``: labelling in the browser or in the terminal."""
 
 from __future__ import annotations
 
@@ -35,31 +35,30 @@ def label(
     port: Annotated[
         int | None,
         typer.Option(
-            help="Port on this machine [default: 8765, or any that is free]",
+            help="Port on this machine [default: 8765, or any free port]",
             min=1,
             max=65535,
             show_default=False,
         ),
     ] = None,
     strategy: Annotated[
-        str, typer.Option(help="Chooses what to label next, once there is a head")
+        str, typer.Option(help="Strategy of the later batches, with a trained model")
     ] = "auto",
-    initial: Annotated[str, typer.Option(help="Chooses the first images")] = "auto",
+    initial: Annotated[str, typer.Option(help="Strategy of the first batch")] = "auto",
     head: Head = "logistic",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same choices", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
     who: Annotated[
         str | None,
-        typer.Option(help="Who labels [default: your login name]", show_default=False),
+        typer.Option(help="Name of the annotator [default: your login name]", show_default=False),
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser")] = (
         False
     ),
 ) -> None:
-    """Label images in a page that only this machine can open.
+    """Label images in the browser, on this machine.
 
-    Embeds what is not embedded yet, then prints the page's address with its token, and serves it
-    until Ctrl-C. Every label is in labels.sqlite in the workspace the moment the page shows it
-    as saved.
+    Embeds new images, then prints the address of the page with its token, and serves the page
+    until Ctrl-C. Labels are stored in labels.sqlite in the workspace at once.
     """
     from ..heads import get_head
     from ..labelling import LabellingSession
@@ -67,7 +66,7 @@ def label(
     from ..server import LabellingServer
     from ..strategies import get_strategy
 
-    # before anything is embedded
+    # before the embedding
     get_strategy(strategy), get_strategy(initial), get_head(head)
     embeddings = session.embed(where, how)
     with LabelLog(session.workspace.labels) as log:
@@ -82,14 +81,14 @@ def label(
         )
         server = LabellingServer(labelling, session.workspace, port=port)
         session.finish({"url": server.url}, server.url, now=True)
-        sys.stdout.flush()  # a program that waits for the address must not wait for a buffer
-        session.remark("Open this address in a browser on this machine; Ctrl-C ends.")
+        sys.stdout.flush()  # for programs that wait for the address
+        session.remark("Open this address in a browser on this machine. Ctrl-C ends.")
         if open_browser:
             _open(server.url)
-        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how this ends
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the normal end
             server.run()
         count = sum(labelling.counts().values())
-        session.remark(f"{count} labels are stored; run the same command again to go on.")
+        session.remark(f"{count} labels are stored. Run the same command again to continue.")
 
 
 def _open(url: str) -> None:
@@ -109,32 +108,32 @@ def annotate(
     rounds: Annotated[int, typer.Option(help="Rounds after two classes have labels", min=1)] = 5,
     initial_size: Annotated[
         int,
-        typer.Option(help="Images at a time before there are two classes, by core-set", min=1),
+        typer.Option(help="Images per batch until two classes have labels", min=1),
     ] = 20,
     who: Annotated[
         str | None,
-        typer.Option(help="Who labels [default: your login name]", show_default=False),
+        typer.Option(help="Name of the annotator [default: your login name]", show_default=False),
     ] = None,
     whole_paths: Annotated[
         bool,
         typer.Option(
-            "--whole-paths", help="Show paths whole, though a folder's name may tell the class"
+            "--whole-paths", help="Show whole paths, although folder names can reveal the class"
         ),
     ] = False,
     head: Head = "logistic",
-    seed: Annotated[int, typer.Option(help="The same seed asks the same", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
 ) -> None:
-    """Label images in the terminal, those first of which the head is least certain.
+    """Label images in the terminal, the least certain predictions first.
 
-    Type the number of a class or a name; nothing accepts what is suggested, s skips, u takes the
-    last answer back, q stops, ? helps. Every answer is kept at once; run the same command again to
-    go on. The labels that a dataset brings are not shown.
+    Type the number of a class, or a name. An empty line accepts the suggestion, s skips, u undoes
+    the last answer, q stops, ? shows help. Answers are stored at once; run the same command again
+    to continue. Labels that the dataset contains are not shown.
     """
     from ..heads import get_head
     from ..labelling import Annotation, LabellingSession, Terminal
     from ..labels import LabelLog
 
-    get_head(head)  # before anything is embedded
+    get_head(head)  # before the embedding
     embeddings = session.embed(where, how)
     person = who or login_name()
     folder = session.workspace.items_of(embeddings.dataset.name).parent
@@ -170,12 +169,12 @@ def annotate(
             "advice": _advice(done),
             "output": str(session.workspace.labels),
         },
-        _text(done, counts, session.workspace.labels),
+        _summary(done, counts, session.workspace.labels),
     )
 
 
 def _plan_of(folder: Path, person: str | None) -> Path:
-    """Return the file that remembers what a person is asked."""
+    """Return the file with the current questions of an annotator."""
     digest = hashlib.sha256((person or "").encode("utf-8", "surrogateescape")).hexdigest()
     return folder / f"annotate-{digest[:12]}.json"
 
@@ -185,11 +184,11 @@ def _advice(rounds: list[AnnotatedRound]) -> dict[str, Any] | None:
     return None if model is None else model.advice
 
 
-def _text(rounds: list[AnnotatedRound], counts: dict[str, int], log: Path) -> str:
+def _summary(rounds: list[AnnotatedRound], counts: dict[str, int], log: Path) -> str:
     stopped = bool(rounds) and rounds[-1].stopped
     lines = [f"{log}: {sum(counts.values())} labels, {len(counts)} classes"]
     advice = _advice(rounds)
     if advice is not None and advice.get("reason"):
         lines.append(f"advice: {advice['advice']}: {advice['reason']}")
-    lines += ["stopped; run the same command again to go on"] if stopped else []
+    lines += ["stopped; run the same command again to continue"] if stopped else []
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The label log of the workspace, as commands read it."""
+"""Access of the commands to the label log of the workspace."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 __all__ = [
     "classes_of_log",
     "content_of",
+    "current_labels",
     "labels_of_items",
     "labels_of_log",
-    "logged",
     "login_name",
 ]
 
 
 def login_name() -> str | None:
-    """Return the name of the person at the keyboard, None where the system knows none."""
+    """Return the login name of the user, or None if the system has none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
@@ -33,7 +33,7 @@ def login_name() -> str | None:
 
 
 def content_of(session: Session, dataset: Dataset) -> dict[str, bytes | None]:
-    """Return the content id of each item by its path; what is unchanged is not read again."""
+    """Return the content ids of items by path; unchanged files are not read again."""
     from ..embedding.scan import scan
 
     with session.progress() as progress:
@@ -56,17 +56,17 @@ def classes_of_log(session: Session, dataset: Dataset) -> list[str]:
 def labels_of_log(
     session: Session, embeddings: Embeddings, *, required: bool = True
 ) -> dict[str, str]:
-    """Return the labels of the label log by path: no skips, none of files edited since."""
+    """Return the labels of the label log by path, without skips and without edited files."""
     ids = [item.id for item in embeddings.items]
     content = dict(zip(ids, embeddings.content_ids, strict=True))
-    said = logged(session, embeddings.dataset.name, content, required=required)
-    return {path: current.label for path, current in said.items() if current.label is not None}
+    found = current_labels(session, embeddings.dataset.name, content, required=required)
+    return {path: current.label for path, current in found.items() if current.label is not None}
 
 
 def labels_of_items(
     session: Session, dataset: Dataset, labels: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the labels of a file by the ids of items; say how paths were rewritten."""
+    """Return the labels of a file by item id, and remark on rewritten paths."""
     from ..labels import PathResolver, resolve_labels
     from ..labels.matching import format_rewritten
 
@@ -78,16 +78,16 @@ def labels_of_items(
     return found
 
 
-def logged(
+def current_labels(
     session: Session,
     dataset: str,
     content: Mapping[str, bytes | None],
     *,
     required: bool = True,
 ) -> dict[str, Current]:
-    """Return the current labels of a dataset's items, by path; `content` has their content ids.
+    """Return the current labels of a dataset's items by path, given their content ids.
 
-    It is an error if labels are `required` and the log has never had one of this dataset.
+    Raises `LabelError` if labels are `required` and the log has no event of this dataset.
     """
     from ..labels import LabelLog
 
@@ -100,22 +100,22 @@ def logged(
         if not required:
             return {}
         raise LabelError(
-            f"{path} has no labels of {dataset!r}: label with `embedpipe label`, or bring some "
-            "in with `embedpipe labels import`."
+            f"{path} has no labels of {dataset!r}: label with `embedpipe label`, or import labels "
+            "with `embedpipe labels import`."
         )
     _remark_doubts(session, matched)
     return {path: now for path, now in matched.current.items() if now.kind != "clear"}
 
 
 def _remark_doubts(session: Session, matched: Matched) -> None:
-    """Say which labels are left out because it is not certain that they are of these images."""
+    """Remark on labels that are left out because their image is uncertain."""
     if matched.edited:
         session.remark(
-            f"{len(matched.edited)} changed since they were labelled, and left out: "
-            f"{next(iter(matched.edited))!r}, for one; look at them again."
+            f"left out labels of images that changed after labelling: {len(matched.edited)}, such "
+            f"as {next(iter(matched.edited))!r}; label them again."
         )
     if matched.ambiguous:
         session.remark(
-            f"{len(matched.ambiguous)} new copies of images that have several labels, and left "
-            f"out: {next(iter(matched.ambiguous))!r}, for one; label them."
+            f"left out new copies of images with several labels: {len(matched.ambiguous)}, such as "
+            f"{next(iter(matched.ambiguous))!r}; label them."
         )

@@ -12,7 +12,7 @@ import typer
 
 from .._options import DatasetOptions
 from ..errors import UnmatchedError, UsageError
-from .label_log import classes_of_log, content_of, logged, login_name
+from .label_log import classes_of_log, content_of, current_labels, login_name
 from .options import EmbedArguments
 from .session import Session, command
 
@@ -28,8 +28,8 @@ FormatName = Annotated[
     typer.Option(
         "--format",
         "-f",
-        help="A registered name, such as csv, imagefolder or label-studio (see `embedpipe list "
-        "formats`)",
+        help="Registered name of the format, such as csv, imagefolder or label-studio (see "
+        "`embedpipe list formats`)",
         show_default=False,
     ),
 ]
@@ -37,7 +37,7 @@ FormatName = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    group = typer.Typer(help="Bring labels in and out.", no_args_is_help=True)
+    group = typer.Typer(help="Import and export labels.", no_args_is_help=True)
     command(group, "import")(import_)
     command(group, "export")(export)
     app.add_typer(group, name="labels")
@@ -46,31 +46,29 @@ def register(app: typer.Typer) -> None:
 def import_(
     session: Session,
     where: DatasetOptions,
-    file: Annotated[Path, typer.Argument(help="The file or folder", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="File or folder to import", show_default=False)],
     form: FormatName,
     who: Annotated[
         str | None,
         typer.Option(
-            help="Who labelled [default: whom the file names, else your login name]",
+            help="Name of the annotator [default: the name in the file, else your login name]",
             show_default=False,
         ),
     ] = None,
     skip_unknown: Annotated[
-        bool, typer.Option("--skip-unknown", help="Leave out paths that the dataset has not")
+        bool, typer.Option("--skip-unknown", help="Leave out paths that are not in the dataset")
     ] = False,
     strip_prefix: Annotated[
         str,
         typer.Option(
-            help="Folders that the file's paths begin with and the dataset's do not, such as "
-            "data/photos",
+            help="Leading folders to remove from the paths of the file, such as data/photos",
             show_default=False,
         ),
     ] = "",
     control: Annotated[
         str | None,
         typer.Option(
-            help="The control of Label Studio that holds the class [default: choice, or the only "
-            "one]",
+            help="Label Studio control with the class [default: choice, or the only control]",
             show_default=False,
         ),
     ] = None,
@@ -78,17 +76,16 @@ def import_(
         list[str] | None,
         typer.Option(
             "--class",
-            help="A class that is not in the label log yet, where a folder might be a class or "
-            "not; may be repeated",
+            help="New class, for formats in which a folder is not always a class; may be repeated",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Take labels over into the label log: all of a file, or nothing.
+    """Import the labels of a file into the label log: all of them, or none after an error.
 
-    What is said already is not said again, so a file may be imported twice. Skips and unsure
-    answers are kept; predictions of a model are not labels. Paths may be spelled as other programs
-    do: the result says how many were rewritten, and why entries were left out.
+    Labels that are in the log already are not added again. Skips and unsure answers are imported;
+    predictions are not. Paths may have the forms of other programs: the result contains the number
+    of rewritten paths, and the reasons for entries that were left out.
     """
     from ..labels import LabelLog, PathResolver
     from ..labels.exchange import formats, new_events
@@ -104,9 +101,9 @@ def import_(
         reading = format_.read_for(file, resolver, skip_unknown=skip_unknown, **options)
     except UnmatchedError as error:
         hint = (
-            "With --skip-unknown, the others are."
+            "--skip-unknown imports the others."
             if error.matched
-            else "--strip-prefix takes off folders with which the file's paths begin."
+            else "--strip-prefix removes leading folders from the paths of the file."
         )
         raise UnmatchedError(f"{error} {hint}", error.matched) from None
     events: list[Event] = []
@@ -136,11 +133,11 @@ def import_(
         "notes": reading.notes,
         "output": str(session.workspace.labels),
     }
-    text = f"{session.workspace.labels}: {len(events)} imported, {unchanged} already so"
-    text += f"; {replaced} replace what was said before" if replaced else ""
+    text = f"{session.workspace.labels}: {len(events)} imported, {unchanged} unchanged"
+    text += f"; {replaced} replace earlier labels" if replaced else ""
     text += f"; {reading.summary()}"
-    told = [text, *filter(None, [reading.rewritten_summary()]), *reading.notes]
-    session.finish(result, "\n".join(told))
+    lines = [text, *filter(None, [reading.rewritten_summary()]), *reading.notes]
+    session.finish(result, "\n".join(lines))
 
 
 def _counted(kinds: Mapping[str, Counted]) -> list[dict[str, Any]]:
@@ -152,30 +149,28 @@ def export(
     session: Session,
     where: DatasetOptions,
     form: FormatName,
-    output: Annotated[Path, typer.Option(help="The file or folder to write", show_default=False)],
+    output: Annotated[Path, typer.Option(help="File or folder to write", show_default=False)],
     how: EmbedArguments,
     predictions: Annotated[
         Path | None,
-        typer.Option(
-            help="What `predict` wrote, for the formats that hold predictions", show_default=False
-        ),
+        typer.Option(help="Output of `predict`, for formats with predictions", show_default=False),
     ] = None,
     everything: Annotated[
         bool,
         typer.Option(
             "--all",
-            help="Also items without a label: tasks of label-studio, _unlabeled/ of fiftyone",
+            help="Include items without a label: tasks of label-studio, _unlabeled/ of fiftyone",
         ),
     ] = False,
     link: Annotated[
         bool,
-        typer.Option("--link", help="Symbolic links to the images of a folder, not copies"),
+        typer.Option("--link", help="Write symbolic links to the images instead of copies"),
     ] = False,
     image_url: Annotated[
         str | None,
         typer.Option(
-            help="What comes before the path in the address of an image, for label-studio "
-            "[default: /data/local-files/?d=FOLDER/]",
+            help="Prefix of the images' addresses, for label-studio [default: "
+            "/data/local-files/?d=FOLDER/]",
             show_default=False,
         ),
     ] = None,
@@ -183,21 +178,21 @@ def export(
         list[str] | None,
         typer.Option(
             "--class",
-            help="A class to choose from in label-studio, beside those of the log; may be repeated",
+            help="Class to choose in label-studio, besides those of the log; may be repeated",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Write the labels of the label log in a format of another program.
+    """Export the labels of the label log in a format of another program.
 
-    Labels follow files that were moved or renamed; a file that was edited since has none. The
-    backbone matters to lightly alone, which holds the vectors of all items.
+    Labels follow files that were moved or renamed; files that changed after labelling have no
+    label. Only the format lightly uses the backbone, because it contains vectors.
     """
     from ..labels import formats
 
     format_ = formats[form]
     _check_export(format_, everything, link, image_url, classes or ())
-    guesses = _read_predictions(predictions) if predictions else {}
+    predicted = _read_predictions(predictions) if predictions else {}
     options: dict[str, Any] = {}
     with_vectors = "embeddings" in format_.write_options
     if with_vectors:
@@ -209,8 +204,8 @@ def export(
         dataset = session.load(where)
         content = content_of(session, dataset)
     whole = everything or with_vectors
-    said = logged(session, dataset.name, content, required=not (whole or guesses))
-    items = [_labelled(path, said.get(path), guesses.get(path)) for path in content]
+    current = current_labels(session, dataset.name, content, required=not (whole or predicted))
+    items = [_labelled(path, current.get(path), predicted.get(path)) for path in content]
     if not whole:
         items = [item for item in items if not item.is_empty]
     if "classes" in format_.write_options:
@@ -221,37 +216,37 @@ def export(
         options["link_to"] = _linked(dataset)
     open_image = None if link else dataset.source.read_one
     format_.write(output, items, open_image, existing=content, **options)
-    held = [item for item in items if _holds(format_, item)]
-    missing = Counter(item.status for item in items if not _holds(format_, item))
-    text = f"{output}: {len(held)} items"
+    exported = [item for item in items if _contains(format_, item)]
+    missing = Counter(item.status for item in items if not _contains(format_, item))
+    text = f"{output}: {len(exported)} items"
     for status in ("skip", "unsure"):
         text += f"; {missing[status]} {status} left out" if missing[status] else ""
-    session.finish({"items": len(held), "output": str(output)}, text)
+    session.finish({"items": len(exported), "output": str(output)}, text)
 
 
 def _check_export(
     format_: Format, everything: bool, link: bool, image_url: str | None, classes: Sequence[str]
 ) -> None:
-    """Refuse options that the format cannot heed."""
+    """Refuse options that the format does not support."""
     from ..labels import formats
 
     name = format_.name
     if everything and not format_.holds_unlabelled:
         others = sorted(each for each in formats if formats[each].holds_unlabelled)
         raise UsageError(
-            f"--all: the format {name} has no place for items without a label; "
-            f"{', '.join(others)} have."
+            f"--all: the format {name} cannot contain items without a label; the formats "
+            f"{', '.join(others)} can."
         )
     if link and "link_to" not in format_.write_options:
-        raise UsageError(f"--link: the format {name} cannot hold links to images.")
+        raise UsageError(f"--link: the format {name} cannot contain links to images.")
     if image_url and "image_url" not in format_.write_options:
-        raise UsageError(f"--image-url: the format {name} holds no addresses of images.")
+        raise UsageError(f"--image-url: the format {name} contains no addresses of images.")
     if classes and "classes" not in format_.write_options:
-        raise UsageError(f"--class: the format {name} holds no classes beside those of its items.")
+        raise UsageError(f"--class: the format {name} contains no list of classes.")
 
 
 def _read_predictions(path: Path) -> dict[str, Labelled]:
-    """Return what a model predicts, by path, from a table that `predict` wrote."""
+    """Return the predictions of a table that `predict` wrote, by path."""
     from ..labels import Entry
     from ..labels.exchange.reading import collect
     from ..labels.exchange.table_formats import table_rows
@@ -264,17 +259,17 @@ def _read_predictions(path: Path) -> dict[str, Labelled]:
     return {item.path: item for item in collect(entries)}
 
 
-def _labelled(path: str, now: Current | None, guess: Labelled | None) -> Labelled:
+def _labelled(path: str, current: Current | None, predicted: Labelled | None) -> Labelled:
     from ..labels import Labelled
 
-    prediction, score = (guess.prediction, guess.score) if guess else (None, None)
-    if now is None:
+    prediction, score = (predicted.prediction, predicted.score) if predicted else (None, None)
+    if current is None:
         return Labelled(path, prediction=prediction, score=score)
-    return Labelled(path, now.label, now.kind, prediction, score, now.by)
+    return Labelled(path, current.label, current.kind, prediction, score, current.by)
 
 
 def _address_of_images(session: Session, dataset: Dataset, image_url: str | None) -> dict[str, Any]:
-    """Return the option ``image_url``, having said how Label Studio comes to show the images."""
+    """Return the option ``image_url``, and remark on the setup of Label Studio."""
     from ..labels.exchange import local_files_url, serving
 
     folder = dataset.source.folder
@@ -283,14 +278,14 @@ def _address_of_images(session: Session, dataset: Dataset, image_url: str | None
         image_url = local_files_url(folder)
     elif image_url is None:
         session.remark(
-            f"The images of {dataset.name!r} are not files in a folder, of which Label Studio can "
-            "show them: unpack them, and say with --image-url what comes before their paths."
+            f"Label Studio cannot show the images of {dataset.name!r}, which are not files in a "
+            "folder: unpack them, and give the prefix of their addresses with --image-url."
         )
     return {"image_url": image_url} if image_url else {}
 
 
 def _linked(dataset: Dataset) -> Path:
-    """Return the folder that links lead to."""
+    """Return the folder of the linked images."""
     folder = dataset.source.folder
     if folder is None:
         raise UsageError(
@@ -299,8 +294,8 @@ def _linked(dataset: Dataset) -> Path:
     return folder
 
 
-def _holds(format_: Format, item: Labelled) -> bool:
-    """Return whether anything of the item is in an export."""
+def _contains(format_: Format, item: Labelled) -> bool:
+    """Return whether an export contains the item."""
     return (
         item.is_sure
         or format_.holds_unlabelled

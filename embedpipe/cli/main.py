@@ -1,9 +1,10 @@
-"""The commands."""
+"""The command line: all commands, and the command ``list``."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import io
 import os
 import sys
@@ -16,18 +17,19 @@ import typer.core
 
 from .._scripts import INTERRUPTED, WRONG_USAGE, interrupt_on_signals
 from .._versions import own_version
+from ..errors import UnknownNameError
 from . import cache, check, compare, embed, label, labels, replay, run, train
-from . import list as list_command
-from .output import Output, complain, wants_json
+from .output import Output, print_error, wants_json
+from .session import Session, command
 
 __all__ = ["app", "main"]
 
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
-"""The base of the parser's errors, of whichever parser Typer brings."""
+"""Base of the parser's errors: Typer can contain its own parser."""
 
 
 class _Commands(typer.core.TyperGroup):
-    """The commands; errors before a command begins are JSON too, where that is asked for."""
+    """The commands; with ``--json``, errors of the parser are JSON too."""
 
     def main(self, args: Any = None, *rest: Any, **options: Any) -> Any:
         words = list(sys.argv[1:] if args is None else args)
@@ -50,7 +52,7 @@ class _Commands(typer.core.TyperGroup):
             self._add_error(_message_of(error), "WrongUsage", WRONG_USAGE)
             raise
         except KeyboardInterrupt:
-            self._add_error(complain("interrupted."), "Interrupted", INTERRUPTED)
+            self._add_error(print_error("interrupted."), "Interrupted", INTERRUPTED)
             raise typer.Exit(INTERRUPTED) from None
 
     def _add_error(self, message: str, kind: str, status: int) -> None:
@@ -61,7 +63,7 @@ class _Commands(typer.core.TyperGroup):
 
 
 def _message_of(error: Exception) -> str:
-    """Return the message of an error of the parser, with the name of the option."""
+    """Return the message of a parser error, with the name of the option."""
     describe: Callable[[], str] = getattr(error, "format_message", lambda: str(error))
     return describe()
 
@@ -69,9 +71,9 @@ def _message_of(error: Exception) -> str:
 app = typer.Typer(
     name="embedpipe",
     cls=_Commands,
-    help="Embed a folder of images once; then choose what to label, retrain a head and see the "
-    "result in seconds on a CPU.\n\nExit status: 0 done, 1 failed, 2 wrong usage, 3 done but too "
-    "many images failed, 130 interrupted.",
+    help="Embed a folder of images once; then choose images to label, train a model and measure "
+    "its accuracy in seconds on a CPU.\n\nExit status: 0 done, 1 failed, 2 wrong usage, 3 done, "
+    "but too many images failed, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -91,14 +93,43 @@ def _top(
         raise typer.Exit
 
 
-for module in (run, compare, replay, embed, train, label, labels, check, cache, list_command):
+for module in (run, compare, replay, embed, train, label, labels, check, cache):
     module.register(app)
 
 
+KINDS = {
+    "datasets": "datasets",
+    "backbones": "backbones",
+    "strategies": "strategies",
+    "heads": "heads",
+    "policies": "continual",
+    "formats": "labels",
+}
+"""The registries, and the packages that contain them."""
+
+
+def list_(
+    session: Session,
+    kind: Annotated[str, typer.Argument(help=", ".join(KINDS), show_default=False)],
+) -> None:
+    """List the registered names of a kind, one per line."""
+    if kind not in KINDS:
+        raise UnknownNameError("list", kind, KINDS)
+    registry = getattr(importlib.import_module(f"embedpipe.{KINDS[kind]}"), kind)
+    entries: dict[str, str] = registry.describe()
+    width = max(map(len, entries), default=0)
+    lines = [f"{name:<{width}}  {text}" for name, text in entries.items()]
+    rows = [{"name": name, "description": text} for name, text in entries.items()]
+    session.finish({kind: rows}, "\n".join(lines) or f"no {kind} yet")
+
+
+command(app, "list")(list_)
+
+
 def main() -> None:
-    """Run the command line; a request to terminate is taken like an interruption."""
+    """Run the command line; SIGTERM and SIGHUP act like Ctrl-C."""
     interrupt_on_signals()
-    for stream in (sys.stdout, sys.stderr):  # a name must not fail for want of a character
+    for stream in (sys.stdout, sys.stderr):  # any name can be printed
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
@@ -108,11 +139,11 @@ def main() -> None:
 
 
 def _leave(end: SystemExit) -> NoReturn:
-    """End the process at once: native thread pools of libraries may abort when it winds down."""
-    # As the interpreter does: wait for other threads, then run what was registered for the end.
+    """End the process at once: native thread pools can abort at the interpreter's normal end."""
+    # Wait for other threads and run the exit functions, as the interpreter does.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    with contextlib.suppress(OSError, ValueError):  # the reader of the output is gone
+    with contextlib.suppress(OSError, ValueError):  # the output is closed
         sys.stdout.flush()
         sys.stderr.flush()
     if not isinstance(end.code, int | None):

@@ -1,4 +1,4 @@
-"""The options that only the command line has, and those that several commands share."""
+"""Options of the command line alone, and options that several commands share."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Common:
-    """What every command takes."""
+    """The options of every command."""
 
-    # A Path makes one slash of two, and an address could not be recognised.
+    # Not a Path, which would replace the two slashes of an address by one.
     workspace: str | None = option(
         None,
-        "Folder of the cache, matrices and runs [default: EMBEDPIPE_WORKSPACE or ./.embedpipe]",
+        "Folder of the cache, labels and runs [default: EMBEDPIPE_WORKSPACE or ./.embedpipe]",
         metavar="<path>",
     )
-    json: bool = option(False, "Print one JSON object, nothing else")
-    quiet: bool = option(False, "No progress, no remarks", short="-q")
+    json: bool = option(False, "Print one JSON object only")
+    quiet: bool = option(False, "Print no progress and no remarks", short="-q")
     debug: bool = option(False, "Show the traceback of an error")
     imports: Sequence[str] = option(
         factory=list,
-        help="Import a module, or a .py file, that registers strategies, heads, datasets or the "
-        "like; may be repeated",
+        help="Import a module or .py file that registers strategies, heads, datasets or other "
+        "extensions; may be repeated",
         flag="--import",
         metavar="MODULE",
         type=list[str],
@@ -53,7 +53,7 @@ class Common:
 
 @dataclass(frozen=True)
 class FailureLimit:
-    """The most images that may fail: a number of them, or percent of all."""
+    """Maximum number of failed images, or maximum percentage of all images."""
 
     text: str
     number: float
@@ -61,7 +61,7 @@ class FailureLimit:
 
     @classmethod
     def parse(cls, text: str) -> FailureLimit:
-        """Return the limit that ``N`` or ``P%`` means."""
+        """Return the limit of a text ``N`` or ``P%``."""
         match = re.fullmatch(r"([0-9]+)|([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?%", text.strip(), re.ASCII)
         if match is None or (match[2] and float(match[2]) > 100):
             raise UsageError(
@@ -71,7 +71,7 @@ class FailureLimit:
         return cls(text, float(match[1] or match[2]), percent=match[1] is None)
 
     def is_exceeded(self, failed: int, images: int) -> bool:
-        """Return whether so many failures of so many images are more than the limit."""
+        """Return whether a number of failed images exceeds the limit."""
         if self.percent:
             return 100 * failed > self.number * images
         return failed > self.number
@@ -79,11 +79,11 @@ class FailureLimit:
 
 @dataclass(frozen=True)
 class Embed(EmbedOptions):
-    """How images become vectors, and how many of them may fail."""
+    """Options of embedding, with the maximum number of failures."""
 
     max_failures: FailureLimit | None = option(
         None,
-        "End with exit status 3 if more than N images, or P percent of them, fail [default: no "
+        "End with exit status 3 if more than N images or P percent of them fail [default: no "
         "limit]",
         metavar="N|P%",
         type=str,
@@ -108,11 +108,11 @@ Images = Annotated[
 
 @dataclass(frozen=True)
 class Tracking:
-    """Where figures are kept beside a run."""
+    """Options of experiment tracking."""
 
     tracker: str | None = option(
         None,
-        "Keep the figures for tensorboard, mlflow or wandb (offline), in tracking/ of the "
+        "Also write the metrics for tensorboard, mlflow or wandb (offline), in tracking/ of the "
         "workspace",
         metavar="NAME",
     )
@@ -120,15 +120,15 @@ class Tracking:
 
 @dataclass(frozen=True)
 class LabelInputs:
-    """What is known of the items beside their images."""
+    """Labels, example images and metadata of the items."""
 
     labels: Path | None = option(
-        None, "What is labelled: .csv, .jsonl or .parquet with the columns path and label"
+        None, "Known labels: .csv, .jsonl or .parquet with the columns path and label"
     )
     examples: Sequence[str] = option(
         factory=list,
-        help="What is looked for, for combine(similarity): an item's id, or a folder or archive "
-        "of example images; may be repeated",
+        help="Example for combine(similarity): an item's id, or a folder or archive of example "
+        "images; may be repeated",
         type=list[str],
     )
     metadata: Path | None = option(
@@ -137,11 +137,11 @@ class LabelInputs:
     )
 
 
-def _note(kind: type[Any], name: str) -> Any:
-    """Return a field of an option class as Typer's note on a single option."""
+def _as_option(kind: type[Any], name: str) -> Any:
+    """Return a field of an option class as an option of Typer."""
     (entry,) = (each for each in dataclasses.fields(kind) if each.name == name)
     return typer.Option(help=entry.metadata["option"].help)
 
 
-Head = Annotated[str, _note(LoopFields, "head")]
-Index = Annotated[str, _note(ExperimentFields, "index")]
+Head = Annotated[str, _as_option(LoopFields, "head")]
+Index = Annotated[str, _as_option(ExperimentFields, "index")]

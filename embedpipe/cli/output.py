@@ -1,4 +1,4 @@
-"""What a command writes to standard output, and how it ends."""
+"""The standard output of a command, and its exit status."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .._scripts import FAILURE, INTERRUPTED, WRONG_USAGE, discard_output
 from .._text import printable
 from ..errors import EmbedpipeError, UsageError
 
-__all__ = ["TOO_MANY_FAILURES", "Output", "complain", "ending", "wants_json"]
+__all__ = ["TOO_MANY_FAILURES", "Output", "ending", "print_error", "wants_json"]
 
 TOO_MANY_FAILURES = 3
-"""Exit status of work that is done but for too many images; the others are those of scripts."""
+"""Exit status after too many failed images; the other statuses are those of scripts."""
 
 
 class Output:
     """Standard output of one command.
 
-    With `as_json` it carries one JSON object and nothing else: what other code writes there in
-    the meantime, in this process or in one that it starts, goes to standard error.
+    With `as_json`, it contains one JSON object only: output of other code, in this process or in a
+    child process, goes to standard error.
     """
 
     def __init__(self, as_json: bool) -> None:
@@ -38,7 +38,7 @@ class Output:
 
     @contextlib.contextmanager
     def reserved(self) -> Iterator[None]:
-        """Keep standard output for the result, which is written at the end at the latest."""
+        """Reserve standard output for the result, which is written at the end at the latest."""
         if not self.as_json:
             yield
             return
@@ -54,7 +54,7 @@ class Output:
                 self.flush()
 
     def result(self, result: dict[str, Any], text: str, *, now: bool) -> None:
-        """Take the result; `now` writes it at once, for commands that go on."""
+        """Store the result; with `now`, write it at once, for commands that continue."""
         if not self.as_json:
             print(printable(text, keep="\n\t"))  # noqa: T201
         elif not self._written:
@@ -63,12 +63,12 @@ class Output:
                 self.flush()
 
     def error(self, message: str, kind: str, status: int) -> None:
-        """Add an error to the result, which has the error alone where there is none yet."""
+        """Add an error to the result; without a result, the error is the whole object."""
         error = {"error": message, "kind": kind, "status": status}
         self._result = {**(self._result or {}), **error}
 
     def flush(self) -> None:
-        """Write the JSON object that is due, once."""
+        """Write the JSON object, once."""
         if self._result is not None and not self._written:
             self._written = True
             self._stream.write(f"{_as_json(self._result)}\n")
@@ -76,7 +76,7 @@ class Output:
 
 
 def _descriptor(stream: TextIO) -> int | None:
-    """Return the file descriptor of a stream, None for one in memory."""
+    """Return the file descriptor of a stream, or None for a stream in memory."""
     try:
         return stream.fileno()
     except (OSError, ValueError, io.UnsupportedOperation):
@@ -85,7 +85,7 @@ def _descriptor(stream: TextIO) -> int | None:
 
 @contextlib.contextmanager
 def _diverted(descriptor: int) -> Iterator[TextIO]:
-    """Let a descriptor lead to standard error, and give a stream to where it led before."""
+    """Redirect a descriptor to standard error; give a stream of its previous file."""
     sys.stdout.flush()
     saved = os.dup(descriptor)
     try:
@@ -100,7 +100,7 @@ def _diverted(descriptor: int) -> Iterator[TextIO]:
 
 
 def _as_json(result: dict[str, Any]) -> str:
-    """Return one line of JSON; numbers that JSON does not have are null."""
+    """Return one line of JSON; NaN and infinity become null."""
     try:
         return json.dumps(result, allow_nan=False)
     except ValueError:
@@ -118,43 +118,43 @@ def _finite(value: Any) -> Any:
 
 
 def wants_json(words: list[str]) -> bool:
-    """Return whether a command line asks for JSON, also one that cannot be understood."""
+    """Return whether a command line contains ``--json``, even if it cannot be parsed."""
     return "--json" in (words[: words.index("--")] if "--" in words else words)
 
 
 @contextlib.contextmanager
 def ending(output: Output, debug: bool) -> Iterator[None]:
-    """End a command as the contract says: one line on standard error, and an exit status."""
+    """Turn an exception into one line on standard error and an exit status."""
     try:
         yield
     except KeyboardInterrupt:
         message = "interrupted; run the same command again to continue."
-        raise _ended(output, message, "Interrupted", INTERRUPTED, debug) from None
+        raise _exit(output, message, "Interrupted", INTERRUPTED, debug) from None
     except EmbedpipeError as error:
         status = WRONG_USAGE if isinstance(error, UsageError) else FAILURE
-        raise _ended(output, str(error), type(error).__name__, status, debug) from None
+        raise _exit(output, str(error), type(error).__name__, status, debug) from None
     except (typer.Exit, typer.Abort):
         raise
     except BrokenPipeError:
         discard_output()
         raise typer.Exit(FAILURE) from None
-    # The last resort: a user never meets a traceback that was not asked for.
+    # Unexpected errors: a traceback is shown with --debug only.
     except Exception as error:  # noqa: BLE001
         name = type(error).__name__
         message = f"unexpected {name}: {error} (--debug shows where)"
-        raise _ended(output, message, name, FAILURE, debug) from None
+        raise _exit(output, message, name, FAILURE, debug) from None
 
 
-def _ended(output: Output, message: str, kind: str, status: int, debug: bool) -> typer.Exit:
+def _exit(output: Output, message: str, kind: str, status: int, debug: bool) -> typer.Exit:
     if debug:
         traceback.print_exc()
-    output.error(complain(message), kind, status)
+    output.error(print_error(message), kind, status)
     return typer.Exit(status)
 
 
-def complain(message: str) -> str:
+def print_error(message: str) -> str:
     """Write an error on one line of standard error, and return the line without the prefix."""
     line = printable(" ".join(message.split()))
-    with contextlib.suppress(OSError):  # the terminal is gone
+    with contextlib.suppress(OSError):  # the terminal is closed
         print(f"embedpipe: {line}", file=sys.stderr)  # noqa: T201
     return line

@@ -1,4 +1,4 @@
-"""From option classes to the parameters of commands, and back."""
+"""Conversion of option classes to parameters of commands, and of values to option objects."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 class Use:
-    """How a command takes an option class, where that differs from the class itself.
+    """The changes of an option class for a command.
 
     Parameters
     ----------
     without
-        Fields that are no options of the command.
+        Fields that are not options of the command.
     **changes
-        By field: what differs in its `Option`, and its ``default``.
+        By field: changed attributes of its `Option`, and its ``default``.
     """
 
     def __init__(self, *, without: Sequence[str] = (), **changes: Mapping[str, Any]) -> None:
         self.without, self.changes = without, changes
 
 
-_AS_IT_IS = Use()
+_UNCHANGED = Use()
 
 
 @dataclass(frozen=True)
 class _Single:
-    """One option: the parameter that Typer sees, and how its value is read."""
+    """One option: the parameter for Typer, and the function that converts its value."""
 
     parameter: inspect.Parameter
     read: Callable[[Any], Any] | None = None
@@ -56,34 +56,34 @@ class _Single:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameters that make one object together: an option class, or what a command takes."""
+    """The parameters of one object: an option class, or all arguments of a command."""
 
     kind: Callable[..., Any]
     parts: Mapping[str, _Single | Parameters]
 
     @classmethod
-    def of(cls, taken: Iterable[inspect.Parameter]) -> Parameters:
-        """Return the parameters of a command; those of option classes stand for their options."""
-        return cls(dict, {each.name: _part(each) for each in taken})
+    def of(cls, parameters: Iterable[inspect.Parameter]) -> Parameters:
+        """Return the parameters of a command, with option classes replaced by their options."""
+        return cls(dict, {each.name: _part(each) for each in parameters})
 
     def parameters(self) -> list[inspect.Parameter]:
-        """Return the parameters that Typer sees."""
+        """Return the parameters for Typer."""
         return [each for part in self.parts.values() for each in part.parameters()]
 
     def build(self, values: Mapping[str, Any]) -> Any:
-        """Make the object from what Typer has read."""
+        """Make the object from the values of Typer."""
         return self.kind(**{name: part.build(values) for name, part in self.parts.items()})
 
 
-def _part(taken: inspect.Parameter) -> _Single | Parameters:
-    hint = taken.annotation
+def _part(parameter: inspect.Parameter) -> _Single | Parameters:
+    hint = parameter.annotation
     kind, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _group(kind, next((note for note in notes if isinstance(note, Use)), _AS_IT_IS))
-    return _Single(taken.replace(kind=KEYWORD))
+        return _group(kind, next((note for note in notes if isinstance(note, Use)), _UNCHANGED))
+    return _Single(parameter.replace(kind=KEYWORD))
 
 
-@functools.cache  # most commands share most classes
+@functools.cache  # most commands share the same classes
 def _group(kind: type[Any], use: Use) -> Parameters:
     hints = get_type_hints(kind)
     parts: dict[str, _Single | Parameters] = {}
@@ -105,7 +105,7 @@ def _default_of(entry: dataclasses.Field[Any]) -> Any:
 
 
 def _single(name: str, hint: Any, default: Any, how: Option) -> _Single:
-    """Return a field of an option class as a parameter for Typer."""
+    """Return the parameter of a field of an option class."""
     flag = how.flag or f"--{name.replace('_', '-')}"
     kind: Any = how.type
     read = None
@@ -132,7 +132,7 @@ def _single(name: str, hint: Any, default: Any, how: Option) -> _Single:
 
 
 def _read_as(hint: Any, flag: str) -> tuple[Any, Callable[[Any], Any] | None]:
-    """Return what Typer reads for a field of this type, and how the value is made of it."""
+    """Return the type for Typer of a field, and the function that converts the value."""
     if get_origin(hint) is Mapping:
         return list[str], lambda words: dict(_count(flag, word) for word in words)
     if get_origin(hint) is Sequence:
@@ -145,14 +145,14 @@ def _read_as(hint: Any, flag: str) -> tuple[Any, Callable[[Any], Any] | None]:
 
 
 def _split(text: str) -> list[str]:
-    """Return the spec strings that commas separate."""
+    """Return a list of comma-separated spec strings."""
     from .._specs import split_specs
 
     return split_specs(text)
 
 
 def _count(flag: str, word: str) -> tuple[str, int]:
-    """Return what ``CLASS=N`` means."""
+    """Return the class and the number of a text ``CLASS=N``."""
     name, _, count = word.rpartition("=")
     if not name or not count.isdecimal() or int(count) < 1:
         raise UsageError(f"{flag} {word}: give CLASS=N, such as hat=20, with N at least 1.")

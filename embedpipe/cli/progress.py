@@ -1,4 +1,4 @@
-"""How far a command is: bars on a terminal, lines with a time stamp in a log."""
+"""The progress of a command: bars on a terminal, lines with a time stamp in a log."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LOG_SECONDS = 10.0
 """Minimum seconds between two lines of a log."""
 
 LOG_SHARE = 0.05
-"""Share of the work between two lines of a log, unless `LOG_AT_MOST` have passed."""
+"""Minimum share of the work between two lines, unless `LOG_AT_MOST` seconds have passed."""
 
 LOG_AT_MOST = 60.0
-"""Seconds after which a line is written even if the share done has hardly changed."""
+"""Seconds after which a line is written, however small the progress."""
 
 _STAGES = {"scan": "Scanning", "embed": "Embedding", "download": "Downloading"}
 
@@ -30,26 +30,26 @@ _STAGES = {"scan": "Scanning", "embed": "Embedding", "download": "Downloading"}
 class Log:
     """Progress as lines: a time stamp, the work done, its share, and the time left."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
         self._stage: str | None = None
         self._ended = self._written = False
         self._begun = self._last = (time.monotonic(), 0)
 
     def stage(self, stage: str, done: int, total: int) -> None:
-        """Note how many items of a stage are done; a total of 0 is not known."""
-        self._note(stage, done, total, lambda: _counted(stage, done, total), hurry=False)
+        """Report the number of finished items of a stage; a total of 0 is unknown."""
+        self._report(stage, done, total, lambda: _counted(stage, done, total), at_once=False)
 
     def text(self, done: int, total: int, text: str) -> None:
-        """Note how much is done, with a text that says what; the first is written at once."""
-        self._note("", done, total, lambda: printable(text), hurry=not self._written)
+        """Report finished and total units with a text; the first one is written at once."""
+        self._report("", done, total, lambda: printable(text), at_once=not self._written)
 
     def line(self, done: int, total: int, text: str) -> None:
-        """Write a text in any case, as for a round that takes a while."""
-        self._note("", done, total, lambda: printable(text), hurry=True)
+        """Write a text at once."""
+        self._report("", done, total, lambda: printable(text), at_once=True)
 
-    def _note(
-        self, stage: str, done: int, total: int, text: Callable[[], str], *, hurry: bool
+    def _report(
+        self, stage: str, done: int, total: int, text: Callable[[], str], *, at_once: bool
     ) -> None:
         now = time.monotonic()
         if stage != self._stage:
@@ -61,21 +61,16 @@ class Log:
         due = waited >= LOG_SECONDS and (share >= LOG_SHARE or waited >= LOG_AT_MOST)
         due = due or (waited >= LOG_SECONDS and not self._written)
         last = 0 < total <= done and self._written and not self._ended
-        if not (hurry or due or last):
+        if not (at_once or due or last):
             return
         self._written, self._ended, self._last = True, 0 < total <= done, (now, done)
         line = text()
         if total:
             line += f" ({_percent(done, total)})"
-        if 0 < done < total and not _says_left(line):
+        if 0 < done < total and " left" not in line:  # the text may contain an estimate
             left = (now - self._begun[0]) * (total - done) / done
             line += f", about {in_words(left)} left"
-        self._say(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}")
-
-
-def _says_left(text: str) -> bool:
-    """Return whether a text has an estimate of the time left already."""
-    return " left" in text
+        self._write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}")
 
 
 def _counted(stage: str, done: int, total: int) -> str:
@@ -117,7 +112,7 @@ def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 
 @contextlib.contextmanager
 def one_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar with a sentence beside it."""
+    """Show a bar with a text beside it."""
     from rich.progress import BarColumn, Progress, TextColumn
 
     columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-NAMED = ("buckets", "folders")
-"""Kinds of streams whose experiences the dataset names."""
+FROM_DATASET = ("buckets", "folders")
+"""Kinds of streams whose experiences are defined by the dataset."""
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def sizes_from(text: str) -> list[int | float]:
-    """Return sizes of buffers: shares of each experience, or numbers of rows in all."""
+    """Return buffer sizes: shares of each experience, or total numbers of rows."""
     from .._specs import split_specs
 
     return [_size_from(word) for word in split_specs(text)]
@@ -46,8 +46,8 @@ def _size_from(text: str) -> int | float:
         size = int(text) if text.isdecimal() else float(text)
     except ValueError:
         raise UsageError(
-            f"--retain {text}: give a share of each experience, such as 0.05, or a number of rows "
-            "in all, such as 500."
+            f"--retain {text}: give a share of each experience, such as 0.05, or a total number of "
+            "rows, such as 500."
         ) from None
     try:
         size_of(size)
@@ -58,27 +58,28 @@ def _size_from(text: str) -> int | float:
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """What comes when."""
+    """Options of the stream."""
 
     stream: str | None = option(
         None,
-        "What makes an experience: buckets, classes (some at a time), order (that of the "
-        "file names, as for digits), folders (a domain each), random, or skewed (random, with "
-        "other shares of the classes) [default: buckets if the dataset has them, otherwise "
-        "classes]",
+        "Division into experiences: buckets, classes, order (of the file names), folders, random, "
+        "or skewed (random, with different class shares) [default: buckets if the dataset has "
+        "them, else classes]",
     )
     experiences: int | None = option(
-        None, "How many, for all but buckets and folders [default: two classes each, or 10]"
+        None,
+        "Number of experiences, not for buckets and folders [default: 10, or one per two classes]",
     )
     protocol: str = option(
-        "iid", "iid: a test set inside each experience; streaming: the next experience is the test"
+        "iid",
+        "Test images. iid: a part of each experience; streaming: the next experience",
     )
     leave_out: str | None = option(
-        None, "Buckets or folders that are no part of the stream", metavar="A,B"
+        None, "Buckets or folders to leave out of the stream", metavar="A,B"
     )
 
     def check(self) -> None:
-        """Refuse names that are not known, and options that do not go together."""
+        """Refuse unknown names, and options that cannot be combined."""
         from ..continual import KINDS, PROTOCOLS
 
         if self.stream is not None and self.stream not in KINDS:
@@ -98,13 +99,13 @@ class StreamOptions:
         return kind
 
     def streams(self, embeddings: Embeddings) -> Callable[[int], Stream]:
-        """Return a function from a seed to the stream."""
+        """Return a function that makes the stream of a seed."""
         from .._specs import split_specs
         from ..continual import Stream
 
         kind = self.kind(embeddings)
 
-        def made(seed: int) -> Stream:
+        def stream_of(seed: int) -> Stream:
             return Stream.of(
                 embeddings,
                 kind,
@@ -114,18 +115,18 @@ class StreamOptions:
                 seed=seed,
             )
 
-        return made
+        return stream_of
 
     def _check_kind(self, kind: str) -> None:
-        if self.leave_out and kind not in NAMED:
+        if self.leave_out and kind not in FROM_DATASET:
             raise UsageError(
-                f"--leave-out {self.leave_out}: it names buckets or folders, and a stream of kind "
-                f"{kind!r} has none."
+                f"--leave-out {self.leave_out}: a stream of kind {kind!r} has no buckets and no "
+                "folders to leave out."
             )
-        if self.experiences is not None and kind in NAMED:
+        if self.experiences is not None and kind in FROM_DATASET:
             raise UsageError(
-                f"--experiences {self.experiences}: a stream of {kind} has as many as there are; "
-                "leave it out, or ask for another kind of stream."
+                f"--experiences {self.experiences}: the number of {kind} is fixed; leave the "
+                "option out, or choose another kind of stream."
             )
 
 
@@ -133,7 +134,7 @@ def replay(
     session: Session,
     where: DatasetOptions,
     how: EmbedArguments,
-    coming: StreamOptions,
+    stream: StreamOptions,
     study: Annotated[
         ReplayFields,
         Use(
@@ -142,32 +143,32 @@ def replay(
             seeds={"default": 5},
         ),
     ],
-    doing: StudyArguments,
+    run_options: StudyArguments,
 ) -> None:
-    """Learn a dataset experience by experience, with a replay buffer, and see what is forgotten.
+    """Train on a stream of experiences with a replay buffer, and measure the forgetting.
 
-    After each experience the head is tested on all of them, which gives the accuracy matrix.
-    Every run is kept: killed and run again, the command continues, and with another policy or
-    more seeds it computes only what is new. The baseline is always among the policies.
+    After each experience, the head is tested on all experiences, which gives the accuracy matrix.
+    Every run is stored: after an interruption the command continues, and for another policy or
+    more seeds it computes only the new runs. The baseline is always included.
     """
     from ..continual import NO_BUFFER
     from ..experiments.replay import ReplayStudy
     from ..reports import replay_of, write_replay, write_replay_figure
 
-    running = StudyRun(session, doing)
-    coming.check()
+    running = StudyRun(session, run_options)
+    stream.check()
     _check(study)
     embeddings = session.embed(where, how)
-    options = vars(doing.with_seeds(study))
-    streams = coming.streams(embeddings)
+    options = vars(run_options.with_seeds(study))
+    streams = stream.streams(embeddings)
     results = running.run(ReplayStudy(streams, workspace=session.workspace, **options).run)
     summary = results.summary()
     _remark(session, results)
     report = running.report(results)
     page = replay_of(results, summary, command=session.typed)
     write_replay(report, page)
-    if doing.figure is not None:
-        write_replay_figure(doing.figure, page)
+    if run_options.figure is not None:
+        write_replay_figure(run_options.figure, page)
     first = _first(results, without_buffer=study.policies[0] == NO_BUFFER)
     result = {
         **_matrix_and_metrics(results, first),
@@ -184,44 +185,43 @@ def replay(
 
 
 def _check(study: ReplayFields) -> None:
-    """Refuse wrong options before anything is embedded, and lists that are empty by their flag."""
+    """Refuse wrong options and empty lists before the embedding."""
     from ..experiments.replay import ReplayOptions
 
-    for flag, given in (
+    for flag, values in (
         ("policy", study.policies),
         ("retain", study.retains),
         ("head", study.heads),
     ):
-        if not given:
-            raise UsageError(f"--{flag} is empty: give one, or several with commas.")
+        if not values:
+            raise UsageError(f"--{flag} is empty: give one or more, separated by commas.")
     ReplayOptions(**vars(study))
 
 
 def _remark(session: Session, results: ReplayResults) -> None:
-    """Remark on what changes the meaning of the numbers."""
+    """Write remarks that are needed to interpret the numbers."""
     from ..experiments.formatting import format_range
 
     for labels in results.never_learned.values():
         session.remark(
-            f"tested but never learned: {', '.join(map(str, labels))}; nobody can predict what is "
-            "in no experience, so each of their test rows counts as wrong"
+            f"classes without training images: {', '.join(map(str, labels))}; their test images "
+            "count as wrong"
         )
     for name, counts in results.left_out.items():
         if counts[1]:
-            what = "test images" if results.protocols[name] == "iid" else "images learned before"
-            session.remark(f"{name}: copies of {what} left out: {format_range(counts)}")
+            originals = "test images" if results.protocols[name] == "iid" else "earlier images"
+            session.remark(f"{name}: copies of {originals} left out: {format_range(counts)}")
     heads = dict.fromkeys(setting.head for setting in results.settings)
     replayed = {setting.head for setting in results.settings if setting.policy}
     for head in heads:
         if head not in replayed and not results.failures:
             session.remark(
-                f"{head} remembers a stream exactly: it was learned without a buffer, which loses "
-                "nothing"
+                f"{head} does not forget: it needs no buffer, and was trained without one"
             )
 
 
 def _first(results: ReplayResults, *, without_buffer: bool) -> ReplaySetting:
-    """Return the setting that was asked for first."""
+    """Return the setting of the first given policy."""
     if without_buffer:
         naive = (setting for setting in results.settings if setting.method == "naive")
         return next(naive, results.settings[0])
@@ -229,7 +229,7 @@ def _first(results: ReplayResults, *, without_buffer: bool) -> ReplaySetting:
 
 
 def _matrix_and_metrics(results: ReplayResults, setting: ReplaySetting) -> dict[str, Any]:
-    """Return the accuracy matrix and the metrics of a setting, the means over its seeds."""
+    """Return the accuracy matrix and the metrics of a setting, as means over its seeds."""
     from ..continual import METRICS
     from ..experiments.summary import number
 
@@ -247,7 +247,7 @@ def _matrix_and_metrics(results: ReplayResults, setting: ReplaySetting) -> dict[
 
 
 def _row(row: ReplayRow) -> dict[str, Any]:
-    """Return a row of the summary as JSON has it."""
+    """Return a row of the summary for JSON."""
     from ..experiments.summary import ends, number
 
     return {

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-UPPER_BOUND_UP_TO = 5000
-"""Items in the pool up to which the report also shows the accuracy with all their labels."""
+UPPER_BASELINE_UP_TO = 5000
+"""Maximum items in the pool for which the report shows the upper baseline."""
 
 
 def register(app: typer.Typer) -> None:
@@ -35,10 +35,10 @@ def demo(
     session: Session,
     output: Annotated[Path, typer.Option(help="Folder for report.html")] = Path("demo"),
 ) -> None:
-    """Do the main job on handwritten digits, offline.
+    """Show the whole workflow on handwritten digits, offline.
 
-    Embeds 1,797 images with the bundled backbone, chooses 100 by core-set, then 50 a round by
-    margin up to 400 labels, and compares with choosing at random.
+    Embeds 1,797 images with the bundled backbone, chooses 100 images by core-set, then 50 per round
+    by margin up to 400 labels, and compares with random selection.
     """
     from ..active import LoopOptions
     from ..embedding import embed
@@ -69,7 +69,7 @@ def demo(
         result,
         f"{records[-1].accuracy:.3f} accuracy from {records[-1].labelled} of "
         f"{len(loops[0].problem.candidates)} labels ({loops[1].records[-1].accuracy:.3f} when "
-        f"they are chosen at random), in {seconds:.0f} s\nreport: {report}",
+        f"chosen at random), in {seconds:.0f} s\nreport: {report}",
     )
 
 
@@ -83,28 +83,28 @@ def run(
     rounds: Annotated[int, typer.Option(help="Rounds after the first batch", min=0)] = 5,
     index: Index = "exact",
     baseline: Annotated[
-        bool, typer.Option(help="Also run random choice, to compare with in the report")
+        bool, typer.Option(help="Also run random selection, for comparison in the report")
     ] = True,
 ) -> None:
-    """Run an active-learning loop against the dataset's own labels.
+    """Run an active-learning loop with the dataset's own labels as answers.
 
-    The accuracy is that on the test split, which is used for nothing else. Killed and run again,
-    it continues with the same picks.
+    The accuracy is measured on the test split. After an interruption, the same command continues
+    with the same picks.
     """
     from ..active import LoopOptions, Problem
     from ..experiments.grid_file import imbalanced
     from ..index import check_kind
 
-    options = LoopOptions(**vars(loop))  # which refuses wrong ones, before anything is embedded
+    options = LoopOptions(**vars(loop))  # checked before the embedding
     check_kind(index)
-    opened = session.tracker(tracking.tracker)
+    tracking_context = session.tracker(tracking.tracker)
     embeddings = session.embed(where, how)
     problem = Problem.of(embeddings, loop.seed, index)
     if problem.untested is not None:
         session.remark(f"no accuracy: {problem.untested}")
     problem = imbalanced(problem, imbalance, loop.seed)
     loops = _loops(session, problem, options, with_baseline=baseline)
-    with opened as tracker:
+    with tracking_context as tracker:
         _run_all(session, loops, rounds, tracker)
     folder = loops[0].folder()
     assert folder is not None
@@ -118,13 +118,13 @@ def run(
 def _result(loop: ActiveLoop, report: Path) -> dict[str, Any]:
     from ..active import area_under_budget_curve
 
-    judged = [r for r in loop.records if r.accuracy is not None]
-    accuracies = [r.accuracy for r in judged if r.accuracy is not None]
+    tested = [r for r in loop.records if r.accuracy is not None]
+    accuracies = [r.accuracy for r in tested if r.accuracy is not None]
     return {
         "run_id": loop.run_id(),
         "rounds": [record.summary() for record in loop.records],
-        "aubc": area_under_budget_curve([r.labelled for r in judged], accuracies)
-        if judged
+        "aubc": area_under_budget_curve([r.labelled for r in tested], accuracies)
+        if tested
         else None,
         "copies_left_out": loop.problem.copies_left_out,
         "report": str(report),
@@ -138,7 +138,7 @@ def _text(loop: ActiveLoop, rounds: int, report: Path, *, with_rounds: bool) -> 
     lines = [str(record) for record in loop.records] if with_rounds else []
     if last.round < rounds:
         lines.append(
-            f"stopped after round {last.round}: nothing is left that {loop.strategy} may choose"
+            f"stopped after round {last.round}: no items are left for {loop.strategy} to choose"
         )
     left_out = loop.problem.copies_left_out
     if left_out:
@@ -151,17 +151,17 @@ def _text(loop: ActiveLoop, rounds: int, report: Path, *, with_rounds: bool) -> 
 
 def _loops(
     session: Session,
-    given: Embeddings | Problem,
+    problem: Embeddings | Problem,
     options: LoopOptions,
     *,
     with_baseline: bool,
 ) -> list[ActiveLoop]:
-    """Return the loop that was asked for and, if wanted, the same with random choice."""
+    """Return the loop, and with `with_baseline` the same loop with random selection."""
     from ..active import ActiveLoop
 
     random = replace(options, strategy="random", initial="random")
-    wanted = [options, random] if with_baseline and random != options else [options]
-    return [ActiveLoop(given, workspace=session.workspace, options=each) for each in wanted]
+    all_options = [options, random] if with_baseline and random != options else [options]
+    return [ActiveLoop(problem, workspace=session.workspace, options=each) for each in all_options]
 
 
 def _run_all(
@@ -180,7 +180,7 @@ def _run_all(
 def _report(loops: list[ActiveLoop], path: Path, command_line: str) -> Path:
     from ..reports import report_of, write_report
 
-    small = len(loops[0].problem.candidates) <= UPPER_BOUND_UP_TO
+    small = len(loops[0].problem.candidates) <= UPPER_BASELINE_UP_TO
     data = report_of(
         loops[:1],
         baseline=loops[1] if len(loops) > 1 else None,

@@ -1,4 +1,4 @@
-"""What surrounds a command: its dataset, its output, its progress."""
+"""One run of a command: its dataset, output and progress; and the registration of commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .._registry import import_extensions
 from .._text import printable, sentence_about
 from ..errors import UsageError
 from .options import Common, Embed, FailureLimit
-from .output import TOO_MANY_FAILURES, Output, complain, ending
+from .output import TOO_MANY_FAILURES, Output, ending, print_error
 from .parameters import KEYWORD, Parameters
 from .progress import Log, bars, one_bar
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "command", "failures_of"]
 
-NAMED = 5
-"""Failures that are named on standard error; JSON has all."""
+MAX_NAMED = 5
+"""Maximum number of failures that standard error names; JSON contains all."""
 
 
 class Session:
-    """One run of one command; `given` are the options that were typed, as `_given` returns them."""
+    """One run of a command; `given` are the typed options, as returned by `_typed_options`."""
 
     def __init__(self, common: Common, output: Output, given: Mapping[str, str]) -> None:
         self.common, self.given = common, given
@@ -70,12 +70,14 @@ class Session:
             )
 
     def embed(self, where: DatasetOptions, how: Embed) -> Embeddings:
-        """Load the dataset and embed it, with its failures remarked."""
+        """Load and embed the dataset, and report its failures."""
         from ..embedding import embed
 
         dataset = self.load(where)
         for suffix, count in dataset.skipped.items():
-            self.remark(f"skipped {count} {suffix}: not a format that is read; convert them first")
+            self.remark(
+                f"skipped {count} {suffix} files: unsupported format; convert them to JPEG or PNG"
+            )
         with self.progress() as progress:
             embeddings = embed(dataset, workspace=self.workspace, options=how, progress=progress)
         for note in embeddings.report.notes:
@@ -84,28 +86,28 @@ class Session:
         return embeddings
 
     def _note_failures(self, embeddings: Embeddings, limit: FailureLimit | None) -> None:
-        """Name the first failures, keep all for the result, and hold them against the limit."""
+        """Name the first failures, store all for the result, and compare them with the limit."""
         found, known = failures_of(embeddings), self._failures
         self._failures = [*known, *(each for each in found if each not in known)]
-        for failure in embeddings.failures[:NAMED]:
+        for failure in embeddings.failures[:MAX_NAMED]:
             self.remark(printable(failure.message))
-        if len(embeddings.failures) > NAMED:
-            self.remark(f"… and {len(embeddings.failures) - NAMED} more that failed.")
+        if len(embeddings.failures) > MAX_NAMED:
+            self.remark(f"… and {len(embeddings.failures) - MAX_NAMED} more failed images.")
         remarks = embeddings.report.remarks
-        for path, text in remarks[:NAMED]:
+        for path, text in remarks[:MAX_NAMED]:
             self.remark(printable(sentence_about(path, text)))
-        if len(remarks) > NAMED:
-            self.remark(f"… and {len(remarks) - NAMED} more remarks; `check --json` lists all.")
+        if len(remarks) > MAX_NAMED:
+            self.remark(f"… and {len(remarks) - MAX_NAMED} more remarks; `check --json` lists all.")
         self.remark_vanished([failure.path for failure in embeddings.vanished])
         images = len(embeddings.dataset) + len(embeddings.vanished)
         if limit is not None and limit.is_exceeded(len(found), images):
             self._exceeded = (
                 f"{len(found)} of {images} images of {embeddings.dataset.name} failed, more than "
-                f"--max-failures {limit.text}. The work is done without them."
+                f"--max-failures {limit.text}. The command continued without them."
             )
 
     def tracker(self, name: str | None) -> contextlib.AbstractContextManager[Tracker | None]:
-        """Return the tracker of a name, if any, to be used in a `with`."""
+        """Return the tracker of a name as a context manager; None without a name."""
         if name is None:
             return contextlib.nullcontext()
         from ..tracking import get_tracker
@@ -113,15 +115,15 @@ class Session:
         return get_tracker(name, self.workspace.tracking)
 
     def remark_vanished(self, paths: Sequence[str]) -> None:
-        """Name the files that were items at the last scan and are gone."""
+        """Name the items of the last scan whose files do not exist any more."""
         if paths:
-            names = ", ".join(map(printable, paths[:NAMED]))
-            more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+            names = ", ".join(map(printable, paths[:MAX_NAMED]))
+            more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
             self.remark(f"{len(paths)} vanished since the last scan: {names}{more}")
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Callable[[int, int, str], None]]:
-        """Give a function that shows progress: units done, units in all, and a sentence."""
+        """Give a function that shows progress: finished units, total units, and a text."""
         from rich.console import Console
 
         console = Console(stderr=True)
@@ -135,42 +137,42 @@ class Session:
 
     @contextlib.contextmanager
     def rounds(self) -> Iterator[Callable[[int, int, str], None]]:
-        """Give a function that writes a line for each round, with a time stamp in a log."""
+        """Give a function that writes a line per round, in a log with a time stamp."""
         if sys.stderr.isatty() or self.common.quiet:
             yield lambda done, total, text: self.remark(f"  {printable(text)}")
         else:
             yield Log(self.remark).line
 
     def remark(self, text: str) -> None:
-        """Write a remark to standard error, unless asked to be quiet."""
+        """Write a remark to standard error, unless the option ``--quiet`` is given."""
         if not self.common.quiet:
-            with contextlib.suppress(OSError):  # the terminal is gone, and the work goes on
+            with contextlib.suppress(OSError):  # the terminal is closed; the work continues
                 print(printable(text, keep="\n"), file=sys.stderr)  # noqa: T201
 
     def finish(self, result: dict[str, Any], text: str, *, now: bool = False) -> None:
-        """Write the result, one JSON object or `text`, at the end or `now` if the command goes on.
+        """Write the result as JSON or `text`: at the end, or `now` if the command continues.
 
-        Images that failed are added under ``failures`` and their number under ``failed``, unless
-        the command has failures of its own.
+        Failed images are added as ``failures`` and their number as ``failed``, unless the result
+        contains ``failures``.
         """
         if self._failures and "failures" not in result:
             result = {"failed": len(self._failures), **result, "failures": self._failures}
         self._output.result(result, text, now=now)
 
     def failed_images(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the images that failed, if any, for a command whose ``failures`` are runs."""
+        """Return the failed images, for a command whose ``failures`` are runs."""
         return {"failed_images": self._failures} if self._failures else {}
 
     def end(self) -> None:
-        """End with the status of too many failures, if there are."""
+        """End with exit status 3 if too many images failed."""
         if self._exceeded is not None:
-            line = complain(self._exceeded)
+            line = print_error(self._exceeded)
             self._output.error(line, "TooManyFailures", TOO_MANY_FAILURES)
             raise typer.Exit(TOO_MANY_FAILURES)
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None] | None]:
-        """Give a function that shows a stage: its name, units done, units in all; None if quiet."""
+        """Give a function that shows a stage: name, finished units, total units; None if quiet."""
         from rich.console import Console
 
         console = Console(stderr=True)
@@ -184,7 +186,7 @@ class Session:
 
 
 def failures_of(embeddings: Embeddings) -> list[dict[str, Any]]:
-    """Return the images of a dataset that have no vector, with the stage and the reason."""
+    """Return the images without a vector, each with the stage and the reason."""
     return [
         {"path": failure.path, "stage": failure.stage, "reason": failure.error}
         for failure in (*embeddings.failures, *embeddings.vanished)
@@ -218,15 +220,15 @@ def _current_name(word: str, own: set[str], quiet: bool) -> str:
     if new is None or new not in own:
         return word
     if not quiet:
-        complain(f"`{flag}` is now `{new}`; the next version will not accept the old name.")
+        print_error(f"`{flag}` is now `{new}`; the next version will not accept the old name.")
     return f"{new}{equals}{value}"
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function ``f(session, ...)`` as a command of `app`.
 
-    The command takes the common options. It ends on an error of ours with one line on standard
-    error and the exit status of the contract.
+    The command has the common options. An error ends it with one line on standard error and an
+    exit status.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -244,22 +246,22 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             with output.reserved(), ending(output, common.debug):
                 import_extensions(common.imports)
                 _check_finite(context)
-                session = Session(common, output, _given(context))
+                session = Session(common, output, _typed_options(context))
                 function(session, **own.build(values))
                 session.end()
 
         context = inspect.Parameter("context", KEYWORD, annotation=typer.Context)
-        seen = [context, *own.parameters(), *shared.parameters()]
-        seen.sort(key=lambda each: each.default is not inspect.Parameter.empty)  # stable
-        run.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]
+        parameters = [context, *own.parameters(), *shared.parameters()]
+        parameters.sort(key=lambda each: each.default is not inspect.Parameter.empty)  # stable
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         app.command(name, cls=_Command, help=inspect.cleandoc(function.__doc__ or ""))(run)
         return function
 
     return register
 
 
-def _given(context: typer.Context) -> dict[str, str]:
-    """Return the options that were typed, by the name of the parameter: ``"--seeds 3"``."""
+def _typed_options(context: typer.Context) -> dict[str, str]:
+    """Return the typed options, such as ``"--seeds 3"``, by the name of the parameter."""
     typed = {}
     for parameter in context.command.params:
         name, value = str(parameter.name), context.params.get(str(parameter.name))
@@ -275,7 +277,7 @@ def _given(context: typer.Context) -> dict[str, str]:
 
 
 def _check_finite(context: typer.Context) -> None:
-    """Refuse NaN and infinity, which pass every check of a range."""
+    """Refuse NaN and infinity: the checks of ranges accept them."""
     for parameter in context.command.params:
         value = context.params.get(str(parameter.name))
         if isinstance(value, float) and not math.isfinite(value):

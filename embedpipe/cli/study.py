@@ -1,4 +1,4 @@
-"""What ``compare`` and ``replay`` have in common: they run a study and report on it."""
+"""The common part of ``compare`` and ``replay``: they run a study and write a report."""
 
 from __future__ import annotations
 
@@ -25,25 +25,27 @@ R = TypeVar("R", "Results", "ReplayResults")
 
 @dataclass(frozen=True)
 class StudyArguments(Tracking):
-    """How a study is run, and what is written about it."""
+    """Options of the run of a study, and of its report."""
 
     seed_offset: int = option(0, "The first seed", min=0)
     workers: int | None = option(
         None,
-        "Processes at work at once; the results are the same [default: one for each processor]",
+        "Number of worker processes; it does not change the results [default: one per processor]",
         min=0,
     )
-    output: Path | None = option(None, "File for the report [default: in the results]")
-    figure: Path | None = option(None, "Also draw the curves for print: .pdf, .svg or .png")
+    output: Path | None = option(
+        None, "File of the report [default: report.html in the results folder]"
+    )
+    figure: Path | None = option(None, "Also write the curves to a .pdf, .svg or .png file")
 
     def with_seeds(self, study: Fields) -> Fields:
-        """Return the options of a study, whose number of seeds begins at the first one."""
+        """Return the options of a study with its seeds as a range from the offset."""
         assert isinstance(study.seeds, int)
         return replace(study, seeds=range(self.seed_offset, self.seed_offset + study.seeds))
 
 
 class StudyRun:
-    """One run of a study by a command; a wrong option is refused when it is made."""
+    """One run of a study by a command; wrong options are refused at its creation."""
 
     def __init__(self, session: Session, how: StudyArguments) -> None:
         from ..reports import check_figure
@@ -55,7 +57,7 @@ class StudyRun:
         self._started = time.monotonic()
 
     def run(self, run: Callable[..., R]) -> R:
-        """Call the method ``run`` of a study with its progress shown, and return the results."""
+        """Call the method ``run`` of a study, show its progress, and return the results."""
         session = self._session
         with self._tracker as tracker, session.counting() as update:
             results = run(
@@ -70,7 +72,7 @@ class StudyRun:
 
     def folder(self, results: Results | ReplayResults) -> Path:
         """Return the folder of the results."""
-        assert results.folder is not None  # it has been written
+        assert results.folder is not None  # the results are written
         return results.folder
 
     def report(self, results: Results | ReplayResults) -> Path:
@@ -80,7 +82,7 @@ class StudyRun:
     def finish(
         self, results: Results | ReplayResults, result: dict[str, Any], summary: object
     ) -> None:
-        """Write the result; then a study with failures ends with an error."""
+        """Write the result, and raise an error if tasks failed."""
         failures = results.failures
         result |= {"seconds": round(time.monotonic() - self._started, 2)}
         text = f"{summary}\n\nresults: {result['results']}\nreport: {result['report']}"
@@ -89,5 +91,5 @@ class StudyRun:
             count = len(failures)
             raise RunError(
                 f"{count} task{'s' if count > 1 else ''} failed; {failures[0]}. The others are "
-                "done; run the same command again to try what is missing."
+                "done; run the same command again to retry."
             )

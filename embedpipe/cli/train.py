@@ -31,30 +31,30 @@ def register(app: typer.Typer) -> None:
 def train(
     session: Session,
     where: DatasetOptions,
-    output: Annotated[Path, typer.Option(help="File for the trained head", show_default=False)],
+    output: Annotated[Path, typer.Option(help="File for the trained model", show_default=False)],
     how: EmbedArguments,
     head: Head = "logistic",
     labels: Annotated[
         Path | None,
         typer.Option(
-            help=".csv, .jsonl or .parquet with the columns path and label [default: the label "
-            "log of the workspace]",
+            help="Labels: .csv, .jsonl or .parquet with the columns path and label [default: the "
+            "label log of the workspace]",
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same head", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
 ) -> None:
-    """Fit a head to labels.
+    """Train a model on labels.
 
-    The accuracy is that on images with a label of the dataset that were not trained on: those of
-    the test split, if it has any. It is null if the labels and the dataset's classes have no name
-    in common. Images of other classes count as wrong.
+    The accuracy is measured on images that have a label in the dataset and were not used for
+    training: those of the test split, if it has any. It is null if the given labels and the
+    dataset's classes have no name in common. Images of other classes count as wrong.
     """
     from ..active import train_head
     from ..heads import get_head
     from ..labels import read_labels
 
-    get_head(head)  # before anything is embedded
+    get_head(head)  # before the embedding
     known = None if labels is None else read_labels(labels)
     embeddings = session.embed(where, how)
     if known is None:
@@ -84,17 +84,17 @@ def train(
 def predict(
     session: Session,
     where: Images,
-    model: Annotated[Path, typer.Option(help="What `train` wrote", show_default=False)],
+    model: Annotated[Path, typer.Option(help="Model file written by `train`", show_default=False)],
     how: EmbedArguments,
     output: Annotated[
         Path | None,
         typer.Option(
-            help="File for the predictions: .csv, .jsonl or .parquet [default: they are printed]",
+            help="File for the predictions: .csv, .jsonl or .parquet [default: print them]",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Predict the class of every item.
+    """Predict the class of every image.
 
     Writes path, label, confidence and the probability of each class. Without --output, prints
     path, label and confidence.

@@ -1,6 +1,6 @@
-"""The addresses that the page asks: what is shown, and what is changed.
+"""The routes of the page's HTTP interface.
 
-A change is answered when it is on the disk.
+A change is on the disk before the response.
 """
 
 from __future__ import annotations
@@ -17,20 +17,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import RunError
-from ..labelling import STATES
-from .background_checks import LISTS, BackgroundChecks
-from .item_map import ItemMap
+from ..labelling import STATES, LabellingSession
 from .json_messages import (
     Progress,
     body_of,
     json_response,
-    number_asked,
+    number_in,
     progress_response,
     rows_in,
     text_in,
 )
-from .label_export import EXPORTS, export
-from .page_state import PageState
+from .label_export import EXPORTS, MODEL, export
+from .page_state import LISTS, PageState
 
 __all__ = ["reading_routes", "writing_routes"]
 
@@ -39,8 +37,7 @@ MAX_ITEMS = 500
 
 
 def reading_routes(state: PageState) -> list[Route]:
-    """Return the addresses that change nothing."""
-    item_map, checks = ItemMap(state), BackgroundChecks(state)
+    """Return the routes that change nothing."""
 
     def status(request: Request) -> Response:
         found = state.status()
@@ -50,7 +47,7 @@ def reading_routes(state: PageState) -> list[Route]:
         return json_response(found, etag=etag)
 
     def batch(request: Request) -> Response:
-        n = number_asked(request, "n", 24, MAX_ITEMS)
+        n = number_in(request, "n", 24, MAX_ITEMS)
         model = state.session.model
         proposals = state.session.propose(n, model) if n else []
         return json_response(
@@ -63,17 +60,17 @@ def reading_routes(state: PageState) -> list[Route]:
             return json_response({"items": state.entries(rows)})
         kind = request.query_params.get("state", "")
         if kind not in (*STATES, "unlabelled"):
-            raise HTTPException(400, "`state` is unlabelled, label, skip or unsure.")
+            raise HTTPException(400, "`state` must be unlabelled, label, skip or unsure.")
         text, label = (request.query_params.get(name, "")[:500] for name in ("q", "label"))
         found = state.find(text, kind, label)
-        offset = number_asked(request, "offset", 0, 10**9)
-        limit = number_asked(request, "limit", 100, MAX_ITEMS)
+        offset = number_in(request, "offset", 0, 10**9)
+        limit = number_in(request, "limit", 100, MAX_ITEMS)
         return json_response(
             {"total": len(found), "items": state.entries(found[offset : offset + limit])}
         )
 
     def doubted(request: Request) -> Response:
-        n = number_asked(request, "n", 60, MAX_ITEMS)
+        n = number_in(request, "n", 60, MAX_ITEMS)
         found = state.session.label_doubts(n)
         counts = {"labelled": found.labelled, "judged": found.judged, "reason": found.reason}
         return json_response({"items": state.proposed(found.proposals), **counts})
@@ -81,28 +78,28 @@ def reading_routes(state: PageState) -> list[Route]:
     def checked(request: Request) -> Response:
         name = request.query_params.get("list", "")
         if name not in LISTS:
-            raise HTTPException(400, f"`list` is {', '.join(LISTS[:-1])} or {LISTS[-1]}.")
-        n = number_asked(request, "n", 60, MAX_ITEMS)
+            raise HTTPException(400, f"`list` must be {', '.join(LISTS[:-1])} or {LISTS[-1]}.")
+        n = number_in(request, "n", 60, MAX_ITEMS)
         try:
-            found = checks.listed(name, n)
+            found = state.checked(name, n)
         except RunError as error:
             raise HTTPException(500, str(error)) from None
         return progress_response(found) if isinstance(found, Progress) else json_response(found)
 
     def similar(request: Request) -> Response:
-        row = number_asked(request, "row", 0, state.n - 1)
-        n = number_asked(request, "n", 60, MAX_ITEMS)
+        row = number_in(request, "row", 0, state.n - 1)
+        n = number_in(request, "n", 60, MAX_ITEMS)
         rows = state.session.similar(row, n) if n else []
         return json_response({"of": state.entries([row])[0], "items": state.entries(rows)})
 
     def points(request: Request) -> Response:
         by = request.query_params.get("by", "components")
         if by not in ("components", "neighbours"):
-            raise HTTPException(400, "`by` is components or neighbours.")
+            raise HTTPException(400, "`by` must be components or neighbours.")
         if by == "components":
-            return _bytes(item_map.components())
+            return _bytes(state.item_map.components())
         try:
-            found = item_map.neighbourhoods()
+            found = state.item_map.umap.points()
         except RunError as error:
             raise HTTPException(500, str(error)) from None
         return progress_response(found) if isinstance(found, Progress) else _bytes(found)
@@ -110,8 +107,8 @@ def reading_routes(state: PageState) -> list[Route]:
     def colours(request: Request) -> Response:
         by = request.query_params.get("by", "label")
         if by not in ("label", "prediction", "confidence"):
-            raise HTTPException(400, "`by` is label, prediction or confidence.")
-        return _bytes(item_map.colours(by))
+            raise HTTPException(400, "`by` must be label, prediction or confidence.")
+        return _bytes(state.item_map.colours(by))
 
     return [
         Route("/api/status", status),
@@ -126,12 +123,13 @@ def reading_routes(state: PageState) -> list[Route]:
 
 
 def _rows(text: str, n: int) -> list[int]:
-    """Return the rows of a list with commas."""
+    """Return the rows of a comma-separated list."""
     parts = text.split(",")
     valid = all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts)
     if not valid or len(parts) > MAX_ITEMS or any(int(part) >= n for part in parts):
         raise HTTPException(
-            400, f"`rows` are at most {MAX_ITEMS} numbers from 0 to {n - 1}, with commas."
+            400,
+            f"`rows` must be at most {MAX_ITEMS} numbers from 0 to {n - 1}, separated by commas.",
         )
     return [int(part) for part in parts]
 
@@ -145,7 +143,7 @@ def _bytes(array: np.ndarray) -> Response:
 
 
 def writing_routes(state: PageState) -> list[Route]:
-    """Return the addresses that change something: POST alone."""
+    """Return the routes that change something; all take POST."""
     session = state.session
 
     async def label(request: Request) -> Response:
@@ -172,11 +170,18 @@ def writing_routes(state: PageState) -> list[Route]:
         rows = await run_in_threadpool(session.undo)
         entries = await run_in_threadpool(state.entries, rows[:MAX_ITEMS])
         version = session.version
-        # An act about classes has no rows, but is undone as well.
-        undone = bool(rows) or version > before
-        if undone and not rows:
-            state.training.ask()
-        return json_response({"version": version, "undone": undone, "rows": rows, "items": entries})
+        act = await run_in_threadpool(_undone_act, session, before)
+        if act is not None and not rows:  # a change of classes
+            state.training.request()
+        return json_response(
+            {
+                "version": version,
+                "undone": act is not None,
+                "act": act,
+                "rows": rows,
+                "items": entries,
+            }
+        )
 
     async def new_class(request: Request) -> Response:
         name = text_in(await body_of(request), "name")
@@ -186,24 +191,25 @@ def writing_routes(state: PageState) -> list[Route]:
     async def rename(request: Request) -> Response:
         body = await body_of(request)
         old, new = text_in(body, "from"), text_in(body, "to")
-        known = await run_in_threadpool(session.classes)
-        if new in known and body.get("merge") is not True:
-            raise HTTPException(409, f"there is a class {new!r} already: merge the two?")
-        move = session.merge_class if new in known else session.rename_class
-        await run_in_threadpool(move, old, new)
-        state.training.ask()
+        classes = await run_in_threadpool(session.classes)
+        if new in classes and body.get("merge") is not True:
+            raise HTTPException(409, f"class {new!r} exists already: merge the two?")
+        change = session.merge_class if new in classes else session.rename_class
+        await run_in_threadpool(change, old, new)
+        state.training.request()
         return json_response({"version": session.version})
 
     async def retrain(request: Request) -> Response:
         await body_of(request)
-        state.training.ask()
+        state.training.request()
         return json_response({"training": True})
 
     async def write_export(request: Request) -> Response:
         body = await body_of(request)
         name = text_in(body, "format")
+        name = MODEL if name == "head" else name  # its name in the version before
         if name not in EXPORTS:
-            raise HTTPException(400, f"`format` is one of {', '.join(EXPORTS)}.")
+            raise HTTPException(400, f"`format` must be one of {', '.join(EXPORTS)}.")
         return json_response(await run_in_threadpool(export, state, name))
 
     posts = {
@@ -219,12 +225,33 @@ def writing_routes(state: PageState) -> list[Route]:
 
 
 def _suggestions(body: dict[str, Any], n: int) -> list[str | None] | None:
-    """Return what was suggested for each row, if the request has it."""
-    given = body.get("suggestions")
-    if given is None:
+    """Return the suggestion of each row, if the request contains them."""
+    suggestions = body.get("suggestions")
+    if suggestions is None:
         return None
-    if not isinstance(given, list) or len(given) != n:
-        raise HTTPException(400, "`suggestions` has one for each of the distinct `rows`, or null.")
+    if not isinstance(suggestions, list) or len(suggestions) != n:
+        raise HTTPException(
+            400,
+            f"`suggestions` must be null or a list of {n} entries, one per distinct row.",
+        )
     return [
-        None if each is None else text_in({"suggestions": each}, "suggestions") for each in given
+        None if each is None else text_in({"suggestions": each}, "suggestions")
+        for each in suggestions
     ]
+
+
+def _undone_act(session: LabellingSession, version: int) -> dict[str, str | None] | None:
+    """Return the kind and the classes of the act that was undone after a version of the log."""
+    undone = [
+        next(session.log.events(after=event.undoes - 1))
+        for event in session.log.events(after=version)
+        if event.undoes is not None and event.dataset == session.dataset
+    ]
+    if not undone:
+        return None
+    labels = {event.label for event in undone}
+    return {
+        "kind": undone[0].kind,
+        "label": labels.pop() if len(labels) == 1 else None,
+        "previous": undone[0].previous,
+    }

@@ -1,4 +1,4 @@
-"""Authentication: only the page itself, or a program with the token, gets an answer."""
+"""Authentication: only the page itself and programs with the token have access."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .json_messages import error_response
 __all__ = ["RUN_HEADER", "AuthMiddleware"]
 
 RUN_HEADER = "x-embedpipe-run"
-"""Header of every change: the run of the server whose rows are meant."""
+"""Header of every change: identifies the run of the server, on which the rows depend."""
 
 READING = ("GET", "HEAD")
 
@@ -41,26 +41,25 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 
-ENTER = (
+SET_COOKIE_PAGE = (
     '<!doctype html><meta http-equiv="refresh" content="0; url=/"><title>embedpipe label</title>'
     '<link rel="icon" href="/static/icon.svg">'
 )
 
-LOST = (
-    "This page belongs to whoever started it. Open the address that `embedpipe label` printed, "
-    "with its token."
+NO_ACCESS = (
+    "This page needs the token of the server. Open the whole address that `embedpipe label` "
+    "printed."
 )
 
 
 class AuthMiddleware:
-    """Pass on only requests of our own page, or of a program that has the token.
+    """Pass on only requests of our own page, or of a program with the token.
 
-    Refused are: another Host than 127.0.0.1 or localhost with our port (a name that somebody
-    else makes point here), another Origin or a request that the browser calls cross-site, a
-    missing or wrong token, and, where something is changed, a page of an earlier run of the
-    server, whose rows may be other items. The token comes in the address once; afterwards in a
-    cookie that scripts cannot read and other sites cannot use. Programs send it as
-    ``Authorization: Bearer``. Neither an address nor a header with the token is ever logged.
+    It refuses another Host than 127.0.0.1 or localhost with our port (against DNS rebinding),
+    another Origin, cross-site requests, and a missing or wrong token. It refuses changes from a
+    page of an earlier run of the server, whose rows may be other items. The address contains the
+    token once; later requests have it in a cookie that scripts cannot read and other sites cannot
+    use. Programs send ``Authorization: Bearer``. The token is never logged.
     """
 
     def __init__(self, app: ASGIApp, *, token: str, run: str, port: int) -> None:
@@ -69,8 +68,8 @@ class AuthMiddleware:
         self._cookie = f"embedpipe-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
-        if scope["type"] != "http":  # no web sockets here, and nothing to start or end
+        """Refuse a request, or pass it on."""
+        if scope["type"] != "http":  # no web sockets, no lifespan
             return
         refusal = self._refusal(scope)
         app = self.app if refusal is None else refusal
@@ -85,54 +84,54 @@ class AuthMiddleware:
         await app(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """Return what to answer instead, or None."""
+        """Return the response that refuses a request, or None."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            return error_response(421, "this server answers to 127.0.0.1 alone.")
+            return error_response(421, "the host of a request must be 127.0.0.1.")
         if scope["path"] == "/" and scope["method"] in READING:
             given = QueryParams(scope["query_string"]).get("token")
-            if given is not None:  # wherever the link was: whoever has it may come in
-                return self._enter(given)
+            if given is not None:  # the token is enough, whatever site the link was on
+                return self._set_cookie(given)
         if self._is_foreign(headers, hosts[0]):
-            return error_response(403, "requests of other sites are refused.")
-        if self._has(_bearer(headers)):
+            return error_response(403, "requests from other sites are refused.")
+        if self._is_token(_bearer(headers)):
             return None
-        if not self._has(self._from_cookie(headers)):
-            return _lost(scope)
+        if not self._is_token(self._from_cookie(headers)):
+            return _no_access(scope)
         if scope["method"] not in READING:
             return self._refusal_of_change(headers)
         return None
 
     def _refusal_of_change(self, headers: Headers) -> Response | None:
-        """Refuse a change that does not say which site and which run it comes from."""
+        """Refuse a change without its site, or from an earlier run of the server."""
         if "origin" not in headers:
             return error_response(403, "requests without an origin are refused.")
         if headers.get(RUN_HEADER) != self._run:
-            return error_response(409, "the server was started anew: load the page again.")
+            return error_response(409, "the server was restarted: reload the page.")
         return None
 
     def _is_foreign(self, headers: Headers, host: str) -> bool:
         origins = headers.getlist("origin")
         if any(origin.lower() != f"http://{host.lower()}" for origin in origins):
             return True
-        # A link that is typed, pasted or printed in a terminal has no site: "none".
+        # A typed or pasted address has no site: "none".
         return headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
-    def _enter(self, given: str) -> Response:
-        """Take the token out of the address, so that no history or screenshot shows it."""
-        if not self._has(given):
-            return _lost_page()
-        # Not a redirect: on one that began at a link of another site, no strict cookie is sent.
-        response = HTMLResponse(ENTER, headers={"cache-control": "no-store"})
+    def _set_cookie(self, given: str) -> Response:
+        """Move the token from the address to a cookie, so that no history shows it."""
+        if not self._is_token(given):
+            return _no_access_page()
+        # A redirect after a link on another site would not send a strict cookie.
+        response = HTMLResponse(SET_COOKIE_PAGE, headers={"cache-control": "no-store"})
         response.set_cookie(self._cookie, self._token, path="/", httponly=True, samesite="strict")
         return response
 
     def _from_cookie(self, headers: Headers) -> str | None:
         return cookie_parser(headers.get("cookie", "")).get(self._cookie)
 
-    def _has(self, given: str | None) -> bool:
-        """Compare a token with ours in constant time."""
+    def _is_token(self, given: str | None) -> bool:
+        """Compare a token with the server's in constant time."""
         if given is None:
             return False
         digests = (hashlib.sha256(text.encode()).digest() for text in (given, self._token))
@@ -144,13 +143,13 @@ def _bearer(headers: Headers) -> str | None:
     return given.strip() if scheme.lower() == "bearer" else None
 
 
-def _lost(scope: Scope) -> Response:
+def _no_access(scope: Scope) -> Response:
     if scope["path"] == "/" and scope["method"] in READING:
-        return _lost_page()
+        return _no_access_page()
     return error_response(
         401, "the token is missing or wrong: open the address that `embedpipe label` printed."
     )
 
 
-def _lost_page() -> Response:
-    return PlainTextResponse(LOST, status_code=401, headers={"cache-control": "no-store"})
+def _no_access_page() -> Response:
+    return PlainTextResponse(NO_ACCESS, status_code=401, headers={"cache-control": "no-store"})

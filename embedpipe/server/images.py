@@ -1,4 +1,4 @@
-"""Images by the row of their item: never by a path, and only the bytes that were embedded."""
+"""Images by the row of their item, never by a path, and only if their bytes were embedded."""
 
 from __future__ import annotations
 
@@ -22,50 +22,50 @@ from ..reports.thumbnails import make_thumbnail, media_type
 __all__ = ["ItemImages"]
 
 THUMBNAIL = 224
-"""Pixels of the longer side of a thumbnail: sharp at 112 points on a dense screen."""
+"""Pixels of the longer side of a thumbnail."""
 
 LARGE = 1600
-"""Pixels of the longer side of an image that is not sent as it is."""
+"""Maximum pixels of the longer side of an image that is encoded again."""
 
-AS_IT_IS = 4_000_000
-"""Maximum bytes of a file that is sent as it is, if browsers know its format."""
+MAX_FILE = 4_000_000
+"""Maximum bytes of a file that is sent unchanged, if browsers support its format."""
 
-KEPT = "private, max-age=31536000, immutable"
+CACHED = "private, max-age=31536000, immutable"
 
 
 class ItemImages:
-    """Thumbnails, made once and kept in the workspace by content, and whole images.
+    """Whole images, and thumbnails, which are stored in the workspace by content.
 
-    A file whose bytes are no longer those that were embedded is not shown: its label would be
-    stored as that of other bytes.
+    A file that changed after it was embedded is not shown: its label would be stored for other
+    bytes.
     """
 
     def __init__(self, embeddings: Embeddings, workspace: Workspace) -> None:
         self._embeddings = embeddings
-        # Thumbnails by another rule of colours are other images.
+        # Thumbnails depend on the rule of colours.
         rule = hashlib.sha256(COLOUR_RULE.encode()).hexdigest()[:8]
         self._folder = workspace.root / "thumbnails" / f"{THUMBNAIL}-{rule}"
         self._limit: anyio.CapacityLimiter | None = None
 
     def routes(self) -> list[Route]:
-        """Return the addresses of images."""
+        """Return the routes of images."""
         return [
             Route("/api/items/{row:int}/thumbnail", self._answer_thumbnail),
             Route("/api/items/{row:int}/picture", self._answer_picture),
         ]
 
     def thumbnail(self, row: int) -> bytes:
-        """Return a thumbnail of an item, from the disk if it was made before."""
+        """Return the thumbnail of an item, from the disk if it is stored."""
         name = self._embeddings.content_ids[row].hex()
         path = self._folder / name[:2] / name
         with contextlib.suppress(OSError):
-            kept = path.read_bytes()
-            if kept:  # a file that was cut short by a power cut is empty
-                return kept
+            stored = path.read_bytes()
+            if stored:  # a file can be empty after a power failure
+                return stored
         made = make_thumbnail(self._original(row), THUMBNAIL)
         if made is None:
             raise HTTPException(415, "the image cannot be decoded.")
-        # A full disk keeps nobody from labelling.
+        # Labelling continues when the disk is full.
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary_file(path) as unfinished:
@@ -74,9 +74,9 @@ class ItemImages:
         return made
 
     def picture(self, row: int) -> bytes:
-        """Return the image of an item: its file where browsers show it as the encoder sees it."""
+        """Return the image of an item: its file, if a browser shows the embedded pixels."""
         content = self._original(row)
-        if media_type(content) is not None and len(content) <= AS_IT_IS and is_plain(content):
+        if media_type(content) is not None and len(content) <= MAX_FILE and is_plain(content):
             return content
         made = make_thumbnail(content, LARGE)
         if made is None:
@@ -91,7 +91,7 @@ class ItemImages:
             raise HTTPException(410, f"the image cannot be read: {reason}.") from None
         if hashlib.sha256(content).digest() != self._embeddings.content_ids[row]:
             raise HTTPException(
-                410, "the image was changed since it was embedded: start the server again."
+                410, "the image changed after it was embedded: start the server again."
             )
         return content
 
@@ -104,17 +104,17 @@ class ItemImages:
     async def _answer(self, request: Request, size: str) -> Response:
         row = request.path_params["row"]
         if row >= len(self._embeddings.content_ids):
-            raise HTTPException(404, "there is no such item.")
+            raise HTTPException(404, f"there is no row {row}.")
         content_id = self._embeddings.content_ids[row].hex()
         etag = f'"{content_id[:32]}-{size}"'
-        # An address without the content's mark may mean another item tomorrow.
+        # Without the content id in the address, the address is not unique to this image.
         exact = content_id.startswith(request.query_params.get("v") or "?")
-        headers = {"etag": etag, "cache-control": KEPT if exact else "private, no-cache"}
+        headers = {"etag": etag, "cache-control": CACHED if exact else "private, no-cache"}
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         work = self.thumbnail if size == "thumbnail" else self.picture
-        async with self._limiter():  # many images must not keep labels waiting
-            if await request.is_disconnected():  # scrolled past
+        async with self._limiter():  # requests for images must not delay labels
+            if await request.is_disconnected():  # the user scrolled on
                 return Response(status_code=204)
             content = await run_in_threadpool(work, row)
         return Response(content, headers=headers, media_type=media_type(content))

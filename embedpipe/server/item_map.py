@@ -1,4 +1,4 @@
-"""The map of all items: their layouts, which a process of its own may compute, and colours."""
+"""The map of all items: two layouts, one of them computed in another process, and colours."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from ..embedding import Embeddings
 from ..errors import RunError, UsageError
+from ..labelling import LabellingSession
 from .json_messages import Progress
-from .map_layouts import on_the_map, plane_of
+from .map_layouts import map_coordinates, principal_plane
 from .map_worker import LayoutFile
-from .page_state import PageState
 
 __all__ = ["ItemMap"]
 
 MAX_CODES = 254
-"""Maximum classes with a number of their own on the map; the others share the last."""
+"""Maximum number of classes with their own code on the map; the others share one code."""
 
 WORKER = f"{__package__}.map_worker"
 
@@ -32,44 +32,41 @@ ENDED = "the server has ended."
 
 
 class ItemMap:
-    """All items of a dataset in the plane, in two layouts, and their colours."""
+    """The items of a session as points in the plane, in two layouts, and their colours."""
 
-    def __init__(self, state: PageState) -> None:
-        self._state = state
+    def __init__(self, session: LabellingSession) -> None:
+        self._session = session
         self._lock = threading.Lock()
         self._points: NDArray[np.uint16] | None = None
-        self._neighbourhoods = BackgroundLayout(state.session.embeddings)
-        state.at_the_end(self._neighbourhoods.close)
+        self.umap = BackgroundLayout(session.embeddings)
 
     def components(self) -> NDArray[np.uint16]:
-        """Return (n, 2) little-endian uint16: the two directions in which the vectors spread most.
+        """Return (n, 2) little-endian uint16: the first two principal components.
 
-        Both axes from 0 to 65,535. Computed once: see `plane_of`; 4 bytes per item stay in memory.
+        Computed once; 4 bytes per item stay in memory.
         """
         with self._lock:
             if self._points is None:
-                matrix = self._state.session.embeddings.matrix
+                matrix = self._session.embeddings.matrix
                 rows = np.arange(len(matrix), dtype=np.int64)
-                self._points = on_the_map(plane_of(matrix, rows))
+                self._points = map_coordinates(principal_plane(matrix, rows))
             return self._points
 
-    def neighbourhoods(self) -> NDArray[np.uint16] | Progress:
-        """Return (n, 2) uint16 in the layout of UMAP, or its progress."""
-        return self._neighbourhoods.points()
-
     def colours(self, by: str) -> NDArray[np.uint8]:
-        """Return (n,) uint8: by ``label`` or ``prediction`` a class's position + 1, 0 for none."""
-        # By ``confidence``, the probability of the predicted class, from 0 to 255.
-        snapshot, model = self._state.session.snapshot(), self._state.session.model
+        """Return (n,) uint8: the class's position + 1, or 0, by ``label`` or ``prediction``.
+
+        By ``confidence``: the probability of the predicted class, from 0 to 255.
+        """
+        snapshot, model = self._session.snapshot(), self._session.model
         if by == "label":
             return _codes(snapshot.codes.astype(np.int64))
         if model is None:
-            return np.zeros(self._state.n, dtype=np.uint8)
+            return np.zeros(len(self._session.ids), dtype=np.uint8)
         if by == "confidence":
             return np.asarray(np.rint(255 * model.confidence), dtype=np.uint8)
-        place = {name: code for code, name in enumerate(snapshot.classes)}
-        moved = np.array([place.get(name, -1) for name in model.classes], dtype=np.int64)
-        return _codes(moved[model.codes])
+        code_of = {name: code for code, name in enumerate(snapshot.classes)}
+        codes = np.array([code_of.get(name, -1) for name in model.classes], dtype=np.int64)
+        return _codes(codes[model.codes])
 
 
 def _codes(codes: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -77,10 +74,10 @@ def _codes(codes: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 class BackgroundLayout:
-    """Compute the neighbourhoods of a dataset in another process, once they are first needed.
+    """The UMAP layout of a dataset, computed in another process on the first request.
 
-    UMAP leaves no time for other threads of its process. The process has low priority and ends
-    with this one. Its result is kept beside the matrix for the next time.
+    UMAP would block the other threads of this process. The other process has low priority and
+    ends with this one. Its result is stored beside the matrix.
     """
 
     def __init__(self, embeddings: Embeddings) -> None:
@@ -89,13 +86,13 @@ class BackgroundLayout:
         self._lock = threading.Lock()
         self._points: NDArray[np.uint16] | None = None
         self._process: subprocess.Popen[str] | None = None
-        self._listener: threading.Thread | None = None
+        self._reader: threading.Thread | None = None
         self._progress = Progress("starting", 0.0)
         self._problem: str | None = None
         self._closed = False
 
     def points(self) -> NDArray[np.uint16] | Progress:
-        """Return (n, 2) uint16, or the progress; start the process if there is none."""
+        """Return (n, 2) uint16, or the progress; start the process if it does not run."""
         with self._lock:
             if self._points is None:
                 self._points = self._file.read()
@@ -103,19 +100,19 @@ class BackgroundLayout:
                 return self._points
             problem, self._problem = self._problem, None
             if problem is not None or self._closed:
-                raise RunError(f"working out the neighbourhoods failed: {problem or ENDED}")
+                raise RunError(f"computing the layout failed: {problem or ENDED}")
             if self._process is None:
                 self._start()
             return self._progress
 
     def close(self) -> None:
-        """End the process, if there is one, and remove its unfinished files."""
+        """End the process, if it runs, and remove its temporary files."""
         with self._lock:
             self._closed = True
-            process, listener = self._process, self._listener
-        if process is not None and listener is not None:
+            process, reader = self._process, self._reader
+        if process is not None and reader is not None:
             process.kill()
-            listener.join(timeout=5.0)
+            reader.join(timeout=5.0)
 
     def _start(self) -> None:
         if importlib.util.find_spec("umap") is None:
@@ -133,25 +130,25 @@ class BackgroundLayout:
             encoding="utf-8",
             errors="replace",
         )
-        self._listener = threading.Thread(
-            target=self._listen, args=(self._process,), name="embedpipe-map", daemon=True
+        self._reader = threading.Thread(
+            target=self._read, args=(self._process,), name="embedpipe-map", daemon=True
         )
-        self._listener.start()
+        self._reader.start()
 
-    def _listen(self, process: subprocess.Popen[str]) -> None:
-        with process:  # closes its pipes, and waits for it
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        with process:  # closes its pipes and waits for its end
             assert process.stdout is not None
-            last_line = self._follow(process.stdout)
+            last_line = self._store_progress(process.stdout)
         self._file.sweep(process.pid)
         with self._lock:
-            self._process = self._listener = None
+            self._process = self._reader = None
             if process.returncode < 0:
-                self._problem = f"signal {-process.returncode} ended it; is memory short?"
+                self._problem = f"signal {-process.returncode} ended it; check the free memory."
             elif process.returncode > 0:
-                self._problem = last_line or f"it ended with code {process.returncode}."
+                self._problem = last_line or f"the process ended with status {process.returncode}."
 
-    def _follow(self, lines: IO[str]) -> str:
-        """Note the progress until the process ends; return its last line of another kind."""
+    def _store_progress(self, lines: IO[str]) -> str:
+        """Store the progress until the process ends; return its last line that is no progress."""
         last_line = ""
         for line in lines:
             try:
@@ -163,5 +160,5 @@ class BackgroundLayout:
 
 
 def _search_path() -> str:
-    """Return the module search path of this process, for the other one."""
+    """Return the module search path of this process, for the other process."""
     return os.pathsep.join(each or str(Path.cwd()) for each in sys.path)

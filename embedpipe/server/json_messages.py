@@ -1,4 +1,4 @@
-"""Requests and responses in JSON; requests are checked before a handler sees them."""
+"""Requests and responses in JSON, with checks of the requests."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ __all__ = [
     "body_of",
     "error_response",
     "json_response",
-    "number_asked",
+    "number_in",
     "progress_response",
     "rows_in",
     "text_in",
 ]
 
 MAX_BYTES = 2_000_000
-"""Maximum bytes of a request's body: some 250,000 rows."""
+"""Maximum bytes of a request's body, about 250,000 rows."""
 
 MAX_TEXT = 500
-"""Maximum characters of a text in a request: names of classes are shorter."""
+"""Maximum characters of a text in a request."""
 
-UNNAMED = ("Cc", "Cs", "Zl", "Zp")
-"""Categories of characters that no name has: control, surrogates, line and paragraph ends."""
+FORBIDDEN = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of forbidden characters: control, surrogates, line and paragraph separators."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far work in the background is; whoever asks again later gets its result.
+    """The progress of work in the background.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Progress:
 
 
 def json_response(content: Any, *, etag: str | None = None) -> Response:
-    """Return `content` as JSON that no cache keeps."""
+    """Return `content` as JSON that is not cached."""
     headers = {"cache-control": "no-store"}
     if etag is not None:
         headers = {"cache-control": "no-cache", "etag": etag}
@@ -67,16 +67,16 @@ def error_response(
 
 
 def progress_response(progress: Progress) -> Response:
-    """Return how far something is, with status 202: it is to be asked for again."""
+    """Return a progress with status 202: the client asks again later."""
     headers = {"cache-control": "no-store"}
     return JSONResponse(asdict(progress), status_code=202, headers=headers)
 
 
 async def body_of(request: Request) -> dict[str, Any]:
-    """Return the JSON object that was sent, or raise status 400, 413 or 415."""
+    """Return the JSON object of a request, or raise status 400, 413 or 415."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise HTTPException(415, "send application/json.")
+        raise HTTPException(415, "the content type must be application/json.")
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced) > MAX_BYTES:
         raise _too_large()
@@ -98,34 +98,35 @@ def rows_in(body: Mapping[str, Any], n: int) -> list[int]:
     """Return the field `rows`: distinct rows below `n`, in the order given."""
     rows = body.get("rows")
     if not isinstance(rows, list) or not rows:
-        raise HTTPException(400, "`rows` is a list of at least one row.")
+        raise HTTPException(400, "`rows` must be a list of at least one row.")
     for row in rows:
         if type(row) is not int or not 0 <= row < n:
-            raise HTTPException(400, f"`rows` are numbers from 0 to {n - 1}.")
+            raise HTTPException(400, f"`rows` must be numbers from 0 to {n - 1}.")
     return list(dict.fromkeys(rows))
 
 
 def text_in(body: Mapping[str, Any], field: str) -> str:
-    """Return a field that is a text of printable characters, not blank."""
+    """Return a field whose value is a text: not blank, without control characters."""
     text = body.get(field)
     if not isinstance(text, str) or not text.strip():
-        raise HTTPException(400, f"`{field}` is a text that is not blank.")
+        raise HTTPException(400, f"`{field}` must be a text that is not blank.")
     text = text.strip()
-    # Not `isprintable`: names in Persian and many emoji hold joiners, which are not.
-    if len(text) > MAX_TEXT or any(unicodedata.category(each) in UNNAMED for each in text):
+    # Not `isprintable`, which is false for the joiners in Persian names and emoji.
+    if len(text) > MAX_TEXT or any(unicodedata.category(each) in FORBIDDEN for each in text):
         raise HTTPException(
-            400, f"`{field}` has at most {MAX_TEXT} characters, and none for control."
+            400,
+            f"`{field}` must have at most {MAX_TEXT} characters and no control characters.",
         )
     return text
 
 
-def number_asked(request: Request, name: str, default: int, most: int) -> int:
-    """Return a whole number of the query, from 0 to `most`."""
+def number_in(request: Request, name: str, default: int, most: int) -> int:
+    """Return an integer of the query string, from 0 to `most`."""
     text = request.query_params.get(name)
     if text is None:
         return default
     if not (text.isascii() and text.isdecimal() and len(text) <= 10) or int(text) > most:
-        raise HTTPException(400, f"`{name}` is a number from 0 to {most}.")
+        raise HTTPException(400, f"`{name}` must be a number from 0 to {most}.")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""Export from the page: labels or the trained head, to a new place in the workspace."""
+"""Exports of the page: labels or the trained model, to a new file or folder in the workspace."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..labels import Labelled, formats
 from ..labels.exchange import local_files_url, serving
 from .page_state import PageState
 
-__all__ = ["EXPORTS", "export"]
+__all__ = ["EXPORTS", "MODEL", "export"]
 
-HEAD = "head"
+MODEL = "model"
 
 EXPORTS = (
     "imagefolder",
@@ -24,23 +24,23 @@ EXPORTS = (
     "label-studio",
     "fiftyone",
     "cvat",
-    HEAD,
+    MODEL,
 )
-"""Choices of the page: formats of labels, and the trained head for `embedpipe predict`."""
+"""Choices of the page: formats of labels, and the trained model for `embedpipe predict`."""
 
 
 def export(state: PageState, name: str) -> dict[str, Any]:
-    """Write the current labels or the head to a new place; return the place and a count."""
+    """Write the current labels or the model; return the path and the number of labels."""
     items = _labelled(state)
     sure = sum(item.is_sure for item in items)
     if not sure:
-        raise LabelError("there is nothing to export: label something first.")
+        raise LabelError("there are no labels to export: label some images first.")
     folder = state.workspace.root / "exports"
     folder.mkdir(parents=True, exist_ok=True)
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
     path = folder / f"{state.session.dataset}-{name}-{moment}"
     note = None
-    if name == HEAD:
+    if name == MODEL:
         path = path.with_name(f"{path.name}.embedpipe")
         train(
             state.session.embeddings, state.session.labels(), head=state.session.head, output=path
@@ -60,7 +60,7 @@ def export(state: PageState, name: str) -> dict[str, Any]:
 
 
 def _labelled(state: PageState) -> list[Labelled]:
-    """Return what was said of each item, in the order of the dataset."""
+    """Return the labelled, skipped and unsure items, in the order of the dataset."""
     current = state.session.current()
     return [
         Labelled(

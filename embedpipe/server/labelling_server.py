@@ -1,4 +1,4 @@
-"""The server in its process: one socket on 127.0.0.1, until it is stopped."""
+"""The server of the labelling page, and its application."""
 
 from __future__ import annotations
 
@@ -13,19 +13,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from .._workspace import Workspace
-from ..errors import RunError
+from ..errors import EmbedpipeError, RunError
 from ..labelling import LabellingSession
-from .app import create_app
+from .api import reading_routes, writing_routes
+from .auth import AuthMiddleware
+from .images import ItemImages
+from .json_messages import error_response
 from .page_state import PageState
 
-__all__ = ["LabellingServer"]
+__all__ = ["LabellingServer", "create_app"]
+
+STATIC = Path(__file__).parent / "static"
 
 PORT = 8765
-"""Taken if it is free and no other is asked for."""
+"""Default port, if it is free."""
 
 ADDRESS = "127.0.0.1"
+
+_log = logging.getLogger(__name__)
 
 
 class LabellingServer:
@@ -34,21 +48,21 @@ class LabellingServer:
     Parameters
     ----------
     session
-        What is labelled.
+        The session that stores the labels.
     workspace
-        Holds thumbnails and exports.
+        Folder of thumbnails and exports.
     port
-        To listen at; 0 for any that is free, None for 8765 or else any that is free.
+        Port of the server: 0 for any free port, None for 8765 or, if occupied, any free port.
 
     Attributes
     ----------
     url
-        The page's address with its token. Who has it can label: it is as good as a password.
+        The page's address with its token. Keep it secret like a password.
 
     Raises
     ------
     RunError
-        If another program listens at that port.
+        If another program uses the port.
     """
 
     def __init__(
@@ -70,7 +84,7 @@ class LabellingServer:
             loop="asyncio",
             lifespan="off",
             log_config=None,
-            access_log=False,  # addresses hold the token
+            access_log=False,  # addresses contain the token
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=5,
@@ -80,14 +94,12 @@ class LabellingServer:
         self._thread: threading.Thread | None = None
 
     def run(self) -> None:
-        """Serve until Ctrl-C, a request to terminate or the end of the terminal.
-
-        Requests at work are finished.
+        """Serve until Ctrl-C, SIGTERM or SIGHUP; finish the current requests.
 
         Raises
         ------
         KeyboardInterrupt
-            After Ctrl-C and a request to terminate, once everything is closed.
+            After Ctrl-C or SIGTERM, once everything is closed.
         """
         try:
             with self._stopped_by_hangup():
@@ -97,7 +109,7 @@ class LabellingServer:
 
     @contextlib.contextmanager
     def _stopped_by_hangup(self) -> Iterator[None]:
-        """Stop serving when the terminal ends, as uvicorn does for the other signals."""
+        """Stop serving on SIGHUP, as uvicorn does on the other signals."""
         main = threading.current_thread() is threading.main_thread()
         number = getattr(signal, "SIGHUP", None)
         if not main or number is None or signal.getsignal(number) is signal.SIG_IGN:
@@ -115,7 +127,7 @@ class LabellingServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End what `start` began."""
+        """Stop the server that `start` started."""
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(timeout=15.0)
@@ -126,11 +138,11 @@ class LabellingServer:
 
 
 def _listen(port: int | None) -> socket.socket:
-    """Return a socket that listens on this machine alone."""
+    """Return a socket that listens on 127.0.0.1."""
     wanted = [PORT, 0] if port is None else [port]
     for each in wanted:
         found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if os.name == "posix":  # elsewhere it would let two programs have one port
+        if os.name == "posix":  # elsewhere, two programs could share a port
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind((ADDRESS, each))
@@ -140,9 +152,66 @@ def _listen(port: int | None) -> socket.socket:
             if each == wanted[-1]:
                 reason = error.strerror or str(error)
                 raise RunError(
-                    f"cannot listen at port {each} ({reason}): give another --port, or none to "
-                    "have one chosen."
+                    f"cannot use port {each} ({reason}): give another --port, or leave it out to "
+                    "use any free port."
                 ) from error
         else:
             return found
     raise AssertionError("unreachable")
+
+
+def create_app(state: PageState, *, token: str, port: int) -> ASGIApp:
+    """Return the labelling page as an ASGI application.
+
+    Parameters
+    ----------
+    state
+        The page's state; all labels are written through its session.
+    token
+        Every request needs it.
+    port
+        Port of the page's address; requests to other addresses are refused.
+
+    Notes
+    -----
+    Extra memory: 4 bytes per item for each used layout of the map, and a copy of the paths after
+    the first search.
+    """
+    images = ItemImages(state.session.embeddings, state.workspace)
+    routes = [
+        Route("/", _page),
+        *reading_routes(state),
+        *writing_routes(state),
+        *images.routes(),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    handlers = {
+        EmbedpipeError: _refused,
+        HTTPException: _http_error,
+        ClientDisconnect: _disconnected,
+        Exception: _unexpected,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    return AuthMiddleware(app, token=token, run=state.run, port=port)
+
+
+def _page(request: Request) -> Response:
+    return FileResponse(STATIC / "index.html", headers={"cache-control": "no-store"})
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    return error_response(400, str(error))
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return error_response(error.status_code, error.detail, headers=error.headers)
+
+
+def _disconnected(request: Request, error: Exception) -> Response:
+    return error_response(400, "the connection ended before the end of the request.")
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("%s %s: %r", request.method, request.url.path, error)
+    return error_response(500, f"unexpected {type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Layouts of all items in a plane: principal components, and neighbourhoods by UMAP."""
+"""Layouts of all items in the plane: principal components, and UMAP."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from .._threads import one_blas_thread
 from ..index import Index, Neighbours, UnitRows
 from ..index.sketch import sketch_of
 
-__all__ = ["Tell", "neighbourhoods", "on_the_map", "plane_of"]
+__all__ = ["Report", "map_coordinates", "principal_plane", "umap_layout"]
 
 FULL = 65535
-"""Coordinate of the end of the map: the largest uint16."""
+"""Largest coordinate on the map: the largest uint16."""
 
 BLOCK_ROWS = 8192
 
-Tell = Callable[[str, float], None]
+Report = Callable[[str, float], None]
 """Called with the current step, ``"neighbours"`` or ``"layout"``, and its finished share."""
 
 NEIGHBOURS = 15
-"""Number of points in a neighbourhood, with its centre."""
+"""Number of points in a neighbourhood, including its centre."""
 
 CLOSEST = 0.1
-"""Minimum distance of points, where a neighbourhood is about 1 wide."""
+"""Minimum distance between points, relative to the width of a neighbourhood."""
 
 SEED = 0
 
 WIDTH = 10.0
-"""Width of the plane that UMAP begins with."""
+"""Width of UMAP's initial layout."""
 
 NOISE = 1e-4
-"""Standard deviation of the first move of points: none may lie on another."""
+"""Standard deviation of the initial noise, which separates equal points."""
 
 
-def plane_of(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def principal_plane(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return (p, 2) float32: `rows` along two principal components of the unit vectors."""
-    # The most spread first; zeros where there is no such direction. The same bits on any number
-    # of threads. O(p·d·m) for m at most 128; 512 bytes a row.
+    # The largest variance first; zeros for a missing component. The bits do not depend on the
+    # number of threads. O(p·d·m) for m at most 128; 512 bytes per row.
     found = sketch_of(UnitRows(matrix), rows)  # (p, m)
     plane = np.zeros((rows.size, 2), dtype=np.float32)
     if not rows.size:
@@ -51,51 +51,50 @@ def plane_of(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np
         for start in range(0, len(found), BLOCK_ROWS):
             block = found[start : start + BLOCK_ROWS].astype(np.float64)  # (b, m)
             products += block.T @ block
-        _, axes = np.linalg.eigh(products)  # (m, m), the most spread last
+        _, axes = np.linalg.eigh(products)  # (m, m), the largest variance last
         top = axes[:, ::-1][:, :2].astype(np.float32)  # (m, at most 2)
         plane[:, : top.shape[1]] = found @ top
     return plane
 
 
-def on_the_map(plane: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """Return (p, 2) little-endian uint16: a plane stretched so that each axis is 0 to 65,535."""
-    # An axis on which all are equal is 0.
+def map_coordinates(plane: NDArray[np.floating]) -> NDArray[np.uint16]:
+    """Return (p, 2) little-endian uint16: each axis scaled to 0 to 65,535."""
+    # An axis with equal values becomes 0.
     low = plane.min(axis=0, initial=np.inf)
     width = np.maximum(plane.max(axis=0, initial=-np.inf) - low, 1e-9)
     return np.asarray(np.rint((plane - low) / width * FULL), dtype="<u2")
 
 
-def neighbourhoods(index: Index, tell: Tell) -> NDArray[np.uint16]:
-    """Return (m, 2) little-endian uint16: the candidates of an index in the layout of UMAP."""
+def umap_layout(index: Index, report: Report) -> NDArray[np.uint16]:
+    """Return (m, 2) little-endian uint16: the UMAP layout of the candidates of an index."""
     # McInnes, Healy and Melville (2018), "UMAP: Uniform Manifold Approximation and Projection for
-    # Dimension Reduction", arXiv:1802.03426. It starts from the principal components, where up to
-    # 15 distinct vectors stay. Copies lie on each other. The same on any number of threads: points
-    # are moved in one, as their order decides where they end. 200 passes (500 of up to 10,000
-    # points) move a point towards some 20 others and away from 100.
-    plane = plane_of(index.matrix, index.rows)  # (p, 2)
+    # Dimension Reduction", arXiv:1802.03426. The initial layout is that of the principal
+    # components, and the final one for up to 15 distinct vectors. Copies have the same place. The
+    # optimisation runs on one thread, because its result depends on the order of the moves.
+    plane = principal_plane(index.matrix, index.rows)  # (p, 2)
     if len(plane) > NEIGHBOURS:
         near = index.neighbours(
-            NEIGHBOURS - 1, lambda done, total: tell("neighbours", done / total)
+            NEIGHBOURS - 1, lambda done, total: report("neighbours", done / total)
         )
-        tell("layout", 0.0)
-        plane = _umap(plane, near, tell)
-    return on_the_map(plane)[index.copy_of]  # (m, 2)
+        report("layout", 0.0)
+        plane = _umap(plane, near, report)
+    return map_coordinates(plane)[index.copy_of]  # (m, 2)
 
 
-def _umap(plane: NDArray[np.float32], near: Neighbours, tell: Tell) -> NDArray[np.float32]:
-    """Return points moved from where they are in the plane to their neighbours: (p, 2)."""
+def _umap(plane: NDArray[np.float32], near: Neighbours, report: Report) -> NDArray[np.float32]:
+    """Return the plane, (p, 2), with points moved towards their neighbours by UMAP."""
     from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
 
     random = np.random.RandomState(SEED)
     own = np.arange(len(plane), dtype=np.int32)[:, None]  # (p, 1)
     members = np.concatenate([own, near.positions], axis=1)  # (p, k)
     gaps = np.zeros(members.shape, dtype=np.float32)
-    gaps[:, 1:] = _around_one(near.distances)
+    gaps[:, 1:] = _mean_one(near.distances)
     graph, _, _ = fuzzy_simplicial_set(
         plane, NEIGHBOURS, random, "euclidean", knn_indices=members, knn_dists=gaps
     )  # (p, p), sparse
     a, b = find_ab_params(spread=1.0, min_dist=CLOSEST)
-    start = on_the_map(plane) * (WIDTH / FULL)
+    start = map_coordinates(plane) * (WIDTH / FULL)
     start += random.normal(scale=NOISE, size=start.shape)
     found, _ = simplicial_set_embedding(
         data=plane,
@@ -117,7 +116,7 @@ def _umap(plane: NDArray[np.float32], near: Neighbours, tell: Tell) -> NDArray[n
         parallel=False,
         tqdm_kwds={
             "disable": False,
-            "file": _Percents(tell),
+            "file": _PercentReader(report),
             "mininterval": 0.5,
             "bar_format": "{percentage:.0f}",
         },
@@ -125,21 +124,21 @@ def _umap(plane: NDArray[np.float32], near: Neighbours, tell: Tell) -> NDArray[n
     return np.asarray(found, dtype=np.float32)
 
 
-def _around_one(distances: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return distances in units of their mean: UMAP looks for scales not too far from 1."""
+def _mean_one(distances: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return distances in units of their mean: UMAP searches for scales near 1."""
     finite = np.minimum(distances, np.finfo(np.float32).max).astype(np.float64)
     return np.asarray(finite / (finite.mean() or 1.0))
 
 
-class _Percents:
-    """What a progress bar writes to."""
+class _PercentReader:
+    """The file of a progress bar, which reports the percentages."""
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, report: Report) -> None:
+        self._report = report
 
     def write(self, text: str) -> None:
         if text.strip().isdecimal():
-            self._tell("layout", int(text) / 100)
+            self._report("layout", int(text) / 100)
 
     def flush(self) -> None:
         pass

@@ -1,8 +1,8 @@
-"""The process that computes the neighbourhoods of a map, and the file that keeps them.
+"""The process that computes the UMAP layout of a map, and the file of the layout.
 
-``python -m embedpipe.server.map_worker MATRIX FOLDER DIGEST``, with the file of the matrix,
-the folder of its index and its SHA-256. It prints its progress as lines of JSON. It ends when its
-standard input is closed: with the process that started it, however that one ends.
+``python -m embedpipe.server.map_worker MATRIX FOLDER DIGEST`` takes the file of the matrix, the
+folder of its index and its SHA-256. It prints its progress as lines of JSON. It ends when its
+standard input is closed, also if the process that started it was killed.
 """
 
 from __future__ import annotations
@@ -23,23 +23,18 @@ from ..errors import CacheError
 from ..index import Index
 from ..index.index import EXACT_UP_TO
 from ..index.stored_arrays import ArrayStore, write_array
-from .map_layouts import neighbourhoods
+from .map_layouts import umap_layout
 
 __all__ = ["LayoutFile", "main"]
 
 NAME = "neighbourhoods"
 
 NICENESS = 10
-"""Increase of the process's nice value: other processes come first."""
+"""Increase of the process's nice value, which lowers its priority."""
 
 
 class LayoutFile:
-    """The file with the neighbourhoods of a matrix; one altered or of another matrix is not read.
-
-    Notes
-    -----
-    4 bytes per item.
-    """
+    """The file of the UMAP layout of a matrix; an altered file or another matrix's is not read."""
 
     def __init__(self, folder: Path, digest: str) -> None:
         self._folder = folder
@@ -51,24 +46,24 @@ class LayoutFile:
         return None if part is None else np.array(part.array("points"))
 
     def write(self, points: NDArray[np.uint16]) -> None:
-        """Write a layout in place of any before: whole, or not at all."""
+        """Write a layout, and replace the previous one atomically."""
         self._kept.save(NAME, {}, {"points.npy": write_array(points)})
         if self._kept.problem is not None:
-            raise CacheError(f"{self._kept.problem}: free space or permit writing.")
+            raise CacheError(f"{self._kept.problem}: free disk space or permit writing.")
 
     def alone(self) -> AbstractContextManager[None]:
-        """Wait until no other process is inside such a block; one that was killed is not."""
+        """Exclude other processes from such a block; a killed process holds no lock."""
         return self._kept.alone(NAME)
 
     def sweep(self, process: int) -> None:
-        """Remove the unfinished files of an ended process from the folder of the index."""
+        """Remove the temporary files of an ended process from the folder of the index."""
         for path in self._folder.glob(f"*/{TEMPORARY_PREFIX}{process}-*"):
             path.unlink(missing_ok=True)
 
 
 def main(matrix_file: str, folder: str, digest: str) -> None:
-    """Keep the neighbourhoods of a matrix beside it, unless somebody else has."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server is interrupted, and ends this
+    """Store the layout of a matrix beside it, unless it is stored already."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C and ends this process
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     file = LayoutFile(Path(folder), digest)
@@ -76,19 +71,19 @@ def main(matrix_file: str, folder: str, digest: str) -> None:
     with file.alone():
         if file.read() is None:
             matrix = np.load(matrix_file, mmap_mode="r", allow_pickle=False)
-            # Of all rows: what strategies keep is the same unless there is a test split.
+            # An index of all rows: without a test split, strategies store the same one.
             kind = "exact" if len(matrix) <= EXACT_UP_TO else "ivf"
             index = Index(matrix, kind=kind, folder=Path(folder), digest=digest)
-            file.write(neighbourhoods(index, _tell))
+            file.write(umap_layout(index, _report))
 
 
-def _tell(doing: str, share: float) -> None:
+def _report(doing: str, share: float) -> None:
     print(json.dumps({"doing": doing, "share": round(share, 3)}), flush=True)  # noqa: T201
 
 
 def _end_with_parent(file: LayoutFile) -> None:
     def watch() -> None:
-        os.read(sys.stdin.fileno(), 1)  # nobody writes: it returns at the end
+        os.read(sys.stdin.fileno(), 1)  # returns when standard input is closed
         file.sweep(os.getpid())
         os._exit(1)
 

@@ -1,24 +1,34 @@
-"""What the handlers share: the session, its items as the page shows them, and the training."""
+"""The state that the handlers share: the session, its items as the page shows them, the workers."""
 
 from __future__ import annotations
 
 import secrets
 import threading
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._workspace import Workspace
+from ..checks import Checked
+from ..checks.duplicates import Rows
 from ..labelling import STATES, LabellingSession, Proposal, Snapshot
-from .background_training import BackgroundTraining
+from .background import BackgroundChecks, BackgroundTraining
+from .item_map import ItemMap
+from .json_messages import Progress
 
-__all__ = ["PageState"]
+__all__ = ["LISTS", "PageState"]
 
 MAX_POINTS = 100
 """Maximum points of the page's learning curve."""
+
+MAX_FAILED = 100
+"""Maximum number of unreadable images in a response."""
+
+LISTS = ("copies", "outliers", "small")
+"""Names of the lists of checked images."""
 
 Point = tuple[int, float, float, float]
 
@@ -30,89 +40,127 @@ class PageState:
         self.session, self.workspace = session, workspace
         self.run = secrets.token_hex(8)
         self.training = BackgroundTraining(session)
+        self.checks = BackgroundChecks(session)
+        self.item_map = ItemMap(session)
         self._lock = threading.Lock()
-        self._found: tuple[tuple[Any, ...], NDArray[np.int64]] | None = None
+        self._last_search: tuple[tuple[Any, ...], NDArray[np.int64]] | None = None
         self._folded_paths: list[str] | None = None
-        self._at_end: list[Callable[[], None]] = []
-        self.training.consider(session.snapshot())
+        self.training.request_if_due(session.snapshot())
 
     @property
     def n(self) -> int:
-        """How many items there are."""
+        """Number of items."""
         return len(self.session.ids)
 
-    def entry(
+    def close(self) -> None:
+        """Stop the work in the background."""
+        self.item_map.umap.close()
+        self.checks.close()
+        self.training.close()
+
+    def _entry(
         self, row: int, snapshot: Snapshot, proposal: Proposal | None = None
     ) -> dict[str, Any]:
-        """Return what the page shows of one item."""
-        found: dict[str, Any] = {
+        """Return an item as the page shows it."""
+        entry: dict[str, Any] = {
             "row": row,
             "path": self.session.ids[row],
             "image": self.session.embeddings.content_ids[row].hex()[:12],
             "label": snapshot.label(row),
             "state": STATES[snapshot.states[row]],
+            "suggestion": None,
+            "confidence": None,
         }
         model = self.session.model
         if proposal is not None:
-            found |= {
-                "suggestion": proposal.label,
-                "confidence": _rounded(proposal.confidence),
-                "group": proposal.group,
-            }
+            entry["suggestion"] = proposal.label
+            entry["confidence"] = _rounded(proposal.confidence)
+            entry["group"] = proposal.group
         elif model is not None:
-            found |= {
-                "suggestion": model.classes[model.codes[row]],
-                "confidence": _rounded(float(model.confidence[row])),
-            }
-        else:
-            found |= {"suggestion": None, "confidence": None}
-        return found
+            entry["suggestion"] = model.classes[model.codes[row]]
+            entry["confidence"] = _rounded(float(model.confidence[row]))
+        return entry
 
     def entries(self, rows: Iterable[int]) -> list[dict[str, Any]]:
-        """Return what the page shows of some items."""
+        """Return items as the page shows them."""
         snapshot = self.session.snapshot()
-        return [self.entry(int(row), snapshot) for row in rows]
+        return [self._entry(int(row), snapshot) for row in rows]
 
     def proposed(self, proposals: Sequence[Proposal]) -> list[dict[str, Any]]:
-        """Return what the page shows of items that are proposed."""
+        """Return proposed items as the page shows them."""
         snapshot = self.session.snapshot()
-        return [self.entry(each.row, snapshot, each) for each in proposals]
+        return [self._entry(each.row, snapshot, each) for each in proposals]
 
     def find(self, text: str, state: str, label: str) -> NDArray[np.int64]:
-        """Return the rows, ascending, whose path holds all words of a text, in any case."""
-        # `state`: "unlabelled" or one of `STATES`. A blank text, state or label is any.
+        """Return the rows, ascending, whose path contains all words of a text, in any case."""
+        # `state` is "unlabelled" or one of `STATES`. An empty text, state or label matches all.
         snapshot = self.session.snapshot()
         key = (text, state, label, snapshot.version if state or label else None)
         with self._lock:
-            if self._found is not None and self._found[0] == key:
-                return self._found[1]
-        chosen = np.ones(self.n, dtype=bool)
+            if self._last_search is not None and self._last_search[0] == key:
+                return self._last_search[1]
+        matches = np.ones(self.n, dtype=bool)
         if state:
-            chosen &= snapshot.states == (0 if state == "unlabelled" else STATES.index(state))
+            matches &= snapshot.states == (0 if state == "unlabelled" else STATES.index(state))
         if label:
             known = label in snapshot.classes
-            chosen &= snapshot.codes == (snapshot.classes.index(label) if known else -2)
-        rows = np.flatnonzero(chosen)
-        parts = _folded(text).split()
-        if parts:
-            paths = self._paths_folded()
-            kept = [row for row in rows.tolist() if all(part in paths[row] for part in parts)]
-            rows = np.array(kept, dtype=np.int64)
+            matches &= snapshot.codes == (snapshot.classes.index(label) if known else -2)
+        rows = np.flatnonzero(matches)
+        words = _folded(text).split()
+        if words:
+            if self._folded_paths is None:
+                self._folded_paths = [_folded(path) for path in self.session.ids]
+            paths = self._folded_paths
+            found = [row for row in rows.tolist() if all(word in paths[row] for word in words)]
+            rows = np.array(found, dtype=np.int64)
         with self._lock:
-            self._found = key, rows
+            self._last_search = key, rows
         return rows
 
-    def _paths_folded(self) -> list[str]:
-        if self._folded_paths is None:
-            self._folded_paths = [_folded(path) for path in self.session.ids]
-        return self._folded_paths
+    def checked(self, name: str, n: int) -> dict[str, Any] | Progress:
+        """Return one of `LISTS` with up to `n` items, or the progress of the checks."""
+        # `total` is the number of groups of copies, or of images. The worst groups come first.
+        result = self.checks.result()
+        if isinstance(result, Progress):
+            return result
+        groups = self._groups(name, result)
+        shown, left = [], n
+        for title, rows in groups:
+            if left < 1:
+                break
+            items = self.entries(rows[:left].tolist())
+            shown.append({"title": title, "items": items})
+            left -= len(items)
+        failed = [
+            {"path": each.path, "reason": each.error} for each in result.failures[:MAX_FAILED]
+        ]
+        total = len(groups) if name == "copies" else sum(rows.size for _, rows in groups)
+        return {"total": total, "groups": shown, "failed": failed}
+
+    def _groups(self, name: str, checked: Checked) -> list[tuple[str, Rows]]:
+        """Return the groups of a list that have members, each with a title."""
+        if name == "copies":
+            return [(self._title(rows), rows) for rows in checked.copies]
+        if name == "outliers":
+            groups = [("Very different from all others", checked.outliers.rows)]
+        else:
+            groups = [("Tiny images", checked.tiny), ("Blank images", checked.blank)]
+        return [(title, rows) for title, rows in groups if rows.size]
+
+    def _title(self, rows: Rows) -> str:
+        """Return the kind of a group of copies, with its splits if there are several."""
+        embeddings = self.session.embeddings
+        contents = {embeddings.content_ids[row] for row in rows.tolist()}
+        kind = "Same file" if len(contents) == 1 else "Same picture"
+        splits = {embeddings.items[row].split for row in rows.tolist()} - {None}
+        return f"{kind}, in {' and '.join(sorted(map(str, splits)))}" if len(splits) > 1 else kind
 
     def status(self) -> dict[str, Any]:
-        """Return what the page shows beside the images."""
+        """Return the numbers that the page shows beside the images."""
         snapshot, model = self.session.snapshot(), self.session.model
         counts = snapshot.counts()
         states = np.bincount(snapshot.states, minlength=len(STATES))
-        self.training.consider(snapshot)
+        self.training.request_if_due(snapshot)
         return {
             "run": self.run,
             "dataset": self.session.dataset,
@@ -140,25 +188,15 @@ class PageState:
             "problem": self.training.problem,
         }
 
-    def at_the_end(self, act: Callable[[], None]) -> None:
-        """Call `act` when this is closed."""
-        self._at_end.append(act)
-
-    def close(self) -> None:
-        """Stop training and other work in the background."""
-        for act in self._at_end:
-            act()
-        self.training.close()
-
 
 def _thinned(curve: list[Point]) -> list[Point]:
-    """Return as many points as a small figure can show, the last among them."""
+    """Return at most `MAX_POINTS` points of a curve, including the last."""
     step = -(-len(curve) // MAX_POINTS)
     return curve[::-1][:: max(1, step)][::-1]
 
 
 def _folded(text: str) -> str:
-    """Return a text without its case; an accent that is a character of its own is joined."""
+    """Return a text in normal form C and without case."""
     return unicodedata.normalize("NFC", text).casefold()
 
 

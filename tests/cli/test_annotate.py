@@ -1,4 +1,4 @@
-"""The command that asks in the terminal: killed at any instant, it goes on where it was."""
+"""The command `annotate`, which asks in the terminal: it continues after a kill at any time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 
 from embedpipe.cli.main import app
 from embedpipe.labels import LabelLog
+from tests.processes import started
 
 QUESTION = re.compile(r"round (\d+), (\d+) of (\d+): (.*)")
 OPTIONS = (
@@ -40,26 +42,28 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path / "workspace"
 
 
-def started(folder: Path, workspace: Path, *more: str) -> subprocess.Popen[bytes]:
+def annotating(
+    folder: Path, workspace: Path, *more: str
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Start the command, with pipes in place of a terminal."""
     line = [sys.executable, "-m", "embedpipe", "annotate", str(folder), *OPTIONS, *more]
     line += ["--workspace", str(workspace), "--who", "ann"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+    return started(line, stdin=subprocess.PIPE, text=False, bufsize=0)
 
 
 def until_asked(stream: IO[bytes]) -> str:
-    """Return what is written until an answer is waited for; all of it if none is."""
-    said = b""
-    while not re.search(rb"(^|\n)label[^\n]*: $", said):
+    """Return the text up to the next prompt, or to the end of the stream."""
+    text = b""
+    while not re.search(rb"(^|\n)label[^\n]*: $", text):
         character = stream.read(1)
         if not character:
             break
-        said += character
-    return said.decode()
+        text += character
+    return text.decode()
 
 
-def path_in(said: str) -> str:
-    (found,) = QUESTION.findall(said)
+def path_in(text: str) -> str:
+    (found,) = QUESTION.findall(text)
     return str(found[3])
 
 
@@ -69,7 +73,7 @@ def by_path(workspace: Path) -> dict[str, str | None]:
         return {path: now.label for path, now in log.current(dataset).items()}
 
 
-def test_killed_after_an_answer_it_goes_on_with_the_next(
+def test_after_a_kill_the_next_question_follows(
     folder: Path, workspace: Path, tmp_path: Path
 ) -> None:
     lines = "".join(f"={word}\n" for word in ["even", "odd"] * 15)
@@ -82,20 +86,15 @@ def test_killed_after_an_answer_it_goes_on_with_the_next(
     expected = [path for _, _, _, path in QUESTION.findall(whole.stderr)]
     assert len(set(expected)) == 12
     asked: list[str] = []
-    process = started(folder, workspace)
-    assert process.stdin is not None and process.stderr is not None
-    for number in range(7):
-        asked.append(path_in(until_asked(process.stderr)))
-        process.stdin.write(f"={['even', 'odd'][number % 2]}\n".encode())
-    until_asked(process.stderr)  # the next question acknowledges the answer
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout, process.stderr):
-        assert stream is not None
-        stream.close()
+    with annotating(folder, workspace) as process:
+        assert process.stdin is not None and process.stderr is not None
+        for number in range(7):
+            asked.append(path_in(until_asked(process.stderr)))
+            process.stdin.write(f"={['even', 'odd'][number % 2]}\n".encode())
+        until_asked(process.stderr)  # the next question acknowledges the answer
     assert list(by_path(workspace)) == sorted(asked)
-    process = started(folder, workspace, "--json")
-    out, err = process.communicate(b"=odd\n=even\n=odd\n=even\n=odd\n", timeout=60)
+    with annotating(folder, workspace, "--json") as process:
+        out, err = process.communicate(b"=odd\n=even\n=odd\n=even\n=odd\n", timeout=60)
     asked += [path for _, _, _, path in QUESTION.findall(err.decode())]
     assert asked == expected
     result = json.loads(out)
@@ -107,28 +106,24 @@ def test_killed_after_an_answer_it_goes_on_with_the_next(
 
 
 @pytest.mark.slow
-def test_killed_at_random_instants_it_asks_for_the_same_and_loses_no_answer(
+def test_kills_at_random_times_change_no_question_and_lose_no_answer(
     folder: Path, workspace: Path, tmp_path: Path
 ) -> None:
     def answer_all(where: Path, seconds: float | None = None) -> tuple[list[str], int]:
-        """Answer by what is shown until the end, or the kill so long after the first question."""
-        process = started(folder, where)
-        assert process.stdin is not None and process.stderr is not None
-        timer = threading.Timer(seconds or 0.0, process.kill)
+        """Answer until the end, or until a kill some seconds after the first question."""
         answered: list[str] = []
-        with contextlib.suppress(BrokenPipeError):
-            while QUESTION.search(said := until_asked(process.stderr)) and said.endswith(": "):
-                path = path_in(said)
-                if seconds is not None and not answered:
-                    timer.start()
-                process.stdin.write(f"=class {int(path[-5]) % 2}\n".encode())
-                answered.append(path)
-        status = process.wait()
-        timer.cancel()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            assert stream is not None
+        with annotating(folder, where) as process:
+            assert process.stdin is not None and process.stderr is not None
+            timer = threading.Timer(seconds or 0.0, process.kill)
             with contextlib.suppress(BrokenPipeError):
-                stream.close()
+                while QUESTION.search(text := until_asked(process.stderr)) and text.endswith(": "):
+                    path = path_in(text)
+                    if seconds is not None and not answered:
+                        timer.start()
+                    process.stdin.write(f"=class {int(path[-5]) % 2}\n".encode())
+                    answered.append(path)
+            status = process.wait(timeout=60)
+            timer.cancel()
         return answered, status
 
     asked, status = answer_all(tmp_path / "whole")
@@ -150,14 +145,14 @@ def test_killed_at_random_instants_it_asks_for_the_same_and_loses_no_answer(
     assert by_path(workspace) == kept
 
 
-def test_what_is_said_in_between_and_at_the_end(folder: Path, workspace: Path) -> None:
+def test_messages_between_rounds_and_at_the_end(folder: Path, workspace: Path) -> None:
     line = ["annotate", str(folder), *OPTIONS, "--workspace", str(workspace)]
     outcome = CliRunner().invoke(app, line, input="hat\nshoe\nhat\nq\n")
     log = workspace / "labels.sqlite"
     assert outcome.exit_code == 0
     first, *rest = outcome.stdout.splitlines()
     assert first == f"{log}: 3 labels, 2 classes"
-    assert rest[-1] == "stopped; run the same command again to go on"
+    assert rest[-1] == "stopped; run the same command again to continue"
     assert "\nround 0: 3 labels, classes: 2" in outcome.stderr
     (asked,) = log.parent.glob("datasets/*/asked.jpg")
     (*_, last) = QUESTION.findall(outcome.stderr)
@@ -170,7 +165,7 @@ def test_what_is_said_in_between_and_at_the_end(folder: Path, workspace: Path) -
     assert re.search(r"round 1, 1 of 3: (class0/)?\d{4}\.jpg\n", other.stderr)
 
 
-def test_a_head_that_is_misspelt(folder: Path, workspace: Path) -> None:
+def test_a_misspelt_head_is_refused(folder: Path, workspace: Path) -> None:
     line = ["annotate", str(folder), "--head", "logistc", "--workspace", str(workspace)]
     outcome = CliRunner().invoke(app, line)
     assert outcome.exit_code == 2
@@ -193,30 +188,30 @@ def test_in_a_real_terminal_that_shows_images(
     ours, theirs = terminal
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     environment["TERM"] = "xterm-kitty"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "embedpipe", "annotate", str(folder), *OPTIONS, "--workspace",
-         str(workspace)],
-        stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    said = b""
-    while not said.endswith(b"label: "):
-        said += os.read(ours, 65536)
-    os.write(ours, "größe\nq\n".encode())
-    rest = b""
-    while chunk := read_or_end(ours):
-        rest += chunk
-    assert process.wait(timeout=60) == 0
+    line = [sys.executable, "-m", "embedpipe", "annotate", folder, *OPTIONS]
+    with started(
+        [*line, "--workspace", workspace], text=False, stdin=theirs, stdout=theirs, stderr=theirs,
+        env=environment, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        while not shown.endswith(b"label: "):
+            shown += os.read(ours, 65536)
+        os.write(ours, "größe\nq\n".encode())
+        rest = b""
+        while chunk := read_or_end(ours):
+            rest += chunk
+        assert process.wait(timeout=60) == 0
     assert b"a new class: gr\xc3\xb6\xc3\x9fe" in rest
     (path,) = by_path(workspace)
-    chunks = re.findall(rb"\x1b_G[^;]*;([^\x1b]*)\x1b\\", said)
-    shown = Image.open(io.BytesIO(base64.b64decode(b"".join(chunks))))
+    chunks = re.findall(rb"\x1b_G[^;]*;([^\x1b]*)\x1b\\", shown)
+    image = Image.open(io.BytesIO(base64.b64decode(b"".join(chunks))))
     with Image.open(folder / path) as original:
-        assert shown.size == (192, round(192 * original.height / original.width))
+        assert image.size == (192, round(192 * original.height / original.width))
 
 
 def read_or_end(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, 65536)
-    except OSError:  # how Linux says that nobody is at the other end
+    except OSError:  # on Linux, the other end is closed
         return b""

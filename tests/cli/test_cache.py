@@ -15,7 +15,7 @@ def test_cache(call: Callable[..., Outcome], photos: Callable[..., Path], tmp_pa
     (spec,) = call("cache", "list", "--json").json()["specs"]  # type: ignore[misc]
     assert (spec["rows"], spec["failed"], spec["backbone"]) == (5, 0, "embedpipe:toy")
     assert spec["bytes"] > 5 * 48 * 4
-    assert call("cache", "verify").out == "every file is whole\n"
+    assert call("cache", "verify").out == "no file is damaged\n"
     (fragment,) = (tmp_path / "workspace").glob("cache/*/fragments/*")
     fragment.write_bytes(b"")
     verified = call("cache", "verify", "--json")

@@ -76,7 +76,7 @@ def test_remarks_on_single_files_are_told_each_time(
         ]
     status, out, err = call(shop)
     lines = out.splitlines()
-    start = lines.index("    6  remarks on images that were read")
+    start = lines.index("    6  remarks on readable images")
     assert lines[start + 1] == f"         class0/deep0.tif: {said}"
     assert lines[start + 6] == "         … and 1 more"
     assert (status, "Warning" in err) == (0, False)
@@ -98,8 +98,7 @@ def test_it_tells_in_words(
     assert "         class1/white.jpg: 40 x 32" in lines
     assert "         class2/broken.jpg: it is not an image in a supported format" in lines
     assert (
-        "    –  groups of either kind in more than one split: not checked, "
-        "the dataset has no two splits"
+        "    –  groups of copies in more than one split: not checked, the dataset has no two splits"
     ) in lines
     assert "    3  classes: class0 has 11 items, class2 10 (ratio 1.1)" in lines
     assert lines[-1] == f"report: {page}"
@@ -124,15 +123,15 @@ def test_labels_of_a_file_and_no_pixels(
 @pytest.mark.parametrize(
     ("names", "line"),
     [
-        ("xxxx", "    –  labels that are likely wrong: not judged, there is one class only"),
+        ("xxxx", "    –  likely wrong labels: not checked, there is one class only"),
         (
             "xyz",
-            "    –  labels that are likely wrong: not judged, each of the 3 classes has one "
+            "    –  likely wrong labels: not checked, each of the 3 classes has one "
             "distinct image only, two are needed",
         ),
         (
             "xyxyz",
-            "labels that are likely wrong (4 of 5 judged; 1 without a second image of their class)",
+            "likely wrong labels (4 of 5 checked; 1 without a second image of their class)",
         ),
     ],
 )

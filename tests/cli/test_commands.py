@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import embedpipe as ep
 from embedpipe.cli.reference import reference_pages
 from tests.cli.conftest import Outcome
+from tests.processes import run
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -30,9 +30,7 @@ def test_help_and_import_are_quick_to_load_and_load_nothing_heavy() -> None:
         "         'matplotlib', 'PIL', 'numpy', 'yaml'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = run([sys.executable, "-c", program])
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
@@ -305,9 +303,8 @@ def test_an_interruption_is_said(
 def test_progress_goes_to_standard_error_and_json_alone_to_output(
     photos: Callable[..., Path], tmp_path: Path
 ) -> None:
-    done = subprocess.run(
+    done = run(
         [sys.executable, "-m", "embedpipe", "embed", str(photos(8)), "--backbone", "toy", "--json"],
-        capture_output=True, text=True, check=True,
         env={**os.environ, "EMBEDPIPE_WORKSPACE": str(tmp_path / "w"), "FORCE_COLOR": "1"},
     )  # fmt: skip
     assert json.loads(done.stdout)["embedded"] == 8
@@ -316,7 +313,7 @@ def test_progress_goes_to_standard_error_and_json_alone_to_output(
 
 def test_a_reader_that_stops_early_is_no_error() -> None:
     command = f"{sys.executable} -m embedpipe list strategies --json | head -c 0"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    done = run(["bash", "-c", command])
     assert done.stderr == ""
 
 

@@ -106,7 +106,7 @@ def test_what_fails_is_told_after_the_rest_is_done(call: Callable[..., Result]) 
     assert f"digits, toy: typiclust, then {wrong}; logistic, cumulative; seed 0: " in outcome.stderr
     assert outcome.stderr.splitlines()[-1].startswith("embedpipe: 1 task failed; ")
     assert outcome.stderr.splitlines()[-1].endswith(
-        "The others are done; run the same command again to try what is missing."
+        "The others are done; run the same command again to retry."
     )
 
 

@@ -64,9 +64,9 @@ def test_select_does_not_write_over_a_file_that_it_cannot_read(
     output.write_text("not,labels\n1,2\n")
     assert call("select", photos(), "-n", 2, "--output", output).error() == (
         2,
-        f"embedpipe: {output} is there already and cannot be read as labels, so it is not written "
-        f"over ({output}, line 1: no columns 'path' and 'label'; found 2 columns: 'not', 'labels'.)"
-        ": choose another --output, or remove it.",
+        f"embedpipe: {output} exists and is not a table of labels ({output}, line 1: no columns "
+        "'path' and 'label'; found 2 columns: 'not', 'labels'.): choose another --output, or "
+        "remove the file.",
     )
     assert output.read_text() == "not,labels\n1,2\n"
 
@@ -105,7 +105,7 @@ def test_filled_in_picks_are_labels(
     assert result.json()["n"] == 7
     assert call("select", folder, "-n", 2, "--output", picks).error() == (
         2,
-        f"embedpipe: {picks} holds 5 labels that would be lost: choose another --output.",
+        f"embedpipe: {picks} contains 5 labels: choose another --output, or they would be lost.",
     )
 
 

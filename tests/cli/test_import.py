@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import run
+
 MODULE = '''
 from embedpipe.strategies import Random, strategies
+from tests.processes import run
 
 
 @strategies.register("by_chance")
@@ -32,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def call(*words: object) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own: imports cannot be taken back."""
     program = [sys.executable, "-c", MAIN, *map(str, words)]
-    return subprocess.run(program, capture_output=True, text=True, check=False)
+    return run(program)
 
 
 @pytest.mark.parametrize("module", ["by_chance_here", "by_chance_here.py"])

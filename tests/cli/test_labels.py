@@ -113,7 +113,7 @@ def test_import_says_what_is_new_and_twice_adds_nothing(
     assert len({event.at for event in kept}) == 1
     assert all(event.content_id is not None for event in kept)
     assert call(*line).out == (
-        f"{log_file}: 0 imported, 5 already so; 6 entries read, 5 taken, 1 left out: 1 with a "
+        f"{log_file}: 0 imported, 5 unchanged; 6 entries read, 5 taken, 1 left out: 1 with a "
         "prediction only ('north/img_001.jpg')\n"
     )
     assert len(events(log_file)) == 5
@@ -126,8 +126,7 @@ def test_an_import_replaces_what_was_said_and_is_undone_as_one(
     file = formats["parquet"].write(tmp_path / "b.parquet", changed)
     outcome = call("labels", "import", filled, file, "--format", "parquet", "--who", "cleo")
     assert outcome.out == (
-        f"{log_file}: 2 imported, 1 already so; 2 replace what was said before; 3 entries read, "
-        "3 taken\n"
+        f"{log_file}: 2 imported, 1 unchanged; 2 replace earlier labels; 3 entries read, 3 taken\n"
     )
     new = events(log_file)[len(SAID) :]
     assert [(event.label, event.who) for event in new] == [("shoe", "cleo"), ("hat", "cleo")]
@@ -144,11 +143,11 @@ def test_unknown_paths_are_refused_unless_left_out(
         1,
         "embedpipe: 2 of 3 labelled paths are not in the dataset: 'west/img_002.jpg' (did you "
         "mean 'south/img_002.jpg'?), 'x.jpg'. An id is a path relative to the dataset's folder, "
-        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported. With --skip-unknown, the others are.",
+        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported. --skip-unknown imports the others.",
     )
     assert not log_file.exists()
     assert call(*line, "--skip-unknown").out == (
-        f"{log_file}: 1 imported, 0 already so; 3 entries read, 1 taken, 2 left out: 2 not in the "
+        f"{log_file}: 1 imported, 0 unchanged; 3 entries read, 1 taken, 2 left out: 2 not in the "
         "dataset ('west/img_002.jpg')\n"
     )
 
@@ -207,14 +206,14 @@ def test_labels_follow_moved_files_and_edited_ones_have_none(
     outcome = call("labels", "export", filled, "--format", "csv", "--output", output)
     assert outcome.out == f"{output}: 5 items\n"
     assert outcome.err == (
-        "1 changed since they were labelled, and left out: 'south/img_002.jpg', for one; look at "
-        "them again.\n"
+        "left out labels of images that changed after labelling: 1, such as 'south/img_002.jpg'; "
+        "label them again.\n"
     )
     found = {item.path: item.label for item in formats["csv"].read(output)}
     assert found["east/a.jpg"] == "hat"
     assert "south/img_002.jpg" not in found
     again = call("labels", "import", filled, output, "--format", "csv").out
-    assert again.endswith("labels.sqlite: 0 imported, 5 already so; 5 entries read, 5 taken\n")
+    assert again.endswith("labels.sqlite: 0 imported, 5 unchanged; 5 entries read, 5 taken\n")
 
 
 def test_what_a_format_does_not_hold_is_told(call: Call, filled: Path, tmp_path: Path) -> None:
@@ -284,8 +283,8 @@ def test_label_studio_cannot_show_what_is_in_an_archive(
     outcome = call(*line, "--class", "hat")
     assert outcome.status == 0
     assert outcome.err.endswith(
-        "are not files in a folder, of which Label Studio can show them: unpack them, and say with "
-        "--image-url what comes before their paths.\n"
+        "which are not files in a folder: unpack them, and give the prefix of their addresses with "
+        "--image-url.\n"
     )
     shutil.rmtree(output)
     assert call(*line, "--class", "hat", "--image-url", "http://photos/").err == ""
@@ -305,8 +304,8 @@ def test_paths_that_begin_with_other_folders(
         1,
         "embedpipe: 1 of 1 labelled paths is not in the dataset: 'data/photos/north/img_001.jpg' "
         "(did you mean 'north/img_001.jpg'?). An id is a path relative to the dataset's folder, "
-        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported. --strip-prefix takes off folders with "
-        "which the file's paths begin.",
+        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported. --strip-prefix removes leading "
+        "folders from the paths of the file.",
     )
     assert call(*line, "--strip-prefix", "data/photos/", "--json").json()["items"] == 1
     assert [(event.path, event.label) for event in events(log_file)] == [
@@ -340,25 +339,25 @@ def test_lightly_has_the_vector_of_every_item(call: Call, filled: Path, tmp_path
 WRONG = {
     "no labels yet": (
         ["--format", "csv", "--output", "out.csv"], 1,
-        "labels.sqlite has no labels of {name!r}: label with `embedpipe label`, or bring some "
-        "in with `embedpipe labels import`.",
+        "labels.sqlite has no labels of {name!r}: label with `embedpipe label`, or import labels "
+        "with `embedpipe labels import`.",
     ),
     "all of a table": (
         ["--format", "csv", "--output", "out.csv", "--all"], 2,
-        "--all: the format csv has no place for items without a label; fiftyone, label-studio, "
-        "lightly have.",
+        "--all: the format csv cannot contain items without a label; the formats fiftyone, "
+        "label-studio, lightly can.",
     ),
     "links in a zip": (
         ["--format", "cvat", "--output", "out.zip", "--link"], 2,
-        "--link: the format cvat cannot hold links to images.",
+        "--link: the format cvat cannot contain links to images.",
     ),
     "classes in a table": (
         ["--format", "csv", "--output", "out.csv", "--class", "x"], 2,
-        "--class: the format csv holds no classes beside those of its items.",
+        "--class: the format csv contains no list of classes.",
     ),
     "addresses in a table": (
         ["--format", "csv", "--output", "out.csv", "--image-url", "x"], 2,
-        "--image-url: the format csv holds no addresses of images.",
+        "--image-url: the format csv contains no addresses of images.",
     ),
 }  # fmt: skip
 
@@ -421,7 +420,7 @@ def test_labels_of_another_program_are_rewritten_and_counted(
     )
     line = ("labels", "import", folder, file, "--format", "csv", "--who", "ann")
     assert call(*line).out == (
-        f"{log_file}: 2 imported, 0 already so; 3 entries read, 2 taken, 1 left out: 1 without a "
+        f"{log_file}: 2 imported, 0 unchanged; 3 entries read, 2 taken, 1 left out: 1 without a "
         "label ('photos/south/img_001.jpg')\n"
         "1 path rewritten: 1 backslashes read as slashes and leading folders removed "
         "('C:\\\\photos\\\\north\\\\img_001.jpg' is 'north/img_001.jpg')\n"

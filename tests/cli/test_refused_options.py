@@ -58,7 +58,7 @@ def test_what_a_grid_file_sets_is_not_set_again(
     (tmp_path / "grid.yaml").write_text(FILE)
     said = refused(call("compare", "grid.yaml", *option.split()))
     typed = "--upper-baseline" if option == "--no-upper-baseline" else option
-    assert said == f"{typed} and `{key}` in grid.yaml say the same thing: give one of them."
+    assert said == f"{typed} and `{key}` in grid.yaml set the same option: give only one."
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_belongs_into_a_grid_file_is_not_ignored(
 ) -> None:
     (tmp_path / "grid.yaml").write_text("dataset: digits\n")
     assert refused(call("compare", "grid.yaml", *option.split())) == (
-        f"{option} has no effect beside a grid file: write `{key}` in grid.yaml instead."
+        f"{option} cannot be combined with a grid file: write `{key}` in grid.yaml instead."
     )
 
 

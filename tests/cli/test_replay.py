@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typer.testing import CliRunner, Result
 import embedpipe as ep
 from embedpipe.cli.main import app
 from embedpipe.continual import METRICS, ContinualLoop, Memory, Policy, Stream, policies
+from tests import processes
 
 KEYS = [
     "matrix", "metrics", "report", "summary", "results", "runs", "failures", "copies_left_out",
@@ -138,10 +138,7 @@ def test_the_text_has_a_table_and_where_things_are(ordered: Callable[..., Result
     assert "random, 5 %" in outcome.stdout
     assert "\nreport: " in outcome.stdout
     assert "0 of 5 runs, 0 of 14 rounds" in outcome.stderr
-    assert (
-        "slda remembers a stream exactly: it was learned without a buffer, which loses nothing"
-        in outcome.stderr
-    )
+    assert "slda does not forget: it needs no buffer, and was trained without one" in outcome.stderr
     quiet = ordered("--head", "slda,logistic", "--seed-offset", 5, "--seeds", 1, "--quiet")
     assert quiet.stderr == ""
 
@@ -178,8 +175,7 @@ def test_a_class_that_is_never_learned_is_said(
     outcome = call(*words, "--json")
     assert found(outcome)["never_learned"] == ["late"]
     assert outcome.stderr.splitlines()[-1] == (
-        "tested but never learned: late; nobody can predict what is in no experience, so each of "
-        "their test rows counts as wrong"
+        "classes without training images: late; their test images count as wrong"
     )
 
 
@@ -215,7 +211,7 @@ def test_what_fails_is_told_after_the_rest_is_done(
     assert (told["runs"], told["failures"]) == (1, [failure])
     assert outcome.stderr.splitlines()[-1] == (
         f"embedpipe: 1 task failed; {failure}. The others are done; run the same command again to "
-        "try what is missing."
+        "retry."
     )
     page = Path(told["report"]).read_text(encoding="utf-8")
     assert f"<li>{failure}</li>" in page
@@ -230,9 +226,7 @@ def test_help_loads_nothing_heavy() -> None:
         "heavy = {'torch', 'faiss', 'sklearn', 'pyarrow', 'matplotlib', 'numpy', 'jinja2'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = processes.run([sys.executable, "-c", program])
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
@@ -282,11 +276,11 @@ def test_a_budget_that_is_larger_than_a_bucket(
             ("--policy", "el2n(take=hard)"),
             "unknown take 'hard'. Did you mean 'hardest'? Known: easiest, hardest, median.",
         ),
-        (("--policy", ","), "--policy is empty: give one, or several with commas."),
+        (("--policy", ","), "--policy is empty: give one or more, separated by commas."),
         (
             ("--retain", "5%"),
-            "--retain 5%: give a share of each experience, such as 0.05, or a number of rows in "
-            "all, such as 500.",
+            "--retain 5%: give a share of each experience, such as 0.05, or a total number of "
+            "rows, such as 500.",
         ),
         (
             ("--retain", "1.5"),
@@ -315,12 +309,12 @@ def test_a_budget_that_is_larger_than_a_bucket(
         (("--baseline", "rnadom"), "unknown policy 'rnadom'. Did you mean 'random'? Known: "),
         (
             ("--stream", "order", "--leave-out", "3"),
-            "--leave-out 3: it names buckets or folders, and a stream of kind 'order' has none.",
+            "--leave-out 3: a stream of kind 'order' has no buckets and no folders to leave out.",
         ),
         (
             ("--stream", "folders", "--experiences", "3"),
-            "--experiences 3: a stream of folders has as many as there are; leave it out, or ask "
-            "for another kind of stream.",
+            "--experiences 3: the number of folders is fixed; leave the option out, or choose "
+            "another kind of stream.",
         ),
     ],
 )

@@ -98,7 +98,7 @@ def test_run_in_another_mode_with_a_poor_labeller_on_rare_classes(
     asked = rounds[-1]["cost"]
     assert asked in {16 + 8 + 3 - 1, 16 + 4 + 3 - 1, 8 + 4 + 3 - 1}
     assert (
-        f"stopped after round {rounds[-1]['round']}: nothing is left that margin may choose" in text
+        f"stopped after round {rounds[-1]['round']}: no items are left for margin to choose" in text
     )
 
 

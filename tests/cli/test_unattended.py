@@ -21,6 +21,7 @@ from embedpipe.cli.main import app
 from embedpipe.cli.options import FailureLimit
 from embedpipe.errors import UsageError
 from tests.conftest import make_image
+from tests.processes import run, started
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d "
 
@@ -132,7 +133,7 @@ from embedpipe.cli.main import main
 main()
 """
     words = program("embed", photos(4), "--backbone", "toy", "--json", script=script)
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    done = run(words)
     assert json.loads(done.stdout)["embedded"] == 4
     for line in ("from Python", "from C", "from a process"):
         assert line in done.stderr.splitlines()
@@ -302,10 +303,19 @@ main()
 """
 
 
-def embedded_when(process: subprocess.Popen[str], number: int, after: float) -> tuple[str, str]:
-    time.sleep(after)
+def output_after(process: subprocess.Popen[str], number: int, wait: float) -> tuple[str, str]:
+    """Send a signal after some seconds, and return the output until the end of the program."""
+    time.sleep(wait)
     process.send_signal(number)
     return process.communicate(timeout=60)
+
+
+def wait_for(pattern: str, folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a folder has a file of this pattern."""
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(pattern)) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
@@ -316,15 +326,9 @@ def test_a_signal_ends_like_an_interruption(
     from embedpipe.cache import list_specs
 
     folder = photos(400, 2)
-    words = program("embed", folder, "--backbone", "toy", "--json", script=SLOW)
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
-    ) as process:  # fmt: skip
-        deadline = time.monotonic() + 60
-        while not list(workspace.glob("cache/*/canary.json")) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        out, err = embedded_when(process, getattr(signal, name), after=0.7)
+    with started(program("embed", folder, "--backbone", "toy", "--json", script=SLOW)) as process:
+        wait_for("cache/*/canary.json", workspace, process)
+        out, err = output_after(process, getattr(signal, name), 0.7)
     assert process.returncode == 130
     told = "interrupted; run the same command again to continue."
     assert json.loads(out) == {"error": told, "kind": "Interrupted", "status": 130}
@@ -333,26 +337,17 @@ def test_a_signal_ends_like_an_interruption(
     assert 0 < spec["rows"] < 400  # what was finished is kept
 
 
-def wait_for(pattern: str, folder: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not list(folder.glob(pattern)) and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_worker_processes_end_with_a_study(workspace: Path, name: str) -> None:
     words = program(
         "compare", "digits", "--backbone", "toy", "--strategies", "badge", "--seeds", 50,
         "--rounds", 40, "--workers", 2, "--json", "--quiet",
     )  # fmt: skip
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with started(words) as process:
         wait_for("runs/*/rounds.parquet", workspace, process)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         workers = children.read_text().split() if children.exists() else []
-        out, _ = embedded_when(process, getattr(signal, name), after=0.2)
+        out, _ = output_after(process, getattr(signal, name), 0.2)
     assert process.returncode == 130
     assert json.loads(out)["kind"] == "Interrupted"
     deadline = time.monotonic() + 10
@@ -364,12 +359,10 @@ def test_worker_processes_end_with_a_study(workspace: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_the_page_closes_in_order(workspace: Path, photos: Callable[..., Path], name: str) -> None:
     words = program("label", photos(6, 2), "--backbone", "toy", "--json")
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with started(words) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["url"].startswith("http://127.0.0.1:")
-        out, err = embedded_when(process, getattr(signal, name), after=1.0)
+        out, err = output_after(process, getattr(signal, name), 1.0)
     assert (process.returncode, out) == (0, "")
     assert err.splitlines()[-1].startswith("0 labels are stored")
 
@@ -378,13 +371,12 @@ def test_under_nohup_the_end_of_the_terminal_is_ignored(
     workspace: Path, photos: Callable[..., Path]
 ) -> None:
     words = program("embed", photos(40, 2), "--backbone", "toy", "--json", script=SLOW)
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),  # noqa: PLW1509
-    ) as process:  # fmt: skip
-        while not list(workspace.glob("cache/*/canary.json")) and process.poll() is None:
-            time.sleep(0.05)
-        out, _ = embedded_when(process, signal.SIGHUP, after=0.2)
+    with started(
+        words,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    ) as process:
+        wait_for("cache/*/canary.json", workspace, process)
+        out, _ = output_after(process, signal.SIGHUP, 0.2)
     assert process.returncode == 0
     assert json.loads(out)["embedded"] == 40
 
@@ -500,8 +492,8 @@ def test_a_file_name_that_is_no_unicode_is_written(
     folder = photos(4, 2)
     picks = os.fsencode(tmp_path) + b"/p\xff.csv"
     words = program("select", folder, "-n", 2, "--backbone", "toy", "--report")
-    done = subprocess.run(
-        [*map(os.fsencode, words), picks], capture_output=True, check=True,
+    done = run(
+        [*map(os.fsencode, words), picks], text=False,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     assert done.stdout.splitlines()[-1].endswith(rb"/p\udcff.csv")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
+
 PIPELINES = Path(__file__).resolve().parent.parent.parent / "pipelines"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -19,7 +21,7 @@ def pipeline(tmp_path: Path) -> Run:
     def run(name: str, *arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, str(PIPELINES / name), *map(str, arguments)]
         line += ["--workspace", str(tmp_path / "w")]
-        done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
+        done = processes.run(line, cwd=tmp_path)
         assert done.returncode == status, done.stderr
         return done
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
+
+from tests import processes
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -17,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 def run(folder: Path, *arguments: object) -> str:
     program = REPOSITORY / "pipelines" / "compare_modes.py"
     line = [sys.executable, str(program), "--workspace", str(folder / "w"), *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
+    done = processes.run(line, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -51,5 +52,5 @@ def test_pixels_may_come_from_a_file_of_arrays(tmp_path: Path) -> None:
         tmp_path, "--data", "d.npz", "--modes", "cumulative", "--head", "nearest_mean",
         "--strategies", "random", "margin", "--rounds", 2, "--seeds", 2,
     )  # fmt: skip
-    assert said.startswith("200 to choose from, 100 to test on, 64 pixels\n")
+    assert said.startswith("pool 200, test 100 images, 64 pixels\n")
     assert (tmp_path / "modes-report" / "modes.csv").read_text().count("\n") == 1 + 2 * 2 * 3

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run, started
 
 from .conftest import PIPELINES, Run
 
@@ -35,7 +36,7 @@ def test_every_pipeline_is_here() -> None:
 @pytest.mark.parametrize("name", list(WRONG))
 def test_a_dataset_that_is_not_there(name: str, tmp_path: Path) -> None:
     line = [sys.executable, str(PIPELINES / name), *WRONG[name], "--workspace", "w"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = run(line, cwd=tmp_path)
     assert done.returncode in (1, 2)
     assert done.stderr.startswith(f"{name}: ")
     assert done.stderr.count("\n") == 1
@@ -68,10 +69,10 @@ ep.run_script(main)
 def test_errors_are_one_line(what: str, status: int, said: str, tmp_path: Path) -> None:
     (tmp_path / "s.py").write_text(SCRIPT)
     line = [sys.executable, str(tmp_path / "s.py"), what]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    done = run(line)
     assert (done.returncode, done.stderr) == (status, said)
-    shown = subprocess.run(
-        line, capture_output=True, text=True, check=False,
+    shown = run(
+        line,
         env={**os.environ, "EMBEDPIPE_DEBUG": "1"},
     )  # fmt: skip
     assert "Traceback" in shown.stderr
@@ -82,13 +83,13 @@ def test_errors_are_one_line(what: str, status: int, said: str, tmp_path: Path) 
 def test_an_interruption_says_how_to_continue(how: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "s.py").write_text(SCRIPT)
     line = [sys.executable, str(tmp_path / "s.py"), "sleep"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as done:
-        assert done.stdout is not None
-        assert done.stdout.readline() == "ready\n"
+    with started(line) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
         time.sleep(0.1)
-        done.send_signal(how)
-        _, said = done.communicate()
-    assert (done.returncode, said) == (130, "s.py: interrupted; run it again to continue.\n")
+        process.send_signal(how)
+        _, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (130, "s.py: interrupted; run it again to continue.\n")
 
 
 def test_replay_clear10_takes_a_folder_beside_a_name(pipeline: Run, tmp_path: Path) -> None:

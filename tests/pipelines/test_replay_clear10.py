@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,13 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import processes
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
 def run(folder: Path, *arguments: object) -> str:
     program = REPOSITORY / "pipelines" / "replay_clear10.py"
     line = [sys.executable, str(program), *map(str, arguments), "--workspace", str(folder / "w")]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
+    done = processes.run(line, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -91,7 +91,7 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
         "Label Studio: run this again with --classes and their names.\n"
         f"The page: embedpipe label photos --workspace {tmp_path / 'w'} --initial coreset "
         "--strategy coral\n"
-        "Label as many as are missing there, and run this again.\n"
+        "Label this number of photos there, and run this again.\n"
     )
     assert not first.exists()
     said = run("--classes", *COLOURS)
@@ -117,7 +117,7 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     export = labelled_in_label_studio(first, truth, skipped)
     said = run("--labels", export)
     assert said.startswith(
-        f"9 answers taken from {export}\nlabel 6 of 6 photos, in Label Studio or on the page\n"
+        f"9 labels imported from {export}\nlabel 6 of 6 photos, in Label Studio or on the page\n"
     )
     second = tmp_path / "webcam" / "2-coral" / "tasks.json"
     known = {path: truth[path] for path in paths_of(first) if path != skipped}
@@ -128,7 +128,7 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
         (prediction,) = task["predictions"]
         assert prediction["model_version"] == "logistic-8"
         assert prediction["result"][0]["value"]["choices"][0] in COLOURS
-    assert run("--labels", export).startswith(f"0 answers taken from {export}\nlabel 6 ")
+    assert run("--labels", export).startswith(f"0 labels imported from {export}\nlabel 6 ")
 
     # One of the six is labelled elsewhere meanwhile: it is in the same log.
     elsewhere = paths_of(second)[0]
@@ -139,7 +139,7 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
 
     export = labelled_in_label_studio(second, truth, "")
     said = run("--labels", export)
-    assert said.startswith(f"5 answers taken from {export}\n")
+    assert said.startswith(f"5 labels imported from {export}\n")
     with LabelLog(tmp_path / "w" / "labels.sqlite") as log:
         taken = [event for event in log.events() if event.path in paths_of(second)[1:]]
     guesses = [task["predictions"][0] for task in json.loads(second.read_text(encoding="utf-8"))]
@@ -148,7 +148,7 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     ]
     assert {event.model for event in taken} == {"logistic-8"}
     assert "webcam/head.safetensors: 14 labels of 3 classes, accuracy " in said
-    assert said.endswith("webcam/predictions.csv: what the other 22 photos are\n")
+    assert said.endswith("webcam/predictions.csv: predictions for the other 22 photos\n")
     with (tmp_path / "webcam" / "predictions.csv").open(newline="", encoding="utf-8") as file:
         predicted = {row["path"]: row["label"] for row in csv.DictReader(file)}
     assert len(predicted) == 22

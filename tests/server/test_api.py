@@ -85,14 +85,17 @@ def test_skip_unsure_clear_and_undo(lab: Lab) -> None:
     undone = lab.post("/api/undo", {}).json()
     assert undone["rows"] == [3]
     assert undone["items"][0]["label"] == "hat"
+    assert undone["act"] == {"kind": "clear", "label": None, "previous": None}
     assert sorted(lab.post("/api/undo", {}).json()["rows"]) == [2, 3]
     assert lab.labels() == {}
     for _ in range(2):
         assert lab.post("/api/undo", {}).json()["undone"] is True
-    assert lab.post("/api/undo", {}).json()["undone"] is False
+    nothing = lab.post("/api/undo", {}).json()
+    assert (nothing["undone"], nothing["act"]) == (False, None)
     lab.post("/api/classes", {"name": "cap"}).json()
-    about_a_class = lab.post("/api/undo", {}).json()
-    assert (about_a_class["undone"], about_a_class["rows"]) == (True, [])
+    undone = lab.post("/api/undo", {}).json()
+    assert (undone["undone"], undone["rows"]) == (True, [])
+    assert undone["act"] == {"kind": "new_class", "label": "cap", "previous": None}
     assert lab.get("/api/status").json()["classes"] == []
     assert lab.post("/api/mark", {"rows": [0], "kind": "hide"}).error() == (
         400, "items cannot be marked 'hide': say skip, unsure, clear.",
@@ -104,7 +107,7 @@ def test_classes_are_made_renamed_and_merged_only_when_it_is_meant(lab: Lab) -> 
     lab.post("/api/label", {"rows": [0], "label": "cap"}).json()
     lab.post("/api/classes/rename", {"from": "hat", "to": "beanie"}).json()
     asked = lab.post("/api/classes/rename", {"from": "cap", "to": "beanie"})
-    assert asked.error() == (409, "there is a class 'beanie' already: merge the two?")
+    assert asked.error() == (409, "class 'beanie' exists already: merge the two?")
     lab.post("/api/classes/rename", {"from": "cap", "to": "beanie", "merge": True}).json()
     assert lab.get("/api/status").json()["classes"] == [{"name": "beanie", "count": 1}]
     assert lab.post("/api/classes/rename", {"from": "shoe", "to": "boot"}).error() == (
@@ -200,15 +203,15 @@ def test_pages_of_items_by_path_state_and_class(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("items?rows=24", "`rows` are at most 500 numbers from 0 to 23, with commas."),
-        ("items?rows=", "`rows` are at most 500 numbers from 0 to 23, with commas."),
-        ("items?rows=1;2", "`rows` are at most 500 numbers from 0 to 23, with commas."),
-        ("items?limit=501", "`limit` is a number from 0 to 500."),
-        ("items?offset=-1", "`offset` is a number from 0 to 1000000000."),
-        ("items?state=x", "`state` is unlabelled, label, skip or unsure."),
-        ("batch?n=1e3", "`n` is a number from 0 to 500."),
-        ("similar?row=24", "`row` is a number from 0 to 23."),
-        ("map/colours?by=x", "`by` is label, prediction or confidence."),
+        ("items?rows=24", "`rows` must be at most 500 numbers from 0 to 23, separated by commas."),
+        ("items?rows=", "`rows` must be at most 500 numbers from 0 to 23, separated by commas."),
+        ("items?rows=1;2", "`rows` must be at most 500 numbers from 0 to 23, separated by commas."),
+        ("items?limit=501", "`limit` must be a number from 0 to 500."),
+        ("items?offset=-1", "`offset` must be a number from 0 to 1000000000."),
+        ("items?state=x", "`state` must be unlabelled, label, skip or unsure."),
+        ("batch?n=1e3", "`n` must be a number from 0 to 500."),
+        ("similar?row=24", "`row` must be a number from 0 to 23."),
+        ("map/colours?by=x", "`by` must be label, prediction or confidence."),
     ],
 )
 def test_questions_that_cannot_be_meant(still: Lab, query: str, message: str) -> None:
@@ -303,7 +306,7 @@ def test_a_file_that_changed_or_went_is_not_shown(lab: Lab) -> None:
     path.write_bytes((lab.folder / lab.session.ids[1]).read_bytes())
     for size in ("thumbnail", "picture"):
         assert lab.get(f"/api/items/0/{size}").error() == (
-            410, "the image was changed since it was embedded: start the server again.",
+            410, "the image changed after it was embedded: start the server again.",
         )  # fmt: skip
     path.unlink()
     status, message = lab.get("/api/items/0/picture").error()
@@ -312,7 +315,7 @@ def test_a_file_that_changed_or_went_is_not_shown(lab: Lab) -> None:
 
 def test_exports_are_what_was_labelled_in_a_new_place_each_time(lab: Lab) -> None:
     nothing = lab.post("/api/export", {"format": "csv"}).error()
-    assert nothing == (400, "there is nothing to export: label something first.")
+    assert nothing == (400, "there are no labels to export: label some images first.")
     label_all(lab, list(range(6)))
     lab.post("/api/mark", {"rows": [7], "kind": "skip"})
     for name in ("imagefolder", "csv", "jsonl", "parquet", "huggingface", "fiftyone", "cvat"):
@@ -337,7 +340,8 @@ def test_the_exported_head_predicts(lab: Lab) -> None:
     from embedpipe.active import predict
 
     label_all(lab, list(range(12)))
-    path = lab.post("/api/export", {"format": "head"}).json()["path"]
+    path = lab.post("/api/export", {"format": "model"}).json()["path"]
+    assert lab.post("/api/export", {"format": "head"}).json()["format"] == "model"  # the old name
     prediction = predict(lab.embeddings, path)
     assert [str(name) for name in prediction.labels] == [kind_of(path) for path in lab.session.ids]
 

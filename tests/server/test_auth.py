@@ -21,9 +21,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab.close()
 
 
-LOST = (
-    b"This page belongs to whoever started it. Open the address that `embedpipe label` printed, "
-    b"with its token."
+NO_ACCESS = (
+    b"This page needs the token of the server. Open the whole address that `embedpipe label` "
+    b"printed."
 )
 NO_TOKEN = "the token is missing or wrong: open the address that `embedpipe label` printed."
 LABEL = json.dumps({"rows": [0], "label": "hat"}).encode()
@@ -78,7 +78,7 @@ def test_it_listens_on_this_machine_alone(lab: Lab) -> None:
 def test_names_that_were_made_to_point_here_are_refused(lab: Lab, host: str) -> None:
     name = host.format(port=lab.port)
     refused = try_to_label(lab, host=name, origin=f"http://{name}")
-    assert refused.error() == (421, "this server answers to 127.0.0.1 alone.")
+    assert refused.error() == (421, "the host of a request must be 127.0.0.1.")
     page = lab.raw("GET", f"/?token={lab.token}", {"host": name})
     assert page.status == 421
     assert "set-cookie" not in page.headers
@@ -110,22 +110,25 @@ def test_two_hosts_in_one_request_are_refused(lab: Lab) -> None:
 )
 def test_requests_of_other_sites_are_refused(lab: Lab, changes: dict[str, str]) -> None:
     filled = {name: value.format(port=lab.port) for name, value in changes.items()}
-    assert try_to_label(lab, **filled).error() == (403, "requests of other sites are refused.")
+    assert try_to_label(lab, **filled).error() == (403, "requests from other sites are refused.")
 
 
 def test_a_form_of_another_site_cannot_be_made_to_look_like_ours(lab: Lab) -> None:
     refused = try_to_label(lab, origin=None)
     assert refused.error() == (403, "requests without an origin are refused.")
     refused = try_to_label(lab, x_embedpipe_run=None)
-    assert refused.error() == (409, "the server was started anew: load the page again.")
+    assert refused.error() == (409, "the server was restarted: reload the page.")
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
-        assert try_to_label(lab, content_type=kind).error() == (415, "send application/json.")
+        assert try_to_label(lab, content_type=kind).error() == (
+            415,
+            "the content type must be application/json.",
+        )
 
 
 def test_a_page_of_an_earlier_run_is_refused(lab: Lab) -> None:
     """Rows may be other items since."""
     refused = try_to_label(lab, x_embedpipe_run="0123456789abcdef")
-    assert refused.error() == (409, "the server was started anew: load the page again.")
+    assert refused.error() == (409, "the server was restarted: reload the page.")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +146,7 @@ def test_without_the_token_there_is_nothing(lab: Lab, path: str, cookie: str | N
 def test_a_wrong_token_gives_no_cookie(lab: Lab) -> None:
     for address in ("/", "/?token=", "/?token=wrong", f"/?token={lab.token[:-1]}", "/?token=%FF"):
         refused = lab.raw("GET", address, {})
-        assert (refused.status, refused.body) == (401, LOST)
+        assert (refused.status, refused.body) == (401, NO_ACCESS)
         assert "set-cookie" not in refused.headers
     assert try_to_label(lab, cookie=None).error() == (401, NO_TOKEN)
 
@@ -233,25 +236,25 @@ def test_an_oversized_body_is_refused_whether_it_is_announced_or_not(lab: Lab) -
         (b"[" * 100_000, "the body is not JSON."),
         (b"[]", "the body is not a JSON object."),
         (b"\xff\xfe", "the body is not JSON."),
-        (b'{"label": "hat"}', "`rows` is a list of at least one row."),
-        (b'{"rows": [], "label": "hat"}', "`rows` is a list of at least one row."),
-        (b'{"rows": [24], "label": "hat"}', "`rows` are numbers from 0 to 23."),
-        (b'{"rows": [true], "label": "hat"}', "`rows` are numbers from 0 to 23."),
-        (b'{"rows": [0.0], "label": "hat"}', "`rows` are numbers from 0 to 23."),
-        (b'{"rows": ["../x"], "label": "hat"}', "`rows` are numbers from 0 to 23."),
-        (b'{"rows": [0]}', "`label` is a text that is not blank."),
-        (b'{"rows": [0], "label": " "}', "`label` is a text that is not blank."),
+        (b'{"label": "hat"}', "`rows` must be a list of at least one row."),
+        (b'{"rows": [], "label": "hat"}', "`rows` must be a list of at least one row."),
+        (b'{"rows": [24], "label": "hat"}', "`rows` must be numbers from 0 to 23."),
+        (b'{"rows": [true], "label": "hat"}', "`rows` must be numbers from 0 to 23."),
+        (b'{"rows": [0.0], "label": "hat"}', "`rows` must be numbers from 0 to 23."),
+        (b'{"rows": ["../x"], "label": "hat"}', "`rows` must be numbers from 0 to 23."),
+        (b'{"rows": [0]}', "`label` must be a text that is not blank."),
+        (b'{"rows": [0], "label": " "}', "`label` must be a text that is not blank."),
         (
             b'{"rows": [0], "label": "a\\u0000b"}',
-            "`label` has at most 500 characters, and none for control.",
+            "`label` must have at most 500 characters and no control characters.",
         ),
         (
             b'{"rows": [0], "label": "a\\ud800"}',
-            "`label` has at most 500 characters, and none for control.",
+            "`label` must have at most 500 characters and no control characters.",
         ),
         (
             b'{"rows": [0, 1], "label": "hat", "suggestions": ["hat"]}',
-            "`suggestions` has one for each of the distinct `rows`, or null.",
+            "`suggestions` must be null or a list of 2 entries, one per distinct row.",
         ),
     ],
     ids=lambda value: value[:40] if isinstance(value, bytes) else None,

@@ -1,10 +1,9 @@
-"""The command `embedpipe label`, and what SIGKILL does to a server at work."""
+"""The command `embedpipe label`: its output, its end, and a kill while clients label."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import os
 import random
 import signal
 import socket
@@ -14,7 +13,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,66 +22,61 @@ import pytest
 from embedpipe.errors import RunError
 from embedpipe.labels import LabelLog, replay
 from embedpipe.server import LabellingServer
+from tests.processes import started
 from tests.server.conftest import Client, Lab, make_photos
 
 COMMAND = [sys.executable, "-m", "embedpipe", "label"]
 
 
-class Process(Client):
-    """A server as somebody starts it in a terminal."""
-
-    def __init__(self, folder: Path, workspace: Path, *more: str) -> None:
-        arguments = [*COMMAND, str(folder), "--backbone", "toy", "--workspace", str(workspace)]
-        self.process = subprocess.Popen(
-            [*arguments, "--json", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise AssertionError(self.process.communicate()[1])
-        super().__init__(json.loads(line)["url"])
-
-    def end(self, number: int) -> tuple[int, str, str]:
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=30)
-        return self.process.returncode, out, err
+@contextmanager
+def served(folder: Path, workspace: Path) -> Iterator[tuple[subprocess.Popen[str], Client]]:
+    """Start the command as a user does; give the program, and a client of its server."""
+    options = ["--backbone", "toy", "--workspace", str(workspace), "--json"]
+    with started([*COMMAND, str(folder), *options]) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.communicate(timeout=30)[1]
+        yield process, Client(json.loads(line)["url"])
 
 
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )
-def test_it_prints_its_address_serves_and_ends_in_peace(tmp_path: Path, number: int) -> None:
+def test_the_command_prints_its_address_serves_and_ends_on_a_signal(
+    tmp_path: Path, number: int
+) -> None:
     folder, workspace = make_photos(tmp_path / "photos", 6), tmp_path / "workspace"
-    server = Process(folder, workspace)
-    assert server.url.startswith("http://127.0.0.1:")
-    assert len(server.token) >= 32
-    said = server.post("/api/label", {"rows": [0, 1], "label": "hat"}).json()
-    keeping = socket.create_connection(("127.0.0.1", server.port))  # a browser's open connection
-    status, out, err = server.end(number)
-    keeping.close()
-    assert (status, out) == (0, "")
+    with served(folder, workspace) as (process, server):
+        assert server.url.startswith("http://127.0.0.1:")
+        assert len(server.token) >= 32
+        stored = server.post("/api/label", {"rows": [0, 1], "label": "hat"}).json()
+        # The open connection of a browser must not keep the server from ending.
+        with socket.create_connection(("127.0.0.1", server.port)):
+            process.send_signal(number)
+            out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "")
     assert err.splitlines() == [
-        "Open this address in a browser on this machine; Ctrl-C ends.",
-        "2 labels are stored; run the same command again to go on.",
+        "Open this address in a browser on this machine. Ctrl-C ends.",
+        "2 labels are stored. Run the same command again to continue.",
     ]
     with LabelLog(workspace / "labels.sqlite") as log:
         events = list(log.events())
     assert [event.label for event in events] == ["hat", "hat"]
-    assert events[-1].id == said["version"]
-    assert server.token not in "".join(err)
+    assert events[-1].id == stored["version"]
+    assert server.token not in err
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(lab: Lab) -> None:
+def test_an_occupied_port_is_an_error_in_one_line(lab: Lab) -> None:
     with pytest.raises(RunError) as caught:
         LabellingServer(lab.session, lab.workspace, port=lab.port)
     assert str(caught.value) == (
-        f"cannot listen at port {lab.port} (Address already in use): give another --port, or none "
-        "to have one chosen."
+        f"cannot use port {lab.port} (Address already in use): give another --port, or leave it "
+        "out to use any free port."
     )
 
 
 class Load(threading.Thread):
-    """Somebody who labels as fast as the server answers, and remembers what was acknowledged."""
+    """A client that labels as fast as the server responds, and notes the acknowledged requests."""
 
     def __init__(self, server: Client, seed: int, acknowledged: list[str], sent: list[str]) -> None:
         super().__init__()
@@ -99,7 +94,7 @@ class Load(threading.Thread):
                     "/api/label",
                     {"rows": rows, "label": label, "suggestions": [None, None], "model": mark},
                 )
-            except (OSError, http.client.HTTPException):  # nothing was acknowledged
+            except (OSError, http.client.HTTPException):  # not acknowledged
                 return
             if answer.status == 200:
                 self.acknowledged.append(mark)
@@ -111,17 +106,17 @@ def kill_under_load(tmp_path: Path, kills: int, requests: int) -> None:
     sent: list[str] = []
     rng = random.Random(0)
     for kill in range(kills):
-        server = Process(folder, workspace)
-        before = len(acknowledged)
-        loads = [Load(server, 3 * kill + each, acknowledged, sent) for each in range(3)]
-        for load in loads:
-            load.start()
-        end = time.monotonic() + 20
-        while len(acknowledged) - before < requests / kills and time.monotonic() < end:
-            time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.1))
-        os.kill(server.process.pid, signal.SIGKILL)
-        server.process.communicate()
+        with served(folder, workspace) as (process, server):
+            before = len(acknowledged)
+            loads = [Load(server, 3 * kill + each, acknowledged, sent) for each in range(3)]
+            for load in loads:
+                load.start()
+            end = time.monotonic() + 20
+            while len(acknowledged) - before < requests / kills and time.monotonic() < end:
+                time.sleep(0.005)
+            time.sleep(rng.uniform(0, 0.1))
+            process.kill()
+            process.communicate(timeout=30)
         for load in loads:
             load.join(20)
     assert len(acknowledged) >= requests

@@ -55,13 +55,13 @@ def test_the_lists_are_what_check_finds(shop: Lab) -> None:
         group["title"]: [item["path"] for item in group["items"]] for group in copies["groups"]
     }
     assert found == {
-        "The same file": ["train/001.jpg", "train/again.jpg"],
-        "The same picture, in test and train": ["test/005.jpg", "train/lossless.png"],
+        "Same file": ["train/001.jpg", "train/again.jpg"],
+        "Same picture, in test and train": ["test/005.jpg", "train/lossless.png"],
     }
     small = listed(shop, "small")
     assert [(group["title"], [item["path"] for item in group["items"]]) for group in
-            small["groups"]] == [("Of few pixels", ["train/tiny.jpg"]),
-                                 ("Of one colour", ["train/white.jpg"])]  # fmt: skip
+            small["groups"]] == [("Tiny images", ["train/tiny.jpg"]),
+                                 ("Blank images", ["train/white.jpg"])]  # fmt: skip
     assert small["total"] == 2
     assert [each["path"] for each in small["failed"]] == ["train/broken.jpg"]
     outliers = listed(shop, "outliers")
@@ -78,7 +78,7 @@ def test_what_is_said_shows_in_the_lists(shop: Lab) -> None:
     rows = [item["row"] for item in exact["items"]]
     shop.post("/api/label", {"rows": rows, "label": "hat"}).json()
     again = listed(shop, "copies")["groups"]
-    [exact] = [group for group in again if group["title"] == "The same file"]
+    [exact] = [group for group in again if group["title"] == "Same file"]
     assert [item["label"] for item in exact["items"]] == ["hat", "hat"]
 
 
@@ -92,7 +92,7 @@ def test_nothing_is_left_when_only_the_test_split_is(shop: Lab) -> None:
 
 
 def test_questions_that_cannot_be_meant(shop: Lab) -> None:
-    assert shop.get("/api/checked").error() == (400, "`list` is copies, outliers or small.")
+    assert shop.get("/api/checked").error() == (400, "`list` must be copies, outliers or small.")
     assert shop.get("/api/checked?list=copies&n=501").status == 400
 
 
@@ -102,7 +102,7 @@ def test_a_check_that_fails_is_said_and_tried_again(
     def refuse(*_: object, **__: object) -> None:
         raise SelectionError("there are too many.")
 
-    monkeypatch.setattr("embedpipe.server.background_checks.check", refuse)
+    monkeypatch.setattr("embedpipe.server.background.check", refuse)
     for _ in range(600):
         answer = shop.get("/api/checked?list=copies")
         if answer.status != 202:
@@ -124,7 +124,7 @@ def test_a_server_ends_while_it_checks(shop: Lab, monkeypatch: pytest.MonkeyPatc
         finally:
             ended.append(True)
 
-    monkeypatch.setattr("embedpipe.server.background_checks.check", endless)
+    monkeypatch.setattr("embedpipe.server.background.check", endless)
     assert shop.get("/api/checked?list=copies").status == 202
     shop.post("/api/label", {"rows": [0], "label": "hat"}).json()  # labelling goes on
     shop.server.stop()
@@ -139,7 +139,7 @@ def test_the_lists_are_gone_through_by_keyboard(shop: Lab, tab_on: Callable[...,
     tab = tab_on(shop)
     tab.press("Shift+R")
     tab.wait(
-        "() => /No label was judged: there are no labels/"
+        "() => /No label was checked: there are no labels/"
         ".test(document.querySelector('.review .empty')?.textContent)"
     )
     tab.press(",")
@@ -147,7 +147,7 @@ def test_the_lists_are_gone_through_by_keyboard(shop: Lab, tab_on: Callable[...,
     assert tab.text(".review .note") == "2 groups"
     titles = tab.page.locator(".review h2").all_inner_texts()
     assert titles == [
-        "The same picture, in test and train · 2 images", "The same file · 2 images"
+        "Same picture, in test and train · 2 images", "Same file · 2 images"
     ]  # fmt: skip
     tab.press("Control+a")
     tab.give("hat")

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from embedpipe.index import Index
 from embedpipe.server.item_map import WORKER
-from embedpipe.server.map_layouts import neighbourhoods, on_the_map, plane_of
+from embedpipe.server.map_layouts import map_coordinates, principal_plane, umap_layout
 from embedpipe.server.map_worker import LayoutFile
+from tests.processes import run
 from tests.server.conftest import Answer, Lab, make_photos
 from tests.server.tabs import Tab
 
@@ -172,7 +173,7 @@ def test_without_umap_it_is_said_what_to_install(lab: Lab, without_umap: None) -
 
 def test_the_layout_is_one_that_there_is(lab: Lab) -> None:
     assert lab.get("/api/map/points?by=x").error() == (
-        400, "`by` is components or neighbours.",
+        400, "`by` must be components or neighbours.",
     )  # fmt: skip
     given, asked = lab.get("/api/map/points"), lab.get("/api/map/points?by=components")
     assert given.body == asked.body
@@ -220,7 +221,7 @@ def test_a_process_that_dies_is_told_of_and_the_next_one_begins(
     os.kill(started[0].pid, signal.SIGKILL)
     assert wait_for_points(lab).error() == (
         500,
-        "working out the neighbourhoods failed: signal 9 ended it; is memory short?",
+        "computing the layout failed: signal 9 ended it; check the free memory.",
     )
     assert lab.get(ASKED).status == 202
     assert len(started) == 2
@@ -233,8 +234,8 @@ def test_what_cannot_be_kept_is_said(tmp_path: Path, open_lab: Callable[..., Lab
     folder.write_text("in the way")
     assert wait_for_points(lab).error() == (
         500,
-        "working out the neighbourhoods failed: embedpipe.errors.CacheError: cannot store "
-        f"neighbourhoods in {folder}: File exists: free space or permit writing.",
+        "computing the layout failed: embedpipe.errors.CacheError: cannot store "
+        f"neighbourhoods in {folder}: File exists: free disk space or permit writing.",
     )
 
 
@@ -262,8 +263,8 @@ def test_the_process_ends_when_nobody_holds_its_input(tmp_path: Path) -> None:
 )
 def test_up_to_fifteen_distinct_vectors_are_the_plane(matrix: NDArray[np.float64]) -> None:
     index = Index(matrix.astype(np.float32))
-    found = neighbourhoods(index, tell=lambda doing, share: None)
-    plane = on_the_map(plane_of(index.matrix, index.rows))
+    found = umap_layout(index, report=lambda doing, share: None)
+    plane = map_coordinates(principal_plane(index.matrix, index.rows))
     assert found.dtype == np.dtype("<u2")
     assert np.array_equal(found, plane[index.copy_of])
     assert len(np.unique(found, axis=0)) == len(np.unique(matrix, axis=0))
@@ -273,8 +274,7 @@ def test_a_server_starts_without_umap() -> None:
     script = (
         "import sys, embedpipe, embedpipe.server; print({'umap', 'numba'} & sys.modules.keys())"
     )
-    said = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
-    assert said.stdout.split() == [b"set()"]
+    assert run([sys.executable, "-c", script]).stdout.split() == ["set()"]
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def test_the_layout_is_chosen_by_keyboard(
     box = "() => JSON.stringify(document.querySelector('canvas').getBoundingClientRect())"
     before = tab.page.evaluate(picture), tab.page.evaluate(box)
     tab.press("Shift+Tab", "ArrowDown")
-    tab.wait("() => document.querySelector('.working').textContent.startsWith('working out')")
+    tab.wait("() => document.querySelector('.working').textContent.startsWith('computing')")
     assert tab.page.evaluate("document.activeElement.tagName") == "CANVAS"
     assert (tab.page.evaluate(picture), tab.page.evaluate(box)) == before
     tab.press("Shift+S", "Shift+M")
@@ -326,20 +326,20 @@ def test_the_page_says_what_to_install(
     tab.press("Shift+M")
     tab.wait("() => document.querySelector('.tools .note').textContent === '24 images'")
     tab.page.select_option("select[aria-label=Layout]", "neighbours")
-    tab.wait("() => document.querySelector('#say').className === 'on bad'")
-    assert tab.text("#say") == f"No map: {NOT_INSTALLED}"
+    tab.wait("() => document.querySelector('#message').className === 'on bad'")
+    assert tab.text("#message") == f"No map: {NOT_INSTALLED}"
     assert tab.page.input_value("select[aria-label=Layout]") == "components"
     tab.problems.clear()  # the browser's own line about the answer 400
 
 
 def test_layouts_worked_out_by_hand() -> None:
     matrix = np.array([[3, 0], [0, 2], [9, 0]], dtype=np.float32)
-    squares = 9 * plane_of(matrix, np.arange(3)) ** 2
+    squares = 9 * principal_plane(matrix, np.arange(3)) ** 2
     assert squares.round(3).tolist() == [[2.0, 0.0], [8.0, 0.0], [2.0, 0.0]]
     plane = np.array([[-1.0, 5.0], [1.0, 5.0], [0.0, 5.0]])
-    assert on_the_map(plane).tolist() == [[0, 0], [65535, 0], [32768, 0]]
+    assert map_coordinates(plane).tolist() == [[0, 0], [65535, 0], [32768, 0]]
     copies = np.array([[3, 0], [0, 2], [3, 0]], dtype=np.float32)
-    assert neighbourhoods(Index(copies), tell=print)[:, 1].tolist() == [0, 0, 0]
+    assert umap_layout(Index(copies), report=print)[:, 1].tolist() == [0, 0, 0]
 
 
 def test_a_layout_of_another_matrix_is_not_read(tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ def test_from_a_folder_to_a_head_and_an_export_by_keyboard(
         path = tab.label_next()
         said[path] = kind_of(path)
     tab.settled()
-    tab.wait("() => document.querySelector('.about .said kbd')?.textContent === 'Enter'")
+    tab.wait("() => document.querySelector('.about .answer kbd')?.textContent === 'Enter'")
     for _ in range(6):  # what the head suggests, if it is right
         row, path = tab.row(), tab.text(".about .path")
-        right = tab.text(".about .said").split()[1] == kind_of(path)
+        right = tab.text(".about .answer").split()[1] == kind_of(path)
         if right:
             tab.press("Enter")
         else:
@@ -63,13 +63,13 @@ def test_undo_skip_back_and_clear(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     tab.wait(f"row => ({ROW})() === row", third)
     tab.press("u")  # the second label: it is shown again
     tab.wait("p => document.querySelector('.about .path').textContent === p", second)
-    tab.wait("() => !document.querySelector('.about .said b')")
+    tab.wait("() => !document.querySelector('.about .answer b')")
     assert lab.labels() == {first: kind_of(first)}
     tab.press("ArrowLeft")
     assert tab.text(".about .path") == first
-    assert tab.text(".about .said") == kind_of(first)
+    assert tab.text(".about .answer") == kind_of(first)
     tab.press("Delete")
-    tab.wait("() => !document.querySelector('.about .said b')")
+    tab.wait("() => !document.querySelector('.about .answer b')")
     tab.settled()
     assert lab.labels() == {}
     tab.press("Shift+U")
@@ -161,7 +161,7 @@ def test_a_grid_is_labelled_by_keyboard(lab: Lab, tab_on: Callable[..., Tab]) ->
     tab.give("hat")
     tab.settled()
     assert set(lab.labels()) == {lab.session.ids[row] for row in group}
-    here = int(tab.page.locator(".tile.here").get_attribute("data-row"))
+    here = int(tab.page.locator(".tile.cursor").get_attribute("data-row"))
     tab.press("Space", "s")
     tab.settled()
     assert lab.get(f"/api/items?rows={here}").json()["items"][0]["state"] == "skip"
@@ -239,10 +239,10 @@ def test_search_by_path_and_by_likeness(lab: Lab, tab_on: Callable[..., Tab]) ->
     tab.settled()
     assert lab.labels() == {"day1/0003.jpg": "hat"}
     tab.press("Shift+L")
-    tab.wait("() => document.querySelector('.board h2')?.textContent === 'This one'")
+    tab.wait("() => document.querySelector('.board h2')?.textContent === 'This image'")
     row = lab.session.row_of("day1/0003.jpg")
     nearest = lab.session.similar(row, 1)[0]
-    assert tab.page.locator(".tile.here").get_attribute("data-row") == str(nearest)
+    assert tab.page.locator(".tile.cursor").get_attribute("data-row") == str(nearest)
 
 
 def test_the_map_is_labelled_by_keyboard_and_by_lasso(lab: Lab, tab_on: Callable[..., Tab]) -> None:
@@ -306,7 +306,9 @@ def test_what_cannot_be_stored_is_said_and_shown_again(
         ),
     )
     tab.press("1")
-    tab.wait("() => document.querySelector('#say').textContent === 'Not stored: the disk is full.'")
+    tab.wait(
+        "() => document.querySelector('#message').textContent === 'Not stored: the disk is full.'"
+    )
     assert tab.row() == row
     assert lab.labels() == {path: "hat"}
     tab.page.unroute("**/api/label")
@@ -381,8 +383,8 @@ def test_keys_that_are_typed_fast_or_held_down(lab: Lab, tab_on: Callable[..., T
     assert sorted(lab.labels().values()) == ["blue"] * 3 + ["red"] * 3
     tab.press("7")
     tab.wait(
-        "() => document.querySelector('#say').textContent === "
-        "'No class has the key 7: N makes one.'"
+        "() => document.querySelector('#message').textContent === "
+        "'No class has the key 7: N adds a class.'"
     )
 
 
@@ -422,7 +424,7 @@ def test_two_photos_are_enough_for_a_head(
     tab = tab_on(lab)
     tab.label_next("red")
     tab.give("blue")
-    tab.wait("() => document.querySelector('#next').textContent.startsWith('Nothing is left')")
+    tab.wait("() => document.querySelector('#next').textContent.startsWith('No images are left')")
     tab.wait("() => document.querySelector('#advice').textContent !== ''")
 
 

@@ -1,55 +1,50 @@
-// Requests. What changes something goes out one after the other, in the order of the keys.
+// Requests to the server. Changes are sent one after the other, in the order of the keys.
 
 let run = null;
 
-export class Refused extends Error {}
-
-async function answer(response) {
-  if (response.ok) return response;
-  let message = `the server answered ${response.status}.`;
-  try { message = (await response.json()).error; } catch { /* no JSON: the status says it */ }
-  throw new Refused(message);
-}
-
-export async function ask(path, options) {
+export async function request(path, options) {
   let response;
   try {
     response = await fetch(path, options);
   } catch {
-    throw new Error("the server does not answer.");
+    throw new Error("the server does not respond.");
   }
-  return answer(response);
+  if (response.ok) return response;
+  let message = `the server responded with status ${response.status}.`;
+  try { message = (await response.json()).error; } catch { /* The body is not JSON. */ }
+  throw new Error(message);
 }
 
-export const get = async (path) => (await ask(path)).json();
+export const get = async (path) => (await request(path)).json();
 
-export const bytes = async (path) => (await ask(path)).arrayBuffer();
+export const getBytes = async (path) => (await request(path)).arrayBuffer();
 
-let line = Promise.resolve();
-let waiting = 0;
+let queue = Promise.resolve();
+let pending = 0;
 const watchers = new Set();
 
-export const onWaiting = (watcher) => watchers.add(watcher);
+export const onPendingChange = (watcher) => watchers.add(watcher);
 
-function count(change) {
-  waiting += change;
-  for (const watcher of watchers) watcher(waiting);
+function countPending(change) {
+  pending += change;
+  for (const watcher of watchers) watcher(pending);
 }
 
 export function post(path, body = {}) {
-  count(1);
-  const turn = line.then(async () => {
+  countPending(1);
+  const response = queue.then(async () => {
     const headers = { "content-type": "application/json", "x-embedpipe-run": run };
-    return (await ask(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+    return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
   });
-  line = turn.catch(() => {}).then(() => count(-1));
-  return turn;
+  queue = response.catch(() => {}).then(() => countPending(-1));
+  return response;
 }
 
-export const thumbnail = (item) => `/api/items/${item.row}/thumbnail?v=${item.image}`;
-export const picture = (item) => `/api/items/${item.row}/picture?v=${item.image}`;
+export const thumbnailUrl = (item) => `/api/items/${item.row}/thumbnail?v=${item.image}`;
+export const pictureUrl = (item) => `/api/items/${item.row}/picture?v=${item.image}`;
 
-export function meet(status) {
+// The run identifies one start of the server. Rows of another run may be other items: load again.
+export function setRun(status) {
   if (run !== null && run !== status.run) location.reload();
   run = status.run;
 }

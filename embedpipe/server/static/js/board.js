@@ -1,28 +1,28 @@
-// Tiles that are selected by click, drag or keyboard. Only those in sight are in the page, so
+// TileView that are selected by click, drag or keyboard. Only those in sight are in the page, so
 // that a hundred thousand scroll like a hundred.
 
-import { thumbnail } from "./api.js";
-import { apart, make, percent } from "./dom.js";
-import { colourOf, suggested } from "./store.js";
+import { thumbnailUrl } from "./api.js";
+import { isolate, make, notify, percent } from "./dom.js";
+import { colourOf, validSuggestion } from "./status.js";
 
 const GAP = 6;
-const EDGE = 14;
+const SIDE = 14;
 const TITLE = 34;
 const CAPTION = 20;
 const MARGIN = 400;
 const PAGE = 100;
-const REST = 60;
+const SCROLL_DELAY = 60;
 
 export class Board {
-  constructor({ tile = 136, caption = null, more = null } = {}) {
+  constructor({ tile = 136, caption = null, open = null } = {}) {
     this.size = tile;
     this.caption = caption ?? defaultCaption;
-    this.room = make("div", { class: "room" });
-    this.element = make("div", { class: "board", tabindex: "0", role: "listbox", "aria-multiselectable": "true", "aria-label": "Images" }, this.room);
-    this.more = more;
+    this.content = make("div", { class: "content" });
+    this.element = make("div", { class: "board", tabindex: "0", role: "listbox", "aria-multiselectable": "true", "aria-label": "Images" }, this.content);
+    this.open = open;
     this.tiles = new Map();
     this.clear();
-    this.element.addEventListener("scroll", () => this.paint());
+    this.element.addEventListener("scroll", () => this.render());
     new ResizeObserver(() => this.layOut()).observe(this.element);
     this.watchPointer();
   }
@@ -31,14 +31,14 @@ export class Board {
     this.items = [];
     this.sections = [];
     this.total = 0;
-    this.here = 0;
+    this.cursor = 0;
     this.anchor = 0;
     this.selected = new Set();
     this.fetch = null;
     this.pages = new Map();
   }
 
-  // Sections of items that are all here: [{title, items}].
+  // Show sections of items: [{title, items}].
   showSections(sections) {
     this.clear();
     let start = 0;
@@ -51,8 +51,8 @@ export class Board {
     this.start();
   }
 
-  // Items that come page by page: fetch(offset, limit) gives a list.
-  showLazily(total, first, fetch) {
+  // Show items that are loaded page by page: fetch(offset, limit) resolves to a list.
+  showPages(total, first, fetch) {
     this.clear();
     this.total = total;
     this.sections = total ? [{ title: "", start: 0, count: total }] : [];
@@ -65,28 +65,28 @@ export class Board {
     this.element.scrollTop = 0;
     for (const tile of this.tiles.values()) tile.remove();
     this.tiles.clear();
-    this.room.querySelectorAll("h2, .empty").forEach((each) => each.remove());
+    this.content.querySelectorAll("h2, .empty").forEach((each) => each.remove());
     this.headings = this.sections.map(({ title }) => {
       const heading = make("h2", { text: title });
-      if (title) this.room.append(heading);
+      if (title) this.content.append(heading);
       return heading;
     });
     this.layOut();
-    this.changed?.();
+    this.onSelection?.();
   }
 
-  empty(text) {
+  showEmpty(text) {
     this.showSections([]);
-    this.room.append(make("p", { class: "empty", text }));
-    this.room.style.height = "100%";
+    this.content.append(make("p", { class: "empty", text }));
+    this.content.style.height = "100%";
   }
 
   layOut() {
-    const width = this.element.clientWidth - 2 * EDGE;
+    const width = this.element.clientWidth - 2 * SIDE;
     if (width <= 0) return;
     this.columns = Math.max(2, Math.floor((width + GAP) / (this.size + GAP)));
-    this.wide = Math.floor((width + GAP) / this.columns) - GAP;
-    this.high = this.wide + CAPTION + 2;
+    this.tileWidth = Math.floor((width + GAP) / this.columns) - GAP;
+    this.tileHeight = this.tileWidth + CAPTION + 2;
     let y = 8;
     this.sections.forEach((section, at) => {
       if (section.title) {
@@ -95,10 +95,10 @@ export class Board {
       }
       section.top = y;
       section.lines = Math.ceil(section.count / this.columns);
-      y += section.lines * (this.high + GAP) + 4;
+      y += section.lines * (this.tileHeight + GAP) + 4;
     });
-    if (this.sections.length) this.room.style.height = `${y}px`;
-    this.paint();
+    if (this.sections.length) this.content.style.height = `${y}px`;
+    this.render();
   }
 
   place(index) {
@@ -108,15 +108,15 @@ export class Board {
     const column = offset % this.columns;
     return {
       section, line, column,
-      left: EDGE + column * (this.wide + GAP),
-      top: section.top + line * (this.high + GAP),
+      left: SIDE + column * (this.tileWidth + GAP),
+      top: section.top + line * (this.tileHeight + GAP),
     };
   }
 
-  // The indices of what lies between two heights.
+  // The indices of the tiles between two heights.
   *between(top, bottom) {
     for (const { start, count, top: from, lines } of this.sections) {
-      const step = this.high + GAP;
+      const step = this.tileHeight + GAP;
       const first = Math.max(0, Math.floor((top - from) / step));
       const last = Math.min(lines - 1, Math.floor((bottom - from) / step));
       for (let line = first; line <= last; line += 1) {
@@ -128,73 +128,73 @@ export class Board {
     }
   }
 
-  paint() {
+  render() {
     if (!this.columns) return;
     const top = this.element.scrollTop;
-    const wanted = new Set(this.between(top - MARGIN, top + this.element.clientHeight + MARGIN));
+    const visible = new Set(this.between(top - MARGIN, top + this.element.clientHeight + MARGIN));
     for (const [index, tile] of this.tiles) {
-      if (!wanted.has(index)) { tile.remove(); this.tiles.delete(index); }
+      if (!visible.has(index)) { tile.remove(); this.tiles.delete(index); }
     }
-    for (const index of wanted) {
+    for (const index of visible) {
       if (!this.tiles.has(index)) {
         const tile = this.newTile(index);
         this.tiles.set(index, tile);
-        this.room.append(tile);
+        this.content.append(tile);
       }
-      this.paintTile(index);
+      this.renderTile(index);
     }
-    this.element.setAttribute("aria-activedescendant", this.tiles.has(this.here) ? `tile-${this.here}` : "");
-    clearTimeout(this.resting);
-    this.resting = setTimeout(() => this.rest(), REST);
+    this.element.setAttribute("aria-activedescendant", this.tiles.has(this.cursor) ? `tile-${this.cursor}` : "");
+    clearTimeout(this.scrollTimer);
+    this.scrollTimer = setTimeout(() => this.loadImages(), SCROLL_DELAY);
   }
 
   newTile(index) {
     const tile = make("div", { class: "tile", role: "option", id: `tile-${index}` });
     tile.index = index;
     tile.picture = make("div", { class: "pic" });
-    tile.words = make("div", { class: "cap" });
-    tile.append(tile.picture, tile.words);
+    tile.caption = make("div", { class: "cap" });
+    tile.append(tile.picture, tile.caption);
     return tile;
   }
 
-  paintTile(index) {
+  renderTile(index) {
     const tile = this.tiles.get(index);
     if (!tile) return;
     const { left, top } = this.place(index);
     const style = tile.style;
     style.left = `${left}px`;
     style.top = `${top}px`;
-    style.width = `${this.wide}px`;
-    style.height = `${this.high}px`;
+    style.width = `${this.tileWidth}px`;
+    style.height = `${this.tileHeight}px`;
     tile.setAttribute("aria-selected", String(this.selected.has(index)));
     tile.setAttribute("aria-setsize", String(this.total));
     tile.setAttribute("aria-posinset", String(index + 1));
-    tile.classList.toggle("here", index === this.here);
+    tile.classList.toggle("cursor", index === this.cursor);
     const item = this.items[index];
     tile.classList.toggle("done", Boolean(item?.state));
-    const words = item ? this.caption(item) : "";
-    if (tile.words.textContent !== words) tile.words.textContent = words;
+    const caption = item ? this.caption(item) : "";
+    if (tile.caption.textContent !== caption) tile.caption.textContent = caption;
     style.setProperty("--c", item?.label ? colourOf(item.label) : "var(--quiet)");
-    if (item) { tile.title = item.path; tile.dataset.row = item.row; tile.setAttribute("aria-label", `${item.path} ${words}`); }
+    if (item) { tile.title = item.path; tile.dataset.row = item.row; tile.setAttribute("aria-label", `${item.path} ${caption}`); }
   }
 
-  // Pictures and pages are asked for where scrolling comes to rest.
-  rest() {
+  // Load images and pages for the visible tiles, after scrolling ends.
+  loadImages() {
     for (const [index, tile] of this.tiles) {
       const item = this.items[index];
-      if (!item) { this.need(index); continue; }
+      if (!item) { this.fetchPage(index); continue; }
       if (tile.shown === item.image) continue;
       tile.shown = item.image;
       const image = make("img", { alt: "", draggable: false });
       image.decoding = "async";
       image.onload = () => image.classList.toggle("small", image.naturalWidth <= 32);
-      image.onerror = () => tile.picture.replaceChildren(make("div", { class: "gone", text: "cannot be shown" }));
-      image.src = thumbnail(item);
+      image.onerror = () => tile.picture.replaceChildren(make("div", { class: "broken", text: "cannot be shown" }));
+      image.src = thumbnailUrl(item);
       tile.picture.replaceChildren(image);
     }
   }
 
-  need(index) {
+  fetchPage(index) {
     if (!this.fetch) return null;
     const page = Math.floor(index / PAGE);
     if (!this.pages.has(page)) {
@@ -202,7 +202,7 @@ export class Board {
       this.pages.set(page, fetch(page * PAGE, PAGE).then((items) => {
         if (fetch !== this.fetch) return;
         items.forEach((item, at) => { this.items[page * PAGE + at] ??= item; });
-        this.paint();
+        this.render();
       }, () => { this.pages.delete(page); }));
     }
     return this.pages.get(page);
@@ -210,16 +210,16 @@ export class Board {
 
   // Selection
 
-  chosen() {
-    const indices = this.selected.size ? [...this.selected].sort((a, b) => a - b) : [this.here];
+  selectedItems() {
+    const indices = this.selected.size ? [...this.selected].sort((a, b) => a - b) : [this.cursor];
     return indices.map((index) => this.items[index]).filter(Boolean);
   }
 
   select(indices, keep = false) {
     if (!keep) this.selected.clear();
     for (const index of indices) this.selected.add(index);
-    this.paint();
-    this.changed?.();
+    this.render();
+    this.onSelection?.();
   }
 
   unselect() { this.select([]); }
@@ -228,54 +228,54 @@ export class Board {
     if (this.selected.has(index)) this.selected.delete(index);
     else this.selected.add(index);
     this.moveTo(index);
-    this.changed?.();
+    this.onSelection?.();
   }
 
   moveTo(index, extend = false) {
     if (!this.total) return;
-    this.here = Math.max(0, Math.min(this.total - 1, index));
+    this.cursor = Math.max(0, Math.min(this.total - 1, index));
     if (extend) {
-      const [low, high] = [Math.min(this.anchor, this.here), Math.max(this.anchor, this.here)];
+      const [low, high] = [Math.min(this.anchor, this.cursor), Math.max(this.anchor, this.cursor)];
       this.select(Array.from({ length: high - low + 1 }, (_, at) => low + at));
-    } else this.anchor = this.here;
-    const { top } = this.place(this.here);
+    } else this.anchor = this.cursor;
+    const { top } = this.place(this.cursor);
     const { scrollTop, clientHeight } = this.element;
     if (top < scrollTop + TITLE) this.element.scrollTop = Math.max(0, top - TITLE - 8);
-    else if (top + this.high > scrollTop + clientHeight) this.element.scrollTop = top + this.high - clientHeight + 8;
-    this.paint();
+    else if (top + this.tileHeight > scrollTop + clientHeight) this.element.scrollTop = top + this.tileHeight - clientHeight + 8;
+    this.render();
   }
 
-  nextUndone() {
+  moveToUnlabelled() {
     for (let step = 0; step < this.total; step += 1) {
-      const index = (this.here + step) % this.total;
+      const index = (this.cursor + step) % this.total;
       if (this.items[index] && !this.items[index].state) { this.moveTo(index); return; }
     }
   }
 
-  below(step) {
-    const { section, line, column } = this.place(this.here);
+  rowBelow(step) {
+    const { section, line, column } = this.place(this.cursor);
     const at = this.sections.indexOf(section);
     if (line + step >= 0 && line + step < section.lines) {
       const offset = (line + step) * this.columns + column;
       return section.start + Math.min(offset, section.count - 1);
     }
     const other = this.sections[at + Math.sign(step)];
-    if (!other) return this.here;
+    if (!other) return this.cursor;
     const offset = (step > 0 ? 0 : other.lines - 1) * this.columns + column;
     return other.start + Math.min(offset, other.count - 1);
   }
 
-  key(event) {
+  handleKey(event) {
     if (!this.total) return false;
-    const page = Math.max(1, Math.floor(this.element.clientHeight / (this.high + GAP)) - 1);
+    const page = Math.max(1, Math.floor(this.element.clientHeight / (this.tileHeight + GAP)) - 1);
     const to = {
-      ArrowRight: () => this.here + 1, ArrowLeft: () => this.here - 1,
-      ArrowDown: () => this.below(1), ArrowUp: () => this.below(-1),
+      ArrowRight: () => this.cursor + 1, ArrowLeft: () => this.cursor - 1,
+      ArrowDown: () => this.rowBelow(1), ArrowUp: () => this.rowBelow(-1),
       Home: () => 0, End: () => this.total - 1,
-      PageDown: () => this.here + page * this.columns, PageUp: () => this.here - page * this.columns,
+      PageDown: () => this.cursor + page * this.columns, PageUp: () => this.cursor - page * this.columns,
     }[event.key];
     if (to) this.moveTo(to(), event.shiftKey);
-    else if (event.key === " ") this.toggle(this.here);
+    else if (event.key === " ") this.toggle(this.cursor);
     else if (event.key === "Escape") this.unselect();
     else if (event.key === "a" && (event.ctrlKey || event.metaKey)) this.selectSection();
     else return false;
@@ -283,11 +283,11 @@ export class Board {
   }
 
   async selectSection() {
-    const { start, count } = this.place(this.here).section;
-    if (count > 2000) return this.refuse?.("More than 2,000: narrow the search first.");
+    const { start, count } = this.place(this.cursor).section;
+    if (count > 2000) return notify("More than 2,000 images: narrow the search first.");
     const indices = Array.from({ length: count }, (_, at) => start + at);
-    if (this.fetch) await Promise.all(indices.filter((index) => !this.items[index]).map((index) => this.need(index)));
-    return this.select(indices.filter((index) => !this.items[index].state || !this.skipsDone));
+    if (this.fetch) await Promise.all(indices.filter((index) => !this.items[index]).map((index) => this.fetchPage(index)));
+    return this.select(indices.filter((index) => !this.items[index].state || !this.selectsUnlabelledOnly));
   }
 
   update(found) {
@@ -296,16 +296,16 @@ export class Board {
       const now = fresh.get(item.row);
       if (!now) return;
       Object.assign(item, { label: now.label, state: now.state });
-      if (!suggested(item)) Object.assign(item, { suggestion: now.suggestion, confidence: now.confidence });
+      if (!validSuggestion(item)) Object.assign(item, { suggestion: now.suggestion, confidence: now.confidence });
     });
-    this.paint();
-    this.changed?.();
+    this.render();
+    this.onSelection?.();
   }
 
-  // Rows in sight, to be looked at again when something was said elsewhere.
+  // The rows to update after a change in another tab: the visible ones, or all of a short list.
   rowsInSight() {
-    const inSight = [...this.tiles.keys()].map((index) => this.items[index]?.row);
-    const rows = this.fetch ? inSight : this.items.map((item) => item.row);
+    const visible = [...this.tiles.keys()].map((index) => this.items[index]?.row);
+    const rows = this.fetch ? visible : this.items.map((item) => item.row);
     return rows.filter((row) => row !== undefined).slice(0, 500);
   }
 
@@ -314,7 +314,7 @@ export class Board {
     let frame = null;
     let kept = new Set();
     const point = (event) => {
-      const box = this.room.getBoundingClientRect();
+      const box = this.content.getBoundingClientRect();
       return { x: event.clientX - box.left, y: event.clientY - box.top };
     };
     const indexAt = (event) => event.target.closest?.(".tile")?.index;
@@ -326,17 +326,17 @@ export class Board {
       this.element.focus({ preventScroll: true });
     });
     window.addEventListener("pointermove", (event) => {
-      if (!event.buttons) from = null;  // let go of outside the window
+      if (!event.buttons) from = null;  // the button was released outside the window
       if (!from) { frame?.remove(); return; }
       const to = point(event);
       if (!frame && Math.hypot(to.x - from.x, to.y - from.y) < 7) return;
-      if (!frame) { frame = make("div", { class: "frame" }); this.room.append(frame); }
+      if (!frame) { frame = make("div", { class: "frame" }); this.content.append(frame); }
       const [left, right] = [Math.min(from.x, to.x), Math.max(from.x, to.x)];
       const [top, bottom] = [Math.min(from.y, to.y), Math.max(from.y, to.y)];
       Object.assign(frame.style, { left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px` });
       const inside = [...this.between(top, bottom)].filter((index) => {
         const place = this.place(index);
-        return place.left < right && place.left + this.wide > left && place.top < bottom && place.top + this.high > top;
+        return place.left < right && place.left + this.tileWidth > left && place.top < bottom && place.top + this.tileHeight > top;
       });
       this.select([...kept, ...inside]);
       const box = this.element.getBoundingClientRect();
@@ -356,13 +356,13 @@ export class Board {
     });
     this.element.addEventListener("dblclick", (event) => {
       const index = indexAt(event);
-      if (index !== undefined && this.items[index]) this.more?.(this.items[index]);
+      if (index !== undefined && this.items[index]) this.open?.(this.items[index]);
     });
   }
 }
 
 export function defaultCaption(item) {
-  if (item.state === "label") return apart(item.label);
+  if (item.state === "label") return isolate(item.label);
   if (item.state) return item.state === "skip" ? "skipped" : "unsure";
-  return suggested(item) ? `${apart(item.suggestion)}? ${percent(item.confidence)}` : item.path.split("/").pop();
+  return validSuggestion(item) ? `${isolate(item.suggestion)}? ${percent(item.confidence)}` : item.path.split("/").pop();
 }

@@ -1,9 +1,9 @@
-// Asking for a class by name; a large picture; the keys.
+// Dialogs: a class by name, a large image, the keys.
 
-import { picture } from "./api.js";
-import { renameClass } from "./acts.js";
-import { $, make, say } from "./dom.js";
-import { colourOf, names } from "./store.js";
+import { pictureUrl } from "./api.js";
+import { renameClass } from "./actions.js";
+import { $, make, notify } from "./dom.js";
+import { classNames, colourOf } from "./status.js";
 
 const dialog = $("#class-dialog");
 const input = $("#class-name");
@@ -14,19 +14,20 @@ let chosen = -1;
 let shown = [];
 let extra = false;
 
-// A class of exactly that name is meant; or one that differs by case alone, but not when a class
-// gets another name (`old`); or, when there is none to be made, the first that has those letters.
+// List the classes that contain the typed letters and choose one: the class with this exact name;
+// else one that differs by case only, unless class `old` is renamed; else the first, unless a new
+// class may be added (`fresh`).
 function fill(fresh, old) {
   const typed = input.value.trim();
   const small = typed.toLocaleLowerCase();
-  shown = names().filter((name) => name !== old && name.toLocaleLowerCase().includes(small));
+  shown = classNames().filter((name) => name !== old && name.toLocaleLowerCase().includes(small));
   chosen = shown.indexOf(typed);
   if (chosen < 0 && old === undefined) chosen = shown.findIndex((name) => name.toLocaleLowerCase() === small);
   if (chosen < 0 && !fresh && shown.length) chosen = 0;
-  paint();
+  render();
 }
 
-function paint() {
+function render() {
   list.replaceChildren(...shown.map((name, at) => {
     const line = make("li", { text: name, id: `class-${at}`, dir: "auto", role: "option", "aria-selected": String(at === chosen) });
     line.style.setProperty("--c", colourOf(name));
@@ -45,8 +46,8 @@ function finish(only) {
   settle?.(name ? { name, only } : null);
 }
 
-// Resolves to {name, only} or null; `only`: make the class and label nothing.
-export function askClass({ title, note, old, fresh, ok = "OK", withOnly = false }) {
+// Resolve to {name, only}, or to null if cancelled. With `only`, add the class and label no image.
+export function chooseClass({ title, note, old, fresh, ok = "OK", withOnly = false }) {
   $("#class-title").textContent = title;
   $("#class-note").textContent = note;
   $("#class-ok").textContent = ok;
@@ -71,40 +72,40 @@ input.addEventListener("keydown", (event) => {
     event.preventDefault();
     const step = event.key === "ArrowDown" ? 1 : -1;
     chosen = Math.max(-1, Math.min(shown.length - 1, chosen + step));
-    paint();
+    render();
   }
 });
 
-export const newClass = (labels) => askClass({
-  title: "New class",
+export const askNewClass = (labels) => chooseClass({
+  title: "Add a class",
   note: labels
-    ? "Enter gives it to what is chosen as well; Shift+Enter only makes the class."
-    : "Enter makes the class.",
+    ? "Enter adds the class and labels the selected images; Shift+Enter only adds the class."
+    : "Enter adds the class.",
   fresh: true, ok: "Add", withOnly: true,
 });
 
-export const pickClass = () => askClass({
-  title: "Which class?", note: "Type a part of its name, or a new one.", fresh: false,
+export const askExistingClass = () => chooseClass({
+  title: "Choose a class", note: "Type part of the name, or a new name.", fresh: false,
 });
 
-export async function editClass(name) {
-  const found = await askClass({
-    title: `Rename ${name}`, note: "The name of another class merges the two.", old: name, fresh: true, ok: "Rename",
+export async function askRename(name) {
+  const found = await chooseClass({
+    title: `Rename ${name}`, note: "With the name of another class, the two classes are merged.", old: name, fresh: true, ok: "Rename",
   });
   if (!found || found.name === name) return;
   try {
-    if (!names().includes(found.name)) await renameClass(name, found.name);
-    else if (confirm(`Merge ${name} into ${found.name}? Undo (U) takes it back.`)) await renameClass(name, found.name, true);
+    if (!classNames().includes(found.name)) await renameClass(name, found.name);
+    else if (confirm(`Merge ${name} into ${found.name}? U undoes it.`)) await renameClass(name, found.name, true);
   } catch (error) {
-    say(`Not renamed: ${error.message}`, true);
+    notify(`Not renamed: ${error.message}`, true);
   }
 }
 
-export function lookAt(item) {
-  const image = make("img", { src: picture(item), alt: item.path });
+export function showLarge(item) {
+  const image = make("img", { src: pictureUrl(item), alt: item.path });
   $("#look").replaceChildren(image);
   $("#look-path").textContent = item.path;
   $("#look-dialog").showModal();
 }
 
-export const help = () => $("#help-dialog").showModal();
+export const showHelp = () => $("#help-dialog").showModal();

@@ -1,4 +1,4 @@
-// Elements. What comes from the dataset or from people is only ever set as text.
+// Helpers for elements. Text from the dataset and from users is set as text, never as HTML.
 
 export const $ = (selector) => document.querySelector(selector);
 
@@ -17,21 +17,22 @@ export function make(tag, properties = {}, ...children) {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-export function draw(tag, attributes = {}, text = "") {
+export function makeSvg(tag, attributes = {}, text = "") {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.textContent = text;
   return element;
 }
 
-let saying;
+let hiding;
 
-export function say(text, bad = false) {
-  const line = $("#say");
+// Show a message for some seconds.
+export function notify(text, isError = false) {
+  const line = $("#message");
   line.textContent = text;
-  line.className = bad ? "on bad" : "on";
-  clearTimeout(saying);
-  saying = setTimeout(() => { line.className = ""; }, Math.max(bad ? 7000 : 2200, 60 * text.length));
+  line.className = isError ? "on bad" : "on";
+  clearTimeout(hiding);
+  hiding = setTimeout(() => { line.className = ""; }, Math.max(isError ? 7000 : 2200, 60 * text.length));
 }
 
 export function percent(share) {
@@ -39,9 +40,9 @@ export function percent(share) {
   return `${close ? Math.min(99.9, Math.max(0.1, 100 * share)).toFixed(1) : Math.round(100 * share)} %`;
 }
 
-// A name that is written from right to left, kept from turning round what stands beside it.
-export const apart = (name) => (/[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(name) ? `\u2068${name}\u2069` : name);
+// Isolate a right-to-left name, so that it does not change the order of the text around it.
+export const isolate = (name) => (/[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(name) ? `\u2068${name}\u2069` : name);
 
-export const many = (n, one, more = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : more}`;
+export const plural = (n, one, more = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : more}`;
 
-export const pause = (milliseconds) => new Promise((done) => { setTimeout(done, milliseconds); });
+export const sleep = (milliseconds) => new Promise((done) => { setTimeout(done, milliseconds); });

@@ -1,72 +1,72 @@
-// A batch that the strategy chose, grouped by what the head says.
+// A batch of images to label, grouped by suggestion.
 
-import { retrain } from "./acts.js";
+import { retrain } from "./actions.js";
 import { get } from "./api.js";
-import { apart, make, many, pause, say } from "./dom.js";
-import { status } from "./store.js";
-import { Tiles } from "./tiles.js";
+import { isolate, make, notify, plural, sleep } from "./dom.js";
+import { status } from "./status.js";
+import { TileView } from "./tile_view.js";
 
 const BATCH = 48;
-const PATIENCE = 4000;
+const MAX_TRAINING_WAIT = 4000;
 
-export class Grid extends Tiles {
+export class Grid extends TileView {
   constructor() {
     super({}, "grid");
-    this.board.skipsDone = true;
+    this.board.selectsUnlabelledOnly = true;
     this.note = make("span", { class: "note" });
-    this.tools.append(this.offerNext("Next batch"), this.note);
+    this.tools.append(this.addNextButton("Next batch"), this.note);
   }
 
-  hints() { return "arrows move, with Shift select · Space selects · Ctrl+A the group · a class key labels · Enter accepts · . next batch"; }
+  hints() { return "arrows move, with Shift they select · Space selects · Ctrl+A selects the group · a class key labels · Enter accepts the suggestion · . next batch"; }
 
   show() {
     super.show();
     if (!this.board.total) this.load();
   }
 
-  paintNote() {
+  renderNote() {
     const left = this.board.items.filter((item) => !item.state).length;
     const { size } = this.board.selected;
-    this.note.textContent = this.looking ? "choosing …" : `${size ? `${size} selected · ` : ""}${left} of ${this.board.total} to do`;
+    this.note.textContent = this.loading ? "choosing images …" : `${size ? `${size} selected · ` : ""}${left} of ${this.board.total} to label`;
   }
 
   isDone() { return this.board.items.every((item) => item.state); }
 
-  // A key that comes when all is done was meant for the next batch: it changes nothing of this one.
-  say(request, items) {
-    if (this.looking && this.isDone()) say("Choosing the next batch …");
-    else super.say(request, items);
+  // While the next batch loads, a key does not change the finished batch.
+  submit(change, items) {
+    if (this.loading && this.isDone()) notify("Choosing the next batch …");
+    else super.submit(change, items);
   }
 
-  after() {
-    this.paintNote();
+  afterChange() {
+    this.renderNote();
     if (this.board.total && this.isDone()) this.load();
   }
 
-  load() { return this.look("batch", "No batch", () => this.choose()); }
+  load() { return this.loadOnce("batch", "No batch", () => this.loadBatch()); }
 
-  async choose() {
-    await this.learn();
+  async loadBatch() {
+    await this.updateModel();
     const { items, model } = await get(`/api/batch?n=${BATCH}`);
     for (const item of items) item.model = model;
     const groups = new Map();
     for (const item of items) groups.set(item.group, [...(groups.get(item.group) ?? []), item]);
     const sections = [...groups].map(([name, members]) => ({
-      title: members[0].suggestion ? `${apart(name)}? · ${many(members.length, "image")}` : `${name} · ${many(members.length, "image")}`,
+      title: members[0].suggestion ? `${isolate(name)}? · ${plural(members.length, "image")}` : `${name} · ${plural(members.length, "image")}`,
       items: members,
     }));
     if (items.length) this.board.showSections(sections);
-    else this.board.empty("Nothing is left to label. Shift+R reviews the labels, Shift+E exports them.");
+    else this.board.showEmpty("No images are left to label. Shift+R reviews the labels, Shift+E exports them.");
   }
 
-  // Have the head learn what was said since, but do not wait for ever.
-  async learn() {
+  // Train the model with the latest labels, and wait for it for a limited time.
+  async updateModel() {
     if (!status?.labelled || status.model?.version === status.version) return;
     await retrain();
-    const end = Date.now() + PATIENCE;
+    const end = Date.now() + MAX_TRAINING_WAIT;
     const before = status.model?.version;
     while (Date.now() < end) {
-      await pause(80);
+      await sleep(80);
       const now = await get("/api/status");
       if (!now.training || now.model?.version !== before) break;
     }

@@ -1,23 +1,23 @@
-// Which view is shown, what the keys mean everywhere, and what to do next.
+// The current view, the keys of all views, and the next step.
 
-import { addClass } from "./acts.js";
-import { onWaiting } from "./api.js";
-import { help, lookAt, newClass, pickClass } from "./dialogs.js";
-import { $, apart, make, percent, say } from "./dom.js";
+import { addClass } from "./actions.js";
+import { onPendingChange } from "./api.js";
+import { askExistingClass, askNewClass, showHelp, showLarge } from "./dialogs.js";
+import { $, isolate, make, notify, percent } from "./dom.js";
 import { Grid } from "./grid.js";
-import { PlaneMap } from "./map.js";
-import { exportNow, paintPanel } from "./panel.js";
+import { ItemMap } from "./map.js";
+import { exportNow, renderPanel } from "./panel.js";
 import { Review } from "./review.js";
 import { Search } from "./search.js";
 import { Single } from "./single.js";
-import { classOf, colourOf, keyOf, lost, names, refresh, status, watch } from "./store.js";
+import { classForKey, classNames, colourOf, disconnected, keyForClass, onStatus, refresh, status } from "./status.js";
 
-const KINDS = { single: Single, grid: Grid, review: Review, search: Search, map: PlaneMap };
+const KINDS = { single: Single, grid: Grid, review: Review, search: Search, map: ItemMap };
 const views = {};
 let view = null;
-let waiting = 0;
+let pending = 0;
 
-function open(name) {
+function openView(name) {
   if (!(name in KINDS)) name = "single";
   views[name] ??= new KINDS[name]();
   if (view === views[name]) return view;
@@ -32,34 +32,34 @@ function open(name) {
   $("#view").focus({ preventScroll: true });
   $("#hints").textContent = view.hints();
   view.show();
-  paintClasses();
+  renderClasses();
   return view;
 }
 
-function paintProgress() {
+function renderProgress() {
   if (!status) return;
-  const saving = waiting ? " · saving …" : "";
+  const saving = pending ? " · saving …" : "";
   const doing = saving || (status.training ? " · training …" : "");
-  if (lost) $("#progress").replaceChildren("no connection");
+  if (disconnected) $("#progress").replaceChildren("not connected");
   else {
     $("#progress").replaceChildren(`${status.labelled.toLocaleString("en")} of ${status.items.toLocaleString("en")}`,
       make("span", { class: "words", text: " images labelled" }), doing);
   }
 }
 
-function paintClasses() {
-  const given = view?.current();
-  const buttons = names().map((name) => {
-    const key = keyOf(name);
-    const button = make("button", { type: "button", title: name, "aria-pressed": String(name === given) });
+function renderClasses() {
+  const label = view?.currentLabel();
+  const buttons = classNames().map((name) => {
+    const key = keyForClass(name);
+    const button = make("button", { type: "button", title: name, "aria-pressed": String(name === label) });
     if (key) button.append(make("kbd", { text: key.toUpperCase() }));
     button.append(make("span", { text: name }));
     button.style.setProperty("--c", colourOf(name));
-    button.addEventListener("click", () => { view.label(name); paintClasses(); });
+    button.addEventListener("click", () => { view.label(name); renderClasses(); });
     return button;
   });
-  const add = make("button", { type: "button", title: "A new class" }, make("kbd", { text: "N" }), make("span", { text: "new class" }));
-  add.addEventListener("click", askNew);
+  const add = make("button", { type: "button", title: "Add a class" }, make("kbd", { text: "N" }), make("span", { text: "add class" }));
+  add.addEventListener("click", addClassByName);
   const place = $("#classes");
   const focused = [...place.children].indexOf(document.activeElement);
   const before = [...place.children].map((each) => `${each.textContent}${each.ariaPressed}`).join("\n");
@@ -69,94 +69,94 @@ function paintClasses() {
   if (focused >= 0) place.children[focused]?.focus();
 }
 
-// One sentence: what to do now.
+// The next step for the user: a short title and a sentence.
 function nextStep({ classes, labelled, left, model }) {
-  const with_labels = classes.filter((each) => each.count).length;
-  if (!left) return ["Nothing is left to label", "Shift+R reviews the labels that the head doubts, Shift+E exports."];
-  if (!classes.length) return ["Name the first class", "press N and type what the image shows. Every further class the same way; ? lists all keys."];
-  if (!labelled) return ["Label the first images", "press the key of a class, or S to skip. Shift+G labels many at once."];
-  if (with_labels < 2) return ["Label a second class", "the head learns as soon as two classes have labels."];
-  if (!model) return ["Go on", "the head is fitted after ten labels."];
+  const labelledClasses = classes.filter((each) => each.count).length;
+  if (!left) return ["No images are left to label", "Shift+R reviews likely wrong labels, Shift+E exports."];
+  if (!classes.length) return ["Name the first class", "press N and type the name of a class. Add further classes in the same way; ? shows all keys."];
+  if (!labelled) return ["Label the first images", "press the key of a class, or S to skip. Shift+G shows many images at once."];
+  if (labelledClasses < 2) return ["Label a second class", "the model is trained once two classes have labels."];
+  if (!model) return ["Continue", "the model is trained after ten labels."];
   const few = classes.filter((each) => each.count < 3);
-  if (few.length) return [`Few labels of ${few.slice(0, 3).map((each) => apart(each.name)).join(", ")}`, "Shift+L on an image finds others like it, Shift+F finds by path."];
-  if (model.advice === "stop") return ["Enough", "more labels would hardly change what the head says. Shift+R reviews doubted labels, Shift+E exports."];
-  if (model.advice === "stop soon") return ["Nearly enough", "review with Shift+R, or go on if every point of accuracy counts."];
-  return ["Go on", `Enter accepts what the head suggests${model.accuracy === null ? "" : ` (right in about ${percent(model.accuracy)} of the labelled images)`}.`];
+  if (few.length) return [`Few labels of ${few.slice(0, 3).map((each) => isolate(each.name)).join(", ")}`, "Shift+L finds images similar to the current one, Shift+F searches by path."];
+  if (model.advice === "stop") return ["Enough labels", "more labels would hardly improve the model. Shift+R reviews likely wrong labels, Shift+E exports."];
+  if (model.advice === "stop soon") return ["Nearly enough labels", "Shift+R reviews likely wrong labels. Continue if you need a slightly higher accuracy."];
+  return ["Continue", `Enter accepts the suggestion${model.accuracy === null ? "" : ` (correct for about ${percent(model.accuracy)} of the labelled images)`}.`];
 }
 
-watch((fresh, what) => {
+onStatus((fresh, changes) => {
   $("#dataset").textContent = fresh.dataset.replace(/-[0-9a-f]{8}$/, "");
   $("#dataset").title = fresh.dataset;
   document.title = `${fresh.labelled} labelled · ${$("#dataset").textContent}`;
-  paintProgress();
-  paintPanel(fresh);
+  renderProgress();
+  renderPanel(fresh);
   const [first, rest] = nextStep(fresh);
   $("#next").replaceChildren(make("b", { text: `${first}: ` }), rest);
-  if (!view) open(location.hash.slice(1));
-  else view.changed(what);
-  paintClasses();
+  if (!view) openView(location.hash.slice(1));
+  else view.statusChanged(changes);
+  renderClasses();
 });
 
-onWaiting((n) => { waiting = n; paintProgress(); });
+onPendingChange((n) => { pending = n; renderProgress(); });
 
-async function askNew() {
+async function addClassByName() {
   const target = view;
-  const found = await newClass(target.chosen().length > 0);
+  const answer = await askNewClass(target.selectedItems().length > 0);
   target.focus?.();
-  if (!found) return;
-  const made = found.only || !target.chosen().length ? addClass(found.name) : target.label(found.name);
-  paintClasses();
-  await made;
+  if (!answer) return;
+  const response = answer.only || !target.selectedItems().length ? addClass(answer.name) : target.label(answer.name);
+  renderClasses();
+  await response;
   refresh();
 }
 
-async function askPick() {
+async function labelByName() {
   const target = view;
-  const found = await pickClass();
+  const answer = await askExistingClass();
   target.focus?.();
-  if (found) target.label(found.name);
+  if (answer) target.label(answer.name);
 }
 
 function togglePanel() {
-  const shown = document.body.classList.toggle("figures");
+  const shown = document.body.classList.toggle("statistics");
   $("#show-panel").setAttribute("aria-expanded", String(shown));
 }
 
-const SHIFTED = {
-  s: () => open("single"), g: () => open("grid"), r: () => open("review"), m: () => open("map"),
-  f: () => { open("search"); views.search.text.focus(); views.search.text.select(); },
+const SHIFT_KEYS = {
+  s: () => openView("single"), g: () => openView("grid"), r: () => openView("review"), m: () => openView("map"),
+  f: () => { openView("search"); views.search.text.focus(); views.search.text.select(); },
   p: togglePanel, e: exportNow, u: () => view.mark("unsure"),
-  l: () => { const { item } = view; if (item) { open("search"); views.search.like(item); } },
-  v: () => { if (view.item) lookAt(view.item); },
+  l: () => { const { item } = view; if (item) { openView("search"); views.search.showSimilar(item); } },
+  v: () => { if (view.item) showLarge(view.item); },
 };
 
-function command(event) {
+function handleKey(event) {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.shiftKey && /^[a-z]$/.test(key)) {
-    SHIFTED[key]?.();
-    return key in SHIFTED;
+    SHIFT_KEYS[key]?.();
+    return key in SHIFT_KEYS;
   }
-  if (view.key(event)) return true;
+  if (view.handleKey(event)) return true;
   if (event.ctrlKey || event.metaKey || event.altKey) return false;
   if (key === "u") view.undo();
   else if (key === "s") view.mark("skip");
-  else if (key === "n") askNew();
-  else if (key === "/") askPick();
-  else if (key === "?") help();
+  else if (key === "n") addClassByName();
+  else if (key === "/") labelByName();
+  else if (key === "?") showHelp();
   else if (key === "Delete" || key === "Backspace") view.mark("clear");
   else {
-    const name = classOf(key);
+    const name = classForKey(key);
     if (name !== undefined) view.label(name);
-    else if (/^[a-z0-9]$/.test(key)) say(`No class has the key ${key.toUpperCase()}: N makes one.`);
+    else if (/^[a-z0-9]$/.test(key)) notify(`No class has the key ${key.toUpperCase()}: N adds a class.`);
     else return false;
   }
   return true;
 }
 
-// Of the keys that are held down, only those that move go on: nothing is said of many by one.
-const HELD = /^(Arrow|Page|[-+=]$)/;
+// Keys that repeat while they are held down. A class key must not label several images.
+const REPEATABLE = /^(Arrow|Page|[-+=]$)/;
 
-// What is clicked leaves the keys to the view: Enter accepts, and does not click again.
+// A click does not move the focus: Enter then accepts a suggestion and does not click again.
 document.addEventListener("mousedown", (event) => {
   if (event.target.closest("button, nav a") && !event.target.closest("dialog")) event.preventDefault();
 });
@@ -170,12 +170,12 @@ document.addEventListener("keydown", (event) => {
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
   if (!plain && !(event.key === "a" && (event.ctrlKey || event.metaKey))) return;
   if (event.target.matches("button, a") && (event.key === "Enter" || event.key === " ")) return;
-  if (event.repeat && !HELD.test(event.key)) { if (event.key === " ") event.preventDefault(); return; }
-  if (command(event)) { event.preventDefault(); paintClasses(); }
+  if (event.repeat && !REPEATABLE.test(event.key)) { if (event.key === " ") event.preventDefault(); return; }
+  if (handleKey(event)) { event.preventDefault(); renderClasses(); }
 });
 
-window.addEventListener("hashchange", () => open(location.hash.slice(1)));
-window.addEventListener("beforeunload", (event) => { if (waiting) event.preventDefault(); });
-$("#show-help").addEventListener("click", help);
+window.addEventListener("hashchange", () => openView(location.hash.slice(1)));
+window.addEventListener("beforeunload", (event) => { if (pending) event.preventDefault(); });
+$("#show-help").addEventListener("click", showHelp);
 $("#show-panel").addEventListener("click", togglePanel);
 refresh();

@@ -1,17 +1,17 @@
-// All items in the plane, laid out in two ways, coloured, and chosen with a lasso or a circle.
+// A map of all images in two layouts, with colours; a lasso or a circle selects images.
 
-import { label, mark, undo } from "./acts.js";
-import { ask, bytes, get, thumbnail } from "./api.js";
-import { make, many, pause, percent, say } from "./dom.js";
-import { names, status } from "./store.js";
+import { label, mark, undo } from "./actions.js";
+import { get, getBytes, request, thumbnailUrl } from "./api.js";
+import { make, notify, percent, plural, sleep } from "./dom.js";
+import { classNames, status } from "./status.js";
 
 const FULL = 65535;
 const EDGE = 18;
 const SHOWN = 24;
-const AGAIN = 1000;
-const DOING = { starting: "starting", neighbours: "finding neighbours", layout: "laying them out" };
+const POLL_INTERVAL = 1000;
+const STEPS = { starting: "starting", neighbours: "comparing images", layout: "arranging images" };
 
-export class PlaneMap {
+export class ItemMap {
   constructor() {
     this.canvas = make("canvas", { tabindex: "0", role: "application", "aria-label": "Map of all images: arrows move the circle, Space selects" });
     this.working = make("p", { class: "working", role: "status" });
@@ -20,10 +20,10 @@ export class PlaneMap {
     this.by = make("select", { "aria-label": "Colour by" },
       make("option", { value: "label", text: "coloured by label" }),
       make("option", { value: "prediction", text: "coloured by prediction" }),
-      make("option", { value: "confidence", text: "coloured by doubt" }));
+      make("option", { value: "confidence", text: "coloured by uncertainty" }));
     this.layout = make("select", { "aria-label": "Layout" },
-      make("option", { value: "components", text: "principal components" }),
-      make("option", { value: "neighbours", text: "neighbourhoods (UMAP)" }));
+      make("option", { value: "components", text: "overview (PCA)" }),
+      make("option", { value: "neighbours", text: "similar images together (UMAP)" }));
     this.note = make("span", { class: "note" });
     this.legend = make("span", { class: "legend" });
     this.tools = make("div", { class: "tools" }, this.by, this.layout, this.note, this.legend);
@@ -31,7 +31,7 @@ export class PlaneMap {
     this.element.style.display = "contents";
     this.layouts = {};
     this.points = null;
-    this.turn = 0;
+    this.requests = 0;
     this.colours = null;
     this.selected = [];
     this.marked = null;
@@ -39,83 +39,83 @@ export class PlaneMap {
     this.circle = { x: 0.5, y: 0.5, r: 0.06 };
     this.by.addEventListener("change", () => { this.recolour(); this.focus(); });
     this.layout.addEventListener("change", () => { this.arrange(); this.focus(); });
-    new ResizeObserver(() => this.paint()).observe(this.plane);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
+    new ResizeObserver(() => this.render()).observe(this.plane);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.render());
     this.watchPointer();
   }
 
-  hints() { return "arrows move the circle, with Shift far · + − its size · Space selects · a class key labels what is selected · Esc · drag a lasso"; }
+  hints() { return "arrows move the circle, with Shift faster · + − change its size · Space selects the images in it · a class key labels the selection · Esc clears it · or drag a lasso"; }
 
   get item() { return this.items?.[0]; }
 
-  chosen() { return this.selected.map((row) => ({ row, suggestion: null })); }
+  selectedItems() { return this.selected.map((row) => ({ row, suggestion: null })); }
 
-  current() { return null; }
+  currentLabel() { return null; }
 
   focus() { this.canvas.focus({ preventScroll: true }); }
 
   async show() {
     this.focus();
-    this.paintNote();
+    this.renderNote();
     if (!this.points) await this.arrange();
     await this.recolour();
   }
 
   hide() {}
 
-  changed(what) { if ((what.version || what.model) && this.points) this.recolour(); }
+  statusChanged(changes) { if ((changes.version || changes.model) && this.points) this.recolour(); }
 
-  // Show the layout that is chosen as soon as it is there, and until then the one before.
+  // Show the chosen layout once it is computed, and the previous layout until then.
   async arrange() {
-    const turn = ++this.turn;
+    const number = ++this.requests;
     const by = this.layout.value;
     try {
-      while (turn === this.turn && !this.layouts[by]) await this.fetch(by, turn);
+      while (number === this.requests && !this.layouts[by]) await this.fetch(by, number);
     } catch (error) {
-      if (turn !== this.turn) return;
+      if (number !== this.requests) return;
       this.layout.value = "components";
-      say(`No map: ${error.message}`, true);
+      notify(`No map: ${error.message}`, true);
     }
-    if (turn !== this.turn) return;
+    if (number !== this.requests) return;
     this.working.textContent = "";
     this.points = this.layouts[this.layout.value] ?? this.points;
-    this.paint();
+    this.render();
   }
 
-  // Ask for a layout once; say how far it is if it is not there.
-  async fetch(by, turn) {
-    if (!this.points) this.note.textContent = "working out the map …";
-    const response = await ask(`/api/map/points?by=${by}`);
+  // Request a layout once; show the progress if it is not ready.
+  async fetch(by, number) {
+    if (!this.points) this.note.textContent = "computing the map …";
+    const response = await request(`/api/map/points?by=${by}`);
     if (response.status === 200) {
       this.layouts[by] = new Uint16Array(await response.arrayBuffer());
       this.points ??= this.layouts[by];
       return;
     }
     const { doing, share } = await response.json();
-    if (turn === this.turn) this.working.textContent = `working out neighbourhoods: ${DOING[doing]}${share ? ` ${percent(share)}` : " …"}`;
-    await pause(AGAIN);
+    if (number === this.requests) this.working.textContent = `computing the layout: ${STEPS[doing]}${share ? ` ${percent(share)}` : " …"}`;
+    await sleep(POLL_INTERVAL);
   }
 
   async recolour() {
     try {
-      this.colours = new Uint8Array(await bytes(`/api/map/colours?by=${this.by.value}`));
+      this.colours = new Uint8Array(await getBytes(`/api/map/colours?by=${this.by.value}`));
     } catch (error) {
-      say(`No colours: ${error.message}`, true);
+      notify(`No colours: ${error.message}`, true);
       return;
     }
-    this.paint();
-    this.paintNote();
+    this.render();
+    this.renderNote();
   }
 
-  paintNote() {
-    this.note.textContent = this.selected.length ? `${many(this.selected.length, "image")} selected` : many(status?.items ?? 0, "image");
-    const shown = this.by.value === "confidence" ? [] : names().slice(0, 12);
+  renderNote() {
+    this.note.textContent = this.selected.length ? `${plural(this.selected.length, "image")} selected` : plural(status?.items ?? 0, "image");
+    const shown = this.by.value === "confidence" ? [] : classNames().slice(0, 12);
     this.legend.replaceChildren(...shown.map((name, at) => {
       const dot = make("i");
       dot.style.setProperty("--c", `var(--c${at % 12})`);
       return make("span", {}, dot, make("bdi", { text: name }));
     }));
-    if (this.by.value === "confidence") this.legend.textContent = status?.model ? "bright: the head is unsure" : "there is no head yet";
+    if (this.by.value === "confidence") this.legend.textContent = status?.model ? "bright: the model is uncertain" : "no model yet";
   }
 
   palette() {
@@ -139,7 +139,7 @@ export class PlaneMap {
     };
   }
 
-  paint() {
+  render() {
     if (!this.points || !this.colours || !this.plane.clientWidth || !this.plane.clientHeight) return;
     const ratio = window.devicePixelRatio || 1;
     const { width, height, x, y } = this.toPixels(ratio);
@@ -201,35 +201,35 @@ export class PlaneMap {
   async setSelected(rows) {
     this.selected = rows;
     this.items = [];
-    this.paint();
-    this.paintNote();
+    this.render();
+    this.renderNote();
     const few = rows.slice(0, SHOWN);
     const { items } = few.length ? await get(`/api/items?rows=${few}`).catch(() => ({ items: [] })) : { items: [] };
     if (rows !== this.selected) return;
     this.items = items;
-    this.strip.replaceChildren(...this.items.map((item) => make("img", { src: thumbnail(item), alt: item.path, title: item.path })));
-    if (rows.length > SHOWN) this.strip.append(make("span", { class: "quiet", text: `and ${many(rows.length - SHOWN, "more", "more")}` }));
+    this.strip.replaceChildren(...this.items.map((item) => make("img", { src: thumbnailUrl(item), alt: item.path, title: item.path })));
+    if (rows.length > SHOWN) this.strip.append(make("span", { class: "quiet", text: `and ${plural(rows.length - SHOWN, "more", "more")}` }));
   }
 
-  say(request) {
-    const items = this.chosen();
-    if (!items.length) { say("Nothing is selected: Space selects what is in the circle."); return; }
-    request(items).then((found) => {
-      if (found !== null) { say(`${many(items.length, "image")} stored`); this.setSelected([]); }
+  submit(change) {
+    const items = this.selectedItems();
+    if (!items.length) { notify("No images are selected: Space selects the images in the circle."); return; }
+    change(items).then((response) => {
+      if (response !== null) { notify(`${plural(items.length, "label")} stored`); this.setSelected([]); }
       this.recolour();
     });
   }
 
-  label(name) { this.say((items) => label(items, name)); }
+  label(name) { this.submit((items) => label(items, name)); }
 
-  mark(kind) { this.say((items) => mark(items, kind)); }
+  mark(kind) { this.submit((items) => mark(items, kind)); }
 
   async undo() {
-    const found = await undo();
-    if (found?.rows.length) { say(`Undone: ${many(found.rows.length, "image")}`); this.setSelected(found.rows); this.recolour(); }
+    const undone = await undo();
+    if (undone?.rows.length) { this.setSelected(undone.rows); this.recolour(); }
   }
 
-  key(event) {
+  handleKey(event) {
     const { circle } = this;
     const step = event.shiftKey ? 0.1 : 0.02;
     const by = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key];
@@ -242,7 +242,7 @@ export class PlaneMap {
       this.choose((x, y) => (x - cx) ** 2 + (y - cy) ** 2 <= r * r, true);
       return true;
     } else if (event.key === "Escape") { this.setSelected([]); return true; } else return false;
-    this.paint();
+    this.render();
     return true;
   }
 
@@ -261,17 +261,17 @@ export class PlaneMap {
     this.canvas.addEventListener("pointermove", (event) => {
       if (!drawing) return;
       this.lasso.push(point(event));
-      this.paint();
+      this.render();
     });
-    this.canvas.addEventListener("pointercancel", () => { drawing = false; this.lasso = []; this.paint(); });
+    this.canvas.addEventListener("pointercancel", () => { drawing = false; this.lasso = []; this.render(); });
     this.canvas.addEventListener("pointerup", () => {
       drawing = false;
       const ring = this.lasso;
       this.lasso = [];
       if (ring.length > 2) this.choose((x, y) => isInside(ring, x, y), this.keep);
-      else this.paint();
+      else this.render();
     });
-    for (const kind of ["focus", "blur"]) this.canvas.addEventListener(kind, () => this.paint());
+    for (const kind of ["focus", "blur"]) this.canvas.addEventListener(kind, () => this.render());
   }
 }
 

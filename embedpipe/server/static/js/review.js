@@ -1,103 +1,104 @@
-// What may be wrong: labels that the head doubts, copies, outliers, images that do not serve.
+// Lists of possible problems: likely wrong labels, copies, outliers, tiny and blank images.
 
 import { get } from "./api.js";
 import { defaultCaption } from "./board.js";
-import { apart, make, many, pause, percent } from "./dom.js";
-import { Tiles } from "./tiles.js";
+import { isolate, make, percent, plural, sleep } from "./dom.js";
+import { TileView } from "./tile_view.js";
 
-const MOST = 120;
-const MOST_CHECKED = 500;
-const ASK_AGAIN = 400;
+const MAX_LABELS = 120;
+const MAX_CHECKED = 500;
+const POLL_INTERVAL = 400;
 
+// Value, text of the choice, and singular noun of what is counted.
 const LISTS = [
-  ["labels", "labels that the head doubts", "doubted label"],
+  ["labels", "likely wrong labels", "label"],
   ["copies", "copies", "group"],
   ["outliers", "outliers", "image"],
   ["small", "tiny or blank images", "image"],
 ];
 
-const DOING = { starting: "starting", look: "looking at images", neighbours: "comparing vectors" };
+const STEPS = { starting: "starting", look: "reading images", neighbours: "comparing images" };
 
-const NONE = {
-  copies: "No image is there twice.",
-  outliers: "No image is far from all others.",
+const EMPTY = {
+  copies: "No image occurs twice.",
+  outliers: "No image is very different from all others.",
   small: "No image is tiny or blank.",
 };
 
-export class Review extends Tiles {
+export class Review extends TileView {
   constructor() {
     super({ tile: 168, caption: (item) => this.caption(item) }, "review");
-    this.list = make("select", { "aria-label": "What to review", title: "," },
+    this.list = make("select", { "aria-label": "List to review", title: "," },
       ...LISTS.map(([value, text]) => make("option", { value, text })));
     this.list.addEventListener("change", () => { this.board.showSections([]); this.load(); this.focus(); });
     this.note = make("span", { class: "note" });
-    this.tools.append(this.list, this.offerNext("Look again"), this.note);
+    this.tools.append(this.list, this.addNextButton("Refresh"), this.note);
     this.found = 0;
-    this.unread = [];
+    this.unreadable = [];
   }
 
-  hints() { return "Enter takes what the head says · a class key gives that class · S skips · U undoes · Ctrl+A the group · , next list · . looks again"; }
+  hints() { return "Enter accepts the suggestion · a class key labels · S skips · U undoes · Ctrl+A selects the group · , next list · . refreshes"; }
 
   show() { super.show(); this.load(); }
 
-  hide() { this.looking = null; }
+  hide() { this.loading = null; }
 
   caption(item) {
     if (item.was === undefined) return defaultCaption(item);
-    if (item.label === item.was && item.suggestion !== item.was) return `${apart(item.label)} → ${apart(item.suggestion)}? ${percent(item.confidence)}`;
-    return apart(item.label ?? "") || (item.state ? defaultCaption(item) : "no label");
+    if (item.label === item.was && item.suggestion !== item.was) return `${isolate(item.label)} → ${isolate(item.suggestion)}? ${percent(item.confidence)}`;
+    return isolate(item.label ?? "") || (item.state ? defaultCaption(item) : "no label");
   }
 
-  paintNote() {
+  renderNote() {
     const { size } = this.board.selected;
     const [, , one] = LISTS.find(([value]) => value === this.list.value);
-    const unread = this.unread?.length && this.list.value === "small" ? ` · ${this.unread.length} cannot be read` : "";
-    this.note.title = unread ? this.unread.map(({ path, reason }) => `${path}: ${reason}`).join("\n") : "";
-    this.note.textContent = this.looking ? `${this.doing} …` : `${size ? `${size} selected · ` : ""}${many(this.found, one)}${unread}`;
+    const unreadable = this.unreadable.length && this.list.value === "small" ? ` · ${this.unreadable.length} cannot be read` : "";
+    this.note.title = unreadable ? this.unreadable.map(({ path, reason }) => `${path}: ${reason}`).join("\n") : "";
+    this.note.textContent = this.loading ? `${this.step} …` : `${size ? `${size} selected · ` : ""}${plural(this.found, one)}${unreadable}`;
   }
 
-  say(request, items = this.chosen()) {
-    const { here } = this.board;
-    super.say(request, items);
-    this.board.moveTo(here + 1);
+  submit(change, items = this.selectedItems()) {
+    const { cursor } = this.board;
+    super.submit(change, items);
+    this.board.moveTo(cursor + 1);
   }
 
   load() {
     const list = this.list.value;
-    this.doing = "looking";
-    return this.look(list, "No review", async (asked) => {
-      const { found, unread = [], sections, none = NONE[list] } = list === "labels" ? await this.doubted() : await this.checked(list, asked);
-      if (!asked()) return;
-      Object.assign(this, { found, unread });
+    this.step = "loading";
+    return this.loadOnce(list, "No review", async (isCurrent) => {
+      const { found, unreadable = [], sections, empty = EMPTY[list] } = list === "labels" ? await this.loadLabels() : await this.loadChecked(list, isCurrent);
+      if (!isCurrent()) return;
+      Object.assign(this, { found, unreadable });
       if (sections.length) this.board.showSections(sections);
-      else this.board.empty(none);
+      else this.board.showEmpty(empty);
     });
   }
 
-  async doubted() {
-    const { items, judged, labelled, reason } = await get(`/api/doubted?n=${MOST}`);
+  async loadLabels() {
+    const { items, judged, labelled, reason } = await get(`/api/doubted?n=${MAX_LABELS}`);
     for (const item of items) item.was = item.label;
-    const none = reason ? `No label was judged: ${reason}.` : `No label is likely wrong: ${judged} of ${labelled} were judged.`;
-    return { none, found: items.length, sections: items.length ? [{ title: "Labels that the head doubts", items }] : [] };
+    const empty = reason ? `No label was checked: ${reason}.` : `No label is likely to be wrong: ${judged} of ${labelled} labels were checked.`;
+    return { empty, found: items.length, sections: items.length ? [{ title: "Likely wrong labels", items }] : [] };
   }
 
-  // What the checks found; whoever asks first sets them off.
-  async checked(list, asked) {
-    let found = {};
-    while (!found.groups) {
-      found = await get(`/api/checked?list=${list}&n=${MOST_CHECKED}`);
-      if (found.groups) break;
-      this.doing = `${DOING[found.doing] ?? found.doing} ${Math.round(100 * found.share)} %`;
-      this.paintNote();
-      await pause(ASK_AGAIN);
-      if (!asked()) return {};
+  // A list of the checks. The first request starts the checks; poll until they end.
+  async loadChecked(list, isCurrent) {
+    let response = {};
+    while (!response.groups) {
+      response = await get(`/api/checked?list=${list}&n=${MAX_CHECKED}`);
+      if (response.groups) break;
+      this.step = `${STEPS[response.doing] ?? response.doing} ${Math.round(100 * response.share)} %`;
+      this.renderNote();
+      await sleep(POLL_INTERVAL);
+      if (!isCurrent()) return {};
     }
-    const sections = found.groups.map(({ title, items }) => ({ title: `${title} · ${many(items.length, "image")}`, items }));
-    return { found: found.total, unread: found.failed, sections };
+    const sections = response.groups.map(({ title, items }) => ({ title: `${title} · ${plural(items.length, "image")}`, items }));
+    return { found: response.total, unreadable: response.failed, sections };
   }
 
-  key(event) {
-    if (event.key !== ",") return super.key(event);
+  handleKey(event) {
+    if (event.key !== ",") return super.handleKey(event);
     this.list.selectedIndex = (this.list.selectedIndex + 1) % LISTS.length;
     this.list.dispatchEvent(new Event("change"));
     return true;

@@ -1,0 +1,151 @@
+"""Work on threads beside the server: training of the model, and checks of the images."""
+
+from __future__ import annotations
+
+import threading
+
+from ..checks import Checked, check
+from ..errors import EmbedpipeError, RunError
+from ..labelling import LabellingSession, Snapshot
+from .json_messages import Progress
+
+__all__ = ["BackgroundChecks", "BackgroundTraining"]
+
+EVERY, EVERY_SHARE = 10, 0.01
+"""New labels before the next training: their minimum number, and minimum share of all labels."""
+
+
+class BackgroundTraining:
+    """Train a session's model on its own thread, once at a time.
+
+    After a request during a training, the model is trained again, with all labels until then.
+    """
+
+    def __init__(self, session: LabellingSession) -> None:
+        self._session = session
+        self._changed = threading.Condition()
+        self._requested, self._working, self._closed = False, False, False
+        self._trained = (-1, 0)  # version and number of labels of the last training
+        self.problem: str | None = None
+        self._thread = threading.Thread(target=self._run, name="embedpipe-training", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a training runs or is requested."""
+        return self._requested or self._working
+
+    def request(self) -> None:
+        """Train the model soon."""
+        with self._changed:
+            self._requested = True
+            self._changed.notify_all()
+
+    def request_if_due(self, snapshot: Snapshot) -> None:
+        """Train the model if there are enough labels since the last training."""
+        counts = snapshot.counts().values()
+        if self.busy or sum(count > 0 for count in counts) < 2:
+            return
+        version, labels = self._trained
+        # Train after the last label in any case.
+        enough = max(EVERY, EVERY_SHARE * labels) if self._session.left() else 1
+        if snapshot.version > version and abs(sum(counts) - labels) >= enough:
+            self.request()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until no training is due; return whether this happened within `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self.busy, timeout)
+
+    def close(self) -> None:
+        """Stop after the current training."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(timeout=5.0)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._requested or self._closed)
+                if self._closed:
+                    return
+                self._requested, self._working = False, True
+            try:
+                self._train()
+            finally:
+                with self._changed:
+                    self._working = False
+                    self._changed.notify_all()
+
+    def _train(self) -> None:
+        snapshot = self._session.snapshot()
+        try:
+            if self._session.retrain() is None:  # one class: train at once after the second
+                return
+            self.problem = None
+        except EmbedpipeError as error:
+            self.problem = str(error)
+        # The page shows unexpected errors: they must not end the thread.
+        except Exception as error:  # noqa: BLE001
+            self.problem = f"unexpected {type(error).__name__}: {error}"
+        self._trained = (snapshot.version, sum(snapshot.counts().values()))
+
+
+class _ClosedError(Exception):
+    """The server ends."""
+
+
+class BackgroundChecks:
+    """Check a dataset's images on a thread, once per run of the server; labels are not used."""
+
+    def __init__(self, session: LabellingSession) -> None:
+        self._embeddings = session.embeddings
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._result: Checked | str | None = None  # a text is the reason of a failure
+        self._progress = Progress("starting", 0.0)
+        self._closed = False
+
+    def result(self) -> Checked | Progress:
+        """Return the result, or the progress; the first call starts the checks.
+
+        After a failure, one call raises `RunError`, and the next one starts the checks again.
+        """
+        with self._lock:
+            result = self._result
+            if isinstance(result, str):
+                self._thread = self._result = None
+                raise RunError(result)
+            if result is not None:
+                return result
+            if self._thread is None:
+                self._progress = Progress("starting", 0.0)
+                self._thread = threading.Thread(
+                    target=self._run, name="embedpipe-checks", daemon=True
+                )
+                self._thread.start()
+            return self._progress
+
+    def close(self) -> None:
+        """Stop the checks at their next report of progress."""
+        self._closed = True
+
+    def _run(self) -> None:
+        result: Checked | str
+        try:
+            result = check(self._embeddings, labels={}, progress=self._update)
+        except _ClosedError:
+            return
+        except EmbedpipeError as error:
+            result = str(error)
+        # The page shows unexpected errors: they must not end the thread without a result.
+        except Exception as error:  # noqa: BLE001
+            result = f"unexpected {type(error).__name__}: {error}"
+        with self._lock:
+            self._result = result
+
+    def _update(self, step: str, done: int, total: int) -> None:
+        if self._closed:
+            raise _ClosedError
+        self._progress = Progress(step, round(done / max(1, total), 3))
