@@ -140,8 +140,8 @@ def forget(
 
     found = find_image(session.workspace, image)
     if not dry_run:
-        where = ", ".join(f"{printable(path)} in {dataset}" for dataset, path in found.items[:3])
-        _confirm(session, f"Erase {where or image} from {session.workspace.root}?", yes)
+        places = ", ".join(f"{printable(path)} in {dataset}" for dataset, path in found.items[:3])
+        _confirm(session, f"Erase {places or image} from {session.workspace.root}?", yes)
     erased = erase(session.workspace, found, dry_run=dry_run)
     result = {
         "content_ids": [content_id.hex() for content_id in found.content_ids],

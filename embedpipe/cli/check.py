@@ -23,8 +23,8 @@ def register(app: typer.Typer) -> None:
 
 def check(
     session: Session,
-    where: Images,
-    how: EmbedArguments,
+    data: Images,
+    embed_options: EmbedArguments,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -64,7 +64,7 @@ def check(
     if index != "auto":
         check_kind(index)
     known = None if labels is None else read_labels(labels)
-    embeddings = session.embed(where, how)
+    embeddings = session.embed(data, embed_options)
     if known is not None:
         known = labels_of_items(session, embeddings.dataset, known)
     elif all(item.label is None for item in embeddings.items):

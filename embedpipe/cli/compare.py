@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     session: Session,
-    where: Annotated[
+    data: Annotated[
         DatasetOptions,
         Use(
             dataset={
@@ -44,7 +44,7 @@ def compare(
         ),
     ],
     imbalance: ImbalanceOptions,
-    how: EmbedArguments,
+    embed_options: EmbedArguments,
     experiment: ExperimentFields,
     run_options: StudyArguments,
     backbones: Annotated[
@@ -78,18 +78,20 @@ def compare(
     check_target(target, accuracy)
     study = StudyRun(session, run_options)
     experiment = run_options.with_seeds(experiment)
-    name = str(where.dataset)
+    name = str(data.dataset)
     if name.lower().endswith((".yaml", ".yml")):
-        grid = _with_typed(session, name, read_grid(name), experiment, how)
+        grid = _with_typed(session, name, read_grid(name), experiment, embed_options)
     else:
-        grid = GridOptions([DatasetEntry(**vars(where), **vars(imbalance))], experiment, how)
+        grid = GridOptions(
+            [DatasetEntry(**vars(data), **vars(imbalance))], experiment, embed_options
+        )
     if backbones is not None:
         grid = replace(grid, backbones=split_specs(backbones))
     options = vars(grid.experiment)
     Experiment.check(**options)  # before the embedding
 
     def opened(entry: DatasetEntry, backbone: str) -> Embeddings:
-        changes = {"backbone": backbone, "max_failures": how.max_failures}
+        changes = {"backbone": backbone, "max_failures": embed_options.max_failures}
         return session.embed(entry, Embed(**{**vars(grid.embed), **changes}))
 
     problems = grid.problems(opened)
@@ -123,7 +125,11 @@ OTHER_KEYS = {"seed_offset": "seeds", **{each.name: "labelling" for each in fiel
 
 
 def _with_typed(
-    session: Session, path: str, grid: GridOptions, experiment: ExperimentFields, how: Embed
+    session: Session,
+    path: str,
+    grid: GridOptions,
+    experiment: ExperimentFields,
+    embed_options: Embed,
 ) -> GridOptions:
     """Return the grid of a file with the typed options.
 
@@ -144,5 +150,7 @@ def _with_typed(
     return replace(
         grid,
         experiment=replace(grid.experiment, **changes),
-        embed=replace(grid.embed, require_cached=how.require_cached or grid.embed.require_cached),
+        embed=replace(
+            grid.embed, require_cached=embed_options.require_cached or grid.embed.require_cached
+        ),
     )

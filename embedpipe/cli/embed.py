@@ -35,14 +35,14 @@ def register(app: typer.Typer) -> None:
 
 def embed(
     session: Session,
-    where: Images,
-    how: Embed,
+    data: Images,
+    embed_options: Embed,
 ) -> None:
     """Embed every image that has no vector in the cache.
 
     The command can be interrupted, repeated, and run several times in parallel.
     """
-    embeddings = session.embed(where, how)
+    embeddings = session.embed(data, embed_options)
     report = embeddings.report
     speed = ""
     if report.images_per_second is not None:
@@ -70,12 +70,12 @@ def _facts(report: EmbedReport, failures: list[dict[str, Any]]) -> dict[str, Any
 
 def select(
     session: Session,
-    where: Images,
+    data: Images,
     n: Annotated[
         int, typer.Option("-n", help="Number of items to choose", min=1, show_default=False)
     ],
-    how: EmbedArguments,
-    given: LabelInputs,
+    embed_options: EmbedArguments,
+    inputs: LabelInputs,
     strategy: Annotated[
         str,
         typer.Option(
@@ -115,11 +115,11 @@ def select(
     if output is not None:
         table_format(output)
         _check_output(output)
-    known = {} if given.labels is None else read_labels(given.labels)
-    embeddings = session.embed(where, how)
+    known = {} if inputs.labels is None else read_labels(inputs.labels)
+    embeddings = session.embed(data, embed_options)
     known = labels_of_items(session, embeddings.dataset, known)
-    examples = _examples(session, embeddings, given.examples, how)
-    metadata = _metadata(embeddings, given.metadata)
+    examples = _examples(session, embeddings, inputs.examples, embed_options)
+    metadata = _metadata(embeddings, inputs.metadata)
     started = time.monotonic()
     chosen = choose(
         embeddings,
@@ -187,7 +187,7 @@ def _picks(
 
 
 def _examples(
-    session: Session, embeddings: Embeddings, names: Sequence[str], how: Embed
+    session: Session, embeddings: Embeddings, names: Sequence[str], embed_options: Embed
 ) -> NDArray[np.float32] | None:
     """Return the vectors of the examples: items of the dataset, or of another dataset."""
     import numpy as np
@@ -196,7 +196,7 @@ def _examples(
     found = [
         np.asarray(embeddings)[[row_of[name]]]
         if name in row_of
-        else np.asarray(session.embed(DatasetOptions(name), how))
+        else np.asarray(session.embed(DatasetOptions(name), embed_options))
         for name in names
     ]
     return np.concatenate(found) if found else None

@@ -30,8 +30,8 @@ def register(app: typer.Typer) -> None:
 
 def label(
     session: Session,
-    where: DatasetOptions,
-    how: EmbedArguments,
+    data: DatasetOptions,
+    embed_options: EmbedArguments,
     port: Annotated[
         int | None,
         typer.Option(
@@ -68,7 +68,7 @@ def label(
 
     # before the embedding
     get_strategy(strategy), get_strategy(initial), get_head(head)
-    embeddings = session.embed(where, how)
+    embeddings = session.embed(data, embed_options)
     with LabelLog(session.workspace.labels) as log:
         labelling = LabellingSession(
             embeddings,
@@ -99,8 +99,8 @@ def _open(url: str) -> None:
 
 def annotate(
     session: Session,
-    where: DatasetOptions,
-    how: EmbedArguments,
+    data: DatasetOptions,
+    embed_options: EmbedArguments,
     batch_size: Annotated[
         int,
         typer.Option(help="Images per round: those with the least certain predictions", min=1),
@@ -134,7 +134,7 @@ def annotate(
     from ..labels import LabelLog
 
     get_head(head)  # before the embedding
-    embeddings = session.embed(where, how)
+    embeddings = session.embed(data, embed_options)
     person = who or login_name()
     folder = session.workspace.items_of(embeddings.dataset.name).parent
     done: list[AnnotatedRound] = []

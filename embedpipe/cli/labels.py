@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def import_(
     session: Session,
-    where: DatasetOptions,
+    data: DatasetOptions,
     file: Annotated[Path, typer.Argument(help="File or folder to import", show_default=False)],
     form: FormatName,
     who: Annotated[
@@ -93,7 +93,7 @@ def import_(
     format_ = formats[form]
     if control is not None and "control" not in format_.read_options:
         raise UsageError(f"--control: the format {form} has no controls; leave it out.")
-    dataset = session.load(where)
+    dataset = session.load(data)
     known = {*(classes or ()), *classes_of_log(session, dataset)}
     resolver = PathResolver.of(dataset, classes=known, strip_prefix=strip_prefix)
     options = {} if control is None else {"control": control}
@@ -147,10 +147,10 @@ def _counted(kinds: Mapping[str, Counted]) -> list[dict[str, Any]]:
 
 def export(
     session: Session,
-    where: DatasetOptions,
+    data: DatasetOptions,
     form: FormatName,
     output: Annotated[Path, typer.Option(help="File or folder to write", show_default=False)],
-    how: EmbedArguments,
+    embed_options: EmbedArguments,
     predictions: Annotated[
         Path | None,
         typer.Option(help="Output of `predict`, for formats with predictions", show_default=False),
@@ -196,12 +196,12 @@ def export(
     options: dict[str, Any] = {}
     with_vectors = "embeddings" in format_.write_options
     if with_vectors:
-        embeddings = session.embed(where, how)
+        embeddings = session.embed(data, embed_options)
         dataset, options["embeddings"] = embeddings.dataset, embeddings.matrix
         ids = [item.id for item in embeddings.items]
         content: Mapping[str, bytes | None] = dict(zip(ids, embeddings.content_ids, strict=True))
     else:
-        dataset = session.load(where)
+        dataset = session.load(data)
         content = content_of(session, dataset)
     whole = everything or with_vectors
     current = current_labels(session, dataset.name, content, required=not (whole or predicted))
@@ -253,8 +253,8 @@ def _read_predictions(path: Path) -> dict[str, Labelled]:
 
     rows = table_rows(path, ("path", "label", "confidence"), predictions=True)
     entries = (
-        Entry(where, row["path"], prediction=row["label"], score=row["confidence"])
-        for where, row in rows
+        Entry(position, row["path"], prediction=row["label"], score=row["confidence"])
+        for position, row in rows
     )
     return {item.path: item for item in collect(entries)}
 

@@ -93,8 +93,8 @@ def _group(kind: type[Any], use: Use) -> Parameters:
         elif "option" in entry.metadata and entry.name not in use.without:
             changes = dict(use.changes.get(entry.name, {}))
             default = changes.pop("default", _default_of(entry))
-            how = dataclasses.replace(entry.metadata["option"], **changes)
-            parts[entry.name] = _single(entry.name, hints[entry.name], default, how)
+            option = dataclasses.replace(entry.metadata["option"], **changes)
+            parts[entry.name] = _single(entry.name, hints[entry.name], default, option)
     return Parameters(kind, parts)
 
 
@@ -104,10 +104,10 @@ def _default_of(entry: dataclasses.Field[Any]) -> Any:
     return inspect.Parameter.empty if entry.default is dataclasses.MISSING else entry.default
 
 
-def _single(name: str, hint: Any, default: Any, how: Option) -> _Single:
+def _single(name: str, hint: Any, default: Any, option: Option) -> _Single:
     """Return the parameter of a field of an option class."""
-    flag = how.flag or f"--{name.replace('_', '-')}"
-    kind: Any = how.type
+    flag = option.flag or f"--{name.replace('_', '-')}"
+    kind: Any = option.type
     read = None
     if kind is None:
         kind, read = _read_as(hint, flag)
@@ -115,20 +115,20 @@ def _single(name: str, hint: Any, default: Any, how: Option) -> _Single:
         default = [f"{key}={value}" for key, value in default.items()]
     elif isinstance(default, tuple):
         default = ",".join(map(str, default))
-    shown: dict[str, Any] = {"help": how.help, "metavar": how.metavar}
+    shown: dict[str, Any] = {"help": option.help, "metavar": option.metavar}
     if default in (None, "", []) or default is inspect.Parameter.empty:
         shown["show_default"] = False
     if default is None:
         kind = kind | None
-    if how.argument:
+    if option.argument:
         note = typer.Argument(**shown)
     else:
         flags = f"{flag}/--no-{flag[2:]}" if default is True else flag
-        words = [flags, how.short] if how.short else [flags]
-        note = typer.Option(*words, min=how.min, max=how.max, **shown)
+        words = [flags, option.short] if option.short else [flags]
+        note = typer.Option(*words, min=option.min, max=option.max, **shown)
     annotation = Annotated[kind, note]
     parameter = inspect.Parameter(name, KEYWORD, default=default, annotation=annotation)
-    return _Single(parameter, how.read or read)
+    return _Single(parameter, option.read or read)
 
 
 def _read_as(hint: Any, flag: str) -> tuple[Any, Callable[[Any], Any] | None]:

@@ -132,8 +132,8 @@ class StreamOptions:
 
 def replay(
     session: Session,
-    where: DatasetOptions,
-    how: EmbedArguments,
+    data: DatasetOptions,
+    embed_options: EmbedArguments,
     stream: StreamOptions,
     study: Annotated[
         ReplayFields,
@@ -158,7 +158,7 @@ def replay(
     running = StudyRun(session, run_options)
     stream.check()
     _check(study)
-    embeddings = session.embed(where, how)
+    embeddings = session.embed(data, embed_options)
     options = vars(run_options.with_seeds(study))
     streams = stream.streams(embeddings)
     results = running.run(ReplayStudy(streams, workspace=session.workspace, **options).run)

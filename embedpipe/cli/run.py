@@ -75,8 +75,8 @@ def demo(
 
 def run(
     session: Session,
-    where: DatasetOptions,
-    how: EmbedArguments,
+    data: DatasetOptions,
+    embed_options: EmbedArguments,
     loop: LoopFields,
     imbalance: ImbalanceOptions,
     tracking: Tracking,
@@ -98,7 +98,7 @@ def run(
     options = LoopOptions(**vars(loop))  # checked before the embedding
     check_kind(index)
     tracking_context = session.tracker(tracking.tracker)
-    embeddings = session.embed(where, how)
+    embeddings = session.embed(data, embed_options)
     problem = Problem.of(embeddings, loop.seed, index)
     if problem.untested is not None:
         session.remark(f"no accuracy: {problem.untested}")

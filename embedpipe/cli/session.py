@@ -45,12 +45,12 @@ class Session:
         self._failures: list[dict[str, Any]] = []
         self._exceeded: str | None = None
 
-    def load(self, where: DatasetOptions) -> Dataset:
+    def load(self, data: DatasetOptions) -> Dataset:
         """Load the dataset."""
         from ..datasets import load_dataset
         from ..datasets.load import name_conflict
 
-        for name in [where.dataset] if isinstance(where.dataset, str) else where.dataset:
+        for name in [data.dataset] if isinstance(data.dataset, str) else data.dataset:
             beside = name_conflict(name)
             if beside is not None:
                 self.remark(beside)
@@ -61,28 +61,30 @@ class Session:
                     progress("download", done, total or 0)
 
             return load_dataset(
-                where.dataset,
-                source=where.source,
-                download=where.download,
+                data.dataset,
+                source=data.source,
+                download=data.download,
                 directory=self.workspace.downloads,
                 progress=update,
-                within=where.within,
+                within=data.within,
             )
 
-    def embed(self, where: DatasetOptions, how: Embed) -> Embeddings:
+    def embed(self, data: DatasetOptions, embed_options: Embed) -> Embeddings:
         """Load and embed the dataset, and report its failures."""
         from ..embedding import embed
 
-        dataset = self.load(where)
+        dataset = self.load(data)
         for suffix, count in dataset.skipped.items():
             self.remark(
                 f"skipped {count} {suffix} files: unsupported format; convert them to JPEG or PNG"
             )
         with self.progress() as progress:
-            embeddings = embed(dataset, workspace=self.workspace, options=how, progress=progress)
+            embeddings = embed(
+                dataset, workspace=self.workspace, options=embed_options, progress=progress
+            )
         for note in embeddings.report.notes:
             self.remark(note)
-        self._note_failures(embeddings, how.max_failures)
+        self._note_failures(embeddings, embed_options.max_failures)
         return embeddings
 
     def _note_failures(self, embeddings: Embeddings, limit: FailureLimit | None) -> None:

@@ -47,13 +47,13 @@ class StudyArguments(Tracking):
 class StudyRun:
     """One run of a study by a command; wrong options are refused at its creation."""
 
-    def __init__(self, session: Session, how: StudyArguments) -> None:
+    def __init__(self, session: Session, options: StudyArguments) -> None:
         from ..reports import check_figure
 
-        if how.figure is not None:
-            check_figure(how.figure)
-        self._session, self._how = session, how
-        self._tracker = session.tracker(how.tracker)
+        if options.figure is not None:
+            check_figure(options.figure)
+        self._session, self._options = session, options
+        self._tracker = session.tracker(options.tracker)
         self._started = time.monotonic()
 
     def run(self, run: Callable[..., R]) -> R:
@@ -61,7 +61,7 @@ class StudyRun:
         session = self._session
         with self._tracker as tracker, session.counting() as update:
             results = run(
-                workers=self._how.workers,
+                workers=self._options.workers,
                 progress=lambda now: update(now.rounds, now.of_rounds, str(now)),
                 on_run=None if tracker is None else tracker.log_run,
             )
@@ -77,7 +77,7 @@ class StudyRun:
 
     def report(self, results: Results | ReplayResults) -> Path:
         """Return the file of the report."""
-        return self._how.output or self.folder(results) / "report.html"
+        return self._options.output or self.folder(results) / "report.html"
 
     def finish(
         self, results: Results | ReplayResults, result: dict[str, Any], summary: object

@@ -30,9 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def train(
     session: Session,
-    where: DatasetOptions,
+    data: DatasetOptions,
     output: Annotated[Path, typer.Option(help="File for the trained model", show_default=False)],
-    how: EmbedArguments,
+    embed_options: EmbedArguments,
     head: Head = "logistic",
     labels: Annotated[
         Path | None,
@@ -56,7 +56,7 @@ def train(
 
     get_head(head)  # before the embedding
     known = None if labels is None else read_labels(labels)
-    embeddings = session.embed(where, how)
+    embeddings = session.embed(data, embed_options)
     if known is None:
         known = labels_of_log(session, embeddings)
     else:
@@ -83,9 +83,9 @@ def train(
 
 def predict(
     session: Session,
-    where: Images,
+    data: Images,
     model: Annotated[Path, typer.Option(help="Model file written by `train`", show_default=False)],
-    how: EmbedArguments,
+    embed_options: EmbedArguments,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -105,8 +105,8 @@ def predict(
 
     if output is not None:
         table_format(output)
-    how = replace(how, precision=check_spec(model, how).precision)
-    embeddings = session.embed(where, how)
+    embed_options = replace(embed_options, precision=check_spec(model, embed_options).precision)
+    embeddings = session.embed(data, embed_options)
     prediction = predict_items(embeddings, model)
     result: dict[str, Any] = {
         "accuracy": prediction.accuracy,

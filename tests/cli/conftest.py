@@ -1,10 +1,12 @@
-"""A command run in this process, with a workspace of its own."""
+"""Commands that run in this process, each test with its own workspace."""
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -13,16 +15,16 @@ from embedpipe.cli.main import app
 
 
 class Outcome:
-    """What a command left: its exit status, standard output and standard error."""
+    """The exit status, standard output and standard error of a command."""
 
     def __init__(self, arguments: list[str]) -> None:
         result = CliRunner().invoke(app, arguments)
         self.status, self.out, self.err = result.exit_code, result.stdout, result.stderr
 
-    def json(self) -> dict[str, object]:
+    def json(self) -> dict[str, Any]:
         assert self.status == 0, self.err
         assert self.out.count("\n") == 1
-        parsed: dict[str, object] = json.loads(self.out)
+        parsed: dict[str, Any] = json.loads(self.out)
         return parsed
 
     def error(self) -> tuple[int, str]:
@@ -32,7 +34,7 @@ class Outcome:
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """Return a function that runs a command with a workspace of its own and the toy backbone."""
+    """Return a function that runs a command with its own workspace and the toy backbone."""
     monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "workspace"))
 
     def run(*arguments: object) -> Outcome:
@@ -52,3 +54,8 @@ def labels(tmp_path: Path) -> Path:
     rows = [f"class{n % 3}/{n:04d}.jpg,{'abc'[n % 3]}" for n in range(6)]
     path.write_text("\n".join(["path,label", *rows]))
     return path
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -12,7 +12,7 @@ from tests.cli.conftest import Outcome
 def test_cache(call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path) -> None:
     assert call("cache", "list").out.startswith("the cache in ")
     call("embed", photos(5), "--precision", "fp32")
-    (spec,) = call("cache", "list", "--json").json()["specs"]  # type: ignore[misc]
+    (spec,) = call("cache", "list", "--json").json()["specs"]
     assert (spec["rows"], spec["failed"], spec["backbone"]) == (5, 0, "embedpipe:toy")
     assert spec["bytes"] > 5 * 48 * 4
     assert call("cache", "verify").out == "no file is damaged\n"

@@ -1,4 +1,4 @@
-"""The command ``check``: the contract's keys, a readable text, and one line for every error."""
+"""The command ``check``: its JSON, its text, and its errors in one line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
 
 @pytest.fixture
 def shop(photos: Callable[..., Path]) -> Path:
-    """30 photos of three classes; one twice, one blank, one broken, one labelled wrong."""
+    """30 photos of three classes, with a copy, a blank image and a damaged file."""
     folder = photos(30)
     (folder / "class0" / "same.jpg").write_bytes((folder / "class0" / "0000.jpg").read_bytes())
     Image.new("RGB", (40, 32), "white").save(folder / "class1" / "white.jpg")
@@ -39,17 +39,17 @@ def shop(photos: Callable[..., Path]) -> Path:
     return folder
 
 
-def test_it_tells_as_json(call: Callable[..., tuple[int, str, str]], shop: Path) -> None:
+def test_json_output(call: Callable[..., tuple[int, str, str]], shop: Path) -> None:
     status, out, _ = call(shop, "--json", "--quiet")
     assert (status, out.count("\n")) == (0, 1)
-    told = json.loads(out)
-    assert {"duplicates", "outliers", "label_errors", "failed"} <= set(told)
-    assert told["items"] == 32
-    assert told["duplicates"] == [
+    result = json.loads(out)
+    assert {"duplicates", "outliers", "label_errors", "failed"} <= set(result)
+    assert result["items"] == 32
+    assert result["duplicates"] == [
         {"items": ["class0/0000.jpg", "class0/same.jpg"], "labels": ["class0"]}
     ]
-    assert [entry["id"] for entry in told["blank"]] == ["class1/white.jpg"]
-    assert told["failed"] == [
+    assert [entry["id"] for entry in result["blank"]] == ["class1/white.jpg"]
+    assert result["failed"] == [
         {
             "id": "class2/broken.jpg",
             "path": str(shop / "class2/broken.jpg"),
@@ -57,37 +57,35 @@ def test_it_tells_as_json(call: Callable[..., tuple[int, str, str]], shop: Path)
             "error": "it is not an image in a supported format",
         }
     ]
-    assert told["imbalance"]["classes"] == {"class0": 11, "class1": 11, "class2": 10}
-    assert told["not_checked"] == {"leakage": "the dataset has no two splits"}
-    assert told["remarks"] == []
+    assert result["imbalance"]["classes"] == {"class0": 11, "class1": 11, "class2": 10}
+    assert result["not_checked"] == {"leakage": "the dataset has no two splits"}
+    assert result["remarks"] == []
 
 
-def test_remarks_on_single_files_are_told_each_time(
+def test_remarks_on_files_are_repeated_in_each_run(
     call: Callable[..., tuple[int, str, str]], shop: Path
 ) -> None:
     deep = np.arange(4096, dtype=np.uint16).reshape(64, 64)
     for number in range(6):
         Image.fromarray(np.roll(deep, number)).save(shop / "class0" / f"deep{number}.tif")
-    said = "its values go up to 4,095 in samples of 16 bits: they are read as 12 bits"
+    remark = "its values go up to 4,095 in samples of 16 bits: they are read as 12 bits"
     for _ in range(2):
-        told = json.loads(call(shop, "--json", "--quiet")[1])
-        assert told["remarks"] == [
-            {"path": f"class0/deep{number}.tif", "remark": said} for number in range(6)
+        result = json.loads(call(shop, "--json", "--quiet")[1])
+        assert result["remarks"] == [
+            {"path": f"class0/deep{number}.tif", "remark": remark} for number in range(6)
         ]
     status, out, err = call(shop)
     lines = out.splitlines()
     start = lines.index("    6  remarks on readable images")
-    assert lines[start + 1] == f"         class0/deep0.tif: {said}"
+    assert lines[start + 1] == f"         class0/deep0.tif: {remark}"
     assert lines[start + 6] == "         … and 1 more"
     assert (status, "Warning" in err) == (0, False)
     again = json.loads(call(shop, "--json", "--quiet")[1])
-    del told["seconds"], again["seconds"]
-    assert again == told
+    del result["seconds"], again["seconds"]
+    assert again == result
 
 
-def test_it_tells_in_words(
-    call: Callable[..., tuple[int, str, str]], shop: Path, tmp_path: Path
-) -> None:
+def test_text_output(call: Callable[..., tuple[int, str, str]], shop: Path, tmp_path: Path) -> None:
     page = tmp_path / "checks.html"
     status, out, err = call(shop, "--report", page)
     assert status == 0
@@ -114,10 +112,10 @@ def test_labels_of_a_file_and_no_pixels(
     labels.write_text("\n".join(["path,label", *rows]))
     status, out, _ = call(shop, "--labels", labels, "--no-pixels", "--json", "--quiet")
     assert status == 0
-    told = json.loads(out)
-    assert told["imbalance"]["classes"] == {"x": 10, "y": 10}
-    assert told["blank"] == []
-    assert told["not_checked"]["blank"] == "images were not looked at"
+    result = json.loads(out)
+    assert result["imbalance"]["classes"] == {"x": 10, "y": 10}
+    assert result["blank"] == []
+    assert result["not_checked"]["blank"] == "images were not looked at"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +133,7 @@ def test_labels_of_a_file_and_no_pixels(
         ),
     ],
 )
-def test_it_does_not_count_labels_that_were_not_judged(
+def test_unchecked_labels_are_not_counted(
     call: Callable[..., tuple[int, str, str]], shop: Path, tmp_path: Path, names: str, line: str
 ) -> None:
     labels = tmp_path / "labels.csv"
@@ -146,28 +144,28 @@ def test_it_does_not_count_labels_that_were_not_judged(
     assert any(each.endswith(line) for each in out.splitlines())
 
 
-def test_labels_of_the_log_where_the_dataset_has_none(
+def test_labels_of_the_log_if_the_dataset_has_none(
     call: Callable[..., tuple[int, str, str]], shop: Path, tmp_path: Path
 ) -> None:
     flat = tmp_path / "flat"
     flat.mkdir()
     for file in shop.rglob("*.jpg"):
         file.rename(flat / f"{file.parent.name}-{file.name}")
-    told = json.loads(call(flat, "--json", "--quiet")[1])
-    assert told["not_checked"]["label_errors"] == "there are no labels"
-    said = {"class0-0000.jpg": "hat", "class0-same.jpg": "shoe", "class1-white.jpg": "hat"}
+    result = json.loads(call(flat, "--json", "--quiet")[1])
+    assert result["not_checked"]["label_errors"] == "there are no labels"
+    labels = {"class0-0000.jpg": "hat", "class0-same.jpg": "shoe", "class1-white.jpg": "hat"}
     with ep.LabelLog(tmp_path / "workspace" / "labels.sqlite") as log:
         name = ep.load_dataset(str(flat)).name
-        log.append([Event("label", name, path, label=label) for path, label in said.items()])
-    told = json.loads(call(flat, "--json", "--quiet")[1])
-    assert "label_errors" not in told["not_checked"]
-    assert told["imbalance"]["classes"] == {"hat": 2, "shoe": 1}
-    assert told["duplicates"] == [
+        log.append([Event("label", name, path, label=label) for path, label in labels.items()])
+    result = json.loads(call(flat, "--json", "--quiet")[1])
+    assert "label_errors" not in result["not_checked"]
+    assert result["imbalance"]["classes"] == {"hat": 2, "shoe": 1}
+    assert result["duplicates"] == [
         {"items": ["class0-0000.jpg", "class0-same.jpg"], "labels": ["hat", "shoe"]}
     ]
 
 
-def test_what_cannot_be_meant_is_refused_in_one_line(
+def test_wrong_options_are_an_error_in_one_line(
     call: Callable[..., tuple[int, str, str]], shop: Path, tmp_path: Path
 ) -> None:
     assert call(shop, "--index", "flat") == (

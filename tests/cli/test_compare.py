@@ -27,7 +27,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
     return run
 
 
-def test_the_json_and_the_files(call: Callable[..., Result], tmp_path: Path) -> None:
+def test_json_and_files(call: Callable[..., Result], tmp_path: Path) -> None:
     arguments = ("--strategies", "margin,combine(margin^2, diversity)", "--seeds", 2)
     outcome = call("digits", *arguments, "--json", "--figure", tmp_path / "curves.pdf")
     assert outcome.exit_code == 0, outcome.stderr
@@ -53,7 +53,7 @@ def test_the_json_and_the_files(call: Callable[..., Result], tmp_path: Path) -> 
     assert Path(again["results"]).read_bytes() == before
 
 
-def test_the_text_has_the_floor_and_the_bound(call: Callable[..., Result]) -> None:
+def test_the_text_has_both_baselines(call: Callable[..., Result]) -> None:
     outcome = call("digits", "--strategies", "coreset", "--seeds", 2, "--seed-offset", 5)
     assert outcome.exit_code == 0, outcome.stderr
     assert "digits, toy; logistic, cumulative; 2 seeds, 20 to 40 labels" in outcome.stdout
@@ -64,7 +64,7 @@ def test_the_text_has_the_floor_and_the_bound(call: Callable[..., Result]) -> No
     assert call("digits", "--seeds", 2, "--quiet").stderr == ""
 
 
-def test_a_strategy_without_chance_is_one_run(call: Callable[..., Result]) -> None:
+def test_a_deterministic_strategy_counts_as_one_run(call: Callable[..., Result]) -> None:
     words = ("digits", "--strategies", "coreset,margin", "--initials", "coreset", "--seeds", 3)
     outcome = call(*words, "--json")
     assert outcome.exit_code == 0, outcome.stderr
@@ -86,7 +86,7 @@ def test_a_strategy_without_chance_is_one_run(call: Callable[..., Result]) -> No
     assert text.count("not tested: identical runs") == text.count("(one run)") == 2
 
 
-def test_a_grid_file_and_what_changes_it(call: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_grid_file_with_typed_options(call: Callable[..., Result], tmp_path: Path) -> None:
     path = tmp_path / "grid.yaml"
     path.write_text("dataset: digits\nbackbone: toy\nstrategies: [margin]\nname: mine\n")
     outcome = call(path, "--seeds", 1, "--json", "--no-upper-baseline")
@@ -97,7 +97,7 @@ def test_a_grid_file_and_what_changes_it(call: Callable[..., Result], tmp_path: 
     assert {row["bound"] for row in found["summary"]} == {None}
 
 
-def test_what_fails_is_told_after_the_rest_is_done(call: Callable[..., Result]) -> None:
+def test_failures_are_reported_after_the_other_runs(call: Callable[..., Result]) -> None:
     wrong = "combine(margin, metadata(sharpness))"
     outcome = call("digits", "--strategies", f"margin,{wrong}", "--seeds", 1, "--json")
     assert outcome.exit_code == 1
@@ -127,7 +127,7 @@ def test_what_fails_is_told_after_the_rest_is_done(call: Callable[..., Result]) 
         ),
     ],
 )
-def test_wrong_usage_is_one_line(
+def test_wrong_usage_is_an_error_in_one_line(
     call: Callable[..., Result], arguments: tuple[str, ...], message: str
 ) -> None:
     outcome = call("digits", *arguments, "--seeds", 1, "--quiet")

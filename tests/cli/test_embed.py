@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import embedpipe as ep
-from tests.cli.conftest import Outcome
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+from tests.cli.conftest import Outcome, read_csv
 
 
 def test_embed(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
@@ -33,7 +27,7 @@ def test_embed(call: Callable[..., Outcome], photos: Callable[..., Path]) -> Non
     assert call("embed", folder, "--quiet").err == ""
 
 
-def test_select_names_what_each_pick_stands_for_and_shows_it(
+def test_select_lists_and_shows_the_group_of_each_pick(
     call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder, page = photos(), tmp_path / "picks.html"
@@ -57,7 +51,7 @@ def test_select_names_what_each_pick_stands_for_and_shows_it(
     assert page.read_text().count("<img") == 3 + sum(len(pick["members"]) for pick in picks)
 
 
-def test_select_does_not_write_over_a_file_that_it_cannot_read(
+def test_select_does_not_overwrite_an_unreadable_file(
     call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     output = tmp_path / "notes.csv"
@@ -89,7 +83,7 @@ def test_select(
     plain = call("select", folder, "-n", 4)
     assert plain.out.split() == [pick["id"] for pick in picks]
     again = call("select", folder, "-n", 3, "--labels", labels, "--strategy", "margin", "--json")
-    chosen = {pick["id"] for pick in again.json()["picks"]}  # type: ignore[attr-defined]
+    chosen = {pick["id"] for pick in again.json()["picks"]}
     assert not chosen & {row["path"] for row in read_csv(labels)}
 
 
@@ -112,7 +106,7 @@ def test_filled_in_picks_are_labels(
 @pytest.mark.parametrize(
     "head", ["mlp(hidden=8, epochs=2)", "sklearn.ensemble:RandomForestClassifier(n_estimators=4)"]
 )
-def test_select_takes_a_head_with_options(call, photos, head):
+def test_select_accepts_a_head_with_options(call, photos, head):
     folder = photos(12)
     items = call("select", folder, "-n", 12, "--json").json()["picks"]
     labels = folder.parent / "some.csv"

@@ -1,4 +1,4 @@
-"""The option `--import`: what a module registers, every command and its worker processes see."""
+"""The option `--import`: registrations of a module, in commands and worker processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(*words: object) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own: imports cannot be taken back."""
+    """Run a command in its own process, because imports cannot be undone."""
     program = [sys.executable, "-c", MAIN, *map(str, words)]
     return run(program)
 
@@ -46,7 +46,7 @@ def test_a_module_of_the_working_directory_is_listed(folder: Path, module: str) 
     assert rows["by_chance"] == "Every item is equally likely."
 
 
-def test_worker_processes_see_it(folder: Path) -> None:
+def test_worker_processes_import_the_module(folder: Path) -> None:
     done = call(
         *("compare", "digits", "--backbone", "toy", "--json", "--quiet", "--no-upper-baseline"),
         *("--strategies", "by_chance", "--initials", "random", "--initial-size", 20),
@@ -59,7 +59,7 @@ def test_worker_processes_see_it(folder: Path) -> None:
     assert {row["strategy"] for row in found["summary"]} == {"by_chance", "random"}
 
 
-def test_what_cannot_be_imported_is_one_line(folder: Path) -> None:
+def test_a_missing_module_is_an_error_in_one_line(folder: Path) -> None:
     done = call("list", "strategies", "--import", "no_such_module")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (

@@ -1,4 +1,4 @@
-"""Labels in and out by the command line, and a head trained from the log."""
+"""The commands `labels import` and `labels export`, and `train` on the label log."""
 
 from __future__ import annotations
 
@@ -11,31 +11,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from typer.testing import CliRunner
 
 from embedpipe.cli.label_log import login_name
-from embedpipe.cli.main import app
 from embedpipe.labels import Event, LabelLog
 from embedpipe.labels.exchange import Labelled, formats, read_lightly_embeddings, serving
+from tests.cli.conftest import Outcome
 from tests.conftest import make_image
-
-
-class Outcome:
-    """What a command left: its exit status, standard output and standard error."""
-
-    def __init__(self, arguments: list[str]) -> None:
-        result = CliRunner().invoke(app, arguments)
-        self.status, self.out, self.err = result.exit_code, result.stdout, result.stderr
-
-    def json(self) -> dict[str, Any]:
-        assert self.status == 0, self.err
-        parsed: dict[str, Any] = json.loads(self.out)
-        return parsed
-
-    def error(self) -> tuple[int, str]:
-        assert self.out == ""
-        return self.status, self.err.removesuffix("\n")
-
 
 Call = Callable[..., Outcome]
 
@@ -55,7 +36,7 @@ def call(log_file: Path) -> Call:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Six photos, two of one base name, one whose name is difficult."""
+    """Six photos: two with the same base name, and difficult names."""
     root = tmp_path / "photos"
     names = ["north/img_001.jpg", "south/img_001.jpg", "south/img_002.jpg"]
     names += ["größe 帽/ä, ö.jpg", "q'uote.jpg", "z.jpg"]
@@ -65,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-SAID = [
+LABELS = [
     Labelled("north/img_001.jpg", "hat", who="ann"),
     Labelled("south/img_001.jpg", "t-shirt, red", who="bob"),
     Labelled("south/img_002.jpg", "hat", who="ann"),
@@ -77,8 +58,8 @@ SAID = [
 
 @pytest.fixture
 def filled(call: Call, folder: Path, tmp_path: Path) -> Path:
-    """The log after `SAID` was imported; the folder of the photos."""
-    file = formats["csv"].write(tmp_path / "said.csv", SAID)
+    """The folder of the photos, after an import of `LABELS`."""
+    file = formats["csv"].write(tmp_path / "first.csv", LABELS)
     assert call("labels", "import", folder, file, "--format", "csv").status == 0
     return folder
 
@@ -88,12 +69,12 @@ def events(log_file: Path) -> list[Event]:
         return list(log.events())
 
 
-def test_import_says_what_is_new_and_twice_adds_nothing(
+def test_a_second_import_adds_no_events(
     call: Call, folder: Path, tmp_path: Path, log_file: Path
 ) -> None:
-    rather = [Labelled("z.jpg", "hat", status="unsure", prediction="shoe", score=0.5)]
+    unsure = [Labelled("z.jpg", "hat", status="unsure", prediction="shoe", score=0.5)]
     only_guessed = [Labelled("north/img_001.jpg", prediction="hat", score=0.5)]
-    file = formats["jsonl"].write(tmp_path / "a.jsonl", [*SAID[1:5], *rather, *only_guessed])
+    file = formats["jsonl"].write(tmp_path / "a.jsonl", [*LABELS[1:5], *unsure, *only_guessed])
     line = ("labels", "import", folder, file, "--format", "jsonl")
     first = call(*line, "--json").json()
     predicted = {"what": "with a prediction only", "count": 1, "example": "'north/img_001.jpg'"}
@@ -119,25 +100,25 @@ def test_import_says_what_is_new_and_twice_adds_nothing(
     assert len(events(log_file)) == 5
 
 
-def test_an_import_replaces_what_was_said_and_is_undone_as_one(
+def test_an_import_replaces_earlier_labels_in_one_act(
     call: Call, filled: Path, tmp_path: Path, log_file: Path
 ) -> None:
-    changed = [Labelled("north/img_001.jpg", "shoe"), Labelled("q'uote.jpg", "hat"), SAID[2]]
+    changed = [Labelled("north/img_001.jpg", "shoe"), Labelled("q'uote.jpg", "hat"), LABELS[2]]
     file = formats["parquet"].write(tmp_path / "b.parquet", changed)
     outcome = call("labels", "import", filled, file, "--format", "parquet", "--who", "cleo")
     assert outcome.out == (
         f"{log_file}: 2 imported, 1 unchanged; 2 replace earlier labels; 3 entries read, 3 taken\n"
     )
-    new = events(log_file)[len(SAID) :]
+    new = events(log_file)[len(LABELS) :]
     assert [(event.label, event.who) for event in new] == [("shoe", "cleo"), ("hat", "cleo")]
     assert new[0].at == new[1].at
 
 
-def test_unknown_paths_are_refused_unless_left_out(
+def test_unknown_paths_are_refused_or_skipped(
     call: Call, folder: Path, tmp_path: Path, log_file: Path
 ) -> None:
-    strangers = [SAID[0], Labelled("west/img_002.jpg", "hat"), Labelled("x.jpg", status="skip")]
-    file = formats["csv"].write(tmp_path / "c.csv", strangers)
+    unknown = [LABELS[0], Labelled("west/img_002.jpg", "hat"), Labelled("x.jpg", status="skip")]
+    file = formats["csv"].write(tmp_path / "c.csv", unknown)
     line = ("labels", "import", folder, file, "--format", "csv")
     assert call(*line).error() == (
         1,
@@ -152,7 +133,7 @@ def test_unknown_paths_are_refused_unless_left_out(
     )
 
 
-def test_a_damaged_file_imports_nothing(
+def test_no_label_of_a_damaged_file_is_imported(
     call: Call, folder: Path, tmp_path: Path, log_file: Path
 ) -> None:
     file = tmp_path / "d.csv"
@@ -174,14 +155,14 @@ TREES = ("imagefolder", "huggingface", "fiftyone", "cvat")
 
 
 @pytest.mark.parametrize("name", list(formats))
-def test_what_is_exported_is_imported_elsewhere(
+def test_exports_can_be_imported(
     name: str, call: Call, filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / f"out{formats[name].suffix}"
     line = ["labels", "export", filled, "--format", name, "--output", output, "--json"]
     more = ["--backbone", "toy"] if name == "lightly" else []
     result = call(*line, *more).json()
-    held = [item for item in SAID if item.is_sure or item.status in formats[name].carries]
+    held = [item for item in LABELS if item.is_sure or item.status in formats[name].carries]
     whole = name in ("fiftyone", "label-studio", "lightly")
     assert result == {"items": 6 if whole else len(held), "output": str(output)}
     monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "elsewhere"))
@@ -196,7 +177,7 @@ def test_what_is_exported_is_imported_elsewhere(
         assert len(copies) == (6 if name == "fiftyone" else len(held))
 
 
-def test_labels_follow_moved_files_and_edited_ones_have_none(
+def test_labels_follow_moved_files_but_not_edited_files(
     call: Call, filled: Path, tmp_path: Path
 ) -> None:
     (filled / "east").mkdir()
@@ -216,13 +197,15 @@ def test_labels_follow_moved_files_and_edited_ones_have_none(
     assert again.endswith("labels.sqlite: 0 imported, 5 unchanged; 5 entries read, 5 taken\n")
 
 
-def test_what_a_format_does_not_hold_is_told(call: Call, filled: Path, tmp_path: Path) -> None:
+def test_items_that_a_format_cannot_contain_are_counted(
+    call: Call, filled: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "tree"
     outcome = call("labels", "export", filled, "--format", "imagefolder", "--output", output)
     assert outcome.out == f"{output}: 4 items; 1 skip left out; 1 unsure left out\n"
 
 
-def test_links_lead_to_the_photos(call: Call, filled: Path, tmp_path: Path) -> None:
+def test_links_point_to_the_photos(call: Call, filled: Path, tmp_path: Path) -> None:
     output = tmp_path / "tree"
     line = ("labels", "export", filled, "--format", "imagefolder", "--output", output, "--link")
     assert call(*line).status == 0
@@ -231,7 +214,7 @@ def test_links_lead_to_the_photos(call: Call, filled: Path, tmp_path: Path) -> N
     assert link.resolve() == (filled / "south" / "img_001.jpg").resolve()
 
 
-def test_items_without_a_label_go_to_label_studio_with_predictions(
+def test_label_studio_tasks_without_labels_have_predictions(
     call: Call, filled: Path, tmp_path: Path
 ) -> None:
     make_image(7).save(filled / "new.jpg")
@@ -252,7 +235,7 @@ def test_items_without_a_label_go_to_label_studio_with_predictions(
     assert call(*line, "--all", "--json").json()["items"] == 7
 
 
-def test_label_studio_can_begin_without_labels(call: Call, folder: Path, tmp_path: Path) -> None:
+def test_label_studio_export_without_labels(call: Call, folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "tasks"
     line = ["labels", "export", folder, "--format", "label-studio", "--output", output, "--all"]
     status, message = call(*line, "--quiet").error()
@@ -274,7 +257,7 @@ def test_label_studio_can_begin_without_labels(call: Call, folder: Path, tmp_pat
     assert call(*line).json()["items"] == 1
 
 
-def test_label_studio_cannot_show_what_is_in_an_archive(
+def test_label_studio_cannot_show_images_of_an_archive(
     call: Call, folder: Path, tmp_path: Path
 ) -> None:
     archive = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", folder))
@@ -290,9 +273,7 @@ def test_label_studio_cannot_show_what_is_in_an_archive(
     assert call(*line, "--class", "hat", "--image-url", "http://photos/").err == ""
 
 
-def test_paths_that_begin_with_other_folders(
-    call: Call, folder: Path, tmp_path: Path, log_file: Path
-) -> None:
+def test_leading_folders_of_paths(call: Call, folder: Path, tmp_path: Path, log_file: Path) -> None:
     """As in a task that Label Studio made itself of a file below its document root."""
     image = {"image": "/data/local-files/?d=data/photos/north/img_001.jpg"}
     annotation = {"result": [{"type": "choices", "value": {"choices": ["hat"]}}]}
@@ -321,7 +302,7 @@ def test_paths_that_begin_with_other_folders(
     )
 
 
-def test_lightly_has_the_vector_of_every_item(call: Call, filled: Path, tmp_path: Path) -> None:
+def test_lightly_export_has_all_vectors(call: Call, filled: Path, tmp_path: Path) -> None:
     import embedpipe as ep
 
     (filled / "broken.jpg").write_bytes(b"no image")
@@ -363,7 +344,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_exports_that_cannot_be(case: str, call: Call, folder: Path) -> None:
+def test_impossible_exports_are_refused(case: str, call: Call, folder: Path) -> None:
     words, status, message = WRONG[case]
     found, line = call("labels", "export", folder, *words, "--quiet").error()
     assert found == status
@@ -372,9 +353,9 @@ def test_exports_that_cannot_be(case: str, call: Call, folder: Path) -> None:
     assert line.endswith(message.format(name=ep.load_dataset(folder).name))
 
 
-def test_links_to_an_archive_cannot_be(call: Call, folder: Path, tmp_path: Path) -> None:
+def test_links_to_an_archive_are_refused(call: Call, folder: Path, tmp_path: Path) -> None:
     archive = shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
-    file = formats["csv"].write(tmp_path / "e.csv", SAID[:1])
+    file = formats["csv"].write(tmp_path / "e.csv", LABELS[:1])
     assert call("labels", "import", archive, file, "--format", "csv").status == 0
     line = ("labels", "export", archive, "--format", "imagefolder", "--output", tmp_path / "tree")
     status, message = call(*line, "--link").error()
@@ -394,15 +375,15 @@ def test_a_head_is_trained_from_the_log(
     status, message = call(*line, "--quiet").error()
     assert (status, message.partition(":")[0]) == (1, "embedpipe")
     assert "has no labels of" in message
-    said = [Labelled(f"class{n % 3}/{n:04d}.jpg", "abc"[n % 3]) for n in range(6)]
-    said.append(Labelled("class0/0006.jpg", status="skip"))
-    file = formats["csv"].write(tmp_path / "f.csv", said)
+    labels = [Labelled(f"class{n % 3}/{n:04d}.jpg", "abc"[n % 3]) for n in range(6)]
+    labels.append(Labelled("class0/0006.jpg", status="skip"))
+    file = formats["csv"].write(tmp_path / "f.csv", labels)
     assert call("labels", "import", root, file, "--format", "csv").status == 0
     result = call(*line, "--head", "ridge(alpha=2)", "--json").json()
     assert (result["labelled"], result["classes"]) == (6, ["a", "b", "c"])
 
 
-def test_a_name_is_found_for_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_login_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "ann")
     assert login_name() == "ann"
     for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
@@ -433,7 +414,7 @@ def test_labels_of_another_program_are_rewritten_and_counted(
     assert [kind["count"] for kind in (*result["left_out"], *result["rewritten"])] == [1, 1]
 
 
-def test_an_import_of_nothing_is_an_error(call: Call, folder: Path, tmp_path: Path) -> None:
+def test_an_import_without_labels_is_an_error(call: Call, folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "l.csv"
     file.write_text("path,label\nz.jpg,\nx.jpg,hat\n")
     line = ("labels", "import", folder, file, "--format", "csv", "--skip-unknown")
@@ -444,7 +425,7 @@ def test_an_import_of_nothing_is_an_error(call: Call, folder: Path, tmp_path: Pa
     )
 
 
-def test_a_control_is_chosen_for_label_studio_alone(
+def test_only_label_studio_has_a_control(
     call: Call, folder: Path, tmp_path: Path, log_file: Path
 ) -> None:
     def result(name: str, label: str) -> dict[str, Any]:
@@ -467,7 +448,7 @@ def test_a_control_is_chosen_for_label_studio_alone(
     )
 
 
-def test_an_item_of_a_manifest_that_leaves_the_folder_goes_out_and_back(
+def test_export_and_import_of_items_outside_the_manifest_folder(
     call: Call, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -475,9 +456,9 @@ def test_an_item_of_a_manifest_that_leaves_the_folder_goes_out_and_back(
     make_image(9).save(elsewhere / "a:b.jpg")
     manifest = folder / "list.csv"
     manifest.write_text(f"path\n{elsewhere / 'a:b.jpg'}\n../elsewhere/a:b.jpg\nz.jpg\n")
-    said = {str(elsewhere / "a:b.jpg"): "hat", "../elsewhere/a:b.jpg": "shoe", "z.jpg": "cup"}
+    labels = {str(elsewhere / "a:b.jpg"): "hat", "../elsewhere/a:b.jpg": "shoe", "z.jpg": "cup"}
     file = formats["jsonl"].write(
-        tmp_path / "l.jsonl", [Labelled(*pair) for pair in said.items()], existing=said
+        tmp_path / "l.jsonl", [Labelled(*pair) for pair in labels.items()], existing=labels
     )
     for number, name in enumerate(formats):
         monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / f"w{number}"))
@@ -489,10 +470,10 @@ def test_an_item_of_a_manifest_that_leaves_the_folder_goes_out_and_back(
         monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / f"x{number}"))
         assert call("labels", "import", manifest, output, "--format", name).status == 0
         with LabelLog(tmp_path / f"x{number}" / "labels.sqlite") as log:
-            assert {event.path: event.label for event in log.events()} == said, name
+            assert {event.path: event.label for event in log.events()} == labels, name
 
 
-def test_label_files_of_other_commands_are_resolved_too(
+def test_train_resolves_the_paths_of_a_label_file(
     call: Call, photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     root, file = photos(12), tmp_path / "labels.csv"

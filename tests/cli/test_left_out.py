@@ -1,4 +1,4 @@
-"""Copies of test images are not chosen from: how many is said by every command and every page."""
+"""Copies of test images are left out, and their number is in every output and report."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ def parsed(outcome: Result) -> tuple[dict[str, Any], str]:
 
 
 @pytest.mark.parametrize("copies", [0, 1, 4])
-def test_run_and_compare_say_how_many_copies_are_left_out(
+def test_run_and_compare_report_the_number_of_copies(
     call: Callable[..., Result], folder: Callable[[int], Path], copies: int
 ) -> None:
     root = folder(copies)
     found, page = parsed(call("run", root, *SIZES, "--json"))
     assert found["copies_left_out"] == copies
     assert FACT.format(copies) in page
-    told = call("run", root, *SIZES, "--quiet").stdout
-    assert (f"copies of test images left out: {copies}\n" in told) == (copies > 0)
+    text = call("run", root, *SIZES, "--quiet").stdout
+    assert (f"copies of test images left out: {copies}\n" in text) == (copies > 0)
 
     grid = ("compare", root, *SIZES, "--seeds", 1, "--strategies", "margin", "--workers", 0)
     compared, page = parsed(call(*grid, "--json"))
@@ -75,7 +75,7 @@ def test_run_and_compare_say_how_many_copies_are_left_out(
     assert (f"copies of test images left out: {copies}" in text) == (copies > 0)
 
 
-def test_replay_says_how_many_copies_are_left_out(
+def test_replay_reports_the_number_of_copies(
     call: Callable[..., Result], folder: Callable[[int], Path]
 ) -> None:
     words = ("replay", folder(3), "--stream", "random", "--experiences", 2, "--seeds", 1)
@@ -86,7 +86,7 @@ def test_replay_says_how_many_copies_are_left_out(
     assert "copies of test images left out: 3" in outcome.stderr
 
 
-def test_advice_under_several_strategies_names_its_own(
+def test_advice_names_its_strategy(
     call: Callable[..., Result], folder: Callable[[int], Path]
 ) -> None:
     words = ("run", folder(0), *SIZES, "--initial", "coreset", "--strategy", "margin")

@@ -1,4 +1,4 @@
-"""Option classes become options of commands, and values of the classes come out."""
+"""Option classes as options of commands."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Everything:
 
 
 def built(*words: str) -> tuple[int, Any]:
-    """Run a command that takes the class, and return its exit status and what it was given."""
+    """Run a command with the class, and return its exit status and the object or the error."""
     app, found = typer.Typer(), []
 
     def take(
@@ -55,7 +55,7 @@ def built(*words: str) -> tuple[int, Any]:
     return outcome.exit_code, found[0] if found else outcome.stderr
 
 
-def test_defaults_are_those_of_the_class_but_for_what_the_command_changes() -> None:
+def test_defaults_of_the_class_and_changes_by_the_command() -> None:
     expected = Everything(seeds=3, strategies=["auto", "random"])
     assert built() == (0, expected)
 
@@ -80,7 +80,7 @@ def test_values_have_the_types_of_the_fields() -> None:
 @pytest.mark.parametrize(
     "words", ["--left-out x", "--inner x", "--kind x", "--share 2", "--seeds 0"]
 )
-def test_what_the_command_does_not_take(words: str) -> None:
+def test_unknown_and_invalid_options_are_refused(words: str) -> None:
     assert built(*words.split())[0] == 2
 
 

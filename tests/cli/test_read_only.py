@@ -1,4 +1,4 @@
-"""Every command that only reads works in a workspace that must not be written."""
+"""Commands that only read work in a read-only workspace."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sealed(photos: Callable[..., Path], tmp_path: Path) -> Iterator[Path]:
             for item, content in zip(embeddings.items, embeddings.content_ids, strict=True)
         ]
         log.append(events[:8])
-    del embeddings  # or its matrix is in use
+    del embeddings  # so that its matrix is not in use
     bind = subprocess.run(["mount", "--bind", workspace, workspace], check=False)
     if bind.returncode:
         pytest.skip("needs the right to mount a folder read-only")
@@ -53,10 +53,10 @@ def sealed(photos: Callable[..., Path], tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", workspace], check=True)
 
 
-def test_what_reads_works(
+def test_reading_commands_work(
     sealed: Path, call: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    (sealed / "class0" / "0003.jpg").unlink()  # another list of items: no matrix is there for it
+    (sealed / "class0" / "0003.jpg").unlink()  # a new list of items, which has no matrix
     head, toy = tmp_path / "head.safetensors", ("--backbone", "toy")
     for words in (
         ("embed", sealed, *toy),
@@ -80,12 +80,12 @@ def test_what_reads_works(
     assert (result["items"], result["reused"]) == (11, 11)
 
 
-def test_what_must_write_says_so_in_one_line(
+def test_writing_commands_fail_in_one_line(
     sealed: Path, call: Callable[..., tuple[int, str, str]], photos: Callable[..., Path]
 ) -> None:
     new = photos(14, 2, "new")
     spec = next((sealed.parent / "workspace" / "cache").iterdir()).name
-    gc.collect()  # of what the commands before left
+    gc.collect()  # close the files of earlier commands
     for words in (
         ("embed", new, "--backbone", "toy"),
         ("run", sealed, "--backbone", "toy", "--rounds", 1, "--initial-size", 2, "--batch-size", 2),

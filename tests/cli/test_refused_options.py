@@ -1,4 +1,4 @@
-"""Options without a meaning: refused in one line that names them, before any work is done."""
+"""Invalid options: an error in one line that names them, before the work starts."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def refused(outcome: Result) -> str:
         ("--no-upper-baseline", "upper_bound"),
     ],
 )  # fmt: skip
-def test_what_a_grid_file_sets_is_not_set_again(
+def test_an_option_in_the_grid_file_cannot_be_typed(
     call: Callable[..., Result], tmp_path: Path, option: str, key: str
 ) -> None:
     (tmp_path / "grid.yaml").write_text(FILE)
-    said = refused(call("compare", "grid.yaml", *option.split()))
+    message = refused(call("compare", "grid.yaml", *option.split()))
     typed = "--upper-baseline" if option == "--no-upper-baseline" else option
-    assert said == f"{typed} and `{key}` in grid.yaml set the same option: give only one."
+    assert message == f"{typed} and `{key}` in grid.yaml set the same option: give only one."
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_a_grid_file_sets_is_not_set_again(
         ("--rare 7=5", "rare"),
     ],
 )  # fmt: skip
-def test_what_belongs_into_a_grid_file_is_not_ignored(
+def test_options_of_the_dataset_must_be_in_the_grid_file(
     call: Callable[..., Result], tmp_path: Path, option: str, key: str
 ) -> None:
     (tmp_path / "grid.yaml").write_text("dataset: digits\n")
@@ -79,7 +79,7 @@ def test_what_belongs_into_a_grid_file_is_not_ignored(
     )
 
 
-def test_what_a_grid_file_leaves_open_may_be_given(
+def test_other_options_can_be_typed_with_a_grid_file(
     call: Callable[..., Result], tmp_path: Path
 ) -> None:
     text = FILE.replace("seeds: 2\n", "").replace("name: mine\n", "")
@@ -128,25 +128,26 @@ def test_numbers_and_names_out_of_range(
         "select digits -n 0", "select digits -n 5 --seed -1",
     ],
 )  # fmt: skip
-def test_ranges_that_the_help_states(call: Callable[..., Result], words: str) -> None:
+def test_ranges_of_the_help_are_enforced(call: Callable[..., Result], words: str) -> None:
     outcome = call(*words.split())
     assert (outcome.exit_code, outcome.stdout) == (2, "")
     option = [word for word in words.split() if re.match("-+[a-z]", word)][-1]
     assert f"Invalid value for '{option}'" in outcome.stderr
 
 
-def test_a_folder_beside_a_name(call: Callable[..., Result], photos: Callable[..., Path]) -> None:
-    folder = photos(6)
-    folder.rename(Path("digits"))
+def test_a_folder_with_a_registered_name(
+    call: Callable[..., Result], photos: Callable[..., Path]
+) -> None:
+    photos(6).rename(Path("digits"))
     named = call("embed", "digits", "--backbone", "toy", "--json")
     assert json.loads(named.stdout)["items"] == 1797
     assert (
         "'digits' is a registered dataset; for the path of that name, use './digits'.\n"
         in named.stderr
     )
-    meant = call("embed", "./digits", "--backbone", "toy", "--json")
-    assert json.loads(meant.stdout)["items"] == 6
-    assert "registered" not in meant.stderr
+    folder = call("embed", "./digits", "--backbone", "toy", "--json")
+    assert json.loads(folder.stdout)["items"] == 6
+    assert "registered" not in folder.stderr
     Path("digits").rename(Path("clear10"))
     outcome = call("embed", "clear10", "--backbone", "toy", "--quiet")
     assert outcome.exit_code == 1

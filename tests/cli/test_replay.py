@@ -1,9 +1,8 @@
-"""The command `replay`: its keys, its files, its remarks, its errors."""
+"""The command `replay`: its JSON, files, remarks and errors."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from typer.testing import CliRunner, Result
 import embedpipe as ep
 from embedpipe.cli.main import app
 from embedpipe.continual import METRICS, ContinualLoop, Memory, Policy, Stream, policies
-from tests import processes
 
 KEYS = [
     "matrix", "metrics", "report", "summary", "results", "runs", "failures", "copies_left_out",
@@ -25,7 +23,7 @@ KEYS = [
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in which the digits are embedded, and what was learned is kept."""
+    """A workspace that all tests share, with the embedded digits and the runs."""
     return tmp_path_factory.mktemp("workspace")
 
 
@@ -43,7 +41,7 @@ def call(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resu
 
 @pytest.fixture
 def ordered(call: Callable[..., Result]) -> Callable[..., Result]:
-    """Return a function that learns the digits in four parts, in the order they come in."""
+    """Return a function that runs the command on the digits in four experiences, in order."""
     return lambda *arguments: call(
         "digits", "--stream", "order", "--experiences", 4, "--seeds", 2, *arguments
     )
@@ -73,17 +71,17 @@ def found(outcome: Result) -> dict[str, Any]:
     return parsed
 
 
-# What comes out
+# Output
 
 
-def test_the_json_and_the_files(ordered: Callable[..., Result], workspace: Path) -> None:
+def test_json_and_files(ordered: Callable[..., Result], workspace: Path) -> None:
     arguments = ("--policy", "el2n", "--retain", 0.05, "--json")
-    told = found(ordered(*arguments))
-    assert list(told) == KEYS
-    assert (told["runs"], told["failures"], told["never_learned"]) == (8, [], [])
-    learned = [(row["method"], row["policy"]) for row in told["summary"]]
+    result = found(ordered(*arguments))
+    assert list(result) == KEYS
+    assert (result["runs"], result["failures"], result["never_learned"]) == (8, [], [])
+    learned = [(row["method"], row["policy"]) for row in result["summary"]]
     assert learned == [("replay", "el2n"), ("replay", "random"), ("naive", ""), ("joint", "")]
-    assert list(told["metrics"]) == list(METRICS)
+    assert list(result["metrics"]) == list(METRICS)
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=workspace)
     loops = [
         ContinualLoop(
@@ -92,46 +90,50 @@ def test_the_json_and_the_files(ordered: Callable[..., Result], workspace: Path)
         for s in (0, 1)
     ]
     wanted = np.mean([loop.matrix for loop in loops], axis=0)
-    np.testing.assert_allclose(np.array(told["matrix"]), wanted, atol=1e-6)
+    np.testing.assert_allclose(np.array(result["matrix"]), wanted, atol=1e-6)
     means = {name: np.mean([loop.metrics[name] for loop in loops]) for name in METRICS}
-    assert told["metrics"] == pytest.approx(means, abs=1e-6)
-    assert told["summary"][0]["metrics"]["gem_accuracy"]["mean"] == told["metrics"]["gem_accuracy"]
-    assert told["summary"][1]["against_baseline"]["gem_accuracy"] is None
-    assert "el2n, 5 %" in Path(told["report"]).read_text(encoding="utf-8")
-    before = Path(told["results"]).read_bytes()
+    assert result["metrics"] == pytest.approx(means, abs=1e-6)
+    assert (
+        result["summary"][0]["metrics"]["gem_accuracy"]["mean"] == result["metrics"]["gem_accuracy"]
+    )
+    assert result["summary"][1]["against_baseline"]["gem_accuracy"] is None
+    assert "el2n, 5 %" in Path(result["report"]).read_text(encoding="utf-8")
+    before = Path(result["results"]).read_bytes()
     again = found(ordered(*arguments))
-    assert {**again, "seconds": 0} == {**told, "seconds": 0}
+    assert {**again, "seconds": 0} == {**result, "seconds": 0}
     assert Path(again["results"]).read_bytes() == before
 
 
-def test_without_a_policy_nothing_is_kept(ordered: Callable[..., Result], tmp_path: Path) -> None:
+def test_policy_none_has_no_buffer(ordered: Callable[..., Result], tmp_path: Path) -> None:
     output = tmp_path / "page.html"
-    told = found(
+    result = found(
         ordered("--policy", "none", "--reference-methods", "joint", "--output", output, "--json")
     )
-    methods = [row["method"] for row in told["summary"]]
+    methods = [row["method"] for row in result["summary"]]
     assert methods == ["naive", "replay", "joint"]
-    assert told["metrics"]["gem_accuracy"] == told["summary"][0]["metrics"]["gem_accuracy"]["mean"]
-    assert told["report"] == str(output)
+    assert (
+        result["metrics"]["gem_accuracy"] == result["summary"][0]["metrics"]["gem_accuracy"]["mean"]
+    )
+    assert result["report"] == str(output)
     assert "naive" in output.read_text(encoding="utf-8")
 
 
-def test_what_is_not_defined_is_null(ordered: Callable[..., Result]) -> None:
-    told = found(ordered("--protocol", "streaming", "--reference-methods", "", "--json"))
-    matrix = told["matrix"]
+def test_undefined_values_are_null(ordered: Callable[..., Result]) -> None:
+    result = found(ordered("--protocol", "streaming", "--reference-methods", "", "--json"))
+    matrix = result["matrix"]
     assert [[value is None for value in row] for row in matrix] == [
         [True, False, False, False],
         [True, True, False, False],
         [True, True, True, False],
         [True, True, True, True],
     ]
-    assert told["metrics"]["clear_accuracy"] is None
-    assert told["metrics"]["clear_next_domain"] == pytest.approx(
+    assert result["metrics"]["clear_accuracy"] is None
+    assert result["metrics"]["clear_next_domain"] == pytest.approx(
         np.mean([matrix[at][at + 1] for at in range(3)]), abs=1e-6
     )
 
 
-def test_the_text_has_a_table_and_where_things_are(ordered: Callable[..., Result]) -> None:
+def test_the_text_has_a_table_and_the_files(ordered: Callable[..., Result]) -> None:
     outcome = ordered("--head", "slda,logistic", "--seed-offset", 5, "--seeds", 1)
     assert outcome.exit_code == 0, outcome.stderr
     assert "digits-order4; logistic; 1 seed" in outcome.stdout
@@ -143,29 +145,29 @@ def test_the_text_has_a_table_and_where_things_are(ordered: Callable[..., Result
     assert quiet.stderr == ""
 
 
-def test_buckets_are_the_stream_where_there_are_any(
+def test_buckets_are_the_default_stream(
     call: Callable[..., Result], buckets: Callable[..., Path]
 ) -> None:
     manifest = buckets(lambda *row: row)
-    told = found(
+    result = found(
         call(manifest, "--retain", "2,3", "--seeds", 1, "--reference-methods", "", "--json")
     )
-    assert np.array(told["matrix"]).shape == (3, 3)
-    assert [row["retain"] for row in told["summary"]] == ["2", "3"]
-    assert all(row["stream"].endswith("-buckets") for row in told["summary"])
+    assert np.array(result["matrix"]).shape == (3, 3)
+    assert [row["retain"] for row in result["summary"]] == ["2", "3"]
+    assert all(row["stream"].endswith("-buckets") for row in result["summary"])
     left = found(call(manifest, "--leave-out", "2", "--retain", 2, "--seeds", 1, "--json"))
     assert np.array(left["matrix"]).shape == (2, 2)
 
 
-def test_without_buckets_classes_come_one_after_the_other(
+def test_without_buckets_the_stream_is_by_class(
     call: Callable[..., Result], photos: Callable[..., Path]
 ) -> None:
-    told = found(call(photos(16, classes=4), "--seeds", 1, "--reference-methods", "", "--json"))
-    assert np.array(told["matrix"]).shape == (2, 2)
-    assert told["summary"][0]["stream"].endswith("-classes")
+    result = found(call(photos(16, classes=4), "--seeds", 1, "--reference-methods", "", "--json"))
+    assert np.array(result["matrix"]).shape == (2, 2)
+    assert result["summary"][0]["stream"].endswith("-classes")
 
 
-def test_a_class_that_is_never_learned_is_said(
+def test_a_class_without_training_images_is_reported(
     call: Callable[..., Result], buckets: Callable[..., Path]
 ) -> None:
     manifest = buckets(
@@ -179,16 +181,16 @@ def test_a_class_that_is_never_learned_is_said(
     )
 
 
-def test_every_policy_can_be_asked_for_at_once(ordered: Callable[..., Result]) -> None:
+def test_all_policies_in_one_study(ordered: Callable[..., Result]) -> None:
     words = ("--policy", ",".join(policies), "--baseline", "el2n(take=hardest)", "--retain", 40)
-    told = found(ordered(*words, "--experiences", 2, "--seeds", 1, "--json"))
-    assert told["failures"] == []
-    assert {row["policy"] for row in told["summary"]} == {*policies, ""}
-    compared = {row["policy"]: row["against_baseline"] for row in told["summary"]}
+    result = found(ordered(*words, "--experiences", 2, "--seeds", 1, "--json"))
+    assert result["failures"] == []
+    assert {row["policy"] for row in result["summary"]} == {*policies, ""}
+    compared = {row["policy"]: row["against_baseline"] for row in result["summary"]}
     assert [name for name in policies if compared[name]["gem_accuracy"] is None] == ["el2n"]
 
 
-def test_what_fails_is_told_after_the_rest_is_done(
+def test_failures_are_reported_after_the_other_runs(
     ordered: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policies, "_entries", dict(policies._entries))
@@ -206,31 +208,18 @@ def test_what_fails_is_told_after_the_rest_is_done(
         "--policy", "broken,random", "--seeds", 1, "--reference-methods", "", "--json"
     )
     assert outcome.exit_code == 1
-    told = json.loads(outcome.stdout)
+    result = json.loads(outcome.stdout)
     failure = "digits-order4: logistic, broken, 5 %; seed 0: ArithmeticError: no sum"
-    assert (told["runs"], told["failures"]) == (1, [failure])
+    assert (result["runs"], result["failures"]) == (1, [failure])
     assert outcome.stderr.splitlines()[-1] == (
         f"embedpipe: 1 task failed; {failure}. The others are done; run the same command again to "
         "retry."
     )
-    page = Path(told["report"]).read_text(encoding="utf-8")
+    page = Path(result["report"]).read_text(encoding="utf-8")
     assert f"<li>{failure}</li>" in page
 
 
-def test_help_loads_nothing_heavy() -> None:
-    program = (
-        "import sys\n"
-        "from embedpipe.cli.main import app\n"
-        "from typer.testing import CliRunner\n"
-        "assert CliRunner().invoke(app, ['replay', '--help']).exit_code == 0\n"
-        "heavy = {'torch', 'faiss', 'sklearn', 'pyarrow', 'matplotlib', 'numpy', 'jinja2'}\n"
-        "print(sorted(heavy & set(sys.modules)))\n"
-    )
-    done = processes.run([sys.executable, "-c", program])
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")
-
-
-# What is refused
+# Errors
 
 
 def refused(outcome: Result) -> tuple[int, str]:
@@ -256,7 +245,7 @@ def test_a_single_bucket(call: Callable[..., Result], buckets: Callable[..., Pat
     )
 
 
-def test_a_budget_that_is_larger_than_a_bucket(
+def test_a_budget_larger_than_a_bucket(
     call: Callable[..., Result], buckets: Callable[..., Path]
 ) -> None:
     manifest = buckets(lambda *row: row)
@@ -264,8 +253,8 @@ def test_a_budget_that_is_larger_than_a_bucket(
         2,
         "embedpipe: the budget is 99 labels, and experience '1' has 6 rows to label: give 1 to 6.",
     )
-    told = found(call(manifest, "--budget", 4, "--retain", 2, "--seeds", 1, "--json"))
-    assert told["failures"] == []
+    result = found(call(manifest, "--budget", 4, "--retain", 2, "--seeds", 1, "--json"))
+    assert result["failures"] == []
 
 
 @pytest.mark.parametrize(
@@ -318,7 +307,7 @@ def test_a_budget_that_is_larger_than_a_bucket(
         ),
     ],
 )
-def test_what_is_misspelt_is_said_before_anything_is_embedded(
+def test_wrong_options_are_refused_before_the_embedding(
     call: Callable[..., Result],
     arguments: tuple[str, ...],
     message: str,
@@ -354,15 +343,7 @@ def test_what_is_misspelt_is_said_before_anything_is_embedded(
         ),
     ],
 )
-def test_what_the_dataset_cannot_give(
+def test_streams_that_the_dataset_does_not_support(
     call: Callable[..., Result], arguments: tuple[str, ...], message: str
 ) -> None:
     assert refused(call("digits", *arguments, "--quiet")) == (2, f"embedpipe: {message}")
-
-
-def test_policies_are_listed() -> None:
-    outcome = CliRunner().invoke(app, ["list", "policies", "--json"])
-    rows = json.loads(outcome.stdout)["policies"]
-    assert [row["name"] for row in rows] == list(policies)
-    assert {"random", "el2n", "entropy", "margin"} <= set(policies)
-    assert all(row["description"].endswith(".") for row in rows)

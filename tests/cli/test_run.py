@@ -49,7 +49,7 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_run_keeps_its_figures_for_a_tracker_that_is_asked_for(
+def test_run_writes_metrics_for_a_tracker(
     call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -61,20 +61,20 @@ def test_run_keeps_its_figures_for_a_tracker_that_is_asked_for(
     call(*arguments)
     folder = tmp_path / "workspace" / "tracking"
     assert not folder.exists()
-    for _ in range(2):  # again, nothing is added
+    for _ in range(2):  # the second run adds no values
         result = call(*arguments, "--tracker", "tensorboard").json()
     events = EventAccumulator(str(folder / str(result["run_id"]))).Reload()
-    told = [(event.step, round(event.value, 6)) for event in events.Scalars("accuracy")]
+    written = [(event.step, round(event.value, 6)) for event in events.Scalars("accuracy")]
     rounds = result["rounds"]
     assert isinstance(rounds, list)
-    assert told == [(each["labelled"], round(each["accuracy"], 6)) for each in rounds]
-    assert len(list(folder.iterdir())) == 2  # and that of random choice
+    assert written == [(each["labelled"], round(each["accuracy"], 6)) for each in rounds]
+    assert len(list(folder.iterdir())) == 2  # with random selection
     wrong = call(*arguments, "--tracker", "paper")
     assert wrong.status == 2
     assert "tensorboard" in wrong.err
 
 
-def test_run_in_another_mode_with_a_poor_labeller_on_rare_classes(
+def test_run_with_replay_noise_and_rare_classes(
     call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     arguments = (
@@ -102,12 +102,12 @@ def test_run_in_another_mode_with_a_poor_labeller_on_rare_classes(
     )
 
 
-def test_the_demo_does_the_main_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "workspace"))
     first = Outcome(["demo", "--output", str(tmp_path / "demo"), "--json", "--quiet"]).json()
     assert list(first) == ["items", "rounds", "accuracy", "report", "seconds"]
     assert first["items"] == 1797
-    assert first["rounds"][-1]["labelled"] == 400  # type: ignore[index]
+    assert first["rounds"][-1]["labelled"] == 400
     assert float(str(first["accuracy"])) > 0.85
     report = Path(str(first["report"])).read_text(encoding="utf-8")
     assert "http://" not in report.replace("http://www.w3.org", "")

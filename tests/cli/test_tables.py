@@ -1,4 +1,4 @@
-"""Tables of labels by the doors of the command line."""
+"""Tables of labels in the commands."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def write(frame: pd.DataFrame, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_the_same_table_trains_and_is_imported_alike(
+def test_train_and_import_read_a_table_in_the_same_way(
     run: Callable[..., Any], tmp_path: Path, suffix: str
 ) -> None:
-    names = [name for name in NAMES if name != "'=i.jpg"]  # pandas writes no guards
+    names = [name for name in NAMES if name != "'=i.jpg"]  # pandas does not escape them
     labels = [1.0, 2.0, None, 1.0, 2.0, 2.0, 1.0]
     status = [None, None, None, None, "unsure", "label", "Skip"]
     label = [1.0, 2.0, None, 1.0, 2.0, 2.0, None]
@@ -67,8 +67,8 @@ def test_the_same_table_trains_and_is_imported_alike(
     code, out, err = run("labels", "import", "photos", file, "--format", form, "--who", "a")
     assert code == 0, err
     with sqlite3.connect(tmp_path / "workspace" / "labels.sqlite") as log:
-        said = log.execute("SELECT path, kind, label FROM current ORDER BY path").fetchall()
-    assert said == sorted(
+        rows = log.execute("SELECT path, kind, label FROM current ORDER BY path").fetchall()
+    assert rows == sorted(
         [
             ("=1+1.jpg", "label", "1"),
             ("@b.jpg", "label", "2"),
@@ -80,7 +80,7 @@ def test_the_same_table_trains_and_is_imported_alike(
     )
 
 
-def test_picks_are_safe_in_a_spreadsheet_and_are_read_back(
+def test_picks_are_escaped_for_spreadsheets_and_can_be_read(
     run: Callable[..., Any], tmp_path: Path
 ) -> None:
     more = ("--backbone", "toy", "--json")
@@ -106,7 +106,7 @@ def test_picks_are_safe_in_a_spreadsheet_and_are_read_back(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_predict_wrote_is_no_label_by_any_door(
+def test_no_command_reads_predictions_as_labels(
     run: Callable[..., Any], tmp_path: Path, suffix: str
 ) -> None:
     labels = tmp_path / "labels.csv"
@@ -142,7 +142,7 @@ def test_what_predict_wrote_is_no_label_by_any_door(
     assert json.loads(out)["items"] == len(NAMES)
 
 
-def test_a_manifest_is_confined(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_within_confines_a_manifest(run: Callable[..., Any], tmp_path: Path) -> None:
     make_image(9).save(tmp_path / "secret.jpg")
     manifest = tmp_path / "photos" / "m.csv"
     manifest.write_text("path\ne.jpg\n../secret.jpg\n")

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Outcome
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+from tests.cli.conftest import Outcome, read_csv
 
 
 def test_train_and_predict(
@@ -35,7 +29,7 @@ def test_train_and_predict(
         assert float(row["confidence"]) == max(shares.values())
 
 
-def test_predict_takes_image_files_and_prints(
+def test_predict_prints_predictions_of_image_files(
     call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
 ) -> None:
     folder, head = photos(12), tmp_path / "head.safetensors"
@@ -43,14 +37,14 @@ def test_predict_takes_image_files_and_prints(
     one = folder / "class0" / "0003.jpg"
     many = sorted((folder / "class0").glob("*.jpg"))
     result = call("predict", one, "--model", head, "--json", "--quiet").json()
-    (prediction,) = result["predictions"]  # type: ignore[misc]
+    (prediction,) = result["predictions"]
     assert (prediction["id"], prediction["path"]) == ("0003.jpg", str(one))
     assert prediction["label"] == "a"  # it is one of the labelled images
     assert (result["accuracy"], result["items"], result["output"]) == (None, 1, None)
-    told = call("predict", *many, "--model", head, "--quiet").out.splitlines()
-    assert [line.split("\t")[0] for line in told] == [path.name for path in many]
+    lines = call("predict", *many, "--model", head, "--quiet").out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [path.name for path in many]
     share = f"{prediction['confidence']:.4f}"
-    assert told[1].split("\t") == ["0003.jpg", "a", share]
+    assert lines[1].split("\t") == ["0003.jpg", "a", share]
     call("predict", *many, "--model", head, "--output", tmp_path / "some.csv", "--quiet")
     assert [row["path"] for row in read_csv(tmp_path / "some.csv")] == [p.name for p in many]
     assert call("predict", one, folder / "no.jpg", "--model", head).error() == (

@@ -1,4 +1,4 @@
-"""Commands that nobody watches: their errors, failures, signals and logs."""
+"""Unattended commands: errors, failed images, signals, logs and file names."""
 
 from __future__ import annotations
 
@@ -64,20 +64,20 @@ def program(*words: object, script: str = MAIN) -> list[str]:
         (["embed", "digits", "--backbone", "toi"], 2, "UnknownNameError", "Did you mean 'toy'?"),
     ],
 )  # fmt: skip
-def test_every_error_is_one_object(
+def test_every_error_is_one_json_object(
     workspace: Path, words: list[str], status: int, kind: str, message: str
 ) -> None:
-    found, told, err = invoke(*words)
+    found, result, err = invoke(*words)
     assert found == status
-    assert list(told) == ["error", "kind", "status"]
-    assert (told["kind"], told["status"]) == (kind, status)
-    assert message in told["error"]
-    assert "\n" not in told["error"]
-    assert told["error"] in err.replace("\n", " ")
+    assert list(result) == ["error", "kind", "status"]
+    assert (result["kind"], result["status"]) == (kind, status)
+    assert message in result["error"]
+    assert "\n" not in result["error"]
+    assert result["error"] in err.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
-    ("raised", "status", "told"),
+    ("raised", "status", "message"),
     [
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to continue."),
         (ZeroDivisionError("by\nzero"), 1,
@@ -85,8 +85,12 @@ def test_every_error_is_one_object(
         (MemoryError(), 1, "unexpected MemoryError: (--debug shows where)"),
     ],
 )  # fmt: skip
-def test_what_is_not_foreseen_is_one_object_too(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException, status: int, told: str
+def test_unexpected_errors_and_interruptions(
+    workspace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: BaseException,
+    status: int,
+    message: str,
 ) -> None:
     from embedpipe import datasets
 
@@ -96,25 +100,28 @@ def test_what_is_not_foreseen_is_one_object_too(
     monkeypatch.setattr(datasets, "load_dataset", fail)
     for more in ([], ["--debug"], ["--quiet"]):
         found, result, err = invoke("embed", "x", *more)
-        assert (found, result["error"], result["status"]) == (status, told, status)
-        assert err.splitlines()[-1] == f"embedpipe: {told}"
+        assert (found, result["error"], result["status"]) == (status, message, status)
+        assert err.splitlines()[-1] == f"embedpipe: {message}"
+    plain = CliRunner().invoke(app, ["embed", "x"])
+    assert (plain.exit_code, plain.stdout) == (status, "")
+    assert plain.stderr == f"embedpipe: {message}\n"
 
 
 def test_an_error_after_the_result_is_in_the_same_object(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, photos: Callable[..., Path]
 ) -> None:
     strategies = "margin,combine(metadata(x))"
-    status, told, _ = invoke(
+    status, result, _ = invoke(
         "compare", photos(20, 2), "--backbone", "toy", "--strategies", strategies, "--seeds",
         1, "--initial-size", 4, "--batch-size", 2, "--rounds", 1, "--workers", 0,
     )  # fmt: skip
     assert status == 1
-    assert told["error"].startswith("1 task failed; ")
-    assert len(told["failures"]) == 1
-    assert told["summary"][0]["strategy"]
+    assert result["error"].startswith("1 task failed; ")
+    assert len(result["failures"]) == 1
+    assert result["summary"][0]["strategy"]
 
 
-def test_what_libraries_print_is_not_in_the_output(
+def test_output_of_libraries_goes_to_standard_error(
     workspace: Path, photos: Callable[..., Path]
 ) -> None:
     script = """
@@ -139,7 +146,7 @@ main()
         assert line in done.stderr.splitlines()
 
 
-def test_numbers_that_json_has_not_are_null(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nan_and_infinity_are_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     from embedpipe.cli.output import Output
 
     output = Output(as_json=True)
@@ -152,43 +159,41 @@ def test_numbers_that_json_has_not_are_null(capsys: pytest.CaptureFixture[str]) 
 
 
 def remove(folder: Path, count: int) -> list[str]:
-    gone = sorted(folder.rglob("*.jpg"))[:count]
-    for path in gone:
+    removed = sorted(folder.rglob("*.jpg"))[:count]
+    for path in removed:
         path.unlink()
-    return [path.relative_to(folder).as_posix() for path in gone]
+    return [path.relative_to(folder).as_posix() for path in removed]
 
 
-def test_vanished_files_are_failures_and_counted(
-    workspace: Path, photos: Callable[..., Path]
-) -> None:
+def test_vanished_files_count_as_failures(workspace: Path, photos: Callable[..., Path]) -> None:
     folder = photos(100, 2)
     assert invoke("embed", folder, "--backbone", "toy", "--max-failures", "0")[0] == 0
-    gone = remove(folder, 5)
-    status, told, err = invoke("embed", folder, "--backbone", "toy", "--max-failures", "1%")
+    removed = remove(folder, 5)
+    status, result, err = invoke("embed", folder, "--backbone", "toy", "--max-failures", "1%")
     assert status == 3
-    assert (told["items"], told["reused"], told["failed"]) == (95, 95, 5)
-    assert told["failures"] == [
+    assert (result["items"], result["reused"], result["failed"]) == (95, 95, 5)
+    assert result["failures"] == [
         {"path": path, "stage": "scan", "reason": "it is missing since the last scan"}
-        for path in gone
+        for path in removed
     ]
-    assert "5 of 100 images" in told["error"]
-    assert f"5 vanished since the last scan: {', '.join(gone)}\n" in err
+    assert "5 of 100 images" in result["error"]
+    assert f"5 vanished since the last scan: {', '.join(removed)}\n" in err
     assert invoke("embed", folder, "--backbone", "toy", "--max-failures", "1%")[0] == 0
 
 
-def test_the_limit_is_what_may_fail(workspace: Path, photos: Callable[..., Path]) -> None:
+def test_max_failures(workspace: Path, photos: Callable[..., Path]) -> None:
     folder = photos(20, 2)
     for number in range(2):
         (folder / f"class{number}" / f"bad{number}.jpg").write_text("no image")
-    (folder / "class0" / "gone.jpg").symlink_to("nowhere.jpg")
+    (folder / "class0" / "missing.jpg").symlink_to("nowhere.jpg")
     for limit, status in (("2", 3), ("3", 0), ("13%", 3), ("14%", 0), ("0", 3), ("0%", 3)):
-        found, told, _ = invoke("embed", folder, "--backbone", "toy", "--max-failures", limit)
+        found, result, _ = invoke("embed", folder, "--backbone", "toy", "--max-failures", limit)
         assert found == status, limit
-        stages = {each["path"]: each["stage"] for each in told["failures"]}
+        stages = {each["path"]: each["stage"] for each in result["failures"]}
         assert stages == {
-            "class0/bad0.jpg": "decode", "class1/bad1.jpg": "decode", "class0/gone.jpg": "read",
+            "class0/bad0.jpg": "decode", "class1/bad1.jpg": "decode", "class0/missing.jpg": "read",
         }  # fmt: skip
-        assert ("error" in told) == bool(status)
+        assert ("error" in result) == bool(status)
     assert invoke("embed", folder, "--backbone", "toy")[0] == 0
 
 
@@ -202,19 +207,19 @@ def test_the_limit_is_what_may_fail(workspace: Path, photos: Callable[..., Path]
           2, "--rounds", 1, "--workers", 0], "failed_images"),
     ],
 )  # fmt: skip
-def test_other_commands_name_what_failed(
+def test_other_commands_list_failed_images(
     workspace: Path, photos: Callable[..., Path], command: list[object], key: str
 ) -> None:
     folder = photos(20, 2)
     (folder / "class0" / "bad.jpg").write_text("no image")
     words = [command[0], folder, *command[1:], "--backbone", "toy", "--max-failures", 0]
-    status, told, _ = invoke(*words)
+    status, result, _ = invoke(*words)
     assert status == 3
-    assert [each["path"] for each in told[key]] == ["class0/bad.jpg"]
-    assert told["status"] == 3
+    assert [each["path"] for each in result[key]] == ["class0/bad.jpg"]
+    assert result["status"] == 3
 
 
-def test_a_moved_a_renamed_and_a_forgotten_file_have_not_vanished(
+def test_moved_renamed_and_delisted_files_have_not_vanished(
     workspace: Path, photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photos(6, 2)
@@ -229,20 +234,20 @@ def test_a_moved_a_renamed_and_a_forgotten_file_have_not_vanished(
     assert invoke("embed", folder, "--backbone", "toy")[1]["failures"] == []
 
 
-def test_another_command_that_scans_names_what_vanished(
+def test_labels_import_names_vanished_files(
     workspace: Path, photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photos(6, 2)
     invoke("embed", folder, "--backbone", "toy")
-    (gone,) = remove(folder, 1)
+    (removed,) = remove(folder, 1)
     (tmp_path / "l.csv").write_text("path,label\nclass1/0001.jpg,b\n")
     result = CliRunner().invoke(
         app, ["labels", "import", str(folder), str(tmp_path / "l.csv"), "--format", "csv"]
     )
-    assert f"1 vanished since the last scan: {gone}\n" in result.stderr
+    assert f"1 vanished since the last scan: {removed}\n" in result.stderr
 
 
-def test_a_copy_takes_the_place_of_a_file_that_vanishes_in_between(
+def test_a_copy_replaces_a_file_that_vanishes_during_the_run(
     workspace: Path, photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import shutil
@@ -266,7 +271,7 @@ def test_a_copy_takes_the_place_of_a_file_that_vanishes_in_between(
 
 
 @pytest.mark.parametrize("text", ["-1", "101%", "1.5", "x%", "", "nan%", "1e3", "٣"])
-def test_what_is_no_limit(text: str) -> None:
+def test_invalid_limits(text: str) -> None:
     with pytest.raises(UsageError, match="give a number of images, such as 10"):
         FailureLimit.parse(text)
 
@@ -276,7 +281,7 @@ def test_what_is_no_limit(text: str) -> None:
     [("0", 0, 9, False), ("0", 1, 9, True), ("1%", 1, 100, False), ("1 %", 2, 199, True),
      (".5%", 1, 200, False), ("0.5%", 1, 199, True), ("100%", 7, 7, False)],
 )  # fmt: skip
-def test_a_limit(text: str, failed: int, images: int, exceeded: bool) -> None:
+def test_limits(text: str, failed: int, images: int, exceeded: bool) -> None:
     assert FailureLimit.parse(text).is_exceeded(failed, images) == exceeded
 
 
@@ -330,11 +335,11 @@ def test_a_signal_ends_like_an_interruption(
         wait_for("cache/*/canary.json", workspace, process)
         out, err = output_after(process, getattr(signal, name), 0.7)
     assert process.returncode == 130
-    told = "interrupted; run the same command again to continue."
-    assert json.loads(out) == {"error": told, "kind": "Interrupted", "status": 130}
-    assert err.splitlines()[-1] == f"embedpipe: {told}"
+    message = "interrupted; run the same command again to continue."
+    assert json.loads(out) == {"error": message, "kind": "Interrupted", "status": 130}
+    assert err.splitlines()[-1] == f"embedpipe: {message}"
     (spec,) = list_specs(Workspace(workspace))
-    assert 0 < spec["rows"] < 400  # what was finished is kept
+    assert 0 < spec["rows"] < 400  # finished vectors are stored
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
@@ -357,7 +362,9 @@ def test_worker_processes_end_with_a_study(workspace: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_the_page_closes_in_order(workspace: Path, photos: Callable[..., Path], name: str) -> None:
+def test_a_signal_ends_the_labelling_server(
+    workspace: Path, photos: Callable[..., Path], name: str
+) -> None:
     words = program("label", photos(6, 2), "--backbone", "toy", "--json")
     with started(words) as process:
         assert process.stdout is not None
@@ -367,9 +374,7 @@ def test_the_page_closes_in_order(workspace: Path, photos: Callable[..., Path], 
     assert err.splitlines()[-1].startswith("0 labels are stored")
 
 
-def test_under_nohup_the_end_of_the_terminal_is_ignored(
-    workspace: Path, photos: Callable[..., Path]
-) -> None:
+def test_an_ignored_sighup_stays_ignored(workspace: Path, photos: Callable[..., Path]) -> None:
     words = program("embed", photos(40, 2), "--backbone", "toy", "--json", script=SLOW)
     with started(
         words,
@@ -384,7 +389,9 @@ def test_under_nohup_the_end_of_the_terminal_is_ignored(
 # Logs
 
 
-def test_a_log_has_time_stamps_shares_and_times_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_lines_have_a_time_stamp_a_percentage_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     lines: list[str] = []
@@ -401,7 +408,7 @@ def test_a_log_has_time_stamps_shares_and_times_left(monkeypatch: pytest.MonkeyP
     assert not any(character < " " for line in lines for character in line)
 
 
-def test_a_log_of_long_work_has_a_line_a_minute_and_of_short_work_none(
+def test_the_log_has_a_line_per_minute_and_none_for_short_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
@@ -424,9 +431,7 @@ def test_a_log_of_long_work_has_a_line_a_minute_and_of_short_work_none(
     assert [re.sub(STAMP, "", line) for line in lines] == ["Downloading 9,000"]
 
 
-def test_the_rounds_of_a_run_are_lines_of_a_log(
-    workspace: Path, photos: Callable[..., Path]
-) -> None:
+def test_rounds_are_lines_of_the_log(workspace: Path, photos: Callable[..., Path]) -> None:
     _, _, err = invoke(
         "run", photos(20, 2), "--backbone", "toy", "--initial-size", 4, "--batch-size", 2,
         "--rounds", 1,
@@ -454,7 +459,7 @@ def awkward(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_name_breaks_no_line(workspace: Path, awkward: Path) -> None:
+def test_control_characters_in_names_are_escaped(workspace: Path, awkward: Path) -> None:
     result = CliRunner().invoke(
         app, ["select", str(awkward), "-n", str(len(NAMES)), "--backbone", "toy"]
     )
@@ -467,17 +472,17 @@ def test_a_name_breaks_no_line(workspace: Path, awkward: Path) -> None:
     assert all(ord(each) >= 32 or each == "\n" for each in result.stdout + result.stderr)
 
 
-def test_names_are_whole_in_json_and_escaped_in_the_checks(workspace: Path, awkward: Path) -> None:
-    status, told, _ = invoke("select", awkward, "-n", 6, "--backbone", "toy")
+def test_names_are_unchanged_in_json_and_escaped_in_text(workspace: Path, awkward: Path) -> None:
+    status, result, _ = invoke("select", awkward, "-n", 6, "--backbone", "toy")
     assert status == 0
-    assert {pick["id"] for pick in told["picks"]} == set(NAMES)
-    assert told["failures"][0]["path"] == "broken\nbad\x1b]0;x\x07.jpg"
+    assert {pick["id"] for pick in result["picks"]} == set(NAMES)
+    assert result["failures"][0]["path"] == "broken\nbad\x1b]0;x\x07.jpg"
     shown = CliRunner().invoke(app, ["check", str(awkward), "--backbone", "toy"])
     assert r"broken\nbad\x1b]0;x\x07.jpg: " in shown.stdout
     assert all(ord(each) >= 32 or each == "\n" for each in shown.stdout + shown.stderr)
 
 
-def test_names_of_every_script_stay_as_they_are() -> None:
+def test_names_of_every_script_are_unchanged() -> None:
     from embedpipe._text import printable
 
     family, wish = "\U0001f469\u200d\U0001f467", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647"
@@ -486,7 +491,7 @@ def test_names_of_every_script_stay_as_they_are() -> None:
     assert printable("\ud800\x85\u2066") == r"\ud800\x85\u2066"
 
 
-def test_a_file_name_that_is_no_unicode_is_written(
+def test_a_file_name_that_is_not_unicode(
     workspace: Path, photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photos(4, 2)

@@ -1,4 +1,4 @@
-"""Labelling CIFAR-10 by hand: a person at the keyboard, and true labels in their place."""
+"""Labelling CIFAR-10, with typed and with simulated answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Run = Callable[..., tuple[str, str]]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs the pipeline in a folder, and returns what it prints."""
+    """Return a function that runs the pipeline in a folder, and returns its output."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object, typed: str = "") -> tuple[str, str]:
@@ -32,14 +32,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         monkeypatch.setattr(sys, "argv", [program.name, *options, "--output", "out"])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
         runpy.run_path(str(program), run_name="__main__")
-        said = capsys.readouterr()
-        return said.out, said.err
+        captured = capsys.readouterr()
+        return captured.out, captured.err
 
     return call
 
 
 def make_images(root: Path, train: int, test: int) -> Path:
-    """Images of three classes told apart by their colour, in CIFAR-10's own folders."""
+    """Make images of three classes with different colours, in the folders of CIFAR-10."""
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("test", test)):
         for code, name in enumerate(CLASSES):
@@ -52,7 +52,7 @@ def make_images(root: Path, train: int, test: int) -> Path:
     return root
 
 
-def test_true_labels_and_then_a_person(run: Run, tmp_path: Path) -> None:
+def test_simulated_and_typed_answers(run: Run, tmp_path: Path) -> None:
     images = make_images(tmp_path / "cifar", train=12, test=5)
     options = ["--batch-size", 3, "--rounds", 2, "--initial-size", 6]
     out, _ = run(images, *options, "--simulate")
@@ -72,7 +72,7 @@ def test_true_labels_and_then_a_person(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "head.safetensors").exists()
     assert not (tmp_path / "w" / "labels.sqlite").exists()
 
-    out, err = run(images, *options, typed="1\n3\nq\n")  # what was simulated is not there
+    out, err = run(images, *options, typed="1\n3\nq\n")  # without the simulated labels
     questions = re.findall(r"round 0, (\d) of 6: (.*)\n", err)
     assert [number for number, _ in questions] == ["1", "2", "3"]
     assert all(re.fullmatch(r"train/…/\d{4}\.png", path) for _, path in questions)

@@ -13,15 +13,15 @@ ARCHIVE = "clothing-dataset-small.zip"
 
 
 @pytest.mark.slow
-def test_the_photos(pipeline: Run, tmp_path: Path) -> None:
+def test_clothing(pipeline: Run, tmp_path: Path) -> None:
     data = os.environ.get("EMBEDPIPE_TEST_DATA", PIPELINES.parents[1] / "shared" / "data")
     archive = Path(data) / ARCHIVE
     if not archive.exists():
         pytest.skip(f"no copy of {ARCHIVE}: set EMBEDPIPE_TEST_DATA to the folder that holds it")
-    said = pipeline(
+    printed = pipeline(
         "clothing.py", "--source", archive, "--backbone", "toy", "--initial-size", 30,
         "--batch-size", 10, "--rounds", 1, "--output", "out",
     ).stdout  # fmt: skip
-    assert "3781 items" in said
-    assert [line.split()[0] for line in said.splitlines()[-3:-1]] == ["30", "40"]
+    assert "3781 items" in printed
+    assert [line.split()[0] for line in printed.splitlines()[-3:-1]] == ["30", "40"]
     assert "from 40 labels" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

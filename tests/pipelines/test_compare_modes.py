@@ -1,4 +1,4 @@
-"""The comparison of training modes: what it forgets, what replay repairs, what it writes."""
+"""The comparison of training modes: forgetting, and the files."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def run(folder: Path, *arguments: object) -> str:
     return done.stdout
 
 
-def test_incremental_margin_collapses_and_replay_repairs_it(tmp_path: Path) -> None:
-    said = run(
+def test_incremental_margin_forgets_and_replay_does_not(tmp_path: Path) -> None:
+    printed = run(
         tmp_path, "--modes", "incremental", "replay", "--strategies", "margin", "--output", "out",
     )  # fmt: skip
-    found = dict(re.findall(r"(\w+) margin +peak [\d.]+ +end ([\d.]+)", said))
-    peaks = dict(re.findall(r"(\w+) margin +peak ([\d.]+)", said))
+    found = dict(re.findall(r"(\w+) margin +peak [\d.]+ +end ([\d.]+)", printed))
+    peaks = dict(re.findall(r"(\w+) margin +peak ([\d.]+)", printed))
     lost = {mode: float(peaks[mode]) - float(found[mode]) for mode in found}
     assert lost["incremental"] > 0.08
     assert lost["replay"] < lost["incremental"] / 1.5
@@ -42,15 +42,15 @@ def test_incremental_margin_collapses_and_replay_repairs_it(tmp_path: Path) -> N
     assert (tmp_path / "out" / "modes.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_pixels_may_come_from_a_file_of_arrays(tmp_path: Path) -> None:
+def test_pixels_of_a_file_of_arrays(tmp_path: Path) -> None:
     X, y = load_digits(return_X_y=True)
     np.savez(
         tmp_path / "d.npz", x_train=X[:200].reshape(-1, 8, 8).astype(np.uint8), y_train=y[:200],
         x_test=X[200:300].reshape(-1, 8, 8).astype(np.uint8), y_test=y[200:300],
     )  # fmt: skip
-    said = run(
+    printed = run(
         tmp_path, "--data", "d.npz", "--modes", "cumulative", "--head", "nearest_mean",
         "--strategies", "random", "margin", "--rounds", 2, "--seeds", 2,
     )  # fmt: skip
-    assert said.startswith("pool 200, test 100 images, 64 pixels\n")
+    assert printed.startswith("pool 200, test 100 images, 64 pixels\n")
     assert (tmp_path / "modes-report" / "modes.csv").read_text().count("\n") == 1 + 2 * 2 * 3

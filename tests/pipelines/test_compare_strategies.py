@@ -8,12 +8,12 @@ from .conftest import Run
 
 
 def test_digits(pipeline: Run, tmp_path: Path) -> None:
-    said = pipeline(
+    printed = pipeline(
         "compare_strategies.py", "digits", "--backbone", "toy", "--strategies", "margin", "random",
         "--seeds", 2, "--initial-size", 10, "--batch-size", 10, "--rounds", 1, "--workers", 0,
         "--output", "out",
     ).stdout  # fmt: skip
-    assert "4 of 4 runs, 8 of 8 rounds" in said
-    assert "digits, toy; logistic, cumulative; 2 seeds, 10 to 20 labels" in said
+    assert "4 of 4 runs, 8 of 8 rounds" in printed
+    assert "digits, toy; logistic, cumulative; 2 seeds, 10 to 20 labels" in printed
     assert "margin" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "out" / "curves.pdf").read_bytes().startswith(b"%PDF")

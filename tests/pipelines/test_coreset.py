@@ -1,4 +1,4 @@
-"""The protocol of Sener and Savarese: what a checkpoint of an episode holds."""
+"""The protocol of Sener and Savarese: the checkpoints of its episodes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def checkpoints(folder: Path, strategy: str, seed: int) -> list[Path]:
 
 
 def test_a_checkpoint_has_model_optimiser_loss_and_accuracy(pipeline: Run, tmp_path: Path) -> None:
-    said = pipeline("coreset.py", *SMALL, "--tracker", "tensorboard").stdout
-    accuracies = [float(text) for text in re.findall(r"accuracy ([\d.]+)", said)]
+    printed = pipeline("coreset.py", *SMALL, "--tracker", "tensorboard").stdout
+    accuracies = [float(text) for text in re.findall(r"accuracy ([\d.]+)", printed)]
     found = [
         ep.load_head(path)
         for strategy in ("coreset", "random")
@@ -45,9 +45,7 @@ def test_a_checkpoint_has_model_optimiser_loss_and_accuracy(pipeline: Run, tmp_p
         assert head.adam_square_coef_.any()
 
 
-def test_training_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
-    pipeline: Run, tmp_path: Path
-) -> None:
+def test_training_continues_exactly_from_a_checkpoint(pipeline: Run, tmp_path: Path) -> None:
     pipeline("coreset.py", *SMALL, "--strategies", "random", "--seeds", 1)
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp_path / "w")
     paths = checkpoints(tmp_path, "random", 0)
@@ -66,7 +64,7 @@ def test_training_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
     assert loaded.adam_steps_ == 2 * 3 + 2 * 2
 
 
-def test_other_heads_have_checkpoints_too(pipeline: Run, tmp_path: Path) -> None:
+def test_checkpoints_of_other_heads(pipeline: Run, tmp_path: Path) -> None:
     options = ("--seeds", 1, "--episodes", 1, "--strategies", "random")
     for name, minimises, optimiser in (
         ("logistic", True, "quasi-Newton"), ("ridge", True, None), ("knn", False, None),
@@ -77,6 +75,6 @@ def test_other_heads_have_checkpoints_too(pipeline: Run, tmp_path: Path) -> None
         assert (metadata["loss"] is not None) == minimises
         found = metadata["optimiser"]
         assert (found and found["name"]) == optimiser
-    said = pipeline("coreset.py", "digits", "--head", "sklearn.naive_bayes:GaussianNB", status=2)
-    assert said.stderr.startswith("coreset.py: a GaussianNB is not a registered head")
-    assert said.stderr.count("\n") == 1
+    printed = pipeline("coreset.py", "digits", "--head", "sklearn.naive_bayes:GaussianNB", status=2)
+    assert printed.stderr.startswith("coreset.py: a GaussianNB is not a registered head")
+    assert printed.stderr.count("\n") == 1

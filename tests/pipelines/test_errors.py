@@ -1,4 +1,4 @@
-"""Errors of every pipeline: one line that says what to do, and the exit status of the CLI."""
+"""Errors of the pipelines: one line, and the exit status of the command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WRONG = {
 }
 
 
-def test_every_pipeline_is_here() -> None:
+def test_every_pipeline_is_covered() -> None:
     assert set(WRONG) == {path.name for path in PIPELINES.glob("*.py")}
     for name in WRONG:
         last = ast.unparse(ast.parse((PIPELINES / name).read_text(encoding="utf-8")).body[-1])
@@ -34,7 +34,7 @@ def test_every_pipeline_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", list(WRONG))
-def test_a_dataset_that_is_not_there(name: str, tmp_path: Path) -> None:
+def test_a_missing_dataset_is_an_error_in_one_line(name: str, tmp_path: Path) -> None:
     line = [sys.executable, str(PIPELINES / name), *WRONG[name], "--workspace", "w"]
     done = run(line, cwd=tmp_path)
     assert done.returncode in (1, 2)
@@ -59,28 +59,28 @@ ep.run_script(main)
 
 
 @pytest.mark.parametrize(
-    ("what", "status", "said"),
+    ("what", "status", "message"),
     [
         ("usage", 2, "s.py: no such thing\n"),
         ("run", 1, "s.py: lost\n"),
         ("other", 1, "s.py: OSError: disk (set EMBEDPIPE_DEBUG=1 for the traceback)\n"),
     ],
 )
-def test_errors_are_one_line(what: str, status: int, said: str, tmp_path: Path) -> None:
+def test_errors_are_one_line(what: str, status: int, message: str, tmp_path: Path) -> None:
     (tmp_path / "s.py").write_text(SCRIPT)
     line = [sys.executable, str(tmp_path / "s.py"), what]
     done = run(line)
-    assert (done.returncode, done.stderr) == (status, said)
+    assert (done.returncode, done.stderr) == (status, message)
     shown = run(
         line,
         env={**os.environ, "EMBEDPIPE_DEBUG": "1"},
     )  # fmt: skip
     assert "Traceback" in shown.stderr
-    assert shown.stderr.endswith(said)
+    assert shown.stderr.endswith(message)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interruption_says_how_to_continue(how: signal.Signals, tmp_path: Path) -> None:
+def test_the_message_of_an_interruption(how: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "s.py").write_text(SCRIPT)
     line = [sys.executable, str(tmp_path / "s.py"), "sleep"]
     with started(line) as process:
@@ -92,8 +92,8 @@ def test_an_interruption_says_how_to_continue(how: signal.Signals, tmp_path: Pat
     assert (process.returncode, error) == (130, "s.py: interrupted; run it again to continue.\n")
 
 
-def test_replay_clear10_takes_a_folder_beside_a_name(pipeline: Run, tmp_path: Path) -> None:
+def test_replay_clear10_with_a_folder_of_a_registered_name(pipeline: Run, tmp_path: Path) -> None:
     (tmp_path / "clear10").mkdir()
-    said = pipeline("replay_clear10.py", "clear10", status=1).stderr
-    assert said.endswith("name, use './clear10'.\n")
-    assert said.count("\n") == 1
+    message = pipeline("replay_clear10.py", "clear10", status=1).stderr
+    assert message.endswith("name, use './clear10'.\n")
+    assert message.count("\n") == 1

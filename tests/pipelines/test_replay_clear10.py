@@ -65,23 +65,23 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_a_tree_of_images_and_its_vectors(tree: Path, tmp_path: Path) -> None:
+def test_clear_images_and_features(tree: Path, tmp_path: Path) -> None:
     options = ["--seeds", 2, "--policies", "random", "el2n", "--workers", 0, "--retain", 0.25]
-    said = run(tmp_path, tree, "--backbone", "toy", "--output", "images.html", *options)
-    assert re.search(r"^el2n, 25 % +[12] of 2 +[\d.]+ ", said, re.MULTILINE)
-    assert re.search(r"^joint +[12] of 2 +–", said, re.MULTILINE)
+    printed = run(tmp_path, tree, "--backbone", "toy", "--output", "images.html", *options)
+    assert re.search(r"^el2n, 25 % +[12] of 2 +[\d.]+ ", printed, re.MULTILINE)
+    assert re.search(r"^joint +[12] of 2 +–", printed, re.MULTILINE)
     assert "<title>" in (tmp_path / "images.html").read_text(encoding="utf-8")
-    said = run(tmp_path, tree, "--features", "--output", "features.html", *options)
-    assert said.startswith("clear10-features; logistic; 2 seeds\n")
+    printed = run(tmp_path, tree, "--features", "--output", "features.html", *options)
+    assert printed.startswith("clear10-features; logistic; 2 seeds\n")
     streamed = run(tmp_path, tree, "--features", "--protocol", "streaming", *options)
     assert "clear_next_domain" in streamed.splitlines()[1]
 
 
-def test_digits_in_their_order(tmp_path: Path) -> None:
-    said = run(
+def test_digits_as_a_stream(tmp_path: Path) -> None:
+    printed = run(
         tmp_path, "digits", "--stream", "order", "--experiences", 4, "--seeds", 2, "--backbone",
         "toy", "--policies", "random", "margin", "--retain", 0.05, "--heads", "logistic", "slda",
     )  # fmt: skip
-    assert said.startswith("digits-order4; logistic; 2 seeds\n")
-    assert "digits-order4; slda; 2 seeds\n" in said
+    assert printed.startswith("digits-order4; logistic; 2 seeds\n")
+    assert "digits-order4; slda; 2 seeds\n" in printed
     assert (tmp_path / "replay.html").exists()

@@ -28,7 +28,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs the pipeline in a folder, and returns what it prints."""
+    """Return a function that runs the pipeline in a folder, and returns its output."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> str:
@@ -94,12 +94,12 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
         "Label this number of photos there, and run this again.\n"
     )
     assert not first.exists()
-    said = run("--classes", *COLOURS)
-    assert said.startswith(
+    printed = run("--classes", *COLOURS)
+    assert printed.startswith(
         "label 9 of 9 photos, in Label Studio or on the page\nLabel Studio: make"
     )
-    assert "import webcam/1-coreset/tasks.json" in said
-    assert f"DOCUMENT_ROOT={tmp_path}\n" in said
+    assert "import webcam/1-coreset/tasks.json" in printed
+    assert f"DOCUMENT_ROOT={tmp_path}\n" in printed
     config = ElementTree.parse(first.with_name("config.xml"))
     assert [node.get("value") for node in config.iter("Choice")] == list(COLOURS)
     image = json.loads(first.read_text(encoding="utf-8"))[0]["data"]["image"]
@@ -110,13 +110,13 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     assert all("predictions" not in task for task in json.loads(first.read_text()))
 
     before = first.read_bytes()
-    assert run() == said  # run again, nothing is chosen anew
+    assert run() == printed  # the second run chooses the same photos
     assert first.read_bytes() == before
 
     skipped = paths_of(first)[4]
     export = labelled_in_label_studio(first, truth, skipped)
-    said = run("--labels", export)
-    assert said.startswith(
+    printed = run("--labels", export)
+    assert printed.startswith(
         f"9 labels imported from {export}\nlabel 6 of 6 photos, in Label Studio or on the page\n"
     )
     second = tmp_path / "webcam" / "2-coral" / "tasks.json"
@@ -138,8 +138,8 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     assert run().startswith("label 5 of 6 photos, ")
 
     export = labelled_in_label_studio(second, truth, "")
-    said = run("--labels", export)
-    assert said.startswith(f"5 labels imported from {export}\n")
+    printed = run("--labels", export)
+    assert printed.startswith(f"5 labels imported from {export}\n")
     with LabelLog(tmp_path / "w" / "labels.sqlite") as log:
         taken = [event for event in log.events() if event.path in paths_of(second)[1:]]
     guesses = [task["predictions"][0] for task in json.loads(second.read_text(encoding="utf-8"))]
@@ -147,8 +147,8 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
         guess["result"][0]["value"]["choices"][0] for guess in guesses[1:]
     ]
     assert {event.model for event in taken} == {"logistic-8"}
-    assert "webcam/head.safetensors: 14 labels of 3 classes, accuracy " in said
-    assert said.endswith("webcam/predictions.csv: predictions for the other 22 photos\n")
+    assert "webcam/head.safetensors: 14 labels of 3 classes, accuracy " in printed
+    assert printed.endswith("webcam/predictions.csv: predictions for the other 22 photos\n")
     with (tmp_path / "webcam" / "predictions.csv").open(newline="", encoding="utf-8") as file:
         predicted = {row["path"]: row["label"] for row in csv.DictReader(file)}
     assert len(predicted) == 22
@@ -158,7 +158,7 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     assert "14 labels" in run()
 
 
-def test_answers_of_other_photos_count(run: Run, tmp_path: Path) -> None:
+def test_labels_of_other_photos_count(run: Run, tmp_path: Path) -> None:
     truth = make_photos(tmp_path / "photos", 36)
     run()
     embeddings = ep.embed(tmp_path / "photos", backbone="toy", workspace=tmp_path / "w")
@@ -166,8 +166,8 @@ def test_answers_of_other_photos_count(run: Run, tmp_path: Path) -> None:
         session = LabellingSession(embeddings, log, who="page")
         for row in range(11):
             session.label([row], truth[session.ids[row]])
-    said = run()
-    assert said.startswith("label 4 of 4 photos, in Label Studio or on the page\n")
+    printed = run()
+    assert printed.startswith("label 4 of 4 photos, in Label Studio or on the page\n")
     assert len(paths_of(tmp_path / "webcam" / "2-coral" / "tasks.json")) == 4
     with LabelLog(tmp_path / "w" / "labels.sqlite") as log:
         session = LabellingSession(embeddings, log, who="page")
@@ -176,7 +176,7 @@ def test_answers_of_other_photos_count(run: Run, tmp_path: Path) -> None:
     assert "webcam/head.safetensors: 15 labels of 3 classes" in run()
 
 
-def test_a_label_of_a_photo_that_is_not_there(
+def test_a_label_of_an_unknown_photo_is_refused(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_photos(tmp_path / "photos", 12)

@@ -1,4 +1,4 @@
-"""A real server on a real folder of photos, and a real browser."""
+"""A server on a folder of photos, and a browser."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.conftest import make_image
 from tests.server.tabs import Tab
 
 
-class Answer:
-    """What a server said."""
+class Response:
+    """A response of the server."""
 
     def __init__(self, response: http.client.HTTPResponse) -> None:
         self.status, self.body = response.status, response.read()
@@ -32,7 +32,7 @@ class Answer:
         assert self.status == 200, self.body
         return json.loads(self.body)
 
-    def waiting(self) -> Any:
+    def progress(self) -> Any:
         assert self.status == 202, self.body
         return json.loads(self.body)
 
@@ -41,7 +41,7 @@ class Answer:
 
 
 class Client:
-    """Speaks with a server as a program that has its token, or tells it what it is told to."""
+    """A client with the token of a server; `raw` sends any headers."""
 
     def __init__(self, url: str) -> None:
         self.url, parts = url, urlsplit(url)
@@ -50,7 +50,7 @@ class Client:
 
     def raw(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
-    ) -> Answer:
+    ) -> Response:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.putrequest(method, path, skip_host="host" in headers)
@@ -59,20 +59,20 @@ class Client:
             for name, value in headers.items():
                 connection.putheader(name, value)
             connection.endheaders(body)
-            return Answer(connection.getresponse())
+            return Response(connection.getresponse())
         finally:
             connection.close()
 
-    def get(self, path: str, **headers: str) -> Answer:
+    def get(self, path: str, **headers: str) -> Response:
         return self.raw("GET", path, {"authorization": f"Bearer {self.token}", **headers})
 
-    def post(self, path: str, content: Any) -> Answer:
+    def post(self, path: str, content: Any) -> Response:
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
         return self.raw("POST", path, headers, json.dumps(content).encode())
 
 
 class Lab(Client):
-    """A server in a thread of the tests, with the session behind it."""
+    """A server on a thread of the tests, with its session."""
 
     def __init__(self, folder: Path, workspace: Path) -> None:
         self.folder, self.workspace = folder, workspace
@@ -90,7 +90,7 @@ class Lab(Client):
         self.log.close()
 
     def labels(self) -> dict[str, str]:
-        """Return what the log holds, read from the file anew."""
+        """Return the labels of the log, read from its file."""
         with LabelLog(self.workspace / "labels.sqlite") as log:
             current = log.current(self.session.dataset)
         return {path: each.label for path, each in current.items() if each.label is not None}
@@ -111,7 +111,7 @@ def open_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
 
 
 def make_photos(folder: Path, count: int, classes: int = 3) -> Path:
-    """Make a folder of JPEGs without a word of what they show but their number."""
+    """Make a folder of JPEGs whose names contain no class."""
     for number in range(count):
         kind = number % classes
         image = make_image(number, (64, 48))
@@ -125,7 +125,7 @@ def make_photos(folder: Path, count: int, classes: int = 3) -> Path:
 
 @pytest.fixture
 def lab(tmp_path: Path, open_lab: Callable[..., Lab]) -> Lab:
-    """A served folder of 24 photos of three kinds: 0, 3, 6 … are of one."""
+    """A served folder of 24 photos of three classes; 0, 3, 6 … have the same class."""
     return open_lab(make_photos(tmp_path / "photos", 24))
 
 

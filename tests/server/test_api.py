@@ -1,4 +1,4 @@
-"""What the page asks for and says: the answers, and what is in the log afterwards."""
+"""The HTTP interface: the responses, and the label log after each request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.server.conftest import Lab, make_photos
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A server for tests that label nothing."""
+    """A server for tests that only read."""
     folder = tmp_path_factory.mktemp("still")
     lab = Lab(make_photos(folder / "photos", 24), folder / "workspace")
     yield lab
@@ -27,7 +27,7 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def kind_of(path: str) -> str:
-    """Return what a photo shows: its number says it."""
+    """Return the class of a photo, which depends on its number."""
     return ("red", "green", "blue")[int(path[-8:-4]) % 3]
 
 
@@ -46,7 +46,7 @@ def wait_for_model(lab: Lab, labelled: int) -> dict[str, object]:
     raise AssertionError(f"no model of {labelled} labels: {status}")
 
 
-def test_a_new_workspace_knows_nothing(still: Lab) -> None:
+def test_status_of_a_new_workspace(still: Lab) -> None:
     status = still.get("/api/status").json()
     names = ("items", "labelled", "skipped", "classes", "model")
     assert [status[name] for name in names] == [24, 0, 0, [], None]
@@ -54,19 +54,19 @@ def test_a_new_workspace_knows_nothing(still: Lab) -> None:
     assert status["curve"] == []
 
 
-def test_what_has_not_changed_is_not_sent_again(still: Lab) -> None:
+def test_an_unchanged_status_is_not_sent(still: Lab) -> None:
     etag = still.get("/api/status").headers["etag"]
     assert still.get("/api/status", **{"if-none-match": etag}).status == 304
     assert still.get("/api/status", **{"if-none-match": '"other"'}).status == 200
 
 
-def test_a_label_is_in_the_log_when_it_is_answered(lab: Lab) -> None:
-    said = lab.post(
+def test_a_label_is_in_the_log_before_the_response(lab: Lab) -> None:
+    response = lab.post(
         "/api/label",
         {"rows": [2, 0, 2], "label": " hat ", "suggestions": ["cap", None], "model": "logistic-9"},
     )
     events = list(lab.log.events())
-    assert said.json() == {"version": events[-1].id}
+    assert response.json() == {"version": events[-1].id}
     assert [(e.path, e.label, e.who, e.suggestion, e.model) for e in events] == [
         (lab.session.ids[2], "hat", "ann", "cap", "logistic-9"),
         (lab.session.ids[0], "hat", "ann", None, "logistic-9"),
@@ -102,7 +102,7 @@ def test_skip_unsure_clear_and_undo(lab: Lab) -> None:
     )  # fmt: skip
 
 
-def test_classes_are_made_renamed_and_merged_only_when_it_is_meant(lab: Lab) -> None:
+def test_classes_are_added_renamed_and_merged_on_confirmation(lab: Lab) -> None:
     lab.post("/api/classes", {"name": "hat"}).json()
     lab.post("/api/label", {"rows": [0], "label": "cap"}).json()
     lab.post("/api/classes/rename", {"from": "hat", "to": "beanie"}).json()
@@ -115,7 +115,7 @@ def test_classes_are_made_renamed_and_merged_only_when_it_is_meant(lab: Lab) -> 
     )  # fmt: skip
 
 
-def test_the_head_is_fitted_in_the_background_and_suggests(lab: Lab) -> None:
+def test_the_model_is_trained_in_the_background(lab: Lab) -> None:
     label_all(lab, list(range(12)))
     lab.post("/api/retrain", {}).json()
     status = wait_for_model(lab, 12)
@@ -125,12 +125,10 @@ def test_the_head_is_fitted_in_the_background_and_suggests(lab: Lab) -> None:
     assert {item["row"] for item in batch["items"]} == set(range(12, 24))
     assert all(item["suggestion"] == kind_of(item["path"]) for item in batch["items"])
     groups = [item["group"] for item in batch["items"]]
-    assert groups == sorted(groups, key=groups.index)  # those of a group are together
+    assert groups == sorted(groups, key=groups.index)  # groups are contiguous
 
 
-def test_labelling_goes_on_while_the_head_is_fitted(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_labelling_continues_during_training(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
     retrain = lab.session.retrain
 
@@ -146,12 +144,12 @@ def test_labelling_goes_on_while_the_head_is_fitted(
     label_all(lab, [2, 3])
     assert lab.get("/api/status").json()["training"] is True
     assert len(lab.labels()) == 4
-    lab.post("/api/retrain", {}).json()  # asked once more, with what was said meanwhile
+    lab.post("/api/retrain", {}).json()  # a request during the training
     go_on.set()
     assert wait_for_model(lab, 4)["training"] is False
 
 
-def test_doubted_labels_come_first_that_are_wrong(lab: Lab) -> None:
+def test_the_first_doubted_label_is_wrong(lab: Lab) -> None:
     label_all(lab, list(range(24)))
     lab.post(
         "/api/label",
@@ -161,7 +159,7 @@ def test_doubted_labels_come_first_that_are_wrong(lab: Lab) -> None:
     assert (first["row"], first["suggestion"]) == (5, kind_of(lab.session.ids[5]))
 
 
-def test_labels_that_nothing_could_judge_are_said_to_be_not_judged(lab: Lab) -> None:
+def test_labels_that_cannot_be_checked_are_counted(lab: Lab) -> None:
     def doubted() -> tuple[int, int, str | None]:
         found = lab.get("/api/doubted?n=5").json()
         assert found["items"] == []
@@ -193,7 +191,7 @@ def test_pages_of_items_by_path_state_and_class(lab: Lab) -> None:
     assert rows("label=none") == (0, [])
     assert rows("state=skip") == (1, [0])
     assert rows("state=unlabelled&limit=0") == (21, [])
-    assert rows("q=DAY1%2F%200001") == (1, [12])  # every part, in any case
+    assert rows("q=DAY1%2F%200001") == (1, [12])  # all words, in any case
     assert rows("q=%3Cscript%3E") == (0, [])
     assert rows("q=day0&state=label") == (2, [3, 4])
     lab.post("/api/mark", {"rows": [3], "kind": "clear"}).json()
@@ -214,11 +212,11 @@ def test_pages_of_items_by_path_state_and_class(lab: Lab) -> None:
         ("map/colours?by=x", "`by` must be label, prediction or confidence."),
     ],
 )
-def test_questions_that_cannot_be_meant(still: Lab, query: str, message: str) -> None:
+def test_invalid_queries_are_refused(still: Lab, query: str, message: str) -> None:
     assert still.get(f"/api/{query}").error() == (400, message)
 
 
-def test_items_like_one_are_the_nearest(still: Lab) -> None:
+def test_similar_items_are_the_nearest(still: Lab) -> None:
     found = still.get("/api/similar?row=7&n=5").json()
     vectors = np.asarray(still.embeddings.matrix, dtype=np.float64)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -227,7 +225,7 @@ def test_items_like_one_are_the_nearest(still: Lab) -> None:
     assert [item["row"] for item in found["items"]] == order[:5]
 
 
-def test_the_map_keeps_the_distances_that_two_directions_can_keep(lab: Lab) -> None:
+def test_the_map_shows_two_principal_components(lab: Lab) -> None:
     points = np.frombuffer(lab.get("/api/map/points").body, "<u2").reshape(24, 2).astype(float)
     vectors = np.asarray(lab.embeddings.matrix, dtype=np.float64)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -245,7 +243,7 @@ def test_the_map_keeps_the_distances_that_two_directions_can_keep(lab: Lab) -> N
     assert not any(lab.get("/api/map/colours?by=prediction").body)
 
 
-def test_thumbnails_are_made_once_and_kept_by_content(lab: Lab) -> None:
+def test_thumbnails_are_made_once_and_stored_by_content(lab: Lab) -> None:
     content_id = lab.embeddings.content_ids[3].hex()
     first = lab.get(f"/api/items/3/thumbnail?v={content_id[:12]}")
     (kept,) = (lab.workspace / "thumbnails").glob(f"224-*/{content_id[:2]}/{content_id}")
@@ -254,15 +252,15 @@ def test_thumbnails_are_made_once_and_kept_by_content(lab: Lab) -> None:
     assert kept.read_bytes() == first.body
     kept.write_bytes(b"\xff\xd8\xffkept")
     assert lab.get("/api/items/3/thumbnail").body == b"\xff\xd8\xffkept"
-    kept.write_bytes(b"")  # what a power cut leaves
+    kept.write_bytes(b"")  # as after a power failure
     assert lab.get("/api/items/3/thumbnail").body == first.body
     again = lab.get("/api/items/3/thumbnail", **{"if-none-match": first.headers["etag"]})
     assert (again.status, again.body) == (304, b"")
-    other = lab.get(f"/api/items/4/thumbnail?v={content_id[:12]}")  # a mark of another image
+    other = lab.get(f"/api/items/4/thumbnail?v={content_id[:12]}")  # of another image
     assert other.headers["cache-control"] == "private, no-cache"
 
 
-def test_a_picture_is_the_file_or_what_a_browser_shows_of_it(
+def test_a_picture_is_the_file_or_a_converted_image(
     tmp_path: Path, open_lab: Callable[..., Lab]
 ) -> None:
     folder = make_photos(tmp_path / "photos", 3)
@@ -278,9 +276,7 @@ def test_a_picture_is_the_file_or_what_a_browser_shows_of_it(
         assert answer.headers["content-type"] in ("image/jpeg", "image/png")
 
 
-def test_a_picture_shows_what_the_encoder_sees(
-    tmp_path: Path, open_lab: Callable[..., Lab]
-) -> None:
+def test_a_picture_shows_the_embedded_pixels(tmp_path: Path, open_lab: Callable[..., Lab]) -> None:
     folder = make_photos(tmp_path / "photos", 2)
     hidden = Image.new("RGB", (50, 40), (9, 8, 7))
     hidden.paste((200, 0, 0), (0, 0, 10, 10))
@@ -301,7 +297,7 @@ def test_a_picture_shows_what_the_encoder_sees(
                 assert abs(level - seen[path]) <= 2
 
 
-def test_a_file_that_changed_or_went_is_not_shown(lab: Lab) -> None:
+def test_a_changed_or_missing_file_is_not_shown(lab: Lab) -> None:
     path = lab.folder / lab.session.ids[0]
     path.write_bytes((lab.folder / lab.session.ids[1]).read_bytes())
     for size in ("thumbnail", "picture"):
@@ -313,7 +309,7 @@ def test_a_file_that_changed_or_went_is_not_shown(lab: Lab) -> None:
     assert (status, message) == (410, "the image cannot be read: No such file or directory.")
 
 
-def test_exports_are_what_was_labelled_in_a_new_place_each_time(lab: Lab) -> None:
+def test_each_export_is_a_new_file_with_the_labels(lab: Lab) -> None:
     nothing = lab.post("/api/export", {"format": "csv"}).error()
     assert nothing == (400, "there are no labels to export: label some images first.")
     label_all(lab, list(range(6)))
@@ -336,7 +332,7 @@ def test_exports_are_what_was_labelled_in_a_new_place_each_time(lab: Lab) -> Non
     assert lab.post("/api/export", {"format": "../../x"}).status == 400
 
 
-def test_the_exported_head_predicts(lab: Lab) -> None:
+def test_the_exported_model_predicts(lab: Lab) -> None:
     from embedpipe.active import predict
 
     label_all(lab, list(range(12)))
@@ -361,12 +357,12 @@ def test_two_servers_on_one_workspace_see_each_other(
 
 
 @pytest.mark.parametrize("name", ["می\u200cخواهم", "👨\u200d👩\u200d👧", "猫\u3000白"])
-def test_names_of_every_script_are_names_of_classes(lab: Lab, name: str) -> None:
+def test_class_names_of_every_script(lab: Lab, name: str) -> None:
     lab.post("/api/label", {"rows": [3], "label": name}).json()
     assert lab.labels() == {lab.session.ids[3]: name}
 
 
-def test_a_path_is_found_however_its_accents_are_written(
+def test_search_ignores_the_unicode_form_of_accents(
     tmp_path: Path, open_lab: Callable[..., Lab]
 ) -> None:
     folder = make_photos(tmp_path / "photos", 3)

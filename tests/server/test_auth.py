@@ -57,7 +57,7 @@ def test_our_own_page_may_label(lab: Lab) -> None:
     lab.session.undo()
 
 
-def test_it_listens_on_this_machine_alone(lab: Lab) -> None:
+def test_the_server_listens_on_127_0_0_1_only(lab: Lab) -> None:
     found = [info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
     for address in set(found) - {"127.0.0.1"}:
         with socket.socket() as probe:
@@ -75,7 +75,7 @@ def test_it_listens_on_this_machine_alone(lab: Lab) -> None:
         "127.0.0.1:{port}.evil.example",
     ],
 )
-def test_names_that_were_made_to_point_here_are_refused(lab: Lab, host: str) -> None:
+def test_other_host_names_are_refused(lab: Lab, host: str) -> None:
     name = host.format(port=lab.port)
     refused = try_to_label(lab, host=name, origin=f"http://{name}")
     assert refused.error() == (421, "the host of a request must be 127.0.0.1.")
@@ -113,7 +113,7 @@ def test_requests_of_other_sites_are_refused(lab: Lab, changes: dict[str, str]) 
     assert try_to_label(lab, **filled).error() == (403, "requests from other sites are refused.")
 
 
-def test_a_form_of_another_site_cannot_be_made_to_look_like_ours(lab: Lab) -> None:
+def test_forms_of_other_sites_are_refused(lab: Lab) -> None:
     refused = try_to_label(lab, origin=None)
     assert refused.error() == (403, "requests without an origin are refused.")
     refused = try_to_label(lab, x_embedpipe_run=None)
@@ -135,7 +135,7 @@ def test_a_page_of_an_earlier_run_is_refused(lab: Lab) -> None:
     "path", ["/api/status", "/static/js/main.js", "/api/items/0/picture", "/x"]
 )
 @pytest.mark.parametrize("cookie", [None, "", "wrong", "{token}x", "{token}, wrong"])
-def test_without_the_token_there_is_nothing(lab: Lab, path: str, cookie: str | None) -> None:
+def test_requests_without_the_token_are_refused(lab: Lab, path: str, cookie: str | None) -> None:
     headers = {}
     if cookie is not None:
         headers["cookie"] = f"embedpipe-{lab.port}={cookie.format(token=lab.token)}"
@@ -151,7 +151,7 @@ def test_a_wrong_token_gives_no_cookie(lab: Lab) -> None:
     assert try_to_label(lab, cookie=None).error() == (401, NO_TOKEN)
 
 
-def test_the_token_leaves_the_address_for_a_cookie_that_scripts_and_sites_cannot_use(
+def test_the_token_moves_from_the_address_to_a_protected_cookie(
     lab: Lab,
 ) -> None:
     entered = lab.raw("GET", f"/?token={lab.token}", {"sec-fetch-site": "cross-site"})
@@ -163,12 +163,12 @@ def test_the_token_leaves_the_address_for_a_cookie_that_scripts_and_sites_cannot
     assert entered.headers["referrer-policy"] == "no-referrer"
 
 
-def test_odd_cookies_of_other_local_servers_do_no_harm(lab: Lab) -> None:
+def test_cookies_of_other_local_servers_are_ignored(lab: Lab) -> None:
     cookie = f'"; a=b c; =; x="\\"; embedpipe-{lab.port}={lab.token}; {{}}'
     assert lab.raw("GET", "/api/status", {"cookie": cookie}).status == 200
 
 
-def test_every_answer_forbids_foreign_scripts_and_frames(lab: Lab) -> None:
+def test_every_response_forbids_foreign_scripts_and_frames(lab: Lab) -> None:
     for path in ("/", "/api/status", "/api/items/0/thumbnail", "/static/style.css", "/nothing"):
         headers = lab.get(path).headers
         policy = headers["content-security-policy"]
@@ -199,14 +199,14 @@ def test_every_answer_forbids_foreign_scripts_and_frames(lab: Lab) -> None:
         "/api/items/0x1/thumbnail",
     ],
 )
-def test_no_path_leads_anywhere(lab: Lab, path: str) -> None:
+def test_no_path_leads_to_a_file(lab: Lab, path: str) -> None:
     answer = lab.get(path)
     assert answer.status == 404
     assert b"root:" not in answer.body
     assert b"import" not in answer.body
 
 
-def test_an_oversized_body_is_refused_whether_it_is_announced_or_not(lab: Lab) -> None:
+def test_an_oversized_body_is_refused_with_and_without_a_length(lab: Lab) -> None:
     large = b'{"rows": [0], "label": "' + b"x" * 2_000_000 + b'"}'
     message = (413, "the body has more than 2,000,000 bytes.")
     # The server answers and hangs up before it has read all of that.

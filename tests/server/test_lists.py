@@ -41,12 +41,12 @@ def listed(lab: Lab, name: str, n: int = 60) -> Any:
         answer = lab.get(f"/api/checked?list={name}&n={n}")
         if answer.status != 202:
             return answer.json()
-        assert 0 <= answer.waiting()["share"] <= 1
+        assert 0 <= answer.progress()["share"] <= 1
         time.sleep(0.05)
     raise AssertionError("the checks do not end")
 
 
-def test_the_lists_are_what_check_finds(shop: Lab) -> None:
+def test_the_lists_equal_the_checks(shop: Lab) -> None:
     known = check(shop.embeddings, labels={})
     paths = shop.session.ids
     copies = listed(shop, "copies")
@@ -73,7 +73,7 @@ def test_the_lists_are_what_check_finds(shop: Lab) -> None:
     assert [len(group["items"]) for group in first] == [2, 1]
 
 
-def test_what_is_said_shows_in_the_lists(shop: Lab) -> None:
+def test_the_lists_show_new_labels(shop: Lab) -> None:
     [exact, _] = sorted(listed(shop, "copies")["groups"], key=lambda group: group["title"])
     rows = [item["row"] for item in exact["items"]]
     shop.post("/api/label", {"rows": rows, "label": "hat"}).json()
@@ -82,7 +82,7 @@ def test_what_is_said_shows_in_the_lists(shop: Lab) -> None:
     assert [item["label"] for item in exact["items"]] == ["hat", "hat"]
 
 
-def test_nothing_is_left_when_only_the_test_split_is(shop: Lab) -> None:
+def test_images_of_the_test_split_are_not_left_to_label(shop: Lab) -> None:
     train = [row for row, path in enumerate(shop.session.ids) if path.startswith("train")]
     assert shop.get("/api/status").json()["left"] == len(train) < len(shop.session.ids)
     shop.post("/api/label", {"rows": train[1:], "label": "hat"}).json()
@@ -91,12 +91,12 @@ def test_nothing_is_left_when_only_the_test_split_is(shop: Lab) -> None:
     assert shop.get("/api/batch?n=5").json()["items"] == []
 
 
-def test_questions_that_cannot_be_meant(shop: Lab) -> None:
+def test_invalid_queries_are_refused(shop: Lab) -> None:
     assert shop.get("/api/checked").error() == (400, "`list` must be copies, outliers or small.")
     assert shop.get("/api/checked?list=copies&n=501").status == 400
 
 
-def test_a_check_that_fails_is_said_and_tried_again(
+def test_a_failed_check_is_reported_and_repeated(
     shop: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -113,7 +113,7 @@ def test_a_check_that_fails_is_said_and_tried_again(
     assert listed(shop, "copies")["total"] == 2
 
 
-def test_a_server_ends_while_it_checks(shop: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_ends_during_the_checks(shop: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = []
 
     def endless(*_: object, progress: Callable[[str, int, int], None], **__: object) -> None:
@@ -135,7 +135,7 @@ def test_a_server_ends_while_it_checks(shop: Lab, monkeypatch: pytest.MonkeyPatc
     assert ended
 
 
-def test_the_lists_are_gone_through_by_keyboard(shop: Lab, tab_on: Callable[..., Tab]) -> None:
+def test_the_lists_by_keyboard(shop: Lab, tab_on: Callable[..., Tab]) -> None:
     tab = tab_on(shop)
     tab.press("Shift+R")
     tab.wait(

@@ -1,4 +1,4 @@
-"""The map's second layout: worked out beside the server, kept, and shown."""
+"""The UMAP layout: computed in another process, stored, and shown."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from embedpipe.server.item_map import WORKER
 from embedpipe.server.map_layouts import map_coordinates, principal_plane, umap_layout
 from embedpipe.server.map_worker import LayoutFile
 from tests.processes import run
-from tests.server.conftest import Answer, Lab, make_photos
+from tests.server.conftest import Lab, Response, make_photos
 from tests.server.tabs import Tab
 
 ASKED = "/api/map/points?by=neighbours"
 NOT_INSTALLED = "UMAP is not installed: `pip install 'embedpipe[map]'`."
 
 
-def points_in(answer: Answer) -> NDArray[np.uint16]:
+def points_in(answer: Response) -> NDArray[np.uint16]:
     assert answer.status == 200, answer.body
     return np.frombuffer(answer.body, "<u2").reshape(-1, 2)
 
 
-def wait_for_points(lab: Lab) -> Answer:
+def wait_for_points(lab: Lab) -> Response:
     end = time.monotonic() + 90
     while (answer := lab.get(ASKED)).status == 202:
         assert time.monotonic() < end, answer.body
@@ -53,20 +53,20 @@ def unfinished(lab: Lab) -> list[Path]:
 
 @dataclass
 class Worked:
-    """What two servers said that were asked at once, and what was labelled meanwhile."""
+    """The responses of two servers to simultaneous requests, and the labels set meanwhile."""
 
     folder: Path
     workspace: Path
     lab: Lab
-    first: Answer
+    first: Response
     stages: tuple[list[dict[str, Any]], list[dict[str, Any]]]
     labelled: dict[str, str]
-    answers: tuple[Answer, Answer]
+    answers: tuple[Response, Response]
 
 
 @pytest.fixture(scope="module")
 def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
-    """The layout of 24 photos of three kinds and a copy of one, worked out by UMAP once."""
+    """The layout of 24 photos of three classes and a copy, computed once."""
     folder = tmp_path_factory.mktemp("map")
     photos, workspace = make_photos(folder / "photos", 24), folder / "workspace"
     shutil.copy(photos / "day0" / "0004.jpg", photos / "day0" / "0099.jpg")
@@ -74,19 +74,19 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
     try:
         first = labs[0].get(ASKED)
         stages: tuple[list[Any], list[Any]] = ([], [])
-        said = {}
+        labels = {}
         while True:
             answers = labs[0].get(ASKED), labs[1].get(ASKED)
             if any(answer.status != 202 for answer in answers):
                 break
-            for told, answer in zip(stages, answers, strict=True):
-                told.append(answer.waiting())
-            row = len(said) % 25
+            for stage, answer in zip(stages, answers, strict=True):
+                stage.append(answer.progress())
+            row = len(labels) % 25
             labs[0].post("/api/label", {"rows": [row], "label": "hat"}).json()
-            said[labs[0].session.ids[row]] = "hat"
+            labels[labs[0].session.ids[row]] = "hat"
             time.sleep(0.1)
         answers = wait_for_points(labs[0]), wait_for_points(labs[1])
-        yield Worked(photos, workspace, labs[0], first, stages, said, answers)
+        yield Worked(photos, workspace, labs[0], first, stages, labels, answers)
     finally:
         for lab in labs:
             lab.close()
@@ -94,7 +94,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
-    """The processes that are started from here on."""
+    """The processes that the test starts."""
     found: list[subprocess.Popen[str]] = []
 
     class Noted(subprocess.Popen[str]):
@@ -116,7 +116,7 @@ def without_umap(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_each_lies_beside_one_of_its_kind(worked: Worked) -> None:
+def test_the_nearest_point_has_the_same_class(worked: Worked) -> None:
     points = points_in(worked.answers[0]).astype(float)
     assert points.min(axis=0).tolist() == [0, 0]
     assert points.max(axis=0).tolist() == [65535, 65535]
@@ -129,25 +129,25 @@ def test_each_lies_beside_one_of_its_kind(worked: Worked) -> None:
     assert kinds[away.argmin(axis=1)].tolist() == kinds.tolist()
 
 
-def test_labelling_goes_on_while_it_is_worked_out(worked: Worked) -> None:
+def test_labelling_continues_during_the_computation(worked: Worked) -> None:
     assert len(worked.labelled) > 5
     assert worked.lab.labels() == worked.labelled
-    assert not {"umap", "numba"} & sys.modules.keys()  # nothing of it is in the server's process
+    assert not {"umap", "numba"} & sys.modules.keys()  # the server does not import UMAP
 
 
-def test_it_is_told_how_far_it_is(worked: Worked) -> None:
-    assert worked.first.waiting() == {"doing": "starting", "share": 0.0}
+def test_progress_of_the_layout(worked: Worked) -> None:
+    assert worked.first.progress() == {"doing": "starting", "share": 0.0}
     assert worked.first.headers["cache-control"] == "no-store"
-    # One server's process works, the other's waits for what it will keep.
-    assert {told[-1]["doing"] for told in worked.stages} == {"starting", "layout"}
+    # One server's process computes the layout; the other's process waits for the file.
+    assert {stage[-1]["doing"] for stage in worked.stages} == {"starting", "layout"}
     order = ["starting", "neighbours", "layout"]
-    for told in worked.stages:
-        course = [(order.index(each["doing"]), each["share"]) for each in told]
+    for stage in worked.stages:
+        course = [(order.index(each["doing"]), each["share"]) for each in stage]
         assert course == sorted(course)
         assert all(0 <= share <= 1 for _, share in course)
 
 
-def test_two_servers_on_one_workspace_get_the_same(worked: Worked) -> None:
+def test_two_servers_on_one_workspace_get_the_same_layout(worked: Worked) -> None:
     assert worked.answers[0].body == worked.answers[1].body
     folder = worked.lab.embeddings.folder / "index" / "map"
     assert {path.name for path in folder.iterdir()} == {
@@ -155,7 +155,7 @@ def test_two_servers_on_one_workspace_get_the_same(worked: Worked) -> None:
     }  # fmt: skip
 
 
-def test_the_next_server_has_it_at_once_and_needs_no_umap(
+def test_a_stored_layout_needs_no_umap(
     worked: Worked, without_umap: None, started: list[Any]
 ) -> None:
     lab = Lab(worked.folder, worked.workspace)
@@ -166,12 +166,12 @@ def test_the_next_server_has_it_at_once_and_needs_no_umap(
         lab.close()
 
 
-def test_without_umap_it_is_said_what_to_install(lab: Lab, without_umap: None) -> None:
+def test_without_umap_the_error_names_the_package(lab: Lab, without_umap: None) -> None:
     assert lab.get(ASKED).error() == (400, NOT_INSTALLED)
     assert points_in(lab.get("/api/map/points")).shape == (24, 2)
 
 
-def test_the_layout_is_one_that_there_is(lab: Lab) -> None:
+def test_an_unknown_layout_is_refused(lab: Lab) -> None:
     assert lab.get("/api/map/points?by=x").error() == (
         400, "`by` must be components or neighbours.",
     )  # fmt: skip
@@ -179,12 +179,14 @@ def test_the_layout_is_one_that_there_is(lab: Lab) -> None:
     assert given.body == asked.body
 
 
-def test_few_items_stay_at_their_components(tmp_path: Path, open_lab: Callable[..., Lab]) -> None:
+def test_few_items_have_the_principal_components(
+    tmp_path: Path, open_lab: Callable[..., Lab]
+) -> None:
     lab = open_lab(make_photos(tmp_path / "photos", 6))
     assert wait_for_points(lab).body == lab.get("/api/map/points").body
 
 
-def test_a_damaged_file_is_made_again(
+def test_a_damaged_file_is_replaced(
     tmp_path: Path, open_lab: Callable[..., Lab], started: list[Any]
 ) -> None:
     folder = make_photos(tmp_path / "photos", 6)
@@ -193,7 +195,7 @@ def test_a_damaged_file_is_made_again(
     kept = bytearray(kept_file(one).read_bytes())
     kept[-1] ^= 1
     kept_file(one).write_bytes(kept)
-    assert one.get(ASKED).body == sound  # it is in memory
+    assert one.get(ASKED).body == sound  # from memory
     two = open_lab(folder)
     assert two.get(ASKED).status == 202
     assert wait_for_points(two).body == sound
@@ -201,7 +203,7 @@ def test_a_damaged_file_is_made_again(
     assert kept_file(two).read_bytes()[-1] == kept[-1] ^ 1
 
 
-def test_the_process_ends_with_the_server_and_leaves_nothing(
+def test_the_process_ends_with_the_server_and_leaves_no_files(
     lab: Lab, started: list[subprocess.Popen[str]]
 ) -> None:
     assert lab.get(ASKED).status == 202
@@ -214,7 +216,7 @@ def test_the_process_ends_with_the_server_and_leaves_nothing(
     assert unfinished(lab) == []
 
 
-def test_a_process_that_dies_is_told_of_and_the_next_one_begins(
+def test_a_killed_process_is_reported_and_replaced(
     lab: Lab, started: list[subprocess.Popen[str]]
 ) -> None:
     assert lab.get(ASKED).status == 202
@@ -227,7 +229,7 @@ def test_a_process_that_dies_is_told_of_and_the_next_one_begins(
     assert len(started) == 2
 
 
-def test_what_cannot_be_kept_is_said(tmp_path: Path, open_lab: Callable[..., Lab]) -> None:
+def test_a_write_error_is_reported(tmp_path: Path, open_lab: Callable[..., Lab]) -> None:
     lab = open_lab(make_photos(tmp_path / "photos", 6))
     folder = lab.embeddings.folder / "index" / "map"
     folder.parent.mkdir(exist_ok=True)
@@ -239,14 +241,14 @@ def test_what_cannot_be_kept_is_said(tmp_path: Path, open_lab: Callable[..., Lab
     )
 
 
-def test_the_process_ends_when_nobody_holds_its_input(tmp_path: Path) -> None:
+def test_the_process_ends_when_its_input_is_closed(tmp_path: Path) -> None:
     np.save(tmp_path / "matrix.npy", np.zeros((3, 2), dtype=np.float32))
     process = subprocess.Popen(
         [sys.executable, "-m", WORKER, tmp_path / "matrix.npy", tmp_path, "00ff"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
-    # What is held here cannot be had by the process: it waits.
+    # The process waits for the lock that is held here.
     with process, LayoutFile(tmp_path, "00ff").alone():
         left = tmp_path / "map" / f".tmp-{process.pid}-00ff-meta.json"
         left.write_bytes(b"half")
@@ -261,7 +263,9 @@ def test_the_process_ends_when_nobody_holds_its_input(tmp_path: Path) -> None:
     [np.ones((1, 4)), np.ones((40, 4)), np.zeros((40, 4)), np.tile(np.eye(4), (9, 1))],
     ids=["one item", "all equal", "zeros", "copies of four"],
 )
-def test_up_to_fifteen_distinct_vectors_are_the_plane(matrix: NDArray[np.float64]) -> None:
+def test_up_to_fifteen_distinct_vectors_keep_the_principal_plane(
+    matrix: NDArray[np.float64],
+) -> None:
     index = Index(matrix.astype(np.float32))
     found = umap_layout(index, report=lambda doing, share: None)
     plane = map_coordinates(principal_plane(index.matrix, index.rows))
@@ -279,7 +283,7 @@ def test_a_server_starts_without_umap() -> None:
 
 @pytest.fixture
 def afresh(worked: Worked) -> Iterator[Lab]:
-    """Another server, for which UMAP has to work it out once more: what was kept is damaged."""
+    """Another server, whose stored layout is damaged, so that UMAP computes it again."""
     kept_file(worked.lab).write_bytes(b"damaged")
     lab = Lab(worked.folder, worked.workspace)
     yield lab
@@ -319,7 +323,7 @@ def test_the_layout_is_chosen_by_keyboard(
     assert tab.page.evaluate(picture) == before[0]
 
 
-def test_the_page_says_what_to_install(
+def test_the_page_names_the_missing_package(
     lab: Lab, without_umap: None, tab_on: Callable[..., Tab]
 ) -> None:
     tab = tab_on(lab)
@@ -332,7 +336,7 @@ def test_the_page_says_what_to_install(
     tab.problems.clear()  # the browser's own line about the answer 400
 
 
-def test_layouts_worked_out_by_hand() -> None:
+def test_layouts_computed_by_hand() -> None:
     matrix = np.array([[3, 0], [0, 2], [9, 0]], dtype=np.float32)
     squares = 9 * principal_plane(matrix, np.arange(3)) ** 2
     assert squares.round(3).tolist() == [[2.0, 0.0], [8.0, 0.0], [2.0, 0.0]]

@@ -13,39 +13,39 @@ from tests.server.conftest import Lab, make_photos
 from tests.server.tabs import KINDS, ROW, Tab, kind_of
 
 
-def test_from_a_folder_to_a_head_and_an_export_by_keyboard(
+def test_labelling_and_export_by_keyboard(
     tmp_path: Path, open_lab: Callable[..., Lab], tab_on: Callable[..., Tab]
 ) -> None:
     lab = open_lab(make_photos(tmp_path / "photos", 200))
     tab = tab_on(lab)
     assert "token" not in tab.page.url
     assert tab.text("#next").startswith("Name the first class: press N")
-    said = {}
+    labels = {}
     for _ in range(12):
         path = tab.label_next()
-        said[path] = kind_of(path)
+        labels[path] = kind_of(path)
     tab.settled()
     tab.wait("() => document.querySelector('.about .answer kbd')?.textContent === 'Enter'")
-    for _ in range(6):  # what the head suggests, if it is right
+    for _ in range(6):  # accept the suggestion if it is correct
         row, path = tab.row(), tab.text(".about .path")
-        right = tab.text(".about .answer").split()[1] == kind_of(path)
-        if right:
+        correct = tab.text(".about .answer").split()[1] == kind_of(path)
+        if correct:
             tab.press("Enter")
         else:
             tab.give(kind_of(path))
-        said[path] = kind_of(path)
+        labels[path] = kind_of(path)
         tab.wait(f"row => ({ROW})() !== row", row)
     tab.settled()
-    assert lab.labels() == said
+    assert lab.labels() == labels
     suggested = [e for e in lab.log.events() if e.suggestion is not None]
     assert {event.model.partition("-")[0] for event in suggested} == {"logistic"}
-    tab.press("Shift+G")  # the rest of a batch at once, and the head anew
+    tab.press("Shift+G")  # a batch, with a new model
     tab.wait("() => document.querySelectorAll('.grid .tile').length > 10")
     tab.press("Shift+E")
     tab.wait("() => document.querySelector('#exported').textContent.includes(' in ')")
     path = tab.text("#exported").split(" in ")[1]
     back = {item.path: item.label for item in formats["imagefolder"].read(path)}
-    assert back == said
+    assert back == labels
     assert tab.text("#accuracy").split()[1] == "%"
     assert tab.page.locator("#curve svg").count() == 1
 
@@ -77,7 +77,7 @@ def test_undo_skip_back_and_clear(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     assert lab.get("/api/status").json()["unsure"] == 1
 
 
-def test_a_class_can_be_made_without_labelling_and_chosen_by_name(
+def test_a_class_is_added_without_a_label_and_chosen_by_name(
     lab: Lab, tab_on: Callable[..., Tab]
 ) -> None:
     tab = tab_on(lab)
@@ -95,27 +95,27 @@ def test_a_class_can_be_made_without_labelling_and_chosen_by_name(
     tab.settled()
     assert lab.labels() == {path: "green"}
     tab.press("n")
-    tab.press("Escape")  # nothing is said by closing
+    tab.press("Escape")  # nothing is labels by closing
     tab.press("n", "Enter")
     assert tab.classes() == ["green"]
 
 
 def test_a_reload_in_the_middle_loses_nothing(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     tab = tab_on(lab)
-    said = {}
+    labels = {}
     for _ in range(5):
         path = tab.label_next()
-        said[path] = kind_of(path)
+        labels[path] = kind_of(path)
     tab.settled()
     tab.page.reload()
     tab.progress("5 of 24")
     assert sum(int(word) for word in tab.text("#counts").split() if word.isdigit()) == 5
     tab.row()
-    assert tab.text(".about .path") not in said
+    assert tab.text(".about .path") not in labels
     path = tab.label_next()
-    said[path] = kind_of(path)
+    labels[path] = kind_of(path)
     tab.settled()
-    assert lab.labels() == said
+    assert lab.labels() == labels
 
 
 def test_two_tabs_stay_consistent(lab: Lab, tab_on: Callable[..., Tab]) -> None:
@@ -133,7 +133,7 @@ def test_two_tabs_stay_consistent(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     two.wait(
         "r => document.querySelector(`.tile[data-row='${r}']`)?.classList.contains('done')", row
     )
-    two.press("Escape", "u")  # one person: the last act, whichever tab it came from
+    two.press("Escape", "u")  # undoes the last act of either tab
     two.progress("1 of 24")
     one.progress("1 of 24")
     one.settled()
@@ -191,7 +191,7 @@ def test_a_grid_is_labelled_by_mouse(lab: Lab, tab_on: Callable[..., Tab]) -> No
     assert len(lab.labels()) == before + chosen
 
 
-def test_a_finished_batch_brings_the_next_with_a_new_head(
+def test_after_a_finished_batch_the_next_one_has_a_new_model(
     tmp_path: Path, open_lab: Callable[..., Lab], tab_on: Callable[..., Tab]
 ) -> None:
     lab = open_lab(make_photos(tmp_path / "photos", 90))
@@ -212,7 +212,7 @@ def test_a_finished_batch_brings_the_next_with_a_new_head(
     assert len(lab.labels()) > before
 
 
-def test_review_puts_wrong_labels_right(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+def test_review_corrects_wrong_labels(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     for row, path in enumerate(lab.session.ids):
         lab.session.label([row], "red" if row == 5 else kind_of(path))
     wrong = kind_of(lab.session.ids[5]) != "red"
@@ -227,7 +227,7 @@ def test_review_puts_wrong_labels_right(lab: Lab, tab_on: Callable[..., Tab]) ->
     assert lab.labels()[lab.session.ids[5]] == kind_of(lab.session.ids[5])
 
 
-def test_search_by_path_and_by_likeness(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+def test_search_by_path_and_by_similarity(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     tab = tab_on(lab)
     tab.row()
     tab.press("Shift+F")
@@ -292,9 +292,7 @@ def test_scripts_in_names_stay_text(
     assert tab.page.locator("#class-list li").all_inner_texts() == [name, evil]
 
 
-def test_what_cannot_be_stored_is_said_and_shown_again(
-    lab: Lab, tab_on: Callable[..., Tab]
-) -> None:
+def test_a_storing_error_is_shown_with_the_image(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     tab = tab_on(lab)
     path = tab.label_next("hat")
     tab.settled()
@@ -314,11 +312,11 @@ def test_what_cannot_be_stored_is_said_and_shown_again(
     tab.page.unroute("**/api/label")
     tab.press("1")
     tab.wait(f"row => ({ROW})() !== row", row)
-    tab.problems.clear()  # the browser's own line about the answer 400
+    tab.problems.clear()  # the browser logs the status 400
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_is_wider_than_the_window_and_nothing_jumps(
+def test_the_layout_fits_the_window_and_does_not_move(
     lab: Lab, tab_on: Callable[..., Tab], width: int
 ) -> None:
     tab = tab_on(lab, width=width)
@@ -355,7 +353,7 @@ CONTRAST = """selector => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out(lab: Lab, tab_on: Callable[..., Tab], scheme: str) -> None:
+def test_text_has_enough_contrast(lab: Lab, tab_on: Callable[..., Tab], scheme: str) -> None:
     tab = tab_on(lab, color_scheme=scheme)
     tab.label_next()
     tab.press("Shift+G")
@@ -368,7 +366,7 @@ def test_text_stands_out(lab: Lab, tab_on: Callable[..., Tab], scheme: str) -> N
     assert {place: ratio for place, ratio in found.items() if ratio < 4.5} == {}
 
 
-def test_keys_that_are_typed_fast_or_held_down(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+def test_fast_and_held_keys(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     tab = tab_on(lab)
     tab.row()
     tab.press("n")
@@ -376,7 +374,7 @@ def test_keys_that_are_typed_fast_or_held_down(lab: Lab, tab_on: Callable[..., T
     tab.press("Enter", "1", "n")  # the class has its key at once
     tab.page.keyboard.type("blue")
     tab.press("Enter", "2", "1")
-    for _ in range(6):  # one press: what follows is the keyboard's own repetition
+    for _ in range(6):  # one press: the repetitions of the keyboard are ignored
         tab.page.keyboard.down("2")
     tab.page.keyboard.up("2")
     tab.settled()
@@ -388,7 +386,7 @@ def test_keys_that_are_typed_fast_or_held_down(lab: Lab, tab_on: Callable[..., T
     )
 
 
-def test_a_class_is_renamed_by_keyboard_even_by_case_alone(
+def test_a_class_is_renamed_by_keyboard_also_by_case_only(
     lab: Lab, tab_on: Callable[..., Tab]
 ) -> None:
     lab.session.label([0], "hat")
@@ -405,11 +403,11 @@ def test_a_class_is_renamed_by_keyboard_even_by_case_alone(
     lab.session.label([1], "hat")
     tab.wait("() => document.querySelectorAll('#classes button').length === 3")
     tab.press("/")
-    tab.page.keyboard.type("hat")  # not the one that differs by case
+    tab.page.keyboard.type("hat")  # the exact name, not the one that differs by case
     assert tab.text("#class-list [aria-selected=true]") == "hat"
 
 
-def test_a_click_leaves_the_keys_to_the_images(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+def test_a_click_does_not_take_the_focus(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     tab = tab_on(lab)
     tab.row()
     tab.page.click("#show-help")
@@ -417,7 +415,7 @@ def test_a_click_leaves_the_keys_to_the_images(lab: Lab, tab_on: Callable[..., T
     assert not tab.page.evaluate("document.querySelector('#help-dialog').open")
 
 
-def test_two_photos_are_enough_for_a_head(
+def test_two_photos_are_enough_for_a_model(
     tmp_path: Path, open_lab: Callable[..., Lab], tab_on: Callable[..., Tab]
 ) -> None:
     lab = open_lab(make_photos(tmp_path / "photos", 2))
@@ -428,7 +426,7 @@ def test_two_photos_are_enough_for_a_head(
     tab.wait("() => document.querySelector('#advice').textContent !== ''")
 
 
-def test_a_low_window_has_room_for_a_map(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+def test_the_map_fits_a_low_window(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     for row in range(12):
         lab.session.label([row], f"{row} " + 58 * "x")
     tab = tab_on(lab, width=641)
@@ -436,5 +434,5 @@ def test_a_low_window_has_room_for_a_map(lab: Lab, tab_on: Callable[..., Tab]) -
     tab.press("Shift+M")
     tab.wait("() => document.querySelector('.tools .note').textContent === '24 images'")
     assert tab.page.locator("canvas").bounding_box()["height"] > 60
-    tab.press("Shift+P")  # the figures may leave it none
+    tab.press("Shift+P")  # the statistics may cover it
     time.sleep(0.2)
