@@ -51,9 +51,9 @@ class Session:
         from ..datasets.load import name_conflict
 
         for name in [data.dataset] if isinstance(data.dataset, str) else data.dataset:
-            beside = name_conflict(name)
-            if beside is not None:
-                self.remark(beside)
+            conflict = name_conflict(name)
+            if conflict is not None:
+                self.remark(conflict)
         with self.progress() as progress:
 
             def update(done: int, total: int | None) -> None:
