@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 import types
 import typing
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ __all__ = [
     "check_block_size",
     "check_complete",
     "check_count",
+    "check_number",
     "check_share",
     "checked_options",
     "format_spec",
@@ -105,12 +107,18 @@ def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
-def check_count(name: str, value: Any, least: int = 1) -> int:
-    """Return an integer that is at least `least`, or raise `UsageError`."""
+def check_count(
+    name: str, value: Any, least: int = 1, most: int | None = None, *, alternative: str = ""
+) -> int:
+    """Return a whole number from `least` to `most`, or raise `UsageError`.
+
+    `alternative` names other values that the caller accepts, such as ``"'auto'"``.
+    """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if whole and value >= least:
+    if whole and value >= least and (most is None or value <= most):
         return int(value)
-    raise UsageError(f"{name} is {value!r}: give a whole number, at least {least}.")
+    wanted = f"at least {least}" + ("" if most is None else f" and at most {most}")
+    raise UsageError(f"{name} is {value!r}: give a whole number, {wanted}{_or(alternative)}.")
 
 
 def check_block_size(block_size: int | None) -> int | None:
@@ -118,23 +126,46 @@ def check_block_size(block_size: int | None) -> int | None:
     return None if block_size is None else check_count("block_size", block_size)
 
 
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+    alternative: str = "",
+) -> float:
+    """Return a finite number within the bounds, or raise `UsageError`; see `check_count`."""
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    bounds = [
+        ("above", operator.gt, above),
+        ("at least", operator.ge, least),
+        ("below", operator.lt, below),
+        ("at most", operator.le, most),
+    ]
+    given = [(words, fits, bound) for words, fits, bound in bounds if bound is not None]
+    if number and all(fits(value, bound) for _, fits, bound in given):
+        found: float = value
+        return found
+    wanted = " and ".join(f"{words} {bound:g}" for words, _, bound in given)
+    raise UsageError(f"{name} is {value!r}: give a number {wanted}{_or(alternative)}.")
+
+
 def check_above(name: str, value: float) -> float:
     """Return a finite number above 0, or raise `UsageError`."""
-    if _is_number(value) and 0 < value < math.inf:
-        return value
-    raise UsageError(f"{name} is {value!r}: give a number above 0.")
+    return check_number(name, value, above=0)
 
 
 def check_share(name: str, value: float, *, zero: bool) -> float:
     """Return a number above 0, at most 1 (`zero`: from 0, below 1), or raise `UsageError`."""
-    if _is_number(value) and (0 <= value < 1 if zero else 0 < value <= 1):
-        return value
-    wanted = "at least 0 and below 1" if zero else "above 0 and at most 1"
-    raise UsageError(f"{name} is {value!r}: give a number {wanted}.")
+    if zero:
+        return check_number(name, value, least=0, below=1)
+    return check_number(name, value, above=0, most=1)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+def _or(alternative: str) -> str:
+    return f", or {alternative}" if alternative else ""
 
 
 R = TypeVar("R", bound=Registry[Any])

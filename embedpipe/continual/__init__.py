@@ -1,7 +1,7 @@
-"""Streams of experiences over cached vectors: replay buffers, exact heads, honest metrics."""
+"""Continual learning over cached vectors: streams of experiences, replay policies, metrics."""
 
 from .._deprecated import old_names
-from . import random_policies, score_policies, vector_policies  # noqa: F401  (which register)
+from . import random_policies, score_policies, vector_policies  # noqa: F401  (registers policies)
 from .loop import ContinualLoop
 from .memory import ExperienceBatch, Memory, Size, size_of
 from .methods import METHODS, MIXES

@@ -1,4 +1,4 @@
-"""Learn an experience, keep some of it, judge; again."""
+"""The continual-learning loop."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ from .stream import Experience, Stream
 __all__ = ["ContinualLoop"]
 
 REPORTS = ("loss_", "C_", "alpha_", "shrinkage_", "temperature_", "cv_accuracy_")
-"""Attributes of a head that a record keeps."""
+"""Attributes of a head that a record stores."""
 
 
 class ContinualLoop:
-    """Learns a stream experience by experience, and is judged on all of them after each.
+    """Learns a stream experience by experience; tests the head on all experiences after each.
 
     Parameters
     ----------
     stream
-        What comes when.
+        The stream.
     options
         See `ContinualOptions`.
     workspace
-        If given, the run is kept in its ``runs/<run_id>/``, and continues from there.
+        If given, the run is stored in its ``runs/<run_id>/`` and can be resumed.
     **changes
-        Options by name, in place of those in `options`: ``policy="el2n"``.
+        Options that override those in `options`: ``policy="el2n"``.
 
     Attributes
     ----------
     records
-        The experiences so far.
+        The records of the experiences so far.
     memory
-        What the buffer holds.
+        The content of the replay buffer.
     head, policy, strategy, initial
-        Objects, from the options; the head is unfitted.
+        Objects built from the options; the head is unfitted.
 
     Raises
     ------
     UsageError
-        If an option has no meaning, or the head cannot do what the method asks of it.
+        If an option is invalid, or the head does not support the method.
 
     Examples
     --------
@@ -89,31 +89,26 @@ class ContinualLoop:
         self._batches: list[Batch] = []
 
     def config(self) -> dict[str, Any]:
-        """Return everything that the run's figures follow from."""
+        """Return the configuration that determines the results."""
         return self.options.config(self.stream.identity)
 
     @property
     def run_id(self) -> str:
-        """The run's identity: the same for the same arguments and seed."""
+        """The identity of the run, the same for the same arguments and seed."""
         return self.options.run_id(self.stream.identity)
 
     @property
     def folder(self) -> Path | None:
-        """Where the run is kept, if it is."""
+        """The folder of the run; None without a workspace."""
         return None if self._workspace is None else self._workspace.runs / self.run_id
 
-    # Running
-
     def run(self) -> Iterator[ExperienceRecord]:
-        """Yield the record of each experience.
-
-        Experiences that are on disk are not learned again: what a kill left is continued, with
-        the same buffer and the same head.
+        """Yield the record of each experience; experiences stored on disk are not repeated.
 
         Raises
         ------
         RunError
-            If the run's folder is damaged.
+            If the folder of the run is damaged.
         """
         folder = None
         self._continue_from(Progress.none())
@@ -138,23 +133,21 @@ class ContinualLoop:
 
     @property
     def fitted(self) -> Any:
-        """The head as the last experience left it; None before that, or if it was not kept."""
+        """The head after the last experience; None before, or if it was not stored."""
         return self._head
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """The accuracy matrix, (T, T): row i after experience i; NaN where it is not defined."""
+        """The (T, T) accuracy matrix: row i after experience i; NaN where undefined."""
         rows = ((record.experience, record.accuracies) for record in self.records)
         return accuracy_matrix(rows, len(self.stream))
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What the accuracy matrix says, see `continual_metrics`."""
+        """The metrics of the accuracy matrix, see `continual_metrics`."""
         return continual_metrics(
             self.matrix, protocol=self.stream.protocol, floor=self.stream.floor
         )
-
-    # One experience
 
     def _experience(self, number: int, experience: Experience) -> ExperienceRecord:
         rows, choosing = timed(lambda: self._to_label(number, experience))
@@ -195,7 +188,7 @@ class ContinualLoop:
     def _record(self, number: int, name: str, **figures: Any) -> ExperienceRecord:
         accuracies = self._learner.accuracies(self._head)
         if self.stream.protocol == "streaming":
-            accuracies[: number + 1] = np.nan  # what was learned from is no test
+            accuracies[: number + 1] = np.nan  # training rows are not a test
         batches = self._batches if self._method.at_once else self._batches[-1:]
         record = ExperienceRecord(
             number,
@@ -218,7 +211,7 @@ class ContinualLoop:
             self._batches.append(self._batch(self._to_label(number, experience)))
 
     def _to_label(self, number: int, experience: Experience) -> NDArray[np.int64]:
-        """Return the rows of an experience that are labelled, in the order of the stream."""
+        """Return the rows of an experience to label."""
         if self.options.budget is None:
             return experience.train
         candidates = np.sort(experience.train)
@@ -245,8 +238,6 @@ class ContinualLoop:
             probabilities=lambda: self._learner.probabilities(self._head, rows),
             total=sum(batch.rows.size for batch in self._batches),
         )
-
-    # State
 
     def _continue_from(self, progress: Progress) -> None:
         self.records, self.memory = list(progress.records), progress.memory

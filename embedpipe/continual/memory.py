@@ -1,4 +1,4 @@
-"""What a replay buffer holds, what it may look at, and how large it may be."""
+"""The content and the size of a replay buffer, and the rows of an experience."""
 
 from __future__ import annotations
 
@@ -31,28 +31,24 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """Rows that a buffer holds, or that may enter it.
+    """Rows of a replay buffer, or candidates for it.
 
     Attributes
     ----------
     rows
-        (m,) int64, distinct rows of the matrix.
+        (m,) int64 distinct rows of the matrix.
     codes
-        (m,) int64, the class of each.
+        (m,) int64 classes.
     experience
-        (m,) int64, the number of the experience in which each came.
+        (m,) int64 numbers of the experiences of the rows.
     keys
-        (m,) float64, what the policy ordered them by, the smallest first to stay. A policy that
-        orders nothing writes down when each came: 0 for the first row of the stream.
+        (m,) float64 priorities: the smallest are kept longest. Policies without an order store the
+        arrival: 0 for the first row of the stream.
 
     Raises
     ------
     UsageError
-        If the arrays differ in length, or a row is there twice.
-
-    Notes
-    -----
-    32 bytes per row.
+        If the arrays differ in length, or a row occurs twice.
 
     Examples
     --------
@@ -72,53 +68,46 @@ class Memory:
         object.__setattr__(self, "keys", np.asarray(self.keys, dtype=np.float64))
         shapes = {name: array.shape for name, array in vars(self).items()}
         if set(shapes.values()) != {(self.rows.size,)}:
-            told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            raise UsageError(f"a memory has one of each for every row, but was given {told}.")
+            given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise UsageError(f"the arrays of a memory must have the same length; got {given}.")
         again = repeated(self.rows)
         if again is not None:
-            raise UsageError(f"row {again} is in the memory twice: a row is kept once.")
+            raise UsageError(f"row {again} is in the memory twice: give it once.")
 
     @classmethod
     def empty(cls) -> Self:
-        """Return a memory that holds nothing."""
+        """Return an empty memory."""
         none = np.empty(0, dtype=np.int64)
         return cls(none, none, none, np.empty(0))
 
     def take(self, at: NDArray[np.integer[Any]]) -> Memory:
-        """Return what is at these positions, in that order."""
+        """Return the rows at these positions, in that order."""
         return Memory(self.rows[at], self.codes[at], self.experience[at], self.keys[at])
 
     def joined(self, other: Memory) -> Memory:
-        """Return what is in this memory, then what is in the other."""
+        """Return the rows of this memory, then those of the other."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return Memory(*(np.concatenate(pair) for pair in pairs))
 
     def by_row(self) -> Memory:
-        """Return the same, the lowest row first."""
+        """Return the memory sorted by row."""
         return self.take(np.argsort(self.rows))
 
     def counts(self, experiences: int) -> Int64:
-        """Return how many rows of each experience it holds, (`experiences`,)."""
+        """Return the (`experiences`,) numbers of rows of each experience."""
         return np.bincount(self.experience, minlength=experiences).astype(np.int64)
 
     def first_of_each(self, groups: NDArray[np.integer[Any]], quotas: Int64) -> Memory:
-        """Return of each group the rows with the smallest keys, ties going to the lowest row.
+        """Return the rows with the smallest keys of each group, sorted by row.
+
+        Ties go to the lowest row. O(m·log m) time.
 
         Parameters
         ----------
         groups
-            (m,) the group of each row, from 0.
+            (m,) groups of the rows, from 0.
         quotas
-            (g,) how many rows of each group at most.
-
-        Returns
-        -------
-        Memory
-            The lowest row first.
-
-        Notes
-        -----
-        O(m·log m) time and 40 bytes of extra memory per row.
+            (g,) maximum numbers of rows per group.
 
         Examples
         --------
@@ -135,29 +124,29 @@ class Memory:
 
 @dataclass(frozen=True, eq=False)
 class ExperienceBatch:
-    """What a policy may look at when an experience has been learned: its labelled rows alone.
+    """The labelled rows of an experience, the input of a replay policy.
 
     Attributes
     ----------
     number
-        Which experience, from 0.
+        Number of the experience, from 0.
     rows
-        (b,) int64, distinct rows of the matrix in the order in which they came.
+        (b,) int64 distinct rows of the matrix, in order of arrival.
     codes
-        (b,) int64, the class of each, from 0.
+        (b,) int64 classes, from 0.
     vectors
-        (b, d) float32, their embeddings.
+        (b, d) float32 embeddings.
     probabilities
-        Called without arguments, returns what the head, having learned the experience, says of
-        them: (b, K) class probabilities, with column c for code c.
+        A function without arguments that returns the (b, K) class probabilities of the head after
+        the experience, with column c for code c.
     total
-        How many labelled rows have come in all, these included.
+        Number of labelled rows of the stream so far, including these.
 
     Raises
     ------
     UsageError
-        If the arrays differ in length, a row comes twice, a row has no class, or `total` is less
-        than there are rows.
+        If the arrays differ in length, a row occurs twice, a row has no class, or `total` is
+        smaller than the number of rows.
 
     Examples
     --------
@@ -185,62 +174,52 @@ class ExperienceBatch:
             )
         again = repeated(self.rows)
         if again is not None:
-            raise UsageError(f"row {again} comes twice in experience {self.number}: give it once.")
+            raise UsageError(f"row {again} is in experience {self.number} twice: give it once.")
         if (self.codes < 0).any():
             row = int(self.rows[self.codes < 0][0])
             raise UsageError(f"row {row} has no class: leave it out of experience {self.number}.")
         if self.number < 0 or self.total < b:
             raise UsageError(
-                f"experience {self.number} is the last of {self.total} rows, and has {b} itself: "
-                "count experiences from 0, and all rows up to now."
+                f"experience {self.number} has {b} rows, and `total` is {self.total}: give a "
+                "number from 0, and the total of all rows so far."
             )
 
     @property
     def arrivals(self) -> Float64:
-        """When each row came, (b,): 0 for the first row of the stream."""
+        """The (b,) positions of the rows in the stream, from 0."""
         return np.arange(self.total - self.rows.size, self.total, dtype=np.float64)
 
     def candidates(self, keys: ArrayLike) -> Memory:
-        """Return all the rows as a memory, in the order in which they came, with these keys."""
+        """Return the rows as a memory with these keys, in order of arrival."""
         number = np.full(self.rows.size, self.number, dtype=np.int64)
         return Memory(self.rows, self.codes, number, np.asarray(keys, dtype=np.float64))
 
 
 class Size(ABC):
-    """How many rows a buffer may hold; see `Fixed` and `Share`."""
+    """The size of a replay buffer: `Fixed` or `Share`."""
 
     @abstractmethod
     def quotas(self, counts: ArrayLike) -> Int64:
-        """Return how many rows of each experience stay, (T,), of (T,) `counts` that came."""
+        """Return the (T,) numbers of rows to keep of experiences with (T,) `counts` rows."""
 
     @abstractmethod
     def quotas_after(self, held: ArrayLike, new: int) -> Int64:
-        """Return how many rows of each experience stay when another one comes.
+        """Return the (t + 1,) numbers of rows to keep after an experience of `new` rows.
 
-        Parameters
-        ----------
-        held
-            (t,) how many rows of the experiences before are in the buffer still. `quotas` of
-            what came of each would say the same: what stays of an experience never grows.
-        new
-            How many rows the new one has.
-
-        Returns
-        -------
-        (t + 1,) int64
+        `held` are the (t,) numbers of rows of earlier experiences in the buffer. A quota never
+        grows.
         """
 
     @abstractmethod
     def fits(self, limit: int) -> bool:
-        """Return whether `limit` rows in all can give as many as it asks for."""
+        """Return whether a stream of `limit` rows can fill the buffer."""
 
 
 @dataclass(frozen=True)
 class Fixed(Size):
-    """As many rows in all, divided evenly over the experiences that came.
+    """A total number of rows, divided evenly over the experiences so far.
 
-    What cannot be divided goes to the newest first; what a small experience cannot fill goes to
-    the others.
+    The remainder goes to the newest experiences, and unused places go to the other experiences.
     """
 
     n: int
@@ -249,25 +228,24 @@ class Fixed(Size):
         object.__setattr__(self, "n", check_count("the size of the buffer", self.n))
 
     def __str__(self) -> str:
-        """Return the number."""
         return str(self.n)
 
     def quotas(self, counts: ArrayLike) -> Int64:
-        """Divide the rows evenly; see `evenly`."""
+        """Divide the places with `evenly`."""
         return evenly(np.asarray(counts, dtype=np.int64)[::-1], self.n)[::-1]
 
     def quotas_after(self, held: ArrayLike, new: int) -> Int64:
-        """Divide the rows evenly again, the new experience among them."""
+        """Divide the places again, including the new experience."""
         return self.quotas(np.append(np.asarray(held, dtype=np.int64), new))
 
     def fits(self, limit: int) -> bool:
-        """Return whether there are as many."""
+        """Return whether there are at least `n` rows."""
         return self.n <= limit
 
 
 @dataclass(frozen=True)
 class Share(Size):
-    """The same share of each experience, rounded half up, at least one row: the buffer grows."""
+    """A share of each experience, rounded half up, at least one row: the buffer grows."""
 
     fraction: float
 
@@ -276,11 +254,10 @@ class Share(Size):
         object.__setattr__(self, "fraction", float(share))
 
     def __str__(self) -> str:
-        """Return the fraction."""
         return repr(self.fraction)
 
     def quotas(self, counts: ArrayLike) -> Int64:
-        """Take the share of each."""
+        """Return the share of each experience."""
         each = [
             max(1, rounded_share(self.fraction, count)) if count else 0
             for count in np.asarray(counts, dtype=np.int64).tolist()
@@ -288,26 +265,21 @@ class Share(Size):
         return np.array(each, dtype=np.int64)
 
     def quotas_after(self, held: ArrayLike, new: int) -> Int64:
-        """Leave what is held, and take the share of the new experience."""
+        """Keep the rows held, and add the share of the new experience."""
         return np.append(np.asarray(held, dtype=np.int64), self.quotas([new]))
 
     def fits(self, limit: int) -> bool:
-        """Return True: a share can always be had."""
+        """Return True."""
         return True
 
 
 def size_of(value: Any) -> Size:
-    """Return what a number means as a size: a share of each experience, or how many rows in all.
-
-    Parameters
-    ----------
-    value
-        A float above 0 and at most 1, a whole number from 1 on, or a `Size`.
+    """Return the size for a float (a share of each experience) or an int (a number of rows).
 
     Raises
     ------
     UsageError
-        If it means nothing.
+        If a float is not above 0 and at most 1, or an int is below 1.
 
     Examples
     --------
@@ -325,14 +297,14 @@ def size_of(value: Any) -> Size:
         return Share(float(value))
     raise UsageError(
         f"the size of the buffer is {value!r}: give a share of each experience above 0 and at "
-        "most 1, such as 0.05, or a whole number of rows from 1 on, such as 500."
+        "most 1, such as 0.05, or a number of rows, at least 1, such as 500."
     )
 
 
 def evenly(counts: ArrayLike, n: int) -> Int64:
-    """Divide `n` places evenly over groups that can fill (g,) `counts` of them: (g,)."""
-    # As if places were given one by one to the group with the fewest, the first of several. So no
-    # group gains a place when another grows or is added: what stayed once need not come back.
+    """Divide `n` places evenly over groups of (g,) `counts` rows; return the (g,) numbers."""
+    # Equal to giving places one by one to the group with the fewest. So no group gains a place when
+    # another group grows or is added, and rows that were removed are never needed again.
     counts = np.asarray(counts, dtype=np.int64)
     quotas = np.zeros_like(counts)
     left = min(n, int(counts.sum()))
@@ -349,13 +321,13 @@ def evenly(counts: ArrayLike, n: int) -> Int64:
 
 
 def rounded_share(fraction: float, count: int) -> int:
-    """Return `fraction` of `count`, halves rounded up, of the fraction as it is written."""
+    """Return `fraction` of `count`, rounded half up in decimal arithmetic."""
     share = Decimal(repr(float(fraction))) * count
     return int(share.to_integral_value(ROUND_HALF_UP))
 
 
 def repeated(rows: Int64) -> int | None:
-    """Return the lowest row that is there more than once, or None."""
+    """Return the lowest row that occurs more than once, or None."""
     ordered = np.sort(rows)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     return int(twice[0]) if twice.size else None

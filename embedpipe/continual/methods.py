@@ -1,4 +1,4 @@
-"""How the head of an experience comes from the head before it, the new rows and the buffer."""
+"""The methods of continual learning: how a head learns an experience."""
 
 from __future__ import annotations
 
@@ -21,47 +21,40 @@ from .stream import Stream
 __all__ = ["METHODS", "MIXES", "Learner", "Method", "get_method"]
 
 MIXES = ("concatenated", "balanced")
-"""*concatenated*: every row counts alike; *balanced*: the buffer counts as much as the new rows."""
+"""*concatenated*: every row has the same weight; *balanced*: the buffer weighs as the new rows."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """One way to learn a stream.
-
-    Attributes
-    ----------
-    learn
-        Makes the head of an experience: from the learner, the head before (None at first) and
-        the rows of all experiences so far; then those of the buffer.
-    replays
-        Whether there is a buffer.
-    at_once
-        Whether all experiences are learned together, and there is no accuracy before the last.
-    """
+    """A method of continual learning."""
 
     learn: Callable[[Learner, Any, Sequence[Batch], Batch], Any]
+    """Returns the new head, given the learner, the last head or None, the rows of each experience
+    so far, and the rows of the buffer."""
     replays: bool = False
+    """Whether there is a buffer."""
     at_once: bool = False
+    """Whether all experiences are learned together, so that only the last has accuracies."""
 
 
 class Learner:
-    """Trains copies of a head on rows of a stream, and predicts others."""
+    """Trains copies of a head on rows of a stream, and tests them."""
 
     def __init__(self, stream: Stream, head: Any, mix: str, seed: int = 0) -> None:
         self.stream, self.head, self.mix, self.seed = stream, head, mix, seed
 
     @cached_property
     def test(self) -> NDArray[np.int64]:
-        """The (t,) rows that are tested, ascending."""
+        """The (t,) test rows, ascending."""
         return np.unique(np.concatenate([each.test for each in self.stream.experiences]))
 
     def fresh_fit(self, batches: Sequence[Batch]) -> Any:
-        """Return a new head, fitted to the first experiences; it sees no rows of later ones."""
+        """Return a new head, fitted to the first experiences only."""
         trainer = self._trainer(len(batches))
         return trainer.fit(trainer.fresh(), joined(batches))
 
-    def go_on(self, head: Any, new: Batch, kept: Batch) -> Any:
-        """Return the head after learning new rows, and with them what was kept."""
+    def continue_fit(self, head: Any, new: Batch, kept: Batch) -> Any:
+        """Return the head after training on new rows and the rows of the buffer."""
         trainer = self._trainer(1)
         head = trainer.fresh() if head is None else head
         if not kept.rows.size:
@@ -75,29 +68,29 @@ class Learner:
         return head.partial_fit(matrix[both.rows], both.labels, sample_weight=weights)
 
     def _trainer(self, count: int) -> Trainer:
-        """Return what fits heads, and knows the rows of the first `count` experiences alone."""
-        come = np.concatenate([each.train for each in self.stream.experiences[:count]])
+        """Return a trainer whose candidates are the rows of the first `count` experiences."""
+        rows = np.concatenate([each.train for each in self.stream.experiences[:count]])
         matrix, classes = self.stream.matrix, self.stream.classes
-        return Trainer(self.head, matrix, np.sort(come), classes, seed=self.seed)
+        return Trainer(self.head, matrix, np.sort(rows), classes, seed=self.seed)
 
     def probabilities(self, head: Any, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the (k, K) class probabilities of rows; 0 for classes the head does not know."""
+        """Return the (k, K) class probabilities of rows; 0 for classes that the head lacks."""
         found = np.zeros((rows.size, self.stream.n_classes))
         if rows.size:
-            said = probabilities_of(head, self.stream.matrix, rows)  # (k, C)
-            found[:, np.searchsorted(self.stream.classes, head.classes_)] = said
+            columns = np.searchsorted(self.stream.classes, head.classes_)
+            found[:, columns] = probabilities_of(head, self.stream.matrix, rows)  # (k, C)
         return found
 
     def accuracies(self, head: Any) -> NDArray[np.float64]:
-        """Return the (T,) shares of test rows that are predicted right, by experience."""
-        said = self.probabilities(head, self.test).argmax(axis=1)  # (t,)
-        right = said == self.stream.codes[self.test]
+        """Return the (T,) accuracies on the test rows of each experience."""
+        predicted = self.probabilities(head, self.test).argmax(axis=1)  # (t,)
+        correct = predicted == self.stream.codes[self.test]
         places = (np.searchsorted(self.test, each.test) for each in self.stream.experiences)
-        return np.array([right[at].mean() if at.size else np.nan for at in places])
+        return np.array([correct[at].mean() if at.size else np.nan for at in places])
 
 
 def _naive(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -> Any:
-    return learner.go_on(head, batches[-1], kept)
+    return learner.continue_fit(head, batches[-1], kept)
 
 
 def _from_all(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -> Any:
@@ -109,7 +102,7 @@ def _at_once(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch)
 
 
 class _Latest:
-    """The head that was fitted last: streams that are cut in another way have the same bound."""
+    """The last fitted head: streams that divide the same rows have the same upper baseline."""
 
     def __init__(self) -> None:
         self._known: tuple[object, Any] | None = None
@@ -123,14 +116,14 @@ class _Latest:
         return deepcopy(self._known[1])
 
     def _key(self, learner: Learner, every: Batch) -> object:
-        """Return what the head follows from, or None if the order of rows may change it."""
-        where = memory_map_path(learner.stream.matrix)
-        if where is None or not getattr(learner.head, "ignores_row_order", False):
+        """Return a key of the fit, or None if the order of rows may change the result."""
+        path = memory_map_path(learner.stream.matrix)
+        if path is None or not getattr(learner.head, "ignores_row_order", False):
             return None
         order = np.argsort(every.rows)
-        told = hashlib.sha256(every.rows[order].tobytes())
-        told.update(repr(every.labels[order].tolist()).encode())
-        return where, where.stat().st_mtime_ns, told.digest(), repr(identity_of(learner.head))
+        digest = hashlib.sha256(every.rows[order].tobytes())
+        digest.update(repr(every.labels[order].tolist()).encode())
+        return path, path.stat().st_mtime_ns, digest.digest(), repr(identity_of(learner.head))
 
 
 _LATEST = _Latest()
@@ -142,24 +135,22 @@ METHODS: dict[str, Method] = {
     "cumulative": Method(_from_all),
     "joint": Method(_at_once, at_once=True),
 }
-"""The methods by name: *replay*, the weights are kept, the new rows and the buffer are learned;
-*naive*, the same without a buffer, which loses nothing if the head is exact on streams;
-*cumulative*, a fresh head from all rows so far; *joint*, a fresh head from all rows at once."""
+"""The methods by name, see `ContinualOptions`."""
 
 
 def get_method(name: str, head: Any) -> Method:
-    """Return the method of that name, or refuse a head that cannot be trained so."""
+    """Return the method of that name; refuse a head that does not support it."""
     if name not in METHODS:
         raise UnknownNameError("method", str(name), METHODS)
-    what = type(getattr(head, "estimator", head)).__name__
+    kind = type(getattr(head, "estimator", head)).__name__
     if name in ("replay", "naive") and not hasattr(head, "partial_fit"):
         raise UsageError(
-            f"a {what} cannot go on learning (it has no partial_fit): use method cumulative or "
-            "joint, or a head such as logistic or slda."
+            f"method {name} needs a head with partial_fit, which {kind} does not have: use method "
+            "cumulative or joint, or a head such as logistic or slda."
         )
     if name == "replay" and getattr(head, "exact_on_streams", False):
         raise UsageError(
-            f"a {what} remembers a stream exactly and would count replayed rows twice: use method "
-            "naive, which loses nothing with it."
+            f"{kind} is exact on streams and would count replayed rows twice: use method naive, "
+            "which gives the same head as all rows at once."
         )
     return METHODS[name]

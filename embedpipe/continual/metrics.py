@@ -1,4 +1,4 @@
-"""What an accuracy matrix says: the measures of CLEAR, of GEM and of Avalanche, named apart."""
+"""Metrics of an accuracy matrix, as defined by CLEAR, GEM and Avalanche."""
 
 from __future__ import annotations
 
@@ -19,35 +19,30 @@ Float64 = NDArray[np.float64]
 METRICS: Mapping[str, str] = MappingProxyType(
     {
         "clear_in_domain": "accuracy on the experience just learned: mean of R[i, i]",
-        "clear_next_domain": "accuracy on the experience to come: mean of R[i, i + 1]",
-        "clear_accuracy": "accuracy on what has come so far: mean of R[i, j] over i >= j",
-        "clear_backward": "accuracy on what came before: mean of R[i, j] over i > j",
-        "clear_forward": "accuracy on what is still to come: mean of R[i, j] over i < j",
-        "gem_accuracy": "accuracy in the end: mean of R[T - 1, j]",
-        "gem_bwt": "what learning on did to the past: mean of R[T - 1, j] - R[j, j] over j < T - 1",
-        "gem_fwt": "head start over knowing nothing: mean of R[j - 1, j] - floor[j] over j >= 1",
-        "avalanche_bwt": "last accuracy minus first: mean of R[T - 1, j] - R[j, j] over j < T - 1",
+        "clear_next_domain": "accuracy on the next experience: mean of R[i, i + 1]",
+        "clear_accuracy": "accuracy on all experiences so far: mean of R[i, j] over i >= j",
+        "clear_backward": "accuracy on earlier experiences: mean of R[i, j] over i > j",
+        "clear_forward": "accuracy on later experiences: mean of R[i, j] over i < j",
+        "gem_accuracy": "final accuracy: mean of R[T - 1, j]",
+        "gem_bwt": "backward transfer: mean of R[T - 1, j] - R[j, j] over j < T - 1",
+        "gem_fwt": "forward transfer: mean of R[j - 1, j] - floor[j] over j >= 1",
+        "avalanche_bwt": "final accuracy minus first: mean of R[T - 1, j] - R[j, j] over j < T - 1",
         "avalanche_fwt": "accuracy before learning minus at initialisation: "
         "mean of R[j - 1, j] - floor[j] over j >= 1",
-        "forgetting_last": "first accuracy minus last: "
+        "forgetting_last": "first accuracy minus final: "
         "mean of R[j, j] - R[T - 1, j] over j < T - 1",
-        "forgetting_max": "best accuracy minus last: "
+        "forgetting_max": "best accuracy minus final: "
         "mean of max over i < T - 1 of R[i, j], minus R[T - 1, j], over j < T - 1",
     }
 )
-"""What each number means. R[i, j] is the accuracy on experience j, of T, after learning
-experience i, both counted from 0; floor[j] that of a head that has learned nothing."""
+"""Definitions of the metrics. R[i, j] is the accuracy on experience j of T after learning
+experience i, both counted from 0; floor[j] is that of an untrained head."""
 
 
 def accuracy_matrix(rows: Iterable[tuple[int, ArrayLike]], size: int) -> Float64:
-    """Return the (T, T) accuracy matrix, NaN after experiences of which nothing is known.
+    """Return the (T, T) accuracy matrix of numbers of experiences and (T,) accuracies.
 
-    Parameters
-    ----------
-    rows
-        The number of an experience, and the (T,) accuracies after learning it.
-    size
-        T.
+    Rows of other experiences are NaN; `size` is T.
 
     Examples
     --------
@@ -63,45 +58,36 @@ def accuracy_matrix(rows: Iterable[tuple[int, ArrayLike]], size: int) -> Float64
 def continual_metrics(
     R: ArrayLike, *, protocol: str = "iid", floor: ArrayLike | None = None
 ) -> dict[str, float]:
-    """Return what an accuracy matrix says, in the words of CLEAR, GEM and Avalanche.
+    """Return the metrics of an accuracy matrix.
 
     Parameters
     ----------
     R
         (T, T) accuracies: R[i, j] on the test rows of experience j, after learning experience i.
-        NaN where it is not defined.
+        NaN where undefined.
     protocol
-        ``"iid"``, or ``"streaming"``, in which the cells i >= j are training data: they count as
-        not defined, whatever they hold.
+        ``"iid"``, or ``"streaming"``: then cells i >= j are training data and are ignored.
     floor
-        (T,) accuracies of a head that has learned nothing, on each experience. Without it what is
-        measured from it is NaN; ``floor[0]`` is never needed.
+        (T,) accuracies of an untrained head, the lower baseline. Without it the metrics that use
+        it are NaN.
 
     Returns
     -------
     dict
-        By the names of `METRICS`, which has the formulas, in that order. NaN where there is no
-        cell to take the mean of, or one that the formula needs is not defined: no mean leaves
-        cells out.
+        Values by the names of `METRICS`, which has the formulas. NaN where a formula has no cell,
+        or an undefined one.
 
     Raises
     ------
     UsageError
-        If `R` is not square, is empty or holds infinity, or `floor` does not fit it.
+        If `R` is not square, is empty or holds infinity, or `floor` has another length.
     UnknownNameError
         If there is no such protocol.
 
     Notes
     -----
-    After the last experience ``avalanche_bwt`` is ``gem_bwt``, ``forgetting_last`` minus that, and
-    ``avalanche_fwt`` is ``gem_fwt``: Avalanche averages over the experiences learned before the
-    one learned last, and takes the accuracy at random initialisation for `floor`. CLEAR's
-    backward and forward transfer are accuracies, GEM's are differences.
-
-    ``forgetting_max`` looks at all rows of R but the last, also at those before the experience
-    was learned.
-
-    O(T²) time.
+    CLEAR's backward and forward transfer are accuracies, GEM's are differences. The last value of
+    Avalanche's transfer metrics equals GEM's. ``forgetting_max`` uses all rows of R but the last.
 
     References
     ----------
@@ -143,7 +129,7 @@ def continual_metrics(
 
 
 def _checked(given: ArrayLike, protocol: str) -> Float64:
-    """Return the matrix as a copy of its own."""
+    """Return a copy of the matrix."""
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", str(protocol), PROTOCOLS)
     matrix = np.array(given, dtype=np.float64)
@@ -153,12 +139,12 @@ def _checked(given: ArrayLike, protocol: str) -> Float64:
             "experience."
         )
     if np.isinf(matrix).any():
-        raise UsageError("the accuracy matrix holds infinity: give NaN where it is not defined.")
+        raise UsageError("the accuracy matrix holds infinity: give NaN where it is undefined.")
     return matrix
 
 
 def _checked_floor(given: Any, T: int) -> Float64:
-    """Return the floor, NaN where none was given."""
+    """Return the lower baseline; NaN without one."""
     if given is None:
         return np.full(T, np.nan)
     floor = np.asarray(given, dtype=np.float64)

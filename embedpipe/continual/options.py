@@ -1,4 +1,4 @@
-"""The options of a continual-learning loop, and the identity of a run that follows from them."""
+"""The options of a continual-learning loop, and the identity of a run."""
 
 from __future__ import annotations
 
@@ -23,42 +23,40 @@ __all__ = ["ContinualOptions"]
 
 @dataclass(frozen=True)
 class ContinualOptions:
-    """Options of a `ContinualLoop`; wrong ones are refused at once.
+    """Options of a `ContinualLoop`.
 
     Attributes
     ----------
     head
         A spec string, or a scikit-learn classifier with ``partial_fit``.
     method
-        ``"replay"``: the weights are kept, and the new rows are learned with those of the buffer.
-        ``"naive"``: without a buffer. ``"cumulative"``: a fresh head from all rows so far.
-        ``"joint"``: one fresh head from all rows, the upper baseline. By default *naive* for heads
-        that are exact on streams and lose nothing so, otherwise *replay*.
+        ``"replay"``: continue training on the new rows and those of the buffer. ``"naive"``:
+        continue without a buffer. ``"cumulative"``: a new head from all rows so far.
+        ``"joint"``: one new head from all rows at once, the upper baseline. Default: *naive* for
+        heads that are exact on streams, otherwise *replay*.
     policy
-        What the buffer keeps: a spec string or a `Policy`; ``"none"``: there is no buffer, and
-        the method is *naive*.
+        The replay policy, which chooses the rows of the buffer: a spec string or a `Policy`.
+        ``"none"``: no buffer, and the method *naive*.
     retain
-        Size of the buffer: a share of each experience (a float, 0.05), or a number of rows in all
+        Size of the buffer: a share of each experience (a float, 0.05), or a total number of rows
         (an int).
     mix
-        ``"concatenated"``: new and remembered rows count alike; ``"balanced"``: the buffer counts
-        as much as the new rows together.
+        ``"concatenated"``: every row has the same weight. ``"balanced"``: the buffer has the same
+        total weight as the new rows.
     budget
-        Labels for each experience; None: all rows are labelled. A row without a label is neither
-        learned nor kept.
+        Labels per experience; None: all rows are labelled. Unlabelled rows are not used.
     strategy
-        Chooses the rows to label: a spec string or a `Strategy`.
+        The strategy that chooses the rows to label: a spec string or a `Strategy`.
     initial
-        Chooses them in the first experience, and in all for ``"joint"``, which has no head before
-        it has everything; it must need no labels.
+        The strategy for the first experience, and for all with ``"joint"``; it must not need
+        labels.
     seed
-        Everything random follows from it and from the experience's number. A head without a
-        ``seed`` or ``random_state`` of its own takes this one.
+        Seed of all random numbers, and of a head without a ``seed`` or ``random_state``.
 
     Raises
     ------
     UsageError
-        If an option has no meaning, or the head cannot do what the method asks of it.
+        If an option is invalid, or the head does not support the method.
 
     Examples
     --------
@@ -81,25 +79,24 @@ class ContinualOptions:
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed", check_seed(self.seed))
         if self.policy == NO_BUFFER and self.method_name == "replay":
-            raise UsageError("policy 'none' keeps nothing to replay: use method 'naive'.")
-        # Each is refused if it is unknown or does not fit.
-        _ = self.built_method, self.built_policy, self.size, self.built_strategy
+            raise UsageError("policy 'none' has no buffer to replay: use method 'naive'.")
+        _ = self.built_method, self.built_policy, self.size, self.built_strategy  # checks them
         if self.mix not in MIXES:
             raise UnknownNameError("mix", str(self.mix), MIXES)
         if self.built_initial.needs_labels and self.budget is not None:
             raise UsageError(
-                f"{self.built_initial.name} needs labels and cannot choose the first ones: give "
-                "another initial strategy, such as typiclust."
+                f"initial strategy {self.built_initial.name!r} needs labels, and there are none: "
+                "use one that needs none, such as typiclust."
             )
 
     @cached_property
     def built_head(self) -> Any:
-        """An unfitted head whose randomness follows from the seed."""
+        """The unfitted head, with the seed."""
         return run_head(self.head, self.seed)
 
     @property
     def method_name(self) -> str:
-        """The method that is used: the one that was given, or the one that fits the head."""
+        """The given method, or the default method of the head."""
         exact = getattr(self.built_head, "exact_on_streams", False)
         return self.method or ("naive" if exact or self.policy == NO_BUFFER else "replay")
 
@@ -110,14 +107,14 @@ class ContinualOptions:
 
     @cached_property
     def built_policy(self) -> Policy:
-        """The policy, as an object; without effect where there is no buffer."""
+        """The policy, as an object; not used without a buffer."""
         if isinstance(self.policy, Policy):
             return self.policy
         return get_policy("random" if self.policy == NO_BUFFER else self.policy)
 
     @property
     def size(self) -> Size:
-        """Size of the buffer, as an object."""
+        """The size of the buffer, as an object."""
         return size_of(self.retain)
 
     @cached_property
@@ -131,33 +128,22 @@ class ContinualOptions:
         return get_strategy(self.initial) if isinstance(self.initial, str) else self.initial
 
     def check_fits(self, counts: Mapping[str, int]) -> None:
-        """Refuse a budget or a buffer that is too large for a stream.
-
-        Parameters
-        ----------
-        counts
-            The rows to learn from in each experience, by its name.
-
-        Raises
-        ------
-        UsageError
-            With what is possible.
-        """
+        """Refuse a budget or buffer that is too large; `counts` are training rows by experience."""
         least = min(counts, key=lambda name: counts[name])
         if self.budget is not None and not 1 <= self.budget <= counts[least]:
             raise UsageError(
-                f"the budget is {self.budget} labels, and experience {least!r} has "
+                f"the budget is {self.budget} labels, but experience {least!r} has "
                 f"{counts[least]} rows to label: give 1 to {counts[least]}."
             )
         limit = sum(self.budget or count for count in counts.values())
         if self.built_method.replays and not self.size.fits(limit):
             raise UsageError(
-                f"the buffer is to hold {self.size} rows, and the stream has {limit} to learn "
-                "from: give fewer, or use method cumulative, which keeps all."
+                f"the buffer has {self.size} rows, but the stream has only {limit} training rows: "
+                "give fewer, or use method cumulative, which keeps all."
             )
 
     def config(self, stream: StreamIdentity) -> dict[str, Any]:
-        """Return, as plain JSON, everything that the figures on a stream follow from."""
+        """Return the configuration that determines the results on a stream, as plain JSON."""
         chosen: dict[str, Any] = {"budget": self.budget}
         if self.budget is not None:
             chosen["strategy"] = identity_of(self.built_strategy)
@@ -178,7 +164,7 @@ class ContinualOptions:
         }
 
     def run_id(self, stream: StreamIdentity) -> str:
-        """Return the identity of the run on a stream: the same for the same options."""
-        what = self.built_policy.name if self.built_method.replays else self.method_name
+        """Return the identity of the run on a stream, the same for the same options."""
+        policy = self.built_policy.name if self.built_method.replays else self.method_name
         config = {"format": FORMAT, **self.config(stream)}
-        return run_id_of(f"{stream.name}-{what}-s{self.seed}", config)
+        return run_id_of(f"{stream.name}-{policy}-s{self.seed}", config)

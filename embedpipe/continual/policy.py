@@ -1,7 +1,4 @@
-"""What every replay policy shares: its interface, where it is registered, and how it draws.
-
-A new policy is a subclass of `Policy`, or of `Ranked`, under ``@policies.register("name")``.
-"""
+"""The base classes of replay policies and their registry."""
 
 from __future__ import annotations
 
@@ -28,23 +25,22 @@ __all__ = [
 ]
 
 NO_BUFFER = "none"
-"""In place of a policy: nothing is kept, and the method is naive."""
+"""The name in place of a policy for no buffer and the method *naive*."""
 
 
 class Policy(ABC):
-    """A rule for what a replay buffer keeps.
+    """A replay policy: it chooses the rows of a replay buffer.
 
-    A policy is a subclass with a `name`, the method `update`, and
-    ``@policies.register(name)``; `Ranked` takes care of all but the ranking. Options are arguments
-    of its constructor, kept as attributes of the same names. A policy has no state: what it
-    remembers is the `Memory`.
+    A subclass has a `name`, the method `update`, and ``@policies.register(name)``; a subclass of
+    `Ranked` only ranks rows. Options are arguments of the constructor, stored as attributes of the
+    same names. A policy has no other state.
 
     Attributes
     ----------
     name
-        The name that it is registered under.
+        The registered name.
     needs_probabilities
-        Whether it asks what the head says of the new rows.
+        Whether it uses predictions for the new rows.
 
     Examples
     --------
@@ -65,7 +61,7 @@ class Policy(ABC):
     needs_probabilities: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        """Return the spec string, or the name of a policy that has none."""
+        """Return the spec string, or the name of an unregistered policy."""
         try:
             return format_spec(self)
         except UsageError:
@@ -75,30 +71,24 @@ class Policy(ABC):
     def update(
         self, memory: Memory, batch: ExperienceBatch, size: Size, rng: np.random.Generator
     ) -> Memory:
-        """Return what the buffer holds once an experience has been learned.
+        """Return the buffer after an experience, sorted by row.
 
         Parameters
         ----------
         memory
-            What it held before, as this policy left it with the same `size`.
+            The buffer before, from this policy with the same `size`.
         batch
             The rows of the experience.
         size
-            How many rows may stay.
+            The size of the buffer.
         rng
-            Stands for the seed: what is drawn follows from the seed that it was made with and
-            from the rows, not from what was drawn before. Made with the same seed for every
-            experience, it gives the same memory however a stream is cut, where that is promised.
-
-        Returns
-        -------
-        Memory
-            Rows of `memory` and `batch`, the lowest first.
+            A generator with the seed of the run. Random numbers depend on its seed and the rows
+            (see `random_of_rows`), not on its state.
 
         Raises
         ------
         UsageError
-            If a row is in `memory` already, or a later experience is.
+            If `memory` has a row of `batch`, or a row of this or a later experience.
         """
 
 
@@ -107,12 +97,9 @@ policies: Registry[type[Policy]] = named_by(Registry("policy", "embedpipe.polici
 
 
 class Ranked(Policy):
-    """A policy that ranks the rows of each experience when it comes, and never again.
+    """A policy that ranks the rows of each experience once, and removes rows from the end.
 
-    What stays of it later is the beginning of that ranking: rows leave from its end, as the quota
-    of the experience becomes smaller. The keys of the memory are places in the ranking.
-
-    A subclass is a `name` and the method `rank`.
+    The keys of the memory are ranks. A subclass has a `name` and the method `rank`.
 
     Examples
     --------
@@ -135,26 +122,15 @@ class Ranked(Policy):
 
     @abstractmethod
     def rank(self, batch: ExperienceBatch, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Return the positions in ``batch.rows`` of the `n` rows to keep, the first to stay first.
+        """Return the (n,) positions in ``batch.rows`` of the rows to keep, the best first.
 
-        Parameters
-        ----------
-        batch
-            The rows, at least one.
-        n
-            At least 1 and at most their number.
-        rng
-            Stands for the seed; see `random_of_rows`.
-
-        Returns
-        -------
-        (n,) int64
+        `n` is from 1 to the number of rows; `rng` is for `random_of_rows`.
         """
 
     def update(
         self, memory: Memory, batch: ExperienceBatch, size: Size, rng: np.random.Generator
     ) -> Memory:
-        """Cut the rankings of the experiences before, and rank the new one."""
+        """Shorten the rankings of earlier experiences, and rank the new one."""
         quotas = buffer_quotas(memory, batch, size)  # (t + 1,)
         n = int(quotas[batch.number])
         best = self.rank(batch, n, rng) if n else np.empty(0, dtype=np.int64)  # (n,)
@@ -165,27 +141,16 @@ class Ranked(Policy):
 
 
 def get_policy(name: str, **options: Any) -> Policy:
-    """Make a policy from its spec string.
+    """Return a new policy from its spec string, such as ``"el2n(take=easiest)"``.
 
-    Parameters
-    ----------
-    name
-        A registered name (``list(policies)`` has them all), or one with options, such as
-        ``"el2n(take=easiest)"``, where a value is a number, ``true``, ``false`` or a word.
-    **options
-        More arguments of its constructor.
-
-    Returns
-    -------
-    Policy
-        A new instance.
+    `options` are further arguments of its constructor.
 
     Raises
     ------
     UnknownNameError
-        If nothing is registered under `name`, or it has no such option.
+        If there is no such policy, or it has no such option.
     UsageError
-        If it cannot be read, or an option has a wrong value.
+        If the spec string or the value of an option is invalid.
 
     Examples
     --------
@@ -197,26 +162,24 @@ def get_policy(name: str, **options: Any) -> Policy:
 
 
 def buffer_quotas(memory: Memory, batch: ExperienceBatch, size: Size) -> NDArray[np.int64]:
-    """Return how many rows of each experience stay once `batch` has come: (batch.number + 1,).
-
-    Their sum is how many rows the buffer holds then.
+    """Return the (batch.number + 1,) numbers of rows of each experience to keep after `batch`.
 
     Raises
     ------
     UsageError
-        If `memory` has rows of that experience or of a later one, or a row of `batch`.
+        If `memory` has a row of `batch`, or a row of this or a later experience.
     """
     last = int(memory.experience.max(initial=-1))
     if last >= batch.number:
         raise UsageError(
-            f"experience {batch.number} comes when the memory has rows of experience {last}: "
-            "number experiences in the order in which they come."
+            f"experience {batch.number} follows rows of experience {last} in the memory: "
+            "number the experiences in order."
         )
     again = batch.rows[np.isin(batch.rows, memory.rows)]
     if again.size:
         raise UsageError(
-            f"row {int(again[0])} comes again in experience {batch.number}, and the memory holds "
-            "it: a row comes once."
+            f"row {int(again[0])} of experience {batch.number} is already in the memory: "
+            "give each row once."
         )
     return size.quotas_after(memory.counts(batch.number), batch.rows.size)
 
@@ -224,20 +187,9 @@ def buffer_quotas(memory: Memory, batch: ExperienceBatch, size: Size) -> NDArray
 def random_of_rows(
     rows: NDArray[np.int64], rng: np.random.Generator, purpose: str = "memory"
 ) -> NDArray[np.float64]:
-    """Return a number in [0, 1) for each row that depends on nothing but the row and the seed.
+    """Return (k,) random numbers in [0, 1), functions of the row, the seed of `rng` and `purpose`.
 
-    Parameters
-    ----------
-    rows
-        (k,) int64.
-    rng
-        Only the seed that it was made with counts, and it is left as it is.
-    purpose
-        What the numbers are for; see `uniform_of_rows`.
-
-    Returns
-    -------
-    (k,) float64
+    The state of `rng` is neither used nor changed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Policies that keep random rows: as they come, or evenly over classes or experiences."""
+"""Replay policies that keep random rows."""
 
 from __future__ import annotations
 
@@ -26,11 +26,7 @@ __all__ = [
 
 @policies.register("random")
 class Random(Ranked):
-    """Random rows of each experience: the baseline that every other policy must beat.
-
-    Notes
-    -----
-    O(b·log b) time and 40 bytes of extra memory per new row.
+    """Random rows of each experience, the lower baseline of replay.
 
     Examples
     --------
@@ -43,32 +39,25 @@ class Random(Ranked):
     name: ClassVar[str] = "random"
 
     def rank(self, batch: ExperienceBatch, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Order the rows by random numbers of their own."""
+        """Order the rows by `random_of_rows`."""
         return np.lexsort((batch.rows, random_of_rows(batch.rows, rng)))[:n]
 
 
 class RandomOfGroups(Policy):
-    """A policy that keeps random rows of each of some groups, as many of one as of another.
+    """A policy that keeps the same number of random rows of each group.
 
-    Each row has a random key that follows from the seed and the row alone, and of each group the
-    rows with the smallest keys stay. The buffer is divided over the groups as `evenly` does it.
+    Each row has a random key, a function of the seed and the row; the rows with the smallest keys
+    of each group are kept. With a fixed size they are a uniform sample of all rows of the group so
+    far, for any order and any division into experiences. With a share the buffer grows, and rows
+    removed before are missing.
 
-    With a fixed size that is exact: what stays of a group is a uniform sample of all its rows
-    that ever came, the same in whatever order and parts they came, since the rows that are left
-    out never could have stayed. With a share the buffer grows, and what was left out before is
-    gone: earlier rows are a little fewer than they would be.
-
-    A subclass is a `name` and the method `groups`.
-
-    Notes
-    -----
-    O((m + b)·log(m + b)) time for m rows in the buffer and b new ones; 80 bytes of extra memory
-    for each.
+    A subclass has a `name` and the method `groups`. O((m + b)·log(m + b)) time for m rows in the
+    buffer and b new rows.
     """
 
     @abstractmethod
     def groups(self, everything: Memory) -> NDArray[np.integer[Any]]:
-        """Return the group of each of (m,) rows, from 0; what is over goes to the lowest."""
+        """Return the (m,) groups of the rows, from 0; the remainder goes to the lowest."""
 
     def update(
         self, memory: Memory, batch: ExperienceBatch, size: Size, rng: np.random.Generator
@@ -82,14 +71,14 @@ class RandomOfGroups(Policy):
 
 @policies.register("reservoir")
 class Reservoir(RandomOfGroups):
-    """Random rows of all that were seen, each as likely as any other.
+    """A uniform random sample of all rows so far (reservoir sampling).
 
-    See `RandomOfGroups`: there is one group.
+    See `RandomOfGroups`.
 
     References
     ----------
-    Vitter (1985), "Random sampling with a reservoir". Keeping the smallest of random keys gives
-    the same distribution.
+    Vitter (1985), "Random sampling with a reservoir"; the smallest random keys have the same
+    distribution.
 
     Examples
     --------
@@ -116,15 +105,14 @@ class Reservoir(RandomOfGroups):
 
 @policies.register("class_balanced")
 class ClassBalanced(RandomOfGroups):
-    """Random rows of all that were seen, as many of each class.
+    """Random rows of all rows so far, the same number of each class.
 
-    See `RandomOfGroups`: the groups are the classes. A class that has fewer rows than its part
-    keeps all of them.
+    See `RandomOfGroups`.
 
     References
     ----------
     Chrysakis, Moens (2020), "Online continual learning from imbalanced data" (class-balancing
-    reservoir sampling), of which this is the exact form.
+    reservoir sampling), here in exact form.
 
     Examples
     --------
@@ -145,16 +133,15 @@ class ClassBalanced(RandomOfGroups):
 
 @policies.register("experience_balanced")
 class ExperienceBalanced(RandomOfGroups):
-    """Random rows of all that were seen, as many of each experience.
+    """Random rows of all rows so far, the same number of each experience.
 
-    See `RandomOfGroups`: the groups are the experiences, the newest first. With a fixed size it
-    is the same as ``random``; with a share it differs where experiences differ in size, of which
-    ``random`` keeps a part of each, and this as many of each as there are.
+    See `RandomOfGroups`. With a fixed size this equals ``random``. With a share, ``random`` keeps a
+    share of each experience, and this policy the same number of each.
 
     References
     ----------
     Lomonaco et al. (2021), "Avalanche: an end-to-end library for continual learning",
-    arXiv:2104.00405, for a buffer of that kind.
+    arXiv:2104.00405.
 
     Examples
     --------
@@ -173,28 +160,24 @@ class ExperienceBalanced(RandomOfGroups):
     name: ClassVar[str] = "experience_balanced"
 
     def groups(self, everything: Memory) -> NDArray[np.integer[Any]]:
-        """Return how many experiences ago each row came."""
+        """Return the number of later experiences for each row."""
         return np.asarray(everything.experience.max(initial=0) - everything.experience)
 
 
 @policies.register("biased_reservoir")
 class BiasedReservoir(Policy):
-    """Random rows of all that were seen, recent ones likelier.
+    """Random rows of all rows so far, with higher probability for recent rows.
 
-    While there is room, every row enters. From then on a new row enters with probability p and
-    takes the place of a random one, each as likely: of a buffer of n rows, one that has entered
-    is still there after k more with probability (1 − p/n)^k.
-
-    With a share as its size, the buffer grows when an experience begins, and the first rows of
-    the experience fill it.
+    Every row enters until the buffer is full. Then a new row enters with probability p and
+    replaces a random row: a row stays for k more rows with probability (1 − p/n)^k in a buffer of
+    n rows. With a share, the buffer grows when an experience begins.
 
     Parameters
     ----------
     alpha
-        What p is: above 0 and at most 1; or, if it is scaled, above 0.
+        p, above 0 and at most 1; any number above 0 if `scaled`.
     scaled
-        Whether p is alpha / (t + 1) in experience t, counted from 0, and at most 1: then later
-        experiences count less.
+        Whether p is alpha / (t + 1), at most 1, in experience t, counted from 0.
 
     Raises
     ------
@@ -203,14 +186,14 @@ class BiasedReservoir(Policy):
 
     Notes
     -----
-    Which rows stay depends on the order in which they come. O(m + b) time, in Python for each row
-    that enters, for m rows in the buffer and b new ones; 120 bytes of extra memory for each.
+    The rows kept depend on the order of arrival. O(m + b) time for m rows in the buffer and b new
+    rows.
 
     References
     ----------
     Chrysakis, Moens (2020), "Online continual learning from imbalanced data". Lin, Shi, Pathak,
     Ramanan (2021), "The CLEAR benchmark: continual learning on real-world imagery",
-    arXiv:2201.06289, for recent rows being the ones to replay.
+    arXiv:2201.06289.
 
     Examples
     --------
@@ -233,12 +216,12 @@ class BiasedReservoir(Policy):
     def update(
         self, memory: Memory, batch: ExperienceBatch, size: Size, rng: np.random.Generator
     ) -> Memory:
-        """Let rows enter one by one."""
+        """Add the rows one by one."""
         n = _places(memory, buffer_quotas(memory, batch, size).sum())
         everything = memory.joined(batch.candidates(batch.arrivals))  # (m + b,)
         if everything.rows.size <= n:
             return everything.by_row()
-        held = np.arange(n)  # those before, and the first new ones
+        held = np.arange(n)  # earlier rows, and the first new ones
         late = slice(n - memory.rows.size, None)
         p = min(1.0, self.alpha / (batch.number + 1)) if self.scaled else self.alpha
         entering = random_of_rows(batch.rows[late], rng, "entering") < p
@@ -250,22 +233,18 @@ class BiasedReservoir(Policy):
 
 @policies.register("gdumb")
 class GDumb(Policy):
-    """As many rows of each class as there is room for, filled as they come.
+    """The same number of rows of each class, filled in order of arrival.
 
-    While there is room, every row enters. From then on a new row enters if its class has fewer
-    rows than its part, which is the buffer divided by the classes that are in it, and a random
-    row of the largest class leaves, the lowest class of several.
-
-    With a share as its size, the buffer grows when an experience begins.
+    Every row enters until the buffer is full. Then a new row enters if its class has fewer rows
+    than the buffer size divided by the number of classes, and a random row of the largest class is
+    removed. With a share, the buffer grows when an experience begins.
 
     Notes
     -----
-    The authors leave a place empty rather than give a class more than its part; it is filled
-    here, and emptied when another class needs it. Their method also trains a fresh network from
-    the buffer alone; this is the buffer.
+    Unlike in the paper, no place stays empty. The paper also trains a new network on the buffer
+    only.
 
-    Which rows stay depends on the order in which they come. O(m + b) time, in Python, and O(K)
-    for each row that enters; 120 bytes of extra memory for each row.
+    The rows kept depend on the order of arrival. O(m + b) time, and O(K) for each row that enters.
 
     References
     ----------
@@ -287,7 +266,7 @@ class GDumb(Policy):
     def update(
         self, memory: Memory, batch: ExperienceBatch, size: Size, rng: np.random.Generator
     ) -> Memory:
-        """Let rows enter one by one."""
+        """Add the rows one by one."""
         n = _places(memory, buffer_quotas(memory, batch, size).sum())
         everything = memory.joined(batch.candidates(batch.arrivals))  # (m + b,)
         leaving = random_of_rows(batch.rows, rng, "leaving").tolist()  # (b,)
@@ -307,7 +286,7 @@ class GDumb(Policy):
 
 
 def _remove_one(members: dict[int, list[int]], draw: float) -> None:
-    """Remove the row that a number in [0, 1) draws from the largest class."""
+    """Remove a row of the largest class, chosen by a random number in [0, 1)."""
     largest = max(members, key=lambda code: (len(members[code]), -code))
     own = members[largest]
     own.pop(int(draw * len(own)))
@@ -316,10 +295,10 @@ def _remove_one(members: dict[int, list[int]], draw: float) -> None:
 
 
 def _places(memory: Memory, n: int) -> int:
-    """Return how many rows the buffer holds, if it does not hold more already."""
+    """Return the size of the buffer; refuse a memory that is larger."""
     if memory.rows.size > n:
         raise UsageError(
-            f"the memory holds {memory.rows.size} rows, and {int(n)} may stay: update it with the "
-            "same size every time."
+            f"the memory has {memory.rows.size} rows, but the size is {int(n)}: use the same size "
+            "in every update."
         )
     return int(n)

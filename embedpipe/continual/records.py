@@ -1,4 +1,4 @@
-"""The record of an experience, and the folder of a run: its records, buffer and head."""
+"""The record of an experience, and the folder of a continual-learning run."""
 
 from __future__ import annotations
 
@@ -50,27 +50,26 @@ _ROWS = pa.schema(
 
 @dataclass(frozen=True)
 class ExperienceRecord:
-    """What was learned in one experience, and how good the head is after it.
+    """The results of one experience.
 
     Attributes
     ----------
     experience, name
-        Its number, from 0, and its name.
+        Number, from 0, and name of the experience.
     learned
-        How many new rows the head was trained on.
+        Number of new training rows.
     replayed
-        How many rows of the buffer it was trained on with them.
+        Number of training rows from the buffer.
     kept
-        How many rows the buffer holds afterwards.
+        Number of rows in the buffer afterwards.
     labelled
-        How many labels were asked for so far.
+        Number of labels so far.
     accuracies
-        (T,) float64: the share of the test rows of each experience that is predicted right; NaN
-        where that is not defined.
+        (T,) float64 accuracies on the test rows of each experience; NaN where undefined.
     head
-        What the head says of itself, such as the C that it chose.
+        Attributes of the head, such as the chosen C.
     select_seconds, fit_seconds
-        How long it took to choose what to label and what to keep; and to train.
+        Seconds to choose the rows to label and to keep, and to train.
     """
 
     experience: int
@@ -86,13 +85,13 @@ class ExperienceRecord:
 
     @property
     def loss(self) -> float | None:
-        """The head's training loss, for the heads that minimise one; see the head's ``loss_``."""
+        """The training loss of the head (``loss_``), or None."""
         loss = self.head.get("loss_")
         return None if loss is None else float(loss)
 
     @property
     def mean_accuracy(self) -> float | None:
-        """The mean of the accuracies that are defined."""
+        """The mean of the defined accuracies, or None."""
         known = self.accuracies[np.isfinite(self.accuracies)]
         return float(known.mean()) if known.size else None
 
@@ -106,7 +105,7 @@ class ExperienceRecord:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: its records, its buffer and head, and the rows labelled in each part."""
+    """The state of a run: records, buffer, head, and the labelled rows of each experience."""
 
     records: list[ExperienceRecord]
     memory: Memory
@@ -115,29 +114,28 @@ class Progress:
 
     @classmethod
     def none(cls) -> Progress:
-        """Nothing has been learned."""
+        """Return the state before the first experience."""
         return cls([], Memory.empty(), None, [])
 
 
 class ContinualFolder:
-    """A continual run on disk.
+    """A continual-learning run on disk.
 
-    An experience counts once ``experiences.parquet`` holds it. What the next one needs, the
-    buffer, the labelled rows and the head, is written before, in files with its number; those of
-    the experience before it are deleted after. So a kill at any instant leaves a whole run.
-    Several processes may read and write the same run: whoever is at its files is alone, and
-    experiences only grow.
+    An experience is complete when ``experiences.parquet`` has its record. Its buffer, labelled rows
+    and head are written before, in files with its number; files of the previous experience are
+    deleted after. So the run is intact after a kill at any time. A lock on the folder lets several
+    processes share a run.
     """
 
     def __init__(self, path: Path, stream: Stream) -> None:
         self.path, self._stream = path, stream
 
     def start(self, config: dict[str, Any]) -> None:
-        """Write the configuration, or check that it is the same as before."""
+        """Write the configuration, or check that the one in the folder is the same."""
         write_config(self.path, {"format": FORMAT, **config})
 
     def read(self, n_experiences: int) -> Progress:
-        """Return the progress of the run: none, if it must go on and its head was not kept."""
+        """Return the stored state; none, if the run is unfinished and its head was not saved."""
         if not (self.path / "experiences.parquet").exists():
             return Progress.none()
         with locked(self.path):
@@ -171,7 +169,7 @@ class ContinualFolder:
         return Progress(records, memory, head, [np.array(p, dtype=np.int64) for p in parts])
 
     def write(self, progress: Progress, *, chosen: bool) -> None:
-        """Write the state after an experience; the labelled rows only if they were `chosen`."""
+        """Write the state after an experience; the labelled rows only if a strategy chose them."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with locked(self.path):
@@ -183,7 +181,7 @@ class ContinualFolder:
     def _experiences_there(self) -> int:
         try:
             return count_rows(self.path / "experiences.parquet")
-        except (pa.ArrowException, OSError):  # none yet, or damaged: written anew
+        except (pa.ArrowException, OSError):  # missing or damaged
             return 0
 
     def _write(self, progress: Progress, chosen: bool) -> None:
@@ -194,7 +192,7 @@ class ContinualFolder:
             experience = np.repeat(np.arange(number + 1), sizes)
             labelled = np.concatenate(progress.labelled)
             self._write_rows(f"labelled-{number}", labelled, experience, None)
-        with contextlib.suppress(UsageError):  # a foreign head cannot be kept
+        with contextlib.suppress(UsageError):  # a foreign head cannot be saved
             save_head(progress.head, self.path / f"head-{number}.safetensors")
         table = pa.Table.from_pylist([_row(each) for each in progress.records], _EXPERIENCES)
         write_parquet(self.path / "experiences.parquet", table)
@@ -226,7 +224,7 @@ class ContinualFolder:
 
 
 def read_records(folder: Path) -> list[ExperienceRecord]:
-    """Return the experiences of a run on disk; none if there is no run."""
+    """Return the records of a run on disk; none if there is no run."""
     path = folder / "experiences.parquet"
     try:
         return [_record(row) for row in _read(path)] if path.exists() else []
@@ -240,9 +238,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _row(record: ExperienceRecord) -> dict[str, Any]:
-    told = {name: getattr(record, name) for name in _EXPERIENCES.names}
     return {
-        **told,
+        **{name: getattr(record, name) for name in _EXPERIENCES.names},
         "accuracies": record.accuracies.tolist(),
         "head": json.dumps(record.head, sort_keys=True),
     }

@@ -1,4 +1,4 @@
-"""Policies that rank the rows of an experience by how hard the head finds them."""
+"""Replay policies that rank the rows of an experience by how hard they are for the head."""
 
 from __future__ import annotations
 
@@ -16,36 +16,30 @@ from .policy import Ranked, policies
 __all__ = ["EL2N", "TAKES", "Entropy", "Margin", "Scored"]
 
 TAKES = ("hardest", "easiest", "median")
-"""Which rows of an experience are the first to stay."""
+"""The rows that are kept first."""
 
 Float64 = NDArray[np.float64]
 
 
 class Scored(Ranked):
-    """A policy that ranks by a number that is larger the harder a row is.
-
-    A subclass is a `name` and the method `hardness`.
+    """A policy that ranks by hardness; a subclass has a `name` and the method `hardness`.
 
     Parameters
     ----------
     take
-        ``"hardest"``: the largest numbers first. ``"easiest"``: the smallest first. ``"median"``:
-        those nearest to the middle of that order first. Ties go to the lowest row.
+        Which rows are kept first: ``"hardest"``, ``"easiest"``, or ``"median"``, those nearest to
+        the median rank. Ties go to the lowest row.
     offset
-        Which share of the rows, the hardest, comes last of all: they may be mislabelled. Rounded
-        to whole rows, halves up. With ``"hardest"`` alone.
+        Share of the hardest rows, which may be mislabelled, that is ranked last. Only with
+        ``"hardest"``.
 
     Raises
     ------
     UnknownNameError
         If there is no such `take`.
     UsageError
-        If `offset` is not at least 0 and below 1, or goes with another `take`; on update, if the
-        probabilities have no finite, non-negative row for each row and no column for each class.
-
-    Notes
-    -----
-    O(b·(K + log b)) time; extra memory: 24·K + 64 bytes per new row at most.
+        If `offset` is not at least 0 and below 1, or used with another `take`; in `update`, if
+        the probabilities are invalid.
     """
 
     needs_probabilities: ClassVar[bool] = True
@@ -55,17 +49,16 @@ class Scored(Ranked):
             raise UnknownNameError("take", str(take), TAKES)
         if check_share("offset", offset, zero=True) and take != "hardest":
             raise UsageError(
-                f"offset is {offset!r} with take={take}: it passes over the hardest rows, so "
-                "leave it out or take the hardest."
+                f"offset is {offset!r} with take={take}: use offset only with take=hardest."
             )
         self.take, self.offset = take, float(offset)
 
     @abstractmethod
     def hardness(self, probabilities: Float64, codes: NDArray[np.int64]) -> Float64:
-        """Return (b,) hardness, larger is harder, of (b, K) probabilities and (b,) true classes."""
+        """Return the (b,) hardness of rows with (b, K) probabilities and (b,) true classes."""
 
     def rank(self, batch: ExperienceBatch, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Order the rows by what the head says of them."""
+        """Order the rows by hardness."""
         hardness = self.hardness(_checked(batch, self.name), batch.codes)  # (b,)
         if self.take == "easiest":
             return np.lexsort((batch.rows, hardness))[:n]
@@ -79,15 +72,15 @@ class Scored(Ranked):
 
 @policies.register("el2n")
 class EL2N(Scored):
-    """The rows whose predicted probabilities are farthest from their label.
+    """The rows whose predicted probabilities differ most from their label.
 
-    How hard a row is, is the norm |p − y| of the error: p are its probabilities and y is 1 for
-    its class and 0 elsewhere; from 0 to √2.
+    The hardness is the norm |p − y| of the error, from 0 to √2, where p are the probabilities of a
+    row and y is 1 for its class and 0 elsewhere. See `Scored` for the options.
 
     Notes
     -----
-    The authors take the mean over several networks early in training; here it is the one head
-    that has learned the experience. See `Scored` for the options, time and memory.
+    The paper averages over several networks early in training; here it is one head after the
+    experience.
 
     References
     ----------
@@ -111,14 +104,10 @@ class EL2N(Scored):
 
 @policies.register("entropy")
 class Entropy(Scored):
-    """The rows of which the head is least sure, whatever their label.
+    """The rows with the most uncertain predictions, for any label.
 
-    How hard a row is, is Shannon's entropy −Σ p·log p of its probabilities in nats; from 0 to
-    log K.
-
-    Notes
-    -----
-    See `Scored` for the options, time and memory.
+    The hardness is Shannon's entropy −Σ p·log p of the probabilities in nats, from 0 to log K. See
+    `Scored` for the options.
 
     References
     ----------
@@ -140,22 +129,16 @@ class Entropy(Scored):
 
 @policies.register("margin")
 class Margin(Scored):
-    """The rows whose class is the farthest behind another one, or the least ahead.
+    """The rows with the smallest margin between their class and the best other class.
 
-    The margin of a row is log p of its class minus the largest log p of another, which is the
-    difference of their logits; it is negative where the prediction is wrong. How hard the row is,
-    is minus the margin.
-
-    Notes
-    -----
-    Probabilities that were rounded to 0 have no logits: where that of the true class is 0, a row
-    is infinitely hard; where those of all others are 0, infinitely easy. See `Scored` for the
-    options, time and memory.
+    The margin is log p of the class of a row minus the largest log p of another class, negative
+    for a wrong prediction. The hardness is minus the margin: infinite if p of the class is 0. See
+    `Scored` for the options.
 
     References
     ----------
     Koltchinskii, Panchenko (2002), "Empirical margin distributions and bounding the
-    generalization error of combined classifiers", for the margin of a labelled row.
+    generalization error of combined classifiers".
 
     Examples
     --------
@@ -183,13 +166,13 @@ def _checked(batch: ExperienceBatch, name: str) -> Float64:
     least = int(batch.codes.max()) + 1
     if found.ndim != 2 or len(found) != batch.rows.size or found.shape[1] < least:
         raise UsageError(
-            f"policy {name!r} was given probabilities of shape {found.shape}: it needs one row for "
-            f"each of the {batch.rows.size} rows of the experience, and at least {least} columns."
+            f"policy {name!r} received probabilities of shape {found.shape}: give "
+            f"{batch.rows.size} rows and at least {least} columns."
         )
     wrong = ~(np.isfinite(found) & (found >= 0)).all(axis=1)  # (b,)
     if wrong.any():
         raise UsageError(
-            f"policy {name!r} was given probabilities for row {int(batch.rows[wrong][0])} that are "
-            "not finite or below 0: the head cannot be asked about it."
+            f"policy {name!r} received probabilities for row {int(batch.rows[wrong][0])} that are "
+            "not finite or below 0: check the head."
         )
     return found

@@ -1,4 +1,4 @@
-"""What comes in parts: a matrix, its labels, and which rows come when."""
+"""Streams: the experiences of a continual-learning run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .stream_parts import KINDS, Part, parts_of, parts_of_arrays
 __all__ = ["PROTOCOLS", "Experience", "Stream", "StreamIdentity"]
 
 PROTOCOLS = ("iid", "streaming")
-"""*iid*: a test set inside each experience; *streaming*: the next experience is the test."""
+"""*iid*: each experience has a test set; *streaming*: the next experience is the test set."""
 
 Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Experience:
-    """One part of a stream: (b,) int64 rows to learn from, in order, and (t,) to be judged by."""
+    """One part of a stream: (b,) int64 training rows, in order, and (t,) test rows."""
 
     name: str
     train: Rows
@@ -34,17 +34,7 @@ class Experience:
 
 @dataclass(frozen=True)
 class StreamIdentity:
-    """Tells a stream from others, without its matrix.
-
-    Attributes
-    ----------
-    name
-        The first part of the names of its runs.
-    digest
-        SHA-256 of matrix, labels, experiences and protocol.
-    protocol
-        ``"iid"`` or ``"streaming"``.
-    """
+    """The identity of a stream, without its matrix; see `Stream` for the attributes."""
 
     name: str
     digest: str
@@ -53,37 +43,37 @@ class StreamIdentity:
 
 @dataclass(frozen=True)
 class Stream:
-    """Experiences that follow each other over the rows of one matrix.
+    """A sequence of experiences over the rows of one matrix.
 
-    No row is in two experiences, and no row that is learned from is ever a test row, except in
-    the streaming protocol, where an experience is tested on before it is learned from.
+    No row is in two experiences. Training and test rows are distinct, except in the streaming
+    protocol, where an experience is a test set before it is a training set.
 
     Attributes
     ----------
     matrix
         (n, d) float32, memory-mapped or not.
     classes
-        (K,) the labels that rows have, sorted.
+        (K,) sorted labels.
     codes
-        (n,) int64: the class of each row as a position in `classes`; -1 for rows of no experience.
+        (n,) int64 positions in `classes`; -1 for rows of no experience.
     experiences
-        In the order in which they come, at least two.
+        At least two, in order.
     protocol
         ``"iid"`` or ``"streaming"``.
     name
-        What runs are called.
+        First part of the names of runs.
     digest
-        SHA-256 of all of it: two streams with the same digest are the same.
+        SHA-256 of matrix, labels, experiences and protocol.
     ids
-        The item of each row, if rows are items.
+        Item ids of the rows, or None.
     copies_left_out
-        How many copies of images are left out: of test images from what is learned, or in the
-        streaming protocol of what was learned before from what is tested.
+        Number of rows removed as copies of images: training rows that copy test images, or in the
+        streaming protocol test rows that copy earlier training images.
 
     Raises
     ------
     UsageError
-        If there are fewer than two experiences, or one has nothing to learn from.
+        If there are fewer than two experiences, or one has no training rows.
 
     Examples
     --------
@@ -116,35 +106,33 @@ class Stream:
         protocol: str = "iid",
         seed: int = 0,
     ) -> Self:
-        """Return the stream that a labelled dataset poses.
+        """Return a stream of a labelled dataset.
 
         Parameters
         ----------
         embeddings
-            Of a labelled dataset.
+            Embeddings of a labelled dataset.
         kind
-            ``"buckets"``: the items' buckets, in natural order (2 before 10). ``"classes"``: some
-            classes at a time. ``"order"``: the items as their file names number them, whatever
-            their split, cut into `n` parts. ``"folders"``: a first-level folder is an experience
-            and a folder below it a class, as domains are kept. ``"random"``: `n` random parts, in
-            which nothing changes. ``"skewed"``: `n` random parts in which the shares of the classes
-            differ (Dirichlet, 0.5).
+            ``"buckets"``: the buckets of the items, in natural order (2 before 10). ``"classes"``:
+            groups of classes. ``"order"``: the items in the natural order of their file names, of
+            all splits, in `n` parts. ``"folders"``: each first-level folder is an experience, and
+            the folders in it are classes. ``"random"``: `n` random parts. ``"skewed"``: `n` random
+            parts with different class frequencies (Dirichlet, 0.5).
         n
-            How many experiences, for all kinds but buckets and folders; by default as many as
-            leave two classes each, or 10.
+            Number of experiences, not for buckets and folders. Default: 10, or half the number of
+            classes for ``"classes"``.
         classes
-            Which classes come when, in place of an order drawn by `seed`.
+            Classes of each experience, instead of random groups.
         leave_out
-            Buckets or folders that are no part of the stream; for these kinds alone.
+            Buckets or folders to omit.
         protocol
-            ``"iid"``: the test rows of an experience are those of its items that are in the
-            dataset's test split; where an experience has none, and in an ``order``, three tenths
-            of each class in it, drawn by `seed`. ``"streaming"``: all of an experience is learned
-            from, and tested on before. Copies of what is tested, or was learned before, are left
-            out.
+            ``"iid"``: the test rows of an experience are its items of the test split; without any,
+            and for ``"order"``, 30 % of each class, drawn by `seed`. ``"streaming"``: all rows of
+            an experience are test rows before and training rows afterwards. Copies of test images,
+            or of earlier training images, are omitted.
         seed
-            Whatever is drawn follows from it. Where a dataset has several divisions into training
-            and test items, it chooses one (`Dataset.for_seed`).
+            Seed of all random numbers, also of the division into training and test items where a
+            dataset has several (`Dataset.for_seed`).
 
         Raises
         ------
@@ -181,32 +169,30 @@ class Stream:
         seed: int = 0,
         name: str = "arrays",
     ) -> Self:
-        """Return the stream of anyone's features.
+        """Return a stream of arrays.
 
         Parameters
         ----------
         matrix
             (n, d) finite numbers, memory-mapped or not; float32 is not copied.
         labels
-            (n,) texts or whole numbers; None, NaN or blank where it is not known.
+            (n,) strings or integers; None, NaN or blank for unlabelled rows.
         buckets
-            (n,) which experience each row belongs to: they come in natural order, numbers by
-            their value. None, NaN or blank: in none.
+            (n,) experiences of the rows, in natural order; None, NaN or blank for no experience.
         splits
-            (n,) ``"test"`` for test rows, in any case and by any name that a manifest may have
-            for it; ``"validation"`` rows are left alone. ``"train"``, None, NaN and blank rows are
-            to learn from. Other names are refused.
+            (n,) ``"test"``, ``"train"`` or ``"validation"``, or their aliases in manifests. None,
+            NaN and blank are training rows; validation rows are not used.
         protocol, seed
             As of `of`.
         name
-            What runs are called.
+            First part of the names of runs.
         """
         _check_protocol(protocol)
         matrix = np.asanyarray(matrix).astype(np.float32, copy=False)
         if matrix.ndim != 2:
             raise UsageError(f"the matrix has shape {matrix.shape}: give one vector for each row.")
         if not matrix.size:
-            raise UsageError("the matrix is empty: there is nothing to learn from.")
+            raise UsageError("the matrix is empty: give at least one row.")
         parts = parts_of_arrays(len(matrix), labels, buckets, splits)
         for part in parts:
             check_finite(matrix, part.rows, "the matrix")
@@ -238,8 +224,8 @@ class Stream:
         if len(parts) < 2:
             found = f"only {parts[0].name!r}" if parts else "none"
             raise UsageError(
-                f"a stream needs at least two experiences, and there is {found}: check the "
-                "buckets, or ask for another kind of stream."
+                f"a stream needs at least two experiences, but there is {found}: check the "
+                "buckets, or use another kind of stream."
             )
         given = plain_labels([label for part in parts for label in part.labels.tolist()], "labels")
         classes, found_codes = np.unique(given, return_inverse=True)
@@ -255,8 +241,8 @@ class Stream:
         for each in experiences:
             if not each[1].size:
                 raise LabelError(
-                    f"experience {each[0]!r} has nothing to learn from: all its labelled rows are "
-                    "test rows, or copies of test rows."
+                    f"experience {each[0]!r} has no training rows: all its labelled rows are test "
+                    "rows, or copies of test rows."
                 )
         made = tuple(Experience(*each) for each in experiences)
         digest = hashlib.sha256(repr([protocol, classes.tolist()]).encode())
@@ -272,7 +258,7 @@ class Stream:
         return len(self.experiences)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Send a memory-mapped matrix to another process as its path."""
+        """Pickle a memory-mapped matrix as its path."""
         state = dict(self.__dict__)
         path = memory_map_path(self.matrix)
         if path is not None:
@@ -286,29 +272,29 @@ class Stream:
 
     @property
     def identity(self) -> StreamIdentity:
-        """What the names of runs on it follow from."""
+        """The identity of the stream, which determines the names of runs."""
         return StreamIdentity(self.name, self.digest, self.protocol)
 
     @property
     def n_classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.classes)
 
     @property
     def floor(self) -> NDArray[np.float64]:
-        """The (T,) accuracies to be expected of a head that has learned nothing: 1 / K."""
+        """The (T,) expected accuracies of an untrained head: 1 / K."""
         return np.full(len(self), 1.0 / self.n_classes)
 
     @property
     def never_learned(self) -> list[Any]:
-        """The labels that test rows have, but no row to learn from: nobody can predict them."""
+        """The labels of test rows that no training row has."""
         learned = np.concatenate([self.codes[each.train] for each in self.learned])
         tested = np.concatenate([self.codes[each.test] for each in self.experiences])
         return list(self.classes[np.setdiff1d(tested, learned)].tolist())
 
     @property
     def learned(self) -> tuple[Experience, ...]:
-        """The experiences that are learned from: in the streaming protocol all but the last."""
+        """The experiences used for training: in the streaming protocol all but the last."""
         return self.experiences[: None if self.protocol == "iid" else -1]
 
     def labels(self, rows: Rows) -> NDArray[Any]:
@@ -322,14 +308,14 @@ def _check_protocol(protocol: str) -> None:
 
 
 def _size(experiences: Sequence[tuple[str, Rows, Rows]]) -> int:
-    """Return how many rows are learned or tested in all."""
+    """Return the number of training and test rows."""
     return sum(train.size + test.size for _, train, test in experiences)
 
 
 def _without_copies(
     experiences: Sequence[tuple[str, Rows, Rows]], content: Sequence[bytes]
 ) -> list[tuple[str, Rows, Rows]]:
-    """Leave copies of test images out of what is learned from."""
+    """Remove training rows that are copies of test images."""
     seen = {content[row] for _, _, test in experiences for row in test.tolist()}
     kept = []
     for name, train, test in experiences:
@@ -341,7 +327,7 @@ def _without_copies(
 def _without_learned(
     experiences: Sequence[tuple[str, Rows, Rows]], content: Sequence[bytes]
 ) -> list[tuple[str, Rows, Rows]]:
-    """Leave copies of what was learned in an earlier experience out of what is tested."""
+    """Remove test rows that are copies of training images of earlier experiences."""
     learned: set[bytes] = set()
     kept = []
     for name, train, test in experiences:

@@ -1,4 +1,4 @@
-"""How a dataset falls into parts that follow each other."""
+"""The division of a dataset into the parts of a stream."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ..tables import column_of
 __all__ = ["KINDS", "Part", "natural_key", "parts_of", "parts_of_arrays"]
 
 KINDS = ("buckets", "classes", "order", "folders", "random", "skewed")
-"""What makes an experience of a labelled dataset; see `Stream.of`."""
+"""Kinds of stream, see `Stream.of`."""
 
 NAMED = ("buckets", "folders")
-"""Kinds whose experiences the dataset names."""
+"""Kinds whose experiences have names in the dataset."""
 
 HELD_OUT = 0.3
-"""Share of each class of an experience that is kept for testing where it has no test split."""
+"""Share of test rows of each class of an experience without a test split."""
 
 EXPERIENCES = 10
-"""How many experiences a stream is cut into that is not of classes, unless told otherwise."""
+"""Default number of experiences, except for a stream of classes."""
 
 SKEW = 0.5
-"""Concentration of the Dirichlet distribution by which a class is spread over experiences."""
+"""Concentration of the Dirichlet distribution of a class over the experiences."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?")
 
@@ -41,34 +41,25 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Part:
-    """The labelled rows of an experience, in order, and which of them are in a test split.
-
-    Attributes
-    ----------
-    name
-        Of the experience.
-    rows
-        (m,) int64.
-    labels
-        (m,) one each, as they were given.
-    tested
-        (m,) bool; all False where there is no test split.
-    """
+    """The labelled rows of an experience, in order."""
 
     name: str
     rows: Rows
+    """(m,)."""
     labels: NDArray[Any]
+    """(m,)."""
     tested: NDArray[np.bool_]
+    """(m,) mask of the test split; all False without one."""
 
     def experience(self, codes: Rows, protocol: str, seed: int) -> tuple[str, Rows, Rows]:
-        """Return its name, the rows to learn from and the rows to be judged by."""
+        """Return the name, the training rows and the test rows."""
         if protocol == "streaming":
             return self.name, self.rows, self.rows
         tested = self.tested if self.tested.any() else self._held_out(codes[self.rows], seed)
         return self.name, self.rows[~tested], self.rows[tested]
 
     def _held_out(self, codes: Rows, seed: int) -> NDArray[np.bool_]:
-        """Return three tenths of each class, drawn by row and seed; never all of a class."""
+        """Return a mask of 30 % of each class, drawn by row and seed; never a whole class."""
         keys = uniform_of_rows(self.rows, seed, "held out")
         order = np.lexsort((keys, codes))
         sizes = np.bincount(codes)
@@ -81,8 +72,8 @@ class Part:
 
 
 def natural_key(text: str) -> list[tuple[int, Decimal, str]]:
-    """Return a sort key that orders the numbers inside texts by value."""
-    # A number that begins a text may have a sign; the ``-`` inside ``2014-05`` is none.
+    """Return a sort key that orders the numbers inside strings by value."""
+    # Only a number at the start may have a sign: the ``-`` in ``2014-05`` is not one.
     if _NUMBER.fullmatch(text):
         return [(0, Decimal(text), text)]
     first = re.match(r"[+-]?\d+", text)
@@ -106,7 +97,7 @@ def parts_of(
 ) -> list[Part]:
     """Return the parts of a labelled dataset; see `Stream.of`."""
     if leave_out and kind not in NAMED:
-        raise UsageError(f"leave_out names buckets or folders: a stream of {kind} has none.")
+        raise UsageError(f"leave_out is for buckets and folders: a stream of {kind} has none.")
     items = embeddings.items
     labels: list[Any] = [item.label for item in items]
     splits = [item.split for item in items]
@@ -117,20 +108,20 @@ def parts_of(
         if not any(buckets):
             raise UsageError(
                 f"dataset {embeddings.dataset.name!r} has no buckets: give a manifest with a "
-                "bucket column, or ask for another kind of stream (classes, order, folders, "
-                "random, skewed)."
+                "bucket column, or use another kind of stream (classes, order, folders, random, "
+                "skewed)."
             )
     else:
         if not any(label is not None for label in labels):
-            raise LabelError(f"dataset {embeddings.dataset.name!r} has no labels to learn from.")
+            raise LabelError(f"dataset {embeddings.dataset.name!r} has no labels: label it first.")
         return _cut(embeddings, kind, n, classes, seed)
     if n is not None:
-        raise UsageError(f"a stream of {kind} has as many experiences as there are: leave out n.")
-    gone = set(map(str, leave_out))
-    unknown = sorted(gone - {str(bucket) for bucket in buckets if bucket is not None})
+        raise UsageError(f"a stream of {kind} has one experience for each of them: omit n.")
+    omitted = set(map(str, leave_out))
+    unknown = sorted(omitted - {str(bucket) for bucket in buckets if bucket is not None})
     if unknown:
         raise UnknownNameError(kind.rstrip("s"), unknown[0], sorted({str(b) for b in buckets if b}))
-    kept = [None if bucket is None or bucket in gone else bucket for bucket in buckets]
+    kept = [None if bucket is None or bucket in omitted else bucket for bucket in buckets]
     return parts_of_arrays(len(items), labels, kept, splits)
 
 
@@ -146,7 +137,7 @@ def parts_of_arrays(
         columns["splits"] = splits
     for name, column in columns.items():
         if len(column) != n:
-            raise LabelError(f"there are {n} rows, but {len(column)} {name}: give one each.")
+            raise LabelError(f"{n} rows but {len(column)} {name}: give one for each row.")
     rows_of: dict[str, list[int]] = {}
     for row, bucket in enumerate(_texts(buckets, "buckets")):
         if bucket:
@@ -161,8 +152,8 @@ def parts_of_arrays(
         rows = [row for row in rows_of[name] if given[row] is not None]
         if not rows:
             raise LabelError(
-                f"bucket {name!r} has {len(rows_of[name])} rows and no label: label some of it, "
-                "or leave it out."
+                f"bucket {name!r} has {len(rows_of[name])} rows and no label: label some of its "
+                "rows, or leave it out."
             )
         parts.append(_part(name, rows, given, tested))
     return parts
@@ -178,12 +169,12 @@ def _part(name: str, rows: Sequence[int], labels: Sequence[Any], splits: Sequenc
     )
 
 
-def _texts(column: Sequence[Any] | NDArray[Any], what: str) -> list[str]:
-    """Return the values of an array as the cells that a table with them would have."""
+def _texts(column: Sequence[Any] | NDArray[Any], name: str) -> list[str]:
+    """Return the values of an array as the cells of a table."""
     try:
         return column_of(column)
     except TypeError as error:
-        raise LabelError(f"{what} hold a value that is no text and no number: {error}.") from None
+        raise LabelError(f"{name} must be strings or numbers: {error}.") from None
 
 
 def _splits(column: Sequence[Any] | NDArray[Any]) -> list[str | None]:
@@ -197,7 +188,7 @@ def _splits(column: Sequence[Any] | NDArray[Any]) -> list[str | None]:
 
 
 def _folders(ids: Sequence[str]) -> tuple[list[str | None], list[str | None]]:
-    """Return the domain and the class of ``[split/]domain/[split/]class/…/file``; else None."""
+    """Return domain and class of ids such as ``[split/]domain/[split/]class/…/file``, or None."""
     buckets: list[str | None] = []
     labels: list[str | None] = []
     for item_id in ids:
@@ -210,7 +201,7 @@ def _folders(ids: Sequence[str]) -> tuple[list[str | None], list[str | None]]:
         labels.append(folders[1] if len(folders) >= 2 else None)
     if not any(buckets):
         raise UsageError(
-            "no item is in two folders, one inside the other: a stream of folders needs "
+            "no item is in nested folders: a stream of folders needs paths such as "
             "domain/class/image."
         )
     return buckets, labels
@@ -223,7 +214,7 @@ def _cut(
     classes: Sequence[Sequence[str]] | None,
     seed: int,
 ) -> list[Part]:
-    """Return parts that the dataset does not name itself."""
+    """Return the parts of a stream of classes, order, random or skewed."""
     items = embeddings.items
     labels = [item.label for item in items]
     splits = [item.split for item in items]
@@ -238,17 +229,16 @@ def _cut(
                 lists[at].append(row)
         return [_part(name, rows, labels, splits) for name, rows in zip(names, lists, strict=True)]
     if classes is not None:
-        raise UsageError(f"classes are for a stream of classes, not of kind {kind!r}.")
+        raise UsageError(f"`classes` is for a stream of classes, not of kind {kind!r}: omit it.")
     count = EXPERIENCES if n is None else n
     if not 2 <= count <= len(known):
         raise UsageError(
-            f"asked for {count} experiences of {len(known)} labelled items: ask for 2 to "
-            f"{len(known)}."
+            f"the number of experiences is {count}: give 2 to {len(known)} (the labelled items)."
         )
     if kind == "order":
         names = [items[row].id for row in known]
         known = [known[at] for at in sorted(range(len(known)), key=lambda at: _place(names[at]))]
-        splits = [None] * len(splits)  # test images come in the same order as the others
+        splits = [None] * len(splits)  # test images are part of the sequence
     else:
         keys = uniform_of_rows(known, seed, "random stream")
         known = [known[at] for at in np.argsort(keys, kind="stable")]
@@ -261,8 +251,7 @@ def _cut(
     for part in parts:
         if not part.rows.size:
             raise UsageError(
-                f"experience {part.name!r} of {count} would be empty: ask for fewer, or give "
-                "another seed."
+                f"experience {part.name!r} of {count} would be empty: give fewer, or another seed."
             )
     return parts
 
@@ -270,7 +259,7 @@ def _cut(
 def _skewed(
     rows: Sequence[int], labels: Sequence[Any], splits: Sequence[Any], count: int, seed: int
 ) -> list[list[int]]:
-    """Spread each class over the experiences in shares of its own, the same in every split."""
+    """Divide each class over the experiences in random shares, the same in every split."""
     rng = np.random.default_rng([seed, 0x5C3D])
     shares = {
         label: rng.dirichlet(np.full(count, SKEW))
@@ -298,7 +287,7 @@ def _drawn_classes(labels: Sequence[str], n: int | None, seed: int) -> list[list
     count = max(2, len(names) // 2) if n is None else n
     if not 2 <= count <= len(names):
         raise UsageError(
-            f"asked for {count} experiences of {len(names)} classes: ask for 2 to {len(names)}."
+            f"the number of experiences is {count}: give 2 to {len(names)} (the classes)."
         )
     order = np.random.default_rng([seed, 0xC1A55]).permutation(len(names))
     groups = np.array_split(order, count)
@@ -316,5 +305,5 @@ def _place_of_classes(groups: Sequence[Sequence[str]], labels: Sequence[str]) ->
                 raise UsageError(f"class {name!r} is in two experiences: give it once.")
             place[name] = at
     if not groups or any(not group for group in groups):
-        raise UsageError("an experience has no class: give at least one for each.")
+        raise UsageError("an experience has no class: give at least one class for each.")
     return place

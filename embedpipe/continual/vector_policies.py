@@ -1,4 +1,4 @@
-"""Policies that rank the rows of an experience by where their vectors lie."""
+"""Replay policies that rank the rows of an experience by their vectors."""
 
 from __future__ import annotations
 
@@ -28,17 +28,14 @@ ROUNDING = 2.0**-24
 
 
 class ByVectors(Ranked):
-    """A policy that looks at vectors of unit length.
+    """A policy that ranks by vectors, scaled to unit length in float32.
 
-    The vectors of the stream are scaled to unit length, in float32, whatever they were; rows are
-    looked at from the lowest on, so that ties go to it, and are compared in float64.
-
-    A subclass is a `name` and the method `chosen`.
+    Ties go to the lowest row. A subclass has a `name` and the method `chosen`.
 
     Raises
     ------
     SelectionError
-        On update, if a vector holds NaN or infinity.
+        In `update`, if a vector holds NaN or infinity.
     """
 
     @abstractmethod
@@ -59,20 +56,18 @@ class ByVectors(Ranked):
 
 
 class OfEachClass(ByVectors):
-    """A policy that ranks the rows of each class by themselves.
+    """A policy that ranks the rows of each class separately, and takes the classes in turn.
 
-    The first of each class come first, then the second of each, lower classes before higher: so
-    any beginning of the ranking is divided evenly over the classes of the experience.
-
-    A subclass is a `name` and the method `of_class`.
+    Any beginning of the ranking has the same number of rows of each class, up to one. A subclass
+    has a `name` and the method `of_class`.
     """
 
     @abstractmethod
     def of_class(self, vectors: Float32, n: int) -> Positions:
-        """Return the positions of `n` of the (m, d) vectors of one class, the first first."""
+        """Return the positions of `n` of the (m, d) vectors of one class, the best first."""
 
     def chosen(self, vectors: Float32, codes: NDArray[np.int64], n: int) -> Positions:
-        """Take turns between the classes."""
+        """Take the classes in turn."""
         classes, numbers = np.unique(codes, return_inverse=True)
         members = Members.of(numbers, classes.size)
         quotas = evenly(members.counts, n)  # (c,)
@@ -89,17 +84,15 @@ class OfEachClass(ByVectors):
 
 @policies.register("herding")
 class Herding(OfEachClass):
-    """The rows of each class whose mean stays closest to the mean of the class.
+    """The rows of each class whose mean is closest to the mean of the class.
 
     Each pick is the row that brings the mean of the picks nearest to the mean of all rows of its
-    class in the experience, ties going to the lowest row: a greedy approximation, of which any
-    beginning is the best that it knows. Vectors are scaled to unit length first.
+    class in the experience. Vectors are scaled to unit length.
 
     Notes
     -----
-    The picks are those of the plain algorithm in float64 with the scaled float32 vectors.
-    O(q·m·d) time for q picks of a class with m rows; extra memory: 4·d bytes per new row, and
-    4·d + 24 bytes per row of a class, of as many classes as there are threads.
+    Exact in float64 for the scaled float32 vectors. O(q·m·d) time for q picks of a class with m
+    rows; 4·d bytes per new row, and 4·d + 24 bytes per row of a class and thread.
 
     References
     ----------
@@ -122,10 +115,10 @@ class Herding(OfEachClass):
         total = np.zeros_like(mean)
         picks = np.empty(n, dtype=np.int64)
         for k in range(n):
-            # The mean of k + 1 picks is nearest to that of the class if the last pick is to this.
+            # The last pick nearest to this target minimises the distance between the two means.
             target = (k + 1) * mean - total  # (d,)
             picks[k] = _nearest(vectors, norms, target)
-            norms[picks[k]] = np.inf  # taken
+            norms[picks[k]] = np.inf  # excludes the row
             total += vectors[picks[k]]
         return picks
 
@@ -134,18 +127,12 @@ class Herding(OfEachClass):
 class ClosestToCentre(OfEachClass):
     """The rows of each class that are closest to the mean of the class.
 
-    The mean is that of all rows of the class in the experience; ties go to the lowest row.
-    Vectors are scaled to unit length first.
+    The mean is that of all rows of the class in the experience. Vectors are scaled to unit length.
 
     Notes
     -----
-    Exact in float64 with the scaled float32 vectors. O(b·d) time; extra memory: 4·d bytes per new
-    row, and 4·d + 16 bytes per row of a class, of as many classes as there are threads.
-
-    References
-    ----------
-    Rebuffi, Kolesnikov, Sperl, Lampert (2017), "iCaRL: incremental classifier and representation
-    learning", arXiv:1611.07725, whose herding replaces it.
+    Exact in float64 for the scaled float32 vectors. O(b·d) time; 4·d bytes per new row, and
+    4·d + 16 bytes per row of a class and thread.
 
     Examples
     --------
@@ -164,16 +151,15 @@ class ClosestToCentre(OfEachClass):
 
 @policies.register("kcenter")
 class KCenter(ByVectors):
-    """Rows that leave no other row of the experience far from one: greedy k-center.
+    """The rows of greedy k-center: each pick is the row farthest from the picks before.
 
-    The first is the row nearest to the mean of the experience, each next one the farthest from
-    those before, ties going to the lowest row, as strategy ``coreset`` picks with nothing
-    labelled. Classes play no part. Vectors are scaled to unit length first.
+    The first pick is the row nearest to the mean of the experience, as in strategy ``coreset``
+    without labels. Classes are ignored. Vectors are scaled to unit length.
 
     Notes
     -----
-    Exact in float64 with the scaled float32 vectors. Time as of `CoreSet`, less than O(q·b·d) for
-    q picks; extra memory: 4·d bytes per new row, and what `CoreSet` needs.
+    Exact in float64 for the scaled float32 vectors. Less than O(q·b·d) time for q picks; 4·d bytes
+    per new row, and the memory of `CoreSet`.
 
     References
     ----------
@@ -191,15 +177,15 @@ class KCenter(ByVectors):
     name: ClassVar[str] = "kcenter"
 
     def chosen(self, vectors: Float32, codes: NDArray[np.int64], n: int) -> Positions:
-        """Pick the farthest, `n` times over."""
+        """Pick with `CoreSet`."""
         return CoreSet().select(Pool(vectors), n, np.random.default_rng(0)).rows
 
 
 def _nearest(vectors: Float32, norms: Float64, target: Float64) -> int:
-    """Return the vector nearest to `target`, the first of several; infinite norms do not count."""
+    """Return the position of the vector nearest to `target`; skip vectors of infinite norm."""
     length = float(np.linalg.norm(target))
     estimates = norms - 2.0 * (vectors @ target.astype(np.float32))  # (m,)
-    # What the product and the rounding of `target` can be off by, with any order of summation.
+    # Error bound of the product and of the rounding of `target`, for any order of summation.
     doubt = 2 * 1.01 * (target.size + 8) * ROUNDING * length + 1e-12 * (1 + length**2)
     rivals = np.flatnonzero(estimates <= estimates.min() + 2 * doubt)
     if rivals.size == 1:

@@ -1,4 +1,4 @@
-"""What the heads have in common when they predict: blocks of rows, a temperature, a softmax."""
+"""Base classes of the heads: prediction in blocks of rows, calibrated by a temperature."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._threads import map_blocks
+from ._arrays import Array, Codes, Float64, check_finite, row_norms, softmax
 from ._held_out import expected_calibration_error
-from ._labelled import Labelled, read_labelled, validated
-from ._parameters import check_class_weight
-from ._rows import Array, Codes, Float64, lengths, refuse_non_finite
-from ._softmax import softmax
+from ._labelled import Labelled, check_class_weight, read_labelled, validated
 
 BLOCK_ROWS = 4096
-"""Rows that a thread scores at a time."""
+"""Rows per block of a prediction."""
 
 
 class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier that turns logits of finite rows into probabilities.
+    """A classifier whose probabilities are softmax(logits / temperature).
 
     A subclass has the parameters `normalize` and `class_weight`, sets `classes_` and
     `temperature_`, and computes the logits of a block of rows in `_logits`.
@@ -35,17 +33,7 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     temperature_: float
 
     def predict_proba(self, X: ArrayLike) -> Array:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X
-            (n, d) numbers, memory-mapped or not.
-
-        Returns
-        -------
-        ndarray
-            (n, K), float32 if `X` is float32 and float64 otherwise; rows sum to one.
+        """Return the (n, K) class probabilities of (n, d) rows; float32 if `X` is.
 
         Raises
         ------
@@ -67,17 +55,7 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return probabilities
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the most probable label of each row.
-
-        Parameters
-        ----------
-        X
-            (n, d) numbers, memory-mapped or not.
-
-        Returns
-        -------
-        ndarray
-            (n,) entries of `classes_`; the first in their order on a tie.
+        """Return the most probable label of each of (n, d) rows; on a tie the first in order.
 
         Raises
         ------
@@ -88,11 +66,10 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
-        """Return new (b, K) logits of a block of rows, which are numbered from `offset` on."""
+        """Return new (b, K) logits of a block of rows; `offset` is the number of the first row."""
         raise NotImplementedError
 
     def _check_parameters(self) -> None:
-        """Refuse parameters without meaning."""
         check_class_weight(self.class_weight)
 
     def _read(
@@ -102,16 +79,16 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return read_labelled(self, X, y, sample_weight, reset=reset)
 
     def _scaled(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
-        """Return a block of rows as the head uses them, in `dtype`; refuse rows not finite."""
-        refuse_non_finite(rows, offset)
+        """Return a block of rows in `dtype`, scaled if the head normalizes; refuse NaN."""
+        check_finite(rows, offset)
         if not self.normalize:
             return np.asarray(rows, dtype=dtype)
-        return np.asarray(rows / lengths(rows)[:, None], dtype=dtype)
+        return np.asarray(rows / row_norms(rows)[:, None], dtype=dtype)
 
     def _evaluate(
         self, logits: Float64 | None, codes: Codes, weights: Float64 | None = None
     ) -> None:
-        """Set accuracy and calibration from (m, K) held-out logits; None if there are none."""
+        """Set accuracy and calibration error from (m, K) held-out logits or None."""
         self.cv_accuracy_: float | None = None
         self.cv_ece_: float | None = None
         self.cv_n_: int | None = 0 if logits is None else len(codes)
@@ -130,13 +107,13 @@ class LinearHead(EmbeddingHead):
     intercept_: Float64
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
-        # Class by class in memory, where the softmax is fastest; scaled after the product, which
-        # spares a copy of the rows.
+        # Class by class in memory, where the softmax is fastest; scaling the products avoids a
+        # copy of the rows.
         coef: Array = self.coef_.astype(dtype)  # (K, d)
-        with np.errstate(invalid="ignore", over="ignore"):  # looked at on the next line
+        with np.errstate(invalid="ignore", over="ignore"):  # checked below
             logits: Array = coef @ rows.astype(dtype, copy=False).T  # (K, b)
-        if not np.isfinite(logits).all():  # rows not finite, or so long that the products were not
+        if not np.isfinite(logits).all():  # rows not finite, or an overflow of the products
             logits = coef @ self._scaled(rows, dtype, offset).T
         elif self.normalize:
-            logits /= lengths(rows).astype(dtype)
+            logits /= row_norms(rows).astype(dtype)
         return np.asarray(logits + self.intercept_.astype(dtype)[:, None]).T  # (b, K)

@@ -1,4 +1,4 @@
-"""Heads for which rows that come in parts give the same head as rows that come at once."""
+"""Heads with exact incremental updates."""
 
 from __future__ import annotations
 
@@ -10,55 +10,37 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._threads import one_blas_thread
 from ..errors import UsageError
+from ._arrays import Array, Codes, Float64
 from ._embedding_head import EmbeddingHead, LinearHead
-from ._held_out import cautious_temperature
+from ._held_out import capped_temperature
 from ._labelled import Labelled, Sample, join_classes
-from ._moments import Moments, joined, moments_of, widened
-from ._rows import Array, Codes, Float64
+from ._moments import Moments, expand_classes, joined, moments_of
 
 PRIOR_ROWS = 5.0
 """Weight of the prior at temperature 1, in rows."""
 
-CLEAR = 0.12
-"""Temperature where no row can be left out, as a share of the mean gap between class means.
-
-A gap is a difference of logits. With one label a class, confidence is then near the accuracy.
-"""
+DEFAULT_TEMPERATURE = 0.12
+"""Temperature where no row can be left out, as a share of the mean logit gap of class means."""
 
 
 class ExactHead(EmbeddingHead):
-    """A head with exact incremental updates.
+    """A head for which `partial_fit` on batches, in any order, equals one `fit` to all rows.
 
-    `fit` on all rows and `partial_fit` on parts of them, in any order, give the same head but for
-    rounding. A subclass adds a batch to its state in `_learn`. Each keeps a `Sample` of the rows,
-    which it uses to evaluate itself.
+    A subclass adds a batch to its state in `_learn`, and keeps a `Sample` of the rows for
+    leave-one-out evaluation.
     """
 
     exact_on_streams: ClassVar[bool] = True
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Learn from labelled rows.
-
-        Parameters
-        ----------
-        X
-            (n, d) numbers, n >= 1.
-        y
-            (n,) strings or integers.
-        sample_weight
-            (n,) numbers of at least 0: how many equal rows each stands for; 1 each when None.
-
-        Returns
-        -------
-        Self
-            Itself.
+        """Fit to (n, d) labelled rows; a row of weight 2 equals two rows.
 
         Raises
         ------
         LabelError
             If there are no rows, the lengths differ, or a row holds NaN or infinity.
         UsageError
-            If a parameter has no meaning.
+            If a parameter is out of range.
         """
         batch = self._read(X, y, sample_weight, reset=True)
         self.classes_ = batch.classes
@@ -71,19 +53,14 @@ class ExactHead(EmbeddingHead):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Learn from further rows, as if they had been there from the start.
+        """Add further rows: the result equals one `fit` to all rows.
 
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`. New classes may appear in any call.
+            As in `fit`. Any call may have new classes.
         classes
-            All labels that may ever come, if known; they have probability 0 until a row has them.
-
-        Returns
-        -------
-        Self
-            Itself.
+            All possible labels; they have probability 0 until a row has them.
 
         Raises
         ------
@@ -94,8 +71,8 @@ class ExactHead(EmbeddingHead):
         """
         if isinstance(self.class_weight, str):
             raise UsageError(
-                "class_weight='balanced' cannot be kept up from call to call: "
-                "give weights by label, or fit again to all rows."
+                "class_weight='balanced' does not work with partial_fit: "
+                "give weights by label, or call fit with all rows."
             )
         if not hasattr(self, "classes_"):
             batch = self._read(X, y, sample_weight, reset=True)
@@ -110,21 +87,21 @@ class ExactHead(EmbeddingHead):
         return self._learn(batch, codes, at)
 
     def _learn(self, batch: Labelled, codes: Codes, at: NDArray[np.intp] | None) -> Self:
-        """Add a batch, and compute the head anew.
+        """Add a batch and recompute the head.
 
-        `codes` are the (m,) classes of the batch as positions in `classes_`, and `at` the
-        (K before,) positions of the earlier classes; None if the head starts anew.
+        `codes` are the (m,) classes of the batch as positions in `classes_`. `at` are the
+        (K before,) positions of the earlier classes; None for a new head.
         """
         raise NotImplementedError
 
     def _log_weights(self) -> Float64:
-        """Return the (K,) numbers to add to the log-odds of the classes."""
+        """Return the (K,) shifts of the log-odds by class weight."""
         return np.zeros(len(self.classes_))
 
-    def _temper(
+    def _calibrate(
         self,
         left_out: Float64,  # (m, K) logits of each row of the sample, from a fit without it
-        scale: float,  # the temperature that a model of the rows expects
+        scale: float,  # the temperature from which the fit starts
         counts: Float64,  # (K,) the weights of the classes
         sample: Sample,
         scored: NDArray[np.intp],  # from `scorable`
@@ -134,7 +111,7 @@ class ExactHead(EmbeddingHead):
         logits = left_out[scored][:, present]  # (s, P)
         codes = (np.cumsum(present) - 1)[sample.codes[scored]]
         weights = sample.weights[scored]
-        share = cautious_temperature(
+        share = capped_temperature(
             logits / scale, codes, weights, sample.weights.sum(), prior_rows=PRIOR_ROWS
         )
         self.temperature_ = share * scale
@@ -160,7 +137,7 @@ class ExactHead(EmbeddingHead):
 
 
 class LinearFit(NamedTuple):
-    """Weights computed from moments."""
+    """The result of `StreamingHead._solve`."""
 
     coef: Float64
     """(K, d)."""
@@ -169,31 +146,31 @@ class LinearFit(NamedTuple):
     left_out: Float64
     """(m, K) the logits of each row of the sample, from a fit without it."""
     scale: float
-    """The temperature that a model of the rows expects."""
+    """The temperature from which its fit starts."""
 
 
 class StreamingHead(ExactHead, LinearHead):
-    """A linear head that is a function of `Moments`, evaluated by leaving rows out.
+    """A linear head computed from `Moments`.
 
-    For up to 2,000 distinct rows, all orders and splits give the same weights to the last bit. A
+    For up to 2,000 distinct rows, all orders and batches give the same weights to the last bit. A
     subclass computes the weights in `_solve`, for the features of rows in `_features`.
     """
 
     _needs_scatter = True
 
     def _solve(self, moments: Moments, sample: Sample, scored: NDArray[np.intp]) -> LinearFit:
-        """Return the weights; may set further attributes. Choices use the `scored` rows."""
+        """Return the weights; hyper-parameters are chosen on the `scored` rows of the sample."""
         raise NotImplementedError
 
     def _features(self, rows: Array) -> Array:
-        """Return the (m, f) features that the weights are for, of (m, d) scaled rows."""
+        """Return the (m, f) features of (m, d) scaled rows."""
         return rows
 
     def _learn(self, batch: Labelled, codes: Codes, at: NDArray[np.intp] | None) -> Self:
         moments, before = None, None
         sample = Sample.of(batch, codes)
         if at is not None:
-            moments = widened(self._moments(), at, len(self.classes_))
+            moments = expand_classes(self._moments(), at, len(self.classes_))
             before = self._sample().renumbered(at)
             sample = before.joined(sample)
         with one_blas_thread():
@@ -215,8 +192,8 @@ class StreamingHead(ExactHead, LinearHead):
     ) -> Moments:
         """Return the moments with the batch; with scatter only if the sample is not complete.
 
-        `moments` and `before`, a sample of rows, are without the batch; `seen`, a sample of
-        features, is with it.
+        `moments` and `before` (a sample of rows) exclude the batch; `seen` (a sample of features)
+        includes it.
         """
         n_classes = len(self.classes_)
         if seen.complete:
@@ -242,7 +219,7 @@ class StreamingHead(ExactHead, LinearHead):
     def _compute(self, moments: Moments, seen: Sample) -> None:
         scored = scorable(seen, moments.counts)
         found = self._solve(moments, seen, scored)
-        shift = self._temper(found.left_out, found.scale, moments.counts, seen, scored)
+        shift = self._calibrate(found.left_out, found.scale, moments.counts, seen, scored)
         self.coef_ = found.coef
         self.intercept_ = np.where(moments.counts > 0.0, found.intercept, -np.inf) + shift
 
@@ -256,10 +233,7 @@ class StreamingHead(ExactHead, LinearHead):
 
 
 def scorable(sample: Sample, counts: Float64) -> NDArray[np.intp]:
-    """Return the rows of the sample that can be left out: their class has others.
-
-    None can where there is one class, as there is nothing to tell apart.
-    """
+    """Return the rows that can be left out: their class has other rows; none with one class."""
     if (counts > 0.0).sum() == 1:
         return np.empty(0, dtype=np.intp)
     return np.flatnonzero(counts[sample.codes] > sample.weights * (1.0 + 1e-9))

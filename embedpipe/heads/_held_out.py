@@ -1,4 +1,4 @@
-"""What held-out rows tell about a head: calibration error, temperature, cross-validation."""
+"""Calibration and cross-validation: calibration error, temperature, held-out probabilities."""
 
 from __future__ import annotations
 
@@ -8,21 +8,29 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from ..errors import LabelError, UsageError
+from .._specs import check_count
+from ..errors import LabelError
+from ._arrays import (
+    NEVER_SCORED,
+    Float64,
+    assign_folds,
+    check_finite,
+    log_losses,
+    row_digests,
+    softmax,
+)
 from ._labelled import check_lengths, checked_labels
-from ._rows import NEVER_SCORED, Float64, assign_folds, refuse_non_finite, row_digests
-from ._softmax import log_losses, softmax
 
 N_BINS = 15
-"""Bins of the calibration error, as in Guo et al. (2017)."""
+"""Default number of bins of the calibration error, as in Guo et al. (2017)."""
 
-COLDEST, HOTTEST = 0.05, 20.0
-"""Range of temperatures: separable logits would have 0, random ones infinity."""
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+"""Range of temperatures; separable logits would have 0, random ones infinity."""
 
 STEPS = 60
-"""Maximum Newton steps or halvings; some ten are enough."""
+"""Maximum Newton steps or bisections."""
 
-ARRIVED = 1e-9
+RELATIVE_TOLERANCE = 1e-9
 """Relative length of a step at which the search stops."""
 
 N_FOLDS = 5
@@ -34,29 +42,28 @@ def expected_calibration_error(
     codes: NDArray[np.integer[Any]],
     n_bins: int = N_BINS,
 ) -> float:
-    """Return by how much the confidence of predictions differs from their accuracy.
+    """Return the expected calibration error: the mean gap between confidence and accuracy.
 
-    Rows are put in bins of equal width by the probability of their predicted class; the error is
-    the mean over the rows of the difference between the mean confidence of a bin and its
-    accuracy.
+    Rows are divided into bins of equal width by the probability of their predicted class. The
+    error is the mean over rows of the gap between a bin's mean confidence and its accuracy.
 
     Parameters
     ----------
     probabilities
         (n, C), n >= 1; rows sum to one.
     codes
-        (n,) integers: the column that is true; a number that is no column is never predicted.
+        (n,) integers: the column of the true class; any other number if it has no column.
     n_bins
-        How many bins share (0, 1].
+        Number of bins of (0, 1].
 
     Returns
     -------
     float
-        Between 0, what is said to be p likely is right with the frequency p, and 1.
+        From 0 (calibrated) to 1.
 
     Notes
     -----
-    O(n C) time. The error of few rows is biased upwards: some 0.1 for 100 rows of a calibrated
+    O(n C) time. The error is biased upwards for few rows: about 0.1 for 100 rows of a calibrated
     head.
 
     References
@@ -85,35 +92,35 @@ def fit_temperature(
     *,
     prior_rows: float = 0.0,
 ) -> float:
-    """Return the temperature T for which softmax(logits / T) fits the labels best.
+    """Return the temperature T for which softmax(logits / T) has the least log-loss.
 
     `weights` are 1 each when None. The prior adds ``prior_rows * (1/T - 1 + log T)`` to the loss,
-    which is least at T = 1. The loss is convex in 1/T; its minimum is found by Newton's method in
-    a bracket. T is 1 where nothing can be fitted: no row, one class, or equal logits.
+    which is least at T = 1. The loss is convex in 1/T and is minimised by Newton's method within
+    a bracket. T is 1 without rows, with one class, or with equal logits.
     """
     gaps, counts = _gaps(logits, codes, weights)  # (n, C), (n,)
     if not gaps.size or not (np.abs(gaps) * counts[:, None]).any():
         return 1.0
-    low, high = 1.0 / HOTTEST, 1.0 / COLDEST
-    if _slopes(gaps, counts, low, prior_rows)[0] >= 0.0:
-        return HOTTEST
-    if _slopes(gaps, counts, high, prior_rows)[0] <= 0.0:
-        return COLDEST
+    low, high = 1.0 / MAX_TEMPERATURE, 1.0 / MIN_TEMPERATURE
+    if _derivatives(gaps, counts, low, prior_rows)[0] >= 0.0:
+        return MAX_TEMPERATURE
+    if _derivatives(gaps, counts, high, prior_rows)[0] <= 0.0:
+        return MIN_TEMPERATURE
     inverse = 1.0
     for _ in range(STEPS):
-        slope, curvature = _slopes(gaps, counts, inverse, prior_rows)
+        slope, curvature = _derivatives(gaps, counts, inverse, prior_rows)
         low, high = (low, inverse) if slope > 0.0 else (inverse, high)
         step = slope / curvature if curvature > 0.0 else np.inf
         following = inverse - step
         if not low < following < high:
             following = np.sqrt(low * high)
-        if abs(following - inverse) <= ARRIVED * inverse:
+        if abs(following - inverse) <= RELATIVE_TOLERANCE * inverse:
             break
         inverse = following
     return float(1.0 / inverse)
 
 
-def temperature_at(
+def temperature_for_confidence(
     logits: NDArray[np.floating[Any]],
     weights: NDArray[np.floating[Any]],
     confidence: float,
@@ -121,7 +128,7 @@ def temperature_at(
     """Return the least temperature at which the mean confidence is at most `confidence`."""
     values = np.asarray(logits, dtype=np.float64)
     gaps = values - values.max(axis=1, keepdims=True)  # (n, C)
-    low, high = COLDEST, HOTTEST**3
+    low, high = MIN_TEMPERATURE, MAX_TEMPERATURE**3
     for _ in range(STEPS):
         middle = float(np.sqrt(low * high))
         largest = 1.0 / np.exp(gaps / middle).sum(axis=1)  # (n,)
@@ -132,7 +139,7 @@ def temperature_at(
     return high
 
 
-def cautious_temperature(
+def capped_temperature(
     logits: NDArray[np.floating[Any]],
     codes: NDArray[np.integer[Any]],
     weights: NDArray[np.floating[Any]],
@@ -140,29 +147,29 @@ def cautious_temperature(
     *,
     prior_rows: float = 0.0,
 ) -> float:
-    """Return the temperature of rows that were left out, where others could not be.
+    """Return the temperature for held-out rows, with a cap on the mean confidence.
 
-    A row that is the only one of its class cannot be left out: the model would be wrong about it.
-    Rows of larger classes alone would make the model too confident. So with such rows, by which
-    `total` exceeds the sum of `weights`, the mean confidence is at most the expected share of right
-    rows among all, (right + 1) / (rows + 2).
+    The only row of a class cannot be held out, and the rows of larger classes alone would make the
+    model too confident. `total` is the weight of all rows. If it exceeds the sum of `weights`, the
+    mean confidence is at most (correct + 1) / (total + 2).
     """
-    found = fit_temperature(logits, codes, weights, prior_rows=prior_rows)
-    known = float(np.sum(weights))
-    if not known > 0.0 or total <= known * (1.0 + 1e-9):
-        return found
-    right = float(weights @ (logits.argmax(axis=1) == codes))
-    return max(found, temperature_at(logits, weights, (right + 1.0) / (total + 2.0)))
+    temperature = fit_temperature(logits, codes, weights, prior_rows=prior_rows)
+    held_out = float(np.sum(weights))
+    if not held_out > 0.0 or total <= held_out * (1.0 + 1e-9):
+        return temperature
+    correct = float(weights @ (logits.argmax(axis=1) == codes))
+    cap = (correct + 1.0) / (total + 2.0)
+    return max(temperature, temperature_for_confidence(logits, weights, cap))
 
 
-def tempered_loss(
+def calibrated_loss(
     logits: NDArray[np.floating[Any]],
     codes: NDArray[np.integer[Any]],
     weights: NDArray[np.floating[Any]],
     *,
     prior_rows: float = 0.0,
 ) -> float:
-    """Return the mean log-loss of softmax(logits / T) at the temperature T that fits best."""
+    """Return the mean log-loss of softmax(logits / T) at the best temperature T."""
     gaps, counts = _gaps(logits, codes, weights)  # (n, C), (n,)
     gaps /= fit_temperature(logits, codes, weights, prior_rows=prior_rows)
     return float(counts @ log_losses(gaps, codes) / counts.sum())
@@ -173,16 +180,16 @@ def _gaps(
     codes: NDArray[np.integer[Any]],
     weights: NDArray[np.floating[Any]] | None,
 ) -> tuple[Float64, Float64]:
-    """Return by how much each logit is above the true one, (n, C), and the (n,) weights."""
+    """Return (n, C) logits minus that of the true class, and the (n,) weights."""
     values = np.asarray(logits, dtype=np.float64)
     counts = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
     return values - values[np.arange(len(values)), codes][:, None], counts
 
 
-def _slopes(
+def _derivatives(
     gaps: Float64, counts: Float64, inverse: float, prior_rows: float
 ) -> tuple[float, float]:
-    """Return the first and the second derivative of the loss in 1/T."""
+    """Return the first and second derivative of the loss by 1/T."""
     likely = softmax(inverse * gaps)  # (n, C)
     mean = np.einsum("nc,nc->n", likely, gaps)  # (n,)
     spread = np.einsum("nc,nc->n", likely, (gaps - mean[:, None]) ** 2)  # (n,)
@@ -198,32 +205,31 @@ def cross_validated_probabilities(
     *,
     unlabelled: ArrayLike | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the probabilities that fits to the other folds give each labelled row.
+    """Return cross-validated class probabilities of labelled rows.
 
-    Folds depend on the content of the rows only: they are stratified, and equal rows of a class
-    share one. A row that is the only one of its class is learned from by every fit and scored by
-    none.
+    Folds are stratified and depend only on the content of the rows; equal rows of a class share
+    one. The only row of a class is in every fit and is not scored.
 
     Parameters
     ----------
     head
-        A classifier with `predict_proba`; it is cloned, so it stays as it is.
+        A classifier with `predict_proba`; a clone is fitted.
     X
         (n, d) finite numbers.
     y
         (n,) labels.
     n_folds
-        How many fits, at least 2.
+        Number of folds, at least 2.
     unlabelled
-        Passed on to the `fit` of a head that uses unlabelled rows; no other sees it.
+        Unlabelled rows, for heads that use them.
 
     Returns
     -------
     probabilities
-        (n, C) float64, columns in the sorted order of the labels; zeros where not scored, and for
-        classes that a fit did not see.
+        (n, C) float64, columns in the sorted order of the labels; 0 for rows not scored and for
+        classes that are missing from a fit.
     scored
-        (n,) whether the row was scored.
+        (n,) bool.
 
     Raises
     ------
@@ -241,18 +247,17 @@ def cross_validated_probabilities(
     >>> scored.tolist(), probabilities.argmax(axis=1)[scored].tolist()
     ([True, True, True, True, False], [0, 0, 1, 1])
     """
-    if n_folds < 2:
-        raise UsageError(f"n_folds must be at least 2, not {n_folds!r}.")
+    check_count("n_folds", n_folds, 2)
     check_lengths(X, y)
     rows, labels = np.asarray(X), checked_labels(y)
     if rows.ndim != 2:
         raise LabelError(f"X has the shape {rows.shape}: give one row of numbers for each label.")
-    refuse_non_finite(rows, 0)
+    check_finite(rows, 0)
     classes, codes = np.unique(labels, return_inverse=True)
     probabilities = np.zeros((len(rows), len(classes)))
     scored = np.zeros(len(rows), dtype=np.bool_)
     if len(classes) == 1:
-        return probabilities, scored  # there is nothing to tell apart
+        return probabilities, scored
     options = {"unlabelled": unlabelled} if getattr(head, "uses_unlabelled", False) else {}
     folds = assign_folds(row_digests(rows), codes, n_folds)  # (n,)
     for fold in np.unique(folds[folds != NEVER_SCORED]):

@@ -1,4 +1,4 @@
-"""Sums over rows, and the axes of their spread: what closed-form heads remember."""
+"""Weighted means, scatter matrices and their eigenvectors: the state of closed-form heads."""
 
 from __future__ import annotations
 
@@ -11,39 +11,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from ._rows import Array, Codes, Float64
+from ._arrays import Array, Codes, Float64
 
 BLOCK_ROWS = 2048
-"""Rows that are made float64, or features, at a time."""
+"""Rows converted to float64 or to features at a time."""
 
-GROUP = 4
-"""Blocks whose moments are held at the same time."""
+BLOCKS_AT_ONCE = 4
+"""Maximum blocks whose moments are in memory at the same time."""
 
 RANK_TOLERANCE = 1e-12
-"""Share of the largest eigenvalue below which one is a rounding error."""
+"""Eigenvalues below this share of the largest are rounding errors."""
 
-EQUAL = 1e-24
-"""Share of the squared distances from zero below which those from the mean are rounding errors:
-the rows are one and the same, since float32 numbers that differ, differ by more."""
+EQUAL_ROWS = 1e-24
+"""Scatter below this share of the squared norms is rounding error: all rows are equal."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Weights, means and spread of the rows of each class; sums of two sets are exact."""
+    """Weights, means and scatter of the rows of each class."""
 
     counts: Float64
-    """(K,) the total weight of the rows of each class."""
+    """(K,) total weight of the rows of each class."""
     means: Float64
     """(K, d) weighted means; zeros for a class without rows."""
     scatter: Float64 | None
-    """(d, d) weighted sum of ``(x - mean of its class)(x - mean of its class)'`` over all rows;
-    None if it was not asked for."""
+    """(d, d) weighted sum of ``(x - class mean)(x - class mean)'`` over all rows, or None."""
 
     @property
-    def spread(self) -> Float64:
-        """The scatter, where it was asked for."""
+    def within(self) -> Float64:
+        """The scatter; an error if it was not computed."""
         if self.scatter is None:
-            raise ValueError("these moments were taken without scatter")
+            raise ValueError("these moments were computed without scatter")
         return self.scatter
 
     @property
@@ -61,11 +59,10 @@ def moments_of(
     scatter: bool,
     features: Callable[[Array], Array] | None = None,
 ) -> Moments:
-    """Return the moments of (m, d) rows that are sorted by class, m >= 1.
+    """Return the moments of (m, d) rows sorted by class, m >= 1, or of the `features` of the rows.
 
-    With `features`, those of the features of the rows, computed block by block. O(m d) time,
-    O(m d²) with `scatter`, on up to four threads; each holds three blocks of 2,048 rows as
-    float64, and its scatter.
+    O(m d) time, O(m d²) with `scatter`, on up to four threads. Each thread holds three float64
+    blocks of 2,048 rows, and its scatter.
     """
 
     def of(start: int, stop: int) -> Moments:
@@ -74,8 +71,8 @@ def moments_of(
         return _moments_of_block(found, codes[part], weights[part], n_classes, scatter=scatter)
 
     found: list[Moments] = []
-    for first in range(0, len(rows), GROUP * BLOCK_ROWS):
-        count = min(GROUP * BLOCK_ROWS, len(rows) - first)
+    for first in range(0, len(rows), BLOCKS_AT_ONCE * BLOCK_ROWS):
+        count = min(BLOCKS_AT_ONCE * BLOCK_ROWS, len(rows) - first)
 
         def work(part: slice, first: int = first) -> Moments:
             return of(first + part.start, first + part.stop)
@@ -88,7 +85,7 @@ def _moments_of_block(
     rows: Array, codes: Codes, weights: Float64, n_classes: int, *, scatter: bool
 ) -> Moments:
     counts = np.bincount(codes, weights=weights, minlength=n_classes).astype(np.float64)  # (K,)
-    first = np.flatnonzero(np.diff(codes, prepend=-1))  # where a class begins
+    first = np.flatnonzero(np.diff(codes, prepend=-1))  # the first row of each class
     sums = np.zeros((n_classes, rows.shape[1]))
     sums[codes[first]] = np.add.reduceat(weights[:, None] * rows, first, axis=0)
     means = sums / np.where(counts > 0.0, counts, 1.0)[:, None]  # (K, d)
@@ -101,7 +98,7 @@ def _moments_of_block(
 def joined(one: Moments, other: Moments) -> Moments:
     """Return the moments of the rows of both, without cancellation (Chan et al. 1983).
 
-    Both have the same classes; scatter is in both or in neither.
+    Both have the same classes, and both or neither have scatter.
     """
     counts = one.counts + other.counts  # (K,)
     share = other.counts / np.where(counts > 0.0, counts, 1.0)  # (K,)
@@ -118,15 +115,15 @@ def joined(one: Moments, other: Moments) -> Moments:
     return Moments(counts, means, scatter)
 
 
-def widened(moments: Moments, at: NDArray[np.intp], n_classes: int) -> Moments:
-    """Return the moments with the classes at the positions `at` among `n_classes`."""
+def expand_classes(moments: Moments, at: NDArray[np.intp], n_classes: int) -> Moments:
+    """Return the moments with the classes moved to the positions `at` of `n_classes`."""
     counts, means = np.zeros(n_classes), np.zeros((n_classes, moments.means.shape[1]))
     counts[at], means[at] = moments.counts, moments.means
     return Moments(counts, means, moments.scatter)
 
 
 class Spectrum(NamedTuple):
-    """The positive eigenvalues of a (d, d) matrix, and their directions."""
+    """The positive eigenvalues of a (d, d) matrix, ascending, and their eigenvectors."""
 
     values: Float64
     """(r,), positive."""
@@ -145,23 +142,23 @@ def spectrum_of_rows(rows: Float64) -> Spectrum:
 
 
 def spectrum_of(matrix: Float64) -> Spectrum:
-    """Return the spectrum of a symmetric (d, d) matrix without negative directions: O(d³) time."""
+    """Return the spectrum of a positive semidefinite (d, d) matrix: O(d³) time."""
     values, axes = np.linalg.eigh(matrix)
     kept = _kept(values)
     return Spectrum(values[kept], axes[:, kept])
 
 
-def without_rounding(spectrum: Spectrum, squares: float) -> Spectrum:
-    """Return the spectrum of centred rows, or an empty one if the rows are equal but for rounding.
+def drop_rounding_errors(spectrum: Spectrum, squares: float) -> Spectrum:
+    """Return the spectrum of centred rows, or an empty one if the rows are equal up to rounding.
 
-    `squares` is the squared length of the mean, times the weight of the rows.
+    `squares` is the squared norm of the mean times the weight of the rows.
     """
-    if spectrum.values.sum() > EQUAL * squares:
+    if spectrum.values.sum() > EQUAL_ROWS * squares:
         return spectrum
     return Spectrum(spectrum.values[:0], spectrum.axes[:, :0])
 
 
 def _kept(values: Float64) -> slice:
-    """Return where the ascending values are more than rounding errors."""
+    """Return the slice of ascending eigenvalues above rounding error."""
     floor = max(RANK_TOLERANCE * float(values[-1]), np.finfo(np.float64).tiny)
     return slice(int(np.searchsorted(values, floor, side="right")), None)

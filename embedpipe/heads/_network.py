@@ -1,4 +1,4 @@
-"""One hidden layer, trained by AdamW in PyTorch, and Monte Carlo dropout."""
+"""A network with one hidden layer: training by AdamW in PyTorch, and Monte Carlo dropout."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._rows import Codes, Float32, Float64
-from ._softmax import softmax
+from ._arrays import Codes, Float32, Float64, softmax
 
 _lock = threading.Lock()
 
@@ -48,8 +47,8 @@ class AdamState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The options of a training, as in `MLPHead`."""
+class TrainingOptions:
+    """Training options, as in `MLPHead`."""
 
     epochs: int
     batch_size: int
@@ -60,8 +59,8 @@ class Plan:
     seed: int
 
 
-def initial(d: int, hidden: int, shares: Float64, rng: np.random.Generator) -> Network:
-    """Return random first weights, with intercepts that predict the shares of the classes."""
+def initial_network(d: int, hidden: int, shares: Float64, rng: np.random.Generator) -> Network:
+    """Return random initial weights, with intercepts that predict the (K,) class shares."""
     return Network(
         _random(rng, d, hidden),
         np.zeros(hidden, dtype=np.float32),
@@ -70,20 +69,20 @@ def initial(d: int, hidden: int, shares: Float64, rng: np.random.Generator) -> N
     )
 
 
-def grown_state(state: AdamState, kept: NDArray[np.intp]) -> AdamState:
-    """Return the state for a network from `grown`: new outputs have had no gradients."""
+def resize_state(state: AdamState, kept: NDArray[np.intp]) -> AdamState:
+    """Return the state for a network from `resize_outputs`: zeros for new outputs."""
     new = kept < 0
 
-    def of(network: Network) -> Network:
+    def resized(network: Network) -> Network:
         coef, intercept = network.coef[:, kept], network.intercept[kept]
         coef[:, new], intercept[new] = 0.0, 0.0
         return network._replace(coef=coef, intercept=intercept)
 
-    return state._replace(mean=of(state.mean), square=of(state.square))
+    return state._replace(mean=resized(state.mean), square=resized(state.square))
 
 
-def grown(network: Network, kept: NDArray[np.intp], rng: np.random.Generator) -> Network:
-    """Return a network with the outputs `kept` of another; -1 is a new, random, unlikely one."""
+def resize_outputs(network: Network, kept: NDArray[np.intp], rng: np.random.Generator) -> Network:
+    """Return the network with the outputs `kept`; -1 is a new output, random and improbable."""
     new = kept < 0
     coef = network.coef[:, kept]  # (h, K)
     intercept = network.intercept[kept]
@@ -97,13 +96,13 @@ def train(
     rows: Float32,
     codes: Codes,
     weights: Float64,
-    plan: Plan,
+    options: TrainingOptions,
     state: AdamState | None = None,
 ) -> tuple[Network, AdamState]:
-    """Return the network after training on (m, d) rows, and the optimiser's state.
+    """Return the network after training on (m, d) rows, and the state of the optimiser.
 
-    The learning rate falls by the same factor each step, to `gamma` times itself. One thread and
-    randomness of its own: the same bits every time, and no global state is changed.
+    The learning rate is multiplied by the same factor in each step, `gamma` in all. Training uses
+    one thread and its own random generator: results are reproducible to the last bit.
     """
     import torch
     from torch.nn import functional
@@ -113,9 +112,9 @@ def train(
         hidden_coef, hidden_intercept, coef, intercept = parameters
         inputs, targets = torch.from_numpy(rows), torch.from_numpy(codes.astype(np.int64))
         counts = torch.from_numpy((weights / weights.mean()).astype(np.float32))  # (m,)
-        random = torch.Generator().manual_seed(plan.seed)
+        random = torch.Generator().manual_seed(options.seed)
         optimiser = torch.optim.AdamW(
-            parameters, lr=plan.lr, weight_decay=plan.weight_decay, fused=True
+            parameters, lr=options.lr, weight_decay=options.weight_decay, fused=True
         )
         if state is not None:
             for parameter, mean, square in zip(parameters, state.mean, state.square, strict=True):
@@ -124,15 +123,15 @@ def train(
                     "exp_avg": torch.tensor(mean),
                     "exp_avg_sq": torch.tensor(square),
                 }
-        batches = -(-len(rows) // plan.batch_size)
-        factor = plan.gamma ** (1.0 / (plan.epochs * batches))
-        for _ in range(plan.epochs):
+        batches = -(-len(rows) // options.batch_size)
+        factor = options.gamma ** (1.0 / (options.epochs * batches))
+        for _ in range(options.epochs):
             order = torch.randperm(len(rows), generator=random)
-            for batch in torch.split(order, plan.batch_size):
+            for batch in torch.split(order, options.batch_size):
                 hidden = (inputs[batch] @ hidden_coef + hidden_intercept).relu()  # (b, h)
-                if plan.dropout > 0.0:
-                    on = torch.rand(hidden.shape, generator=random) >= plan.dropout
-                    hidden = hidden * on / (1.0 - plan.dropout)
+                if options.dropout > 0.0:
+                    on = torch.rand(hidden.shape, generator=random) >= options.dropout
+                    hidden = hidden * on / (1.0 - options.dropout)
                 losses = functional.cross_entropy(
                     hidden @ coef + intercept, targets[batch], reduction="none"
                 )  # (b,)
@@ -151,10 +150,10 @@ def train(
 
 
 class DropoutPosterior:
-    """Joint draws of a network: each leaves out some hidden units, the same for every vector.
+    """Monte Carlo dropout: S draws of the hidden units, the same for every vector.
 
-    `hidden` turns (k, d) vectors into (k, h) values of the hidden units, `masks` (S, h) are their
-    factors from `draw_masks`, `coef` (h, K) and `intercept` (K,) give the logits.
+    `hidden` computes the (k, h) hidden units of (k, d) vectors, `masks` (S, h) are from
+    `draw_masks`, `coef` is (h, K) and `intercept` (K,).
     """
 
     def __init__(
@@ -173,14 +172,11 @@ class DropoutPosterior:
         self._temperature = temperature
 
     def predict_proba(self, V: ArrayLike) -> Float32:
-        """Return the (S, k, K) class probabilities of (k, d) rows under each draw.
+        """Return the (S, k, K) class probabilities of (k, d) rows under each draw; thread-safe."""
+        return self.from_hidden(self._hidden(np.asarray(V)))
 
-        Safe to call from several threads at once.
-        """
-        return self.of_hidden(self._hidden(np.asarray(V)))
-
-    def of_hidden(self, hidden: NDArray[Any]) -> Float32:
-        """Return (S, k, K) probabilities from (k, h) values of the hidden units."""
+    def from_hidden(self, hidden: NDArray[Any]) -> Float32:
+        """Return the (S, k, K) class probabilities of (k, h) hidden units."""
         logits = (hidden.astype(np.float32) @ self._coef).reshape(-1, self._shape[1])  # (k S, K)
         logits += self._intercept
         logits /= np.float32(self._temperature)
@@ -188,20 +184,20 @@ class DropoutPosterior:
 
 
 def draw_masks(rng: np.random.Generator, n: int, hidden: int, dropout: float) -> Float32:
-    """Return (n, hidden) factors: 0 for a unit left out, 1 / (1 - dropout) for the others."""
+    """Return (n, hidden) factors: 0 for a dropped unit, 1 / (1 - dropout) for the others."""
     kept = rng.random((n, hidden)) >= dropout
     return np.asarray(kept / (1.0 - dropout), dtype=np.float32)
 
 
 def _random(rng: np.random.Generator, inputs: int, outputs: int) -> Float32:
-    """Return (inputs, outputs) weights, uniform with the variance 1 / (3 inputs)."""
+    """Return (inputs, outputs) uniform weights of variance 1 / (3 inputs)."""
     bound = 1.0 / np.sqrt(inputs)
     return rng.uniform(-bound, bound, size=(inputs, outputs)).astype(np.float32)
 
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Limit PyTorch, and so the whole process, to one thread."""
+    """Limit PyTorch to one thread, in the whole process."""
     import torch
 
     with _lock:

@@ -1,98 +1,95 @@
-"""Mahalanobis distances to class means, each class with a covariance of its own."""
+"""Nearest class mean by Mahalanobis distance, with one covariance per class."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._specs import check_above, check_number
 from .._threads import map_blocks
-from ..errors import UsageError
-from ._class_clouds import Cloud, Spread
+from ._arrays import Array, Codes, Float64, row_norms
 from ._embedding_head import BLOCK_ROWS
-from ._exact_head import CLEAR, PRIOR_ROWS, ExactHead, scorable
-from ._held_out import tempered_loss
-from ._labelled import Labelled, Sample
-from ._parameters import check_number, is_number, log_class_weights
-from ._rows import Array, Codes, Float64, lengths
+from ._exact_head import DEFAULT_TEMPERATURE, PRIOR_ROWS, ExactHead, scorable
+from ._held_out import calibrated_loss
+from ._labelled import Labelled, Sample, log_class_weights
+from ._moments import (
+    Moments,
+    drop_rounding_errors,
+    joined,
+    moments_of,
+    spectrum_of,
+    spectrum_of_rows,
+)
 
 GRID = (1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
-"""Shrinkages that are tried."""
+"""Candidate shrinkages."""
 
 DEFAULT = 100.0
-"""The shrinkage where no row can be left out, as the paper has it for a few rows a class."""
+"""Shrinkage where no row can be left out: the paper's value for few rows per class."""
 
-JUDGES = 500
-"""Maximum rows by which the shrinkage is chosen, so that this takes no longer than the rest."""
+MAX_SCORED = 500
+"""Maximum rows on which the shrinkage is chosen."""
 
-USUAL = 2.0
-"""Typical standard deviation of the logits of a row when they are calibrated."""
+LOGIT_SCALE = 2.0
+"""Target standard deviation of the logits of a row."""
+
+ROUNDING = 1e-9
+"""Shares of a variance below this are rounding errors."""
 
 
 class FeCAMHead(ExactHead):
-    """The class whose mean is nearest, in units of how each class spreads; exact on streams.
+    """Nearest class mean by Mahalanobis distance, with a covariance per class; exact on streams.
 
-    Rows are bent by Tukey's power, ``sign(x) |x|^beta``, and brought back to unit length. The
+    Rows are transformed by Tukey's power, ``sign(x) |x|^beta``, and scaled to unit length. The
     covariance of each class is shrunk, ``S + shrinkage * mean(diag S) * I``, and scaled to a
-    correlation matrix; predicted is the class whose mean is nearest in the Mahalanobis distance by
-    its matrix. Probabilities are softmax(-distance² / temperature).
+    correlation matrix. Probabilities are softmax(-squared distance / temperature).
 
     Parameters
     ----------
     shrinkage
-        More than 0; with a great one only the means count. ``"auto"``: the one of six, from 1 to
-        1,000, whose leave-one-out log-loss is least; 100 where no row can be left out.
+        A number above 0, or ``"auto"``: the one of six, from 1 to 1,000, with the least
+        leave-one-out log-loss; 100 where no row can be left out. For large values only the means
+        matter.
     beta
-        The power, more than 0; 1 leaves the rows as they are. The power keeps the sign, as
-        embeddings may be negative.
+        The power, above 0; 1 leaves rows unchanged.
     class_weight
-        None or weights by label, by which the probabilities are multiplied; neither means nor
-        correlations depend on how much a class counts. ``"balanced"`` is the same as None.
+        None, or weights by label that multiply the probabilities. ``"balanced"`` equals None.
     normalize
-        Whether rows are scaled to unit length, here and when predicting.
+        Whether rows are scaled to unit length, in `fit` and in prediction.
 
     Attributes
     ----------
     classes_
-        (K,) the distinct labels, sorted.
+        (K,) sorted labels.
     class_count_, means_
-        (K,) and (K, d) float64: the weights and the means of the classes.
+        (K,) and (K, d) float64: weights and means of the classes.
     ranks_, spreads_, axes_
-        How each class spreads: (K,) how many axes it has, all these one after another as (R,)
-        sums of squares along them, float64, and (R, d) directions, float64.
+        The scatter of the classes: (K,) numbers of axes, and for all axes in turn (R,) float64
+        sums of squares and (R, d) float64 directions.
     shrinkage_
         The shrinkage used.
     intercept_
-        (K,) float64: what is added to -distance²; minus infinity for a class without rows.
+        (K,) float64, added to -distance²; minus infinity for a class without rows.
     temperature_
-        Fitted to rows left out one by one; 0.12 of the mean squared distance between class
-        means where none can be.
+        Fitted to leave-one-out distances; without any, 0.12 of the mean squared distance between
+        class means.
     cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy and expected calibration error, and the number of rows; None where no
-        row can be left out.
-    sample_rows_, sample_codes_, sample_weights_, sample_digests_
-        Up to 2,000 of the rows, bent, picked by a hash of their content, by which the shrinkage
-        (by 500 of them) and the temperature are chosen.
-    sample_complete_
-        Whether the sample has every row.
+        Leave-one-out accuracy, expected calibration error and number of rows; None where no row
+        can be left out.
+    sample_rows_, sample_codes_, sample_weights_, sample_digests_, sample_complete_
+        Up to 2,000 transformed rows, chosen by a hash of their content, for leave-one-out; whether
+        they are all rows.
 
     Notes
     -----
-    A class of m rows has at most m - 1 axes, which are its state: 8·d·min(m - 1, d) bytes.
-    At 1,280 dimensions that is 10 kB a row and 13 MB for a class of more than 1,280: 1.3 GB for a
-    hundred such. (d, d) matrices are formed for classes of more than d rows only.
+    A class of m rows needs 8·d·min(m - 1, d) bytes: 10 kB per row at 1,280 dimensions, at most
+    13 MB. Time is O(n d min(m, d)) for n new rows, plus O(d min(m, d)²) per class, and O(d R) per
+    row predicted.
 
-    The paper also adds a part of the mean covariance off the diagonal, and with networks whose
-    features may be negative leaves it, and Tukey's power, out; where rows were all positive, means
-    are scaled to unit length. Correlations do not depend on the scale of a class, so a class of one
-    row, which has none, can be compared with the others; but classes of few rows look farther
-    than those of many, whose axes are known.
-
-    O(n d min(m, d)) time to learn n rows, and O(d min(m, d)²) for each class that they are of, m
-    rows being known of it; O(d R) for each row predicted. Learning holds the state twice, and some
-    blocks of 2,048 rows and three matrices of (d, d) for each thread.
+    Unlike the paper, the shrinkage has no off-diagonal part.
 
     References
     ----------
@@ -101,7 +98,7 @@ class FeCAMHead(ExactHead):
 
     Examples
     --------
-    Two slanting streaks; either mean is as far from either query, but each lies along one streak:
+    Two elongated classes with equally distant means; each query lies along one of them:
 
     >>> X = [[-2, -2], [2, 2], [-0.1, 0.1], [0.1, -0.1], [2, -2], [6, 2], [3.9, 0.1], [4.1, -0.1]]
     >>> head = FeCAMHead(0.1, beta=1.0, normalize=False)
@@ -125,10 +122,9 @@ class FeCAMHead(ExactHead):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        value: Any = self.shrinkage
-        if value != "auto" and not (is_number(value) and 0.0 < value < float("inf")):
-            raise UsageError(f"shrinkage must be a number of more than 0 or 'auto', not {value!r}.")
-        check_number("beta", self.beta, 0.0, above=True)
+        if self.shrinkage != "auto":
+            check_number("shrinkage", self.shrinkage, above=0, alternative="'auto'")
+        check_above("beta", self.beta)
 
     def _log_weights(self) -> Float64:
         return log_class_weights(self.classes_, self.class_weight)
@@ -137,59 +133,55 @@ class FeCAMHead(ExactHead):
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool
     ) -> Labelled:
         batch = super()._read(X, y, sample_weight, reset=reset)
-        bent = np.empty_like(batch.rows)
+        rows = np.empty_like(batch.rows)
 
         def work(part: slice) -> None:
-            bent[part] = self._bent(batch.rows[part])
+            rows[part] = self._transformed(batch.rows[part])
 
-        map_blocks(work, len(bent), BLOCK_ROWS)
-        return replace(batch, rows=bent)
+        map_blocks(work, len(rows), BLOCK_ROWS)
+        return replace(batch, rows=rows)
 
-    def _bent(self, rows: Array) -> Array:
-        """Return the (m, d) scaled rows after Tukey's power, in their precision."""
-        bent = np.copysign(np.abs(rows) ** rows.dtype.type(self.beta), rows)
+    def _transformed(self, rows: Array) -> Array:
+        """Return (m, d) scaled rows after Tukey's power, in their precision."""
+        powers = np.copysign(np.abs(rows) ** rows.dtype.type(self.beta), rows)
         if self.normalize:
-            bent /= lengths(bent)[:, None].astype(rows.dtype)
-        return np.asarray(bent)
+            powers /= row_norms(powers)[:, None].astype(rows.dtype)
+        return np.asarray(powers)
 
     def _learn(self, batch: Labelled, codes: Codes, at: NDArray[np.intp] | None) -> Self:
-        spreads = [Spread.of_nothing(batch.rows.shape[1]) for _ in self.classes_]
+        scatters = [ClassScatter.empty(batch.rows.shape[1]) for _ in self.classes_]
         sample = Sample.of(batch, codes)
         if at is not None:
-            for k, spread in zip(at, self._spreads(), strict=True):
-                spreads[k] = spread
+            for k, scatter in zip(at, self._scatters(), strict=True):
+                scatters[k] = scatter
             sample = self._sample().renumbered(at).joined(sample)
-        bounds = np.searchsorted(codes, np.arange(len(spreads) + 1))
-        seen = np.flatnonzero(np.diff(bounds))  # the classes of the batch
+        bounds = np.searchsorted(codes, np.arange(len(scatters) + 1))
+        updated = np.flatnonzero(np.diff(bounds))  # the classes of the batch
 
         def learn(part: slice) -> None:
-            for k in seen[part]:
+            for k in updated[part]:
                 own = slice(bounds[k], bounds[k + 1])
-                spreads[k] = spreads[k].with_rows(batch.rows[own], batch.weights[own])
+                scatters[k] = scatters[k].with_rows(batch.rows[own], batch.weights[own])
 
-        map_blocks(learn, len(seen), 1)
-        self._keep_spreads(spreads)
+        map_blocks(learn, len(updated), 1)
+        self._keep_scatters(scatters)
         self._keep_sample(sample)
-        self._work_out(sample)
-        return self
-
-    def _work_out(self, sample: Sample) -> None:
         scored = scorable(sample, self.class_count_)
         self.shrinkage_ = self._choose(sample, scored)
         left_out = self._left_out(sample, self.shrinkage_)
         scale = self._scale(left_out[scored])
-        shift = self._temper(left_out, scale, self.class_count_, sample, scored)
+        shift = self._calibrate(left_out, scale, self.class_count_, sample, scored)
         self.intercept_ = np.where(self.class_count_ > 0.0, shift, -np.inf)
+        return self
 
     def _choose(self, sample: Sample, scored: NDArray[np.intp]) -> float:
-        """Return the shrinkage to use, by the scored rows with the lowest digests."""
+        """Return the shrinkage with the least loss on the scored rows with the lowest digests."""
         if not isinstance(self.shrinkage, str):
             return float(self.shrinkage)
         if not len(scored):
             return DEFAULT
-        judges = np.sort(scored[np.argsort(sample.digests[scored], kind="stable")[:JUDGES]])
-        few = sample.only(judges)
-        losses = [self._loss(few, shrinkage) for shrinkage in GRID]
+        kept = np.sort(scored[np.argsort(sample.digests[scored], kind="stable")[:MAX_SCORED]])
+        losses = [self._loss(sample.only(kept), shrinkage) for shrinkage in GRID]
         return GRID[int(np.argmin(np.round(losses, 4)))]
 
     def _loss(self, sample: Sample, shrinkage: float) -> float:
@@ -197,64 +189,173 @@ class FeCAMHead(ExactHead):
         logits = self._left_out(sample, shrinkage)[:, present]  # (m, P)
         codes = (np.cumsum(present) - 1)[sample.codes]
         scaled = logits / self._scale(logits)
-        return tempered_loss(scaled, codes, sample.weights, prior_rows=PRIOR_ROWS)
+        return calibrated_loss(scaled, codes, sample.weights, prior_rows=PRIOR_ROWS)
 
     def _left_out(self, sample: Sample, shrinkage: float) -> Float64:
         """Return the (m, K) logits of the rows of the sample, each from a fit without it."""
-        found = np.full((len(sample.rows), len(self.classes_)), -np.inf)
-        clouds = self._clouds(shrinkage)
+        logits = np.full((len(sample.rows), len(self.classes_)), -np.inf)
+        gaussians = self._gaussians(shrinkage)
         rows = sample.rows.astype(np.float64)  # (m, d)
 
         def work(part: slice) -> None:
-            for k, cloud in clouds[part]:
+            for k, gaussian in gaussians[part]:
                 own = np.flatnonzero(sample.codes == k)
-                found[:, k] = -cloud.distances(rows)
-                found[own, k] = -cloud.left_out(rows[own], sample.weights[own])
+                logits[:, k] = -gaussian.distances(rows)
+                logits[own, k] = -gaussian.left_out(rows[own], sample.weights[own])
 
-        map_blocks(work, len(clouds), 1)
-        return found
+        map_blocks(work, len(gaussians), 1)
+        return logits
 
     def _scale(self, logits: Float64) -> float:
-        """Return the temperature to start from, by the (s, K) logits of rows left out."""
+        """Return the temperature from which the fit starts, for (s, K) leave-one-out logits."""
         if len(logits):
-            spread = np.sqrt(logits[:, np.isfinite(logits[0])].var(axis=1).mean())
-            return float(spread) / USUAL or 1.0
-        clouds = self._clouds(self.shrinkage_)
-        means = self.means_[[k for k, _ in clouds]]  # (P, d)
-        between = sum(float(cloud.distances(means).sum()) for _, cloud in clouds)
-        return CLEAR * between / max(len(clouds) * (len(clouds) - 1), 1) or 1.0
+            deviation = np.sqrt(logits[:, np.isfinite(logits[0])].var(axis=1).mean())
+            return float(deviation) / LOGIT_SCALE or 1.0
+        gaussians = self._gaussians(self.shrinkage_)
+        means = self.means_[[k for k, _ in gaussians]]  # (P, d)
+        between = sum(float(gaussian.distances(means).sum()) for _, gaussian in gaussians)
+        pairs = max(len(gaussians) * (len(gaussians) - 1), 1)
+        return DEFAULT_TEMPERATURE * between / pairs or 1.0
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         if not self.normalize:
-            dtype = np.float64  # long rows have products beyond float32
-        bent = self._bent(self._scaled(rows, dtype, offset))  # (b, d)
-        logits: Array = np.full((len(bent), len(self.classes_)), -np.inf, dtype=dtype)
-        for k, cloud in self._clouds(self.shrinkage_):
-            logits[:, k] = self.intercept_[k] - cloud.distances(bent)
+            dtype = np.float64  # products of long rows overflow float32
+        powers = self._transformed(self._scaled(rows, dtype, offset))  # (b, d)
+        logits: Array = np.full((len(powers), len(self.classes_)), -np.inf, dtype=dtype)
+        for k, gaussian in self._gaussians(self.shrinkage_):
+            logits[:, k] = self.intercept_[k] - gaussian.distances(powers)
         return logits
 
-    def _clouds(self, shrinkage: float) -> list[tuple[int, Cloud]]:
-        """Return the classes that have rows, by number, and their clouds."""
+    def _gaussians(self, shrinkage: float) -> list[tuple[int, ClassGaussian]]:
+        """Return the number and the distribution of each class that has rows."""
         return [
-            (k, Cloud(spread, shrinkage))
-            for k, spread in enumerate(self._spreads())
-            if spread.count > 0.0
+            (k, ClassGaussian(scatter, shrinkage))
+            for k, scatter in enumerate(self._scatters())
+            if scatter.count > 0.0
         ]
 
-    def _keep_spreads(self, spreads: list[Spread]) -> None:
-        self.class_count_ = np.array([spread.count for spread in spreads])
-        self.means_ = np.array([spread.mean for spread in spreads])
-        self.ranks_ = np.array([len(spread.values) for spread in spreads], dtype=np.int64)
-        self.spreads_ = np.concatenate([spread.values for spread in spreads])
-        self.axes_ = np.concatenate([spread.axes for spread in spreads])
+    def _keep_scatters(self, scatters: list[ClassScatter]) -> None:
+        self.class_count_ = np.array([scatter.count for scatter in scatters])
+        self.means_ = np.array([scatter.mean for scatter in scatters])
+        self.ranks_ = np.array([len(scatter.values) for scatter in scatters], dtype=np.int64)
+        self.spreads_ = np.concatenate([scatter.values for scatter in scatters])
+        self.axes_ = np.concatenate([scatter.axes for scatter in scatters])
 
-    def _spreads(self) -> list[Spread]:
+    def _scatters(self) -> list[ClassScatter]:
         ends = np.cumsum(self.ranks_)  # (K,)
         return [
-            Spread(
+            ClassScatter(
                 float(count), mean, self.spreads_[end - rank : end], self.axes_[end - rank : end]
             )
             for count, mean, rank, end in zip(
                 self.class_count_, self.means_, self.ranks_, ends, strict=True
             )
         ]
+
+
+@dataclass(frozen=True)
+class ClassScatter:
+    """Weight, mean and scatter of the rows of a class, the scatter by its eigenvectors.
+
+    The scatter, the weighted sum of ``(x - mean)(x - mean)'``, is ``axes.T @ (values * axes)``.
+    """
+
+    count: float
+    """Total weight of the rows."""
+    mean: Float64
+    """(d,)."""
+    values: Float64
+    """(r,), positive."""
+    axes: Float64
+    """(r, d) orthonormal rows."""
+
+    @classmethod
+    def empty(cls, dimensions: int) -> ClassScatter:
+        """Return the scatter of no rows."""
+        return cls(0.0, np.zeros(dimensions), np.empty(0), np.empty((0, dimensions)))
+
+    def with_rows(self, rows: Array, weights: Float64) -> ClassScatter:
+        """Return the scatter with (m, d) further rows, m >= 1, without cancellation.
+
+        O((r + m)² d) time while r + m < d, O(m d² + d³) beyond.
+        """
+        many = len(rows) >= rows.shape[1]
+        codes = np.zeros(len(rows), dtype=np.intp)
+        new = moments_of(rows, codes, weights, 1, scatter=many)
+        old = Moments(np.array([self.count]), self.mean[None], None)
+        both = joined(old, Moments(new.counts, new.means, None))
+        between = np.sqrt(self.count * new.counts / both.counts) * (new.means - self.mean)  # (1, d)
+        parts = [np.sqrt(self.values)[:, None] * self.axes, between]  # (r, d), (1, d)
+        if many:
+            known = np.concatenate(parts)  # (r + 1, d)
+            spectrum = spectrum_of(new.within + known.T @ known)
+        else:
+            parts.append(np.sqrt(weights)[:, None] * (rows - new.means))  # (m, d)
+            spectrum = spectrum_of_rows(np.concatenate(parts))
+        count, mean = float(both.counts[0]), both.means[0]
+        values, axes = drop_rounding_errors(spectrum, count * float(mean @ mean))  # (r,), (d, r)
+        return ClassScatter(count, mean, values, np.ascontiguousarray(axes.T))
+
+
+class ClassGaussian:
+    """A normal distribution whose shrunk covariance is scaled to a correlation matrix.
+
+    With the scatter S, v the mean of its diagonal and g > 0 the shrinkage, the squared distance of
+    x is ``(x - mean)' R^-1 (x - mean)``, where R is ``S + g v I`` scaled to a diagonal of ones. R
+    is never formed: with s² the diagonal of ``S + g v I`` and ``z = s (x - mean)``, the squared
+    distance is ``z' (S + g v I)^-1 z``. For equal rows, R^-1 is (1 + g) / g times the identity.
+    """
+
+    def __init__(self, scatter: ClassScatter, shrinkage: float) -> None:
+        dimensions = len(scatter.mean)
+        self.count, self.mean, self.axes = scatter.count, scatter.mean, scatter.axes
+        self.shrinkage = shrinkage
+        self.unit = float(scatter.values.sum()) / dimensions  # v
+        self.values = scatter.values / self.unit if len(scatter.values) else scatter.values  # (r,)
+        self.variances = np.ones(dimensions)  # the diagonal of S in units of v
+        if len(self.values):
+            self.variances = self.values @ np.square(self.axes)  # (d,)
+
+    def distances(self, rows: Array) -> Array:
+        """Return the (m,) squared distances of (m, d) rows, in their precision."""
+        dtype = rows.dtype
+        offsets = rows - self.mean.astype(dtype)  # (m, d)
+        offsets *= np.sqrt(self.variances + self.shrinkage).astype(dtype)
+        squares: Array = np.einsum("md,md->m", offsets, offsets) / dtype.type(self.shrinkage)
+        along = offsets @ self.axes.T.astype(dtype)  # (m, r)
+        factors = self.values / (self.shrinkage * (self.values + self.shrinkage))  # (r,)
+        return np.asarray(squares - np.square(along) @ factors.astype(dtype))
+
+    def left_out(self, rows: Array, weights: Float64) -> Float64:
+        """Return the (m,) squared distances of rows of the class, each from a fit without it.
+
+        Removing a row of weight w at the offset z from the mean of the class, of weight n, reduces
+        S by ``w n / (n - w) z z'``: an exact rank-one update. O(m d r) time.
+        """
+        offsets = rows - self.mean  # (m, d)
+        growth = self.count / np.maximum(self.count - weights, ROUNDING * self.count)  # (m,)
+        squares = np.square(offsets).sum(axis=1)  # (m,)
+        distances = (1.0 + 1.0 / self.shrinkage) * np.square(growth) * squares  # (m,): if S is 0
+        if not len(self.values):
+            return np.asarray(distances)
+        removed = weights * growth / self.unit  # (m,): the factor of z z', in units of v
+        variance = 1.0 - removed * squares / offsets.shape[1]  # (m,): the new v, in units of v
+        some = np.flatnonzero(variance > ROUNDING)
+        offsets, removed, floor = offsets[some], removed[some], self.shrinkage * variance[some]
+        variances = np.maximum(
+            self.variances - removed[:, None] * np.square(offsets), 0.0
+        )  # (s, d)
+        scaled = growth[some, None] * np.sqrt(variances + floor[:, None]) * offsets  # (s, d)
+        factors = self.values / (floor[:, None] * (self.values + floor[:, None]))  # (s, r)
+        scaled_along, offsets_along = scaled @ self.axes.T, offsets @ self.axes.T  # (s, r)
+
+        def inner(one: Float64, other: Float64, along: Float64) -> Float64:
+            """Return the (s,) products ``one' (S + floor I)^-1 other``."""
+            whole = np.einsum("sd,sd->s", one, other) / floor
+            return np.asarray(whole - np.einsum("sr,sr->s", along, factors))
+
+        cross = inner(scaled, offsets, scaled_along * offsets_along)  # (s,)
+        rest = 1.0 - removed * inner(offsets, offsets, np.square(offsets_along))  # (s,)
+        whole = inner(scaled, scaled, np.square(scaled_along))  # (s,)
+        distances[some] = whole + removed * np.square(cross) / np.maximum(rest, ROUNDING)
+        return np.asarray(distances)

@@ -1,4 +1,4 @@
-"""Heads on disk: safetensors files, which hold numbers and text and cannot run code."""
+"""Heads on disk: safetensors files, which hold only numbers and text and cannot run code."""
 
 from __future__ import annotations
 
@@ -21,29 +21,24 @@ _Tensors = dict[str, NDArray[Any]]
 
 
 def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = None) -> Path:
-    """Write a fitted head to a file that another machine can trust.
+    """Write a fitted head to a safetensors file, atomically.
 
-    A safetensors file: a JSON header (format, version, name of the head, parameters, classes,
-    `metadata`, a digest of all) and plain arrays. It is written whole or not at all.
+    The file has a JSON header (format, version, name of the head, parameters, classes, `metadata`
+    and a digest) and plain arrays. It cannot run code.
 
     Parameters
     ----------
     head
-        A fitted head that is registered.
+        A fitted, registered head.
     path
         The file; ``.safetensors`` is the usual suffix.
     metadata
-        Further data, such as the spec of the embeddings: anything that JSON can hold.
-
-    Returns
-    -------
-    Path
-        The file.
+        Further JSON data, such as the spec of the embeddings.
 
     Raises
     ------
     UsageError
-        If the head is not registered or not fitted, or something in it cannot be saved.
+        If the head is not registered or not fitted, or has a value that cannot be saved.
 
     Examples
     --------
@@ -75,7 +70,7 @@ def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = 
         "metadata": metadata or {},
     }
     try:
-        header = json.loads(json.dumps(header))  # keys are texts from here on, as when read again
+        header = json.loads(json.dumps(header))  # makes every key a string, as in the file
         text = json.dumps({**header, "sha256": _digest(header, tensors)}, sort_keys=True)
     except TypeError as error:
         raise UsageError(f"a head's parameters and metadata must be plain JSON: {error}.") from None
@@ -85,40 +80,31 @@ def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = 
 
 
 def load_head(path: str | Path) -> tuple[Any, dict[str, Any]]:
-    """Read a head and its metadata from a file that `save_head` wrote.
+    """Read a head and its metadata from a file of `save_head`.
 
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    tuple
-        The fitted head, whose predictions are those of the saved one to the last bit, and the
-        metadata.
+    The predictions equal those of the saved head to the last bit.
 
     Raises
     ------
     UsageError
         If there is no such file, or its head is not registered.
     DamagedFileError
-        If it is not the file of a head, was cut or altered, or comes from a newer version.
+        If the file is not a head file, was truncated or altered, or has a newer version.
     """
     path = Path(path)
     header, tensors = _read(path)
     if header.get("version") != VERSION:
         raise DamagedFileError(
             f"{path} is a head file of version {header.get('version')}; "
-            f"this embedpipe reads version {VERSION}. Update embedpipe."
+            f"this embedpipe reads version {VERSION}: update embedpipe."
         )
     if header.pop("sha256", None) != _digest(header, tensors):
         raise DamagedFileError(f"{path} was altered: its content does not match its digest.")
     name = str(header.get("head"))
-    if name not in heads:  # `heads` would import the module of a "module:Class"
+    if name not in heads:  # `heads[name]` would import the module of a "module:Class"
         raise UsageError(
-            f"{path} holds a head named {name!r}, which is not registered here. Install the "
-            "package that has it, or import the module that registers it (--import MODULE)."
+            f"{path} holds the head {name!r}, which is not registered. Install the package that "
+            "has it, or import the module that registers it (--import MODULE)."
         )
     try:
         head = heads[name](**header["parameters"])
@@ -126,7 +112,7 @@ def load_head(path: str | Path) -> tuple[Any, dict[str, Any]]:
         for attribute, value in fitted.items():
             setattr(head, attribute, np.array(value) if isinstance(value, list) else value)
     except (KeyError, TypeError, AttributeError) as error:
-        raise DamagedFileError(f"{path} has a header that is not that of a head: {error}") from None
+        raise DamagedFileError(f"{path} has an invalid header: {error}") from None
     for attribute, array in tensors.items():
         setattr(head, attribute, array)
     return head, metadata
@@ -145,7 +131,7 @@ def _fitted(head: Any) -> dict[str, Any]:
 
 
 def _plain(head: str, attribute: str, value: Any) -> Any:
-    """Return `value` as JSON returns it."""
+    """Return `value` in the form in which JSON returns it."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, np.ndarray) and all(isinstance(entry, str) for entry in value.flat):
@@ -153,13 +139,13 @@ def _plain(head: str, attribute: str, value: Any) -> Any:
     if isinstance(value, str | int | float | bool | list | None):
         return value
     raise UsageError(
-        f"the head {head!r} cannot be saved: {attribute} is a {type(value).__name__}, "
-        "neither a number, a text nor an array of them."
+        f"the head {head!r} cannot be saved: {attribute} is a {type(value).__name__}; "
+        "expected a number, a string or an array of these."
     )
 
 
 def _digest(header: dict[str, Any], tensors: _Tensors) -> str:
-    """Return the SHA-256 of the header and of the arrays in the order of their names."""
+    """Return the SHA-256 of the header and the arrays, sorted by name."""
     digest = sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name]
@@ -180,10 +166,10 @@ def _read(path: Path) -> tuple[dict[str, Any], _Tensors]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise DamagedFileError(
-            f"{path} is not a head file, or was cut short: {' '.join(str(error).split())}."
+            f"{path} is not a head file, or is truncated: {' '.join(str(error).split())}."
         ) from None
     if text is None:
-        raise DamagedFileError(f"{path} is a safetensors file, but not one of a head.")
+        raise DamagedFileError(f"{path} is a safetensors file, but not a head file.")
     try:
         header = json.loads(text)
     except ValueError as error:

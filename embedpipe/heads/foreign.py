@@ -12,9 +12,8 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from .._specs import format_spec
 from ..errors import LabelError
-from ._labelled import check_lengths, checked_labels, validated
-from ._parameters import checked_weights
-from ._rows import refuse_non_finite
+from ._arrays import check_finite
+from ._labelled import check_lengths, checked_labels, checked_weights, validated
 
 
 def _has(method: str) -> Any:
@@ -22,25 +21,24 @@ def _has(method: str) -> Any:
 
 
 class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Any scikit-learn classifier as a head that also learns from a single class.
+    """Any scikit-learn classifier as a head.
 
-    While all labels are of one class, that class is predicted. Otherwise a clone of the classifier
-    is fitted; its refusals become a `LabelError` in one line.
+    It also accepts labels of a single class, which it then predicts always. A `ValueError` of the
+    classifier becomes a `LabelError` in one line.
 
     Parameters
     ----------
     estimator
-        The classifier; it stays unfitted.
+        The classifier; a clone is fitted.
 
     Attributes
     ----------
     classes_
-        (K,) the distinct labels, sorted.
+        (K,) sorted labels.
     estimator_
-        The fitted clone; None while there is one class.
+        The fitted clone; None with one class.
     loss_
-        Its own ``loss_``, where that is a number, as of scikit-learn's ``MLPClassifier``; else
-        None.
+        The ``loss_`` of the classifier if it is a number, else None.
 
     Examples
     --------
@@ -60,7 +58,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return format_spec(self.estimator)
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Learn from (n, d) labelled rows.
+        """Fit to (n, d) labelled rows.
 
         Raises
         ------
@@ -73,7 +71,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.unique(labels)
         self.estimator_: Any = None
         if len(self.classes_) > 1:
-            self.estimator_ = self._asked(clone(self.estimator), "fit", rows, labels, options)
+            self.estimator_ = self._call(clone(self.estimator), "fit", rows, labels, options)
             self.classes_ = np.asarray(self.estimator_.classes_)
         self.loss_ = _own_loss(self.estimator_)
         return self
@@ -86,15 +84,14 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Learn further rows.
+        """Continue with further rows.
 
-        Give all `classes` that may ever come in the first call: scikit-learn's classifiers accept
-        no others later.
+        The first call needs all possible `classes`, as in scikit-learn.
 
         Raises
         ------
         LabelError
-            As `fit`; also if a class comes that was not there in the first call.
+            As `fit`; also if a label is not among the classes of the first call.
         """
         first = getattr(self, "estimator_", None) is None
         rows, labels = self._checked(X, y, reset=not hasattr(self, "classes_"))
@@ -106,7 +103,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 return self
             options["classes"] = self.classes_
         target = clone(self.estimator) if first else self.estimator_
-        self.estimator_ = self._asked(target, "partial_fit", rows, labels, options)
+        self.estimator_ = self._call(target, "partial_fit", rows, labels, options)
         self.loss_ = _own_loss(self.estimator_)
         return self
 
@@ -117,7 +114,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.estimator_.posterior(X, n_samples, rng)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Return the (n, K) probabilities of (n, d) rows; float32 if these are.
+        """Return the (n, K) class probabilities of (n, d) rows; float32 if `X` is.
 
         Raises
         ------
@@ -131,7 +128,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.estimator_.predict_proba(rows), dtype=dtype)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the (n,) labels that the classifier predicts.
+        """Return the (n,) predicted labels of (n, d) rows.
 
         Raises
         ------
@@ -148,23 +145,23 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         check_lengths(X, y)
         rows = validated(self, X, reset=reset)
-        refuse_non_finite(rows, 0)
+        check_finite(rows, 0)
         return rows, checked_labels(y)
 
     def _to_predict(self, X: ArrayLike) -> NDArray[Any]:
         check_is_fitted(self)
         rows = validated(self, X, reset=False)
-        refuse_non_finite(rows, 0)
+        check_finite(rows, 0)
         return rows
 
     def _weights(self, sample_weight: ArrayLike | None, n: int) -> dict[str, Any]:
         if sample_weight is None:
             return {}
         if not has_fit_parameter(self.estimator, "sample_weight"):
-            raise LabelError(f"a {type(self.estimator).__name__} takes no sample_weight.")
+            raise LabelError(f"{type(self.estimator).__name__} does not accept sample_weight.")
         return {"sample_weight": checked_weights(sample_weight, n)}
 
-    def _asked(
+    def _call(
         self,
         target: Any,
         method: str,
@@ -177,12 +174,12 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         except ValueError as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise LabelError(
-                f"a {type(target).__name__} cannot learn from these {len(labels)} labels of "
+                f"{type(target).__name__} failed on {len(labels)} labels of "
                 f"{len(np.unique(labels))} classes: {reason}."
             ) from error
 
 
 def _own_loss(estimator: Any) -> float | None:
-    """Return the loss that a fitted classifier keeps, if it is a number."""
+    """Return the ``loss_`` of a fitted classifier if it is a number."""
     loss = getattr(estimator, "loss_", None)
     return float(loss) if isinstance(loss, (float, np.floating)) else None

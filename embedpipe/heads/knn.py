@@ -1,4 +1,4 @@
-"""The labels of the nearest labelled rows."""
+"""Nearest neighbours among the labelled rows."""
 
 from __future__ import annotations
 
@@ -7,64 +7,61 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_count, check_number
 from .._threads import map_blocks, one_blas_thread
+from ._arrays import Array, Codes, Float32, Float64, log_losses
 from ._embedding_head import BLOCK_ROWS
 from ._exact_head import ExactHead, scorable
-from ._held_out import cautious_temperature
+from ._held_out import capped_temperature
 from ._labelled import SAMPLE_ROWS, Labelled, Sample
-from ._parameters import check_count, check_number
-from ._rows import Array, Codes, Float32, Float64
-from ._softmax import log_losses
 
 GRID = (1, 2, 3, 5, 8, 12, 16, 24, 32)
-"""Numbers of neighbours that are tried."""
+"""Candidate numbers of neighbours."""
 
 DEFAULT = 5
-"""The number where no row can be left out."""
+"""Number of neighbours where no row can be left out."""
 
-NEAR = 1e-6
-"""Squared distances below this share of a squared length are rounding errors."""
+MIN_SQUARED_DISTANCE = 1e-6
+"""Minimum squared distance, as a share of the squared norm: smaller ones are rounding errors."""
 
 
 class KNNHead(ExactHead):
-    """The labels of the nearest labelled rows, found exactly by FAISS.
+    """Nearest neighbours, weighted by distance and found exactly by FAISS; exact on streams.
 
-    The k nearest labelled rows share out k votes, in proportion to their weights over their
-    distances, as with scikit-learn's ``weights="distance"``; `smoothing` more votes go to the
-    classes by their share of the labels, so that nothing is impossible.
+    The k nearest labelled rows have k votes, in proportion to their weights divided by their
+    distances, as with scikit-learn's ``weights="distance"``. `smoothing` more votes are divided by
+    class frequency, so that no probability is 0.
 
     Parameters
     ----------
     n_neighbors
-        k, or ``"auto"``: the one of 1, 2, 3, 5, 8, 12, 16, 24 and 32 whose leave-one-out log-loss
-        is least; 5 where no row can be left out. There are no more than there are rows.
+        k, or ``"auto"``: the one of nine, from 1 to 32, with the least leave-one-out log-loss; 5
+        where no row can be left out.
     smoothing
-        Number of votes shared out by class frequency, at least 0.
+        Number of votes divided by class frequency, at least 0.
     class_weight
         None, ``"balanced"`` or weights by label.
     normalize
-        Whether rows are scaled to unit length first, here and when predicting.
+        Whether rows are scaled to unit length, in `fit` and in prediction.
 
     Attributes
     ----------
     classes_
-        (K,) the distinct labels, sorted.
+        (K,) sorted labels.
     n_neighbors_
-        k as used.
+        The k used.
     temperature_
-        Probabilities are softmax(log(share of the votes) / temperature_), fitted to rows left out.
+        Probabilities are softmax(log(share of votes) / temperature_); fitted by leave-one-out.
     cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy and expected calibration error, and the number of rows; None where no
-        row can be left out.
+        Leave-one-out accuracy, expected calibration error and number of rows; None where no row
+        can be left out.
     rows_, codes_, weights_, digests_
         The labelled rows: (m, d) float32, their classes, weights and digests.
 
     Notes
     -----
-    Equal rows of a class are one neighbour with the sum of their weights. At most 2,000 rows are
-    left out one by one, picked by a hash of their content.
-
-    O(m d) time to predict a row, by matrix products; fitting is 2,000 predictions at most.
+    Equal rows of a class are one neighbour with the sum of their weights. O(m d) time per row
+    predicted; `fit` predicts at most 2,000 rows.
 
     References
     ----------
@@ -104,8 +101,8 @@ class KNNHead(ExactHead):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if self.n_neighbors != "auto":
-            check_count("n_neighbors", self.n_neighbors, " or 'auto'")
-        check_number("smoothing", self.smoothing, 0.0)
+            check_count("n_neighbors", self.n_neighbors, alternative="'auto'")
+        check_number("smoothing", self.smoothing, least=0)
 
     def _keep(self, rows: Sample) -> None:
         self.rows_, self.codes_ = rows.rows, rows.codes
@@ -133,7 +130,7 @@ class KNNHead(ExactHead):
         best = np.inf
         for k in tried:
             logits = self._votes(squared[:, :k], found[:, :k])  # (s, K)
-            temperature = cautious_temperature(
+            temperature = capped_temperature(
                 logits, codes, weights, rows.weights.sum(), prior_rows=1.0
             )
             losses = log_losses(logits / temperature, codes)  # (s,)
@@ -152,7 +149,7 @@ class KNNHead(ExactHead):
         def work(part: slice) -> None:
             away, near = self._search(self.rows_[scored[part]], k + 1)  # (b, k + 1)
             own = near == scored[part, None]
-            own[~own.any(axis=1), -1] = True  # lost among its copies
+            own[~own.any(axis=1), -1] = True  # the row is missing: it has more than k copies
             squared[part] = away[~own].reshape(-1, k)
             found[part] = near[~own].reshape(-1, k)
 
@@ -167,7 +164,7 @@ class KNNHead(ExactHead):
         """Return squared distances and positions of the `k` nearest labelled rows: (b, k)."""
         import faiss
 
-        before = faiss.omp_get_max_threads()  # of the calling thread; each has its own blocks
+        before = faiss.omp_get_max_threads()  # of the calling thread only
         faiss.omp_set_num_threads(1)
         try:
             with one_blas_thread():
@@ -177,15 +174,15 @@ class KNNHead(ExactHead):
         return squared, found
 
     def _votes(self, squared: Float32, found: NDArray[np.int64]) -> Float64:
-        """Return the logarithms of the classes' shares of the votes: (b, K)."""
+        """Return the (b, K) logarithms of the shares of the votes."""
         k, n_classes = found.shape[1], len(self.classes_)
         counts = np.bincount(self.codes_, weights=self.weights_, minlength=n_classes)
         shares = counts / counts.sum()  # (K,)
-        lengths = np.square(self.rows_[found[:, 0]], dtype=np.float64).sum(axis=1)  # (b,)
-        least = np.maximum(NEAR * lengths, np.finfo(np.float32).tiny)[:, None]
-        pull = self.weights_[found] / np.sqrt(np.maximum(squared, least))  # (b, k)
-        pull *= k / pull.sum(axis=1, keepdims=True)
+        norms = np.square(self.rows_[found[:, 0]], dtype=np.float64).sum(axis=1)  # (b,)
+        least = np.maximum(MIN_SQUARED_DISTANCE * norms, np.finfo(np.float32).tiny)[:, None]
+        own = self.weights_[found] / np.sqrt(np.maximum(squared, least))  # (b, k)
+        own *= k / own.sum(axis=1, keepdims=True)
         votes = np.tile(self.smoothing * shares, (len(found), 1))  # (b, K)
-        np.add.at(votes, (np.arange(len(found))[:, None], self.codes_[found]), pull)
+        np.add.at(votes, (np.arange(len(found))[:, None], self.codes_[found]), own)
         votes /= k + self.smoothing
         return np.asarray(np.log(np.maximum(votes, np.finfo(np.float32).tiny)))

@@ -1,99 +1,102 @@
-"""Logistic regression that also learns from rows without labels."""
+"""Logistic regression that also learns from unlabelled rows."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigh
 
+from .._specs import check_count
 from .._threads import map_blocks, one_blas_thread
 from ..errors import LabelError
+from ._arrays import NEVER_SCORED, Codes, Float32, Float64, assign_folds, check_finite, softmax
 from ._embedding_head import BLOCK_ROWS, LinearHead
 from ._held_out import fit_temperature
 from ._labelled import Labelled, scaled
-from ._mixture import find_clouds, main_axes, spaced
-from ._parameters import check_count
-from ._rows import NEVER_SCORED, Float32, Float64, assign_folds, refuse_non_finite
-from ._softmax import softmax
 from .logistic import LogisticHead
 
 STRENGTHS = (0.0, 0.1, 0.3, 1.0)
-"""Weights of the clouds to choose from; the last is right with few labels."""
+"""Candidate weights of the normal distributions; the last is the default."""
 
-TRUST = 5.0
-"""Nats of log-loss by which another strength must be better than the last."""
+MIN_GAIN = 5.0
+"""Nats of log-loss by which another strength must be better than the default."""
 
 N_FOLDS = 5
 
+STEPS = 5
+"""Rounds of expectation-maximisation; more rounds drift away from the labels."""
+
+LABELLED_SHARE = 0.05
+"""Minimum weight of all labelled rows, as a share of the unlabelled ones."""
+
+MIN_VARIANCE = 1e-6
+"""Minimum variance along an axis, as a share of the mean variance."""
+
+AXES_ROWS = 4096
+"""Maximum unlabelled rows for the axes and for the fits of the folds."""
+
 
 class LabelPropagationHead(LinearHead):
-    """Logistic regression whose labels propagate to unlabelled rows, cluster by cluster.
+    """Logistic regression that also learns from unlabelled rows (semi-supervised).
 
-    A logistic regression on the labelled rows gives class probabilities of the unlabelled rows.
-    Then one normal cloud for each class is fitted to all rows, in the space of their main axes, by
-    expectation and maximisation. The head adds the log-likelihood of the clouds to the logits;
-    cross-validation chooses their weight, which stays at its default unless another is clearly
-    better. Without unlabelled rows this is `LogisticHead`.
+    A logistic regression predicts the unlabelled rows. Then one normal distribution per class is
+    fitted to all rows, along their principal axes, by expectation-maximisation; its weighted
+    log-likelihood is added to the logits. Cross-validation chooses the weight. Without unlabelled
+    rows this is `LogisticHead`.
 
     Parameters
     ----------
     C
-        Of the logistic regression, see `LogisticHead`.
+        See `LogisticHead`.
     n_components
-        Number of main axes.
+        Number of principal axes.
     max_unlabelled
-        Maximum unlabelled rows; of more, these are drawn at random.
+        Maximum unlabelled rows; of more, a random sample is used.
     seed
-        Of the draw. None: 0, or the seed of the run that trains the head.
+        Seed of the sample. None: 0, or the seed of the run.
     class_weight
         None, ``"balanced"`` or weights by label.
     normalize
-        Whether rows are scaled to unit length first, here and when predicting.
+        Whether rows are scaled to unit length, in `fit` and in prediction.
 
     Attributes
     ----------
     uses_unlabelled
-        True: `fit` takes `unlabelled`, and the loop gives it the candidates.
+        True: `fit` accepts `unlabelled`.
     classes_
-        (K,) the distinct labels, sorted.
+        (K,) sorted labels.
     coef_, intercept_
-        (K, d) and (K,) float64: the logits, which are linear in a row.
-    C_
-        C as the logistic regression used it; None with one class.
+        (K, d) and (K,) float64 of the logits.
+    C_, loss_
+        Of the logistic regression, see `LogisticHead`.
     strength_
-        Weight of the clouds: 0, 0.1, 0.3 or 1.
+        Weight of the normal distributions: 0, 0.1, 0.3 or 1.
     n_unlabelled_
         Number of unlabelled rows used.
     temperature_
         Probabilities are softmax(logits / temperature_); fitted to cross-validated logits.
-    loss_
-        Of the logistic regression, see `LogisticHead`.
     cv_accuracy_, cv_ece_, cv_n_
-        Accuracy and calibration error in five folds of the labelled rows, and the number of rows;
-        those of the logistic regression without unlabelled rows.
+        Accuracy and calibration error in five folds of the labelled rows, and the number of rows.
 
     Notes
     -----
-    All classes share one spread, diagonal along the axes, so the whole stays linear.
+    The classes share one diagonal covariance, so that logits are linear. The gain is largest with
+    tens of labels and zero from about 1,000 labels.
 
-    It gains most with tens of labels, and nothing from about 1,000 on:
-    ``docs/benchmarks/heads.md`` has the accuracies. Propagation over a graph of
-    nearest neighbours lost accuracy from 50 labels on.
-
-    O(N d r + N r K) time for N unlabelled rows and r axes beside the logistic regression and one
-    eigendecomposition of a (d, d) matrix; extra memory 4·(d + r) + 24·K bytes a drawn row. Never
-    N x N.
+    O(N d r + N r K) time for N unlabelled rows and r axes, plus the logistic regression and one
+    eigendecomposition of a (d, d) matrix. Extra memory: 4·(d + r) + 24·K bytes per unlabelled row.
 
     References
     ----------
     Nigam, McCallum, Thrun, Mitchell (2000), "Text classification from labeled and unlabeled
     documents using EM". Zanella, Gérin, Ben Ayed (2024), "Boosting vision-language models with
-    transduction", arXiv:2406.01837, which has the clouds and the beliefs.
+    transduction", arXiv:2406.01837.
 
     Examples
     --------
-    One label each lies between two clusters; the unlabelled rows show where these are:
+    Two clusters, and one label of each far from its centre:
 
     >>> rng = np.random.default_rng(0)
     >>> left = rng.normal([-3, 1], [0.3, 1], size=(50, 2))
@@ -133,37 +136,21 @@ class LabelPropagationHead(LinearHead):
         *,
         unlabelled: ArrayLike | None = None,
     ) -> Self:
-        """Learn from labelled rows, and from rows without labels.
-
-        Parameters
-        ----------
-        X
-            (n, d) numbers, n >= 1.
-        y
-            (n,) strings or integers.
-        sample_weight
-            (n,) numbers of at least 0: how many equal rows each stands for. 1 each when None.
-        unlabelled
-            (N, d) numbers, memory-mapped or not; only the rows drawn are read.
-
-        Returns
-        -------
-        LabelPropagationHead
-            Itself.
+        """Fit to (n, d) labelled and (N, d) unlabelled rows; a row of weight 2 equals two rows.
 
         Raises
         ------
         LabelError
             If there are no rows, the lengths differ, or a row holds NaN or infinity.
         UsageError
-            If a parameter has no meaning.
+            If a parameter is out of range.
         """
         batch = self._read(X, y, sample_weight, reset=True)
         self.classes_ = batch.classes
-        pool = self._drawn(unlabelled)  # (N, d) or None
+        pool = self._sampled(unlabelled)  # (N, d) or None
         logistic = LogisticHead(self.C, normalize=self.normalize, class_weight=self.class_weight)
         logistic.fit(X, y, sample_weight)
-        self._take_over(logistic)
+        self._copy(logistic)
         self.n_unlabelled_ = 0 if pool is None else len(pool)
         self.strength_ = 0.0
         if pool is not None and len(self.classes_) > 1:
@@ -176,7 +163,7 @@ class LabelPropagationHead(LinearHead):
         check_count("n_components", self.n_components)
         check_count("max_unlabelled", self.max_unlabelled)
 
-    def _take_over(self, logistic: LogisticHead) -> None:
+    def _copy(self, logistic: LogisticHead) -> None:
         """Copy the fitted logistic regression."""
         self.coef_, self.intercept_ = logistic.coef_, logistic.intercept_
         self.C_, self.loss_ = logistic.C_, logistic.loss_
@@ -184,8 +171,8 @@ class LabelPropagationHead(LinearHead):
         self.cv_accuracy_, self.cv_ece_ = logistic.cv_accuracy_, logistic.cv_ece_
         self.cv_n_ = logistic.cv_n_ or 0
 
-    def _drawn(self, unlabelled: ArrayLike | None) -> Float32 | None:
-        """Return at most `max_unlabelled` scaled rows, or None if there are none."""
+    def _sampled(self, unlabelled: ArrayLike | None) -> Float32 | None:
+        """Return at most `max_unlabelled` scaled rows; None if there are none."""
         if unlabelled is None:
             return None
         rows = np.asarray(unlabelled)
@@ -203,34 +190,35 @@ class LabelPropagationHead(LinearHead):
         found = np.empty(rows.shape, dtype=np.float32)
 
         def work(part: slice) -> None:
-            refuse_non_finite(rows[part], part.start)
+            check_finite(rows[part], part.start)
             found[part] = scaled(rows[part], normalize=self.normalize)
 
         map_blocks(work, len(rows), BLOCK_ROWS)
         return found
 
     def _propagate(self, batch: Labelled, pool: Float32, logistic: LogisticHead) -> None:
-        """Add the clouds to the logits, with the strength that cross-validation chooses."""
-        space = main_axes(pool, batch.rows, self.n_components)
+        """Add the normal distributions to the logits; cross-validation chooses their weight."""
+        space = principal_axes(pool, batch.rows, self.n_components)
         projected, rows = space.project(pool), space.project(batch.rows)
         folds = assign_folds(batch.digests, batch.codes, N_FOLDS)  # (m,)
-        judged = self._cross_validated(batch, pool, projected, rows, folds)
+        held_out = self._cross_validate(batch, pool, projected, rows, folds)
         scored = np.flatnonzero(folds != NEVER_SCORED)
         codes, weights = batch.codes[scored], batch.weights[scored]
         self.strength_, self.temperature_ = _choose(
-            [logits[scored] for logits in judged], codes, weights
+            [logits[scored] for logits in held_out], codes, weights
         )
-        clouds = find_clouds(
-            projected, _beliefs(logistic, pool), rows, batch.codes, batch.weights, self.strength_
+        predicted = _log_probabilities(logistic, pool)  # (N, K)
+        gaussians = fit_gaussians(
+            projected, predicted, rows, batch.codes, batch.weights, self.strength_
         )
-        coef = clouds.coef @ space.axes.T  # (K, d)
+        coef = gaussians.coef @ space.axes.T  # (K, d)
         self.coef_ = logistic.coef_ / logistic.temperature_ + coef
         base = logistic.intercept_ / logistic.temperature_  # (K,)
-        self.intercept_ = base + clouds.intercept - coef @ space.mean
-        logits = judged[STRENGTHS.index(self.strength_)][scored]
+        self.intercept_ = base + gaussians.intercept - coef @ space.mean
+        logits = held_out[STRENGTHS.index(self.strength_)][scored]
         self._evaluate(logits if len(scored) else None, codes)
 
-    def _cross_validated(
+    def _cross_validate(
         self,
         batch: Labelled,
         pool: Float32,
@@ -240,40 +228,127 @@ class LabelPropagationHead(LinearHead):
     ) -> list[Float64]:
         """Return the (m, K) held-out logits for each strength."""
         C = 1.0 if self.C_ is None else self.C_
-        some = spaced(len(pool))
+        some = evenly_spaced(len(pool))
         found = [np.zeros((len(batch.rows), len(batch.classes))) for _ in STRENGTHS]
         for fold in np.unique(folds[folds != NEVER_SCORED]):
             out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
             labels, weights = batch.labels[rest], batch.weights[rest]
             logistic = LogisticHead(C, normalize=self.normalize)
             logistic.fit(batch.rows[rest], labels, weights)
-            beliefs, own = _beliefs(logistic, pool[some]), _beliefs(logistic, batch.rows[out])
+            predicted = _log_probabilities(logistic, pool[some])
+            own = _log_probabilities(logistic, batch.rows[out])
             for strength, logits in zip(STRENGTHS, found, strict=True):
-                clouds = find_clouds(
-                    projected[some], beliefs, rows[rest], batch.codes[rest], weights, strength
+                gaussians = fit_gaussians(
+                    projected[some], predicted, rows[rest], batch.codes[rest], weights, strength
                 )
-                logits[out] = own + clouds.logits(rows[out])
+                logits[out] = own + gaussians.logits(rows[out])
         return found
 
 
-def _beliefs(logistic: LogisticHead, rows: Float32) -> Float64:
+def _log_probabilities(logistic: LogisticHead, rows: Float32) -> Float64:
     """Return the (m, K) log-probabilities of a logistic regression."""
     likely = np.asarray(logistic.predict_proba(rows), dtype=np.float64)
     return np.asarray(np.log(np.maximum(likely, 1e-12)))
 
 
 def _choose(
-    judged: list[Float64], codes: NDArray[np.intp], weights: Float64
+    held_out: list[Float64], codes: NDArray[np.intp], weights: Float64
 ) -> tuple[float, float]:
-    """Return the strength and temperature of the least log-loss; the last strength if close."""
+    """Return the strength and temperature with the least log-loss; the default if it is close."""
     if not len(codes):
         return STRENGTHS[-1], 1.0
     losses, temperatures = [], []
-    for logits in judged:
+    for logits in held_out:
         temperature = fit_temperature(logits, codes, weights, prior_rows=5.0)
         likely = softmax(logits / temperature)[np.arange(len(codes)), codes]
         losses.append(float(-np.log(np.maximum(likely, 1e-12)) @ weights / weights.mean()))
         temperatures.append(temperature)
-    losses[-1] -= TRUST
+    losses[-1] -= MIN_GAIN
     best = int(np.argmin(np.round(losses, 3)))
     return STRENGTHS[best], temperatures[best]
+
+
+def evenly_spaced(n: int) -> Codes:
+    """Return at most `AXES_ROWS` evenly spaced positions below `n`."""
+    return np.unique(np.linspace(0, n - 1, AXES_ROWS).astype(np.intp))
+
+
+class PrincipalAxes(NamedTuple):
+    """The (d,) mean of rows, and (d, r) orthonormal axes of largest variance."""
+
+    mean: Float64
+    axes: Float64
+
+    def project(self, rows: Float32) -> Float32:
+        """Return the (m, r) coordinates of (m, d) rows."""
+        found = np.empty((len(rows), self.axes.shape[1]), dtype=np.float32)
+        axes = self.axes.astype(np.float32)
+        shift = (self.mean @ self.axes).astype(np.float32)
+
+        def work(part: slice) -> None:
+            found[part] = rows[part] @ axes - shift
+
+        map_blocks(work, len(rows), BLOCK_ROWS)
+        return found
+
+
+def principal_axes(pool: Float32, labelled: Float32, n: int) -> PrincipalAxes:
+    """Return the `n` principal axes of the rows of the pool and the labelled rows."""
+    rows = np.concatenate([pool[evenly_spaced(len(pool))], labelled]).astype(np.float64)  # (s, d)
+    mean = rows.mean(axis=0)
+    rows -= mean
+    d, small = rows.shape[1], rows.shape[0] < rows.shape[1]
+    matrix = rows @ rows.T if small else rows.T @ rows
+    last = len(matrix) - 1
+    values, vectors = eigh(matrix, subset_by_index=[max(last - min(n, d) + 1, 0), last])
+    kept = values > 1e-9 * max(float(values[-1]), np.finfo(np.float64).tiny)
+    axes = rows.T @ (vectors[:, kept] / np.sqrt(values[kept])) if small else vectors[:, kept]
+    return PrincipalAxes(mean, axes)
+
+
+class Gaussians(NamedTuple):
+    """Normal distributions of one covariance, as logits: ``rows @ coef.T + intercept``."""
+
+    coef: Float64
+    """(K, r)."""
+    intercept: Float64
+    """(K,)."""
+
+    def logits(self, rows: Float32) -> Float64:
+        """Return (m, K) logits of (m, r) rows."""
+        return np.asarray(rows @ self.coef.T + self.intercept)
+
+
+def fit_gaussians(
+    pool: Float32,  # (N, r) unlabelled rows
+    predicted: Float64,  # (N, K) log-probabilities of a classifier fitted to the labels only
+    rows: Float32,  # (n, r) labelled rows
+    codes: Codes,
+    weights: Float64,
+    strength: float,  # weight of the distances against `predicted`
+) -> Gaussians:
+    """Fit one normal distribution per class, with one diagonal covariance for all.
+
+    The memberships of a row of the pool are ``softmax(predicted - strength * distance² / 2)``,
+    with distances in standard deviations; a labelled row is a member of its class. O((N + n) r K)
+    time per round and 8·K bytes per row.
+    """
+    n_classes = predicted.shape[1]
+    share = max(1.0, LABELLED_SHARE * len(pool) / len(rows))
+    own = np.zeros((len(rows), n_classes))
+    own[np.arange(len(rows)), codes] = share * weights / weights.mean()  # (n, K)
+    total = len(pool) + own.sum()
+    squares = np.square(pool).sum(axis=0, dtype=np.float64) + own.sum(axis=1) @ np.square(rows)
+    fixed = own.T @ rows  # (K, r)
+    gaussians = Gaussians(np.zeros((n_classes, pool.shape[1])), np.zeros(n_classes))
+    for _ in range(STEPS):
+        members = softmax(predicted + gaussians.logits(pool))  # (N, K)
+        counts = members.sum(axis=0) + own.sum(axis=0)  # (K,)
+        means = (members.T @ pool + fixed) / counts[:, None]  # (K, r)
+        variances = (squares - counts @ np.square(means)) / total  # (r,)
+        variances = np.maximum(variances, MIN_VARIANCE * max(variances.mean(), 0.0))
+        if not variances.max() > 0.0:
+            break  # all rows are equal
+        coef = strength * means / variances  # (K, r)
+        gaussians = Gaussians(coef, -0.5 * (coef * means).sum(axis=1))
+    return gaussians

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression on embeddings, the default head."""
+"""Multinomial logistic regression, the default head."""
 
 from __future__ import annotations
 
@@ -10,91 +10,92 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from .._specs import check_above, check_count, check_number
 from .._threads import one_blas_thread
-from ..errors import LabelError, UsageError
+from ..errors import LabelError
+from ._arrays import (
+    MIN_PARALLEL_COST,
+    Array,
+    assign_folds,
+    check_finite,
+    row_digests,
+    row_norms,
+    softmax,
+)
 from ._embedding_head import LinearHead
 from ._held_out import fit_temperature
 from ._labelled import Labelled, join_classes, read_rows, validated
-from ._logistic.fit import SINGLE_PRECISION, fit_chosen
+from ._logistic import SINGLE_PRECISION, fit_chosen
 from ._logistic.laplace import LaplacePosterior, draw_posterior
-from ._logistic.problem import Problem, arranged
+from ._logistic.problem import Problem, prepare_rows
 from ._logistic.strength import N_FOLDS, Choice, HeldOut, choose_strength
-from ._parameters import check_count, is_number
-from ._rows import WORTH_THREADS, Array, assign_folds, lengths, refuse_non_finite, row_digests
-from ._softmax import softmax
 
 SOFTEN_PRIOR = 20.0
 """Weight of the prior at temperature 1 against temperatures above 1, in rows."""
 
 SHARPEN_PRIOR, SHARPEN_ROWS = 300.0, 500
-"""Weight of the prior against temperatures below 1, and the least held-out rows for one.
+"""Weight of the prior against temperatures below 1, and the minimum held-out rows for one.
 
-Folds learn from four fifths of the labels and are less sure than the head; few labels are often
-chosen to be typical. Both ask for a sharpening that unseen rows do not confirm.
+Folds have four fifths of the labels and are less confident than the head, so that their best
+temperature is too low for the head.
 """
 
 ABSENT = 20.0
-"""Intercept offset of a class without rows, below all others."""
+"""Intercept offset of a class without rows, below the lowest intercept."""
 
 
 class LogisticHead(LinearHead):
     """Multinomial logistic regression that chooses its own regularisation.
 
     The model and `C` are those of scikit-learn's ``LogisticRegression``. The same labelled rows
-    give the same head to the last bit, in any order and with any number of threads; a row of
-    weight 2 equals two rows.
+    give the same head to the last bit, in any order and with any number of threads.
 
     Parameters
     ----------
     C
-        Inverse strength of the penalty, or ``"auto"``: by five-fold cross-validation on the
-        labelled rows, with a prior that decides while there are few. If no class has two distinct
-        rows, the prior decides alone: C = 60,000 / (n * variance of the scaled rows), to the
-        nearest half decade.
+        Inverse strength of the penalty, or ``"auto"``: by five-fold cross-validation, with a prior
+        that dominates for few rows. If no class has two distinct rows, the prior alone:
+        C = 60,000 / (n * variance of the scaled rows), rounded to a half decade.
     class_weight
-        None, ``"balanced"`` or weights by label, as in scikit-learn.
+        None, ``"balanced"`` or weights by label.
     warm_start
-        Whether `fit` begins at the solution of the fit before: the same optimum, up to `tol`, in
-        fewer steps. Rows and classes may change in between.
+        Whether `fit` starts from the last solution: the same optimum, up to `tol`, in fewer steps.
     normalize
-        Whether rows are scaled to unit length first, here and when predicting.
+        Whether rows are scaled to unit length, in `fit` and in prediction.
     max_iter
         Maximum steps of the final fit in each precision.
     tol
-        The final fit has converged when the decrease still to be had is about ``tol ** 2`` times
-        the objective: 7e-4 is a relative gap of some 1e-6. Below 1e-4 it is finished in float64.
+        The final fit stops when the predicted decrease is at most ``tol ** 2`` times the
+        objective. Below 1e-4 the fit is finished in float64.
 
     Attributes
     ----------
     classes_
-        (K,) the distinct labels of rows with a positive weight, sorted.
+        (K,) sorted labels of rows with a positive weight.
     coef_, intercept_
         (K, d) float64 weights on scaled rows, (K,) float64; (1, d) zeros with one class.
     C_, C_rule_
-        The value of C used, None with one class; how it was chosen, in words.
+        The C used, None with one class; a text about how it was chosen.
     temperature_
-        Divides the logits before the softmax. Fitted to held-out rows, with a prior at 1; below 1
-        only from 500 such rows on; 1 where no row was held out. It changes no predicted label.
+        Probabilities are softmax(logits / temperature_). Fitted to held-out rows with a prior at
+        1; below 1 only from 500 such rows; 1 without held-out rows.
     cv_accuracy_, cv_ece_, cv_n_
-        Accuracy and expected calibration error of held-out rows, and their number; None where no
-        row was held out: C was given, or no class has two distinct rows.
+        Accuracy, expected calibration error and number of held-out rows; None if C was given or no
+        class has two distinct rows.
     loss_
-        Mean log-loss of the labelled rows, by their weights, in nats per label, without the penalty
-        and the temperature; 0 with one class.
+        Weighted mean log-loss of the labelled rows in nats per label, without penalty and
+        temperature.
     n_iter_, converged_
         Steps of the final fit; whether it reached `tol`.
 
     Notes
     -----
-    Minimises the sum of the log-losses, times the weights of the rows, plus half the squared
-    length of the weights divided by C; intercepts are free. A fit takes O(n d K) a round for some
-    ten to thirty rounds; few rows are solved in their own span. Extra memory is one copy of the
-    labelled rows in float32, and two while C is chosen. Prediction reads the matrix in blocks of
-    8,192 rows and copies none of it if it is C-contiguous float32 or float64.
+    Minimises the weighted sum of the log-losses plus ``|W|² / (2 C)``; intercepts are not
+    penalised. O(n d K) time per round, in ten to thirty rounds. Extra memory: one float32 copy of
+    the labelled rows, two while C is chosen. Prediction reads blocks of 8,192 rows.
 
-    Folds follow from the content of the rows; equal rows of a class share one; a class with one
-    distinct row is never scored. Of more than 1,200 rows only as many folds are scored as hold
-    1,000.
+    Folds depend on the content of the rows; equal rows of a class share one. Beyond 1,200 rows,
+    only as many folds are scored as contain 1,000 rows.
 
     References
     ----------
@@ -132,21 +133,7 @@ class LogisticHead(LinearHead):
         self.tol = tol
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Learn from labelled rows.
-
-        Parameters
-        ----------
-        X
-            (n, d) numbers, n >= 1.
-        y
-            (n,) strings or integers.
-        sample_weight
-            (n,) how much each row counts, at least 0; 1 each when None.
-
-        Returns
-        -------
-        LogisticHead
-            Itself.
+        """Fit to (n, d) labelled rows; a row of weight 2 equals two rows.
 
         Raises
         ------
@@ -154,10 +141,10 @@ class LogisticHead(LinearHead):
             If there are no rows, the lengths differ, a row holds NaN or infinity, or weights are
             negative, not finite or all zero.
         UsageError
-            If a parameter has no meaning.
+            If a parameter is out of range.
         """
         warm = self.warm_start and hasattr(self, "coef_")
-        return self._learn(X, y, sample_weight, None, going_on=warm, keep=False)
+        return self._learn(X, y, sample_weight, None, warm=warm, keep=False)
 
     def partial_fit(
         self,
@@ -166,29 +153,24 @@ class LogisticHead(LinearHead):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Move from the present weights to the optimum of these rows alone.
+        """Fit to these rows only, starting from the current weights.
 
-        All classes seen so far stay, but earlier rows are forgotten: a class without a row here is
-        not predicted again before it has one.
+        Earlier rows are forgotten. Earlier classes stay, but a class without a row in this call is
+        not predicted.
 
         Parameters
         ----------
         X, y, sample_weight
-            See `fit`.
+            As in `fit`.
         classes
-            Labels that may come later; others may appear too.
-
-        Returns
-        -------
-        LogisticHead
-            Itself.
+            All possible labels; None: any.
 
         Raises
         ------
         LabelError
-            As `fit`; also if a label is not among `classes`, or texts and numbers are mixed.
+            As `fit`; also if a label is not among `classes`, or strings and numbers are mixed.
         UsageError
-            If a parameter has no meaning.
+            If a parameter is out of range.
 
         Examples
         --------
@@ -196,15 +178,14 @@ class LogisticHead(LinearHead):
         >>> head.partial_fit([[-1.0, 0.0], [1.0, 0.1]], ["skirt", "shoe"]).classes_.tolist()
         ['hat', 'shoe', 'skirt']
         """
-        known = hasattr(self, "coef_")
-        return self._learn(X, y, sample_weight, classes, going_on=known, keep=True)
+        warm = hasattr(self, "coef_")
+        return self._learn(X, y, sample_weight, classes, warm=warm, keep=True)
 
     @property
     def prior_precision(self) -> float:
-        """The precision of the prior on each weight: the penalty is half of it times |W|².
+        """The precision of the normal prior on each weight: the penalty is half of it times |W|².
 
-        1/C; 2/C with two classes, whose weights are opposite halves of the one weight vector that
-        scikit-learn penalises; 1 with one class.
+        1/C; 2/C with two classes, where scikit-learn has one weight vector; 1 with one class.
         """
         check_is_fitted(self)
         if self.C_ is None:
@@ -212,19 +193,9 @@ class LogisticHead(LinearHead):
         return 1.0 / (self.C_ * binary_factor(len(self.classes_)))
 
     def features(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Return the inputs of the linear layer: the scaled rows, then a one for the intercept.
+        """Return the (n, d + 1) inputs of the linear layer: scaled rows, then 1 for the intercept.
 
         Strategies such as ``logdet_bald`` use `features` and `prior_precision` of any head.
-
-        Parameters
-        ----------
-        X
-            (n, d) numbers.
-
-        Returns
-        -------
-        ndarray
-            (n, d + 1), float32 if `X` is float32 and float64 otherwise.
 
         Raises
         ------
@@ -240,37 +211,29 @@ class LogisticHead(LinearHead):
         """
         check_is_fitted(self)
         rows = validated(self, X, reset=False)
-        refuse_non_finite(rows, 0)
+        check_finite(rows, 0)
         dtype = np.float32 if rows.dtype == np.float32 else np.float64
         found = np.ones((len(rows), rows.shape[1] + 1), dtype=dtype)
-        scale = lengths(rows) if self.normalize else np.ones(len(rows))  # (n,)
+        scale = row_norms(rows) if self.normalize else np.ones(len(rows))  # (n,)
         np.divide(rows, scale.astype(dtype)[:, None], out=found[:, :-1])
         return found
 
     def posterior(self, X: ArrayLike, n_samples: int, rng: np.random.Generator) -> LaplacePosterior:
-        """Draw weights from their posterior distribution, for strategies such as ``bald``.
+        """Draw weights from the Laplace approximation of their posterior distribution.
 
-        The last-layer Laplace approximation: a normal distribution around the fitted weights whose
-        precision is the curvature of the log-loss on the labelled rows, as a Kronecker product,
-        plus `prior_precision`. Probabilities are tempered as in `predict_proba`.
-
-        Any head may have this method. It returns an object with ``predict_proba(V) -> (S, k, K)
-        float32`` for (k, d) vectors, which is safe to call from several threads at once and uses
-        the same S draws in every call. A head that draws in another way may ignore `X`.
+        Any head may have this method, for strategies such as ``bald``. The result has a thread-safe
+        method ``predict_proba(V)`` that returns (S, k, K) float32 probabilities of (k, d) vectors,
+        with the same S draws in every call.
 
         Parameters
         ----------
         X
-            (n, d) the labelled rows that the head was fitted to, in any order.
+            (n, d) labelled rows to which the head was fitted, in any order. Other heads may ignore
+            it.
         n_samples
             S, the number of draws.
         rng
-            The source of randomness: the same state gives the same draws to the last bit.
-
-        Returns
-        -------
-        LaplacePosterior
-            4·d·K·S bytes.
+            The random generator.
 
         Raises
         ------
@@ -281,8 +244,8 @@ class LogisticHead(LinearHead):
 
         Notes
         -----
-        O(n d min(n, d) + d min(n, d) K S) time: 0.3 s for 500 rows of 1,280 dimensions, 10 classes
-        and 64 draws.
+        The precision is a Kronecker-factored curvature of the log-loss on the labelled rows plus
+        `prior_precision`. O(n d min(n, d) + d min(n, d) K S) time, 4·d·K·S bytes.
 
         References
         ----------
@@ -301,23 +264,20 @@ class LogisticHead(LinearHead):
         check_is_fitted(self)
         check_count("n_samples", n_samples)
         if len(np.asarray(X)) == 0:
-            raise LabelError("a posterior is drawn given the labelled rows: X has none.")
+            raise LabelError("X has no rows: give the labelled rows of the head.")
         rows = np.asarray(validated(self, X, reset=False), dtype=np.float64)
-        refuse_non_finite(rows, 0)
-        scaled = rows / lengths(rows)[:, None] if self.normalize else rows
-        order = np.argsort(row_digests(scaled), kind="stable")  # however they are listed
-        # Of the fitted weights as they are, without the temperature.
-        likely = softmax(self._logits(rows[order], np.float64, 0))  # (n, K)
-        predicted = np.ascontiguousarray(likely, dtype=np.float64)
+        check_finite(rows, 0)
+        scaled = rows / row_norms(rows)[:, None] if self.normalize else rows
+        order = np.argsort(row_digests(scaled), kind="stable")  # independent of the order of X
+        untempered = softmax(self._logits(rows[order], np.float64, 0))  # (n, K)
+        predicted = np.ascontiguousarray(untempered, dtype=np.float64)
         return draw_posterior(self, scaled[order], predicted, int(n_samples), rng)
 
     def _check_parameters(self) -> None:
-        if self.C != "auto" and not (is_number(self.C) and 0.0 < float(self.C) < float("inf")):
-            raise UsageError(f"C must be a positive number or 'auto', not {self.C!r}.")
-        if self.max_iter < 1:
-            raise UsageError(f"max_iter must be at least 1, not {self.max_iter!r}.")
-        if not self.tol > 0.0:
-            raise UsageError(f"tol must be positive, not {self.tol!r}.")
+        if self.C != "auto":
+            check_number("C", self.C, above=0, alternative="'auto'")
+        check_count("max_iter", self.max_iter)
+        check_above("tol", self.tol)
         super()._check_parameters()
 
     def _learn(
@@ -327,20 +287,20 @@ class LogisticHead(LinearHead):
         sample_weight: ArrayLike | None,
         declared: ArrayLike | None,
         *,
-        going_on: bool,
+        warm: bool,
         keep: bool,
     ) -> Self:
-        """Fit, from the present weights if `going_on`; `keep` classes without a row."""
+        """Fit, from the current weights if `warm`; `keep` classes without a row."""
         self._check_parameters()
-        rows, seen, codes, weights = read_rows(self, X, y, sample_weight, reset=not going_on)
+        rows, seen, codes, weights = read_rows(self, X, y, sample_weight, reset=not warm)
         before: tuple[NDArray[Any], ...] | None = None
-        if going_on:
+        if warm:
             before = self.classes_, self.coef_, self.intercept_
         self.classes_ = seen
         if keep:
             self.classes_ = join_classes(before[0] if before else None, seen, declared)
             codes = np.searchsorted(self.classes_, seen)[codes]
-        labelled = arranged(
+        labelled = prepare_rows(
             rows,
             self.classes_,
             codes.astype(np.intp),
@@ -348,14 +308,14 @@ class LogisticHead(LinearHead):
             normalize=self.normalize,
             precise=self.tol < SINGLE_PRECISION,
         )
-        # Asking for the number of threads takes longer than so little work.
-        little = labelled.rows.size * len(self.classes_) < WORTH_THREADS
+        # For little work, the query of the number of threads takes longer than the work.
+        little = labelled.rows.size * len(self.classes_) < MIN_PARALLEL_COST
         with one_blas_thread() if little else nullcontext():
             self._fit_labelled(labelled, before)
         return self
 
     def _fit_labelled(self, labelled: Labelled, before: tuple[Array, ...] | None) -> None:
-        """Fit to `arranged` rows."""
+        """Fit to rows from `prepare_rows`."""
         self._assess(None)
         K, d = len(labelled.classes), labelled.rows.shape[1]
         if K == 1:
@@ -368,7 +328,7 @@ class LogisticHead(LinearHead):
         if before is not None:
             start = self._start(before, problem)
         present = np.unique(problem.codes)
-        if 1 < len(present) < K:  # at the optimum, classes without rows have no part in it
+        if 1 < len(present) < K:  # solve without the classes that have no row
             codes = np.searchsorted(present, problem.codes)
             problem = problem._replace(codes=codes, n_classes=len(present))
             start = None if start is None else (start[0][present], start[1][present])
@@ -387,12 +347,12 @@ class LogisticHead(LinearHead):
         if problem.n_classes < K:
             self.coef_, self.intercept_ = np.zeros((K, d)), np.full(K, intercepts.min() - ABSENT)
             self.coef_[present], self.intercept_[present] = found.weights, intercepts
-        self.intercept_ -= self.intercept_.mean()  # a shift of all classes means nothing
+        self.intercept_ -= self.intercept_.mean()  # probabilities do not change
         self.n_iter_, self.converged_ = found.steps, found.converged
         self._assess(choice.held_out)
 
     def _start(self, before: tuple[Array, ...], problem: Problem) -> tuple[Array, Array]:
-        """Return the weights of the fit before, for the present classes and centred rows."""
+        """Return the weights of the last fit, for the current classes and centred rows."""
         classes, coef, intercept = before
         K, d = problem.n_classes, problem.rows.values.shape[1]
         weights, intercepts = np.zeros((K, d)), np.zeros(K)
@@ -403,7 +363,7 @@ class LogisticHead(LinearHead):
         return weights, intercepts
 
     def _assess(self, held_out: HeldOut | None) -> None:
-        """Set the temperature, accuracy and calibration that the folds tell."""
+        """Set the temperature, accuracy and calibration error from the held-out rows."""
         self.temperature_ = 1.0
         if held_out is None:
             self.cv_accuracy_, self.cv_n_, self.cv_ece_ = None, None, None
@@ -418,5 +378,5 @@ class LogisticHead(LinearHead):
 
 
 def binary_factor(n_classes: int) -> float:
-    """Return the factor of C: two classes have one penalised weight vector, not two halves."""
+    """Return the factor of C: with two classes scikit-learn penalises one weight vector."""
     return 0.5 if n_classes == 2 else 1.0

@@ -1,4 +1,4 @@
-"""A network with one hidden layer and dropout."""
+"""A network with one hidden layer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from .._specs import check_above, check_count, check_number, check_share
+from ._arrays import Array, Codes, Float64, assign_folds, losses_and_residuals
 from ._embedding_head import EmbeddingHead
 from ._held_out import fit_temperature
 from ._labelled import Labelled, join_classes
@@ -15,101 +17,93 @@ from ._network import (
     AdamState,
     DropoutPosterior,
     Network,
-    Plan,
+    TrainingOptions,
     draw_masks,
-    grown,
-    grown_state,
-    initial,
+    initial_network,
+    resize_outputs,
+    resize_state,
     train,
 )
-from ._parameters import check_count, check_number
-from ._rows import Array, Codes, Float64, assign_folds
-from ._softmax import losses_and_residuals
 
 STEPS = 200
 """Approximate number of steps with ``epochs="auto"``."""
 
 N_FOLDS = 5
-HELD_OUT = 20
-"""Least rows of the held-out fold for a temperature to be fitted."""
+MIN_HELD_OUT = 20
+"""Minimum rows of the held-out fold to fit a temperature."""
 
 
 class MLPHead(EmbeddingHead):
-    """A network with one hidden layer and dropout, which can be kept on when predicting.
+    """A network with one hidden layer, with optional Monte Carlo dropout in prediction.
 
-    Trained by AdamW on mini-batches in PyTorch. The rows are centred and scaled by one number, so
-    that the same settings suit every backbone. The same labelled rows give the same head to the
-    last bit, in any order and with any number of threads.
+    Trained by AdamW on mini-batches in PyTorch, on centred rows divided by one scale. The same
+    labelled rows give the same head to the last bit, in any order and with any number of threads.
 
     Parameters
     ----------
     hidden
-        Units of the hidden layer, which are rectified.
+        Units of the hidden layer (ReLU).
     dropout
-        Share of hidden units left out at each training step, from 0 to less than 1.
+        Share of hidden units dropped in each training step, at least 0 and below 1.
     epochs
         Passes over the rows, or ``"auto"``: about 200 steps, from 4 to 75 epochs.
     lr
-        The learning rate at the first step.
+        Learning rate of the first step.
     gamma
         Factor of the learning rate over the whole training, applied step by step.
     batch_size
-        Rows a step.
+        Rows per step.
     weight_decay
-        AdamW's.
+        Weight decay of AdamW.
     seed
-        For the first weights, the order of the rows and the dropout. None: 0, or the seed of the
-        run that trains the head.
+        Seed of the initial weights, the order of the rows and the dropout. None: 0, or the seed of
+        the run.
     warm_start
-        Whether `fit` begins with the weights of the fit before. Classes may change in between.
+        Whether `fit` starts from the weights of the last fit.
     keep_optimiser
-        Whether the head keeps the state of AdamW. A call that continues from the weights then
-        continues from it as well, with the learning rate of a first step; so does a saved head.
-        The head becomes three times as large.
+        Whether the head keeps the state of AdamW, and continues from it with the initial learning
+        rate. The head is then three times as large.
     stochastic_pred
-        Whether dropout stays on when predicting: probabilities are the mean over `mc_samples`
-        draws of the units left out (Monte Carlo dropout), the same draws for every row.
+        Whether probabilities are the mean over `mc_samples` draws of the dropped units (Monte
+        Carlo dropout), the same draws for every row.
     mc_samples
-        Number of these draws.
+        Number of draws.
     class_weight
         None, ``"balanced"`` or weights by label.
     normalize
-        Whether rows are scaled to unit length first, here and when predicting.
+        Whether rows are scaled to unit length, in `fit` and in prediction.
 
     Attributes
     ----------
     classes_
-        (K,) the distinct labels, sorted.
+        (K,) sorted labels.
     hidden_coef_, hidden_intercept_
-        (d, hidden) and (hidden,) float32, of the hidden layer.
+        (d, hidden) and (hidden,) float32 of the hidden layer.
     coef_, intercept_
-        (hidden, K) and (K,) float32, of the output.
+        (hidden, K) and (K,) float32 of the output layer.
     input_mean_, input_scale_
-        What rows are centred on, (d,) float64, and divided by.
+        (d,) float64 mean and float scale of the rows.
     epochs_
         Epochs of the last call.
     n_calls_
-        Calls of `fit` and `partial_fit` that trained these weights.
+        Number of calls of `fit` and `partial_fit` that trained these weights.
     loss_
-        Mean log-loss of the rows of the last call at the final weights, in nats per label, by
-        their weights: the training loss without dropout, weight decay and temperature.
+        Weighted mean log-loss of the rows of the last call in nats per label, without dropout,
+        weight decay and temperature.
     adam_mean_hidden_coef_, adam_square_hidden_coef_, …
-        With `keep_optimiser`: AdamW's running means of the gradients and of their squares, for
-        each array of weights.
+        With `keep_optimiser`: running means of the gradients and of their squares.
     adam_steps_, adam_lr_
-        With `keep_optimiser`: the steps of AdamW so far, and the learning rate after the last.
+        With `keep_optimiser`: number of steps, and the learning rate after the last.
     temperature_
-        Probabilities are softmax(logits / temperature_). With at least 100 distinct rows, one of
-        five folds is left out of a training of its own and the temperature fitted to it, before
-        all rows are learned; with fewer it is 1.
+        Probabilities are softmax(logits / temperature_). Fitted to one of five folds, held out of
+        a separate training, from 100 distinct rows; else 1.
     cv_accuracy_, cv_ece_, cv_n_
-        None, None and 0: leaving rows out would take as many trainings.
+        None, None and 0.
 
     Notes
     -----
-    A step takes about a millisecond for 1,280 dimensions and 128 hidden units; ``epochs="auto"``
-    makes 200 of them for up to 1,600 rows, and 200 more for every further 1,600. The temperature
-    takes four fifths of that again.
+    A step takes about a millisecond for 1,280 dimensions and 128 hidden units. ``epochs="auto"``
+    takes 200 steps per 1,600 rows; the temperature takes 80 % of that in addition.
 
     References
     ----------
@@ -158,32 +152,18 @@ class MLPHead(EmbeddingHead):
         self.normalize = normalize
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Learn from labelled rows; with `warm_start`, from where the last fit ended.
-
-        Parameters
-        ----------
-        X
-            (n, d) numbers, n >= 1.
-        y
-            (n,) strings or integers.
-        sample_weight
-            (n,) numbers of at least 0: how many equal rows each stands for. 1 each when None.
-
-        Returns
-        -------
-        MLPHead
-            Itself.
+        """Fit to (n, d) labelled rows; a row of weight 2 equals two rows.
 
         Raises
         ------
         LabelError
             If there are no rows, the lengths differ, or a row holds NaN or infinity.
         UsageError
-            If a parameter has no meaning.
+            If a parameter is out of range.
         """
-        again = self.warm_start and hasattr(self, "classes_")
-        batch = self._read(X, y, sample_weight, reset=not again)
-        return self._go_on(batch, batch.classes, again=again)
+        warm = self.warm_start and hasattr(self, "classes_")
+        batch = self._read(X, y, sample_weight, reset=not warm)
+        return self._start(batch, batch.classes, warm=warm)
 
     def partial_fit(
         self,
@@ -192,48 +172,29 @@ class MLPHead(EmbeddingHead):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Train further on these rows only: earlier rows may be forgotten.
+        """Continue the training on these rows only; earlier rows may be forgotten.
 
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`. A new class gets an output of its own; the others keep theirs.
+            As in `fit`. New classes add outputs.
         classes
-            All labels that may ever come, if known.
-
-        Returns
-        -------
-        MLPHead
-            Itself.
+            All possible labels; None: any.
 
         Raises
         ------
         LabelError
             As `fit`; also if a label is not among `classes`.
         """
-        again = hasattr(self, "classes_")
-        batch = self._read(X, y, sample_weight, reset=not again)
-        every = join_classes(self.classes_ if again else None, batch.classes, classes)
-        return self._go_on(batch, every, again=again)
+        warm = hasattr(self, "classes_")
+        batch = self._read(X, y, sample_weight, reset=not warm)
+        every = join_classes(self.classes_ if warm else None, batch.classes, classes)
+        return self._start(batch, every, warm=warm)
 
     def posterior(self, X: ArrayLike, n_samples: int, rng: np.random.Generator) -> DropoutPosterior:
-        """Draw which hidden units are left out, for strategies such as ``bald``.
+        """Draw the dropped units of Monte Carlo dropout; see `LogisticHead.posterior`.
 
-        Each draw leaves out `dropout` of the units, as in training: Monte Carlo dropout.
-
-        Parameters
-        ----------
-        X
-            The labelled rows; not used.
-        n_samples
-            S, the number of draws.
-        rng
-            The source of randomness: the same state gives the same draws.
-
-        Returns
-        -------
-        DropoutPosterior
-            ``predict_proba(V) -> (S, k, K) float32`` for (k, d) vectors.
+        `X` is not used.
 
         Raises
         ------
@@ -253,13 +214,13 @@ class MLPHead(EmbeddingHead):
             draws = DropoutPosterior(
                 self._hidden, masks, self.coef_, self.intercept_, self.temperature_
             )
-            mean = draws.of_hidden(hidden).mean(axis=0, dtype=np.float64)  # (b, K)
-            # The temperature is in the draws already, and the softmax that follows divides by it.
+            mean = draws.from_hidden(hidden).mean(axis=0, dtype=np.float64)  # (b, K)
+            # The draws include the temperature, by which the caller divides the logits.
             return np.asarray(self.temperature_ * np.log(mean + 1e-30), dtype=dtype)
         return np.asarray(hidden @ self.coef_ + self.intercept_, dtype=dtype)
 
     def _hidden(self, rows: NDArray[Any], offset: int = 0) -> NDArray[np.float32]:
-        """Return the (b, hidden) values of the hidden units."""
+        """Return the (b, hidden) hidden units of a block of rows."""
         scaled = self._scaled(rows, np.float64, offset)  # (b, d)
         centred = ((scaled - self.input_mean_) / self.input_scale_).astype(np.float32)
         values = centred @ self.hidden_coef_ + self.hidden_intercept_
@@ -268,16 +229,16 @@ class MLPHead(EmbeddingHead):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if self.epochs != "auto":
-            check_count("epochs", self.epochs, " or 'auto'")
+            check_count("epochs", self.epochs, alternative="'auto'")
         for name in ("hidden", "batch_size", "mc_samples"):
             check_count(name, getattr(self, name))
-        check_number("dropout", self.dropout, 0.0, 1.0)
-        check_number("weight_decay", self.weight_decay, 0.0)
-        check_number("lr", self.lr, 0.0, above=True)
-        check_number("gamma", self.gamma, 0.0, above=True)
+        check_share("dropout", self.dropout, zero=True)
+        check_number("weight_decay", self.weight_decay, least=0)
+        check_above("lr", self.lr)
+        check_above("gamma", self.gamma)
 
-    def _measure(self, batch: Labelled) -> None:
-        """Set the centre and the scale of rows, once."""
+    def _set_input_scale(self, batch: Labelled) -> None:
+        """Set the mean and the scale of the rows."""
         share = batch.weights / batch.weights.sum()  # (m,)
         self.input_mean_: Float64 = share @ batch.rows.astype(np.float64)  # (d,)
         apart = batch.rows - self.input_mean_
@@ -285,26 +246,26 @@ class MLPHead(EmbeddingHead):
         self.input_scale_ = float(np.sqrt(variance)) if variance > 0.0 else 1.0
         self.n_calls_ = 0
 
-    def _go_on(self, batch: Labelled, classes: NDArray[Any], *, again: bool) -> Self:
-        """Learn a batch with these classes, from the present weights or from new ones."""
+    def _start(self, batch: Labelled, classes: NDArray[Any], *, warm: bool) -> Self:
+        """Train on a batch, from the current weights if `warm`, else from random ones."""
         start, state = None, None
-        if again:
+        if warm:
             place = {label: at for at, label in enumerate(self.classes_.tolist())}
             kept = np.array([place.get(label, -1) for label in classes.tolist()], dtype=np.intp)
-            start = grown(self._network("", "_"), kept, self._rng(1))
+            start = resize_outputs(self._network("", "_"), kept, self._rng(1))
             state = self._state(kept)
         else:
-            self._measure(batch)
+            self._set_input_scale(batch)
         codes = np.searchsorted(classes, batch.classes)[batch.codes]
         self.classes_ = classes
         return self._learn(batch, codes, start, state)
 
     def _network(self, prefix: str, suffix: str) -> Network:
-        """Return the fitted arrays that are laid out like the weights."""
+        """Return the fitted arrays of these names as a network."""
         return Network(*(getattr(self, f"{prefix}{name}{suffix}") for name in Network._fields))
 
     def _state(self, kept: NDArray[np.intp]) -> AdamState | None:
-        """Return what the optimiser remembers, for the outputs that are kept."""
+        """Return the state of the optimiser, for the outputs `kept`."""
         if not self.keep_optimiser or getattr(self, "adam_steps_", 0) == 0:
             return None
         state = AdamState(
@@ -313,10 +274,10 @@ class MLPHead(EmbeddingHead):
             self.adam_steps_,
             self.adam_lr_,
         )
-        return grown_state(state, kept)
+        return resize_state(state, kept)
 
     def _keep_state(self, state: AdamState | None) -> None:
-        """Keep what the optimiser remembers, or forget what it did."""
+        """Store the state of the optimiser, or delete it."""
         for name in [name for name in vars(self) if name.startswith("adam_")]:
             delattr(self, name)
         if state is None or not self.keep_optimiser:
@@ -336,13 +297,15 @@ class MLPHead(EmbeddingHead):
         n_classes = len(self.classes_)
         if start is None:
             shares = np.bincount(codes, weights=batch.weights, minlength=n_classes)
-            start = initial(rows.shape[1], self.hidden, shares / shares.sum(), self._rng(0))
+            start = initial_network(rows.shape[1], self.hidden, shares / shares.sum(), self._rng(0))
         self.epochs_ = self._epochs(len(rows))
         self.temperature_ = 1.0
         found = start
         if n_classes > 1:
             self.temperature_ = self._temperature(rows, codes, batch, start, state)
-            found, state = train(start, rows, codes, batch.weights, self._plan(2), state)
+            found, state = train(
+                start, rows, codes, batch.weights, self._training_options(2), state
+            )
         self.loss_ = _mean_loss(found.logits(rows), codes, batch.weights)
         self._keep_state(state)
         self.hidden_coef_, self.hidden_intercept_ = found.hidden_coef, found.hidden_intercept
@@ -359,19 +322,21 @@ class MLPHead(EmbeddingHead):
         start: Network,
         state: AdamState | None,
     ) -> float:
-        """Fit the temperature to a fold held out of a training of its own."""
+        """Return the temperature, fitted to a fold that is held out of a separate training."""
         held_out = assign_folds(batch.digests, codes, N_FOLDS) == 0  # (m,)
-        if held_out.sum() < HELD_OUT:
+        if held_out.sum() < MIN_HELD_OUT:
             return 1.0
         rest = ~held_out
         weights = batch.weights
-        found, _ = train(start, rows[rest], codes[rest], weights[rest], self._plan(3), state)
+        found, _ = train(
+            start, rows[rest], codes[rest], weights[rest], self._training_options(3), state
+        )
         return fit_temperature(
             found.logits(rows[held_out]), codes[held_out], weights[held_out], prior_rows=5.0
         )
 
-    def _plan(self, purpose: int) -> Plan:
-        return Plan(
+    def _training_options(self, purpose: int) -> TrainingOptions:
+        return TrainingOptions(
             epochs=self.epochs_,
             batch_size=self.batch_size,
             dropout=float(self.dropout),

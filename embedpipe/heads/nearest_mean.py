@@ -1,4 +1,4 @@
-"""The class whose mean is nearest."""
+"""Nearest class mean."""
 
 from __future__ import annotations
 
@@ -7,50 +7,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._exact_head import CLEAR, LinearFit, StreamingHead
-from ._labelled import Sample
+from ._arrays import Float64
+from ._exact_head import DEFAULT_TEMPERATURE, LinearFit, StreamingHead
+from ._labelled import Sample, log_class_weights
 from ._moments import Moments
-from ._parameters import log_class_weights
-from ._rows import Float64
 
 
 class NearestMeanHead(StreamingHead):
-    """The class whose mean is nearest: hard to beat with a few labels, and exact on streams.
+    """Nearest class mean; accurate with few labels and exact on streams.
 
-    Probabilities are softmax(-|x - mean of the class|² / temperature). With `normalize`, rows are
-    scaled to unit length before they are averaged.
+    Probabilities are softmax(-|x - class mean|² / temperature).
 
     Parameters
     ----------
     class_weight
-        None or weights by label, by which the probabilities are multiplied; a mean does not depend
-        on the weight of its class. ``"balanced"`` is the same as None.
+        None, or weights by label that multiply the probabilities. ``"balanced"`` equals None.
     normalize
-        Whether rows are scaled to unit length first, here and when predicting.
+        Whether rows are scaled to unit length, in `fit` and in prediction.
 
     Attributes
     ----------
     classes_
-        (K,) the distinct labels, sorted.
+        (K,) sorted labels.
     means_
         (K, d) float64.
     coef_, intercept_
-        (K, d) and (K,) float64: -|x - mean|² without the part that is the same for all classes.
+        (K, d) and (K,) float64: -|x - mean|² without the part that all classes share.
     temperature_
-        Fitted to rows left out one by one; 0.12 of the mean squared distance between class
-        means where none can be.
+        Fitted to leave-one-out distances; without any, 0.12 of the mean squared distance between
+        class means.
     cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy and expected calibration error, and the number of rows; None where no
-        row can be left out.
+        Leave-one-out accuracy, expected calibration error and number of rows; None where no row
+        can be left out.
     class_count_, scatter_, sample_rows_, sample_codes_, sample_weights_, sample_digests_
-        What is remembered of the rows, for `partial_fit`: their total weights, and up to 2,000 of
-        them, picked by a hash of their content, on which the temperature is fitted.
+        The state for `partial_fit`: weights of the classes, and up to 2,000 rows, chosen by a hash
+        of their content, for leave-one-out.
     sample_complete_
         Whether the sample has every row.
 
     Notes
     -----
-    O(n d) time to learn from n rows.
+    O(n d) time for n rows.
 
     References
     ----------
@@ -78,23 +75,24 @@ class NearestMeanHead(StreamingHead):
         centred = means - mean  # (K, d)
         intercept = np.where(counts > 0.0, -np.square(centred).sum(axis=1), -np.inf)  # (K,)
         rows = sample.rows - mean  # (m, d)
-        away = np.square(rows).sum(axis=1)[:, None] - 2.0 * rows @ centred.T - intercept  # (m, K)
+        products = 2.0 * rows @ centred.T  # (m, K)
+        distances = np.square(rows).sum(axis=1)[:, None] - products - intercept  # (m, K)
         own, each = sample.codes, np.arange(len(rows))
         rest = np.maximum(counts[own] - sample.weights, 1e-9 * counts[own])  # (m,)
-        away[each, own] *= np.square(counts[own] / rest)  # from the mean of the others
+        distances[each, own] *= np.square(counts[own] / rest)  # to the mean without the row
         return LinearFit(
             2.0 * centred,
             intercept - 2.0 * centred @ mean,
-            -away,
+            -distances,
             _scale(counts, centred, rows[scored], own[scored]),
         )
 
 
 def _scale(counts: Float64, centred: Float64, rows: Float64, codes: NDArray[np.intp]) -> float:
-    """Return the temperature to start from.
+    """Return the temperature from which the fit starts: twice the variance along the class means.
 
-    Two normal clouds with the variance v along the line between their means have the log-odds
-    ``|difference of squared distances| / (2 v)``; so v is measured along the class means.
+    Two normal distributions of variance v along the line between their means have the log-odds
+    ``|difference of squared distances| / (2 v)``.
     """
     present = centred[counts > 0.0]  # (K, d)
     between = float(np.square(present).sum())
@@ -105,4 +103,4 @@ def _scale(counts: Float64, centred: Float64, rows: Float64, codes: NDArray[np.i
         variance = float(np.square(along).sum()) / (len(rows) * between)
         if variance > 0.0:
             return 2.0 * variance
-    return CLEAR * 2.0 * between / len(present)
+    return DEFAULT_TEMPERATURE * 2.0 * between / len(present)

@@ -1,4 +1,4 @@
-"""The contract of heads, and their registry, which names heads without loading them."""
+"""The contract of heads, and their registry."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ HINT = (
 
 @runtime_checkable
 class Head(Protocol):
-    """A classifier on embeddings: any scikit-learn classifier with ``predict_proba`` is one.
+    """A classifier on embeddings: any scikit-learn classifier with ``predict_proba``.
 
-    ``heads.register("name")`` on a class makes it a *registered* head, which commands, grids and
-    files know by that name. `embedpipe.testing.check_head` checks what is required:
+    ``@heads.register("name")`` on a class registers it for commands, grids and files.
+    `embedpipe.testing.check_head` checks the requirements:
 
-    - `fit` takes ``sample_weight``, and there is a parameter ``class_weight``.
+    - `fit` accepts ``sample_weight``, and there is a parameter ``class_weight``.
     - The head can be saved: parameters are numbers, strings, booleans, None or a dict of these;
       fitted attributes, with names that end in an underscore, are these or arrays of numbers or of
       strings.
 
-    The loops look for optional abilities by these names, on any head:
+    Optional attributes that the loops use:
 
-    - ``partial_fit(X, y, classes=None, sample_weight=None)``: learns further rows.
-    - ``accepts_new_classes = True``: `partial_fit` accepts labels that no call before had. Other
-      heads are told all classes in the first call.
-    - ``exact_on_streams = True``: after any `partial_fit` the head is that of one `fit` to all
-      rows, for any order and any parts.
+    - ``partial_fit(X, y, classes=None, sample_weight=None)``: learns from further rows.
+    - ``accepts_new_classes = True``: `partial_fit` accepts new labels in any call. Other heads
+      receive all classes in the first call.
+    - ``exact_on_streams = True``: `partial_fit` on batches, in any order, equals one `fit` to all
+      rows.
     - ``ignores_row_order = True``: `fit` gives the same head to the last bit for any order of the
-      rows, and depends on nothing but these and the parameters.
-    - ``uses_unlabelled = True``: `fit` takes ``unlabelled=``, rows without labels.
-    - ``warm_start``, a parameter: `fit` begins at the solution of the fit before.
+      rows, and depends only on the rows and the parameters.
+    - ``uses_unlabelled = True``: `fit` accepts ``unlabelled=``, rows without labels.
+    - ``warm_start``, a parameter: `fit` starts from the last solution.
     - ``posterior(X, n_samples, rng)``: draws of the fitted head, see `LogisticHead.posterior`.
     - ``features(X)`` and ``prior_precision``: a linear last layer, see `LogisticHead.features`.
-    - ``cv_accuracy_``, ``cv_ece_``, ``cv_n_``: accuracy and calibration error on labelled rows
-      held out, and their number; None where that is not cheap.
-    - ``temperature_``: what logits were divided by. ``loss_``: mean training loss without penalty.
+    - ``cv_accuracy_``, ``cv_ece_``, ``cv_n_``: accuracy and calibration error on held-out rows, and
+      their number; None if they are expensive to compute.
+    - ``temperature_``: divisor of the logits. ``loss_``: mean training loss without penalty.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Head(Protocol):
     classes_: NDArray[Any]
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Learn from (n, d) embeddings and their (n,) labels."""
+        """Fit to (n, d) embeddings and their (n,) labels."""
         ...
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -67,19 +67,19 @@ class Head(Protocol):
         ...
 
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
-        """Return (n, K) probabilities, columns in the order of ``classes_``."""
+        """Return (n, K) class probabilities, columns in the order of ``classes_``."""
         ...
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's parameters by name."""
+        """Return the parameters of the constructor by name."""
         ...
 
 
 class HeadRegistry(Registry[type[Any]]):
-    """A registry whose entries may be declared by where they are, and loaded when asked for.
+    """A registry of classes that are imported when they are used.
 
-    Names and descriptions are known without importing scikit-learn. Any class is found by its
-    module and name too: ``heads["sklearn.tree:DecisionTreeClassifier"]``.
+    Names and descriptions are available without importing scikit-learn. The key of an unregistered
+    class is its module and name: ``heads["sklearn.tree:DecisionTreeClassifier"]``.
 
     Examples
     --------
@@ -97,10 +97,10 @@ class HeadRegistry(Registry[type[Any]]):
         self._descriptions: dict[str, str] = {}
 
     def declare(self, name: str, place: str, description: str) -> None:
-        """File the class at `place`, ``"package.module:Class"``, without importing it."""
+        """Register the class at `place`, ``"package.module:Class"``, without importing it."""
         if name in self._entries:
             raise UsageError(f"the {self.kind} {name!r} is registered already.")
-        self._entries[name] = object  # holds the place in the order until it is loaded
+        self._entries[name] = object  # keeps the order of registration
         self._places[name] = place
         self._descriptions[name] = description
 
@@ -115,7 +115,7 @@ class HeadRegistry(Registry[type[Any]]):
         return super().__getitem__(name)
 
     def _is_declared(self, name: str) -> bool:
-        """Whether the entry is known by its place only."""
+        """Return whether the entry is declared and not yet imported."""
         return self._entries.get(name) is object
 
     def _if_loaded(self, name: str) -> object:
@@ -124,7 +124,7 @@ class HeadRegistry(Registry[type[Any]]):
         return super()._if_loaded(name)
 
     def describe(self) -> dict[str, str]:
-        """Return a line on each entry by name, importing none."""
+        """Return a one-line description of each entry by name, without imports."""
         return {name: self._descriptions.get(name) or self._description(name) for name in self}
 
     def name_of(self, head: object) -> str:
@@ -138,10 +138,10 @@ class HeadRegistry(Registry[type[Any]]):
         name = self.name_for(type(head))
         if name is not None:
             return name
-        called = type(getattr(head, "estimator", head)).__name__  # what a `ForeignHead` holds
+        kind = type(getattr(head, "estimator", head)).__name__  # of the classifier in a ForeignHead
         raise UsageError(
-            f"a {called} is not a registered head, so a file could not name it. "
-            f"Registered: {', '.join(sorted(self))}."
+            f"{kind} is not a registered head and cannot be saved. "
+            f"Registered heads: {', '.join(sorted(self))}."
         )
 
 
@@ -154,17 +154,17 @@ heads.declare(
 heads.declare(
     "ridge",
     "embedpipe.heads.ridge:RidgeHead",
-    "Ridge regression on one-hot labels, exact on streams, its strength by leave-one-out.",
+    "Ridge regression on one-hot labels; exact on streams; penalty chosen by leave-one-out.",
 )
 heads.declare(
     "random_projection_ridge",
     "embedpipe.heads.random_projection_ridge:RandomProjectionRidgeHead",
-    "Ridge regression on random features of the rows: bends where `ridge` is straight.",
+    "Ridge regression on random nonlinear features; exact on streams.",
 )
 heads.declare(
     "nearest_mean",
     "embedpipe.heads.nearest_mean:NearestMeanHead",
-    "The class whose mean is nearest: hard to beat with a few labels, and exact on streams.",
+    "Nearest class mean; accurate with few labels and exact on streams.",
 )
 heads.declare(
     "slda",
@@ -174,49 +174,43 @@ heads.declare(
 heads.declare(
     "fecam",
     "embedpipe.heads.fecam:FeCAMHead",
-    "The class whose mean is nearest, in units of how each class spreads; exact on streams.",
+    "Nearest class mean by Mahalanobis distance, with a covariance per class; exact on streams.",
 )
 heads.declare(
     "knn",
     "embedpipe.heads.knn:KNNHead",
-    "The labels of the nearest labelled rows, found exactly by FAISS.",
+    "Nearest neighbours, weighted by distance and found exactly by FAISS; exact on streams.",
 )
 heads.declare(
     "mlp",
     "embedpipe.heads.mlp:MLPHead",
-    "A network with one hidden layer and dropout, which can be kept on when predicting.",
+    "A network with one hidden layer, with optional Monte Carlo dropout in prediction.",
 )
 heads.declare(
     "label_propagation",
     "embedpipe.heads.label_propagation:LabelPropagationHead",
-    "Logistic regression whose labels propagate to unlabelled rows, cluster by cluster.",
+    "Logistic regression that also learns from unlabelled rows (semi-supervised).",
 )
 
 
 def get_head(name: str, **options: Any) -> Any:
-    """Make a head from its spec string.
+    """Return a new head from its spec string.
 
     Parameters
     ----------
     name
-        One of `heads`, such as ``"ridge"``; or ``"package.module:Class"`` for any classifier in
-        the manner of scikit-learn, which is imported and put into a `ForeignHead`. Either may be
-        followed by options: ``"mlp(hidden=64, dropout=0.2)"``.
+        A name of `heads`, such as ``"ridge"``, or ``"package.module:Class"`` of any scikit-learn
+        compatible classifier, which becomes a `ForeignHead`. Options may follow:
+        ``"mlp(hidden=64, dropout=0.2)"``.
     **options
-        Further parameters, which win over those in the text.
-
-    Returns
-    -------
-    Head
-        A new, unfitted classifier.
+        Parameters that override those of the spec string.
 
     Raises
     ------
     UnknownNameError
         If there is no such head, or it has no such parameter.
     UsageError
-        If the text cannot be read, there is no such class, or it is not a classifier with
-        `predict_proba`.
+        If the spec string is invalid, or the class is not a classifier with `predict_proba`.
 
     Examples
     --------
@@ -242,14 +236,14 @@ def _check_classifier(place: str, head: Any) -> None:
     from sklearn.base import is_classifier
 
     if not (hasattr(head, "fit") and hasattr(head, "get_params") and is_classifier(head)):
-        raise UsageError(f"{place} is not a classifier in the manner of scikit-learn.")
+        raise UsageError(f"{place} is not a scikit-learn compatible classifier.")
     if not hasattr(head, "predict_proba"):
-        way = (
+        remedy = (
             f"write {place}(probability=True)"
             if "probability" in head.get_params(deep=False)
             else "wrap it in scikit-learn's CalibratedClassifierCV, in Python"
         )
-        raise UsageError(f"{place} gives no probabilities: {way}.")
+        raise UsageError(f"{place} gives no probabilities: {remedy}.")
 
 
 def _class_at(place: str) -> type[Any]:
@@ -263,8 +257,8 @@ def _class_at(place: str) -> type[Any]:
     if found is None:
         classes = {key.lower(): key for key, kind in vars(loaded).items() if inspect.isclass(kind)}
         near = difflib.get_close_matches(name.lower(), classes, n=1)
-        meant = f" Did you mean {classes[near[0]]!r}?" if near else ""
-        raise UsageError(f"the module {module!r} has no class {name!r}.{meant}")
+        suggestion = f" Did you mean {classes[near[0]]!r}?" if near else ""
+        raise UsageError(f"the module {module!r} has no class {name!r}.{suggestion}")
     if not inspect.isclass(found):
         raise UsageError(f"{place} is a {type(found).__name__}, not a class.")
     return found

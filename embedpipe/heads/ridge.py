@@ -1,4 +1,4 @@
-"""Ridge regression on one-hot labels: a head in closed form."""
+"""Ridge regression on one-hot labels, in closed form."""
 
 from __future__ import annotations
 
@@ -11,63 +11,60 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
-from ..errors import UsageError
+from .._specs import check_number
+from ._arrays import Float64
 from ._exact_head import LinearFit, StreamingHead
 from ._labelled import Sample
-from ._moments import Moments, Spectrum, spectrum_of, spectrum_of_rows, without_rounding
-from ._parameters import is_number
-from ._rows import Float64
+from ._moments import Moments, Spectrum, drop_rounding_errors, spectrum_of, spectrum_of_rows
 
 SHARES = 10.0 ** np.arange(-5.0, 0.25, 0.25)
-"""Strengths that are tried, as shares of the sum of squares of the centred rows."""
+"""Candidate penalties, as shares of the sum of squares of the centred rows."""
 
 DEFAULT = 10.0**-1
-"""The share where no row can be left out."""
+"""Share where no row can be left out."""
 
-UNKNOWN_VARIANCE = 0.1
+DEFAULT_VARIANCE = 0.1
 """Mean squared error of a score where no row can be left out."""
 
-CLOSE = 1e-4
-"""Relative difference of losses below which they are a tie; it goes to the stronger penalty."""
+TIE = 1e-4
+"""Relative difference of losses that is a tie; the stronger penalty is used."""
 
-Halved = tuple[Float64, Float64, Callable[[Float64], Float64]]
+HalfSolution = tuple[Float64, Float64, Callable[[Float64], Float64]]
 
 
 class RidgeHead(StreamingHead):
-    """Ridge regression on one-hot labels, exact on streams, its strength by leave-one-out.
+    """Ridge regression on one-hot labels; exact on streams; penalty chosen by leave-one-out.
 
-    Each class is a column of zeros and ones, and one linear map with an intercept is fitted to all
-    by least squares with a penalty ``alpha`` on the squared weights: the classes predicted are
-    those of scikit-learn's ``RidgeClassifier``. One eigendecomposition serves every strength, and
-    says for each what the fit without any one row would have predicted for it.
+    The predicted classes are those of scikit-learn's ``RidgeClassifier``. One eigendecomposition
+    gives the leave-one-out scores for every penalty.
 
     Parameters
     ----------
     alpha
-        Strength of the penalty, at least 0, or ``"auto"``: the one of 21, a quarter of a decade
-        apart, whose leave-one-out squared error is least; they go from 1e-5 times the sum of
-        squares of the centred rows up to once that. With no row to leave out, a tenth of it.
+        Penalty on the squared weights, at least 0, or ``"auto"``: the one of 21, from 1e-5 to 1
+        times the sum of squares of the centred rows, with the least leave-one-out squared error;
+        0.1 times where no row can be left out.
     class_weight
         None, ``"balanced"`` or weights by label.
     normalize
-        Whether rows are scaled to unit length first, here and when predicting.
+        Whether rows are scaled to unit length, in `fit` and in prediction.
 
     Attributes
     ----------
     classes_
-        (K,) the distinct labels, sorted.
+        (K,) sorted labels.
     coef_, intercept_
-        (K, d) and (K,) float64: the regression.
+        (K, d) and (K,) float64.
     alpha_
-        The strength used.
+        The penalty used.
     loss_
-        Mean squared error of a class's score on the rows that are kept, by their weights: the
-        training loss without the penalty. It has no unit; classes are coded as 0 and 1.
+        Weighted mean squared error of a score on the rows kept, without the penalty; targets are
+        0 and 1.
     temperature_
         Probabilities are softmax(scores / temperature_); fitted to leave-one-out scores.
     cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy and expected calibration error, and the number of rows; None where no
-        row can be left out.
+        Leave-one-out accuracy, expected calibration error and number of rows; None where no row
+        can be left out.
     class_count_, means_, scatter_, sample_rows_, sample_codes_, sample_weights_, sample_digests_
         The state for `partial_fit`.
     sample_complete_
@@ -75,13 +72,11 @@ class RidgeHead(StreamingHead):
 
     Notes
     -----
-    Up to 2,000 distinct rows are kept as they are. Beyond, the matrix of their spread takes over:
-    (d, d), from which with the class means follow the sums X'X and X'Y of the whole stream; the
-    strength and the temperature are then chosen on 2,000 of the rows, picked by a hash of their
-    content so that the order of the stream is nothing, each left out of the fit to all.
+    Up to 2,000 distinct rows are kept. Beyond, the head keeps a (d, d) scatter matrix and the class
+    means of all rows, and 2,000 rows, chosen by a hash of their content, for leave-one-out.
 
-    O(n d min(n, d)) time up to 2,000 rows, O(n d² + d³) beyond; 20 bytes for each entry of the
-    rows kept, 24·d² beyond.
+    O(n d min(n, d)) time up to 2,000 rows, O(n d² + d³) beyond. Memory: 20 bytes per entry of the
+    rows kept, 24·d² beyond 2,000 rows.
 
     References
     ----------
@@ -112,53 +107,52 @@ class RidgeHead(StreamingHead):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        value: Any = self.alpha
-        if value != "auto" and not (is_number(value) and 0.0 <= value < float("inf")):
-            raise UsageError(f"alpha must be a number of at least 0 or 'auto', not {self.alpha!r}.")
+        if self.alpha != "auto":
+            check_number("alpha", self.alpha, least=0, alternative="'auto'")
 
     def _solve(self, moments: Moments, sample: Sample, scored: NDArray[np.intp]) -> LinearFit:
-        fits = self._fits(moments, sample)
+        solver = self._solver(moments, sample)
         if self.alpha != "auto":
-            fit = fits.at(float(self.alpha))
-        elif len(scored) and fits.energy > 0.0:
-            fit = fits.best(self._shares, scored)
+            fit = solver.at(float(self.alpha))
+        elif len(scored) and solver.energy > 0.0:
+            fit = solver.best(self._shares, scored)
         else:
-            fit = fits.at(fits.energy * DEFAULT)
-        self.alpha_, self.loss_ = fit.alpha, fits.training_loss(fit)
-        variance = fits.loss(fit, scored) if len(scored) else UNKNOWN_VARIANCE
-        coef, intercept = fits.weights(fit)
+            fit = solver.at(solver.energy * DEFAULT)
+        self.alpha_, self.loss_ = fit.alpha, solver.training_loss(fit)
+        variance = solver.loss(fit, scored) if len(scored) else DEFAULT_VARIANCE
+        coef, intercept = solver.weights(fit)
         return LinearFit(coef, intercept, fit.left_out, max(variance, np.finfo(np.float64).tiny))
 
-    def _fits(self, moments: Moments, sample: Sample) -> Fits:
-        return SpectralFits(moments, sample)
+    def _solver(self, moments: Moments, sample: Sample) -> RidgeSolver:
+        return SpectralSolver(moments, sample)
 
 
 @dataclass(frozen=True)
-class Fit:
-    """The regression of one strength."""
+class RidgeFit:
+    """The regression with one penalty."""
 
     alpha: float
-    """The strength."""
+    """The penalty."""
     scores: Float64
-    """(m, K) the scores of the rows of the sample."""
+    """(m, K) scores of the rows of the sample."""
     left_out: Float64
-    """(m, K) the scores of each row, from the fit without it."""
-    halves: Float64
-    """(K, r) half of the way to the weights."""
+    """(m, K) scores of each row, from the fit without it."""
+    half: Float64
+    """(K, r) weights in the coordinates of the root of the inverse."""
     back: Callable[[Float64], Float64]
-    """The other half: from (K, r) to (K, d)."""
+    """Turns `half` into (K, d) weights."""
 
 
-class Fits:
-    """What regressions of all strengths share.
+class RidgeSolver:
+    """Regressions with any penalty.
 
-    With A the sum of ``(x - mean)(x - mean)'`` and B that of ``(x - mean) y'``, the weights of the
-    strength alpha are ``(A + alpha)^-1 B``. A subclass multiplies the rows and B by a root of that
-    inverse: the products of these are scores, those of rows with themselves leverages.
+    With A the sum of ``(x - mean)(x - mean)'`` and B that of ``(x - mean) y'``, the weights are
+    ``(A + alpha)^-1 B``. A subclass multiplies the rows and B by a root of that inverse: products
+    of the two are scores, products of rows with themselves are leverages.
     """
 
     energy: float
-    """The sum of squares of the centred rows; strengths are shares of it."""
+    """Sum of squares of the centred rows, the unit of the candidate penalties."""
 
     def __init__(self, moments: Moments, sample: Sample) -> None:
         self.sample = sample
@@ -169,32 +163,32 @@ class Fits:
         self.shares = moments.counts / self.total  # (K,)
         self.targets = np.eye(len(self.shares))[sample.codes]  # (m, K)
 
-    def best(self, shares: Float64, scored: NDArray[np.intp]) -> Fit:
-        """Return the fit of the least leave-one-out error, the strongest of equals.
+    def best(self, shares: Float64, scored: NDArray[np.intp]) -> RidgeFit:
+        """Return the fit with the least leave-one-out error; on a tie the strongest penalty.
 
-        `shares` are the strengths to try, ascending, as shares of the energy.
+        `shares` are the candidate penalties, ascending, as shares of the energy.
         """
         raise NotImplementedError
 
-    def at(self, alpha: float) -> Fit:
-        """Return the fit of a strength."""
-        rows, products, back = self._halved(alpha)  # (m, r), (K, r)
+    def at(self, alpha: float) -> RidgeFit:
+        """Return the fit with a penalty."""
+        rows, products, back = self._half_solve(alpha)  # (m, r), (K, r)
         scores = rows @ products.T + self.shares  # (m, K)
         own = np.einsum("mr,mr->m", rows, rows) + 1.0 / self.total  # (m,)
         leverage = np.minimum(self.sample.weights * own, 1.0 - 1e-9)  # (m,)
         left_out = self.targets - (self.targets - scores) / (1.0 - leverage)[:, None]
-        return Fit(alpha, scores, left_out, products, back)
+        return RidgeFit(alpha, scores, left_out, products, back)
 
-    def weights(self, fit: Fit) -> tuple[Float64, Float64]:
+    def weights(self, fit: RidgeFit) -> tuple[Float64, Float64]:
         """Return the weights (K, d) and intercepts (K,)."""
-        coef = fit.back(fit.halves)  # (K, d)
+        coef = fit.back(fit.half)  # (K, d)
         return coef, self.shares - coef @ self.mean
 
-    def loss(self, fit: Fit, scored: NDArray[np.intp]) -> float:
+    def loss(self, fit: RidgeFit, scored: NDArray[np.intp]) -> float:
         """Return the mean squared leave-one-out error of a score."""
         return self._squared_error(fit.left_out, scored)
 
-    def training_loss(self, fit: Fit) -> float:
+    def training_loss(self, fit: RidgeFit) -> float:
         """Return the mean squared error of a score on the sample, without the penalty."""
         return self._squared_error(fit.scores, np.arange(len(self.targets)))
 
@@ -204,20 +198,20 @@ class Fits:
         errors = squares[:, self.shares > 0.0].mean(axis=1)  # (s,)
         return float(weights @ errors / weights.sum())
 
-    def _halved(self, alpha: float) -> Halved:
-        """Return ``rows @ root``, ``products @ root`` and ``halves -> halves @ root'``."""
+    def _half_solve(self, alpha: float) -> HalfSolution:
+        """Return ``rows @ root``, ``products @ root`` and ``half -> half @ root'``."""
         raise NotImplementedError
 
 
-class SpectralFits(Fits):
-    """Fits from one eigendecomposition of A, where every strength is a division.
+class SpectralSolver(RidgeSolver):
+    """A solver by one eigendecomposition of A for all penalties.
 
-    O(m d min(m, d)) time while the sample holds every row, and O(d³) beyond.
+    O(m d min(m, d)) time while the sample has every row, O(d³) beyond.
     """
 
     def __init__(self, moments: Moments, sample: Sample) -> None:
         super().__init__(moments, sample)
-        spectrum = without_rounding(
+        spectrum = drop_rounding_errors(
             self._spectrum(moments), self.total * float(self.mean @ self.mean)
         )
         self.values, self.axes = spectrum  # (r,), (d, r)
@@ -225,16 +219,16 @@ class SpectralFits(Fits):
         self.products = self.products @ self.axes  # (K, r)
         self.rows = self.rows @ self.axes  # (m, r)
 
-    def best(self, shares: Float64, scored: NDArray[np.intp]) -> Fit:
-        """Try every strength."""
-        strengths = self.energy * shares
-        losses = np.array([self.loss(self.at(float(alpha)), scored) for alpha in strengths])
-        good = np.flatnonzero(losses <= losses.min() * (1.0 + CLOSE))
-        return self.at(float(strengths[good[-1]]))
+    def best(self, shares: Float64, scored: NDArray[np.intp]) -> RidgeFit:
+        """Compare all penalties."""
+        penalties = self.energy * shares
+        losses = np.array([self.loss(self.at(float(alpha)), scored) for alpha in penalties])
+        good = np.flatnonzero(losses <= losses.min() * (1.0 + TIE))
+        return self.at(float(penalties[good[-1]]))
 
-    def _halved(self, alpha: float) -> Halved:
+    def _half_solve(self, alpha: float) -> HalfSolution:
         root = 1.0 / np.sqrt(self.values + alpha)  # (r,)
-        return self.rows * root, self.products * root, lambda halves: (halves * root) @ self.axes.T
+        return self.rows * root, self.products * root, lambda half: (half * root) @ self.axes.T
 
     def _spectrum(self, moments: Moments) -> Spectrum:
         if self.sample.complete:
@@ -242,11 +236,10 @@ class SpectralFits(Fits):
         return spectrum_of(total_scatter(moments))
 
 
-class FactorFits(Fits):
-    """Fits from a Cholesky factor for each strength, for thousands of dimensions.
+class CholeskySolver(RidgeSolver):
+    """A solver by a Cholesky factor for each penalty, faster for thousands of dimensions.
 
-    O(d³ / 3 + m d²) time for each strength that is tried: a fraction of an eigendecomposition's.
-    Extra memory: four (d, d) matrices.
+    O(d³ / 3 + m d²) time per penalty. Extra memory: four (d, d) matrices.
     """
 
     def __init__(self, moments: Moments, sample: Sample) -> None:
@@ -254,28 +247,28 @@ class FactorFits(Fits):
         self.scatter = total_scatter(moments)  # (d, d)
         self.energy = float(np.trace(self.scatter))
 
-    def best(self, shares: Float64, scored: NDArray[np.intp]) -> Fit:
-        """Return the last fit before the error grows, from the weakest strength on."""
+    def best(self, shares: Float64, scored: NDArray[np.intp]) -> RidgeFit:
+        """Increase the penalty until the error grows; return the fit before."""
         found = self.at(float(self.energy * shares[0]))
         least = self.loss(found, scored)
         for alpha in self.energy * shares[1:]:
             stronger = self.at(float(alpha))
             loss = self.loss(stronger, scored)
-            if loss > least * (1.0 + CLOSE):
+            if loss > least * (1.0 + TIE):
                 break
             found, least = stronger, min(loss, least)
         return found
 
-    def _halved(self, alpha: float) -> Halved:
+    def _half_solve(self, alpha: float) -> HalfSolution:
         shifted = self.scatter.copy()
         shifted[np.diag_indices_from(shifted)] += alpha
         factor = cholesky(shifted.T, lower=True, overwrite_a=True, check_finite=False)  # (d, d)
         forth = partial(solve_triangular, factor, lower=True, check_finite=False)
         back = partial(solve_triangular, factor, lower=True, trans=1, check_finite=False)
-        return forth(self.rows.T).T, forth(self.products.T).T, lambda halves: back(halves.T).T
+        return forth(self.rows.T).T, forth(self.products.T).T, lambda half: back(half.T).T
 
 
 def total_scatter(moments: Moments) -> Float64:
     """Return the (d, d) sum of ``(x - mean)(x - mean)'`` around the mean of all rows."""
     between = np.sqrt(moments.counts)[:, None] * (moments.means - moments.mean)  # (K, d)
-    return moments.spread + between.T @ between
+    return moments.within + between.T @ between

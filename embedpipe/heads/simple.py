@@ -1,4 +1,4 @@
-"""A base for heads from outside: the arithmetic is theirs, all the rest is done here."""
+"""A base class for custom heads."""
 
 from __future__ import annotations
 
@@ -8,36 +8,35 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._arrays import NEVER_SCORED, Array, Codes, Float32, Float64, assign_folds
 from ._embedding_head import EmbeddingHead
-from ._held_out import N_FOLDS, cautious_temperature
-from ._labelled import Labelled, read_labelled
-from ._parameters import check_class_weight
-from ._rows import NEVER_SCORED, Array, Codes, Float32, Float64, assign_folds
+from ._held_out import N_FOLDS, capped_temperature
+from ._labelled import Labelled, check_class_weight, read_labelled
 
 
 class SimpleHead(EmbeddingHead):
-    """A base for heads of your own; a subclass has the methods `learn` and `logits`.
+    """A base class for custom heads; a subclass has the methods `learn` and `logits`.
 
-    The base checks and scales rows, applies weights, fits a temperature by cross-validation in
-    five folds, and makes probabilities. What `learn` finds is kept in attributes whose names end
-    in an underscore: numbers, strings or arrays of these, so that the head can be saved. Further
-    parameters are arguments of ``__init__``, kept as attributes of the same names.
+    The base class checks, weights and scales rows, and calibrates probabilities by five-fold
+    cross-validation. `learn` stores its results in attributes with names that end in an
+    underscore: numbers, strings or arrays of these, so that the head can be saved. Other
+    parameters are arguments of ``__init__``, stored as attributes of the same names.
 
     Parameters
     ----------
     class_weight
         None, ``"balanced"`` or weights by label.
     normalize
-        Whether rows are scaled to unit length first, here and when predicting.
+        Whether rows are scaled to unit length, in `fit` and in prediction.
 
     Attributes
     ----------
     classes_
-        (K,) the distinct labels, sorted.
+        (K,) sorted labels.
     temperature_
-        What logits are divided by; 1 where no row can be held out.
+        Probabilities are softmax(logits / temperature_); 1 where no row can be held out.
     cv_accuracy_, cv_ece_, cv_n_
-        Accuracy and expected calibration error of the cross-validation, and its number of rows.
+        Cross-validated accuracy, expected calibration error and number of rows.
 
     Examples
     --------
@@ -63,7 +62,7 @@ class SimpleHead(EmbeddingHead):
     def learn(self, rows: Float32, codes: Codes, weights: Float64) -> None:
         """Learn from (m, d) float32 rows, their (m,) positions in `classes_` and (m,) weights.
 
-        Equal rows of a class come as one, with the sum of their weights; every class has a row.
+        Equal rows of a class are one row with the sum of their weights. Every class has a row.
         """
 
     @abstractmethod
@@ -71,7 +70,7 @@ class SimpleHead(EmbeddingHead):
         """Return the (b, K) logits of (b, d) float32 rows."""
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Learn from (n, d) labelled rows.
+        """Fit to (n, d) labelled rows.
 
         Raises
         ------
@@ -86,7 +85,7 @@ class SimpleHead(EmbeddingHead):
         return self
 
     def _calibrate(self, batch: Labelled) -> None:
-        """Fit the temperature to rows that were held out, fold by fold."""
+        """Fit the temperature to held-out rows, fold by fold."""
         self.temperature_ = 1.0
         rows, codes, weights = np.asarray(batch.rows), batch.codes, batch.weights
         folds = assign_folds(batch.digests, codes, N_FOLDS)  # (m,)
@@ -99,7 +98,7 @@ class SimpleHead(EmbeddingHead):
             rest = folds != fold
             self.learn(rows[rest], codes[rest], weights[rest])
             logits[~rest] = self.logits(rows[~rest])
-        self.temperature_ = cautious_temperature(
+        self.temperature_ = capped_temperature(
             logits[scored], codes[scored], weights[scored], weights.sum(), prior_rows=1.0
         )
         self._evaluate(logits[scored], codes[scored], weights[scored])

@@ -1,13 +1,13 @@
-"""Checks for strategies, heads, policies, label formats, datasets and backbones of your own.
+"""Contract checks for custom strategies, heads, policies, label formats, datasets and backbones.
 
-Each family has a contract, which its members must keep to be used everywhere::
+One call runs all checks of a family::
 
     from embedpipe.testing import check_strategy
 
     def test_my_strategy():
         check_strategy("my_strategy")
 
-or, as a test for each check::
+or pytest runs one test per check::
 
     @pytest.mark.parametrize("check", strategy_checks)
     def test_my_strategy(check):

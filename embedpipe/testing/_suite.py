@@ -1,4 +1,4 @@
-"""Checks that every member of a family must pass, run together or one by one."""
+"""Suites of checks that every member of a family must pass."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from ..errors import UsageError
 __all__ = ["Check", "CheckReport", "ContractError", "NotApplicable", "Suite", "raising"]
 
 Check = Callable[[Any], None]
-"""Raises an exception, or `NotApplicable`, or passes."""
+"""A function that raises an exception if the check fails, or `NotApplicable`."""
 
 
 class NotApplicable(SkipTest):
-    """Raised by a check that has no meaning for its subject, with the reason; pytest skips it."""
+    """Raised by a check that does not apply to its subject, with the reason; pytest skips it."""
 
 
 class ContractError(AssertionError):
-    """One or more checks failed; the message has a line for each."""
+    """One or more checks failed; the message has one line per failed check."""
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The checks that a strategy, head, policy, format, dataset or backbone passed.
+    """The result of a suite of checks.
 
     Attributes
     ----------
     passed
-        The names of the checks that passed.
+        Names of the checks that passed.
     not_applicable
-        The reason of each check that has no meaning for the subject, by name.
+        Names of the checks that do not apply, with the reasons.
     """
 
     passed: tuple[str, ...]
@@ -46,7 +46,7 @@ class CheckReport:
 
 
 class Suite(Collection[Check]):
-    """The checks of one family, in order; used as a decorator, it adds one."""
+    """The checks of one family, in order. As a decorator it adds a check."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -66,14 +66,14 @@ class Suite(Collection[Check]):
         return check in self._checks.values()
 
     def run(self, subject: Any) -> CheckReport:
-        """Run all checks on `subject`, and raise `ContractError` if any failed or none passed."""
-        passed, left_out, failed = [], {}, {}
+        """Run all checks on `subject`; raise `ContractError` if any failed or none passed."""
+        passed, not_applicable, failed = [], {}, {}
         for name, check in self._checks.items():
             try:
                 check(subject)
             except NotApplicable as reason:
-                left_out[name] = str(reason)
-            except Exception as error:  # noqa: BLE001  (whatever it is, the others follow)
+                not_applicable[name] = str(reason)
+            except Exception as error:  # noqa: BLE001  (the other checks still run)
                 failed[name] = f"{type(error).__name__}: {error}"
             else:
                 passed.append(name)
@@ -81,22 +81,20 @@ class Suite(Collection[Check]):
             lines = [f"{self.kind} {subject!s}: {len(failed)} of {len(self._checks)} checks failed"]
             lines += [f"- {name}: {message}" for name, message in failed.items()]
             raise ContractError("\n".join(lines))
-        return CheckReport(tuple(passed), left_out)
+        return CheckReport(tuple(passed), not_applicable)
 
 
 @contextmanager
 def raising(kind: type[Exception], message: str | None = None) -> Iterator[None]:
-    """Fail unless the block raises `kind`, with exactly `message` if one is given."""
+    """Fail unless the block raises `kind`, with exactly `message` if given."""
     try:
         yield
     except kind as error:
         if message is not None and str(error) != message:
-            raise AssertionError(
-                f"the message was {str(error)!r}, and should be {message!r}"
-            ) from error
+            raise AssertionError(f"the message was {str(error)!r}; expected {message!r}") from error
         return
     except UsageError as error:
         raise AssertionError(
-            f"{type(error).__name__} instead of {kind.__name__}: {error}"
+            f"expected {kind.__name__}, got {type(error).__name__}: {error}"
         ) from error
     raise AssertionError(f"no {kind.__name__} was raised")

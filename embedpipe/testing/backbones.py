@@ -1,4 +1,4 @@
-"""What must hold for every backbone."""
+"""The contract of backbones."""
 
 from __future__ import annotations
 
@@ -13,26 +13,21 @@ from ._suite import CheckReport, Suite
 __all__ = ["backbone_checks", "check_backbone"]
 
 backbone_checks = Suite("backbone")
-"""The checks of `check_backbone`, each called with the name of a backbone."""
+"""The checks of `check_backbone`; each takes the name of a backbone."""
 
 
 def check_backbone(name: str) -> CheckReport:
-    """Check that a backbone keeps the contract of all backbones, in fp32 on this machine.
+    """Check that a backbone fulfils the contract of backbones, in fp32 on this machine.
 
     Parameters
     ----------
     name
         A registered name, ``timm:NAME`` or ``torchvision:NAME``.
 
-    Returns
-    -------
-    CheckReport
-        The checks that passed.
-
     Raises
     ------
     ContractError
-        If a check fails, with a line for each. With pytest, a test for each check is clearer:
+        If a check fails. For one test per check use
         ``@pytest.mark.parametrize("check", backbone_checks)``.
 
     Examples
@@ -44,7 +39,7 @@ def check_backbone(name: str) -> CheckReport:
 
 
 def _pixels(name: str, count: int) -> NDArray[np.uint8]:
-    """Return images of the size that the backbone takes, none like another."""
+    """Return different random images of the input size of the backbone."""
     height, width = get_backbone(name).preprocess.size
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
@@ -60,25 +55,25 @@ def _encode(name: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 @backbone_checks
-def has_the_name_it_is_registered_under(name: str) -> None:
+def name_equals_the_registered_name(name: str) -> None:
     backbone = get_backbone(name)
-    assert isinstance(backbone, Backbone), "it is no `Backbone`"
+    assert isinstance(backbone, Backbone), "it is not a `Backbone`"
     assert backbone.name == name
 
 
 @backbone_checks
-def identity_says_what_determines_the_vectors(name: str) -> None:
+def identity_has_all_keys_and_is_stable(name: str) -> None:
     identity = get_backbone(name).identity
     parts = {"library", "architecture", "pooling", "dim", "weights_sha256"}
     assert set(identity) == parts, f"the identity must have the keys {sorted(parts)}"
     digest = str(identity["weights_sha256"])
     assert len(digest) == 64, "weights_sha256 must be 64 hexadecimal digits"
     assert int(digest, 16) >= 0
-    assert get_backbone(name).identity == identity, "it differs from one call to the next"
+    assert get_backbone(name).identity == identity, "the identity changes between calls"
 
 
 @backbone_checks
-def encoder_says_its_runtime(name: str) -> None:
+def encoder_has_a_runtime(name: str) -> None:
     assert _encoder(name).provenance["runtime"], "provenance must have the key `runtime`"
 
 
@@ -98,7 +93,7 @@ def same_images_have_the_same_vectors(name: str) -> None:
 
 
 @backbone_checks
-def a_vector_depends_on_its_image_alone(name: str) -> None:
+def vector_depends_only_on_its_image(name: str) -> None:
     pixels = _pixels(name, 8)
     together = _encode(name, pixels)
     alone = np.concatenate([_encode(name, pixels[at : at + 1]) for at in range(8)])
@@ -107,7 +102,7 @@ def a_vector_depends_on_its_image_alone(name: str) -> None:
 
 
 @backbone_checks
-def pixels_stay_as_they_are(name: str) -> None:
+def pixels_are_not_changed(name: str) -> None:
     pixels = _pixels(name, 3)
     given = pixels.copy()
     _encode(name, pixels)

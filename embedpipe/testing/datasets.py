@@ -1,4 +1,4 @@
-"""What must hold for every dataset."""
+"""The contract of datasets."""
 
 from __future__ import annotations
 
@@ -14,40 +14,36 @@ from ._suite import CheckReport, NotApplicable, Suite
 __all__ = ["check_dataset", "dataset_checks"]
 
 dataset_checks = Suite("dataset")
-"""The checks of `check_dataset`, each called with a `Dataset` or the name of a registered one."""
+"""The checks of `check_dataset`; each takes a `Dataset` or the name of a registered one."""
 
 SPLITS = {None, "train", "validation", "test"}
 
 SAMPLE = 20
-"""Images that are read by each check."""
+"""Approximate number of images read by each check."""
 
 
 def check_dataset(dataset: str | Dataset) -> CheckReport:
-    """Check that a dataset keeps the contract of all datasets.
+    """Check that a dataset fulfils the contract of datasets.
+
+    For a registered dataset that must be downloaded, most checks do not apply.
 
     Parameters
     ----------
     dataset
         The name of a registered dataset, or a dataset: ``load_dataset("scans", source=folder)``.
 
-    Returns
-    -------
-    CheckReport
-        The checks that passed, and those that have no meaning for this dataset. A registered
-        dataset that has to be downloaded is checked as far as its message says how to get it.
-
     Raises
     ------
     ContractError
-        If a check fails, with a line for each. With pytest, a test for each check is clearer:
+        If a check fails. For one test per check use
         ``@pytest.mark.parametrize("check", dataset_checks)``.
 
     Examples
     --------
     >>> print(check_dataset("digits"))
     8 checks passed
-    not applicable: dataset_to_download_says_how: it needs no download
-    not applicable: stamps_give_the_size_and_stay: its source has no stamps
+    not applicable: missing_dataset_is_refused_with_instructions: it needs no download
+    not applicable: stamps_have_the_size_and_are_stable: its source has no stamps
     """
     return dataset_checks.run(dataset)
 
@@ -68,21 +64,21 @@ def _some_ids(dataset: Dataset) -> list[str]:
 
 
 @dataset_checks
-def registry_describes_it(given: str | Dataset) -> None:
+def registry_has_a_description(given: str | Dataset) -> None:
     if isinstance(given, Dataset):
-        raise NotApplicable("it is given as a dataset, not by its name")
-    assert datasets.describe()[given].endswith("."), "it has no docstring of one sentence"
+        raise NotApplicable("it is a Dataset, not a name")
+    assert datasets.describe()[given].endswith("."), "its docstring must begin with a sentence"
 
 
 @dataset_checks
-def dataset_to_download_says_how(given: str | Dataset) -> None:
+def missing_dataset_is_refused_with_instructions(given: str | Dataset) -> None:
     if isinstance(given, Dataset):
         raise NotApplicable("it needs no download")
     with tempfile.TemporaryDirectory() as folder:
         try:
             load_dataset(given, directory=folder)
         except DatasetError as error:
-            assert "--source PATH" in str(error), f"the message names no way to get it: {error}"
+            assert "--source PATH" in str(error), f"the message must mention --source: {error}"
             return
     raise NotApplicable("it needs no download")
 
@@ -91,7 +87,7 @@ def dataset_to_download_says_how(given: str | Dataset) -> None:
 def ids_are_sorted_and_distinct(given: str | Dataset) -> None:
     ids = [item.id for item in _loaded(given).items]
     assert ids, "it has no items"
-    assert ids == sorted(set(ids)), "items must be sorted by id, each once"
+    assert ids == sorted(set(ids)), "items must be sorted by distinct ids"
 
 
 @dataset_checks
@@ -101,7 +97,7 @@ def splits_are_known_and_labels_are_classes(given: str | Dataset) -> None:
     assert splits <= SPLITS, f"splits must be among train, validation, test: {splits - SPLITS}"
     labels = {item.label for item in dataset.items} - {None}
     assert labels <= set(dataset.class_names), "a label is not in class_names"
-    assert len(set(dataset.class_names)) == len(dataset.class_names), "a class is there twice"
+    assert len(set(dataset.class_names)) == len(dataset.class_names), "a class name occurs twice"
     assert sum(dataset.counts().values()) == len(dataset)
 
 
@@ -110,14 +106,14 @@ def every_id_is_read_once_in_any_order(given: str | Dataset) -> None:
     dataset = _loaded(given)
     ids = _some_ids(dataset)[::-1]
     read = list(dataset.source.read(ids))
-    assert sorted(key for key, _ in read) == sorted(ids), "not each id was read once"
+    assert sorted(key for key, _ in read) == sorted(ids), "each id must be read once"
     for key, content in read:
         assert isinstance(content, bytes), f"{key} cannot be read: {content}"
         assert content == dataset.source.read_one(key)
 
 
 @dataset_checks
-def unknown_id_does_not_stop_the_rest(given: str | Dataset) -> None:
+def unknown_id_does_not_stop_reading(given: str | Dataset) -> None:
     dataset = _loaded(given)
     ids = [*_some_ids(dataset)[:3], "no such/item.png"]
     found = dict(dataset.source.read(ids))
@@ -134,7 +130,7 @@ def images_can_be_decoded(given: str | Dataset) -> None:
 
 
 @dataset_checks
-def source_serves_other_processes_and_threads(given: str | Dataset) -> None:
+def source_works_in_other_processes_and_threads(given: str | Dataset) -> None:
     dataset = _loaded(given)
     ids = _some_ids(dataset)
     source = pickle.loads(pickle.dumps(dataset.source))
@@ -145,7 +141,7 @@ def source_serves_other_processes_and_threads(given: str | Dataset) -> None:
 
 
 @dataset_checks
-def stamps_give_the_size_and_stay(given: str | Dataset) -> None:
+def stamps_have_the_size_and_are_stable(given: str | Dataset) -> None:
     dataset = _loaded(given)
     for item in _some_ids(dataset):
         stamp = dataset.source.stamp(item)
@@ -156,7 +152,7 @@ def stamps_give_the_size_and_stay(given: str | Dataset) -> None:
 
 
 @dataset_checks
-def loaded_again_it_is_the_same(given: str | Dataset) -> None:
+def loading_again_gives_the_same_items(given: str | Dataset) -> None:
     dataset = _loaded(given)
     assert pickle.loads(pickle.dumps(dataset)).items == dataset.items
     if not isinstance(given, Dataset):

@@ -1,4 +1,4 @@
-"""What must hold for every label format."""
+"""The contract of label formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._suite import CheckReport, NotApplicable, Suite, raising
 __all__ = ["check_format", "example_image", "example_items", "export", "format_checks"]
 
 format_checks = Suite("label format")
-"""The checks of `check_format`, each called with the name of a registered format."""
+"""The checks of `check_format`; each takes the name of a registered format."""
 
 CLASSES = (
     "hat",
@@ -37,36 +37,31 @@ CLASSES = (
 
 
 def check_format(name: str) -> CheckReport:
-    """Check that a registered label format keeps the contract of all formats.
+    """Check that a registered label format fulfils the contract of label formats.
 
     Parameters
     ----------
     name
         The name of the format.
 
-    Returns
-    -------
-    CheckReport
-        The checks that passed, and those that have no meaning for this format.
-
     Raises
     ------
     ContractError
-        If a check fails, with a line for each. With pytest, a test for each check is clearer:
+        If a check fails. For one test per check use
         ``@pytest.mark.parametrize("check", format_checks)``.
 
     Examples
     --------
     >>> print(check_format("jsonl"))
     11 checks passed
-    not applicable: images_are_required: it holds no images
-    not applicable: unreadable_image_leaves_no_file: it holds no images
+    not applicable: images_are_required: it has no images
+    not applicable: unreadable_image_leaves_no_file: it has no images
     """
     return format_checks.run(name)
 
 
 def example_items() -> list[Labelled]:
-    """Return items with names and classes that are hard to write, and of every status."""
+    """Return items of every status, with paths and classes that need escaping."""
     return [
         Labelled("one/img_001.jpg", CLASSES[0], who="ann"),
         Labelled("two/img_001.jpg", CLASSES[1], "label", CLASSES[0], 0.625, "ann", "logistic-20"),
@@ -89,7 +84,7 @@ def example_items() -> list[Labelled]:
 
 
 def export(name: str, folder: str | Path, items: Sequence[Labelled], **options: Any) -> Path:
-    """Write items in a format into a folder, each with an image of its own, and return the path."""
+    """Write items with images in a format into a folder, and return the path."""
     if "embeddings" in formats[name].write_options:
         import numpy as np
 
@@ -99,7 +94,7 @@ def export(name: str, folder: str | Path, items: Sequence[Labelled], **options: 
 
 
 def example_image(path: str) -> bytes:
-    """Return a PNG of a colour that depends on the path."""
+    """Return a PNG whose colour depends on the path."""
     file = io.BytesIO()
     Image.new("RGB", (4, 3), (sum(path.encode()) % 256, len(path), 7)).save(file, "PNG")
     return file.getvalue()
@@ -115,15 +110,15 @@ def _reads(name: str) -> bool:
 
 def _require(name: str, *, reads: bool = False, images: bool = False) -> None:
     if not _writes(name):
-        raise NotApplicable("it is read, not written")
+        raise NotApplicable("it is read-only")
     if reads and not _reads(name):
-        raise NotApplicable("it is written, not read")
+        raise NotApplicable("it is write-only")
     if images and not formats[name].needs_images:
-        raise NotApplicable("it holds no images")
+        raise NotApplicable("it has no images")
 
 
 def _carried(item: Labelled, carries: frozenset[str]) -> Labelled:
-    """Return what is left of an item in a format that carries so much."""
+    """Return an item without the fields that a format does not store."""
     if item.status not in {"label", *carries}:
         item = replace(item, status="label", label=None)
     if "prediction" not in carries:
@@ -140,14 +135,14 @@ def _by_path(items: Sequence[Labelled]) -> dict[str, Labelled]:
 @format_checks
 def has_a_name_and_a_description(name: str) -> None:
     assert formats[name].name == name
-    assert formats.describe()[name].endswith("."), "its class has no docstring of one sentence"
+    assert formats.describe()[name].endswith("."), "its docstring must begin with a sentence"
     assert _reads(name) or _writes(name), "it has neither `read_entries` nor `write_items`"
     suffix = formats[name].suffix
     assert suffix == suffix.lower(), "the suffix must be in lower case"
 
 
 @format_checks
-def what_is_exported_is_imported(name: str) -> None:
+def exported_labels_are_imported_unchanged(name: str) -> None:
     _require(name, reads=True)
     items, carries = example_items(), formats[name].carries
     expected = [_carried(item, carries) for item in items]
@@ -155,13 +150,15 @@ def what_is_exported_is_imported(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = export(name, folder, items)
         found = formats[name].read(path)
-        assert [entry.name for entry in Path(folder).iterdir()] == [path.name], "other files left"
-    assert _by_path(found) == _by_path(expected), "items are not as they were written"
+        assert [entry.name for entry in Path(folder).iterdir()] == [path.name], (
+            "it left other files"
+        )
+    assert _by_path(found) == _by_path(expected), "the imported items differ"
     assert len(found) == len(expected), "an item was read twice"
 
 
 @format_checks
-def labels_find_the_items_of_a_dataset(name: str) -> None:
+def imported_labels_match_the_items_of_a_dataset(name: str) -> None:
     _require(name, reads=True)
     items = [Labelled(f"a/{number}.jpg", "hat", prediction="hat", score=0.5) for number in range(3)]
     with tempfile.TemporaryDirectory() as folder:
@@ -176,7 +173,7 @@ def labels_find_the_items_of_a_dataset(name: str) -> None:
 
 
 @format_checks
-def paths_that_leave_the_folder_are_not_written(name: str) -> None:
+def paths_outside_the_folder_are_refused(name: str) -> None:
     _require(name)
     for bad in ("../x.png", "a/../../x.png", "/etc/x.png", "C:/x.png", "", ".", "a\0.png"):
         with tempfile.TemporaryDirectory() as folder:
@@ -187,7 +184,7 @@ def paths_that_leave_the_folder_are_not_written(name: str) -> None:
 
 
 @format_checks
-def classes_do_not_lead_out_of_the_folder(name: str) -> None:
+def class_names_cannot_leave_the_folder(name: str) -> None:
     _require(name, reads=True)
     for label in ("..", "../..", "/etc", "c:", "..\\.."):
         with tempfile.TemporaryDirectory() as folder:
@@ -201,7 +198,7 @@ def classes_do_not_lead_out_of_the_folder(name: str) -> None:
 
 
 @format_checks
-def items_without_meaning_are_not_written(name: str) -> None:
+def inconsistent_items_are_refused(name: str) -> None:
     _require(name)
     bad = [
         Labelled("a.png", " hat"),
@@ -220,7 +217,7 @@ def items_without_meaning_are_not_written(name: str) -> None:
 @format_checks
 def missing_file_is_refused(name: str) -> None:
     if not _reads(name):
-        raise NotApplicable("it is written, not read")
+        raise NotApplicable("it is write-only")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "missing"
         with raising(FormatError, f"there is nothing at {path}."):
@@ -230,7 +227,7 @@ def missing_file_is_refused(name: str) -> None:
 @format_checks
 def damaged_file_is_refused_with_its_name(name: str) -> None:
     if not _reads(name) or not formats[name].suffix:
-        raise NotApplicable("it reads no single file")
+        raise NotApplicable("it does not read a file")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"labels{formats[name].suffix}"
         path.write_bytes(b"\xff\x00\xfe damaged \xff" * 20)
@@ -239,7 +236,7 @@ def damaged_file_is_refused_with_its_name(name: str) -> None:
         except FormatError as error:
             assert path.name in str(error), f"the message does not name the file: {error}"
         else:
-            raise AssertionError("it read bytes that are no file of this format")
+            raise AssertionError("it must refuse bytes of another format")
 
 
 @format_checks
@@ -261,7 +258,7 @@ def wrong_suffix_is_refused(name: str) -> None:
 
 
 @format_checks
-def failed_export_leaves_the_file_before_it(name: str) -> None:
+def failed_export_keeps_the_earlier_file(name: str) -> None:
     _require(name, reads=True)
     items = example_items()
     with tempfile.TemporaryDirectory() as folder:

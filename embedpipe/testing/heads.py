@@ -1,4 +1,4 @@
-"""What must hold for every head."""
+"""The contract of heads."""
 
 from __future__ import annotations
 
@@ -17,31 +17,22 @@ from ._suite import CheckReport, NotApplicable, Suite, raising
 __all__ = ["check_head", "example_rows", "head_checks"]
 
 head_checks = Suite("head")
-"""The checks of `check_head`, each called with the spec string of a registered head."""
+"""The checks of `check_head`; each takes the spec string of a registered head."""
 
 
 def check_head(spec: str) -> CheckReport:
-    """Check that a registered head keeps the contract of all heads.
+    """Check that a registered head fulfils the contract of heads, and of scikit-learn.
 
     Parameters
     ----------
     spec
-        The name of a registered head, or a spec string such as ``"mlp(epochs=8)"``.
-
-    Returns
-    -------
-    CheckReport
-        The checks that passed, and those that have no meaning for this head.
+        A spec string such as ``"mlp(epochs=8)"``.
 
     Raises
     ------
     ContractError
-        If a check fails, with a line for each. With pytest, a test for each check is clearer:
+        If a check fails. For one test per check use
         ``@pytest.mark.parametrize("check", head_checks)``.
-
-    Notes
-    -----
-    scikit-learn's `check_estimator` is one of the checks.
     """
     return head_checks.run(spec)
 
@@ -49,7 +40,7 @@ def check_head(spec: str) -> CheckReport:
 def example_rows(
     n: int, d: int, n_classes: int, *, seed: int = 0, spread: float = 0.4
 ) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Return (n, d) rows around one centre for each class, and their labels; classes take turns."""
+    """Return (n, d) rows around one centre per class, and their labels, with classes in turn."""
     rng = np.random.default_rng(seed)
     codes = np.arange(n) % n_classes
     centres = rng.normal(size=(n_classes, d))
@@ -71,11 +62,11 @@ def _warm(spec: str) -> Any:
 
 
 @head_checks
-def scikit_learn_accepts_it(spec: str) -> None:
+def passes_check_estimator_of_scikit_learn(spec: str) -> None:
     from sklearn.utils.estimator_checks import check_estimator
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those of scikit-learn's own checks
+        warnings.simplefilter("ignore")
         results = check_estimator(get_head(spec), on_fail=None, on_skip=None)
     failed = {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}
     assert not failed, f"checks of scikit-learn failed: {failed}"
@@ -83,13 +74,13 @@ def scikit_learn_accepts_it(spec: str) -> None:
 
 
 @head_checks
-def has_methods_of_a_head(spec: str) -> None:
+def has_the_methods_of_a_head(spec: str) -> None:
     head = get_head(spec).fit([[0.0, 1.0], [1.0, 0.0]], ["a", "b"])
     assert isinstance(head, Head), "a method of `Head` is missing"
 
 
 @head_checks
-def registry_describes_it_as_its_docstring(spec: str) -> None:
+def registry_description_equals_the_docstring(spec: str) -> None:
     kind = type(get_head(spec))
     name = heads.name_of(get_head(spec))
     assert kind.__doc__, "its class has no docstring"
@@ -97,11 +88,11 @@ def registry_describes_it_as_its_docstring(spec: str) -> None:
 
 
 @head_checks
-def learns(spec: str) -> None:
+def separable_classes_are_learned(spec: str) -> None:
     X, y = example_rows(200, 16, 5)
     head = get_head(spec).fit(X[:100], y[:100])
     accuracy = (head.predict(X[100:]) == y[100:]).mean()
-    assert accuracy > 0.95, f"accuracy {accuracy:.3f} on five classes that are easy to tell apart"
+    assert accuracy > 0.95, f"the accuracy on five separable classes is {accuracy:.3f}"
 
 
 @head_checks
@@ -112,7 +103,7 @@ def same_rows_give_the_same_head(spec: str) -> None:
 
 
 @head_checks
-def inputs_stay_as_they_are(spec: str) -> None:
+def inputs_are_not_changed(spec: str) -> None:
     X, y = example_rows(30, 6, 3)
     rows, labels = X.copy(), y.copy()
     X.flags.writeable = y.flags.writeable = False
@@ -122,7 +113,7 @@ def inputs_stay_as_they_are(spec: str) -> None:
 
 
 @head_checks
-def probabilities_fit_predictions(spec: str) -> None:
+def probabilities_agree_with_predictions(spec: str) -> None:
     X, y = example_rows(90, 8, 3, spread=2.0)
     head = get_head(spec).fit(X, y)
     probabilities = head.predict_proba(X)
@@ -133,7 +124,7 @@ def probabilities_fit_predictions(spec: str) -> None:
 
 
 @head_checks
-def single_class_is_certain(spec: str) -> None:
+def single_class_has_probability_1(spec: str) -> None:
     X, _ = example_rows(5, 4, 1)
     head = get_head(spec).fit(X, ["hat"] * 5)
     assert head.predict(X).tolist() == ["hat"] * 5
@@ -146,12 +137,12 @@ def _learns_one_label_of_each(spec: str, n_classes: int) -> None:
 
 
 @head_checks
-def one_label_of_each_of_2_classes_is_learned(spec: str) -> None:
+def one_label_per_class_is_learned_for_2_classes(spec: str) -> None:
     _learns_one_label_of_each(spec, 2)
 
 
 @head_checks
-def one_label_of_each_of_3_and_10_classes_is_learned(spec: str) -> None:
+def one_label_per_class_is_learned_for_3_and_10_classes(spec: str) -> None:
     _learns_one_label_of_each(spec, 3)
     _learns_one_label_of_each(spec, 10)
 
@@ -183,7 +174,7 @@ def order_of_rows_does_not_matter(spec: str) -> None:
 
 
 @head_checks
-def order_of_rows_changes_no_bit_where_promised(spec: str) -> None:
+def ignores_row_order_means_equal_to_the_last_bit(spec: str) -> None:
     if not getattr(get_head(spec), "ignores_row_order", False):
         raise NotApplicable("ignores_row_order is not True")
     X, y = example_rows(80, 24, 4, spread=1.5)
@@ -194,13 +185,13 @@ def order_of_rows_changes_no_bit_where_promised(spec: str) -> None:
 
 
 @head_checks
-def more_features_than_rows(spec: str) -> None:
+def more_features_than_rows_are_learned(spec: str) -> None:
     X, y = example_rows(12, 500, 3)
     assert get_head(spec).fit(X, y).predict(X).tolist() == y.tolist()
 
 
 @head_checks
-def constant_features_do_no_harm(spec: str) -> None:
+def constant_features_are_ignored(spec: str) -> None:
     X, y = example_rows(40, 6, 2)
     X[:, 2:4] = 3.0
     assert (get_head(spec).fit(X, y).predict(X) == y).mean() >= 0.9
@@ -241,7 +232,7 @@ def memory_map_gives_the_same_head(spec: str) -> None:
 
 
 @head_checks
-def weight_is_a_number_of_equal_rows(spec: str) -> None:
+def sample_weight_equals_repeated_rows(spec: str) -> None:
     X, y = example_rows(40, 6, 3, spread=1.5)
     times = np.random.default_rng(3).integers(0, 4, size=40)
     weighted = get_head(spec).fit(X, y, sample_weight=times.astype(float)).predict_proba(X)
@@ -250,7 +241,7 @@ def weight_is_a_number_of_equal_rows(spec: str) -> None:
 
 
 @head_checks
-def heavy_class_is_predicted_more_often(spec: str) -> None:
+def larger_class_weight_makes_a_class_more_frequent(spec: str) -> None:
     X, y = example_rows(60, 4, 2, spread=3.0)
     heavy = {"class 000": 50.0, "class 001": 1.0}
     plain = (get_head(spec).fit(X, y).predict(X) == "class 000").sum()
@@ -262,22 +253,22 @@ def heavy_class_is_predicted_more_often(spec: str) -> None:
 def negative_weights_are_refused(spec: str) -> None:
     X, y = example_rows(6, 4, 2)
     message = (
-        "the weight of row 2 is -1: give a finite number of at least 0, "
-        "and leave rows out that should not count."
+        "the weight of row 2 is -1: give a finite number of at least 0; "
+        "leave out rows that should not count."
     )
     with raising(LabelError, message):
         get_head(spec).fit(X, y, sample_weight=[1, 1, -1, 1, 1, 1])
 
 
 @head_checks
-def first_part_is_a_fit(spec: str) -> None:
+def first_partial_fit_equals_fit(spec: str) -> None:
     X, y = example_rows(40, 6, 3)
     part = _incremental(spec).partial_fit(X, y).predict_proba(X)
     np.testing.assert_allclose(part, get_head(spec).fit(X, y).predict_proba(X), atol=1e-3)
 
 
 @head_checks
-def new_classes_may_come_in_any_part(spec: str) -> None:
+def partial_fit_accepts_new_classes(spec: str) -> None:
     X, y = example_rows(90, 24, 3)
     head = _incremental(spec)
     if not getattr(head, "accepts_new_classes", False):
@@ -292,7 +283,7 @@ def new_classes_may_come_in_any_part(spec: str) -> None:
 
 
 @head_checks
-def exact_head_is_the_same_from_parts(spec: str) -> None:
+def exact_head_from_batches_equals_fit(spec: str) -> None:
     X, y = example_rows(90, 8, 3, spread=1.5)
     head = _incremental(spec)
     if not getattr(head, "exact_on_streams", False):
@@ -305,7 +296,7 @@ def exact_head_is_the_same_from_parts(spec: str) -> None:
 
 
 @head_checks
-def partial_fits_are_the_same_every_time(spec: str) -> None:
+def partial_fit_is_deterministic(spec: str) -> None:
     X, y = example_rows(60, 8, 3)
     first, second = (
         _incremental(spec).partial_fit(X[:30], y[:30]).partial_fit(X[30:], y[30:]).predict_proba(X)
@@ -315,7 +306,7 @@ def partial_fits_are_the_same_every_time(spec: str) -> None:
 
 
 @head_checks
-def declared_classes_are_there_from_the_start(spec: str) -> None:
+def declared_classes_exist_before_their_rows(spec: str) -> None:
     X, y = example_rows(40, 6, 2)
     head = _incremental(spec).partial_fit(X, y, classes=["class 000", "class 001", "other"])
     assert head.classes_.tolist() == ["class 000", "class 001", "other"]
@@ -327,7 +318,7 @@ _DAMAGED = "row {} of X holds NaN or infinity{}: embed the item again or leave i
 
 
 @head_checks
-def parts_with_a_damaged_row_are_refused(spec: str) -> None:
+def partial_fit_refuses_nan_with_the_row(spec: str) -> None:
     X, y = example_rows(20, 4, 2)
     head = _incremental(spec).partial_fit(X, y)
     X[3, 1] = np.nan
@@ -336,7 +327,7 @@ def parts_with_a_damaged_row_are_refused(spec: str) -> None:
 
 
 @head_checks
-def warm_start_learns_as_well(spec: str) -> None:
+def warm_start_is_as_accurate_as_a_new_fit(spec: str) -> None:
     X, y = example_rows(120, 16, 4, spread=0.8)
     head = _warm(spec).fit(X[:30], y[:30])
     head.fit(X[:60], y[:60])
@@ -345,7 +336,7 @@ def warm_start_learns_as_well(spec: str) -> None:
 
 
 @head_checks
-def warm_start_takes_other_classes(spec: str) -> None:
+def warm_start_accepts_other_classes(spec: str) -> None:
     X, y = example_rows(60, 16, 4)
     head = _warm(spec).fit(X[y <= "class 001"], y[y <= "class 001"])
     head.fit(X, y)
@@ -357,27 +348,27 @@ def warm_start_takes_other_classes(spec: str) -> None:
 
 
 @head_checks
-def cross_validated_accuracy_is_near_the_true_one(spec: str) -> None:
+def cross_validated_accuracy_is_near_the_test_accuracy(spec: str) -> None:
     X, y = example_rows(600, 8, 3, spread=1.2)
     head = get_head(spec).fit(X[:100], y[:100])
     if getattr(head, "cv_accuracy_", None) is None:
-        raise NotApplicable("it has no cross-validated accuracy, cv_accuracy_")
+        raise NotApplicable("it has no cv_accuracy_")
     assert head.cv_n_ == 100
     assert abs(head.cv_accuracy_ - head.score(X[100:], y[100:])) < 0.12
     assert 0.0 <= head.cv_ece_ < 0.2
 
 
 @head_checks
-def without_enough_labels_there_is_no_cross_validated_accuracy(spec: str) -> None:
+def cross_validated_accuracy_is_none_with_one_label_per_class(spec: str) -> None:
     X, y = example_rows(3, 8, 3)
     for labels in (y, ["hat"] * 3):
         head = get_head(spec).fit(X, labels)
         known = [getattr(head, name, None) for name in ("cv_accuracy_", "cv_ece_", "cv_n_")]
-        assert not any(known), "an accuracy of three labels"
+        assert not any(known), "it has an accuracy with one label per class"
 
 
 @head_checks
-def confidence_is_near_the_accuracy(spec: str) -> None:
+def mean_confidence_is_near_the_accuracy(spec: str) -> None:
     X, y = example_rows(900, 8, 3, spread=1.5)
     head = get_head(spec).fit(X[:150], y[:150])
     confidence = head.predict_proba(X[150:]).max(axis=1).mean()
@@ -386,7 +377,7 @@ def confidence_is_near_the_accuracy(spec: str) -> None:
 
 
 @head_checks
-def fitting_names_a_damaged_row(spec: str) -> None:
+def fit_refuses_nan_and_infinity_with_the_row(spec: str) -> None:
     for bad in (np.nan, np.inf, -np.inf):
         X, y = example_rows(20, 4, 2)
         X[7, 2] = X[11, 0] = bad
@@ -395,7 +386,7 @@ def fitting_names_a_damaged_row(spec: str) -> None:
 
 
 @head_checks
-def predicting_names_a_damaged_row(spec: str) -> None:
+def predict_refuses_nan_with_the_row(spec: str) -> None:
     X, y = example_rows(9000, 4, 2)
     head = get_head(spec).fit(X[:20], y[:20])
     X[8500, 1] = np.nan
@@ -404,13 +395,13 @@ def predicting_names_a_damaged_row(spec: str) -> None:
 
 
 @head_checks
-def no_rows_are_refused(spec: str) -> None:
-    with raising(LabelError, "there is nothing to fit on: no row is labelled."):
+def empty_input_is_refused(spec: str) -> None:
+    with raising(LabelError, "there are no labelled rows: give at least one."):
         get_head(spec).fit(np.empty((0, 4), dtype=np.float32), [])
 
 
 @head_checks
-def lengths_that_differ_are_refused(spec: str) -> None:
+def different_lengths_are_refused(spec: str) -> None:
     X, y = example_rows(20, 4, 2)
     with raising(LabelError, "20 rows but 19 labels: give one for each row."):
         get_head(spec).fit(X, y[:19])
@@ -433,21 +424,21 @@ def _survives_a_file(spec: str, labels: NDArray[Any], X: NDArray[np.float32]) ->
 
 
 @head_checks
-def saved_head_is_the_same_with_text_labels(spec: str) -> None:
+def saved_head_with_string_labels_is_unchanged(spec: str) -> None:
     for n_classes in (1, 2, 5):
         X, y = example_rows(40, 8, n_classes)
         _survives_a_file(spec, y, X)
 
 
 @head_checks
-def saved_head_is_the_same_with_integer_labels(spec: str) -> None:
+def saved_head_with_integer_labels_is_unchanged(spec: str) -> None:
     for n_classes in (1, 2, 5):
         X, y = example_rows(40, 8, n_classes)
         _survives_a_file(spec, np.array([int(label[-3:]) for label in y]), X)
 
 
 @head_checks
-def weights_of_classes_are_saved(spec: str) -> None:
+def class_weight_is_saved(spec: str) -> None:
     X, y = example_rows(24, 4, 12)
     labels = np.array([int(label[-3:]) for label in y])
     weights = {label: 1.0 + label for label in range(12)}
@@ -460,7 +451,7 @@ def weights_of_classes_are_saved(spec: str) -> None:
 
 
 @head_checks
-def ordinary_use_warns_of_nothing(spec: str) -> None:
+def ordinary_use_raises_no_warnings(spec: str) -> None:
     X, y = example_rows(60, 30, 6)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""What must hold for every replay policy."""
+"""The contract of replay policies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._suite import CheckReport, Suite, raising
 __all__ = ["ExampleStream", "check_policy", "policy_checks", "same_memory"]
 
 policy_checks = Suite("policy")
-"""The checks of `check_policy`, each called with the spec string of a registered policy."""
+"""The checks of `check_policy`; each takes the spec string of a registered policy."""
 
 SIZES: tuple[Size, ...] = (
     Fixed(1),
@@ -32,22 +32,17 @@ SIZES: tuple[Size, ...] = (
 
 
 def check_policy(spec: str) -> CheckReport:
-    """Check that a registered replay policy keeps the contract of all policies.
+    """Check that a registered replay policy fulfils the contract of replay policies.
 
     Parameters
     ----------
     spec
-        The name of a registered policy, or a spec string such as ``"el2n(take=easiest)"``.
-
-    Returns
-    -------
-    CheckReport
-        The checks that passed.
+        A spec string such as ``"el2n(take=easiest)"``.
 
     Raises
     ------
     ContractError
-        If a check fails, with a line for each. With pytest, a test for each check is clearer:
+        If a check fails. For one test per check use
         ``@pytest.mark.parametrize("check", policy_checks)``.
 
     Examples
@@ -59,13 +54,13 @@ def check_policy(spec: str) -> CheckReport:
 
 
 class ExampleStream:
-    """Rows with classes, vectors and predictions, in experiences of several lengths."""
+    """Random rows with classes, vectors and predictions, in experiences of several lengths."""
 
     def __init__(
         self, counts: Sequence[int] = (30, 12, 1, 45), classes: int = 4, seed: int = 0
     ) -> None:
         rng = np.random.default_rng(seed)
-        n = sum(counts) + 20  # the last rows never come
+        n = sum(counts) + 20  # 20 rows are in no experience
         order = rng.permutation(n)[: sum(counts)]
         self.parts = np.split(order, np.cumsum(counts)[:-1])
         self.codes = rng.integers(0, classes, n)
@@ -77,7 +72,7 @@ class ExampleStream:
     def batch(
         self, number: int, rows: NDArray[np.int64] | None = None, **changed: Any
     ) -> ExperienceBatch:
-        """Return experience `number`, with other rows or other parts if given."""
+        """Return experience `number`, with other rows or attributes if given."""
         rows = self.parts[number] if rows is None else rows
         before = sum(len(part) for part in self.parts[:number])
         parts: dict[str, Any] = {
@@ -112,7 +107,7 @@ def _same_memories(left: Sequence[Memory], right: Sequence[Memory]) -> None:
 
 
 @policy_checks
-def has_the_name_it_is_registered_under(spec: str) -> None:
+def name_equals_the_registered_name(spec: str) -> None:
     kind = type(get_policy(spec))
     assert policies[kind.name] is kind
     line = policies.describe()[kind.name]
@@ -122,7 +117,7 @@ def has_the_name_it_is_registered_under(spec: str) -> None:
 
 
 @policy_checks
-def memory_has_exactly_the_size_that_is_allowed(spec: str) -> None:
+def memory_has_exactly_the_given_size(spec: str) -> None:
     for size in SIZES:
         stream, counts = ExampleStream(), []
         for number, memory in enumerate(stream.memories(spec, size)):
@@ -134,17 +129,17 @@ def memory_has_exactly_the_size_that_is_allowed(spec: str) -> None:
 
 
 @policy_checks
-def memory_holds_distinct_rows_that_came(spec: str) -> None:
+def memory_has_distinct_rows_of_the_stream(spec: str) -> None:
     for size in SIZES:
         stream, before = ExampleStream(), set[int]()
         for number, memory in enumerate(stream.memories(spec, size)):
             rows = memory.rows.tolist()
-            assert rows == sorted(set(rows)), "rows must be ascending, each once"
-            came = before | set(stream.parts[number].tolist())
-            assert set(rows) <= came, "a row did not come, or comes back"
+            assert rows == sorted(set(rows)), "rows must be distinct and ascending"
+            possible = before | set(stream.parts[number].tolist())
+            assert set(rows) <= possible, "a row is new to the stream, or was removed before"
             assert memory.codes.tolist() == stream.codes[rows].tolist(), "wrong classes"
             for row, part in zip(rows, memory.experience.tolist(), strict=True):
-                assert row in stream.parts[part], "a row is said to be of another experience"
+                assert row in stream.parts[part], "a row has the wrong experience"
             assert np.isfinite(memory.keys).all(), "a key is not finite"
             assert memory.rows.dtype == memory.codes.dtype == memory.experience.dtype == np.int64
             assert memory.keys.dtype == np.float64
@@ -158,19 +153,19 @@ def same_seed_gives_the_same_memory(spec: str) -> None:
 
 
 @policy_checks
-def seed_of_the_generator_counts_and_its_state_does_not(spec: str) -> None:
+def memory_depends_on_the_seed_not_the_state_of_the_generator(spec: str) -> None:
     fresh, used = np.random.default_rng(3), np.random.default_rng(3)
     used.random(17)
     state = used.bit_generator.state
     policy, batch = get_policy(spec), ExampleStream().batch(0)
     kept = policy.update(Memory.empty(), batch, Fixed(9), fresh)
-    for rng in (used, fresh):  # and fresh once more
+    for rng in (used, fresh):
         same_memory(policy.update(Memory.empty(), batch, Fixed(9), rng), kept)
-    assert used.bit_generator.state == state, "the generator was drawn from"
+    assert used.bit_generator.state == state, "the state of the generator was changed"
 
 
 @policy_checks
-def large_enough_memory_keeps_everything(spec: str) -> None:
+def large_memory_keeps_every_row(spec: str) -> None:
     stream = ExampleStream()
     for size in (Fixed(10_000), Share(1.0)):
         for number, memory in enumerate(stream.memories(spec, size)):
@@ -179,7 +174,7 @@ def large_enough_memory_keeps_everything(spec: str) -> None:
 
 
 @policy_checks
-def equal_vectors_and_predictions_do_no_harm(spec: str) -> None:
+def equal_vectors_and_predictions_are_accepted(spec: str) -> None:
     for size in SIZES:
         stream = ExampleStream()
         stream.matrix[:] = 0.7
@@ -190,7 +185,7 @@ def equal_vectors_and_predictions_do_no_harm(spec: str) -> None:
 
 
 @policy_checks
-def vectors_may_be_zero_tiny_or_huge(spec: str) -> None:
+def zero_tiny_and_huge_vectors_are_accepted(spec: str) -> None:
     for factor in (0.0, 1e-30, 1e30):
         stream = ExampleStream()
         stream.matrix *= np.float32(factor)
@@ -198,7 +193,7 @@ def vectors_may_be_zero_tiny_or_huge(spec: str) -> None:
 
 
 @policy_checks
-def one_class_and_one_row_are_enough(spec: str) -> None:
+def works_with_one_class_or_one_row(spec: str) -> None:
     stream = ExampleStream(counts=(8, 9), classes=1)
     assert stream.memories(spec, Fixed(5))[-1].rows.size == 5
     stream = ExampleStream(counts=(1, 1, 1))
@@ -209,7 +204,7 @@ def one_class_and_one_row_are_enough(spec: str) -> None:
 
 
 @policy_checks
-def experience_without_labels_changes_nothing(spec: str) -> None:
+def unlabelled_experience_does_not_change_the_memory(spec: str) -> None:
     for size in SIZES:
         stream = ExampleStream()
         before = stream.memories(spec, size)[1]
@@ -218,7 +213,7 @@ def experience_without_labels_changes_nothing(spec: str) -> None:
 
 
 @policy_checks
-def rows_that_did_not_come_are_not_used(spec: str) -> None:
+def rows_outside_the_stream_are_not_used(spec: str) -> None:
     stream, other = ExampleStream(), ExampleStream()
     rest = np.setdiff1d(np.arange(len(other.codes)), np.concatenate(other.parts))
     assert rest.size == 20
@@ -227,7 +222,7 @@ def rows_that_did_not_come_are_not_used(spec: str) -> None:
 
 
 @policy_checks
-def inputs_stay_as_they_are(spec: str) -> None:
+def inputs_are_not_changed(spec: str) -> None:
     stream = ExampleStream()
     batch, memory = stream.batch(1), stream.memories(spec, Fixed(20))[0]
     given = stream.probabilities[batch.rows]
@@ -239,26 +234,26 @@ def inputs_stay_as_they_are(spec: str) -> None:
     kept = get_policy(spec).update(memory, batch, Fixed(20), np.random.default_rng(0))
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
-    kept.rows[0] = kept.rows[0]  # the memory is an array of its own
+    kept.rows[0] = kept.rows[0]  # the new memory is writeable
     assert not any(np.shares_memory(kept.rows, array) for array in arrays)
 
 
 @policy_checks
 def head_predicts_at_most_once_and_only_if_needed(spec: str) -> None:
-    asked, stream = [], ExampleStream()
+    calls, stream = [], ExampleStream()
 
     def probabilities() -> NDArray[np.float64]:
-        asked.append(True)
+        calls.append(True)
         predictions: NDArray[np.float64] = stream.probabilities[stream.parts[0]]
         return predictions
 
     batch = stream.batch(0, probabilities=probabilities)
     get_policy(spec).update(Memory.empty(), batch, Fixed(5), np.random.default_rng(0))
-    assert len(asked) == int(get_policy(spec).needs_probabilities)
+    assert len(calls) == int(get_policy(spec).needs_probabilities)
 
 
 @policy_checks
-def threads_change_nothing(spec: str) -> None:
+def number_of_threads_does_not_change_the_memory(spec: str) -> None:
     rng = np.random.default_rng(0)
     stream = ExampleStream(counts=(900, 700), seed=2)
     stream.matrix = rng.standard_normal((len(stream.codes), 96)).astype(np.float32)
@@ -274,7 +269,7 @@ def spec_string_makes_the_same_policy(spec: str) -> None:
     policy = get_policy(spec)
     again = get_policy(str(policy))
     assert type(again) is type(policy)
-    assert vars(again) == vars(policy), "an option is not kept as an attribute of its name"
+    assert vars(again) == vars(policy), "an option is not an attribute of the same name"
 
 
 def _refuses(message: str, update: Callable[[], object]) -> None:
@@ -283,24 +278,22 @@ def _refuses(message: str, update: Callable[[], object]) -> None:
 
 
 @policy_checks
-def row_in_the_memory_cannot_come_again(spec: str) -> None:
+def row_in_the_memory_is_refused(spec: str) -> None:
     stream = ExampleStream()
     memory = stream.memories(spec, Fixed(20))[0]
     batch = stream.batch(1, np.append(stream.parts[1], memory.rows[3]))
     _refuses(
-        f"row {memory.rows[3]} comes again in experience 1, and the memory holds it: a row comes "
-        "once.",
+        f"row {memory.rows[3]} of experience 1 is already in the memory: give each row once.",
         lambda: get_policy(spec).update(memory, batch, Fixed(20), np.random.default_rng(0)),
     )
 
 
 @policy_checks
-def experiences_come_in_order(spec: str) -> None:
+def experiences_out_of_order_are_refused(spec: str) -> None:
     stream = ExampleStream()
     memory = stream.memories(spec, Fixed(20))[0]
     batch = stream.batch(0, stream.parts[1])
     _refuses(
-        "experience 0 comes when the memory has rows of experience 0: number experiences in the "
-        "order in which they come.",
+        "experience 0 follows rows of experience 0 in the memory: number the experiences in order.",
         lambda: get_policy(spec).update(memory, batch, Fixed(20), np.random.default_rng(0)),
     )

@@ -1,4 +1,4 @@
-"""What must hold for every strategy."""
+"""The contract of strategies."""
 
 from __future__ import annotations
 
@@ -21,34 +21,28 @@ from ._suite import CheckReport, NotApplicable, Suite, raising
 __all__ = ["check_strategy", "example_matrix", "example_pool", "strategy_checks"]
 
 strategy_checks = Suite("strategy")
-"""The checks of `check_strategy`, each called with the spec string of a registered strategy."""
+"""The checks of `check_strategy`; each takes the spec string of a registered strategy."""
 
 
 def check_strategy(spec: str) -> CheckReport:
-    """Check that a registered strategy keeps the contract of all strategies.
+    """Check that a registered strategy fulfils the contract of strategies.
 
     Parameters
     ----------
     spec
-        The name of a registered strategy, or a spec string such as
-        ``"coral(uncertainty=entropy)"``.
-
-    Returns
-    -------
-    CheckReport
-        The checks that passed, and those that have no meaning for this strategy.
+        A spec string such as ``"coral(uncertainty=entropy)"``.
 
     Raises
     ------
     ContractError
-        If a check fails, with a line for each. With pytest, a test for each check is clearer:
+        If a check fails. For one test per check use
         ``@pytest.mark.parametrize("check", strategy_checks)``.
 
     Examples
     --------
     >>> print(check_strategy("random"))
     23 checks passed
-    not applicable: block_size_changes_nothing: it has no option block_size
+    not applicable: block_size_does_not_change_the_selection: it has no option block_size
     """
     return strategy_checks.run(spec)
 
@@ -67,18 +61,9 @@ def example_pool(
     labels: ArrayLike | None = None,
     **options: Any,
 ) -> Pool:
-    """Return a pool of `matrix` with labelled rows and a head that is fitted to them when used.
+    """Return a pool of `matrix` with labelled rows and a head fitted to them when it is used.
 
-    Parameters
-    ----------
-    matrix
-        (n, d) float32 embeddings.
-    labelled
-        Rows with a label.
-    labels
-        One for each; by default the row modulo 3.
-    **options
-        More arguments of `Pool`.
+    The default label of a row is its number modulo 3. `options` are arguments of `Pool`.
     """
     rows = np.asarray(labelled, dtype=np.int64)
     known = rows % 3 if labels is None else labels
@@ -98,7 +83,7 @@ def _select(spec: str, pool: Pool, n: int, seed: int = 0) -> Selection:
 
 
 def _same(left: Selection, right: Selection) -> None:
-    assert left.rows.tolist() == right.rows.tolist(), "other rows were selected"
+    assert left.rows.tolist() == right.rows.tolist(), "the rows differ"
     assert left.scores.tolist() == right.scores.tolist(), "the scores differ"
     assert left.diagnostics.keys() == right.diagnostics.keys(), "the diagnostics differ"
     for key, value in left.diagnostics.items():
@@ -119,11 +104,11 @@ def _threads(count: int) -> Iterator[None]:
 
 
 @strategy_checks
-def has_the_name_it_is_registered_under(spec: str) -> None:
+def name_equals_the_registered_name(spec: str) -> None:
     kind = _kind(spec)
     assert strategies[kind.name] is kind, f"strategies[{kind.name!r}] is another class"
     assert isinstance(kind.needs_labels, bool), "needs_labels must be True or False"
-    assert inspect.getdoc(kind), "its class has no docstring, which `embedpipe list` shows"
+    assert inspect.getdoc(kind), "its class has no docstring for `embedpipe list`"
 
 
 @strategy_checks
@@ -145,7 +130,7 @@ def same_seed_gives_the_same_selection(spec: str) -> None:
 
 
 @strategy_checks
-def threads_change_nothing(spec: str) -> None:
+def number_of_threads_does_not_change_the_selection(spec: str) -> None:
     matrix = np.random.default_rng(0).standard_normal((3000, 96)).astype(np.float32)
     found = []
     for count in (1, 2):
@@ -155,7 +140,7 @@ def threads_change_nothing(spec: str) -> None:
 
 
 @strategy_checks
-def block_size_changes_nothing(spec: str) -> None:
+def block_size_does_not_change_the_selection(spec: str) -> None:
     if "block_size" not in inspect.signature(_kind(spec)).parameters:
         raise NotApplicable("it has no option block_size")
     first, *others = (
@@ -169,21 +154,21 @@ def block_size_changes_nothing(spec: str) -> None:
 
 
 @strategy_checks
-def copies_neither_shorten_a_batch_nor_repeat_a_row(spec: str) -> None:
+def duplicates_do_not_shorten_a_batch_or_repeat_a_row(spec: str) -> None:
     vectors = np.random.default_rng(5).standard_normal((40, 6)).astype(np.float32)
     matrix = np.repeat(vectors, 2, axis=0)[np.random.default_rng(6).permutation(80)]
     rows = _select(spec, example_pool(matrix, labelled=[0, 1, 2]), 77).rows
-    assert sorted(rows.tolist()) == list(range(3, 80)), "the batch is not the whole pool"
+    assert sorted(rows.tolist()) == list(range(3, 80)), "it must select the whole pool"
     if _kind(spec).distinct:
         taken = {matrix[row].tobytes() for row in (0, 1, 2)}
         first = rows[: 40 - len(taken)]
         chosen = {matrix[row].tobytes() for row in first}
-        assert len(chosen) == first.size, "`distinct`, and yet it selected a copy first"
-        assert not chosen & taken, "`distinct`, and yet it selected a copy of a labelled vector"
+        assert len(chosen) == first.size, "`distinct` is True, but it selected a copy first"
+        assert not chosen & taken, "`distinct` is True, but it selected a copy of a labelled row"
 
 
 @strategy_checks
-def inputs_stay_as_they_are(spec: str) -> None:
+def inputs_are_not_changed(spec: str) -> None:
     matrix = example_matrix()
     labelled, labels, candidates = np.array([5, 2]), np.array([1, 0]), np.arange(40)
     arrays = [matrix, labelled, labels, candidates]
@@ -205,24 +190,24 @@ def arrays_of_the_pool_stay_read_only(spec: str) -> None:
 
 
 @strategy_checks
-def equal_vectors_still_fill_the_batch(spec: str) -> None:
+def equal_vectors_fill_the_batch(spec: str) -> None:
     for value in (0.0, 1000.1):
         matrix = np.full((30, 4), value, dtype=np.float32)
         rows = _select(spec, example_pool(matrix), 28).rows
-        assert sorted(rows.tolist()) == list(range(2, 30)), f"not the whole pool of {value}"
+        assert sorted(rows.tolist()) == list(range(2, 30)), f"it must select every {value}"
 
 
 @strategy_checks
-def one_class_is_enough(spec: str) -> None:
+def works_with_one_class(spec: str) -> None:
     selection = _select(spec, example_pool(example_matrix(), labels=[4, 4]), 5)
     assert np.isfinite(selection.scores).all(), "scores must be finite with a single class"
 
 
 @strategy_checks
-def without_labels_it_selects_or_names_others(spec: str) -> None:
+def without_labels_it_selects_or_suggests_other_strategies(spec: str) -> None:
     pool, kind = Pool(example_matrix()), _kind(spec)
     if not kind.needs_labels:
-        assert np.unique(_select(spec, pool, 60).rows).size == 60, "not the whole pool"
+        assert np.unique(_select(spec, pool, 60).rows).size == 60, "it must select the whole pool"
         return
     free = ", ".join(sorted(k for k in strategies if not strategies[k].needs_labels))
     message = (
@@ -257,7 +242,7 @@ def infinity_is_refused_with_its_row(spec: str) -> None:
 
 
 @strategy_checks
-def damaged_rows_outside_the_candidates_do_not_matter(spec: str) -> None:
+def nan_outside_the_candidates_is_ignored(spec: str) -> None:
     matrix = example_matrix()
     matrix[59] = np.nan
     pool = example_pool(matrix, candidates=np.arange(50))
@@ -268,7 +253,7 @@ def damaged_rows_outside_the_candidates_do_not_matter(spec: str) -> None:
 def only_candidates_are_selected(spec: str) -> None:
     candidates = [50, 7, 8, 30, 31, 9, 1]
     rows = _select(spec, example_pool(example_matrix(), candidates=candidates), 6).rows
-    assert sorted(rows.tolist()) == [7, 8, 9, 30, 31, 50], "not the unlabelled candidates"
+    assert sorted(rows.tolist()) == [7, 8, 9, 30, 31, 50], "it must select the candidates"
 
 
 @strategy_checks
@@ -302,22 +287,22 @@ def zero_items_are_refused(spec: str) -> None:
 
 
 @strategy_checks
-def negative_numbers_are_refused(spec: str) -> None:
+def negative_numbers_of_items_are_refused(spec: str) -> None:
     _refuses(spec, -3, "`n` must be a whole number, at least 1; got -3.")
 
 
 @strategy_checks
-def fractions_are_refused(spec: str) -> None:
+def fractional_numbers_of_items_are_refused(spec: str) -> None:
     _refuses(spec, 2.5, "`n` must be a whole number, at least 1; got 2.5.")
 
 
 @strategy_checks
-def true_is_no_number(spec: str) -> None:
+def booleans_are_refused_as_numbers_of_items(spec: str) -> None:
     _refuses(spec, True, "`n` must be a whole number, at least 1; got True.")
 
 
 @strategy_checks
-def more_than_there_are_is_refused(spec: str) -> None:
+def more_items_than_unlabelled_rows_are_refused(spec: str) -> None:
     _refuses(spec, 59, "`n` must be at most 58 (the unlabelled items); got 59.")
 
 
@@ -332,17 +317,17 @@ def pool_without_unlabelled_rows_is_refused(spec: str) -> None:
 
 
 @strategy_checks
-def predictions_are_of_unlabelled_rows_only(spec: str) -> None:
+def predictions_are_computed_once_for_unlabelled_rows_only(spec: str) -> None:
     if _kind(spec).needs_head:
-        raise NotApplicable("it needs the head itself, for predictions of other vectors too")
-    asked: list[int] = []
+        raise NotApplicable("it needs the head, not only predictions")
+    predicted: list[int] = []
 
     def probabilities(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        asked.extend(rows.tolist())
+        predicted.extend(rows.tolist())
         return np.full((rows.size, 2), 0.5)
 
     pool = Pool(example_matrix(), labelled=[4, 9], labels=[0, 1], probabilities=probabilities)
     _select(spec, pool, 3)
     _select(spec, pool, 5)
-    once = not asked or sorted(asked) == pool.unlabelled.tolist()
-    assert once, "predictions were computed twice, or for other rows than the unlabelled"
+    once = not predicted or sorted(predicted) == pool.unlabelled.tolist()
+    assert once, "predictions were computed twice, or for labelled rows"

@@ -231,7 +231,7 @@ def test_a_bucket_without_labels(call: Callable[..., Result], buckets: Callable[
     manifest = buckets(lambda path, label, bucket: (path, label if bucket != "2" else "", bucket))
     assert refused(call(manifest, "--quiet")) == (
         1,
-        "embedpipe: bucket '2' has 8 rows and no label: label some of it, or leave it out.",
+        "embedpipe: bucket '2' has 8 rows and no label: label some of its rows, or leave it out.",
     )
     assert call(manifest, "--leave-out", "2", "--seeds", 1, "--retain", 2).exit_code == 0
 
@@ -240,8 +240,8 @@ def test_a_single_bucket(call: Callable[..., Result], buckets: Callable[..., Pat
     manifest = buckets(lambda path, label, bucket: (path, label, "7"))
     assert refused(call(manifest, "--quiet")) == (
         2,
-        "embedpipe: a stream needs at least two experiences, and there is only '7': check the "
-        "buckets, or ask for another kind of stream.",
+        "embedpipe: a stream needs at least two experiences, but there is only '7': check the "
+        "buckets, or use another kind of stream.",
     )
 
 
@@ -251,7 +251,7 @@ def test_a_budget_larger_than_a_bucket(
     manifest = buckets(lambda *row: row)
     assert refused(call(manifest, "--budget", 99, "--retain", 2, "--quiet")) == (
         2,
-        "embedpipe: the budget is 99 labels, and experience '1' has 6 rows to label: give 1 to 6.",
+        "embedpipe: the budget is 99 labels, but experience '1' has 6 rows to label: give 1 to 6.",
     )
     result = found(call(manifest, "--budget", 4, "--retain", 2, "--seeds", 1, "--json"))
     assert result["failures"] == []
@@ -274,7 +274,7 @@ def test_a_budget_larger_than_a_bucket(
         (
             ("--retain", "1.5"),
             "--retain 1.5: the size of the buffer is 1.5: give a share of each experience above 0 "
-            "and at most 1, such as 0.05, or a whole number of rows from 1 on, such as 500.",
+            "and at most 1, such as 0.05, or a number of rows, at least 1, such as 500.",
         ),
         (
             ("--stream", "bucket"),
@@ -330,16 +330,16 @@ def test_wrong_options_are_refused_before_the_embedding(
     [
         (
             ("--stream", "buckets"),
-            "dataset 'digits' has no buckets: give a manifest with a bucket column, or ask for "
-            "another kind of stream (classes, order, folders, random, skewed).",
+            "dataset 'digits' has no buckets: give a manifest with a bucket column, or use another "
+            "kind of stream (classes, order, folders, random, skewed).",
         ),
         (
             ("--stream", "order", "--experiences", "1"),
-            "asked for 1 experiences of 1797 labelled items: ask for 2 to 1797.",
+            "the number of experiences is 1: give 2 to 1797 (the labelled items).",
         ),
         (
             ("--experiences", "11"),
-            "asked for 11 experiences of 10 classes: ask for 2 to 10.",
+            "the number of experiences is 11: give 2 to 10 (the classes).",
         ),
     ],
 )

@@ -132,13 +132,13 @@ def test_rows_without_a_label_are_in_no_experience(gap):
 def test_labels_that_mix_and_lengths_that_differ_are_refused():
     with pytest.raises(LabelError, match="labels mixes int, str: give all labels as texts"):
         names(np.repeat([1, 2], 12), [*LABELS[:-1], 1])
-    with pytest.raises(LabelError, match="there are 24 rows, but 23 labels: give one each"):
+    with pytest.raises(LabelError, match="24 rows but 23 labels: give one for each row"):
         names(np.repeat([1, 2], 12), LABELS[1:])
-    with pytest.raises(LabelError, match="there are 24 rows, but 22 buckets: give one each"):
+    with pytest.raises(LabelError, match="24 rows but 22 buckets: give one for each row"):
         names(np.repeat([1, 2], 11))
-    with pytest.raises(LabelError, match="there are 24 rows, but 1 splits: give one each"):
+    with pytest.raises(LabelError, match="24 rows but 1 splits: give one for each row"):
         Stream.from_arrays(X, LABELS, np.repeat([1, 2], 12), ["test"])
-    with pytest.raises(LabelError, match="buckets hold a value that is no text and no number"):
+    with pytest.raises(LabelError, match="buckets must be strings or numbers"):
         names([[1], *[2] * 23])
 
 

@@ -240,23 +240,23 @@ def test_options_without_meaning_are_refused_in_one_line(drifting: Callable[...,
     stream = drifting()
     least = min(stream.experiences, key=lambda each: each.train.size)
     assert refusal(stream, budget=50) == (
-        f"the budget is 50 labels, and experience {least.name!r} has {least.train.size} rows to "
+        f"the budget is 50 labels, but experience {least.name!r} has {least.train.size} rows to "
         f"label: give 1 to {least.train.size}."
     )
     total = sum(each.train.size for each in stream.experiences)
     assert refusal(stream, retain=5000) == (
-        f"the buffer is to hold 5000 rows, and the stream has {total} to learn from: give fewer, "
-        "or use method cumulative, which keeps all."
+        f"the buffer has 5000 rows, but the stream has only {total} training rows: give fewer, or "
+        "use method cumulative, which keeps all."
     )
     assert refusal(stream, head="slda", method="replay") == (
-        "a SLDAHead remembers a stream exactly and would count replayed rows twice: use method "
-        "naive, which loses nothing with it."
+        "SLDAHead is exact on streams and would count replayed rows twice: use method naive, which "
+        "gives the same head as all rows at once."
     )
     assert refusal(stream, head="label_propagation") == (
-        "a LabelPropagationHead cannot go on learning (it has no partial_fit): use method "
-        "cumulative or joint, or a head such as logistic or slda."
+        "method replay needs a head with partial_fit, which LabelPropagationHead does not have: "
+        "use method cumulative or joint, or a head such as logistic or slda."
     )
-    assert "needs labels and cannot choose the first" in refusal(stream, budget=5, initial="margin")
+    assert "needs labels, and there are none" in refusal(stream, budget=5, initial="margin")
     for name, option in (("method", {"method": "repaly"}), ("mix", {"mix": "half"})):
         with pytest.raises(UnknownNameError, match=f"unknown {name}"):
             ContinualLoop(stream, **option)
@@ -271,7 +271,7 @@ def test_policy_none_keeps_nothing(drifting, tmp_path):
     assert loop.memory.rows.size == 0
     assert np.array_equal(loop.matrix, naive.matrix)
     assert loop.run_id == naive.run_id
-    with pytest.raises(UsageError, match="^policy 'none' keeps nothing to replay: use method 'na"):
+    with pytest.raises(UsageError, match="^policy 'none' has no buffer to replay: use method 'na"):
         ContinualLoop(stream, policy="none", method="replay")
     options = {"heads": ["logistic"], "retains": [0.1], "seeds": 1, "workspace": tmp_path}
     study = ReplayStudy(stream, policies=["none", "el2n"], bounds=["joint"], **options)

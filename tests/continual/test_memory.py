@@ -133,7 +133,7 @@ def test_what_is_no_size_is_refused(value):
         size_of(value)
     assert str(caught.value) == (
         f"the size of the buffer is {value!r}: give a share of each experience above 0 and at "
-        "most 1, such as 0.05, or a whole number of rows from 1 on, such as 500."
+        "most 1, such as 0.05, or a number of rows, at least 1, such as 500."
     )
 
 
@@ -178,14 +178,14 @@ def test_memories_are_joined_taken_and_counted():
 def test_a_memory_with_a_row_twice_is_refused():
     with pytest.raises(UsageError) as caught:
         Memory([7, 4, 7], [0, 0, 0], [0, 0, 1], [0, 1, 2])
-    assert str(caught.value) == "row 7 is in the memory twice: a row is kept once."
+    assert str(caught.value) == "row 7 is in the memory twice: give it once."
 
 
 def test_a_memory_of_unequal_arrays_is_refused():
     with pytest.raises(UsageError) as caught:
         Memory([7, 4], [0], [0, 0], [0, 1])
     assert str(caught.value) == (
-        "a memory has one of each for every row, but was given rows (2,), codes (1,), "
+        "the arrays of a memory must have the same length; got rows (2,), codes (1,), "
         "experience (2,), keys (2,)."
     )
 
@@ -209,17 +209,17 @@ def test_rows_are_numbered_as_they_came():
             {"vectors": np.zeros((3, 3), dtype=np.float32)},
             "experience 0 has rows (2,), codes (2,) and 3 vectors: give one of each for every row.",
         ),
-        ({"rows": [4, 4]}, "row 4 comes twice in experience 0: give it once."),
+        ({"rows": [4, 4]}, "row 4 is in experience 0 twice: give it once."),
         ({"codes": [0, -1]}, "row 2 has no class: leave it out of experience 0."),
         (
             {"total": 1},
-            "experience 0 is the last of 1 rows, and has 2 itself: count experiences from 0, and "
-            "all rows up to now.",
+            "experience 0 has 2 rows, and `total` is 1: give a number from 0, and the total of "
+            "all rows so far.",
         ),
         (
             {"number": -1},
-            "experience -1 is the last of 2 rows, and has 2 itself: count experiences from 0, and "
-            "all rows up to now.",
+            "experience -1 has 2 rows, and `total` is 2: give a number from 0, and the total of "
+            "all rows so far.",
         ),
     ],
 )

@@ -271,7 +271,7 @@ def test_every_number_is_explained_in_a_line():
             [[0.5, np.inf], [0.5, 0.5]],
             {},
             UsageError,
-            "the accuracy matrix holds infinity: give NaN where it is not defined.",
+            "the accuracy matrix holds infinity: give NaN where it is undefined.",
         ),
         (
             R,

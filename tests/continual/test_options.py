@@ -53,13 +53,13 @@ def test_changed_options_are_those_of_the_new_values():
     [
         (
             {"policy": "none", "method": "replay"},
-            "policy 'none' keeps nothing to replay: use method 'naive'.",
+            "policy 'none' has no buffer to replay: use method 'naive'.",
         ),
         ({"mix": "concatenate"}, "unknown mix 'concatenate'. Did you mean 'concatenated'? "
          "Known: balanced, concatenated."),
         (
             {"budget": 2, "initial": "margin"},
-            "margin needs labels and cannot choose the first ones: give another initial strategy, "
+            "initial strategy 'margin' needs labels, and there are none: use one that needs none, "
             "such as typiclust.",
         ),
     ],
@@ -74,12 +74,12 @@ def test_a_budget_and_a_buffer_must_fit_the_stream():
     with pytest.raises(UsageError) as error:
         ContinualOptions(budget=9).check_fits({"1": 12, "2": 8})
     assert str(error.value) == (
-        "the budget is 9 labels, and experience '2' has 8 rows to label: give 1 to 8."
+        "the budget is 9 labels, but experience '2' has 8 rows to label: give 1 to 8."
     )
     with pytest.raises(UsageError) as error:
         ContinualOptions(retain=21).check_fits({"1": 12, "2": 8})
     assert str(error.value) == (
-        "the buffer is to hold 21 rows, and the stream has 20 to learn from: give fewer, or use "
+        "the buffer has 21 rows, but the stream has only 20 training rows: give fewer, or use "
         "method cumulative, which keeps all."
     )
 

@@ -156,8 +156,7 @@ def test_options_are_given_in_the_text_or_apart():
         (
             "el2n(take=median, offset=0.1)",
             UsageError,
-            "offset is 0.1 with take=median: it passes over the hardest rows, so leave it out or "
-            "take the hardest.",
+            "offset is 0.1 with take=median: use offset only with take=hardest.",
         ),
         (
             "el2n(offset=a)",
@@ -212,7 +211,7 @@ def test_a_buffer_does_not_shrink_row_by_row(name, world):
     with pytest.raises(UsageError) as caught:
         get_policy(name).update(memory, world.batch(1), Fixed(5), np.random.default_rng(0))
     assert str(caught.value) == (
-        "the memory holds 20 rows, and 5 may stay: update it with the same size every time."
+        "the memory has 20 rows, but the size is 5: use the same size in every update."
     )
 
 

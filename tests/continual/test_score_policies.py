@@ -159,23 +159,23 @@ def test_predictions_of_classes_to_come_may_have_columns_of_their_own():
     [
         (
             np.ones((4, 3)),
-            "policy 'el2n' was given probabilities of shape (4, 3): it needs one row for each of "
-            "the 5 rows of the experience, and at least 3 columns.",
+            "policy 'el2n' received probabilities of shape (4, 3): give 5 rows and at least 3 "
+            "columns.",
         ),
         (
             np.ones((5, 2)),
-            "policy 'el2n' was given probabilities of shape (5, 2): it needs one row for each of "
-            "the 5 rows of the experience, and at least 3 columns.",
+            "policy 'el2n' received probabilities of shape (5, 2): give 5 rows and at least 3 "
+            "columns.",
         ),
         (
             np.where(np.arange(5)[:, None] == 3, np.nan, PREDICTIONS),
-            "policy 'el2n' was given probabilities for row 3 that are not finite or below 0: the "
-            "head cannot be asked about it.",
+            "policy 'el2n' received probabilities for row 3 that are not finite or below 0: "
+            "check the head.",
         ),
         (
             PREDICTIONS - 0.07,
-            "policy 'el2n' was given probabilities for row 1 that are not finite or below 0: the "
-            "head cannot be asked about it.",
+            "policy 'el2n' received probabilities for row 1 that are not finite or below 0: "
+            "check the head.",
         ),
     ],
 )

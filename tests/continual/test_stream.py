@@ -118,9 +118,9 @@ def test_a_bucket_column_makes_a_stream(manifest: Callable[..., Path], tmp_path:
     assert [e.name for e in Stream.of(embeddings, leave_out=["9"]).experiences] == ["2", "10"]
     with pytest.raises(UnknownNameError, match="unknown bucket '3'. Known: 10, 2, 9."):
         Stream.of(embeddings, leave_out=["3"])
-    with pytest.raises(UsageError, match="needs at least two experiences, and there is only '10'"):
+    with pytest.raises(UsageError, match="needs at least two experiences, but there is only '10'"):
         Stream.of(embeddings, leave_out=["9", "2"])
-    with pytest.raises(UsageError, match="as many experiences as there are: leave out n"):
+    with pytest.raises(UsageError, match="has one experience for each of them: omit n"):
         Stream.of(embeddings, n=2)
 
 
@@ -146,23 +146,23 @@ def test_what_cannot_be_a_stream_is_refused_in_one_line(digits: Embeddings) -> N
     with pytest.raises(UsageError) as no_buckets:
         Stream.of(digits)
     assert str(no_buckets.value) == (
-        "dataset 'digits' has no buckets: give a manifest with a bucket column, or ask for another "
+        "dataset 'digits' has no buckets: give a manifest with a bucket column, or use another "
         "kind of stream (classes, order, folders, random, skewed)."
     )
     with pytest.raises(LabelError) as unlabelled:
         Stream.from_arrays(np.eye(4), ["a", "b", None, None], [0, 0, 1, 1])
     assert str(unlabelled.value) == (
-        "bucket '1' has 2 rows and no label: label some of it, or leave it out."
+        "bucket '1' has 2 rows and no label: label some of its rows, or leave it out."
     )
-    with pytest.raises(UsageError, match="at least two experiences, and there is only '0'"):
+    with pytest.raises(UsageError, match="at least two experiences, but there is only '0'"):
         Stream.from_arrays(np.eye(2), ["a", "b"], [0, 0])
     with pytest.raises(UnknownNameError, match="unknown kind of stream 'class'"):
         Stream.of(digits, "class")
     with pytest.raises(UnknownNameError, match="unknown protocol 'online'"):
         Stream.of(digits, "order", protocol="online")
-    with pytest.raises(UsageError, match="asked for 1 experiences of 1797 labelled items"):
+    with pytest.raises(UsageError, match="the number of experiences is 1: give 2 to 1797"):
         Stream.of(digits, "random", n=1)
-    with pytest.raises(UsageError, match="asked for 11 experiences of 10 classes"):
+    with pytest.raises(UsageError, match="the number of experiences is 11: give 2 to 10"):
         Stream.of(digits, "classes", n=11)
     with pytest.raises(UsageError, match="class '1' is in two experiences"):
         Stream.of(digits, "classes", classes=[["1"], ["2", "1"]])

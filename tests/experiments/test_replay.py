@@ -189,7 +189,7 @@ def test_what_has_no_meaning_is_refused_before_anything_is_learned(
         study(policies="random")
     with pytest.raises(UsageError, match="seeds is 0"):
         study(seeds=0)
-    with pytest.raises(UsageError, match="the buffer is to hold 9999 rows"):
+    with pytest.raises(UsageError, match="the buffer has 9999 rows"):
         study(retains=[9999])
 
 

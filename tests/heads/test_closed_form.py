@@ -176,35 +176,35 @@ def test_neighbours_of_further_rows(digits):
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        (RidgeHead(alpha=-1.0), "alpha must be a number of at least 0 or 'auto', not -1.0."),
-        (RidgeHead(alpha="best"), "alpha must be a number of at least 0 or 'auto', not 'best'."),
+        (RidgeHead(alpha=-1.0), "alpha is -1.0: give a number at least 0, or 'auto'."),
+        (RidgeHead(alpha="best"), "alpha is 'best': give a number at least 0, or 'auto'."),
         (
             SLDAHead(shrinkage=1.5),
-            "shrinkage must be a number from 0 to 1, 'auto' or 'oas', not 1.5.",
+            "shrinkage is 1.5: give a number at least 0 and at most 1, or 'auto' or 'oas'.",
         ),
         (
             RandomProjectionRidgeHead(features=0),
-            "features must be a whole number from 1, not 0.",
+            "features is 0: give a whole number, at least 1.",
         ),
         (
             RandomProjectionRidgeHead(seed=-1),
-            "seed must be a whole number from 0 to 4294967295, not -1.",
+            "seed is -1: give a whole number, at least 0 and at most 4294967295.",
         ),
         (
             RandomProjectionRidgeHead(alpha="best"),
-            "alpha must be a number of at least 0 or 'auto', not 'best'.",
+            "alpha is 'best': give a number at least 0, or 'auto'.",
         ),
         (
             FeCAMHead(0.0),
-            "shrinkage must be a number of more than 0 or 'auto', not 0.0.",
+            "shrinkage is 0.0: give a number above 0, or 'auto'.",
         ),
         (
             FeCAMHead("oas"),
-            "shrinkage must be a number of more than 0 or 'auto', not 'oas'.",
+            "shrinkage is 'oas': give a number above 0, or 'auto'.",
         ),
-        (FeCAMHead(beta=-0.5), "beta must be more than 0, not -0.5."),
-        (KNNHead(0), "n_neighbors must be a whole number from 1 or 'auto', not 0."),
-        (KNNHead(smoothing=-1.0), "smoothing must be at least 0, not -1.0."),
+        (FeCAMHead(beta=-0.5), "beta is -0.5: give a number above 0."),
+        (KNNHead(0), "n_neighbors is 0: give a whole number, at least 1, or 'auto'."),
+        (KNNHead(smoothing=-1.0), "smoothing is -1.0: give a number at least 0."),
         (
             NearestMeanHead(class_weight="even"),
             "class_weight must be None, 'balanced' or weights by label such as {'hat': 2.0}, "

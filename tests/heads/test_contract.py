@@ -22,7 +22,11 @@ EQUAL_CLASSES = ("nearest_mean", "fecam")
 @every_head
 @pytest.mark.parametrize("check", head_checks, ids=lambda check: check.__name__)
 def test_contract(name, check):
-    check(QUICK.get(name, name) if check.__name__ == "scikit_learn_accepts_it" else name)
+    check(
+        QUICK.get(name, name)
+        if check.__name__ == "passes_check_estimator_of_scikit_learn"
+        else name
+    )
 
 
 def test_a_head_that_breaks_the_contract_fails_it(monkeypatch):
@@ -37,10 +41,11 @@ def test_a_head_that_breaks_the_contract_fails_it(monkeypatch):
     monkeypatch.setitem(heads._entries, "hasty", Hasty)
     with pytest.raises(ContractError) as caught:
         check_head("hasty")
-    assert "- probabilities_fit_predictions: AssertionError: probabilities must be float32" in (
-        str(caught.value).splitlines()
+    assert (
+        "- probabilities_agree_with_predictions: AssertionError: probabilities must be float32"
+        in (str(caught.value).splitlines())
     )
-    assert "learns" not in str(caught.value)
+    assert "separable_classes_are_learned" not in str(caught.value)
 
 
 @every_head

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.heads import FeCAMHead, load_head, save_head
-from embedpipe.heads._class_clouds import Cloud, Spread
+from embedpipe.heads.fecam import ClassGaussian, ClassScatter
 
 
 def rows_of(n, d=12, n_classes=3, seed=0):
@@ -18,7 +18,7 @@ def rows_of(n, d=12, n_classes=3, seed=0):
     return (rng.normal(size=(n_classes, d))[codes] + noise).astype(np.float32), codes
 
 
-def bent(X, beta, normalize):
+def transformed(X, beta, normalize):
     """Return rows after Tukey's power, in float64."""
     X = X.astype(np.float64)
     if normalize:
@@ -57,7 +57,11 @@ def test_distances_are_those_of_whole_matrices(n, shrinkage, beta, normalize):
     head = FeCAMHead(shrinkage, beta=beta, normalize=normalize)
     head.fit(X[:n], y[:n], sample_weight=weights)
     expected = squared_distances(
-        bent(X[:n], beta, normalize), y[:n], weights, bent(X[n:], beta, normalize), shrinkage
+        transformed(X[:n], beta, normalize),
+        y[:n],
+        weights,
+        transformed(X[n:], beta, normalize),
+        shrinkage,
     )
     found = -head._logits(X[n:].astype(np.float64), np.float64, 0)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -77,14 +81,14 @@ def test_leaving_a_row_out_changes_its_own_class_alone(n):
     head = FeCAMHead(1.0).fit(X, y, sample_weight=weights)
     sample = head._sample()
     rows = sample.rows.astype(np.float64)
-    whole = -np.stack([cloud.distances(rows) for _, cloud in head._clouds(1.0)], axis=1)
+    whole = -np.stack([gaussian.distances(rows) for _, gaussian in head._gaussians(1.0)], axis=1)
     left_out = head._left_out(sample, 1.0)
     for row in range(n):
         others = np.arange(n) != row
         again = FeCAMHead(1.0).fit(X[others], y[others], sample_weight=weights[others])
         at = int(np.flatnonzero(sample.digests == digest_of(X[row]))[0])
-        cloud = dict(again._clouds(1.0))[y[row]]
-        whole[at, y[row]] = -cloud.distances(rows[at : at + 1])[0]
+        gaussian = dict(again._gaussians(1.0))[y[row]]
+        whole[at, y[row]] = -gaussian.distances(rows[at : at + 1])[0]
     np.testing.assert_allclose(left_out, whole, rtol=1e-6)
 
 
@@ -123,21 +127,23 @@ def test_equal_rows_have_no_axes():
 
 
 def test_a_cloud_of_one_row_by_hand():
-    cloud = Cloud(Spread(2.0, np.array([1.0, 0.0]), np.empty(0), np.empty((0, 2))), 0.5)
+    gaussian = ClassGaussian(
+        ClassScatter(2.0, np.array([1.0, 0.0]), np.empty(0), np.empty((0, 2))), 0.5
+    )
     # The unit matrix times (1 + 0.5) / 0.5, at 2 from the mean.
-    np.testing.assert_allclose(cloud.distances(np.array([[3.0, 0.0]])), [3.0 * 4.0])
+    np.testing.assert_allclose(gaussian.distances(np.array([[3.0, 0.0]])), [3.0 * 4.0])
     # Without a quarter of the weight, were it at the mean's place, nothing changes.
-    np.testing.assert_allclose(cloud.left_out(np.array([[1.0, 0.0]]), np.array([0.5])), [0.0])
+    np.testing.assert_allclose(gaussian.left_out(np.array([[1.0, 0.0]]), np.array([0.5])), [0.0])
 
 
 def test_a_cloud_by_hand():
     # Rows at -1 and 1 on the first axis: S = diag(2, 0), v = 1, S + 1 = diag(3, 1); its
     # correlations are the unit matrix.
-    spread = Spread.of_nothing(2).with_rows(np.array([[-1.0, 0.0], [1.0, 0.0]]), np.ones(2))
-    cloud = Cloud(spread, 1.0)
-    np.testing.assert_allclose(cloud.distances(np.array([[3.0, 4.0]])), [25.0])
+    spread = ClassScatter.empty(2).with_rows(np.array([[-1.0, 0.0], [1.0, 0.0]]), np.ones(2))
+    gaussian = ClassGaussian(spread, 1.0)
+    np.testing.assert_allclose(gaussian.distances(np.array([[3.0, 4.0]])), [25.0])
     # Without the row at 1 there is one row, at -1: 2 times the squared distance, which is 4.
-    np.testing.assert_allclose(cloud.left_out(np.array([[1.0, 0.0]]), np.ones(1)), [8.0])
+    np.testing.assert_allclose(gaussian.left_out(np.array([[1.0, 0.0]]), np.ones(1)), [8.0])
 
 
 @settings(max_examples=60, deadline=None)
@@ -148,7 +154,7 @@ def test_spreads_of_parts_are_the_spread_of_all(dimensions, sizes, seed):
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(sum(sizes), dimensions)) * rng.uniform(0.01, 10.0, size=dimensions)
     weights = rng.uniform(0.1, 3.0, size=len(rows))
-    spread = Spread.of_nothing(dimensions)
+    spread = ClassScatter.empty(dimensions)
     for part in np.split(np.arange(len(rows)), np.cumsum(sizes)[:-1]):
         spread = spread.with_rows(rows[part], weights[part])
     mean = np.average(rows, axis=0, weights=weights)
@@ -196,7 +202,7 @@ def test_a_weight_of_a_class_multiplies_its_probability():
 
 
 def test_the_spread_of_rows_in_parts_by_hand():
-    first = Spread.of_nothing(2).with_rows(np.array([[0.0, 1.0], [2.0, 1.0]]), np.ones(2))
+    first = ClassScatter.empty(2).with_rows(np.array([[0.0, 1.0], [2.0, 1.0]]), np.ones(2))
     both = first.with_rows(np.array([[4.0, 1.0]]), np.ones(1))
     assert (both.count, both.mean.tolist()) == (3.0, [2.0, 1.0])
     np.testing.assert_allclose(both.values, [8.0])

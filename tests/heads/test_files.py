@@ -73,7 +73,7 @@ def test_a_head_without_a_name(tmp_path):
     with pytest.raises(UsageError) as error:
         save_head(GaussianNB().fit([[0.0], [1.0]], [0, 1]), tmp_path / "h")
     message = str(error.value)
-    assert message.startswith("a GaussianNB is not a registered head, so a file could not name it.")
+    assert message.startswith("GaussianNB is not a registered head and cannot be saved.")
     assert "logistic" in message
 
 
@@ -82,8 +82,8 @@ def test_an_attribute_that_is_no_data(head, tmp_path):
     with pytest.raises(UsageError) as error:
         save_head(head, tmp_path / "h")
     assert str(error.value) == (
-        "the head 'logistic' cannot be saved: extra_ is a dict, "
-        "neither a number, a text nor an array of them."
+        "the head 'logistic' cannot be saved: extra_ is a dict; "
+        "expected a number, a string or an array of these."
     )
 
 
@@ -108,7 +108,7 @@ def test_a_file_that_was_cut(path, kept):
     with pytest.raises(DamagedFileError) as error:
         load_head(path)
     message = str(error.value)
-    assert message.startswith(f"{path} is not a head file, or was cut short: ")
+    assert message.startswith(f"{path} is not a head file, or is truncated: ")
     assert "\n" not in message
 
 
@@ -138,10 +138,10 @@ def test_altered_numbers(path):
     [
         (
             {"version": 2},
-            " is a head file of version 2; this embedpipe reads version 1. Update embedpipe.",
+            " is a head file of version 2; this embedpipe reads version 1: update embedpipe.",
         ),
-        ({"parameters": {"D": 1}}, " has a header that is not that of a head: "),
-        ({"fitted": None}, " has a header that is not that of a head: "),
+        ({"parameters": {"D": 1}}, " has an invalid header: "),
+        ({"fitted": None}, " has an invalid header: "),
     ],
 )
 def test_a_header_that_does_not_fit(path, change, text):
@@ -157,8 +157,8 @@ def test_a_head_that_is_not_registered(path, name):
     with pytest.raises(UsageError) as error:
         load_head(path)
     assert str(error.value) == (
-        f"{path} holds a head named {name!r}, which is not registered here. Install the package "
-        "that has it, or import the module that registers it (--import MODULE)."
+        f"{path} holds the head {name!r}, which is not registered. Install the package that has "
+        "it, or import the module that registers it (--import MODULE)."
     )
 
 
@@ -187,4 +187,4 @@ def test_another_safetensors_file(tmp_path):
     save_file({"a": np.zeros(3)}, path)
     with pytest.raises(DamagedFileError) as error:
         load_head(path)
-    assert str(error.value) == f"{path} is a safetensors file, but not one of a head."
+    assert str(error.value) == f"{path} is a safetensors file, but not a head file."

@@ -51,9 +51,7 @@ def test_what_a_foreign_head_refuses_is_one_line():
     with pytest.raises(LabelError) as error:
         head.fit([[0.0], [1.0], [2.0]], ["hat", "shoe", "shoe"])
     message = str(error.value)
-    assert message.startswith(
-        "a CalibratedClassifierCV cannot learn from these 3 labels of 2 classes: "
-    )
+    assert message.startswith("CalibratedClassifierCV failed on 3 labels of 2 classes: ")
     assert "\n" not in message
 
 
@@ -70,7 +68,7 @@ def test_a_foreign_head_names_rows_that_are_not_finite():
 def test_a_foreign_head_without_weights():
     with pytest.raises(LabelError) as error:
         foreign("sklearn.neighbors:KNeighborsClassifier").fit([[0.0], [1.0]], [0, 1], [1.0, 2.0])
-    assert str(error.value) == "a KNeighborsClassifier takes no sample_weight."
+    assert str(error.value) == "KNeighborsClassifier does not accept sample_weight."
 
 
 def test_a_foreign_head_goes_on_learning_where_it_can():
@@ -89,5 +87,5 @@ def test_a_foreign_head_is_not_saved(tmp_path):
     with pytest.raises(UsageError) as error:
         save_head(foreign().fit([[0.0], [1.0]], [0, 1]), tmp_path / "h")
     assert str(error.value).startswith(
-        "a LogisticRegression is not a registered head, so a file could not name it. Registered: "
+        "LogisticRegression is not a registered head and cannot be saved. Registered heads: "
     )

@@ -12,11 +12,11 @@ from sklearn.naive_bayes import GaussianNB
 from embedpipe.errors import LabelError, UsageError
 from embedpipe.heads import cross_validated_probabilities
 from embedpipe.heads._held_out import (
-    cautious_temperature,
+    calibrated_loss,
+    capped_temperature,
     expected_calibration_error,
     fit_temperature,
-    temperature_at,
-    tempered_loss,
+    temperature_for_confidence,
 )
 
 
@@ -131,14 +131,14 @@ def test_a_calibration_error_of_three_rows():
 def test_temperatures_of_four_rows_by_hand():
     logits, codes = np.array([[10.0, 0.0]] * 4), np.array([0, 0, 0, 1])
     assert fit_temperature(logits, codes) == pytest.approx(10.0 / np.log(3.0))
-    assert temperature_at(logits, np.ones(4), 0.75) == pytest.approx(10.0 / np.log(3.0))
+    assert temperature_for_confidence(logits, np.ones(4), 0.75) == pytest.approx(10.0 / np.log(3.0))
     expected = -0.75 * np.log(0.75) - 0.25 * np.log(0.25)
-    assert tempered_loss(logits, codes, np.ones(4)) == pytest.approx(expected)
+    assert calibrated_loss(logits, codes, np.ones(4)) == pytest.approx(expected)
 
 
 def test_rows_that_cannot_be_left_out_limit_the_confidence():
     logits, codes = np.array([[5.0, 0.0]] * 4), np.array([0, 0, 0, 0])
-    temperature = cautious_temperature(logits, codes, np.ones(4), 6.0)  # two more rows
+    temperature = capped_temperature(logits, codes, np.ones(4), 6.0)  # two more rows
     assert 1.0 / (1.0 + np.exp(-5.0 / temperature)) == pytest.approx((4 + 1) / (6 + 2))
 
 
@@ -212,7 +212,7 @@ def test_unlabelled_rows_are_passed_on():
 def test_what_cannot_be_meant():
     with pytest.raises(UsageError) as error:
         cross_validated_probabilities(GaussianNB(), np.eye(3), [0, 1, 1], 1)
-    assert str(error.value) == "n_folds must be at least 2, not 1."
+    assert str(error.value) == "n_folds is 1: give a whole number, at least 2."
     with pytest.raises(LabelError) as error:
         cross_validated_probabilities(GaussianNB(), np.eye(3), [0, 1])
     assert str(error.value) == "3 rows but 2 labels: give one for each row."

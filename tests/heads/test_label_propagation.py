@@ -16,7 +16,7 @@ from embedpipe.heads import (
     load_head,
     save_head,
 )
-from embedpipe.heads._mixture import find_clouds
+from embedpipe.heads.label_propagation import fit_gaussians
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +50,11 @@ def test_unlabelled_rows_help_where_labels_are_few(digits):
 
 def test_clouds_by_hand():
     # One axis, two classes with a label each at -1 and 1, and beliefs that are right: both clouds
-    # end in the middle of their half, all but for the labels.
+    # end in the middle of their halves, all but for the labels.
     pool = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]] * 10, dtype=np.float32)
     rows = np.array([[-1.0], [1.0]], dtype=np.float32)
     believed = np.where(pool < 0.0, [[0.0, -20.0]], [[-20.0, 0.0]])
-    clouds = find_clouds(pool, believed, rows, np.array([0, 1]), np.ones(2), 1.0)
+    clouds = fit_gaussians(pool, believed, rows, np.array([0, 1]), np.ones(2), 1.0)
     weights = clouds.coef[:, 0]
     assert weights[0] == pytest.approx(-weights[1])
     assert clouds.intercept[0] == pytest.approx(clouds.intercept[1])
@@ -70,7 +70,7 @@ def test_beliefs_count_beside_clouds():
     pool = np.zeros((10, 1), dtype=np.float32)
     rows = np.array([[-1.0], [1.0]], dtype=np.float32)
     believed = np.tile(np.log([0.9, 0.1]), (10, 1))
-    clouds = find_clouds(pool, believed, rows, np.array([0, 1]), np.ones(2), 1.0)
+    clouds = fit_gaussians(pool, believed, rows, np.array([0, 1]), np.ones(2), 1.0)
     means = -2.0 * clouds.intercept / clouds.coef[:, 0]
     assert abs(means[0]) < abs(means[1])  # the pool at zero was given to the first class
 
@@ -80,7 +80,7 @@ def test_beliefs_count_beside_clouds():
 def test_a_strength_of_zero_adds_nothing(seed, n_classes, n):
     rng = np.random.default_rng(seed)
     pool, rows = rng.normal(size=(n, 3)), rng.normal(size=(n_classes, 3))
-    clouds = find_clouds(
+    clouds = fit_gaussians(
         pool.astype(np.float32), np.zeros((n, n_classes)), rows.astype(np.float32),
         np.arange(n_classes), np.ones(n_classes), 0.0,
     )  # fmt: skip
@@ -171,18 +171,18 @@ def test_pools_that_cannot_be_meant(digits):
     )
     with pytest.raises(UsageError) as error:
         LabelPropagationHead(n_components=0).fit(X[:5], y[:5])
-    assert str(error.value) == "n_components must be a whole number from 1, not 0."
+    assert str(error.value) == "n_components is 0: give a whole number, at least 1."
 
 
 def test_nothing_is_as_large_as_the_pool_squared(digits, monkeypatch):
     shapes = []
-    original = label_propagation.find_clouds
+    original = label_propagation.fit_gaussians
 
     def spy(pool, beliefs, *rest):
         shapes.append((pool.shape, beliefs.shape))
         return original(pool, beliefs, *rest)
 
-    monkeypatch.setattr(label_propagation, "find_clouds", spy)
+    monkeypatch.setattr(label_propagation, "fit_gaussians", spy)
     X, y = digits
     LabelPropagationHead(n_components=8).fit(X[:50], y[:50], unlabelled=X)
     assert max(a * b for shape in shapes for a, b in shape) == 1797 * 10

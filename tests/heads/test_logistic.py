@@ -378,12 +378,12 @@ def test_prediction_copies_no_large_matrix(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"C": 0.0}, "C must be a positive number or 'auto', not 0.0."),
-        ({"C": "best"}, "C must be a positive number or 'auto', not 'best'."),
-        ({"C": True}, "C must be a positive number or 'auto', not True."),
-        ({"C": float("nan")}, "C must be a positive number or 'auto', not nan."),
-        ({"max_iter": 0}, "max_iter must be at least 1, not 0."),
-        ({"tol": 0.0}, "tol must be positive, not 0.0."),
+        ({"C": 0.0}, "C is 0.0: give a number above 0, or 'auto'."),
+        ({"C": "best"}, "C is 'best': give a number above 0, or 'auto'."),
+        ({"C": True}, "C is True: give a number above 0, or 'auto'."),
+        ({"C": float("nan")}, "C is nan: give a number above 0, or 'auto'."),
+        ({"max_iter": 0}, "max_iter is 0: give a whole number, at least 1."),
+        ({"tol": 0.0}, "tol is 0.0: give a number above 0."),
     ],
 )
 def test_parameters_without_meaning(options, message):

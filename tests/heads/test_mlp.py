@@ -8,7 +8,14 @@ from threadpoolctl import threadpool_limits
 
 from embedpipe.errors import UsageError
 from embedpipe.heads import MLPHead, load_head, save_head
-from embedpipe.heads._network import DropoutPosterior, Network, Plan, grown, initial, train
+from embedpipe.heads._network import (
+    DropoutPosterior,
+    Network,
+    TrainingOptions,
+    initial_network,
+    resize_outputs,
+    train,
+)
 from embedpipe.strategies import Pool, get_strategy
 
 
@@ -24,11 +31,11 @@ def plan(**changes):
         "epochs": 1, "batch_size": 8, "dropout": 0.0, "lr": 0.01, "gamma": 1.0,
         "weight_decay": 0.0, "seed": 0,
     }  # fmt: skip
-    return Plan(**{**options, **changes})
+    return TrainingOptions(**{**options, **changes})
 
 
 def small_network():
-    return initial(3, 4, np.array([0.5, 0.5]), np.random.default_rng(0))
+    return initial_network(3, 4, np.array([0.5, 0.5]), np.random.default_rng(0))
 
 
 def test_the_first_step_of_adam_is_the_sign_of_the_gradient():
@@ -69,7 +76,7 @@ def test_the_learning_rate_falls_to_gamma_times_itself():
 
 def test_new_outputs_leave_the_others_alone():
     network = small_network()
-    wider = grown(network, np.array([1, -1, 0]), np.random.default_rng(1))
+    wider = resize_outputs(network, np.array([1, -1, 0]), np.random.default_rng(1))
     np.testing.assert_array_equal(wider.coef[:, [2, 0]], network.coef)
     np.testing.assert_array_equal(wider.intercept[[2, 0]], network.intercept)
     assert wider.intercept[1] == network.intercept.min()
@@ -179,13 +186,13 @@ def test_strategies_may_ask_for_its_posterior(digits):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hidden": 0}, "hidden must be a whole number from 1, not 0."),
-        ({"epochs": 1.5}, "epochs must be a whole number from 1 or 'auto', not 1.5."),
-        ({"dropout": 1.0}, "dropout must be at least 0 and less than 1, not 1.0."),
-        ({"lr": 0.0}, "lr must be more than 0, not 0.0."),
-        ({"gamma": -0.1}, "gamma must be more than 0, not -0.1."),
-        ({"weight_decay": -1.0}, "weight_decay must be at least 0, not -1.0."),
-        ({"mc_samples": True}, "mc_samples must be a whole number from 1, not True."),
+        ({"hidden": 0}, "hidden is 0: give a whole number, at least 1."),
+        ({"epochs": 1.5}, "epochs is 1.5: give a whole number, at least 1, or 'auto'."),
+        ({"dropout": 1.0}, "dropout is 1.0: give a number at least 0 and below 1."),
+        ({"lr": 0.0}, "lr is 0.0: give a number above 0."),
+        ({"gamma": -0.1}, "gamma is -0.1: give a number above 0."),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0: give a number at least 0."),
+        ({"mc_samples": True}, "mc_samples is True: give a whole number, at least 1."),
     ],
 )
 def test_parameters_without_meaning(options, message):
@@ -198,7 +205,7 @@ def test_no_draws():
     head = MLPHead(epochs=1).fit([[0.0], [1.0]], [0, 1])
     with pytest.raises(UsageError) as error:
         head.posterior(None, 0, np.random.default_rng(0))
-    assert str(error.value) == "n_samples must be a whole number from 1, not 0."
+    assert str(error.value) == "n_samples is 0: give a whole number, at least 1."
 
 
 def trained(head, X, y, parts):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from embedpipe.errors import LabelError, UsageError
-from embedpipe.heads._parameters import row_weights
+from embedpipe.heads._labelled import row_weights
 
 CLASSES, CODES = np.array(["hat", "shoe", "skirt"]), np.array([0, 2, 0, 1, 0, 2])
 
@@ -66,8 +66,8 @@ def test_a_class_that_is_misspelt():
     with pytest.raises(UsageError) as error:
         row_weights(CLASSES, CODES, {"hat": 1.0, "shoo": 2.0, "skirt": 1.0})
     assert str(error.value) == (
-        "class_weight names 'shoo', which no row has as its label, and not 'shoe', which some "
-        "have. Labels: 'hat', 'shoe', 'skirt'."
+        "class_weight has 'shoo', which is not a label, and omits 'shoe', which is. "
+        "Labels: 'hat', 'shoe', 'skirt'."
     )
 
 
@@ -108,15 +108,15 @@ def test_class_weights_without_meaning(class_weight, message):
         ),
         (
             [1, 1, -0.5, 1, 1, 1],
-            "the weight of row 2 is -0.5: give a finite number of at least 0, and leave rows out "
+            "the weight of row 2 is -0.5: give a finite number of at least 0; leave out rows "
             "that should not count.",
         ),
         (
             [1, 1, 1, float("nan"), 1, 1],
-            "the weight of row 3 is nan: give a finite number of at least 0, and leave rows out "
+            "the weight of row 3 is nan: give a finite number of at least 0; leave out rows "
             "that should not count.",
         ),
-        ([0] * 6, "the weight of every row is zero: there is nothing to fit on."),
+        ([0] * 6, "the weight of every row is 0: give at least one a positive weight."),
         ("much", "sample_weight must be 6 numbers, not 'much'."),
     ],
 )
@@ -129,4 +129,4 @@ def test_sample_weights_without_meaning(sample_weight, message):
 def test_classes_that_leave_nothing():
     with pytest.raises(LabelError) as error:
         row_weights(CLASSES, CODES, {"hat": 0, "shoe": 0, "skirt": 0})
-    assert str(error.value) == "the weight of every row is zero: there is nothing to fit on."
+    assert str(error.value) == "the weight of every row is 0: give at least one a positive weight."

@@ -5,7 +5,7 @@ import pytest
 
 from embedpipe.heads._labelled import Sample
 from embedpipe.heads._moments import moments_of
-from embedpipe.heads.ridge import FactorFits, SpectralFits
+from embedpipe.heads.ridge import CholeskySolver, SpectralSolver
 
 SHARES = 10.0 ** np.arange(-6.0, 1.0)
 
@@ -18,7 +18,7 @@ def fits_of(n=300, d=20, noise=1.0):
     moments = moments_of(rows, codes, weights, 3, scatter=True)
     some = np.sort(rng.permutation(n)[:50])
     sample = Sample(rows[some], codes[some], weights[some], some.astype(np.uint64), False)
-    return SpectralFits(moments, sample), FactorFits(moments, sample)
+    return SpectralSolver(moments, sample), CholeskySolver(moments, sample)
 
 
 @pytest.mark.parametrize("alpha", [1e-3, 1.0, 1e4])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.heads._rows import NEVER_SCORED, assign_folds, lengths, row_digests
+from embedpipe.heads._arrays import NEVER_SCORED, assign_folds, row_digests, row_norms
 
 
 @settings(max_examples=100, deadline=None)
@@ -38,7 +38,7 @@ def test_equal_rows_of_a_class_share_a_fold_and_order_is_nothing():
 
 
 def test_lengths_that_float32_cannot_square():
-    assert lengths(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [5.0, 1.0]
+    assert row_norms(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [5.0, 1.0]
     for scale in (1.0, 1e-30, 1e30):
         rows = np.array([[3.0 * scale, 4.0 * scale]], dtype=np.float32)
-        assert lengths(rows)[0] / scale == pytest.approx(5.0)
+        assert row_norms(rows)[0] / scale == pytest.approx(5.0)

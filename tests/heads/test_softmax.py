@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from embedpipe.heads._softmax import log_losses, losses_and_residuals, mean_curvature, softmax
+from embedpipe.heads._arrays import log_losses, losses_and_residuals, mean_curvature, softmax
 
 
 @pytest.mark.parametrize("weighted", [False, True])

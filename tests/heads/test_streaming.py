@@ -200,8 +200,8 @@ def test_a_label_that_was_not_declared(name):
     with pytest.raises(LabelError) as error:
         exact(name).partial_fit(X, y, classes=["class 0", "class 1", "class 2"])
     assert str(error.value) == (
-        "the label 'class 3' is not among the classes given, 'class 0', 'class 1', 'class 2': "
-        "name all that may come, or none."
+        "the label 'class 3' is not among `classes`, 'class 0', 'class 1', 'class 2': "
+        "list all possible labels, or omit it."
     )
 
 
@@ -210,7 +210,7 @@ def test_texts_after_numbers(name):
     head = exact(name).partial_fit(X, np.arange(20) % 2)
     with pytest.raises(LabelError) as error:
         head.partial_fit(X, y)
-    assert str(error.value) == "labels were numbers so far and are texts now: keep to one."
+    assert str(error.value) == "earlier labels are numbers and new ones strings: use one type."
 
 
 def test_a_balance_cannot_be_kept_up(name):
@@ -218,8 +218,8 @@ def test_a_balance_cannot_be_kept_up(name):
     with pytest.raises(UsageError) as error:
         exact(name, class_weight="balanced").partial_fit(X, y)
     assert str(error.value) == (
-        "class_weight='balanced' cannot be kept up from call to call: "
-        "give weights by label, or fit again to all rows."
+        "class_weight='balanced' does not work with partial_fit: "
+        "give weights by label, or call fit with all rows."
     )
 
 

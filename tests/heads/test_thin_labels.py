@@ -7,7 +7,11 @@ import pytest
 from sklearn.datasets import load_digits
 
 import embedpipe as ep
-from embedpipe.heads._held_out import cautious_temperature, fit_temperature, temperature_at
+from embedpipe.heads._held_out import (
+    capped_temperature,
+    fit_temperature,
+    temperature_for_confidence,
+)
 
 HEADS = (
     "slda",
@@ -126,8 +130,8 @@ def test_rows_alone_in_their_class_count_as_wrong():
     codes[:2] = (codes[:2] + 1) % 4  # 10 of 12 are right
     weights = np.full(12, 2.0)
     plain = fit_temperature(logits, codes, weights)
-    assert cautious_temperature(logits, codes, weights, 24.0) == plain
-    cautious = cautious_temperature(logits, codes, weights, 40.0)
+    assert capped_temperature(logits, codes, weights, 24.0) == plain
+    cautious = capped_temperature(logits, codes, weights, 40.0)
     scaled = np.exp((logits - logits.max(axis=1, keepdims=True)) / cautious)
     confidence = (1 / scaled.sum(axis=1)).mean()
     assert confidence == pytest.approx((20 + 1) / (40 + 2), abs=1e-6)
@@ -138,7 +142,7 @@ def test_rows_alone_in_their_class_count_as_wrong():
 def test_a_temperature_gives_the_confidence_asked_for(confidence):
     logits = np.random.default_rng(1).standard_normal((30, 5)) * 3
     weights = np.random.default_rng(2).random(30)
-    temperature = temperature_at(logits, weights, confidence)
+    temperature = temperature_for_confidence(logits, weights, confidence)
     shares = np.exp(logits / temperature)
     largest = shares.max(axis=1) / shares.sum(axis=1)
     assert weights @ largest / weights.sum() == pytest.approx(confidence, abs=1e-6)

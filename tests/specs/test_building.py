@@ -608,9 +608,9 @@ def test_an_option_without_a_default_must_be_given():
         ("sklearn.svm:l1_min_c", "sklearn.svm:l1_min_c is a function, not a class."),
         (
             "sklearn.linear_model:Ridge",
-            "sklearn.linear_model:Ridge is not a classifier in the manner of scikit-learn.",
+            "sklearn.linear_model:Ridge is not a scikit-learn compatible classifier.",
         ),
-        ("json:JSONDecoder", "json:JSONDecoder is not a classifier in the manner of scikit-learn."),
+        ("json:JSONDecoder", "json:JSONDecoder is not a scikit-learn compatible classifier."),
         (
             "sklearn.svm:LinearSVC",
             "sklearn.svm:LinearSVC gives no probabilities: wrap it in scikit-learn's "

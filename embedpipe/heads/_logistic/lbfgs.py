@@ -8,32 +8,32 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._rows import Array
+from .._arrays import Array
 
 Objective = Callable[[Array], tuple[float, Array]]
-Inverse = Callable[[Array], Array]
+Preconditioner = Callable[[Array], Array]
 
 HISTORY = 20
-"""Pairs of steps and gradient changes kept: two arrays of the size of the unknown each."""
+"""Maximum pairs of steps and gradient changes in memory."""
 
-SUFFICIENT = 1e-4
-"""Share of the decrease promised by the slope that a step must deliver (Armijo)."""
+ARMIJO = 1e-4
+"""Minimum decrease of a step, as a share of the decrease that the slope predicts."""
 
-HALVINGS = 40
+MAX_HALVINGS = 40
 """Maximum halvings of a step."""
 
-IDLE = 20
-"""Steps in a row without a decrease after which the search stops: the rest is rounding noise."""
+MAX_IDLE_STEPS = 20
+"""Maximum consecutive steps without a decrease, before the search stops."""
 
-ALONE = 8192
-"""Length of products that any linear algebra library sums with one thread."""
+SERIAL_LENGTH = 8192
+"""Length up to which linear algebra libraries compute a dot product with one thread."""
 
 ROUNDING = 8
-"""Changes of the value that may be rounding errors, in units of its last place."""
+"""Rounding error of the value, in units of its last place."""
 
 
 class Minimum(NamedTuple):
-    """Where `minimise` stopped."""
+    """The result of `minimise`."""
 
     point: Array
     steps: int
@@ -41,8 +41,7 @@ class Minimum(NamedTuple):
     value: float
     gradient: Array
     stuck: bool = False
-    """No step showed a decrease above rounding; only then was the last call of the objective not
-    at `point`."""
+    """Whether no step decreased the value; the objective was last called elsewhere."""
 
 
 def minimise(
@@ -52,94 +51,99 @@ def minimise(
     tolerance: float,
     max_steps: int,
     relative: float = 0.0,
-    inverse: Inverse | None = None,
+    inverse: Preconditioner | None = None,
     known: tuple[float, Array] | None = None,
 ) -> Minimum:
-    """Return a minimum of a convex function that gives its value and gradient (Nocedal, Wright).
+    """Minimise a convex function that returns its value and gradient (Nocedal, Wright 2006).
 
-    It has converged if the norm of the gradient g, the root of ``g . inverse(g)``, is at most
-    `tolerance`, or if half its square is at most ``relative**2`` times the value. `inverse` applies
-    a guess of the inverse Hessian, linear and positive; None is the identity. `known` is the value
-    and gradient at `start`. The same start gives the same bits on any number of threads if
-    `objective` and `inverse` do.
+    Converged if the norm of the gradient g, the root of ``g . inverse(g)``, is at most `tolerance`,
+    or half its square at most ``relative**2`` times the value. `inverse` applies an approximate
+    inverse Hessian, linear and positive; None is the identity. `known` is the value and gradient
+    at `start`. Results have the same bits on any number of threads if those of `objective` and
+    `inverse` have.
     """
     apply = (lambda gradient: gradient) if inverse is None else inverse
     point, (value, gradient) = start, known or objective(start)
-    eased = apply(gradient)
+    preconditioned = apply(gradient)
     history: deque[_Pair] = deque(maxlen=HISTORY)
     idle = 0
     for step in range(max_steps):
         goal = max(tolerance**2, 2.0 * relative**2 * abs(value))
         direction = _direction(gradient, history, apply)
         slope = dot(gradient, direction)
-        # What was seen on the way says more of flat directions than `inverse` does.
-        if max(dot(gradient, eased), -slope) <= goal:
+        # The history describes flat directions better than `inverse`.
+        if max(dot(gradient, preconditioned), -slope) <= goal:
             return Minimum(point, step, True, value, gradient)
         found = _line_search(objective, point, value, direction, slope)
-        if found is None or idle > IDLE:
+        if found is None or idle > MAX_IDLE_STEPS:
             return Minimum(point, step, False, value, gradient, stuck=True)
         new_point, new_value, new_gradient = found
         idle = idle + 1 if new_value >= value else 0
         value = new_value
-        new_eased = apply(new_gradient)
-        moved, turned = new_point - point, new_gradient - gradient
-        curvature = dot(moved, turned)
-        scale = dot(turned, new_eased - eased)
+        new_preconditioned = apply(new_gradient)
+        move, gradient_change = new_point - point, new_gradient - gradient
+        curvature = dot(move, gradient_change)
+        scale = dot(gradient_change, new_preconditioned - preconditioned)
         if curvature > 0.0 and scale > 0.0:
-            history.append(_Pair(moved, turned, curvature, curvature / scale))
-        point, gradient, eased = new_point, new_gradient, new_eased
-    arrived = dot(gradient, eased) <= max(tolerance**2, 2.0 * relative**2 * abs(value))
+            history.append(_Pair(move, gradient_change, curvature, curvature / scale))
+        point, gradient, preconditioned = new_point, new_gradient, new_preconditioned
+    arrived = dot(gradient, preconditioned) <= max(tolerance**2, 2.0 * relative**2 * abs(value))
     return Minimum(point, max_steps, arrived, value, gradient)
 
 
 class _Pair(NamedTuple):
-    """A step, the change of the gradient along it, their product, and the scale they suggest."""
+    """A step, its gradient change, their product, and the implied scale of the inverse Hessian."""
 
-    moved: Array
-    turned: Array
+    move: Array
+    gradient_change: Array
     curvature: float
     scale: float
 
 
 def dot(first: Array, second: Array) -> float:
-    """Return the sum of products, in one order whatever the number of threads."""
+    """Return the dot product, summed in the same order for any number of threads."""
     a, b = first.reshape(-1), second.reshape(-1)
-    if len(a) <= ALONE:
+    if len(a) <= SERIAL_LENGTH:
         return float(a @ b)
-    return float(sum(float(a[s : s + ALONE] @ b[s : s + ALONE]) for s in range(0, len(a), ALONE)))
+    return float(
+        sum(
+            float(a[s : s + SERIAL_LENGTH] @ b[s : s + SERIAL_LENGTH])
+            for s in range(0, len(a), SERIAL_LENGTH)
+        )
+    )
 
 
-def _direction(gradient: Array, history: deque[_Pair], apply: Inverse) -> Array:
+def _direction(gradient: Array, history: deque[_Pair], apply: Preconditioner) -> Array:
     """Return minus the approximate inverse Hessian times `gradient`."""
     direction = -gradient
     weights = []
     for pair in reversed(history):
-        weight = dot(pair.moved, direction) / pair.curvature
-        direction -= weight * pair.turned
+        weight = dot(pair.move, direction) / pair.curvature
+        direction -= weight * pair.gradient_change
         weights.append(weight)
     direction = apply(direction)
     if history:
         direction = direction * history[-1].scale
     for pair, weight in zip(history, reversed(weights), strict=True):
-        direction += (weight - dot(pair.turned, direction) / pair.curvature) * pair.moved
+        direction += (weight - dot(pair.gradient_change, direction) / pair.curvature) * pair.move
     return direction
 
 
 def _line_search(
     objective: Objective, point: Array, value: float, direction: Array, slope: float
 ) -> tuple[Array, float, Array] | None:
-    """Halve the step until it lowers the value enough; None if no such step is found.
+    """Halve the step until the value decreases enough; return None if it does not.
 
-    Near the minimum a decrease drowns in the rounding of the value, but shows in the gradient:
-    there the slope at the new point decides (Hager & Zhang 2005, "approximate Wolfe").
+    Near the minimum, where the decrease is below rounding error, the slope at the new point
+    decides (Hager, Zhang 2005, "approximate Wolfe").
     """
     length, rounding = 1.0, ROUNDING * float(np.finfo(point.dtype).eps) * abs(value)
-    for _ in range(HALVINGS):
+    for _ in range(MAX_HALVINGS):
         candidate = point + length * direction
         new_value, new_gradient = objective(candidate)
-        enough = new_value <= value + SUFFICIENT * length * slope
+        enough = new_value <= value + ARMIJO * length * slope
         if not enough and new_value <= value + rounding:
-            enough = dot(new_gradient, direction) <= (2 * SUFFICIENT - 1) * slope
+            enough = dot(new_gradient, direction) <= (2 * ARMIJO - 1) * slope
         if enough:
             return candidate, new_value, new_gradient
         length /= 2.0

@@ -1,4 +1,4 @@
-"""The problem of a logistic regression: rows as its solvers multiply them, classes and counts."""
+"""The data of a logistic regression: centred rows, classes and counts."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._threads import one_blas_thread
+from .._arrays import (
+    BLOCK_ROWS,
+    Array,
+    Codes,
+    Float64,
+    in_blocks,
+    losses_and_residuals,
+    row_digests,
+    row_norms,
+)
 from .._labelled import Distinct, Labelled
-from .._rows import BLOCK_ROWS, Array, Codes, Float64, in_blocks, lengths, row_digests
-from .._softmax import losses_and_residuals
 
 ORDINARY = (1e-8, 1e8)
-"""Entries between these have squares whose sums are safe in float32."""
+"""Range of absolute values in which float32 sums of squares are precise."""
 
 SMALL_PRODUCT = 1_000_000
-"""OpenBLAS multiplies without first copying its operands up to so many multiplications."""
+"""Number of multiplications up to which OpenBLAS does not copy its operands."""
 
 TILE_ROWS = 256
-"""Rows that are multiplied at a time where that is out of reach: they stay in a core's cache."""
+"""Rows per product beyond that, so that they stay in a core's cache."""
 
 
 class CentredRows(NamedTuple):
-    """Rows and their mean, which is subtracted in products and never from the rows."""
+    """Rows and their mean, which is subtracted from products, not from the rows."""
 
     values: Array
     """(n, d) float32 or float64."""
@@ -40,7 +48,7 @@ class CentredRows(NamedTuple):
         sums = in_blocks(work, len(values), 16 * values.shape[1])
         return cls(values, np.asarray(sum(sums[1:], sums[0]) / len(values), dtype=values.dtype))
 
-    def times(self, directions: Array) -> Array:
+    def products(self, directions: Array) -> Array:
         """Return the (k, n) products of (k, d) directions with the centred rows."""
         values = self.values
         found = np.empty((len(directions), len(values)), dtype=values.dtype)
@@ -54,7 +62,7 @@ class CentredRows(NamedTuple):
             found -= (directions @ self.mean)[:, None]
         return found
 
-    def pull(self, weights: Array) -> Array:
+    def weighted_sums(self, weights: Array) -> Array:
         """Return the (k, d) sums of the centred rows, weighted by (k, n) numbers."""
         values = self.values
 
@@ -71,18 +79,18 @@ class CentredRows(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What a multinomial logistic regression is fitted to."""
+    """The data of a multinomial logistic regression."""
 
     rows: CentredRows
     codes: Codes
     """(n,) class numbers, ascending."""
     n_classes: int
     counts: Float64 | None
-    """(n,) how much each row counts; None is 1 each, which spares the solvers products."""
+    """(n,) weights of the rows; None is 1 each."""
 
     @classmethod
     def of(cls, labelled: Labelled) -> Self:
-        """Return the problem of labelled rows, with a class number for each of their classes."""
+        """Return the problem of labelled rows, with all their classes."""
         counts = None if (labelled.weights == 1.0).all() else labelled.weights
         rows = CentredRows.of(labelled.rows)
         return cls(rows, labelled.codes, len(labelled.classes), counts)
@@ -90,25 +98,26 @@ class Problem(NamedTuple):
     def mean_loss(self, weights: Array, intercepts: Array) -> float:
         """Return the mean log-loss of (K, d) weights and (K,) intercepts for centred rows."""
         dtype = self.rows.values.dtype
-        logits = self.rows.times(weights.astype(dtype)) + intercepts.astype(dtype)[:, None]
+        logits = self.rows.products(weights.astype(dtype)) + intercepts.astype(dtype)[:, None]
         counts = None if self.counts is None else self.counts.astype(dtype)
         losses = losses_and_residuals(logits, self.codes, counts)  # (n,)
         total = float(len(self.codes)) if self.counts is None else float(self.counts.sum())
         return float(losses.sum(dtype=np.float64)) / total
 
     def energy(self) -> float:
-        """Return the total count times the variance of the rows; 0 if that is rounding error."""
+        """Return the total weight times the variance of the rows; 0 if it is a rounding error."""
         values, mean = self.rows
         counts = np.ones(len(values)) if self.counts is None else self.counts
         squares = np.einsum("nd,nd->n", values, values).astype(np.float64)
         raw = float((counts * squares).sum())
-        shift = self.rows.pull(counts[None].astype(values.dtype))[0].astype(np.float64)  # (d,)
+        sums = self.rows.weighted_sums(counts[None].astype(values.dtype))  # (1, d)
+        shift = sums[0].astype(np.float64)  # (d,)
         average = shift / counts.sum() + mean
         energy = raw - float(counts.sum()) * float((average * average).sum())
         return energy if energy > 1e-6 * raw else 0.0
 
 
-def arranged(
+def prepare_rows(
     values: NDArray[Any],
     classes: NDArray[Any],
     codes: Codes,
@@ -117,16 +126,16 @@ def arranged(
     normalize: bool,
     precise: bool,
 ) -> Labelled:
-    """Return finite rows sorted, scaled and distinct; digests are those of the rows as given.
+    """Return finite rows sorted, scaled and distinct, with the digests of the unscaled rows.
 
-    Rows are float64 if `precise` or if float32 cannot hold them, else float32.
+    Rows are float64 if `precise` or beyond the range of float32, else float32.
     """
     if values.dtype.kind != "f" or values.dtype.itemsize < 4:
         values = values.astype(np.float64)
     found = Distinct.of(row_digests(values), codes, weights)
     single = not precise and (normalize or _ordinary(values))
     rows: Array = np.empty((len(found.at), values.shape[1]), np.float32 if single else np.float64)
-    scale = lengths(values) if normalize else None  # (n,)
+    scale = row_norms(values) if normalize else None  # (n,)
     wide = np.promote_types(values.dtype, rows.dtype)
 
     def work(part: slice) -> None:
@@ -142,7 +151,7 @@ def arranged(
 
 
 def _tiles(part: slice, size: int) -> list[slice]:
-    """Cut a block into tiles that suit a product with `size` numbers."""
+    """Divide a block into tiles for products with an array of `size` numbers."""
     fits = SMALL_PRODUCT // max(size, 1) // 8 * 8
     rows = min(fits, BLOCK_ROWS) if fits >= 24 else TILE_ROWS
     return [slice(s, min(s + rows, part.stop)) for s in range(part.start, part.stop, rows)]

@@ -9,32 +9,31 @@ import numpy as np
 from scipy.linalg import eigh
 
 from ..._threads import one_blas_thread
-from .._rows import Array, Codes, Float64
-from .._softmax import losses_and_residuals, mean_curvature, softmax
+from .._arrays import Array, Codes, Float64, losses_and_residuals, mean_curvature, softmax
 from .lbfgs import Minimum, dot, minimise
 from .problem import CentredRows
 
 RANK_TOLERANCE = 1e-12
-"""Directions with less than this share of the largest energy are rounding errors."""
+"""Minimum energy of an axis, as a share of the largest: less is rounding error."""
 
 ZERO_TOLERANCE = 1e-26
-"""So are directions with less than this share of the energy before centring."""
+"""Minimum energy of an axis, as a share of the energy before centring."""
 
 SINGLE_TOLERANCE = 1e-6
-"""The same for directions that were found in float32."""
+"""`RANK_TOLERANCE` of axes computed in float32."""
 
 EXACT_ROWS = 400
-"""Rows whose axes are found in float64 in no time."""
+"""Maximum rows for axes in float64."""
 
-MOST_AXES = 400
-"""Axes that are kept of more rows."""
+MAX_AXES = 400
+"""Maximum axes of more rows."""
 
-LEAST_CURVATURE = 1e-3
-"""Rows that are all predicted with certainty still count a little in the scaling."""
+MIN_CURVATURE = 1e-3
+"""Minimum mean of p (1 - p) in the preconditioner."""
 
 
 class Span(NamedTuple):
-    """Rows in the coordinates of their own span, axes by decreasing energy."""
+    """Rows in orthogonal coordinates of their span, axes by decreasing energy."""
 
     rows: Float64
     """(n, r + 1): the centred rows in the new coordinates, then ones for the intercept."""
@@ -47,11 +46,10 @@ class Span(NamedTuple):
 
 
 def rotate_to_span(X: Float64) -> Span:
-    """Rotate (n, d) rows to the span of what they differ in: O(n d min(n, d)) time.
+    """Rotate (n, d) centred rows to their span: O(n d min(n, d)) time.
 
-    A penalty on the length of the weights leaves no part of the solution outside the span of the
-    centred rows, and a rotation does not change it. With fewer rows than columns this replaces d
-    unknowns per class by less than n.
+    With a penalty on the norm of the weights, the solution lies in this span. With fewer rows than
+    columns, each class has less than n unknowns instead of d.
     """
     mean = X.mean(axis=0)
     centred = X - mean  # (n, d)
@@ -70,7 +68,7 @@ def rotate_to_span(X: Float64) -> Span:
 
 
 class Coordinates(NamedTuple):
-    """Rows in orthogonal coordinates, and the way back for weights."""
+    """Rows in orthogonal coordinates, and the inverse transform of weights."""
 
     values: Array
     """(1 + r, n) float32: ones, then the coordinates of the centred rows."""
@@ -82,10 +80,10 @@ class Coordinates(NamedTuple):
 
 @one_blas_thread()
 def short_coordinates(rows: CentredRows) -> Coordinates:
-    """Return n rows in at most n coordinates: O(n² d + n³) time, with no product of d by d.
+    """Return n rows in at most n coordinates: O(n² d + n³) time, without a (d, d) matrix.
 
-    Of more than 400 rows only the 400 axes in which they differ most are returned, found in
-    float32: good enough to compare values of C and to begin from.
+    For more than 400 rows, only the 400 principal axes are returned, computed in float32: precise
+    enough to compare values of C and to start from.
     """
     n = len(rows.values)
     exact = n <= EXACT_ROWS
@@ -93,18 +91,18 @@ def short_coordinates(rows: CentredRows) -> Coordinates:
     centred: Array = rows.values.astype(dtype) - rows.mean.astype(dtype)  # (n, d)
     energy, vectors = eigh(centred @ centred.T, driver="evd", check_finite=False)
     if not exact:
-        energy, vectors = energy[-MOST_AXES:], vectors[:, -MOST_AXES:]
+        energy, vectors = energy[-MAX_AXES:], vectors[:, -MAX_AXES:]
     floor = RANK_TOLERANCE if exact else SINGLE_TOLERANCE
     squares = float(np.einsum("nd,nd->", rows.values, rows.values))
     kept = energy > max(floor * energy[-1], ZERO_TOLERANCE * squares)
-    lengths = np.sqrt(energy[kept].astype(np.float64))  # (r,)
+    scales = np.sqrt(energy[kept].astype(np.float64))  # (r,)
     axes = vectors[:, kept].T.astype(np.float32)  # (r, n)
-    values = np.ones((1 + len(lengths), n), dtype=np.float32)
-    np.multiply(axes, lengths[:, None], out=values[1:], casting="same_kind")
+    values = np.ones((1 + len(scales), n), dtype=np.float32)
+    np.multiply(axes, scales[:, None], out=values[1:], casting="same_kind")
     return Coordinates(
         values,
-        lengths**2,
-        lambda weights: rows.pull(((weights / lengths) @ axes).astype(rows.values.dtype)),
+        scales**2,
+        lambda weights: rows.weighted_sums(((weights / scales) @ axes).astype(rows.values.dtype)),
     )
 
 
@@ -115,24 +113,24 @@ def solve(
     C: float,
     *,
     start: Array,  # (F, K, 1 + r), the intercept first
-    counts: Array | None,  # (F, n) how much a row counts in each regression; None is 1
+    counts: Array | None,  # (F, n) weights of the rows in each regression; None is 1
     tolerance: float = 0.0,
     relative: float = 0.0,
     max_steps: int,
 ) -> Minimum:
-    """Fit F multinomial logistic regressions to the same rows, weighted differently.
+    """Fit F multinomial logistic regressions to the same rows with different weights.
 
-    Each minimises ``sum of log-losses + |W|² / (2 C)`` with a free intercept. Steps are scaled by
-    ``(w Z'Z + I / C)``, which is diagonal in the coordinates of the span and stands in for the
-    Hessian; w is the mean of ``p (1 - p)`` at the start. The regressions share their products.
-    `tolerance` is multiplied by the root of n F; see `minimise`. The point found is (F, K, 1 + r).
+    Each minimises ``sum of log-losses + |W|² / (2 C)`` with a free intercept. The preconditioner is
+    the inverse of ``w Z'Z + I / C``, diagonal in these coordinates, with w the mean of
+    ``p (1 - p)`` at the start. `tolerance` is multiplied by the root of n F; see `minimise`. The
+    point found is (F, K, 1 + r).
     """
     dtype, (width, n), (F, K, _) = coordinates.dtype, coordinates.shape, start.shape
     unknown = start.reshape(F * K, width).astype(dtype)
     penalty = np.append(0.0, np.full(width - 1, 1.0 / C))  # (1 + r,)
     logits = (unknown @ coordinates).reshape(F, K, n)
     softmax(logits, axis=1)
-    curvature = max(mean_curvature(logits), LEAST_CURVATURE)
+    curvature = max(mean_curvature(logits), MIN_CURVATURE)
     inverse = (1.0 / (curvature * np.append(n, energy) + penalty)).astype(dtype)  # (1 + r,)
     pull = penalty.astype(dtype)
     weights = None if counts is None else counts.astype(dtype)

@@ -1,4 +1,4 @@
-"""The strength of the penalty of a logistic regression, chosen from the problem rows alone."""
+"""The choice of C, the inverse penalty of a logistic regression, by cross-validation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..._threads import one_blas_thread
-from .._rows import NEVER_SCORED, Array, Codes, Float64
-from .._softmax import log_losses
+from .._arrays import NEVER_SCORED, Array, Codes, Float64, log_losses
 from .problem import CentredRows, Problem
 from .span import EXACT_ROWS, Coordinates, short_coordinates, solve
 from .subspaces import solve_in_subspaces
@@ -16,13 +15,13 @@ from .subspaces import solve_in_subspaces
 N_FOLDS = 5
 
 STEPS_PER_DECADE = 2
-"""Steps of the grid of C in a decade."""
+"""Values of C per decade."""
 
 DECADES = 3
 """Maximum distance of C from the centre of the prior, in decades."""
 
 PRIOR_STRENGTH = 60_000.0
-"""The prior's centre is this over n times the variance: C = 1000 for 100 rows of variance 0.6."""
+"""Centre of the prior times n times the variance: C = 1000 for 100 rows of variance 0.6."""
 
 PRIOR_DECADES = 0.5
 """Standard deviation of the prior on log10 C."""
@@ -33,51 +32,51 @@ TOLERANCE = 2e-2
 MAX_STEPS = 1000
 
 FEW_ROWS = 1200
-"""Up to so many rows, all folds are solved at once in the coordinates of the rows' span."""
+"""Maximum rows for which all folds are solved together."""
 
-ENOUGH_SCORED = 1000
-"""Rows to score: more would not tell values of C apart any better."""
+MAX_SCORED = 1000
+"""Number of scored rows after which no further fold is solved."""
 
-LOOSE = 0.03
-"""Root of the relative gap to which a fold of many rows is solved."""
+FOLD_TOLERANCE = 0.03
+"""Root of the relative gap of the fits to folds of many rows."""
 
 
 class HeldOut(NamedTuple):
-    """Logits of m rows, from models that were not fitted to them."""
+    """Logits of m rows from models that were not fitted to them."""
 
     logits: Array
     """(m, K)."""
     codes: Codes
     counts: Float64 | None
-    """(m,) how much each row counts; None is 1 each."""
+    """(m,) weights of the rows; None is 1 each."""
 
 
 class Choice(NamedTuple):
-    """A value of C, the reason for it, and a place close to its solution."""
+    """A value of C, how it was chosen, and a start for the final fit."""
 
     C: float
     rule: str
     held_out: HeldOut | None = None
     """From the folds at this C; None if no row could be scored."""
     start: tuple[Array, Array] | None = None
-    """Weights (K, d) and intercepts (K,) to begin with."""
+    """(K, d) weights and (K,) intercepts."""
     coordinates: Coordinates | None = None
     inside: Array | None = None
-    """Of few rows: (K, 1 + r) weights to begin with, in `coordinates`."""
+    """For few rows: (K, 1 + r) weights in `coordinates`."""
 
 
 class Folds(Protocol):
-    """Solves all folds for one C after the other, each from the solution for a C near it."""
+    """Solves all folds for a value of C."""
 
     scored: Codes
     n_folds: int
 
     def solve(self, C: float, near: Any) -> tuple[Any, Array]:
-        """Return the solutions, in whatever form, and (m, K) logits of the scored rows."""
+        """Return the solutions and the (m, K) logits of the scored rows; start from `near`."""
         ...
 
-    def settle(self, choice: Choice, solutions: Any) -> Choice:
-        """Return the choice with a place to begin from."""
+    def with_start(self, choice: Choice, solutions: Any) -> Choice:
+        """Return the choice with a start for the final fit."""
         ...
 
 
@@ -87,23 +86,21 @@ def choose_strength(
     binary_factor: float,  # multiplies C before solving
     start: tuple[Array, Array] | None = None,
 ) -> Choice:
-    """Choose C by cross-validation, with a prior that fades as labels arrive.
+    """Choose C by cross-validation with a prior.
 
-    The score of a C is the sum of the held-out log-losses plus
-    ``(log10 C - centre)² / (2 * 0.5²)``, as if C had a log-normal prior half a decade wide around
-    ``60,000 / (n * variance of the rows)``: few rows from a good backbone can be separated. With a
-    handful of labels the prior decides, with hundreds it does not matter. The search starts at the
-    centre and goes down by half a decade at a time until the score rises; if it rose at once, it
-    goes up instead. A tie goes to the value nearer to the centre.
+    The score of C is the sum of the held-out log-losses plus ``(log10 C - centre)² / (2 * 0.5²)``:
+    a log-normal prior around ``60,000 / (n * variance of the rows)``. The search starts at the
+    centre and decreases C by half decades until the score rises; if it rises at once, C is
+    increased. A tie goes to the value nearer to the centre.
 
-    Up to 1,200 rows, all five folds are solved together. Of more rows, only as many folds are
-    solved as hold 1,000 rows: one from 5,000 rows on.
+    Up to 1,200 rows, all five folds are solved together. Beyond, only as many folds are solved as
+    contain 1,000 rows.
     """
     centre = _centre(problem.energy())
     if not (folds != NEVER_SCORED).any():
         return Choice(_value(centre), "prior: no class has two distinct rows")
     few = len(folds) <= FEW_ROWS
-    solver: Folds = _FewRows(problem, folds) if few else _ManyRows(problem, folds, start)
+    solver: Folds = _JointFolds(problem, folds) if few else _SeparateFolds(problem, folds, start)
     search = _Search(solver, problem, binary_factor, centre)
     best = search.run()
     rule = (
@@ -111,11 +108,11 @@ def choose_strength(
         f"fold{'s' if solver.n_folds > 1 else ''}, with a prior at C = {_readable(centre)}"
     )
     solutions, held_out = search.tried[best]
-    return solver.settle(Choice(_value(best), rule, held_out), solutions)
+    return solver.with_start(Choice(_value(best), rule, held_out), solutions)
 
 
 def _centre(energy: float) -> int:
-    """Return the centre of the prior, as a number of steps of the grid from C = 1."""
+    """Return the centre of the prior, in steps of half a decade from C = 1."""
     if not energy > 0.0:
         return 0
     return round(STEPS_PER_DECADE * float(np.log10(PRIOR_STRENGTH / energy)))
@@ -130,7 +127,7 @@ def _readable(step: int) -> str:
 
 
 class _Search:
-    """Scores of the values of C tried so far, and the solutions that gave them."""
+    """The search for the best C: scores and solutions by step."""
 
     def __init__(self, folds: Folds, problem: Problem, binary_factor: float, centre: int) -> None:
         self.folds, self.binary_factor, self.centre = folds, binary_factor, centre
@@ -140,12 +137,12 @@ class _Search:
         self.tried: dict[int, tuple[Any, HeldOut]] = {}
 
     def run(self) -> int:
-        """Walk from the centre down the slope of the score; return the lowest step."""
+        """Move from the centre while the score decreases; return the step of the least score."""
         self._try(self.centre, None)
         step = self.centre
         for direction in (-1, 1):
             if step != self.centre:
-                break  # the other way is uphill
+                break  # the score rises in the other direction
             while abs(step + direction - self.centre) <= DECADES * STEPS_PER_DECADE:
                 self._try(step + direction, step)
                 if self.scores[step + direction] >= self.scores[step]:
@@ -159,7 +156,7 @@ class _Search:
         held_out = HeldOut(logits, self.codes, self.counts)
         self.tried[step] = solutions, held_out
         prior = ((step - self.centre) / STEPS_PER_DECADE / PRIOR_DECADES) ** 2 / 2.0
-        # Rounded so that the last bits of a sum cannot decide.
+        # Rounded, so that the choice does not depend on the last bits of a sum.
         self.scores[step] = round(_log_loss(held_out) + prior, 4)
 
 
@@ -170,8 +167,8 @@ def _log_loss(held_out: HeldOut) -> float:
     return float((losses * counts).sum())
 
 
-class _FewRows:
-    """All folds at once, in the coordinates of the rows' own span."""
+class _JointFolds:
+    """Solves all folds together, in coordinates of the span of the rows."""
 
     def __init__(self, problem: Problem, folds: Codes) -> None:
         self.problem, self.coordinates = problem, short_coordinates(problem.rows)
@@ -198,20 +195,20 @@ class _FewRows:
         logits = (found.reshape(F * K, -1) @ values).reshape(F, K, -1)  # (F, K, n)
         return found, logits[self.fold, :, self.scored]
 
-    def settle(self, choice: Choice, solutions: Any) -> Choice:
+    def with_start(self, choice: Choice, solutions: Any) -> Choice:
         mean = solutions.mean(axis=0)  # (K, 1 + r)
         if len(self.problem.codes) <= EXACT_ROWS:
             return choice._replace(coordinates=self.coordinates, inside=mean)
         return choice._replace(start=(self.coordinates.lift(mean[:, 1:]), mean[:, 0]))
 
 
-class _ManyRows:
-    """Some folds, one after the other, on copies of the rows outside them."""
+class _SeparateFolds:
+    """Solves some folds one by one, on copies of the rows outside them."""
 
     def __init__(self, problem: Problem, folds: Codes, start: tuple[Array, Array] | None) -> None:
         self.problem, self.start = problem, start
         sizes = np.bincount(folds[folds != NEVER_SCORED])
-        enough = int(np.searchsorted(np.cumsum(sizes), ENOUGH_SCORED)) + 1
+        enough = int(np.searchsorted(np.cumsum(sizes), MAX_SCORED)) + 1
         self.n_folds = min(enough, len(sizes))
         self.parts = [
             (np.flatnonzero(folds != fold), np.flatnonzero(folds == fold))
@@ -222,18 +219,18 @@ class _ManyRows:
     def solve(self, C: float, near: Any) -> tuple[Any, Array]:
         solutions, logits = [], []
         for fold, (seen, held) in enumerate(self.parts):
-            start = self._beginning() if near is None else near[fold]
+            start = self._initial_weights() if near is None else near[fold]
             weights, intercepts = self._fit(seen, C, start)
             mean = self.problem.rows.mean
             rows = CentredRows(self.problem.rows.values[held], mean)
-            logits.append(rows.times(weights).T + intercepts)
+            logits.append(rows.products(weights).T + intercepts)
             solutions.append((weights, intercepts))
         return solutions, np.concatenate(logits)
 
-    def settle(self, choice: Choice, solutions: Any) -> Choice:
+    def with_start(self, choice: Choice, solutions: Any) -> Choice:
         return choice._replace(start=solutions[0])
 
-    def _beginning(self) -> tuple[Array, Array]:
+    def _initial_weights(self) -> tuple[Array, Array]:
         problem = self.problem
         if self.start is not None:
             dtype = problem.rows.values.dtype
@@ -249,5 +246,7 @@ class _ManyRows:
             n_classes,
             None if counts is None else counts[seen],
         )
-        found = solve_in_subspaces(part, C, start=start, tolerance=LOOSE, max_steps=MAX_STEPS)
+        found = solve_in_subspaces(
+            part, C, start=start, tolerance=FOLD_TOLERANCE, max_steps=MAX_STEPS
+        )
         return found.weights.astype(values.dtype), found.intercepts.astype(values.dtype)

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression in a subspace that grows towards the solution."""
+"""Multinomial logistic regression in growing subspaces (a block Krylov method)."""
 
 from __future__ import annotations
 
@@ -7,44 +7,43 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._threads import one_blas_thread
-from .._rows import Array, Float64, in_blocks
-from .._softmax import losses_and_residuals, mean_curvature
+from .._arrays import Array, Float64, in_blocks, losses_and_residuals, mean_curvature
 from .lbfgs import ROUNDING, dot, minimise
 from .problem import Problem
 
-INNER = 0.2
-"""Share of the whole gradient down to which each subspace is searched."""
+INNER_TOLERANCE = 0.2
+"""Tolerance of the search in a subspace, as a share of the whole gradient."""
 
 INNER_STEPS = 50
-"""Maximum steps inside one subspace."""
+"""Maximum steps in one subspace."""
 
 INNER_BLOCK = 2560
-"""Rows that one thread works on at a time inside a subspace."""
+"""Rows per block in a subspace."""
 
 MEMORY = 4
-"""Moves of the weights whose directions stay when the basis is condensed."""
+"""Number of last moves of the weights whose directions remain in a condensed basis."""
 
-NOTHING = 1e-4
-"""Mean loss below which a relative gap no longer matters."""
+NEGLIGIBLE_LOSS = 1e-4
+"""Mean loss below which the gap is no longer relative."""
 
-WIDTH = 14
-"""Width of the basis, in widths of the weights, at which it is condensed: reading it costs too."""
+MAX_WIDTH = 14
+"""Maximum size of the basis before it is condensed, as a multiple of K - 1."""
 
-LEAST_CURVATURE = 1e-3
-"""Least curvature of a row in the metric, for rows that are all predicted with certainty."""
+MIN_CURVATURE = 1e-3
+"""Minimum mean of p (1 - p) in the metric."""
 
-FREE = 1e-6
-"""Penalty of an intercept in the metric, as a share of n. It has none in the problem."""
+INTERCEPT_PENALTY = 1e-6
+"""Penalty of an intercept in the metric, as a share of n; the problem has none."""
 
 DEPENDENT = 1e-5
-"""Share of its length outside the others below which a direction is dropped."""
+"""Minimum norm of a direction outside the basis, as a share of its norm."""
 
 ROUNDED = 0.5
-"""The same share in a second pass, where less means that the first left rounding error."""
+"""The same share in a second pass: less is rounding error of the first."""
 
 
 class Solution(NamedTuple):
-    """A logistic regression, and how it was found."""
+    """A fitted logistic regression."""
 
     weights: Float64
     """(K, d), for centred rows."""
@@ -64,38 +63,33 @@ def solve_in_subspaces(
 ) -> Solution:
     """Fit a multinomial logistic regression by a block Krylov method.
 
-    Minimises ``sum of log-losses + |W|² / (2 C)``. W has K rows of d numbers, but lives in a
-    subspace of K - 1 dimensions; gradients lead to it. Each round adds the K - 1 directions of
-    the present gradient to an orthonormal basis and solves the regression inside the basis, where
-    rows have r coordinates and not d. So a round reads the matrix twice, and K - 1 directions at a
-    time are worth far more than the one of a quasi-Newton step.
+    Minimises ``sum of log-losses + |W|² / (2 C)``. Each round adds the K - 1 directions of the
+    gradient to an orthonormal basis and solves the regression in the basis, where rows have r
+    coordinates instead of d. A round reads the matrix twice: O(n d K) time, plus O(n r K) per step
+    in the basis.
 
     `start` has (K, d) weights and (K,) intercepts for centred rows; None is zeros. The search has
-    converged when the decrease still to be had, by a quadratic guess, is at most ``tolerance**2``
-    times the value; where the guess before fell short of the actual gain, so does this one.
-
-    O(n d K) time a round and O(n r K) a step inside. Rounds are about 7, 13 and 24 at C = 1, 10
-    and 100 for 10,000 rows of 1,280 dimensions of a network, 10 classes.
+    converged when the decrease predicted by the quadratic model is at most ``tolerance**2`` times
+    the value; the prediction is corrected by the error of the last one.
     """
     if start is None:
         K, d = problem.n_classes, problem.rows.values.shape[1]
         start = np.zeros((K, d)), np.zeros(K)
     search = _Search(problem, C, *start)
-    floor = NOTHING * float(search.gram[0, 0])
-    promised = 0.0
+    floor = NEGLIGIBLE_LOSS * float(search.gram[0, 0])
+    predicted = 0.0
     while search.steps < max_steps:
-        fresh = search.extend()
-        value, decrement = search.judge()
+        extended = search.extend()
+        value, decrement = search.decrement()
         wanted = 2.0 * tolerance**2 * max(value, floor)
-        if decrement <= wanted and decrement * 2.0 * search.gained <= wanted * promised:
+        if decrement <= wanted and decrement * 2.0 * search.gained <= wanted * predicted:
             return search.solution(True)
-        promised = decrement
-        # Inside, the target is a share of what there is, or what will do for all.
-        share = INNER if fresh else 0.0
+        predicted = decrement
+        share = INNER_TOLERANCE if extended else 0.0
         target = max(share * np.sqrt(decrement), 0.5 * np.sqrt(wanted))
         if not search.improve(target, max_steps - search.steps):
             break
-        if len(search.basis) > WIDTH * max(search.n_classes - 1, 2):
+        if len(search.basis) > MAX_WIDTH * max(search.n_classes - 1, 2):
             search.condense()
     return search.solution(False)
 
@@ -124,24 +118,25 @@ class _Search:
         self.value, self.gradient = self._objective(self.inside)
 
     def extend(self) -> bool:
-        """Add the directions of the gradient; return whether any was new."""
+        """Add the directions of the gradient to the basis; return whether any was new."""
         with one_blas_thread():
             penalty = (self.inside[:, 1:] / self.C) @ self.basis
-        fresh = _orthonormal(self.rows.pull(self.residuals) + penalty, self.basis)  # (k, d)
+        gradient = self.rows.weighted_sums(self.residuals) + penalty  # (K, d)
+        fresh = _orthonormal(gradient, self.basis)  # (k, d)
         if len(fresh):
             added = self._append(fresh)
             with one_blas_thread():
-                more = self.residuals @ added.T  # (K, k): nothing else changes
+                more = self.residuals @ added.T  # (K, k)
             self.gradient = np.concatenate([self.gradient, more], axis=1)
         self._renew_metric()
         return len(fresh) > 0
 
-    def judge(self) -> tuple[float, float]:
-        """Return the value, and twice the decrease that the metric predicts."""
+    def decrement(self) -> tuple[float, float]:
+        """Return the value, and twice the decrease predicted by the quadratic model."""
         return self.value, dot(self.gradient, self._apply(self.gradient))
 
     def improve(self, target: float, max_steps: int) -> bool:
-        """Search the subspace; return False if no decrease above rounding was found."""
+        """Minimise in the subspace; return False if the value did not decrease."""
         found = minimise(
             self._objective,
             self.inside,
@@ -156,16 +151,15 @@ class _Search:
         self.inside = found.point
         self.value, self.gradient = found.value, found.gradient
         if found.stuck:
-            self._objective(found.point)  # for the residuals there
+            self._objective(found.point)  # updates the residuals
         seen = ROUNDING * float(np.finfo(self.dtype).eps) * found.value
         return found.converged or bool(self.gained > seen)
 
     @one_blas_thread()
     def condense(self) -> None:
-        """Reduce the basis to the span of the weights and of their last moves.
+        """Reduce the basis to the span of the weights and their last moves.
 
-        As in conjugate gradients, older directions do not matter for the next ones. So a step
-        inside costs the same in every round.
+        As in conjugate gradients, older directions are not needed.
         """
         kept = np.empty((0, len(self.basis)), dtype=self.dtype)  # (k, r)
         for directions in (self.inside[:, 1:], *self.moves):
@@ -190,7 +184,7 @@ class _Search:
 
     def _append(self, fresh: Array) -> Array:
         """Extend the basis by (k, d) directions; return the (k, n) coordinates."""
-        added = self.rows.times(fresh)  # (k, n)
+        added = self.rows.products(fresh)  # (k, n)
         with one_blas_thread():
             weighted = added if self.counts is None else added * self.counts
             across = (weighted @ self.coordinates.T).astype(np.float64)  # (k, 1 + r)
@@ -198,18 +192,18 @@ class _Search:
         self.gram = np.block([[self.gram, across.T], [across, own]])
         self.basis = np.concatenate([self.basis, fresh])
         self.coordinates = np.concatenate([self.coordinates, added])
-        still = np.zeros((self.n_classes, len(fresh)), dtype=self.dtype)
-        self.inside = np.concatenate([self.inside, still], axis=1)
-        self.moves = [np.concatenate([move, still], axis=1) for move in self.moves]
+        zeros = np.zeros((self.n_classes, len(fresh)), dtype=self.dtype)
+        self.inside = np.concatenate([self.inside, zeros], axis=1)
+        self.moves = [np.concatenate([move, zeros], axis=1) for move in self.moves]
         return added
 
     @one_blas_thread()
     def _renew_metric(self) -> None:
-        """Invert the approximate Hessian that all classes share."""
-        curvature = max(self.curvature, LEAST_CURVATURE)
+        """Invert the approximate Hessian, the same for all classes."""
+        curvature = max(self.curvature, MIN_CURVATURE)
         metric = curvature * self.gram
         penalty = np.full(len(metric), 1.0 / self.C)
-        penalty[0] = FREE * self.gram[0, 0]
+        penalty[0] = INTERCEPT_PENALTY * self.gram[0, 0]
         metric[np.diag_indices(len(metric))] += penalty
         self.metric = np.linalg.inv(metric).astype(self.dtype)
 
@@ -218,7 +212,7 @@ class _Search:
         return np.asarray(gradient @ self.metric)
 
     def _objective(self, inside: Array) -> tuple[float, Array]:
-        """Return the value and the gradient (K, 1 + r); keep the residuals."""
+        """Return the value and the (K, 1 + r) gradient; store the residuals."""
         n = self.coordinates.shape[1]
         residuals = np.empty((self.n_classes, n), dtype=self.dtype)
 
@@ -240,7 +234,7 @@ class _Search:
 
     @property
     def curvature(self) -> float:
-        """The mean of p (1 - p) at the present weights."""
+        """The mean of p (1 - p) at the current weights."""
         found: Any = self.residuals.copy()
         if self.counts is not None:
             found /= np.where(self.counts > 0.0, self.counts, np.inf)
@@ -250,12 +244,12 @@ class _Search:
 
 @one_blas_thread()
 def _orthonormal(directions: Array, basis: Array) -> Array:
-    """Return an orthonormal (k, d) basis of what (K, d) directions add to an orthonormal one."""
+    """Return (k, d) orthonormal directions that extend a basis to the span of (K, d) directions."""
     longest = np.sqrt(np.einsum("kd,kd->k", directions, directions).max(initial=0.0))
     if not longest > 0.0:
         return directions[:0]
     fresh = directions / longest
-    for least in (DEPENDENT, ROUNDED):  # twice is enough
+    for least in (DEPENDENT, ROUNDED):  # two passes of Gram-Schmidt
         outside = (fresh - (fresh @ basis.T) @ basis).astype(np.float64)
         energy, axes = np.linalg.eigh(outside @ outside.T)
         kept = energy > least**2

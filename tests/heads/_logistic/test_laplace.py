@@ -17,7 +17,7 @@ def covariance(laplace, points):
     """Return the covariance (k K, k K) of the logits of (k, d) points, worked out exactly."""
     d, K = len(laplace.mean), len(laplace.intercept)
     units = np.eye((d + 1) * K).reshape(-1, d + 1, K)  # the answer is linear in the noise
-    weights, shift = laplace.changes(units)  # (d, s, K), (s, K)
+    weights, shift = laplace.deviations(units)  # (d, s, K), (s, K)
     logits = np.tensordot(points, weights, axes=1) + shift  # (k, s, K)
     flat = logits.transpose(0, 2, 1).reshape(len(points) * K, -1)
     return flat @ flat.T
@@ -48,7 +48,7 @@ def test_where_all_labels_are_as_certain_nothing_is_approximated(seed, n, d, K, 
     rows, points = rng.normal(size=(n, d)), rng.normal(size=(3, d))
     rows[n // 2] = rows[0]
     probabilities = np.repeat(rng.dirichlet(np.ones(K))[None], n, axis=0)
-    found = covariance(Laplace.around(rows, probabilities, precision), points)
+    found = covariance(Laplace.fit(rows, probabilities, precision), points)
     expected = in_full(rows, probabilities, precision, points)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9 / precision)
 
@@ -61,7 +61,7 @@ def test_two_classes_worked_out_by_hand():
     p = head.predict_proba([[1.0], [-1.0]])
     q = p[0, 0] * p[0, 1]
     assert head.prior_precision == 0.5
-    found = covariance(Laplace.around(np.array([[1.0], [-1.0]]), p, 0.5), np.array([[3.0]]))
+    found = covariance(Laplace.fit(np.array([[1.0], [-1.0]]), p, 0.5), np.array([[3.0]]))
     variance = found[0, 0] + found[1, 1] - 2 * found[0, 1]
     assert variance == pytest.approx((1 + 9) / (1 / 4 + 2 * q), rel=1e-9)
 
@@ -75,7 +75,7 @@ def test_draws_have_the_mean_and_the_covariance_of_the_distribution():
     logits = np.log(draws.astype(np.float64))
     gaps = (logits[:, :, :2] - logits[:, :, 2:]).reshape(len(draws), 4)  # what softmax leaves
     contrast = np.kron(np.eye(2), np.array([[1, 0, -1], [0, 1, -1]]))  # (4, 6)
-    around = Laplace.around(X, head.predict_proba(X), head.prior_precision)
+    around = Laplace.fit(X, head.predict_proba(X), head.prior_precision)
     expected = contrast @ covariance(around, points) @ contrast.T
     fitted = contrast @ (points @ head.coef_.T + head.intercept_).reshape(6)
     spread = np.sqrt(np.diag(expected))
@@ -208,7 +208,7 @@ def test_features_are_scaled_rows_and_a_one():
 def test_a_number_of_draws_without_meaning(problem, n_samples):
     with pytest.raises(UsageError) as error:
         LogisticHead(C=1.0).fit(*problem).posterior(problem[0], n_samples, None)
-    assert str(error.value) == f"n_samples must be a whole number from 1, not {n_samples!r}."
+    assert str(error.value) == f"n_samples is {n_samples!r}: give a whole number, at least 1."
 
 
 def test_rows_that_cannot_be_drawn_from(problem):
@@ -217,7 +217,7 @@ def test_rows_that_cannot_be_drawn_from(problem):
     rng = np.random.default_rng(0)
     with pytest.raises(LabelError) as error:
         head.posterior(X[:0], 3, rng)
-    assert str(error.value) == "a posterior is drawn given the labelled rows: X has none."
+    assert str(error.value) == "X has no rows: give the labelled rows of the head."
     broken = X.copy()
     broken[4, 1] = np.nan
     for call in (

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from embedpipe.heads._logistic.problem import CentredRows, Problem, arranged
+from embedpipe.heads._logistic.problem import CentredRows, Problem, prepare_rows
 
 
 @settings(max_examples=30, deadline=None)
@@ -17,8 +17,8 @@ def test_products_are_those_with_centred_rows(seed, n, d, k):
     rows = CentredRows(X, X.mean(axis=0))
     directions, weights = rng.normal(size=(k, d)), rng.normal(size=(k, n))
     centred = X - X.mean(axis=0)
-    np.testing.assert_allclose(rows.times(directions), directions @ centred.T, atol=1e-9)
-    np.testing.assert_allclose(rows.pull(weights), weights @ centred, atol=1e-9)
+    np.testing.assert_allclose(rows.products(directions), directions @ centred.T, atol=1e-9)
+    np.testing.assert_allclose(rows.weighted_sums(weights), weights @ centred, atol=1e-9)
 
 
 @pytest.mark.parametrize("k", [1, 10, 300])
@@ -31,7 +31,7 @@ def test_threads_are_nothing_to_the_last_bit(k):
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            found.append((rows.times(directions), rows.pull(weights)))
+            found.append((rows.products(directions), rows.weighted_sums(weights)))
     np.testing.assert_array_equal(found[0][0], found[1][0])
     np.testing.assert_array_equal(found[0][1], found[1][1])
 
@@ -40,7 +40,9 @@ def made(X, codes, weights=None, *, normalize=False, precise=True):
     codes = np.asarray(codes)
     weights = np.ones(len(codes)) if weights is None else np.asarray(weights, dtype=float)
     classes = np.arange(codes.max() + 1)
-    return arranged(np.asarray(X), classes, codes, weights, normalize=normalize, precise=precise)
+    return prepare_rows(
+        np.asarray(X), classes, codes, weights, normalize=normalize, precise=precise
+    )
 
 
 def test_equal_rows_of_a_class_are_one_that_counts_for_all():

@@ -110,10 +110,10 @@ def test_rounding_errors_are_no_directions():
     directions = (rng.normal(size=(4, 6)) @ basis).astype(np.float32)
     basis[2] += 1e-4 * basis[1]  # a little less than orthonormal
     assert len(subspaces._orthonormal(directions, basis)) == 0
-    half = subspaces._orthonormal(directions, basis[:3])
-    assert len(half) == 3  # four directions, of which only three are left
-    assert np.abs(half @ half.T - np.eye(3)).max() < 1e-6
-    assert np.abs(half @ basis[:3].T).max() < 1e-4
+    halves = subspaces._orthonormal(directions, basis[:3])
+    assert len(halves) == 3  # four directions, of which only three are left
+    assert np.abs(halves @ halves.T - np.eye(3)).max() < 1e-6
+    assert np.abs(halves @ basis[:3].T).max() < 1e-4
 
 
 def test_float64_goes_as_far_as_it_is_asked_to():
@@ -126,7 +126,7 @@ def test_float64_goes_as_far_as_it_is_asked_to():
 def test_a_condensed_basis_still_leads_there(monkeypatch):
     X, codes = problem(200, 60, 3)
     whole = solved(X, codes, 3, 100.0)
-    monkeypatch.setattr(subspaces, "WIDTH", 3)
+    monkeypatch.setattr(subspaces, "MAX_WIDTH", 3)
     condensed = solved(X, codes, 3, 100.0)
     assert condensed.converged
     assert condensed.steps > whole.steps
