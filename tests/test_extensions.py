@@ -1,4 +1,4 @@
-"""Modules of users, imported by name or by path."""
+"""Extension modules, imported by name or by path."""
 
 import sys
 import textwrap
@@ -27,14 +27,14 @@ def write(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_a_module_of_the_current_directory(write):
+def test_a_module_of_the_current_directory_is_imported(write):
     write("my_rules_a")
     import_extensions(["my_rules_a", "my_rules_a"])
     assert sys.modules["my_rules_a"].loaded
     assert imported_extensions() == ["my_rules_a"]
 
 
-def test_a_file_by_its_path(write, tmp_path):
+def test_a_file_is_imported_by_its_path(write, tmp_path):
     path = write("my_rules_b")
     import_extensions(["my_rules_b.py"])
     assert sys.modules["my_rules_b"].loaded
@@ -49,7 +49,7 @@ def test_a_file_by_its_path(write, tmp_path):
         ("json.py", "", "ImportError: a module 'json' exists already: rename the file"),
     ],
 )
-def test_what_cannot_be_imported_is_explained(name, text, reason, write):
+def test_an_import_error_is_explained(name, text, reason, write):
     if text is not None:
         write(name.removesuffix(".py"), text)
     with pytest.raises(UsageError) as caught:
@@ -62,7 +62,7 @@ def test_what_cannot_be_imported_is_explained(name, text, reason, write):
 
 
 def install(folder, group, points):
-    """Write what an installed package consists of."""
+    """Write the metadata of an installed package."""
     info = folder / "their_rules-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-rules\nVersion: 1.0\n")
@@ -87,7 +87,7 @@ def test_installed_packages_add_to_a_registry(write, tmp_path, monkeypatch):
     }
 
 
-def test_an_installed_package_does_not_replace_what_there_is(write, tmp_path, monkeypatch):
+def test_an_installed_package_does_not_replace_a_registered_name(write, tmp_path, monkeypatch):
     write("their_rules", "class Oldest:\n    '''Theirs.'''\n")
     monkeypatch.syspath_prepend(tmp_path)
     install(tmp_path, "embedpipe.rules", {"oldest": "their_rules:Oldest"})

@@ -1,4 +1,4 @@
-"""The seed of a run reaches everything random, by every door; a seed that was given stays."""
+"""The seed of a run is passed to every random part; an explicit seed is kept."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ RANDOM = {
     "tree": "sklearn.tree:ExtraTreeClassifier(max_depth=4)",
     "sgd": "sklearn.linear_model:SGDClassifier(loss='log_loss')",
 }
-"""A spec of each head that draws, with little to compute."""
+"""A fast spec of each random head."""
 
 OWN = {
     "mlp": "seed", "random_projection_ridge": "seed", "label_propagation": "seed",
@@ -49,17 +49,17 @@ def loop(head, seed, **options):
 
 
 def probabilities(head, seed, **options):
-    """Return what the head says after a run without any other chance."""
+    """Return the probabilities of the head after a run without other random parts."""
     return loop(head, seed, **options).fit(rounds=1).predict_proba(X[400:500])
 
 
-def test_every_registered_head_with_a_seed_is_among_them():
+def test_every_registered_head_with_a_seed_is_tested():
     drawing = {name for name in heads if random_parameters(get_head(name))}
     assert drawing == {name for name in RANDOM if name in heads}
 
 
 @pytest.mark.parametrize("name", list(RANDOM))
-def test_the_seed_reaches_a_head_that_draws(name):
+def test_the_seed_is_passed_to_a_random_head(name):
     found = [probabilities(RANDOM[name], seed) for seed in (0, 1, 2)]
     assert not np.array_equal(found[0], found[1])
     assert not np.array_equal(found[1], found[2])
@@ -68,7 +68,7 @@ def test_the_seed_reaches_a_head_that_draws(name):
 
 
 @pytest.mark.parametrize("name", list(RANDOM))
-def test_a_seed_in_the_spec_stays(name):
+def test_a_seed_in_the_spec_string_is_kept(name):
     spec = f"{RANDOM[name][:-1]}, {OWN[name]}=7)"
     first, second = (probabilities(spec, seed) for seed in (0, 1))
     assert np.array_equal(first, second)
@@ -76,25 +76,25 @@ def test_a_seed_in_the_spec_stays(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(heads) - set(RANDOM)))
-def test_heads_without_chance_are_the_same_for_every_seed(name):
+def test_deterministic_heads_are_the_same_for_every_seed(name):
     assert np.array_equal(probabilities(name, 0), probabilities(name, 1))
 
 
 @pytest.mark.parametrize("mode", ["half_cumulative", "incremental", "replay"])
-def test_the_seed_reaches_the_heads_of_every_mode(mode):
+def test_the_seed_is_passed_to_the_heads_of_every_mode(mode):
     first, second = (probabilities(RANDOM["mlp"], seed, mode=mode) for seed in (0, 1))
     assert not np.array_equal(first, second)
     assert np.array_equal(first, probabilities(RANDOM["mlp"], 0, mode=mode))
 
 
-def test_dropout_that_stays_on_follows_the_seed():
+def test_monte_carlo_dropout_depends_on_the_seed():
     head = get_head("mlp(hidden=16, epochs=4, stochastic_pred=True)").fit(X[:50], Y[:50])
     first = head.predict_proba(X[:20])
     assert np.array_equal(first, head.set_params(seed=0).predict_proba(X[:20]))
     assert not np.array_equal(first, head.set_params(seed=1).predict_proba(X[:20]))
 
 
-def test_nested_estimators_and_splitters_take_the_seed():
+def test_nested_estimators_and_splitters_receive_the_seed():
     folds = StratifiedKFold(3, shuffle=True)
     nested = CalibratedClassifierCV(make_pipeline(DecisionTreeClassifier()), cv=folds)
     found = seeded(nested, 5)
@@ -109,12 +109,12 @@ def test_nested_estimators_and_splitters_take_the_seed():
     assert repr(seeded(GaussianNB(), 5)) == repr(GaussianNB())
 
 
-def test_a_seed_beyond_what_libraries_take_is_reduced():
+def test_a_seed_beyond_the_range_of_libraries_is_reduced():
     assert seeded(LogisticRegression(), 2**32 + 4).random_state == 4
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, "3", None])
-def test_what_is_no_seed_is_refused_by_every_door(seed):
+def test_an_invalid_seed_is_refused_everywhere(seed):
     message = f"^seed is {seed!r}: give a whole number from 0 on.$".replace(".", r"\.")
     with pytest.raises(UsageError, match=message):
         run_head("logistic", seed)
@@ -142,7 +142,7 @@ def test_the_runs_of_a_grid_differ_by_seed(tmp_path):
     assert len({bounds["ridge", seed] for seed in range(4)}) == 1
 
 
-def test_select_hands_the_seed_to_the_head():
+def test_select_passes_the_seed_to_the_head():
     def picks(seed, head=RANDOM["forest"]):
         rows = np.arange(0, 200, 5)
         chosen = ep.select(
@@ -161,11 +161,11 @@ WITHOUT_CHANCE = {
     "facility_location", "galaxy", "least_confidence", "logdet_bald", "margin", "max_herding",
     "probcover", "uncertainty_herding",
 }  # fmt: skip
-"""Strategies whose picks follow from the pool alone. Any other must follow the seed."""
+"""Deterministic strategies; any other depends on the seed."""
 
 
 @pytest.mark.parametrize("name", list(strategies))
-def test_the_seed_reaches_every_strategy_that_draws(name):
+def test_the_seed_is_passed_to_every_random_strategy(name):
     rows = np.random.default_rng(1).permutation(600)[:40]
 
     def picks(seed):
@@ -177,7 +177,7 @@ def test_the_seed_reaches_every_strategy_that_draws(name):
     assert picks(2) == picks(2)
 
 
-def test_a_committee_of_networks_draws_its_members():
+def test_the_members_of_a_committee_of_networks_are_random():
     rows = np.arange(0, 200, 5)
     qbc = "query_by_committee(members=2)"
 
@@ -190,7 +190,7 @@ def test_a_committee_of_networks_draws_its_members():
     assert picks(0) != picks(1)
 
 
-def test_streams_hand_the_seed_to_the_head(tmp_path):
+def test_streams_pass_the_seed_to_the_head(tmp_path):
     stream = ep.Stream.from_arrays(X[:300], Y[:300], np.repeat([0, 1, 2], 100))
 
     def matrix(seed, head=RANDOM["mlp"]):
@@ -215,7 +215,7 @@ def digits(tmp_path_factory):
     return ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=workspace)
 
 
-def test_train_hands_the_seed_to_the_head(digits):
+def test_train_passes_the_seed_to_the_head(digits):
     labels = {item.id: item.label for item in digits.items[400:460]}
 
     def found(seed, head="mlp(hidden=8, epochs=2)"):
@@ -227,7 +227,7 @@ def test_train_hands_the_seed_to_the_head(digits):
     assert np.array_equal(found(0, "mlp(hidden=8, epochs=2, seed=4)"), found(4))
 
 
-def test_a_labelling_session_hands_the_seed_to_the_head(digits, tmp_path):
+def test_a_labelling_session_passes_the_seed_to_the_head(digits, tmp_path):
     def confidence(seed):
         with LabelLog(tmp_path / f"{seed}.sqlite") as log:
             session = ep.LabellingSession(
@@ -242,7 +242,7 @@ def test_a_labelling_session_hands_the_seed_to_the_head(digits, tmp_path):
     assert not np.array_equal(confidence(0), confidence(1))
 
 
-def test_a_resumed_run_with_a_head_that_draws_is_the_uninterrupted_one(tmp_path):
+def test_a_resumed_run_with_a_random_head_equals_the_uninterrupted_one(tmp_path):
     def make(folder):
         return loop("mlp(hidden=8, epochs=2)", 3, mode="incremental", workspace=tmp_path / folder)
 

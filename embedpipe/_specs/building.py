@@ -137,7 +137,7 @@ def check_number(
     alternative: str = "",
 ) -> float:
     """Return a finite number within the bounds, or raise `UsageError`; see `check_count`."""
-    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    number = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     bounds = [
         ("above", operator.gt, above),
         ("at least", operator.ge, least),

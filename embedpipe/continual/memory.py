@@ -100,17 +100,9 @@ class Memory:
     def first_of_each(self, groups: NDArray[np.integer[Any]], quotas: Int64) -> Memory:
         """Return the rows with the smallest keys of each group, sorted by row.
 
-        Ties go to the lowest row. O(m·log m) time.
+        Ties go to the lowest row. `groups` are the (m,) groups of the rows, from 0; `quotas` the
+        (g,) maximum numbers of rows per group. O(m·log m) time.
 
-        Parameters
-        ----------
-        groups
-            (m,) groups of the rows, from 0.
-        quotas
-            (g,) maximum numbers of rows per group.
-
-        Examples
-        --------
         >>> memory = Memory([9, 5, 7, 3], [0, 0, 0, 1], [0] * 4, [0.5, 0.5, 0.1, 0.9])
         >>> memory.first_of_each(memory.codes, np.array([2, 1])).rows.tolist()
         [3, 5, 7]
@@ -145,8 +137,7 @@ class ExperienceBatch:
     Raises
     ------
     UsageError
-        If the arrays differ in length, a row occurs twice, a row has no class, or `total` is
-        smaller than the number of rows.
+        If the attributes are inconsistent.
 
     Examples
     --------

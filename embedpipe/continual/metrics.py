@@ -40,12 +40,8 @@ experience i, both counted from 0; floor[j] is that of an untrained head."""
 
 
 def accuracy_matrix(rows: Iterable[tuple[int, ArrayLike]], size: int) -> Float64:
-    """Return the (T, T) accuracy matrix of numbers of experiences and (T,) accuracies.
+    """Return the (T, T) matrix with these rows, by number of experience; T is `size`.
 
-    Rows of other experiences are NaN; `size` is T.
-
-    Examples
-    --------
     >>> accuracy_matrix([(1, [0.5, 1.0])], 2).tolist()
     [[nan, nan], [0.5, 1.0]]
     """
@@ -74,8 +70,7 @@ def continual_metrics(
     Returns
     -------
     dict
-        Values by the names of `METRICS`, which has the formulas. NaN where a formula has no cell,
-        or an undefined one.
+        Values by the names of `METRICS`, which has the formulas; NaN where a cell is undefined.
 
     Raises
     ------

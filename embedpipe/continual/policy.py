@@ -73,17 +73,8 @@ class Policy(ABC):
     ) -> Memory:
         """Return the buffer after an experience, sorted by row.
 
-        Parameters
-        ----------
-        memory
-            The buffer before, from this policy with the same `size`.
-        batch
-            The rows of the experience.
-        size
-            The size of the buffer.
-        rng
-            A generator with the seed of the run. Random numbers depend on its seed and the rows
-            (see `random_of_rows`), not on its state.
+        `memory` is the buffer before, from this policy with the same `size`. Random numbers depend
+        on the seed of `rng` and on the rows, not on its state; see `random_of_rows`.
 
         Raises
         ------

@@ -26,15 +26,7 @@ __all__ = [
 
 @policies.register("random")
 class Random(Ranked):
-    """Random rows of each experience, the lower baseline of replay.
-
-    Examples
-    --------
-    >>> from embedpipe.continual.memory import Share
-    >>> batch = ExperienceBatch(0, range(100), [0] * 100, np.zeros((100, 2), np.float32), None, 100)
-    >>> Random().update(Memory.empty(), batch, Share(0.05), np.random.default_rng(0)).rows.size
-    5
-    """
+    """Random rows of each experience, the lower baseline of replay."""
 
     name: ClassVar[str] = "random"
 
@@ -79,21 +71,6 @@ class Reservoir(RandomOfGroups):
     ----------
     Vitter (1985), "Random sampling with a reservoir"; the smallest random keys have the same
     distribution.
-
-    Examples
-    --------
-    >>> from embedpipe.continual.memory import Fixed
-    >>> def keep(*parts):
-    ...     memory, total = Memory.empty(), 0
-    ...     for number, rows in enumerate(parts):
-    ...         total += len(rows)
-    ...         vectors = np.zeros((len(rows), 2), dtype=np.float32)
-    ...         batch = ExperienceBatch(number, rows, [0] * len(rows), vectors, None, total)
-    ...         rng = np.random.default_rng(0)
-    ...         memory = Reservoir().update(memory, batch, Fixed(3), rng)
-    ...     return memory.rows.tolist()
-    >>> keep(range(60), range(60, 100)) == keep(range(70, 100), range(70))
-    True
     """
 
     name: ClassVar[str] = "reservoir"
@@ -113,15 +90,6 @@ class ClassBalanced(RandomOfGroups):
     ----------
     Chrysakis, Moens (2020), "Online continual learning from imbalanced data" (class-balancing
     reservoir sampling), here in exact form.
-
-    Examples
-    --------
-    >>> from embedpipe.continual.memory import Fixed
-    >>> vectors = np.zeros((50, 2), np.float32)
-    >>> batch = ExperienceBatch(0, range(50), [0] * 48 + [1] * 2, vectors, None, 50)
-    >>> kept = ClassBalanced().update(Memory.empty(), batch, Fixed(6), np.random.default_rng(0))
-    >>> np.bincount(kept.codes).tolist()
-    [4, 2]
     """
 
     name: ClassVar[str] = "class_balanced"
@@ -142,19 +110,6 @@ class ExperienceBalanced(RandomOfGroups):
     ----------
     Lomonaco et al. (2021), "Avalanche: an end-to-end library for continual learning",
     arXiv:2104.00405.
-
-    Examples
-    --------
-    >>> from embedpipe.continual.memory import Share
-    >>> memory, total = Memory.empty(), 0
-    >>> for number, b in enumerate([90, 30]):
-    ...     rows, vectors = np.arange(total, total + b), np.zeros((b, 2), np.float32)
-    ...     total += b
-    ...     batch = ExperienceBatch(number, rows, [0] * b, vectors, None, total)
-    ...     rng = np.random.default_rng(0)
-    ...     memory = ExperienceBalanced().update(memory, batch, Share(0.1), rng)
-    >>> memory.counts(2).tolist()
-    [6, 6]
     """
 
     name: ClassVar[str] = "experience_balanced"
@@ -200,7 +155,7 @@ class BiasedReservoir(Policy):
     >>> from embedpipe.continual.memory import Fixed
     >>> batch = ExperienceBatch(0, range(9), [0] * 9, np.zeros((9, 2), np.float32), None, 9)
     >>> policy, rng = BiasedReservoir(alpha=1.0), np.random.default_rng(0)
-    >>> policy.update(Memory.empty(), batch, Fixed(1), rng).rows.tolist()  # always the newest
+    >>> policy.update(Memory.empty(), batch, Fixed(1), rng).rows.tolist()  # the newest
     [8]
     """
 

@@ -136,10 +136,8 @@ class Stream:
 
         Raises
         ------
-        UsageError
-            If there is no such kind or protocol, or fewer than two experiences.
-        LabelError
-            If an experience has no labels.
+        UsageError, LabelError
+            If an argument is invalid, or an experience has no labels.
         """
         _check_protocol(protocol)
         embeddings = embeddings.for_seed(seed)
@@ -182,10 +180,8 @@ class Stream:
         splits
             (n,) ``"test"``, ``"train"`` or ``"validation"``, or their aliases in manifests. None,
             NaN and blank are training rows; validation rows are not used.
-        protocol, seed
-            As of `of`.
-        name
-            First part of the names of runs.
+        protocol, seed, name
+            See `of` and the attribute `name`.
         """
         _check_protocol(protocol)
         matrix = np.asanyarray(matrix).astype(np.float32, copy=False)

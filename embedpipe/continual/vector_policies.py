@@ -133,12 +133,6 @@ class ClosestToCentre(OfEachClass):
     -----
     Exact in float64 for the scaled float32 vectors. O(b·d) time; 4·d bytes per new row, and
     4·d + 16 bytes per row of a class and thread.
-
-    Examples
-    --------
-    >>> circle = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], dtype=np.float32)
-    >>> ClosestToCentre().of_class(circle, 3).tolist()
-    [1, 2, 0]
     """
 
     name: ClassVar[str] = "closest_to_centre"
@@ -166,12 +160,6 @@ class KCenter(ByVectors):
     Sener, Savarese (2018), "Active learning for convolutional neural networks: a core-set
     approach", arXiv:1708.00489. Gonzalez (1985), "Clustering to minimize the maximum
     intercluster distance".
-
-    Examples
-    --------
-    >>> circle = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], dtype=np.float32)
-    >>> KCenter().chosen(circle, np.zeros(4, np.int64), 3).tolist()
-    [1, 3, 0]
     """
 
     name: ClassVar[str] = "kcenter"

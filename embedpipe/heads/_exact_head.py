@@ -33,15 +33,7 @@ class ExactHead(EmbeddingHead):
     exact_on_streams: ClassVar[bool] = True
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to (n, d) labelled rows; a row of weight 2 equals two rows.
-
-        Raises
-        ------
-        LabelError
-            If there are no rows, the lengths differ, or a row holds NaN or infinity.
-        UsageError
-            If a parameter is out of range.
-        """
+        """Fit to (n, d) labelled rows; see `SimpleHead.fit`."""
         batch = self._read(X, y, sample_weight, reset=True)
         self.classes_ = batch.classes
         return self._learn(batch, batch.codes, None)
@@ -55,12 +47,8 @@ class ExactHead(EmbeddingHead):
     ) -> Self:
         """Add further rows: the result equals one `fit` to all rows.
 
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `fit`. Any call may have new classes.
-        classes
-            All possible labels; they have probability 0 until a row has them.
+        `classes` are all possible labels; None permits any. They have probability 0 until a row has
+        them.
 
         Raises
         ------

@@ -56,15 +56,9 @@ def expected_calibration_error(
     n_bins
         Number of bins of (0, 1].
 
-    Returns
-    -------
-    float
-        From 0 (calibrated) to 1.
-
     Notes
     -----
-    O(n C) time. The error is biased upwards for few rows: about 0.1 for 100 rows of a calibrated
-    head.
+    The error is biased upwards for few rows: about 0.1 for 100 rows of a calibrated head.
 
     References
     ----------
@@ -230,13 +224,6 @@ def cross_validated_probabilities(
         classes that are missing from a fit.
     scored
         (n,) bool.
-
-    Raises
-    ------
-    LabelError
-        If there are no rows, the lengths differ, or a row holds NaN or infinity.
-    UsageError
-        If `n_folds` is less than 2.
 
     Examples
     --------

@@ -58,12 +58,10 @@ class FeCAMHead(ExactHead):
     class_weight
         None, or weights by label that multiply the probabilities. ``"balanced"`` equals None.
     normalize
-        Whether rows are scaled to unit length, in `fit` and in prediction.
+        See `SimpleHead`.
 
     Attributes
     ----------
-    classes_
-        (K,) sorted labels.
     class_count_, means_
         (K,) and (K, d) float64: weights and means of the classes.
     ranks_, spreads_, axes_
@@ -73,15 +71,10 @@ class FeCAMHead(ExactHead):
         The shrinkage used.
     intercept_
         (K,) float64, added to -distance²; minus infinity for a class without rows.
-    temperature_
-        Fitted to leave-one-out distances; without any, 0.12 of the mean squared distance between
-        class means.
-    cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy, expected calibration error and number of rows; None where no row
-        can be left out.
-    sample_rows_, sample_codes_, sample_weights_, sample_digests_, sample_complete_
-        Up to 2,000 transformed rows, chosen by a hash of their content, for leave-one-out; whether
-        they are all rows.
+    temperature_, cv_accuracy_, cv_ece_, cv_n_
+        By leave-one-out, see `Head`.
+    sample_rows_, sample_codes_, sample_weights_, …
+        Up to 2,000 transformed rows, chosen by a hash of their content, for leave-one-out.
 
     Notes
     -----

@@ -23,17 +23,8 @@ _Tensors = dict[str, NDArray[Any]]
 def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = None) -> Path:
     """Write a fitted head to a safetensors file, atomically.
 
-    The file has a JSON header (format, version, name of the head, parameters, classes, `metadata`
-    and a digest) and plain arrays. It cannot run code.
-
-    Parameters
-    ----------
-    head
-        A fitted, registered head.
-    path
-        The file; ``.safetensors`` is the usual suffix.
-    metadata
-        Further JSON data, such as the spec of the embeddings.
+    The file has a JSON header (format, version, name of the head, parameters, classes, a digest and
+    `metadata`, such as the spec of the embeddings) and plain arrays.
 
     Raises
     ------

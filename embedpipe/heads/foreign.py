@@ -84,15 +84,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Continue with further rows.
-
-        The first call needs all possible `classes`, as in scikit-learn.
-
-        Raises
-        ------
-        LabelError
-            As `fit`; also if a label is not among the classes of the first call.
-        """
+        """Continue with further rows; the first call needs all possible `classes`."""
         first = getattr(self, "estimator_", None) is None
         rows, labels = self._checked(X, y, reset=not hasattr(self, "classes_"))
         options = self._weights(sample_weight, len(labels))
@@ -114,13 +106,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.estimator_.posterior(X, n_samples, rng)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Return the (n, K) class probabilities of (n, d) rows; float32 if `X` is.
-
-        Raises
-        ------
-        LabelError
-            If a row holds NaN or infinity.
-        """
+        """Return the (n, K) class probabilities of (n, d) rows; float32 if `X` is."""
         rows = self._to_predict(X)
         dtype = np.float32 if rows.dtype == np.float32 else np.float64
         if self.estimator_ is None:
@@ -128,13 +114,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.estimator_.predict_proba(rows), dtype=dtype)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the (n,) predicted labels of (n, d) rows.
-
-        Raises
-        ------
-        LabelError
-            If a row holds NaN or infinity.
-        """
+        """Return the (n,) predicted labels of (n, d) rows."""
         rows = self._to_predict(X)
         if self.estimator_ is None:
             return np.repeat(self.classes_, len(rows))

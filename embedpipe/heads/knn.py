@@ -39,22 +39,15 @@ class KNNHead(ExactHead):
         where no row can be left out.
     smoothing
         Number of votes divided by class frequency, at least 0.
-    class_weight
-        None, ``"balanced"`` or weights by label.
-    normalize
-        Whether rows are scaled to unit length, in `fit` and in prediction.
+    class_weight, normalize
+        See `SimpleHead`.
 
     Attributes
     ----------
-    classes_
-        (K,) sorted labels.
     n_neighbors_
         The k used.
-    temperature_
-        Probabilities are softmax(log(share of votes) / temperature_); fitted by leave-one-out.
-    cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy, expected calibration error and number of rows; None where no row
-        can be left out.
+    temperature_, cv_accuracy_, cv_ece_, cv_n_
+        By leave-one-out, see `Head`; the logits are log(share of votes).
     rows_, codes_, weights_, digests_
         The labelled rows: (m, d) float32, their classes, weights and digests.
 
@@ -67,13 +60,6 @@ class KNNHead(ExactHead):
     ----------
     Cover, Hart (1967), "Nearest neighbor pattern classification". Johnson, Douze, Jégou (2017),
     "Billion-scale similarity search with GPUs", arXiv:1702.08734.
-
-    Examples
-    --------
-    >>> X = np.array([[0.0, 1.0], [0.1, 1.0], [1.0, 0.0], [1.0, 0.1]], dtype=np.float32)
-    >>> head = KNNHead(n_neighbors=2).fit(X, ["hat", "hat", "shoe", "shoe"])
-    >>> head.predict([[0.0, 2.0], [3.0, 0.0]]).tolist()
-    ['hat', 'shoe']
     """
 
     def __init__(

@@ -56,17 +56,13 @@ class LabelPropagationHead(LinearHead):
         Maximum unlabelled rows; of more, a random sample is used.
     seed
         Seed of the sample. None: 0, or the seed of the run.
-    class_weight
-        None, ``"balanced"`` or weights by label.
-    normalize
-        Whether rows are scaled to unit length, in `fit` and in prediction.
+    class_weight, normalize
+        See `SimpleHead`.
 
     Attributes
     ----------
     uses_unlabelled
         True: `fit` accepts `unlabelled`.
-    classes_
-        (K,) sorted labels.
     coef_, intercept_
         (K, d) and (K,) float64 of the logits.
     C_, loss_
@@ -75,10 +71,8 @@ class LabelPropagationHead(LinearHead):
         Weight of the normal distributions: 0, 0.1, 0.3 or 1.
     n_unlabelled_
         Number of unlabelled rows used.
-    temperature_
-        Probabilities are softmax(logits / temperature_); fitted to cross-validated logits.
-    cv_accuracy_, cv_ece_, cv_n_
-        Accuracy and calibration error in five folds of the labelled rows, and the number of rows.
+    temperature_, cv_accuracy_, cv_ece_, cv_n_
+        By five-fold cross-validation, see `Head`.
 
     Notes
     -----
@@ -136,15 +130,7 @@ class LabelPropagationHead(LinearHead):
         *,
         unlabelled: ArrayLike | None = None,
     ) -> Self:
-        """Fit to (n, d) labelled and (N, d) unlabelled rows; a row of weight 2 equals two rows.
-
-        Raises
-        ------
-        LabelError
-            If there are no rows, the lengths differ, or a row holds NaN or infinity.
-        UsageError
-            If a parameter is out of range.
-        """
+        """Fit to (n, d) labelled and (N, d) unlabelled rows; see `SimpleHead.fit`."""
         batch = self._read(X, y, sample_weight, reset=True)
         self.classes_ = batch.classes
         pool = self._sampled(unlabelled)  # (N, d) or None

@@ -56,12 +56,10 @@ class LogisticHead(LinearHead):
         Inverse strength of the penalty, or ``"auto"``: by five-fold cross-validation, with a prior
         that dominates for few rows. If no class has two distinct rows, the prior alone:
         C = 60,000 / (n * variance of the scaled rows), rounded to a half decade.
-    class_weight
-        None, ``"balanced"`` or weights by label.
     warm_start
         Whether `fit` starts from the last solution: the same optimum, up to `tol`, in fewer steps.
-    normalize
-        Whether rows are scaled to unit length, in `fit` and in prediction.
+    class_weight, normalize
+        See `SimpleHead`.
     max_iter
         Maximum steps of the final fit in each precision.
     tol
@@ -70,21 +68,14 @@ class LogisticHead(LinearHead):
 
     Attributes
     ----------
-    classes_
-        (K,) sorted labels of rows with a positive weight.
     coef_, intercept_
         (K, d) float64 weights on scaled rows, (K,) float64; (1, d) zeros with one class.
     C_, C_rule_
         The C used, None with one class; a text about how it was chosen.
-    temperature_
-        Probabilities are softmax(logits / temperature_). Fitted to held-out rows with a prior at
-        1; below 1 only from 500 such rows; 1 without held-out rows.
-    cv_accuracy_, cv_ece_, cv_n_
-        Accuracy, expected calibration error and number of held-out rows; None if C was given or no
-        class has two distinct rows.
+    temperature_, cv_accuracy_, cv_ece_, cv_n_
+        By cross-validation, see `Head`; without it if C is given.
     loss_
-        Weighted mean log-loss of the labelled rows in nats per label, without penalty and
-        temperature.
+        Weighted mean log-loss of the labelled rows in nats, without penalty and temperature.
     n_iter_, converged_
         Steps of the final fit; whether it reached `tol`.
 
@@ -133,16 +124,7 @@ class LogisticHead(LinearHead):
         self.tol = tol
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to (n, d) labelled rows; a row of weight 2 equals two rows.
-
-        Raises
-        ------
-        LabelError
-            If there are no rows, the lengths differ, a row holds NaN or infinity, or weights are
-            negative, not finite or all zero.
-        UsageError
-            If a parameter is out of range.
-        """
+        """Fit to (n, d) labelled rows; see `SimpleHead.fit`."""
         warm = self.warm_start and hasattr(self, "coef_")
         return self._learn(X, y, sample_weight, None, warm=warm, keep=False)
 
@@ -156,21 +138,12 @@ class LogisticHead(LinearHead):
         """Fit to these rows only, starting from the current weights.
 
         Earlier rows are forgotten. Earlier classes stay, but a class without a row in this call is
-        not predicted.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `fit`.
-        classes
-            All possible labels; None: any.
+        not predicted. `classes` are all possible labels; None permits any.
 
         Raises
         ------
         LabelError
             As `fit`; also if a label is not among `classes`, or strings and numbers are mixed.
-        UsageError
-            If a parameter is out of range.
 
         Examples
         --------
@@ -197,11 +170,6 @@ class LogisticHead(LinearHead):
 
         Strategies such as ``logdet_bald`` use `features` and `prior_precision` of any head.
 
-        Raises
-        ------
-        LabelError
-            If a row holds NaN or infinity.
-
         Examples
         --------
         >>> from embedpipe.heads import LogisticHead
@@ -219,21 +187,12 @@ class LogisticHead(LinearHead):
         return found
 
     def posterior(self, X: ArrayLike, n_samples: int, rng: np.random.Generator) -> LaplacePosterior:
-        """Draw weights from the Laplace approximation of their posterior distribution.
+        """Draw `n_samples` weights from the Laplace approximation of their posterior.
 
-        Any head may have this method, for strategies such as ``bald``. The result has a thread-safe
-        method ``predict_proba(V)`` that returns (S, k, K) float32 probabilities of (k, d) vectors,
-        with the same S draws in every call.
-
-        Parameters
-        ----------
-        X
-            (n, d) labelled rows to which the head was fitted, in any order. Other heads may ignore
-            it.
-        n_samples
-            S, the number of draws.
-        rng
-            The random generator.
+        `X` are the (n, d) labelled rows of the fit, in any order. The result has a thread-safe
+        method ``predict_proba(V)``, which returns (S, k, K) float32 probabilities of (k, d) vectors
+        with the same S draws in every call. Any head may have this method, for strategies such as
+        ``bald``.
 
         Raises
         ------
@@ -244,8 +203,8 @@ class LogisticHead(LinearHead):
 
         Notes
         -----
-        The precision is a Kronecker-factored curvature of the log-loss on the labelled rows plus
-        `prior_precision`. O(n d min(n, d) + d min(n, d) K S) time, 4·d·K·S bytes.
+        The precision is a Kronecker-factored curvature of the log-loss plus `prior_precision`.
+        O(n d min(n, d) + d min(n, d) K S) time, 4·d·K·S bytes.
 
         References
         ----------

@@ -23,27 +23,18 @@ class NearestMeanHead(StreamingHead):
     class_weight
         None, or weights by label that multiply the probabilities. ``"balanced"`` equals None.
     normalize
-        Whether rows are scaled to unit length, in `fit` and in prediction.
+        See `SimpleHead`.
 
     Attributes
     ----------
-    classes_
-        (K,) sorted labels.
     means_
         (K, d) float64.
     coef_, intercept_
         (K, d) and (K,) float64: -|x - mean|² without the part that all classes share.
-    temperature_
-        Fitted to leave-one-out distances; without any, 0.12 of the mean squared distance between
-        class means.
-    cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy, expected calibration error and number of rows; None where no row
-        can be left out.
-    class_count_, scatter_, sample_rows_, sample_codes_, sample_weights_, sample_digests_
-        The state for `partial_fit`: weights of the classes, and up to 2,000 rows, chosen by a hash
-        of their content, for leave-one-out.
-    sample_complete_
-        Whether the sample has every row.
+    temperature_, cv_accuracy_, cv_ece_, cv_n_
+        By leave-one-out, see `Head`.
+    class_count_, scatter_, sample_rows_, sample_codes_, sample_weights_, …
+        The state for `partial_fit`.
 
     Notes
     -----
@@ -52,13 +43,6 @@ class NearestMeanHead(StreamingHead):
     References
     ----------
     Mensink, Verbeek, Perronnin, Csurka (2013), "Distance-based image classification".
-
-    Examples
-    --------
-    >>> X = np.array([[0.0, 1.0], [0.1, 1.0], [1.0, 0.0], [1.0, 0.1]], dtype=np.float32)
-    >>> head = NearestMeanHead().fit(X, ["hat", "hat", "shoe", "shoe"])
-    >>> head.predict([[0.0, 2.0], [3.0, 0.0]]).tolist()
-    ['hat', 'shoe']
     """
 
     _needs_scatter = False

@@ -41,23 +41,13 @@ class RandomProjectionRidgeHead(RidgeHead):
         Number of features, best several times the dimension of the rows.
     seed
         Seed of W, 0 to 2³² - 1. None: 0, or the seed of the run.
-    class_weight
-        None, ``"balanced"`` or weights by label.
-    normalize
-        Whether rows are scaled to unit length, in `fit` and in prediction.
+    class_weight, normalize
+        See `SimpleHead`.
 
     Attributes
     ----------
-    classes_
-        (K,) sorted labels.
     coef_, intercept_
-        (K, features) and (K,) float64.
-    alpha_, loss_, temperature_, cv_accuracy_, cv_ece_, cv_n_
-        As of `RidgeHead`.
-    class_count_, means_, scatter_, sample_rows_, sample_codes_, sample_weights_, sample_digests_
-        The state for `partial_fit`: sums over the features, and untransformed rows.
-    sample_complete_
-        Whether the sample has every row.
+        (K, features) and (K,) float64; other attributes as of `RidgeHead`.
 
     Notes
     -----
@@ -65,8 +55,7 @@ class RandomProjectionRidgeHead(RidgeHead):
     adapts the network, is omitted.
 
     With F features and n rows: O(n d F + n² F) time up to 2,000 distinct rows, O(n d F + n F² + F³)
-    beyond. Memory: 4·d bytes per row kept, 40·F² beyond 2,000 rows, 4·d·F for W, and three float64
-    blocks of (2,048, F) per thread.
+    time and 40·F² bytes beyond.
 
     References
     ----------

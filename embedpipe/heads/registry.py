@@ -45,9 +45,10 @@ class Head(Protocol):
     - ``warm_start``, a parameter: `fit` starts from the last solution.
     - ``posterior(X, n_samples, rng)``: draws of the fitted head, see `LogisticHead.posterior`.
     - ``features(X)`` and ``prior_precision``: a linear last layer, see `LogisticHead.features`.
-    - ``cv_accuracy_``, ``cv_ece_``, ``cv_n_``: accuracy and calibration error on held-out rows, and
-      their number; None if they are expensive to compute.
-    - ``temperature_``: divisor of the logits. ``loss_``: mean training loss without penalty.
+    - ``cv_accuracy_``, ``cv_ece_``, ``cv_n_``: accuracy, expected calibration error and number of
+      held-out rows; None if there are none, or they are expensive to compute.
+    - ``temperature_``: probabilities are softmax(logits / temperature_), fitted to held-out rows.
+    - ``loss_``: mean training loss without penalty.
 
     Examples
     --------
@@ -196,14 +197,9 @@ heads.declare(
 def get_head(name: str, **options: Any) -> Any:
     """Return a new head from its spec string.
 
-    Parameters
-    ----------
-    name
-        A name of `heads`, such as ``"ridge"``, or ``"package.module:Class"`` of any scikit-learn
-        compatible classifier, which becomes a `ForeignHead`. Options may follow:
-        ``"mlp(hidden=64, dropout=0.2)"``.
-    **options
-        Parameters that override those of the spec string.
+    A spec string is a name of `heads` or ``"package.module:Class"`` of any scikit-learn compatible
+    classifier, which becomes a `ForeignHead`, with options: ``"mlp(hidden=64, dropout=0.2)"``.
+    Keyword arguments override its options.
 
     Raises
     ------

@@ -44,15 +44,11 @@ class RidgeHead(StreamingHead):
         Penalty on the squared weights, at least 0, or ``"auto"``: the one of 21, from 1e-5 to 1
         times the sum of squares of the centred rows, with the least leave-one-out squared error;
         0.1 times where no row can be left out.
-    class_weight
-        None, ``"balanced"`` or weights by label.
-    normalize
-        Whether rows are scaled to unit length, in `fit` and in prediction.
+    class_weight, normalize
+        See `SimpleHead`.
 
     Attributes
     ----------
-    classes_
-        (K,) sorted labels.
     coef_, intercept_
         (K, d) and (K,) float64.
     alpha_
@@ -60,15 +56,10 @@ class RidgeHead(StreamingHead):
     loss_
         Weighted mean squared error of a score on the rows kept, without the penalty; targets are
         0 and 1.
-    temperature_
-        Probabilities are softmax(scores / temperature_); fitted to leave-one-out scores.
-    cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy, expected calibration error and number of rows; None where no row
-        can be left out.
-    class_count_, means_, scatter_, sample_rows_, sample_codes_, sample_weights_, sample_digests_
+    temperature_, cv_accuracy_, cv_ece_, cv_n_
+        By leave-one-out, see `Head`.
+    class_count_, means_, scatter_, sample_rows_, sample_codes_, sample_weights_, …
         The state for `partial_fit`.
-    sample_complete_
-        Whether the sample has every row.
 
     Notes
     -----
@@ -82,14 +73,6 @@ class RidgeHead(StreamingHead):
     ----------
     Golub, Heath, Wahba (1979), "Generalized cross-validation as a method for choosing a good ridge
     parameter". McDonnell et al. (2023), "RanPAC", arXiv:2307.02251, for streams.
-
-    Examples
-    --------
-    >>> X = np.array([[0.0, 1.0], [0.1, 1.0], [1.0, 0.0], [1.0, 0.1]], dtype=np.float32)
-    >>> y = np.array(["hat", "hat", "shoe", "shoe"])
-    >>> head = RidgeHead().partial_fit(X[::2], y[::2]).partial_fit(X[1::2], y[1::2])
-    >>> head.predict([[0.0, 2.0], [3.0, 0.0]]).tolist(), head.cv_accuracy_
-    (['hat', 'shoe'], 1.0)
     """
 
     _shares = SHARES

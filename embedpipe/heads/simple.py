@@ -70,12 +70,15 @@ class SimpleHead(EmbeddingHead):
         """Return the (b, K) logits of (b, d) float32 rows."""
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to (n, d) labelled rows.
+        """Fit to (n, d) labelled rows; a row of weight 2 equals two rows.
 
         Raises
         ------
         LabelError
-            If there are no rows, the lengths differ, or a row holds NaN or infinity.
+            If there are no rows, the lengths differ, a row holds NaN or infinity, or weights are
+            negative, not finite or all zero.
+        UsageError
+            If a parameter is out of range.
         """
         check_class_weight(self.class_weight)
         batch = read_labelled(self, X, y, sample_weight, reset=True)

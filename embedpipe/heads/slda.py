@@ -38,26 +38,18 @@ class SLDAHead(StreamingHead):
     class_weight
         None, ``"balanced"`` or weights by label; they determine the class priors.
     normalize
-        Whether rows are scaled to unit length, in `fit` and in prediction.
+        See `SimpleHead`.
 
     Attributes
     ----------
-    classes_
-        (K,) sorted labels.
     coef_, intercept_
         (K, d) and (K,) float64: log-posteriors without the part that all classes share.
     shrinkage_
         The s used.
-    temperature_
-        Probabilities are softmax(logits / temperature_); fitted to leave-one-out logits. Without
-        any, 0.12 of the mean difference of logits between class means.
-    cv_accuracy_, cv_ece_, cv_n_
-        Leave-one-out accuracy, expected calibration error and number of rows; None where no row
-        can be left out.
-    class_count_, means_, scatter_, sample_rows_, sample_codes_, sample_weights_, sample_digests_
+    temperature_, cv_accuracy_, cv_ece_, cv_n_
+        By leave-one-out, see `Head`.
+    class_count_, means_, scatter_, sample_rows_, sample_codes_, sample_weights_, …
         The state for `partial_fit`.
-    sample_complete_
-        Whether the sample has every row.
 
     Notes
     -----
@@ -73,14 +65,6 @@ class SLDAHead(StreamingHead):
     Hayes, Kanan (2020), "Lifelong machine learning with deep streaming linear discriminant
     analysis", arXiv:1909.01520. Chen, Wiesel, Eldar, Hero (2010), "Shrinkage algorithms for MMSE
     covariance estimation", arXiv:0907.4698.
-
-    Examples
-    --------
-    >>> X = np.array([[0.0, 1.0], [0.1, 1.0], [1.0, 0.0], [1.0, 0.1]], dtype=np.float32)
-    >>> y = np.array(["hat", "hat", "shoe", "shoe"])
-    >>> head = SLDAHead().partial_fit(X[::2], y[::2]).partial_fit(X[1::2], y[1::2])
-    >>> head.predict([[0.0, 2.0], [3.0, 0.0]]).tolist()
-    ['hat', 'shoe']
     """
 
     def __init__(

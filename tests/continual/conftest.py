@@ -20,7 +20,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Embeddings:
 
 @pytest.fixture(scope="session")
 def drifting() -> Callable[..., Stream]:
-    """Return a function that makes four parts of three clouds that wander."""
+    """Return a function that makes four experiences of three drifting classes."""
 
     def make(seed: int = 0, **options: Any) -> Stream:
         rng = np.random.default_rng([7, seed])
@@ -37,7 +37,7 @@ def drifting() -> Callable[..., Stream]:
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that writes pictures and a manifest of them: bucket, label, split."""
+    """Return a function that writes images and a manifest of bucket, label and split."""
 
     def make(rows: list[tuple[str, str, str]]) -> Path:
         from PIL import Image

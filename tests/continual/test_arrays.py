@@ -1,4 +1,4 @@
-"""Buckets, splits and labels of a stream that are given as arrays."""
+"""Streams of arrays: buckets, splits and labels."""
 
 import random
 
@@ -47,7 +47,7 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("kind", ORDERS)
-def test_buckets_come_in_the_order_of_their_numbers(kind):
+def test_buckets_are_in_the_order_of_their_numbers(kind):
     buckets, right = ORDERS[kind]
     repeated = np.repeat(buckets, 24 // len(buckets))
     assert names(repeated, LABELS[: len(repeated)]) == right if len(repeated) == 24 else True
@@ -56,7 +56,7 @@ def test_buckets_come_in_the_order_of_their_numbers(kind):
     assert [each.name for each in stream.experiences] == right
 
 
-def test_the_order_is_the_same_however_the_rows_are_listed():
+def test_the_order_does_not_depend_on_the_order_of_rows():
     texts = ["10", "2", "-5", "-10", "x", "x2", "x10", "0.5", "02", "1.0", "1", "-", "", "２"]
     right = sorted(texts, key=natural_key)
     for seed in range(20):
@@ -66,7 +66,7 @@ def test_the_order_is_the_same_however_the_rows_are_listed():
 
 
 @pytest.mark.parametrize("gap", [None, NAN, np.nan, pd.NA, pd.NaT, "", " "], ids=repr)
-def test_a_missing_bucket_is_none(gap):
+def test_a_row_without_a_bucket_is_in_no_experience(gap):
     buckets = [2.0] * 10 + [gap] * 4 + [1.0] * 10
     stream = Stream.from_arrays(X, LABELS, buckets, protocol="streaming")
     assert [(each.name, each.train.tolist()) for each in stream.experiences] == [
@@ -82,7 +82,7 @@ def test_numbers_with_gaps_as_an_array():
 
 
 @pytest.mark.parametrize("name", ["test", "Test", "TEST", " test ", "testing", "tst", b"test"])
-def test_every_spelling_of_test_is_the_test_split(name):
+def test_every_alias_of_test_is_the_test_split(name):
     mine = np.arange(24) % 4 == 0
     splits = np.array([name if test else "" for test in mine], dtype=object)
     stream = Stream.from_arrays(X, LABELS, np.repeat([1, 2], 12), splits)
@@ -93,7 +93,7 @@ def test_every_spelling_of_test_is_the_test_split(name):
 
 
 @pytest.mark.parametrize("name", ["val", "Validation", "VALID", " dev", "eval"])
-def test_validation_rows_are_left_alone_however_they_are_spelled(name):
+def test_validation_rows_are_not_used_for_any_alias(name):
     splits = [name if row % 4 == 0 else "Training" for row in range(24)]
     stream = Stream.from_arrays(X, LABELS, np.repeat([1, 2], 12), splits)
     used = np.concatenate([np.r_[each.train, each.test] for each in stream.experiences])
@@ -101,7 +101,7 @@ def test_validation_rows_are_left_alone_however_they_are_spelled(name):
 
 
 @pytest.mark.parametrize("gap", [None, NAN, pd.NA, ""], ids=repr)
-def test_a_missing_split_is_to_learn_from(gap):
+def test_a_row_without_a_split_is_a_training_row(gap):
     splits = ["test", *[gap] * 11, "test", *[gap] * 11]
     stream = Stream.from_arrays(X, LABELS, np.repeat([1, 2], 12), splits)
     assert [each.train.size for each in stream.experiences] == [11, 11]
@@ -129,7 +129,7 @@ def test_rows_without_a_label_are_in_no_experience(gap):
     ]
 
 
-def test_labels_that_mix_and_lengths_that_differ_are_refused():
+def test_mixed_labels_and_different_lengths_are_refused():
     with pytest.raises(LabelError, match="labels mixes int, str: give all labels as texts"):
         names(np.repeat([1, 2], 12), [*LABELS[:-1], 1])
     with pytest.raises(LabelError, match="24 rows but 23 labels: give one for each row"):
@@ -153,7 +153,7 @@ def test_items_made_by_hand_have_the_canonical_splits():
 
 @pytest.mark.parametrize("kind", ["buckets", "folders"])
 def test_manifests_and_folders_have_the_same_order(photos, tmp_path, kind):
-    """Buckets of a manifest, and folders of domains, of which the numbers go below zero."""
+    """Buckets of a manifest and folders of domains, with negative numbers."""
     names, folder = ["10", "-5", "2", "-10", "0.5"], photos(20, 1)
     rows = ["path,label,bucket"]
     for number, file in enumerate(sorted(folder.rglob("*.jpg"))):

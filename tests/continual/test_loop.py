@@ -1,4 +1,4 @@
-"""Learning a stream: by every method, with every head that can, killed and continued."""
+"""The continual-learning loop: methods, heads, interrupted runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from embedpipe.experiments import ReplayStudy
 from embedpipe.heads import LogisticHead, get_head, heads
 
 
-def test_naive_forgets_joint_does_not_and_replay_is_between(digits: Embeddings) -> None:
+def test_replay_is_between_naive_and_joint(digits: Embeddings) -> None:
     stream = Stream.of(
         digits, "classes", classes=[[str(2 * at), str(2 * at + 1)] for at in range(5)]
     )
@@ -50,7 +50,7 @@ def test_a_row_of_the_matrix_is_the_accuracy_of_a_head_fitted_by_hand(
 
 
 @pytest.mark.parametrize("name", [n for n in heads if hasattr(heads[n], "partial_fit")])
-def test_every_head_that_can_go_on_learns_a_stream(
+def test_every_head_with_partial_fit_learns_a_stream(
     drifting: Callable[..., Stream], name: str
 ) -> None:
     stream = drifting()
@@ -66,9 +66,7 @@ def test_every_head_that_can_go_on_learns_a_stream(
 
 
 @pytest.mark.parametrize("name", list(policies))
-def test_every_policy_runs_and_is_the_same_again(
-    drifting: Callable[..., Stream], name: str
-) -> None:
+def test_every_policy_is_reproducible(drifting: Callable[..., Stream], name: str) -> None:
     loops = [ContinualLoop(drifting(), policy=name, retain=12, seed=3).fit() for _ in range(2)]
     assert [record.kept for record in loops[0].records] == [12] * 4
     assert np.array_equal(loops[0].matrix, loops[1].matrix)
@@ -77,7 +75,9 @@ def test_every_policy_runs_and_is_the_same_again(
     assert np.isin(loops[0].memory.rows, learned).all()
 
 
-def test_balanced_counts_the_buffer_as_much_as_what_is_new(drifting: Callable[..., Stream]) -> None:
+def test_balanced_gives_buffer_and_new_rows_equal_weight(
+    drifting: Callable[..., Stream],
+) -> None:
     stream = drifting()
     options: dict[str, Any] = {"head": "logistic(C=1.0)", "retain": 0.1}
     loop = ContinualLoop(stream, mix="balanced", **options)
@@ -92,7 +92,7 @@ def test_balanced_counts_the_buffer_as_much_as_what_is_new(drifting: Callable[..
     assert not np.array_equal(loop.matrix, ContinualLoop(stream, **options).fit().matrix)
 
 
-def test_heads_are_not_shown_what_has_not_come(drifting: Callable[..., Stream]) -> None:
+def test_heads_do_not_receive_later_rows(drifting: Callable[..., Stream]) -> None:
     matrices = []
     for shift in (0.0, 5.0):
         stream = drifting(protocol="streaming")
@@ -104,7 +104,7 @@ def test_heads_are_not_shown_what_has_not_come(drifting: Callable[..., Stream]) 
     assert np.array_equal(matrices[0], matrices[1], equal_nan=True)
 
 
-def test_the_bound_of_a_stream_cut_in_another_way_is_the_same_but_not_shared(
+def test_the_upper_baseline_of_another_division_is_equal_but_not_shared(
     digits: Embeddings,
 ) -> None:
     loops = [
@@ -125,7 +125,7 @@ def rows_learned(loop: ContinualLoop) -> np.ndarray:
     return np.concatenate([each.train for each in loop.stream.learned])
 
 
-def test_the_seed_reaches_a_head_that_draws(drifting: Callable[..., Stream]) -> None:
+def test_the_seed_is_passed_to_a_random_head(drifting: Callable[..., Stream]) -> None:
     heads_ = [
         ContinualLoop(drifting(), head="mlp(hidden=8)", method="joint", seed=seed).fit().fitted
         for seed in (0, 1)
@@ -133,7 +133,7 @@ def test_the_seed_reaches_a_head_that_draws(drifting: Callable[..., Stream]) -> 
     assert not np.array_equal(heads_[0].hidden_coef_, heads_[1].hidden_coef_)
 
 
-def test_in_streaming_what_was_learned_is_never_a_test(drifting: Callable[..., Stream]) -> None:
+def test_in_streaming_training_rows_are_never_a_test(drifting: Callable[..., Stream]) -> None:
     loop = ContinualLoop(drifting(protocol="streaming")).fit()
     assert len(loop.records) == 3  # nothing comes after the last
     known = np.isfinite(loop.matrix)
@@ -144,7 +144,7 @@ def test_in_streaming_what_was_learned_is_never_a_test(drifting: Callable[..., S
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
 @pytest.mark.parametrize("head", ["logistic", "mlp(hidden=8)", "slda"])
-def test_a_run_that_was_stopped_goes_on_to_the_same_end(
+def test_an_interrupted_run_resumes_with_the_same_result(
     drifting: Callable[..., Stream], tmp_path: Path, stop: int, head: str
 ) -> None:
     options: dict[str, Any] = {"head": head, "budget": 10, "strategy": "margin", "retain": 0.5}
@@ -192,7 +192,7 @@ def test_a_kill_between_any_two_files_loses_at_most_an_experience(
     assert np.array_equal(found, whole)
 
 
-def test_a_head_that_cannot_be_kept_starts_over(
+def test_a_run_with_a_head_that_cannot_be_saved_starts_again(
     drifting: Callable[..., Stream], tmp_path: Path
 ) -> None:
     head = "sklearn.naive_bayes:GaussianNB"
@@ -204,7 +204,7 @@ def test_a_head_that_cannot_be_kept_starts_over(
     assert np.array_equal(read.matrix, whole)
 
 
-def test_only_what_a_budget_allows_is_labelled(drifting: Callable[..., Stream]) -> None:
+def test_the_budget_limits_the_labels(drifting: Callable[..., Stream]) -> None:
     loop = ContinualLoop(drifting(), budget=7, strategy="margin", retain=0.5).fit()
     assert [record.labelled for record in loop.records] == [7, 14, 21, 28]
     assert [record.learned for record in loop.records] == [7] * 4
@@ -213,7 +213,7 @@ def test_only_what_a_budget_allows_is_labelled(drifting: Callable[..., Stream]) 
     assert not np.array_equal(loop.matrix, other.matrix)
 
 
-def test_what_is_written_can_be_read_by_anyone(
+def test_the_files_of_a_run_are_plain_parquet_and_json(
     drifting: Callable[..., Stream], tmp_path: Path
 ) -> None:
     loop = ContinualLoop(drifting(), retain=6, workspace=tmp_path).fit()
@@ -236,7 +236,7 @@ def refusal(stream: Stream, **options: Any) -> str:
     return str(error.value)
 
 
-def test_options_without_meaning_are_refused_in_one_line(drifting: Callable[..., Stream]) -> None:
+def test_invalid_options_are_refused_in_one_line(drifting: Callable[..., Stream]) -> None:
     stream = drifting()
     least = min(stream.experiences, key=lambda each: each.train.size)
     assert refusal(stream, budget=50) == (
@@ -263,7 +263,7 @@ def test_options_without_meaning_are_refused_in_one_line(drifting: Callable[...,
     assert "seed is -1" in refusal(stream, seed=-1)
 
 
-def test_policy_none_keeps_nothing(drifting, tmp_path):
+def test_policy_none_has_no_buffer(drifting, tmp_path):
     stream = drifting()
     naive = ContinualLoop(stream, method="naive").fit()
     loop = ContinualLoop(stream, policy="none").fit()

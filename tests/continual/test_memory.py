@@ -1,4 +1,4 @@
-"""What a buffer holds, and how its places are divided."""
+"""The content and the size of a replay buffer."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -23,7 +23,7 @@ many_counts = st.lists(st.integers(0, 40), min_size=1, max_size=12)
 
 
 def one_by_one(counts, n, newest_first):
-    """Give places one by one to whoever has the fewest and can fill another."""
+    """Give places one by one to the group with the fewest that has another row."""
     quotas = [0] * len(counts)
     for _ in range(n):
         able = [at for at, count in enumerate(counts) if quotas[at] < count]
@@ -79,7 +79,7 @@ def test_a_share_is_rounded_half_up_and_at_least_one(fraction, counts, quotas):
 
 
 @given(many_counts, st.integers(1, 200))
-def test_a_fixed_size_is_as_if_places_were_given_one_by_one(counts, n):
+def test_a_fixed_size_equals_giving_places_one_by_one(counts, n):
     assert Fixed(n).quotas(counts).tolist() == one_by_one(counts, n, newest_first=True)
     assert evenly(counts, n).tolist() == one_by_one(counts, n, newest_first=False)
 
@@ -91,7 +91,7 @@ def test_no_experience_ever_gains_places(counts, n):
 
 
 @given(many_counts, st.one_of(st.integers(1, 200).map(Fixed), st.floats(0.01, 1).map(Share)))
-def test_what_is_held_tells_the_quotas_as_well_as_what_came(counts, size):
+def test_quotas_of_the_rows_held_equal_those_of_all_rows(counts, size):
     held = np.empty(0, dtype=np.int64)
     for seen_so_far in range(1, len(counts) + 1):
         held = size.quotas_after(held, counts[seen_so_far - 1])
@@ -121,14 +121,14 @@ def test_a_share_is_that_of_the_decimal_number(ten_thousandths, count):
         (Fixed(3), Fixed(3)),
     ],
 )
-def test_a_number_is_a_share_or_how_many(value, size):
+def test_a_number_is_a_share_or_a_count(value, size):
     found = size_of(value)
     assert found == size
     assert str(found) == str(found.n if isinstance(found, Fixed) else found.fraction)
 
 
 @pytest.mark.parametrize("value", [0, -3, 0.0, -0.1, 1.5, 500.0, float("nan"), True, "5%", None])
-def test_what_is_no_size_is_refused(value):
+def test_an_invalid_size_is_refused(value):
     with pytest.raises(UsageError) as caught:
         size_of(value)
     assert str(caught.value) == (
@@ -137,7 +137,7 @@ def test_what_is_no_size_is_refused(value):
     )
 
 
-def test_sizes_refuse_what_they_cannot_be():
+def test_fixed_and_share_refuse_invalid_values():
     with pytest.raises(UsageError) as caught:
         Fixed(0)
     assert str(caught.value) == ("the size of the buffer is 0: give a whole number, at least 1.")
@@ -148,7 +148,7 @@ def test_sizes_refuse_what_they_cannot_be():
     )
 
 
-def test_a_size_knows_whether_so_many_rows_can_fill_it():
+def test_fits_compares_the_size_with_the_stream():
     assert Fixed(5).fits(5)
     assert not Fixed(6).fits(5)
     assert Share(0.9).fits(1)
@@ -190,7 +190,7 @@ def test_a_memory_of_unequal_arrays_is_refused():
     )
 
 
-def test_rows_are_numbered_as_they_came():
+def test_arrivals_number_the_rows_of_the_stream():
     second = seen(number=1, rows=[9, 3, 5], codes=[0, 0, 1], total=10)
     assert second.arrivals.tolist() == [7, 8, 9]
     candidates = second.candidates(second.arrivals)
@@ -223,7 +223,7 @@ def test_rows_are_numbered_as_they_came():
         ),
     ],
 )
-def test_what_was_not_seen_so_is_refused(given_wrong, message):
+def test_an_invalid_experience_batch_is_refused(given_wrong, message):
     with pytest.raises(UsageError) as caught:
         seen(**given_wrong)
     assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""What an accuracy matrix says: by hand, and beside plain code for each school of formulas."""
+"""Metrics of an accuracy matrix, by hand and compared with plain code."""
 
 import math
 
@@ -64,15 +64,15 @@ def test_a_matrix_by_hand():
     }
 
 
-def test_the_best_accuracy_need_not_be_the_first():
-    """Experience 0 was best after 1, experience 1 even before it was learned."""
+def test_the_best_accuracy_may_be_a_later_one():
+    """Experience 0 is best after experience 1, and experience 1 before it is learned."""
     found = continual_metrics([[0.5, 0.9, 0.1], [0.8, 0.6, 0.2], [0.6, 0.7, 0.9]])
     assert found["forgetting_last"] == pytest.approx(((0.5 - 0.6) + (0.6 - 0.7)) / 2)
     assert found["forgetting_max"] == pytest.approx(((0.8 - 0.6) + (0.9 - 0.7)) / 2)
 
 
-def test_the_last_row_is_no_best_of_its_own():
-    """What only becomes best in the end was forgotten by less than nothing."""
+def test_the_last_row_is_not_part_of_the_best():
+    """An experience that is best at the end has negative forgetting."""
     found = continual_metrics([[0.5, 0.1], [0.7, 0.9]])
     assert found["forgetting_max"] == pytest.approx(-0.2)
 
@@ -95,7 +95,7 @@ def clear(matrix):
 
 
 def gem(matrix, floor):
-    """Return GEM's measures as the paper writes them, with tasks from 1 to T."""
+    """Return the metrics of GEM as in the paper, with tasks from 1 to T."""
     T = len(matrix)
 
     def accuracy(i, j):
@@ -110,7 +110,7 @@ def gem(matrix, floor):
 
 
 def avalanche(matrix, floor):
-    """Play a stream as Avalanche's plugins see it, and return what they say in the end.
+    """Run a stream through code like the plugins of Avalanche; return their final values.
 
     All experiences are evaluated once before training and after each training. Of each the
     accuracy is remembered when it is the one just trained (its first) and when it is another (its
@@ -138,7 +138,7 @@ def avalanche(matrix, floor):
 
 
 def chaudhry(matrix):
-    """Return the mean over tasks before the last of their best accuracy so far minus now."""
+    """Return the mean over earlier tasks of the best accuracy minus the current one."""
     T = len(matrix)
     lost = [
         max(matrix[earlier, j] for earlier in range(T - 1)) - matrix[T - 1, j] for j in range(T - 1)
@@ -160,7 +160,7 @@ def test_the_formulas_of_each_school(T, seed):
 
 
 def needed(T):
-    """Return which cells each number needs."""
+    """Return the cells that each metric needs."""
     every = {(i, j) for i in range(T) for j in range(T)}
     own = {(j, j) for j in range(T - 1)}
     last = {(T - 1, j) for j in range(T - 1)}
@@ -182,7 +182,7 @@ def needed(T):
 
 
 @pytest.mark.parametrize("cell", [(i, j) for i in range(4) for j in range(4)])
-def test_a_cell_that_is_missing_is_never_left_out_of_a_mean(cell):
+def test_a_mean_with_a_missing_cell_is_nan(cell):
     matrix = R.copy()
     matrix[cell] = np.nan
     found = continual_metrics(matrix, floor=FLOOR)
@@ -194,7 +194,7 @@ def test_a_cell_that_is_missing_is_never_left_out_of_a_mean(cell):
 
 
 @pytest.mark.parametrize("at", range(4))
-def test_what_is_missing_of_the_floor_matters_to_forward_transfer_alone(at):
+def test_a_missing_floor_changes_only_forward_transfer(at):
     floor = FLOOR.copy()
     floor[at] = np.nan
     found = continual_metrics(R, floor=floor)
@@ -237,14 +237,14 @@ def test_a_single_experience_has_neither_past_nor_future():
     assert known == {"clear_in_domain": 0.75, "clear_accuracy": 0.75, "gem_accuracy": 0.75}
 
 
-def test_inputs_are_left_alone():
+def test_inputs_are_not_changed():
     matrix, floor = R.copy(), FLOOR.copy()
     continual_metrics(matrix, protocol="streaming", floor=floor)
     np.testing.assert_array_equal(matrix, R)
     np.testing.assert_array_equal(floor, FLOOR)
 
 
-def test_every_number_is_explained_in_a_line():
+def test_every_metric_has_a_one_line_definition():
     for name, meaning in METRICS.items():
         assert ": mean of " in meaning, name
         assert "\n" not in meaning
@@ -288,7 +288,7 @@ def test_every_number_is_explained_in_a_line():
         ),
     ],
 )
-def test_what_is_no_accuracy_matrix_is_refused(matrix, options, error, message):
+def test_an_invalid_accuracy_matrix_is_refused(matrix, options, error, message):
     with pytest.raises(error) as caught:
         continual_metrics(matrix, **options)
     assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""The options of a continual loop: the identity of a run, what is refused without a stream."""
+"""The options of a continual-learning loop, and the identity of a run."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def years() -> Stream:
         ({"method": "cumulative", "head": "mlp(hidden=8)"}, "years-cumulative-s0-c3c16de3b6"),
     ],
 )
-def test_runs_of_version_0_1_are_found_again(options, run_id):
+def test_run_ids_are_those_of_version_0_1(options, run_id):
     assert ContinualOptions(**options).run_id(YEARS) == run_id
     loop = ContinualLoop(years(), **options)
     assert (loop.stream.identity, loop.run_id) == (YEARS, run_id)
 
 
-def test_options_travel_to_other_processes_and_give_the_same_run():
+def test_pickled_options_give_the_same_run():
     options = ContinualOptions(policy="el2n", head="mlp(hidden=8)", seed=3)
     assert pickle.loads(pickle.dumps(options)).run_id(YEARS) == options.run_id(YEARS)
 

@@ -1,4 +1,4 @@
-"""What must hold for every registered policy."""
+"""The contract of every registered replay policy."""
 
 from itertools import pairwise
 
@@ -33,7 +33,7 @@ def world():
     return ExampleStream()
 
 
-def test_these_are_the_policies():
+def test_the_registered_policies():
     assert set(NAMES) == DRAW | BY_VECTORS | SCORED
 
 
@@ -44,12 +44,12 @@ def test_contract(name, check):
 
 
 @every_policy
-def test_the_policies_by_predictions_say_so(name):
+def test_needs_probabilities_is_true_for_score_policies(name):
     assert policies[name].needs_probabilities == (name in SCORED)
 
 
 @every_policy
-def test_another_seed_gives_another_memory_where_something_is_drawn(name, world):
+def test_another_seed_gives_another_memory_for_random_policies(name, world):
     kept = {tuple(world.memories(name, Fixed(20), seed)[-1].rows) for seed in range(3)}
     assert len(kept) == (3 if name in DRAW else 1)
 
@@ -77,7 +77,7 @@ def test_ties_go_to_the_lowest_row(name):
 
 
 @every_policy
-def test_it_is_spelled_as_it_is_made(name):
+def test_the_spec_string_has_the_options(name):
     policy = get_policy(name)
     assert format_spec(policy) == str(policy) == name
     assert type(get_policy(format_spec(policy))) is type(policy)
@@ -94,13 +94,13 @@ def test_it_is_spelled_as_it_is_made(name):
         "biased_reservoir(alpha=3.0, scaled=true)",
     ],
 )
-def test_options_are_spelled_too(spelling):
+def test_spec_strings_with_options_are_kept(spelling):
     policy = get_policy(spelling)
     assert format_spec(policy) == str(policy) == spelling
     assert vars(get_policy(str(policy))) == vars(policy)
 
 
-def test_options_are_given_in_the_text_or_apart():
+def test_options_are_in_the_spec_string_or_keywords():
     assert str(get_policy("el2n(take=hardest)", offset=0.1)) == "el2n(offset=0.1)"
     assert str(get_policy("el2n", take="easiest")) == "el2n(take=easiest)"
     assert str(get_policy("biased_reservoir(alpha=1)")) == "biased_reservoir(alpha=1.0)"
@@ -175,7 +175,7 @@ def test_options_are_given_in_the_text_or_apart():
         ),
     ],
 )
-def test_what_cannot_be_meant_is_refused(spelling, error, message):
+def test_invalid_specs_are_refused(spelling, error, message):
     with pytest.raises(error) as caught:
         get_policy(spelling)
     assert str(caught.value) == message
@@ -187,7 +187,7 @@ def test_an_option_given_twice_is_refused():
     assert str(caught.value) == "policy 'el2n' got 'take' twice: give it once."
 
 
-def test_a_policy_that_forgets_its_options_goes_by_its_name():
+def test_a_policy_without_option_attributes_has_its_name_as_spec_string():
     class Forgetful(Policy):
         name = "forgetful"
 
@@ -231,7 +231,7 @@ def test_damaged_vectors_are_refused_by_row(name, value):
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) & {n for n in NAMES if n not in ONE_BY_ONE}))
 def test_the_smallest_keys_stay(name, world):
-    """What is kept of an experience later has smaller keys than what was kept and then left."""
+    """Rows kept longer have smaller keys than rows removed earlier."""
     memories = world.memories(name, Fixed(20))
     for earlier, later in pairwise(memories):
         stayed = np.isin(earlier.rows, later.rows)

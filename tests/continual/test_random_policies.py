@@ -1,4 +1,4 @@
-"""Policies that draw: that they draw as they say."""
+"""Random replay policies: distributions of the kept rows."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ ALPHA = 1e-3
 
 
 def experiences(parts, codes=None):
-    """Return what is seen of parts, each an array of rows, that come one after the other."""
+    """Return the experience batches of arrays of rows."""
     found, total = [], 0
     for number, part in enumerate(parts):
         rows = np.asarray(part, dtype=np.int64)
@@ -50,8 +50,8 @@ PARTS = [[5, 3, 0, 9, 1], [2, 4, 11, 8, 7, 6, 10]]
 
 
 @pytest.mark.parametrize(("name", "cuts"), [("reservoir", [5_000, 70_000]), ("random", [])])
-def test_it_does_not_matter_when_a_row_comes(name, cuts):
-    """10,000 of 120,000 rows are drawn: as many from each twelfth of the time."""
+def test_the_arrival_of_a_row_does_not_change_its_probability(name, cuts):
+    """Of 120,000 rows 10,000 are kept, the same number of each twelfth of the stream."""
     order = np.random.default_rng(0).permutation(12 * DRAWS)
     kept = keep(get_policy(name), np.split(order, cuts), Fixed(DRAWS))
     counts = np.bincount(np.argsort(order)[kept.rows] // DRAWS, minlength=12)
@@ -60,8 +60,8 @@ def test_it_does_not_matter_when_a_row_comes(name, cuts):
     assert stats.chi2.sf((12 * DRAWS - 1) / (11 * DRAWS) * statistic, 11) > ALPHA
 
 
-def test_every_row_of_a_class_is_as_likely_to_stay():
-    """Each of 10,000 classes is a draw: 12 rows in two parts, of which 3 stay."""
+def test_every_row_of_a_class_has_the_same_probability():
+    """Each of 10,000 classes has 12 rows in two experiences, of which 3 are kept."""
     order = np.random.default_rng(0).permutation(12 * DRAWS)
     parts = np.split(order, [50_000])
     kept = keep(get_policy("class_balanced"), parts, Fixed(3 * DRAWS), codes=order // 12)
@@ -81,7 +81,7 @@ def test_every_row_of_a_class_is_as_likely_to_stay():
     ],
 )
 def test_a_biased_reservoir_follows_its_formula(spelling, parts, chances):
-    """A row enters with probability p and survives each later one with 1 - p/n."""
+    """A row enters with probability p and survives each later row with 1 - p/n."""
     n = 3
     order = [row for part in parts for row in part]
     p = [chance for chance, part in zip(chances, parts, strict=True) for _ in part]
@@ -101,7 +101,7 @@ def test_a_biased_reservoir_follows_its_formula(spelling, parts, chances):
 
 
 @pytest.mark.parametrize("name", ["reservoir", "class_balanced"])
-def test_neither_order_nor_parts_change_what_stays(name):
+def test_order_and_experiences_do_not_change_the_kept_rows(name):
     rng = np.random.default_rng(4)
     codes, rows = rng.integers(0, 5, 200), rng.permutation(200)
     policy = get_policy(name)
@@ -114,7 +114,7 @@ def test_neither_order_nor_parts_change_what_stays(name):
         assert other.keys.tolist() == whole.keys.tolist()
 
 
-def test_a_reservoir_holds_the_smallest_keys_of_all_that_came():
+def test_a_reservoir_keeps_the_smallest_keys_of_all_rows():
     rows = np.arange(100)
     keys = random_of_rows(rows, np.random.default_rng(7))
     kept = keep(get_policy("reservoir"), [rows[:10], rows[10:90], rows[90:]], Fixed(12), seed=7)
@@ -129,7 +129,7 @@ def test_balanced_by_experience_is_random_where_the_size_is_fixed():
         assert left.rows.tolist() == right.rows.tolist()
 
 
-def test_with_a_share_it_evens_out_what_random_keeps_in_proportion():
+def test_with_a_share_experience_balanced_differs_from_random():
     parts = np.split(np.arange(120), [90])
     assert keep(get_policy("random"), parts, Share(0.1)).counts(2).tolist() == [9, 3]
     assert keep(get_policy("experience_balanced"), parts, Share(0.1)).counts(2).tolist() == [6, 6]
@@ -141,7 +141,7 @@ def test_with_a_share_a_reservoir_grows():
     assert found == [5, 15, 20]
 
 
-def test_classes_are_balanced_as_far_as_they_can():
+def test_classes_are_balanced_as_far_as_possible():
     codes = np.array([0] * 50 + [1] * 3 + [2] * 20 + [3] * 40)
     parts = [np.arange(50), np.arange(50, 73), np.arange(73, 113)]
     found = [
@@ -174,7 +174,7 @@ def test_a_new_row_enters_gdumb_in_place_of_the_largest_class_by_hand():
     assert state(9) == (sorted([*zeros, *ones, 5, 8]), [1, 1, 2])
 
 
-def test_of_the_largest_classes_the_lowest_gives_way():
+def test_the_lowest_of_the_largest_classes_loses_a_row():
     codes = np.array([1, 0, 2, 1])
     policy = get_policy("gdumb")
     found = [
@@ -185,7 +185,7 @@ def test_of_the_largest_classes_the_lowest_gives_way():
     assert found == [[0], [0, 1], [0, 2], [0, 2]]
 
 
-def test_gdumb_fills_what_is_free_and_gives_it_back():
+def test_gdumb_fills_free_places_and_empties_them_for_other_classes():
     codes = np.array([0] * 6 + [1] * 5)
     policy = get_policy("gdumb")
     first = keep(policy, [np.arange(6)], Fixed(8), codes=codes)
@@ -203,7 +203,7 @@ def test_a_share_of_gdumb_grows_and_stays_balanced():
     assert np.bincount(memory.codes).tolist() == [10, 10, 10]
 
 
-def test_rows_have_numbers_of_their_own_for_each_purpose_and_seed():
+def test_random_numbers_depend_on_purpose_and_seed():
     rows = np.arange(1000)
     seeds = [random_of_rows(rows, np.random.default_rng(seed)) for seed in (0, 1)]
     other = random_of_rows(rows, np.random.default_rng(0), "leaving")

@@ -1,4 +1,4 @@
-"""How hard a row is, and which of the hard ones are taken."""
+"""Replay policies by hardness."""
 
 import math
 
@@ -21,7 +21,7 @@ CODES = np.array([0, 2, 1, 0, 0])
 
 
 def keep(policy, probabilities, codes, size, rows=None):
-    """Return the kept rows of one experience, first to stay first."""
+    """Return the kept rows of one experience, the best first."""
     rows = np.arange(len(codes)) if rows is None else np.asarray(rows)
     seen = ExperienceBatch(
         0, rows, codes, np.zeros((len(rows), 1), np.float32), lambda: probabilities, len(rows)
@@ -32,7 +32,7 @@ def keep(policy, probabilities, codes, size, rows=None):
 
 
 def by_confidence(confidences):
-    """Return predictions of two classes, all of class 0: the less confident, the harder."""
+    """Return predictions of class 0 with decreasing confidence."""
     p = np.asarray(confidences, dtype=np.float64)
     return np.column_stack([p, 1 - p]), np.zeros(len(p), dtype=np.int64)
 
@@ -49,7 +49,7 @@ def test_el2n_is_the_norm_of_the_error():
     assert keep("el2n", PREDICTIONS, CODES, Fixed(5)) == [1, 3, 4, 2, 0]
 
 
-def test_entropy_is_shannons_in_nats():
+def test_entropy_is_shannon_entropy_in_nats():
     expected = [
         -(0.8 * math.log(0.8) + 0.2 * math.log(0.1)),
         -(0.9 * math.log(0.9) + 0.1 * math.log(0.05)),
@@ -61,7 +61,7 @@ def test_entropy_is_shannons_in_nats():
     assert keep("entropy", PREDICTIONS, CODES, Fixed(5)) == [4, 3, 2, 0, 1]
 
 
-def test_the_hardness_of_a_margin_is_how_far_the_class_is_behind():
+def test_margin_hardness_is_minus_the_margin():
     expected = [math.log(1 / 8), math.log(18), 0.0, math.log(2), math.log(0.35 / 0.4)]
     np.testing.assert_allclose(
         Margin().hardness(PREDICTIONS, CODES), expected, rtol=1e-14, atol=1e-15
@@ -81,7 +81,7 @@ def test_a_margin_is_a_difference_of_logits(seed, classes):
     np.testing.assert_allclose(Margin().hardness(predictions, codes), expected, atol=1e-9)
 
 
-def test_predictions_that_are_certain_have_no_logits():
+def test_certain_predictions_have_infinite_hardness():
     certain = np.array([[1.0, 0, 0], [0, 1.0, 0], [0.5, 0.5, 0]])
     np.testing.assert_array_equal(
         Margin().hardness(certain, np.array([0, 0, 2])), [-np.inf, np.inf, np.inf]
@@ -91,15 +91,15 @@ def test_predictions_that_are_certain_have_no_logits():
 
 
 @pytest.mark.parametrize("kind", [EL2N, Entropy, Margin])
-def test_with_a_single_class_all_are_alike(kind):
+def test_with_a_single_class_the_hardness_is_equal(kind):
     hardness = kind().hardness(np.ones((3, 1)), np.zeros(3, dtype=np.int64))
     assert len(set(hardness.tolist())) == 1
     assert keep(kind(), np.ones((3, 1)), [0, 0, 0], Fixed(2), rows=[9, 3, 5]) == [3, 5]
 
 
 @pytest.mark.parametrize("name", ["el2n", "entropy", "margin"])
-def test_the_larger_number_is_the_harder_row(name):
-    """Sure and right is easy, torn is harder; sure and wrong is hardest where labels count."""
+def test_harder_rows_have_larger_numbers(name):
+    """A confident correct prediction is easy, an uncertain one harder, a wrong one hardest."""
     predictions, codes = by_confidence([0.99, 0.6, 0.01])
     easy, torn, wrong = get_policy(name).hardness(predictions, codes)
     assert easy < torn
@@ -122,13 +122,13 @@ CONFIDENCES = [0.9, 0.2, 0.6, 0.4, 0.8, 0.1, 0.7]
         ("(offset=0.3)", [3, 2, 6, 4, 0, 1, 5]),  # the most suspicious comes last
     ],
 )
-def test_what_is_taken_by_hand(name, options, order):
+def test_take_and_offset_by_hand(name, options, order):
     predictions, codes = by_confidence(CONFIDENCES)
     for n in range(1, 8):
         assert keep(name + options, predictions, codes, Fixed(n)) == order[:n]
 
 
-def test_the_middle_of_an_even_number_is_two_rows():
+def test_the_median_of_an_even_number_is_two_rows():
     predictions, codes = by_confidence([0.9, 0.2, 0.6, 0.4])  # hardest to easiest: 1, 3, 2, 0
     assert keep("el2n(take=median)", predictions, codes, Fixed(4)) == [2, 3, 0, 1]
 
@@ -140,14 +140,14 @@ def test_ties_go_to_the_lowest_row(take):
     assert found == ([10, 20] if take != "median" else [20, 10])  # of equals, 20 is the middle
 
 
-def test_half_a_row_of_offset_is_a_row_and_all_that_is_asked_for_is_kept():
+def test_offset_is_rounded_half_up_and_does_not_reduce_the_size():
     predictions, codes = by_confidence([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9])
     assert keep("el2n(offset=0.05)", predictions, codes, Share(0.1)) == [1]
     everything = keep("el2n(offset=0.95)", predictions, codes, Fixed(10))
     assert everything == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
 
 
-def test_predictions_of_classes_to_come_may_have_columns_of_their_own():
+def test_predictions_may_have_columns_of_later_classes():
     predictions, codes = by_confidence(CONFIDENCES)
     wider = np.column_stack([predictions, np.zeros((7, 3))])
     for name in ("el2n", "entropy", "margin"):
@@ -179,7 +179,7 @@ def test_predictions_of_classes_to_come_may_have_columns_of_their_own():
         ),
     ],
 )
-def test_what_are_no_probabilities_is_refused(given_wrong, message):
+def test_invalid_probabilities_are_refused(given_wrong, message):
     with pytest.raises(UsageError) as caught:
         keep("el2n", given_wrong, CODES, Fixed(2))
     assert str(caught.value) == message

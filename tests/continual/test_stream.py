@@ -1,4 +1,4 @@
-"""Streams: which rows come when, and which they are judged by."""
+"""Streams: training and test rows of the experiences."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_no_row_is_in_two_experiences_and_no_test_row_is_learned(
         assert np.array_equal(train, test)
 
 
-def test_the_order_of_digits_is_that_of_the_file(digits: Embeddings) -> None:
+def test_the_order_of_digits_equals_that_of_the_file(digits: Embeddings) -> None:
     stream = Stream.of(digits, "order", n=10, protocol="streaming")
     rows = np.concatenate([each.train for each in stream.experiences])
     numbers = [int(digits.items[row].id[-8:-4]) for row in rows]
@@ -56,7 +56,7 @@ def test_the_order_of_digits_is_that_of_the_file(digits: Embeddings) -> None:
     assert [each.name for each in stream.experiences] == [str(at) for at in range(10)]
 
 
-def test_classes_come_in_an_order_of_the_seed_or_of_ones_own(digits: Embeddings) -> None:
+def test_class_groups_are_random_or_given(digits: Embeddings) -> None:
     first = [each.name for each in Stream.of(digits, "classes", seed=0).experiences]
     assert first == [each.name for each in Stream.of(digits, "classes", seed=0).experiences]
     assert first != [each.name for each in Stream.of(digits, "classes", seed=1).experiences]
@@ -73,7 +73,7 @@ def test_classes_come_in_an_order_of_the_seed_or_of_ones_own(digits: Embeddings)
     )
 
 
-def test_three_tenths_of_each_class_are_kept_for_testing_but_never_all(digits: Embeddings) -> None:
+def test_30_percent_of_each_class_are_test_rows_but_never_all(digits: Embeddings) -> None:
     stream = Stream.of(digits, "order", n=3, seed=5)
     for each in stream.experiences:
         for label in "0123456789":
@@ -85,7 +85,7 @@ def test_three_tenths_of_each_class_are_kept_for_testing_but_never_all(digits: E
     assert [(each.train.size, each.test.size) for each in few.experiences] == [(2, 1), (3, 1)]
 
 
-def test_skewed_parts_have_classes_in_other_shares_the_same_for_testing(digits: Embeddings) -> None:
+def test_skewed_parts_have_different_class_frequencies(digits: Embeddings) -> None:
     stream = Stream.of(digits, "skewed", n=3, seed=0)
     shares = []
     for each in stream.experiences:
@@ -124,7 +124,7 @@ def test_a_bucket_column_makes_a_stream(manifest: Callable[..., Path], tmp_path:
         Stream.of(embeddings, n=2)
 
 
-def test_folders_are_domains(tmp_path: Path) -> None:
+def test_folders_are_experiences(tmp_path: Path) -> None:
     from PIL import Image
 
     rng = np.random.default_rng(0)
@@ -142,7 +142,7 @@ def test_folders_are_domains(tmp_path: Path) -> None:
         assert all(stream.ids[row].startswith(each.name) for row in each.train)  # type: ignore[index]
 
 
-def test_what_cannot_be_a_stream_is_refused_in_one_line(digits: Embeddings) -> None:
+def test_an_invalid_stream_is_refused_in_one_line(digits: Embeddings) -> None:
     with pytest.raises(UsageError) as no_buckets:
         Stream.of(digits)
     assert str(no_buckets.value) == (
@@ -174,11 +174,11 @@ def test_what_cannot_be_a_stream_is_refused_in_one_line(digits: Embeddings) -> N
         Stream.from_arrays(np.empty((0, 3)), [], [])
     with pytest.raises(LabelError, match="labels mixes int, str"):
         Stream.from_arrays(np.eye(4), [1, "1", 1, "1"], [0, 0, 1, 1])
-    with pytest.raises(LabelError, match="there are 3 rows, but 2 labels"):
+    with pytest.raises(LabelError, match="3 rows but 2 labels"):
         Stream.from_arrays(np.eye(3), ["a", "b"], [0, 0, 1])
 
 
-def test_copies_of_what_was_learned_are_not_tested(tmp_path: Path) -> None:
+def test_copies_of_training_images_are_not_tested(tmp_path: Path) -> None:
     from PIL import Image
 
     rng = np.random.default_rng(0)
@@ -199,19 +199,19 @@ def test_copies_of_what_was_learned_are_not_tested(tmp_path: Path) -> None:
     assert "b/cat/copy.png" not in ids
 
 
-def test_a_class_that_is_tested_but_never_learned_is_told() -> None:
+def test_never_learned_lists_classes_without_training_rows() -> None:
     labels, splits = ["a", "b", "a", "c", "a", "b"], [None, None, "test", "test", None, "test"]
     stream = Stream.from_arrays(np.eye(6), labels, [0, 0, 0, 1, 1, 1], splits)
     assert stream.never_learned == ["c"]
 
 
-def test_two_streams_are_the_same_only_if_all_of_it_is(drifting: Callable[..., Stream]) -> None:
+def test_the_digest_depends_on_every_part_of_a_stream(drifting: Callable[..., Stream]) -> None:
     streams = [drifting(), drifting(seed=1), drifting(protocol="streaming")]
     assert len({stream.digest for stream in streams}) == 3
     assert drifting().digest == streams[0].digest
 
 
-def test_a_stream_goes_to_another_process_without_its_matrix(digits: Embeddings) -> None:
+def test_a_pickled_stream_has_no_matrix(digits: Embeddings) -> None:
     stream = Stream.of(digits, "order", n=3)
     sent = pickle.dumps(stream)
     assert len(sent) < digits.matrix.nbytes / 2

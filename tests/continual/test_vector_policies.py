@@ -1,4 +1,4 @@
-"""Policies that look at vectors, beside plain float64 references."""
+"""Replay policies by vectors, compared with plain float64 code."""
 
 import math
 
@@ -14,7 +14,7 @@ from embedpipe.index.vectors import unit_length
 
 
 def keep(name, matrix, codes, rows, size):
-    """Return the kept rows, first to stay first."""
+    """Return the kept rows, the best first."""
     rows = np.asarray(rows)
     seen = ExperienceBatch(0, rows, codes[rows], matrix[rows], None, len(rows))
     kept = get_policy(name).update(Memory.empty(), seen, size, np.random.default_rng(0))
@@ -26,7 +26,7 @@ def unit(matrix):
 
 
 def herding(matrix, rows, n):
-    """Pick the row that brings the mean of the picks nearest to the mean, as it is written."""
+    """Herding in plain code."""
     vectors, left = unit(matrix), sorted(rows)
     mean = sum(vectors[row] for row in left) / len(left)
     picks, total = [], np.zeros(matrix.shape[1])
@@ -87,7 +87,7 @@ def problem(seed, n=70, d=9, classes=3):
 
 @every
 @pytest.mark.parametrize("seed", range(5))
-def test_they_are_the_plain_algorithms(name, seed):
+def test_picks_equal_the_plain_algorithms(name, seed):
     matrix, codes, rows = problem(seed)
     for n in (1, 2, 11, 60):
         assert keep(name, matrix, codes, rows, Fixed(n)) == REFERENCES[name](matrix, codes, rows, n)
@@ -118,8 +118,8 @@ def test_only_directions_count(name):
 
 
 @pytest.mark.parametrize("name", ["herding", "closest_to_centre", "kcenter"])
-def test_what_float32_cannot_tell_apart_is_told_apart(name):
-    """All vectors within a thousandth of each other: products in float32 are too rough."""
+def test_distances_below_float32_precision_are_compared_exactly(name):
+    """All vectors are within a thousandth of each other: float32 products are too imprecise."""
     rng = np.random.default_rng(0)
     matrix = (1 + 1e-3 * rng.standard_normal((150, 60))).astype(np.float32)
     codes, rows = np.zeros(150, dtype=np.int64), rng.permutation(150).tolist()
@@ -139,7 +139,7 @@ def test_a_circle_by_hand():
     assert set(Herding().of_class(circle, 5).tolist()) == set(range(5))
 
 
-def test_herding_beats_the_closest_rows_at_the_mean():
+def test_herding_is_closer_to_the_mean_than_closest_to_centre():
     matrix, codes, rows = problem(3, n=300, classes=1)
     vectors = unit_length(matrix).astype(np.float64)
     mean = vectors[rows].mean(axis=0)
@@ -169,7 +169,7 @@ def test_quotas_are_divided_over_the_classes_of_the_experience(name):
     assert np.bincount(codes[share], minlength=10)[[2, 5, 9]].tolist() == [3, 2, 2]
 
 
-def test_what_stays_later_is_the_beginning_of_what_was_chosen():
+def test_later_rows_are_the_beginning_of_the_ranking():
     matrix, codes, rows = problem(2, n=70)
     parts = [rows[:30], rows[30:60]]
     memory, policy = Memory.empty(), get_policy("herding")

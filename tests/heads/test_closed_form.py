@@ -1,4 +1,4 @@
-"""Ridge, nearest mean, discriminant analysis and neighbours against scikit-learn's."""
+"""Ridge, nearest mean, discriminant analysis and neighbours, compared with scikit-learn."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def digits():
 
 
 def learned(head, X, y, parts, weights=None):
-    """Return the head, fitted to all rows at once or to so many parts of them in turn."""
+    """Return the head, fitted to all rows at once or in several batches."""
     weights = np.ones(len(y)) if weights is None else weights
     if parts == 1:
         return head.fit(X, y, sample_weight=weights)
@@ -40,7 +40,7 @@ def learned(head, X, y, parts, weights=None):
 
 @pytest.mark.parametrize("parts", [1, 7])
 @pytest.mark.parametrize("n", [40, 300])
-def test_ridge_is_scikit_learns(digits, n, parts):
+def test_ridge_equals_scikit_learn(digits, n, parts):
     X, y = digits
     weights = np.random.default_rng(0).uniform(0.5, 2.0, size=n)
     ours = learned(RidgeHead(alpha=50.0, normalize=False), X[:n], y[:n], parts, weights)
@@ -59,7 +59,7 @@ def projected(X, features, seed):
 
 @pytest.mark.parametrize("parts", [1, 7])
 @pytest.mark.parametrize("n", [40, 300, 1700])
-def test_ridge_on_random_features_is_scikit_learns(digits, n, parts, monkeypatch):
+def test_ridge_on_random_features_equals_scikit_learn(digits, n, parts, monkeypatch):
     kept = Sample.of.__func__, Sample.joined
     monkeypatch.setattr(Sample, "of", classmethod(lambda cls, b, c: kept[0](cls, b, c, 500)))
     monkeypatch.setattr(Sample, "joined", lambda one, other: kept[1](one, other, 500))
@@ -76,7 +76,7 @@ def test_ridge_on_random_features_is_scikit_learns(digits, n, parts, monkeypatch
     np.testing.assert_array_equal(ours.predict(X[n:]), ours.classes_[expected])
 
 
-def test_the_strength_is_that_of_leaving_one_out(digits):
+def test_the_penalty_has_the_least_leave_one_out_error(digits):
     X, y = digits
     ours = RidgeHead(normalize=False).fit(X[:80], y[:80])
     energy = float(np.square(X[:80] - X[:80].mean(axis=0)).sum())
@@ -86,7 +86,7 @@ def test_the_strength_is_that_of_leaving_one_out(digits):
     assert ours.alpha_ == pytest.approx(theirs.alpha_, rel=1e-5)
 
 
-def test_the_temperature_is_that_of_rows_left_out(digits):
+def test_the_temperature_is_fitted_to_leave_one_out_scores(digits):
     X, y = digits
     head = RidgeHead().fit(X[:200], y[:200])
     assert head.cv_n_ == 200
@@ -96,7 +96,7 @@ def test_the_temperature_is_that_of_rows_left_out(digits):
     assert confidence == pytest.approx(head.score(X[200:], y[200:]), abs=0.06)
 
 
-def test_nearest_mean_is_scikit_learns(digits):
+def test_nearest_mean_equals_scikit_learn(digits):
     X, y = digits
     ours = NearestMeanHead(normalize=False).fit(X[:200], y[:200])
     theirs = NearestCentroid().fit(X[:200], y[:200])
@@ -115,7 +115,7 @@ def test_probabilities_of_a_nearest_mean_by_hand():
     )
 
 
-def test_a_weight_of_a_class_multiplies_its_probability():
+def test_a_class_weight_multiplies_the_probability():
     X, y = [[0.0], [2.0], [4.0], [6.0]], ["low", "low", "high", "high"]
     head = NearestMeanHead(normalize=False, class_weight={"low": 3.0}).fit(X, y)
     np.testing.assert_allclose(head.predict_proba([[3.0]]), [[0.25, 0.75]], rtol=1e-6)
@@ -123,7 +123,7 @@ def test_a_weight_of_a_class_multiplies_its_probability():
 
 @pytest.mark.parametrize("shrinkage", [0.01, 0.3, 1.0])
 @pytest.mark.parametrize(("n", "parts"), [(60, 1), (300, 1), (300, 7)])
-def test_discriminants_are_scikit_learns(digits, shrinkage, n, parts):
+def test_discriminants_equal_scikit_learn(digits, shrinkage, n, parts):
     X, y = digits
     ours = learned(SLDAHead(shrinkage=shrinkage, normalize=False), X[:n], y[:n], parts)
     theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
@@ -147,7 +147,7 @@ def test_the_shrinkage_formula_by_hand():
 
 
 @pytest.mark.parametrize("k", [1, 5])
-def test_neighbours_are_scikit_learns(digits, k):
+def test_neighbours_equal_scikit_learn(digits, k):
     X, y = digits
     ours = KNNHead(k, smoothing=0.0, normalize=False).fit(X[:200], y[:200])
     theirs = KNeighborsClassifier(k, weights="distance").fit(X[:200], y[:200])
@@ -165,7 +165,7 @@ def test_votes_by_hand():
     np.testing.assert_allclose(head.predict_proba([[1.0]]), [expected / expected.sum()], rtol=1e-5)
 
 
-def test_neighbours_of_further_rows(digits):
+def test_partial_fit_adds_neighbours(digits):
     X, y = digits
     joint = KNNHead().fit(X[:100], y[:100])
     parts = KNNHead().partial_fit(X[60:100], y[60:100]).partial_fit(X[:60], y[:60])
@@ -212,7 +212,7 @@ def test_neighbours_of_further_rows(digits):
         ),
     ],
 )
-def test_parameters_without_meaning(head, message):
+def test_invalid_parameters_are_refused(head, message):
     with pytest.raises(UsageError) as error:
         head.fit([[0.0], [1.0]], [0, 1])
     assert str(error.value) == message

@@ -49,7 +49,7 @@ def test_a_head_that_breaks_the_contract_fails_it(monkeypatch):
 
 
 @every_head
-def test_constant_features_change_nothing(name):
+def test_constant_features_do_not_change_predictions(name):
     X, y = example_rows(40, 6, 2)
     X[:, 2:4] = 3.0
     least = 0.9 if name == "fecam" else 1.0  # a root makes much of noise around zero
@@ -57,14 +57,14 @@ def test_constant_features_change_nothing(name):
 
 
 @pytest.mark.parametrize("name", SHARES)
-def test_rows_that_are_all_the_same_have_the_shares_of_the_labels(name):
+def test_equal_rows_have_the_class_frequencies(name):
     X = np.full((6, 3), 0.1, dtype=np.float32)
     probabilities = get_head(name).fit(X, ["a", "a", "a", "a", "b", "b"]).predict_proba(X)
     np.testing.assert_allclose(probabilities, [[2 / 3, 1 / 3]] * 6, atol=1e-2)
 
 
 @pytest.mark.parametrize("name", sorted(set(heads) - set(EQUAL_CLASSES)))
-def test_balanced_classes_are_weights_of_rows(name):
+def test_balanced_equals_sample_weights(name):
     X, y = example_rows(60, 6, 3, spread=1.5)
     kept = np.flatnonzero((y != "class 002") | (np.arange(60) % 4 == 0))
     X, y = X[kept], y[kept]

@@ -1,4 +1,4 @@
-"""Distances by a covariance of each class against those worked out with whole matrices."""
+"""Mahalanobis distances with a covariance per class, compared with full matrices."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from embedpipe.heads.fecam import ClassGaussian, ClassScatter
 
 
 def rows_of(n, d=12, n_classes=3, seed=0):
-    """Return rows of classes that each spread in a way of their own."""
+    """Return rows of classes with different covariances."""
     rng = np.random.default_rng(seed)
     codes = np.arange(n) % n_classes
     spreads = rng.normal(size=(n_classes, d, d)) / np.sqrt(d)
@@ -36,7 +36,7 @@ def correlations(rows, weights, shrinkage):
 
 
 def squared_distances(train, y, weights, test, shrinkage):
-    """Return (n, K) squared distances, a class and a matrix at a time."""
+    """Return (n, K) squared distances, computed with full matrices."""
     found = []
     for label in np.unique(y):
         own = y == label
@@ -51,7 +51,7 @@ def squared_distances(train, y, weights, test, shrinkage):
 @pytest.mark.parametrize(
     ("shrinkage", "beta", "normalize"), [(1.0, 0.5, True), (0.03, 1.0, False), (100.0, 0.7, True)]
 )
-def test_distances_are_those_of_whole_matrices(n, shrinkage, beta, normalize):
+def test_distances_equal_those_of_full_matrices(n, shrinkage, beta, normalize):
     X, y = rows_of(n + 40)
     weights = np.random.default_rng(1).uniform(0.5, 2.0, size=n)
     head = FeCAMHead(shrinkage, beta=beta, normalize=normalize)
@@ -75,7 +75,7 @@ def test_distances_are_those_of_whole_matrices(n, shrinkage, beta, normalize):
 
 
 @pytest.mark.parametrize("n", [6, 15, 60])
-def test_leaving_a_row_out_changes_its_own_class_alone(n):
+def test_leaving_a_row_out_changes_only_its_class(n):
     X, y = rows_of(n, seed=2)
     weights = np.random.default_rng(1).uniform(0.5, 2.0, size=n)
     head = FeCAMHead(1.0).fit(X, y, sample_weight=weights)
@@ -97,7 +97,7 @@ def digest_of(row):
 
 
 @pytest.mark.parametrize(("n", "least", "most"), [(18, 10.0, 1000.0), (1200, 1.0, 3.0)])
-def test_the_shrinkage_is_the_stronger_the_fewer_rows_there_are(n, least, most):
+def test_fewer_rows_get_a_larger_shrinkage(n, least, most):
     X, y = rows_of(n, d=30)
     head = FeCAMHead().fit(X, y)
     assert least <= head.shrinkage_ <= most
@@ -105,7 +105,7 @@ def test_the_shrinkage_is_the_stronger_the_fewer_rows_there_are(n, least, most):
     np.testing.assert_array_equal(head.predict_proba(X), found.predict_proba(X))
 
 
-def test_a_class_is_remembered_by_fewer_numbers_than_its_rows():
+def test_the_state_of_a_class_is_smaller_than_its_rows():
     X, y = rows_of(12, d=500)
     head = FeCAMHead().fit(X, y)
     assert head.ranks_.tolist() == [3, 3, 3]
@@ -126,7 +126,7 @@ def test_equal_rows_have_no_axes():
     np.testing.assert_allclose(head.class_count_[0], weights[y == 0].sum())
 
 
-def test_a_cloud_of_one_row_by_hand():
+def test_a_gaussian_of_one_row_by_hand():
     gaussian = ClassGaussian(
         ClassScatter(2.0, np.array([1.0, 0.0]), np.empty(0), np.empty((0, 2))), 0.5
     )
@@ -136,7 +136,7 @@ def test_a_cloud_of_one_row_by_hand():
     np.testing.assert_allclose(gaussian.left_out(np.array([[1.0, 0.0]]), np.array([0.5])), [0.0])
 
 
-def test_a_cloud_by_hand():
+def test_a_gaussian_by_hand():
     # Rows at -1 and 1 on the first axis: S = diag(2, 0), v = 1, S + 1 = diag(3, 1); its
     # correlations are the unit matrix.
     spread = ClassScatter.empty(2).with_rows(np.array([[-1.0, 0.0], [1.0, 0.0]]), np.ones(2))
@@ -150,7 +150,7 @@ def test_a_cloud_by_hand():
 @given(
     st.integers(1, 5), st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(0, 2**32)
 )
-def test_spreads_of_parts_are_the_spread_of_all(dimensions, sizes, seed):
+def test_the_scatter_of_batches_is_the_scatter_of_all(dimensions, sizes, seed):
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(sum(sizes), dimensions)) * rng.uniform(0.01, 10.0, size=dimensions)
     weights = rng.uniform(0.1, 3.0, size=len(rows))
@@ -184,7 +184,7 @@ def test_rows_longer_than_float32_can_square():
     )
 
 
-def test_learning_goes_on_after_loading(tmp_path):
+def test_partial_fit_continues_after_loading(tmp_path):
     X, y = rows_of(40)
     head = FeCAMHead().fit(X[:20], y[:20])
     again, _ = load_head(save_head(head, tmp_path / "head"))
@@ -194,14 +194,14 @@ def test_learning_goes_on_after_loading(tmp_path):
     )
 
 
-def test_a_weight_of_a_class_multiplies_its_probability():
+def test_a_class_weight_multiplies_the_probability():
     X = [[0.0, 0.0], [2.0, 0.0], [4.0, 0.0], [6.0, 0.0]]
     y = ["low", "low", "high", "high"]
     head = FeCAMHead(beta=1.0, normalize=False, class_weight={"low": 3.0}).fit(X, y)
     np.testing.assert_allclose(head.predict_proba([[3.0, 1.0]]), [[0.25, 0.75]], rtol=1e-6)
 
 
-def test_the_spread_of_rows_in_parts_by_hand():
+def test_the_scatter_of_batches_by_hand():
     first = ClassScatter.empty(2).with_rows(np.array([[0.0, 1.0], [2.0, 1.0]]), np.ones(2))
     both = first.with_rows(np.array([[4.0, 1.0]]), np.ones(1))
     assert (both.count, both.mean.tolist()) == (3.0, [2.0, 1.0])

@@ -1,4 +1,4 @@
-"""Head files: what is in them, and what happens to those that are not whole."""
+"""Head files, and damaged ones."""
 
 import json
 
@@ -30,7 +30,7 @@ def header_of(path):
 
 
 def resealed(path, change):
-    """Change the header, and its digest with it."""
+    """Change the header and its digest."""
     header, tensors = header_of(path)
     header = {**header, **change}
     del header["sha256"]
@@ -42,7 +42,7 @@ def rewrite(path, header, tensors):
     save_file(tensors, path, metadata={"embedpipe-head": json.dumps(header)})
 
 
-def test_the_header_says_what_the_file_is(path):
+def test_the_header_describes_the_file(path):
     header, tensors = header_of(path)
     assert header["format"] == "embedpipe-head"
     assert header["version"] == 1
@@ -53,7 +53,7 @@ def test_the_header_says_what_the_file_is(path):
     assert sorted(tensors) == ["coef_", "intercept_"]
 
 
-def test_metadata_may_be_left_out(head, tmp_path):
+def test_metadata_are_optional(head, tmp_path):
     assert load_head(save_head(head, tmp_path / "h"))[1] == {}
 
 
@@ -62,14 +62,14 @@ def test_the_same_head_gives_the_same_bytes(head, path, tmp_path):
     assert again.read_bytes() == path.read_bytes()
 
 
-def test_an_unfitted_head(tmp_path):
+def test_an_unfitted_head_is_not_saved(tmp_path):
     with pytest.raises(UsageError) as error:
         save_head(LogisticHead(), tmp_path / "h")
     assert str(error.value) == ("this LogisticHead is not fitted yet: call fit before saving.")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_head_without_a_name(tmp_path):
+def test_an_unregistered_head_is_not_saved(tmp_path):
     with pytest.raises(UsageError) as error:
         save_head(GaussianNB().fit([[0.0], [1.0]], [0, 1]), tmp_path / "h")
     message = str(error.value)
@@ -77,7 +77,7 @@ def test_a_head_without_a_name(tmp_path):
     assert "logistic" in message
 
 
-def test_an_attribute_that_is_no_data(head, tmp_path):
+def test_an_attribute_of_another_type_is_not_saved(head, tmp_path):
     head.extra_ = {"a": 1}
     with pytest.raises(UsageError) as error:
         save_head(head, tmp_path / "h")
@@ -87,7 +87,7 @@ def test_an_attribute_that_is_no_data(head, tmp_path):
     )
 
 
-def test_metadata_that_is_not_json(head, tmp_path):
+def test_metadata_must_be_json(head, tmp_path):
     with pytest.raises(UsageError) as error:
         save_head(head, tmp_path / "h", metadata={"a": {1}})
     assert str(error.value) == (
@@ -96,14 +96,14 @@ def test_metadata_that_is_not_json(head, tmp_path):
     )
 
 
-def test_no_file(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UsageError) as error:
         load_head(tmp_path / "none")
     assert str(error.value) == f"there is no head file at {tmp_path / 'none'}."
 
 
 @pytest.mark.parametrize("kept", [0, 4, 100, -1])
-def test_a_file_that_was_cut(path, kept):
+def test_a_truncated_file_is_refused(path, kept):
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(DamagedFileError) as error:
         load_head(path)
@@ -112,7 +112,7 @@ def test_a_file_that_was_cut(path, kept):
     assert "\n" not in message
 
 
-def test_any_flipped_byte_is_noticed(head, path):
+def test_any_changed_byte_is_detected(head, path):
     good = path.read_bytes()
     expected = head.predict_proba([[0.3, 0.4]])
     for position in range(len(good)):
@@ -124,7 +124,7 @@ def test_any_flipped_byte_is_noticed(head, path):
         np.testing.assert_array_equal(again.predict_proba([[0.3, 0.4]]), expected)
 
 
-def test_altered_numbers(path):
+def test_altered_numbers_are_refused(path):
     header, tensors = header_of(path)
     tensors["coef_"][0, 0] += 1.0
     rewrite(path, header, tensors)
@@ -144,7 +144,7 @@ def test_altered_numbers(path):
         ({"fitted": None}, " has an invalid header: "),
     ],
 )
-def test_a_header_that_does_not_fit(path, change, text):
+def test_an_invalid_header_is_refused(path, change, text):
     resealed(path, change)
     with pytest.raises(DamagedFileError) as error:
         load_head(path)
@@ -152,7 +152,7 @@ def test_a_header_that_does_not_fit(path, change, text):
 
 
 @pytest.mark.parametrize("name", ["mine", "sklearn.tree:DecisionTreeClassifier"])
-def test_a_head_that_is_not_registered(path, name):
+def test_the_file_of_an_unregistered_head_is_refused(path, name):
     resealed(path, {"head": name})
     with pytest.raises(UsageError) as error:
         load_head(path)
@@ -162,12 +162,12 @@ def test_a_head_that_is_not_registered(path, name):
     )
 
 
-def test_a_head_from_outside_is_saved_by_its_name(tmp_path, monkeypatch):
+def test_a_custom_head_is_saved_by_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(heads, "_entries", dict(heads._entries))
 
     @heads.register("least")
     class Least(ClassifierMixin, BaseEstimator):
-        """The class of the least label."""
+        """Predicts the least label."""
 
         def fit(self, X, y):
             self.classes_ = np.unique(y)
@@ -179,10 +179,10 @@ def test_a_head_from_outside_is_saved_by_its_name(tmp_path, monkeypatch):
     again, _ = load_head(save_head(Least().fit([[1.0], [2.0]], ["b", "a"]), tmp_path / "head"))
     assert type(again) is Least
     assert again.classes_.tolist() == ["a", "b"]
-    assert heads.describe()["least"] == "The class of the least label."
+    assert heads.describe()["least"] == "Predicts the least label."
 
 
-def test_another_safetensors_file(tmp_path):
+def test_another_safetensors_file_is_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({"a": np.zeros(3)}, path)
     with pytest.raises(DamagedFileError) as error:

@@ -19,7 +19,7 @@ def foreign(text="sklearn.linear_model:LogisticRegression(max_iter=500)"):
     return get_head(text)
 
 
-def test_a_foreign_head_is_what_it_holds():
+def test_a_foreign_head_predicts_as_its_classifier():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 4)).astype(np.float32), np.arange(60) % 3
     X[:, 0] += y
@@ -46,7 +46,7 @@ def test_a_foreign_head_learns_from_one_class():
     assert clone(head).fit([[0.0], [1.0]], ["hat", "shoe"]).classes_.tolist() == ["hat", "shoe"]
 
 
-def test_what_a_foreign_head_refuses_is_one_line():
+def test_an_error_of_the_classifier_is_one_line():
     head = ForeignHead(CalibratedClassifierCV(GaussianNB(), cv=3))
     with pytest.raises(LabelError) as error:
         head.fit([[0.0], [1.0], [2.0]], ["hat", "shoe", "shoe"])
@@ -55,7 +55,7 @@ def test_what_a_foreign_head_refuses_is_one_line():
     assert "\n" not in message
 
 
-def test_a_foreign_head_names_rows_that_are_not_finite():
+def test_a_foreign_head_refuses_nan_with_the_row():
     head = foreign().fit([[0.0], [1.0]], ["hat", "shoe"])
     for ask in (head.predict, head.predict_proba, lambda X: head.fit(X, ["hat", "shoe"])):
         with pytest.raises(LabelError) as error:
@@ -65,13 +65,13 @@ def test_a_foreign_head_names_rows_that_are_not_finite():
         )
 
 
-def test_a_foreign_head_without_weights():
+def test_sample_weights_are_refused_if_the_classifier_has_none():
     with pytest.raises(LabelError) as error:
         foreign("sklearn.neighbors:KNeighborsClassifier").fit([[0.0], [1.0]], [0, 1], [1.0, 2.0])
     assert str(error.value) == "KNeighborsClassifier does not accept sample_weight."
 
 
-def test_a_foreign_head_goes_on_learning_where_it_can():
+def test_a_foreign_head_has_partial_fit_if_the_classifier_has_it():
     X = np.array([[0.0], [1.0], [0.1], [0.9]])
     head = foreign("sklearn.linear_model:SGDClassifier(loss='log_loss', random_state=0)")
     plain = SGDClassifier(loss="log_loss", random_state=0)

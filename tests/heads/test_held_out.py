@@ -1,4 +1,4 @@
-"""Calibration error by hand, temperature against a full search, cross-validated probabilities."""
+"""Calibration error, temperature and cross-validated probabilities."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_an_error_worked_out_by_hand():
     assert expected_calibration_error(probabilities, codes, 1) == pytest.approx(0.5 / 4)
 
 
-def test_certainty_that_is_right_or_wrong():
+def test_the_calibration_error_of_certain_predictions():
     sure = np.eye(3)
     assert expected_calibration_error(sure, np.arange(3)) == 0.0
     assert expected_calibration_error(sure, np.array([1, 2, 0])) == 1.0
@@ -43,7 +43,7 @@ def test_the_edge_of_a_bin_belongs_to_the_bin_below():
     assert expected_calibration_error(top, codes, 3) == pytest.approx(expected)
 
 
-def test_a_class_that_the_head_does_not_know_is_a_miss():
+def test_a_class_without_a_column_counts_as_wrong():
     assert expected_calibration_error(np.array([[1.0, 0.0]]), np.array([2])) == 1.0
 
 
@@ -56,7 +56,7 @@ def test_a_class_that_the_head_does_not_know_is_a_miss():
     prior=st.sampled_from([0.0, 5.0]),
     weighted=st.booleans(),
 )
-def test_the_temperature_is_the_best_there_is(seed, n, C, scale, prior, weighted):
+def test_the_temperature_has_the_least_loss(seed, n, C, scale, prior, weighted):
     rng = np.random.default_rng(seed)
     codes = rng.integers(C, size=n)
     logits = scale * (rng.normal(size=(n, C)) + np.eye(C)[codes])
@@ -99,7 +99,7 @@ def test_logits_that_are_always_right_or_always_wrong_stay_in_bounds():
     assert fit_temperature(1e30 * logits, np.array([1, 0])) == 20.0
 
 
-def test_where_nothing_can_be_told_the_temperature_is_one():
+def test_the_temperature_is_one_without_information():
     assert fit_temperature(np.empty((0, 3)), np.empty(0, dtype=int)) == 1.0
     assert fit_temperature(np.zeros((4, 1)), np.zeros(4, dtype=int)) == 1.0
     assert fit_temperature(np.full((2, 3), 7.0), np.array([0, 1])) == 1.0
@@ -116,7 +116,7 @@ def test_a_prior_of_many_rows_keeps_the_temperature_near_one():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_inputs_stay_as_they_are(dtype):
+def test_inputs_are_not_changed(dtype):
     logits, codes = np.array([[4.0, 0.0], [1.0, 2.0]], dtype=dtype), np.array([0, 1])
     before = logits.copy()
     fit_temperature(logits, codes)
@@ -136,14 +136,14 @@ def test_temperatures_of_four_rows_by_hand():
     assert calibrated_loss(logits, codes, np.ones(4)) == pytest.approx(expected)
 
 
-def test_rows_that_cannot_be_left_out_limit_the_confidence():
+def test_rows_that_cannot_be_held_out_limit_the_confidence():
     logits, codes = np.array([[5.0, 0.0]] * 4), np.array([0, 0, 0, 0])
     temperature = capped_temperature(logits, codes, np.ones(4), 6.0)  # two more rows
     assert 1.0 / (1.0 + np.exp(-5.0 / temperature)) == pytest.approx((4 + 1) / (6 + 2))
 
 
 class Memory(ClassifierMixin, BaseEstimator):
-    """Is certain of rows that it has seen, and of nothing else."""
+    """Predicts the training rows with certainty, and other rows at random."""
 
     uses_unlabelled = True
 
@@ -163,7 +163,7 @@ def rows(n=60):
     return rng.normal(size=(n, 4)) + 2.0 * y[:, None], np.array(["a", "b", "c"])[y]
 
 
-def test_no_row_is_judged_by_a_fit_that_saw_it():
+def test_no_row_is_scored_by_a_fit_that_has_it():
     X, y = rows()
     X = np.concatenate([X, X[:9]])  # copies share a fold
     probabilities, scored = cross_validated_probabilities(Memory(), X, np.append(y, y[:9]))
@@ -171,7 +171,7 @@ def test_no_row_is_judged_by_a_fit_that_saw_it():
     assert not probabilities.any()
 
 
-def test_the_order_of_the_rows_is_nothing():
+def test_the_order_of_the_rows_does_not_matter():
     X, y = rows()
     order = np.random.default_rng(1).permutation(len(y))
     first, _ = cross_validated_probabilities(GaussianNB(), X, y)
@@ -181,7 +181,7 @@ def test_the_order_of_the_rows_is_nothing():
     np.testing.assert_allclose(first.sum(axis=1), 1.0)
 
 
-def test_the_only_row_of_a_class_is_learned_from_and_not_scored():
+def test_the_only_row_of_a_class_is_in_every_fit_and_not_scored():
     X, y = rows(30)
     y[4] = "lonely"
     probabilities, scored = cross_validated_probabilities(GaussianNB(), X, y)
@@ -190,7 +190,7 @@ def test_the_only_row_of_a_class_is_learned_from_and_not_scored():
     assert probabilities.shape == (30, 4)
 
 
-def test_one_class_says_nothing():
+def test_no_row_is_scored_with_one_class():
     probabilities, scored = cross_validated_probabilities(GaussianNB(), np.eye(3), ["a"] * 3)
     assert probabilities.shape == (3, 1)
     assert not scored.any()
@@ -209,7 +209,7 @@ def test_unlabelled_rows_are_passed_on():
     assert [len(given) for given in seen] == [2, 2, 2]
 
 
-def test_what_cannot_be_meant():
+def test_invalid_arguments_are_refused():
     with pytest.raises(UsageError) as error:
         cross_validated_probabilities(GaussianNB(), np.eye(3), [0, 1, 1], 1)
     assert str(error.value) == "n_folds is 1: give a whole number, at least 2."

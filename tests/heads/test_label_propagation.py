@@ -1,4 +1,4 @@
-"""What unlabelled rows add to a logistic regression, and what they must not."""
+"""Logistic regression with unlabelled rows."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_unlabelled_rows_help_where_labels_are_few(digits):
     assert np.mean(gains) > 0.03
 
 
-def test_clouds_by_hand():
+def test_gaussians_by_hand():
     # One axis, two classes with a label each at -1 and 1, and beliefs that are right: both clouds
     # end in the middle of their halves, all but for the labels.
     pool = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]] * 10, dtype=np.float32)
@@ -66,7 +66,7 @@ def test_clouds_by_hand():
     assert mean**2 + variance == pytest.approx(second)
 
 
-def test_beliefs_count_beside_clouds():
+def test_predictions_and_gaussians_are_combined():
     pool = np.zeros((10, 1), dtype=np.float32)
     rows = np.array([[-1.0], [1.0]], dtype=np.float32)
     believed = np.tile(np.log([0.9, 0.1]), (10, 1))
@@ -120,7 +120,7 @@ def test_no_more_rows_are_used_than_allowed(digits, tmp_path):
     ids=["zeros", "all the same", "a single row"],
 )
 @pytest.mark.parametrize("n", [2, 30])
-def test_unlabelled_rows_that_tell_nothing(digits, unlabelled, n):
+def test_uninformative_unlabelled_rows_are_accepted(digits, unlabelled, n):
     X, y = digits
     head = LabelPropagationHead().fit(X[:n], y[:n], unlabelled=unlabelled)
     likely = head.predict_proba(X)
@@ -134,7 +134,7 @@ def test_one_class_and_a_pool(digits):
     assert head.predict_proba(X[:2]).tolist() == [[1.0], [1.0]]
 
 
-def test_what_the_folds_say_is_kept(digits):
+def test_the_cross_validated_accuracy_is_stored(digits):
     X, y = digits
     head = LabelPropagationHead().fit(X[:150], y[:150], unlabelled=X[150:1200])
     assert head.cv_n_ == 150
@@ -143,21 +143,21 @@ def test_what_the_folds_say_is_kept(digits):
     assert likely == pytest.approx(head.score(X[1200:], y[1200:]), abs=0.08)
 
 
-def test_it_is_saved_as_it_predicts(digits, tmp_path):
+def test_a_loaded_head_predicts_the_same(digits, tmp_path):
     X, y = digits
     head = LabelPropagationHead().fit(X[:50], y[:50], unlabelled=X[50:500])
     again, _ = load_head(save_head(head, tmp_path / "head"))
     np.testing.assert_array_equal(again.predict_proba(X), head.predict_proba(X))
 
 
-def test_many_labels_leave_the_clouds_out(digits, monkeypatch):
+def test_the_gaussians_have_no_weight_with_many_labels(digits, monkeypatch):
     X, y = digits
     head = LabelPropagationHead(n_components=2).fit(X[:1000], y[:1000], unlabelled=X[1000:])
     assert head.strength_ < 0.7
     assert head.score(X[1000:], y[1000:]) > 0.9
 
 
-def test_pools_that_cannot_be_meant(digits):
+def test_invalid_pools_are_refused(digits):
     X, y = digits
     with pytest.raises(LabelError) as error:
         LabelPropagationHead().fit(X[:5], y[:5], unlabelled=X[:, :3])
@@ -174,7 +174,7 @@ def test_pools_that_cannot_be_meant(digits):
     assert str(error.value) == "n_components is 0: give a whole number, at least 1."
 
 
-def test_nothing_is_as_large_as_the_pool_squared(digits, monkeypatch):
+def test_no_array_is_quadratic_in_the_pool(digits, monkeypatch):
     shapes = []
     original = label_propagation.fit_gaussians
 

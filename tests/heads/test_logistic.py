@@ -1,4 +1,4 @@
-"""The logistic head against scikit-learn's, against arithmetic by hand, and its choice of C."""
+"""The logistic head, compared with scikit-learn and with results by hand."""
 
 import tracemalloc
 
@@ -29,7 +29,7 @@ def unit(X):
 @pytest.mark.parametrize("C", [0.1, 10.0, 1000.0])
 @pytest.mark.parametrize("n_classes", [2, 10])
 @pytest.mark.parametrize("n", [40, 300])
-def test_it_is_scikit_learns_model(digits, C, n_classes, n):
+def test_the_model_equals_scikit_learn(digits, C, n_classes, n):
     X, y = digits
     X, y = X[y < n_classes], y[y < n_classes]
     ours = LogisticHead(C=C, tol=1e-9, max_iter=10_000).fit(X[:n], y[:n])
@@ -43,7 +43,7 @@ def test_it_is_scikit_learns_model(digits, C, n_classes, n):
     )
 
 
-def test_the_span_of_the_rows_loses_nothing():
+def test_the_solution_in_the_span_is_the_solution():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(25, 400)), np.arange(25) % 3
     ours = LogisticHead(C=5.0, normalize=False, tol=1e-9).fit(X, y)
@@ -52,7 +52,7 @@ def test_the_span_of_the_rows_loses_nothing():
     np.testing.assert_allclose(ours.intercept_, theirs.intercept_, atol=1e-6)
 
 
-def test_without_information_the_head_predicts_the_shares_of_the_classes():
+def test_without_information_the_head_predicts_class_frequencies():
     head = LogisticHead(C=1.0, tol=1e-9).fit(np.ones((10, 2)), [0] * 7 + [1] * 2 + [2])
     np.testing.assert_allclose(head.predict_proba([[3.0, 1.0]]), [[0.7, 0.2, 0.1]], atol=1e-7)
 
@@ -66,7 +66,7 @@ def test_a_solution_worked_out_by_hand():
     assert logit(yes) == pytest.approx(weight, abs=1e-8)
 
 
-def test_the_length_of_a_row_does_not_matter_unless_asked_for():
+def test_the_norm_of_a_row_matters_only_without_normalize():
     X, y = np.array([[1.0, 0.2], [0.2, 1.0], [0.9, 0.1], [0.1, 0.9]]), [0, 1, 0, 1]
     longer = X * np.array([[1.0], [10.0], [0.01], [3.0]])
     scaled = LogisticHead(C=1.0).fit(longer, y).predict_proba(7.0 * X)
@@ -90,7 +90,7 @@ def test_very_long_and_very_short_rows_keep_their_direction():
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(6, 40), st.integers(1, 60), st.integers(2, 4))
-def test_order_is_nothing_to_the_last_bit(seed, n, d, n_classes):
+def test_order_does_not_change_a_bit(seed, n, d, n_classes):
     rng = np.random.default_rng(seed)
     X, y = rng.normal(size=(n, d)).astype(np.float32), np.arange(n) % n_classes
     X[1] = X[0]
@@ -101,7 +101,7 @@ def test_order_is_nothing_to_the_last_bit(seed, n, d, n_classes):
     np.testing.assert_array_equal(first.intercept_, second.intercept_)
 
 
-def test_threads_are_nothing_to_the_last_bit(digits):
+def test_the_number_of_threads_does_not_change_a_bit(digits):
     X, y = digits
     with threadpool_limits(1):
         one = LogisticHead().fit(X[:200], y[:200])
@@ -124,7 +124,7 @@ def test_the_chosen_strength_is_close_to_the_best_fixed_one(digits, n, seed):
     assert accuracy("auto") >= best - 0.025
 
 
-def test_noisy_labels_call_for_more_regularisation(digits):
+def test_noisy_labels_get_more_regularisation(digits):
     X, y = digits
     noisy = y[:400].copy()
     wrong = np.random.default_rng(0).permutation(400)[:160]
@@ -163,11 +163,11 @@ def test_the_prior_moves_with_the_scale_of_the_rows():
         ),
     ],
 )
-def test_the_rule_is_said_in_words(X, y, C, rule):
+def test_the_rule_describes_the_choice(X, y, C, rule):
     assert LogisticHead(C=C).fit(X, y).C_rule_ == rule
 
 
-def test_equal_rows_do_not_vouch_for_each_other():
+def test_equal_rows_share_a_fold():
     X = np.array([[1.0, 0.0]] * 5 + [[0.0, 1.0]] * 5)
     head = LogisticHead().fit(X, [0] * 5 + [1] * 5)
     assert head.C_rule_ == "prior: no class has two distinct rows"
@@ -180,7 +180,7 @@ def test_the_prior_alone_gives_the_stated_value():
 
 
 def objective(head, X, y, weights=None):
-    """Return the objective in float64, with the meaning that scikit-learn gives to C."""
+    """Return the objective in float64, with C as in scikit-learn."""
     rows = unit(X.astype(np.float64))
     losses = -log_softmax(rows @ head.coef_.T + head.intercept_, axis=1)
     own = losses[np.arange(len(y)), np.searchsorted(head.classes_, y)]
@@ -200,7 +200,7 @@ def test_float32_comes_within_a_hundred_thousandth_of_the_optimum(digits, C, n):
 
 @pytest.mark.parametrize("n_classes", [2, 5])
 @pytest.mark.parametrize("class_weight", [None, "balanced", {0: 3.0, 1: 0.5}])
-def test_weights_mean_what_they_mean_to_scikit_learn(digits, n_classes, class_weight):
+def test_weights_have_the_effect_of_scikit_learn(digits, n_classes, class_weight):
     X, y = digits
     X, y = X[y < n_classes][:120].astype(np.float64), y[y < n_classes][:120]
     weights = np.random.default_rng(0).uniform(0.1, 3.0, size=len(y))
@@ -212,7 +212,7 @@ def test_weights_mean_what_they_mean_to_scikit_learn(digits, n_classes, class_we
 
 
 @pytest.mark.parametrize("C", ["auto", 10.0])
-def test_a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_none(digits, C):
+def test_weight_two_equals_two_rows_and_weight_zero_none(digits, C):
     X, y = digits[0][:150], digits[1][:150]
     times = np.random.default_rng(0).integers(0, 4, size=150)
     repeated = LogisticHead(C=C).fit(np.repeat(X, times, axis=0), np.repeat(y, times))
@@ -222,13 +222,13 @@ def test_a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_none(digits, C):
     assert weighted.temperature_ == repeated.temperature_
 
 
-def test_a_class_whose_rows_count_for_nothing_is_not_known():
+def test_a_class_with_only_zero_weights_is_omitted():
     X, y = np.eye(3), np.array(["a", "b", "c"])
     head = LogisticHead(C=1.0).fit(X, y, sample_weight=[1.0, 1.0, 0.0])
     assert head.classes_.tolist() == ["a", "b"]
 
 
-def test_a_warm_start_ends_at_the_same_optimum_sooner(digits):
+def test_a_warm_start_reaches_the_same_optimum_in_fewer_steps(digits):
     X, y = digits
     head = LogisticHead(C=100.0, warm_start=True).fit(X[:1000], y[:1000])
     head.fit(X[:1050], y[:1050])
@@ -238,7 +238,7 @@ def test_a_warm_start_ends_at_the_same_optimum_sooner(digits):
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
-def test_a_warm_start_where_classes_come_and_go(digits):
+def test_a_warm_start_with_other_classes(digits):
     X, y = digits
     head = LogisticHead(C=10.0, warm_start=True)
     for classes in ((2, 5), (2, 5, 7, 9), (1, 7, 9), (7,), (0, 7)):
@@ -252,7 +252,7 @@ def test_a_warm_start_where_classes_come_and_go(digits):
             )
 
 
-def test_a_partial_fit_ends_at_the_optimum_of_its_own_rows(digits):
+def test_a_partial_fit_reaches_the_optimum_of_its_rows(digits):
     X, y = digits
     head = LogisticHead(C=10.0).fit(X[:200], y[:200])
     head.partial_fit(X[200:400], y[200:400])
@@ -261,7 +261,7 @@ def test_a_partial_fit_ends_at_the_optimum_of_its_own_rows(digits):
     assert next(values) == pytest.approx(next(values), rel=1e-5)
 
 
-def test_a_partial_fit_keeps_classes_and_takes_new_ones(digits):
+def test_a_partial_fit_keeps_classes_and_adds_new_ones(digits):
     X, y = digits
     low, high = y[:300] < 3, y[:300] >= 7
     head = LogisticHead().partial_fit(X[:300][low], y[:300][low], classes=range(10))
@@ -274,7 +274,7 @@ def test_a_partial_fit_keeps_classes_and_takes_new_ones(digits):
     assert other.classes_.tolist() == [0, 1, 2, 7, 8, 9]
 
 
-def test_classes_without_rows_have_no_part_in_a_partial_fit(digits):
+def test_classes_without_rows_do_not_change_a_partial_fit(digits):
     X, y = digits
     low, high = y[:300] < 5, y[:300] >= 5
     for C in ("auto", 10.0):
@@ -317,7 +317,7 @@ def test_the_temperature_changes_no_prediction(digits):
     np.testing.assert_array_equal(head.predict(X), head.classes_[logits.argmax(axis=1)])
 
 
-def test_the_head_judges_itself_by_rows_it_has_not_seen(digits):
+def test_cv_accuracy_is_that_of_held_out_rows(digits):
     X, y = digits
     head = LogisticHead().fit(X[:400], y[:400])
     assert head.cv_n_ == 400
@@ -348,20 +348,20 @@ def test_a_thousand_classes():
     assert (head.predict(X) == y).mean() > 0.99
 
 
-def test_separable_rows_and_hardly_a_penalty():
+def test_separable_rows_with_a_tiny_penalty():
     X, y = np.array([[1.0, 0.1], [1.0, 0.2], [0.1, 1.0], [0.2, 1.0]]), [0, 0, 1, 1]
     head = LogisticHead(C=1e8).fit(X, y)
     assert np.isfinite(head.coef_).all()
     assert head.predict_proba(X).max(axis=1).min() > 0.999
 
 
-def test_too_few_steps_are_not_hidden(digits):
+def test_converged_is_false_after_too_few_steps(digits):
     X, y = digits
     assert not LogisticHead(C=1e4, max_iter=2).fit(X[:200], y[:200]).converged_
     assert LogisticHead(C=1e4).fit(X[:200], y[:200]).converged_
 
 
-def test_prediction_copies_no_large_matrix(tmp_path):
+def test_prediction_does_not_copy_a_large_matrix(tmp_path):
     path = tmp_path / "embeddings.npy"
     shape = (60_000, 64)  # 15 MB
     matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
@@ -386,7 +386,7 @@ def test_prediction_copies_no_large_matrix(tmp_path):
         ({"tol": 0.0}, "tol is 0.0: give a number above 0."),
     ],
 )
-def test_parameters_without_meaning(options, message):
+def test_invalid_parameters_are_refused(options, message):
     with pytest.raises(UsageError) as error:
         LogisticHead(**options).fit([[0.0], [1.0]], [0, 1])
     assert str(error.value) == message

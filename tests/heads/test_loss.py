@@ -1,4 +1,4 @@
-"""The training loss that heads keep: what it is the mean of, and that nothing else is in it."""
+"""The training loss of heads, ``loss_``."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_logistic_regression_has_the_mean_log_loss(rows, normalize, weighted):
     assert head.loss_ == pytest.approx(log_loss(logits, codes, weights), rel=1e-4)
 
 
-def test_the_loss_has_no_penalty_in_it(rows):
+def test_the_loss_excludes_the_penalty(rows):
     X, y = rows
     losses = [get_head("logistic", C=C).fit(X, y).loss_ for C in (1e-9, 1.0, 1e6)]
     assert losses[0] == pytest.approx(np.log(3), rel=1e-4)
@@ -67,7 +67,7 @@ MINIMISE = {"logistic", "ridge", "random_projection_ridge", "mlp", "label_propag
 
 
 @pytest.mark.parametrize("name", list(heads))
-def test_every_head_that_minimises_a_loss_names_it(rows, name):
+def test_every_head_that_minimises_a_loss_has_loss_(rows, name):
     head = get_head(name, **({"epochs": 2} if name == "mlp" else {})).fit(*rows)
     assert isinstance(getattr(head, "loss_", None), float) == (name in MINIMISE)
     assert ("loss_" in type(head).__doc__) == (name in MINIMISE)

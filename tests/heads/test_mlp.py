@@ -1,4 +1,4 @@
-"""The network: its gradient steps, its dropout, and what it keeps from fit to fit."""
+"""The network: gradient steps, dropout, warm starts."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_the_learning_rate_falls_to_gamma_times_itself():
     assert (state.steps, state.lr) == (4, pytest.approx(0.01 * 1e-4))
 
 
-def test_new_outputs_leave_the_others_alone():
+def test_new_outputs_do_not_change_the_others():
     network = small_network()
     wider = resize_outputs(network, np.array([1, -1, 0]), np.random.default_rng(1))
     np.testing.assert_array_equal(wider.coef[:, [2, 0]], network.coef)
@@ -107,7 +107,7 @@ def test_any_number_of_threads_gives_the_same_bits():
     np.testing.assert_array_equal(*found)
 
 
-def test_nothing_global_is_touched(digits):
+def test_no_global_state_is_changed(digits):
     X, y = digits
     before, seeded = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     MLPHead(epochs=2).fit(X[:50], y[:50])
@@ -121,7 +121,7 @@ def test_seeds_differ(digits):
     assert np.abs(first - second).max() > 0.01
 
 
-def test_weights_are_kept_in_a_warm_start(digits):
+def test_a_warm_start_keeps_the_weights(digits):
     X, y = digits
     cold = MLPHead(epochs=2).fit(X[:100], y[:100])
     warm = MLPHead(epochs=2, warm_start=True).fit(X[:100], y[:100])
@@ -145,7 +145,7 @@ def test_training_on_a_class_forgets_the_others(digits):
     assert head.classes_.tolist() == list(range(10))
 
 
-def test_dropout_when_predicting_is_the_mean_of_draws(digits):
+def test_stochastic_prediction_is_the_mean_of_draws(digits):
     X, y = digits
     head = MLPHead(mc_samples=8, seed=5, epochs=5).fit(X[:100], y[:100])
     draws = head.posterior(X[:100], 8, np.random.default_rng(5)).predict_proba(X[:20])
@@ -174,7 +174,7 @@ def test_a_draw_by_hand():
     assert np.abs(draws[:, :1] - expected).min(axis=1).max() < 1e-6
 
 
-def test_strategies_may_ask_for_its_posterior(digits):
+def test_the_posterior_has_the_form_that_strategies_need(digits):
     X, y = digits
     head = MLPHead(epochs=5).fit(X[:60], y[:60])
     pool = Pool(X[:400], labelled=np.arange(60), labels=y[:60], head=head)
@@ -195,13 +195,13 @@ def test_strategies_may_ask_for_its_posterior(digits):
         ({"mc_samples": True}, "mc_samples is True: give a whole number, at least 1."),
     ],
 )
-def test_parameters_without_meaning(options, message):
+def test_invalid_parameters_are_refused(options, message):
     with pytest.raises(UsageError) as error:
         MLPHead(**options).fit([[0.0], [1.0]], [0, 1])
     assert str(error.value) == message
 
 
-def test_no_draws():
+def test_zero_draws_are_refused():
     head = MLPHead(epochs=1).fit([[0.0], [1.0]], [0, 1])
     with pytest.raises(UsageError) as error:
         head.posterior(None, 0, np.random.default_rng(0))
@@ -217,7 +217,7 @@ def trained(head, X, y, parts):
 PARTS = [slice(0, 60), slice(60, 120), slice(120, 200)]
 
 
-def test_training_goes_on_from_a_file_as_if_it_had_not_stopped(digits, tmp_path):
+def test_training_resumes_from_a_file(digits, tmp_path):
     X, y = digits
     options = {"hidden": 16, "epochs": 3, "keep_optimiser": True}
     whole = trained(MLPHead(**options), X, y, PARTS)
@@ -234,7 +234,7 @@ def test_training_goes_on_from_a_file_as_if_it_had_not_stopped(digits, tmp_path)
     assert not np.array_equal(forgetful.coef_, whole.coef_)
 
 
-def test_an_optimiser_that_is_kept_knows_nothing_of_new_classes(digits):
+def test_the_kept_optimiser_has_zeros_for_new_classes(digits):
     X, y = digits
     head = MLPHead(hidden=8, epochs=1, keep_optimiser=True)
     few = np.flatnonzero(y < 3)[:60]
@@ -260,7 +260,7 @@ def test_the_loss_is_the_mean_log_loss_of_the_labels_without_dropout(digits):
     assert MLPHead(hidden=8, epochs=1).fit(X[:5], ["hat"] * 5).loss_ == pytest.approx(0.0)
 
 
-def test_a_draw_leaves_its_units_out():
+def test_a_draw_drops_its_units():
     masks = np.array([[1.0, 0.0], [0.0, 1.0]])
     posterior = DropoutPosterior(np.asarray, masks, np.log(3) * np.eye(2), np.zeros(2), 1.0)
     found = posterior.predict_proba([[1.0, 1.0]])

@@ -15,7 +15,7 @@ from embedpipe.heads._moments import (
 
 
 @pytest.mark.parametrize("block", [1, 7, 4096])
-def test_blocks_are_nothing(block, monkeypatch):
+def test_the_block_size_does_not_matter(block, monkeypatch):
     monkeypatch.setattr(_moments, "BLOCK_ROWS", block)
     rng = np.random.default_rng(0)
     codes = np.sort(rng.integers(4, size=50)) + (np.arange(50) >= 40)  # a class may have no row

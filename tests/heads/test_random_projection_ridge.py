@@ -1,4 +1,4 @@
-"""Random features: the same whenever they are drawn, and never in a file."""
+"""Ridge regression on random features."""
 
 import numpy as np
 import pytest
@@ -9,14 +9,14 @@ from embedpipe.heads.random_projection_ridge import _projection
 
 
 def crossed(n, seed=0):
-    """Return rows of two classes that no straight line parts."""
+    """Return rows of two classes that no straight line separates."""
     rng = np.random.default_rng(seed)
     codes = np.arange(n) % 2
     X = rng.normal(size=(n, 2)) * np.where(codes[:, None] == 1, (1.0, 0.1), (0.1, 1.0))
     return np.column_stack([X, np.full(n, 0.2)]).astype(np.float32), codes
 
 
-def test_it_bends_where_ridge_is_straight():
+def test_it_separates_classes_that_ridge_cannot():
     X, y = crossed(400)
     bent = RandomProjectionRidgeHead(features=200).fit(X[:200], y[:200])
     straight = RidgeHead().fit(X[:200], y[:200])
@@ -31,13 +31,13 @@ def test_the_first_numbers_drawn():
     assert _projection(2, 2, 0).dtype == np.float32
 
 
-def test_another_seed_is_another_head():
+def test_another_seed_gives_another_head():
     X, y = crossed(60)
     one, other = (RandomProjectionRidgeHead(features=30, seed=s).fit(X, y) for s in (0, 1))
     assert np.abs(one.predict_proba(X) - other.predict_proba(X)).max() > 0.01
 
 
-def test_the_projection_is_not_saved_and_drawn_again(tmp_path):
+def test_the_projection_is_not_saved_but_drawn_again(tmp_path):
     X, y = crossed(60)
     head = RandomProjectionRidgeHead(features=30, seed=3).fit(X, y)
     expected = head.predict_proba(X)

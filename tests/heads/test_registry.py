@@ -1,4 +1,4 @@
-"""Names of heads are known without loading any."""
+"""The registry of heads."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from embedpipe.errors import UnknownNameError, UsageError
 from embedpipe.heads import HeadRegistry, get_head, heads
 
 
-def test_names_and_descriptions_load_no_library():
+def test_names_and_descriptions_import_no_library():
     code = (
         "import sys, embedpipe.heads as h; print(h.heads.describe()['logistic']);"
         "print([m for m in ('sklearn', 'scipy', 'torch', 'faiss') if m in sys.modules])"
@@ -22,7 +22,7 @@ def test_names_and_descriptions_load_no_library():
     ]
 
 
-def test_everything_exported_is_there():
+def test_every_exported_name_exists():
     for name in embedpipe.heads.__all__:
         assert getattr(embedpipe.heads, name) is not None
         assert name in dir(embedpipe.heads)
@@ -31,7 +31,7 @@ def test_everything_exported_is_there():
     assert str(error.value) == "No embedpipe.heads attribute Logistic"
 
 
-def test_options_are_the_heads_own():
+def test_options_are_those_of_the_head():
     assert get_head("ridge", alpha=3.0, normalize=False).get_params() == {
         "alpha": 3.0,
         "class_weight": None,
@@ -55,7 +55,7 @@ def test_an_unknown_option():
     )
 
 
-def test_a_name_is_taken_once():
+def test_a_name_cannot_be_registered_twice():
     registry = HeadRegistry("head")
     registry.declare("tree", "sklearn.tree:DecisionTreeClassifier", "A decision tree.")
     with pytest.raises(UsageError) as error:

@@ -1,4 +1,4 @@
-"""Regressions from one decomposition and from a factor for each strength are the same."""
+"""The two solvers of ridge regression give the same result."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def fits_of(n=300, d=20, noise=1.0):
 
 
 @pytest.mark.parametrize("alpha", [1e-3, 1.0, 1e4])
-def test_both_ways_give_the_same_fit(alpha):
+def test_both_solvers_give_the_same_fit(alpha):
     spectral, factor = fits_of()
     assert spectral.energy == pytest.approx(factor.energy)
     one, other = spectral.at(alpha), factor.at(alpha)
@@ -32,7 +32,7 @@ def test_both_ways_give_the_same_fit(alpha):
 
 
 @pytest.mark.parametrize("noise", [0.1, 1.0, 5.0])
-def test_both_ways_choose_the_same_strength(noise):
+def test_both_solvers_choose_the_same_penalty(noise):
     spectral, factor = fits_of(noise=noise)
     every = np.arange(50)
     chosen = spectral.best(SHARES, every)

@@ -1,4 +1,4 @@
-"""Heads that learn streams: order and splits are nothing, and a row left out is left out."""
+"""Heads that are exact on streams: order and batches do not matter."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ EXACT = [name for name in ALL if name != "knn"]  # which keeps sums
 LINEAR = [name for name in EXACT if name != "fecam"]
 
 SMALL = {"random_projection_ridge": {"features": 40}}
-"""Settings with which many fits to sums do not take minutes."""
+"""Settings that keep many fits fast."""
 
 
 def exact(name, **options):
@@ -55,7 +55,7 @@ def test_which_heads_are_exact_on_streams():
 
 @pytest.fixture
 def few_rows(monkeypatch):
-    """Let heads keep 30 rows, so that sums take over."""
+    """Limit heads to 30 rows, so that they use sums."""
     original = Sample.of, Sample.joined
     monkeypatch.setattr(
         Sample, "of", classmethod(lambda cls, b, c, limit=30: original[0](b, c, 30))
@@ -74,7 +74,7 @@ def in_parts(head, X, y, seed):
 
 @pytest.mark.parametrize("d", [12, 60])  # more and fewer rows of a class than dimensions
 @pytest.mark.parametrize("normalize", [True, False])
-def test_twenty_orders_and_splits_give_the_joint_fit(name, normalize, d, few_rows):
+def test_twenty_orders_and_batches_give_the_joint_fit(name, normalize, d, few_rows):
     X, y = stream(d=d)
     probe, _ = stream(50, d, seed=1)
     joint = exact(name, normalize=normalize).fit(X, y)
@@ -92,7 +92,7 @@ def test_twenty_orders_and_splits_give_the_joint_fit(name, normalize, d, few_row
                 )
 
 
-def test_neighbours_are_the_same_in_twenty_orders_and_splits():
+def test_neighbours_are_the_same_in_twenty_orders_and_batches():
     X, y = stream()
     probe, _ = stream(50, seed=1)
     joint = get_head("knn").fit(X, y).predict_proba(probe)
@@ -101,7 +101,7 @@ def test_neighbours_are_the_same_in_twenty_orders_and_splits():
         np.testing.assert_allclose(found, joint, rtol=1e-5, atol=1e-6)
 
 
-def test_rows_that_are_kept_give_the_same_bits(linear):
+def test_kept_rows_give_the_same_bits(linear):
     X, y = stream()
     joint = exact(linear).fit(X, y)
     assert joint.sample_complete_
@@ -129,7 +129,7 @@ def test_sums_and_rows_agree(linear, monkeypatch):
     assert head.cv_accuracy_ == rows.cv_accuracy_
 
 
-def test_the_number_of_threads_is_nothing(name, few_rows, monkeypatch):
+def test_the_number_of_threads_does_not_matter(name, few_rows, monkeypatch):
     monkeypatch.setattr(_moments, "BLOCK_ROWS", 64)
     X, y = stream(700, 40)
     found = []
@@ -140,7 +140,7 @@ def test_the_number_of_threads_is_nothing(name, few_rows, monkeypatch):
     np.testing.assert_array_equal(found[0], found[1])
 
 
-def test_a_row_given_twice_in_two_calls_is_one_of_weight_two(name):
+def test_a_row_in_two_calls_equals_one_of_weight_two(name):
     X, y = stream(40)
     once = exact(name).fit(X, y, sample_weight=np.where(np.arange(40) < 10, 2.0, 1.0))
     twice = exact(name).partial_fit(X[:10], y[:10]).partial_fit(X, y)
@@ -161,7 +161,7 @@ def test_a_row_given_twice_in_two_calls_is_one_of_weight_two(name):
     ],
     ids=repr,
 )
-def test_leaving_a_row_out_is_fitting_without_it(head, n):
+def test_leave_one_out_equals_a_fit_without_the_row(head, n):
     X, y = stream(n, 30)
     weights = np.random.default_rng(1).uniform(0.5, 2.0, size=n)
     whole = clone(head).fit(X, y, sample_weight=weights)
@@ -180,7 +180,7 @@ def test_leaving_a_row_out_is_fitting_without_it(head, n):
         assert whole.cv_accuracy_ == pytest.approx(np.mean(hits), abs=0.25)
 
 
-def test_classes_may_come_later_and_may_be_declared(name):
+def test_classes_may_be_new_or_declared(name):
     X, y = stream()
     joint = exact(name).fit(X, y).predict_proba(X)
     late = exact(name).partial_fit(X[y == "class 2"], y[y == "class 2"])
@@ -195,7 +195,7 @@ def test_classes_may_come_later_and_may_be_declared(name):
     np.testing.assert_allclose(probabilities[:, :-1], joint, atol=1e-6)
 
 
-def test_a_label_that_was_not_declared(name):
+def test_an_undeclared_label_is_refused(name):
     X, y = stream(20)
     with pytest.raises(LabelError) as error:
         exact(name).partial_fit(X, y, classes=["class 0", "class 1", "class 2"])
@@ -205,7 +205,7 @@ def test_a_label_that_was_not_declared(name):
     )
 
 
-def test_texts_after_numbers(name):
+def test_strings_after_numbers_are_refused(name):
     X, y = stream(20)
     head = exact(name).partial_fit(X, np.arange(20) % 2)
     with pytest.raises(LabelError) as error:
@@ -213,7 +213,7 @@ def test_texts_after_numbers(name):
     assert str(error.value) == "earlier labels are numbers and new ones strings: use one type."
 
 
-def test_a_balance_cannot_be_kept_up(name):
+def test_partial_fit_refuses_balanced_class_weights(name):
     X, y = stream(20)
     with pytest.raises(UsageError) as error:
         exact(name, class_weight="balanced").partial_fit(X, y)
@@ -223,7 +223,7 @@ def test_a_balance_cannot_be_kept_up(name):
     )
 
 
-def test_the_sample_is_the_lowest_digests_whatever_the_order():
+def test_the_sample_has_the_lowest_digests_for_any_order():
     X, y = stream(100)
     batch = [RidgeHead()._read(X[p], y[p], None, reset=True) for p in np.split(np.arange(100), 4)]
     parts = [Sample.of(b, np.searchsorted(np.unique(y), b.classes)[b.codes], 20) for b in batch]

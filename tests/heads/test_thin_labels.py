@@ -1,4 +1,4 @@
-"""With a label or two a class, confidence stays near accuracy."""
+"""With one or two labels per class, confidence is near accuracy."""
 
 import itertools
 
@@ -30,7 +30,7 @@ SEEDS = range(3)
 
 @pytest.fixture(scope="module")
 def collections():
-    """Return rows and labels: pixels, and clouds in more dimensions than there are labels."""
+    """Return rows and labels: pixels, and normal distributions in many dimensions."""
     pixels, digits = load_digits(return_X_y=True)
     rng = np.random.default_rng(7)
     classes = rng.integers(8, size=800)
@@ -71,7 +71,7 @@ def test_confidence_is_near_accuracy(head, name, counts, collections):
 
 
 @pytest.mark.parametrize("head", ["slda", "nearest_mean", "ridge", "fecam", "knn"])
-def test_weights_make_no_row_certain(head, collections):
+def test_weights_do_not_make_a_row_certain(head, collections):
     X, y = collections["pixels"]
     rows = drawn(y, (1,), 0)
     accuracy, confidence = told(head, X, y, rows, np.full(rows.size, 7.0))
@@ -112,7 +112,7 @@ def test_slda_of_single_labels_is_the_nearest_mean(collections):
     np.testing.assert_allclose(heads[0].predict_proba(X), right[:, order], atol=1e-5)
 
 
-def test_many_labels_with_a_single_one_are_hardly_changed(collections):
+def test_a_single_label_among_many_changes_little(collections):
     X, y = collections["pixels"]
     many = np.flatnonzero(y < 9)[:900]
     one = np.flatnonzero(y == 9)[:1]
@@ -123,7 +123,7 @@ def test_many_labels_with_a_single_one_are_hardly_changed(collections):
     assert abs(confidence - without) < 0.05
 
 
-def test_rows_alone_in_their_class_count_as_wrong():
+def test_the_only_row_of_a_class_counts_as_wrong():
     rng = np.random.default_rng(0)
     logits = rng.standard_normal((12, 4)) * 5
     codes = logits.argmax(axis=1)
@@ -139,7 +139,7 @@ def test_rows_alone_in_their_class_count_as_wrong():
 
 
 @pytest.mark.parametrize("confidence", [0.3, 0.6, 0.95])
-def test_a_temperature_gives_the_confidence_asked_for(confidence):
+def test_the_temperature_gives_the_wanted_confidence(confidence):
     logits = np.random.default_rng(1).standard_normal((30, 5)) * 3
     weights = np.random.default_rng(2).random(30)
     temperature = temperature_for_confidence(logits, weights, confidence)

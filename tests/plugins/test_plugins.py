@@ -1,4 +1,4 @@
-"""Packages that add to embedpipe from outside, installed as anyone would install them."""
+"""Installed packages that extend embedpipe."""
 
 import json
 import os
@@ -17,12 +17,12 @@ ADDED = {
     "formats": "pairs",
     "backbones": "thumbnail",
 }
-"""What the packages add, by the family as `embedpipe list` names it."""
+"""The name that a package adds to each family of `embedpipe list`."""
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """Return the environment of a process in which the packages are installed."""
+    """Return the environment variables of a process with the packages installed."""
     target = tmp_path_factory.mktemp("installed")
     options = ["--no-index", "--no-deps", "--no-build-isolation", "--quiet"]
     command = [sys.executable, "-m", "pip", "install", *options, "--target", str(target)]
@@ -60,7 +60,7 @@ def test_list_names_it(family, embedpipe):
 
 
 @pytest.mark.parametrize("family", ADDED)
-def test_it_keeps_its_contract(family, environment, tmp_path):
+def test_it_fulfils_its_contract(family, environment, tmp_path):
     check = "check_" + {"strategies": "strategy", "policies": "policy"}.get(family, family[:-1])
     code = f"from embedpipe import testing; print(testing.{check}({ADDED[family]!r}))"
     command = [sys.executable, "-c", code]
@@ -92,7 +92,7 @@ def test_replay_uses_them(embedpipe):
     assert done["failures"] == []
 
 
-def test_labels_go_out_and_come_back_in_its_format(embedpipe, tmp_path):
+def test_labels_are_exported_and_imported_in_its_format(embedpipe, tmp_path):
     embedpipe("embed", "stripes", "--backbone", "toy")
     (tmp_path / "labels.csv").write_text("path,label\nacross/00.png,across\ndown/01.png,down\n")
     embedpipe("labels", "import", "stripes", "labels.csv", "--format", "csv")

@@ -1,4 +1,4 @@
-"""Draws of weights: against the curvature written out in full, and against arithmetic by hand."""
+"""Draws of the Laplace approximation, compared with the full curvature and with results by hand."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from embedpipe.heads._logistic.laplace import Laplace, LaplacePosterior
 
 
 def covariance(laplace, points):
-    """Return the covariance (k K, k K) of the logits of (k, d) points, worked out exactly."""
+    """Return the exact (k K, k K) covariance of the logits of (k, d) points."""
     d, K = len(laplace.mean), len(laplace.intercept)
     units = np.eye((d + 1) * K).reshape(-1, d + 1, K)  # the answer is linear in the noise
     weights, shift = laplace.deviations(units)  # (d, s, K), (s, K)
@@ -43,7 +43,7 @@ def in_full(rows, probabilities, precision, points):
     K=st.integers(1, 4),
     precision=st.sampled_from([1e-3, 1.0, 50.0]),
 )
-def test_where_all_labels_are_as_certain_nothing_is_approximated(seed, n, d, K, precision):
+def test_the_approximation_is_exact_for_equal_probabilities(seed, n, d, K, precision):
     rng = np.random.default_rng(seed)
     rows, points = rng.normal(size=(n, d)), rng.normal(size=(3, d))
     rows[n // 2] = rows[0]
@@ -95,7 +95,7 @@ def drawn(head, X, points, S=20, seed=0):
     return head.posterior(X, S, np.random.default_rng(seed)).predict_proba(points)
 
 
-def test_draws_are_the_same_for_a_seed_and_differ_otherwise(problem):
+def test_draws_depend_on_the_seed(problem):
     head = LogisticHead(C=1.0).fit(*problem)
     first = drawn(head, problem[0], problem[0])
     assert first.shape == (20, 30, 3)
@@ -105,7 +105,7 @@ def test_draws_are_the_same_for_a_seed_and_differ_otherwise(problem):
     np.testing.assert_allclose(first.sum(axis=2), 1, rtol=1e-5)
 
 
-def test_the_order_of_the_labelled_rows_and_threads_are_nothing(problem):
+def test_order_and_threads_do_not_change_the_draws(problem):
     X, y = problem
     head = LogisticHead(C=1.0).fit(X, y)
     order = np.random.default_rng(2).permutation(30)
@@ -116,7 +116,7 @@ def test_the_order_of_the_labelled_rows_and_threads_are_nothing(problem):
     np.testing.assert_array_equal(one, two)
 
 
-def test_how_many_are_drawn_at_once_is_nothing(problem, monkeypatch):
+def test_the_chunk_size_does_not_change_the_draws(problem, monkeypatch):
     X, y = problem
     head = LogisticHead(C=1.0).fit(X, y)
     together = drawn(head, X, X)
@@ -124,7 +124,7 @@ def test_how_many_are_drawn_at_once_is_nothing(problem, monkeypatch):
     np.testing.assert_allclose(drawn(head, X, X), together, atol=1e-6)
 
 
-def test_all_blocks_are_judged_by_the_same_draws(problem):
+def test_all_blocks_use_the_same_draws(problem):
     X, y = problem
     posterior = LogisticHead(C=1.0).fit(X, y).posterior(X, 20, np.random.default_rng(0))
     whole = posterior.predict_proba(X)
@@ -132,7 +132,7 @@ def test_all_blocks_are_judged_by_the_same_draws(problem):
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-6)
 
 
-def test_more_labels_leave_less_doubt_and_other_directions_more():
+def test_more_labels_reduce_the_variance_along_their_directions():
     rng = np.random.default_rng(3)
     X = np.column_stack([rng.normal(size=(200, 2)), np.zeros(200)])
     y = (X[:, 0] > 0).astype(int)
@@ -147,7 +147,7 @@ def test_more_labels_leave_less_doubt_and_other_directions_more():
     assert many[1] > 2 * many[0]
 
 
-def test_the_length_of_a_row_is_nothing_unless_asked_for(problem):
+def test_the_norm_of_a_row_matters_only_without_normalize(problem):
     X, y = problem
     head = LogisticHead(C=1.0).fit(X, y)
     expected = drawn(head, X, X)

@@ -38,7 +38,7 @@ def test_steps_that_are_too_long_are_halved():
     np.testing.assert_allclose(found.point, 0.0, atol=1e-10)
 
 
-def test_the_limit_on_steps_is_kept_and_told():
+def test_the_limit_of_steps_is_kept_and_reported():
     matrix = np.diag(np.logspace(-4, 0, 8))
     start = np.zeros(8)
     found = minimise(quadratic(matrix, np.ones(8)), start, tolerance=1e-12, max_steps=3)
@@ -46,7 +46,7 @@ def test_the_limit_on_steps_is_kept_and_told():
     assert start.tolist() == [0.0] * 8
 
 
-def test_a_wrong_gradient_ends_in_no_endless_loop():
+def test_a_wrong_gradient_does_not_loop_forever():
     found = minimise(lambda x: (float(x @ x), -2.0 * x), np.ones(2), tolerance=1e-9, max_steps=100)
     assert not found.converged
     assert found.steps <= 100

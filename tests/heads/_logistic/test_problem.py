@@ -1,4 +1,4 @@
-"""Rows of the logistic solvers: their order, weights and types, and products with centred rows."""
+"""The data of the logistic solvers: order, weights, types and products of rows."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from embedpipe.heads._logistic.problem import CentredRows, Problem, prepare_rows
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 3000), st.integers(1, 30), st.integers(1, 12))
-def test_products_are_those_with_centred_rows(seed, n, d, k):
+def test_products_equal_those_of_centred_rows(seed, n, d, k):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, d)) + 2.0
     rows = CentredRows(X, X.mean(axis=0))
@@ -22,7 +22,7 @@ def test_products_are_those_with_centred_rows(seed, n, d, k):
 
 
 @pytest.mark.parametrize("k", [1, 10, 300])
-def test_threads_are_nothing_to_the_last_bit(k):
+def test_the_number_of_threads_does_not_change_a_bit(k):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(5000, 900)).astype(np.float32)
     rows = CentredRows(X, X.mean(axis=0))
@@ -45,7 +45,7 @@ def made(X, codes, weights=None, *, normalize=False, precise=True):
     )
 
 
-def test_equal_rows_of_a_class_are_one_that_counts_for_all():
+def test_equal_rows_of_a_class_are_merged():
     X = [[1.0, 2.0], [3.0, 4.0], [1.0, 2.0], [1.0, 2.0], [-0.0, 1.0], [0.0, 1.0]]
     found = made(X, [0, 0, 0, 1, 1, 1])
     listed = dict(
@@ -71,7 +71,7 @@ def test_weights_add_up():
     ]
 
 
-def test_distinct_rows_need_no_counts():
+def test_distinct_rows_have_no_counts():
     assert Problem.of(made([[1.0], [2.0]], [0, 1])).counts is None
     assert Problem.of(made([[1.0], [1.0]], [0, 0])).counts.tolist() == [2.0]
 
@@ -83,7 +83,7 @@ def test_the_energy_by_hand():
     assert Problem.of(made([[7.0], [7.0]], [0, 1])).energy() == 0.0
 
 
-def test_order_is_nothing():
+def test_order_does_not_matter():
     rng = np.random.default_rng(0)
     X, codes = rng.normal(size=(50, 4)).astype(np.float32), rng.integers(3, size=50)
     order = rng.permutation(50)
@@ -96,12 +96,12 @@ def test_order_is_nothing():
     np.testing.assert_allclose(np.linalg.norm(first.rows, axis=1), 1.0, rtol=1e-6)
 
 
-def test_numbers_that_float32_cannot_square_stay_float64():
+def test_numbers_beyond_float32_stay_float64():
     assert made([[1e30], [1.0]], [0, 1], precise=False).rows.dtype == np.float64
     assert made([[1e3], [1.0]], [0, 1], precise=False).rows.dtype == np.float32
 
 
-def test_rows_are_scaled_and_their_mean_is_taken():
+def test_rows_are_scaled_before_the_mean():
     X = np.array([[3.0, 4.0], [0.0, 2.0]], dtype=np.float32)
     rows = CentredRows.of(made(X, [1, 0], normalize=True, precise=False).rows)
     np.testing.assert_allclose(rows.values, [[0.0, 1.0], [0.6, 0.8]])

@@ -1,4 +1,4 @@
-"""The solver in growing subspaces, against a plain minimisation in float64."""
+"""The solver in growing subspaces, compared with Newton's method in float64."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def objective(weights, intercepts, X, codes, C, counts):
 
 
 def best(X, codes, K, C, counts):
-    """Return the least objective, by Newton's method with the whole Hessian in float64."""
+    """Return the minimum by Newton's method with the full Hessian in float64."""
     n, d = X.shape
     Z = np.column_stack([np.ones(n), X - X.mean(axis=0)])  # (n, 1 + d)
     penalty = np.tile(np.append(0.0, np.full(d, 1.0 / C)), K)
@@ -76,7 +76,7 @@ def problem(n, d, K, seed=0, *, noise=1.0):
 
 @pytest.mark.parametrize("C", [0.1, 10.0, 1000.0])
 @pytest.mark.parametrize(("n", "d", "K"), [(150, 50, 4), (40, 80, 3), (200, 30, 2), (80, 8, 20)])
-def test_the_objective_is_as_low_as_it_goes(n, d, K, C):
+def test_the_objective_reaches_the_minimum(n, d, K, C):
     X, codes = problem(n, d, K)
     found = solved(X, codes, K, C, dtype=np.float32 if C < 100.0 else np.float64)
     assert found.converged
@@ -93,7 +93,7 @@ def test_the_objective_is_as_low_as_it_goes(n, d, K, C):
     C=st.sampled_from([0.01, 1.0, 100.0]),
     weighted=st.booleans(),
 )
-def test_any_problem(seed, n, d, K, C, weighted):
+def test_random_problems_reach_the_minimum(seed, n, d, K, C, weighted):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, d)).astype(np.float32).astype(np.float64)
     X[n // 2] = X[0]
@@ -104,7 +104,7 @@ def test_any_problem(seed, n, d, K, C, weighted):
     assert gap(found, X, codes, K, C, counts) < 1e-5
 
 
-def test_rounding_errors_are_no_directions():
+def test_rounding_errors_are_not_directions():
     rng = np.random.default_rng(0)
     basis = np.linalg.qr(rng.normal(size=(6, 6)))[0].T.astype(np.float32)
     directions = (rng.normal(size=(4, 6)) @ basis).astype(np.float32)
@@ -116,14 +116,14 @@ def test_rounding_errors_are_no_directions():
     assert np.abs(halves @ basis[:3].T).max() < 1e-4
 
 
-def test_float64_goes_as_far_as_it_is_asked_to():
+def test_float64_reaches_the_tolerance():
     X, codes = problem(200, 50, 3)
     found = solved(X, codes, 3, 10.0, tolerance=1e-6, dtype=np.float64)
     assert found.converged
     assert gap(found, X, codes, 3, 10.0, np.ones(200)) < 1e-10
 
 
-def test_a_condensed_basis_still_leads_there(monkeypatch):
+def test_a_condensed_basis_reaches_the_minimum(monkeypatch):
     X, codes = problem(200, 60, 3)
     whole = solved(X, codes, 3, 100.0)
     monkeypatch.setattr(subspaces, "MAX_WIDTH", 3)
@@ -133,7 +133,7 @@ def test_a_condensed_basis_still_leads_there(monkeypatch):
     assert gap(condensed, X, codes, 3, 100.0, np.ones(200)) < 1e-5
 
 
-def test_a_start_at_the_solution_needs_hardly_a_step():
+def test_a_start_at_the_solution_needs_few_steps():
     X, codes = problem(300, 60, 4)
     first = solved(X, codes, 4, 10.0, tolerance=1e-4)
     second = solved(X, codes, 4, 10.0, start=(first.weights, first.intercepts))
@@ -151,7 +151,7 @@ def test_a_start_nearby_needs_fewer_steps():
     assert gap(warm, X, codes, 4, 100.0, np.ones(400)) < 1e-5
 
 
-def test_a_class_without_rows_gets_next_to_nothing():
+def test_a_class_without_rows_has_a_tiny_probability():
     X, codes = problem(60, 10, 2)
     found = solved(X, codes, 3, 1.0)
     likely = softmax((X - X.mean(axis=0)) @ found.weights.T + found.intercepts, axis=1)
@@ -159,14 +159,14 @@ def test_a_class_without_rows_gets_next_to_nothing():
 
 
 @pytest.mark.parametrize("C", [1.0, 1e6])
-def test_rows_that_tell_nothing_apart(C):
+def test_equal_rows_are_accepted(C):
     found = solved(np.ones((10, 3)), np.array([0] * 7 + [1] * 3), 2, C)
     assert found.converged
     assert not found.weights.any()
     np.testing.assert_allclose(np.diff(found.intercepts), np.log(3 / 7), atol=1e-3)
 
 
-def test_classes_that_can_be_told_apart_perfectly():
+def test_separable_classes_are_accepted():
     X, codes = problem(100, 50, 4, noise=0.01)
     found = solved(X, codes, 4, 1e5)
     assert np.isfinite(found.weights).all()
@@ -174,14 +174,14 @@ def test_classes_that_can_be_told_apart_perfectly():
     assert logits.argmax(axis=1).tolist() == codes.tolist()
 
 
-def test_too_few_steps_are_told():
+def test_too_few_steps_are_reported():
     X, codes = problem(200, 60, 4)
     few = Problem(rows_of(X), codes, 4, None)
     found = solve_in_subspaces(few, 1000.0, start=None, tolerance=7e-4, max_steps=3)
     assert not found.converged
 
 
-def test_threads_are_nothing_to_the_last_bit():
+def test_the_number_of_threads_does_not_change_a_bit():
     X, codes = problem(6000, 700, 6)  # 25 million multiplications: shared by threads
     with threadpool_limits(1):
         one = solved(X, codes, 6, 10.0)

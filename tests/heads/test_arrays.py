@@ -1,10 +1,57 @@
-"""Softmax, log-loss and its gradient against SciPy."""
+"""Norms, digests and folds of rows, softmax and log-loss."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from embedpipe.heads._arrays import log_losses, losses_and_residuals, mean_curvature, softmax
+from embedpipe.heads._arrays import (
+    NEVER_SCORED,
+    assign_folds,
+    log_losses,
+    losses_and_residuals,
+    mean_curvature,
+    row_digests,
+    row_norms,
+    softmax,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(2, 6))
+def test_every_fold_leaves_every_scored_class_in_training(labels, n_folds):
+    codes = np.unique(labels, return_inverse=True)[1]
+    digests = row_digests(np.arange(len(codes), dtype=float)[:, None])
+    folds = assign_folds(digests, codes, n_folds)
+    for code in range(codes.max() + 1):
+        own = folds[codes == code]
+        if len(own) == 1:
+            assert own.tolist() == [NEVER_SCORED]
+            continue
+        sizes = np.bincount(own, minlength=n_folds)
+        assert sizes.max() - sizes.min() <= 1
+        assert sizes.max() < len(own)
+    scored = np.bincount(folds[folds >= 0], minlength=n_folds)
+    assert scored.max() - scored.min() <= 1
+
+
+def test_folds_depend_on_content_not_order():
+    X = np.array([[1.0], [2.0], [1.0], [3.0], [0.0], [-0.0], [5.0]])
+    codes = np.array([0, 0, 0, 0, 1, 1, 1])
+    folds = assign_folds(row_digests(X), codes, 3)
+    assert folds[0] == folds[2]
+    assert folds[4] == folds[5] != folds[6]
+    order = np.array([6, 2, 0, 3, 5, 1, 4])
+    again = assign_folds(row_digests(X[order]), codes[order], 3)
+    np.testing.assert_array_equal(again, folds[order])
+
+
+def test_norms_beyond_the_range_of_float32():
+    assert row_norms(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [5.0, 1.0]
+    for scale in (1.0, 1e-30, 1e30):
+        rows = np.array([[3.0 * scale, 4.0 * scale]], dtype=np.float32)
+        assert row_norms(rows)[0] / scale == pytest.approx(5.0)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -44,7 +91,7 @@ def test_softmax_along_any_axis_in_place(axis, order):
     np.testing.assert_allclose(found, expected, atol=1e-14)
 
 
-def test_log_losses_leave_the_logits_alone():
+def test_log_losses_do_not_change_the_logits():
     logits = np.array([[1000.0, 0.0], [0.0, np.log(3.0)], [0.0, -np.inf]])
     before = logits.copy()
     np.testing.assert_allclose(log_losses(logits, np.array([1, 1, 0])), [1000.0, np.log(4 / 3), 0])
