@@ -195,11 +195,7 @@ class Size(ABC):
 
     @abstractmethod
     def quotas_after(self, held: ArrayLike, new: int) -> Int64:
-        """Return the (t + 1,) numbers of rows to keep after an experience of `new` rows.
-
-        `held` are the (t,) numbers of rows of earlier experiences in the buffer. A quota never
-        grows.
-        """
+        """Return the (t + 1,) numbers of rows to keep, of (t,) `held` and `new` further rows."""
 
     @abstractmethod
     def fits(self, limit: int) -> bool:

@@ -21,7 +21,7 @@ from .stream import Stream
 __all__ = ["METHODS", "MIXES", "Learner", "Method", "get_method"]
 
 MIXES = ("concatenated", "balanced")
-"""*concatenated*: every row has the same weight; *balanced*: the buffer weighs as the new rows."""
+"""*concatenated*: all rows have equal weight; *balanced*: buffer and new rows have equal weight."""
 
 
 @dataclass(frozen=True)

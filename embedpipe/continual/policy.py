@@ -45,7 +45,7 @@ class Policy(ABC):
     Examples
     --------
     >>> class Newest(Policy):
-    ...     '''The last rows that came.'''
+    ...     '''The last rows of the stream.'''
     ...     name = "newest"
     ...     def update(self, memory, batch, size, rng):
     ...         everything = memory.joined(batch.candidates(-batch.arrivals))
@@ -95,7 +95,7 @@ class Ranked(Policy):
     Examples
     --------
     >>> class First(Ranked):
-    ...     '''The rows of each experience that came first.'''
+    ...     '''The first rows of each experience.'''
     ...     name = "first"
     ...     def rank(self, batch, n, rng):
     ...         return np.arange(n)

@@ -40,8 +40,8 @@ class RandomOfGroups(Policy):
 
     Each row has a random key, a function of the seed and the row; the rows with the smallest keys
     of each group are kept. With a fixed size they are a uniform sample of all rows of the group so
-    far, for any order and any division into experiences. With a share the buffer grows, and rows
-    removed before are missing.
+    far, for any order and any division into experiences. With a share the buffer grows, but rows
+    that were removed earlier cannot return.
 
     A subclass has a `name` and the method `groups`. O((m + b)·log(m + b)) time for m rows in the
     buffer and b new rows.
@@ -49,7 +49,7 @@ class RandomOfGroups(Policy):
 
     @abstractmethod
     def groups(self, everything: Memory) -> NDArray[np.integer[Any]]:
-        """Return the (m,) groups of the rows, from 0; the remainder goes to the lowest."""
+        """Return the (m,) groups of the rows, from 0; the lowest get any remaining places."""
 
     def update(
         self, memory: Memory, batch: ExperienceBatch, size: Size, rng: np.random.Generator

@@ -144,10 +144,7 @@ def log_losses(logits: Array, codes: NDArray[np.integer[Any]]) -> Array:
 
 
 def losses_and_residuals(logits: Array, codes: Codes, counts: Array | None = None) -> Array:
-    """Return the (..., n) log-losses of (..., K, n) logits; replace the logits by the gradient.
-
-    `codes` are (n,). Losses and gradients are multiplied by (..., n) `counts`; None is 1 each.
-    """
+    """Return (..., n) losses, times `counts`, of (..., K, n) logits, which become the gradient."""
     columns = np.arange(len(codes))
     own = logits[..., codes, columns]  # (..., n)
     top, total = _normalise(logits, axis=-2)  # (..., 1, n)

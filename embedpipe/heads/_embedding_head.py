@@ -33,13 +33,7 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     temperature_: float
 
     def predict_proba(self, X: ArrayLike) -> Array:
-        """Return the (n, K) class probabilities of (n, d) rows; float32 if `X` is.
-
-        Raises
-        ------
-        LabelError
-            If a row holds NaN or infinity.
-        """
+        """Return the (n, K) class probabilities of (n, d) rows; float32 if `X` is."""
         check_is_fitted(self)
         rows = validated(self, X, reset=False)
         dtype = np.float32 if rows.dtype == np.float32 else np.float64
@@ -55,13 +49,7 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return probabilities
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the most probable label of each of (n, d) rows; on a tie the first in order.
-
-        Raises
-        ------
-        LabelError
-            If a row holds NaN or infinity.
-        """
+        """Return the most probable label of each of (n, d) rows; on a tie the first in order."""
         check_is_fitted(self)
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 

@@ -20,7 +20,7 @@ PRIOR_ROWS = 5.0
 """Weight of the prior at temperature 1, in rows."""
 
 DEFAULT_TEMPERATURE = 0.12
-"""Temperature where no row can be left out, as a share of the mean logit gap of class means."""
+"""Temperature without leave-one-out, as a share of the mean logit difference of class means."""
 
 
 class ExactHead(EmbeddingHead):
@@ -174,15 +174,11 @@ class StreamingHead(ExactHead, LinearHead):
         self,
         batch: Labelled,
         codes: Codes,
-        moments: Moments | None,
-        before: Sample | None,
-        seen: Sample,
+        moments: Moments | None,  # of the rows before the batch
+        before: Sample | None,  # of the rows before the batch
+        seen: Sample,  # of the features of all rows
     ) -> Moments:
-        """Return the moments with the batch; with scatter only if the sample is not complete.
-
-        `moments` and `before` (a sample of rows) exclude the batch; `seen` (a sample of features)
-        includes it.
-        """
+        """Return the moments with the batch; with scatter only if the sample is not complete."""
         n_classes = len(self.classes_)
         if seen.complete:
             return moments_of(seen.rows, seen.codes, seen.weights, n_classes, scatter=False)

@@ -19,7 +19,7 @@ from ._arrays import Codes, Float32, Float64, check_finite, row_digests, row_nor
 SAMPLE_ROWS = 2000
 """Maximum rows of a `Sample`: 10 MB at 1,280 dimensions."""
 
-_NO_WEIGHT = "the weight of every row is 0: give at least one a positive weight."
+_NO_WEIGHT = "the weight of every row is zero: give at least one a positive weight."
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Labelled:
 
 
 class Distinct(NamedTuple):
-    """The distinct rows among others: (m,) positions, classes, total weights and digests."""
+    """Distinct rows: their (m,) positions, classes, total weights and digests."""
 
     at: NDArray[np.intp]
     codes: Codes
@@ -117,10 +117,7 @@ class Sample:
 def read_labelled(
     head: Any, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool
 ) -> Labelled:
-    """Check the arguments of the `fit` of `head`; return float32 rows, scaled if it normalizes.
-
-    With `reset` the head stores the number of features; otherwise the number is checked.
-    """
+    """Check the arguments of the `fit` of `head`; return float32 rows, scaled if it normalizes."""
     rows, classes, codes, weights = read_rows(head, X, y, sample_weight, reset=reset)
     rows = scaled(rows, normalize=head.normalize)
     found = Distinct.of(row_digests(rows), codes, weights)

@@ -96,10 +96,7 @@ def _moments_of_block(
 
 
 def joined(one: Moments, other: Moments) -> Moments:
-    """Return the moments of the rows of both, without cancellation (Chan et al. 1983).
-
-    Both have the same classes, and both or neither have scatter.
-    """
+    """Return the moments of the rows of both, without cancellation (Chan et al. 1983)."""
     counts = one.counts + other.counts  # (K,)
     share = other.counts / np.where(counts > 0.0, counts, 1.0)  # (K,)
     apart = other.means - one.means  # (K, d)
@@ -149,10 +146,8 @@ def spectrum_of(matrix: Float64) -> Spectrum:
 
 
 def drop_rounding_errors(spectrum: Spectrum, squares: float) -> Spectrum:
-    """Return the spectrum of centred rows, or an empty one if the rows are equal up to rounding.
-
-    `squares` is the squared norm of the mean times the weight of the rows.
-    """
+    """Return the spectrum of centred rows, or an empty one if the rows are equal up to rounding."""
+    # `squares`: the squared norm of the mean, times the weight of the rows
     if spectrum.values.sum() > EQUAL_ROWS * squares:
         return spectrum
     return Spectrum(spectrum.values[:0], spectrum.axes[:, :0])

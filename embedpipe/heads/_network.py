@@ -150,18 +150,14 @@ def train(
 
 
 class DropoutPosterior:
-    """Monte Carlo dropout: S draws of the hidden units, the same for every vector.
-
-    `hidden` computes the (k, h) hidden units of (k, d) vectors, `masks` (S, h) are from
-    `draw_masks`, `coef` is (h, K) and `intercept` (K,).
-    """
+    """Monte Carlo dropout: S draws of the hidden units, the same for every vector."""
 
     def __init__(
         self,
-        hidden: Callable[[Any], NDArray[Any]],
-        masks: NDArray[Any],
-        coef: NDArray[Any],
-        intercept: NDArray[Any],
+        hidden: Callable[[Any], NDArray[Any]],  # from (k, d) vectors to (k, h) hidden units
+        masks: NDArray[Any],  # (S, h), from `draw_masks`
+        coef: NDArray[Any],  # (h, K)
+        intercept: NDArray[Any],  # (K,)
         temperature: float,
     ) -> None:
         self._hidden = hidden

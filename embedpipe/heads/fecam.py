@@ -65,8 +65,8 @@ class FeCAMHead(ExactHead):
     class_count_, means_
         (K,) and (K, d) float64: weights and means of the classes.
     ranks_, spreads_, axes_
-        The scatter of the classes: (K,) numbers of axes, and for all axes in turn (R,) float64
-        sums of squares and (R, d) float64 directions.
+        The scatter of the classes: (K,) numbers of axes, then the (R,) float64 sums of squares and
+        the (R, d) float64 directions of all axes.
     shrinkage_
         The shrinkage used.
     intercept_
@@ -268,10 +268,7 @@ class ClassScatter:
         return cls(0.0, np.zeros(dimensions), np.empty(0), np.empty((0, dimensions)))
 
     def with_rows(self, rows: Array, weights: Float64) -> ClassScatter:
-        """Return the scatter with (m, d) further rows, m >= 1, without cancellation.
-
-        O((r + m)² d) time while r + m < d, O(m d² + d³) beyond.
-        """
+        """Return the scatter with (m, d) further rows, m >= 1, without cancellation."""
         many = len(rows) >= rows.shape[1]
         codes = np.zeros(len(rows), dtype=np.intp)
         new = moments_of(rows, codes, weights, 1, scatter=many)

@@ -29,8 +29,8 @@ class KNNHead(ExactHead):
     """Nearest neighbours, weighted by distance and found exactly by FAISS; exact on streams.
 
     The k nearest labelled rows have k votes, in proportion to their weights divided by their
-    distances, as with scikit-learn's ``weights="distance"``. `smoothing` more votes are divided by
-    class frequency, so that no probability is 0.
+    distances, as with scikit-learn's ``weights="distance"``. `smoothing` more votes are distributed
+    by class frequency, so that no probability is 0.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class KNNHead(ExactHead):
         k, or ``"auto"``: the one of nine, from 1 to 32, with the least leave-one-out log-loss; 5
         where no row can be left out.
     smoothing
-        Number of votes divided by class frequency, at least 0.
+        Number of votes distributed by class frequency, at least 0.
     class_weight, normalize
         See `SimpleHead`.
 

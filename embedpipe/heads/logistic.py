@@ -55,7 +55,7 @@ class LogisticHead(LinearHead):
     C
         Inverse strength of the penalty, or ``"auto"``: by five-fold cross-validation, with a prior
         that dominates for few rows. If no class has two distinct rows, the prior alone:
-        C = 60,000 / (n * variance of the scaled rows), rounded to a half decade.
+        C = 60,000 / (n * variance of the scaled rows), to the nearest half decade.
     warm_start
         Whether `fit` starts from the last solution: the same optimum, up to `tol`, in fewer steps.
     class_weight, normalize
@@ -73,7 +73,7 @@ class LogisticHead(LinearHead):
     C_, C_rule_
         The C used, None with one class; a text about how it was chosen.
     temperature_, cv_accuracy_, cv_ece_, cv_n_
-        By cross-validation, see `Head`; without it if C is given.
+        By cross-validation, see `Head`; none if C is given.
     loss_
         Weighted mean log-loss of the labelled rows in nats, without penalty and temperature.
     n_iter_, converged_
@@ -86,7 +86,7 @@ class LogisticHead(LinearHead):
     the labelled rows, two while C is chosen. Prediction reads blocks of 8,192 rows.
 
     Folds depend on the content of the rows; equal rows of a class share one. Beyond 1,200 rows,
-    only as many folds are scored as contain 1,000 rows.
+    folds are scored until they contain 1,000 rows.
 
     References
     ----------

@@ -187,10 +187,7 @@ class RidgeSolver:
 
 
 class SpectralSolver(RidgeSolver):
-    """A solver by one eigendecomposition of A for all penalties.
-
-    O(m d min(m, d)) time while the sample has every row, O(d³) beyond.
-    """
+    """A solver by one eigendecomposition of A for all penalties."""
 
     def __init__(self, moments: Moments, sample: Sample) -> None:
         super().__init__(moments, sample)
@@ -220,10 +217,7 @@ class SpectralSolver(RidgeSolver):
 
 
 class CholeskySolver(RidgeSolver):
-    """A solver by a Cholesky factor for each penalty, faster for thousands of dimensions.
-
-    O(d³ / 3 + m d²) time per penalty. Extra memory: four (d, d) matrices.
-    """
+    """A solver by a Cholesky factor for each penalty, faster for thousands of dimensions."""
 
     def __init__(self, moments: Moments, sample: Sample) -> None:
         super().__init__(moments, sample)

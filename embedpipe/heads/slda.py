@@ -168,10 +168,7 @@ class _SharedGaussians:
         return np.asarray(self.log_priors - 0.5 * distances)
 
     def scale(self, left_out: Float64, scored: NDArray[np.intp]) -> float:
-        """Return the temperature from which the fit starts.
-
-        At this temperature the logits of a row have the standard deviation `LOGIT_SCALE`.
-        """
+        """Return the temperature at which the logits of a row have the deviation `LOGIT_SCALE`."""
         if not len(scored):  # the mean logit gap between two class means
             return (
                 DEFAULT_TEMPERATURE * float(self.mean_squares[self.present].mean()) / self.variance

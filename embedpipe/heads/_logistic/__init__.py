@@ -46,10 +46,7 @@ def fit_weights(
     tolerance: float,
     max_steps: int,
 ) -> Solution:
-    """Fit a multinomial logistic regression; `max_steps` holds in each precision.
-
-    `start` has (K, d) weights and (K,) intercepts for centred rows; None is zeros.
-    """
+    """Fit a logistic regression from `start`, as in `Solution`; `max_steps` per precision."""
     n, d = problem.rows.values.shape
     if start is None and n <= min(MAX_SPAN_ROWS, d):
         coordinates = short_coordinates(problem.rows)

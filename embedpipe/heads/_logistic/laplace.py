@@ -17,11 +17,7 @@ CHUNK_VALUES = 4 << 20
 
 
 class LaplacePosterior:
-    """S draws of the weights and intercepts of a `LogisticHead`, the same for every vector.
-
-    `weights` are (d, K, S) and `intercepts` (K, S). With `normalize`, rows are scaled to unit
-    length.
-    """
+    """S draws of the (d, K, S) weights and (K, S) intercepts, the same for every vector."""
 
     def __init__(self, weights: NDArray[Any], intercepts: NDArray[Any], *, normalize: bool) -> None:
         self._classes, self._samples = intercepts.shape
@@ -30,10 +26,7 @@ class LaplacePosterior:
         self._normalize = normalize
 
     def predict_proba(self, V: ArrayLike) -> Float32:
-        """Return the (S, k, K) class probabilities of (k, d) rows under each draw; thread-safe.
-
-        8·K·S bytes per row.
-        """
+        """Return the (S, k, K) class probabilities of (k, d) rows under each draw; thread-safe."""
         rows: Float32 = np.asarray(V, dtype=np.float32)  # (k, d)
         logits = self._logits(rows).reshape(len(rows), self._classes, self._samples)  # (k, K, S)
         return np.asarray(softmax(logits, axis=1).transpose(2, 0, 1))  # (S, k, K)
@@ -100,10 +93,7 @@ class Laplace:
         )
 
     def deviations(self, noise: Float64) -> tuple[Float64, Float64]:
-        """Turn (s, d + 1, K) standard normal numbers into deviations of weights and intercepts.
-
-        They are (d, s, K) and (s, K).
-        """
+        """Turn (s, d + 1, K) normal numbers into (d, s, K) and (s, K) deviations of the weights."""
         s, d, K = len(noise), len(self.mean), noise.shape[2]
         weights = noise[:, :-1].transpose(1, 0, 2).reshape(d, s * K)
         inside = (self.axes.T @ weights).reshape(-1, s, K) @ self.class_axes  # (r, s, K)
@@ -118,10 +108,7 @@ class Laplace:
 def draw_posterior(
     head: Any, rows: Float64, probabilities: Float64, n_samples: int, rng: np.random.Generator
 ) -> LaplacePosterior:
-    """Draw the weights of a fitted `LogisticHead`, to the same bits on any number of threads.
-
-    O(d min(n, d) K S) time after `Laplace.fit`, 4·d·K·S bytes for the result and about 100 MB.
-    """
+    """Draw the weights of a fitted `LogisticHead`, to the same bits on any number of threads."""
     K, d = head.coef_.shape
     weights = np.empty((d, K, n_samples), dtype=np.float32)
     intercepts = np.empty((K, n_samples), dtype=np.float32)

@@ -126,10 +126,7 @@ def prepare_rows(
     normalize: bool,
     precise: bool,
 ) -> Labelled:
-    """Return finite rows sorted, scaled and distinct, with the digests of the unscaled rows.
-
-    Rows are float64 if `precise` or beyond the range of float32, else float32.
-    """
+    """Return finite rows sorted, scaled and distinct, with the digests of the unscaled rows."""
     if values.dtype.kind != "f" or values.dtype.itemsize < 4:
         values = values.astype(np.float64)
     found = Distinct.of(row_digests(values), codes, weights)

@@ -93,7 +93,7 @@ def choose_strength(
     centre and decreases C by half decades until the score rises; if it rises at once, C is
     increased. A tie goes to the value nearer to the centre.
 
-    Up to 1,200 rows, all five folds are solved together. Beyond, only as many folds are solved as
+    Up to 1,200 rows, all five folds are solved together. Beyond, folds are solved until they
     contain 1,000 rows.
     """
     centre = _centre(problem.energy())

@@ -157,10 +157,7 @@ class _Search:
 
     @one_blas_thread()
     def condense(self) -> None:
-        """Reduce the basis to the span of the weights and their last moves.
-
-        As in conjugate gradients, older directions are not needed.
-        """
+        """Reduce the basis to the span of the weights and their last moves."""
         kept = np.empty((0, len(self.basis)), dtype=self.dtype)  # (k, r)
         for directions in (self.inside[:, 1:], *self.moves):
             kept = np.concatenate([kept, _orthonormal(directions, kept)])
