@@ -19,7 +19,7 @@ from ._arrays import Codes, Float32, Float64, check_finite, row_digests, row_nor
 SAMPLE_ROWS = 2000
 """Maximum rows of a `Sample`: 10 MB at 1,280 dimensions."""
 
-_NO_WEIGHT = "the weight of every row is zero: give at least one a positive weight."
+_NO_WEIGHT = "the weight of every row is zero: give at least one positive weight."
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def test_invalid_class_weights_are_refused(class_weight, message):
             "the weight of row 3 is nan: give a finite number of at least 0; leave out rows "
             "that should not count.",
         ),
-        ([0] * 6, "the weight of every row is zero: give at least one a positive weight."),
+        ([0] * 6, "the weight of every row is zero: give at least one positive weight."),
         ("much", "sample_weight must be 6 numbers, not 'much'."),
     ],
 )
@@ -154,4 +154,4 @@ def test_invalid_sample_weights_are_refused(sample_weight, message):
 def test_class_weights_of_zero_for_all_are_refused():
     with pytest.raises(LabelError) as error:
         row_weights(CLASSES, CODES, {"hat": 0, "shoe": 0, "skirt": 0})
-    assert str(error.value) == "the weight of every row is zero: give at least one a positive weight."
+    assert str(error.value) == "the weight of every row is zero: give at least one positive weight."
