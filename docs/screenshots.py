@@ -1,9 +1,9 @@
-"""Make the pictures of the labelling page again: every view, two widths, light and dark.
+"""Make the pictures of the labelling page: every view, two widths, light and dark.
 
     python docs/screenshots.py clothing-dataset-small.zip
 
-The photos are those of the clothing dataset, with names that a camera gives; the labels are its
-own, but for a few that are wrong.
+The photos come from the clothing dataset and have file names like those of a camera. The labels
+are those of the dataset, except a few wrong ones.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ SMALLER = 1024, 640
 
 
 def main() -> None:
-    """Label some photos, and look at every view."""
+    """Label some photos, then take and save a picture of every view."""
     with tempfile.TemporaryDirectory() as folder:
-        session, truth = shop(Path(folder), sys.argv[1])
+        session, truth = make_session(Path(folder), sys.argv[1])
         label(session, truth)
         server = LabellingServer(session, Path(folder) / "workspace", port=0)
         server.start()
-        lay_out(server)
+        wait_for_map(server)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
@@ -59,8 +59,8 @@ def main() -> None:
         save(shots[WIDTHS[0], "light"][name].resize(SMALLER), IMAGES / f"label-{name}.png")
 
 
-def shop(folder: Path, archive: str) -> tuple[LabellingSession, dict[str, str]]:
-    """Make a folder of photos, some of them twice, and a session on it."""
+def make_session(folder: Path, archive: str) -> tuple[LabellingSession, dict[str, str]]:
+    """Make a folder of photos with some near duplicates, and a labelling session."""
     dataset = ep.load_dataset("clothing", source=archive)
     items = [item for item in dataset.items if item.label in CLASSES]
     rng = np.random.default_rng(0)
@@ -84,13 +84,13 @@ def shop(folder: Path, archive: str) -> tuple[LabellingSession, dict[str, str]]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file and the folder it is in."""
+    """Write a file; create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 
 
 def label(session: LabellingSession, truth: dict[str, str]) -> None:
-    """Label what is proposed, round by round, and some of it wrongly."""
+    """Label the proposed images round by round, a few of them wrongly."""
     for name in CLASSES:
         session.add_class(name)
     for number in range(ROUNDS):
@@ -102,11 +102,11 @@ def label(session: LabellingSession, truth: dict[str, str]) -> None:
         session.retrain()
 
 
-def lay_out(server: LabellingServer) -> None:
-    """Wait until the neighbourhoods of the map are there."""
+def wait_for_map(server: LabellingServer) -> None:
+    """Wait until the neighbourhood layout of the map is computed."""
     address = f"http://127.0.0.1:{server.port}/api/map/points?by=neighbours"
-    question = urllib.request.Request(address, headers={"Authorization": f"Bearer {server.token}"})
-    while urllib.request.urlopen(question).status != 200:
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {server.token}"})
+    while urllib.request.urlopen(request).status != 200:
         time.sleep(1)
 
 
@@ -119,7 +119,7 @@ def views(browser: Any, url: str, width: int, scheme: str) -> dict[str, Image.Im
 
     def take(name: str, ready: str) -> None:
         page.wait_for_function(ready, timeout=120_000)
-        page.wait_for_timeout(1500)  # pictures come when scrolling has come to rest
+        page.wait_for_timeout(1500)  # images load when scrolling has stopped
         found[name] = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
     tile = "() => document.querySelector('.tile img')?.complete"
@@ -151,7 +151,7 @@ def views(browser: Any, url: str, width: int, scheme: str) -> dict[str, Image.Im
 
 
 def side_by_side(pictures: list[Image.Image], path: Path) -> None:
-    """Write pictures of one height beside each other, half as large."""
+    """Write pictures of equal height side by side, at half their size."""
     halves = [each.resize((each.width // 2, each.height // 2), Image.Resampling.LANCZOS)
               for each in pictures]  # fmt: skip
     width = sum(each.width for each in halves) + GAP * (len(halves) - 1)
@@ -164,7 +164,7 @@ def side_by_side(pictures: list[Image.Image], path: Path) -> None:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture with 256 colours, the page's own among them however few pixels they have."""
+    """Write a picture with 256 colours, which always include the class colours of the page."""
     style = (Path(embedpipe.server.__file__).parent / "static" / "style.css").read_text()
     colours = re.findall(r"--c[0-9]+: (#[0-9a-f]{6})", style)
     swatch = picture.height // 8
