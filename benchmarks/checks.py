@@ -53,7 +53,7 @@ def labels(arguments: argparse.Namespace) -> None:
     """Flip labels; compare the list with cleanlab's, on the same probabilities."""
     from cleanlab.filter import find_label_issues
 
-    from embedpipe.checks.confident_learning import estimated_joint
+    from embedpipe.checks.label_errors import estimated_joint
 
     dataset = ep.load_dataset(arguments.dataset, source=arguments.source)
     embeddings = ep.embed(dataset, workspace=arguments.workspace)

@@ -74,8 +74,8 @@ def main() -> None:
             session,
             person,
             arguments.output / f"plan-{who}.json",
-            least_confident_instances=arguments.batch_size,
-            num_annotation_rounds=arguments.rounds,
+            batch_size=arguments.batch_size,
+            rounds=arguments.rounds,
             initial_size=arguments.initial_size,
         )
         started = time.monotonic()

@@ -27,7 +27,7 @@ from embedpipe.labels.exchange import (
     labelling_config,
     local_files_url,
     new_events,
-    serving,
+    serving_instructions,
 )
 
 
@@ -94,7 +94,7 @@ def offer_tasks(
     config.write_text(labelling_config(session.classes()), encoding="utf-8")
     print(TASKS.format(config=config, tasks=folder / "tasks.json"))
     if arguments.image_url is None:
-        print(serving(photos))
+        print(serving_instructions(photos))
 
 
 TASKS = """\

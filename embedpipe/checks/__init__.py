@@ -1,15 +1,15 @@
-"""Checks of a dataset: duplicates, outliers, wrong labels, tiny and blank images."""
+"""Checks of a dataset: duplicates, outliers, label errors, tiny and blank images."""
 
-from .confident_learning import confident_errors
-from .dataset_check import Checked, check
+from .._deprecated import old_names
+from .dataset_check import CheckResult, check
+from .duplicates import NearDuplicates, near_duplicates
 from .imbalance import Imbalance, class_imbalance
-from .label_errors import LabelErrors, find_label_errors, why_not_judged
-from .near_duplicates import NearDuplicates, near_duplicates
+from .label_errors import LabelErrors, confident_errors, find_label_errors, why_not_judged
 from .outliers import Outliers, find_outliers
 from .serialization import as_dict
 
 __all__ = [
-    "Checked",
+    "CheckResult",
     "Imbalance",
     "LabelErrors",
     "NearDuplicates",
@@ -23,3 +23,5 @@ __all__ = [
     "near_duplicates",
     "why_not_judged",
 ]
+
+__getattr__ = old_names(__name__, {"Checked": "embedpipe.checks:CheckResult"})

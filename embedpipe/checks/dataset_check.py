@@ -1,4 +1,4 @@
-"""`check`: all checks of a dataset at once."""
+"""All checks of a dataset at once."""
 
 from __future__ import annotations
 
@@ -13,51 +13,57 @@ from ..embedding import Embeddings, Remark
 from ..errors import UsageError
 from ..index import check_kind
 from ..labels import rows_for
-from .duplicates import Rows, exact_duplicates, first_of_content, leaking
+from .duplicates import (
+    NearDuplicates,
+    Rows,
+    exact_duplicates,
+    first_of_content,
+    leaking,
+    near_duplicates,
+)
 from .image_stats import ImageStats, Progress, blank_rows, image_stats, tiny_rows
 from .imbalance import Imbalance, class_imbalance
 from .label_errors import LabelErrors, find_label_errors, why_not_judged
-from .near_duplicates import NearDuplicates, near_duplicates
 from .outliers import Outliers, find_outliers
 
-__all__ = ["Checked", "check"]
+__all__ = ["CheckResult", "check"]
 
 EXACT_UP_TO = 100_000
-"""Of more items, neighbours are found by an approximate index unless told otherwise."""
+"""Maximum items for an exact index if the kind of index is ``"auto"``."""
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What was found; rows are those of the embeddings.
+class CheckResult:
+    """The results of all checks; rows are those of the embeddings.
 
     Attributes
     ----------
     labels
-        (n,) the label of each item that was checked, or None.
+        (n,) checked labels, or None.
     duplicates
-        Groups of rows whose files have the same bytes.
+        Groups of rows with the same file content.
     near_duplicates
-        Groups of pictures that are the same but for their files.
+        Groups of images that look the same.
     leakage
-        Groups of either kind with items in more than one split; rows without a split are left out.
+        Groups of duplicates in more than one split, without the rows without a split.
     outliers
-        Items that are far from everything else.
+        Unusual items.
     label_errors
         Labels that are likely wrong.
     imbalance
-        How evenly the classes are represented.
+        Class counts and rare classes.
     tiny, blank
-        Rows of images with few pixels, and with nothing on them.
+        Rows of very small images, and of images of one colour.
     tiny_side
-        The shorter side, in pixels, below which an image is tiny; None if none was looked at.
+        Limit of the shorter side of a tiny image in pixels; None if no image was read.
     sizes
-        (n, 2) int32 width and height, or None if no image was looked at.
+        (n, 2) int32 width and height; None if no image was read.
     failures
-        Items that have no vector, or could not be read now, and why.
+        Items that could not be embedded or read.
     not_checked
-        What was not checked, and why.
+        Reasons for skipped checks, by name.
     remarks
-        Files whose range of values was guessed, or whose metadata are damaged.
+        Remarks about single files, such as damaged metadata.
     """
 
     labels: tuple[str | None, ...]
@@ -77,7 +83,7 @@ class Checked:
 
     @property
     def copies(self) -> tuple[Rows, ...]:
-        """Groups of the same picture, whether of the same bytes or not, by their lowest row."""
+        """Groups of exact and near duplicates, sorted by their lowest row."""
         return _copies(self.duplicates, self.near_duplicates)
 
 
@@ -88,43 +94,27 @@ def check(
     pixels: bool = True,
     index: str = "auto",
     progress: Progress | None = None,
-) -> Checked:
-    """Look for copies, outliers, labels that are likely wrong, and images that do not serve.
-
-    Nothing is changed or removed. The same on any number of threads.
+) -> CheckResult:
+    """Find duplicates, outliers, label errors, and tiny, blank or unreadable images.
 
     Parameters
     ----------
     embeddings
-        Of the dataset.
+        The dataset's embeddings.
     labels
-        Label by item id, instead of those of the dataset.
+        Labels by item id; by default those of the dataset.
     pixels
-        Whether each image is read once more: to find tiny and blank ones, and to compare the
-        pictures of what may be copies. Without, near duplicates are judged by vectors alone.
+        Read each image to find tiny and blank images and to compare near duplicates. Otherwise
+        near duplicates are found by vectors alone.
     index
-        How neighbours are found: ``"exact"``, ``"ivf"``, ``"hnsw"``, or ``"auto"``: exact up to
-        100,000 items, then ivf.
+        ``"exact"``, ``"ivf"``, ``"hnsw"``, or ``"auto"`` (exact up to 100,000 items, then ivf).
     progress
-        Called with ``"look"`` and ``"neighbours"``.
-
-    Returns
-    -------
-    Checked
-
-    Raises
-    ------
-    UsageError
-        If there is no such kind of index.
-    LabelError
-        If a label is of an item that is not there.
-    SelectionError
-        If the index is exact and there are more than 250,000 items.
+        Called with the stage (``"look"`` or ``"neighbours"``), and items done and in total.
 
     Notes
     -----
-    Per item, less than 2 kB of memory for copies and outliers, 600 bytes more for pixels; beside
-    these, fitting to the labels takes two copies of the labelled vectors.
+    Less than 2 kB of memory per item, 600 bytes more for pixels, and two copies of the labelled
+    vectors. An exact index has at most 250,000 items.
 
     Examples
     --------
@@ -142,8 +132,8 @@ def check(
     stats = image_stats(embeddings.dataset.source, ids, first, progress) if pixels else None
     points = index_of(embeddings, np.arange(len(embeddings)), kind)
     if progress:
-        tell = progress
-        points.neighbours(1, lambda done, total: tell("neighbours", done, total))
+        report = progress
+        points.neighbours(1, lambda done, total: report("neighbours", done, total))
     duplicates = exact_duplicates(embeddings.content_ids)
     near = near_duplicates(points, first, stats)
     splits = [item.split for item in embeddings.items]
@@ -153,7 +143,7 @@ def check(
     )
     empty = np.empty(0, np.int64)
     tiny, side = (empty, None) if stats is None else tiny_rows(stats)
-    return Checked(
+    return CheckResult(
         labels=known,
         duplicates=duplicates,
         near_duplicates=near,
@@ -178,7 +168,7 @@ def _kind_of(index: str, n: int) -> str:
         check_kind(index)
     except UsageError:
         raise UsageError(
-            f"unknown kind of index {index!r}: it is auto, exact, ivf or hnsw."
+            f"unknown kind of index {index!r}; expected auto, exact, ivf or hnsw."
         ) from None
     return index
 
@@ -197,7 +187,7 @@ def _labels_of(
 
 
 def _copies(duplicates: tuple[Rows, ...], near: NearDuplicates) -> tuple[Rows, ...]:
-    """Return groups of either kind: near duplicates hold the exact copies of their members."""
+    """Return the groups of both kinds; groups of near duplicates include exact duplicates."""
     inside = {row for rows in near.groups for row in rows.tolist()}
     alone = [rows for rows in duplicates if int(rows[0]) not in inside]
     return tuple(sorted([*near.groups, *alone], key=lambda rows: int(rows[0])))
@@ -213,7 +203,7 @@ def _not_checked(
     if not classes:
         found["imbalance"] = "there are no labels"
     if len({split for split in splits if split is not None}) < 2:
-        found["leakage"] = "the dataset has no two splits"
+        found["leakage"] = "the dataset has fewer than two splits"
     if stats is None:
-        found["tiny"] = found["blank"] = "images were not looked at"
+        found["tiny"] = found["blank"] = "the images were not read"
     return found

@@ -1,4 +1,4 @@
-"""Statistics of every image: its size, its contrast, a small grey copy; tiny and blank images."""
+"""Image statistics: size, contrast and a small grey copy; tiny and blank images."""
 
 from __future__ import annotations
 
@@ -21,36 +21,35 @@ from ..embedding import Remark
 __all__ = ["SIDE", "ImageStats", "Progress", "blank_rows", "image_stats", "tiny_rows"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and of how much."""
+"""Called with the stage, and the numbers of items done and in total."""
 
 SIDE = 24
-"""Pixels along each side of the grey copies."""
+"""Side of the grey copies in pixels."""
 
 SHRUNKEN = 64
-"""Pixels along each side of what the spread of colours is measured on."""
+"""Side in pixels of the copy on which the spread of colours is measured."""
 
 AHEAD, AHEAD_BYTES = 256, 256 << 20
-"""Images, and bytes of their files, that are in memory at once at the most."""
-
+"""Maximum images in memory at once, and maximum bytes of their files."""
 
 FEW_PIXELS = 32
-"""Backbones see little in images whose shorter side is below this."""
+"""Shorter side in pixels below which backbones see few details."""
 
 USUAL_SHARE = 1 / 8
-"""Nor is it usual to be so much smaller than the other images."""
+"""Share of the median side below which an image is tiny."""
 
 MOST_SHARE = 1 / 2
-"""But half the usual size is not tiny, however small all images are."""
+"""Maximum limit for tiny images, as a share of the median side."""
 
 BLANK_SPREAD = 2.0
-"""Standard deviation, of 255 levels, that noise and compression alone can give."""
+"""Maximum standard deviation of a blank image, of 255 levels: noise and compression."""
 
 
 @dataclass(frozen=True)
 class ImageStats:
-    """Statistics of n images; zeros for those that could not be read."""
+    """Statistics of n images; zeros for unreadable images."""
 
-    seen: NDArray[np.bool_]  # (n,) whether it could be read
+    seen: NDArray[np.bool_]  # (n,) whether the image could be read
     sizes: NDArray[np.int32]  # (n, 2) width and height in pixels, upright
     spreads: NDArray[np.float32]  # (n,) largest sd of a colour channel
     greys: NDArray[np.uint8]  # (n, 24, 24) grey copies, stretched to a square
@@ -68,7 +67,7 @@ class _Stats(NamedTuple):
 def image_stats(
     source: Source, ids: Sequence[str], first: NDArray[np.int64], progress: Progress | None = None
 ) -> ImageStats:
-    """Return the statistics of images; only rows that are `first` with their bytes are read."""
+    """Return the statistics of images; only the `first` row of each content is read."""
     n = len(ids)
     seen, sizes = np.zeros(n, np.bool_), np.zeros((n, 2), np.int32)
     spreads, greys = np.zeros(n, np.float32), np.zeros((n, SIDE, SIDE), np.uint8)
@@ -84,7 +83,7 @@ def image_stats(
             remarks += [(row, Remark(item_id, text)) for text in found.remarks]
         if progress:
             progress("look", done, len(rows))
-    failures.sort(key=lambda entry: entry[0])  # sources read in any order
+    failures.sort(key=lambda entry: entry[0])  # sources yield images in any order
     remarks.sort(key=lambda entry: entry[0])
     others = np.flatnonzero(first != np.arange(n))
     for values in (seen, sizes, spreads, greys):
@@ -100,7 +99,7 @@ def image_stats(
 
 
 def _stats_in_order(source: Source, ids: list[str]) -> Iterator[tuple[str, _Stats | Failure]]:
-    """Yield each item with what was seen, in the order in which they are read."""
+    """Yield the statistics of each item in the order of reading."""
     with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
         pending: deque[tuple[str, Future[_Stats | Failure], int]] = deque()
         held = 0
@@ -141,13 +140,13 @@ def _stats_of_picture(picture: Picture) -> _Stats:
 
 
 def tiny_side(sides: NDArray[np.integer]) -> float:
-    """Return the shorter side in pixels below which an image is tiny; `sides` must not be empty."""
+    """Return the limit of the shorter side of a tiny image; `sides` must not be empty."""
     usual = float(np.median(sides))
     return min(max(FEW_PIXELS, USUAL_SHARE * usual), MOST_SHARE * usual)
 
 
 def tiny_rows(stats: ImageStats) -> tuple[NDArray[np.int64], float | None]:
-    """Return the rows of tiny images, and `tiny_side`; None if no image could be read."""
+    """Return the rows of tiny images, and the limit `tiny_side`, None without images."""
     sides = stats.sizes.min(axis=1)  # (n,)
     if not stats.seen.any():
         return np.empty(0, np.int64), None
@@ -156,5 +155,5 @@ def tiny_rows(stats: ImageStats) -> tuple[NDArray[np.int64], float | None]:
 
 
 def blank_rows(stats: ImageStats) -> NDArray[np.int64]:
-    """Return the rows of images of one colour, noise and compression aside: (m,) int64."""
+    """Return the rows of images of one colour, apart from noise and compression."""
     return np.flatnonzero(stats.seen & (stats.spreads < BLANK_SPREAD))

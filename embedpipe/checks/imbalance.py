@@ -1,4 +1,4 @@
-"""How evenly the classes are represented."""
+"""Class imbalance: counts, rare classes, and classes that are missing in a split."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 __all__ = ["Imbalance", "class_imbalance"]
 
 RARE_SHARE = 0.1
-"""A class is rare if it has less than this share of the items that an even split would give."""
+"""Share of the mean class size below which a class is rare."""
 
 
 @dataclass(frozen=True)
 class Imbalance:
-    """How evenly the classes are represented.
+    """Class counts, rare classes, and classes that are missing in a split.
 
     Attributes
     ----------
     counts
-        Items of each class, the largest first, ties by name.
+        Number of items of each class, the largest first, ties by name.
     ratio
-        The largest count over the smallest; None without labels.
+        Largest count divided by the smallest; None without labels.
     rare
-        Classes with less than a tenth of what an even split would give them.
+        Classes with less than a tenth of the mean class size.
     missing
-        Splits and classes: the split has labels, but not one of this class.
+        Pairs of a labelled split and a class without items in it.
     """
 
     counts: dict[str, int]
@@ -35,12 +35,7 @@ class Imbalance:
 
 
 def class_imbalance(labels: Sequence[str | None], splits: Sequence[str | None]) -> Imbalance:
-    """Return how evenly the classes are represented.
-
-    Parameters
-    ----------
-    labels, splits
-        (n,) of each item, or None.
+    """Return the imbalance of (n,) labels and their splits, both None where missing.
 
     Examples
     --------

@@ -1,34 +1,26 @@
-"""Results of a check as JSON types."""
+"""Check results as JSON types."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..embedding import Embeddings
-from .dataset_check import Checked
+from .dataset_check import CheckResult
 from .duplicates import Rows
 
 __all__ = ["as_dict"]
 
 
-def as_dict(embeddings: Embeddings, checked: Checked) -> dict[str, Any]:
-    """Return what was found, with items by id, as JSON types.
-
-    Parameters
-    ----------
-    embeddings
-        What was checked.
-    checked
-        From `check`.
+def as_dict(embeddings: Embeddings, checked: CheckResult) -> dict[str, Any]:
+    """Return the results of `check` as JSON types, with items by id.
 
     Returns
     -------
     dict
-        ``duplicates``, ``near_duplicates`` and ``leakage`` are lists of groups; ``outliers``,
-        ``label_errors``, ``tiny``, ``blank`` and ``failed`` lists of items, the worst first;
-        ``judged`` is the number of labels that could be judged, of ``labelled``;
-        ``imbalance`` counts classes; ``limits`` are the thresholds that the data gave, and
-        ``not_checked`` says why something was not, and ``remarks`` are about single files.
+        ``duplicates``, ``near_duplicates`` and ``leakage``: lists of groups. ``outliers``,
+        ``label_errors``, ``tiny``, ``blank`` and ``failed``: lists of items, the worst first.
+        ``judged``: number of checked labels, of ``labelled``. ``imbalance``: class counts.
+        ``limits``: estimated thresholds. ``not_checked``: reasons. ``remarks``: about single files.
 
     Examples
     --------
@@ -38,7 +30,7 @@ def as_dict(embeddings: Embeddings, checked: Checked) -> dict[str, Any]:
     >>> embeddings = ep.embed(digits, backbone="toy", workspace=tmp)
     >>> found = as_dict(embeddings, check(embeddings))
     >>> found["items"], found["duplicates"], found["not_checked"]
-    (397, [], {'leakage': 'the dataset has no two splits'})
+    (397, [], {'leakage': 'the dataset has fewer than two splits'})
     """
     rows_of = _Serializer(embeddings, checked)
     near = checked.near_duplicates
@@ -84,9 +76,9 @@ def as_dict(embeddings: Embeddings, checked: Checked) -> dict[str, Any]:
 
 
 class _Serializer:
-    """Turns rows into JSON types."""
+    """Converts rows to JSON types."""
 
-    def __init__(self, embeddings: Embeddings, checked: Checked) -> None:
+    def __init__(self, embeddings: Embeddings, checked: CheckResult) -> None:
         self._items, self._source = embeddings.items, embeddings.dataset.source
         self._checked = checked
 
@@ -96,7 +88,7 @@ class _Serializer:
 
     def sized(self, row: int) -> dict[str, Any]:
         sizes = self._checked.sizes
-        assert sizes is not None  # or nothing would be tiny or blank
+        assert sizes is not None  # tiny and blank images have sizes
         width, height = sizes[row].tolist()
         return self.item(row) | {"width": width, "height": height}
 

@@ -1,4 +1,4 @@
-"""Similarity of pictures, one of which may be a crop of the other."""
+"""Similarity of two images, one of which may be a crop of the other."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .image_stats import SIDE
 __all__ = ["similarity"]
 
 COMPARED = 16
-"""Pictures are compared at so many pixels along each side."""
+"""Side in pixels of the images that are compared."""
 
 KEPT = (0.95, 0.9, 0.85, 0.8)
-"""How much of a side a cut may have left."""
+"""Shares of a side that remain after a crop."""
 
 NOISE = 2.0
-"""Levels of 255 that compression adds: what is no more than this in both is alike."""
+"""Noise of compression, of 255 levels; images with smaller contrasts are similar."""
 
 PAIRS = 64
-"""How many pairs are compared at once."""
+"""Number of pairs that are compared at once."""
 
 
 def similarity(
     greys: NDArray[np.uint8], left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the similarity of pairs of grey copies, from -1 to 1; 1 for the same picture."""
-    # The largest correlation of either with any part of the other that a cut of up to a fifth of
-    # width and height may leave: 169 parts, half a millisecond a pair, 25 MB a thread.
+    """Return the similarity of pairs of grey copies, from -1 to 1; 1 for the same image."""
+    # The largest correlation of one image with a crop of the other: 169 crops, of at least 80 % of
+    # each side. Half a millisecond a pair, 25 MB a thread.
     cutting = _cutting()
     found = np.empty(left.size, dtype=np.float32)
 
@@ -44,7 +44,7 @@ def similarity(
 def _best(
     cut: NDArray[np.float32], whole: NDArray[np.float32], cutting: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the largest correlation of parts of `cut` with `whole`, both (b, 24, 24): (b,)."""
+    """Return the (b,) largest correlations of crops of `cut` with `whole`, both (b, 24, 24)."""
     count, size = len(cutting), COMPARED
     by = cutting.reshape(count * size, SIDE)  # (w·16, 24)
     parts = (by @ cut) @ by.T  # (b, w·16, w·16)
@@ -63,7 +63,7 @@ def _best(
 
 
 def _cutting() -> NDArray[np.float32]:
-    """Return matrices that average a part of 24 pixels down to 16: (w, 16, 24), all first."""
+    """Return (w, 16, 24) matrices that crop 24 pixels and average them to 16; first the whole."""
     windows = [(0.0, 1.0)]
     windows += [(at * (1 - kept), kept) for kept in KEPT for at in (0.0, 0.5, 1.0)]
     return np.stack([_averaging(start, kept) for start, kept in windows])

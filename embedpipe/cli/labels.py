@@ -270,11 +270,11 @@ def _labelled(path: str, current: Current | None, predicted: Labelled | None) ->
 
 def _address_of_images(session: Session, dataset: Dataset, image_url: str | None) -> dict[str, Any]:
     """Return the option ``image_url``, and remark on the setup of Label Studio."""
-    from ..labels.exchange import local_files_url, serving
+    from ..labels.exchange import local_files_url, serving_instructions
 
     folder = dataset.source.folder
     if image_url is None and folder is not None:
-        session.remark(serving(folder))
+        session.remark(serving_instructions(folder))
         image_url = local_files_url(folder)
     elif image_url is None:
         session.remark(

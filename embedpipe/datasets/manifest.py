@@ -36,7 +36,7 @@ def load_manifest(path: str, request: Request | None = None) -> Dataset:
     for row, (given, label, split, bucket) in enumerate(zip(*columns, strict=True)):
         id = _id(given, root)
         if not id.strip():
-            raise table.fault(row, "no path; fill it in or remove the row.")
+            raise table.fault(row, "the path is blank. Fill it in or remove the row.")
         try:
             name = split_of(split)
         except ValueError as error:

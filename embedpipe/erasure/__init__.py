@@ -1,8 +1,7 @@
-"""Erasing an image from a workspace: every file that holds its vector, its digest or its path.
+"""Erasing an image from a workspace: its vectors, content ids, paths and copies.
 
-Files are found by their content, not by their names. First the known places are rewritten. Then
-every other file of the workspace is searched; one that still holds the image is removed if it can
-be made again, and named otherwise.
+Known files are rewritten without the image. All other files are searched by content: files that
+can be recreated are removed, and the others are listed.
 """
 
 from __future__ import annotations

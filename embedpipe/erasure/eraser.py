@@ -1,4 +1,4 @@
-"""Erasing: known files are rewritten, other files that hold the image are removed or named."""
+"""Erasing an image: rewriting known files, and removing or listing other files with it."""
 
 from __future__ import annotations
 
@@ -25,52 +25,27 @@ from .image_lookup import FoundImage
 __all__ = ["Erased", "forget"]
 
 ANY_DATASET = ("problems", "experiments", "bounds", "tracking")
-"""Folders of the workspace that hold files of several datasets."""
+"""Folders of the workspace with files of several datasets."""
 
 
 @dataclass(frozen=True)
 class Erased:
-    """The result of erasing an image.
+    """The result of erasing an image."""
 
-    Attributes
-    ----------
-    rewritten
-        Files that are now without it.
-    removed
-        Files and folders that held it and can be made again.
-    label_events
-        Number of events of the label log that were cleared.
-    remaining
-        Files that still hold it, and why.
-    """
-
-    rewritten: tuple[Path, ...]
-    removed: tuple[Path, ...]
-    label_events: int
-    remaining: tuple[tuple[str, str], ...]
+    rewritten: tuple[Path, ...]  # files that were rewritten without the image
+    removed: tuple[Path, ...]  # files and folders that can be recreated
+    label_events: int  # number of cleared events
+    remaining: tuple[tuple[str, str], ...]  # files that contain the image, with instructions
 
 
 def forget(workspace: Workspace, image: FoundImage, *, dry_run: bool = False) -> Erased:
     """Erase an image from a workspace.
 
-    Fragments, failures, scan memories and picks of runs are rewritten without it: the new file is
-    there before the old one goes, so that a kill at any instant loses no other image; the same
-    command then finishes. Events of the label log are cleared. Matrices with their indexes,
-    problems, thumbnails, pages and exports that hold it are removed; they can be made again.
-
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    image
-        From `find_image`.
-    dry_run
-        Change nothing and return what would be done.
-
-    Raises
-    ------
-    CacheError
-        If a file cannot be read or written. Run again, it goes on.
+    Fragments, failures, scan memories and picks of runs are rewritten without the image, and its
+    label events are cleared. Matrices, indexes, problems, thumbnails, pages and exports with the
+    image are removed; they can be recreated. New files are written before old ones are deleted. If
+    the process is killed, the same command finishes the work. With `dry_run`, the changes are only
+    returned.
     """
     return _Eraser(workspace, image, dry_run).run()
 
@@ -89,8 +64,8 @@ class _Eraser:
         self.contents = pa.array(self.image.content_ids, CONTENT_ID)
         self.ids = pa.array(sorted({path for _, path in self.image.items}), pa.string())
         try:
-            # What is derived goes first and the scan memories last: after a kill at any instant,
-            # the same command still finds the image and what is left of it.
+            # Derived files first, scan memories last: after a kill, the same command still finds
+            # the image and its remaining files.
             fragments = self._fragments()
             picks = self._picks()
             self._remove_matrices()
@@ -104,25 +79,25 @@ class _Eraser:
         except OSError as error:
             place = error.filename or self.workspace.root
             raise unwritable(
-                f"cannot erase from {place}: {error.strerror or error}. Run the same command again "
-                "to finish.",
+                f"cannot erase the image from {place}: {error.strerror or error}. Run the same "
+                "command again to finish.",
                 error,
             ) from error
         for file in self.image.files:
             self.remaining.append(
-                (str(file), "the image itself: delete it, or the next `embed` stores it again")
+                (str(file), "the image file. Delete it, or the next `embed` stores it again")
             )
         self.remaining.append(
             (
-                "files outside of the workspace",
-                "models that were trained on it keep its digest, and were fitted to it: train them "
-                "again; predictions, labels and copies elsewhere are not looked at",
+                "files outside the workspace",
+                "not searched. Train models again that were trained on the image; delete it from "
+                "predictions, label files and copies",
             )
         )
         return Erased(tuple(self.rewritten), tuple(self.removed), events, tuple(self.remaining))
 
     def _fragments(self) -> dict[Path, pa.Table]:
-        """Return the fragments that hold the image, each with its other rows."""
+        """Return the fragments that contain the image, each with its other rows."""
         found = {}
         for kind in ("fragments", "failures"):
             for folder in sorted(self.workspace.cache.glob(f"*/{kind}")):
@@ -154,7 +129,7 @@ class _Eraser:
         needed = needed_matrices(self.workspace)
         for folder in matrix_folders(self.workspace):
             key = folder.parent.name, folder.name
-            # Of a matrix that no dataset has, the items are not known any more.
+            # The items of a matrix without a dataset are unknown.
             if key in holding or (key not in needed and not self.vectors):
                 self._remove(folder)
 
@@ -188,7 +163,7 @@ class _Eraser:
             return log.forget(self.image.items, self.image.content_ids)
 
     def _picks(self) -> dict[Path, Any]:
-        """Return the tables of runs that name the image, each with the rows that do."""
+        """Return the tables of runs with the image, each with a mask of its rows."""
         found = {}
         for dataset in sorted({name for name, _ in self.image.items}):
             ids = pa.array([each for name, each in self.image.items if name == dataset])
@@ -201,7 +176,7 @@ class _Eraser:
         return found
 
     def _rewrite_picks(self, path: Path, held: Any) -> None:
-        """Take the id out of the picks of a run; row, score and label stay, the run stays whole."""
+        """Remove the id from the picks of a run, and keep row, score and label."""
         self.rewritten.append(path)
         if not self.dry_run:
             table = read_parquet(path)
@@ -216,7 +191,7 @@ class _Eraser:
                 remove(path)
 
     def _sweep(self, known: set[Path]) -> None:
-        """Search all other files; remove those that can be made again, and name the others."""
+        """Search all other files; remove those that can be recreated, and list the others."""
         for path in all_files(self.workspace.root):
             if path in known or self._is_rewritten(path):
                 continue
@@ -226,12 +201,12 @@ class _Eraser:
                 continue
             derived = self._derived(path)
             if derived is None:
-                self.remaining.append((str(path), "it holds the image; look at it yourself"))
+                self.remaining.append((str(path), "contains the image. Edit or delete the file"))
             else:
                 self._remove(derived)
 
     def _is_rewritten(self, path: Path) -> bool:
-        """Return whether the rows of a file are rewritten one by one."""
+        """Return whether the rows of a file are rewritten separately."""
         parts = path.relative_to(self.workspace.root).parts
         if _is_temporary(path.name):
             return False
@@ -240,19 +215,19 @@ class _Eraser:
         return parts[0] in ("datasets", f"{self.workspace.labels.name}-wal")
 
     def _tests(self, path: Path) -> list[Callable[[bytes], bool]]:
-        """Return tests for the digests and paths of the image in the content of a file."""
+        """Return tests of file contents for the content ids and paths of the image."""
         digests = [each.hex().encode() for each in self.image.content_ids]
         digests += list(self.image.content_ids)
         tests: list[Callable[[bytes], bool]] = [contains(digest) for digest in digests]
         parts = path.relative_to(self.workspace.root).parts
         for dataset, item in self.image.items:
-            # An id counts in files of its dataset: others may have an item of the same name.
+            # An id is searched only in files of its dataset: other datasets may have the same id.
             if any(part.startswith(dataset) for part in parts) or parts[0] in ANY_DATASET:
                 tests += [contains_name(name) for name in encodings(item)]
         return tests
 
     def _derived(self, path: Path) -> Path | None:
-        """Return the file or folder to remove for a file; None if it cannot be made again."""
+        """Return the file or folder to remove for a file; None if it cannot be recreated."""
         root = self.workspace.root
         parts = path.relative_to(root).parts
         temporary = next((n for n, part in enumerate(parts) if _is_temporary(part)), None)

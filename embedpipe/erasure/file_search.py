@@ -22,7 +22,7 @@ from .._files import read_parquet
 __all__ = ["all_files", "contains", "contains_name", "encodings", "file_holds"]
 
 SEARCHED = 1 << 24
-"""Bytes that are searched at a time."""
+"""Maximum bytes that are searched at once."""
 
 
 def all_files(root: Path) -> Iterator[Path]:
@@ -36,18 +36,18 @@ def all_files(root: Path) -> Iterator[Path]:
 
 
 def encodings(item: str) -> set[bytes]:
-    """Return an id as files encode it: as text, in JSON, HTML and addresses."""
+    """Return the encodings of an id: as text, in JSON, in HTML and in URLs."""
     texts = {item, json.dumps(item)[1:-1], html.escape(item), quote(item), html.escape(quote(item))}
     return {text.encode("utf-8", "surrogateescape") for text in texts}
 
 
 def contains(needle: bytes) -> Callable[[bytes], bool]:
-    """Return a test for bytes anywhere."""
+    """Return a test for bytes at any position."""
     return lambda data: needle in data
 
 
 def contains_name(needle: bytes) -> Callable[[bytes], bool]:
-    """Return a test for a path that is no part of a longer name."""
+    """Return a test for a path that is not part of a longer name."""
     pattern = re.compile(rb"(?<![\w.\-])" + re.escape(needle) + rb"(?![\w\-])")
     return lambda data: pattern.search(data) is not None
 
@@ -58,7 +58,7 @@ def file_holds(
     content_ids: Sequence[bytes],
     vectors: Sequence[np.ndarray],
 ) -> bool:
-    """Return whether a file holds the image: its digest, path, vector or bytes."""
+    """Return whether a file contains the content id, path, vector or bytes of the image."""
     if any(test(os.fsencode(path.name)) for test in tests):
         return True
     with path.open("rb") as file:

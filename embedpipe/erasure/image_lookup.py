@@ -1,4 +1,4 @@
-"""Looking up an image in a workspace: its content ids and its items."""
+"""Finding an image in a workspace: its content ids and items."""
 
 from __future__ import annotations
 
@@ -27,38 +27,18 @@ _CONTENT_ID = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True)
 class FoundImage:
-    """The content ids, items and files of an image in a workspace.
+    """The content ids, items and files of an image in a workspace."""
 
-    Attributes
-    ----------
-    content_ids
-        SHA-256 of its bytes; several if the file was edited.
-    items
-        Dataset and id of every item with these bytes.
-    files
-        Where the image itself is, if it is still there.
-    """
-
-    content_ids: tuple[bytes, ...]
-    items: tuple[tuple[str, str], ...]
-    files: tuple[Path, ...]
+    content_ids: tuple[bytes, ...]  # SHA-256; several if the file was edited
+    items: tuple[tuple[str, str], ...]  # pairs of dataset and id
+    files: tuple[Path, ...]  # the image file, if it exists
 
 
 def find_image(workspace: Workspace, image: str) -> FoundImage:
     """Return the content ids, items and files of an image.
 
-    Parameters
-    ----------
-    workspace
-        The workspace to search.
-    image
-        Path of its file, which may be gone; its id in a dataset; or the SHA-256 of
-        its bytes in hexadecimal.
-
-    Raises
-    ------
-    UsageError
-        If the workspace has no trace of it, or if it may be several images.
+    `image` is the path of the file, which may be deleted, its id in a dataset, or its SHA-256 in
+    hexadecimal. `UsageError` is raised if no image or more than one matches.
     """
     known = _ItemsAndContents(workspace)
     file = Path(image).expanduser()
@@ -75,15 +55,15 @@ def find_image(workspace: Workspace, image: str) -> FoundImage:
             listing = ", ".join(f"{path!r} in {name}" for name, path in sorted(items)[:3])
             digests = ", ".join(sorted(each.hex() for each in found)[:3])
             raise UsageError(
-                f"{image!r} may be {len(found)} images ({listing}): give the absolute path or the "
+                f"{image!r} matches {len(found)} images: {listing}. Give the absolute path or the "
                 f"content id ({digests})."
             )
     contents |= known.contents_of(items)
     items |= known.items_of(contents)
     if not items and not _embedded(workspace, contents):
         raise UsageError(
-            f"nothing in {workspace.root} is of {image!r}: give the path of the image, its id in a "
-            "dataset, or the SHA-256 of its bytes."
+            f"{workspace.root} does not contain {image!r}. Give the path of the image, its id in a "
+            "dataset, or its SHA-256."
         )
     files = (file.resolve(),) if file.is_file() else ()
     return FoundImage(tuple(sorted(contents)), tuple(sorted(items)), files)
@@ -118,13 +98,13 @@ class _ItemsAndContents:
 
 
 def _rooted(image: str, dataset: str) -> list[str]:
-    """Return the ids that a path may have in a dataset of one of the folders above it."""
+    """Return the possible ids of a path in a dataset of one of its parent folders."""
     parts = Path(os.path.abspath(Path(image).expanduser())).parts  # noqa: PTH100 - links stay
     return [
         encode_id("/".join(parts[start:]))
         for depth in range(1, len(parts))
         if path_name(str(Path(*parts[:depth]))) == dataset
-        for start in range(depth, len(parts))  # folders that wrap all images are no part of an id
+        for start in range(depth, len(parts))  # outer folders may not be part of ids
     ]
 
 

@@ -1,4 +1,4 @@
-"""People label a dataset with a model that learns from them: what the page and terminal share."""
+"""Labelling a dataset with a model that learns from the labels, in the browser or a terminal."""
 
 from __future__ import annotations
 

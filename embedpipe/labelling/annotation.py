@@ -1,4 +1,4 @@
-"""Annotation by question and answer, round by round, with a plan that survives a kill."""
+"""Labelling by question and answer in rounds, with a plan on disk for resuming."""
 
 from __future__ import annotations
 
@@ -21,28 +21,16 @@ __all__ = ["AnnotatedRound", "Annotation"]
 
 @dataclass(frozen=True)
 class AnnotatedRound:
-    """What a round came to.
+    """The result of a round."""
 
-    Attributes
-    ----------
-    round
-        From 1; 0 while there were not two classes.
-    labelled, classes
-        Labels and classes there are now.
-    model
-        The head that learned from them, None while there are not two classes.
-    stopped
-        Whether the person stopped before the end of the round.
-    """
-
-    round: int
-    labelled: int
-    classes: int
-    model: Model | None
-    stopped: bool
+    round: int  # from 1; 0 before there are two classes
+    labelled: int  # total number of labels
+    classes: int  # total number of classes
+    model: Model | None  # fitted to these labels; None with fewer than two classes
+    stopped: bool  # whether the annotator stopped before the end of the round
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures as plain JSON."""
+        """Return the result as JSON types."""
         model = self.model
         return {
             "round": self.round,
@@ -59,59 +47,46 @@ class AnnotatedRound:
             if self.model.interval is not None:
                 low, high = self.model.interval
                 text += f" ({low:.3f} to {high:.3f})"
-            text += " cross-validated on them"
+            text += ", cross-validated"
         return text
 
 
 class Annotation:
-    """Ask a person for the labels of the least certain items, train, and ask again.
+    """Ask an annotator for the labels of proposed items, fit the model, and repeat.
 
-    Each round asks for the items of which the head is least certain, chosen by the session's
-    strategy; while there are not two classes, for those that its initial strategy chooses. Every
-    answer is in the label log before the next question. The labels that the dataset brings are
-    never shown, nor are paths that tell them. Killed at any instant and begun again, it goes on
-    with the question that was open.
+    The session's strategy selects the items of each round; before there are two classes, its
+    initial strategy. Every answer is written to the label log before the next question. The
+    dataset's own labels are not shown. After an interruption, it resumes with the open question.
 
     Parameters
     ----------
     session
-        What keeps the labels, learns and proposes.
+        The labelling session.
     person
-        Who answers.
+        The annotator.
     plan
-        The file that remembers what is asked in the round; it is removed at the end.
-    least_confident_instances
-        Questions in a round.
-    num_annotation_rounds
-        Rounds after there are two classes.
+        File for the open questions of the round; removed at the end.
+    batch_size
+        Number of questions per round.
+    rounds
+        Number of rounds after there are two classes.
     initial_size
-        Questions at a time before there are two classes.
+        Number of questions per round before there are two classes.
     whole_paths
-        Show paths as they are, even if the name of a folder may tell the class.
-
-    Raises
-    ------
-    UsageError
-        If one of these numbers is less than 1.
+        Show full paths, even if a folder name reveals the class.
 
     Examples
     --------
     >>> import embedpipe as ep
-    >>> from embedpipe.labelling import LabellingSession
-    >>> class Sure:
+    >>> class Annotator:
     ...     def ask(self, question):
     ...         return "even" if int(question.path[-5]) % 2 == 0 else "odd"
     ...
     ...     def tell(self, text):
     ...         pass
     >>> digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp)
-    >>> session = LabellingSession(
-    ...     digits,
-    ...     ep.LabelLog(tmp / "labels.sqlite"),
-    ...     strategy="least_confidence",
-    ...     initial="coreset",
-    ... )
-    >>> rounds = Annotation(session, Sure(), tmp / "plan.json", 5, 2, 10).run()
+    >>> session = LabellingSession(digits, ep.LabelLog(tmp / "labels.sqlite"), initial="coreset")
+    >>> rounds = Annotation(session, Annotator(), tmp / "plan.json", 5, 2, 10).run()
     >>> [each.labelled for each in rounds]
     [10, 15, 20]
     """
@@ -121,53 +96,49 @@ class Annotation:
         session: LabellingSession,
         person: Person,
         plan: str | Path,
-        least_confident_instances: int = 10,
-        num_annotation_rounds: int = 5,
+        batch_size: int = 10,
+        rounds: int = 5,
         initial_size: int = 20,
         *,
         whole_paths: bool = False,
     ) -> None:
-        sizes = {
-            "least_confident_instances": least_confident_instances,
-            "num_annotation_rounds": num_annotation_rounds,
-            "initial_size": initial_size,
-        }
+        sizes = {"batch_size": batch_size, "rounds": rounds, "initial_size": initial_size}
         for name, size in sizes.items():
             if size < 1:
-                raise UsageError(f"{name} is {size}: give 1 or more.")
+                raise UsageError(f"`{name}` must be at least 1; got {size}.")
         self.session, self.person, self._file = session, person, Path(plan)
-        self._batch, self._rounds, self._initial = sizes.values()
-        self._settings = {"dataset": session.dataset, "who": session.who, **sizes}
-        self._names = () if whole_paths else session.embeddings.dataset.class_names
+        self._batch, self._rounds, self._initial = batch_size, rounds, initial_size
+        self._settings = {  # the keys are part of the file format
+            "dataset": session.dataset,
+            "who": session.who,
+            "least_confident_instances": batch_size,
+            "num_annotation_rounds": rounds,
+            "initial_size": initial_size,
+        }
+        self._hidden = () if whole_paths else session.embeddings.dataset.class_names
 
     def run(self) -> Iterator[AnnotatedRound]:
-        """Ask until the rounds are over, the person stops, or nothing is left to label.
-
-        Yields
-        ------
-        AnnotatedRound
-            One for each round, and one for a round that was stopped.
-        """
-        plan = self._kept() or self._following(None)
+        """Ask, and yield the result of each round, until the end or until the annotator stops."""
+        plan = self._resumed() or self._next_plan(None)
         while plan is not None:
             stopped = self._ask_all(plan)
-            yield self._record(plan, stopped)
+            yield self._result(plan, stopped)
             if stopped:
                 return
-            plan = self._following(plan)
+            plan = self._next_plan(plan)
         self._file.unlink(missing_ok=True)
 
-    def _kept(self) -> Plan | None:
-        """Return the plan of an annotation that was stopped or killed."""
+    def _resumed(self) -> Plan | None:
+        """Return the plan of an interrupted annotation."""
         plan = read_plan(self._file, self._settings)
         if plan is None:
             return None
         self.person.tell(f"going on with round {plan.round}")
-        there = set(self.session.ids)  # files may have gone
-        return replace(plan, picks=tuple(pick for pick in plan.picks if pick.path in there))
+        present = set(self.session.ids)  # files may have been deleted
+        return replace(plan, picks=tuple(pick for pick in plan.picks if pick.path in present))
 
-    def _following(self, before: Plan | None) -> Plan | None:
-        """Return what to ask next, None if that was all."""
+    def _next_plan(self, before: Plan | None) -> Plan | None:
+        """Return the plan of the next round, None after the last one."""
         last = 0 if before is None else before.round
         if last >= self._rounds:
             return None
@@ -175,7 +146,7 @@ class Annotation:
         n = self._initial if model is None else self._batch
         proposals = self.session.propose(n, model)
         if not proposals:
-            self.person.tell("nothing is left to label")
+            self.person.tell("no images are left to label")
             return None
         plan = Plan(
             settings=self._settings,
@@ -187,16 +158,16 @@ class Annotation:
         write_plan(self._file, plan)
         return plan
 
-    def _record(self, plan: Plan, stopped: bool) -> AnnotatedRound:
+    def _result(self, plan: Plan, stopped: bool) -> AnnotatedRound:
         model = self.session.retrain()
         counts = self.session.counts()
         return AnnotatedRound(plan.round, sum(counts.values()), len(counts), model, stopped)
 
     def _ask_all(self, plan: Plan) -> bool:
-        """Ask for what is open in a round; return whether the person stopped."""
+        """Ask the open questions of a round; return whether the annotator stopped."""
         queue = deque(plan.picks)
         while queue:
-            if not self._is_open(queue[0]):  # answered before, or by somebody else meanwhile
+            if not self._is_open(queue[0]):  # answered before, or meanwhile by another annotator
                 queue.popleft()
                 continue
             try:
@@ -206,10 +177,10 @@ class Annotation:
                 if answer.kind == "undo":
                     queue.extendleft(self._undo(plan))
                 else:
-                    self._keep(plan, queue[0], answer)
+                    self._store(plan, queue[0], answer)
             except EOFError:
                 return True
-            except LabelError as error:  # nothing was kept: the question stays
+            except LabelError as error:  # not stored: the question is repeated
                 self.person.tell(f"  {printable(str(error))}")
         return False
 
@@ -219,14 +190,14 @@ class Annotation:
 
     def _ask(self, plan: Plan, pick: Pick) -> Answer:
         classes = tuple(self.session.classes())
-        suggestion = pick.label if pick.label in classes else None  # it may have been renamed
+        suggestion = pick.label if pick.label in classes else None  # the class may be renamed
         dataset = self.session.embeddings.dataset
         question = Question(
             round=plan.round,
             number=1 + sum(not self._is_open(each) for each in plan.picks),
             of=len(plan.picks),
             path=pick.path,
-            shown=hide_classes(pick.path, self._names),
+            shown=hide_classes(pick.path, self._hidden),
             suggestion=suggestion,
             confidence=None if suggestion is None else pick.confidence,
             classes=classes,
@@ -238,43 +209,35 @@ class Annotation:
                 return answer
             self.person.tell("\n    ".join([HELP, *listed(classes)]))
 
-    def _keep(self, plan: Plan, pick: Pick, answer: Answer) -> None:
+    def _store(self, plan: Plan, pick: Pick, answer: Answer) -> None:
         row = self.session.row_of(pick.path)
         if answer.kind == "skip":
             self.session.mark([row], "skip")
             return
         assert answer.label is not None
         if answer.label not in self.session.classes():
-            self.person.tell(f"  a new class: {printable(answer.label)} (u takes it back)")
+            self.person.tell(f"  new class: {printable(answer.label)} (u to undo)")
         self.session.label([row], answer.label, suggestions=[pick.label], model=plan.model)
 
     def _undo(self, plan: Plan) -> Sequence[Pick]:
-        """Take back the last answer of this annotation; return what to ask again."""
+        """Undo the last answer of this annotation; return the picks to ask again."""
         now = self.session.current().values()
         if not any(each.by == self.session.who and each.event_id > plan.started for each in now):
             self.person.tell("  nothing to undo")
             return []
         rows = self.session.undo()
         paths = [self.session.ids[row] for row in rows]
-        names = ", ".join(printable(hide_classes(path, self._names)) for path in paths[:3])
+        names = ", ".join(printable(hide_classes(path, self._hidden)) for path in paths[:3])
         more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-        self.person.tell(f"  taken back: {names or 'a change of the classes'}{more}")
+        self.person.tell(f"  undone: {names or 'a change of the classes'}{more}")
         known = {pick.path: pick for pick in plan.picks}
-        # Many at once were labelled elsewhere: they are not asked for here.
+        # Several items were labelled at once elsewhere, so they are not asked here.
         return [known.get(path, Pick(path)) for path in paths] if len(paths) == 1 else []
 
 
 @dataclass(frozen=True)
 class Pick:
-    """An item to ask for.
-
-    Attributes
-    ----------
-    path
-        Which.
-    label, confidence
-        What the head says it is and with what probability; None before there is a head.
-    """
+    """An item of a plan, with the model's prediction."""
 
     path: str
     label: str | None = None
@@ -283,31 +246,17 @@ class Pick:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked in a round. What was answered is in the label log, not here.
+    """The questions of a round. The answers are in the label log."""
 
-    Attributes
-    ----------
-    settings
-        Of the annotation; with others it is another one.
-    started
-        Id of the last event in the log when the annotation began.
-    round
-        From 1; 0 while there are not two classes.
-    model
-        Name of the head that chose; None in round 0.
-    picks
-        What to ask.
-    """
-
-    settings: Mapping[str, Any]
-    started: int
-    round: int
-    model: str | None
+    settings: Mapping[str, Any]  # a plan with other settings is ignored
+    started: int  # id of the last event when the annotation began
+    round: int  # from 1; 0 before there are two classes
+    model: str | None  # name of the model in the label log
     picks: tuple[Pick, ...]
 
 
 def write_plan(path: Path, plan: Plan) -> None:
-    """Keep a plan, whole or not at all."""
+    """Write a plan atomically."""
     try:
         write_atomically(path, json.dumps(asdict(plan), ensure_ascii=False).encode())
     except OSError as error:
@@ -315,15 +264,14 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 
 def read_plan(path: Path, settings: Mapping[str, Any]) -> Plan | None:
-    """Return the plan that was kept; None if there is none with these settings."""
+    """Return the stored plan, None if there is none with these settings."""
     try:
-        kept = json.loads(path.read_bytes())
-        plan = Plan(**{**kept, "picks": tuple(Pick(**pick) for pick in kept["picks"])})
+        fields = json.loads(path.read_bytes())
+        plan = Plan(**{**fields, "picks": tuple(Pick(**pick) for pick in fields["picks"])})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(
-            f"{path} cannot be read as what an annotation left: remove it. The labels are not in "
-            "it; they stay."
+            f"{path} is damaged and cannot be resumed. Remove it; no labels are lost."
         ) from error
     return plan if plan.settings == settings else None

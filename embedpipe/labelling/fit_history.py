@@ -1,4 +1,4 @@
-"""The evidence of each fit of a head, kept on disk across sessions."""
+"""The evidence of each fit, stored on disk across sessions."""
 
 from __future__ import annotations
 
@@ -14,22 +14,13 @@ __all__ = ["FitHistory"]
 
 
 class FitHistory:
-    """The evidence of all fits of one kind of head to the labels of one dataset, oldest first.
+    """The evidence of all fits of one head to the labels of one dataset, oldest first.
 
-    Deleting the file loses the course of the accuracy and nothing else.
-
-    Attributes
-    ----------
-    evidence
-        One for each fit.
-
-    Notes
-    -----
-    200 bytes a fit on the disk.
+    The file takes 200 bytes for each fit. Without it, only the accuracy curve is lost.
     """
 
     def __init__(self, path: Path, key: Mapping[str, str]) -> None:
-        self._path, self._key = path, dict(key)  # dataset, embeddings and head
+        self._path, self._key = path, dict(key)  # dataset, embedding spec and head
         self._versions: list[int] = []
         self.evidence: list[Evidence] = []
         with contextlib.suppress(OSError):
@@ -38,14 +29,14 @@ class FitHistory:
                     self._take(json.loads(line))
 
     def add(self, version: int, evidence: Evidence) -> None:
-        """Add a fit to the labels at a version of the log, unless it is the last one once more."""
+        """Add a fit to the labels at a version of the log, unless it repeats the last one."""
         if self._versions and self._versions[-1] == version:
             return
         self._versions.append(version)
         self.evidence.append(evidence)
         line = json.dumps({**self._key, "version": version, **asdict(evidence)})
-        # One write, so that sessions at one time do not mix their lines. A full disk keeps nobody
-        # from labelling.
+        # One write, so that the lines of simultaneous sessions do not mix. A full disk does not
+        # stop labelling.
         with contextlib.suppress(OSError), self._path.open("ab") as file:
             file.write(f"{line}\n".encode())
 

@@ -1,4 +1,4 @@
-"""The current labels of a dataset by row, kept up to date with the label log."""
+"""The current labels of a dataset by row, updated from the label log."""
 
 from __future__ import annotations
 
@@ -19,38 +19,22 @@ STATES = ("", "label", "skip", "unsure")
 """States of an item; the first is unlabelled."""
 
 MAX_UNDONE = 100
-"""Undone events up to which they are read one by one; of more, all events are read: faster."""
+"""Maximum undone events that are read one by one; with more, reading the whole log is faster."""
 
 _OF_ITEMS = ("label", "skip", "unsure", "clear")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of all items at one version of the log.
+    """The labels and states of all items at one version of the log; 5 bytes per item."""
 
-    Attributes
-    ----------
-    version
-        Of the log: the id of the last event that was seen.
-    classes
-        Their names, in order of first appearance.
-    codes
-        (n,) int32, position in `classes`, -1 without a label.
-    states
-        (n,) uint8, position in `STATES`.
-
-    Notes
-    -----
-    5 bytes per item.
-    """
-
-    version: int
-    classes: tuple[str, ...]
-    codes: NDArray[np.int32]
-    states: NDArray[np.uint8]
+    version: int  # id of the last event
+    classes: tuple[str, ...]  # in order of first appearance
+    codes: NDArray[np.int32]  # (n,) position in `classes`; -1 without a label
+    states: NDArray[np.uint8]  # (n,) position in `STATES`
 
     def counts(self) -> dict[str, int]:
-        """Return how many labels each class has, in the order of `classes`."""
+        """Return the number of labels of each class, in the order of `classes`."""
         found = np.bincount(self.codes + 1, minlength=len(self.classes) + 1)
         return dict(zip(self.classes, found[1:].tolist(), strict=True))
 
@@ -59,8 +43,8 @@ class Snapshot:
         rows = np.flatnonzero(self.codes >= 0)
         return Batch(rows, np.array(self.classes, dtype=np.str_)[self.codes[rows]])
 
-    def passed(self) -> NDArray[np.int64]:
-        """Return the rows that were skipped or left unsure, ascending."""
+    def declined(self) -> NDArray[np.int64]:
+        """Return the skipped and unsure rows, ascending."""
         return np.flatnonzero(self.states >= STATES.index("skip"))
 
     def label(self, row: int) -> str | None:
@@ -69,27 +53,11 @@ class Snapshot:
 
 
 class LabelState:
-    """The state of a dataset's labels, by row of its embeddings.
+    """The current labels of a dataset, by row of its embeddings.
 
-    A moved file keeps its label; an edited one has none. `acts` are those of the person `who`.
-
-    Attributes
-    ----------
-    version
-        Id of the last event that was seen.
-    current
-        The current labels, by row.
-    classes
-        In order of first appearance.
-    acts
-        The person's events that are not undone, those of one act together.
-    round
-        The highest that an event named.
-
-    Notes
-    -----
-    An event about items costs the time of reading it; an undone label, also that of listing the
-    classes; a renamed class, that of reading all of the dataset's events.
+    A moved file keeps its label; an edited one has none. New events about items are applied one by
+    one. Undone labels also need a list of the classes, and a renamed class a second reading of all
+    events of the dataset.
     """
 
     def __init__(self, embeddings: Embeddings, log: LabelLog, who: str | None) -> None:
@@ -98,16 +66,17 @@ class LabelState:
             zip((item.id for item in embeddings.items), embeddings.content_ids, strict=True)
         )
         self.row_of = {path: row for row, path in enumerate(self._content)}
-        self.version, self.round = 0, 0
-        self.current: dict[int, Current] = {}
-        self.classes: list[str] = []
-        self.acts: list[list[Event]] = []
+        self.version = 0  # id of the last event that was read
+        self.round = 0  # highest round of an event
+        self.current: dict[int, Current] = {}  # by row
+        self.classes: list[str] = []  # in order of first appearance
+        self.acts: list[list[Event]] = []  # events of `who` that are not undone, grouped by act
         self._codes = np.full(len(self._content), -1, dtype=np.int32)
         self._states = np.zeros(len(self._content), dtype=np.uint8)
-        self._missing: set[bytes | None] = set()  # content ids of labelled files that are gone
+        self._missing: set[bytes | None] = set()  # content ids of labelled files that are missing
 
     def refresh(self) -> bool:
-        """Read new events; return whether there were any of this dataset."""
+        """Read new events; return whether one of them is about this dataset."""
         fresh: list[Event] = []
         for event in self._log.events(self.version):
             self.version = event.id or self.version
@@ -117,14 +86,14 @@ class LabelState:
             return False
         self._remember_acts(fresh)
         self.round = max([self.round, *(event.round or 0 for event in fresh)])
-        said = [event for event in fresh if event.undoes is None]
-        undoings = [event.undoes for event in fresh if event.undoes is not None]
-        many = len(undoings) > MAX_UNDONE
-        undone = [] if many else [self._log.event(each) for each in undoings]
-        if many or not all(map(self._is_independent, [*said, *undone])):
+        added = [event for event in fresh if event.undoes is None]
+        undone_ids = [event.undoes for event in fresh if event.undoes is not None]
+        many = len(undone_ids) > MAX_UNDONE
+        undone = [] if many else [self._log.event(each) for each in undone_ids]
+        if many or not all(map(self._is_independent, [*added, *undone])):
             self._read_all()
             return True
-        for event in said:
+        for event in added:
             self._apply(event)
         self._read_items(undone)
         return True
@@ -134,8 +103,8 @@ class LabelState:
         return Snapshot(self.version, tuple(self.classes), self._codes.copy(), self._states.copy())
 
     def _is_independent(self, event: Event) -> bool:
-        """Return whether an event changes one item, or adds a class, and nothing else."""
-        # An event about a file that is gone, or about its bytes, may change a moved one.
+        """Return whether an event changes only one item, or only adds a class."""
+        # An event about a missing file, or about its content, may change a moved file.
         if event.kind == "new_class":
             return True
         return (
@@ -155,7 +124,7 @@ class LabelState:
             self._set(self.row_of[event.path], current)
 
     def _read_items(self, undone: Sequence[Event]) -> None:
-        """Read again the items of undone events, and the classes."""
+        """Read the items of undone events again, and the classes."""
         if any(event.label is not None for event in undone):
             self._set_classes(self._log.classes(self._dataset))
         for path in {event.path for event in undone if event.path is not None}:
@@ -177,25 +146,25 @@ class LabelState:
             self._set(self.row_of[path], current)
 
     def _set(self, row: int, current: Current | None) -> None:
-        """Set the state of an item; None for nothing."""
+        """Set the state of an item; None for an item without events."""
         if current is None:
             self.current.pop(row, None)
         else:
             self.current[row] = current
         label = None if current is None else current.label
-        # A class that another process has made since the classes were read is not among them.
+        # Another process may have added the class since the classes were read.
         self._codes[row] = -1 if label is None else self._add_class(label)
         kind = "" if current is None or current.kind == "clear" else current.kind
         self._states[row] = STATES.index(kind)
 
     def _add_class(self, name: str) -> int:
-        """Return a class's position, at the end if it is new."""
+        """Return the position of a class, which is added at the end if it is new."""
         if name not in self.classes:
             self.classes.append(name)
         return self.classes.index(name)
 
     def _set_classes(self, classes: Iterable[str]) -> None:
-        """Take over which classes there are; items keep theirs by name."""
+        """Replace the list of classes; items keep their classes by name."""
         before, self.classes = self.classes, list(classes)
         place = {name: code for code, name in enumerate(self.classes)}
         moved = np.array([*(place.get(name, -1) for name in before), -1], dtype=np.int32)

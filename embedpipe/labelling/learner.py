@@ -1,4 +1,4 @@
-"""A head fitted to the labels so far: its predictions, its accuracy, and what to label next."""
+"""Fitting a head to the current labels, and proposing items with its predictions."""
 
 from __future__ import annotations
 
@@ -26,68 +26,34 @@ from ..index.vectors import take_rows
 from ..strategies import Strategy
 from .fit_history import FitHistory
 from .label_state import Snapshot
-from .proposals import LabelDoubts, Proposal, clustered, together
+from .proposals import LabelDoubts, Proposal, cluster_names, sorted_by_group
 
 __all__ = ["Learner", "Model"]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A head fitted to the labels at one moment, and its predictions.
+    """A fitted head and its predictions; 12 bytes per item."""
 
-    Attributes
-    ----------
-    name
-        Its name in the label log.
-    version
-        Id of the last event that it was fitted to.
-    labelled
-        Number of labels that it was fitted to.
-    head
-        The fitted classifier.
-    classes
-        (C,) their names.
-    codes
-        (n,) the most probable class of each item, as a position in `classes`.
-    confidence
-        (n,) float32, its probability.
-    accuracy, interval
-        Cross-validated on the labelled items, and its 95 % interval (Wilson); None with too few
-        labels. Items that were chosen because they are hard make it lower than it is on all items.
-    advice
-        Whether more labels are worth it: see `embedpipe.active.stopping.advise`.
-    seconds
-        Duration of the fit.
-
-    Notes
-    -----
-    12 bytes per item.
-    """
-
-    name: str
-    version: int
-    labelled: int
-    head: Any
-    classes: tuple[str, ...]
-    codes: NDArray[np.int64]
-    confidence: NDArray[np.float32]
+    name: str  # in the label log
+    version: int  # id of the last event before the fit
+    labelled: int  # number of labels in the fit
+    head: Any  # the fitted classifier
+    classes: tuple[str, ...]  # (C,)
+    codes: NDArray[np.int64]  # (n,) most probable class of each item, a position in `classes`
+    confidence: NDArray[np.float32]  # (n,) probability of this class
+    # Cross-validated on the labelled items, with its 95 % interval (Wilson); None with too few
+    # labels. Because hard items are labelled first, the accuracy on all items is higher.
     accuracy: float | None
     interval: tuple[float, float] | None
-    advice: dict[str, Any]
-    seconds: float
+    advice: dict[str, Any]  # from `embedpipe.active.stopping.advise`
+    seconds: float  # duration of the fit
 
 
 class Learner:
     """Fit a head to the labels of a dataset, and propose items with it.
 
-    One thread at a time fits or chooses; it takes its snapshot of the labels once it may.
-
-    Attributes
-    ----------
-    model
-        The last one that was fitted, or None.
-    head
-        The unfitted classifier, with its seed.
+    Only one thread at a time fits or selects. It takes its snapshot of the labels when it starts.
     """
 
     def __init__(
@@ -95,10 +61,10 @@ class Learner:
         embeddings: Embeddings,
         snapshot: Callable[[], Snapshot],  # returns the current labels
         strategy: Strategy,
-        initial: Strategy,  # before there is a model
+        initial: Strategy,  # before the first model
         head: Any,
         seed: int,
-        history: Path,  # keeps the evidence of each fit
+        history: Path,  # file for the evidence of each fit
     ) -> None:
         self._embeddings, self._snapshot, self._seed = embeddings, snapshot, seed
         self._strategy, self._initial = strategy, initial
@@ -106,7 +72,7 @@ class Learner:
         self.head, self._head_name = run_head(given, seed), format_spec(given)
         if not hasattr(self.head, "predict_proba"):
             raise UsageError(
-                f"a {type(self.head).__name__} gives no probabilities: wrap it in scikit-learn's "
+                f"a {type(self.head).__name__} has no `predict_proba`. Wrap it in scikit-learn's "
                 "CalibratedClassifierCV."
             )
         self._ids = tuple(item.id for item in embeddings.items)
@@ -122,7 +88,7 @@ class Learner:
 
     @cached_property
     def candidates(self) -> NDArray[np.int64]:
-        """The rows that are proposed: those outside the test and validation splits, ascending."""
+        """The rows that can be proposed: those outside the test and validation splits."""
         return default_candidates(self._embeddings)
 
     @cached_property
@@ -135,14 +101,14 @@ class Learner:
         return Trainer(self.head, self._embeddings.matrix, self.candidates, none, seed=self._seed)
 
     def retrain(self) -> tuple[Model | None, bool]:
-        """Return the model of the current labels, and whether it was fitted now."""
+        """Return the model of the current labels, and whether it is new."""
         with self._work:
             started = time.monotonic()
             snapshot = self._snapshot()
             batch = snapshot.labelled()
             if len(np.unique(batch.labels)) < 2:
                 return None, False
-            if self._batch is not None and _same(self._batch, batch):
+            if self._batch is not None and _same_labels(self._batch, batch):
                 return self.model, False
             head = self._trainer.fit(self._trainer.fresh(), batch)
             every = np.arange(len(self._ids), dtype=np.int64)
@@ -172,7 +138,7 @@ class Learner:
             return model, True
 
     def curve(self) -> list[tuple[int, float, float, float]]:
-        """Return labels, cross-validated accuracy and its interval (2 numbers), fit by fit."""
+        """Return (labels, cross-validated accuracy, lower limit, upper limit) of each fit."""
         found = []
         for each in list(self._history.evidence):
             low, high = wilson(each.cv_accuracy, each.cv_n)
@@ -185,7 +151,7 @@ class Learner:
         with self._work:
             model = self.model if model is None else model
             snapshot = self._snapshot()
-            labelled, declined = snapshot.labelled(), snapshot.passed()
+            labelled, declined = snapshot.labelled(), snapshot.declined()
             pool = RoundPool(
                 self._embeddings.matrix,
                 declined=declined,
@@ -202,15 +168,15 @@ class Learner:
             rng = np.random.default_rng([self._seed, len(labelled.rows), len(declined)])
             chosen = strategy.select(pool, n, rng).rows
             if model is not None:
-                return together([self._proposal(int(row), model) for row in chosen])
-            names = clustered(take_rows(self._embeddings.matrix, chosen))
+                return sorted_by_group([self._proposal(int(row), model) for row in chosen])
+            names = cluster_names(take_rows(self._embeddings.matrix, chosen))
             found = zip(chosen, names, strict=True)
-            return together(
+            return sorted_by_group(
                 [Proposal(int(row), self._ids[row], None, None, name) for row, name in found]
             )
 
     def label_doubts(self, n: int) -> LabelDoubts:
-        """Return up to `n` labels that are likely wrong; see `LabellingSession.label_doubts`."""
+        """Return up to `n` likely label errors; see `LabellingSession.label_doubts`."""
         batch = self._snapshot().labelled()
         with self._work:
             found = find_label_errors(
@@ -229,12 +195,12 @@ class Learner:
         return Proposal(row, self._ids[row], label, float(model.confidence[row]), label)
 
 
-def _same(one: Batch, other: Batch) -> bool:
+def _same_labels(one: Batch, other: Batch) -> bool:
     return np.array_equal(one.rows, other.rows) and np.array_equal(one.labels, other.labels)
 
 
 def _agreement(before: Model, classes: tuple[str, ...], codes: NDArray[np.int64]) -> float:
-    """Return the share of items that are predicted as they were before."""
+    """Return the share of items with the same prediction as before."""
     place = {name: code for code, name in enumerate(classes)}
     moved = np.array([place.get(name, -1) for name in before.classes], dtype=np.int64)
     return float(np.mean(moved[before.codes] == codes))

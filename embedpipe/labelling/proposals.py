@@ -1,4 +1,4 @@
-"""Items to look at: proposals, their clusters, doubted labels and similar items."""
+"""Proposed items, their clusters, doubtful labels, and similar items."""
 
 from __future__ import annotations
 
@@ -10,60 +10,38 @@ from numpy.typing import NDArray
 
 from .._threads import map_blocks
 
-__all__ = ["LabelDoubts", "Proposal", "clustered", "most_similar", "together"]
+__all__ = ["LabelDoubts", "Proposal", "cluster_names", "most_similar", "sorted_by_group"]
 
 MAX_CLUSTERED = 500
-"""Maximum picks that are clustered: clustering takes memory for all pairs."""
+"""Maximum items that are clustered; memory grows with the number of pairs."""
 
 BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """An item to look at.
-
-    Attributes
-    ----------
-    row, path
-        Which.
-    label
-        The predicted class; None before there is a model.
-    confidence
-        Its probability; None likewise.
-    group
-        The label or the name of a cluster, with which it is shown.
-    """
+    """An item that a person should see."""
 
     row: int
     path: str
-    label: str | None
-    confidence: float | None
-    group: str
+    label: str | None  # predicted class; None without a model
+    confidence: float | None  # its probability
+    group: str  # class or cluster under which the item is shown
 
 
 @dataclass(frozen=True)
 class LabelDoubts:
-    """Labels that are likely wrong.
+    """Labels that are likely wrong."""
 
-    Attributes
-    ----------
-    proposals
-        The most doubtful first.
-    labelled, judged
-        Number of labels, and of those that could be judged.
-    reason
-        Why none was judged; None if some were.
-    """
-
-    proposals: list[Proposal]
-    labelled: int
-    judged: int
-    reason: str | None
+    proposals: list[Proposal]  # the most doubtful first
+    labelled: int  # number of labels
+    judged: int  # number of labels that could be checked
+    reason: str | None  # reason if no label could be checked
 
 
-def clustered(vectors: NDArray[np.float32]) -> list[str]:
-    """Return the name of a cluster for each of (n, d) vectors: about √n clusters."""
-    # Average linkage of cosine distances: nothing is random. Clusters are named as they come.
+def cluster_names(vectors: NDArray[np.float32]) -> list[str]:
+    """Return the cluster name of each of (n, d) vectors, with about √n clusters."""
+    # Average linkage of unit vectors, without randomness. Numbers in order of first appearance.
     n = len(vectors)
     count = round(n**0.5)
     if count < 2 or n > MAX_CLUSTERED:
@@ -77,8 +55,8 @@ def clustered(vectors: NDArray[np.float32]) -> list[str]:
     return [f"cluster {numbers.setdefault(int(each), len(numbers) + 1)}" for each in found]
 
 
-def together(proposals: Sequence[Proposal]) -> list[Proposal]:
-    """Return proposals with those of a group together, groups in the order of their first."""
+def sorted_by_group(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Return proposals sorted by group, groups in the order of their first proposals."""
     first: dict[str, int] = {}
     for place, proposal in enumerate(proposals):
         first.setdefault(proposal.group, place)
@@ -86,8 +64,8 @@ def together(proposals: Sequence[Proposal]) -> list[Proposal]:
 
 
 def most_similar(matrix: NDArray[np.float32], row: int, n: int) -> NDArray[np.int64]:
-    """Return the `n` rows most like one of (m, d) vectors by angle, nearest first."""
-    # Ties by lowest row; O(m·d) time, 4 bytes a row.
+    """Return the `n` rows of an (m, d) matrix with the smallest angle to one row."""
+    # Nearest first, ties by lowest row; O(m·d) time, 4 bytes a row.
     wanted = matrix[row]
     found = np.empty(len(matrix), dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""A person labels, and a model that learns from the labels proposes what to label next."""
+"""A labelling session: labels of a person, and a model that proposes the next items."""
 
 from __future__ import annotations
 
@@ -23,38 +23,32 @@ from .proposals import LabelDoubts, Proposal, most_similar
 __all__ = ["LabellingSession"]
 
 MARKS = ("skip", "unsure", "clear")
-"""Marks of an item that are no labels."""
+"""Marks of an item instead of a label."""
 
 
 class LabellingSession:
-    """Label the items of a dataset, with a model that `retrain` fits to the labels so far.
+    """Label the items of a dataset with the help of a model.
 
-    Every label goes to the label log at once, and the events of other processes are read before
-    every step. The labels of the dataset itself are never used. Methods may be called from several
-    threads: labelling goes on while `retrain` and `propose` are at work.
+    Labels are written to the label log at once. Every method first reads the new events of other
+    processes. The dataset's own labels are not used. Methods are thread-safe: labelling continues
+    during `retrain` and `propose`.
 
     Parameters
     ----------
     embeddings
-        Of the dataset. Items of its test and validation splits are not proposed.
+        The dataset's embeddings. Items of its test and validation splits are not proposed.
     log
         The label log.
     strategy
-        Spec string of the strategy that proposes items once there is a model.
+        Spec string of the strategy.
     initial
-        Spec string of the strategy before that; it needs no labels.
+        Spec string of the strategy before the first model; it must not need labels.
     head
         A spec string, or an unfitted classifier with `predict_proba`.
     seed
-        Everything random follows from it and the number of labels. A head without a ``seed`` or
-        ``random_state`` of its own takes it.
+        Seed of the strategies, and of a head without a ``seed`` or ``random_state`` of its own.
     who
         The annotator's name in the log.
-
-    Raises
-    ------
-    UsageError
-        If `initial` needs labels, or the head gives no probabilities.
 
     Examples
     --------
@@ -86,7 +80,9 @@ class LabellingSession:
         self.dataset = embeddings.dataset.name
         chosen, first = get_strategy(strategy), get_strategy(initial)
         if first.needs_labels:
-            raise UsageError(f"{initial!r} needs labels: give an initial strategy that needs none.")
+            raise UsageError(
+                f"the initial strategy {initial!r} needs labels. Choose one that needs none."
+            )
         history = log.path.with_name("fits.jsonl")
         self._learner = Learner(embeddings, self.snapshot, chosen, first, head, seed, history)
         self.ids = tuple(item.id for item in embeddings.items)
@@ -99,28 +95,22 @@ class LabellingSession:
 
     @property
     def version(self) -> int:
-        """Id of the last event of the log that was seen."""
+        """Id of the last event that was read."""
         return self._state.version
 
     @property
     def round(self) -> int:
-        """Number of fits before the next labels, from the log."""
+        """Number of fits before the next labels."""
         return self._state.round
 
     def row_of(self, path: str) -> int:
-        """Return the row of an item.
-
-        Raises
-        ------
-        LabelError
-            If there is no such item.
-        """
+        """Return the row of an item; an unknown path raises `LabelError`."""
         if path not in self._state.row_of:
-            raise LabelError(f"{self.dataset!r} has no item {path!r} with a vector.")
+            raise LabelError(f"{self.dataset!r} has no item {path!r} with an embedding.")
         return self._state.row_of[path]
 
     def refresh(self) -> bool:
-        """Read the events of others; return whether there were any of this dataset."""
+        """Read new events; return whether one of them is about this dataset."""
         with self._lock:
             return self._state.refresh()
 
@@ -133,23 +123,23 @@ class LabellingSession:
             return self._snapshot
 
     def current(self) -> dict[int, Current]:
-        """Return the current label and annotator of each item that has one, by row."""
+        """Return the current labels and marks by row."""
         with self._lock:
             self._state.refresh()
             return dict(self._state.current)
 
     def current_of(self, row: int) -> Current | None:
-        """Return the current label and annotator of an item; None if it never had one."""
+        """Return the current label or mark of an item, or None."""
         with self._lock:
             self._state.refresh()
             return self._state.current.get(row)
 
     def classes(self) -> list[str]:
-        """Return the classes, in order of first appearance."""
+        """Return the classes in order of first appearance."""
         return list(self.snapshot().classes)
 
     def counts(self) -> dict[str, int]:
-        """Return how many labels each class has, in the order of `classes`."""
+        """Return the number of labels of each class, in the order of `classes`."""
         return self.snapshot().counts()
 
     def labelled(self) -> Batch:
@@ -157,7 +147,7 @@ class LabellingSession:
         return self.snapshot().labelled()
 
     def left(self) -> int:
-        """Return how many items may still be proposed."""
+        """Return the number of items that can still be proposed."""
         return int(np.count_nonzero(self.snapshot().states[self.candidates] == 0))
 
     def labels(self) -> dict[str, str]:
@@ -176,64 +166,34 @@ class LabellingSession:
         suggestions: Sequence[str | None] | None = None,
         model: str | None = None,
     ) -> int:
-        """Label items, as one act; it is on the disk when this returns.
+        """Label items as one act, and return the id of the last event when it is on the disk.
 
-        Parameters
-        ----------
-        rows
-            The rows of the items.
-        label
-            Their class; a new name makes a class.
-        suggestions
-            The suggestion of a model for each.
-        model
-            The name of that model.
-
-        Returns
-        -------
-        int
-            Id of the last event.
-
-        Raises
-        ------
-        LabelError
-            If a row is not there, or the name cannot be one of a class.
+        A new name creates a class. `suggestions` are those of `model`, one for each row.
         """
-        said = [None] * len(rows) if suggestions is None else list(suggestions)
-        more = [{"label": label, "suggestion": each, "model": model} for each in said]
+        suggested = [None] * len(rows) if suggestions is None else list(suggestions)
+        more = [{"label": label, "suggestion": each, "model": model} for each in suggested]
         return self._append_for("label", rows, more)
 
     def mark(self, rows: Sequence[int], kind: str) -> int:
-        """Mark items as skipped (``"skip"``), ``"unsure"``, or unlabelled (``"clear"``).
-
-        Raises
-        ------
-        UsageError
-            If `kind` is none of these.
-        LabelError
-            If a row is not there.
-        """
+        """Mark items as skipped (``"skip"``), ``"unsure"``, or unlabelled (``"clear"``)."""
         if kind not in MARKS:
-            raise UsageError(f"items cannot be marked {kind!r}: say {', '.join(MARKS)}.")
+            raise UsageError(f"unknown mark {kind!r}; expected {', '.join(MARKS)}.")
         return self._append_for(kind, rows, [{} for _ in rows])
 
     def add_class(self, name: str) -> int:
-        """Make a class; one that is there stays as it is."""
+        """Create a class, unless it exists."""
         return self._append([Event("new_class", self.dataset, label=name, who=self.who)])
 
     def rename_class(self, old: str, new: str) -> int:
-        """Give a class another name, and its labels with it."""
+        """Rename a class and its labels."""
         return self._append([self._moving("rename_class", old, new)])
 
     def merge_class(self, old: str, into: str) -> int:
-        """Give the labels of a class to another one."""
+        """Merge a class into another one."""
         return self._append([self._moving("merge_class", old, into)])
 
     def undo(self) -> list[int]:
-        """Undo the annotator's last act that is not undone; return its rows.
-
-        An act of several items is undone as a whole. Undoing again goes one act further back.
-        """
+        """Undo the annotator's last act that is not undone yet, and return its rows."""
         with self._lock:
             self._state.refresh()
             if not self._state.acts:
@@ -249,18 +209,21 @@ class LabellingSession:
         return Event(kind, self.dataset, previous=old, label=new, who=self.who)
 
     def _append_for(self, kind: str, rows: Sequence[int], more: Sequence[dict[str, Any]]) -> int:
-        """Append an event for each item, as one act: all have one time."""
+        """Append an event for each item, all with the same time, as one act."""
         if not len(rows):
             return self.version
         at = datetime.now(UTC).isoformat(timespec="microseconds")
         events = []
         for row, fields in zip(rows, more, strict=True):
-            if not 0 <= row < len(self.ids):
-                raise LabelError(f"there is no row {row}: there are {len(self.ids)}.")
+            self._check_row(row)
             content_id = self.embeddings.content_ids[row]
             event = Event(kind, self.dataset, self.ids[row], content_id, who=self.who, at=at)
             events.append(replace(event, round=self.round, **fields))
         return self._append(events)
+
+    def _check_row(self, row: int) -> None:
+        if not 0 <= row < len(self.ids):
+            raise LabelError(f"row {row} does not exist; the rows are 0 to {len(self.ids) - 1}.")
 
     def _append(self, events: Sequence[Event]) -> int:
         with self._lock:
@@ -272,7 +235,7 @@ class LabellingSession:
 
     @property
     def model(self) -> Model | None:
-        """The model that `retrain` fitted last, or None."""
+        """The last fitted model, or None."""
         return self._learner.model
 
     @property
@@ -282,18 +245,14 @@ class LabellingSession:
 
     @property
     def candidates(self) -> NDArray[np.int64]:
-        """The rows that are proposed: those outside the test and validation splits, ascending."""
+        """The rows that can be proposed: those outside the test and validation splits."""
         return self._learner.candidates
 
     def retrain(self) -> Model | None:
-        """Fit a head to the labels so far, and predict every item.
+        """Fit a new head to the current labels, predict all items, and return the model.
 
-        The head depends on the labels alone, not on earlier heads.
-
-        Returns
-        -------
-        Model
-            None while fewer than two classes have labels; the last one if no label is new.
+        The result is None with fewer than two labelled classes, and the last model if no label has
+        changed.
         """
         model, is_new = self._learner.retrain()
         if is_new:
@@ -302,56 +261,34 @@ class LabellingSession:
         return model
 
     def curve(self) -> list[tuple[int, float, float, float]]:
-        """Return labels, cross-validated accuracy and its interval (2 numbers), fit by fit.
+        """Return (labels, cross-validated accuracy, lower limit, upper limit) of each fit.
 
-        Fits of earlier sessions are there as well, those of the same kind of head.
+        It includes earlier sessions with the same head.
         """
         return self._learner.curve()
 
-    # Items to look at
+    # Proposed items
 
     def propose(self, n: int, model: Model | None = None) -> list[Proposal]:
-        """Return up to `n` items to label next, without labelled, skipped and unsure ones.
+        """Return up to `n` items to label next, sorted by group; empty if no item is left.
 
-        Parameters
-        ----------
-        n
-            Their number, at least 1.
-        model
-            Its predictions count; the last one if None. Before there is one, the initial strategy
-            chooses.
-
-        Returns
-        -------
-        list of Proposal
-            Those of a group together. Empty when nothing is left.
+        The default `model` is the last one. Labelled, skipped and unsure items are not proposed.
         """
         return self._learner.propose(n, model)
 
     def doubted(self, n: int) -> list[Proposal]:
-        """Return up to `n` labelled items whose label is likely wrong; see `label_doubts`."""
+        """Return up to `n` items with a likely wrong label; see `label_doubts`."""
         return self.label_doubts(n).proposals
 
     def label_doubts(self, n: int) -> LabelDoubts:
-        """Return up to `n` labelled items whose label is likely wrong, the most doubtful first.
+        """Return up to `n` items with a likely wrong label, the most doubtful first.
 
-        Found by heads that were fitted without the label, as by `embedpipe check`: see
-        `find_label_errors`. In a proposal, `label` is their prediction and `group` the label.
-
-        Notes
-        -----
-        Fits five heads.
+        It fits five heads, as `find_label_errors` does. In a proposal, `label` is the prediction
+        and `group` the current label.
         """
         return self._learner.label_doubts(n)
 
     def similar(self, row: int, n: int) -> list[int]:
-        """Return the `n` rows that are most like one, by the angle between vectors, nearest first.
-
-        Raises
-        ------
-        LabelError
-            If there is no such row.
-        """
-        if not 0 <= row < len(self.ids):
-            raise LabelError(f"there is no row {row}: there are {len(self.ids)}.")
+        """Return the `n` rows with the smallest angle to the vector of one row, nearest first."""
+        self._check_row(row)
         return [int(each) for each in most_similar(self.embeddings.matrix, row, n)]

@@ -1,4 +1,4 @@
-"""Labelling in a terminal: questions, the answers that a person types, and images."""
+"""Labelling in a terminal: questions, typed answers and inline images."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ __all__ = [
 ]
 
 LISTED = 20
-"""Maximum classes that are listed with every question; of more, the list comes with the help."""
+"""Maximum classes that are listed with every question; the help lists all."""
 
 HELP = """\
-  a number    the class of this number, or of this name where classes are called by numbers
-  a name      the class of this name; a new name makes a class
-  (nothing)   what is suggested
-  =name       the class of this name, whatever it is: =s, =7, =?
+  a number    the class with this number (or this name, if class names are numbers)
+  a name      the class with this name; a new name creates a class
+  (nothing)   the suggestion
+  =name       the class with this name, also for =s, =7 or =?
   s  skip     u  undo     q  stop     ?  this help"""
 
 _COMMANDS = {"s": "skip", "u": "undo", "q": "stop", "?": "help"}
 
 TYPO_SIMILARITY = 0.8
-"""Similarity (`difflib`) to a class from which a new name is taken for a typing error."""
+"""Minimum similarity (`difflib`) at which a new name is treated as a typing error."""
 
 HIDDEN = "…"
 
@@ -52,78 +52,46 @@ ImageProtocol = Literal["iterm2", "kitty"]
 
 MAX_SIDE = 480
 MIN_SIDE = 192
-"""Sides in pixels: larger images are reduced, smaller ones enlarged, so that they can be seen."""
+"""Limits of the longer side of a displayed image in pixels."""
 
 _CHUNK = 4096
-"""Maximum characters in one command to kitty."""
+"""Maximum characters in one command of kitty's protocol."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a person is asked.
-
-    Attributes
-    ----------
-    round, number, of
-        The round, the place of the question in it, and how many there are.
-    path
-        The item.
-    shown
-        The item's path as it may be shown: without names of classes that tell the answer.
-    suggestion, confidence
-        What the head says and with what probability; None before there is a head.
-    classes
-        Their names; the first has the number 1, unless a class is called by a number.
-    image
-        Gives the bytes of the image.
-    """
+    """A question about the class of one image."""
 
     round: int
-    number: int
-    of: int
+    number: int  # of the question in the round
+    of: int  # number of questions in the round
     path: str
-    shown: str
-    suggestion: str | None
-    confidence: float | None
-    classes: tuple[str, ...]
-    image: Callable[[], bytes]
+    shown: str  # the path without class names
+    suggestion: str | None  # predicted class; None without a model
+    confidence: float | None  # its probability
+    classes: tuple[str, ...]  # the first has the number 1, unless class names are numbers
+    image: Callable[[], bytes]  # returns the bytes of the image
 
 
 class Person(Protocol):
-    """Who answers: somebody at a terminal, or a program that stands in for them."""
+    """An annotator: a person at a terminal, or a program."""
 
     def ask(self, question: Question) -> str:
-        """Return the line that was typed; raise EOFError if there will be no more."""
+        """Return the typed line; raise EOFError if there are no more."""
 
     def tell(self, text: str) -> None:
-        """Say something."""
+        """Show a message."""
 
 
 class Terminal:
-    """Somebody at a terminal: questions go to one stream, answers come from another.
-
-    The image is shown if the environment says that the terminal can (iTerm2, kitty and what speaks
-    their protocols), and `show` is one.
-
-    Parameters
-    ----------
-    answers
-        Binary, a line an answer, in UTF-8.
-    show
-        Where questions are written.
-    environment
-        Variables of the environment, such as ``TERM``.
-    copy
-        A file without suffix that holds the image that is asked for, where the terminal cannot
-        show it; None for no such file.
-    """
+    """An annotator at a terminal, which displays images with the protocol of iTerm2 or kitty."""
 
     def __init__(
         self,
-        answers: IO[bytes] | None = None,
-        show: TextIO | None = None,
-        environment: Mapping[str, str] | None = None,
-        copy: Path | None = None,
+        answers: IO[bytes] | None = None,  # UTF-8, one answer per line; default standard input
+        show: TextIO | None = None,  # for questions; default standard error
+        environment: Mapping[str, str] | None = None,  # variables such as TERM
+        copy: Path | None = None,  # file without suffix, for images that cannot be displayed
     ) -> None:
         self._answers = sys.stdin.buffer if answers is None else answers
         self._show = sys.stderr if show is None else show
@@ -132,12 +100,12 @@ class Terminal:
         self._asked: str | None = None
 
     def tell(self, text: str) -> None:
-        """Write a text."""
+        """Write a message."""
         print(text, file=self._show, flush=True)
 
     def ask(self, question: Question) -> str:
-        """Show a question and return the line that is typed."""
-        if self._asked != question.path:  # an answer that was not understood shows nothing again
+        """Show a question and return the typed line."""
+        if self._asked != question.path:  # after an invalid answer the image is not repeated
             self._present(question)
             self._asked = question.path
         suggested = ""
@@ -152,7 +120,7 @@ class Terminal:
         try:
             return line.decode()
         except UnicodeDecodeError:
-            raise LabelError("that is not UTF-8: type it again.") from None
+            raise LabelError("the answer is not UTF-8. Type it again.") from None
 
     def _present(self, question: Question) -> None:
         place = f"round {question.round}, {question.number} of {question.of}"
@@ -175,28 +143,28 @@ class Terminal:
             suffix = question.path.rpartition(".")[2]
             file = self._copy.with_name(f"{self._copy.name}.{suffix}")
             write_atomically(file, content)  # a viewer may look at any moment
-            self.tell(f"  the image is in {file}")
+            self.tell(f"  image: {file}")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The meaning of a typed line."""
+    """A parsed answer."""
 
     kind: str  # "label" with the class, "skip", "undo", "stop" or "help"
     label: str | None = None
 
 
 def parse_answer(line: str, classes: Sequence[str], suggestion: str | None) -> Answer:
-    """Return the meaning of a typed line; a `LabelError` says what to type instead."""
+    """Parse a typed line; an invalid line raises `LabelError` with an instruction."""
     text = line.strip()
     if not text:
         if suggestion is None:
-            raise LabelError("nothing is suggested: type a number or a name, or ? for help.")
+            raise LabelError("there is no suggestion. Type a number or a name, or ? for help.")
         return Answer("label", suggestion)
     if text.startswith("="):
         name = text[1:].strip()
         if not name:
-            raise LabelError("= needs the name of a class behind it.")
+            raise LabelError("the name of a class is missing after =.")
         return Answer("label", name)
     if text.lower() in _COMMANDS:
         return Answer(_COMMANDS[text.lower()])
@@ -208,12 +176,12 @@ def parse_answer(line: str, classes: Sequence[str], suggestion: str | None) -> A
 
 
 def _have_numbers(classes: Sequence[str]) -> bool:
-    """Return whether a number means a place in the list: none of the classes is called by one."""
+    """Return whether classes have numbers in the list, because no class name is a number."""
     return not any(name.isdecimal() for name in classes)
 
 
 def listed(classes: Sequence[str]) -> list[str]:
-    """Return what to type for each class, and its name."""
+    """Return the class names with their numbers."""
     names = list(map(printable, classes))
     if not _have_numbers(classes):
         return names
@@ -223,26 +191,28 @@ def listed(classes: Sequence[str]) -> list[str]:
 def _numbered(text: str, classes: Sequence[str]) -> str:
     number = int(text[:9])
     if not 1 <= number <= len(classes):
-        there = f"there are {len(classes)}" if classes else "there is none yet"
-        raise LabelError(f"no class has the number {text}: {there}. Type ={text} if it is a name.")
+        expected = f"expected 1 to {len(classes)}" if classes else "there are no classes yet"
+        raise LabelError(
+            f"there is no class number {text}; {expected}. Type ={text} if it is a class name."
+        )
     return classes[number - 1]
 
 
 def _check_typo(text: str, classes: Sequence[str]) -> None:
-    """Refuse a new name that is nearly that of a class."""
+    """Refuse a new name that is very similar to a class."""
     folded = {name.casefold(): name for name in classes}
     near = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=TYPO_SIMILARITY)
     if near:
-        meant = folded[near[0]]
-        number = f"{classes.index(meant) + 1} " if _have_numbers(classes) else ""
+        similar = folded[near[0]]
+        number = f"{classes.index(similar) + 1} " if _have_numbers(classes) else ""
         raise LabelError(
-            f"there is no class {text!r}. Did you mean {number}{meant!r}? "
+            f"there is no class {text!r}. Did you mean {number}{similar!r}? "
             f"Type ={text} for a new class."
         )
 
 
 def hide_classes(path: str, names: Sequence[str]) -> str:
-    """Return a path without the classes that the dataset itself knows: it must not tell the answer.
+    """Return a path without the names of classes, so that it does not reveal the answer.
 
     Examples
     --------
@@ -260,9 +230,9 @@ def hide_classes(path: str, names: Sequence[str]) -> str:
 
 
 def protocol_of(environment: Mapping[str, str]) -> ImageProtocol | None:
-    """Return the image protocol that the environment announces, or None."""
+    """Return the image protocol of the terminal, or None."""
     terminal = environment.get("TERM", "")
-    # tmux and screen swallow such commands.
+    # tmux and screen remove image commands.
     if "TMUX" in environment or terminal.startswith(("tmux", "screen")):
         return None
     if terminal in ("xterm-kitty", "xterm-ghostty"):
@@ -274,7 +244,7 @@ def protocol_of(environment: Mapping[str, str]) -> ImageProtocol | None:
 
 
 def inline_image(image_bytes: bytes, protocol: ImageProtocol) -> str | None:
-    r"""Return what makes a terminal show an image; None if it cannot be decoded."""
+    """Return the terminal command that displays an image; None if it cannot be decoded."""
     png = _as_png(image_bytes)
     if png is None:
         return None
@@ -282,7 +252,7 @@ def inline_image(image_bytes: bytes, protocol: ImageProtocol) -> str | None:
     if protocol == "iterm2":
         return f"\x1b]1337;File=inline=1;size={len(png)};preserveAspectRatio=1:{text}\a"
     chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
-    # q=2: an answer of the terminal would be read as one of the person.
+    # q=2: otherwise the terminal would reply, and the reply would be read as an answer.
     starts = ["a=T,f=100,q=2,", *[""] * (len(chunks) - 1)]
     more = [1] * (len(chunks) - 1) + [0]
     return "".join(

@@ -1,9 +1,9 @@
-r"""Labels: the log in the workspace, files of ``path, label``, and how they meet a dataset.
+r"""Labels: the label log, label files, and the formats of other programs.
 
-Labels are keyed by an item's id, its path relative to the dataset's folder; never by base name,
-because two folders may both hold ``img_001.jpg``.
+The key of a label is the item's id, its path relative to the dataset's folder. The file name alone
+is not a key: two folders may contain ``img_001.jpg``.
 
-`formats` holds the formats of ``labels import`` and ``labels export``. To add one, register a
+`formats` contains the formats of ``labels import`` and ``labels export``. To add one, register a
 subclass of `Format`::
 
     from embedpipe.labels import Entry, Format, formats
@@ -23,21 +23,21 @@ subclass of `Format`::
         def write_items(self, path, items, options):
             path.write_text("".join(f"{item.path}\t{item.label}\n" for item in items), "utf-8")
 
-`read_entries` yields what the file holds, with the place of each entry; the base class checks it
-and finds the items of the dataset. `write_items` gets checked items and an unfinished path; the
-base class moves the finished file or folder to its place. `Format` lists the class attributes, such
-as `Format.carries`; `WriteOptions.place_image` copies or links an image. The first line of the
-docstring is the one that ``embedpipe list formats`` prints.
+`read_entries` yields unchecked entries, each with its place in the file; the base class validates
+them and finds their items. `write_items` writes checked items to a temporary path, which the base
+class moves into place. `WriteOptions.place_image` copies or links an image.
+``embedpipe list formats`` prints the first line of the docstring.
 """
 
 from __future__ import annotations
 
+from .._deprecated import old_names
 from ..tables import table_format, write_table
 from .exchange import Entry, Format, Labelled, ReadOptions, WriteOptions, formats
 from .label_files import read_labels, write_labels
 from .log import LabelLog
 from .log_event import Event
-from .log_state import Current, Matched, State, replay
+from .log_state import Current, Matched, State, rebuild_states
 from .matching import resolve_labels, rows_for
 from .metadata import read_metadata
 from .resolver import PathResolver
@@ -57,10 +57,12 @@ __all__ = [
     "formats",
     "read_labels",
     "read_metadata",
-    "replay",
+    "rebuild_states",
     "resolve_labels",
     "rows_for",
     "table_format",
     "write_labels",
     "write_table",
 ]
+
+__getattr__ = old_names(__name__, {"replay": "embedpipe.labels:rebuild_states"})

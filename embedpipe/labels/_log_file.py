@@ -1,4 +1,4 @@
-"""Opening the label log's file, and what SQLite's errors mean to a person."""
+"""Opening the file of the label log, and messages for SQLite's errors."""
 
 from __future__ import annotations
 
@@ -16,46 +16,49 @@ from ..errors import LabelError
 from ._log_schema import VERSION, migrate, version_of
 
 _PAUSE = 0.02
-"""Seconds between two attempts to open a file that another process is just creating."""
+"""Seconds between two attempts to open a file that another process is creating."""
 
 
 @contextlib.contextmanager
-def explained(path: Path, timeout: float) -> Iterator[None]:
-    """Turn errors of SQLite into one line that says what to do."""
+def sqlite_errors_explained(path: Path, timeout: float) -> Iterator[None]:
+    """Convert SQLite errors to `LabelError` with an instruction for the user."""
     try:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         message = {
             sqlite3.SQLITE_BUSY: (
-                f"another process kept {path} busy for more than {timeout:g} s: nothing was "
-                "written; try again."
+                f"another process locked {path} for more than {timeout:g} s. Nothing was written; "
+                "try again."
             ),
             sqlite3.SQLITE_NOTADB: (
-                f"{path} is not a label log: it is no SQLite database. Choose another path, or "
-                "move it away."
+                f"{path} is not a label log, because it is not a SQLite database. Choose another "
+                "path, or move this file away."
             ),
-            sqlite3.SQLITE_CORRUPT: (
-                f"{path} is damaged ({error}): put back a copy; `sqlite3 {path.name} .recover` "
-                "shows what is left."
-            ),
+            sqlite3.SQLITE_CORRUPT: _damaged(path, str(error)),
             sqlite3.SQLITE_FULL: (
-                f"the disk that holds {path} is full: nothing was written; make room and try again."
+                f"the disk with {path} is full. Nothing was written; free some space and try again."
             ),
-            sqlite3.SQLITE_READONLY: f"{path} cannot be written ({error}): check its permissions.",
+            sqlite3.SQLITE_READONLY: f"{path} cannot be written ({error}). Check its permissions.",
             sqlite3.SQLITE_CANTOPEN: (
-                f"{path} cannot be opened ({error}): check that it is a file in a folder that can "
-                "be written."
+                f"{path} cannot be opened ({error}). Check that it is a file in a writable folder."
             ),
         }.get(code, f"{path} cannot be read or written: {error}.")
         raise LabelError(message) from error
 
 
+def _damaged(path: Path, problem: str) -> str:
+    return (
+        f"{path} is damaged ({problem}). Restore a backup, or save the readable events with "
+        f"`sqlite3 {path.name} .recover`."
+    )
+
+
 def open_log(path: Path, timeout: float) -> sqlite3.Connection:
-    """Return a connection whose commits are durable, to a log of today's version."""
-    with explained(path, timeout):
+    """Return a connection with durable commits to a log of the current version."""
+    with sqlite_errors_explained(path, timeout):
         if path.exists() and not os.access(path.parent, os.W_OK):
-            return _copied(path)
+            return _copy_in_memory(path)
         _make_folder(path)
         deadline = time.monotonic() + timeout
         while True:
@@ -66,7 +69,7 @@ def open_log(path: Path, timeout: float) -> sqlite3.Connection:
                 _prepare(connection, path)
             except BaseException as error:
                 connection.close()
-                # While the file is made, SQLite says "busy" at once where waiting might deadlock.
+                # During creation of the file, SQLite may return BUSY without waiting.
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
                 if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                     raise
@@ -75,9 +78,9 @@ def open_log(path: Path, timeout: float) -> sqlite3.Connection:
                 return connection
 
 
-def _copied(path: Path) -> sqlite3.Connection:
-    """Return a connection to a copy of the log in memory that cannot be written."""
-    # In a read-only folder SQLite cannot open a write-ahead log, which has the last events.
+def _copy_in_memory(path: Path) -> sqlite3.Connection:
+    """Return a read-only connection to a copy of the log in memory."""
+    # In a read-only folder SQLite cannot open the write-ahead log with the last events.
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
         with tempfile.TemporaryDirectory(prefix="embedpipe-") as folder:
@@ -97,7 +100,7 @@ def _copied(path: Path) -> sqlite3.Connection:
 
 
 def _make_folder(path: Path) -> None:
-    """Make the folder of the log such that a power cut does not take it away again."""
+    """Make the folder of the log durably."""
     if path.parent.is_dir():
         return
     try:
@@ -108,22 +111,17 @@ def _make_folder(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, copy: bool = False) -> None:
-    connection.execute("BEGIN")  # one moment of the file: another process may be migrating it
+    connection.execute("BEGIN")  # one snapshot: another process may be migrating the file
     try:
         version = version_of(connection, path)
         problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     finally:
         connection.execute("ROLLBACK")
     if problem != "ok":
-        what = " ".join(problem.split())
-        raise LabelError(
-            f"{path} is damaged ({what}): put back a copy; `sqlite3 {path.name} .recover` shows "
-            "what is left."
-        )
-    # A database in memory has no write-ahead log, and a copy is made for one.
+        raise LabelError(_damaged(path, " ".join(problem.split())))
     connection.execute(f"PRAGMA journal_mode = {'DELETE' if copy else 'WAL'}")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA fullfsync = ON")  # what "durable" takes on macOS
-    connection.execute("PRAGMA cache_size = -65536")  # 64 MB: paths lie scattered in the table
+    connection.execute("PRAGMA fullfsync = ON")  # durable commits on macOS
+    connection.execute("PRAGMA cache_size = -65536")  # 64 MB: the rows of paths are scattered
     if version != VERSION:
         migrate(connection, path)

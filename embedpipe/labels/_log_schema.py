@@ -1,4 +1,4 @@
-"""The tables of the label log, and how a file of an older version becomes one of today's."""
+"""The tables and views of the label log, and the migration of older files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from ..errors import LabelError
 
 VERSION = 1
-"""Kept in the file as ``user_version``."""
+"""Current version of the schema, ``user_version`` of the file."""
 
 APPLICATION = int.from_bytes(b"eplb")
-"""Kept in the file as ``application_id``: what tells a label log from any other database."""
+"""``application_id`` of the file, which identifies a label log."""
 
 COLUMNS = (
     "id", "kind", "dataset", "path", "content_id", "label", "who", "at", "round", "model",
@@ -19,9 +19,9 @@ COLUMNS = (
 )  # fmt: skip
 
 _FIRST_COLUMNS = COLUMNS[:11]
-"""Those of version 0, which knew neither undoing nor renamed classes, nor its own name."""
+"""Columns of version 0, without undo and renamed classes."""
 
-# Nothing is ever deleted, so that ids rise without gaps and in the order of the commits.
+# Rows are never deleted, so that ids rise without gaps in the order of the commits.
 _TO_VERSION_0 = (
     """
     CREATE TABLE events (
@@ -40,9 +40,9 @@ _TO_VERSION_0 = (
     """,
 )
 
-# A move renames or merges a class. It leads the labels that were given before it on to another
-# class, up to the next move of that one; where there is none, its fate is known.
-_FATES = """
+# A move renames or merges a class. The labels given before it follow the chain of moves from class
+# to class; the end of the chain ("fate") is the class that the label has now.
+_FINAL_CLASSES = """
     WITH RECURSIVE
     led(move, label, next) AS (
         SELECT id, label, (
@@ -60,10 +60,10 @@ _FATES = """
     fates AS MATERIALIZED (SELECT move, label FROM led WHERE next IS NULL)
 """
 
-# The last event of an item that was not undone, its label led to where it is today. (With
+# The last event of each item that was not undone, with the current name of its class. (With
 # max(id), SQLite takes the other columns from the row of the maximum.)
 CURRENT = f"""
-    {_FATES}
+    {_FINAL_CLASSES}
     SELECT dataset, path, coalesce(fates.label, last.label) AS label, kind, who, at, event_id,
         content_id
     FROM (
@@ -78,8 +78,8 @@ CURRENT = f"""
 """
 
 CLASSES = f"""
-    {_FATES}
-    SELECT coalesce(fates.label, said.label) AS today
+    {_FINAL_CLASSES}
+    SELECT coalesce(fates.label, used.label) AS today
     FROM (
         SELECT min(id) AS first, label, (
             SELECT min(id) FROM moves WHERE moves.dataset = given.dataset
@@ -87,8 +87,8 @@ CLASSES = f"""
         ) AS next
         FROM live AS given WHERE dataset = :dataset AND kind IN ('label', 'new_class')
         GROUP BY label, next
-    ) AS said
-    LEFT JOIN fates ON fates.move = said.next
+    ) AS used
+    LEFT JOIN fates ON fates.move = used.next
     GROUP BY today ORDER BY min(first)
 """
 
@@ -116,19 +116,19 @@ _TO_VERSION_1 = (
 )
 
 STEPS = (_TO_VERSION_1,)
-"""``STEPS[v]`` leads from version v to v + 1."""
+"""``STEPS[v]`` migrates version v to v + 1."""
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int | None:
-    """Return the version of the log in a database, or None if the database is empty."""
+    """Return the schema version of a label log, None for an empty database."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master ORDER BY name")]
     if application == APPLICATION:
         if version > VERSION:
             raise LabelError(
-                f"{path} is a label log of version {version}; this embedpipe reads up to version "
-                f"{VERSION}: update embedpipe."
+                f"{path} is a label log of version {version}, but this embedpipe supports versions "
+                f"up to {VERSION}. Update embedpipe."
             )
         return version
     if not application and not version:
@@ -138,13 +138,14 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int | None:
         if names == ["events"] and tuple(columns) == _FIRST_COLUMNS:
             return 0
     raise LabelError(
-        f"{path} is a SQLite database, but not a label log: choose another path, or move it away."
+        f"{path} is a SQLite database, but not a label log. Choose another path, or move this file "
+        "away."
     )
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring an empty database or an older log to today's version, in one transaction."""
-    # Another process may have done so in the meantime; then nothing happens.
+    """Migrate an empty database or an older log to the current version, in one transaction."""
+    # Another process may have migrated it in the meantime; then no step is left.
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = version_of(connection, path)

@@ -1,4 +1,4 @@
-"""The label log: every event about the images and classes of all datasets."""
+"""The label log: all events about the images and classes of all datasets."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from types import TracebackType
 
 from .._files import sync_folder, temporary_file
 from ..errors import LabelError, UnknownNameError, UsageError
-from ._log_file import explained, open_log
+from ._log_file import open_log, sqlite_errors_explained
 from ._log_schema import CLASSES, COLUMNS, CURRENT
-from .log_event import Event, checked
+from .log_event import Event, validated_event
 from .log_state import Current, Matched, match
 
 __all__ = ["LabelLog"]
@@ -24,7 +24,9 @@ _NAMES = ", ".join((*_WRITTEN, "id"))  # the order of the fields of Event
 _INSERT = (
     f"INSERT INTO events ({', '.join(_WRITTEN)}) VALUES ({', '.join(f':{n}' for n in _WRITTEN)})"
 )
-_READ_AT_ONCE = 1000
+
+_BATCH = 1000
+"""Maximum events per query of `LabelLog.events`."""
 
 _FORGET = (
     "UPDATE events SET kind = CASE kind WHEN 'label' THEN 'new_class' ELSE 'forgotten' END, "
@@ -33,31 +35,23 @@ _FORGET = (
 
 
 class LabelLog:
-    """Keep the events of labelling in one file that survives kills and power cuts.
+    """Append-only log of labelling events in a durable SQLite file.
 
-    Events are only ever added. `append` returns when they are on the disk. Several processes, and
-    several threads of each, may read and write at once.
+    `append` returns after its events are on the disk. Several processes and threads can read and
+    write at the same time.
 
     Parameters
     ----------
     path
-        The SQLite file, ``labels.sqlite`` in a workspace. It is made if it is not there; a log of
-        an older version is migrated. It must lie on a local disk: SQLite's write-ahead log does
-        not work over network file systems.
+        The SQLite file, ``labels.sqlite`` in a workspace; created if missing, migrated if old. It
+        must be on a local disk: SQLite's write-ahead log does not work over network file systems.
     timeout
-        Seconds to wait for another process that is writing.
-
-    Raises
-    ------
-    LabelError
-        If the file is damaged, holds something else, was written by a newer version, or cannot
-        be opened. It is left as it was.
+        Maximum seconds to wait for another process that is writing.
 
     Notes
     -----
-    Opening checks the file, in time linear in its size. Appending takes logarithmic time and
-    waits for one flush of the disk for each call, not for each event. A file has 200 bytes for
-    each event, and up to 64 MB of it are held in memory. Measured
+    Opening takes time linear in the size of the file. `append` waits for one disk flush per call.
+    An event takes 200 bytes on the disk; up to 64 MB of the file are cached in memory. Measured
     times are in ``docs/benchmarks/label-log.md``.
 
     Examples
@@ -94,67 +88,37 @@ class LabelLog:
         self.close()
 
     def close(self) -> None:
-        """Close the file. It may be left out: no event waits to be written."""
+        """Close the file. All events are on the disk already."""
         with self._lock:
             if self._connection is not None and self._process == os.getpid():
                 self._connection.close()
             self._connection = None
 
     def append(self, events: Sequence[Event]) -> list[int]:
-        """Add events, all or none, and return when they are on the disk.
+        """Append events, all or none, and return their ids after they are on the disk.
 
-        A label of a class that is not there makes the class. A class may be made twice.
-
-        Parameters
-        ----------
-        events
-            In order; one with ``at=None`` gets the current time.
-
-        Returns
-        -------
-        list of int
-            Their ids: rising, and in the order in which events of all processes were written.
+        A label of a new class creates the class. The ids rise in the order of writing across all
+        processes.
 
         Raises
         ------
         LabelError
-            If an event is malformed, renames a class to one that is there, undoes what cannot be
-            undone, or the file cannot be written. None of them is in the log then.
+            If an event is malformed, renames a class to an existing one or undoes an event that
+            cannot be undone, or if the file cannot be written. No event is appended.
         UnknownNameError
-            If a class that is renamed or merged, or merged into, is not there.
+            If a class that is renamed, merged or merged into does not exist.
         """
-        complete = [checked(event) for event in events]
+        complete = [validated_event(event) for event in events]
         with self._writing() as connection:
             return [_insert(connection, event) for event in complete]
 
     def undo(self, dataset: str, who: str | None, n: int = 1) -> list[Event]:
-        """Undo the last events of a person that are not undone yet, by events as well.
+        """Undo up to `n` last events of an annotator, and return them, the latest first.
 
-        Labels, skips and classes are undone; undoing is not. Events of others stay.
-
-        Parameters
-        ----------
-        dataset, who
-            The dataset and the annotator.
-        n
-            Number of events.
-
-        Returns
-        -------
-        list of Event
-            The undone events, the latest first; fewer than `n` if there are no more.
-
-        Raises
-        ------
-        UsageError
-            If `n` is less than 1.
-
-        Notes
-        -----
-        Looks back through the log until `n` are found.
+        Undo events are appended. They cannot be undone.
         """
         if n < 1:
-            raise UsageError(f"cannot undo {n} events: ask for 1 or more.")
+            raise UsageError(f"the number of events to undo must be at least 1; got {n}.")
         with self._writing() as connection:
             found = connection.execute(
                 f"SELECT {_NAMES} FROM live WHERE dataset = ? AND who IS ? "
@@ -163,20 +127,20 @@ class LabelLog:
             ).fetchall()
             undone = [Event(*row) for row in found]
             for event in undone:
-                _insert(connection, checked(Event("undo", dataset, who=who, undoes=event.id)))
+                undo = Event("undo", dataset, who=who, undoes=event.id)
+                _insert(connection, validated_event(undo))
             return undone
 
     def events(self, after: int = 0) -> Iterator[Event]:
         """Yield the events with an id above `after`, in order.
 
-        The last id is a bookmark: asked again with it, the log yields what is new. A thousand
-        events are held at once, and writers are not kept waiting.
+        Give the last id that was read to get only new events. Writers are not blocked.
         """
         while True:
             with self._reading() as connection:
                 rows = connection.execute(
                     f"SELECT {_NAMES} FROM events WHERE id > ? ORDER BY id LIMIT ?",
-                    (after, _READ_AT_ONCE),
+                    (after, _BATCH),
                 ).fetchall()
             if not rows:
                 return
@@ -185,13 +149,7 @@ class LabelLog:
             after = rows[-1][-1]
 
     def event(self, event_id: int) -> Event:
-        """Return one event.
-
-        Raises
-        ------
-        LabelError
-            If there is none with this id.
-        """
+        """Return the event with an id; an unknown id raises `LabelError`."""
         query = f"SELECT {_NAMES} FROM events WHERE id = ?"
         with self._reading() as connection:
             row = connection.execute(query, (event_id,)).fetchone()
@@ -200,22 +158,10 @@ class LabelLog:
         return Event(*row)
 
     def current(self, dataset: str, path: str | None = None) -> dict[str, Current]:
-        """Return the current label or mark of each item of a dataset that has events, by path.
+        """Return the current labels and marks of a dataset's items (or of one item) by path.
 
-        Cleared items are there, with the kind ``"clear"`` and without a label. The same can be
-        read from the view ``current`` of the file with any SQLite client.
-
-        Parameters
-        ----------
-        dataset
-            Its name.
-        path
-            The one item to return; None for all.
-
-        Notes
-        -----
-        Time is linear in the dataset's events, or in those of the item; memory is 0.53 KB for
-        each item, 0.71 KB at the peak.
+        Cleared items have the kind ``"clear"``. Other SQLite clients can read the view ``current``
+        of the file. Time is linear in the events; peak memory is 0.71 KB per item.
         """
         of_item = "" if path is None else "AND path = :path"
         query = CURRENT.format(of_dataset=f"AND dataset = :dataset {of_item}")
@@ -227,55 +173,39 @@ class LabelLog:
         }
 
     def current_for(self, dataset: str, items: Mapping[str, bytes | None]) -> Matched:
-        """Return the current labels of the items that a dataset has today, moved files included.
+        """Return the current labels of present items, including files that were moved.
 
-        An item is matched by its path. Where the log does not have the path, it is matched by its
-        content, if a file with those bytes is gone and all labels of those bytes are the same. A
-        copy of a file that is still there is an item of its own. An item with other bytes than
-        those that were labelled under its path is reported as edited, and has no label.
-
-        Parameters
-        ----------
-        dataset
-            Its name.
-        items
-            The content id of each item of the dataset by path, None where it is not known.
-
-        Notes
-        -----
-        Time and memory are linear in the dataset's events and items.
+        Items are matched by path. An item without events under its path gets the label of a file
+        with the same content that no longer exists, if all labels of this content agree. A file
+        that was edited after labelling has no label. `items` are content ids by path, or None.
         """
         return match(self.current(dataset), items)
 
     def classes(self, dataset: str) -> list[str]:
-        """Return the classes of a dataset, in order of first appearance.
+        """Return the classes of a dataset in order of first appearance.
 
-        A class that others were merged into stands where the first of them did.
-
-        Notes
-        -----
-        Time is linear in the dataset's events.
+        A merged class has the position of its first part.
         """
         with self._reading() as connection:
             return _classes(connection, dataset)
 
     def forget(self, paths: Collection[tuple[str, str]], content_ids: Collection[bytes]) -> int:
-        """Take items out of the log for good: the one change to events that were written.
+        """Remove paths, content ids, labels and suggestions of items from all events.
 
-        An event about such an item stays under its id, so that nobody's bookmark is wrong, but
-        without path, content, label and suggestion; its kind becomes ``"forgotten"``. A label's
-        becomes ``"new_class"`` and keeps the class, so that no class vanishes. The file is then
-        written anew, so that no deleted bytes are left in it.
+        The events keep their ids, with the kind ``"forgotten"``. Label events become
+        ``"new_class"``, so that no class is lost. The file is rewritten without the deleted bytes.
+
+        Parameters
+        ----------
+        paths
+            Pairs of dataset and path.
+        content_ids
+            Images to remove from all datasets.
 
         Returns
         -------
         int
-            Number of events that were changed.
-
-        Raises
-        ------
-        LabelError
-            If the file cannot be written, or another process keeps it busy.
+            Number of changed events.
         """
         changed = 0
         with self._writing() as connection:
@@ -292,29 +222,26 @@ class LabelLog:
                     f"{_FORGET} AND content_id = ?", (content_id,)
                 ).rowcount
             connection.execute(trigger)
-        # Also if nothing was changed now: an earlier call may have been stopped before this.
+        # Also if no event was changed: an earlier call may have been killed before this step.
         with self._reading() as connection:
             connection.execute("VACUUM")
             (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise LabelError(
-                f"another process reads {self.path}: the events are cleared, but their bytes are "
-                "still in the file. End that process, then run the same command again."
+                f"another process is reading {self.path}. The events are cleared, but their bytes "
+                "are still in the file. End that process, then run the same command again."
             )
         return changed
 
     def backup(self, path: str | Path) -> Path:
-        """Write a copy of the log as it is at one moment, while others go on writing.
+        """Write a consistent copy of the log to a new file; other processes can write meanwhile.
 
-        Raises
-        ------
-        LabelError
-            If there is a file at `path` already, or it cannot be written.
+        An existing file, or one that cannot be written, raises `LabelError`.
         """
         path = Path(path)
         if path.exists():
-            raise LabelError(f"{path} is there already: choose another path for the copy.")
-        with self._reading() as connection, explained(path, self._timeout):
+            raise LabelError(f"{path} already exists. Choose another path for the backup.")
+        with self._reading() as connection, sqlite_errors_explained(path, self._timeout):
             with temporary_file(path) as unfinished:
                 connection.execute("VACUUM INTO ?", (str(unfinished),))
                 unfinished.replace(path)
@@ -323,20 +250,20 @@ class LabelLog:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection to one thread at a time."""
-        with self._lock, explained(self.path, self._timeout):
+        """Yield the connection to one thread at a time."""
+        with self._lock, sqlite_errors_explained(self.path, self._timeout):
             if self._process != os.getpid():
                 raise LabelError(
-                    f"{self.path} was opened by the process that this one was forked from: open it "
-                    "again."
+                    f"{self.path} was opened before this process was forked. Open it again in this "
+                    "process."
                 )
             if self._connection is None:
-                raise LabelError(f"{self.path} was closed: open it again.")
+                raise LabelError(f"{self.path} is closed. Open it again.")
             yield self._connection
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Commit what the block does, durably, or undo all of it."""
+        """Commit the statements of the block, or roll all of them back."""
         with self._reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -353,7 +280,7 @@ def _path(row: Sequence[str]) -> str:
 
 
 def _insert(connection: sqlite3.Connection, event: Event) -> int:
-    """Add one event if it makes sense after those before it."""
+    """Append one event after checking it against the earlier events."""
     if event.previous is not None:
         _check_move(event, _classes(connection, event.dataset))
     if event.undoes is not None:
@@ -367,25 +294,25 @@ def _classes(connection: sqlite3.Connection, dataset: str) -> list[str]:
 
 
 def _check_move(event: Event, classes: list[str]) -> None:
-    """Refuse to rename or merge what is not there, or to hide a merge in a new name."""
+    """Refuse to rename or merge unknown classes, or to rename a class to an existing one."""
     needed = [event.previous] + [event.label] * (event.kind == "merge_class")
     for name in needed:
         if name not in classes:
             raise UnknownNameError("class", str(name), classes)
     if event.kind == "rename_class" and event.label in classes:
         raise LabelError(
-            f"class {event.previous!r} cannot be renamed to {event.label!r}, which is a class "
-            "already: merge the two, or choose another name."
+            f"the class {event.previous!r} cannot be renamed to {event.label!r}, which already "
+            "exists. Merge the two classes, or choose another name."
         )
 
 
 def _check_undo(connection: sqlite3.Connection, event: Event) -> None:
-    """Refuse to undo what is not there, is undone, or is an undoing itself."""
+    """Refuse to undo an unknown event, an undone event or an undo event."""
     row = connection.execute(
         "SELECT kind FROM live WHERE id = ? AND dataset = ?", (event.undoes, event.dataset)
     ).fetchone()
     if row is None:
         raise LabelError(
-            f"event {event.undoes} of {event.dataset!r} cannot be undone: it is not there, is "
-            "undone already, or undoes another."
+            f"event {event.undoes} of {event.dataset!r} cannot be undone: it does not exist, is "
+            "already undone, or is an undo event."
         )

@@ -1,4 +1,4 @@
-"""The current labels: rebuilt from events, and found again after files were moved or edited."""
+"""Current labels: rebuilding them from events, and matching them to moved and edited files."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass, field, replace
 
 from .log_event import ITEM_KINDS, Event
 
-__all__ = ["Current", "Matched", "State", "match", "replay"]
+__all__ = ["Current", "Matched", "State", "match", "rebuild_states"]
 
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """What was said last of an item, under the names that the classes have now.
+    """The current label or mark of an item.
 
     Parameters
     ----------
     label
-        Its class, or None if it was skipped, left unsure or cleared.
+        Current name of its class; None for a skipped, unsure or cleared item.
     kind
         ``"label"``, ``"skip"``, ``"unsure"`` or ``"clear"``.
     by, at
-        Who said so and when (ISO 8601, UTC).
+        Annotator, and time in ISO 8601 (UTC).
     event_id
-        The event that said so.
+        Id of the event.
     content_id
-        SHA-256 (32 bytes) of the file that it was said of, or None where that is not known.
+        SHA-256 (32 bytes) of the labelled file, or None.
     """
 
     label: str | None
@@ -39,33 +39,18 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What the log says of the items that a dataset has today.
+    """The current labels of the items that a dataset has now, by present path."""
 
-    Parameters
-    ----------
-    current
-        By path of today: what holds. Items that the log knows nothing of are absent.
-    moved
-        By path of today: the path, gone since, under which the item was last spoken of. They are
-        in `current`.
-    edited
-        By path: what was said when the file had other bytes. They are *not* in `current`: look
-        at the image again.
-    ambiguous
-        By path of today: the paths under which the same bytes were given different labels. They
-        are not in `current`.
-    """
-
-    current: dict[str, Current]
-    moved: dict[str, str]
-    edited: dict[str, Current]
-    ambiguous: dict[str, list[str]]
+    current: dict[str, Current]  # labels and marks of the items that have events
+    moved: dict[str, str]  # previous paths of the moved files in `current`
+    edited: dict[str, Current]  # labels from before the file was edited; not in `current`
+    ambiguous: dict[str, list[str]]  # other paths of an image with several labels; not in `current`
 
 
 def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Matched:
-    """Find the labels of items: by path, else by content where the labelled file is gone."""
-    # `items` has content ids by today's path, None where unknown. A copy of a file that is still
-    # there is an item of its own. Linear in both; about 350 bytes per item.
+    """Return the labels of items: by path, or by content if the labelled file no longer exists."""
+    # `items` has content ids by present path, or None. A copy of an existing file is a separate
+    # item. Linear in both; about 350 bytes per item.
     found = Matched({}, {}, {}, {})
     places = _by_content(known)
     for path, content in items.items():
@@ -73,18 +58,18 @@ def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Ma
             edited = content is not None and known[path].content_id not in {None, content}
             (found.edited if edited else found.current)[path] = known[path]
         elif content is not None and content in places:
-            gone = [
+            vanished = [
                 place
                 for place in places[content]
                 if place not in items or items[place] not in {None, content}
             ]
-            if gone:
-                _follow(found, path, gone[-1], places[content], known)
+            if vanished:
+                _follow(found, path, vanished[-1], places[content], known)
     return found
 
 
 def _by_content(known: Mapping[str, Current]) -> dict[bytes, list[str]]:
-    """Return the paths of each content, the one spoken of last at the end."""
+    """Return the paths of each content, in the order of their last events."""
     places: dict[bytes, list[str]] = defaultdict(list)
     for path in sorted(known, key=lambda path: known[path].event_id):
         content = known[path].content_id
@@ -94,62 +79,47 @@ def _by_content(known: Mapping[str, Current]) -> dict[bytes, list[str]]:
 
 
 def _follow(
-    found: Matched, path: str, gone: str, candidates: list[str], known: Mapping[str, Current]
+    found: Matched, path: str, before: str, candidates: list[str], known: Mapping[str, Current]
 ) -> None:
-    """Take over what was said of a file that is gone, if it was said of all with its bytes."""
+    """Give a moved file its label, if all files with its content have the same label."""
     if len({(known[place].kind, known[place].label) for place in candidates}) == 1:
-        found.current[path] = known[gone]
-        found.moved[path] = gone
+        found.current[path] = known[before]
+        found.moved[path] = before
     else:
         found.ambiguous[path] = sorted(candidates)
 
 
 @dataclass(slots=True)
 class State:
-    """What holds of the items and classes of one dataset.
+    """The current labels and classes of one dataset.
 
     Parameters
     ----------
     current
-        By path, sorted.
+        Labels and marks by path, sorted.
     classes
-        In order of first appearance; a class that others were merged into stands where the
-        first of them did.
+        Names in order of first appearance; a merged class has the position of its first part.
     """
 
     current: dict[str, Current] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
 
 
-def replay(events: Iterable[Event]) -> dict[str, State]:
-    """Return the state of every dataset after events that a log gave.
+def rebuild_states(events: Iterable[Event]) -> dict[str, State]:
+    """Apply the events of a log, and return the state of every dataset by name.
 
-    An event that was undone is passed over as if it had never been said. This is the
-    definition of what the log means; the view ``current`` in the database says the same, faster.
-
-    Parameters
-    ----------
-    events
-        In the order of their ids; to see the state of an earlier moment, leave out the later ones.
-
-    Returns
-    -------
-    dict
-        State by dataset; datasets of which nothing holds are there too, empty.
-
-    Notes
-    -----
-    Linear in the events, except that each renamed or merged class looks at every item once. All
-    events are held at once: about 1 KB each.
+    The first events alone give an earlier state. `LabelLog.current` returns the same labels,
+    faster. This function needs about 1 KB of memory for each event, and a pass over all items for
+    each renamed or merged class.
 
     Examples
     --------
     >>> at = "2026-05-01T07:30:00+00:00"
-    >>> said = [
+    >>> events = [
     ...     Event("label", "shop", "1.jpg", label="cap", at=at, id=1),
     ...     Event("rename_class", "shop", label="hat", previous="cap", at=at, id=2),
     ... ]
-    >>> state = replay(said)["shop"]
+    >>> state = rebuild_states(events)["shop"]
     >>> state.current["1.jpg"].label, state.classes
     ('hat', ['hat'])
     """
@@ -180,8 +150,8 @@ def _apply(state: State, event: Event) -> None:
 
 def _move(state: State, old: str, new: str) -> None:
     """Give the items of one class to another."""
-    # To rename is to merge into a class that is not there. Whether it is there may have changed
-    # since the event, by undoing: so both are the same here.
+    # A rename is a merge into a new class. Undo may have removed or restored that class since the
+    # event, so both kinds have the same effect here.
     for path, current in state.current.items():
         if current.label == old:
             state.current[path] = replace(current, label=new)

@@ -1,4 +1,4 @@
-"""Labels meet a dataset: from item ids to rows of the matrix."""
+"""Matching labels to the items of a dataset, and messages about paths without an item."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ __all__ = [
 ]
 
 NAMED = 3
-"""Maximum paths of a kind that a message names; the others are counted."""
+"""Maximum paths per kind that a message lists."""
 
 
 @dataclass
 class Counted:
-    """Number of things of one kind, and the first of them."""
+    """Number of entries of one kind, with the first as an example."""
 
     count: int
     example: str
 
 
 def count(kinds: dict[str, Counted], kind: str, example: str) -> None:
-    """Count one more thing of a kind."""
+    """Count one more entry of a kind."""
     if kind in kinds:
         kinds[kind].count += 1
     else:
@@ -46,12 +46,12 @@ def count(kinds: dict[str, Counted], kind: str, example: str) -> None:
 
 
 def format_counts(kinds: Mapping[str, Counted]) -> str:
-    """Return counts as a list in words."""
+    """Return counts as text: ``2 without a label ('1.jpg')``."""
     return ", ".join(f"{one.count} {kind} ({one.example})" for kind, one in kinds.items())
 
 
 def format_rewritten(kinds: Mapping[str, Counted]) -> str:
-    """Return a clause: how many paths were rewritten, and how; blank if none was."""
+    """Return a clause about rewritten paths, blank if there are none."""
     number = sum(one.count for one in kinds.values())
     if not number:
         return ""
@@ -61,26 +61,9 @@ def format_rewritten(kinds: Mapping[str, Counted]) -> str:
 def rows_for(
     labels: Mapping[str, str], ids: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
-    """Return the rows that are labelled, and their labels.
+    """Return the (m,) labelled rows of `ids`, ascending, and their labels.
 
-    Parameters
-    ----------
-    labels
-        Label by item id, as `read_labels` gives them.
-    ids
-        The (n,) ids of the dataset's items; the position of an id is its row.
-
-    Returns
-    -------
-    rows : ndarray
-        (m,) int64, ascending.
-    labels : ndarray
-        (m,) strings, one for each row.
-
-    Raises
-    ------
-    LabelError
-        If a labelled path is not in the dataset, or a label is missing.
+    `LabelError` is raised if a labelled path is not in `ids`, or a label is missing.
 
     Examples
     --------
@@ -89,13 +72,13 @@ def rows_for(
     ([0, 2], ['shoe', 'hat'])
     """
     row_of = {item: row for row, item in enumerate(ids)}
-    strangers = [path for path in labels if path not in row_of]
-    if strangers:
-        raise LabelError(_unknown(strangers, len(labels), ids))
+    unknown = [path for path in labels if path not in row_of]
+    if unknown:
+        raise LabelError(_explain_unknown(unknown, len(labels), ids))
     absent = missing(list(labels.values()))
     if absent.any():
         path, label = list(labels.items())[int(absent.argmax())]
-        raise LabelError(f"the label of {path!r} is {label!r}: leave unlabelled items out.")
+        raise LabelError(f"the label of {path!r} is {label!r}. Leave out items without a label.")
     pairs = sorted((row_of[path], label) for path, label in labels.items())
     rows = np.array([row for row, _ in pairs], dtype=np.int64)
     return rows, np.array([label for _, label in pairs], dtype=np.str_)
@@ -104,21 +87,10 @@ def rows_for(
 def resolve_labels(
     labels: Mapping[str, str], resolver: PathResolver
 ) -> tuple[dict[str, str], dict[str, Counted]]:
-    """Return labels by the ids of items, and how paths were rewritten.
+    """Return labels by item id, and counts of rewritten paths.
 
-    A path that is that of no item, or of several, stays as it is: `rows_for` refuses it.
-
-    Parameters
-    ----------
-    labels
-        Label by path, as `read_labels` gives them.
-    resolver
-        Finds the items.
-
-    Raises
-    ------
-    LabelError
-        If two paths are those of one item, with two labels.
+    A path without an item, or with several, is not changed; `rows_for` refuses it. `LabelError` is
+    raised if two paths with different labels belong to one item.
 
     Examples
     --------
@@ -141,38 +113,38 @@ def resolve_labels(
 
 
 def explain_unmatched(
-    strangers: Sequence[str],
-    doubtful: Mapping[str, Sequence[str]],
+    unknown: Sequence[str],
+    ambiguous: Mapping[str, Sequence[str]],
     n_labels: int,
     ids: Sequence[str],
 ) -> str:
-    """Return the message about paths that are not clearly those of items."""
+    """Return the message about paths without an item, and paths with several."""
     sentences = []
-    if strangers:
-        sentences.append(_unknown(strangers, n_labels, ids))
-    if doubtful:
+    if unknown:
+        sentences.append(_explain_unknown(unknown, n_labels, ids))
+    if ambiguous:
         named = [
             f"{path!r} ({', '.join(map(repr, items[:NAMED]))}{', ...' if items[NAMED:] else ''})"
-            for path, items in list(doubtful.items())[:NAMED]
+            for path, items in list(ambiguous.items())[:NAMED]
         ]
-        fit = _verb(doubtful, "fits", "fit")
         sentences.append(
-            f"{len(doubtful)} of {n_labels} labelled paths {fit} several items: "
-            f"{_listed(named, len(doubtful))}. Write the ids of the items."
+            f"{len(ambiguous)} of {n_labels} labelled paths "
+            f"{_verb(ambiguous, 'matches', 'match')} several images: "
+            f"{_listed(named, len(ambiguous))}. Write one of the paths in brackets."
         )
     return f"{' '.join(sentences)} Nothing was imported."
 
 
-def _unknown(strangers: Sequence[str], n_labels: int, ids: Sequence[str]) -> str:
-    """Say which labelled paths are unknown, which items may be meant, and what an id is."""
+def _explain_unknown(unknown: Sequence[str], n_labels: int, ids: Sequence[str]) -> str:
+    """Return the message about unknown paths, with similar items and the form of an id."""
     if not ids:
-        return f"none of the {n_labels} labelled paths is in the dataset: it has no items."
-    near = _Neighbours(ids)
-    named = [f"{path!r}{_meant(path, near.nearest(path))}" for path in strangers[:NAMED]]
+        return f"none of the {n_labels} labelled paths is in the dataset, which has no images."
+    by_name = _ItemsByName(ids)
+    named = [f"{path!r}{_hint(path, by_name.nearest(path))}" for path in unknown[:NAMED]]
     return (
-        f"{len(strangers)} of {n_labels} labelled paths {_verb(strangers, 'is', 'are')} not in the "
-        f"dataset: {_listed(named, len(strangers))}. "
-        f"An id is a path relative to the dataset's folder, such as {ids[0]!r}."
+        f"{len(unknown)} of {n_labels} labelled paths {_verb(unknown, 'is', 'are')} not in the "
+        f"dataset: {_listed(named, len(unknown))}. "
+        f"Paths must be relative to the dataset's folder, such as {ids[0]!r}."
     )
 
 
@@ -185,10 +157,11 @@ def _verb(things: Sized, one: str, several: str) -> str:
     return one if len(things) == 1 else several
 
 
-def _meant(path: str, item: str | None) -> str:
-    """Say in brackets which item may be meant by an unknown path."""
+def _hint(path: str, item: str | None) -> str:
+    """Return a hint about an unknown path and the most similar item, in brackets."""
     if item is None:
-        return " (it leaves the folder)" if ".." in path.replace("\\", "/").split("/") else ""
+        outside = ".." in path.replace("\\", "/").split("/")
+        return " (outside the dataset's folder)" if outside else ""
     if _normal(path) == _normal(item):
         return f" (did you mean {item!r}? The two differ only in their Unicode form)"
     return f" (did you mean {item!r}?)"
@@ -198,8 +171,8 @@ def _normal(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-class _Neighbours:
-    """Items that share a base name, whatever its case and the slashes before it."""
+class _ItemsByName:
+    """Items by file name, ignoring case."""
 
     def __init__(self, ids: Sequence[str]) -> None:
         self._by_name: dict[str, list[str]] = defaultdict(list)
@@ -207,7 +180,7 @@ class _Neighbours:
             self._by_name[_parts(item)[-1]].append(item)
 
     def nearest(self, path: str) -> str | None:
-        """Return the item whose last folders agree best with `path`; None if two do."""
+        """Return the item whose last folders match the path best; None for a tie."""
         candidates = self._by_name.get(_parts(path)[-1], [])
         ranked = sorted(candidates, key=lambda item: -_agreement(path, item))
         if not ranked:
@@ -222,6 +195,6 @@ def _parts(path: str) -> list[str]:
 
 
 def _agreement(first: str, second: str) -> int:
-    """Return how many parts two paths share, counted from the end."""
+    """Return the number of equal parts at the end of two paths."""
     pairs = zip(reversed(_parts(first)), reversed(_parts(second)), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

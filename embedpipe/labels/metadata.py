@@ -1,4 +1,4 @@
-"""Numbers about items, kept in a table beside the images: sharpness, temperature, priority."""
+"""Numeric metadata of items from a table: sharpness, temperature, priority."""
 
 from __future__ import annotations
 
@@ -16,35 +16,29 @@ from .resolver import PathResolver
 __all__ = ["read_metadata"]
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf", re.ASCII)
-"""Numbers in lower case."""
+"""A number in lower case."""
 
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
-"""Words for a missing number, in lower case; they make no column of numbers by themselves."""
+"""Words for a missing number, in lower case."""
 
 
 def read_metadata(path: str | Path, ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    r"""Read the numbers that a table holds for the items of a dataset.
+    r"""Read the numeric columns of a table for the items of a dataset.
 
     Parameters
     ----------
     path
-        A ``.csv``, ``.jsonl`` or ``.parquet`` file with the column ``path`` (relative to the
-        dataset's folder); its columns of numbers are read, others are ignored.
+        A ``.csv``, ``.jsonl`` or ``.parquet`` table with the column ``path`` (relative to the
+        dataset's folder). Columns without numbers are ignored.
     ids
-        The (n,) ids of the items. Paths that are not among them are ignored.
+        The (n,) ids of the items. Every item needs one row; other paths are ignored.
 
     Returns
     -------
     dict
         (n,) float64 by column name, aligned with `ids`.
-
-    Raises
-    ------
-    LabelError
-        If the file is missing or damaged, has no column ``path`` or none of numbers, names a
-        path twice, or lacks an item or a number.
 
     Examples
     --------
@@ -59,13 +53,13 @@ def read_metadata(path: str | Path, ids: Sequence[str]) -> dict[str, NDArray[np.
     for row, given in enumerate(table.columns["path"]):
         item = resolver.resolve(given).id or tidy(given)
         if row_of.setdefault(item, row) != row:
-            raise table.fault(row, f"{item!r} is there twice. Keep one of the two.")
+            raise table.fault(row, f"second row for {item!r}. Keep one of the two.")
     missing = [item for item in ids if item not in row_of]
     if missing:
         raise table.fault(
             None,
-            f"no row for {len(missing)} of {len(ids)} items, {missing[0]!r} for one; add a row for "
-            "each.",
+            f"{len(missing)} of {len(ids)} images have no row, for example {missing[0]!r}. Add a "
+            "row for each.",
         )
     rows = np.array([row_of[item] for item in ids], dtype=np.int64)  # (n,)
     found = {}
@@ -75,19 +69,20 @@ def read_metadata(path: str | Path, ids: Sequence[str]) -> dict[str, NDArray[np.
             found[name] = numbers[rows]  # (n,)
     if not found:
         raise table.fault(
-            None, "no column of numbers beside 'path'; decimals need a point, such as 0.5."
+            None, "no column with numbers beside 'path'. Write decimals with a point: 0.5."
         )
     for name, values in found.items():
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
             raise table.fault(
-                row_of[ids[bad[0]]], f"no finite {name!r} for {ids[bad[0]]!r}; fill it in."
+                row_of[ids[bad[0]]],
+                f"the value of {name!r} for {ids[bad[0]]!r} is missing or infinite. Fill it in.",
             )
     return found
 
 
 def _numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return a column as numbers, NaN where a value is missing; None if it is not of numbers."""
+    """Return a column as numbers, with NaN for missing values; None if it is not numeric."""
     texts = [cell.lower() for cell in cells]
     values = [math.nan if text in _MISSING else _number(text) for text in texts]
     if None in values or all(text in _MISSING for text in texts):

@@ -1,10 +1,9 @@
-r"""One way from a path that another program wrote to an item of the dataset.
+r"""Finding the items of paths that other programs wrote.
 
-The literal id is tried first, and the same path without empty and ``.`` parts. Only if there is no
-such item is the path rewritten: blanks around it removed, percent escapes decoded, ``\`` read as
-``/``, another Unicode form, a class folder removed or added, leading folders removed, and
-combinations of these. A rewritten path counts if exactly one item fits. A base name alone never
-does, because two folders may both hold ``img_001.jpg``.
+A path that is an id is that item. Other paths are rewritten: surrounding spaces removed, percent
+escapes decoded, ``\`` read as ``/``, another Unicode form, a class folder removed or added, leading
+folders removed, and combinations of these. The rewritten path must match exactly one item. A file
+name alone is not enough: two folders may contain ``img_001.jpg``.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ FOLDER_REMOVED = "class folder removed"
 FOLDER_ADDED = "class folder added"
 PREFIX = "leading folders removed"
 DOTS = "'..' resolved"
-BLANKS = "blanks around it removed"
+BLANKS = "surrounding spaces removed"
 UPLOAD = "upload prefix removed"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -44,55 +43,45 @@ _Steps = tuple[str, ...]
 
 
 class ForeignPath(NamedTuple):
-    """A path as a file of another program spells it, with what its format knows about it."""
+    """A path from a file of another program, with alternatives that its format permits."""
 
     text: str
-    """The path as it is spelled: the literal id, if there is such an item."""
+    """The path as written in the file."""
 
     exact: tuple[str, ...] = ()
-    """Ids that count before the literal one, because the format says what they mean."""
+    """Ids to try before `text`."""
 
     more: tuple[tuple[str, str], ...] = ()
-    """Other texts that the format may mean, and how each is made: the steps of a message."""
+    """Alternative paths, each with its rewriting step for messages."""
 
     class_folders: frozenset[str] | None = None
-    """Names of class folders; None where the format has no class folders."""
+    """Names of class folders; None if the format has no class folders."""
 
     upload: bool = False
-    """Whether a server has put eight digits before the base name, and dropped the folders."""
+    """Whether a server removed the folders and put a prefix of 8 digits before the file name."""
 
     default: str | None = None
-    """The id where no dataset is at hand; None for `text`."""
+    """The id without a dataset; None for `text`."""
 
 
 class Resolved(NamedTuple):
-    """The item of a foreign path."""
+    """The item of a path."""
 
     id: str | None
-    """The item, None if no item or several fit."""
+    """The item; None if there is no item or more than one."""
 
     steps: _Steps = ()
-    """How the path was rewritten; none for a literal id."""
+    """Steps by which the path was rewritten."""
 
     candidates: tuple[str, ...] = ()
-    """The items that fit, if several do."""
+    """The matching items, if there is more than one."""
 
 
 class PathResolver:
-    r"""Finds the items that foreign paths stand for; the index is built once.
+    r"""Find the items of paths that other programs wrote.
 
-    Time and memory are linear in the number of ids.
-
-    Parameters
-    ----------
-    ids
-        The ids of the dataset's items.
-    folder
-        The absolute path of the dataset's folder, which paths may begin with, whole or in part.
-    classes
-        Names of classes, which may be folders in formats that have a folder for each class.
-    strip_prefix
-        Folders that paths begin with and ids do not.
+    Paths may begin with `folder`, the absolute path of the dataset's folder, or with its last
+    folders. `classes` are names of class folders. `strip_prefix` is removed from paths.
 
     Examples
     --------
@@ -129,17 +118,7 @@ class PathResolver:
     def of(
         cls, dataset: Dataset, *, classes: Iterable[str] = (), strip_prefix: str = ""
     ) -> PathResolver:
-        """Return the resolver of a dataset's items.
-
-        Parameters
-        ----------
-        dataset
-            The dataset.
-        classes
-            Names of classes beside those that the dataset brings.
-        strip_prefix
-            Folders that paths begin with and ids do not.
-        """
+        """Return the resolver for a dataset; `classes` are added to the dataset's own."""
         source = dataset.source
         folder = None if source.folder is None else encode_id(str(source.folder))
         return cls(
@@ -150,13 +129,7 @@ class PathResolver:
         )
 
     def inside(self, location: str) -> str | None:
-        """Return the id of the item whose file is at an absolute path, None if there is none.
-
-        Parameters
-        ----------
-        location
-            The path, as `encode_id` writes it.
-        """
+        """Return the id of the item at an absolute path (from `encode_id`), or None."""
         if self.folder is None:
             return None
         root = self.folder.rstrip("/") + "/"
@@ -164,7 +137,7 @@ class PathResolver:
         return item if location.startswith(root) and item in self.ids else None
 
     def resolve(self, path: str | ForeignPath) -> Resolved:
-        """Return the item that a path stands for, and how it was rewritten."""
+        """Return the item of a path, and the steps by which the path was rewritten."""
         foreign = ForeignPath(path) if isinstance(path, str) else path
         for text in foreign.exact:
             if text in self.ids:
@@ -187,12 +160,12 @@ class PathResolver:
         return next((Resolved(item, steps) for item, steps in found.items()), Resolved(None))
 
     def _begins_with_prefix(self, text: str) -> bool:
-        """Return whether the folders that were named to be removed come first."""
+        """Return whether a path begins with `strip_prefix`."""
         parts = _parts(_nfc(text)) if self._prefix else []
         return bool(self._prefix) and parts[: len(self._prefix)] == self._prefix
 
     def _variants(self, foreign: ForeignPath) -> Iterator[tuple[str, _Steps]]:
-        """Yield every rewritten path with its steps, those of fewer steps first."""
+        """Yield every rewritten path with its steps, fewer steps first."""
         for given, step in ((foreign.text, ""), *foreign.more):
             begun: _Steps = (step,) if step else ()
             for text, steps in _decodings(given, begun):
@@ -204,7 +177,7 @@ class PathResolver:
                         yield rest, (*more, FOLDER_REMOVED)
 
     def _stripped(self, text: str, steps: _Steps) -> Iterator[tuple[str, _Steps]]:
-        """Yield a path tidied, and without the leading folders that are recognised."""
+        """Yield a tidy path, with and without its known leading folders."""
         path, absolute = _without_origin(text)
         parts = _parts(path)
         forms = parts if path.isascii() else [_nfc(part) for part in parts]
@@ -224,20 +197,20 @@ class PathResolver:
             yield "/".join(parts[length:]), (*steps, PREFIX)
 
     def _prefixes(self, parts: list[str], absolute: bool) -> Iterator[int]:
-        """Yield how many leading parts are those of the dataset's folder, here or elsewhere."""
+        """Yield the numbers of leading parts that belong to the dataset's folder."""
         root = self._root
         if not root:
             return
         if absolute and parts[: len(root)] == root:
             yield len(root)
-        elif absolute:  # the folder was moved, or the path is that of another machine
+        elif absolute:  # the folder was moved, or the path is from another computer
             yield from (n for n, part in enumerate(parts[:-1], start=1) if part == root[-1])
         else:
             ends = range(1, min(len(root), len(parts) - 1) + 1)
             yield from (n for n in ends if parts[:n] == root[-n:])
 
     def _uploaded(self, text: str) -> Resolved:
-        """Return the one item whose base name an upload has: its folders were dropped."""
+        """Return the only item with the file name of an upload, whose folders were removed."""
         if self._base_names is None:
             self._base_names = defaultdict(list)
             for item in self.ids:
@@ -250,7 +223,7 @@ class PathResolver:
 
 
 def _decodings(text: str, begun: _Steps) -> Iterator[tuple[str, _Steps]]:
-    """Yield a text as it is, with escapes decoded once, and with backslashes as slashes."""
+    """Yield a text unchanged, with escapes decoded once, and with backslashes as slashes."""
     texts = [(text, begun)]
     if text != text.strip():
         texts.append((text.strip(), (*begun, BLANKS)))
@@ -271,24 +244,24 @@ def _unquoted(text: str) -> str:
 
 
 def _without_origin(path: str) -> tuple[str, bool]:
-    """Return a path without scheme, drive and leading slash, and whether it was absolute."""
+    """Return a path without scheme, drive and leading slash, and whether it is absolute."""
     if ":" in path and (match := _SCHEME.match(path) or _DRIVE.match(path)):
         return path[match.end() :].lstrip("/"), True
     return path.lstrip("/"), path.startswith("/")
 
 
 def _tidied(path: str) -> str:
-    """Return a path without empty and ``.`` parts; a leading slash stays."""
+    """Return a path without empty and ``.`` parts, with its leading slash."""
     return ("/" if path.startswith("/") else "") + "/".join(_parts(path))
 
 
 def _form(path: str) -> str:
-    """Return the form in which paths are compared: one Unicode form, slashes, no outer blanks."""
+    """Return a path for comparisons: in NFC, with slashes, without surrounding spaces."""
     return _nfc(_slashed(path)).strip()
 
 
 def _differences(path: str, item: str) -> _Steps:
-    """Return what two paths of one form differ in."""
+    """Return the steps that separate two paths with the same `_form`."""
     one, other = _slashed(path), _slashed(item)
     found = {
         SLASHES: _nfc(path).strip() != _nfc(item).strip(),
@@ -315,5 +288,5 @@ def _nfc(text: str) -> str:
 
 
 def _upload_name(name: str) -> str:
-    """Return a base name as a server keeps it: blanks are underscores, signs are dropped."""
+    """Return a file name as Label Studio stores it: underscores for spaces, no signs."""
     return _nfc(_NOT_IN_UPLOADS.sub("", _nfc(name).strip().replace(" ", "_")))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .thumbnails import Pick, thumbnails_of
 
 if TYPE_CHECKING:
-    from ..checks import Checked
+    from ..checks import CheckResult
     from ..checks.duplicates import Rows
     from ..embedding import Embeddings
 
@@ -81,7 +81,7 @@ class ChecksData:
 
 
 def checks_of(
-    embeddings: Embeddings, checked: Checked, *, command: str | None = None
+    embeddings: Embeddings, checked: CheckResult, *, command: str | None = None
 ) -> ChecksData:
     """Return what the page of a check shows.
 
@@ -122,7 +122,7 @@ def checks_of(
     )
 
 
-def _headline(found: int, checked: Checked) -> str:
+def _headline(found: int, checked: CheckResult) -> str:
     if found:
         return f"{found:,} thing{'' if found == 1 else 's'} to look at"
     return "Nothing found in what was checked" if checked.not_checked else "All well"
@@ -138,7 +138,7 @@ def _counted(kind: FindingKind) -> str:
 class _FindingMaker:
     """Makes findings of rows, with a thumbnail for each item that is shown."""
 
-    def __init__(self, embeddings: Embeddings, checked: Checked) -> None:
+    def __init__(self, embeddings: Embeddings, checked: CheckResult) -> None:
         self._items, self._checked = embeddings.items, checked
         shown = {self._items[row].id for row in self._shown()}
         self._thumbnails = thumbnails_of(embeddings.dataset, sorted(shown))
@@ -148,7 +148,7 @@ class _FindingMaker:
         checked = self._checked
         near = checked.near_duplicates
         how = (
-            "Judged by their vectors alone: the images were not looked at."
+            "Judged by their vectors alone: the images were not read."
             if near.likeness_limit is None
             else "Vectors and pictures are both nearer to each other than usual, and together by "
             "far; a cut of up to a fifth is looked through."

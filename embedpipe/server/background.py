@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from ..checks import Checked, check
+from ..checks import CheckResult, check
 from ..errors import EmbedpipeError, RunError
 from ..labelling import LabellingSession, Snapshot
 from .json_messages import Progress
@@ -103,11 +103,11 @@ class BackgroundChecks:
         self._embeddings = session.embeddings
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._result: Checked | str | None = None  # a text is the reason of a failure
+        self._result: CheckResult | str | None = None  # a text is the reason of a failure
         self._progress = Progress("starting", 0.0)
         self._closed = False
 
-    def result(self) -> Checked | Progress:
+    def result(self) -> CheckResult | Progress:
         """Return the result, or the progress; the first call starts the checks.
 
         After a failure, one call raises `RunError`, and the next one starts the checks again.
@@ -132,7 +132,7 @@ class BackgroundChecks:
         self._closed = True
 
     def _run(self) -> None:
-        result: Checked | str
+        result: CheckResult | str
         try:
             result = check(self._embeddings, labels={}, progress=self._update)
         except _ClosedError:

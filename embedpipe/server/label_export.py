@@ -8,7 +8,7 @@ from typing import Any
 from ..active import train
 from ..errors import LabelError
 from ..labels import Labelled, formats
-from ..labels.exchange import local_files_url, serving
+from ..labels.exchange import local_files_url, serving_instructions
 from .page_state import PageState
 
 __all__ = ["EXPORTS", "MODEL", "export"]
@@ -53,7 +53,10 @@ def export(state: PageState, name: str) -> dict[str, Any]:
         if "classes" in kind.write_options:
             options["classes"] = state.session.classes()
         if "image_url" in kind.write_options and source.folder is not None:
-            options["image_url"], note = local_files_url(source.folder), serving(source.folder)
+            options["image_url"], note = (
+                local_files_url(source.folder),
+                serving_instructions(source.folder),
+            )
         open_image = source.read_one if kind.needs_images else None
         kind.write(path, items, open_image, existing=set(state.session.ids), **options)
     return {"path": str(path.resolve()), "items": sure, "format": name, "note": note}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._workspace import Workspace
-from ..checks import Checked
+from ..checks import CheckResult
 from ..checks.duplicates import Rows
 from ..labelling import STATES, LabellingSession, Proposal, Snapshot
 from .background import BackgroundChecks, BackgroundTraining
@@ -137,7 +137,7 @@ class PageState:
         total = len(groups) if name == "copies" else sum(rows.size for _, rows in groups)
         return {"total": total, "groups": shown, "failed": failed}
 
-    def _groups(self, name: str, checked: Checked) -> list[tuple[str, Rows]]:
+    def _groups(self, name: str, checked: CheckResult) -> list[tuple[str, Rows]]:
         """Return the groups of a list that have members, each with a title."""
         if name == "copies":
             return [(self._title(rows), rows) for rows in checked.copies]

@@ -37,30 +37,14 @@ STATUSES = ("label", "skip", "unsure")
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a table file as text.
+    """The columns of a table file as text."""
 
-    Attributes
-    ----------
-    file
-        Path of the file, for messages.
-    names
-        Names of all columns of the file.
-    columns
-        Cells by column name, for the columns that were read; ``""`` is a missing value.
-    places
-        Line number of each row; in Parquet, the row number from 0.
-    unit
-        ``"line"`` or ``"row"``.
-    error
-        Class of the errors about this table.
-    """
-
-    file: str
-    names: tuple[str, ...]
-    columns: Mapping[str, list[str]]
-    places: Sequence[int]
-    unit: str
-    error: type[EmbedpipeError]
+    file: str  # path, for messages
+    names: tuple[str, ...]  # of all columns of the file
+    columns: Mapping[str, list[str]]  # cells of the columns that were read; "" is missing
+    places: Sequence[int]  # line number of each row; in Parquet, the row number from 0
+    unit: str  # "line" or "row"
+    error: type[EmbedpipeError]  # class of the errors about this table
 
     def __len__(self) -> int:
         return len(self.places)
@@ -108,38 +92,28 @@ def read_table(
 ) -> Table:
     r"""Read columns of a table as text. The three file types give the same text.
 
-    *CSV.* The header determines the delimiter: a comma, a semicolon or a tab. A first line
-    ``sep=;`` also sets it. Text is UTF-8, or UTF-16 or UTF-32 with a byte-order mark. Blank rows
-    and repeated headers are skipped. Spaces around an unquoted cell are removed, and so is the
-    apostrophe of `guard`.
+    In CSV, the header or a first line ``sep=;`` determines the delimiter. Text is UTF-8, or UTF-16
+    or UTF-32 with a byte-order mark. Blank rows, repeated headers, spaces around unquoted cells
+    and the apostrophe of `guard` are removed.
 
-    *Values.* None, null, NaN and blank are missing; the words ``NA``, ``None`` and ``nan`` are
-    text. Numbers, booleans, decimals, dates and categories become text. Lists and objects raise an
-    error.
-
-    *Columns.* Spaces around column names are removed, and those around cells of all columns but
-    ``path`` and ``file_name``. A column of whole numbers has no ``.0``: see `whole_numbers`.
+    None, null, NaN and blank cells are missing; the words ``NA``, ``None`` and ``nan`` are text.
+    Numbers, booleans, dates and categories become text; lists and objects raise an error. Spaces
+    around cells are removed, except in paths. See `whole_numbers` for columns such as ``1.0``.
 
     Parameters
     ----------
-    path
-        The file.
     required
         Names of required columns; in JSON Lines, every object must have them.
     optional
         Names of optional columns; None for all columns that can be text.
-    error
-        Class of the errors.
-    what
-        Noun for the file in the message about a missing file.
+    error, what
+        Class of the errors, and noun for a missing file.
     suffix
         One of `SUFFIXES`; by default that of the file's name.
     synonyms
         Alternative names of columns that are absent.
-    guarded
-        Remove apostrophes before formulas in CSV.
-    exact_paths
-        Keep the spaces around unquoted paths in CSV.
+    guarded, exact_paths
+        In CSV, remove apostrophes before formulas; keep the spaces around unquoted paths.
 
     Examples
     --------
@@ -261,9 +235,11 @@ class _ColumnChoice:
                 )
         if missing:
             listing = ", ".join(map(repr, names))
-            found = f"found {count_of(names, 'column')}: {listing}" if names else "found no columns"
-            nouns = "columns" if len(missing) > 1 else "column"
-            raise TableError(f"{where}: no {nouns} {' and '.join(missing)}; {found}.")
+            others = (
+                f"found {count_of(names, 'column')}: {listing}" if names else "found no columns"
+            )
+            noun = "columns" if len(missing) > 1 else "column"
+            raise TableError(f"{where}: no {noun} {' and '.join(missing)}; {others}.")
         return places
 
 

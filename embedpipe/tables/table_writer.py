@@ -19,21 +19,9 @@ __all__ = ["csv_bytes", "csv_writer", "table_bytes", "write_table"]
 
 
 def write_table(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]) -> Path:
-    """Write columns of equal length as a ``.csv``, ``.jsonl`` or ``.parquet`` file.
+    """Write columns of equal length atomically as a ``.csv``, ``.jsonl`` or ``.parquet`` file.
 
-    In CSV, text that looks like a formula is written with an apostrophe before it: see `guard`.
-
-    Parameters
-    ----------
-    columns
-        Strings, numbers or None, by column name.
-    path
-        The file. After an error it is unchanged.
-
-    Raises
-    ------
-    LabelError
-        If the suffix is unknown, or the file cannot be written.
+    Values are strings, numbers or None. See `guard` for formulas in CSV.
 
     Examples
     --------

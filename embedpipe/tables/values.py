@@ -90,10 +90,9 @@ def missing(values: ArrayLike) -> NDArray[np.bool_]:
 
 
 def label_array(given: ArrayLike) -> NDArray[Any]:
-    """Return labels as an array, with surrounding spaces removed from text.
+    """Return labels as an array without spaces around text; mixed types raise ValueError.
 
-    Its dtype is object only if a label is missing, or neither text nor a number. Mixed text,
-    numbers and truth values raise ValueError; its message completes a sentence about the labels.
+    The dtype is object only if a label is missing, or neither text nor a number.
 
     Examples
     --------

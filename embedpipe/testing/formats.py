@@ -220,7 +220,7 @@ def missing_file_is_refused(name: str) -> None:
         raise NotApplicable("it is write-only")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "missing"
-        with raising(FormatError, f"there is nothing at {path}."):
+        with raising(FormatError, f"there is no file or folder at {path}."):
             formats[name].read(path)
 
 
@@ -242,7 +242,7 @@ def damaged_file_is_refused_with_its_name(name: str) -> None:
 @format_checks
 def unknown_option_is_refused(name: str) -> None:
     known = ", ".join(sorted(formats[name].write_options)) or "none"
-    message = f"the format {name} has no option 'colour'; its options: {known}."
+    message = f"the format {name} has no option 'colour'. Its options: {known}."
     with raising(UsageError, message):
         formats[name].write("x", [], colour="red")
 
@@ -267,7 +267,7 @@ def failed_export_keeps_the_earlier_file(name: str) -> None:
         with raising(FormatError):
             export(name, folder, [*items, Labelled("../x.png", "hat")])
         if path.is_dir():
-            with raising(FormatError, f"{path} is there already: remove it, or write elsewhere."):
+            with raising(FormatError, f"{path} already exists. Remove it, or choose another path."):
                 export(name, folder, items)
         assert formats[name].read(path) == before
 
@@ -277,7 +277,7 @@ def images_are_required(name: str) -> None:
     _require(name, images=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"labels{formats[name].suffix}"
-        with raising(UsageError, f"the format {name} holds the images: give `open_image`."):
+        with raising(UsageError, f"the format {name} contains the images. Give `open_image`."):
             formats[name].write(path, [Labelled("a.png", "hat")])
 
 

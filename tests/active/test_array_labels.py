@@ -82,7 +82,9 @@ def test_labels_by_path_are_never_made_of_a_missing_value():
     for gap in GAPS:
         with pytest.raises(LabelError) as error:
             ep.labels.rows_for({"a.jpg": "hat", "b.jpg": gap}, ["a.jpg", "b.jpg"])
-        assert str(error.value) == (f"the label of 'b.jpg' is {gap!r}: leave unlabelled items out.")
+        assert str(error.value) == (
+            f"the label of 'b.jpg' is {gap!r}. Leave out items without a label."
+        )
 
 
 @pytest.mark.parametrize("made", [list, np.array, lambda labels: np.array(labels, dtype=object)])

@@ -1,4 +1,4 @@
-"""Real JPEGs that can be told apart, and copies of them."""
+"""Different JPEGs, and copies of them."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ COPIES: dict[str, tuple[str, Callable[[Image.Image, Path], None]]] = {
     "train/a/cut.jpg": ("train/b/003.jpg", lambda image, to: image.crop((8, 0, 160, 114)).save(to)),
     "train/a/lossless.png": ("test/a/004.jpg", lambda image, to: image.save(to)),
 }
-"""Near duplicates: where they are, of what they are, and how they are made."""
+"""Near duplicates by path: the original, and a function that writes the copy."""
 
 
 @pytest.fixture(scope="session")
 def copies() -> dict[str, str]:
-    """The near duplicates in `folder`, and what they are copies of."""
+    """The near duplicates in `folder`, and their originals."""
     return {name: source for name, (source, _) in COPIES.items()}
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """80 photos of two classes, in two splits, copies of some, and files that do not serve."""
+    """80 photos of two classes in two splits, copies, and damaged, blank and tiny files."""
     root = tmp_path_factory.mktemp("shop")
     for number in range(80):
         split, label = ("test" if number % 4 == 0 else "train"), "ab"[number % 2]
@@ -63,5 +63,5 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def embeddings(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ep.Embeddings:
-    """Of the photos in `folder`, by the toy backbone."""
+    """Embeddings of the photos in `folder` with the toy backbone."""
     return ep.embed(folder, backbone="toy", workspace=tmp_path_factory.mktemp("workspace"))

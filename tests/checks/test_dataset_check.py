@@ -20,24 +20,24 @@ def checked(embeddings):
 
 
 @pytest.fixture(scope="module")
-def told(embeddings, checked):
+def result(embeddings, checked):
     return as_dict(embeddings, checked)
 
 
-def test_what_was_planted_is_told(told, copies):
-    assert list(told) == [
+def test_planted_problems_are_found(result, copies):
+    assert list(result) == [
         "items", "duplicates", "near_duplicates", "leakage", "outliers", "label_errors",
         "imbalance", "tiny", "blank", "failed", "limits", "not_checked", "labelled", "judged",
         "remarks",
     ]  # fmt: skip
-    assert told["items"] == 80 + 4 + 3
-    assert [group["items"] for group in told["duplicates"]] == [
+    assert result["items"] == 80 + 4 + 3
+    assert [group["items"] for group in result["duplicates"]] == [
         ["test/a/same.jpg", "train/b/005.jpg"]
     ]
-    assert told["duplicates"][0]["labels"] == ["a", "b"]
+    assert result["duplicates"][0]["labels"] == ["a", "b"]
     pairs = sorted(sorted(pair) for pair in copies.items())
-    assert sorted(group["items"] for group in told["near_duplicates"]) == pairs
-    assert told["leakage"] == [
+    assert sorted(group["items"] for group in result["near_duplicates"]) == pairs
+    assert result["leakage"] == [
         {
             "items": ["test/a/004.jpg", "train/a/lossless.png"],
             "labels": ["a"],
@@ -49,26 +49,26 @@ def test_what_was_planted_is_told(told, copies):
             "splits": ["test", "train"],
         },
     ]
-    assert [(entry["id"], entry["width"], entry["height"]) for entry in told["tiny"]] == [
+    assert [(entry["id"], entry["width"], entry["height"]) for entry in result["tiny"]] == [
         ("train/a/tiny.jpg", 12, 48)
     ]
-    assert [entry["id"] for entry in told["blank"]] == ["train/a/white.jpg"]
-    assert [(entry["id"], entry["stage"]) for entry in told["failed"]] == [
+    assert [entry["id"] for entry in result["blank"]] == ["train/a/white.jpg"]
+    assert [(entry["id"], entry["stage"]) for entry in result["failed"]] == [
         ("train/a/broken.jpg", "decode"),
         ("train/a/half.jpg", "decode"),
     ]
-    assert told["imbalance"]["classes"] == {"a": 47, "b": 40}
-    assert told["imbalance"]["ratio"] == 47 / 40
+    assert result["imbalance"]["classes"] == {"a": 47, "b": 40}
+    assert result["imbalance"]["ratio"] == 47 / 40
     # Of the photos, those whose number can be divided by four are in the test split: all are "a".
-    assert told["imbalance"]["missing"] == [{"split": "test", "label": "b"}]
-    assert told["limits"]["tiny"] == 32
-    assert told["not_checked"] == {}
-    assert json.loads(json.dumps(told)) == told
+    assert result["imbalance"]["missing"] == [{"split": "test", "label": "b"}]
+    assert result["limits"]["tiny"] == 32
+    assert result["not_checked"] == {}
+    assert json.loads(json.dumps(result)) == result
 
 
-def test_paths_lead_to_the_files(told, folder):
+def test_paths_lead_to_the_files(result, folder):
     for key in ("tiny", "blank", "failed"):
-        for entry in told[key]:
+        for entry in result[key]:
             assert entry["path"] == str(folder / entry["id"])
 
 
@@ -78,13 +78,13 @@ def test_without_pixels_nothing_is_read(embeddings, monkeypatch):
     found = check(embeddings, pixels=False)
     assert (found.tiny.size, found.blank.size, found.tiny_side, found.sizes) == (0, 0, None, None)
     assert found.not_checked == {
-        "tiny": "images were not looked at",
-        "blank": "images were not looked at",
+        "tiny": "the images were not read",
+        "blank": "the images were not read",
     }
     assert len(found.near_duplicates.groups) >= 2
 
 
-def test_what_vanished_since_is_told_and_stops_nothing(photos, tmp_path):
+def test_files_deleted_after_embedding_are_reported(photos, tmp_path):
     folder = photos(30)
     embeddings = ep.embed(folder, backbone="toy", workspace=tmp_path / "w")
     (folder / "class1" / "0001.jpg").unlink()
@@ -97,7 +97,7 @@ def test_what_vanished_since_is_told_and_stops_nothing(photos, tmp_path):
     assert found.sizes[~np.isin(np.arange(30), [10, 20])].tolist() == [[40, 32]] * 28
 
 
-def test_other_labels_take_the_place_of_the_datasets(embeddings):
+def test_given_labels_replace_those_of_the_dataset(embeddings):
     labels = {item.id: "xy"[row % 2] for row, item in enumerate(embeddings.items[:40])}
     labels["train/a/broken.jpg"] = "x"  # it has no vector
     found = check(embeddings, labels=labels, pixels=False)
@@ -116,18 +116,16 @@ def test_other_labels_take_the_place_of_the_datasets(embeddings):
     ("names", "judged", "reason"),
     [
         ([], 0, "there are no labels"),
-        (["x"] * 6, 0, "there is one class only"),
+        (["x"] * 6, 0, "there is only one class"),
         (
             ["x", "y", "z"],
             0,
-            "each of the 3 classes has one distinct image only, two are needed",
+            "each of the 3 classes has only one distinct image; two are needed",
         ),
         (["x", "y", "x", "y", "z"], 4, None),
     ],
 )
-def test_labels_that_nothing_could_judge_are_said_to_be_not_judged(
-    embeddings, names, judged, reason
-):
+def test_labels_that_could_not_be_checked_are_reported(embeddings, names, judged, reason):
     labels = {item.id: name for item, name in zip(embeddings.items, names, strict=False)}
     found = as_dict(embeddings, check(embeddings, labels=labels, pixels=False))
     assert (found["judged"], found["labelled"]) == (judged, len(names))
@@ -146,11 +144,11 @@ def test_labels_that_nothing_could_judge_are_said_to_be_not_judged(
 def test_an_unknown_kind_of_index_is_refused(embeddings):
     with pytest.raises(UsageError) as caught:
         check(embeddings, index="flat")
-    message = "unknown kind of index 'flat': it is auto, exact, ivf or hnsw."
+    message = "unknown kind of index 'flat'; expected auto, exact, ivf or hnsw."
     assert str(caught.value) == message
 
 
-def test_outliers_are_what_brute_force_says():
+def test_outliers_equal_those_of_brute_force():
     rng = np.random.default_rng(0)
     matrix = rng.standard_normal((300, 6)).astype(np.float32)
     matrix[[5, 50]] *= 12
@@ -172,12 +170,12 @@ def test_outliers_are_what_brute_force_says():
     assert find_outliers(Index(matrix[:19])).threshold is None
 
 
-def test_what_is_off_the_main_directions_is_an_outlier_though_it_has_company():
+def test_items_off_the_main_directions_are_outliers_even_in_groups():
     rng = np.random.default_rng(0)
     plane = rng.standard_normal((10, 300)).astype(np.float32)
     matrix = rng.standard_normal((2000, 10)).astype(np.float32) @ plane
     matrix += 0.5 * rng.standard_normal(matrix.shape).astype(np.float32)
-    strangers = np.arange(0, 2000, 100)  # too many for the tenth neighbour to tell
+    strangers = np.arange(0, 2000, 100)  # too many for the distance to the tenth neighbour
     matrix[strangers] = 2 * rng.standard_normal((20, 300))
     found = find_outliers(Index(matrix))
     assert set(strangers.tolist()) <= set(found.rows.tolist())
@@ -188,9 +186,9 @@ def test_what_is_off_the_main_directions_is_an_outlier_though_it_has_company():
     logs = np.log(np.linalg.norm(off, axis=1) / np.linalg.norm(centred, axis=1))
     middle, upper = np.quantile(logs, [0.5, 0.75])
     scores = (logs - middle) / ((upper - middle) / 0.6744897501960817) / 2.5
-    told = dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
+    result = dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
     for row in strangers.tolist():
-        assert told[row] == pytest.approx(scores[row], rel=0.1)  # directions are nearly the best
+        assert result[row] == pytest.approx(scores[row], rel=0.1)  # directions are nearly the best
 
 
 def test_classes_by_hand():

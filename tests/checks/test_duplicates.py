@@ -1,4 +1,4 @@
-"""Groups of copies, and what leaks between splits."""
+"""Groups of copies, and groups in several splits."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedpipe.checks.duplicates import (
+    connected_names,
     exact_duplicates,
     first_of_content,
     groups_of,
-    joined,
     leaking,
 )
 
@@ -37,12 +37,12 @@ def test_chains_of_pairs_make_groups(pairs):
             names[one] = names[other] = min(names[one], names[other])
     left, right = (np.array([pair[side] for pair in pairs], np.int64) for side in (0, 1))
     expected = groups_of(np.array(names))
-    assert plain(groups_of(joined(np.arange(12), left, right))) == plain(expected)
+    assert plain(groups_of(connected_names(np.arange(12), left, right))) == plain(expected)
 
 
-def test_names_that_are_the_same_already_stay_so():
+def test_equal_names_stay_equal():
     names = np.array([0, 1, 1, 3])
-    found = joined(names, np.array([2]), np.array([3]))
+    found = connected_names(names, np.array([2]), np.array([3]))
     assert plain(groups_of(found)) == [[1, 2, 3]]
 
 

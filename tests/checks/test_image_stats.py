@@ -1,4 +1,4 @@
-"""One look at each image: sizes as they are meant to be seen, blank and tiny ones, failures."""
+"""Image statistics: upright sizes, blank and tiny images, failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from embedpipe.datasets import Source
 
 
 class Files(Source):
-    """Bytes in memory, read backwards, that counts how often each is asked for."""
+    """A source of bytes in memory that reads backwards and records each access."""
 
     def __init__(self, files):
         self.files, self.asked = files, []
@@ -86,7 +86,7 @@ def test_the_grey_copy_is_upright_and_right():
     assert np.abs(other - plain.T).max() <= 4
 
 
-def test_each_content_is_read_once_and_failures_stop_nothing():
+def test_each_content_is_read_once_and_failures_are_reported():
     image = encoded(gradient(100, 100))
     files = {
         "a": b"no image",
@@ -96,9 +96,9 @@ def test_each_content_is_read_once_and_failures_stop_nothing():
         "e": image[: len(image) // 2],
     }
     source = Files(files)
-    told = []
+    calls = []
     found = image_stats(
-        source, list(files), np.array([0, 1, 1, 3, 4]), lambda *now: told.append(now)
+        source, list(files), np.array([0, 1, 1, 3, 4]), lambda *now: calls.append(now)
     )
     assert sorted(source.asked) == ["a", "b", "d", "e"]
     assert found.seen.tolist() == [False, True, True, False, False]
@@ -112,7 +112,7 @@ def test_each_content_is_read_once_and_failures_stop_nothing():
     assert found.failures[2].error == (
         "it is damaged (file ends early). Copy it again from the source"
     )
-    assert told[-1] == ("look", 4, 4)
+    assert calls[-1] == ("look", 4, 4)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def with_sides(*sides):
     return ImageStats(seen, sizes, np.zeros(n, np.float32), np.zeros((n, SIDE, SIDE), np.uint8), ())
 
 
-def test_tiny_depends_on_what_is_usual():
+def test_tiny_depends_on_the_median_side():
     assert [tiny_side(np.array(sides)) for sides in ([8], [50], [64], [200, 300, 5000])] == [
         4.0, 25.0, 32.0, 37.5,
     ]  # fmt: skip

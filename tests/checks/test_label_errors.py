@@ -1,4 +1,4 @@
-"""Confident learning: the rule by hand, and the same list as cleanlab's."""
+"""Confident learning: the rule by hand, and the results of cleanlab."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from embedpipe.checks import confident_errors, find_label_errors
-from embedpipe.checks.confident_learning import estimated_joint, label_margins
+from embedpipe.checks.label_errors import estimated_joint, label_margins
 from embedpipe.heads import LogisticHead, cross_validated_probabilities
 
 cleanlab_filter = pytest.importorskip("cleanlab.filter")
@@ -19,7 +19,7 @@ cleanlab_rank = pytest.importorskip("cleanlab.rank")
 
 
 def written_out(probabilities, codes):
-    """The rule, item by item, in fractions; and whether rounding met a tie."""
+    """The rule item by item in fractions, and whether rounding had a tie."""
     n, count = probabilities.shape
     everything = range(count)
     members = [[i for i in range(n) if codes[i] == c] for c in everything]
@@ -74,16 +74,16 @@ def judged(draw):
 
 
 @given(judged())
-def test_it_is_the_rule(case):
+def test_the_mask_equals_the_rule(case):
     probabilities, codes = case
     assert confident_errors(probabilities, codes).tolist() == written_out(probabilities, codes)[0]
 
 
 @settings(max_examples=60, deadline=None)
 @given(judged())
-def test_it_is_the_list_of_cleanlab(case):
+def test_the_mask_equals_that_of_cleanlab(case):
     probabilities, codes = case
-    assume(not written_out(probabilities, codes)[1])  # they break ties otherwise
+    assume(not written_out(probabilities, codes)[1])  # cleanlab breaks ties in another way
     with warnings.catch_warnings(action="ignore"):  # that a class has one label
         theirs = cleanlab_filter.find_label_issues(codes, probabilities, filter_by="both", n_jobs=1)
     assert confident_errors(probabilities, codes).tolist() == theirs.tolist()
@@ -110,7 +110,7 @@ def test_counts_and_margins_by_hand():
     assert label_margins(three, np.array([0, 2])).tolist() == [0.5, -0.25]
 
 
-def test_a_class_without_labels_is_confident_of_nothing():
+def test_no_item_counts_for_a_class_without_labels():
     probabilities = np.array([[0.1, 0.2, 0.7], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1]])
     assert confident_errors(probabilities, np.array([1, 0, 1])).tolist() == [False] * 3
     assert confident_errors(np.zeros((0, 3)), np.zeros(0, np.int64)).tolist() == []
@@ -166,7 +166,7 @@ def test_rows_are_those_of_the_matrix(digits):
     assert (found.rows < 15).mean() > 0.7
 
 
-def test_fewer_than_two_classes_tell_nothing():
+def test_fewer_than_two_classes_give_no_errors():
     matrix = np.eye(3, dtype=np.float32)
     for labels in ([], ["hat"], ["hat", "hat", "hat"]):
         found = find_label_errors(matrix, np.arange(len(labels)), labels)

@@ -1,4 +1,4 @@
-"""Near duplicates: likeness against a plain reference, planted copies, limits from the data."""
+"""Near duplicates: similarity against a reference, planted copies, limits from the data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embedpipe.index import Index
 
 def averaged(picture, top, left, height, width, size=16):
     """Average a part of a picture down to `size` pixels a side, point by point."""
-    fine = 20  # so many points along each side of a pixel
+    fine = 20  # number of points along each side of a pixel
     points = (np.arange(size * fine) + 0.5) / (size * fine)
     ys, xs = ((start + side * points) * SIDE for start, side in ((top, height), (left, width)))
     sampled = picture[np.ix_(ys.astype(int), xs.astype(int))]
@@ -52,7 +52,7 @@ def greys():
     )
 
 
-def test_likeness_is_that_of_the_best_part(greys):
+def test_similarity_is_that_of_the_best_crop(greys):
     left, right = np.array([0, 1, 2, 3, 5]), np.array([1, 1, 3, 4, 0])
     expected = [plain_similarity(greys[i], greys[j]) for i, j in zip(left, right, strict=True)]
     found = similarity(greys, left, right)
@@ -68,7 +68,7 @@ def test_averaging_keeps_the_mean():
     assert (cutting >= 0).all()
 
 
-def test_pictures_with_nothing_on_them_are_alike_whatever_the_noise():
+def test_blank_images_are_similar_despite_noise():
     rng = np.random.default_rng(0)
     blank = rng.integers(127, 129, (2, SIDE, SIDE), dtype=np.uint8)
     assert similarity(blank, np.array([0]), np.array([1]))[0] > 0.9
@@ -88,11 +88,11 @@ def rows_of(embeddings):
     return {item.id: row for row, item in enumerate(embeddings.items)}
 
 
-def test_copies_are_grouped_and_nothing_else(embeddings, copies):
+def test_only_copies_are_grouped(embeddings, copies):
     row_of = rows_of(embeddings)
     first = first_of_content(embeddings.content_ids)
-    looks = image_stats(embeddings.dataset.source, [item.id for item in embeddings.items], first)
-    found = near_duplicates(Index(embeddings.matrix), first, looks)
+    stats = image_stats(embeddings.dataset.source, [item.id for item in embeddings.items], first)
+    found = near_duplicates(Index(embeddings.matrix), first, stats)
     expected = sorted(sorted((row_of[name], row_of[source])) for name, source in copies.items())
     assert [group.tolist() for group in found.groups] == expected
     assert found.likenesses is not None
@@ -114,7 +114,7 @@ def test_by_vectors_alone_copies_that_hardly_differ_are_found(embeddings, copies
     assert (found.ratios <= found.ratio_limit).all()
 
 
-def test_exact_copies_of_a_member_are_members_and_alone_they_are_no_near_duplicates():
+def test_exact_copies_join_groups_but_form_none():
     rng = np.random.default_rng(0)
     matrix = rng.standard_normal((60, 16)).astype(np.float32)
     matrix[10] = matrix[11] = matrix[3]  # 10: the same bytes; 11: other bytes, the same vector
@@ -134,7 +134,7 @@ def test_data_without_copies_have_no_groups():
 
 
 @pytest.mark.parametrize("n", [1, 2, 19])
-def test_of_few_items_only_equal_vectors_are_told(n):
+def test_of_few_items_only_equal_vectors_are_grouped(n):
     matrix = np.random.default_rng(0).standard_normal((n, 4)).astype(np.float32)
     found = near_duplicates(Index(matrix), np.arange(n))
     assert (found.groups, found.ratio_limit, found.likeness_limit) == ((), None, None)
@@ -151,8 +151,8 @@ def test_the_same_on_any_number_of_threads(embeddings):
     found = []
     for threads in (1, 2, 3):
         with threadpool_limits(threads, user_api="blas"):
-            looks = image_stats(embeddings.dataset.source, ids, first)
-            near = near_duplicates(Index(embeddings.matrix), first, looks)
+            stats = image_stats(embeddings.dataset.source, ids, first)
+            near = near_duplicates(Index(embeddings.matrix), first, stats)
             found.append((near.pairs.tobytes(), near.likenesses.tobytes(), near.likeness_limit))
     assert found[0] == found[1] == found[2]
 

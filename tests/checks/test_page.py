@@ -1,4 +1,4 @@
-"""The page of a check: what was found is on it, nothing escapes, it fits every screen."""
+"""The page of a check: its content, escaped names, small screens."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_it_shows_what_was_found(data, copies):
     assert all(pick.thumbnail for finding in findings for pick in finding.items)
 
 
-def test_the_same_data_give_the_same_page_with_nothing_to_load(data, tmp_path):
+def test_the_same_data_give_the_same_page_without_external_files(data, tmp_path):
     one = write_checks(tmp_path / "deep" / "one.html", data).read_bytes()
     assert write_checks(tmp_path / "two.html", data).read_bytes() == one
     page = one.decode()
@@ -56,7 +56,7 @@ def test_the_same_data_give_the_same_page_with_nothing_to_load(data, tmp_path):
         write_checks(tmp_path, data)
 
 
-def test_when_all_is_well_it_says_so(embeddings, tmp_path):
+def test_a_page_without_findings(embeddings, tmp_path):
     found = check(embeddings, labels={}, pixels=False)
     page = write_checks(tmp_path / "page.html", checks_of(embeddings, found)).read_text()
     assert "not checked" in page
@@ -75,7 +75,7 @@ def crowded(path):
     kinds = (
         FindingKind("label_errors", "Doubtful labels", "How.", 500, alone),
         FindingKind("near_duplicates", "Same picture", "How.", 1, groups),
-        FindingKind("leakage", "Leaks", "How.", 0, (), "the dataset has no two splits"),
+        FindingKind("leakage", "Leaks", "How.", 0, (), "the dataset has fewer than two splits"),
     )
     classes = ((long, 100, 1.0, False), (EVIL, 1, 0.01, True))
     data = ChecksData(
@@ -93,7 +93,7 @@ def test_names_are_text(tmp_path):
     assert "88 not shown" in page
 
 
-def test_it_fits_every_screen_and_asks_for_nothing(browser, tmp_path):
+def test_it_fits_every_screen_and_loads_no_external_files(browser, tmp_path):
     url = crowded(tmp_path / "page.html").as_uri()
     for width in (1280, 390):
         with quiet_page(browser, url, width) as page:

@@ -202,7 +202,7 @@ def test_in_a_real_terminal_that_shows_images(
         while chunk := read_or_end(ours):
             rest += chunk
         assert process.wait(timeout=60) == 0
-    assert b"a new class: gr\xc3\xb6\xc3\x9fe" in rest
+    assert b"new class: gr\xc3\xb6\xc3\x9fe" in rest
     (path,) = by_path(workspace)
     chunks = re.findall(rb"\x1b_G[^;]*;([^\x1b]*)\x1b\\", shown)
     image = Image.open(io.BytesIO(base64.b64decode(b"".join(chunks))))

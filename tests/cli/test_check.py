@@ -58,7 +58,7 @@ def test_json_output(call: Callable[..., tuple[int, str, str]], shop: Path) -> N
         }
     ]
     assert result["imbalance"]["classes"] == {"class0": 11, "class1": 11, "class2": 10}
-    assert result["not_checked"] == {"leakage": "the dataset has no two splits"}
+    assert result["not_checked"] == {"leakage": "the dataset has fewer than two splits"}
     assert result["remarks"] == []
 
 
@@ -96,7 +96,8 @@ def test_text_output(call: Callable[..., tuple[int, str, str]], shop: Path, tmp_
     assert "         class1/white.jpg: 40 x 32" in lines
     assert "         class2/broken.jpg: it is not an image in a supported format" in lines
     assert (
-        "    –  groups of copies in more than one split: not checked, the dataset has no two splits"
+        "    –  groups of copies in more than one split: not checked, the dataset has fewer than "
+        "two splits"
     ) in lines
     assert "    3  classes: class0 has 11 items, class2 10 (ratio 1.1)" in lines
     assert lines[-1] == f"report: {page}"
@@ -115,17 +116,17 @@ def test_labels_of_a_file_and_no_pixels(
     result = json.loads(out)
     assert result["imbalance"]["classes"] == {"x": 10, "y": 10}
     assert result["blank"] == []
-    assert result["not_checked"]["blank"] == "images were not looked at"
+    assert result["not_checked"]["blank"] == "the images were not read"
 
 
 @pytest.mark.parametrize(
     ("names", "line"),
     [
-        ("xxxx", "    –  likely wrong labels: not checked, there is one class only"),
+        ("xxxx", "    –  likely wrong labels: not checked, there is only one class"),
         (
             "xyz",
-            "    –  likely wrong labels: not checked, each of the 3 classes has one "
-            "distinct image only, two are needed",
+            "    –  likely wrong labels: not checked, each of the 3 classes has only one distinct "
+            "image; two are needed",
         ),
         (
             "xyxyz",

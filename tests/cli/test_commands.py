@@ -190,7 +190,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "labels for unknown paths": (
         ["select", "{photos}", "-n", 3, "--labels", "{strangers}"], 1,
-        "1 of 2 labelled paths is not in the dataset: 'class9/x.jpg'. An id is a path relative to "
+        "1 of 2 labelled paths is not in the dataset: 'class9/x.jpg'. Paths must be relative to "
         "the dataset's folder, such as 'class0/0000.jpg'.",
     ),
     "a manifest without path": (

@@ -14,7 +14,12 @@ import pytest
 
 from embedpipe.cli.label_log import login_name
 from embedpipe.labels import Event, LabelLog
-from embedpipe.labels.exchange import Labelled, formats, read_lightly_embeddings, serving
+from embedpipe.labels.exchange import (
+    Labelled,
+    formats,
+    read_lightly_embeddings,
+    serving_instructions,
+)
 from tests.cli.conftest import Outcome
 from tests.conftest import make_image
 
@@ -77,7 +82,7 @@ def test_a_second_import_adds_no_events(
     file = formats["jsonl"].write(tmp_path / "a.jsonl", [*LABELS[1:5], *unsure, *only_guessed])
     line = ("labels", "import", folder, file, "--format", "jsonl")
     first = call(*line, "--json").json()
-    predicted = {"what": "with a prediction only", "count": 1, "example": "'north/img_001.jpg'"}
+    predicted = {"what": "with only a prediction", "count": 1, "example": "'north/img_001.jpg'"}
     assert first == {
         "items": 5, "unchanged": 0, "replaced": 0, "unknown": 0, "output": str(log_file),
         "entries": 6, "taken": 5, "left_out": [predicted], "rewritten": [], "notes": [],
@@ -94,8 +99,8 @@ def test_a_second_import_adds_no_events(
     assert len({event.at for event in kept}) == 1
     assert all(event.content_id is not None for event in kept)
     assert call(*line).out == (
-        f"{log_file}: 0 imported, 5 unchanged; 6 entries read, 5 taken, 1 left out: 1 with a "
-        "prediction only ('north/img_001.jpg')\n"
+        f"{log_file}: 0 imported, 5 unchanged; 6 entries read, 5 used, 1 left out: 1 with only a "
+        "prediction ('north/img_001.jpg')\n"
     )
     assert len(events(log_file)) == 5
 
@@ -107,7 +112,7 @@ def test_an_import_replaces_earlier_labels_in_one_act(
     file = formats["parquet"].write(tmp_path / "b.parquet", changed)
     outcome = call("labels", "import", filled, file, "--format", "parquet", "--who", "cleo")
     assert outcome.out == (
-        f"{log_file}: 2 imported, 1 unchanged; 2 replace earlier labels; 3 entries read, 3 taken\n"
+        f"{log_file}: 2 imported, 1 unchanged; 2 replace earlier labels; 3 entries read, 3 used\n"
     )
     new = events(log_file)[len(LABELS) :]
     assert [(event.label, event.who) for event in new] == [("shoe", "cleo"), ("hat", "cleo")]
@@ -123,12 +128,12 @@ def test_unknown_paths_are_refused_or_skipped(
     assert call(*line).error() == (
         1,
         "embedpipe: 2 of 3 labelled paths are not in the dataset: 'west/img_002.jpg' (did you "
-        "mean 'south/img_002.jpg'?), 'x.jpg'. An id is a path relative to the dataset's folder, "
-        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported. --skip-unknown imports the others.",
+        "mean 'south/img_002.jpg'?), 'x.jpg'. Paths must be relative to the dataset's folder, such "
+        "as 'größe 帽/ä, ö.jpg'. Nothing was imported. --skip-unknown imports the others.",
     )
     assert not log_file.exists()
     assert call(*line, "--skip-unknown").out == (
-        f"{log_file}: 1 imported, 0 unchanged; 3 entries read, 1 taken, 2 left out: 2 not in the "
+        f"{log_file}: 1 imported, 0 unchanged; 3 entries read, 1 used, 2 left out: 2 not in the "
         "dataset ('west/img_002.jpg')\n"
     )
 
@@ -194,7 +199,7 @@ def test_labels_follow_moved_files_but_not_edited_files(
     assert found["east/a.jpg"] == "hat"
     assert "south/img_002.jpg" not in found
     again = call("labels", "import", filled, output, "--format", "csv").out
-    assert again.endswith("labels.sqlite: 0 imported, 5 unchanged; 5 entries read, 5 taken\n")
+    assert again.endswith("labels.sqlite: 0 imported, 5 unchanged; 5 entries read, 5 used\n")
 
 
 def test_items_that_a_format_cannot_contain_are_counted(
@@ -240,10 +245,10 @@ def test_label_studio_export_without_labels(call: Call, folder: Path, tmp_path: 
     line = ["labels", "export", folder, "--format", "label-studio", "--output", output, "--all"]
     status, message = call(*line, "--quiet").error()
     assert (status, message.partition(":")[0]) == (1, "embedpipe")
-    assert "there are no classes to choose from" in message
+    assert "Label Studio needs at least one class" in message
     outcome = call(*line, "--class", "t-shirt, red", "--class", "hat")
     assert outcome.out == f"{output}: 6 items\n"
-    assert outcome.err == f"{serving(folder)}\n"
+    assert outcome.err == f"{serving_instructions(folder)}\n"
     config = ElementTree.parse(output / "config.xml")
     assert [node.get("value") for node in config.iter("Choice")] == ["hat", "t-shirt, red"]
     tasks = {task["data"]["path"]: task for task in json.loads((output / "tasks.json").read_text())}
@@ -284,8 +289,8 @@ def test_leading_folders_of_paths(call: Call, folder: Path, tmp_path: Path, log_
     assert call(*line).error() == (
         1,
         "embedpipe: 1 of 1 labelled paths is not in the dataset: 'data/photos/north/img_001.jpg' "
-        "(did you mean 'north/img_001.jpg'?). An id is a path relative to the dataset's folder, "
-        "such as 'größe 帽/ä, ö.jpg'. Nothing was imported. --strip-prefix removes leading "
+        "(did you mean 'north/img_001.jpg'?). Paths must be relative to the dataset's folder, such "
+        "as 'größe 帽/ä, ö.jpg'. Nothing was imported. --strip-prefix removes leading "
         "folders from the paths of the file.",
     )
     assert call(*line, "--strip-prefix", "data/photos/", "--json").json()["items"] == 1
@@ -297,8 +302,8 @@ def test_leading_folders_of_paths(call: Call, folder: Path, tmp_path: Path, log_
     line = ("labels", "import", folder, both, "--format", "csv", "--strip-prefix", "data")
     assert call(*line).error() == (
         1,
-        f"embedpipe: {both}, line 3: 'z.jpg' is labelled 'shoe', but labelled 'hat' before. Keep "
-        "one of the two.",
+        f"embedpipe: {both}, line 3: 'z.jpg' is labelled 'shoe' here, but labelled 'hat' earlier "
+        "in the file. Keep one of the two.",
     )
 
 
@@ -401,7 +406,7 @@ def test_labels_of_another_program_are_rewritten_and_counted(
     )
     line = ("labels", "import", folder, file, "--format", "csv", "--who", "ann")
     assert call(*line).out == (
-        f"{log_file}: 2 imported, 0 unchanged; 3 entries read, 2 taken, 1 left out: 1 without a "
+        f"{log_file}: 2 imported, 0 unchanged; 3 entries read, 2 used, 1 left out: 1 without a "
         "label ('photos/south/img_001.jpg')\n"
         "1 path rewritten: 1 backslashes read as slashes and leading folders removed "
         "('C:\\\\photos\\\\north\\\\img_001.jpg' is 'north/img_001.jpg')\n"
@@ -420,7 +425,8 @@ def test_an_import_without_labels_is_an_error(call: Call, folder: Path, tmp_path
     line = ("labels", "import", folder, file, "--format", "csv", "--skip-unknown")
     assert call(*line, "--quiet").error() == (
         1,
-        f"embedpipe: {file}: nothing to import: 2 entries read, 0 taken, 2 left out: 1 without a "
+        f"embedpipe: {file} contains no labels to import. 2 entries read, 0 used, 2 left out: 1 "
+        "without a "
         "label ('z.jpg'), 1 not in the dataset ('x.jpg').",
     )
 
@@ -438,7 +444,7 @@ def test_only_label_studio_has_a_control(
     line = ("labels", "import", folder, file, "--format", "label-studio")
     status, message = call(*line).error()
     assert status == 1
-    assert "there is kind, quality. Say which one holds the class: --control NAME" in message
+    assert "Controls with answers: kind, quality. Choose the one with the classes" in message
     outcome = call(*line, "--control", "kind")
     assert outcome.out.endswith("\nThe class is the answer to the control 'kind'.\n")
     assert [(event.path, event.label) for event in events(log_file)] == [("z.jpg", "hat")]

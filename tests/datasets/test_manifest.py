@@ -148,7 +148,7 @@ def test_faults_are_reported_with_their_line(write):
         f"{path}, line 4: 'a.png' is listed twice, in line 2 too; keep one of them."
     )
     path = write("path,label\n,hat\n")
-    assert message(path) == f"{path}, line 2: no path; fill it in or remove the row."
+    assert message(path) == f"{path}, line 2: the path is blank. Fill it in or remove the row."
     path = write("path,split\na.png,holdout\n")
     assert message(path) == (
         f"{path}, line 2: the split is 'holdout'; known splits: train, training, trn, "

@@ -1,4 +1,4 @@
-"""The course of the accuracy goes on in the next session."""
+"""The accuracy curve continues in the next session."""
 
 import embedpipe as ep
 from embedpipe.active.stopping import Evidence
@@ -10,18 +10,18 @@ KEY = {"dataset": "shop", "spec_id": "5f", "head": "logistic"}
 FIRST, SECOND = Evidence(20, 0.7, 19, None), Evidence(40, None, 0, 0.875)
 
 
-def test_fits_are_read_again_and_those_of_others_are_not(tmp_path):
+def test_only_fits_of_the_same_head_and_dataset_are_read(tmp_path):
     path = tmp_path / "fits.jsonl"
     one = FitHistory(path, KEY)
     one.add(20, FIRST)
     one.add(41, SECOND)
-    one.add(41, Evidence(40, 0.5, 40, None))  # the same labels once more
+    one.add(41, Evidence(40, 0.5, 40, None))  # the same labels again
     FitHistory(path, KEY | {"dataset": "other"}).add(50, SECOND)
     assert one.evidence == FitHistory(path, KEY).evidence == [FIRST, SECOND]
     assert FitHistory(path, KEY | {"spec_id": "60"}).evidence == []
 
 
-def test_a_line_cut_short_and_foreign_lines_are_passed_over(tmp_path):
+def test_damaged_and_foreign_lines_are_ignored(tmp_path):
     path = tmp_path / "fits.jsonl"
     FitHistory(path, KEY).add(20, FIRST)
     whole = path.read_text()
@@ -30,13 +30,13 @@ def test_a_line_cut_short_and_foreign_lines_are_passed_over(tmp_path):
     assert FitHistory(path, KEY).evidence == [FIRST]
 
 
-def test_a_folder_that_cannot_be_written_keeps_nobody_from_labelling(tmp_path):
+def test_a_folder_that_cannot_be_written_does_not_stop_labelling(tmp_path):
     fits = FitHistory(tmp_path / "not there" / "fits.jsonl", KEY)
     fits.add(20, FIRST)
     assert fits.evidence == [FIRST]
 
 
-def test_the_next_session_knows_the_course(tmp_path):
+def test_the_next_session_has_the_curve(tmp_path):
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp_path)
 
     def session(**options):
@@ -50,7 +50,7 @@ def test_the_next_session_knows_the_course(tmp_path):
     assert [point[0] for point in one.curve()] == [20, 40, 60]
     other = session()
     assert other.curve() == one.curve()
-    model = other.retrain()  # nothing was said since: the same fit
+    model = other.retrain()  # no new labels: the same fit
     assert other.curve() == one.curve()
     assert model.advice == one.model.advice
     assert model.advice["agreement"] is not None

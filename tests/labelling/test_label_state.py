@@ -1,4 +1,4 @@
-"""What is known event by event is what reading the whole log tells, whatever was said."""
+"""Labels updated event by event equal labels from the whole log, for any events."""
 
 from types import SimpleNamespace
 
@@ -8,19 +8,24 @@ from hypothesis import strategies as st
 
 from embedpipe.errors import EmbedpipeError
 from embedpipe.labelling.label_state import LabelState
-from embedpipe.labels import Event, LabelLog, replay
+from embedpipe.labels import Event, LabelLog, rebuild_states
 from embedpipe.labels.log_state import match
 
 CONTENT = {"a": b"1" * 32, "b": b"2" * 32, "copy of a": b"1" * 32, "moved": b"3" * 32}
-"""Of the files that are there."""
+"""Content ids of the existing files."""
 
-SAID_OF = [*CONTENT.items(), ("gone", b"3" * 32), ("gone too", b"3" * 32), ("b", b"9" * 32)]
-"""Files that something is said of: some are gone, and one has other bytes today."""
+LABELLED_FILES = [
+    *CONTENT.items(),
+    ("deleted", b"3" * 32),
+    ("deleted too", b"3" * 32),
+    ("b", b"9" * 32),
+]
+"""Files with events: some no longer exist, and one was edited."""
 
 names = st.sampled_from(["hat", "cap", "shoe"])
 steps = st.one_of(
-    st.tuples(st.just("label"), st.sampled_from(SAID_OF), names),
-    st.tuples(st.sampled_from(["skip", "unsure", "clear"]), st.sampled_from(SAID_OF)),
+    st.tuples(st.just("label"), st.sampled_from(LABELLED_FILES), names),
+    st.tuples(st.sampled_from(["skip", "unsure", "clear"]), st.sampled_from(LABELLED_FILES)),
     st.tuples(st.just("new_class"), names),
     st.tuples(st.sampled_from(["rename_class", "merge_class"]), names, names),
     st.tuples(st.just("undo"), st.integers(1, 30)),
@@ -53,13 +58,13 @@ def dataset():
 
 def check(known, log):
     known.refresh()
-    said = replay(log.events()).get("shop")
-    if said is None:
+    expected = rebuild_states(log.events()).get("shop")
+    if expected is None:
         assert known.snapshot().classes == ()
         return
-    found = match(said.current, CONTENT).current
+    found = match(expected.current, CONTENT).current
     snapshot = known.snapshot()
-    assert list(snapshot.classes) == said.classes
+    assert list(snapshot.classes) == expected.classes
     assert {list(CONTENT)[row]: each for row, each in known.current.items()} == found
     for row, path in enumerate(CONTENT):
         now = found.get(path)
@@ -69,7 +74,7 @@ def check(known, log):
     labelled = snapshot.labelled()
     assert sum(snapshot.counts().values()) == len(labelled.rows)
     assert [snapshot.label(row) for row in labelled.rows] == labelled.labels.tolist()
-    assert snapshot.passed().tolist() == np.flatnonzero(snapshot.states >= 2).tolist()
+    assert snapshot.declined().tolist() == np.flatnonzero(snapshot.states >= 2).tolist()
 
 
 @settings(max_examples=150, deadline=None)
@@ -83,7 +88,7 @@ def test_event_by_event_or_all_at_once(tmp_path_factory, steps):
                 continue
             try:
                 log.append([event_of(step)])
-            except EmbedpipeError:  # such as a class that is not there: nothing was said
+            except EmbedpipeError:  # for example an unknown class: no event was appended
                 continue
         check(known, log)
         check(LabelState(dataset(), log, "ann"), log)
@@ -100,11 +105,11 @@ def test_a_copy_is_an_item_of_its_own(tmp_path):
         assert [each.label for each in known.current.values()] == ["hat"]
 
 
-def test_many_undoings_are_read_at_once(tmp_path):
+def test_many_undo_events_are_read_at_once(tmp_path):
     with LabelLog(tmp_path / "labels.sqlite") as log:
         known = LabelState(dataset(), log, "ann")
-        said = log.append([event_of(("label", ("a", CONTENT["a"]), str(n))) for n in range(150)])
-        log.append([Event("undo", "shop", undoes=each, who="ann") for each in said[1:]])
+        ids = log.append([event_of(("label", ("a", CONTENT["a"]), str(n))) for n in range(150)])
+        log.append([Event("undo", "shop", undoes=each, who="ann") for each in ids[1:]])
         check(known, log)
         assert known.snapshot().counts() == {"0": 1}
-        assert [[event.id for event in act] for act in known.acts] == [[said[0]]]
+        assert [[event.id for event in act] for act in known.acts] == [[ids[0]]]

@@ -1,4 +1,4 @@
-"""A person and a head: what is said, learned and proposed, against the log and by hand."""
+"""A labelling session: labels, models and proposals, compared with the log and by hand."""
 
 import threading
 
@@ -32,7 +32,7 @@ def answer(session, proposals):
         session.label([each.row], session.embeddings.items[each.row].label)
 
 
-def test_what_is_said_is_in_the_log_and_in_every_session(start, digits):
+def test_labels_are_in_the_log_and_in_every_session(start, digits):
     one, other = start(), start("bob")
     last = one.label([3, 5], "hat", suggestions=["shoe", None], model="m1")
     one.mark([7], "skip")
@@ -43,15 +43,15 @@ def test_what_is_said_is_in_the_log_and_in_every_session(start, digits):
     }
     assert other.counts() == {"hat": 2}
     assert (one.version, other.version) == (last + 1, last + 1)
-    said = list(one.log.events())
-    assert [event.suggestion for event in said] == ["shoe", None, None]
-    assert [event.model for event in said] == ["m1", "m1", None]
-    assert said[0].at == said[1].at != said[2].at
-    assert said[0].content_id == digits.content_ids[3]
+    events = list(one.log.events())
+    assert [event.suggestion for event in events] == ["shoe", None, None]
+    assert [event.model for event in events] == ["m1", "m1", None]
+    assert events[0].at == events[1].at != events[2].at
+    assert events[0].content_id == digits.content_ids[3]
     assert start("cy").current() == one.current()
 
 
-def test_an_act_is_undone_as_a_whole_and_by_its_person_only(start):
+def test_an_act_is_undone_as_a_whole_by_its_annotator_only(start):
     one, other = start(), start("bob")
     one.label([1], "hat")
     one.label([2, 3, 1], "shoe")
@@ -65,7 +65,7 @@ def test_an_act_is_undone_as_a_whole_and_by_its_person_only(start):
     assert one.current() == {}
 
 
-def test_classes_may_be_made_renamed_and_merged_on_the_way(start):
+def test_classes_are_added_renamed_and_merged(start):
     one, other = start(), start("bob")
     for name in ("boot", "shoe", "hat"):
         one.add_class(name)
@@ -83,7 +83,7 @@ def test_classes_may_be_made_renamed_and_merged_on_the_way(start):
 def test_a_moved_file_keeps_its_label_and_an_edited_one_loses_it(digits, tmp_path, start):
     session = start()
     row, path = 3, session.ids[3]
-    event = ep.labels.Event  # what another tool wrote, of the place where the file was then
+    event = ep.labels.Event  # an event of another program, with the previous path of the file
     log = session.log
     log.append(
         [
@@ -95,7 +95,7 @@ def test_a_moved_file_keeps_its_label_and_an_edited_one_loses_it(digits, tmp_pat
     assert {row: each.label for row, each in session.current().items()} == {3: "hat"}
 
 
-def test_a_head_learns_along(start):
+def test_the_model_is_fitted_to_new_labels(start):
     session = start()
     assert session.retrain() is None
     assert session.model is None
@@ -106,7 +106,7 @@ def test_a_head_learns_along(start):
     assert len(set(groups)) == 5
     answer(session, batch)
     first = session.retrain()
-    assert session.retrain() is first  # nothing was said since
+    assert session.retrain() is first  # no new labels
     assert (first.labelled, first.name, len(first.codes)) == (30, "logistic-30", 1797)
     probabilities = first.head.predict_proba(session.embeddings.matrix)
     assert (first.codes == probabilities.argmax(axis=1)).all()
@@ -136,7 +136,7 @@ def test_the_same_labels_give_the_same_proposals(start):
     assert one.propose(25) == other.propose(25)
 
 
-def test_what_is_labelled_passed_over_or_for_testing_is_not_proposed(start):
+def test_labelled_declined_and_test_items_are_not_proposed(start):
     session = start()
     first = [each.row for each in session.propose(40)]
     session.label(first[:10], "hat")
@@ -152,7 +152,7 @@ def test_what_is_labelled_passed_over_or_for_testing_is_not_proposed(start):
     assert session.propose(5) == []
 
 
-def test_doubted_labels_are_the_wrong_ones(start, digits):
+def test_doubtful_labels_are_mostly_wrong(start, digits):
     session = start()
     rows = list(range(0, 600, 2))
     for row in rows:
@@ -196,20 +196,18 @@ def test_labelling_goes_on_while_a_head_is_fitted(start, monkeypatch):
     assert (session.model.labelled, "new" in session.model.classes) == (30, False)
 
 
-def test_errors_say_what_is_wrong(start):
+def test_messages_of_errors(start):
     session = start()
-    with pytest.raises(LabelError, match="^there is no row 1797: there are 1797.$"):
+    with pytest.raises(LabelError, match="^row 1797 does not exist; the rows are 0 to 1796.$"):
         session.label([0, 1797], "hat")
-    with pytest.raises(LabelError, match="^there is no row -1: there are 1797.$"):
+    with pytest.raises(LabelError, match="^row -1 does not exist; the rows are 0 to 1796.$"):
         session.similar(-1, 3)
     assert session.current() == {}
-    with pytest.raises(LabelError, match="^'digits' has no item 'nothing.jpg' with a vector.$"):
+    with pytest.raises(LabelError, match="^'digits' has no item 'nothing.jpg' with an embedding.$"):
         session.row_of("nothing.jpg")
-    with pytest.raises(
-        UsageError, match="^items cannot be marked 'hat': say skip, unsure, clear.$"
-    ):
+    with pytest.raises(UsageError, match="^unknown mark 'hat'; expected skip, unsure, clear.$"):
         session.mark([0], "hat")
-    with pytest.raises(UsageError, match="give an initial strategy that needs none.$"):
+    with pytest.raises(UsageError, match="Choose one that needs none.$"):
         start(initial="margin")
     with pytest.raises(LabelError, match="begins or ends with a space"):
         session.label([0], " hat")

@@ -1,4 +1,4 @@
-"""Annotation in a terminal: what is asked, what is understood, what is kept, what is shown."""
+"""Annotation in a terminal: questions, answers, stored labels and displayed images."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ CLASSES = ["hat", "t-shirt", "s", "?"]
         ("帽子", Answer("label", "帽子")),
     ],
 )
-def test_what_a_line_means(line: str, answer: Answer) -> None:
+def test_valid_answers(line: str, answer: Answer) -> None:
     assert parse_answer(line, CLASSES, "shoe") == answer
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "nothing is suggested: type a number or a name, or ? for help."),
-        ("= ", "= needs the name of a class behind it."),
-        ("7", "no class has the number 7: there are 4. Type =7 if it is a name."),
-        ("0", "no class has the number 0: there are 4. Type =0 if it is a name."),
+        ("", "there is no suggestion. Type a number or a name, or ? for help."),
+        ("= ", "the name of a class is missing after =."),
+        ("7", "there is no class number 7; expected 1 to 4. Type =7 if it is a class name."),
+        ("0", "there is no class number 0; expected 1 to 4. Type =0 if it is a class name."),
         (
             "T-shirts",
             "there is no class 'T-shirts'. Did you mean 2 't-shirt'? Type =T-shirts for a new "
@@ -69,13 +69,13 @@ def test_what_a_line_means(line: str, answer: Answer) -> None:
         ("HAT", "there is no class 'HAT'. Did you mean 1 'hat'? Type =HAT for a new class."),
     ],
 )
-def test_a_line_that_means_nothing(line: str, message: str) -> None:
+def test_invalid_answers(line: str, message: str) -> None:
     with pytest.raises(LabelError) as caught:
         parse_answer(line, CLASSES, None)
     assert str(caught.value) == message
 
 
-def test_classes_that_are_called_by_numbers_have_no_other_numbers() -> None:
+def test_classes_whose_names_are_numbers_have_no_list_numbers() -> None:
     digits = ("0", "1", "2")
     assert [parse_answer(text, digits, None).label for text in ("2", "0", "7")] == ["2", "0", "7"]
     assert parse_answer("2", ("hat", "shoe"), None).label == "shoe"
@@ -86,15 +86,15 @@ def test_classes_that_are_called_by_numbers_have_no_other_numbers() -> None:
     )
 
 
-def test_a_number_before_there_is_a_class() -> None:
+def test_a_number_without_classes() -> None:
     with pytest.raises(LabelError) as caught:
         parse_answer("1", [], None)
     assert str(caught.value) == (
-        "no class has the number 1: there is none yet. Type =1 if it is a name."
+        "there is no class number 1; there are no classes yet. Type =1 if it is a class name."
     )
 
 
-def test_a_text_cannot_command_the_terminal() -> None:
+def test_text_cannot_contain_terminal_commands() -> None:
     assert printable("a\x1b]0;title\x07\r\n\u202eb") == r"a\x1b]0;title\x07\r\n\u202eb"
     assert printable("größe 帽.jpg") == "größe 帽.jpg"
 
@@ -112,7 +112,7 @@ def test_a_text_cannot_command_the_terminal() -> None:
         ("c++/1.jpg", "…++/1.jpg"),
     ],
 )
-def test_a_path_does_not_tell_its_class(path: str, shown: str) -> None:
+def test_a_path_does_not_reveal_its_class(path: str, shown: str) -> None:
     assert hide_classes(path, ["airplane", "traffic light", "light", "帽子", "c++", "!?"]) == shown
     assert hide_classes(path, []) == path
 
@@ -142,7 +142,7 @@ def jpeg(size: tuple[int, int]) -> bytes:
 
 
 def shown_image(text: str) -> Image.Image:
-    """Return the image in the commands to a terminal, which hold nothing else."""
+    """Return the image in the commands to a terminal, which contain only the image."""
     if text.startswith("\x1b]1337;"):
         (header, encoded) = text.removeprefix("\x1b]1337;File=").removesuffix("\a").split(":")
         content = base64.b64decode(encoded, validate=True)
@@ -175,23 +175,23 @@ def test_an_image_in_the_terminal(protocol, size, expected) -> None:
 
 
 class Scripted:
-    """Answers by a function, and remembers what it was asked and told."""
+    """An annotator whose answers are those of a function; it stores questions and messages."""
 
     def __init__(self, answer: Callable[[Question], str]) -> None:
         self._answer = answer
         self.asked: list[Question] = []
-        self.told: list[str] = []
+        self.messages: list[str] = []
 
     def ask(self, question: Question) -> str:
         self.asked.append(question)
         return self._answer(question)
 
     def tell(self, text: str) -> None:
-        self.told.append(text)
+        self.messages.append(text)
 
 
 def colour_of(question: Question) -> str:
-    """Tell a class by looking at the image, as a person would."""
+    """Return the class of the image, as a person would see it."""
     red, _, blue = np.asarray(Image.open(io.BytesIO(question.image()))).mean(axis=(0, 1))
     return "reddish" if red > blue else "bluish"
 
@@ -213,7 +213,7 @@ def session_of(embeddings: ep.Embeddings, log: LabelLog, who: str = "ann") -> La
     )
 
 
-def test_the_least_certain_are_asked_and_the_truth_is_not_shown(
+def test_the_least_certain_are_asked_and_true_labels_are_not_shown(
     embeddings: ep.Embeddings, log: LabelLog, tmp_path: Path
 ) -> None:
     session, person = session_of(embeddings, log), Scripted(colour_of)
@@ -254,7 +254,7 @@ def test_the_least_certain_are_asked_and_the_truth_is_not_shown(
 
 
 def answers(*lines: str | type[BaseException]) -> Scripted:
-    """Return a person who answers so, and then looks."""
+    """Return an annotator with these answers, and then the class of each image."""
     left = list(lines)
 
     def answer(question: Question) -> str:
@@ -266,7 +266,9 @@ def answers(*lines: str | type[BaseException]) -> Scripted:
     return Scripted(answer)
 
 
-def test_undo_skip_help_and_slips(embeddings: ep.Embeddings, log: LabelLog, tmp_path: Path) -> None:
+def test_undo_skip_help_and_typing_errors(
+    embeddings: ep.Embeddings, log: LabelLog, tmp_path: Path
+) -> None:
     person = answers("u", "hat", "Hat", "?", "shoe", "u", "s", "u", "shoes", "7", "\ud800", "q")
     session = session_of(embeddings, log)
     (only,) = Annotation(session, person, tmp_path / "plan", 4, 1, 6).run()
@@ -276,18 +278,18 @@ def test_undo_skip_help_and_slips(embeddings: ep.Embeddings, log: LabelLog, tmp_
         first, first, second, second, second, third, second, third, second, third, third, third,
     ]  # fmt: skip
     shown = hide_classes(second, ["class0", "class1", "class2"])
-    assert person.told == [
+    assert person.messages == [
         "  nothing to undo",
-        "  a new class: hat (u takes it back)",
+        "  new class: hat (u to undo)",
         "  there is no class 'Hat'. Did you mean 1 'hat'? Type =Hat for a new class.",
         HELP + "\n    1 hat",
-        "  a new class: shoe (u takes it back)",
-        f"  taken back: {shown}",
-        f"  taken back: {shown}",
-        "  a new class: shoes (u takes it back)",
-        "  no class has the number 7: there are 2. Type =7 if it is a name.",
-        r"  a new class: \ud800 (u takes it back)",
-        r"  the label '\ud800' is not valid Unicode: rename it.",
+        "  new class: shoe (u to undo)",
+        f"  undone: {shown}",
+        f"  undone: {shown}",
+        "  new class: shoes (u to undo)",
+        "  there is no class number 7; expected 1 to 2. Type =7 if it is a class name.",
+        r"  new class: \ud800 (u to undo)",
+        r"  the label '\ud800' is not valid Unicode. Rename it.",
     ]
     current = {session.ids[row]: now for row, now in session.current().items()}
     assert (current[first].label, current[second].label) == ("hat", "shoes")
@@ -309,19 +311,19 @@ def test_undo_goes_back_into_the_round_before(
     assert session.counts() == {"before": 1, "a": 2}
 
 
-def test_what_was_labelled_before_is_not_undone(
+def test_earlier_labels_are_not_undone(
     embeddings: ep.Embeddings, log: LabelLog, tmp_path: Path
 ) -> None:
     session = session_of(embeddings, log)
     session.label([0, 1, 2], "hat")
     person = answers("u", "q")
     list(Annotation(session, person, tmp_path / "plan", 4, 1, 2).run())
-    assert person.told == ["  nothing to undo"]
+    assert person.messages == ["  nothing to undo"]
     assert session.counts() == {"hat": 3}
 
 
 @pytest.mark.parametrize("questions", [1, 7, 8, 9, 11, 12, 15])
-def test_interrupted_and_begun_again_it_asks_the_same(
+def test_an_interrupted_annotation_asks_the_same_questions(
     questions: int, embeddings: ep.Embeddings, tmp_path: Path
 ) -> None:
     asked = []
@@ -343,13 +345,13 @@ def test_interrupted_and_begun_again_it_asks_the_same(
                 person = Scripted(colour_of)
                 list(Annotation(session_of(embeddings, log), person, plan, 4, 2, 8).run())
                 seen += [question.path for question in person.asked]
-                assert person.told[0].startswith("going on with round ")
+                assert person.messages[0].startswith("going on with round ")
         asked.append(seen)
     assert asked[0] == asked[1]
     assert len(asked[0]) == 16
 
 
-def test_others_may_label_meanwhile(
+def test_other_annotators_may_label_meanwhile(
     embeddings: ep.Embeddings, log: LabelLog, tmp_path: Path
 ) -> None:
     other = session_of(embeddings, log, "bob")
@@ -377,28 +379,28 @@ def test_the_pool_ends(embeddings: ep.Embeddings, log: LabelLog, tmp_path: Path)
     assert [(each.round, each.labelled, each.model) for each in rounds] == [
         (0, 30, None), (0, 40, None),
     ]  # fmt: skip
-    assert person.told[-1] == "nothing is left to label"
+    assert person.messages[-1] == "no images are left to label"
     assert str(rounds[0]) == "round 0: 30 labels, classes: 1"
     assert rounds[0].summary() == {
         "round": 0, "labelled": 30, "classes": 1, "accuracy": None, "interval": None,
     }  # fmt: skip
 
 
-def test_files_that_have_gone_are_not_asked_for(
+def test_deleted_files_are_not_asked(
     embeddings: ep.Embeddings, log: LabelLog, tmp_path: Path
 ) -> None:
     person = answers("q")
     list(Annotation(session_of(embeddings, log), person, tmp_path / "plan", 4, 1, 8).run())
-    gone = person.asked[0].path
-    (tmp_path / "photos" / gone).unlink()
+    deleted = person.asked[0].path
+    (tmp_path / "photos" / deleted).unlink()
     fewer = ep.embed(tmp_path / "photos", backbone="toy", workspace=tmp_path / "workspace")
     person = Scripted(colour_of)
     list(Annotation(session_of(fewer, log), person, tmp_path / "plan", 4, 1, 8).run())
     assert len(person.asked) == 7 + 4
-    assert gone not in {question.path for question in person.asked}
+    assert deleted not in {question.path for question in person.asked}
 
 
-def test_a_damaged_plan_and_numbers_that_cannot_be(
+def test_a_damaged_plan_and_invalid_numbers(
     embeddings: ep.Embeddings, log: LabelLog, tmp_path: Path
 ) -> None:
     session, plan = session_of(embeddings, log), tmp_path / "plan"
@@ -406,15 +408,14 @@ def test_a_damaged_plan_and_numbers_that_cannot_be(
     with pytest.raises(RunError) as caught:
         list(Annotation(session, answers(), plan).run())
     assert str(caught.value) == (
-        f"{plan} cannot be read as what an annotation left: remove it. The labels are not in it; "
-        "they stay."
+        f"{plan} is damaged and cannot be resumed. Remove it; no labels are lost."
     )
-    with pytest.raises(UsageError, match="^num_annotation_rounds is 0: give 1 or more.$"):
+    with pytest.raises(UsageError, match="^`rounds` must be at least 1; got 0.$"):
         Annotation(session, answers(), plan, 1, 0)
 
 
 class Screen(io.StringIO):
-    """A stream that says that it is a terminal."""
+    """A stream whose `isatty` is true."""
 
     def isatty(self) -> bool:
         return True
@@ -426,12 +427,12 @@ def question_of(image: Callable[[], bytes], suggestion: str | None = "hat") -> Q
     )
 
 
-def test_what_the_terminal_shows(tmp_path: Path) -> None:
+def test_the_output_of_the_terminal(tmp_path: Path) -> None:
     screen = Screen()
     terminal = Terminal(io.BytesIO("\nschön\n\xff\n".encode("latin-1")), screen, {"TERM": "xterm"})
     question = question_of(lambda: jpeg((8, 8)))
     assert terminal.ask(question) == "\n"
-    with pytest.raises(LabelError, match="^that is not UTF-8: type it again.$"):
+    with pytest.raises(LabelError, match="^the answer is not UTF-8. Type it again.$"):
         terminal.ask(question)
     with pytest.raises(LabelError):
         terminal.ask(question)
@@ -444,7 +445,9 @@ def test_what_the_terminal_shows(tmp_path: Path) -> None:
 
 
 def test_the_image_is_shown_where_it_can_be_and_copied_elsewhere(tmp_path: Path) -> None:
-    def said(screen: io.StringIO, environment: dict[str, str], image: Callable[[], bytes]) -> str:
+    def third_line(
+        screen: io.StringIO, environment: dict[str, str], image: Callable[[], bytes]
+    ) -> str:
         terminal = Terminal(io.BytesIO(b"x\n"), screen, environment, tmp_path / "asked")
         terminal.ask(question_of(image, None))
         lines = screen.getvalue().split("\n")
@@ -452,16 +455,19 @@ def test_the_image_is_shown_where_it_can_be_and_copied_elsewhere(tmp_path: Path)
         return lines[2]
 
     kitty, photo = {"TERM": "xterm-kitty"}, jpeg((200, 100))
-    assert shown_image(said(Screen(), kitty, lambda: photo)).size == (200, 100)
+    assert shown_image(third_line(Screen(), kitty, lambda: photo)).size == (200, 100)
     assert not (tmp_path / "asked.jpg").exists()
-    assert said(Screen(), kitty, lambda: b"nothing") == "  the image cannot be decoded"
+    assert third_line(Screen(), kitty, lambda: b"nothing") == "  the image cannot be decoded"
     for screen, environment in ((io.StringIO(), kitty), (Screen(), {"TERM": "xterm"})):
-        line = said(screen, environment, lambda: photo)
-        assert line == f"  the image is in {tmp_path / 'asked.jpg'}"
+        line = third_line(screen, environment, lambda: photo)
+        assert line == f"  image: {tmp_path / 'asked.jpg'}"
         assert (tmp_path / "asked.jpg").read_bytes() == photo
         (tmp_path / "asked.jpg").unlink()
 
-    def gone() -> bytes:
+    def missing() -> bytes:
         raise FileNotFoundError(2, "No such file or directory")
 
-    assert said(Screen(), kitty, gone) == "  the image cannot be read: No such file or directory"
+    assert (
+        third_line(Screen(), kitty, missing)
+        == "  the image cannot be read: No such file or directory"
+    )

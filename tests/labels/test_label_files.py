@@ -1,4 +1,4 @@
-"""Label files of every format, whole and broken."""
+"""Label files of every file type, valid and damaged."""
 
 import json
 
@@ -57,14 +57,14 @@ def test_other_columns_are_ignored(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_spaces_around_a_label_are_dropped_but_a_path_is_what_it_is(tmp_path, suffix):
-    given = '" a.jpg "' if suffix == ".csv" else " a.jpg "  # in quotes, blanks are meant
+def test_spaces_around_a_label_are_removed_but_those_of_a_path_are_kept(tmp_path, suffix):
+    given = '" a.jpg "' if suffix == ".csv" else " a.jpg "  # quoted cells keep their spaces
     path = file_of(tmp_path, suffix, [(given, " hat ")])
     assert read_labels(path) == {" a.jpg ": "hat"}
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_path_may_come_again_with_the_same_label(tmp_path, suffix):
+def test_a_path_may_occur_twice_with_the_same_label(tmp_path, suffix):
     path = file_of(tmp_path, suffix, [("a", "hat"), ("a", None), ("a", "hat")])
     assert read_labels(path) == {"a": "hat"}
 
@@ -75,7 +75,8 @@ def test_a_path_may_come_again_with_the_same_label(tmp_path, suffix):
 def test_a_path_with_two_labels(tmp_path, suffix, where):
     path = file_of(tmp_path, suffix, [("a", "hat"), ("b", "hat"), ("a", "shoe")])
     assert error_of(path) == (
-        f"{path}, {where}: 'a' is labelled 'shoe', but 'hat' before. Keep one of the two."
+        f"{path}, {where}: 'a' is labelled 'shoe' here, but 'hat' earlier in the file. Keep one of "
+        "the two."
     )
 
 
@@ -102,7 +103,7 @@ def test_both_columns_missing(tmp_path, suffix, where):
 )
 def test_a_blank_path(tmp_path, suffix, where):
     path = file_of(tmp_path, suffix, [("  ", "hat")])
-    assert error_of(path) == f"{path}, {where}: no path; fill it in or remove the row."
+    assert error_of(path) == f"{path}, {where}: the path is blank. Fill it in or remove the row."
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
@@ -113,7 +114,7 @@ def test_a_byte_order_mark(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_lines_of_another_system(tmp_path, suffix):
+def test_windows_line_ends(tmp_path, suffix):
     path = file_of(tmp_path, suffix, [("a", "hat"), ("b", "shoe")])
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
     assert read_labels(path) == {"a": "hat", "b": "shoe"}
@@ -193,7 +194,7 @@ def test_a_file_that_is_not_parquet(tmp_path):
     assert error_of(path).startswith(f"{path} is not a valid Parquet file: ")
 
 
-def test_a_suffix_that_says_nothing(tmp_path):
+def test_an_unknown_suffix(tmp_path):
     path = tmp_path / "labels.txt"
     assert error_of(path) == (
         f"{path} is not a table: its name must end in .csv, .jsonl or .parquet."
@@ -213,7 +214,7 @@ labels = texts.map(str.strip).filter(bool)
 @pytest.mark.parametrize("suffix", FORMATS)
 @settings(max_examples=60, deadline=None)
 @given(mapping=st.dictionaries(paths, labels, max_size=8))
-def test_what_was_written_is_read(tmp_path_factory, suffix, mapping):
+def test_written_labels_are_read_back(tmp_path_factory, suffix, mapping):
     path = tmp_path_factory.mktemp("labels") / f"labels{suffix}"
     assert write_labels(mapping, path) == path
     assert list(read_labels(path).items()) == list(mapping.items())
@@ -222,14 +223,14 @@ def test_what_was_written_is_read(tmp_path_factory, suffix, mapping):
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ({"": "hat"}, "a label ('hat') has a blank path: every label belongs to an item."),
-        ({"a": " "}, "the label of 'a' is blank: leave unlabelled items out."),
-        ({"./a": "hat"}, "the path './a' has empty parts or a '.': write 'a'."),
-        ({"a": "hat "}, "the label 'hat ' of 'a' begins or ends with a space."),
-        ({"\udce4.jpg": "hat"}, "'\\udce4.jpg' is not valid Unicode: rename the file."),
+        ({"": "hat"}, "the label 'hat' has a blank path. Give the path of its image."),
+        ({"a": " "}, "the label of 'a' is blank. Leave out items without a label."),
+        ({"./a": "hat"}, "the path './a' has empty parts or a '.'. Write 'a'."),
+        ({"a": "hat "}, "the label 'hat ' of 'a' begins or ends with a space. Remove it."),
+        ({"\udce4.jpg": "hat"}, "'\\udce4.jpg' is not valid Unicode. Rename the file."),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(tmp_path, mapping, message):
+def test_labels_that_a_reader_would_change_are_not_written(tmp_path, mapping, message):
     with pytest.raises(LabelError) as error:
         write_labels(mapping, tmp_path / "labels.csv")
     assert str(error.value) == message
@@ -250,7 +251,7 @@ def test_any_usual_separator_and_line_end(tmp_path, separator, ending):
     assert read_labels(tmp_path / "labels.csv") == {"a/1.jpg": "hat"}
 
 
-def test_files_put_one_behind_the_other(tmp_path):
+def test_concatenated_files(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("path,label\na.jpg,hat\npath,label\nb.jpg,shoe\n")
     assert read_labels(path) == {"a.jpg": "hat", "b.jpg": "shoe"}

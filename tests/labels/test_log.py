@@ -1,4 +1,4 @@
-"""The label log: what it refuses, what it gives back, moved and edited files, undoing."""
+"""The label log: events, invalid events, moved and edited files, undo."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from embedpipe.errors import LabelError, UnknownNameError, UsageError
-from embedpipe.labels import Event, LabelLog, replay
+from embedpipe.labels import Event, LabelLog, rebuild_states
 
 AT = "2026-05-01T07:30:00.000000+00:00"
 
@@ -54,7 +54,7 @@ def test_every_field_comes_back(log):
     })  # fmt: skip
 
 
-def test_ids_rise_and_are_bookmarks(log):
+def test_ids_rise_and_events_can_be_read_after_an_id(log):
     assert log.append([label(f"{i}.jpg", "hat") for i in range(2500)]) == list(range(1, 2501))
     assert [event.id for event in log.events()] == list(range(1, 2501))
     assert [event.path for event in log.events(after=2498)] == ["2498.jpg", "2499.jpg"]
@@ -62,7 +62,7 @@ def test_ids_rise_and_are_bookmarks(log):
     assert log.append([]) == []
 
 
-def test_the_last_thing_said_holds(log):
+def test_the_last_event_is_the_current_state(log):
     log.append([
         label("a.jpg", "hat"),
         label("b.jpg", "hat"),
@@ -86,12 +86,12 @@ def test_the_last_thing_said_holds(log):
     assert (log.classes("shop"), log.classes("pets")) == (["hat", "shoe"], ["cat"])
 
 
-def test_classes_are_renamed_and_merged_mid_way(log):
+def test_classes_are_renamed_and_merged(log):
     log.append([Event("new_class", "shop", label="scarf"), label("a", "cap"), label("b", "hat")])
     log.append([
         Event("rename_class", "shop", previous="cap", label="beanie"),
         label("c", "beanie"),
-        label("d", "cap"),  # said after the rename: another class of that name
+        label("d", "cap"),  # after the rename: a new class of that name
         Event("merge_class", "shop", previous="beanie", label="hat"),
     ])  # fmt: skip
     assert labels_of(log) == {"a": "hat", "b": "hat", "c": "hat", "d": "cap"}
@@ -99,7 +99,7 @@ def test_classes_are_renamed_and_merged_mid_way(log):
     assert log.classes("pets") == []
 
 
-def test_undoing_reaches_back_through_what_one_person_said(log):
+def test_undo_goes_back_through_the_events_of_one_annotator(log):
     log.append([
         label("a", "cap", who="ann"),
         label("a", "hat", who="bob"),
@@ -133,13 +133,13 @@ def test_one_event_and_one_item(log):
         log.event(99)
 
 
-def test_undoing_what_nobody_signed(log):
+def test_undo_without_an_annotator(log):
     log.append([label("a", "cap", who=None), label("b", "cap", who="ann")])
     assert [event.path for event in log.undo("shop", None)] == ["a"]
     assert labels_of(log) == {"b": "cap"}
 
 
-def test_items_are_found_again(log):
+def test_labels_of_moved_edited_and_copied_files(log):
     log.append([
         label("same.jpg", "hat", content="1"),
         label("old.jpg", "shoe", content="2"),
@@ -199,44 +199,46 @@ MALFORMED = [
     ),
     (
         Event("label", "shop", "a", label="hat", id=7),
-        "the event 'label' is event 7 of a log already: append a new one, with id=None.",
+        "the event 'label' is already event 7 of a log. Append a new event with id=None.",
     ),
     (
         Event("label", "shop", "a"),
-        "an event 'label' needs a 'label': it is given by 'path' and 'label'.",
+        "an event 'label' needs 'label'; it must have 'path' and 'label'.",
     ),
     (
         Event("skip", "shop", "a", label="hat"),
-        "an event 'skip' takes no 'label': it is given by 'path'.",
+        "an event 'skip' does not accept 'label'; it must have 'path'.",
     ),
     (
         Event("rename_class", "shop", label="hat"),
-        "an event 'rename_class' needs a 'previous': it is given by 'previous' and 'label'.",
+        "an event 'rename_class' needs 'previous'; it must have 'previous' and 'label'.",
     ),
     (
         Event("merge_class", "shop", label="hat", previous="hat"),
-        "class 'hat' can be neither renamed to nor merged into itself: name another.",
+        "the class 'hat' cannot be renamed to itself or merged into itself. Choose another class.",
     ),
     (
         Event("label", "shop", "a", label=" hat"),
-        "the class ' hat' begins or ends with a space: take it away.",
+        "the class ' hat' begins or ends with a space. Remove it.",
     ),
-    (Event("skip", " ", "a"), "the dataset of an event 'skip' is blank: fill it in."),
+    (Event("skip", " ", "a"), "the dataset of an event 'skip' is blank. Fill it in."),
     (
         Event("skip", "shop", "a\udcff"),
-        "the path 'a\\udcff' is not valid Unicode: rename it.",
+        "the path 'a\\udcff' is not valid Unicode. Rename it.",
     ),
     (
         Event("skip", "shop", "a", b"123"),
-        "the content id of 'a' has 3 bytes: give the 32 of its SHA-256, or None.",
+        "the content id of 'a' has 3 bytes; expected a SHA-256 (32 bytes) or None.",
     ),
     (
         Event("skip", "shop", "a", at="yesterday"),
-        "the time 'yesterday' is not ISO 8601: write '2026-05-01T07:30:00+00:00'.",
+        "the time 'yesterday' is not ISO 8601; expected a time such as "
+        "'2026-05-01T07:30:00+00:00'.",
     ),
     (
         Event("skip", "shop", "a", at="2026-05-01T07:30:00"),
-        "the time '2026-05-01T07:30:00' has no offset from UTC: write '2026-05-01T07:30:00+00:00'.",
+        "the time '2026-05-01T07:30:00' has no UTC offset; expected a time such as "
+        "'2026-05-01T07:30:00+00:00'.",
     ),
     (
         Event("rename_class", "shop", label="beanie", previous="cup"),
@@ -248,24 +250,24 @@ MALFORMED = [
     ),
     (
         Event("rename_class", "shop", label="hat", previous="cap"),
-        "class 'cap' cannot be renamed to 'hat', which is a class already: merge the two, or "
-        "choose another name.",
+        "the class 'cap' cannot be renamed to 'hat', which already exists. Merge the two classes, "
+        "or choose another name.",
     ),
     (
         Event("undo", "shop", undoes=9),
-        "event 9 of 'shop' cannot be undone: it is not there, is undone already, or undoes "
-        "another.",
+        "event 9 of 'shop' cannot be undone: it does not exist, is already undone, or is an undo "
+        "event.",
     ),
     (
         Event("undo", "pets", undoes=1),
-        "event 1 of 'pets' cannot be undone: it is not there, is undone already, or undoes "
-        "another.",
+        "event 1 of 'pets' cannot be undone: it does not exist, is already undone, or is an undo "
+        "event.",
     ),
 ]
 
 
 @pytest.mark.parametrize(("event", "message"), MALFORMED)
-def test_what_cannot_be_meant_is_refused_whole(log, event, message):
+def test_an_invalid_event_is_refused_with_its_whole_batch(log, event, message):
     log.append([label("a", "cap"), label("b", "hat")])
     with pytest.raises((LabelError, UnknownNameError)) as error:
         log.append([label("c", "hat"), event])
@@ -274,7 +276,7 @@ def test_what_cannot_be_meant_is_refused_whole(log, event, message):
     assert log.append([label("d", "hat")]) == [3]
 
 
-def test_nothing_is_undone_twice(log):
+def test_an_event_is_undone_only_once(log):
     log.append([label("a", "cap")])
     with pytest.raises(LabelError, match="event 1 of 'shop' cannot be undone"):
         log.append([Event("undo", "shop", undoes=1), Event("undo", "shop", undoes=1)])
@@ -283,7 +285,7 @@ def test_nothing_is_undone_twice(log):
         log.append([Event("undo", "shop", undoes=2)])
     with pytest.raises(UsageError) as error:
         log.undo("shop", "ann", n=0)
-    assert str(error.value) == "cannot undo 0 events: ask for 1 or more."
+    assert str(error.value) == "the number of events to undo must be at least 1; got 0."
 
 
 def test_events_can_be_neither_changed_nor_deleted(log):
@@ -317,20 +319,20 @@ def test_threads_share_a_log(log):
     assert sorted(log.classes("shop")) == ["class0", "class1", "class2", "class3"]
 
 
-def test_closed_and_forked_logs_say_so(tmp_path):
+def test_messages_of_closed_and_forked_logs(tmp_path):
     log = LabelLog(tmp_path / "labels.sqlite")
     log._process = os.getpid() + 1
     with pytest.raises(LabelError) as error:
         log.classes("shop")
     assert str(error.value) == (
-        f"{log.path} was opened by the process that this one was forked from: open it again."
+        f"{log.path} was opened before this process was forked. Open it again in this process."
     )
     log._process = os.getpid()
     log.close()
     log.close()
     with pytest.raises(LabelError) as error:
         log.append([label("a", "cap")])
-    assert str(error.value) == f"{log.path} was closed: open it again."
+    assert str(error.value) == f"{log.path} is closed. Open it again."
 
 
 def test_a_backup_is_a_log(log, tmp_path):
@@ -342,7 +344,7 @@ def test_a_backup_is_a_log(log, tmp_path):
         assert other.append([label("c", "hat")]) == [2]
     with pytest.raises(LabelError) as error:
         log.backup(copy)
-    assert str(error.value) == f"{copy} is there already: choose another path for the copy."
+    assert str(error.value) == f"{copy} already exists. Choose another path for the backup."
     nowhere = tmp_path / "no" / "folder.sqlite"
     with pytest.raises(LabelError) as error:
         log.backup(nowhere)
@@ -370,12 +372,12 @@ def test_forgotten_items_leave_no_bytes_in_the_file(tmp_path):
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM events").fetchone()
-    with pytest.raises(LabelError, match=r"busy for more than|another process reads"):
+    with pytest.raises(LabelError, match=r"locked .* for more than|another process is reading"):
         log.forget([("shop", "secret/ann.jpg")], [content])
     reader.close()
     assert held() != []
     log.forget([("shop", "secret/ann.jpg")], [content])
-    assert held() == ["labels.sqlite"]  # that of the other dataset, without content
+    assert held() == ["labels.sqlite"]  # the event of the other dataset, without content
     assert content not in path.read_bytes()
     assert log.forget([("other", "secret/ann.jpg")], []) == 1
     assert held() == []
@@ -386,6 +388,6 @@ def test_forgotten_items_leave_no_bytes_in_the_file(tmp_path):
     ]  # fmt: skip
     assert log.classes("shop") == ["hat", "ill"]
     assert len(log.current("shop")) == 200
-    assert replay(events)["shop"].classes == ["hat", "ill"]
+    assert rebuild_states(events)["shop"].classes == ["hat", "ill"]
     assert log.append([Event("label", "shop", "new.jpg", label="hat")]) == [204]
     log.close()

@@ -1,4 +1,4 @@
-"""The file of the label log: made, migrated, refused when it is not one of ours or damaged."""
+"""The file of the label log: creation, migration, foreign and damaged files."""
 
 import sqlite3
 
@@ -76,7 +76,7 @@ def test_a_failed_migration_changes_nothing(tmp_path):
     with pytest.raises(LabelError) as error:
         LabelLog(path, timeout=0.2)
     assert str(error.value) == (
-        f"another process kept {path} busy for more than 0.2 s: nothing was written; try again."
+        f"another process locked {path} for more than 0.2 s. Nothing was written; try again."
     )
     blocker.execute("ROLLBACK")
     blocker.close()
@@ -85,17 +85,17 @@ def test_a_failed_migration_changes_nothing(tmp_path):
         assert len(list(log.events())) == 3
 
 
-def test_a_writer_that_does_not_end_is_named(tmp_path):
+def test_a_lock_of_another_writer_is_reported(tmp_path):
     with LabelLog(tmp_path / "labels.sqlite", timeout=0.2) as log:
         blocker = sqlite3.connect(log.path, isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
         with pytest.raises(LabelError) as error:
             log.append([Event("skip", "shop", "a")])
         assert str(error.value) == (
-            f"another process kept {log.path} busy for more than 0.2 s: nothing was written; "
-            "try again."
+            f"another process locked {log.path} for more than 0.2 s. Nothing was written; try "
+            "again."
         )
-        assert log.current("shop") == {}  # readers are not kept waiting
+        assert log.current("shop") == {}  # readers are not blocked
         blocker.close()
         assert log.append([Event("skip", "shop", "a")]) == [1]
 
@@ -105,7 +105,7 @@ def test_a_newer_version_is_refused(tmp_path):
     LabelLog(path).close()
     database(path, "PRAGMA user_version = 2")
     assert error_of(path) == (
-        f"{path} is a label log of version 2; this embedpipe reads up to version 1: update "
+        f"{path} is a label log of version 2, but this embedpipe supports versions up to 1. Update "
         "embedpipe."
     )
 
@@ -123,23 +123,24 @@ def test_a_newer_version_is_refused(tmp_path):
 def test_another_database_is_refused(tmp_path, script):
     path = database(tmp_path / "other.sqlite", script)
     assert error_of(path) == (
-        f"{path} is a SQLite database, but not a label log: choose another path, or move it away."
+        f"{path} is a SQLite database, but not a label log. Choose another path, or move this file "
+        "away."
     )
 
 
-def test_what_is_no_database_is_refused(tmp_path):
+def test_a_file_that_is_not_a_database_is_refused(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("path,label\na.jpg,cap\n" * 100)
     assert error_of(path) == (
-        f"{path} is not a label log: it is no SQLite database. Choose another path, or move it "
-        "away."
+        f"{path} is not a label log, because it is not a SQLite database. Choose another path, or "
+        "move this file away."
     )
 
 
 def test_a_folder_is_refused(tmp_path):
     assert error_of(tmp_path) == (
-        f"{tmp_path} cannot be opened (unable to open database file): check that it is a file in "
-        "a folder that can be written."
+        f"{tmp_path} cannot be opened (unable to open database file). Check that it is a file in a "
+        "writable folder."
     )
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "labels.sqlite"
@@ -168,7 +169,7 @@ def test_every_damaged_page_is_noticed(tmp_path):
         path.write_bytes(whole[:start] + b"\xa5" * 4096 + whole[start + 4096 :])
         message = error_of(path)
         assert message.startswith(f"{path} is "), message
-        assert "put back a copy" in message or "is no SQLite database" in message
+        assert "Restore a backup" in message or "is not a SQLite database" in message
 
 
 def test_a_truncated_file_is_noticed(tmp_path):
@@ -177,6 +178,6 @@ def test_a_truncated_file_is_noticed(tmp_path):
     for size in (len(whole) // 2, len(whole) - 4096, 4096, 5000):
         path.write_bytes(whole[:size])
         assert error_of(path) == (
-            f"{path} is damaged (database disk image is malformed): put back a copy; `sqlite3 "
-            "labels.sqlite .recover` shows what is left."
+            f"{path} is damaged (database disk image is malformed). Restore a backup, or save the "
+            "readable events with `sqlite3 labels.sqlite .recover`."
         )

@@ -1,4 +1,4 @@
-"""Real processes write the label log at once, are killed, are stopped and copied."""
+"""Several processes write the label log at once, are killed or stopped."""
 
 import os
 import random
@@ -34,11 +34,11 @@ with LabelLog(path) as log:
 
 
 class Writer:
-    """A process that appends, and says in a file what was acknowledged, which no kill undoes."""
+    """A process that appends events and writes the acknowledged ones to a file."""
 
     def __init__(self, path, name, count=10**6, size=1):
-        self.said = path.with_name(f"{path.stem}-{name}.txt")
-        with self.said.open("w") as file:
+        self.output = path.with_name(f"{path.stem}-{name}.txt")
+        with self.output.open("w") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", WRITER, str(path), name, str(count), str(size)],
                 stdin=subprocess.PIPE,
@@ -47,20 +47,20 @@ class Writer:
             )
 
     def go(self):
-        """Let it open the log, once its imports are done."""
+        """Let it open the log after its imports."""
         self.wait_for_lines(1)
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
     def wait_for_lines(self, count):
         deadline = time.monotonic() + 60
-        while self.said.read_bytes().count(b"\n") < count:
+        while self.output.read_bytes().count(b"\n") < count:
             assert self.process.poll() is None, "the writer has ended"
-            assert time.monotonic() < deadline, "the writer says nothing"
+            assert time.monotonic() < deadline, "the writer is silent"
             time.sleep(0.002)
 
     def kill(self):
-        """Kill it as a power cut would, with no chance to tidy up."""
+        """Kill it without any cleanup, as a power cut would."""
         self.process.send_signal(signal.SIGKILL)
         self.process.stdin.close()
         assert self.process.wait() == -signal.SIGKILL
@@ -71,7 +71,7 @@ class Writer:
 
     def acknowledged(self):
         """Return the id of the first event of each call that has returned."""
-        lines = self.said.read_text().split("\n")[1:-1]  # after "ready"; the last may be torn
+        lines = self.output.read_text().split("\n")[1:-1]  # after "ready"; the last may be torn
         return {int(number): int(first) for number, first in (line.split() for line in lines)}
 
 
@@ -82,27 +82,27 @@ def check_whole(path):
 
 
 def test_two_processes_write_at_once(tmp_path):
-    path = tmp_path / "labels.sqlite"  # which both of them find missing
+    path = tmp_path / "labels.sqlite"  # it does not exist for either of them
     writers = [Writer(path, name, count=150, size=2) for name in ("ann", "bob")]
     for writer in writers:
         writer.go()
     for writer in writers:
         writer.finish()
-    said = [writer.acknowledged() for writer in writers]
-    assert [sorted(each) for each in said] == [list(range(150))] * 2
+    confirmed = [writer.acknowledged() for writer in writers]
+    assert [sorted(each) for each in confirmed] == [list(range(150))] * 2
     check_whole(path)
     with LabelLog(path) as log:
         events = list(log.events())
         assert [event.id for event in events] == list(range(1, 601))
         place = {event.path: event.id for event in events}
-        for name, each in zip(("ann", "bob"), said, strict=True):
-            for number, first in each.items():  # a call's events stand together
+        for name, each in zip(("ann", "bob"), confirmed, strict=True):
+            for number, first in each.items():  # the events of a call are adjacent
                 assert place[f"{name}/{number}/0"] == first
                 assert place[f"{name}/{number}/1"] == first + 1
         assert len(log.current("shop")) == 600
 
 
-def test_many_processes_make_the_log_at_once(tmp_path):
+def test_many_processes_create_the_log_at_once(tmp_path):
     for attempt in range(4):
         path = tmp_path / f"{attempt}.sqlite"
         writers = [Writer(path, str(number), count=3) for number in range(4)]
@@ -114,11 +114,11 @@ def test_many_processes_make_the_log_at_once(tmp_path):
         check_whole(path)
 
 
-def test_kills_lose_nothing_that_was_acknowledged(tmp_path):
+def test_kills_lose_no_acknowledged_event(tmp_path):
     path = tmp_path / "labels.sqlite"
     chance = random.Random()  # not seeded: other instants in every run
     expected: dict[str, int] = {}
-    kills = unsaid = 0
+    kills = unconfirmed = 0
     following = Writer(path, "writer0")
     while kills < 50 or len(expected) <= 1000:
         assert kills < 400, "the writers are too slow to be tested like this"
@@ -131,21 +131,27 @@ def test_kills_lose_nothing_that_was_acknowledged(tmp_path):
         writer.kill()
         kills += 1
 
-        said = writer.acknowledged()
-        for number, first in said.items():
+        confirmed = writer.acknowledged()
+        for number, first in confirmed.items():
             expected |= {f"{name}/{number}/{part}": first + part for part in range(size)}
         with LabelLog(path) as log:
             events = list(log.events())
         assert max(Counter(event.path for event in events).values(), default=1) == 1
         place = {event.path: event.id for event in events}
         assert {item: place.get(item) for item in expected} == expected
-        # Besides what was acknowledged, the call in flight may be there: whole or not at all.
-        more = sum(event.who == name for event in events) - size * len(said)
+        # The events of the interrupted call may be there too: all or none.
+        more = sum(event.who == name for event in events) - size * len(confirmed)
         assert more in (0, size)
-        unsaid += more > 0
+        unconfirmed += more > 0
         check_whole(path)
     following.kill()
-    print({"kills": kills, "acknowledged": len(expected), "committed but not yet said": unsaid})
+    print(
+        {
+            "kills": kills,
+            "acknowledged": len(expected),
+            "committed but not acknowledged": unconfirmed,
+        }
+    )
     with LabelLog(path) as log:
         assert set(expected) <= set(log.current("shop"))
 
@@ -160,7 +166,7 @@ def copy_with_wal(path, folder):
 
 
 def test_a_copy_of_any_moment_opens(tmp_path):
-    """A stopped process stands still at one instant, as a snapshot of a file system does."""
+    """A stopped process is like a snapshot of the file system."""
     path = tmp_path / "labels.sqlite"
     LabelLog(path).close()
     writer = Writer(path, "ann", size=5)
@@ -188,7 +194,7 @@ def test_a_copy_of_any_moment_opens(tmp_path):
         writer.kill()
     assert counts == sorted(counts)
     assert counts[-1] > counts[0]
-    assert max(lengths) > 0  # what is only in the -wal file is in the copy
+    assert max(lengths) > 0  # the copy includes events that are only in the -wal file
 
 
 def test_a_backup_can_be_made_while_others_write(tmp_path):
@@ -209,14 +215,14 @@ def test_a_backup_can_be_made_while_others_write(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_opens_its_own(tmp_path):
+def test_a_forked_process_must_open_the_log_again(tmp_path):
     with LabelLog(tmp_path / "labels.sqlite") as log:
         child = os.fork()
         if not child:
             try:
                 log.append([Event("skip", "shop", "a")])
             except LabelError as error:
-                os._exit("open it again" in str(error))
+                os._exit("Open it again" in str(error))
             os._exit(7)
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == 1

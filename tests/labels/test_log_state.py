@@ -1,4 +1,4 @@
-"""Replaying the log gives the state that the view gives, whatever was said in whatever order."""
+"""States rebuilt from the events equal those of the view, for any events."""
 
 import sqlite3
 import tempfile
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.errors import EmbedpipeError
-from embedpipe.labels import Current, Event, LabelLog, State, replay
+from embedpipe.labels import Current, Event, LabelLog, State, rebuild_states
 from embedpipe.labels.log_state import match
 
 DATASETS = ("shop", "pets")
@@ -17,14 +17,14 @@ paths = st.sampled_from(["a.jpg", "b.jpg", "sub/a.jpg", "ü .jpg"])
 contents = st.sampled_from([None, b"1" * 32, b"2" * 32])  # renamed and edited images
 names = st.sampled_from(["hat", "cap", "Hut", "shoe"])
 
-said_of_items = st.builds(
+item_events = st.builds(
     lambda kind, dataset, path, content, name, who: Event(
         kind, dataset, path, content, name if kind == "label" else None, who
     ),
     st.sampled_from(["label", "label", "label", "skip", "unsure", "clear"]),
     datasets, paths, contents, names, people,
 )  # fmt: skip
-said_of_classes = st.one_of(
+class_events = st.one_of(
     st.builds(lambda d, n, w: Event("new_class", d, label=n, who=w), datasets, names, people),
     st.builds(
         lambda kind, d, n, old, w: Event(kind, d, label=n, previous=old, who=w),
@@ -36,13 +36,13 @@ undone_by_id = st.builds(
 )
 undone_by_person = st.tuples(datasets, people, st.integers(1, 4))
 steps = st.lists(
-    st.one_of(said_of_items, said_of_items, said_of_classes, undone_by_id, undone_by_person),
+    st.one_of(item_events, item_events, class_events, undone_by_id, undone_by_person),
     max_size=40,
 )
 
 
-def say(log, step):
-    """Do one step; those that make no sense at that moment are refused and change nothing."""
+def apply_step(log, step):
+    """Apply one step; return False if it is refused."""
     try:
         if isinstance(step, Event):
             log.append([step])
@@ -55,11 +55,11 @@ def say(log, step):
 
 @settings(max_examples=100, deadline=None)
 @given(steps)
-def test_the_view_agrees_with_the_replay_after_every_step(steps):
+def test_the_view_equals_the_rebuilt_state_after_every_step(steps):
     check(steps)
 
 
-# One person, one item, three classes that go round in circles.
+# One annotator, one item, three classes that are renamed in circles.
 few = st.sampled_from(["x", "y", "z"])
 busy = st.one_of(
     st.builds(lambda n: Event("label", "shop", "a", label=n, who="ann"), few),
@@ -71,7 +71,7 @@ busy = st.one_of(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(busy, min_size=25, max_size=40))
-def test_classes_that_go_round_in_circles(steps):
+def test_classes_that_are_renamed_in_circles(steps):
     check(steps)
 
 
@@ -79,9 +79,9 @@ def check(steps):
     with tempfile.TemporaryDirectory() as folder, LabelLog(f"{folder}/labels.sqlite") as log:
         for step in steps:
             before = list(log.events())
-            if not say(log, step):
+            if not apply_step(log, step):
                 assert list(log.events()) == before
-            states = replay(log.events())
+            states = rebuild_states(log.events())
             for dataset in DATASETS:
                 state = states.get(dataset, State())
                 assert log.current(dataset) == state.current
@@ -96,7 +96,7 @@ def check(steps):
 
 
 def view_of(log):
-    """Read the view as somebody with another SQLite client does."""
+    """Read the view with another SQLite client."""
     connection = sqlite3.connect(log.path)
     rows = connection.execute("SELECT dataset, path, label FROM current").fetchall()
     connection.close()
@@ -104,9 +104,9 @@ def view_of(log):
     return {(dataset, path): label for dataset, path, label in rows}
 
 
-def test_a_story_worked_out_by_hand():
+def test_states_after_each_event_by_hand():
     at = "2026-05-01T07:30:00.000000+00:00"
-    story = [
+    events = [
         Event("label", "shop", "a", label="cap", at=at, id=1),
         Event("label", "shop", "b", label="hat", at=at, id=2),
         Event("merge_class", "shop", label="hat", previous="cap", at=at, id=3),
@@ -116,8 +116,8 @@ def test_a_story_worked_out_by_hand():
         Event("clear", "shop", "b", at=at, id=7),
     ]
     seen = []
-    for count in range(1, len(story) + 1):
-        state = replay(story[:count])["shop"]
+    for count in range(1, len(events) + 1):
+        state = rebuild_states(events[:count])["shop"]
         seen.append(({path: c.label for path, c in state.current.items()}, state.classes))
     assert seen == [
         ({"a": "cap"}, ["cap"]),

@@ -1,4 +1,4 @@
-"""Labels find their rows, and strangers are explained."""
+"""Rows of labels, and messages about unknown paths."""
 
 import numpy as np
 import pytest
@@ -16,21 +16,21 @@ def error_of(labels, ids=IDS):
     return str(error.value)
 
 
-def test_rows_ascend_whatever_the_order_of_the_labels():
+def test_rows_ascend_for_any_order_of_the_labels():
     rows, labels = rows_for({"bags/new/007.jpg": "bag", "hats/001.jpg": "hat"}, IDS)
     assert rows.dtype == np.int64
     assert rows.tolist() == [0, 3]
     assert labels.tolist() == ["hat", "bag"]
 
 
-def test_no_labels_are_no_rows():
+def test_no_labels_give_no_rows():
     rows, labels = rows_for({}, IDS)
     assert (rows.shape, rows.dtype, labels.shape) == ((0,), np.int64, (0,))
     assert rows_for({}, [])[0].shape == (0,)
 
 
 @pytest.mark.parametrize(
-    ("path", "meant"),
+    ("path", "hint"),
     [
         ("007.jpg", " (did you mean 'bags/new/007.jpg'?)"),
         ("shoes/002.jpg", " (did you mean 'shoes/002.JPG'?)"),
@@ -41,37 +41,37 @@ def test_no_labels_are_no_rows():
         ("999.jpg", ""),
     ],
 )
-def test_what_may_be_meant(path, meant):
+def test_suggestions_for_unknown_paths(path, hint):
     assert error_of({path: "hat"}) == (
-        f"1 of 1 labelled paths is not in the dataset: {path!r}{meant}. "
-        "An id is a path relative to the dataset's folder, such as 'hats/001.jpg'."
+        f"1 of 1 labelled paths is not in the dataset: {path!r}{hint}. "
+        "Paths must be relative to the dataset's folder, such as 'hats/001.jpg'."
     )
 
 
-def test_three_strangers_are_named_and_the_others_counted():
+def test_three_unknown_paths_are_listed_and_the_others_counted():
     labels = {"hats/001.jpg": "hat", **{f"x{i}.jpg": "hat" for i in range(5)}}
     assert error_of(labels) == (
         "5 of 6 labelled paths are not in the dataset: 'x0.jpg', 'x1.jpg', 'x2.jpg' and 2 more. "
-        "An id is a path relative to the dataset's folder, such as 'hats/001.jpg'."
+        "Paths must be relative to the dataset's folder, such as 'hats/001.jpg'."
     )
 
 
 def test_a_dataset_without_items():
     assert error_of({"a": "hat", "b": "hat"}, []) == (
-        "none of the 2 labelled paths is in the dataset: it has no items."
+        "none of the 2 labelled paths is in the dataset, which has no images."
     )
 
 
-def test_a_name_in_another_unicode_form_says_so():
+def test_a_name_in_another_unicode_form_is_explained():
     message = error_of({"Cafe\u0301.jpg": "hat"}, ["Caf\u00e9.jpg"])
     assert message == (
         "1 of 1 labelled paths is not in the dataset: 'Cafe\u0301.jpg' (did you mean "
-        "'Caf\u00e9.jpg'? The two differ only in their Unicode form). An id is a path "
-        "relative to the dataset's folder, such as 'Caf\u00e9.jpg'."
+        "'Caf\u00e9.jpg'? The two differ only in their Unicode form). Paths must be relative to "
+        "the dataset's folder, such as 'Caf\u00e9.jpg'."
     )
 
 
-def test_labels_of_other_programs_get_the_ids_of_items():
+def test_paths_of_other_programs_are_resolved():
     resolver = PathResolver([*IDS, " a b.jpg", "Caf\u00e9.jpg"], folder="/data/photos")
     labels = {
         "hats\\001.jpg": "hat",

@@ -1,4 +1,4 @@
-"""Numbers beside the images."""
+"""Numeric metadata of images."""
 
 import numpy as np
 import pyarrow as pa
@@ -55,30 +55,30 @@ def test_numbers_are_aligned_with_the_items(tmp_path, suffix):
         ),
         (
             "path,x\na/1.jpg,1\n",
-            "{path}: no row for 1 of 2 items, 'b/1.jpg' for one; add a row for each.",
+            "{path}: 1 of 2 images have no row, for example 'b/1.jpg'. Add a row for each.",
         ),
         (
             "path,x\na/1.jpg,1\n./a/1.jpg,2\n",
-            "{path}, line 3: 'a/1.jpg' is there twice. Keep one of the two.",
+            "{path}, line 3: second row for 'a/1.jpg'. Keep one of the two.",
         ),
         (
             "path,x\na/1.jpg,1\nb/1.jpg,NA\n",
-            "{path}, line 3: no finite 'x' for 'b/1.jpg'; fill it in.",
+            "{path}, line 3: the value of 'x' for 'b/1.jpg' is missing or infinite. Fill it in.",
         ),
         (
             "path;x\na/1.jpg;0,5\nb/1.jpg;2,0\n",
-            "{path}: no column of numbers beside 'path'; decimals need a point, such as 0.5.",
+            "{path}: no column with numbers beside 'path'. Write decimals with a point: 0.5.",
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path, text, message):
+def test_a_table_that_does_not_match_is_refused(tmp_path, text, message):
     path = write(tmp_path, text)
     with pytest.raises(LabelError) as caught:
         read_metadata(path, IDS)
     assert str(caught.value) == message.format(path=path)
 
 
-def test_a_file_that_is_not_there_or_damaged_is_refused(tmp_path):
+def test_a_missing_or_damaged_file_is_refused(tmp_path):
     with pytest.raises(LabelError) as caught:
         read_metadata(tmp_path / "x.csv", IDS)
     assert str(caught.value) == f"there is no table at {tmp_path / 'x.csv'}."

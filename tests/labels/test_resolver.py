@@ -1,4 +1,4 @@
-r"""Foreign paths find their one item, or none: never another one."""
+r"""Paths of other programs are resolved to the right item or to none."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_several_items_are_refused(path, candidates):
     assert resolve(path, candidates) == (None, (), tuple(sorted(candidates)))
 
 
-def test_the_prefix_that_was_named_is_taken_off_first():
+def test_strip_prefix_is_removed_first():
     ids = ["1.jpg", "photos/1.jpg", "a b/1.jpg"]
     for prefix in ("photos", "photos/", "./photos"):
         assert resolve("photos/1.jpg", ids, strip_prefix=prefix).id == "1.jpg"
@@ -126,7 +126,7 @@ def test_class_folders_are_removed_where_the_format_has_them():
     assert resolve("cat/1.jpg", ids, classes=["cat"]).id is None
 
 
-def test_uploads_have_base_names_without_blanks():
+def test_uploads_are_found_by_file_name():
     ids = ["a/my photo (1).jpg", "b/x.jpg", "c/x.jpg"]
     upload = ForeignPath("/data/upload/3/0a1b2c3d-my_photo_1.jpg", upload=True)
     assert resolve(upload, ids) == ("a/my photo (1).jpg", ("upload prefix removed",), ())
@@ -159,8 +159,8 @@ SLASHES = {"posix": str, "windows": lambda path: path.replace("/", "\\")}
 
 
 @st.composite
-def spellings(draw):
-    """A tree, one of its items, and how another program may spell it."""
+def foreign_paths(draw):
+    """A tree, one of its items, and its path in another program."""
     ids = draw(trees)
     item = draw(st.sampled_from(ids))
     path = ROOTS[draw(st.sampled_from(list(ROOTS)))](item)
@@ -186,13 +186,13 @@ def check_unique_or_refused(case):
 
 
 @settings(max_examples=200, deadline=None)
-@given(spellings())
-def test_a_spelling_of_an_item_is_that_item_or_refused(case):
+@given(foreign_paths())
+def test_a_foreign_path_is_resolved_to_its_item_or_refused(case):
     check_unique_or_refused(case)
 
 
 @pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
-@given(spellings())
-def test_many_spellings(case):
+@given(foreign_paths())
+def test_many_foreign_paths(case):
     check_unique_or_refused(case)

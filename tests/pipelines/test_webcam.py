@@ -186,7 +186,7 @@ def test_a_label_of_an_unknown_photo_is_refused(
         run("--labels", labels, "--format", "csv")
     assert caught.value.code == 1
     assert capsys.readouterr().err.endswith(
-        "webcam.py: 1 of 2 labelled paths is not in the dataset: 'webcam 000.jpg'. An id is a path "
+        "webcam.py: 1 of 2 labelled paths is not in the dataset: 'webcam 000.jpg'. Paths must be "
         "relative to the dataset's folder, such as 'monday/webcam 000.jpg'. Nothing was imported.\n"
     )
     with LabelLog(tmp_path / "w" / "labels.sqlite") as log:

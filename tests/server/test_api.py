@@ -98,7 +98,7 @@ def test_skip_unsure_clear_and_undo(lab: Lab) -> None:
     assert undone["act"] == {"kind": "new_class", "label": "cap", "previous": None}
     assert lab.get("/api/status").json()["classes"] == []
     assert lab.post("/api/mark", {"rows": [0], "kind": "hide"}).error() == (
-        400, "items cannot be marked 'hide': say skip, unsure, clear.",
+        400, "unknown mark 'hide'; expected skip, unsure, clear.",
     )  # fmt: skip
 
 
@@ -167,13 +167,13 @@ def test_labels_that_cannot_be_checked_are_counted(lab: Lab) -> None:
 
     assert doubted() == (0, 0, "there are no labels")
     lab.post("/api/label", {"rows": [0, 1, 2], "label": "hat"}).json()
-    assert doubted() == (3, 0, "there is one class only")
+    assert doubted() == (3, 0, "there is only one class")
     lab.post("/api/label", {"rows": [1, 2], "label": "shoe"}).json()
     lab.post("/api/label", {"rows": [2], "label": "sock"}).json()
     assert doubted() == (
         3,
         0,
-        "each of the 3 classes has one distinct image only, two are needed",
+        "each of the 3 classes has only one distinct image; two are needed",
     )
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from embedpipe.errors import RunError
-from embedpipe.labels import LabelLog, replay
+from embedpipe.labels import LabelLog, rebuild_states
 from embedpipe.server import LabellingServer
 from tests.processes import started
 from tests.server.conftest import Client, Lab, make_photos
@@ -122,7 +122,7 @@ def kill_under_load(tmp_path: Path, kills: int, requests: int) -> None:
     assert len(acknowledged) >= requests
     with LabelLog(workspace / "labels.sqlite") as log:
         events = list(log.events())
-        assert replay(events)[events[0].dataset].current == log.current(events[0].dataset)
+        assert rebuild_states(events)[events[0].dataset].current == log.current(events[0].dataset)
     stored = Counter(event.model for event in events)
     assert set(stored.values()) == {2}  # both rows of an act or none, and never twice
     assert set(acknowledged) <= set(stored) <= set(sent)

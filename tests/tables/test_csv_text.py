@@ -1,4 +1,4 @@
-"""Cells that a spreadsheet would calculate."""
+"""Cells that a spreadsheet would run as formulas."""
 
 import csv
 

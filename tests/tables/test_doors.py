@@ -1,4 +1,4 @@
-"""The same table gives the same classes from each of the three file types, by every door."""
+"""A table gives the same labels from all file types and in all readers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def tables(draw):
 
 
 def expected(values):
-    """The cells of a column, worked out apart from the reader."""
+    """The expected cells of a column."""
     blank = [value is None or value != value for value in values]
     cells = ["" if none else str(value).strip() for none, value in zip(blank, values, strict=True)]
     if all(_is_whole(cell) for cell in cells if cell):
@@ -77,13 +77,13 @@ def _is_whole(cell):
 
 
 def texts_of(values):
-    """The cells as another program writes them to CSV: ours alone put apostrophes."""
+    """The cells as another program writes them to CSV, without apostrophes."""
     return ["" if value is None or value != value else str(value) for value in values]
 
 
 @st.composite
 def csv_files(draw, columns):
-    """The bytes of a CSV file as some program or person may have written it."""
+    """The bytes of a CSV file of another program or a person."""
     delimiter = draw(st.sampled_from(",;\t"))
     end = draw(st.sampled_from(["\n", "\r\n"]))
     text = io.StringIO(newline="")
@@ -106,7 +106,7 @@ def csv_files(draw, columns):
 
 
 def guarded(cell):
-    """The rule of the guards, written apart: nobody else's table begins a cell with "'="."""
+    """A cell with an apostrophe if it begins with apostrophes and a formula character."""
     return (
         f"'{cell}"
         if cell.startswith("'") and cell.lstrip("'")[:1] in "=+-@\t\r\n＝＋－＠"
@@ -121,7 +121,7 @@ def write_files(folder, columns, content):
     pq.write_table(pa.table(columns), folder / "t.parquet")
 
 
-def by_every_door(file):
+def labels_of_all_readers(file):
     """The label of each path that has one, by manifest, label file and import."""
     dataset = load_dataset(file)
     items = formats[file.suffix.removeprefix(".")].read(file)
@@ -140,27 +140,27 @@ def check(folder, data):
     buckets = dict(zip(columns["path"], expected(columns["bucket"]), strict=True))
     for suffix in SUFFIXES:
         file = folder / f"t{suffix}"
-        assert by_every_door(file) == [right, right, right], suffix
+        assert labels_of_all_readers(file) == [right, right, right], suffix
         assert {i.id: i.bucket or "" for i in load_dataset(file).items} == buckets, suffix
 
 
 @QUICK
 @given(data=st.data())
-def test_the_same_table_by_every_door(tmp_path, data):
+def test_all_readers_give_the_same_labels(tmp_path, data):
     check(tmp_path, data)
 
 
 @pytest.mark.slow
 @THOROUGH
 @given(data=st.data())
-def test_the_same_table_by_every_door_2000(tmp_path, data):
+def test_all_readers_give_the_same_labels_2000(tmp_path, data):
     check(tmp_path, data)
 
 
 @QUICK
 @example(values=[1.0, None, 2.5])
 @given(values=st.lists(COLUMNS["float"] | COLUMNS["half"], min_size=1, max_size=6))
-def test_numbers_of_metadata_are_the_same_by_every_file_type(tmp_path, values):
+def test_metadata_are_the_same_in_all_file_types(tmp_path, values):
     values = [*values, 0.25]
     columns = {"path": [f"{row}.jpg" for row in range(len(values))], "x": values}
     written = io.StringIO(newline="")
@@ -174,7 +174,7 @@ def test_numbers_of_metadata_are_the_same_by_every_file_type(tmp_path, values):
         found = read_metadata(tmp_path / f"t{suffix}", [columns["path"][row] for row in there])
         assert found["x"].tolist() == [values[row] for row in there]
         if missing:
-            with pytest.raises(EmbedpipeError, match="no finite 'x'"):
+            with pytest.raises(EmbedpipeError, match="the value of 'x'"):
                 read_metadata(tmp_path / f"t{suffix}", columns["path"])
 
 
@@ -205,13 +205,13 @@ ARROW = {
 
 
 @pytest.mark.parametrize("kind", ARROW)
-def test_every_type_of_parquet_that_is_one_cell(tmp_path, kind):
+def test_parquet_types_that_are_one_cell(tmp_path, kind):
     array, right = ARROW[kind]
     paths = ["0.jpg", "1.jpg", "2.jpg"]
     file = tmp_path / "t.parquet"
     pq.write_table(pa.table({"path": pa.array(paths).dictionary_encode(), "label": array}), file)
     known = {path: label for path, label in zip(paths, right, strict=True) if label}
-    assert by_every_door(file) == [known, known, known]
+    assert labels_of_all_readers(file) == [known, known, known]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_every_type_of_parquet_that_is_one_cell(tmp_path, kind):
     ],
     ids=["nested", "object", "duration"],
 )
-def test_types_that_are_no_cell_are_refused_by_every_door(tmp_path, array):
+def test_types_that_are_not_one_cell_are_refused_by_all_readers(tmp_path, array):
     file = tmp_path / "t.parquet"
     pq.write_table(pa.table({"path": ["0.jpg", "1.jpg"], "label": array}), file)
     message = f"{file}: the column 'label' has the type {array.type}; expected text or numbers."
@@ -234,7 +234,7 @@ def test_types_that_are_no_cell_are_refused_by_every_door(tmp_path, array):
 
 
 def test_pandas_writes_the_same_table_three_times(tmp_path):
-    """Columns as pandas makes them when a value is missing."""
+    """Columns of pandas with missing values."""
     import pandas as pd
 
     frame = pd.DataFrame(
@@ -249,6 +249,6 @@ def test_pandas_writes_the_same_table_three_times(tmp_path):
     frame.to_parquet(tmp_path / "t.parquet")
     for suffix in SUFFIXES:
         known = {"a.jpg": "hat", "c.jpg": "1.10"}
-        assert by_every_door(tmp_path / f"t{suffix}") == [known, known, known]
+        assert labels_of_all_readers(tmp_path / f"t{suffix}") == [known, known, known]
         buckets = [item.bucket for item in load_dataset(tmp_path / f"t{suffix}").items]
         assert buckets == ["2014", None, "2015"]

@@ -1,4 +1,4 @@
-"""CSV as people and programs write it: what is taken, and what is refused with its line."""
+"""CSV of people and programs: accepted files, and messages with line numbers."""
 
 import csv
 import io
@@ -51,7 +51,7 @@ def test_csv_as_people_and_programs_write_it(tmp_path, content):
     assert read(tmp_path, content).columns == RIGHT
 
 
-def test_quotes_keep_blanks_of_a_path_and_of_nothing_else(tmp_path):
+def test_only_quoted_paths_keep_their_spaces(tmp_path):
     table = read(tmp_path, 'path,label\n" 1.jpg "," cat "\n 2.jpg ,5" nail\n')
     assert table.columns == {"path": [" 1.jpg ", "2.jpg"], "label": ["cat", '5" nail']}
 
@@ -116,7 +116,7 @@ CELLS = st.text(st.sampled_from(" ,;\t\"\r\nab'=é"), max_size=5)
     end=st.sampled_from(["\n", "\r\n", "\r"]),
 )
 def test_cells_are_those_of_the_standard_library(rows, delimiter, end):
-    """With all cells in quotes nothing may change: not a blank, not a line break."""
+    """Quoted cells are not changed."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
     writer.writerows([["path", "label"], *rows])
@@ -221,7 +221,7 @@ def test_values_in_memory_are_the_cells_of_a_table():
 
 
 @pytest.mark.parametrize("word", ["unsure", "Unsure", " SKIP ", "skip"])
-def test_doubtful_rows_are_no_labels(tmp_path, word):
+def test_unsure_and_skipped_rows_have_no_label(tmp_path, word):
     table = read(tmp_path, f"path,label,status\n1.jpg,cat,label\n2.jpg,dog,{word}\n3.jpg,dog,\n")
     assert sure_labels(table) == ["cat", "", "dog"]
 

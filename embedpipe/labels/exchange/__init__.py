@@ -1,7 +1,6 @@
-"""The label formats that come with embedpipe, and the base class of all.
+"""The built-in label formats and their base class.
 
-Every format reads and writes `Labelled` items keyed by their relative paths. A file is read whole,
-or not at all. `embedpipe.labels` shows how to add a format.
+`embedpipe.labels` shows how to add a format.
 """
 
 from __future__ import annotations
@@ -12,7 +11,12 @@ from .entries import Entry, Labelled
 from .folder_formats import FiftyOneFormat, ImageFolderFormat
 from .format import Format, OpenImage, ReadOptions, WriteOptions, formats
 from .huggingface import HuggingFaceFormat
-from .label_studio import LabelStudioFormat, labelling_config, local_files_url, serving
+from .label_studio import (
+    LabelStudioFormat,
+    labelling_config,
+    local_files_url,
+    serving_instructions,
+)
 from .lightly import LightlyFormat, read_lightly_embeddings
 from .lightly_predictions import LightlyPredictionsFormat
 from .reading import Reading, new_events
@@ -41,7 +45,13 @@ __all__ = [
     "local_files_url",
     "new_events",
     "read_lightly_embeddings",
-    "serving",
+    "serving_instructions",
 ]
 
-__getattr__ = old_names(__name__, {"news": "embedpipe.labels.exchange:new_events"})
+__getattr__ = old_names(
+    __name__,
+    {
+        "news": "embedpipe.labels.exchange:new_events",
+        "serving": "embedpipe.labels.exchange:serving_instructions",
+    },
+)

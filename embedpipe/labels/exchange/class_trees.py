@@ -1,4 +1,4 @@
-"""Trees of images with a folder for each class, in a folder or an archive."""
+"""Images in class folders, on disk or in an archive."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from .safe_paths import UNLABELLED, check_lengths, escape, escape_path, unescape
 __all__ = ["MARKER", "ClassTree", "class_file", "tree_entries", "write_tree"]
 
 _ANNOTATIONS = frozenset({".xml", ".json", ".yaml", ".yml", ".names", ".data"})
-"""Suffixes of files in which other formats keep labels."""
+"""Suffixes of files that contain the labels of other formats."""
 
 NO_CLASS = "_unlabeled"
-"""Folder of the images without a label."""
+"""Name of the folder for images without a label."""
 
 SUBSET = "default"
-"""Folder of a task without subsets in exports of CVAT."""
+"""Name of the folder that CVAT writes for a task without subsets."""
 
 MARKER = ".embedpipe.json"
-"""Name of the hidden file in a tree that embedpipe wrote."""
+"""Name of the hidden file in trees written by embedpipe."""
 
 
 def class_file(item: Labelled, *, flat: bool) -> str:
-    """Return the file of an item's image in a tree; flat, its folders are part of the name."""
+    """Return the file of an item in a tree; if flat, its folders become part of the file name."""
     folder = NO_CLASS if item.label is None else escape(item.label)
     return f"{folder}/{escape(item.path) if flat else escape_path(item.path)}"
 
 
 def write_tree(root: Path, name: str, files: Mapping[str, str], options: WriteOptions) -> None:
-    """Put the images of `files` (file below `root` by item) and the marker into a tree."""
+    """Write images (`files`: path below `root` by item) and the marker into a tree."""
     check_lengths(name, files.items())
     for path, file in files.items():
         options.place_image(root / file, path)
@@ -47,18 +47,18 @@ def write_tree(root: Path, name: str, files: Mapping[str, str], options: WriteOp
 
 
 def tree_entries(root: Path, name: str, options: ReadOptions) -> Iterator[Entry]:
-    """Yield the images of a tree with a folder for each class, read as the format `name`."""
+    """Yield the entries of a folder of class folders, for the format `name`."""
     if not root.is_dir():
-        raise FormatError(f"{root} is not a folder with a folder for each class.")
+        raise FormatError(f"{root} is a file; expected a folder with one subfolder per class.")
     names = sorted(walk(str(root), Counter()))
-    ours = (root / MARKER).is_file()
-    others = [] if ours else _other_files(root)
-    tree = ClassTree(str(root), names, ours=ours, others=others, wanted=name)
+    escaped = (root / MARKER).is_file()
+    others = [] if escaped else _annotation_files(root)
+    tree = ClassTree(str(root), names, escaped=escaped, others=others, format_name=name)
     return tree.entries(options, location=encode_id(str(root.absolute())))
 
 
-def _other_files(root: Path) -> list[str]:
-    """Return the relative paths of the files that may hold annotations."""
+def _annotation_files(root: Path) -> list[str]:
+    """Return the relative paths of files that may contain annotations."""
     return sorted(
         encode_id(file.relative_to(root).as_posix())
         for pattern in ("*", "*/*")
@@ -68,33 +68,40 @@ def _other_files(root: Path) -> list[str]:
 
 
 class ClassTree:
-    """Images in folders of classes, as a tree on disk or in an archive."""
+    """Images in class folders, on disk or in an archive."""
 
     def __init__(
-        self, source: str, names: Sequence[str], *, ours: bool, others: Sequence[str], wanted: str
+        self,
+        source: str,  # folder or archive, for messages
+        names: Sequence[str],  # relative POSIX paths of the images
+        *,
+        escaped: bool,  # written by embedpipe: names are escaped, the first folders are classes
+        others: Sequence[str],  # paths of the other files
+        format_name: str,  # for messages
     ) -> None:
-        self.source = source  # folder or archive, for messages
-        self.names = names  # relative POSIX paths of the images
-        self.ours = ours  # names are escaped, and the first folders are classes
-        self.wanted = wanted  # the format to ask for where this is no tree of classes
+        self.source, self.names = source, names
+        self.escaped, self.format_name = escaped, format_name
         self.others = [name for name in others if suffix_of(name) in _ANNOTATIONS]
-        if not any("/" in name for name in names):
-            raise FormatError(f"{source} holds no images in folders of classes.")
         self.tops = {name.partition("/")[0] for name in names if "/" in name}
+        if not self.tops:
+            raise FormatError(
+                f"{source} contains no images in class folders. Put each image in a folder with "
+                "the name of its class."
+            )
 
     def entries(
         self, options: ReadOptions, *, location: str | None = None, nested: bool = False
     ) -> Iterator[Entry]:
         """Yield an entry for each image."""
-        # `location`: absolute path of a tree on disk. `nested`: a class folder may hold what was
-        # a class folder before, as CVAT's do.
+        # `location`: absolute path of a tree on disk. `nested`: a class folder may contain folders
+        # of previous classes, as in CVAT.
         depth = self._depth(options, nested)
         self._check_one_folder(options, depth)
         for name in self.names:
             where = f"{self.source}, file {name!r}"
             *folders, base = name.split("/")
             if len(folders) <= depth:
-                yield Entry(where, name, reason="outside of the folders of classes")
+                yield Entry(where, name, reason="outside the class folders")
                 continue
             above, folder = folders[:depth], folders[depth]
             inside = "/".join([*folders[depth + 1 :], base])
@@ -115,25 +122,25 @@ class ClassTree:
         for begin in ([folder], [*above, folder], above) if above else ([folder],):
             more.append(("/".join([*begin, inside]), FOLDER_ADDED))
         if nested and inside.startswith(f"{folder}_"):
-            more.append((inside.removeprefix(f"{folder}_"), "name of the class removed"))
+            more.append((inside.removeprefix(f"{folder}_"), "class name removed"))
         return ForeignPath(
             inside,
-            exact=(plain,) if self.ours else (),
+            exact=(plain,) if self.escaped else (),
             more=tuple(more),
             class_folders=self._class_names if nested else None,
             default=plain,
         )
 
     def _check_one_folder(self, options: ReadOptions, depth: int) -> None:
-        """Refuse a tree whose labels are in a file and whose images are in one folder."""
+        """Refuse a tree with an annotation file and all images in one folder."""
         folders = {name.split("/")[depth] for name in self.names if name.count("/") > depth}
         known = options.resolver.classes if options.resolver is not None else frozenset()
-        if self.others and len(folders) == 1 and not self.ours and not folders <= known:
+        if self.others and len(folders) == 1 and not self.escaped and not folders <= known:
             (folder,) = folders
             raise FormatError(
-                f"{self.source} holds {self.others[0]}, and all images in the one folder "
-                f"{folder!r}: that is no folder for each class. Export in the format "
-                f"{self.wanted}; if {folder!r} is a class, say so with --class."
+                f"{self.source} contains {self.others[0]} and all images in one folder, "
+                f"{folder!r}; expected one folder per class. Export in the format "
+                f"{self.format_name}. If {folder!r} is a class, add --class {shlex.quote(folder)}."
             )
 
     @cached_property
@@ -141,10 +148,10 @@ class ClassTree:
         return frozenset({*self.tops, *map(unescape, self.tops)})
 
     def _depth(self, options: ReadOptions, nested: bool) -> int:
-        """Return how many folders are above those of the classes: splits, or a wrapping."""
+        """Return the number of folder levels above the class folders: 0 or 1."""
         inner = [name.split("/") for name in self.names if "/" in name]
         known = options.resolver.classes if options.resolver is not None else frozenset()
-        if self.ours or (len(self.tops) == 1 and self.tops <= known):
+        if self.escaped or (len(self.tops) == 1 and self.tops <= known):
             return 0
         tops = ", ".join(sorted(self.tops))
         splits = are_splits(self.tops) and self.tops.isdisjoint(known)
@@ -152,12 +159,13 @@ class ClassTree:
             ids = options.resolver.ids if options.resolver is not None else {}
             if splits and any(name in ids for name in self.names if "/" in name):
                 raise FormatError(
-                    f"{self.source}: {tops} are splits of the dataset, and images lie in these "
-                    f"folders without a class. For a class, say so with --class {min(self.tops)}."
+                    f"{self.source}: the folders {tops} are splits of the dataset, and they "
+                    "contain images without a class folder. If they are classes, add --class "
+                    f"{min(self.tops)}."
                 )
             return 0
         if splits:
-            options.notes.append(f"The folders {tops} are read as splits; classes are inside.")
+            options.notes.append(f"The folders {tops} are splits; their subfolders are classes.")
             return 1
         seconds = {parts[1] for parts in inner}
         wraps = bool(UNLABELLED & seconds) or (nested and tops == SUBSET)
@@ -165,9 +173,9 @@ class ClassTree:
             return 0
         if nested and not wraps:
             raise FormatError(
-                f"{self.source}: the folder {tops!r} is no class yet, and the folders in it are "
-                f"classes. If {tops!r} is a new class, say so with --class {shlex.quote(tops)}; "
-                "else pack what is inside of it."
+                f"{self.source}: the folder {tops!r} is not a known class, but its subfolders are. "
+                f"If {tops!r} is a new class, add --class {shlex.quote(tops)}. Otherwise pack only "
+                "its subfolders."
             )
-        options.notes.append(f"The folder {tops} holds the folders of the classes.")
+        options.notes.append(f"The class folders are in the folder {tops}.")
         return 1

@@ -1,4 +1,4 @@
-"""CVAT: a zip of the layout that it calls ImageNet 1.0."""
+"""The format cvat: CVAT's ImageNet 1.0, a zip of class folders."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError, OSError),
 )
-"""What the standard library raises for an archive that it cannot make sense of."""
+"""Exceptions of the standard library for damaged archives."""
 
 _OURS = b"embedpipe: names are escaped"
-"""Comment of an archive that embedpipe wrote."""
+"""Comment of archives written by embedpipe."""
 
 _UTF8 = 0x800
 _DIRECTORY_ENTRY = b"PK\x01\x02"
@@ -35,14 +35,11 @@ _DIRECTORY_ENTRY = b"PK\x01\x02"
 class CvatFormat(Format):
     """CVAT's ImageNet 1.0: a zip with a folder for each class.
 
-    The format is flat, ``<class>/<image>``: the folders of an item's path become part of the
-    file's name, ``/`` written as ``%2F``, so two files of one base name have two names, and the
-    path is read back from it. Items without a sure label are left out. Nothing is unpacked to read
-    it. The same labels and images give the same bytes.
+    A file is ``<class>/<image>``, with ``/`` in the item's path written as ``%2F``. Only items
+    with a sure label are written. The same labels and images give the same bytes.
 
-    Of what CVAT exports, images in ``no_label/`` have no label; a file may begin with the name of
-    its class (``cat/cat_1.jpg``); and an image that had the tag cat when it was imported comes
-    back as ``dog/cat/1.jpg`` after it was tagged dog.
+    In CVAT's exports, images in ``no_label/`` have no label, a file name may begin with its class
+    (``cat/cat_1.jpg``), and an image whose tag was changed from cat to dog is ``dog/cat/1.jpg``.
 
     Examples
     --------
@@ -57,14 +54,16 @@ class CvatFormat(Format):
     only_labelled = True
 
     def read_entries(self, path: Path, options: ReadOptions) -> Iterable[Entry]:
-        """Yield the images of the archive; nothing is unpacked."""
-        names, others, ours = _names(path)
+        """Yield the images of the archive, without unpacking them."""
+        names, others, escaped = _names(path)
         if not any("/" in name for name in names):
             raise FormatError(
-                f"{path} holds no images in folders of classes. Export from CVAT as ImageNet 1.0, "
-                "and save the images with it."
+                f"{path} contains no images in class folders. Export from CVAT as ImageNet 1.0, "
+                "with images."
             )
-        tree = ClassTree(str(path), names, ours=ours, others=others, wanted="ImageNet 1.0")
+        tree = ClassTree(
+            str(path), names, escaped=escaped, others=others, format_name="ImageNet 1.0"
+        )
         return tree.entries(options, nested=True)
 
     def write_items(self, path: Path, items: Sequence[Labelled], options: WriteOptions) -> None:
@@ -78,7 +77,7 @@ class CvatFormat(Format):
 
 
 def _names(path: Path) -> tuple[list[str], list[str], bool]:
-    """Return the names of images, those of other files, and whether embedpipe wrote them."""
+    """Return the names of images and of other files, and whether embedpipe wrote the archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = list(_checked_names(archive))
@@ -86,7 +85,7 @@ def _names(path: Path) -> tuple[list[str], list[str], bool]:
             others = [name for name in names if not is_image(name.rpartition("/")[2])]
             return images, others, archive.comment == _OURS
     except _DAMAGE as error:
-        raise FormatError(f"{path} is not a zip archive that can be read: {error}.") from None
+        raise FormatError(f"{path} cannot be read as a zip archive: {error}.") from None
 
 
 def _checked_names(archive: zipfile.ZipFile) -> Iterator[str]:
@@ -94,25 +93,25 @@ def _checked_names(archive: zipfile.ZipFile) -> Iterator[str]:
     for member in archive.infolist():
         name = member.orig_filename
         if "\0" in name:
-            raise zipfile.BadZipFile(f"the name {name!r} holds a null character")
+            raise zipfile.BadZipFile(f"the name {name!r} contains a null character")
         if _DIRECTORY_ENTRY in member.extra or _DIRECTORY_ENTRY in member.comment:
-            raise zipfile.BadZipFile(f"the entry of {name!r} swallows the one behind it")
+            raise zipfile.BadZipFile(f"the entry of {name!r} includes the next entry")
         if name.endswith("/"):
             continue
-        archive.open(member).close()  # compares the name in the directory with that of the member
+        archive.open(member).close()  # compares the names in the directory and in the member
         if not member.flag_bits & _UTF8:
             name = _as_utf8(name)
         members.append((name, member.create_system))
     names, hosts = [name for name, _ in members], [host for _, host in members]
     for name in posix_names(str(archive.filename), names, hosts):
         *folders, base = name.split("/")
-        # A ".." is not passed over: it is refused.
+        # A ".." is not skipped, so that it is refused later.
         if all(is_visible(part) or part == ".." for part in (*folders, base)):
             yield name
 
 
 def _as_utf8(name: str) -> str:
-    """Return a name that is UTF-8 though the archive does not say so, as a Mac writes them."""
+    """Return a name decoded as UTF-8 if possible: macOS writes UTF-8 without the flag for it."""
     try:
         return name.encode("cp437").decode()
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is exchanged: a labelled item, and the unchecked entry of a file that it comes from."""
+"""Labelled items, and the unchecked entries of files from which they are made."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from ...tables import STATUSES
 from ..resolver import ForeignPath
 from .safe_paths import is_unicode, path_text, tidy_path
 
-__all__ = ["Entry", "Labelled", "check_items", "path_as_id", "path_as_spelled", "validated"]
+__all__ = ["Entry", "Labelled", "check_items", "path_as_id", "path_as_written", "validated"]
 
 WITHOUT_LABEL = "without a label"
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One item with its label from a person, its prediction from a model, or both.
+    """One item with its label, its prediction, or both.
 
     Parameters
     ----------
     path
-        The item's id: its path relative to the dataset's folder.
+        Path relative to the dataset's folder (the item's id).
     label
-        The name of its class; None if it has none, as every skipped item.
+        Name of the class, or None.
     status
-        ``"label"``, ``"skip"``, or ``"unsure"`` (with a label or without).
+        ``"label"``, ``"skip"`` (without a label) or ``"unsure"``.
     prediction
-        The class that a model predicts.
+        Class predicted by a model.
     score
-        The model's score for it: a finite number, usually a probability.
+        Score of the prediction, a finite number; usually a probability.
     who
-        The person who labelled it.
+        Name of the annotator.
     model
-        Name of the model that predicts.
+        Name of the model.
 
     Examples
     --------
@@ -54,28 +54,28 @@ class Labelled:
 
     @property
     def is_sure(self) -> bool:
-        """Whether it has a label that nobody doubts."""
+        """Whether it has a label that is not marked unsure."""
         return self.label is not None and self.status == "label"
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has neither a label, a status nor a prediction: nothing to exchange."""
+        """Whether it has no label, no mark and no prediction."""
         return self.label is None and self.status == "label" and self.prediction is None
 
 
 class Entry(NamedTuple):
-    """What a file holds about one item, unchecked, and where.
+    """The unchecked content of a file about one item.
 
     Parameters
     ----------
     where
         The file and the line, row or task, for messages.
     path
-        A text, or a `ForeignPath` of a format that knows more about it.
+        A string, or a `ForeignPath` with alternatives.
     label, status, prediction, score, who, model
-        As in `Labelled`; None or ``""`` where there is none.
+        As in `Labelled`; None or ``""`` for a missing value.
     reason
-        Why the item has no label, if it has none: it follows "3 entries" in a message.
+        Reason for a missing label; in a message it follows a count ("3 without a label").
     """
 
     where: str
@@ -90,36 +90,35 @@ class Entry(NamedTuple):
 
 
 def check_items(items: Sequence[Labelled], existing: Container[str] = ()) -> None:
-    """Refuse items that a reader would change, and paths twice; `existing` ids may be any paths."""
+    """Refuse repeated paths, and items that a reader would change."""
+    # `existing` ids may be any paths, also absolute ones.
     seen: set[str] = set()
     for item in items:
         where = f"the item {item.path!r}"
-        said = (item.label, item.status, item.prediction, item.score, item.who, item.model)
-        read_path = path_as_spelled if item.path in existing else path_as_id
-        again = validated(Entry(where, item.path, *said), read_path)
+        values = (item.label, item.status, item.prediction, item.score, item.who, item.model)
+        read_path = path_as_written if item.path in existing else path_as_id
+        again = validated(Entry(where, item.path, *values), read_path)
         if again != item:
-            raise FormatError(
-                f"{where} cannot be written as it stands: it would be read as {again!r}."
-            )
+            raise FormatError(f"{where} would be read differently: as {again!r}.")
         if item.path in seen:
-            raise FormatError(f"{where} is there twice: keep one of the two.")
+            raise FormatError(f"{where} occurs twice. Keep one of the two.")
         seen.add(item.path)
 
 
 def path_as_id(path: object) -> str:
-    """Return the id of a path where no dataset is at hand."""
+    """Return the id of a path, without a dataset."""
     if isinstance(path, ForeignPath):
         path = path.text if path.default is None else path.default
     return tidy_path(path)
 
 
-def path_as_spelled(path: object) -> str:
-    """Return a path as its file spells it."""
+def path_as_written(path: object) -> str:
+    """Return a path as written in its file."""
     return path_text(path.text if isinstance(path, ForeignPath) else path)
 
 
 def validated(entry: Entry, read_path: Callable[[object], str]) -> Labelled:
-    """Return the item of an entry, or raise the `FormatError` that names its place."""
+    """Return the item of an entry, or raise a `FormatError` with its place."""
     try:
         item = Labelled(
             read_path(entry.path),
@@ -131,25 +130,27 @@ def validated(entry: Entry, read_path: Callable[[object], str]) -> Labelled:
             _text("name of the model", entry.model),
         )
         if item.status == "skip" and item.label is not None:
-            raise ValueError(f"it is skipped, and labelled {item.label!r}: keep one of the two")
+            raise ValueError(
+                f"the status is skip, but there is a label, {item.label!r}. Remove one of the two"
+            )
         if item.score is not None and item.prediction is None:
-            raise ValueError(f"it has the score {item.score} without a prediction")
+            raise ValueError(f"there is a score, {item.score}, but no prediction")
         if item.model is not None and item.prediction is None:
-            raise ValueError(f"it names the model {item.model!r} without a prediction")
+            raise ValueError(f"there is a model, {item.model!r}, but no prediction")
     except ValueError as error:
         raise FormatError(f"{entry.where}: {error}.") from None
     return item
 
 
-def _text(what: str, value: object) -> str | None:
-    """Return a name as text without spaces around it, None if it is blank."""
+def _text(field: str, value: object) -> str | None:
+    """Return a value as text without surrounding spaces, None if it is blank."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"the {what} {value!r} is neither a text nor a whole number")
+        raise ValueError(f"the {field} is {value!r}; expected text or a whole number")
     text = str(value).strip()
     if not is_unicode(text) or "\0" in text:
-        raise ValueError(f"the {what} {text!r} holds characters that no text has")
+        raise ValueError(f"the {field} {text!r} contains invalid characters")
     return text or None
 
 
@@ -157,7 +158,7 @@ def _status(value: object) -> str:
     if value is None or value == "":
         return "label"
     if not isinstance(value, str) or value not in STATUSES:
-        raise ValueError(f"the status is {value!r}; it must be {', '.join(STATUSES)} or blank")
+        raise ValueError(f"the status is {value!r}; expected {', '.join(STATUSES)} or blank")
     return value
 
 
@@ -169,7 +170,7 @@ def _score(value: object) -> float | None:
             raise ValueError
         score = float(value)
     except (ValueError, OverflowError):
-        raise ValueError(f"the score {value!r} is not a number") from None
+        raise ValueError(f"the score is {value!r}; expected a number") from None
     if not math.isfinite(score):
-        raise ValueError(f"the score {value!r} is not a finite number")
+        raise ValueError(f"the score is {value!r}; expected a finite number")
     return score

@@ -1,4 +1,4 @@
-"""Folders with a folder for each class: the formats imagefolder and fiftyone."""
+"""The formats imagefolder and fiftyone: class folders on disk."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ __all__ = ["FiftyOneFormat", "ImageFolderFormat"]
 class ImageFolderFormat(Format):
     """A folder for each class with copies of its images, or links to them.
 
-    An item is at ``<class>/<path>``, with all the folders of its path: two files of one base name
-    lie in two folders. So the path of an image that is read is what follows the class. Names that
-    no tree can hold are escaped as :mod:`~embedpipe.labels.exchange.safe_paths` defines, and the
-    hidden file ``.embedpipe.json`` records that they are. Items without a sure label are left out.
-    In a tree from elsewhere, first folders that are all named like splits are splits. The option
-    ``link_to``, the dataset's folder, makes symbolic links instead of copies.
+    A file is ``<class>/<path>``, with all folders of the path. Names are escaped as in
+    :mod:`~embedpipe.labels.exchange.safe_paths`, and the hidden file ``.embedpipe.json`` records
+    this. Only items with a sure label are written. In trees of other programs, top folders that
+    all have names of splits are splits. The option ``link_to`` (the dataset's folder) writes
+    symbolic links.
 
     Examples
     --------
@@ -49,11 +48,9 @@ class ImageFolderFormat(Format):
 class FiftyOneFormat(Format):
     """FiftyOne's classification directory tree: a folder for each class, one for no class.
 
-    The format is flat, ``<class>/<image>``: the folders of an item's path become part of the
-    file's name, ``/`` written as ``%2F``, so two files of one base name have two names, and the
-    path is read back from it. Items without a sure label are in ``_unlabeled/``, which gives no
-    labels when it is read. The hidden file ``.embedpipe.json`` records that names are escaped.
-    ``link_to``, the dataset's folder, makes symbolic links instead of copies.
+    A file is ``<class>/<image>``, with ``/`` in the item's path written as ``%2F``. Items without
+    a sure label are in ``_unlabeled/``. The hidden file ``.embedpipe.json`` records that names are
+    escaped. The option ``link_to`` (the dataset's folder) writes symbolic links.
 
     Examples
     --------

@@ -1,8 +1,7 @@
-"""The base class of label formats and their registry.
+"""The base class of label formats, and their registry.
 
-The base does what is the same for all of them: it checks options, resolves paths, refuses entries
-that make no sense, and shows a reader the whole export or none. A format reads entries from a file
-and writes checked items to an unfinished file.
+The base class checks options, resolves paths, validates entries and writes atomically. A format
+yields entries from a file and writes checked items to a temporary file.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ from .reading import Reading, collect, collect_for
 __all__ = ["Format", "FormatRegistry", "OpenImage", "ReadOptions", "WriteOptions", "formats"]
 
 OpenImage = Callable[[str], bytes]
-"""Returns the bytes of the image of an item, given its path."""
+"""Function that returns the bytes of an item's image, given its path."""
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """The options of one reading.
+    """Options of one call of `Format.read` or `Format.read_for`.
 
     Parameters
     ----------
     extra
         The format's own options, by name.
     resolver
-        Finds the items of a dataset; None where no dataset is at hand.
+        Finds the items of a dataset; None without a dataset.
     notes
-        Sentences about how the file is read, for the user; the format appends to it.
+        Sentences for the user about how the file is read. The format appends to it.
     """
 
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -52,7 +51,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """The options of one writing.
+    """Options of one call of `Format.write`.
 
     Parameters
     ----------
@@ -61,7 +60,7 @@ class WriteOptions:
     open_image
         Returns the bytes of an item's image; None for formats without images.
     class_names
-        The classes that occur, sorted: as a label, a doubtful label or a prediction.
+        All classes of labels and predictions, sorted.
     """
 
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +69,7 @@ class WriteOptions:
 
     def image_bytes(self, path: str) -> bytes:
         """Return the bytes of the image of item `path`."""
-        assert self.open_image is not None  # `Format.write` has refused before
+        assert self.open_image is not None  # `Format.write` has checked it
         try:
             return self.open_image(path)
         except OSError as error:
@@ -78,7 +77,7 @@ class WriteOptions:
             raise FormatError(f"the image {path!r} cannot be read: {reason}.") from error
 
     def place_image(self, file: Path, path: str) -> None:
-        """Put the image of item `path` at `file`: a link into the folder ``link_to``, or a copy."""
+        """Write the image of item `path` to `file`, as a copy or a link into ``link_to``."""
         file.parent.mkdir(parents=True, exist_ok=True)
         link_to = self.extra.get("link_to")
         if link_to is None:
@@ -86,80 +85,66 @@ class WriteOptions:
             return
         target = Path(link_to).resolve() / decode_id(path)
         if not target.is_file():
-            raise FormatError(f"there is no image {path!r} in {link_to} to link to.")
+            raise FormatError(f"the link target {path!r} does not exist in {link_to}.")
         file.symlink_to(target)
 
 
 class Format:
-    """A way in which labels are kept outside of the workspace.
+    """Base class of label formats.
 
-    A new one is a subclass with `read_entries` or `write_items` or both, under
+    A new format is a subclass with `read_entries`, `write_items` or both, registered with
     ``@formats.register("name")``. The module `embedpipe.labels` has an example.
     """
 
     name: ClassVar[str]
-    """The name under which it is registered."""
+    """Registered name."""
 
     suffix: ClassVar[str] = ""
-    """Suffix of an exported file, in lower case; blank if an export is a folder."""
+    """Suffix of an exported file, in lower case; blank for a folder."""
 
     carries: ClassVar[frozenset[str]] = frozenset()
-    """What it holds beside labels, of ``skip``, ``unsure``, ``prediction``, ``score``, ``who``,
-    ``model``. The rest is left out, never changed: an unsure label does not become a sure one."""
+    """Supported fields beside labels, of ``skip``, ``unsure``, ``prediction``, ``score``, ``who``,
+    ``model``. Other fields are left out, and so are unsure labels if ``unsure`` is missing."""
 
     only_labelled: ClassVar[bool] = False
-    """Whether items without a sure label are left out, and an export without labels is refused."""
+    """Whether only items with a sure label are written; an export without any is refused."""
 
     holds_unlabelled: ClassVar[bool] = False
-    """Whether an item without a label has a place in an export."""
+    """Whether items without a label are written."""
 
     needs_images: ClassVar[bool] = False
-    """Whether an export holds the images themselves."""
+    """Whether an export contains the images."""
 
     read_options: ClassVar[frozenset[str]] = frozenset()
-    """Names of the format's own options of `read` and `read_for`."""
+    """Names of the format's own options for `read` and `read_for`."""
 
     write_options: ClassVar[frozenset[str]] = frozenset()
-    """Names of the format's own options of `write`. The command line gives ``classes`` (names),
-    ``embeddings`` ((n, d) float32, aligned with the items), ``image_url`` (what precedes a path in
-    an image's address) and ``link_to`` (the dataset's folder) to the formats that name them."""
+    """Names of the format's own options for `write`. The command line sets ``classes`` (names),
+    ``embeddings`` ((n, d) float32, aligned with the items), ``image_url`` (prefix of image URLs)
+    and ``link_to`` (the dataset's folder) if they are listed here."""
 
     def read_entries(self, path: Path, options: ReadOptions) -> Iterable[Entry]:
-        """Yield what the file or folder at `path` holds, unchecked.
+        """Yield the unchecked entries of a file or folder.
 
-        It raises `FormatError` for a damaged file, with the line, row or task. `OSError` and
-        `ValueError` become one.
+        A damaged file raises `FormatError` with the line, row or task. `OSError` and `ValueError`
+        are converted.
         """
-        raise UsageError(f"the format {self.name} is written, not read.")
+        raise UsageError(f"the format {self.name} can only be written.")
 
     def write_items(self, path: Path, items: Sequence[Labelled], options: WriteOptions) -> None:
-        """Write checked items to `path`: a file that is not there yet, or an empty folder.
+        """Write checked items to `path`, a new temporary file or an empty folder.
 
-        `path` is moved to its place afterwards, or removed after an error. The items hold what
-        the format `carries`, and nothing else.
+        `path` is moved into place afterwards, or removed after an error. The items have only the
+        fields that the format `carries`.
         """
-        raise UsageError(f"the format {self.name} is read, not written.")
+        raise UsageError(f"the format {self.name} can only be read.")
 
     def read(self, path: str | Path, **options: Any) -> list[Labelled]:
-        """Return all that a file or folder holds, with paths as the file spells them.
+        """Return the items of a file or folder, with paths as written there.
 
-        Parameters
-        ----------
-        path
-            The file or folder.
-        options
-            The format's own `read_options`.
-
-        Returns
-        -------
-        list of Labelled
-            One for each path that has a label, a status or a prediction, in the order of the file.
-
-        Raises
-        ------
-        FormatError
-            If the file is missing, damaged or contradicts itself, naming the line, row, task or
-            file.
+        `options` are the format's own `read_options`. There is one item for each path with a
+        label, a mark or a prediction, in the order of the file. `FormatError` is raised if the
+        file is damaged, or has different labels for a path.
         """
         path = Path(path)
         with self._reading(path, options):
@@ -173,31 +158,11 @@ class Format:
         skip_unknown: bool = False,
         **options: Any,
     ) -> Reading:
-        """Return what a file or folder holds for the items of a dataset.
+        """Return the labels and marks that a file or folder has for the items of a dataset.
 
-        Parameters
-        ----------
-        path
-            The file or folder.
-        resolver
-            Finds the items that the file's paths stand for: `PathResolver.of` a dataset.
-        skip_unknown
-            Leave out paths that the dataset has not.
-        options
-            The format's own `read_options`.
-
-        Returns
-        -------
-        Reading
-            Labels, skips and unsure answers by the ids of the items; how many entries were read,
-            and why others were left out. Predictions are not labels.
-
-        Raises
-        ------
-        FormatError
-            As of `read`; or if no entry can be taken of a file that has some.
-        UnmatchedError
-            If a path is that of no item, or of several, and they are not skipped.
+        `resolver` is `PathResolver.of` the dataset. `FormatError` is raised as in `read`, or if no
+        entry can be used. `UnmatchedError` is raised if a path matches no item or several, unless
+        `skip_unknown` is true.
         """
         path = Path(path)
         with self._reading(path, options):
@@ -206,15 +171,15 @@ class Format:
             reading = collect_for(entries, resolver, skip_unknown=skip_unknown, notes=given.notes)
         if reading.entries and not reading.items:
             text = " ".join([f"{reading.summary()}.", *reading.notes])
-            raise FormatError(f"{path}: nothing to import: {text}")
+            raise FormatError(f"{path} contains no labels to import. {text}")
         return reading
 
     @contextlib.contextmanager
     def _reading(self, path: Path, options: Mapping[str, Any]) -> Iterator[None]:
-        """Check what is to be read; turn what goes wrong in the block into a `FormatError`."""
+        """Check the options and the path; convert errors of the block to `FormatError`."""
         _check_options(self.name, options, self.read_options)
         if type(self).read_entries is not Format.read_entries and not path.exists():
-            raise FormatError(f"there is nothing at {path}.")
+            raise FormatError(f"there is no file or folder at {path}.")
         try:
             yield
         except (LabelError, UsageError):
@@ -235,32 +200,20 @@ class Format:
         existing: Container[str] = (),
         **options: Any,
     ) -> Path:
-        """Write labels so that a reader sees all of them or no file.
+        """Write labels atomically and return `path`.
 
         Parameters
         ----------
         path
-            The file, which may exist, or the folder, which must not hold anything.
+            The file, which is replaced, or a folder, which must be new or empty.
         items
-            What to write, each path once. What the format does not carry is left out.
+            The items to write, each path once. Fields that the format does not carry are left out.
         open_image
-            Returns the bytes of an item's image, for formats that hold the images.
+            Returns the bytes of an item's image, for formats with images.
         existing
-            Ids of the dataset: such an id may be any path, also one that is absolute.
+            Ids of the dataset. They may be any paths, also absolute ones.
         options
             The format's own `write_options`.
-
-        Returns
-        -------
-        Path
-            `path`.
-
-        Raises
-        ------
-        UsageError
-            If an option, the images or the right suffix are missing.
-        FormatError
-            If an item cannot be held or read again as it is, or the disk refuses. Nothing is left.
         """
         path = Path(path)
         self._check_usage(path, open_image, options)
@@ -270,7 +223,7 @@ class Format:
         carried = self._carried(items)
         names = {name for item in items for name in (item.label, item.prediction) if name}
         given = WriteOptions(options, open_image, tuple(sorted(names)))
-        unfinished = _whole_file if self.suffix else _whole_folder
+        unfinished = _atomic_file if self.suffix else _atomic_folder
         try:
             with unfinished(path) as place:
                 self.write_items(place, carried, given)
@@ -291,10 +244,10 @@ class Format:
                 f"the format {self.name} writes a file that ends in {self.suffix}, not {path}."
             )
         if self.needs_images and open_image is None and options.get("link_to") is None:
-            raise UsageError(f"the format {self.name} holds the images: give `open_image`.")
+            raise UsageError(f"the format {self.name} contains the images. Give `open_image`.")
 
     def _carried(self, items: Sequence[Labelled]) -> list[Labelled]:
-        """Return items without what the format does not carry."""
+        """Return items with only the fields that the format carries."""
         absent = {"prediction", "score", "model", "who"} - self.carries
         if "prediction" in absent:
             absent |= {"score", "model"}
@@ -309,14 +262,14 @@ class Format:
         found = [item for item in found if item.is_sure]
         if not found:
             raise FormatError(
-                f"nothing to write as {self.name}: none of {len(items)} items has a label."
+                f"no labels to write as {self.name}: none of {len(items)} items has a sure label."
             )
         return found
 
 
 @contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
-    """Yield an unused name beside `path` whose file takes the place of `path` at the end."""
+def _atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary file that replaces `path` at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_file(path) as unfinished:
         yield unfinished
@@ -327,11 +280,11 @@ def _whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path` that becomes `path` at the end, or is removed."""
-    # A writer that is killed leaves a hidden folder beside `path`, and nothing at `path`.
+def _atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder that becomes `path` at the end, or is removed."""
+    # A killed writer leaves only a hidden folder beside `path`.
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-        raise FormatError(f"{path} is there already: remove it, or write elsewhere.")
+        raise FormatError(f"{path} already exists. Remove it, or choose another path.")
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = temporary_path(path)
     unfinished.mkdir()
@@ -347,16 +300,16 @@ def _check_options(name: str, options: Iterable[str], allowed: frozenset[str]) -
     unknown = sorted(set(options) - allowed)
     if unknown:
         known = ", ".join(sorted(allowed)) or "none"
-        raise UsageError(f"the format {name} has no option {unknown[0]!r}; its options: {known}.")
+        raise UsageError(f"the format {name} has no option {unknown[0]!r}. Its options: {known}.")
 
 
 def _check_suffixes(name: str, items: Sequence[Labelled]) -> None:
-    """Refuse an item that would not be found again among the images."""
+    """Refuse an item without the suffix of an image."""
     for item in items:
         if not is_image(item.path.rpartition("/")[2]):
             raise FormatError(
-                f"{item.path!r} has not the suffix of an image ({', '.join(sorted(IMAGE_SUFFIXES))}"
-                f"), by which the format {name} tells images."
+                f"the format {name} needs image files, but {item.path!r} does not end in one of "
+                f"{', '.join(sorted(IMAGE_SUFFIXES))}."
             )
 
 
@@ -364,7 +317,7 @@ _Class = TypeVar("_Class", bound=type[Format])
 
 
 class FormatRegistry(Registry[Format]):
-    """The label formats by name: ``formats["csv"]`` is an instance of the class."""
+    """Label formats by name: ``formats["csv"]`` is an instance of its class."""
 
     def register(self, name: str) -> Callable[[_Class], _Class]:  # type: ignore[override]
         """Return a decorator that registers a subclass of `Format` under `name`."""
@@ -376,7 +329,7 @@ class FormatRegistry(Registry[Format]):
         return file
 
     def _load(self, name: str) -> Format:
-        """Import the package behind an entry point: its class is registered, or to be."""
+        """Load the format of an entry point, which may be a class that is not registered yet."""
         found: Any = super()._load(name)
         if isinstance(found, type):
             found = self._entries[name] = _instance(found, name)

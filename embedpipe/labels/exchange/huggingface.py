@@ -1,4 +1,4 @@
-"""Hugging Face: an image folder with a metadata table."""
+"""The format huggingface: an image folder with a metadata table."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ _TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 class HuggingFaceFormat(Format):
     """The imagefolder of Hugging Face datasets: images, and a table of their labels.
 
-    The images keep their folders, and ``metadata.csv`` names each by its path in the column
-    ``file_name``, its class in ``label``: two files of one base name lie in two folders. Items
-    without a sure label are left out. Read are ``metadata.csv``, ``metadata.jsonl`` or
-    ``metadata.parquet``, in the folder and in the folders inside of it, or one such file; the names
-    in it are relative to its own folder.
+    Images keep their folders. ``metadata.csv`` has the columns ``file_name`` (the path) and
+    ``label``. Only items with a sure label are written. To read, give a file ``metadata.csv``,
+    ``metadata.jsonl`` or ``metadata.parquet``, or a folder that contains them at any depth; paths
+    are relative to the folder of the file.
 
     Examples
     --------
@@ -65,7 +64,7 @@ class HuggingFaceFormat(Format):
 
 
 def _tables(path: Path) -> list[Path]:
-    """Return the metadata table at `path`, or those in the folder and the folders inside of it."""
+    """Return the metadata table at `path`, or the tables in that folder and its subfolders."""
     if path.name in _TABLES and path.is_file():
         return [path]
     found: dict[Path, Path] = {}
@@ -74,17 +73,17 @@ def _tables(path: Path) -> list[Path]:
         for name in _TABLES:
             if name in files and found.setdefault(Path(folder), Path(folder) / name).name != name:
                 other = found[Path(folder)].name
-                raise FormatError(f"{folder} holds {other} and {name}: keep one of them.")
+                raise FormatError(f"{folder} contains {other} and {name}. Keep one of them.")
     if not found:
         raise FormatError(
-            f"{path} holds no {', '.join(_TABLES)}: there are no labels without one. Where the "
-            "folders are the classes, use the format imagefolder."
+            f"{path} contains no labels: expected {', '.join(_TABLES[:-1])} or {_TABLES[-1]}. If "
+            "its folders are the classes, use the format imagefolder."
         )
     return list(found.values())
 
 
 def _file_entries(top: Path, file: Path, options: ReadOptions) -> Iterator[Entry]:
-    """Yield the entries of a table, whose names are relative to its own folder."""
+    """Yield the entries of a table; its paths are relative to its own folder."""
     folder = encode_id(file.parent.relative_to(top).as_posix())
     begin = "" if folder == "." else f"{folder}/"
     location = encode_id(str(file.parent.absolute()))
@@ -97,7 +96,7 @@ def _file_entries(top: Path, file: Path, options: ReadOptions) -> Iterator[Entry
 def _foreign_path(
     begin: str, location: str, name: str, ours: bool, options: ReadOptions
 ) -> ForeignPath:
-    """Return the path of an image: `name` below `begin`, the folder of the table."""
+    """Return the path of an image: `name` in `begin`, the folder of the table."""
     text, plain = _joined(begin, name), _joined(begin, unescape_path(name))
     exact = (plain,) if ours else ()
     if options.resolver is not None:

@@ -1,4 +1,4 @@
-"""Label Studio: the format, and the tasks and the labelling config that are written."""
+"""The format label-studio, and the tasks and labelling configuration that it writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .entries import Entry, Labelled
 from .format import Format, ReadOptions, WriteOptions, formats
 from .label_studio_tasks import CHOICE, LOCAL_FILES, task_entries
 
-__all__ = ["LabelStudioFormat", "labelling_config", "local_files_url", "serving"]
+__all__ = ["LabelStudioFormat", "labelling_config", "local_files_url", "serving_instructions"]
 
 TASKS, CONFIG = "tasks.json", "config.xml"
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -25,19 +25,17 @@ _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 class LabelStudioFormat(Format):
     """Tasks for Label Studio with predictions and labelling config, and the JSON it exports.
 
-    Written is a folder with ``tasks.json``, to import into a project, and ``config.xml``, its
-    labelling interface. A task carries the item's path in ``data.path``, so two files of one base
-    name are two tasks; a label or a skip is an annotation, a prediction is pre-filled. Who
-    labelled is in ``data.who``. An unsure item is a task without annotation, to be asked again.
-    Options: ``classes``, names to offer beside those that occur; ``image_url``, what comes before
-    the path in the address of an image, such as `local_files_url`.
+    Writing creates a folder with ``tasks.json``, to import into a project, and ``config.xml``, its
+    labelling interface. ``data.path`` of a task is the item's path, ``data.who`` the annotator.
+    Labels and skips are annotations, and predictions are pre-filled; an unsure item is a task
+    without annotations. Options: ``classes``, additional class names; ``image_url``, the prefix of
+    image URLs, such as `local_files_url`.
 
-    Read are ``tasks.json``, or the folder with it, and Label Studio's exports JSON and JSON_MIN.
-    The class is the answer to one control: ``choice``, as in the config that is written, else the
-    only Choices control of the file, else the one that the option ``control`` names. Answers to
-    other controls, regions and predictions are no labels. A cancelled annotation is a skip, unless
-    someone else has labelled the task. Where there is no ``data.path``, the path is that of the
-    image in local files, a bucket or a URL; of an upload, the base name.
+    Reading accepts ``tasks.json``, its folder, and Label Studio's exports JSON and JSON_MIN. The
+    classes are the answers to the control ``choice``, or to the only Choices control of the file,
+    or to the option ``control``. Other controls and regions are ignored. A cancelled annotation is
+    a skip, unless another annotator labelled the task. Without ``data.path``, the path is that of
+    the image in local files, a bucket or a URL; for an upload, the file name.
 
     Examples
     --------
@@ -58,7 +56,7 @@ class LabelStudioFormat(Format):
             raise FormatError(f"{file} is a table. Export from Label Studio as JSON or JSON_MIN.")
         tasks = read_json(file)
         if not isinstance(tasks, list):
-            raise FormatError(f"{file} is not a list of tasks.")
+            raise FormatError(f"{file} is not a list of tasks. Export as JSON or JSON_MIN.")
         return task_entries(file, tasks, options)
 
     def write_items(self, path: Path, items: Sequence[Labelled], options: WriteOptions) -> None:
@@ -71,10 +69,9 @@ class LabelStudioFormat(Format):
 
 
 def local_files_url(folder: Path) -> str:
-    """Return what comes before the path of an image of `folder` in its address in Label Studio.
+    """Return the prefix of image URLs in Label Studio for the images of `folder`.
 
-    Label Studio serves what is below its document root, and refuses to serve all of it: the
-    document root is the folder above.
+    The parent of `folder` must be Label Studio's document root.
 
     Examples
     --------
@@ -84,24 +81,19 @@ def local_files_url(folder: Path) -> str:
     return f"{LOCAL_FILES}{quote(folder.name)}/"
 
 
-def serving(folder: Path) -> str:
-    """Say how Label Studio is made to show the images of `folder`, under `local_files_url`."""
+def serving_instructions(folder: Path) -> str:
+    """Return instructions for showing the images of `folder` in Label Studio."""
     return (
-        "So that it may show the images, start it with\n"
+        "To show the images, start Label Studio with\n"
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and\n"
         f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={folder.parent}\n"
-        "and give the project a source storage (Settings, Cloud Storage) of the type Local files "
-        f"with\nthe path {folder}; it need not be synchronised."
+        "Then add a source storage to the project (Settings, Cloud Storage) of the type Local "
+        f"files\nwith the path {folder}. You need not synchronise it."
     )
 
 
 def labelling_config(classes: Sequence[str]) -> str:
-    """Return the labelling interface for a choice of one of `classes`.
-
-    Raises
-    ------
-    FormatError
-        If there are none, which Label Studio refuses, or XML cannot hold the name of one.
+    """Return the labelling interface (XML) for a choice of one of `classes`.
 
     Examples
     --------
@@ -111,13 +103,16 @@ def labelling_config(classes: Sequence[str]) -> str:
     """
     if not classes:
         raise FormatError(
-            "there are no classes to choose from, and Label Studio takes no labelling interface "
-            "without: name them (`classes`, --class on the command line)."
+            "Label Studio needs at least one class, but no item has a label. Name the classes "
+            "(`classes`, --class on the command line)."
         )
     for name in classes:
         if _NOT_IN_XML.search(name):
-            raise FormatError(f"the class {name!r} holds a character that XML cannot hold.")
-    # A plain line break in an attribute is read as a space.
+            raise FormatError(
+                f"the class {name!r} contains a character that XML does not allow. Rename the "
+                "class."
+            )
+    # XML parsers read a plain line break in an attribute as a space.
     breaks = {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
     choices = "".join(f"<Choice value={quoteattr(name, breaks)}/>" for name in classes)
     return (

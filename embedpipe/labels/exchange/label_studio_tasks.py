@@ -1,4 +1,4 @@
-"""The tasks that Label Studio exports: the class, the person and the path of each."""
+"""Reading Label Studio's tasks: the class, the annotator and the path of each."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from .format import ReadOptions
 __all__ = ["CHOICE", "LOCAL_FILES", "task_entries"]
 
 CHOICE = "choice"
-"""The name of the control that holds the class; in JSON_MIN it is the key."""
+"""Name of the control with the classes; a key of tasks in JSON_MIN."""
 
 LOCAL_FILES = "/data/local-files/?d="
-"""Precedes the path below the document root in the address of a file that Label Studio serves."""
+"""Prefix of the URLs of local files, before the path below the document root."""
 
 _UPLOADED = re.compile(r"(?:^|/)upload/(?:[0-9]+/)?[0-9a-f]{8}-[^/]+$")
-"""How the address of an image ends that was uploaded."""
+"""End of the URL of an uploaded image."""
 
 _UPLOADS = (
-    "Label Studio keeps only the base name of a file that is uploaded: import there the tasks.json "
-    "that `labels export` writes."
+    "Label Studio keeps only the file name of an uploaded image. To keep full paths, import the "
+    "tasks.json of `labels export` into Label Studio."
 )
 
 _RESOLVED = "/resolve/?fileuri="
-"""Precedes the encoded address of an image in a bucket."""
+"""Prefix of the encoded URL of an image in a bucket."""
 
 _Task = tuple[str, dict[str, Any]]
-"""Where a task stands, and the task."""
+"""Place of a task in its file, and the task."""
 
 
 def _checked_tasks(file: Path, tasks: Sequence[Any]) -> list[_Task]:
@@ -45,9 +45,9 @@ def _checked_tasks(file: Path, tasks: Sequence[Any]) -> list[_Task]:
         named = task.get("id", number) if isinstance(task, dict) else number
         where = f"{file}, task {named}"
         if not isinstance(task, dict):
-            raise FormatError(f"{where}: not a JSON object.")
+            raise FormatError(f"{where}: expected a JSON object.")
         if "data" in task and not isinstance(task["data"], dict):
-            raise FormatError(f"{where}: its data is not a JSON object.")
+            raise FormatError(f"{where}: the data must be a JSON object.")
         found.append((where, task))
     return found
 
@@ -65,8 +65,8 @@ def task_entries(file: Path, content: Sequence[Any], options: ReadOptions) -> It
         foreign = entry.path
         if isinstance(foreign, ForeignPath) and options.resolver is None and not foreign.default:
             raise FormatError(
-                f"{where}: its data has no 'path', and its image {foreign.text!r} is not served "
-                f"from local files ({LOCAL_FILES}...)."
+                f"{where}: the data have no 'path', and the image {foreign.text!r} is not a local "
+                f"file ({LOCAL_FILES}...)."
             )
         if isinstance(foreign, ForeignPath) and foreign.upload and _UPLOADS not in options.notes:
             options.notes.append(_UPLOADS)
@@ -78,38 +78,37 @@ def _control(file: Path, full: Sequence[_Task], flat: Sequence[_Task], options: 
     answers = _controls_of(full) | _controls_of_flat(flat)
     choices = sorted(name for name, kind in answers.items() if kind == "choices")
     others = sorted(f"{name} ({kind})" for name, kind in answers.items() if kind != "choices")
-    asked: str | None = options.extra.get("control")
-    if asked is not None:
-        if asked in choices or not answers:
-            return asked
-        there = ", ".join([*choices, *others])
+    wanted: str | None = options.extra.get("control")
+    if wanted is not None:
+        if wanted in choices or not answers:
+            return wanted
         raise FormatError(
-            f"{file}: no task has an answer to a control {asked!r}; there is {there}."
+            f"{file}: no task has an answer to the control {wanted!r}. Controls with answers: "
+            f"{', '.join([*choices, *others])}."
         )
     if CHOICE in choices or not answers:
         ignored = ", ".join(name for name in choices if name != CHOICE)
         if ignored:
             options.notes.append(
-                f"The class is the answer to the control {CHOICE!r}; other controls are left out: "
-                f"{ignored}."
+                f"The class is the answer to the control {CHOICE!r}. Ignored controls: {ignored}."
             )
         return CHOICE
     if len(choices) == 1 and (full or all("annotator" in task or _ID in task for _, task in flat)):
         return choices[0]
     if choices:
         raise FormatError(
-            f"{file}: no task has an answer to the control {CHOICE!r}; there is "
-            f"{', '.join(choices)}. Say which one holds the class: --control NAME, or `control` in "
-            "Python."
+            f"{file}: no task has an answer to the control {CHOICE!r}. Controls with answers: "
+            f"{', '.join(choices)}. Choose the one with the classes: --control NAME, or `control` "
+            "in Python."
         )
     raise FormatError(
-        f"{file}: the answers are no classes of images: {', '.join(others)}. Label with a Choices "
-        "control for one class per image."
+        f"{file}: no answer is the class of a whole image; found {', '.join(others)}. Label with a "
+        "Choices control, one class per image."
     )
 
 
 def _controls_of(tasks: Sequence[_Task]) -> dict[str, str]:
-    """Return the type of the answers to each control of tasks in JSON."""
+    """Return the type of the answers to each control, for tasks in JSON."""
     found: dict[str, str] = {}
     for where, task in tasks:
         named = task.get("predictions")
@@ -123,7 +122,7 @@ def _controls_of(tasks: Sequence[_Task]) -> dict[str, str]:
 
 
 def _controls_of_flat(tasks: Sequence[_Task]) -> dict[str, str]:
-    """Return the type of the answers to each control, or data column, of tasks in JSON_MIN."""
+    """Return the type of the answers to each control or data column, for tasks in JSON_MIN."""
     found: dict[str, str] = {}
     for _, task in tasks:
         for name in task.keys() - _NOT_CONTROLS:
@@ -145,14 +144,14 @@ _NOT_CONTROLS = frozenset(
         *("lead_time", "agreement", "inner_id", "project", "predictions", "meta", "comments"),
     }
 )
-"""Keys of a task in JSON_MIN that are no answers to a control."""
+"""Keys of a task in JSON_MIN that are not answers."""
 
 _REGION = frozenset({"x", "y", "points", "rle", "start", "ranges", "sequence"})
-"""Keys of the value of a result about a part of an image."""
+"""Keys of the value of a result about a region of an image."""
 
 
 def _kind_of(value: Any, before: str | None) -> str:
-    """Return the type of the answers of which a value in JSON_MIN is one."""
+    """Return the type of an answer in JSON_MIN, given the type of earlier answers."""
     names = isinstance(value, list) and all(isinstance(name, str) for name in value)
     if names or isinstance(value, str) or (isinstance(value, dict) and "choices" in value):
         return "choices" if before in (None, "choices") else before
@@ -162,18 +161,18 @@ def _kind_of(value: Any, before: str | None) -> str:
 
 
 def _control_of(result: Mapping[str, Any]) -> str:
-    """Return the name of the control of a result; results without one are of our own."""
+    """Return the control of a result; tasks of embedpipe may lack it."""
     return str(result.get("from_name") or CHOICE)
 
 
 def _is_region(result: Mapping[str, Any]) -> bool:
-    """Return whether a result is about a part of an image."""
+    """Return whether a result is about a region of an image."""
     value = result.get("value")
     return isinstance(value, dict) and not _REGION.isdisjoint(value)
 
 
 def _flat_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
-    """Return the entry of a task in JSON_MIN: the keys of its data, and one for each control."""
+    """Return the entry of a task in JSON_MIN, which has a key for each control."""
     who = _person(where, task.get("annotator"))
     label = task.get(control)
     if isinstance(label, dict):
@@ -185,7 +184,7 @@ def _flat_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
 
 
 def _full_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
-    """Return the entry of a task in JSON: what all its annotations agree on."""
+    """Return the entry of a task in JSON, whose annotations must agree."""
     data = task["data"]
     annotations = _annotations(where, task)
     prediction, score, model = _prediction(where, task, annotations, control)
@@ -196,7 +195,8 @@ def _full_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
             labels.setdefault(label, _person(where, annotation.get("completed_by")))
     if len(labels) > 1:
         raise FormatError(
-            f"{where}: its annotations disagree: {', '.join(map(repr, labels))}. Keep one of them."
+            f"{where}: the annotations have different labels: {', '.join(map(repr, labels))}. Keep "
+            "one of them."
         )
     path = _path(where, data)
     for label, who in labels.items():
@@ -213,7 +213,7 @@ def _prediction(
     where: str, task: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]], control: str
 ) -> tuple[str | None, Any, Any]:
     """Return the class, the score and the model of the last prediction."""
-    # Exports name the predictions of a task by number; each annotation has the one that was shown.
+    # Exports have only the numbers of predictions; an annotation contains the one that was shown.
     named = task.get("predictions") or []
     if isinstance(named, list) and all(type(one) is int for one in named):
         seen = [annotation.get("prediction") for annotation in annotations]
@@ -228,26 +228,26 @@ def _prediction(
 
 
 def _annotations(where: str, task: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the annotations of a task; Label Studio before 1.0 called them completions."""
+    """Return the annotations of a task (``completions`` before Label Studio 1.0)."""
     return _objects(where, "annotations" if "annotations" in task else "completions", task)
 
 
 def _objects(where: str, key: str, task: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = task.get(key) or []
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise FormatError(f"{where}: its {key} are not a list of JSON objects.")
+        raise FormatError(f"{where}: the {key} must be a list of JSON objects.")
     return found
 
 
 def _cancelled(where: str, annotation: Mapping[str, Any]) -> bool:
     cancelled = annotation.get("was_cancelled", False)
     if not isinstance(cancelled, bool):
-        raise FormatError(f"{where}: was_cancelled is {cancelled!r}, neither true nor false.")
+        raise FormatError(f"{where}: was_cancelled is {cancelled!r}; expected true or false.")
     return cancelled
 
 
 def _chosen(where: str, annotation: Mapping[str, Any], control: str) -> str | None:
-    """Return the one choice of an annotation or prediction, None if nothing was chosen."""
+    """Return the chosen class of an annotation or prediction, or None."""
     chosen: dict[str, None] = {}
     for result in _objects(where, "result", annotation):
         if result.get("type") != "choices" or _control_of(result) != control or _is_region(result):
@@ -255,40 +255,40 @@ def _chosen(where: str, annotation: Mapping[str, Any], control: str) -> str | No
         value = result.get("value")
         choices = value.get("choices") if isinstance(value, dict) else None
         if not isinstance(choices, list) or not all(isinstance(name, str) for name in choices):
-            raise FormatError(f"{where}: a result of type 'choices' has no list of names.")
+            raise FormatError(f"{where}: a result of type 'choices' must have a list of names.")
         chosen |= dict.fromkeys(choices)
     return _single(where, list(chosen))
 
 
 def _single(where: str, chosen: Any) -> str | None:
-    """Return the one class that was chosen, None if there is none."""
+    """Return the only chosen class, or None."""
     if not isinstance(chosen, list) or not all(isinstance(name, str) for name in chosen):
-        raise FormatError(f"{where}: the choices are not a list of names.")
+        raise FormatError(f"{where}: the choices must be a list of names.")
     if len(chosen) > 1:
-        raise FormatError(f"{where}: {len(chosen)} classes are chosen; an image has one label.")
+        raise FormatError(f"{where}: {len(chosen)} classes are chosen; expected one.")
     return chosen[0] if chosen else None
 
 
 def _person(where: str, who: Any) -> str | None:
-    """Return the name of a person, who may be a number, a text, or an object with an email."""
+    """Return the name of an annotator, given as a number, text or an object with an email."""
     if isinstance(who, dict):
         who = who.get("email") or who.get("username") or who.get("id")
     if who is None or (isinstance(who, str | int) and not isinstance(who, bool)):
         return None if who is None else str(who)
-    raise FormatError(f"{where}: {who!r} does not name a person.")
+    raise FormatError(f"{where}: the annotator is {who!r}; expected a name or number.")
 
 
 def _path(where: str, data: Mapping[str, Any]) -> Any:
-    """Return the path that a task carries, or that of its image."""
+    """Return the path of a task, or that of its image."""
     if "path" in data:
         return data["path"]
     image = data.get("image")
     if not isinstance(image, str):
-        # A labelling config may call its image otherwise.
+        # The labelling configuration may use another name for the image.
         images = [text for text in data.values() if isinstance(text, str) and _is_image_url(text)]
         image = images[0] if len(images) == 1 else image
     if not isinstance(image, str) or not image.strip():
-        raise FormatError(f"{where}: its data has no 'path', and its image is {image!r}.")
+        raise FormatError(f"{where}: the data have no 'path', and the image is {image!r}.")
     return _image_path(image)
 
 
@@ -297,7 +297,7 @@ def _is_image_url(text: str) -> bool:
 
 
 def _image_path(image: str) -> ForeignPath:
-    """Return the path that the address of an image stands for."""
+    """Return the path of an image, given its URL."""
     _, served, query = image.partition(LOCAL_FILES)
     if served:
         raw = query.partition("&")[0]

@@ -1,4 +1,4 @@
-"""Lightly: the table of embeddings with labels."""
+"""The format lightly: Lightly's table of embeddings and labels."""
 
 from __future__ import annotations
 
@@ -26,21 +26,18 @@ UNLABELLED = -1
 _EMBEDDING = re.compile(r"embedding_(0|[1-9][0-9]*)", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _Row = tuple[str, str, NDArray[np.float32], int]
-"""Where it stands, the path, the vector and the number of the class."""
+"""Place in the file, path, vector and class number."""
 
 
 @formats.register("lightly")
 class LightlyFormat(Format):
     """Lightly's embeddings.csv: vectors and labels of every item.
 
-    Written is a folder with ``embeddings.csv``, whose columns are ``filenames``,
-    ``embedding_0`` and so on, ``labels``, and with ``classes.json``, the name of each class by its
-    number, because the table holds whole numbers alone. ``filenames`` holds the items' own paths,
-    so two files of one base name are two rows. All items are in it, -1 for those without a sure
-    label. The option ``embeddings`` is required: (n, d) float32, aligned with the items.
-
-    Read are the folder or the table; without ``classes.json`` beside it a class is called by its
-    number.
+    Writing creates a folder with ``embeddings.csv`` (columns ``filenames``, ``embedding_0`` and so
+    on, ``labels``) and ``classes.json``, the class names by number. Items without a sure label
+    have the label -1. The option ``embeddings`` is required: (n, d) float32, aligned with the
+    items. Reading accepts the folder or the table; without ``classes.json``, class names are
+    numbers.
 
     Examples
     --------
@@ -59,11 +56,11 @@ class LightlyFormat(Format):
         names = _class_names(file.with_name(CLASSES))
         if names is None:
             options.notes.append(
-                f"There is no {file.with_name(CLASSES)}: the classes are called by their numbers."
+                f"There is no {file.with_name(CLASSES)}, so the class names are numbers."
             )
         for where, item, _, number in _rows(file):
             if number != UNLABELLED and names is not None and str(number) not in names:
-                raise FormatError(f"{where}: {CLASSES} has no class of the number {number}.")
+                raise FormatError(f"{where}: {CLASSES} has no class with the number {number}.")
             label = None if number == UNLABELLED else str(number)
             yield Entry(where, item, names[label] if names and label else label)
 
@@ -85,29 +82,9 @@ class LightlyFormat(Format):
 def read_lightly_embeddings(
     path: str | Path,
 ) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64]]:
-    r"""Read the vectors that Lightly has computed, or that were written for it.
+    r"""Return the (n,) paths, (n, d) float32 vectors and (n,) class numbers of a Lightly table.
 
-    Takes 8 bytes a number while it reads, 4 afterwards.
-
-    Parameters
-    ----------
-    path
-        The ``embeddings.csv``, or the folder with it.
-
-    Returns
-    -------
-    paths : list of str
-        The (n,) paths, in the order of the file.
-    matrix : ndarray
-        (n, d) float32, finite.
-    labels : ndarray
-        (n,) int64, the numbers of the classes.
-
-    Raises
-    ------
-    FormatError
-        If it is missing, damaged, names a path twice, or holds a number that is not finite in
-        float32; it names the line.
+    `path` is the ``embeddings.csv`` or its folder. Peak memory is 8 bytes a number.
 
     Examples
     --------
@@ -129,18 +106,18 @@ def read_lightly_embeddings(
         except ValueError as error:
             raise FormatError(f"{where}: {error}.") from None
         if tidy in seen:
-            raise FormatError(f"{where}: {tidy!r} is there twice: keep one of the two.")
+            raise FormatError(f"{where}: second row for {tidy!r}. Keep one of the two.")
         seen.add(tidy)
         paths.append(tidy)
         vectors.append(vector)
         labels.append(number)
     if not paths:
-        raise FormatError(f"{file} holds no rows.")
+        raise FormatError(f"{file} contains no rows.")
     return paths, np.stack(vectors), np.array(labels, dtype=np.int64)  # (n, d)
 
 
 def _rows(file: Path) -> Iterator[_Row]:
-    """Yield the rows one by one: a table of vectors may be larger than the memory."""
+    """Yield the rows one by one, because the table may be larger than the memory."""
     line = 1
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
@@ -151,38 +128,38 @@ def _rows(file: Path) -> Iterator[_Row]:
                 line = reader.line_num
                 yield _row(f"{file}, line {line}", fields, len(header), first, last)
     except UnicodeDecodeError:
-        raise FormatError(f"{file}, after line {line}: not UTF-8 text.") from None
+        raise FormatError(f"{file}, after line {line}: the text is not UTF-8.") from None
     except csv.Error as error:
-        raise FormatError(f"{file}, line {line}: not CSV: {error}.") from None
+        raise FormatError(f"{file}, line {line}: invalid CSV: {error}.") from None
 
 
 def _check_header(where: str, header: Sequence[str]) -> tuple[int, int]:
-    """Return the first column of the vector, and the one behind its last."""
+    """Return the first column of the vector and the column after its last."""
     if header[:1] != ["filenames"] or header[-1:] != ["labels"]:
         raise FormatError(
-            f"{where}: the first column must be 'filenames' and the last 'labels', not "
-            f"{', '.join(map(repr, [*header[:1], *header[-1:]])) or 'none'}."
+            f"{where}: the first column must be 'filenames' and the last 'labels'; got "
+            f"{', '.join(map(repr, [*header[:1], *header[-1:]])) or 'no columns'}."
         )
     between = list(header[1:-1])
     vector = [name for name in between if name not in ("masked", "selected")]
     others = [name for name in vector if not _EMBEDDING.fullmatch(name)]
     if others:
         raise FormatError(
-            f"{where}: the column {others[0]!r} is none of embedding_<n>, masked, selected."
+            f"{where}: unknown column {others[0]!r}; expected embedding_<n>, masked or selected."
         )
     if vector != [f"embedding_{axis}" for axis in range(len(vector))] or not vector:
-        raise FormatError(f"{where}: the columns embedding_0, embedding_1, ... are not in order.")
+        raise FormatError(f"{where}: the columns must be embedding_0, embedding_1, ... in order.")
     first = header.index("embedding_0")
     if list(header[first : first + len(vector)]) != vector:
-        raise FormatError(f"{where}: the columns embedding_<n> do not stand side by side.")
+        raise FormatError(f"{where}: the columns embedding_<n> must be next to each other.")
     return first, first + len(vector)
 
 
 def _row(where: str, fields: Sequence[str], width: int, first: int, last: int) -> _Row:
     if not fields:
-        raise FormatError(f"{where}: blank; take the line out.")
+        raise FormatError(f"{where}: blank line. Remove it.")
     if len(fields) != width:
-        raise FormatError(f"{where}: {len(fields)} fields under a header of {width}.")
+        raise FormatError(f"{where}: {len(fields)} fields, but the header has {width} columns.")
     try:
         with np.errstate(over="ignore"):
             vector = np.array([float(text) for text in fields[first:last]], dtype=np.float32)
@@ -191,22 +168,22 @@ def _row(where: str, fields: Sequence[str], width: int, first: int, last: int) -
     if not np.isfinite(vector).all():
         raise FormatError(f"{where}: a number of the vector is not finite in float32.")
     if not _INTEGER.fullmatch(fields[-1]):
-        raise FormatError(f"{where}: the label {fields[-1]!r} is not a whole number.")
+        raise FormatError(f"{where}: the label is {fields[-1]!r}; expected a whole number.")
     return where, fields[0], vector, int(fields[-1])
 
 
 def _class_names(file: Path) -> dict[str, str] | None:
-    """Return the names by number, None if they are not kept."""
+    """Return class names by number, None if there is no such file."""
     if not file.is_file():
         return None
     names = read_json(file)
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise FormatError(f"{file} is not a JSON object of names by number.")
+        raise FormatError(f"{file} must be a JSON object of class names by number.")
     return names
 
 
 def _texts(vector: NDArray[np.float32]) -> list[str]:
-    """Return the shortest decimals that are read as the same float32."""
+    """Return the shortest decimals that give the same float32."""
     import pyarrow as pa
 
     texts: list[str] = pa.array(vector).cast(pa.string()).to_pylist()
@@ -216,10 +193,10 @@ def _texts(vector: NDArray[np.float32]) -> list[str]:
 def _matrix(embeddings: Any, n: int) -> NDArray[np.float32]:
     """Return the embeddings as (n, d) float32."""
     if embeddings is None:
-        raise UsageError("the format lightly holds vectors: give `embeddings`, (n, d).")
+        raise UsageError("the format lightly needs `embeddings`, an (n, d) array.")
     matrix = np.asarray(embeddings, dtype=np.float32)
     if matrix.ndim != 2 or len(matrix) != n or not matrix.shape[1]:
-        raise UsageError(f"the embeddings have the shape {matrix.shape}; {n} items need ({n}, d).")
+        raise UsageError(f"`embeddings` must have the shape ({n}, d); got {matrix.shape}.")
     if not np.isfinite(matrix).all():
-        raise UsageError("the embeddings hold numbers that are not finite.")
+        raise UsageError("`embeddings` must be finite; it contains NaN or infinity.")
     return matrix

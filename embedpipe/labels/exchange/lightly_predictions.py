@@ -1,4 +1,4 @@
-"""Lightly: a tree of predictions."""
+"""The format lightly-predictions: Lightly's tree of predictions."""
 
 from __future__ import annotations
 
@@ -19,19 +19,17 @@ LABELS, PREDICTIONS = "labels", "predictions"
 SCHEMA = "schema.json"
 
 _Guess = tuple[str, str, "float | None"]
-"""A path, its class and the probability of it, if that is known."""
+"""Path, class, and its probability or None."""
 
 
 @formats.register("lightly-predictions")
 class LightlyPredictionsFormat(Format):
     """Lightly's tree of predictions: a folder for each task, a JSON file for each image.
 
-    Labels are the task ``labels``, predictions of a model the task ``predictions``; any other
-    name is read as predictions, if there is one such task. A file is at ``<task>/<path without
-    suffix>.json``, with all the folders of the path, and names its image by the path: two files of
-    one base name lie in two folders. Two images that differ in their suffix alone would share a
-    file, and are refused. The score is the probability of the class; what is left of 1 is shared
-    by the others. Skipped and unsure items are left out.
+    Labels are the task ``labels``. Predictions are the task ``predictions``; a single task of
+    another name is read as predictions too. A file is ``<task>/<path without suffix>.json``, so
+    two images that differ only in their suffix are refused. The score is the probability of the
+    class; the other classes share the rest equally. Skipped and unsure items are left out.
 
     Examples
     --------
@@ -43,7 +41,7 @@ class LightlyPredictionsFormat(Format):
     carries = frozenset({"prediction", "score"})
 
     def read_entries(self, path: Path, options: ReadOptions) -> Iterator[Entry]:
-        """Yield the images of both tasks."""
+        """Yield the images of the tasks."""
         root = path / ROOT if (path / ROOT).is_dir() else path
         tasks = _tasks(root)
         labels = _task_rows(root / LABELS) if LABELS in tasks else {}
@@ -78,17 +76,18 @@ def _check_stems(items: Sequence[Labelled]) -> None:
         stem = _stem(item.path)
         if owner.setdefault(stem, item.path) != item.path:
             raise FormatError(
-                f"{owner[stem]!r} and {item.path!r} would both be in {stem}.json: rename one."
+                f"{owner[stem]!r} and {item.path!r} would have the same file, {stem}.json. Rename "
+                "one of them."
             )
         if stem == "schema":
-            raise FormatError(f"{item.path!r} would take the place of {SCHEMA}: rename it.")
+            raise FormatError(f"{item.path!r} would overwrite {SCHEMA}. Rename it.")
     taken = {f"{stem}.json": path for stem, path in owner.items()} | {SCHEMA: SCHEMA}
     for stem, path in owner.items():
         for folder in PurePosixPath(stem).parents:
             if folder.as_posix() in taken:
                 raise FormatError(
-                    f"the folder of {path!r} would take the place of the file of "
-                    f"{taken[folder.as_posix()]!r}: rename it."
+                    f"the folder of {path!r} would have the same path as the file of "
+                    f"{taken[folder.as_posix()]!r}. Rename the folder."
                 )
 
 
@@ -113,9 +112,9 @@ def _write_task(folder: Path, rows: Sequence[_Guess]) -> None:
 
 
 def _probabilities(path: str, chosen: int, score: float, count: int) -> list[float]:
-    """Return (count,) probabilities that add up to 1, where there are others to share the rest."""
+    """Return (count,) probabilities; the other classes share the rest of 1 equally."""
     if not 0 <= score <= 1:
-        raise FormatError(f"the score {score} of {path!r} is not a probability, from 0 to 1.")
+        raise FormatError(f"the score of {path!r} is {score}; expected a probability, 0 to 1.")
     rest = (1 - score) / (count - 1) if count > 1 else 0.0
     return [score if index == chosen else rest for index in range(count)]
 
@@ -123,16 +122,17 @@ def _probabilities(path: str, chosen: int, score: float, count: int) -> list[flo
 def _tasks(root: Path) -> list[str]:
     file = root / "tasks.json"
     if not file.is_file():
-        raise FormatError(f"there is no {file}, nor {ROOT}/tasks.json in a folder {root}.")
+        raise FormatError(f"{root} contains neither tasks.json nor {ROOT}/tasks.json.")
     tasks = read_json(file)
     if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
-        raise FormatError(f"{file} is not a list of the names of tasks.")
+        raise FormatError(f"{file} must be a list of task names.")
     for task in tasks:
         _check_task(file, task)
     others = [task for task in tasks if task != LABELS]
     if len(others) > 1:
         raise FormatError(
-            f"{file} lists the predictions {', '.join(map(repr, others))}: keep one of them."
+            f"{file} has several tasks with predictions: {', '.join(map(repr, others))}. Keep one "
+            "of them."
         )
     return tasks
 
@@ -140,13 +140,13 @@ def _tasks(root: Path) -> list[str]:
 def _check_task(file: Path, task: str) -> None:
     try:
         if tidy_path(task) != task or "/" in task:
-            raise ValueError(f"the task {task!r} is not the name of a folder")
+            raise ValueError(f"the task {task!r} is not a folder name")
     except ValueError as error:
         raise FormatError(f"{file}: {error}.") from None
 
 
 def _task_rows(folder: Path) -> dict[str, tuple[str, str, Any]]:
-    """Return where, the class and the score by path, of one task."""
+    """Return the file, class and score of each path of a task."""
     names = _categories(folder / SCHEMA)
     found: dict[str, tuple[str, str, Any]] = {}
     for file in sorted(folder.rglob("*.json")):
@@ -154,25 +154,25 @@ def _task_rows(folder: Path) -> dict[str, tuple[str, str, Any]]:
             continue
         for path, name, score in _predictions(file, names):
             if path in found:
-                raise FormatError(f"{file}: {path!r} is also in {found[path][0]}.")
+                raise FormatError(f"{file}: {path!r} is also in {found[path][0]}. Keep one file.")
             found[path] = (str(file), name, score)
     return found
 
 
 def _categories(file: Path) -> dict[int, str]:
     if not file.is_file():
-        raise FormatError(f"there is no {file}: a task has a schema.")
+        raise FormatError(f"the schema {file} is missing.")
     schema = read_json(file)
     if not isinstance(schema, dict) or schema.get("task_type") != "classification":
-        raise FormatError(f"{file} is not the schema of a classification.")
+        raise FormatError(f"{file} must have the 'task_type' 'classification'.")
     names: dict[int, str] = {}
     categories = schema.get("categories")
     for category in categories if isinstance(categories, list) else [None]:
         if not isinstance(category, dict):
-            raise FormatError(f"{file}: its categories are not a list of JSON objects.")
+            raise FormatError(f"{file}: the categories must be a list of JSON objects.")
         number, name = category.get("id"), category.get("name")
         if type(number) is not int or not isinstance(name, str) or number in names:
-            raise FormatError(f"{file}: {category!r} is not a category of its own id with a name.")
+            raise FormatError(f"{file}: the category {category!r} needs a unique id and a name.")
         names[number] = name
     return names
 
@@ -182,21 +182,21 @@ def _predictions(file: Path, names: Mapping[int, str]) -> Iterator[tuple[str, st
     path = content.get("file_name") if isinstance(content, dict) else None
     predictions = content.get("predictions") if isinstance(content, dict) else None
     if not isinstance(path, str) or not isinstance(predictions, list):
-        raise FormatError(f"{file} has no 'file_name' with a list of 'predictions'.")
+        raise FormatError(f"{file} must have a 'file_name' and a list of 'predictions'.")
     if len(predictions) > 1:
-        raise FormatError(f"{file}: {len(predictions)} predictions; an image has one class.")
+        raise FormatError(f"{file}: {len(predictions)} predictions; expected one.")
     for prediction in predictions:
         number = prediction.get("category_id") if isinstance(prediction, dict) else None
         if type(number) is not int or number not in names:
-            raise FormatError(f"{file}: {number!r} is not the id of a category.")
+            raise FormatError(f"{file}: the schema has no category with the id {number!r}.")
         yield path, names[number], _score(file, prediction, list(names).index(number))
 
 
 def _score(file: Path, prediction: Mapping[str, Any], position: int) -> Any:
-    """Return the probability of the class, None if there are no probabilities."""
+    """Return the probability of the class, or None."""
     probabilities = prediction.get("probabilities")
     if probabilities is None:
         return None
     if not isinstance(probabilities, list) or position >= len(probabilities):
-        raise FormatError(f"{file}: the probabilities are not one for each category.")
+        raise FormatError(f"{file}: expected one probability for each category.")
     return probabilities[position]

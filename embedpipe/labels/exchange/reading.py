@@ -1,4 +1,4 @@
-"""From the entries of a file to items: all of them checked, or none taken."""
+"""Collecting the entries of a file as items, and the events of an import."""
 
 from __future__ import annotations
 
@@ -11,67 +11,53 @@ from ..log_event import Event
 from ..log_state import Matched
 from ..matching import Counted, count, explain_unmatched, format_counts, format_rewritten
 from ..resolver import ForeignPath, PathResolver
-from .entries import Entry, Labelled, path_as_id, path_as_spelled, validated
+from .entries import Entry, Labelled, path_as_id, path_as_written, validated
 
 __all__ = ["Reading", "collect", "collect_for", "new_events"]
 
-# Why an entry is left out; each follows a number in a message.
-PREDICTION_ONLY = "with a prediction only"
+# Reasons for leaving an entry out; in messages they follow a count.
+PREDICTION_ONLY = "with only a prediction"
 REPEATED = "that repeat an earlier entry"
 UNKNOWN = "not in the dataset"
-AMBIGUOUS = "that fit several items"
+AMBIGUOUS = "that match several images"
 
 
 @dataclass
 class Reading:
-    """The items that a file gives for a dataset, and what became of each of its entries.
+    """The items that a file has for a dataset, and counts of its entries."""
 
-    Parameters
-    ----------
-    items
-        Labels, skips and unsure answers, one for each item.
-    entries
-        Number of entries that were read: rows, tasks, or images in a tree.
-    left_out
-        Entries that were not taken, by reason.
-    rewritten
-        Paths that are not written as the ids of the dataset, by how they were rewritten.
-    notes
-        Sentences about how the file was read.
-    """
-
-    items: list[Labelled] = field(default_factory=list)
-    entries: int = 0
-    left_out: dict[str, Counted] = field(default_factory=dict)
-    rewritten: dict[str, Counted] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    items: list[Labelled] = field(default_factory=list)  # labels and marks, one for each item
+    entries: int = 0  # rows, tasks or images in the file
+    left_out: dict[str, Counted] = field(default_factory=dict)  # entries, by reason
+    rewritten: dict[str, Counted] = field(default_factory=dict)  # paths, by steps of rewriting
+    notes: list[str] = field(default_factory=list)  # sentences about how the file was read
 
     @property
     def unknown(self) -> int:
-        """Number of entries whose path is not, or not clearly, that of an item."""
+        """Number of entries whose path matches no item, or several."""
         kinds = (self.left_out.get(UNKNOWN), self.left_out.get(AMBIGUOUS))
         return sum(kind.count for kind in kinds if kind)
 
     @property
     def taken(self) -> int:
-        """Number of entries that are taken."""
+        """Number of entries that were used."""
         return self.entries - sum(counted.count for counted in self.left_out.values())
 
     def summary(self) -> str:
-        """Return a clause: how many entries were read, taken and left out, and why."""
+        """Return a clause with the numbers of entries that were read, used and left out."""
         text = f"{self.entries} {'entry' if self.entries == 1 else 'entries'} read, "
-        text += f"{self.taken} taken"
+        text += f"{self.taken} used"
         if self.left_out:
             text += f", {self.entries - self.taken} left out: {format_counts(self.left_out)}"
         return text
 
     def rewritten_summary(self) -> str:
-        """Return a clause: how many paths were rewritten, and how; blank if none was."""
+        """Return a clause about rewritten paths, blank if there are none."""
         return format_rewritten(self.rewritten)
 
 
 def collect(entries: Iterable[Entry]) -> list[Labelled]:
-    """Return one `Labelled` for each path of the entries, in their order, without empty ones."""
+    """Return one item for each path of the entries, without empty items."""
     found: dict[str, Labelled] = {}
     for entry in entries:
         item = validated(entry, path_as_id)
@@ -87,16 +73,16 @@ def collect_for(
     skip_unknown: bool = False,
     notes: Sequence[str] = (),
 ) -> Reading:
-    """Return the labels, skips and unsure answers that entries give to a dataset's items."""
-    # `notes` may grow while the entries are read.
+    """Return the labels and marks of entries for the items of a dataset."""
+    # Reading the entries may append to `notes`.
     reading = Reading()
     found: dict[str, Labelled] = {}
-    strangers: list[str] = []
+    unknown: list[str] = []
     ambiguous: dict[str, tuple[str, ...]] = {}
     answers = 0
     for entry in entries:
         reading.entries += 1
-        item = validated(entry, path_as_spelled)
+        item = validated(entry, path_as_written)
         if item.label is None and item.status == "label":
             reason = PREDICTION_ONLY if item.prediction is not None else entry.reason
             count(reading.left_out, reason, repr(item.path))
@@ -111,7 +97,7 @@ def collect_for(
             if resolved.candidates:
                 ambiguous[item.path] = resolved.candidates
             else:
-                strangers.append(item.path)
+                unknown.append(item.path)
             continue
         if resolved.steps:
             example = f"{item.path!r} is {resolved.id!r}"
@@ -119,7 +105,7 @@ def collect_for(
         if not _add(found, entry.where, replace(item, path=resolved.id)):
             count(reading.left_out, REPEATED, repr(resolved.id))
     if reading.unknown and not skip_unknown:
-        text = explain_unmatched(strangers, ambiguous, answers, list(resolver.ids))
+        text = explain_unmatched(unknown, ambiguous, answers, list(resolver.ids))
         raise UnmatchedError(" ".join([text, *notes]), matched=bool(found))
     reading.items = list(found.values())
     reading.notes = list(notes)
@@ -127,14 +113,14 @@ def collect_for(
 
 
 def _add(found: dict[str, Labelled], where: str, item: Labelled) -> bool:
-    """Keep an item unless the same is there already; two people may agree."""
+    """Add an item; return False if an equal one exists, perhaps of another annotator."""
     before = found.setdefault(item.path, item)
     if before is item:
         return True
     if replace(before, who=item.who) != item:
         raise FormatError(
-            f"{where}: {item.path!r} is {_description(item)}, but {_description(before)} before. "
-            "Keep one of the two."
+            f"{where}: {item.path!r} is {_description(item)} here, but {_description(before)} "
+            "earlier in the file. Keep one of the two."
         )
     return False
 
@@ -157,24 +143,10 @@ def new_events(
     who: str | None = None,
     default: str | None = None,
 ) -> list[Event]:
-    """Return an event for each item whose current label in the log is another.
+    """Return an event for each item whose label or mark differs from the `known` ones.
 
-    All have one time, so that they are undone as one act.
-
-    Parameters
-    ----------
-    items
-        From `Format.read`; empty ones are passed over.
-    dataset
-        Its name in the log.
-    content
-        The content id of each item by its path.
-    known
-        The current labels, from `LabelLog.current_for`.
-    who
-        The annotator of all; None for those whom the file names.
-    default
-        The annotator where the file names nobody.
+    All events have the same time, so that one undo removes them together. The annotator is `who`,
+    else the name in the file, else `default`. `content` are content ids by path.
 
     Examples
     --------
@@ -193,7 +165,7 @@ def new_events(
         if unchanged or (item.status == "label" and label is None):
             continue
         suggestion, model = item.prediction, item.model
-        if label is None and item.label is not None:  # an unsure person's guess is no label
+        if label is None and item.label is not None:  # an unsure label is only a suggestion
             suggestion, model = item.label, None
         event = Event(
             item.status,

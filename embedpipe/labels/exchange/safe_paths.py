@@ -1,10 +1,9 @@
-r"""Paths that stay inside the folder, and names that any tree of files can hold.
+r"""Safe relative paths, and escaped names of files and folders.
 
-Where a format makes a class or an item into a folder or a file, these are written as ``%`` and two
-hexadecimal digits, and nothing else is changed: ``/ \ :`` and control characters anywhere; a dot
-at the beginning, and the first character of a name that systems or formats keep for themselves
-(``__MACOSX``, ``_unlabeled``, ``no_label``); a ``%`` that would otherwise look like such an escape.
-Different names have different escapes, and a name from elsewhere such as ``50% a%20b`` stays.
+In the names of files and folders, these characters are written as ``%`` and two hexadecimal
+digits: ``/ \ :`` and control characters; a first dot; the first character of a reserved name
+(``__MACOSX``, ``_unlabeled``, ``no_label``); a ``%`` that begins such an escape. Different names
+have different escapes. Other names, such as ``50% a%20b``, are not changed.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 def path_text(path: object) -> str:
     """Return a path from a file as text, or raise ValueError with a clause."""
     if not isinstance(path, str) or not path.strip():
-        raise ValueError(f"the path is {path!r}; it must be a text that is not empty")
+        raise ValueError(f"the path is {path!r}; expected text")
     if not is_unicode(path) or "\0" in path:
-        raise ValueError(f"the path {path!r} holds characters that no path has")
+        raise ValueError(f"the path {path!r} contains invalid characters")
     return path
 
 
@@ -50,21 +49,21 @@ def leaves_folder(path: str) -> bool:
 
 
 def tidy_path(path: object) -> str:
-    """Return a path as an id, relative and tidy, or raise ValueError with a clause."""
-    # Only where no dataset is at hand: an item of a dataset may have any path.
+    """Return a path as a tidy relative id, or raise ValueError with a clause."""
+    # Only without a dataset: an item of a dataset may have any path.
     path = path_text(path)
     if leaves_folder(path):
         raise ValueError(
-            f"the path {path!r} leaves the folder: a path is relative to it and has no '..'"
+            f"the path {path!r} is outside the folder; expected a relative path without '..'"
         )
     tidy = "/".join(part for part in path.split("/") if part not in ("", "."))
     if not tidy:
-        raise ValueError(f"the path {path!r} is the folder itself")
+        raise ValueError(f"the path {path!r} is the folder itself; expected a path in it")
     return tidy
 
 
 def is_unicode(text: str) -> bool:
-    """Return whether `text` can be written as UTF-8: it has no half of a surrogate pair."""
+    """Return whether a text can be encoded as UTF-8 (has no lone surrogates)."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -73,7 +72,7 @@ def is_unicode(text: str) -> bool:
 
 
 def escape(name: str) -> str:
-    """Return a name for one file or folder that stands for `name`."""
+    """Return the escaped name of a file or folder."""
     safe = _TO_ESCAPE.sub(lambda match: f"%{ord(match[0]):02X}", name)
     if not is_visible(safe) or safe in UNLABELLED:
         safe = f"%{ord(safe[0]):02X}{safe[1:]}"
@@ -81,27 +80,27 @@ def escape(name: str) -> str:
 
 
 def escape_path(path: str) -> str:
-    """Return a path of escaped parts for `path`: relative and without ``..``, whatever it is."""
+    """Return a relative path of escaped parts, without ``..``, for any path."""
     slash = "%2F" if path.startswith("/") else ""
     return slash + "/".join(escape(part) for part in path.removeprefix("/").split("/"))
 
 
 def unescape(name: str) -> str:
-    """Return the name or path that an escaped one stands for."""
+    """Return the name of an escaped name."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name)
 
 
 def unescape_path(path: str) -> str:
-    """Return the path that `escape_path` has written as `path`."""
+    """Return the path of an escaped path."""
     return "/".join(unescape(part) for part in path.split("/"))
 
 
 def check_lengths(name: str, files: Iterable[tuple[str, str]]) -> None:
-    """Refuse a pair of item and file whose file has a name that is too long for a disk."""
+    """Refuse a pair of item and file if the file name is too long for a disk."""
     for path, file in files:
         length = max(len(part.encode()) for part in file.split("/"))
         if length > MAX_NAME_BYTES:
             raise FormatError(
-                f"the item {path!r} would have a name of {length} bytes in the format {name}; a "
-                f"file name has at most {MAX_NAME_BYTES}: choose a table, such as csv."
+                f"the item {path!r} would have a file name of {length} bytes in the format {name}; "
+                f"at most {MAX_NAME_BYTES} are possible. Choose a table format, such as csv."
             )

@@ -1,4 +1,4 @@
-"""Tables with a row for each item: the formats csv, jsonl and parquet."""
+"""The formats csv, jsonl and parquet: tables with a row for each item."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = [
 ]
 
 Row = tuple[str, Mapping[str, str]]
-"""The place of a row, and its cells by column."""
+"""Place of a row, and its cells by column."""
 
 EXTRAS = ("status", "prediction", "score", "who", "model")
-"""Columns that are written only if they hold something."""
+"""Optional columns, written only if they have values."""
 
 
 def table_rows(
@@ -41,17 +41,16 @@ def table_rows(
     guarded: bool = True,
     predictions: bool = False,
 ) -> Iterator[Row]:
-    """Yield the rows of a table with the `required` columns and those of `EXTRAS` that it has."""
-    # A table that `predict` wrote is refused, unless `predictions` are asked for.
+    """Yield the rows of a table with the `required` columns and its columns of `EXTRAS`."""
+    # Tables of `predict` are refused unless `predictions` is true.
     table = read_table(
         path,
         required,
         EXTRAS,
         error=FormatError,
-        what="file",
         suffix=suffix,
         guarded=guarded,
-        exact_paths=True,  # the resolver drops blanks if no item has them
+        exact_paths=True,  # the resolver removes spaces if no item has them
     )
     if not predictions:
         check_no_predictions(table)
@@ -59,24 +58,25 @@ def table_rows(
 
 
 def check_column(paths: Sequence[str], name: str, values: Sequence[str | None]) -> None:
-    """Refuse a column of whole numbers with ``.0``, which a reader takes for class numbers."""
+    """Refuse a column of whole numbers with ``.0``: a reader removes the ``.0``."""
     at = changed_number([value or "" for value in values])
     if at is not None:
         raise FormatError(
-            f"the item {paths[at]!r} has the {name} {values[at]!r}; a table in which all are whole "
-            "numbers gives it back without '.0': rename it, or choose the format label-studio."
+            f"the item {paths[at]!r} has the {name} {values[at]!r}, which would be read without "
+            f"'.0', because all values are whole numbers. Rename the {name}, or choose the format "
+            "label-studio."
         )
 
 
 class _TableFormat(Format):
-    """A table with the columns path and label, and those of `EXTRAS` that hold something."""
+    """A table with the columns path and label, and the used columns of `EXTRAS`."""
 
     carries = frozenset({"skip", "unsure", "prediction", "score", "who", "model"})
 
     def read_entries(self, path: Path, options: ReadOptions) -> Iterator[Entry]:
         for where, row in table_rows(path, ("path", "label"), suffix=self.suffix):
             more: dict[str, Any] = {name: row.get(name) for name in EXTRAS}
-            if not more["prediction"]:  # then they are the score of a pick, the model of a camera
+            if not more["prediction"]:  # columns of another purpose: the score of a pick
                 more |= {"score": None, "model": None}
             if more["status"] is not None:
                 more["status"] = canonical_status(more["status"]) or more["status"]
@@ -101,11 +101,9 @@ class _TableFormat(Format):
 class CsvFormat(_TableFormat):
     r"""A table with the columns path and label, for spreadsheets and scripts.
 
-    The path is the item's own, relative to the dataset's folder. The columns ``status``
-    (``label``, ``skip``, ``unsure``), ``prediction`` with ``score`` and ``model``, and ``who`` are
-    read if they are there and written if they hold something; others are ignored. Text is UTF-8;
-    the delimiter may be a semicolon or a tab. A text that a spreadsheet would calculate has an
-    apostrophe before it, which is taken off again.
+    Paths are relative to the dataset's folder. Optional columns are ``status`` (``label``,
+    ``skip``, ``unsure``), ``prediction`` with ``score`` and ``model``, and ``who``; others are
+    ignored. `embedpipe.tables.read_table` describes delimiters, encodings and apostrophes.
 
     Examples
     --------
@@ -121,7 +119,7 @@ class CsvFormat(_TableFormat):
 class JsonLinesFormat(_TableFormat):
     r"""One JSON object a line with the keys path and label, for scripts and streams.
 
-    The other keys are those of the columns of `CsvFormat`.
+    Optional keys are the optional columns of `CsvFormat`.
 
     Examples
     --------
@@ -137,7 +135,7 @@ class JsonLinesFormat(_TableFormat):
 class ParquetFormat(_TableFormat):
     """A table with the columns path and label, for DuckDB, Polars and pandas.
 
-    The other columns are those of `CsvFormat`.
+    Optional columns are those of `CsvFormat`.
 
     Examples
     --------

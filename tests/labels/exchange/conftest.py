@@ -24,5 +24,5 @@ def open_image() -> Callable[[str], bytes]:
 
 @pytest.fixture(scope="session")
 def export() -> Callable[..., object]:
-    """Return a function that writes a format into a folder, with what the format needs."""
+    """Return a function that writes a format into a folder with all required options."""
     return formats.export

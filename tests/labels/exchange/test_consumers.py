@@ -14,7 +14,7 @@ import pytest
 from embedpipe.labels.exchange import Labelled, formats
 from embedpipe.labels.exchange.safe_paths import unescape
 
-# What these packages do at import and leave open is theirs.
+# Warnings of these packages are not tested here.
 pytestmark = pytest.mark.filterwarnings("default")
 
 
@@ -31,12 +31,12 @@ def test_hugging_face_datasets_reads_the_folder(tmp_path, items, export, monkeyp
     assert read["label"][:] == [item.label for item in sure]
     for row, item in zip(read, sure, strict=True):  # each image has a colour of its own
         assert row["image"].getpixel((0, 0)) == (sum(item.path.encode()) % 256, len(item.path), 7)
-    gc.collect()  # a file that it leaves open is told of here, where that is no error
+    gc.collect()  # reports its open files here, where warnings are not errors
 
 
 @pytest.fixture
 def studio(tmp_path, items, export):
-    """The folder of tasks, and what Label Studio's own converter needs of them."""
+    """A folder of tasks."""
     pytest.importorskip("label_studio_sdk")
     return export("label-studio", tmp_path, items)
 
@@ -64,7 +64,7 @@ def test_label_studio_takes_the_config_and_the_tasks(studio, items):
 
 
 @pytest.mark.parametrize("form", ["JSON", "JSON_MIN"])
-def test_what_label_studios_own_converter_writes_is_read(form, studio, items, tmp_path):
+def test_the_output_of_label_studios_converter_is_read(form, studio, items, tmp_path):
     from label_studio_sdk.converter import Converter
 
     tasks = json.loads((studio / "tasks.json").read_text(encoding="utf-8"))
@@ -85,7 +85,7 @@ def test_what_label_studios_own_converter_writes_is_read(form, studio, items, tm
     assert formats["label-studio"].read(tmp_path / form / "result.json") == expected
 
 
-def test_fiftyone_reads_the_tree_and_what_it_writes_is_read(
+def test_fiftyone_reads_the_tree_and_its_own_export_is_read(
     tmp_path, items, export, monkeypatch, open_image
 ):
     monkeypatch.setenv("HOME", str(tmp_path))

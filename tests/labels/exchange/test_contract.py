@@ -1,4 +1,4 @@
-"""What every registered format promises."""
+"""The contract of every registered format."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def by_path(items):
 def test_the_formats_are_those_that_are_documented():
     assert set(formats) == set(CARRIES)
     assert {name: set(formats[name].carries) for name in formats} == CARRIES
-    page = Path(__file__).parents[3] / "docs" / "label-formats.md"
+    page = Path(__file__).parents[3] / "docs" / "reference" / "label-formats.md"
     for name in formats:
         assert f"`{name}`" in page.read_text(encoding="utf-8")
 
@@ -71,7 +71,7 @@ def is_tidy(path):
 @every_format
 @settings(max_examples=40, deadline=None)
 @given(mapping=st.dictionaries(paths.filter(is_tidy), labels.filter(bool), min_size=1, max_size=4))
-def test_any_names_survive(name, export, mapping):
+def test_any_names_are_read_back(name, export, mapping):
     given_items = [Labelled(path, label) for path, label in mapping.items()]
     with TemporaryDirectory() as folder:
         assert by_path(formats[name].read(export(name, Path(folder), given_items))) == by_path(
@@ -105,34 +105,35 @@ def test_a_path_that_leaves_the_folder_is_not_written(name, path, tmp_path, expo
     [
         (
             Labelled("a.png", " hat"),
-            "the item 'a.png' cannot be written as it stands: it would be read as "
+            "the item 'a.png' would be read differently: as "
             "Labelled(path='a.png', label='hat', status='label', prediction=None, score=None, "
             "who=None, model=None).",
         ),
         (
             Labelled("a.png", "hat", "skip"),
-            "the item 'a.png': it is skipped, and labelled 'hat': keep one of the two.",
+            "the item 'a.png': the status is skip, but there is a label, 'hat'. Remove one of the "
+            "two.",
         ),
         (
             Labelled("a.png", "hat", "done"),
-            "the item 'a.png': the status is 'done'; it must be label, skip, unsure or blank.",
+            "the item 'a.png': the status is 'done'; expected label, skip, unsure or blank.",
         ),
         (
             Labelled("a.png", score=0.5),
-            "the item 'a.png': it has the score 0.5 without a prediction.",
+            "the item 'a.png': there is a score, 0.5, but no prediction.",
         ),
         (
             Labelled("a.png", "hat", model="m"),
-            "the item 'a.png': it names the model 'm' without a prediction.",
+            "the item 'a.png': there is a model, 'm', but no prediction.",
         ),
         (
             Labelled("a.png", prediction="hat", score=float("nan")),
-            "the item 'a.png': the score nan is not a finite number.",
+            "the item 'a.png': the score is nan; expected a finite number.",
         ),
-        (Labelled("b.png", "hat"), "the item 'b.png' is there twice: keep one of the two."),
+        (Labelled("b.png", "hat"), "the item 'b.png' occurs twice. Keep one of the two."),
     ],
 )
-def test_items_that_no_format_writes(tmp_path, export, item, message):
+def test_invalid_items_are_refused_by_every_format(tmp_path, export, item, message):
     for name in formats:
         with pytest.raises(FormatError) as error:
             export(name, tmp_path, [Labelled("b.png", "hat"), item])
@@ -141,7 +142,7 @@ def test_items_that_no_format_writes(tmp_path, export, item, message):
 
 
 @with_images
-def test_a_writer_that_is_killed_leaves_nothing_that_is_read(name, tmp_path):
+def test_a_killed_writer_leaves_no_export(name, tmp_path):
     path = tmp_path / f"labels{formats[name].suffix}"
     script = (
         "import os, sys\n"
@@ -157,10 +158,10 @@ def test_a_writer_that_is_killed_leaves_nothing_that_is_read(name, tmp_path):
 
 
 @with_images
-def test_an_item_that_is_no_image_by_its_name(name, tmp_path, export):
+def test_an_item_without_an_image_suffix(name, tmp_path, export):
     with pytest.raises(FormatError) as error:
         export(name, tmp_path, [Labelled("a.txt", "hat")])
     assert str(error.value) == (
-        "'a.txt' has not the suffix of an image (.bmp, .gif, .jfif, .jpe, .jpeg, .jpg, .pgm, "
-        f".png, .ppm, .tif, .tiff, .webp), by which the format {name} tells images."
+        f"the format {name} needs image files, but 'a.txt' does not end in one of .bmp, .gif, "
+        ".jfif, .jpe, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp."
     )

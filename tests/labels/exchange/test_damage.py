@@ -1,4 +1,4 @@
-"""Damaged files of every format: labels that can be meant, or one clear error; 3,000 in all."""
+"""Damaged files of every format give valid labels or one clear error; 3,000 in all."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ WHERE = {
     "jsonl": r", line \d+: ",
     "huggingface": r", line \d+: ",
     "lightly": r", (after )?line \d+: |classes.json",
-    "label-studio": r", line \d+: |, task .*: | is not a list of tasks|: (no task|the answers)",
+    "label-studio": r", line \d+: |, task .*: | is not a list of tasks|: (no task|no answer)",
     "lightly-predictions": r"\.json",
-    "imagefolder": r", file .*: | holds no images",
-    "fiftyone": r", file .*: | holds no images",
-    "cvat": r", file .*: | is not a zip archive| holds no images",
+    "imagefolder": r", file .*: | contains no images",
+    "fiftyone": r", file .*: | contains no images",
+    "cvat": r", file .*: | cannot be read as a zip archive| contains no images",
     "parquet": r", row \d+: | is not a valid Parquet file: |: the column |: no columns? ",
 }
-"""How the error of a damaged file says where: a container says its name."""
+"""Pattern of the place in the message about a damaged file."""
 
 TREES = ("imagefolder", "fiftyone")
 
 
 @st.composite
 def damaged(draw, data: bytes) -> bytes:
-    """Change, take out, put in or cut off a few bytes."""
+    """Change, remove, insert or cut off some bytes."""
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(data)))
         end = min(len(data), start + draw(st.sampled_from([0, 1, 1, 1, 8])))
@@ -73,13 +73,13 @@ TROUBLE = [
 
 @pytest.fixture(scope="module", params=list(formats))
 def exported(request, tmp_path_factory, items, export):
-    """The name of a format, an export of it, and what it says."""
+    """The name of a format, an export, and its items."""
     path = export(request.param, tmp_path_factory.mktemp("exported"), items)
     return request.param, path, formats[request.param].read(path)
 
 
 def read_or_error(name, path):
-    """Return the labels, all of which can be meant; None after an error that says where."""
+    """Return the valid labels; None after an error with a place."""
     try:
         found = formats[name].read(path)
     except FormatError as error:
@@ -132,7 +132,7 @@ def read_vectors_or_error(path):
     try:
         paths, matrix, labels = read_lightly_embeddings(path)
     except FormatError as error:
-        assert re.search(r"line \d+: |holds no rows", str(error))
+        assert re.search(r"line \d+: |contains no rows", str(error))
     else:
         assert matrix.shape == (len(paths), matrix.shape[1])
         assert labels.shape == (len(set(paths)),)

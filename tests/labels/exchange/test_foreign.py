@@ -1,4 +1,4 @@
-"""Files of other programs, by their own rules: no guess, and no entry that vanishes in silence."""
+"""Files of other programs: no guesses, and a reason for every entry that is left out."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ def tree(tmp_path, *names):
 # ---- folders of classes ----
 
 
-def test_what_cvat_has_not_labelled_is_no_class(tmp_path):
+def test_no_label_of_cvat_is_not_a_class(tmp_path):
     path = zipped(tmp_path, "cat/1.jpg", "no_label/2.jpg", "no_label/x/3.jpg", "4.jpg")
-    said, reading = read("cvat", path, ["1.jpg", "2.jpg", "x/3.jpg", "4.jpg"])
-    assert said == {"1.jpg": "cat"}
+    labels, reading = read("cvat", path, ["1.jpg", "2.jpg", "x/3.jpg", "4.jpg"])
+    assert labels == {"1.jpg": "cat"}
     assert (reading.entries, reading.taken) == (4, 1)
     assert reading.left_out == {
         "in no_label/": Counted(2, "'2.jpg'"),
-        "outside of the folders of classes": Counted(1, "'4.jpg'"),
+        "outside the class folders": Counted(1, "'4.jpg'"),
     }
     assert reading.summary() == (
-        "4 entries read, 1 taken, 3 left out: 2 in no_label/ ('2.jpg'), 1 outside of the folders "
-        "of classes ('4.jpg')"
+        "4 entries read, 1 used, 3 left out: 2 in no_label/ ('2.jpg'), 1 outside the class folders "
+        "('4.jpg')"
     )
 
 
@@ -69,12 +69,12 @@ def test_what_cvat_has_not_labelled_is_no_class(tmp_path):
 @pytest.mark.parametrize("folder", ["no_label", "_unlabeled", "_unlabelled"])
 def test_an_unpacked_tree_has_no_such_class_either(name, folder, tmp_path):
     path = tree(tmp_path, "cat/1.jpg", f"{folder}/2.jpg")
-    said, reading = read(name, path, ["1.jpg", "2.jpg"])
-    assert said == {"1.jpg": "cat"}
+    labels, reading = read(name, path, ["1.jpg", "2.jpg"])
+    assert labels == {"1.jpg": "cat"}
     assert reading.left_out == {f"in {folder}/": Counted(1, "'2.jpg'")}
 
 
-def test_a_class_that_is_only_called_unlabeled_is_a_class(tmp_path):
+def test_a_class_with_the_name_unlabeled(tmp_path):
     assert read("cvat", zipped(tmp_path, "unlabeled/1.jpg"), ["1.jpg"])[0] == {"1.jpg": "unlabeled"}
 
 
@@ -102,36 +102,35 @@ def test_a_tag_that_was_corrected_in_cvat(member, ids, item, tmp_path):
         assert read("cvat", both, [*ids, "2.jpg"])[0] == {item: "dog", "2.jpg": "cat"}
 
 
-def test_a_folder_that_is_no_class_is_not_taken_off(tmp_path):
+def test_a_folder_that_is_not_a_class_is_not_removed(tmp_path):
     path = zipped(tmp_path, "dog/north/1.jpg", "dog/2.jpg")
     assert error_of("cvat", path, ["1.jpg", "2.jpg"], kind=LabelError) == (
-        "1 of 2 labelled paths is not in the dataset: 'north/1.jpg' (did you mean '1.jpg'?). An id "
-        "is a path relative to the dataset's folder, such as '1.jpg'. Nothing was imported."
+        "1 of 2 labelled paths is not in the dataset: 'north/1.jpg' (did you mean '1.jpg'?). Paths "
+        "must be relative to the dataset's folder, such as '1.jpg'. Nothing was imported."
     )
 
 
-def test_a_zip_in_one_folder_more_is_told_from_a_new_class(tmp_path):
+def test_a_zip_with_one_more_folder_is_not_a_new_class(tmp_path):
     path = zipped(tmp_path, "my export/cat/1.jpg", "my export/dog/2.jpg")
     ids, classes = ["1.jpg", "2.jpg"], ["cat", "dog"]
     assert error_of("cvat", path, ids, classes=classes) == (
-        "FILE: the folder 'my export' is no class yet, and the folders in it are classes. If "
-        "'my export' is a new class, say so with --class 'my export'; else pack what is inside of "
-        "it."
+        "FILE: the folder 'my export' is not a known class, but its subfolders are. If 'my export' "
+        "is a new class, add --class 'my export'. Otherwise pack only its subfolders."
     )
-    said, _ = read("cvat", path, ids, classes=[*classes, "my export"])
-    assert said == {"1.jpg": "my export", "2.jpg": "my export"}
+    labels, _ = read("cvat", path, ids, classes=[*classes, "my export"])
+    assert labels == {"1.jpg": "my export", "2.jpg": "my export"}
 
 
-def test_a_wrapping_and_splits_are_no_classes(tmp_path):
+def test_outer_folders_and_splits_are_not_classes(tmp_path):
     path = tree(tmp_path, "export/cat/1.jpg", "export/dog/2.jpg")
-    said, reading = read("imagefolder", path, ["1.jpg", "2.jpg"], classes=["cat", "dog"])
-    assert said == {"1.jpg": "cat", "2.jpg": "dog"}
-    assert reading.notes == ["The folder export holds the folders of the classes."]
+    labels, reading = read("imagefolder", path, ["1.jpg", "2.jpg"], classes=["cat", "dog"])
+    assert labels == {"1.jpg": "cat", "2.jpg": "dog"}
+    assert reading.notes == ["The class folders are in the folder export."]
     (tmp_path / "second").mkdir()
     path = tree(tmp_path / "second", "train/cat/1.jpg", "val/dog/1.jpg", "val/_unlabeled/2.jpg")
-    said, reading = read("imagefolder", path, ["train/cat/1.jpg", "val/dog/1.jpg", "val/2.jpg"])
-    assert said == {"train/cat/1.jpg": "cat", "val/dog/1.jpg": "dog"}
-    assert reading.notes == ["The folders train, val are read as splits; classes are inside."]
+    labels, reading = read("imagefolder", path, ["train/cat/1.jpg", "val/dog/1.jpg", "val/2.jpg"])
+    assert labels == {"train/cat/1.jpg": "cat", "val/dog/1.jpg": "dog"}
+    assert reading.notes == ["The folders train, val are splits; their subfolders are classes."]
     assert read("imagefolder", path, ["train/1.jpg", "val/1.jpg"])[0] == {
         "train/1.jpg": "cat", "val/1.jpg": "dog",
     }  # fmt: skip
@@ -148,29 +147,29 @@ def test_a_wrapping_and_splits_are_no_classes(tmp_path):
     ],
 )
 @pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "cvat"])
-def test_a_folder_of_all_images_beside_annotations_is_no_class(name, names, file, tmp_path):
+def test_a_folder_of_all_images_beside_annotations_is_not_a_class(name, names, file, tmp_path):
     path = zipped(tmp_path, *names) if name == "cvat" else tree(tmp_path, *names)
     folder = "images" if "train" in names[0] else names[0].partition("/")[0]
     wanted = "ImageNet 1.0" if name == "cvat" else name
     assert error_of(name, path, ["1.jpg", "2.jpg"]) == (
-        f"FILE holds {file}, and all images in the one folder {folder!r}: that is no folder for "
-        f"each class. Export in the format {wanted}; if {folder!r} is a class, say so with --class."
+        f"FILE contains {file} and all images in one folder, {folder!r}; expected one folder per "
+        f"class. Export in the format {wanted}. If {folder!r} is a class, add --class {folder}."
     )
     ids = ["1.jpg", "2.jpg"]
     assert set(read(name, path, ids, classes=[folder])[0].values()) == {folder}
 
 
-def test_a_class_called_like_a_split_is_a_class(tmp_path):
+def test_a_class_with_the_name_of_a_split(tmp_path):
     path = tree(tmp_path, "train/1.jpg", "test/2.jpg")
     assert read("imagefolder", path, ["1.jpg", "2.jpg"])[0] == {"1.jpg": "train", "2.jpg": "test"}
 
 
 @pytest.mark.parametrize("names", [("train/1.jpg", "val/2.jpg"), ("train/1.jpg", "val/cat/2.jpg")])
-def test_splits_of_the_dataset_are_no_classes(names, tmp_path):
+def test_splits_of_the_dataset_are_not_classes(names, tmp_path):
     path = tree(tmp_path, *names)
     assert "are splits of the dataset" in error_of("imagefolder", path, names)
-    said, _ = read("imagefolder", path, names, classes=["train"])
-    assert said == {names[0]: "train", names[1]: "val"}
+    labels, _ = read("imagefolder", path, names, classes=["train"])
+    assert labels == {names[0]: "train", names[1]: "val"}
 
 
 @pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "cvat"])
@@ -186,26 +185,26 @@ def test_splits_of_the_dataset_are_no_classes(names, tmp_path):
 )
 def test_a_layout_with_the_labels_in_another_file_is_refused(name, names, tmp_path):
     path = zipped(tmp_path, *names) if name == "cvat" else tree(tmp_path, *names)
-    assert "that is no folder for each class" in error_of(name, path, ["1.jpg"])
+    assert "expected one folder per class" in error_of(name, path, ["1.jpg"])
 
 
-def test_files_beside_the_classes_do_no_harm(tmp_path):
+def test_other_files_beside_the_classes_are_ignored(tmp_path):
     names = ("cat/1.jpg", "README.txt", "cat/labels.json", "annotations/2.jpg")
     for name, path in (("cvat", zipped(tmp_path, *names)), ("fiftyone", tree(tmp_path, *names))):
-        said, _ = read(name, path, ["1.jpg", "2.jpg"])
-        assert said == {"1.jpg": "cat", "2.jpg": "annotations"}
+        labels, _ = read(name, path, ["1.jpg", "2.jpg"])
+        assert labels == {"1.jpg": "cat", "2.jpg": "annotations"}
 
 
-def test_the_folder_of_a_subset_is_no_class(tmp_path):
+def test_the_folder_of_a_subset_is_not_a_class(tmp_path):
     path = zipped(tmp_path, "default/cat/1.jpg", "default/dog/x/2.jpg")
-    said, reading = read("cvat", path, ["1.jpg", "x/2.jpg"])
-    assert said == {"1.jpg": "cat", "x/2.jpg": "dog"}
-    assert reading.notes == ["The folder default holds the folders of the classes."]
+    labels, reading = read("cvat", path, ["1.jpg", "x/2.jpg"])
+    assert labels == {"1.jpg": "cat", "x/2.jpg": "dog"}
+    assert reading.notes == ["The class folders are in the folder default."]
     path = zipped(tmp_path, "task/cat/1.jpg", "task/no_label/2.jpg")
     assert read("cvat", path, ["1.jpg", "2.jpg"])[0] == {"1.jpg": "cat"}
     path = zipped(tmp_path, "default/cat/1.jpg")
-    said, _ = read("cvat", path, ["cat/1.jpg"], classes=["default"])
-    assert said == {"cat/1.jpg": "default"}
+    labels, _ = read("cvat", path, ["cat/1.jpg"], classes=["default"])
+    assert labels == {"cat/1.jpg": "default"}
 
 
 @pytest.mark.parametrize("name", ["imagefolder", "fiftyone", "cvat"])
@@ -213,18 +212,18 @@ def test_a_literal_escape_in_a_tree_from_elsewhere(name, tmp_path):
     names = ["cat/images%2F1.jpg", "dog/a%3Ab.jpg", "cat/100%25.jpg"]
     path = zipped(tmp_path, *names) if name == "cvat" else tree(tmp_path, *names)
     ids = ["images%2F1.jpg", "images/1.jpg", "a%3Ab.jpg", "a:b.jpg", "100%25.jpg", "100%.jpg"]
-    said, reading = read(name, path, ids)
-    assert said == {"images%2F1.jpg": "cat", "a%3Ab.jpg": "dog", "100%25.jpg": "cat"}
+    labels, reading = read(name, path, ids)
+    assert labels == {"images%2F1.jpg": "cat", "a%3Ab.jpg": "dog", "100%25.jpg": "cat"}
     assert reading.rewritten == {}
-    said, reading = read(name, path, ["images/1.jpg", "a:b.jpg", "100%.jpg"])
-    assert said == {"images/1.jpg": "cat", "a:b.jpg": "dog", "100%.jpg": "cat"}
+    labels, reading = read(name, path, ["images/1.jpg", "a:b.jpg", "100%.jpg"])
+    assert labels == {"images/1.jpg": "cat", "a:b.jpg": "dog", "100%.jpg": "cat"}
     assert reading.rewritten == {
         "percent escapes decoded": Counted(3, reading.rewritten["percent escapes decoded"].example)
     }
 
 
 def test_the_tree_of_the_dataset_itself(tmp_path):
-    """An image at its own place is that item, whatever else its name may mean."""
+    """An image in the dataset's folder is the item at this place."""
     path = tree(tmp_path, "cat/1.jpg", "dog/1.jpg")
     ids = ["1.jpg", "cat/1.jpg", "dog/1.jpg"]
     assert read("imagefolder", path, ids, folder=str(path))[0] == {
@@ -249,20 +248,20 @@ def test_metadata_in_every_folder(tmp_path):
     assert read("huggingface", table, ["1.jpg"])[0] == {"1.jpg": "cat"}
 
 
-def test_metadata_names_may_be_literal_or_lead_up(tmp_path):
+def test_metadata_paths_may_be_literal_or_have_parent_folders(tmp_path):
     path = tree(tmp_path, "meta/x.txt")
     (path / "meta" / "metadata.csv").write_text("file_name,label\n../a%2Fb.jpg,cat\n")
     assert read("huggingface", path, ["a%2Fb.jpg", "a/b.jpg"])[0] == {"a%2Fb.jpg": "cat"}
     (path / "meta" / "metadata.jsonl").write_text("")
     assert error_of("huggingface", path, ["1.jpg"]) == (
-        "FILE/meta holds metadata.csv and metadata.jsonl: keep one of them."
+        "FILE/meta contains metadata.csv and metadata.jsonl. Keep one of them."
     )
 
 
-def test_a_folder_without_metadata_says_what_to_do(tmp_path):
+def test_the_message_about_missing_metadata(tmp_path):
     assert error_of("huggingface", tree(tmp_path, "cat/1.jpg"), ["1.jpg"]) == (
-        "FILE holds no metadata.csv, metadata.jsonl, metadata.parquet: there are no labels without "
-        "one. Where the folders are the classes, use the format imagefolder."
+        "FILE contains no labels: expected metadata.csv, metadata.jsonl or metadata.parquet. If "
+        "its folders are the classes, use the format imagefolder."
     )
 
 
@@ -288,14 +287,14 @@ def exported(tmp_path, *tasks):
 LOCAL = "/data/local-files/?d="
 
 
-def test_the_only_control_is_the_class_and_is_named(tmp_path):
+def test_the_only_control_is_the_class(tmp_path):
     path = exported(tmp_path, task(1, f"{LOCAL}1.jpg", choices("animal", "cat")))
-    said, reading = read("label-studio", path, ["1.jpg"])
-    assert said == {"1.jpg": "cat"}
+    labels, reading = read("label-studio", path, ["1.jpg"])
+    assert labels == {"1.jpg": "cat"}
     assert reading.notes == ["The class is the answer to the control 'animal'."]
 
 
-def test_of_several_controls_one_is_asked_for(tmp_path):
+def test_one_of_several_controls_must_be_chosen(tmp_path):
     path = exported(
         tmp_path,
         task(1, f"{LOCAL}1.jpg", choices("animal", "cat"), choices("quality", "sharp")),
@@ -303,29 +302,29 @@ def test_of_several_controls_one_is_asked_for(tmp_path):
     )
     ids = ["1.jpg", "2.jpg"]
     assert error_of("label-studio", path, ids) == (
-        "FILE: no task has an answer to the control 'choice'; there is animal, quality. Say which "
-        "one holds the class: --control NAME, or `control` in Python."
+        "FILE: no task has an answer to the control 'choice'. Controls with answers: animal, "
+        "quality. Choose the one with the classes: --control NAME, or `control` in Python."
     )
-    said, reading = read("label-studio", path, ids, control="animal")
-    assert said == {"1.jpg": "cat"}
+    labels, reading = read("label-studio", path, ids, control="animal")
+    assert labels == {"1.jpg": "cat"}
     assert reading.left_out == {"without an answer to 'animal'": Counted(1, "'2.jpg'")}
     assert error_of("label-studio", path, ids, control="sort") == (
-        "FILE: no task has an answer to a control 'sort'; there is animal, quality."
+        "FILE: no task has an answer to the control 'sort'. Controls with answers: animal, quality."
     )
     assert {item.path for item in formats["label-studio"].read(path, control="quality")} == {*ids}
 
 
-def test_our_control_comes_first_also_where_only_predictions_have_it(tmp_path):
+def test_the_control_choice_comes_first_even_with_only_predictions(tmp_path):
     guess = {"result": [choices("choice", "cat")], "score": 0.5}
     asked = task(1, f"{LOCAL}1.jpg", choices("quality", "blurry")) | {"predictions": [guess]}
     path = exported(tmp_path, asked, task(2, f"{LOCAL}2.jpg", choices("choice", "dog")))
-    said, reading = read("label-studio", path, ["1.jpg", "2.jpg"])
-    assert said == {"2.jpg": "dog"}
-    assert reading.left_out == {"with a prediction only": Counted(1, "'1.jpg'")}
+    labels, reading = read("label-studio", path, ["1.jpg", "2.jpg"])
+    assert labels == {"2.jpg": "dog"}
+    assert reading.left_out == {"with only a prediction": Counted(1, "'1.jpg'")}
 
 
 @pytest.mark.parametrize(
-    ("results", "told"),
+    ("results", "kind"),
     [
         ([{"from_name": "label", "type": "rectanglelabels",
            "value": {"x": 1, "rectanglelabels": ["cat"]}}], "label (regions)"),
@@ -336,30 +335,30 @@ def test_our_control_comes_first_also_where_only_predictions_have_it(tmp_path):
         ([choices("choice", "cat", x=1, y=1, width=2, height=2)], "choice (regions)"),
     ],
 )  # fmt: skip
-def test_answers_that_are_no_classes_of_images(results, told, tmp_path):
+def test_answers_that_are_not_classes_of_images(results, kind, tmp_path):
     path = exported(tmp_path, task(1, f"{LOCAL}1.jpg", *results))
     assert error_of("label-studio", path, ["1.jpg"]) == (
-        f"FILE: the answers are no classes of images: {told}. Label with a Choices control for one "
-        "class per image."
+        f"FILE: no answer is the class of a whole image; found {kind}. Label with a Choices "
+        "control, one class per image."
     )
 
 
-def test_controls_that_are_left_out_are_named(tmp_path):
+def test_ignored_controls_are_reported(tmp_path):
     answers = choices("choice", "cat"), choices("quality", "sharp")
     reading = read(
         "label-studio", exported(tmp_path, task(1, f"{LOCAL}1.jpg", *answers)), ["1.jpg"]
     )
     assert reading[0] == {"1.jpg": "cat"}
     assert reading[1].notes == [
-        "The class is the answer to the control 'choice'; other controls are left out: quality."
+        "The class is the answer to the control 'choice'. Ignored controls: quality."
     ]
 
 
-def test_a_table_of_label_studio_says_which_export_is_read(tmp_path):
+def test_the_message_about_a_table_of_label_studio(tmp_path):
     path = tmp_path / "project.csv"
     path.write_text("id,image,choice\n1,1.jpg,cat\n")
-    told = "FILE is a table. Export from Label Studio as JSON or JSON_MIN."
-    assert error_of("label-studio", path, ["1.jpg"]) == told
+    message = "FILE is a table. Export from Label Studio as JSON or JSON_MIN."
+    assert error_of("label-studio", path, ["1.jpg"]) == message
 
 
 def test_json_min_has_a_row_for_each_annotator(tmp_path):
@@ -368,24 +367,25 @@ def test_json_min_has_a_row_for_each_annotator(tmp_path):
                 **more}  # fmt: skip
 
     path = exported(tmp_path, row(1, "cat", 1), row(1, "cat", 2), row(2, "dog", 1))
-    said, reading = read("label-studio", path, ["1.jpg", "2.jpg"])
-    assert said == {"1.jpg": "cat", "2.jpg": "dog"}
+    labels, reading = read("label-studio", path, ["1.jpg", "2.jpg"])
+    assert labels == {"1.jpg": "cat", "2.jpg": "dog"}
     assert reading.left_out == {"that repeat an earlier entry": Counted(1, "'1.jpg'")}
     assert reading.items[0].who == "1"
     path = exported(tmp_path, row(1, "cat", 1), row(1, "dog", 2))
     assert error_of("label-studio", path, ["1.jpg"]) == (
-        "FILE, task 1: '1.jpg' is labelled 'dog' by '2', but labelled 'cat' by '1' before. Keep "
+        "FILE, task 1: '1.jpg' is labelled 'dog' by '2' here, but labelled 'cat' by '1' earlier in "
+        "the file. Keep "
         "one of the two."
     )
     path = exported(tmp_path, row(1, ["cat"], 1, drafts=[]), row(2, [], 1, drafts=[]))
     assert read("label-studio", path, ["1.jpg", "2.jpg"])[0] == {"1.jpg": "cat"}
     path = exported(tmp_path, row(1, {"choices": ["cat", "dog"]}, 1))
     assert error_of("label-studio", path, ["1.jpg"]) == (
-        "FILE, task 1: 2 classes are chosen; an image has one label."
+        "FILE, task 1: 2 classes are chosen; expected one."
     )
 
 
-def test_columns_of_json_min_are_not_taken_for_answers(tmp_path):
+def test_columns_of_json_min_are_not_answers(tmp_path):
     task = {"id": 1, "image": f"{LOCAL}1.jpg", "annotator": 1, "annotation_id": 3}
     path = exported(tmp_path, task | {"animal": "cat"})
     assert read("label-studio", path, ["1.jpg"])[0] == {"1.jpg": "cat"}
@@ -393,12 +393,13 @@ def test_columns_of_json_min_are_not_taken_for_answers(tmp_path):
     assert read("label-studio", path, ["1.jpg"])[0] == {"1.jpg": "cat"}
     path = exported(tmp_path, task | {"animal": "cat", "camera": "left"})
     assert error_of("label-studio", path, ["1.jpg"]).startswith(
-        "FILE: no task has an answer to the control 'choice'; there is animal, camera. Say which"
+        "FILE: no task has an answer to the control 'choice'. Controls with answers: animal, "
+        "camera. Choose"
     )
     assert read("label-studio", path, ["1.jpg"], control="animal")[0] == {"1.jpg": "cat"}
     path = exported(tmp_path, task | {"label": [{"x": 1, "rectanglelabels": ["cat"]}]})
     assert error_of("label-studio", path, ["1.jpg"]).startswith(
-        "FILE: the answers are no classes of images: label (rectanglelabels)."
+        "FILE: no answer is the class of a whole image; found label (rectanglelabels)."
     )
 
 
@@ -435,10 +436,10 @@ def test_uploads_are_explained(tmp_path):
     path = exported(tmp_path, task(1, "/data/upload/1/0a1b2c3d-1.jpg", choices("choice", "cat")))
     message = error_of("label-studio", path, ["a/1.jpg", "b/1.jpg"], kind=LabelError)
     assert message == (
-        "1 of 1 labelled paths fits several items: '/data/upload/1/0a1b2c3d-1.jpg' ('a/1.jpg', "
-        "'b/1.jpg'). Write the ids of the items. Nothing was imported. Label Studio keeps "
-        "only the base name of a file that is uploaded: import there the tasks.json that `labels "
-        "export` writes."
+        "1 of 1 labelled paths matches several images: '/data/upload/1/0a1b2c3d-1.jpg' ('a/1.jpg', "
+        "'b/1.jpg'). Write one of the paths in brackets. Nothing was imported. Label Studio keeps "
+        "only the file name of an uploaded image. To keep full paths, import the tasks.json of "
+        "`labels export` into Label Studio."
     )
 
 
@@ -449,63 +450,65 @@ def test_cancelled_answers_are_skips_and_old_exports_are_read(tmp_path):
     assert read("label-studio", path, ["1.jpg", "3.jpg"])[0] == {"1.jpg": "skip", "3.jpg": "dog"}
 
 
-# ---- every format: no silent zero ----
+# ---- every format: no empty import without a message ----
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "text", "told"),
+    ("name", "file", "text", "message"),
     [
         ("csv", "l.csv", "path,label\n1.jpg,\n2.jpg,\n",
-         "2 entries read, 0 taken, 2 left out: 2 without a label ('1.jpg')."),
+         "2 entries read, 0 used, 2 left out: 2 without a label ('1.jpg')."),
         ("csv", "l.csv", "path,label,prediction\n1.jpg,,cat\n",
-         "1 entry read, 0 taken, 1 left out: 1 with a prediction only ('1.jpg')."),
+         "1 entry read, 0 used, 1 left out: 1 with only a prediction ('1.jpg')."),
         ("jsonl", "l.jsonl", '{"path": "1.jpg", "label": null}\n',
-         "1 entry read, 0 taken, 1 left out: 1 without a label ('1.jpg')."),
+         "1 entry read, 0 used, 1 left out: 1 without a label ('1.jpg')."),
         ("lightly", "embeddings.csv", "filenames,embedding_0,labels\n1.jpg,1,-1\n",
-         "1 entry read, 0 taken, 1 left out: 1 without a label ('1.jpg')."),
+         "1 entry read, 0 used, 1 left out: 1 without a label ('1.jpg')."),
         ("label-studio", "t.json", json.dumps([task(1, f"{LOCAL}1.jpg")]),
-         "1 entry read, 0 taken, 1 left out: 1 without an answer to 'choice' ('1.jpg')."),
+         "1 entry read, 0 used, 1 left out: 1 without an answer to 'choice' ('1.jpg')."),
     ],
 )  # fmt: skip
-def test_a_file_that_gives_nothing_says_why(name, file, text, told, tmp_path):
+def test_the_message_about_a_file_without_labels(name, file, text, message, tmp_path):
     path = tmp_path / file
     path.write_text(text)
     (tmp_path / "classes.json").write_text("{}")
-    assert error_of(name, path, ["1.jpg", "2.jpg"]) == f"FILE: nothing to import: {told}"
+    assert error_of(name, path, ["1.jpg", "2.jpg"]) == (
+        f"FILE contains no labels to import. {message}"
+    )
 
 
-def test_nothing_known_is_an_error_even_if_the_unknown_are_skipped(tmp_path):
+def test_only_unknown_paths_are_an_error_even_if_they_are_skipped(tmp_path):
     path = tmp_path / "l.csv"
     path.write_text("path,label\nx.jpg,cat\ny.jpg,cat\n")
     assert error_of("csv", path, ["1.jpg"], skip_unknown=True) == (
-        "FILE: nothing to import: 2 entries read, 0 taken, 2 left out: 2 not in the dataset "
+        "FILE contains no labels to import. 2 entries read, 0 used, 2 left out: 2 not in the "
+        "dataset "
         "('x.jpg')."
     )
 
 
-def test_numbers_of_lightly_without_names_are_remarked(tmp_path):
+def test_lightly_without_class_names_has_a_note(tmp_path):
     path = tmp_path / "embeddings.csv"
     path.write_text("filenames,embedding_0,labels\n1.jpg,1,0\n")
-    said, reading = read("lightly", path, ["1.jpg"])
-    assert said == {"1.jpg": "0"}
+    labels, reading = read("lightly", path, ["1.jpg"])
+    assert labels == {"1.jpg": "0"}
     assert reading.notes == [
-        f"There is no {tmp_path / 'classes.json'}: the classes are called by their numbers."
+        f"There is no {tmp_path / 'classes.json'}, so the class names are numbers."
     ]
 
 
-def test_a_zip_without_images_says_how_to_export(tmp_path):
+def test_the_message_about_a_zip_without_images(tmp_path):
     path = zipped(tmp_path, "default.txt", "synsets.txt")
     assert error_of("cvat", path, ["1.jpg"]) == (
-        "FILE holds no images in folders of classes. Export from CVAT as ImageNet 1.0, and save "
-        "the images with it."
+        "FILE contains no images in class folders. Export from CVAT as ImageNet 1.0, with images."
     )
 
 
-def test_unicode_forms_are_named(tmp_path):
+def test_another_unicode_form_is_reported(tmp_path):
     path = tmp_path / "l.csv"
     path.write_text("path,label\nCafe\u0301.jpg,cat\n")
-    said, reading = read("csv", path, ["Caf\u00e9.jpg"])
-    assert said == {"Caf\u00e9.jpg": "cat"}
+    labels, reading = read("csv", path, ["Caf\u00e9.jpg"])
+    assert labels == {"Caf\u00e9.jpg": "cat"}
     assert reading.rewritten_summary() == (
         "1 path rewritten: 1 another Unicode form ('Cafe\u0301.jpg' is 'Caf\u00e9.jpg')"
     )
@@ -514,14 +517,14 @@ def test_unicode_forms_are_named(tmp_path):
 def test_people_who_agree_in_a_table(tmp_path):
     path = Path(tmp_path) / "l.csv"
     path.write_text("path,label,who\n1.jpg,cat,ann\n./1.jpg,cat,bob\n")
-    said, reading = read("csv", path, ["1.jpg"])
-    assert said == {"1.jpg": "cat"}
+    labels, reading = read("csv", path, ["1.jpg"])
+    assert labels == {"1.jpg": "cat"}
     assert reading.left_out == {"that repeat an earlier entry": Counted(1, "'1.jpg'")}
 
 
-def test_blanks_around_a_path_count_only_if_an_item_has_them(tmp_path):
+def test_spaces_around_a_path_are_kept_only_if_an_item_has_them(tmp_path):
     path = tmp_path / "l.csv"
     path.write_text('label, path\ncat, 1.jpg\ndog,  2.jpg \nant, "3.jpg"\n')
-    said, reading = read("csv", path, [" 1.jpg", "1.jpg", "2.jpg", "3.jpg", " 3.jpg"])
-    assert said == {" 1.jpg": "cat", "2.jpg": "dog", "3.jpg": "ant"}
-    assert list(reading.rewritten) == ["blanks around it removed"]
+    labels, reading = read("csv", path, [" 1.jpg", "1.jpg", "2.jpg", "3.jpg", " 3.jpg"])
+    assert labels == {" 1.jpg": "cat", "2.jpg": "dog", "3.jpg": "ant"}
+    assert list(reading.rewritten) == ["surrounding spaces removed"]

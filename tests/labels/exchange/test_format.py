@@ -1,10 +1,11 @@
-"""What the base class does for a format that somebody else adds."""
+"""The base class for formats of other packages."""
 
 from __future__ import annotations
 
 import json
 import textwrap
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.conftest import make_image
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget afterwards what a test registers."""
+    """Remove the registrations of a test afterwards."""
     monkeypatch.setattr(formats, "_entries", dict(formats._entries))
 
 
@@ -50,11 +51,11 @@ def test_the_example_is_a_format_of_less_than_20_lines(pairs: Format, tmp_path: 
     )
 
 
-def test_an_export_of_a_foreign_format_is_whole_or_not_there(pairs: Format, tmp_path: Path) -> None:
+def test_an_export_of_a_foreign_format_is_atomic(pairs: Format, tmp_path: Path) -> None:
     file = pairs.write(tmp_path / "labels.txt", [Labelled("1.jpg", "hat")])
     with pytest.raises(FormatError) as error:
         pairs.write(file, [Labelled("1.jpg")])
-    assert str(error.value) == "nothing to write as pairs: none of 1 items has a label."
+    assert str(error.value) == "no labels to write as pairs: none of 1 items has a sure label."
     with pytest.raises(FormatError, match="^the item '../1.jpg': the path "):
         pairs.write(file, [Labelled("../1.jpg", "hat")])
     assert file.read_text(encoding="utf-8") == "1.jpg\that\n"
@@ -64,12 +65,15 @@ def test_an_export_of_a_foreign_format_is_whole_or_not_there(pairs: Format, tmp_
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"1.jpg\that\n1.jpg\tshoe\n", "line 2: '1.jpg' is labelled 'shoe', but labelled 'hat' "),
-        (b"../1.jpg\that\n", "line 1: the path '../1.jpg' leaves the folder"),
+        (
+            b"1.jpg\that\n1.jpg\tshoe\n",
+            "line 2: '1.jpg' is labelled 'shoe' here, but labelled 'hat' ",
+        ),
+        (b"../1.jpg\that\n", "line 1: the path '../1.jpg' is outside the folder"),
         (b"\xff\xff", " cannot be read: 'utf-8' codec can't decode byte 0xff in position 0"),
     ],
 )
-def test_what_a_foreign_format_reads_is_checked(
+def test_entries_of_a_foreign_format_are_validated(
     pairs: Format, tmp_path: Path, content: bytes, message: str
 ) -> None:
     file = tmp_path / "labels.txt"
@@ -98,7 +102,7 @@ def test_the_command_line_sees_a_foreign_format(
 def test_a_folder_of_images_with_options_of_its_own(tmp_path: Path) -> None:
     @formats.register("gallery")
     class Gallery(Format):
-        """Images by number, and what they are."""
+        """Images by number, and their labels."""
 
         needs_images = True
         carries = frozenset({"skip"})
@@ -122,7 +126,7 @@ def test_a_folder_of_images_with_options_of_its_own(tmp_path: Path) -> None:
     assert (folder / "images" / "2.jpg").read_bytes() == b"c.jpg"
     with pytest.raises(UsageError) as error:
         gallery.read(folder)
-    assert str(error.value) == "the format gallery is written, not read."
+    assert str(error.value) == "the format gallery can only be written."
 
 
 def test_a_format_that_is_read_alone(tmp_path: Path) -> None:
@@ -146,15 +150,23 @@ def test_a_format_that_is_read_alone(tmp_path: Path) -> None:
     assert (reading.items[1].label, reading.notes) == ("tie", ["Blank lines have the default."])
     with pytest.raises(UsageError) as error:
         votes.write(tmp_path / "new.txt", [Labelled("1.jpg", "hat")])
-    assert str(error.value) == "the format votes is read, not written."
+    assert str(error.value) == "the format votes can only be read."
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_the_old_name_of_new_events() -> None:
-    from embedpipe.labels import exchange
-
-    with pytest.warns(DeprecationWarning, match="`news` is now `new_events`"):
-        assert exchange.news is exchange.new_events
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("embedpipe.labels", "replay", "rebuild_states"),
+        ("embedpipe.labels.exchange", "news", "new_events"),
+        ("embedpipe.labels.exchange", "serving", "serving_instructions"),
+        ("embedpipe.checks", "Checked", "CheckResult"),
+    ],
+)
+def test_old_names_are_aliases(module: str, old: str, new: str) -> None:
+    package = import_module(module)
+    with pytest.warns(DeprecationWarning, match=f"^`{old}` is now `{new}`.$"):
+        assert getattr(package, old) is getattr(package, new)
 
 
 @pytest.mark.parametrize("line", ["", '@formats.register("twin")\n'])

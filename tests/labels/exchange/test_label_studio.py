@@ -1,4 +1,4 @@
-"""Label Studio itself takes the tasks, shows the images, and what it exports is read.
+"""Label Studio imports the tasks and shows the images, and its exports are read.
 
 Run where it is installed: `make consumers`.
 """
@@ -65,7 +65,7 @@ class Server:
         raise TimeoutError(self.log.read_text())
 
     def get(self, path: str, body: object = None) -> bytes:
-        """Return what is at a path, or what is answered to `body`."""
+        """Return the content at a path, or the response to `body`."""
         request = urllib.request.Request(
             self.address + path,
             data=None if body is None else json.dumps(body).encode(),
@@ -135,13 +135,13 @@ def test_tasks_go_there_and_back(
     skip = {"result": [], "was_cancelled": True}
     server.ask(f"/api/tasks/{kept['s/unsure.jpg']}/annotations/", skip)
 
-    said = {item.path: item.label for item in items if item.is_sure}
-    said |= {"s/silent.jpg": "a, b", "s/guessed.jpg": "a, b"}
+    labels = {item.path: item.label for item in items if item.is_sure}
+    labels |= {"s/silent.jpg": "a, b", "s/guessed.jpg": "a, b"}
     for form in ("JSON", "JSON_MIN"):
         file = tmp_path / f"{form}.json"
         file.write_bytes(server.get(f"/api/projects/{project}/export?exportType={form}"))
         read = studio.read(file)
-        assert {item.path: item.label for item in read if item.label is not None} == said
+        assert {item.path: item.label for item in read if item.label is not None} == labels
         skipped = {item.path for item in read if item.status == "skip"}
         assert skipped == ({"s/skipped.jpg", "s/unsure.jpg"} if form == "JSON" else set())
         seen = [item for item in read if item.prediction is not None]

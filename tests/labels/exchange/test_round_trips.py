@@ -1,4 +1,4 @@
-"""What a format writes of a dataset, it gives back for the same dataset, wherever that lies."""
+"""Every format reads its own exports back, also after the dataset was moved."""
 
 from __future__ import annotations
 
@@ -103,32 +103,32 @@ answers = st.one_of(
     st.sampled_from([("label", None), ("skip", None), ("unsure", None)]),
 )
 datasets = st.dictionaries(paths, answers, min_size=1, max_size=8).filter(
-    lambda said: any(label for _, label in said.values())
+    lambda dataset: any(label for _, label in dataset.values())
 )
 
 
-def write(name: str, path: Path, said: dict[str, tuple[str, str | None]]) -> Path:
-    items = [Labelled(item, label, status) for item, (status, label) in said.items()]
+def write(name: str, path: Path, dataset: dict[str, tuple[str, str | None]]) -> Path:
+    items = [Labelled(item, label, status) for item, (status, label) in dataset.items()]
     options = {"embeddings": np.ones((len(items), 2))} if name == "lightly" else {}
-    return formats[name].write(path, items, lambda _: b"image", existing=said, **options)
+    return formats[name].write(path, items, lambda _: b"image", existing=dataset, **options)
 
 
-def check_round_trip(name: str, said: dict[str, tuple[str, str | None]]) -> bool:
-    """Write and read again; return whether it was written and not refused by name."""
+def check_round_trip(name: str, dataset: dict[str, tuple[str, str | None]]) -> bool:
+    """Write and read back; return False if a name was refused."""
     carried = {"label", *formats[name].carries}
     expected = {
-        item: answer for item, answer in said.items() if answer[0] in carried and any(answer[1:])
-    } | {item: answer for item, answer in said.items() if answer[0] in formats[name].carries}
+        item: answer for item, answer in dataset.items() if answer[0] in carried and any(answer[1:])
+    } | {item: answer for item, answer in dataset.items() if answer[0] in formats[name].carries}
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"out{formats[name].suffix}"
         try:
-            write(name, path, said)
+            write(name, path, dataset)
         except FormatError as error:
-            named = [*said, *(label for _, label in said.values() if label)]
+            named = [*dataset, *(label for _, label in dataset.values() if label)]
             assert any(repr(text) in str(error) for text in named), str(error)
             assert list(Path(folder).iterdir()) == []
             return False
-        resolver = PathResolver(said, folder="/srv/moved/photos")
+        resolver = PathResolver(dataset, folder="/srv/moved/photos")
         reading = formats[name].read_for(path.rename(path.with_stem("moved")), resolver)
     assert {item.path: (item.status, item.label) for item in reading.items} == expected
     assert reading.taken == len(expected)
@@ -139,34 +139,34 @@ def check_round_trip(name: str, said: dict[str, tuple[str, str | None]]) -> bool
 
 @pytest.mark.parametrize("name", list(formats))
 @QUICK
-@given(said=datasets)
-def test_any_dataset_goes_out_and_back(name, said):
-    check_round_trip(name, said)
+@given(dataset=datasets)
+def test_any_dataset_is_read_back(name, dataset):
+    check_round_trip(name, dataset)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(formats))
 @THOROUGH
-@given(said=datasets)
-def test_many_datasets_go_out_and_back(name, said):
-    check_round_trip(name, said)
+@given(dataset=datasets)
+def test_many_datasets_are_read_back(name, dataset):
+    check_round_trip(name, dataset)
 
 
 @pytest.mark.parametrize("name", list(formats))
-def test_a_thousand_items_go_out_and_back(name):
+def test_a_thousand_items_are_read_back(name):
     labels = [label for label in CLASSES if label.isprintable()]
-    said = {
+    dataset = {
         f"{PARTS[n % 20]}/{n % 7}/img_{n:04d}.jpg": ("label", labels[n % len(labels)])
         for n in range(1000)
     }
-    check_round_trip(name, said)
+    check_round_trip(name, dataset)
 
 
 @pytest.mark.parametrize("name", list(formats))
 @pytest.mark.parametrize("label", CLASSES[:14], ids=repr)
-def test_every_class_goes_out_and_back_alone(name, label):
-    said = {"x/1.jpg": ("label", label), "x/y/2.jpg": ("label", label), "3.jpg": ("label", None)}
-    assert check_round_trip(name, said)
+def test_every_class_is_read_back_alone(name, label):
+    dataset = {"x/1.jpg": ("label", label), "x/y/2.jpg": ("label", label), "3.jpg": ("label", None)}
+    assert check_round_trip(name, dataset)
 
 
 @pytest.mark.parametrize("name", list(formats))
@@ -186,21 +186,22 @@ def test_every_class_goes_out_and_back_alone(name, label):
     ],
     ids=lambda pair: repr(pair[0]),
 )
-def test_names_that_look_alike_keep_their_own_labels(name, pair):
+def test_similar_names_keep_their_own_labels(name, pair):
     for one, other in (pair, pair[::-1]):
         assert check_round_trip(name, {one: ("label", "cat"), other: ("label", "dog")})
         assert check_round_trip(name, {one: ("label", "cat"), other: ("label", None)})
         assert check_round_trip(name, {one: ("label", "cat"), other: ("label", "cat")})
 
 
-def test_folders_called_like_files_of_predictions(tmp_path):
+def test_folders_with_names_of_prediction_files(tmp_path):
     name, cat = "lightly-predictions", ("label", "cat")
     assert check_round_trip(name, {"0.json/a.jpg": cat, "b.jpg": cat})
     items = [Labelled("0.jpg", "cat"), Labelled("0.json/a.jpg", "cat")]
     with pytest.raises(FormatError) as error:
         formats[name].write(tmp_path / "out", items)
     assert str(error.value) == (
-        "the folder of '0.json/a.jpg' would take the place of the file of '0.jpg': rename it."
+        "the folder of '0.json/a.jpg' would have the same path as the file of '0.jpg'. Rename the "
+        "folder."
     )
     assert not check_round_trip(name, {"schema.json/a.jpg": cat})
 
@@ -208,7 +209,7 @@ def test_folders_called_like_files_of_predictions(tmp_path):
 @pytest.mark.parametrize(
     "name", ["imagefolder", "fiftyone", "cvat", "huggingface", "lightly-predictions"]
 )
-def test_a_name_that_no_disk_can_hold_is_refused_first(name, tmp_path):
+def test_a_name_that_is_too_long_is_refused_first(name, tmp_path):
     path = (
         f"{'a' * 128}/{'b' * 128}/{'é' * 124}.jpg"
         if name in ("fiftyone", "cvat")
@@ -218,6 +219,6 @@ def test_a_name_that_no_disk_can_hold_is_refused_first(name, tmp_path):
     items = [Labelled("x.jpg", "cat"), Labelled(path, "dog")]
     with pytest.raises(FormatError) as error:
         formats[name].write(tmp_path / f"out{formats[name].suffix}", items, opened.append)
-    assert str(error.value).startswith(f"the item {path!r} would have a name of ")
+    assert str(error.value).startswith(f"the item {path!r} would have a file name of ")
     assert opened == []
     assert list(tmp_path.iterdir()) == []

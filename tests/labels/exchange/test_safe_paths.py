@@ -1,4 +1,4 @@
-"""Names that any tree of files can hold, and paths that stay inside the folder."""
+"""Escaped file names, and paths inside the folder."""
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ def test_names_and_their_escapes():
 
 
 @given(st.text(letters | st.sampled_from("%/\\:.25F"), min_size=1))
-def test_an_escaped_name_is_one_part_and_leads_back(name):
+def test_an_escaped_name_is_one_part_and_is_reversible(name):
     safe = escape(name)
     assert unescape(safe) == name
     assert not set(safe) & set("/\\:")
@@ -29,5 +29,5 @@ def test_a_path_becomes_an_id_or_is_refused():
     with pytest.raises(ValueError) as error:
         tidy_path("..\\1.jpg")
     assert str(error.value) == (
-        "the path '..\\\\1.jpg' leaves the folder: a path is relative to it and has no '..'"
+        "the path '..\\\\1.jpg' is outside the folder; expected a relative path without '..'"
     )

@@ -1,4 +1,4 @@
-"""Tables: CSV, JSON Lines, Parquet, and Lightly's table of embeddings."""
+"""CSV, JSON Lines, Parquet, and Lightly's table of embeddings."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_plain_reader_of_labels_reads_them_too(name, tmp_path, items, export
 
 @pytest.mark.parametrize("name", ["csv", "jsonl", "parquet"])
 def test_score_and_model_without_a_prediction_are_about_something_else(name, tmp_path):
-    """As in a table of picks that somebody filled in, or one of cameras."""
+    """As in a filled-in table of picks, or in a table of cameras."""
     columns = {
         "path": ["a", "b"],
         "label": ["hat", None],
@@ -94,24 +94,25 @@ def test_predictions_are_no_labels(name, tmp_path):
         (b"path,label\na,h\xe4t\n", "FILE, line 2: the text is not UTF-8. Save the file as UTF-8."),
         (
             "path,label\na,hat\nb,hat\n./a,shoe\n",
-            "FILE, line 4: 'a' is labelled 'shoe', but labelled 'hat' before. Keep one of the two.",
+            "FILE, line 4: 'a' is labelled 'shoe' here, but labelled 'hat' earlier in the file. "
+            "Keep one of the two.",
         ),
         (
             "path,label\n/a,hat\n",
-            "FILE, line 2: the path '/a' leaves the folder: a path is relative to it and has no "
+            "FILE, line 2: the path '/a' is outside the folder; expected a relative path without "
             "'..'.",
         ),
         (
             "path,label,prediction,score\na,,hat,high\n",
-            "FILE, line 2: the score 'high' is not a number.",
+            "FILE, line 2: the score is 'high'; expected a number.",
         ),
         (
             "path,label,status\na,,maybe\n",
-            "FILE, line 2: the status is 'maybe'; it must be label, skip, unsure or blank.",
+            "FILE, line 2: the status is 'maybe'; expected label, skip, unsure or blank.",
         ),
     ],
 )
-def test_a_csv_that_cannot_be_meant(text, message, tmp_path):
+def test_an_invalid_csv(text, message, tmp_path):
     assert error_of(formats["csv"].read, tmp_path / "labels.csv", text) == message
 
 
@@ -138,7 +139,7 @@ def test_a_csv_that_cannot_be_meant(text, message, tmp_path):
         ),
         (
             '{"path": "a", "label": null, "prediction": "hat", "score": Infinity}',
-            "FILE, line 1: the score 'inf' is not a finite number.",
+            "FILE, line 1: the score is 'inf'; expected a finite number.",
         ),
         (
             "[" * 100_000,
@@ -146,15 +147,16 @@ def test_a_csv_that_cannot_be_meant(text, message, tmp_path):
         ),
     ],
 )
-def test_json_lines_that_cannot_be_meant(text, message, tmp_path):
+def test_invalid_json_lines(text, message, tmp_path):
     assert error_of(formats["jsonl"].read, tmp_path / "labels.jsonl", text).startswith(message)
 
 
-def test_parquet_that_cannot_be_meant(tmp_path):
+def test_invalid_parquet(tmp_path):
     path = tmp_path / "labels.parquet"
     pq.write_table(pa.table({"path": ["a", "a"], "label": ["hat", "shoe"]}), path)
     assert error_of(formats["parquet"].read, path) == (
-        "FILE, row 1: 'a' is labelled 'shoe', but labelled 'hat' before. Keep one of the two."
+        "FILE, row 1: 'a' is labelled 'shoe' here, but labelled 'hat' earlier in the file. Keep "
+        "one of the two."
     )
     pq.write_table(pa.table({"path": ["a"]}), path)
     assert error_of(formats["parquet"].read, path) == (
@@ -206,7 +208,7 @@ def test_lightly_from_elsewhere(tmp_path):
     assert read_lightly_embeddings(path)[1].tolist() == [[0.5], [2.0]]
     (tmp_path / "classes.json").write_text('{"6": "hat"}')
     assert error_of(formats["lightly"].read, path) == (
-        "FILE, line 2: classes.json has no class of the number 7."
+        "FILE, line 2: classes.json has no class with the number 7."
     )
 
 
@@ -218,29 +220,29 @@ HEAD = "filenames,embedding_0,embedding_1,labels\n"
     [
         (
             "filename,embedding_0,labels\n",
-            "FILE, line 1: the first column must be 'filenames' and the last 'labels', not "
+            "FILE, line 1: the first column must be 'filenames' and the last 'labels'; got "
             "'filename', 'labels'.",
         ),
         (
             "filenames,embedding_0,score,labels\n",
-            "FILE, line 1: the column 'score' is none of embedding_<n>, masked, selected.",
+            "FILE, line 1: unknown column 'score'; expected embedding_<n>, masked or selected.",
         ),
         (
             "filenames,embedding_1,embedding_0,labels\n",
-            "FILE, line 1: the columns embedding_0, embedding_1, ... are not in order.",
+            "FILE, line 1: the columns must be embedding_0, embedding_1, ... in order.",
         ),
         (
             "filenames,embedding_0,masked,embedding_1,labels\n",
-            "FILE, line 1: the columns embedding_<n> do not stand side by side.",
+            "FILE, line 1: the columns embedding_<n> must be next to each other.",
         ),
-        (f"{HEAD}a,1,2,0\n\nb,1,2,0\n", "FILE, line 3: blank; take the line out."),
-        (f"{HEAD}a,1,0\n", "FILE, line 2: 3 fields under a header of 4."),
+        (f"{HEAD}a,1,2,0\n\nb,1,2,0\n", "FILE, line 3: blank line. Remove it."),
+        (f"{HEAD}a,1,0\n", "FILE, line 2: 3 fields, but the header has 4 columns."),
         (f"{HEAD}a,1,x,0\n", "FILE, line 2: could not convert string to float: 'x'."),
         (f"{HEAD}a,1,1e39,0\n", "FILE, line 2: a number of the vector is not finite in float32."),
-        (f"{HEAD}a,1,2,hat\n", "FILE, line 2: the label 'hat' is not a whole number."),
+        (f"{HEAD}a,1,2,hat\n", "FILE, line 2: the label is 'hat'; expected a whole number."),
         (
             f"{HEAD}../a,1,2,0\n",
-            "FILE, line 2: the path '../a' leaves the folder: a path is relative to it and has no "
+            "FILE, line 2: the path '../a' is outside the folder; expected a relative path without "
             "'..'.",
         ),
     ],
@@ -251,22 +253,22 @@ def test_a_table_that_lightly_would_refuse(text, message, tmp_path):
     assert error_of(read_lightly_embeddings, path, text) == message
 
 
-def test_a_path_that_comes_twice_has_no_vector(tmp_path):
+def test_a_repeated_path_in_lightlys_table(tmp_path):
     path = tmp_path / "embeddings.csv"
     assert error_of(read_lightly_embeddings, path, f"{HEAD}a,1,2,0\na,1,2,0\n") == (
-        "FILE, line 3: 'a' is there twice: keep one of the two."
+        "FILE, line 3: second row for 'a'. Keep one of the two."
     )
 
 
 @pytest.mark.parametrize(
     ("embeddings", "message"),
     [
-        (None, "the format lightly holds vectors: give `embeddings`, (n, d)."),
-        (np.ones((2, 3)), "the embeddings have the shape (2, 3); 1 items need (1, d)."),
-        (np.full((1, 3), np.nan), "the embeddings hold numbers that are not finite."),
+        (None, "the format lightly needs `embeddings`, an (n, d) array."),
+        (np.ones((2, 3)), "`embeddings` must have the shape (1, d); got (2, 3)."),
+        (np.full((1, 3), np.nan), "`embeddings` must be finite; it contains NaN or infinity."),
     ],
 )
-def test_vectors_that_do_not_fit(embeddings, message, tmp_path):
+def test_invalid_embeddings(embeddings, message, tmp_path):
     with pytest.raises(UsageError) as error:
         formats["lightly"].write(tmp_path / "out", [Labelled("a", "hat")], embeddings=embeddings)
     assert str(error.value) == message
@@ -279,8 +281,8 @@ def test_classes_that_a_table_would_take_for_numbers_are_refused(name, tmp_path,
     with pytest.raises(FormatError) as error:
         export(name, tmp_path, items)
     assert str(error.value) == (
-        "the item 'b.png' has the label '2.0'; a table in which all are whole numbers gives it "
-        "back without '.0': rename it, or choose the format label-studio."
+        "the item 'b.png' has the label '2.0', which would be read without '.0', because all "
+        "values are whole numbers. Rename the label, or choose the format label-studio."
     )
     assert list(tmp_path.iterdir()) == []
     more = [*items, Labelled("c.png", "1.10")]

@@ -1,4 +1,4 @@
-"""Tasks: Label Studio's JSON and Lightly's predictions."""
+"""Tasks: Label Studio's JSON, and Lightly's predictions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from embedpipe.labels.exchange import (
     formats,
     labelling_config,
     local_files_url,
-    serving,
+    serving_instructions,
 )
 
 studio = formats["label-studio"]
@@ -64,15 +64,17 @@ def test_the_names_in_the_config_are_those_of_the_classes():
     assert [node.get("value") for node in tree.iter("Choice")] == names
     with pytest.raises(FormatError) as error:
         labelling_config(["a\x01"])
-    assert str(error.value) == "the class 'a\\x01' holds a character that XML cannot hold."
+    assert str(error.value) == (
+        "the class 'a\\x01' contains a character that XML does not allow. Rename the class."
+    )
 
 
-def test_a_config_without_classes_is_refused_as_label_studio_does(tmp_path):
+def test_a_config_without_classes_is_refused(tmp_path):
     with pytest.raises(FormatError) as error:
         studio.write(tmp_path / "out", [Labelled("a.jpg")])
     assert str(error.value) == (
-        "there are no classes to choose from, and Label Studio takes no labelling interface "
-        "without: name them (`classes`, --class on the command line)."
+        "Label Studio needs at least one class, but no item has a label. Name the classes "
+        "(`classes`, --class on the command line)."
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -80,12 +82,12 @@ def test_a_config_without_classes_is_refused_as_label_studio_does(tmp_path):
 def test_label_studio_serves_what_is_below_its_document_root():
     folder = Path("/home/ann/my photos")
     assert local_files_url(folder) == "/data/local-files/?d=my%20photos/"
-    assert serving(folder) == (
-        "So that it may show the images, start it with\n"
+    assert serving_instructions(folder) == (
+        "To show the images, start Label Studio with\n"
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and\n"
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=/home/ann\n"
-        "and give the project a source storage (Settings, Cloud Storage) of the type Local files "
-        "with\nthe path /home/ann/my photos; it need not be synchronised."
+        "Then add a source storage to the project (Settings, Cloud Storage) of the type Local "
+        "files\nwith the path /home/ann/my photos. You need not synchronise it."
     )
 
 
@@ -101,7 +103,7 @@ def annotation(label=None, who=1, cancelled=False):
     }
 
 
-def test_what_label_studio_exports(tmp_path):
+def test_label_studio_exports_in_json(tmp_path):
     seen = {"id": 8, "score": 0.25, "model_version": "m1", "result": [choice("shoe")]}
     tasks = [
         exported(1, {"image": "x", "path": "a/1.jpg"}, [annotation("hat")], [7]),
@@ -135,7 +137,7 @@ def test_what_label_studio_exports(tmp_path):
     ]
 
 
-def test_what_label_studio_exports_as_json_min(tmp_path):
+def test_label_studio_exports_in_json_min(tmp_path):
     tasks = [
         {
             **{"image": "/data/local-files/?d=a/1.jpg", "path": "a/1.jpg", "id": 1},
@@ -154,52 +156,53 @@ DATA = {"path": "a.jpg"}
 @pytest.mark.parametrize(
     ("tasks", "message"),
     [
-        ({}, "FILE is not a list of tasks."),
-        ([3], "FILE, task 1: not a JSON object."),
-        ([{"data": 3}], "FILE, task 1: its data is not a JSON object."),
+        ({}, "FILE is not a list of tasks. Export as JSON or JSON_MIN."),
+        ([3], "FILE, task 1: expected a JSON object."),
+        ([{"data": 3}], "FILE, task 1: the data must be a JSON object."),
         (
             [exported(17, {"image": "/data/upload/1/x.jpg"}, [annotation("hat")])],
-            "FILE, task 17: its data has no 'path', and its image '/data/upload/1/x.jpg' is not "
-            "served from local files (/data/local-files/?d=...).",
+            "FILE, task 17: the data have no 'path', and the image '/data/upload/1/x.jpg' is not a "
+            "local file (/data/local-files/?d=...).",
         ),
         (
             [exported(17, DATA, [annotation("hat"), annotation("shoe")])],
-            "FILE, task 17: its annotations disagree: 'hat', 'shoe'. Keep one of them.",
+            "FILE, task 17: the annotations have different labels: 'hat', 'shoe'. Keep one of "
+            "them.",
         ),
         (
             [exported(17, DATA, [{"result": [choice("hat", "shoe")]}])],
-            "FILE, task 17: 2 classes are chosen; an image has one label.",
+            "FILE, task 17: 2 classes are chosen; expected one.",
         ),
         (
             [exported(17, DATA, [{"was_cancelled": 1}])],
-            "FILE, task 17: was_cancelled is 1, neither true nor false.",
+            "FILE, task 17: was_cancelled is 1; expected true or false.",
         ),
         (
             [exported(17, DATA, [{"result": [{"type": "choices"}]}])],
-            "FILE, task 17: a result of type 'choices' has no list of names.",
+            "FILE, task 17: a result of type 'choices' must have a list of names.",
         ),
         (
             [exported(17, DATA, 3)],
-            "FILE, task 17: its annotations are not a list of JSON objects.",
+            "FILE, task 17: the annotations must be a list of JSON objects.",
         ),
         (
             [exported(17, {"path": "../a.jpg"}, [annotation("hat")])],
-            "FILE, task 17: the path '../a.jpg' leaves the folder: a path is relative to it and "
-            "has no '..'.",
+            "FILE, task 17: the path '../a.jpg' is outside the folder; expected a relative path "
+            "without '..'.",
         ),
         (
             [exported(1, DATA, [annotation("hat")]), exported(2, DATA, [annotation("tie")])],
-            "FILE, task 2: 'a.jpg' is labelled 'tie' by '1', but labelled 'hat' by '1' before. "
-            "Keep one of the two.",
+            "FILE, task 2: 'a.jpg' is labelled 'tie' by '1' here, but labelled 'hat' by '1' "
+            "earlier in the file. Keep one of the two.",
         ),
         (
             [{"id": 1, "path": "a.jpg", "sentiment": "hat"}],
-            "FILE: no task has an answer to the control 'choice'; there is sentiment. Say which "
-            "one holds the class: --control NAME, or `control` in Python.",
+            "FILE: no task has an answer to the control 'choice'. Controls with answers: "
+            "sentiment. Choose the one with the classes: --control NAME, or `control` in Python.",
         ),
     ],
 )
-def test_tasks_that_cannot_be_meant(tasks, message, tmp_path):
+def test_invalid_tasks(tasks, message, tmp_path):
     path = tmp_path / "tasks.json"
     path.write_text(json.dumps(tasks))
     with pytest.raises(FormatError) as error:
@@ -258,19 +261,19 @@ def test_the_tree_that_lightly_reads(tmp_path):
     [
         (
             [Labelled("a/1.jpg", "hat"), Labelled("a/1.png", "hat")],
-            "'a/1.jpg' and 'a/1.png' would both be in a/1.json: rename one.",
+            "'a/1.jpg' and 'a/1.png' would have the same file, a/1.json. Rename one of them.",
         ),
         (
             [Labelled("schema.jpg", "hat")],
-            "'schema.jpg' would take the place of schema.json: rename it.",
+            "'schema.jpg' would overwrite schema.json. Rename it.",
         ),
         (
             [Labelled("a.jpg", prediction="hat", score=2.0)],
-            "the score 2.0 of 'a.jpg' is not a probability, from 0 to 1.",
+            "the score of 'a.jpg' is 2.0; expected a probability, 0 to 1.",
         ),
     ],
 )
-def test_what_lightly_cannot_hold(items, message, tmp_path):
+def test_items_that_lightly_cannot_contain(items, message, tmp_path):
     with pytest.raises(FormatError) as error:
         lightly.write(tmp_path / "out", items)
     assert str(error.value) == message
@@ -280,41 +283,45 @@ def test_what_lightly_cannot_hold(items, message, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("tasks.json", ["a", "b"], "FILE lists the predictions 'a', 'b': keep one of them."),
+        (
+            "tasks.json",
+            ["a", "b"],
+            "FILE has several tasks with predictions: 'a', 'b'. Keep one of them.",
+        ),
         (
             "tasks.json",
             ["../labels"],
-            "FILE: the path '../labels' leaves the folder: a path is relative to it and has no "
+            "FILE: the path '../labels' is outside the folder; expected a relative path without "
             "'..'.",
         ),
         (
             "labels/schema.json",
             {"task_type": "other"},
-            "FILE is not the schema of a classification.",
+            "FILE must have the 'task_type' 'classification'.",
         ),
         (
             "labels/a.json",
             {"file_name": "a.png", "predictions": [{"category_id": 9}]},
-            "FILE: 9 is not the id of a category.",
+            "FILE: the schema has no category with the id 9.",
         ),
         (
             "labels/a.json",
             {"file_name": "/a.png", "predictions": [{"category_id": 0}]},
-            "FILE: the path '/a.png' leaves the folder: a path is relative to it and has no '..'.",
+            "FILE: the path '/a.png' is outside the folder; expected a relative path without '..'.",
         ),
         (
             "labels/a.json",
             {"file_name": "a.png", "predictions": [{"category_id": 0}] * 2},
-            "FILE: 2 predictions; an image has one class.",
+            "FILE: 2 predictions; expected one.",
         ),
         (
             "labels/a.json",
             {"file_name": "a.png"},
-            "FILE has no 'file_name' with a list of 'predictions'.",
+            "FILE must have a 'file_name' and a list of 'predictions'.",
         ),
     ],
 )
-def test_a_tree_that_cannot_be_meant(file, content, message, tmp_path):
+def test_an_invalid_tree_of_predictions(file, content, message, tmp_path):
     root = lightly.write(tmp_path / "out", [Labelled("a.png", "hat")]) / ".lightly/predictions"
     (root / file).write_text(json.dumps(content))
     with pytest.raises(FormatError) as error:

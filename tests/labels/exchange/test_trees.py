@@ -1,4 +1,4 @@
-"""Formats that hold the images: what other programs find in them."""
+"""Formats with images: their files for other programs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_torchvision_reads_the_imagefolder(tmp_path, items, export):
         ("huggingface", [MARKER, "metadata.csv", "x/1.png", "y/1.png"]),
     ],
 )
-def test_what_lies_where(name, expected, tmp_path, export, open_image):
+def test_files_of_each_format(name, expected, tmp_path, export, open_image):
     tree = export(name, tmp_path, [HAT, SHIRT, Labelled("z/1.png", "hat", "unsure")])
     assert files(tree) == expected
     first = tree / expected[-2]
@@ -70,7 +70,9 @@ def test_a_link_to_nothing_is_not_made(tmp_path):
     (tmp_path / "source").mkdir()
     with pytest.raises(FormatError) as error:
         formats["imagefolder"].write(tmp_path / "tree", [HAT], link_to=tmp_path / "source")
-    assert str(error.value) == (f"there is no image 'x/1.png' in {tmp_path / 'source'} to link to.")
+    assert str(error.value) == (
+        f"the link target 'x/1.png' does not exist in {tmp_path / 'source'}."
+    )
     assert files(tmp_path) == []
 
 
@@ -78,7 +80,7 @@ def test_a_link_to_nothing_is_not_made(tmp_path):
 def test_no_labels_at_all(name, tmp_path, export):
     with pytest.raises(FormatError) as error:
         export(name, tmp_path, [Labelled("a.png"), Labelled("b.png", status="skip")])
-    assert str(error.value) == f"nothing to write as {name}: none of 2 items has a label."
+    assert str(error.value) == f"no labels to write as {name}: none of 2 items has a sure label."
     assert list(tmp_path.iterdir()) == []
 
 
@@ -87,7 +89,7 @@ def test_an_empty_folder_is_filled_and_a_full_one_is_not(tmp_path, export):
     tree = export("imagefolder", tmp_path, [HAT])
     with pytest.raises(FormatError) as error:
         export("imagefolder", tmp_path, [SHIRT])
-    assert str(error.value) == f"{tree} is there already: remove it, or write elsewhere."
+    assert str(error.value) == f"{tree} already exists. Remove it, or choose another path."
     assert files(tree) == [MARKER, "hat/x/1.png"]
 
 
@@ -112,8 +114,8 @@ def test_one_image_in_two_classes(tmp_path):
     with pytest.raises(FormatError) as error:
         formats["imagefolder"].read(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}, file 'dog/a.jpg': 'a.jpg' is labelled 'dog', but labelled 'cat' before. "
-        "Keep one of the two."
+        f"{tmp_path}, file 'dog/a.jpg': 'a.jpg' is labelled 'dog' here, but labelled 'cat' earlier "
+        "in the file. Keep one of the two."
     )
 
 
@@ -121,10 +123,15 @@ def test_a_tree_without_classes(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(FormatError) as error:
         formats["imagefolder"].read(tmp_path)
-    assert str(error.value) == f"{tmp_path} holds no images in folders of classes."
+    assert str(error.value) == (
+        f"{tmp_path} contains no images in class folders. Put each image in a folder with the name "
+        "of its class."
+    )
     with pytest.raises(FormatError) as error:
         formats["imagefolder"].read(tmp_path / "a.jpg")
-    assert str(error.value) == f"{tmp_path / 'a.jpg'} is not a folder with a folder for each class."
+    assert str(error.value) == (
+        f"{tmp_path / 'a.jpg'} is a file; expected a folder with one subfolder per class."
+    )
 
 
 def test_an_escaped_way_out_of_a_tree(tmp_path):
@@ -133,8 +140,8 @@ def test_an_escaped_way_out_of_a_tree(tmp_path):
     with pytest.raises(FormatError) as error:
         formats["fiftyone"].read(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}, file 'hat/%2E%2E%2Fx.jpg': the path '../x.jpg' leaves the folder: a path is "
-        "relative to it and has no '..'."
+        f"{tmp_path}, file 'hat/%2E%2E%2Fx.jpg': the path '../x.jpg' is outside the folder; "
+        "expected a relative path without '..'."
     )
 
 
@@ -155,13 +162,13 @@ def test_other_metadata_of_hugging_face(tmp_path):
     with pytest.raises(FormatError) as error:
         formats["huggingface"].read(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path} holds metadata.csv and metadata.jsonl: keep one of them."
+        f"{tmp_path} contains metadata.csv and metadata.jsonl. Keep one of them."
     )
     with pytest.raises(FormatError) as error:
         formats["huggingface"].read(tmp_path / "metadata.csv")
     assert str(error.value) == (
-        f"{tmp_path / 'metadata.csv'}, line 2: the path '../1.png' leaves the folder: a path is "
-        "relative to it and has no '..'."
+        f"{tmp_path / 'metadata.csv'}, line 2: the path '../1.png' is outside the folder; expected "
+        "a relative path without '..'."
     )
 
 
@@ -201,32 +208,30 @@ def test_a_zip_whose_paths_leave_the_folder(member, path, tmp_path):
     with pytest.raises(FormatError) as error:
         formats["cvat"].read(file)
     assert str(error.value) == (
-        f"{file}, file {member!r}: the path {path!r} leaves the folder: a path is relative to it "
-        "and has no '..'."
+        f"{file}, file {member!r}: the path {path!r} is outside the folder; expected a relative "
+        "path without '..'."
     )
 
 
-def test_a_zip_that_is_none(tmp_path):
+def test_a_file_that_is_not_a_zip(tmp_path):
     path = tmp_path / "task.zip"
     path.write_bytes(b"PK")
     with pytest.raises(FormatError) as error:
         formats["cvat"].read(path)
-    assert str(error.value) == (
-        f"{path} is not a zip archive that can be read: File is not a zip file."
-    )
+    assert str(error.value) == (f"{path} cannot be read as a zip archive: File is not a zip file.")
 
 
-def test_a_zip_in_which_one_name_swallows_those_behind_it(tmp_path, export):
+def test_a_zip_in_which_one_entry_includes_the_next(tmp_path, export):
     path = export("cvat", tmp_path, [HAT, SHIRT])
     data = path.read_bytes()
     entry = data.index(b"PK\x01\x02")
     second = data.index(b"PK\x01\x02", entry + 1)
     end = data.index(b"PK\x05\x06")
-    comment = entry + 32  # the field that says how long the comment of the first entry is
+    comment = entry + 32  # the length of the comment of the first entry
     path.write_bytes(data[:comment] + struct.pack("<H", end - second) + data[comment + 2 :])
     with pytest.raises(FormatError) as error:
         formats["cvat"].read(path)
     assert str(error.value) == (
-        f"{path} is not a zip archive that can be read: the entry of 'hat/x%2F1.png' swallows the "
-        "one behind it."
+        f"{path} cannot be read as a zip archive: the entry of 'hat/x%2F1.png' includes the next "
+        "entry."
     )
