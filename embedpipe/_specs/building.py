@@ -67,29 +67,29 @@ def _default_estimator(maker: type) -> Any:
         raise UsageError(f"{maker.__name__} cannot be made without arguments: {error}.") from None
 
 
-def checked_options(what: str, maker: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of `what` (``"strategy 'coral'"``) as the constructor expects them."""
+def checked_options(owner: str, maker: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of `owner` (``"strategy 'coral'"``) as the constructor expects them."""
     # Whole numbers become floats where a float is expected. Only types in `KINDS` are checked.
     parameters = parameters_of(maker)
     for name in options:
         if name not in parameters:
             if not parameters:
-                raise UsageError(f"{what} has no options, but got {name!r}: leave it out.")
-            raise UnknownNameError(f"option of {what}", name, parameters)
+                raise UsageError(f"{owner} has no options, but got {name!r}: leave it out.")
+            raise UnknownNameError(f"option of {owner}", name, parameters)
     return {
-        name: _checked(what, name, value, parameters[name].annotation)
+        name: _checked(owner, name, value, parameters[name].annotation)
         for name, value in options.items()
     }
 
 
-def check_complete(what: str, maker: type, options: Mapping[str, Any]) -> None:
+def check_complete(owner: str, maker: type, options: Mapping[str, Any]) -> None:
     """Raise if an option without a default is missing."""
     for name, parameter in parameters_of(maker).items():
         if parameter.default is parameter.empty and name not in options:
-            raise UsageError(f"{what} needs the option {name!r}: give {name}=...")
+            raise UsageError(f"{owner} needs the option {name!r}: give {name}=...")
 
 
-def _checked(what: str, name: str, value: Any, hint: Any) -> Any:
+def _checked(owner: str, name: str, value: Any, hint: Any) -> Any:
     if type(value).__module__ == "numpy" and not getattr(value, "shape", (1,)):
         value = value.item()
     wanted = typing.get_args(hint) if _is_union(hint) else (hint,)
@@ -100,7 +100,7 @@ def _checked(what: str, name: str, value: Any, hint: Any) -> Any:
     if type(value) in wanted:
         return value
     kinds = " or ".join(KINDS[each] for each in wanted)
-    raise UsageError(f"option {name!r} of {what} is {value!r}: give {kinds}.")
+    raise UsageError(f"option {name!r} of {owner} is {value!r}: give {kinds}.")
 
 
 def _is_union(hint: Any) -> bool:
@@ -184,26 +184,26 @@ def build(registry: Registry[Any], spec: str | Term, /, **options: Any) -> Any:
     """Make the object of a spec string; the same option must not be in both."""
     # A class with the class method `from_spec(term)` parses its brackets.
     term = parse_spec(spec, registry.kind, registry) if isinstance(spec, str) else spec
-    maker, what = registry[term.name], f"{registry.kind} {term.name!r}"
+    maker, owner = registry[term.name], f"{registry.kind} {term.name!r}"
     twice = [name for name, _ in term.options if name in options]
     if twice:
-        raise UsageError(f"{what} got {twice[0]!r} twice: give it once.")
+        raise UsageError(f"{owner} got {twice[0]!r} twice: give it once.")
     term = replace(term, options=(*term.options, *options.items()))
     if hasattr(maker, "from_spec"):
         return maker.from_spec(term)
     if term.strength is not None:
         raise UsageError(
-            f"{what} got the strength ^{term.strength:g}: only objectives have one, as in "
+            f"{owner} got the strength ^{term.strength:g}: only objectives have one, as in "
             f"combine(margin^2, diversity)."
         )
     if term.arguments:
         given = format_term(Term("", term.arguments[:1]))[1:-1]
         raise UsageError(
-            f"{what} got {given!r} without a name: write {term.name}(option=value); its "
+            f"{owner} got {given!r} without a name: write {term.name}(option=value); its "
             f"options: {', '.join(parameters_of(maker)) or 'none'}."
         )
-    checked = checked_options(what, maker, dict(term.options))
-    check_complete(what, maker, checked)
+    checked = checked_options(owner, maker, dict(term.options))
+    check_complete(owner, maker, checked)
     return maker(**checked)
 
 

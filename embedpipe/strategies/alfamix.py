@@ -30,9 +30,11 @@ class AlfaMix(DiverseStrategy):
     The anchor of a class is the mean of its labelled vectors. An item x of predicted class c is a
     candidate if (1 − α)·x + α·anchor has another predicted class for any tried α and anchor. The
     α are `shares` evenly spaced values up to `epsilon`; the anchors are those of the `anchors`
-    most probable other classes. k-means on the index's sketch divides the candidates into n
-    clusters. Each pick is the candidate nearest to a cluster centre, larger clusters first. If
-    there are fewer than n candidates, items with the smallest margin complete the batch.
+    most probable other classes.
+
+    k-means on the index's sketch divides the candidates into n clusters. Each pick is the
+    candidate nearest to a cluster centre, larger clusters first. If there are fewer than n
+    candidates, items with the smallest margin complete the batch.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ class AlfaMix(DiverseStrategy):
     random. Several threads call the head at the same time.
 
     Scores: uncertainty, 1 − margin. Diagnostics: ``candidates``, their number; ``cluster_size``
-    (k,) int64, candidates in the pick's cluster, 0 for picks that are no candidates.
+    (k,) int64, candidates in the pick's cluster, 0 for other picks.
 
     Time: at most `shares`·`anchors` predictions per item, and k-means. Extra memory: 600 bytes per
     candidate, 40 per other item, 8·C·d bytes, and 24 MB per thread.
@@ -62,16 +64,6 @@ class AlfaMix(DiverseStrategy):
     ----------
     Parvaneh, Abbasnejad, Teney, Haffari, van den Hengel, Shi (2022), "Active learning by feature
     mixing", arXiv:2203.07034.
-
-    Examples
-    --------
-    >>> from embedpipe.heads import LogisticHead
-    >>> matrix = np.array([[8, 1], [1, 8], [9, 1], [5, 4], [1, 9]], dtype=np.float32)
-    >>> head = LogisticHead(C=10.0).fit(matrix[[0, 1]], [0, 1])
-    >>> pool = Pool(matrix, labelled=[0, 1], labels=[0, 1], head=head)
-    >>> selection = AlfaMix().select(pool, 1, np.random.default_rng(0))
-    >>> selection.rows.tolist(), selection.diagnostics["candidates"]
-    ([3], 1.0)
     """
 
     name: ClassVar[str] = "alfamix"

@@ -44,17 +44,6 @@ class Badge(DiverseStrategy):
     ----------
     Ash, Zhang, Krishnamurthy, Langford, Agarwal (2020), "Deep batch active learning by diverse,
     uncertain gradient lower bounds", arXiv:1906.03671.
-
-    Examples
-    --------
-    >>> predictions = np.array([[1, 0], [0.5, 0.5], [0.75, 0.25], [1, 0]])
-    >>> pool = Pool(
-    ...     np.array([[9], [2], [8], [5]], dtype=np.float32),
-    ...     labelled=[0], labels=[0], probabilities=lambda rows: predictions[rows],
-    ... )
-    >>> selection = Badge(metric="euclidean").select(pool, 1, np.random.default_rng(0))
-    >>> selection.rows.tolist(), selection.scores  # 8·√(1/8), which is more than 2·√(1/2)
-    ([2], array([2.828427], dtype=float32))
     """
 
     name: ClassVar[str] = "badge"

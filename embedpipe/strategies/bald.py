@@ -49,19 +49,6 @@ class Bald(Strategy):
     Houlsby, Huszár, Ghahramani, Lengyel (2011), "Bayesian active learning for classification and
     preference learning", arXiv:1112.5745. Gal, Islam, Ghahramani (2017), "Deep Bayesian active
     learning with image data", arXiv:1703.02910.
-
-    Examples
-    --------
-    The labelled items differ in the first feature only:
-
-    >>> import numpy as np
-    >>> from embedpipe.heads import LogisticHead
-    >>> matrix = np.array([[1, 0.1], [-1, 0.1], [1, 0], [0, 3], [0, -4]], dtype=np.float32)
-    >>> head = LogisticHead(C=1.0).fit(matrix[:2], ["right", "left"])
-    >>> pool = Pool(matrix, labelled=[0, 1], labels=["right", "left"], head=head)
-    >>> selection = Bald().select(pool, 3, np.random.default_rng(0))
-    >>> selection.rows.tolist(), [round(float(s), 2) for s in selection.scores]
-    ([4, 3, 2], [0.13, 0.11, 0.09])
     """
 
     name: ClassVar[str] = "bald"
@@ -121,16 +108,6 @@ class PowerBald(Strategy):
     ----------
     Kirsch, Farquhar, Atighehchian, Jesson, Branchaud-Charron, Gal (2021), "Stochastic batch
     acquisition: a simple baseline for deep active learning", arXiv:2106.12059.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from embedpipe.heads import LogisticHead
-    >>> matrix = np.array([[1, 0.1], [-1, 0.1], [1, 0], [0, 3], [0, -4]], dtype=np.float32)
-    >>> head = LogisticHead(C=1.0).fit(matrix[:2], ["right", "left"])
-    >>> pool = Pool(matrix, labelled=[0, 1], labels=["right", "left"], head=head)
-    >>> PowerBald(beta=100.0).select(pool, 3, np.random.default_rng(0)).rows.tolist()
-    [4, 3, 2]
     """
 
     name: ClassVar[str] = "power_bald"

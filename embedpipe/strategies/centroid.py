@@ -46,13 +46,6 @@ class Centroid(DiverseStrategy):
     ----------
     Gupte, Aklilu, Nirschl, Yeung-Levy (2024), "Revisiting active learning in the era of vision
     foundation models", arXiv:2401.14555, for a first batch of centroids.
-
-    Examples
-    --------
-    >>> pool = Pool(np.array([[0], [1], [2], [20], [21]], dtype=np.float32))
-    >>> selection = Centroid(metric="euclidean").select(pool, 2, np.random.default_rng(0))
-    >>> selection.rows.tolist(), [round(float(share), 2) for share in selection.scores]
-    ([1, 3], [0.6, 0.4])
     """
 
     name: ClassVar[str] = "centroid"

@@ -62,19 +62,6 @@ class ClusterMargin(DiverseStrategy):
     ----------
     Citovsky, DeSalvo, Gentile, Karydas, Rajagopalan, Rostamizadeh, Kumar (2021), "Batch active
     learning at scale", arXiv:2107.14263.
-
-    Examples
-    --------
-    >>> predictions = np.array([[1, 0], [0.5, 0.5], [0.55, 0.45], [0.6, 0.4], [0.7, 0.3]])
-    >>> pool = Pool(
-    ...     np.array([[50], [0], [1], [2], [51]], dtype=np.float32),
-    ...     labelled=[0], labels=[0], probabilities=lambda rows: predictions[rows],
-    ... )
-    >>> strategy = ClusterMargin(
-    ...     margin_factor=2, clusters=2, order="margin", metric="euclidean"
-    ... )
-    >>> strategy.select(pool, 2, np.random.default_rng(0)).rows.tolist()
-    [4, 1]
     """
 
     name: ClassVar[str] = "cluster_margin"

@@ -29,10 +29,10 @@ class Combine(Strategy):
     are never picked. ``combine(diversity)`` selects like ``coreset`` and
     ``combine(margin, diversity)`` like ``coral``.
 
-    Where every product is 0, the first of these that has another value is used instead: the
-    changing objectives alone, the static ones alone, the distance alone. Without labels there is
-    no distance for the first pick; it is the item with the largest product of the others, or the
-    item nearest to the mean.
+    If every product is 0, the static objectives are left out; if all are still 0, the changing ones
+    (except the distance) instead; then both. If only duplicates of labelled and picked items are
+    left, the same order applies without the distance, and then the lowest rows are picked. Without
+    labels, the first pick ignores the distance, or is the item nearest to the mean.
 
     Parameters
     ----------

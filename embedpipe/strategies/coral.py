@@ -8,9 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from .._specs import check_block_size
-from ..errors import UnknownNameError
 from ..index import FarthestFirst, check_metric
-from .algorithms.predictions import UNCERTAINTIES, uncertainty_of
+from .algorithms.predictions import UNCERTAINTIES, check_uncertainty, uncertainty_of
 from .coreset import pick_while_positive
 from .pool import Pool
 from .strategy import METRIC, Selection, Strategy, strategies, top_k
@@ -50,18 +49,6 @@ class Coral(Strategy):
     Sener, Savarese (2018), "Active learning for convolutional neural networks: a core-set
     approach", arXiv:1708.00489, for the distance. The product with a score is the CORAL method
     of the Lightly platform.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> predictions = np.array([[1, 0], [0.5, 0.5], [0.9, 0.1], [0.6, 0.4]])
-    >>> pool = Pool(
-    ...     np.array([[0], [1], [9], [5]], dtype=np.float32),
-    ...     labelled=[0], labels=[0], probabilities=lambda rows: predictions[rows],
-    ... )
-    >>> selection = Coral(metric="euclidean").select(pool, 2, np.random.default_rng(0))
-    >>> selection.rows.tolist(), [round(float(s), 2) for s in selection.scores]
-    ([3, 1], [4.0, 1.0])
     """
 
     name: ClassVar[str] = "coral"
@@ -75,9 +62,7 @@ class Coral(Strategy):
         metric: str = METRIC,
         block_size: int | None = None,
     ) -> None:
-        if uncertainty not in UNCERTAINTIES:
-            raise UnknownNameError("uncertainty", uncertainty, UNCERTAINTIES)
-        self.uncertainty = uncertainty
+        self.uncertainty = check_uncertainty(uncertainty)
         self.metric = check_metric(metric)
         self.block_size = check_block_size(block_size)
 

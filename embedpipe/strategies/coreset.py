@@ -138,16 +138,6 @@ class RobustCoreSet(DiverseStrategy):
     Sener, Savarese (2018), "Active learning for convolutional neural networks: a core-set
     approach", arXiv:1708.00489. Gonzalez (1985), "Clustering to minimize the maximum
     intercluster distance".
-
-    Examples
-    --------
-    >>> pool = Pool(np.array([[0], [1], [2], [3], [90]], dtype=np.float32), labelled=[0])
-    >>> chooser = RobustCoreSet(outliers=0.25, metric="euclidean")
-    >>> selection = chooser.select(pool, 1, np.random.default_rng(0))
-    >>> selection.rows.tolist(), selection.diagnostics["radius"].tolist()
-    ([3], [1.0])
-    >>> selection.diagnostics["radius_of_all"], selection.diagnostics["outliers"]
-    (87.0, 1.0)
     """
 
     name: ClassVar[str] = "coreset_robust"

@@ -54,7 +54,8 @@ class DoubtfulCoverage(DiverseStrategy):
     small that a label covers only itself.
 
     Distances, gains and references: see ``max_herding``. Before multiplication by `width`, the
-    kernel width is limited to between 0.1 % and 100 % of the spread.
+    kernel width is limited to between 0.1 % and 100 % of the spread. Time and memory: as for
+    ``uncertainty_herding``.
 
     Scores: increase of the weighted mean. Diagnostics: ``coverage`` (n,) float32, the weighted mean
     after each pick; ``doubt`` (n,) float32, the uncertainty of each pick, 1 without predictions;
@@ -64,18 +65,6 @@ class DoubtfulCoverage(DiverseStrategy):
     ----------
     Bae, Oliveira, Sutherland (2024), "Uncertainty herding: one active learning method for all
     label budgets", arXiv:2412.20644.
-
-    Examples
-    --------
-    >>> angles = np.array([0.0, 0.1, 0.8, 1.4, 1.5])
-    >>> matrix = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
-    >>> sure = np.array([1, 0.9, 0.5, 0.9, 1])
-    >>> predictions = np.column_stack([sure, 1 - sure])
-    >>> pool = Pool(matrix, labelled=[0, 4], labels=["hat", "shoe"],
-    ...             probabilities=lambda rows: predictions[rows])
-    >>> selection = DoubtfulCoverage().select(pool, 1, np.random.default_rng(0))
-    >>> selection.rows.tolist(), selection.diagnostics["doubt"].tolist()
-    ([2], [1.0])
     """
 
     name: ClassVar[str] = "doubtful_coverage"

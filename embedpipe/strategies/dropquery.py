@@ -65,16 +65,6 @@ class DropQuery(DiverseStrategy):
     ----------
     Gupte, Aklilu, Nirschl, Yeung-Levy (2024), "Revisiting active learning in the era of vision
     foundation models", arXiv:2401.14555.
-
-    Examples
-    --------
-    >>> from embedpipe.heads import LogisticHead
-    >>> matrix = np.array([[9, 9, 9], [8, 9, 9], [-9, -9, -9], [6, -11, 6], [-8, -9, -9]])
-    >>> head = LogisticHead(C=1.0).fit(matrix[[0, 2]], [1, 0])
-    >>> pool = Pool(matrix, labelled=[0, 2], labels=[1, 0], head=head)
-    >>> selection = DropQuery(passes=9, dropout=0.5).select(pool, 1, np.random.default_rng(0))
-    >>> selection.rows.tolist(), selection.diagnostics["candidates"]
-    ([3], 1.0)
     """
 
     name: ClassVar[str] = "dropquery"

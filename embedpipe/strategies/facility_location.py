@@ -52,14 +52,6 @@ class FacilityLocation(DiverseStrategy):
     functions", for the bounds. Minoux (1978), "Accelerated greedy algorithms for maximizing
     submodular set functions". Mirzasoleiman, Bilmes, Leskovec (2020), "Coresets for data-efficient
     training of machine learning models", arXiv:1906.01827.
-
-    Examples
-    --------
-    >>> pool = Pool(np.array([[0], [1], [2], [8], [9]], dtype=np.float32))
-    >>> chooser = FacilityLocation(neighbours=2, metric="euclidean")
-    >>> selection = chooser.select(pool, 2, np.random.default_rng(0))
-    >>> selection.rows.tolist(), [round(float(x), 3) for x in selection.diagnostics["objective"]]
-    ([1, 3], [0.347, 0.621])
     """
 
     name: ClassVar[str] = "facility_location"

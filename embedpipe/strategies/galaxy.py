@@ -23,12 +23,14 @@ class Galaxy(DiverseStrategy):
     """Items near the decision boundary of each class in turn, which suits rare classes.
 
     For each class, all unlabelled unique vectors and labelled rows are sorted by the margin of the
-    class: its probability minus that of the most probable other class. A *cut* lies between two
-    neighbouring labelled rows of which one is of the class. The cut with the fewest unlabelled
-    vectors inside, but at least one, is bisected: first the middle, then the middles of both
-    halves, and so on, the half on the side of the class first. Then come the vectors outside the
-    cut, alternately above and below, nearest first. If a class has no label, the end of the order
-    with the largest margins replaces it; if all labels are of the class, the other end does.
+    class: its probability minus that of the most probable other class. A *cut* is the interval
+    between two adjacent labelled rows of which exactly one is of the class. If no row is of the
+    class, the upper end of the order counts as one; if all rows are, the lower end counts as a row
+    of another class.
+
+    The cut with the fewest unlabelled vectors, but at least one, is bisected: first its middle,
+    then the middles of both halves, and so on, the half on the side of the class first. Then come
+    the vectors outside the cut, alternately above and below, nearest first.
 
     Classes take turns, those with the fewest labels first; each takes its next vector that is not
     yet picked. Ties go to the lowest row, the cut with larger margins and the first class.
@@ -48,17 +50,6 @@ class Galaxy(DiverseStrategy):
     ----------
     Zhang, Katz-Samuels, Nowak (2022), "GALAXY: graph-based active learning at the extreme",
     arXiv:2202.01402.
-
-    Examples
-    --------
-    >>> second = np.array([0.0, 0.2, 0.3, 0.4, 0.6, 1.0])
-    >>> pool = Pool(
-    ...     np.arange(6, dtype=np.float32)[:, None],
-    ...     labelled=[0, 5], labels=[0, 1],
-    ...     probabilities=lambda rows: np.c_[1 - second[rows], second[rows]],
-    ... )
-    >>> Galaxy().select(pool, 3, np.random.default_rng(0)).rows.tolist()
-    [2, 3, 1]
     """
 
     name: ClassVar[str] = "galaxy"

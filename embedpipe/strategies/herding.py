@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._specs import check_above
-from ..errors import UnknownNameError
 from ..index import check_metric
 from .algorithms.coverage import References, cover_greedily, nearest_pair, spread_of
-from .algorithms.predictions import UNCERTAINTIES
+from .algorithms.predictions import UNCERTAINTIES, check_uncertainty
 from .pool import Pool
 from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
 
@@ -49,13 +48,6 @@ class MaxHerding(DiverseStrategy):
     ----------
     Bae, Noh, Sutherland (2024), "Generalized coverage for more robust low-budget active
     learning", arXiv:2407.12212.
-
-    Examples
-    --------
-    >>> pool = Pool(np.array([[0], [1], [2], [8], [9]], dtype=np.float32))
-    >>> selection = MaxHerding(metric="euclidean").select(pool, 2, np.random.default_rng(0))
-    >>> selection.rows.tolist(), [round(float(c), 2) for c in selection.diagnostics["coverage"]]
-    ([1, 3], [0.58, 0.96])
     """
 
     name: ClassVar[str] = "max_herding"
@@ -112,18 +104,6 @@ class UncertaintyHerding(DiverseStrategy):
     ----------
     Bae, Oliveira, Sutherland (2024), "Uncertainty herding: one active learning method for all
     label budgets", arXiv:2412.20644.
-
-    Examples
-    --------
-    >>> predictions = np.array([[1, 0], [0.5, 0.5], [0.9, 0.1], [0.6, 0.4]])
-    >>> pool = Pool(
-    ...     np.array([[0], [1], [9], [5]], dtype=np.float32),
-    ...     labelled=[0], labels=[0], probabilities=lambda rows: predictions[rows],
-    ... )
-    >>> chooser = UncertaintyHerding(metric="euclidean")
-    >>> selection = chooser.select(pool, 2, np.random.default_rng(0))
-    >>> selection.rows.tolist(), [round(float(x), 2) for x in selection.diagnostics["uncertainty"]]
-    ([3, 2], [0.8, 0.2])
     """
 
     name: ClassVar[str] = "uncertainty_herding"
@@ -131,9 +111,7 @@ class UncertaintyHerding(DiverseStrategy):
     def __init__(
         self, *, uncertainty: str = "margin", width: float = 1.0, metric: str = METRIC
     ) -> None:
-        if uncertainty not in UNCERTAINTIES:
-            raise UnknownNameError("uncertainty", uncertainty, UNCERTAINTIES)
-        self.uncertainty = uncertainty
+        self.uncertainty = check_uncertainty(uncertainty)
         self.width = check_above("width", width)
         self.metric = check_metric(metric)
 

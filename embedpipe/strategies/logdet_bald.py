@@ -51,22 +51,6 @@ class LogdetBald(DiverseStrategy):
     deep Bayesian active learning", arXiv:1906.08158, for the aim. Chaloner, Verdinelli (1995),
     "Bayesian experimental design: a review", for D-optimality. Minoux (1978), "Accelerated greedy
     algorithms for maximizing submodular set functions", for the bounds.
-
-    Examples
-    --------
-    The labelled items differ in the first feature only:
-
-    >>> import numpy as np
-    >>> from embedpipe.heads import LogisticHead
-    >>> matrix = np.array(
-    ...     [[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0.1, 1, 0], [0, 0, 1], [1, 0.1, 0]],
-    ...     dtype=np.float32,
-    ... )
-    >>> head = LogisticHead(C=10.0).fit(matrix[:2], ["right", "left"])
-    >>> pool = Pool(matrix, labelled=[0, 1], labels=["right", "left"], head=head)
-    >>> selection = LogdetBald().select(pool, 3, np.random.default_rng(0))
-    >>> selection.rows.tolist(), [round(float(s), 2) for s in selection.scores]
-    ([2, 4, 3], [0.74, 0.72, 0.28])
     """
 
     name: ClassVar[str] = "logdet_bald"

@@ -208,17 +208,9 @@ class Pool:
         return self._checked_predictions(self.head.predict_proba(vectors), np.arange(len(vectors)))
 
     def probabilities(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
-        """Return the class probabilities of `rows`; those of the unlabelled rows are computed once.
+        """Return the (k, C) class probabilities of (k,) `rows`, by default the unlabelled.
 
-        Parameters
-        ----------
-        rows
-            (k,) rows of the matrix. Default: `unlabelled`.
-
-        Returns
-        -------
-        (k, C) float32
-            One row for each requested row, in that order.
+        Those of the unlabelled rows are computed once.
 
         Raises
         ------
@@ -235,13 +227,7 @@ class Pool:
         return self._probabilities(wanted)  # (k, C)
 
     def check_finite(self) -> None:
-        """Refuse NaN and infinity in candidate and labelled rows; rows are checked once.
-
-        Raises
-        ------
-        SelectionError
-            The message has the first such row.
-        """
+        """Raise `SelectionError` for NaN or infinity in a candidate or labelled row."""
         bad = self._first_non_finite
         if bad is not None:
             raise SelectionError(
@@ -373,24 +359,24 @@ def _matrix(embeddings: ArrayLike) -> NDArray[np.float32]:
     return _read_only(matrix.view())
 
 
-def checked_rows(given: ArrayLike, n: int, what: str) -> Rows:
+def checked_rows(given: ArrayLike, n: int, name: str) -> Rows:
     """Return distinct row numbers in ``range(n)`` as int64, in the order given, or raise."""
     rows = np.asarray(given)
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
         raise SelectionError(
-            f"`{what}` must be a list of row numbers; "
+            f"`{name}` must be a list of row numbers; "
             f"got shape {rows.shape} and dtype {rows.dtype}."
         )
     outside = rows[(rows < 0) | (rows >= n)]
     if outside.size:
         raise SelectionError(
-            f"`{what}` has row {outside[0]}, but the embeddings have rows 0 to {n - 1}."
+            f"`{name}` has row {outside[0]}, but the embeddings have rows 0 to {n - 1}."
         )
     rows = rows.astype(np.int64)
     ordered = np.sort(rows)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if twice.size:
-        raise SelectionError(f"`{what}` has row {twice[0]} more than once: give each row once.")
+        raise SelectionError(f"`{name}` has row {twice[0]} more than once: give each row once.")
     return _read_only(rows)
 
 

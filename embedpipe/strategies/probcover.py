@@ -77,13 +77,6 @@ class ProbCover(DiverseStrategy):
     ----------
     Yehuda, Dekel, Hacohen, Weinshall (2022), "Active learning through a covering lens",
     arXiv:2205.11514.
-
-    Examples
-    --------
-    >>> pool = Pool(np.array([[0], [1], [2], [8], [9], [20]], dtype=np.float32))
-    >>> selection = ProbCover(delta=1.5).select(pool, 4, np.random.default_rng(0))
-    >>> selection.rows.tolist(), [round(float(c), 2) for c in selection.diagnostics["covered"]]
-    ([1, 3, 5, 0], [0.5, 0.83, 1.0, 1.0])
     """
 
     name: ClassVar[str] = "probcover"
@@ -180,16 +173,16 @@ def pure_radius(
     vectors whose neighbours are all of their own cluster.
     """
     every = np.arange(rows.size)
-    enemies = labels[near.positions] != labels[:, None]  # (p, k)
-    first = enemies.argmax(axis=1)  # (p,)
-    away = np.where(enemies[every, first], near.distances[every, first], np.float32(np.inf))
-    open_ = ~enemies.any(axis=1) & (near.distances[:, -1] < _quantile(away, purity))  # (p,)
+    others = labels[near.positions] != labels[:, None]  # (p, k)
+    first = others.argmax(axis=1)  # (p,)
+    away = np.where(others[every, first], near.distances[every, first], np.float32(np.inf))
+    open_ = ~others.any(axis=1) & (near.distances[:, -1] < _quantile(away, purity))  # (p,)
     step = -(-int(open_.sum()) // SEARCHED) or 1
     some = every[::step]
     away, reach = away[some], near.distances[some, -1]  # (s,)
     search = np.flatnonzero(np.isinf(away) & (reach < _quantile(away, purity)))
     if search.size:
-        away[search] = _nearest_enemies(vectors, rows, labels, some[search])
+        away[search] = _nearest_of_other_clusters(vectors, rows, labels, some[search])
     return float(np.nextafter(_quantile(away, purity), np.float32(0)))
 
 
@@ -199,7 +192,7 @@ def _quantile(away: NDArray[np.float32], purity: float) -> np.float32:
     return np.float32(np.partition(away, impure)[impure])
 
 
-def _nearest_enemies(
+def _nearest_of_other_clusters(
     vectors: Vectors,
     rows: NDArray[np.int64],
     labels: NDArray[np.int32],
@@ -218,8 +211,8 @@ def _nearest_enemies(
 
     found = map_blocks(work, rows.size, BLOCK)
     best = np.array([least for least, _ in found]).argmin(axis=0)  # (s,)
-    enemy = np.array([where for _, where in found])[best, np.arange(some.size)]  # (s,)
-    return np.sqrt(between(vectors, rows[some], rows[enemy])).astype(np.float32)
+    nearest = np.array([where for _, where in found])[best, np.arange(some.size)]  # (s,)
+    return np.sqrt(between(vectors, rows[some], rows[nearest])).astype(np.float32)
 
 
 def fitting_radius(

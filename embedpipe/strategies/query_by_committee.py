@@ -79,17 +79,6 @@ class QueryByCommittee(Strategy):
     McCallum, Nigam (1998), "Employing EM and pool-based active learning for text
     classification", for the divergence. Abe, Mamitsuka (1998), "Query learning strategies using
     boosting and bagging".
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from embedpipe.heads import LogisticHead
-    >>> matrix = np.array([[0], [1], [4], [5], [0.5], [2.5], [4.5]], dtype=np.float32)
-    >>> labels = ["low", "low", "high", "high"]
-    >>> head = LogisticHead(C=10.0, normalize=False).fit(matrix[:4], labels)
-    >>> pool = Pool(matrix, labelled=[0, 1, 2, 3], labels=labels, head=head)
-    >>> QueryByCommittee().select(pool, 1, np.random.default_rng(0)).rows.tolist()
-    [5]
     """
 
     name: ClassVar[str] = "query_by_committee"

@@ -47,12 +47,6 @@ class Selection:
         (n,) float32, the acquisition score of each row when it was chosen; larger is better.
     diagnostics
         More results by name, e.g. ``"radius"`` (n,) float32 for ``coreset``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> Selection(np.array([4, 1]), np.array([0.5, 0.25], dtype=np.float32)).rows.tolist()
-    [4, 1]
     """
 
     rows: NDArray[np.int64]
@@ -115,7 +109,7 @@ class Strategy(ABC):
             return self.name
 
     def select(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Select `n` distinct unlabelled rows of `pool`.
+        """Select exactly `n` distinct unlabelled rows of `pool`, or fewer if `may_stop_early`.
 
         Parameters
         ----------
@@ -125,11 +119,6 @@ class Strategy(ABC):
             Number of rows, from 1 to ``pool.unlabelled.size``.
         rng
             The only source of randomness: the same state gives the same rows.
-
-        Returns
-        -------
-        Selection
-            Exactly `n` rows, unless the strategy `may_stop_early`.
 
         Raises
         ------

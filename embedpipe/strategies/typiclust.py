@@ -61,14 +61,6 @@ class TypiClust(DiverseStrategy):
     ----------
     Hacohen, Dekel, Weinshall (2022), "Active learning on a budget: opposite strategies suit high
     and low budgets", arXiv:2202.02794.
-
-    Examples
-    --------
-    >>> line = np.array([[0], [3], [4], [6], [50], [51], [53]], dtype=np.float32)
-    >>> chooser = TypiClust(min_cluster_size=3, metric="euclidean")
-    >>> selection = chooser.select(Pool(line), 2, np.random.default_rng(0))
-    >>> selection.rows.tolist(), [round(float(score), 2) for score in selection.scores]
-    ([2, 4], [0.67, 1.0])
     """
 
     name: ClassVar[str] = "typiclust"
@@ -164,7 +156,7 @@ def most_typical(
     k = max(1, min(neighbours, c // 2))
     some = np.flatnonzero(allowed)  # (s,)
     if c > EXACT:
-        some = some[_promising(sketch, some, max(COMPARED, 4 * n), k)]
+        some = some[_most_central(sketch, some, max(COMPARED, 4 * n), k)]
     cluster = _Cluster(vectors, rows, k, frame)
     lower, upper, limits = cluster.bounds(some)  # (s,), (s,), (s,)
     close = lower <= np.partition(upper, n - 1)[n - 1]
@@ -176,7 +168,7 @@ def most_typical(
     return rivals[best], typicality
 
 
-def _promising(
+def _most_central(
     sketch: NDArray[np.float32], some: NDArray[np.int64], count: int, k: int
 ) -> NDArray[np.int64]:
     """Return the `count` positions in `some` nearest to their `k` nearest of an even sample."""

@@ -5,7 +5,7 @@ from embedpipe.index.centres import CHUNK, Centres
 from embedpipe.index.distances import Frame
 
 
-def test_spans_cover_what_was_asked_even_when_little_is_kept(monkeypatch):
+def test_spans_cover_the_request_with_a_small_cache(monkeypatch):
     monkeypatch.setattr(module, "KEPT_BYTES", 1)
     matrix = np.random.default_rng(0).standard_normal((5 * CHUNK, 3)).astype(np.float32)
     rows = np.random.default_rng(1).permutation(len(matrix))

@@ -95,14 +95,14 @@ def test_no_cluster_is_empty(p, data):
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_the_number_must_make_sense(k):
+def test_an_invalid_number_is_refused(k):
     with pytest.raises(SelectionError) as error:
         kmeans(np.zeros((3, 2), np.float32), k, 0)
     assert str(error.value) == f"`k` must be from 1 to 3 (the number of vectors); got {k}."
 
 
 def test_seeds_follow_the_squared_distances():
-    """The third seed's odds, given the first two, are those of k-means++."""
+    """Given the first two seeds, the third has the distribution of k-means++."""
     vectors = np.array([[0], [1], [3], [10]], dtype=np.float32)
     squared = np.square(vectors - vectors.T)
     counts = np.zeros((4, 4, 4))

@@ -46,7 +46,7 @@ def test_as_by_hand_even_if_hashes_collide(matrix, hashes, step):
 
 @pytest.mark.parametrize("choices", [[-1, 1], [0, 1], [0, 2.0**-100], [1, 1 + 2.0**-23]])
 @pytest.mark.parametrize("d", [31, 64])
-def test_few_bits_spread_too(choices, d):
+def test_values_with_few_bits_have_distinct_hashes(choices, d):
     matrix = np.random.default_rng(0).choice(choices, (20_000, d)).astype(np.float32)
     distinct = len(np.unique(matrix, axis=0))
     assert np.unique(row_hashes(matrix, np.arange(20_000))).size == distinct

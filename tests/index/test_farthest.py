@@ -39,7 +39,7 @@ def test_values_are_the_reference_to_the_last_bit(offset):
 
 @pytest.mark.parametrize("block_size", [1, 7, 64, None])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_whatever_is_added_the_answers_are_those_of_every_pair(block_size, weighted):
+def test_results_equal_brute_force_for_any_added_items(block_size, weighted):
     rng = np.random.default_rng(2)
     matrix = rng.standard_normal((2000, 8)).astype(np.float32)
     items, centres = np.arange(400, 2000), list(range(400))
@@ -52,7 +52,7 @@ def test_whatever_is_added_the_answers_are_those_of_every_pair(block_size, weigh
         best = int(keys.argmax())
         assert (found.position, found.key) == (best, keys[best])
         assert found.squared_distance == away[best]
-        # Every third centre is not the one that was found, and lies outside the block.
+        # Every third centre is another item, outside the block.
         added = best if turn % 3 else int(np.where(away < 0, np.inf, away).argmin())
         search.add(added)
         away = np.minimum(away, squared_distances(matrix[items], matrix[items[added]]))

@@ -45,7 +45,7 @@ def test_points_are_distinct_vectors(clustered):
     assert index.sizes.sum() == 2900
 
 
-def test_find_knows_rows_that_are_no_candidates(clustered):
+def test_find_accepts_rows_outside_the_candidates(clustered):
     index = Index(clustered, np.arange(50, 2000, 2))
     rows = np.random.default_rng(0).permutation(3000)
     found = index.find(rows)
@@ -54,7 +54,7 @@ def test_find_knows_rows_that_are_no_candidates(clustered):
     assert found.tolist() == [vectors.get(clustered[row].tobytes(), -1) for row in rows]
 
 
-def test_neighbours_are_kept_wide_and_cut(clustered, monkeypatch, reference):
+def test_known_neighbours_serve_smaller_k(clustered, monkeypatch, reference):
     index = Index(clustered, np.arange(300))
     positions, distances = reference(clustered[index.rows], 40)
     wide = index.neighbours(3)
@@ -82,7 +82,7 @@ def test_few_points(kind, p):
 
 
 @pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw"])
-def test_what_is_kept_is_used_and_the_same(kind, clustered, tmp_path, monkeypatch):
+def test_stored_results_are_used(kind, clustered, tmp_path, monkeypatch):
     fresh = Index(clustered, kind=kind)
     kept = Index(clustered, kind=kind, folder=tmp_path, digest=DIGEST)
     same(fresh, kept)
@@ -116,7 +116,7 @@ def test_what_is_kept_is_used_and_the_same(kind, clustered, tmp_path, monkeypatc
     assert about["bytes"] / about["points"] < 1100
 
 
-def test_clusters_are_kept_and_the_same(clustered, tmp_path, monkeypatch):
+def test_stored_clusters_are_used(clustered, tmp_path, monkeypatch):
     fresh = Index(clustered, folder=tmp_path, digest=DIGEST).clusters(7, seed=3)
     monkeypatch.setattr(module, "kmeans", None)  # would raise
     kept = Index(clustered, folder=tmp_path, digest=DIGEST).clusters(7, seed=3)
@@ -128,7 +128,7 @@ def test_clusters_are_kept_and_the_same(clustered, tmp_path, monkeypatch):
         Index(clustered, folder=tmp_path, digest=DIGEST).clusters(7, seed=4)
 
 
-def test_of_many_clusterings_the_newest_are_kept(clustered, tmp_path, monkeypatch):
+def test_the_newest_clusterings_are_stored(clustered, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "KEPT_CLUSTERINGS", 2)
     index = Index(clustered[:100], folder=tmp_path, digest=DIGEST)
     for seed in range(4):
@@ -138,7 +138,7 @@ def test_of_many_clusterings_the_newest_are_kept(clustered, tmp_path, monkeypatc
     assert kept == ["clusters-3-2-labels.npy", "clusters-3-3-labels.npy"]
 
 
-def test_balls_are_remembered_but_not_beyond_what_is_allowed(clustered, monkeypatch):
+def test_balls_are_remembered_within_max_edges(clustered, monkeypatch):
     index = Index(clustered[:300])
     found = index.within(1.0)
     monkeypatch.setattr(module, "balls_within", None)  # would raise
@@ -153,7 +153,7 @@ def test_of_two_at_once_one_builds_and_the_other_waits(clustered, tmp_path, monk
     true, calls = module.nearest_neighbours, []
 
     def slowly(*given, **named):
-        calls.append(time.sleep(0.5))  # long enough for the other to come and wait
+        calls.append(time.sleep(0.5))  # long enough for the other to wait
         return true(*given, **named)
 
     monkeypatch.setattr(module, "nearest_neighbours", slowly)
@@ -164,7 +164,7 @@ def test_of_two_at_once_one_builds_and_the_other_waits(clustered, tmp_path, monk
     same(*indices)
 
 
-def test_another_matrix_or_other_candidates_are_never_mixed_up(clustered, tmp_path):
+def test_results_of_another_matrix_or_candidates_are_not_used(clustered, tmp_path):
     Index(clustered, folder=tmp_path, digest=DIGEST).neighbours(5)
     other = clustered[::-1].copy()
     same(Index(other), Index(other, folder=tmp_path, digest="cd" * 32))
@@ -174,7 +174,7 @@ def test_another_matrix_or_other_candidates_are_never_mixed_up(clustered, tmp_pa
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_without_a_digest_nothing_is_kept(clustered, tmp_path):
+def test_without_a_digest_nothing_is_stored(clustered, tmp_path):
     index = Index(clustered[:100], folder=tmp_path)
     index.neighbours(3)
     assert list(tmp_path.iterdir()) == []
@@ -199,7 +199,7 @@ def test_altered_files_are_built_again(name, kind, clustered, tmp_path):
     same(again, Index(matrix, kind=kind, folder=tmp_path, digest=DIGEST))
 
 
-def test_a_folder_that_cannot_be_written_stops_nothing(clustered, tmp_path):
+def test_a_folder_that_cannot_be_written_is_no_error(clustered, tmp_path):
     (tmp_path / "file").write_text("in the way")
     index = Index(clustered[:200], kind="ivf", folder=tmp_path / "file", digest=DIGEST)
     same(Index(clustered[:200], kind="ivf"), index)
@@ -236,7 +236,7 @@ def test_threads_and_memory_maps_change_nothing(kind, clustered, threads, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["ivf", "hnsw"])
-def test_recall_is_what_it_says(kind, clustered):
+def test_recall_is_close_to_the_true_share(kind, clustered):
     index = Index(clustered, kind=kind)
     found = index.neighbours(32)
     points = clustered[index.rows]
@@ -313,7 +313,7 @@ def test_partitions_are_remembered(clustered, monkeypatch):
     np.testing.assert_array_equal(again.labels, first.labels)
 
 
-def test_kinds_are_named():
+def test_an_unknown_kind_is_refused():
     with pytest.raises(UsageError) as error:
         Index(np.eye(3, dtype=np.float32), kind="flat")
     assert str(error.value) == "unknown kind of index 'flat': it is exact, ivf or hnsw."

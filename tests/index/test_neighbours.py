@@ -21,7 +21,7 @@ def check(matrix, k, found, reference):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("k", [1, 7, 32])
-def test_they_are_those_of_float64(kind, k, distinct, reference):
+def test_results_equal_float64(kind, k, distinct, reference):
     matrix = distinct(kind, 400)
     check(matrix, k, nearest_neighbours(matrix, np.arange(len(matrix)), k), reference)
 
@@ -33,7 +33,7 @@ def test_tiles_strips_and_crowds_change_nothing(kind, crowd, distinct, reference
     monkeypatch.setattr(neighbours, "TILE", 64)
     monkeypatch.setattr(pairs, "STRIP", 24)
     monkeypatch.setattr(pairs, "MANY", 2)
-    monkeypatch.setattr(pairs, "CROWD", crowd)  # so that float64 has to take over
+    monkeypatch.setattr(pairs, "CROWD", crowd)  # so that float64 is used
     monkeypatch.setattr(neighbours, "CROWD", crowd)
     monkeypatch.setattr(neighbours, "HARD", 7)
     matrix = distinct(kind, 300)
@@ -101,27 +101,27 @@ def test_threads_change_nothing(threads):
         assert found[0].positions[point].tolist() == np.argsort(away)[:9].tolist()
 
 
-def test_only_the_rows_given_are_looked_at(reference):
+def test_other_rows_are_ignored(reference):
     matrix = np.random.default_rng(2).standard_normal((60, 3)).astype(np.float32)
     rows = np.arange(1, 60, 2)
     matrix[::2] = np.nan
     check(matrix[rows], 4, nearest_neighbours(matrix, rows, 4), reference)
 
 
-def test_progress_is_told(monkeypatch):
+def test_progress_is_reported(monkeypatch):
     monkeypatch.setattr(pairs, "TILE", 10)
-    told = []
+    reports = []
     nearest_neighbours(
         np.arange(40, dtype=np.float32)[:, None],
         np.arange(40),
         2,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reports.append((done, total)),
     )
-    assert told == [(4, 10), (8, 10), (10, 10)]
+    assert reports == [(4, 10), (8, 10), (10, 10)]
 
 
 @pytest.mark.parametrize(("p", "k", "shape"), [(0, 3, (0, 0)), (1, 3, (1, 0)), (3, 0, (3, 0))])
-def test_nobody_is_near(p, k, shape):
+def test_empty_results(p, k, shape):
     matrix = np.arange(p, dtype=np.float32)[:, None]
     found = nearest_neighbours(matrix, np.arange(p), k)
     assert found.positions.shape == found.distances.shape == shape

@@ -18,7 +18,7 @@ def check(found, inside):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("tile", [64, 4096])
-def test_they_are_those_of_float64(kind, tile, distinct, squared_reference, monkeypatch):
+def test_results_equal_float64(kind, tile, distinct, squared_reference, monkeypatch):
     monkeypatch.setattr(pairs, "TILE", tile)
     monkeypatch.setattr(radius_neighbors, "TILE", tile)
     matrix = distinct(kind, 250)
@@ -38,7 +38,7 @@ def test_they_are_those_of_float64(kind, tile, distinct, squared_reference, monk
         check(balls_by_neighbours(matrix, rows, radius, p, find), inside)
 
 
-def test_settled_points_are_not_searched(monkeypatch):
+def test_points_with_sufficient_neighbours_are_not_searched(monkeypatch):
     matrix = np.arange(50, dtype=np.float32)[:, None]
     known = nearest_neighbours(matrix, np.arange(50), 8)
     monkeypatch.setattr(radius_neighbors, "Pairs", None)  # would raise
@@ -85,7 +85,7 @@ def test_too_many_neighbours_are_refused():
 
 
 @pytest.mark.parametrize("radius", [-1, np.nan])
-def test_a_radius_must_be_a_length(radius):
+def test_a_negative_radius_is_refused(radius):
     with pytest.raises(SelectionError) as error:
         balls_within(np.zeros((1, 1), np.float32), np.arange(1), radius)
     assert str(error.value) == f"`radius` must be at least 0; got {radius:g}."

@@ -13,7 +13,7 @@ NEVER, ALWAYS = 1e18, -1e18
 
 
 def written_out(matrix, factors):
-    """Return the items as plain vectors, however long."""
+    """Return the items as plain vectors."""
     vectors = matrix.astype(np.float64)
     if factors is None:
         return vectors
@@ -76,7 +76,7 @@ def test_the_first_draw_is_uniform():
 
 
 class Plain:
-    """The same rejection sampling, with everything measured in float64 and written out."""
+    """The same rejection sampling with all distances in float64."""
 
     def __init__(self, items, rng):
         self.items, self.rng, self.centres = items, rng, []
@@ -122,7 +122,7 @@ def test_with_the_same_random_numbers_it_draws_what_plain_rejection_draws(kind, 
     monkeypatch.setattr(sampling, "BLOCK", 7)
     rng = np.random.default_rng(seed)
     matrix = rng.standard_normal((90, 8)).astype(np.float32)
-    matrix -= matrix.mean(axis=0)  # about where the sampler moves it
+    matrix -= matrix.mean(axis=0)  # as the sampler does approximately
     factors = rng.standard_normal((90, 3)).astype(np.float32) if kind == "products" else None
     sampler = make(matrix, factors, seed)
     plain = Plain(written_out(matrix, factors), np.random.default_rng(seed))
@@ -173,7 +173,7 @@ def test_bounds_hold_distances_are_true_and_only_copies_are_left(
             drawn.append(found.position)
             true = squared_to_nearest(items, drawn)
             bounds = sampler._bounds.ravel()[:n]
-            assert (bounds >= true * (1 - 1e-9)).all()  # both are rounded
+            assert (bounds >= true * (1 - 1e-9)).all()  # both have rounding errors
     assert found is None
     assert len(drawn) == distinct
     assert len(np.unique(items[drawn], axis=0)) == distinct
@@ -194,7 +194,7 @@ def test_threads_change_nothing(products):
     assert found[0] == found[1]
 
 
-def test_many_copies_of_few_vectors_are_told_apart():
+def test_many_duplicates_of_few_vectors():
     distinct = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32) + 1000
     matrix = distinct[np.random.default_rng(1).integers(0, 5, size=3000)]
     sampler = make(matrix)
@@ -202,7 +202,7 @@ def test_many_copies_of_few_vectors_are_told_apart():
     assert len({matrix[found.position].tobytes() for found in drawn}) == len(drawn) == 5
 
 
-def test_adding_another_item_than_proposed_counts_as_well():
+def test_an_added_item_that_was_not_proposed_counts():
     line = np.array([[0], [10], [11], [12]], dtype=np.float32)
     sampler = make(line)
     sampler.add(0)

@@ -26,7 +26,7 @@ def read(folder, identity=IDENTITY, name="squares"):
     return None if part is None else (part.parameters, part.array("values").tolist())
 
 
-def test_what_is_kept_is_read_as_a_memory_map(tmp_path):
+def test_stored_arrays_are_memory_mapped(tmp_path):
     kept = keep(tmp_path / "a" / "b", [1, 4])
     keep(tmp_path / "a" / "b", [7], name="other")
     assert kept.problem is None
@@ -38,14 +38,14 @@ def test_what_is_kept_is_read_as_a_memory_map(tmp_path):
     assert kept.size == sum((tmp_path / "a" / "b" / name).stat().st_size for name in files[1:])
 
 
-def test_the_last_one_counts(tmp_path):
+def test_the_last_save_counts(tmp_path):
     keep(tmp_path, [1])
     keep(tmp_path, [2, 3])
     assert read(tmp_path) == ({"n": 2}, [2, 3])
 
 
 @pytest.mark.parametrize("other", [{"matrix": "01ff", "kind": "exact"}, {"matrix": "00ff"}])
-def test_what_belongs_to_another_matrix_is_refused_and_replaced(tmp_path, other):
+def test_files_of_another_matrix_are_refused_and_replaced(tmp_path, other):
     keep(tmp_path, [1])
     assert read(tmp_path, {**other, "kind": "ivf"}) is None
     keep(tmp_path, [5], {**other, "kind": "ivf"}, name="other")
@@ -70,7 +70,7 @@ DAMAGE = {
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "longer": lambda path: path.write_bytes(path.read_bytes() + b"\0"),
     "empty": lambda path: path.write_bytes(b""),
-    "gone": lambda path: path.unlink(),
+    "missing": lambda path: path.unlink(),
 }
 
 
@@ -105,14 +105,14 @@ def test_a_damaged_meta_is_refused_and_replaced(tmp_path, meta):
     assert read(tmp_path) == ({"n": 1}, [4])
 
 
-def test_not_being_able_to_write_stops_nothing(tmp_path):
+def test_a_failed_write_is_no_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     kept = keep(tmp_path / "file", [1])
     assert kept.problem == f"cannot store squares in {tmp_path / 'file'}: File exists"
     assert kept.load("squares") is None
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path):
+def test_a_full_disk_keeps_earlier_files(tmp_path):
     keep(tmp_path, [1])
     kept = ArrayStore(tmp_path, IDENTITY)
 
@@ -178,7 +178,7 @@ def test_a_kill_at_any_instant_leaves_the_old_the_new_or_nothing(tmp_path):
     assert seen == {1, 2, "nothing"}
 
 
-def test_meta_tells_what_is_there(tmp_path):
+def test_the_content_of_meta(tmp_path):
     keep(tmp_path, [1])
     meta = json.loads((tmp_path / "meta.json").read_text())
     assert {key: meta[key] for key in ("format", "matrix", "kind")} == {"format": 1, **IDENTITY}
@@ -198,7 +198,7 @@ ALONE = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nobody waits there")
-def test_one_process_is_inside_and_a_kill_lets_the_next_one_in(tmp_path):
+def test_the_lock_excludes_others_and_a_kill_releases_it(tmp_path):
     script, folder = tmp_path / "alone.py", tmp_path / "kept"
     script.write_text(textwrap.dedent(ALONE))
     first = subprocess.Popen([sys.executable, script, folder])
@@ -212,7 +212,7 @@ def test_one_process_is_inside_and_a_kill_lets_the_next_one_in(tmp_path):
 
     waiting = threading.Thread(target=enter)
     waiting.start()
-    with kept.alone("others"):  # another name is another matter
+    with kept.alone("others"):  # another name has another lock
         assert not inside.wait(0.2)
     first.kill()
     first.wait()
@@ -221,7 +221,7 @@ def test_one_process_is_inside_and_a_kill_lets_the_next_one_in(tmp_path):
     assert kept.load("squares") is None
 
 
-def test_where_nothing_can_be_written_nobody_waits(tmp_path):
+def test_without_write_access_there_is_no_lock(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with ArrayStore(tmp_path / "file", IDENTITY).alone("squares"):
         pass
@@ -248,7 +248,7 @@ def test_only_the_newest_of_a_kind_are_left(tmp_path):
     ]
 
 
-def test_what_several_keep_at_once_is_all_there(tmp_path):
+def test_concurrent_saves_are_all_stored(tmp_path):
     def save(number):
         keep(tmp_path, [number], name=f"part{number}")
 

@@ -25,11 +25,11 @@ def test_inside_there_is_one_thread():
         assert blas_threads() == 2
 
 
-def test_nothing_to_cover():
+def test_no_blocks():
     assert map_blocks(lambda part: part, 0, 5) == []
 
 
-def test_errors_come_out_and_the_limit_is_lifted():
+def test_errors_are_raised_and_the_limit_is_lifted():
     def work(part):
         raise ValueError(f"at {part.start}")
 

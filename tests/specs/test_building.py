@@ -1,4 +1,4 @@
-"""Spec strings of all four families: what they make, what is made of them, what is refused."""
+"""Spec strings of all four families: parsing, formatting, and errors."""
 
 import inspect
 from contextlib import contextmanager
@@ -47,7 +47,7 @@ MAKERS = {
     "objective": read_objective,
 }
 LACKING = {"metadata": "metadata(sharpness)", "threshold": "threshold(margin > 0.5)"}
-"""Names that are not complete without something in brackets."""
+"""Names that need arguments."""
 
 EVERYTHING = [(kind, name) for kind, registry in REGISTRIES.items() for name in registry]
 
@@ -137,7 +137,7 @@ def registered(kind, name, thing):
         del REGISTRIES[kind]._entries[name]
 
 
-# What is made
+# Objects from spec strings
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERYTHING)
@@ -198,7 +198,7 @@ def test_everything_registered_has_a_spec_string(kind, name):
         ("objective", ["metadata('odd name')^-1"], 'metadata("odd name")^-1'),
     ],
 )
-def test_quoted_and_unquoted_values_are_alike(kind, texts, spec):
+def test_quoted_and_unquoted_values_are_equal(kind, texts, spec):
     for text in texts:
         made = MAKERS[kind](text)
         written = format_spec(made)
@@ -221,8 +221,8 @@ def test_values_of_every_kind(kind):
         assert make("odd(ratio=-inf)").ratio == -float("inf")
 
 
-def test_whole_numbers_become_floats_but_in_heads():
-    """The run identity of `ridge(alpha=2)` is that of a whole number, as it always was."""
+def test_integers_become_floats_except_in_heads():
+    """The run identity of `ridge(alpha=2)` has an integer."""
     for kind in ("strategy", "policy", "objective"):
         with registered(kind, "odd", ODD[kind]):
             assert type(MAKERS[kind]("odd(ratio=2)").ratio) is float
@@ -284,7 +284,7 @@ def test_everything_survives_its_spec_string(kind, options):
         ),
     ],
 )
-def test_heads_are_written_as_python_writes_values(head, spec):
+def test_values_of_heads_are_written_as_in_python(head, spec):
     assert format_spec(head) == spec
     again = get_head(spec)
     assert format_spec(again) == spec
@@ -338,7 +338,7 @@ def test_a_combination_survives_its_spec_string(some, far, shares, limits):
     assert identity_of(again) == identity_of(made)
 
 
-def test_the_format_spec_a_combination():
+def test_the_spec_string_of_a_combination():
     made = Combine(
         [
             "margin^1",
@@ -359,7 +359,7 @@ def test_terms_are_written():
     assert format_spec(Term("margin", strength=2.0)) == "margin^2"
 
 
-def test_a_name_of_its_own_is_the_registered_one():
+def test_the_registered_name_is_used():
     class Other(Odd):
         name = "called otherwise"
 
@@ -403,13 +403,13 @@ class Heavy(Odd):
         ),
     ],
 )
-def test_what_has_no_spec_string(thing, why):
+def test_objects_without_a_spec_string(thing, why):
     with pytest.raises(UsageError) as caught:
         format_spec(thing)
     assert str(caught.value) == why
 
 
-def test_what_has_no_spec_string_goes_by_its_name():
+def test_objects_without_a_spec_string_are_shown_by_name():
     class Forgetful(OddPolicy):
         name = "forgetful"
 
@@ -433,17 +433,17 @@ def test_the_old_names_still_work():
         assert name not in module.__all__
 
 
-# What is refused
+# Invalid spec strings
 
 
 @every_family
-def test_an_unknown_name_is_told_with_the_nearest(kind):
+def test_an_unknown_name_suggests_the_nearest(kind):
     name = {"strategy": "coral", "head": "ridge", "policy": "el2n", "objective": "margin"}[kind]
     message = refused(UnknownNameError, kind, f"{name}s(a=1)")
     assert message.startswith(f"unknown {kind} {name + 's'!r}. Did you mean {name!r}? Known: ")
 
 
-def test_an_unknown_head_says_what_else_there_is():
+def test_the_message_for_an_unknown_head():
     assert refused(UnknownNameError, "head", "rigde(alpha=1)").endswith(
         "Any scikit-learn classifier is a head too, by its module and class: "
         "'sklearn.ensemble:RandomForestClassifier(n_estimators=50)'."
@@ -556,7 +556,7 @@ def test_an_option_given_in_both_ways_is_refused():
     )
 
 
-def test_types_that_only_a_checker_knows_are_not_looked_at():
+def test_types_imported_only_for_type_checkers_are_ignored():
     class Loose(Odd):
         def __init__(self, *, depth: "Unheard" = 1):  # noqa: F821
             self.depth = depth

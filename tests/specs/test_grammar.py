@@ -1,4 +1,4 @@
-"""The language of spec strings: the same for every family."""
+"""The grammar of spec strings."""
 
 import ast
 import math
@@ -13,7 +13,7 @@ from embedpipe.errors import UsageError
 
 
 def value_of(text):
-    """Return what stands for `text` as the value of an option."""
+    """Return the value of an option written as `text`."""
     [(_, value)] = parse_spec(f"a(b={text})").options
     return value
 
@@ -135,21 +135,21 @@ def terms(draw, depth=2):
 
 @settings(max_examples=300, deadline=None)
 @given(term=terms())
-def test_every_term_is_read_back(term):
+def test_every_term_survives_its_spec_string(term):
     assert parse_spec(format_term(term)) == term
     assert parse_spec(format_term(term, python=True)) == term
 
 
 @settings(max_examples=300, deadline=None)
 @given(value=values)
-def test_what_python_writes_is_read(value):
+def test_python_values_are_parsed(value):
     assert value_of(repr(value)) == value
 
 
 @settings(max_examples=300, deadline=None)
 @given(text=st.text(alphabet="a1b ,=()[]{}:^<>'\"\\.+-_", max_size=14))
 def test_text_is_read_or_refused_in_one_line(text):
-    """Whatever Python's own reader takes as options has the same value here."""
+    """Options that Python can parse have the same value here."""
     try:
         term = parse_spec(text)
     except UsageError as error:
@@ -183,12 +183,12 @@ def test_terms_nest():
     )
 
 
-def test_a_class_is_named_by_its_module():
+def test_a_class_with_its_module():
     assert parse_spec(" sklearn.svm:SVC ( C = 2 ) ") == Term("sklearn.svm:SVC", (), (("C", 2),))
     assert parse_spec("sklearn.svm:SVC") == Term("sklearn.svm:SVC")
 
 
-def test_known_names_are_read_whole():
+def test_known_names_may_have_any_characters():
     assert parse_spec("2 best!", names=["2 best!"]) == Term("2 best!")
     assert parse_spec("2 best!(k=1)", names=["2 best!"]) == Term("2 best!", (), (("k", 1),))
     assert parse_spec("2 best!^2", names=["2 best!^2"]) == Term("2 best!^2")
@@ -224,7 +224,7 @@ def test_known_names_are_read_whole():
         ("sklearn.svm:", "the name of a class at the end"),
     ],
 )
-def test_what_cannot_be_read_is_named_with_its_place(text, expected):
+def test_syntax_errors_have_a_position(text, expected):
     with pytest.raises(UsageError) as caught:
         parse_spec(text)
     assert str(caught.value) == f"strategy {text!r} cannot be read: expected {expected}."

@@ -7,7 +7,7 @@ from embedpipe.testing.strategies import example_matrix, example_pool
 
 
 class Reference:
-    """The strategies again, one pair at a time in float64, written to be obviously right."""
+    """Simple implementations of strategies: one pair at a time, in float64."""
 
     def squared(self, matrix, row, other):
         gap = matrix[row].astype(np.float64) - np.asarray(other, dtype=np.float64)

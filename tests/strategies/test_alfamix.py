@@ -10,7 +10,7 @@ from embedpipe.strategies.algorithms.predictions import margin
 
 
 class Nearest:
-    """The more probable a class, the nearer its centre; a centre for every class."""
+    """A head whose classes have centres; nearer centres have larger probabilities."""
 
     def __init__(self, centres):
         self.centres = np.asarray(centres, dtype=np.float64)
@@ -37,14 +37,18 @@ def test_picks_worked_out_by_hand():
     # of the anchor at 0 takes 6 to 4.8.
     pool = make([[0], [10], [3], [4], [6], [9]], [[0], [10]], [0, 1], [0, 1])
     selection = select(pool, 3)
-    assert selection.rows.tolist() == [3, 4, 2]  # the last fills up: 3 is less certain than 9
+    assert selection.rows.tolist() == [
+        3,
+        4,
+        2,
+    ]  # the last completes the batch: 3 is less certain than 9
     assert selection.diagnostics["candidates"] == 2
     assert selection.diagnostics["cluster_size"].tolist() == [1, 1, 0]
     expected = margin(pool.probabilities(selection.rows)).astype(np.float32)
     assert selection.scores.tolist() == expected.tolist()
 
 
-def test_a_smaller_share_finds_what_a_larger_jumps_over():
+def test_a_smaller_share_finds_changes_that_a_larger_share_misses():
     class Band:
         """Class 1 between 3 and 4 and above 9, class 0 elsewhere."""
 
@@ -129,7 +133,7 @@ def test_picks_are_those_of_the_reference(n, classes, epsilon, shares, anchors, 
         ({"anchors": 1.5}, "anchors is 1.5: give a whole number, at least 1."),
     ],
 )
-def test_an_option_without_meaning_is_refused(options, message):
+def test_invalid_options_are_refused(options, message):
     with pytest.raises(UsageError) as caught:
         AlfaMix(**options)
     assert str(caught.value) == message

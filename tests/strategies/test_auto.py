@@ -34,16 +34,16 @@ def same(left, right):
     assert left.scores.tolist() == right.scores.tolist()
 
 
-# What labels tell
+# Readiness
 
 
 def test_readiness_worked_out_by_hand():
-    # Means 0.5 (a), 10 (b), 4.4 (c). Left out: 0 and 1 are right; 9 and 11 have each other's
-    # as their mean, 2 away; 4.4 is alone, hence wrong.
+    # Means 0.5 (a), 10 (b), 4.4 (c). Leave-one-out: 0 and 1 are right; 9 and 11 are 2 away from
+    # each other, their mean; 4.4 is the only c, so it is wrong.
     matrix = np.array([[0], [9], [1], [11], [4.4]], dtype=np.float32)
     pool = Pool(matrix, labelled=np.arange(5), labels=list("ababc"))
     assert Readiness.of(pool) == Readiness(5, 3, 0.2, 0.8, 0.4)
-    # Left out, 4 is nearer to the mean of b (2) than to the 8 left of a; the others are right.
+    # Without 4, the mean of a is 8, so 4 is nearer to the mean of b (2); the others are right.
     matrix = np.array([[4], [8], [1], [3]], dtype=np.float32)
     pool = Pool(matrix, labelled=np.arange(4), labels=list("aabb"))
     assert Readiness.of(pool).accuracy == 0.75
@@ -57,7 +57,7 @@ def test_readiness_worked_out_by_hand():
     shift=st.sampled_from([0, 100]),
     seed=st.integers(0, 10**6),
 )
-def test_accuracy_is_that_of_means_formed_anew(m, classes, d, shift, seed):
+def test_accuracy_equals_that_of_means_computed_for_each_item(m, classes, d, shift, seed):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, m)
     matrix = (rng.standard_normal((m, d)) + labels[:, None] + shift).astype(np.float32)
@@ -86,10 +86,10 @@ def test_extreme_scales_change_nothing(scale):
     assert plain.accuracy < 1
 
 
-# What is decided
+# Decisions
 
 
-def test_nothing_labelled():
+def test_without_labels():
     matrix, _ = blobs()
     selection = choose(Pool(matrix), 6)
     plain = get_strategy("doubtful_coverage(doubt=false)")
@@ -100,38 +100,38 @@ def test_nothing_labelled():
     assert "accuracy" not in selection.diagnostics
 
 
-def told(pool, **options):
+def decision(pool, **options):
     found = choose(pool, **options).diagnostics
     return found["phase"], found["reason"]
 
 
 def test_each_reason():
     matrix, which = blobs()
-    assert told(pool_of(matrix, [0, 1], which[[0, 1]])) == (
+    assert decision(pool_of(matrix, [0, 1], which[[0, 1]])) == (
         "typical",
         "all 2 labels are of one class",
     )
-    assert told(pool_of(matrix, [0, 1, 40], which[[0, 1, 40]])) == (
+    assert decision(pool_of(matrix, [0, 1, 40], which[[0, 1, 40]])) == (
         "typical",
         "3 labels do not separate 2 classes yet: leave-one-out accuracy 67%, 67% by guessing",
     )
     rows = [0, 1, 40, 41]
-    assert told(pool_of(matrix, rows, ["a", "b", "a", "b"])) == (
+    assert decision(pool_of(matrix, rows, ["a", "b", "a", "b"])) == (
         "typical",
         "4 labels do not separate 2 classes yet: leave-one-out accuracy 0%, 50% by guessing",
     )
     rows = [0, 1, 40, 41, 80, 81]
-    assert told(pool_of(matrix, rows, which[rows], head=False)) == (
+    assert decision(pool_of(matrix, rows, which[rows], head=False)) == (
         "typical",
         "there is no head to measure uncertainty",
     )
-    assert told(pool_of(matrix, rows, which[rows])) == (
+    assert decision(pool_of(matrix, rows, which[rows])) == (
         "uncertain",
         "6 labels separate 3 classes: leave-one-out accuracy 100%",
     )
 
 
-def test_the_numbers_are_told():
+def test_the_diagnostics_have_the_numbers():
     matrix, which = blobs()
     rows = [0, 1, 2, 40, 41, 80]
     found = choose(pool_of(matrix, rows, which[rows])).diagnostics
@@ -141,17 +141,17 @@ def test_the_numbers_are_told():
     assert found["chance"] == 0.5
 
 
-def test_classes_seen_once_are_not_waited_for_but_count_as_wrong():
+def test_classes_with_one_label_count_as_errors():
     matrix, which = blobs()
-    rows = np.r_[0:4, 40:44, 80]  # 8 of 9 are right; guessing would be for 4
-    assert told(pool_of(matrix, rows, which[rows]))[0] == "uncertain"
+    rows = np.r_[0:4, 40:44, 80]  # 8 of 9 are right; the most frequent class has 4
+    assert decision(pool_of(matrix, rows, which[rows]))[0] == "uncertain"
     labels = ["a", "a", "b", "c", "d", "e", "f", "g", "h"]  # at most 2 of 9 can be
-    phase, reason = told(pool_of(matrix, rows, labels))
+    phase, reason = decision(pool_of(matrix, rows, labels))
     assert phase == "typical"
     assert reason.startswith("9 labels do not separate 8 classes yet")
 
 
-def test_later_the_named_strategy_chooses():
+def test_the_late_strategy_selects():
     matrix, which = blobs()
     rows = [0, 1, 40, 41, 80, 81]
     pool = pool_of(matrix, rows, which[rows])
@@ -167,7 +167,7 @@ def test_without_a_head_predictions_are_enough():
     predictions = np.random.default_rng(0).dirichlet([1, 1, 1], len(matrix))
     pool = pool_of(matrix, rows, which[rows], False, probabilities=lambda some: predictions[some])
     assert choose(pool).diagnostics["strategy"] == "doubtful_coverage"
-    found = choose(pool, late="dropquery").diagnostics  # would ask about vectors that are no items
+    found = choose(pool, late="dropquery").diagnostics  # it predicts vectors that are not items
     assert found["strategy"] == "doubtful_coverage(doubt=false)"
     assert found["reason"] == "there is no head to measure uncertainty"
 
@@ -193,7 +193,7 @@ def test_wrong_options_are_refused():
     assert strategy.may_stop_early is True
 
 
-def test_a_pool_knows_what_it_was_given():
+def test_has_head_and_has_predictions():
     matrix, which = blobs()
     bare = Pool(matrix)
     assert (bare.has_head, bare.has_predictions) == (False, False)
@@ -203,6 +203,6 @@ def test_a_pool_knows_what_it_was_given():
     assert (fitted.has_head, fitted.has_predictions) == (True, True)
 
 
-def test_it_takes_copies_if_its_strategies_do():
+def test_distinct_follows_from_the_strategies():
     assert Auto().distinct is True
     assert Auto(late="margin").distinct is False

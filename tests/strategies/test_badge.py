@@ -9,7 +9,7 @@ from embedpipe.strategies import Pool, get_strategy
 
 
 def gradients(matrix, predictions):
-    """Return every gradient, written out."""
+    """Return every gradient."""
     residuals = predictions.astype(np.float64)
     residuals[np.arange(len(residuals)), predictions.argmax(axis=1)] -= 1
     return np.einsum("ic,id->icd", residuals, matrix.astype(np.float64)).reshape(len(matrix), -1)
@@ -104,7 +104,7 @@ def test_certain_predictions_give_the_lowest_rows():
 
 
 @pytest.mark.parametrize(("shift", "scale"), [(1e3, 1), (0, 1e-25), (0, 1e18)])
-def test_extreme_values_are_survived(shift, scale):
+def test_extreme_values(shift, scale):
     rng = np.random.default_rng(0)
     matrix = (rng.standard_normal((200, 16)) * scale + shift).astype(np.float32)
     predictions = rng.dirichlet([1, 1, 1], size=200)
@@ -113,7 +113,7 @@ def test_extreme_values_are_survived(shift, scale):
     assert (selection.scores > 0).all()
 
 
-def test_a_thousand_classes_need_no_more_than_their_predictions():
+def test_a_thousand_classes_need_no_extra_memory():
     rng = np.random.default_rng(0)
     predictions = rng.dirichlet(np.ones(1000), size=500)
     selection = select(make(rng.standard_normal((500, 8)), predictions), 20)

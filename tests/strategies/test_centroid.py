@@ -25,14 +25,14 @@ def test_picks_worked_out_by_hand():
     np.testing.assert_allclose(selection.diagnostics["distance"], [0.5, 1 / 3, 0.5], rtol=1e-6)
 
 
-def test_copies_count_as_items_but_not_in_the_mean():
+def test_duplicates_count_as_items_but_not_in_the_mean():
     # {0, 1, 2} has the mean 1 though 2 is there five times, and more items than {90 … 93}.
     selection = select(Pool(line(90, 91, 92, 93, 0, 1, 2, 2, 2, 2, 2)), 2)
     assert selection.rows.tolist() == [5, 1]
     assert selection.diagnostics["cluster_size"].tolist() == [7, 4]
 
 
-def test_what_is_labelled_is_left_out():
+def test_labelled_items_are_left_out():
     # With the labelled ones 90 and 91 and their copies there would be a third cluster.
     selection = select(Pool(line(0, 1, 2, 40, 41, 90, 91, 90, 91), labelled=[5, 6]), 2)
     assert selection.rows.tolist() == [1, 3]
@@ -43,7 +43,7 @@ def test_one_cluster_for_each_point_takes_all_by_row():
     assert select(Pool(line(5, 3, 9, 1)), 4).rows.tolist() == [0, 1, 2, 3]
 
 
-def test_seeds_matter_and_decide():
+def test_picks_depend_on_the_seed_alone():
     matrix = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
     pool = Pool(matrix)
     assert select(pool, 20, 1).rows.tolist() == select(pool, 20, 1).rows.tolist()

@@ -103,7 +103,7 @@ def test_the_number_of_clusters_follows_from_the_number_of_points(points, expect
         ({"order": "size"}, "order is 'size': give 'random' or 'margin'."),
     ],
 )
-def test_an_option_without_meaning_is_refused(options, message):
+def test_invalid_options_are_refused(options, message):
     with pytest.raises(UsageError) as caught:
         ClusterMargin(**options)
     assert str(caught.value) == message

@@ -41,25 +41,25 @@ def pool_of(matrix, predictions=None, labelled=(0,), labels=None, **more):
     return Pool(matrix, labelled=labelled, labels=labels, **more)
 
 
-def euclidean(spelling):
+def euclidean(spec):
     """Return a spec string whose objectives measure Euclidean distances."""
-    spelling = re.sub(r"(diversity|typicality|similarity)\(", r"\1(metric=euclidean, ", spelling)
-    return re.sub(r"(diversity|typicality|similarity)(?!\()", r"\1(metric=euclidean)", spelling)
+    spec = re.sub(r"(diversity|typicality|similarity)\(", r"\1(metric=euclidean, ", spec)
+    return re.sub(r"(diversity|typicality|similarity)(?!\()", r"\1(metric=euclidean)", spec)
 
 
-def pick(spelling, pool, n):
-    return get_strategy(euclidean(spelling)).select(pool, n, RNG)
+def pick(spec, pool, n):
+    return get_strategy(euclidean(spec)).select(pool, n, RNG)
 
 
-def refused(error, spelling, pool=None, n=1):
+def refused(error, spec, pool=None, n=1):
     with pytest.raises(error) as caught:
-        strategy = Combine(spelling) if isinstance(spelling, list) else get_strategy(spelling)
+        strategy = Combine(spec) if isinstance(spec, list) else get_strategy(spec)
         strategy.select(pool, n, RNG)
     return str(caught.value)
 
 
-def chosen(spelling, pool, n):
-    return get_strategy(spelling).select(pool, n, RNG)
+def chosen(spec, pool, n):
+    return get_strategy(spec).select(pool, n, RNG)
 
 
 # Picks worked out by hand
@@ -79,7 +79,7 @@ def test_strengths_are_exponents():
     assert selection.scores.tolist() == [32, 12]
 
 
-def test_a_negative_strength_turns_an_objective_round():
+def test_a_negative_strength_inverts_an_objective():
     # 0.001/0.5 and 0.001/0.001, since smaller values count as 0.001.
     pool = pool_of(line(0, 1, 2, 3), metadata={"blur": [0, 2, 4, 0]})
     selection = pick("combine(metadata(blur)^-1)", pool, 3)
@@ -87,9 +87,9 @@ def test_a_negative_strength_turns_an_objective_round():
     np.testing.assert_allclose(selection.scores, [1, 0.002, 0.001], rtol=1e-6)
 
 
-def test_balance_goes_toward_the_wanted_shares():
+def test_balance_approaches_the_wanted_shares():
     # Predicted: three hats, one shoe. Half of each is wanted and one hat is labelled:
-    # hat 1/2 − 1/2 = 0, shoe 1/2. Then of three, a hat: 1/2 − 1/3, no shoe left. Then the rest.
+    # hat 1/2 − 1/2 = 0, shoe 1/2. Then, of three, hat: 1/2 − 1/3; no shoe is left. Then the others.
     predictions = np.array([[1, 0], [1, 0], [1, 0], [0, 1], [1, 0]])
     pool = pool_of(line(0, 1, 2, 3, 4), predictions, [0], ["hat"], n_classes=2)
     assert "has 1 class" in refused(SelectionError, "combine(balance)", pool)
@@ -101,7 +101,7 @@ def test_balance_goes_toward_the_wanted_shares():
     np.testing.assert_allclose(selection.diagnostics["balance(hat=0.25)"], selection.scores)
 
 
-def test_similarity_finds_what_is_near_an_example():
+def test_similarity_prefers_items_near_an_example():
     pool = pool_of(line(0, 5, 1, 9), labelled=[], examples=line(9.5, 0.25))
     selection = pick("combine(similarity)", pool, 4)
     assert selection.rows.tolist() == [0, 3, 2, 1]  # 0.25, 0.5, 0.75, 4.5 away
@@ -122,12 +122,12 @@ def test_similarity_holds_at_extreme_scales(scale, shift):
     np.testing.assert_allclose(moved, plain, rtol=1e-5)
 
 
-def test_copies_of_examples_are_all_that_is_similar():
+def test_if_the_median_distance_is_0_only_duplicates_of_examples_count():
     pool = pool_of(line(1, 1, 1, 2), labelled=[], examples=line(1))
     assert Similarity(metric="euclidean").measure(pool).tolist() == [1, 1, 1, 0]
 
 
-def test_typicality_is_that_of_the_densest_place():
+def test_typicality_is_1_in_the_densest_place():
     pool = pool_of(line(0, 1, 2, 6), labelled=[])
     # Mean distances to two neighbours: 1.5, 1, 1.5, 4.5.
     np.testing.assert_allclose(
@@ -146,21 +146,21 @@ def test_thresholds_come_first():
     )
     assert pick("combine(margin, threshold(sharp >= 3))", pool, 2).rows.tolist() == [2, 3]
     assert pick("combine(diversity, threshold(sharp < 3))", pool, 2).rows.tolist() == [4, 1]
-    spelling = "combine(diversity, threshold(margin > 0.25), threshold(metadata(sharp) > 1))"
-    assert pick(spelling, pool, 2).rows.tolist() == [2, 4]
+    spec = "combine(diversity, threshold(margin > 0.25), threshold(metadata(sharp) > 1))"
+    assert pick(spec, pool, 2).rows.tolist() == [2, 4]
     tall = "combine(diversity, threshold(typicality(neighbours=1) >= 1))"
     assert pick(tall, pool, 3).rows.tolist() == [2, 1, 4]
 
 
-def test_zeros_give_way_in_the_documented_order():
-    # 2 and 3 are copies of the labelled row 0; 1 and 4 are certain.
+def test_zero_products_fall_back_in_the_documented_order():
+    # 2 and 3 are duplicates of the labelled row 0; 1 and 4 are certain.
     pool = pool_of(line(0, 1, 0, 0, 5), binary([0, 0, 0.5, 1, 0]))
     selection = pick("combine(margin, diversity)", pool, 4)
     assert selection.rows.tolist() == [4, 1, 3, 2]
     assert selection.scores.tolist() == [0, 0, 0, 0]
 
 
-def test_the_first_pick_from_nothing():
+def test_the_first_pick_without_labels():
     pool = Pool(line(0, 4, 5, 20), metadata={"sharp": [1, 0, 0, 3]})
     assert pick("combine(diversity)", pool, 4).rows.tolist() == [2, 3, 0, 1]
     selection = pick("combine(metadata(sharp), diversity)", pool, 2)
@@ -189,13 +189,13 @@ def test_min_distance_ends_the_selection():
     )
 
 
-def test_nothing_far_enough_is_refused():
+def test_no_item_far_enough_is_refused():
     assert refused(
         SelectionError, euclidean("combine(diversity(min_distance=20))"), pool_of(line(0, 9))
     ) == ("no items are at least 20 away from all labelled items: lower min_distance.")
 
 
-def test_only_a_strategy_that_says_so_may_stop_early():
+def test_only_strategies_that_may_stop_early_return_fewer_rows():
     class Half(Strategy):
         name = "half"
 
@@ -212,10 +212,10 @@ def test_only_a_strategy_that_says_so_may_stop_early():
         Half().select(pool, 2, RNG)
 
 
-# What it is made of
+# Objectives
 
 
-def test_what_it_needs_depends_on_its_objectives():
+def test_requirements_follow_from_the_objectives():
     assert strategies["combine"].needs_labels is False
     assert strategies["combine"].distinct is True
     assert get_strategy("combine").needs_labels is False
@@ -229,7 +229,7 @@ def test_what_it_needs_depends_on_its_objectives():
     )
 
 
-def test_an_objective_of_ones_own():
+def test_a_custom_objective():
     @objectives.register("late")
     class Late(StaticObjective):
         """High row numbers."""
@@ -247,6 +247,21 @@ def test_an_objective_of_ones_own():
         del objectives._entries["late"]
 
 
+def test_the_old_name_of_factors_still_works():
+    with pytest.warns(DeprecationWarning, match=r"`Old.worth` is now `factors`\."):
+
+        class Old(StaticObjective):
+            name = "old"
+
+            def measure(self, pool):
+                raise AssertionError
+
+            def worth(self, pool):
+                return np.arange(3.0)
+
+    assert Combine([Old()]).select(pool_of(line(0, 1, 2, 3)), 1, RNG).rows.tolist() == [3]
+
+
 def test_identity_follows_from_the_objectives():
     one, same, other = (
         identity_of(Combine(each)) for each in (["margin^2"], [MarginObjective(strength=2)], None)
@@ -255,7 +270,7 @@ def test_identity_follows_from_the_objectives():
     assert one != other
 
 
-# The same as the strategies it generalises
+# Equivalence with margin, coreset and coral
 
 
 @settings(max_examples=40, deadline=None)
@@ -271,14 +286,14 @@ def test_it_is_coral_margin_and_coreset(kind, n, d, zeros, seed):
     labelled = rng.choice(n, rng.integers(1, n), replace=False)
     pool = pool_of(matrix, predictions, labelled)
     count = int(rng.integers(1, n - labelled.size + 1))
-    for spelling, plain in [
+    for spec, plain in [
         ("combine(margin, diversity)", "coral"),
         ("combine(diversity, entropy)", "coral(uncertainty=entropy)"),
         ("combine(margin)", "margin"),
         ("combine(diversity)", "coreset"),
         (euclidean("combine(diversity)"), "coreset(metric=euclidean)"),
     ]:
-        found, expected = chosen(spelling, pool, count), chosen(plain, pool, count)
+        found, expected = chosen(spec, pool, count), chosen(plain, pool, count)
         assert found.rows.tolist() == expected.rows.tolist()
         assert found.scores.tolist() == expected.scores.tolist()
     alone = Pool(matrix)
@@ -290,7 +305,7 @@ def random_case(kind, n, d, zeros, seed):
     rng = np.random.default_rng(seed)
     matrix = rng.standard_normal((n, d)) if kind == "gaussian" else rng.integers(0, 3, (n, d))
     matrix = matrix.astype(np.float32)
-    # Copies of a vector have the same predictions, as those of any head have.
+    # Duplicates have equal predictions, as with any head.
     _, which = np.unique(matrix, axis=0, return_inverse=True)
     predictions = rng.dirichlet([0.5] * 3, which.max() + 1)
     certain = rng.random(len(predictions)) < zeros
@@ -302,7 +317,7 @@ def random_case(kind, n, d, zeros, seed):
 
 
 class Slow:
-    """`combine` with every product formed anew for every pick."""
+    """`combine` that computes every product again for every pick."""
 
     def __init__(self, reference, pool, targets, powers, least):
         self.reference, self.pool, self.least = reference, pool, least
@@ -406,11 +421,11 @@ def test_picks_are_those_of_the_reference(
     assert ("stopped" in selection.diagnostics) == (len(picks) < count)
 
 
-# What is refused
+# Invalid input
 
 
 @pytest.mark.parametrize(
-    ("spelling", "error", "message"),
+    ("spec", "error", "message"),
     [
         (
             "combine(margins)",
@@ -520,12 +535,12 @@ def test_picks_are_those_of_the_reference(
         ([], UsageError, "combine has no objective: give at least one"),
     ],
 )
-def test_wrong_options_are_refused(spelling, error, message):
-    told = refused(error, spelling)
-    assert told.startswith(message) if isinstance(spelling, list) else told == message
+def test_wrong_options_are_refused(spec, error, message):
+    found = refused(error, spec)
+    assert found.startswith(message) if isinstance(spec, list) else found == message
 
 
-def test_what_the_pool_lacks_is_named():
+def test_missing_inputs_of_the_pool_are_refused():
     bare = pool_of(line(0, 1, 2), metadata={"sharpness": [1, -1, np.nan]})
     assert refused(SelectionError, "combine(similarity)", bare) == (
         "similarity needs examples: give the pool `examples`, one vector each."
@@ -554,7 +569,7 @@ def test_what_the_pool_lacks_is_named():
     )
 
 
-def test_thresholds_that_too_few_pass_are_named():
+def test_too_few_items_that_pass_the_thresholds_are_refused():
     pool = pool_of(line(0, 1, 2, 3), metadata={"sharp": [9, 1, 2, 3]})
     assert refused(SelectionError, [Diversity(), Threshold("sharp", ">", 1)], pool, 3) == (
         "`n` must be at most 2 (the items that pass threshold(metadata(sharp) > 1)); got 3. Lower "

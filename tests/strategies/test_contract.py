@@ -1,4 +1,4 @@
-"""What must hold for every registered strategy."""
+"""The contract of every registered strategy."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def test_contract(name, check):
 
 
 class Forgetful(Strategy):
-    """Draws from a generator of its own."""
+    """Ignores the given generator."""
 
     name, needs_labels = "forgetful", False
     rng = np.random.default_rng(0)

@@ -20,7 +20,7 @@ def line(*values):
     return np.array(values, dtype=np.float32)[:, None]
 
 
-def test_picks_from_nothing_worked_out_by_hand():
+def test_picks_without_labels_worked_out_by_hand():
     # The mean is 4: row 2 is nearest. Then 10 (6 away), 0 (4 away), 1 and 5 (1 away; lowest).
     selection = select(line(0, 1, 4, 5, 10), 5)
     assert selection.rows.tolist() == [2, 4, 0, 1, 3]
@@ -55,7 +55,7 @@ def test_a_labelled_row_outside_the_candidates_counts():
 
 
 @pytest.mark.parametrize("block_size", [0, -1, 2.0, True])
-def test_a_block_size_that_makes_no_sense_is_refused(block_size):
+def test_an_invalid_block_size_is_refused(block_size):
     with pytest.raises(UsageError) as caught:
         CoreSet(block_size=block_size)
     assert str(caught.value) == f"block_size is {block_size!r}: give a whole number, at least 1."
@@ -129,7 +129,7 @@ def plain(matrix, unlabelled, labelled, n):
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "grid", "shifted", "duplicates", "outlier"])
-@pytest.mark.parametrize("labelled", [3, 1700])  # the latter is caught up in stages
+@pytest.mark.parametrize("labelled", [3, 1700])  # the latter is updated in stages
 @pytest.mark.parametrize("block_size", [None, 37])
 def test_larger_pools_agree_with_the_plain_algorithm(kind, labelled, block_size):
     rng = np.random.default_rng(1)
@@ -150,7 +150,7 @@ def test_the_lower_bound_holds_against_every_choice():
     assert selection.diagnostics["lower_bound"] <= best <= selection.diagnostics["radius"][-1]
 
 
-def test_picks_end_where_the_best_is_worth_nothing():
+def test_picks_end_when_the_best_key_is_0():
     matrix = np.array([[0], [0], [5], [3]], dtype=np.float32)
     search = FarthestFirst(matrix, np.array([1, 2, 3]), np.array([0]))
     left = np.ones(3, dtype=bool)
@@ -158,7 +158,7 @@ def test_picks_end_where_the_best_is_worth_nothing():
     assert left.tolist() == [True, False, False]
 
 
-def test_the_farthest_items_and_what_they_reach():
+def test_spread_returns_the_farthest_items_and_the_radii():
     matrix = np.array([[0], [1], [9], [5]], dtype=np.float32)
     positions, reach = spread(matrix, np.array([1, 2, 3]), np.array([0]), 2)
     assert (positions.tolist(), reach.tolist()) == ([1, 2], [9.0, 4.0, 1.0])

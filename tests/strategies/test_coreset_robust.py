@@ -17,7 +17,7 @@ def select(pool, n, **options):
 
 
 def test_picks_worked_out_by_hand():
-    # Row 6 is the loneliest; the others are covered first, from row 0: 4, then 2, and it last.
+    # Row 6 is the outlier; the others are covered first, from row 0: 4, then 2, then row 6.
     pool = Pool(line(0, 1, 2, 3, 4, 5, 90), labelled=[0])
     selection = select(pool, 6, outliers=0.2)
     assert selection.rows.tolist() == [5, 2, 1, 3, 4, 6]
@@ -36,14 +36,14 @@ def test_the_radius_of_all_counts_outliers():
     assert diagnostics["radius_of_all"] == 85
 
 
-def test_with_nothing_labelled_the_first_is_nearest_to_the_mean_without_outliers():
+def test_without_labels_the_first_pick_is_nearest_to_the_mean_of_inliers():
     selection = select(Pool(line(0, 1, 2, 3, 4, 90)), 2, outliers=0.2)
     assert selection.rows.tolist() == [2, 0]
     assert selection.scores.tolist() == [2, 2]
     assert selection.diagnostics["radius"].tolist() == [2, 2]
 
 
-def test_a_tenth_may_stay_uncovered_unless_told_otherwise():
+def test_the_default_share_of_outliers_is_a_tenth():
     matrix = np.random.default_rng(0).standard_normal((57, 4)).astype(np.float32)
     assert select(Pool(matrix, labelled=[0]), 3).diagnostics["outliers"] == 5
 
@@ -71,7 +71,7 @@ def test_without_outliers_it_is_coreset():
     block_size=st.sampled_from([None, 1, 5]),
     data=st.data(),
 )
-def test_it_is_coreset_on_what_is_no_outlier_and_then_on_the_outliers(
+def test_it_is_coreset_on_inliers_then_on_outliers(
     reference, seed, p, d, outliers, block_size, data
 ):
     matrix = np.random.default_rng(seed).standard_normal((p, d)).astype(np.float32)

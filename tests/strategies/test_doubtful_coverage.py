@@ -77,30 +77,30 @@ def test_picks_are_greedy_by_the_definition(seed, p, d, kind, options, data):
     covered = kernel[:, taken].max(axis=1, initial=0)[free]
     left = set(free.tolist())
     for turn, point in enumerate(index.find(selection.rows)):
-        worth = {each: weights @ np.maximum(kernel[free, each] - covered, 0) for each in left}
-        assert worth[point] == pytest.approx(max(worth.values()), abs=1e-7)
-        assert selection.scores[turn] == pytest.approx(worth[point], abs=1e-6)
+        gains = {each: weights @ np.maximum(kernel[free, each] - covered, 0) for each in left}
+        assert gains[point] == pytest.approx(max(gains.values()), abs=1e-7)
+        assert selection.scores[turn] == pytest.approx(gains[point], abs=1e-6)
         covered = np.maximum(covered, kernel[free, point])
-        told = selection.diagnostics["coverage"][turn]
-        assert told == pytest.approx(weights @ covered, abs=1e-6)
+        found = selection.diagnostics["coverage"][turn]
+        assert found == pytest.approx(weights @ covered, abs=1e-6)
         left.remove(point)
     at = free.searchsorted(index.find(selection.rows))
     np.testing.assert_allclose(selection.diagnostics["doubt"], doubt[at], atol=1e-6)
 
 
-def test_before_there_are_labels_the_middle_of_the_largest_group_comes_first():
+def test_without_labels_the_centre_of_the_largest_group_comes_first():
     matrix = around(0.0, 0.1, 0.2, 0.3, 0.4, 1.3, 1.4, 1.5)
     assert select(pool_of(matrix), 2).rows.tolist() == [2, 6]
 
 
-def test_lengths_count_only_if_told_to():
-    # All in one direction but the last: without lengths, copies of one point but for it.
+def test_lengths_matter_only_with_the_euclidean_metric():
+    # All vectors but the last have the same direction: by cosine they are duplicates.
     matrix = np.concatenate([around(0.0, length=k) for k in (1, 2, 40)] + [around(0.5)])
     assert select(pool_of(matrix, [0]), 1).rows.tolist() == [3]
     assert select(pool_of(matrix, [0]), 1, metric="euclidean").rows.tolist() == [2]
 
 
-def test_a_doubtful_item_is_preferred_to_a_lone_sure_one():
+def test_an_uncertain_item_is_preferred_to_an_isolated_certain_item():
     matrix = around(0.0, 0.4, 0.45, 0.5, 1.5)
     sure = pool_of(matrix, [0], [0, 0, 0, 0, 0.9])
     assert select(sure, 1).rows.tolist() == [4]
@@ -109,7 +109,7 @@ def test_a_doubtful_item_is_preferred_to_a_lone_sure_one():
     assert select(unsure, 1, doubt=False).rows.tolist() == select(pool_of(matrix, [0]), 1).rows
 
 
-def test_a_head_that_is_sure_of_everything_leaves_coverage_alone():
+def test_without_uncertainty_all_items_have_the_same_weight():
     matrix = around(0.0, 0.4, 0.8, 1.2, 1.5)
     sure, blind = pool_of(matrix, [0], np.zeros(5)), pool_of(matrix, [0])
     assert select(sure, 3).rows.tolist() == select(blind, 3, doubt=False).rows.tolist()
@@ -118,7 +118,7 @@ def test_a_head_that_is_sure_of_everything_leaves_coverage_alone():
     assert bold.rows.tolist() == select(blind, 3, doubt=False).rows.tolist()
 
 
-def test_the_kernel_narrows_as_labels_come():
+def test_the_kernel_narrows_with_more_labels():
     matrix = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
     widths = [
         select(pool_of(matrix, range(m), np.full(300, 0.5)), 1).diagnostics["width"]

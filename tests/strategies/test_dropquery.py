@@ -82,7 +82,7 @@ def test_picks_are_those_of_the_reference(passes, n, block_rows, monkeypatch):
     assert selection.diagnostics["threshold"] == threshold
 
 
-def test_what_is_kept_is_divided_by_its_share():
+def test_kept_features_are_divided_by_their_share():
     head = Sign()
     select(make(np.ones((400, 50)) * np.arange(1, 401)[:, None], head), 1, passes=2, dropout=0.75)
     _whole, *dropped = head.asked
@@ -94,7 +94,7 @@ def test_what_is_kept_is_divided_by_its_share():
     assert (dropped[0] != dropped[1]).any()
 
 
-def test_the_seed_decides_on_the_features_and_threads_do_not(monkeypatch):
+def test_masks_depend_on_the_seed_and_not_on_threads(monkeypatch):
     monkeypatch.setattr(dropquery, "BLOCK_BYTES", 1 << 12)
     matrix = np.random.default_rng(0).standard_normal((500, 20)).astype(np.float32)
     found = {}
@@ -105,7 +105,7 @@ def test_the_seed_decides_on_the_features_and_threads_do_not(monkeypatch):
     assert found[0, 1] == found[0, 2] != found[1, 1] == found[1, 2]
 
 
-def test_a_pool_without_a_head_says_so():
+def test_a_pool_without_a_head_is_refused():
     pool = Pool(
         np.eye(4), labelled=[0], labels=[0], probabilities=lambda rows: np.ones((rows.size, 1))
     )
@@ -126,7 +126,7 @@ def test_a_pool_without_a_head_says_so():
         ({"dropout": True}, "dropout is True: give a number above 0 and below 1."),
     ],
 )
-def test_an_option_without_meaning_is_refused(options, message):
+def test_invalid_options_are_refused(options, message):
     with pytest.raises(UsageError) as caught:
         DropQuery(**options)
     assert str(caught.value) == message

@@ -18,7 +18,7 @@ def select(pool, n, neighbours):
 
 
 class Dense:
-    """The objective from its definition: a likeness for every pair of points."""
+    """The objective from its definition: a similarity for every pair of points."""
 
     def __init__(self, pool, neighbours):
         x = pool.embeddings[pool.index.rows].astype(np.float64)
@@ -38,8 +38,8 @@ class Dense:
 
 
 def test_picks_worked_out_by_hand():
-    # Neighbour distances: 1, 1, 1, 6, so the median is 1 and e^-1 is the likeness of 0, 1 and 2.
-    # Each gains 1 + 2/e by itself at row 1, 1 + 1/e elsewhere; row 3 has nobody near it.
+    # Neighbour distances: 1, 1, 1, 6, so the median is 1 and e^-1 is the similarity of 0, 1 and 2.
+    # Each gains 1 + 2/e by itself at row 1, 1 + 1/e elsewhere; row 3 is in no other neighbourhood.
     selection = select(Pool(line(0, 1, 2, 8)), 2, neighbours=1)
     e = np.exp(-1)
     # The nearest of 0 is 1, of 1 is 0 (the lower of two), of 2 is 1.
@@ -55,8 +55,8 @@ def test_labelled_points_count_as_picked():
     assert selection.rows.tolist() == [3]
 
 
-def test_copies_weigh():
-    # Alone each pair gains the same; three copies of 9 decide.
+def test_duplicates_count_as_items():
+    # Each pair has the same gain; three copies of 9 decide.
     selection = select(Pool(line(0, 1, 9, 10, 10, 10)), 1, neighbours=1)
     assert selection.rows.tolist() == [3]
 
@@ -105,10 +105,10 @@ def test_the_bound_holds_for_the_best_of_all_choices(seed, n, labelled):
     value = float(selection.diagnostics["objective"][-1])
     assert value <= bound + 1e-6
     assert selection.diagnostics["share_of_optimum"] == pytest.approx(value / bound, abs=1e-5)
-    assert bound < 1  # it says something
+    assert bound < 1  # not trivial
 
 
-def test_everything_picked_is_certified_as_the_optimum():
+def test_selecting_everything_is_certified_as_optimal():
     matrix = np.random.default_rng(0).standard_normal((9, 2)).astype(np.float32)
     diagnostics = select(Pool(matrix), 9, 3).diagnostics
     assert diagnostics["bound"] == pytest.approx(1)

@@ -36,8 +36,8 @@ def binary(second):
 
 
 def test_picks_worked_out_by_hand():
-    # Class 1 has one label and goes first. In its line, by row, the cut is 3 to 8: the middle
-    # of 4, 5, 6, 7 is 6, that of 7 is 7, and so on; class 0 sees the line from the other end.
+    # Class 1 has one label and goes first. In its order, by row, the cut is 3 to 8: the
+    # middle of 4, 5, 6, 7 is 6, and so on; class 0 has the reverse order.
     pool = make(binary(np.arange(12) / 12), [0, 3, 8], [0, 0, 1])
     selection = select(pool, 9)
     assert selection.diagnostics["class_index"].tolist() == [1, 0] * 4 + [1]
@@ -48,7 +48,7 @@ def test_picks_worked_out_by_hand():
     np.testing.assert_allclose(selection.scores[:2], [1, 10 / 12], atol=1e-6)
 
 
-def test_the_shortest_cut_that_holds_something_is_bisected():
+def test_the_shortest_cut_with_unlabelled_vectors_is_bisected():
     # Labels by row: 0 at 0, 1 at 4 (3 between), 0 at 5 (none between), 1 at 7 (1 between).
     pool = make(binary(np.arange(9) / 9), [0, 4, 5, 7], [0, 1, 0, 1])
     selection = select(pool, 1)
@@ -56,7 +56,7 @@ def test_the_shortest_cut_that_holds_something_is_bisected():
     assert selection.diagnostics["cut"].tolist() == [1]
 
 
-def test_a_cut_that_holds_nothing_serves_if_there_is_no_other():
+def test_an_empty_cut_is_used_if_there_is_no_other():
     pool = make(binary(np.arange(7) / 7), [2, 3], [0, 1])
     selection = select(pool, 5)
     # Class 0 has as many labels and is first; above its cut is where class 0 is likely.

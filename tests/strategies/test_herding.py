@@ -121,7 +121,7 @@ def test_max_herding_picks_worked_out_by_hand():
     assert select("max_herding", Pool(line(0, 4, 5, 6, 10)), 1, width=10.0).rows.tolist() == [2]
 
 
-def test_what_is_labelled_is_covered():
+def test_labelled_items_are_covered():
     pool = Pool(line(0, 1, 9, 10), labelled=[0])
     assert select("max_herding", pool, 1, width=0.1).rows.tolist() == [2]
 
@@ -156,7 +156,7 @@ def test_with_a_narrow_kernel_uncertainty_alone_decides():
     np.testing.assert_allclose(selection.diagnostics["uncertainty"], [1, 0.6, 0.2], rtol=1e-6)
 
 
-def test_the_width_shrinks_as_labels_come_and_stays_above_nothing():
+def test_the_width_shrinks_with_more_labels_and_has_a_minimum():
     widths = []
     for labelled in ([0], [0, 3], [0, 3, 1], [0, 3, 1, 4]):
         pool = Pool(

@@ -63,7 +63,7 @@ def test_every_strategy_that_uses_the_vectors_has_the_option():
 
 
 @pytest.mark.parametrize("name", GEOMETRIC)
-def test_one_default(name):
+def test_the_default_metric(name):
     assert get_strategy(name).metric == DEFAULTS.get(name, "cosine")
     assert str(get_strategy(name, metric="euclidean")) == (
         name if name in DEFAULTS else f"{name}(metric=euclidean)"
@@ -100,7 +100,7 @@ def test_cosine_is_euclidean_between_rows_of_unit_length(spec, photos):
 
 
 @every_geometric
-def test_lengths_count_by_the_euclidean_metric(spec, photos):
+def test_lengths_matter_with_the_euclidean_metric(spec, photos):
     matrix, classes = photos
     factors = np.random.default_rng(2).uniform(0.01, 100, (400, 1)).astype(np.float32)
     plain = select(spec, "euclidean", matrix, classes)
@@ -125,7 +125,7 @@ def test_an_index_of_either_metric_serves_both(metric, photos):
         assert found.rows.tolist() == alone.rows.tolist()
 
 
-def test_predictions_are_asked_for_once_by_both_metrics(photos):
+def test_predictions_are_computed_once_for_both_metrics(photos):
     matrix, _ = photos
     asked = []
 
@@ -193,7 +193,7 @@ def hard(kind, n, d, rng):
     if kind == "counts":
         matrix = rng.integers(0, 4, (n, d))  # many equal directions, and zeros
     elif kind == "binary":
-        matrix = rng.integers(0, 2, (n, d))  # distances that are equal but for rounding
+        matrix = rng.integers(0, 2, (n, d))  # distances that are equal up to rounding
     elif kind == "cone":
         matrix = 1 + 1e-4 * matrix  # all directions nearly the same
     elif kind == "tiny":
@@ -276,7 +276,7 @@ def test_a_row_of_zeros_is_1_away_from_every_direction():
     assert selection.scores.tolist() == pytest.approx([1, 0.025, 0], abs=1e-3)
 
 
-def test_a_copy_at_another_length_is_a_copy():
+def test_vectors_of_equal_direction_are_duplicates():
     matrix = np.array([[1, 2, 3], [3, 6, 9], [3, 2, 1], [0.5, 1, 1.5]], dtype=np.float32)
     pool = Pool(matrix, labelled=[0])
     for name in ("typiclust", "facility_location", "max_herding", "centroid", "coreset"):

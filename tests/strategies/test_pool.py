@@ -61,7 +61,7 @@ def test_float32_is_not_copied_and_float64_is_converted():
     assert Pool(EYE.astype(np.float64)).embeddings.dtype == np.float32
 
 
-def test_what_overflows_float32_is_refused_by_row():
+def test_values_that_overflow_float32_are_refused():
     with pytest.raises(SelectionError, match=r"^row 1 of the embeddings holds NaN or infinity: "):
         Pool(np.array([[0.0], [1e300]])).check_finite()
 

@@ -46,8 +46,8 @@ def by_definition(pool, n, delta):
 
 
 def test_picks_worked_out_by_hand():
-    # Row 2 covers 0 … 4; then 8 and 9 cover as much, 8 the lower; then 20; then all is covered
-    # and 0, 4 and 9 are as far as 2, 2 and 1 from a pick.
+    # Row 2 covers 0 … 4; then 8 and 9 cover equally many, and 8 is lower; then 20. Then all is
+    # covered, and 0, 4 and 9 are 2, 2 and 1 away from a pick.
     selection = select(Pool(line(0, 1, 2, 3, 4, 8, 9, 20)), 6, delta=2.5)
     assert selection.rows.tolist() == [2, 5, 7, 0, 4, 1]
     np.testing.assert_allclose(selection.scores, [5 / 8, 2 / 8, 1 / 8, 0, 0, 0])
@@ -64,7 +64,7 @@ def test_labelled_points_cover_from_the_start():
     np.testing.assert_allclose(selection.scores, [0.5])
 
 
-def test_among_balls_of_one_the_densest_place_comes_first():
+def test_if_all_balls_have_one_member_the_densest_place_comes_first():
     # Mean distances to the others: 13⅓, 6⅔, 6⅔ and 9⅓.
     assert select(Pool(line(0, 10, 13, 17)), 4, delta=0.1).rows.tolist() == [1, 2, 3, 0]
 
@@ -94,11 +94,11 @@ def test_picks_are_those_of_the_definition(seed, p, d, copies, delta, data):
     np.testing.assert_allclose(selection.scores, scores, rtol=1e-6)
 
 
-def check_radius(radius, enemies, purity):
-    """It must leave the share of pure balls, and no larger float32 may."""
-    allowed = int((1 - purity) * enemies.size + 1e-9)
-    limit = np.sort(enemies)[min(allowed, enemies.size - 1)]
-    assert (enemies <= radius).sum() <= allowed
+def check_radius(radius, others, purity):
+    """The radius must keep the share of pure balls, and the next float32 must not."""
+    allowed = int((1 - purity) * others.size + 1e-9)
+    limit = np.sort(others)[min(allowed, others.size - 1)]
+    assert (others <= radius).sum() <= allowed
     assert radius < limit
     assert radius > limit * (1 - 3e-7)
 
@@ -125,7 +125,7 @@ def test_the_radius_is_the_largest_with_enough_pure_balls(seed, p, apart, k, pur
     check_radius(radius, away.min(axis=1), purity)
 
 
-def test_where_much_is_left_to_search_for_evenly_spaced_points_stand_for_all(monkeypatch):
+def test_long_searches_use_evenly_spaced_points(monkeypatch):
     rng = np.random.default_rng(0)
     labels = np.arange(100, dtype=np.int32) % 2
     matrix = (rng.standard_normal((100, 2)) + 50 * labels[:, None]).astype(np.float32)
@@ -136,7 +136,7 @@ def test_where_much_is_left_to_search_for_evenly_spaced_points_stand_for_all(mon
     check_radius(radius, away[::4], 0.9)  # 100 points, no more than 30
 
 
-def test_left_out_the_radius_follows_from_clusters():
+def test_the_default_radius_follows_from_clusters():
     # Two clusters, 0 … 3 and 10 … 12: at purity 1 no ball reaches from 3 to 10.
     pool = Pool(line(0, 1, 2, 3, 10, 11, 12))
     selection = select(pool, 2, purity=1.0)
@@ -160,7 +160,7 @@ def test_the_number_of_classes_is_the_number_of_clusters(monkeypatch):
     assert asked == [5, 2, 3]
 
 
-def test_the_radius_does_not_hang_on_the_seed():
+def test_the_radius_does_not_depend_on_the_seed():
     pool = Pool(np.random.default_rng(0).standard_normal((200, 3)))
     chooser = get_strategy("probcover")
     found = {
@@ -169,7 +169,7 @@ def test_the_radius_does_not_hang_on_the_seed():
     assert len(found) == 1
 
 
-def test_balls_too_large_to_keep_are_made_smaller_or_refused(monkeypatch):
+def test_balls_that_are_too_large_are_reduced_or_refused(monkeypatch):
     monkeypatch.setattr(probcover, "SMALL", 1)
     matrix = np.random.default_rng(0).random((1000, 1)).astype(np.float32)
     matrix[500:] += 10

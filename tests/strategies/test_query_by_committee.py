@@ -17,7 +17,7 @@ from embedpipe.strategies.algorithms.posterior import mutual_information, vote_e
 from embedpipe.strategies.query_by_committee import stratified_bootstrap
 
 
-def test_every_class_is_drawn_as_often_as_it_is_labelled():
+def test_the_bootstrap_keeps_the_size_of_each_class():
     labels = np.array(["b", "a", "b", "c", "b", "a"])
     rng = np.random.default_rng(0)
     drawn = [stratified_bootstrap(labels, rng) for _ in range(2000)]
@@ -31,7 +31,7 @@ def test_every_class_is_drawn_as_often_as_it_is_labelled():
 
 
 class Scripted(ClassifierMixin, BaseEstimator):
-    """Of two classes, the first is likely to the right of the mean of what it was fitted to."""
+    """Of two classes, the first is likely to the right of the mean of the training data."""
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
@@ -69,7 +69,7 @@ def test_scores_are_those_of_members_fitted_by_hand(disagreement, measure):
     assert selection.diagnostics["votes"].dtype == np.float32
 
 
-def test_members_that_agree_leave_the_lowest_rows(make_pool, matrix):
+def test_without_disagreement_the_lowest_rows_are_picked(make_pool, matrix):
     pool = make_pool(matrix, labelled=[5, 6, 7], labels=["a", "b", "c"])  # nothing to resample
     selection = QueryByCommittee().select(pool, 4, np.random.default_rng(0))
     assert selection.rows.tolist() == [0, 1, 2, 3]
@@ -86,7 +86,7 @@ class Watched(LogisticHead):
 
 
 @pytest.mark.parametrize("C", ["auto", 5.0])
-def test_the_regularisation_that_the_head_chose_is_not_chosen_again(matrix, C):
+def test_members_reuse_the_regularisation_of_the_head(matrix, C):
     labels = np.arange(20) % 3
     head = Watched(C=C, tol=1e-3).fit(matrix[:20], labels)
     pool = Pool(matrix, labelled=np.arange(20), labels=labels, head=head)
@@ -108,7 +108,7 @@ class Seeded(Scripted):
         return super().fit(X, y)
 
 
-def test_members_that_draw_get_seeds_of_their_own(matrix):
+def test_members_get_different_seeds(matrix):
     labels = np.arange(10) % 2
     head = Seeded().fit(matrix[:10], labels)
     pool = Pool(matrix, labelled=np.arange(10), labels=labels, head=head)
@@ -125,7 +125,7 @@ def test_members_that_draw_get_seeds_of_their_own(matrix):
 @pytest.mark.parametrize(
     "head", [LogisticRegression(max_iter=200), RandomForestClassifier(10, random_state=0)]
 )
-def test_any_classifier_of_scikit_learn_will_do(head, matrix):
+def test_scikit_learn_classifiers_work(head, matrix):
     labels = np.array(["a", "b", "c"])[np.arange(18) % 3]
     rows = []
     for _ in range(2):
@@ -158,7 +158,7 @@ def test_columns_are_put_where_the_classes_of_the_pool_are(matrix):
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-5)
 
 
-def test_labels_that_the_head_does_not_know_are_refused(matrix):
+def test_labels_without_a_class_of_the_head_are_refused(matrix):
     head = LogisticHead(C=1.0).fit(matrix[:4], ["a", "b", "a", "b"])
     pool = Pool(matrix, labelled=np.arange(4), labels=["a", "b", "z", "b"], head=head)
     with pytest.raises(SelectionError) as caught:
@@ -168,7 +168,7 @@ def test_labels_that_the_head_does_not_know_are_refused(matrix):
     )
 
 
-def test_a_head_that_cannot_be_copied_is_refused(matrix):
+def test_a_head_that_cannot_be_cloned_is_refused(matrix):
     class Plain:
         classes_ = np.array([0, 1])
 
@@ -202,7 +202,7 @@ def test_predictions_that_are_not_finite_are_refused():
     )
 
 
-def test_options_without_meaning_are_refused():
+def test_invalid_options_are_refused():
     with pytest.raises(UnknownNameError) as unknown:
         QueryByCommittee(disagreement="vote")
     assert str(unknown.value) == ("unknown disagreement 'vote'. Known: kl, vote_entropy.")

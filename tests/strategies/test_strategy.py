@@ -30,7 +30,7 @@ class Faulty(Strategy):
         ([1], "returned 1 rows (1 distinct) and 2 scores."),
     ],
 )
-def test_a_strategy_that_breaks_its_promise_is_named(rows, given):
+def test_invalid_rows_are_refused(rows, given):
     pool = Pool(np.eye(4, dtype=np.float32), labelled=[0])
     with pytest.raises(SelectionError) as caught:
         Faulty(rows).select(pool, 2, np.random.default_rng(0))
@@ -53,7 +53,7 @@ def test_an_unknown_name_suggests_the_nearest():
         (np.array([1, 2]), np.array(["a", "b"]), "rows of type int64 and scores of type <U1."),
     ],
 )
-def test_an_answer_of_other_types_is_named(rows, scores, given):
+def test_results_of_wrong_types_are_refused(rows, scores, given):
     class Odd(Strategy):
         name = "odd"
 

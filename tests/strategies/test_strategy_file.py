@@ -104,8 +104,8 @@ objectives:
 def test_a_wrong_file_is_refused(content, error, message, tmp_path):
     path = tmp_path / "wrong.yaml"
     path.write_text(content)
-    told = refused(error, str(path))
-    assert told.startswith(message.format(path=repr(str(path))))
+    found = refused(error, str(path))
+    assert found.startswith(message.format(path=repr(str(path))))
 
 
 def test_a_missing_file_is_named():

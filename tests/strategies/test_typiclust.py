@@ -59,7 +59,7 @@ def test_the_most_typical_are_those_of_the_definition(seed, kind, c, d, neighbou
         return
     expected = by_definition(matrix, rows, allowed, n, neighbours)
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-9)
-    same = found[0] == expected[0]  # sums in another order may tell ties apart
+    same = found[0] == expected[0]  # another order of sums may break ties
     np.testing.assert_allclose(found[1][~same], expected[1][~same], rtol=1e-14)
 
 
@@ -107,18 +107,18 @@ def test_clusters_without_labels_come_first_then_larger_ones():
     assert turns.tolist() == [2, 0, 1, 2, 0]
 
 
-def test_turns_go_round_and_small_clusters_come_last():
+def test_clusters_take_turns_and_small_ones_come_last():
     turns = typiclust.TypiClust()._turns(
         order=np.array([3, 1, 0, 2]),
         sizes=np.array([5, 4, 6, 8]),
         free=np.array([1, 4, 3, 2]),
         n=10,
     )
-    # Cluster 1 has fewer than 5 points; 0 is used up after one turn, 3 after two.
+    # Cluster 1 has fewer than 5 points; 0 is empty after one turn, 3 after two.
     assert turns.tolist() == [3, 0, 2, 3, 2, 2, 1, 1, 1, 1]
 
 
-def test_small_clusters_are_passed_by_while_others_remain():
+def test_small_clusters_are_used_only_when_no_other_is_left():
     pool = Pool(line(*range(10), 100, 200))
     rows = select(pool, 3).rows
     assert set(rows.tolist()) <= set(range(10))

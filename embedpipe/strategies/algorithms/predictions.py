@@ -13,13 +13,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import SelectionError
+from ...errors import SelectionError, UnknownNameError
 from ...index.vectors import row_blocks
 from ..pool import Pool
 
 __all__ = [
     "UNCERTAINTIES",
     "Uncertainty",
+    "check_uncertainty",
     "entropy",
     "label_columns",
     "least_confidence",
@@ -71,6 +72,13 @@ UNCERTAINTIES: Mapping[str, Uncertainty] = MappingProxyType(
     {"least_confidence": least_confidence, "margin": margin, "entropy": entropy}
 )
 """The uncertainties by name."""
+
+
+def check_uncertainty(name: str) -> str:
+    """Return the name of an uncertainty, or raise `UnknownNameError`."""
+    if name not in UNCERTAINTIES:
+        raise UnknownNameError("uncertainty", name, UNCERTAINTIES)
+    return name
 
 
 def label_columns(pool: Pool, n_columns: int) -> NDArray[np.int64]:

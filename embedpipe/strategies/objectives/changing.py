@@ -71,18 +71,6 @@ class Balance(ChangingObjective):
         Default: equal shares.
     strength
         Exponent of the value, above 0.
-
-    Examples
-    --------
-    >>> predicted = np.array([[1, 0], [1, 0], [1, 0], [0.2, 0.8]])
-    >>> pool = Pool(
-    ...     np.zeros((4, 1)), labelled=[0, 1], labels=["hat", "shoe"],
-    ...     probabilities=lambda rows: predicted[rows],
-    ... )
-    >>> state = Balance({"hat": 0.5}).start(pool)
-    >>> state.add(0)  # one more hat
-    >>> state.values().tolist()
-    [0.0, 0.25]
     """
 
     name: ClassVar[str] = "balance"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
@@ -78,26 +79,26 @@ class Objective(ABC):
         """Make the objective of a term; values without a name fill the fields in order."""
         own = [each.name for each in fields(cls) if each.name != "strength"]
         given: dict[str, Any] = dict(zip(own, map(_plain, term.arguments), strict=False))
-        what = f"objective {cls.name!r}"
+        owner = f"objective {cls.name!r}"
         if len(term.arguments) > len(own):
             options = f"only {len(own)}: {', '.join(own)}" if own else "no options"
             count = len(term.arguments)
             raise UsageError(
-                f"{what} got {count} value{'' if count == 1 else 's'} in brackets, but has "
+                f"{owner} got {count} value{'' if count == 1 else 's'} in brackets, but has "
                 f"{options}."
             )
         for name, value in term.options:
             if name in given:
-                raise UsageError(f"{what} has {name!r} twice: give it once.")
+                raise UsageError(f"{owner} has {name!r} twice: give it once.")
             if name == "strength":
                 raise UsageError(
-                    f"{what} got strength={value!r}: write {cls.name}^{value} instead."
+                    f"{owner} got strength={value!r}: write {cls.name}^{value} instead."
                 )
             given[name] = value
-        checked = checked_options(what, cls, given)
+        checked = checked_options(owner, cls, given)
         if term.strength is not None:
             checked["strength"] = term.strength
-        check_complete(what, cls, checked)
+        check_complete(owner, cls, checked)
         return cls(**checked)
 
     def term(self) -> Term:
@@ -130,11 +131,19 @@ class StaticObjective(Objective):
 
     negative_strength: ClassVar[bool] = True
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "worth" in vars(cls) and "factors" not in vars(cls):
+            warnings.warn(
+                f"`{cls.__name__}.worth` is now `factors`.", DeprecationWarning, stacklevel=2
+            )
+            cls.factors = vars(cls)["worth"]  # type: ignore[method-assign]
+
     @abstractmethod
     def measure(self, pool: Pool) -> Float64s:
         """Return the values that thresholds compare, for each unlabelled row: (u,) float64."""
 
-    def worth(self, pool: Pool) -> Float64s:
+    def factors(self, pool: Pool) -> Float64s:
         """Return the factors of the product, in [0, 1]: (u,) float64. Default: `measure`."""
         return self.measure(pool)
 

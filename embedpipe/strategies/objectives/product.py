@@ -67,8 +67,8 @@ class ProductSearch:
     def _farthest(self, distances: _Distances) -> tuple[int | None, float]:
         """Return the item with the largest product above 0, and its distance."""
         for weights in self._factors.levels():
-            worth = distances.open if weights is None else distances.open & (weights > 0)  # (u,)
-            if not worth.any():
+            allowed = distances.open if weights is None else distances.open & (weights > 0)  # (u,)
+            if not allowed.any():
                 continue
             found = distances.best(weights)
             if found is not None:
@@ -109,7 +109,7 @@ class _Factors:
     def __init__(self, pool: Pool, objectives: Sequence[Objective], root: float) -> None:
         static = [each for each in objectives if isinstance(each, StaticObjective)]
         changing = [each for each in objectives if isinstance(each, ChangingObjective)]
-        self._values = {each.label: each.worth(pool) for each in static}  # (u,) each
+        self._values = {each.label: each.factors(pool) for each in static}  # (u,) each
         self._states = {each.label: each.start(pool) for each in changing}
         self._powers = [each.strength / root for each in changing]
         self._static: Float64s | None = None  # (u,)

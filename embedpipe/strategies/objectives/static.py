@@ -147,7 +147,7 @@ class Metadata(StaticObjective):
     Examples
     --------
     >>> pool = Pool(np.zeros((3, 1)), metadata={"sharpness": [1, 4, 2]})
-    >>> Metadata("sharpness").worth(pool).tolist()
+    >>> Metadata("sharpness").factors(pool).tolist()
     [0.25, 1.0, 0.5]
     """
 
@@ -179,7 +179,7 @@ class Metadata(StaticObjective):
             )
         return values
 
-    def worth(self, pool: Pool) -> Float64s:
+    def factors(self, pool: Pool) -> Float64s:
         """Return the numbers divided by their maximum: (u,), in [0, 1]."""
         values = self.measure(pool)  # (u,)
         bad = np.flatnonzero(values < 0)

@@ -12,24 +12,24 @@ from embedpipe.strategies.algorithms.lazy_greedy import lazy_greedy
 
 
 def random_lists(seed, p, quarters):
-    """Return lists in which many gains tie: likenesses are quarters, or all 1."""
+    """Return lists in which many gains tie: similarities are quarters, or all 1."""
     rng = np.random.default_rng(seed)
     lists = [
         np.flatnonzero(rng.random(p) < rng.choice([0, 0.1, 0.5])).astype(np.int32) for _ in range(p)
     ]
     starts = np.concatenate([[0], np.cumsum([each.size for each in lists])])
     members = np.concatenate(lists) if starts[-1] else np.empty(0, np.int32)
-    likeness = (rng.integers(0, 5, members.size) / 4).astype(np.float32) if quarters else None
-    return starts, members, likeness, rng.integers(0, 4, p) + (np.arange(p) == 0)
+    similarity = (rng.integers(0, 5, members.size) / 4).astype(np.float32) if quarters else None
+    return starts, members, similarity, rng.integers(0, 4, p) + (np.arange(p) == 0)
 
 
-def plain(starts, members, likeness, weights, points, n):
+def plain(starts, members, similarity, weights, points, n):
     """The greedy algorithm with every gain before every pick, in fractions."""
     p = weights.size
     like = [[Fraction(0)] * p for _ in range(p)]
     for j in range(p):
         for e in range(starts[j], starts[j + 1]):
-            like[j][members[e]] = Fraction(float(likeness[e])) if likeness is not None else 1
+            like[j][members[e]] = Fraction(float(similarity[e])) if similarity is not None else 1
     covered, left, picks = [Fraction(0)] * p, list(points), []
     while len(picks) < n:
         gains = [
@@ -73,7 +73,7 @@ def test_the_first_of_several_in_the_order_given_is_picked():
     assert lazy_greedy(SparseCoverage(*lists), np.array([1, 2, 0]), 3).points.tolist() == [1, 2, 0]
 
 
-def test_it_stops_where_nothing_is_gained_if_asked_to():
+def test_while_positive_stops_when_no_point_has_a_gain():
     # Point 0 covers both, so nothing is left for point 1.
     coverage = SparseCoverage(np.array([0, 2, 3]), np.array([0, 1, 1]), None, np.array([1, 3]))
     found = lazy_greedy(coverage, np.arange(2), 2, while_positive=True)
@@ -81,7 +81,7 @@ def test_it_stops_where_nothing_is_gained_if_asked_to():
     assert coverage.value == 1.0
 
 
-def test_few_gains_are_worked_out_again():
+def test_few_gains_are_recomputed():
     class Counting(SparseCoverage):
         looked = 0
 
@@ -89,10 +89,10 @@ def test_few_gains_are_worked_out_again():
             self.looked += points.size
             return super().gains(points)
 
-    p = 5000  # each point covers the next i % 97 points: far apart, picks do not meet
+    p = 5000  # each point covers the next i % 97 points, so few picks overlap
     counts = np.arange(p) % 97
     starts = np.concatenate([[0], counts.cumsum()])
     members = np.concatenate([(i + np.arange(c)) % p for i, c in enumerate(counts)])
     coverage = Counting(starts, members, None, np.ones(p, dtype=int))
     lazy_greedy(coverage, np.arange(p), 40)
-    assert coverage.looked < 3 * p  # the plain algorithm looks at 40 p
+    assert coverage.looked < 3 * p  # the plain algorithm evaluates 40 p

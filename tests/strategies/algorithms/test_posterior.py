@@ -1,4 +1,4 @@
-"""What draws say of an item, by hand; and how a pool's head is asked for them."""
+"""Scores of items from posterior draws, by hand, and from the head of a pool."""
 
 from types import SimpleNamespace
 
@@ -23,7 +23,7 @@ from embedpipe.strategies.algorithms.posterior import (
 
 
 def test_information_worked_out_by_hand():
-    # Four draws of two classes: half say .8, half .4: the mean is .6.
+    # Four draws of two classes: half have .8, half .4: the mean is .6.
     samples = np.array([[[0.8, 0.2]], [[0.4, 0.6]], [[0.8, 0.2]], [[0.4, 0.6]]])
 
     def h(p):
@@ -40,7 +40,7 @@ def test_information_worked_out_by_hand():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("draws", [2, 5, 64])
-def test_draws_that_agree_tell_nothing_at_all(dtype, draws):
+def test_equal_draws_have_no_information(dtype, draws):
     p = np.random.default_rng(0).dirichlet(np.ones(7), size=20).astype(dtype)
     samples = np.repeat(p[None], draws, axis=0)
     assert mutual_information(samples).tolist() == [0.0] * 20
@@ -48,14 +48,14 @@ def test_draws_that_agree_tell_nothing_at_all(dtype, draws):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_draws_that_are_sure_of_different_classes_tell_the_most(dtype):
+def test_confident_different_draws_have_the_most_information(dtype):
     samples = np.eye(4, dtype=dtype)[:, None]  # (4, 1, 4)
     assert mutual_information(samples) == pytest.approx([np.log(4)], abs=1e-6)
     assert vote_entropy(samples) == pytest.approx([1])
 
 
 @given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 5), st.floats(0.02, 20))
-def test_information_is_between_0_and_what_there_is(seed, S, C, sharp):
+def test_information_is_between_0_and_its_maximum(seed, S, C, sharp):
     samples = np.random.default_rng(seed).dirichlet(np.full(C, sharp), size=(S, 9))
     for dtype, slack in ((np.float64, 1e-12), (np.float32, 1e-5)):
         found = mutual_information(samples.astype(dtype))
@@ -166,7 +166,7 @@ def test_predictions_alone_are_not_enough(name):
 
 
 @pytest.mark.parametrize("value", [1, 2.5, True, "8", None])
-def test_a_number_that_cannot_be_meant(value):
+def test_an_invalid_number_of_samples_is_refused(value):
     with pytest.raises(UsageError) as caught:
         check_count("samples", value, 2)
     assert str(caught.value) == f"samples is {value!r}: give a whole number, at least 2."
@@ -224,7 +224,7 @@ def test_power_bald_draws_in_proportion_to_a_power_of_the_score(beta):
     share = weights / weights.sum()
     np.testing.assert_allclose(first / rounds, share, atol=0.03)
     rest = weights.copy()
-    rest[0] = 0  # given that item 0 came first, the others share what is left
+    rest[0] = 0  # after item 0 is drawn, the others share the rest
     np.testing.assert_allclose(second / first[0], rest / rest.sum(), atol=0.05)
 
 
@@ -253,7 +253,7 @@ def test_one_draw_is_refused(name):
 
 
 def test_bald_prefers_the_unknown_to_the_ambiguous():
-    # Both classes lie on one axis, their border is at 0; nothing is known of the other axis.
+    # The labels differ on one axis only; the boundary is at 0.
     rng = np.random.default_rng(0)
     known = np.column_stack([rng.normal(size=200) * 0.5, np.zeros(200)])
     labels = (rng.random(200) < 1 / (1 + np.exp(-6 * known[:, 0]))).astype(int)
@@ -271,7 +271,7 @@ def test_bald_prefers_the_unknown_to_the_ambiguous():
 def test_entropies_of_a_few_draws():
     assert predictive_entropy(np.array([[[1.0, 0.0]], [[0.0, 1.0]]])).round(4).tolist() == [0.6931]
     assert expected_entropy(np.array([[[1.0, 0.0]], [[0.5, 0.5]]])).round(4).tolist() == [0.3466]
-    # certain of the opposite, agreed to be unsure, and a little different
+    # confident and opposite; uncertain and equal; slightly different
     samples = np.array([[[1, 0], [0.5, 0.5], [0.5, 0.5]], [[0, 1], [0.5, 0.5], [1, 0]]])
     assert mutual_information(samples).round(4).tolist() == [0.6931, 0.0, 0.2158]
     votes = np.array([[[0.9, 0.1]], [[0.6, 0.4]], [[0.2, 0.8]]])

@@ -19,12 +19,12 @@ class Head:
         return np.full((len(vectors), 2), 0.5)
 
 
-def test_a_label_that_the_head_does_not_know_has_no_column():
+def test_a_label_without_a_class_has_no_column():
     pool = Pool(np.eye(3), labelled=[0, 1, 2], labels=["hat", "shoe", "dress"], head=Head())
     assert label_columns(pool, 2).tolist() == [1, -1, 0]
 
 
-def test_columns_that_stand_for_nobody_knows_what_are_refused():
+def test_columns_without_classes_are_refused():
     pool = Pool(np.eye(3), labelled=[0, 1], labels=[0, 1], probabilities=lambda rows: None)
     with pytest.raises(SelectionError) as caught:
         label_columns(pool, 3)
@@ -52,7 +52,7 @@ def test_a_single_class_has_no_second():
     assert (best.tolist(), first.tolist(), second.tolist()) == ([0, 0], [1, 1], [0, 0])
 
 
-def test_what_a_few_predictions_tell():
+def test_values_of_a_few_predictions():
     pool = Pool(np.eye(3, dtype=np.float32), labelled=[0, 2], labels=["hat", "dress"])
     assert label_columns(pool, 2).tolist() == [1, 0]
     pool = Pool(np.eye(2, dtype=np.float32), probabilities=lambda rows: [[1, 0], [0.5, 0.5]])
