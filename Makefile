@@ -28,7 +28,7 @@ check: $(READY)  ## lint, format, types, layers, no circular imports, documentat
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/import_graph.py
 	$(BIN)/hadolint Dockerfile
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 release-check: $(READY)  ## build the wheel and sdist, check them, run the demo in an empty environment
 	rm -rf dist $(SMOKE)
@@ -46,6 +46,7 @@ bench: $(READY)  ## side by side with peers, as ratios from one run
 	$(BIN)/python benchmarks/heads.py
 
 docs: cli-reference  ## the documentation site, in build/site; open build/site/index.html
+	$(BIN)/python .ci/run_tutorial.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 cli-reference: $(READY)  ## the pages of the commands, generated from the commands

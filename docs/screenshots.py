@@ -1,9 +1,9 @@
-"""Make the pictures of the labelling page: every view, two widths, light and dark.
+"""Make the pictures of the documentation: the labelling page and the reports.
 
     python docs/screenshots.py clothing-dataset-small.zip
 
-The photos come from the clothing dataset and have file names like those of a camera. The labels
-are those of the dataset, except a few wrong ones.
+The labelling page shows photos of the clothing dataset with their labels, some of them wrong.
+Every view is shown in two widths, light and dark. The reports are those of the digits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +33,15 @@ CLASSES = ("t-shirt", "dress", "pants", "shoes", "hat")
 PHOTOS, COPIES, ROUNDS, BATCH, WRONG = 320, 6, 7, 10, 4
 WIDTHS, HEIGHT, GAP = (1280, 390), 800, 8
 SMALLER = 1024, 640
+REPORTS = {
+    "report": ("demo", "--output", "."),
+    "picks": ("select", "digits", "-n", "40", "--strategy", "typiclust", "--groups", "14",
+              "--report", "picks.html"),
+    "comparison": ("compare", "digits", "--strategies", "auto,margin,coreset",
+                   "--initial", "typiclust", "--initial-size", "20", "--batch-size", "20",
+                   "--rounds", "10", "--seeds", "10", "--output", "comparison.html"),
+}  # fmt: skip
+"""Commands that write the reports, by the names of the pictures and of their pages."""
 
 
 def main() -> None:
@@ -51,6 +61,8 @@ def main() -> None:
                 for width in WIDTHS
                 for scheme in ("light", "dark")
             }
+            for name, words in REPORTS.items():
+                save_report(browser, Path(folder), name, words)
             browser.close()
         server.stop()
     for name in shots[WIDTHS[0], "light"]:
@@ -148,6 +160,15 @@ def views(browser: Any, url: str, width: int, scheme: str) -> dict[str, Image.Im
     take("keys", "() => document.querySelector('#help-dialog[open]')")
     context.close()
     return found
+
+
+def save_report(browser: Any, folder: Path, name: str, words: tuple[str, ...]) -> None:
+    """Run a command, and save a picture of the top of its report."""
+    subprocess.run([sys.executable, "-m", "embedpipe", *words], cwd=folder, check=True)
+    page = browser.new_page(viewport={"width": 1100, "height": 1150})
+    page.goto((folder / f"{name}.html").as_uri())
+    page.screenshot(path=IMAGES / f"{name}.png")
+    page.close()
 
 
 def side_by_side(pictures: list[Image.Image], path: Path) -> None:

@@ -1,0 +1,28 @@
+"""Run the tutorial and keep its outputs: `make docs` calls this."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorials" / "tutorial.ipynb"
+
+
+def run(path: Path = TUTORIAL) -> nbformat.NotebookNode:
+    """Return the notebook with the outputs of a run in an empty folder."""
+    notebook = nbformat.read(path, as_version=4)
+    with tempfile.TemporaryDirectory() as folder:
+        client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}})
+        client.execute()
+    for cell in notebook.cells:
+        cell.metadata.clear()  # times of execution
+        if cell.cell_type == "code":
+            cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr"]
+    return notebook
+
+
+if __name__ == "__main__":
+    nbformat.write(run(), TUTORIAL)
