@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import types
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
+from embedpipe import _extensions
 from embedpipe.cli.main import app
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -132,6 +134,7 @@ class Reader:
         self._register(self.built_in)
         yield
         self._register(before)
+        _extensions._IMPORTED.clear()
         for name in set(sys.modules) - modules:
             if Path(f"{name}.py").exists():
                 del sys.modules[name]
@@ -183,9 +186,10 @@ def serve(arguments: list[str]) -> str:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
+        with urllib.request.urlopen(re.search(r"http://\S+", line)[0]) as answer:  # type: ignore[index]
+            assert b"<html" in answer.read().lower()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
-    assert "http://" in line
     return line
 
 
@@ -219,7 +223,7 @@ def make_reader_folder(folder: Path) -> None:
         _save(images[1000 + number], folder / "new" / f"{number}.jpg")
     _write(folder / "labels.csv", "path,label", (f"{p},{Path(p).parent.name}" for p in paths[::5]))
     _write(folder / "sharpness.csv", "path,sharpness", (f"{p},{len(p)}" for p in paths))
-    _write(folder / "upload.csv", "path", iter(paths))
+    _write(folder / "upload.csv", "path", (f"photos/{p}" for p in paths))
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:
