@@ -85,10 +85,12 @@ class Annotation:
     ...     def tell(self, text):
     ...         pass
     >>> digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp)
-    >>> session = LabellingSession(digits, ep.LabelLog(tmp / "labels.sqlite"), initial="coreset")
+    >>> log = ep.LabelLog(tmp / "labels.sqlite")
+    >>> session = LabellingSession(digits, log, initial="coreset")
     >>> rounds = Annotation(session, Annotator(), tmp / "plan.json", 5, 2, 10).run()
     >>> [each.labelled for each in rounds]
     [10, 15, 20]
+    >>> log.close()
     """
 
     def __init__(

@@ -54,7 +54,8 @@ class LabellingSession:
     --------
     >>> import embedpipe as ep
     >>> digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp)
-    >>> session = LabellingSession(digits, ep.LabelLog(tmp / "labels.sqlite"), who="ann")
+    >>> log = ep.LabelLog(tmp / "labels.sqlite")
+    >>> session = LabellingSession(digits, log, who="ann")
     >>> batch = session.propose(20)
     >>> for each in batch:
     ...     _ = session.label([each.row], digits.items[each.row].label)
@@ -63,6 +64,7 @@ class LabellingSession:
     (20, True)
     >>> len(session.undo()), sum(session.counts().values())
     (1, 19)
+    >>> log.close()
     """
 
     def __init__(

@@ -6,6 +6,7 @@ import csv
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_train_and_import_read_a_table_in_the_same_way(
     form = suffix.removeprefix(".")
     code, out, err = run("labels", "import", "photos", file, "--format", form, "--who", "a")
     assert code == 0, err
-    with sqlite3.connect(tmp_path / "workspace" / "labels.sqlite") as log:
+    with closing(sqlite3.connect(tmp_path / "workspace" / "labels.sqlite")) as log:
         rows = log.execute("SELECT path, kind, label FROM current ORDER BY path").fetchall()
     assert rows == sorted(
         [

@@ -1,5 +1,7 @@
 """The accuracy curve continues in the next session."""
 
+from contextlib import ExitStack
+
 import embedpipe as ep
 from embedpipe.active.stopping import Evidence
 from embedpipe.labelling import LabellingSession
@@ -39,19 +41,22 @@ def test_a_folder_that_cannot_be_written_does_not_stop_labelling(tmp_path):
 def test_the_next_session_has_the_curve(tmp_path):
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp_path)
 
-    def session(**options):
-        return LabellingSession(digits, LabelLog(tmp_path / "labels.sqlite"), who="ann", **options)
+    with ExitStack() as opened:
 
-    one = session()
-    for _ in range(3):
-        for each in one.propose(20):
-            one.label([each.row], digits.items[each.row].label)
-        one.retrain()
-    assert [point[0] for point in one.curve()] == [20, 40, 60]
-    other = session()
-    assert other.curve() == one.curve()
-    model = other.retrain()  # no new labels: the same fit
-    assert other.curve() == one.curve()
-    assert model.advice == one.model.advice
-    assert model.advice["agreement"] is not None
-    assert session(head="ridge").curve() == []
+        def session(**options):
+            log = opened.enter_context(LabelLog(tmp_path / "labels.sqlite"))
+            return LabellingSession(digits, log, who="ann", **options)
+
+        one = session()
+        for _ in range(3):
+            for each in one.propose(20):
+                one.label([each.row], digits.items[each.row].label)
+            one.retrain()
+        assert [point[0] for point in one.curve()] == [20, 40, 60]
+        other = session()
+        assert other.curve() == one.curve()
+        model = other.retrain()  # no new labels: the same fit
+        assert other.curve() == one.curve()
+        assert model.advice == one.model.advice
+        assert model.advice["agreement"] is not None
+        assert session(head="ridge").curve() == []

@@ -1,6 +1,7 @@
 """A labelling session: labels, models and proposals, compared with the log and by hand."""
 
 import threading
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -19,12 +20,15 @@ def digits(tmp_path_factory):
 
 @pytest.fixture
 def start(digits, tmp_path):
-    """Return a function that starts a session on one log: another person, another tab."""
+    """Yield a function that starts a session on one log: another person, another tab."""
 
-    def session(who="ann", **options):
-        return LabellingSession(digits, LabelLog(tmp_path / "labels.sqlite"), who=who, **options)
+    with ExitStack() as opened:
 
-    return session
+        def session(who="ann", **options):
+            log = opened.enter_context(LabelLog(tmp_path / "labels.sqlite"))
+            return LabellingSession(digits, log, who=who, **options)
+
+        yield session
 
 
 def answer(session, proposals):
