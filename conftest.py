@@ -1,4 +1,4 @@
-"""What the examples in docstrings may use."""
+"""Names for the examples in docstrings."""
 
 from __future__ import annotations
 

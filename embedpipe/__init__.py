@@ -1,4 +1,4 @@
-"""Embed a folder of images once; then every step is seconds on a CPU.
+"""Embed a folder of images once; then every step takes seconds on a CPU.
 
 ::
 
@@ -11,11 +11,10 @@
     for record in loop.run(rounds=10, batch_size=50):
         print(record)
 
-``ep.strategies.register(name)`` adds a strategy of one's own; ``ep.heads``, ``ep.datasets`` and
-``ep.backbones`` hold what else there is by name; ``ep.Experiment`` runs grids, ``ep.ContinualLoop``
-and ``ep.ReplayStudy`` learn streams.
+``ep.strategies``, ``ep.heads``, ``ep.datasets`` and ``ep.backbones`` have a ``register(name)`` for
+your own. ``ep.Experiment`` runs grids; ``ep.ContinualLoop`` and ``ep.ReplayStudy`` learn streams.
 
-Names are loaded when they are first used: importing the package loads neither torch nor faiss.
+Names are loaded at first use: importing the package loads neither torch nor faiss.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The public names and where they are; each is loaded when it is first used."""
+"""The public names and their modules; each is loaded at first use."""
 
 from . import (
     backbones as backbones,

@@ -1,4 +1,4 @@
-"""Old public names: they work for one version, with a warning that has the new name."""
+"""Old public names: they work for one version, with a warning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["old_names"]
 def old_names(
     module: str, places: Mapping[str, str], others: Callable[[str], Any] | None = None
 ) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a module for old names, given ``"module:new_name"`` of each."""
+    """Return the `__getattr__` of a module for old names; `places` has ``"module:new_name"``."""
 
     def get(name: str) -> Any:
         if name in places:

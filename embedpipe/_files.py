@@ -1,8 +1,7 @@
-"""Files that exist whole or not at all, and readers that open each of them once.
+"""Atomic writes, file locks, and readers that open each file once.
 
-A file that another process may replace is opened once: its schema, its rows and its digest then
-belong to the same bytes. All paths go through `Path.open`, never through a library that may take
-a colon or a percent sign for a part of an address.
+A file that another process may replace is opened once, so that its schema, rows and digest match.
+Paths are opened by `Path.open`, because some libraries read them as URLs.
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ if sys.platform != "win32":
     import fcntl
 
 TEMPORARY_PREFIX = ".tmp-"
-"""Files with this prefix are unfinished: no reader looks at them, `cache gc` removes them."""
+"""Prefix of unfinished files: readers ignore them, `cache gc` removes them."""
 
 
 def is_read_only(error: OSError) -> bool:
-    """Return whether the place must not be written, as opposed to full or broken."""
+    """Return whether an error is a lack of permission to write."""
     return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def temporary_path(path: Path) -> Path:
-    """Return an unused name beside `path` that no reader takes for a finished file."""
+    """Return an unused temporary name beside `path`."""
     return path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}-{path.name}")
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the renames in `folder` survive a power cut, where the platform can."""
+    """Sync the renames in `folder` to the disk, if the platform supports it."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -50,9 +49,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes, *, overwrite: bool = True) -> bool:
-    """Write `data` to `path` so that a reader sees all of it or nothing."""
-    # Returns whether `path` now holds `data` because of this call; false for an existing file that
-    # must not be overwritten. Missing parent folders are made. An OSError leaves nothing behind.
+    """Write `data` to `path` completely or not at all; return false if the file is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_file(path) as temporary:
         with temporary.open("wb") as file:
@@ -76,7 +73,7 @@ def write_atomically(path: Path, data: bytes, *, overwrite: bool = True) -> bool
 
 @contextlib.contextmanager
 def temporary_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; what is left under it afterwards is removed."""
+    """Yield a temporary name beside `path`; the file is removed afterwards."""
     temporary = temporary_path(path)
     try:
         yield temporary
@@ -86,9 +83,7 @@ def temporary_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait until nobody else is inside such a block for the same file or folder."""
-    # A process that ends, however it ends, releases its lock. Where there are no locks, as on
-    # Windows and on some network file systems, nobody waits.
+    """Hold the lock of a file or folder; without a wait where the system has no locks."""
     if sys.platform == "win32":
         yield
         return
@@ -102,8 +97,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file through one handle, and refuse altered pages."""
-    # An OSError means that the file may be whole; an ArrowInvalid that it was read and is not.
+    """Read a Parquet file; an ArrowInvalid if it is damaged, an OSError if it is unreadable."""
     with path.open("rb") as file, _parquet(file) as opened:
         if columns is not None and (missing := set(columns) - set(opened.schema_arrow.names)):
             raise _invalid(f"it has no column {sorted(missing)[0]!r}")
@@ -111,13 +105,13 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def count_rows(path: Path) -> int:
-    """Return the number of rows of a Parquet file; it raises what `read_parquet` raises."""
+    """Return the number of rows of a Parquet file, with the errors of `read_parquet`."""
     with path.open("rb") as file, _parquet(file) as opened:
         return int(opened.metadata.num_rows)
 
 
 def write_parquet(path: Path, table: pa.Table, compression: str = "snappy") -> None:
-    """Write a Parquet file with checksums, whole or not at all."""
+    """Write a Parquet file with checksums, atomically."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -128,7 +122,7 @@ def write_parquet(path: Path, table: pa.Table, compression: str = "snappy") -> N
 
 @contextlib.contextmanager
 def _parquet(file: BinaryIO) -> Iterator[Any]:
-    """Open a Parquet file; what pyarrow finds wrong with its bytes is an `ArrowInvalid`."""
+    """Open a Parquet file; damage is an `ArrowInvalid`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -152,9 +146,7 @@ def _invalid(reason: str) -> Exception:
 
 
 def open_array(path: Path) -> tuple[np.memmap[Any, Any], str]:
-    """Memory-map a ``.npy`` file, read-only, and return the SHA-256 of the same bytes in hex."""
-    # The map stays valid when the file is replaced or removed. A ValueError means that it is no
-    # ``.npy`` file of plain numbers, or shorter than its header says.
+    """Memory-map a ``.npy`` file, and return the SHA-256 of its bytes; ValueError if invalid."""
     import numpy as np
 
     with path.open("rb") as file:
@@ -168,10 +160,10 @@ def open_array(path: Path) -> tuple[np.memmap[Any, Any], str]:
         )
         shape, by_column, dtype = read(file)
         if dtype.hasobject:
-            raise ValueError("it holds objects, not numbers")
+            raise ValueError("it contains objects, not numbers")
         order = "F" if by_column else "C"
         mapped: np.memmap[Any, Any] = np.memmap(
-            file,  # type: ignore[call-overload]  # a file that is only read has no `write`
+            file,  # type: ignore[call-overload]  # a file for reading has no `write`
             dtype=dtype, mode="r", offset=file.tell(), shape=shape, order=order,
         )  # fmt: skip
         return mapped, digest

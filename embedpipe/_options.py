@@ -192,11 +192,13 @@ class OracleOptions:
         if self.kind not in NOISE_KINDS:
             raise UnknownNameError("kind of noise", str(self.kind), NOISE_KINDS)
         if not isinstance(self.cost, Mapping):
-            raise UsageError(f"cost is {self.cost!r}: give a cost by class, such as {{'hat': 2}}.")
+            raise UsageError(
+                f"cost must be a cost by class, such as {{'hat': 2}}; got {self.cost!r}."
+            )
         for name, price in self.cost.items():
             if not _is_number(price) or not 0 <= price < math.inf:
                 raise UsageError(
-                    f"the cost of class {name!r} is {price!r}: give a number, at least 0."
+                    f"the cost of class {name!r} must be a number, at least 0; got {price!r}."
                 )
 
 
@@ -207,7 +209,7 @@ def _is_number(value: Any) -> bool:
 
 def _check_share(name: str, value: Any) -> None:
     if not _is_number(value) or not 0 <= value <= 1:
-        raise UsageError(f"{name} is {value!r}: give a share of the labels, from 0 to 1.")
+        raise UsageError(f"{name} must be a share of the labels, from 0 to 1; got {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The seed of a run, handed to every part that draws numbers of its own."""
+"""Seeds of runs and of scikit-learn estimators."""
 
 from __future__ import annotations
 
@@ -11,27 +11,21 @@ from .errors import UsageError
 __all__ = ["check_seed", "random_parameters", "seeded"]
 
 NAMES = ("random_state", "seed", "random_seed")
-"""Parameters by which classifiers of several libraries take a seed."""
+"""Names of seed parameters in several libraries."""
 
 SEEDS = 2**32
-"""Seeds that every library takes are less than this."""
+"""Upper limit of seeds, exclusive."""
 
 
 def check_seed(seed: Any) -> int:
-    """Return a seed, as a plain int.
-
-    Raises
-    ------
-    UsageError
-        If it is no whole number from 0 on.
-    """
+    """Return a seed as a plain int; a UsageError if it is not a whole number from 0."""
     if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
-        raise UsageError(f"seed is {seed!r}: give a whole number from 0 on.")
+        raise UsageError(f"seed must be a whole number, at least 0; got {seed!r}.")
     return int(seed)
 
 
 def random_parameters(estimator: Any) -> list[str]:
-    """Return the parameters that take a seed, those of nested estimators among them, sorted.
+    """Return the seed parameters of an estimator and its nested estimators, sorted.
 
     Examples
     --------
@@ -45,21 +39,7 @@ def random_parameters(estimator: Any) -> list[str]:
 
 
 def seeded(estimator: Any, seed: int) -> Any:
-    """Return an unfitted copy of an estimator whose open random states follow from `seed`.
-
-    A random state that is not None was chosen by somebody, and stays.
-
-    Parameters
-    ----------
-    estimator
-        A classifier in the manner of scikit-learn.
-    seed
-        A whole number, at least 0.
-
-    Raises
-    ------
-    UsageError
-        If `seed` is something else.
+    """Return an unfitted copy of an estimator, with `seed` for random states that are None.
 
     Examples
     --------
@@ -83,7 +63,7 @@ def seeded(estimator: Any, seed: int) -> Any:
 
 
 def _splits_at_random(value: Any) -> bool:
-    """Whether a parameter is a splitter, such as a shuffled `KFold`, without a seed."""
+    """Return whether a parameter is a shuffled splitter, such as `KFold`, without a seed."""
     if isinstance(value, type) or hasattr(value, "get_params"):
         return False
     return getattr(value, "random_state", 0) is None and bool(getattr(value, "shuffle", True))

@@ -1,4 +1,4 @@
-"""Several threads, and the same numbers as with one."""
+"""Threads with reproducible numbers: one BLAS thread, and blocks of fixed size."""
 
 from __future__ import annotations
 
@@ -16,37 +16,33 @@ __all__ = ["blas_threads", "map_blocks", "one_blas_thread"]
 
 T = TypeVar("T")
 
-BRING_BLAS = ("numpy.linalg", "scipy.linalg", "faiss")
-"""Modules that load a linear algebra library of their own."""
+BLAS_MODULES = ("numpy.linalg", "scipy.linalg", "faiss")
+"""Modules that load a linear algebra library."""
 
 
 def _libraries() -> ThreadpoolController:
-    return _libraries_once(sum(name in sys.modules for name in BRING_BLAS))
+    return _libraries_once(sum(name in sys.modules for name in BLAS_MODULES))
 
 
 @cache
 def _libraries_once(loaded: int) -> ThreadpoolController:
-    """Look for the libraries of NumPy and SciPy; asked again when there may be another.
+    """Return the libraries of NumPy and SciPy; `loaded` invalidates the cached result."""
+    # FAISS uses OpenMP, with a limit per calling thread: it is set where FAISS is called.
 
-    FAISS brings one that takes its number of threads from OpenMP, which has one for each thread
-    that calls: its limit is set where FAISS is called.
-    """
     found = ThreadpoolController().select(user_api="blas")
     plain = [lib.filepath for lib in found.lib_controllers if lib.threading_layer != "openmp"]
     return found.select(filepath=plain) if plain else found
 
 
 def blas_threads() -> int:
-    """Return how many threads the linear algebra libraries may use now, at least 1."""
+    """Return the current number of threads of the linear algebra libraries, at least 1."""
     return max((library.num_threads for library in _libraries().lib_controllers), default=1)
 
 
 class _Limit(contextlib.ContextDecorator):
-    """One thread for the linear algebra libraries while anybody needs it.
+    """A limit of one thread for the linear algebra libraries of the process.
 
-    The number of threads belongs to the whole process. Were everyone to restore what they
-    found, two overlapping users could leave the limit behind for good; so the first in sets it
-    and the last out lifts it, whichever threads they are.
+    The first of several overlapping users sets it, and the last one removes it.
     """
 
     def __init__(self) -> None:
@@ -74,39 +70,29 @@ _limit = _Limit()
 
 
 def _set(library: Any, count: int) -> None:
-    # From 3.8 on, threadpoolctl ignores all threads but the one that set a limit before.
+    # threadpoolctl 3.8 ignores calls from all threads but the first one.
     getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
 
 
 def _limit_thread() -> None:
-    """Limit the calling thread, for libraries in which each has a number of its own."""
+    """Limit the calling thread, for libraries with a limit per thread."""
     for library in _libraries().lib_controllers:
         _set(library, 1)
 
 
 def one_blas_thread() -> _Limit:
-    """Let the linear algebra libraries use one thread in a block or a decorated function.
+    """Limit the linear algebra libraries to one thread, as a context manager or decorator.
 
-    How a product is shared among threads can change the last bits of its entries; with one
-    thread the same call gives the same bits on any number of cores. The limit holds for the
-    whole process, and blocks may overlap in several threads.
+    With one thread, results have the same bits on any number of cores.
     """
     return _limit
 
 
 def map_blocks(work: Callable[[slice], T], n: int, size: int) -> list[T]:
-    """Call `work` on slices of at most `size` that cover ``range(n)``; return what it returns.
+    """Call `work` on slices of at most `size` that cover ``range(n)``; return the results.
 
-    As many calls run at once as the linear algebra libraries may use threads; inside, these use
-    one. So every product has the same shape, and the same bits, whatever the number of threads.
-    Where one call raises, no further one starts and the error comes out.
-
-    Parameters
-    ----------
-    work
-        Takes a slice. Calls must not write to the same places.
-    n, size
-        What is covered and by how much at a time.
+    The calls run in threads, each with one BLAS thread, so that results have the same bits for any
+    number of threads. Calls must not write to the same memory.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The versions that may change the low bits of a vector."""
+"""Installed versions of embedpipe and of the libraries that compute vectors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def versions() -> dict[str, str]:
 
 
 def _version(name: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version  # 0.1 s that most do not need
+    from importlib.metadata import PackageNotFoundError, version  # its import takes 0.1 s
 
     try:
         return version(name)

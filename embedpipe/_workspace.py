@@ -1,4 +1,4 @@
-"""The workspace: the folder that holds everything that embedpipe keeps."""
+"""The workspace: the folder of all files that embedpipe stores."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _ADDRESS = re.compile(
     r"[a-z][a-z0-9+.\-]+://|(file|ftp|https?|s3a?|gs|gcs|az|abfss?|adl|wasbs?|hdfs|hf|memory):/",
     re.IGNORECASE,
 )
-"""An address of a store, also after `pathlib` has made one slash of two."""
+"""Address of a remote store, also with the single slash of `pathlib`."""
 
 
 class Workspace:
-    """The folder that holds the cache, the datasets' items, matrices and runs.
+    """The folder of the cache, the datasets' items, matrices, labels and runs.
 
     Parameters
     ----------
     root
-        The folder; by default ``EMBEDPIPE_WORKSPACE`` or else ``./.embedpipe``. ``~`` is the home
-        folder. It is made when something is first written.
+        The folder; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``. It is created at the
+        first write.
 
     Attributes
     ----------
     root
-        Its absolute path: later changes of the working directory do not move it.
+        The absolute path of the folder.
 
     Raises
     ------
     UsageError
-        If it is empty or the address of a remote store.
+        If `root` is empty or the address of a remote store.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Workspace:
 
     @property
     def matrices(self) -> Path:
-        """The folder of derived matrices: deleting it loses nothing."""
+        """The folder of matrices; it may be deleted."""
         return self.root / "matrices"
 
     @property
@@ -69,7 +69,7 @@ class Workspace:
 
     @property
     def tracking(self) -> Path:
-        """The folder in which trackers keep figures, if you ask for one."""
+        """The folder of trackers' files."""
         return self.root / "tracking"
 
     @property
@@ -79,11 +79,11 @@ class Workspace:
 
     @property
     def downloads(self) -> Path:
-        """The folder of what the user asked to download."""
+        """The folder of downloads."""
         return self.root / "downloads"
 
     def items_of(self, dataset: str) -> Path:
-        """Return the file that remembers the items of a dataset."""
+        """Return the file of a dataset's scan memory."""
         return self.root / "datasets" / dataset / "items.parquet"
 
 
@@ -91,7 +91,7 @@ def _absolute(path: str) -> str:
     if not path:
         raise UsageError("the workspace is empty: give a folder, or leave the option out.")
     if "\0" in path:
-        raise UsageError(f"the workspace {path!r} holds a null character: give a folder.")
+        raise UsageError(f"the workspace {path!r} has a null character: give a folder.")
     if _ADDRESS.match(path):
         raise UsageError(
             f"the workspace {path!r} is an address: only folders are supported. Give a folder on "

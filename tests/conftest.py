@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _default_signals_in_programs() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder with the real archives; tests that need it skip where it is absent."""
+    """The folder with the published archives; without it, tests skip."""
     folder = Path(os.environ.get("EMBEDPIPE_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
     if not (folder / "clothing-dataset-small.zip").exists():
         pytest.skip(f"needs the real photos in {folder} (set EMBEDPIPE_TEST_DATA)")
@@ -46,7 +46,7 @@ def bundled_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_image(seed: int, size: tuple[int, int] = (40, 32)) -> Image.Image:
-    """Return a small image that differs from that of every other seed."""
+    """Return a small image that differs between seeds."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
@@ -69,7 +69,7 @@ def photos(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A Chromium that nobody sees; closed with the module, as only one may run at a time."""
+    """A headless Chromium, closed with the module, because only one may run at a time."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
     from playwright.sync_api import sync_playwright
@@ -85,7 +85,7 @@ def browser() -> Iterator[Any]:
 
 @contextmanager
 def quiet_page(browser: Any, url: str, width: int) -> Iterator[Any]:
-    """A page in a window of a width: it asks for nothing, complains of nothing, and fits."""
+    """A page in a window of a width; it must send no request, log no error, and fit."""
     context = browser.new_context(viewport={"width": width, "height": 800})
     page = context.new_page()
     asked: list[str] = []

@@ -1,4 +1,4 @@
-"""Names of the version before: they work, and say what they are called now."""
+"""Old public names work with a deprecation warning."""
 
 import importlib
 
@@ -21,7 +21,7 @@ OLD = [
 
 
 @pytest.mark.parametrize(("module", "old", "new"), OLD)
-def test_an_old_name_gives_the_new_thing(module, old, new):
+def test_an_old_name_returns_the_new_object(module, old, new):
     with pytest.warns(DeprecationWarning) as caught:
         found = getattr(importlib.import_module(module), old)
     assert found.__name__ == new

@@ -1,4 +1,4 @@
-"""Files that are replaced while others read them."""
+"""Readers of files that other processes replace."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ AWKWARD = ["ws-2026-11-28T12:00:00", "a b", "50%20off", 'it\'s "q"', "größe-�
 
 
 def table(number: int) -> pa.Table:
-    """A table of which every column tells its version; the columns differ between versions."""
+    """A table whose columns and values differ between versions."""
     columns = {"n": [number] * 50, f"only_{number % 2}": [number] * 50}
     return pa.table(columns, metadata={"n": str(number)})
 
 
 @pytest.mark.parametrize("name", AWKWARD)
-def test_a_path_is_a_path_and_not_an_address(
+def test_paths_are_not_read_as_urls(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -68,7 +68,7 @@ def test_a_reader_sees_one_version_while_writers_replace_it(tmp_path: Path) -> N
     assert [each.name for each in tmp_path.iterdir()] == ["t.parquet"]
 
 
-def test_an_array_and_its_digest_are_of_the_same_bytes(tmp_path: Path) -> None:
+def test_an_array_and_its_digest_match(tmp_path: Path) -> None:
     import hashlib
     import io
 
@@ -111,7 +111,7 @@ def damaged(data: bytes, how: str) -> bytes:
 
 
 @pytest.mark.parametrize("how", ["empty", "truncated", "altered", "another format"])
-def test_damage_is_told_from_what_the_file_system_refuses(tmp_path: Path, how: str) -> None:
+def test_damage_and_errors_of_the_file_system_differ(tmp_path: Path, how: str) -> None:
     path = tmp_path / "t.parquet"
     write_parquet(path, pa.table({"n": np.random.default_rng(0).normal(size=2000)}))
     path.write_bytes(damaged(path.read_bytes(), how))
@@ -123,13 +123,13 @@ def test_damage_is_told_from_what_the_file_system_refuses(tmp_path: Path, how: s
         read_parquet(tmp_path)
 
 
-def test_a_column_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_column(tmp_path: Path) -> None:
     write_parquet(tmp_path / "t.parquet", table(0))
     with pytest.raises(pa.ArrowInvalid, match="it has no column 'label'"):
         read_parquet(tmp_path / "t.parquet", ["n", "label"])
 
 
-def test_a_folder_is_locked_for_one_at_a_time(tmp_path: Path) -> None:
+def test_a_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
     inside: list[int] = []
     most = []
 

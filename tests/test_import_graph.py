@@ -28,7 +28,7 @@ def test_imports_that_point_one_way_pass(tmp_path):
     assert done.stdout.splitlines()[-2:] == ["3 files, 1 imports between them", "no circle"]
 
 
-def test_a_planted_circle_fails(tmp_path):
+def test_a_circle_of_imports_fails(tmp_path):
     late = "def get():\n    from ..room import a"  # a circle all the same
     files = {"__init__.py": "", "room/__init__.py": "", "room/a.py": "from .b import x"}
     plant(tmp_path, {**files, "room/b.py": "x = 1\n" + late})

@@ -1,4 +1,4 @@
-"""What `import embedpipe` offers."""
+"""The public names of `embedpipe`."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import embedpipe
 
 
 @pytest.mark.parametrize("name", embedpipe.__all__)
-def test_every_public_name_is_there(name):
+def test_every_public_name_exists(name):
     assert getattr(embedpipe, name) is not None
     assert name in dir(embedpipe)
 
@@ -19,7 +19,7 @@ def test_an_unknown_name_is_refused():
         _ = embedpipe.nothing
 
 
-def test_importing_the_package_loads_no_heavy_library():
+def test_import_loads_no_heavy_library():
     code = "import embedpipe, sys; print(*{'torch', 'faiss', 'numpy', 'sklearn'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -115,7 +115,7 @@ def test_a_seed_beyond_the_range_of_libraries_is_reduced():
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, "3", None])
 def test_an_invalid_seed_is_refused_everywhere(seed):
-    message = f"^seed is {seed!r}: give a whole number from 0 on.$".replace(".", r"\.")
+    message = f"^seed must be a whole number, at least 0; got {seed!r}.$".replace(".", r"\.")
     with pytest.raises(UsageError, match=message):
         run_head("logistic", seed)
     with pytest.raises(UsageError, match=message):

@@ -1,4 +1,4 @@
-"""Where the workspace is, however it is given."""
+"""The path of the workspace."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_any_folder_name_is_a_workspace(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["photos", name])
 
 
-def test_it_stays_where_it_is_when_the_working_directory_changes(
+def test_the_path_is_fixed_when_the_working_directory_changes(
     photos: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").mkdir()
@@ -87,12 +87,12 @@ def test_an_address_is_refused(given: str | Path) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "a\0b"])
-def test_what_is_no_folder_is_refused(given: str) -> None:
+def test_invalid_folders_are_refused(given: str) -> None:
     with pytest.raises(UsageError, match="give a folder"):
         Workspace(given)
 
 
-def test_a_healthy_memory_that_cannot_be_read_is_not_called_damaged(
+def test_an_unreadable_scan_memory_is_not_damaged(
     photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photos(4, 2)

@@ -1,6 +1,6 @@
 """Frozen encoders: bundled weights, timm, torchvision; and the runtimes that execute them.
 
-`get_backbone` gives one by its name. To add a name, register a subclass of `Backbone` with its
+`get_backbone` returns one by its name. To add a name, register a subclass of `Backbone` with its
 preprocessing, the length of its vectors, a digest of its weights, and `encode`::
 
     import hashlib
@@ -22,9 +22,9 @@ preprocessing, the length of its vectors, a digest of its weights, and `encode`:
         def encode(self, pixels):  # (b, 3, 3, 3) uint8
             return pixels.reshape(len(pixels), 27) / 255 @ np.load(WEIGHTS)
 
-Vectors are kept under the digest: other weights are another embedding spec. A torch network needs
-`open` only to choose a runtime of its own; a file of weights for a known architecture needs no
-code: ``--backbone timm:NAME --weights FILE``.
+The digest is part of the embedding spec. Implement `open` instead of `encode` to support several
+runtimes. Your own weights for a timm architecture need no code:
+``--backbone timm:NAME --weights FILE``.
 """
 
 from .backbone import Backbone, Encoder, ToyBackbone

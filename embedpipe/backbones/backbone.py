@@ -1,4 +1,4 @@
-"""The base class of backbones, and the smallest backbone."""
+"""The base class of backbones, and a tiny backbone for tests."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["Backbone", "Encoder", "ToyBackbone"]
 
 
 class Encoder(Protocol):
-    """A backbone made ready to run on this machine."""
+    """A backbone that is ready to run on this machine."""
 
     provenance: dict[str, str]
-    """Runtime, versions, device: they may change low bits. ``runtime`` is required."""
+    """Runtime, versions and device, which may change low bits. ``runtime`` is required."""
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """Return the embeddings of a batch.
@@ -26,30 +26,29 @@ class Encoder(Protocol):
         Parameters
         ----------
         pixels
-            Shape (b, height, width, 3), uint8, RGB; any b up to the batch size it was opened with.
+            Shape (b, height, width, 3), uint8, RGB, with b at most the batch size of `open`.
 
         Returns
         -------
         ndarray of float32, shape (b, d)
-            A row depends on its image alone, not on the rest of the batch.
+            Each row must depend on its image only.
         """
 
 
 class Backbone(ABC):
-    """A frozen encoder: its identity, its preprocessing, and how to run it.
+    """A frozen encoder.
 
-    A subclass has `preprocess`, `dim`, `weights_sha256` and `encode`. One that chooses a runtime
-    has `open` in place of `encode`. An instance costs nothing to make: weights are read when
-    `identity` or `open` needs them.
+    A subclass has `preprocess`, `dim`, `weights_sha256` and either `encode` or `open`. It should
+    read weights only in `identity` and `open`.
 
     Attributes
     ----------
     name
-        As given on the command line; by default the registered name.
+        Name on the command line; by default the registered name.
     library
-        Distribution or project that the architecture comes from; part of the identity.
+        Source of the architecture; part of the identity.
     pooling
-        How features become one vector; part of the identity.
+        Pooling of the features; part of the identity.
     dim
         Length of a vector.
     weights_sha256
@@ -69,11 +68,7 @@ class Backbone(ABC):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The parts of the embedding spec besides preprocessing and precision.
-
-        Keys ``library``, ``architecture``, ``pooling``, ``dim`` and ``weights_sha256``: the digest
-        of the weights as loaded, since the names that hubs give to weights are mutable.
-        """
+        """The backbone's part of the embedding spec."""
         return {
             "library": self.library,
             "architecture": self.name,
@@ -87,16 +82,16 @@ class Backbone(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no `encode` and no `open`.")
 
     def open(self, *, precision: str, runtime: str, batch_size: int) -> Encoder:
-        """Load the weights and make them ready to run.
+        """Load the weights and return an encoder; by default one that calls `encode`.
 
         Parameters
         ----------
         precision
-            ``"fp32"`` or ``"bf16"``; `encode` alone is the same in both.
+            ``"fp32"`` or ``"bf16"``.
         runtime
-            ``"auto"``, ``"torch"`` or ``"openvino"``; `encode` alone is the same in all.
+            ``"auto"``, ``"torch"`` or ``"openvino"``.
         batch_size
-            The most images that one call of `encode` will bring.
+            Maximum number of images of one call of `encode`.
 
         Raises
         ------
@@ -107,7 +102,7 @@ class Backbone(ABC):
 
 
 class _PlainEncoder:
-    """Runs a backbone's own `encode`, with its result checked."""
+    """Calls `encode` of a backbone and checks the result."""
 
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone
@@ -118,18 +113,14 @@ class _PlainEncoder:
         expected = (len(pixels), self._backbone.dim)
         if vectors.shape != expected:
             raise BackboneError(
-                f"`encode` of the backbone {self._backbone.name!r} gives an array of shape "
+                f"`encode` of the backbone {self._backbone.name!r} returned an array of shape "
                 f"{vectors.shape} for {len(pixels)} images; expected {expected}."
             )
         return vectors
 
 
 class ToyBackbone(Backbone):
-    """Average colours on a 4 x 4 grid: 48 numbers, no weights, for tests.
-
-    Embeds thousands of images a second and needs neither torch nor a download, so that pipelines
-    around embedpipe can be tested quickly. Never use it to choose images.
-    """
+    """Average colours on a 4 x 4 grid: 48 numbers, for fast tests of pipelines only."""
 
     name, library, pooling = "toy", "embedpipe", "grid"
     dim = 48

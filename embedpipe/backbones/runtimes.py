@@ -27,11 +27,7 @@ RUNTIMES = ("auto", "torch", "openvino")
 
 
 def resolve_precision(precision: str) -> str:
-    """Return ``"fp32"`` or ``"bf16"`` for what was asked on this machine.
-
-    ``"auto"`` is bf16 where the processor or the GPU has it in hardware: without that support it
-    is many times slower than fp32, not faster. On a CPU this is told without loading torch.
-    """
+    """Return ``"fp32"`` or ``"bf16"``; ``"auto"`` is bf16 if the hardware supports it."""
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}: use auto, fp32 or bf16.")
     if precision != "auto":
@@ -40,13 +36,7 @@ def resolve_precision(precision: str) -> str:
 
 
 def resolve_runtime(runtime: str) -> str:
-    """Return ``"torch"`` or ``"openvino"`` for what was asked on this machine.
-
-    Raises
-    ------
-    BackboneError
-        If OpenVINO was asked for and is not installed.
-    """
+    """Return ``"torch"`` or ``"openvino"``; ``"auto"`` is the fastest on this machine."""
     import torch
 
     installed = importlib.util.find_spec("openvino") is not None
@@ -82,7 +72,7 @@ def open_encoder(
     runtime: str,
     batch_size: int,
 ) -> Encoder:
-    """Make a network ready to run on this machine; see `Backbone.open`."""
+    """Return an encoder of a network for this machine; see `Backbone.open`."""
     network = _normalised(module, preprocess)
     kind = OpenVinoEncoder if resolve_runtime(runtime) == "openvino" else TorchEncoder
     return kind(network, preprocess.size, precision, batch_size)
@@ -109,7 +99,7 @@ def _normalised(module: torch.nn.Module, preprocess: Preprocess) -> torch.nn.Mod
 
 
 class _FixedBatches:
-    """One shape for every batch, padded with black images: batch size changes low bits."""
+    """Batches of one size, padded with black images, because the batch size changes low bits."""
 
     def __init__(self, size: tuple[int, int], batch_size: int) -> None:
         self._buffer = np.zeros((batch_size, *size, 3), np.uint8)
@@ -121,7 +111,7 @@ class _FixedBatches:
 
 
 class TorchEncoder:
-    """PyTorch: channels last, autocast to bf16 where asked, on CUDA where there is one."""
+    """PyTorch: channels last, autocast to bf16 if selected, on CUDA if available."""
 
     def __init__(
         self, network: torch.nn.Module, size: tuple[int, int], precision: str, batch_size: int
@@ -152,7 +142,7 @@ class TorchEncoder:
 
 
 class OpenVinoEncoder:
-    """OpenVINO: the fastest on Intel CPUs, twice over when they have AMX."""
+    """OpenVINO: the fastest runtime on Intel CPUs."""
 
     def __init__(
         self, network: torch.nn.Module, size: tuple[int, int], precision: str, batch_size: int
@@ -180,7 +170,7 @@ class OpenVinoEncoder:
 
 
 def _convert(network: torch.nn.Module, size: tuple[int, int]) -> Any:
-    """Trace a network and read it into OpenVINO, without the converter that reports its use."""
+    """Trace a network and convert it for OpenVINO without telemetry."""
     import torch
 
     with _no_telemetry():
@@ -190,7 +180,7 @@ def _convert(network: torch.nn.Module, size: tuple[int, int]) -> Any:
     frontend = FrontEndManager().load_by_framework("pytorch")
     example = torch.zeros(1, *size, 3, dtype=torch.uint8)
     with torch.inference_mode(), warnings.catch_warnings():
-        # Tracing is deprecated in torch; what replaces it is not yet read by every OpenVINO.
+        # Tracing is deprecated in torch, but not every OpenVINO supports its replacement.
         warnings.simplefilter("ignore")
         decoder = TorchScriptPythonDecoder(network, example_input=example)
         return frontend.convert(frontend.load(decoder))  # `decoder` must outlive the conversion
@@ -198,17 +188,17 @@ def _convert(network: torch.nn.Module, size: tuple[int, int]) -> Any:
 
 @contextlib.contextmanager
 def _no_telemetry() -> Iterator[None]:
-    """Import OpenVINO without the package through which it reports that it was imported."""
+    """Block imports of OpenVINO's telemetry package."""
     name = "openvino_telemetry"
-    had = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]  # an import of it now fails
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # its import fails
     try:
         yield
     finally:
-        if had is None:
+        if before is None:
             del sys.modules[name]
         else:
-            sys.modules[name] = had
+            sys.modules[name] = before
 
 
 def _cpu_name() -> str:

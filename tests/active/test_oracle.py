@@ -115,10 +115,10 @@ def test_the_nearest_class_by_hand() -> None:
 
 def test_what_has_no_meaning_is_refused() -> None:
     for options, message in (
-        ({"noise": 1.2}, "noise is 1.2: give a share of the labels, from 0 to 1."),
-        ({"abstain": True}, "abstain is True: give a share of the labels, from 0 to 1."),
-        ({"cost": 3}, "cost is 3: give a cost by class, such as {'hat': 2}."),
-        ({"cost": {"a": -1}}, "the cost of class 'a' is -1: give a number, at least 0."),
+        ({"noise": 1.2}, "noise must be a share of the labels, from 0 to 1; got 1.2."),
+        ({"abstain": True}, "abstain must be a share of the labels, from 0 to 1; got True."),
+        ({"cost": 3}, "cost must be a cost by class, such as {'hat': 2}; got 3."),
+        ({"cost": {"a": -1}}, "the cost of class 'a' must be a number, at least 0; got -1."),
         ({"kind": "symetric"},
          "unknown kind of noise 'symetric'. Did you mean 'symmetric'? Known: confusable, "
          "symmetric."),

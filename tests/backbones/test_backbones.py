@@ -1,4 +1,4 @@
-"""The backbones are what they say: mapped right, preprocessed right, verified, and repeatable."""
+"""Backbones: weights, preprocessing, runtimes and names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def pictures(count: int, size: int = 224) -> np.ndarray:
     return np.stack([np.asarray(image) for image in smooth])
 
 
-def test_what_is_known_without_loading_is_what_loading_gives(bundled: BundledBackbone) -> None:
+def test_the_stored_digest_and_preprocessing_equal_the_loaded_ones(
+    bundled: BundledBackbone,
+) -> None:
     import timm.data
 
     config = timm.data.resolve_model_data_config(bundled.module)
@@ -40,9 +42,7 @@ def test_what_is_known_without_loading_is_what_loading_gives(bundled: BundledBac
     assert bundled.dim == bundled.identity["dim"] == 1280
 
 
-def test_it_names_real_photos_with_its_own_classes(
-    bundled: BundledBackbone, shared_data: Path
-) -> None:
+def test_it_classifies_real_photos(bundled: BundledBackbone, shared_data: Path) -> None:
     # Only a right mapping of tensors and a right preprocessing tell a sandal from a jersey.
     wanted = {
         "shoes": {770, 502, 630, 774, 514},  # running shoe, clog, loafer, sandal, cowboy boot
@@ -53,13 +53,13 @@ def test_it_names_real_photos_with_its_own_classes(
     network = bundled.classifier()
     hits: dict[str, float] = {}
     with zipfile.ZipFile(shared_data / "clothing-dataset-small.zip") as archive:
-        for clothing, meant in wanted.items():
+        for clothing, expected in wanted.items():
             paths = [p for p in archive.namelist() if f"/test/{clothing}/" in p and p[-1] != "/"]
             pixels = [decode(archive.read(path), bundled.preprocess)[0] for path in paths[:24]]
             images = (torch.from_numpy(np.stack(pixels)).float() / 255 - 0.5) / 0.5
             with torch.inference_mode():
                 best = network(images.permute(0, 3, 1, 2)).topk(5).indices.numpy()
-            hits[clothing] = float(np.mean([bool(meant & set(row)) for row in best]))
+            hits[clothing] = float(np.mean([bool(expected & set(row)) for row in best]))
     assert min(hits.values()) > 0.75, hits
 
 
@@ -82,7 +82,7 @@ def test_embeddings_equal_a_plain_timm_forward(
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
-def test_half_precision_points_the_same_way(bundled: BundledBackbone, runtime: str) -> None:
+def test_bf16_vectors_are_close_to_fp32(bundled: BundledBackbone, runtime: str) -> None:
     pixels = pictures(6)
     full = bundled.open(precision="fp32", runtime="torch", batch_size=8).encode(pixels)
     half = bundled.open(precision="bf16", runtime=runtime, batch_size=8).encode(pixels)
@@ -91,7 +91,7 @@ def test_half_precision_points_the_same_way(bundled: BundledBackbone, runtime: s
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
-def test_a_vector_depends_on_its_image_alone(bundled: BundledBackbone, runtime: str) -> None:
+def test_a_vector_depends_on_its_image_only(bundled: BundledBackbone, runtime: str) -> None:
     pixels = pictures(8)
     encoder = bundled.open(precision="fp32", runtime=runtime, batch_size=8)
     together = encoder.encode(pixels)
@@ -135,7 +135,7 @@ def resnet_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path.name: path for path in folder.iterdir()}
 
 
-def test_weights_from_a_file_whatever_its_format(resnet_weights: dict[str, Path]) -> None:
+def test_weights_from_files_of_both_formats(resnet_weights: dict[str, Path]) -> None:
     one = get_backbone("timm:resnet10t", resnet_weights["w.safetensors"])
     two = get_backbone("timm:resnet10t", resnet_weights["w.pth"])
     assert one.identity == two.identity
@@ -145,7 +145,7 @@ def test_weights_from_a_file_whatever_its_format(resnet_weights: dict[str, Path]
     assert rows.shape == (2, 512)
 
 
-def test_torchvision_models_take_weights_from_a_file(tmp_path: Path) -> None:
+def test_torchvision_models_load_weights_from_a_file(tmp_path: Path) -> None:
     from torchvision import models
 
     torch.manual_seed(0)
@@ -171,11 +171,11 @@ def test_torchvision_models_take_weights_from_a_file(tmp_path: Path) -> None:
         ("timm:resnet10t", "absent.pth",
          "no weights at {file}: give the path of a .safetensors or .pth file."),
         ("timm:resnet18", "w.pth",
-         "{file} does not fit the architecture: 50 of its 120 tensors are missing, "
-         "'layer1.1.bn1.bias' first. Name the architecture that was trained."),
+         "{file} does not fit the architecture: 50 of its 120 tensors are missing; the first is "
+         "'layer1.1.bn1.bias'. Give the architecture that was trained."),
     ],
 )  # fmt: skip
-def test_weights_that_cannot_be_used(
+def test_invalid_weights(
     resnet_weights: dict[str, Path], name: str, file: str, message: str
 ) -> None:
     path = resnet_weights.get(file, Path(file))
@@ -188,12 +188,12 @@ def test_weights_that_cannot_be_used(
         assert text == message.format(file=path.absolute())
 
 
-def test_a_pickle_with_code_is_not_run(resnet_weights: dict[str, Path]) -> None:
+def test_code_in_a_pickle_is_not_executed(resnet_weights: dict[str, Path]) -> None:
     with pytest.raises(BackboneError, match=r"evil\.pth cannot be read as weights"):
         _ = get_backbone("timm:resnet10t", resnet_weights["evil.pth"]).identity
 
 
-def test_weights_that_the_network_does_not_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     import timm
 
     def unreachable(*args: object, **options: object) -> None:
@@ -203,7 +203,7 @@ def test_weights_that_the_network_does_not_reach(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(BackboneError) as caught:
         _ = get_backbone("timm:resnet10t").identity
     assert str(caught.value) == (
-        "the weights of 'timm:resnet10t' could not be had (no route to host). Check the network, "
+        "the weights of 'timm:resnet10t' cannot be loaded (no route to host). Check the network, "
         "or give a file with --weights."
     )
 
@@ -229,13 +229,13 @@ def test_a_revision_pins_the_hub_repository(monkeypatch: pytest.MonkeyPatch) -> 
          "unknown backbone 'efficientnet_lite'. Did you mean 'efficientnet_lite0'? Known: "
          "efficientnet_lite0, toy. Any timm:NAME or torchvision:NAME is a backbone too."),
         ("toy", "w.pth", UsageError,
-         "the backbone 'toy' has its own weights: give --weights with timm:NAME or "
-         "torchvision:NAME."),
+         "the backbone 'toy' has its own weights: use --weights with timm:NAME or "
+         "torchvision:NAME only."),
         ("timm:resnet18@main", "w.pth", UsageError,
-         "--weights and a revision exclude each other: give one of them."),
+         "--weights and a revision cannot be combined: give one of them."),
     ],
 )  # fmt: skip
-def test_names_that_mean_nothing(
+def test_invalid_names_and_options(
     name: str, weights: str | None, kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(kind) as caught:

@@ -1,4 +1,4 @@
-"""Weights from the model hub, against a hub of our own on this machine."""
+"""Weights from a local imitation of the model hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """The part of the hub's interface that a download of one file needs."""
+    """The part of the hub's interface for the download of one file."""
 
     files: dict[str, bytes]
     asked: list[str]
@@ -44,7 +44,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def hub(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-def test_a_revision_is_downloaded_and_told_apart(
+def test_revisions_have_different_digests(
     hub: tuple[str, list[str]], photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     endpoint, asked = hub

@@ -1,4 +1,4 @@
-"""Every kind of image file becomes the pixels that it should."""
+"""Preprocessing of every kind of image file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def flat(mode: str, colour: object) -> Image.Image:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
-def test_every_format_gives_the_colour_it_was_saved_with(kind: str) -> None:
+def test_every_format_has_the_saved_colour(kind: str) -> None:
     pixels, width, height = decode(encoded(flat("RGB", (200, 40, 90)), kind), PLAIN)
     assert (width, height) == (8, 8)
     assert pixels.shape == (8, 8, 3)
@@ -61,14 +61,14 @@ def test_a_cmyk_jpeg_is_not_inverted() -> None:
     assert np.abs(pixels.astype(int) - (255, 0, 0)).max() <= 6
 
 
-def test_transparency_of_a_palette_shows_white() -> None:
+def test_transparency_of_a_palette_is_white() -> None:
     image = flat("P", 0)
     image.putpalette([255, 0, 0, 0, 255, 0])
     pixels, _, _ = decode(encoded(image, "PNG", transparency=0), PLAIN)
     assert (pixels == 255).all()
 
 
-def test_the_first_frame_of_an_animation_counts() -> None:
+def test_the_first_frame_of_an_animation_is_used() -> None:
     frames = [flat("RGB", (255, 0, 0)), flat("RGB", (0, 0, 255))]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert (decode(data, PLAIN)[0][0, 0] == (255, 0, 0)).all()
@@ -111,7 +111,7 @@ def test_scaled_decoding_keeps_the_true_size_and_nearly_the_pixels() -> None:
         ),
     ],
 )
-def test_what_is_no_image_is_refused_with_its_reason(data: bytes, reason: str) -> None:
+def test_other_files_are_refused_with_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(DecodeError) as caught:
         decode(data, PLAIN)
     assert str(caught.value) == reason

@@ -1,4 +1,4 @@
-"""Backbones that are registered from outside of the package."""
+"""Backbones registered by users."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Filters(Backbone):
 
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget what a test has registered."""
+    """Remove the registrations of a test."""
     monkeypatch.setattr(backbones, "_entries", dict(backbones._entries))
 
 
@@ -48,7 +48,7 @@ def test_a_registered_class_embeds(tmp_path) -> None:
     assert get_backbone("filters").name == "filters"
 
 
-def test_other_weights_are_another_spec(tmp_path) -> None:
+def test_other_weights_give_another_spec(tmp_path) -> None:
     class Other(Filters):
         weights_sha256 = "0" * 64
 
@@ -71,7 +71,7 @@ def test_vectors_of_a_wrong_shape_are_refused() -> None:
     with pytest.raises(BackboneError) as raised:
         encoder.encode(np.zeros((2, 3, 3, 3), np.uint8))
     assert str(raised.value) == (
-        "`encode` of the backbone 'wrong' gives an array of shape (2, 5) for 2 images; "
+        "`encode` of the backbone 'wrong' returned an array of shape (2, 5) for 2 images; "
         "expected (2, 6)."
     )
 

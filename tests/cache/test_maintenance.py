@@ -1,4 +1,4 @@
-"""Cleaning up: what no dataset needs any more goes, what is used or right stays."""
+"""Maintenance: unneeded files are removed, used and valid files are kept."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def reasons(workspace: ep.Workspace, **options: bool) -> dict[str, str]:
 
 
 def age(path: Path, days: float) -> None:
-    """Make a folder and all in it look old."""
+    """Set old times for a folder and its content."""
     then = time.time() - days * 86_400
     for each in (*path.rglob("*"), path):
         os.utime(each, (then, then))
 
 
-def test_matrices_of_former_lists_of_items_go(workspace, photos):
+def test_matrices_of_old_lists_of_items_are_removed(workspace, photos):
     folder = photos(8)
     old = ep.embed(folder, backbone="toy", workspace=workspace).folder
     (folder / "class0" / "0000.jpg").unlink()
@@ -67,7 +67,7 @@ def test_matrices_of_former_lists_of_items_go(workspace, photos):
     assert reasons(workspace) == {}
 
 
-def test_failed_images_and_subsets_have_matrices_that_stay(workspace, photos, tmp_path):
+def test_matrices_with_failed_images_and_of_subsets_are_kept(workspace, photos, tmp_path):
     folder = photos(6)
     (folder / "broken.jpg").write_bytes(b"no image")
     ep.embed(folder, backbone="toy", workspace=workspace)
@@ -79,7 +79,7 @@ def test_failed_images_and_subsets_have_matrices_that_stay(workspace, photos, tm
     assert list(reasons(workspace).values()) == ["stale: no dataset has these items"]
 
 
-def test_a_matrix_that_a_process_uses_stays(workspace, photos):
+def test_a_matrix_in_use_is_kept(workspace, photos):
     folder = photos(8)
     script = (
         "import embedpipe as ep, sys\n"
@@ -107,7 +107,7 @@ def test_a_matrix_that_a_process_uses_stays(workspace, photos):
     assert list(reasons(workspace).values()) == ["stale: no dataset has these items"]
 
 
-def test_indexes_that_nobody_reads_and_problems_without_a_matrix_go(workspace, photos):
+def test_unread_indexes_and_problems_without_a_matrix_are_removed(workspace, photos):
     folder = photos(12)
     embeddings = ep.embed(folder, backbone="toy", workspace=workspace)
     problem = Problem.of(embeddings, 0)
@@ -130,7 +130,7 @@ def test_indexes_that_nobody_reads_and_problems_without_a_matrix_go(workspace, p
     assert reasons(workspace) == {"problems/one": "stale: its matrix is missing"}
 
 
-def test_leftovers_are_found_wherever_they_are(workspace, photos):
+def test_temporary_files_are_found_in_every_folder(workspace, photos):
     ep.embed(photos(4), backbone="toy", workspace=workspace)
     places = ("cache/.tmp-1-a", "exports/.tmp-2-b", "runs/r/.tmp-3-c", "thumbnails/224/ab/.tmp-4-d",
               "datasets/x/.tmp-5-e-items.parquet", "matrices/.tmp-6-f")  # fmt: skip
@@ -153,7 +153,7 @@ def test_leftovers_are_found_wherever_they_are(workspace, photos):
     assert len(ep.embed(photos(4), backbone="toy", workspace=workspace, require_cached=True)) == 4
 
 
-def test_a_spec_is_dropped_by_the_beginning_of_its_id(workspace, photos, tmp_path):
+def test_a_spec_is_removed_by_the_start_of_its_id(workspace, photos, tmp_path):
     folder = photos(6)
     one = ep.embed(folder, backbone="toy", workspace=workspace).spec
     two = ep.embed(folder, backbone="toy", workspace=workspace, scaled_decode=True).spec

@@ -1,4 +1,4 @@
-"""The store: what is written, what is refused, what is found and what is cleaned up."""
+"""The store: fragments, damage, matrices and the canary."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_spec_id_is_the_digest_of_the_canonical_json() -> None:
     assert SPEC.id == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_a_fragment_is_a_parquet_file_that_anyone_reads(store: Store) -> None:
+def test_a_fragment_is_readable_by_duckdb_and_pandas(store: Store) -> None:
     path = fragment(store)
     table = pq.read_table(path)
     assert table.schema.field("content_id").type == pa.binary(32)
@@ -109,7 +109,7 @@ def test_writing_the_same_rows_again_changes_nothing(store: Store) -> None:
     assert fragment(store).stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_the_union_counts_each_image_once(store: Store, workspace: Workspace) -> None:
+def test_the_union_has_each_image_once(store: Store, workspace: Workspace) -> None:
     store.add([row(2), row(3)], {"runtime": "test 2"})
     ids = pa.array([content(n) for n in (3, 0, 3, 2)], CONTENT_ID)
     matrix, _, _ = open_matrix(workspace, store, ids)
@@ -120,12 +120,12 @@ def test_the_union_counts_each_image_once(store: Store, workspace: Workspace) ->
     assert list_specs(workspace)[0]["rows"] == 4
 
 
-def test_missing_tells_which_images_have_no_vector(store: Store) -> None:
+def test_missing_marks_images_without_a_vector(store: Store) -> None:
     ids = pa.array([content(1), content(9), None], CONTENT_ID)
     assert store.missing(ids).tolist() == [False, True, True]
 
 
-def test_failures_are_forgotten_once_there_is_a_vector(store: Store) -> None:
+def test_a_vector_replaces_a_failure(store: Store) -> None:
     failures = [
         Failure("a.jpg", content(7), "decode", "truncated"),
         Failure("b.jpg", content(8), "decode", "not an image"),
@@ -169,7 +169,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize("damage", list(DAMAGES))
 @pytest.mark.parametrize("kind", ["fragments", "failures"])
-def test_a_damaged_fragment_is_named_refused_and_removed(
+def test_a_damaged_fragment_is_reported_refused_and_removed(
     store: Store, workspace: Workspace, damage: str, kind: str
 ) -> None:
     store.add_failures([Failure("a.jpg", content(7), "decode", "truncated")], {})
@@ -189,7 +189,7 @@ def test_a_damaged_fragment_is_named_refused_and_removed(
     assert verify(workspace) == []
 
 
-def test_any_flipped_bit_is_named_and_never_used(store: Store, workspace: Workspace) -> None:
+def test_any_flipped_bit_is_reported_and_refused(store: Store, workspace: Workspace) -> None:
     path = fragment(store)
     whole = path.read_bytes()
     ids = pa.array([content(0), content(1), content(2)], CONTENT_ID)
@@ -205,7 +205,7 @@ def test_any_flipped_bit_is_named_and_never_used(store: Store, workspace: Worksp
     assert len(open_matrix(workspace, store, ids)[0]) == 3
 
 
-def test_what_does_not_belong_is_named_and_left_alone(store: Store, workspace: Workspace) -> None:
+def test_other_files_are_reported_and_kept(store: Store, workspace: Workspace) -> None:
     stranger = store.folder / "fragments" / "notes.txt"
     stranger.write_text("mine")
     lone = workspace.cache / "readme.md"
@@ -217,7 +217,7 @@ def test_what_does_not_belong_is_named_and_left_alone(store: Store, workspace: W
     assert len(store.content_ids()) == 3
 
 
-def test_a_fragment_of_another_spec_is_named(store: Store, workspace: Workspace) -> None:
+def test_a_fragment_of_another_spec_is_reported(store: Store, workspace: Workspace) -> None:
     other = Store(workspace, Spec(SPEC.backbone, {"size": [2, 2]}, "fp32"))
     other.create()
     foreign = other.folder / "fragments" / fragment(store).name
@@ -243,7 +243,7 @@ def test_an_altered_spec_is_refused(store: Store, workspace: Workspace) -> None:
     assert verify(workspace) == []
 
 
-def test_a_damaged_matrix_is_named_and_built_again(store: Store, workspace: Workspace) -> None:
+def test_a_damaged_matrix_is_reported_and_built_again(store: Store, workspace: Workspace) -> None:
     ids = pa.array([content(0), content(1)], CONTENT_ID)
     expected = open_matrix(workspace, store, ids)[0].tolist()
     (folder,) = workspace.matrices.glob("*/*")
@@ -266,7 +266,7 @@ def test_a_damaged_matrix_is_named_and_built_again(store: Store, workspace: Work
         assert verify(workspace) == []
 
 
-def test_gc_removes_all_matrices_when_asked(store: Store, workspace: Workspace) -> None:
+def test_gc_removes_all_matrices_on_request(store: Store, workspace: Workspace) -> None:
     ids = pa.array([content(0)], CONTENT_ID)
     open_matrix(workspace, store, ids)
     (folder,) = workspace.matrices.glob("*/*")
@@ -277,7 +277,7 @@ def test_gc_removes_all_matrices_when_asked(store: Store, workspace: Workspace) 
     assert open_matrix(workspace, store, ids)[0].tolist() == [[0.0] * 4]
 
 
-def test_leftovers_of_killed_runs_go_once_they_are_old(store: Store, workspace: Workspace) -> None:
+def test_old_leftovers_of_killed_runs_are_removed(store: Store, workspace: Workspace) -> None:
     left = store.folder / "fragments" / ".tmp-1-abc-x.parquet"
     left.write_bytes(b"PAR1 half")
     assert verify(workspace) == []  # its writer may be at work
@@ -288,7 +288,7 @@ def test_leftovers_of_killed_runs_go_once_they_are_old(store: Store, workspace: 
     assert not left.exists()
 
 
-def test_a_canary_that_drifted_refuses_the_run(store: Store) -> None:
+def test_drift_of_the_canary_is_an_error(store: Store) -> None:
     vectors = np.ones((2, 4), np.float32)
     store.check_canary(lambda: vectors, {"runtime": "one"})
     store.check_canary(lambda: vectors * 1.0005, {"runtime": "two"})
@@ -306,7 +306,7 @@ def test_a_canary_that_drifted_refuses_the_run(store: Store) -> None:
         store.check_canary(lambda: vectors[:1], {})
 
 
-def test_a_damaged_canary_is_named(store: Store, workspace: Workspace) -> None:
+def test_a_damaged_canary_is_reported(store: Store, workspace: Workspace) -> None:
     store.check_canary(lambda: np.ones((2, 4), np.float32), {})
     path = store.folder / "canary.json"
     path.write_text(path.read_text().replace("1.0", "2.0", 1))
@@ -317,7 +317,7 @@ def test_a_damaged_canary_is_named(store: Store, workspace: Workspace) -> None:
 
 
 class Drifting(ToyBackbone):
-    """The toy backbone after an update that changed what it computes."""
+    """The toy backbone with changed vectors."""
 
     def open(self, **options: object) -> object:  # type: ignore[override]
         encoder = super().open(precision="fp32", runtime="auto", batch_size=8)
@@ -326,9 +326,7 @@ class Drifting(ToyBackbone):
         return encoder
 
 
-def test_a_run_whose_vectors_drift_adds_nothing(
-    photos: Callable[..., Path], workspace: Workspace
-) -> None:
+def test_a_run_with_drift_adds_no_rows(photos: Callable[..., Path], workspace: Workspace) -> None:
     options = {"workspace": workspace, "precision": "fp32"}
     first = embed(load_dataset(str(photos(4, 2, "one"))), backbone="toy", **options)
     with pytest.raises(DriftError, match=r"differ by 0\.1 of their length"):
@@ -337,7 +335,7 @@ def test_a_run_whose_vectors_drift_adds_nothing(
 
 
 def embed_in_child(folder: Path, workspace: Path, limit: int | None = None) -> str:
-    """Embed in a process of its own and return what it said on standard error."""
+    """Embed in another process and return its standard error."""
 
     def restrict() -> None:
         if limit is not None:
@@ -355,9 +353,7 @@ def embed_in_child(folder: Path, workspace: Path, limit: int | None = None) -> s
     return done.stderr.strip()
 
 
-def test_a_disk_that_takes_no_more_damages_nothing(
-    photos: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_limit_of_file_size_damages_no_file(photos: Callable[..., Path], tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
     small, large = photos(4, 2, "small"), photos(90, 2, "large")
     first = embed(load_dataset(str(small)), workspace=workspace, backbone="toy", precision="fp32")
@@ -373,7 +369,7 @@ def test_a_disk_that_takes_no_more_damages_nothing(
     assert again.report.reused == 4
 
 
-def test_a_full_file_system_is_said_and_damages_nothing(
+def test_a_full_file_system_is_reported_and_damages_no_file(
     photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk"
@@ -393,7 +389,7 @@ def test_a_full_file_system_is_said_and_damages_nothing(
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_a_workspace_that_cannot_be_written_is_said(photos: Callable[..., Path]) -> None:
+def test_a_read_only_workspace_is_reported(photos: Callable[..., Path]) -> None:
     message = embed_in_child(photos(4, 2), Path("/proc/embedpipe"))
     assert message.startswith("embedpipe: cannot write to the cache at /proc/embedpipe/cache/")
     assert message.endswith("Choose another place with --workspace.")

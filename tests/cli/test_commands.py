@@ -219,8 +219,8 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "weights of a backbone that has its own": (
         ["embed", "{photos}", "--backbone", "efficientnet_lite0", "--weights", "w.pth"], 2,
-        "the backbone 'efficientnet_lite0' has its own weights: give --weights with timm:NAME or "
-        "torchvision:NAME.",
+        "the backbone 'efficientnet_lite0' has its own weights: use --weights with timm:NAME or "
+        "torchvision:NAME only.",
     ),
 }  # fmt: skip
 

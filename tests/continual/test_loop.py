@@ -260,7 +260,7 @@ def test_invalid_options_are_refused_in_one_line(drifting: Callable[..., Stream]
     for name, option in (("method", {"method": "repaly"}), ("mix", {"mix": "half"})):
         with pytest.raises(UnknownNameError, match=f"unknown {name}"):
             ContinualLoop(stream, **option)
-    assert "seed is -1" in refusal(stream, seed=-1)
+    assert "seed must be a whole number, at least 0; got -1" in refusal(stream, seed=-1)
 
 
 def test_policy_none_has_no_buffer(drifting, tmp_path):

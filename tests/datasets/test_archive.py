@@ -191,7 +191,7 @@ def test_links_inside_a_tar(tmp_path, suffix):
             ("set/a.png", tarfile.REGTYPE, ""),
             ("set/hard.png", tarfile.LNKTYPE, "set/a.png"),
             ("set/soft.png", tarfile.SYMTYPE, "./a.png"),
-            ("set/broken.png", tarfile.SYMTYPE, "../../gone.png"),
+            ("set/broken.png", tarfile.SYMTYPE, "../../absent.png"),
         ]:
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, target

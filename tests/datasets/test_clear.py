@@ -480,7 +480,7 @@ def test_a_split_folder_without_its_lists_is_an_ordinary_folder(make, tmp_path):
 def test_sources_that_are_not_folders(name, tmp_path):
     (tmp_path / "clear.zip").write_bytes(b"PK")
     for source, message in [
-        (tmp_path / "gone", f"the source of {name} does not exist: '{tmp_path / 'gone'}'."),
+        (tmp_path / "absent", f"the source of {name} does not exist: '{tmp_path / 'absent'}'."),
         (
             tmp_path / "clear.zip",
             f"the source of {name} is not a folder: '{tmp_path / 'clear.zip'}'.",

@@ -35,7 +35,7 @@ def refused(photos, path, leads):
 def test_paths_inside_the_folder_are_loaded(photos):
     (photos / "link.jpg").symlink_to(photos / "in/a.jpg")
     (photos / "folder").symlink_to(photos / "in")
-    inside = ["link.jpg", "folder/a.jpg", "in/gone.jpg", f"{photos}/in/b.jpg", "in/../c.jpg"]
+    inside = ["link.jpg", "folder/a.jpg", "in/absent.jpg", f"{photos}/in/b.jpg", "in/../c.jpg"]
     ids = [item.id for item in load(photos, *inside).items]
     assert ids == sorted(["in/a.jpg", "in/b.jpg", *inside[:3], inside[4]])
 
@@ -49,7 +49,7 @@ def test_a_path_outside_the_folder_is_refused_with_its_line(photos):
     (photos / "link.jpg").symlink_to(secret / "b.jpg")
     refused(photos, "link.jpg", secret / "b.jpg")
     (photos / "folder").symlink_to(secret)
-    refused(photos, "folder/gone.jpg", secret / "gone.jpg")
+    refused(photos, "folder/absent.jpg", secret / "absent.jpg")
     (photos / "second").symlink_to(photos / "folder")
     refused(photos, "second/b.jpg", secret / "b.jpg")
 
@@ -76,5 +76,5 @@ def test_within_needs_a_manifest_and_an_existing_folder(photos):
         load_dataset(photos, within=photos)
     (photos / "m.csv").write_text("path\nin/a.jpg\n")
     with pytest.raises(DatasetError) as error:
-        load_dataset(photos / "m.csv", within=photos / "gone")
-    assert str(error.value) == f"no folder at {str(photos / 'gone')!r} for `within`."
+        load_dataset(photos / "m.csv", within=photos / "absent")
+    assert str(error.value) == f"no folder at {str(photos / 'absent')!r} for `within`."

@@ -70,13 +70,13 @@ def test_every_id_is_read_once_in_any_order(loaded):
 
 def test_an_unknown_id_yields_its_error_and_does_not_stop_the_rest(loaded):
     dataset, contents = loaded
-    ids = [*contents, "train/hat/gone.png"]
+    ids = [*contents, "train/hat/absent.png"]
     found = dict(dataset.source.read(ids))
-    assert isinstance(found.pop("train/hat/gone.png"), FileNotFoundError)
+    assert isinstance(found.pop("train/hat/absent.png"), FileNotFoundError)
     assert found == contents
-    assert dataset.source.stamp("train/hat/gone.png") is None
+    assert dataset.source.stamp("train/hat/absent.png") is None
     with pytest.raises(FileNotFoundError):
-        dataset.source.read_one("train/hat/gone.png")
+        dataset.source.read_one("train/hat/absent.png")
 
 
 def test_sources_pickle_as_their_location_and_work_in_threads(loaded):

@@ -349,8 +349,8 @@ def test_an_unreadable_image_does_not_stop_the_others(shop):
         source.read(
             [
                 *unknown,
-                "blur-1/gone.png",
-                "clean/gone.png",
+                "blur-1/absent.png",
+                "clean/absent.png",
                 "blur-1/train/hat/a.png",
                 "jpeg-1/train/hat/a.png",
                 "blur-1/train/hat/more/b.tiff",
@@ -362,8 +362,8 @@ def test_an_unreadable_image_does_not_stop_the_others(shop):
         assert isinstance(found[name], FileNotFoundError)
         assert str(found[name]) == f"it is not in {root}, corrupted"
         assert source.stamp(name) is None
-    assert isinstance(found["blur-1/gone.png"], FileNotFoundError)
-    assert isinstance(found["clean/gone.png"], FileNotFoundError)
+    assert isinstance(found["blur-1/absent.png"], FileNotFoundError)
+    assert isinstance(found["clean/absent.png"], FileNotFoundError)
     for variant in ("blur-1", "jpeg-1"):
         assert str(found[f"{variant}/train/hat/a.png"]) == (
             "it is not an image in a supported format"
@@ -373,7 +373,7 @@ def test_an_unreadable_image_does_not_stop_the_others(shop):
     )
     assert found["clean/test/hat/y.TIFF"] == contents["test/hat/y.TIFF"]
     with pytest.raises(FileNotFoundError):
-        source.read_one("blur-1/gone.png")
+        source.read_one("blur-1/absent.png")
 
 
 def test_stamps_change_with_the_image_and_with_the_recipe(shop, monkeypatch):
@@ -397,7 +397,7 @@ def test_stamps_change_with_the_image_and_with_the_recipe(shop, monkeypatch):
         == source.stamp(f"blur-1/{name}")
         == pickle.loads(pickle.dumps(source)).stamp(f"blur-1/{name}")
     )
-    assert source.stamps([f"blur-1/{name}", "clean/gone", "blur-1/gone"]) == [stamp, None, None]
+    assert source.stamps([f"blur-1/{name}", "clean/absent", "blur-1/absent"]) == [stamp, None, None]
     os.utime(root / name, ns=(1, 1))
     assert source.stamp(f"blur-1/{name}").mtime_ns == 1
     monkeypatch.setattr(corruptions, "_recipe", lambda: "another Pillow")

@@ -60,8 +60,8 @@ def test_absolute_paths_are_relative_inside_the_folder_and_stay_outside(write, t
 
 def test_missing_images_are_listed_and_reading_them_is_an_error(write):
     dataset = load_dataset(write("path\ngone.png\n"))
-    ((name, error),) = dataset.source.read(["gone.png"])
-    assert (name, type(error)) == ("gone.png", FileNotFoundError)
+    ((name, error),) = dataset.source.read(["absent.png"])
+    assert (name, type(error)) == ("absent.png", FileNotFoundError)
 
 
 NFC, NFD = "caf\u00e9/\u00e9.png", "cafe\u0301/e\u0301.png"
@@ -175,8 +175,8 @@ def test_invalid_manifests(write):
 
 
 def test_a_source_that_does_not_exist(write, tmp_path):
-    assert message(write("path\na.png\n"), source=tmp_path / "gone") == (
-        f"no such source: '{tmp_path / 'gone'}'; give the folder or the archive (.zip, .tar, "
+    assert message(write("path\na.png\n"), source=tmp_path / "absent") == (
+        f"no such source: '{tmp_path / 'absent'}'; give the folder or the archive (.zip, .tar, "
         ".tar.gz, .tgz, .tar.bz2, .tbz2, .tar.xz, .txz) that the manifest's paths are relative to."
     )
 

@@ -30,7 +30,7 @@ def test_every_name_has_a_card():
 def test_cards_are_complete(name):
     card = datasets[name].card
     assert len(set(card.classes)) == len(card.classes)
-    assert len(card.classes) >= 10 or name == "clear100"  # its copies say which there are
+    assert len(card.classes) >= 10 or name == "clear100"  # its copies differ
     assert set(card.counts) <= {"train", "validation", "test", "unsplit"}
     for text in (card.title, card.description, card.home, card.licence, card.citation, card.layout):
         assert text.strip()
@@ -111,8 +111,8 @@ def test_a_source_that_is_not_what_it_is_said_to_be(shop):
 
 def test_a_source_that_does_not_exist():
     with pytest.raises(DatasetError) as raised:
-        load_dataset("clothing", source="gone.zip")
-    assert str(raised.value) == "the source of clothing does not exist: 'gone.zip'."
+        load_dataset("clothing", source="absent.zip")
+    assert str(raised.value) == "the source of clothing does not exist: 'absent.zip'."
 
 
 def test_other_classes_than_the_card(shop):

@@ -43,9 +43,9 @@ def test_a_function_that_yields_paths(tmp_path, make):
     assert dataset.card == DatasetCard("scans", title="Scans", classes=("cap", "hat"))
     assert dataset.source.path("train/1.png") == str(tmp_path / "train/hat/1.png")
     assert dataset.source.stamp("train/1.png").size == len(contents["train/hat/1.png"])
-    found = dict(dataset.source.read(["train/2.png", "gone.png"]))
+    found = dict(dataset.source.read(["train/2.png", "absent.png"]))
     assert found["train/2.png"] == contents["train/cap/2.png"]
-    assert str(found["gone.png"]) == "it is not in scans"
+    assert str(found["absent.png"]) == "it is not in scans"
     assert datasets.describe()["scans"] == "Scans of two kinds."
 
 

@@ -1,11 +1,10 @@
 """The store against a dictionary: random kills, duplicates, edits, renames, concurrent writers.
 
-Every case is a random history of a folder of real JPEGs and of processes that embed it, some of
-which are killed with SIGKILL at a random moment or run beside another. Whatever happened, an
-undisturbed run must end with what a dictionary from bytes to vectors says, to the last bit.
+Each case is a random history of a folder of real JPEGs and of processes that embed it. Some are
+killed at a random moment or run beside another. In the end, a complete run must give the vectors of
+a dictionary from bytes to vectors, to the last bit.
 
-A program of its own, run by ``test_store_model.py``: it forks often, which a process that has
-loaded torch should not.
+It is a program, run by ``test_store_model.py``, because a process with torch should not fork often.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def jpeg(seed: int) -> bytes:
 
 
 def vector(content: bytes) -> np.ndarray | None:
-    """Return what the vector of an image must be, computed without the store."""
+    """Return the expected vector of an image, computed without the store."""
     try:
         pixels, _, _ = decode(content, TOY.preprocess)
     except DecodeError:
@@ -64,7 +63,7 @@ def embed_folder(folder: Path, workspace: Path) -> Embeddings:
 
 
 def in_child(work: Callable[[], object]) -> int:
-    """Start a process; small fragments and batches make many moments to be killed at."""
+    """Start a process with small fragments and batches, for many steps at which to kill it."""
     child = os.fork()
     if child:
         return child
@@ -74,13 +73,13 @@ def in_child(work: Callable[[], object]) -> int:
         work()
         status = 0
     except DatasetError:
-        status = 0  # every image is broken: the folder cannot be embedded, and that is said
+        status = 0  # every image is broken: the folder cannot be embedded, and that is reported
     finally:
         os._exit(status)
 
 
 def killed_after(events: int, work: Callable[[], object]) -> Callable[[], object]:
-    """Kill the process itself just before its n-th step towards a file on disk."""
+    """Kill this process just before its n-th step of writing a file."""
 
     def countdown_to(function: Callable[..., object]) -> Callable[..., object]:
         def stepped(*args: object, **options: object) -> object:
@@ -104,7 +103,7 @@ def killed_after(events: int, work: Callable[[], object]) -> Callable[[], object
 
 
 class History:
-    """A folder, the workspaces that embed it, and the dictionary they must agree with."""
+    """A folder, its workspaces, and the dictionary of expected vectors."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.folder, self.workspace = root, root / "photos", root / "workspace"

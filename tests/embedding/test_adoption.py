@@ -1,4 +1,4 @@
-"""A new rule for colours costs the vectors of the images whose pixels it changes, and no others."""
+"""A new colour rule: only images with other pixels are embedded again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def mixed(photos: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def older(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a workspace as the version before left it."""
+    """Return a workspace of the earlier version."""
 
     def high_byte(image: Image.Image, _: bytes) -> tuple[Image.Image, list[str]]:
         if image.mode.startswith("I;16"):
@@ -64,14 +64,14 @@ def test_only_images_with_other_pixels_are_embedded_again(
     assert embed(mixed, older).report.embedded == 0
 
 
-def test_the_canary_comes_with_the_vectors(mixed: Path, older: Path) -> None:
+def test_the_canary_is_copied_with_the_vectors(mixed: Path, older: Path) -> None:
     (before,) = older.glob("cache/*/canary.json")
     found = embed(mixed, older)
     assert (older / "cache" / found.spec.id / "canary.json").read_bytes() == before.read_bytes()
 
 
-def test_nothing_is_taken_over_beside_another_canary(mixed: Path, older: Path) -> None:
-    """Vectors of two machines are in one spec only if both were compared with one canary."""
+def test_no_vector_is_copied_if_the_canary_differs(mixed: Path, older: Path) -> None:
+    """All vectors of a spec must be compared with the same canary."""
     (canary,) = older.glob("cache/*/canary.json")
     known = json.loads(canary.read_text())["content"]
     known["vectors"] = (np.array(known["vectors"]) * 1.0001).tolist()
@@ -82,6 +82,6 @@ def test_nothing_is_taken_over_beside_another_canary(mixed: Path, older: Path) -
     assert embed(mixed, older).report.embedded == 15
 
 
-def test_files_that_changed_are_embedded(mixed: Path, older: Path) -> None:
+def test_changed_files_are_embedded(mixed: Path, older: Path) -> None:
     Image.new("RGB", (40, 40), "blue").save(mixed / "class0" / "0000.jpg")
     assert embed(mixed, older).report.embedded == 3

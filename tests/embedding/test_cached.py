@@ -1,4 +1,4 @@
-"""What the cache decides: precision and runtime of further vectors, and whether any are made."""
+"""Precision and runtime of new vectors, and `require_cached`."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def test_the_precision_of_a_datasets_vectors_is_kept(embed, photos):
     assert (grown.spec, grown.report.embedded) == (first.spec, 3)
     asked = embed(folder, precision=HERE)
     assert (asked.spec.precision, asked.report.embedded, asked.report.notes) == (HERE, 9, ())
-    assert embed(folder).spec == asked.spec  # as many in both: this machine's
+    assert embed(folder).spec == asked.spec  # equal numbers: the precision of this machine
 
 
-def test_what_has_no_vectors_gets_this_machines_precision(embed, photos, tmp_path):
+def test_new_datasets_get_this_machines_precision(embed, photos, tmp_path):
     embed(photos(6), precision=OTHER)
     other = tmp_path / "other"
     other.mkdir()
@@ -69,7 +69,7 @@ def test_predict_embeds_in_the_precision_of_the_model(embed, photos, tmp_path):
 
 
 class Recorder(ep.ToyBackbone):
-    """The toy backbone as if a runtime ran it, with notes of which was asked for."""
+    """The toy backbone as if in a runtime, with a record of the requested runtimes."""
 
     def __init__(self, runtime: str, scale: float = 1.0) -> None:
         self.runtime, self.scale, self.asked = runtime, scale, []
@@ -88,9 +88,7 @@ class Recorder(ep.ToyBackbone):
     [("bf16", "torch", "torch"), ("bf16", "openvino", "openvino"), ("bf16", "numpy", "auto"),
      ("fp32", "torch", "auto")],
 )  # fmt: skip
-def test_bf16_vectors_stay_with_the_runtime_that_made_the_first(
-    embed, photos, precision, made_by, later
-):
+def test_bf16_vectors_use_the_runtime_of_the_first(embed, photos, precision, made_by, later):
     if made_by == "openvino":
         pytest.importorskip("openvino", exc_type=ImportError)
     backbone = Recorder(made_by)
@@ -100,7 +98,7 @@ def test_bf16_vectors_stay_with_the_runtime_that_made_the_first(
     assert backbone.asked == ["auto", later, "torch"]
 
 
-def test_a_runtime_that_is_not_there_is_asked_for(embed, photos, monkeypatch):
+def test_a_missing_runtime_is_an_error(embed, photos, monkeypatch):
     embed(photos(4), backbone=Recorder("openvino"), precision="bf16")
     monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
     assert len(embed(photos(4), backbone=Recorder("torch"), precision="bf16")) == 4  # none is new
@@ -117,7 +115,7 @@ def test_a_runtime_that_is_not_there_is_asked_for(embed, photos, monkeypatch):
     assert embed(photos(6), backbone=Recorder("openvino"), precision="fp32").report.embedded == 6
 
 
-def test_nothing_is_embedded_where_vectors_are_required(embed, photos, tmp_path):
+def test_require_cached_embeds_no_image(embed, photos, tmp_path):
     folder = photos(4)
     with pytest.raises(NotCachedError) as caught:
         embed(folder, require_cached=True)

@@ -1,4 +1,4 @@
-"""The canary tells a changed machine from the same one."""
+"""The canary distinguishes runtimes, weights and preprocessing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def pixels(preprocess: object) -> np.ndarray:
     return np.stack([decode(image, preprocess)[0] for image in canary_images()])  # type: ignore[arg-type]
 
 
-def test_the_images_are_the_same_bytes_everywhere() -> None:
+def test_the_canary_images_have_a_fixed_digest() -> None:
     digest = hashlib.sha256(b"".join(canary_images())).hexdigest()
     assert digest == "5c7458cc41222dc9229be3706c2024abf6b9550c4c2080df92ec1c14a532c5d4"
 
@@ -35,7 +35,7 @@ def test_two_runtimes_share_vectors_in_fp32_only(precision: str, same: bool) -> 
     assert drift < TOLERANCE[precision] / 4 if same else drift > 3 * TOLERANCE[precision]
 
 
-def test_what_has_changed_is_beyond_the_tolerance() -> None:
+def test_changes_exceed_the_tolerance() -> None:
     backbone = get_backbone()
     images = pixels(backbone.preprocess)
     expected = backbone.open(precision="fp32", runtime="torch", batch_size=8).encode(images)

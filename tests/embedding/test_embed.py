@@ -1,4 +1,4 @@
-"""Embedding real folders: what is embedded, what is reused, what fails, what a kill leaves."""
+"""Embedding of real folders: new, reused and failed images, and killed runs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def counts(embeddings: Embeddings) -> tuple[int, int, int]:
     return report.embedded, report.reused, report.failed
 
 
-def test_only_what_is_new_is_embedded(
+def test_only_new_images_are_embedded(
     photos: Callable[..., Path], embedded: Callable[..., Embeddings]
 ) -> None:
     folder = photos(12)
@@ -71,7 +71,7 @@ def test_rows_follow_items(
         assert np.array_equal(embedded(single).matrix[0], alone)
 
 
-def test_broken_images_are_failures_and_shift_nothing(
+def test_damaged_images_are_failures_and_rows_stay_aligned(
     photos: Callable[..., Path], embedded: Callable[..., Embeddings], tmp_path: Path
 ) -> None:
     folder = photos(9)
@@ -80,7 +80,7 @@ def test_broken_images_are_failures_and_shift_nothing(
     (folder / "class1" / "0001a.png").write_text("no image at all")
     cut = folder / "class1" / "0004.jpg"
     cut.write_bytes(cut.read_bytes()[:200])
-    (folder / "class2" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (folder / "class2" / "absent.jpg").symlink_to(tmp_path / "nowhere.jpg")
     found = embedded(folder)
     assert counts(found) == (0, 8, 4)
     reasons = {failure.path: (failure.stage, failure.error) for failure in found.failures}
@@ -88,7 +88,7 @@ def test_broken_images_are_failures_and_shift_nothing(
     assert reasons == {
         "class0/0000a.jpg": ("decode", "it is empty. Copy it again from the source"),
         "class1/0001a.png": ("decode", "it is not an image in a supported format"),
-        "class2/gone.jpg": ("read", "it cannot be read (No such file or directory)"),
+        "class2/absent.jpg": ("read", "it cannot be read (No such file or directory)"),
     }
     expected = {item.id: row for item, row in zip(whole.items, whole.matrix, strict=True)}
     assert len(found.items) == 8
@@ -96,7 +96,7 @@ def test_broken_images_are_failures_and_shift_nothing(
         assert np.array_equal(row, expected[item.id])
 
 
-def test_failures_are_skipped_until_asked_for(
+def test_failures_are_skipped_without_retry_failed(
     photos: Callable[..., Path],
     embedded: Callable[..., Embeddings],
     monkeypatch: pytest.MonkeyPatch,
@@ -119,7 +119,7 @@ def test_failures_are_skipped_until_asked_for(
     assert counts(embedded(folder)) == (0, 6, 0)
 
 
-def test_a_folder_of_broken_images_is_an_error(
+def test_a_folder_of_damaged_images_is_an_error(
     tmp_path: Path, embedded: Callable[..., Embeddings]
 ) -> None:
     folder = tmp_path / "broken"
@@ -150,7 +150,7 @@ def test_an_archive_and_its_folder_share_their_vectors(
     assert np.array_equal(from_folder.matrix, from_archive.matrix)
 
 
-def test_an_edit_that_keeps_size_and_time_is_noticed(
+def test_an_edit_with_the_same_size_and_time_is_found(
     photos: Callable[..., Path], embedded: Callable[..., Embeddings]
 ) -> None:
     folder = photos(4)
@@ -193,7 +193,7 @@ def test_an_unchanged_folder_is_not_read_again(
     assert read == ["class0/0000.jpg"]
 
 
-def test_a_damaged_scan_memory_is_forgotten(
+def test_a_damaged_scan_memory_is_ignored(
     photos: Callable[..., Path], embedded: Callable[..., Embeddings], tmp_path: Path
 ) -> None:
     folder = photos(5)
@@ -216,7 +216,7 @@ def test_options_are_part_of_the_spec_only_if_they_change_vectors(
     assert embedded(folder, precision="fp32", scaled_decode=True).spec.id != plain
 
 
-def test_wrong_options_are_named() -> None:
+def test_invalid_options() -> None:
     dataset = load_dataset("digits").subset("test")
     with pytest.raises(UsageError) as caught:
         embed(dataset, backbon="toy")
@@ -228,7 +228,7 @@ def test_wrong_options_are_named() -> None:
         embed(dataset, backbone="toy", precision="fp8")
 
 
-def test_embeddings_stand_in_for_an_array(
+def test_embeddings_are_usable_as_an_array(
     photos: Callable[..., Path], embedded: Callable[..., Embeddings]
 ) -> None:
     found = embedded(photos(6))
@@ -242,10 +242,10 @@ def test_embeddings_stand_in_for_an_array(
 def test_progress_counts_every_item_once(
     photos: Callable[..., Path], embedded: Callable[..., Embeddings]
 ) -> None:
-    told: dict[str, list[tuple[int, int]]] = {}
-    embedded(photos(10), progress=lambda stage, *n: told.setdefault(stage, []).append(n))
-    assert told["scan"] == [(done, 10) for done in range(1, 11)]
-    assert told["embed"][-1] == (10, 10)
+    calls: dict[str, list[tuple[int, int]]] = {}
+    embedded(photos(10), progress=lambda stage, *n: calls.setdefault(stage, []).append(n))
+    assert calls["scan"] == [(done, 10) for done in range(1, 11)]
+    assert calls["embed"][-1] == (10, 10)
 
 
 def command(folder: Path, workspace: Path) -> list[str]:
@@ -255,7 +255,7 @@ def command(folder: Path, workspace: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def test_killed_again_and_again_it_ends_as_if_undisturbed(
+def test_killed_runs_give_the_same_result_in_the_end(
     photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder, workspace = photos(400, 4), tmp_path / "killed"
@@ -274,7 +274,7 @@ def test_killed_again_and_again_it_ends_as_if_undisturbed(
     assert verify(Workspace(workspace)) == []
 
 
-def test_processes_that_embed_the_same_folder_at_once(
+def test_processes_may_embed_the_same_folder_at_once(
     photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder, workspace = photos(150, 3), tmp_path / "shared"
@@ -289,7 +289,7 @@ def test_processes_that_embed_the_same_folder_at_once(
     assert verify(Workspace(workspace)) == []
 
 
-def test_threads_of_one_process_share_a_workspace(
+def test_threads_may_share_a_workspace(
     photos: Callable[..., Path], embedded: Callable[..., Embeddings]
 ) -> None:
     folder, found = photos(60, 3), []
@@ -305,9 +305,7 @@ def test_threads_of_one_process_share_a_workspace(
     assert np.array_equal(found[0], found[2])
 
 
-def test_the_real_backbone_embeds_real_photos_as_timm_does(
-    shared_data: Path, tmp_path: Path
-) -> None:
+def test_the_real_backbone_equals_timm_on_real_photos(shared_data: Path, tmp_path: Path) -> None:
     import torch
     from timm.data import create_transform, resolve_model_data_config
 
@@ -329,7 +327,7 @@ def test_the_real_backbone_embeds_real_photos_as_timm_does(
     assert (np.linalg.norm(found.matrix - expected, axis=1) / lengths).max() < 1e-4
 
 
-def test_ray_gives_what_one_process_gives(
+def test_ray_gives_the_same_result_as_one_process(
     photos: Callable[..., Path],
     embedded: Callable[..., Embeddings],
     tmp_path: Path,
@@ -351,7 +349,7 @@ def test_ray_gives_what_one_process_gives(
 
 
 @pytest.mark.slow
-def test_the_real_backbone_killed_again_and_again(tmp_path: Path) -> None:
+def test_killed_runs_of_the_real_backbone(tmp_path: Path) -> None:
     digits = load_dataset("digits")
     calm = embed(digits, workspace=tmp_path / "calm")
     line = [

@@ -1,4 +1,4 @@
-"""Files made to take the machine end as recorded failures; every other image is embedded."""
+"""Hostile files are failures; all other images are embedded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 LIMIT = 3_000_000
-"""Kilobytes of address space, as by `ulimit -v`."""
+"""Limit of the address space, in kilobytes."""
 
 
 def photo(path: Path, seed: int) -> bytes:
@@ -29,7 +29,7 @@ def photo(path: Path, seed: int) -> bytes:
 
 
 def flat_png(path: Path, width: int, height: int) -> None:
-    """Write a black 24-bit PNG without ever holding its pixels."""
+    """Write a black 24-bit PNG row by row."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -44,13 +44,13 @@ def flat_png(path: Path, width: int, height: int) -> None:
 
 
 def bomb(packer: Any, size: int) -> bytes:
-    """Return `size` zeros, packed without ever holding them."""
+    """Return `size` zeros, packed block by block."""
     block = bytes(1 << 24)
     return b"".join(packer.compress(block) for _ in range(size >> 24)) + packer.flush()
 
 
 def add_member(path: Path, name: str, method: int, packed: bytes, size: int) -> None:
-    """Add a member to a zip archive whose packed bytes are not those of its stated size."""
+    """Add a member with a wrong stated size to a zip archive."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(name, packed)
         info = archive.getinfo(name)
@@ -62,7 +62,7 @@ def add_member(path: Path, name: str, method: int, packed: bytes, size: int) -> 
 
 
 def embed(dataset: Path, workspace: Path, *more: str) -> tuple[dict[str, Any], dict[str, str], str]:
-    """Run `embed` in little memory; return its result, the failures, and standard error."""
+    """Run `embed` with a memory limit; return its result, the failures and standard error."""
     command = str(Path(sys.executable).with_name("embedpipe"))
     options = ["--backbone", "toy", "--workspace", str(workspace), "--json", *more]
     done = subprocess.run(
@@ -80,7 +80,7 @@ def embed(dataset: Path, workspace: Path, *more: str) -> tuple[dict[str, Any], d
 
 
 @pytest.mark.slow
-def test_bombs_in_a_zip_archive(tmp_path: Path) -> None:
+def test_zip_bombs(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(6):
@@ -99,7 +99,7 @@ def test_bombs_in_a_zip_archive(tmp_path: Path) -> None:
     }
 
 
-def test_postscript_and_damaged_files_are_failures_and_remarks(tmp_path: Path) -> None:
+def test_postscript_is_a_failure_and_damaged_metadata_a_remark(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(4):
@@ -107,7 +107,7 @@ def test_postscript_and_damaged_files_are_failures_and_remarks(tmp_path: Path) -
     Image.new("RGB", (8, 8)).save(folder / "a.png", "EPS")
     Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64)).save(folder / "deep.tif")
     Image.new("RGB", (9, 9)).save(folder / "e.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
-    result, failures, said = embed(folder, tmp_path / "w")
+    result, failures, stderr = embed(folder, tmp_path / "w")
     assert (result["embedded"], result["failed"]) == (6, 1)
     assert failures == {
         "a.png": "it is PostScript, an unsupported format. Convert it to PNG or JPEG"
@@ -118,14 +118,14 @@ def test_postscript_and_damaged_files_are_failures_and_remarks(tmp_path: Path) -
         {"path": "deep.tif", "remark": deep},
         {"path": "e.jpg", "remark": metadata},
     ]
-    assert [line for line in said.splitlines() if "an unsupported format" not in line] == [
+    assert [line for line in stderr.splitlines() if "an unsupported format" not in line] == [
         f"`deep.tif`: {deep}.",
         f"`e.jpg`: {metadata}.",
     ]
-    assert "Warning" not in said
-    again, _, said = embed(folder, tmp_path / "w")
-    assert (again["embedded"], again["remarks"]) == (0, [])  # told once
-    assert "deep.tif" not in said
+    assert "Warning" not in stderr
+    again, _, stderr = embed(folder, tmp_path / "w")
+    assert (again["embedded"], again["remarks"]) == (0, [])  # reported once
+    assert "deep.tif" not in stderr
 
 
 PEAK = r"""
@@ -142,7 +142,7 @@ print(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 
 @pytest.mark.slow
 def test_images_of_many_pixels(tmp_path: Path) -> None:
-    """Of 177 million pixels they are refused, of 100 million decoded one after the other."""
+    """Images of 177 million pixels are refused; those of 100 million are decoded one at a time."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(8):
@@ -153,15 +153,15 @@ def test_images_of_many_pixels(tmp_path: Path) -> None:
         whole = (folder / f"{kind}0.png").read_bytes()
         for number in range(1, 8):
             (folder / f"{kind}{number}.png").write_bytes(whole + bytes([number]))
-    result, failures, said = embed(folder, tmp_path / "w")
+    result, failures, stderr = embed(folder, tmp_path / "w")
     assert (result["embedded"], result["failed"]) == (16, 8)
     assert set(failures) == {f"a{number}.png" for number in range(8)}
     assert set(failures.values()) == {
         "it has 13,300 x 13,300 pixels; the limit is 120,000,000. Reduce the image"
     }
-    assert "Warning" not in said
+    assert "Warning" not in stderr
     peak = subprocess.run(
         [sys.executable, "-c", PEAK, str(folder)], capture_output=True, text=True, check=True
     )
-    # Kilobytes: one image takes 400 MB, and eight threads hold no more together.
+    # Kilobytes: one image needs 400 MB, and eight threads share this budget.
     assert int(peak.stdout) < 700_000

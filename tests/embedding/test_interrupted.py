@@ -1,4 +1,4 @@
-"""What an interruption leaves, and what the scan memory may be trusted with."""
+"""Interrupted runs, and the scan memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def interrupt_at(stage: str, count: int) -> Callable[[str, int, int], None]:
     return progress
 
 
-def test_an_interruption_keeps_what_is_finished(
+def test_an_interruption_keeps_finished_vectors(
     photos: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filling, "BATCH_SIZE", 4)
@@ -40,7 +40,7 @@ def test_an_interruption_keeps_what_is_finished(
     assert (again.report.embedded, again.report.reused) == (12, 8)
 
 
-def test_a_scan_that_was_interrupted_remembers_nothing_that_is_in_doubt(
+def test_an_interrupted_scan_stores_no_unverified_digest(
     photos: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other, current = photos(6, 2, "one"), tmp_path / "other", tmp_path / "current"
@@ -65,16 +65,16 @@ def test_a_scan_that_was_interrupted_remembers_nothing_that_is_in_doubt(
     assert np.array_equal(found.matrix, plain.matrix)
 
 
-def test_failures_are_kept_with_the_path_alone_if_nothing_could_be_read(
+def test_unreadable_files_are_failures_without_a_digest(
     photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photos(4, 2)
-    (folder / "class0" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (folder / "class0" / "absent.jpg").symlink_to(tmp_path / "nowhere.jpg")
     found = embed(load_dataset(str(folder)), backbone="toy", workspace=tmp_path / "w")
     store = Store(Workspace(tmp_path / "w"), found.spec)
     rows = [row for path in (store.folder / "failures").iterdir() for row in read(path)]
     assert [(row["path"], row["content_id"], row["stage"]) for row in rows] == [
-        ("class0/gone.jpg", None, "read")
+        ("class0/absent.jpg", None, "read")
     ]
 
 
@@ -95,7 +95,7 @@ def test_an_image_too_narrow_to_resize_is_a_failure() -> None:
     half = (0.5, 0.5, 0.5)
     with pytest.raises(DecodeError) as caught:
         decode(buffer.getvalue(), Preprocess((224, 224), 256, "bicubic", half, half))
-    assert str(caught.value) == "it has 1 x 3,000 pixels, too narrow to be resized: crop it"
+    assert str(caught.value) == "it has 1 x 3,000 pixels, too narrow for resizing. Crop it"
 
 
 def test_a_link_to_a_folder_above_is_not_followed(photos: Callable[..., Path]) -> None:
@@ -105,7 +105,7 @@ def test_a_link_to_a_folder_above_is_not_followed(photos: Callable[..., Path]) -
     assert len(load_dataset(str(folder))) == 4
 
 
-def test_images_in_formats_that_are_not_read_are_counted(photos: Callable[..., Path]) -> None:
+def test_images_in_unsupported_formats_are_counted(photos: Callable[..., Path]) -> None:
     folder = photos(4, 2)
     (folder / "class0" / "a.HEIC").write_bytes(b"x")
     (folder / "class0" / "notes.txt").write_bytes(b"x")

@@ -1,4 +1,4 @@
-"""A Ray cluster whose head was started elsewhere does what one process does."""
+"""Embedding on a Ray cluster with its head in another folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A head on this machine, started in another folder; the settings that lead to it."""
+    """A head started in another folder, and its address as environment variables."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -41,7 +41,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         "RAY_USAGE_STATS_ENABLED": "0",
         "PYTHONPATH": str(REPOSITORY),
     }
-    # The paths of sockets must be short, so the session is not kept below `elsewhere`.
+    # The paths of sockets must be short, so the session has another folder.
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as session:
         words = [
             sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
@@ -74,7 +74,7 @@ def _answers(port: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["relative", "ws-2026-11-28T12:00:00", "it's 50% größe"])
-def test_a_relative_workspace_and_folder_are_found_by_workers_elsewhere(
+def test_workers_in_another_folder_find_relative_paths(
     cluster: dict[str, str], photos: Callable[..., Path], tmp_path: Path, name: str
 ) -> None:
     photos(30, 3)
@@ -84,8 +84,8 @@ def test_a_relative_workspace_and_folder_are_found_by_workers_elsewhere(
         cwd=tmp_path, env={**os.environ, **cluster}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["embedded"], told["failed"]) == (30, 0)
+    result = json.loads(done.stdout)
+    assert (result["embedded"], result["failed"]) == (30, 0)
     assert done.stderr == ""
     found = ep.embed(tmp_path / "photos", backbone="toy", workspace=tmp_path / name)
     local = ep.embed(tmp_path / "photos", backbone="toy", workspace=tmp_path / "local")
@@ -113,7 +113,7 @@ def writing_elsewhere(path, source, item_id):
 executors._look = locals()[sys.argv.pop(1)]
 main()
 """
-"""Nodes that do not share what they should."""
+"""Script of a node without the shared folders."""
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ main()
         ("writing_elsewhere", "has no workspace at {workspace}: give a --workspace"),
     ],
 )
-def test_a_node_that_does_not_share_the_folders_is_named(
+def test_a_node_without_the_shared_folders_is_an_error(
     cluster: dict[str, str],
     photos: Callable[..., Path],
     tmp_path: Path,
@@ -139,11 +139,11 @@ def test_a_node_that_does_not_share_the_folders_is_named(
         cwd=tmp_path, env={**os.environ, **cluster}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    told = json.loads(done.stdout)
-    assert told["kind"] == "RunError"
-    assert told["error"].startswith("the Ray node ")
-    assert message.format(photos=folder, workspace=workspace) in told["error"]
-    assert done.stderr == f"embedpipe: {told['error']}\n"
+    result = json.loads(done.stdout)
+    assert result["kind"] == "RunError"
+    assert result["error"].startswith("the Ray node ")
+    assert message.format(photos=folder, workspace=workspace) in result["error"]
+    assert done.stderr == f"embedpipe: {result['error']}\n"
     assert not list(workspace.rglob("fragments/*"))
     assert not list(workspace.rglob(".tmp-*"))
 

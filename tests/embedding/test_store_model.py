@@ -11,7 +11,7 @@ import pytest
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills need POSIX processes")
-def test_any_history_ends_as_the_dictionary_says() -> None:
+def test_the_store_equals_the_dictionary_after_any_history() -> None:
     program = Path(__file__).with_name("store_model.py")
     done = subprocess.run(
         [sys.executable, str(program)], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Makes `files` importable from the tests beside it."""
+"""Makes `files` importable from the tests in this folder."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""PNG and TIFF files of every kind, byte by byte: Pillow writes a few of them only."""
+"""Writers of PNG and TIFF files of kinds that Pillow does not write."""
 
 from __future__ import annotations
 

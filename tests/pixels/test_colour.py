@@ -1,4 +1,4 @@
-"""Every kind of pixel becomes 8-bit RGB by one rule, whichever door asks for it."""
+"""Conversion of every kind of pixel to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_deep_samples_keep_the_upper_8_of_their_bits(
         ]
 
 
-def test_the_guess_is_told() -> None:
+def test_assumed_bits_are_remarks() -> None:
     assert seen(tiff(G16 << 4))[1] == (
         "its values go up to 4,080 in samples of 16 bits: they are read as 12 bits",
     )
@@ -81,15 +81,15 @@ def test_the_guess_is_told() -> None:
     assert seen(tiff(np.zeros((4, 4), np.uint16)))[1] == ()
 
 
-def test_a_stated_range_is_not_guessed() -> None:
+def test_a_stated_range_is_used() -> None:
     dark = G16 << 1  # up to 510 of 4,095
     for tag, code in ((281, "H"), (341, "H"), (50717, "I")):
         pixels, remarks = seen(tiff(dark, tags={tag: (code, 4095)}))
         assert np.array_equal(pixels[..., 1], dark >> 4)
         assert remarks == ()
-    # The largest value of a sample is what programs write that know nothing.
+    # Many programs write the largest possible value as the range.
     assert seen(tiff(G16 << 4, tags={281: ("H", 65535)}))[0].max() == 255
-    # A PGM states its range: a dark one stays dark.
+    # A PGM states its range, so a dark image stays dark.
     pixels, remarks = seen(b"P5 2 1 4095\n" + np.array([2048, 15], ">u2").tobytes())
     assert (pixels[0, :, 0].tolist(), remarks) == ([128, 0], ())
 
@@ -162,7 +162,7 @@ def test_a_transparent_value_does_not_widen_the_range() -> None:
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 6, 8])
-def test_only_orientations_that_exist_turn_an_image(orientation: int) -> None:
+def test_only_valid_orientations_turn_an_image(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = saved(Image.fromarray(COLOUR), "PNG", exif=exif)
@@ -213,7 +213,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_doors_show_the_same_pixels(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_views_show_the_same_pixels(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from embedpipe.backbones import Preprocess, decode
     from embedpipe.checks.image_stats import SHRUNKEN, SIDE, _Stats, _stats_of_file
     from embedpipe.datasets.corruptions import _pixels
@@ -239,7 +239,7 @@ def test_all_doors_show_the_same_pixels(kind: str, monkeypatch: pytest.MonkeyPat
     assert not is_plain(data)  # or the page would send the file
 
 
-def test_plain_files_are_sent_as_they_are() -> None:
+def test_plain_files() -> None:
     image = Image.fromarray(COLOUR)
     for kind in ("JPEG", "PNG", "WEBP", "GIF"):
         assert is_plain(saved(image, kind))

@@ -1,4 +1,4 @@
-"""What is opened, what is refused and why; and that nothing raw reaches the terminal."""
+"""Supported and refused files, remarks, and the budget of memory."""
 
 from __future__ import annotations
 
@@ -49,13 +49,15 @@ def reason(data: bytes) -> str:
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
     ],
 )
-def test_other_formats_are_named(data: bytes, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsupported_formats_are_named(
+    data: bytes, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)  # PostScript would start Ghostscript
     article = f"it is {name}, an unsupported format. Convert it to PNG or JPEG"
     assert reason(data) == article
 
 
-def test_what_is_no_image_is_explained() -> None:
+def test_other_files_are_explained() -> None:
     assert reason(b"<!DOCTYPE html><html>") == "it is a web page, not an image. Download it again"
     assert reason(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n") == (
         "it is a Git LFS pointer, not the image. Run `git lfs pull`"
@@ -96,11 +98,11 @@ LONG_TAG = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\xff\xff\0\0\x06" + byte
 
 
 def test_damaged_metadata_are_one_remark() -> None:
-    said = "its metadata (EXIF or TIFF tags) are damaged; its orientation may be lost"
+    remark = "its metadata (EXIF or TIFF tags) are damaged; its orientation may be lost"
     for exif in (b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0II*\0\x08\0\0\0\x05\0", LONG_TAG):
         data = saved(PHOTO, "JPEG", exif=exif)
-        assert remarks_of(data) == (said,)
-        assert remarks_of(data) == (said,)  # each time, not once for each place in the code
+        assert remarks_of(data) == (remark,)
+        assert remarks_of(data) == (remark,)  # at every call
 
 
 def test_ordinary_files_have_no_remarks() -> None:
@@ -125,7 +127,7 @@ for data in damaged_files():
 
 
 def damaged_files() -> list[bytes]:
-    """Return whole files of many kinds with a few bytes altered, or their ends missing."""
+    """Return files of many kinds with altered bytes or missing ends."""
     noise = random.Random(0)
     kinds = [saved(PHOTO, kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "PPM")]
     kinds += [
@@ -146,8 +148,8 @@ def damaged_files() -> list[bytes]:
     return found
 
 
-def test_nothing_raw_reaches_the_terminal() -> None:
-    """Neither warnings of Python, nor what C libraries write to the file descriptor."""
+def test_damaged_files_write_no_output() -> None:
+    """No warnings of Python, and no output of C libraries."""
     environment = os.environ | {"PYTHONWARNINGS": "default"}
     done = subprocess.run(
         [sys.executable, "-c", DAMAGE, str(Path(__file__).parent)],
@@ -159,7 +161,7 @@ def test_nothing_raw_reaches_the_terminal() -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_warnings_of_other_code_are_shown_as_ever() -> None:
+def test_warnings_of_other_code_are_still_shown() -> None:
     def other() -> None:
         time.sleep(0.01)
         warnings.warn("from another thread", UserWarning, stacklevel=1)
@@ -179,7 +181,7 @@ def test_warnings_of_other_code_are_shown_as_ever() -> None:
     assert (list(warnings.filters), warnings.showwarning) == (filters, show)
 
 
-def test_too_little_memory_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_is_decoded_alone_after_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     budget, taken = Budget(1000), []
     monkeypatch.setattr(decoding, "budget", budget)
     data = saved(Image.new("RGB", (4, 4)), "PNG")
@@ -201,7 +203,7 @@ def test_too_little_memory_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch)
     assert budget._free == 1000
 
 
-def test_the_budget_bounds_what_threads_hold_together() -> None:
+def test_the_budget_limits_the_sum_over_threads() -> None:
     budget, lock, held, most = Budget(100), threading.Lock(), 0, 0
 
     def hold(size: int) -> None:
