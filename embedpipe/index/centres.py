@@ -25,7 +25,7 @@ SET_ROWS = 4096
 """Members of a set per block."""
 
 KEPT_BYTES = 64 << 20
-"""Maximum bytes of moved vectors in memory."""
+"""Maximum bytes of frame vectors in memory."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class _Chunk:
 class Centres:
     """Rows of a matrix, numbered in the order they were added.
 
-    Moved vectors are computed in chunks of 256 and kept up to 64 MB; 8 to 16 bytes per centre.
+    Their vectors in the frame are computed in chunks of 256 and kept up to 64 MB.
     """
 
     def __init__(self, frame: Frame, rows: NDArray[np.int64]) -> None:
@@ -80,8 +80,8 @@ class Centres:
             chunk = _Chunk(np.empty(shape, dtype=np.float32), np.empty(CHUNK))
         if chunk.filled < wanted:
             new = slice(chunk.filled, wanted)
-            moved = self._frame.rows(self.rows[number * CHUNK :][new])
-            chunk.vectors[new], chunk.norms[new] = moved.vectors, moved.norms
+            shifted = self._frame.rows(self.rows[number * CHUNK :][new])
+            chunk.vectors[new], chunk.norms[new] = shifted.vectors, shifted.norms
             chunk.filled = wanted
         self._chunks[number] = chunk  # the most recent is last
         while len(self._chunks) > self._kept:

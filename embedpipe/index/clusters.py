@@ -140,20 +140,20 @@ def _sample(rng: np.random.Generator, n: int, size: int) -> NDArray[np.int64]:
 def _seeds(rng: np.random.Generator, trained: FrameRows, k: int) -> NDArray[np.int64]:
     """Choose `k` distinct positions of seeds: (k,) int64."""
     allowed = _sample(rng, len(trained.vectors), max(SEEDED_FROM * k, SAMPLE))
-    moved = FrameRows(take_rows(trained.vectors, allowed), trained.norms[allowed])
+    shifted = FrameRows(take_rows(trained.vectors, allowed), trained.norms[allowed])
     count = min(SPARE * k, allowed.size)
     if k > THINNED or count == k:
-        return allowed[_draw(rng, moved, k)[0]]
-    chosen, nearest = _draw(rng, moved, count)  # (c,), (s,)
+        return allowed[_draw(rng, shifted, k)[0]]
+    chosen, nearest = _draw(rng, shifted, count)  # (c,), (s,)
     weights = np.bincount(nearest, minlength=count)
-    return allowed[chosen[_thin(rng, _distances(moved.vectors[chosen]), weights, k)]]
+    return allowed[chosen[_thin(rng, _distances(shifted.vectors[chosen]), weights, k)]]
 
 
 def _draw(
-    rng: np.random.Generator, moved: FrameRows, k: int
+    rng: np.random.Generator, shifted: FrameRows, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw distinct positions by k-means++: (k,), and the nearest seed of each vector: (s,)."""
-    count = moved.norms.size
+    count = shifted.norms.size
     chosen = [int(rng.integers(count))]
     nearest = np.zeros(count, dtype=np.int64)
     closest = np.full(
@@ -161,7 +161,7 @@ def _draw(
     )  # squared distance to the nearest of the first `measured` seeds
     measured = 0
     while True:
-        _approach(closest, nearest, moved, np.array(chosen), measured)
+        _approach(closest, nearest, shifted, np.array(chosen), measured)
         measured = len(chosen)
         if measured == k:
             return np.array(chosen), nearest
@@ -174,7 +174,7 @@ def _draw(
         drawn = np.minimum(drawn, count - 1)  # (b,)
         left = closest[drawn]  # (b,)
         needed = rng.random(size) * left
-        apart = _distances(moved.vectors[drawn])  # (b, b)
+        apart = _distances(shifted.vectors[drawn])  # (b, b)
         for at in range(size):
             if needed[at] < left[at] and len(chosen) < k:
                 chosen.append(int(drawn[at]))
@@ -208,19 +208,19 @@ def _thin(
 def _approach(
     closest: NDArray[np.float64],
     nearest: NDArray[np.int64],
-    moved: FrameRows,
+    shifted: FrameRows,
     seeds: NDArray[np.int64],
     measured: int,
 ) -> None:
     """Update the (s,) squared distances and nearest seeds with the seeds after `measured`."""
     fresh = seeds[measured:]
-    turned, norms = -2 * moved.vectors[fresh].T, moved.norms[fresh].astype(np.float32)  # (b,)
+    turned, norms = -2 * shifted.vectors[fresh].T, shifted.norms[fresh].astype(np.float32)  # (b,)
 
     def work(part: slice) -> None:
-        gaps = moved.vectors[part] @ turned  # (s, b)
+        gaps = shifted.vectors[part] @ turned  # (s, b)
         gaps += norms
         best = gaps.argmin(axis=1)  # (s,)
-        away = np.take_along_axis(gaps, best[:, None], axis=1)[:, 0] + moved.norms[part]
+        away = np.take_along_axis(gaps, best[:, None], axis=1)[:, 0] + shifted.norms[part]
         away = np.maximum(away, 0)
         nearer = away < closest[part]
         closest[part][nearer] = away[nearer]
@@ -241,8 +241,8 @@ def _distances(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.maximum(apart, 0)
 
 
-def _part(moved: FrameRows, part: slice) -> FrameRows:
-    return FrameRows(moved.vectors[part], moved.norms[part])
+def _part(shifted: FrameRows, part: slice) -> FrameRows:
+    return FrameRows(shifted.vectors[part], shifted.norms[part])
 
 
 def _join(

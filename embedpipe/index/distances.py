@@ -41,7 +41,7 @@ ORDINARY = 20
 COARSER = 2.0**-24
 """Factor of a coarser frame."""
 
-MOVED_BYTES = 4 << 20
+BLOCK_BYTES = 4 << 20
 """Bytes of vectors per block."""
 
 PAIRS = 512
@@ -212,7 +212,7 @@ def safe_frame(matrix: Vectors, rows: NDArray[np.int64]) -> tuple[Frame, NDArray
         def work(part: slice, frame: Frame = frame) -> None:
             norms[part] = frame.rows(rows[part]).norms
 
-        map_blocks(work, rows.size, block_rows(matrix.shape[1], MOVED_BYTES))
+        map_blocks(work, rows.size, block_rows(matrix.shape[1], BLOCK_BYTES))
         if norms.max() < frame.overflow:
             return frame, norms
         frame = frame.coarser()

@@ -25,10 +25,10 @@ FEWEST = 64
 """Minimum centres before an update checks whether an item needs more."""
 
 KEEP = 0.9
-"""Share of items that need more centres, below which the others are removed."""
+"""Up-to-date items are removed when the others are less than this share."""
 
 FRONT = 16
-"""Items in the front, as a multiple of the block size; blocks are taken from the front."""
+"""Blocks in the front, the items with the largest keys, from which blocks are taken."""
 
 
 @dataclass(frozen=True)

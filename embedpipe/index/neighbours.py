@@ -63,7 +63,7 @@ def nearest_neighbours(
     progress: Progress | None = None,
     some: NDArray[np.int64] | None = None,
 ) -> Neighbours:
-    """Return the `k` nearest of `rows` for each of them (or `some` positions), or all others."""
+    """Return the `k` nearest of `rows` for each, or only for the positions `some`."""
     # Nearest by `between`, ties by lowest position, for any number of threads.
     # Products of float32 tiles estimate each pair once, with a proven bound on the error. A point
     # keeps all rivals that may be among its k nearest; at the end these are measured in float64.

@@ -131,9 +131,9 @@ class Pairs:
         return above.astype(np.float32)
 
     def _columns(self, tile: NDArray[np.int64], *, swapped: bool) -> NDArray[np.float32]:
-        moved = self.frame.rows(self.rows[tile]).vectors  # (b, d)
-        wide = np.empty((len(moved), moved.shape[1] + 2), dtype=np.float32)
-        wide[:, :-2] = moved
+        shifted = self.frame.rows(self.rows[tile]).vectors  # (b, d)
+        wide = np.empty((len(shifted), shifted.shape[1] + 2), dtype=np.float32)
+        wide[:, :-2] = shifted
         wide[:, -1 if swapped else -2] = -self.halves[tile]
         wide[:, -2 if swapped else -1] = 1
         return wide

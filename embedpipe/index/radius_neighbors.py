@@ -168,7 +168,7 @@ def _read_off(
     which: NDArray[np.bool_],
     points: NDArray[np.int64],
 ) -> Edges:
-    """Return the pairs of `points`, whose neighbours are the `which` of those given."""
+    """Return the pairs of `points` with members, from the rows `which` of `near`."""
     positions, distances = near.positions[which], near.distances[which].astype(np.float64)
     sure = distances < radius * (1 - 4 * ROUNDING)  # (s, k)
     nearly = distances <= radius * (1 + 4 * ROUNDING) + TINY

@@ -222,10 +222,10 @@ class DistanceSampler:
         squares, sizes = np.empty(self._norms.size), np.ones(self._norms.size)
 
         def work(part: slice) -> None:
-            moved = frame.rows(self._rows[part])  # (b, d)
-            squares[part] = moved.norms
+            shifted = frame.rows(self._rows[part])  # (b, d)
+            squares[part] = shifted.norms
             if self._factors is not None:
-                self._tilts[part] = moved.vectors.astype(np.float64) @ shift + middle / 2
+                self._tilts[part] = shifted.vectors.astype(np.float64) @ shift + middle / 2
                 factors = np.asarray(self._factors(_range(part)), dtype=np.float64)  # (b, C)
                 sizes[part] = np.square(factors).sum(axis=1)
 
@@ -240,12 +240,12 @@ class DistanceSampler:
         self._doubts[:] = (frame.error * squares + lost) * unit
         return True
 
-    def _items(self, at: Positions, moved: FrameRows) -> _Items:
+    def _items(self, at: Positions, shifted: FrameRows) -> _Items:
         factors = None
         if self._factors is not None:
             factors = np.asarray(self._factors(at), dtype=np.float64)  # (m, C)
         of_items = (self._tilts[at], self._norms[at], self._doubts[at])
-        return _Items(moved.vectors, factors, *of_items)
+        return _Items(shifted.vectors, factors, *of_items)
 
     def _gaps(self, items: _Items, others: _Items) -> Float64s:
         """Return estimated squared distances: (m, p)."""
@@ -286,9 +286,9 @@ class DistanceSampler:
         items = self._items(at, self._frame.rows(self._rows[at]))
         places = np.array(self._places)  # (k,)
         gaps = np.empty((at.size, places.size))
-        for start, moved in self._centres.spans(0, places.size):
-            part = slice(start, start + moved.norms.size)
-            gaps[:, part] = self._gaps(items, self._items(places[part], moved))
+        for start, shifted in self._centres.spans(0, places.size):
+            part = slice(start, start + shifted.norms.size)
+            gaps[:, part] = self._gaps(items, self._items(places[part], shifted))
         doubts = items.doubts[:, None] + self._doubts[places]  # (b, k)
         lower = gaps * (1 - ROUNDING) - doubts
         upper = (gaps * (1 + ROUNDING) + doubts).min(axis=1)  # (b,)
@@ -324,12 +324,12 @@ class DistanceSampler:
         self._sums[blocks] = self._bounds[blocks].sum(axis=1)
 
     def _refresh(self) -> None:
-        """Compare every item with the centres that not all were compared with."""
+        """Compare every item with the centres added since the last refresh."""
         flat = self._bounds.ravel()
-        for start, moved in self._centres.spans(self._seen, len(self._places)):
-            places = np.array(self._places[start : start + moved.norms.size])
+        for start, shifted in self._centres.spans(self._seen, len(self._places)):
+            places = np.array(self._places[start : start + shifted.norms.size])
             map_blocks(
-                partial(self._lower, flat, self._items(places, moved)), self._rows.size, BLOCK
+                partial(self._lower, flat, self._items(places, shifted)), self._rows.size, BLOCK
             )
         self._sums = self._bounds.sum(axis=1)
         self._seen, self._wasted = len(self._places), 0.0

@@ -46,8 +46,8 @@ def sketch_of(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     found = np.empty((rows.size, d if directions is None else directions.shape[1]), np.float32)
 
     def work(part: slice) -> None:
-        moved = frame.rows(rows[part]).vectors  # (b, d)
-        found[part] = moved if directions is None else moved @ directions
+        shifted = frame.rows(rows[part]).vectors  # (b, d)
+        found[part] = shifted if directions is None else shifted @ directions
 
     map_blocks(work, rows.size, block_rows(d, BLOCK_BYTES))
     return found

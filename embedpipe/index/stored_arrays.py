@@ -139,7 +139,7 @@ class ArrayStore:
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Exclude other processes from such a block for the same name and folder."""
+        """Lock a name of this folder for all processes during a ``with`` block."""
         # The lock is released when a process ends. Without locks (Windows, read-only folders),
         # processes do not wait.
         try:
@@ -179,7 +179,7 @@ class ArrayStore:
 
 
 def _too_many(parts: Mapping[str, Any], prefix: str, most: int) -> dict[str, Any]:
-    """Return all but the newest `most` parts whose names have this prefix."""
+    """Return the parts with a name prefix, except the newest `most`."""
     names = [name for name in parts if name.startswith(prefix)]
     return {name: parts[name] for name in names[: max(len(names) - most, 0)]}
 

@@ -31,7 +31,7 @@ ERRORS = 2
 
 @strategies.register("auto")
 class Auto(Strategy):
-    """Typical items first; typical and uncertain items once the labels separate the classes.
+    """Typical items first; both typical and uncertain ones when labels separate the classes.
 
     The labels separate the classes if the leave-one-out accuracy of a nearest-class-mean
     classifier exceeds the share of the most frequent class by more than two standard errors. The
@@ -206,8 +206,8 @@ def _left_out_accuracy(
 
     def work(part: slice) -> None:
         at = tried[part]
-        moved = frame.rows(rows[at])
-        away = moved.norms[:, None] + norms - 2.0 * (moved.vectors @ means.T)  # (b, C)
+        shifted = frame.rows(rows[at])
+        away = shifted.norms[:, None] + norms - 2.0 * (shifted.vectors @ means.T)  # (b, C)
         each, mine = np.arange(at.size), own[at]
         # The distance of x to the mean of its class without x is n/(n − 1) times that with x.
         away[each, mine] *= np.square(counts[mine] / others[mine])

@@ -49,7 +49,7 @@ class CoreSet(Strategy):
     the distance to the farthest item. Cosine distances are √(2 − 2·cos), from 0 to 2.
 
     Diagnostics: ``radius`` (n,) float32, the covering radius after each pick; ``lower_bound``,
-    half of the last radius, which no n picks can go below.
+    half of the last radius: no n picks have a smaller radius.
 
     Time: a fraction of O(u·d) per pick. Extra memory: at most 96 bytes per unlabelled item, 24 per
     labelled item, 14,336 vectors and 144 MB.

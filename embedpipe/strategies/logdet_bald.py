@@ -40,8 +40,8 @@ class LogdetBald(DiverseStrategy):
     Scores: the gain of each pick in nats. Diagnostics, (n,) float32: ``variance`` and ``weight``,
     v and w of each pick; ``information``, the cumulative sum of gains.
 
-    Time, with m labelled items and r = min(m, d): O((u + m)·d·r + r³) to start, then about
-    O(d·(r + n)) for each of a few thousand updates per hundred picks. Extra memory: 96 bytes per
+    Time, with m labelled items and r = min(m, d): O((u + m)·d·r + r³) to start, then O(d·(r + n))
+    per update of an item; a hundred picks need a few thousand updates. Extra memory: 96 bytes per
     unlabelled item, 8·d per pick, 24·d·r, and about 10 MB per thread. The picks equal those of the
     plain algorithm in float64.
 

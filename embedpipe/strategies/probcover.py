@@ -29,7 +29,7 @@ BALL = 24
 """Maximum mean members of a ball."""
 
 SMALL = 1_200_000
-"""Total members of all balls that are always allowed."""
+"""Maximum total members of all balls of a small pool."""
 
 
 @strategies.register("probcover")

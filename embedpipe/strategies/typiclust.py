@@ -39,7 +39,7 @@ class TypiClust(DiverseStrategy):
     max_clusters
         Maximum number of clusters.
     min_cluster_size
-        Unique vectors below which a cluster is used only when no other is left.
+        Minimum unique vectors of a cluster; smaller ones are used only when no other is left.
     metric
         ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
 

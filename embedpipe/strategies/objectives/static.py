@@ -263,15 +263,15 @@ def _distances(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> 
     every = np.arange(len(examples))
     frame = _common_frame(vectors, rows, examples)
     for some in row_blocks(len(examples), EXAMPLES):
-        moved = replace(frame, matrix=examples).rows(every[some])  # (e, d)
+        shifted = replace(frame, matrix=examples).rows(every[some])  # (e, d)
 
         def work(
             part: slice,
             some: slice = some,
-            moved_vectors: NDArray[np.float32] = moved.vectors,
-            norms: Float64s = moved.norms,
+            shifted_vectors: NDArray[np.float32] = shifted.vectors,
+            norms: Float64s = shifted.norms,
         ) -> None:
-            gaps = frame.rows(rows[part]).vectors @ (-2 * moved_vectors.T)  # (b, e)
+            gaps = frame.rows(rows[part]).vectors @ (-2 * shifted_vectors.T)  # (b, e)
             gaps += norms.astype(np.float32)
             nearest = take_wide(examples, every[some][gaps.argmin(axis=1)])  # (b, d)
             away = squared_distances(take_wide(vectors, rows[part]), nearest)  # (b,)
