@@ -60,7 +60,7 @@ def main() -> int:
         batch_size=20,
         rounds=arguments.rounds,
         heads=arguments.heads,
-        upper_bound=not arguments.no_upper_baseline,
+        upper_baseline=not arguments.no_upper_baseline,
         workspace=arguments.workspace,
     )
     results = experiment.run(
@@ -115,7 +115,9 @@ def show(summary: Summary, arguments: argparse.Namespace) -> None:
     last = 20 * (arguments.rounds + 1)
     budgets = [*(budget for budget in BUDGETS if budget < last), last]
     for group in summary.groups:
-        upper = "" if group.bound is None else f"; {group.bound:.3f} with all labels"
+        upper = (
+            "" if group.upper_baseline is None else f"; {group.upper_baseline:.3f} with all labels"
+        )
         head = group.title.partition("; ")[2]
         print(f"\n{arguments.dataset}, {arguments.seeds} seeds, {head}{upper}\n")
         at = " | ".join(map(str, budgets))

@@ -247,7 +247,7 @@ def bench_same(arguments: argparse.Namespace, problem: Problem) -> bool:
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
             part = {"strategies": ["margin", "badge"], "seeds": 2, "rounds": 3}
-            experiment = grid(arguments, **part, workspace=folder, upper_bound=False)
+            experiment = grid(arguments, **part, workspace=folder, upper_baseline=False)
             experiment.run(workers=workers)
             tables.append((experiment.folder / "results.parquet").read_bytes())
     same = tables[0] == tables[1]

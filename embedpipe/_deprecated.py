@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["old_names"]
+__all__ = ["old_attribute", "old_names", "old_parameters"]
+
+T = TypeVar("T", bound=Callable[..., Any])
 
 
 def old_names(
@@ -25,3 +28,39 @@ def old_names(
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
     return get
+
+
+def old_parameters(**names: str) -> Callable[[T], T]:
+    """Return a decorator for a function or class that accepts old names of keyword arguments."""
+
+    def decorate(call: T) -> T:
+        any_call: Any = call
+        called = any_call.__init__ if isinstance(call, type) else any_call
+
+        @functools.wraps(called)
+        def accepting(*arguments: Any, **options: Any) -> Any:
+            for old in names.keys() & options.keys():
+                _warn(old, names[old])
+                options[names[old]] = options.pop(old)
+            return called(*arguments, **options)
+
+        if not isinstance(call, type):
+            return accepting  # type: ignore[return-value]
+        call.__init__ = accepting  # type: ignore[misc]
+        return call
+
+    return decorate
+
+
+def old_attribute(old: str, new: str) -> Any:
+    """Return a property for the old name of an attribute or method."""
+
+    def get(self: Any) -> Any:
+        _warn(old, new)
+        return getattr(self, new)
+
+    return property(get, doc=f"Old name of `{new}`.")
+
+
+def _warn(old: str, new: str) -> None:
+    warnings.warn(f"`{old}` is now `{new}`.", DeprecationWarning, stacklevel=3)

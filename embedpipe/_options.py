@@ -267,10 +267,9 @@ class ExperimentFields:
     skip: int = option(0, "Number of top-ranked items to leave out in each batch", min=0)
     labelling: OracleOptions = field(default_factory=OracleOptions)
     index: str = option("exact", _INDEX)
-    upper_bound: bool = option(
+    upper_baseline: bool = option(
         True,
         "Measure the accuracy with all labels, the upper baseline, by one fit to the whole pool",
-        flag="--upper-baseline",
     )
     name: str | None = option(None, _NAME)
 
@@ -297,11 +296,10 @@ class ReplayFields:
         '"mlp(hidden=64)"',
         flag="--head",
     )
-    bounds: Sequence[str] = option(
+    reference_methods: Sequence[str] = option(
         ("naive", "joint"),
         "Methods to run beside replay, separated by commas: naive (no buffer), cumulative (a new "
         "head on all data so far), joint (all data at once); '' for none",
-        flag="--reference-methods",
     )
     seeds: int | Sequence[int] = option(10, "Number of seeds", min=1)
     mix: str = option(

@@ -53,7 +53,7 @@ def main() -> None:
     data = ep.report_of(
         [loops[name] for name in STRATEGIES if name != "random"],
         baseline=loops["random"],
-        upper_bound=loops["margin"].upper_bound(),
+        upper_baseline=loops["margin"].upper_baseline(),
         command="python pipelines/clothing.py",
     )
     print("report:", ep.write_report(arguments.output / "report.html", data))

@@ -137,7 +137,9 @@ def test_the_runs_of_a_grid_differ_by_seed(tmp_path):
             curves.setdefault((row["head"], row["seed"]), []).append(row["ece"])
     assert len({tuple(curves[RANDOM["mlp"], seed]) for seed in range(4)}) == 4
     assert len({tuple(curves["ridge", seed]) for seed in range(4)}) == 1
-    bounds = {(row["head"], row["seed"]): row["accuracy"] for row in results.bounds.to_pylist()}
+    bounds = {
+        (row["head"], row["seed"]): row["accuracy"] for row in results.upper_baselines.to_pylist()
+    }
     assert len({bounds[RANDOM["mlp"], seed] for seed in range(4)}) > 1
     assert len({bounds["ridge", seed] for seed in range(4)}) == 1
 
@@ -201,8 +203,8 @@ def test_streams_pass_the_seed_to_the_head(tmp_path):
     kept = f"{RANDOM['mlp'][:-1]}, seed=7)"
     assert np.array_equal(matrix(0, kept), matrix(1, kept))
     study = ep.ReplayStudy(
-        stream, policies=["random"], heads=[RANDOM["mlp"]], retains=[0.1], bounds=["joint"],
-        seeds=3, workspace=tmp_path,
+        stream, policies=["random"], heads=[RANDOM["mlp"]], retains=[0.1],
+        reference_methods=["joint"], seeds=3, workspace=tmp_path,
     )  # fmt: skip
     found = study.run(workers=0).metrics.to_pylist()
     joint = {row["gem_accuracy"] for row in found if row["method"] == "joint"}

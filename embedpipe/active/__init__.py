@@ -1,4 +1,4 @@
-"""The active-learning loop: oracles, rounds, and choosing what to label next."""
+"""The active-learning loop: problems, oracles, rounds, selection and stopping advice."""
 
 from .._deprecated import old_names
 from .loop import ActiveLoop

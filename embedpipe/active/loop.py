@@ -1,4 +1,4 @@
-"""The active-learning loop: its rounds, where they are kept, and what they have taught."""
+"""The active-learning loop."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._deprecated import old_attribute
 from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..errors import ExhaustedError, RunError
@@ -21,18 +22,18 @@ from .rounds import Rounds
 __all__ = ["ActiveLoop"]
 
 MOST_INFORMATIVE = 16
-"""Number of picks of a round that `ActiveLoop.most_informative` gives."""
+"""Maximum picks of a round in `ActiveLoop.most_informative`."""
 
 ARRAY_OPTIONS = LoopOptions(initial_size=128, batch_size=128)
-"""The options of `ActiveLoop.from_arrays`, unless it is given others."""
+"""Default options of `ActiveLoop.from_arrays`."""
 
 
 class ActiveLoop:
     """An active-learning loop against known labels.
 
-    Round 0 takes an initial selection from nothing; in every further round the strategy, told by
-    the head what to expect, chooses a batch, the oracle is asked, and the head learns. It is
-    evaluated on the test rows after each round; they are used for nothing else.
+    In round 0 the initial strategy selects a batch without labels. In every further round the
+    strategy selects a batch with the predictions of the head, the oracle labels it, and the head is
+    trained. After each round the head is evaluated on the test rows, which have no other use.
 
     Parameters
     ----------
@@ -41,24 +42,12 @@ class ActiveLoop:
     options
         See `LoopOptions`.
     index
-        ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items: how strategies find
-        neighbours. A `Problem` brings its own.
+        Kind of the neighbour index: ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items.
+        A `Problem` has its own index.
     workspace
-        If given, the run is kept in its ``runs/<run_id>/``, and continues from there.
+        If given, the run is stored in ``runs/<run_id>/`` and continues from there.
     **changes
-        Options by name, in place of those in `options`: ``strategy="margin"``.
-
-    Attributes
-    ----------
-    records
-        The rounds so far.
-    strategy, initial, head
-        Objects: what chooses later batches, what chooses the first one, and the unfitted head.
-
-    Raises
-    ------
-    UsageError
-        If an option has no meaning, or the head cannot do what the mode asks of it.
+        Options by name that replace those in `options`: ``strategy="margin"``.
 
     Examples
     --------
@@ -104,37 +93,25 @@ class ActiveLoop:
         update_size: int | None = None,
         **changes: Any,
     ) -> Self:
-        """Return a loop on features and labels, such as the pixels of images.
+        """Return a loop on arrays of features and labels.
+
+        The rows are copied once, as float32. `Problem.from_arrays` takes a large memory map without
+        a copy.
 
         Parameters
         ----------
         X_train, y_train
-            (n, d) numbers to choose from, and their (n,) labels: texts or numbers.
+            (n, d) candidates and their (n,) labels: texts or numbers.
         X_test, y_test
-            (t, d) numbers to test on, and their (t,) labels; or neither.
+            (t, d) test rows and their (t,) labels, or neither.
         options
             See `LoopOptions`; by default with 128 items in every batch.
         index
-            As of `ActiveLoop`.
+            As for `ActiveLoop`.
         update_size
-            Another name for ``batch_size``.
+            Another name of ``batch_size``.
         **changes
             Options by name, and the ``workspace`` of `ActiveLoop`.
-
-        Returns
-        -------
-        ActiveLoop
-            Its rows are those of `X_train`; the test rows follow.
-
-        Raises
-        ------
-        LabelError
-            If labels do not fit the rows, or a row holds NaN or infinity.
-
-        Notes
-        -----
-        The rows are copied once, as float32. To choose from a memory map that is too large for
-        that, use `Problem.from_arrays`, which copies nothing.
 
         Examples
         --------
@@ -156,22 +133,22 @@ class ActiveLoop:
     # Identity
 
     def config(self, batch_size: int | None = None) -> dict[str, Any]:
-        """Return everything that the run's picks and figures follow from."""
+        """Return everything that determines the picks and measures of the run."""
         return self._sized(batch_size).config(self.problem.identity)
 
     def run_id(self, batch_size: int | None = None) -> str:
-        """Return the run's identity: the same for the same arguments and seed."""
+        """Return the run's id: equal for equal arguments and seed."""
         return self._sized(batch_size).run_id(self.problem.identity)
 
     def folder(self, batch_size: int | None = None) -> RunFolder | None:
-        """Return where the run is kept, if it is."""
+        """Return the folder of the run; None without a workspace."""
         if self._workspace is None:
             return None
         return RunFolder(self._workspace.runs / self.run_id(batch_size))
 
     @property
     def embeddings(self) -> Embeddings | None:
-        """The embeddings that the problem came from, if it did."""
+        """The embeddings of the problem, if it has any."""
         return self.problem.embeddings
 
     # Running
@@ -179,21 +156,9 @@ class ActiveLoop:
     def run(self, rounds: int | None = 10, batch_size: int | None = None) -> Iterator[RoundRecord]:
         """Yield the record of each round, from round 0 to round `rounds`.
 
-        Rounds that are on disk are not run again: what a kill left is continued with the same
-        picks and the same heads. The last batch is smaller if the pool runs out, or the strategy
-        finds nothing more that it may choose; then the loop ends.
-
-        Parameters
-        ----------
-        rounds
-            How many rounds follow the initial selection; None: until nothing is left.
-        batch_size
-            How many items each of them picks, if not as many as the loop was made with.
-
-        Raises
-        ------
-        RunError
-            If the numbers make no sense or the run's folder is damaged.
+        Stored rounds are read, not run again, so a killed run continues with the same picks. The
+        loop ends early if the strategy has no candidates left; with ``rounds=None`` it always runs
+        until then. `batch_size` replaces the option of the loop.
         """
         options = self._sized(batch_size)
         size, first = options.batch_size, options.initial_size
@@ -214,7 +179,7 @@ class ActiveLoop:
             try:
                 record = done.run()
             except ExhaustedError:
-                if not done.records:  # there is nothing to show for it
+                if not done.records:
                     raise
                 return
             done.add(record)
@@ -223,13 +188,7 @@ class ActiveLoop:
             yield record
 
     def fit(self, rounds: int | None = None) -> Self:
-        """Run to the end of the pool, or so many rounds after the first.
-
-        Parameters
-        ----------
-        rounds
-            None: until everything is labelled, or nothing more may be chosen.
-        """
+        """Run `rounds` rounds after the first batch; None: until no candidates are left."""
         for _ in self.run(rounds):
             pass
         return self
@@ -238,24 +197,13 @@ class ActiveLoop:
 
     @property
     def fitted(self) -> Any:
-        """The head, trained on everything labelled so far; None before there is a label."""
+        """The head, trained on all labels so far; None before the first label."""
         return self._rounds.fitted
 
     def head_after(self, number: int) -> Any:
-        """Return the head as a round left it; one that is not the last is trained again.
-
-        Parameters
-        ----------
-        number
-            Of the round.
-
-        Raises
-        ------
-        RunError
-            If there was no such round.
-        """
+        """Return the head after a round; heads of earlier rounds are trained again."""
         if not 0 <= number < len(self.records):
-            raise RunError(f"there is no round {number}: {len(self.records)} were run.")
+            raise RunError(f"there is no round {number}; {len(self.records)} rounds were run.")
         if number == len(self.records) - 1:
             return self.fitted
         earlier = Rounds(self.problem, self._rounds.options)
@@ -264,37 +212,26 @@ class ActiveLoop:
         return earlier.fitted
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the (k,) labels that the head gives to (k, d) vectors.
-
-        Raises
-        ------
-        RunError
-            If there is no head yet.
-        """
+        """Return the (k,) predicted labels of (k, d) vectors."""
         return np.asarray(self._ready().predict(np.asarray(X)))
 
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the (k, C) class probabilities of (k, d) vectors, in the order of ``classes_``.
-
-        Raises
-        ------
-        RunError
-            If there is no head yet.
-        """
+        """Return the (k, C) class probabilities of (k, d) vectors, in the order of ``classes_``."""
         return np.asarray(self._ready().predict_proba(np.asarray(X)))
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """The (C,) labels that the columns of `predict_proba` stand for."""
+        """The (C,) labels of the columns of `predict_proba`."""
         return np.asarray(self._ready().classes_)
 
-    def upper_bound(self) -> float | None:
-        """Return the accuracy of the head with the labels of all candidates: what to reach for.
+    def upper_baseline(self) -> float | None:
+        """Return the test accuracy of a new head with the true labels of all candidates.
 
-        A fresh head, trained at once on the true label of every candidate, whatever the mode
-        and however the labeller behaves. It takes as long as a fit to all of them.
+        It does not depend on the training mode or on the errors of the labeller.
         """
         return self._rounds.upper_baseline()
+
+    upper_bound = old_attribute("upper_bound", "upper_baseline")
 
     # The rounds
 
@@ -309,7 +246,7 @@ class ActiveLoop:
 
     @property
     def test_metrics(self) -> dict[str, NDArray[np.float64]]:
-        """The figures on the test rows, (R,) each, by name; NaN where there is none."""
+        """The measures on the test rows by name, (R,) each; NaN where a value is missing."""
         return {
             name: np.array([getattr(record, name) for record in self.records], dtype=np.float64)
             for name in ("accuracy", "macro_f1", "balanced_accuracy", "ece")
@@ -317,22 +254,22 @@ class ActiveLoop:
 
     @property
     def labelled_percent(self) -> NDArray[np.float64]:
-        """The share of the pool that is labelled after each round, in percent: (R,)."""
+        """The percentage of candidates with a label after each round, (R,)."""
         counts = np.array([record.labelled for record in self.records], dtype=np.float64)
         return 100.0 * counts / len(self.problem.candidates)
 
     @property
     def labeled_fractions(self) -> NDArray[np.float64]:
-        """The same as `labelled_percent`."""
+        """Another name of `labelled_percent`."""
         return self.labelled_percent
 
     @property
     def most_informative(self) -> list[NDArray[np.int64]]:
-        """The first 16 picks of each round, at most, as rows of the matrix."""
+        """At most 16 first picks of each round, as rows of the matrix."""
         return [record.rows[:MOST_INFORMATIVE] for record in self.records]
 
     def _sized(self, batch_size: int | None) -> LoopOptions:
-        """Return the options with another size of batches, if one is given."""
+        """Return the options with the given batch size, if any."""
         if batch_size is None:
             return self.options
         return dataclasses.replace(self.options, batch_size=batch_size)
@@ -340,5 +277,5 @@ class ActiveLoop:
     def _ready(self) -> Any:
         head = self.fitted
         if head is None:
-            raise RunError("there is no head yet: call `fit`, or iterate over `run`, first.")
+            raise RunError("the head is not fitted yet: call `fit`, or iterate over `run`, first.")
         return head

@@ -1,4 +1,4 @@
-"""Training modes: how the head of a round comes from the head before it and the labels."""
+"""Training modes: how the head of each round is trained."""
 
 from __future__ import annotations
 
@@ -12,26 +12,23 @@ from ..errors import UnknownNameError, UsageError
 __all__ = ["MODES", "Mode", "get_mode"]
 
 Train = Callable[[Trainer, Any, Sequence[Batch]], Any]
-"""From the head before (None at first; it may be changed) and all batches, oldest first."""
+"""Called with the previous head, which it may change, and all batches, oldest first."""
 
 
 @dataclass(frozen=True)
 class Mode:
-    """One way to train the head from round to round.
+    """A training mode.
 
     Attributes
     ----------
     train
-        Makes the head of a round from the head before it and the batches so far, of which none
-        is empty.
+        Returns the head of a round from the previous head and all batches, none of them empty.
     from_all
-        Whether the head of a round has learned from all labels equally, so that it is judged by
-        cross-validation on them.
+        Whether the head learns from all labels equally, so that it can be cross-validated on them.
     needs_history
-        Whether the head depends on the heads before, which are then trained again when a run is
-        continued.
+        Whether the head depends on the previous heads.
     needs
-        What the head must have: the method ``partial_fit``, the parameter ``warm_start``.
+        ``"partial_fit"`` or ``"warm_start"`` if the head must have it.
     """
 
     train: Train
@@ -40,14 +37,14 @@ class Mode:
     needs: str | None = None
 
     def check(self, name: str, head: Any) -> None:
-        """Refuse a head that cannot be trained in this mode."""
+        """Raise an error if a head does not support this mode."""
         if not _has(head, self.needs):
             able = [other for other, mode in MODES.items() if _has(head, mode.needs)]
             what = "method partial_fit" if self.needs == "partial_fit" else f"{self.needs} option"
             raise UsageError(
-                f"mode {name!r} goes on from the weights of the round before, and a "
-                f"{type(getattr(head, 'estimator', head)).__name__} has no {what} for that: use "
-                f"mode {' or '.join(able)}, or a head such as mlp."
+                f"mode {name!r} continues from the weights of the previous round, but a "
+                f"{type(getattr(head, 'estimator', head)).__name__} has no {what}: use mode "
+                f"{' or '.join(able)}, or a head such as mlp."
             )
 
 
@@ -84,13 +81,13 @@ MODES: dict[str, Mode] = {
     "incremental": Mode(_incremental, from_all=False, needs_history=True, needs="partial_fit"),
     "replay": Mode(_replay, from_all=False, needs_history=True, needs="partial_fit"),
 }
-"""The modes by name: *cumulative*, a fresh head from all labels; *half_cumulative*, the weights
-are kept, all labels; *incremental*, the weights are kept, the newest batch alone; *replay*, the
-newest batch and a sample of the earlier labels."""
+"""The modes by name. *cumulative*: a new head, all labels. *half_cumulative*: the previous weights,
+all labels. *incremental*: the previous weights, the newest batch. *replay*: the previous weights,
+the newest batch and a sample of earlier labels."""
 
 
 def get_mode(name: str) -> Mode:
-    """Return the mode of that name, or refuse it."""
+    """Return the mode of a name."""
     if name not in MODES:
         raise UnknownNameError("mode", str(name), MODES)
     return MODES[name]

@@ -1,4 +1,4 @@
-"""The options of an active-learning loop, and the identity of a run that follows from them."""
+"""The options of an active-learning loop, and the id of its run."""
 
 from __future__ import annotations
 
@@ -27,19 +27,12 @@ __all__ = ["LoopOptions"]
 @documented
 @dataclass(frozen=True)
 class LoopOptions(LoopFields):
-    """Options of an `ActiveLoop`; wrong ones are refused at once.
+    """Checked options of an `ActiveLoop`.
 
     Strategies are spec strings such as ``"margin"`` or `Strategy` objects; the initial one must
-    need no labels. A head is a spec string, or any scikit-learn classifier with probabilities; one
-    without a ``seed`` or ``random_state`` of its own takes the seed of the loop. Items left out by
-    `skip` stay unlabelled, the last of them for good. With ``advice="full"``, a head that does not
-    report its own cross-validated accuracy is cross-validated in every round, for the advice on
-    stopping; ``"cheap"``: it is not.
-
-    Raises
-    ------
-    UsageError
-        If an option has no meaning, or the head cannot do what the mode asks of it.
+    need no labels. A head is a spec string or a scikit-learn classifier with probabilities; without
+    an own ``seed`` or ``random_state`` it uses the seed of the loop. ``advice="full"``
+    cross-validates heads in every round, for the advice on stopping; ``"cheap"`` does not.
 
     Examples
     --------
@@ -48,14 +41,14 @@ class LoopOptions(LoopFields):
     'digits-coreset-margin-s3'
     >>> LoopOptions(mode="incremental", head="sklearn.neighbors:KNeighborsClassifier")
     Traceback (most recent call last):
-    embedpipe.errors.UsageError: mode 'incremental' goes on from the weights of the round before, \
-and a KNeighborsClassifier has no method partial_fit for that: use mode cumulative, or a head \
-such as mlp.
+    embedpipe.errors.UsageError: mode 'incremental' continues from the weights of the previous \
+round, but a KNeighborsClassifier has no method partial_fit: use mode cumulative, or a head such \
+as mlp.
     """
 
     def __post_init__(self) -> None:
         mode = self.built_mode
-        _ = self.built_strategy, self.built_initial  # which are refused if they are unknown
+        _ = self.built_strategy, self.built_initial  # raises if a name is unknown
         object.__setattr__(self, "seed", check_seed(self.seed))
         head = self.built_head
         if not hasattr(head, "predict_proba"):
@@ -87,7 +80,7 @@ such as mlp.
 
     @cached_property
     def built_head(self) -> Any:
-        """An unfitted head whose randomness follows from the seed."""
+        """The unfitted head, with the seed of the loop."""
         return run_head(self.head, self.seed)
 
     @property
@@ -97,13 +90,13 @@ such as mlp.
 
     @property
     def replayed(self) -> int | None:
-        """Number of earlier labels that mode ``replay`` learns again; None in other modes."""
+        """Number of earlier labels that mode ``replay`` trains on; None in other modes."""
         if self.mode != "replay":
             return None
         return self.batch_size if self.buffer_size is None else self.buffer_size
 
     def config(self, problem: ProblemIdentity) -> dict[str, Any]:
-        """Return, as plain JSON, everything that picks and figures on a problem follow from."""
+        """Return everything that determines picks and measures on a problem, as plain JSON."""
         return {
             "version": RESULTS_VERSION,
             "dataset": problem.name,
@@ -124,7 +117,7 @@ such as mlp.
         }
 
     def run_id(self, problem: ProblemIdentity) -> str:
-        """Return the identity of the run on a problem: the same for the same options."""
+        """Return the id of the run on a problem."""
         names = (
             problem.name,
             self.built_initial.name,
@@ -140,9 +133,9 @@ def _is_whole(value: Any, least: int) -> bool:
 
 
 def _identity_of(strategy: Strategy) -> Any:
-    """Return its spec string, if it is registered and has one, or else its attributes."""
+    """Return the spec string of a registered strategy, or its attributes."""
     if strategy.name in strategies and strategies[strategy.name] is type(strategy):
-        # Not `str`, which gives the bare name of a strategy that has no spec string.
+        # `str` gives only the name of a strategy without a spec string.
         with contextlib.suppress(UsageError):
             return format_spec(strategy)
     return identity_of(strategy)

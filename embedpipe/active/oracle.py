@@ -1,4 +1,4 @@
-"""Who answers when the loop asks for a label."""
+"""Oracles: the labellers of a loop."""
 
 from __future__ import annotations
 
@@ -19,48 +19,29 @@ __all__ = ["Oracle", "OracleOptions", "SimulatedOracle"]
 Float64 = NDArray[np.float64]
 
 _FLIPPED, _OTHER, _ABSTAINED = range(3)
-"""What is drawn of each row, each apart from the others."""
+"""Purposes of the random numbers of each row."""
 
 
 class Oracle(Protocol):
-    """Whoever labels: a person, or a dataset's own labels."""
+    """A labeller: a person, or a dataset's own labels."""
 
     def label(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the labels of rows of the matrix, (k,), in the order asked for.
-
-        None stands for a row that could not be labelled.
-        """
+        """Return the (k,) labels of rows of the matrix; None for a row without an answer."""
 
 
 class SimulatedOracle:
-    """Answers with labels that are known already, for experiments and tests.
-
-    The loop cannot see them: it has to ask, and what it asked for is counted.
+    """An oracle with known labels, for experiments and tests; `asked` counts its questions.
 
     Parameters
     ----------
     labels
-        One label for each row of the matrix; None, NaN or blank where there is none.
+        One label for each row of the matrix; None, NaN or blank for a missing one.
     labelling
-        How it behaves; by default it knows everything, and each answer costs 1.
+        Errors, abstention and costs; by default all answers are right and cost 1 each.
     seed
-        What its errors and gaps follow from, with the row.
+        Seed of errors and abstention.
     matrix
-        (n, d) vectors, one for each label: confusable noise is between classes that are near.
-
-    Attributes
-    ----------
-    asked
-        How many questions it was asked.
-    labelling, seed
-        As given.
-
-    Raises
-    ------
-    LabelError
-        If the labels are neither numbers nor texts, or mix them.
-    UsageError
-        If a cost is given for a class that does not exist, or confusable noise without vectors.
+        (n, d) vectors of the rows, for confusable noise.
 
     Examples
     --------
@@ -94,7 +75,7 @@ class SimulatedOracle:
         seed: int = 0,
         matrix: NDArray[np.float32] | None = None,
     ) -> SimulatedOracle:
-        """Return an oracle from the class of each row, as a position in `classes`; -1: none."""
+        """Return an oracle from the class number of each row; -1 is a missing label."""
         oracle = cls.__new__(cls)
         oracle._set(classes, codes, labelling or OracleOptions(), seed, matrix)
         return oracle
@@ -113,72 +94,63 @@ class SimulatedOracle:
         self._nearest: NDArray[np.int64] | None = None  # (C,)
         if labelling.noise and labelling.kind == "confusable" and classes.size > 1:
             if matrix is None:
-                raise UsageError(
-                    "confusable noise needs to know which classes are near: give the `matrix`."
-                )
+                raise UsageError("confusable noise needs the vectors of the rows: give `matrix`.")
             self._nearest = nearest_classes(matrix, codes, classes.size)
         self.asked = 0
 
     def behaving(
         self, labelling: OracleOptions, seed: int, matrix: NDArray[np.float32]
     ) -> SimulatedOracle:
-        """Return an oracle of the same labels that behaves in another way, and was not asked."""
+        """Return a new oracle of the same labels with other options."""
         return self.of_codes(self.classes, self.codes, labelling, seed=seed, matrix=matrix)
 
     def restricted(self, rows: NDArray[np.int64]) -> SimulatedOracle:
-        """Return an oracle that knows the labels of these rows, and no class but theirs."""
+        """Return an oracle with only the labels and classes of these rows."""
         present, found = np.unique(self._known(rows), return_inverse=True)
         codes = np.full_like(self.codes, -1)
         codes[rows] = found
         return self.of_codes(self.classes[present], codes)
 
     def label(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return what the labeller says of `rows`, (k,); None where it abstains.
-
-        Raises
-        ------
-        LabelError
-            If one of them has no label to start from.
-        """
+        """Return the (k,) answers for `rows`; None where the labeller abstains."""
         codes = self._known(rows)  # (k,)
         self.asked += len(rows)
         answers = self.classes[self._mistaken(rows, codes)]  # (k,)
         silent = self._drawn(rows, _ABSTAINED) < self.labelling.abstain
         if not silent.any():
             return np.asarray(answers)
-        said = answers.astype(object)
-        said[silent] = None
-        return np.asarray(said)
+        given = answers.astype(object)
+        given[silent] = None
+        return np.asarray(given)
 
     def cost(self, rows: NDArray[np.int64]) -> float:
-        """Return what asking about `rows` costs, whatever the answers are."""
+        """Return the cost of asking about `rows`."""
         return float(self._prices[self._known(rows)].sum())
 
     def every_label(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the true labels of `rows` without counting: for upper bounds, not for a loop."""
+        """Return the true labels of `rows` without counting, for the upper baseline."""
         return np.asarray(self.classes[self._known(rows)])
 
     def _known(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         codes = self.codes[rows]  # (k,)
         if (codes < 0).any():
             raise LabelError(
-                f"row {int(rows[codes < 0][0])} has no label to answer with: leave it out of the "
-                "candidates."
+                f"row {int(rows[codes < 0][0])} has no label: leave it out of the candidates."
             )
         return codes
 
     def _mistaken(self, rows: NDArray[np.int64], codes: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Return the classes that are named, (k,): the true ones but for the noise."""
-        named = codes.astype(np.int64)
+        """Return the (k,) classes of the answers, with noise."""
+        answered = codes.astype(np.int64)
         if not self.labelling.noise or self.classes.size < 2:
-            return named
+            return answered
         wrong = self._drawn(rows, _FLIPPED) < self.labelling.noise  # (k,)
         if self._nearest is not None:
-            named[wrong] = self._nearest[named[wrong]]
+            answered[wrong] = self._nearest[answered[wrong]]
         else:
             steps = 1 + np.floor(self._drawn(rows, _OTHER) * (self.classes.size - 1))
-            named[wrong] = (named + steps.astype(np.int64))[wrong] % self.classes.size
-        return named
+            answered[wrong] = (answered + steps.astype(np.int64))[wrong] % self.classes.size
+        return answered
 
     def _drawn(self, rows: NDArray[np.int64], what: int) -> Float64:
         return uniform_of_rows(rows, self.seed, f"oracle {what}")
@@ -187,7 +159,7 @@ class SimulatedOracle:
 def nearest_classes(
     matrix: NDArray[np.float32], codes: NDArray[np.int32], n_classes: int
 ) -> NDArray[np.int64]:
-    """Return for each class the other class with the nearest mean vector, (C,); code -1: none."""
+    """Return the class with the nearest mean vector for each class, (C,); code -1: no label."""
     known = np.flatnonzero(codes >= 0)
     sums = np.zeros((n_classes, matrix.shape[1]))  # (C, d)
     for part in row_blocks(known.size, block_rows(matrix.shape[1])):

@@ -1,4 +1,4 @@
-"""What a loop runs on: a matrix, the rows to choose from, the rows to be judged by."""
+"""Problems: a matrix, candidates with an oracle, and test rows."""
 
 from __future__ import annotations
 
@@ -23,24 +23,12 @@ from .selection import index_of
 __all__ = ["HELD_OUT", "Problem", "ProblemIdentity"]
 
 HELD_OUT = 0.2
-"""Share of the labelled items that is kept for testing where a dataset has no test split."""
+"""Share of the labelled items used as test rows if a dataset has no test split."""
 
 
 @dataclass(frozen=True)
 class ProblemIdentity:
-    """Tells a problem from others, without its matrix.
-
-    Attributes
-    ----------
-    name
-        The first part of the names of its runs.
-    digest
-        SHA-256 of matrix, labels, candidates and test rows.
-    spec_id
-        Of the embeddings, if it comes from a dataset.
-    index
-        The kind of its index: ``"exact"``, ``"ivf"`` or ``"hnsw"``.
-    """
+    """The identity of a problem: its name, digest, spec and kind of index."""
 
     name: str
     digest: str
@@ -50,35 +38,31 @@ class ProblemIdentity:
 
 @dataclass(frozen=True)
 class Problem:
-    """Rows to choose from, an oracle for them, and rows to test on.
+    """Candidates, an oracle for them, and test rows.
 
     Attributes
     ----------
     matrix
-        Shape (n, d), float32.
+        (n, d) float32.
     candidates
-        Rows that may be labelled: ascending int64.
+        Rows that can be labelled: ascending int64.
     oracle
-        Knows the labels of the candidates, and of nothing else.
+        Has the labels of the candidates only.
     test_rows, test_labels
-        Used only for the reported figures.
+        Used only for the reported measures.
     digest
-        SHA-256 of all of it: two problems with the same digest are the same.
+        SHA-256 of all of it; equal problems have equal digests.
     index
-        Of the candidates; it works out neighbours and clusters once for all rounds.
+        Neighbour index of the candidates.
     name
-        What runs are called.
-    spec_id
-        What determined the vectors, if they are embeddings.
-    ids
-        The item of each row, if rows are items.
-    embeddings
-        Where it came from, for reports; None for a problem made of arrays or read from a folder.
+        First part of the names of its runs.
+    spec_id, ids, embeddings
+        Spec of the embeddings, item id of each row, and the embeddings themselves; None without a
+        dataset.
     untested
-        Why a dataset's problem has no test rows; None if it has some.
+        Reason for missing test rows of a dataset; None if there are test rows.
     copies_left_out
-        Labelled images outside the test split that are not candidates, because they are copies of
-        test images.
+        Labelled copies of test images, which are not candidates.
     """
 
     matrix: NDArray[np.float32]
@@ -97,27 +81,26 @@ class Problem:
 
     @classmethod
     def of(cls, embeddings: Embeddings, seed: int, index: str = "exact") -> Problem:
-        """Return the problem that a labelled dataset poses.
+        """Return the problem of a labelled dataset.
 
-        The test split is for testing; where there is none, a fifth of the items of each class,
-        drawn by `seed`. Where a dataset has several divisions, the seed chooses one
-        (`Dataset.for_seed`). A validation split is left alone. Everything else is to choose from,
-        except copies of test images. A test split without any class of the rest cannot judge a
-        head: there are no test rows then, and no accuracy.
+        Test rows are the test split, or a fifth of the items of each class, drawn by `seed`. The
+        seed also selects one of several divisions (`Dataset.for_seed`). Candidates are all other
+        labelled items outside the validation split, except copies of test images. If the test split
+        shares no class with the candidates, there are no test rows.
 
         Raises
         ------
         RunError
-            If the dataset has no labels, or too few.
+            If the dataset has no labels, or no labelled candidates.
         """
         embeddings = embeddings.for_seed(seed)
         labels = [item.label for item in embeddings.items]
         labelled = np.array([label is not None for label in labels])
         if not labelled.any():
             raise RunError(
-                f"dataset {embeddings.dataset.name!r} has no labels to play the oracle with: use "
-                "`embedpipe select` to choose what to label, or sort its images into one folder "
-                "for each class."
+                f"the dataset {embeddings.dataset.name!r} has no labels for the simulated oracle: "
+                "use `embedpipe select` to select images to label, or sort its images into one "
+                "folder for each class."
             )
         splits = np.array([item.split or "" for item in embeddings.items])
         test = labelled & (splits == "test")
@@ -130,16 +113,16 @@ class Problem:
         pool &= ~copies
         if not pool.any():
             raise RunError(
-                f"dataset {embeddings.dataset.name!r} has no labelled items outside its test and "
-                "validation splits: there is nothing to choose from."
+                f"the dataset {embeddings.dataset.name!r} has no labelled images outside its test "
+                "and validation splits: there is no image to select."
             )
         untested = None
         names = np.array([str(label) for label in labels])
         if not test.any():
-            untested = "no image is left for testing"
+            untested = "there are no test images"
         elif not np.isin(names[test], names[pool]).any():
             test[:] = False
-            untested = "the test split has no class in common with the images to choose from"
+            untested = "the test split has no class in common with the other images"
         identity: list[bytes | memoryview] = [
             *embeddings.content_ids,
             *(str(label).encode() for label in labels),
@@ -170,32 +153,22 @@ class Problem:
         index: str = "exact",
         name: str = "arrays",
     ) -> Problem:
-        """Return the problem that a matrix and its labels pose.
+        """Return the problem of a matrix and its labels.
 
         Parameters
         ----------
         matrix
-            Shape (n, d), memory-mapped or not; float32 is not copied.
+            (n, d), memory-mapped or not; float32 is not copied.
         labels
-            One for each row; None, NaN or blank where it is not known.
+            One for each row; None, NaN or blank for a missing label.
         candidates, test
-            Rows to choose from and rows to test on: row numbers, each once.
+            Distinct row numbers.
         identity
-            What stands for matrix and labels in the digest; by default they themselves.
+            Bytes that identify matrix and labels in the digest; by default all of them.
         index
-            ``"exact"``, ``"ivf"`` or ``"hnsw"``: how strategies find neighbours.
+            Kind of the neighbour index: ``"exact"``, ``"ivf"`` or ``"hnsw"``.
         name
-            What runs are called.
-
-        Raises
-        ------
-        LabelError
-            If there is not one label for each row, labels mix texts and numbers, or a row without
-            `identity` holds NaN or infinity.
-        SelectionError
-            If candidates or test rows are not row numbers of the matrix, each once.
-        RunError
-            If a row is both.
+            First part of the names of runs.
         """
         matrix = np.asanyarray(matrix).astype(np.float32, copy=False)
         if len(labels) != len(matrix):
@@ -207,8 +180,7 @@ class Problem:
         both = np.intersect1d(rows, test_rows)
         if len(both):
             raise RunError(
-                f"row {both[0]} is both to choose from and to test on: a test row must never be "
-                "labelled."
+                f"row {both[0]} is both a candidate and a test row: remove it from one of them."
             )
         oracle = SimulatedOracle(labels)
         if identity is None:
@@ -238,27 +210,7 @@ class Problem:
         y_test: ArrayLike | None = None,
         index: str = "exact",
     ) -> Problem:
-        """Return the problem of choosing from `X_train`, tested on `X_test`.
-
-        Parameters
-        ----------
-        X_train, y_train
-            (n, d) numbers and their (n,) labels.
-        X_test, y_test
-            (t, d) numbers and their (t,) labels, or neither.
-        index
-            How strategies find neighbours.
-
-        Raises
-        ------
-        UsageError
-            If something is no matrix of numbers, or test rows are given without labels.
-        LabelError
-            If labels do not fit the rows, or a row holds NaN or infinity.
-
-        Notes
-        -----
-        The rows are copied once, as float32.
+        """Return the problem of (n, d) candidates and (t, d) test rows, copied as float32.
 
         Examples
         --------
@@ -272,7 +224,7 @@ class Problem:
         train = _features(X_train, "X_train")  # (n, d)
         test = train[:0] if X_test is None else _features(X_test, "X_test")  # (t, d)
         if not len(train):
-            raise UsageError("X_train has no rows: there is nothing to choose from.")
+            raise UsageError("X_train has no rows: give at least one candidate.")
         if test.shape[1] != train.shape[1]:
             raise UsageError(
                 f"X_train has {train.shape[1]} columns and X_test has {test.shape[1]}: give both "
@@ -283,36 +235,18 @@ class Problem:
             labels = _joined(labels, _labels_of(y_test, len(test), "test"))  # (n + t,)
         n = len(train)
         matrix = np.empty((n + len(test), train.shape[1]), dtype=np.float32)  # (n + t, d)
-        with np.errstate(over="ignore"):  # an overflow becomes infinity, which is named below
+        with np.errstate(over="ignore"):  # an overflow becomes infinity, which is an error below
             matrix[:n], matrix[n:] = train, test
         for name, first, last in (("X_train", 0, n), ("X_test", n, len(matrix))):
             check_finite(matrix, np.arange(first, last), name, first=first)
         return cls.from_arrays(matrix, labels, np.arange(n), np.arange(n, len(matrix)), index=index)
 
     def long_tailed(self, ratio: float, seed: int = 0) -> Problem:
-        """Return the same problem with fewer items to choose from, of some classes far fewer.
+        """Return the problem with long-tailed classes: their sizes fall by a constant factor.
 
-        The sizes of the classes fall by the same factor from each to the next, from the largest
-        to the smallest by `ratio`. The classes keep the order of their sizes; equal ones are
-        ordered by `seed`, which also draws the items that are kept. As many are kept as the
-        ratio allows. Test rows stay as they are.
-
-        Parameters
-        ----------
-        ratio
-            The size of the largest class by that of the smallest, at least 1.
-        seed
-            The same seed keeps the same items.
-
-        Raises
-        ------
-        RunError
-            If the ratio is below 1.
-
-        References
-        ----------
-        Cui, Jia, Lin, Song, Belongie (2019), "Class-balanced loss based on effective number of
-        samples", arXiv:1901.05555.
+        The largest class is `ratio` times as large as the smallest (Cui et al. 2019,
+        arXiv:1901.05555). The classes keep the order of their sizes; equal sizes are ordered by
+        `seed`, which also draws the kept items. Test rows do not change.
 
         Examples
         --------
@@ -331,28 +265,12 @@ class Problem:
         shares = float(ratio) ** -np.linspace(0.0, 1.0, order.size)
         scale = float((counts[order] / shares).min())
         sizes = np.zeros_like(counts)
-        # The small addition undoes rounding where a product is a whole number.
+        # The small addition corrects the rounding error of whole products.
         sizes[order] = np.maximum(1, np.floor(scale * shares + 1e-6)).astype(counts.dtype)
         return self._with_candidates(_drawn(self.candidates, codes, sizes, rng), f"tail{ratio:g}")
 
     def rare(self, label: Any, n: int, seed: int = 0) -> Problem:
-        """Return the same problem with only `n` items of one class to choose from.
-
-        Parameters
-        ----------
-        label
-            The class, or its label as text.
-        n
-            How many of its items are kept, at least 1.
-        seed
-            Draws them.
-
-        Raises
-        ------
-        UnknownNameError
-            If no candidate has that label.
-        RunError
-            If there are not so many.
+        """Return the problem with only `n` random candidates of one class.
 
         Examples
         --------
@@ -369,8 +287,8 @@ class Problem:
         at = [str(name) for name in self.oracle.classes.tolist()].index(str(label))
         if not 1 <= n <= sizes[at]:
             raise RunError(
-                f"asked to keep {n} items of class {str(label)!r}, of which there are "
-                f"{sizes[at]} to choose from: ask for 1 to {sizes[at]}."
+                f"n is {n}, but class {str(label)!r} has {sizes[at]} candidates: give a number "
+                f"from 1 to {sizes[at]}."
             )
         sizes[at] = n
         rng = np.random.default_rng([seed, 0x4A4E])
@@ -378,33 +296,28 @@ class Problem:
 
     @property
     def identity(self) -> ProblemIdentity:
-        """What the names of runs on it follow from."""
+        """The identity of the problem in run ids."""
         return ProblemIdentity(self.name, self.digest, self.spec_id, self.index.kind)
 
     @property
     def class_sizes(self) -> dict[Any, int]:
-        """How many candidates each class has, by label; for figures and checks, not for loops."""
+        """The number of candidates of each class, for reports and checks."""
         counts = np.bincount(self.oracle.codes[self.candidates], minlength=self.oracle.classes.size)
         pairs = zip(self.oracle.classes.tolist(), counts.tolist(), strict=True)
         return {label: count for label, count in pairs if count}
 
     def save(self, folder: Path) -> None:
-        """Write the problem to a folder, for other processes to `load`.
+        """Write the problem to a folder, for `load` in other processes.
 
-        A memory-mapped matrix stays where it is, and its path is written down; any other is
-        written to ``matrix.npy``, once. Saved again, an equal problem is left as it is.
-
-        Raises
-        ------
-        RunError
-            If the folder holds another problem, or cannot be written.
+        Of a memory-mapped matrix only the path is written, of any other a copy. An equal problem in
+        the folder is not changed; another one is an error.
         """
         folder, index = Path(folder), self.index
         if (folder / META).exists():
             if read_meta(folder)["digest"] != self.digest:
                 raise RunError(f"{folder} holds another problem: choose another folder.")
             return
-        # A matrix that has no folder of its own is told from others by the problem.
+        # A matrix without its own folder is identified by the problem.
         own = index.folder is None or index.digest is None
         index_folder = folder / "index" if index.folder is None or own else index.folder
         meta = {
@@ -431,16 +344,7 @@ class Problem:
 
     @classmethod
     def load(cls, folder: Path) -> Problem:
-        """Return the problem that `save` wrote; its matrix is memory-mapped, not read.
-
-        What its index works out is kept, beside the matrix of embeddings or in the folder, and is
-        there for all who load it.
-
-        Raises
-        ------
-        RunError
-            If there is none, or its matrix is gone.
-        """
+        """Return a saved problem with a memory-mapped matrix and a stored index."""
         folder = Path(folder)
         meta = read_meta(folder)
         candidates, classes, codes, test_rows, test_labels = (
@@ -471,7 +375,7 @@ class Problem:
         )
 
     def _with_candidates(self, rows: NDArray[np.int64], what: str) -> Problem:
-        """Return the problem with these of its candidates, ascending."""
+        """Return the problem with some of its candidates, ascending."""
         text = hashlib.sha256(bytes.fromhex(self.digest))
         text.update(rows.tobytes())
         index = Index(
@@ -498,7 +402,7 @@ def _drawn(
     sizes: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Return `sizes` of the rows of each class, ascending."""
+    """Return random rows, `sizes` of each class, ascending."""
     shuffled = rng.permutation(rows.size)
     kept = [shuffled[codes[shuffled] == code][:size] for code, size in enumerate(sizes)]
     return np.asarray(rows[np.sort(np.concatenate(kept))])
@@ -510,7 +414,7 @@ def _held_out(
     content_ids: Sequence[bytes],
     seed: int,
 ) -> NDArray[Any]:
-    """Return a mask: a fifth of the images of each class, never all of one, copies together."""
+    """Return a mask of a fifth of the images of each class, with all their copies."""
     rng = np.random.default_rng([seed, 0x7E57])
     mask = np.zeros(len(labels), bool)
     of_class: dict[str, list[int]] = {}
@@ -548,5 +452,5 @@ def _labels_of(given: ArrayLike, n: int, part: str) -> NDArray[Any]:
 def _joined(train: NDArray[Any], test: NDArray[Any]) -> NDArray[Any]:
     if (train.dtype.kind == "U") != (test.dtype.kind == "U") and len(test):
         kinds = ["texts" if labels.dtype.kind == "U" else "numbers" for labels in (train, test)]
-        raise LabelError(f"y_train holds {kinds[0]}, y_test {kinds[1]}: give both in the same way.")
+        raise LabelError(f"y_train has {kinds[0]}, y_test has {kinds[1]}: give the same kind.")
     return np.concatenate([train, test])

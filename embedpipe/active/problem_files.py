@@ -1,4 +1,4 @@
-"""The files of a problem, so that many processes share one memory-mapped matrix."""
+"""The files of a problem, with one memory-mapped matrix for many processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["META", "read_matrix", "read_meta", "write_problem"]
 FORMAT = 1
 
 META = "problem.json"
-"""Written last: a problem is there once this is."""
+"""File that is written last; a problem is complete once it exists."""
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def write_problem(
     arrays: dict[str, NDArray[Any]],
     matrix: NDArray[np.float32],
 ) -> None:
-    """Write a description, arrays by name, and the matrix, or its path if it is memory-mapped."""
+    """Write a description, named arrays, and the matrix or the path of its memory map."""
     path = memory_map_path(matrix)
     meta = {
         "format": FORMAT,
@@ -76,14 +76,14 @@ def read_matrix(folder: Path, meta: dict[str, Any]) -> NDArray[np.float32]:
         ) from error
     if list(matrix.shape) != meta["shape"]:
         raise RunError(
-            f"the matrix {path} has shape {matrix.shape}, but the problem in {folder} is of "
+            f"the matrix {path} has shape {matrix.shape}, but the problem in {folder} needs "
             f"{tuple(meta['shape'])}: delete the folder and save the problem again."
         )
     return matrix
 
 
 def _write_large(path: Path, array: NDArray[np.float32]) -> None:
-    """Write an array whole or not at all, without a copy of it in memory."""
+    """Write an array whole or not at all, without a copy in memory."""
     with temporary_file(path) as temporary:
         with temporary.open("wb") as file:
             np.save(file, np.ascontiguousarray(array), allow_pickle=False)

@@ -1,4 +1,4 @@
-"""The record of a round, and the folder of a run: each file whole or not there."""
+"""The record of a round, and the folder of a run."""
 
 from __future__ import annotations
 
@@ -55,43 +55,31 @@ _TEXTS = ("head", "diagnostics", "advice")
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """One round: what was picked, and how good the head is now.
+    """One round: its picks, and the measures of the head after it.
 
     Attributes
     ----------
     round
-        0 for the initial selection.
+        Its number; 0 is the first batch.
     labelled
-        How many labels there are now; what the labeller abstained from is not counted.
-    accuracy, macro_f1
-        On the test rows, which are used for nothing else; None if there are none, or no label
-        yet to fit a head to.
+        Number of labels after it, without unanswered questions.
+    accuracy, macro_f1, balanced_accuracy, ece
+        On the test rows, see `Scores`; None without test rows or without a label.
     select_seconds, fit_seconds
-        How long choosing and fitting took, including the choice of the head's regularisation.
+        Seconds of selection and of fitting, including the search for the regularisation.
     strategy
-        Which one picked.
-    rows
-        The picks: (n,) int64 rows of the matrix, in order of choice.
-    scores
-        Their scores: (n,) float32.
-    labels
-        What the oracle said: (n,); None where it abstained.
+        Strategy of the picks.
+    rows, scores, labels
+        The picks in order of selection: (n,) int64 rows of the matrix, float32 acquisition scores,
+        and answers of the oracle; None where it abstained.
     head
-        What the head chose for itself, such as its regularisation.
+        Attributes of the fitted head, such as its regularisation.
     diagnostics
-        What the strategy reported of the whole batch, as numbers and text; of a curve its last
-        value, such as the covering radius.
-    balanced_accuracy
-        The mean recall of the classes of the test rows.
-    ece
-        Expected calibration error on the test rows, in 15 bins of equal width: by how much the
-        head's confidence differs from its accuracy.
+        Numbers and texts that the strategy reported; of an array, its last value.
     cost
-        What all questions so far cost, answered or not; 1 a question unless the loop's
-        `OracleOptions` says otherwise.
+        Cost of all questions so far; 1 for each question by default, see `OracleOptions`.
     advice
-        Whether to go on labelling, told from the labelled rows and the head alone; see
-        ``docs/how-to/decide-when-to-stop.md``.
+        Advice on stopping; see ``docs/how-to/decide-when-to-stop.md``.
     """
 
     round: int
@@ -113,7 +101,7 @@ class RoundRecord:
 
     @property
     def loss(self) -> float | None:
-        """The head's training loss, for the heads that minimise one; see the head's ``loss_``."""
+        """The training loss of the head; None for heads without one."""
         loss = self.head.get("loss")
         return None if loss is None else float(loss)
 
@@ -127,7 +115,7 @@ class RoundRecord:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return what the command line prints of a round."""
+        """Return the round as JSON types, with the keys of the command line."""
         return {
             "round": self.round,
             "labelled": self.labelled,
@@ -144,14 +132,9 @@ class RoundRecord:
 
 
 def area_under_budget_curve(labelled: Sequence[int], accuracy: Sequence[float]) -> float:
-    """Return the mean accuracy over the labelling budget: the area under the curve by its width.
+    """Return the area under the budget curve divided by its width: the mean accuracy.
 
-    Parameters
-    ----------
-    labelled
-        Numbers of labels, ascending.
-    accuracy
-        The accuracy at each.
+    The numbers of labels must ascend.
 
     Examples
     --------
@@ -165,47 +148,30 @@ def area_under_budget_curve(labelled: Sequence[int], accuracy: Sequence[float]) 
 
 
 class RunFolder:
-    """A run on disk.
+    """A stored run.
 
-    A round counts once ``rounds.parquet`` holds it; its picks are written before. A kill between
-    the two leaves picks of a round that has not happened, and they are ignored. Several processes
-    may read and write the same run: whoever is at either file is alone, and rounds only grow.
-
-    Parameters
-    ----------
-    path
-        The folder.
+    A round is stored once ``rounds.parquet`` has it. Its picks are written before, so a kill can
+    leave picks without a round, which are ignored. Several processes can read and write the same
+    run: a lock protects the files, and the number of rounds never falls.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        # Of each round written: so that a round costs the same however many were before.
+        # Tables of the written rounds, so that writing a round takes constant time.
         self._tables: dict[int, tuple[RoundRecord, pa.Table, pa.Table]] = {}
 
     def _rounds_there(self) -> int:
         try:
             return count_rows(self.path / "rounds.parquet")
-        except (pa.ArrowException, OSError):  # none yet, or damaged: written anew
+        except (pa.ArrowException, OSError):  # missing or damaged: written again
             return 0
 
     def start(self, config: dict[str, Any]) -> None:
-        """Write down what the run was asked, or check that it was asked the same before.
-
-        Raises
-        ------
-        RunError
-            If the folder holds another run.
-        """
+        """Write the configuration of the run; the folder of another run is an error."""
         write_config(self.path, {"format": FORMAT, **config})
 
     def read(self) -> list[RoundRecord]:
-        """Return the rounds that were finished.
-
-        Raises
-        ------
-        RunError
-            If a file is damaged.
-        """
+        """Return the finished rounds."""
         if not (self.path / "rounds.parquet").exists():
             return []
         try:
@@ -224,15 +190,7 @@ class RunFolder:
         return records
 
     def write(self, records: list[RoundRecord], ids: Sequence[str] | None) -> None:
-        """Write all rounds so far, unless as many are there.
-
-        Parameters
-        ----------
-        records
-            From round 0 on.
-        ids
-            The item id of each row of the matrix, if the rows are items.
-        """
+        """Write all rounds so far, unless the same number is stored; `ids` are item ids of rows."""
         self._tables = {
             id(record): self._tables.get(id(record)) or (record, *_table(record, ids))
             for record in records
@@ -243,7 +201,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             with locked(self.path):
                 if self._rounds_there() >= len(records):
-                    return  # another process is ahead with the same rounds
+                    return  # another process has stored these rounds
                 write_parquet(self.path / "picks.parquet", picks.combine_chunks())
                 write_parquet(self.path / "rounds.parquet", rounds.combine_chunks())
         except OSError as error:

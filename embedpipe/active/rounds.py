@@ -1,4 +1,4 @@
-"""Rounds of active learning: select, ask the oracle, train the head, evaluate it, record."""
+"""Rounds of active learning: select, label, train, evaluate and record."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ REPORTS = (
     "loss_", "C_", "C_rule_", "n_iter_", "converged_", "temperature_",
     "cv_accuracy_", "cv_n_", "cv_ece_",
 )  # fmt: skip
-"""Attributes of a head that a record keeps."""
+"""Attributes of a head that a record contains."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Figures on the test rows, each from 0 to 1; None where there is nothing to tell from.
+    """Measures on the test rows, each from 0 to 1; None without a head or test rows.
 
     Attributes
     ----------
     accuracy
-        The share of rows whose most probable class is theirs.
+        Share of rows with the right prediction.
     macro_f1
-        The mean F1 score of the classes that the test rows have.
+        Mean F1 score of the classes of the test rows.
     balanced_accuracy
-        The mean recall of these classes.
+        Mean recall of these classes.
     ece
         Expected calibration error, in 15 bins of equal width.
     """
@@ -51,7 +51,7 @@ class Scores:
 
 
 class Evaluator:
-    """Scores heads on the same (t,) test rows, with one pass over them for each head."""
+    """Evaluates heads on the same (t,) test rows, in one pass for each head."""
 
     def __init__(
         self, matrix: NDArray[np.float32], rows: NDArray[np.int64], labels: NDArray[Any]
@@ -60,7 +60,7 @@ class Evaluator:
         self._classes, self._truth = np.unique(labels, return_inverse=True)  # (K,), (t,)
 
     def scores(self, head: Any) -> Scores:
-        """Return the figures of a fitted head; none for no head, or without test rows."""
+        """Return the measures of a fitted head."""
         if head is None or not self._rows.size:
             return Scores()
         probabilities = probabilities_of(head, self._matrix, self._rows)  # (t, C)
@@ -69,16 +69,16 @@ class Evaluator:
         k = self._classes.size
         right = np.bincount(self._truth[predicted == self._truth], minlength=k)  # (K,)
         there = np.bincount(self._truth, minlength=k)  # (K,), at least 1 each
-        said = np.bincount(predicted[predicted >= 0], minlength=k)  # (K,)
+        predictions = np.bincount(predicted[predicted >= 0], minlength=k)  # (K,)
         return Scores(
             accuracy=float(right.sum() / self._rows.size),
-            macro_f1=float((2 * right / (there + said)).mean()),
+            macro_f1=float((2 * right / (there + predictions)).mean()),
             balanced_accuracy=float((right / there).mean()),
             ece=expected_calibration_error(probabilities, column_of[self._truth]),
         )
 
     def _matched(self, classes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the head's column of each of our classes and our class of each column; or -1."""
+        """Return the column of each test class and the test class of each column; -1 for none."""
         own = {label: at for at, label in enumerate(self._classes.tolist())}
         column_of = np.full(self._classes.size, -1, dtype=np.int64)
         class_of = np.full(classes.size, -1, dtype=np.int64)
@@ -89,20 +89,20 @@ class Evaluator:
 
 
 class Rounds:
-    """The rounds of a loop so far, and the head that they have trained.
+    """The rounds of a loop so far, and its head.
 
-    `records` has one for each round. Rounds that are known, from disk, are added with `add`;
-    `run` does the next one, and does not add it.
+    `run` does the next round without adding it to `records`; `add` adds its record, or a stored
+    one.
     """
 
     def __init__(self, problem: Problem, options: LoopOptions) -> None:
         self.problem, self.options = problem, options
         self.records: list[RoundRecord] = []
         self._mode = options.built_mode
-        self._batches: list[Batch] = []  # of the rounds that gave labels
+        self._batches: list[Batch] = []  # without rounds that have no answer
         self._head: Any = None
-        self._learned = 0  # how many of the batches the head has learned
-        self._finite = False  # whether the candidates are known to hold neither NaN nor infinity
+        self._learned = 0  # number of batches that the head was trained on
+        self._finite = False  # whether the candidates were checked for NaN and infinity
         self._evaluator = Evaluator(problem.matrix, problem.test_rows, problem.test_labels)
         self._trainer = Trainer(
             options.built_head,
@@ -116,14 +116,14 @@ class Rounds:
 
     @property
     def left(self) -> int:
-        """Number of candidates that the oracle was not asked about."""
+        """Number of candidates that were not selected yet."""
         return len(self.problem.candidates) - sum(record.rows.size for record in self.records)
 
     @property
     def fitted(self) -> Any:
-        """The head, trained on everything labelled so far; None before there is a label."""
+        """The head, trained on all labels so far; None before the first label."""
         while self._learned < len(self._batches):
-            # Heads are not kept on disk: those that build on each other are trained again.
+            # Heads are not stored: the sequence of heads is trained again where it matters.
             count = self._learned + 1 if self._mode.needs_history else len(self._batches)
             self._train(self._batches[:count])
         return self._head
@@ -151,21 +151,21 @@ class Rounds:
             self._batches.append(batch)
 
     def run(self) -> RoundRecord:
-        """Do the next round; raises `ExhaustedError` if nothing may be chosen."""
+        """Do the next round; raises `ExhaustedError` without selectable candidates."""
         number = len(self.records)
-        query = number > 0 and bool(self._batches)  # no head can be asked before there is a label
+        query = number > 0 and bool(self._batches)  # there is no head before the first label
         strategy = self.options.built_strategy if query else self.options.built_initial
         size = self.options.batch_size if number else self.options.initial_size
         skip = self.options.skip if query else 0
         if number:
             size = min(size, self.left - skip)
         if size < 1:
-            raise ExhaustedError(f"nothing is left but the {self.left} items that are skipped.")
+            raise ExhaustedError(f"only {self.left} candidates are left, and they are skipped.")
         rng = np.random.default_rng([self.options.seed, number])
         picked, select_seconds = timed(lambda: strategy.select(self._pool(), size + skip, rng))
         self._finite = True
         if picked.rows.size <= skip:
-            raise ExhaustedError(f"{strategy} finds nothing but what is skipped.")
+            raise ExhaustedError(f"{strategy} can select only the {skip} items that are skipped.")
         picked = Selection(picked.rows[skip:], picked.scores[skip:], picked.diagnostics)
         return self._learn(strategy, picked, select_seconds)
 
@@ -187,7 +187,7 @@ class Rounds:
         answers = self.problem.oracle.label(picked.rows)
         batch = _batch(picked.rows, answers)
         batches = [*self._batches, batch] if batch.rows.size else self._batches
-        self._monitor.look(self.fitted)  # now, for the next fit may change this very head
+        self._monitor.remember(self.fitted)  # before the next fit changes the head
         fit_seconds = timed(lambda: self._train(batches))[1] if batch.rows.size else 0.0
         head = self._head
         cost = self.records[-1].cost if self.records else 0.0
@@ -211,13 +211,13 @@ class Rounds:
 
     def _train(self, batches: list[Batch]) -> None:
         before = self._head
-        self._head, self._learned = None, 0  # interrupted, it would be in no known state
+        self._head, self._learned = None, 0  # an interrupt leaves no usable head
         self._head = self._mode.train(self._trainer, before, batches)
         self._learned = len(batches)
 
 
 def _batch(rows: NDArray[np.int64], labels: NDArray[Any]) -> Batch:
-    """Return the rows that the oracle has labelled."""
+    """Return the rows with an answer."""
     there = is_labelled(labels)
     if there.all():
         return Batch(rows, labels)
@@ -225,7 +225,7 @@ def _batch(rows: NDArray[np.int64], labels: NDArray[Any]) -> Batch:
 
 
 def _last(value: Any) -> Any:
-    """Return a diagnostic as a number or a text: the last value of a curve."""
+    """Return a diagnostic as a number or text; of an array, its last value."""
     if isinstance(value, np.ndarray):
         return None if not value.size else float(value.reshape(-1)[-1])
     return value.item() if isinstance(value, np.generic) else value

@@ -1,4 +1,4 @@
-"""What to label next: pools of arrays or embeddings, selections, and the items they stand for."""
+"""Selection of the items to label next, and the similar items that each pick represents."""
 
 from __future__ import annotations
 
@@ -46,51 +46,43 @@ def select(
     examples: ArrayLike | None = None,
     metadata: Mapping[str, ArrayLike] | None = None,
 ) -> Selection:
-    """Choose the `n` items that are most worth labelling next.
+    """Select the `n` most useful items to label next.
 
     Parameters
     ----------
     embeddings
         Of a dataset, or any (m, d) array.
     n
-        How many.
+        Number of picks.
     strategy
-        A registered name, with options if need be (``"coral(uncertainty=entropy)"``), a
-        ``.yaml`` file, or an instance.
-    labelled
-        Rows that are labelled already.
-    labels
-        Their labels; or, for embeddings of a dataset, labels by item id, and `labelled` left out.
+        A spec string such as ``"coral(uncertainty=entropy)"``, a ``.yaml`` file, or an instance.
+    labelled, labels
+        Labelled rows and their labels; or, for embeddings of a dataset, only labels by item id.
     candidates
-        Rows that may be chosen; by default all, and of a dataset with splits those outside the
-        test and validation splits.
+        Rows that can be selected; by default all rows outside the test and validation splits.
     head
-        The classifier whose predictions a strategy may ask for: a registered name or any
-        scikit-learn classifier. It is fitted only if it is asked.
+        Classifier for strategies that need predictions: a spec string or a scikit-learn classifier.
+        It is fitted only if the strategy needs it.
     seed
-        A whole number, at least 0; the same seed gives the same picks. A head without a ``seed``
-        or ``random_state`` of its own takes it too.
+        Seed of the strategy, and of a head without an own ``seed`` or ``random_state``; at least 0.
     index
-        ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items: how strategies find
-        neighbours. Of a dataset's embeddings it is kept beside the matrix and built once. Or an
-        `Index` of the same candidates, to use again what it has worked out.
+        Kind of the neighbour index: ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items.
+        Or an `Index` of the same candidates.
     examples
-        Rows, or (e, d) vectors, of what is looked for, for strategies that search by similarity.
+        Rows or (e, d) vectors of examples, for strategies that search by similarity.
     metadata
-        (m,) numbers by name, for strategies that weigh by them.
+        (m,) numbers by name, for strategies that use them as weights.
 
     Returns
     -------
     Selection
-        ``rows`` (n,) int64 of the matrix in order of choice, ``scores`` (n,) float32, and
+        ``rows`` (n,) int64 of the matrix in order of selection, ``scores`` (n,) float32, and
         ``diagnostics``.
 
     Raises
     ------
     SelectionError
-        If the pool cannot give `n` items, or the strategy needs labels and there are none.
-    LabelError
-        If a label's id is not in the dataset.
+        If the pool has fewer than `n` items, or the strategy needs labels and there are none.
 
     Examples
     --------
@@ -127,11 +119,11 @@ def pool_of(
     examples: ArrayLike | None = None,
     metadata: Mapping[str, ArrayLike] | None = None,
 ) -> Pool:
-    """Return what `select` chooses from, given the same arguments."""
+    """Return the pool of `select`, with the same arguments."""
     if isinstance(labels, Mapping):
         if not isinstance(embeddings, Embeddings) or labelled is not None:
             raise UsageError(
-                "labels by item id go with the embeddings of a dataset, and without `labelled`."
+                "labels by item id need the embeddings of a dataset, and no `labelled`."
             )
         labelled, labels = rows_of_labels(embeddings, labels)
     if candidates is None and isinstance(embeddings, Embeddings):
@@ -156,7 +148,7 @@ def pool_of(
 def index_of(
     embeddings: Embeddings | ArrayLike, candidates: NDArray[np.int64], kind: str = "exact"
 ) -> Index:
-    """Return the index of some rows; of a dataset's embeddings, the one beside the matrix."""
+    """Return the index of rows; for embeddings of a dataset, it is stored beside the matrix."""
     if not isinstance(embeddings, Embeddings):
         return Index(np.asarray(embeddings, dtype=np.float32), candidates, kind=kind)
     return Index(
@@ -169,14 +161,14 @@ def index_of(
 
 
 def default_candidates(embeddings: Embeddings) -> NDArray[np.int64]:
-    """Return the rows that may be labelled: those outside the test and validation splits."""
+    """Return the rows outside the test and validation splits."""
     rows = [
         row for row, item in enumerate(embeddings.items) if item.split not in ("test", "validation")
     ]
     if not rows:
         raise SelectionError(
-            f"every item of {embeddings.dataset.name!r} is in its test or validation split: there "
-            "is nothing to choose from."
+            f"all images of {embeddings.dataset.name!r} are in its test and validation splits: "
+            "there is no image to select."
         )
     return np.array(rows, dtype=np.int64)
 
@@ -184,7 +176,7 @@ def default_candidates(embeddings: Embeddings) -> NDArray[np.int64]:
 def rows_of_labels(
     embeddings: Embeddings, labels: Mapping[str, str]
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return the labelled rows, ascending, and their labels, but for items without a vector."""
+    """Return the ascending labelled rows and their labels, without items that failed."""
     rows_for(labels, [item.id for item in embeddings.dataset.items])
     failed = {failure.path for failure in embeddings.failures}
     usable = {item_id: label for item_id, label in labels.items() if item_id not in failed}
@@ -194,8 +186,8 @@ def rows_of_labels(
 class RoundPool(Pool):
     """A pool without the rows that the labeller has declined.
 
-    A point is taken if one of its rows was declined or is labelled, so that nobody is asked about
-    a copy. `checked` tells that a pool of the same rows was found to be finite before.
+    A unique vector is taken if one of its rows is declined or labelled, so copies are not selected
+    again. `checked` skips the check for NaN and infinity.
     """
 
     def __init__(
@@ -214,13 +206,13 @@ class RoundPool(Pool):
             self.unlabelled = left
 
     def check_finite(self) -> None:
-        """Refuse NaN and infinity, unless it is known that there are none."""
+        """Raise an error for NaN and infinity, unless the rows were checked before."""
         if not self._checked:
             super().check_finite()
 
     @cached_property
     def unique_labelled(self) -> NDArray[np.bool_]:
-        """Which points of `index` are labelled or declined: (p,)."""
+        """(p,) whether each unique vector of `index` is labelled or declined."""
         mask = super().unique_labelled
         if self._declined.size:
             mask = mask.copy()
@@ -232,14 +224,10 @@ class RoundPool(Pool):
 
 @dataclass(frozen=True)
 class Group:
-    """The items that a pick stands for: no other pick and no labelled item is nearer to them.
+    """The items that a pick represents: no other pick and no labelled item is nearer to them.
 
-    Attributes
-    ----------
-    rows
-        (k,) int64 unlabelled rows, nearest first, ties by lowest row; the pick is not among them.
-    distances
-        (k,) float32 distances to the pick, in the unit of the metric.
+    `rows` are (k,) int64 unlabelled rows without the pick, nearest first; `distances` are (k,)
+    float32 distances to the pick.
     """
 
     rows: NDArray[np.int64]
@@ -255,32 +243,21 @@ def groups(
     candidates: ArrayLike | None = None,
     metric: str = METRIC,
 ) -> list[Group]:
-    """Return the items that each pick stands for.
+    """Return the group of items that each pick represents.
 
-    Every unlabelled item that was not picked belongs to the nearest pick, or to none if a
-    labelled item is nearer.
+    Every other unlabelled item belongs to the nearest pick, or to none if a labelled item is
+    nearer. O(u·(n + m)·d) time for u unlabelled and m labelled items; 32 bytes of extra memory per
+    item.
 
     Parameters
     ----------
-    embeddings
-        Of a dataset, or any (m, d) array.
+    embeddings, labelled, labels, candidates
+        As for `select`.
     picks
         (n,) distinct rows, such as ``Selection.rows``.
-    labelled, labels, candidates
-        As for `select`.
     metric
-        ``"cosine"``: distances are between vectors scaled to unit length, as most heads see them;
-        ``"euclidean"``: between vectors as they are. That of the strategy, if it has one.
-
-    Returns
-    -------
-    list of Group
-        One for each pick, in their order.
-
-    Notes
-    -----
-    O(u·(n + m)·d) time for u unlabelled and m labelled items, searched by FAISS; 32 bytes of
-    extra memory per item.
+        ``"cosine"``: distances between vectors scaled to unit length. ``"euclidean"``: distances
+        between the vectors. Use the metric of the strategy if it has one.
 
     Examples
     --------
@@ -299,7 +276,7 @@ def groups(
     if not chosen.size:
         return []
     rest = np.setdiff1d(pool.unlabelled, chosen, assume_unique=True)  # (r,)
-    # Picks come first: of two that are equally near, a pick is named rather than a labelled item.
+    # Picks come first: at equal distances, the pick is preferred to a labelled item.
     centres = np.concatenate([chosen, np.setdiff1d(pool.labelled, chosen)])
     nearest, distances = nearest_of_set(vectors, rest, centres)
     order = np.lexsort((rest, distances, nearest))
@@ -312,7 +289,7 @@ def groups(
 
 
 def _vectors(embeddings: Embeddings | ArrayLike, examples: ArrayLike | None) -> Any:
-    """Return example vectors, looked up if rows are given."""
+    """Return example vectors, given as vectors or rows."""
     given = None if examples is None else np.asarray(examples)
     if given is None or given.ndim != 1 or given.dtype.kind not in "iu":
         return given
@@ -320,11 +297,12 @@ def _vectors(embeddings: Embeddings | ArrayLike, examples: ArrayLike | None) -> 
     outside = given[(given < 0) | (given >= len(matrix))]
     if outside.size:
         raise SelectionError(
-            f"examples name row {outside[0]}, but the embeddings have rows 0 to {len(matrix) - 1}."
+            f"examples contain row {outside[0]}, but the embeddings have rows 0 to "
+            f"{len(matrix) - 1}."
         )
     return matrix[given]  # (e, d)
 
 
 def _fit(pool: Pool, head: Any) -> Any:
-    """Fit the head to what is labelled, when a strategy first asks for it."""
+    """Fit the head to the labelled rows of a pool."""
     return head.fit(pool.embeddings[pool.labelled], pool.labels)

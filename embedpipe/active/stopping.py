@@ -1,4 +1,4 @@
-"""Whether more labels are worth their cost, from the labelled rows and the head alone."""
+"""Advice on stopping, from the labelled rows and the head, without the test rows."""
 
 from __future__ import annotations
 
@@ -20,53 +20,53 @@ from .records import RoundRecord
 __all__ = ["Evidence", "StoppingMonitor", "advise", "wilson"]
 
 NEXT_LABELS = 100
-"""How many more labels the advice is about."""
+"""Number of additional labels that the advice is about."""
 
-WORTH_IT = 1.0
-"""Accuracy points that so many labels should buy: less is expected, stop soon; at most, stop."""
+MIN_GAIN = 1.0
+"""Minimum useful gain of these labels, in points of accuracy. The advice is to stop soon if the
+expected gain is lower, and to stop if its upper end is lower."""
 
 MADE_RIGHT = (0.05, 0.3, 0.6)
-"""Of the predictions that more labels change, the share that becomes right, less the share that
-becomes wrong: seldom less, on average, seldom more. Measured, see
+"""Net share of changed predictions that become right: lower end, mean and upper end, as measured in
 ``docs/explanation/stopping-advice.md``."""
 
 STEP_POWER = 0.7
-"""Changes grow with this power of the number of labels added: some are taken back."""
+"""Power of the number of added labels with which the changes grow."""
 
 FALL, FALL_SPREAD = -1.4, 0.5
-"""Changes fall with this power of the number of labels, give or take, before any is seen."""
+"""Prior mean and standard deviation of the power of the number of labels in the fall of changes."""
 
 NOISE = 0.35
-"""Standard deviation of the logarithm of the changes around that law."""
+"""Standard deviation of the logarithm of the changes around the power law."""
 
-LEAST_CHANGE = 0.0005
-"""Fewer changes than this share cannot be told from none: 1 of 2,000 rows."""
+MIN_CHANGE = 0.0005
+"""Minimum measurable share of changes: 1 of 2,000 rows."""
 
 GROUP = 0.1
-"""Rounds are taken together until they add this share of the labels, for very small batches."""
+"""Minimum share of the labels that a group of consecutive rounds adds."""
 
 Z = 1.959963984540054
-"""Standard deviations on each side of a 95 % interval."""
+"""Half width of a 95 % interval in standard deviations."""
 
 WATCHED = 2000
-"""Candidates whose predictions are followed from round to round."""
+"""Maximum candidates whose predictions are compared between rounds."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a round shows without a look at the test rows.
+    """The evidence of a round, without the test rows.
 
     Attributes
     ----------
     labelled
-        How many labels there are.
+        Number of labels.
     cv_accuracy
-        Accuracy on the labelled rows by cross-validation; None if it cannot be told.
+        Cross-validated accuracy on the labelled rows; None if unknown.
     cv_n
-        How many rows that was scored on.
+        Number of rows of that accuracy.
     agreement
-        Share of a fixed sample of candidates whose predicted class is that of the round before;
-        None in the first round.
+        Share of a fixed sample of candidates whose predicted class is the same as in the previous
+        round; None in the first round.
     """
 
     labelled: int
@@ -76,15 +76,15 @@ class Evidence:
 
 
 class _Change(NamedTuple):
-    """How many predictions a step of so many labels changed."""
+    """The share of predictions that a round changed."""
 
-    middle: float  # labels half way
-    step: float  # labels a round
+    middle: float  # mean of the numbers of labels before and after
+    step: float  # number of added labels
     share: float
 
 
 class _Gain(NamedTuple):
-    """Accuracy points that the next labels buy."""
+    """The gain of the next labels in points of accuracy."""
 
     low: float
     expected: float
@@ -96,10 +96,10 @@ def advise(history: Sequence[Evidence]) -> dict[str, Any]:
 
     See ``docs/how-to/decide-when-to-stop.md``.
     """
-    # Accuracy cannot rise by more than the share of predictions that change. That share falls as a
-    # power of the number of labels (Viering, Loog 2021); the fall is fitted to the rounds so far
-    # (Bloodgood, Vijay-Shanker 2009) and extrapolated over the next labels. The cross-validated
-    # curve is not extrapolated: chosen labels get harder, so it may fall while the head improves.
+    # Accuracy cannot rise by more than the share of changed predictions, which falls as a power of
+    # the number of labels (Viering, Loog 2021; Bloodgood, Vijay-Shanker 2009). The fitted fall is
+    # extrapolated. The cross-validated accuracy is not: it can fall because selected items get
+    # harder.
     last = history[-1] if history else Evidence(0, None, 0, None)
     low, high = wilson(last.cv_accuracy, last.cv_n)
     changes = _changes(history)
@@ -122,28 +122,28 @@ def advise(history: Sequence[Evidence]) -> dict[str, Any]:
 
 def _decide(gain: _Gain | None, changes: Sequence[_Change], labelled: int) -> tuple[str, str]:
     if not labelled:
-        return "unknown", "there are no labels yet."
+        return "unknown", "There are no labels yet."
     if not changes:
-        return "unknown", "it takes two rounds to see what more labels change."
+        return "unknown", "The advice needs the predictions of two rounds."
     if gain is None:
         return "unknown", (
-            "no prediction has changed since the first round: there may be labels of one class "
-            "only."
+            "No prediction has changed since the first round. Check that the labels have several "
+            "classes."
         )
-    buys = (
-        f"the next {NEXT_LABELS} labels are expected to buy about {gain.expected:.1f} points of "
-        f"accuracy ({gain.low:.1f} to {gain.high:.1f})"
+    adds = (
+        f"{NEXT_LABELS} more labels should add about {gain.expected:.1f} points of accuracy "
+        f"({gain.low:.1f} to {gain.high:.1f})."
     )
-    if gain.expected >= WORTH_IT:
-        return "continue", f"{buys}."
-    if gain.high >= WORTH_IT or len(changes) == 1:  # one quiet round may be chance
-        return "stop soon", f"{buys}: worth it only if every point counts."
+    if gain.expected >= MIN_GAIN:
+        return "continue", adds
+    if gain.high >= MIN_GAIN or len(changes) == 1:  # a single round can be a coincidence
+        return "stop soon", f"{adds} Continue only if every point counts."
     kept = 100 * (1 - changes[-1].share)
-    return "stop", f"{buys}: {kept:.1f} % of the predictions stayed as they were in the last round."
+    return "stop", f"{adds} The last round left {kept:.1f} % of the predictions unchanged."
 
 
 def _changes(history: Sequence[Evidence]) -> list[_Change]:
-    """Return how much each round changed; rounds that added no label are passed over."""
+    """Return the change of each round, without rounds that added no label."""
     found = []
     before = history[0].labelled if history else 0
     for round_ in history[1:]:
@@ -155,7 +155,7 @@ def _changes(history: Sequence[Evidence]) -> list[_Change]:
 
 
 def _gain(changes: Sequence[_Change], labelled: int) -> _Gain:
-    """Return what the next labels buy."""
+    """Return the gain of the next labels."""
     centre, spread = _extrapolated(_grouped(changes, labelled), labelled)
     low, expected, high = MADE_RIGHT
     off = math.exp(spread / 2)
@@ -164,14 +164,14 @@ def _gain(changes: Sequence[_Change], labelled: int) -> _Gain:
 
 
 def _extrapolated(changes: Sequence[_Change], labelled: int) -> tuple[float, float]:
-    """Return the share of predictions that the next labels change, and the error of its log."""
-    # log(share) = level + fall * log(labels half way): a Bayesian straight line with a prior for
-    # the fall; older rounds count for less.
+    """Return the share of predictions that the next labels change, and its log error."""
+    # Bayesian linear regression of log(share) = level + fall * log(middle), with a prior for the
+    # fall and lower weights for older rounds.
     ahead = math.log(labelled + NEXT_LABELS / 2)
     x = np.array([math.log(change.middle) - ahead for change in changes])  # (k,)
     y = np.array(
         [
-            math.log(max(change.share, LEAST_CHANGE))
+            math.log(max(change.share, MIN_CHANGE))
             + STEP_POWER * math.log(NEXT_LABELS / change.step)
             for change in changes
         ]
@@ -186,7 +186,7 @@ def _extrapolated(changes: Sequence[_Change], labelled: int) -> tuple[float, flo
 
 
 def _grouped(changes: Sequence[_Change], labelled: int) -> list[_Change]:
-    """Take rounds together, newest first, until they add a tenth of the labels."""
+    """Group rounds, newest first, until each group adds a tenth of the labels."""
     found: list[_Change] = []
     group: list[_Change] = []
     for change in reversed(changes):
@@ -205,7 +205,7 @@ def _mean(group: Sequence[_Change]) -> _Change:
 
 
 def wilson(accuracy: float | None, n: int) -> tuple[float | None, float | None]:
-    """Return the 95 % interval of a share that was seen in n rows."""
+    """Return Wilson's 95 % interval of a share of n rows."""
     if accuracy is None or n < 1:
         return None, None
     centre = (accuracy + Z**2 / (2 * n)) / (1 + Z**2 / n)
@@ -214,11 +214,9 @@ def wilson(accuracy: float | None, n: int) -> tuple[float | None, float | None]:
 
 
 class StoppingMonitor:
-    """Gathers the evidence of each round on whether more labels would help: never the test rows.
+    """Collects the evidence of each round for the advice on stopping.
 
-    Notes
-    -----
-    4·d bytes for each of the 2,000 candidates that are watched, unless they are consecutive.
+    Extra memory: 4·d bytes for each of at most 2,000 watched candidates.
     """
 
     def __init__(self, trainer: Trainer, mode: Mode, advice: str) -> None:
@@ -227,17 +225,17 @@ class StoppingMonitor:
 
     @cached_property
     def _vectors(self) -> NDArray[np.float32]:
-        """The (w, d) vectors of the candidates that are watched: the same in every round."""
+        """The (w, d) vectors of the watched candidates, the same in every round."""
         rows = self._trainer.candidates
         if rows.size > WATCHED:
             keys = uniform_of_rows(rows, self._trainer.seed, "watched")
             rows = rows[np.sort(np.argsort(keys, kind="stable")[:WATCHED])]
         return take_rows(self._trainer.matrix, rows)
 
-    def look(self, head: Any) -> None:
-        """Remember what the head of the last round says, before it learns more."""
+    def remember(self, head: Any) -> None:
+        """Store the predictions of the last round's head, before it is trained again."""
         if self._before is None and head is not None:
-            self._before = self._said_by(head)
+            self._before = self._predictions(head)
 
     def advise(
         self, head: Any, batches: Sequence[Batch], records: Sequence[RoundRecord]
@@ -245,7 +243,7 @@ class StoppingMonitor:
         """Return the advice after a round."""
         labelled = sum(batch.rows.size for batch in batches)
         learned = labelled > (records[-1].labelled if records else 0)
-        cv_accuracy, cv_n = self._judged(head, batches)
+        cv_accuracy, cv_n = self._cross_validated(head, batches)
         now = Evidence(labelled, cv_accuracy, cv_n, self._agreement(head) if learned else None)
         before = [
             Evidence(
@@ -259,16 +257,16 @@ class StoppingMonitor:
         return {**advise([*before, now]), "cv_n": cv_n}
 
     def _agreement(self, head: Any) -> float | None:
-        """Return the share of watched candidates that are predicted as they were before."""
-        before, self._before = self._before, self._said_by(head)
+        """Return the share of watched candidates with the same prediction as before."""
+        before, self._before = self._before, self._predictions(head)
         return None if before is None else float(np.mean(before == self._before))
 
-    def _said_by(self, head: Any) -> NDArray[Any]:
+    def _predictions(self, head: Any) -> NDArray[Any]:
         best = np.asarray(head.predict_proba(self._vectors)).argmax(axis=1)
         return np.asarray(np.asarray(head.classes_)[best])
 
-    def _judged(self, head: Any, batches: Sequence[Batch]) -> tuple[float | None, int]:
-        """Return the head's cross-validated accuracy, and on how many labelled rows."""
+    def _cross_validated(self, head: Any, batches: Sequence[Batch]) -> tuple[float | None, int]:
+        """Return the cross-validated accuracy, and its number of labelled rows."""
         if head is None:
             return None, 0
         thorough = self._thorough and self._mode.from_all

@@ -1,4 +1,4 @@
-"""A head from labels, and what it says of every item."""
+"""Training a head on labels, and predicting all items."""
 
 from __future__ import annotations
 
@@ -23,22 +23,20 @@ __all__ = ["Accuracy", "Prediction", "Trained", "check_spec", "predict", "train"
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Accuracy on the dataset's own labels, and the images that it covers.
+    """Accuracy on the labels of the dataset.
+
+    Test images are the labelled images of the test split, or all labelled images without one, but
+    never images that the head was trained on. Images of a class that was not trained on count as
+    wrong. If no test image has a class of the head, the value is None.
 
     Attributes
     ----------
     value
-        Share of the judged images whose class is predicted; None where nothing can be judged.
+        Share of the test images with the right prediction; None without test images.
     judged
-        Number of images that it covers.
+        Number of test images.
     note
-        Which images it covers, or why there is no accuracy.
-
-    Notes
-    -----
-    Judged are the images with a label of the dataset that were not trained on: those of the test
-    split where it has any. Images of a class that was not trained on count as wrong. If no judged
-    image has a class of the head, labels and classes are about different things: the value is None.
+        The images of the accuracy, or the reason for a missing one.
     """
 
     value: float | None
@@ -48,15 +46,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted head and its accuracy.
-
-    Attributes
-    ----------
-    head
-        Fitted.
-    accuracy
-        On images that it was not fitted to.
-    """
+    """A fitted head, and its accuracy on other images."""
 
     head: Any
     accuracy: Accuracy
@@ -64,26 +54,20 @@ class Trained:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a head says of the items of a dataset.
+    """The predictions of a head for the items of a dataset.
 
     Attributes
     ----------
     ids
-        The items, in the dataset's order.
+        Items in the order of the dataset.
     labels
-        The most probable class of each: (n,).
+        (n,) most probable classes.
     probabilities
-        Shape (n, C), columns in the order of `classes`.
+        (n, C) probabilities, columns in the order of `classes`.
     classes
-        Names of the classes: (C,).
-    accuracy
-        On the items whose label the dataset knows and the head was not trained on: those of its
-        test split where it has one. None where there are none, and where none of them has a class
-        of the head.
-    judged
-        Number of items that the accuracy covers.
-    note
-        Which items the accuracy covers, or why there is none.
+        (C,) names of the classes.
+    accuracy, judged, note
+        See `Accuracy`.
     """
 
     ids: tuple[str, ...]
@@ -103,7 +87,7 @@ def train(
     seed: int = 0,
     output: str | Path | None = None,
 ) -> tuple[Any, float | None]:
-    """Fit a head to the labelled items.
+    """Fit a head to labelled items; return it and its accuracy, or None without test images.
 
     Parameters
     ----------
@@ -112,23 +96,16 @@ def train(
     labels
         By item id.
     head
-        A registered name with options, or an unfitted head, which stays as it is.
+        A spec string, or an unfitted head, which is not changed.
     seed
-        A head without a ``seed`` or ``random_state`` of its own takes it.
+        Seed of a head without an own ``seed`` or ``random_state``.
     output
-        If given, the head is saved there with what it needs to be used again.
-
-    Returns
-    -------
-    head
-        Fitted.
-    accuracy : float or None
-        As `Prediction.accuracy`: never on items it was fitted to.
+        File of the saved head, if given.
 
     Raises
     ------
     LabelError
-        If there are no labels, or one names an item that is not in the dataset.
+        If there are no labels, or a label's id is not in the dataset.
     """
     trained = train_head(embeddings, labels, head=head, seed=seed, output=output)
     return trained.head, trained.accuracy.value
@@ -142,12 +119,14 @@ def train_head(
     seed: int = 0,
     output: str | Path | None = None,
 ) -> Trained:
-    """Do what `train` does, and say which images the accuracy covers."""
+    """Fit a head as `train`, and return it with a full `Accuracy`."""
     if not labels:
-        raise LabelError("there are no labels to train on: give at least one.")
+        raise LabelError("there are no labels to train the model on: give at least one.")
     rows, known = rows_of_labels(embeddings, labels)
     if not len(rows):
-        raise LabelError("none of the labelled items could be embedded: there is nothing to fit.")
+        raise LabelError(
+            "none of the labelled images could be read, so the model cannot be trained."
+        )
     fitted = run_head(head, seed)
     fitted.fit(embeddings.matrix[rows], known)
     trained_on = {embeddings.content_ids[row] for row in rows}
@@ -172,19 +151,12 @@ def train_head(
 
 
 def predict(embeddings: Embeddings, model: str | Path) -> Prediction:
-    """Let a saved head predict every item of a dataset.
-
-    Parameters
-    ----------
-    embeddings
-        Of the dataset, from the same backbone as the head's.
-    model
-        A file that `train` wrote.
+    """Predict every item of a dataset with a saved head, from a file of `train`.
 
     Raises
     ------
     UsageError
-        If the head was trained on vectors of another backbone, preprocessing or precision.
+        If the head was trained with another backbone, preprocessing or precision.
     """
     head, metadata = load_head(model)
     _check_spec(model, metadata, embeddings.spec)
@@ -204,13 +176,7 @@ def predict(embeddings: Embeddings, model: str | Path) -> Prediction:
 
 
 def check_spec(model: str | Path, options: EmbedOptions) -> EmbedOptions:
-    """Return how to embed for a saved head: with precision ``"auto"``, in the head's precision.
-
-    Raises
-    ------
-    UsageError
-        If the head was trained on vectors of another backbone, preprocessing or precision.
-    """
+    """Return the options of embeddings for a saved head, with its precision for ``"auto"``."""
     _, metadata = load_head(model)
     if options.precision == "auto" and "spec" in metadata:
         options = replace(options, precision=Spec.from_json(metadata["spec"]).precision)
@@ -221,14 +187,14 @@ def check_spec(model: str | Path, options: EmbedOptions) -> EmbedOptions:
 def _check_spec(model: str | Path, metadata: Mapping[str, Any], spec: Spec) -> None:
     if metadata.get("spec_id") != spec.id:
         raise UsageError(
-            f"{model} was trained on other vectors than these (spec "
-            f"{str(metadata.get('spec_id'))[:12]}, these are {spec.id[:12]}): embed with the same "
-            "--backbone and --precision."
+            f"{model} was trained with another backbone or precision (spec "
+            f"{str(metadata.get('spec_id'))[:12]}; these images have {spec.id[:12]}): use the same "
+            "--backbone and --precision as for training."
         )
 
 
-def _rows_to_judge(embeddings: Embeddings, trained_on: set[bytes]) -> NDArray[np.int64]:
-    """Return the rows whose label is known and unseen: of the test split where there is one."""
+def _test_rows(embeddings: Embeddings, trained_on: set[bytes]) -> NDArray[np.int64]:
+    """Return labelled rows that were not trained on, of the test split if it has any."""
     unseen = [
         row
         for row, (item, content_id) in enumerate(
@@ -246,10 +212,10 @@ def _accuracy(
     trained_on: set[bytes],
     predicted: Callable[[NDArray[np.int64]], NDArray[Any]],
 ) -> Accuracy:
-    """Compare predictions with the dataset's labels, where the two are about the same classes."""
-    rows = _rows_to_judge(embeddings, trained_on)
+    """Compare predictions with the labels of the dataset, if they share a class."""
+    rows = _test_rows(embeddings, trained_on)
     if not len(rows):
-        return Accuracy(None, 0, "no image outside of the training labels has a label")
+        return Accuracy(None, 0, "the dataset has no labelled image that was not used for training")
     known = {str(name) for name in classes.tolist()}
     truth = np.array([embeddings.items[row].label for row in rows], dtype=np.str_)  # (r,)
     strange = {label for label in truth.tolist() if label not in known}
@@ -257,10 +223,10 @@ def _accuracy(
     if not learned.any():
         return Accuracy(None, 0, _nothing_shared(known, strange))
     split = embeddings.items[rows[0]].split == "test"
-    note = f"on {len(rows):,} images {'of the test split' if split else 'not trained on'}"
+    note = f"on {len(rows):,} images {'of the test split' if split else 'not used for training'}"
     if strange:
         note += (
-            f"; {int((~learned).sum()):,} are of classes that were not trained on "
+            f"; {int((~learned).sum()):,} of them have classes without training labels "
             f"({_some(strange)}) and count as wrong"
         )
     right = predicted(rows).astype(np.str_) == truth
@@ -274,11 +240,11 @@ def _nothing_shared(known: set[str], strange: set[str]) -> str:
     )
     folded = {name.casefold() for name in known}
     cased = {name for name in strange if name.casefold() in folded}
-    return f"{note}; they differ only by case: {_some(cased)}" if cased else note
+    return f"{note}; these differ only in case: {_some(cased)}" if cased else note
 
 
 def _some(names: set[str]) -> str:
-    """Return the first few names."""
+    """Return at most three names as text."""
     listed = sorted(names)
     more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
     return ", ".join(listed[:3]) + more

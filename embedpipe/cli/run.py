@@ -184,7 +184,7 @@ def _report(loops: list[ActiveLoop], path: Path, command_line: str) -> Path:
     data = report_of(
         loops[:1],
         baseline=loops[1] if len(loops) > 1 else None,
-        upper_bound=loops[0].upper_bound() if small else None,
+        upper_baseline=loops[0].upper_baseline() if small else None,
         command=command_line,
     )
     return write_report(path, data)

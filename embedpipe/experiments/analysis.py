@@ -1,4 +1,4 @@
-"""From the tables of an experiment to its summary."""
+"""Computes the summary of an experiment from its tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .cells import Setting
 from .curves import Curves, curves_of, groups_of
-from .options import FLOOR
+from .options import LOWER_BASELINE
 from .statistics import (
     LEAST_RUNS,
     Comparison,
@@ -39,23 +39,23 @@ from .summary import SHARE, Group, Row, Summary, check_target
 __all__ = ["summarise"]
 
 SHOWN = 3
-"""Number of budgets at which accuracies are shown, unless others are asked for."""
+"""Default number of budgets at which accuracies are shown."""
 
 DIFFERENCE = (-1.0, 1.0)
-"""Least and largest difference of two accuracies."""
+"""Minimum and maximum of a difference of two accuracies."""
 
 NOT_WHOLE = "no seed has all rounds of both"
 SAME_START = "fewer than three distinct first batches"
-"""Why areas were not compared."""
+"""Reasons for areas without a test."""
 
 
 class Tables(Protocol):
-    """What `Results` has: see there."""
+    """The attributes of `Results` that are needed here."""
 
     @property
     def table(self) -> pa.Table: ...
     @property
-    def bounds(self) -> pa.Table: ...
+    def upper_baselines(self) -> pa.Table: ...
     @property
     def baseline(self) -> tuple[str, str]: ...
     @property
@@ -86,11 +86,11 @@ def _group(
     accuracy: float | None,
     budgets: Sequence[int] | None,
 ) -> Group:
-    bounds = _bounds(curves[0], results)  # (S,), NaN where there is none
-    targets = bounds * target if accuracy is None else np.full(len(bounds), accuracy)
+    upper = _upper_baselines(curves[0], results)  # (S,), NaN where there is none
+    targets = upper * target if accuracy is None else np.full(len(upper), accuracy)
     areas = {each.setting: _areas(each) for each in curves}  # (S,) each
-    floor_setting = _find(curves, FLOOR, FLOOR)
-    floors = areas[floor_setting] if floor_setting else np.full(len(bounds), np.nan)
+    random = _find(curves, LOWER_BASELINE, LOWER_BASELINE)
+    lower = areas[random] if random else np.full(len(upper), np.nan)
     against = {each.setting: _baseline_of(each.setting, curves, results) for each in curves}
     comparisons = _comparisons(curves, areas, against)
     rounds = _by_round(curves, against, comparisons)
@@ -109,7 +109,7 @@ def _group(
             against=against[each.setting],
             comparison=comparisons.get(each.setting),
             rounds=rounds.get(each.setting),
-            gap_closed=_gap(areas[each.setting], floors, bounds),
+            gap_closed=_gap(areas[each.setting], lower, upper),
         )
         for each in curves
     ]
@@ -118,14 +118,14 @@ def _group(
         rows=tuple(rows),
         curves={each.setting: each for each in curves},
         budgets=shown,
-        bound=_mean(bounds),
+        upper_baseline=_mean(upper),
         target=_mean(targets),
-        floor=_mean(floors),
+        lower_baseline=_mean(lower),
         left_out=results.left_out.get((curves[0].setting.dataset, curves[0].setting.backbone)),
     )
 
 
-# Where things are
+# Baselines and budgets
 
 
 def _find(curves: Sequence[Curves], initial: str, strategy: str) -> Setting | None:
@@ -136,20 +136,20 @@ def _find(curves: Sequence[Curves], initial: str, strategy: str) -> Setting | No
 
 
 def _baseline_of(setting: Setting, curves: Sequence[Curves], results: Tables) -> Setting | None:
-    """Return the baseline after the same initial selection, or from its own start."""
+    """Return the baseline after the same first batch, or from its own first batch."""
     own, strategy = results.baseline
     found = _find(curves, setting.initial, strategy) or _find(curves, own, strategy)
-    if found == setting:  # a baseline itself; all but the one from its own start have that above
+    if found == setting:  # a baseline is compared with the baseline from its own first batch
         found = _find(curves, own, strategy)
     return None if found == setting else found
 
 
-def _bounds(curves: Curves, results: Tables) -> NDArray[np.float64]:
-    """Return the accuracy with all labels for each seed: (S,), NaN where it is not known."""
+def _upper_baselines(curves: Curves, results: Tables) -> NDArray[np.float64]:
+    """Return the accuracy with all labels for each seed, (S,); NaN where it is missing."""
     setting = curves.setting
     known = {
         row["seed"]: row["accuracy"]
-        for row in results.bounds.to_pylist()
+        for row in results.upper_baselines.to_pylist()
         if (row["dataset"], row["backbone"], row["head"])
         == (setting.dataset, setting.backbone, setting.head)
     }
@@ -158,14 +158,14 @@ def _bounds(curves: Curves, results: Tables) -> NDArray[np.float64]:
 
 
 def _budgets(curves: Curves) -> tuple[int, ...]:
-    """Return a few numbers of labels, the last among them."""
+    """Return a few numbers of labels, including the last."""
     rounds = curves.budgets
     count = min(SHOWN, len(rounds))
     steps = np.linspace(len(rounds) / count, len(rounds), count).round().astype(int) - 1
     return tuple(round(float(rounds[step])) for step in steps)
 
 
-# What is worked out for each seed
+# Values of each seed
 
 
 def _areas(curves: Curves) -> NDArray[np.float64]:
@@ -196,17 +196,17 @@ def _labels(curves: Curves, targets: NDArray[np.float64]) -> LabelsToTarget | No
 
 
 def _gap(
-    areas: NDArray[np.float64], floors: NDArray[np.float64], bounds: NDArray[np.float64]
+    areas: NDArray[np.float64], lower: NDArray[np.float64], upper: NDArray[np.float64]
 ) -> float | None:
-    known = ~(np.isnan(areas) | np.isnan(floors) | np.isnan(bounds))
+    known = ~(np.isnan(areas) | np.isnan(lower) | np.isnan(upper))
     if not known.any():
         return None
-    means = (float(each[known].mean()) for each in (areas, floors, bounds))
+    means = (float(each[known].mean()) for each in (areas, lower, upper))
     closed = gap_closed(*means)
     return None if math.isnan(closed) else closed
 
 
-# What is compared
+# Comparisons
 
 
 def _comparisons(
@@ -236,7 +236,7 @@ def _by_round(
     against: Mapping[Setting, Setting | None],
     areas: Mapping[Setting, Comparison],
 ) -> dict[Setting, RoundComparison]:
-    """Compare each round; tested are the rounds of settings whose areas are declared different."""
+    """Compare each round; test the rounds of settings whose areas differ significantly."""
     of = {each.setting: each for each in curves}
     found = {}
     for setting, other in against.items():
@@ -248,8 +248,8 @@ def _by_round(
                 runs={name: each.runs for name, each in pair.items()},
                 within=DIFFERENCE,
             )["this"]
-    declared = {setting for setting, each in areas.items() if each.significant()}
-    return correct_rounds(found, declared)
+    significant = {setting for setting, each in areas.items() if each.significant()}
+    return correct_rounds(found, significant)
 
 
 def _matrices(groups: Sequence[Group]) -> dict[tuple[str, str], WinsTiesLosses]:
@@ -263,7 +263,7 @@ def _matrices(groups: Sequence[Group]) -> dict[tuple[str, str], WinsTiesLosses]:
 
 
 def _matrix(tables: Mapping[str, Mapping[str, Curves]]) -> WinsTiesLosses:
-    """Return the matrix of one head and mode; by dataset and strategy, the curves."""
+    """Return the matrix of one head and mode from the curves by dataset and strategy."""
 
     def ids(dataset: str, a: str, b: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return tables[dataset][a].ids_beside(tables[dataset][b])

@@ -1,4 +1,4 @@
-"""The cells of a study: one run each, with its setting and its seed."""
+"""The cells of a study: one run each, with a setting and a seed."""
 
 from __future__ import annotations
 
@@ -8,21 +8,12 @@ from typing import Generic, TypeVar
 __all__ = ["NONE", "Cell", "ReplayCell", "ReplaySetting", "Setting"]
 
 NONE = "none"
-"""The backbone of vectors that are no embeddings."""
+"""The backbone of vectors that are not embeddings."""
 
 
 @dataclass(frozen=True, order=True)
 class Setting:
-    """What the runs of an experiment that differ only in their seed have in common.
-
-    Attributes
-    ----------
-    dataset, backbone
-        Of the vectors.
-    initial, strategy
-        Of the first batch, and of every further one.
-    head, mode
-        The classifier, and how it is trained from round to round.
+    """The part of a cell that all its seeds share; `initial` is the strategy of the first batch.
 
     Examples
     --------
@@ -42,45 +33,43 @@ class Setting:
 
     @property
     def vectors(self) -> str:
-        """The dataset and the backbone, in words."""
+        """The dataset and the backbone as text."""
         return self.dataset if self.backbone == NONE else f"{self.dataset}, {self.backbone}"
 
     @property
     def where(self) -> str:
-        """All but the strategies, in words."""
+        """Everything but the strategies, as text."""
         return f"{self.vectors}; {self.head}, {self.mode}"
 
     @property
     def chosen_by(self) -> str:
-        """The strategies in words: ``"typiclust, then margin"``, or one name if it is the same."""
+        """The strategies as text: ``"typiclust, then margin"``, or one name if they are equal."""
         if self.initial == self.strategy:
             return self.strategy
         return f"{self.initial}, then {self.strategy}"
 
     @property
     def surroundings(self) -> tuple[str, str, str, str]:
-        """All but the strategies: settings that share it can be compared with each other."""
+        """Everything but the strategies: equal for settings that can be compared."""
         return self.dataset, self.backbone, self.head, self.mode
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """Settings of one kind take about the same time for a round."""
+        """Equal for settings whose rounds take about the same time."""
         return self.dataset, self.strategy
 
 
 @dataclass(frozen=True, order=True)
 class ReplaySetting:
-    """What the runs of a replay study that differ only in their seed have in common.
+    """The part of a replay study's cell that all its seeds share.
 
     Attributes
     ----------
-    stream, head
-        Their names.
-    method
-        See `ContinualLoop`.
+    stream, head, method
+        See `ReplayStudy`.
     policy, retain
-        Of the buffer: the policy's spec string, and ``"0.05"`` or ``"500"``; empty for methods
-        without one.
+        Spec string of the replay policy, and the buffer size as ``"0.05"`` or ``"500"``. Empty for
+        methods without a buffer.
     """
 
     stream: str
@@ -94,14 +83,14 @@ class ReplaySetting:
 
     @property
     def learned(self) -> str:
-        """How, in words: ``"el2n, 5 %"`` or ``"joint"``."""
+        """The policy and size, or the method, as text: ``"el2n, 5 %"`` or ``"joint"``."""
         share = self.retain and not self.retain.isdecimal()
         size = f"{100 * float(self.retain):g} %" if share else f"{self.retain} rows"
         return f"{self.policy}, {size}" if self.policy else self.method
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """Settings of one kind take about the same time for an experience."""
+        """Equal for settings whose experiences take about the same time."""
         return self.stream, self.head, self.method
 
 
@@ -110,17 +99,7 @@ S = TypeVar("S", Setting, ReplaySetting)
 
 @dataclass(frozen=True)
 class Cell(Generic[S]):
-    """One run of a study.
-
-    Attributes
-    ----------
-    setting
-        All but the seed: a `Setting`, or a `ReplaySetting` in a replay study.
-    seed
-        Everything random follows from it.
-    run_id
-        The name of the run's folder in ``runs/`` of the workspace. Studies that ask for the same
-        run share it.
+    """One run of a study: a `Setting` or `ReplaySetting`, a seed, and the name of the run's folder.
 
     Examples
     --------
@@ -138,12 +117,12 @@ class Cell(Generic[S]):
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """Cells of one kind take about the same time for a round."""
+        """Equal for cells whose rounds take about the same time."""
         return self.setting.kind
 
     @property
     def coordinates(self) -> tuple[str | int, ...]:
-        """The place of the cell in the study: the setting's parts and the seed."""
+        """The parts of the setting, and the seed."""
         return (*astuple(self.setting), self.seed)
 
 

@@ -1,4 +1,4 @@
-"""The runs of a table as curves: accuracy over the number of labels, for each seed."""
+"""Learning curves: accuracy over the number of labels, for each seed."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ __all__ = ["Curves", "curves_of"]
 _SETTING = ("dataset", "backbone", "initial", "strategy", "head", "mode")
 
 _IDENTITY = ("labelled", "accuracy", "macro_f1", "balanced_accuracy")
-"""Measures that two identical runs have in common in every round. They follow from the predicted
-classes; those that follow from probabilities may differ by a rounding error."""
+"""Measures that are equal in every round of identical runs. Measures of probabilities are not among
+them because of rounding errors."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """What the runs of one setting measured, for S seeds in R rounds."""
+    """The measures of one setting, for S seeds in R rounds."""
 
     setting: Setting
     seeds: tuple[int, ...]
-    """Seeds without a run too."""
+    """All seeds of the table, also those without a run."""
     labelled: NDArray[np.float64]
-    """(S, R) number of labels in each round; NaN where a run had ended, or there is none."""
+    """(S, R) number of labels in each round; NaN where there is no round."""
     values: NDArray[np.float64]
-    """(S, R) the measure; likewise."""
+    """(S, R) the measure in each round; NaN where there is no round."""
     runs: NDArray[np.int64]
-    """(S, R) seeds with the same number in column r have runs that are equal up to round r."""
+    """(S, R) run numbers: seeds with equal numbers in column r are identical up to round r."""
     starts: NDArray[np.float64]
-    """(S, M) measures in the first round; NaN where one is not known."""
+    """(S, M) measures in the first round; NaN where one is missing."""
 
     @property
     def n(self) -> int:
@@ -52,33 +52,33 @@ class Curves:
         return count_runs(self.runs[~np.isnan(self.labelled[:, 0]), -1])
 
     def runs_at(self, budget: float) -> NDArray[np.int64]:
-        """Return which seeds have the same run up to a number of labels, (S,)."""
+        """Return the run numbers of seeds up to a number of labels, (S,)."""
         after = np.flatnonzero(self.budgets >= budget)
         return self.runs[:, after[0] if after.size else -1]
 
     def same_starts(self, other: Curves) -> bool:
-        """Whether nothing is known to differ between the first batches of both, seed by seed."""
+        """Whether the first rounds of both are equal for each seed, as far as they are known."""
         known = ~np.isnan([self.starts, other.starts]).any(axis=(0, 2))  # (S,)
         return bool((self.starts[known] == other.starts[known]).all())
 
     def ids_beside(self, other: Curves) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return which seeds are one observation of a comparison with other curves, (S,) each."""
-        # Those with the same run; and those with the same first batch, unless both sides begin
-        # with the same batch, seed by seed, so that it cancels out.
+        """Return the run numbers of both sides of a comparison, (S,) each."""
+        # Seeds with the same first batch count as one run, unless both sides start with the same
+        # batches: then its effect cancels out.
         at = -1 if self.same_starts(other) else 0
         return self.runs[:, at], other.runs[:, at]
 
     @cached_property
     def budgets(self) -> NDArray[np.float64]:
-        """(R,) the number of labels in each round, on average over the seeds."""
+        """(R,) the mean number of labels in each round."""
         known = ~np.isnan(self.labelled)
         sums, counts = np.where(known, self.labelled, 0).sum(axis=0), known.sum(axis=0)
         return np.asarray(sums / np.maximum(counts, 1))
 
     def of_seed(self, at: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the labels and the values of one seed, (r,) each, r at most R."""
+        """Return the labels and the values of one seed, (r,) each with r <= R."""
         known = ~(np.isnan(self.labelled[at]) | np.isnan(self.values[at]))
-        # Where the labeller abstained from a whole batch the number of labels stands still.
+        # A batch without any answer does not change the number of labels: its round is left out.
         labelled, values = self.labelled[at][known], self.values[at][known]
         moved = np.append(np.diff(labelled) > 0, True) if labelled.size else known[:0]
         return labelled[moved], values[moved]
@@ -89,7 +89,7 @@ class Curves:
 
 
 def curves_of(table: pa.Table, measure: str = "accuracy") -> list[Curves]:
-    """Return the curves of each setting of `Results.table`, with the same seeds and rounds."""
+    """Return the curves of each setting of `Results.table`, with equal seeds and rounds."""
     if not table.num_rows:
         return []
     names = list(dict.fromkeys((*_IDENTITY, measure)))
@@ -116,7 +116,7 @@ def curves_of(table: pa.Table, measure: str = "accuracy") -> list[Curves]:
 
 
 def groups_of(curves: Sequence[Curves]) -> list[list[Curves]]:
-    """Return the curves that can be compared with each other together: same data, same head."""
+    """Return groups of curves that can be compared: the same data, head and mode."""
     found: dict[tuple[str, ...], list[Curves]] = {}
     for each in curves:
         found.setdefault(each.setting.surroundings, []).append(each)

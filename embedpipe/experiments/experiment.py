@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property, lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
+from .._deprecated import old_parameters
 from .._files import write_atomically
 from .._loops.fitting import run_head
 from .._loops.runs import identity_of
@@ -21,7 +23,7 @@ from .cells import Cell, Setting
 from .grid_file import Opener, read_grid
 from .options import Choice, ExperimentOptions, initial_for, strategy_choice
 from .problems import Source, Sources, publish, sources_of
-from .results import Results, bounds_table, rounds_tables
+from .results import Results, rounds_tables, upper_baselines_table
 from .run_files import mark_ended, stored_of
 from .study import Extent, Failure, OnProgress, OnRun, Study, Task
 from .workers import Work
@@ -31,74 +33,57 @@ __all__ = ["Experiment"]
 OnRound = Callable[[Cell[Setting], RoundRecord], None]
 
 
+@old_parameters(upper_bound="upper_baseline")
 @dataclass(frozen=True)
 class Experiment(ExperimentOptions, Study[Results]):
-    """A grid of loops: every strategy on every dataset, many times, and what can be said of it.
+    """A grid of loops: every strategy on every dataset with every seed, and its statistics.
 
-    Each cell of the grid is one run, kept in the workspace's ``runs/``. Cells run in parallel
-    processes of one thread each. A cell that is finished is never run again, and one that was
-    killed continues: adding a strategy or more seeds computes only what is new.
+    Each cell is one run in the workspace's ``runs/``. Cells run in parallel processes of one thread
+    each. Finished cells are not run again, and killed ones continue. Random selection from the
+    first batch on is in every grid: it is the lower baseline.
 
     Parameters
     ----------
     problems
-        Embeddings of a labelled dataset, several of them (other datasets, other backbones), or a
-        dictionary from a name, or from the names of dataset and backbone, to embeddings, to a
-        `Problem`, or to a function that returns a `Problem` for a seed.
-    strategies
-        What chooses every batch but the first: names as `get_strategy` reads them, or instances.
-    initials
-        What chooses the first batch, likewise, and ``"same"``: the strategy itself where it needs
-        no labels, otherwise ``typiclust``. It must need no labels.
-    heads
-        Names as `get_head` reads them, or scikit-learn classifiers.
-    modes
-        How heads are trained from round to round; see `LoopOptions`.
+        Embeddings of a labelled dataset, or several; or a dictionary of names (or of pairs of
+        dataset and backbone) and embeddings, `Problem` objects, or functions from a seed to a
+        `Problem`.
+    strategies, initials
+        Strategies of later batches and of the first batch: spec strings or instances. The initial
+        strategy ``"same"`` is the strategy itself where it needs no labels, otherwise
+        ``typiclust``.
+    heads, modes
+        Spec strings or scikit-learn classifiers, and training modes; see `LoopOptions`.
     seeds
-        A number of seeds, from 0 on; or a list of them.
+        A number of seeds, from 0 on, or a list of seeds.
     initial_size, batch_size, rounds, skip, labelling, index
         As for `ActiveLoop`.
     baseline
-        What the others are compared with; it is added where it is missing. A setting is compared
-        with the baseline after the same initial selection if the grid has it, and otherwise with
-        the baseline from its own start.
-    upper_bound
-        Whether to find the accuracy of each head with all labels, from which labels to target and
-        the share of the gap closed follow. It costs one fit to the whole pool for each problem
-        and head.
+        The strategy that the others are compared with: after the same first batch if the grid has
+        that run, otherwise from its own first batch.
+    upper_baseline
+        Whether to measure the accuracy of each head with all labels, for labels to the target and
+        the gap closed. It costs one fit to the whole pool for each problem, head and seed.
     workspace
-        Where runs and results are kept; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
+        Folder of runs and results; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     name
-        Of the folder of the results; by default the datasets' names and a digest of the grid. A
-        name belongs to its runs: they may be added to, and results of other runs are not
-        overwritten.
-
-    Raises
-    ------
-    UsageError
-        If something is not known by its name, or does not fit.
-
-    Notes
-    -----
-    Choosing at random from the first label on is in every grid: it is the lower baseline.
+        Folder of the results; by default from the datasets and the grid. More runs can be added
+        under the same name, but results of other runs are not overwritten.
 
     Examples
     --------
     >>> import embedpipe as ep
     >>> digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp)
     >>> grid = Experiment(
-    ...     digits, strategies=["margin"], seeds=2, initial_size=20, batch_size=20, rounds=2,
+    ...     digits, strategies=["margin"], seeds=1, initial_size=20, batch_size=20, rounds=2,
     ...     workspace=tmp,
     ... )
     >>> for cell in grid.cells():
     ...     print(cell)
     digits, toy: typiclust, then margin; logistic, cumulative; seed 0
-    digits, toy: typiclust, then margin; logistic, cumulative; seed 1
     digits, toy: random; logistic, cumulative; seed 0
-    digits, toy: random; logistic, cumulative; seed 1
-    >>> results = grid.run(workers=0)
-    >>> results.table.num_rows
-    12
+    >>> grid.run(workers=0).table.num_rows
+    6
     """
 
     problems: Sources
@@ -107,9 +92,10 @@ class Experiment(ExperimentOptions, Study[Results]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self._sources, self._workspace  # which check what they are made from
+        _ = self._sources, self._workspace  # raises where they are not valid
 
     @classmethod
+    @old_parameters(upper_bound="upper_baseline")
     def from_yaml(
         cls,
         path: str | Path,
@@ -118,24 +104,19 @@ class Experiment(ExperimentOptions, Study[Results]):
         opener: Opener | None = None,
         **changes: Any,
     ) -> Self:
-        """Return the grid that a file describes, with its datasets embedded.
+        """Return the grid of a file, with its datasets embedded; see `read_grid`.
 
         Parameters
         ----------
         path
-            See `read_grid`, and ``docs/how-to/compare-strategies.md``.
+            A grid file.
         workspace
-            Where the cache, the runs and the results are kept.
+            Folder of the cache, the runs and the results.
         opener
-            Called with a `DatasetEntry` and a backbone for each, and returns embeddings; by
-            default `load_dataset` and `embed` do it.
+            Function from a `DatasetEntry` and a backbone to embeddings; by default `load_dataset`
+            and `embed`.
         **changes
-            Options that take the place of the file's.
-
-        Raises
-        ------
-        UsageError
-            If the file cannot be read or something in it has no meaning.
+            Options that replace those of the file.
 
         Examples
         --------
@@ -153,13 +134,7 @@ class Experiment(ExperimentOptions, Study[Results]):
 
     @classmethod
     def check(cls, **options: Any) -> None:
-        """Refuse options that have no meaning, before anything is embedded.
-
-        Raises
-        ------
-        UsageError
-            As the constructor does.
-        """
+        """Check options before anything is embedded."""
         ExperimentOptions(**options)
 
     def cells(self) -> list[Cell[Setting]]:
@@ -173,34 +148,25 @@ class Experiment(ExperimentOptions, Study[Results]):
         on_round: OnRound | None = None,
         on_run: OnRun | None = None,
     ) -> Results:
-        """Do what is not done yet, and return the results.
-
-        Killed at any time and run again, it continues: finished cells are only read.
+        """Run all unfinished cells and return the results, which are also written to `folder`.
 
         Parameters
         ----------
         workers
-            Number of processes; by default that of the processors. 0 does everything in this
+            Number of processes; by default one for each processor. With 0 everything runs in this
             process. The results are the same, to the last bit.
         progress
-            Called whenever a round or a cell is done.
+            Called after each round and each cell.
         on_round
-            Called with the cell and the record of each round that is done now.
+            Called with the cell and the record of each new round.
         on_run
-            Called in this process with the folder of each run that is whole, one at a time, those
-            that were whole before among them: ``on_run=tracker.log_run``.
-
-        Returns
-        -------
-        Results
-            Of all cells but those that failed, which are in its `failures`. They are also written
-            to `folder`.
+            Called in this process with the folder of each finished run, also of runs finished
+            before: ``on_run=tracker.log_run``.
 
         Raises
         ------
         RunError
-            If every cell failed, worker processes cannot be started, or the name belongs to
-            other runs.
+            If every cell fails, worker processes cannot start, or the name belongs to other runs.
         """
 
         def on_update(cell: Cell[Setting], number: int) -> None:
@@ -209,7 +175,7 @@ class Experiment(ExperimentOptions, Study[Results]):
 
         return self._run(workers, progress, on_run, on_update)
 
-    # As the engine asks for it
+    # The methods of a kind of study
 
     def _extent(self, cell: Cell[Setting]) -> Extent:
         stored = stored_of(self._workspace.runs / cell.run_id)
@@ -217,13 +183,13 @@ class Experiment(ExperimentOptions, Study[Results]):
         return Extent(done, done if stored.ended else self.rounds + 1)
 
     def _tasks(self, left: Sequence[Cell[Setting]]) -> list[Task]:
-        """Return the upper baselines that are missing, then the runs, by problem."""
-        bounds: dict[Path, _UpperBound] = {}
-        for bound in self._upper_bounds():
-            bounds.setdefault(bound.path(self._workspace), bound)
+        """Return the missing upper baselines, then the runs, by problem."""
+        baselines: dict[Path, _UpperBaseline] = {}
+        for each in self._upper_baselines():
+            baselines.setdefault(each.path(self._workspace), each)
         tasks = [
-            Task(str(bound), bound.task(path, self._workspace))
-            for path, bound in bounds.items()
+            Task(str(each), each.task(path, self._workspace))
+            for path, each in baselines.items()
             if not path.exists()
         ]
         entries = {entry.cell: entry for entry in self._entries}
@@ -235,7 +201,7 @@ class Experiment(ExperimentOptions, Study[Results]):
 
     def _gather(self, done: list[Cell[Setting]], failures: tuple[Failure, ...]) -> Results:
         table, timings = rounds_tables(done, self._workspace.runs, self.rounds)
-        found = [(each.names, each.path(self._workspace)) for each in self._upper_bounds()]
+        files = [(each.names, each.path(self._workspace)) for each in self._upper_baselines()]
         baseline = strategy_choice(self.baseline)
         left_out = {}
         for source in self._sources:
@@ -244,7 +210,7 @@ class Experiment(ExperimentOptions, Study[Results]):
         return Results(
             table=table,
             timings=timings,
-            bounds=bounds_table(found),
+            upper_baselines=upper_baselines_table(files),
             baseline=(initial_for(None, baseline).name, baseline.name),
             failures=failures,
             folder=self.folder,
@@ -271,65 +237,57 @@ class Experiment(ExperimentOptions, Study[Results]):
 
     @cached_property
     def _entries(self) -> list[_Entry]:
-        """The cells by dataset, head, mode, strategies and seed, each with its loop's options."""
-        found = []
-        for source in self._sources:
-            for head in self._axes.heads:
-                for mode in self._axes.modes:
-                    for first, then in self._axes.pairs:
-                        names = (first.name, then.name, head.name, mode)
-                        setting = Setting(source.dataset, source.backbone, *names)
-                        for seed in self._axes.seeds:
-                            options = LoopOptions(
-                                strategy=then.made,
-                                initial=first.made,
-                                head=head.made,
-                                mode=mode,
-                                seed=seed,
-                                initial_size=self.initial_size,
-                                batch_size=self.batch_size,
-                                skip=self.skip,
-                                labelling=self.labelling,
-                            )
-                            found.append(_Entry.of(setting, source.problem(seed), options))
-        return found
+        """The cells by dataset, head, mode, strategies and seed, with the options of loops."""
+        axes, entries = self._axes, []
+        for source, head, mode, (first, then), seed in product(
+            self._sources, axes.heads, axes.modes, axes.pairs, axes.seeds
+        ):
+            names = (source.dataset, source.backbone, first.name, then.name, head.name, mode)
+            options = LoopOptions(
+                strategy=then.made,
+                initial=first.made,
+                head=head.made,
+                mode=mode,
+                seed=seed,
+                initial_size=self.initial_size,
+                batch_size=self.batch_size,
+                skip=self.skip,
+                labelling=self.labelling,
+            )
+            entries.append(_Entry.of(Setting(*names), source.problem(seed), options))
+        return entries
 
-    def _upper_bounds(self) -> Iterator[_UpperBound]:
+    def _upper_baselines(self) -> Iterator[_UpperBaseline]:
         """Yield the fits to all labels, by dataset, head and seed."""
-        if self.upper_bound:
-            for source in self._sources:
-                for head in self._axes.heads:
-                    for seed in self._axes.seeds:
-                        yield _UpperBound(source, head, seed)
+        if self.upper_baseline:
+            for each in product(self._sources, self._axes.heads, self._axes.seeds):
+                yield _UpperBaseline(*each)
 
     def _cell_task(self, entry: _Entry) -> Callable[[], CellTask]:
-        def prepare() -> CellTask:
-            return CellTask(
-                publish(entry.problem, self._workspace),
-                entry.options,
-                self.rounds,
-                self._workspace.root,
-                self._begun_like(entry),
-            )
+        return lambda: CellTask(
+            publish(entry.problem, self._workspace),
+            entry.options,
+            self.rounds,
+            self._workspace.root,
+            self._run_with_beginning(entry),
+        )
 
-        return prepare
-
-    def _begun_like(self, entry: _Entry) -> str | None:
-        """Return the id of a run that has the initial selection of a cell, if there is one."""
+    def _run_with_beginning(self, entry: _Entry) -> str | None:
+        """Return the id of a started run with the same first round; None if there is none."""
         runs = (e.cell.run_id for e in self._entries if e.beginning == entry.beginning)
-        begun = (run for run in runs if stored_of(self._workspace.runs / run).rounds)
-        return next(begun, None)
+        started = (run for run in runs if stored_of(self._workspace.runs / run).rounds)
+        return next(started, None)
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A cell, and the loop that is its run."""
+    """A cell, and the problem and options of its loop."""
 
     cell: Cell[Setting]
     problem: Problem = field(repr=False)
     options: LoopOptions = field(repr=False)
     beginning: str = field(repr=False)
-    """The same for loops whose initial selection is the same, and the head's fit to it."""
+    """Equal for loops with the same first batch and the same fit to it."""
 
     @classmethod
     def of(cls, setting: Setting, problem: Problem, options: LoopOptions) -> _Entry:
@@ -339,8 +297,8 @@ class _Entry:
 
 
 @dataclass(frozen=True)
-class _UpperBound:
-    """The accuracy that a head reaches on a problem with all labels."""
+class _UpperBaseline:
+    """The accuracy of a head on a problem with all labels."""
 
     source: Source
     head: Choice
@@ -352,49 +310,46 @@ class _UpperBound:
 
     @property
     def names(self) -> tuple[str, str, str, int]:
-        """Its dataset, backbone, head and seed."""
+        """Dataset, backbone, head and seed."""
         return self.source.dataset, self.source.backbone, self.head.name, self.seed
 
     def path(self, workspace: Workspace) -> Path:
-        """Return the file that holds it once it is found."""
+        """Return the file of the accuracy."""
         problem = self.source.problem(self.seed)
         head = run_head(self.head.made, self.seed)
         text = json.dumps([problem.digest, identity_of(head)], sort_keys=True)
         return workspace.root / "bounds" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
-    def task(self, output: Path, workspace: Workspace) -> Callable[[], BoundTask]:
-        """Return a function that makes what a worker needs to find it."""
-
-        def prepare() -> BoundTask:
-            folder = publish(self.source.problem(self.seed), workspace)
-            return BoundTask(folder, self.head.made, self.seed, output)
-
-        return prepare
+    def task(self, output: Path, workspace: Workspace) -> Callable[[], UpperBaselineTask]:
+        """Return a function that makes the task of a worker."""
+        return lambda: UpperBaselineTask(
+            publish(self.source.problem(self.seed), workspace), self.head.made, self.seed, output
+        )
 
 
 # In the workers
 
-OPEN = 2
+MAX_OPEN = 2
 """Maximum open problems per process; tasks on the same problem come one after another."""
 
 
 @dataclass(frozen=True)
 class CellTask:
-    """A run that is to be started or continued."""
+    """A run to start or continue."""
 
     problem: Path
     """The folder that `Problem.save` wrote."""
     options: LoopOptions
     rounds: int
-    """After the initial selection."""
+    """Rounds after the first batch."""
     workspace: Path
-    like: str | None = None
-    """The id of a run whose initial selection is the same, and done; or None."""
+    same_beginning: str | None = None
+    """The id of a run with the same first round; None if there is none."""
 
 
 @dataclass(frozen=True)
-class BoundTask:
-    """The accuracy that a head reaches with all labels, to be found and written to a file."""
+class UpperBaselineTask:
+    """The accuracy of a head with all labels, to measure and write to a file."""
 
     problem: Path
     head: Any
@@ -402,18 +357,18 @@ class BoundTask:
     output: Path
 
 
-def work(_: None, task: CellTask | BoundTask) -> Generator[tuple[int, float], None, None]:
-    """Do a task, and yield number and seconds (with the evaluation) of each round not stored."""
+def work(_: None, task: CellTask | UpperBaselineTask) -> Generator[tuple[int, float], None, None]:
+    """Do a task; yield the number and the seconds (with evaluation) of each new round."""
     problem = _opened(task.problem)
-    if isinstance(task, BoundTask):
-        _find_bound(problem, task)
+    if isinstance(task, UpperBaselineTask):
+        _measure_upper_baseline(problem, task)
         return
     loop = ActiveLoop(problem, options=task.options, workspace=task.workspace)
     folder = loop.folder()
     assert folder is not None
     stored = len(folder.read())
-    if not stored and task.like is not None:
-        stored = _begin_like(loop, folder, task)
+    if not stored and task.same_beginning is not None:
+        stored = _copy_beginning(loop, folder, task)
     started = time.perf_counter()
     for record in loop.run(task.rounds):
         if record.round >= stored:
@@ -423,23 +378,24 @@ def work(_: None, task: CellTask | BoundTask) -> Generator[tuple[int, float], No
         mark_ended(folder.path, len(loop.records))
 
 
-@lru_cache(maxsize=OPEN)
+@lru_cache(maxsize=MAX_OPEN)
 def _opened(folder: Path) -> Problem:
-    """Return a problem with its index, which remembers what it has worked out."""
+    """Return a problem; its index keeps computed neighbours between tasks."""
     return Problem.load(folder)
 
 
-def _begin_like(loop: ActiveLoop, folder: RunFolder, task: CellTask) -> int:
-    """Begin a run with the initial selection of another that differs in its strategy alone."""
-    records = RunFolder(Workspace(task.workspace).runs / str(task.like)).read()[:1]
+def _copy_beginning(loop: ActiveLoop, folder: RunFolder, task: CellTask) -> int:
+    """Start a run with the first round of another run; return the number of rounds copied."""
+    records = RunFolder(Workspace(task.workspace).runs / str(task.same_beginning)).read()[:1]
     if records:
         folder.start(loop.config())
         folder.write(records, loop.problem.ids)
     return len(records)
 
 
-def _find_bound(problem: Problem, task: BoundTask) -> None:
+def _measure_upper_baseline(problem: Problem, task: UpperBaselineTask) -> None:
     started = time.perf_counter()
     loop = ActiveLoop(problem, strategy="random", initial="random", head=task.head, seed=task.seed)
-    bound = {"accuracy": loop.upper_bound(), "seconds": time.perf_counter() - started}
-    write_atomically(task.output, json.dumps(bound).encode())
+    accuracy = loop.upper_baseline()
+    written = {"accuracy": accuracy, "seconds": time.perf_counter() - started}
+    write_atomically(task.output, json.dumps(written).encode())

@@ -1,4 +1,4 @@
-"""Figures of the statistics as text, for the terminal and for pages."""
+"""Statistics as text, for the terminal and for pages."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ __all__ = [
     "format_range",
     "format_runs",
     "format_test",
-    "format_untested",
 ]
 
 LEFT_OUT = "–"
-"""In place of a figure that there is not."""
+"""Text for a missing number."""
 
 
 def format_interval(interval: Interval, digits: int = 3) -> str:
-    """Return a mean and its interval, or why it has none."""
+    """Return a mean and its interval, or the reason for a missing interval."""
     if math.isnan(interval.estimate):
         return LEFT_OUT
     if math.isnan(interval.low):
@@ -34,7 +33,7 @@ def format_interval(interval: Interval, digits: int = 3) -> str:
 
 
 def format_comparison(found: Comparison | None, digits: int = 3) -> str:
-    """Return a difference and its interval, with signs."""
+    """Return a signed difference and its interval."""
     if found is None or math.isnan(found.difference):
         return LEFT_OUT
     if math.isnan(found.low):
@@ -43,37 +42,32 @@ def format_comparison(found: Comparison | None, digits: int = 3) -> str:
 
 
 def format_test(found: Comparison | None) -> str:
-    """Return the p-value of a comparison, or why nothing was tested."""
+    """Return the p-value of a comparison, or the reason for a missing test."""
     if found is None:
         return LEFT_OUT
-    return format_p(found.p) if found.reason is None else format_untested(found)
-
-
-def format_untested(found: Comparison) -> str:
-    """Return why nothing was tested."""
-    return f"not tested: {found.reason}"
+    return format_p(found.p) if found.reason is None else f"not tested: {found.reason}"
 
 
 def format_outcome(found: Comparison) -> str:
     """Return the outcome of a test as the end of a sentence."""
     if found.reason is not None:
-        return f"the difference was {format_untested(found)}"
+        return f"the difference was {format_test(found)}"
     if found.significant():
-        return "the difference is more than chance"
+        return "the difference is significant"
     seeds = f"{found.n} seeds"
     if found.independent < found.n:
         seeds += f", {found.independent} of them independent"
     digits = 1 if max(-found.low, found.high) >= 0.001 else 2
     low, high = (f"{100 * end:+.{digits}f}".replace("-", "−") for end in (found.low, found.high))
     if found.low > 0 or found.high < 0:
-        allows = f"the interval before the corrections is {low} to {high} points"
+        interval = f"uncorrected interval {low} to {high} points"
     else:
-        allows = f"the interval allows {low} to {high} points"
-    return f"no difference was shown ({seeds}; {allows})"
+        interval = f"interval {low} to {high} points"
+    return f"no difference was shown ({seeds}; {interval})"
 
 
 def format_range(counts: tuple[int, int]) -> str:
-    """Return the least and the most of a count over the seeds."""
+    """Return the range of a count over the seeds."""
     least, most = counts
     return f"{most:,}" if least == most else f"{least:,} to {most:,}"
 
@@ -91,12 +85,12 @@ def format_p(p: float) -> str:
 
 
 def format_gap(gap: float | None) -> str:
-    """Return how much of the gap is closed, in percent."""
+    """Return the percentage of the gap that is closed."""
     return LEFT_OUT if gap is None else f"{round(gap)} %"
 
 
 def format_labels(labels: LabelsToTarget | None, last: float) -> str:
-    """Return the number of labels to a target, and the number of seeds that reached it."""
+    """Return the labels to a target, and the seeds that reached it unless all did."""
     if labels is None:
         return LEFT_OUT
     if labels.median is None:

@@ -1,7 +1,8 @@
-"""Grids in files."""
+"""Grid files."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -29,38 +30,36 @@ __all__ = ["DatasetEntry", "GridOptions", "Opener", "imbalanced", "read_grid"]
 EXPERIMENT = [each.name for each in fields(ExperimentFields)]
 LISTS = ("strategies", "initials", "heads", "modes")
 KNOWN = ("datasets", "dataset", "backbones", "backbone", "embed", *EXPERIMENT)
+OLD_KEYS = {"upper_bound": "upper_baseline"}
 
 
 @dataclass(frozen=True)
 class DatasetEntry(DatasetOptions, ImbalanceOptions):
-    """A dataset of a grid, and what is drawn from it."""
+    """A dataset of a grid, and how it is made imbalanced."""
 
     name: str | None = None
-    """The dataset's name in the results; by default its own."""
+    """Name in the results; by default the dataset's own name."""
 
     def version(self, embeddings: Embeddings, index: str) -> Embeddings | ProblemFactory:
-        """Return the embeddings, or what thins them out for each seed."""
+        """Return the embeddings, or a function from a seed to an imbalanced problem."""
         if self.long_tailed is None and not self.rare:
             return embeddings
         return partial(_imbalanced, embeddings, index, self)
 
 
 Opener = Callable[[DatasetEntry, str], "Embeddings"]
-"""From a dataset and a backbone to embeddings."""
+"""Function from a dataset and a backbone to embeddings."""
 
 
 @dataclass(frozen=True)
 class GridOptions:
-    """An experiment, with the datasets and backbones that it runs on.
-
-    A grid file is read as one, and the options of `embedpipe compare` make one.
-    """
+    """An experiment with its datasets and backbones, from a grid file or `embedpipe compare`."""
 
     datasets: Sequence[DatasetEntry]
     experiment: ExperimentFields = field(default_factory=ExperimentFields)
     embed: EmbedOptions = field(default_factory=EmbedOptions)
     backbones: Sequence[str] = ()
-    """Each dataset is embedded with each; if empty, with that of `embed`."""
+    """Backbones of every dataset; if empty, the one of `embed`."""
     given: Collection[str] = ()
     """The keys of the file."""
 
@@ -74,14 +73,14 @@ class GridOptions:
                 key = name, str(embeddings.spec.backbone["architecture"])
                 if key in found:
                     raise UsageError(
-                        f"two datasets are both called {name!r} (backbone {key[1]!r}): give one "
-                        "of them another `name`."
+                        f"two datasets have the name {name!r} (backbone {key[1]!r}): give one of "
+                        "them another `name`."
                     )
                 found[key] = entry.version(embeddings, self.experiment.index)
         return found
 
     def opener(self, workspace: Workspace) -> Opener:
-        """Return what loads and embeds a dataset, without telling anyone."""
+        """Return a function that loads and embeds a dataset without progress output."""
         from ..datasets import load_dataset
 
         def opened(entry: DatasetEntry, backbone: str) -> Embeddings:
@@ -99,11 +98,11 @@ class GridOptions:
 
 
 def read_grid(path: str | Path) -> GridOptions:
-    """Read a grid file; relative paths in it start at its folder.
+    """Read a grid file; relative paths start at its folder.
 
     Its keys are ``dataset`` or ``datasets`` (names, paths, or mappings with the fields of
-    `DatasetEntry`), ``backbone`` or ``backbones``, ``embed`` (more of `EmbedOptions`), and the
-    options of `Experiment`, ``labelling`` with the fields of `OracleOptions`.
+    `DatasetEntry`), ``backbone`` or ``backbones``, ``embed`` (other fields of `EmbedOptions`), and
+    the options of `Experiment`; ``labelling`` has the fields of `OracleOptions`.
     """
     import yaml
 
@@ -113,13 +112,17 @@ def read_grid(path: str | Path) -> GridOptions:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(given, dict):
         raise UsageError(f"{path} must hold keys and values, such as `dataset: digits`.")
+    for old in OLD_KEYS.keys() & given.keys():
+        new = OLD_KEYS[old]
+        warnings.warn(f"{path}: `{old}` is now `{new}`.", DeprecationWarning, stacklevel=2)
+        given[new] = given.pop(old)
     _check_keys(given, KNOWN, "key of a grid", path)
     datasets = _one_or_several(given, "dataset", "datasets", path)
     if not datasets:
-        raise UsageError(f"{path} names no dataset: give `dataset` or `datasets`.")
+        raise UsageError(f"{path} has no dataset: give `dataset` or `datasets`.")
     options = {name: given[name] for name in EXPERIMENT if name in given}
     options |= {name: _listed(options[name]) for name in LISTS if name in options}
     if "labelling" in given:
@@ -138,7 +141,7 @@ def read_grid(path: str | Path) -> GridOptions:
 
 
 def imbalanced(problem: Problem, how: ImbalanceOptions, seed: int) -> Problem:
-    """Return the problem with fewer candidates, as drawn for a seed."""
+    """Return the problem with fewer candidates, drawn by a seed."""
     if how.long_tailed is not None:
         problem = problem.long_tailed(how.long_tailed, seed)
     for label, count in how.rare.items():

@@ -1,4 +1,4 @@
-"""The options of an experiment, checked, and what its grid combines: strategies, heads, seeds."""
+"""The checked options of an experiment and the axes of its grid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..index import check_kind
 from ..strategies import Strategy, get_strategy
 
 __all__ = [
-    "FLOOR",
+    "LOWER_BASELINE",
     "Axes",
     "Choice",
     "ExperimentOptions",
@@ -27,18 +27,18 @@ __all__ = [
 ]
 
 SAME = "same"
-"""In place of an initial strategy: the strategy itself, if it needs no labels."""
+"""Value of `initials`: the strategy itself, if it needs no labels."""
 
 FIRST = "typiclust"
-"""The initial strategy for `SAME` where the strategy needs labels."""
+"""Initial strategy for `SAME` where the strategy needs labels."""
 
-FLOOR = "random"
-"""The lower baseline, which is in every grid."""
+LOWER_BASELINE = "random"
+"""Strategy of the lower baseline, which is in every grid."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A strategy or a head of a grid: its name there, and the object itself."""
+    """A strategy or a head of a grid: its name and the object."""
 
     name: str
     made: Any
@@ -46,10 +46,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Axes:
-    """What a grid combines, beside the datasets."""
+    """The values that a grid combines, beside the datasets."""
 
     pairs: Sequence[tuple[Choice, Choice]]
-    """The strategies of the first batch and of the others."""
+    """The strategies of the first batch and of all others."""
     heads: Sequence[Choice]
     modes: Sequence[str]
     seeds: Sequence[int]
@@ -57,7 +57,7 @@ class Axes:
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentOptions(ExperimentFields):
-    """The options of an `Experiment`, where they are described; wrong ones are refused at once."""
+    """The checked options of an `Experiment`."""
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -66,7 +66,7 @@ class ExperimentOptions(ExperimentFields):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise UsageError(f"{option} is {value!r}: give a whole number, at least {least}.")
         check_kind(self.index)
-        _ = self._axes  # which are checked too
+        _ = self._axes  # raises where they are not valid
 
     @cached_property
     def _axes(self) -> Axes:
@@ -87,29 +87,29 @@ class ExperimentOptions(ExperimentFields):
 def pairs_of(
     strategies: Sequence[Choice], initials: Sequence[Choice | None], baseline: Choice
 ) -> list[tuple[Choice, Choice]]:
-    """Return the strategies of the first batch and of the others, the baselines among them."""
-    floor = strategy_choice(FLOOR)
+    """Return pairs of initial and later strategies, including the baselines."""
+    lower = strategy_choice(LOWER_BASELINE)
     known = {choice.name: choice for choice in (*strategies, baseline)}
     pairs = [(initial_for(i, s), s) for i in initials for s in known.values()]
-    found = {(first.name, then.name): (first, then) for first, then in (*pairs, (floor, floor))}
+    found = {(first.name, then.name): (first, then) for first, then in (*pairs, (lower, lower))}
     return list(found.values())
 
 
 def strategy_choice(given: str | Strategy) -> Choice:
-    """Return a strategy under its spec string."""
+    """Return a strategy with its spec string as name."""
     made = get_strategy(given) if isinstance(given, str) else given
     return Choice(str(made), made)
 
 
 def initial_for(initial: Choice | None, strategy: Choice) -> Choice:
-    """Return what chooses the first batch before `strategy`; None stands for `SAME`."""
+    """Return the initial strategy before `strategy`; None is `SAME`."""
     if initial is not None:
         return initial
     return strategy_choice(FIRST) if strategy.made.needs_labels else strategy
 
 
 def _initial_choice(given: str | Strategy) -> Choice | None:
-    """Return an initial strategy, or None for `SAME`; one that needs labels is refused."""
+    """Return an initial strategy, or None for `SAME`; raise an error if it needs labels."""
     if given == SAME:
         return None
     choice = strategy_choice(given)
@@ -122,45 +122,46 @@ def _initial_choice(given: str | Strategy) -> Choice | None:
 
 
 def _head_choice(given: Any) -> Choice:
-    """Return a head under its spec string, or on one line as it is written in Python."""
+    """Return a head with its spec string, or its ``repr`` on one line, as name."""
     if isinstance(given, str):
         return Choice(given, get_head(given))
     return Choice(" ".join(repr(given).split()), given)
 
 
 def _choices(given: Sequence[Any], what: str, make: Callable[[Any], Choice]) -> list[Choice]:
-    """Return a choice for each of several, once; two that differ must not share a name."""
+    """Return distinct choices; raise an error if two different ones have the same name."""
     found: dict[str, Choice] = {}
     for each in several(given, what):
         choice = make(each)
         before = found.setdefault(choice.name, choice)
         if before is not choice and not (isinstance(each, str) and each in given):
             raise UsageError(
-                f"two of the {what} are both called {choice.name!r}: their options cannot be told "
-                "apart by name; register them under names of their own."
+                f"two of the {what} have the name {choice.name!r}: register them under different "
+                "names."
             )
     return list(found.values())
 
 
 def several(given: Sequence[Any], what: str) -> Sequence[Any]:
-    """Return a list, unless it is empty or a single one was given in its place."""
+    """Return a list; raise an error if it is empty or a single value."""
     if isinstance(given, (str, Strategy)) or not given:
         raise UsageError(f"{what} is {given!r}: give a list with at least one.")
     return given
 
 
 def check_seeds(given: int | Sequence[int]) -> list[int]:
-    """Return the seeds: a number of them from 0 on, or those given."""
+    """Return the seeds of a number or a list."""
     seeds = list(range(given)) if isinstance(given, int) else list(dict.fromkeys(given))
     if not seeds or any(isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in seeds):
         raise UsageError(
-            f"seeds is {given!r}: give how many, at least 1, or a list of whole numbers from 0 on."
+            f"seeds is {given!r}: give a number of seeds, at least 1, or a list of whole numbers, "
+            "at least 0."
         )
     return seeds
 
 
 def check_name(name: str | None) -> None:
-    """Refuse a name that is not the name of a single folder."""
+    """Raise an error if a name is not the name of a single folder."""
     if name is None:
         return
     outside = not isinstance(name, str) or not name.strip() or name in (".", "..")

@@ -1,4 +1,4 @@
-"""The problems of an experiment: one per dataset, backbone and seed, on disk for workers."""
+"""The problems of an experiment, one for each dataset, backbone and seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .cells import NONE
 __all__ = ["ProblemFactory", "Source", "Sources", "publish", "sources_of"]
 
 ProblemFactory = Callable[[int], Problem]
-"""From a seed to a problem, for those that are drawn at random."""
+"""Function from a seed to a problem."""
 
 Sources = (
     Embeddings
@@ -33,7 +33,7 @@ Sources = (
 
 @dataclass
 class Source:
-    """A dataset embedded with one backbone: a problem for each seed, often the same one."""
+    """A dataset embedded with one backbone, and its problem for each seed."""
 
     dataset: str
     backbone: str
@@ -42,15 +42,15 @@ class Source:
     _made: dict[int | None, Problem] = field(default_factory=dict)
 
     def problem(self, seed: int) -> Problem:
-        """Return what the loop of a seed runs on."""
-        key = None if self._is_the_same_for_all else seed
+        """Return the problem of a seed."""
+        key = None if self._is_shared else seed
         if key not in self._made:
             self._made[key] = self._make(seed)
         return self._made[key]
 
     @property
-    def _is_the_same_for_all(self) -> bool:
-        """Whether nothing is drawn: there is a test split, or a problem was given."""
+    def _is_shared(self) -> bool:
+        """Whether all seeds have the same problem: a test split, or a given `Problem`."""
         if isinstance(self.given, Embeddings):
             if self.given.dataset.division is not None:
                 return False
@@ -64,13 +64,13 @@ class Source:
         if not isinstance(problem, Problem):
             raise UsageError(
                 f"the function given for {self.dataset!r} returned a {type(problem).__name__}: it "
-                "must return a Problem for a seed."
+                "must return a Problem."
             )
         return problem
 
 
 def sources_of(given: Sources, index: str) -> list[Source]:
-    """Return what a grid runs on; two of one dataset and backbone are refused."""
+    """Return the sources of a grid; raise an error if two have the same name and backbone."""
     if isinstance(given, Mapping):
         sources = [_source(each, index, name) for name, each in given.items()]
     else:
@@ -82,8 +82,8 @@ def sources_of(given: Sources, index: str) -> list[Source]:
     for number, name in enumerate(names):
         if name in names[:number]:
             raise UsageError(
-                f"two datasets are both called {name[0]!r} (backbone {name[1]!r}): give a "
-                "dictionary with a name for each."
+                f"two datasets have the name {name[0]!r} (backbone {name[1]!r}): give a dictionary "
+                "with a name for each."
             )
     return sources
 
@@ -97,19 +97,19 @@ def _source(given: Any, index: str, key: str | tuple[str, str] | None = None) ->
         return Source(name or given.name, backbone or NONE, given, index)
     raise UsageError(
         f"cannot run on a {type(given).__name__}: give embeddings, a Problem, or a dictionary of "
-        "these, or of functions from a seed to a Problem."
+        "these or of functions from a seed to a Problem."
     )
 
 
 def publish(problem: Problem, workspace: Workspace) -> Path:
-    """Return a folder that holds the problem for other processes, writing it if need be."""
+    """Return the folder of a problem for other processes; write it if it does not exist."""
     problems = workspace.root / "problems"
     folder = problems / f"{problem.digest[:32]}-{problem.index.kind}"
     try:
         problems.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot write to {problems}: {error.strerror or error}.") from error
-    with locked(problems):  # nobody removes what another process has just saved
+    with locked(problems):  # no process removes a folder that another has just saved
         try:
             problem.save(folder)
             Problem.load(folder)

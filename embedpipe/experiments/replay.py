@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 
+from .._deprecated import old_parameters
 from .._options import ReplayFields
 from .._specs import format_spec
 from .._workspace import Workspace
@@ -30,29 +31,29 @@ from .run_files import count_experiences, read_experiences
 from .study import Extent, Failure, OnProgress, OnRun, Study, Task
 from .workers import Work
 
-__all__ = ["BOUNDS", "ReplayOptions", "ReplaySetting", "ReplayStudy"]
+__all__ = ["REFERENCE_METHODS", "ReplayOptions", "ReplaySetting", "ReplayStudy"]
 
 Streams = Stream | Callable[[int], Stream]
 
-BOUNDS = ("naive", "cumulative", "joint")
-"""Learned beside what is replayed: without a buffer, with everything so far, all at once."""
+REFERENCE_METHODS = ("naive", "cumulative", "joint")
+"""Methods without a replay buffer: *naive* is the lower baseline, the others are upper ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayOptions(ReplayFields):
-    """The options of a `ReplayStudy`, where they are described; wrong ones are refused at once."""
+    """The checked options of a `ReplayStudy`."""
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        unknown = sorted(set(self.bounds) - set(BOUNDS))
+        unknown = sorted(set(self.reference_methods) - set(REFERENCE_METHODS))
         if unknown:
-            raise UnknownNameError("bound", unknown[0], BOUNDS)
+            raise UnknownNameError("reference method", unknown[0], REFERENCE_METHODS)
         check_seeds(self.seeds)
         for head in several(self.heads, "heads"):
-            self._ways(head)  # which are checked too
+            self._ways(head)  # raises where they are not valid
 
     def _ways(self, head: str) -> list[tuple[ReplaySetting, ContinualOptions]]:
-        """Return how a head learns a stream: settings without a stream, and options of loops."""
+        """Return the settings of a head, without a stream, and the options of their loops."""
         made = get_head(head)
         common = ContinualOptions(
             head=made,
@@ -62,40 +63,39 @@ class ReplayOptions(ReplayFields):
             strategy=self.strategy,
         )
         exact = getattr(made, "exact_on_streams", False)
-        goes_on = hasattr(made, "partial_fit")
-        found = []
+        incremental = hasattr(made, "partial_fit")
+        ways = []
         policies, sizes = self._policies, self._sizes
-        if goes_on and not exact:
+        if incremental and not exact:
             for policy, (written, retain) in product(policies, sizes.items()):
                 setting = ReplaySetting("", head, "replay", format_spec(policy), written)
                 options = replace(common, method="replay", policy=policy, retain=retain)
-                found.append((setting, options))
-        bounds = {*self.bounds, *(["naive"] if NO_BUFFER in self.policies else [])}
-        for method in BOUNDS:
-            wanted = goes_on if method == "naive" else True
-            if wanted and (method in bounds or (exact and method == "naive")):
-                setting = ReplaySetting("", head, method)
-                found.append((setting, replace(common, method=method)))
-        if not found:
+                ways.append((setting, options))
+        wanted = {*self.reference_methods, *(["naive"] if NO_BUFFER in self.policies else [])}
+        for method in REFERENCE_METHODS:
+            possible = incremental or method != "naive"
+            if possible and (method in wanted or (exact and method == "naive")):
+                ways.append((ReplaySetting("", head, method), replace(common, method=method)))
+        if not ways:
             raise UsageError(
-                f"the head {head!r} cannot go on learning, so there is nothing to replay to it: "
-                "ask for the bounds cumulative or joint, or for another head."
+                f"the head {head!r} has no partial_fit, so it cannot learn with replay: use the "
+                "reference methods cumulative or joint, or another head."
             )
-        return found
+        return ways
 
     @cached_property
     def _sizes(self) -> dict[str, float | int]:
-        """The sizes of buffers, as they are written in tables."""
-        found: dict[str, float | int] = {}
+        """The sizes of buffers, by their text in tables."""
+        sizes: dict[str, float | int] = {}
         for given in several(self.retains, "retains"):
-            size_of(given)  # which refuses what is no size
+            size_of(given)  # raises where it is not valid
             retain = given.item() if hasattr(given, "item") else given
-            found[json.dumps(retain)] = retain
-        return found
+            sizes[json.dumps(retain)] = retain
+        return sizes
 
     @cached_property
     def _policies(self) -> list[Policy]:
-        """The policies, the baseline among them."""
+        """The policies, including the baseline."""
         made: dict[str, Policy] = {}
         given = [each for each in several(self.policies, "policies") if each != NO_BUFFER]
         for each in (*given, self.baseline):
@@ -104,66 +104,49 @@ class ReplayOptions(ReplayFields):
         return list(made.values())
 
 
+@old_parameters(bounds="reference_methods")
 @dataclass(frozen=True)
 class ReplayStudy(ReplayOptions, Study[ReplayResults]):
-    """Streams, each learned in several ways with many seeds, and what can be said of them.
+    """Streams, each learned with several policies and methods and many seeds.
 
-    Each cell is one run, kept in the workspace's ``runs/``. Cells run in parallel processes of
-    one thread each. A cell that is finished is never run again, and one that was killed
-    continues: adding a policy or more seeds computes only what is new.
+    Cells run as those of an `Experiment`.
 
     Parameters
     ----------
     streams
-        A stream, a function that returns one for a seed, or a dictionary of such by name.
+        A stream, a function that returns one for a seed, or a dictionary of these by name.
     policies
-        What buffers keep: names as `get_policy` reads them, or instances. ``"none"``: no buffer,
-        the same as the bound ``naive``.
+        Replay policies: spec strings or instances. ``"none"`` is the reference method ``naive``.
     retains
-        How much: shares of each experience (float) or rows in all (int).
+        Buffer sizes: shares of each experience (float) or numbers of rows in all (int).
     heads
-        Names as `get_head` reads them. Heads that are exact on streams are learned without a
-        buffer, which loses nothing, and those that cannot go on learning have bounds alone; for
-        the others every policy is combined with every size.
-    bounds
-        Which of ``naive``, ``cumulative`` and ``joint`` are learned beside them.
-    seeds
-        A number of seeds, from 0 on; or a list of them. A function of `streams` is called with
-        each.
+        Spec strings. Heads with ``partial_fit`` are combined with every policy and size. Heads that
+        are exact on streams need no buffer and run as ``naive``; heads without ``partial_fit`` run
+        with reference methods only.
+    reference_methods
+        Methods without a buffer, out of ``naive``, ``cumulative`` and ``joint``.
+    seeds, workspace, name
+        As for `Experiment`.
     mix, budget, strategy
         As for `ContinualLoop`.
     baseline
-        The policy that the others are compared with, at the same size; it is added where it is
-        missing.
-    workspace
-        Where runs and results are kept; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
-    name
-        Of the folder of the results; by default the streams' names and a digest of the grid. A
-        name belongs to its runs: they may be added to, and results of other runs are not
-        overwritten.
-
-    Raises
-    ------
-    UsageError
-        If something is not known by its name, or does not fit.
+        The policy that the others are compared with, at the same size.
 
     Examples
     --------
     >>> import embedpipe as ep
-    >>> from embedpipe.continual import Stream
     >>> digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp)
     >>> study = ReplayStudy(
-    ...     lambda seed: Stream.of(digits, "order", n=3, seed=seed),
-    ...     policies=["random"], retains=[0.05], bounds=["joint"], seeds=2, workspace=tmp,
+    ...     lambda seed: ep.Stream.of(digits, "order", n=3, seed=seed),
+    ...     policies=["random"], retains=[0.05], reference_methods=["joint"], seeds=1,
+    ...     workspace=tmp,
     ... )
     >>> for cell in study.cells():
     ...     print(cell)
     digits-order3: logistic, random, 5 %; seed 0
-    digits-order3: logistic, random, 5 %; seed 1
     digits-order3: logistic, joint; seed 0
-    digits-order3: logistic, joint; seed 1
     >>> study.run(workers=0).table.num_rows
-    8
+    4
     """
 
     streams: Streams | Mapping[str, Streams]
@@ -172,7 +155,7 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self._entries, self._workspace  # which check what they are made from
+        _ = self._entries, self._workspace  # raises where they are not valid
 
     def cells(self) -> list[Cell[ReplaySetting]]:
         """Return the cells, by stream, head, method, policy, size and seed."""
@@ -184,30 +167,10 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
         progress: OnProgress | None = None,
         on_run: OnRun | None = None,
     ) -> ReplayResults:
-        """Do what is not done yet, and return the results.
-
-        Killed at any time and run again, it continues: finished cells are only read.
-
-        Parameters
-        ----------
-        workers
-            Number of processes; by default that of the processors. 0 does everything in this
-            process. The results are the same, to the last bit.
-        progress
-            Called whenever an experience or a cell is done.
-        on_run
-            Called in this process with the folder of each run that is whole, one at a time, those
-            that were whole before among them: ``on_run=tracker.log_run``.
-
-        Raises
-        ------
-        RunError
-            If every cell failed, worker processes cannot be started, or the name belongs to
-            other runs.
-        """
+        """Run all unfinished cells and return the results; see `Experiment.run`."""
         return self._run(workers, progress, on_run)
 
-    # As the engine asks for it
+    # The methods of a kind of study
 
     def _extent(self, cell: Cell[ReplaySetting]) -> Extent:
         done = count_experiences(self._workspace.runs / cell.run_id)
@@ -247,12 +210,10 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
     def _made(self) -> dict[tuple[str, int], Stream]:
         """The stream of each name and seed."""
         given = self.streams if isinstance(self.streams, Mapping) else {"": self.streams}
-        seeds = check_seeds(self.seeds)
         made = {}
-        for name, source in given.items():
-            for seed in seeds:
-                stream = source if isinstance(source, Stream) else source(seed)
-                made[name or stream.name, seed] = stream
+        for (name, source), seed in product(given.items(), check_seeds(self.seeds)):
+            stream = source if isinstance(source, Stream) else source(seed)
+            made[name or stream.name, seed] = stream
         return made
 
     def _stream(self, cell: Cell[ReplaySetting]) -> Stream:
@@ -260,27 +221,29 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
 
     @cached_property
     def _entries(self) -> dict[Cell[ReplaySetting], ContinualOptions]:
-        """The cells by stream, head, method, policy, size and seed, each with loop options."""
-        found = {}
-        for name in dict.fromkeys(self._data_names):
-            for head in self.heads:
-                for setting, options in self._ways(head):
-                    for seed in check_seeds(self.seeds):
-                        stream = self._made[name, seed]
-                        seeded = replace(options, seed=seed)
-                        seeded.check_fits({e.name: e.train.size for e in stream.learned})
-                        run_id = seeded.run_id(stream.identity)
-                        found[Cell(replace(setting, stream=name), seed, run_id)] = seeded
-        return found
+        """The cells by stream, head, method, policy, size and seed, with the options of loops."""
+        ways = {head: self._ways(head) for head in self.heads}
+        entries = {}
+        for name, head in product(dict.fromkeys(self._data_names), self.heads):
+            for (setting, options), seed in product(ways[head], check_seeds(self.seeds)):
+                stream = self._made[name, seed]
+                seeded = replace(options, seed=seed)
+                seeded.check_fits({e.name: e.train.size for e in stream.learned})
+                run_id = seeded.run_id(stream.identity)
+                entries[Cell(replace(setting, stream=name), seed, run_id)] = seeded
+        return entries
 
     def _cell_task(self, cell: Cell[ReplaySetting]) -> Callable[[], ReplayTask]:
         key = cell.setting.stream, cell.seed
         return lambda: ReplayTask(key, self._entries[cell], self._workspace.root)
 
 
+# In the workers
+
+
 @dataclass(frozen=True)
 class ReplayTask:
-    """A run that is to be started or continued."""
+    """A run to start or continue."""
 
     stream: tuple[str, int]
     """Its key among the streams that all tasks share."""
@@ -291,7 +254,7 @@ class ReplayTask:
 def _work(
     streams: Mapping[tuple[str, int], Stream], task: ReplayTask
 ) -> Generator[tuple[int, float], None, None]:
-    """Do a cell, and yield the number and the seconds of each experience not stored before."""
+    """Do a task; yield the number and the seconds of each new experience."""
     loop = ContinualLoop(streams[task.stream], options=task.options, workspace=task.workspace)
     assert loop.folder is not None
     stored = count_experiences(loop.folder)

@@ -1,4 +1,4 @@
-"""The results of a replay study: its tables, its accuracy matrices and its summary."""
+"""The tables, accuracy matrices and summary of a replay study."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .statistics import (
     LEAST_RUNS,
     Comparison,
     Interval,
+    correct,
     count_runs,
-    holm,
     mean_interval,
     paired_comparison,
     prefix_runs,
@@ -33,7 +33,7 @@ SHOWN = {
     "iid": ("gem_accuracy", "clear_accuracy", "clear_next_domain", "forgetting_last"),
     "streaming": ("clear_next_domain", "clear_forward"),
 }
-"""The metrics of a summary unless others are asked for, by the protocol."""
+"""Default metrics of a summary, by protocol."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,21 @@ class ReplayRow:
 
     setting: ReplaySetting
     against: ReplaySetting | None
-    """The setting that it is compared with, or None for the baseline itself."""
+    """The baseline of the comparison; None for the baseline itself."""
     seeds: int
     """Number of seeds with a run."""
     distinct_runs: int
-    """Number of runs with distinct accuracy matrices: identical runs are one observation."""
+    """Number of distinct accuracy matrices; identical runs are one observation."""
     metrics: dict[str, Interval]
-    """The mean and its interval, by metric."""
+    """Mean and interval, by metric."""
     comparisons: dict[str, Comparison | None]
-    """Paired with the baseline by seed, by metric; None for the baseline itself, and for metrics
-    that one of both does not have. P-values are corrected for all rows of a stream and metric."""
+    """Differences from the baseline by seed, for each metric; None for the baseline itself and for
+    undefined metrics. P-values are corrected for all rows of a stream and metric."""
 
 
 @dataclass(frozen=True)
 class ReplaySummary:
-    """The rows of every stream and head; ``str`` gives a table."""
+    """The rows of all streams and heads; ``str`` gives a table."""
 
     rows: tuple[ReplayRow, ...]
     metrics: tuple[str, ...]
@@ -99,29 +99,20 @@ class ReplayResults:
     Attributes
     ----------
     table
-        One row for each run and experience, as in ``results.parquet``: ``stream``, ``head``,
-        ``method``, ``policy``, ``retain``, ``seed``, ``run_id``, ``experience``, ``name``,
-        ``learned``, ``replayed``, ``kept``, ``labelled``, and ``accuracies``, the row of the
-        accuracy matrix.
+        One row for each run and experience, as in ``results.parquet``. ``accuracies`` is a row of
+        the accuracy matrix.
     metrics
-        One row for each run, as in ``metrics.parquet``: what it is, and every metric.
+        One row for each run, as in ``metrics.parquet``: the cell and every metric.
     settings
-        In the order of the grid.
+        All settings, in the order of the grid.
     baseline
         The policy that the others are compared with.
-    protocols
-        Of each stream, by its name.
-    experiences
-        The names of the experiences of each stream; none where each seed has others.
-    never_learned
-        The classes that are tested but never learned, by the stream's name.
-    failures
-        What could not be done.
-    folder
-        Where the tables are written, or None.
-    left_out
-        By the stream's name: number of copies left out, see `Stream.copies_left_out`; the
-        least and the most over the seeds.
+    protocols, experiences, never_learned, left_out
+        By stream: the protocol; the names of the experiences, empty where they differ between
+        seeds; classes that are tested but never learned; `Stream.copies_left_out`, the minimum and
+        the maximum over the seeds.
+    failures, folder
+        As of `Results`.
     """
 
     table: pa.Table = field(repr=False)
@@ -144,7 +135,7 @@ class ReplayResults:
         failures: tuple[Failure, ...],
         folder: Path,
     ) -> ReplayResults:
-        """Gather finished cells, each with its stream and the rows of its experiences."""
+        """Return the results of finished cells, each with its stream and its experiences."""
         rows: list[dict[str, Any]] = []
         figures: list[dict[str, Any]] = []
         names: dict[str, set[tuple[str, ...]]] = {}
@@ -195,15 +186,12 @@ class ReplayResults:
         }
 
     def matrix(self, setting: ReplaySetting) -> NDArray[np.float64]:
-        """Return the (T, T) accuracy matrix of a setting, the mean over its seeds."""
+        """Return the mean (T, T) accuracy matrix of a setting over its seeds."""
         return np.asarray(np.mean(list(self.matrices[setting].values()), axis=0))
 
     @cached_property
     def runs(self) -> dict[ReplaySetting, dict[int, NDArray[np.int64]]]:
-        """Which seeds of a setting have the same run after each experience, (T,) by seed.
-
-        See `prefix_runs`; the last number compares whole runs.
-        """
+        """The run numbers of `prefix_runs` after each experience, (T,) by setting and seed."""
         found: dict[ReplaySetting, dict[int, NDArray[np.int64]]] = {}
         for setting, of_seeds in self.matrices.items():
             measures = np.stack(list(of_seeds.values()))  # (S, T, T)
@@ -212,21 +200,12 @@ class ReplayResults:
         return found
 
     def summary(self, metrics: Sequence[str] | None = None) -> ReplaySummary:
-        """Return how good each setting is, and whether it could be chance.
+        """Return the statistics of each setting over the seeds.
 
-        Parameters
-        ----------
-        metrics
-            Names out of `METRICS`, the first of which is compared; by default some that the
-            protocol defines.
-
-        Notes
-        -----
-        Differences are paired by seed with the baseline policy at the same size; what has no
-        buffer with the baseline of the same head at the last size. P-values are those of the
-        paired t-test, corrected by Holm's method for all rows of one stream and metric; see
-        `decisive_p` for what the signed-rank test adds. Identical runs are one observation:
-        nothing is tested below three distinct runs, or values of the metric, on either side.
+        Each setting is compared by seed with the baseline policy at the same buffer size; methods
+        without a buffer are compared at the last size. The paired t-test has Holm's correction for
+        all rows of one stream and metric. `metrics` are names out of `METRICS`; by default some
+        that the protocol defines.
         """
         streaming = "streaming" in self.protocols.values()
         names = tuple(metrics or SHOWN["streaming" if streaming else "iid"])
@@ -260,13 +239,7 @@ class ReplayResults:
         return ReplaySummary(tuple(_corrected(rows, names)), names, self.baseline)
 
     def write(self) -> None:
-        """Write the tables to `folder`, each whole or not at all.
-
-        Raises
-        ------
-        RunError
-            If they cannot be written.
-        """
+        """Write the tables to `folder`, each whole or not at all."""
         write_tables(self.folder, {"results": self.table, "metrics": self.metrics})
 
     def _values(self, names: Sequence[str]) -> dict[ReplaySetting, dict[int, dict[str, float]]]:
@@ -282,7 +255,7 @@ class ReplayResults:
         values: dict[ReplaySetting, dict[int, dict[str, float]]],
         name: str,
     ) -> Comparison | None:
-        """Compare a metric of two settings, seed by seed; None if no seed has it of both."""
+        """Compare a metric of two settings by seed; None without a common seed."""
         own, other = (
             {seed: each[name] for seed, each in values[setting].items() if not np.isnan(each[name])}
             for setting in pair
@@ -291,8 +264,8 @@ class ReplayResults:
         if not seeds:
             return None
         columns = [[each[seed] for seed in seeds] for each in (own, other)]
-        # Runs may differ in the order of the experiences alone, as of what is learned at once:
-        # then their metric is the same, and they are one observation of it.
+        # Runs that differ only in the order of the experiences have equal metrics: they are one
+        # observation.
         runs = [
             [self.runs[setting][seed][-1] for seed in seeds]
             if len(set(np.round(column, 12))) >= LEAST_RUNS
@@ -312,7 +285,7 @@ class ReplayResults:
         return self._by_name[tuple(row[name] for name in _SETTING)]
 
     def _against(self, setting: ReplaySetting) -> ReplaySetting | None:
-        """Return what a setting is compared with, or None for the baseline itself."""
+        """Return the baseline of a setting; None for the baseline itself."""
         if setting.policy == self.baseline:
             return None
         key = (setting.stream, self.baseline)
@@ -323,24 +296,21 @@ class ReplayResults:
 
 
 def limits_of(metric: str) -> tuple[float, float]:
-    """Return the least and the largest value that a metric can have."""
+    """Return the minimum and the maximum of a metric."""
     return (0.0, 1.0) if metric.startswith("clear_") or metric == "gem_accuracy" else (-1.0, 1.0)
 
 
 def _corrected(rows: list[ReplayRow], names: Sequence[str]) -> list[ReplayRow]:
-    """Correct p-values for all comparisons of a stream and a metric."""
+    """Return the rows with p-values corrected for all comparisons of a stream and a metric."""
     for name in names:
         for stream in dict.fromkeys(row.setting.stream for row in rows):
-            at = [
-                place
+            compared = {
+                place: found
                 for place, row in enumerate(rows)
-                if row.setting.stream == stream and row.comparisons[name] is not None
-            ]
-            found = [rows[place].comparisons[name] for place in at]
-            p = holm([each.p_t for each in found if each is not None])
-            for place, each, corrected in zip(at, found, p.tolist(), strict=True):
-                assert each is not None
-                changed = {**rows[place].comparisons, name: replace(each, p_holm=corrected)}
+                if row.setting.stream == stream and (found := row.comparisons[name]) is not None
+            }
+            for place, found in correct(compared).items():
+                changed = {**rows[place].comparisons, name: found}
                 rows[place] = replace(rows[place], comparisons=changed)
     return rows
 

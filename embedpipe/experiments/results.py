@@ -1,4 +1,4 @@
-"""The results of an experiment: its tables, in memory and on disk."""
+"""The tables of results of an experiment."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from typing import Any
 
 import pyarrow as pa
 
+from .._deprecated import old_attribute
 from .analysis import summarise
 from .cells import Cell, Setting
 from .run_files import read_rounds
 from .study import Failure, write_tables
 from .summary import Summary
 
-__all__ = ["BOUNDS", "RESULTS", "TIMINGS", "Results", "bounds_table", "rounds_tables"]
+__all__ = [
+    "RESULTS",
+    "TIMINGS",
+    "UPPER_BASELINES",
+    "Results",
+    "rounds_tables",
+    "upper_baselines_table",
+]
 
 _TEXTS = ("dataset", "backbone", "initial", "strategy", "head", "mode")
 _CELL = [
@@ -38,25 +46,25 @@ RESULTS = pa.schema(
         pa.field("advice", pa.string()),
     ]
 )
-"""One row a round: its cell, the measures on the test rows, and as JSON what head, strategy and
-stopping advice report. Nothing in it depends on when or where it was computed."""
+"""One row a round: its cell, the measures on the test rows, and as JSON the reports of head and
+strategy and the stopping advice. Independent of the time and the machine of the run."""
 
 TIMINGS = pa.schema(
     [*_CELL, pa.field("select_seconds", pa.float64()), pa.field("fit_seconds", pa.float64())]
 )
-"""One row a round: seconds."""
+"""One row a round: seconds of selection and fitting."""
 
-BOUNDS = pa.schema(
+UPPER_BASELINES = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("dataset", "backbone", "head")),
         pa.field("seed", pa.int64()),
         pa.field("accuracy", pa.float64()),
     ]
 )
-"""One row for each problem and head: the accuracy with all labels."""
+"""One row for each problem, head and seed: the accuracy with all labels."""
 
 _OTHER_NAMES = {"chosen_by": "strategy", "fitted": "head"}
-"""Names of columns in the file of a run, where they differ."""
+"""Different names of columns in the file of a run."""
 
 
 @dataclass(frozen=True)
@@ -66,33 +74,35 @@ class Results:
     Attributes
     ----------
     table
-        One row per round, as in ``results.parquet``.
-        The columns are in ``docs/reference/comparisons.md``.
+        One row a round, as in ``results.parquet``; the columns are in
+        ``docs/reference/comparisons.md``.
     timings
-        One row a round: how long choosing and fitting took.
-    bounds
+        One row a round: seconds of selection and fitting.
+    upper_baselines
         The accuracy of each head with all labels, for each problem.
     baseline
-        What chooses the first batch and the others in the baseline from its own start.
+        Initial and later strategy of the baseline.
     failures
-        What could not be done.
+        Failed runs.
     folder
-        Where the tables are written, or None.
+        Folder of the tables, or None.
     left_out
-        By dataset and backbone: number of copies of test images that are not chosen from, the
-        least and the most over the seeds.
+        By dataset and backbone: copies of test images that are not candidates, the minimum and the
+        maximum over the seeds.
     """
 
     table: pa.Table = field(repr=False)
     timings: pa.Table = field(repr=False)
-    bounds: pa.Table = field(repr=False)
+    upper_baselines: pa.Table = field(repr=False)
     baseline: tuple[str, str]
     failures: tuple[Failure, ...] = ()
     folder: Path | None = None
     left_out: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict, repr=False)
 
+    bounds = old_attribute("bounds", "upper_baselines")
+
     def to_pandas(self) -> Any:
-        """Return `table` as a pandas data frame; pandas must be installed."""
+        """Return `table` as a pandas data frame."""
         return self.table.to_pandas()
 
     def summary(
@@ -102,59 +112,51 @@ class Results:
         accuracy: float | None = None,
         budgets: Sequence[int] | None = None,
     ) -> Summary:
-        """Return how good each strategy is, and whether it could be chance.
+        """Return the statistics of each strategy over the seeds; ``str`` gives a table.
+
+        Means have bootstrap (BCa) or Student's intervals over the seeds. Differences are paired by
+        seed and tested with the paired t-test, with Holm's correction for all rows of one dataset,
+        backbone, head and mode.
 
         Parameters
         ----------
         target
-            Labels are counted to this share of the accuracy with all labels.
+            Target accuracy, as a share of the accuracy with all labels.
         accuracy
-            If given, to this accuracy.
+            Target accuracy itself, in place of `target`.
         budgets
             Numbers of labels at which the accuracy is shown; by default three.
-
-        Returns
-        -------
-        Summary
-            ``str`` gives a table.
-
-        Notes
-        -----
-        Intervals of means are bootstrap intervals (BCa) over the seeds; differences are paired by
-        seed, their p-values those of the paired t-test, corrected by Holm's method for all rows
-        of one dataset, backbone, head and mode. Every curve is what was measured, never a
-        running maximum.
         """
         return summarise(self, target=target, accuracy=accuracy, budgets=budgets)
 
     def write(self) -> None:
-        """Write the tables to `folder`, each whole or not at all.
-
-        Raises
-        ------
-        RunError
-            If they cannot be written.
-        """
-        tables = {"results": self.table, "timings": self.timings, "bounds": self.bounds}
-        write_tables(self.folder, tables)
+        """Write the tables to `folder`, each whole or not at all."""
+        tables = {"results": self.table, "timings": self.timings}
+        write_tables(self.folder, {**tables, "bounds": self.upper_baselines})
 
 
 def rounds_tables(
     cells: Iterable[Cell[Setting]], runs: Path, rounds: int
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the rounds of cells, in their order: the measures, and the seconds."""
+    """Return the measures and the seconds of all rounds of cells."""
     rows = [(cell, row) for cell in cells for row in read_rounds(runs / cell.run_id, rounds)]
     return _table(rows, RESULTS), _table(rows, TIMINGS)
 
 
-def bounds_table(found: Iterable[tuple[tuple[str, str, str, int], Path]]) -> pa.Table:
-    """Return the accuracies with all labels that are known, from their names and files."""
+def upper_baselines_table(found: Iterable[tuple[tuple[str, str, str, int], Path]]) -> pa.Table:
+    """Return the accuracies with all labels, from existing files."""
     rows = [
-        dict(zip(BOUNDS.names, (*names, json.loads(path.read_bytes())["accuracy"]), strict=True))
+        dict(
+            zip(
+                UPPER_BASELINES.names,
+                (*names, json.loads(path.read_bytes())["accuracy"]),
+                strict=True,
+            )
+        )
         for names, path in found
         if path.exists()
     ]
-    return pa.Table.from_pylist(rows, BOUNDS)
+    return pa.Table.from_pylist(rows, UPPER_BASELINES)
 
 
 def _table(rows: list[tuple[Cell[Setting], dict[str, Any]]], schema: pa.Schema) -> pa.Table:

@@ -1,4 +1,4 @@
-"""What is on disk of a run: read without its matrix, its problem or its head."""
+"""The files of a run, read without its matrix, problem or head."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ ROUNDS, ENDED, EXPERIENCES = "rounds.parquet", "ended.json", "experiences.parque
 
 @dataclass(frozen=True)
 class Stored:
-    """How far a run of an active-learning loop has come."""
+    """The stored part of an active-learning run."""
 
     rounds: int
-    """Number of rounds, the initial selection among them."""
+    """Number of rounds, including the first batch."""
     ended: bool
-    """Whether nothing is left that its strategy may choose."""
+    """Whether the strategy has no candidates left."""
 
 
 def stored_of(folder: Path) -> Stored:
-    """Return how far the run in a folder has come; no rounds if there is none."""
+    """Return the stored part of the run in a folder; 0 rounds if there is no run."""
     rounds = _count(folder, ROUNDS)
     return Stored(rounds, rounds > 0 and _ended_after(folder) == rounds)
 
 
 def mark_ended(folder: Path, rounds: int) -> None:
-    """Remember that a run ends after so many rounds, because nothing is left to choose."""
+    """Record that a run ends after this number of rounds, with no candidates left."""
     write_atomically(folder / ENDED, json.dumps({"rounds": rounds}).encode())
 
 
 def read_rounds(folder: Path, rounds: int) -> list[dict[str, Any]]:
-    """Return the rounds of a run up to round `rounds`, oldest first; none if there is no run."""
+    """Return the rounds of a run up to round `rounds`, oldest first; empty if there is no run."""
     return _read(folder, ROUNDS)[: rounds + 1]
 
 
 def count_experiences(folder: Path) -> int:
-    """Return the number of experiences of a run of a continual loop; 0 if there is no run."""
+    """Return the number of experiences of a continual run; 0 if there is no run."""
     return _count(folder, EXPERIENCES)
 
 
 def read_experiences(folder: Path) -> list[dict[str, Any]]:
-    """Return the experiences of a run, oldest first; none if there is no run."""
+    """Return the experiences of a run, oldest first; empty if there is no run."""
     return _read(folder, EXPERIENCES)
 
 

@@ -1,4 +1,4 @@
-"""The engine of studies: what is stored, what is left, tasks to workers, progress, failures."""
+"""The engine of studies: which runs are stored, which are left, workers, progress and failures."""
 
 from __future__ import annotations
 
@@ -33,24 +33,13 @@ __all__ = [
     "write_tables",
 ]
 
-OnRun = Callable[[Path], None]
-
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a study.
+    """The progress of a study: finished runs and rounds, including earlier ones, and all of them.
 
-    Attributes
-    ----------
-    cells, of_cells
-        Runs that are finished, and runs in all; those finished before count.
-    rounds, of_rounds
-        The same in rounds.
-    failed
-        Runs that were given up.
-    seconds_left
-        Estimate for the rest: for each strategy the mean time of its rounds so far, times its
-        rounds that are left, divided among the workers. None before the first round is done.
+    `seconds_left` is an estimate from the mean time of a round of each strategy; None before the
+    first round is done.
 
     Examples
     --------
@@ -77,44 +66,35 @@ class Progress:
         return ", ".join(parts)
 
 
-class Timed(Protocol):
-    """A cell, for the clock."""
-
-    @property
-    def kind(self) -> Hashable:
-        """Cells of one kind take about the same time for a round."""
-        ...
-
-
 class Clock:
-    """Counts rounds by kind of cell, and estimates the time left.
+    """Counts rounds and estimates the time left.
 
-    It is given the number of rounds done and in all of each cell, and the number of workers.
+    `cells` holds the number of rounds done and in all of each cell.
     """
 
     def __init__(self, cells: Mapping[Any, tuple[int, int]], workers: int) -> None:
         self._left = {cell: of - done for cell, (done, of) in cells.items()}
         self._of_rounds = sum(of for _, of in cells.values())
         self._workers = max(workers, 1)
-        self._failed: set[Timed] = set()
+        self._failed: set[Cell[Any]] = set()
         self._seconds: dict[Hashable, list[float]] = defaultdict(list)
 
-    def count(self, cell: Timed, seconds: float) -> None:
-        """Note that a round of a cell is done, and how long it took."""
+    def count(self, cell: Cell[Any], seconds: float) -> None:
+        """Count a round of a cell, with its duration."""
         self._left[cell] = max(self._left[cell] - 1, 0)
         self._seconds[cell.kind].append(seconds)
 
-    def finish(self, cell: Timed) -> None:
-        """Note that a cell has no more rounds to do, however many it did."""
+    def finish(self, cell: Cell[Any]) -> None:
+        """Mark a cell as finished, even with fewer rounds than planned."""
         self._left[cell] = 0
 
-    def give_up(self, cell: Timed) -> None:
-        """Note that a cell has failed."""
+    def fail(self, cell: Cell[Any]) -> None:
+        """Mark a cell as failed."""
         self._failed.add(cell)
         self._left[cell] = 0
 
     def progress(self) -> Progress:
-        """Return the progress now."""
+        """Return the current progress."""
         left = sum(self._left.values())
         waiting = sum(1 for count in self._left.values() if count)
         return Progress(
@@ -137,6 +117,7 @@ class Clock:
 
 
 OnProgress = Callable[[Progress], None]
+OnRun = Callable[[Path], None]
 
 
 class StudyResults(Protocol):
@@ -151,7 +132,7 @@ R = TypeVar("R", bound=StudyResults)
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be done: what it was, why in one line, and the traceback if there is one."""
+    """A failed task: its name, the error on one line, and the traceback if there is one."""
 
     what: str
     error: str
@@ -163,34 +144,34 @@ class Failure:
 
 @dataclass(frozen=True)
 class Extent:
-    """How much of a run is stored, in rounds or experiences, and how much it has in all."""
+    """The stored and the total number of rounds or experiences of a run."""
 
     done: int
     of: int
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether the run is finished."""
         return self.done >= self.of
 
 
 @dataclass(frozen=True)
 class Task:
-    """Something for a worker to do."""
+    """A task for a worker."""
 
     name: str
-    """In messages about its failure."""
+    """Name in messages about its failure."""
     prepare: Callable[[], Any]
-    """Makes what the worker is given, when its turn comes."""
+    """Makes the worker's argument, right before the task starts."""
     cell: Cell[Any] | None = None
-    """The cell whose run it does; None for figures beside the runs."""
+    """The cell of the run; None for measurements beside the runs."""
 
 
 class Study(ABC, Generic[R]):
     """A grid of runs, each done once, kept in the workspace and shared with other studies.
 
-    A kind of study says what its cells are, what its workers do, and what its results are made
-    of. Its workers report ``(number of the round or experience, seconds)``.
+    A kind of study defines its cells, the work of its workers and its results. Workers yield
+    ``(number of the round or experience, seconds)``.
     """
 
     name: str | None
@@ -204,24 +185,24 @@ class Study(ABC, Generic[R]):
 
     @abstractmethod
     def _extent(self, cell: Cell[Any]) -> Extent:
-        """Return how far the run of a cell has come."""
+        """Return the extent of the run of a cell."""
 
     @abstractmethod
     def _tasks(self, left: Sequence[Cell[Any]]) -> list[Task]:
-        """Return what is to be done, in order, for the cells that are not whole."""
+        """Return the tasks of unfinished cells, in order."""
 
     @abstractmethod
     def _gather(self, done: list[Cell[Any]], failures: tuple[Failure, ...]) -> R:
-        """Return the results of the cells that are whole."""
+        """Return the results of finished cells."""
 
     @property
     @abstractmethod
     def _work(self) -> Work:
-        """What a worker calls with `_shared` and a prepared task."""
+        """The function that a worker calls with `_shared` and a prepared task."""
 
     @property
     def _shared(self) -> Any:
-        """What all tasks need; each worker gets it once."""
+        """Data for all tasks; each worker receives it once."""
         return None
 
     @property
@@ -238,11 +219,11 @@ class Study(ABC, Generic[R]):
 
     @property
     def folder(self) -> Path:
-        """Where the results are written."""
+        """Folder of the results."""
         return self._workspace.root / "experiments" / (self.name or self._id)
 
     def results(self) -> R:
-        """Return the results of the cells that are finished, without doing anything."""
+        """Return the results of finished cells, without running anything."""
         return self._gathered(())
 
     def _run(
@@ -252,11 +233,11 @@ class Study(ABC, Generic[R]):
         on_run: OnRun | None,
         on_update: Callable[[Cell[Any], int], None] = lambda cell, number: None,
     ) -> R:
-        """Do what is not done yet; `on_update` gets each round or experience that is done now."""
+        """Run unfinished cells; call `on_update` for each new round or experience."""
         count = worker_count(workers)
         runs = list({cell.run_id: cell for cell in self.cells()}.values())
         if self.name is not None:
-            _check_not_another(self.folder, {cell.run_id for cell in runs}, self._last_round)
+            _check_owner(self.folder, {cell.run_id for cell in runs}, self._last_round)
         extents = {cell: self._extent(cell) for cell in runs}
         tasks = self._tasks([cell for cell in runs if not extents[cell].is_whole])
         clock = Clock({cell: (each.done, each.of) for cell, each in extents.items()}, count)
@@ -290,7 +271,7 @@ class Study(ABC, Generic[R]):
                 clock.finish(task.cell)
                 finished(task.cell)
             else:
-                clock.give_up(task.cell)
+                clock.fail(task.cell)
             report()
         results = self._gathered(tuple(failures))
         results.write()
@@ -300,9 +281,7 @@ class Study(ABC, Generic[R]):
         cells = self.cells()
         done = [cell for cell in cells if self._extent(cell).is_whole]
         if failures and not done:
-            raise RunError(
-                f"all {len(cells)} runs failed; {failures[0].what}, for one: {failures[0].error}"
-            )
+            raise RunError(f"all {len(cells)} runs failed. First error: {failures[0]}")
         return self._gather(done, failures)
 
     @cached_property
@@ -318,22 +297,22 @@ class Study(ABC, Generic[R]):
         return "-".join([*dict.fromkeys(self._data_names), digest])
 
 
-def _check_not_another(folder: Path, runs: Collection[str], last: int | None) -> None:
-    """Refuse to write over other runs or more rounds: they may be added, and none may be lost."""
+def _check_owner(folder: Path, runs: Collection[str], last: int | None) -> None:
+    """Raise an error if new results would lose runs or rounds of a folder."""
     path = folder / "results.parquet"
     if not path.exists():
         return
     advice = "choose another name, or delete the folder"
     try:
         table = read_parquet(path)
-        there = set(table.column("run_id").to_pylist())
+        stored = set(table.column("run_id").to_pylist())
         rounds = table.column("round").to_pylist() if last is not None else []
     except (pa.ArrowException, OSError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(
-            f"{path} is not the results of such an experiment ({reason}): {advice}."
+            f"{path} does not hold the results of an experiment ({reason}): {advice}."
         ) from error
-    others = sorted(there - set(runs))
+    others = sorted(stored - set(runs))
     if others:
         raise RunError(
             f"the experiment {folder.name!r} holds {len(others)} runs that are not in this one, "
@@ -347,7 +326,7 @@ def _check_not_another(folder: Path, runs: Collection[str], last: int | None) ->
 
 
 def write_tables(folder: Path | None, tables: Mapping[str, pa.Table]) -> None:
-    """Write tables to ``<name>.parquet`` in a folder, if there is one, each whole or not at all."""
+    """Write tables to ``<name>.parquet`` in a folder, each whole or not at all."""
     if folder is None:
         return
     try:
@@ -355,6 +334,6 @@ def write_tables(folder: Path | None, tables: Mapping[str, pa.Table]) -> None:
             write_parquet(folder / f"{name}.parquet", table, compression="zstd")
     except OSError as error:
         raise RunError(
-            f"cannot write the results to {folder}: {error.strerror or error}. The runs "
-            "are whole; free space or permit writing, then run the same command again."
+            f"cannot write the results to {folder}: {error.strerror or error}. The runs are "
+            "stored: free space or allow writing, then run the same command again."
         ) from error

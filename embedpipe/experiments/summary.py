@@ -1,4 +1,4 @@
-"""The summary of an experiment: how good each strategy is, and whether it could be chance."""
+"""The summary of an experiment: statistics of each strategy, as objects, JSON and text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._deprecated import old_attribute
 from ..errors import UsageError
 from .cells import Setting
 from .curves import Curves
@@ -32,7 +33,7 @@ from .statistics import (
 __all__ = ["SHARE", "Group", "Row", "Summary", "bands", "check_target", "ends", "number"]
 
 SHARE = (0.0, 1.0)
-"""Least and largest accuracy."""
+"""Minimum and maximum of an accuracy."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +44,25 @@ class Row:
     seeds: int
     """Number of seeds with a run."""
     distinct_runs: int
-    """Number of distinct ones among these runs: identical runs are one observation."""
+    """Number of distinct runs; identical runs are one observation."""
     aubc: Interval
-    """Area under the budget curve by its width: the mean accuracy over the budget. NaN for runs
-    that ended early, whose budget is another one."""
+    """Area under the budget curve divided by its width: the mean accuracy over the budget. Runs
+    that ended early are left out."""
     at: Mapping[int, Interval]
-    """The accuracy at each of the group's budgets."""
+    """The accuracy at each budget of the group."""
     labels: LabelsToTarget | None
-    """Number of labels to the target; None if there is no target."""
+    """Number of labels to the target; None without a target."""
     against: Setting | None
-    """The setting that it is compared with, or None for the baseline itself."""
+    """The baseline of the comparison; None for the baseline itself."""
     comparison: Comparison | None
-    """The areas, seed by seed, with p-values corrected for all rows of the group."""
+    """Difference of the areas by seed, with p-values corrected for all rows of the group."""
     rounds: RoundComparison | None
-    """The accuracies, round by round; tested where `comparison` declares a difference."""
+    """Difference of the accuracies by round; tested where `comparison` is significant."""
     gap_closed: float | None
-    """Share of the way from the lower to the upper baseline, in percent; None without a bound."""
+    """Part of the gap from the lower to the upper baseline, in percent; None without the upper."""
 
     def to_json(self, group: Group) -> dict[str, Any]:
-        """Return what the command line prints of a row, in JSON types."""
+        """Return a row as JSON types, with the keys of the command line."""
         found = self.comparison
         return {
             "dataset": self.setting.dataset,
@@ -89,38 +90,40 @@ class Row:
             "p_uncorrected": None if found is None else number(found.p_t),
             "p_signed_rank": None if found is None else number(found.p_wilcoxon),
             "gap_closed": number(self.gap_closed),
-            "floor": number(group.floor),
-            "bound": number(group.bound),
+            "floor": number(group.lower_baseline),
+            "bound": number(group.upper_baseline),
             "copies_left_out": None if group.left_out is None else group.left_out[1],
         }
 
 
 @dataclass(frozen=True)
 class Group:
-    """The rows of one dataset, backbone, head and mode: those that can be compared."""
+    """The rows of one dataset, backbone, head and mode, which can be compared."""
 
     rows: tuple[Row, ...]
     """Largest area first."""
     curves: Mapping[Setting, Curves] = field(repr=False)
     budgets: tuple[int, ...]
     """Numbers of labels at which accuracies are shown."""
-    bound: float | None
-    """Accuracy with all labels, the mean over the seeds; None if it was not looked for."""
+    upper_baseline: float | None
+    """Accuracy with all labels, the mean over the seeds; None if it was not measured."""
     target: float | None
-    """The accuracy that labels are counted to; None without a bound."""
-    floor: float | None
-    """The area of random choice from the first label on, the mean over the seeds."""
+    """Target accuracy; None without an upper baseline."""
+    lower_baseline: float | None
+    """Area of selection at random from the first batch on, the mean over the seeds."""
     left_out: tuple[int, int] | None = None
-    """Number of copies of test images that are not chosen from, the least and the most over the
-    seeds; None if that is unknown."""
+    """Copies of test images that are not candidates, the minimum and the maximum over the seeds;
+    None if unknown."""
+    bound = old_attribute("bound", "upper_baseline")
+    floor = old_attribute("floor", "lower_baseline")
 
     @property
     def title(self) -> str:
-        """What they have in common, in words."""
+        """Dataset, backbone, head and mode as text."""
         return self.rows[0].setting.where
 
     def band(self, setting: Setting) -> list[Interval]:
-        """Return the mean of each round with its interval over the seeds: R of them."""
+        """Return the mean of each round with its interval over the seeds, R values."""
         return bands(self.curves[setting], SHARE)
 
 
@@ -131,11 +134,9 @@ class Summary:
     groups: tuple[Group, ...]
     """One for each dataset, backbone, head and mode."""
     share: float | None
-    """Share of the accuracy with all labels that labels are counted to; None if an accuracy was
-    given."""
+    """Target as a share of the accuracy with all labels; None if an accuracy was given."""
     matrices: Mapping[tuple[str, str], WinsTiesLosses] = field(default_factory=dict)
-    """For each head and mode with several datasets: on how many of them each strategy is
-    significantly better than each other."""
+    """Wins between strategies over several datasets, by head and mode."""
 
     @property
     def rows(self) -> list[Row]:
@@ -153,15 +154,17 @@ class Summary:
 
 
 def check_target(target: float, accuracy: float | None) -> None:
-    """Refuse a target that is no share, or an accuracy that is none."""
+    """Raise an error if a target or accuracy is not a share."""
     if accuracy is not None and not 0 <= accuracy <= 1:
-        raise UsageError(f"accuracy is {accuracy!r}: give a share of the test images, as 0.9.")
+        raise UsageError(f"accuracy is {accuracy!r}: give a share of the test images, such as 0.9.")
     if accuracy is None and not 0 < target <= 1:
-        raise UsageError(f"target is {target!r}: give a share of the full-data accuracy, as 0.95.")
+        raise UsageError(
+            f"target is {target!r}: give a share of the accuracy with all labels, such as 0.95."
+        )
 
 
 def bands(curves: Curves, within: tuple[float, float] | None) -> list[Interval]:
-    """Return the mean of each round with its interval over the seeds: R of them."""
+    """Return the mean of each round with its interval over the seeds, R values."""
     return [
         mean_interval(values, runs=runs, within=within)
         for values, runs in zip(curves.values.T, curves.runs.T, strict=True)
@@ -169,12 +172,12 @@ def bands(curves: Curves, within: tuple[float, float] | None) -> list[Interval]:
 
 
 def number(value: float | None) -> float | None:
-    """Return a number that JSON has, rounded to six decimals."""
+    """Return a finite number rounded to six decimals, or None."""
     return None if value is None or not math.isfinite(value) else round(float(value), 6)
 
 
 def ends(found: Interval | Comparison | None) -> list[float | None] | None:
-    """Return the two ends of an interval as JSON has them; None if there is no interval."""
+    """Return the two ends of an interval; None if there is no interval."""
     if found is None or not math.isfinite(found.low):
         return None
     return [number(found.low), number(found.high)]
@@ -189,13 +192,13 @@ def _group_text(group: Group, share: float | None) -> str:
     seeds = max(row.seeds for row in group.rows)
     lines = [f"{group.title}; {seeds} seeds, {budgets[0]:,.0f} to {budgets[-1]:,.0f} labels"]
     facts = []
-    if group.bound is not None:
-        facts.append(f"with all labels {group.bound:.3f}")
+    if group.upper_baseline is not None:
+        facts.append(f"upper baseline (all labels) {group.upper_baseline:.3f}")
     if group.target is not None:
         of_it = "" if share is None else f" ({100 * share:g} % of it)"
         facts.append(f"target {group.target:.3f}{of_it}")
-    if group.floor is not None:
-        facts.append(f"floor (random) {group.floor:.3f}")
+    if group.lower_baseline is not None:
+        facts.append(f"lower baseline (random) {group.lower_baseline:.3f}")
     if group.left_out is not None and group.left_out[1]:
         facts.append(f"copies of test images left out: {format_range(group.left_out)}")
     lines.append(", ".join(facts))
@@ -221,10 +224,10 @@ def _row_cells(row: Row, group: Group) -> Sequence[str]:
 
 
 def _matrix_text(key: tuple[str, str], found: WinsTiesLosses) -> str:
-    lines = [f"{key[0]}, {key[1]}: on how many datasets the row is significantly better"]
+    lines = [f"{key[0]}, {key[1]}: number of datasets where the row is significantly better"]
     untested = int(found.untested.sum()) // 2
     if untested:
-        lines.append(f"not tested, because too few runs are distinct: {untested} comparisons")
+        lines.append(f"not tested (too few distinct runs): {untested} comparisons")
     heads = ["", *(str(number) for number in range(1, len(found.strategies) + 1)), "mean rank"]
     table = [heads]
     for at, name in enumerate(found.strategies):
@@ -238,7 +241,7 @@ def _matrix_text(key: tuple[str, str], found: WinsTiesLosses) -> str:
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines with columns of one width: the first to the left, the others to the right."""
+    """Return aligned lines: the first column to the left, the others to the right."""
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
     return [
         "  "

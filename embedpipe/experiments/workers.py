@@ -1,4 +1,4 @@
-"""Tasks for worker processes: what they report on the way, and how each of them ends."""
+"""Tasks in worker processes, their progress updates and their results."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-"""Variables that set the number of threads of linear algebra libraries when they are loaded."""
+"""Environment variables for the number of threads of linear algebra libraries."""
 
 Work = Callable[[Any, Any], Generator[Any, None, Any]]
-"""Takes what all tasks share and one task; yields small messages (under 512 bytes pickled) and
-returns a result."""
+"""Called with shared data and one task; yields messages of under 512 pickled bytes and returns a
+result."""
 
 
 @dataclass(frozen=True)
 class ProgressUpdate(Generic[T]):
-    """A message of a task on its way."""
+    """A message of a running task."""
 
     task: T
     message: Any
@@ -51,7 +51,7 @@ class ProgressUpdate(Generic[T]):
 
 @dataclass(frozen=True)
 class Done(Generic[T]):
-    """A task is finished, and its result."""
+    """The result of a finished task."""
 
     task: T
     result: Any
@@ -59,7 +59,7 @@ class Done(Generic[T]):
 
 @dataclass(frozen=True)
 class Failed(Generic[T]):
-    """A task is given up: the reason in one line, and the traceback if there is one."""
+    """The error of a failed task on one line, and its traceback if there is one."""
 
     task: T
     error: str
@@ -77,9 +77,8 @@ def run_tasks(
     prepare: Callable[[T], Any] = lambda task: task,
 ) -> Iterator[Event[T]]:
     """Run tasks in worker processes, or in this one for ``workers=0``, and yield their events."""
-    # A task that raises fails, and so does the task of a worker that is killed; the others go on.
-    # Workers end with this process, however it ends, and when this generator is closed.
-    # `prepare` makes what `work` is given, when its turn comes.
+    # An error or a killed worker fails one task; the other tasks continue. Workers end with this
+    # process, or when this generator is closed. `prepare` makes the argument of `work`.
     if not workers:
         for task in tasks:
             for kind, *values in _steps(work, shared, prepare(task)):
@@ -91,9 +90,9 @@ def run_tasks(
         while waiting or pool.busy:
             while waiting and pool.idle:
                 task = waiting.popleft()
-                refused = pool.submit(task, prepare(task))
-                if refused is not None:
-                    yield refused
+                failed = pool.submit(task, prepare(task))
+                if failed is not None:
+                    yield failed
             if pool.busy:
                 yield from pool.poll()
     finally:
@@ -101,13 +100,13 @@ def run_tasks(
 
 
 class WorkerPool:
-    """Worker processes, each a `loky` executor of its own: one that is killed costs one task."""
+    """Worker processes, each with its own `loky` executor: a killed one fails only its task."""
 
     def __init__(self, work: Work, count: int, shared: Any) -> None:
         self._work, self._shared = work, bytes(dumps(shared))
         self._extensions = imported_extensions()
         context = get_context("loky")
-        # All workers write to one pipe, which keeps short messages whole.
+        # All workers write to one pipe: short messages are written whole.
         self._messages, self._writer = context.Pipe(duplex=False)
         self._lifeline, self._life = context.Pipe(duplex=False)
         self._executors: dict[int, ProcessPoolExecutor] = {}
@@ -115,10 +114,10 @@ class WorkerPool:
         self._started: set[int] = set()
         self.idle = list(range(count))
         self.busy: dict[int, Any] = {}
-        """The task of each worker that has one."""
+        """The task of each busy worker."""
 
     def submit(self, task: Any, prepared: Any) -> Failed[Any] | None:
-        """Give a task to an idle worker, or return why it cannot be sent."""
+        """Send a task to an idle worker; return the failure if it cannot be sent."""
         try:
             packed = bytes(dumps((self._work, prepared)))
         except Exception as error:  # noqa: BLE001  pickling raises anything
@@ -139,7 +138,7 @@ class WorkerPool:
         return None
 
     def poll(self) -> Iterator[Event[Any]]:
-        """Wait for a message, and yield the event that it reports, if any."""
+        """Wait for a message and yield its event, if any."""
         number, kind, *message = self._messages.recv()
         if kind == "started":
             self._started.add(number)
@@ -156,25 +155,25 @@ class WorkerPool:
                 yield self._lost(number, task, error)
 
     def shutdown(self) -> None:
-        """End all workers, whatever they are doing."""
+        """End all workers, also busy ones."""
         at_work = bool(self.busy)
         self._messages.close()
         if at_work:
-            self._life.close()  # which ends them
+            self._life.close()  # ends the busy workers
         for executor in self._executors.values():
             executor.shutdown(kill_workers=at_work)
         for pipe in (self._writer, self._lifeline, self._life):
             pipe.close()
 
     def _lost(self, number: int, task: Any, error: BaseException) -> Failed[Any]:
-        """Return the failure of the task of a dead worker; the next task gets a new worker."""
+        """Return the failure of a dead worker's task; a new worker takes the next task."""
         self._executors.pop(number).shutdown()
         if number not in self._started:
             raise RunError(f"a worker process ended while it was starting ({_how(error)}).")
         self._started.remove(number)
         return Failed(
             task,
-            f"its worker process is gone ({_how(error)}): if memory ran out, use fewer workers.",
+            f"its worker process ended ({_how(error)}). If memory ran out, use fewer workers.",
         )
 
     def _write(self, number: int) -> None:
@@ -183,7 +182,7 @@ class WorkerPool:
 
 
 def _how(error: BaseException) -> str:
-    """Return how a worker process ended, from the error of `loky`."""
+    """Return the signal or exit status of a worker process, from the error of `loky`."""
     signalled = re.search(r"\{.*?(SIG\w+)\(", str(error))
     status = re.search(r"\{.*?EXIT\((\d+)\)", str(error))
     if signalled:
@@ -195,7 +194,7 @@ _EVENTS: dict[str, type[Any]] = {"update": ProgressUpdate, "done": Done, "failed
 
 
 def _steps(work: Work, shared: Any, task: Any) -> Iterator[tuple[Any, ...]]:
-    """Run a task, and yield its updates and how it ends, as arguments of the events."""
+    """Run a task and yield its updates and its end, as arguments of the events."""
     running = work(shared, task)
     while True:
         try:
@@ -206,7 +205,7 @@ def _steps(work: Work, shared: Any, task: Any) -> Iterator[tuple[Any, ...]]:
         except EmbedpipeError as error:
             yield "failed", str(error), traceback.format_exc()
             return
-        # Whatever it is, it concerns this task: the others go on.
+        # Any error fails this task only.
         except Exception as error:  # noqa: BLE001
             yield "failed", f"{type(error).__name__}: {error}", traceback.format_exc()
             return
@@ -214,14 +213,13 @@ def _steps(work: Work, shared: Any, task: Any) -> Iterator[tuple[Any, ...]]:
 
 def _cannot_be_sent(error: Exception) -> str:
     return (
-        f"it cannot be sent to a worker process ({type(error).__name__}: {error}): ask for "
-        "workers=0."
+        f"it cannot be sent to a worker process ({type(error).__name__}: {error}): use workers=0."
     )
 
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C, which the terminal sends to workers too; this process ends them."""
+    """Block Ctrl-C in new workers: this process ends them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -239,14 +237,14 @@ def worker_count(wanted: int | None) -> int:
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
     if wanted < 0:
-        raise UsageError(f"workers is {wanted}: ask for 0 (no further process) or more.")
+        raise UsageError(f"workers is {wanted}: give 0 (no worker process) or more.")
     return wanted
 
 
 # In the worker
 
 _process: dict[str, Any] = {}
-"""Of a worker: the pipe for its messages, extensions to import, and what all tasks share."""
+"""State of a worker: the pipe for messages, extensions to import, and shared data."""
 
 
 def _start_worker(
@@ -258,14 +256,14 @@ def _start_worker(
 
 
 def _end_with_parent(lifeline: Connection) -> None:
-    """End this process as soon as the other end of the lifeline is closed."""
+    """End this process when the other end of the lifeline is closed."""
     with contextlib.suppress(EOFError, OSError):
         lifeline.recv()
     os._exit(1)
 
 
 def _run_task(number: int, packed: bytes) -> tuple[Any, ...]:
-    """Run a task, send its updates, and return how it ended."""
+    """Run a task, send its updates and return its end."""
     try:
         import_extensions(_process["extensions"])
         if isinstance(_process["shared"], bytes):

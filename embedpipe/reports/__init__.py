@@ -1,16 +1,15 @@
-"""Self-contained HTML reports: one file, no network, readable on a phone and in the dark."""
+"""Self-contained HTML reports: one file each, no network, for phones and dark mode too."""
 
 from __future__ import annotations
 
 from . import sections
 from .charts import Axis, HeatMap, LineChart, Series, heat_map, line_chart
-from .check_report import ChecksData, checks_of
-from .comparison_report import ComparisonData, comparison_of
+from .check_report import ChecksData, checks_of, write_checks
+from .comparison_report import ComparisonData, comparison_of, write_comparison
 from .figures import check_figure, write_figure, write_replay_figure
-from .loop_report import Curve, ReportData, Round, report_of
-from .pages import write_checks, write_comparison, write_replay, write_report, write_selection
-from .replay_report import ReplayData, replay_of
-from .selection_report import Represented, SelectionData, selection_of
+from .loop_report import Curve, ReportData, Round, report_of, write_report
+from .replay_report import ReplayData, replay_of, write_replay
+from .selection_report import Represented, SelectionData, selection_of, write_selection
 from .thumbnails import Pick, make_thumbnail
 
 __all__ = [

@@ -1,10 +1,12 @@
-"""Charts for pages, drawn as inline SVG and HTML: `line_chart` and `heat_map`."""
+"""Charts for pages as inline SVG and HTML: `line_chart` and `heat_map`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+
+from .._deprecated import old_parameters
 
 __all__ = [
     "LABELS",
@@ -17,7 +19,7 @@ __all__ = [
 ]
 
 COLOURS, DASHES = 8, 3
-"""Colours of lines, and dash patterns once the colours are used up."""
+"""Number of line colours, and of dash patterns for more lines."""
 
 WIDTH, HEIGHT = 500, 340
 LEFT, RIGHT, RIGHT_OF_VALUES, TOP, BOTTOM = 50, 18, 66, 26, 50
@@ -27,28 +29,27 @@ LETTER = 10
 """Width of a digit at the largest font size (phones), in SVG units."""
 
 LINE_HEIGHT = 17
-"""Least distance between the values at the ends of two lines, in SVG units."""
+"""Minimum distance between the values at the ends of two lines, in SVG units."""
 
-MOST_TICKS = 12
+MAX_TICKS = 12
 """Maximum ticks of an axis of whole numbers."""
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
+@old_parameters(bound="upper_baseline")
 @dataclass(frozen=True)
 class Axis:
     """The horizontal axis of a line chart.
 
     Attributes
     ----------
-    name
-        Shown below the axis.
-    description
-        The same in a sentence, for screen readers.
+    name, description
+        Title below the axis, and title for screen readers.
     position
         Format of a position in a tooltip: ``"with {:,.0f} labels"``.
-    bound
-        Label of the horizontal line; empty if the legend names it.
+    upper_baseline
+        Label of the dashed line; empty if the legend has it.
     whole
         Whether positions are consecutive whole numbers.
     """
@@ -56,12 +57,12 @@ class Axis:
     name: str
     description: str
     position: str
-    bound: str = ""
+    upper_baseline: str = ""
     whole: bool = False
 
 
-LABELS = Axis("labelled items", "the number of labels", "with {:,.0f} labels", "all labels")
-"""Number of labels: the axis of learning curves."""
+LABELS = Axis("labels", "the number of labels", "with {:,.0f} labels", "all labels")
+"""The axis of learning curves."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,13 @@ class Series:
     Attributes
     ----------
     name
-        Shown in tooltips.
+        Name in tooltips.
     x, y
         Points, ascending in x; points with NaN in y are left out.
     low, high
-        95 % intervals, NaN where there is none; empty for a line without intervals.
+        95 % intervals; NaN or empty without intervals.
     significant
-        Points that are drawn filled; empty for none.
+        Which points are drawn filled; empty for none.
     """
 
     name: str
@@ -108,7 +109,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Line:
-    """A drawn series; `index` is its place among the series, `value` the label at its end."""
+    """A drawn series, with its position among the series and the label at its end."""
 
     index: int
     points: str
@@ -119,7 +120,7 @@ class Line:
 
 @dataclass(frozen=True)
 class LineChart:
-    """A line chart with every position in SVG units; made by `line_chart`."""
+    """A line chart in SVG units, from `line_chart`."""
 
     title: str
     note: str
@@ -127,7 +128,7 @@ class LineChart:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     lines: tuple[Line, ...]
-    bound: Tick | None
+    upper_baseline: Tick | None
     zero: float | None
     left: int
     right: int
@@ -137,13 +138,14 @@ class LineChart:
     bottom: int = HEIGHT - BOTTOM
 
 
+@old_parameters(bound="upper_baseline")
 def line_chart(
     series: Sequence[Series | None],
     title: str,
     note: str = "",
     *,
     axis: Axis = LABELS,
-    bound: float | None = None,
+    upper_baseline: float | None = None,
     signed: bool = False,
     end_values: bool = False,
 ) -> LineChart | None:
@@ -152,16 +154,16 @@ def line_chart(
     Parameters
     ----------
     series
-        Lines; None keeps a colour for a line that this chart lacks.
+        Lines; None reserves the colour of a missing line.
     title, note
-        Shown above the chart.
+        Text above the chart.
     axis
         Horizontal axis.
-    bound
+    upper_baseline
         Value of a dashed horizontal line.
     signed
-        Whether values are differences: ticks have signs, and there is a line at 0. Otherwise
-        values are shares from 0 to 1.
+        Whether values are differences: with signed ticks and a line at 0. Otherwise values are
+        shares from 0 to 1.
     end_values
         Whether each line ends with its last value.
 
@@ -175,7 +177,7 @@ def line_chart(
     xs = [x for each in shown for x, y in zip(each.x, each.y, strict=True) if math.isfinite(y)]
     if not xs:
         return None
-    y_values = ticks(*_range(shown, bound, signed=signed), 5 if end_values else 8)
+    y_values = ticks(*_range(shown, upper_baseline, signed=signed), 5 if end_values else 8)
     x_values = _whole_ticks(xs) if axis.whole else ticks(min(xs), max(xs))
     sign = "+" if signed else ""
     texts = [(sign if value > 0 else "") + _decimal(value, y_values) for value in y_values]
@@ -197,9 +199,12 @@ def line_chart(
         x_ticks=tuple(Tick(place_x(v), f"{v:,.0f}") for v in x_values if v == int(v)),
         y_ticks=tuple(Tick(place_y(v), text) for v, text in zip(y_values, texts, strict=True)),
         lines=tuple(reversed(lines)),  # the first on top
-        bound=None
-        if bound is None
-        else Tick(place_y(bound), axis.bound and f"{axis.bound} {bound:.3f}"),
+        upper_baseline=None
+        if upper_baseline is None
+        else Tick(
+            place_y(upper_baseline),
+            axis.upper_baseline and f"{axis.upper_baseline} {upper_baseline:.3f}",
+        ),
         zero=place_y(0.0) if signed else None,
         left=left,
         right=right,
@@ -216,21 +221,21 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def _whole_ticks(xs: Sequence[float]) -> list[float]:
-    """Return at most `MOST_TICKS` whole numbers from the first x on."""
+    """Return at most `MAX_TICKS` whole numbers from the first x on."""
     first, last = round(min(xs)), round(max(xs))
-    step = -(-(last - first + 1) // MOST_TICKS)
+    step = -(-(last - first + 1) // MAX_TICKS)
     return [float(x) for x in range(first, last + 1, step)]
 
 
-def _range(series: Sequence[Series], bound: float | None, *, signed: bool) -> tuple[float, float]:
-    """Return the lowest and the highest value to show; wide intervals of few seeds are cut."""
+def _range(series: Sequence[Series], upper: float | None, *, signed: bool) -> tuple[float, float]:
+    """Return the minimum and the maximum to show; very wide intervals are cut."""
     values = [y for each in series for y in (*each.y, *each.low, *each.high) if math.isfinite(y)]
     if signed:
         means = [abs(y) for each in series for y in each.y if math.isfinite(y)]
         most = 3 * max([*means, 0.01])
         values = [min(max(y, -most), most) for y in [*values, 0.0]]
     else:
-        values += [] if bound is None else [bound]
+        values += [] if upper is None else [upper]
         values = [min(max(y, 0.0), 1.0) for y in values]
     return min(values), max(values)
 
@@ -261,7 +266,7 @@ def _line(
 
 
 def _with_values(lines: Sequence[Line], series: Sequence[Series]) -> list[Line]:
-    """Label the ends of lines with their last values, moved apart but in their order."""
+    """Label the ends of lines with their last values, without overlaps."""
     names = [each for each in series if any(map(math.isfinite, each.y))]
     last = {
         line.index: [y for y in each.y if math.isfinite(y)][-1]
@@ -276,13 +281,13 @@ def _with_values(lines: Sequence[Line], series: Sequence[Series]) -> list[Line]:
 
 
 def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
-    """Return the linear map of [low, high] to [start, end]; values outside go to the ends."""
+    """Return the linear map of [low, high] to [start, end], with clipping."""
     slope = (end - start) / (high - low) if high > low else 0.0
     return lambda value: start + (min(max(value, low), high) - low) * slope
 
 
 def _decimal(value: float, values: Sequence[float]) -> str:
-    """Format a tick with as many decimals as the ticks need to differ."""
+    """Format a tick with the decimals of the distance between ticks."""
     step = values[1] - values[0] if len(values) > 1 else 1.0
     digits = next(d for d in range(1, 9) if abs(step * 10**d - round(step * 10**d)) < 1e-6)
     return f"{value:.{digits}f}"
@@ -290,7 +295,7 @@ def _decimal(value: float, values: Sequence[float]) -> str:
 
 @dataclass(frozen=True)
 class HeatCell:
-    """A number as text and its share of the full colour in percent; None without a number."""
+    """A number as text, with its percentage of the full colour; None without a number."""
 
     text: str
     shade: int | None
@@ -299,7 +304,7 @@ class HeatCell:
 
 @dataclass(frozen=True)
 class HeatRow:
-    """A row of a heat map; `total` is the cell without colour at its end."""
+    """A row of a heat map; `total` is the last cell, without colour."""
 
     heading: str
     cells: tuple[HeatCell, ...]
@@ -308,7 +313,7 @@ class HeatRow:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """A table of shaded numbers; made by `heat_map`."""
+    """A table of shaded numbers, from `heat_map`."""
 
     title: str
     corner: str
@@ -327,20 +332,20 @@ def heat_map(
     corner: str = "",
     total: str = "",
 ) -> HeatMap:
-    """Return a table of numbers shaded by size; the diagonal is framed.
+    """Return a table of shaded numbers with a framed diagonal.
 
     Parameters
     ----------
     title
-        Shown above the table.
+        Text above the table.
     matrix
-        Rows of numbers; NaN is shown as a dash.
+        Rows of numbers; NaN is a dash.
     headings
-        Of the rows and columns.
+        Headings of rows and columns.
     totals
-        One number for the end of each row.
+        Last number of each row.
     scale
-        The numbers without and with full colour, so that maps can be compared.
+        The numbers without and with full colour.
     corner, total
         Headings of the first and the last column.
 

@@ -1,11 +1,13 @@
-"""The page of `check`: its data, from what was found."""
+"""The report of `check`: its data and its page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .pages import plural, write_page
 from .thumbnails import Pick, thumbnails_of
 
 if TYPE_CHECKING:
@@ -13,22 +15,22 @@ if TYPE_CHECKING:
     from ..checks.duplicates import Rows
     from ..embedding import Embeddings
 
-__all__ = ["ChecksData", "Finding", "FindingKind", "checks_of"]
+__all__ = ["ChecksData", "Finding", "FindingKind", "checks_of", "write_checks"]
 
-MOST = 60
-"""So many findings of a kind are shown; the others are counted."""
+MAX_FINDINGS = 60
+"""Maximum findings of a kind on the page."""
 
-MEMBERS = 12
-"""So many items of a group are shown."""
+MAX_MEMBERS = 12
+"""Maximum images of a group on the page."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An item, or a group of items, with a line of text."""
+    """An image, or a group of images, with a line of text."""
 
     items: tuple[Pick, ...]
     text: str
-    more: int = 0  # items of the group that are not shown
+    more: int = 0  # images of the group that are not on the page
 
 
 @dataclass(frozen=True)
@@ -37,36 +39,30 @@ class FindingKind:
 
     name: str  # anchor of its section
     title: str
-    note: str  # what it means, and how it was found
-    count: int  # those that are not shown too
+    note: str  # explanation
+    count: int  # number of findings, also those not on the page
     findings: tuple[Finding, ...]  # the worst first
-    not_checked: str | None = None  # why it was not checked
+    not_checked: str | None = None  # reason for a missing check
 
 
 @dataclass(frozen=True)
 class ChecksData:
-    """A whole page of findings.
+    """The data of a page of findings.
 
     Attributes
     ----------
-    title
-        The dataset's name.
-    headline
-        The result in a few words.
-    facts
-        Names and values for the line under the headline.
+    title, headline, facts, command
+        Name of the dataset, the result in a few words, names and values below it, the command line.
     kinds
-        In the order in which they are shown.
+        In the order of the page.
     classes
-        Name, number of items, share of the largest class, and whether it is rare.
+        Name, number of images, size relative to the largest class, and whether it is rare.
     missing
-        Sentences on classes that a split has nothing of.
+        Sentences on classes without images in a split.
     failures
-        Item and reason.
-    command
-        What was typed to get this page.
+        Image and reason.
     source
-        What `check` returned, for sections that are added to the page.
+        The result of `check`, for sections of other packages.
     """
 
     title: str
@@ -83,17 +79,7 @@ class ChecksData:
 def checks_of(
     embeddings: Embeddings, checked: CheckResult, *, command: str | None = None
 ) -> ChecksData:
-    """Return what the page of a check shows.
-
-    Parameters
-    ----------
-    embeddings
-        What was checked.
-    checked
-        From `check`.
-    command
-        What was typed.
-    """
+    """Return the data of a page of findings; `checked` is from `check`."""
     maker = _FindingMaker(embeddings, checked)
     kinds = maker.kinds()
     found = sum(kind.count for kind in kinds) + len(checked.failures)
@@ -103,9 +89,9 @@ def checks_of(
         title=embeddings.dataset.name,
         headline=_headline(found, checked),
         facts=(
-            ("items", f"{len(embeddings):,}"),
+            ("images", f"{len(embeddings):,}"),
             *((kind.title, _counted(kind)) for kind in kinds),
-            ("Not readable", f"{len(checked.failures):,}"),
+            ("Unreadable", f"{len(checked.failures):,}"),
         ),
         kinds=kinds,
         classes=tuple(
@@ -113,7 +99,7 @@ def checks_of(
             for name, count in counts.items()
         ),
         missing=tuple(
-            f"There is no {label} in the {split} split."
+            f"The {split} split has no image of class {label}."
             for split, label in checked.imbalance.missing
         ),
         failures=tuple((failure.path, failure.error) for failure in checked.failures),
@@ -124,19 +110,18 @@ def checks_of(
 
 def _headline(found: int, checked: CheckResult) -> str:
     if found:
-        return f"{found:,} thing{'' if found == 1 else 's'} to look at"
-    return "Nothing found in what was checked" if checked.not_checked else "All well"
+        return f"{plural(found, 'finding')} to review"
+    return "No problems found by these checks" if checked.not_checked else "No problems found"
 
 
 def _counted(kind: FindingKind) -> str:
     if kind.not_checked is None:
         return f"{kind.count:,}"
-    done = "judged" if kind.name == "label_errors" else "checked"
-    return f"not {done}: {kind.not_checked}"
+    return f"not checked: {kind.not_checked}"
 
 
 class _FindingMaker:
-    """Makes findings of rows, with a thumbnail for each item that is shown."""
+    """Makes findings from rows, with a thumbnail of each image on the page."""
 
     def __init__(self, embeddings: Embeddings, checked: CheckResult) -> None:
         self._items, self._checked = embeddings.items, checked
@@ -148,70 +133,77 @@ class _FindingMaker:
         checked = self._checked
         near = checked.near_duplicates
         how = (
-            "Judged by their vectors alone: the images were not read."
+            "Found by their vectors only; the pixels were not compared."
             if near.likeness_limit is None
-            else "Vectors and pictures are both nearer to each other than usual, and together by "
-            "far; a cut of up to a fifth is looked through."
+            else "Both their vectors and their pixels are unusually similar. Crops of up to a "
+            "fifth are found too."
         )
         return (
             self._kind(
                 "label_errors",
                 "Doubtful labels",
-                "A head that has not seen the label is confident of another class. The most "
-                f"doubtful first. {self._judged()}",
+                "A model that was not trained on this label predicts another class with "
+                f"confidence. Most confident first. {self._label_count()}",
                 checked.label_errors.rows.size,
                 self._label_errors(),
             ),
             self._kind(
                 "leakage",
                 "Leaks between splits",
-                "The same picture in training and in what is judged by: figures will be too good.",
+                "The same image is in the training images and in the test images, so the measured "
+                "accuracy is too high.",
                 len(checked.leakage),
                 self._groups(checked.leakage, with_splits=True),
             ),
             self._kind(
                 "duplicates",
-                "Same bytes",
-                "Files that are the same to the last bit.",
+                "Duplicate files",
+                "Files with equal bytes.",
                 len(checked.duplicates),
                 self._groups(checked.duplicates),
             ),
             self._kind(
                 "near_duplicates",
-                "Same picture",
-                f"Compressed, resized or cut otherwise. {how}",
+                "Near-duplicates",
+                f"The same image with another compression, size or crop. {how}",
                 len(near.groups),
                 self._groups(near.groups),
             ),
             self._kind(
                 "outliers",
-                "Far from all others",
-                "Rare, or of another kind than all others. The farthest out first.",
+                "Outliers",
+                "Images that differ from all others. Largest difference first.",
                 checked.outliers.rows.size,
                 tuple(
                     self._alone(row, f"score {score:.2f}")
                     for row, score in zip(
-                        checked.outliers.rows[:MOST].tolist(), checked.outliers.scores, strict=False
+                        checked.outliers.rows[:MAX_FINDINGS].tolist(),
+                        checked.outliers.scores,
+                        strict=False,
                     )
                 ),
             ),
             self._kind(
-                "blank", "Blank", "One colour only.", checked.blank.size, self._sized(checked.blank)
+                "blank",
+                "Blank",
+                "Images of one colour.",
+                checked.blank.size,
+                self._sized(checked.blank),
             ),
             self._kind(
                 "tiny",
                 "Tiny",
-                f"The shorter side has fewer than {checked.tiny_side or 0:.0f} pixels.",
+                f"Images whose shorter side has fewer than {checked.tiny_side or 0:.0f} pixels.",
                 checked.tiny.size,
                 self._sized(checked.tiny),
             ),
         )
 
-    def _judged(self) -> str:
+    def _label_count(self) -> str:
         labelled = sum(label is not None for label in self._checked.labels)
         judged = self._checked.label_errors.judged
-        rest = "" if judged == labelled else "; the others are alone in their class"
-        return f"{judged:,} of {labelled:,} labels were judged{rest}."
+        rest = "" if judged == labelled else "; the others are the only ones of their class"
+        return f"{judged:,} of {labelled:,} labels were checked{rest}."
 
     def _kind(
         self, name: str, title: str, note: str, count: int, findings: tuple[Finding, ...]
@@ -219,13 +211,13 @@ class _FindingMaker:
         return FindingKind(name, title, note, count, findings, self._checked.not_checked.get(name))
 
     def _shown(self) -> list[int]:
-        """Return the rows that the page shows, some of them twice."""
+        """Return the rows on the page, with repetitions."""
         checked = self._checked
         groups = [checked.leakage, checked.duplicates, checked.near_duplicates.groups]
         alone = [checked.label_errors.rows, checked.outliers.rows, checked.blank, checked.tiny]
-        rows = [row for each in alone for row in each[:MOST].tolist()]
+        rows = [row for each in alone for row in each[:MAX_FINDINGS].tolist()]
         for each in groups:
-            rows += [row for group in each[:MOST] for row in group[:MEMBERS].tolist()]
+            rows += [row for group in each[:MAX_FINDINGS] for row in group[:MAX_MEMBERS].tolist()]
         return rows
 
     def _pick(self, row: int) -> Pick:
@@ -237,7 +229,7 @@ class _FindingMaker:
 
     def _label_errors(self) -> tuple[Finding, ...]:
         found = self._checked.label_errors
-        columns = (found.rows[:MOST].tolist(), found.given, found.suggested)
+        columns = (found.rows[:MAX_FINDINGS].tolist(), found.given, found.suggested)
         return tuple(
             self._alone(row, f"{given}, or {suggested}?")
             for row, given, suggested in zip(*columns, strict=False)
@@ -245,21 +237,33 @@ class _FindingMaker:
 
     def _groups(self, groups: Sequence[Rows], *, with_splits: bool = False) -> tuple[Finding, ...]:
         found = []
-        for group in groups[:MOST]:
+        for group in groups[:MAX_FINDINGS]:
             rows = group.tolist()
             labels = sorted({label for row in rows if (label := self._checked.labels[row])})
-            text = f"{len(rows)} items"
+            text = plural(len(rows), "image")
             if with_splits:
                 text += " in " + ", ".join(sorted({str(self._items[row].split) for row in rows}))
             if len(labels) > 1:
-                text += f", labelled {' and '.join(labels)}"
-            picks = tuple(self._pick(row) for row in rows[:MEMBERS])
-            found.append(Finding(picks, text, max(0, len(rows) - MEMBERS)))
+                text += f", with labels {' and '.join(labels)}"
+            picks = tuple(self._pick(row) for row in rows[:MAX_MEMBERS])
+            found.append(Finding(picks, text, max(0, len(rows) - MAX_MEMBERS)))
         return tuple(found)
 
     def _sized(self, rows: Rows) -> tuple[Finding, ...]:
         sizes = self._checked.sizes
         if sizes is None:
             return ()
-        some = rows[:MOST].tolist()
+        some = rows[:MAX_FINDINGS].tolist()
         return tuple(self._alone(row, "{} × {}".format(*sizes[row].tolist())) for row in some)
+
+
+def write_checks(path: str | Path, data: ChecksData) -> Path:
+    """Write a page of findings, whole or not at all; `data` is from `checks_of`.
+
+    Examples
+    --------
+    >>> data = ChecksData("shop", "No problems found", (("images", "12"),), (), (), (), ())
+    >>> "No problems found" in write_checks(tmp / "checks.html", data).read_text()
+    True
+    """
+    return write_page(path, "checks.html.j2", data, data.headline)

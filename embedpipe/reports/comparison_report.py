@@ -1,11 +1,13 @@
-"""The page of `compare`: its data, from the results of a grid."""
+"""The report of `compare`: its data and its page."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .pages import write_page
 from .study_report import (
     SIGNIFICANT,
     StudyData,
@@ -22,12 +24,12 @@ if TYPE_CHECKING:
     from ..experiments.statistics import RoundComparison
     from ..experiments.summary import Group, Row, Summary
 
-__all__ = ["ComparisonData", "comparison_of"]
+__all__ = ["ComparisonData", "comparison_of", "write_comparison"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StrategyRow(StudyRow):
-    """A strategy: its numbers as text, in the order of the columns."""
+    """A strategy, with its numbers as text."""
 
     area: str
     accuracies: tuple[str, ...]
@@ -41,27 +43,27 @@ class StrategyRow(StudyRow):
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonGroup(StudyGroup):
-    """The strategies on one dataset, backbone, head and mode; accuracies are shown at `budgets`."""
+    """The strategies of one dataset, backbone, head and mode, with accuracies at `budgets`."""
 
     budgets: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """On how many datasets the strategy of a row is significantly better than that of a column."""
+    """The number of datasets where one strategy is significantly better than another."""
 
     title: str  # head and mode
     names: tuple[str, ...]
     wins: tuple[tuple[int, ...], ...]
-    ties: tuple[tuple[int, ...], ...]  # no difference was shown
+    ties: tuple[tuple[int, ...], ...]  # no significant difference
     untested: tuple[tuple[int, ...], ...]  # too few distinct runs
-    ranks: tuple[str, ...]  # mean rank of each strategy
-    datasets: int  # over which ranks are averaged
+    ranks: tuple[str, ...]  # mean ranks
+    datasets: int  # number of datasets with ranks
 
 
 @dataclass(frozen=True)
 class ComparisonData(StudyData):
-    """The page of a comparison; `matrices` count wins over datasets."""
+    """The data of a comparison's page; `matrices` count wins over datasets."""
 
     matrices: tuple[Matrix, ...] = ()
 
@@ -69,23 +71,13 @@ class ComparisonData(StudyData):
 def comparison_of(
     results: Results, summary: Summary | None = None, *, command: str | None = None
 ) -> ComparisonData:
-    """Return what the page of a comparison shows.
-
-    Parameters
-    ----------
-    results
-        Of a grid.
-    summary
-        Its statistics; by default those with the target 0.95.
-    command
-        What was typed.
-    """
+    """Return the data of a comparison's page; by default with the target 0.95 of the summary."""
     summary = results.summary() if summary is None else summary
     groups = tuple(_group(group, summary.share) for group in summary.groups)
     result, comparison = _headline(summary)
     names = dict.fromkeys(group.rows[0].setting.dataset for group in summary.groups)
     return ComparisonData(
-        title=", ".join(names) or "nothing was judged",
+        title=", ".join(names) or "no accuracy",
         result=result,
         comparison=comparison,
         facts=(
@@ -117,7 +109,7 @@ def _headline(summary: Summary) -> tuple[str, str]:
     from ..experiments.formatting import format_outcome
 
     if not summary.groups:
-        return "No accuracy to compare", "There are no held-out labels to measure it with."
+        return "No accuracy to compare", "There are no labelled test images."
     if len(summary.groups) > 1:
         return _headline_of_several(summary)
     group = summary.groups[0]
@@ -129,7 +121,7 @@ def _headline(summary: Summary) -> tuple[str, str]:
     afterwards = ""
     if others:
         result += f", the highest of {len(compared)} in this study"
-        afterwards = "It was chosen after the fact. "
+        afterwards = "It was selected after the results were known. "
     found, against = best.comparison, best.against
     if found is None or against is None or math.isnan(found.difference):
         return result, afterwards.strip()
@@ -147,9 +139,9 @@ def _headline_of_several(summary: Summary) -> tuple[str, str]:
     ahead = sum(each is not None and each.significant(SIGNIFICANT) for each in found)
     return (
         f"{len(names)} strategies in {len(summary.groups)} settings",
-        f"The largest area most often: {best}, in {len(found)} of {len(firsts)}. It was chosen "
-        f"after the fact; in {ahead} of these {len(found)} the difference from the baseline is "
-        "more than chance.",
+        f"{best} has the largest area most often, in {len(found)} of {len(firsts)} settings. It "
+        f"was selected after the results were known. In {ahead} of these {len(found)} settings, "
+        "the difference from the baseline is significant.",
     )
 
 
@@ -162,12 +154,12 @@ def _group(group: Group, share: float | None) -> ComparisonGroup:
         ("seeds", f"{max(row.seeds for row in group.rows)}"),
         ("labels", f"{budgets[0]:,.0f} to {budgets[-1]:,.0f}"),
     ]
-    if group.floor is not None:
-        facts.append(("random, the floor", f"{group.floor:.3f} area"))
-    if group.bound is not None:
-        facts.append(("with all labels, the bound", f"{group.bound:.3f}"))
+    if group.lower_baseline is not None:
+        facts.append(("lower baseline (random)", f"{group.lower_baseline:.3f} area"))
+    if group.upper_baseline is not None:
+        facts.append(("upper baseline (all labels)", f"{group.upper_baseline:.3f}"))
     if group.target is not None:
-        what = "target" if share is None else f"target, {100 * share:g} % of the bound"
+        what = "target" if share is None else f"target, {100 * share:g} % of the upper baseline"
         facts.append((what, f"{group.target:.3f}"))
     if group.left_out is not None:
         facts.append(("copies of test images left out", format_range(group.left_out)))
@@ -191,7 +183,7 @@ def _group(group: Group, share: float | None) -> ComparisonGroup:
             )
             for row in group.rows
         ),
-        bound=group.bound,
+        upper_baseline=group.upper_baseline,
     )
 
 
@@ -233,7 +225,21 @@ def _row(row: Row, group: Group) -> StrategyRow:
 
 
 def _rounds(rounds: RoundComparison | None, *, tested: bool) -> str:
-    """Return in how many rounds a strategy is above and below the baseline."""
+    """Return the numbers of rounds significantly above and below the baseline."""
     if rounds is None or not tested:
         return "–"
     return f"{int(rounds.above(SIGNIFICANT).sum())} / {int(rounds.below(SIGNIFICANT).sum())}"
+
+
+def write_comparison(path: str | Path, data: ComparisonData) -> Path:
+    """Write the page of a comparison, whole or not at all; `data` is from `comparison_of`.
+
+    Examples
+    --------
+    >>> data = ComparisonData("digits", "margin: 0.913 mean accuracy", "", (), ())
+    >>> "0.913 mean accuracy" in write_comparison(tmp / "report.html", data).read_text()
+    True
+    """
+    return write_page(
+        path, "comparison.html.j2", data, data.result, data.comparison, failures=data.failures
+    )

@@ -1,4 +1,4 @@
-"""Figures for print, drawn by matplotlib: the curves of a grid and of a replay study."""
+"""Figures for print by matplotlib: the curves of experiments and replay studies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUFFIXES = (".pdf", ".svg", ".png")
 COLOURS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#e69f00", "#5b5b5b",
 )  # fmt: skip
-"""Okabe and Ito's colours, which can be told apart by the colour-blind."""
+"""The colour-blind safe colours of Okabe and Ito."""
 
 DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.6)))
 
@@ -48,38 +48,28 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class _Panel:
-    """Curves that share their axes; `bound` is the value of a horizontal line."""
+    """Curves with shared axes; `upper_baseline` has the name and value of a horizontal line."""
 
     title: str
     curves: tuple[Series, ...]
     x_label: str
     y_label: str
-    bound: tuple[str, float] | None = None
+    upper_baseline: tuple[str, float] | None = None
 
 
 def write_figure(results: Results, path: str | Path, *, measure: str = "accuracy") -> Path:
-    """Draw the curves of a grid for print: means over the seeds with 95 % intervals.
+    """Draw the curves of an experiment: means over the seeds with 95 % intervals.
 
     Parameters
     ----------
     results
-        Of a grid.
+        Of an experiment.
     path
-        A ``.pdf``, ``.svg`` or ``.png`` file; written whole or not at all.
+        A ``.pdf``, ``.svg`` or ``.png`` file; written whole or not at all. Equal results give equal
+        bytes with the same version of matplotlib.
     measure
         A column of `Results.table`: ``"accuracy"``, ``"macro_f1"``, ``"balanced_accuracy"``,
         ``"ece"`` or ``"cost"``.
-
-    Returns
-    -------
-    Path
-        The file; the same results give the same bytes with the same version of matplotlib.
-
-    Raises
-    ------
-    UsageError
-        If there is nothing to draw, no such measure, the suffix is another one, matplotlib is not
-        installed, or the file cannot be written.
     """
     from ..experiments.curves import curves_of, groups_of
     from ..experiments.summary import SHARE, bands
@@ -95,7 +85,7 @@ def write_figure(results: Results, path: str | Path, *, measure: str = "accuracy
                 mean_series(each.setting.chosen_by, each.budgets.tolist(), bands(each, within))
                 for each in group
             ),
-            "labelled items",
+            "labels",
             measure.replace("_", " "),
         )
         for group in groups_of(curves_of(results.table, measure))
@@ -104,26 +94,7 @@ def write_figure(results: Results, path: str | Path, *, measure: str = "accuracy
 
 
 def write_replay_figure(path: str | Path, data: ReplayData) -> Path:
-    """Draw the accuracy after each experience: means over the seeds with 95 % intervals.
-
-    Parameters
-    ----------
-    path
-        A ``.pdf``, ``.svg`` or ``.png`` file; written whole or not at all.
-    data
-        What the page of the study shows, from `replay_of`.
-
-    Returns
-    -------
-    Path
-        The file; the same data give the same bytes with the same version of matplotlib.
-
-    Raises
-    ------
-    UsageError
-        If there is nothing to draw, the suffix is another one, matplotlib is not installed, or the
-        file cannot be written.
-    """
+    """Draw the accuracy after each experience as `write_figure`; `data` is from `replay_of`."""
     check_figure(path)
     panels = [
         _Panel(
@@ -131,7 +102,7 @@ def write_replay_figure(path: str | Path, data: ReplayData) -> Path:
             tuple(curve for curve in group.curves if curve is not None),
             EXPERIENCES.name,
             "accuracy",
-            None if group.bound is None else ("joint", group.bound),
+            None if group.upper_baseline is None else ("joint", group.upper_baseline),
         )
         for group in data.groups
     ]
@@ -139,13 +110,7 @@ def write_replay_figure(path: str | Path, data: ReplayData) -> Path:
 
 
 def check_figure(path: str | Path) -> None:
-    """Refuse a figure that cannot be drawn, before anything is computed.
-
-    Raises
-    ------
-    UsageError
-        If the suffix is none of ``.pdf``, ``.svg`` and ``.png``, or matplotlib is not installed.
-    """
+    """Check the suffix of a figure and that matplotlib is installed."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise UsageError(f"cannot draw {path}: its name must end in {', '.join(SUFFIXES)}.")
     if importlib.util.find_spec("matplotlib") is None:
@@ -154,7 +119,7 @@ def check_figure(path: str | Path) -> None:
 
 def _write(path: Path, panels: Sequence[_Panel]) -> Path:
     if not panels:
-        raise UsageError("there is nothing to draw: no run is finished.")
+        raise UsageError("there is no curve to draw: no run is finished.")
     sink = io.BytesIO()
     _draw(panels, sink, path.suffix.lower()[1:])
     try:
@@ -170,7 +135,7 @@ def _draw(panels: Sequence[_Panel], sink: io.BytesIO, kind: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     names = list(dict.fromkeys(curve.name for panel in panels for curve in panel.curves))
-    names += dict.fromkeys(panel.bound[0] for panel in panels if panel.bound is not None)
+    names += dict.fromkeys(panel.upper_baseline[0] for panel in panels if panel.upper_baseline)
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
     width = 3.6 * columns
@@ -191,8 +156,8 @@ def _draw(panels: Sequence[_Panel], sink: io.BytesIO, kind: str) -> None:
                 (handles[curve.name],) = axis.plot(
                     curve.x, curve.y, label=curve.name, color=colour, linestyle=dashes
                 )
-            if panel.bound is not None:
-                name, value = panel.bound
+            if panel.upper_baseline is not None:
+                name, value = panel.upper_baseline
                 handles[name] = axis.axhline(
                     value, label=name, color="0.4", linestyle=":", linewidth=1.0
                 )

@@ -1,37 +1,42 @@
-"""The page of a run: its data, from finished loops, and its headline."""
+"""The report of a run: its data, its headline and its page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._deprecated import old_attribute, old_parameters
+from ..errors import UsageError
+from .charts import Series, line_chart
+from .pages import plural, write_page
 from .thumbnails import Pick, thumbnails_of
 
 if TYPE_CHECKING:
     from ..active import ActiveLoop, Problem, RoundRecord
 
-__all__ = ["Curve", "ReportData", "Round", "advice_of", "report_of"]
+__all__ = ["Curve", "ReportData", "Round", "advice_of", "report_of", "write_report"]
+
+MAX_CURVES = 6
+"""Maximum curves of a report: its table has five columns for each."""
+
+ADVICE = {
+    "continue": "Advice: continue labelling.",
+    "stop soon": "Advice: stop labelling soon.",
+    "stop": "Advice: stop labelling.",
+}
+"""First sentence of the advice on stopping."""
+
+RANDOM = "random"
+"""Name of the strategy that selects at random."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """One turn of the loop: pick, label, fit, evaluate.
+    """One round of a loop: measures from 0 to 1 on the test images, seconds, and picks.
 
-    Attributes
-    ----------
-    round
-        Its number.
-    labelled
-        Items labelled after its picks.
-    accuracy, macro_f1
-        On the held-out split, from 0 to 1; None when there is none.
-    select_seconds, fit_seconds
-        How long picking and fitting took.
-    strategy
-        What chose the picks.
-    picks
-        In order of choice.
+    `labelled` is the number of labels after it.
     """
 
     round: int
@@ -46,74 +51,67 @@ class Round:
 
 @dataclass(frozen=True)
 class Curve:
-    """The rounds of one strategy.
-
-    Attributes
-    ----------
-    name
-        As a reader would say it: ``"coreset, then margin"``.
-    rounds
-        In order.
-    baseline
-        Whether the other curves are compared with this one.
-    """
+    """The rounds of one loop, with its name in the legend, and whether it is the baseline."""
 
     name: str
     rounds: tuple[Round, ...]
     baseline: bool = False
 
 
+@old_parameters(upper_bound="upper_baseline")
 @dataclass(frozen=True)
 class ReportData:
-    """A whole report.
+    """The data of a report.
 
     Attributes
     ----------
-    title
-        The dataset's name, or what the reader should call this run.
-    facts
-        Names and values for the line under the title: items, classes, backbone, head, seed …
+    title, facts, command
+        Name of the dataset, names and values below the headline, the command line.
     curves
-        The selected strategy first; at most one is the baseline.
-    command
-        What was typed to get this report.
-    upper_bound
-        Accuracy of the same head trained on every label, if it is known.
+        The selected strategy first; at most one curve is the baseline.
+    upper_baseline
+        Accuracy of the same model with all labels; None if unknown.
     advice
-        The name of a strategy, and whether to go on labelling with it.
+        Advice on stopping; None if there is none.
     source
-        The loops, for sections that are added to the page.
+        The loops, for sections of other packages.
+    details
+        Names and values behind "Details", for example the strategy.
     """
 
     title: str
     facts: tuple[tuple[str, str], ...]
     curves: tuple[Curve, ...]
     command: str | None = None
-    upper_bound: float | None = None
+    upper_baseline: float | None = None
     advice: str | None = None
     source: Any = field(default=None, repr=False, compare=False)
+    details: tuple[tuple[str, str], ...] = ()
+
+    upper_bound = old_attribute("upper_bound", "upper_baseline")
 
 
+@old_parameters(upper_bound="upper_baseline")
 def report_of(
     loops: Sequence[ActiveLoop],
     *,
     baseline: ActiveLoop | None = None,
-    upper_bound: float | None = None,
+    upper_baseline: float | None = None,
     command: str | None = None,
 ) -> ReportData:
-    """Return what a report of these loops shows.
+    """Return the data of a report on loops.
 
     Parameters
     ----------
     loops
-        At least one that has run, on the same problem; the first is in focus. Without a dataset,
-        as of `ActiveLoop.from_arrays`, picks are named by their rows and have no images.
+        At least one finished loop, all on the same problem; the headline is about the first.
+        Without a dataset, picks are named by their rows and have no images.
     baseline
-        The loop that the others are compared with.
-    upper_bound
-        Accuracy of the head with all labels.
+        Loop that the others are compared with.
+    upper_baseline
+        Accuracy of the model with all labels.
     command
-        What was typed.
+        The command line.
     """
     first = loops[0]
     problem = first.problem
@@ -123,35 +121,50 @@ def report_of(
     thumbnails: dict[str, bytes | None] = {}
     if problem.embeddings is not None:
         thumbnails = thumbnails_of(problem.embeddings.dataset, list(names.values()))
-    facts = (
-        ("items", f"{len(problem.matrix):,}"),
-        ("classes", f"{_class_count(problem):,}"),
-        ("to choose from", f"{len(first.problem.candidates):,}"),
-        ("test", f"{len(first.problem.test_rows):,}"),
-        ("copies of test images left out", f"{first.problem.copies_left_out:,}"),
-        *_vectors(problem),
-        ("head", repr(first.head)),
-        ("seed", str(first.options.seed)),
-        *_unusual(first),
-    )
-    same_mode = len({loop.options.mode for loop in all_loops}) == 1
     curves = tuple(
         Curve(
-            name=_name(loop) if same_mode else f"{_name(loop)} ({loop.options.mode})",
+            name=name,
             rounds=tuple(_round(record, names, thumbnails) for record in loop.records),
             baseline=loop is baseline,
         )
-        for loop in all_loops
+        for loop, name in zip(all_loops, _curve_names(loops, baseline), strict=True)
     )
     return ReportData(
-        first.problem.name,
-        facts,
-        curves,
-        command,
-        upper_bound,
-        advice_of(first),
+        title=problem.name,
+        facts=(
+            ("images", f"{len(problem.matrix):,}"),
+            ("classes", f"{_class_count(problem):,}"),
+            ("images to label", f"{len(problem.candidates):,}"),
+            ("test images", f"{len(problem.test_rows):,}"),
+        ),
+        curves=curves,
+        command=command,
+        upper_baseline=upper_baseline,
+        advice=_named_advice(first, several=len(loops) > 1),
         source=tuple(all_loops),
+        details=(
+            ("strategy", _strategies(first)),
+            ("model", repr(first.head)),
+            *_vectors(problem),
+            ("copies of test images left out", f"{problem.copies_left_out:,}"),
+            ("seed", str(first.options.seed)),
+            *_changed_options(first),
+        ),
     )
+
+
+def advice_of(loop: ActiveLoop) -> str | None:
+    """Return the advice on stopping as text; None if the loop has none."""
+    advice = loop.records[-1].advice if loop.records else {}
+    if not advice.get("reason"):
+        return None
+    return f"{ADVICE.get(advice['advice'], 'No advice yet.')} {advice['reason']}"
+
+
+def _named_advice(loop: ActiveLoop, *, several: bool) -> str | None:
+    """Return the advice on stopping, with the strategies if there are several loops."""
+    advice = advice_of(loop)
+    return f"{_strategies(loop)}. {advice}" if several and advice else advice
 
 
 def _name_of_row(problem: Problem, row: int) -> str:
@@ -165,7 +178,6 @@ def _class_count(problem: Problem) -> int:
 
 
 def _vectors(problem: Problem) -> list[tuple[str, str]]:
-    """Return what the vectors are."""
     if problem.embeddings is None:
         return [("vectors", f"{problem.matrix.shape[1]:,} numbers each")]
     spec = problem.embeddings.spec
@@ -173,21 +185,13 @@ def _vectors(problem: Problem) -> list[tuple[str, str]]:
     return [("backbone", backbone), ("precision", spec.precision)]
 
 
-def advice_of(loop: ActiveLoop) -> str | None:
-    """Return whether to go on labelling with the strategy of a loop; None if it is unknown."""
-    advice = loop.records[-1].advice if loop.records else {}
-    if not advice.get("reason"):
-        return None
-    return f"Advice for {_name(loop)}. {str(advice['advice']).capitalize()}: {advice['reason']}"
-
-
-def _unusual(loop: ActiveLoop) -> list[tuple[str, str]]:
-    """Return what a reader would not expect, as names and values."""
+def _changed_options(loop: ActiveLoop) -> list[tuple[str, str]]:
+    """Return names and values of options that differ from the defaults."""
     labelling, facts = loop.options.labelling, []
     if loop.options.mode != "cumulative":
-        facts.append(("mode", loop.options.mode))
+        facts.append(("training mode", loop.options.mode))
     if loop.options.skip:
-        facts.append(("skipped a query", str(loop.options.skip)))
+        facts.append(("skipped in each round", str(loop.options.skip)))
     if labelling.noise:
         facts.append(("wrong labels", f"{labelling.noise:.0%}, {labelling.kind}"))
     if labelling.abstain:
@@ -195,9 +199,23 @@ def _unusual(loop: ActiveLoop) -> list[tuple[str, str]]:
     return facts
 
 
-def _name(loop: ActiveLoop) -> str:
+def _strategies(loop: ActiveLoop) -> str:
     names = [str(loop.initial), str(loop.strategy)]
     return names[0] if names[0] == names[1] else f"{names[0]}, then {names[1]}"
+
+
+def _curve_names(loops: Sequence[ActiveLoop], baseline: ActiveLoop | None) -> list[str]:
+    """Return names without strategies for one loop, otherwise the strategies."""
+    everything = [*loops, *([] if baseline is None else [baseline])]
+    same_mode = len({loop.options.mode for loop in everything}) == 1
+    if len(loops) == 1 and same_mode:
+        random = {loop: _strategies(loop) == RANDOM for loop in everything}
+        if baseline is None or (random[baseline] and not random[loops[0]]):
+            return ["random images" if random[loop] else "suggested images" for loop in everything]
+    names = [_strategies(loop) for loop in everything]
+    if same_mode:
+        return names
+    return [f"{n} ({loop.options.mode})" for n, loop in zip(names, everything, strict=True)]
 
 
 def _round(
@@ -230,7 +248,7 @@ def _round(
 
 
 class Headline(NamedTuple):
-    """The result in a few words, and what to compare it with."""
+    """The result, and its comparison with the baseline; empty without one."""
 
     result: str
     comparison: str
@@ -242,42 +260,47 @@ class _Point(NamedTuple):
 
 
 def write_headline(curve: Curve, baseline: Curve | None) -> Headline:
-    """Return the last accuracy of a curve, and how many labels the baseline needs for as much."""
+    """Return the last accuracy of a curve, and the labels that the baseline needs for it."""
     points = _points(curve)
     if not points:
-        n_picks = sum(len(entry.picks) for entry in curve.rounds)
+        images = sum(len(entry.picks) for entry in curve.rounds)
         return Headline(
-            f"{n_picks:,} {_plural(n_picks, 'item')} picked in "
-            f"{len(curve.rounds):,} {_plural(len(curve.rounds), 'round')}",
-            "There are no held-out labels to measure accuracy with.",
+            f"{plural(images, 'image')} selected in {plural(len(curve.rounds), 'round')}",
+            "There is no accuracy, because there are no labelled test images.",
         )
     last = points[-1]
-    result = (
-        f"{last.accuracy:.3f} accuracy from {last.labelled:,} {_plural(last.labelled, 'label')}"
-    )
+    result = f"{last.accuracy:.3f} accuracy with {plural(last.labelled, 'label')}"
     rivals = _points(baseline) if baseline is not None else []
     if baseline is None or not rivals:
         return Headline(result, "")
-    return Headline(result, _compare(points, baseline.name, rivals))
+    name = "Random selection" if baseline.name in ("random images", RANDOM) else baseline.name
+    return Headline(result, _compare(points, name[:1].upper() + name[1:], rivals))
 
 
 def _compare(points: list[_Point], rival: str, rivals: list[_Point]) -> str:
-    """Compare two curves at the largest number of labels that both reached."""
+    """Compare two curves at the largest number of labels that both have."""
     shared = {point.labelled for point in points} & {point.labelled for point in rivals}
     if not shared:
         other = rivals[-1]
-        return f"{_capital(rival)} reaches {other.accuracy:.3f} with {other.labelled:,} labels."
+        return f"{rival} reaches {other.accuracy:.3f} with {plural(other.labelled, 'label')}."
     at = max(shared)
     ours = next(point.accuracy for point in points if point.labelled == at)
-    theirs = next(point.accuracy for point in rivals if point.labelled == at)
-    count = "as many labels" if at == points[-1].labelled else f"{at:,} labels"
-    if round(ours, 3) == round(theirs, 3):
-        return f"With {count}, {rival} reaches the same."
+    theirs = round(next(point.accuracy for point in rivals if point.labelled == at), 3)
+    reaches = f"{rival} reaches {theirs:.3f} with {plural(at, 'label')}"
+    if round(ours, 3) == theirs:
+        return f"{rival} reaches the same accuracy with {plural(at, 'label')}."
     if ours < theirs:
-        return f"With {count}, {rival} reaches {theirs:.3f}, which is better."
-    first = next(point.labelled for point in points if round(point.accuracy, 3) >= round(theirs, 3))
-    lead = f"With {count}, {rival} reaches {theirs:.3f}"
-    return f"{lead}, which took {first:,} here." if first < at else f"{lead}."
+        return f"{reaches}, which is better."
+    own, other_needs = (
+        next(point.labelled for point in each if round(point.accuracy, 3) >= theirs)
+        for each in (points, rivals)
+    )
+    if own < other_needs:
+        return (
+            f"{rival} needs {plural(other_needs, 'label')} for {theirs:.3f}; this strategy needed "
+            f"{own:,}."
+        )
+    return f"{reaches}."
 
 
 def _points(curve: Curve) -> list[_Point]:
@@ -288,9 +311,69 @@ def _points(curve: Curve) -> list[_Point]:
     ]
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+# The page
 
 
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"
+def write_report(path: str | Path, data: ReportData) -> Path:
+    """Write a report, whole or not at all; `data` is from `report_of`.
+
+    The page is one HTML file that needs no other file. Its size is 4/3 of the thumbnails' plus
+    about 20 kB and 300 bytes for each pick.
+
+    Examples
+    --------
+    >>> rounds = (Round(0, 20, 0.61, 0.58, 0.01, 0.02, "random", (Pick("a.jpg", 0.5, "hat"),)),)
+    >>> data = ReportData("clothing", (("images", "3,068"),), (Curve("random", rounds),))
+    >>> "0.610 accuracy with 20 labels" in write_report(tmp / "report.html", data).read_text()
+    True
+    """
+    _check(data)
+    baseline = next((curve for curve in data.curves if curve.baseline), None)
+    selected = next((curve for curve in data.curves if not curve.baseline), data.curves[0])
+    headline = write_headline(selected, None if baseline is selected else baseline)
+    charts = (
+        line_chart(
+            [_series(curve, "accuracy") for curve in data.curves],
+            "Accuracy",
+            upper_baseline=data.upper_baseline,
+            end_values=True,
+        ),
+        line_chart(
+            [_series(curve, "macro_f1") for curve in data.curves], "Macro-F1", end_values=True
+        ),
+    )
+    return write_page(
+        path,
+        "loop.html.j2",
+        data,
+        *headline,
+        details=data.details,
+        charts=[chart for chart in charts if chart is not None],
+        rounds=_aligned(data.curves),
+    )
+
+
+def _check(data: ReportData) -> None:
+    if not any(curve.rounds for curve in data.curves):
+        raise UsageError("a report needs at least one curve with a round.")
+    if len(data.curves) > MAX_CURVES:
+        raise UsageError(f"a report has at most {MAX_CURVES} curves; got {len(data.curves)}.")
+    baselines = [curve.name for curve in data.curves if curve.baseline]
+    if len(baselines) > 1:
+        raise UsageError(
+            f"a report has one baseline; got {len(baselines)}: {', '.join(baselines)}."
+        )
+
+
+def _series(curve: Curve, metric: str) -> Series:
+    """Return the values of a metric, without rounds that lack it."""
+    values = [(entry.labelled, getattr(entry, metric)) for entry in curve.rounds]
+    known = [(labelled, value) for labelled, value in values if value is not None]
+    return Series(curve.name, [x for x, _ in known], [y for _, y in known])
+
+
+def _aligned(curves: tuple[Curve, ...]) -> list[tuple[int, list[Round | None]]]:
+    """Return the rounds of all curves by number."""
+    by_number = [{entry.round: entry for entry in curve.rounds} for curve in curves]
+    numbers = sorted({number for rounds in by_number for number in rounds})
+    return [(number, [rounds.get(number) for rounds in by_number]) for number in numbers]

@@ -1,4 +1,4 @@
-"""The headline of a replay study: which policy is best, and whether that is more than chance."""
+"""The headline of a replay study: the best policy, and whether it is significantly better."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ReplayMetric", "headline", "ranked", "verdict_of"]
 
 @dataclass(frozen=True)
 class ReplayMetric:
-    """A number that the page tells: its name, what it means, and whether less of it is better."""
+    """A metric of the page: its name, its meaning, and whether lower is better."""
 
     name: str
     meaning: str
@@ -25,7 +25,7 @@ class ReplayMetric:
 def ranked(
     summary: ReplaySummary, key: tuple[str, str], metric: ReplayMetric
 ) -> tuple[ReplayRow, ...]:
-    """Return the rows of a stream and head: the best policy first, then the bounds."""
+    """Return the rows of a stream and head: the best policy first, then reference methods."""
     rows = [row for row in summary.rows if (row.setting.stream, row.setting.head) == key]
     policies = [row for row in rows if row.setting.policy]
     sign = 1 if metric.lower_is_better else -1
@@ -42,19 +42,23 @@ def headline(
 ) -> tuple[str, str]:
     """Return the headline and the sentences below it, for the ranked rows of each group."""
     if not groups:
-        return "Nothing was learned", "No run is finished."
+        return "No results", "No run is finished."
     if len(groups) > 1:
         return _headline_of_several(groups, summary, metric)
     best, *others = groups[0]
     if not best.setting.policy:
-        return _reached(best, metric), _bounds(others, metric)
+        return _reached(best, metric), _references(others, metric)
     result, afterwards = _reached(best, metric), ""
     policies = sum(bool(row.setting.policy) for row in groups[0])
     if policies > 1:
         end = "lowest" if metric.lower_is_better else "highest"
         result += f", the {end} of {policies} in this study"
-        afterwards = "It was chosen after the fact."
-    sentences = (afterwards, _lead(best, groups[0], summary, metric), _bounds(others, metric))
+        afterwards = "It was selected after the results were known."
+    sentences = (
+        afterwards,
+        _comparison(best, groups[0], summary, metric),
+        _references(others, metric),
+    )
     return result, " ".join(filter(None, sentences))
 
 
@@ -67,10 +71,10 @@ def _headline_of_several(
     ahead = sum(verdict_of(row, metric) == "better" for row in firsts)
     ways = len({row.setting.learned for rows in groups for row in rows})
     return (
-        f"{ways} ways to learn in {len(groups)} settings",
-        f"The best most often, chosen after the fact: {best}, in {names.count(best)} of "
-        f"{len(names)}. The best is ahead of {summary.baseline} by more than chance in {ahead} of "
-        f"{len(names)}.",
+        f"{ways} methods in {len(groups)} settings",
+        f"{best} is best most often, in {names.count(best)} of {len(names)} settings. It was "
+        "selected after the results were known. The best is significantly better than "
+        f"{summary.baseline} in {ahead} of {len(names)} settings.",
     )
 
 
@@ -83,13 +87,13 @@ def _reached(row: ReplayRow, metric: ReplayMetric) -> str:
     return f"{row.setting.learned}: {mean:.3f}{joint}{phrase}"
 
 
-def _lead(
+def _comparison(
     best: ReplayRow,
     rows: Sequence[ReplayRow],
     summary: ReplaySummary,
     metric: ReplayMetric,
 ) -> str:
-    """Say how far the best policy is ahead of the baseline, or the baseline of the others."""
+    """Compare the best policy with the baseline, or the baseline with the next best policy."""
     if math.isnan(best.metrics[metric.name].estimate):
         return ""
     if best.setting.policy == summary.baseline:
@@ -101,18 +105,18 @@ def _lead(
         ]
         if not rivals:
             return ""
-        near = rivals[0]
-        told = f"{near.metrics[metric.name].estimate:.3f}"
+        second = rivals[0]
         return (
-            f"No other policy has a better mean with as large a buffer; the nearest is "
-            f"{near.setting.policy} with {told}, and {_outcome(near, metric)}."
+            f"No other policy has a better mean with the same buffer size. The second is "
+            f"{second.setting.policy} with {second.metrics[metric.name].estimate:.3f}; "
+            f"{_outcome(second, metric)}."
         )
     other = next((row for row in rows if row.setting == best.against), None)
     if other is None:
         return ""
     name = summary.baseline[:1].upper() + summary.baseline[1:]
-    told = f"{other.metrics[metric.name].estimate:.3f}"
-    return f"{name} with as large a buffer reaches {told}; {_outcome(best, metric)}."
+    reached = f"{other.metrics[metric.name].estimate:.3f}"
+    return f"{name} with the same buffer size reaches {reached}; {_outcome(best, metric)}."
 
 
 def _outcome(row: ReplayRow, metric: ReplayMetric) -> str:
@@ -124,25 +128,24 @@ def _outcome(row: ReplayRow, metric: ReplayMetric) -> str:
     return format_outcome(found)
 
 
-def _bounds(rows: Sequence[ReplayRow], metric: ReplayMetric) -> str:
-    """Say what the bounds reach."""
+def _references(rows: Sequence[ReplayRow], metric: ReplayMetric) -> str:
+    """Return the means of the reference methods as a sentence."""
     means = {
         row.setting.method: row.metrics[metric.name].estimate
         for row in rows
         if not row.setting.policy
     }
     words = {
-        "naive": "without a buffer it is",
-        "cumulative": "a fresh head from all so far has",
-        "joint": "learning all at once gives",
+        "naive": "naive (no buffer)",
+        "cumulative": "cumulative (all data so far)",
+        "joint": "joint (all data at once)",
     }
-    told = [f"{words[method]} {mean:.3f}" for method, mean in means.items() if not math.isnan(mean)]
-    sentence = ", ".join(told)
-    return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
+    reached = [f"{words[name]} {mean:.3f}" for name, mean in means.items() if not math.isnan(mean)]
+    return f"Reference methods: {', '.join(reached)}." if reached else ""
 
 
 def verdict_of(row: ReplayRow, metric: ReplayMetric) -> str:
-    """Return what a comparison comes to in words; empty if there is none."""
+    """Return the verdict of a comparison; empty without one."""
     found = row.comparisons[metric.name]
     if found is None or math.isnan(found.difference):
         return ""

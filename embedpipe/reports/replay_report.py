@@ -1,4 +1,4 @@
-"""The page of `replay`: its data, from the results of a replay study."""
+"""The report of `replay`: its data and its page."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .charts import Axis, HeatMap, Series, heat_map
+from .pages import write_page
 from .replay_headline import ReplayMetric, headline, ranked, verdict_of
 from .study_report import (
     StudyData,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from ..experiments.replay import ReplaySetting
     from ..experiments.replay_results import ReplayResults, ReplayRow, ReplaySummary
 
-__all__ = ["ReplayData", "replay_of"]
+__all__ = ["ReplayData", "replay_of", "write_replay"]
 
 EXPERIENCES = Axis(
     name="experiences learned",
@@ -36,26 +38,26 @@ EXPERIENCES = Axis(
     whole=True,
 )
 
-SHORT = 6
-"""Letters that a name may have to stand above a column of a heat map."""
+MAX_HEADING = 6
+"""Maximum letters of a name above a column of a heat map."""
 
 ROLES = {
-    "naive": "no buffer, a lower bound",
-    "cumulative": "all so far, an upper bound",
-    "joint": "all at once, the upper bound",
+    "naive": "lower baseline: no buffer",
+    "cumulative": "upper baseline: all data so far",
+    "joint": "upper baseline: all data at once",
 }
-"""What is learned without a buffer, beside policies."""
+"""Roles of the reference methods."""
 
 PROTOCOLS = {
-    "iid": "iid: tested on held-out rows of each experience",
-    "streaming": "streaming: tested on the next experience before it is learned",
+    "iid": "iid: tested on test images of each experience",
+    "streaming": "streaming: tested on the next experience, before learning it",
 }
 
 TESTED = {
-    "iid": "mean accuracy on the experiences seen so far",
-    "streaming": "accuracy on the experience to come",
+    "iid": "mean accuracy on the experiences so far",
+    "streaming": "accuracy on the next experience",
 }
-"""What curves show, by protocol."""
+"""The measure of the curves, by protocol."""
 
 Matrices = dict[int, NDArray[np.float64]]
 
@@ -66,48 +68,48 @@ class Difference:
 
     text: str
     p: str  # corrected
-    verdict: str  # empty where nothing was compared
+    verdict: str  # empty without a comparison
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodRow(StudyRow):
-    """One way to learn the stream."""
+    """A policy with its buffer size, or a reference method."""
 
-    role: str  # "baseline", which upper or lower baseline it is, or empty
+    role: str  # of the baseline and the reference methods; otherwise empty
     kept: str  # rows in the buffer at the end
     means: tuple[str, ...]  # one for each metric
-    differences: tuple[Difference, ...]  # likewise; empty for the baseline
+    differences: tuple[Difference, ...]  # one for each metric; empty for the baseline
 
 
 @dataclass(frozen=True)
 class AccuracyMap:
-    """The mean accuracy matrix of a setting over the seeds; NaN where a cell is not defined."""
+    """The mean accuracy matrix of a setting over the seeds; NaN in undefined cells."""
 
     name: str
     matrix: tuple[tuple[float, ...], ...]  # (learned, T)
-    so_far: tuple[float, ...]  # (learned,) what its curve shows
-    shown: bool = False  # without being asked for
+    so_far: tuple[float, ...]  # (learned,) values of its curve
+    shown: bool = False  # whether it is open at first
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayGroup(StudyGroup):
-    """The settings of one stream and one head: the best policy first, then the baselines."""
+    """The settings of one stream and head: the best policy first, then reference methods."""
 
     protocol: str  # "iid" or "streaming"
-    headings: tuple[str, ...]  # of the T experiences, short
-    experiences: tuple[str, ...]  # their names, if the headings are not
+    headings: tuple[str, ...]  # short headings of the T experiences
+    experiences: tuple[str, ...]  # their names, if the headings are numbers
     maps: tuple[AccuracyMap, ...]  # one for each row
 
     @cached_property
     def scale(self) -> tuple[float, float] | None:
-        """The lowest and the highest accuracy of all maps; None if they have none."""
+        """The minimum and the maximum accuracy of all maps; None without one."""
         rows = [row for each in self.maps for row in each.matrix]
         known = [value for row in rows for value in row if math.isfinite(value)]
         return (min(known), max(known)) if known else None
 
     @cached_property
     def heat_maps(self) -> list[tuple[HeatMap, bool]]:
-        """Each map, laid out with the common scale, and whether it is shown at once."""
+        """Each map with the common scale, and whether it is open at first."""
         total = "so far" if self.protocol == "iid" else "next"
         return [
             (
@@ -128,7 +130,7 @@ class ReplayGroup(StudyGroup):
 
 @dataclass(frozen=True)
 class ReplayData(StudyData):
-    """The page of a replay study; the first of `metrics` decides which policy is best."""
+    """The data of a replay study's page; the first of `metrics` ranks the policies."""
 
     metrics: tuple[ReplayMetric, ...] = ()
 
@@ -136,19 +138,8 @@ class ReplayData(StudyData):
 def replay_of(
     results: ReplayResults, summary: ReplaySummary | None = None, *, command: str | None = None
 ) -> ReplayData:
-    """Return what the page of a replay study shows.
+    """Return the data of a replay study's page, by default with the metrics of the protocol.
 
-    Parameters
-    ----------
-    results
-        Of a study.
-    summary
-        Its statistics; by default those of the metrics that the protocol defines.
-    command
-        What was typed.
-
-    Notes
-    -----
     O(S·T²) time and memory for S runs of T experiences.
     """
     summary = results.summary() if summary is None else summary
@@ -159,7 +150,7 @@ def replay_of(
     result, comparison = headline(list(ordered.values()), summary, metrics[0])
     runs = set(results.metrics.column("run_id").to_pylist())
     return ReplayData(
-        title=", ".join(dict.fromkeys(stream for stream, _ in keys)) or "nothing was learned",
+        title=", ".join(dict.fromkeys(stream for stream, _ in keys)) or "no results",
         result=result,
         comparison=comparison,
         facts=(
@@ -201,7 +192,7 @@ def _group(
     protocol = results.protocols[first.stream]
     headings, names = _experiences(results, first.stream, len(next(iter(matrices[first].values()))))
     alone = not any(row.setting.policy for row in rows)
-    bound = next((row.setting for row in rows if row.setting.method == "joint"), None)
+    joint = next((row.setting for row in rows if row.setting.method == "joint"), None)
     shown = {first, *(row.setting for row in rows if row.setting.method in ("naive", "joint"))}
     kept = _kept(results)
     return ReplayGroup(
@@ -215,14 +206,14 @@ def _group(
         ),
         curves=tuple(_curve(row.setting, results, protocol) for row in rows),
         differences=_differences(rows, results, protocol, metrics[0].name),
-        bound=None if bound is None else _last(matrices[bound], protocol),
+        upper_baseline=None if joint is None else _last(matrices[joint], protocol),
         axis=EXPERIENCES,
         chart_titles=("Accuracy along the stream", "Against the baseline"),
         chart_notes=(
             f"{TESTED[protocol]}; mean over the seeds, 95 % interval; none below three distinct "
             "runs",
-            "mean difference in that, seed by seed, 95 % interval; filled: significant after "
-            "Holm's correction, for policies that differ significantly in the first metric",
+            "mean difference in it, paired by seed, 95 % interval; filled points: significant "
+            "after Holm's correction, for policies that differ significantly in the first metric",
         ),
         maps=tuple(
             _map(row.setting, matrices, protocol, shown=row.setting in shown) for row in rows
@@ -233,9 +224,9 @@ def _group(
 def _experiences(
     results: ReplayResults, stream: str, size: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return short headings, and the names of the experiences where those do not tell them."""
+    """Return short headings, and the names of experiences if the headings are numbers."""
     known = results.experiences[stream]
-    if known and all(0 < len(name) <= SHORT for name in known):
+    if known and all(0 < len(name) <= MAX_HEADING for name in known):
         return known, ()
     return tuple(str(number + 1) for number in range(size)), known
 
@@ -265,9 +256,9 @@ def _facts(
     ]
     if learned:
         span = f"{learned[0]:,}" + (f" to {learned[-1]:,}" if len(learned) > 1 else "")
-        facts.append(("rows learned in each", span))
+        facts.append(("training images in each", span))
     if first.stream in results.left_out:
-        what = "test images" if protocol == "iid" else "images learned before"
+        what = "test images" if protocol == "iid" else "earlier images"
         facts.append((f"copies of {what} left out", format_range(results.left_out[first.stream])))
     never = results.never_learned.get(first.stream)
     if never:
@@ -279,11 +270,11 @@ def _in_words(known: Sequence[str], headings: Sequence[str], names: Sequence[str
     count = f"{len(headings)}"
     if names:
         return count
-    return f"{count}: {', '.join(headings)}" if known else f"{count}, drawn anew for each seed"
+    return f"{count}: {', '.join(headings)}" if known else f"{count}, different for each seed"
 
 
 def _kept(results: ReplayResults) -> dict[tuple[str, ...], float]:
-    """Return how many rows the buffer of each setting holds in the end, the mean over seeds."""
+    """Return the mean final number of rows in the buffer of each setting."""
     last: dict[tuple[str, ...], dict[int, tuple[int, int]]] = {}
     names = ("stream", "head", "method", "policy", "retain")
     for row in results.table.select([*names, "seed", "experience", "kept"]).to_pylist():
@@ -342,7 +333,7 @@ def _row(
 
 
 def _so_far(matrix: NDArray[np.float64], protocol: str) -> NDArray[np.float64]:
-    """Return what a curve shows after each experience, (T,); NaN where a cell is not defined."""
+    """Return the values of a curve after each experience, (T,); NaN where undefined."""
     size = len(matrix)
     if protocol == "streaming":
         return np.append(matrix.diagonal(1), np.nan)
@@ -356,7 +347,7 @@ def _values(matrices: Matrices, protocol: str) -> dict[int, NDArray[np.float64]]
 def _curve(setting: ReplaySetting, results: ReplayResults, protocol: str) -> Series | None:
     from ..experiments.statistics import mean_interval
 
-    if setting.method == "joint":  # one point is a line, see the bound
+    if setting.method == "joint":  # drawn as a horizontal line
         return None
     of_seeds = _values(results.matrices[setting], protocol)
     values = np.array(list(of_seeds.values()))  # (S, T)
@@ -401,8 +392,8 @@ def _differences(
             within=(-1.0, 1.0),
         )["own"]
     compared = {row.setting: row.comparisons[metric] for row in rows}
-    declared = {s for s, each in compared.items() if each is not None and each.significant()}
-    corrected = correct_rounds(found, declared)
+    significant = {s for s, each in compared.items() if each is not None and each.significant()}
+    corrected = correct_rounds(found, significant)
 
     return tuple(
         None
@@ -418,7 +409,7 @@ def _differences(
 
 
 def _last(matrices: Matrices, protocol: str) -> float | None:
-    """Return the mean of what was measured after everything was learned at once."""
+    """Return the mean accuracy of a joint fit."""
     rows = [values[~np.isnan(values)] for values in _values(matrices, protocol).values()]
     ends = [float(row[-1]) for row in rows if row.size]
     return float(np.mean(ends)) if ends else None
@@ -434,10 +425,24 @@ def _map(
     every = list(matrices[setting].values())
     mean = np.mean(every, axis=0)  # (T, T), NaN where a seed has no accuracy
     so_far = np.mean([_so_far(each, protocol) for each in every], axis=0)  # (T,)
-    learned = len(mean) - (protocol == "streaming")  # the last is only tested on there
+    learned = len(mean) - (protocol == "streaming")  # the last experience is a test only
     return AccuracyMap(
         setting.learned,
         tuple(map(tuple, mean[:learned].tolist())),
         tuple(so_far[:learned].tolist()),
         shown,
+    )
+
+
+def write_replay(path: str | Path, data: ReplayData) -> Path:
+    """Write the page of a replay study, whole or not at all; `data` is from `replay_of`.
+
+    Examples
+    --------
+    >>> data = ReplayData("digits", "random, 5 %: 0.913 accuracy in the end", "", (), (), ())
+    >>> "0.913 accuracy in the end" in write_replay(tmp / "report.html", data).read_text()
+    True
+    """
+    return write_page(
+        path, "replay.html.j2", data, data.result, data.comparison, failures=data.failures
     )

@@ -1,13 +1,11 @@
-"""Sections that other packages add to the pages.
+"""Sections of pages from other packages.
 
-A section is a function that gets the data of a page and returns a `Section`, or None where it has
-nothing to add. `register` files it; every page asks all registered sections, in the order of
-registration, and shows them after its own. The data is a `ReportData`, `ComparisonData`,
-`ReplayData`, `SelectionData` or `ChecksData`; its `source` is what the page was made from: the
-loops, `Results`, `ReplayResults`, the `Selection`, or what `check` returned.
+A registered function receives the data of a page and returns a `Section`, or None to add nothing.
+Sections follow the page's own sections, in the order of registration. The data is a `ReportData`,
+`ComparisonData`, `ReplayData`, `SelectionData` or `ChecksData`. Its `source` holds the loops,
+`Results`, `ReplayResults`, `Selection` or result of `check`.
 
-A section of the page of `run`, in a module that is loaded with ``--import`` or found by an entry
-point::
+A section of the report of `run`, in a module for ``--import`` or an entry point::
 
     from embedpipe.reports import Axis, ReportData, Series, line_chart, sections
 
@@ -15,7 +13,7 @@ point::
 
     @sections.register("label-cost")
     def label_cost(data):
-        # Accuracy by the time that the labels take.
+        # Accuracy over the time of labelling.
         if not isinstance(data, ReportData):
             return None
         rounds = data.curves[0].rounds
@@ -41,7 +39,7 @@ __all__ = ["Section", "Table", "register", "registered", "sections_of"]
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts: the headings of its columns, and its rows of as many cells."""
+    """A table of text cells."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -56,14 +54,13 @@ class Section:
     title
         Heading.
     paragraphs
-        Plain text, shown first.
+        Plain text at the start.
     charts
         From `line_chart` and `heat_map`; None is left out.
     table
-        Shown after the charts.
+        Table after the charts.
     html
-        Markup that is shown last, unchanged: escape what comes from elsewhere. Pages load nothing,
-        so scripts and addresses of images or style sheets have no effect.
+        Markup at the end, not escaped. Scripts and external images or style sheets are blocked.
     """
 
     title: str
@@ -76,26 +73,18 @@ class Section:
 Builder = Callable[[Any], Section | None]
 
 registered = Registry[Builder]("report section", "embedpipe.report_sections")
-"""All sections by name, those of installed packages too."""
+"""All sections by name, including those of installed packages."""
 
 
 def register(name: str) -> Callable[[Builder], Builder]:
     """Return a decorator that adds a function to the sections of all pages.
 
-    Parameters
-    ----------
-    name
-        Of the section, once only; it is the anchor of the section's heading.
-
-    Raises
-    ------
-    UsageError
-        If a section has that name already.
+    The name must be unique; it is also the anchor of the section's heading.
     """
     return registered.register(name)
 
 
 def sections_of(data: Any) -> list[tuple[str, Section]]:
-    """Return the names and sections that registered functions add to a page."""
+    """Return the names and sections for a page."""
     found = [(name, registered[name](data)) for name in registered]
     return [(name, section) for name, section in found if section is not None]

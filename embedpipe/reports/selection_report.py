@@ -1,11 +1,13 @@
-"""The page of a selection: its data, from what a strategy picked."""
+"""The report of a selection: its data and its page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .pages import plural, write_page
 from .thumbnails import Pick, thumbnails_of
 
 if TYPE_CHECKING:
@@ -13,20 +15,12 @@ if TYPE_CHECKING:
     from ..embedding import Embeddings
     from ..strategies import Selection
 
-__all__ = ["Represented", "SelectionData", "selection_of"]
+__all__ = ["Represented", "SelectionData", "selection_of", "write_selection"]
 
 
 @dataclass(frozen=True)
 class Represented:
-    """What one pick stands for.
-
-    Attributes
-    ----------
-    size
-        How many items.
-    members
-        The nearest of them; their score is the distance to the pick.
-    """
+    """The number of similar images that one pick represents, and the nearest of them."""
 
     size: int
     members: tuple[Pick, ...]
@@ -34,26 +28,20 @@ class Represented:
 
 @dataclass(frozen=True)
 class SelectionData:
-    """A whole page of picks.
+    """The data of a page of picks.
 
     Attributes
     ----------
-    title
-        The dataset's name.
-    strategy
-        What chose them.
-    facts
-        Names and values for the line under the title.
+    title, facts, command
+        Name of the dataset, names and values below the headline, the command line.
+    strategy, diagnostics
+        Name of the strategy, and names and values that it reported.
     picks
-        In order of choice.
+        In order of selection.
     groups
-        What each pick stands for, or empty.
-    diagnostics
-        Names and values that the strategy told.
-    command
-        What was typed to get this page.
+        The images that each pick represents, or empty.
     source
-        The selection, for sections that are added to the page.
+        The selection, for sections of other packages.
     """
 
     title: str
@@ -76,51 +64,35 @@ def selection_of(
     facts: Sequence[tuple[str, str]] = (),
     command: str | None = None,
 ) -> SelectionData:
-    """Return what a page of picks shows.
+    """Return the data of a page of picks.
 
     Parameters
     ----------
-    embeddings
-        Of the dataset.
-    selection
-        What was chosen.
+    embeddings, selection
+        Of the dataset, and the picks.
     strategy
-        How it was chosen, as a reader would say it.
-    groups
-        What each pick stands for.
-    members
-        So many of each group are shown.
-    facts
-        More names and values for the line under the title.
-    command
-        What was typed.
+        Name of the strategy.
+    groups, members
+        The items that each pick represents, and how many of them are on the page.
+    facts, command
+        More names and values below the headline, and the command line.
     """
     shown = [int(row) for row in selection.rows]
     shown += [int(row) for group in groups for row in group.rows[:members]]
     ids = {row: embeddings.items[row].id for row in shown}
     thumbnails = thumbnails_of(embeddings.dataset, sorted(set(ids.values())))
 
-    def pick(row: int, score: float) -> Pick:
-        return Pick(ids[row], score, None, thumbnails.get(ids[row]))
+    def picks(rows: Any, scores: Any) -> tuple[Pick, ...]:
+        pairs = zip(rows.tolist(), scores.tolist(), strict=True)
+        return tuple(Pick(ids[row], score, None, thumbnails.get(ids[row])) for row, score in pairs)
 
     return SelectionData(
         title=embeddings.dataset.name,
         strategy=strategy,
-        facts=(("items", f"{len(embeddings):,}"), *facts),
-        picks=tuple(
-            pick(int(row), float(score))
-            for row, score in zip(selection.rows, selection.scores, strict=True)
-        ),
+        facts=(("images", f"{len(embeddings):,}"), *facts),
+        picks=picks(selection.rows, selection.scores),
         groups=tuple(
-            Represented(
-                group.rows.size,
-                tuple(
-                    pick(int(row), float(distance))
-                    for row, distance in zip(
-                        group.rows[:members], group.distances[:members], strict=True
-                    )
-                ),
-            )
+            Represented(group.rows.size, picks(group.rows[:members], group.distances[:members]))
             for group in groups
         ),
         diagnostics=tuple(
@@ -140,3 +112,24 @@ def _as_text(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float) else ""
+
+
+def write_selection(path: str | Path, data: SelectionData) -> Path:
+    """Write a page of picks, whole or not at all; `data` is from `selection_of`.
+
+    Examples
+    --------
+    >>> data = SelectionData("clothing", "coreset", (("images", "3,068"),), (Pick("a.jpg", 0.5),))
+    >>> "1 image to label next" in write_selection(tmp / "picks.html", data).read_text()
+    True
+    """
+    return write_page(
+        path,
+        "selection.html.j2",
+        data,
+        f"{plural(len(data.picks), 'image')} to label next",
+        "Beside each image: the similar images that it represents, nearest first."
+        if data.groups
+        else "",
+        details=(("strategy", data.strategy), *data.diagnostics),
+    )

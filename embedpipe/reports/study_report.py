@@ -1,4 +1,4 @@
-"""What the pages of `compare` and `replay` share: groups of settings, their curves, their rows."""
+"""Shared parts of the pages of `compare` and `replay`: groups of settings, curves and rows."""
 
 from __future__ import annotations
 
@@ -24,36 +24,38 @@ class StudyRow:
     """A row of the table of a group: one setting."""
 
     name: str
-    runs: str  # how many distinct runs the seeds gave
-    against: str  # what it is compared with; empty for the baseline
+    runs: str  # number of distinct runs
+    against: str  # baseline of the comparison; empty for the baseline itself
     baseline: bool
-    at_once: bool = False  # learned at once: one accuracy, no curve
+    at_once: bool = False  # whether it is a joint fit: one accuracy, no curve
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyGroup:
-    """Settings that can be compared; their charts."""
+    """Settings that can be compared, and their charts."""
 
-    title: str  # what they have in common
+    title: str
     facts: tuple[tuple[str, str], ...]
     rows: tuple[Any, ...]  # the best first
     curves: tuple[Series | None, ...]  # accuracies, in the order of the rows
-    differences: tuple[Series | None, ...]  # from the baseline, likewise
-    bound: float | None  # accuracy of the upper baseline
+    differences: tuple[Series | None, ...]  # from the baseline, in the same order
+    upper_baseline: float | None  # its accuracy
     axis: Axis = LABELS
     chart_titles: tuple[str, str] = ("Accuracy", "Against the baseline")
     chart_notes: tuple[str, str] = (
         "mean over the seeds, 95 % interval; none below three distinct runs",
-        "mean difference in accuracy, seed by seed, 95 % interval; filled: significant after "
-        "Holm's correction, for strategies whose areas differ significantly",
+        "mean difference in accuracy, paired by seed, 95 % interval; filled points: significant "
+        "after Holm's correction, for strategies whose areas differ significantly",
     )
 
     @cached_property
     def charts(self) -> list[LineChart]:
-        """Accuracies and differences, without a chart that would be empty."""
+        """The charts of accuracies and differences, without empty ones."""
         titles, notes = self.chart_titles, self.chart_notes
         found = (
-            line_chart(self.curves, titles[0], notes[0], axis=self.axis, bound=self.bound),
+            line_chart(
+                self.curves, titles[0], notes[0], axis=self.axis, upper_baseline=self.upper_baseline
+            ),
             line_chart(self.differences, titles[1], notes[1], axis=self.axis, signed=True),
         )
         return [chart for chart in found if chart is not None]
@@ -61,24 +63,9 @@ class StudyGroup:
 
 @dataclass(frozen=True)
 class StudyData:
-    """The page of a study.
+    """The data of the page of a study: headline, sentences, facts, groups and failures.
 
-    Attributes
-    ----------
-    title
-        The datasets or streams.
-    result, comparison
-        Headline, and the sentences below it.
-    facts
-        Names and values for the line under it.
-    groups
-        In the order in which they are shown.
-    command
-        The command line, or None.
-    failures
-        What could not be done.
-    source
-        The results, for sections that are added to the page.
+    `source` holds the results, for sections of other packages.
     """
 
     title: str
@@ -105,7 +92,7 @@ def mean_series(name: str, x: Sequence[float], means: Sequence[Interval]) -> Ser
 def difference_series(
     name: str, against: str, x: Sequence[float], rounds: RoundComparison
 ) -> Series:
-    """Return the curve of differences from the baseline; significant points are marked."""
+    """Return the curve of differences from the baseline, with significant points marked."""
     return Series(
         f"{name} against {against}",
         x,
@@ -117,7 +104,7 @@ def difference_series(
 
 
 def version_facts(*names: str) -> tuple[tuple[str, str], ...]:
-    """Return the versions of packages that are installed."""
+    """Return the versions of installed packages."""
     known = versions()
     return tuple((name, known[name]) for name in names if name in known)
 

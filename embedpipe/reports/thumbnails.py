@@ -1,4 +1,4 @@
-"""Small pictures for a page of hundreds."""
+"""Thumbnails of images."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from ..datasets import Dataset
 
 KEEP_BELOW = 32
-"""Images whose sides are at most this are kept pixel for pixel, as PNG."""
+"""Maximum side in pixels of images that are kept unchanged, as PNG."""
 
 QUALITY = 82
+"""Quality of JPEG thumbnails, from 0 to 100."""
 
 _KINDS = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -26,19 +27,7 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class Pick:
-    """An item that was chosen to be labelled.
-
-    Attributes
-    ----------
-    id
-        Its path relative to the dataset's folder.
-    score
-        What the strategy gave it.
-    label
-        The label it received, if it is known.
-    thumbnail
-        An encoded PNG, JPEG, WebP or GIF, such as `make_thumbnail` returns; None shows its name.
-    """
+    """A selected image: its path in the dataset, acquisition score, label and encoded thumbnail."""
 
     id: str
     score: float
@@ -47,7 +36,7 @@ class Pick:
 
 
 def thumbnails_of(dataset: Dataset, ids: list[str]) -> dict[str, bytes | None]:
-    """Return a thumbnail of each item by id; an image that cannot be read any more has none."""
+    """Return a thumbnail of each item by id; None for unreadable images."""
     return {
         item_id: None if isinstance(content, OSError) else make_thumbnail(content)
         for item_id, content in dataset.source.read(ids)
@@ -55,20 +44,10 @@ def thumbnails_of(dataset: Dataset, ids: list[str]) -> dict[str, bytes | None]:
 
 
 def make_thumbnail(image_bytes: bytes, size: int = 96) -> bytes | None:
-    r"""Return a small encoded copy of an image.
+    r"""Return a small encoded copy of an image file; None if it cannot be decoded.
 
-    Parameters
-    ----------
-    image_bytes
-        An image file; it is decoded as for the encoder.
-    size
-        The longer side of the result, in pixels; a smaller image is not enlarged.
-
-    Returns
-    -------
-    bytes or None
-        A JPEG of about 3 kB; a PNG if both sides are at most 32 pixels, so that a page can
-        show the pixels as they are; None if the image cannot be decoded.
+    It is a JPEG of about 3 kB with sides of at most `size` pixels; a PNG with the original pixels
+    if both sides are at most 32.
 
     Examples
     --------
@@ -98,7 +77,7 @@ def make_thumbnail(image_bytes: bytes, size: int = 96) -> bytes | None:
 
 
 def media_type(encoded: bytes) -> str | None:
-    """Return the media type of an image by its first bytes; None if browsers do not show it."""
+    """Return the media type of an image; None for types that browsers do not show."""
     for start, kind in _KINDS:
         if encoded.startswith(start):
             return kind

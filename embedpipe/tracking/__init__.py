@@ -1,4 +1,4 @@
-"""Experiment trackers: by choice, off by default, on this machine alone."""
+"""Experiment trackers; off by default, with local files only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures for MLflow."""
+"""Runs in MLflow."""
 
 from __future__ import annotations
 
@@ -19,34 +19,24 @@ EXPERIMENT = "embedpipe"
 RUN_ID = "embedpipe.run_id"
 
 LONGEST_PARAMETER = 500
-"""Characters of a parameter that every version of MLflow takes."""
+"""Maximum characters of a parameter in all versions of MLflow."""
 
 
 @trackers.register("mlflow")
 class MLflowTracker(Tracker):
-    """A local MLflow database; look at it with `mlflow ui --backend-store-uri sqlite:///FOLDER/mlflow.db`.
+    """A local MLflow database; open it with `mlflow ui --backend-store-uri sqlite:///FOLDER/mlflow.db`.
 
-    Runs are found again by the tag ``embedpipe.run_id``, and only rounds that are not there are
-    added. MLflow's own telemetry is turned off for this process.
-
-    Parameters
-    ----------
-    folder
-        Where ``mlflow.db`` and the artifacts go.
-
-    Raises
-    ------
-    UsageError
-        If MLflow is not installed, or the path of the folder has a ``?`` or a ``%``.
+    Runs have the tag ``embedpipe.run_id``; only new rounds are added. MLflow's telemetry is turned
+    off for this process.
     """
 
     def __init__(self, folder: str | Path = "tracking") -> None:
         super().__init__(folder)
         path = str(self.folder.absolute())
-        if "?" in path or "%" in path:  # SQLAlchemy's versions take them for parts of an address
+        if "?" in path or "%" in path:  # SQLAlchemy interprets them as parts of a URL
             raise UsageError(
-                f"MLflow cannot keep a database in {path!r}: its path must not have a ? or a %. "
-                "Choose another --workspace."
+                f"MLflow cannot use the folder {path!r}: its path must not contain ? or %. Choose "
+                "another --workspace."
             )
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
         try:
@@ -58,7 +48,7 @@ class MLflowTracker(Tracker):
                 "MLflow is not installed: `pip install 'embedpipe[mlflow]'`."
             ) from None
         self.folder.mkdir(parents=True, exist_ok=True)
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of making its tables
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it logs the creation of its tables
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MLflow's own use of SQLAlchemy
             self._client = MlflowClient(
@@ -68,7 +58,7 @@ class MLflowTracker(Tracker):
         self._logged: set[int] = set()
 
     def start(self, run_id: str, config: Mapping[str, Any]) -> None:
-        """Find the run, or create it with its configuration as parameters."""
+        """Open the run, or create it with its configuration as parameters."""
         experiment = self._experiment()
         found = self._client.search_runs([experiment], f"tags.`{RUN_ID}` = '{run_id}'")
         if found:
@@ -83,10 +73,12 @@ class MLflowTracker(Tracker):
         self._logged = {metric.step for metric in history}
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Add the figures of a round, unless they are there."""
+        """Add the metrics of a round, unless they are stored."""
         if step in self._logged:
             return
-        for name in sorted(metrics, key=lambda name: name == "labelled"):  # last: it marks the end
+        for name in sorted(
+            metrics, key=lambda name: name == "labelled"
+        ):  # last: it marks a whole round
             self._client.log_metric(self._run, name, metrics[name], step=step)
         self._logged.add(step)
 

@@ -1,4 +1,4 @@
-"""Figures for TensorBoard."""
+"""Runs in TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,20 +15,9 @@ __all__ = ["TensorBoardTracker"]
 
 @trackers.register("tensorboard")
 class TensorBoardTracker(Tracker):
-    """Event files for TensorBoard; look at them with `tensorboard --logdir FOLDER`.
+    """Event files for TensorBoard; open them with `tensorboard --logdir FOLDER`.
 
-    Each run is a folder of its name. Of a run that is tracked again, what was logged before is
-    hidden.
-
-    Parameters
-    ----------
-    folder
-        Where the runs' folders go.
-
-    Raises
-    ------
-    UsageError
-        If TensorBoard is not installed.
+    Each run has a folder. Tracking a run again hides its earlier events.
     """
 
     def __init__(self, folder: str | Path = "tracking") -> None:

@@ -1,4 +1,4 @@
-"""What a tracker is: the one callback that loops and experiments call after each round."""
+"""The base class of trackers, which loops and experiments call after each round."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ trackers = Registry[type["Tracker"]]("tracker", "embedpipe.trackers")
 
 
 class Tracker(ABC):
-    """Keeps the figures of runs for an experiment tracker.
+    """Logs the metrics of runs.
 
-    It is a callback: ``tracker(loop, record)`` after a round, in any order of loops. The runs of
-    a grid are logged whole, from what is on the disk: ``grid.run(on_run=tracker.log_run)``. A
-    tracker of one's own has the three methods below.
+    Call ``tracker(loop, record)`` after each round of a loop, or log the runs of a study with
+    ``grid.run(on_run=tracker.log_run)``. A new tracker implements `start`, `log` and `finish`.
 
     Parameters
     ----------
     folder
-        Where it keeps its files.
+        Folder of its files.
 
     Examples
     --------
@@ -58,19 +57,11 @@ class Tracker(ABC):
 
     @abstractmethod
     def start(self, run_id: str, config: Mapping[str, Any]) -> None:
-        """Open a run, or go on with the one of this name.
-
-        Parameters
-        ----------
-        run_id
-            The same for the same arguments and seed.
-        config
-            What the run follows from, as plain JSON.
-        """
+        """Open a run, new or existing, with its configuration as plain JSON."""
 
     @abstractmethod
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Keep the figures of a round of the open run; `step` is the number of labels."""
+        """Log the metrics of a round of the open run; `step` is the number of labels."""
 
     @abstractmethod
     def finish(self) -> None:
@@ -79,23 +70,12 @@ class Tracker(ABC):
     def __call__(
         self, loop: ActiveLoop | ContinualLoop, record: RoundRecord | ExperienceRecord
     ) -> None:
-        """Keep the figures of a round, or of an experience, of a loop."""
+        """Log the metrics of a round or an experience of a loop."""
         run_id = loop.run_id if isinstance(loop.run_id, str) else loop.run_id()
         self.follow(run_id, loop.config(), metrics_of(record), record.labelled)
 
     def log_run(self, folder: str | Path) -> None:
-        """Keep the figures of a run that is on the disk, from its first round to its last.
-
-        Parameters
-        ----------
-        folder
-            ``runs/<run_id>`` of a workspace, of a loop or of a stream.
-
-        Raises
-        ------
-        RunError
-            If there is no run, or its files are damaged.
-        """
+        """Log all rounds of the stored run in a folder ``runs/<run_id>``."""
         from ..active import RunFolder
         from ..continual.records import read_records
 
@@ -115,7 +95,7 @@ class Tracker(ABC):
     def follow(
         self, run_id: str, config: Mapping[str, Any], metrics: Mapping[str, float], step: int
     ) -> None:
-        """Keep the figures of a round of any run, opening it and closing another if need be."""
+        """Log the metrics of a round of any run; open that run and close another one if needed."""
         if run_id != self._run_id:
             self.close()
             self.start(run_id, config)
@@ -141,36 +121,21 @@ class Tracker(ABC):
 
 
 def metrics_of(record: RoundRecord | ExperienceRecord) -> dict[str, float]:
-    """Return the finite numbers of a round or experience; ``accuracy/<j>`` is on experience j."""
+    """Return the finite numbers of a record; ``accuracy/<j>`` is on experience j."""
     from ..continual import ExperienceRecord
 
     if isinstance(record, ExperienceRecord):
-        told = vars(record) | {"loss": record.loss, "accuracy": record.mean_accuracy}
-        told |= {f"accuracy/{at}": float(each) for at, each in enumerate(record.accuracies)}
+        values = vars(record) | {"loss": record.loss, "accuracy": record.mean_accuracy}
+        values |= {f"accuracy/{at}": float(each) for at, each in enumerate(record.accuracies)}
     else:
-        told = record.summary()
+        values = record.summary()
     return {
         name: float(value)
-        for name, value in told.items()
+        for name, value in values.items()
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     }
 
 
 def get_tracker(name: str, folder: str | Path = "tracking") -> Tracker:
-    """Make the tracker `name`: ``"tensorboard"``, ``"mlflow"`` or ``"wandb"``.
-
-    Parameters
-    ----------
-    name
-        One of `trackers`.
-    folder
-        Where it keeps its files.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such tracker.
-    UsageError
-        If its package is not installed.
-    """
+    """Return a new tracker: ``"tensorboard"``, ``"mlflow"`` or ``"wandb"``."""
     return trackers[name](folder)

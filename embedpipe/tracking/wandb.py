@@ -1,4 +1,4 @@
-"""Figures for Weights & Biases, kept on this machine."""
+"""Runs in Weights & Biases, stored on this machine."""
 
 from __future__ import annotations
 
@@ -17,20 +17,10 @@ PROJECT = "embedpipe"
 
 @trackers.register("wandb")
 class WandbTracker(Tracker):
-    """Weights & Biases in its offline mode; `wandb sync FOLDER/wandb/offline-run-*` uploads by hand.
+    """Weights & Biases offline; upload with `wandb sync FOLDER/wandb/offline-run-*`.
 
-    Nothing leaves the machine, and neither the code, the environment nor the machine is recorded.
-
-    Parameters
-    ----------
-    folder
-        Where its folder ``wandb`` goes.
-
-    Raises
-    ------
-    UsageError
-        If Weights & Biases is not installed.
-    """  # noqa: E501
+    No data leave the machine. Code, environment and machine are not recorded.
+    """
 
     def __init__(self, folder: str | Path = "tracking") -> None:
         super().__init__(folder)
@@ -67,9 +57,9 @@ class WandbTracker(Tracker):
         )
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Add the figures of a round."""
+        """Add the metrics of a round."""
         self._run.log(dict(metrics), step=step)
 
     def finish(self) -> None:
-        """Write what is left and close the run."""
+        """Write pending data and close the run."""
         self._run.finish()

@@ -1,4 +1,4 @@
-"""Labels and rows that are given as arrays: missing, mixed, or of another length."""
+"""Labels and rows as arrays: missing or mixed labels, wrong lengths, NaN."""
 
 import numpy as np
 import pandas as pd
@@ -12,43 +12,43 @@ X = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
 LABELS = ["hat", "shoe"] * 15
 GAPS = [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, "", " "]
 
-DOORS = {
+ENTRY_POINTS = {
     "loop": lambda labels: ep.ActiveLoop.from_arrays(X, labels, update_size=5, initial_size=5),
     "select": lambda labels: ep.select(X, 2, "margin", labelled=range(28), labels=labels[2:]),
     "head": lambda labels: ep.LogisticHead().fit(X, labels),
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("entry", ENTRY_POINTS)
 @pytest.mark.parametrize("gap", GAPS, ids=repr)
-def test_a_missing_label_is_refused_and_never_a_class(door, gap):
+def test_a_missing_label_raises_an_error(entry, gap):
     with pytest.raises(EmbedpipeError, match=r"29 of y_train|label 27 is|label of row 29") as error:
-        DOORS[door]([*LABELS[:-1], gap])
+        ENTRY_POINTS[entry]([*LABELS[:-1], gap])
     assert "leave" in str(error.value)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("entry", ENTRY_POINTS)
 @pytest.mark.parametrize("other", [1, 2.5, True, b"hat"], ids=repr)
-def test_texts_and_other_labels_are_not_mixed(door, other):
+def test_texts_and_other_labels_cannot_be_mixed(entry, other):
     with pytest.raises(EmbedpipeError, match="mixes .*: give all labels as texts, or all as"):
-        DOORS[door]([*LABELS[:-1], other])
+        ENTRY_POINTS[entry]([*LABELS[:-1], other])
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_truth_values_and_numbers_are_not_mixed(door):
+@pytest.mark.parametrize("entry", ENTRY_POINTS)
+def test_booleans_and_numbers_cannot_be_mixed(entry):
     with pytest.raises(EmbedpipeError, match="mixes bool, int"):
-        DOORS[door]([True, 2] * 15)
+        ENTRY_POINTS[entry]([True, 2] * 15)
 
 
 @pytest.mark.parametrize("gap", GAPS, ids=repr)
-def test_a_problem_may_have_rows_without_a_label_but_not_among_its_candidates(gap):
+def test_only_candidates_need_labels(gap):
     labels = [*LABELS[:-1], gap]
     assert Problem.from_arrays(X, labels, range(29)).oracle.classes.tolist() == ["hat", "shoe"]
-    with pytest.raises(LabelError, match="row 29 has no label to answer with"):
+    with pytest.raises(LabelError, match="row 29 has no label: leave"):
         Problem.from_arrays(X, labels, range(30))
     numbers = np.array([*[1.0, 2.0] * 14, 1.0, np.nan])
     assert Problem.from_arrays(X, numbers, range(29)).oracle.classes.tolist() == [1.0, 2.0]
-    with pytest.raises(LabelError, match="row 29 has no label to answer with"):
+    with pytest.raises(LabelError, match="row 29 has no label: leave"):
         Problem.from_arrays(X, numbers, range(30))
 
 
@@ -72,13 +72,13 @@ def test_candidates_are_row_numbers(candidates, message):
     assert str(error.value) == message.replace("candidates", "test")
 
 
-def test_lengths_that_differ_are_refused():
+def test_lengths_that_differ_raise_an_error():
     with pytest.raises(LabelError) as error:
         Problem.from_arrays(X, LABELS[1:], range(5))
     assert str(error.value) == "there are 30 rows, but 29 labels: give one for each row."
 
 
-def test_labels_by_path_are_never_made_of_a_missing_value():
+def test_missing_labels_by_path_raise_an_error():
     for gap in GAPS:
         with pytest.raises(LabelError) as error:
             ep.labels.rows_for({"a.jpg": "hat", "b.jpg": gap}, ["a.jpg", "b.jpg"])
@@ -88,7 +88,7 @@ def test_labels_by_path_are_never_made_of_a_missing_value():
 
 
 @pytest.mark.parametrize("made", [list, np.array, lambda labels: np.array(labels, dtype=object)])
-def test_blanks_around_a_label_make_no_class(made):
+def test_blanks_around_labels_are_removed(made):
     labels = made([" hat", "shoe", "hat ", "shoe\t"] * 7 + ["hat", "shoe"])
     assert ep.LogisticHead().fit(X, labels).classes_.tolist() == ["hat", "shoe"]
     problem = Problem.from_arrays(X, labels, range(20), range(20, 30))
@@ -99,17 +99,17 @@ def test_blanks_around_a_label_make_no_class(made):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_vectors_are_finite_by_every_door(value):
+def test_vectors_must_be_finite(value):
     matrix = X.copy()
     matrix[7, 2] = value
-    doors = [
+    entries = [
         lambda: Problem.from_arrays(matrix, LABELS, range(20), range(20, 30)),
         lambda: ep.ActiveLoop.from_arrays(matrix, LABELS, update_size=5, initial_size=5),
         lambda: ep.Stream.from_arrays(matrix, LABELS, [1, 2, 3] * 10),
     ]
-    for door in doors:
+    for entry in entries:
         with pytest.raises(
             LabelError, match=r"row 7 of (the matrix|X_train) holds NaN or infinity"
         ):
-            door()
+            entry()
     Problem.from_arrays(matrix, LABELS, range(7), range(8, 30))  # row 7 is not used

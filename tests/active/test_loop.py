@@ -1,4 +1,4 @@
-"""The loop: what it may see, what it records, and that a kill changes nothing."""
+"""The active-learning loop: rounds, records, hidden labels and killed runs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def problem(n: int = 120, classes: int = 3) -> Problem:
     return Problem.from_arrays(matrix, labels, range(n - 40), range(n - 40, n))
 
 
-def test_each_round_adds_a_batch_and_is_measured_on_the_test_rows(digits: ep.Embeddings) -> None:
+def test_each_round_adds_a_batch_and_is_evaluated_on_the_test_rows(digits: ep.Embeddings) -> None:
     loop = ep.ActiveLoop(digits, strategy="margin", initial="random", initial_size=40, seed=3)
     records = list(loop.run(rounds=3, batch_size=30))
     assert [record.round for record in records] == [0, 1, 2, 3]
@@ -63,7 +63,7 @@ def test_each_round_adds_a_batch_and_is_measured_on_the_test_rows(digits: ep.Emb
     assert records[-1].macro_f1 == pytest.approx(f1_score(truth, predicted, average="macro"))
 
 
-def test_the_labels_of_test_rows_change_nothing_but_the_figures() -> None:
+def test_the_labels_of_test_rows_change_only_the_measures() -> None:
     matrix, labels = blobs()
     wrong = [*labels[:80], *(["c0"] * 40)]
     runs = []
@@ -79,43 +79,41 @@ def test_the_labels_of_test_rows_change_nothing_but_the_figures() -> None:
     assert runs[0][-1].accuracy != runs[1][-1].accuracy
 
 
-def test_the_oracle_does_not_know_the_test_labels() -> None:
-    posed = problem()
+def test_the_oracle_has_no_test_labels() -> None:
+    made = problem()
     with pytest.raises(LabelError) as caught:
-        posed.oracle.label(np.array([3, 90]))
-    assert str(caught.value) == (
-        "row 90 has no label to answer with: leave it out of the candidates."
-    )
-    assert posed.oracle.asked == 0
+        made.oracle.label(np.array([3, 90]))
+    assert str(caught.value) == ("row 90 has no label: leave it out of the candidates.")
+    assert made.oracle.asked == 0
 
 
-class Nosy(Strategy):
-    """Looks at everything that a strategy is given."""
+class RecordingStrategy(Strategy):
+    """Keeps its pool."""
 
-    name = "nosy"
+    name = "recording"
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         self.seen = pool
         return Selection(pool.unlabelled[:n], np.zeros(n, np.float32))
 
 
-def test_a_strategy_sees_the_labels_of_labelled_rows_alone() -> None:
-    nosy = Nosy()
-    loop = ep.ActiveLoop(problem(), strategy=nosy, initial="random", initial_size=7)
+def test_a_strategy_receives_only_the_labels_of_labelled_rows() -> None:
+    recording = RecordingStrategy()
+    loop = ep.ActiveLoop(problem(), strategy=recording, initial="random", initial_size=7)
     first, *_ = loop.run(rounds=1, batch_size=4)
-    assert nosy.seen.labelled.tolist() == first.rows.tolist()
-    assert nosy.seen.labels is not None
-    assert nosy.seen.labels.tolist() == first.labels.tolist()
-    assert set(nosy.seen.unlabelled.tolist()) == set(range(80)) - set(first.rows.tolist())
+    assert recording.seen.labelled.tolist() == first.rows.tolist()
+    assert recording.seen.labels is not None
+    assert recording.seen.labels.tolist() == first.labels.tolist()
+    assert set(recording.seen.unlabelled.tolist()) == set(range(80)) - set(first.rows.tolist())
 
 
-def test_a_loop_may_start_with_one_label_and_one_class() -> None:
+def test_a_loop_can_start_with_one_label() -> None:
     loop = ep.ActiveLoop(problem(), strategy="entropy", initial="coreset", initial_size=1)
     records = list(loop.run(rounds=4, batch_size=1))
     assert [record.labelled for record in records] == [1, 2, 3, 4, 5]
 
 
-def test_the_last_batch_is_what_is_left() -> None:
+def test_the_last_batch_has_the_remaining_candidates() -> None:
     loop = ep.ActiveLoop(problem(60), strategy="random", initial="random", initial_size=9)
     assert [record.labelled for record in loop.run(rounds=9, batch_size=8)] == [9, 17, 20]
 
@@ -127,7 +125,7 @@ def test_any_scikit_learn_classifier_is_a_head() -> None:
     assert not hasattr(head, "classes_")  # the loop fits copies
 
 
-def test_the_same_seed_gives_the_same_picks_and_another_does_not() -> None:
+def test_picks_depend_on_the_seed() -> None:
     def picks(seed: int) -> list[int]:
         loop = ep.ActiveLoop(problem(), initial="random", initial_size=9, seed=seed)
         return [row for record in loop.run(2, 4) for row in record.rows.tolist()]
@@ -146,9 +144,7 @@ def plain(records: list[ep.RoundRecord]) -> list[dict[str, object]]:
     return rows
 
 
-def test_a_run_continues_where_it_stopped_with_the_same_picks(
-    digits: ep.Embeddings, tmp_path: Path
-) -> None:
+def test_a_run_continues_with_the_same_picks(digits: ep.Embeddings, tmp_path: Path) -> None:
     def loop(workspace: Path) -> ep.ActiveLoop:
         return ep.ActiveLoop(digits, strategy="coral", initial_size=20, workspace=workspace)
 
@@ -167,7 +163,7 @@ def test_a_run_continues_where_it_stopped_with_the_same_picks(
     assert np.array_equal(again.fitted.coef_, expected)
 
 
-def test_a_run_that_is_killed_anywhere_ends_the_same(tmp_path: Path) -> None:
+def test_a_killed_run_ends_the_same(tmp_path: Path) -> None:
     program = (
         "import os, signal, sys, embedpipe as ep\n"
         "from pathlib import Path\n"
@@ -198,7 +194,7 @@ def test_a_run_that_is_killed_anywhere_ends_the_same(tmp_path: Path) -> None:
     assert run(tmp_path / "killed", 10_000) == (0, expected)
 
 
-def test_what_a_run_leaves_on_disk(digits: ep.Embeddings, tmp_path: Path) -> None:
+def test_the_files_of_a_run(digits: ep.Embeddings, tmp_path: Path) -> None:
     loop = ep.ActiveLoop(digits, initial_size=20, workspace=tmp_path)
     records = list(loop.run(rounds=1, batch_size=10))
     folder = tmp_path / "runs" / loop.run_id(10)
@@ -228,7 +224,7 @@ def test_a_damaged_run_is_an_error(digits: ep.Embeddings, tmp_path: Path) -> Non
         list(loop.run(rounds=1, batch_size=10))
 
 
-def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
+def test_the_folder_of_another_run_is_an_error(tmp_path: Path) -> None:
     RunFolder(tmp_path / "run").start({"seed": 0})
     with pytest.raises(RunError) as caught:
         RunFolder(tmp_path / "run").start({"seed": 1})
@@ -238,7 +234,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_every_argument_is_part_of_the_run_id(digits: ep.Embeddings) -> None:
+def test_the_run_id_depends_on_every_argument(digits: ep.Embeddings) -> None:
     options: list[dict[str, object]] = [
         {}, {"seed": 1}, {"strategy": "entropy"}, {"initial": "random"}, {"initial_size": 51},
         {"head": ep.LogisticHead(C=1.0)}, {"skip": 1}, {"advice": "cheap"},
@@ -259,27 +255,26 @@ def test_without_a_test_split_a_fifth_of_each_class_is_held_out(
     photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     found = ep.embed(ep.load_dataset(str(photos(40, 2))), backbone="toy", workspace=tmp_path / "w")
-    posed = Problem.of(found, seed=0)
-    assert len(posed.test_rows) == 8
-    assert sorted(posed.test_labels.tolist()) == ["class0"] * 4 + ["class1"] * 4
-    assert not set(posed.test_rows) & set(posed.candidates)
-    assert len(posed.candidates) == 32
-    assert Problem.of(found, seed=1).test_rows.tolist() != posed.test_rows.tolist()
+    made = Problem.of(found, seed=0)
+    assert len(made.test_rows) == 8
+    assert sorted(made.test_labels.tolist()) == ["class0"] * 4 + ["class1"] * 4
+    assert not set(made.test_rows) & set(made.candidates)
+    assert len(made.candidates) == 32
+    assert Problem.of(found, seed=1).test_rows.tolist() != made.test_rows.tolist()
 
 
-def test_a_dataset_without_labels_cannot_play_the_oracle(
-    photos: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_dataset_without_labels_is_an_error(photos: Callable[..., Path], tmp_path: Path) -> None:
     found = ep.embed(ep.load_dataset(str(photos(4, 1))), backbone="toy", workspace=tmp_path / "w")
     with pytest.raises(RunError) as caught:
         ep.ActiveLoop(found)
     assert str(caught.value) == (
-        f"dataset {found.dataset.name!r} has no labels to play the oracle with: use `embedpipe "
-        "select` to choose what to label, or sort its images into one folder for each class."
+        f"the dataset {found.dataset.name!r} has no labels for the simulated oracle: use "
+        "`embedpipe select` to select images to label, or sort its images into one folder for each "
+        "class."
     )
 
 
-def test_what_cannot_be_meant(digits: ep.Embeddings) -> None:
+def test_options_that_are_not_valid_raise_an_error(digits: ep.Embeddings) -> None:
     with pytest.raises(UsageError, match="a LinearSVC gives no probabilities: wrap it in"):
         ep.ActiveLoop(digits, head=LinearSVC())
     with pytest.raises(UnknownNameError) as caught:
@@ -295,7 +290,7 @@ def test_what_cannot_be_meant(digits: ep.Embeddings) -> None:
         list(ep.ActiveLoop(digits).run(rounds=1, batch_size=0))
     with pytest.raises(SelectionError, match="strategy 'margin' needs labels"):
         list(ep.ActiveLoop(digits, initial="margin").run(rounds=1))
-    with pytest.raises(RunError, match="row 4 is both to choose from and to test on"):
+    with pytest.raises(RunError, match="row 4 is both a candidate and a test row"):
         Problem.from_arrays(np.eye(6, dtype=np.float32), list("abcabc"), [1, 4], [4])
 
 
@@ -304,12 +299,12 @@ def test_area_under_the_budget_curve() -> None:
     assert ep.area_under_budget_curve([50], [0.4]) == 0.4
 
 
-def test_upper_bound_is_the_head_with_every_label() -> None:
-    posed = problem()
+def test_the_upper_baseline_is_the_head_with_all_labels() -> None:
+    made = problem()
     matrix, labels = blobs()
     head = ep.LogisticHead().fit(matrix[:80], labels[:80])
     expected = np.mean(head.predict(matrix[80:]) == np.array(labels[80:]))
-    assert ep.ActiveLoop(posed).upper_bound() == pytest.approx(expected)
+    assert ep.ActiveLoop(made).upper_baseline() == pytest.approx(expected)
 
 
 def test_select_takes_labels_by_item_id(digits: ep.Embeddings) -> None:
@@ -324,11 +319,11 @@ def test_select_takes_labels_by_item_id(digits: ep.Embeddings) -> None:
         labels=[digits.items[row].label for row in rows], candidates=digits.rows("train"),
     )  # fmt: skip
     assert same.rows.tolist() == picked.rows.tolist()
-    with pytest.raises(UsageError, match="labels by item id go with the embeddings of a dataset"):
+    with pytest.raises(UsageError, match="labels by item id need the embeddings of a dataset"):
         ep.select(digits.matrix, n=5, strategy="margin", labels=labels)
 
 
-def test_select_fits_the_head_only_if_it_is_asked() -> None:
+def test_select_fits_the_head_only_if_the_strategy_needs_it() -> None:
     class Untouched(LogisticRegression):
         def fit(self, *args: object, **options: object) -> None:
             raise AssertionError("fitted")
@@ -354,7 +349,7 @@ def test_train_and_predict(digits: ep.Embeddings, tmp_path: Path) -> None:
     assert prediction.ids == tuple(item.id for item in digits.items)
 
 
-def test_accuracy_leaves_out_what_was_trained_on(
+def test_training_images_are_not_part_of_the_accuracy(
     photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     found = ep.embed(ep.load_dataset(str(photos(12, 2))), backbone="toy", workspace=tmp_path / "w")
@@ -365,7 +360,7 @@ def test_accuracy_leaves_out_what_was_trained_on(
     assert accuracy == float(head.predict(found.matrix[:1])[0] == labels[held])
 
 
-def test_a_head_for_other_vectors_is_refused(
+def test_a_head_for_other_vectors_raises_an_error(
     digits: ep.Embeddings, photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photos(6, 2)
@@ -379,9 +374,9 @@ def test_a_head_for_other_vectors_is_refused(
     with pytest.raises(UsageError) as caught:
         ep.predict(other, tmp_path / "h.safetensors")
     assert str(caught.value) == (
-        f"{tmp_path}/h.safetensors was trained on other vectors than these (spec "
-        f"{one.spec.id[:12]}, these are {other.spec.id[:12]}): embed with the same --backbone and "
-        "--precision."
+        f"{tmp_path}/h.safetensors was trained with another backbone or precision (spec "
+        f"{one.spec.id[:12]}; these images have {other.spec.id[:12]}): use the same --backbone and "
+        "--precision as for training."
     )
 
 
@@ -397,22 +392,22 @@ def test_picks_do_not_depend_on_the_number_of_threads(digits: ep.Embeddings) -> 
     assert picks(1) == picks(2)
 
 
-def test_copies_of_a_test_image_are_never_to_choose_from(
+def test_copies_of_test_images_are_not_candidates(
     photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photos(40, 2)
     for path in sorted(folder.rglob("*.jpg")):
         (path.parent / f"copy-{path.name}").write_bytes(path.read_bytes())
     found = ep.embed(folder, backbone="toy", workspace=tmp_path / "w")
-    posed = Problem.of(found, seed=0)
-    test = {found.content_ids[row] for row in posed.test_rows}
-    pool = {found.content_ids[row] for row in posed.candidates}
-    assert len(posed.test_rows) == 16
+    made = Problem.of(found, seed=0)
+    test = {found.content_ids[row] for row in made.test_rows}
+    pool = {found.content_ids[row] for row in made.candidates}
+    assert len(made.test_rows) == 16
     assert len(test) == 8
     assert not test & pool
 
 
-def test_a_label_of_an_unreadable_image_is_left_out(
+def test_labels_of_unreadable_images_are_left_out(
     photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photos(6, 2)
@@ -425,7 +420,7 @@ def test_a_label_of_an_unreadable_image_is_left_out(
         ep.train(found, {**labels, "class0/none.jpg": "class0"})
 
 
-def test_a_head_that_comes_fitted_is_fitted_anew() -> None:
+def test_a_fitted_head_is_fitted_again() -> None:
     matrix, labels = blobs()
     stale = LogisticRegression().fit(matrix[:60], labels[::-1][:60])
     fresh = LogisticRegression()
@@ -437,7 +432,7 @@ def test_a_head_that_comes_fitted_is_fitted_anew() -> None:
     assert picks[0] == picks[1]
 
 
-def test_options_that_differ_anywhere_are_other_runs(digits: ep.Embeddings) -> None:
+def test_heads_with_different_options_have_different_run_ids(digits: ep.Embeddings) -> None:
     weights = {str(digit): 1.0 for digit in range(10)}
     heads = [
         LogisticRegression(class_weight=weights),
@@ -463,7 +458,7 @@ def test_picks_that_do_not_fit_the_rounds_are_an_error(
         list(loop.run(rounds=2, batch_size=10))
 
 
-def test_a_strategy_is_the_same_run_however_it_is_written(digits: ep.Embeddings) -> None:
+def test_equal_strategies_have_one_run_id(digits: ep.Embeddings) -> None:
     def run_id(strategy: str | Strategy) -> str:
         return ep.ActiveLoop(digits, strategy=strategy).run_id(10)
 
@@ -473,9 +468,7 @@ def test_a_strategy_is_the_same_run_however_it_is_written(digits: ep.Embeddings)
     assert str(loop.strategy) == "combine(margin^2, diversity)"
 
 
-def test_a_batch_that_ends_early_is_kept_and_read_again(
-    digits: ep.Embeddings, tmp_path: Path
-) -> None:
+def test_a_batch_that_ends_early_is_stored(digits: ep.Embeddings, tmp_path: Path) -> None:
     def loop() -> ep.ActiveLoop:
         return ep.ActiveLoop(
             digits,
@@ -492,11 +485,11 @@ def test_a_batch_that_ends_early_is_kept_and_read_again(
     assert [record.rows.tolist() for record in again] == [r.rows.tolist() for r in first]
 
 
-def test_options_without_a_spelling_are_part_of_the_run_id(
+def test_hidden_options_are_part_of_the_run_id(
     digits: ep.Embeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Every(Strategy):
-        """Every k-th row; keeps its option to itself."""
+        """Every k-th row, with a hidden option."""
 
         name = "every"
 
@@ -514,7 +507,9 @@ def test_options_without_a_spelling_are_part_of_the_run_id(
     assert run_id("every(k=2)") == run_id(Every(k=2))
 
 
-def test_a_strategy_in_a_changed_file_is_another_run(digits: ep.Embeddings, tmp_path: Path) -> None:
+def test_a_strategy_in_a_changed_file_has_another_run_id(
+    digits: ep.Embeddings, tmp_path: Path
+) -> None:
     file = tmp_path / "late.yaml"
 
     def run_id(uncertainty: str) -> str:
@@ -524,19 +519,21 @@ def test_a_strategy_in_a_changed_file_is_another_run(digits: ep.Embeddings, tmp_
     assert run_id("entropy") != run_id("margin")
 
 
-def test_a_head_without_probabilities_is_refused() -> None:
+def test_a_head_without_probabilities_raises_an_error() -> None:
     matrix, labels = blobs()
-    told = "a LinearSVC gives no probabilities: wrap it in scikit-learn's CalibratedClassifierCV."
+    message = (
+        "a LinearSVC gives no probabilities: wrap it in scikit-learn's CalibratedClassifierCV."
+    )
     with pytest.raises(SelectionError) as caught:
         ep.select(matrix, 3, "margin", labelled=range(9), labels=labels[:9], head=LinearSVC())
-    assert str(caught.value) == told
+    assert str(caught.value) == message
     pool = Pool(matrix, labelled=range(9), labels=labels[:9], head=LinearSVC())
     with pytest.raises(SelectionError) as caught:
         pool.probabilities()
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
-def test_a_loop_ends_where_nothing_is_left_to_choose(digits: ep.Embeddings) -> None:
+def test_a_loop_ends_without_selectable_candidates(digits: ep.Embeddings) -> None:
     strategy = "combine(margin, diversity(metric=euclidean, min_distance=0.6))"
     loop = ep.ActiveLoop(digits, strategy=strategy, initial_size=30)
     records = list(loop.run(rounds=9, batch_size=1000))

@@ -1,4 +1,4 @@
-"""Training modes: what a head is trained on in each, and that a kill changes nothing."""
+"""Training modes: the rows that heads are trained on, and killed runs."""
 
 from __future__ import annotations
 
@@ -22,24 +22,26 @@ from embedpipe.active import MODES, ActiveLoop, Problem
 from embedpipe.errors import RunError, UsageError
 
 
-class Diary(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Writes down the rows that it is trained on; the first column of a row is its number."""
+class RecordingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Records the rows of its training; the first column of a row is its number."""
 
     def __init__(self, warm_start: bool = False) -> None:
         self.warm_start = warm_start
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> Diary:
-        if not self.warm_start or not hasattr(self, "lessons_"):
-            self.lessons_: list[tuple[str, list[int]]] = []
+    def fit(self, X: np.ndarray, y: np.ndarray) -> RecordingHead:
+        if not self.warm_start or not hasattr(self, "calls_"):
+            self.calls_: list[tuple[str, list[int]]] = []
         self.classes_ = np.unique(y)
-        self.lessons_.append(("fit", X[:, 0].astype(int).tolist()))
+        self.calls_.append(("fit", X[:, 0].astype(int).tolist()))
         return self
 
-    def partial_fit(self, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None = None) -> Diary:
-        if not hasattr(self, "lessons_"):
-            self.lessons_ = []
+    def partial_fit(
+        self, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None = None
+    ) -> RecordingHead:
+        if not hasattr(self, "calls_"):
+            self.calls_ = []
         self.classes_ = np.unique(y) if classes is None else classes
-        self.lessons_.append(("partial_fit", X[:, 0].astype(int).tolist()))
+        self.calls_.append(("partial_fit", X[:, 0].astype(int).tolist()))
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
@@ -55,64 +57,64 @@ def problem(n: int = 60, tests: int = 20) -> Problem:
     )
 
 
-def lessons(mode: str, rounds: int = 3, **options: Any) -> tuple[list[Any], list[list[int]]]:
-    """Return what the head of the last round was taught, and the picks of each round."""
+def training_calls(mode: str, rounds: int = 3, **options: Any) -> tuple[list[Any], list[list[int]]]:
+    """Return the training calls of the last round's head, and the picks of each round."""
     loop = ActiveLoop(
-        problem(), head=Diary(), strategy="random", initial="random", initial_size=5,
+        problem(), head=RecordingHead(), strategy="random", initial="random", initial_size=5,
         batch_size=4, mode=mode, **options,
     ).fit(rounds)  # fmt: skip
-    return loop.fitted.lessons_, [record.rows.tolist() for record in loop.records]
+    return loop.fitted.calls_, [record.rows.tolist() for record in loop.records]
 
 
 def joined(batches: list[list[int]]) -> list[int]:
     return [row for batch in batches for row in batch]
 
 
-def test_cumulative_is_a_fresh_head_from_all_labels() -> None:
-    taught, picks = lessons("cumulative")
-    assert taught == [("fit", joined(picks))]
+def test_cumulative_fits_a_new_head_to_all_labels() -> None:
+    calls, picks = training_calls("cumulative")
+    assert calls == [("fit", joined(picks))]
 
 
-def test_half_cumulative_is_the_same_head_from_all_labels() -> None:
-    taught, picks = lessons("half_cumulative")
-    assert taught == [("fit", joined(picks[: number + 1])) for number in range(4)]
+def test_half_cumulative_fits_the_same_head_to_all_labels() -> None:
+    calls, picks = training_calls("half_cumulative")
+    assert calls == [("fit", joined(picks[: number + 1])) for number in range(4)]
 
 
-def test_incremental_is_the_same_head_from_the_newest_batch() -> None:
-    taught, picks = lessons("incremental")
-    assert taught == [("partial_fit", rows) for rows in picks]
+def test_incremental_trains_the_same_head_on_the_newest_batch() -> None:
+    calls, picks = training_calls("incremental")
+    assert calls == [("partial_fit", rows) for rows in picks]
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_head_of_an_earlier_round_is_what_it_was(mode: str) -> None:
+def test_heads_of_earlier_rounds_are_trained_again(mode: str) -> None:
     loop = ActiveLoop(
-        problem(), head=Diary(), strategy="random", initial="random", initial_size=5,
+        problem(), head=RecordingHead(), strategy="random", initial="random", initial_size=5,
         batch_size=4, mode=mode,
     )  # fmt: skip
-    seen = [list(loop.fitted.lessons_) for _ in loop.run(rounds=3)]
-    assert [loop.head_after(number).lessons_ for number in range(4)] == seen
-    assert len(loop.records) == 4 and loop.fitted.lessons_ == seen[-1]
+    seen = [list(loop.fitted.calls_) for _ in loop.run(rounds=3)]
+    assert [loop.head_after(number).calls_ for number in range(4)] == seen
+    assert len(loop.records) == 4 and loop.fitted.calls_ == seen[-1]
     with pytest.raises(RunError) as error:
         loop.head_after(4)
-    assert str(error.value) == "there is no round 4: 4 were run."
+    assert str(error.value) == "there is no round 4; 4 rounds were run."
 
 
-def test_replay_adds_as_many_earlier_labels_as_a_batch_has() -> None:
-    taught, picks = lessons("replay", rounds=5)
-    assert taught[0] == ("partial_fit", picks[0])
+def test_replay_adds_one_batch_of_earlier_labels() -> None:
+    calls, picks = training_calls("replay", rounds=5)
+    assert calls[0] == ("partial_fit", picks[0])
     for number in range(1, 6):
         earlier = joined(picks[:number])
-        replayed, newest = taught[number][1][:-4], taught[number][1][-4:]
+        replayed, newest = calls[number][1][:-4], calls[number][1][-4:]
         assert newest == picks[number]
         assert len(set(replayed)) == 4
         assert set(replayed) <= set(earlier)
-    assert lessons("replay", buffer_size=2)[0][-1][1][2:] == picks[3]
+    assert training_calls("replay", buffer_size=2)[0][-1][1][2:] == picks[3]
 
 
-def test_a_buffer_larger_than_what_was_labelled_replays_everything() -> None:
-    taught, picks = lessons("replay", buffer_size=100)
+def test_a_buffer_larger_than_the_labelled_set_replays_all_labels() -> None:
+    calls, picks = training_calls("replay", buffer_size=100)
     for number in range(1, 4):
-        assert taught[number] == ("partial_fit", joined(picks[: number + 1]))
+        assert calls[number] == ("partial_fit", joined(picks[: number + 1]))
 
 
 def test_the_buffer_is_a_reservoir_of_all_earlier_labels() -> None:
@@ -123,7 +125,7 @@ def test_the_buffer_is_a_reservoir_of_all_earlier_labels() -> None:
         batches = [Batch(rows, np.full(100, "a")) for rows in np.arange(400).reshape(4, 100)]
         kept = trainer.buffer(batches).rows
         assert len(set(kept.tolist())) == 40
-        # What a reservoir drops never comes back: those kept of the first are fewer with time.
+        # Rows that a reservoir drops never return.
         before = trainer.buffer(batches[:3]).rows
         assert set(kept.tolist()) & set(range(300)) <= set(before.tolist())
         counts[kept] += 1
@@ -132,9 +134,9 @@ def test_the_buffer_is_a_reservoir_of_all_earlier_labels() -> None:
     assert counts.max() < 60  # 30 expected of each row, sd 5.2
 
 
-def test_a_batch_without_an_answer_teaches_nothing() -> None:
+def test_a_batch_without_an_answer_changes_no_head() -> None:
     loop = ActiveLoop(
-        problem(), head=Diary(), strategy="random", initial="random", initial_size=5,
+        problem(), head=RecordingHead(), strategy="random", initial="random", initial_size=5,
         batch_size=4, mode="incremental", labelling=ep.active.OracleOptions(abstain=1.0),
     ).fit(3)  # fmt: skip
     assert [record.labelled for record in loop.records] == [0, 0, 0, 0]
@@ -142,11 +144,13 @@ def test_a_batch_without_an_answer_teaches_nothing() -> None:
     assert loop.fitted is None
     with pytest.raises(ep.errors.RunError) as caught:
         loop.predict([[1.0, 2.0, 3.0]])
-    assert str(caught.value) == ("there is no head yet: call `fit`, or iterate over `run`, first.")
+    assert str(caught.value) == (
+        "the head is not fitted yet: call `fit`, or iterate over `run`, first."
+    )
 
 
 @pytest.mark.parametrize("by_name", [False, True])
-def test_scikit_learns_heads_are_told_the_classes(by_name: bool) -> None:
+def test_heads_of_scikit_learn_receive_all_classes(by_name: bool) -> None:
     head = SGDClassifier(loss="log_loss", random_state=0)
     name = "sklearn.linear_model:SGDClassifier(loss='log_loss', random_state=0)"
     loop = ActiveLoop(
@@ -162,7 +166,7 @@ def test_scikit_learns_heads_are_told_the_classes(by_name: bool) -> None:
     assert np.array_equal(fitted.coef_, expected.coef_)
 
 
-def test_a_head_that_does_not_judge_itself_is_cross_validated_unless_that_is_too_dear() -> None:
+def test_heads_are_cross_validated_for_the_full_advice() -> None:
     def advice(**options: Any) -> list[dict[str, Any]]:
         loop = ActiveLoop(
             problem(), strategy="random", initial="random", initial_size=9, batch_size=6, **options
@@ -175,28 +179,28 @@ def test_a_head_that_does_not_judge_itself_is_cross_validated_unless_that_is_too
     cheap = advice(head=GaussianNB(), advice="cheap")
     assert [each["cv_accuracy"] for each in cheap] == [None] * 3
     assert [each["agreement"] for each in cheap] == [None, 1.0, 1.0]
-    # Of a head that forgets, fits to all labels say nothing.
+    # An incremental head forgets: its accuracy cannot be measured by fits to all labels.
     forgetful = advice(head=GaussianNB(), mode="incremental")
     assert [each["cv_accuracy"] for each in forgetful] == [None] * 3
-    # Five neighbours can be asked of 9 labels, and not of 7 of them, if eight were wanted.
+    # Eight neighbours need more than the 7 labels of a fold.
     few = advice(head=ep.get_head("sklearn.neighbors:KNeighborsClassifier(n_neighbors=8)"))
     assert [each["cv_n"] for each in few] == [0, 15, 21]
 
 
-def test_agreement_is_that_of_the_predictions_of_two_rounds() -> None:
+def test_agreement_compares_the_predictions_of_two_rounds() -> None:
     loop = ActiveLoop(
         problem(), head=GaussianNB(), strategy="random", initial="random", initial_size=3,
         batch_size=2, seed=4,
     )  # fmt: skip
-    said = []
+    predictions = []
     for record in loop.run(6):
-        said.append(loop.predict(loop.problem.matrix[:40]))
-        if len(said) > 1:
-            assert record.advice["agreement"] == np.mean(said[-1] == said[-2])
+        predictions.append(loop.predict(loop.problem.matrix[:40]))
+        if len(predictions) > 1:
+            assert record.advice["agreement"] == np.mean(predictions[-1] == predictions[-2])
     assert any(record.advice["agreement"] not in (None, 1.0) for record in loop.records)
 
 
-def test_counting_heads_are_the_same_incrementally_and_cumulatively() -> None:
+def test_exact_incremental_heads_equal_cumulative_ones() -> None:
     def fitted(mode: str) -> Any:
         return ActiveLoop(
             problem(), head="nearest_mean", strategy="random", initial="random", initial_size=5,
@@ -208,24 +212,25 @@ def test_counting_heads_are_the_same_incrementally_and_cumulatively() -> None:
     assert np.allclose(one.predict_proba(test), other.predict_proba(test), atol=1e-6)
 
 
-def test_a_head_that_cannot_be_trained_so_is_refused() -> None:
+def test_heads_that_do_not_support_a_mode_raise_an_error() -> None:
     with pytest.raises(UsageError) as caught:
         ActiveLoop(problem(), head=GaussianNB(), mode="half_cumulative")
     assert str(caught.value) == (
-        "mode 'half_cumulative' goes on from the weights of the round before, and a GaussianNB has "
-        "no warm_start option for that: use mode cumulative or incremental or replay, or a head "
-        "such as mlp."
+        "mode 'half_cumulative' continues from the weights of the previous round, but a GaussianNB "
+        "has no warm_start option: use mode cumulative or incremental or replay, or a head such as "
+        "mlp."
     )
     knn = ep.get_head("sklearn.neighbors:KNeighborsClassifier")
     with pytest.raises(UsageError) as caught:
         ActiveLoop(problem(), head=knn, mode="replay")
     assert str(caught.value) == (
-        "mode 'replay' goes on from the weights of the round before, and a KNeighborsClassifier "
-        "has no method partial_fit for that: use mode cumulative, or a head such as mlp."
+        "mode 'replay' continues from the weights of the previous round, but a "
+        "KNeighborsClassifier has no method partial_fit: use mode cumulative, or a head such as "
+        "mlp."
     )
 
 
-def test_options_without_a_meaning_are_refused() -> None:
+def test_options_that_are_not_valid_raise_an_error() -> None:
     for options, message in (
         ({"skip": -1}, "skip is -1: give a whole number, at least 0."),
         ({"buffer_size": 3}, "buffer_size is for mode 'replay', and this is mode 'cumulative'."),
@@ -240,7 +245,7 @@ def test_options_without_a_meaning_are_refused() -> None:
         assert str(caught.value) == message
 
 
-class Unlabelled(Diary):
+class Unlabelled(RecordingHead):
     """Learns from unlabelled rows too."""
 
     uses_unlabelled = True
@@ -251,16 +256,16 @@ class Unlabelled(Diary):
         return self
 
 
-def test_a_head_that_learns_from_the_rest_is_shown_candidates_alone() -> None:
+def test_semi_supervised_heads_receive_only_candidates() -> None:
     loop = ActiveLoop(
         problem(), head=Unlabelled(), strategy="random", initial="random", initial_size=5,
         batch_size=5, advice="cheap",
     ).fit(1)  # fmt: skip
     assert loop.fitted.seen_ == sorted(set(range(40)) - set(loop.labelled()[0].tolist()))
-    assert loop.fit().fitted.seen_ is None  # nothing is left
+    assert loop.fit().fitted.seen_ is None  # no unlabelled candidate is left
 
 
-def test_of_many_unlabelled_rows_a_head_is_shown_the_same_20_000() -> None:
+def test_semi_supervised_heads_receive_at_most_20_000_rows() -> None:
     rows = np.arange(0, 100_000, 2)
     trainer = Trainer(None, np.zeros((1, 1), np.float32), rows, np.array(["a"]), seed=1)
     shown = trainer.unlabelled(np.array([], np.int64))
@@ -296,7 +301,7 @@ HEADS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("mode", list(MODES))
-def test_a_run_that_is_continued_is_the_same_to_the_last_bit(mode: str, tmp_path: Path) -> None:
+def test_a_continued_run_is_equal_to_the_last_bit(mode: str, tmp_path: Path) -> None:
     def loop(workspace: Path) -> ActiveLoop:
         return ActiveLoop(
             problem(), strategy="margin", initial="random", initial_size=12, batch_size=5,
@@ -350,13 +355,13 @@ for mode, head in heads.items():
         labelling=ep.active.OracleOptions(noise=0.1, abstain=0.1),
     ).fit(3)
     picks = np.concatenate([record.rows for record in loop.records])
-    said = loop.predict_proba(X[900:] / 16)
-    print(mode, *(hashlib.sha256(each.tobytes()).hexdigest()[:16] for each in (picks, said)))
+    predicted = loop.predict_proba(X[900:] / 16)
+    print(mode, *(hashlib.sha256(each.tobytes()).hexdigest()[:16] for each in (picks, predicted)))
     print([record.accuracy for record in loop.records], [record.cost for record in loop.records])
 """
 
 
-def test_a_run_that_is_killed_in_any_mode_ends_the_same(tmp_path: Path) -> None:
+def test_a_killed_run_ends_the_same_in_every_mode(tmp_path: Path) -> None:
     def run(workspace: Path, left: int) -> tuple[int, str]:
         line = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(workspace), str(left)]
         done = subprocess.run(line, capture_output=True, text=True, check=False)
@@ -365,7 +370,7 @@ def test_a_run_that_is_killed_in_any_mode_ends_the_same(tmp_path: Path) -> None:
     status, expected = run(tmp_path / "calm", 10_000)
     assert status == 0
     assert len(expected.splitlines()) == 8
-    # Two files for each round, each synced with its folder: once in the middle of every mode.
+    # Each round syncs two files and their folder: one kill falls into every mode.
     for left in (10, 18, 20, 20):
         assert run(tmp_path / "killed", left)[0] == -signal.SIGKILL
     assert run(tmp_path / "killed", 10_000) == (0, expected)

@@ -51,31 +51,31 @@ def toys() -> Problem:
         ),
     ],
 )  # fmt: skip
-def test_runs_of_version_0_1_are_found_again(options, run_id):
+def test_run_ids_are_those_of_version_0_1(options, run_id):
     assert LoopOptions(**options).run_id(TOYS) == run_id
     loop = ActiveLoop(toys(), **options)
     assert (loop.problem.identity, loop.run_id()) == (TOYS, run_id)
 
 
-def test_options_travel_to_other_processes_and_give_the_same_run():
+def test_pickled_options_give_the_same_run_id():
     options = LoopOptions(strategy=get_strategy("coreset"), head="mlp(hidden=8)", seed=3)
     assert pickle.loads(pickle.dumps(options)).run_id(TOYS) == options.run_id(TOYS)
 
 
-def test_another_seed_seeds_the_head_again():
+def test_another_seed_changes_the_seed_of_the_head():
     options = replace(LoopOptions(head="mlp", seed=3), seed=4)
     assert options.built_head.seed == 4
     assert options.run_id(TOYS) == LoopOptions(head="mlp", seed=4).run_id(TOYS)
 
 
-def test_a_loop_takes_options_as_one_and_by_name():
+def test_options_can_be_changed_by_name():
     options = LoopOptions(strategy="entropy", seed=7)
     loop = ActiveLoop(toys(), options=options, seed=8)
     assert loop.options.seed == 8
     assert loop.run_id() == ActiveLoop(toys(), strategy="entropy", seed=8).run_id()
 
 
-def test_a_head_without_probabilities_is_refused():
+def test_a_head_without_probabilities_raises_an_error():
     with pytest.raises(UsageError) as error:
         LoopOptions(head=RidgeClassifier())
     assert str(error.value) == (

@@ -1,4 +1,4 @@
-"""Simulated labellers: how often they are wrong, silent and dear, and that order is nothing."""
+"""Simulated oracles: errors, abstention and costs, independent of the order of questions."""
 
 from __future__ import annotations
 
@@ -36,44 +36,44 @@ def within(count: int, n: int, share: float) -> bool:
     return bool(abs(count - n * share) < 5 * np.sqrt(n * share * (1 - share)))
 
 
-def test_symmetric_noise_names_any_other_class_as_often() -> None:
+def test_symmetric_noise_gives_all_other_classes_equally_often() -> None:
     noisy = oracle(noise=0.3)
     rows = np.arange(N)
-    said, true = noisy.label(rows), noisy.every_label(rows)
-    assert within(int((said != true).sum()), N, 0.3)
+    answers, true = noisy.label(rows), noisy.every_label(rows)
+    assert within(int((answers != true).sum()), N, 0.3)
     for one in "abcd":
         for other in set("abcd") - {one}:
-            assert within(int((said[true == one] == other).sum()), N // 4, 0.1)
+            assert within(int((answers[true == one] == other).sum()), N // 4, 0.1)
 
 
-def test_confusable_noise_names_the_nearest_class() -> None:
+def test_confusable_noise_gives_the_nearest_class() -> None:
     noisy = oracle(noise=0.3, kind="confusable")
     rows = np.arange(N)
-    said, true = noisy.label(rows), noisy.every_label(rows)
-    wrong = said != true
+    answers, true = noisy.label(rows), noisy.every_label(rows)
+    wrong = answers != true
     assert within(int(wrong.sum()), N, 0.3)
-    pairs = set(zip(true[wrong].tolist(), said[wrong].tolist(), strict=True))
+    pairs = set(zip(true[wrong].tolist(), answers[wrong].tolist(), strict=True))
     assert pairs == {("a", "b"), ("b", "a"), ("c", "d"), ("d", "c")}
 
 
-def test_all_labels_may_be_wrong() -> None:
+def test_all_labels_can_be_wrong() -> None:
     noisy = oracle(noise=1.0)
     rows = np.arange(N)
     assert (noisy.label(rows) != noisy.every_label(rows)).all()
 
 
-def test_abstention_and_noise_have_nothing_to_do_with_each_other() -> None:
+def test_abstention_and_noise_are_independent() -> None:
     noisy = oracle(noise=0.4, abstain=0.25)
     rows = np.arange(N)
-    said, true = noisy.label(rows), noisy.every_label(rows)
-    silent = np.array([label is None for label in said])
+    answers, true = noisy.label(rows), noisy.every_label(rows)
+    silent = np.array([label is None for label in answers])
     assert within(int(silent.sum()), N, 0.25)
-    assert within(int((said != true)[~silent].sum()), int((~silent).sum()), 0.4)
+    assert within(int((answers != true)[~silent].sum()), int((~silent).sum()), 0.4)
 
 
 @given(seed=st.integers(0, 2**63), order=st.permutations(range(30)))
 @settings(max_examples=40, deadline=None)
-def test_an_answer_depends_on_the_row_alone(seed: int, order: list[int]) -> None:
+def test_an_answer_depends_only_on_the_row(seed: int, order: list[int]) -> None:
     labels = [f"c{row % 5}" for row in range(30)]
     options = OracleOptions(noise=0.5, abstain=0.3)
     at_once = SimulatedOracle(labels, options, seed=seed).label(np.arange(30))
@@ -83,24 +83,24 @@ def test_an_answer_depends_on_the_row_alone(seed: int, order: list[int]) -> None
     assert asked.asked == 30
 
 
-def test_of_another_seed_the_errors_are_others() -> None:
+def test_errors_of_different_seeds_are_independent() -> None:
     rows = np.arange(N)
     one = uniform_of_rows(rows, 0, "oracle") < 0.3
     other = uniform_of_rows(rows, 1, "oracle") < 0.3
     assert within(int((one & other).sum()), N, 0.09)
 
 
-def test_numbers_of_rows_are_uniform() -> None:
-    for stride in (1, 2, 10, 4096):  # rows of one class may lie in any pattern
+def test_random_numbers_of_rows_are_uniform() -> None:
+    for stride in (1, 2, 10, 4096):  # rows of a class can have any pattern
         drawn = uniform_of_rows(np.arange(N) * stride, 3, "any")
         counts = np.histogram(drawn, bins=20, range=(0, 1))[0]
         assert np.square(counts - 1000).sum() / 1000 < 46  # chi-squared, 19 degrees: p = 0.0005
         assert abs(np.corrcoef(drawn[:-1], drawn[1:])[0, 1]) < 0.03
 
 
-def test_questions_cost_what_their_class_costs() -> None:
-    dear = oracle(cost={"b": 10, "d": 0}, abstain=0.5)
-    assert dear.cost(np.array([0, 1, 2, 3, 4])) == 13.0
+def test_questions_have_the_cost_of_their_class() -> None:
+    costly = oracle(cost={"b": 10, "d": 0}, abstain=0.5)
+    assert costly.cost(np.array([0, 1, 2, 3, 4])) == 13.0
     numbers = SimulatedOracle([1, 2, 2], OracleOptions(cost={"2": 3.0}))
     assert numbers.cost(np.array([0, 1, 2])) == 7.0
     assert oracle().cost(np.arange(5)) == 5.0
@@ -113,7 +113,7 @@ def test_the_nearest_class_by_hand() -> None:
     assert nearest_classes(matrix, codes, 4).tolist() == [1, 0, 0, 0]
 
 
-def test_what_has_no_meaning_is_refused() -> None:
+def test_options_that_are_not_valid_raise_an_error() -> None:
     for options, message in (
         ({"noise": 1.2}, "noise must be a share of the labels, from 0 to 1; got 1.2."),
         ({"abstain": True}, "abstain must be a share of the labels, from 0 to 1; got True."),
@@ -131,9 +131,7 @@ def test_what_has_no_meaning_is_refused() -> None:
     assert str(unknown.value) == "unknown class with a cost 'e'. Known: a, b, c, d."
     with pytest.raises(UsageError) as usage:
         SimulatedOracle(["a", "b"], OracleOptions(noise=0.1, kind="confusable"))
-    assert str(usage.value) == (
-        "confusable noise needs to know which classes are near: give the `matrix`."
-    )
+    assert str(usage.value) == ("confusable noise needs the vectors of the rows: give `matrix`.")
     with pytest.raises(LabelError) as label:
         SimulatedOracle(["a", 3])
     assert str(label.value) == (
@@ -160,10 +158,10 @@ def loop(labelling: OracleOptions | None = None, **options: object) -> ActiveLoo
 
 
 @pytest.mark.parametrize("strategy", ["margin", "coreset", "typiclust", "badge", "random"])
-def test_what_is_not_answered_is_paid_for_and_not_asked_again(strategy: str) -> None:
+def test_unanswered_questions_cost_and_are_not_repeated(strategy: str) -> None:
     ran = loop(OracleOptions(abstain=0.3, cost={"c1": 2.5}), strategy=strategy).fit()
     asked = np.concatenate([record.rows for record in ran.records])
-    assert sorted(asked.tolist()) == list(range(140))  # everything, each once
+    assert sorted(asked.tolist()) == list(range(140))  # each candidate once
     silent = [row for r in ran.records for row in r.rows[[x is None for x in r.labels]].tolist()]
     assert 20 < len(silent) < 65  # 42 expected, sd 5.4
     rows, labels = ran.labelled()
@@ -183,13 +181,13 @@ def test_what_is_not_answered_is_paid_for_and_not_asked_again(strategy: str) -> 
 def test_a_round_without_an_answer_is_a_round() -> None:
     ran = loop(OracleOptions(abstain=1.0), strategy="margin").fit()
     assert [len(record.rows) for record in ran.records] == [20] + 8 * [15]
-    assert {record.strategy for record in ran.records} == {"random"}  # margin would need labels
+    assert {record.strategy for record in ran.records} == {"random"}  # margin needs labels
     assert [record.labelled for record in ran.records] == 9 * [0]
     assert ran.records[-1].cost == 140
     assert np.isnan(ran.test_metrics["accuracy"]).all()
 
 
-def test_a_loop_with_gaps_is_read_from_disk_as_it_was(tmp_path: object) -> None:
+def test_a_loop_with_unanswered_questions_is_stored(tmp_path: object) -> None:
     def records() -> list[object]:
         ran = loop(OracleOptions(abstain=0.4, noise=0.2), workspace=tmp_path).fit(3)
         return [(r.rows.tolist(), r.labels.tolist(), r.cost, r.labelled) for r in ran.records]
@@ -197,21 +195,21 @@ def test_a_loop_with_gaps_is_read_from_disk_as_it_was(tmp_path: object) -> None:
     assert records() == records()
 
 
-def test_labels_are_wrong_for_the_head_and_not_in_the_bound() -> None:
+def test_noise_changes_the_labels_of_the_head_but_not_the_upper_baseline() -> None:
     ran = loop(OracleOptions(noise=0.5), strategy="random").fit()
     rows, labels = ran.labelled()
     wrong = np.mean(labels != np.array([f"c{row % 4}" for row in rows]))
     assert 0.3 < wrong < 0.7
-    assert ran.upper_bound() == loop().upper_bound() > 0.9
+    assert ran.upper_baseline() == loop().upper_baseline() > 0.9
     assert ran.problem.oracle.asked == 140
 
 
-def test_loops_on_one_problem_do_not_share_a_labeller() -> None:
-    posed = problem()
-    one = ActiveLoop(posed, labelling=OracleOptions(noise=0.9), initial_size=9, advice="cheap").fit(
-        0
-    )
-    other = ActiveLoop(posed, initial_size=9, advice="cheap").fit(0)
+def test_loops_on_one_problem_have_their_own_oracles() -> None:
+    shared = problem()
+    one = ActiveLoop(
+        shared, labelling=OracleOptions(noise=0.9), initial_size=9, advice="cheap"
+    ).fit(0)
+    other = ActiveLoop(shared, initial_size=9, advice="cheap").fit(0)
     assert one.records[0].rows.tolist() == other.records[0].rows.tolist()
     assert one.records[0].labels.tolist() != other.records[0].labels.tolist()
-    assert posed.oracle.asked == 0
+    assert shared.oracle.asked == 0

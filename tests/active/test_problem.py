@@ -1,4 +1,4 @@
-"""Problems: thinned, saved for other processes, and made from anyone's arrays."""
+"""Problems: imbalanced classes, files, and arrays of users."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from embedpipe.errors import EmbedpipeError, LabelError, RunError, UnknownNameEr
 
 
 def problem(sizes: dict[str, int], tests: int = 5) -> Problem:
-    """Return a problem with so many candidates of each class, and `tests` rows to test on."""
+    """Return a problem with the given numbers of candidates, and `tests` test rows a class."""
     labels = [name for name, size in sizes.items() for _ in range(size)]
     n = len(labels)
     labels += [*sizes] * tests
@@ -27,7 +27,7 @@ def problem(sizes: dict[str, int], tests: int = 5) -> Problem:
     return Problem.from_arrays(matrix, labels, range(n), range(n, len(labels)))
 
 
-def test_a_long_tail_falls_by_the_same_factor() -> None:
+def test_the_sizes_of_a_long_tail_fall_by_a_constant_factor() -> None:
     full = problem(dict.fromkeys("abcde", 160))
     tail = full.long_tailed(16, seed=1)
     assert sorted(tail.class_sizes.values(), reverse=True) == [160, 80, 40, 20, 10]
@@ -36,12 +36,12 @@ def test_a_long_tail_falls_by_the_same_factor() -> None:
     assert tail.test_rows.tolist() == full.test_rows.tolist()
     assert tail.index.candidates.tolist() == tail.candidates.tolist()
     assert tail.name == "arrays-tail16"
-    with pytest.raises(LabelError, match="has no label to answer with"):
+    with pytest.raises(LabelError, match="has no label: leave it out"):
         tail.oracle.label(np.setdiff1d(full.candidates, tail.candidates)[:1])
 
 
-def test_a_long_tail_keeps_the_order_of_the_sizes_and_as_many_as_it_can() -> None:
-    # Wanted 1 : 1/2 : 1/4. Of "b" there are 30 for the second place, so the first has 60.
+def test_a_long_tail_keeps_the_order_of_sizes_and_as_many_items_as_possible() -> None:
+    # The ratios are 1 : 1/2 : 1/4. Class b, the second, has 30 items, so the first keeps 60.
     assert problem({"a": 24, "b": 30, "c": 99}).long_tailed(4).class_sizes == {
         "a": 15, "b": 30, "c": 60,
     }  # fmt: skip
@@ -49,7 +49,7 @@ def test_a_long_tail_keeps_the_order_of_the_sizes_and_as_many_as_it_can() -> Non
     assert problem({"a": 3, "b": 40}).long_tailed(1000).class_sizes == {"a": 1, "b": 40}
 
 
-def test_which_classes_are_rare_and_which_items_stay_is_drawn() -> None:
+def test_rare_classes_and_kept_items_depend_on_the_seed() -> None:
     full = problem(dict.fromkeys("abcde", 160))
     tails = [full.long_tailed(16, seed=seed) for seed in range(6)]
     assert len({tuple(tail.class_sizes.items()) for tail in tails}) > 1
@@ -72,15 +72,14 @@ def test_one_class_can_be_made_rare() -> None:
         with pytest.raises(RunError) as caught:
             full.rare("b", n)
         assert str(caught.value) == (
-            f"asked to keep {n} items of class 'b', of which there are 20 to choose from: ask for "
-            "1 to 20."
+            f"n is {n}, but class 'b' has 20 candidates: give a number from 1 to 20."
         )
     with pytest.raises(RunError) as caught:
         full.long_tailed(0.5)
     assert str(caught.value) == "the ratio of a long tail is 0.5: give a number, at least 1."
 
 
-def test_a_thinned_problem_is_another_run_of_the_same_dataset(tmp_path: Path) -> None:
+def test_an_imbalanced_problem_has_its_own_run_id(tmp_path: Path) -> None:
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp_path)
     full = Problem.of(digits, seed=0)
     rare = full.rare("7", 5)
@@ -98,7 +97,7 @@ def test_a_thinned_problem_is_another_run_of_the_same_dataset(tmp_path: Path) ->
 # On disk
 
 
-def test_a_problem_of_embeddings_is_shared_by_its_path(tmp_path: Path) -> None:
+def test_a_saved_problem_of_embeddings_has_the_path_of_its_matrix(tmp_path: Path) -> None:
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp_path / "w")
     given = Problem.of(digits, seed=0).rare("3", 9)
     given.save(tmp_path / "p")
@@ -120,7 +119,7 @@ def test_a_problem_of_embeddings_is_shared_by_its_path(tmp_path: Path) -> None:
         assert (before.accuracy, before.ece) == (after.accuracy, after.ece)
 
 
-def test_a_problem_in_memory_is_written_once(tmp_path: Path) -> None:
+def test_a_matrix_in_memory_is_written_once(tmp_path: Path) -> None:
     given = problem({"a": 20, "b": 20})
     given.save(tmp_path)
     written = (tmp_path / "matrix.npy").stat().st_mtime_ns
@@ -138,7 +137,7 @@ def test_a_problem_in_memory_is_written_once(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path} holds another problem: choose another folder."
 
 
-def test_another_process_runs_the_same(tmp_path: Path) -> None:
+def test_another_process_gives_the_same_run(tmp_path: Path) -> None:
     given = problem({"a": 40, "b": 40, "c": 40}, tests=9)
     given.save(tmp_path / "p")
     program = (
@@ -156,7 +155,7 @@ def test_another_process_runs_the_same(tmp_path: Path) -> None:
     assert done.stdout.strip() == str([(r.rows.tolist(), r.accuracy) for r in loop.run(2)])
 
 
-def test_a_problem_that_is_gone_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_problem_or_matrix_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         Problem.load(tmp_path)
     assert str(caught.value) == f"there is no problem in {tmp_path}: save one there first."
@@ -167,7 +166,7 @@ def test_a_problem_that_is_gone_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         Problem.load(tmp_path / "p")
     assert str(caught.value) == (
-        f"the matrix {tmp_path}/m.npy has shape (3, 3), but the problem in {tmp_path}/p is of "
+        f"the matrix {tmp_path}/m.npy has shape (3, 3), but the problem in {tmp_path}/p needs "
         "(4, 4): delete the folder and save the problem again."
     )
     (tmp_path / "m.npy").unlink()
@@ -178,7 +177,7 @@ def test_a_problem_that_is_gone_is_an_error(tmp_path: Path) -> None:
 # From arrays
 
 
-def test_a_loop_from_arrays_against_a_plain_one() -> None:
+def test_a_loop_from_arrays_equals_a_plain_loop() -> None:
     X, y = load_digits(return_X_y=True)
     X, truth = X / 16, y[1200:]
     loop = ActiveLoop.from_arrays(
@@ -213,23 +212,23 @@ def test_a_loop_from_arrays_against_a_plain_one() -> None:
     assert loop.classes_.tolist() == list(range(10))
 
 
-def test_fit_goes_to_the_end_of_the_pool_and_what_is_skipped_stays() -> None:
+def test_fit_runs_until_only_skipped_candidates_are_left() -> None:
     X, y = load_digits(return_X_y=True)
     whole = ActiveLoop.from_arrays(
         X[:500], y[:500], X[500:700], y[500:700], head="nearest_mean", strategy="margin"
     ).fit()
     assert [record.labelled for record in whole.records] == [128, 256, 384, 500]
     assert whole.labelled_percent[-1] == 100
-    assert whole.records[-1].accuracy == pytest.approx(whole.upper_bound())
+    assert whole.records[-1].accuracy == pytest.approx(whole.upper_baseline())
     short = ActiveLoop.from_arrays(
         X[:500], y[:500], head="nearest_mean", strategy="margin", skip=60
     ).fit()
     assert [record.labelled for record in short.records] == [128, 256, 384, 440]
     assert np.isnan(short.test_metrics["accuracy"]).all()
-    assert short.upper_bound() is None
+    assert short.upper_baseline() is None
 
 
-def test_labels_and_rows_of_any_type_will_do() -> None:
+def test_labels_and_rows_can_have_any_type() -> None:
     X, y = load_digits(return_X_y=True)
     picks = []
     for rows, labels in (
@@ -267,7 +266,7 @@ WRONG = {
     ),
     "nothing": (
         (np.zeros((0, 2)), [], None, None), UsageError,
-        "X_train has no rows: there is nothing to choose from.",
+        "X_train has no rows: give at least one candidate.",
     ),
     "empty vectors": (
         (np.zeros((2, 0)), ["a", "b"], None, None), UsageError,
@@ -304,7 +303,7 @@ WRONG = {
     ),
     "labels of two kinds": (
         (X3, Y3, X3, [1, 2, 3]), LabelError,
-        "y_train holds texts, y_test numbers: give both in the same way.",
+        "y_train has texts, y_test has numbers: give the same kind.",
     ),
     "labels that are dates": (
         (X3, np.array(["2020-01-01"] * 3, "datetime64[D]"), None, None), LabelError,
@@ -324,7 +323,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", list(WRONG))
-def test_arrays_that_do_not_fit_are_named(case: str) -> None:
+def test_arrays_that_do_not_fit_raise_an_error(case: str) -> None:
     arrays, kind, message = WRONG[case]
     with pytest.raises(EmbedpipeError) as caught:
         ActiveLoop.from_arrays(*arrays)
@@ -332,7 +331,7 @@ def test_arrays_that_do_not_fit_are_named(case: str) -> None:
     assert type(caught.value) is kind
 
 
-def test_figures_on_the_test_rows_by_hand() -> None:
+def test_measures_on_the_test_rows_by_hand() -> None:
     # Test rows a a a b b c; the head knows a and b alone and says a a b b b b.
     class Fixed(LogisticRegression):
         def predict_proba(self, X: np.ndarray) -> np.ndarray:

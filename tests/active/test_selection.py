@@ -1,4 +1,4 @@
-"""Pools of a round, and which items a pick stands for."""
+"""Pools of a round, and the items that a pick represents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from embedpipe.active.selection import RoundPool
 from embedpipe.errors import SelectionError
 
 
-def test_groups_worked_out_by_hand() -> None:
+def test_groups_by_hand() -> None:
     points = np.array([[0], [1], [3], [3], [10], [12], [6], [30]], dtype=np.float32)
     found = ep.groups(points, [2, 4], labelled=[7, 0], metric="euclidean")
     # Row 1 is nearer to the labelled row 0 (1 away) than to row 2 (2 away): nobody's.
@@ -18,7 +18,7 @@ def test_groups_worked_out_by_hand() -> None:
     assert [group.distances.tolist() for group in found] == [[0, 3], [2]]
 
 
-def test_only_candidates_are_stood_for() -> None:
+def test_groups_contain_only_candidates() -> None:
     points = np.arange(6, dtype=np.float32)[:, None]
     (group,) = ep.groups(points, [2], candidates=[0, 2, 3], metric="euclidean")
     assert group.rows.tolist() == [3, 0]
@@ -43,7 +43,7 @@ def test_every_unlabelled_item_is_in_the_group_of_its_nearest_pick(metric: str) 
         np.testing.assert_allclose(group.distances, away[group.rows, place], rtol=1e-6)
 
 
-def test_groups_are_by_direction_unless_told_otherwise() -> None:
+def test_groups_use_the_cosine_distance_by_default() -> None:
     points = np.array([[1, 0], [0, 1], [9, 1], [1, 3]], dtype=np.float32)
     by_direction = ep.groups(points, [0, 1])
     assert [group.rows.tolist() for group in by_direction] == [[2], [3]]

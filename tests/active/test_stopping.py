@@ -1,4 +1,4 @@
-"""Whether to go on: worked out by hand, on a real history, and on all that may come."""
+"""Advice on stopping: by hand, on a real history, and on random histories."""
 
 import json
 import math
@@ -26,31 +26,31 @@ def law(n, step, level=900.0, fall=-1.4):
     return 1 - level * (n - step / 2) ** fall * (step / 100) ** 0.7
 
 
-def test_one_step_worked_out_by_hand():
-    # 16 % changed from 100 to 200 labels, half way at 150; half way of the next 100 is 250:
+def test_one_round_by_hand():
+    # 16 % changed from 100 to 200 labels, with the middle 150; the next 100 have the middle 250:
     # 0.16 * (250 / 150)^-1.4 = 0.0783, of which 0.3 becomes right.
     found = advise(rounds(0.84))
     changed = 0.16 * (250 / 150) ** -1.4
     assert found["expected_gain"] == pytest.approx(100 * 0.3 * changed, abs=1e-4)
-    # The logarithm is unsure by 0.35 * 250 / 150 of the one round, and by 0.5 times the way.
-    unsure = math.hypot(0.35 * 250 / 150, 0.5 * math.log(250 / 150))
-    assert found["gain_high"] == pytest.approx(60 * changed * math.exp(unsure / 2), abs=1e-4)
-    assert found["gain_low"] == pytest.approx(5 * changed * math.exp(-unsure / 2), abs=1e-4)
+    # The error of the logarithm: 0.35 * 250 / 150 of the round, and 0.5 times the distance.
+    error = math.hypot(0.35 * 250 / 150, 0.5 * math.log(250 / 150))
+    assert found["gain_high"] == pytest.approx(60 * changed * math.exp(error / 2), abs=1e-4)
+    assert found["gain_low"] == pytest.approx(5 * changed * math.exp(-error / 2), abs=1e-4)
     assert found["advice"] == "continue" and list(found) == KEYS
     assert found["reason"] == (
-        "the next 100 labels are expected to buy about 2.3 points of accuracy (0.3 to 6.5)."
+        "100 more labels should add about 2.3 points of accuracy (0.3 to 6.5)."
     )
 
 
 @pytest.mark.parametrize("step", [20, 50, 100])
-def test_the_law_is_carried_on_whatever_the_batch(step):
+def test_a_power_law_is_extrapolated_with_any_batch_size(step):
     labels = list(range(100 + step, 401, step))
     history = rounds(*(law(n, step) for n in labels), step=step)
     expected = 100 * 0.3 * 900 * (history[-1].labelled + 50) ** -1.4
     assert advise(history)["expected_gain"] == pytest.approx(expected, rel=0.02)
 
 
-def test_batches_of_one_are_taken_together():
+def test_batches_of_one_are_grouped():
     # 2,000 rows watched: changes of single labels come as 0, 1 or 2 of them
     labels = range(101, 301)
     shares = [round((1 - law(n, 1)) * 2000 + (0.49 if n % 2 else -0.49)) / 2000 for n in labels]
@@ -59,7 +59,7 @@ def test_batches_of_one_are_taken_together():
     assert advise(history)["expected_gain"] == pytest.approx(expected, rel=0.15)
 
 
-def test_a_real_history_of_digits_chosen_by_margin():
+def test_a_real_history_of_digits_selected_by_margin():
     # Mean of four seeds; the test accuracy went .764 .847 .892 .916 .923 .934 .939 .942 .946
     agreement = [0.799, 0.900, 0.940, 0.969, 0.989, 0.994, 0.998, 0.998]
     cv = [0.770, 0.705, 0.708, 0.722, 0.724, 0.719, 0.779, 0.814, 0.849]
@@ -67,8 +67,8 @@ def test_a_real_history_of_digits_chosen_by_margin():
         Evidence(50 * (i + 1), cv[i], 50 * (i + 1), None if not i else agreement[i - 1])
         for i in range(9)
     ]
-    said = [advise(history[: i + 1])["advice"] for i in range(9)]
-    assert said == ["unknown", *["continue"] * 4, "stop soon", *["stop"] * 3]
+    found = [advise(history[: i + 1])["advice"] for i in range(9)]
+    assert found == ["unknown", *["continue"] * 4, "stop soon", *["stop"] * 3]
     gains = [advise(history[: i + 1])["expected_gain"] for i in range(1, 9)]
     assert gains == sorted(gains, reverse=True)
 
@@ -76,56 +76,56 @@ def test_a_real_history_of_digits_chosen_by_margin():
 @pytest.mark.parametrize(
     ("history", "reason"),
     [
-        ([], "there are no labels yet."),
-        ([Evidence(0, None, 0, None)], "there are no labels yet."),
-        (rounds(), "it takes two rounds to see what more labels change."),
+        ([], "There are no labels yet."),
+        ([Evidence(0, None, 0, None)], "There are no labels yet."),
+        (rounds(), "The advice needs the predictions of two rounds."),
         (
             [Evidence(10, None, 0, None), Evidence(10, None, 0, 1.0)],
-            "it takes two rounds to see what more labels change.",
+            "The advice needs the predictions of two rounds.",
         ),
         (
             rounds(1.0, 1.0, 1.0),
-            "no prediction has changed since the first round: there may be labels of one class "
-            "only.",
+            "No prediction has changed since the first round. Check that the labels have several "
+            "classes.",
         ),
     ],
 )
-def test_what_cannot_be_told_is_not_guessed(history, reason):
+def test_without_evidence_the_advice_is_unknown(history, reason):
     found = advise(history)
     assert (found["advice"], found["reason"]) == ("unknown", reason)
     assert found["expected_gain"] is found["gain_low"] is found["gain_high"] is None
 
 
-def test_a_quiet_round_may_be_chance_and_two_are_not():
+def test_one_unchanged_round_is_no_reason_to_stop_but_two_are():
     once = advise(rounds(0.999, first=400))
     assert once["gain_high"] < 1 and once["advice"] == "stop soon"
     assert once["reason"] == (
-        "the next 100 labels are expected to buy about 0.0 points of accuracy (0.0 to 0.1): worth "
-        "it only if every point counts."
+        "100 more labels should add about 0.0 points of accuracy (0.0 to 0.1). Continue only if "
+        "every point counts."
     )
     twice = advise(rounds(0.999, 0.996, first=400))
     assert twice["advice"] == "stop"
     assert twice["reason"] == (
-        "the next 100 labels are expected to buy about 0.1 points of accuracy (0.0 to 0.1): "
-        "99.6 % of the predictions stayed as they were in the last round."
+        "100 more labels should add about 0.1 points of accuracy (0.0 to 0.1). The last round left "
+        "99.6 % of the predictions unchanged."
     )
 
 
-def test_a_class_seen_for_the_first_time_means_going_on():
+def test_a_new_class_is_a_reason_to_continue():
     quiet = rounds(0.90, 0.95, 0.97, 0.985)
     assert advise(quiet)["advice"] == "stop"
     jump = [*quiet, Evidence(600, 0.7, 600, 0.85)]
     assert advise(jump)["advice"] == "continue"
 
 
-def test_rounds_that_brought_no_label_are_passed_over():
+def test_rounds_without_new_labels_are_left_out():
     whole = rounds(0.8, 0.9)
     with_gap = [whole[0], whole[1], Evidence(200, 0.8, 200, None), whole[2]]
     assert advise(with_gap) == advise(whole)
 
 
 def test_the_cross_validated_accuracy_does_not_change_the_gain():
-    # It falls where labels get harder, and is unknown where the head cannot tell.
+    # It falls where labels get harder, and is unknown for some heads.
     history = rounds(0.8, 0.9)
     falling = [Evidence(e.labelled, 0.9 - 0.1 * i, 50, e.agreement) for i, e in enumerate(history)]
     unknown = [Evidence(e.labelled, None, 0, e.agreement) for e in history]

@@ -1,4 +1,4 @@
-"""The accuracy of `train` and `predict`: on which images it is, and when there is none."""
+"""The accuracy of `train` and `predict`: its test images, and reasons for a missing one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ THINGS = {"0.jpg": "hat", "1.jpg": "shoe"}
             ("Hat", "Shoe"),
             ("hat", "shoe"),
             "the labels (hat, shoe) and the dataset's classes (Hat, Shoe) have no name in common; "
-            "they differ only by case: Hat, Shoe",
+            "these differ only in case: Hat, Shoe",
         ),
         (
             ("hat", "shoe"),
@@ -80,7 +80,7 @@ def test_without_a_common_class_there_is_no_accuracy(embedded, tmp_path, names, 
     assert (prediction.accuracy, prediction.judged, prediction.note) == (None, 0, words)
 
 
-def test_classes_that_were_not_trained_on_count_as_wrong(embedded, tmp_path):
+def test_images_of_classes_without_training_labels_count_as_wrong(embedded, tmp_path):
     colours = {f"red/{n}.jpg": "red" for n in range(4)} | {
         f"blue/{n}.jpg": "blue" for n in range(4)
     }
@@ -88,11 +88,13 @@ def test_classes_that_were_not_trained_on_count_as_wrong(embedded, tmp_path):
     embeddings = embedded(colours)
     labels = {"red/0.jpg": "red", "blue/0.jpg": "blue"}
     trained = train_head(embeddings, labels, output=tmp_path / "head.safetensors")
-    assert trained.accuracy.value == pytest.approx(6 / 9)  # six right, three that cannot be
+    assert trained.accuracy.value == pytest.approx(
+        6 / 9
+    )  # six right, three of the class without labels
     assert trained.accuracy.judged == 9
     assert trained.accuracy.note == (
-        "on 9 images not trained on; 3 are of classes that were not trained on (green) and count "
-        "as wrong"
+        "on 9 images not used for training; 3 of them have classes without training labels (green) "
+        "and count as wrong"
     )
     prediction = ep.predict(embeddings, tmp_path / "head.safetensors")
     assert (prediction.accuracy, prediction.judged) == (trained.accuracy.value, 9)
@@ -100,7 +102,7 @@ def test_classes_that_were_not_trained_on_count_as_wrong(embedded, tmp_path):
     assert (other.accuracy, other.judged) == (None, 0)
 
 
-def test_the_test_split_is_what_is_judged_where_it_has_labels(embedded):
+def test_a_labelled_test_split_is_used_for_the_accuracy(embedded):
     colours = {
         f"{split}/{name}/{n}.jpg": colour
         for split in ("train", "test")
@@ -115,7 +117,7 @@ def test_the_test_split_is_what_is_judged_where_it_has_labels(embedded):
 def test_an_unlabelled_dataset_has_no_accuracy(embedded):
     found = train_head(embedded({f"{n}.jpg": "red" for n in range(3)}), THINGS).accuracy
     assert (found.value, found.judged) == (None, 0)
-    assert found.note == "no image outside of the training labels has a label"
+    assert found.note == "the dataset has no labelled image that was not used for training"
 
 
 def test_a_loop_whose_test_split_has_other_classes_has_no_accuracy(embedded):
@@ -123,9 +125,7 @@ def test_a_loop_whose_test_split_has_other_classes_has_no_accuracy(embedded):
     embeddings = embedded(colours | {f"test/{name}/{n}.jpg": "red" for name in "cd" for n in "01"})
     loop = ep.ActiveLoop(embeddings, strategy="random", initial="random", initial_size=2)
     assert [record.accuracy for record in loop.run(rounds=1, batch_size=2)] == [None, None]
-    assert loop.problem.untested == (
-        "the test split has no class in common with the images to choose from"
-    )
+    assert loop.problem.untested == ("the test split has no class in common with the other images")
     shared = embedded({"test/a/9.jpg": "red"})  # now one is shared: the others count as wrong
     loop = ep.ActiveLoop(shared, strategy="random", initial="random", initial_size=2)
     assert all(record.accuracy is not None for record in loop.run(rounds=1, batch_size=3))

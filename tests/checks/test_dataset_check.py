@@ -133,11 +133,11 @@ def test_labels_that_could_not_be_checked_are_reported(embeddings, names, judged
     page = checks_of(embeddings, check(embeddings, labels=labels, pixels=False))
     facts = dict(page.facts)
     if reason is not None:
-        assert facts["Doubtful labels"] == f"not judged: {reason}"
+        assert facts["Doubtful labels"] == f"not checked: {reason}"
     else:
         assert facts["Doubtful labels"] == str(len(found["label_errors"]))
         assert page.kinds[0].note.endswith(
-            "4 of 5 labels were judged; the others are alone in their class."
+            "4 of 5 labels were checked; the others are the only ones of their class."
         )
 
 

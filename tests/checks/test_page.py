@@ -32,13 +32,13 @@ def test_it_shows_what_was_found(data, copies):
     assert [pick.id for pick in kind(data, "duplicates").findings[0].items] == [
         "test/a/same.jpg", "train/b/005.jpg",
     ]  # fmt: skip
-    assert kind(data, "duplicates").findings[0].text == "2 items, labelled a and b"
+    assert kind(data, "duplicates").findings[0].text == "2 images, with labels a and b"
     assert kind(data, "near_duplicates").count == len(copies)
-    assert kind(data, "leakage").findings[0].text == "2 items in test, train"
+    assert kind(data, "leakage").findings[0].text == "2 images in test, train"
     assert kind(data, "tiny").findings[0].text == "12 × 48"
     assert kind(data, "blank").findings[0].items[0].id == "train/a/white.jpg"
     assert [name for name, _ in data.failures] == ["train/a/broken.jpg", "train/a/half.jpg"]
-    assert data.missing == ("There is no b in the test split.",)
+    assert data.missing == ("The test split has no image of class b.",)
     findings = [finding for each in data.kinds for finding in each.findings]
     assert all(pick.thumbnail for finding in findings for pick in finding.items)
 
@@ -60,8 +60,8 @@ def test_a_page_without_findings(embeddings, tmp_path):
     found = check(embeddings, labels={}, pixels=False)
     page = write_checks(tmp_path / "page.html", checks_of(embeddings, found)).read_text()
     assert "not checked" in page
-    empty = ChecksData("shop", "All well", (), (), (), (), ())
-    assert "All well" in write_checks(tmp_path / "empty.html", empty).read_text()
+    empty = ChecksData("shop", "No problems found", (), (), (), (), ())
+    assert "No problems found" in write_checks(tmp_path / "empty.html", empty).read_text()
 
 
 def crowded(path):
@@ -71,15 +71,15 @@ def crowded(path):
     long = "x" * 150
     picks = tuple(Pick(f"{EVIL}/{long}{i}.jpg", 0.0, EVIL, thumbnail) for i in range(12))
     alone = tuple(Finding((pick,), f"{long}, or {EVIL}?") for pick in picks)
-    groups = (Finding(picks, f"12 items, labelled {long} and {EVIL}", 88),)
+    groups = (Finding(picks, f"12 images, with labels {long} and {EVIL}", 88),)
     kinds = (
         FindingKind("label_errors", "Doubtful labels", "How.", 500, alone),
-        FindingKind("near_duplicates", "Same picture", "How.", 1, groups),
+        FindingKind("near_duplicates", "Near-duplicates", "How.", 1, groups),
         FindingKind("leakage", "Leaks", "How.", 0, (), "the dataset has fewer than two splits"),
     )
     classes = ((long, 100, 1.0, False), (EVIL, 1, 0.01, True))
     data = ChecksData(
-        long, "501 things to look at", (("items", "1"),) * 9, kinds, classes, (EVIL,),
+        long, "501 findings to review", (("images", "1"),) * 9, kinds, classes, (EVIL,),
         ((long, EVIL),), f"embedpipe check {long}",
     )  # fmt: skip
     return write_checks(path, data)
@@ -89,8 +89,8 @@ def test_names_are_text(tmp_path):
     page = crowded(tmp_path / "page.html").read_text()
     assert EVIL not in page
     assert "&lt;script&gt;" in page
-    assert "The first 12 are shown." in page
-    assert "88 not shown" in page
+    assert "This page has the first 12." in page
+    assert "88 more" in page
 
 
 def test_it_fits_every_screen_and_loads_no_external_files(browser, tmp_path):

@@ -130,9 +130,9 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "a mode that the head cannot do": (
         ["run", "{photos}", "--mode", "half_cumulative", "--head", "nearest_mean"], 2,
-        "mode 'half_cumulative' goes on from the weights of the round before, and a "
-        "NearestMeanHead has no warm_start option for that: use mode cumulative or incremental or "
-        "replay, or a head such as mlp.",
+        "mode 'half_cumulative' continues from the weights of the previous round, but a "
+        "NearestMeanHead has no warm_start option: use mode cumulative or incremental or replay, "
+        "or a head such as mlp.",
     ),
     "a buffer without replay": (
         ["run", "{photos}", "--buffer-size", 3], 2,

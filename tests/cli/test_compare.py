@@ -57,8 +57,8 @@ def test_the_text_has_both_baselines(call: Callable[..., Result]) -> None:
     outcome = call("digits", "--strategies", "coreset", "--seeds", 2, "--seed-offset", 5)
     assert outcome.exit_code == 0, outcome.stderr
     assert "digits, toy; logistic, cumulative; 2 seeds, 20 to 40 labels" in outcome.stdout
-    assert "with all labels 0." in outcome.stdout
-    assert "floor (random) 0." in outcome.stdout
+    assert "upper baseline (all labels) 0." in outcome.stdout
+    assert "lower baseline (random) 0." in outcome.stdout
     assert "about" not in outcome.stdout
     assert "0 of 4 runs, 0 of 12 rounds" in outcome.stderr
     assert call("digits", "--seeds", 2, "--quiet").stderr == ""

@@ -23,7 +23,7 @@ initial_size: 20
 batch_size: 10
 skip: 0
 labelling: {noise: 0.1}
-upper_bound: false
+upper_baseline: false
 name: mine
 """
 
@@ -49,7 +49,7 @@ def refused(outcome: Result) -> str:
         ("--heads ridge", "heads"), ("--rounds 4", "rounds"), ("--initial-size 5", "initial_size"),
         ("--batch-size 5", "batch_size"), ("--skip 1", "skip"), ("--noise 0.2", "labelling"),
         ("--abstain 0.1", "labelling"), ("--name other", "name"), ("--backbones toy", "backbones"),
-        ("--no-upper-baseline", "upper_bound"),
+        ("--no-upper-baseline", "upper_baseline"),
     ],
 )  # fmt: skip
 def test_an_option_in_the_grid_file_cannot_be_typed(

@@ -43,8 +43,7 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
         "config.json", "rounds.parquet", "picks.parquet", "report.html"
     }  # fmt: skip
     assert rounds[-1]["advice"]["reason"] in (page := report.read_text(encoding="utf-8"))
-    advice = rounds[-1]["advice"]["advice"].capitalize()
-    assert f"Advice for coreset, then entropy. {advice}: " in page
+    assert "coreset, then entropy" in page
     assert call(*arguments).json() == result
 
 

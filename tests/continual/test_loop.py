@@ -274,8 +274,8 @@ def test_policy_none_has_no_buffer(drifting, tmp_path):
     with pytest.raises(UsageError, match="^policy 'none' has no buffer to replay: use method 'na"):
         ContinualLoop(stream, policy="none", method="replay")
     options = {"heads": ["logistic"], "retains": [0.1], "seeds": 1, "workspace": tmp_path}
-    study = ReplayStudy(stream, policies=["none", "el2n"], bounds=["joint"], **options)
+    study = ReplayStudy(stream, policies=["none", "el2n"], reference_methods=["joint"], **options)
     learned = [cell.setting.learned for cell in study.cells()]
     assert learned == ["el2n, 10 %", "random, 10 %", "naive", "joint"]
-    alone = ReplayStudy(stream, policies=["none"], bounds=[], **options)
+    alone = ReplayStudy(stream, policies=["none"], reference_methods=[], **options)
     assert [cell.setting.learned for cell in alone.cells()] == ["random, 10 %", "naive"]

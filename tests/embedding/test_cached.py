@@ -64,7 +64,7 @@ def test_predict_embeds_in_the_precision_of_the_model(embed, photos, tmp_path):
     options = ep.EmbedOptions(backbone="toy")
     found = check_spec(tmp_path / "head.safetensors", options)
     assert (found.precision, options.precision) == (OTHER, "auto")
-    with pytest.raises(UsageError, match="was trained on other vectors than these"):
+    with pytest.raises(UsageError, match="was trained with another backbone or precision"):
         check_spec(tmp_path / "head.safetensors", ep.EmbedOptions(backbone="toy", precision=HERE))
 
 

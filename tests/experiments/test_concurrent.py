@@ -1,4 +1,4 @@
-"""Several processes at the same runs, studies and matrices."""
+"""Several processes with the same runs, studies and matrices."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ def test_twenty_pairs_of_studies_at_once(photos: Callable[..., Path], tmp_path: 
         found = compare(workspace, folder, "--strategies", "margin,entropy,coreset")
         out, err = found.communicate(timeout=600)
         assert found.returncode == 0, err
-        told = json.loads(out)
-        tables.append([(row["strategy"], row["aubc_mean"]) for row in told["summary"]])
+        summary = json.loads(out)["summary"]
+        tables.append([(row["strategy"], row["aubc_mean"]) for row in summary])
         assert not list(workspace.rglob(".tmp-*"))
     assert all(table == tables[0] for table in tables)
 
 
-def test_two_writers_of_one_run_leave_one_whole_run(
+def test_three_writers_of_one_run_leave_one_whole_run(
     blobs: Callable[..., Problem], tmp_path: Path
 ) -> None:
-    """Readers never meet picks that do not fit the rounds, and rounds never become fewer."""
+    """Readers always find picks that fit the rounds, and never fewer rounds than before."""
     options = {"strategy": "margin", "initial": "coreset", "initial_size": 4}
     records = list(ActiveLoop(blobs(), **options).run(rounds=8, batch_size=2))  # type: ignore[arg-type]
     path = tmp_path / "run"
@@ -85,7 +85,7 @@ def test_two_writers_of_one_run_leave_one_whole_run(
                 found = len(RunFolder(path).read())
                 rows = len(read_rounds(path, 100))
                 stored = stored_of(path).rounds
-            except Exception as error:  # noqa: BLE001  whatever it is, it is the finding
+            except Exception as error:  # noqa: BLE001  any error fails the test
                 problems.append(error)
                 return
             assert most <= found <= rows <= stored
@@ -107,7 +107,7 @@ def test_two_writers_of_one_run_leave_one_whole_run(
     assert sorted(os.listdir(path)) == ["config.json", "picks.parquet", "rounds.parquet"]  # noqa: PTH208
 
 
-def test_a_writer_that_is_behind_changes_nothing(
+def test_a_writer_with_fewer_rounds_changes_nothing(
     blobs: Callable[..., Problem], tmp_path: Path
 ) -> None:
     records = list(ActiveLoop(blobs(), initial_size=4).run(rounds=3, batch_size=2))

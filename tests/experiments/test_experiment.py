@@ -1,4 +1,4 @@
-"""A grid: what is in it, that nothing is done twice, and that workers change nothing."""
+"""Grids: cells, results that do not depend on workers, no run twice, and failures."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def stamps(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in files}
 
 
-# What is in it
+# The cells
 
 
-def test_the_grid_is_what_is_asked_for_and_random(grid: Grid) -> None:
+def test_a_grid_has_all_settings_and_the_lower_baseline(grid: Grid) -> None:
     where = "blobs: {}; logistic, cumulative; seed {}"
     assert names(grid(seeds=[7])) == [
         where.format(strategies, 7)
@@ -55,7 +55,7 @@ def test_the_grid_is_what_is_asked_for_and_random(grid: Grid) -> None:
     ]
 
 
-def test_what_is_asked_for_twice_is_there_once(grid: Grid) -> None:
+def test_repeated_strategies_and_seeds_give_one_cell(grid: Grid) -> None:
     twice = grid(strategies=["margin", "margin"], initials=["typiclust", "same"], seeds=[3, 3])
     assert [each.split(": ")[1].split(";")[0] for each in names(twice)] == [
         "typiclust, then margin",
@@ -64,7 +64,7 @@ def test_what_is_asked_for_twice_is_there_once(grid: Grid) -> None:
     ]
 
 
-def test_a_cell_is_the_run_of_a_loop(grid: Grid, blobs: Callable[..., Problem]) -> None:
+def test_a_cell_has_the_run_id_of_its_loop(grid: Grid, blobs: Callable[..., Problem]) -> None:
     loop = ActiveLoop(
         blobs(),
         strategy="margin",
@@ -80,7 +80,7 @@ def test_a_cell_is_the_run_of_a_loop(grid: Grid, blobs: Callable[..., Problem]) 
     assert len({cell.run_id for cell in cells}) == len(cells)
 
 
-def test_several_datasets_and_backbones_have_names(blobs: Callable[..., Problem]) -> None:
+def test_datasets_and_backbones_have_the_given_names(blobs: Callable[..., Problem]) -> None:
     several = Experiment(
         {"a": blobs(), ("b", "net"): lambda seed: blobs(seed=seed)}, strategies=["random"], seeds=2
     )
@@ -108,28 +108,29 @@ def test_several_datasets_and_backbones_have_names(blobs: Callable[..., Problem]
         ),
         (
             {"seeds": 0},
-            "seeds is 0: give how many, at least 1, or a list of whole numbers from 0 on.",
+            "seeds is 0: give a number of seeds, at least 1, or a list of whole numbers, at least "
+            "0.",
         ),
         (
             {"seeds": [1, -2]},
-            "seeds is [1, -2]: give how many, at least 1, or a list of whole numbers from 0 on.",
+            "seeds is [1, -2]: give a number of seeds, at least 1, or a list of whole numbers, at "
+            "least 0.",
         ),
         ({"rounds": -1}, "rounds is -1: give a whole number, at least 0."),
         ({"batch_size": 2.5}, "batch_size is 2.5: give a whole number, at least 1."),
         (
             {"problems": [3]},
-            "cannot run on a int: give embeddings, a Problem, or a dictionary of these, or of "
+            "cannot run on a int: give embeddings, a Problem, or a dictionary of these or of "
             "functions from a seed to a Problem.",
         ),
         ({"problems": []}, "there is no dataset to run on: give at least one."),
         (
             {"strategies": [ep.strategies.TypiClust(), ep.strategies.TypiClust()]},
-            "two of the strategies are both called 'typiclust': their options cannot be told "
-            "apart by name; register them under names of their own.",
+            "two of the strategies have the name 'typiclust': register them under different names.",
         ),
     ],
 )
-def test_what_has_no_meaning_is_refused_at_once(
+def test_options_that_are_not_valid_raise_an_error(
     grid: Grid, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
@@ -137,7 +138,7 @@ def test_what_has_no_meaning_is_refused_at_once(
     assert str(caught.value) == message
 
 
-def test_names_that_are_not_known_are_refused_at_once(grid: Grid) -> None:
+def test_unknown_names_raise_an_error(grid: Grid) -> None:
     with pytest.raises(UnknownNameError, match="unknown strategy 'marign'. Did you mean 'margin'?"):
         grid(strategies=["marign"])
     with pytest.raises(UnknownNameError, match="unknown mode 'repaly'. Did you mean 'replay'?"):
@@ -146,30 +147,30 @@ def test_names_that_are_not_known_are_refused_at_once(grid: Grid) -> None:
         grid(index="flat")
 
 
-def test_two_of_one_name_are_refused(blobs: Callable[..., Problem]) -> None:
+def test_two_datasets_with_one_name_raise_an_error(blobs: Callable[..., Problem]) -> None:
     with pytest.raises(UsageError) as caught:
         Experiment([blobs(), blobs(seed=1)])
     assert str(caught.value) == (
-        "two datasets are both called 'blobs' (backbone 'none'): give a dictionary with a name "
-        "for each."
+        "two datasets have the name 'blobs' (backbone 'none'): give a dictionary with a name for "
+        "each."
     )
 
 
-# Doing it
+# Running
 
 
-def test_workers_change_nothing(grid: Grid, tmp_path: Path) -> None:
+def test_results_do_not_depend_on_the_number_of_workers(grid: Grid, tmp_path: Path) -> None:
     tables = []
     for workers in (0, 1, 2):
         experiment = grid(workspace=tmp_path / str(workers))
         results = experiment.run(workers=workers)
         assert results.failures == ()
         tables.append((experiment.folder / "results.parquet").read_bytes())
-        assert pq.read_table(experiment.folder / "bounds.parquet").equals(results.bounds)
+        assert pq.read_table(experiment.folder / "bounds.parquet").equals(results.upper_baselines)
     assert tables[0] == tables[1] == tables[2]
 
 
-def test_a_cell_picks_what_a_loop_in_this_process_picks(
+def test_a_cell_has_the_picks_of_its_loop(
     grid: Grid, blobs: Callable[..., Problem], tmp_path: Path
 ) -> None:
     experiment = grid()
@@ -192,7 +193,7 @@ def test_a_cell_picks_what_a_loop_in_this_process_picks(
         assert [row["labelled"] for row in rows] == [8, 12, 16]
 
 
-def test_the_tables_say_where_each_row_stands(grid: Grid) -> None:
+def test_rows_of_tables_have_the_columns_of_their_cell(grid: Grid) -> None:
     experiment = grid(strategies=["margin"], seeds=1)
     results = experiment.run(workers=0)
     first = results.table.to_pylist()[0]
@@ -208,24 +209,24 @@ def test_the_tables_say_where_each_row_stands(grid: Grid) -> None:
     assert "select_seconds" not in first
     assert results.timings.column("select_seconds").null_count == 0
     assert (
-        results.bounds.to_pylist()[0]["accuracy"]
+        results.upper_baselines.to_pylist()[0]["accuracy"]
         == ActiveLoop(
             experiment._entries[0].problem, strategy="random", initial="random"
-        ).upper_bound()
+        ).upper_baseline()
     )
 
 
-# Nothing twice
+# No run twice
 
 
-def test_what_is_finished_is_not_touched(
+def test_finished_runs_are_not_changed(
     grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = grid().run(workers=2)
     before = stamps(tmp_path / "workspace")
 
     def forbidden(*_: object, **__: object) -> None:
-        raise AssertionError("nothing is left to do")
+        raise AssertionError("all runs are finished")
 
     monkeypatch.setattr("embedpipe.experiments.workers.ProcessPoolExecutor", forbidden)
     monkeypatch.setattr("embedpipe.experiments.experiment.work", forbidden)
@@ -236,7 +237,7 @@ def test_what_is_finished_is_not_touched(
     assert stamps(tmp_path / "workspace") == before
 
 
-def test_more_strategies_and_seeds_compute_what_is_new(grid: Grid, tmp_path: Path) -> None:
+def test_more_strategies_and_seeds_compute_only_new_runs(grid: Grid, tmp_path: Path) -> None:
     grid().run(workers=0)
     before = stamps(tmp_path / "workspace")
     done = []
@@ -251,12 +252,14 @@ def test_more_strategies_and_seeds_compute_what_is_new(grid: Grid, tmp_path: Pat
             *(where.format(each, 2) for each in ("typiclust, then margin", "coreset", "random")),
         ]
     )
-    # The initial selection of typiclust is there for two seeds, with the same head.
-    begun = [number for name, number in done if name == where.format("typiclust, then entropy", 0)]
-    assert begun == [1, 2]
+    # Two seeds have a first batch by typiclust with the same head: it is copied.
+    started = [
+        number for name, number in done if name == where.format("typiclust, then entropy", 0)
+    ]
+    assert started == [1, 2]
 
 
-def test_more_rounds_continue(grid: Grid, tmp_path: Path) -> None:
+def test_more_rounds_continue_a_run(grid: Grid, tmp_path: Path) -> None:
     grid(strategies=["margin"], seeds=1).run(workers=0)
     rounds = []
     longer = grid(strategies=["margin"], seeds=1, rounds=4)
@@ -292,7 +295,7 @@ SCRIPT = """
 """
 
 
-def test_killed_and_run_again_it_continues(
+def test_a_killed_experiment_continues(
     grid: Grid, blobs: Callable[..., Problem], tmp_path: Path
 ) -> None:
     blobs().save(tmp_path / "problem")
@@ -307,7 +310,7 @@ def test_killed_and_run_again_it_continues(
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait(30)
-    time.sleep(0.5)  # the workers notice
+    time.sleep(0.5)  # until the workers have ended
     (folders[-1]).mkdir(parents=True, exist_ok=True)
     (folders[-1] / f".tmp-{os.getpid()}-rounds.parquet").write_bytes(b"half of it")
     before = stamps(workspace)
@@ -328,7 +331,7 @@ def is_whole(folder: Path, rounds: int) -> bool:
     return path.exists() and pq.read_metadata(path).num_rows == rounds
 
 
-# What goes wrong
+# Failures
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(grid: Grid) -> None:
@@ -342,19 +345,19 @@ def test_a_cell_that_fails_does_not_stop_the_others(grid: Grid) -> None:
         assert set(results.table.column("strategy").to_pylist()) == {"margin", "random"}
 
 
-def test_where_all_fail_it_is_an_error(grid: Grid, tmp_path: Path) -> None:
+def test_if_all_runs_fail_an_error_is_raised(grid: Grid, tmp_path: Path) -> None:
     folder = tmp_path / "workspace" / "runs"
     folder.parent.mkdir()
     folder.write_text("in the way")
     with pytest.raises(EmbedpipeError) as caught:
-        grid(strategies=["random"], seeds=1, upper_bound=False).run(workers=0)
+        grid(strategies=["random"], seeds=1, upper_baseline=False).run(workers=0)
     assert isinstance(caught.value, RunError)
     assert str(caught.value).startswith(
-        "all 1 runs failed; blobs: random; logistic, cumulative; seed 0, for one: cannot write"
+        "all 1 runs failed. First error: blobs: random; logistic, cumulative; seed 0: cannot write"
     )
 
 
-def test_a_damaged_run_is_reported_by_its_folder(grid: Grid, tmp_path: Path) -> None:
+def test_a_damaged_run_is_an_error_with_its_folder(grid: Grid, tmp_path: Path) -> None:
     experiment = grid(strategies=["margin"], seeds=1)
     experiment.run(workers=0)
     folder = tmp_path / "workspace" / "runs" / experiment.cells()[0].run_id
@@ -365,16 +368,17 @@ def test_a_damaged_run_is_reported_by_its_folder(grid: Grid, tmp_path: Path) -> 
     assert str(caught.value).endswith("): delete the folder, then run the same command again.")
 
 
-def test_progress_is_told_and_ends_at_the_end(grid: Grid) -> None:
-    told = []
-    grid(seeds=1).run(workers=0, progress=told.append)
-    assert (told[0].cells, told[0].rounds, told[0].seconds_left) == (0, 0, None)
-    assert str(told[-1]) == "3 of 3 runs, 9 of 9 rounds"
-    left = [each.seconds_left for each in told[1:]]
+def test_progress_is_reported(grid: Grid) -> None:
+    reports = []
+    grid(seeds=1).run(workers=0, progress=reports.append)
+    first = reports[0]
+    assert (first.cells, first.rounds, first.seconds_left) == (0, 0, None)
+    assert str(reports[-1]) == "3 of 3 runs, 9 of 9 rounds"
+    left = [each.seconds_left for each in reports[1:]]
     assert all(seconds is not None and seconds >= 0 for seconds in left)
 
 
-def test_a_problem_whose_matrix_has_moved_is_written_anew(
+def test_a_problem_without_its_matrix_is_written_again(
     grid: Grid, tmp_path: Path, blobs: Callable[..., Problem]
 ) -> None:
     grid(strategies=["random"], seeds=1).run(workers=0)
@@ -385,7 +389,7 @@ def test_a_problem_whose_matrix_has_moved_is_written_anew(
     assert Problem.load(problem).digest == blobs().digest
 
 
-def test_digits_from_embeddings(tmp_path: Path) -> None:
+def test_a_grid_of_embeddings(tmp_path: Path) -> None:
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp_path)
     grid = Experiment(digits, strategies=["margin"], seeds=1, rounds=1, workspace=tmp_path)
     loop = ActiveLoop(digits, strategy="margin", initial="typiclust")

@@ -1,4 +1,4 @@
-"""Figures of the statistics as text."""
+"""Statistics as text."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from embedpipe.experiments.statistics import Interval, LabelsToTarget, paired_co
 NAN = float("nan")
 
 
-def test_an_interval_that_is_not_known_says_why() -> None:
+def test_intervals_or_the_reason_for_a_missing_one() -> None:
     assert (
         format_interval(Interval(0.7534, 0.7471, 0.7602, 5, 0.95, 0.9375)) == "0.753 [0.747, 0.760]"
     )
@@ -25,7 +25,7 @@ def test_an_interval_that_is_not_known_says_why() -> None:
     assert format_interval(one) == "0.753 (one run)"
 
 
-def test_a_p_value_or_why_nothing_was_tested() -> None:
+def test_p_values_or_the_reason_for_a_missing_test() -> None:
     identical = paired_comparison([0.86] * 3, [0.80, 0.84, 0.82])
     assert format_test(identical) == "not tested: identical runs"
     assert format_test(paired_comparison([0.86, 0.87, 0.88], [0.80, 0.84, 0.82])) == "0.075"
@@ -39,12 +39,12 @@ def test_a_p_value_or_why_nothing_was_tested() -> None:
         (
             [0.81, 0.83, 0.84, 0.82],
             [0.82, 0.81, 0.84, 0.83],
-            "no difference was shown (4 seeds; the interval allows −2.3 to +2.3 points)",
+            "no difference was shown (4 seeds; interval −2.3 to +2.3 points)",
         ),
         (
             [0.90, 0.92, 0.96, 0.94],
             [0.62, 0.61, 0.64, 0.63],
-            "the difference is more than chance",
+            "the difference is significant",
         ),
         (
             [0.81, 0.83],
@@ -63,6 +63,6 @@ def test_counts_and_shares() -> None:
     assert [format_gap(gap) for gap in (31.2, -0.2, None)] == ["31 %", "0 %", "–"]
 
 
-def test_labels_to_a_target_that_not_all_seeds_reached() -> None:
+def test_labels_to_target_show_how_many_seeds_reached_it() -> None:
     assert format_labels(LabelsToTarget(162.5, 140.0, None, 4, 5), 300) == "163 (4 of 5)"
     assert format_labels(LabelsToTarget(None, None, None, 1, 5), 300) == "over 300 (1 of 5)"

@@ -1,4 +1,4 @@
-"""Grids in files: what they say, and what they may not say."""
+"""Grid files: all keys, and errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_everything_that_a_file_may_say(tmp_path: Path) -> None:
+def test_all_keys_of_a_grid_file(tmp_path: Path) -> None:
     grid = read_grid(
         write(
             tmp_path,
@@ -62,7 +62,7 @@ def test_everything_that_a_file_may_say(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("[1, 2]", "{} must hold keys and values, such as `dataset: digits`."),
-        ("seeds: 3", "{} names no dataset: give `dataset` or `datasets`."),
+        ("seeds: 3", "{} has no dataset: give `dataset` or `datasets`."),
         (
             "{dataset: digits, datasets: [digits]}",
             "{} has both `dataset` and `datasets`: give one of them.",
@@ -71,7 +71,7 @@ def test_everything_that_a_file_may_say(tmp_path: Path) -> None:
         ("{dataset: digits, labelling: 3}", "labelling in {} is 3: give keys and values."),
     ],
 )
-def test_what_has_no_meaning_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_files_that_are_not_valid_raise_an_error(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(UsageError) as caught:
         read_grid(path)
@@ -87,7 +87,7 @@ def test_what_has_no_meaning_is_refused(tmp_path: Path, text: str, message: str)
         ("{dataset: x, embed: {precison: bf16}}", "unknown option of `embed` 'precison'."),
     ],
 )
-def test_keys_that_are_not_known_are_named(tmp_path: Path, text: str, message: str) -> None:
+def test_unknown_keys_are_named(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(UsageError) as caught:
         read_grid(path)
@@ -95,21 +95,27 @@ def test_keys_that_are_not_known_are_named(tmp_path: Path, text: str, message: s
     assert str(caught.value).endswith(f"It is in {path}.")
 
 
-def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+def test_unreadable_files_raise_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read_grid(tmp_path / "none.yaml")
     assert str(caught.value) == f"cannot read {tmp_path / 'none.yaml'}: No such file or directory."
-    with pytest.raises(UsageError, match=r"grid.yaml is no YAML: while parsing"):
+    with pytest.raises(UsageError, match=r"grid.yaml is not valid YAML: while parsing"):
         read_grid(write(tmp_path, "{a: [}"))
 
 
-def test_thinned_versions_are_drawn_for_each_seed(tmp_path: Path) -> None:
+def test_imbalanced_datasets_are_drawn_for_each_seed(tmp_path: Path) -> None:
     text = "dataset: {dataset: digits, name: few, rare: {'3': 7}}\nbackbone: toy\nseeds: 2"
     experiment = Experiment.from_yaml(write(tmp_path, text), workspace=tmp_path, rounds=0)
     problems = [entry.problem for entry in experiment._entries[:2]]
     assert [problem.class_sizes["3"] for problem in problems] == [7, 7]
     assert problems[0].digest != problems[1].digest
     assert str(experiment.cells()[0]) == "few, toy: auto; logistic, cumulative; seed 0"
+
+
+def test_the_old_key_of_the_upper_baseline_is_deprecated(tmp_path: Path) -> None:
+    path = write(tmp_path, "{dataset: digits, upper_bound: false}")
+    with pytest.warns(DeprecationWarning, match="`upper_bound` is now `upper_baseline`"):
+        assert read_grid(path).experiment.upper_baseline is False
 
 
 def test_options_are_checked_before_anything_is_embedded(tmp_path: Path) -> None:

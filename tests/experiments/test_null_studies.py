@@ -1,8 +1,8 @@
-"""Studies in which no strategy differs: how many declare a difference, the whole way to the page.
+"""Studies of equal strategies: the share that reports a significant difference.
 
-The runs are real: random choice on vectors, with many seeds. A study takes some of them and gives
-them the names of strategies, so that every strategy is as good as random choice. Strategies without
-chance have the same run for all seeds, others two to four distinct runs.
+All runs are runs of random selection with different seeds. A study gives some of them the names of
+strategies, so all strategies are equal. Deterministic strategies have one run for all seeds, others
+have two to four distinct runs.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ DISTINCT = {
     "three runs": 3,
     "four runs": 4,
 }
-"""How many distinct runs the strategies of a study have; None: one for each seed."""
+"""Number of distinct runs of each strategy; None: one for each seed."""
 
 
 def real_runs(problem: Problem, folder: Path, count: int) -> list[Rows]:
-    """Return the rounds of real runs of random choice, one for each seed."""
+    """Return the rounds of runs of random selection, one for each seed."""
     grid = Experiment(
         problem,
         strategies=["random"],
@@ -41,7 +41,7 @@ def real_runs(problem: Problem, folder: Path, count: int) -> list[Rows]:
         initial_size=8,
         batch_size=8,
         rounds=4,
-        upper_bound=False,
+        upper_baseline=False,
         workspace=folder,
     )
     runs: dict[int, Rows] = {}
@@ -65,27 +65,26 @@ def large_bank(
 def study(
     bank: list[Rows], strategies: dict[str, int | None], seeds: int, rng: np.random.Generator
 ) -> Results:
-    """Return a study of `seeds` runs of each strategy and of random choice."""
+    """Return a study of `seeds` runs of each strategy and of random selection."""
     order = iter(rng.permutation(len(bank)).tolist())
     rows: Rows = []
     for name, distinct in {"random": None, **strategies}.items():
         drawn = [bank[next(order)] for _ in range(min(distinct or seeds, seeds))]
-        # Every run occurs, and which seeds it has is chance.
+        # Every run occurs at least once, at random seeds.
         which = rng.permutation([*range(len(drawn)), *rng.integers(len(drawn), size=seeds)][:seeds])
         for seed, at in enumerate(which.tolist()):
             place = {"strategy": name, "initial": name, "seed": seed, "run_id": f"{name}-{seed}"}
             rows += [row | place for row in drawn[at]]
-    nothing = pa.table({})
     return Results(
         table=pa.Table.from_pylist(rows, RESULTS),
-        timings=nothing,
-        bounds=pa.Table.from_pylist([], pa.schema([])),
+        timings=pa.table({}),
+        upper_baselines=pa.Table.from_pylist([], pa.schema([])),
         baseline=("random", "random"),
     )
 
 
 def declared(results: Results) -> set[str]:
-    """Return where a study declares a difference: in its JSON, on its page, in the headline."""
+    """Return the places that report a difference: the JSON, the table, the rounds, the headline."""
     summary = results.summary(accuracy=0.8)
     page = comparison_of(results, summary)
     (group,) = page.groups
@@ -97,13 +96,13 @@ def declared(results: Results) -> set[str]:
         found.add("table")
     if any(band is not None and any(band.significant) for band in group.differences):
         found.add("rounds")
-    if "more than chance" in page.result + page.comparison:
+    if "is significant" in page.result + page.comparison:
         found.add("headline")
     return found
 
 
 def count(bank: list[Rows], kind: str, seeds: int, studies: int) -> dict[str, int]:
-    """Return how many studies of equal strategies declare a difference, and where."""
+    """Return the number of studies of equal strategies that report a difference, by place."""
     rng = np.random.default_rng([seeds, studies, len(kind)])
     counts = {"any": 0, "json": 0, "table": 0, "rounds": 0, "headline": 0}
     for _ in range(studies):
@@ -118,7 +117,7 @@ KINDS = [*DISTINCT, "all of these"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_equal_strategies_are_seldom_declared_different(bank: list[Rows], kind: str) -> None:
+def test_equal_strategies_rarely_differ_significantly(bank: list[Rows], kind: str) -> None:
     counts = count(bank, kind, seeds=5, studies=40)
     assert counts["json"] == counts["table"]
     most = 0 if kind in ("constant", "two runs") else 6  # of 40; more by chance in 1 of 300

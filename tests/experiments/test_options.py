@@ -1,4 +1,4 @@
-"""The options of studies: what a grid combines, checked without a dataset or a stream."""
+"""The options of studies, checked without a dataset or a stream."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from embedpipe.experiments.replay import ReplayOptions
 MARGIN, CORESET, RANDOM = (strategy_choice(name) for name in ("margin", "coreset", "random"))
 
 
-def test_strategies_go_by_their_spec_strings() -> None:
+def test_strategies_are_named_by_their_spec_strings() -> None:
     options = ExperimentOptions(strategies=["margin", "coral( )"])
     assert [then.name for _, then in options._axes.pairs] == ["margin", "coral", "random"]
 
 
-def test_same_is_the_strategy_itself_where_it_needs_no_labels() -> None:
+def test_the_initial_strategy_same() -> None:
     assert [initial_for(None, each).name for each in (CORESET, MARGIN)] == ["coreset", "typiclust"]
     assert initial_for(RANDOM, CORESET) is RANDOM
 
 
-def test_the_baselines_are_among_the_pairs() -> None:
+def test_pairs_include_the_baselines() -> None:
     def names(*given) -> list[tuple[str, str]]:  # type: ignore[no-untyped-def]
         return [(first.name, then.name) for first, then in pairs_of(*given)]
 
@@ -45,7 +45,7 @@ def test_the_baselines_are_among_the_pairs() -> None:
 def test_options_are_checked_without_data() -> None:
     with pytest.raises(UsageError, match="rounds is -1: give a whole number, at least 0"):
         ExperimentOptions(rounds=-1)
-    with pytest.raises(UsageError, match="unknown bound 'upper'"):
-        ReplayOptions(bounds=["upper"])
+    with pytest.raises(UsageError, match="unknown reference method 'upper'"):
+        ReplayOptions(reference_methods=["upper"])
     with pytest.raises(UsageError, match="seeds is 0"):
         ReplayOptions(seeds=0)

@@ -1,4 +1,4 @@
-"""Studies of streams: resumable, the same for any number of workers, with honest statistics."""
+"""Replay studies: cells, tables, resuming, workers and statistics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embedpipe.experiments import ReplayStudy
 
 
 def wandering(seed: int) -> Stream:
-    """Return four parts of three clouds that wander."""
+    """Return a stream of three classes whose centres move over four experiences."""
     rng = np.random.default_rng([11, seed])
     labels, buckets = rng.integers(3, size=240), np.repeat(np.arange(4), 60)
     centres = rng.standard_normal((3, 6)) * 1.5 + rng.standard_normal((4, 3, 6)) * 0.8
@@ -39,7 +39,7 @@ def study(tmp_path: Path) -> Callable[..., ReplayStudy]:
     return make
 
 
-def test_the_grid_has_every_policy_at_every_size_and_the_bounds(
+def test_a_study_has_every_policy_at_every_size_and_the_reference_methods(
     study: Callable[..., ReplayStudy],
 ) -> None:
     cells = study(heads=["logistic", "slda"], seeds=[4, 7]).cells()
@@ -55,12 +55,12 @@ def test_the_grid_has_every_policy_at_every_size_and_the_bounds(
     ]
     assert [cell.seed for cell in cells[:4]] == [4, 7, 4, 7]
     assert len({cell.run_id for cell in cells}) == len(cells)
-    only = study(policies=["margin"], baseline="el2n(take=easiest)", bounds=[])
+    only = study(policies=["margin"], baseline="el2n(take=easiest)", reference_methods=[])
     learned = list(dict.fromkeys(cell.setting.policy for cell in only.cells()))
     assert learned == ["margin", "el2n(take=easiest)"]
 
 
-def test_tables_hold_what_the_loops_did(study: Callable[..., ReplayStudy]) -> None:
+def test_tables_hold_the_results_of_the_loops(study: Callable[..., ReplayStudy]) -> None:
     results = study().run(workers=0)
     setting = next(s for s in results.settings if s.policy == "margin" and s.retain == "0.2")
     loop = ContinualLoop(wandering(1), policy="margin", retain=0.2, seed=1).fit()
@@ -76,7 +76,7 @@ def test_tables_hold_what_the_loops_did(study: Callable[..., ReplayStudy]) -> No
     assert found == pytest.approx(loop.metrics, nan_ok=True)
 
 
-def test_one_and_two_workers_give_the_same_bytes_and_nothing_is_done_twice(
+def test_workers_give_the_same_bytes_and_no_run_is_done_twice(
     study: Callable[..., ReplayStudy], tmp_path: Path
 ) -> None:
     tables = []
@@ -86,14 +86,14 @@ def test_one_and_two_workers_give_the_same_bytes_and_nothing_is_done_twice(
         tables.append((made.folder / "results.parquet").read_bytes())
     assert tables[0] == tables[1] == tables[2]
     stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "2" / "runs").rglob("*") if p.is_file()}
-    told: list[Any] = []
+    reports: list[Any] = []
     more = study(workspace=tmp_path / "2", policies=["random", "margin", "entropy"], seeds=2)
-    more.run(workers=1, progress=told.append)
-    assert (told[0].cells, told[0].of_cells) == (12, 16)
+    more.run(workers=1, progress=reports.append)
+    assert (reports[0].cells, reports[0].of_cells) == (12, 16)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
 
 
-def test_a_killed_cell_goes_on(study: Callable[..., ReplayStudy]) -> None:
+def test_a_killed_cell_continues(study: Callable[..., ReplayStudy]) -> None:
     made = study(seeds=1)
     whole = made.run(workers=0)
     for path in sorted(made.folder.parent.parent.glob("runs/*margin*/experiences.parquet")):
@@ -132,11 +132,11 @@ def test_differences_are_paired_and_corrected(study: Callable[..., ReplayStudy])
     text = str(results.summary())
     assert "wandering; logistic; 6 seeds" in text
     joint = next(line for line in text.splitlines() if line.startswith("joint"))
-    assert "–" in joint  # nothing is forgotten of what is learned at once
+    assert "–" in joint  # a joint fit has no forgetting
 
 
 def test_identical_runs_are_one_observation(study: Callable[..., ReplayStudy]) -> None:
-    fixed = wandering(0)  # one stream for all seeds: what leaves nothing to chance gives one run
+    fixed = wandering(0)  # one stream for all seeds: only random methods have distinct runs
     results = study(streams=fixed, seeds=5, retains=[0.2]).run(workers=0)
     rows = {row.setting.learned: row for row in results.summary(["gem_accuracy"]).rows}
     assert {name: row.distinct_runs for name, row in rows.items()} == {
@@ -158,10 +158,10 @@ def test_identical_runs_are_one_observation(study: Callable[..., ReplayStudy]) -
     rows = {row.setting.learned: row for row in reverse.run(workers=0).summary().rows}
     found = rows["random, 20 %"].comparisons["gem_accuracy"]
     assert found is not None
-    assert found.reason == "identical runs"  # the baseline's
+    assert found.reason == "identical runs"  # of the baseline
 
 
-def test_what_is_tested_but_never_learned_is_told(study: Callable[..., ReplayStudy]) -> None:
+def test_classes_that_are_never_learned_are_reported(study: Callable[..., ReplayStudy]) -> None:
     def odd(seed: int) -> Stream:
         stream = wandering(seed)
         labels = stream.classes[stream.codes].astype(str)
@@ -174,17 +174,17 @@ def test_what_is_tested_but_never_learned_is_told(study: Callable[..., ReplayStu
     assert not results.failures
 
 
-def test_what_has_no_meaning_is_refused_before_anything_is_learned(
+def test_options_that_are_not_valid_raise_an_error(
     study: Callable[..., ReplayStudy],
 ) -> None:
     with pytest.raises(UnknownNameError, match="unknown policy 'hardest'"):
         study(policies=["hardest"])
-    with pytest.raises(UsageError, match="unknown bound 'upper'"):
-        study(bounds=["upper"])
-    with pytest.raises(UsageError, match="unknown bound 'jont'. Did you mean 'joint'"):
-        study(bounds=["jont"], heads=["ridge"])
-    with pytest.raises(UsageError, match="'label_propagation' cannot go on learning, so there is"):
-        study(heads=["label_propagation"], bounds=["naive"])
+    with pytest.raises(UsageError, match="unknown reference method 'upper'"):
+        study(reference_methods=["upper"])
+    with pytest.raises(UsageError, match="unknown reference method 'jont'. Did you mean 'joint'"):
+        study(reference_methods=["jont"], heads=["ridge"])
+    with pytest.raises(UsageError, match="'label_propagation' has no partial_fit, so it cannot"):
+        study(heads=["label_propagation"], reference_methods=["naive"])
     with pytest.raises(UsageError, match="policies is 'random': give a list"):
         study(policies="random")
     with pytest.raises(UsageError, match="seeds is 0"):
@@ -193,8 +193,12 @@ def test_what_has_no_meaning_is_refused_before_anything_is_learned(
         study(retains=[9999])
 
 
-def test_if_everything_fails_it_says_why(study: Callable[..., ReplayStudy], tmp_path: Path) -> None:
+def test_if_all_runs_fail_the_error_has_a_reason(
+    study: Callable[..., ReplayStudy], tmp_path: Path
+) -> None:
     (tmp_path / "workspace").mkdir()
     (tmp_path / "workspace" / "runs").write_text("a file where the folder belongs")
-    with pytest.raises(RunError, match=r"all 18 runs failed; wandering: .*cannot write the run"):
+    with pytest.raises(
+        RunError, match=r"all 18 runs failed. First error: wandering: .*cannot write the"
+    ):
         study().run(workers=0)

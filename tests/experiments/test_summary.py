@@ -1,4 +1,4 @@
-"""The summary of a grid, worked out by hand from a table written by hand."""
+"""Summaries of small tables, compared with values calculated by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from embedpipe.errors import UsageError
 from embedpipe.experiments import Results
 from embedpipe.experiments.curves import curves_of
-from embedpipe.experiments.results import BOUNDS, RESULTS, TIMINGS
+from embedpipe.experiments.results import RESULTS, TIMINGS, UPPER_BASELINES
 from embedpipe.experiments.statistics import holm
 
 LABELLED = (10, 20, 30)
@@ -47,22 +47,22 @@ def rows(
 
 def results(
     *settings: list[dict[str, object]],
-    bound: float | None = 0.9,
+    upper: float | None = 0.9,
     datasets: Sequence[str] = ("hats",),
     baseline: tuple[str, str] = ("random", "random"),
 ) -> Results:
     table = pa.Table.from_pylist([row for setting in settings for row in setting], RESULTS)
     seeds = sorted(set(table.column("seed").to_pylist()))
-    bounds = [
-        {"dataset": name, "backbone": "net", "head": "logistic", "seed": seed, "accuracy": bound}
+    baselines = [
+        {"dataset": name, "backbone": "net", "head": "logistic", "seed": seed, "accuracy": upper}
         for name in datasets
         for seed in seeds
-        if bound is not None
+        if upper is not None
     ]
     return Results(
         table=table,
         timings=pa.Table.from_pylist([], TIMINGS),
-        bounds=pa.Table.from_pylist(bounds, BOUNDS),
+        upper_baselines=pa.Table.from_pylist(baselines, UPPER_BASELINES),
         baseline=baseline,
     )
 
@@ -71,7 +71,7 @@ RANDOM = rows("random", [0.5, 0.6, 0.7], [0.5, 0.6, 0.6], [0.4, 0.6, 0.7])
 MARGIN = rows("margin", [0.5, 0.7, 0.8], [0.5, 0.7, 0.8], [0.4, 0.8, 0.9], initial="typiclust")
 
 
-def test_areas_differences_and_gaps_are_those_worked_out_by_hand() -> None:
+def test_areas_differences_and_gaps_by_hand() -> None:
     summary = results(RANDOM, MARGIN).summary(target=0.75)
     (group,) = summary.groups
     assert [row.setting.chosen_by for row in group.rows] == ["typiclust, then margin", "random"]
@@ -87,12 +87,12 @@ def test_areas_differences_and_gaps_are_those_worked_out_by_hand() -> None:
     assert math.isclose(first.comparison.difference, 0.325 / 3)
     assert first.comparison.reason == "fewer than three distinct runs"
     assert (first.against, floor.against) == (floor.setting, None)
-    assert group.floor == pytest.approx(areas[1].mean())
+    assert group.lower_baseline == pytest.approx(areas[1].mean())
     assert first.gap_closed == pytest.approx(
         100 * (areas[0].mean() - areas[1].mean()) / (0.9 - areas[1].mean())
     )
     assert floor.gap_closed == 0
-    assert (group.bound, group.target) == (0.9, pytest.approx(0.675))
+    assert (group.upper_baseline, group.target) == (0.9, pytest.approx(0.675))
     # 0.675 lies between 0.5 and 0.7 (18.75), again, and between 0.4 and 0.8 (16.875).
     assert first.labels is not None
     assert (first.labels.median, first.labels.n_reached) == (18.75, 3)
@@ -133,7 +133,7 @@ VARIED = [[0.5, 0.6, 0.7], [0.5, 0.6, 0.8], [0.4, 0.6, 0.7], [0.5, 0.7, 0.7], [0
     ],
 )
 @pytest.mark.parametrize("side", ["strategy", "baseline"])
-def test_identical_runs_are_one_observation_by_every_door(
+def test_identical_runs_are_one_observation(
     side: str, kinds: list[int], reason: str | None, area: str
 ) -> None:
     runs = ([0.8, 0.85, 0.9], [0.8, 0.9, 0.9], [0.8, 0.85, 1.0])
@@ -162,8 +162,8 @@ def test_identical_runs_are_one_observation_by_every_door(
         assert math.isnan(compared.rounds.low[-1])
 
 
-def test_runs_that_share_a_first_batch_are_one_observation_unless_the_baseline_has_it() -> None:
-    # One first batch, then chance
+def test_runs_with_one_first_batch_are_one_observation_unless_the_baseline_has_it_too() -> None:
+    # One first batch, then random batches
     later = [[0.5, b, c + 0.01 * at] for at, (_, b, c) in enumerate(VARIED)]
     higher = [[0.5, b + 0.1, c + 0.2 - 0.01 * at] for at, (_, b, c) in enumerate(VARIED)]
 
@@ -181,13 +181,13 @@ def test_runs_that_share_a_first_batch_are_one_observation_unless_the_baseline_h
     both = results(measured(random), measured(margin), measured(after)).summary().to_json()
     found = {(row["initial"], row["strategy"]): row for row in both}
     assert found["coreset", "margin"]["baseline"] == "coreset, then random"
-    assert found["coreset", "margin"]["p_value"] < 0.05  # the first batch cancels out
+    assert found["coreset", "margin"]["p_value"] < 0.05  # its effect cancels out
     assert found["coreset", "random"]["p_reason"] == "fewer than three distinct first batches"
-    # Without the other measures equal accuracies may be chance.
+    # Without the other measures, equal accuracies can be a coincidence.
     assert results(random, margin).summary().to_json()[0]["p_reason"] is None
 
 
-def test_one_and_two_seeds_earn_no_p_value() -> None:
+def test_one_and_two_seeds_have_no_p_value() -> None:
     for seeds, reason in ((1, "one seed"), (2, "fewer than three distinct runs")):
         high = [[0.8, 0.9, 0.9 + 0.01 * at] for at in range(seeds)]
         summary = results(rows("random", *VARIED[:seeds]), rows("margin", *high)).summary()
@@ -240,13 +240,13 @@ def test_p_values_are_corrected_for_all_rows() -> None:
     assert len(compared) == 2
 
 
-def test_the_baseline_is_the_one_after_the_same_first_batch() -> None:
+def test_the_baseline_has_the_same_first_batch_if_possible() -> None:
     after = rows("random", *([[0.5, 0.6, 0.7]] * 3), initial="typiclust")
     entropy = rows("entropy", *([[0.5, 0.6, 0.8]] * 3), initial="coreset")
     found = results(RANDOM, MARGIN, after, entropy).summary().groups[0].rows
     against = {row.setting.chosen_by: row.against for row in found}
-    told = {name: None if other is None else other.chosen_by for name, other in against.items()}
-    assert told == {
+    names = {name: None if other is None else other.chosen_by for name, other in against.items()}
+    assert names == {
         "typiclust, then margin": "typiclust, then random",
         "coreset, then entropy": "random",
         "typiclust, then random": "random",
@@ -254,7 +254,7 @@ def test_the_baseline_is_the_one_after_the_same_first_batch() -> None:
     }
 
 
-def test_a_run_that_ended_early_has_no_area_and_is_not_compared() -> None:
+def test_a_run_that_ended_early_has_no_area() -> None:
     short = rows("coreset", [0.5, 0.6], [0.5, 0.7, 0.8], [0.5, 0.7, 0.8])
     found = results(RANDOM, short).summary().groups[0].rows
     row = next(row for row in found if row.setting.strategy == "coreset")
@@ -265,18 +265,18 @@ def test_a_run_that_ended_early_has_no_area_and_is_not_compared() -> None:
     assert row.rounds.n.tolist() == [3, 3, 2]
 
 
-def test_without_a_bound_there_is_no_gap_and_no_target_but_the_one_given() -> None:
-    summary = results(RANDOM, MARGIN, bound=None).summary()
+def test_without_an_upper_baseline_only_a_given_target_is_used() -> None:
+    summary = results(RANDOM, MARGIN, upper=None).summary()
     (group,) = summary.groups
-    assert (group.bound, group.target) == (None, None)
+    assert (group.upper_baseline, group.target) == (None, None)
     assert [(row.gap_closed, row.labels) for row in group.rows] == [(None, None)] * 2
-    given = results(RANDOM, MARGIN, bound=None).summary(accuracy=0.75)
+    given = results(RANDOM, MARGIN, upper=None).summary(accuracy=0.75)
     labels = given.groups[0].rows[0].labels
     assert labels is not None
     assert labels.median == 25.0  # at 25, 25 and 18.75
 
 
-def test_seeds_that_are_missing_are_left_out_of_pairs() -> None:
+def test_missing_seeds_are_left_out_of_pairs() -> None:
     lacking = [row for row in MARGIN if row["seed"] != 1]
     row = results(RANDOM, lacking).summary().groups[0].rows[0]
     assert (row.seeds, row.aubc.n) == (2, 2)
@@ -302,27 +302,32 @@ def test_wins_are_counted_over_datasets() -> None:
     assert "1 random" in str(summary)
 
 
-def test_no_labels_to_test_on_is_no_error() -> None:
-    summary = results(rows("random", [None, None, None]), bound=None).summary()
+def test_without_test_labels_the_summary_is_empty() -> None:
+    summary = results(rows("random", [None, None, None]), upper=None).summary()
     assert (summary.groups, str(summary)) == ((), "")
 
 
-def test_a_target_that_is_no_share_is_refused() -> None:
+def test_a_target_must_be_a_share() -> None:
     with pytest.raises(UsageError) as caught:
         results(RANDOM).summary(target=95)
-    assert str(caught.value) == ("target is 95: give a share of the full-data accuracy, as 0.95.")
+    assert str(caught.value) == (
+        "target is 95: give a share of the accuracy with all labels, such as 0.95."
+    )
 
 
-def test_the_text_is_a_table_with_floor_and_bound() -> None:
+def test_the_text_has_both_baselines() -> None:
     lines = str(results(RANDOM, MARGIN).summary(0.75)).splitlines()
     assert lines[0] == "hats, net; logistic, cumulative; 3 seeds, 10 to 30 labels"
-    assert lines[1] == "with all labels 0.900, target 0.675 (75 % of it), floor (random) 0.583"
+    assert lines[1] == (
+        "upper baseline (all labels) 0.900, target 0.675 (75 % of it), "
+        "lower baseline (random) 0.583"
+    )
     assert lines[3].split()[:4] == ["typiclust,", "then", "margin", "0.692"]
     assert lines[4].split()[-5:] == ["baseline", "–", "0", "%", "28", "(2", "of", "3)"][-5:]
 
 
-def test_a_batch_without_answers_is_no_step() -> None:
-    stands = rows("random", [0.5, 0.6, 0.7], labelled=(10, 10, 30))
-    (curves,) = curves_of(results(stands).table)
+def test_a_batch_without_answers_is_left_out_of_a_curve() -> None:
+    table = rows("random", [0.5, 0.6, 0.7], labelled=(10, 10, 30))
+    (curves,) = curves_of(results(table).table)
     labelled, values = curves.of_seed(0)
     assert (labelled.tolist(), values.tolist()) == ([10.0, 30.0], [0.6, 0.7])

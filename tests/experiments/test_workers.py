@@ -1,4 +1,4 @@
-"""Workers: what fails or is killed costs one task, and nobody outlives the one that started it."""
+"""Workers: a failure costs one task, and workers end with their parent process."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return tasks_for_tests.work
 
 
-def test_here_and_in_workers_it_is_the_same(work) -> None:
+def test_this_process_and_workers_give_the_same_events(work) -> None:
     tasks = [("do", 1), ("raise", 2), ("break", 3), ("do", 4)]
     expected = [
         ProgressUpdate(("do", 1), "on it"),
@@ -78,11 +78,11 @@ def test_here_and_in_workers_it_is_the_same(work) -> None:
         assert all("in work" in trace for trace in traces)
 
 
-def test_a_killed_worker_costs_its_task_and_another_goes_on(work) -> None:
+def test_a_killed_worker_fails_one_task(work) -> None:
     before = {name: os.environ.get(name) for name in THREADS}
     tasks = [("kill", int(signal.SIGKILL)), ("die", 3), ("threads", 0), ("do", 1)]
     events = {event.task: event for event in run_tasks(tasks, work, 2)}
-    ended = "its worker process is gone ({}): if memory ran out, use fewer workers."
+    ended = "its worker process ended ({}). If memory ran out, use fewer workers."
     assert events[tasks[0]] == Failed(tasks[0], ended.format("killed by SIGKILL"))
     assert events[tasks[1]] == Failed(tasks[1], ended.format("exit status 3"))
     assert events[tasks[2]] == Done(tasks[2], (1, "1"))
@@ -95,7 +95,7 @@ def test_a_task_that_cannot_be_sent_fails(work, tmp_path: Path) -> None:
         (event,) = run_tasks([task], work, 1)
         assert isinstance(event, Failed)
         assert event.error.startswith("it cannot be sent to a worker process (TypeError: ")
-        assert event.error.endswith("): ask for workers=0.")
+        assert event.error.endswith("): use workers=0.")
 
 
 class Unreadable:
@@ -110,7 +110,7 @@ def test_a_worker_that_cannot_start_is_an_error(work, monkeypatch: pytest.Monkey
     assert str(caught.value) == "a worker process ended while it was starting (exit status 4)."
 
 
-def test_a_script_may_define_its_tasks_and_needs_no_guard(tmp_path: Path) -> None:
+def test_a_script_can_define_tasks_without_a_main_guard(tmp_path: Path) -> None:
     script = tmp_path / "unguarded.py"
     script.write_text(
         "from embedpipe.experiments.workers import run_tasks\n"
@@ -124,7 +124,7 @@ def test_a_script_may_define_its_tasks_and_needs_no_guard(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGINT", "close"])
-def test_workers_end_with_whoever_started_them(work, tmp_path: Path, how: str) -> None:
+def test_workers_end_with_their_parent_process(work, tmp_path: Path, how: str) -> None:
     note = tmp_path / "pid"
     program = f"""
         import signal
@@ -134,7 +134,7 @@ def test_workers_end_with_whoever_started_them(work, tmp_path: Path, how: str) -
         from tasks_for_tests import work
 
         if __name__ == "__main__":
-            # Whoever runs the tests in the background has SIGINT ignored.
+            # Processes in the background ignore SIGINT by default.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             events = run_tasks([("do", 1), ("sleep", {str(note)!r})], work, 2)
             next(events)

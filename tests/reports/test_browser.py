@@ -1,4 +1,4 @@
-"""The page in a real browser: no request, no error, no sideways scrolling, in light and dark."""
+"""Pages in a browser: no request, no error, no horizontal scrolling, light and dark."""
 
 from io import BytesIO
 
@@ -48,7 +48,9 @@ def report(path):
 
     facts = tuple((f"fact {i}", "a value of some length") for i in range(7))
     curves = (curve("coreset, then margin", False), curve("random", True))
-    return write_report(path, ReportData("x" * 200, facts, curves, "embedpipe " + "y" * 300, 0.9))
+    return write_report(
+        path, ReportData("x" * 200, facts, curves, "embedpipe " + "y" * 300, 0.9, details=facts)
+    )
 
 
 def picks(path):
@@ -69,13 +71,13 @@ def url(tmp_path_factory):
     return report(tmp_path_factory.mktemp("report") / "report.html").as_uri()
 
 
-def test_the_page_of_picks_fits_every_screen_and_asks_for_nothing(browser, tmp_path):
+def test_the_page_of_picks_fits_every_screen_without_requests(browser, tmp_path):
     url = picks(tmp_path / "picks.html").as_uri()
     for width in (1280, 390):
         with quiet_page(browser, url, width) as page:
             notes = page.locator(".groups .note").all_inner_texts()
-            assert notes[0].startswith("stands for itself alone")
-            assert notes[2].startswith("stands for 2,000 more")
+            assert notes[0].startswith("represents only itself")
+            assert notes[2].startswith("represents 2,000 more images")
             assert page.locator(".groups > li").nth(3).locator("li img").count() == 3
 
 
@@ -130,19 +132,19 @@ def test_every_thumbnail_is_shown(page):
     assert page.evaluate("Math.min(...[...document.images].map(i => i.clientWidth)) >= 56")
 
 
-def test_text_stands_out_from_the_page(page):
+def test_text_has_enough_contrast(page):
     contrasts = dict(page.evaluate(CONTRASTS))
     assert {selector: ratio for selector, ratio in contrasts.items() if ratio < 4.5} == {}
 
 
-def test_the_scheme_is_the_readers(page):
+def test_the_page_follows_the_colour_scheme(page):
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     bright = sum(int(part) for part in colour[4:-1].split(",")) / 3 > 128
     assert bright == (page.scheme == "light")
 
 
-def test_rounds_unfold_by_keyboard(page):
-    second = page.locator("details").nth(1)
+def test_rounds_open_by_keyboard(page):
+    second = page.locator("details").nth(2)
     assert second.get_attribute("open") is None
     second.locator("summary").focus()
     page.keyboard.press("Enter")

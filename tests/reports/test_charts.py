@@ -1,4 +1,4 @@
-"""Charts: every point and every shade is where its number puts it."""
+"""Charts: positions of points and shades of cells."""
 
 import itertools
 
@@ -40,8 +40,10 @@ def test_ticks_cover_the_interval(a, b):
     assert values == sorted(values)
 
 
-def test_points_stand_where_the_axes_say():
-    chart = line_chart([series("m", (0, 0.2), (50, 0.6), (100, 1.0))], "Accuracy", bound=0.8)
+def test_points_have_the_positions_of_the_axes():
+    chart = line_chart(
+        [series("m", (0, 0.2), (50, 0.6), (100, 1.0))], "Accuracy", upper_baseline=0.8
+    )
     assert [(tick.text, round(tick.at, 3)) for tick in chart.x_ticks][::5] == [
         ("0", chart.left),
         ("100", chart.right),
@@ -55,8 +57,8 @@ def test_points_stand_where_the_axes_say():
     ]
     assert line.dots[1].text == "m: 0.600 with 50 labels"
     assert line.value is None
-    assert chart.bound.text == "all labels 0.800"
-    assert chart.bound.at == pytest.approx(chart.y_ticks[6].at)
+    assert chart.upper_baseline.text == "all labels 0.800"
+    assert chart.upper_baseline.at == pytest.approx(chart.y_ticks[6].at)
 
 
 def test_values_at_the_ends_do_not_overlap():
@@ -86,9 +88,9 @@ def test_a_single_point():
     assert chart.top <= dot.y <= chart.bottom
 
 
-def test_intervals_are_where_the_numbers_are():
+def test_intervals_have_the_positions_of_their_values():
     curve = Series("margin", [0, 100], [0.5, 0.75], [0.4, NAN], [0.6, NAN])
-    chart = line_chart([None, curve], "Accuracy", bound=1.0)
+    chart = line_chart([None, curve], "Accuracy", upper_baseline=1.0)
     (line,) = chart.lines
     assert line.index == 1
     left, right = (tuple(map(float, point.split(","))) for point in line.points.split())
@@ -96,7 +98,7 @@ def test_intervals_are_where_the_numbers_are():
     places = {tick.text: tick.at for tick in chart.y_ticks}
     assert left[1] == pytest.approx(places["0.5"], abs=0.06)
     assert line.area.count(",") == 2  # one point has an interval
-    assert chart.bound.at == pytest.approx(places["1.0"])
+    assert chart.upper_baseline.at == pytest.approx(places["1.0"])
 
 
 def test_differences_have_a_line_at_zero_and_marks():
@@ -107,7 +109,7 @@ def test_differences_have_a_line_at_zero_and_marks():
     assert chart.lines[0].dots[1].text.endswith("significant")
 
 
-def test_an_interval_of_few_seeds_does_not_squeeze_the_curve():
+def test_very_wide_intervals_are_cut():
     wide = Series("margin", [0, 1], [0.1, 0.2], [-9, 0.1], [9, 0.3])
     chart = line_chart([wide], "Difference", signed=True)
     ends = [float(chart.y_ticks[at].text) for at in (0, -1)]
@@ -135,3 +137,9 @@ def test_heat_maps_shade_numbers_by_a_common_scale():
     assert row.cells[0].shade == 50
     (row,) = heat_map("e", [[NAN]], "x", [NAN], scale=None).rows
     assert (row.cells[0].text, row.cells[0].shade, row.total) == ("–", None, "–")
+
+
+def test_the_old_name_of_the_upper_baseline_is_deprecated():
+    with pytest.warns(DeprecationWarning, match="`bound` is now `upper_baseline`"):
+        chart = line_chart([series("a", (1, 0.5))], "A", bound=0.8)
+    assert chart.upper_baseline.text == "all labels 0.800"

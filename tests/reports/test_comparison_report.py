@@ -1,4 +1,4 @@
-"""The page of a comparison: what it says, and that it needs nothing else."""
+"""The report of a comparison: its text, its tables and its page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from embedpipe.experiments import Failure, Results
-from embedpipe.experiments.results import BOUNDS, RESULTS, TIMINGS
+from embedpipe.experiments.results import RESULTS, TIMINGS, UPPER_BASELINES
 from embedpipe.reports import comparison_of, write_comparison, write_figure
 from embedpipe.reports.study_report import ranges
 
@@ -41,7 +41,7 @@ def results(datasets: tuple[str, ...] = ("hats",)) -> Results:
         for seed, curve in enumerate(curves)
         for number, value in enumerate(curve)
     ]
-    bounds = [
+    baselines = [
         {"dataset": name, "backbone": "net", "head": "logistic", "seed": seed, "accuracy": 0.9}
         for name in datasets
         for seed in range(3)
@@ -49,7 +49,7 @@ def results(datasets: tuple[str, ...] = ("hats",)) -> Results:
     return Results(
         table=pa.Table.from_pylist(rows, RESULTS),
         timings=pa.Table.from_pylist([], TIMINGS),
-        bounds=pa.Table.from_pylist(bounds, BOUNDS),
+        upper_baselines=pa.Table.from_pylist(baselines, UPPER_BASELINES),
         baseline=("random", "random"),
     )
 
@@ -59,17 +59,18 @@ def page(tmp_path: Path, given: Results, command: str | None = None) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def test_the_page_says_what_came_out_and_how(tmp_path: Path) -> None:
+def test_the_page_has_the_result_the_facts_and_the_table(tmp_path: Path) -> None:
     text = page(tmp_path, results(), command="embedpipe compare hats --seeds 3")
     assert (
         "<h1>&lt;typiclust&gt;, then margin: 0.700 mean accuracy over 10 to 30 labels, the highest "
         "of 2 in this study</h1>"
     ) in text
     assert (
-        "It was chosen after the fact. Random reaches 0.603; the difference is more than chance."
+        "It was selected after the results were known. Random reaches 0.603; the difference is "
+        "significant."
     ) in text
     assert "embedpipe compare hats --seeds 3" in text
-    for fact in ("random, the floor", "0.603 area", "with all labels, the bound", "0.900"):
+    for fact in ("lower baseline (random)", "0.603 area", "upper baseline (all labels)", "0.900"):
         assert fact in text
     rows = re.findall(r'<tr class="r\d.*?</tr>', text)
     assert [re.sub(r"<[^>]+>", "|", row).count("baseline") for row in rows] == [0, 1, 0]
@@ -78,7 +79,7 @@ def test_the_page_says_what_came_out_and_how(tmp_path: Path) -> None:
     assert "+0.097 [" in rows[0]
 
 
-def test_it_needs_nothing_else_and_is_the_same_again(tmp_path: Path) -> None:
+def test_the_page_needs_no_other_file_and_is_reproducible(tmp_path: Path) -> None:
     text = page(tmp_path, results())
     assert text == page(tmp_path, results())
     assert "<script" not in text
@@ -86,7 +87,7 @@ def test_it_needs_nothing_else_and_is_the_same_again(tmp_path: Path) -> None:
     assert "http" not in text.replace("http-equiv", "")
 
 
-def test_every_point_says_its_value(tmp_path: Path) -> None:
+def test_every_point_has_a_tooltip(tmp_path: Path) -> None:
     text = page(tmp_path, results())
     assert text.count("<title>") == 1 + 3 * 3 + 2 * 3
     assert "&lt;typiclust&gt;, then margin: 0.550 with 10 labels\n95 % interval 0." in text
@@ -108,11 +109,11 @@ def one_run_of(given: Results, strategy: str) -> Results:
 
 
 @pytest.mark.parametrize("strategy", ["margin", "random"])
-def test_one_run_earns_no_band_no_star_and_no_claim(tmp_path: Path, strategy: str) -> None:
+def test_a_strategy_with_one_run_has_no_band_and_no_test(tmp_path: Path, strategy: str) -> None:
     given = one_run_of(results(), strategy)
     text = page(tmp_path, given)
     assert "the difference was not tested: identical runs." in text
-    assert "more than chance" not in text
+    assert "difference is significant" not in text
     rows = re.findall(r'<tr class="r\d.*?</tr>', text)
     assert [row.count("1 of 3") for row in rows] == [
         int(strategy == name) for name in ("margin", "random", "coreset")
@@ -124,12 +125,12 @@ def test_one_run_earns_no_band_no_star_and_no_claim(tmp_path: Path, strategy: st
     # Bands of two strategies, and the difference of those that both have several runs
     assert text.count('class="band"') == 2 + (strategy == "margin")
     assert not re.search(r"\bnan\b", text, re.IGNORECASE)
-    write_figure(given, tmp_path / "curves.svg")  # no warning for bands that are not there
+    write_figure(given, tmp_path / "curves.svg")  # without a warning about missing bands
     matrix = page(tmp_path, one_run_of(results(("hats", "shoes")), strategy))
     assert "(0 + 2 not tested)" in matrix
 
 
-def test_without_evidence_no_difference_was_shown(tmp_path: Path) -> None:
+def test_equal_strategies_have_no_significant_difference(tmp_path: Path) -> None:
     table = results().table.to_pylist()
     for row in table:
         if row["strategy"] == "margin":
@@ -137,33 +138,34 @@ def test_without_evidence_no_difference_was_shown(tmp_path: Path) -> None:
             row["accuracy"] = 0.6 + 0.1 * (row["round"] - 1) + 0.02 * luck
     text = page(tmp_path, replace(results(), table=pa.Table.from_pylist(table, RESULTS)))
     assert re.search(
-        r"no difference was shown \(3 seeds; the interval allows −\d\.\d to \+\d\.\d points\)", text
+        r"no difference was shown \(3 seeds; interval −\d\.\d to \+\d\.\d points\)", text
     )
-    assert "no more than chance" not in text
+    assert "difference is significant" not in text
 
 
 def test_several_datasets_have_a_matrix(tmp_path: Path) -> None:
     text = page(tmp_path, results(("hats", "shoes")))
     assert "<h1>3 strategies in 2 settings</h1>" in text
     assert (
-        "The largest area most often: &lt;typiclust&gt;, then margin, in 2 of 2. It was chosen "
-        "after the fact; in 2 of these 2 the difference from the baseline is more than chance."
+        "&lt;typiclust&gt;, then margin has the largest area most often, in 2 of 2 settings. It "
+        "was selected after the results were known. In 2 of these 2 settings, the difference from "
+        "the baseline is significant."
     ) in text
-    assert "Who beats whom" in text
+    assert "Wins between strategies" in text
     assert text.count("<h2 id=") == 4  # two datasets, the matrix, how to read it
 
 
-def test_failures_are_told(tmp_path: Path) -> None:
+def test_failures_are_on_the_page(tmp_path: Path) -> None:
     failed = replace(results(), failures=(Failure("hats, net: odd; seed 0", "no <way>"),))
     text = page(tmp_path, failed)
     assert "<li>hats, net: odd; seed 0: no &lt;way&gt;</li>" in text
-    assert "Not everything could be done" not in page(tmp_path, results())
+    assert "Some runs failed" not in page(tmp_path, results())
 
 
-def test_without_anything_judged_it_says_so(tmp_path: Path) -> None:
+def test_results_without_accuracy(tmp_path: Path) -> None:
     empty = replace(results(), table=pa.Table.from_pylist([], RESULTS))
     assert "No accuracy to compare" in page(tmp_path, empty)
 
 
-def test_seeds_are_told_by_ranges() -> None:
+def test_seeds_are_shown_as_ranges() -> None:
     assert ranges([0, 1, 2, 3, 7]) == "0–3, 7"

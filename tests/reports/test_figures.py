@@ -1,4 +1,4 @@
-"""Figures for print, and that nothing else needs matplotlib."""
+"""Figures for print; pages do not need matplotlib."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_figures_for_print(tmp_path: Path, suffix: str) -> None:
     assert write_figure(results(("hats", "shoes")), path).read_bytes() == written
 
 
-def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
+def test_figures_that_cannot_be_drawn_raise_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         write_figure(results(), tmp_path / "curves.doc")
     assert str(caught.value) == (
@@ -37,7 +37,7 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the results have no measure 'f1'."):
         write_figure(results(), tmp_path / "curves.pdf", measure="f1")
     empty = replace(results(), table=pa.Table.from_pylist([], RESULTS))
-    with pytest.raises(UsageError, match="there is nothing to draw: no run is finished."):
+    with pytest.raises(UsageError, match="there is no curve to draw: no run is finished."):
         write_figure(empty, tmp_path / "curves.pdf")
 
 
@@ -58,7 +58,7 @@ def test_the_figure_of_a_replay_study(tmp_path: Path, suffix: str) -> None:
     assert ep.write_replay_figure(path, data).read_bytes() == first
 
 
-def test_without_matplotlib_the_line_that_installs_it_is_given(
+def test_without_matplotlib_the_error_has_the_install_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

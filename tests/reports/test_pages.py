@@ -1,4 +1,4 @@
-"""The page: its numbers are the data's, nothing escapes, nothing is loaded."""
+"""The report of a run: its numbers, escaping, and no external files."""
 
 import re
 from base64 import b64decode
@@ -46,18 +46,20 @@ def rounds(strategy, first, n=4):
 def data():
     return ReportData(
         title="my <photos> & more",
-        facts=(("items", "3,068"), ("<i>", "</dd><script>")),
+        facts=(("images", "3,068"), ("<i>", "</dd><script>")),
         curves=(
             Curve("coreset, then margin", rounds("margin", 0.7)),
             Curve("random", rounds("random", 0.6, n=3), baseline=True),
         ),
         command="embedpipe run photos --labels '</pre><b>'",
-        upper_bound=0.9123,
+        upper_baseline=0.9123,
+        advice="Advice: stop labelling. 100 more labels should add about 0.1 points.",
+        details=(("strategy", "coreset, then margin"),),
     )
 
 
 class Page(HTMLParser):
-    """What a page holds: text by tag, attributes by tag, and whether tags nest."""
+    """The text and attributes of a page by tag, with a check of the nesting."""
 
     def __init__(self, text):
         super().__init__()
@@ -97,10 +99,11 @@ def page(path):
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_the_headline_is_the_result(page):
-    assert page.cells("h1") == ["0.850 accuracy from 80 labels"]
-    assert "With 60 labels, random reaches 0.700, which took 20 here." in page.cells("p")
-    assert page.cells("title")[0] == "my <photos> & more: 0.850 accuracy from 80 labels"
+def test_the_headline_has_the_result_the_comparison_and_the_advice(page):
+    assert page.cells("h1") == ["0.850 accuracy with 80 labels"]
+    assert "Random selection needs 60 labels for 0.700; this strategy needed 20." in page.cells("p")
+    assert any(text.startswith("Advice: stop labelling. ") for text in page.cells("p"))
+    assert page.cells("title")[0] == "my <photos> & more: 0.850 accuracy with 80 labels"
 
 
 def test_the_table_holds_every_number(page, data):
@@ -130,7 +133,7 @@ def test_the_figures_hold_every_point(page, data):
     assert "all labels 0.912" in page.cells("text")
 
 
-def test_every_pick_is_there_in_order(page, data):
+def test_all_picks_are_on_the_page_in_order(page, data):
     titles = [attributes["title"] for attributes in page.all("li") if "title" in attributes]
     assert titles[:6] == [
         "1 · hat · score 0\nmargin/0.jpg",
@@ -166,7 +169,7 @@ def test_names_are_text_never_markup(path, page):
     assert ("p", "my <photos> & more") in page.text
 
 
-def test_nothing_is_loaded_from_elsewhere(path, page):
+def test_no_external_file_is_loaded(path, page):
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[^\"]*", "", text))
     sources = [
@@ -180,21 +183,22 @@ def test_nothing_is_loaded_from_elsewhere(path, page):
 
 
 def test_only_the_first_round_is_open(page):
-    assert ["open" in attributes for attributes in page.all("details")] == [True] + [False] * 3
+    details = ["open" in attributes for attributes in page.all("details")]
+    assert details == [False, True, False, False, False]  # details of the run, then the rounds
 
 
 def test_the_same_data_give_the_same_bytes(path, data, tmp_path):
     assert write_report(tmp_path / "again.html", data).read_bytes() == path.read_bytes()
 
 
-def test_a_run_without_held_out_labels(tmp_path):
+def test_a_run_without_test_labels(tmp_path):
     entry = Round(1, 10, None, None, 0.1, 0.2, "coreset", (Pick("a.jpg", 1.0),))
     data = ReportData("folder", (), (Curve("coreset", (entry,)),))
     page = Page(write_report(tmp_path / "r.html", data).read_text(encoding="utf-8"))
-    assert page.cells("h1") == ["1 item picked in 1 round"]
+    assert page.cells("h1") == ["1 image selected in 1 round"]
     assert page.cells("td") == ["10", "–", "–", "0.10", "0.20"]
     assert page.all("figure") == []
-    assert page.cells("h2") == ["Rounds", "What was picked"]
+    assert page.cells("h2") == ["Rounds", "Selected images"]
 
 
 @pytest.mark.parametrize(
@@ -204,11 +208,11 @@ def test_a_run_without_held_out_labels(tmp_path):
         ((Curve("a", ()),), "a report needs at least one curve with a round."),
         (
             (Curve("a", rounds("a", 0.5), baseline=True), Curve("b", (), baseline=True)),
-            "a report has one baseline, not 2: a, b.",
+            "a report has one baseline; got 2: a, b.",
         ),
         (
             tuple(Curve(str(i), rounds("a", 0.5, n=1)) for i in range(7)),
-            "a report shows at most 6 curves, not 7.",
+            "a report has at most 6 curves; got 7.",
         ),
         (
             (Curve("a", (Round(0, 1, 0.5, 0.5, 0.0, 0.0, "a", (Pick("a", 0.0, None, b"no"),)),)),),
@@ -216,7 +220,7 @@ def test_a_run_without_held_out_labels(tmp_path):
         ),
     ],
 )
-def test_what_cannot_be_shown(tmp_path, curves, message):
+def test_data_that_are_not_valid_raise_an_error(tmp_path, curves, message):
     with pytest.raises(UsageError) as error:
         write_report(tmp_path / "r.html", ReportData("t", (), curves))
     assert str(error.value) == message

@@ -1,4 +1,4 @@
-"""The page of a replay study: what it says, that it needs nothing else, and how it looks."""
+"""The report of a replay study: its text, its tables and charts, and its page in a browser."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ MATRICES = {
 """The mean accuracies, and those of the first seed; each other seed is a little different."""
 
 LUCK = (0.0, 0.01, -0.01, 0.004, -0.004)
-"""How much better each seed is in the end on the first experience, for the baseline."""
+"""Change of the final accuracy on the first experience, by seed, for the baseline."""
 
 SHARE = {RANDOM: 1.0, EL2N: 1.1, JOINT: 0.5}
-"""How much of it others have: were it as much, their differences would have no spread."""
+"""Factor of that change for other settings, so that their differences vary."""
 
 
 def matrix_of(setting: ReplaySetting, seed: int) -> np.ndarray[Any, Any]:
@@ -62,14 +62,14 @@ def results(
             if protocol == "streaming":
                 matrix[1] = matrix[2] if setting is JOINT else matrix[1]
                 matrix[np.tril_indices(3)] = np.nan
-            told = {**vars(setting), "seed": seed, "run_id": f"{setting}-{seed}"}
+            cell = {**vars(setting), "seed": seed, "run_id": f"{setting}-{seed}"}
             floor = np.full(3, 0.1)
-            figures.append({**told, **continual_metrics(matrix, protocol=protocol, floor=floor)})
+            figures.append({**cell, **continual_metrics(matrix, protocol=protocol, floor=floor)})
             end = 3 if protocol == "iid" else 2
             learned = range(end - 1 if setting is JOINT else 0, end)
             rows += [
                 {
-                    **told,
+                    **cell,
                     "experience": number,
                     "name": names[number],
                     "learned": 100 + number,
@@ -102,47 +102,47 @@ def texts(html: str) -> list[str]:
     return re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", re.sub(r"<(svg|span|br|/?path).*?>", " ", html))
 
 
-# What it says
+# The headline
 
 
-def test_the_headline_says_who_leads_and_whether_it_is_chance(tmp_path: Path) -> None:
+def test_the_headline_has_the_best_policy_and_its_test(tmp_path: Path) -> None:
     data = replay_of(results())
     assert data.result == "<el2n>, 5 %: 0.783 accuracy in the end, the highest of 2 in this study"
     assert data.comparison == (
-        "It was chosen after the fact. Random with as large a buffer reaches 0.733; the difference "
-        "is more than chance. "
-        "Without a buffer it is 0.500, learning all at once gives 0.950."
+        "It was selected after the results were known. Random with the same buffer size reaches "
+        "0.733; the difference is significant. "
+        "Reference methods: naive (no buffer) 0.500, joint (all data at once) 0.950."
     )
     text = page(tmp_path, results(), command="embedpipe replay hats --policy el2n")
     assert "<h1>&lt;el2n&gt;, 5 %: 0.783 accuracy in the end, the highest of 2 in this" in text
     assert "embedpipe replay hats --policy el2n" in text
 
 
-def test_one_seed_tells_nothing() -> None:
+def test_one_seed_is_not_tested() -> None:
     assert replay_of(results(seeds=1)).comparison.startswith(
-        "It was chosen after the fact. Random with as large a buffer reaches 0.733; the difference "
-        "was not tested: one seed."
+        "It was selected after the results were known. Random with the same buffer size reaches "
+        "0.733; the difference was not tested: one seed."
     )
 
 
-def test_a_baseline_that_nothing_beats() -> None:
+def test_the_baseline_can_be_the_best_policy() -> None:
     data = replay_of(replace(results(), baseline="<el2n>"))
     assert data.result == "<el2n>, 5 %: 0.783 accuracy in the end, the highest of 2 in this study"
     assert data.comparison.startswith(
-        "It was chosen after the fact. No other policy has a better mean with as large a buffer; "
-        "the nearest is random with 0.733, and the difference is more than chance."
+        "It was selected after the results were known. No other policy has a better mean with the "
+        "same buffer size. The second is random with 0.733; the difference is significant."
     )
     alone = replay_of(results(settings=(RANDOM, JOINT)))
-    assert alone.comparison == "Learning all at once gives 0.950."
+    assert alone.comparison == "Reference methods: joint (all data at once) 0.950."
 
 
 def test_without_a_policy_the_method_is_the_result() -> None:
     data = replay_of(results(settings=(NAIVE, JOINT)))
     assert data.result == "naive: 0.500 accuracy in the end"
-    assert data.comparison == "Learning all at once gives 0.950."
+    assert data.comparison == "Reference methods: joint (all data at once) 0.950."
     assert [row.role for row in data.groups[0].rows] == [
         "no buffer",
-        "all at once, the upper bound",
+        "upper baseline: all data at once",
     ]
 
 
@@ -150,37 +150,37 @@ def test_several_heads_are_groups_of_their_own(monkeypatch: pytest.MonkeyPatch) 
     other = ReplaySetting("hats", "slda", "naive")
     monkeypatch.setitem(MATRICES, other, [[0.9, 0.9, 0.9]] * 3)
     data = replay_of(results(settings=(RANDOM, EL2N, JOINT, other)))
-    assert data.result == "4 ways to learn in 2 settings"
+    assert data.result == "4 methods in 2 settings"
     assert data.comparison == (
-        "The best most often, chosen after the fact: <el2n>, 5 %, in 1 of 2. The best is ahead of "
-        "random by more than chance in 1 of 2."
+        "<el2n>, 5 % is best most often, in 1 of 2 settings. It was selected after the results "
+        "were known. The best is significantly better than random in 1 of 2 settings."
     )
     assert [group.title for group in data.groups] == ["hats; logistic", "hats; slda"]
     assert data.groups[1].rows[0].against == ""
 
 
-def test_nothing_finished_is_said(tmp_path: Path) -> None:
+def test_a_study_without_a_finished_run(tmp_path: Path) -> None:
     empty = pa.table({"run_id": pa.array([], pa.string()), "seed": pa.array([], pa.int64())})
     nothing = ReplayResults(empty, empty, (), "random", {}, {}, {})
-    assert "<h1>Nothing was learned</h1>" in page(tmp_path, nothing)
+    assert "<h1>No results</h1>" in page(tmp_path, nothing)
 
 
 # The table
 
 
-def test_the_best_policy_is_first_and_bounds_are_last() -> None:
+def test_the_best_policy_is_first_and_reference_methods_are_last() -> None:
     (group,) = replay_of(results()).groups
     assert [(row.name, row.role) for row in group.rows] == [
         ("<el2n>, 5 %", ""),
         ("random, 5 %", "baseline"),
-        ("naive", "no buffer, a lower bound"),
-        ("joint", "all at once, the upper bound"),
+        ("naive", "lower baseline: no buffer"),
+        ("joint", "upper baseline: all data at once"),
     ]
     assert [row.kept for row in group.rows] == ["15", "15", "–", "–"]
     assert [row.against for row in group.rows] == ["random, 5 %", "", "random, 5 %", "random, 5 %"]
 
 
-def test_verdicts_know_that_less_forgetting_is_better() -> None:
+def test_lower_forgetting_has_the_verdict_better() -> None:
     data = replay_of(results(), results().summary(["gem_accuracy", "forgetting_last"]))
     rows = {row.name: row for row in data.groups[0].rows}
     assert [each.verdict for each in rows["<el2n>, 5 %"].differences] == ["better", "better"]
@@ -192,14 +192,12 @@ def test_verdicts_know_that_less_forgetting_is_better() -> None:
     assert rows["joint"].means == ("0.950 [0.948, 0.952]", "–")  # ± 2.776 · 0.00127 / √5
 
 
-def test_without_evidence_no_difference_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_policies_have_no_significant_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MATRICES, EL2N, MATRICES[RANDOM])
     data = replay_of(results())
     rows = {row.name: row for row in data.groups[0].rows}
     assert rows["<el2n>, 5 %"].differences[0].verdict == "no difference shown"
-    assert "no difference was shown (5 seeds; the interval allows −0.03 to +0.03 points)" in (
-        data.comparison
-    )
+    assert "no difference was shown (5 seeds; interval −0.03 to +0.03 points)" in (data.comparison)
 
 
 def test_a_policy_with_one_run_has_no_interval_no_band_and_no_verdict(
@@ -226,7 +224,7 @@ def test_a_policy_with_one_run_has_no_interval_no_band_and_no_verdict(
 def test_a_metric_that_is_the_same_for_all_runs_is_not_tested(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As of what is learned at once: the order of the experiences alone differs."""
+    """Joint fits differ only in the order of the experiences."""
 
     def rolled(setting: ReplaySetting, seed: int) -> np.ndarray[Any, Any]:
         matrix = np.array(MATRICES[setting])
@@ -244,7 +242,7 @@ def test_a_metric_that_is_the_same_for_all_runs_is_not_tested(
     assert found.reason == "identical runs"
 
 
-def test_every_metric_that_is_shown_is_explained(tmp_path: Path) -> None:
+def test_every_metric_on_the_page_is_explained(tmp_path: Path) -> None:
     text = page(tmp_path, results())
     for name in ("gem_accuracy", "clear_accuracy", "clear_next_domain", "forgetting_last"):
         meaning = METRICS[name].replace(">", "&gt;").replace("<", "&lt;")
@@ -252,7 +250,7 @@ def test_every_metric_that_is_shown_is_explained(tmp_path: Path) -> None:
     assert "gem_fwt" not in text
 
 
-def test_facts_and_failures_are_told(tmp_path: Path) -> None:
+def test_facts_and_failures_are_on_the_page(tmp_path: Path) -> None:
     failed = replace(
         results(),
         failures=(Failure("hats: logistic, odd; seed 0", "no <way>"),),
@@ -261,33 +259,33 @@ def test_facts_and_failures_are_told(tmp_path: Path) -> None:
     facts = dict(replay_of(failed).groups[0].facts)
     assert facts == {
         "stream": "hats",
-        "protocol": "iid: tested on held-out rows of each experience",
+        "protocol": "iid: tested on test images of each experience",
         "experiences": "3: 2004, 2005, 2006",
         "head": "logistic",
         "seeds": "0–4",
-        "rows learned in each": "100 to 102",
+        "training images in each": "100 to 102",
         "tested but never learned": "cap, <hood>",
     }
     text = page(tmp_path, failed)
     assert "<li>hats: logistic, odd; seed 0: no &lt;way&gt;</li>" in text
     assert "<dd>cap, &lt;hood&gt;</dd>" in text
-    assert "Not everything could be done" not in page(tmp_path, results())
+    assert "Some runs failed" not in page(tmp_path, results())
 
 
-def test_long_names_are_listed_and_names_that_change_are_not() -> None:
+def test_long_names_are_listed_and_names_that_differ_between_seeds_are_not() -> None:
     (group,) = replay_of(results(names=("bag, belt", "cap", "hat, scarf"))).groups
     assert group.headings == ("1", "2", "3")
     assert group.experiences == ("bag, belt", "cap", "hat, scarf")
     given = results()
     (group,) = replay_of(replace(given, experiences={"hats": ()})).groups
     assert (group.headings, group.experiences) == (("1", "2", "3"), ())
-    assert dict(group.facts)["experiences"] == "3, drawn anew for each seed"
+    assert dict(group.facts)["experiences"] == "3, different for each seed"
 
 
 # The matrices
 
 
-def test_heat_maps_have_the_numbers_and_what_is_not_defined(tmp_path: Path) -> None:
+def test_heat_maps_have_the_numbers_and_undefined_cells(tmp_path: Path) -> None:
     text = page(tmp_path, results())
     tables = re.findall(r'<table class="heat">.*?</table>', text, re.DOTALL)
     names = re.findall(r"<figcaption>([^<]*)</figcaption>\s*<div class=\"scroll\"", text)
@@ -318,7 +316,7 @@ def test_maps_of_a_group_share_their_scale() -> None:
     assert replace(group, maps=(AccuracyMap("c", ((NAN,),), (NAN,)),)).scale is None
 
 
-def test_the_map_is_that_of_the_results() -> None:
+def test_the_map_is_the_mean_matrix_of_the_results() -> None:
     given = results()
     for group in replay_of(given).groups:
         for row, setting in zip(group.maps, (EL2N, RANDOM, NAIVE, JOINT), strict=True):
@@ -328,11 +326,11 @@ def test_the_map_is_that_of_the_results() -> None:
 # The curves
 
 
-def test_curves_are_the_mean_over_what_was_seen() -> None:
+def test_curves_are_means_over_the_experiences_so_far() -> None:
     (group,) = replay_of(results()).groups
     el2n, random, naive, joint = group.curves
     assert joint is None
-    assert group.bound == pytest.approx(0.95)
+    assert group.upper_baseline == pytest.approx(0.95)
     assert naive is not None
     assert random is not None
     assert el2n is not None
@@ -352,18 +350,18 @@ def test_figures_are_by_experience(tmp_path: Path) -> None:
     assert [tick.text for tick in accuracy.x_ticks] == ["1", "2", "3"]
     middle = (accuracy.left + accuracy.right) / 2
     assert [tick.at for tick in accuracy.x_ticks] == [accuracy.left, middle, accuracy.right]
-    assert accuracy.bound is not None
-    assert accuracy.bound.at < min(dot.y for line in accuracy.lines for dot in line.dots)
+    assert accuracy.upper_baseline is not None
+    assert accuracy.upper_baseline.at < min(dot.y for line in accuracy.lines for dot in line.dots)
     assert differences.zero is not None
     text = page(tmp_path, results())
     assert "naive: 0.500 after experience 3\n95 % interval 0." in text
     assert "naive: 0.700 after experience 2</title>" in text  # all seeds are the same up to there
     assert "experiences learned</text>" in text
-    assert 'joint <span class="quiet">in the end 0.950</span>' in text
+    assert 'joint <span class="quiet">final 0.950</span>' in text
     assert text.count("<title>") == 1 + 3 * 3 + 3
 
 
-def test_in_the_streaming_protocol_the_next_experience_counts(tmp_path: Path) -> None:
+def test_the_streaming_protocol_tests_on_the_next_experience(tmp_path: Path) -> None:
     given = results("streaming")
     (group,) = replay_of(given).groups
     assert group.headings == ("2004", "2005", "2006")
@@ -375,17 +373,17 @@ def test_in_the_streaming_protocol_the_next_experience_counts(tmp_path: Path) ->
         np.array(group.maps[0].matrix), [[NAN, 0.3, 0.2], [NAN, NAN, 0.3]]
     )
     assert group.maps[0].so_far == pytest.approx((0.3, 0.3))
-    assert group.bound == pytest.approx(0.95)
+    assert group.upper_baseline == pytest.approx(0.95)
     assert group.rows[3].means == ("–", "–")
     text = page(tmp_path, given)
-    assert "nothing on or left of the diagonal is defined" in text
-    assert "streaming: tested on the next experience before it is learned" in text
+    assert "cells on and left of the diagonal are not defined" in text
+    assert "streaming: tested on the next experience, before learning it" in text
 
 
 # The page
 
 
-def test_it_needs_nothing_else_and_is_the_same_again(tmp_path: Path) -> None:
+def test_the_page_needs_no_other_file_and_is_reproducible(tmp_path: Path) -> None:
     text = page(tmp_path, results())
     assert text == page(tmp_path, results())
     assert "<script" not in text
@@ -395,14 +393,14 @@ def test_it_needs_nothing_else_and_is_the_same_again(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> ReplayResults:
-    """A real study: the digits in the order in which they come, in four experiences."""
+    """A real study: the digits in the order of their file names, in four experiences."""
     workspace = tmp_path_factory.mktemp("replay")
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=workspace)
     return ReplayStudy(
         lambda seed: Stream.of(digits, "order", n=4, seed=seed),
         policies=["random", "el2n"],
         retains=[0.05],
-        bounds=["naive", "cumulative", "joint"],
+        reference_methods=["naive", "cumulative", "joint"],
         seeds=2,
         workspace=workspace,
     ).run(workers=0)
@@ -462,13 +460,13 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("opened", SCREENS, indirect=True)
-def test_it_fits_every_screen_is_readable_and_asks_for_nothing(opened: Any) -> None:
+def test_the_page_fits_every_screen_with_readable_text_and_no_request(opened: Any) -> None:
     assert [made for made in opened.asked if not made.startswith("data:")] == [opened.at]
     assert opened.problems == []
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
     contrasts = opened.evaluate(CONTRASTS)
     assert len(contrasts) > 150
-    assert [told for told in contrasts if told[1] < 4.5] == []
+    assert [each for each in contrasts if each[1] < 4.5] == []
     shades = opened.evaluate(
         "[...new Set([...document.querySelectorAll('.heat td[style]')]"
         ".map(cell => getComputedStyle(cell).backgroundColor))].length"
@@ -477,7 +475,7 @@ def test_it_fits_every_screen_is_readable_and_asks_for_nothing(opened: Any) -> N
 
 
 @pytest.mark.parametrize("opened", SCREENS[:1], indirect=True)
-def test_everything_can_be_reached_by_keyboard(opened: Any) -> None:
+def test_all_controls_work_by_keyboard(opened: Any) -> None:
     wanted = opened.locator(".scroll, summary, input").count()
     assert wanted == 9 + 5 + 4  # of five settings, four metrics; joint is no curve
     reached = set()

@@ -1,4 +1,4 @@
-"""Sections from other packages: on every page, in order, as text unless they give markup."""
+"""Sections of other packages: on every page, in order, and escaped except for markup."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_section_has_text_charts_a_table_and_markup(tmp_path: Path) -> None:
     assert "<p id='own'>markup</p>" in section
 
 
-def test_every_page_asks_for_them_in_order_and_hands_over_its_source(tmp_path: Path) -> None:
+def test_every_page_has_the_sections_in_order_with_its_source(tmp_path: Path) -> None:
     seen: list[Any] = []
 
     @sections.register("second-not-first")
@@ -90,7 +90,9 @@ def test_every_page_asks_for_them_in_order_and_hands_over_its_source(tmp_path: P
         write_comparison(tmp_path / "compare.html", comparison_of(compared)),
         write_replay(tmp_path / "replay.html", replay_of(replayed)),
         write_selection(tmp_path / "picks.html", SelectionData("hats", "margin", (), ())),
-        write_checks(tmp_path / "checks.html", ChecksData("hats", "All well", (), (), (), (), ())),
+        write_checks(
+            tmp_path / "checks.html", ChecksData("hats", "No problems found", (), (), (), (), ())
+        ),
     ]
     for page in pages:
         text = page.read_text(encoding="utf-8")
@@ -103,7 +105,7 @@ def test_every_page_asks_for_them_in_order_and_hands_over_its_source(tmp_path: P
     assert seen[2].source is replayed
 
 
-def test_a_name_is_given_once() -> None:
+def test_names_are_unique() -> None:
     sections.register("cost")(lambda data: None)
     with pytest.raises(UsageError, match="the report section 'cost' is registered already."):
         sections.register("cost")(lambda data: None)

@@ -1,4 +1,4 @@
-"""Thumbnails: small, upright, and none for what is no image."""
+"""Thumbnails: size, orientation, and None for damaged images."""
 
 from io import BytesIO
 
@@ -34,7 +34,7 @@ def test_a_tiny_image_keeps_its_pixels():
     np.testing.assert_array_equal(np.asarray(thumbnail)[:, :, 0], pixels)
 
 
-def test_the_camera_says_which_way_is_up():
+def test_the_orientation_of_the_camera_is_applied():
     image = Image.new("RGB", (200, 100), "red")
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise
@@ -56,19 +56,19 @@ def test_a_palette_with_a_transparent_colour():
     assert thumbnail.getpixel((3, 3)) == (200, 100, 50)
 
 
-def test_deep_grey_is_what_the_encoder_sees():
+def test_16_bit_grey_is_converted_as_for_the_encoder():
     values = np.linspace(1000, 3000, 64).astype(np.uint16).reshape(8, 8)
     pixels = np.asarray(decoded(make_thumbnail(encoded(Image.fromarray(values)))))
     np.testing.assert_array_equal(pixels[:, :, 0], values >> 4)  # of 12 bits
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"])
-def test_what_is_no_image(data):
+def test_bytes_that_are_not_an_image(data):
     assert make_thumbnail(data) is None
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_an_image_that_was_cut(kind):
+def test_an_image_with_missing_bytes(kind):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(pixels), kind)
     for length in range(0, len(data) - 200, max(1, len(data) // 40)):
@@ -83,5 +83,5 @@ def test_the_same_image_gives_the_same_bytes():
     assert make_thumbnail(data) == make_thumbnail(data)
 
 
-def test_media_types_are_told_by_the_first_bytes():
+def test_media_types_follow_the_first_bytes():
     assert (media_type(b"GIF89a..."), media_type(b"BM......")) == ("image/gif", None)

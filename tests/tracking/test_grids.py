@@ -1,4 +1,4 @@
-"""The runs of grids in trackers: one tracked run for each cell, with the loss of every round."""
+"""Tracked runs of studies: one for each cell, with the loss of every round."""
 
 import json
 
@@ -19,7 +19,7 @@ X = (X / 16).astype(np.float32)
 
 
 class Recorder(Tracker):
-    """Writes down which runs are open, and what is logged of each."""
+    """Records the logged metrics of each run."""
 
     def __init__(self):
         super().__init__()
@@ -42,12 +42,12 @@ def grid(workspace, seeds=2):
     problem = ep.ActiveLoop.from_arrays(X[:200], Y[:200], X[200:300], Y[200:300]).problem
     return ep.Experiment(
         problem, strategies=["margin"], seeds=seeds, initial_size=20, batch_size=10, rounds=2,
-        upper_bound=False, workspace=workspace,
+        upper_baseline=False, workspace=workspace,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_each_cell_of_a_grid_is_one_tracked_run(tmp_path, workers):
+def test_each_cell_of_an_experiment_is_one_tracked_run(tmp_path, workers):
     recorder = Recorder()
     results = grid(tmp_path).run(workers=workers, on_run=recorder.log_run)
     assert set(recorder.runs) == set(results.table.column("run_id").to_pylist())
@@ -59,7 +59,7 @@ def test_each_cell_of_a_grid_is_one_tracked_run(tmp_path, workers):
     assert recorder.open is None
 
 
-def test_runs_that_were_there_before_are_tracked_as_well(tmp_path):
+def test_runs_finished_before_are_tracked_too(tmp_path):
     grid(tmp_path).run(workers=0)
     recorder = Recorder()
     more = grid(tmp_path, seeds=3)
@@ -89,7 +89,7 @@ def test_each_cell_of_a_replay_study_is_one_tracked_run(tmp_path):
         assert len(logged) == (1 if cell.setting.method == "joint" else len(matrix))
 
 
-def test_a_stream_may_call_a_tracker_itself(tmp_path):
+def test_a_continual_loop_can_call_a_tracker(tmp_path):
     stream = ep.Stream.from_arrays(X[:200], Y[:200], np.repeat([0, 1], 100))
     loop = ep.ContinualLoop(stream)
     recorder = Recorder()
@@ -100,7 +100,7 @@ def test_a_stream_may_call_a_tracker_itself(tmp_path):
     assert recorder.runs[loop.run_id][loop.records[1].labelled]["loss"] == loop.records[1].loss > 0
 
 
-def test_a_folder_without_a_run_is_refused(tmp_path):
+def test_a_folder_without_a_run_raises_an_error(tmp_path):
     with pytest.raises(RunError, match="cannot read .*config.json"):
         Recorder().log_run(tmp_path)
 
@@ -108,7 +108,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_the_commands_keep_figures(tmp_path, monkeypatch):
+def test_the_commands_log_metrics(tmp_path, monkeypatch):
     monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path))
     common = ["--backbone", "toy", "--tracker", "tensorboard", "--workers", "0", "--json"]
     compared = CliRunner().invoke(

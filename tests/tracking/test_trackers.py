@@ -1,4 +1,4 @@
-"""What every tracker must do, read back with the tracker's own tools."""
+"""All trackers, read with their own tools."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def wandb_records(data):
 
 
 def ended_wandb_records(path):
-    """Return the records once the last one is there: its service writes on when a run is over."""
+    """Return the records with the last one: the service writes after the end of a run."""
     for _ in range(300):
         records = list(wandb_records(path.read_bytes()))
         if any(record.WhichOneof("record_type") == "exit" for record in records):
@@ -97,11 +97,11 @@ def name(request):
     return request.param
 
 
-# Their own dependencies warn of each other's deprecations.
+# Their dependencies raise deprecation warnings.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_runs_read_back_with_its_own_tools(name, tmp_path):
+def test_logged_runs_can_be_read_with_the_own_tools(name, tmp_path):
     with get_tracker(name, tmp_path) as tracker:
         for metrics, step in ROUNDS:
             tracker.follow("first", CONFIG, metrics, step)
@@ -116,30 +116,30 @@ def test_runs_read_back_with_its_own_tools(name, tmp_path):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_run_that_goes_on_has_each_round_once(name, tmp_path):
+def test_a_continued_run_has_each_round_once(name, tmp_path):
     with get_tracker(name, tmp_path) as tracker:
         tracker.follow("first", CONFIG, *ROUNDS[0])
-    with get_tracker(name, tmp_path) as tracker:  # a resumed run tells of its stored rounds too
+    with get_tracker(name, tmp_path) as tracker:  # a resumed run logs its stored rounds again
         for metrics, step in ROUNDS:
             tracker.follow("first", CONFIG, metrics, step)
     assert READERS[name](tmp_path, "first")[0]["accuracy"] == [(20, 0.5), (40, 0.625)]
 
 
 class Recorder(Tracker):
-    """Writes down what it is told."""
+    """Records its calls."""
 
     def __init__(self):
         super().__init__()
-        self.told = []
+        self.calls = []
 
     def start(self, run_id, config):
-        self.told.append(("start", run_id, config["seed"]))
+        self.calls.append(("start", run_id, config["seed"]))
 
     def log(self, metrics, step):
-        self.told.append((step, metrics))
+        self.calls.append((step, metrics))
 
     def finish(self):
-        self.told.append("finish")
+        self.calls.append("finish")
 
 
 def test_a_run_is_closed_when_another_begins_and_at_the_end():
@@ -149,7 +149,7 @@ def test_a_run_is_closed_when_another_begins_and_at_the_end():
         tracker.follow("a", {"seed": 0}, {"x": 2.0}, 6)
         tracker.follow("b", {"seed": 1}, {"x": 3.0}, 5)
     tracker.close()
-    assert tracker.told == [
+    assert tracker.calls == [
         ("start", "a", 0),
         (5, {"x": 1.0}),
         (6, {"x": 2.0}),
@@ -160,7 +160,7 @@ def test_a_run_is_closed_when_another_begins_and_at_the_end():
     ]
 
 
-def test_unknown_names_are_refused():
+def test_unknown_names_raise_an_error():
     with pytest.raises(UnknownNameError) as error:
         get_tracker("tensorbord")
     assert str(error.value) == (
@@ -180,7 +180,7 @@ MISSING = {
 
 
 @pytest.mark.parametrize("which", list(MISSING))
-def test_what_is_not_installed_says_how_to_install_it(which, tmp_path):
+def test_a_missing_package_is_an_error_with_the_install_command(which, tmp_path):
     module, message = MISSING[which]
     script = (
         f"import sys; sys.modules[{module!r}] = None\n"
@@ -207,8 +207,8 @@ def test_importing_the_trackers_loads_none_of_them():
 
 
 @pytest.mark.parametrize("name", ["a?b", "50%20", "100%"])
-def test_mlflow_refuses_a_path_that_it_would_misread(name, tmp_path):
+def test_mlflow_raises_an_error_for_a_path_with_special_characters(name, tmp_path):
     pytest.importorskip("mlflow", reason="needs MLflow")
-    with pytest.raises(UsageError, match=r"its path must not have a \? or a %"):
+    with pytest.raises(UsageError, match=r"its path must not contain \? or %"):
         get_tracker("mlflow", tmp_path / name)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Statistics of curves over seeds: functions of arrays, which know nothing of grids or files."""
+"""Statistics of learning curves over seeds: functions of arrays."""
 
 from .censored import LabelsRatio, LabelsToTarget, labels_ratio, median_labels_to_target
 from .curves import Reached, accuracy_at, area, gap_closed, labels_to_target

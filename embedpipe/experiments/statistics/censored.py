@@ -1,4 +1,4 @@
-"""Labels to a target over several seeds, some of which never reached it."""
+"""Labels to a target over several seeds, with seeds that did not reach it."""
 
 from __future__ import annotations
 
@@ -28,19 +28,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LabelsToTarget:
-    """How many labels half of the seeds need to reach a target.
+    """The median number of labels to a target.
 
     Attributes
     ----------
     median
-        None if fewer than half of the seeds reached it.
+        None if fewer than half of the seeds reached the target.
     low, high
-        Its interval; None where the seeds do not determine it, as the upper end of a few, and
-        below three distinct runs.
+        Confidence interval; None for an undetermined end, and below three distinct runs.
     n_reached, n
-        How many seeds reached the target, and how many there were.
+        Number of seeds that reached the target, and of all seeds.
     at_most
-        True if the median falls on seeds that were there in their first round: fewer may do.
+        Whether the median is the first round of a seed, so that fewer labels may be enough.
     """
 
     median: float | None
@@ -53,27 +52,26 @@ class LabelsToTarget:
 
 @dataclass(frozen=True)
 class LabelsRatio:
-    """How many labels one strategy needs for each that another needs, over the same seeds.
+    """The ratio of the labels of two strategies to a target, over the same seeds.
 
     Attributes
     ----------
     ratio
-        The median over seeds of labels of a by labels of b, 0.5 if a needs half as many; None if
-        seeds that never reached the target leave it open.
+        Median over the seeds of labels of a divided by labels of b; None if censored seeds leave
+        it open.
     at_least, at_most
-        Between these the median lies whatever those seeds would have needed; equal to `ratio`
-        where that is known. Infinite where it may be any size.
+        Limits of the median for all possible values of censored seeds; equal to `ratio` where it is
+        known.
     low, high
-        Interval of the median over other seeds, from the order of the ratios alone; 0 and
-        infinity where the seeds are too few: at the level 0.95 it takes 6 independent pairs.
+        Confidence interval of the median, from the order of the ratios; 0 and infinity for too few
+        seeds. The level 0.95 needs 6 independent pairs.
     wins, ties, losses, undecided
-        In how many seeds a needed fewer labels than b, as many, more; and in how many that is not
-        known, because neither reached the target, or the other had no more labels.
+        Number of seeds where a needed fewer, equal, more labels than b, and where this is unknown.
     p_sign
-        Two-sided exact p-value of the sign test on wins and losses; 1 without either. NaN below
+        Two-sided exact p-value of the sign test on wins and losses; 1 without either, NaN below
         three distinct runs on either side.
     n
-        How many seeds.
+        Number of seeds.
     """
 
     ratio: float | None
@@ -92,47 +90,26 @@ class LabelsRatio:
 def median_labels_to_target(
     reached: Sequence[Reached], *, level: float = 0.95, runs: Sequence[int] | None = None
 ) -> LabelsToTarget:
-    """Return how many labels half of the seeds need.
+    """Return the median number of labels to a target, by the Kaplan-Meier estimate.
 
-    A seed that did not reach the target needs more labels than it had: how many more is not
-    known, and leaving it out or counting what it had would flatter the strategy. The
-    Kaplan-Meier estimate takes it for what it is.
+    A seed that did not reach the target is censored: it needs more labels than it had.
 
     Parameters
     ----------
     reached
         One for each seed, from `labels_to_target`.
     level
-        Of the interval.
+        Confidence level.
     runs
-        Which run each seed has, for example a column of `prefix_runs`. By default all runs are
+        Run numbers of the seeds, for example a column of `prefix_runs`. By default all runs are
         distinct, unless fewer than three of `reached` are.
-
-    Returns
-    -------
-    LabelsToTarget
-        The median is the number of labels at which the estimated share of seeds without the
-        target falls to one half; the middle between that and the next one, if there is one, where
-        it is exactly one half. Without censoring it is the ordinary median. Seeds that were there
-        in their first round count with that round's labels.
-
-    Raises
-    ------
-    UsageError
-        If there is no seed.
 
     Notes
     -----
-    The interval is that of Brookmeyer and Crowley with Greenwood's variance on the log-log scale,
-    as in R's ``survfit(conf.type="log-log")``; where runs are identical the variance is multiplied
-    by n / m, m Kish's effective sample size. All of it rests on horizons that were set
-    beforehand; seeds must not be ended because they went badly.
-
-    References
-    ----------
-    Kaplan, Meier (1958), "Nonparametric estimation from incomplete observations", JASA 53.
-    Brookmeyer, Crowley (1982), "A confidence interval for the median survival time",
-    Biometrics 38.
+    The median is where the estimated share of seeds without the target falls to one half; where it
+    is exactly one half, the middle to the next number of labels. The interval is that of Brookmeyer
+    and Crowley (1982, Biometrics 38) with Greenwood's variance on the log-log scale. With identical
+    runs the variance is multiplied by n / m, with Kish's effective sample size m.
 
     Examples
     --------
@@ -142,18 +119,18 @@ def median_labels_to_target(
     (165.0, 3, 4)
     """
     if not reached:
-        raise UsageError("there is no seed to take a median of: give at least one.")
+        raise UsageError("there is no seed: give at least one.")
     level = checked_share(level, "level")
     ids = _runs(reached, runs, "runs")
     widened = _widened(level, len(reached) / effective_size(np.bincount(ids)))
     times, survival, low_band, high_band = _kaplan_meier(reached, widened)  # (k,) each
-    told = count_runs(ids) >= LEAST_RUNS
+    known = count_runs(ids) >= LEAST_RUNS
     median = _falls_to_half(times, survival)
     early = [seed.labels for seed in reached if seed.at_most]
     return LabelsToTarget(
         median=median,
-        low=_falls_to_half(times, low_band) if told else None,
-        high=_falls_to_half(times, high_band) if told else None,
+        low=_falls_to_half(times, low_band) if known else None,
+        high=_falls_to_half(times, high_band) if known else None,
         n_reached=sum(seed.labels is not None for seed in reached),
         n=len(reached),
         at_most=median is not None and median in early,
@@ -167,34 +144,19 @@ def labels_ratio(
     level: float = 0.95,
     runs: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> LabelsRatio:
-    """Return how many labels a needs for each of b's, seed by seed.
+    """Return the ratio of the labels of a and b to a target, paired by seed.
+
+    A censored seed gives a lower or an upper limit of its ratio. The interval is that of the sign
+    test. Seeds that share a run on either side are one observation.
 
     Parameters
     ----------
     a, b
         One for each seed, the same seeds in the same order, from `labels_to_target`.
     level
-        Of the interval.
+        Confidence level.
     runs
-        Which run each seed has, of a and of b; by default see `median_labels_to_target`.
-
-    Returns
-    -------
-    LabelsRatio
-        A seed that b never finished gives a ratio of at most a's labels by b's last budget, one
-        that a never finished a ratio of at least; the order of the ratios is kept with both, so
-        nothing is assumed about what was not seen.
-
-    Raises
-    ------
-    UsageError
-        If there is no seed, or the numbers of seeds differ.
-
-    Notes
-    -----
-    The interval is that of the sign test: order statistics of the lower and of the upper ends.
-    Seeds that share a run on either side are one observation of both: the medians of their ends,
-    and a win or a loss where they agree.
+        Run numbers of the seeds of a and b; by default see `median_labels_to_target`.
 
     Examples
     --------
@@ -210,16 +172,16 @@ def labels_ratio(
             "the same order."
         )
     level = checked_share(level, "level")
-    bounds = [_ratio_bounds(one, other) for one, other in zip(a, b, strict=True)]
+    limits = [_ratio_limits(one, other) for one, other in zip(a, b, strict=True)]
     given = runs or (None, None)
     ids = _runs(a, given[0], "runs[0]"), _runs(b, given[1], "runs[1]")
     groups = independent_pairs(*ids)  # (n,)
-    told = min(map(count_runs, (*ids, groups))) >= LEAST_RUNS
-    lows, highs = (np.array(ends) for ends in zip(*bounds, strict=True))  # (n,), (n,)
+    known = min(map(count_runs, (*ids, groups))) >= LEAST_RUNS
+    lows, highs = (np.array(ends) for ends in zip(*limits, strict=True))  # (n,), (n,)
     at_least, at_most = float(np.median(lows)), float(np.median(highs))
     outcomes = [_fewer(one, other) for one, other in zip(a, b, strict=True)]
     k = int(groups.max()) + 1
-    first = _order_statistic(k, level) if told else 0
+    first = _order_statistic(k, level) if known else 0
     return LabelsRatio(
         ratio=at_least if at_least == at_most else None,
         at_least=at_least,
@@ -230,13 +192,13 @@ def labels_ratio(
         ties=outcomes.count("tie"),
         losses=outcomes.count("loss"),
         undecided=outcomes.count("undecided"),
-        p_sign=_sign_test_p(*_agreed(outcomes, groups)) if told else float("nan"),
+        p_sign=_sign_test_p(*_agreed(outcomes, groups)) if known else float("nan"),
         n=len(a),
     )
 
 
 def _runs(reached: Sequence[Reached], runs: Sequence[int] | None, name: str) -> Ids:
-    """Return which run each seed has: as given, or all distinct unless hardly any differ."""
+    """Return the run numbers of the seeds: as given, or all distinct unless few differ."""
     order = np.arange(len(reached))
     if runs is not None:
         return checked_runs(np.asarray(runs), order.astype(np.float64), name)
@@ -247,12 +209,12 @@ def _runs(reached: Sequence[Reached], runs: Sequence[int] | None, name: str) -> 
 
 
 def _of_groups(ends: NDArray[np.float64], groups: Ids) -> list[float]:
-    """Return the median end of each group, ascending."""
+    """Return the ascending median limits of the groups."""
     return sorted(float(np.median(ends[groups == at])) for at in range(int(groups.max()) + 1))
 
 
 def _agreed(outcomes: Sequence[str], groups: Ids) -> tuple[int, int]:
-    """Return in how many groups all seeds win, and in how many all lose."""
+    """Return the numbers of groups where all seeds win, and where all seeds lose."""
     of_group: dict[int, set[str]] = {}
     for group, outcome in zip(groups.tolist(), outcomes, strict=True):
         of_group.setdefault(group, set()).add(outcome)
@@ -261,7 +223,7 @@ def _agreed(outcomes: Sequence[str], groups: Ids) -> tuple[int, int]:
 
 
 def _widened(level: float, factor: float) -> float:
-    """Return the level whose normal interval is as wide as with `factor` times the variance."""
+    """Return the level of a normal interval widened by `factor` times the variance."""
     from scipy.special import ndtr, ndtri
 
     return float(1 - 2 * ndtr(-ndtri((1 + level) / 2) * np.sqrt(factor)))
@@ -270,14 +232,14 @@ def _widened(level: float, factor: float) -> float:
 def _kaplan_meier(
     reached: Sequence[Reached], level: float
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return when seeds reach the target; after each, the share without it and its band."""
+    """Return the numbers of labels of events, the share without the target, and its band."""
     from scipy.stats import CensoredData, ecdf
 
     ends = np.array([_last(seed) for seed in reached])  # (n,)
     censored = np.array([seed.labels is None for seed in reached])
     found = ecdf(CensoredData.right_censored(ends, censored)).sf
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no band where the share is 0: NaN
+        warnings.simplefilter("ignore", RuntimeWarning)  # the band is NaN where the share is 0
         band = found.confidence_interval(level, method="log-log")
     event = np.isin(found.quantiles, ends[~censored])
     curves = (found.probabilities, band.low.probabilities, band.high.probabilities)
@@ -286,26 +248,26 @@ def _kaplan_meier(
 
 
 def _falls_to_half(times: NDArray[np.float64], curve: NDArray[np.float64]) -> float | None:
-    """Return the first time at which the curve is at most one half."""
+    """Return the first number of labels at which the curve is at most one half."""
     known = ~np.isnan(curve)
     times, curve = times[known], curve[known]
-    there = np.flatnonzero(curve <= 0.5 + 1e-9)
-    if not there.size:
+    reached = np.flatnonzero(curve <= 0.5 + 1e-9)
+    if not reached.size:
         return None
-    at = int(there[0])
+    at = int(reached[0])
     if abs(curve[at] - 0.5) <= 1e-9 and at + 1 < len(curve):
         return float((times[at] + times[at + 1]) / 2)
     return float(times[at])
 
 
-def _ratio_bounds(a: Reached, b: Reached) -> tuple[float, float]:
+def _ratio_limits(a: Reached, b: Reached) -> tuple[float, float]:
     (a_low, a_high), (b_low, b_high) = _needs(a), _needs(b)
     low = 0.0 if np.isinf(b_high) else a_low / b_high
     return low, float("inf") if b_low == 0.0 else a_high / b_low
 
 
 def _needs(seed: Reached) -> tuple[float, float]:
-    """Return between what the number of labels lies."""
+    """Return the limits of the number of labels."""
     if seed.labels is None:
         return _last(seed), float("inf")
     return 0.0 if seed.at_most else seed.labels, seed.labels
@@ -318,7 +280,7 @@ def _last(seed: Reached) -> float:
 
 
 def _fewer(a: Reached, b: Reached) -> str:
-    """Return whether a needed fewer labels than b."""
+    """Return the outcome of a against b: win, tie, loss or undecided."""
     if _surely_fewer(a, b):
         return "win"
     if _surely_fewer(b, a):
@@ -333,7 +295,7 @@ def _surely_fewer(a: Reached, b: Reached) -> bool:
 
 
 def _order_statistic(n: int, level: float) -> int:
-    """Return the largest k for which values k and n + 1 - k enclose the median often enough."""
+    """Return the largest k for which values k and n + 1 - k enclose the median at the level."""
     from scipy.special import bdtr
 
     k = 0

@@ -1,4 +1,4 @@
-"""What one curve says: accuracy over the number of labels, for one seed."""
+"""Statistics of one learning curve: accuracy over the number of labels, for one seed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..._deprecated import old_parameters
 from ...active import area_under_budget_curve
 from ...errors import UsageError
 
@@ -16,21 +17,16 @@ __all__ = ["Reached", "accuracy_at", "area", "gap_closed", "labels_to_target"]
 
 @dataclass(frozen=True)
 class Reached:
-    """How many labels a curve took to reach a target, or how many it had without reaching it.
+    """The number of labels to a target, or the last number of labels without reaching it.
 
     Attributes
     ----------
     labels
-        The number of labels, interpolated; None if the target was not reached.
+        Interpolated number of labels; None if the target was not reached.
     censored_at
-        If it was not reached, the last number of labels that was tried: it takes more than that.
+        Last number of labels if the target was not reached; None otherwise.
     at_most
-        True if the first round was there already, so that fewer labels may have done.
-
-    Raises
-    ------
-    UsageError
-        Unless exactly one of `labels` and `censored_at` is given.
+        Whether the first round already reached the target, so that fewer labels may be enough.
     """
 
     labels: float | None
@@ -40,25 +36,15 @@ class Reached:
     def __post_init__(self) -> None:
         if (self.labels is None) == (self.censored_at is None):
             raise UsageError(
-                f"labels={self.labels!r} and censored_at={self.censored_at!r}: a target was either "
-                "reached with so many labels, or not reached with so many; give one of the two."
+                f"labels={self.labels!r} and censored_at={self.censored_at!r}: give exactly one of "
+                "them."
             )
 
 
 def area(labelled: ArrayLike, accuracy: ArrayLike) -> float:
-    """Return the mean accuracy over the budget: the area under the curve by its width.
+    """Return the area under a curve divided by its width: the mean accuracy over the budget.
 
-    Parameters
-    ----------
-    labelled
-        (R,) numbers of labels, ascending.
-    accuracy
-        (R,) the accuracy at each.
-
-    Raises
-    ------
-    UsageError
-        If it is no curve: nothing, unequal lengths, budgets that do not ascend, NaN.
+    The curve has (R,) strictly ascending numbers of labels and (R,) finite accuracies, R >= 1.
 
     Examples
     --------
@@ -70,25 +56,7 @@ def area(labelled: ArrayLike, accuracy: ArrayLike) -> float:
 
 
 def accuracy_at(labelled: ArrayLike, accuracy: ArrayLike, budget: float) -> float:
-    """Return the accuracy with `budget` labels, on the straight line between two rounds.
-
-    Parameters
-    ----------
-    labelled, accuracy
-        (R,) each, as for `area`.
-    budget
-        A number of labels.
-
-    Returns
-    -------
-    float
-        NaN before the first and after the last round: nothing is extrapolated. It is the
-        accuracy of the head there, not the best so far.
-
-    Raises
-    ------
-    UsageError
-        If it is no curve.
+    """Return the interpolated accuracy with `budget` labels; NaN outside the curve.
 
     Examples
     --------
@@ -104,31 +72,17 @@ def accuracy_at(labelled: ArrayLike, accuracy: ArrayLike, budget: float) -> floa
 def labels_to_target(
     labelled: ArrayLike, accuracy: ArrayLike, target: float, *, sustained: bool = True
 ) -> Reached:
-    """Return how many labels the curve takes to reach an accuracy.
-
-    Between two rounds the curve is a straight line.
+    """Return the interpolated number of labels to an accuracy, censored at the last round.
 
     Parameters
     ----------
     labelled, accuracy
         (R,) each, as for `area`.
     target
-        An accuracy, such as 0.85, or a share of the accuracy with all labels.
+        An accuracy, such as 0.85.
     sustained
-        What a dip means. True: a curve that falls below the target again has not reached it yet;
-        what counts is the last time it comes up, and a curve that ends below is censored at its
-        end. False: the first time it comes up counts, whatever follows. That is the smaller
-        number, it rewards a curve that jumps about, and it is what a running maximum would give.
-
-    Returns
-    -------
-    Reached
-        Censored at the last round if the target was not reached.
-
-    Raises
-    ------
-    UsageError
-        If it is no curve, or the target is NaN.
+        True: the curve must stay above the target from there to its end. False: the first crossing
+        counts, as with a running maximum, which rewards noisy curves.
 
     Examples
     --------
@@ -160,41 +114,30 @@ def labels_to_target(
     return Reached(labels=round(float(labels), 9))
 
 
-def gap_closed(value: float, floor: float, bound: float) -> float:
-    """Return how much of the way from the floor to the upper bound was made, in percent.
+@old_parameters(floor="lower", bound="upper")
+def gap_closed(value: float, lower: float, upper: float) -> float:
+    """Return the part of the gap from the lower to the upper baseline that is closed, in percent.
 
-    Parameters
-    ----------
-    value
-        What was reached, such as the accuracy of a strategy with 300 labels.
-    floor
-        What random choice reaches with as many labels.
-    bound
-        What the same head reaches with every label, fitted until it has converged.
-
-    Returns
-    -------
-    float
-        0 at the floor, 100 at the bound; negative below the floor, above 100 beyond the bound.
-        NaN if the bound is not above the floor: there is no gap to close.
+    The lower baseline is random selection with the same number of labels, the upper one is the same
+    head with all labels. Without a gap the result is NaN.
 
     Examples
     --------
-    >>> gap_closed(0.85, floor=0.80, bound=0.90)
+    >>> gap_closed(0.85, lower=0.80, upper=0.90)
     50.0
-    >>> gap_closed(0.85, floor=0.90, bound=0.90)
+    >>> gap_closed(0.85, lower=0.90, upper=0.90)
     nan
     """
-    gap = bound - floor
+    gap = upper - lower
     if not gap > 0.0:
         return float("nan")
-    return round(100.0 * (value - floor) / gap, 9)
+    return round(100.0 * (value - lower) / gap, 9)
 
 
 def checked_curve(
     labelled: ArrayLike, accuracy: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return budgets and accuracies, both (R,) float64, R >= 1, budgets strictly ascending."""
+    """Return budgets and accuracies as (R,) float64; raise an error if they are no curve."""
     budgets = np.asarray(labelled, dtype=np.float64)  # (R,)
     values = np.asarray(accuracy, dtype=np.float64)  # (R,)
     if budgets.ndim != 1 or budgets.shape != values.shape or not budgets.size:
@@ -209,8 +152,8 @@ def checked_curve(
     if not np.isfinite(values).all():
         at = int(np.flatnonzero(~np.isfinite(values))[0])
         raise UsageError(
-            f"accuracy[{at}] is {values[at]}: a curve needs a number for every round. Leave out "
-            "rounds that were not judged."
+            f"accuracy[{at}] is {values[at]}: a curve needs a finite accuracy in every round. "
+            "Leave out rounds without one."
         )
     return budgets, values
 

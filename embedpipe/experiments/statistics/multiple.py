@@ -33,7 +33,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class RoundComparison:
-    """How much better a strategy is than the baseline in each round.
+    """The difference of a strategy from the baseline in each round.
 
     Attributes
     ----------
@@ -41,14 +41,13 @@ class RoundComparison:
         (R,) means of strategy minus baseline over the seeds, and Student's intervals.
     p_t, p_holm
         (R,) two-sided p-values of the paired t-test, plain and corrected for all rounds of all
-        strategies. NaN in rounds that were not tested, see `paired_comparison`.
+        strategies; NaN without a test, see `paired_comparison`.
     p_wilcoxon
         (R,) exact two-sided p-values of the signed-rank test.
     n
-        (R,) int64, how many seeds there were.
+        (R,) int64 numbers of seeds.
     independent
-        (R,) int64, how many independent pairs. Runs that were equal up to a round are one
-        observation there.
+        (R,) int64 numbers of independent pairs, from the runs up to each round.
     """
 
     difference: NDArray[np.float64]
@@ -61,53 +60,31 @@ class RoundComparison:
     independent: NDArray[np.int64]
 
     def below(self, alpha: float = 0.05, *, corrected: bool = True) -> NDArray[np.bool_]:
-        """Return in which rounds the strategy is declared worse, see `declared_different`: (R,).
+        """Return the (R,) rounds in which the strategy is significantly worse.
 
         "Never significantly below the baseline" is ``not comparison.below().any()``. Without the
-        correction the claim is harder to keep: 1 round in 50 is below by chance alone. Either
-        way it does not say that the strategy is as good; `low` says how much worse it may be.
+        correction, 1 round in 50 is below by chance.
         """
-        return np.asarray((self.difference < 0) & self._declared(alpha, corrected))
+        return np.asarray((self.difference < 0) & self._significant(alpha, corrected))
 
     def above(self, alpha: float = 0.05, *, corrected: bool = True) -> NDArray[np.bool_]:
-        """Return in which rounds the strategy is declared better: (R,)."""
-        return np.asarray((self.difference > 0) & self._declared(alpha, corrected))
+        """Return the (R,) rounds in which the strategy is significantly better."""
+        return np.asarray((self.difference > 0) & self._significant(alpha, corrected))
 
-    def _declared(self, alpha: float, corrected: bool) -> NDArray[np.bool_]:
+    def _significant(self, alpha: float, corrected: bool) -> NDArray[np.bool_]:
         p = self.p_holm if corrected else self.p_t
         return declared_different(p, self.p_wilcoxon, self.independent, alpha)
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Return p-values that may be read as if there were one: Holm's correction.
+    """Return p-values with Holm's (1979) correction for multiple comparisons; NaN is not counted.
 
-    Of all comparisons whose corrected p-value is at most 0.05, the chance that any is there by
-    mistake is at most 0.05, however they depend on each other.
-
-    Parameters
-    ----------
-    p
-        (k,) p-values; NaN stays NaN and does not count as a comparison.
-
-    Returns
-    -------
-    ndarray
-        (k,) float64: the smallest times k, the next times k - 1, and so on, never smaller than
-        the one before and at most 1.
-
-    Raises
-    ------
-    UsageError
-        If a value is no p-value.
-
-    References
-    ----------
-    Holm (1979), "A simple sequentially rejective multiple test procedure", Scandinavian Journal
-    of Statistics 6.
+    The probability of any false significance at the level 0.05 is at most 0.05, for dependent
+    comparisons too.
 
     Examples
     --------
-    >>> holm([0.01, 0.04, 0.03]).round(4).tolist()  # 3 * 0.01, 2 * 0.03, and no less than that
+    >>> holm([0.01, 0.04, 0.03]).round(4).tolist()  # 3 * 0.01, 2 * 0.03, and at least that
     [0.03, 0.06, 0.06]
     """
     values = np.asarray(p, dtype=np.float64)
@@ -130,32 +107,18 @@ def compare_with_baseline(
     level: float = 0.95,
     runs: Mapping[str, ArrayLike] | None = None,
 ) -> dict[str, Comparison]:
-    """Compare every strategy with the baseline over the same seeds.
+    """Compare every strategy with the baseline over the same seeds, with corrected p-values.
 
     Parameters
     ----------
     values
-        By strategy, (S,) one number for each seed, such as areas under the curve: the same seeds
-        in the same order for all.
+        By strategy, (S,) numbers of the same seeds in the same order, such as areas.
     baseline
-        The name of one of them.
+        One of the strategies.
     level
-        Of the intervals, which are not corrected.
+        Confidence level of the intervals, which are not corrected.
     runs
-        By strategy, (S,) which run each value is from; by default see `paired_comparison`.
-
-    Returns
-    -------
-    dict
-        A `Comparison` for each other strategy, in their order, with `p_holm`: `p_t` corrected
-        for all of them.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such baseline.
-    UsageError
-        If the numbers of seeds differ.
+        By strategy, (S,) run numbers; by default see `paired_comparison`.
 
     Examples
     --------
@@ -188,7 +151,7 @@ def compare_with_baseline(
 
 
 def correct(found: Mapping[K, Comparison]) -> dict[K, Comparison]:
-    """Return the comparisons with `p_holm`: `p_t` corrected for all of them."""
+    """Return the comparisons with `p_holm`, corrected for all of them."""
     corrected = holm([each.p_t for each in found.values()])
     return {
         name: replace(each, p_holm=float(p))
@@ -206,33 +169,20 @@ def per_round_comparison(
 ) -> dict[str, RoundComparison]:
     """Compare every strategy with the baseline in each round.
 
+    P-values are corrected for all rounds of all strategies.
+
     Parameters
     ----------
     curves
-        By strategy, (S, R) accuracies: the same seeds and the same budgets for all; NaN where a
-        run had ended.
+        By strategy, (S, R) accuracies of the same seeds and budgets; NaN after the end of a run.
     baseline
-        The name of one of them.
+        One of the strategies.
     level
-        Of the intervals, which are not corrected.
+        Confidence level of the intervals, which are not corrected.
     runs
-        By strategy, (S, R) which run each seed has up to each round; by default that of
-        `prefix_runs` of the curves.
+        By strategy, (S, R) run numbers; by default `prefix_runs` of the curves.
     within
         See `paired_comparison`.
-
-    Returns
-    -------
-    dict
-        A `RoundComparison` for each other strategy. The correction is for all rounds of all
-        strategies.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such baseline.
-    UsageError
-        If the shapes differ.
 
     Examples
     --------
@@ -267,21 +217,10 @@ def per_round_comparison(
 def correct_rounds(
     found: Mapping[K, RoundComparison], tested: Collection[K] | None = None
 ) -> dict[K, RoundComparison]:
-    """Return the comparisons with p-values corrected for all rounds of all of them.
+    """Return the comparisons with p-values corrected for all rounds of the tested strategies.
 
-    Parameters
-    ----------
-    found
-        One for each strategy.
-    tested
-        Whose rounds are tested; by default all. A page that tests the area under each curve and
-        then the rounds of those curves alone whose areas differ does not declare a difference
-        between equal strategies more often than one that tests the areas.
-
-    Returns
-    -------
-    dict
-        The same with `p_holm`, NaN for those that are not tested.
+    `tested` are for example the strategies with a significant area; by default all. Others have the
+    `p_holm` NaN.
     """
     kept = [name for name in found if tested is None or name in tested]
     p = [found[name].p_t for name in kept]
@@ -336,21 +275,20 @@ RunsOf = Callable[[str, str, str], tuple[ArrayLike, ArrayLike]]
 
 @dataclass(frozen=True)
 class WinsTiesLosses:
-    """On how many datasets each strategy is significantly better than each other.
+    """Number of datasets where one strategy is significantly better than another.
 
     Attributes
     ----------
     strategies
-        (k,) names: rows and columns of what follows.
+        (k,) names of the rows and columns.
     wins, ties, untested
-        (k, k) int64: on how many datasets the row's strategy beats the column's, no difference
-        was shown, or nothing was tested, see `paired_comparison`. Losses are ``wins.T``. The
-        diagonals are 0.
+        (k, k) int64 numbers of datasets where the row is significantly better than the column, no
+        difference is significant, or there is no test. The diagonals are 0.
     ranks
-        (k,) average ranks of the means over the datasets that have every strategy, 1 for the
-        best, ties shared; NaN if there is no such dataset.
+        (k,) mean ranks over the datasets with all strategies, 1 for the best; NaN without such a
+        dataset.
     n_ranked
-        How many such datasets there are.
+        Number of these datasets.
     """
 
     strategies: tuple[str, ...]
@@ -362,7 +300,7 @@ class WinsTiesLosses:
 
     @property
     def losses(self) -> NDArray[np.int64]:
-        """(k, k): on how many datasets the column's strategy beats the row's."""
+        """(k, k) numbers of datasets where the column is significantly better than the row."""
         return self.wins.T
 
 
@@ -373,37 +311,24 @@ def wins_ties_losses(
     corrected: bool = True,
     runs: RunsOf | None = None,
 ) -> WinsTiesLosses:
-    """Count significant wins over datasets, strategy against strategy.
+    """Count significant wins between strategies over datasets.
 
     Parameters
     ----------
     tables
-        By dataset and strategy, (S,) one number for each seed, larger is better. A pair that a
-        dataset does not have both of counts there for neither.
+        By dataset and strategy, (S,) numbers of the seeds; larger is better.
     alpha
-        How often equal strategies may be declared different.
+        Significance level.
     corrected
-        Whether the p-values of all pairs of one dataset are corrected by Holm's method. Without,
-        of k strategies that are all the same one pair in 20 wins somewhere.
+        Whether the p-values of all pairs of a dataset have Holm's correction.
     runs
-        Called with a dataset and two strategies: returns (S,) which run each number of either is
-        from; by default see `paired_comparison`.
-
-    Returns
-    -------
-    WinsTiesLosses
-        By paired t-tests, as `declared_different`.
-
-    Raises
-    ------
-    UsageError
-        If there is no dataset.
+        Called with a dataset and two strategies; returns (S,) run numbers of both. By default see
+        `paired_comparison`.
 
     References
     ----------
-    Demšar (2006), "Statistical comparisons of classifiers over multiple data sets", JMLR 7.
     Ash et al. (2020), "Deep batch active learning by diverse, uncertain gradient lower bounds",
-    arXiv:1906.03671 (the pairwise matrix).
+    arXiv:1906.03671 (the matrix).
 
     Examples
     --------
@@ -415,7 +340,7 @@ def wins_ties_losses(
     ([[0, 1], [0, 0]], [[0, 1], [1, 0]], [1.0, 2.0])
     """
     if not tables:
-        raise UsageError("there is no dataset to count wins on: give at least one.")
+        raise UsageError("there is no dataset: give at least one.")
     alpha = checked_share(alpha, "alpha")
     names = tuple(dict.fromkeys(name for table in tables.values() for name in table))
     wins = np.zeros((len(names), len(names)), dtype=np.int64)
@@ -441,14 +366,14 @@ def _compared(
     corrected: bool,
 ) -> dict[tuple[int, int], Comparison]:
     """Return the comparisons of all pairs of one dataset."""
-    there = [at for at, name in enumerate(names) if name in table]
+    present = [at for at, name in enumerate(names) if name in table]
     found = {
         (a, b): paired_comparison(
             table[names[a]],
             table[names[b]],
             runs=None if runs is None else runs(names[a], names[b]),
         )
-        for a, b in combinations(there, 2)
+        for a, b in combinations(present, 2)
     }
     return correct(found) if corrected else found
 

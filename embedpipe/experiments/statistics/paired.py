@@ -1,4 +1,4 @@
-"""Two strategies, seed by seed."""
+"""Comparisons of two strategies, paired by seed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .runs import (
 __all__ = ["Comparison", "decisive_p", "declared_different", "paired_comparison", "signed_rank_p"]
 
 NORMALITY_UNCHECKED = 5
-"""Independent pairs below which the p-value of the t-test is doubled.
+"""Minimum number of independent pairs for an undoubled p-value of the t-test.
 
 See docs/explanation/statistics.md."""
 
@@ -32,37 +32,36 @@ IDENTICAL = "identical runs"
 FEW = "fewer than three distinct runs"
 LINKED = "fewer than three independent pairs"
 NO_SPREAD = "identical differences"
-"""Reasons why two strategies were not tested."""
+"""Reasons for a missing test."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much better one strategy is than another, over the same seeds.
+    """The difference of two strategies over the same seeds.
 
     Attributes
     ----------
     difference
-        The mean of ``a - b``; NaN if there is no pair.
+        Mean of ``a - b``; NaN without a pair.
     low, high
-        Student's interval of the mean difference; NaN where nothing was tested.
+        Student's interval of the mean difference; NaN without a test.
     p_t
-        Two-sided p-value of the paired t-test, the primary one. NaN where nothing was tested.
+        Two-sided p-value of the paired t-test, the primary test; NaN without a test.
     p_wilcoxon
-        Two-sided exact p-value of the signed-rank test, a check on the first that does not take
-        differences for normal. With n independent pairs it is at least 2^(1 - n), 0.0625 for 5.
-        NaN below three independent pairs.
+        Two-sided exact p-value of the signed-rank test, which does not assume normal differences;
+        NaN below three independent pairs. Its minimum is 2^(1 - n), 0.0625 for 5 pairs.
     n
-        How many pairs there are; a pair with a NaN is left out.
+        Number of pairs without NaN.
     wins, ties, losses
-        In how many of them a is larger, equal, smaller.
+        Number of pairs where a is larger, equal, smaller.
     p_holm
-        `p_t` corrected for all comparisons of the same table; None if there was one only.
+        `p_t` corrected for all comparisons of the table; None without a correction.
     independent
-        Independent pairs: groups of seeds without a common run. At most `n`.
+        Number of independent pairs: groups of seeds without a common run.
     distinct
-        How many distinct runs a and b have.
+        Numbers of distinct runs of a and b.
     reason
-        Why nothing was tested, for example ``"identical runs"``; None if it was.
+        Reason for a missing test, such as ``"identical runs"``; None with a test.
     """
 
     difference: float
@@ -81,29 +80,20 @@ class Comparison:
 
     @property
     def p(self) -> float:
-        """The p-value that decides, see `decisive_p`; NaN where nothing was tested."""
+        """The decisive p-value, see `decisive_p`; NaN without a test."""
         p = self.p_t if self.p_holm is None else self.p_holm
         return float(decisive_p(p, self.p_wilcoxon, self.independent))
 
     def significant(self, alpha: float = 0.05) -> bool:
-        """Return whether the strategies are declared different: whether `p` is at most `alpha`."""
+        """Return whether the difference is significant: whether `p` is at most `alpha`."""
         return bool(self.p <= alpha)
 
 
 def decisive_p(p: ArrayLike, p_wilcoxon: ArrayLike, n: ArrayLike) -> NDArray[np.float64]:
-    """Return the p-values by which strategies are declared different.
+    """Return the decisive p-values, from those of the t-test and the signed-rank test.
 
-    Parameters
-    ----------
-    p, p_wilcoxon, n
-        Of the t-test, corrected or not; of the signed-rank test; the number of independent pairs.
-        Any shapes that go together.
-
-    Returns
-    -------
-    ndarray
-        The p-value of the t-test, doubled below five pairs. Where the signed-rank test gives more,
-        and more than the least it can with so many pairs, its p-value. NaN stays NaN.
+    The p-value of the t-test, doubled below five of the `n` independent pairs. It is the p-value of
+    the signed-rank test where that is larger, and larger than its minimum for `n` pairs.
 
     Examples
     --------
@@ -115,30 +105,17 @@ def decisive_p(p: ArrayLike, p_wilcoxon: ArrayLike, n: ArrayLike) -> NDArray[np.
     count = np.asarray(n, dtype=np.float64)
     signs = np.asarray(p_wilcoxon, dtype=np.float64)
     by_t = np.asarray(p, dtype=np.float64) * np.where(count < NORMALITY_UNCHECKED, 2.0, 1.0)
-    outvoted = signs > 2.0 ** (1.0 - count) * (1 + 1e-9)
-    return np.minimum(np.where(outvoted, np.maximum(by_t, signs), by_t), 1.0)
+    disagrees = signs > 2.0 ** (1.0 - count) * (1 + 1e-9)
+    return np.minimum(np.where(disagrees, np.maximum(by_t, signs), by_t), 1.0)
 
 
 def declared_different(
     p: ArrayLike, p_wilcoxon: ArrayLike, n: ArrayLike, alpha: float = 0.05
 ) -> NDArray[np.bool_]:
-    """Return what is declared different: where the t-test says so and the signs do not object.
+    """Return which differences are significant in the t-test and the signed-rank test.
 
-    The signed-rank test must give at most `alpha` as well, or the least it can with so many
-    pairs: with 5, all must be on one side. So no single seed makes a difference, and of two
-    equal strategies with normal accuracies 4 in 100, not 5, are declared different.
-
-    Parameters
-    ----------
-    p, p_wilcoxon, n
-        See `decisive_p`.
-    alpha
-        How often equal strategies may be declared different.
-
-    Returns
-    -------
-    ndarray
-        False where a p-value is NaN.
+    The signed-rank test must give at most `alpha`, or its minimum for the number of pairs, so a
+    single seed cannot make a difference significant. The arguments are those of `decisive_p`.
 
     Examples
     --------
@@ -156,53 +133,34 @@ def paired_comparison(
     runs: tuple[ArrayLike | None, ArrayLike | None] | None = None,
     within: tuple[float, float] | None = None,
 ) -> Comparison:
-    """Compare two strategies over the same seeds; identical runs are one observation.
+    """Compare two strategies by seed; identical runs are one observation.
 
     Parameters
     ----------
     a, b
-        (S,) each, entry s of both from the same seed; a pair with a NaN is left out. Differences
-        are rounded to 12 decimals, so that equal ones are ties.
+        (S,) values of the same seeds in the same order; pairs with NaN are left out. Differences
+        are rounded to 12 decimals.
     level
-        Of the interval.
+        Confidence level.
     runs
-        (S,) each, which run the values are from, for example columns of `prefix_runs`. By default,
-        and for None, equal values of one side are from the same run.
+        (S,) run numbers of both sides, for example columns of `prefix_runs`. By default equal
+        values of one side have the same run.
     within
-        The least and the largest difference that there can be; the interval is cut there.
+        Minimum and maximum of the difference; the interval is clipped.
 
     Returns
     -------
     Comparison
-        Of ``a - b``. Nothing is tested, and `reason` says why, below three distinct runs on
-        either side, below three independent pairs, and where all differences are the same but not
-        0: a spread of zero shows that the seeds are no independent repetitions, or that the test
-        set is too small to show their differences. All differences 0: both p-values are 1.
-
-    Raises
-    ------
-    UsageError
-        If the lengths differ or a value is infinite.
+        Of ``a - b``. There is no test, but a `reason`, below three distinct runs on a side, below
+        three independent pairs, and for equal differences other than 0. If all differences are 0,
+        both p-values are 1.
 
     Notes
     -----
-    Seeds that share a run, on either side, are one group. The k means of groups are independent,
-    and their spread gives the standard error: sd / √m, m Kish's effective sample size of the
-    groups. With k - 1 degrees of freedom the test is valid although groups differ in variance: a
-    t-test is conservative then. Without identical runs it is the paired t-test.
-
-    The p-values speak of other seeds on the same dataset and the same test items, not of other
-    datasets. The t-test is the primary one because the signed-rank test cannot reach 0.05 with
-    5 seeds, nor any smaller level that a correction asks for, and because accuracies are means
-    over hundreds of test items, whose differences are close to normal. O(S^3) time, of the exact
-    signed-rank test.
-
-    References
-    ----------
-    Dror, Baumer, Shlomov, Reichart (2018), "The hitchhiker's guide to testing statistical
-    significance in natural language processing", ACL. Demšar (2006), "Statistical comparisons of
-    classifiers over multiple data sets", JMLR 7. Ibragimov, Müller (2010), "t-statistic based
-    correlation and heterogeneity robust inference", JBES 28 (t-tests of group means).
+    Seeds that share a run on either side are one group. The standard error of the k group means is
+    sd / √m, with Kish's effective sample size m of the groups, and the t-test has k - 1 degrees of
+    freedom (Ibragimov, Müller 2010, JBES 28). Without identical runs it is the paired t-test. The
+    p-values are about other seeds on the same dataset and test items. O(S^3) time.
 
     Examples
     --------
@@ -244,7 +202,7 @@ def paired_comparison(
 
 
 def _why_not(n: int, distinct: tuple[int, int], means: NDArray[np.float64]) -> str | None:
-    """Return why nothing can be tested; None if something can."""
+    """Return the reason for a missing test; None if a test is possible."""
     if n < 2:
         return ONE_SEED if n else NO_SEEDS
     if min(distinct) < LEAST_RUNS:
@@ -272,33 +230,12 @@ def _student(
 def signed_rank_p(differences: ArrayLike) -> float:
     """Return the exact two-sided p-value of Wilcoxon's signed-rank test, with ties and zeros.
 
-    Under the hypothesis each difference is as likely to have the other sign. Zeros are ranked
-    with the others and then dropped (Pratt); equal sizes share the mean of their ranks. The
-    distribution over all 2^n signs is worked out exactly for the ranks as they are, so ties need
-    no approximation.
-
-    Parameters
-    ----------
-    differences
-        (n,) numbers, without NaN.
-
-    Returns
-    -------
-    float
-        1 if all are 0; NaN if there are none.
-
-    Notes
-    -----
-    O(n^3) time, O(n^2) memory.
-
-    References
-    ----------
-    Wilcoxon (1945), "Individual comparisons by ranking methods", Biometrics Bulletin 1. Pratt
-    (1959), "Remarks on zeros and ties in the Wilcoxon signed rank procedures", JASA 54.
+    Zeros are ranked with the others and then dropped (Pratt 1959, JASA 54). Ties have mean ranks.
+    O(n^3) time, O(n^2) memory for (n,) differences; NaN without any.
 
     Examples
     --------
-    >>> signed_rank_p([1, 2, 3, 4, 5])  # 2 of the 32 ways to give signs are as one-sided
+    >>> signed_rank_p([1, 2, 3, 4, 5])  # 2 of the 32 sign patterns are as extreme
     0.0625
     >>> signed_rank_p([0, 0, 3]), signed_rank_p([0, 0])
     (1.0, 1.0)
@@ -317,7 +254,7 @@ def signed_rank_p(differences: ArrayLike) -> float:
     for rank in doubled:
         chances[rank:] = (chances[rank:] + chances[: total + 1 - rank]) / 2
         chances[:rank] /= 2
-    # As far from the middle as what was seen, on either side.
+    # At least as far from the mean as the observed sum, on either side.
     sums = np.arange(total + 1)
     extreme = np.abs(2 * sums - total) >= abs(2 * positive - total)
     return min(1.0, float(chances[extreme].sum()))
@@ -326,7 +263,7 @@ def signed_rank_p(differences: ArrayLike) -> float:
 def _pairs(
     a: ArrayLike, b: ArrayLike, runs: tuple[ArrayLike | None, ArrayLike | None] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[Ids, Ids]]:
-    """Return the pairs without NaN, and which run each value is from."""
+    """Return the pairs without NaN, and their run numbers."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.ndim != 1 or first.shape != second.shape:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Which seeds gave the same run: identical runs are one observation, however often they occur."""
+"""Identical runs: seeds with the same run are one observation."""
 
 from __future__ import annotations
 
@@ -13,30 +13,16 @@ DECIMALS = 12
 """Decimals that differences are rounded to: 0.8 - 0.7 and 0.7 - 0.6 are the same difference."""
 
 LEAST_RUNS = 3
-"""Distinct runs below which there is no interval and no p-value."""
+"""Minimum number of distinct runs for an interval or a p-value."""
 
 Ids = NDArray[np.int64]
 
 
 def prefix_runs(*curves: ArrayLike) -> Ids:
-    """Return which seeds have the same run, round by round.
+    """Return (S, R) run numbers that are equal for identical runs, up to each round.
 
-    Parameters
-    ----------
-    *curves
-        (S, R) measures of the same S runs; NaN where a run has no such round. Numbers are rounded
-        to 12 decimals.
-
-    Returns
-    -------
-    ndarray
-        (S, R) int64. Two seeds have the same number in column r if all measures of their rounds 0
-        to r are equal. The last column compares whole runs.
-
-    Raises
-    ------
-    UsageError
-        If the shapes differ or are not (S, R).
+    Two seeds have equal numbers in column r if all their measures in rounds 0 to r are equal to 12
+    decimals. The `curves` are (S, R) measures; NaN where a run has no such round.
 
     Examples
     --------
@@ -47,37 +33,37 @@ def prefix_runs(*curves: ArrayLike) -> Ids:
     if any(array.ndim != 2 or array.shape != arrays[0].shape for array in arrays):
         shapes = ", ".join(str(array.shape) for array in arrays)
         raise UsageError(f"the curves have the shapes {shapes}: give (S, R) for all measures.")
-    # NaN is unequal to itself; infinity is no measure and can stand for it.
+    # NaN is unequal to itself, so it is replaced by infinity.
     measures = np.stack([np.nan_to_num(np.round(a, DECIMALS), nan=np.inf) for a in arrays], axis=2)
     seeds, rounds = measures.shape[:2]
     found = np.zeros((seeds, rounds), dtype=np.int64)
     before = np.zeros((seeds, 1))
-    for at in range(rounds):  # what was the same before, and is the same in this round
+    for at in range(rounds):  # equal before and in this round
         found[:, at] = _ids(np.hstack([before, measures[:, at]]))
         before = found[:, at : at + 1].astype(np.float64)
     return found
 
 
 def checked_runs(runs: ArrayLike | None, values: NDArray[np.float64], name: str = "runs") -> Ids:
-    """Return which run each value is from, (S,): as given, or the same for equal values."""
+    """Return the (S,) run numbers of values: as given, or equal for equal values."""
     if runs is None:
         return _ids(np.nan_to_num(np.round(values, DECIMALS), nan=np.inf)[:, None])
     found = np.asarray(runs)
     if found.shape != values.shape:
         raise UsageError(
-            f"{name} has the shape {found.shape} and the values {values.shape}: give one run for "
-            "each value."
+            f"{name} has the shape {found.shape} and the values {values.shape}: give one run "
+            "number for each value."
         )
     return np.unique(found, return_inverse=True)[1].astype(np.int64)
 
 
 def count_runs(runs: ArrayLike) -> int:
-    """Return how many distinct runs there are."""
+    """Return the number of distinct runs."""
     return len(np.unique(np.asarray(runs)))
 
 
 def independent_pairs(a: Ids, b: Ids) -> Ids:
-    """Return group numbers, (n,): seeds that share a run on either side are in one group."""
+    """Return (n,) group numbers; seeds that share a run on either side are in one group."""
     groups, before = np.arange(len(a)), None
     while before is None or (groups != before).any():
         groups, before = _joined(_joined(groups, a), b), groups
@@ -85,17 +71,17 @@ def independent_pairs(a: Ids, b: Ids) -> Ids:
 
 
 def effective_size(counts: NDArray[np.int64]) -> float:
-    """Return Kish's effective sample size, (Σ n_i)² / Σ n_i², of groups of sizes n_i."""
+    """Return Kish's effective sample size (Σ n_i)² / Σ n_i² of groups of sizes n_i."""
     return float(counts.sum() ** 2 / (counts.astype(np.float64) ** 2).sum())
 
 
 def _joined(groups: Ids, ids: Ids) -> Ids:
-    """Return for each seed the smallest group of all seeds with its run."""
+    """Return the smallest group number among the seeds with the same run, for each seed."""
     least = np.full(int(ids.max(initial=-1)) + 1, len(groups), dtype=np.int64)
     np.minimum.at(least, ids, groups)
     return np.asarray(least[ids])
 
 
 def _ids(rows: NDArray[np.float64]) -> Ids:
-    """Return a number for each row, the same for equal rows: (S,)."""
+    """Return an (S,) number for each row, equal for equal rows."""
     return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)

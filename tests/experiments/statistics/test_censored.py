@@ -1,4 +1,4 @@
-"""Labels to a target over seeds: by hand, against lifelines and against every possible truth."""
+"""Labels to a target over seeds: by hand, against lifelines, and for all censored values."""
 
 import itertools
 import math
@@ -14,11 +14,11 @@ from embedpipe.experiments.statistics import Reached, labels_ratio, median_label
 
 
 def seeds(*numbers):
-    """Negative numbers were not reached with so many."""
+    """Return seeds; negative numbers are censored."""
     return [Reached(float(n)) if n > 0 else Reached(None, -n) for n in numbers]
 
 
-def test_without_censoring_it_is_the_ordinary_median():
+def test_without_censoring_the_median_is_ordinary():
     for count in range(1, 9):
         numbers = np.random.default_rng(count).permutation(100)[:count] + 1
         found = median_labels_to_target(seeds(*numbers.tolist()))
@@ -30,21 +30,21 @@ def test_without_censoring_it_is_the_ordinary_median():
     ("numbers", "expected"),
     [
         ((120, 150, 180, -300, -300), 180.0),
-        ((120, 150, -300, -300, -300), None),  # more than half never reached it
-        ((120, 150, -300, -300), 150.0),  # exactly half did; what follows is not known
+        ((120, 150, -300, -300, -300), None),  # more than half are censored
+        ((120, 150, -300, -300), 150.0),  # exactly half; the next one is unknown
         # 5 at risk: 4/5; the one censored at 130 leaves 3: 4/5 * 2/3 = 8/15; then 4/15
         ((120, -130, 150, 180, -300), 180.0),
         # a censored one at the same number was still at risk: 4/5, then 4/5 * 3/4, * 1/2
         ((120, 150, -150, 180, -300), 180.0),
     ],
 )
-def test_seeds_that_never_reached_it_count_as_more_than_they_had(numbers, expected):
+def test_censored_seeds_need_more_labels_than_they_had(numbers, expected):
     found = median_labels_to_target(seeds(*numbers))
     assert found.median == expected
     assert found.n_reached == sum(n > 0 for n in numbers)
 
 
-def test_the_interval_worked_out_by_hand():
+def test_the_interval_by_hand():
     # 10 seeds at 10, 20, ..., 100: S(k) = 1 - k/10, Greenwood's sum is k / (10 (10 - k)).
     found = median_labels_to_target(seeds(*range(10, 101, 10)))
 
@@ -58,7 +58,7 @@ def test_the_interval_worked_out_by_hand():
     assert (low, high) == (10.0, 80.0)
 
 
-def test_five_seeds_cannot_tell_the_upper_end():
+def test_five_seeds_do_not_determine_the_upper_end():
     found = median_labels_to_target(seeds(100, 110, 120, 130, 140))
     assert (found.median, found.low, found.high) == (120.0, 100.0, None)
 
@@ -91,13 +91,13 @@ def test_survival_bands_agree_with_lifelines(numbers):
             assert mine == (there[0] if len(there) else None)
 
 
-def test_a_median_of_first_rounds_says_that_fewer_may_do():
+def test_a_median_in_the_first_round_is_an_upper_limit():
     early = Reached(50.0, at_most=True)
     assert median_labels_to_target([early, early, Reached(80.0)]).at_most
     assert not median_labels_to_target([early, Reached(80.0), Reached(90.0)]).at_most
 
 
-def test_ratios_worked_out_by_hand():
+def test_ratios_by_hand():
     found = labels_ratio(seeds(100, 90, 120, 150, 80, 100), seeds(200, 300, 300, 100, 320, 100))
     # 0.25, 0.3, 0.4, 0.5, 1, 1.5: with 6 the smallest and the largest enclose the median
     assert (found.ratio, found.low, found.high) == (0.45, 0.25, 1.5)
@@ -140,7 +140,7 @@ def test_identical_runs_are_one_observation_of_a_median():
     assert naive.low is not None and once.low is not None and naive.low > once.low
 
 
-def test_who_never_reached_it_needed_more_than_it_had():
+def test_censored_seeds_limit_the_ratio():
     a = [*seeds(100, -300, -300, 350), Reached(50.0, at_most=True)]
     b = [*seeds(-300, 150, -300, -300), Reached(100.0)]
     found = labels_ratio(a, b)
@@ -149,12 +149,12 @@ def test_who_never_reached_it_needed_more_than_it_had():
     assert (found.wins, found.losses, found.undecided) == (2, 1, 2)
 
 
-def test_reaching_it_with_the_last_label_beats_never_reaching_it():
+def test_reaching_the_target_with_the_last_label_is_a_win_over_censoring():
     found = labels_ratio(seeds(300), seeds(-300))
     assert (found.wins, found.undecided, found.at_most) == (1, 0, 1.0)
 
 
-def test_first_rounds_on_both_sides_leave_all_open():
+def test_targets_reached_in_both_first_rounds_are_undecided():
     early = [Reached(50.0, at_most=True)]
     found = labels_ratio(early, early)
     assert (found.ties, found.undecided, found.at_least, found.at_most) == (0, 1, 0.0, np.inf)
@@ -169,7 +169,7 @@ def test_first_rounds_on_both_sides_leave_all_open():
         max_size=4,
     )
 )
-def test_the_bounds_hold_whatever_the_others_would_have_needed(pairs):
+def test_the_limits_hold_for_all_values_of_censored_seeds(pairs):
     found = labels_ratio(seeds(*[a for a, _ in pairs]), seeds(*[b for _, b in pairs]))
     could_be = [[101, 150, 1e6] if n < 0 else [n] for pair in pairs for n in pair]
     for truth in itertools.product(*could_be):
@@ -179,17 +179,17 @@ def test_the_bounds_hold_whatever_the_others_would_have_needed(pairs):
 
 
 @pytest.mark.parametrize("n", [6, 7, 10, 15, 25])
-def test_the_order_statistics_enclose_the_median_often_enough_and_no_more(n):
+def test_the_order_statistics_have_the_confidence_level(n):
     found = labels_ratio(seeds(*range(1, n + 1)), seeds(*[1] * n), runs=(range(n), range(n)))
     k = int(found.low)
     assert found.high == n + 1 - k
     assert 2 * binom.cdf(k - 1, n, 0.5) <= 0.05 < 2 * binom.cdf(k, n, 0.5)
 
 
-def test_what_cannot_be_compared_is_refused():
+def test_seeds_that_cannot_be_compared_raise_an_error():
     with pytest.raises(UsageError) as caught:
         median_labels_to_target([])
-    assert str(caught.value) == "there is no seed to take a median of: give at least one."
+    assert str(caught.value) == "there is no seed: give at least one."
     with pytest.raises(UsageError) as caught:
         labels_ratio(seeds(1, 2), seeds(1))
     assert str(caught.value) == (

@@ -1,4 +1,4 @@
-"""One curve: values worked out by hand, and what a dip means."""
+"""Statistics of one curve, with values calculated by hand."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ LABELS = [50, 100, 150, 250]
 DIPS = [0.60, 0.80, 0.70, 0.90]
 
 
-def test_the_area_is_that_of_the_trapezoids_by_the_width():
+def test_the_area_is_the_sum_of_trapezoids_divided_by_the_width():
     assert area(LABELS, DIPS) == pytest.approx((50 * 0.70 + 50 * 0.75 + 100 * 0.80) / 200)
     assert area(LABELS, DIPS) == area_under_budget_curve(LABELS, DIPS)
     assert area([50], [0.6]) == 0.6
@@ -28,7 +28,7 @@ def test_the_area_is_that_of_the_trapezoids_by_the_width():
 @pytest.mark.parametrize(
     ("budget", "expected"), [(50, 0.60), (75, 0.70), (150, 0.70), (200, 0.80), (250, 0.90)]
 )
-def test_between_rounds_the_curve_is_straight_and_keeps_its_dips(budget, expected):
+def test_accuracies_are_interpolated_between_rounds(budget, expected):
     assert accuracy_at(LABELS, DIPS, budget) == pytest.approx(expected)
 
 
@@ -40,8 +40,8 @@ def test_nothing_is_extrapolated():
 @pytest.mark.parametrize(
     ("target", "sustained", "expected"),
     [
-        (0.75, True, Reached(175.0)),  # from 0.70 at 150 a quarter of the way to 0.90 at 250
-        (0.75, False, Reached(87.5)),  # from 0.60 at 50 three quarters of the way to 100
+        (0.75, True, Reached(175.0)),  # a quarter of the distance from 0.70 at 150 to 0.90 at 250
+        (0.75, False, Reached(87.5)),  # three quarters of the distance from 50 to 100
         (0.65, True, Reached(62.5)),  # the dip stays above it
         (0.65, False, Reached(62.5)),
         (0.80, False, Reached(100.0)),
@@ -57,7 +57,7 @@ def test_labels_to_a_target(target, sustained, expected):
     assert labels_to_target(LABELS, DIPS, target, sustained=sustained) == expected
 
 
-def test_a_curve_that_ends_below_the_target_has_not_reached_it():
+def test_a_curve_that_ends_below_the_target_is_censored():
     ends_low = [0.6, 0.8, 0.9, 0.7]
     assert labels_to_target(LABELS, ends_low, 0.75) == Reached(None, 250)
     assert labels_to_target(LABELS, ends_low, 0.75, sustained=False) == Reached(87.5)
@@ -71,7 +71,7 @@ def test_a_curve_that_ends_below_the_target_has_not_reached_it():
     accuracy=st.lists(st.sampled_from([0.5, 0.6, 0.7, 0.8]), min_size=1, max_size=6),
     target=st.sampled_from([0.45, 0.5, 0.55, 0.6, 0.7, 0.75, 0.8, 0.85]),
 )
-def test_from_where_it_is_reached_on_the_curve_is_at_least_the_target(accuracy, target):
+def test_after_the_labels_to_target_the_curve_is_at_least_the_target(accuracy, target):
     labelled = [20 * (i + 1) for i in range(len(accuracy))]
     found = labels_to_target(labelled, accuracy, target)
     fine = np.linspace(labelled[0], labelled[-1], 101)
@@ -89,13 +89,13 @@ def test_from_where_it_is_reached_on_the_curve_is_at_least_the_target(accuracy, 
         assert found.labels is None or first.labels <= found.labels
 
 
-def test_the_gap_closed_is_in_percent_of_floor_to_bound():
-    assert gap_closed(0.88, floor=0.80, bound=0.90) == 80.0
-    assert gap_closed(0.78, floor=0.80, bound=0.90) == -20.0
-    assert gap_closed(0.92, floor=0.80, bound=0.90) == 120.0
-    assert np.isnan(gap_closed(0.9, floor=0.9, bound=0.9))
-    assert np.isnan(gap_closed(0.9, floor=0.9, bound=0.8))
-    assert np.isnan(gap_closed(0.9, floor=float("nan"), bound=0.8))
+def test_the_gap_closed_is_in_percent():
+    assert gap_closed(0.88, lower=0.80, upper=0.90) == 80.0
+    assert gap_closed(0.78, lower=0.80, upper=0.90) == -20.0
+    assert gap_closed(0.92, lower=0.80, upper=0.90) == 120.0
+    assert np.isnan(gap_closed(0.9, lower=0.9, upper=0.9))
+    assert np.isnan(gap_closed(0.9, lower=0.9, upper=0.8))
+    assert np.isnan(gap_closed(0.9, lower=float("nan"), upper=0.8))
 
 
 @pytest.mark.parametrize(
@@ -121,28 +121,25 @@ def test_the_gap_closed_is_in_percent_of_floor_to_bound():
         (
             [50, 100],
             [0.5, None],
-            "accuracy[1] is nan: a curve needs a number for every round. Leave out rounds that "
-            "were not judged.",
+            "accuracy[1] is nan: a curve needs a finite accuracy in every round. Leave out rounds "
+            "without one.",
         ),
     ],
 )
 @pytest.mark.parametrize("function", [area, accuracy_at, labels_to_target])
-def test_what_is_no_curve_is_refused(labelled, accuracy, message, function):
+def test_arrays_that_are_not_a_curve_raise_an_error(labelled, accuracy, message, function):
     with pytest.raises(UsageError) as caught:
         function(labelled, accuracy, *([] if function is area else [0.5]))
     assert str(caught.value) == message
 
 
-def test_a_target_that_is_no_number_is_refused():
+def test_a_target_of_nan_raises_an_error():
     with pytest.raises(UsageError) as caught:
         labels_to_target(LABELS, DIPS, float("nan"))
     assert str(caught.value) == "the target is nan: give an accuracy, such as 0.85."
 
 
-def test_a_seed_reached_the_target_or_did_not():
+def test_a_seed_is_either_censored_or_not():
     with pytest.raises(UsageError) as caught:
         Reached(None)
-    assert str(caught.value) == (
-        "labels=None and censored_at=None: a target was either reached with so many labels, or "
-        "not reached with so many; give one of the two."
-    )
+    assert str(caught.value) == ("labels=None and censored_at=None: give exactly one of them.")

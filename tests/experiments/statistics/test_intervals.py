@@ -1,4 +1,4 @@
-"""Intervals: against scipy and by hand, and how often they hold the truth."""
+"""Intervals: against scipy, by hand, and their coverage."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_the_t_interval_is_that_of_scipy():
     assert found.estimate == pytest.approx(0.732)
 
 
-def test_the_t_interval_worked_out_by_hand():
+def test_the_t_interval_by_hand():
     # mean 3, variance 2.5, so the standard error is sqrt(0.5); t(4) at 0.975 is 2.776445
     found = t_interval([1, 2, 3, 4, 5])
     assert found.high - 3 == pytest.approx(2.776445 * 0.5**0.5, rel=1e-6)
@@ -43,7 +43,7 @@ def test_without_widening_the_bootstrap_is_that_of_scipy(method, statistic, leve
 
 def test_all_resamples_of_three_values_by_hand():
     # The 27 resamples of 0, 0, 3 have the means 0 (8), 1 (12), 2 (6), 3 (1).
-    # So 0 holds up to 8/27 = 0.296, 1 up to 0.741, 2 up to 0.963.
+    # The quantiles are 0 up to 8/27 = 0.296, 1 up to 0.741, 2 up to 0.963.
     found = bootstrap_interval([0, 0, 3], level=0.6, method="percentile", widened=False)
     assert (found.estimate, found.low, found.high) == (1.0, 0.0, 2.0)
     found = bootstrap_interval([0, 0, 3], level=0.94, method="percentile", widened=False)
@@ -59,7 +59,7 @@ def test_widening_is_that_of_student():
     assert np.allclose(stats.norm.cdf(_tails(0.95, 10, widened=False)), [0.025, 0.975])
 
 
-def test_widened_intervals_of_few_seeds_hold_the_mean_more_often():
+def test_widened_intervals_of_few_seeds_have_a_higher_coverage():
     rng = np.random.default_rng(0)
     trials, held = 300, {"plain": 0, "widened": 0, "t": 0}
     for _ in range(trials):
@@ -75,16 +75,16 @@ def test_widened_intervals_of_few_seeds_hold_the_mean_more_often():
     assert held["t"] / trials > 0.92
 
 
-def test_how_often_few_values_can_hold_the_truth_is_said():
+def test_the_maximum_coverage_of_few_values():
     assert bootstrap_interval([1, 2]).coverage == 0.5
     assert bootstrap_interval([1, 2, 3]).coverage == 0.75
-    assert bootstrap_interval(list(range(6))).coverage == 0.95  # 1 - 2^-5 is more than asked
+    assert bootstrap_interval(list(range(6))).coverage == 0.95  # 1 - 2^-5 is more than the level
     found = bootstrap_interval([1, 2, 4])
     assert 1 <= found.low <= found.high <= 4
 
 
 @pytest.mark.parametrize("interval", [t_interval, bootstrap_interval])
-def test_one_value_says_nothing_of_its_spread(interval):
+def test_one_value_has_no_interval(interval):
     found = interval([0.7])
     assert found.estimate == 0.7 and np.isnan([found.low, found.high, found.coverage]).all()
     none = interval([float("nan")])
@@ -146,7 +146,7 @@ def test_the_same_call_gives_the_same_bits():
                                                           "at least 1."),
     ],
 )  # fmt: skip
-def test_what_has_no_meaning_is_refused(call, message):
+def test_arguments_that_are_not_valid_raise_an_error(call, message):
     with pytest.raises(UsageError) as caught:
         call()
     assert str(caught.value) == message

@@ -16,13 +16,13 @@ from embedpipe.experiments.statistics import (
 )
 
 
-def test_holm_worked_out_by_hand():
+def test_holm_by_hand():
     # 4 * 0.005; then 3 * 0.01; then 2 * 0.03; 1 * 0.04 is less than that before it
     found = holm([0.01, 0.04, 0.03, 0.005])
     assert found == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
-def test_what_is_not_known_does_not_count():
+def test_missing_p_values_are_not_counted():
     found = holm([np.nan, 0.02, np.nan, 0.03])
     assert found[[1, 3]] == pytest.approx([0.04, 0.04]) and np.isnan(found[[0, 2]]).all()
     assert np.isnan(holm([np.nan])).all() and holm([]).shape == (0,)
@@ -53,7 +53,7 @@ def test_holm_is_that_of_statsmodels():
         ([[0.5]], "p holds an array of shape (1, 1): give p-values, (k,) numbers from 0 to 1."),
     ],
 )
-def test_what_is_no_p_value_is_refused(p, message):
+def test_values_that_are_not_p_values_raise_an_error(p, message):
     with pytest.raises(UsageError) as caught:
         holm(p)
     assert str(caught.value) == message
@@ -84,7 +84,7 @@ def test_each_strategy_is_compared_with_the_baseline_and_corrected():
     assert found["coreset"].reason == "identical runs" and np.isnan(found["coreset"].p)
 
 
-def test_what_cannot_be_told_takes_nothing_from_the_others():
+def test_missing_tests_do_not_change_the_correction():
     random = [0.70, 0.71, 0.69, 0.72]
     values = {"random": random, "same": random, "fixed": [0.8] * 4, "other": [0.8, 0.9, 0.95, 1]}
     found = compare_with_baseline(values, "random")
@@ -106,7 +106,7 @@ def test_rounds_are_compared_one_by_one():
     assert found.above().tolist() == [False, False, False, False, True]
 
 
-def test_without_the_correction_the_claim_is_harder_to_keep():
+def test_without_the_correction_more_rounds_are_significant():
     random = np.zeros((5, 8))
     mine = np.tile([[-1.0], [-1], [-2], [-5], [-5]], 8)
     mine[:, 1:] *= np.random.default_rng(0).choice([-1, 1], (5, 7))
@@ -129,11 +129,11 @@ def test_runs_that_ended_early_leave_fewer_seeds():
     )
 
 
-def test_runs_that_were_equal_so_far_are_one_observation():
+def test_runs_that_are_equal_up_to_a_round_are_one_observation():
     rng = np.random.default_rng(2)
     random = rng.normal(0.7, 0.01, (6, 4))
     mine = rng.normal(0.9, 0.01, (6, 4))
-    mine[:, 0] = 0.9  # the first batch leaves nothing to chance
+    mine[:, 0] = 0.9  # a deterministic first batch
     mine[:4, 1] = 0.91
     found = per_round_comparison({"random": random, "mine": mine}, "random")["mine"]
     assert found.independent.tolist() == [1, 3, 6, 6]
@@ -141,7 +141,7 @@ def test_runs_that_were_equal_so_far_are_one_observation():
     assert found.above().tolist() == [False, True, True, True]
 
 
-def test_rounds_are_corrected_for_all_strategies_and_may_be_left_untested():
+def test_rounds_are_corrected_for_all_tested_strategies():
     rng = np.random.default_rng(3)
     curves = {name: rng.normal(0.7, 0.01, (6, 3)) for name in ("random", "a", "b")}
     found = per_round_comparison(curves, "random")
@@ -153,7 +153,7 @@ def test_rounds_are_corrected_for_all_strategies_and_may_be_left_untested():
     assert np.isnan(correct_rounds(found, ())["b"].p_holm).all()
 
 
-def test_an_unknown_baseline_is_refused():
+def test_an_unknown_baseline_raises_an_error():
     with pytest.raises(UnknownNameError) as caught:
         compare_with_baseline({"random": [1, 2], "margin": [1, 2]}, "rando")
     assert str(caught.value) == (
@@ -161,7 +161,7 @@ def test_an_unknown_baseline_is_refused():
     )
 
 
-def test_curves_of_other_rounds_are_refused():
+def test_curves_of_different_rounds_raise_an_error():
     with pytest.raises(UsageError) as caught:
         per_round_comparison({"random": np.zeros((3, 4)), "a": np.zeros((3, 5))}, "random")
     assert str(caught.value) == (

@@ -1,4 +1,4 @@
-"""Two strategies that are the same are seldom declared different."""
+"""Equal strategies rarely differ significantly."""
 
 import numpy as np
 import pytest
@@ -17,12 +17,12 @@ def continuous(rng, shape):
 
 
 def tied(rng, shape):
-    """Accuracies on 372 test items from seeds that hardly differ: most are ties."""
+    """Accuracies on 372 test items of seeds with small differences: mostly ties."""
     return np.round(rng.normal(0.8, 0.003, shape) * 372) / 372
 
 
 def uneven(rng, shape):
-    """Now and then a seed fails."""
+    """Accuracies with a failed seed from time to time."""
     return continuous(rng, shape) - 0.1 * (rng.random(shape) < 0.1)
 
 
@@ -30,7 +30,7 @@ KINDS = [continuous, tied, uneven]
 
 
 def limit(trials, rate=0.05):
-    """Return more than chance gives at this rate in 999 of 1,000 simulations."""
+    """Return a count that this rate exceeds in 1 of 1,000 simulations."""
     return trials * rate + 3.1 * np.sqrt(trials * rate * (1 - rate))
 
 
@@ -44,7 +44,7 @@ def check_two(kind, n, trials):
     assert by_t <= limit(trials)
     assert by_rank <= limit(trials)
     if n == 5:
-        assert by_rank == 0  # the least p-value is 0.0625
+        assert by_rank == 0  # the minimum p-value is 0.0625
 
 
 def check_family(kind, n, trials):
@@ -76,7 +76,7 @@ CHECKS = [(check_two, 200), (check_family, 60), (check_rounds, 60)]
 @pytest.mark.parametrize("n", [5, 10])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("check", "trials"), CHECKS)
-def test_equal_strategies_are_seldom_declared_different(check, trials, kind, n):
+def test_equal_strategies_rarely_differ_significantly(check, trials, kind, n):
     check(kind, n, trials)
 
 

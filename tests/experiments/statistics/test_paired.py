@@ -1,4 +1,4 @@
-"""Paired comparisons: against scipy, by hand, and over all signs written out."""
+"""Paired comparisons: against scipy, by hand, and over all sign patterns."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from embedpipe.experiments.statistics.runs import effective_size, independent_pa
 
 
 def over_all_signs(differences):
-    """The p-value of the signed-rank test with every way to give signs written out."""
+    """Return the p-value of the signed-rank test by enumeration of all signs."""
     d = np.array(differences, float)
     ranks = np.where(d == 0, 0, stats.rankdata(np.abs(d)))
     seen = abs((np.sign(d) * ranks).sum())
@@ -31,17 +31,17 @@ def test_the_signed_rank_test_is_exact_with_ties_and_zeros(differences):
 
 
 @pytest.mark.parametrize("n", [3, 5, 6, 10, 30])
-def test_without_ties_it_is_that_of_scipy(n):
+def test_without_ties_the_signed_rank_test_is_that_of_scipy(n):
     d = np.random.default_rng(n).normal(0.4, 1, n)
     assert signed_rank_p(d) == pytest.approx(stats.wilcoxon(d, method="exact").pvalue, rel=1e-10)
 
 
-def test_many_pairs_stay_a_probability():
+def test_the_signed_rank_test_of_many_pairs():
     d = np.random.default_rng(0).normal(0.1, 1, 200)
     assert signed_rank_p(d) == pytest.approx(stats.wilcoxon(d, method="approx").pvalue, abs=2e-3)
 
 
-def test_zeros_take_part_in_the_ranking():
+def test_zeros_are_ranked():
     # Ranks of 0, 1, 2, -3 are 1, 2, 3, 4; the zero is dropped: +5 and -4 of 9. All but one of the
     # pairs of sums (2 + 3, 4) are as far apart or farther: 8 of 8 two-sided.
     assert signed_rank_p([0, 1, 2, -3]) == 1.0
@@ -59,7 +59,7 @@ def test_the_paired_t_test_is_that_of_scipy():
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-8)
 
 
-def test_a_comparison_worked_out_by_hand():
+def test_a_comparison_by_hand():
     # Differences 1, 2, 3, 4, 0: mean 2, variance 2.5, t = 2 / sqrt(0.5) = 2.8284 with 4 degrees.
     found = paired_comparison([2, 4, 6, 8, 5], [1, 2, 3, 4, 5])
     assert found.difference == 2.0
@@ -67,7 +67,7 @@ def test_a_comparison_worked_out_by_hand():
     assert found.p_wilcoxon == 0.125  # 2 of 16 signs of the four that are not zero
     assert (found.wins, found.ties, found.losses, found.n) == (4, 1, 0, 5)
     assert found.high == pytest.approx(2 + 2.776445 * 0.5**0.5, rel=1e-6)
-    assert not found.significant()  # one of the five seeds is not on the same side
+    assert not found.significant()  # one of the five seeds has no difference
 
 
 def differing(*differences):
@@ -76,7 +76,7 @@ def differing(*differences):
     return paired_comparison(differences, np.zeros(len(differences)), runs=(runs, runs))
 
 
-def test_declared_different_are_those_that_both_tests_agree_on():
+def test_significant_differences_need_both_tests():
     found = differing(1, 1, 2, 5, 5)  # p_t = 0.038, 5 of 5 on one side
     assert found.p_wilcoxon == 0.0625  # the least there is with five
     assert found.significant() and not found.significant(alpha=0.01)
@@ -85,7 +85,7 @@ def test_declared_different_are_those_that_both_tests_agree_on():
     assert many.p_t < 0.05 and many.p_wilcoxon < 0.05 and many.significant()
     signs = differing(0.1, 0.1, -0.2, -0.3, -0.4, 5, 5, 5.1, 5.2, 0)
     assert signs.p_t < 0.05 < signs.p_wilcoxon and not signs.significant()
-    assert signs.p == signs.p_wilcoxon  # the p-value that is shown is the one that decides
+    assert signs.p == signs.p_wilcoxon  # the decisive p-value
 
 
 def test_equal_results_are_no_difference():
@@ -94,7 +94,7 @@ def test_equal_results_are_no_difference():
     assert (found.low, found.high) == (0.0, 0.0) and not found.significant()
 
 
-def test_one_result_written_down_five_times_proves_nothing():
+def test_one_repeated_result_is_not_tested():
     found = paired_comparison([0.9] * 5, [0.8] * 5)
     assert found.difference == pytest.approx(0.1) and found.wins == 5
     assert np.isnan([found.p_t, found.p_wilcoxon, found.low, found.p]).all()
@@ -123,7 +123,7 @@ VARIED = [0.70, 0.73, 0.71, 0.74, 0.69]
         ([0.81, 0.82, 0.83], [0.71, 0.72, 0.73], "identical differences"),
     ],
 )
-def test_what_is_not_tested_has_a_reason(a, b, reason):
+def test_a_missing_test_has_a_reason(a, b, reason):
     found = paired_comparison(a, b)
     assert found.reason == reason
     assert np.isnan([found.p, found.p_t, found.low, found.high]).all() and not found.significant()
@@ -134,13 +134,13 @@ def test_identical_runs_are_one_observation():
     a, b = [0.8, 0.8, 0.8, 0.85, 0.9], [0.77, 0.78, 0.79, 0.80, 0.82]
     found = paired_comparison(a, b)
     assert (found.n, found.independent, found.distinct) == (5, 3, (3, 5))
-    assert found.difference == pytest.approx(0.038)  # over the seeds, as anyone would recompute it
+    assert found.difference == pytest.approx(0.038)  # the mean over the seeds
     # sd 0.03 of three, effective size 25 / 11
     error = 0.03 / (25 / 11) ** 0.5
     assert found.p_t == pytest.approx(2 * stats.t.sf(0.038 / error, 2))
     assert found.high == pytest.approx(0.038 + stats.t.ppf(0.975, 2) * error)
     assert found.p_wilcoxon == 0.25
-    known = paired_comparison(a, b, runs=(range(5), range(5)))  # they happened to be equal
+    known = paired_comparison(a, b, runs=(range(5), range(5)))  # equal by coincidence
     assert known.independent == 5 and known.p_t < found.p_t
 
 
@@ -151,19 +151,19 @@ def test_below_five_pairs_the_p_value_is_doubled():
     assert five.p == five.p_t
 
 
-def test_intervals_stay_where_differences_can_be():
+def test_intervals_are_clipped_to_possible_differences():
     found = paired_comparison([1.0, 0.99, 0.4], [0.0, 0.01, 0.3], within=(-1, 1))
     assert found.high == 1.0 and -1 < found.low < found.difference
 
 
-def test_the_same_difference_of_results_that_vary_is_left_to_the_signs():
+def test_equal_differences_have_only_a_signed_rank_test():
     a = np.array([0.8, 0.7, 0.9, 0.6, 0.5, 0.4])
     found = paired_comparison(a + 0.1, a)  # 0.9 - 0.8 and 0.8 - 0.7 differ in the last bit
     assert np.isnan(found.p_t) and found.p_wilcoxon == 2 / 64
     assert found.reason == "identical differences"
 
 
-def test_pairs_with_something_missing_are_left_out():
+def test_pairs_with_missing_values_are_left_out():
     found = paired_comparison([0.8, np.nan, 0.9, 0.7], [0.7, 0.7, np.nan, 0.65])
     assert found.n == 2 and found.difference == pytest.approx(0.075)
     nothing = paired_comparison([np.nan], [0.7])
@@ -173,7 +173,7 @@ def test_pairs_with_something_missing_are_left_out():
     assert np.isnan(one.p_wilcoxon)
 
 
-def test_changing_sides_changes_the_sign_only():
+def test_exchanged_sides_change_only_the_sign():
     rng = np.random.default_rng(8)
     a, b = rng.normal(size=8), rng.normal(size=8)
     there, back = paired_comparison(a, b), paired_comparison(b, a)
@@ -189,7 +189,7 @@ def test_changing_sides_changes_the_sign_only():
         ([1, 2], [1, np.inf], "b[1] is infinite: leave it out, or give NaN."),
     ],
 )  # fmt: skip
-def test_what_cannot_be_paired_is_refused(a, b, message):
+def test_values_that_cannot_be_paired_raise_an_error(a, b, message):
     with pytest.raises(UsageError) as caught:
         paired_comparison(a, b)
     assert str(caught.value) == message

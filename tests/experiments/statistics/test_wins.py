@@ -1,4 +1,4 @@
-"""Wins, ties and losses over datasets: counted by hand."""
+"""Wins, ties and losses over datasets, counted by hand."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_counted_by_hand():
     }
     found = wins_ties_losses(tables)
     assert found.strategies == ("a", "b", "c")
-    # a - c is the same for all seeds of "one" and "two": it is not tested, and is no win
+    # a - c is equal for all seeds of "one" and "two": it is not tested
     assert found.wins.tolist() == [[0, 1, 0], [1, 0, 2], [0, 0, 0]]
     assert found.losses.tolist() == [[0, 1, 0], [1, 0, 0], [0, 2, 0]]
     assert found.untested.tolist() == [[0, 0, 2], [0, 0, 0], [2, 0, 0]]
@@ -27,7 +27,7 @@ def test_counted_by_hand():
     assert found.ranks.tolist() == pytest.approx([5 / 3, 5 / 3, 8 / 3]) and found.n_ranked == 3
 
 
-def test_a_strategy_that_a_dataset_lacks_counts_there_for_nobody():
+def test_missing_strategies_of_a_dataset_are_not_counted():
     rng = np.random.default_rng(0)
     tables = {
         "one": {"a": 0.9 + 0.01 * rng.normal(size=5), "b": 0.5 + 0.01 * rng.normal(size=5)},
@@ -59,7 +59,7 @@ def test_strategies_with_one_run_neither_win_nor_tie():
     assert found.wins.tolist() == [[0, 0, 0], [0, 0, 0], [0, 1, 0]] and not found.ties.any()
 
 
-def test_nothing_to_count_is_refused():
+def test_no_dataset_raises_an_error():
     with pytest.raises(UsageError) as caught:
         wins_ties_losses({})
-    assert str(caught.value) == "there is no dataset to count wins on: give at least one."
+    assert str(caught.value) == "there is no dataset: give at least one."
