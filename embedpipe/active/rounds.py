@@ -123,7 +123,7 @@ class Rounds:
     def fitted(self) -> Any:
         """The head, trained on all labels so far; None before the first label."""
         while self._learned < len(self._batches):
-            # Heads are not stored: the sequence of heads is trained again where it matters.
+            # Heads are not stored. Modes that need the previous heads train all of them again.
             count = self._learned + 1 if self._mode.needs_history else len(self._batches)
             self._train(self._batches[:count])
         return self._head

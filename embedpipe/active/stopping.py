@@ -31,10 +31,10 @@ MADE_RIGHT = (0.05, 0.3, 0.6)
 ``docs/explanation/stopping-advice.md``."""
 
 STEP_POWER = 0.7
-"""Power of the number of added labels with which the changes grow."""
+"""Exponent of the added labels: changes are proportional to ``added ** STEP_POWER``."""
 
 FALL, FALL_SPREAD = -1.4, 0.5
-"""Prior mean and standard deviation of the power of the number of labels in the fall of changes."""
+"""Exponent of the labels, prior mean and standard deviation: changes fall as ``labels ** FALL``."""
 
 NOISE = 0.35
 """Standard deviation of the logarithm of the changes around the power law."""

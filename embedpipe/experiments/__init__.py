@@ -1,4 +1,4 @@
-"""Grids of runs: every strategy on every dataset, with many seeds, and honest statistics."""
+"""Grids of runs: every strategy on every dataset with many seeds, and their statistics."""
 
 from . import statistics
 from .cells import Cell, ReplayCell, ReplaySetting, Setting

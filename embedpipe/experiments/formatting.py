@@ -90,7 +90,7 @@ def format_gap(gap: float | None) -> str:
 
 
 def format_labels(labels: LabelsToTarget | None, last: float) -> str:
-    """Return the labels to a target, and the seeds that reached it unless all did."""
+    """Return the labels to a target, with the number of seeds that reached it if not all did."""
     if labels is None:
         return LEFT_OUT
     if labels.median is None:

@@ -64,7 +64,7 @@ UPPER_BASELINES = pa.schema(
 """One row for each problem, head and seed: the accuracy with all labels."""
 
 _OTHER_NAMES = {"chosen_by": "strategy", "fitted": "head"}
-"""Different names of columns in the file of a run."""
+"""Names of columns that are different in the file of a run."""
 
 
 @dataclass(frozen=True)

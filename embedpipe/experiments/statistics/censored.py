@@ -1,4 +1,4 @@
-"""Labels to a target over several seeds, with seeds that did not reach it."""
+"""Labels to a target over several seeds, some of which do not reach it (censored)."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def _widened(level: float, factor: float) -> float:
 def _kaplan_meier(
     reached: Sequence[Reached], level: float
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return the numbers of labels of events, the share without the target, and its band."""
+    """Return the labels at which seeds reach the target, the share without it, and its band."""
     from scipy.stats import CensoredData, ecdf
 
     ends = np.array([_last(seed) for seed in reached])  # (n,)
