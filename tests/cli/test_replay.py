@@ -287,7 +287,8 @@ def test_a_budget_larger_than_a_bucket(
         ),
         (
             ("--reference-methods", "naive,jiont"),
-            "unknown reference method 'jiont'. Did you mean 'joint'? Known: cumulative, joint, naive.",
+            "unknown reference method 'jiont'. Did you mean 'joint'? Known: cumulative, joint, "
+            "naive.",
         ),
         (
             ("--mix", "balance"),
