@@ -27,7 +27,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
-from embedpipe import _extensions
+from embedpipe import _registry
 from embedpipe.cli.main import app
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -134,7 +134,7 @@ class Reader:
         self._register(self.built_in)
         yield
         self._register(before)
-        _extensions._IMPORTED.clear()
+        _registry._IMPORTED.clear()
         for name in set(sys.modules) - modules:
             if Path(f"{name}.py").exists():
                 del sys.modules[name]
