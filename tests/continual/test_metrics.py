@@ -199,8 +199,8 @@ def test_a_missing_floor_changes_only_forward_transfer(at):
     floor[at] = np.nan
     found = continual_metrics(R, floor=floor)
     for name, value in found.items():
-        gone = at > 0 and name in ("gem_fwt", "avalanche_fwt")
-        assert math.isnan(value) == gone, name
+        undefined = at > 0 and name in ("gem_fwt", "avalanche_fwt")
+        assert math.isnan(value) == undefined, name
 
 
 def test_without_a_floor_there_is_no_forward_transfer():

@@ -85,7 +85,7 @@ def test_the_spec_string_has_the_options(name):
 
 
 @pytest.mark.parametrize(
-    "spelling",
+    "spec",
     [
         "el2n(take=easiest)",
         "entropy(take=median)",
@@ -94,9 +94,9 @@ def test_the_spec_string_has_the_options(name):
         "biased_reservoir(alpha=3.0, scaled=true)",
     ],
 )
-def test_spec_strings_with_options_are_kept(spelling):
-    policy = get_policy(spelling)
-    assert format_spec(policy) == str(policy) == spelling
+def test_spec_strings_with_options_are_kept(spec):
+    policy = get_policy(spec)
+    assert format_spec(policy) == str(policy) == spec
     assert vars(get_policy(str(policy))) == vars(policy)
 
 
@@ -107,7 +107,7 @@ def test_options_are_in_the_spec_string_or_keywords():
 
 
 @pytest.mark.parametrize(
-    ("spelling", "error", "message"),
+    ("spec", "error", "message"),
     [
         (
             "herdin",
@@ -175,9 +175,9 @@ def test_options_are_in_the_spec_string_or_keywords():
         ),
     ],
 )
-def test_invalid_specs_are_refused(spelling, error, message):
+def test_invalid_specs_are_refused(spec, error, message):
     with pytest.raises(error) as caught:
-        get_policy(spelling)
+        get_policy(spec)
     assert str(caught.value) == message
 
 
@@ -241,7 +241,7 @@ def test_the_smallest_keys_stay(name, world):
         }.get(name, earlier.experience)
         for group in np.unique(groups):
             own = groups == group
-            gone = earlier.keys[own & ~stayed].min(initial=np.inf)
-            assert earlier.keys[own & stayed].max(initial=-np.inf) <= gone
+            lowest_removed = earlier.keys[own & ~stayed].min(initial=np.inf)
+            assert earlier.keys[own & stayed].max(initial=-np.inf) <= lowest_removed
         kept = np.isin(later.rows, earlier.rows)
         np.testing.assert_array_equal(later.keys[kept], earlier.keys[stayed])

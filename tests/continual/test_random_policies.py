@@ -55,7 +55,7 @@ def test_the_arrival_of_a_row_does_not_change_its_probability(name, cuts):
     order = np.random.default_rng(0).permutation(12 * DRAWS)
     kept = keep(get_policy(name), np.split(order, cuts), Fixed(DRAWS))
     counts = np.bincount(np.argsort(order)[kept.rows] // DRAWS, minlength=12)
-    # Without replacement the counts vary less than a multinomial's: hence the factor in front.
+    # Without replacement the variance is smaller than that of a multinomial by this factor.
     statistic = np.square(counts - DRAWS / 12).sum() / (DRAWS / 12)
     assert stats.chi2.sf((12 * DRAWS - 1) / (11 * DRAWS) * statistic, 11) > ALPHA
 
@@ -74,13 +74,13 @@ def test_every_row_of_a_class_has_the_same_probability():
 
 
 @pytest.mark.parametrize(
-    ("spelling", "parts", "chances"),
+    ("spec", "parts", "chances"),
     [
         ("biased_reservoir(alpha=0.6)", [PARTS[0] + PARTS[1]], [0.6]),
         ("biased_reservoir(alpha=1.2, scaled=true)", PARTS, [1.0, 0.6]),
     ],
 )
-def test_a_biased_reservoir_follows_its_formula(spelling, parts, chances):
+def test_a_biased_reservoir_follows_its_formula(spec, parts, chances):
     """A row enters with probability p and survives each later row with 1 - p/n."""
     n = 3
     order = [row for part in parts for row in part]
@@ -91,7 +91,7 @@ def test_a_biased_reservoir_follows_its_formula(spelling, parts, chances):
         expected[row] = (1.0 if at < n else p[at]) * survives
     assert expected.sum() == pytest.approx(n)
 
-    policy, stream, chosen = get_policy(spelling), experiences(parts), np.random.default_rng(123)
+    policy, stream, chosen = get_policy(spec), experiences(parts), np.random.default_rng(123)
     counts = np.zeros(12)
     for seed in range(DRAWS):
         counts[remember(policy, stream, Fixed(n), seed).rows[chosen.integers(n)]] += 1
@@ -181,7 +181,7 @@ def test_the_lowest_of_the_largest_classes_loses_a_row():
         keep(policy, [[row] for row in range(came)], Fixed(2), codes=codes).rows.tolist()
         for came in range(1, 5)
     ]
-    # 1; 1 and 0; 2 for 0; then 1 has 1 of its share of 1 and stays out
+    # classes in the buffer: 1; 1, 0; 1, 2 (2 replaces 0); then class 1 has its share: no change
     assert found == [[0], [0, 1], [0, 2], [0, 2]]
 
 

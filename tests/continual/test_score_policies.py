@@ -12,8 +12,8 @@ from embedpipe.continual.policy import get_policy
 from embedpipe.continual.score_policies import EL2N, TAKES, Entropy, Margin
 from embedpipe.errors import UsageError
 
-# What the head says of five rows of three classes, and their classes: sure and right, sure and
-# wrong, torn between two, unsure of all, right but barely.
+# Predictions for five rows of three classes, and the true classes: confident and correct, confident
+# and wrong, equal for two classes, uncertain, correct by a small margin.
 PREDICTIONS = np.array(
     [[0.8, 0.1, 0.1], [0.9, 0.05, 0.05], [0.0, 0.5, 0.5], [0.25, 0.25, 0.5], [0.4, 0.35, 0.25]]
 )

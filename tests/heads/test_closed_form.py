@@ -159,7 +159,7 @@ def test_neighbours_equal_scikit_learn(digits, k):
 def test_votes_by_hand():
     X, y = [[0.0], [3.0], [9.0]], ["a", "b", "b"]
     head = KNNHead(2, normalize=False).fit(X, y)
-    # From 1 the two nearest are 1 and 2 away: 4/3 and 2/3 of 2 votes; 1 vote is shared 1 : 2.
+    # The nearest rows of 1 are at distance 1 and 2: 4/3 and 2/3 of 2 votes; 1 is split 1 : 2.
     shares = np.array([4 / 3 + 1 / 3, 2 / 3 + 2 / 3]) / 3.0
     expected = shares ** (1.0 / head.temperature_)
     np.testing.assert_allclose(head.predict_proba([[1.0]]), [expected / expected.sum()], rtol=1e-5)

@@ -130,15 +130,15 @@ def test_a_gaussian_of_one_row_by_hand():
     gaussian = ClassGaussian(
         ClassScatter(2.0, np.array([1.0, 0.0]), np.empty(0), np.empty((0, 2))), 0.5
     )
-    # The unit matrix times (1 + 0.5) / 0.5, at 2 from the mean.
+    # The identity times (1 + 0.5) / 0.5, at distance 2 from the mean.
     np.testing.assert_allclose(gaussian.distances(np.array([[3.0, 0.0]])), [3.0 * 4.0])
-    # Without a quarter of the weight, were it at the mean's place, nothing changes.
+    # Removing a quarter of the weight at the mean changes nothing.
     np.testing.assert_allclose(gaussian.left_out(np.array([[1.0, 0.0]]), np.array([0.5])), [0.0])
 
 
 def test_a_gaussian_by_hand():
     # Rows at -1 and 1 on the first axis: S = diag(2, 0), v = 1, S + 1 = diag(3, 1); its
-    # correlations are the unit matrix.
+    # correlation matrix is the identity.
     spread = ClassScatter.empty(2).with_rows(np.array([[-1.0, 0.0], [1.0, 0.0]]), np.ones(2))
     gaussian = ClassGaussian(spread, 1.0)
     np.testing.assert_allclose(gaussian.distances(np.array([[3.0, 4.0]])), [25.0])

@@ -21,8 +21,8 @@ from embedpipe.heads._held_out import (
 
 
 def test_an_error_worked_out_by_hand():
-    # Bins of width 1/2: (0.4, 0.5] hold a right one of 0.4 and a wrong one of 0.5, whose gaps of
-    # -0.6 and 0.5 cancel but for -0.1; the upper bin has 0.9 right, 0.7 wrong: -0.1 + 0.7 = 0.6.
+    # Bins of width 1/2. The lower bin has a correct 0.4 and a wrong 0.5: gaps -0.6 and 0.5, sum
+    # -0.1. The upper bin has a correct 0.9 and a wrong 0.7: -0.1 + 0.7 = 0.6.
     probabilities = np.array([[0.4, 0.3, 0.3], [0.5, 0.3, 0.2], [0.05, 0.9, 0.05], [0.2, 0.1, 0.7]])
     codes = np.array([0, 1, 1, 0])
     assert expected_calibration_error(probabilities, codes, 2) == pytest.approx(0.7 / 4)
@@ -36,7 +36,7 @@ def test_the_calibration_error_of_certain_predictions():
 
 
 def test_the_edge_of_a_bin_belongs_to_the_bin_below():
-    # 1/3 and 2/3 are the upper edges of the first two of three bins: all three rows stand alone.
+    # 1/3 and 2/3 are the upper edges of the first two of three bins: one row per bin.
     top = np.array([[1 / 3, 1 / 3, 1 / 3], [0.5, 0.25, 0.25], [0.9, 0.05, 0.05]])
     codes = np.array([0, 1, 0])
     expected = ((1 - 1 / 3) + 0.5 + (1 - 0.9)) / 3
@@ -75,7 +75,7 @@ def test_the_temperature_has_the_least_loss(seed, n, C, scale, prior, weighted):
 
 
 def test_a_temperature_worked_out_by_hand():
-    # Two of three are right: the log-odds should be log 2, and 4 is said.
+    # Two of three are correct: the log-odds should be log 2; the logits give 4.
     logits, codes = np.array([[4.0, 0.0]] * 3), np.array([0, 0, 1])
     assert fit_temperature(logits, codes) == pytest.approx(4.0 / np.log(2.0))
     assert fit_temperature(logits, codes, np.array([1.0, 2.0, 1.0])) == pytest.approx(

@@ -49,17 +49,17 @@ def test_unlabelled_rows_help_where_labels_are_few(digits):
 
 
 def test_gaussians_by_hand():
-    # One axis, two classes with a label each at -1 and 1, and beliefs that are right: both clouds
-    # end in the middle of their halves, all but for the labels.
+    # One axis, two classes with a label each at -1 and 1, and correct predictions: the mean of each
+    # class is that of its half of the pool and of its label.
     pool = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]] * 10, dtype=np.float32)
     rows = np.array([[-1.0], [1.0]], dtype=np.float32)
-    believed = np.where(pool < 0.0, [[0.0, -20.0]], [[-20.0, 0.0]])
-    clouds = fit_gaussians(pool, believed, rows, np.array([0, 1]), np.ones(2), 1.0)
-    weights = clouds.coef[:, 0]
+    predicted = np.where(pool < 0.0, [[0.0, -20.0]], [[-20.0, 0.0]])
+    gaussians = fit_gaussians(pool, predicted, rows, np.array([0, 1]), np.ones(2), 1.0)
+    weights = gaussians.coef[:, 0]
     assert weights[0] == pytest.approx(-weights[1])
-    assert clouds.intercept[0] == pytest.approx(clouds.intercept[1])
-    # coef = mean / variance and intercept = -mean² / (2 variance) give both back.
-    mean = -2.0 * clouds.intercept[1] / weights[1]
+    assert gaussians.intercept[0] == pytest.approx(gaussians.intercept[1])
+    # coef = mean / variance and intercept = -mean² / (2 variance) determine both.
+    mean = -2.0 * gaussians.intercept[1] / weights[1]
     variance = mean / weights[1]
     assert mean == pytest.approx((30 * 2.0 + 1.5) / 31.5)
     second = (np.square(pool).sum() + 3.0) / 63.0  # labelled rows count 1.5 each
@@ -69,9 +69,9 @@ def test_gaussians_by_hand():
 def test_predictions_and_gaussians_are_combined():
     pool = np.zeros((10, 1), dtype=np.float32)
     rows = np.array([[-1.0], [1.0]], dtype=np.float32)
-    believed = np.tile(np.log([0.9, 0.1]), (10, 1))
-    clouds = fit_gaussians(pool, believed, rows, np.array([0, 1]), np.ones(2), 1.0)
-    means = -2.0 * clouds.intercept / clouds.coef[:, 0]
+    predicted = np.tile(np.log([0.9, 0.1]), (10, 1))
+    gaussians = fit_gaussians(pool, predicted, rows, np.array([0, 1]), np.ones(2), 1.0)
+    means = -2.0 * gaussians.intercept / gaussians.coef[:, 0]
     assert abs(means[0]) < abs(means[1])  # the pool at zero was given to the first class
 
 
@@ -80,12 +80,12 @@ def test_predictions_and_gaussians_are_combined():
 def test_a_strength_of_zero_adds_nothing(seed, n_classes, n):
     rng = np.random.default_rng(seed)
     pool, rows = rng.normal(size=(n, 3)), rng.normal(size=(n_classes, 3))
-    clouds = fit_gaussians(
+    gaussians = fit_gaussians(
         pool.astype(np.float32), np.zeros((n, n_classes)), rows.astype(np.float32),
         np.arange(n_classes), np.ones(n_classes), 0.0,
     )  # fmt: skip
-    assert not clouds.coef.any()
-    assert not clouds.intercept.any()
+    assert not gaussians.coef.any()
+    assert not gaussians.intercept.any()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -18,9 +18,9 @@ def crossed(n, seed=0):
 
 def test_it_separates_classes_that_ridge_cannot():
     X, y = crossed(400)
-    bent = RandomProjectionRidgeHead(features=200).fit(X[:200], y[:200])
+    projected = RandomProjectionRidgeHead(features=200).fit(X[:200], y[:200])
     straight = RidgeHead().fit(X[:200], y[:200])
-    assert bent.score(X[200:], y[200:]) > 0.9
+    assert projected.score(X[200:], y[200:]) > 0.9
     assert straight.score(X[200:], y[200:]) < 0.7
 
 

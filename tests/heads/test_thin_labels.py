@@ -35,10 +35,10 @@ def collections():
     rng = np.random.default_rng(7)
     classes = rng.integers(8, size=800)
     centres = rng.standard_normal((8, 400)) * 0.25
-    clouds = np.maximum(centres[classes] + rng.standard_normal((800, 400)) + 0.3, 0)
+    gaussians = np.maximum(centres[classes] + rng.standard_normal((800, 400)) + 0.3, 0)
     return {
         "pixels": (pixels.astype(np.float32), digits),
-        "clouds": (clouds.astype(np.float32), classes),
+        "gaussians": (gaussians.astype(np.float32), classes),
     }
 
 
@@ -49,7 +49,7 @@ def drawn(labels, counts, seed):
     return np.concatenate([rows[: counts[k % len(counts)]] for k, rows in enumerate(every)])
 
 
-def told(head, X, y, rows, weights=None):
+def accuracy_and_confidence(head, X, y, rows, weights=None):
     """Return accuracy and mean confidence on the other rows."""
     options = {} if weights is None else {"sample_weight": weights}
     fitted = ep.get_head(head).fit(X[rows], y[rows], **options)
@@ -60,11 +60,11 @@ def told(head, X, y, rows, weights=None):
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("name", ["pixels", "clouds"])
+@pytest.mark.parametrize("name", ["pixels", "gaussians"])
 @pytest.mark.parametrize("counts", [(1,), (2,), (3,), (1, 3)], ids=["1", "2", "3", "1 or 3"])
 def test_confidence_is_near_accuracy(head, name, counts, collections):
     X, y = collections[name]
-    found = [told(head, X, y, drawn(y, counts, seed)) for seed in SEEDS]
+    found = [accuracy_and_confidence(head, X, y, drawn(y, counts, seed)) for seed in SEEDS]
     accuracy, confidence = np.mean(found, axis=0)
     assert accuracy > 1.5 / len(np.unique(y))
     assert confidence - accuracy < 0.2, (accuracy, confidence)
@@ -74,16 +74,16 @@ def test_confidence_is_near_accuracy(head, name, counts, collections):
 def test_weights_do_not_make_a_row_certain(head, collections):
     X, y = collections["pixels"]
     rows = drawn(y, (1,), 0)
-    accuracy, confidence = told(head, X, y, rows, np.full(rows.size, 7.0))
+    accuracy, confidence = accuracy_and_confidence(head, X, y, rows, np.full(rows.size, 7.0))
     assert confidence - accuracy < 0.2
-    plain = told(head, X, y, rows)
+    plain = accuracy_and_confidence(head, X, y, rows)
     np.testing.assert_allclose([accuracy, confidence], plain, atol=0.1)
 
 
 @pytest.mark.parametrize("counts", [(1,), (1, 3)])
 @pytest.mark.parametrize("head", ["slda", "nearest_mean", "ridge", "fecam", "knn"])
 def test_the_order_of_a_stream_does_not_change_the_temperature(head, counts, collections):
-    X, y = collections["clouds"]
+    X, y = collections["gaussians"]
     rows = drawn(y, counts, 1)
     whole = ep.get_head(head).fit(X[rows], y[rows])
     for order in (rows[::-1], np.random.default_rng(2).permutation(rows)):
@@ -97,7 +97,7 @@ def test_the_order_of_a_stream_does_not_change_the_temperature(head, counts, col
 
 
 def test_slda_of_single_labels_is_the_nearest_mean(collections):
-    X, y = collections["clouds"]
+    X, y = collections["gaussians"]
     rows = drawn(y, (1,), 3)
     heads = [ep.get_head(head).fit(X[rows], y[rows]) for head in ("slda", "nearest_mean")]
     np.testing.assert_allclose(*(head.predict_proba(X) for head in heads), atol=1e-5)
@@ -117,7 +117,7 @@ def test_a_single_label_among_many_changes_little(collections):
     many = np.flatnonzero(y < 9)[:900]
     one = np.flatnonzero(y == 9)[:1]
     rows = np.concatenate([many, one])
-    accuracy, confidence = told("slda", X, y, rows)
+    accuracy, confidence = accuracy_and_confidence("slda", X, y, rows)
     without = ep.get_head("slda").fit(X[many], y[many]).predict_proba(X).max(axis=1).mean()
     assert accuracy > 0.7  # class 9 has one label
     assert abs(confidence - without) < 0.05
