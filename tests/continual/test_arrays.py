@@ -147,7 +147,8 @@ def test_items_made_by_hand_have_the_canonical_splits():
     with pytest.raises(DatasetError) as error:
         Dataset("mine", (Item("a.pgm", split="Test"),), source)
     assert str(error.value) == (
-        "dataset 'mine': the split of 'a.pgm' is 'Test'; give train, validation, test or None."
+        "dataset 'mine': the split of 'a.pgm' is 'Test'; it must be train, validation, "
+        "test or None."
     )
 
 
