@@ -6,7 +6,7 @@ READY  := $(VENV)/.installed
 OTHERS := .venv-consumers
 SMOKE  := .venv-release
 
-.PHONY: demo test test-all consumers check release-check bench docs cli-reference clean
+.PHONY: demo test test-all consumers check release-check bench docs tutorial cli-reference clean
 
 demo: $(BASE)  ## the main job on the embedded default: embed, select, retrain, report
 	$(BIN)/embedpipe demo --output demo
@@ -46,8 +46,10 @@ bench: $(READY)  ## side by side with peers, as ratios from one run
 	$(BIN)/python benchmarks/heads.py
 
 docs: cli-reference  ## the documentation site, in build/site; open build/site/index.html
-	$(BIN)/python .ci/run_tutorial.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+tutorial: $(READY)  ## the tutorial, run again to renew its outputs
+	$(BIN)/python .ci/run_tutorial.py
 
 cli-reference: $(READY)  ## the pages of the commands, generated from the commands
 	$(BIN)/python -m embedpipe.cli.reference docs/reference/cli

@@ -1,4 +1,4 @@
-"""Run the tutorial and keep its outputs: `make docs` calls this."""
+"""Run the tutorial and store its outputs: `make tutorial`."""
 
 from __future__ import annotations
 
