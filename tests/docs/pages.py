@@ -12,7 +12,6 @@ import re
 import runpy
 import shlex
 import signal
-import subprocess
 import sys
 import types
 import urllib.request
@@ -29,6 +28,7 @@ from typer.testing import CliRunner
 
 from embedpipe import _registry
 from embedpipe.cli.main import app
+from tests.processes import started
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DOCS = REPOSITORY / "docs"
@@ -183,7 +183,7 @@ def serve(arguments: list[str]) -> str:
     """Start the labelling page, interrupt it when its address is printed, and return that line."""
     command = [sys.executable, "-m", "embedpipe", *arguments]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with started(command, stderr=None, env=environment) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         with urllib.request.urlopen(re.search(r"http://\S+", line)[0]) as answer:  # type: ignore[index]
