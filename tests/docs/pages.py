@@ -187,7 +187,7 @@ def serve(arguments: list[str]) -> str:
         assert process.stdout is not None
         line = process.stdout.readline()
         with urllib.request.urlopen(re.search(r"http://\S+", line)[0]) as answer:  # type: ignore[index]
-            assert b"<html" in answer.read().lower()
+            assert b"<title>embedpipe label</title>" in answer.read()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
     return line
