@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
 from embedpipe.index import centres as module
+from embedpipe.index import nearest_of_set
 from embedpipe.index.centres import CHUNK, Centres
 from embedpipe.index.distances import Frame
 
@@ -33,3 +35,23 @@ def test_a_chunk_grows_with_its_centres():
         centres.append(row)
         seen += [moved.vectors[-1, 0] for _, moved in centres.spans(0, len(centres))]
     assert np.diff(seen).tolist() == [-2]
+
+
+@pytest.mark.parametrize("offset", [0, 1e3])
+def test_distances_are_those_of_every_pair(offset):
+    rng = np.random.default_rng(0)
+    matrix = (rng.standard_normal((300, 7)) + offset).astype(np.float32)
+    rows, centres = np.arange(250), np.array([299, 3, 260, 288])
+    nearest, distances = nearest_of_set(matrix, rows, centres)
+    wide = matrix.astype(np.float64)
+    pairs = np.linalg.norm(wide[rows, None] - wide[centres], axis=2)  # (250, 4)
+    np.testing.assert_allclose(distances, pairs.min(axis=1), rtol=1e-6, atol=1e-9)
+    assert nearest.tolist() == centres[pairs.argmin(axis=1)].tolist()
+    assert distances[3] == 0
+
+
+def test_more_centres_than_are_searched_at_once():
+    matrix = np.arange(9000, dtype=np.float32)[:, None]
+    nearest, distances = nearest_of_set(matrix, np.array([1, 8000]), np.arange(2, 9000, 2))
+    assert nearest.tolist() == [2, 8000]
+    assert distances.tolist() == [1, 0]

@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.errors import UsageError
 from embedpipe.index import kmeans
-from embedpipe.strategies import AlfaMix, Pool, alfamix, get_strategy
+from embedpipe.strategies import Pool, alfamix, get_strategy
 from embedpipe.strategies.algorithms.predictions import margin
 
 
@@ -123,17 +122,3 @@ def test_picks_are_those_of_the_reference(n, classes, epsilon, shares, anchors, 
     expected += others[: picks - len(expected)]
     assert selection.rows.tolist() == expected
     assert selection.diagnostics["candidates"] == len(changed)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"epsilon": 0}, "epsilon is 0: give a number above 0 and at most 1."),
-        ({"shares": 0}, "shares is 0: give a whole number, at least 1."),
-        ({"anchors": 1.5}, "anchors is 1.5: give a whole number, at least 1."),
-    ],
-)
-def test_invalid_options_are_refused(options, message):
-    with pytest.raises(UsageError) as caught:
-        AlfaMix(**options)
-    assert str(caught.value) == message

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.errors import UsageError
-from embedpipe.strategies import ClusterMargin, Pool, get_strategy
+from embedpipe.strategies import Pool, get_strategy
 from embedpipe.strategies.algorithms.predictions import margin
 
 
@@ -93,17 +92,3 @@ def test_the_number_of_clusters_follows_from_the_number_of_points(points, expect
         index = Index()
 
     assert get_strategy("cluster_margin")._number(Some()) == expected
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"margin_factor": 0}, "margin_factor is 0: give a whole number, at least 1."),
-        ({"clusters": 0}, "clusters is 0: give a whole number, at least 1."),
-        ({"order": "size"}, "order is 'size': give 'random' or 'margin'."),
-    ],
-)
-def test_invalid_options_are_refused(options, message):
-    with pytest.raises(UsageError) as caught:
-        ClusterMargin(**options)
-    assert str(caught.value) == message

@@ -1,9 +1,7 @@
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.errors import UnknownNameError
 from embedpipe.strategies import Pool, get_strategy
 from embedpipe.strategies.algorithms.predictions import UNCERTAINTIES
 
@@ -55,15 +53,6 @@ def test_equal_uncertainty_is_coreset():
     pool = Pool(matrix, labelled=[0, 5])
     expected = get_strategy("coreset(metric=euclidean)").select(pool, 40, RNG).rows
     assert select(matrix, np.full(80, 0.5), 40, [0, 5]).rows.tolist() == expected.tolist()
-
-
-def test_an_unknown_uncertainty_is_named():
-    with pytest.raises(UnknownNameError) as caught:
-        get_strategy("coral", uncertainty="margins")
-    assert str(caught.value) == (
-        "unknown uncertainty 'margins'. Did you mean 'margin'? "
-        "Known: entropy, least_confidence, margin."
-    )
 
 
 @settings(max_examples=200, deadline=None)

@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.errors import UsageError
 from embedpipe.index import FarthestFirst
-from embedpipe.strategies import CoreSet, Pool, get_strategy
+from embedpipe.strategies import Pool, get_strategy
 from embedpipe.strategies.coreset import pick_while_positive, spread
 
 RNG = np.random.default_rng(0)
@@ -52,13 +51,6 @@ def test_duplicates_fill_the_batch_lowest_first():
 
 def test_a_labelled_row_outside_the_candidates_counts():
     assert select(line(0, 9, 10), 1, labelled=[2], candidates=[0, 1]).rows.tolist() == [0]
-
-
-@pytest.mark.parametrize("block_size", [0, -1, 2.0, True])
-def test_an_invalid_block_size_is_refused(block_size):
-    with pytest.raises(UsageError) as caught:
-        CoreSet(block_size=block_size)
-    assert str(caught.value) == f"block_size is {block_size!r}: give a whole number, at least 1."
 
 
 def make(kind, n, d, rng):

@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedpipe.errors import UsageError
 from embedpipe.strategies import Pool, get_strategy
 from embedpipe.strategies.algorithms.predictions import margin
 
@@ -125,12 +124,3 @@ def test_the_kernel_narrows_with_more_labels():
         for m in (0, 3, 20, 100)
     ]
     assert (np.diff(widths) < 0).all()
-
-
-def test_wrong_options_are_refused():
-    with pytest.raises(UsageError) as caught:
-        get_strategy("doubtful_coverage(width=0)")
-    assert str(caught.value) == "width is 0.0: give a number above 0."
-    with pytest.raises(UsageError) as caught:
-        get_strategy("doubtful_coverage(floor=1)")
-    assert str(caught.value) == "floor is 1.0: give a number at least 0 and below 1."

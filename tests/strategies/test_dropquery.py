@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from embedpipe.errors import SelectionError, UsageError
+from embedpipe.errors import SelectionError
 from embedpipe.index import kmeans
-from embedpipe.strategies import DropQuery, Pool, dropquery, get_strategy
+from embedpipe.strategies import Pool, dropquery, get_strategy
 
 
 class Sign:
@@ -115,18 +115,3 @@ def test_a_pool_without_a_head_is_refused():
         "this strategy needs the head itself, not only probabilities: give the pool a fitted "
         "`head`."
     )
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"passes": 0}, "passes is 0: give a whole number, at least 1."),
-        ({"dropout": 0}, "dropout is 0: give a number above 0 and below 1."),
-        ({"dropout": 1.0}, "dropout is 1.0: give a number above 0 and below 1."),
-        ({"dropout": True}, "dropout is True: give a number above 0 and below 1."),
-    ],
-)
-def test_invalid_options_are_refused(options, message):
-    with pytest.raises(UsageError) as caught:
-        DropQuery(**options)
-    assert str(caught.value) == message

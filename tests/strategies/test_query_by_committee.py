@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from embedpipe.errors import SelectionError, UnknownNameError, UsageError
+from embedpipe.errors import SelectionError
 from embedpipe.heads import LogisticHead
 from embedpipe.strategies import Pool, QueryByCommittee
 from embedpipe.strategies.algorithms.posterior import mutual_information, vote_entropy
@@ -200,15 +200,6 @@ def test_predictions_that_are_not_finite_are_refused():
     assert str(caught.value) == (
         "the predictions for row 7 hold NaN or infinity: use another head than Broken."
     )
-
-
-def test_invalid_options_are_refused():
-    with pytest.raises(UnknownNameError) as unknown:
-        QueryByCommittee(disagreement="vote")
-    assert str(unknown.value) == ("unknown disagreement 'vote'. Known: kl, vote_entropy.")
-    with pytest.raises(UsageError) as few:
-        QueryByCommittee(members=1)
-    assert str(few.value) == "members is 1: give a whole number, at least 2."
 
 
 def test_steps_of_a_pipeline_get_seeds_too(matrix):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -83,3 +86,12 @@ def test_the_old_names_of_unique_vectors_still_work():
         assert pool.points_labelled is pool.unique_labelled
     with pytest.warns(DeprecationWarning, match=r"is now `UniquePicks.positions`\."):
         assert UniquePicks(np.array([1]), np.ones(1)).points.tolist() == [1]
+
+
+def test_importing_strategies_loads_no_heavy_library():
+    code = (
+        "import sys, embedpipe.strategies\n"
+        "print([m for m in ('faiss', 'torch', 'sklearn', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
