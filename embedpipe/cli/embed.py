@@ -156,7 +156,8 @@ def select(
             strategy=strategy,
             groups=found,
             members=groups,
-            facts=(("labelled", f"{len(known):,}"), ("seed", str(seed))),
+            facts=(("labels", f"{len(known):,}"),),
+            details=(("seed", str(seed)),),
             command=session.typed,
         )
         result["report"] = str(write_selection(report, page))

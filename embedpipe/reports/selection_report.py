@@ -35,7 +35,7 @@ class SelectionData:
     title, facts, command
         Name of the dataset, names and values below the headline, the command line.
     strategy, diagnostics
-        Name of the strategy, and names and values that it reported.
+        Name of the strategy, and other names and values behind "Details".
     picks
         In order of selection.
     groups
@@ -62,6 +62,7 @@ def selection_of(
     groups: Sequence[Group] = (),
     members: int = 12,
     facts: Sequence[tuple[str, str]] = (),
+    details: Sequence[tuple[str, str]] = (),
     command: str | None = None,
 ) -> SelectionData:
     """Return the data of a page of picks.
@@ -74,8 +75,8 @@ def selection_of(
         Name of the strategy.
     groups, members
         The items that each pick represents, and how many of them are on the page.
-    facts, command
-        More names and values below the headline, and the command line.
+    facts, details, command
+        More names and values below the headline and behind "Details", and the command line.
     """
     shown = [int(row) for row in selection.rows]
     shown += [int(row) for group in groups for row in group.rows[:members]]
@@ -95,10 +96,13 @@ def selection_of(
             Represented(group.rows.size, picks(group.rows[:members], group.distances[:members]))
             for group in groups
         ),
-        diagnostics=tuple(
-            (name.replace("_", " "), _as_text(value))
-            for name, value in selection.diagnostics.items()
-            if _as_text(value)
+        diagnostics=(
+            *details,
+            *(
+                (name.replace("_", " "), _as_text(value))
+                for name, value in selection.diagnostics.items()
+                if _as_text(value)
+            ),
         ),
         command=command,
         source=selection,

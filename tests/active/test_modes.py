@@ -6,6 +6,7 @@ import dataclasses
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,19 +71,19 @@ def joined(batches: list[list[int]]) -> list[int]:
     return [row for batch in batches for row in batch]
 
 
-def test_cumulative_fits_a_new_head_to_all_labels() -> None:
-    calls, picks = training_calls("cumulative")
-    assert calls == [("fit", joined(picks))]
-
-
-def test_half_cumulative_fits_the_same_head_to_all_labels() -> None:
-    calls, picks = training_calls("half_cumulative")
-    assert calls == [("fit", joined(picks[: number + 1])) for number in range(4)]
-
-
-def test_incremental_trains_the_same_head_on_the_newest_batch() -> None:
-    calls, picks = training_calls("incremental")
-    assert calls == [("partial_fit", rows) for rows in picks]
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("cumulative", lambda picks: [("fit", joined(picks))]),
+        ("half_cumulative", lambda picks: [("fit", joined(picks[: n + 1])) for n in range(4)]),
+        ("incremental", lambda picks: [("partial_fit", rows) for rows in picks]),
+    ],
+)
+def test_modes_train_a_new_or_the_same_head_on_all_or_the_newest_labels(
+    mode: str, expected: Callable[[list[list[int]]], list[Any]]
+) -> None:
+    calls, picks = training_calls(mode)
+    assert calls == expected(picks)
 
 
 @pytest.mark.parametrize("mode", MODES)
