@@ -88,6 +88,14 @@ def test_links_of_the_pages_outside_the_site_lead_somewhere() -> None:
             assert (REPOSITORY / target).exists(), f"{name}: {target}"
 
 
+def test_every_package_is_in_the_table_of_layers() -> None:
+    text = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    table = text.split("## Layers")[1].split("## Where")[0]
+    for path in (REPOSITORY / "embedpipe").iterdir():
+        if path.is_dir() and not path.name.startswith("_"):
+            assert f"`{path.name}`" in table
+
+
 def test_every_dataset_with_a_card_is_registered() -> None:
     cards = {path.stem for path in (REPOSITORY / "data").glob("*.yaml")}
     assert cards == set(ep.datasets.datasets)
