@@ -38,7 +38,7 @@ REPORTS = {
     "picks": ("select", "digits", "-n", "40", "--strategy", "typiclust", "--groups", "14",
               "--report", "picks.html"),
     "comparison": ("compare", "digits", "--strategies", "auto,margin,coreset",
-                   "--initial", "typiclust", "--initial-size", "20", "--batch-size", "20",
+                   "--initials", "typiclust", "--initial-size", "20", "--batch-size", "20",
                    "--rounds", "10", "--seeds", "10", "--output", "comparison.html"),
 }  # fmt: skip
 """Commands that write the reports, by the names of the pictures and of their pages."""
@@ -61,14 +61,14 @@ def main() -> None:
                 for width in WIDTHS
                 for scheme in ("light", "dark")
             }
+            for name in shots[WIDTHS[0], "light"]:
+                side_by_side([shots[key][name] for key in shots], IMAGES / f"label-all-{name}.png")
+            for name in ("single", "grid", "map"):
+                save(shots[WIDTHS[0], "light"][name].resize(SMALLER), IMAGES / f"label-{name}.png")
             for name, words in REPORTS.items():
                 save_report(browser, Path(folder), name, words)
             browser.close()
         server.stop()
-    for name in shots[WIDTHS[0], "light"]:
-        side_by_side([shots[key][name] for key in shots], IMAGES / f"label-all-{name}.png")
-    for name in ("single", "grid", "map"):
-        save(shots[WIDTHS[0], "light"][name].resize(SMALLER), IMAGES / f"label-{name}.png")
 
 
 def make_session(folder: Path, archive: str) -> tuple[LabellingSession, dict[str, str]]:
