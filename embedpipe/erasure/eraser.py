@@ -206,7 +206,7 @@ class _Eraser:
                 self._remove(derived)
 
     def _is_rewritten(self, path: Path) -> bool:
-        """Return whether the rows of a file are rewritten separately."""
+        """Return whether another step rewrites the rows of a file."""
         parts = path.relative_to(self.workspace.root).parts
         if _is_temporary(path.name):
             return False

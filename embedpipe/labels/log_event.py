@@ -27,7 +27,7 @@ _NEEDS = {
     "merge_class": ("previous", "label"),
     "undo": ("undoes",),
 }
-"""Required fields of each kind, of path, label, previous and undoes; the others must be None."""
+"""Required fields of each kind. Other fields of path, label, previous and undoes must be None."""
 
 _TEXTS = ("dataset", "path", "label", "previous", "who", "model", "suggestion")
 _EXAMPLE = "2026-05-01T07:30:00+00:00"

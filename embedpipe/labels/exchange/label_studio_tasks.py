@@ -147,7 +147,7 @@ _NOT_CONTROLS = frozenset(
 """Keys of a task in JSON_MIN that are not answers."""
 
 _REGION = frozenset({"x", "y", "points", "rle", "start", "ranges", "sequence"})
-"""Keys of the value of a result about a region of an image."""
+"""Keys that only results about a region of an image have in their values."""
 
 
 def _kind_of(value: Any, before: str | None) -> str:

@@ -86,17 +86,17 @@ def escape_path(path: str) -> str:
 
 
 def unescape(name: str) -> str:
-    """Return the name of an escaped name."""
+    """Return the original of an escaped name."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name)
 
 
 def unescape_path(path: str) -> str:
-    """Return the path of an escaped path."""
+    """Return the original of an escaped path."""
     return "/".join(unescape(part) for part in path.split("/"))
 
 
 def check_lengths(name: str, files: Iterable[tuple[str, str]]) -> None:
-    """Refuse a pair of item and file if the file name is too long for a disk."""
+    """Refuse an item whose file name is too long for a disk; `files` are pairs of item and file."""
     for path, file in files:
         length = max(len(part.encode()) for part in file.split("/"))
         if length > MAX_NAME_BYTES:
