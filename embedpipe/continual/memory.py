@@ -45,11 +45,6 @@ class Memory:
         (m,) float64 priorities: the smallest are kept longest. Policies without an order store the
         arrival: 0 for the first row of the stream.
 
-    Raises
-    ------
-    UsageError
-        If the arrays differ in length, or a row occurs twice.
-
     Examples
     --------
     >>> memory = Memory([7, 4], [0, 1], [0, 0], [0.5, 0.25])
@@ -102,10 +97,6 @@ class Memory:
 
         Ties go to the lowest row. `groups` are the (m,) groups of the rows, from 0; `quotas` the
         (g,) maximum numbers of rows per group. O(m·log m) time.
-
-        >>> memory = Memory([9, 5, 7, 3], [0, 0, 0, 1], [0] * 4, [0.5, 0.5, 0.1, 0.9])
-        >>> memory.first_of_each(memory.codes, np.array([2, 1])).rows.tolist()
-        [3, 5, 7]
         """
         order = np.lexsort((self.rows, self.keys, groups))  # (m,)
         sizes = np.bincount(groups, minlength=quotas.size)  # (g,)
@@ -133,18 +124,6 @@ class ExperienceBatch:
         the experience, with column c for code c.
     total
         Number of labelled rows of the stream so far, including these.
-
-    Raises
-    ------
-    UsageError
-        If the attributes are inconsistent.
-
-    Examples
-    --------
-    >>> vectors = np.eye(2, dtype=np.float32)
-    >>> batch = ExperienceBatch(1, [4, 2], [0, 1], vectors, lambda: np.eye(2), 5)
-    >>> batch.candidates(batch.arrivals).keys.tolist()
-    [3.0, 4.0]
     """
 
     number: int

@@ -153,13 +153,7 @@ def get_policy(name: str, **options: Any) -> Policy:
 
 
 def buffer_quotas(memory: Memory, batch: ExperienceBatch, size: Size) -> NDArray[np.int64]:
-    """Return the (batch.number + 1,) numbers of rows of each experience to keep after `batch`.
-
-    Raises
-    ------
-    UsageError
-        If `memory` has a row of `batch`, or a row of this or a later experience.
-    """
+    """Return the (batch.number + 1,) numbers of rows of each experience to keep after `batch`."""
     last = int(memory.experience.max(initial=-1))
     if last >= batch.number:
         raise UsageError(
@@ -181,13 +175,6 @@ def random_of_rows(
     """Return (k,) random numbers in [0, 1), functions of the row, the seed of `rng` and `purpose`.
 
     The state of `rng` is neither used nor changed.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> both = random_of_rows(np.array([5, 2]), rng)
-    >>> bool(rng.random() < 1 and both[0] == random_of_rows(np.array([5]), rng)[0])
-    True
     """
     seed = int(rng.bit_generator.seed_seq.generate_state(1, np.uint64)[0])
     return uniform_of_rows(rows, seed, purpose)

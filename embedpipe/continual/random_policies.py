@@ -134,11 +134,6 @@ class BiasedReservoir(Policy):
     scaled
         Whether p is alpha / (t + 1), at most 1, in experience t, counted from 0.
 
-    Raises
-    ------
-    UsageError
-        If `alpha` is out of range.
-
     Notes
     -----
     The rows kept depend on the order of arrival. O(m + b) time for m rows in the buffer and b new
@@ -149,14 +144,6 @@ class BiasedReservoir(Policy):
     Chrysakis, Moens (2020), "Online continual learning from imbalanced data". Lin, Shi, Pathak,
     Ramanan (2021), "The CLEAR benchmark: continual learning on real-world imagery",
     arXiv:2201.06289.
-
-    Examples
-    --------
-    >>> from embedpipe.continual.memory import Fixed
-    >>> batch = ExperienceBatch(0, range(9), [0] * 9, np.zeros((9, 2), np.float32), None, 9)
-    >>> policy, rng = BiasedReservoir(alpha=1.0), np.random.default_rng(0)
-    >>> policy.update(Memory.empty(), batch, Fixed(1), rng).rows.tolist()  # the newest
-    [8]
     """
 
     name: ClassVar[str] = "biased_reservoir"
@@ -205,15 +192,6 @@ class GDumb(Policy):
     ----------
     Prabhu, Torr, Dokania (2020), "GDumb: a simple approach that questions our progress in
     continual learning", ECCV.
-
-    Examples
-    --------
-    >>> from embedpipe.continual.memory import Fixed
-    >>> vectors = np.zeros((6, 2), np.float32)
-    >>> batch = ExperienceBatch(0, range(6), [0, 0, 0, 0, 1, 1], vectors, None, 6)
-    >>> kept = GDumb().update(Memory.empty(), batch, Fixed(4), np.random.default_rng(0))
-    >>> kept.codes.tolist(), kept.rows[2:].tolist()
-    ([0, 0, 1, 1], [4, 5])
     """
 
     name: ClassVar[str] = "gdumb"

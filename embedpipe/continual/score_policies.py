@@ -32,14 +32,6 @@ class Scored(Ranked):
     offset
         Share of the hardest rows, which may be mislabelled, that is ranked last. Only with
         ``"hardest"``.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such `take`.
-    UsageError
-        If `offset` is not at least 0 and below 1, or used with another `take`; in `update`, if
-        the probabilities are invalid.
     """
 
     needs_probabilities: ClassVar[bool] = True
@@ -86,11 +78,6 @@ class EL2N(Scored):
     ----------
     Paul, Ganguli, Dziugaite (2021), "Deep learning on a data diet: finding important examples
     early in training", arXiv:2107.07075.
-
-    Examples
-    --------
-    >>> EL2N().hardness(np.array([[0.25, 0.75], [1, 0]]), np.array([1, 1])).round(3).tolist()
-    [0.354, 1.414]
     """
 
     name: ClassVar[str] = "el2n"
@@ -112,11 +99,6 @@ class Entropy(Scored):
     References
     ----------
     Shannon (1948), "A mathematical theory of communication".
-
-    Examples
-    --------
-    >>> Entropy().hardness(np.array([[0.5, 0.5], [1, 0]]), np.array([1, 1])).round(3).tolist()
-    [0.693, 0.0]
     """
 
     name: ClassVar[str] = "entropy"
@@ -139,11 +121,6 @@ class Margin(Scored):
     ----------
     Koltchinskii, Panchenko (2002), "Empirical margin distributions and bounding the
     generalization error of combined classifiers".
-
-    Examples
-    --------
-    >>> Margin().hardness(np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([1, 1])).round(3).tolist()
-    [-1.099, 0.0]
     """
 
     name: ClassVar[str] = "margin"

@@ -70,11 +70,6 @@ class Stream:
         Number of rows removed as copies of images: training rows that copy test images, or in the
         streaming protocol test rows that copy earlier training images.
 
-    Raises
-    ------
-    UsageError
-        If there are fewer than two experiences, or one has no training rows.
-
     Examples
     --------
     >>> matrix = np.arange(8, dtype=np.float32)[:, None]

@@ -31,11 +31,6 @@ class ByVectors(Ranked):
     """A policy that ranks by vectors, scaled to unit length in float32.
 
     Ties go to the lowest row. A subclass has a `name` and the method `chosen`.
-
-    Raises
-    ------
-    SelectionError
-        In `update`, if a vector holds NaN or infinity.
     """
 
     @abstractmethod
@@ -98,12 +93,6 @@ class Herding(OfEachClass):
     ----------
     Rebuffi, Kolesnikov, Sperl, Lampert (2017), "iCaRL: incremental classifier and representation
     learning", arXiv:1611.07725. Welling (2009), "Herding dynamical weights to learn".
-
-    Examples
-    --------
-    >>> circle = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], dtype=np.float32)
-    >>> Herding().of_class(circle, 3).tolist()
-    [1, 2, 0]
     """
 
     name: ClassVar[str] = "herding"

@@ -144,12 +144,6 @@ class LogisticHead(LinearHead):
         ------
         LabelError
             As `fit`; also if a label is not among `classes`, or strings and numbers are mixed.
-
-        Examples
-        --------
-        >>> head = LogisticHead(C=10.0).partial_fit([[0.0, 1.0], [1.0, 0.0]], ["hat", "shoe"])
-        >>> head.partial_fit([[-1.0, 0.0], [1.0, 0.1]], ["skirt", "shoe"]).classes_.tolist()
-        ['hat', 'shoe', 'skirt']
         """
         warm = hasattr(self, "coef_")
         return self._learn(X, y, sample_weight, classes, warm=warm, keep=True)
@@ -169,13 +163,6 @@ class LogisticHead(LinearHead):
         """Return the (n, d + 1) inputs of the linear layer: scaled rows, then 1 for the intercept.
 
         Strategies such as ``logdet_bald`` use `features` and `prior_precision` of any head.
-
-        Examples
-        --------
-        >>> from embedpipe.heads import LogisticHead
-        >>> head = LogisticHead().fit([[0.0, 1.0], [1.0, 0.0]], ["hat", "shoe"])
-        >>> head.features([[3.0, 4.0]]).tolist()
-        [[0.6, 0.8, 1.0]]
         """
         check_is_fitted(self)
         rows = validated(self, X, reset=False)

@@ -61,17 +61,6 @@ class RandomProjectionRidgeHead(RidgeHead):
     ----------
     McDonnell, Gong, Parvaneh, Abbasnejad, van den Hengel (2023), "RanPAC: Random projections and
     pre-trained models for continual learning", arXiv:2307.02251.
-
-    Examples
-    --------
-    No straight line separates these classes:
-
-    >>> X = np.array([[1, 0.1], [-1, 0.1], [0.1, 1], [0.1, -1]] * 3, dtype=np.float32)
-    >>> X += 0.1 * np.arange(12, dtype=np.float32)[:, None] % 0.3
-    >>> y = np.array(["flat", "flat", "steep", "steep"] * 3)
-    >>> head = RandomProjectionRidgeHead(features=100).partial_fit(X[:4], y[:4])
-    >>> head.partial_fit(X[4:], y[4:]).predict([[3.0, 0.0], [-3.0, 0.0], [0.0, -3.0]]).tolist()
-    ['flat', 'flat', 'steep']
     """
 
     block_rows = BLOCK_ROWS

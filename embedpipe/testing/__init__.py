@@ -1,6 +1,6 @@
 """Contract checks for custom strategies, heads, policies, label formats, datasets and backbones.
 
-One call runs all checks of a family::
+One call runs all checks of a family, and raises `ContractError` if one fails::
 
     from embedpipe.testing import check_strategy
 

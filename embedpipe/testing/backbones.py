@@ -17,18 +17,7 @@ backbone_checks = Suite("backbone")
 
 
 def check_backbone(name: str) -> CheckReport:
-    """Check that a backbone fulfils the contract of backbones, in fp32 on this machine.
-
-    Parameters
-    ----------
-    name
-        A registered name, ``timm:NAME`` or ``torchvision:NAME``.
-
-    Raises
-    ------
-    ContractError
-        If a check fails. For one test per check use
-        ``@pytest.mark.parametrize("check", backbone_checks)``.
+    """Check the contract of a backbone in fp32; raise `ContractError` if it fails.
 
     Examples
     --------

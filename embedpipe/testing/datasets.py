@@ -23,20 +23,9 @@ SAMPLE = 20
 
 
 def check_dataset(dataset: str | Dataset) -> CheckReport:
-    """Check that a dataset fulfils the contract of datasets.
+    """Check the contract of a dataset or a registered name; raise `ContractError` if it fails.
 
     For a registered dataset that must be downloaded, most checks do not apply.
-
-    Parameters
-    ----------
-    dataset
-        The name of a registered dataset, or a dataset: ``load_dataset("scans", source=folder)``.
-
-    Raises
-    ------
-    ContractError
-        If a check fails. For one test per check use
-        ``@pytest.mark.parametrize("check", dataset_checks)``.
 
     Examples
     --------

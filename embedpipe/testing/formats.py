@@ -37,18 +37,7 @@ CLASSES = (
 
 
 def check_format(name: str) -> CheckReport:
-    """Check that a registered label format fulfils the contract of label formats.
-
-    Parameters
-    ----------
-    name
-        The name of the format.
-
-    Raises
-    ------
-    ContractError
-        If a check fails. For one test per check use
-        ``@pytest.mark.parametrize("check", format_checks)``.
+    """Check the contract of a registered label format; raise `ContractError` if it fails.
 
     Examples
     --------

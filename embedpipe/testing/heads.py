@@ -21,19 +21,7 @@ head_checks = Suite("head")
 
 
 def check_head(spec: str) -> CheckReport:
-    """Check that a registered head fulfils the contract of heads, and of scikit-learn.
-
-    Parameters
-    ----------
-    spec
-        A spec string such as ``"mlp(epochs=8)"``.
-
-    Raises
-    ------
-    ContractError
-        If a check fails. For one test per check use
-        ``@pytest.mark.parametrize("check", head_checks)``.
-    """
+    """Check the contract of a head, given by its spec; raise `ContractError` if it fails."""
     return head_checks.run(spec)
 
 

@@ -32,18 +32,7 @@ SIZES: tuple[Size, ...] = (
 
 
 def check_policy(spec: str) -> CheckReport:
-    """Check that a registered replay policy fulfils the contract of replay policies.
-
-    Parameters
-    ----------
-    spec
-        A spec string such as ``"el2n(take=easiest)"``.
-
-    Raises
-    ------
-    ContractError
-        If a check fails. For one test per check use
-        ``@pytest.mark.parametrize("check", policy_checks)``.
+    """Check the contract of a policy, given by its spec; raise `ContractError` if it fails.
 
     Examples
     --------

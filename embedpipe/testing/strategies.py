@@ -25,18 +25,7 @@ strategy_checks = Suite("strategy")
 
 
 def check_strategy(spec: str) -> CheckReport:
-    """Check that a registered strategy fulfils the contract of strategies.
-
-    Parameters
-    ----------
-    spec
-        A spec string such as ``"coral(uncertainty=entropy)"``.
-
-    Raises
-    ------
-    ContractError
-        If a check fails. For one test per check use
-        ``@pytest.mark.parametrize("check", strategy_checks)``.
+    """Check the contract of a strategy, given by its spec; raise `ContractError` if it fails.
 
     Examples
     --------
