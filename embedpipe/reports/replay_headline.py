@@ -83,8 +83,7 @@ def _reached(row: ReplayRow, metric: ReplayMetric) -> str:
     phrase = metric.meaning.partition(":")[0]
     if math.isnan(mean):
         return f"{row.setting.learned}: {phrase} is not defined"
-    joint = " " if phrase.startswith("accuracy") else ", "
-    return f"{row.setting.learned}: {mean:.3f}{joint}{phrase}"
+    return f"{row.setting.learned}: {phrase} {mean:.3f}"
 
 
 def _comparison(

@@ -439,8 +439,8 @@ def write_replay(path: str | Path, data: ReplayData) -> Path:
 
     Examples
     --------
-    >>> data = ReplayData("digits", "random, 5 %: 0.913 accuracy in the end", "", (), (), ())
-    >>> "0.913 accuracy in the end" in write_replay(tmp / "report.html", data).read_text()
+    >>> data = ReplayData("digits", "random, 5 %: final accuracy 0.913", "", (), (), ())
+    >>> "final accuracy 0.913" in write_replay(tmp / "report.html", data).read_text()
     True
     """
     return write_page(

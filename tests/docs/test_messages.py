@@ -23,5 +23,5 @@ def test_the_messages_are_in_the_code(page: Path) -> None:
 
 
 def test_a_text_with_other_words_is_no_message() -> None:
-    assert exists("there are no labels to train on: give at least one.")
-    assert not exists("there are no labels to train on: give two.")
+    assert exists("there are no labels to train the model on: give at least one.")
+    assert not exists("there are no labels to train the model on: give two.")
