@@ -8,28 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._text import printable
-from .session import Session, command
+from .session import Session
 
 if TYPE_CHECKING:
     from ..cache import Problem
 
-__all__ = ["register"]
+__all__ = ["drop", "forget", "gc", "list_", "verify"]
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing")
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
-    group = typer.Typer(help="List, verify and clean up the cache.", no_args_is_help=True)
-    command(group, "list")(list_)
-    command(group, "verify")(verify)
-    command(group, "gc")(gc)
-    command(group, "drop")(drop)
-    command(group, "forget")(forget)
-    app.add_typer(group, name="cache")
 
 
 def list_(session: Session) -> None:

@@ -11,14 +11,9 @@ import typer
 from .._text import printable
 from .label_log import labels_of_items, labels_of_log
 from .options import EmbedArguments, Images
-from .session import Session, command
+from .session import Session
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    command(app, "check")(check)
+__all__ = ["check"]
 
 
 def check(

@@ -17,19 +17,14 @@ from .._options import (
 from ..errors import UsageError
 from .options import Embed, EmbedArguments
 from .parameters import Use
-from .session import Session, command
+from .session import Session
 from .study import StudyArguments, StudyRun
 
 if TYPE_CHECKING:
     from ..embedding import Embeddings
     from ..experiments.grid_file import DatasetEntry, GridOptions
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    command(app, "compare")(compare)
+__all__ = ["compare"]
 
 
 def compare(

@@ -14,7 +14,7 @@ from .._options import DatasetOptions
 from .._text import printable
 from .label_log import labels_of_items
 from .options import Embed, EmbedArguments, Head, Images, Index, LabelInputs
-from .session import Session, command, failures_of
+from .session import Session, failures_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,13 +24,7 @@ if TYPE_CHECKING:
     from ..embedding import Embeddings, EmbedReport
     from ..strategies import Selection
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
-    command(app, "embed")(embed)
-    command(app, "select")(select)
+__all__ = ["embed", "select"]
 
 
 def embed(

@@ -14,18 +14,12 @@ import typer
 from .._options import DatasetOptions
 from .label_log import login_name
 from .options import EmbedArguments, Head
-from .session import Session, command
+from .session import Session
 
 if TYPE_CHECKING:
     from ..labelling import AnnotatedRound
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
-    command(app, "annotate")(annotate)
-    command(app, "label")(label)
+__all__ = ["annotate", "label"]
 
 
 def label(

@@ -14,14 +14,14 @@ from .._options import DatasetOptions
 from ..errors import UnmatchedError, UsageError
 from .label_log import classes_of_log, content_of, current_labels, login_name
 from .options import EmbedArguments
-from .session import Session, command
+from .session import Session
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..labels import Current, Event, Format, Labelled
     from ..labels.matching import Counted
 
-__all__ = ["register"]
+__all__ = ["export", "import_"]
 
 FormatName = Annotated[
     str,
@@ -33,14 +33,6 @@ FormatName = Annotated[
         show_default=False,
     ),
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
-    group = typer.Typer(help="Import and export labels.", no_args_is_help=True)
-    command(group, "import")(import_)
-    command(group, "export")(export)
-    app.add_typer(group, name="labels")
 
 
 def import_(

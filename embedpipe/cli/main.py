@@ -20,7 +20,7 @@ from .._versions import own_version
 from ..errors import UnknownNameError
 from . import cache, check, compare, embed, label, labels, replay, run, train
 from .output import Output, print_error, wants_json
-from .session import Session, command
+from .session import Session, add_command
 
 __all__ = ["app", "main"]
 
@@ -93,10 +93,6 @@ def _top(
         raise typer.Exit
 
 
-for module in (run, compare, replay, embed, train, label, labels, check, cache):
-    module.register(app)
-
-
 KINDS = {
     "datasets": "datasets",
     "backbones": "backbones",
@@ -123,7 +119,50 @@ def list_(
     session.finish({kind: rows}, "\n".join(lines) or f"no {kind} yet")
 
 
-command(app, "list")(list_)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": run.demo,
+    "run": run.run,
+    "compare": compare.compare,
+    "replay": replay.replay,
+    "embed": embed.embed,
+    "select": embed.select,
+    "train": train.train,
+    "predict": train.predict,
+    "annotate": label.annotate,
+    "label": label.label,
+    "check": check.check,
+    "list": list_,
+}
+
+GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
+    "labels": (
+        "Import and export labels.",
+        {"import": labels.import_, "export": labels.export},
+    ),
+    "cache": (
+        "List, verify and clean up the cache.",
+        {
+            "list": cache.list_,
+            "verify": cache.verify,
+            "gc": cache.gc,
+            "drop": cache.drop,
+            "forget": cache.forget,
+        },
+    ),
+}
+
+
+def _add_commands() -> None:
+    for name, function in COMMANDS.items():
+        add_command(app, name, function)
+    for group_name, (text, functions) in GROUPS.items():
+        group = typer.Typer(help=text, no_args_is_help=True)
+        for name, function in functions.items():
+            add_command(group, name, function)
+        app.add_typer(group, name=group_name)
+
+
+_add_commands()
 
 
 def main() -> None:

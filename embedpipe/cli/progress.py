@@ -19,9 +19,9 @@ LOG_SECONDS = 10.0
 """Minimum seconds between two lines of a log."""
 
 LOG_SHARE = 0.05
-"""Minimum share of the work between two lines, unless `LOG_AT_MOST` seconds have passed."""
+"""Minimum share of the work between two lines, unless `LOG_MAX_SECONDS` seconds have passed."""
 
-LOG_AT_MOST = 60.0
+LOG_MAX_SECONDS = 60.0
 """Seconds after which a line is written, however small the progress."""
 
 _STAGES = {"scan": "Scanning", "embed": "Embedding", "download": "Downloading"}
@@ -58,7 +58,7 @@ class Log:
             self._ended = self._written = False
         waited = now - self._last[0]
         share = (done - self._last[1]) / total if total else 0.0
-        due = waited >= LOG_SECONDS and (share >= LOG_SHARE or waited >= LOG_AT_MOST)
+        due = waited >= LOG_SECONDS and (share >= LOG_SHARE or waited >= LOG_MAX_SECONDS)
         due = due or (waited >= LOG_SECONDS and not self._written)
         last = 0 < total <= done and self._written and not self._ended
         if not (at_once or due or last):

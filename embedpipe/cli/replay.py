@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from .._options import DatasetOptions, ReplayFields, option
 from ..errors import UnknownNameError, UsageError
 from .options import EmbedArguments
 from .parameters import Use
-from .session import Session, command
+from .session import Session
 from .study import StudyArguments, StudyRun
 
 if TYPE_CHECKING:
@@ -21,15 +19,10 @@ if TYPE_CHECKING:
     from ..experiments.replay import ReplaySetting
     from ..experiments.replay_results import ReplayResults, ReplayRow
 
-__all__ = ["register"]
+__all__ = ["replay"]
 
 FROM_DATASET = ("buckets", "folders")
 """Kinds of streams whose experiences are defined by the dataset."""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    command(app, "replay")(replay)
 
 
 def sizes_from(text: str) -> list[int | float]:

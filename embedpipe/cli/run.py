@@ -12,23 +12,17 @@ import typer
 
 from .._options import DatasetOptions, ImbalanceOptions, LoopFields
 from .options import EmbedArguments, Index, Tracking
-from .session import Session, command
+from .session import Session
 
 if TYPE_CHECKING:
     from ..active import ActiveLoop, LoopOptions, Problem
     from ..embedding import Embeddings
     from ..tracking import Tracker
 
-__all__ = ["register"]
+__all__ = ["demo", "run"]
 
 UPPER_BASELINE_UP_TO = 5000
 """Maximum items in the pool for which the report shows the upper baseline."""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
-    command(app, "demo")(demo)
-    command(app, "run")(run)
 
 
 def demo(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..embedding import Embeddings
     from ..tracking import Tracker
 
-__all__ = ["Session", "command", "failures_of"]
+__all__ = ["Session", "add_command", "failures_of"]
 
 MAX_NAMED = 5
 """Maximum number of failures that standard error names; JSON contains all."""
@@ -226,40 +226,34 @@ def _current_name(word: str, own: set[str], quiet: bool) -> str:
     return f"{new}{equals}{value}"
 
 
-def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function ``f(session, ...)`` as a command of `app`.
+def add_command(app: typer.Typer, name: str, function: Callable[..., None]) -> None:
+    """Add a function ``f(session, ...)`` as a command of `app`, with the common options.
 
-    The command has the common options. An error ends it with one line on standard error and an
-    exit status.
+    An error ends the command with one line on standard error and an exit status.
     """
+    hints = get_type_hints(function, include_extras=True)
+    own = Parameters.of(
+        each.replace(annotation=hints[each.name])
+        for each in inspect.signature(function).parameters.values()
+        if each.name != "session"
+    )
+    shared = Parameters.of([inspect.Parameter("common", KEYWORD, annotation=Common)])
 
-    def register(function: Callable[..., None]) -> Callable[..., None]:
-        hints = get_type_hints(function, include_extras=True)
-        own = Parameters.of(
-            each.replace(annotation=hints[each.name])
-            for each in inspect.signature(function).parameters.values()
-            if each.name != "session"
-        )
-        shared = Parameters.of([inspect.Parameter("common", KEYWORD, annotation=Common)])
+    def run(context: typer.Context, **values: Any) -> None:
+        common: Common = shared.build(values)["common"]
+        output = Output(common.json)
+        with output.reserved(), ending(output, common.debug):
+            import_extensions(common.imports)
+            _check_finite(context)
+            session = Session(common, output, _typed_options(context))
+            function(session, **own.build(values))
+            session.end()
 
-        def run(context: typer.Context, **values: Any) -> None:
-            common: Common = shared.build(values)["common"]
-            output = Output(common.json)
-            with output.reserved(), ending(output, common.debug):
-                import_extensions(common.imports)
-                _check_finite(context)
-                session = Session(common, output, _typed_options(context))
-                function(session, **own.build(values))
-                session.end()
-
-        context = inspect.Parameter("context", KEYWORD, annotation=typer.Context)
-        parameters = [context, *own.parameters(), *shared.parameters()]
-        parameters.sort(key=lambda each: each.default is not inspect.Parameter.empty)  # stable
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        app.command(name, cls=_Command, help=inspect.cleandoc(function.__doc__ or ""))(run)
-        return function
-
-    return register
+    context = inspect.Parameter("context", KEYWORD, annotation=typer.Context)
+    parameters = [context, *own.parameters(), *shared.parameters()]
+    parameters.sort(key=lambda each: each.default is not inspect.Parameter.empty)  # stable
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    app.command(name, cls=_Command, help=inspect.cleandoc(function.__doc__ or ""))(run)
 
 
 def _typed_options(context: typer.Context) -> dict[str, str]:

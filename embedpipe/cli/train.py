@@ -13,19 +13,13 @@ from .._options import DatasetOptions
 from .._text import printable
 from .label_log import labels_of_items, labels_of_log
 from .options import EmbedArguments, Head, Images
-from .session import Session, command
+from .session import Session
 
 if TYPE_CHECKING:
     from ..active import Prediction
     from ..embedding import Embeddings
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
-    command(app, "train")(train)
-    command(app, "predict")(predict)
+__all__ = ["predict", "train"]
 
 
 def train(

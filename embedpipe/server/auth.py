@@ -15,7 +15,7 @@ from .json_messages import error_response
 __all__ = ["RUN_HEADER", "AuthMiddleware"]
 
 RUN_HEADER = "x-embedpipe-run"
-"""Header of every change: identifies the run of the server, on which the rows depend."""
+"""Header that identifies the run of the server; every change needs it."""
 
 READING = ("GET", "HEAD")
 
@@ -104,7 +104,7 @@ class AuthMiddleware:
         return None
 
     def _refusal_of_change(self, headers: Headers) -> Response | None:
-        """Refuse a change without its site, or from an earlier run of the server."""
+        """Refuse a change without an origin, or from a page of an earlier run of the server."""
         if "origin" not in headers:
             return error_response(403, "requests without an origin are refused.")
         if headers.get(RUN_HEADER) != self._run:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from embedpipe._options import option
 from embedpipe.cli.parameters import Use
-from embedpipe.cli.session import Session, command
+from embedpipe.cli.session import Session, add_command
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def built(*words: str) -> tuple[int, Any]:
         """Take it."""
         found.append(given)
 
-    command(app, "take")(take)
+    add_command(app, "take", take)
     outcome = CliRunner().invoke(app, list(words))
     return outcome.exit_code, found[0] if found else outcome.stderr
 

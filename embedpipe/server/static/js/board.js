@@ -1,5 +1,5 @@
-// TileView that are selected by click, drag or keyboard. Only those in sight are in the page, so
-// that a hundred thousand scroll like a hundred.
+// A scrollable board of tiles, selected by click, drag or keyboard. The document contains only the
+// visible tiles, so that 100,000 tiles scroll like 100.
 
 import { thumbnailUrl } from "./api.js";
 import { isolate, make, notify, percent } from "./dom.js";
