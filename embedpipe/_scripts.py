@@ -52,15 +52,10 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Call the main function of a script, and print its errors in one line like the CLI.
+    """Call the main function of a script; print its errors in one line, like the command line.
 
     The exit status is 0 after success, 1 after a failure, 2 after wrong usage and 130 after an
     interruption. ``EMBEDPIPE_DEBUG=1`` adds the traceback.
-
-    Parameters
-    ----------
-    main
-        The main function; it reads its arguments from the command line.
 
     Examples
     --------

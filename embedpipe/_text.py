@@ -11,14 +11,7 @@ _KEPT = "\u200c\u200d"
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Return a text in which line breaks and other control characters are escaped.
-
-    Parameters
-    ----------
-    text
-        Any text, such as a file name.
-    keep
-        Control characters that stay as they are.
+    r"""Return a text with escaped control characters, except for those in `keep`.
 
     Examples
     --------

@@ -136,15 +136,7 @@ class FormatError(LabelError):
 
 
 class UnmatchedError(LabelError):
-    """Paths in a label file that match no item, or several.
-
-    Parameters
-    ----------
-    message
-        The message.
-    matched
-        Whether other paths of the file match items.
-    """
+    """Paths in a label file that match no item, or several."""
 
     def __init__(self, message: str, matched: bool) -> None:
         self.matched = matched

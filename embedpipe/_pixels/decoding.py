@@ -105,17 +105,7 @@ _TURNED = (5, 6, 7, 8)
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded image.
-
-    Attributes
-    ----------
-    rgb
-        8-bit RGB, upright; may be smaller than `size`.
-    size
-        Width and height stated by the file, upright, in pixels.
-    remarks
-        Notes for the user on the file; each is a clause about "it".
-    """
+    """A decoded image: 8-bit RGB, upright; the size stated by the file; clauses about "it"."""
 
     rgb: Image.Image
     size: tuple[int, int]

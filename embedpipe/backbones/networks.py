@@ -147,17 +147,7 @@ class NetworkBackbone(Backbone):
 
 
 class TimmBackbone(NetworkBackbone):
-    """Any timm model, with its pooled features and the preprocessing of its configuration.
-
-    Parameters
-    ----------
-    architecture
-        A timm model name, with an optional pretrained tag: ``resnet18.a1_in1k``.
-    revision
-        Branch, tag or commit on the model hub; by default the newest.
-    weights
-        File to load instead of the pretrained weights.
-    """
+    """Any timm model, with an optional revision on the hub and file of weights."""
 
     library = "timm"
 
@@ -299,15 +289,7 @@ class BundledBackbone(TimmBackbone):
 
 
 class TorchvisionBackbone(NetworkBackbone):
-    """Any torchvision classification model: the inputs of its last layer.
-
-    Parameters
-    ----------
-    architecture
-        A torchvision model name: ``resnet50``.
-    weights
-        File to load instead of torchvision's default weights.
-    """
+    """Any torchvision classification model: the inputs of its last layer."""
 
     library = "torchvision"
 

@@ -81,17 +81,7 @@ def _three(values: Any) -> tuple[float, float, float]:
 
 
 class Decoded(NamedTuple):
-    """An image at the encoder's input size.
-
-    Attributes
-    ----------
-    pixels
-        RGB, resized and cropped, not normalised: shape (height, width, 3), uint8.
-    width, height
-        Pixels of the upright original image.
-    remarks
-        Notes for the user on the file; each is a clause about "it".
-    """
+    """RGB pixels at the encoder's input size, and size and remarks of the original image."""
 
     pixels: np.ndarray
     width: int
@@ -100,13 +90,7 @@ class Decoded(NamedTuple):
 
 
 def decode_image(data: bytes, preprocess: Preprocess) -> Decoded:
-    """Decode an image file to the encoder's input size.
-
-    Raises
-    ------
-    DecodeError
-        If the file is not a complete image in a supported format.
-    """
+    """Decode an image file to the encoder's input size; a DecodeError if it is invalid."""
 
     def at_input_size(picture: Picture) -> Decoded:
         pixels = _resize_and_crop(picture.rgb, preprocess)

@@ -53,17 +53,7 @@ UNUSED_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file or folder of the cache that is damaged or not needed any more.
-
-    Attributes
-    ----------
-    path
-        The file or folder.
-    reason
-        The reason, as a clause.
-    size
-        Bytes of the file or of all files in the folder, from `collect_garbage` only.
-    """
+    """A file or folder of the cache to remove, the reason as a clause, and its bytes."""
 
     path: Path
     reason: str
@@ -81,13 +71,7 @@ def size_of(path: Path) -> int:
 
 
 def list_specs(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return a row for each spec: id, backbone, precision, ``rows``, ``bytes``, ``failed``.
-
-    Raises
-    ------
-    DamagedFileError
-        If a file is damaged.
-    """
+    """Return id, backbone, precision, ``rows``, ``bytes`` and ``failed`` of each spec."""
     return [_summary(workspace, folder) for folder in _spec_folders(workspace)]
 
 
@@ -113,13 +97,7 @@ def _summary(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def verify(workspace: Workspace) -> list[Problem]:
-    """Check all bytes of the cache and the matrices.
-
-    Returns
-    -------
-    list of Problem
-        One for each truncated, empty, altered, foreign or unfinished file.
-    """
+    """Check all bytes of the cache and the matrices; return a problem for each invalid file."""
     return [problem for problem, _ in _problems(workspace)]
 
 

@@ -106,13 +106,7 @@ class _Index:
 
 
 class ArchiveSource(Source):
-    """The members of an archive, read in place and opened at first use; pickles as its path.
-
-    Parameters
-    ----------
-    path
-        The archive.
-    """
+    """The members of an archive, read in place and opened at first use; pickles as its path."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.path.abspath(os.fspath(path))

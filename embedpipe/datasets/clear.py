@@ -84,7 +84,7 @@ def _root_and_split(source: Path) -> tuple[Path, int | None]:
 
 
 def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -> Dataset:
-    r"""Return the dataset in a CLEAR folder, with the buckets of time and both splits.
+    """Return the dataset in a CLEAR folder, with the buckets of time and both splits.
 
     A folder with ``train/`` and ``test/`` has the 2022 layout (``clear10``, ``clear100``). A folder
     with ``training_folder/`` has the 2021 layout (``clear10_neurips2021``, ``clear100_cvpr2022``).
@@ -113,23 +113,6 @@ def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
     ----------
     Z. Lin, J. Shi, D. Pathak and D. Ramanan, "The CLEAR Benchmark: Continual LEArning on
     Real-World Imagery", NeurIPS Datasets and Benchmarks, 2021, arXiv:2201.06289.
-
-    Examples
-    --------
-    >>> from PIL import Image
-    >>> lists = {
-    ...     "class_names.txt": "bus\ndress",
-    ...     "labeled_metadata.json": '{"1": {"bus": "labeled_metadata/1/bus.json"}}',
-    ...     "labeled_metadata/1/bus.json": '{"7": {"IMG_PATH": "labeled_images/1/bus/7.jpg"}}',
-    ... }
-    >>> for half in ("train", "test"):
-    ...     for folder in ("labeled_metadata/1", "labeled_images/1/bus"):
-    ...         (tmp / half / folder).mkdir(parents=True)
-    ...     for file, content in lists.items():
-    ...         _ = (tmp / half / file).write_text(content)
-    ...     Image.new("RGB", (8, 8)).save(tmp / half / "labeled_images/1/bus/7.jpg")
-    >>> load_clear_tree(tmp).items[0]
-    Item(id='test/labeled_images/1/bus/7.jpg', label='bus', split='test', bucket='1')
     """
     tree = read_clear_tree(path, split=split)
     source = FolderSource(tree.root)

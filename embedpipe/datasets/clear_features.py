@@ -73,7 +73,7 @@ class ClearFeatures:
 def load_clear_features(
     folder: str | os.PathLike[str], kind: str = "moco_b0", *, split: int | None = None
 ) -> ClearFeatures:
-    r"""Return the vectors published with a CLEAR tree; the images may be missing.
+    """Return the vectors published with a CLEAR tree; the images may be missing.
 
     Labels, buckets and splits are those of `load_clear_tree`. In the 2022 layout,
     ``<split>/features/<kind>/features.json`` is ``{bucket: {class: path}}``, and the file at each
@@ -95,27 +95,6 @@ def load_clear_features(
     DatasetError
         If the tree is malformed or has no such vectors, or the vectors do not match the listed
         images, differ in length or are not finite.
-
-    Examples
-    --------
-    >>> import torch
-    >>> files = {
-    ...     "bucket_indices.json": "[1]",
-    ...     "filelists/1/all.txt": "labeled_images/1/dress/7.jpg 1",
-    ...     "testset_ratio_0.3/split_0/1/train.txt": "",
-    ...     "testset_ratio_0.3/split_0/1/test.txt": "labeled_images/1/dress/7.jpg 1",
-    ... }
-    >>> for file, content in files.items():
-    ...     path = tmp / "training_folder" / file
-    ...     path.parent.mkdir(parents=True, exist_ok=True)
-    ...     _ = path.write_text(content)
-    >>> _ = (tmp / "class_names.txt").write_text("bus\ndress")
-    >>> folder = tmp / "training_folder/features/moco_b0/1"
-    >>> folder.mkdir(parents=True)
-    >>> torch.save((torch.ones(1, 4), [1]), folder / "all.pth")
-    >>> features = load_clear_features(tmp)
-    >>> features.matrix.shape, features.labels.tolist(), features.splits.tolist()
-    ((1, 4), ['dress'], ['test'])
     """
     tree = read_clear_tree(folder, split=split)
     files = list(_vector_files(tree, kind))

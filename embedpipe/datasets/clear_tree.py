@@ -45,19 +45,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 @dataclass(frozen=True)
 class Listing:
-    """The images that one file of a CLEAR tree lists, all of one bucket.
-
-    Parameters
-    ----------
-    file
-        Path relative to the tree.
-    bucket
-        Bucket of the images.
-    items
-        In the order of the file; by Flickr id in the 2022 layout, by path in the 2021 layout.
-    split, class_name
-        In the 2022 layout, the split and the class of the file.
-    """
+    """The images of one bucket in one file; by Flickr id in the 2022 layout, by path in 2021."""
 
     file: str
     bucket: str
@@ -68,17 +56,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class ClearTree:
-    """The listed images of a CLEAR tree, without a look at the image files.
-
-    Parameters
-    ----------
-    root
-        The folder, as an absolute path.
-    class_names
-        The classes, in the order of their numbers.
-    listings
-        The lists; about 300 bytes an image.
-    """
+    """The listed images of a CLEAR tree; class names are in the order of their numbers."""
 
     root: str
     class_names: tuple[str, ...]

@@ -183,15 +183,7 @@ def corrupted(
 
 
 class CorruptedSource(Source):
-    """The images of another source, corrupted by the variant in the first folder of an id.
-
-    Item ``blur-3/train/hat/a.jpg`` is item ``train/hat/a.jpg`` of the other source, blurred.
-
-    Parameters
-    ----------
-    source
-        Source of the clean images.
-    """
+    """The images of another source, corrupted by the variant in the first folder of an id."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

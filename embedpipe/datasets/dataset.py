@@ -215,13 +215,7 @@ class Dataset:
         return replace(self, items=items, division=None)
 
     def subset(self, split: str | None) -> Dataset:
-        """Return the dataset of the items of one split.
-
-        Raises
-        ------
-        UsageError
-            If no item has this split.
-        """
+        """Return the dataset of the items of one split; a UsageError if it has none."""
         items = tuple(item for item in self.items if item.split == split)
         if not items:
             known = ", ".join(str(name) for name in self.counts())

@@ -34,16 +34,7 @@ Arrays = Mapping[str, NDArray[np.uint8]]
 
 
 class ArraySource(Source):
-    """Images in arrays; the item ``<split>/<row>.pgm`` is a row of the array of that split.
-
-    Parameters
-    ----------
-    location
-        Origin of the arrays, for messages.
-    load
-        Function that returns an array for each split, (n, height, width) or (n, height, width, 3).
-        It is called at the first read, and pickled in place of the arrays.
-    """
+    """Images in arrays by split, from a function; item ``train/7.pgm`` is row 7 of ``train``."""
 
     def __init__(self, location: str, load: Callable[[], Arrays]) -> None:
         self._location, self._load = location, load

@@ -26,11 +26,6 @@ def load_images(request: Request) -> Dataset:
 
     Without a source in the request, the archive of the dataset's card is used from the folder for
     downloads, and downloaded if the request permits it.
-
-    Raises
-    ------
-    DatasetError
-        If it is missing and must not be downloaded, or its digest differs from the card.
     """
     path = _obtain(request)
     return load_folder(path) if path.is_dir() else load_archive(path)

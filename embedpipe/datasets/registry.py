@@ -90,13 +90,7 @@ class DatasetRegistry(Registry[NamedDataset]):
     ) -> Callable[[Loader], Loader]:
         """Return a decorator that registers a function or class as the dataset `name`.
 
-        Parameters
-        ----------
-        name
-            The name, as on the command line.
-        card
-            A `DatasetCard`, a mapping of its fields, or the path of a YAML file with them. Its
-            counts and classes are checked at every load.
+        The counts and classes of the card are checked at every load.
         """
 
         def add(load: Loader) -> Loader:

@@ -42,15 +42,7 @@ def read_failure(error: OSError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Size, times and inode of a file; while they are the same, its bytes count as unchanged.
-
-    Parameters
-    ----------
-    size
-        Bytes of the item.
-    mtime_ns, ctime_ns, inode
-        Of the image file, or of the archive that contains it.
-    """
+    """Size, times and inode of a file or archive; unchanged stamps mean unchanged bytes."""
 
     size: int
     mtime_ns: int
@@ -100,13 +92,7 @@ class Source(ABC):
         """
 
     def read_one(self, id: str) -> bytes:
-        """Return the bytes of item `id`.
-
-        Raises
-        ------
-        OSError
-            If it is missing or cannot be read.
-        """
+        """Return the bytes of item `id`; an OSError if it is missing or unreadable."""
         ((_, content),) = self.read([id])
         if isinstance(content, OSError):
             raise content
@@ -114,13 +100,7 @@ class Source(ABC):
 
 
 class FolderSource(Source):
-    """The files below a folder; an id is a path relative to it, or an absolute path.
-
-    Parameters
-    ----------
-    root
-        The folder.
-    """
+    """The files below a folder; an id is a path relative to it, or an absolute path."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = os.path.abspath(os.fspath(root))

@@ -27,11 +27,13 @@ from ..cache import CONTENT_ID, Failure, Spec, Store, open_matrix
 from ..datasets import Dataset, load_dataset
 from ..errors import BackboneError, DatasetError, NotCachedError, ReadOnlyError, UsageError
 from .embeddings import Embeddings, EmbedReport, Remark
-from .executors import EXECUTORS, fill_with_ray
 from .filling import FillResult, copy_older_vectors, fill, older_stores
+from .ray_cluster import fill_with_ray
 from .scan import Progress, Scan, scan
 
 __all__ = ["backbone_of", "embed", "spec_of"]
+
+EXECUTORS = ("local", "ray")
 
 
 def embed(

@@ -15,15 +15,7 @@ __all__ = ["EmbedReport", "Embeddings", "Remark"]
 
 
 class Remark(NamedTuple):
-    """A note for the user on a file.
-
-    Attributes
-    ----------
-    path
-        Id of the item, or path of the archive.
-    remark
-        Clause about "it".
-    """
+    """A note for the user on a file or an archive, as a clause about "it"."""
 
     path: str
     remark: str

@@ -30,21 +30,7 @@ CHECKPOINT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Scan:
-    """The digests of a dataset's items.
-
-    Attributes
-    ----------
-    content_ids
-        Fixed-size binary(32), one per item in the dataset's order; null for unreadable items.
-    errors
-        The reason for each null, by position.
-    hashed
-        Number of items read in this scan.
-    remembered
-        Whether the scan memory is up to date; false in a read-only workspace.
-    vanished
-        Items of the last scan whose file is missing and whose bytes have no other name.
-    """
+    """The digests of a dataset's items; null for unreadable items, with the reason in `errors`."""
 
     content_ids: pa.Array
     errors: dict[int, str]

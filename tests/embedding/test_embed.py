@@ -334,9 +334,8 @@ def test_ray_gives_the_same_result_as_one_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("ray", reason="needs Ray")
-    from embedpipe.embedding import executors
 
-    monkeypatch.setattr(executors, "FRAGMENT_ROWS", 8)
+    monkeypatch.setattr("embedpipe.embedding.ray_cluster.FRAGMENT_ROWS", 8)
     folder = photos(30)
     (folder / "class1" / "0001a.png").write_text("no image at all")
     spread = embedded(folder, executor="ray", workspace=tmp_path / "ray")

@@ -20,7 +20,7 @@ import pytest
 import embedpipe as ep
 from embedpipe.cache import Store
 from embedpipe.datasets import load_dataset
-from embedpipe.embedding import executors
+from embedpipe.embedding import ray_cluster
 from embedpipe.errors import RunError
 
 ray = pytest.importorskip("ray", reason="needs Ray")
@@ -97,7 +97,7 @@ def test_workers_in_another_folder_find_relative_paths(
 APART = """
 import sys
 from embedpipe.cli.main import main
-from embedpipe.embedding import executors
+from embedpipe.embedding import ray_cluster
 
 def without_images(path, source, item_id):
     answer = path.with_name(".tmp-answer")
@@ -110,7 +110,7 @@ def with_another_folder(path, source, item_id):
 def writing_elsewhere(path, source, item_id):
     return path.read_text(), path.with_name("other"), None
 
-executors._look = locals()[sys.argv.pop(1)]
+ray_cluster._look = locals()[sys.argv.pop(1)]
 main()
 """
 """Script of a node without the shared folders."""
@@ -152,16 +152,16 @@ def test_errors_of_workers_are_one_line() -> None:
     from embedpipe.errors import CacheError
 
     cause = CacheError("cannot write to the cache at /w: No space left on device.")
-    with pytest.raises(CacheError) as caught, executors._explained(ray):
+    with pytest.raises(CacheError) as caught, ray_cluster._explained(ray):
         raise ray.exceptions.RayTaskError("_fill_share", "a traceback\nof many lines", cause)
     assert caught.value is cause
-    with pytest.raises(RunError) as run, executors._explained(ray):
+    with pytest.raises(RunError) as run, ray_cluster._explained(ray):
         raise ray.exceptions.RayTaskError("f", "trace", ModuleNotFoundError("No module 'x'\nmore"))
     assert str(run.value) == (
         "a Ray worker failed (ModuleNotFoundError: No module 'x'). Finished vectors are kept; run "
         "the same command again to continue."
     )
-    with pytest.raises(RunError, match=r"^Ray lost workers \("), executors._explained(ray):
+    with pytest.raises(RunError, match=r"^Ray lost workers \("), ray_cluster._explained(ray):
         raise ray.exceptions.WorkerCrashedError
 
 

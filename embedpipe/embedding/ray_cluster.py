@@ -20,9 +20,7 @@ from ..errors import CacheError, EmbedpipeError, RunError, UsageError
 from .filling import FRAGMENT_ROWS, FillResult, fill
 from .scan import Progress
 
-__all__ = ["EXECUTORS", "fill_with_ray"]
-
-EXECUTORS = ("local", "ray")
+__all__ = ["fill_with_ray"]
 
 GRACE = 30.0
 """Seconds for workers to write finished rows after an interruption."""
