@@ -26,9 +26,8 @@ def _libraries() -> ThreadpoolController:
 
 @cache
 def _libraries_once(loaded: int) -> ThreadpoolController:
-    """Return the libraries of NumPy and SciPy; `loaded` invalidates the cached result."""
-    # FAISS uses OpenMP, with a limit per calling thread: it is set where FAISS is called.
-
+    """Return the libraries of NumPy and SciPy, cached by the number of loaded modules."""
+    # FAISS uses OpenMP, with a limit per calling thread, which is set where FAISS is called.
     found = ThreadpoolController().select(user_api="blas")
     plain = [lib.filepath for lib in found.lib_controllers if lib.threading_layer != "openmp"]
     return found.select(filepath=plain) if plain else found

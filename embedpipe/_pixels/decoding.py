@@ -46,7 +46,7 @@ class Budget:
 
     @contextlib.contextmanager
     def reserve(self, size: int) -> Iterator[None]:
-        """Hold `size` bytes, after a wait in turn until they are free."""
+        """Reserve `size` bytes in a block; wait until they are free."""
         size = min(size, self.total)
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self._free >= size)
@@ -125,7 +125,7 @@ def decoded(data: bytes, use: Callable[[Picture], T], *, shrink: int | None = No
         except DecodeError:
             raise
         except MemoryError:
-            continue  # after this block, when its pixels are freed
+            continue  # the end of this block frees the pixels
         # Pillow's plugins raise many kinds of exceptions for malformed files.
         except Exception as error:
             if "out of memory" not in str(error):

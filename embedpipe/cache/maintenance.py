@@ -53,7 +53,7 @@ UNUSED_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file or folder of the cache to remove, the reason as a clause, and its bytes."""
+    """A damaged or unneeded file or folder, the reason as a clause, and its bytes."""
 
     path: Path
     reason: str
@@ -124,13 +124,13 @@ def collect_garbage(
     list of Problem
         The removed files and folders, with the reason.
     """
-    doomed = {problem.path: problem for problem, removable in _problems(workspace) if removable}
+    chosen = {problem.path: problem for problem, removable in _problems(workspace) if removable}
     for problem in _stale(workspace, everything=matrices):
-        if not any(parent in doomed for parent in (problem.path, *problem.path.parents)):
-            doomed[problem.path] = problem
-    found = [replace(problem, size=size_of(path)) for path, problem in doomed.items()]
+        if not any(parent in chosen for parent in (problem.path, *problem.path.parents)):
+            chosen[problem.path] = problem
+    found = [replace(problem, size=size_of(path)) for path, problem in chosen.items()]
     if not dry_run:
-        for path in doomed:
+        for path in chosen:
             remove(path)
     return found
 
@@ -175,7 +175,7 @@ def needed_matrices(
     workspace: Workspace, holding: Collection[bytes] | None = None
 ) -> set[tuple[str, str]]:
     """Return spec id and items digest of the matrices of all datasets, by their scan memories."""
-    # `holding` limits them to matrices with one of these contents.
+    # `holding` limits the result to matrices with one of these images.
     listings = [
         read_memory(folder / "items.parquet")["content_id"].combine_chunks().drop_null()
         for folder in _entries(workspace.root / "datasets")
@@ -192,7 +192,7 @@ def needed_matrices(
         try:
             for content_ids in listings:
                 there = content_ids.filter(pa.array(~store.missing(content_ids)))
-                # Also with all items: a lost fragment may be computed again.
+                # The matrix of all items is needed too: a lost fragment may be computed again.
                 needed.update((spec.id, digest_of_ids(each)) for each in (there, content_ids))
         except DamagedFileError:  # it is unknown which images have a vector
             needed.update((spec.id, each.name) for each in _entries(workspace.matrices / spec.id))
@@ -238,8 +238,10 @@ def find_spec(workspace: Workspace, prefix: str) -> SpecFolders:
     found = sorted(name for name in known if prefix and name.startswith(prefix.lower()))
     if len(found) != 1:
         listing = ", ".join(name[:12] for name in (found or sorted(known))) or "none"
-        count = f"{len(found)} specs in {workspace.cache} start" if found else "no spec starts"
-        raise UsageError(f"{count} with {prefix!r}: give more of one of these ids: {listing}.")
+        count = f"{len(found)} specs start" if found else "no spec starts"
+        raise UsageError(
+            f"{count} with {prefix!r}; give more of an id. Specs in {workspace.cache}: {listing}."
+        )
     (name,) = found
     spec = _read_spec(workspace.cache / name)
     folders = tuple(place / name for place in places if (place / name).is_dir())

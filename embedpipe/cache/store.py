@@ -198,7 +198,7 @@ class Store:
         return write_fragment(self.folder / "fragments", table, self._metadata(provenance))
 
     def copy_rows(self, older: Store, content_ids: pa.Array) -> int:
-        """Copy rows and the canary of another spec with equal vectors; return the number of rows.
+        """Copy rows and the canary from a spec with the same vectors; return the number of rows.
 
         No row is copied if this spec has another canary.
         """
@@ -282,7 +282,7 @@ class Store:
         return mask
 
     def check_canary(self, encode: Callable[[], np.ndarray], provenance: dict[str, str]) -> None:
-        """Compare this machine's canary vectors with those of the first run; store the first ones.
+        """Compare this machine's canary vectors with the stored ones; the first run stores them.
 
         Raises
         ------

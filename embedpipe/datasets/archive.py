@@ -80,7 +80,7 @@ class MemberTable:
 
 @dataclass(frozen=True)
 class _Index:
-    """The place of each item in an archive that does not change."""
+    """The items of an archive and their positions in it."""
 
     identity: tuple[int, int, int]
     wrapping: str
@@ -128,7 +128,7 @@ class ArchiveSource(Source):
 
     @property
     def unpacked(self) -> str:
-        """The path that the folder of the items would have after unpacking here."""
+        """The folder of the items if the archive is unpacked beside itself."""
         return f"{_SUFFIX.sub('', self.location)}/{self._index().wrapping}".rstrip("/")
 
     @property
@@ -141,7 +141,7 @@ class ArchiveSource(Source):
         return self.stamps([id])[0]
 
     def stamps(self, ids: Sequence[str]) -> list[Stamp | None]:
-        """Return the stamp of each of `ids`, with one look at the archive."""
+        """Return the stamp of each of `ids`, with one status call for the archive."""
         try:
             status = os.stat(self._path)
         except OSError:

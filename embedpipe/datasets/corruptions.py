@@ -43,7 +43,7 @@ Examples
 
 @corruption_kinds.register("gaussian_noise")
 def gaussian_noise(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Grain: normal noise with a deviation of 8 % of the range to 38 %."""
+    """Add normal noise with a standard deviation of 8 to 38 % of the range."""
     # All severities scale the same noise.
     deviation = (0.08, 0.12, 0.18, 0.26, 0.38)[severity - 1] * 255
     return _png(pixels + deviation * noise().standard_normal(pixels.shape))
@@ -51,7 +51,7 @@ def gaussian_noise(pixels: Pixels, severity: int, noise: Noise) -> bytes:
 
 @corruption_kinds.register("blur")
 def blur(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Gaussian blur with a deviation of 1/224 of the shorter side to 6/224."""
+    """Gaussian blur with a standard deviation of 1/224 to 6/224 of the shorter side."""
     # At least 0.4 to 1 pixel: the published values for images of 32 pixels.
     from PIL import Image, ImageFilter
 
@@ -63,7 +63,7 @@ def blur(pixels: Pixels, severity: int, noise: Noise) -> bytes:
 
 @corruption_kinds.register("brightness")
 def brightness(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Brightness: HSV value raised by 10 % of the range to 50 %, hue and saturation kept."""
+    """HSV value raised by 10 to 50 % of the range, with the same hue and saturation."""
     added = (0.1, 0.2, 0.3, 0.4, 0.5)[severity - 1] * 255
     value = pixels.max(axis=2, keepdims=True).astype(np.float64)  # (height, width, 1)
     raised = np.minimum(value + added, 255)
@@ -73,7 +73,7 @@ def brightness(pixels: Pixels, severity: int, noise: Noise) -> bytes:
 
 @corruption_kinds.register("contrast")
 def contrast(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Contrast: distances to the channel's mean reduced to 40 % down to 5 %."""
+    """Distances to the mean of each channel reduced to between 40 and 5 %."""
     kept = (0.4, 0.3, 0.2, 0.1, 0.05)[severity - 1]
     # The sum of 8-bit values is exact in float64 in any order.
     mean = pixels.mean(axis=(0, 1), dtype=np.float64)  # (3,)
@@ -82,7 +82,7 @@ def contrast(pixels: Pixels, severity: int, noise: Noise) -> bytes:
 
 @corruption_kinds.register("jpeg")
 def jpeg(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """JPEG compression of quality 25 down to 7."""
+    """JPEG compression with a quality between 25 and 7."""
     quality = (25, 18, 15, 10, 7)[severity - 1]
     return _encoded(pixels, "JPEG", quality=quality)
 
@@ -160,10 +160,10 @@ def corrupted(
     --------
     >>> from embedpipe.datasets import load_dataset
     >>> digits = load_dataset("digits")
-    >>> ladder = corrupted(digits, ["blur", "jpeg"], [1, 5])
-    >>> len(ladder) == 5 * len(digits), ladder.items[0]
+    >>> variants = corrupted(digits, ["blur", "jpeg"], [1, 5])
+    >>> len(variants) == 5 * len(digits), variants.items[0]
     (True, Item(id='blur-1/test/1400.pgm', label='2', split='test', bucket='blur-1'))
-    >>> ladder.source.read_one("blur-1/test/1400.pgm")[:4]
+    >>> variants.source.read_one("blur-1/test/1400.pgm")[:4]
     b'\x89PNG'
     >>> len(corrupted(digits, ["blur", "jpeg"], [1, 5], spread=True)) == len(digits)
     True

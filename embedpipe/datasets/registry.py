@@ -68,7 +68,7 @@ class NamedDataset:
 
     @cached_property
     def card(self) -> DatasetCard:
-        """Its card."""
+        """The card of the dataset."""
         return read_card(self.name, self._card)
 
     def __call__(self, request: Request) -> Dataset:

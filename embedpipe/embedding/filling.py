@@ -91,8 +91,8 @@ def fill(
         while batch := list(islice(stream, BATCH_SIZE)):
             good = [image for image in batch if image.pixels is not None]
             failed = [image for image in batch if image.failure is not None]
-            good, unfinite = _encode(encoder, good, writer)
-            for image in (*failed, *unfinite):
+            good, not_finite = _encode(encoder, good, writer)
+            for image in (*failed, *not_finite):
                 assert image.failure is not None
                 failures[image.item_id] = image.failure
                 writer.add_failure(image.failure)
@@ -122,8 +122,8 @@ def _encode(
     vectors = encoder.encode(np.stack([image.pixels for image in images]))  # type: ignore[misc]
     finite = np.isfinite(vectors).all(axis=1)  # (b,)
     good, bad = [], []
-    for image, vector, fine in zip(images, vectors, finite, strict=True):
-        if fine:
+    for image, vector, is_finite in zip(images, vectors, finite, strict=True):
+        if is_finite:
             good.append(image)
             writer.add(Row(image.content_id, vector, image.width, image.height, image.n_bytes))
         else:

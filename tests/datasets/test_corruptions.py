@@ -68,17 +68,17 @@ def one(tmp_path):
 
 def test_every_item_is_in_every_variant_once(shop):
     dataset = load_dataset(shop[0])
-    ladder = corrupted(dataset)
-    assert [(item.id, item.label, item.split, item.bucket) for item in ladder.items] == sorted(
+    corrupt = corrupted(dataset)
+    assert [(item.id, item.label, item.split, item.bucket) for item in corrupt.items] == sorted(
         (f"{variant}/{item.id}", item.label, item.split, variant)
         for item in dataset.items
         for variant in ["clean", *DEFAULT]
     )
-    assert len(ladder) == 16 * 7
-    assert ladder.class_names == dataset.class_names
-    assert ladder.subset("test").counts() == {"test": 32}
-    assert ladder.source.location == f"{shop[0]}, corrupted"
-    assert ladder.source.path("blur-3/train/hat/a.png") == str(shop[0] / "train/hat/a.png")
+    assert len(corrupt) == 16 * 7
+    assert corrupt.class_names == dataset.class_names
+    assert corrupt.subset("test").counts() == {"test": 32}
+    assert corrupt.source.location == f"{shop[0]}, corrupted"
+    assert corrupt.source.path("blur-3/train/hat/a.png") == str(shop[0] / "train/hat/a.png")
     few = corrupted(dataset, ["jpeg", "blur"], [2], clean=False)
     assert {item.bucket for item in few.items} == {"jpeg-2", "blur-2"}
     assert len(few) == 14
@@ -86,14 +86,14 @@ def test_every_item_is_in_every_variant_once(shop):
 
 def test_each_choice_of_variants_has_its_own_name(shop):
     dataset = load_dataset(shop[0])
-    ladders = [
+    datasets_ = [
         corrupted(dataset),
         corrupted(dataset, clean=False),
         corrupted(dataset, spread=True),
         corrupted(dataset, ["blur"]),
         corrupted(dataset, severities=[1]),
     ]
-    names = [ladder.name for ladder in ladders]
+    names = [corrupt.name for corrupt in datasets_]
     assert len(set(names)) == 5
     assert all(name.startswith(f"{dataset.name}-corrupted-") for name in names)
     assert corrupted(load_dataset(shop[0])).name == names[0]
@@ -295,13 +295,13 @@ def test_photos_are_upright(one):
 
 def test_bytes_are_the_same_in_another_process_and_in_any_order(photos):
     folder = photos(5)
-    ladder = corrupted(load_dataset(folder))
-    ids = [item.id for item in ladder.items]
+    corrupt = corrupted(load_dataset(folder))
+    ids = [item.id for item in corrupt.items]
     code = (
         "import sys, json, hashlib; from embedpipe.datasets import corrupted, load_dataset;"
-        "ladder = corrupted(load_dataset(sys.argv[1]));"
-        "ids = [item.id for item in ladder.items][::-1];"
-        "print(json.dumps({id: hashlib.sha256(ladder.source.read_one(id)).hexdigest()"
+        "corrupt = corrupted(load_dataset(sys.argv[1]));"
+        "ids = [item.id for item in corrupt.items][::-1];"
+        "print(json.dumps({id: hashlib.sha256(corrupt.source.read_one(id)).hexdigest()"
         " for id in ids}))"
     )
     done = subprocess.run(
@@ -311,19 +311,19 @@ def test_bytes_are_the_same_in_another_process_and_in_any_order(photos):
         text=True,
         env=os.environ | {"PYTHONHASHSEED": "7"},
     )
-    here = {each: hashlib.sha256(content).hexdigest() for each, content in ladder.source.read(ids)}
+    here = {each: hashlib.sha256(content).hexdigest() for each, content in corrupt.source.read(ids)}
     assert json.loads(done.stdout) == here
     assert len(here) == 5 * 16
 
 
 def test_it_pickles_as_the_clean_source(shop):
     dataset = load_dataset(shop[0])
-    ladder = corrupted(dataset)
-    assert len(pickle.dumps(ladder.source)) < len(pickle.dumps(dataset.source)) + 150
-    copy = pickle.loads(pickle.dumps(ladder.source))
-    some = [item.id for item in ladder.items[::5]]
-    assert dict(copy.read(some)) == dict(ladder.source.read(some))
-    assert pickle.loads(pickle.dumps(ladder)).items == ladder.items
+    corrupt = corrupted(dataset)
+    assert len(pickle.dumps(corrupt.source)) < len(pickle.dumps(dataset.source)) + 150
+    copy = pickle.loads(pickle.dumps(corrupt.source))
+    some = [item.id for item in corrupt.items[::5]]
+    assert dict(copy.read(some)) == dict(corrupt.source.read(some))
+    assert pickle.loads(pickle.dumps(corrupt)).items == corrupt.items
 
 
 def test_an_image_is_read_once_for_all_its_variants(shop):
@@ -416,12 +416,12 @@ def test_a_registered_kind(shop, monkeypatch):
         Image.fromarray(pixels[::-1]).save(buffer, "PNG")
         return buffer.getvalue()
 
-    ladder = corrupted(load_dataset(shop[0]), ["blur-upside-down"], [2], clean=False)
-    assert {item.bucket for item in ladder.items} == {"blur-upside-down-2"}
+    corrupt = corrupted(load_dataset(shop[0]), ["blur-upside-down"], [2], clean=False)
+    assert {item.bucket for item in corrupt.items} == {"blur-upside-down-2"}
     clean = shown(shop[1]["train/hat/a.png"])
-    found = shown(ladder.source.read_one("blur-upside-down-2/train/hat/a.png"))
+    found = shown(corrupt.source.read_one("blur-upside-down-2/train/hat/a.png"))
     assert np.array_equal(found, clean[::-1])
-    assert ladder.source.stamp("blur-upside-down-2/train/hat/a.png") is None
+    assert corrupt.source.stamp("blur-upside-down-2/train/hat/a.png") is None
 
 
 def test_invalid_options(shop):
@@ -470,12 +470,12 @@ PLANS = st.lists(
 @given(PLANS, st.integers(1, 6))
 def test_spread_puts_every_item_in_one_variant_evenly(plan, variants):
     items = items_of(plan)
-    ladder = spread_of(items, variants)
-    assert sorted(item.id.partition("/")[2] for item in ladder.items) == [i.id for i in items]
+    corrupt = spread_of(items, variants)
+    assert sorted(item.id.partition("/")[2] for item in corrupt.items) == [i.id for i in items]
     names = ["clean", *(f"blur-{severity}" for severity in range(1, variants))]
     for fields in ([], ["split"], ["split", "label"]):
         counts = Counter(
-            (tuple(getattr(item, name) for name in fields), item.bucket) for item in ladder.items
+            (tuple(getattr(item, name) for name in fields), item.bucket) for item in corrupt.items
         )
         for group in {group for group, _ in counts}:
             sizes = [counts[group, name] for name in names]
@@ -483,8 +483,8 @@ def test_spread_puts_every_item_in_one_variant_evenly(plan, variants):
 
 
 def test_spread_depends_on_the_ids_and_not_on_their_order():
-    ladder = spread_of(items_of([("hat", "train")] * 40), 4)
-    variants = {item.id.partition("/")[2]: item.bucket for item in ladder.items}
+    corrupt = spread_of(items_of([("hat", "train")] * 40), 4)
+    variants = {item.id.partition("/")[2]: item.bucket for item in corrupt.items}
     in_turn = [variants[name] for name in sorted(variants)]
     assert in_turn != (["clean", "blur-1", "blur-2", "blur-3"] * 10)
     digests = sorted(variants, key=lambda name: hashlib.sha256(name.encode()).digest())
@@ -495,10 +495,10 @@ def test_embedding_reuses_the_vectors_of_clean_images(detailed, tmp_path):
     dataset = detailed(6)
     work = tmp_path / "work"
     before = ep.embed(dataset, backbone="toy", workspace=work)
-    ladder = corrupted(dataset)
-    embeddings = ep.embed(ladder, backbone="toy", workspace=work)
+    corrupt = corrupted(dataset)
+    embeddings = ep.embed(corrupt, backbone="toy", workspace=work)
     assert (embeddings.report.embedded, embeddings.report.reused) == (6 * 15, 6)
-    assert embeddings.items == ladder.items
+    assert embeddings.items == corrupt.items
     rows = {item.id: row for row, item in enumerate(embeddings.items)}
     for row, item in enumerate(before.items):
         clean = embeddings.matrix[rows[f"clean/{item.id}"]]
@@ -512,7 +512,7 @@ def test_embedding_reuses_the_vectors_of_clean_images(detailed, tmp_path):
     assert Counter(item.bucket for item in embeddings.items) == dict.fromkeys(
         ["clean", *DEFAULT], 6
     )
-    again = ep.embed(ladder, backbone="toy", workspace=work)
+    again = ep.embed(corrupt, backbone="toy", workspace=work)
     assert (again.report.embedded, again.report.reused) == (0, 96)
 
 
@@ -520,8 +520,8 @@ def test_a_damaged_image_is_reported_in_every_variant(photos, tmp_path):
     folder = photos(4)
     broken = folder / "class0/0000.jpg"
     broken.write_bytes(broken.read_bytes()[:200])
-    ladder = corrupted(load_dataset(folder), ["blur", "jpeg"], [1])
-    embeddings = ep.embed(ladder, backbone="toy", workspace=tmp_path / "work")
+    corrupt = corrupted(load_dataset(folder), ["blur", "jpeg"], [1])
+    embeddings = ep.embed(corrupt, backbone="toy", workspace=tmp_path / "work")
     assert {failure.path for failure in embeddings.failures} == {
         f"{variant}/class0/0000.jpg" for variant in ("blur-1", "clean", "jpeg-1")
     }
