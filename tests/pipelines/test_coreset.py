@@ -76,5 +76,5 @@ def test_checkpoints_of_other_heads(pipeline: Run, tmp_path: Path) -> None:
         found = metadata["optimiser"]
         assert (found and found["name"]) == optimiser
     printed = pipeline("coreset.py", "digits", "--head", "sklearn.naive_bayes:GaussianNB", status=2)
-    assert printed.stderr.startswith("coreset.py: a GaussianNB is not a registered head")
+    assert printed.stderr.startswith("coreset.py: GaussianNB is not a registered head")
     assert printed.stderr.count("\n") == 1
