@@ -81,7 +81,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _is_file_or_broken_link(entry: os.DirEntry[str]) -> bool:
     """Return false for a pipe or a device: reading it might never end."""
-    return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    if entry.is_symlink() and not os.path.exists(entry.path):  # also a link to itself
+        return True
+    return entry.is_file()
 
 
 def _folder_id(folder: str) -> FolderId:

@@ -151,8 +151,8 @@ def test_within_confines_a_manifest(run: Callable[..., Any], tmp_path: Path) -> 
     assert (code, out) == (1, "")
     assert err == (
         f"embedpipe: {manifest}, line 3: the path '../secret.jpg' leads to "
-        f"'{tmp_path}/secret.jpg', outside of '{tmp_path}/photos'; correct the row, or choose "
-        "another folder to stay within.\n"
+        f"'{tmp_path}/secret.jpg', outside of '{tmp_path}/photos'; correct the row or allow "
+        "another folder.\n"
     )
     manifest.write_text("path\ne.jpg\n")
     code, out, err = run("embed", manifest, "--within", "photos", "--backbone", "toy", "--json")
