@@ -12,7 +12,10 @@ from ..errors import UnknownNameError, UsageError
 __all__ = ["MODES", "Mode", "get_mode"]
 
 Train = Callable[[Trainer, Any, Sequence[Batch]], Any]
-"""Called with the previous head, which it may change, and all batches, oldest first."""
+"""Function of the trainer, the previous head and all batches, oldest first.
+
+It may change the previous head.
+"""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class Problem:
     test_rows, test_labels
         Used only for the reported measures.
     digest
-        SHA-256 of all of it; equal problems have equal digests.
+        SHA-256 of items, labels, candidates and test rows; equal problems have equal digests.
     index
         Neighbour index of the candidates.
     name
@@ -60,9 +60,9 @@ class Problem:
         Spec of the embeddings, item id of each row, and the embeddings themselves; None without a
         dataset.
     untested
-        Reason for missing test rows of a dataset; None if there are test rows.
+        Reason why a dataset has no test rows; None if there are test rows.
     copies_left_out
-        Labelled copies of test images, which are not candidates.
+        Number of labelled copies of test images, which are not candidates.
     """
 
     matrix: NDArray[np.float32]
@@ -83,10 +83,10 @@ class Problem:
     def of(cls, embeddings: Embeddings, seed: int, index: str = "exact") -> Problem:
         """Return the problem of a labelled dataset.
 
-        Test rows are the test split, or a fifth of the items of each class, drawn by `seed`. The
-        seed also selects one of several divisions (`Dataset.for_seed`). Candidates are all other
-        labelled items outside the validation split, except copies of test images. If the test split
-        shares no class with the candidates, there are no test rows.
+        Test rows are the test split, or a fifth of the items of each class, drawn by `seed`. If a
+        dataset has several divisions into splits, the seed selects one (`Dataset.for_seed`).
+        Candidates are all other labelled items outside the validation split, except copies of test
+        images. If the test split shares no class with the candidates, there are no test rows.
 
         Raises
         ------
@@ -164,7 +164,7 @@ class Problem:
         candidates, test
             Distinct row numbers.
         identity
-            Bytes that identify matrix and labels in the digest; by default all of them.
+            Bytes that identify matrix and labels in the digest; by default all their bytes.
         index
             Kind of the neighbour index: ``"exact"``, ``"ivf"`` or ``"hnsw"``.
         name
@@ -245,8 +245,9 @@ class Problem:
         """Return the problem with long-tailed classes: their sizes fall by a constant factor.
 
         The largest class is `ratio` times as large as the smallest (Cui et al. 2019,
-        arXiv:1901.05555). The classes keep the order of their sizes; equal sizes are ordered by
-        `seed`, which also draws the kept items. Test rows do not change.
+        arXiv:1901.05555). The classes keep the order of their sizes; classes of equal size are
+        ordered at random. `seed` sets this order and the items that are kept. Test rows do not
+        change.
 
         Examples
         --------
@@ -309,15 +310,15 @@ class Problem:
     def save(self, folder: Path) -> None:
         """Write the problem to a folder, for `load` in other processes.
 
-        Of a memory-mapped matrix only the path is written, of any other a copy. An equal problem in
-        the folder is not changed; another one is an error.
+        Only the path of a memory-mapped matrix is written; any other matrix is copied. If the
+        folder contains an equal problem, nothing is written; a different problem is an error.
         """
         folder, index = Path(folder), self.index
         if (folder / META).exists():
             if read_meta(folder)["digest"] != self.digest:
                 raise RunError(f"{folder} holds another problem: choose another folder.")
             return
-        # A matrix without its own folder is identified by the problem.
+        # An index without a folder or digest is stored under the digest of the problem.
         own = index.folder is None or index.digest is None
         index_folder = folder / "index" if index.folder is None or own else index.folder
         meta = {
@@ -402,7 +403,7 @@ def _drawn(
     sizes: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Return random rows, `sizes` of each class, ascending."""
+    """Return random rows, ascending; `sizes` is their number in each class."""
     shuffled = rng.permutation(rows.size)
     kept = [shuffled[codes[shuffled] == code][:size] for code, size in enumerate(sizes)]
     return np.asarray(rows[np.sort(np.concatenate(kept))])

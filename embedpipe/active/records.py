@@ -75,7 +75,7 @@ class RoundRecord:
     head
         Attributes of the fitted head, such as its regularisation.
     diagnostics
-        Numbers and texts that the strategy reported; of an array, its last value.
+        Numbers and texts that the strategy reported; an array becomes its last value.
     cost
         Cost of all questions so far; 1 for each question by default, see `OracleOptions`.
     advice

@@ -68,12 +68,12 @@ class Evaluator:
         predicted = class_of[probabilities.argmax(axis=1)]  # (t,), -1: a class without test rows
         k = self._classes.size
         right = np.bincount(self._truth[predicted == self._truth], minlength=k)  # (K,)
-        there = np.bincount(self._truth, minlength=k)  # (K,), at least 1 each
+        sizes = np.bincount(self._truth, minlength=k)  # (K,), at least 1 each
         predictions = np.bincount(predicted[predicted >= 0], minlength=k)  # (K,)
         return Scores(
             accuracy=float(right.sum() / self._rows.size),
-            macro_f1=float((2 * right / (there + predictions)).mean()),
-            balanced_accuracy=float((right / there).mean()),
+            macro_f1=float((2 * right / (sizes + predictions)).mean()),
+            balanced_accuracy=float((right / sizes).mean()),
             ece=expected_calibration_error(probabilities, column_of[self._truth]),
         )
 
@@ -99,7 +99,7 @@ class Rounds:
         self.problem, self.options = problem, options
         self.records: list[RoundRecord] = []
         self._mode = options.built_mode
-        self._batches: list[Batch] = []  # without rounds that have no answer
+        self._batches: list[Batch] = []  # one for each round with answers
         self._head: Any = None
         self._learned = 0  # number of batches that the head was trained on
         self._finite = False  # whether the candidates were checked for NaN and infinity
@@ -160,12 +160,17 @@ class Rounds:
         if number:
             size = min(size, self.left - skip)
         if size < 1:
-            raise ExhaustedError(f"only {self.left} candidates are left, and they are skipped.")
+            raise ExhaustedError(
+                f"only {self.left} candidates are left, and `skip` leaves them out: lower it."
+            )
         rng = np.random.default_rng([self.options.seed, number])
         picked, select_seconds = timed(lambda: strategy.select(self._pool(), size + skip, rng))
         self._finite = True
         if picked.rows.size <= skip:
-            raise ExhaustedError(f"{strategy} can select only the {skip} items that are skipped.")
+            raise ExhaustedError(
+                f"{strategy} selected {picked.rows.size} items, and `skip` leaves out {skip}: "
+                "lower it."
+            )
         picked = Selection(picked.rows[skip:], picked.scores[skip:], picked.diagnostics)
         return self._learn(strategy, picked, select_seconds)
 
@@ -218,14 +223,14 @@ class Rounds:
 
 def _batch(rows: NDArray[np.int64], labels: NDArray[Any]) -> Batch:
     """Return the rows with an answer."""
-    there = is_labelled(labels)
-    if there.all():
+    mask = is_labelled(labels)
+    if mask.all():
         return Batch(rows, labels)
-    return Batch(rows[there], np.array(labels[there].tolist()))
+    return Batch(rows[mask], np.array(labels[mask].tolist()))
 
 
 def _last(value: Any) -> Any:
-    """Return a diagnostic as a number or text; of an array, its last value."""
+    """Return a diagnostic as a number or text; an array becomes its last value."""
     if isinstance(value, np.ndarray):
         return None if not value.size else float(value.reshape(-1)[-1])
     return value.item() if isinstance(value, np.generic) else value

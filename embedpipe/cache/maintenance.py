@@ -191,9 +191,9 @@ def needed_matrices(
         store = Store(workspace, spec)
         try:
             for content_ids in listings:
-                there = content_ids.filter(pa.array(~store.missing(content_ids)))
+                stored = content_ids.filter(pa.array(~store.missing(content_ids)))
                 # The matrix of all items is needed too: a lost fragment may be computed again.
-                needed.update((spec.id, digest_of_ids(each)) for each in (there, content_ids))
+                needed.update((spec.id, digest_of_ids(each)) for each in (stored, content_ids))
         except DamagedFileError:  # it is unknown which images have a vector
             needed.update((spec.id, each.name) for each in _entries(workspace.matrices / spec.id))
     return needed

@@ -313,9 +313,10 @@ class Store:
         if not drift <= TOLERANCE[self.spec.precision]:
             raise DriftError(
                 f"this machine's vectors differ by {drift:.2g} of their length from those in "
-                f"{self.folder} (the limit is {TOLERANCE[self.spec.precision]:g}): then "
-                f"{known['provenance']}, now {provenance}. Nothing was added. Use the former "
-                "--runtime and versions, --precision fp32, or another --workspace."
+                f"{self.folder} (the limit is {TOLERANCE[self.spec.precision]:g}). The stored "
+                f"ones were computed with {known['provenance']}, the new ones with {provenance}. "
+                "Nothing was added. Use the former --runtime and versions, --precision fp32, or "
+                "another --workspace."
             )
 
     def _metadata(self, provenance: dict[str, str]) -> dict[str, str]:

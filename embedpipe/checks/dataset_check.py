@@ -45,7 +45,7 @@ class CheckResult:
     near_duplicates
         Groups of images that look the same.
     leakage
-        Groups of duplicates in more than one split, without the rows without a split.
+        Groups of duplicates in more than one split; rows without a split are left out.
     outliers
         Unusual items.
     label_errors

@@ -71,7 +71,7 @@ def exact_duplicates(content_ids: Sequence[bytes]) -> tuple[Rows, ...]:
 
 
 def leaking(groups: Iterable[Rows], splits: Sequence[str | None]) -> tuple[Rows, ...]:
-    """Return the groups with rows in more than one split, without the rows without a split."""
+    """Return the groups with rows in more than one split; rows without a split are left out."""
     found = []
     for rows in groups:
         inside = rows[[splits[row] in SPLITS for row in rows.tolist()]]

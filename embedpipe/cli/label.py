@@ -60,7 +60,7 @@ def label(
     from ..server import LabellingServer
     from ..strategies import get_strategy
 
-    # before the embedding
+    # An unknown name is an error before the embedding, which may take long.
     get_strategy(strategy), get_strategy(initial), get_head(head)
     embeddings = session.embed(data, embed_options)
     with LabelLog(session.workspace.labels) as log:
@@ -99,7 +99,9 @@ def annotate(
         int,
         typer.Option(help="Images per round: those with the least certain predictions", min=1),
     ] = 10,
-    rounds: Annotated[int, typer.Option(help="Rounds after two classes have labels", min=1)] = 5,
+    rounds: Annotated[
+        int, typer.Option(help="Maximum rounds, counted once two classes have labels", min=1)
+    ] = 5,
     initial_size: Annotated[
         int,
         typer.Option(help="Images per batch until two classes have labels", min=1),
@@ -127,7 +129,7 @@ def annotate(
     from ..labelling import Annotation, LabellingSession, Terminal
     from ..labels import LabelLog
 
-    get_head(head)  # before the embedding
+    get_head(head)  # an unknown name is an error before the embedding
     embeddings = session.embed(data, embed_options)
     person = who or login_name()
     folder = session.workspace.items_of(embeddings.dataset.name).parent

@@ -295,12 +295,12 @@ def _drawn_classes(labels: Sequence[str], n: int | None, seed: int) -> list[list
 
 
 def _place_of_classes(groups: Sequence[Sequence[str]], labels: Sequence[str]) -> dict[str, int]:
-    there = set(labels)
+    known = set(labels)
     place: dict[str, int] = {}
     for at, group in enumerate(groups):
         for name in group:
-            if name not in there:
-                raise UnknownNameError("class", name, sorted(there))
+            if name not in known:
+                raise UnknownNameError("class", name, sorted(known))
             if name in place:
                 raise UsageError(f"class {name!r} is in two experiences: give it once.")
             place[name] = at

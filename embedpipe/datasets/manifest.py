@@ -44,7 +44,7 @@ def load_manifest(path: str, request: Request | None = None) -> Dataset:
         if id in first:
             raise table.fault(
                 row,
-                f"{id!r} is listed twice, in {table.unit} {table.places[first[id]]} too; keep one "
+                f"{id!r} is listed twice, also in {table.unit} {table.places[first[id]]}; keep one "
                 "of them.",
             )
         if boundary is not None and (outside := boundary.find_outside(id)):

@@ -1,7 +1,8 @@
 """Images in a zip archive, read in place.
 
-The central directory is parsed here, because `zipfile` needs 700 bytes per member and three times
-as long. A member is read by its offset, so several threads can read, each with its own handle.
+The central directory is parsed here, because `zipfile` needs 700 bytes of memory per member and
+takes three times as long. A member is read by its offset, so several threads can read, each with
+its own handle.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ _WINDOWS = frozenset({0, 6, 10, 14})
 
 def posix_names(archive: str, names: Sequence[str], hosts: Sequence[int]) -> list[str]:
     r"""Return the names of all members of a zip archive with ``/`` between folders."""
-    # A backslash separates folders in names from Windows, and in archives without any ``/``. It is
-    # kept in a name from Windows with a ``/`` that is not ASCII, where it may be the second byte
-    # of a double-byte character. `hosts` is `ZipInfo.create_system` of each member.
+    # A backslash separates folders in names from Windows, and in archives without any ``/``. A
+    # Windows name that is not ASCII and contains a ``/`` keeps its backslashes: each may be the
+    # second byte of a double-byte character. `hosts` is `ZipInfo.create_system` of each member.
     only_backslashes = not any("/" in name for name in names)
     found = [
         name.replace("\\", "/")
@@ -117,7 +118,7 @@ def _directory(file: BinaryIO) -> tuple[bytes, int]:
     _, _, _, _, count, size, offset, _ = _END.unpack_from(tail, found)
     if _FULL in (size, offset) or count == _FULL_16:
         position, size, offset = _zip64(file, position, size, offset)
-    # Bytes before the archive, such as a self-extracting program, shift everything.
+    # Bytes before the archive, such as a self-extracting program, shift all offsets.
     shift = position - size - offset
     if shift < 0:
         raise ValueError("its directory is beyond its end")
@@ -245,7 +246,7 @@ def _packed(file: BinaryIO, member: _Member) -> bytes:
     if member.packed > MAX_BYTES:
         raise too_large(member.packed)
     if start + member.packed > os.fstat(file.fileno()).st_size:
-        raise OSError(f"it is damaged in the archive (ends beyond it). {_COPY}")
+        raise OSError(f"it is damaged in the archive (ends beyond the archive). {_COPY}")
     file.seek(start)
     return file.read(member.packed)
 

@@ -59,10 +59,10 @@ def moments_of(
     scatter: bool,
     features: Callable[[Array], Array] | None = None,
 ) -> Moments:
-    """Return the moments of (m, d) rows sorted by class, m >= 1, or of the `features` of the rows.
+    """Return the moments of (m, d) rows, or of their `features`.
 
-    O(m d) time, O(m d²) with `scatter`, on up to four threads. Each thread holds three float64
-    blocks of 2,048 rows, and its scatter.
+    The rows are sorted by class, and m >= 1. O(m d) time, O(m d²) with `scatter`, on up to four
+    threads. Each thread holds three float64 blocks of 2,048 rows, and its scatter.
     """
 
     def of(start: int, stop: int) -> Moments:
@@ -96,14 +96,14 @@ def _moments_of_block(
 
 
 def joined(one: Moments, other: Moments) -> Moments:
-    """Return the moments of the rows of both, without cancellation (Chan et al. 1983)."""
+    """Return the moments of two sets of rows together, without cancellation (Chan et al. 1983)."""
     counts = one.counts + other.counts  # (K,)
     share = other.counts / np.where(counts > 0.0, counts, 1.0)  # (K,)
     apart = other.means - one.means  # (K, d)
     means = one.means + share[:, None] * apart
     if one.scatter is None or other.scatter is None:
         return Moments(counts, means, None)
-    both = np.flatnonzero(one.counts * share)  # (B,): the means of other classes do not move
+    both = np.flatnonzero(one.counts * share)  # (B,) classes with rows in both
     between = np.sqrt(one.counts * share)[both, None] * apart[both]  # (B, d)
     with one_blas_thread():
         scatter = between.T @ between  # (d, d)

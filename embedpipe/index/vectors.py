@@ -45,9 +45,9 @@ def row_blocks(n: int, size: int) -> Iterator[slice]:
 
 
 def take_rows(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return (m,) rows as a float32 array; of a matrix a view if they are consecutive.
+    """Return (m,) rows as a float32 array.
 
-    Do not write to the result.
+    Consecutive rows of a matrix are returned as a view: do not write to the result.
 
     Examples
     --------

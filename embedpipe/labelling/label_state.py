@@ -56,8 +56,8 @@ class LabelState:
     """The current labels of a dataset, by row of its embeddings.
 
     A moved file keeps its label; an edited one has none. New events about items are applied one by
-    one. Undone labels also need a list of the classes, and a renamed class a second reading of all
-    events of the dataset.
+    one. After an undone label, the list of classes is read again. After a renamed class, all events
+    of the dataset are read again.
     """
 
     def __init__(self, embeddings: Embeddings, log: LabelLog, who: str | None) -> None:
@@ -70,7 +70,9 @@ class LabelState:
         self.round = 0  # highest round of an event
         self.current: dict[int, Current] = {}  # by row
         self.classes: list[str] = []  # in order of first appearance
-        self.acts: list[list[Event]] = []  # events of `who` that are not undone, grouped by act
+        # Events of `who` that are not undone, in groups. A group has the events of one action of
+        # the annotator, such as labels of several items at once.
+        self.acts: list[list[Event]] = []
         self._codes = np.full(len(self._content), -1, dtype=np.int32)
         self._states = np.zeros(len(self._content), dtype=np.uint8)
         self._missing: set[bytes | None] = set()  # content ids of labelled files that are missing
@@ -104,7 +106,8 @@ class LabelState:
 
     def _is_independent(self, event: Event) -> bool:
         """Return whether an event changes only one item, or only adds a class."""
-        # An event about a missing file, or about its content, may change a moved file.
+        # The label of a missing file belongs to a file with the same content, if there is one.
+        # Events about either file may change that label, so they are not independent.
         if event.kind == "new_class":
             return True
         return (
@@ -168,7 +171,7 @@ class LabelState:
         before, self.classes = self.classes, list(classes)
         place = {name: code for code, name in enumerate(self.classes)}
         moved = np.array([*(place.get(name, -1) for name in before), -1], dtype=np.int32)
-        self._codes = moved[self._codes]  # -1 is the last
+        self._codes = moved[self._codes]  # code -1 selects the last element, which is -1
 
     def _remember_acts(self, events: Sequence[Event]) -> None:
         undone = {event.undoes for event in events if event.kind == "undo"}

@@ -168,7 +168,7 @@ class LabellingSession:
         suggestions: Sequence[str | None] | None = None,
         model: str | None = None,
     ) -> int:
-        """Label items as one act, and return the id of the last event when it is on the disk.
+        """Label items as one action, and return the id of the last event when it is on the disk.
 
         A new name creates a class. `suggestions` are those of `model`, one for each row.
         """
@@ -195,7 +195,7 @@ class LabellingSession:
         return self._append([self._moving("merge_class", old, into)])
 
     def undo(self) -> list[int]:
-        """Undo the annotator's last act that is not undone yet, and return its rows."""
+        """Undo the annotator's last action that is not undone yet, and return its rows."""
         with self._lock:
             self._state.refresh()
             if not self._state.acts:
@@ -211,7 +211,7 @@ class LabellingSession:
         return Event(kind, self.dataset, previous=old, label=new, who=self.who)
 
     def _append_for(self, kind: str, rows: Sequence[int], more: Sequence[dict[str, Any]]) -> int:
-        """Append an event for each item, all with the same time, as one act."""
+        """Append an event for each item, all with the same time, as one action."""
         if not len(rows):
             return self.version
         at = datetime.now(UTC).isoformat(timespec="microseconds")

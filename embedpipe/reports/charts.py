@@ -78,7 +78,7 @@ class Series:
     low, high
         95 % intervals; NaN or empty without intervals.
     significant
-        Which points are drawn filled; empty for none.
+        Whether each point is drawn filled; empty if no point is.
     """
 
     name: str
@@ -162,8 +162,8 @@ def line_chart(
     upper_baseline
         Value of a dashed horizontal line.
     signed
-        Whether values are differences: with signed ticks and a line at 0. Otherwise values are
-        shares from 0 to 1.
+        Whether values are differences, drawn with signed ticks and a line at 0. Otherwise values
+        are shares from 0 to 1.
     end_values
         Whether each line ends with its last value.
 
@@ -295,7 +295,7 @@ def _decimal(value: float, values: Sequence[float]) -> str:
 
 @dataclass(frozen=True)
 class HeatCell:
-    """A number as text, with its percentage of the full colour; None without a number."""
+    """A number as text; `shade` is a percentage of the full colour, or None for no colour."""
 
     text: str
     shade: int | None
@@ -345,7 +345,7 @@ def heat_map(
     totals
         Last number of each row.
     scale
-        The numbers without and with full colour.
+        Numbers with 0 % and with 100 % of the colour; None for a table without colours.
     corner, total
         Headings of the first and the last column.
 

@@ -241,7 +241,7 @@ def _suggestions(body: dict[str, Any], n: int) -> list[str | None] | None:
 
 
 def _undone_act(session: LabellingSession, version: int) -> dict[str, str | None] | None:
-    """Return the kind and the classes of the act that was undone after a version of the log."""
+    """Return the kind and the classes of the action that was undone after a version of the log."""
     undone = [
         next(session.log.events(after=event.undoes - 1))
         for event in session.log.events(after=version)

@@ -160,5 +160,5 @@ class _Anchors:
         away = -probabilities[:, self.columns]  # (b, a)
         away[self.columns == own[:, None]] = np.inf
         order = np.argsort(away, axis=1, kind="stable")[:, :most]  # (b, r)
-        there = np.take_along_axis(away, order, axis=1) < np.inf
-        return np.where(there, order, -1)
+        valid = np.take_along_axis(away, order, axis=1) < np.inf
+        return np.where(valid, order, -1)

@@ -247,11 +247,11 @@ def only_candidates_are_selected(spec: str) -> None:
 
 @strategy_checks
 def order_of_candidates_does_not_matter(spec: str) -> None:
-    matrix, there = example_matrix(), np.arange(40)
-    back = there[::-1].copy()
+    matrix, ascending = example_matrix(), np.arange(40)
+    descending = ascending[::-1].copy()
     _same(
-        _select(spec, example_pool(matrix, candidates=there), 12),
-        _select(spec, example_pool(matrix, candidates=back), 12),
+        _select(spec, example_pool(matrix, candidates=ascending), 12),
+        _select(spec, example_pool(matrix, candidates=descending), 12),
     )
 
 

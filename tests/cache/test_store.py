@@ -296,9 +296,9 @@ def test_drift_of_the_canary_is_an_error(store: Store) -> None:
         store.check_canary(lambda: vectors * 1.01, {"runtime": "two"})
     assert str(caught.value) == (
         f"this machine's vectors differ by 0.01 of their length from those in {store.folder} (the "
-        "limit is 0.001): then {'runtime': 'one'}, now {'runtime': 'two'}. Nothing "
-        "was added. Use the former --runtime and versions, --precision fp32, or another "
-        "--workspace."
+        "limit is 0.001). The stored ones were computed with {'runtime': 'one'}, the new ones with "
+        "{'runtime': 'two'}. Nothing was added. Use the former --runtime and versions, --precision "
+        "fp32, or another --workspace."
     )
     with pytest.raises(DriftError):
         store.check_canary(lambda: vectors * np.nan, {})

@@ -87,7 +87,8 @@ def test_a_member_that_ends_beyond_the_archive(tmp_path):
     path.write_bytes(raw)
     found = read(path)
     assert str(found["b.png"]) == (
-        "it is damaged in the archive (ends beyond it). Copy the archive again from the source"
+        "it is damaged in the archive (ends beyond the archive). Copy the archive again "
+        "from the source"
     )
     assert found["a.png"] == SMALL
 

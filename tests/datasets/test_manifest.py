@@ -145,7 +145,7 @@ def test_a_manifest_without_paths_lists_its_columns(write, tmp_path):
 def test_faults_are_reported_with_their_line(write):
     path = write("path,label\na.png,hat\nb.png,hat\n./a.png,coat\n")
     assert message(path) == (
-        f"{path}, line 4: 'a.png' is listed twice, in line 2 too; keep one of them."
+        f"{path}, line 4: 'a.png' is listed twice, also in line 2; keep one of them."
     )
     path = write("path,label\n,hat\n")
     assert message(path) == f"{path}, line 2: the path is blank. Fill it in or remove the row."

@@ -102,8 +102,8 @@ def labels_to_target(
     if sustained:
         after = int(below[-1]) + 1
     else:
-        there = np.flatnonzero(values >= target)
-        after = int(there[0]) if there.size else len(values)
+        above = np.flatnonzero(values >= target)
+        after = int(above[0]) if above.size else len(values)
     if after == 0:
         return Reached(labels=float(budgets[0]), at_most=True)
     if after == len(values):

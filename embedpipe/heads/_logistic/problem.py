@@ -86,7 +86,7 @@ class Problem(NamedTuple):
     """(n,) class numbers, ascending."""
     n_classes: int
     counts: Float64 | None
-    """(n,) weights of the rows; None is 1 each."""
+    """(n,) weights of the rows; None for weights of 1."""
 
     @classmethod
     def of(cls, labelled: Labelled) -> Self:

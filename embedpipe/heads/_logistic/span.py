@@ -113,7 +113,7 @@ def solve(
     C: float,
     *,
     start: Array,  # (F, K, 1 + r), the intercept first
-    counts: Array | None,  # (F, n) weights of the rows in each regression; None is 1
+    counts: Array | None,  # (F, n) weights of the rows in each regression; None for 1
     tolerance: float = 0.0,
     relative: float = 0.0,
     max_steps: int,

@@ -21,7 +21,10 @@ DECADES = 3
 """Maximum distance of C from the centre of the prior, in decades."""
 
 PRIOR_STRENGTH = 60_000.0
-"""Centre of the prior times n times the variance: C = 1000 for 100 rows of variance 0.6."""
+"""Product of the centre of the prior, the number of rows and their variance.
+
+For 100 rows of variance 0.6, the centre is C = 1000.
+"""
 
 PRIOR_DECADES = 0.5
 """Standard deviation of the prior on log10 C."""
@@ -38,7 +41,7 @@ MAX_SCORED = 1000
 """Number of scored rows after which no further fold is solved."""
 
 FOLD_TOLERANCE = 0.03
-"""Root of the relative gap of the fits to folds of many rows."""
+"""Tolerance of the fits to folds of many rows, see `solve_in_subspaces`."""
 
 
 class HeldOut(NamedTuple):
@@ -48,7 +51,7 @@ class HeldOut(NamedTuple):
     """(m, K)."""
     codes: Codes
     counts: Float64 | None
-    """(m,) weights of the rows; None is 1 each."""
+    """(m,) weights of the rows; None for weights of 1."""
 
 
 class Choice(NamedTuple):
@@ -66,7 +69,7 @@ class Choice(NamedTuple):
 
 
 class Folds(Protocol):
-    """Solves all folds for a value of C."""
+    """Solves folds for a value of C."""
 
     scored: Codes
     n_folds: int
@@ -93,8 +96,8 @@ def choose_strength(
     centre and decreases C by half decades until the score rises; if it rises at once, C is
     increased. A tie goes to the value nearer to the centre.
 
-    Up to 1,200 rows, all five folds are solved together. Beyond, folds are solved until they
-    contain 1,000 rows.
+    Up to 1,200 rows, all five folds are solved together. With more rows, folds are solved one by
+    one until 1,000 rows are scored.
     """
     centre = _centre(problem.energy())
     if not (folds != NEVER_SCORED).any():
@@ -142,7 +145,7 @@ class _Search:
         step = self.centre
         for direction in (-1, 1):
             if step != self.centre:
-                break  # the score rises in the other direction
+                break  # the score decreased in the first direction
             while abs(step + direction - self.centre) <= DECADES * STEPS_PER_DECADE:
                 self._try(step + direction, step)
                 if self.scores[step + direction] >= self.scores[step]:

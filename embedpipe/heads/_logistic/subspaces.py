@@ -68,7 +68,7 @@ def solve_in_subspaces(
     coordinates instead of d. A round reads the matrix twice: O(n d K) time, plus O(n r K) per step
     in the basis.
 
-    `start` has (K, d) weights and (K,) intercepts for centred rows; None is zeros. The search has
+    `start` has (K, d) weights and (K,) intercepts for centred rows; None for zeros. The search has
     converged when the decrease predicted by the quadratic model is at most ``tolerance**2`` times
     the value; the prediction is corrected by the error of the last one.
     """
