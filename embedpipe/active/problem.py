@@ -51,7 +51,8 @@ class Problem:
     test_rows, test_labels
         Used only for the reported measures.
     digest
-        SHA-256 of items, labels, candidates and test rows; equal problems have equal digests.
+        SHA-256 of images or matrix, labels, candidates and test rows. Equal problems have equal
+        digests.
     index
         Neighbour index of the candidates.
     name
