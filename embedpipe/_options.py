@@ -298,8 +298,8 @@ class ReplayFields:
     )
     reference_methods: Sequence[str] = option(
         ("naive", "joint"),
-        "Methods to run beside replay, separated by commas: naive (no buffer), cumulative (a new "
-        "head on all data so far), joint (all data at once); '' for none",
+        "Methods to run in addition to replay, separated by commas: naive (no buffer), cumulative "
+        "(a new head on all data so far), joint (all data at once); '' for none",
     )
     seeds: int | Sequence[int] = option(10, "Number of seeds", min=1)
     mix: str = option(

@@ -21,7 +21,7 @@ from .stopping import StoppingMonitor
 
 __all__ = ["Evaluator", "Rounds", "Scores"]
 
-REPORTS = (
+STORED_ATTRIBUTES = (
     "loss_", "C_", "C_rule_", "n_iter_", "converged_", "temperature_",
     "cv_accuracy_", "cv_n_", "cv_ece_",
 )  # fmt: skip
@@ -206,7 +206,8 @@ class Rounds:
             scores=picked.scores,
             labels=answers,
             head={
-                name.rstrip("_"): value for name, value in head_attributes(head, REPORTS).items()
+                name.rstrip("_"): value
+                for name, value in head_attributes(head, STORED_ATTRIBUTES).items()
             },
             diagnostics={name: _last(value) for name, value in picked.diagnostics.items()},
             cost=cost + self.problem.oracle.cost(picked.rows),

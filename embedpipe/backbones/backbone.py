@@ -18,7 +18,10 @@ class Encoder(Protocol):
     """A backbone that is ready to run on this machine."""
 
     provenance: dict[str, str]
-    """Runtime, versions and device, which may change low bits. ``runtime`` is required."""
+    """Runtime, versions and device; vectors may differ slightly between them.
+
+    The key ``runtime`` is required.
+    """
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """Return the embeddings of a batch.
@@ -82,7 +85,9 @@ class Backbone(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no `encode` and no `open`.")
 
     def open(self, *, precision: str, runtime: str, batch_size: int) -> Encoder:
-        """Load the weights and return an encoder; by default one that calls `encode`.
+        """Load the weights and return an encoder.
+
+        The default encoder calls `encode` of the backbone.
 
         Parameters
         ----------
@@ -91,12 +96,12 @@ class Backbone(ABC):
         runtime
             ``"auto"``, ``"torch"`` or ``"openvino"``.
         batch_size
-            Maximum number of images of one call of `encode`.
+            Maximum number of images in one call of `encode`.
 
         Raises
         ------
         BackboneError
-            If the weights are missing, altered or do not fit.
+            If the weights are missing, were altered, or do not match the architecture.
         """
         return _PlainEncoder(self)
 

@@ -1,6 +1,7 @@
 """The scan memory: the digests of a dataset's items, and the stamps of their files.
 
-It saves hashing an unchanged folder again; a damaged scan memory is ignored.
+A stamp is the size, times and inode of a file; see `Stamp`. Files with an unchanged stamp are not
+hashed again. A damaged scan memory is ignored.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ MEMORY_SCHEMA = pa.schema(
         pa.field("scanned_ns", pa.int64()),
     ]
 )
-"""One row per item; the four columns of a stamp are null if the source has none."""
+"""One row per item.
+
+``size``, ``mtime_ns``, ``ctime_ns`` and ``inode`` are null if the source gives no stamp.
+"""
 
 
 def read_memory(path: Path) -> pa.Table:
@@ -38,7 +42,7 @@ def read_memory(path: Path) -> pa.Table:
 
 
 def memory_problem(path: Path) -> str | None:
-    """Return the damage of the scan memory at `path` as a clause, or None."""
+    """Return the problem of the scan memory at `path`; None if it is intact or missing."""
     return "a scan memory that is damaged" if _read_whole(path) is None else None
 
 
@@ -61,7 +65,7 @@ def _read_whole(path: Path) -> pa.Table | None:
         table = read_parquet(path)
     except (FileNotFoundError, NotADirectoryError):
         return MEMORY_SCHEMA.empty_table()
-    except OSError as error:  # it may be complete and must not be removed
+    except OSError as error:  # the file may be intact, so it is not reported as damaged
         raise CacheError(f"cannot read {path}: {error.strerror or error}.") from error
     except pa.ArrowException:
         return None

@@ -23,12 +23,12 @@ from .stream import Experience, Stream
 
 __all__ = ["ContinualLoop"]
 
-REPORTS = ("loss_", "C_", "alpha_", "shrinkage_", "temperature_", "cv_accuracy_")
+STORED_ATTRIBUTES = ("loss_", "C_", "alpha_", "shrinkage_", "temperature_", "cv_accuracy_")
 """Attributes of a head that a record stores."""
 
 
 class ContinualLoop:
-    """Learns a stream experience by experience; tests the head on all experiences after each.
+    """Learns the experiences of a stream in order; tests the head on all of them after each one.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class ContinualLoop:
         return None if self._workspace is None else self._workspace.runs / self.run_id
 
     def run(self) -> Iterator[ExperienceRecord]:
-        """Yield the record of each experience; experiences stored on disk are not repeated.
+        """Yield the record of each experience; stored experiences are not learned again.
 
         Raises
         ------
@@ -150,24 +150,24 @@ class ContinualLoop:
         )
 
     def _experience(self, number: int, experience: Experience) -> ExperienceRecord:
-        rows, choosing = timed(lambda: self._to_label(number, experience))
+        rows, choose_seconds = timed(lambda: self._to_label(number, experience))
         self._batches.append(self._batch(rows))
         kept = self._batch(self.memory.rows)
         self._head, fit_seconds = timed(
             lambda: self._method.learn(self._learner, self._head, self._batches, kept)
         )
-        keeping = 0.0
+        keep_seconds = 0.0
         if self._method.replays:
             rng = np.random.default_rng(self.options.seed)
             batch = self._experience_batch(number, rows)
-            self.memory, keeping = timed(
+            self.memory, keep_seconds = timed(
                 lambda: self.policy.update(self.memory, batch, self.options.size, rng)
             )
         return self._record(
             number,
             experience.name,
             replayed=kept.rows.size,
-            select_seconds=choosing + keeping,
+            select_seconds=choose_seconds + keep_seconds,
             fit_seconds=fit_seconds,
         )
 
@@ -188,7 +188,7 @@ class ContinualLoop:
     def _record(self, number: int, name: str, **figures: Any) -> ExperienceRecord:
         accuracies = self._learner.accuracies(self._head)
         if self.stream.protocol == "streaming":
-            accuracies[: number + 1] = np.nan  # training rows are not a test
+            accuracies[: number + 1] = np.nan  # their rows were used for training
         batches = self._batches if self._method.at_once else self._batches[-1:]
         record = ExperienceRecord(
             number,
@@ -197,7 +197,7 @@ class ContinualLoop:
             kept=self.memory.rows.size,
             labelled=sum(batch.rows.size for batch in self._batches),
             accuracies=accuracies,
-            head=head_attributes(self._head, REPORTS),
+            head=head_attributes(self._head, STORED_ATTRIBUTES),
             **figures,
         )
         self.records.append(record)

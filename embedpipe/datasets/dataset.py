@@ -63,7 +63,7 @@ SPLITS = ("train", "validation", "test")
 
 SPLIT_NAMES = {
     "train": ("train", "training", "trn"),
-    # "eval" is the set for choosing a model where there is a "test" beside it.
+    # "eval" is the set for choosing a model if there is also a "test".
     "validation": ("validation", "valid", "val", "dev", "eval"),
     "test": ("test", "testing", "tst"),
 }

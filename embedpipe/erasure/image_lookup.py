@@ -37,13 +37,13 @@ class FoundImage:
 def find_image(workspace: Workspace, image: str) -> FoundImage:
     """Return the content ids, items and files of an image.
 
-    `image` is the path of the file, which may be deleted, its id in a dataset, or its SHA-256 in
-    hexadecimal. `UsageError` is raised if no image or more than one matches.
+    `image` is a path (the file itself may be deleted), an id in a dataset, or a SHA-256 in
+    hexadecimal. `UsageError` is raised if no image matches, or more than one.
     """
     known = _ItemsAndContents(workspace)
     file = Path(image).expanduser()
     contents: set[bytes] = set()
-    items = {(name, each) for name in known.datasets for each in _rooted(image, name)}
+    items = {(name, each) for name in known.datasets for each in _possible_ids(image, name)}
     items &= known.items
     if file.is_file():
         contents.add(hashlib.sha256(file.read_bytes()).digest())
@@ -97,14 +97,14 @@ class _ItemsAndContents:
         return {(name, path) for name, path, content in self._rows if content in contents}
 
 
-def _rooted(image: str, dataset: str) -> list[str]:
-    """Return the possible ids of a path in a dataset of one of its parent folders."""
-    parts = Path(os.path.abspath(Path(image).expanduser())).parts  # noqa: PTH100 - links stay
+def _possible_ids(image: str, dataset: str) -> list[str]:
+    """Return the ids that a path may have in `dataset`, which is one of its parent folders."""
+    parts = Path(os.path.abspath(Path(image).expanduser())).parts  # noqa: PTH100 - keep links
     return [
         encode_id("/".join(parts[start:]))
         for depth in range(1, len(parts))
         if path_name(str(Path(*parts[:depth]))) == dataset
-        for start in range(depth, len(parts))  # outer folders may not be part of ids
+        for start in range(depth, len(parts))  # ids can lack the outer folders
     ]
 
 

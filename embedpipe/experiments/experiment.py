@@ -92,7 +92,7 @@ class Experiment(ExperimentOptions, Study[Results]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self._sources, self._workspace  # raises where they are not valid
+        _ = self._sources, self._workspace  # raises if an option is invalid
 
     @classmethod
     @old_parameters(upper_bound="upper_baseline")

@@ -59,7 +59,7 @@ class GridOptions:
     experiment: ExperimentFields = field(default_factory=ExperimentFields)
     embed: EmbedOptions = field(default_factory=EmbedOptions)
     backbones: Sequence[str] = ()
-    """Backbones of every dataset; if empty, the one of `embed`."""
+    """Backbones for every dataset; if empty, the backbone of `embed`."""
     given: Collection[str] = ()
     """The keys of the file."""
 
@@ -100,9 +100,13 @@ class GridOptions:
 def read_grid(path: str | Path) -> GridOptions:
     """Read a grid file; relative paths start at its folder.
 
-    Its keys are ``dataset`` or ``datasets`` (names, paths, or mappings with the fields of
-    `DatasetEntry`), ``backbone`` or ``backbones``, ``embed`` (other fields of `EmbedOptions`), and
-    the options of `Experiment`; ``labelling`` has the fields of `OracleOptions`.
+    The file may have these keys:
+
+    - ``dataset`` or ``datasets``: names, paths, or mappings with the fields of `DatasetEntry`,
+    - ``backbone`` or ``backbones``: names,
+    - ``embed``: a mapping with the other fields of `EmbedOptions`,
+    - ``labelling``: a mapping with the fields of `OracleOptions`,
+    - the other options of `Experiment`.
     """
     import yaml
 
@@ -126,7 +130,7 @@ def read_grid(path: str | Path) -> GridOptions:
     options = {name: given[name] for name in EXPERIMENT if name in given}
     options |= {name: _listed(options[name]) for name in LISTS if name in options}
     if "labelling" in given:
-        options["labelling"] = _made(OracleOptions, given["labelling"], "labelling", path)
+        options["labelling"] = _options_from(OracleOptions, given["labelling"], "labelling", path)
     embedding = _mapping(given.get("embed", {}), "embed", path)
     known = [each.name for each in fields(EmbedOptions) if each.name != "backbone"]
     _check_keys(embedding, known, "option of `embed`", path)
@@ -141,7 +145,7 @@ def read_grid(path: str | Path) -> GridOptions:
 
 
 def imbalanced(problem: Problem, how: ImbalanceOptions, seed: int) -> Problem:
-    """Return the problem with fewer candidates, drawn by a seed."""
+    """Return the problem without some candidates of some classes, chosen at random by `seed`."""
     if how.long_tailed is not None:
         problem = problem.long_tailed(how.long_tailed, seed)
     for label, count in how.rare.items():
@@ -163,7 +167,7 @@ def _entry(given: Any, path: Path) -> DatasetEntry:
         entry["source"] = str(path.parent / source)
     if isinstance(entry.get("within"), str):
         entry["within"] = str(path.parent / entry["within"])
-    made: DatasetEntry = _made(DatasetEntry, entry, "a dataset", path)
+    made: DatasetEntry = _options_from(DatasetEntry, entry, "a dataset", path)
     return made
 
 
@@ -173,7 +177,7 @@ def _beside(dataset: str, path: Path) -> str:
     return dataset if dataset in datasets else str(path.parent / dataset)
 
 
-def _made(kind: Any, given: Any, what: str, path: Path) -> Any:
+def _options_from(kind: Any, given: Any, what: str, path: Path) -> Any:
     options = _mapping(given, what, path)
     _check_keys(options, [each.name for each in fields(kind)], f"option of {what}", path)
     return kind(**options)

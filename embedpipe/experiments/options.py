@@ -46,7 +46,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Axes:
-    """The values that a grid combines, beside the datasets."""
+    """The values that a grid combines, in addition to the datasets."""
 
     pairs: Sequence[tuple[Choice, Choice]]
     """The strategies of the first batch and of all others."""
@@ -66,7 +66,7 @@ class ExperimentOptions(ExperimentFields):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise UsageError(f"{option} is {value!r}: give a whole number, at least {least}.")
         check_kind(self.index)
-        _ = self._axes  # raises where they are not valid
+        _ = self._axes  # raises if an option is invalid
 
     @cached_property
     def _axes(self) -> Axes:

@@ -50,7 +50,7 @@ class ReplayOptions(ReplayFields):
             raise UnknownNameError("reference method", unknown[0], REFERENCE_METHODS)
         check_seeds(self.seeds)
         for head in several(self.heads, "heads"):
-            self._ways(head)  # raises where they are not valid
+            self._ways(head)  # raises if an option is invalid
 
     def _ways(self, head: str) -> list[tuple[ReplaySetting, ContinualOptions]]:
         """Return the settings of a head, without a stream, and the options of their loops."""
@@ -88,7 +88,7 @@ class ReplayOptions(ReplayFields):
         """The sizes of buffers, by their text in tables."""
         sizes: dict[str, float | int] = {}
         for given in several(self.retains, "retains"):
-            size_of(given)  # raises where it is not valid
+            size_of(given)  # raises if the size is invalid
             retain = given.item() if hasattr(given, "item") else given
             sizes[json.dumps(retain)] = retain
         return sizes
@@ -155,7 +155,7 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self._entries, self._workspace  # raises where they are not valid
+        _ = self._entries, self._workspace  # raises if an option is invalid
 
     def cells(self) -> list[Cell[ReplaySetting]]:
         """Return the cells, by stream, head, method, policy, size and seed."""

@@ -164,7 +164,7 @@ class Task:
     prepare: Callable[[], Any]
     """Makes the worker's argument, right before the task starts."""
     cell: Cell[Any] | None = None
-    """The cell of the run; None for measurements beside the runs."""
+    """The cell of the run; None for measurements that are not part of a run."""
 
 
 class Study(ABC, Generic[R]):

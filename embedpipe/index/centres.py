@@ -1,4 +1,4 @@
-"""Distances to a growing set of centres: the centres, bounds, and the nearest of a set."""
+"""Growing sets of centres, bounds on the distances to them, and the nearest centre of a set."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class _Chunk:
 class Centres:
     """Rows of a matrix, numbered in the order they were added.
 
-    Their vectors in the frame are computed in chunks of 256 and kept up to 64 MB.
+    Their vectors in the frame are computed in chunks of 256. At most 64 MB of chunks are kept in
+    memory.
     """
 
     def __init__(self, frame: Frame, rows: NDArray[np.int64]) -> None:
@@ -64,7 +65,7 @@ class Centres:
         self._count += 1
 
     def spans(self, start: int, stop: int) -> Iterator[tuple[int, FrameRows]]:
-        """Yield runs of the centres from `start` to before `stop`, each with its first number."""
+        """Yield the centres `start` to `stop - 1` in blocks, each after the number of its first."""
         while start < stop:
             number, first = divmod(start, CHUNK)
             last = min(CHUNK, stop - number * CHUNK)
@@ -93,15 +94,15 @@ class Centres:
 class Bounds:
     """Bounds on the squared distances of m items to the nearest centre they were compared with.
 
-    Either the true distance is known, and `upper` equals `lower`; or the nearest centre is
-    certainly `near`, and its squared distance is between `lower` and `upper`. 32 bytes per item.
+    If `upper` equals `lower`, both are the true squared distance. Otherwise `near` is certainly the
+    nearest centre, and its squared distance is between `lower` and `upper`. An item takes 32 bytes.
     """
 
     norms: Float64s  # (m,) squared norms in the frame of the estimates
     upper: Float64s  # (m,)
     lower: Float64s  # (m,)
     near: NDArray[np.int32]  # (m,) numbers of centres
-    seen: NDArray[np.int32]  # (m,) how many centres were compared, from the first
+    seen: NDArray[np.int32]  # (m,) number of compared centres, in the order they were added
 
     @classmethod
     def unknown(cls, m: int) -> Bounds:
@@ -129,7 +130,10 @@ class Bounds:
         self.upper[at] = self.lower[at] = values
 
     def lower_to(self, upper: Float64s, lower: Float64s, near: NDArray[Any] | int) -> None:
-        """Record centres that are nearer for certain, wherever `upper` is smaller than before."""
+        """Replace the bounds and the nearest centre of the items whose new `upper` is smaller.
+
+        For these items, the new centre must be certainly nearer, or `settle` must follow.
+        """
         closer = upper < self.upper
         self.upper = np.where(closer, upper, self.upper)
         self.lower = np.where(closer, lower, self.lower)
@@ -142,7 +146,7 @@ class Bounds:
 def nearest_of_set(
     matrix: Vectors, rows: NDArray[np.int64], centres: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the nearest of (p,) `centres` to each of (m,) `rows`, and the distances: (m,), (m,).
+    """Return the nearest of `centres` (p,) to each of `rows` (m,), and its distance: (m,), (m,).
 
     FAISS finds the nearest in float32, so nearly equal distances may be confused; the returned
     distances are in float64. O(m·p·d) time; 16 bytes per row and a 16 MB block.

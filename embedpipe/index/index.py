@@ -499,7 +499,7 @@ class Index:
         raise SelectionError(
             f"the exact neighbours of {p:,} unique vectors of {d:,} dimensions take about "
             f"{in_words(seconds)} on {cores} cores; the limit is {self.exact_up_to:,} vectors. Use "
-            "index='ivf' or index='hnsw', which find most of them, or an Index with "
+            "index='ivf' or index='hnsw' (they find most neighbours), or an Index with "
             "exact_up_to=None."
         )
 

@@ -55,7 +55,7 @@ def _damaged(path: Path, problem: str) -> str:
 
 
 def open_log(path: Path, timeout: float) -> sqlite3.Connection:
-    """Return a connection with durable commits to a log of the current version."""
+    """Return a connection to the log with durable commits; migrate an older log first."""
     with sqlite_errors_explained(path, timeout):
         if path.exists() and not os.access(path.parent, os.W_OK):
             return _copy_in_memory(path)
@@ -89,9 +89,9 @@ def _copy_in_memory(path: Path) -> sqlite3.Connection:
                 part = path.with_name(path.name + suffix)
                 if part.exists():
                     shutil.copyfile(part, copy.with_name(part.name))
-            with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as whole:
-                _prepare(whole, path, copy=True)
-                whole.backup(memory)
+            with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as on_disk:
+                _prepare(on_disk, path, copy=True)
+                on_disk.backup(memory)
         memory.execute("PRAGMA query_only = ON")
     except BaseException:
         memory.close()
@@ -100,7 +100,7 @@ def _copy_in_memory(path: Path) -> sqlite3.Connection:
 
 
 def _make_folder(path: Path) -> None:
-    """Make the folder of the log durably."""
+    """Make the folder of the log, and sync the new entry to disk."""
     if path.parent.is_dir():
         return
     try:
@@ -122,6 +122,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, copy: bool = False) 
     connection.execute(f"PRAGMA journal_mode = {'DELETE' if copy else 'WAL'}")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # durable commits on macOS
-    connection.execute("PRAGMA cache_size = -65536")  # 64 MB: the rows of paths are scattered
+    connection.execute("PRAGMA cache_size = -65536")  # 64 MB: rows of a path are on many pages
     if version != VERSION:
         migrate(connection, path)

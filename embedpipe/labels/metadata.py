@@ -69,7 +69,8 @@ def read_metadata(path: str | Path, ids: Sequence[str]) -> dict[str, NDArray[np.
             found[name] = numbers[rows]  # (n,)
     if not found:
         raise table.fault(
-            None, "no column with numbers beside 'path'. Write decimals with a point: 0.5."
+            None,
+            "no column besides 'path' contains only numbers. Write decimals with a point: 0.5.",
         )
     for name, values in found.items():
         bad = np.flatnonzero(~np.isfinite(values))

@@ -1,4 +1,4 @@
-"""Work on threads beside the server: training of the model, and checks of the images."""
+"""Work on background threads of the server: training of the model, and checks of the images."""
 
 from __future__ import annotations
 

@@ -265,8 +265,8 @@ class Pool:
     def _probabilities(self, rows: Rows) -> NDArray[np.float32]:
         if self._predict is None and self._head is None:
             raise SelectionError(
-                "this pool has no predictions: give it a fitted `head`, "
-                "or `probabilities`, a function from rows to class probabilities."
+                "this pool has no predictions: give it a fitted `head` "
+                "or `probabilities` (a function from rows to class probabilities)."
             )
         found = np.empty((rows.size, self.n_classes or 0), np.float32)
         for part in row_blocks(rows.size, self._predict_rows):

@@ -282,8 +282,8 @@ def test_many_points_are_refused():
             "the exact neighbours of 60 unique vectors of 60 dimensions take about 5 seconds on "
         )
         assert message.endswith(
-            "cores; the limit is 50 vectors. Use index='ivf' or index='hnsw', which find most of "
-            "them, or an Index with exact_up_to=None."
+            "cores; the limit is 50 vectors. Use index='ivf' or index='hnsw' (they find most "
+            "neighbours), or an Index with exact_up_to=None."
         )
     assert Index(np.eye(60, dtype=np.float32), exact_up_to=None).neighbours(3)
     approximate = Index(np.eye(60, dtype=np.float32), kind="ivf", exact_up_to=50)

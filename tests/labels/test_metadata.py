@@ -67,7 +67,8 @@ def test_numbers_are_aligned_with_the_items(tmp_path, suffix):
         ),
         (
             "path;x\na/1.jpg;0,5\nb/1.jpg;2,0\n",
-            "{path}: no column with numbers beside 'path'. Write decimals with a point: 0.5.",
+            "{path}: no column besides 'path' contains only numbers. Write decimals with a point: "
+            "0.5.",
         ),
     ],
 )

@@ -543,7 +543,7 @@ def test_wrong_options_are_refused(spec, error, message):
 def test_missing_inputs_of_the_pool_are_refused():
     bare = pool_of(line(0, 1, 2), metadata={"sharpness": [1, -1, np.nan]})
     assert refused(SelectionError, "combine(similarity)", bare) == (
-        "similarity needs examples: give the pool `examples`, one vector each."
+        "similarity needs examples: give the pool `examples`, with one vector per example."
     )
     assert refused(SelectionError, "combine(metadata(sharpnes))", bare) == (
         "the pool has no metadata 'sharpnes'. Did you mean 'sharpness'? It has: sharpness."

@@ -91,8 +91,8 @@ def test_probabilities_follow_the_rows_asked_for():
         (
             None,
             {},
-            "this pool has no predictions: give it a fitted `head`, "
-            "or `probabilities`, a function from rows to class probabilities.",
+            "this pool has no predictions: give it a fitted `head` "
+            "or `probabilities` (a function from rows to class probabilities).",
         ),
         (
             lambda rows: np.zeros(rows.size),

@@ -12,10 +12,10 @@ from .strength import Choice
 from .subspaces import NEGLIGIBLE_LOSS, Solution, solve_in_subspaces
 
 SINGLE_PRECISION = 1e-4
-"""Minimum tolerance in float32; for smaller ones the fit continues in float64."""
+"""Minimum tolerance in float32; for a smaller tolerance the fit continues in float64."""
 
 MAX_SPAN_ROWS = 150
-"""Maximum rows that are solved in their own span."""
+"""Maximum number of rows for a fit in the span of the rows."""
 
 
 def fit_chosen(
@@ -46,7 +46,10 @@ def fit_weights(
     tolerance: float,
     max_steps: int,
 ) -> Solution:
-    """Fit a logistic regression from `start`, as in `Solution`; `max_steps` per precision."""
+    """Fit a logistic regression, with at most `max_steps` in each precision.
+
+    `start` holds weights and intercepts for centred rows, as `Solution` does.
+    """
     n, d = problem.rows.values.shape
     if start is None and n <= min(MAX_SPAN_ROWS, d):
         coordinates = short_coordinates(problem.rows)
@@ -74,7 +77,7 @@ def _fit_in_span(
     tolerance: float,
     max_steps: int,
 ) -> Solution:
-    """Fit in the coordinates of the span of few rows, from (K, 1 + r) weights."""
+    """Fit in the coordinates of the span of few rows; `inside` is the start, (K, 1 + r)."""
     found = solve(
         coordinates.values,
         coordinates.energy,
@@ -95,7 +98,7 @@ def _fit_in_span(
 def _fit_precisely(
     problem: Problem, C: float, near: Solution, tolerance: float, max_steps: int
 ) -> Solution:
-    """Continue in float64, in orthogonal coordinates of all rows."""
+    """Continue the fit in float64, in orthogonal coordinates of the span of all rows."""
     values, mean = problem.rows.values.astype(np.float64), problem.rows.mean
     span = rotate_to_span(values)
     shift = near.weights @ (span.mean - mean)  # the two means differ by rounding errors

@@ -38,8 +38,9 @@ class CvatFormat(Format):
     A file is ``<class>/<image>``, with ``/`` in the item's path written as ``%2F``. Only items
     with a sure label are written. The same labels and images give the same bytes.
 
-    In CVAT's exports, images in ``no_label/`` have no label, a file name may begin with its class
-    (``cat/cat_1.jpg``), and an image whose tag was changed from cat to dog is ``dog/cat/1.jpg``.
+    CVAT's exports differ in three ways. Images in ``no_label/`` have no label. A file name may
+    begin with its class (``cat/cat_1.jpg``). An image whose tag was changed from cat to dog is
+    ``dog/cat/1.jpg``.
 
     Examples
     --------
@@ -98,14 +99,14 @@ def _checked_names(archive: zipfile.ZipFile) -> Iterator[str]:
             raise zipfile.BadZipFile(f"the entry of {name!r} includes the next entry")
         if name.endswith("/"):
             continue
-        archive.open(member).close()  # compares the names in the directory and in the member
+        archive.open(member).close()  # zipfile checks that both headers have the same name
         if not member.flag_bits & _UTF8:
             name = _as_utf8(name)
         members.append((name, member.create_system))
     names, hosts = [name for name, _ in members], [host for _, host in members]
     for name in posix_names(str(archive.filename), names, hosts):
         *folders, base = name.split("/")
-        # A ".." is not skipped, so that it is refused later.
+        # Names with ".." are kept, because later code refuses them with a message.
         if all(is_visible(part) or part == ".." for part in (*folders, base)):
             yield name
 

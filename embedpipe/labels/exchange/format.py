@@ -103,8 +103,11 @@ class Format:
     """Suffix of an exported file, in lower case; blank for a folder."""
 
     carries: ClassVar[frozenset[str]] = frozenset()
-    """Supported fields beside labels, of ``skip``, ``unsure``, ``prediction``, ``score``, ``who``,
-    ``model``. Other fields are left out, and so are unsure labels if ``unsure`` is missing."""
+    """Supported fields in addition to labels.
+
+    They are some of ``skip``, ``unsure``, ``prediction``, ``score``, ``who`` and ``model``. Other
+    fields are left out. Unsure labels are left out if ``unsure`` is missing.
+    """
 
     only_labelled: ClassVar[bool] = False
     """Whether only items with a sure label are written; an export without any is refused."""

@@ -240,7 +240,7 @@ class Similarity(StaticObjective):
         """
         if pool.examples is None:
             raise SelectionError(
-                "similarity needs examples: give the pool `examples`, one vector each."
+                "similarity needs examples: give the pool `examples`, with one vector per example."
             )
         bad = np.flatnonzero(~np.isfinite(pool.examples).all(axis=1))
         if bad.size:
