@@ -215,7 +215,12 @@ def _accuracy(
     """Compare predictions with the labels of the dataset, if they share a class."""
     rows = _test_rows(embeddings, trained_on)
     if not len(rows):
-        return Accuracy(None, 0, "the dataset has no labelled image that was not used for training")
+        return Accuracy(
+            None,
+            0,
+            "the dataset has no labels of its own (class folders or a manifest) for images that "
+            "were not used for training",
+        )
     known = {str(name) for name in classes.tolist()}
     truth = np.array([embeddings.items[row].label for row in rows], dtype=np.str_)  # (r,)
     strange = {label for label in truth.tolist() if label not in known}

@@ -36,7 +36,7 @@ def list_(session: Session) -> None:
 
 
 def verify(session: Session) -> None:
-    """Verify all files of the cache; exit status 1 if a file is damaged."""
+    """Verify all files of the cache; exit status 1 if it lists a problem."""
     from ..cache import verify as find_problems
 
     problems = find_problems(session.workspace)

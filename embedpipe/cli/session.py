@@ -121,7 +121,8 @@ class Session:
         if paths:
             names = ", ".join(map(printable, paths[:MAX_NAMED]))
             more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
-            self.remark(f"{len(paths)} vanished since the last scan: {names}{more}")
+            noun = "image" if len(paths) == 1 else "images"
+            self.remark(f"{len(paths)} {noun} missing since the last scan: {names}{more}")
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Callable[[int, int, str], None]]:

@@ -86,7 +86,7 @@ def load_head(path: str | Path) -> tuple[Any, dict[str, Any]]:
     header, tensors = _read(path)
     if header.get("version") != VERSION:
         raise DamagedFileError(
-            f"{path} is a head file of version {header.get('version')}; "
+            f"{path} is a model file of version {header.get('version')}; "
             f"this embedpipe reads version {VERSION}: update embedpipe."
         )
     if header.pop("sha256", None) != _digest(header, tensors):
@@ -150,17 +150,17 @@ def _read(path: Path) -> tuple[dict[str, Any], _Tensors]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise UsageError(f"there is no head file at {path}.")
+        raise UsageError(f"there is no model file at {path}. Check --model, or train one.")
     try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(FORMAT)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise DamagedFileError(
-            f"{path} is not a head file, or is truncated: {' '.join(str(error).split())}."
+            f"{path} is not a model file, or is truncated: {' '.join(str(error).split())}."
         ) from None
     if text is None:
-        raise DamagedFileError(f"{path} is a safetensors file, but not a head file.")
+        raise DamagedFileError(f"{path} is a safetensors file, but not a model file.")
     try:
         header = json.loads(text)
     except ValueError as error:

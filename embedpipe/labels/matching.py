@@ -74,7 +74,8 @@ def rows_for(
     row_of = {item: row for row, item in enumerate(ids)}
     unknown = [path for path in labels if path not in row_of]
     if unknown:
-        raise LabelError(_explain_unknown(unknown, len(labels), ids))
+        text = _explain_unknown(unknown, len(labels), ids)
+        raise LabelError(f"{text} Remove the rows of deleted images." if len(ids) else text)
     absent = missing(list(labels.values()))
     if absent.any():
         path, label = list(labels.items())[int(absent.argmax())]

@@ -117,7 +117,10 @@ def test_a_labelled_test_split_is_used_for_the_accuracy(embedded):
 def test_an_unlabelled_dataset_has_no_accuracy(embedded):
     found = train_head(embedded({f"{n}.jpg": "red" for n in range(3)}), THINGS).accuracy
     assert (found.value, found.judged) == (None, 0)
-    assert found.note == "the dataset has no labelled image that was not used for training"
+    assert found.note == (
+        "the dataset has no labels of its own (class folders or a manifest) for images that "
+        "were not used for training"
+    )
 
 
 def test_a_loop_whose_test_split_has_other_classes_has_no_accuracy(embedded):

@@ -191,7 +191,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     "labels for unknown paths": (
         ["select", "{photos}", "-n", 3, "--labels", "{strangers}"], 1,
         "1 of 2 labelled paths is not in the dataset: 'class9/x.jpg'. Paths must be relative to "
-        "the dataset's folder, such as 'class0/0000.jpg'.",
+        "the dataset's folder, such as 'class0/0000.jpg'. Remove the rows of deleted images.",
     ),
     "a manifest without path": (
         ["embed", "{manifest}"], 1,
@@ -211,7 +211,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "no head file": (
         ["predict", "{photos}", "--model", "none", "--output", "p.csv"], 2,
-        "there is no head file at none.",
+        "there is no model file at none. Check --model, or train one.",
     ),
     "another suffix": (
         ["predict", "{photos}", "--model", "none", "--output", "p.xls"], 1,

@@ -177,7 +177,7 @@ def test_vanished_files_count_as_failures(workspace: Path, photos: Callable[...,
         for path in removed
     ]
     assert "5 of 100 images" in result["error"]
-    assert f"5 vanished since the last scan: {', '.join(removed)}\n" in err
+    assert f"5 images missing since the last scan: {', '.join(removed)}\n" in err
     assert invoke("embed", folder, "--backbone", "toy", "--max-failures", "1%")[0] == 0
 
 
@@ -244,7 +244,7 @@ def test_labels_import_names_vanished_files(
     result = CliRunner().invoke(
         app, ["labels", "import", str(folder), str(tmp_path / "l.csv"), "--format", "csv"]
     )
-    assert f"1 vanished since the last scan: {removed}\n" in result.stderr
+    assert f"1 image missing since the last scan: {removed}\n" in result.stderr
 
 
 def test_a_copy_replaces_a_file_that_vanishes_during_the_run(

@@ -99,7 +99,10 @@ def test_metadata_must_be_json(head, tmp_path):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UsageError) as error:
         load_head(tmp_path / "none")
-    assert str(error.value) == f"there is no head file at {tmp_path / 'none'}."
+    assert (
+        str(error.value)
+        == f"there is no model file at {tmp_path / 'none'}. Check --model, or train one."
+    )
 
 
 @pytest.mark.parametrize("kept", [0, 4, 100, -1])
@@ -108,7 +111,7 @@ def test_a_truncated_file_is_refused(path, kept):
     with pytest.raises(DamagedFileError) as error:
         load_head(path)
     message = str(error.value)
-    assert message.startswith(f"{path} is not a head file, or is truncated: ")
+    assert message.startswith(f"{path} is not a model file, or is truncated: ")
     assert "\n" not in message
 
 
@@ -138,7 +141,7 @@ def test_altered_numbers_are_refused(path):
     [
         (
             {"version": 2},
-            " is a head file of version 2; this embedpipe reads version 1: update embedpipe.",
+            " is a model file of version 2; this embedpipe reads version 1: update embedpipe.",
         ),
         ({"parameters": {"D": 1}}, " has an invalid header: "),
         ({"fitted": None}, " has an invalid header: "),
@@ -187,4 +190,4 @@ def test_another_safetensors_file_is_refused(tmp_path):
     save_file({"a": np.zeros(3)}, path)
     with pytest.raises(DamagedFileError) as error:
         load_head(path)
-    assert str(error.value) == f"{path} is a safetensors file, but not a head file."
+    assert str(error.value) == f"{path} is a safetensors file, but not a model file."

@@ -44,7 +44,8 @@ def test_no_labels_give_no_rows():
 def test_suggestions_for_unknown_paths(path, hint):
     assert error_of({path: "hat"}) == (
         f"1 of 1 labelled paths is not in the dataset: {path!r}{hint}. "
-        "Paths must be relative to the dataset's folder, such as 'hats/001.jpg'."
+        "Paths must be relative to the dataset's folder, such as 'hats/001.jpg'. "
+        "Remove the rows of deleted images."
     )
 
 
@@ -52,7 +53,8 @@ def test_three_unknown_paths_are_listed_and_the_others_counted():
     labels = {"hats/001.jpg": "hat", **{f"x{i}.jpg": "hat" for i in range(5)}}
     assert error_of(labels) == (
         "5 of 6 labelled paths are not in the dataset: 'x0.jpg', 'x1.jpg', 'x2.jpg' and 2 more. "
-        "Paths must be relative to the dataset's folder, such as 'hats/001.jpg'."
+        "Paths must be relative to the dataset's folder, such as 'hats/001.jpg'. "
+        "Remove the rows of deleted images."
     )
 
 
@@ -67,7 +69,7 @@ def test_a_name_in_another_unicode_form_is_explained():
     assert message == (
         "1 of 1 labelled paths is not in the dataset: 'Cafe\u0301.jpg' (did you mean "
         "'Caf\u00e9.jpg'? The two differ only in their Unicode form). Paths must be relative to "
-        "the dataset's folder, such as 'Caf\u00e9.jpg'."
+        "the dataset's folder, such as 'Caf\u00e9.jpg'. Remove the rows of deleted images."
     )
 
 
