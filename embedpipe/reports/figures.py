@@ -112,7 +112,9 @@ def write_replay_figure(path: str | Path, data: ReplayData) -> Path:
 def check_figure(path: str | Path) -> None:
     """Check the suffix of a figure and that matplotlib is installed."""
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise UsageError(f"cannot draw {path}: its name must end in {', '.join(SUFFIXES)}.")
+        raise UsageError(
+            f"cannot draw {path}: its name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."
+        )
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("matplotlib is not installed: `pip install 'embedpipe[figures]'`.")
 

@@ -105,7 +105,8 @@ def report_of(
     ----------
     loops
         At least one finished loop, all on the same problem; the headline is about the first.
-        Without a dataset, picks are named by their rows and have no images.
+        Without a dataset, picks are named by their rows and have no images. For the results of an
+        experiment, use `comparison_of`.
     baseline
         Loop that the others are compared with.
     upper_baseline

@@ -123,7 +123,7 @@ def test_failures_are_reported_after_the_other_runs(call: Callable[..., Result])
         (("--target", "95"), "embedpipe: target is 95.0: give a share"),
         (
             ("--figure", "x.doc"),
-            "embedpipe: cannot draw x.doc: its name must end in .pdf, .svg, .png.",
+            "embedpipe: cannot draw x.doc: its name must end in .pdf, .svg or .png.",
         ),
     ],
 )

@@ -32,7 +32,7 @@ def test_figures_that_cannot_be_drawn_raise_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         write_figure(results(), tmp_path / "curves.doc")
     assert str(caught.value) == (
-        f"cannot draw {tmp_path / 'curves.doc'}: its name must end in .pdf, .svg, .png."
+        f"cannot draw {tmp_path / 'curves.doc'}: its name must end in .pdf, .svg or .png."
     )
     with pytest.raises(UsageError, match="the results have no measure 'f1'."):
         write_figure(results(), tmp_path / "curves.pdf", measure="f1")
