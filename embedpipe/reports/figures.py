@@ -112,9 +112,8 @@ def write_replay_figure(path: str | Path, data: ReplayData) -> Path:
 def check_figure(path: str | Path) -> None:
     """Check the suffix of a figure and that matplotlib is installed."""
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            f"cannot draw {path}: its name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."
-        )
+        suffixes = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        raise UsageError(f"cannot draw {path}: its name must end in {suffixes}.")
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("matplotlib is not installed: `pip install 'embedpipe[figures]'`.")
 
