@@ -1,4 +1,4 @@
-"""Labelling by question and answer in rounds, with a plan on disk for resuming."""
+"""Labelling in rounds of questions, with a plan on disk for resuming after an interruption."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["AnnotatedRound", "Annotation"]
 class AnnotatedRound:
     """The result of a round."""
 
-    round: int  # from 1; 0 before there are two classes
+    round: int  # from 1; 0 while there are fewer than two classes
     labelled: int  # total number of labels
     classes: int  # total number of classes
     model: Model | None  # fitted to these labels; None with fewer than two classes
@@ -54,9 +54,10 @@ class AnnotatedRound:
 class Annotation:
     """Ask an annotator for the labels of proposed items, fit the model, and repeat.
 
-    The session's strategy selects the items of each round; before there are two classes, its
-    initial strategy. Every answer is written to the label log before the next question. The
-    dataset's own labels are not shown. After an interruption, it resumes with the open question.
+    The session's strategy selects the items of each round. While there are fewer than two classes,
+    its initial strategy selects them. Every answer is written to the label log before the next
+    question. The dataset's own labels are not shown. An interrupted annotation resumes with the
+    open question.
 
     Parameters
     ----------
@@ -65,13 +66,13 @@ class Annotation:
     person
         The annotator.
     plan
-        File for the open questions of the round; removed at the end.
+        File with the questions of the current round. It is removed after the last round.
     batch_size
-        Number of questions per round.
+        Number of questions in a round.
     rounds
-        Number of rounds after there are two classes.
+        Number of rounds, counted from the first round with two classes.
     initial_size
-        Number of questions per round before there are two classes.
+        Number of questions in a round while there are fewer than two classes.
     whole_paths
         Show full paths, even if a folder name reveals the class.
 
@@ -120,7 +121,7 @@ class Annotation:
         self._hidden = () if whole_paths else session.embeddings.dataset.class_names
 
     def run(self) -> Iterator[AnnotatedRound]:
-        """Ask, and yield the result of each round, until the end or until the annotator stops."""
+        """Yield the result of each round, until the last round or until the annotator stops."""
         plan = self._resumed() or self._next_plan(None)
         while plan is not None:
             stopped = self._ask_all(plan)
@@ -131,7 +132,7 @@ class Annotation:
         self._file.unlink(missing_ok=True)
 
     def _resumed(self) -> Plan | None:
-        """Return the plan of an interrupted annotation."""
+        """Return the plan of an interrupted annotation, or None."""
         plan = read_plan(self._file, self._settings)
         if plan is None:
             return None
@@ -140,7 +141,7 @@ class Annotation:
         return replace(plan, picks=tuple(pick for pick in plan.picks if pick.path in present))
 
     def _next_plan(self, before: Plan | None) -> Plan | None:
-        """Return the plan of the next round, None after the last one."""
+        """Return the plan of the next round, or None after the last round."""
         last = 0 if before is None else before.round
         if last >= self._rounds:
             return None
@@ -169,7 +170,7 @@ class Annotation:
         """Ask the open questions of a round; return whether the annotator stopped."""
         queue = deque(plan.picks)
         while queue:
-            if not self._is_open(queue[0]):  # answered before, or meanwhile by another annotator
+            if not self._is_open(queue[0]):  # already answered, perhaps by another annotator
                 queue.popleft()
                 continue
             try:
@@ -192,7 +193,7 @@ class Annotation:
 
     def _ask(self, plan: Plan, pick: Pick) -> Answer:
         classes = tuple(self.session.classes())
-        suggestion = pick.label if pick.label in classes else None  # the class may be renamed
+        suggestion = pick.label if pick.label in classes else None  # a class may be renamed
         dataset = self.session.embeddings.dataset
         question = Question(
             round=plan.round,
@@ -223,8 +224,8 @@ class Annotation:
 
     def _undo(self, plan: Plan) -> Sequence[Pick]:
         """Undo the last answer of this annotation; return the picks to ask again."""
-        now = self.session.current().values()
-        if not any(each.by == self.session.who and each.event_id > plan.started for each in now):
+        labels = self.session.current().values()
+        if not any(each.by == self.session.who and each.event_id > plan.started for each in labels):
             self.person.tell("  nothing to undo")
             return []
         rows = self.session.undo()
@@ -233,7 +234,7 @@ class Annotation:
         more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
         self.person.tell(f"  undone: {names or 'a change of the classes'}{more}")
         known = {pick.path: pick for pick in plan.picks}
-        # Several items were labelled at once elsewhere, so they are not asked here.
+        # Another program labelled several items at once. They are not asked again.
         return [known.get(path, Pick(path)) for path in paths] if len(paths) == 1 else []
 
 
@@ -251,8 +252,8 @@ class Plan:
     """The questions of a round. The answers are in the label log."""
 
     settings: Mapping[str, Any]  # a plan with other settings is ignored
-    started: int  # id of the last event when the annotation began
-    round: int  # from 1; 0 before there are two classes
+    started: int  # id of the last event before the annotation began
+    round: int  # from 1; 0 while there are fewer than two classes
     model: str | None  # name of the model in the label log
     picks: tuple[Pick, ...]
 
@@ -266,7 +267,7 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 
 def read_plan(path: Path, settings: Mapping[str, Any]) -> Plan | None:
-    """Return the stored plan, None if there is none with these settings."""
+    """Return the stored plan, or None if no plan with these settings is stored."""
     try:
         fields = json.loads(path.read_bytes())
         plan = Plan(**{**fields, "picks": tuple(Pick(**pick) for pick in fields["picks"])})

@@ -1,4 +1,4 @@
-"""The evidence of each fit, stored on disk across sessions."""
+"""The evidence of each fit (labels, accuracy, agreement), stored on disk across sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["FitHistory"]
 class FitHistory:
     """The evidence of all fits of one head to the labels of one dataset, oldest first.
 
-    The file takes 200 bytes for each fit. Without it, only the accuracy curve is lost.
+    The file takes 200 bytes for each fit. If it is deleted, only the accuracy curve is lost.
     """
 
     def __init__(self, path: Path, key: Mapping[str, str]) -> None:
@@ -26,36 +26,38 @@ class FitHistory:
         with contextlib.suppress(OSError):
             for line in path.read_bytes().splitlines():
                 with contextlib.suppress(ValueError, TypeError, KeyError):
-                    self._take(json.loads(line))
+                    self._add_line(json.loads(line))
 
     def add(self, version: int, evidence: Evidence) -> None:
-        """Add a fit to the labels at a version of the log, unless it repeats the last one."""
+        """Add the evidence of a fit, unless the last fit used the same version of the label log."""
         if self._versions and self._versions[-1] == version:
             return
         self._versions.append(version)
         self.evidence.append(evidence)
         line = json.dumps({**self._key, "version": version, **asdict(evidence)})
-        # One write, so that the lines of simultaneous sessions do not mix. A full disk does not
-        # stop labelling.
+        # Each line is one write, so that lines of simultaneous sessions do not mix. A full disk
+        # does not stop labelling.
         with contextlib.suppress(OSError), self._path.open("ab") as file:
             file.write(f"{line}\n".encode())
 
-    def _take(self, line: Mapping[str, object]) -> None:
+    def _add_line(self, line: Mapping[str, object]) -> None:
         if any(line[name] != value for name, value in self._key.items()):
             return
-        version, labelled, n = (_whole(line[name]) for name in ("version", "labelled", "cv_n"))
-        accuracy, agreement = (_share(line[name]) for name in ("cv_accuracy", "agreement"))
+        version, labelled, n = (
+            _checked_count(line[name]) for name in ("version", "labelled", "cv_n")
+        )
+        accuracy, agreement = (_checked_share(line[name]) for name in ("cv_accuracy", "agreement"))
         self._versions.append(version)
         self.evidence.append(Evidence(labelled, accuracy, n, agreement))
 
 
-def _whole(value: object) -> int:
+def _checked_count(value: object) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(value)
     return value
 
 
-def _share(value: object) -> float | None:
+def _checked_share(value: object) -> float | None:
     if value is None:
         return None
     if not isinstance(value, int | float) or not 0 <= value <= 1:

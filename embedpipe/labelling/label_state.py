@@ -16,12 +16,12 @@ from ..labels.log_state import match
 __all__ = ["STATES", "LabelState", "Snapshot"]
 
 STATES = ("", "label", "skip", "unsure")
-"""States of an item; the first is unlabelled."""
+"""States of an item; the empty string is an unlabelled item."""
 
 MAX_UNDONE = 100
-"""Maximum undone events that are read one by one; with more, reading the whole log is faster."""
+"""Maximum undone events that are read one by one. For more, reading the whole log is faster."""
 
-_OF_ITEMS = ("label", "skip", "unsure", "clear")
+_ITEM_KINDS = ("label", "skip", "unsure", "clear")
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Snapshot:
 
     def counts(self) -> dict[str, int]:
         """Return the number of labels of each class, in the order of `classes`."""
-        found = np.bincount(self.codes + 1, minlength=len(self.classes) + 1)
-        return dict(zip(self.classes, found[1:].tolist(), strict=True))
+        counts = np.bincount(self.codes + 1, minlength=len(self.classes) + 1)
+        return dict(zip(self.classes, counts[1:].tolist(), strict=True))
 
     def labelled(self) -> Batch:
         """Return the labelled rows, ascending, and their labels."""
@@ -55,7 +55,7 @@ class Snapshot:
 class LabelState:
     """The current labels of a dataset, by row of its embeddings.
 
-    A moved file keeps its label; an edited one has none. New events about items are applied one by
+    A moved file keeps its label; an edited file loses it. New events about items are applied one by
     one. After an undone label, the list of classes is read again. After a renamed class, all events
     of the dataset are read again.
     """
@@ -70,9 +70,9 @@ class LabelState:
         self.round = 0  # highest round of an event
         self.current: dict[int, Current] = {}  # by row
         self.classes: list[str] = []  # in order of first appearance
-        # Events of `who` that are not undone, in groups. A group has the events of one action of
-        # the annotator, such as labels of several items at once.
-        self.acts: list[list[Event]] = []
+        # Actions of `who` that are not undone. An action is a list of events, such as labels of
+        # several items at once.
+        self.actions: list[list[Event]] = []
         self._codes = np.full(len(self._content), -1, dtype=np.int32)
         self._states = np.zeros(len(self._content), dtype=np.uint8)
         self._missing: set[bytes | None] = set()  # content ids of labelled files that are missing
@@ -86,7 +86,7 @@ class LabelState:
                 fresh.append(event)
         if not fresh:
             return False
-        self._remember_acts(fresh)
+        self._remember_actions(fresh)
         self.round = max([self.round, *(event.round or 0 for event in fresh)])
         added = [event for event in fresh if event.undoes is None]
         undone_ids = [event.undoes for event in fresh if event.undoes is not None]
@@ -111,7 +111,7 @@ class LabelState:
         if event.kind == "new_class":
             return True
         return (
-            event.kind in _OF_ITEMS
+            event.kind in _ITEM_KINDS
             and event.path in self._content
             and event.content_id == self._content[event.path]
             and event.content_id not in self._missing
@@ -127,7 +127,7 @@ class LabelState:
             self._set(self.row_of[event.path], current)
 
     def _read_items(self, undone: Sequence[Event]) -> None:
-        """Read the items of undone events again, and the classes."""
+        """Read the labels of the items of undone events again, and the classes if needed."""
         if any(event.label is not None for event in undone):
             self._set_classes(self._log.classes(self._dataset))
         for path in {event.path for event in undone if event.path is not None}:
@@ -149,7 +149,7 @@ class LabelState:
             self._set(self.row_of[path], current)
 
     def _set(self, row: int, current: Current | None) -> None:
-        """Set the state of an item; None for an item without events."""
+        """Set the current label or mark of an item; None if the item has no events."""
         if current is None:
             self.current.pop(row, None)
         else:
@@ -161,7 +161,7 @@ class LabelState:
         self._states[row] = STATES.index(kind)
 
     def _add_class(self, name: str) -> int:
-        """Return the position of a class, which is added at the end if it is new."""
+        """Return the position of a class; a new class is added at the end."""
         if name not in self.classes:
             self.classes.append(name)
         return self.classes.index(name)
@@ -170,18 +170,20 @@ class LabelState:
         """Replace the list of classes; items keep their classes by name."""
         before, self.classes = self.classes, list(classes)
         place = {name: code for code, name in enumerate(self.classes)}
-        moved = np.array([*(place.get(name, -1) for name in before), -1], dtype=np.int32)
-        self._codes = moved[self._codes]  # code -1 selects the last element, which is -1
+        new_codes = np.array([*(place.get(name, -1) for name in before), -1], dtype=np.int32)
+        self._codes = new_codes[self._codes]  # code -1 selects the last element, which is -1
 
-    def _remember_acts(self, events: Sequence[Event]) -> None:
+    def _remember_actions(self, events: Sequence[Event]) -> None:
         undone = {event.undoes for event in events if event.kind == "undo"}
         for event in events:
             if event.who != self._who or event.kind == "undo":
                 continue
-            if self.acts and self.acts[-1][0].at == event.at:
-                self.acts[-1].append(event)
+            if self.actions and self.actions[-1][0].at == event.at:
+                self.actions[-1].append(event)
             else:
-                self.acts.append([event])
+                self.actions.append([event])
         if undone:
-            left = ([event for event in act if event.id not in undone] for act in self.acts)
-            self.acts = [act for act in left if act]
+            left = (
+                [event for event in action if event.id not in undone] for action in self.actions
+            )
+            self.actions = [action for action in left if action]

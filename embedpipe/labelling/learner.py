@@ -42,8 +42,8 @@ class Model:
     classes: tuple[str, ...]  # (C,)
     codes: NDArray[np.int64]  # (n,) most probable class of each item, a position in `classes`
     confidence: NDArray[np.float32]  # (n,) probability of this class
-    # Cross-validated on the labelled items, with its 95 % interval (Wilson); None with too few
-    # labels. Because hard items are labelled first, the accuracy on all items is higher.
+    # Cross-validated accuracy on the labelled items and its 95 % Wilson interval; None with too few
+    # labels. Hard items are labelled first, so the accuracy on all items is higher.
     accuracy: float | None
     interval: tuple[float, float] | None
     advice: dict[str, Any]  # from `embedpipe.active.stopping.advise`
@@ -53,7 +53,7 @@ class Model:
 class Learner:
     """Fit a head to the labels of a dataset, and propose items with it.
 
-    Only one thread at a time fits or selects. It takes its snapshot of the labels when it starts.
+    Only one thread at a time fits a head or selects items. It first takes a snapshot of the labels.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class Learner:
     ) -> None:
         self._embeddings, self._snapshot, self._seed = embeddings, snapshot, seed
         self._strategy, self._initial = strategy, initial
-        given = get_head(head) if isinstance(head, str) else head
-        self.head, self._head_name = run_head(given, seed), format_spec(given)
+        unseeded = get_head(head) if isinstance(head, str) else head
+        self.head, self._head_name = run_head(unseeded, seed), format_spec(unseeded)
         if not hasattr(self.head, "predict_proba"):
             raise UsageError(
                 f"a {type(self.head).__name__} has no `predict_proba`. Wrap it in scikit-learn's "
@@ -88,7 +88,7 @@ class Learner:
 
     @cached_property
     def candidates(self) -> NDArray[np.int64]:
-        """The rows that can be proposed: those outside the test and validation splits."""
+        """Rows that can be proposed: all rows outside the test and validation splits."""
         return default_candidates(self._embeddings)
 
     @cached_property
@@ -111,9 +111,9 @@ class Learner:
             if self._batch is not None and _same_labels(self._batch, batch):
                 return self.model, False
             head = self._trainer.fit(self._trainer.fresh(), batch)
-            every = np.arange(len(self._ids), dtype=np.int64)
-            shares = probabilities_of(head, self._embeddings.matrix, every)  # (n, C)
-            codes = shares.argmax(axis=1)
+            rows = np.arange(len(self._ids), dtype=np.int64)
+            probabilities = probabilities_of(head, self._embeddings.matrix, rows)  # (n, C)
+            codes = probabilities.argmax(axis=1)
             accuracy, scored = self._trainer.cv_accuracy(head, batch)
             classes = tuple(str(name) for name in head.classes_)
             agreement = None if self.model is None else _agreement(self.model, classes, codes)
@@ -128,7 +128,7 @@ class Learner:
                 head=head,
                 classes=classes,
                 codes=codes,
-                confidence=shares[every, codes].astype(np.float32),
+                confidence=probabilities[rows, codes].astype(np.float32),
                 accuracy=accuracy,
                 interval=None if low is None else (low, high),
                 advice=advice,
@@ -170,25 +170,25 @@ class Learner:
             if model is not None:
                 return sorted_by_group([self._proposal(int(row), model) for row in chosen])
             names = cluster_names(take_rows(self._embeddings.matrix, chosen))
-            found = zip(chosen, names, strict=True)
+            named_rows = zip(chosen, names, strict=True)
             return sorted_by_group(
-                [Proposal(int(row), self._ids[row], None, None, name) for row, name in found]
+                [Proposal(int(row), self._ids[row], None, None, name) for row, name in named_rows]
             )
 
     def label_doubts(self, n: int) -> LabelDoubts:
         """Return up to `n` likely label errors; see `LabellingSession.label_doubts`."""
         batch = self._snapshot().labelled()
         with self._work:
-            found = find_label_errors(
+            errors = find_label_errors(
                 self._embeddings.matrix, batch.rows, batch.labels, self._trainer.fresh()
             )
-        columns = found.rows, found.suggested, found.suggested_probabilities, found.given
+        columns = errors.rows, errors.suggested, errors.suggested_probabilities, errors.given
         proposals = [
-            Proposal(int(row), self._ids[row], str(label), float(confidence), str(given))
-            for row, label, confidence, given in list(zip(*columns, strict=True))[:n]
+            Proposal(int(row), self._ids[row], str(label), float(confidence), str(current))
+            for row, label, confidence, current in list(zip(*columns, strict=True))[:n]
         ]
-        reason = None if found.judged else why_not_judged(len(np.unique(batch.labels)))
-        return LabelDoubts(proposals, len(batch.rows), found.judged, reason)
+        reason = None if errors.judged else why_not_judged(len(np.unique(batch.labels)))
+        return LabelDoubts(proposals, len(batch.rows), errors.judged, reason)
 
     def _proposal(self, row: int, model: Model) -> Proposal:
         label = model.classes[model.codes[row]]
@@ -202,5 +202,5 @@ def _same_labels(one: Batch, other: Batch) -> bool:
 def _agreement(before: Model, classes: tuple[str, ...], codes: NDArray[np.int64]) -> float:
     """Return the share of items with the same prediction as before."""
     place = {name: code for code, name in enumerate(classes)}
-    moved = np.array([place.get(name, -1) for name in before.classes], dtype=np.int64)
-    return float(np.mean(moved[before.codes] == codes))
+    new_codes = np.array([place.get(name, -1) for name in before.classes], dtype=np.int64)
+    return float(np.mean(new_codes[before.codes] == codes))

@@ -16,6 +16,7 @@ MAX_CLUSTERED = 500
 """Maximum items that are clustered; memory grows with the number of pairs."""
 
 BLOCK_ROWS = 4096
+"""Number of rows that a thread processes at once."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Proposal:
     row: int
     path: str
     label: str | None  # predicted class; None without a model
-    confidence: float | None  # its probability
+    confidence: float | None  # probability of `label`
     group: str  # class or cluster under which the item is shown
 
 
@@ -36,12 +37,13 @@ class LabelDoubts:
     proposals: list[Proposal]  # the most doubtful first
     labelled: int  # number of labels
     judged: int  # number of labels that could be checked
-    reason: str | None  # reason if no label could be checked
+    reason: str | None  # why no label could be checked; None if one could
 
 
 def cluster_names(vectors: NDArray[np.float32]) -> list[str]:
-    """Return the cluster name of each of (n, d) vectors, with about √n clusters."""
-    # Average linkage of unit vectors, without randomness. Numbers in order of first appearance.
+    """Return the (n,) cluster names of (n, d) vectors; there are about √n clusters."""
+    # Average linkage of unit vectors, without randomness. Clusters are numbered in order of
+    # first appearance.
     n = len(vectors)
     count = round(n**0.5)
     if count < 2 or n > MAX_CLUSTERED:
@@ -56,7 +58,7 @@ def cluster_names(vectors: NDArray[np.float32]) -> list[str]:
 
 
 def sorted_by_group(proposals: Sequence[Proposal]) -> list[Proposal]:
-    """Return proposals sorted by group, groups in the order of their first proposals."""
+    """Return proposals sorted by group; groups keep the order of their first proposals."""
     first: dict[str, int] = {}
     for place, proposal in enumerate(proposals):
         first.setdefault(proposal.group, place)
@@ -64,20 +66,20 @@ def sorted_by_group(proposals: Sequence[Proposal]) -> list[Proposal]:
 
 
 def most_similar(matrix: NDArray[np.float32], row: int, n: int) -> NDArray[np.int64]:
-    """Return the `n` rows of an (m, d) matrix with the smallest angle to one row."""
-    # Nearest first, ties by lowest row; O(m·d) time, 4 bytes a row.
-    wanted = matrix[row]
-    found = np.empty(len(matrix), dtype=np.float32)
+    """Return the `n` rows of an (m, d) matrix with the smallest angles to `row`."""
+    # The nearest row is first, and ties are sorted by row. O(m·d) time; 4 bytes for each row.
+    vector = matrix[row]
+    cosines = np.empty(len(matrix), dtype=np.float32)
 
     def work(part: slice) -> None:
         rows = matrix[part]
         lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-        np.divide(rows @ wanted, np.where(lengths > 0.0, lengths, 1.0), out=found[part])
+        np.divide(rows @ vector, np.where(lengths > 0.0, lengths, 1.0), out=cosines[part])
 
     map_blocks(work, len(matrix), BLOCK_ROWS)
-    found[row] = -np.inf
+    cosines[row] = -np.inf
     n = min(n, len(matrix) - 1)
-    least = -np.partition(-found, n - 1)[n - 1] if n else np.inf
-    near = np.flatnonzero(found >= least)
-    near = near[np.argsort(-found[near], kind="stable")]
+    lowest = -np.partition(-cosines, n - 1)[n - 1] if n else np.inf
+    near = np.flatnonzero(cosines >= lowest)
+    near = near[np.argsort(-cosines[near], kind="stable")]
     return np.asarray(near[near != row][:n], dtype=np.int64)

@@ -23,15 +23,15 @@ from .proposals import LabelDoubts, Proposal, most_similar
 __all__ = ["LabellingSession"]
 
 MARKS = ("skip", "unsure", "clear")
-"""Marks of an item instead of a label."""
+"""Marks that an item can have instead of a label."""
 
 
 class LabellingSession:
     """Label the items of a dataset with the help of a model.
 
-    Labels are written to the label log at once. Every method first reads the new events of other
-    processes. The dataset's own labels are not used. Methods are thread-safe: labelling continues
-    during `retrain` and `propose`.
+    Labels are written to the label log immediately. Every method first reads the new events of
+    other processes. The dataset's own labels are not used. Methods are thread-safe: labelling
+    continues during `retrain` and `propose`.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class LabellingSession:
         self._learner = Learner(embeddings, self.snapshot, chosen, first, head, seed, history)
         self.ids = tuple(item.id for item in embeddings.items)
         self._state = LabelState(embeddings, log, who)
-        self._lock = threading.RLock()  # of the state
+        self._lock = threading.RLock()  # protects the state
         self._snapshot: Snapshot | None = None
         self.refresh()
 
@@ -102,7 +102,7 @@ class LabellingSession:
 
     @property
     def round(self) -> int:
-        """Number of fits before the next labels."""
+        """Round number of the next labels; each fit increases it by one."""
         return self._state.round
 
     def row_of(self, path: str) -> int:
@@ -170,7 +170,7 @@ class LabellingSession:
     ) -> int:
         """Label items as one action, and return the id of the last event when it is on the disk.
 
-        A new name creates a class. `suggestions` are those of `model`, one for each row.
+        A new name creates a class. `suggestions` are the predictions of `model`, one for each row.
         """
         suggested = [None] * len(rows) if suggestions is None else list(suggestions)
         more = [{"label": label, "suggestion": each, "model": model} for each in suggested]
@@ -188,26 +188,26 @@ class LabellingSession:
 
     def rename_class(self, old: str, new: str) -> int:
         """Rename a class and its labels."""
-        return self._append([self._moving("rename_class", old, new)])
+        return self._append([self._class_event("rename_class", old, new)])
 
     def merge_class(self, old: str, into: str) -> int:
         """Merge a class into another one."""
-        return self._append([self._moving("merge_class", old, into)])
+        return self._append([self._class_event("merge_class", old, into)])
 
     def undo(self) -> list[int]:
         """Undo the annotator's last action that is not undone yet, and return its rows."""
         with self._lock:
             self._state.refresh()
-            if not self._state.acts:
+            if not self._state.actions:
                 return []
-            act = self._state.acts[-1]
+            action = self._state.actions[-1]
             self._append(
-                [Event("undo", self.dataset, who=self.who, undoes=each.id) for each in act[::-1]]
+                [Event("undo", self.dataset, who=self.who, undoes=each.id) for each in action[::-1]]
             )
-            paths = [each.path for each in act if each.path in self._state.row_of]
+            paths = [each.path for each in action if each.path in self._state.row_of]
             return [self._state.row_of[path] for path in paths if path is not None]
 
-    def _moving(self, kind: str, old: str, new: str) -> Event:
+    def _class_event(self, kind: str, old: str, new: str) -> Event:
         return Event(kind, self.dataset, previous=old, label=new, who=self.who)
 
     def _append_for(self, kind: str, rows: Sequence[int], more: Sequence[dict[str, Any]]) -> int:
@@ -247,7 +247,7 @@ class LabellingSession:
 
     @property
     def candidates(self) -> NDArray[np.int64]:
-        """The rows that can be proposed: those outside the test and validation splits."""
+        """Rows that can be proposed: all rows outside the test and validation splits."""
         return self._learner.candidates
 
     def retrain(self) -> Model | None:
@@ -265,7 +265,7 @@ class LabellingSession:
     def curve(self) -> list[tuple[int, float, float, float]]:
         """Return (labels, cross-validated accuracy, lower limit, upper limit) of each fit.
 
-        It includes earlier sessions with the same head.
+        Fits of earlier sessions with the same head are included.
         """
         return self._learner.curve()
 
@@ -274,7 +274,8 @@ class LabellingSession:
     def propose(self, n: int, model: Model | None = None) -> list[Proposal]:
         """Return up to `n` items to label next, sorted by group; empty if no item is left.
 
-        The default `model` is the last one. Labelled, skipped and unsure items are not proposed.
+        `model` is by default the last fitted model. Labelled, skipped and unsure items are not
+        proposed.
         """
         return self._learner.propose(n, model)
 
@@ -285,8 +286,8 @@ class LabellingSession:
     def label_doubts(self, n: int) -> LabelDoubts:
         """Return up to `n` items with a likely wrong label, the most doubtful first.
 
-        It fits five heads, as `find_label_errors` does. In a proposal, `label` is the prediction
-        and `group` the current label.
+        Five heads are fitted, as in `find_label_errors`. In a proposal, `label` is the prediction
+        and `group` is the current label.
         """
         return self._learner.label_doubts(n)
 

@@ -31,13 +31,13 @@ __all__ = [
 ]
 
 LISTED = 20
-"""Maximum classes that are listed with every question; the help lists all."""
+"""Maximum classes that are listed with every question; the help lists all classes."""
 
 HELP = """\
   a number    the class with this number (or this name, if class names are numbers)
   a name      the class with this name; a new name creates a class
   (nothing)   the suggestion
-  =name       the class with this name, also for =s, =7 or =?
+  =name       the class with this name, even if it is s, 7 or ?
   s  skip     u  undo     q  stop     ?  this help"""
 
 _COMMANDS = {"s": "skip", "u": "undo", "q": "stop", "?": "help"}
@@ -63,13 +63,13 @@ class Question:
     """A question about the class of one image."""
 
     round: int
-    number: int  # of the question in the round
+    number: int  # position of the question in the round, from 1
     of: int  # number of questions in the round
     path: str
     shown: str  # the path without class names
     suggestion: str | None  # predicted class; None without a model
-    confidence: float | None  # its probability
-    classes: tuple[str, ...]  # the first has the number 1, unless class names are numbers
+    confidence: float | None  # probability of the suggestion
+    classes: tuple[str, ...]  # shown with numbers from 1, unless a class name is a number
     image: Callable[[], bytes]  # returns the bytes of the image
 
 
@@ -77,7 +77,7 @@ class Person(Protocol):
     """An annotator: a person at a terminal, or a program."""
 
     def ask(self, question: Question) -> str:
-        """Return the typed line; raise EOFError if there are no more."""
+        """Return the typed line; raise EOFError if there are no more lines."""
 
     def tell(self, text: str) -> None:
         """Show a message."""
@@ -88,10 +88,10 @@ class Terminal:
 
     def __init__(
         self,
-        answers: IO[bytes] | None = None,  # UTF-8, one answer per line; default standard input
-        show: TextIO | None = None,  # for questions; default standard error
+        answers: IO[bytes] | None = None,  # UTF-8 lines; by default standard input
+        show: TextIO | None = None,  # for questions; by default standard error
         environment: Mapping[str, str] | None = None,  # variables such as TERM
-        copy: Path | None = None,  # file without suffix, for images that cannot be displayed
+        copy: Path | None = None,  # path without suffix; images are copied there if not displayed
     ) -> None:
         self._answers = sys.stdin.buffer if answers is None else answers
         self._show = sys.stderr if show is None else show
@@ -105,7 +105,7 @@ class Terminal:
 
     def ask(self, question: Question) -> str:
         """Show a question and return the typed line."""
-        if self._asked != question.path:  # after an invalid answer the image is not repeated
+        if self._asked != question.path:  # an invalid answer does not repeat the image
             self._present(question)
             self._asked = question.path
         suggested = ""
@@ -142,7 +142,7 @@ class Terminal:
         elif self._copy is not None:
             suffix = question.path.rpartition(".")[2]
             file = self._copy.with_name(f"{self._copy.name}.{suffix}")
-            write_atomically(file, content)  # a viewer may look at any moment
+            write_atomically(file, content)  # a viewer may read the file at any moment
             self.tell(f"  image: {file}")
 
 
@@ -176,7 +176,7 @@ def parse_answer(line: str, classes: Sequence[str], suggestion: str | None) -> A
 
 
 def _have_numbers(classes: Sequence[str]) -> bool:
-    """Return whether classes have numbers in the list, because no class name is a number."""
+    """Return whether classes are listed with numbers: only if no class name is a number."""
     return not any(name.isdecimal() for name in classes)
 
 
@@ -199,7 +199,7 @@ def _numbered(text: str, classes: Sequence[str]) -> str:
 
 
 def _check_typo(text: str, classes: Sequence[str]) -> None:
-    """Refuse a new name that is very similar to a class."""
+    """Refuse a new name that is very similar to the name of a class."""
     folded = {name.casefold(): name for name in classes}
     near = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=TYPO_SIMILARITY)
     if near:

@@ -1,10 +1,10 @@
 r"""Labels: the label log, label files, and the formats of other programs.
 
-The key of a label is the item's id, its path relative to the dataset's folder. The file name alone
+The key of a label is the item's id: its path relative to the dataset's folder. The file name alone
 is not a key: two folders may contain ``img_001.jpg``.
 
-`formats` contains the formats of ``labels import`` and ``labels export``. To add one, register a
-subclass of `Format`::
+`formats` contains the formats of ``labels import`` and ``labels export``. To add a
+format, register a subclass of `Format`::
 
     from embedpipe.labels import Entry, Format, formats
 
@@ -23,9 +23,9 @@ subclass of `Format`::
         def write_items(self, path, items, options):
             path.write_text("".join(f"{item.path}\t{item.label}\n" for item in items), "utf-8")
 
-`read_entries` yields unchecked entries, each with its place in the file; the base class validates
-them and finds their items. `write_items` writes checked items to a temporary path, which the base
-class moves into place. `WriteOptions.place_image` copies or links an image.
+`read_entries` yields unchecked entries, each with its place in the file. The base class validates
+them and finds their items. `write_items` writes checked items to a temporary path. The base class
+moves that path into place. `WriteOptions.place_image` copies or links an image.
 ``embedpipe list formats`` prints the first line of the docstring.
 """
 

@@ -80,7 +80,7 @@ def open_log(path: Path, timeout: float) -> sqlite3.Connection:
 
 def _copy_in_memory(path: Path) -> sqlite3.Connection:
     """Return a read-only connection to a copy of the log in memory."""
-    # In a read-only folder SQLite cannot open the write-ahead log with the last events.
+    # The last events are in the write-ahead log. SQLite cannot open it in a read-only folder.
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
         with tempfile.TemporaryDirectory(prefix="embedpipe-") as folder:
@@ -100,7 +100,7 @@ def _copy_in_memory(path: Path) -> sqlite3.Connection:
 
 
 def _make_folder(path: Path) -> None:
-    """Make the folder of the log, and sync the new entry to disk."""
+    """Make the folder of the log, and sync its directory entry to disk."""
     if path.parent.is_dir():
         return
     try:
@@ -111,7 +111,7 @@ def _make_folder(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, copy: bool = False) -> None:
-    connection.execute("BEGIN")  # one snapshot: another process may be migrating the file
+    connection.execute("BEGIN")  # both reads see one snapshot, even during a migration
     try:
         version = version_of(connection, path)
         problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -122,6 +122,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, copy: bool = False) 
     connection.execute(f"PRAGMA journal_mode = {'DELETE' if copy else 'WAL'}")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # durable commits on macOS
-    connection.execute("PRAGMA cache_size = -65536")  # 64 MB: rows of a path are on many pages
+    connection.execute("PRAGMA cache_size = -65536")  # 64 MB: an item's rows are on many pages
     if version != VERSION:
         migrate(connection, path)

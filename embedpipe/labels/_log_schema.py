@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import LabelError
 
 VERSION = 1
-"""Current version of the schema, ``user_version`` of the file."""
+"""Current version of the schema, stored as ``user_version`` of the file."""
 
 APPLICATION = int.from_bytes(b"eplb")
 """``application_id`` of the file, which identifies a label log."""
@@ -19,9 +19,9 @@ COLUMNS = (
 )  # fmt: skip
 
 _FIRST_COLUMNS = COLUMNS[:11]
-"""Columns of version 0, without undo and renamed classes."""
+"""Columns of version 0, which has no undo and no renamed classes."""
 
-# Rows are never deleted, so that ids rise without gaps in the order of the commits.
+# Rows are never deleted, so ids rise without gaps in the order of the commits.
 _TO_VERSION_0 = (
     """
     CREATE TABLE events (
@@ -40,8 +40,8 @@ _TO_VERSION_0 = (
     """,
 )
 
-# A move renames or merges a class. The labels given before it follow the chain of moves from class
-# to class; the end of the chain ("fate") is the class that the label has now.
+# A move renames or merges a class. Earlier labels of that class follow the chain of moves from
+# class to class. The class at the end of the chain ("fate") is the current class of these labels.
 _FINAL_CLASSES = """
     WITH RECURSIVE
     led(move, label, next) AS (
@@ -60,8 +60,8 @@ _FINAL_CLASSES = """
     fates AS MATERIALIZED (SELECT move, label FROM led WHERE next IS NULL)
 """
 
-# The last event of each item that was not undone, with the current name of its class. (With
-# max(id), SQLite takes the other columns from the row of the maximum.)
+# The last event of each item, without undone events, with the current name of its class. With
+# max(id), SQLite takes the other columns from the row of the maximum.
 CURRENT = f"""
     {_FINAL_CLASSES}
     SELECT dataset, path, coalesce(fates.label, last.label) AS label, kind, who, at, event_id,
@@ -77,6 +77,7 @@ CURRENT = f"""
     )
 """
 
+# The current classes of a dataset, in order of first appearance.
 CLASSES = f"""
     {_FINAL_CLASSES}
     SELECT coalesce(fates.label, used.label) AS today

@@ -29,8 +29,8 @@ def read_labels(path: str | Path) -> dict[str, str]:
     Raises
     ------
     LabelError
-        If the file is damaged, lacks a column, has two labels for a path, or contains predictions
-        of `predict`.
+        If the file is damaged, lacks a column, has two labels for one path, or contains
+        predictions of `predict`.
 
     Examples
     --------
@@ -41,8 +41,8 @@ def read_labels(path: str | Path) -> dict[str, str]:
     table = read_table(path, ("path", "label"), ("status",), what="label file")
     labels: dict[str, str] = {}
     rows = zip(table.columns["path"], sure_labels(table), strict=True)
-    for row, (given, label) in enumerate(rows):
-        item = tidy(given)
+    for row, (cell, label) in enumerate(rows):
+        item = tidy(cell)
         if not item.strip():
             raise table.fault(row, "the path is blank. Fill it in or remove the row.")
         if label and labels.setdefault(item, label) != label:

@@ -26,7 +26,7 @@ _INSERT = (
 )
 
 _BATCH = 1000
-"""Maximum events per query of `LabelLog.events`."""
+"""Maximum events in one query of `LabelLog.events`."""
 
 _FORGET = (
     "UPDATE events SET kind = CASE kind WHEN 'label' THEN 'new_class' ELSE 'forgotten' END, "
@@ -43,8 +43,9 @@ class LabelLog:
     Parameters
     ----------
     path
-        The SQLite file, ``labels.sqlite`` in a workspace; created if missing, migrated if old. It
-        must be on a local disk: SQLite's write-ahead log does not work over network file systems.
+        The SQLite file, ``labels.sqlite`` in a workspace. A missing file is created, and an old
+        file is migrated. The file must be on a local disk, because SQLite's write-ahead log does
+        not work over network file systems.
     timeout
         Maximum seconds to wait for another process that is writing.
 
@@ -103,8 +104,8 @@ class LabelLog:
         Raises
         ------
         LabelError
-            If an event is malformed, renames a class to an existing one or undoes an event that
-            cannot be undone, or if the file cannot be written. No event is appended.
+            If an event is malformed, renames a class to an existing class or undoes an event
+            that cannot be undone, or if the file cannot be written. No event is appended.
         UnknownNameError
             If a class that is renamed, merged or merged into does not exist.
         """
@@ -113,7 +114,7 @@ class LabelLog:
             return [_insert(connection, event) for event in complete]
 
     def undo(self, dataset: str, who: str | None, n: int = 1) -> list[Event]:
-        """Undo up to `n` last events of an annotator, and return them, the latest first.
+        """Undo up to the last `n` events of an annotator, and return them, latest first.
 
         Undo events are appended. They cannot be undone.
         """
@@ -134,7 +135,7 @@ class LabelLog:
     def events(self, after: int = 0) -> Iterator[Event]:
         """Yield the events with an id above `after`, in order.
 
-        Give the last id that was read to get only new events. Writers are not blocked.
+        To get only new events, give the last id that was read. Writers are not blocked.
         """
         while True:
             with self._reading() as connection:
@@ -161,7 +162,8 @@ class LabelLog:
         """Return the current labels and marks of a dataset's items (or of one item) by path.
 
         Cleared items have the kind ``"clear"``. Other SQLite clients can read the view ``current``
-        of the file. Time is linear in the events; peak memory is 0.71 KB per item.
+        of the file. Time is linear in the number of events; peak memory is 0.71 KB per
+        item.
         """
         of_item = "" if path is None else "AND path = :path"
         query = CURRENT.format(of_dataset=f"AND dataset = :dataset {of_item}")
@@ -175,16 +177,16 @@ class LabelLog:
     def current_for(self, dataset: str, items: Mapping[str, bytes | None]) -> Matched:
         """Return the current labels of present items, including files that were moved.
 
-        Items are matched by path. An item without events under its path gets the label of a file
-        with the same content that no longer exists, if all labels of this content agree. A file
-        that was edited after labelling has no label. `items` are content ids by path, or None.
+        Items are matched by path. An item whose path has no events gets the label of a deleted file
+        with the same content, if all labels of this content agree. A file that was edited after
+        labelling has no label. `items` has the content id of each path, or None.
         """
         return match(self.current(dataset), items)
 
     def classes(self, dataset: str) -> list[str]:
         """Return the classes of a dataset in order of first appearance.
 
-        A merged class has the position of its first part.
+        A merged class has the earliest position of its original classes.
         """
         with self._reading() as connection:
             return _classes(connection, dataset)
@@ -192,15 +194,16 @@ class LabelLog:
     def forget(self, paths: Collection[tuple[str, str]], content_ids: Collection[bytes]) -> int:
         """Remove paths, content ids, labels and suggestions of items from all events.
 
-        The events keep their ids, with the kind ``"forgotten"``. Label events become
-        ``"new_class"``, so that no class is lost. The file is rewritten without the deleted bytes.
+        The events keep their ids. Label events get the kind ``"new_class"``, so that no class is
+        lost. Other events get the kind ``"forgotten"``. The file is rewritten without the deleted
+        bytes.
 
         Parameters
         ----------
         paths
             Pairs of dataset and path.
         content_ids
-            Images to remove from all datasets.
+            Content ids of images to remove from all datasets.
 
         Returns
         -------
@@ -222,7 +225,7 @@ class LabelLog:
                     f"{_FORGET} AND content_id = ?", (content_id,)
                 ).rowcount
             connection.execute(trigger)
-        # Also if no event was changed: an earlier call may have been killed before this step.
+        # This is done even if no event was changed: an earlier call may have been killed before it.
         with self._reading() as connection:
             connection.execute("VACUUM")
             (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -236,7 +239,7 @@ class LabelLog:
     def backup(self, path: str | Path) -> Path:
         """Write a consistent copy of the log to a new file; other processes can write meanwhile.
 
-        An existing file, or one that cannot be written, raises `LabelError`.
+        `LabelError` is raised if the file exists or cannot be written.
         """
         path = Path(path)
         if path.exists():
@@ -263,7 +266,7 @@ class LabelLog:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Commit the statements of the block, or roll all of them back."""
+        """Commit the statements of the ``with`` block; after an error, roll all of them back."""
         with self._reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:

@@ -10,7 +10,7 @@ from ..errors import LabelError, UnknownNameError
 __all__ = ["CLASS_KINDS", "ITEM_KINDS", "KINDS", "Event"]
 
 ITEM_KINDS = ("label", "skip", "unsure", "clear")
-"""Kinds of events about an item; the last event of an item is its state."""
+"""Kinds of events about an item. The last event of an item determines its state."""
 
 CLASS_KINDS = ("new_class", "rename_class", "merge_class")
 """Kinds of events about a class."""
@@ -27,7 +27,7 @@ _NEEDS = {
     "merge_class": ("previous", "label"),
     "undo": ("undoes",),
 }
-"""Required fields of each kind. Other fields of path, label, previous and undoes must be None."""
+"""Required fields of each kind. If path, label, previous or undoes is not listed, it is None."""
 
 _TEXTS = ("dataset", "path", "label", "previous", "who", "model", "suggestion")
 _EXAMPLE = "2026-05-01T07:30:00+00:00"
@@ -41,7 +41,8 @@ class Event:
     ----------
     kind
         About an item: ``"label"``, ``"skip"``, ``"unsure"``, ``"clear"`` (unlabelled again). About
-        a class: ``"new_class"``, ``"rename_class"``, ``"merge_class"``. Or ``"undo"``.
+        a class: ``"new_class"``, ``"rename_class"``, ``"merge_class"``. About another event:
+        ``"undo"``.
     dataset
         Name of the dataset.
     path
@@ -53,17 +54,17 @@ class Event:
     who
         The annotator, or None.
     at
-        Time in ISO 8601 with an offset; None for the current time. The log stores UTC.
+        Time in ISO 8601 with a UTC offset; None for the current time. The log stores UTC.
     round
         Round of the active-learning loop.
     model, suggestion
-        Name of the model that suggested a label, and the suggestion.
+        Name of the model that suggested a label, and the suggested label.
     previous
         The class that is renamed to `label` or merged into it.
     undoes
         Id of the undone event.
     id
-        Position in the log, from 1; None before it is appended.
+        Position in the log, from 1; None before the event is appended.
 
     Examples
     --------
@@ -87,7 +88,7 @@ class Event:
 
 
 def validated_event(event: Event) -> Event:
-    """Return a valid event with its time in UTC."""
+    """Validate an event, and return it with its time in UTC."""
     if event.kind not in KINDS:
         raise UnknownNameError("kind of event", event.kind, KINDS)
     if event.id is not None:
@@ -122,7 +123,7 @@ def _check_fields(event: Event) -> None:
 
 
 def _check_texts(event: Event) -> None:
-    """Refuse blank texts, invalid Unicode, and class names with spaces at the ends."""
+    """Refuse blank texts, invalid Unicode, and class names that begin or end with a space."""
     for field in _TEXTS:
         text = getattr(event, field)
         if text is None:

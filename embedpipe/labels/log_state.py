@@ -18,13 +18,13 @@ class Current:
     Parameters
     ----------
     label
-        Current name of its class; None for a skipped, unsure or cleared item.
+        Current name of the item's class; None for a skipped, unsure or cleared item.
     kind
         ``"label"``, ``"skip"``, ``"unsure"`` or ``"clear"``.
     by, at
-        Annotator, and time in ISO 8601 (UTC).
+        Annotator, and time of the event in ISO 8601 (UTC).
     event_id
-        Id of the event.
+        Id of the item's last event.
     content_id
         SHA-256 (32 bytes) of the labelled file, or None.
     """
@@ -39,18 +39,18 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """The current labels of the items that a dataset has now, by present path."""
+    """The current labels of the present items of a dataset, by present path."""
 
     current: dict[str, Current]  # labels and marks of the items that have events
-    moved: dict[str, str]  # previous paths of the moved files in `current`
+    moved: dict[str, str]  # previous path of each moved file in `current`
     edited: dict[str, Current]  # labels from before the file was edited; not in `current`
-    ambiguous: dict[str, list[str]]  # other paths of an image with several labels; not in `current`
+    ambiguous: dict[str, list[str]]  # paths with the same content but different labels
 
 
 def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Matched:
     """Return the labels of items: by path, or by content if the labelled file no longer exists."""
-    # `items` has content ids by present path, or None. A copy of an existing file is a separate
-    # item. Linear in both; about 350 bytes per item.
+    # `items` has the content id of each present path, or None. A copy of an existing file is a
+    # separate item. Time is linear in the size of both arguments; memory is 350 bytes per item.
     found = Matched({}, {}, {}, {})
     places = _by_content(known)
     for path, content in items.items():
@@ -69,7 +69,7 @@ def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Ma
 
 
 def _by_content(known: Mapping[str, Current]) -> dict[bytes, list[str]]:
-    """Return the paths of each content, in the order of their last events."""
+    """Return the labelled paths of each content, in the order of their last events."""
     places: dict[bytes, list[str]] = defaultdict(list)
     for path in sorted(known, key=lambda path: known[path].event_id):
         content = known[path].content_id
@@ -98,7 +98,8 @@ class State:
     current
         Labels and marks by path, sorted.
     classes
-        Names in order of first appearance; a merged class has the position of its first part.
+        Names in order of first appearance. A merged class has the earliest position of its original
+        classes.
     """
 
     current: dict[str, Current] = field(default_factory=dict)
@@ -108,7 +109,7 @@ class State:
 def rebuild_states(events: Iterable[Event]) -> dict[str, State]:
     """Apply the events of a log, and return the state of every dataset by name.
 
-    The first events alone give an earlier state. `LabelLog.current` returns the same labels,
+    The first events of a log give an earlier state. `LabelLog.current` returns the same labels
     faster. This function needs about 1 KB of memory for each event, and a pass over all items for
     each renamed or merged class.
 
@@ -149,7 +150,7 @@ def _apply(state: State, event: Event) -> None:
 
 
 def _move(state: State, old: str, new: str) -> None:
-    """Give the items of one class to another."""
+    """Move the items of one class to another class."""
     # A rename is a merge into a new class. Undo may have removed or restored that class since the
     # event, so both kinds have the same effect here.
     for path, current in state.current.items():

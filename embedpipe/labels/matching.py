@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 NAMED = 3
-"""Maximum paths per kind that a message lists."""
+"""Maximum paths of each kind that a message lists."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ def format_counts(kinds: Mapping[str, Counted]) -> str:
 
 
 def format_rewritten(kinds: Mapping[str, Counted]) -> str:
-    """Return a clause about rewritten paths, blank if there are none."""
+    """Return a clause about rewritten paths; blank if no path was rewritten."""
     number = sum(one.count for one in kinds.values())
     if not number:
         return ""
@@ -90,8 +90,8 @@ def resolve_labels(
 ) -> tuple[dict[str, str], dict[str, Counted]]:
     """Return labels by item id, and counts of rewritten paths.
 
-    A path without an item, or with several, is not changed; `rows_for` refuses it. `LabelError` is
-    raised if two paths with different labels belong to one item.
+    A path that matches no item or several items is not changed; `rows_for` refuses it. `LabelError`
+    is raised if two paths with different labels belong to one item.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def explain_unmatched(
     n_labels: int,
     ids: Sequence[str],
 ) -> str:
-    """Return the message about paths without an item, and paths with several."""
+    """Return the message about paths that match no item, and paths that match several."""
     sentences = []
     if unknown:
         sentences.append(_explain_unknown(unknown, n_labels, ids))
@@ -137,7 +137,7 @@ def explain_unmatched(
 
 
 def _explain_unknown(unknown: Sequence[str], n_labels: int, ids: Sequence[str]) -> str:
-    """Return the message about unknown paths, with similar items and the form of an id."""
+    """Return the message about unknown paths, with similar items and an example of an id."""
     if not ids:
         return f"none of the {n_labels} labelled paths is in the dataset, which has no images."
     by_name = _ItemsByName(ids)

@@ -1,4 +1,4 @@
-"""Numeric metadata of items from a table: sharpness, temperature, priority."""
+"""Numeric metadata of items from a table, such as sharpness, temperature or priority."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .resolver import PathResolver
 __all__ = ["read_metadata"]
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf", re.ASCII)
-"""A number in lower case."""
+"""A decimal number or infinity, in lower case."""
 
 _TRUTH = {"true": 1.0, "false": 0.0}
 
@@ -38,7 +38,7 @@ def read_metadata(path: str | Path, ids: Sequence[str]) -> dict[str, NDArray[np.
     Returns
     -------
     dict
-        (n,) float64 by column name, aligned with `ids`.
+        Numeric columns by name: (n,) float64 arrays, aligned with `ids`.
 
     Examples
     --------
@@ -50,8 +50,8 @@ def read_metadata(path: str | Path, ids: Sequence[str]) -> dict[str, NDArray[np.
     table = read_table(path, ("path",), None)
     resolver = PathResolver(ids)
     row_of: dict[str, int] = {}
-    for row, given in enumerate(table.columns["path"]):
-        item = resolver.resolve(given).id or tidy(given)
+    for row, cell in enumerate(table.columns["path"]):
+        item = resolver.resolve(cell).id or tidy(cell)
         if row_of.setdefault(item, row) != row:
             raise table.fault(row, f"second row for {item!r}. Keep one of the two.")
     missing = [item for item in ids if item not in row_of]
@@ -59,7 +59,7 @@ def read_metadata(path: str | Path, ids: Sequence[str]) -> dict[str, NDArray[np.
         raise table.fault(
             None,
             f"{len(missing)} of {len(ids)} images have no row, for example {missing[0]!r}. Add a "
-            "row for each.",
+            "row for each image.",
         )
     rows = np.array([row_of[item] for item in ids], dtype=np.int64)  # (n,)
     found = {}

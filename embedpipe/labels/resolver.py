@@ -1,9 +1,10 @@
 r"""Finding the items of paths that other programs wrote.
 
-A path that is an id is that item. Other paths are rewritten: surrounding spaces removed, percent
-escapes decoded, ``\`` read as ``/``, another Unicode form, a class folder removed or added, leading
-folders removed, and combinations of these. The rewritten path must match exactly one item. A file
-name alone is not enough: two folders may contain ``img_001.jpg``.
+A path that equals an item's id belongs to that item. Other paths are rewritten in steps, alone or
+combined. A step removes surrounding spaces, decodes percent escapes, reads ``\`` as ``/``, changes
+the Unicode form, removes or adds a class folder, or removes leading folders. The rewritten path
+must match exactly one item. A file name alone is not enough: two folders may contain
+``img_001.jpg``.
 """
 
 from __future__ import annotations
@@ -58,30 +59,30 @@ class ForeignPath(NamedTuple):
     """Names of class folders; None if the format has no class folders."""
 
     upload: bool = False
-    """Whether a server removed the folders and put a prefix of 8 digits before the file name."""
+    """Whether a server removed the folders and put 8 hexadecimal digits before the file name."""
 
     default: str | None = None
-    """The id without a dataset; None for `text`."""
+    """The id if there is no dataset; None if the id is `text`."""
 
 
 class Resolved(NamedTuple):
     """The item of a path."""
 
     id: str | None
-    """The item; None if there is no item or more than one."""
+    """Id of the item; None if no item or more than one item matches."""
 
     steps: _Steps = ()
     """Steps by which the path was rewritten."""
 
     candidates: tuple[str, ...] = ()
-    """The matching items, if there is more than one."""
+    """Ids of the matching items, if more than one item matches."""
 
 
 class PathResolver:
     r"""Find the items of paths that other programs wrote.
 
-    Paths may begin with `folder`, the absolute path of the dataset's folder, or with its last
-    folders. `classes` are names of class folders. `strip_prefix` is removed from paths.
+    Paths may begin with `folder`, the absolute path of the dataset's folder, or with the last
+    parts of `folder`. `classes` are names of class folders. `strip_prefix` is removed from paths.
 
     Examples
     --------
@@ -118,7 +119,7 @@ class PathResolver:
     def of(
         cls, dataset: Dataset, *, classes: Iterable[str] = (), strip_prefix: str = ""
     ) -> PathResolver:
-        """Return the resolver for a dataset; `classes` are added to the dataset's own."""
+        """Return the resolver for a dataset; `classes` are added to the dataset's classes."""
         source = dataset.source
         folder = None if source.folder is None else encode_id(str(source.folder))
         return cls(
@@ -165,10 +166,10 @@ class PathResolver:
         return bool(self._prefix) and parts[: len(self._prefix)] == self._prefix
 
     def _variants(self, foreign: ForeignPath) -> Iterator[tuple[str, _Steps]]:
-        """Yield every rewritten path with its steps, fewer steps first."""
-        for given, step in ((foreign.text, ""), *foreign.more):
+        """Yield every rewritten path with its steps; paths with fewer steps are first."""
+        for original, step in ((foreign.text, ""), *foreign.more):
             begun: _Steps = (step,) if step else ()
-            for text, steps in _decodings(given, begun):
+            for text, steps in _decodings(original, begun):
                 for inside, more in self._stripped(text, steps):
                     yield inside, more
                     first, _, rest = inside.partition("/")
@@ -197,7 +198,7 @@ class PathResolver:
             yield "/".join(parts[length:]), (*steps, PREFIX)
 
     def _prefixes(self, parts: list[str], absolute: bool) -> Iterator[int]:
-        """Yield the numbers of leading parts that belong to the dataset's folder."""
+        """Yield each number of leading parts that may be the dataset's folder."""
         root = self._root
         if not root:
             return
@@ -223,7 +224,7 @@ class PathResolver:
 
 
 def _decodings(text: str, begun: _Steps) -> Iterator[tuple[str, _Steps]]:
-    """Yield a text unchanged, with escapes decoded once, and with backslashes as slashes."""
+    """Yield a text unchanged, stripped, with escapes decoded once, and each without backslashes."""
     texts = [(text, begun)]
     if text != text.strip():
         texts.append((text.strip(), (*begun, BLANKS)))
@@ -236,7 +237,7 @@ def _decodings(text: str, begun: _Steps) -> Iterator[tuple[str, _Steps]]:
 
 
 def _unquoted(text: str) -> str:
-    """Return a text with its percent escapes decoded, unchanged if they are not UTF-8."""
+    """Return a text with percent escapes decoded; unchanged if they do not decode to UTF-8."""
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
@@ -261,7 +262,7 @@ def _form(path: str) -> str:
 
 
 def _differences(path: str, item: str) -> _Steps:
-    """Return the steps that separate two paths with the same `_form`."""
+    """Return the rewriting steps between two paths with the same `_form`."""
     one, other = _slashed(path), _slashed(item)
     found = {
         SLASHES: _nfc(path).strip() != _nfc(item).strip(),
@@ -288,5 +289,5 @@ def _nfc(text: str) -> str:
 
 
 def _upload_name(name: str) -> str:
-    """Return a file name as Label Studio stores it: underscores for spaces, no signs."""
+    """Return a name as Label Studio stores it: no special characters, underscores for spaces."""
     return _nfc(_NOT_IN_UPLOADS.sub("", _nfc(name).strip().replace(" ", "_")))

@@ -112,4 +112,4 @@ def test_many_undo_events_are_read_at_once(tmp_path):
         log.append([Event("undo", "shop", undoes=each, who="ann") for each in ids[1:]])
         check(known, log)
         assert known.snapshot().counts() == {"0": 1}
-        assert [[event.id for event in act] for act in known.acts] == [[ids[0]]]
+        assert [[event.id for event in action] for action in known.actions] == [[ids[0]]]

@@ -55,7 +55,7 @@ def test_numbers_are_aligned_with_the_items(tmp_path, suffix):
         ),
         (
             "path,x\na/1.jpg,1\n",
-            "{path}: 1 of 2 images have no row, for example 'b/1.jpg'. Add a row for each.",
+            "{path}: 1 of 2 images have no row, for example 'b/1.jpg'. Add a row for each image.",
         ),
         (
             "path,x\na/1.jpg,1\n./a/1.jpg,2\n",

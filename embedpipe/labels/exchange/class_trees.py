@@ -20,7 +20,7 @@ from .safe_paths import UNLABELLED, check_lengths, escape, escape_path, unescape
 __all__ = ["MARKER", "ClassTree", "class_file", "tree_entries", "write_tree"]
 
 _ANNOTATIONS = frozenset({".xml", ".json", ".yaml", ".yml", ".names", ".data"})
-"""Suffixes of files that contain the labels of other formats."""
+"""Suffixes of files that may contain labels in another format."""
 
 NO_CLASS = "_unlabeled"
 """Name of the folder for images without a label."""
@@ -29,17 +29,17 @@ SUBSET = "default"
 """Name of the folder that CVAT writes for a task without subsets."""
 
 MARKER = ".embedpipe.json"
-"""Name of the hidden file in trees written by embedpipe."""
+"""Name of the hidden file that marks a tree written by embedpipe."""
 
 
 def class_file(item: Labelled, *, flat: bool) -> str:
-    """Return the file of an item in a tree; if flat, its folders become part of the file name."""
+    """Return an item's file in a tree. If `flat`, the item's folders are part of the file name."""
     folder = NO_CLASS if item.label is None else escape(item.label)
     return f"{folder}/{escape(item.path) if flat else escape_path(item.path)}"
 
 
 def write_tree(root: Path, name: str, files: Mapping[str, str], options: WriteOptions) -> None:
-    """Write images (`files`: path below `root` by item) and the marker into a tree."""
+    """Write images and the marker file into a tree; `files` has paths below `root` by item."""
     check_lengths(name, files.items())
     for path, file in files.items():
         options.place_image(root / file, path)
@@ -75,8 +75,8 @@ class ClassTree:
         source: str,  # folder or archive, for messages
         names: Sequence[str],  # relative POSIX paths of the images
         *,
-        escaped: bool,  # written by embedpipe: names are escaped, the first folders are classes
-        others: Sequence[str],  # paths of the other files
+        escaped: bool,  # tree of embedpipe: names are escaped, top folders are classes
+        others: Sequence[str],  # relative paths of the other files
         format_name: str,  # for messages
     ) -> None:
         self.source, self.names = source, names
@@ -93,8 +93,8 @@ class ClassTree:
         self, options: ReadOptions, *, location: str | None = None, nested: bool = False
     ) -> Iterator[Entry]:
         """Yield an entry for each image."""
-        # `location`: absolute path of a tree on disk. `nested`: a class folder may contain folders
-        # of previous classes, as in CVAT.
+        # `location` is the absolute path of a tree on disk. If `nested`, a class folder may contain
+        # folders of previous classes, as in CVAT's exports.
         depth = self._depth(options, nested)
         self._check_one_folder(options, depth)
         for name in self.names:
@@ -110,8 +110,8 @@ class ClassTree:
                 continue
             foreign = self._foreign_path(above, folder, inside, nested)
             if location is not None and options.resolver is not None:
-                here = options.resolver.inside(f"{location}/{name}")
-                foreign = foreign._replace(exact=(here, *foreign.exact)) if here else foreign
+                item = options.resolver.inside(f"{location}/{name}")
+                foreign = foreign._replace(exact=(item, *foreign.exact)) if item else foreign
             yield Entry(where, foreign, unescape(folder))
 
     def _foreign_path(

@@ -1,4 +1,4 @@
-"""Labelled items, and the unchecked entries of files from which they are made."""
+"""Labelled items, and the unchecked file entries from which they are made."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class Labelled:
 
     @property
     def is_sure(self) -> bool:
-        """Whether it has a label that is not marked unsure."""
+        """Whether the item has a label that is not marked unsure."""
         return self.label is not None and self.status == "label"
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no label, no mark and no prediction."""
+        """Whether the item has no label, no mark and no prediction."""
         return self.label is None and self.status == "label" and self.prediction is None
 
 
@@ -91,7 +91,7 @@ class Entry(NamedTuple):
 
 def check_items(items: Sequence[Labelled], existing: Container[str] = ()) -> None:
     """Refuse repeated paths, and items that a reader would change."""
-    # `existing` ids may be any paths, also absolute ones.
+    # Ids in `existing` may be any paths, including absolute paths.
     seen: set[str] = set()
     for item in items:
         where = f"the item {item.path!r}"
@@ -106,7 +106,7 @@ def check_items(items: Sequence[Labelled], existing: Container[str] = ()) -> Non
 
 
 def path_as_id(path: object) -> str:
-    """Return the id of a path, without a dataset."""
+    """Return the id that a path has without a dataset."""
     if isinstance(path, ForeignPath):
         path = path.text if path.default is None else path.default
     return tidy_path(path)
@@ -118,7 +118,7 @@ def path_as_written(path: object) -> str:
 
 
 def validated(entry: Entry, read_path: Callable[[object], str]) -> Labelled:
-    """Return the item of an entry, or raise a `FormatError` with its place."""
+    """Return the item of an entry, or raise a `FormatError` with the place of the entry."""
     try:
         item = Labelled(
             read_path(entry.path),
@@ -143,7 +143,7 @@ def validated(entry: Entry, read_path: Callable[[object], str]) -> Labelled:
 
 
 def _text(field: str, value: object) -> str | None:
-    """Return a value as text without surrounding spaces, None if it is blank."""
+    """Return a value as text without surrounding spaces, or None if it is blank."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):

@@ -18,9 +18,9 @@ class ImageFolderFormat(Format):
 
     A file is ``<class>/<path>``, with all folders of the path. Names are escaped as in
     :mod:`~embedpipe.labels.exchange.safe_paths`, and the hidden file ``.embedpipe.json`` records
-    this. Only items with a sure label are written. In trees of other programs, top folders that
-    all have names of splits are splits. The option ``link_to`` (the dataset's folder) writes
-    symbolic links.
+    this. Only items with a sure label are written. In trees of other programs, the top
+    folders are splits if all of them have names of splits. The option ``link_to`` (the dataset's
+    folder) writes symbolic links.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class ImageFolderFormat(Format):
 
 @formats.register("fiftyone")
 class FiftyOneFormat(Format):
-    """FiftyOne's classification directory tree: a folder for each class, one for no class.
+    """FiftyOne's classification directory tree: folders for classes and unlabelled images.
 
     A file is ``<class>/<image>``, with ``/`` in the item's path written as ``%2F``. Items without
     a sure label are in ``_unlabeled/``. The hidden file ``.embedpipe.json`` records that names are

@@ -41,7 +41,7 @@ class ReadOptions:
     resolver
         Finds the items of a dataset; None without a dataset.
     notes
-        Sentences for the user about how the file is read. The format appends to it.
+        Sentences for the user about how the file is read. The format appends its own.
     """
 
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -105,12 +105,12 @@ class Format:
     carries: ClassVar[frozenset[str]] = frozenset()
     """Supported fields in addition to labels.
 
-    They are some of ``skip``, ``unsure``, ``prediction``, ``score``, ``who`` and ``model``. Other
-    fields are left out. Unsure labels are left out if ``unsure`` is missing.
+    Possible fields are ``skip``, ``unsure``, ``prediction``, ``score``, ``who`` and ``model``.
+    Fields that are not supported are left out. Unsure labels are left out if ``unsure`` is missing.
     """
 
     only_labelled: ClassVar[bool] = False
-    """Whether only items with a sure label are written; an export without any is refused."""
+    """Whether only items with a sure label are written; an export without such items is refused."""
 
     holds_unlabelled: ClassVar[bool] = False
     """Whether items without a label are written."""
@@ -143,11 +143,11 @@ class Format:
         raise UsageError(f"the format {self.name} can only be read.")
 
     def read(self, path: str | Path, **options: Any) -> list[Labelled]:
-        """Return the items of a file or folder, with paths as written there.
+        """Return the items of a file or folder, with paths as in the file.
 
         `options` are the format's own `read_options`. There is one item for each path with a
         label, a mark or a prediction, in the order of the file. `FormatError` is raised if the
-        file is damaged, or has different labels for a path.
+        file is damaged, or has different labels for the same path.
         """
         path = Path(path)
         with self._reading(path, options):
@@ -163,15 +163,17 @@ class Format:
     ) -> Reading:
         """Return the labels and marks that a file or folder has for the items of a dataset.
 
-        `resolver` is `PathResolver.of` the dataset. `FormatError` is raised as in `read`, or if no
-        entry can be used. `UnmatchedError` is raised if a path matches no item or several, unless
-        `skip_unknown` is true.
+        `PathResolver.of` returns the `resolver` of a dataset. `FormatError` is raised as in `read`,
+        or if no entry can be used. `UnmatchedError` is raised if a path matches no item or several
+        items, unless `skip_unknown` is true.
         """
         path = Path(path)
         with self._reading(path, options):
-            given = ReadOptions(options, resolver)
-            entries = self.read_entries(path, given)
-            reading = collect_for(entries, resolver, skip_unknown=skip_unknown, notes=given.notes)
+            read_options = ReadOptions(options, resolver)
+            entries = self.read_entries(path, read_options)
+            reading = collect_for(
+                entries, resolver, skip_unknown=skip_unknown, notes=read_options.notes
+            )
         if reading.entries and not reading.items:
             text = " ".join([f"{reading.summary()}.", *reading.notes])
             raise FormatError(f"{path} contains no labels to import. {text}")
@@ -179,7 +181,7 @@ class Format:
 
     @contextlib.contextmanager
     def _reading(self, path: Path, options: Mapping[str, Any]) -> Iterator[None]:
-        """Check the options and the path; convert errors of the block to `FormatError`."""
+        """Check the options and the path; convert errors of the ``with`` block to `FormatError`."""
         _check_options(self.name, options, self.read_options)
         if type(self).read_entries is not Format.read_entries and not path.exists():
             raise FormatError(f"there is no file or folder at {path}.")
@@ -208,13 +210,13 @@ class Format:
         Parameters
         ----------
         path
-            The file, which is replaced, or a folder, which must be new or empty.
+            The file or folder. An existing file is replaced; an existing folder must be empty.
         items
             The items to write, each path once. Fields that the format does not carry are left out.
         open_image
             Returns the bytes of an item's image, for formats with images.
         existing
-            Ids of the dataset. They may be any paths, also absolute ones.
+            Ids of the dataset's items. They may be any paths, including absolute paths.
         options
             The format's own `write_options`.
         """
@@ -225,11 +227,11 @@ class Format:
             _check_suffixes(self.name, items)
         carried = self._carried(items)
         names = {name for item in items for name in (item.label, item.prediction) if name}
-        given = WriteOptions(options, open_image, tuple(sorted(names)))
+        write_options = WriteOptions(options, open_image, tuple(sorted(names)))
         unfinished = _atomic_file if self.suffix else _atomic_folder
         try:
             with unfinished(path) as place:
-                self.write_items(place, carried, given)
+                self.write_items(place, carried, write_options)
         except (FormatError, UsageError):
             raise
         except LabelError as error:
@@ -284,7 +286,7 @@ def _atomic_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder that becomes `path` at the end, or is removed."""
+    """Yield an empty temporary folder that becomes `path`, or is removed after an error."""
     # A killed writer leaves only a hidden folder beside `path`.
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise FormatError(f"{path} already exists. Remove it, or choose another path.")
@@ -307,7 +309,7 @@ def _check_options(name: str, options: Iterable[str], allowed: frozenset[str]) -
 
 
 def _check_suffixes(name: str, items: Sequence[Labelled]) -> None:
-    """Refuse an item without the suffix of an image."""
+    """Refuse an item whose path lacks the suffix of an image."""
     for item in items:
         if not is_image(item.path.rpartition("/")[2]):
             raise FormatError(
@@ -320,16 +322,16 @@ _Class = TypeVar("_Class", bound=type[Format])
 
 
 class FormatRegistry(Registry[Format]):
-    """Label formats by name: ``formats["csv"]`` is an instance of its class."""
+    """Label formats by name: ``formats["csv"]`` is an instance of `CsvFormat`."""
 
     def register(self, name: str) -> Callable[[_Class], _Class]:  # type: ignore[override]
         """Return a decorator that registers a subclass of `Format` under `name`."""
 
-        def file(kind: _Class) -> _Class:
+        def decorator(kind: _Class) -> _Class:
             Registry.register(self, name)(_instance(kind, name))
             return kind
 
-        return file
+        return decorator
 
     def _load(self, name: str) -> Format:
         """Load the format of an entry point, which may be a class that is not registered yet."""

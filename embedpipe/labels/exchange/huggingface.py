@@ -30,9 +30,9 @@ class HuggingFaceFormat(Format):
     """The imagefolder of Hugging Face datasets: images, and a table of their labels.
 
     Images keep their folders. ``metadata.csv`` has the columns ``file_name`` (the path) and
-    ``label``. Only items with a sure label are written. To read, give a file ``metadata.csv``,
-    ``metadata.jsonl`` or ``metadata.parquet``, or a folder that contains them at any depth; paths
-    are relative to the folder of the file.
+    ``label``. Only items with a sure label are written. Reading accepts a file ``metadata.csv``,
+    ``metadata.jsonl`` or ``metadata.parquet``, or a folder with such files at any depth. Paths in
+    a file are relative to its folder.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def _tables(path: Path) -> list[Path]:
 
 
 def _file_entries(top: Path, file: Path, options: ReadOptions) -> Iterator[Entry]:
-    """Yield the entries of a table; its paths are relative to its own folder."""
+    """Yield the entries of a table, whose paths are relative to its folder."""
     folder = encode_id(file.parent.relative_to(top).as_posix())
     begin = "" if folder == "." else f"{folder}/"
     location = encode_id(str(file.parent.absolute()))
@@ -96,12 +96,12 @@ def _file_entries(top: Path, file: Path, options: ReadOptions) -> Iterator[Entry
 def _foreign_path(
     begin: str, location: str, name: str, ours: bool, options: ReadOptions
 ) -> ForeignPath:
-    """Return the path of an image: `name` in `begin`, the folder of the table."""
+    """Return the path of the image `name` in a table; `begin` is the folder of the table."""
     text, plain = _joined(begin, name), _joined(begin, unescape_path(name))
     exact = (plain,) if ours else ()
     if options.resolver is not None:
-        here = options.resolver.inside(posixpath.normpath(f"{location}/{name}"))
-        exact = (here, *exact) if here else exact
+        item = options.resolver.inside(posixpath.normpath(f"{location}/{name}"))
+        exact = (item, *exact) if item else exact
     return ForeignPath(text, exact, ((plain, DECODED),) if plain != text else (), default=plain)
 
 

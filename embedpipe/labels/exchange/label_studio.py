@@ -26,16 +26,16 @@ class LabelStudioFormat(Format):
     """Tasks for Label Studio with predictions and labelling config, and the JSON it exports.
 
     Writing creates a folder with ``tasks.json``, to import into a project, and ``config.xml``, its
-    labelling interface. ``data.path`` of a task is the item's path, ``data.who`` the annotator.
-    Labels and skips are annotations, and predictions are pre-filled; an unsure item is a task
-    without annotations. Options: ``classes``, additional class names; ``image_url``, the prefix of
-    image URLs, such as `local_files_url`.
+    labelling interface. In a task, ``data.path`` is the item's path, and ``data.who`` is the
+    annotator. Labels and skips become annotations, and predictions become pre-filled answers. An
+    unsure item is a task without annotations. The option ``classes`` has additional class names.
+    The option ``image_url`` is the prefix of image URLs, for example from `local_files_url`.
 
     Reading accepts ``tasks.json``, its folder, and Label Studio's exports JSON and JSON_MIN. The
-    classes are the answers to the control ``choice``, or to the only Choices control of the file,
-    or to the option ``control``. Other controls and regions are ignored. A cancelled annotation is
-    a skip, unless another annotator labelled the task. Without ``data.path``, the path is that of
-    the image in local files, a bucket or a URL; for an upload, the file name.
+    classes are the answers to one control: the control in the option ``control``, or else
+    ``choice``, or else the only Choices control of the file. Other controls and regions are
+    ignored. A cancelled annotation is a skip, unless another annotator labelled the task. Without
+    ``data.path``, the path comes from the image's URL. An uploaded image has only its file name.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class LabelStudioFormat(Format):
     write_options = frozenset({"classes", "image_url"})
 
     def read_entries(self, path: Path, options: ReadOptions) -> Iterable[Entry]:
-        """Yield the tasks of an export, JSON or JSON_MIN."""
+        """Yield the entries of an export in JSON or JSON_MIN."""
         file = path / TASKS if path.is_dir() else path
         if file.suffix.lower() in (".csv", ".tsv"):
             raise FormatError(f"{file} is a table. Export from Label Studio as JSON or JSON_MIN.")

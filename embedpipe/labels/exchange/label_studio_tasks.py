@@ -1,4 +1,4 @@
-"""Reading Label Studio's tasks: the class, the annotator and the path of each."""
+"""Reading Label Studio's tasks: the class, annotator and path of each task."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .format import ReadOptions
 __all__ = ["CHOICE", "LOCAL_FILES", "task_entries"]
 
 CHOICE = "choice"
-"""Name of the control with the classes; a key of tasks in JSON_MIN."""
+"""Name of the control with the classes; in JSON_MIN, a key of each task."""
 
 LOCAL_FILES = "/data/local-files/?d="
 """Prefix of the URLs of local files, before the path below the document root."""
@@ -42,8 +42,8 @@ _Task = tuple[str, dict[str, Any]]
 def _checked_tasks(file: Path, tasks: Sequence[Any]) -> list[_Task]:
     found = []
     for number, task in enumerate(tasks, start=1):
-        named = task.get("id", number) if isinstance(task, dict) else number
-        where = f"{file}, task {named}"
+        task_id = task.get("id", number) if isinstance(task, dict) else number
+        where = f"{file}, task {task_id}"
         if not isinstance(task, dict):
             raise FormatError(f"{where}: expected a JSON object.")
         if "data" in task and not isinstance(task["data"], dict):
@@ -53,7 +53,7 @@ def _checked_tasks(file: Path, tasks: Sequence[Any]) -> list[_Task]:
 
 
 def task_entries(file: Path, content: Sequence[Any], options: ReadOptions) -> Iterator[Entry]:
-    """Yield the entry of each task of an export, JSON or JSON_MIN."""
+    """Yield the entry of each task of an export in JSON or JSON_MIN."""
     tasks = _checked_tasks(file, content)
     full = [(where, task) for where, task in tasks if "data" in task]
     flat = [(where, task) for where, task in tasks if "data" not in task]
@@ -111,9 +111,10 @@ def _controls_of(tasks: Sequence[_Task]) -> dict[str, str]:
     """Return the type of the answers to each control, for tasks in JSON."""
     found: dict[str, str] = {}
     for where, task in tasks:
-        named = task.get("predictions")
-        guesses = [one for one in named if isinstance(one, dict)] if isinstance(named, list) else []
-        for answer in (*_annotations(where, task), *guesses):
+        stored = task.get("predictions")
+        predictions = stored if isinstance(stored, list) else []
+        shown = [each for each in predictions if isinstance(each, dict)]
+        for answer in (*_annotations(where, task), *shown):
             for result in _objects(where, "result", answer):
                 kind = "regions" if _is_region(result) else str(result.get("type", "no type"))
                 name = _control_of(result)
@@ -147,7 +148,7 @@ _NOT_CONTROLS = frozenset(
 """Keys of a task in JSON_MIN that are not answers."""
 
 _REGION = frozenset({"x", "y", "points", "rle", "start", "ranges", "sequence"})
-"""Keys that only results about a region of an image have in their values."""
+"""Keys that occur only in values about a region of an image."""
 
 
 def _kind_of(value: Any, before: str | None) -> str:
@@ -161,7 +162,7 @@ def _kind_of(value: Any, before: str | None) -> str:
 
 
 def _control_of(result: Mapping[str, Any]) -> str:
-    """Return the control of a result; tasks of embedpipe may lack it."""
+    """Return the control of a result; tasks written by embedpipe may lack its name."""
     return str(result.get("from_name") or CHOICE)
 
 
@@ -188,7 +189,7 @@ def _full_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
     data = task["data"]
     annotations = _annotations(where, task)
     prediction, score, model = _prediction(where, task, annotations, control)
-    labels: dict[str, str | None] = {}  # who, by label
+    labels: dict[str, str | None] = {}  # annotator by label
     for annotation in annotations:
         label = None if _cancelled(where, annotation) else _chosen(where, annotation, control)
         if label is not None:
@@ -213,11 +214,11 @@ def _prediction(
     where: str, task: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]], control: str
 ) -> tuple[str | None, Any, Any]:
     """Return the class, the score and the model of the last prediction."""
-    # Exports have only the numbers of predictions; an annotation contains the one that was shown.
-    named = task.get("predictions") or []
-    if isinstance(named, list) and all(type(one) is int for one in named):
-        seen = [annotation.get("prediction") for annotation in annotations]
-        predictions = [one for one in seen if isinstance(one, dict)]
+    # Exports have only the ids of predictions. An annotation contains the shown prediction.
+    stored = task.get("predictions") or []
+    if isinstance(stored, list) and all(type(each) is int for each in stored):
+        shown = [annotation.get("prediction") for annotation in annotations]
+        predictions = [each for each in shown if isinstance(each, dict)]
     else:
         predictions = _objects(where, "predictions", task)
     for prediction in reversed(predictions):
@@ -279,7 +280,7 @@ def _person(where: str, who: Any) -> str | None:
 
 
 def _path(where: str, data: Mapping[str, Any]) -> Any:
-    """Return the path of a task, or that of its image."""
+    """Return the path of a task, or else the path of its image."""
     if "path" in data:
         return data["path"]
     image = data.get("image")
@@ -304,8 +305,8 @@ def _image_path(image: str) -> ForeignPath:
         path, with_blanks = unquote(raw), unquote(raw.replace("+", " "))
         others = dict.fromkeys(text for text in (query, raw, with_blanks) if text != path)
         return ForeignPath(path, more=tuple((text, DECODED) for text in others), default=path)
-    _, hidden, query = image.partition(_RESOLVED)
-    if hidden:
+    _, resolved, query = image.partition(_RESOLVED)
+    if resolved:
         with contextlib.suppress(ValueError):
             image = base64.b64decode(unquote(query.partition("&")[0])).decode()
     if _UPLOADED.search(image):

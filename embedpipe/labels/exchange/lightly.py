@@ -22,6 +22,7 @@ __all__ = ["LightlyFormat", "read_lightly_embeddings"]
 
 TABLE, CLASSES = "embeddings.csv", "classes.json"
 UNLABELLED = -1
+"""Class number of items without a sure label."""
 
 _EMBEDDING = re.compile(r"embedding_(0|[1-9][0-9]*)", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
@@ -31,10 +32,10 @@ _Row = tuple[str, str, NDArray[np.float32], int]
 
 @formats.register("lightly")
 class LightlyFormat(Format):
-    """Lightly's embeddings.csv: vectors and labels of every item.
+    """Lightly's embeddings.csv: the vector and the label of every item.
 
     Writing creates a folder with ``embeddings.csv`` (columns ``filenames``, ``embedding_0`` and so
-    on, ``labels``) and ``classes.json``, the class names by number. Items without a sure label
+    on, ``labels``) and ``classes.json`` (class names by number). Items without a sure label
     have the label -1. The option ``embeddings`` is required: (n, d) float32, aligned with the
     items. Reading accepts the folder or the table; without ``classes.json``, class names are
     numbers.
@@ -84,7 +85,7 @@ def read_lightly_embeddings(
 ) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64]]:
     r"""Return the (n,) paths, (n, d) float32 vectors and (n,) class numbers of a Lightly table.
 
-    `path` is the ``embeddings.csv`` or its folder. Peak memory is 8 bytes a number.
+    `path` is the ``embeddings.csv`` or its folder. Peak memory is 8 bytes for each vector element.
 
     Examples
     --------
@@ -134,7 +135,7 @@ def _rows(file: Path) -> Iterator[_Row]:
 
 
 def _check_header(where: str, header: Sequence[str]) -> tuple[int, int]:
-    """Return the first column of the vector and the column after its last."""
+    """Return the position of the first vector column, and the position after the last one."""
     if header[:1] != ["filenames"] or header[-1:] != ["labels"]:
         raise FormatError(
             f"{where}: the first column must be 'filenames' and the last 'labels'; got "
@@ -173,7 +174,7 @@ def _row(where: str, fields: Sequence[str], width: int, first: int, last: int) -
 
 
 def _class_names(file: Path) -> dict[str, str] | None:
-    """Return class names by number, None if there is no such file."""
+    """Return class names by number, or None if the file does not exist."""
     if not file.is_file():
         return None
     names = read_json(file)
@@ -183,7 +184,7 @@ def _class_names(file: Path) -> dict[str, str] | None:
 
 
 def _texts(vector: NDArray[np.float32]) -> list[str]:
-    """Return the shortest decimals that give the same float32."""
+    """Return the shortest decimal texts that give the same float32 numbers."""
     import pyarrow as pa
 
     texts: list[str] = pa.array(vector).cast(pa.string()).to_pylist()

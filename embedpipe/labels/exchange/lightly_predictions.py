@@ -26,10 +26,11 @@ _Guess = tuple[str, str, "float | None"]
 class LightlyPredictionsFormat(Format):
     """Lightly's tree of predictions: a folder for each task, a JSON file for each image.
 
-    Labels are the task ``labels``. Predictions are the task ``predictions``; a single task of
-    another name is read as predictions too. A file is ``<task>/<path without suffix>.json``, so
-    two images that differ only in their suffix are refused. The score is the probability of the
-    class; the other classes share the rest equally. Skipped and unsure items are left out.
+    The task ``labels`` contains labels, and the task ``predictions`` contains predictions. A single
+    task with another name is also read as predictions. A file is ``<task>/<path>.json``; the
+    suffix of the image is removed, so two paths that differ only in the suffix are refused. The
+    score is the probability of the class; the other classes share the rest equally. Skipped and
+    unsure items are left out.
 
     Examples
     --------
@@ -112,7 +113,7 @@ def _write_task(folder: Path, rows: Sequence[_Guess]) -> None:
 
 
 def _probabilities(path: str, chosen: int, score: float, count: int) -> list[float]:
-    """Return (count,) probabilities; the other classes share the rest of 1 equally."""
+    """Return (count,) probabilities; the other classes share the rest equally."""
     if not 0 <= score <= 1:
         raise FormatError(f"the score of {path!r} is {score}; expected a probability, 0 to 1.")
     rest = (1 - score) / (count - 1) if count > 1 else 0.0

@@ -28,13 +28,13 @@ class Reading:
 
     items: list[Labelled] = field(default_factory=list)  # labels and marks, one for each item
     entries: int = 0  # rows, tasks or images in the file
-    left_out: dict[str, Counted] = field(default_factory=dict)  # entries, by reason
-    rewritten: dict[str, Counted] = field(default_factory=dict)  # paths, by steps of rewriting
+    left_out: dict[str, Counted] = field(default_factory=dict)  # left-out entries by reason
+    rewritten: dict[str, Counted] = field(default_factory=dict)  # rewritten paths by steps
     notes: list[str] = field(default_factory=list)  # sentences about how the file was read
 
     @property
     def unknown(self) -> int:
-        """Number of entries whose path matches no item, or several."""
+        """Number of entries whose path matches no item or several items."""
         kinds = (self.left_out.get(UNKNOWN), self.left_out.get(AMBIGUOUS))
         return sum(kind.count for kind in kinds if kind)
 
@@ -52,7 +52,7 @@ class Reading:
         return text
 
     def rewritten_summary(self) -> str:
-        """Return a clause about rewritten paths, blank if there are none."""
+        """Return a clause about rewritten paths; blank if no path was rewritten."""
         return format_rewritten(self.rewritten)
 
 
@@ -74,12 +74,12 @@ def collect_for(
     notes: Sequence[str] = (),
 ) -> Reading:
     """Return the labels and marks of entries for the items of a dataset."""
-    # Reading the entries may append to `notes`.
+    # `entries` may be a generator that appends to `notes`.
     reading = Reading()
     found: dict[str, Labelled] = {}
     unknown: list[str] = []
     ambiguous: dict[str, tuple[str, ...]] = {}
-    answers = 0
+    n_labels = 0
     for entry in entries:
         reading.entries += 1
         item = validated(entry, path_as_written)
@@ -87,7 +87,7 @@ def collect_for(
             reason = PREDICTION_ONLY if item.prediction is not None else entry.reason
             count(reading.left_out, reason, repr(item.path))
             continue
-        answers += 1
+        n_labels += 1
         resolved = resolver.resolve(
             entry.path if isinstance(entry.path, ForeignPath) else item.path
         )
@@ -105,7 +105,7 @@ def collect_for(
         if not _add(found, entry.where, replace(item, path=resolved.id)):
             count(reading.left_out, REPEATED, repr(resolved.id))
     if reading.unknown and not skip_unknown:
-        text = explain_unmatched(unknown, ambiguous, answers, list(resolver.ids))
+        text = explain_unmatched(unknown, ambiguous, n_labels, list(resolver.ids))
         raise UnmatchedError(" ".join([text, *notes]), matched=bool(found))
     reading.items = list(found.values())
     reading.notes = list(notes)
@@ -113,7 +113,7 @@ def collect_for(
 
 
 def _add(found: dict[str, Labelled], where: str, item: Labelled) -> bool:
-    """Add an item; return False if an equal one exists, perhaps of another annotator."""
+    """Add an item; return False if it repeats an earlier item, perhaps of another annotator."""
     before = found.setdefault(item.path, item)
     if before is item:
         return True
@@ -143,10 +143,10 @@ def new_events(
     who: str | None = None,
     default: str | None = None,
 ) -> list[Event]:
-    """Return an event for each item whose label or mark differs from the `known` ones.
+    """Return an event for each item whose label or mark is not `known`.
 
     All events have the same time, so that one undo removes them together. The annotator is `who`,
-    else the name in the file, else `default`. `content` are content ids by path.
+    or else the name in the file, or else `default`. `content` has the content ids by path.
 
     Examples
     --------

@@ -1,9 +1,10 @@
 r"""Safe relative paths, and escaped names of files and folders.
 
-In the names of files and folders, these characters are written as ``%`` and two hexadecimal
-digits: ``/ \ :`` and control characters; a first dot; the first character of a reserved name
-(``__MACOSX``, ``_unlabeled``, ``no_label``); a ``%`` that begins such an escape. Different names
-have different escapes. Other names, such as ``50% a%20b``, are not changed.
+In names of files and folders, some characters are written as ``%`` and two hexadecimal digits.
+They are ``/``, ``\``, ``:``, control characters, a dot at the beginning, the first character of a
+reserved name (``__MACOSX``, ``_unlabeled``, ``no_label``), and a ``%`` before the digits of such a
+character. Different names have different escaped names. Names without these characters, such as
+``50% a%20b``, are not changed.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
 def path_text(path: object) -> str:
-    """Return a path from a file as text, or raise ValueError with a clause."""
+    """Return a path from a file as text, or raise ValueError with a clause for a message."""
     if not isinstance(path, str) or not path.strip():
         raise ValueError(f"the path is {path!r}; expected text")
     if not is_unicode(path) or "\0" in path:
@@ -44,13 +45,13 @@ def path_text(path: object) -> str:
 
 
 def leaves_folder(path: str) -> bool:
-    """Return whether a path is absolute, begins with a drive, or has a ``..``."""
+    """Return whether a path is absolute, begins with a drive, or has a part ``..``."""
     return path[0] in "/\\" or bool(_DRIVE.match(path)) or ".." in re.split(r"[/\\]", path)
 
 
 def tidy_path(path: object) -> str:
-    """Return a path as a tidy relative id, or raise ValueError with a clause."""
-    # Only without a dataset: an item of a dataset may have any path.
+    """Return a path as a tidy relative id, or raise ValueError with a clause for a message."""
+    # Only for paths without a dataset, because an item of a dataset may have any path.
     path = path_text(path)
     if leaves_folder(path):
         raise ValueError(
@@ -96,7 +97,7 @@ def unescape_path(path: str) -> str:
 
 
 def check_lengths(name: str, files: Iterable[tuple[str, str]]) -> None:
-    """Refuse an item whose file name is too long for a disk; `files` are pairs of item and file."""
+    """Refuse a file name that is too long; `files` has pairs of item path and file path."""
     for path, file in files:
         length = max(len(part.encode()) for part in file.split("/"))
         if length > MAX_NAME_BYTES:

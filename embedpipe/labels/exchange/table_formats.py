@@ -30,7 +30,7 @@ Row = tuple[str, Mapping[str, str]]
 """Place of a row, and its cells by column."""
 
 EXTRAS = ("status", "prediction", "score", "who", "model")
-"""Optional columns, written only if they have values."""
+"""Optional columns, which are written only if they have values."""
 
 
 def table_rows(
@@ -41,7 +41,7 @@ def table_rows(
     guarded: bool = True,
     predictions: bool = False,
 ) -> Iterator[Row]:
-    """Yield the rows of a table with the `required` columns and its columns of `EXTRAS`."""
+    """Yield the rows of a table: the `required` columns, and those of `EXTRAS` that it has."""
     # Tables of `predict` are refused unless `predictions` is true.
     table = read_table(
         path,
@@ -58,7 +58,7 @@ def table_rows(
 
 
 def check_column(paths: Sequence[str], name: str, values: Sequence[str | None]) -> None:
-    """Refuse a column of whole numbers with ``.0``: a reader removes the ``.0``."""
+    """Refuse a column of whole numbers with ``.0``, because a reader removes the ``.0``."""
     at = changed_number([value or "" for value in values])
     if at is not None:
         raise FormatError(
@@ -69,14 +69,14 @@ def check_column(paths: Sequence[str], name: str, values: Sequence[str | None]) 
 
 
 class _TableFormat(Format):
-    """A table with the columns path and label, and the used columns of `EXTRAS`."""
+    """A table with the columns path and label, and the columns of `EXTRAS` that have values."""
 
     carries = frozenset({"skip", "unsure", "prediction", "score", "who", "model"})
 
     def read_entries(self, path: Path, options: ReadOptions) -> Iterator[Entry]:
         for where, row in table_rows(path, ("path", "label"), suffix=self.suffix):
             more: dict[str, Any] = {name: row.get(name) for name in EXTRAS}
-            if not more["prediction"]:  # columns of another purpose: the score of a pick
+            if not more["prediction"]:  # `score` may be the score of a pick
                 more |= {"score": None, "model": None}
             if more["status"] is not None:
                 more["status"] = canonical_status(more["status"]) or more["status"]
@@ -102,8 +102,9 @@ class CsvFormat(_TableFormat):
     r"""A table with the columns path and label, for spreadsheets and scripts.
 
     Paths are relative to the dataset's folder. Optional columns are ``status`` (``label``,
-    ``skip``, ``unsure``), ``prediction`` with ``score`` and ``model``, and ``who``; others are
-    ignored. `embedpipe.tables.read_table` describes delimiters, encodings and apostrophes.
+    ``skip``, ``unsure``), ``prediction`` with ``score`` and ``model``, and ``who``. Other
+    columns are ignored. `embedpipe.tables.read_table` describes delimiters, encodings and
+    apostrophes.
 
     Examples
     --------
@@ -117,9 +118,9 @@ class CsvFormat(_TableFormat):
 
 @formats.register("jsonl")
 class JsonLinesFormat(_TableFormat):
-    r"""One JSON object a line with the keys path and label, for scripts and streams.
+    r"""JSON Lines: objects with the keys path and label, for scripts and streams.
 
-    Optional keys are the optional columns of `CsvFormat`.
+    The optional keys are the optional columns of `CsvFormat`.
 
     Examples
     --------
@@ -135,7 +136,7 @@ class JsonLinesFormat(_TableFormat):
 class ParquetFormat(_TableFormat):
     """A table with the columns path and label, for DuckDB, Polars and pandas.
 
-    Optional columns are those of `CsvFormat`.
+    The optional columns are the same as in `CsvFormat`.
 
     Examples
     --------
