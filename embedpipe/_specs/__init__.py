@@ -1,6 +1,6 @@
 """Spec strings: names of strategies, heads, policies and objectives with options.
 
-``mlp(hidden=64)``, ``coral(uncertainty=entropy)``, ``combine(margin^2, diversity)``.
+Examples: ``mlp(hidden=64)``, ``coral(uncertainty=entropy)``, ``combine(margin^2, diversity)``.
 """
 
 from .building import (

@@ -1,4 +1,4 @@
-"""Objects from spec strings, spec strings of objects, and checks of options."""
+"""Make objects from spec strings, format objects as spec strings, and check options."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ KINDS: dict[Any, str] = {
     str: "text",
     type(None): "none",
 }
-"""The checked types, in words."""
+"""Words in messages for the types that are checked."""
 
 
 def parameters_of(maker: type) -> dict[str, inspect.Parameter]:
-    """Return the parameters of the constructor that can be given by name."""
-    if hasattr(maker, "get_params"):  # without types: estimators check values in `fit`
+    """Return the parameters of the constructor that can be passed by name."""
+    if hasattr(maker, "get_params"):  # no types: estimators check values in `fit`
         keyword = inspect.Parameter.KEYWORD_ONLY
         return {
             name: inspect.Parameter(name, keyword, default=default)
@@ -51,7 +51,7 @@ def parameters_of(maker: type) -> dict[str, inspect.Parameter]:
         }
     try:
         signature = inspect.signature(maker, eval_str=True)
-    except NameError:  # a type imported only for type checkers
+    except NameError:  # an annotation is imported only for type checkers
         signature = inspect.signature(maker)
     return {
         name: parameter
@@ -136,7 +136,10 @@ def check_number(
     most: float | None = None,
     alternative: str = "",
 ) -> float:
-    """Return a finite number within the bounds, or raise `UsageError`; see `check_count`."""
+    """Return a finite number within the bounds, or raise `UsageError`.
+
+    For `alternative`, see `check_count`.
+    """
     number = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     bounds = [
         ("above", operator.gt, above),
@@ -144,11 +147,11 @@ def check_number(
         ("below", operator.lt, below),
         ("at most", operator.le, most),
     ]
-    given = [(words, fits, bound) for words, fits, bound in bounds if bound is not None]
-    if number and all(fits(value, bound) for _, fits, bound in given):
-        found: float = value
-        return found
-    wanted = " and ".join(f"{words} {bound:g}" for words, _, bound in given)
+    limits = [(words, fits, bound) for words, fits, bound in bounds if bound is not None]
+    if number and all(fits(value, bound) for _, fits, bound in limits):
+        checked: float = value
+        return checked
+    wanted = " and ".join(f"{words} {bound:g}" for words, _, bound in limits)
     raise UsageError(f"{name} is {value!r}: give a number {wanted}{_or(alternative)}.")
 
 
@@ -158,7 +161,10 @@ def check_above(name: str, value: float) -> float:
 
 
 def check_share(name: str, value: float, *, zero: bool) -> float:
-    """Return a number above 0, at most 1 (`zero`: from 0, below 1), or raise `UsageError`."""
+    """Return a share above 0 and at most 1, or raise `UsageError`.
+
+    With `zero`, the share must be at least 0 and below 1.
+    """
     if zero:
         return check_number(name, value, least=0, below=1)
     return check_number(name, value, above=0, most=1)
@@ -181,8 +187,8 @@ def named_by(registry: R) -> R:
 
 
 def build(registry: Registry[Any], spec: str | Term, /, **options: Any) -> Any:
-    """Make the object of a spec string; the same option must not be in both."""
-    # A class with the class method `from_spec(term)` parses its brackets.
+    """Make the object of a spec string; `options` must not repeat its options."""
+    # A class with a class method `from_spec(term)` parses the text in brackets itself.
     term = parse_spec(spec, registry.kind, registry) if isinstance(spec, str) else spec
     maker, owner = registry[term.name], f"{registry.kind} {term.name!r}"
     twice = [name for name, _ in term.options if name in options]
@@ -197,9 +203,9 @@ def build(registry: Registry[Any], spec: str | Term, /, **options: Any) -> Any:
             f"combine(margin^2, diversity)."
         )
     if term.arguments:
-        given = format_term(Term("", term.arguments[:1]))[1:-1]
+        unnamed = format_term(Term("", term.arguments[:1]))[1:-1]
         raise UsageError(
-            f"{owner} got {given!r} without a name: write {term.name}(option=value); its "
+            f"{owner} got {unnamed!r} without a name: write {term.name}(option=value); its "
             f"options: {', '.join(parameters_of(maker)) or 'none'}."
         )
     checked = checked_options(owner, maker, dict(term.options))
@@ -224,7 +230,8 @@ def format_spec(thing: Any) -> str:
     Raises
     ------
     UsageError
-        If an option is not an attribute, or is not a number, text, None, list, tuple or dict.
+        If the object does not keep an option as an attribute, or a value is not a number, text,
+        None, list, tuple or dict.
 
     Examples
     --------
@@ -241,7 +248,7 @@ def format_spec(thing: Any) -> str:
         text: str = thing.to_spec()
         return text
     name, changed = _name_of(thing), []
-    python = hasattr(thing, "get_params")  # the form in run files and model names
+    python = hasattr(thing, "get_params")  # run files and model names use this form
     for option, parameter in parameters_of(type(thing)).items():
         if not hasattr(thing, option):
             raise UsageError(
@@ -265,7 +272,7 @@ def _name_of(thing: Any) -> str:
 
 
 def _place_of(cls: type) -> str:
-    """Return ``"module:Class"`` with the nearest public module that has the class."""
+    """Return ``"module:Class"`` with the shortest public module path that has the class."""
     parts = cls.__module__.split(".")
     for length in range(1, len(parts) + 1):
         module = ".".join(parts[:length])

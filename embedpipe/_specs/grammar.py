@@ -46,7 +46,7 @@ CONSTANTS: dict[str, bool | float | None] = {
     "none": None,
     "inf": float("inf"),
 }
-"""Words that are not text as the value of an option."""
+"""Unquoted words that are constants as option values, not text."""
 
 ESCAPES = re.compile(
     r"\\(x[\da-fA-F]{2}|u[\da-fA-F]{4}|U00(?:0[\da-fA-F]|10)[\da-fA-F]{4}|[0-7]{1,3}|.)", re.DOTALL
@@ -78,14 +78,14 @@ class Comparison:
 
 
 def parse_spec(text: str, kind: str = "strategy", names: Container[str] = ()) -> Term:
-    """Parse a spec string of a `kind`; known `names` may have any characters."""
+    """Parse the spec string of a `kind` of object; `names` may contain any characters."""
     reader = _Reader(text, kind)
     name = text.partition("(")[0].rstrip()
     return reader.whole(name if name in names else "")
 
 
 def format_term(term: Term, *, python: bool = False) -> str:
-    """Return the spec string of a term; `python`: values as Python writes them."""
+    """Return the spec string of a term; with `python`, values are Python literals."""
     write = _python_value if python else _plain_value
     inside = [_format_argument(each, write) for each in term.arguments]
     inside += [f"{_format_key(key)}={write(value)}" for key, value in term.options]
@@ -95,7 +95,7 @@ def format_term(term: Term, *, python: bool = False) -> str:
 
 
 def split_specs(text: str) -> list[str]:
-    """Split at commas outside brackets and quotes."""
+    """Split a list of spec strings at commas outside brackets and quotes."""
     commas, depth = [], 0
     for token in _tokens(text):
         if token.kind == "sign":
@@ -142,7 +142,7 @@ def _python_value(value: Any) -> str:
 
 
 def _format_other(value: Any, write: Callable[[Any], str]) -> str:
-    if isinstance(value, (int, float)) and not math.isnan(value):  # no spec string means NaN
+    if isinstance(value, (int, float)) and not math.isnan(value):  # NaN has no spec string
         return repr(value)
     if isinstance(value, list):
         return f"[{', '.join(map(write, value))}]"
@@ -154,7 +154,7 @@ def _format_other(value: Any, write: Callable[[Any], str]) -> str:
 
 
 def _native(value: Any) -> Any:
-    """Return a NumPy scalar as a Python scalar; others unchanged."""
+    """Return a NumPy scalar as a Python scalar, and any other value unchanged."""
     scalar = type(value).__module__ == "numpy" and not getattr(value, "shape", (1,))
     return value.item() if scalar else value
 
@@ -171,7 +171,7 @@ def _quoted(text: str) -> str:
 class _Token:
     kind: str  # number, word, string, sign, wrong, end
     text: str
-    place: int  # counted from 1
+    place: int  # of the first character, counted from 1
 
 
 def _tokens(text: str, start: int = 0) -> Iterator[_Token]:
@@ -191,7 +191,7 @@ class _Reader:
         self._at = 0
 
     def whole(self, name: str) -> Term:
-        """Parse the whole text; `name` is a known prefix."""
+        """Parse the whole text; it starts with the known `name`, if this is not empty."""
         self._tokens = list(_tokens(self._text, len(name)))
         term = self._term(name or None)
         if self._next.kind != "end":
@@ -275,7 +275,7 @@ class _Reader:
         keyed[key] = self._value()
 
     def _until(self, closing: str, read: Callable[[], None]) -> int:
-        """Parse parts between commas up to a closing bracket; return the number of commas."""
+        """Parse comma-separated parts up to a closing bracket; return the number of commas."""
         commas = 0
         while not self._skip(closing):
             read()

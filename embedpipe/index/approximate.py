@@ -1,4 +1,4 @@
-"""Approximate neighbours among millions of vectors, by FAISS on sketches."""
+"""Approximate neighbours among millions of vectors: FAISS searches their sketches."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ LISTS = 4
 """Lists of an inverted file, as a multiple of the square root of the number of vectors."""
 
 PROBES = 64
-"""Lists that are searched per vector."""
+"""Lists that are searched for each vector."""
 
 LINKS = 16
-"""Links per vector of a graph; twice as many in its lowest layer."""
+"""Links of each vector in a graph; the lowest layer has twice as many."""
 
 BUILDING = 64
-"""Candidates that are followed when a vector is added to the graph."""
+"""Candidates that are examined when a vector is added to the graph."""
 
 BLOCK = 1 << 16
-"""Vectors that are added at once."""
+"""Maximum vectors that are added at once."""
 
 CANDIDATES = 4
-"""Candidates per wanted neighbour."""
+"""Candidates for each requested neighbour."""
 
 MEASURED = 1 << 14
-"""Vectors per block whose candidates are in memory."""
+"""Maximum vectors whose candidates are in memory at once."""
 
 QUERIES = 1024
-"""Vectors per search."""
+"""Maximum vectors in one call of FAISS."""
 
 
 class Approximate:
@@ -51,7 +51,7 @@ class Approximate:
 
     `kind` is ``"ivf"``, an inverted file (at most 140 bytes per vector), or ``"hnsw"``, a
     hierarchical graph (290 bytes). Results do not depend on the number of threads: the lists come
-    from `kmeans`, one thread adds the vectors in order, and each search has a fixed block.
+    from `kmeans`, one thread adds the vectors in order, and the size of each search is fixed.
 
     References
     ----------
@@ -82,11 +82,11 @@ class Approximate:
 
         try:
             faiss.write_index(self.index, str(path))
-        except RuntimeError as error:  # the only type that FAISS raises
+        except RuntimeError as error:  # FAISS raises no other type
             raise OSError(str(error)) from error
 
     def candidates(self, points: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """Return about `count` vectors near each of `points`: (s, count) int64, -1 for none."""
+        """Return about `count` vectors near each of `points`: (s, count) int64, padded with -1."""
         if self.kind == "ivf":
             self.index.nprobe = min(PROBES, self.index.nlist)
         else:
@@ -111,18 +111,19 @@ def nearest_candidates(
     progress: Progress | None = None,
 ) -> Neighbours:
     """Return the `k` nearest candidates of each of `points`, by exact distance."""
-    # O(s·k·d) time besides the searches; 32·k bytes for each of 16,384 vectors, 16·k·d per thread.
+    # Time for s points: O(s·k·d) besides the searches. Memory: 32·k bytes for each of 16,384
+    # vectors, and 16·k·d bytes per thread.
     count = min(CANDIDATES * k + 1, rows.size)  # a search also finds the vector itself
     positions = np.zeros((points.size, k), dtype=np.int32)
     distances = np.zeros((points.size, k), dtype=np.float32)
     for part in row_blocks(points.size, MEASURED):
         some = points[part]  # (b,)
         found = search.candidates(some, count)  # (b, count)
-        near, far = positions[part], distances[part]
-        short = _rank(matrix, rows, some, found, near, far)
+        nearest, lengths = positions[part], distances[part]  # views
+        short = _rank(matrix, rows, some, found, nearest, lengths)
         if short.size:
             exact = nearest_neighbours(matrix, rows, k, some=some[short])
-            near[short], far[short] = exact.positions, exact.distances
+            nearest[short], lengths[short] = exact.positions, exact.distances
         if progress:
             progress(part.stop, points.size)
     return Neighbours(positions, distances)
@@ -133,13 +134,13 @@ def _rank(
     rows: NDArray[np.int64],
     points: NDArray[np.int64],
     found: NDArray[np.int64],
-    near: NDArray[np.int32],
-    far: NDArray[np.float32],
+    nearest: NDArray[np.int32],
+    lengths: NDArray[np.float32],
 ) -> NDArray[np.int64]:
-    """Write the nearest candidates to `near` and `far`; return the points with too few: (t,)."""
-    # Sums of squared float32 differences have a relative error of at most `error`, and `slack` for
-    # underflow. Vectors that these exclude are not measured in float64.
-    k, d = near.shape[1], matrix.shape[1]
+    """Write the nearest candidates and their distances; return the points with too few: (t,)."""
+    # A sum of squared float32 differences has a relative error of at most `error`. Underflow adds
+    # at most `slack`. Candidates that these bounds exclude are not measured in float64.
+    k, d = nearest.shape[1], matrix.shape[1]
     more = rounding_of(matrix)
     error, slack = (2 * d + 40 + more.share) * ROUNDING, d * 1e-37 + more.constant
     short = np.zeros(points.size, dtype=np.bool_)
@@ -154,14 +155,14 @@ def _rank(
             mine, theirs = take_rows(matrix, own), take_rows(matrix, rows[others])  # (c, d)
             with np.errstate(over="ignore", under="ignore"):
                 gaps = theirs - mine
-                about = np.einsum("ij,ij->i", gaps, gaps)  # (c,)
-                reach = np.partition(about, k - 1)[k - 1] * (1 + 3 * error) + 3 * slack
-            some = np.flatnonzero(~(about > reach))
-            away = between(matrix, rows[others[some]], own)
-            best = np.lexsort((others[some], away))[:k]
-            near[at] = others[some[best]]
+                estimates = np.einsum("ij,ij->i", gaps, gaps)  # (c,)
+                limit = np.partition(estimates, k - 1)[k - 1] * (1 + 3 * error) + 3 * slack
+            some = np.flatnonzero(~(estimates > limit))
+            squared = between(matrix, rows[others[some]], own)
+            best = np.lexsort((others[some], squared))[:k]
+            nearest[at] = others[some[best]]
             with np.errstate(over="ignore"):
-                far[at] = np.sqrt(away[best])
+                lengths[at] = np.sqrt(squared[best])
 
     map_blocks(work, points.size, RANKED)
     return np.flatnonzero(short)

@@ -22,7 +22,7 @@ CHUNK = 256
 """Centres per matrix product."""
 
 SET_ROWS = 4096
-"""Members of a set per block."""
+"""Maximum centres of a set per block."""
 
 KEPT_BYTES = 64 << 20
 """Maximum bytes of frame vectors in memory."""
@@ -54,7 +54,7 @@ class Centres:
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """The (m,) rows, by number."""
+        """The (m,) rows of the centres, in the order they were added."""
         return self._rows[: self._count]
 
     def append(self, row: int) -> None:
@@ -65,7 +65,7 @@ class Centres:
         self._count += 1
 
     def spans(self, start: int, stop: int) -> Iterator[tuple[int, FrameRows]]:
-        """Yield the centres `start` to `stop - 1` in blocks, each after the number of its first."""
+        """Yield the number of the first centre and the vectors of blocks from `start` to `stop`."""
         while start < stop:
             number, first = divmod(start, CHUNK)
             last = min(CHUNK, stop - number * CHUNK)
@@ -102,7 +102,7 @@ class Bounds:
     upper: Float64s  # (m,)
     lower: Float64s  # (m,)
     near: NDArray[np.int32]  # (m,) numbers of centres
-    seen: NDArray[np.int32]  # (m,) number of compared centres, in the order they were added
+    seen: NDArray[np.int32]  # (m,) number of centres compared, from the first centre on
 
     @classmethod
     def unknown(cls, m: int) -> Bounds:
@@ -132,7 +132,7 @@ class Bounds:
     def lower_to(self, upper: Float64s, lower: Float64s, near: NDArray[Any] | int) -> None:
         """Replace the bounds and the nearest centre of the items whose new `upper` is smaller.
 
-        For these items, the new centre must be certainly nearer, or `settle` must follow.
+        If the new centre is not certainly nearer to one of these items, call `settle` afterwards.
         """
         closer = upper < self.upper
         self.upper = np.where(closer, upper, self.upper)
@@ -148,8 +148,8 @@ def nearest_of_set(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the nearest of `centres` (p,) to each of `rows` (m,), and its distance: (m,), (m,).
 
-    FAISS finds the nearest in float32, so nearly equal distances may be confused; the returned
-    distances are in float64. O(m·p·d) time; 16 bytes per row and a 16 MB block.
+    FAISS compares in float32, so the result may be slightly farther than the nearest centre. The
+    returned distances are in float64. Time: O(m·p·d). Memory: 16 bytes per row, and a 16 MB block.
 
     Examples
     --------

@@ -17,25 +17,25 @@ from .vectors import row_blocks, take_rows
 __all__ = ["Clusters", "kmeans"]
 
 GAPS = 1 << 18
-"""Approximate number of distances per block: 1 MB."""
+"""Approximate number of float32 distances per block (1 MB)."""
 
 ROWS = (256, 2048)
 """Minimum and maximum vectors per block."""
 
 SUMMED = 1 << 14
-"""Vectors that are summed in float32 before float64."""
+"""Vectors per float32 sum; these sums are added in float64."""
 
 SEEDED_FROM = 64
-"""Vectors per cluster from which seeds are drawn."""
+"""Vectors per cluster in the sample from which seeds are drawn."""
 
 TRAINED_ON = 64
-"""Vectors per cluster that update the centres."""
+"""Vectors per cluster in the sample that updates the centres."""
 
 SAMPLE = 1 << 15
-"""Number of vectors up to which all are used."""
+"""Minimum size of these samples, or all vectors if there are fewer."""
 
 SPARE = 2
-"""Seeds per cluster, of which the better ones are kept."""
+"""Seeds drawn per cluster; the better half is kept."""
 
 THINNED = 1024
 """Number of clusters above which no spare seeds are drawn."""
@@ -56,7 +56,7 @@ class Clusters:
     labels
         (p,) int32, the cluster of each vector.
     sizes
-        (k,) int64, at least 1 each.
+        (k,) int64, the number of vectors of each cluster, at least 1.
     centres
         (k, m) float32, the means used for the last assignment.
     """
@@ -67,20 +67,20 @@ class Clusters:
 
 
 def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20) -> Clusters:
-    """Partition vectors into `k` clusters, none empty.
+    """Partition vectors into `k` clusters without empty clusters.
 
-    Seeding is exact k-means++ with twice as many seeds as clusters; a greedy second draw, weighted
-    by the number of nearest vectors, keeps half of them. Lloyd's algorithm runs until nothing
-    changes or the sum of squared distances decreases by less than 0.2 %.
+    Exact k-means++ draws twice as many seeds as clusters. A greedy second draw keeps half of the
+    seeds; it weights each seed by the number of vectors nearest to it. Lloyd's algorithm runs until
+    no label changes or the sum of squared distances decreases by less than 0.2 %.
 
     Parameters
     ----------
     vectors
         (p, m) finite float32 array or memory map.
     k
-        From 1 to p.
+        Number of clusters, from 1 to p.
     seed
-        The result depends on `vectors` and this alone.
+        Random seed; the same arguments give the same clusters.
     iterations
         Maximum number of updates of the centres.
 
@@ -91,9 +91,9 @@ def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20
 
     Notes
     -----
-    O(p·k·m) time per iteration, on at most 256 vectors per cluster (at least 32,768 in all); other
+    O(p·k·m) time per iteration, on at most 64 vectors per cluster (at least 32,768 in all); other
     vectors are assigned at the end. Extra memory: 16 bytes per vector, 8·k·m bytes, and 1 MB per
-    thread. Several seeds are drawn with the same outdated distances; each is kept with probability
+    thread. Several seeds are drawn with the same outdated distances. Each is kept with probability
     true distance / outdated distance, which makes the distribution exact.
 
     References
@@ -118,22 +118,22 @@ def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20
     trained = frame.rows(_sample(rng, p, max(TRAINED_ON * k, SAMPLE)))
     centres = trained.vectors[_seeds(rng, trained, k)]  # (k, m)
     count, read = trained.norms.size, partial(_part, trained)
-    labels, error = _join(count, read, centres)
+    labels, error = _assign(count, read, centres)
     for _ in range(iterations):
         centres = _means(trained.vectors, labels, k)
         before, last = labels, error
-        labels, error = _join(count, read, centres)
+        labels, error = _assign(count, read, centres)
         if error > last * (1 - GAIN) or np.array_equal(labels, before):
             break
     if count < p:
-        labels, _ = _join(p, lambda part: frame.rows(np.arange(part.start, part.stop)), centres)
+        labels, _ = _assign(p, lambda part: frame.rows(np.arange(part.start, part.stop)), centres)
     sizes = np.bincount(labels, minlength=k)
     with np.errstate(over="ignore", under="ignore"):
         return Clusters(labels, sizes, (centres + frame.shift) / np.float32(frame.scale))
 
 
 def _sample(rng: np.random.Generator, n: int, size: int) -> NDArray[np.int64]:
-    """Return `size` of `n` positions, ascending, or all if there are no more."""
+    """Return `size` random positions below `n`, ascending, or all if `n` is not larger."""
     return np.sort(rng.choice(n, size, replace=False)) if size < n else np.arange(n)
 
 
@@ -152,13 +152,12 @@ def _seeds(rng: np.random.Generator, trained: FrameRows, k: int) -> NDArray[np.i
 def _draw(
     rng: np.random.Generator, shifted: FrameRows, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw distinct positions by k-means++: (k,), and the nearest seed of each vector: (s,)."""
+    """Draw seeds by k-means++: (k,) positions, and the nearest seed of each vector: (s,)."""
     count = shifted.norms.size
     chosen = [int(rng.integers(count))]
     nearest = np.zeros(count, dtype=np.int64)
-    closest = np.full(
-        count, np.inf
-    )  # squared distance to the nearest of the first `measured` seeds
+    # Squared distance to the nearest of the first `measured` seeds.
+    closest = np.full(count, np.inf)
     measured = 0
     while True:
         _approach(closest, nearest, shifted, np.array(chosen), measured)
@@ -166,19 +165,19 @@ def _draw(
         if measured == k:
             return np.array(chosen), nearest
         sums = closest.cumsum()
-        if not sums[-1]:  # the rest are duplicates
+        if not sums[-1]:  # all other vectors are duplicates of seeds
             rest = np.setdiff1d(np.arange(count), chosen)
             return np.array([*chosen, *rest[: k - measured]]), nearest
         size = min(DRAWN, max(4, measured), 2 * (k - measured))
         drawn = sums.searchsorted(rng.random(size) * sums[-1], side="right")
         drawn = np.minimum(drawn, count - 1)  # (b,)
-        left = closest[drawn]  # (b,)
-        needed = rng.random(size) * left
+        current = closest[drawn]  # (b,)
+        needed = rng.random(size) * current
         apart = _distances(shifted.vectors[drawn])  # (b, b)
         for at in range(size):
-            if needed[at] < left[at] and len(chosen) < k:
+            if needed[at] < current[at] and len(chosen) < k:
                 chosen.append(int(drawn[at]))
-                np.minimum(left, apart[at], out=left)
+                np.minimum(current, apart[at], out=current)
 
 
 def _thin(
@@ -212,7 +211,7 @@ def _approach(
     seeds: NDArray[np.int64],
     measured: int,
 ) -> None:
-    """Update the (s,) squared distances and nearest seeds with the seeds after `measured`."""
+    """Update `closest` and `nearest`, both (s,), with the seeds from number `measured` on."""
     fresh = seeds[measured:]
     turned, norms = -2 * shifted.vectors[fresh].T, shifted.norms[fresh].astype(np.float32)  # (b,)
 
@@ -245,12 +244,12 @@ def _part(shifted: FrameRows, part: slice) -> FrameRows:
     return FrameRows(shifted.vectors[part], shifted.norms[part])
 
 
-def _join(
+def _assign(
     count: int, read: Callable[[slice], FrameRows], centres: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], float]:
     """Return the nearest centre of each of `count` vectors, and the sum of squared distances."""
-    # Ties go to the first centre. An empty cluster gets the vector farthest from its centre among
-    # clusters of several vectors.
+    # Ties go to the first centre. An empty cluster gets one vector from a cluster with several:
+    # the vector that is farthest from its centre.
     k = len(centres)
     labels, away = np.empty(count, dtype=np.int32), np.empty(count)
     norms = np.einsum("ij,ij->i", centres, centres)  # (k,)

@@ -33,19 +33,19 @@ SAMPLE = 1024
 """Approximate number of rows that determine the centre and the scale."""
 
 OVERFLOW = 1e30
-"""Squared norm that is too near to the largest float32."""
+"""Squared norm above which a coarser frame is used, to avoid float32 overflow."""
 
 ORDINARY = 20
-"""Values between 2**-20 and 2**20 are not scaled."""
+"""Binary exponent: values between 2**-20 and 2**20 are not scaled."""
 
 COARSER = 2.0**-24
-"""Factor of a coarser frame."""
+"""Scale of the next coarser frame, relative to a frame."""
 
 BLOCK_BYTES = 4 << 20
 """Bytes of vectors per block."""
 
 PAIRS = 512
-"""Rows per block of the reference."""
+"""Pairs of rows per block of the float64 reference."""
 
 
 EQUAL = 2.0**-40
@@ -56,15 +56,15 @@ EQUAL = 2.0**-40
 class Rounding:
     """The additional error of a squared distance if rows are rounded to float32."""
 
-    share: float  # multiple of the unit roundoff, of |x|² + |y|² in a frame
-    constant: float  # in the unit of the rows
+    share: float  # in unit roundoffs times |x|² + |y|², for x and y in a frame
+    constant: float  # in the squared unit of the rows
 
 
 def rounding_of(vectors: Vectors) -> Rounding:
-    """Return the error of an estimate on float32 rows against `between`, besides its arithmetic."""
-    # Rows of unit length are rounded by at most the unit roundoff u: a distance z changes by at
-    # most 2u, and its square by 4uz + 4u² ≤ u + 4uz² + 4u², with z² ≤ 2(|x|² + |y|²). `between`
-    # rounds to a multiple of `EQUAL`.
+    """Return the error that rounding of rows to float32 adds to an estimate of `between`."""
+    # Rows of unit length are rounded by at most the unit roundoff u. So a distance z changes by at
+    # most 2u, and its square by at most 4uz + 4u² ≤ u + 4uz² + 4u², where z² ≤ 2(|x|² + |y|²).
+    # `between` also rounds to a multiple of `EQUAL`.
     if isinstance(vectors, np.ndarray):
         return Rounding(0.0, 0.0)
     return Rounding(8.0, 1.01 * ROUNDING + EQUAL)
@@ -73,7 +73,7 @@ def rounding_of(vectors: Vectors) -> Rounding:
 def between(
     vectors: Vectors, left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return squared distances between matching rows: the reference that decides all comparisons.
+    """Return squared distances between matching rows, the reference for all comparisons.
 
     Differences, squares and sums are in float64, and depend on the pair alone. Between rows of unit
     length they are rounded to multiples of 2**-40, so vectors of equal direction have distance 0.
@@ -85,7 +85,7 @@ def between(
     left
         (m,) rows.
     right
-        (m,) rows, or one for all.
+        (m,) rows, or one row that every left row is compared with.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def between(
 
 
 def rounded(vectors: Vectors, squared: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return squared distances; between rows of unit length, rounded to multiples of 2**-40."""
+    """Return squared distances, rounded to multiples of 2**-40 if rows have unit length."""
     if isinstance(vectors, np.ndarray):
         return squared
     return np.asarray(np.rint(squared / EQUAL) * EQUAL)
@@ -112,7 +112,7 @@ def squared_distances(
     left: NDArray[np.float32] | NDArray[np.float64],
     right: NDArray[np.float32] | NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return squared distances between (m, d) vectors and (m, d) or (d,) others: (m,) float64.
+    """Return squared distances of (m, d) vectors to (m, d) vectors or one (d,) vector: (m,).
 
     Examples
     --------
@@ -140,8 +140,8 @@ class Frame:
     """A shift and a power-of-two scale that keep float32 products accurate.
 
     ``|x − c|² = |x|² + |c|² − 2·x·c`` loses digits if norms are large compared with distances, and
-    overflows for extreme values. So rows are shifted by about their mean and scaled to about 1 if
-    necessary, one block at a time; the matrix is never copied.
+    overflows for extreme values. So rows are shifted by about their mean and, if necessary, scaled
+    to values of about 1. This is done one block at a time; the matrix is never copied.
     """
 
     matrix: Vectors  # (n, d)
@@ -171,8 +171,8 @@ class Frame:
     @property
     def error(self) -> float:
         """Maximum error of a float32 estimate, as a share of ``|x|² + |c|²``."""
-        # With u the unit roundoff and any order of summation: 2·d·u from the product and the norms,
-        # and less than 40·u from shifting, adding and the float64 reference.
+        # With u the unit roundoff, the product and the norms add at most 2·d·u for any order of
+        # summation. Shifting, adding and the float64 reference add less than 40·u.
         more = 40 + rounding_of(self.matrix).share
         return float(2 * self.matrix.shape[1] + more) * ROUNDING * 1.01
 
@@ -184,7 +184,7 @@ class Frame:
 
     @property
     def unit(self) -> float:
-        """The squared length in the matrix of 1 in the frame; a power of two."""
+        """Factor from squared lengths in the frame to those in the matrix; a power of two."""
         return self.scale**-2
 
     def rows(self, rows: NDArray[np.int64]) -> FrameRows:
@@ -204,7 +204,7 @@ class Frame:
 
 def safe_frame(matrix: Vectors, rows: NDArray[np.int64]) -> tuple[Frame, NDArray[np.float64]]:
     """Return a frame in which the squared norms of all `rows` are in range, and these norms."""
-    # O(m·d) time in one pass, rarely two; 8 bytes per row and 4 MB per thread.
+    # Time: O(m·d) in one pass, rarely two. Memory: 8 bytes per row and 4 MB per thread.
     frame = Frame.around(matrix, rows)
     norms = np.empty(rows.size)
     while True:
@@ -219,7 +219,7 @@ def safe_frame(matrix: Vectors, rows: NDArray[np.int64]) -> tuple[Frame, NDArray
 
 
 ROWS = 512
-"""Rows per partial sum; part of the definition of the mean."""
+"""Rows per partial sum; changing it changes the last bits of the mean."""
 
 
 def mean_vector(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -237,9 +237,9 @@ def mean_vector(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]
 
 
 def nearest_to_mean(matrix: Vectors, rows: NDArray[np.int64]) -> int:
-    """Return the position in `rows` of the vector nearest to their mean, the first of several.
+    """Return the position in `rows` of the row nearest to their mean; ties go to the first.
 
-    O(m·d) time in two passes; 16 bytes per row and a block of 512 rows.
+    Time: O(m·d) in two passes. Memory: 16 bytes per row and a block of 512 rows.
 
     Examples
     --------
@@ -268,8 +268,8 @@ def _distance_bounds(
     norms = np.empty(rows.size)
     for part in row_blocks(rows.size, ROWS):
         norms[part] = frame.rows(rows[part]).norms
-    rounded = float(np.linalg.norm(frame.shift - mean * frame.scale)) * (1 + 1e-9)
-    lower = np.sqrt(np.maximum(norms * (1 - frame.error) - frame.slack, 0)) - rounded
-    upper = np.sqrt(norms * (1 + frame.error) + frame.slack) + rounded
-    lower[np.isinf(norms)] = 0  # overflowed, so unknown
+    shift_error = float(np.linalg.norm(frame.shift - mean * frame.scale)) * (1 + 1e-9)
+    lower = np.sqrt(np.maximum(norms * (1 - frame.error) - frame.slack, 0)) - shift_error
+    upper = np.sqrt(norms * (1 + frame.error) + frame.slack) + shift_error
+    lower[np.isinf(norms)] = 0  # the norm overflowed, so the distance is unknown
     return lower * (1 - 1e-9), upper * (1 + 1e-9)

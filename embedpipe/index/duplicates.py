@@ -11,10 +11,10 @@ from .vectors import Vectors, block_rows, row_blocks, take_rows
 __all__ = ["distinct_rows", "find_rows", "row_hashes"]
 
 BLOCK_BYTES = 1 << 20
-"""Bytes of vectors per block, which fit in the processor's cache."""
+"""Bytes of vectors per block; a block fits in the processor's cache."""
 
 BLOCKS = 16
-"""Blocks that share buffers."""
+"""Blocks per task of a thread; they share buffers."""
 
 MIXER = np.uint64(0xFF51AFD7ED558CCD)
 """An odd constant without pattern (from MurmurHash3)."""
@@ -22,11 +22,12 @@ MIXER = np.uint64(0xFF51AFD7ED558CCD)
 
 def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return a hash of each vector; equal vectors have equal hashes."""
-    # Zero and minus zero are equal. Pairs of float32 are mixed, so that values with few set bits
-    # spread, and summed with random odd factors modulo 2**64 (multilinear hashing; Lemire and Kaser
-    # 2014, arXiv:1202.4961). O(m·d) time in one pass; 8 bytes per row and 2 MB per thread.
+    # Minus zero becomes zero. Two float32 values are read as one 64-bit number, and its bits are
+    # mixed, because many values have few set bits. The numbers are summed with random odd factors
+    # modulo 2**64 (multilinear hashing; Lemire and Kaser 2014, arXiv:1202.4961).
+    # Time: O(m·d) in one pass. Memory: 8 bytes per row and 2 MB per thread.
     d = matrix.shape[1]
-    width = -(-d // 2)  # pairs of float32 are read as one number
+    width = -(-d // 2)  # 64-bit numbers
     factors = np.random.default_rng(0).integers(0, 1 << 63, size=width, dtype=np.uint64)
     factors = factors * np.uint64(2) + np.uint64(1)  # odd: (w,)
     hashes = np.empty(rows.size, dtype=np.uint64)
@@ -39,7 +40,7 @@ def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
         for block in row_blocks(part.stop - part.start, size):
             taken = take_rows(matrix, rows[part][block])  # (b, d)
             buffer[:, d:] = 0
-            np.add(taken, np.float32(0), out=buffer[: len(taken), :d])  # no minus zero
+            np.add(taken, np.float32(0), out=buffer[: len(taken), :d])  # minus zero becomes zero
             words, high = buffer.view(np.uint64)[: len(taken)], spare[: len(taken)]  # (b, w)
             words ^= np.right_shift(words, np.uint64(32), out=high)
             words *= MIXER
@@ -53,10 +54,10 @@ def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
 def distinct_rows(
     matrix: Vectors, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return the first row of each unique vector, (p,), and the vector's position per row, (m,).
+    """Return the first row of each unique vector, (p,), and each row's unique vector, (m,).
 
-    `rows` are ascending. Rows with equal hashes are compared, so collisions are harmless. O(m·d)
-    time; 40 bytes per row and 2 MB per thread.
+    `rows` must be ascending. Rows with equal hashes are compared, so collisions are harmless. Time:
+    O(m·d). Memory: 40 bytes per row and 2 MB per thread.
 
     Examples
     --------
@@ -86,18 +87,18 @@ def find_rows(
     hashes: NDArray[np.uint64],
     rows: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Return the position in `points` of the vector of each of `rows`, or -1."""
+    """Return the position in `points` of the vector of each row, or -1 if it is not there."""
     order = hashes.argsort(kind="stable")
     ordered, wanted = hashes[order], row_hashes(matrix, rows)
     at, stop = np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, side="right")
     found = np.full(rows.size, -1, dtype=np.int64)
-    open_ = np.flatnonzero(at < stop)
-    while open_.size:  # once, unless hashes collide
-        rival = order[at[open_]]
-        same = _same(matrix, rows[open_], points[rival])
-        found[open_[same]] = rival[same]
-        at[open_] += 1
-        open_ = open_[~same & (at[open_] < stop[open_])]
+    pending = np.flatnonzero(at < stop)
+    while pending.size:  # once, unless hashes collide
+        rival = order[at[pending]]
+        same = _same(matrix, rows[pending], points[rival])
+        found[pending[same]] = rival[same]
+        at[pending] += 1
+        pending = pending[~same & (at[pending] < stop[pending])]
     return found
 
 

@@ -22,13 +22,13 @@ READY = 0.25
 """Minimum items of a block, as a share of the block size."""
 
 FEWEST = 64
-"""Minimum centres before an update checks whether an item needs more."""
+"""Minimum centres that an update compares before it drops items with small keys."""
 
 KEEP = 0.9
-"""Up-to-date items are removed when the others are less than this share."""
+"""An update drops the finished items if the unfinished are less than this share."""
 
 FRONT = 16
-"""Blocks in the front, the items with the largest keys, from which blocks are taken."""
+"""Size, in blocks, of the front: the items with the largest keys."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Farthest:
     Attributes
     ----------
     position
-        Its position among the items.
+        The position of the farthest item among the items.
     key
         The maximised value: the squared distance, or weight times distance.
     squared_distance
@@ -57,8 +57,8 @@ class _Block:
     at: Positions  # (m,)
     vectors: NDArray[np.float32]  # (m, d) in the frame
     bounds: Bounds  # of m items; `seen` is not updated
-    ceiling: float  # no item outside has a larger key
-    untouched: bool = True  # no centre was added since it was made
+    ceiling: float  # no item outside the block has a larger key
+    untouched: bool = True  # no centre was added since the block was made
 
 
 class FarthestFirst:
@@ -71,9 +71,9 @@ class FarthestFirst:
     compared with. Bounds only decrease, so an old bound remains valid. Items with the largest
     bounds are compared with more centres by float32 matrix products, until they are up to date or
     no longer among the largest. Up-to-date items whose distance exceeds all bounds elsewhere form
-    a block. While the best item of the block exceeds every bound outside, it is the answer, and
+    a block. While the best item of the block exceeds every bound outside, it is the result, and
     each new centre needs one product with the block. Float32 estimates have a proven error bound;
-    in case of doubt `between` decides.
+    if they do not decide a comparison, `between` does.
 
     Parameters
     ----------
@@ -84,17 +84,17 @@ class FarthestFirst:
     centres
         (m,) int64 rows, at least one, none of them an item.
     weights
-        (u,) float64, not negative: maximise weight times distance. Default: the distance.
+        (u,) float64, not negative. The key is then weight times distance, not squared distance.
     min_distance
         Items nearer than this to a centre have key 0.
     block_size
-        Items per block. Default: u/128, from 512 to 4,096.
+        Items per block. Default: u/128, but at least 512 and at most 4,096.
 
     Notes
     -----
-    Time: O(u·d) to start, then a fraction of it per centre; in the worst case, many items at equal
-    distances, about O(u·d). Extra memory: at most 80 bytes per item, 16 per centre, 12·d bytes and
-    1 to 20 kB per item of a block, 8192·d bytes, and 64 MB.
+    Time: O(u·d) to start, then a fraction of O(u·d) for each centre. The worst case is many items
+    at equal distances: about O(u·d) for each centre. Extra memory: at most 80 bytes per item, 16
+    bytes per centre, 12·d bytes and 1 to 20 kB per item of a block, 8192·d bytes, and 64 MB.
 
     Examples
     --------
@@ -122,7 +122,7 @@ class FarthestFirst:
         self._block_size = block_size or int(np.clip(items.size // 128, 512, 4096))
         self._block: _Block | None = None
         self._front: tuple[Positions, float] | None = None
-        # A random order makes the first few representative.
+        # In a random order, the first centres are representative.
         mixed = np.random.default_rng(0).permutation(centres)  # (m,)
         self._frame = Frame.around(matrix, items)
         while (bounds := self._start(Centres(self._frame, mixed))) is None:
@@ -130,7 +130,7 @@ class FarthestFirst:
         self._bounds = bounds
 
     def farthest(self) -> Farthest:
-        """Return the item with the largest key, ties by lowest position; at least one is left."""
+        """Return the item with the largest key, ties by lowest position; an item must be left."""
         while True:
             block = self._block = self._block or self._next_block()
             best = self._best(block.at, block.bounds)
@@ -153,7 +153,7 @@ class FarthestFirst:
         self._weights, self._front = weights, None
 
     def _start(self, centres: Centres) -> Bounds | None:
-        """Compare every item with the first centres; None if the frame is too fine."""
+        """Compare every item with the first centres; None if norms overflow in the frame."""
         self._centres = centres
         bounds = Bounds.unknown(self._items.size)
         seeds = min(len(centres), SEED_CENTRES)
@@ -171,7 +171,7 @@ class FarthestFirst:
         return bounds
 
     def _keys(self, squared: Float64s, at: Positions | slice) -> Float64s:
-        """Return the keys of squared distances; they increase with them."""
+        """Return the keys of squared distances; a larger distance has no smaller key."""
         if self._weights is None and not self._min_distance:
             return squared
         distances = np.sqrt(np.maximum(squared, 0))
@@ -187,7 +187,7 @@ class FarthestFirst:
             self._block = None
 
     def _next_block(self) -> _Block:
-        """Update the items with the largest keys until enough up-to-date items lead."""
+        """Update the items with the largest keys until enough of them are up to date."""
         while True:
             at, ceiling = self._largest()
             keys = self._keys(self._bounds.upper[at], at)  # (m,)
@@ -202,7 +202,7 @@ class FarthestFirst:
             self._catch_up(at[behind], ceiling)
 
     def _largest(self) -> tuple[Positions, float]:
-        """Return a block of the items with the largest keys, and the next key."""
+        """Return a block of the items with the largest keys, and the largest other key."""
         if self._front is not None:
             front, beyond = self._front
             at, ceiling = self._top(front, self._block_size)
@@ -214,7 +214,7 @@ class FarthestFirst:
         return at, max(ceiling, beyond)
 
     def _top(self, among: Positions | slice, size: int) -> tuple[Positions, float]:
-        """Return the `size` items with the largest keys among some, and the next key."""
+        """Return the `size` items of `among` with the largest keys, and the largest other key."""
         keys = self._keys(self._bounds.upper[among], among)  # (u,)
         rest = max(0, keys.size - size)
         order = np.argpartition(keys, rest)
@@ -259,9 +259,8 @@ class FarthestFirst:
         below = vectors @ centres.vectors.T  # (m, p)
         below *= -2
         below += ((1 - error) * centres.norms - slack).astype(np.float32)
-        late = int(
-            np.searchsorted(bounds.seen, start, side="right")
-        )  # these were compared with some
+        # The items from `late` on were already compared with some of these centres.
+        late = int(np.searchsorted(bounds.seen, start, side="right"))
         numbers = np.arange(start, start + centres.norms.size)
         below[late:][numbers < bounds.seen[late:, None]] = np.inf
         every, best = np.arange(len(below)), below.argmin(axis=1)  # (m,), (m,)
@@ -270,13 +269,13 @@ class FarthestFirst:
         below[every, best] = np.inf
         others = (below.min(axis=1) + (1 - error) * bounds.norms) * unit
 
-        limit = np.minimum(bounds.upper, upper)  # centres that may be below it may be the nearest
+        limit = np.minimum(bounds.upper, upper)  # a centre may be the nearest if it may be within
         several = ((bounds.lower <= limit) & (lower <= limit)) | (others <= limit)
         which = np.flatnonzero(several & (limit > 0))
         rivals = (below[which] + (1 - error) * bounds.norms[which, None]) * unit  # (w, p)
         rivals[np.arange(which.size), best[which]] = -np.inf
         item, centre = np.nonzero(rivals <= limit[which, None])
-        values = self._contest(at, bounds, which, item, start + centre)
+        values = self._true_distances(at, bounds, which, item, start + centre)
         bounds.lower_to(upper, lower, start + best)
         bounds.settle(which, values)
 
@@ -300,12 +299,12 @@ class FarthestFirst:
         limit = np.minimum(some.upper, upper)
         which = np.flatnonzero((some.lower <= limit) & (limit > 0))
         newest = np.full(which.size, number)
-        values = self._contest(at, some, which, np.arange(which.size), newest)
+        values = self._true_distances(at, some, which, np.arange(which.size), newest)
         some.lower_to(upper, lower, number)
         some.settle(which, values)
         bounds.put(near, some)
 
-    def _contest(
+    def _true_distances(
         self,
         at: Positions,
         bounds: Bounds,
@@ -313,8 +312,8 @@ class FarthestFirst:
         item: NDArray[np.intp],
         centre: NDArray[np.intp],
     ) -> Float64s:
-        """Return true distances of the items `which`, where several centres may be nearest."""
-        # The rivals are the centre that was nearest before, and `centre` for each ``which[item]``.
+        """Return true squared distances of the items `which`, whose nearest centre is uncertain."""
+        # The nearest may be the previous one, or ``centre[i]`` for the item ``which[item[i]]``.
         if not which.size:
             return np.empty(0)
         places = at[which]  # (w,)
@@ -330,7 +329,7 @@ class FarthestFirst:
         return between(self._matrix, self._items[at], self._centres.rows[centres])
 
     def _best(self, at: Positions, bounds: Bounds) -> Farthest:
-        """Return the best of some up-to-date items."""
+        """Return the item with the largest key among up-to-date items."""
         keys = self._keys(bounds.upper, at)  # (m,)
         rivals = np.flatnonzero(keys >= self._keys(bounds.lower, at).max())
         unsure = rivals[bounds.lower[rivals] < bounds.upper[rivals]]
@@ -341,7 +340,7 @@ class FarthestFirst:
         return Farthest(int(at[first]), float(keys.max()), float(bounds.upper[first]))
 
     def _best_anywhere(self, key: float) -> Farthest:
-        """Return the best of all items, given a lower bound of the largest key."""
+        """Return the item with the largest key, which is at least `key`."""
         rivals = np.flatnonzero(self._keys(self._bounds.upper, slice(None)) >= key)
         found: list[Farthest] = []
         for part in row_blocks(rivals.size, self._block_size):

@@ -41,20 +41,20 @@ SAMPLE = 200
 """Vectors on which the recall is measured."""
 
 CLUSTERINGS = 8
-"""Partitions kept in memory."""
+"""Maximum partitions kept in memory."""
 
 KEPT_CLUSTERINGS = 128
-"""Partitions stored on disk."""
+"""Maximum partitions stored on disk."""
 
 SPEED = 5e10
-"""Approximate squared distances times dimensions per second and core."""
+"""Approximate speed of one core, in squared distances times dimensions per second."""
 
 
 class Index:
     """Unique vectors, neighbours, sketch and clusters of a matrix, each computed once on first use.
 
     The position of a unique vector is its index in `rows`. With a `folder` and a `digest`, results
-    are stored and read, memory-mapped, by the next index of the same matrix and candidates.
+    are stored. The next index of the same matrix and candidates reads them, memory-mapped.
 
     Parameters
     ----------
@@ -64,14 +64,14 @@ class Index:
         (m,) int64 rows, ascending; other rows are ignored. Default: every row.
     kind
         ``"exact"``: true neighbours. ``"ivf"`` (inverted file) and ``"hnsw"`` (graph) are for
-        millions of vectors: FAISS finds most of the neighbours on `sketch` (see `recall`), with
-        exact distances.
+        millions of vectors: FAISS searches `sketch` and finds most of the neighbours (see
+        `recall`). Their distances are exact.
     folder
         Where to store results; each kind and set of candidates has a subfolder.
     digest
         SHA-256 of the matrix, in hexadecimal. Without it nothing is stored.
     exact_up_to
-        Maximum number of unique vectors of an exact search for all neighbours; None: no limit.
+        Maximum unique vectors for an exact search of all neighbours. None: no limit.
     metric
         ``"euclidean"``, or ``"cosine"``: rows are scaled to unit length (`UnitRows`), so distances
         are from 0 to 2.
@@ -89,7 +89,7 @@ class Index:
     sketch
         (p, at most 128) float32, the unique vectors projected on their principal directions.
     recall
-        Share of the true 32 nearest that `neighbours` finds, measured on 200 evenly spaced
+        Share of the 32 true neighbours that `neighbours` finds, measured on 200 evenly spaced
         vectors; 1 for an exact index.
     not_kept
         Why a result could not be stored in `folder`, or None. This is not an error.
@@ -136,7 +136,7 @@ class Index:
         self._other_metrics: dict[str, Index] = {}
 
     def measured_by(self, metric: str) -> Index:
-        """Return the index of the same matrix, candidates and kind with another metric, made once.
+        """Return the index with the given metric and the same matrix, candidates and kind.
 
         Examples
         --------
@@ -173,9 +173,10 @@ class Index:
         return np.bincount(self.copy_of, minlength=self.rows.size)
 
     def find(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the position of the unique vector of each of (k,) rows of the matrix, or -1.
+        """Return the position of the unique vector of each of (k,) rows, or -1 if it has none.
 
-        The rows need not be candidates. O(log m) per candidate; O(d) per other row; O(p·d) once.
+        The rows need not be candidates. Time: O(log m) per candidate, O(d) per other row, and O(p·d)
+        once.
 
         Examples
         --------
@@ -197,7 +198,7 @@ class Index:
     # Neighbours
 
     def neighbours(self, k: int, progress: Progress | None = None) -> Neighbours:
-        """Return the `k` nearest unique vectors of each unique vector, or all others if fewer.
+        """Return the `k` nearest unique vectors of each unique vector, or all if there are fewer.
 
         At least 32 neighbours are computed and stored.
 
@@ -211,7 +212,8 @@ class Index:
         Returns
         -------
         Neighbours
-            Exact, with ties by lowest position; for an approximate index, the nearest candidates.
+            The true neighbours, ties by lowest position. For an approximate index: the nearest
+            candidates.
 
         Raises
         ------
@@ -248,12 +250,12 @@ class Index:
         radius
             At least 0, in the unit of the metric.
         max_edges
-            Maximum mean number of members.
+            Maximum mean number of vectors within the radius.
 
         Raises
         ------
         SelectionError
-            If there are more members, or an exact index has more than `exact_up_to` unique vectors.
+            If the mean is larger, or an exact index has more than `exact_up_to` unique vectors.
 
         Examples
         --------
@@ -310,7 +312,7 @@ class Index:
         return found
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the first result of `make` for a key, kept in memory; for small derived values.
+        """Return the result of the first `make` for a key; small results are kept in memory.
 
         Examples
         --------
@@ -339,7 +341,7 @@ class Index:
         """Return a summary as JSON types.
 
         ``kind``, ``metric``, ``candidates``, ``points`` (unique vectors), ``dimension``,
-        ``neighbours`` (known per vector), ``recall``, ``folder``, ``bytes`` (of its files) and
+        ``neighbours`` (known per vector), ``recall``, ``folder``, ``bytes`` (size of the files) and
         ``not_kept``.
 
         Examples
@@ -392,7 +394,7 @@ class Index:
         self, name: str, read: Callable[[StoredArrays], T | None], make: Callable[[], T]
     ) -> T:
         """Return the stored result, or make it; only one of several processes makes it."""
-        # `read` returns None if the stored result is not sufficient; `make` also saves.
+        # `read` returns None if the stored result is not sufficient; `make` also saves the result.
         found = self._read(name, read)
         if found is not None or self._kept is None:
             return make() if found is None else found
@@ -517,6 +519,6 @@ def _read_clusters(part: StoredArrays) -> Clusters:
 
 
 def check_kind(kind: str) -> None:
-    """Refuse an unknown kind of index."""
+    """Raise `UsageError` if the kind of index is unknown."""
     if kind not in ("exact", *KINDS):
         raise UsageError(f"unknown kind of index {kind!r}: it is exact, ivf or hnsw.")

@@ -28,10 +28,10 @@ HARD = 64
 """Maximum points that are compared with all others in float64 at once."""
 
 COMPARED = 1 << 22
-"""Approximate maximum of these pairs, with 32 bytes each."""
+"""Approximate maximum number of pairs in this comparison; a pair takes 32 bytes."""
 
 BAND = 8
-"""Tiles that some points are compared with before their bounds are updated."""
+"""Tiles that the points `some` are compared with before their bounds are updated."""
 
 FAR = np.finfo(np.float32).max
 """More than any squared distance in a frame."""
@@ -42,7 +42,7 @@ WIDE_ROUNDING = 2.0**-53
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest unique vectors of each of p unique vectors, itself excluded.
+    """The nearest other unique vectors of each of p unique vectors.
 
     Attributes
     ----------
@@ -63,14 +63,16 @@ def nearest_neighbours(
     progress: Progress | None = None,
     some: NDArray[np.int64] | None = None,
 ) -> Neighbours:
-    """Return the `k` nearest of `rows` for each, or only for the positions `some`."""
-    # Nearest by `between`, ties by lowest position, for any number of threads.
-    # Products of float32 tiles estimate each pair once, with a proven bound on the error. A point
-    # keeps all rivals that may be among its k nearest; at the end these are measured in float64.
+    """Return the `k` nearest other rows of each row, or only of those at positions `some`."""
+    # Distances are those of `between`, and ties go to the lowest position, for any number of
+    # threads. Products of float32 tiles estimate each distance once, with a proven bound on the
+    # error. A point keeps all rivals that may be among its k nearest. At the end, the distances to
+    # the rivals are computed in float64.
     # A point with too many rivals (extreme scales or many equal distances) is compared with all
     # others in float64.
-    # p²·d floating-point operations: 50,000 x 1,280 in about 30 seconds on two cores. Peak memory:
-    # about 100·k bytes per point, and two tiles of 4096 vectors and 16 MB per thread.
+    # Time: p²·d floating-point operations; 50,000 vectors of 1,280 dimensions take about 30 seconds
+    # on two cores. Peak memory: about 100·k bytes per point, and, per thread, two tiles of 4096
+    # vectors and 16 MB.
     p = rows.size
     k = max(min(k, p - 1), 0)
     own = np.arange(p) if some is None else some
@@ -81,7 +83,7 @@ def nearest_neighbours(
         bands = tile_pairs(p) if some is None else _bands_of(some, p)
         done, total = 0, sum(map(len, bands))
         for band in bands:
-            rivals.meet(band, mirror=some is None)
+            rivals.compare(band, mirror=some is None)
             done += len(band)
             if progress:
                 progress(done, total)
@@ -96,7 +98,7 @@ def nearest_neighbours(
 
 
 def _bands_of(some: NDArray[np.int64], p: int) -> list[list[TilePair]]:
-    """Return pairs of `some` points with every tile, a few tiles at a time."""
+    """Return pairs of tiles of the points `some` with every tile, in bands of a few tiles."""
     tiles = [np.arange(part.start, part.stop) for part in row_blocks(p, TILE)]
     bands = [tiles[part] for part in row_blocks(len(tiles), BAND)]
     own = [some[part] for part in row_blocks(some.size, TILE)]
@@ -106,8 +108,8 @@ def _bands_of(some: NDArray[np.int64], p: int) -> list[list[TilePair]]:
 class _Rivals:
     """The points that may be among the k nearest of each point, from the tiles compared so far.
 
-    Invariant: every excluded point is proven to be farther than k others; ``bound[i]`` is proven to
-    be at least the k-th distance of point i.
+    Invariants: every excluded point is proven to be farther than k other points. ``bound[i]`` is
+    proven to be at least the squared distance of point i to its k-th neighbour.
     """
 
     def __init__(self, pairs: Pairs, k: int) -> None:
@@ -117,7 +119,7 @@ class _Rivals:
         self.crowded = np.zeros(p, dtype=np.bool_)
         self.hits = Hits.none()
 
-    def meet(self, band: list[TilePair], *, mirror: bool) -> None:
+    def compare(self, band: list[TilePair], *, mirror: bool) -> None:
         """Compare pairs of tiles; the bounds change only at the end."""
 
         def work(part: slice) -> list[Hits]:
@@ -132,7 +134,7 @@ class _Rivals:
 
     def _keep(self, hits: Hits) -> None:
         p = self.crowded.size
-        alone = hits.points == hits.others
+        alone = hits.points == hits.others  # marks of crowded points
         if alone.any():
             self.crowded[hits.points[alone]] = True
             hits = hits.take(np.flatnonzero(~alone))
@@ -171,7 +173,7 @@ def measured(
     points: NDArray[np.integer],
     others: NDArray[np.integer],
 ) -> NDArray[np.float64]:
-    """Return the squared distances of pairs of points, sorted by the first: (e,) float64."""
+    """Return the squared distances of pairs that are sorted by `points`: (e,) float64."""
     away = np.empty(points.size)
     first = np.flatnonzero(np.diff(points, prepend=-1))  # the first pair of each point
     ends = np.append(first, points.size)
@@ -188,7 +190,7 @@ def measured(
 def _exhaustively(
     matrix: Vectors, rows: NDArray[np.int64], some: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the `k` nearest of each of `some` points by float64, with squared distances."""
+    """Return the `k` nearest of each point in `some`, with squared distances, in float64."""
     d = matrix.shape[1]
     mine = take_wide(matrix, rows[some])  # (h, d)
     centre = mine.mean(axis=0)

@@ -20,21 +20,22 @@ STRIP = 512
 """Points of a tile per product: at most 8 MB of products."""
 
 MANY = 64
-"""Hits of a point in one strip, above the wanted number, before they are thinned."""
+"""Hits of a point in one strip beyond `most`, above which only the nearest are kept."""
 
 CROWD = 128
-"""Maximum hits of a point above the wanted number after thinning and in total."""
+"""Maximum hits of a point beyond `most` or k; a point with more is crowded."""
 
 
 TilePair = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Ascending positions of the points on both sides."""
+"""Ascending positions of the points of two tiles."""
 
 
 @dataclass(frozen=True)
 class Hits:
     """Close pairs: (e,) int32 `points` and `others`, and (e,) float32 `scores`.
 
-    A score is minus half of the lower bound on the squared distance.
+    A score is minus half of the lower bound on the squared distance. A pair of a point with itself
+    marks the point as crowded: it has too many close pairs, which are left out.
     """
 
     points: NDArray[np.int32]
@@ -61,7 +62,7 @@ class Hits:
 
 
 def tile_pairs(p: int, size: int | None = None) -> list[list[TilePair]]:
-    """Return every pair of tiles of `p` points once, in bands that use each tile equally."""
+    """Return every pair of tiles of `p` points once, in bands that use all tiles equally."""
     # The first band pairs each tile with itself.
     tiles = [np.arange(part.start, part.stop) for part in row_blocks(p, size or TILE)]
     count = len(tiles)
@@ -77,11 +78,11 @@ class Pairs:
 
     The error of the estimate ``|x|² + |y|² − 2·x·y`` is at most `error` times ``|x|² + |y|²``, plus
     `slack`. So the lower bound is ``−2·s`` with ``s = x·y − h(x) − h(y)`` and
-    ``h = |x|²·(1 − error)/2``: one product with two more columns.
+    ``h = |x|²·(1 − error)/2``. One matrix product with two more columns computes s.
 
     With u the unit roundoff of float32, the sum of d + 2 products has an error below (d + 2)·u
-    times ``|x|² + |y|²``, for any order. Doubled, and with d·u for the norms, it is (3·d + 4)·u;
-    shifting, rounding and the float64 reference add less than 50·u.
+    times ``|x|² + |y|²``, for any order. The product counts twice and the norms add d·u: together
+    (3·d + 4)·u. Shifting, rounding and the float64 reference add less than 50·u.
     """
 
     def __init__(self, matrix: Vectors, rows: NDArray[np.int64]) -> None:
@@ -101,8 +102,8 @@ class Pairs:
         mirror: bool = False,
         most: int | None = None,
     ) -> Iterator[Hits]:
-        """Yield the pairs that may be within the bound of the first point."""
-        # A point with itself is not a pair.
+        """Yield the pairs whose squared distance may be at most the bound of the first point."""
+        # The first point is in `left` or, with `mirror`, also in `right`. `most` limits its hits.
         first = self._columns(left, swapped=False)  # (a, d + 2)
         second = self._columns(right, swapped=True)  # (b, d + 2)
         floors = (-bound / 2 - self.slack).astype(np.float32)  # (p,)
@@ -146,7 +147,7 @@ class Pairs:
         floors: NDArray[np.float32],
         most: int | None,
     ) -> Hits:
-        """Return the pairs above the floors: (s, 1) for left points, (b,) for right points."""
+        """Return the pairs with scores of at least `floors`: (s, 1) for left, (b,) for right."""
         of_left = floors.ndim == 2
         mine, theirs = (left, right) if of_left else (right, left)
         close = scores >= floors  # (s, b)

@@ -19,10 +19,10 @@ from .vectors import Vectors, row_blocks
 __all__ = ["MAX_EDGES", "RadiusNeighbors", "balls_by_neighbours", "balls_within"]
 
 MAX_EDGES = 250
-"""Default maximum of mean members per ball."""
+"""Default maximum of the mean number of members of a ball."""
 
 SETTLED = 0.5
-"""Minimum share of points with sufficient known neighbours to search the others separately."""
+"""Share of points with enough known neighbours from which only other points are searched."""
 
 NEAREST = 32
 """Number of neighbours of the first search."""
@@ -67,9 +67,9 @@ def balls_within(
 ) -> RadiusNeighbors:
     """Return the points within `radius` of each point, itself included."""
     # Exact: a pair counts if its squared distance, by `between`, is at most radius² in float64.
-    # Products of float32 tiles estimate pairs; doubtful ones are measured in float64. At most p²·d
-    # operations. Extra memory: about 16 bytes per member, 24 per point, two tiles of 1024 vectors
-    # and 4 MB per thread, and 32 MB.
+    # Products of float32 tiles estimate distances; doubtful ones are computed in float64. Time: at
+    # most p²·d operations. Extra memory: about 16 bytes per member, 24 bytes per point, two tiles of
+    # 1024 vectors and 4 MB per thread, and 32 MB.
     _check(radius)
     p = rows.size
     settled = np.zeros(p, dtype=np.bool_) if known is None else _reach(known, p) > radius  # (p,)
@@ -114,7 +114,7 @@ def _check(radius: float) -> None:
 
 
 def _balls(found: list[Edges], p: int, radius: float, max_edges: float) -> RadiusNeighbors:
-    """Group members by ball; empties `found` to save memory."""
+    """Group members by ball, and empty `found` to save memory."""
     from scipy.sparse import csr_array
 
     counts = np.ones(p, dtype=np.int64)  # each point is in its own ball
@@ -134,7 +134,7 @@ def _balls(found: list[Edges], p: int, radius: float, max_edges: float) -> Radiu
         order = points.argsort(kind="stable")
         points = points[order]
         counts = np.bincount(points, minlength=p)  # (p,)
-        place = np.arange(points.size) - (counts.cumsum() - counts)[points]  # within each ball
+        place = np.arange(points.size) - (counts.cumsum() - counts)[points]  # place within the ball
         members[ends[points] + place] = others[order]
         ends += counts
     table = csr_array((np.ones(members.size, np.int8), members, starts), shape=(p, p))
@@ -151,7 +151,7 @@ def _too_many(radius: float, allowed: float, members: float) -> SelectionError:
 
 
 def _reach(near: Neighbours, p: int) -> NDArray[np.float64]:
-    """Return a lower bound of the distance to all points that are not known neighbours."""
+    """Return lower bounds on the distances of points to other than known neighbours: (s,)."""
     k = near.positions.shape[1]
     if k >= p - 1:
         return np.full(len(near.positions), np.inf)
@@ -168,7 +168,7 @@ def _read_off(
     which: NDArray[np.bool_],
     points: NDArray[np.int64],
 ) -> Edges:
-    """Return the pairs of `points` with members, from the rows `which` of `near`."""
+    """Return the pairs of `points` with members; `which` marks their rows in `near`."""
     positions, distances = near.positions[which], near.distances[which].astype(np.float64)
     sure = distances < radius * (1 - 4 * ROUNDING)  # (s, k)
     nearly = distances <= radius * (1 + 4 * ROUNDING) + TINY

@@ -25,13 +25,13 @@ BLOCK = 256
 """Items per block."""
 
 PAIRS = 256
-"""Pairs per block of the reference."""
+"""Pairs per block of the float64 reference."""
 
 FEWEST, USUAL, MOST = 8, 64, 256
 """Proposals per batch: at first, normally, and after a batch without acceptance."""
 
 GAPS = 1 << 20
-"""Maximum distances between proposals and centres per batch: 32 MB."""
+"""Maximum distances between proposals and centres per batch, which take 32 MB."""
 
 PASS = 100
 """Cost of reading and shifting a vector, relative to one product of vectors in memory."""
@@ -40,7 +40,7 @@ PROPOSAL = 800
 """Cost of a proposal besides its products, in the same unit."""
 
 MEASURED = 2
-"""Cost of a product of a few rows, in the same unit."""
+"""Cost of one product in a small batch, in the same unit."""
 
 ROUNDING = 1e-6
 """Relative margin for float64 rounding; `Frame.error` covers float32."""
@@ -70,13 +70,13 @@ class Drawn:
 
 @dataclass(frozen=True)
 class _Items:
-    """Items prepared for comparison with others."""
+    """Items prepared for comparison with other items."""
 
     vectors: NDArray[np.float32]  # (m, d) in the frame
     factors: Float64s | None  # (m, C)
-    tilts: Float64s  # (m,) x·y is the product in the frame plus both tilts
+    tilts: Float64s  # (m,) x·y is the product in the frame plus the tilts of x and y
     norms: Float64s  # (m,) squared lengths
-    doubts: Float64s  # (m,) the error of an estimate is at most the sum of both
+    doubts: Float64s  # (m,) an estimate for x and y has at most the error of both doubts
 
 
 @dataclass
@@ -84,39 +84,40 @@ class _Batch:
     """Proposals that are not yet accepted or rejected, in order."""
 
     at: Positions  # (b,)
-    gaps: Float64s  # (b, b) estimated squared distances between them
+    gaps: Float64s  # (b, b) estimated squared distances between proposals
     doubts: Float64s  # (b,)
     true: Float64s  # (b,) squared distances to the nearest centre
     needed: Float64s  # (b,) accepted if the true value is larger
-    next: int = 0
+    next: int = 0  # place of the next proposal
 
 
 class DistanceSampler:
     """Draws items one by one with probability proportional to their squared distance.
 
-    The distance is that to the nearest item drawn before, as in k-means++ seeding. The
-    probabilities equal those of the plain algorithm in float64. Each item has an upper bound on
-    its squared distance, which remains valid as centres are added. An item is proposed with
-    probability proportional to its bound, measured in float64, and accepted with probability
-    true value / bound (rejection sampling); otherwise the bound becomes the true value. When
-    rejections have cost as much as measuring everything, matrix products update all bounds.
+    The distance is measured to the nearest centre: the items drawn or added before, as in k-means++
+    seeding. The probabilities equal those of the plain algorithm in float64. Each item has an upper
+    bound on its squared distance, which remains valid as centres are added. An item is proposed
+    with probability proportional to its bound. Its true value is then computed in float64, and it
+    is accepted with probability true value / bound (rejection sampling). Otherwise the bound
+    becomes the true value. When rejections have cost as much as measuring all items, matrix
+    products update all bounds.
 
     Parameters
     ----------
     matrix
         (n, d) finite float32 array or memory map, or `UnitRows` of one.
     rows
-        (u,) int64 rows, the items, at least one.
+        (u,) int64 rows of the items, at least one.
     rng
-        The draws depend on it and the arrays, not on the number of threads.
+        Random generator. The draws do not depend on the number of threads.
     factors
-        For items that are outer products: a function from (k,) int64 positions to (k, C) finite
-        numbers a, so that an item is a ⊗ x with x its row. Several threads may call it.
+        For items that are outer products a ⊗ x, with x the row of the item: a function from (k,)
+        int64 positions to the (k, C) finite factors a. Several threads may call it.
 
     Notes
     -----
-    O(u·(C + d)) time to start; then, per draw, some products with every centre, O(√u) and a share
-    of an update. Extra memory: 40 bytes per item, 8 per centre, and about 96 MB.
+    Time: O(u·(C + d)) to start. A draw needs some products with every centre, O(√u), and a share of
+    an update. Extra memory: 40 bytes per item, 8 bytes per centre, and about 96 MB.
 
     References
     ----------
@@ -148,23 +149,23 @@ class DistanceSampler:
         self._frame = Frame.around(matrix, rows)
         while not self._measure_items():
             self._frame = self._frame.coarser()
-        self._lengths = np.sqrt(self._norms * (1 + ROUNDING) + self._doubts)  # (u,), at least
-        self._shortest = np.inf  # length of a centre
+        self._lengths = np.sqrt(self._norms * (1 + ROUNDING) + self._doubts)  # (u,), upper bounds
+        self._shortest = np.inf  # minimum of the centres' lengths
         self._centres = Centres(self._frame, np.empty(0, np.int64))
-        self._places: list[int] = []  # of the centres among the items
+        self._places: list[int] = []  # positions of the centres among the items
         width = max(1, round(u**0.5))
-        self._bounds = np.zeros((-(-u // width), width))  # (s, w), item i at i in row-major order
+        self._bounds = np.zeros((-(-u // width), width))  # (s, w), in the order of the items
         self._bounds.ravel()[:u] = np.inf
         self._sums = self._bounds.sum(axis=1)  # (s,)
         self._seen = 0  # centres that every bound includes
-        self._wasted = 0.0
+        self._wasted = 0.0  # cost of the rejections since the last update
         self._size = FEWEST
         self._batch: _Batch | None = None
 
     def longest(self) -> int:
         """Return the item with the largest norm, ties by lowest position."""
         rivals = np.arange(self._rows.size)
-        if self._factors is not None:  # shifted rows have other norms
+        if self._factors is not None:  # otherwise `_norms` are those of shifted rows
             upper = self._norms * (1 + ROUNDING) + self._doubts
             lower = self._norms * (1 - ROUNDING) - self._doubts
             rivals = np.flatnonzero(upper >= lower.max())
@@ -175,7 +176,7 @@ class DistanceSampler:
         return np.asarray(np.sqrt(self._squared_norms(positions)))
 
     def add(self, position: int) -> None:
-        """Make the item at `position` a centre, drawn or not."""
+        """Make the item at `position` a centre, even if it was not drawn."""
         if self._batch is not None:
             self._approach(self._batch, position)
         if self._places:
@@ -195,7 +196,7 @@ class DistanceSampler:
             self._add_up(np.array([position]))
 
     def draw(self) -> Drawn | None:
-        """Draw an item and add it, the first uniformly; None if only duplicates are left."""
+        """Draw an item (the first uniformly) and add it; None if only duplicates are left."""
         if not self._places:
             first = int(self._rng.integers(self._rows.size))
             self.add(first)
@@ -216,7 +217,7 @@ class DistanceSampler:
         return None
 
     def _measure_items(self) -> bool:
-        """Prepare the estimates for every item; False if the frame is too fine."""
+        """Prepare the estimates for every item; False if norms overflow in the frame."""
         frame, shift = self._frame, self._frame.shift.astype(np.float64)
         middle = float(shift @ shift) if self._factors is not None else 0.0
         squares, sizes = np.empty(self._norms.size), np.ones(self._norms.size)
@@ -234,7 +235,7 @@ class DistanceSampler:
             return False
         unit = sizes * frame.unit  # (u,)
         lost = CANCELLED * (float(squares.max()) + middle) + frame.slack
-        if self._factors is not None:  # x·y and |x|² are used too
+        if self._factors is not None:  # estimates also use x·y and |x|²
             lost += ROUNDED * rounding_of(self._matrix).constant * frame.scale**2
         self._norms[:] = (squares + 2 * self._tilts) * unit
         self._doubts[:] = (frame.error * squares + lost) * unit
@@ -300,7 +301,7 @@ class DistanceSampler:
     def _approach(self, batch: _Batch, position: int) -> None:
         """Update the remaining distances of a batch with a new centre."""
         found = np.flatnonzero(batch.at == position)
-        if not found.size:  # not in the batch, so its proposals may be dropped
+        if not found.size:  # the batch has no distances to this centre
             self._batch = None
             return
         rest = slice(batch.next, None)
@@ -311,12 +312,12 @@ class DistanceSampler:
         batch.true[near] = np.minimum(batch.true[near], away)
 
     def _tighten(self, batch: _Batch) -> None:
-        """Save the distances of a batch as bounds; increase the size if all were rejected."""
+        """Save the distances of a batch as bounds, and increase the size of the next batch."""
         flat = self._bounds.ravel()
-        rejected = batch.next == 0
+        all_rejected = batch.next == 0
         flat[batch.at] = np.minimum(flat[batch.at], batch.true)
         self._add_up(batch.at)
-        self._size = min(2 * self._size, MOST if rejected else USUAL)
+        self._size = min(2 * self._size, MOST if all_rejected else USUAL)
         self._batch = None
 
     def _add_up(self, at: Positions) -> None:

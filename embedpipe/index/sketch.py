@@ -21,10 +21,10 @@ BLOCK_BYTES = 4 << 20
 """Bytes of vectors per block."""
 
 SPARE = 32
-"""Additional directions in the iteration."""
+"""Additional directions in the subspace iteration."""
 
 ROUNDS = 2
-"""Iterations, with two products each."""
+"""Subspace iterations; each has two matrix products."""
 
 COLUMNS = 640
 """Columns of the covariance per product."""
@@ -32,7 +32,7 @@ COLUMNS = 640
 
 def sketch_of(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return `rows` projected on at most 128 principal directions."""
-    # Approximate principal component analysis: O(s·d·min(s, d)) for a sample of s rows, then
+    # Approximate principal component analysis. Time: O(s·d·min(s, d)) for a sample of s rows, then
     # O(p·d·m). Extra memory: 520 bytes per row, 4·s·d bytes, 8·min(s, d)² bytes, 4 MB per thread.
     d = matrix.shape[1]
     if not rows.size:
@@ -58,7 +58,7 @@ def principal_directions(sample: NDArray[np.float32]) -> NDArray[np.float32]:
     # The sample is centred in place.
     s, d = sample.shape
     sample -= sample.mean(axis=0, dtype=np.float64).astype(np.float32)
-    factor = sample if d <= s else sample.T  # (·, f), f the smaller of the two
+    factor = sample if d <= s else sample.T  # (·, f), with f = min(s, d)
     products = np.empty((factor.shape[1], factor.shape[1]), dtype=np.float32)
 
     def work(part: slice) -> None:
@@ -68,7 +68,7 @@ def principal_directions(sample: NDArray[np.float32]) -> NDArray[np.float32]:
     top = min(SKETCH_DIMENSIONS, len(products))
     with one_blas_thread():
         vectors = _leading(products, top)  # (f, m)
-        if d > s:  # from row space to vector space
+        if d > s:  # from combinations of rows to directions
             vectors, _ = np.linalg.qr(sample.T @ vectors)  # (d, m)
     return np.ascontiguousarray(vectors, dtype=np.float32)
 

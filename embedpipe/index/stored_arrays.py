@@ -28,9 +28,9 @@ Write = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class StoredArrays:
-    """Verified files that belong together: `paths` by name, and the parameters of their creation.
+    """Verified files that were stored under one name, and the parameters of their creation.
 
-    Arrays are mapped from the verified bytes, even if the files are replaced later.
+    Memory-mapped arrays keep the verified bytes even if the files are replaced later.
     """
 
     parameters: dict[str, Any]
@@ -46,20 +46,20 @@ class ArrayStore:
     """A folder of derived files with digests.
 
     Each file is written to a temporary name, synced and renamed; then ``meta.json``, with the
-    identity and the SHA-256 of every file, is replaced in the same way. After a kill at any time,
-    or with two processes, a file either matches its digest or is refused and made again.
+    identity and the SHA-256 of every file, is replaced in the same way. If a process was killed or
+    two processes wrote at once, files that do not match their digest are refused and made again.
 
     Parameters
     ----------
     folder
         Location of the files; created when needed.
     identity
-        What the files are derived from; files with another identity are refused.
+        Description of the source of the files. Files with another identity are refused.
 
     Attributes
     ----------
     problem
-        Why something could not be written, or None. Nothing is raised.
+        The reason why files could not be written, or None. No error is raised.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class ArrayStore:
         return sum(path.stat().st_size for path in paths if path.exists())
 
     def load(self, name: str) -> StoredArrays | None:
-        """Return the files stored under a name, or None if missing or invalid."""
+        """Return the files stored under a name, or None if they are missing or invalid."""
         entry = self._parts().get(name)
         if entry is None:
             return None
@@ -117,7 +117,10 @@ class ArrayStore:
         *,
         at_most: tuple[str, int] | None = None,
     ) -> None:
-        """Store files under a name and replace earlier ones; see `problem`."""
+        """Replace the files stored under a name; a failure sets `problem`.
+
+        `at_most` is (prefix, number): of the names with the prefix, only the newest are kept.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             digests = {file: self._put(f"{name}-{file}", write) for file, write in files.items()}
@@ -140,8 +143,8 @@ class ArrayStore:
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
         """Lock a name of this folder for all processes during a ``with`` block."""
-        # The lock is released when a process ends. Without locks (Windows, read-only folders),
-        # processes do not wait.
+        # The lock is released when a process ends. Where locks are impossible (Windows, read-only
+        # folders), processes do not wait.
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = self.folder / f".{name}.lock"

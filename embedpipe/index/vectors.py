@@ -1,4 +1,4 @@
-"""The rows that distances are measured on, read in blocks: unchanged or of unit length."""
+"""Rows for the measurement of distances, unchanged or scaled to unit length."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def row_blocks(n: int, size: int) -> Iterator[slice]:
 
 
 def take_rows(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return (m,) rows as a float32 array.
+    """Return (m,) rows as an (m, d) float32 array.
 
     Consecutive rows of a matrix are returned as a view: do not write to the result.
 
@@ -58,7 +58,7 @@ def take_rows(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def take_wide(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return some rows as a new (m, d) float64 array; distances are defined by these."""
+    """Return (m,) rows as a new (m, d) float64 array, which defines the distances."""
     if isinstance(vectors, np.ndarray):
         return take_plain(vectors, rows).astype(np.float64)
     return vectors.wide(rows)
@@ -78,7 +78,7 @@ def first_non_finite(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> in
     for part in row_blocks(rows.size, block_rows(matrix.shape[1])):
         block = take_rows(matrix, rows[part])  # (b, d)
         with np.errstate(all="ignore"):
-            sums = block @ ones  # (b,), finite only if every term is
+            sums = block @ ones  # (b,), finite only if every term is finite
         doubtful = np.flatnonzero(~np.isfinite(sums))
         bad = doubtful[~np.isfinite(block[doubtful]).all(axis=1)]
         if bad.size:
@@ -93,8 +93,8 @@ METRICS = ("cosine", "euclidean")
 class UnitRows:
     """The rows of a matrix, scaled to unit length on reading.
 
-    The Euclidean distance between two such rows is √(2 − 2·cos), from 0 to 2. A row of zeros stays
-    zero, at distance 1 from all others, as in the heads.
+    The Euclidean distance between two such rows is √(2 − 2·cos), from 0 to 2. A row of zeros is
+    not changed. Its distance to every unit vector is 1, as in the heads.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class UnitRows:
         return found
 
     def wide(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return (m, d) new float64 rows; distances are defined by these."""
+        """Return (m, d) new float64 rows, which define the distances."""
         taken, lengths = self._taken(rows)
         found: NDArray[np.float64] = np.divide(taken, lengths, dtype=np.float64)
         return found
@@ -159,7 +159,7 @@ def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def lengths_of(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the divisors of rows: lengths with the cosine metric, else 1: (m,) float32."""
+    """Return the divisors of rows, (m,) float32: 1, or lengths with the cosine metric."""
     if isinstance(vectors, np.ndarray):
         return np.ones(rows.size, dtype=np.float32)
     return vectors.lengths(rows).astype(np.float32)
