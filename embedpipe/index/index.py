@@ -175,8 +175,8 @@ class Index:
     def find(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the position of the unique vector of each of (k,) rows, or -1 if it has none.
 
-        The rows need not be candidates. Time: O(log m) per candidate, O(d) per other row, and O(p·d)
-        once.
+        The rows need not be candidates. Time: O(log m) per candidate, O(d) per other row, and
+        O(p·d) once.
 
         Examples
         --------

@@ -68,8 +68,8 @@ def balls_within(
     """Return the points within `radius` of each point, itself included."""
     # Exact: a pair counts if its squared distance, by `between`, is at most radius² in float64.
     # Products of float32 tiles estimate distances; doubtful ones are computed in float64. Time: at
-    # most p²·d operations. Extra memory: about 16 bytes per member, 24 bytes per point, two tiles of
-    # 1024 vectors and 4 MB per thread, and 32 MB.
+    # most p²·d operations. Extra memory: about 16 bytes per member, 24 bytes per point, two tiles
+    # of 1024 vectors and 4 MB per thread, and 32 MB.
     _check(radius)
     p = rows.size
     settled = np.zeros(p, dtype=np.bool_) if known is None else _reach(known, p) > radius  # (p,)

@@ -41,7 +41,7 @@ class AlfaMix(DiverseStrategy):
     epsilon
         The largest share of an anchor, above 0 and at most 1.
     shares
-        Number of shares. With a linear head, one share does as well as several.
+        Number of values of α. With a linear head, one value is as good as several.
     anchors
         Number of other classes tried per item, the most probable first.
     metric
@@ -54,8 +54,8 @@ class AlfaMix(DiverseStrategy):
     loss, uses the anchors of all classes, clusters in all dimensions, and completes the batch at
     random. Several threads call the head at the same time.
 
-    Scores: uncertainty, 1 − margin. Diagnostics: ``candidates``, their number; ``cluster_size``
-    (k,) int64, candidates in the pick's cluster, 0 for other picks.
+    Scores: uncertainty, 1 − margin. Diagnostics: ``candidates``, the number of candidates;
+    ``cluster_size`` (k,) int64, candidates in the pick's cluster, 0 for picks by margin.
 
     Time: at most `shares`·`anchors` predictions per item, and k-means. Extra memory: 600 bytes per
     candidate, 40 per other item, 8·C·d bytes, and 24 MB per thread.
@@ -156,7 +156,7 @@ class _Anchors:
     def rivals(
         self, probabilities: NDArray[np.float32], own: NDArray[np.int64], most: int
     ) -> NDArray[np.int64]:
-        """Return the anchors of the most probable classes except `own`: (b, r), -1 for none."""
+        """Return the anchors of the most probable classes but `own`: (b, r), padded with -1."""
         away = -probabilities[:, self.columns]  # (b, a)
         away[self.columns == own[:, None]] = np.inf
         order = np.argsort(away, axis=1, kind="stable")[:, :most]  # (b, r)

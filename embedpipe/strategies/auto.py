@@ -23,7 +23,7 @@ EARLY = "doubtful_coverage(doubt=false)"
 """Default for the first labels: typical items of the whole pool."""
 
 LATE = "doubtful_coverage"
-"""Default for later: typical items weighted by uncertainty."""
+"""Default for later labels: typical items weighted by uncertainty."""
 
 ERRORS = 2
 """Standard errors by which the accuracy must exceed chance."""
@@ -34,8 +34,9 @@ class Auto(Strategy):
     """Typical items first; both typical and uncertain ones when labels separate the classes.
 
     The labels separate the classes if the leave-one-out accuracy of a nearest-class-mean
-    classifier exceeds the share of the most frequent class by more than two standard errors. The
-    only item of a class counts as an error. Without a head, `early` is always used.
+    classifier exceeds the share of the most frequent class by more than two standard errors. An
+    item that is the only one of its class counts as an error. Without a head, `early` is always
+    used.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class Auto(Strategy):
         Spec string of the strategy for the first labels; it must need no labels. Default:
         ``doubtful_coverage(doubt=false)``.
     late
-        Spec string of the strategy after that. Default: ``doubtful_coverage``.
+        Spec string of the strategy for later labels. Default: ``doubtful_coverage``.
 
     Raises
     ------
@@ -52,12 +53,12 @@ class Auto(Strategy):
 
     Notes
     -----
-    Scores and diagnostics are those of the strategy used, and: ``phase``, "typical" or
-    "uncertain"; ``reason``, a sentence; ``strategy``, the spec string. With labels also
+    Scores and diagnostics are those of the strategy used. Further diagnostics: ``phase``, "typical"
+    or "uncertain"; ``reason``, a sentence; ``strategy``, the spec string. With labels also:
     ``labels_per_class``; ``unseen``, the Good–Turing estimate of the probability that the next
     item is of a class without labels; ``accuracy`` and ``chance``, which the decision compares.
 
-    Besides the strategy: O(m·C·d) time for m ≤ 2,048 labels of C classes; 16·C·d bytes.
+    Time besides the strategy: O(m·C·d) for m ≤ 2,048 labels of C classes. Memory: 16·C·d bytes.
 
     References
     ----------
@@ -84,7 +85,7 @@ class Auto(Strategy):
             raise UsageError(
                 f"early is {early!r}, which needs labels: give a strategy that needs no labels."
             )
-        # A spec string, so that the identity of a run covers the content of a YAML file.
+        # With spec strings, the identity of a run includes the content of a YAML file.
         self.early, self.late = _written_out(first, early), _written_out(second, late)
         vars(self).update(
             metric=second.metric or METRIC,
@@ -209,7 +210,7 @@ def _left_out_accuracy(
         shifted = frame.rows(rows[at])
         away = shifted.norms[:, None] + norms - 2.0 * (shifted.vectors @ means.T)  # (b, C)
         each, mine = np.arange(at.size), own[at]
-        # The distance of x to the mean of its class without x is n/(n − 1) times that with x.
+        # If the mean of its class excludes x, the distance of x to it is n/(n − 1) times as large.
         away[each, mine] *= np.square(counts[mine] / others[mine])
         nearest = away.argmin(axis=1) == mine
         right[part] = nearest & (counts[mine] > 1)

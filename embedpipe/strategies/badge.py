@@ -37,7 +37,7 @@ class Badge(DiverseStrategy):
     Scores: distance to the nearest earlier pick; for the first pick, the length of its gradient.
     Diagnostics: ``gradient_norm`` (k,) float32.
 
-    Time: O(u·(C + d)) to start, then a small fraction of it per pick. Extra memory: 96 bytes per
+    Time: O(u·(C + d)) to start, then a small fraction of this per pick. Extra memory: 96 bytes per
     item besides the predictions, and up to 96 MB.
 
     References
@@ -53,7 +53,7 @@ class Badge(DiverseStrategy):
         self.metric = check_metric(metric)
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Take the longest gradient, then draw."""
+        """Take the item with the longest gradient, then draw the other items."""
         points = np.flatnonzero(~pool.unique_labelled)  # (f,)
         rows = pool.index.rows[points]  # (f,)
         pool.probabilities()  # computed before the sampler's threads start

@@ -41,7 +41,7 @@ class Bald(Strategy):
     Scores: mutual information in nats. Diagnostics: ``entropy`` (n,) float32, the entropy of the
     mean prediction in nats.
 
-    Time: O(u·d·C·S). Extra memory: 32 bytes per unlabelled item, 4·d·C·S for the draws of a
+    Time for S draws: O(u·d·C·S). Extra memory: 32 bytes per unlabelled item, 4·d·C·S bytes for a
     `LogisticHead`, and about 20 MB per thread.
 
     References
@@ -97,11 +97,11 @@ class PowerBald(Strategy):
 
     Notes
     -----
-    As in the paper, the draw takes the n largest beta·log s + Gumbel noise.
+    As in the paper, the draw takes the n items with the largest beta·log s + Gumbel noise.
 
     Scores: s in nats. Diagnostics: ``rank`` (n,) int64, the rank of each pick by score, from 0.
 
-    Time: O(u·d·C·S). Extra memory: 56 bytes per unlabelled item, 4·d·C·S for the draws of a
+    Time for S draws: O(u·d·C·S). Extra memory: 56 bytes per unlabelled item, 4·d·C·S bytes for a
     `LogisticHead`, and about 20 MB per thread.
 
     References
@@ -122,13 +122,13 @@ class PowerBald(Strategy):
         """Draw `n` items in proportion to a power of their mutual information."""
         scores = score_samples(pool, mutual_information, self.name, self.samples, rng)  # (u,)
         noise = rng.gumbel(size=scores.size)  # (u,)
-        some = np.flatnonzero(scores > 0)
-        none = np.flatnonzero(scores == 0)
-        keys = self.beta * np.log(scores[some]) + noise[some]
-        best = some[top_k(keys, min(n, some.size))] if some.size else some
+        positive = np.flatnonzero(scores > 0)
+        zero = np.flatnonzero(scores == 0)
+        keys = self.beta * np.log(scores[positive]) + noise[positive]
+        best = positive[top_k(keys, min(n, positive.size))] if positive.size else positive
         rest = n - best.size
         if rest:
-            best = np.concatenate([best, none[top_k(noise[none], rest)]])  # (n,)
+            best = np.concatenate([best, zero[top_k(noise[zero], rest)]])  # (n,)
         ranks = np.empty(scores.size, dtype=np.int64)
         ranks[np.argsort(-scores, kind="stable")] = np.arange(scores.size)
         return Selection(

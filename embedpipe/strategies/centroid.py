@@ -27,7 +27,7 @@ class Centroid(DiverseStrategy):
     k-means on the index's sketch divides the unlabelled unique vectors into n clusters. Each pick
     is the item nearest to the mean of its cluster in all dimensions, ties by lowest row. Larger
     clusters come first. Labelled items are not part of the clusters, so a pick may be close to
-    one; for many small batches ``typiclust`` is better.
+    a labelled item. For many small batches, ``typiclust`` is better.
 
     Parameters
     ----------

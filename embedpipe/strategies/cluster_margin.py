@@ -25,7 +25,7 @@ FEWEST, MOST = 20, 256
 """Minimum and maximum of the default number of clusters."""
 
 SEED = 0
-"""Seed of k-means, whatever the seed of the selection."""
+"""Seed of k-means, independent of the seed of the selection."""
 
 
 @strategies.register("cluster_margin")
@@ -41,7 +41,7 @@ class ClusterMargin(DiverseStrategy):
     margin_factor
         Candidates per pick.
     clusters
-        Number of clusters. Default: one per 100 unique vectors, from 20 to 256.
+        Number of clusters. Default: one per 100 unique vectors, but at least 20 and at most 256.
     order
         Order of the candidates of a cluster: ``"random"``, as in the paper, or ``"margin"``.
     metric
@@ -49,14 +49,14 @@ class ClusterMargin(DiverseStrategy):
 
     Notes
     -----
-    The paper uses average linkage, which needs n x n distances; k-means on the index's sketch
-    gives clusters of more even size. The clusters do not depend on the round or the seed.
+    The paper uses average linkage, which needs the distances of all pairs; k-means on the index's
+    sketch gives clusters of more even size. The clusters do not depend on the round or the seed.
 
     Scores: uncertainty, 1 − margin. Diagnostics: ``cluster`` (k,) int64, the cluster of each pick;
     ``kept`` (k,) int64, candidates of that cluster.
 
     Time: O(u·C) and k-means, once per index. Extra memory: 56 bytes per unique vector, and 600
-    during k-means.
+    bytes during k-means.
 
     References
     ----------
@@ -105,7 +105,7 @@ class ClusterMargin(DiverseStrategy):
 
 
 def _deal(labels: NDArray[np.int32], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the order of (m,) candidates if clusters give one in turn, the smallest first."""
+    """Return the order of (m,) candidates; clusters, smallest first, take turns of one."""
     order = np.argsort(labels, kind="stable")  # (m,)
     starts = sizes.cumsum() - sizes  # (k,)
     lap = np.empty(labels.size, dtype=np.int64)

@@ -29,10 +29,11 @@ class Combine(Strategy):
     are never picked. ``combine(diversity)`` selects like ``coreset`` and
     ``combine(margin, diversity)`` like ``coral``.
 
-    If every product is 0, the static objectives are left out; if all are still 0, the changing ones
-    (except the distance) instead; then both. If only duplicates of labelled and picked items are
-    left, the same order applies without the distance, and then the lowest rows are picked. Without
-    labels, the first pick ignores the distance, or is the item nearest to the mean.
+    If every product is 0, the static objectives are left out. If every product is still 0, the
+    changing objectives (except the distance) are left out instead, and then both kinds. If only
+    duplicates of labelled and picked items are left, the same steps apply without the distance;
+    then the lowest rows are picked. Without labels, the first pick ignores the distance. If no
+    other objective is left, the first pick is the item nearest to the mean.
 
     Parameters
     ----------
@@ -51,15 +52,15 @@ class Combine(Strategy):
 
     Notes
     -----
-    With ``diversity(min_distance=…)`` the selection stops early when all items left are nearer
-    than that to labelled or picked items; the diagnostic ``stopped`` gives the reason.
+    With ``diversity(min_distance=…)`` the selection stops early when all remaining items are
+    nearer than this to labelled or picked items. The diagnostic ``stopped`` gives the reason.
 
     Scores: the product when the item was picked. Diagnostics: the (n,) float32 values of each
     objective, named by its spec string without strength; ``stopped``.
 
     Products are in float64. Dividing all strengths by that of diversity keeps the order and allows
-    the exact search of ``coral``. Extra memory besides the predictions and the index: at most 250
-    bytes per unlabelled item and 16 per class of it, and blocks as in ``coral``.
+    the exact search of ``coral``. Extra memory besides the predictions and the index: at most
+    250 + 16·C bytes per unlabelled item with C classes, and blocks as in ``coral``.
 
     References
     ----------
@@ -98,7 +99,7 @@ class Combine(Strategy):
             needs_labels=any(each.needs_labels for each in self.objectives),
             distinct=bool(diversities),
             may_stop_early=any(each.min_distance is not None for each in diversities),
-            metric=metrics.pop() if len(metrics) == 1 else None,  # each has its own
+            metric=metrics.pop() if len(metrics) == 1 else None,  # None: each objective has its own
         )
 
     @classmethod
@@ -123,7 +124,7 @@ class Combine(Strategy):
         return format_term(Term(self.name, tuple(each.term() for each in self.objectives)))
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Apply the thresholds, then pick one by one."""
+        """Apply the thresholds, then pick items one by one."""
         passing = self._passing(pool)  # (u,)
         if not self.may_stop_early:
             self._check_enough(int(passing.sum()), n)

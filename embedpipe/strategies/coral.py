@@ -21,9 +21,10 @@ __all__ = ["Coral"]
 class Coral(Strategy):
     """Items that are both uncertain and far from every labelled item.
 
-    Each pick is the item with the largest uncertainty · distance, where the distance is that to
+    Each pick is the item with the largest uncertainty · distance, where the distance is measured to
     the nearest labelled or picked item. When all products are 0, picks use the distance alone, as
-    in ``coreset``; when all distances are 0, the uncertainty. Ties go to the lowest row.
+    in ``coreset``. When all distances are 0, picks use the uncertainty alone. Ties go to the lowest
+    row.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class Coral(Strategy):
     The maximum is exact in float64.
 
     Scores: the product of each pick when it was chosen. Diagnostics: ``uncertainty`` and
-    ``distance``, both (n,) float32, its two factors.
+    ``distance``, the two factors of the product, both (n,) float32.
 
     Time: a fraction of O(u·d) per pick. Extra memory besides the predictions: at most 120 bytes per
     unlabelled item, 24 per labelled item, 14,336 vectors and 144 MB.
@@ -67,7 +68,7 @@ class Coral(Strategy):
         self.block_size = check_block_size(block_size)
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Pick the largest product, then the largest distance, then the largest uncertainty."""
+        """Pick by the largest product, then the largest distance, then the largest uncertainty."""
         items = pool.unlabelled  # (u,)
         scores = uncertainty_of(pool, UNCERTAINTIES[self.uncertainty])  # (u,)
         search = FarthestFirst(

@@ -1,4 +1,4 @@
-"""Core-set selection: greedy k-center, also with outliers left out."""
+"""Core-set selection: greedy k-center, with or without outliers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CoreSet(Strategy):
     -----
     The picks equal those of the plain algorithm in float64.
 
-    Scores: distance to the nearest labelled or earlier pick; for the first pick without labels,
+    Scores: distance to the nearest labelled or picked item; for the first pick without labels,
     the distance to the farthest item. Cosine distances are √(2 − 2·cos), from 0 to 2.
 
     Diagnostics: ``radius`` (n,) float32, the covering radius after each pick; ``lower_bound``,
@@ -108,8 +108,8 @@ class RobustCoreSet(DiverseStrategy):
     """Greedy k-center that ignores a share of outliers.
 
     Outliers are the unlabelled unique vectors with the largest mean distance to their 10 nearest
-    neighbours. Greedy k-center covers the others, as in ``coreset``. Outliers are picked, farthest
-    first, only when no other vectors are left.
+    neighbours. Greedy k-center covers the other vectors, as in ``coreset``. Outliers are picked,
+    farthest first, only when no other vectors are left.
 
     Parameters
     ----------
@@ -125,10 +125,11 @@ class RobustCoreSet(DiverseStrategy):
     Notes
     -----
     The paper chooses the outliers and the picks jointly with a mixed integer program. Here the
-    outliers are fixed first, and the radius of the others is at most twice the optimum.
+    outliers are fixed first, and the radius without them is at most twice the optimum.
 
     Scores: as in ``coreset``. Diagnostics: ``radius`` and ``lower_bound``, as in ``coreset``,
-    without outliers; ``radius_of_all``, the last radius with outliers; ``outliers``, their number.
+    without outliers; ``radius_of_all``, the last radius with outliers; ``outliers``, the number of
+    outliers.
 
     Time and memory: as for ``coreset`` and the neighbours of the index, and 24 bytes per unique
     vector.
@@ -212,7 +213,7 @@ def spread(
     """Choose `n` of (u,) `items`, each the farthest from (c,) `centres` and earlier picks.
 
     Return their (n,) positions, and (n + 1,) covering radii: before the first pick and after
-    each. Duplicates of centres and picks come last.
+    each pick. Duplicates of centres and picks come last.
     """
     reach = np.zeros(n + 1)
     left = np.ones(items.size, dtype=np.bool_)

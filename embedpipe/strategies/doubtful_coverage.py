@@ -26,7 +26,7 @@ BLOCK = 256
 
 @strategies.register("doubtful_coverage")
 class DoubtfulCoverage(DiverseStrategy):
-    """Items similar to many others that are uncertain and not close to a label.
+    """Items similar to many uncertain items that are not close to a labelled item.
 
     An item is covered by exp(−(d/w)²), where d is the distance to the nearest labelled or picked
     item. Each pick maximises the mean coverage of the unlabelled items, weighted by `floor` plus
@@ -41,9 +41,10 @@ class DoubtfulCoverage(DiverseStrategy):
     width
         Factor of the kernel width.
     floor
-        Weight of an item without uncertainty, at least 0 and below 1: heads are wrong about some.
+        Weight of an item without uncertainty, at least 0 and below 1. Heads are wrong about some of
+        these items.
     doubt
-        False: ignore predictions; all items have the same weight.
+        Whether to use predictions. False: all items have the same weight.
     metric
         ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
 
@@ -51,7 +52,7 @@ class DoubtfulCoverage(DiverseStrategy):
     -----
     The objective is that of ``uncertainty_herding`` with two changes: the floor and the median
     distance. The smallest distance between two labelled items, used in the paper, soon becomes so
-    small that a label covers only itself.
+    small that a labelled item covers only itself.
 
     Distances, gains and references: see ``max_herding``. Before multiplication by `width`, the
     kernel width is limited to between 0.1 % and 100 % of the spread. Time and memory: as for
@@ -122,7 +123,7 @@ class DoubtfulCoverage(DiverseStrategy):
 def _nearest_distances(
     vectors: NDArray[np.float32], others: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Return the distance of each of (r, m) vectors to the nearest of (c, m) others: (r,)."""
+    """Return the distance of each of (r, m) vectors to the nearest of (c, m) `others`: (r,)."""
     norms = np.square(others).sum(axis=1)  # (c,)
     squared = np.empty(len(vectors))
 

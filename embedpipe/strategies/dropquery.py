@@ -25,18 +25,18 @@ LEVELS = 1 << 16
 """Number of values of a random 16-bit number."""
 
 PER_WORD = 4
-"""16-bit numbers per random word."""
+"""16-bit numbers per random 64-bit word."""
 
 
 @strategies.register("dropquery")
 class DropQuery(DiverseStrategy):
     """Items whose predicted class changes when features are dropped, one per cluster.
 
-    In each pass every feature is set to 0 with probability `dropout`, and the others are divided
-    by 1 − `dropout`. Items whose predicted class changes in more than half of the passes are
-    candidates; if they are fewer than the picks, fewer changes suffice. k-means on the index's
-    sketch divides the candidates into n clusters, and the item nearest to each centre is picked:
-    most changes first, then larger clusters, then the lowest row.
+    In each pass every feature is set to 0 with probability `dropout`, and the other features are
+    divided by 1 − `dropout`. Items whose predicted class changes in more than half of the passes
+    are candidates. If there are fewer candidates than picks, fewer changes suffice. k-means on the
+    index's sketch divides the candidates into n clusters. The item nearest to each centre is
+    picked. Items with most changes come first, then larger clusters, then lower rows.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class DropQuery(DiverseStrategy):
         Share of dropped features, above 0 and below 1, in steps of 1/65,536.
     metric
         ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
-        It applies to the clusters.
+        Only the clusters depend on it.
 
     Notes
     -----
@@ -54,9 +54,9 @@ class DropQuery(DiverseStrategy):
     the seed, the pass and the block of items, not on the number of threads. Several threads call
     the head at the same time.
 
-    Scores: share of passes in which the class changed. Diagnostics: ``candidates``, their number;
-    ``threshold``, the required number of changes; ``cluster_size`` (k,) int64, candidates in the
-    pick's cluster.
+    Scores: share of passes in which the class changed. Diagnostics: ``candidates``, the number
+    of candidates; ``threshold``, the required number of changes; ``cluster_size`` (k,) int64,
+    candidates in the pick's cluster.
 
     Time: `passes` predictions per item, and k-means. Extra memory: 600 bytes per candidate, 20 per
     other item, and 24 MB per thread.
@@ -77,7 +77,7 @@ class DropQuery(DiverseStrategy):
         self.metric = check_metric(metric)
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Count the changes, then take one candidate per cluster."""
+        """Count the changes of class, then take one candidate per cluster."""
         free = np.flatnonzero(~pool.unique_labelled)  # (f,)
         mask_seed, cluster_seed = (int(seed) for seed in rng.integers(1 << 31, size=2))
         changes = self._changes(pool, pool.index.rows[free], mask_seed)  # (f,)

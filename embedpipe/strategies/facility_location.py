@@ -1,4 +1,4 @@
-"""Facility location: items that are similar to as many others as possible."""
+"""Facility location: items that are similar to many other items."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["FacilityLocation"]
 class FacilityLocation(DiverseStrategy):
     """Items that maximise the mean similarity of all items to their nearest pick.
 
-    The similarity of an item to itself is 1; to each of its `neighbours` nearest unique vectors it
-    is exp(−(d/s)²), with d the distance and s the median of these distances; to all others it is
-    0. Each pick maximises the mean similarity of all items to the most similar labelled or picked
-    item. Ties go to the lowest row. Duplicates count as separate items.
+    The similarity of an item to itself is 1. To each of its `neighbours` nearest unique vectors it
+    is exp(−(d/s)²), with d the distance and s the median of these distances. To all other vectors
+    it is 0. Each pick maximises the mean similarity of all items to the most similar labelled or
+    picked item. Ties go to the lowest row. Duplicates count as separate items.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class FacilityLocation(DiverseStrategy):
     divided by the bound.
 
     Time: O(p·k) for p unique vectors with k known neighbours, and little per pick. Extra memory:
-    12·k + 100 bytes per unique vector, of which 8·k remain.
+    12·k + 100 bytes per unique vector, of which 8·k remain in use.
 
     References
     ----------
@@ -83,7 +83,7 @@ class FacilityLocation(DiverseStrategy):
 
 
 def _coverage(near: Neighbours, sizes: NDArray[np.int64]) -> SparseCoverage:
-    """Return the similarities, ordered by the vector that is similar to others."""
+    """Return the coverage of all vectors by the vectors that are their neighbours."""
     from scipy.sparse import csr_array
 
     p, k = near.positions.shape

@@ -1,4 +1,4 @@
-"""Clusters: the members of each, and the vector nearest to each centre."""
+"""Members of clusters, and the vector nearest to each cluster centre."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS = 512
 """Vectors per block."""
 
 EQUAL = 1e-5
-"""Relative difference below which squared distances are equal; centres are float32."""
+"""Relative difference below which squared distances are ties; centres are float32."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def representatives(
     vectors: NDArray[np.float32], k: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the vector nearest to each k-means centre, and the cluster sizes: (k,), (k,)."""
-    # Ties up to rounding go to the first vector, so of two members always the first is taken.
+    # Ties, within rounding error, go to the first vector; so a cluster of two yields the first.
     clusters = kmeans(vectors, k, seed)
     away = np.empty(len(vectors))
     for part in row_blocks(len(vectors), ROWS):

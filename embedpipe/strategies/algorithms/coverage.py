@@ -23,7 +23,7 @@ BLOCK = 256
 """Points per block."""
 
 FAR = 32.0**2
-"""Squared norm from which float32 is not precise enough."""
+"""Squared norm, in squared kernel widths, from which float32 is not precise enough."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class References:
     """The unique vectors that represent the unlabelled items."""
 
     points: NDArray[np.int64]  # (r,) ascending positions of unique vectors
-    items: NDArray[np.int64]  # (r,) number of items that each represents
+    items: NDArray[np.int64]  # (r,) number of items that each point represents
 
     @classmethod
     def of(cls, pool: Pool) -> References:
-        """Return the unlabelled unique vectors, or those of 2,048 evenly spaced items."""
+        """Return the unlabelled unique vectors; if too many, those of 2,048 evenly spaced items."""
         index, free = pool.index, ~pool.unique_labelled
         points = np.flatnonzero(free)  # (f,)
         if points.size <= REFERENCES:
@@ -48,10 +48,11 @@ class References:
 class KernelCoverage:
     """The weighted mean over references of the largest kernel value with a chosen point.
 
-    Points are (p, m) float32 `vectors`; the kernel of two is exp(−(d/width)²), where d is their
-    distance. The (r,) `references` and (c,) `chosen` are positions of points; (r,) `weights` are
-    not negative. Values are in float64, or in float32 for more than 2,048 points if no reference
-    is more than 32 widths from the origin. O(r·m) time per gain; 16·r·m bytes.
+    Points are (p, m) float32 `vectors`; the kernel of two points at distance d is
+    exp(−(d/width)²). The (r,) `references` and (c,) `chosen` are positions of points; (r,)
+    `weights` are not negative. Values are in float64, or in float32 for more than 2,048 points if
+    no reference is more than 32 widths from the origin. Time: O(r·m) per gain. Memory: 16·r·m
+    bytes.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class KernelCoverage:
         return float(np.dot(self._weights, self.covered))
 
     def gains(self, points: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the increase of `value` by each of (k,) points alone: (k,)."""
+        """Return the increase of `value` if each of (k,) points alone is added: (k,)."""
         gains = np.empty(points.size)
         covered, weights = self.covered.astype(self._dtype), self._weights.astype(self._dtype)
 
@@ -99,7 +100,7 @@ class KernelCoverage:
         return gains
 
     def add(self, point: int) -> None:
-        """Choose a point."""
+        """Add a point to the chosen points."""
         np.maximum(self.covered, self._kernel(np.array([point]))[0], out=self.covered)
 
     def _kernel(self, points: NDArray[np.int64]) -> NDArray[Any]:
@@ -149,7 +150,7 @@ def cover_greedily(
     width: float,
     n: int,
 ) -> tuple[Greedy, NDArray[np.float32]]:
-    """Maximise the kernel coverage of weighted references; return picks and coverage, (n,)."""
+    """Maximise the kernel coverage; return the picks, and the coverage after each pick: (n,)."""
     labelled = pool.unique_labelled
     weights = references.items * weights  # (r,)
     if not weights.any():
@@ -165,8 +166,9 @@ def cover_greedily(
 class SparseCoverage:
     """The weighted mean over points of the largest similarity to a chosen point.
 
-    Point j is similar to the points ``members[starts[j]:starts[j + 1]]``, with the matching
-    `similarity` in [0, 1] (None: 1), and not similar to others. (p,) `weights` are not negative.
+    The points ``members[starts[j]:starts[j + 1]]`` have the matching `similarity` in [0, 1] to
+    point j. None: similarity 1. All other points have similarity 0. (p,) `weights` are not
+    negative.
     """
 
     def __init__(
@@ -187,12 +189,12 @@ class SparseCoverage:
         return float(self._weights @ self.covered) / self._total
 
     def gains(self, points: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the increase of `value` by each of (k,) points alone: (k,)."""
+        """Return the increase of `value` if each of (k,) points alone is added: (k,)."""
         parts = [self._gains(points[part]) for part in self._parts(points)]
         return np.concatenate(parts) if parts else np.empty(0)
 
     def add(self, point: int) -> None:
-        """Choose a point."""
+        """Add a point to the chosen points."""
         edges = slice(int(self._starts[point]), int(self._starts[point + 1]))
         like = self._members[edges]
         closer = 1.0 if self._similarity is None else self._similarity[edges]

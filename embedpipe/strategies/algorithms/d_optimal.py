@@ -18,10 +18,10 @@ Float64s = NDArray[np.float64]
 Positions = NDArray[np.int64]
 
 TIE = 1e-9
-"""Relative difference below which gains are equal."""
+"""Relative difference below which gains are ties."""
 
 REFRESHED = 32
-"""Points of the first update; doubled for each further update of a pick."""
+"""Points in the first update for a pick; the number doubles in each further update."""
 
 REFRESHED_BYTES = 16 << 20
 """Maximum bytes of features per update."""
@@ -51,7 +51,7 @@ class LinearModel:
 
     matrix: NDArray[np.float32]  # (n, d)
     features: Callable[[NDArray[Any]], NDArray[np.floating[Any]]]  # (k, d) to (k, e)
-    prior: float  # of each entry of θ, positive
+    prior: float  # precision of each entry of θ, positive
 
     def exact(self, rows: NDArray[np.int64]) -> Float64s:
         """Return the features of rows of the matrix: (k, e) float64."""
@@ -81,8 +81,9 @@ class DOptimalDesign:
     at first from float32 products with a margin for rounding. Only points with the largest bound
     are updated, in float64, and the picks equal those of the plain algorithm.
 
-    With u points, m observed rows and r = min(m, e): O(m·e·r + u·e·r + r³) time to start, then
-    O(e·(r + t)) per update after t picks; 40 bytes per point, 8·e per pick, and 24·e·r.
+    Time for u points, m observed rows, e features and r = min(m, e): O(m·e·r + u·e·r + r³) to
+    start, then O(e·(r + t)) per update after t picks. Memory: 40 bytes per point, 8·e bytes per
+    pick, and 24·e·r bytes.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class DOptimalDesign:
         factor = self._inverse.factor  # (e, r)
         # The error of each entry of a float32 product is at most e roundoffs times the norms of
         # its row and column, for any order of summation; features add the same error.
-        off = _margin(factor) * float(np.linalg.norm(factor))
+        error = _margin(factor) * float(np.linalg.norm(factor))
         with np.errstate(over="ignore"):
             narrow = factor.astype(np.float32)
         bounds = np.empty(rows.size)
@@ -115,7 +116,7 @@ class DOptimalDesign:
             with np.errstate(over="ignore", invalid="ignore"):
                 product = x @ narrow  # (k, r)
                 sizes = np.sqrt(np.einsum("kr,kr->k", product, product, dtype=np.float64))
-                bounds[part] = self._inverse.bound(lengths, sizes, off * lengths)
+                bounds[part] = self._inverse.bound(lengths, sizes, error * lengths)
 
         map_blocks(work, rows.size, BLOCK_ROWS)
         return np.nan_to_num(bounds, nan=NO_BOUND, posinf=NO_BOUND)
@@ -128,15 +129,15 @@ class _Inverse(Protocol):
     def factor(self) -> Float64s: ...
 
     def variances(self, x: Float64s) -> Float64s:
-        """Return x·A⁻¹·x of (k, e): (k,)."""
+        """Return x·A⁻¹·x for each row of `x`, (k, e): (k,)."""
         ...
 
     def times(self, x: Float64s) -> Float64s:
-        """Return A⁻¹·x of (e,): (e,)."""
+        """Return A⁻¹·x for `x`, (e,): (e,)."""
         ...
 
-    def bound(self, lengths: Float64s, sizes: Float64s, off: Float64s) -> Float64s:
-        """Return an upper bound of x·A⁻¹·x from |x| and |x·factor| ± `off`."""
+    def bound(self, lengths: Float64s, sizes: Float64s, error: Float64s) -> Float64s:
+        """Return an upper bound of x·A⁻¹·x from |x| and |x·factor| ± `error`."""
         ...
 
 
@@ -160,13 +161,13 @@ class _Primal:
     def times(self, x: Float64s) -> Float64s:
         return self.factor @ (x @ self.factor)
 
-    def bound(self, lengths: Float64s, sizes: Float64s, off: Float64s) -> Float64s:
-        return np.asarray((sizes + off) ** 2)
+    def bound(self, lengths: Float64s, sizes: Float64s, error: Float64s) -> Float64s:
+        return np.asarray((sizes + error) ** 2)
 
 
 @dataclass(frozen=True)
 class _Dual:
-    """A⁻¹ = (1 − F·F')/prior by Woodbury's identity, with F narrow: (e, m).
+    """A⁻¹ = (1 − F·F')/prior by Woodbury's identity, where F is (e, m).
 
     With K the (m, e) observed features times √w, F' = L⁻¹·K, where L·L' = prior + K·K'.
     """
@@ -191,8 +192,8 @@ class _Dual:
     def times(self, x: Float64s) -> Float64s:
         return (x - self.factor @ (x @ self.factor)) / self.prior
 
-    def bound(self, lengths: Float64s, sizes: Float64s, off: Float64s) -> Float64s:
-        within = np.maximum(sizes - off, 0)
+    def bound(self, lengths: Float64s, sizes: Float64s, error: Float64s) -> Float64s:
+        within = np.maximum(sizes - error, 0)
         beyond = lengths**2 * (1 + 2 * _margin(self.factor)) - within**2  # (k,)
         return np.asarray(np.maximum(beyond, 0) / self.prior)
 
@@ -229,12 +230,12 @@ def _lower(matrix: Float64s) -> Float64s:
 
 
 def _margin(factor: Float64s) -> float:
-    """Return the relative error of float32 features and their products."""
+    """Return a bound on the relative error of float32 features and their products."""
     return (2 * len(factor) + 8) * ROUNDING
 
 
 class _Search:
-    """Finds the best point when most points have a bound only."""
+    """Finds the point with the largest gain, although most points have only a bound."""
 
     def __init__(
         self,
@@ -246,8 +247,8 @@ class _Search:
         n: int,
     ) -> None:
         self._model, self._inverse, self._rows, self._weights = model, inverse, rows, weights
-        self._bounds = bounds  # (u,) of w·v; TAKEN once picked
-        self._variances = np.empty(rows.size)  # at the last update
+        self._bounds = bounds  # (u,) of w·v; `TAKEN` for picked points
+        self._variances = np.empty(rows.size)  # (u,) v at the last update
         self._seen = np.full(rows.size, -1, dtype=np.int32)  # number of picks at the last update
         self._steps = np.zeros((n, len(inverse.factor)))  # (n, e): A⁻¹ is inverse − steps'·steps
         self._picked = 0
@@ -295,7 +296,7 @@ class _Search:
         seen = self._seen[at]  # (k,)
         oldest = int(seen.min())
         drops = np.square(x @ self._steps[oldest : self._picked].T)  # (k, t)
-        drops[np.arange(oldest, self._picked) < seen[:, None]] = 0  # included already
+        drops[np.arange(oldest, self._picked) < seen[:, None]] = 0  # already subtracted
         self._variances[at] = np.maximum(self._variances[at] - drops.sum(axis=1), 0)
         self._bounds[at] = self._weights[at] * self._variances[at]
         self._seen[at] = self._picked

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Greedy", "Submodular", "lazy_greedy"]
 
 FRONT = 4096
-"""Approximate number of points in the front."""
+"""Approximate number of points in the front: those with the largest bounds."""
 
 BATCH = (64, 1024)
 """Minimum and maximum number of gains computed at once."""
@@ -24,7 +24,7 @@ class Submodular(Protocol):
     """A monotone submodular function of a growing set of points, between 0 and 1."""
 
     def gains(self, points: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the increase by each of (k,) points alone: (k,)."""
+        """Return the increase if each of (k,) points alone is added: (k,)."""
 
     def add(self, point: int) -> None:
         """Add a point to the set."""
@@ -34,8 +34,8 @@ class Submodular(Protocol):
 class Greedy:
     """The picks of `lazy_greedy`."""
 
-    points: NDArray[np.int64]  # (k,), first choice first
-    gains: NDArray[np.float64]  # (k,), increase of the objective by each
+    points: NDArray[np.int64]  # (k,), in order of choice
+    gains: NDArray[np.float64]  # (k,), increase of the objective by each pick
 
 
 def lazy_greedy(
@@ -68,7 +68,7 @@ def lazy_greedy(
 
 
 class _Front:
-    """The positions with the largest bounds, so that few are sorted per pick."""
+    """The positions with the largest bounds; only these are sorted for a pick."""
 
     def __init__(self, bounds: NDArray[np.float64]) -> None:
         self._bounds = bounds
@@ -84,7 +84,7 @@ class _Front:
         bounds = self._bounds[self._front]  # (f,)
         promising = late & (bounds >= bounds[~late].max(initial=-np.inf)) & (bounds > -np.inf)
         some = self._front[promising]
-        order = np.argsort(-bounds[promising], kind="stable")  # `best` first: the lowest of equals
+        order = np.argsort(-bounds[promising], kind="stable")  # `best` is first among equals
         return np.sort(some[order[:size]])
 
     def _form(self, best: int) -> None:

@@ -30,7 +30,7 @@ BLOCK_BYTES = 4 << 20
 """Approximate bytes of vectors, and of samples, per block."""
 
 ROUNDING = 1e-12
-"""Mutual information, in nats, below which it is a rounding error."""
+"""Mutual information, in nats, up to which it is rounding error and becomes 0."""
 
 
 class Posterior(Protocol):
@@ -41,7 +41,7 @@ class Posterior(Protocol):
     """
 
     def predict_proba(self, V: NDArray[np.float32], /) -> NDArray[np.float32]:
-        """Return class probabilities of (k, d) vectors by the same draws each time: (S, k, C)."""
+        """Return class probabilities of (k, d) vectors, always by the same draws: (S, k, C)."""
         ...
 
 
@@ -86,7 +86,7 @@ def score_samples(
 
 
 def samples_block(dim: int, values: int) -> int:
-    """Return the number of rows with `dim` and `values` float32 each per block, at least 1."""
+    """Return the rows per block, at least 1, for `dim` features and `values` samples a row."""
     return max(1, BLOCK_BYTES // (4 * max(dim, values)))
 
 
@@ -123,7 +123,7 @@ def vote_entropy(samples: NDArray[Any]) -> Float64s:
 
 
 def vote_shares(samples: NDArray[Any]) -> Float64s:
-    """Return the share of members whose most probable class is each class: (k, C)."""
+    """Return the share of members that vote for each class: (k, C)."""
     members, k, classes = samples.shape
     shares = np.zeros((k, classes))
     for vote in samples.argmax(axis=2):  # (k,)
@@ -132,7 +132,7 @@ def vote_shares(samples: NDArray[Any]) -> Float64s:
 
 
 def _entropies(p: NDArray[Any], over: int | tuple[int, int]) -> Float64s:
-    """Return the sums of −p·log p over axes in nats; sums are in float64."""
+    """Return −p·log p in nats, summed over the axes `over` in float64."""
     terms = np.maximum(p, np.finfo(p.dtype).tiny)  # 0·log 0 = 0
     np.log(terms, out=terms)
     terms *= p
@@ -140,5 +140,5 @@ def _entropies(p: NDArray[Any], over: int | tuple[int, int]) -> Float64s:
 
 
 def _floats(samples: NDArray[Any]) -> NDArray[Any]:
-    """Return float32 samples unchanged, others as float64."""
+    """Return float32 samples unchanged, and other samples as float64."""
     return samples if samples.dtype == np.float32 else samples.astype(np.float64, copy=False)

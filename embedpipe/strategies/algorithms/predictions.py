@@ -82,7 +82,7 @@ def check_uncertainty(name: str) -> str:
 
 
 def label_columns(pool: Pool, n_columns: int) -> NDArray[np.int64]:
-    """Return the column of the class of each labelled row: (m,) int64, -1 without a column."""
+    """Return the column of the class of each labelled row: (m,) int64, -1 if it has none."""
     classes = pool.classes.tolist()
     if len(classes) != n_columns:
         raise SelectionError(
@@ -97,7 +97,7 @@ def label_columns(pool: Pool, n_columns: int) -> NDArray[np.int64]:
 def uncertainty_of(
     pool: Pool, uncertainty: Uncertainty, rows: NDArray[np.int64] | None = None
 ) -> NDArray[np.float64]:
-    """Return the uncertainty of (k,) rows, by default the unlabelled: (k,)."""
+    """Return the uncertainty of (k,) rows, by default the unlabelled rows: (k,)."""
     wanted = pool.unlabelled if rows is None else rows
     found = np.empty(wanted.size)
     for part in row_blocks(wanted.size, ROWS):
@@ -108,8 +108,8 @@ def uncertainty_of(
 def two_largest(
     probabilities: NDArray[np.float32],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """Return the most probable class of (k, C) predictions, and the two largest values: (k,)."""
-    # With a single class the second is 0. Ties go to the first class.
+    """Return the most probable class and the two largest probabilities of each item: (k,)."""
+    # With a single class, the second probability is 0. Ties go to the first class.
     best = np.empty(len(probabilities), dtype=np.int64)
     first, second = np.zeros((2, best.size), dtype=np.float32)
     for part in row_blocks(best.size, ROWS):
