@@ -80,7 +80,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--initial-size", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--workers", type=int, help="processes [default: one per processor]")
+    parser.add_argument("--workers", type=int, help="processes [default: one for each processor]")
     hidden = argparse.SUPPRESS  # the old name of --seed-offset
     parser.add_argument("--first-seed", dest="seed_offset", type=int, default=hidden, help=hidden)
     return parser.parse_args()

@@ -22,7 +22,7 @@ DryRun = Annotated[
 
 
 def list_(session: Session) -> None:
-    """List the contents of the cache, one line per backbone, preprocessing and precision."""
+    """List the contents of the cache: a line for each backbone, preprocessing and precision."""
     from ..cache import list_specs
 
     specs = list_specs(session.workspace)
@@ -36,7 +36,7 @@ def list_(session: Session) -> None:
 
 
 def verify(session: Session) -> None:
-    """Verify all files of the cache; exit status 1 if it lists a problem."""
+    """Verify all files of the cache. The exit status is 1 if a file is damaged."""
     from ..cache import verify as find_problems
 
     problems = find_problems(session.workspace)
@@ -58,8 +58,8 @@ def gc(
 ) -> None:
     """Remove damaged, temporary and unused files.
 
-    Unused are matrices of item lists that no dataset has any more, and indexes that were not read
-    for 30 days. Files in use by another process stay.
+    A matrix is unused if no dataset has its list of items any more. An index is unused if it was
+    not read for 30 days. Files in use by another process are not removed.
     """
     from ..cache import collect_garbage
 
@@ -121,8 +121,8 @@ def forget(
     """Erase an image from the workspace: vectors, failures, labels, runs, pages and thumbnails.
 
     All copies with the same bytes are erased. Asks for confirmation, unless --yes is given. The
-    result also lists remaining data that it cannot erase, such as the image file. Stop other
-    commands in the workspace first.
+    result also lists remaining data that this command cannot erase, such as the image file. Stop
+    other commands in the workspace first.
     """
     from ..erasure import find_image
     from ..erasure import forget as erase
@@ -142,7 +142,7 @@ def forget(
         "dry_run": dry_run,
     }
     would = "would be " if dry_run else ""
-    lines = [f"{path}: {would}rewritten without it" for path in erased.rewritten]
+    lines = [f"{path}: {would}rewritten without the image" for path in erased.rewritten]
     lines += [f"{path}: {would}removed" for path in erased.removed]
     if erased.label_events:
         lines.append(f"{session.workspace.labels}: {erased.label_events} events {would}cleared")
@@ -153,7 +153,7 @@ def forget(
 
 
 def _confirm(session: Session, question: str, yes: bool) -> None:
-    """Ask for confirmation; refuse if the answer is no, or without a terminal."""
+    """Ask for confirmation; raise `UsageError` after a no, or if there is no terminal."""
     from ..errors import UsageError
 
     if yes:

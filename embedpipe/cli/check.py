@@ -31,8 +31,8 @@ def check(
     pixels: Annotated[
         bool,
         typer.Option(
-            help="Read the images again, to find tiny and blank ones and to compare the pixels of "
-            "possible copies"
+            help="Read the images again, to find tiny and blank images and to compare the pixels "
+            "of possible copies"
         ),
     ] = True,
     index: Annotated[

@@ -45,24 +45,26 @@ def compare(
     backbones: Annotated[
         str | None,
         typer.Option(
-            help="Backbones, separated by commas, in place of --backbone", show_default=False
+            help="Backbones, separated by commas, instead of --backbone", show_default=False
         ),
     ] = None,
     target: Annotated[
         float,
         typer.Option(
-            help="Report the labels needed for this share of the accuracy with all labels"
+            help="Report the number of labels needed for this share of the accuracy with all labels"
         ),
     ] = 0.95,
     accuracy: Annotated[
         float | None,
-        typer.Option(help="Report the labels needed for this accuracy instead", show_default=False),
+        typer.Option(
+            help="Report the number of labels needed for this accuracy instead", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Compare strategies with several seeds, and test the differences.
 
-    Every run is stored: after an interruption the command continues, and for another strategy or
-    more seeds it computes only the new runs. Random selection is always included.
+    Every run is stored, so the command continues after an interruption. With another strategy or
+    more seeds, it computes only the new runs. Random selection is always included.
     """
     from .._specs import split_specs
     from ..experiments import Experiment
@@ -83,7 +85,7 @@ def compare(
     if backbones is not None:
         grid = replace(grid, backbones=split_specs(backbones))
     options = vars(grid.experiment)
-    Experiment.check(**options)  # before the embedding
+    Experiment.check(**options)  # wrong options end the command before the embedding
 
     def opened(entry: DatasetEntry, backbone: str) -> Embeddings:
         changes = {"backbone": backbone, "max_failures": embed_options.max_failures}
@@ -112,11 +114,11 @@ KEYS_IN_FILE = {
     **{each.name: f"embed: {each.name}" for each in fields(EmbedOptions)},
     "backbone": "backbone",
 }
-"""Options that must be in a grid file instead, and their keys there."""
+"""Options that a grid file must contain itself, and their keys in the file."""
 del KEYS_IN_FILE["dataset"], KEYS_IN_FILE["require_cached"]
 
 OTHER_KEYS = {"seed_offset": "seeds", **{each.name: "labelling" for each in fields(OracleOptions)}}
-"""Options whose keys in a grid file have other names, and these keys."""
+"""Options whose key in a grid file differs from their name, and the keys."""
 
 
 def _with_typed(
@@ -128,7 +130,7 @@ def _with_typed(
 ) -> GridOptions:
     """Return the grid of a file with the typed options.
 
-    An option that the file sets too, or that must be in the file, is refused.
+    Options that the file sets too, or that must be in the file, are refused.
     """
     changes = {}
     for name, typed in session.given.items():

@@ -73,8 +73,8 @@ def select(
     strategy: Annotated[
         str,
         typer.Option(
-            help="Selection strategy: see `embedpipe list strategies`; with options: "
-            "'coral(uncertainty=entropy)', 'combine(margin^1, diversity^2)'; or a .yaml file"
+            help="Selection strategy (see `embedpipe list strategies`), also with options, such as "
+            "'coral(uncertainty=entropy)' or 'combine(margin^1, diversity^2)', or a .yaml file"
         ),
     ] = "coreset",
     head: Head = "logistic",
@@ -103,7 +103,7 @@ def select(
     from ..strategies import get_strategy
     from ..strategies.strategy import METRIC
 
-    # before the embedding
+    # Wrong options end the command before the embedding.
     chooser, _ = get_strategy(strategy), get_head(head)
     check_kind(index)
     if output is not None:
@@ -184,7 +184,7 @@ def _picks(
 def _examples(
     session: Session, embeddings: Embeddings, names: Sequence[str], embed_options: Embed
 ) -> NDArray[np.float32] | None:
-    """Return the vectors of the examples: items of the dataset, or of another dataset."""
+    """Return the vectors of the examples: items of this dataset, or whole other datasets."""
     import numpy as np
 
     row_of = {item.id: row for row, item in enumerate(embeddings.items)}
@@ -220,7 +220,7 @@ def _check_output(output: Path) -> None:
         ) from None
     if filled_in:
         raise UsageError(
-            f"{output} contains {filled_in} labels: choose another --output, or they would be lost."
+            f"{output} contains {filled_in} labels: choose another --output to keep them."
         )
 
 

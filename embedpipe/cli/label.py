@@ -76,7 +76,7 @@ def label(
         server = LabellingServer(labelling, session.workspace, port=port)
         session.finish({"url": server.url}, server.url, now=True)
         sys.stdout.flush()  # for programs that wait for the address
-        session.remark("Open this address in a browser on this machine. Ctrl-C ends.")
+        session.remark("Open this address in a browser on this machine. Press Ctrl-C to end.")
         if open_browser:
             _open(server.url)
         with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the normal end
@@ -100,7 +100,7 @@ def annotate(
         typer.Option(help="Images per round: those with the least certain predictions", min=1),
     ] = 10,
     rounds: Annotated[
-        int, typer.Option(help="Maximum rounds, counted once two classes have labels", min=1)
+        int, typer.Option(help="Maximum number of rounds after two classes have labels", min=1)
     ] = 5,
     initial_size: Annotated[
         int,

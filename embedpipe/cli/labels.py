@@ -73,18 +73,18 @@ def import_(
         ),
     ] = None,
 ) -> None:
-    """Import the labels of a file into the label log: all of them, or none after an error.
+    """Import the labels of a file into the label log. After an error, no label is imported.
 
     Labels that are in the log already are not added again. Skips and unsure answers are imported;
-    predictions are not. Paths may have the forms of other programs: the result contains the number
-    of rewritten paths, and the reasons for entries that were left out.
+    predictions are not. Paths in the form of another program are rewritten. The result contains the
+    number of rewritten paths, and the reasons for entries that were left out.
     """
     from ..labels import LabelLog, PathResolver
     from ..labels.exchange import formats, new_events
 
     format_ = formats[form]
     if control is not None and "control" not in format_.read_options:
-        raise UsageError(f"--control: the format {form} has no controls; leave it out.")
+        raise UsageError(f"--control: the format {form} has no controls; leave the option out.")
     dataset = session.load(data)
     known = {*(classes or ()), *classes_of_log(session, dataset)}
     resolver = PathResolver.of(dataset, classes=known, strip_prefix=strip_prefix)
@@ -93,7 +93,7 @@ def import_(
         reading = format_.read_for(file, resolver, skip_unknown=skip_unknown, **options)
     except UnmatchedError as error:
         hint = (
-            "--skip-unknown imports the others."
+            "--skip-unknown imports the other labels."
             if error.matched
             else "--strip-prefix removes leading folders from the paths of the file."
         )
@@ -151,7 +151,7 @@ def export(
         bool,
         typer.Option(
             "--all",
-            help="Include items without a label: tasks of label-studio, _unlabeled/ of fiftyone",
+            help="Include items without a label, in the formats label-studio and fiftyone",
         ),
     ] = False,
     link: Annotated[
@@ -170,7 +170,7 @@ def export(
         list[str] | None,
         typer.Option(
             "--class",
-            help="Class to choose in label-studio, besides those of the log; may be repeated",
+            help="Class that label-studio offers, besides the classes of the log; may be repeated",
             show_default=False,
         ),
     ] = None,
@@ -281,7 +281,8 @@ def _linked(dataset: Dataset) -> Path:
     folder = dataset.source.folder
     if folder is None:
         raise UsageError(
-            f"--link: the images of {dataset.name!r} are not files in a folder; leave it out."
+            f"--link: the images of {dataset.name!r} are not files in a folder; leave the option "
+            "out."
         )
     return folder
 

@@ -25,7 +25,7 @@ from .session import Session, add_command
 __all__ = ["app", "main"]
 
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
-"""Base of the parser's errors: Typer can contain its own parser."""
+"""Base class of the parser's errors. Its module depends on the version of Typer."""
 
 
 class _Commands(typer.core.TyperGroup):
@@ -168,7 +168,7 @@ _add_commands()
 def main() -> None:
     """Run the command line; SIGTERM and SIGHUP act like Ctrl-C."""
     interrupt_on_signals()
-    for stream in (sys.stdout, sys.stderr):  # any name can be printed
+    for stream in (sys.stdout, sys.stderr):  # a file name can have any characters
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:

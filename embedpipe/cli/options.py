@@ -1,4 +1,4 @@
-"""Options of the command line alone, and options that several commands share."""
+"""Options of the command line only, and options that several commands share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 class Common:
     """The options of every command."""
 
-    # Not a Path, which would replace the two slashes of an address by one.
+    # The type is not Path, because Path replaces the two slashes of an address by one.
     workspace: str | None = option(
         None,
         "Folder of the cache, labels and runs [default: EMBEDPIPE_WORKSPACE or ./.embedpipe]",

@@ -20,7 +20,7 @@ from ..errors import EmbedpipeError, UsageError
 __all__ = ["TOO_MANY_FAILURES", "Output", "ending", "print_error", "wants_json"]
 
 TOO_MANY_FAILURES = 3
-"""Exit status after too many failed images; the other statuses are those of scripts."""
+"""Exit status after too many failed images; `_scripts` defines the other statuses."""
 
 
 class Output:
@@ -38,7 +38,7 @@ class Output:
 
     @contextlib.contextmanager
     def reserved(self) -> Iterator[None]:
-        """Reserve standard output for the result, which is written at the end at the latest."""
+        """Reserve standard output for the result, and write the result at the end."""
         if not self.as_json:
             yield
             return
@@ -54,7 +54,7 @@ class Output:
                 self.flush()
 
     def result(self, result: dict[str, Any], text: str, *, now: bool) -> None:
-        """Store the result; with `now`, write it at once, for commands that continue."""
+        """Print the text, or store the result for JSON; with `now`, write the JSON at once."""
         if not self.as_json:
             print(printable(text, keep="\n\t"))  # noqa: T201
         elif not self._written:
@@ -85,7 +85,7 @@ def _descriptor(stream: TextIO) -> int | None:
 
 @contextlib.contextmanager
 def _diverted(descriptor: int) -> Iterator[TextIO]:
-    """Redirect a descriptor to standard error; give a stream of its previous file."""
+    """Redirect a descriptor to standard error, and yield a stream to its previous file."""
     sys.stdout.flush()
     saved = os.dup(descriptor)
     try:
@@ -138,10 +138,10 @@ def ending(output: Output, debug: bool) -> Iterator[None]:
     except BrokenPipeError:
         discard_output()
         raise typer.Exit(FAILURE) from None
-    # Unexpected errors: a traceback is shown with --debug only.
+    # The traceback of an unexpected error is shown with --debug only.
     except Exception as error:  # noqa: BLE001
         name = type(error).__name__
-        message = f"unexpected {name}: {error} (--debug shows where)"
+        message = f"unexpected {name}: {error} (--debug shows the traceback)"
         raise _exit(output, message, name, FAILURE, debug) from None
 
 

@@ -29,7 +29,7 @@ class Use:
     without
         Fields that are not options of the command.
     **changes
-        By field: changed attributes of its `Option`, and its ``default``.
+        For each field: the changed attributes of its `Option`, and a changed ``default``.
     """
 
     def __init__(self, *, without: Sequence[str] = (), **changes: Mapping[str, Any]) -> None:
@@ -132,7 +132,7 @@ def _single(name: str, hint: Any, default: Any, option: Option) -> _Single:
 
 
 def _read_as(hint: Any, flag: str) -> tuple[Any, Callable[[Any], Any] | None]:
-    """Return the type for Typer of a field, and the function that converts the value."""
+    """Return the type that Typer reads for a field, and the function that converts it."""
     if get_origin(hint) is Mapping:
         return list[str], lambda words: dict(_count(flag, word) for word in words)
     if get_origin(hint) is Sequence:

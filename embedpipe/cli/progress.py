@@ -28,7 +28,7 @@ _STAGES = {"scan": "Scanning", "embed": "Embedding", "download": "Downloading"}
 
 
 class Log:
-    """Progress as lines: a time stamp, the work done, its share, and the time left."""
+    """Progress as lines with a time stamp, the finished work, its share, and the time left."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -37,11 +37,11 @@ class Log:
         self._begun = self._last = (time.monotonic(), 0)
 
     def stage(self, stage: str, done: int, total: int) -> None:
-        """Report the number of finished items of a stage; a total of 0 is unknown."""
+        """Report the number of finished items of a stage; `total` is 0 if unknown."""
         self._report(stage, done, total, lambda: _counted(stage, done, total), at_once=False)
 
     def text(self, done: int, total: int, text: str) -> None:
-        """Report finished and total units with a text; the first one is written at once."""
+        """Report finished and total units with a text; the first line is written at once."""
         self._report("", done, total, lambda: printable(text), at_once=not self._written)
 
     def line(self, done: int, total: int, text: str) -> None:

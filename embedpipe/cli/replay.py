@@ -61,7 +61,8 @@ class StreamOptions:
     )
     experiences: int | None = option(
         None,
-        "Number of experiences, not for buckets and folders [default: 10, or one per two classes]",
+        "Number of experiences, if the stream is not buckets or folders [default: 10, or half the "
+        "number of classes]",
     )
     protocol: str = option(
         "iid",
@@ -141,8 +142,8 @@ def replay(
     """Train on a stream of experiences with a replay buffer, and measure the forgetting.
 
     After each experience, the head is tested on all experiences, which gives the accuracy matrix.
-    Every run is stored: after an interruption the command continues, and for another policy or
-    more seeds it computes only the new runs. The baseline is always included.
+    Every run is stored, so the command continues after an interruption. With another policy or more
+    seeds, it computes only the new runs. The baseline is always included.
     """
     from ..continual import NO_BUFFER
     from ..experiments.replay import ReplayStudy

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["demo", "run"]
 
 UPPER_BASELINE_UP_TO = 5000
-"""Maximum items in the pool for which the report shows the upper baseline."""
+"""Maximum number of items in the pool for which the report shows the upper baseline."""
 
 
 def demo(
@@ -31,8 +31,8 @@ def demo(
 ) -> None:
     """Show the whole workflow on handwritten digits, offline.
 
-    Embeds 1,797 images with the bundled backbone, chooses 100 images by core-set, then 50 per round
-    by margin up to 400 labels, and compares with random selection.
+    Embeds 1,797 images with the bundled backbone. Chooses 100 images by core-set, then 50 images in
+    each round by margin, up to 400 labels. Compares the accuracy with random selection.
     """
     from ..active import LoopOptions
     from ..embedding import embed

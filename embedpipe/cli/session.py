@@ -88,7 +88,7 @@ class Session:
         return embeddings
 
     def _note_failures(self, embeddings: Embeddings, limit: FailureLimit | None) -> None:
-        """Name the first failures, store all for the result, and compare them with the limit."""
+        """Report the first failures, store all for the result, and check the limit."""
         found, known = failures_of(embeddings), self._failures
         self._failures = [*known, *(each for each in found if each not in known)]
         for failure in embeddings.failures[:MAX_NAMED]:
@@ -126,7 +126,7 @@ class Session:
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Callable[[int, int, str], None]]:
-        """Give a function that shows progress: finished units, total units, and a text."""
+        """Yield a function that shows progress: finished units, total units, and a text."""
         from rich.console import Console
 
         console = Console(stderr=True)
@@ -140,7 +140,7 @@ class Session:
 
     @contextlib.contextmanager
     def rounds(self) -> Iterator[Callable[[int, int, str], None]]:
-        """Give a function that writes a line per round, in a log with a time stamp."""
+        """Yield a function that writes a line for each round; in a log, with a time stamp."""
         if sys.stderr.isatty() or self.common.quiet:
             yield lambda done, total, text: self.remark(f"  {printable(text)}")
         else:
@@ -153,7 +153,7 @@ class Session:
                 print(printable(text, keep="\n"), file=sys.stderr)  # noqa: T201
 
     def finish(self, result: dict[str, Any], text: str, *, now: bool = False) -> None:
-        """Write the result as JSON or `text`: at the end, or `now` if the command continues.
+        """Write the result as JSON or `text`: at once if `now`, else JSON at the end.
 
         Failed images are added as ``failures`` and their number as ``failed``, unless the result
         contains ``failures``.
@@ -175,7 +175,7 @@ class Session:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None] | None]:
-        """Give a function that shows a stage: name, finished units, total units; None if quiet."""
+        """Yield a function for the stage, finished units and total units; None if quiet."""
         from rich.console import Console
 
         console = Console(stderr=True)
@@ -252,7 +252,7 @@ def add_command(app: typer.Typer, name: str, function: Callable[..., None]) -> N
 
     context = inspect.Parameter("context", KEYWORD, annotation=typer.Context)
     parameters = [context, *own.parameters(), *shared.parameters()]
-    parameters.sort(key=lambda each: each.default is not inspect.Parameter.empty)  # stable
+    parameters.sort(key=lambda each: each.default is not inspect.Parameter.empty)  # required first
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     app.command(name, cls=_Command, help=inspect.cleandoc(function.__doc__ or ""))(run)
 
@@ -274,7 +274,7 @@ def _typed_options(context: typer.Context) -> dict[str, str]:
 
 
 def _check_finite(context: typer.Context) -> None:
-    """Refuse NaN and infinity: the checks of ranges accept them."""
+    """Refuse NaN and infinity, which the parser's checks of ranges accept."""
     for parameter in context.command.params:
         value = context.params.get(str(parameter.name))
         if isinstance(value, float) and not math.isfinite(value):

@@ -30,7 +30,8 @@ class StudyArguments(Tracking):
     seed_offset: int = option(0, "The first seed", min=0)
     workers: int | None = option(
         None,
-        "Number of worker processes; it does not change the results [default: one per processor]",
+        "Number of worker processes; it does not change the results [default: the number of "
+        "processors]",
         min=0,
     )
     output: Path | None = option(
@@ -90,6 +91,6 @@ class StudyRun:
         if failures:
             count = len(failures)
             raise RunError(
-                f"{count} task{'s' if count > 1 else ''} failed; {failures[0]}. The others are "
-                "done; run the same command again to retry."
+                f"{count} task{'s' if count > 1 else ''} failed; {failures[0]}. The other "
+                "tasks are done; run the same command again to retry."
             )

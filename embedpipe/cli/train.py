@@ -41,14 +41,15 @@ def train(
     """Train a model on labels.
 
     The accuracy is measured on images that have a label in the dataset and were not used for
-    training: those of the test split, if it has any. It is null if the given labels and the
-    dataset's classes have no name in common. Images of other classes count as wrong.
+    training. If some of them are in the test split, only these are used. The accuracy is null if
+    the given labels and the dataset's classes have no name in common. Images of classes without
+    given labels count as wrong.
     """
     from ..active import train_head
     from ..heads import get_head
     from ..labels import read_labels
 
-    get_head(head)  # before the embedding
+    get_head(head)  # an unknown name is an error before the embedding
     known = None if labels is None else read_labels(labels)
     embeddings = session.embed(data, embed_options)
     if known is None:

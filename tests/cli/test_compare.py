@@ -106,7 +106,7 @@ def test_failures_are_reported_after_the_other_runs(call: Callable[..., Result])
     assert f"digits, toy: typiclust, then {wrong}; logistic, cumulative; seed 0: " in outcome.stderr
     assert outcome.stderr.splitlines()[-1].startswith("embedpipe: 1 task failed; ")
     assert outcome.stderr.splitlines()[-1].endswith(
-        "The others are done; run the same command again to retry."
+        "The other tasks are done; run the same command again to retry."
     )
 
 

@@ -99,7 +99,7 @@ def test_filled_in_picks_are_labels(
     assert result.json()["n"] == 7
     assert call("select", folder, "-n", 2, "--output", picks).error() == (
         2,
-        f"embedpipe: {picks} contains 5 labels: choose another --output, or they would be lost.",
+        f"embedpipe: {picks} contains 5 labels: choose another --output to keep them.",
     )
 
 

@@ -129,7 +129,7 @@ def test_unknown_paths_are_refused_or_skipped(
         1,
         "embedpipe: 2 of 3 labelled paths are not in the dataset: 'west/img_002.jpg' (did you "
         "mean 'south/img_002.jpg'?), 'x.jpg'. Paths must be relative to the dataset's folder, such "
-        "as 'größe 帽/ä, ö.jpg'. Nothing was imported. --skip-unknown imports the others.",
+        "as 'größe 帽/ä, ö.jpg'. Nothing was imported. --skip-unknown imports the other labels.",
     )
     assert not log_file.exists()
     assert call(*line, "--skip-unknown").out == (
@@ -365,7 +365,7 @@ def test_links_to_an_archive_are_refused(call: Call, folder: Path, tmp_path: Pat
     line = ("labels", "export", archive, "--format", "imagefolder", "--output", tmp_path / "tree")
     status, message = call(*line, "--link").error()
     assert status == 2
-    assert message.endswith("are not files in a folder; leave it out.")
+    assert message.endswith("are not files in a folder; leave the option out.")
     assert call(*line).status == 0
     assert (tmp_path / "tree/hat/north/img_001.jpg").read_bytes() == (
         folder / "north/img_001.jpg"
@@ -450,7 +450,7 @@ def test_only_label_studio_has_a_control(
     assert [(event.path, event.label) for event in events(log_file)] == [("z.jpg", "hat")]
     assert call(*line[:-1], "csv", "--control", "kind").error() == (
         2,
-        "embedpipe: --control: the format csv has no controls; leave it out.",
+        "embedpipe: --control: the format csv has no controls; leave the option out.",
     )
 
 

@@ -212,8 +212,8 @@ def test_failures_are_reported_after_the_other_runs(
     failure = "digits-order4: logistic, broken, 5 %; seed 0: ArithmeticError: no sum"
     assert (result["runs"], result["failures"]) == (1, [failure])
     assert outcome.stderr.splitlines()[-1] == (
-        f"embedpipe: 1 task failed; {failure}. The others are done; run the same command again to "
-        "retry."
+        f"embedpipe: 1 task failed; {failure}. The other tasks are done; run the same command "
+        "again to retry."
     )
     page = Path(result["report"]).read_text(encoding="utf-8")
     assert f"<li>{failure}</li>" in page

@@ -81,8 +81,8 @@ def test_every_error_is_one_json_object(
     [
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to continue."),
         (ZeroDivisionError("by\nzero"), 1,
-         "unexpected ZeroDivisionError: by zero (--debug shows where)"),
-        (MemoryError(), 1, "unexpected MemoryError: (--debug shows where)"),
+         "unexpected ZeroDivisionError: by zero (--debug shows the traceback)"),
+        (MemoryError(), 1, "unexpected MemoryError: (--debug shows the traceback)"),
     ],
 )  # fmt: skip
 def test_unexpected_errors_and_interruptions(

@@ -56,7 +56,7 @@ def test_the_command_prints_its_address_serves_and_ends_on_a_signal(
             out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "")
     assert err.splitlines() == [
-        "Open this address in a browser on this machine. Ctrl-C ends.",
+        "Open this address in a browser on this machine. Press Ctrl-C to end.",
         "2 labels are stored. Run the same command again to continue.",
     ]
     with LabelLog(workspace / "labels.sqlite") as log:
