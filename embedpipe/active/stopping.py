@@ -124,7 +124,7 @@ def _decide(gain: _Gain | None, changes: Sequence[_Change], labelled: int) -> tu
     if not labelled:
         return "unknown", "There are no labels yet."
     if not changes:
-        return "unknown", "The advice needs the predictions of two rounds."
+        return "unknown", "The expected gain is known after two trainings."
     if gain is None:
         return "unknown", (
             "No prediction has changed since the first round. Check that the labels have several "

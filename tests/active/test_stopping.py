@@ -78,10 +78,10 @@ def test_a_real_history_of_digits_selected_by_margin():
     [
         ([], "There are no labels yet."),
         ([Evidence(0, None, 0, None)], "There are no labels yet."),
-        (rounds(), "The advice needs the predictions of two rounds."),
+        (rounds(), "The expected gain is known after two trainings."),
         (
             [Evidence(10, None, 0, None), Evidence(10, None, 0, 1.0)],
-            "The advice needs the predictions of two rounds.",
+            "The expected gain is known after two trainings.",
         ),
         (
             rounds(1.0, 1.0, 1.0),

@@ -84,8 +84,10 @@ export async function exportNow() {
   exporting = true;
   $("#exported").textContent = "Exporting …";
   try {
-    const { path, items, note } = await post("/api/export", { format: $("#format").value });
-    $("#exported").textContent = `${plural(items, "label")} in ${path}${note ? `\n${note}` : ""}`;
+    const format = $("#format").value;
+    const { path, items, note } = await post("/api/export", { format });
+    const what = format === "model" ? `Model trained on ${plural(items, "label")}: ${path}\nTo classify a new image: embedpipe predict new.jpg --model "${path}"` : `${plural(items, "label")} in ${path}`;
+    $("#exported").textContent = `${what}${note ? `\n${note}` : ""}`;
     notify(`Exported: ${path}`);
   } catch (error) {
     $("#exported").textContent = `Not exported: ${error.message}`;
