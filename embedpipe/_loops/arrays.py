@@ -26,7 +26,7 @@ __all__ = [
 def check_finite(
     matrix: NDArray[np.float32], rows: NDArray[np.int64], name: str, *, first: int = 0
 ) -> None:
-    """Refuse rows with NaN or infinity; the error counts rows of the array `name` from `first`."""
+    """Refuse rows with NaN or infinity; row `first` of the matrix is row 0 of the array `name`."""
     bad = first_non_finite(matrix, rows)
     if bad is not None:
         raise LabelError(
@@ -35,19 +35,19 @@ def check_finite(
         )
 
 
-def plain_labels(given: ArrayLike, name: str) -> NDArray[Any]:
+def plain_labels(values: ArrayLike, name: str) -> NDArray[Any]:
     """Return (n,) labels as strings or numbers; refuse rows without a label."""
-    known, labels = known_labels(given, name)
+    known, labels = known_labels(values, name)
     if not known.all():
         row = int(np.flatnonzero(~known)[0])
         raise LabelError(f"row {row} of {name} has no label: leave out rows without a label.")
     return labels
 
 
-def known_labels(given: ArrayLike, name: str) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+def known_labels(values: ArrayLike, name: str) -> tuple[NDArray[np.bool_], NDArray[Any]]:
     """Return an (n,) mask of labelled rows, and their (m,) labels as strings or numbers."""
     try:
-        labels = label_array(given)
+        labels = label_array(values)
     except ValueError as error:
         raise LabelError(f"{name} {error}.") from None
     if labels.ndim != 1:
@@ -68,18 +68,18 @@ def known_labels(given: ArrayLike, name: str) -> tuple[NDArray[np.bool_], NDArra
         raise LabelError(
             f"row {row} of {name} is infinite: labels must be strings or finite numbers."
         )
-    # The types that a file keeps, so that a run read from disk equals the run written.
+    # Files store these types, so a run read from disk equals the run that was written.
     types = {"i": np.int64, "u": np.int64, "f": np.float64}
     return known, labels.astype(types.get(kind, labels.dtype))
 
 
 def is_labelled(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return an (n,) mask of answers that are labels: not None, NaN or blank."""
+    """Return an (n,) mask that is False where the label is None, NaN or blank."""
     return ~missing(labels)
 
 
 def memory_map_path(matrix: NDArray[np.float32]) -> Path | None:
-    """Return the ``.npy`` file of a memory map of a whole file; None for other arrays."""
+    """Return the path of the ``.npy`` file that `matrix` maps wholly; None for other arrays."""
     owner: Any = matrix
     while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
         owner = owner.base
@@ -95,8 +95,9 @@ def memory_map_path(matrix: NDArray[np.float32]) -> Path | None:
 
 
 def uniform_of_rows(rows: ArrayLike, seed: int, purpose: str) -> NDArray[np.float64]:
-    """Return (k,) random numbers in [0, 1), each a function of row, seed and purpose only."""
-    # SplitMix64 (Steele, Lea, Flood 2014) from a digest; the row is the index in its sequence.
+    """Return (k,) random numbers in [0, 1) that depend only on row, seed and purpose."""
+    # SplitMix64 (Steele, Lea, Flood 2014): the digest is the start of a random sequence, and the
+    # row is the index in this sequence.
     digest = hashlib.blake2b(f"{seed} {purpose}".encode(), digest_size=8).digest()
     start = np.uint64(int.from_bytes(digest, "big"))
     mixed = np.asarray(rows).astype(np.uint64)  # (k,)

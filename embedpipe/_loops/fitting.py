@@ -31,17 +31,17 @@ MAX_UNLABELLED = 20_000
 """Maximum unlabelled rows for a semi-supervised head."""
 
 PREDICT_BYTES = 64 << 20
-"""Maximum bytes of vectors per block of predictions."""
+"""Maximum bytes of the vectors that are predicted in one block."""
 
 
 def run_head(head: Any, seed: int) -> Any:
-    """Return an unfitted head from a spec string or a classifier; unset seeds become `seed`."""
+    """Return an unfitted head from a spec string or a classifier; its unset seeds are `seed`."""
     return seeded(get_head(head) if isinstance(head, str) else head, seed)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Labelled rows: (b,) int64 rows of the matrix and their (b,) labels."""
+    """Labelled rows: (b,) row numbers in the matrix and their (b,) labels."""
 
     rows: NDArray[np.int64]
     labels: NDArray[Any]
@@ -50,8 +50,9 @@ class Batch:
 class Trainer:
     """Fits copies of a head to rows of an (n, d) matrix.
 
-    `candidates` are the rows that may be labelled, ascending. `classes` are all possible labels,
-    for heads that need them in the first call. `buffer_size` is used by mode ``replay``.
+    `candidates` are the rows that can be labelled, ascending. `classes` are all possible labels,
+    for heads that need them in the first `partial_fit`. `buffer_size` is the size of the replay
+    buffer in training mode ``replay``.
     """
 
     def __init__(
@@ -86,10 +87,10 @@ class Trainer:
     def cv_accuracy(
         self, head: Any, batch: Batch, *, refit: bool = True
     ) -> tuple[float | None, int]:
-        """Return a head's cross-validated accuracy and its number of rows.
+        """Return a head's cross-validated accuracy and the number of rows that were scored.
 
-        For a head without `cv_accuracy_`, `refit` permits a cross-validation. (None, 0) if there
-        is no accuracy.
+        With `refit`, a head without `cv_accuracy_` is cross-validated here. The result is (None, 0)
+        if no accuracy is available.
         """
         accuracy = getattr(head, "cv_accuracy_", None)
         if accuracy is not None:
@@ -105,7 +106,7 @@ class Trainer:
             probabilities, scored = cross_validated_probabilities(
                 self.fresh(), vectors, batch.labels, **options
             )
-        except ValueError:  # too few labels for this head, such as four for five neighbours
+        except ValueError:  # too few labels for this head: four labels for five neighbours
             return None, 0
         if not scored.any():
             return None, 0
@@ -113,7 +114,7 @@ class Trainer:
         return float(np.mean(predicted[scored] == batch.labels[scored])), int(scored.sum())
 
     def _unlabelled_option(self, head: Any, batch: Batch) -> dict[str, Any]:
-        """Return the argument ``unlabelled`` of `fit`, for a semi-supervised head only."""
+        """Return the argument ``unlabelled`` of `fit`; empty for a supervised head."""
         if not getattr(head, "uses_unlabelled", False):
             return {}
         rows = self.unlabelled(batch.rows)
@@ -128,8 +129,9 @@ class Trainer:
         return np.setdiff1d(rows, labelled, assume_unique=True)
 
     def buffer(self, batches: Sequence[Batch]) -> Batch:
-        """Return the labels that a reservoir keeps: a uniform sample of `buffer_size` rows."""
-        # The highest random keys: the sample of a reservoir that receives the rows one by one.
+        """Return a uniform sample of at most `buffer_size` labelled rows."""
+        # The rows with the highest random keys. A reservoir that receives the rows one by one keeps
+        # the same rows.
         every = joined(batches)
         keys = uniform_of_rows(every.rows, self.seed, "replay")
         kept = np.sort(np.argsort(-keys, kind="stable")[: self.buffer_size])
@@ -164,7 +166,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def head_attributes(head: Any, names: Iterable[str]) -> dict[str, float | str | None]:
-    """Return those attributes of a head that are numbers or strings."""
+    """Return the attributes of `head` in `names` that are numbers or strings."""
     found: dict[str, float | str | None] = {}
     for name in names:
         value = getattr(head, name, None)

@@ -58,7 +58,7 @@ RECORDED_MODULES = {
     f"{_STRATEGIES}.uncertainty_sampling.LeastConfidence": f"{_STRATEGIES}.least_confidence",
     f"{_STRATEGIES}.uncertainty_sampling.Margin": f"{_STRATEGIES}.margin",
 }
-"""Modules that runs recorded for classes that have moved since, by the current full name."""
+"""Module that older runs recorded for a class, by the current full name of the class."""
 
 
 def run_id_of(name: str, config: dict[str, Any]) -> str:
@@ -68,7 +68,7 @@ def run_id_of(name: str, config: dict[str, Any]) -> str:
 
 
 def identity_of(value: Any) -> Any:
-    """Return plain JSON that identifies a value: equal for equal values, to the last bit."""
+    """Return plain JSON that identifies a value; values with equal bits have equal JSON."""
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
@@ -86,7 +86,7 @@ def identity_of(value: Any) -> Any:
     else:
         raise RunError(
             f"a {type(value).__name__} cannot be part of the identity of a run: use options that "
-            "are numbers, strings or arrays, or leave out the workspace."
+            "are numbers, strings or arrays, or run without a workspace."
         )
     module, name = type(value).__module__, type(value).__qualname__
     return {
@@ -96,7 +96,7 @@ def identity_of(value: Any) -> Any:
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
-    """Write the configuration of a run, or check that the one in the folder is the same."""
+    """Write the configuration of a run; refuse a folder with another configuration."""
     path = folder / "config.json"
     text = json.dumps(config, sort_keys=True, indent=1).encode()
     try:

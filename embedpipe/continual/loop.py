@@ -28,7 +28,9 @@ STORED_ATTRIBUTES = ("loss_", "C_", "alpha_", "shrinkage_", "temperature_", "cv_
 
 
 class ContinualLoop:
-    """Learns the experiences of a stream in order; tests the head on all of them after each one.
+    """Trains a head on the experiences of a stream in order.
+
+    After each experience, the head is tested on the test rows of all experiences.
 
     Parameters
     ----------
@@ -37,9 +39,10 @@ class ContinualLoop:
     options
         See `ContinualOptions`.
     workspace
-        If given, the run is stored in its ``runs/<run_id>/`` and can be resumed.
+        The run is stored in ``runs/<run_id>/`` of the workspace and can be resumed; None for no
+        storage.
     **changes
-        Options that override those in `options`: ``policy="el2n"``.
+        Options that replace the same options in `options`: ``policy="el2n"``.
 
     Attributes
     ----------
@@ -48,7 +51,7 @@ class ContinualLoop:
     memory
         The content of the replay buffer.
     head, policy, strategy, initial
-        Objects built from the options; the head is unfitted.
+        Objects built from the options; `head` is unfitted.
 
     Raises
     ------

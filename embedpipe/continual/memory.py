@@ -42,8 +42,8 @@ class Memory:
     experience
         (m,) int64 numbers of the experiences of the rows.
     keys
-        (m,) float64 priorities: the smallest are kept longest. Policies without an order store the
-        arrival: 0 for the first row of the stream.
+        (m,) float64 priorities: rows with the smallest keys are kept longest. Policies without
+        priorities store the positions of the rows in the stream, from 0.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class Memory:
         return Memory(self.rows[at], self.codes[at], self.experience[at], self.keys[at])
 
     def joined(self, other: Memory) -> Memory:
-        """Return the rows of this memory, then those of the other."""
+        """Return the rows of this memory, then the rows of the other memory."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return Memory(*(np.concatenate(pair) for pair in pairs))
 
@@ -95,8 +95,9 @@ class Memory:
     def first_of_each(self, groups: NDArray[np.integer[Any]], quotas: Int64) -> Memory:
         """Return the rows with the smallest keys of each group, sorted by row.
 
-        Ties go to the lowest row. `groups` are the (m,) groups of the rows, from 0; `quotas` the
-        (g,) maximum numbers of rows per group. O(m·log m) time.
+        Of rows with equal keys, the lowest is first. `groups` are the (m,) group numbers of the
+        rows, from 0. `quotas` are the (g,) maximum numbers of rows of the groups. Takes O(m·log m)
+        time.
         """
         order = np.lexsort((self.rows, self.keys, groups))  # (m,)
         sizes = np.bincount(groups, minlength=quotas.size)  # (g,)
@@ -140,7 +141,7 @@ class ExperienceBatch:
         if self.rows.shape != (b,) or self.codes.shape != (b,) or len(self.vectors) != b:
             raise UsageError(
                 f"experience {self.number} has rows {self.rows.shape}, codes {self.codes.shape} "
-                f"and {len(self.vectors)} vectors: give one of each for every row."
+                f"and {len(self.vectors)} vectors: give one code and one vector for each row."
             )
         again = repeated(self.rows)
         if again is not None:
@@ -174,7 +175,7 @@ class Size(ABC):
 
     @abstractmethod
     def quotas_after(self, held: ArrayLike, new: int) -> Int64:
-        """Return the (t + 1,) numbers of rows to keep, of (t,) `held` and `new` further rows."""
+        """Return the (t + 1,) numbers of rows to keep of (t,) `held` and `new` further rows."""
 
     @abstractmethod
     def fits(self, limit: int) -> bool:
@@ -185,7 +186,8 @@ class Size(ABC):
 class Fixed(Size):
     """A total number of rows, divided evenly over the experiences so far.
 
-    The remainder goes to the newest experiences, and unused places go to the other experiences.
+    The newest experiences share the remainder of the division. Places that an experience cannot
+    fill go to other experiences.
     """
 
     n: int
@@ -211,7 +213,7 @@ class Fixed(Size):
 
 @dataclass(frozen=True)
 class Share(Size):
-    """A share of each experience, rounded half up, at least one row: the buffer grows."""
+    """A share of each experience, rounded half up to at least one row, so that the buffer grows."""
 
     fraction: float
 
@@ -268,9 +270,10 @@ def size_of(value: Any) -> Size:
 
 
 def evenly(counts: ArrayLike, n: int) -> Int64:
-    """Divide `n` places evenly over groups of (g,) `counts` rows; return the (g,) numbers."""
-    # Equal to giving places one by one to the group with the fewest. So no group gains a place when
-    # another group grows or is added, and rows that were removed are never needed again.
+    """Divide `n` places evenly over groups of (g,) `counts` rows; return the (g,) places."""
+    # The result equals that of giving every place to the group that has the fewest places so far.
+    # So no group gains a place when another group grows or is added, and rows that were removed are
+    # never needed again.
     counts = np.asarray(counts, dtype=np.int64)
     quotas = np.zeros_like(counts)
     left = min(n, int(counts.sum()))

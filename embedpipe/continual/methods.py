@@ -21,7 +21,7 @@ from .stream import Stream
 __all__ = ["METHODS", "MIXES", "Learner", "Method", "get_method"]
 
 MIXES = ("concatenated", "balanced")
-"""*concatenated*: all rows have equal weight; *balanced*: buffer and new rows have equal weight."""
+"""*concatenated*: all rows have equal weight; *balanced*: the buffer weighs as much as new rows."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Method:
     """Returns the new head, given the learner, the last head or None, the rows of each experience
     so far, and the rows of the buffer."""
     replays: bool = False
-    """Whether there is a buffer."""
+    """Whether the method uses a replay buffer."""
     at_once: bool = False
-    """Whether all experiences are learned together, so that only the last has accuracies."""
+    """Whether experiences are learned together, so that only the last record has accuracies."""
 
 
 class Learner:
@@ -49,7 +49,7 @@ class Learner:
         return np.unique(np.concatenate([each.test for each in self.stream.experiences]))
 
     def fresh_fit(self, batches: Sequence[Batch]) -> Any:
-        """Return a new head, fitted to the first experiences only."""
+        """Return a new head, fitted to the labelled rows of the first experiences."""
         trainer = self._trainer(len(batches))
         return trainer.fit(trainer.fresh(), joined(batches))
 
@@ -102,7 +102,7 @@ def _at_once(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch)
 
 
 class _Latest:
-    """The last fitted head: streams that divide the same rows have the same upper baseline."""
+    """Cache of the last upper baseline: streams that divide the same rows share it."""
 
     def __init__(self) -> None:
         self._known: tuple[object, Any] | None = None
@@ -116,7 +116,7 @@ class _Latest:
         return deepcopy(self._known[1])
 
     def _key(self, learner: Learner, every: Batch) -> object:
-        """Return a key of the fit, or None if the order of rows may change the result."""
+        """Return a key of the fit, or None if the order of rows can change the result."""
         path = memory_map_path(learner.stream.matrix)
         if path is None or not getattr(learner.head, "ignores_row_order", False):
             return None
@@ -135,7 +135,7 @@ METHODS: dict[str, Method] = {
     "cumulative": Method(_from_all),
     "joint": Method(_at_once, at_once=True),
 }
-"""The methods by name, see `ContinualOptions`."""
+"""The methods by name; see `ContinualOptions`."""
 
 
 def get_method(name: str, head: Any) -> Method:

@@ -26,21 +26,22 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "gem_accuracy": "final accuracy: mean of R[T - 1, j]",
         "gem_bwt": "backward transfer: mean of R[T - 1, j] - R[j, j] over j < T - 1",
         "gem_fwt": "forward transfer: mean of R[j - 1, j] - floor[j] over j >= 1",
-        "avalanche_bwt": "final accuracy minus first: mean of R[T - 1, j] - R[j, j] over j < T - 1",
-        "avalanche_fwt": "accuracy before learning minus at initialisation: "
+        "avalanche_bwt": "final accuracy minus accuracy just after learning: "
+        "mean of R[T - 1, j] - R[j, j] over j < T - 1",
+        "avalanche_fwt": "accuracy before learning minus accuracy of an untrained head: "
         "mean of R[j - 1, j] - floor[j] over j >= 1",
-        "forgetting_last": "first accuracy minus final: "
+        "forgetting_last": "accuracy just after learning minus final accuracy: "
         "mean of R[j, j] - R[T - 1, j] over j < T - 1",
-        "forgetting_max": "best accuracy minus final: "
-        "mean of max over i < T - 1 of R[i, j], minus R[T - 1, j], over j < T - 1",
+        "forgetting_max": "best accuracy minus final accuracy: "
+        "mean of (max of R[i, j] over i < T - 1) - R[T - 1, j] over j < T - 1",
     }
 )
 """Definitions of the metrics. R[i, j] is the accuracy on experience j of T after learning
-experience i, both counted from 0; floor[j] is that of an untrained head."""
+experience i, both counted from 0. floor[j] is the accuracy of an untrained head."""
 
 
 def accuracy_matrix(rows: Iterable[tuple[int, ArrayLike]], size: int) -> Float64:
-    """Return the (T, T) matrix with these rows, by number of experience; T is `size`.
+    """Return the (T, T) accuracy matrix from pairs (experience, (T,) accuracies); T is `size`.
 
     >>> accuracy_matrix([(1, [0.5, 1.0])], 2).tolist()
     [[nan, nan], [0.5, 1.0]]
@@ -62,27 +63,29 @@ def continual_metrics(
         (T, T) accuracies: R[i, j] on the test rows of experience j, after learning experience i.
         NaN where undefined.
     protocol
-        ``"iid"``, or ``"streaming"``: then cells i >= j are training data and are ignored.
+        ``"iid"`` or ``"streaming"``. With streaming, cells with i >= j are ignored: their test rows
+        were training rows.
     floor
-        (T,) accuracies of an untrained head, the lower baseline. Without it the metrics that use
-        it are NaN.
+        (T,) accuracies of an untrained head, the lower baseline. If None, the metrics that use
+        `floor` are NaN.
 
     Returns
     -------
     dict
-        Values by the names of `METRICS`, which has the formulas; NaN where a cell is undefined.
+        Values by the names in `METRICS`, which has the formulas. A value that needs an undefined
+        cell is NaN.
 
     Raises
     ------
     UsageError
         If `R` is not square, is empty or holds infinity, or `floor` has another length.
     UnknownNameError
-        If there is no such protocol.
+        If `protocol` is not a protocol.
 
     Notes
     -----
-    CLEAR's backward and forward transfer are accuracies, GEM's are differences. The last value of
-    Avalanche's transfer metrics equals GEM's. ``forgetting_max`` uses all rows of R but the last.
+    CLEAR's backward and forward transfer are accuracies; GEM's are differences of accuracies. The
+    last value of Avalanche's transfer metrics equals the value of GEM's metrics.
 
     References
     ----------
@@ -105,7 +108,7 @@ def continual_metrics(
     if protocol == "streaming":
         matrix[i >= j] = np.nan
     own, last = matrix.diagonal(), matrix[-1]  # (T,), (T,)
-    best = matrix[:-1].max(axis=0, initial=-np.inf)  # (T,), of all rows but the last
+    best = matrix[:-1].max(axis=0, initial=-np.inf)  # (T,), without the last row of R
     past = slice(T - 1)
     found = {
         "clear_in_domain": own,
@@ -123,11 +126,11 @@ def continual_metrics(
     return {name: float(found[name].mean()) if found[name].size else np.nan for name in METRICS}
 
 
-def _checked(given: ArrayLike, protocol: str) -> Float64:
-    """Return a copy of the matrix."""
+def _checked(R: ArrayLike, protocol: str) -> Float64:
+    """Return a copy of the accuracy matrix; refuse invalid arguments."""
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", str(protocol), PROTOCOLS)
-    matrix = np.array(given, dtype=np.float64)
+    matrix = np.array(R, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise UsageError(
             f"the accuracy matrix has shape {matrix.shape}: give one row and one column for each "

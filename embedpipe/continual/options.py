@@ -30,7 +30,7 @@ class ContinualOptions:
     head
         A spec string, or a scikit-learn classifier with ``partial_fit``.
     method
-        ``"replay"``: continue training on the new rows and those of the buffer. ``"naive"``:
+        ``"replay"``: continue training on the new rows and the rows of the buffer. ``"naive"``:
         continue without a buffer. ``"cumulative"``: a new head from all rows so far.
         ``"joint"``: one new head from all rows at once, the upper baseline. Default: *naive* for
         heads that are exact on streams, otherwise *replay*.
@@ -44,12 +44,12 @@ class ContinualOptions:
         ``"concatenated"``: every row has the same weight. ``"balanced"``: the buffer has the same
         total weight as the new rows.
     budget
-        Labels per experience; None: all rows are labelled. Unlabelled rows are not used.
+        Number of labels in each experience; None labels all rows. Unlabelled rows are not used.
     strategy
         The strategy that chooses the rows to label: a spec string or a `Strategy`.
     initial
-        The strategy for the first experience, and for all with ``"joint"``; it must not need
-        labels.
+        The strategy for the first experience, and with ``"joint"`` for all experiences; it must not
+        need labels.
     seed
         Seed of all random numbers, and of a head without a ``seed`` or ``random_state``.
 
@@ -80,13 +80,18 @@ class ContinualOptions:
         object.__setattr__(self, "seed", check_seed(self.seed))
         if self.policy == NO_BUFFER and self.method_name == "replay":
             raise UsageError("policy 'none' has no buffer to replay: use method 'naive'.")
-        _ = self.built_method, self.built_policy, self.size, self.built_strategy  # checks them
+        _ = (
+            self.built_method,
+            self.built_policy,
+            self.size,
+            self.built_strategy,
+        )  # raises if invalid
         if self.mix not in MIXES:
             raise UnknownNameError("mix", str(self.mix), MIXES)
         if self.built_initial.needs_labels and self.budget is not None:
             raise UsageError(
                 f"initial strategy {self.built_initial.name!r} needs labels, and there are none: "
-                "use one that needs none, such as typiclust."
+                "use a strategy that needs no labels, such as typiclust."
             )
 
     @cached_property
@@ -139,7 +144,7 @@ class ContinualOptions:
         if self.built_method.replays and not self.size.fits(limit):
             raise UsageError(
                 f"the buffer has {self.size} rows, but the stream has only {limit} training rows: "
-                "give fewer, or use method cumulative, which keeps all."
+                "give fewer rows, or use method cumulative, which keeps all rows."
             )
 
     def config(self, stream: StreamIdentity) -> dict[str, Any]:

@@ -25,22 +25,22 @@ __all__ = [
 ]
 
 NO_BUFFER = "none"
-"""The name in place of a policy for no buffer and the method *naive*."""
+"""Name in place of a policy: there is no buffer, and the method is *naive*."""
 
 
 class Policy(ABC):
     """A replay policy: it chooses the rows of a replay buffer.
 
-    A subclass has a `name`, the method `update`, and ``@policies.register(name)``; a subclass of
-    `Ranked` only ranks rows. Options are arguments of the constructor, stored as attributes of the
-    same names. A policy has no other state.
+    A subclass has a `name`, the method `update`, and ``@policies.register(name)``. A subclass of
+    `Ranked` needs only the method `rank`. Options are arguments of the constructor, stored as
+    attributes of the same names. A policy has no other state.
 
     Attributes
     ----------
     name
         The registered name.
     needs_probabilities
-        Whether it uses predictions for the new rows.
+        Whether the policy uses predictions for the new rows.
 
     Examples
     --------
@@ -73,8 +73,9 @@ class Policy(ABC):
     ) -> Memory:
         """Return the buffer after an experience, sorted by row.
 
-        `memory` is the buffer before, from this policy with the same `size`. Random numbers depend
-        on the seed of `rng` and on the rows, not on its state; see `random_of_rows`.
+        `memory` is the buffer before the experience, from the same policy and `size`. Random
+        numbers depend on the rows and on the seed of `rng`, not on the state of `rng`; see
+        `random_of_rows`.
 
         Raises
         ------
@@ -88,7 +89,7 @@ policies: Registry[type[Policy]] = named_by(Registry("policy", "embedpipe.polici
 
 
 class Ranked(Policy):
-    """A policy that ranks the rows of each experience once, and removes rows from the end.
+    """A policy that ranks the rows of each experience once, and removes the last rows first.
 
     The keys of the memory are ranks. A subclass has a `name` and the method `rank`.
 
@@ -139,7 +140,7 @@ def get_policy(name: str, **options: Any) -> Policy:
     Raises
     ------
     UnknownNameError
-        If there is no such policy, or it has no such option.
+        If no policy has this name, or the policy has no option of a given name.
     UsageError
         If the spec string or the value of an option is invalid.
 
@@ -148,8 +149,8 @@ def get_policy(name: str, **options: Any) -> Policy:
     >>> get_policy("el2n(take=easiest)").take
     'easiest'
     """
-    made: Policy = build(policies, name, **options)
-    return made
+    policy: Policy = build(policies, name, **options)
+    return policy
 
 
 def buffer_quotas(memory: Memory, batch: ExperienceBatch, size: Size) -> NDArray[np.int64]:
@@ -172,7 +173,7 @@ def buffer_quotas(memory: Memory, batch: ExperienceBatch, size: Size) -> NDArray
 def random_of_rows(
     rows: NDArray[np.int64], rng: np.random.Generator, purpose: str = "memory"
 ) -> NDArray[np.float64]:
-    """Return (k,) random numbers in [0, 1), functions of the row, the seed of `rng` and `purpose`.
+    """Return (k,) random numbers in [0, 1) that depend on row, seed of `rng` and `purpose` only.
 
     The state of `rng` is neither used nor changed.
     """

@@ -38,18 +38,18 @@ class Random(Ranked):
 class RandomOfGroups(Policy):
     """A policy that keeps the same number of random rows of each group.
 
-    Each row has a random key, a function of the seed and the row; the rows with the smallest keys
-    of each group are kept. With a fixed size they are a uniform sample of all rows of the group so
-    far, for any order and any division into experiences. With a share the buffer grows, but rows
-    that were removed earlier cannot return.
+    Each row has a random key that depends only on the seed and the row. The rows with the smallest
+    keys of each group are kept. With a fixed size, the kept rows of a group are a uniform sample of
+    all its rows so far, for any order and any division into experiences. With a share the buffer
+    grows, but rows that were removed earlier cannot return.
 
-    A subclass has a `name` and the method `groups`. O((m + b)·log(m + b)) time for m rows in the
-    buffer and b new rows.
+    A subclass has a `name` and the method `groups`. An update takes O((m + b)·log(m + b)) time for
+    m rows in the buffer and b new rows.
     """
 
     @abstractmethod
     def groups(self, everything: Memory) -> NDArray[np.integer[Any]]:
-        """Return the (m,) groups of the rows, from 0; the lowest get any remaining places."""
+        """Return the (m,) group numbers of the rows, from 0; the lowest get remaining places."""
 
     def update(
         self, memory: Memory, batch: ExperienceBatch, size: Size, rng: np.random.Generator
@@ -76,7 +76,7 @@ class Reservoir(RandomOfGroups):
     name: ClassVar[str] = "reservoir"
 
     def groups(self, everything: Memory) -> NDArray[np.integer[Any]]:
-        """Return one group."""
+        """Return group 0 for every row."""
         return np.zeros_like(everything.rows)
 
 
@@ -95,7 +95,7 @@ class ClassBalanced(RandomOfGroups):
     name: ClassVar[str] = "class_balanced"
 
     def groups(self, everything: Memory) -> NDArray[np.integer[Any]]:
-        """Return the classes."""
+        """Return the class of each row."""
         return everything.codes
 
 
@@ -104,7 +104,7 @@ class ExperienceBalanced(RandomOfGroups):
     """Random rows of all rows so far, the same number of each experience.
 
     See `RandomOfGroups`. With a fixed size this equals ``random``. With a share, ``random`` keeps a
-    share of each experience, and this policy the same number of each.
+    share of each experience, and this policy keeps the same number of rows of each experience.
 
     References
     ----------
@@ -124,8 +124,8 @@ class BiasedReservoir(Policy):
     """Random rows of all rows so far, with higher probability for recent rows.
 
     Every row enters until the buffer is full. Then a new row enters with probability p and
-    replaces a random row: a row stays for k more rows with probability (1 − p/n)^k in a buffer of
-    n rows. With a share, the buffer grows when an experience begins.
+    replaces a random row. In a buffer of n rows, a row is still there after k more rows with
+    probability (1 − p/n)^k. With a share, the buffer grows when an experience begins.
 
     Parameters
     ----------
@@ -136,8 +136,8 @@ class BiasedReservoir(Policy):
 
     Notes
     -----
-    The rows kept depend on the order of arrival. O(m + b) time for m rows in the buffer and b new
-    rows.
+    The rows kept depend on the order of arrival. An update takes O(m + b) time for m rows in the
+    buffer and b new rows.
 
     References
     ----------
@@ -163,7 +163,7 @@ class BiasedReservoir(Policy):
         everything = memory.joined(batch.candidates(batch.arrivals))  # (m + b,)
         if everything.rows.size <= n:
             return everything.by_row()
-        held = np.arange(n)  # earlier rows, and the first new ones
+        held = np.arange(n)  # earlier rows, and the first new rows
         late = slice(n - memory.rows.size, None)
         p = min(1.0, self.alpha / (batch.number + 1)) if self.scaled else self.alpha
         entering = random_of_rows(batch.rows[late], rng, "entering") < p
@@ -186,7 +186,8 @@ class GDumb(Policy):
     Unlike in the paper, no place stays empty. The paper also trains a new network on the buffer
     only.
 
-    The rows kept depend on the order of arrival. O(m + b) time, and O(K) for each row that enters.
+    The rows kept depend on the order of arrival. An update takes O(m + b) time, plus O(K) for each
+    row that enters.
 
     References
     ----------

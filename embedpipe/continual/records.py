@@ -69,7 +69,7 @@ class ExperienceRecord:
     head
         Attributes of the head, such as the chosen C.
     select_seconds, fit_seconds
-        Seconds to choose the rows to label and to keep, and to train.
+        Seconds to choose the rows to label and the rows to keep; seconds to train.
     """
 
     experience: int
@@ -122,20 +122,20 @@ class ContinualFolder:
     """A continual-learning run on disk.
 
     An experience is complete when ``experiences.parquet`` has its record. Its buffer, labelled rows
-    and head are written before, in files with its number; files of the previous experience are
-    deleted after. So the run is intact after a kill at any time. A lock on the folder lets several
-    processes share a run.
+    and head are written before the record, in files with the number of the experience. Files of the
+    previous experience are deleted after the record is written. So the run is intact after a kill
+    at any time. A lock on the folder lets several processes share a run.
     """
 
     def __init__(self, path: Path, stream: Stream) -> None:
         self.path, self._stream = path, stream
 
     def start(self, config: dict[str, Any]) -> None:
-        """Write the configuration, or check that the one in the folder is the same."""
+        """Write the configuration; refuse a folder with another configuration."""
         write_config(self.path, {"format": FORMAT, **config})
 
     def read(self, n_experiences: int) -> Progress:
-        """Return the stored state; none, if the run is unfinished and its head was not saved."""
+        """Return the stored state; an empty one if an unfinished run has no saved head."""
         if not (self.path / "experiences.parquet").exists():
             return Progress.none()
         with locked(self.path):
@@ -173,12 +173,12 @@ class ContinualFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with locked(self.path):
-                if self._experiences_there() < len(progress.records):
+                if self._count_stored() < len(progress.records):
                     self._write(progress, chosen)
         except OSError as error:
             raise unwritable_run(self.path, error) from error
 
-    def _experiences_there(self) -> int:
+    def _count_stored(self) -> int:
         try:
             return count_rows(self.path / "experiences.parquet")
         except (pa.ArrowException, OSError):  # missing or damaged

@@ -16,7 +16,7 @@ from .policy import Ranked, policies
 __all__ = ["EL2N", "TAKES", "Entropy", "Margin", "Scored"]
 
 TAKES = ("hardest", "easiest", "median")
-"""The rows that are kept first."""
+"""Names of the rows that are kept first."""
 
 Float64 = NDArray[np.float64]
 
@@ -27,11 +27,11 @@ class Scored(Ranked):
     Parameters
     ----------
     take
-        Which rows are kept first: ``"hardest"``, ``"easiest"``, or ``"median"``, those nearest to
-        the median rank. Ties go to the lowest row.
+        Which rows are kept first: ``"hardest"``, ``"easiest"``, or ``"median"`` (the rows nearest
+        to the median rank). Of equally hard rows, the lowest is first.
     offset
-        Share of the hardest rows, which may be mislabelled, that is ranked last. Only with
-        ``"hardest"``.
+        Share of the rows. The hardest rows up to this share, which may be mislabelled, are ranked
+        last. Only with ``"hardest"``.
     """
 
     needs_probabilities: ClassVar[bool] = True
@@ -114,8 +114,8 @@ class Margin(Scored):
     """The rows with the smallest margin between their class and the best other class.
 
     The margin is log p of the class of a row minus the largest log p of another class, negative
-    for a wrong prediction. The hardness is minus the margin: infinite if p of the class is 0. See
-    `Scored` for the options.
+    for a wrong prediction. The hardness is minus the margin, and infinite if p of the class is 0.
+    See `Scored` for the options.
 
     References
     ----------
@@ -131,15 +131,15 @@ class Margin(Scored):
         own = probabilities[every, codes]  # (b,)
         others = probabilities.copy()  # (b, K)
         others[every, codes] = 0
-        with np.errstate(divide="ignore", invalid="ignore"):  # log 0; and ∞ − ∞, which is not used
+        with np.errstate(divide="ignore", invalid="ignore"):  # log 0 is −∞; ∞ − ∞ is not used
             margins = np.log(own) - np.log(others.max(axis=1))
         return np.where(own > 0, -margins, np.inf) + 0.0
 
 
 def _checked(batch: ExperienceBatch, name: str) -> Float64:
     """Return the probabilities of `batch`: (b, K) float64."""
-    given: Any = batch.probabilities()
-    found = np.asarray(given, dtype=np.float64)
+    predicted: Any = batch.probabilities()
+    found = np.asarray(predicted, dtype=np.float64)
     least = int(batch.codes.max()) + 1
     if found.ndim != 2 or len(found) != batch.rows.size or found.shape[1] < least:
         raise UsageError(

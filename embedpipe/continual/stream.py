@@ -55,7 +55,7 @@ class Stream:
     classes
         (K,) sorted labels.
     codes
-        (n,) int64 positions in `classes`; -1 for rows of no experience.
+        (n,) int64 positions in `classes`; -1 for rows that are in no experience.
     experiences
         At least two, in order.
     protocol
@@ -67,8 +67,8 @@ class Stream:
     ids
         Item ids of the rows, or None.
     copies_left_out
-        Number of rows removed as copies of images: training rows that copy test images, or in the
-        streaming protocol test rows that copy earlier training images.
+        Number of rows removed because they copy the image of another row: training rows that copy
+        test images, or in the streaming protocol test rows that copy earlier training images.
 
     Examples
     --------
@@ -109,8 +109,8 @@ class Stream:
             Embeddings of a labelled dataset.
         kind
             ``"buckets"``: the buckets of the items, in natural order (2 before 10). ``"classes"``:
-            groups of classes. ``"order"``: the items in the natural order of their file names, of
-            all splits, in `n` parts. ``"folders"``: each first-level folder is an experience, and
+            groups of classes. ``"order"``: the items of all splits in the natural order of their
+            file names, in `n` parts. ``"folders"``: each first-level folder is an experience, and
             the folders in it are classes. ``"random"``: `n` random parts. ``"skewed"``: `n` random
             parts with different class frequencies (Dirichlet, 0.5).
         n
@@ -121,13 +121,13 @@ class Stream:
         leave_out
             Buckets or folders to omit.
         protocol
-            ``"iid"``: the test rows of an experience are its items of the test split; without any,
-            and for ``"order"``, 30 % of each class, drawn by `seed`. ``"streaming"``: all rows of
-            an experience are test rows before and training rows afterwards. Copies of test images,
-            or of earlier training images, are omitted.
+            ``"iid"``: the test rows of an experience are its items in the test split. Without such
+            items, and for ``"order"``, they are 30 % of each class, drawn by `seed`.
+            ``"streaming"``: all rows of an experience are first test rows and then training rows.
+            Copies of test images, or of earlier training images, are omitted.
         seed
-            Seed of all random numbers, also of the division into training and test items where a
-            dataset has several (`Dataset.for_seed`).
+            Seed of all random numbers. It also chooses the training and test items of a dataset
+            with several divisions (`Dataset.for_seed`).
 
         Raises
         ------
@@ -139,7 +139,7 @@ class Stream:
         if kind not in KINDS:
             raise UnknownNameError("kind of stream", str(kind), KINDS)
         parts = parts_of(embeddings, kind, n=n, classes=classes, leave_out=leave_out, seed=seed)
-        return cls._made(
+        return cls._from_parts(
             embeddings.matrix,
             parts,
             protocol=protocol,
@@ -171,10 +171,11 @@ class Stream:
         labels
             (n,) strings or integers; None, NaN or blank for unlabelled rows.
         buckets
-            (n,) experiences of the rows, in natural order; None, NaN or blank for no experience.
+            (n,) names of experiences; None, NaN or blank for rows in no experience. Experiences
+            are in the natural order of their names.
         splits
-            (n,) ``"test"``, ``"train"`` or ``"validation"``, or their aliases in manifests. None,
-            NaN and blank are training rows; validation rows are not used.
+            (n,) ``"test"``, ``"train"`` or ``"validation"``, or their aliases in manifests. Rows
+            with None, NaN or blank are training rows; validation rows are not used.
         protocol, seed, name
             See `of` and the attribute `name`.
         """
@@ -188,7 +189,7 @@ class Stream:
         for part in parts:
             check_finite(matrix, part.rows, "the matrix")
         whole = np.ascontiguousarray(matrix).data.cast("B")
-        return cls._made(
+        return cls._from_parts(
             matrix,
             parts,
             protocol=protocol,
@@ -200,7 +201,7 @@ class Stream:
         )
 
     @classmethod
-    def _made(
+    def _from_parts(
         cls,
         matrix: NDArray[np.float32],
         parts: Sequence[Part],
@@ -218,10 +219,10 @@ class Stream:
                 f"a stream needs at least two experiences, but there is {found}: check the "
                 "buckets, or use another kind of stream."
             )
-        given = plain_labels([label for part in parts for label in part.labels.tolist()], "labels")
-        classes, found_codes = np.unique(given, return_inverse=True)
+        labels = plain_labels([label for part in parts for label in part.labels.tolist()], "labels")
+        classes, label_codes = np.unique(labels, return_inverse=True)
         codes = np.full(len(matrix), -1, dtype=np.int64)
-        codes[np.concatenate([part.rows for part in parts])] = found_codes
+        codes[np.concatenate([part.rows for part in parts])] = label_codes
         experiences = [part.experience(codes, protocol, seed) for part in parts]
         left_out = 0
         if copies is not None:
@@ -235,15 +236,15 @@ class Stream:
                     f"experience {each[0]!r} has no training rows: all its labelled rows are test "
                     "rows, or copies of test rows."
                 )
-        made = tuple(Experience(*each) for each in experiences)
+        built = tuple(Experience(*each) for each in experiences)
         digest = hashlib.sha256(repr([protocol, classes.tolist()]).encode())
         for piece in identity:
             digest.update(hashlib.sha256(piece).digest())
-        for one in made:
+        for one in built:
             for array in (one.train, one.test, codes[one.train], codes[one.test]):
                 digest.update(hashlib.sha256(array.tobytes()).digest())
             digest.update(one.name.encode())
-        return cls(matrix, classes, codes, made, protocol, name, digest.hexdigest(), ids, left_out)
+        return cls(matrix, classes, codes, built, protocol, name, digest.hexdigest(), ids, left_out)
 
     def __len__(self) -> int:
         return len(self.experiences)
@@ -278,7 +279,7 @@ class Stream:
 
     @property
     def never_learned(self) -> list[Any]:
-        """The labels of test rows that no training row has."""
+        """The labels that test rows have and no training row has."""
         learned = np.concatenate([self.codes[each.train] for each in self.learned])
         tested = np.concatenate([self.codes[each.test] for each in self.experiences])
         return list(self.classes[np.setdiff1d(tested, learned)].tolist())

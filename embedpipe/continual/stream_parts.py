@@ -20,16 +20,16 @@ from ..tables import column_of
 __all__ = ["KINDS", "Part", "natural_key", "parts_of", "parts_of_arrays"]
 
 KINDS = ("buckets", "classes", "order", "folders", "random", "skewed")
-"""Kinds of stream, see `Stream.of`."""
+"""Kinds of stream; see `Stream.of`."""
 
 NAMED = ("buckets", "folders")
-"""Kinds whose experiences have names in the dataset."""
+"""Kinds of stream whose experiences have names in the dataset."""
 
 HELD_OUT = 0.3
-"""Share of test rows of each class of an experience without a test split."""
+"""Share of the rows of each class that are test rows, in an experience without a test split."""
 
 EXPERIENCES = 10
-"""Default number of experiences, except for a stream of classes."""
+"""Default number of experiences of a stream, except for a stream of classes."""
 
 SKEW = 0.5
 """Concentration of the Dirichlet distribution of a class over the experiences."""
@@ -59,12 +59,12 @@ class Part:
         return self.name, self.rows[~tested], self.rows[tested]
 
     def _held_out(self, codes: Rows, seed: int) -> NDArray[np.bool_]:
-        """Return a mask of 30 % of each class, drawn by row and seed; never a whole class."""
+        """Return a mask of 30 % of each class, drawn by `seed`; never of a whole class."""
         keys = uniform_of_rows(self.rows, seed, "held out")
         order = np.lexsort((keys, codes))
         sizes = np.bincount(codes)
         starts = np.cumsum(sizes) - sizes
-        rank = np.arange(codes.size) - starts[codes[order]]  # within the class
+        rank = np.arange(codes.size) - starts[codes[order]]  # position within the class
         wanted = np.minimum(np.floor(HELD_OUT * sizes + 0.5), sizes - 1)
         tested = np.zeros(codes.size, dtype=np.bool_)
         tested[order] = rank < wanted[codes[order]]
@@ -73,7 +73,7 @@ class Part:
 
 def natural_key(text: str) -> list[tuple[int, Decimal, str]]:
     """Return a sort key that orders the numbers inside strings by value."""
-    # Only a number at the start may have a sign: the ``-`` in ``2014-05`` is not one.
+    # Only a number at the start can have a sign: the ``-`` in ``2014-05`` is not a sign.
     if _NUMBER.fullmatch(text):
         return [(0, Decimal(text), text)]
     first = re.match(r"[+-]?\d+", text)
@@ -97,7 +97,9 @@ def parts_of(
 ) -> list[Part]:
     """Return the parts of a labelled dataset; see `Stream.of`."""
     if leave_out and kind not in NAMED:
-        raise UsageError(f"leave_out is for buckets and folders: a stream of {kind} has none.")
+        raise UsageError(
+            f"leave_out is for buckets and folders, and a stream of {kind} has none: omit it."
+        )
     items = embeddings.items
     labels: list[Any] = [item.label for item in items]
     splits = [item.split for item in items]
@@ -116,7 +118,9 @@ def parts_of(
             raise LabelError(f"dataset {embeddings.dataset.name!r} has no labels: label it first.")
         return _cut(embeddings, kind, n, classes, seed)
     if n is not None:
-        raise UsageError(f"a stream of {kind} has one experience for each of them: omit n.")
+        raise UsageError(
+            f"a stream of {kind} has one experience for each {kind.rstrip('s')}: omit n."
+        )
     omitted = set(map(str, leave_out))
     unknown = sorted(omitted - {str(bucket) for bucket in buckets if bucket is not None})
     if unknown:
@@ -143,19 +147,19 @@ def parts_of_arrays(
         if bucket:
             rows_of.setdefault(bucket, []).append(row)
     known, plain = known_labels(labels, "labels")
-    given: list[Any] = [None] * n
+    label_of: list[Any] = [None] * n
     for row, label in zip(np.flatnonzero(known).tolist(), plain.tolist(), strict=True):
-        given[row] = label
-    tested = _splits(columns["splits"])
+        label_of[row] = label
+    split_of_row = _splits(columns["splits"])
     parts = []
     for name in sorted(rows_of, key=natural_key):
-        rows = [row for row in rows_of[name] if given[row] is not None]
+        rows = [row for row in rows_of[name] if label_of[row] is not None]
         if not rows:
             raise LabelError(
                 f"bucket {name!r} has {len(rows_of[name])} rows and no label: label some of its "
                 "rows, or leave it out."
             )
-        parts.append(_part(name, rows, given, tested))
+        parts.append(_part(name, rows, label_of, split_of_row))
     return parts
 
 
@@ -170,7 +174,7 @@ def _part(name: str, rows: Sequence[int], labels: Sequence[Any], splits: Sequenc
 
 
 def _texts(column: Sequence[Any] | NDArray[Any], name: str) -> list[str]:
-    """Return the values of an array as the cells of a table."""
+    """Return the values of a column as text; missing values are empty."""
     try:
         return column_of(column)
     except TypeError as error:
@@ -188,7 +192,7 @@ def _splits(column: Sequence[Any] | NDArray[Any]) -> list[str | None]:
 
 
 def _folders(ids: Sequence[str]) -> tuple[list[str | None], list[str | None]]:
-    """Return domain and class of ids such as ``[split/]domain/[split/]class/…/file``, or None."""
+    """Return the domains and classes in ids such as ``[split/]domain/[split/]class/…/file``."""
     buckets: list[str | None] = []
     labels: list[str | None] = []
     for item_id in ids:
@@ -251,7 +255,8 @@ def _cut(
     for part in parts:
         if not part.rows.size:
             raise UsageError(
-                f"experience {part.name!r} of {count} would be empty: give fewer, or another seed."
+                f"experience {part.name!r} of {count} would be empty: give fewer experiences, or "
+                "another seed."
             )
     return parts
 
@@ -305,5 +310,5 @@ def _place_of_classes(groups: Sequence[Sequence[str]], labels: Sequence[str]) ->
                 raise UsageError(f"class {name!r} is in two experiences: give it once.")
             place[name] = at
     if not groups or any(not group for group in groups):
-        raise UsageError("an experience has no class: give at least one class for each.")
+        raise UsageError("an experience has no class: give at least one class for each experience.")
     return place

@@ -30,7 +30,8 @@ ROUNDING = 2.0**-24
 class ByVectors(Ranked):
     """A policy that ranks by vectors, scaled to unit length in float32.
 
-    Ties go to the lowest row. A subclass has a `name` and the method `chosen`.
+    Of rows that rank equally, the lowest is first. A subclass has a `name` and the method
+    `chosen`.
     """
 
     @abstractmethod
@@ -53,8 +54,8 @@ class ByVectors(Ranked):
 class OfEachClass(ByVectors):
     """A policy that ranks the rows of each class separately, and takes the classes in turn.
 
-    Any beginning of the ranking has the same number of rows of each class, up to one. A subclass
-    has a `name` and the method `of_class`.
+    So the first k rows of the ranking have nearly equal numbers of rows of each class, for any k. A
+    subclass has a `name` and the method `of_class`.
     """
 
     @abstractmethod
@@ -86,8 +87,8 @@ class Herding(OfEachClass):
 
     Notes
     -----
-    Exact in float64 for the scaled float32 vectors. O(q·m·d) time for q picks of a class with m
-    rows; 4·d bytes per new row, and 4·d + 24 bytes per row of a class and thread.
+    Exact in float64 for the scaled float32 vectors. Takes O(q·m·d) time for q picks of a class with
+    m rows. Needs 4·d bytes for each new row; a thread needs 4·d + 24 bytes for each row of a class.
 
     References
     ----------
@@ -104,7 +105,7 @@ class Herding(OfEachClass):
         total = np.zeros_like(mean)
         picks = np.empty(n, dtype=np.int64)
         for k in range(n):
-            # The last pick nearest to this target minimises the distance between the two means.
+            # The row nearest to this target brings the two means closest together.
             target = (k + 1) * mean - total  # (d,)
             picks[k] = _nearest(vectors, norms, target)
             norms[picks[k]] = np.inf  # excludes the row
@@ -116,12 +117,12 @@ class Herding(OfEachClass):
 class ClosestToCentre(OfEachClass):
     """The rows of each class that are closest to the mean of the class.
 
-    The mean is that of all rows of the class in the experience. Vectors are scaled to unit length.
+    The mean is over all rows of the class in the experience. Vectors are scaled to unit length.
 
     Notes
     -----
-    Exact in float64 for the scaled float32 vectors. O(b·d) time; 4·d bytes per new row, and
-    4·d + 16 bytes per row of a class and thread.
+    Exact in float64 for the scaled float32 vectors. Takes O(b·d) time for b new rows. Needs 4·d
+    bytes for each new row; a thread needs 4·d + 16 bytes for each row of a class.
     """
 
     name: ClassVar[str] = "closest_to_centre"
@@ -141,8 +142,8 @@ class KCenter(ByVectors):
 
     Notes
     -----
-    Exact in float64 for the scaled float32 vectors. Less than O(q·b·d) time for q picks; 4·d bytes
-    per new row, and the memory of `CoreSet`.
+    Exact in float64 for the scaled float32 vectors. Takes less than O(q·b·d) time for q picks of b
+    new rows. Needs 4·d bytes for each new row, and the memory of `CoreSet`.
 
     References
     ----------
@@ -163,8 +164,8 @@ def _nearest(vectors: Float32, norms: Float64, target: Float64) -> int:
     length = float(np.linalg.norm(target))
     estimates = norms - 2.0 * (vectors @ target.astype(np.float32))  # (m,)
     # Error bound of the product and of the rounding of `target`, for any order of summation.
-    doubt = 2 * 1.01 * (target.size + 8) * ROUNDING * length + 1e-12 * (1 + length**2)
-    rivals = np.flatnonzero(estimates <= estimates.min() + 2 * doubt)
+    error_bound = 2 * 1.01 * (target.size + 8) * ROUNDING * length + 1e-12 * (1 + length**2)
+    rivals = np.flatnonzero(estimates <= estimates.min() + 2 * error_bound)
     if rivals.size == 1:
         return int(rivals[0])
     return int(rivals[squared_distances(vectors[rivals], target).argmin()])

@@ -1,7 +1,6 @@
 """Classifiers on embeddings: scikit-learn estimators that are fitted again every round.
 
-Each name is loaded when it is first used: names and descriptions of heads come without
-scikit-learn.
+A name is imported when it is first used, so heads can be listed without scikit-learn.
 """
 
 from __future__ import annotations

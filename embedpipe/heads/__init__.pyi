@@ -1,4 +1,4 @@
-"""The public names and where they are; each is loaded when it is first used."""
+"""The public names and their modules; a name is imported when it is first used."""
 
 from ._held_out import cross_validated_probabilities as cross_validated_probabilities
 from ._held_out import expected_calibration_error as expected_calibration_error

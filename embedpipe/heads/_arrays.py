@@ -23,23 +23,23 @@ SAFE_SQUARES = (1e-20, 1e30)
 """Range of squared norms in which float32 neither underflows nor overflows."""
 
 BLOCK_ROWS = 1024
-"""Rows per block; sums are formed block by block, in order."""
+"""Rows in a block; sums are computed block by block, in order."""
 
 MIN_PARALLEL_COST = 1 << 24
 """Minimum number of multiplications for a second thread."""
 
 DIGEST_SEED = 20_120_215
-"""Seed of the factors of `row_digests`; it determines the folds."""
+"""Seed of the random factors in `row_digests`; another seed gives other folds."""
 
 DIGEST_ROWS = 64
-"""Rows hashed at a time, so that they stay in the processor's cache."""
+"""Rows hashed together: few enough to stay in the processor's cache."""
 
 NEVER_SCORED = -1
-"""Fold of the rows that every fit uses: they are the only row of their class."""
+"""Fold number of the only row of a class: every fit uses this row."""
 
 
 def in_blocks(work: Callable[[slice], T], n: int, cost: int, size: int = BLOCK_ROWS) -> list[T]:
-    """Call `work` on slices of ``range(n)``; with threads if ``n * cost`` is large enough."""
+    """Call `work` on slices of ``range(n)``, in threads for many (``n * cost``) multiplications."""
     if n * cost >= MIN_PARALLEL_COST:
         return map_blocks(work, n, size)
     with one_blas_thread():
@@ -75,7 +75,7 @@ def check_finite(rows: NDArray[Any], offset: int) -> None:
 
 
 def row_digests(X: Array) -> NDArray[np.uint64]:
-    """Return a 64-bit digest of each of (n, d) rows; equal rows have equal digests.
+    """Return the (n,) 64-bit digests of (n, d) rows; equal rows have equal digests.
 
     A multilinear hash of the 32-bit words with fixed random factors (Lemire, Kaser 2014,
     arXiv:1202.4961). Two different rows share a digest with probability 2^-64, or 2^-49 if only
@@ -84,39 +84,39 @@ def row_digests(X: Array) -> NDArray[np.uint64]:
     words = X.shape[1] * X.dtype.itemsize // 4
     generator = np.random.Generator(np.random.PCG64(DIGEST_SEED))
     factors = generator.integers((1 << 64) - 1, size=words, dtype=np.uint64, endpoint=True)
-    found = np.empty(len(X), dtype=np.uint64)
+    digests = np.empty(len(X), dtype=np.uint64)
 
     def work(part: slice) -> None:
         for start in range(part.start, part.stop, DIGEST_ROWS):
             tile = slice(start, min(start + DIGEST_ROWS, part.stop))
             rows = np.ascontiguousarray(X[tile]) + X.dtype.type(0.0)  # -0.0 and 0.0 are equal
             bits = rows.view(np.uint32)  # (b, words)
-            bits ^= bits >> np.uint32(16)  # so that low bits differ too
-            np.einsum("nw,w->n", bits.astype(np.uint64), factors, out=found[tile])
+            bits ^= bits >> np.uint32(16)  # a difference in high bits also changes low bits
+            np.einsum("nw,w->n", bits.astype(np.uint64), factors, out=digests[tile])
 
     in_blocks(work, len(X), 16 * words)
-    return found
+    return digests
 
 
 def assign_folds(digests: NDArray[np.uint64], codes: Codes, n_folds: int) -> Codes:
     """Return the stratified fold of each row, 0 to `n_folds` - 1, or `NEVER_SCORED`.
 
     Folds depend on the content of the rows, not on their order. Equal rows of a class share a
-    fold. The row of a class with one distinct row is never scored.
+    fold. A class with one distinct row is never scored.
     """
     folds = np.full(len(codes), NEVER_SCORED, dtype=np.intp)
-    turn = 0  # each class continues where the last one ended, so that fold sizes are even
+    next_fold = 0  # a class starts at the fold after the last class, so that fold sizes are even
     for code in range(int(codes.max()) + 1):
         members = np.flatnonzero(codes == code)
         distinct, group = np.unique(digests[members], return_inverse=True)
         if len(distinct) > 1:
-            folds[members] = (turn + group) % n_folds
-            turn += len(distinct)
+            folds[members] = (next_fold + group) % n_folds
+            next_fold += len(distinct)
     return folds
 
 
-# The functions below are fastest if logits lie class by class in memory: (K, n) arrays or their
-# transposes.
+# The functions below are fastest if the logits of each class are contiguous in memory: for (K, n)
+# arrays or their transposes.
 
 
 def softmax(logits: Array, axis: int = -1) -> Array:
@@ -144,7 +144,10 @@ def log_losses(logits: Array, codes: NDArray[np.integer[Any]]) -> Array:
 
 
 def losses_and_residuals(logits: Array, codes: Codes, counts: Array | None = None) -> Array:
-    """Return (..., n) losses, times `counts`, of (..., K, n) logits, which become the gradient."""
+    """Return the (..., n) log-losses of (..., K, n) logits, multiplied by `counts`.
+
+    The gradients of these losses replace the logits.
+    """
     columns = np.arange(len(codes))
     own = logits[..., codes, columns]  # (..., n)
     top, total = _normalise(logits, axis=-2)  # (..., 1, n)
@@ -159,5 +162,5 @@ def losses_and_residuals(logits: Array, codes: Codes, counts: Array | None = Non
 
 
 def mean_curvature(probabilities: Array) -> float:
-    """Return the mean of p (1 - p), an estimate of the curvature that one row adds."""
+    """Return the mean of p (1 - p), an estimate of the curvature that one row adds to the loss."""
     return float((probabilities - probabilities * probabilities).mean(dtype=np.float64))

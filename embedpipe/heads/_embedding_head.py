@@ -15,7 +15,7 @@ from ._held_out import expected_calibration_error
 from ._labelled import Labelled, check_class_weight, read_labelled, validated
 
 BLOCK_ROWS = 4096
-"""Rows per block of a prediction."""
+"""Rows that are predicted in one block."""
 
 
 class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -49,7 +49,7 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return probabilities
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the most probable label of each of (n, d) rows; on a tie the first in order."""
+        """Return the most probable label of each of (n, d) rows; the first label of a tie."""
         check_is_fitted(self)
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
@@ -67,7 +67,7 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return read_labelled(self, X, y, sample_weight, reset=reset)
 
     def _scaled(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
-        """Return a block of rows in `dtype`, scaled if the head normalizes; refuse NaN."""
+        """Return finite rows in `dtype`, scaled if the head normalizes; refuse NaN and infinity."""
         check_finite(rows, offset)
         if not self.normalize:
             return np.asarray(rows, dtype=dtype)
@@ -76,7 +76,7 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _evaluate(
         self, logits: Float64 | None, codes: Codes, weights: Float64 | None = None
     ) -> None:
-        """Set accuracy and calibration error from (m, K) held-out logits or None."""
+        """Set the accuracy and calibration error from (m, K) held-out logits; None for no rows."""
         self.cv_accuracy_: float | None = None
         self.cv_ece_: float | None = None
         self.cv_n_: int | None = 0 if logits is None else len(codes)
@@ -95,8 +95,8 @@ class LinearHead(EmbeddingHead):
     intercept_: Float64
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
-        # Class by class in memory, where the softmax is fastest; scaling the products avoids a
-        # copy of the rows.
+        # The logits of a class are contiguous in memory, which makes the softmax fast. Scaling the
+        # products avoids a scaled copy of the rows.
         coef: Array = self.coef_.astype(dtype)  # (K, d)
         with np.errstate(invalid="ignore", over="ignore"):  # checked below
             logits: Array = coef @ rows.astype(dtype, copy=False).T  # (K, b)

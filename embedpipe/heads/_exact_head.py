@@ -17,7 +17,7 @@ from ._labelled import Labelled, Sample, join_classes
 from ._moments import Moments, expand_classes, joined, moments_of
 
 PRIOR_ROWS = 5.0
-"""Weight of the prior at temperature 1, in rows."""
+"""Weight, in rows, of the prior whose most probable temperature is 1."""
 
 DEFAULT_TEMPERATURE = 0.12
 """Temperature without leave-one-out, as a share of the mean logit difference of class means."""
@@ -47,13 +47,13 @@ class ExactHead(EmbeddingHead):
     ) -> Self:
         """Add further rows: the result equals one `fit` to all rows.
 
-        `classes` are all possible labels; None permits any. They have probability 0 until a row has
-        them.
+        `classes` are all possible labels; None allows any label. A class has probability 0 until
+        a row has its label.
 
         Raises
         ------
         LabelError
-            As `fit`; also if a label is not among `classes`.
+            For the reasons in `fit`, or if a label is not among `classes`.
         UsageError
             If `class_weight` is ``"balanced"``: the balance would change with every row.
         """
@@ -70,7 +70,7 @@ class ExactHead(EmbeddingHead):
         batch = self._read(X, y, sample_weight, reset=False)
         known = self.classes_
         self.classes_ = join_classes(known, batch.classes, classes)
-        at = np.searchsorted(self.classes_, known)  # (K before,)
+        at = np.searchsorted(self.classes_, known)  # (number of known classes,)
         codes = np.searchsorted(self.classes_, batch.classes)[batch.codes]
         return self._learn(batch, codes, at)
 
@@ -78,7 +78,7 @@ class ExactHead(EmbeddingHead):
         """Add a batch and recompute the head.
 
         `codes` are the (m,) classes of the batch as positions in `classes_`. `at` are the
-        (K before,) positions of the earlier classes; None for a new head.
+        positions of the classes of earlier batches; None for a new head.
         """
         raise NotImplementedError
 
@@ -88,13 +88,13 @@ class ExactHead(EmbeddingHead):
 
     def _calibrate(
         self,
-        left_out: Float64,  # (m, K) logits of each row of the sample, from a fit without it
-        scale: float,  # the temperature from which the fit starts
-        counts: Float64,  # (K,) the weights of the classes
+        left_out: Float64,  # (m, K) logits of the sample's rows, each from a fit without that row
+        scale: float,  # initial temperature
+        counts: Float64,  # (K,) total weights of the rows of each class
         sample: Sample,
         scored: NDArray[np.intp],  # from `scorable`
     ) -> Float64:
-        """Set temperature and evaluation; return the (K,) shifts of the logits by class weight."""
+        """Set the temperature and the accuracy; return the (K,) logit shifts by class weight."""
         present = counts > 0.0  # (K,)
         logits = left_out[scored][:, present]  # (s, P)
         codes = (np.cumsum(present) - 1)[sample.codes[scored]]
@@ -132,16 +132,16 @@ class LinearFit(NamedTuple):
     intercept: Float64
     """(K,); minus infinity for a class without rows."""
     left_out: Float64
-    """(m, K) the logits of each row of the sample, from a fit without it."""
+    """(m, K) logits of the sample's rows, each from a fit without that row."""
     scale: float
-    """The temperature from which its fit starts."""
+    """Initial temperature for the fit of the temperature."""
 
 
 class StreamingHead(ExactHead, LinearHead):
     """A linear head computed from `Moments`.
 
     For up to 2,000 distinct rows, all orders and batches give the same weights to the last bit. A
-    subclass computes the weights in `_solve`, for the features of rows in `_features`.
+    subclass computes the features of rows in `_features`, and the weights in `_solve`.
     """
 
     _needs_scatter = True
@@ -176,14 +176,14 @@ class StreamingHead(ExactHead, LinearHead):
         codes: Codes,
         moments: Moments | None,  # of the rows before the batch
         before: Sample | None,  # of the rows before the batch
-        seen: Sample,  # of the features of all rows
+        seen: Sample,  # of all rows, with features in place of vectors
     ) -> Moments:
-        """Return the moments with the batch; with scatter only if the sample is not complete."""
+        """Return the moments after the batch; they have scatter if the sample is incomplete."""
         n_classes = len(self.classes_)
         if seen.complete:
             return moments_of(seen.rows, seen.codes, seen.weights, n_classes, scatter=False)
 
-        def of(rows: Array, codes: Codes, weights: Float64) -> Moments:
+        def compute(rows: Array, codes: Codes, weights: Float64) -> Moments:
             return moments_of(
                 rows,
                 codes,
@@ -193,11 +193,11 @@ class StreamingHead(ExactHead, LinearHead):
                 features=self._features,
             )
 
-        new = of(batch.rows, codes, batch.weights)
+        new = compute(batch.rows, codes, batch.weights)
         if moments is None or before is None:
             return new
         if self._needs_scatter and moments.scatter is None:
-            moments = of(before.rows, before.codes, before.weights)
+            moments = compute(before.rows, before.codes, before.weights)
         return joined(moments, new)
 
     def _compute(self, moments: Moments, seen: Sample) -> None:
@@ -217,7 +217,7 @@ class StreamingHead(ExactHead, LinearHead):
 
 
 def scorable(sample: Sample, counts: Float64) -> NDArray[np.intp]:
-    """Return the rows that can be left out: their class has other rows; none with one class."""
+    """Return the rows that can be left out because their class has others; none for one class."""
     if (counts > 0.0).sum() == 1:
         return np.empty(0, dtype=np.intp)
     return np.flatnonzero(counts[sample.codes] > sample.weights * (1.0 + 1e-9))

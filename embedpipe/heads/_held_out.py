@@ -25,7 +25,7 @@ N_BINS = 15
 """Default number of bins of the calibration error, as in Guo et al. (2017)."""
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
-"""Range of temperatures; separable logits would have 0, random ones infinity."""
+"""Range of temperatures; without it, separable logits give 0 and random logits infinity."""
 
 STEPS = 60
 """Maximum Newton steps or bisections."""
@@ -52,9 +52,9 @@ def expected_calibration_error(
     probabilities
         (n, C), n >= 1; rows sum to one.
     codes
-        (n,) integers: the column of the true class; any other number if it has no column.
+        (n,) columns of the true classes; any other integer for a class without a column.
     n_bins
-        Number of bins of (0, 1].
+        Number of bins between 0 and 1.
 
     Notes
     -----
@@ -88,9 +88,9 @@ def fit_temperature(
 ) -> float:
     """Return the temperature T for which softmax(logits / T) has the least log-loss.
 
-    `weights` are 1 each when None. The prior adds ``prior_rows * (1/T - 1 + log T)`` to the loss,
-    which is least at T = 1. The loss is convex in 1/T and is minimised by Newton's method within
-    a bracket. T is 1 without rows, with one class, or with equal logits.
+    None for `weights` means weights of 1. The prior adds ``prior_rows * (1/T - 1 + log T)`` to the
+    loss; this term is least at T = 1. The loss is convex in 1/T and is minimised by Newton's method
+    within a bracket. T is 1 without rows, with one class, or with equal logits.
     """
     gaps, counts = _gaps(logits, codes, weights)  # (n, C), (n,)
     if not gaps.size or not (np.abs(gaps) * counts[:, None]).any():
@@ -174,7 +174,7 @@ def _gaps(
     codes: NDArray[np.integer[Any]],
     weights: NDArray[np.floating[Any]] | None,
 ) -> tuple[Float64, Float64]:
-    """Return (n, C) logits minus that of the true class, and the (n,) weights."""
+    """Return the (n, C) logits minus the logit of the true class, and the (n,) weights."""
     values = np.asarray(logits, dtype=np.float64)
     counts = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
     return values - values[np.arange(len(values)), codes][:, None], counts
@@ -201,8 +201,8 @@ def cross_validated_probabilities(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return cross-validated class probabilities of labelled rows.
 
-    Folds are stratified and depend only on the content of the rows; equal rows of a class share
-    one. The only row of a class is in every fit and is not scored.
+    Folds are stratified and depend only on the content of the rows. Equal rows of a class are in
+    the same fold. The only row of a class is in every fit and is not scored.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def cross_validated_probabilities(
         (n, C) float64, columns in the sorted order of the labels; 0 for rows not scored and for
         classes that are missing from a fit.
     scored
-        (n,) bool.
+        (n,) bool: whether the row was held out.
 
     Examples
     --------

@@ -26,7 +26,8 @@ _NO_WEIGHT = "the weight of every row is zero: give at least one positive weight
 class Labelled:
     """Labelled rows, sorted by class and digest, so that the order of the input does not matter.
 
-    Equal rows of a class are one row with the sum of their weights. Rows of weight 0 are left out.
+    Equal rows of a class become one row with the sum of their weights. Rows of weight 0 are left
+    out.
     """
 
     classes: NDArray[Any]
@@ -88,7 +89,7 @@ class Sample:
         return whole._cut(limit)
 
     def joined(self, other: Sample, limit: int = SAMPLE_ROWS) -> Sample:
-        """Return the sample of the rows of both."""
+        """Return the sample of the rows of both samples."""
         found = Distinct.of(
             np.concatenate([self.digests, other.digests]),
             np.concatenate([self.codes, other.codes]),
@@ -143,7 +144,7 @@ def read_rows(
 
 
 def validated(head: Any, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
-    """Return `X` as a two-dimensional array of numbers, without a copy if it is one."""
+    """Return `X` as a two-dimensional array of numbers, without a copy where possible."""
     return np.asarray(validate_data(head, X, reset=reset, dtype="numeric", ensure_all_finite=False))
 
 
@@ -153,13 +154,13 @@ def scaled(rows: NDArray[Any], *, normalize: bool) -> Float32:
         wide = rows.astype(np.float64)
         return np.asarray(wide / row_norms(wide)[:, None], dtype=np.float32)
     with np.errstate(over="ignore"):  # checked below
-        found: Float32 = np.ascontiguousarray(rows, dtype=np.float32)
-    check_finite(found, 0)
-    return found
+        single: Float32 = np.ascontiguousarray(rows, dtype=np.float32)
+    check_finite(single, 0)
+    return single
 
 
 def check_lengths(X: ArrayLike, y: ArrayLike) -> None:
-    """Refuse an empty set of rows, and rows and labels of different numbers."""
+    """Refuse an empty set of rows, and more or fewer labels than rows."""
     rows, labels = np.asarray(X), np.asarray(y)
     if rows.ndim != 2 or labels.ndim == 0 or rows.shape[1] == 0:
         return  # `validated` refuses these
@@ -182,7 +183,7 @@ def checked_labels(y: ArrayLike) -> NDArray[Any]:
     if listed:
         labels = unmixed
     elif unmixed.dtype.kind == "U":
-        labels = unmixed.astype(labels.dtype)  # stripped of blanks, of the dtype of the input
+        labels = unmixed.astype(labels.dtype)  # without blanks at the ends, in the input's dtype
     if labels.dtype == object and (absent := missing(labels)).any():
         row = int(np.flatnonzero(absent)[0])
         raise LabelError(f"the label of row {row} is missing: leave unlabelled rows out.")
@@ -197,7 +198,7 @@ def checked_labels(y: ArrayLike) -> NDArray[Any]:
 def join_classes(
     known: NDArray[Any] | None, seen: NDArray[Any], declared: ArrayLike | None
 ) -> NDArray[Any]:
-    """Return the sorted union of the known classes, those in the batch, and declared ones."""
+    """Return the sorted union of the known, seen and declared classes."""
     parts = [part for part in (known, seen) if part is not None]
     if declared is not None:
         listed = np.unique(np.asarray(declared))
@@ -242,9 +243,9 @@ def row_weights(
     class_weight: Any = None,
     sample_weight: ArrayLike | None = None,
 ) -> Float64 | None:
-    """Return the (n,) weight of each row as in scikit-learn, or None if each is 1.
+    """Return the (n,) weights of the rows as in scikit-learn, or None if all weights are 1.
 
-    It is the `sample_weight` times the weight of the class. A mapping may have strings for integer
+    A weight is the `sample_weight` times the class weight. A mapping can have strings for integer
     labels (JSON keys), and omitted classes have weight 1. A mapping that has a class without rows
     and omits a class with rows is refused: one of the two is probably misspelt.
     """
@@ -269,7 +270,7 @@ def log_class_weights(classes: NDArray[Any], class_weight: Any) -> Float64:
 
 
 def checked_weights(sample_weight: ArrayLike, n: int) -> Float64:
-    """Return `sample_weight`, one number or n, as (n,) numbers of at least 0, not all 0."""
+    """Return one or n weights as (n,) weights; refuse negative weights, and zeros only."""
     try:
         weights = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError):
@@ -304,8 +305,8 @@ def _by_class(
         balanced[present] = totals.sum() / (present.sum() * totals[present])
         return balanced
     labels = classes.tolist()
-    given = [_given(class_weight, label) for label in labels]
-    left_out = [label for label, weight in zip(labels, given, strict=True) if weight is None]
+    weights = [_weight_of(label, class_weight) for label in labels]
+    left_out = [label for label, weight in zip(labels, weights, strict=True) if weight is None]
     names = {str(label) for label in labels}
     strange = [label for label in class_weight if str(label) not in names]
     if strange and left_out:
@@ -313,9 +314,9 @@ def _by_class(
             f"class_weight has {strange[0]!r}, which is not a label, and omits {left_out[0]!r}, "
             f"which is. Labels: {', '.join(map(repr, labels))}."
         )
-    return np.array([1.0 if weight is None else float(weight) for weight in given])
+    return np.array([1.0 if weight is None else float(weight) for weight in weights])
 
 
-def _given(class_weight: Mapping[Any, Any], label: Any) -> Any:
-    """Return the weight of a label, or None; keys read from JSON are strings."""
+def _weight_of(label: Any, class_weight: Mapping[Any, Any]) -> Any:
+    """Return the weight of a label, or None; the mapping can have string keys, as in JSON."""
     return class_weight[label] if label in class_weight else class_weight.get(str(label))

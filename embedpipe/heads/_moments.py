@@ -14,7 +14,7 @@ from .._threads import map_blocks, one_blas_thread
 from ._arrays import Array, Codes, Float64
 
 BLOCK_ROWS = 2048
-"""Rows converted to float64 or to features at a time."""
+"""Rows converted to float64 or to features in one block."""
 
 BLOCKS_AT_ONCE = 4
 """Maximum blocks whose moments are in memory at the same time."""
@@ -61,24 +61,24 @@ def moments_of(
 ) -> Moments:
     """Return the moments of (m, d) rows, or of their `features`.
 
-    The rows are sorted by class, and m >= 1. O(m d) time, O(m d²) with `scatter`, on up to four
-    threads. Each thread holds three float64 blocks of 2,048 rows, and its scatter.
+    The rows are sorted by class, and m >= 1. Takes O(m d) time, or O(m d²) with `scatter`, on up to
+    four threads. Each thread holds three float64 blocks of 2,048 rows, and its scatter.
     """
 
-    def of(start: int, stop: int) -> Moments:
+    def compute(start: int, stop: int) -> Moments:
         part = slice(start, stop)
-        found = rows[part] if features is None else features(rows[part])  # (b, f)
-        return _moments_of_block(found, codes[part], weights[part], n_classes, scatter=scatter)
+        block = rows[part] if features is None else features(rows[part])  # (b, f)
+        return _moments_of_block(block, codes[part], weights[part], n_classes, scatter=scatter)
 
-    found: list[Moments] = []
+    total: list[Moments] = []
     for first in range(0, len(rows), BLOCKS_AT_ONCE * BLOCK_ROWS):
         count = min(BLOCKS_AT_ONCE * BLOCK_ROWS, len(rows) - first)
 
         def work(part: slice, first: int = first) -> Moments:
-            return of(first + part.start, first + part.stop)
+            return compute(first + part.start, first + part.stop)
 
-        found = [reduce(joined, found + map_blocks(work, count, BLOCK_ROWS))]
-    return found[0]
+        total = [reduce(joined, total + map_blocks(work, count, BLOCK_ROWS))]
+    return total[0]
 
 
 def _moments_of_block(
@@ -113,7 +113,7 @@ def joined(one: Moments, other: Moments) -> Moments:
 
 
 def expand_classes(moments: Moments, at: NDArray[np.intp], n_classes: int) -> Moments:
-    """Return the moments with the classes moved to the positions `at` of `n_classes`."""
+    """Return the moments for `n_classes` classes; the present classes get the positions `at`."""
     counts, means = np.zeros(n_classes), np.zeros((n_classes, moments.means.shape[1]))
     counts[at], means[at] = moments.counts, moments.means
     return Moments(counts, means, moments.scatter)
@@ -147,7 +147,7 @@ def spectrum_of(matrix: Float64) -> Spectrum:
 
 def drop_rounding_errors(spectrum: Spectrum, squares: float) -> Spectrum:
     """Return the spectrum of centred rows, or an empty one if the rows are equal up to rounding."""
-    # `squares`: the squared norm of the mean, times the weight of the rows
+    # `squares` is the squared norm of the mean, times the total weight of the rows.
     if spectrum.values.sum() > EQUAL_ROWS * squares:
         return spectrum
     return Spectrum(spectrum.values[:0], spectrum.axes[:, :0])

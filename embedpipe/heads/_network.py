@@ -70,7 +70,7 @@ def initial_network(d: int, hidden: int, shares: Float64, rng: np.random.Generat
 
 
 def resize_state(state: AdamState, kept: NDArray[np.intp]) -> AdamState:
-    """Return the state for a network from `resize_outputs`: zeros for new outputs."""
+    """Return the optimiser's state after `resize_outputs`; new outputs have zeros."""
     new = kept < 0
 
     def resized(network: Network) -> Network:
@@ -82,7 +82,7 @@ def resize_state(state: AdamState, kept: NDArray[np.intp]) -> AdamState:
 
 
 def resize_outputs(network: Network, kept: NDArray[np.intp], rng: np.random.Generator) -> Network:
-    """Return the network with the outputs `kept`; -1 is a new output, random and improbable."""
+    """Return the network with the outputs `kept`; -1 adds a random output of low probability."""
     new = kept < 0
     coef = network.coef[:, kept]  # (h, K)
     intercept = network.intercept[kept]
@@ -101,8 +101,9 @@ def train(
 ) -> tuple[Network, AdamState]:
     """Return the network after training on (m, d) rows, and the state of the optimiser.
 
-    The learning rate is multiplied by the same factor in each step, `gamma` in all. Training uses
-    one thread and its own random generator: results are reproducible to the last bit.
+    Every step multiplies the learning rate by the same factor; all steps together multiply it by
+    `gamma`. Training uses one thread and its own random generator, so that results are reproducible
+    to the last bit.
     """
     import torch
     from torch.nn import functional
@@ -180,7 +181,7 @@ class DropoutPosterior:
 
 
 def draw_masks(rng: np.random.Generator, n: int, hidden: int, dropout: float) -> Float32:
-    """Return (n, hidden) factors: 0 for a dropped unit, 1 / (1 - dropout) for the others."""
+    """Return (n, hidden) factors: 0 for a dropped unit, 1 / (1 - dropout) for a kept unit."""
     kept = rng.random((n, hidden)) >= dropout
     return np.asarray(kept / (1.0 - dropout), dtype=np.float32)
 

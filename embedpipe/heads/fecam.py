@@ -1,4 +1,4 @@
-"""Nearest class mean by Mahalanobis distance, with one covariance per class."""
+"""Nearest class mean by Mahalanobis distance, with one covariance for each class."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GRID = (1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 """Candidate shrinkages."""
 
 DEFAULT = 100.0
-"""Shrinkage where no row can be left out: the paper's value for few rows per class."""
+"""Shrinkage if no row can be left out: the paper's value for few rows in a class."""
 
 MAX_SCORED = 500
 """Maximum rows on which the shrinkage is chosen."""
@@ -37,7 +37,7 @@ LOGIT_SCALE = 2.0
 """Target standard deviation of the logits of a row."""
 
 ROUNDING = 1e-9
-"""Shares of a variance below this are rounding errors."""
+"""Share of a variance below which a value is a rounding error."""
 
 
 class FeCAMHead(ExactHead):
@@ -50,8 +50,8 @@ class FeCAMHead(ExactHead):
     Parameters
     ----------
     shrinkage
-        A number above 0, or ``"auto"``: the one of six, from 1 to 1,000, with the least
-        leave-one-out log-loss; 100 where no row can be left out. For large values only the means
+        A number above 0, or ``"auto"``: of six values from 1 to 1,000, the value with the least
+        leave-one-out log-loss; 100 if no row can be left out. For large values only the means
         matter.
     beta
         The power, above 0; 1 leaves rows unchanged.
@@ -65,22 +65,22 @@ class FeCAMHead(ExactHead):
     class_count_, means_
         (K,) and (K, d) float64: weights and means of the classes.
     ranks_, spreads_, axes_
-        The scatter of the classes: (K,) numbers of axes, then the (R,) float64 sums of squares and
-        the (R, d) float64 directions of all axes.
+        The scatter of the classes: (K,) numbers of axes, and for the R axes of all classes (R,)
+        float64 sums of squares and (R, d) float64 directions.
     shrinkage_
         The shrinkage used.
     intercept_
         (K,) float64, added to -distance²; minus infinity for a class without rows.
     temperature_, cv_accuracy_, cv_ece_, cv_n_
-        By leave-one-out, see `Head`.
+        From leave-one-out evaluation; see `Head`.
     sample_rows_, sample_codes_, sample_weights_, …
         Up to 2,000 transformed rows, chosen by a hash of their content, for leave-one-out.
 
     Notes
     -----
-    A class of m rows needs 8·d·min(m - 1, d) bytes: 10 kB per row at 1,280 dimensions, at most
-    13 MB. Time is O(n d min(m, d)) for n new rows, plus O(d min(m, d)²) per class, and O(d R) per
-    row predicted.
+    A class of m rows needs 8·d·min(m - 1, d) bytes: at 1,280 dimensions 10 kB for each row and at
+    most 13 MB. `partial_fit` takes O(n d min(m, d)) time for n new rows, plus O(d min(m, d)²) for
+    each class. Prediction takes O(d R) time for each row.
 
     Unlike the paper, the shrinkage has no off-diagonal part.
 
@@ -91,7 +91,8 @@ class FeCAMHead(ExactHead):
 
     Examples
     --------
-    Two elongated classes with equally distant means; each query lies along one of them:
+    Two elongated classes; each query is equally far from both means, and lies along one
+    class:
 
     >>> X = [[-2, -2], [2, 2], [-0.1, 0.1], [0.1, -0.1], [2, -2], [6, 2], [3.9, 0.1], [4.1, -0.1]]
     >>> head = FeCAMHead(0.1, beta=1.0, normalize=False)
@@ -135,7 +136,7 @@ class FeCAMHead(ExactHead):
         return replace(batch, rows=rows)
 
     def _transformed(self, rows: Array) -> Array:
-        """Return (m, d) scaled rows after Tukey's power, in their precision."""
+        """Return (m, d) scaled rows after Tukey's power, in the precision of the rows."""
         powers = np.copysign(np.abs(rows) ** rows.dtype.type(self.beta), rows)
         if self.normalize:
             powers /= row_norms(powers)[:, None].astype(rows.dtype)
@@ -185,7 +186,7 @@ class FeCAMHead(ExactHead):
         return calibrated_loss(scaled, codes, sample.weights, prior_rows=PRIOR_ROWS)
 
     def _left_out(self, sample: Sample, shrinkage: float) -> Float64:
-        """Return the (m, K) logits of the rows of the sample, each from a fit without it."""
+        """Return the (m, K) logits of the sample's rows, each from a fit without that row."""
         logits = np.full((len(sample.rows), len(self.classes_)), -np.inf)
         gaussians = self._gaussians(shrinkage)
         rows = sample.rows.astype(np.float64)  # (m, d)
@@ -200,7 +201,7 @@ class FeCAMHead(ExactHead):
         return logits
 
     def _scale(self, logits: Float64) -> float:
-        """Return the temperature from which the fit starts, for (s, K) leave-one-out logits."""
+        """Return the initial temperature for (s, K) leave-one-out logits."""
         if len(logits):
             deviation = np.sqrt(logits[:, np.isfinite(logits[0])].var(axis=1).mean())
             return float(deviation) / LOGIT_SCALE or 1.0
@@ -248,7 +249,7 @@ class FeCAMHead(ExactHead):
 
 @dataclass(frozen=True)
 class ClassScatter:
-    """Weight, mean and scatter of the rows of a class, the scatter by its eigenvectors.
+    """Weight, mean and scatter of the rows of a class; the scatter is stored as eigenvectors.
 
     The scatter, the weighted sum of ``(x - mean)(x - mean)'``, is ``axes.T @ (values * axes)``.
     """
@@ -268,7 +269,7 @@ class ClassScatter:
         return cls(0.0, np.zeros(dimensions), np.empty(0), np.empty((0, dimensions)))
 
     def with_rows(self, rows: Array, weights: Float64) -> ClassScatter:
-        """Return the scatter with (m, d) further rows, m >= 1, without cancellation."""
+        """Return the scatter after (m, d) further rows, m >= 1, without cancellation."""
         many = len(rows) >= rows.shape[1]
         codes = np.zeros(len(rows), dtype=np.intp)
         new = moments_of(rows, codes, weights, 1, scatter=many)
@@ -290,10 +291,10 @@ class ClassScatter:
 class ClassGaussian:
     """A normal distribution whose shrunk covariance is scaled to a correlation matrix.
 
-    With the scatter S, v the mean of its diagonal and g > 0 the shrinkage, the squared distance of
-    x is ``(x - mean)' R^-1 (x - mean)``, where R is ``S + g v I`` scaled to a diagonal of ones. R
-    is never formed: with s² the diagonal of ``S + g v I`` and ``z = s (x - mean)``, the squared
-    distance is ``z' (S + g v I)^-1 z``. For equal rows, R^-1 is (1 + g) / g times the identity.
+    S is the scatter, v the mean of its diagonal, and g > 0 the shrinkage. R is ``S + g v I`` scaled
+    to a diagonal of ones. The squared distance of x is ``(x - mean)' R^-1 (x - mean)``. R is never
+    computed: with s² the diagonal of ``S + g v I`` and ``z = s (x - mean)``, the squared distance
+    is ``z' (S + g v I)^-1 z``. For equal rows, R^-1 is (1 + g) / g times the identity.
     """
 
     def __init__(self, scatter: ClassScatter, shrinkage: float) -> None:
@@ -307,7 +308,7 @@ class ClassGaussian:
             self.variances = self.values @ np.square(self.axes)  # (d,)
 
     def distances(self, rows: Array) -> Array:
-        """Return the (m,) squared distances of (m, d) rows, in their precision."""
+        """Return the (m,) squared distances of (m, d) rows, in the precision of the rows."""
         dtype = rows.dtype
         offsets = rows - self.mean.astype(dtype)  # (m, d)
         offsets *= np.sqrt(self.variances + self.shrinkage).astype(dtype)
@@ -317,10 +318,10 @@ class ClassGaussian:
         return np.asarray(squares - np.square(along) @ factors.astype(dtype))
 
     def left_out(self, rows: Array, weights: Float64) -> Float64:
-        """Return the (m,) squared distances of rows of the class, each from a fit without it.
+        """Return the (m,) squared distances of rows of the class, each from a fit without that row.
 
-        Removing a row of weight w at the offset z from the mean of the class, of weight n, reduces
-        S by ``w n / (n - w) z z'``: an exact rank-one update. O(m d r) time.
+        The class has weight n, and a row has weight w and offset z from the mean. Removing the row
+        reduces S by ``w n / (n - w) z z'``, an exact rank-one update. Takes O(m d r) time.
         """
         offsets = rows - self.mean  # (m, d)
         growth = self.count / np.maximum(self.count - weights, ROUNDING * self.count)  # (m,)

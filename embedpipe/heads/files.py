@@ -23,8 +23,8 @@ _Tensors = dict[str, NDArray[Any]]
 def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = None) -> Path:
     """Write a fitted head to a safetensors file, atomically.
 
-    The file has a JSON header (format, version, name of the head, parameters, classes, a digest and
-    `metadata`, such as the spec of the embeddings) and plain arrays.
+    The file has plain arrays and a JSON header: format, version, name of the head, parameters,
+    classes, a digest and `metadata`. An example of metadata is the spec of the embeddings.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = 
         "metadata": metadata or {},
     }
     try:
-        header = json.loads(json.dumps(header))  # makes every key a string, as in the file
+        header = json.loads(json.dumps(header))  # as when the file is read: every key is a string
         text = json.dumps({**header, "sha256": _digest(header, tensors)}, sort_keys=True)
     except TypeError as error:
         raise UsageError(f"a head's parameters and metadata must be plain JSON: {error}.") from None
@@ -71,14 +71,14 @@ def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = 
 
 
 def load_head(path: str | Path) -> tuple[Any, dict[str, Any]]:
-    """Read a head and its metadata from a file of `save_head`.
+    """Read a head and its metadata from a file that `save_head` wrote.
 
     The predictions equal those of the saved head to the last bit.
 
     Raises
     ------
     UsageError
-        If there is no such file, or its head is not registered.
+        If `path` is not a file, or its head is not registered.
     DamagedFileError
         If the file is not a head file, was truncated or altered, or has a newer version.
     """
@@ -122,7 +122,7 @@ def _fitted(head: Any) -> dict[str, Any]:
 
 
 def _plain(head: str, attribute: str, value: Any) -> Any:
-    """Return `value` in the form in which JSON returns it."""
+    """Return `value` as a type that JSON can store; refuse others."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, np.ndarray) and all(isinstance(entry, str) for entry in value.flat):
@@ -146,7 +146,7 @@ def _digest(header: dict[str, Any], tensors: _Tensors) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], _Tensors]:
-    """Return the header and the arrays of a file from `save_head`."""
+    """Return the header and the arrays of a head file."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():

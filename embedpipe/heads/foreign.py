@@ -23,8 +23,8 @@ def _has(method: str) -> Any:
 class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Any scikit-learn classifier as a head.
 
-    It also accepts labels of a single class, which it then predicts always. A `ValueError` of the
-    classifier becomes a `LabelError` in one line.
+    With labels of a single class, the head always predicts this class. A `ValueError` of the
+    classifier becomes a `LabelError` with a message of one line.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         LabelError
-            If there are no rows, the lengths differ, a row holds NaN or infinity, or the
-            classifier takes no weights or refuses the labels.
+            If there are no rows, the lengths differ, a row holds NaN or infinity, the
+            classifier does not accept `sample_weight`, or it fails on the labels.
         """
         rows, labels = self._checked(X, y, reset=True)
         options = self._weights(sample_weight, len(labels))

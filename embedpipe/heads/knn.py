@@ -19,24 +19,24 @@ GRID = (1, 2, 3, 5, 8, 12, 16, 24, 32)
 """Candidate numbers of neighbours."""
 
 DEFAULT = 5
-"""Number of neighbours where no row can be left out."""
+"""Number of neighbours if no row can be left out."""
 
 MIN_SQUARED_DISTANCE = 1e-6
-"""Minimum squared distance, as a share of the squared norm: smaller ones are rounding errors."""
+"""Minimum squared distance, as a share of the squared norm; less is a rounding error."""
 
 
 class KNNHead(ExactHead):
     """Nearest neighbours, weighted by distance and found exactly by FAISS; exact on streams.
 
-    The k nearest labelled rows have k votes, in proportion to their weights divided by their
-    distances, as with scikit-learn's ``weights="distance"``. `smoothing` more votes are distributed
-    by class frequency, so that no probability is 0.
+    The k nearest labelled rows share k votes in proportion to weight / distance, as with
+    scikit-learn's ``weights="distance"``. Another `smoothing` votes are distributed by class
+    frequency, so that no probability is 0.
 
     Parameters
     ----------
     n_neighbors
-        k, or ``"auto"``: the one of nine, from 1 to 32, with the least leave-one-out log-loss; 5
-        where no row can be left out.
+        k, or ``"auto"``: of nine values from 1 to 32, the value with the least leave-one-out
+        log-loss; 5 if no row can be left out.
     smoothing
         Number of votes distributed by class frequency, at least 0.
     class_weight, normalize
@@ -47,14 +47,14 @@ class KNNHead(ExactHead):
     n_neighbors_
         The k used.
     temperature_, cv_accuracy_, cv_ece_, cv_n_
-        By leave-one-out, see `Head`; the logits are log(share of votes).
+        From leave-one-out evaluation; see `Head`. The logits are log(share of votes).
     rows_, codes_, weights_, digests_
         The labelled rows: (m, d) float32, their classes, weights and digests.
 
     Notes
     -----
-    Equal rows of a class are one neighbour with the sum of their weights. O(m d) time per row
-    predicted; `fit` predicts at most 2,000 rows.
+    Equal rows of a class are one neighbour with the sum of their weights. Prediction takes O(m d)
+    time for each row; `fit` predicts at most 2,000 rows.
 
     References
     ----------
@@ -128,14 +128,16 @@ class KNNHead(ExactHead):
             self.n_neighbors_ = min(int(self.n_neighbors), most)
 
     def _left_out(self, scored: NDArray[np.intp], k: int) -> tuple[Float32, NDArray[np.int64]]:
-        """Return the `k` nearest other rows of each row: squared distances, positions; (s, k)."""
+        """Return (s, k) squared distances and positions of the `k` nearest other rows."""
         squared = np.empty((len(scored), k), dtype=np.float32)
         found = np.empty((len(scored), k), dtype=np.int64)
 
         def work(part: slice) -> None:
             away, near = self._search(self.rows_[scored[part]], k + 1)  # (b, k + 1)
             own = near == scored[part, None]
-            own[~own.any(axis=1), -1] = True  # the row is missing: it has more than k copies
+            own[~own.any(axis=1), -1] = (
+                True  # more than k copies of the row were found instead of it
+            )
             squared[part] = away[~own].reshape(-1, k)
             found[part] = near[~own].reshape(-1, k)
 
@@ -147,7 +149,7 @@ class KNNHead(ExactHead):
         return self._votes(*self._search(scaled, self.n_neighbors_)).astype(dtype)
 
     def _search(self, rows: Float32, k: int) -> tuple[Float32, NDArray[np.int64]]:
-        """Return squared distances and positions of the `k` nearest labelled rows: (b, k)."""
+        """Return (b, k) squared distances and positions of the `k` nearest labelled rows."""
         import faiss
 
         before = faiss.omp_get_max_threads()  # of the calling thread only

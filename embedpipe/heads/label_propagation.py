@@ -21,7 +21,7 @@ STRENGTHS = (0.0, 0.1, 0.3, 1.0)
 """Candidate weights of the normal distributions; the last is the default."""
 
 MIN_GAIN = 5.0
-"""Nats of log-loss by which another strength must be better than the default."""
+"""Minimum gain of another strength over the default, in nats of log-loss."""
 
 N_FOLDS = 5
 
@@ -29,22 +29,22 @@ STEPS = 5
 """Rounds of expectation-maximisation; more rounds drift away from the labels."""
 
 LABELLED_SHARE = 0.05
-"""Minimum weight of all labelled rows, as a share of the unlabelled ones."""
+"""Minimum total weight of the labelled rows, as a share of the unlabelled rows."""
 
 MIN_VARIANCE = 1e-6
 """Minimum variance along an axis, as a share of the mean variance."""
 
 AXES_ROWS = 4096
-"""Maximum unlabelled rows for the axes and for the fits of the folds."""
+"""Maximum unlabelled rows in the computation of the axes and in the fits of the folds."""
 
 
 class LabelPropagationHead(LinearHead):
     """Logistic regression that also learns from unlabelled rows (semi-supervised).
 
-    A logistic regression predicts the unlabelled rows. Then one normal distribution per class is
-    fitted to all rows, along their principal axes, by expectation-maximisation; its weighted
-    log-likelihood is added to the logits. Cross-validation chooses the weight. Without unlabelled
-    rows this is `LogisticHead`.
+    A logistic regression predicts the unlabelled rows. Then a normal distribution of each class is
+    fitted to all rows, along their principal axes, by expectation-maximisation. The log-likelihoods
+    of these distributions, times a weight, are added to the logits. Cross-validation chooses the
+    weight. Without unlabelled rows this is `LogisticHead`.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ class LabelPropagationHead(LinearHead):
     n_components
         Number of principal axes.
     max_unlabelled
-        Maximum unlabelled rows; of more, a random sample is used.
+        Maximum unlabelled rows; a random sample of more rows is used.
     seed
-        Seed of the sample. None: 0, or the seed of the run.
+        Seed of the sample; None is the seed of the run, or 0 without a run.
     class_weight, normalize
         See `SimpleHead`.
 
@@ -64,23 +64,23 @@ class LabelPropagationHead(LinearHead):
     uses_unlabelled
         True: `fit` accepts `unlabelled`.
     coef_, intercept_
-        (K, d) and (K,) float64 of the logits.
+        (K, d) and (K,) float64: the logits are ``x @ coef_.T + intercept_``.
     C_, loss_
-        Of the logistic regression, see `LogisticHead`.
+        Values of the logistic regression; see `LogisticHead`.
     strength_
         Weight of the normal distributions: 0, 0.1, 0.3 or 1.
     n_unlabelled_
         Number of unlabelled rows used.
     temperature_, cv_accuracy_, cv_ece_, cv_n_
-        By five-fold cross-validation, see `Head`.
+        From five-fold cross-validation; see `Head`.
 
     Notes
     -----
     The classes share one diagonal covariance, so that logits are linear. The gain is largest with
     tens of labels and zero from about 1,000 labels.
 
-    O(N d r + N r K) time for N unlabelled rows and r axes, plus the logistic regression and one
-    eigendecomposition of a (d, d) matrix. Extra memory: 4·(d + r) + 24·K bytes per unlabelled row.
+    Takes O(N d r + N r K) time for N unlabelled rows and r axes, plus the logistic regression and
+    one eigendecomposition of a (d, d) matrix. Each unlabelled row needs 4·(d + r) + 24·K bytes.
 
     References
     ----------
@@ -90,7 +90,7 @@ class LabelPropagationHead(LinearHead):
 
     Examples
     --------
-    Two clusters, and one label of each far from its centre:
+    Two clusters; each has one label, far from the centre of the cluster:
 
     >>> rng = np.random.default_rng(0)
     >>> left = rng.normal([-3, 1], [0.3, 1], size=(50, 2))
@@ -240,7 +240,7 @@ def _log_probabilities(logistic: LogisticHead, rows: Float32) -> Float64:
 def _choose(
     held_out: list[Float64], codes: NDArray[np.intp], weights: Float64
 ) -> tuple[float, float]:
-    """Return the strength and temperature with the least log-loss; the default if it is close."""
+    """Return the strength and temperature of least log-loss; prefer the default if it is close."""
     if not len(codes):
         return STRENGTHS[-1], 1.0
     losses, temperatures = [], []
@@ -311,13 +311,13 @@ def fit_gaussians(
     rows: Float32,  # (n, r) labelled rows
     codes: Codes,
     weights: Float64,
-    strength: float,  # weight of the distances against `predicted`
+    strength: float,  # weight of the distances relative to `predicted`
 ) -> Gaussians:
-    """Fit one normal distribution per class, with one diagonal covariance for all.
+    """Fit a normal distribution for each class; all share one diagonal covariance.
 
     The memberships of a row of the pool are ``softmax(predicted - strength * distance² / 2)``,
-    with distances in standard deviations; a labelled row is a member of its class. O((N + n) r K)
-    time per round and 8·K bytes per row.
+    with distances in standard deviations; a labelled row is a member of its class. Each round
+    takes O((N + n) r K) time, and each row needs 8·K bytes.
     """
     n_classes = predicted.shape[1]
     share = max(1.0, LABELLED_SHARE * len(pool) / len(rows))

@@ -31,13 +31,13 @@ from ._logistic.problem import Problem, prepare_rows
 from ._logistic.strength import N_FOLDS, Choice, HeldOut, choose_strength
 
 SOFTEN_PRIOR = 20.0
-"""Weight of the prior at temperature 1 against temperatures above 1, in rows."""
+"""Weight, in rows, of a prior for temperature 1 and against temperatures above 1."""
 
 SHARPEN_PRIOR, SHARPEN_ROWS = 300.0, 500
-"""Weight of the prior against temperatures below 1, and the minimum held-out rows for one.
+"""Weight, in rows, of a prior against temperatures below 1; minimum held-out rows for them.
 
-Folds have four fifths of the labels and are less confident than the head, so that their best
-temperature is too low for the head.
+A fit to four fifths of the labels is less confident than the head, so that its best temperature is
+too low for the head.
 """
 
 ABSENT = 20.0
@@ -53,15 +53,16 @@ class LogisticHead(LinearHead):
     Parameters
     ----------
     C
-        Inverse strength of the penalty, or ``"auto"``: by five-fold cross-validation, with a prior
-        that dominates for few rows. If no class has two distinct rows, the prior alone:
-        C = 60,000 / (n * variance of the scaled rows), to the nearest half decade.
+        Inverse strength of the penalty. ``"auto"`` chooses it by five-fold cross-validation, with a
+        prior that dominates for few rows. If no class has two distinct rows, C is the centre of the
+        prior: 60,000 / (n * variance of the scaled rows), rounded to the nearest half decade.
     warm_start
-        Whether `fit` starts from the last solution: the same optimum, up to `tol`, in fewer steps.
+        Whether `fit` starts from the last solution, which needs fewer steps. The optimum is the
+        same, up to `tol`.
     class_weight, normalize
         See `SimpleHead`.
     max_iter
-        Maximum steps of the final fit in each precision.
+        Maximum steps of the final fit in float32, and again in float64.
     tol
         The final fit stops when the predicted decrease is at most ``tol ** 2`` times the
         objective. Below 1e-4 the fit is finished in float64.
@@ -69,24 +70,24 @@ class LogisticHead(LinearHead):
     Attributes
     ----------
     coef_, intercept_
-        (K, d) float64 weights on scaled rows, (K,) float64; (1, d) zeros with one class.
+        (K, d) and (K,) float64, for scaled rows; (1, d) and (1,) zeros with one class.
     C_, C_rule_
-        The C used, None with one class; a text about how it was chosen.
+        The C used, None with one class; how it was chosen, as text.
     temperature_, cv_accuracy_, cv_ece_, cv_n_
-        By cross-validation, see `Head`; none if C is given.
+        From cross-validation; see `Head`. If C is given, the temperature is 1 and the rest None.
     loss_
         Weighted mean log-loss of the labelled rows in nats, without penalty and temperature.
     n_iter_, converged_
-        Steps of the final fit; whether it reached `tol`.
+        Steps of the final fit, and whether the fit reached `tol`.
 
     Notes
     -----
     Minimises the weighted sum of the log-losses plus ``|W|² / (2 C)``; intercepts are not
-    penalised. O(n d K) time per round, in ten to thirty rounds. Extra memory: one float32 copy of
-    the labelled rows, two while C is chosen. Prediction reads blocks of 8,192 rows.
+    penalised. Takes ten to thirty rounds of O(n d K) time. Extra memory is one float32 copy of the
+    labelled rows, or two copies while C is chosen. Prediction reads blocks of 8,192 rows.
 
-    Folds depend on the content of the rows; equal rows of a class share one. Beyond 1,200 rows,
-    folds are scored until they contain 1,000 rows.
+    Folds depend on the content of the rows. Equal rows of a class are in the same fold. With more
+    than 1,200 rows, folds are scored one by one until 1,000 rows are scored.
 
     References
     ----------
@@ -138,21 +139,23 @@ class LogisticHead(LinearHead):
         """Fit to these rows only, starting from the current weights.
 
         Earlier rows are forgotten. Earlier classes stay, but a class without a row in this call is
-        not predicted. `classes` are all possible labels; None permits any.
+        not predicted. `classes` are all possible labels; None allows any label.
 
         Raises
         ------
         LabelError
-            As `fit`; also if a label is not among `classes`, or strings and numbers are mixed.
+            For the reasons in `fit`, or if a label is not among `classes`, or strings and numbers
+            are mixed.
         """
         warm = hasattr(self, "coef_")
         return self._learn(X, y, sample_weight, classes, warm=warm, keep=True)
 
     @property
     def prior_precision(self) -> float:
-        """The precision of the normal prior on each weight: the penalty is half of it times |W|².
+        """The precision of the normal prior on each weight; the penalty is |W|² * precision / 2.
 
-        1/C; 2/C with two classes, where scikit-learn has one weight vector; 1 with one class.
+        It is 1/C. With two classes, where scikit-learn has one weight vector, it is 2/C. With one
+        class it is 1.
         """
         check_is_fitted(self)
         if self.C_ is None:
@@ -178,20 +181,20 @@ class LogisticHead(LinearHead):
 
         `X` are the (n, d) labelled rows of the fit, in any order. The result has a thread-safe
         method ``predict_proba(V)``, which returns (S, k, K) float32 probabilities of (k, d) vectors
-        with the same S draws in every call. Any head may have this method, for strategies such as
+        with the same S draws in every call. Any head can have this method, for strategies such as
         ``bald``.
 
         Raises
         ------
         LabelError
-            If there are no rows, or one holds NaN or infinity.
+            If there are no rows, or a row holds NaN or infinity.
         UsageError
             If `n_samples` is not at least 1.
 
         Notes
         -----
         The precision is a Kronecker-factored curvature of the log-loss plus `prior_precision`.
-        O(n d min(n, d) + d min(n, d) K S) time, 4·d·K·S bytes.
+        Takes O(n d min(n, d) + d min(n, d) K S) time and 4·d·K·S bytes.
 
         References
         ----------
@@ -236,7 +239,7 @@ class LogisticHead(LinearHead):
         warm: bool,
         keep: bool,
     ) -> Self:
-        """Fit, from the current weights if `warm`; `keep` classes without a row."""
+        """Fit, from the current weights if `warm`; with `keep`, keep classes without a row."""
         self._check_parameters()
         rows, seen, codes, weights = read_rows(self, X, y, sample_weight, reset=not warm)
         before: tuple[NDArray[Any], ...] | None = None
@@ -254,7 +257,7 @@ class LogisticHead(LinearHead):
             normalize=self.normalize,
             precise=self.tol < SINGLE_PRECISION,
         )
-        # For little work, the query of the number of threads takes longer than the work.
+        # A small fit takes less time than the query of the number of threads.
         little = labelled.rows.size * len(self.classes_) < MIN_PARALLEL_COST
         with one_blas_thread() if little else nullcontext():
             self._fit_labelled(labelled, before)
@@ -274,7 +277,7 @@ class LogisticHead(LinearHead):
         if before is not None:
             start = self._start(before, problem)
         present = np.unique(problem.codes)
-        if 1 < len(present) < K:  # solve without the classes that have no row
+        if 1 < len(present) < K:  # fit only the classes that have rows
             codes = np.searchsorted(present, problem.codes)
             problem = problem._replace(codes=codes, n_classes=len(present))
             start = None if start is None else (start[0][present], start[1][present])
@@ -324,5 +327,5 @@ class LogisticHead(LinearHead):
 
 
 def binary_factor(n_classes: int) -> float:
-    """Return the factor of C: with two classes scikit-learn penalises one weight vector."""
+    """Return the factor of C: 0.5 for two classes, where scikit-learn has one weight vector."""
     return 0.5 if n_classes == 2 else 1.0

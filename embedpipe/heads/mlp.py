@@ -30,7 +30,7 @@ STEPS = 200
 
 N_FOLDS = 5
 MIN_HELD_OUT = 20
-"""Minimum rows of the held-out fold to fit a temperature."""
+"""Minimum rows of a held-out fold to which a temperature is fitted."""
 
 
 class MLPHead(EmbeddingHead):
@@ -50,14 +50,15 @@ class MLPHead(EmbeddingHead):
     lr
         Learning rate of the first step.
     gamma
-        Factor of the learning rate over the whole training, applied step by step.
+        Learning rate after the last step, as a share of `lr`; every step multiplies it by the same
+        factor.
     batch_size
-        Rows per step.
+        Number of rows in a training step.
     weight_decay
         Weight decay of AdamW.
     seed
-        Seed of the initial weights, the order of the rows and the dropout. None: 0, or the seed of
-        the run.
+        Seed of the initial weights, the order of the rows and the dropout. None is the seed of the
+        run, or 0 without a run.
     warm_start
         Whether `fit` starts from the weights of the last fit.
     keep_optimiser
@@ -78,7 +79,7 @@ class MLPHead(EmbeddingHead):
     coef_, intercept_
         (hidden, K) and (K,) float32 of the output layer.
     input_mean_, input_scale_
-        (d,) float64 mean and float scale of the rows.
+        Mean of the rows, (d,) float64, and scale of the rows, a float.
     epochs_
         Epochs of the last call.
     n_calls_
@@ -89,10 +90,11 @@ class MLPHead(EmbeddingHead):
     adam_mean_hidden_coef_, adam_square_hidden_coef_, …
         With `keep_optimiser`: running means of the gradients and of their squares.
     adam_steps_, adam_lr_
-        With `keep_optimiser`: number of steps, and the learning rate after the last.
+        With `keep_optimiser`: number of steps, and the learning rate after the last step.
     temperature_
-        See `Head`. Fitted to one of five folds, held out of a separate training, from 100 distinct
-        rows; else 1. The head has no ``cv_accuracy_``.
+        See `Head`. With at least 100 distinct rows, the temperature is fitted to one of five folds,
+        which a separate training leaves out; with fewer rows it is 1. The head has no
+        ``cv_accuracy_``.
 
     References
     ----------
@@ -200,7 +202,7 @@ class MLPHead(EmbeddingHead):
         self.n_calls_ = 0
 
     def _start(self, batch: Labelled, classes: NDArray[Any], *, warm: bool) -> Self:
-        """Train on a batch, from the current weights if `warm`, else from random ones."""
+        """Train on a batch, from the current weights if `warm`, else from random weights."""
         start, state = None, None
         if warm:
             place = {label: at for at, label in enumerate(self.classes_.tolist())}
@@ -275,7 +277,7 @@ class MLPHead(EmbeddingHead):
         start: Network,
         state: AdamState | None,
     ) -> float:
-        """Return the temperature, fitted to a fold that is held out of a separate training."""
+        """Return a temperature, fitted to a fold that a separate training leaves out."""
         held_out = assign_folds(batch.digests, codes, N_FOLDS) == 0  # (m,)
         if held_out.sum() < MIN_HELD_OUT:
             return 1.0

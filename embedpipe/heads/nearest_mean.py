@@ -32,7 +32,7 @@ class NearestMeanHead(StreamingHead):
     coef_, intercept_
         (K, d) and (K,) float64: -|x - mean|² without the part that all classes share.
     temperature_, cv_accuracy_, cv_ece_, cv_n_
-        By leave-one-out, see `Head`.
+        From leave-one-out evaluation; see `Head`.
     class_count_, scatter_, sample_rows_, sample_codes_, sample_weights_, …
         The state for `partial_fit`.
 
@@ -63,7 +63,8 @@ class NearestMeanHead(StreamingHead):
         distances = np.square(rows).sum(axis=1)[:, None] - products - intercept  # (m, K)
         own, each = sample.codes, np.arange(len(rows))
         rest = np.maximum(counts[own] - sample.weights, 1e-9 * counts[own])  # (m,)
-        distances[each, own] *= np.square(counts[own] / rest)  # to the mean without the row
+        # The distance to the mean of the other rows of the class.
+        distances[each, own] *= np.square(counts[own] / rest)
         return LinearFit(
             2.0 * centred,
             intercept - 2.0 * centred @ mean,
@@ -73,7 +74,7 @@ class NearestMeanHead(StreamingHead):
 
 
 def _scale(counts: Float64, centred: Float64, rows: Float64, codes: NDArray[np.intp]) -> float:
-    """Return the temperature from which the fit starts: twice the variance along the class means.
+    """Return the initial temperature: twice the variance of the rows along the class means.
 
     Two normal distributions of variance v along the line between their means have the log-odds
     ``|difference of squared distances| / (2 v)``.

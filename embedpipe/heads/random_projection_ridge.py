@@ -34,28 +34,28 @@ class RandomProjectionRidgeHead(RidgeHead):
     Parameters
     ----------
     alpha
-        Penalty on the squared weights, at least 0, or ``"auto"``: the one of seven, from 1e-6 to 1
-        times the sum of squares of the centred features, with the least leave-one-out squared
-        error. Beyond 2,000 rows the search stops when the error grows.
+        Penalty on the squared weights, at least 0, or ``"auto"``: of seven penalties, from 1e-6 to
+        1 times the sum of squares of the centred features, the penalty with the least leave-one-out
+        squared error. With more than 2,000 rows the search stops when the error grows.
     features
-        Number of features, best several times the dimension of the rows.
+        Number of features; several times the dimension of the rows is best.
     seed
-        Seed of W, 0 to 2³² - 1. None: 0, or the seed of the run.
+        Seed of W, 0 to 2³² - 1; None is the seed of the run, or 0 without a run.
     class_weight, normalize
         See `SimpleHead`.
 
     Attributes
     ----------
     coef_, intercept_
-        (K, features) and (K,) float64; other attributes as of `RidgeHead`.
+        (K, features) and (K,) float64; for other attributes see `RidgeHead`.
 
     Notes
     -----
     W, (d, features), is recomputed from the seed and not saved. The first phase of the paper, which
     adapts the network, is omitted.
 
-    With F features and n rows: O(n d F + n² F) time up to 2,000 distinct rows, O(n d F + n F² + F³)
-    time and 40·F² bytes beyond.
+    With F features and up to 2,000 distinct rows, a fit to n rows takes O(n d F + n² F) time. With
+    more rows it takes O(n d F + n F² + F³) time and 40·F² bytes.
 
     References
     ----------
@@ -102,7 +102,7 @@ class RandomProjectionRidgeHead(RidgeHead):
         return np.asarray(features @ self.coef_.T.astype(dtype) + self.intercept_.astype(dtype))
 
     def _projected(self, rows: Array) -> Array:
-        """Return the (m, F) features of (m, d) scaled rows, in their precision."""
+        """Return the (m, F) features of (m, d) scaled rows, in the precision of the rows."""
         weights = _projection(rows.shape[1], int(self.features), int(self.seed or 0))
         products = rows @ weights.astype(rows.dtype, copy=False)  # (m, F)
         return np.maximum(products, 0.0, out=products)
@@ -111,7 +111,7 @@ class RandomProjectionRidgeHead(RidgeHead):
 @lru_cache(maxsize=4)
 def _projection(dimensions: int, features: int, seed: int) -> Float32:
     """Return the (dimensions, features) matrix W of a seed."""
-    # NumPy guarantees the numbers of RandomState, not those of Generator, in later versions.
+    # Only RandomState is guaranteed to give the same numbers in later versions of NumPy.
     drawn = np.random.RandomState(seed).standard_normal((dimensions, features))
     weights = drawn.astype(np.float32)
     weights.flags.writeable = False

@@ -1,4 +1,4 @@
-"""The contract of heads, and their registry."""
+"""The interface and the registry of heads."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Head(Protocol):
     ``@heads.register("name")`` on a class registers it for commands, grids and files.
     `embedpipe.testing.check_head` checks the requirements:
 
-    - `fit` accepts ``sample_weight``, and there is a parameter ``class_weight``.
-    - The head can be saved: parameters are numbers, strings, booleans, None or a dict of these;
-      fitted attributes, with names that end in an underscore, are these or arrays of numbers or of
-      strings.
+    - `fit` accepts ``sample_weight``, and the constructor has a parameter ``class_weight``.
+    - The head can be saved. Parameters are numbers, strings, booleans, None or a dict of these
+      types. Fitted attributes have names that end in an underscore, and are of these types or
+      arrays of numbers or strings.
 
     Optional attributes that the loops use:
 
@@ -43,11 +43,12 @@ class Head(Protocol):
       rows, and depends only on the rows and the parameters.
     - ``uses_unlabelled = True``: `fit` accepts ``unlabelled=``, rows without labels.
     - ``warm_start``, a parameter: `fit` starts from the last solution.
-    - ``posterior(X, n_samples, rng)``: draws of the fitted head, see `LogisticHead.posterior`.
-    - ``features(X)`` and ``prior_precision``: a linear last layer, see `LogisticHead.features`.
-    - ``cv_accuracy_``, ``cv_ece_``, ``cv_n_``: accuracy, expected calibration error and number of
-      held-out rows; None if there are none, or they are expensive to compute.
-    - ``temperature_``: probabilities are softmax(logits / temperature_), fitted to held-out rows.
+    - ``posterior(X, n_samples, rng)``: draws of the fitted head; see `LogisticHead.posterior`.
+    - ``features(X)`` and ``prior_precision``: inputs and prior of a linear last layer; see
+      `LogisticHead.features`.
+    - ``cv_accuracy_``, ``cv_ece_``, ``cv_n_``: accuracy and expected calibration error on held-out
+      rows, and the number of these rows; None without held-out rows, or if too slow to compute.
+    - ``temperature_``: fitted to held-out rows; probabilities are softmax(logits / temperature_).
     - ``loss_``: mean training loss without penalty.
 
     Examples
@@ -134,12 +135,12 @@ class HeadRegistry(Registry[type[Any]]):
         Raises
         ------
         UsageError
-            If it is not registered.
+            If the class is not registered.
         """
         name = self.name_for(type(head))
         if name is not None:
             return name
-        kind = type(getattr(head, "estimator", head)).__name__  # of the classifier in a ForeignHead
+        kind = type(getattr(head, "estimator", head)).__name__  # a ForeignHead's classifier
         raise UsageError(
             f"{kind} is not a registered head and cannot be saved. "
             f"Registered heads: {', '.join(sorted(self))}."
@@ -197,14 +198,14 @@ heads.declare(
 def get_head(name: str, **options: Any) -> Any:
     """Return a new head from its spec string.
 
-    A spec string is a name of `heads` or ``"package.module:Class"`` of any scikit-learn compatible
-    classifier, which becomes a `ForeignHead`, with options: ``"mlp(hidden=64, dropout=0.2)"``.
-    Keyword arguments override its options.
+    A spec string is a name in `heads` with options: ``"mlp(hidden=64, dropout=0.2)"``. In place of
+    the name it can have ``"package.module:Class"`` of any scikit-learn compatible classifier, which
+    becomes a `ForeignHead`. Keyword arguments override the options of the spec string.
 
     Raises
     ------
     UnknownNameError
-        If there is no such head, or it has no such parameter.
+        If no head has this name, or the head has no parameter of a given name.
     UsageError
         If the spec string is invalid, or the class is not a classifier with `predict_proba`.
 

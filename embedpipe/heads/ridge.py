@@ -21,13 +21,13 @@ SHARES = 10.0 ** np.arange(-5.0, 0.25, 0.25)
 """Candidate penalties, as shares of the sum of squares of the centred rows."""
 
 DEFAULT = 10.0**-1
-"""Share where no row can be left out."""
+"""Penalty if no row can be left out, as a share of the sum of squares of the centred rows."""
 
 DEFAULT_VARIANCE = 0.1
-"""Mean squared error of a score where no row can be left out."""
+"""Assumed mean squared error of a score if no row can be left out."""
 
 TIE = 1e-4
-"""Relative difference of losses that is a tie; the stronger penalty is used."""
+"""Relative difference up to which two losses are a tie; the stronger penalty is then used."""
 
 HalfSolution = tuple[Float64, Float64, Callable[[Float64], Float64]]
 
@@ -41,9 +41,9 @@ class RidgeHead(StreamingHead):
     Parameters
     ----------
     alpha
-        Penalty on the squared weights, at least 0, or ``"auto"``: the one of 21, from 1e-5 to 1
-        times the sum of squares of the centred rows, with the least leave-one-out squared error;
-        0.1 times where no row can be left out.
+        Penalty on the squared weights, at least 0, or ``"auto"``: of 21 penalties, from 1e-5 to 1
+        times the sum of squares of the centred rows, the penalty with the least leave-one-out
+        squared error. If no row can be left out, it is 0.1 times the sum of squares.
     class_weight, normalize
         See `SimpleHead`.
 
@@ -54,20 +54,21 @@ class RidgeHead(StreamingHead):
     alpha_
         The penalty used.
     loss_
-        Weighted mean squared error of a score on the rows kept, without the penalty; targets are
+        Weighted mean squared error of a score on the stored rows, without the penalty; targets are
         0 and 1.
     temperature_, cv_accuracy_, cv_ece_, cv_n_
-        By leave-one-out, see `Head`.
+        From leave-one-out evaluation; see `Head`.
     class_count_, means_, scatter_, sample_rows_, sample_codes_, sample_weights_, …
         The state for `partial_fit`.
 
     Notes
     -----
-    Up to 2,000 distinct rows are kept. Beyond, the head keeps a (d, d) scatter matrix and the class
-    means of all rows, and 2,000 rows, chosen by a hash of their content, for leave-one-out.
+    Up to 2,000 distinct rows, the head stores all rows. With more rows, it stores a (d, d) scatter
+    matrix, the class means and 2,000 rows for leave-one-out, chosen by a hash of their content.
 
-    O(n d min(n, d)) time up to 2,000 rows, O(n d² + d³) beyond. Memory: 20 bytes per entry of the
-    rows kept, 24·d² beyond 2,000 rows.
+    A fit takes O(n d min(n, d)) time up to 2,000 rows, and O(n d² + d³) time with more rows. It
+    needs 20 bytes for each number in the stored rows, and with more than 2,000 rows another 24·d²
+    bytes.
 
     References
     ----------
@@ -119,7 +120,7 @@ class RidgeFit:
     scores: Float64
     """(m, K) scores of the rows of the sample."""
     left_out: Float64
-    """(m, K) scores of each row, from the fit without it."""
+    """(m, K) scores of the sample's rows, each from a fit without that row."""
     half: Float64
     """(K, r) weights in the coordinates of the root of the inverse."""
     back: Callable[[Float64], Float64]
@@ -129,9 +130,9 @@ class RidgeFit:
 class RidgeSolver:
     """Regressions with any penalty.
 
-    With A the sum of ``(x - mean)(x - mean)'`` and B that of ``(x - mean) y'``, the weights are
-    ``(A + alpha)^-1 B``. A subclass multiplies the rows and B by a root of that inverse: products
-    of the two are scores, products of rows with themselves are leverages.
+    A is the sum of ``(x - mean)(x - mean)'`` and B is the sum of ``(x - mean) y'``. The weights are
+    ``(A + alpha)^-1 B``. A subclass multiplies the rows and B by a root of this inverse. Products
+    of these rows with this B are scores; products of a row with itself are leverages.
     """
 
     energy: float
@@ -147,7 +148,7 @@ class RidgeSolver:
         self.targets = np.eye(len(self.shares))[sample.codes]  # (m, K)
 
     def best(self, shares: Float64, scored: NDArray[np.intp]) -> RidgeFit:
-        """Return the fit with the least leave-one-out error; on a tie the strongest penalty.
+        """Return the fit with the least leave-one-out error; of a tie, the strongest penalty.
 
         `shares` are the candidate penalties, ascending, as shares of the energy.
         """
@@ -187,7 +188,7 @@ class RidgeSolver:
 
 
 class SpectralSolver(RidgeSolver):
-    """A solver by one eigendecomposition of A for all penalties."""
+    """A solver that uses one eigendecomposition of A for all penalties."""
 
     def __init__(self, moments: Moments, sample: Sample) -> None:
         super().__init__(moments, sample)
@@ -217,7 +218,7 @@ class SpectralSolver(RidgeSolver):
 
 
 class CholeskySolver(RidgeSolver):
-    """A solver by a Cholesky factor for each penalty, faster for thousands of dimensions."""
+    """A solver with a Cholesky factor for each penalty, faster for thousands of dimensions."""
 
     def __init__(self, moments: Moments, sample: Sample) -> None:
         super().__init__(moments, sample)
@@ -225,7 +226,7 @@ class CholeskySolver(RidgeSolver):
         self.energy = float(np.trace(self.scatter))
 
     def best(self, shares: Float64, scored: NDArray[np.intp]) -> RidgeFit:
-        """Increase the penalty until the error grows; return the fit before."""
+        """Increase the penalty until the error grows; return the last fit before that."""
         found = self.at(float(self.energy * shares[0]))
         least = self.loss(found, scored)
         for alpha in self.energy * shares[1:]:

@@ -18,9 +18,9 @@ class SimpleHead(EmbeddingHead):
     """A base class for custom heads; a subclass has the methods `learn` and `logits`.
 
     The base class checks, weights and scales rows, and calibrates probabilities by five-fold
-    cross-validation. `learn` stores its results in attributes with names that end in an
-    underscore: numbers, strings or arrays of these, so that the head can be saved. Other
-    parameters are arguments of ``__init__``, stored as attributes of the same names.
+    cross-validation. `learn` stores its results in attributes whose names end in an underscore.
+    They must be numbers, strings or arrays of these types, so that the head can be saved. If a
+    subclass has further parameters, ``__init__`` stores them as attributes of the same names.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ class SimpleHead(EmbeddingHead):
     classes_
         (K,) sorted labels.
     temperature_
-        Probabilities are softmax(logits / temperature_); 1 where no row can be held out.
+        Probabilities are softmax(logits / temperature_). It is 1 if no row can be held out.
     cv_accuracy_, cv_ece_, cv_n_
-        Cross-validated accuracy, expected calibration error and number of rows.
+        Cross-validated accuracy and expected calibration error, and the number of scored rows.
 
     Examples
     --------
@@ -60,9 +60,12 @@ class SimpleHead(EmbeddingHead):
 
     @abstractmethod
     def learn(self, rows: Float32, codes: Codes, weights: Float64) -> None:
-        """Learn from (m, d) float32 rows, their (m,) positions in `classes_` and (m,) weights.
+        """Learn from (m, d) float32 rows, their (m,) codes and (m,) weights.
 
-        Equal rows of a class are one row with the sum of their weights. Every class has a row.
+        `codes` are the classes of the rows, as positions in `classes_`.
+
+        Equal rows of a class are merged into one row with the sum of their weights. Every class has
+        a row.
         """
 
     @abstractmethod

@@ -27,14 +27,15 @@ MIN_SHRINKAGE = 1e-9
 class SLDAHead(StreamingHead):
     """Streaming linear discriminant analysis: class means and one shared covariance.
 
-    Each class is a normal distribution around its mean. All share one covariance S, which is
-    shrunk: ``(1 - s) S + s * mean(diag S) * I``.
+    Each class is a normal distribution around its mean. All classes share one covariance S, which
+    is shrunk: ``(1 - s) S + s * mean(diag S) * I``.
 
     Parameters
     ----------
     shrinkage
-        s, from 0 to 1; ``"auto"``: the one of 12 with the least leave-one-out log-loss; or
-        ``"oas"``: the formula of Chen et al., also used where no row can be left out.
+        s, from 0 to 1. ``"auto"`` is the value of 12 candidates with the least leave-one-out
+        log-loss. ``"oas"`` is the formula of Chen et al., also used by ``"auto"`` if no row can be
+        left out.
     class_weight
         None, ``"balanced"`` or weights by label; they determine the class priors.
     normalize
@@ -47,7 +48,7 @@ class SLDAHead(StreamingHead):
     shrinkage_
         The s used.
     temperature_, cv_accuracy_, cv_ece_, cv_n_
-        By leave-one-out, see `Head`.
+        From leave-one-out evaluation; see `Head`.
     class_count_, means_, scatter_, sample_rows_, sample_codes_, sample_weights_, …
         The state for `partial_fit`.
 
@@ -55,10 +56,11 @@ class SLDAHead(StreamingHead):
     -----
     The weights equal those of scikit-learn's ``LinearDiscriminantAnalysis(solver="lsqr")``. The
     paper shrinks towards the identity with s = 1e-4. Leaving a row out is an exact rank-one update
-    of mean and covariance, with an unchanged target of the shrinkage.
+    of mean and covariance; the target of the shrinkage does not change.
 
-    O(n d min(n, d)) time up to 2,000 distinct rows, O(n d² + d³) beyond. Memory: 20 bytes per entry
-    of the rows kept, 24·d² beyond 2,000 rows.
+    A fit takes O(n d min(n, d)) time up to 2,000 distinct rows, and O(n d² + d³) time with more
+    rows. It needs 20 bytes for each number in the stored rows, and with more than 2,000 rows
+    another 24·d² bytes.
 
     References
     ----------
@@ -141,10 +143,10 @@ class _SharedGaussians:
         return calibrated_loss(logits, codes, weights, prior_rows=PRIOR_ROWS)
 
     def left_out(self, shrinkage: float) -> Float64:
-        """Return the (m, K) log-posteriors of each row from a fit without it.
+        """Return the (m, K) log-posteriors of the rows, each from a fit without that row.
 
-        Removing a row of weight w at the offset z from the mean of its class, of weight n, changes
-        the covariance to S - k z z', up to a factor, and the offset to n / (n - w) z.
+        A class has weight n; a row has weight w and offset z from the class mean. Removing the row
+        changes the covariance to S - k z z', up to a factor, and the offset to n / (n - w) z.
         """
         factors, rest = self._inverse(shrinkage)
         scaled = self.row_part * factors  # (m, r)
@@ -155,8 +157,8 @@ class _SharedGaussians:
         each, own = np.arange(len(rows)), self.sample.codes
         square = np.diag(between)  # (K,)
         distances = rows[:, None] - 2.0 * cross + square  # (m, K), to each mean
-        along = (rows - cross[each, own])[:, None] - cross + between[own]  # (m, K): times z
-        size = distances[each, own].copy()  # (m,): of z
+        along = (rows - cross[each, own])[:, None] - cross + between[own]  # (m, K): products with z
+        size = distances[each, own].copy()  # (m,): squared length of z
         n, w = self.counts[own], self.sample.weights
         left = np.maximum(n - w, 1e-9 * n)  # (m,)
         shrunk = 0.0 if self.no_spread else 1.0 - max(shrinkage, MIN_SHRINKAGE)
@@ -188,7 +190,7 @@ class _SharedGaussians:
         return float(np.clip(above / below, 0.0, 1.0)) if below > 0.0 else 1.0
 
     def _inverse(self, shrinkage: float) -> tuple[Float64, float]:
-        """Return the inverse of the shrunk covariance: (r,) additions along the axes, the rest."""
+        """Return the inverse of the shrunk covariance: (r,) terms along axes, and `rest` * I."""
         shrinkage = 1.0 if self.no_spread else max(shrinkage, MIN_SHRINKAGE)
         floor = shrinkage * self.variance
         rest = 1.0 / floor

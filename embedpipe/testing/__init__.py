@@ -1,13 +1,13 @@
 """Contract checks for custom strategies, heads, policies, label formats, datasets and backbones.
 
-One call runs all checks of a family, and raises `ContractError` if one fails::
+One call runs all checks of a strategy, and raises `ContractError` if one fails::
 
     from embedpipe.testing import check_strategy
 
     def test_my_strategy():
         check_strategy("my_strategy")
 
-or pytest runs one test per check::
+Or pytest runs a test for each check::
 
     @pytest.mark.parametrize("check", strategy_checks)
     def test_my_strategy(check):

@@ -1,4 +1,4 @@
-"""Suites of checks that every member of a family must pass."""
+"""Suites of checks, for example of all checks that a head must pass."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..errors import UsageError
 __all__ = ["Check", "CheckReport", "ContractError", "NotApplicable", "Suite", "raising"]
 
 Check = Callable[[Any], None]
-"""A function that raises an exception if the check fails, or `NotApplicable`."""
+"""A function that raises an exception if the check fails, or `NotApplicable` with a reason."""
 
 
 class NotApplicable(SkipTest):
-    """Raised by a check that does not apply to its subject, with the reason; pytest skips it."""
+    """Raised by a check that does not apply to its subject, with a reason; pytest skips it."""
 
 
 class ContractError(AssertionError):
@@ -46,7 +46,7 @@ class CheckReport:
 
 
 class Suite(Collection[Check]):
-    """The checks of one family, in order. As a decorator it adds a check."""
+    """The checks of one kind of object, in order. As a decorator, the suite adds a check."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

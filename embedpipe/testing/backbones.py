@@ -28,7 +28,7 @@ def check_backbone(name: str) -> CheckReport:
 
 
 def _pixels(name: str, count: int) -> NDArray[np.uint8]:
-    """Return different random images of the input size of the backbone."""
+    """Return `count` random images of the input size of the backbone, all different."""
     height, width = get_backbone(name).preprocess.size
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
@@ -46,7 +46,7 @@ def _encode(name: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 @backbone_checks
 def name_equals_the_registered_name(name: str) -> None:
     backbone = get_backbone(name)
-    assert isinstance(backbone, Backbone), "it is not a `Backbone`"
+    assert isinstance(backbone, Backbone), "the registered object is not a `Backbone`"
     assert backbone.name == name
 
 
@@ -93,6 +93,6 @@ def vector_depends_only_on_its_image(name: str) -> None:
 @backbone_checks
 def pixels_are_not_changed(name: str) -> None:
     pixels = _pixels(name, 3)
-    given = pixels.copy()
+    before = pixels.copy()
     _encode(name, pixels)
-    np.testing.assert_array_equal(pixels, given)
+    np.testing.assert_array_equal(pixels, before)

@@ -14,7 +14,7 @@ from ._suite import CheckReport, NotApplicable, Suite
 __all__ = ["check_dataset", "dataset_checks"]
 
 dataset_checks = Suite("dataset")
-"""The checks of `check_dataset`; each takes a `Dataset` or the name of a registered one."""
+"""The checks of `check_dataset`; each takes a `Dataset` or the name of a registered dataset."""
 
 SPLITS = {None, "train", "validation", "test"}
 
@@ -31,20 +31,20 @@ def check_dataset(dataset: str | Dataset) -> CheckReport:
     --------
     >>> print(check_dataset("digits"))
     8 checks passed
-    not applicable: missing_dataset_is_refused_with_instructions: it needs no download
-    not applicable: stamps_have_the_size_and_are_stable: its source has no stamps
+    not applicable: missing_dataset_is_refused_with_instructions: the dataset needs no download
+    not applicable: stamps_have_the_size_and_are_stable: the source has no stamps
     """
     return dataset_checks.run(dataset)
 
 
-def _loaded(given: str | Dataset) -> Dataset:
-    if isinstance(given, Dataset):
-        return given
+def _loaded(subject: str | Dataset) -> Dataset:
+    if isinstance(subject, Dataset):
+        return subject
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return load_dataset(given, directory=folder)
+            return load_dataset(subject, directory=folder)
         except DatasetError as error:
-            raise NotApplicable("it is not on this machine") from error
+            raise NotApplicable("the dataset is not on this machine") from error
 
 
 def _some_ids(dataset: Dataset) -> list[str]:
@@ -53,35 +53,35 @@ def _some_ids(dataset: Dataset) -> list[str]:
 
 
 @dataset_checks
-def registry_has_a_description(given: str | Dataset) -> None:
-    if isinstance(given, Dataset):
-        raise NotApplicable("it is a Dataset, not a name")
-    assert datasets.describe()[given].endswith("."), "its docstring must begin with a sentence"
+def registry_has_a_description(subject: str | Dataset) -> None:
+    if isinstance(subject, Dataset):
+        raise NotApplicable("the subject is a Dataset, not a registered name")
+    assert datasets.describe()[subject].endswith("."), "the docstring must begin with a sentence"
 
 
 @dataset_checks
-def missing_dataset_is_refused_with_instructions(given: str | Dataset) -> None:
-    if isinstance(given, Dataset):
-        raise NotApplicable("it needs no download")
+def missing_dataset_is_refused_with_instructions(subject: str | Dataset) -> None:
+    if isinstance(subject, Dataset):
+        raise NotApplicable("the dataset needs no download")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            load_dataset(given, directory=folder)
+            load_dataset(subject, directory=folder)
         except DatasetError as error:
             assert "--source PATH" in str(error), f"the message must mention --source: {error}"
             return
-    raise NotApplicable("it needs no download")
+    raise NotApplicable("the dataset needs no download")
 
 
 @dataset_checks
-def ids_are_sorted_and_distinct(given: str | Dataset) -> None:
-    ids = [item.id for item in _loaded(given).items]
-    assert ids, "it has no items"
+def ids_are_sorted_and_distinct(subject: str | Dataset) -> None:
+    ids = [item.id for item in _loaded(subject).items]
+    assert ids, "the dataset has no items"
     assert ids == sorted(set(ids)), "items must be sorted by distinct ids"
 
 
 @dataset_checks
-def splits_are_known_and_labels_are_classes(given: str | Dataset) -> None:
-    dataset = _loaded(given)
+def splits_are_known_and_labels_are_classes(subject: str | Dataset) -> None:
+    dataset = _loaded(subject)
     splits = {item.split for item in dataset.items}
     assert splits <= SPLITS, f"splits must be among train, validation, test: {splits - SPLITS}"
     labels = {item.label for item in dataset.items} - {None}
@@ -91,8 +91,8 @@ def splits_are_known_and_labels_are_classes(given: str | Dataset) -> None:
 
 
 @dataset_checks
-def every_id_is_read_once_in_any_order(given: str | Dataset) -> None:
-    dataset = _loaded(given)
+def every_id_is_read_once_in_any_order(subject: str | Dataset) -> None:
+    dataset = _loaded(subject)
     ids = _some_ids(dataset)[::-1]
     read = list(dataset.source.read(ids))
     assert sorted(key for key, _ in read) == sorted(ids), "each id must be read once"
@@ -102,8 +102,8 @@ def every_id_is_read_once_in_any_order(given: str | Dataset) -> None:
 
 
 @dataset_checks
-def unknown_id_does_not_stop_reading(given: str | Dataset) -> None:
-    dataset = _loaded(given)
+def unknown_id_does_not_stop_reading(subject: str | Dataset) -> None:
+    dataset = _loaded(subject)
     ids = [*_some_ids(dataset)[:3], "no such/item.png"]
     found = dict(dataset.source.read(ids))
     assert isinstance(found.pop("no such/item.png"), FileNotFoundError)
@@ -112,15 +112,15 @@ def unknown_id_does_not_stop_reading(given: str | Dataset) -> None:
 
 
 @dataset_checks
-def images_can_be_decoded(given: str | Dataset) -> None:
-    dataset = _loaded(given)
+def images_can_be_decoded(subject: str | Dataset) -> None:
+    dataset = _loaded(subject)
     for item in _some_ids(dataset):
         decode_image(dataset.source.read_one(item), ToyBackbone().preprocess)
 
 
 @dataset_checks
-def source_works_in_other_processes_and_threads(given: str | Dataset) -> None:
-    dataset = _loaded(given)
+def source_works_in_other_processes_and_threads(subject: str | Dataset) -> None:
+    dataset = _loaded(subject)
     ids = _some_ids(dataset)
     source = pickle.loads(pickle.dumps(dataset.source))
     assert source.location == dataset.source.location
@@ -130,19 +130,19 @@ def source_works_in_other_processes_and_threads(given: str | Dataset) -> None:
 
 
 @dataset_checks
-def stamps_have_the_size_and_are_stable(given: str | Dataset) -> None:
-    dataset = _loaded(given)
+def stamps_have_the_size_and_are_stable(subject: str | Dataset) -> None:
+    dataset = _loaded(subject)
     for item in _some_ids(dataset):
         stamp = dataset.source.stamp(item)
         if stamp is None:
-            raise NotApplicable("its source has no stamps")
+            raise NotApplicable("the source has no stamps")
         assert stamp.size == len(dataset.source.read_one(item))
         assert stamp == dataset.source.stamp(item)
 
 
 @dataset_checks
-def loading_again_gives_the_same_items(given: str | Dataset) -> None:
-    dataset = _loaded(given)
+def loading_again_gives_the_same_items(subject: str | Dataset) -> None:
+    dataset = _loaded(subject)
     assert pickle.loads(pickle.dumps(dataset)).items == dataset.items
-    if not isinstance(given, Dataset):
-        assert _loaded(given).items == dataset.items
+    if not isinstance(subject, Dataset):
+        assert _loaded(subject).items == dataset.items

@@ -43,8 +43,8 @@ def check_format(name: str) -> CheckReport:
     --------
     >>> print(check_format("jsonl"))
     11 checks passed
-    not applicable: images_are_required: it has no images
-    not applicable: unreadable_image_leaves_no_file: it has no images
+    not applicable: images_are_required: the format has no images
+    not applicable: unreadable_image_leaves_no_file: the format has no images
     """
     return format_checks.run(name)
 
@@ -99,11 +99,11 @@ def _reads(name: str) -> bool:
 
 def _require(name: str, *, reads: bool = False, images: bool = False) -> None:
     if not _writes(name):
-        raise NotApplicable("it is read-only")
+        raise NotApplicable("the format is read-only")
     if reads and not _reads(name):
-        raise NotApplicable("it is write-only")
+        raise NotApplicable("the format is write-only")
     if images and not formats[name].needs_images:
-        raise NotApplicable("it has no images")
+        raise NotApplicable("the format has no images")
 
 
 def _carried(item: Labelled, carries: frozenset[str]) -> Labelled:
@@ -124,8 +124,8 @@ def _by_path(items: Sequence[Labelled]) -> dict[str, Labelled]:
 @format_checks
 def has_a_name_and_a_description(name: str) -> None:
     assert formats[name].name == name
-    assert formats.describe()[name].endswith("."), "its docstring must begin with a sentence"
-    assert _reads(name) or _writes(name), "it has neither `read_entries` nor `write_items`"
+    assert formats.describe()[name].endswith("."), "the docstring must begin with a sentence"
+    assert _reads(name) or _writes(name), "the format has neither `read_entries` nor `write_items`"
     suffix = formats[name].suffix
     assert suffix == suffix.lower(), "the suffix must be in lower case"
 
@@ -140,7 +140,7 @@ def exported_labels_are_imported_unchanged(name: str) -> None:
         path = export(name, folder, items)
         found = formats[name].read(path)
         assert [entry.name for entry in Path(folder).iterdir()] == [path.name], (
-            "it left other files"
+            "the export left other files"
         )
     assert _by_path(found) == _by_path(expected), "the imported items differ"
     assert len(found) == len(expected), "an item was read twice"
@@ -156,8 +156,8 @@ def imported_labels_match_the_items_of_a_dataset(name: str) -> None:
         try:
             reading = formats[name].read_for(path, resolver)
         except FormatError:
-            assert "prediction" in formats[name].carries, "its labels are not imported"
-            raise NotApplicable("it holds predictions, which are not imported") from None
+            assert "prediction" in formats[name].carries, "the labels are not imported"
+            raise NotApplicable("the format has predictions, which are not imported") from None
     assert {item.path: item.label for item in reading.items} == {item.path: "hat" for item in items}
 
 
@@ -206,7 +206,7 @@ def inconsistent_items_are_refused(name: str) -> None:
 @format_checks
 def missing_file_is_refused(name: str) -> None:
     if not _reads(name):
-        raise NotApplicable("it is write-only")
+        raise NotApplicable("the format is write-only")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "missing"
         with raising(FormatError, f"there is no file or folder at {path}."):
@@ -216,7 +216,7 @@ def missing_file_is_refused(name: str) -> None:
 @format_checks
 def damaged_file_is_refused_with_its_name(name: str) -> None:
     if not _reads(name) or not formats[name].suffix:
-        raise NotApplicable("it does not read a file")
+        raise NotApplicable("the format does not read a file")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"labels{formats[name].suffix}"
         path.write_bytes(b"\xff\x00\xfe damaged \xff" * 20)
@@ -225,7 +225,7 @@ def damaged_file_is_refused_with_its_name(name: str) -> None:
         except FormatError as error:
             assert path.name in str(error), f"the message does not name the file: {error}"
         else:
-            raise AssertionError("it must refuse bytes of another format")
+            raise AssertionError("the format must refuse bytes of another format")
 
 
 @format_checks
@@ -240,7 +240,7 @@ def unknown_option_is_refused(name: str) -> None:
 def wrong_suffix_is_refused(name: str) -> None:
     suffix = formats[name].suffix
     if not suffix:
-        raise NotApplicable("it writes a folder")
+        raise NotApplicable("the format writes a folder")
     message = f"the format {name} writes a file that ends in {suffix}, not labels.other."
     with raising(UsageError, message):
         formats[name].write("labels.other", [])

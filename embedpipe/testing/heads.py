@@ -28,7 +28,7 @@ def check_head(spec: str) -> CheckReport:
 def example_rows(
     n: int, d: int, n_classes: int, *, seed: int = 0, spread: float = 0.4
 ) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Return (n, d) rows around one centre per class, and their labels, with classes in turn."""
+    """Return (n, d) rows around class centres, and their labels; row i has class i % n_classes."""
     rng = np.random.default_rng(seed)
     codes = np.arange(n) % n_classes
     centres = rng.normal(size=(n_classes, d))
@@ -39,13 +39,13 @@ def example_rows(
 def _incremental(spec: str) -> Any:
     head = get_head(spec)
     if not hasattr(head, "partial_fit"):
-        raise NotApplicable("it has no partial_fit")
+        raise NotApplicable("the head has no partial_fit")
     return head
 
 
 def _warm(spec: str) -> Any:
     if "warm_start" not in get_head(spec).get_params():
-        raise NotApplicable("it has no parameter warm_start")
+        raise NotApplicable("the head has no parameter warm_start")
     return get_head(spec, warm_start=True)
 
 
@@ -71,7 +71,7 @@ def has_the_methods_of_a_head(spec: str) -> None:
 def registry_description_equals_the_docstring(spec: str) -> None:
     kind = type(get_head(spec))
     name = heads.name_of(get_head(spec))
-    assert kind.__doc__, "its class has no docstring"
+    assert kind.__doc__, "the class has no docstring"
     assert heads.describe()[name] == kind.__doc__.strip().splitlines()[0]
 
 
@@ -340,7 +340,7 @@ def cross_validated_accuracy_is_near_the_test_accuracy(spec: str) -> None:
     X, y = example_rows(600, 8, 3, spread=1.2)
     head = get_head(spec).fit(X[:100], y[:100])
     if getattr(head, "cv_accuracy_", None) is None:
-        raise NotApplicable("it has no cv_accuracy_")
+        raise NotApplicable("the head has no cv_accuracy_")
     assert head.cv_n_ == 100
     assert abs(head.cv_accuracy_ - head.score(X[100:], y[100:])) < 0.12
     assert 0.0 <= head.cv_ece_ < 0.2
@@ -352,7 +352,7 @@ def cross_validated_accuracy_is_none_with_one_label_per_class(spec: str) -> None
     for labels in (y, ["hat"] * 3):
         head = get_head(spec).fit(X, labels)
         known = [getattr(head, name, None) for name in ("cv_accuracy_", "cv_ece_", "cv_n_")]
-        assert not any(known), "it has an accuracy with one label per class"
+        assert not any(known), "the head has an accuracy with one label for each class"
 
 
 @head_checks

@@ -76,10 +76,10 @@ class ExampleStream:
 
     def memories(self, policy: str | Policy, size: Size, seed: int = 0) -> list[Memory]:
         """Return the memory after each experience."""
-        made = get_policy(policy) if isinstance(policy, str) else policy
+        built = get_policy(policy) if isinstance(policy, str) else policy
         memory, found = Memory.empty(), []
         for number in range(len(self.parts)):
-            memory = made.update(memory, self.batch(number), size, np.random.default_rng(seed))
+            memory = built.update(memory, self.batch(number), size, np.random.default_rng(seed))
             found.append(memory)
         return found
 
@@ -100,8 +100,8 @@ def name_equals_the_registered_name(spec: str) -> None:
     kind = type(get_policy(spec))
     assert policies[kind.name] is kind
     line = policies.describe()[kind.name]
-    assert line.endswith("."), "its docstring must begin with a sentence"
-    assert len(line) < 100, "the first line of its docstring must be under 100 characters"
+    assert line.endswith("."), "the docstring must begin with a sentence"
+    assert len(line) < 100, "the first line of the docstring must be under 100 characters"
     assert not inspect.isabstract(kind)
 
 
@@ -125,7 +125,9 @@ def memory_has_distinct_rows_of_the_stream(spec: str) -> None:
             rows = memory.rows.tolist()
             assert rows == sorted(set(rows)), "rows must be distinct and ascending"
             possible = before | set(stream.parts[number].tolist())
-            assert set(rows) <= possible, "a row is new to the stream, or was removed before"
+            assert set(rows) <= possible, (
+                "a row is not in the stream so far, or was removed earlier"
+            )
             assert memory.codes.tolist() == stream.codes[rows].tolist(), "wrong classes"
             for row, part in zip(rows, memory.experience.tolist(), strict=True):
                 assert row in stream.parts[part], "a row has the wrong experience"
@@ -223,7 +225,7 @@ def inputs_are_not_changed(spec: str) -> None:
     kept = get_policy(spec).update(memory, batch, Fixed(20), np.random.default_rng(0))
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
-    kept.rows[0] = kept.rows[0]  # the new memory is writeable
+    kept.rows[0] = kept.rows[0]  # fails if the new memory is read-only
     assert not any(np.shares_memory(kept.rows, array) for array in arrays)
 
 

@@ -31,7 +31,7 @@ def check_strategy(spec: str) -> CheckReport:
     --------
     >>> print(check_strategy("random"))
     23 checks passed
-    not applicable: block_size_does_not_change_the_selection: it has no option block_size
+    not applicable: block_size_does_not_change_the_selection: the option block_size is missing
     """
     return strategy_checks.run(spec)
 
@@ -50,9 +50,10 @@ def example_pool(
     labels: ArrayLike | None = None,
     **options: Any,
 ) -> Pool:
-    """Return a pool of `matrix` with labelled rows and a head fitted to them when it is used.
+    """Return a pool of `matrix` with labelled rows.
 
-    The default label of a row is its number modulo 3. `options` are arguments of `Pool`.
+    The default label of a row is its number modulo 3. The head of the pool is fitted to the
+    labelled rows at its first use. `options` are arguments of `Pool`.
     """
     rows = np.asarray(labelled, dtype=np.int64)
     known = rows % 3 if labels is None else labels
@@ -97,7 +98,7 @@ def name_equals_the_registered_name(spec: str) -> None:
     kind = _kind(spec)
     assert strategies[kind.name] is kind, f"strategies[{kind.name!r}] is another class"
     assert isinstance(kind.needs_labels, bool), "needs_labels must be True or False"
-    assert inspect.getdoc(kind), "its class has no docstring for `embedpipe list`"
+    assert inspect.getdoc(kind), "the class has no docstring for `embedpipe list`"
 
 
 @strategy_checks
@@ -131,7 +132,7 @@ def number_of_threads_does_not_change_the_selection(spec: str) -> None:
 @strategy_checks
 def block_size_does_not_change_the_selection(spec: str) -> None:
     if "block_size" not in inspect.signature(_kind(spec)).parameters:
-        raise NotApplicable("it has no option block_size")
+        raise NotApplicable("the option block_size is missing")
     first, *others = (
         get_strategy(spec, block_size=size).select(
             example_pool(example_matrix()), 30, np.random.default_rng(0)
@@ -147,13 +148,13 @@ def duplicates_do_not_shorten_a_batch_or_repeat_a_row(spec: str) -> None:
     vectors = np.random.default_rng(5).standard_normal((40, 6)).astype(np.float32)
     matrix = np.repeat(vectors, 2, axis=0)[np.random.default_rng(6).permutation(80)]
     rows = _select(spec, example_pool(matrix, labelled=[0, 1, 2]), 77).rows
-    assert sorted(rows.tolist()) == list(range(3, 80)), "it must select the whole pool"
+    assert sorted(rows.tolist()) == list(range(3, 80)), "the strategy must select the whole pool"
     if _kind(spec).distinct:
         taken = {matrix[row].tobytes() for row in (0, 1, 2)}
         first = rows[: 40 - len(taken)]
         chosen = {matrix[row].tobytes() for row in first}
-        assert len(chosen) == first.size, "`distinct` is True, but it selected a copy first"
-        assert not chosen & taken, "`distinct` is True, but it selected a copy of a labelled row"
+        assert len(chosen) == first.size, "`distinct` is True, but a copy was selected first"
+        assert not chosen & taken, "`distinct` is True, but a copy of a labelled row was selected"
 
 
 @strategy_checks
@@ -183,7 +184,7 @@ def equal_vectors_fill_the_batch(spec: str) -> None:
     for value in (0.0, 1000.1):
         matrix = np.full((30, 4), value, dtype=np.float32)
         rows = _select(spec, example_pool(matrix), 28).rows
-        assert sorted(rows.tolist()) == list(range(2, 30)), f"it must select every {value}"
+        assert sorted(rows.tolist()) == list(range(2, 30)), f"not all rows of {value} were selected"
 
 
 @strategy_checks
@@ -196,7 +197,8 @@ def works_with_one_class(spec: str) -> None:
 def without_labels_it_selects_or_suggests_other_strategies(spec: str) -> None:
     pool, kind = Pool(example_matrix()), _kind(spec)
     if not kind.needs_labels:
-        assert np.unique(_select(spec, pool, 60).rows).size == 60, "it must select the whole pool"
+        rows = np.unique(_select(spec, pool, 60).rows)
+        assert rows.size == 60, "the strategy must select the whole pool"
         return
     free = ", ".join(sorted(k for k in strategies if not strategies[k].needs_labels))
     message = (
@@ -235,14 +237,14 @@ def nan_outside_the_candidates_is_ignored(spec: str) -> None:
     matrix = example_matrix()
     matrix[59] = np.nan
     pool = example_pool(matrix, candidates=np.arange(50))
-    assert _select(spec, pool, 48).rows.max() < 50, "a row outside of the candidates was selected"
+    assert _select(spec, pool, 48).rows.max() < 50, "a row outside the candidates was selected"
 
 
 @strategy_checks
 def only_candidates_are_selected(spec: str) -> None:
     candidates = [50, 7, 8, 30, 31, 9, 1]
     rows = _select(spec, example_pool(example_matrix(), candidates=candidates), 6).rows
-    assert sorted(rows.tolist()) == [7, 8, 9, 30, 31, 50], "it must select the candidates"
+    assert sorted(rows.tolist()) == [7, 8, 9, 30, 31, 50], "the strategy must select the candidates"
 
 
 @strategy_checks
@@ -308,7 +310,7 @@ def pool_without_unlabelled_rows_is_refused(spec: str) -> None:
 @strategy_checks
 def predictions_are_computed_once_for_unlabelled_rows_only(spec: str) -> None:
     if _kind(spec).needs_head:
-        raise NotApplicable("it needs the head, not only predictions")
+        raise NotApplicable("the strategy needs the head, not only predictions")
     predicted: list[int] = []
 
     def probabilities(rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -245,8 +245,8 @@ def test_invalid_options_are_refused_in_one_line(drifting: Callable[..., Stream]
     )
     total = sum(each.train.size for each in stream.experiences)
     assert refusal(stream, retain=5000) == (
-        f"the buffer has 5000 rows, but the stream has only {total} training rows: give fewer, or "
-        "use method cumulative, which keeps all."
+        f"the buffer has 5000 rows, but the stream has only {total} training rows: give fewer "
+        "rows, or use method cumulative, which keeps all rows."
     )
     assert refusal(stream, head="slda", method="replay") == (
         "SLDAHead is exact on streams and would count replayed rows twice: use method naive, which "

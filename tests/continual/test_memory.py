@@ -203,11 +203,13 @@ def test_arrivals_number_the_rows_of_the_stream():
     [
         (
             {"codes": [0]},
-            "experience 0 has rows (2,), codes (1,) and 2 vectors: give one of each for every row.",
+            "experience 0 has rows (2,), codes (1,) and 2 vectors: give one code and one vector "
+            "for each row.",
         ),
         (
             {"vectors": np.zeros((3, 3), dtype=np.float32)},
-            "experience 0 has rows (2,), codes (2,) and 3 vectors: give one of each for every row.",
+            "experience 0 has rows (2,), codes (2,) and 3 vectors: give one code and one vector "
+            "for each row.",
         ),
         ({"rows": [4, 4]}, "row 4 is in experience 0 twice: give it once."),
         ({"codes": [0, -1]}, "row 2 has no class: leave it out of experience 0."),

@@ -59,8 +59,8 @@ def test_changed_options_are_those_of_the_new_values():
          "Known: balanced, concatenated."),
         (
             {"budget": 2, "initial": "margin"},
-            "initial strategy 'margin' needs labels, and there are none: use one that needs none, "
-            "such as typiclust.",
+            "initial strategy 'margin' needs labels, and there are none: use a strategy that "
+            "needs no labels, such as typiclust.",
         ),
     ],
 )  # fmt: skip
@@ -79,8 +79,8 @@ def test_a_budget_and_a_buffer_must_fit_the_stream():
     with pytest.raises(UsageError) as error:
         ContinualOptions(retain=21).check_fits({"1": 12, "2": 8})
     assert str(error.value) == (
-        "the buffer has 21 rows, but the stream has only 20 training rows: give fewer, or use "
-        "method cumulative, which keeps all."
+        "the buffer has 21 rows, but the stream has only 20 training rows: give fewer rows, or "
+        "use method cumulative, which keeps all rows."
     )
 
 

@@ -120,7 +120,7 @@ def test_a_bucket_column_makes_a_stream(manifest: Callable[..., Path], tmp_path:
         Stream.of(embeddings, leave_out=["3"])
     with pytest.raises(UsageError, match="needs at least two experiences, but there is only '10'"):
         Stream.of(embeddings, leave_out=["9", "2"])
-    with pytest.raises(UsageError, match="has one experience for each of them: omit n"):
+    with pytest.raises(UsageError, match="has one experience for each bucket: omit n"):
         Stream.of(embeddings, n=2)
 
 

@@ -41,7 +41,7 @@ def test_a_function_is_refused():
         identity_of({"key": print})
     assert str(error.value) == (
         "a builtin_function_or_method cannot be part of the identity of a run: use options that "
-        "are numbers, strings or arrays, or leave out the workspace."
+        "are numbers, strings or arrays, or run without a workspace."
     )
 
 

@@ -46,7 +46,7 @@ def fit_weights(
     tolerance: float,
     max_steps: int,
 ) -> Solution:
-    """Fit a logistic regression, with at most `max_steps` in each precision.
+    """Fit a logistic regression, with at most `max_steps` steps in float32 and again in float64.
 
     `start` holds weights and intercepts for centred rows, as `Solution` does.
     """
@@ -77,7 +77,7 @@ def _fit_in_span(
     tolerance: float,
     max_steps: int,
 ) -> Solution:
-    """Fit in the coordinates of the span of few rows; `inside` is the start, (K, 1 + r)."""
+    """Fit in coordinates of the span of few rows; `inside` has the (K, 1 + r) initial weights."""
     found = solve(
         coordinates.values,
         coordinates.energy,

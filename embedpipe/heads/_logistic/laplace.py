@@ -46,14 +46,16 @@ class LaplacePosterior:
 
 @dataclass(frozen=True)
 class Laplace:
-    """The normal distribution of the weights of a softmax regression around the fitted ones.
+    """The normal distribution of the weights of a softmax regression around the fitted weights.
 
-    The curvature of the log-loss, the sum of ``(diag(p) - p p') (x) x x'`` over the labelled rows
-    x, is replaced by the Kronecker product of G, the mean of the first factors, and A, the sum of
-    the second (Ritter, Botev, Barber 2018). Along the axes of both, the precision of a weight is
-    ``precision + g a``, with eigenvalues g and a (Daxberger et al. 2021, arXiv:2106.14806). Rows
-    are centred, so that the intercept is independent, with n in place of a. The intercept has the
-    prior of a weight here, so that its variance is finite.
+    The curvature of the log-loss is a sum over the labelled rows x with probabilities p: the sum of
+    the Kronecker products of ``diag(p) - p p'`` and ``x x'``. It is approximated by the Kronecker
+    product of G, the mean of the first factors, and A, the sum of the second factors (Ritter,
+    Botev, Barber 2018). Along an axis of G with eigenvalue g and an axis of A with eigenvalue a,
+    the precision of a weight is ``precision + g a`` (Daxberger et al. 2021, arXiv:2106.14806).
+
+    Rows are centred, so that the intercept is independent of the weights. Its precision has n in
+    place of a, and includes the prior of a weight, so that its variance is finite.
     """
 
     axes: Float64
@@ -63,7 +65,7 @@ class Laplace:
     class_axes: Float64
     """(K, K) axes of G."""
     shrink: Float64
-    """(r, K) standard deviations along each pair of axes, as a share of that of the prior."""
+    """(r, K) standard deviations along each pair of axes, as shares of the prior's deviation."""
     prior: float
     """Standard deviation of a weight under the prior."""
     intercept: Float64

@@ -14,10 +14,10 @@ Objective = Callable[[Array], tuple[float, Array]]
 Preconditioner = Callable[[Array], Array]
 
 HISTORY = 20
-"""Maximum pairs of steps and gradient changes in memory."""
+"""Maximum number of steps in memory, each with its gradient change."""
 
 ARMIJO = 1e-4
-"""Minimum decrease of a step, as a share of the decrease that the slope predicts."""
+"""Minimum decrease of the value in a step, as a share of the decrease that the slope predicts."""
 
 MAX_HALVINGS = 40
 """Maximum halvings of a step."""
@@ -41,7 +41,7 @@ class Minimum(NamedTuple):
     value: float
     gradient: Array
     stuck: bool = False
-    """Whether no step decreased the value; the objective was last called elsewhere."""
+    """Whether no step decreased the value; the last call of the objective was at another point."""
 
 
 def minimise(
@@ -56,11 +56,11 @@ def minimise(
 ) -> Minimum:
     """Minimise a convex function that returns its value and gradient (Nocedal, Wright 2006).
 
-    Converged if the norm of the gradient g, the root of ``g . inverse(g)``, is at most `tolerance`,
-    or half its square at most ``relative**2`` times the value. `inverse` applies an approximate
-    inverse Hessian, linear and positive; None is the identity. `known` is the value and gradient
-    at `start`. Results have the same bits on any number of threads if those of `objective` and
-    `inverse` have.
+    The norm of the gradient g is the root of ``g . inverse(g)``. The search has converged if the
+    norm is at most `tolerance`, or if half its square is at most ``relative**2`` times the value.
+    `inverse` is an approximate inverse Hessian, linear and positive; None is the identity. `known`
+    is the value and gradient at `start`. If `objective` and `inverse` return the same bits on any
+    number of threads, so does this function.
     """
     apply = (lambda gradient: gradient) if inverse is None else inverse
     point, (value, gradient) = start, known or objective(start)

@@ -27,7 +27,7 @@ SMALL_PRODUCT = 1_000_000
 """Number of multiplications up to which OpenBLAS does not copy its operands."""
 
 TILE_ROWS = 256
-"""Rows per product beyond that, so that they stay in a core's cache."""
+"""Rows in one product above `SMALL_PRODUCT`: few enough to stay in a core's cache."""
 
 
 class CentredRows(NamedTuple):
@@ -36,7 +36,7 @@ class CentredRows(NamedTuple):
     values: Array
     """(n, d) float32 or float64."""
     mean: Array
-    """(d,) of the same type."""
+    """(d,) mean, of the same type."""
 
     @classmethod
     def of(cls, values: Array) -> Self:

@@ -14,26 +14,26 @@ from .lbfgs import Minimum, dot, minimise
 from .problem import CentredRows
 
 RANK_TOLERANCE = 1e-12
-"""Minimum energy of an axis, as a share of the largest: less is rounding error."""
+"""Minimum energy (sum of squares) of an axis, as a share of the largest energy."""
 
 ZERO_TOLERANCE = 1e-26
 """Minimum energy of an axis, as a share of the energy before centring."""
 
 SINGLE_TOLERANCE = 1e-6
-"""`RANK_TOLERANCE` of axes computed in float32."""
+"""The same minimum for axes that are computed in float32."""
 
 EXACT_ROWS = 400
-"""Maximum rows for axes in float64."""
+"""Maximum rows for which axes are computed in float64."""
 
 MAX_AXES = 400
-"""Maximum axes of more rows."""
+"""Maximum axes for more than `EXACT_ROWS` rows."""
 
 MIN_CURVATURE = 1e-3
 """Minimum mean of p (1 - p) in the preconditioner."""
 
 
 class Span(NamedTuple):
-    """Rows in orthogonal coordinates of their span, axes by decreasing energy."""
+    """Rows in orthogonal coordinates of their span; the axes have decreasing energy."""
 
     rows: Float64
     """(n, r + 1): the centred rows in the new coordinates, then ones for the intercept."""
@@ -46,10 +46,10 @@ class Span(NamedTuple):
 
 
 def rotate_to_span(X: Float64) -> Span:
-    """Rotate (n, d) centred rows to their span: O(n d min(n, d)) time.
+    """Centre (n, d) rows and rotate them to their span: O(n d min(n, d)) time.
 
     With a penalty on the norm of the weights, the solution lies in this span. With fewer rows than
-    columns, each class has less than n unknowns instead of d.
+    columns, each class has fewer than n unknowns instead of d.
     """
     mean = X.mean(axis=0)
     centred = X - mean  # (n, d)
@@ -82,8 +82,8 @@ class Coordinates(NamedTuple):
 def short_coordinates(rows: CentredRows) -> Coordinates:
     """Return n rows in at most n coordinates: O(n² d + n³) time, without a (d, d) matrix.
 
-    For more than 400 rows, only the 400 principal axes are returned, computed in float32: precise
-    enough to compare values of C and to start from.
+    For more than 400 rows, only the 400 principal axes are returned, in float32. They are precise
+    enough to compare values of C and to start a fit.
     """
     n = len(rows.values)
     exact = n <= EXACT_ROWS
@@ -113,7 +113,7 @@ def solve(
     C: float,
     *,
     start: Array,  # (F, K, 1 + r), the intercept first
-    counts: Array | None,  # (F, n) weights of the rows in each regression; None for 1
+    counts: Array | None,  # (F, n) weights of the rows in each regression; None for ones
     tolerance: float = 0.0,
     relative: float = 0.0,
     max_steps: int,
@@ -123,7 +123,7 @@ def solve(
     Each minimises ``sum of log-losses + |W|² / (2 C)`` with a free intercept. The preconditioner is
     the inverse of ``w Z'Z + I / C``, diagonal in these coordinates, with w the mean of
     ``p (1 - p)`` at the start. `tolerance` is multiplied by the root of n F; see `minimise`. The
-    point found is (F, K, 1 + r).
+    point of the result is (F, K, 1 + r).
     """
     dtype, (width, n), (F, K, _) = coordinates.dtype, coordinates.shape, start.shape
     unknown = start.reshape(F * K, width).astype(dtype)

@@ -15,7 +15,7 @@ from .subspaces import solve_in_subspaces
 N_FOLDS = 5
 
 STEPS_PER_DECADE = 2
-"""Values of C per decade."""
+"""Number of values of C in one decade (a factor of 10)."""
 
 DECADES = 3
 """Maximum distance of C from the centre of the prior, in decades."""
@@ -60,12 +60,12 @@ class Choice(NamedTuple):
     C: float
     rule: str
     held_out: HeldOut | None = None
-    """From the folds at this C; None if no row could be scored."""
+    """Held-out logits at this C; None if no row could be scored."""
     start: tuple[Array, Array] | None = None
     """(K, d) weights and (K,) intercepts."""
     coordinates: Coordinates | None = None
     inside: Array | None = None
-    """For few rows: (K, 1 + r) weights in `coordinates`."""
+    """(K, 1 + r) weights in `coordinates`; None for many rows."""
 
 
 class Folds(Protocol):
@@ -206,7 +206,7 @@ class _JointFolds:
 
 
 class _SeparateFolds:
-    """Solves some folds one by one, on copies of the rows outside them."""
+    """Solves some folds one by one, on copies of the rows outside each fold."""
 
     def __init__(self, problem: Problem, folds: Codes, start: tuple[Array, Array] | None) -> None:
         self.problem, self.start = problem, start

@@ -12,7 +12,7 @@ from .lbfgs import ROUNDING, dot, minimise
 from .problem import Problem
 
 INNER_TOLERANCE = 0.2
-"""Tolerance of the search in a subspace, as a share of the whole gradient."""
+"""Tolerance of the search in a subspace, as a share of the norm of the gradient."""
 
 INNER_STEPS = 50
 """Maximum steps in one subspace."""
@@ -21,25 +21,25 @@ INNER_BLOCK = 2560
 """Rows per block in a subspace."""
 
 MEMORY = 4
-"""Number of last moves of the weights whose directions remain in a condensed basis."""
+"""Number of latest changes of the weights whose directions remain in a condensed basis."""
 
 NEGLIGIBLE_LOSS = 1e-4
-"""Mean loss below which the gap is no longer relative."""
+"""Mean loss below which the tolerance is absolute, no longer relative to the loss."""
 
 MAX_WIDTH = 14
 """Maximum size of the basis before it is condensed, as a multiple of K - 1."""
 
 MIN_CURVATURE = 1e-3
-"""Minimum mean of p (1 - p) in the metric."""
+"""Minimum mean of p (1 - p) in the metric, the approximate Hessian."""
 
 INTERCEPT_PENALTY = 1e-6
-"""Penalty of an intercept in the metric, as a share of n; the problem has none."""
+"""Penalty of an intercept in the metric, as a share of n; the objective has no such penalty."""
 
 DEPENDENT = 1e-5
-"""Minimum norm of a direction outside the basis, as a share of its norm."""
+"""Minimum norm of a new direction outside the basis, as a share of the longest one."""
 
 ROUNDED = 0.5
-"""The same share in a second pass: less is rounding error of the first."""
+"""Minimum norm in the second pass; a shorter direction is a rounding error of the first pass."""
 
 
 class Solution(NamedTuple):
@@ -70,7 +70,7 @@ def solve_in_subspaces(
 
     `start` has (K, d) weights and (K,) intercepts for centred rows; None for zeros. The search has
     converged when the decrease predicted by the quadratic model is at most ``tolerance**2`` times
-    the value; the prediction is corrected by the error of the last one.
+    the value. The error of the previous prediction corrects the prediction.
     """
     if start is None:
         K, d = problem.n_classes, problem.rows.values.shape[1]
@@ -109,7 +109,7 @@ class _Search:
         self.gram: Float64 = np.array([[float(n if counts is None else counts.sum())]])
         self.inside = intercepts.astype(self.dtype)[:, None]  # (K, 1 + r)
         weights = weights.astype(self.dtype)
-        self.moves: list[Array] = []  # (K, r) each, newest first
+        self.moves: list[Array] = []  # (K, r) arrays, newest first
         if weights.any():
             weights = weights - weights.mean(axis=0)
             self._append(_orthonormal(weights, self.basis))
@@ -157,7 +157,7 @@ class _Search:
 
     @one_blas_thread()
     def condense(self) -> None:
-        """Reduce the basis to the span of the weights and their last moves."""
+        """Reduce the basis to the span of the weights and their latest changes."""
         kept = np.empty((0, len(self.basis)), dtype=self.dtype)  # (k, r)
         for directions in (self.inside[:, 1:], *self.moves):
             kept = np.concatenate([kept, _orthonormal(directions, kept)])
