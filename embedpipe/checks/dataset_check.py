@@ -29,12 +29,12 @@ from .outliers import Outliers, find_outliers
 __all__ = ["CheckResult", "check"]
 
 EXACT_UP_TO = 100_000
-"""Maximum items for an exact index if the kind of index is ``"auto"``."""
+"""Maximum number of items for which the kind ``"auto"`` is an exact index."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The results of all checks; rows are those of the embeddings.
+    """The results of all checks. All rows are rows of the embeddings.
 
     Attributes
     ----------
@@ -55,13 +55,13 @@ class CheckResult:
     tiny, blank
         Rows of very small images, and of images of one colour.
     tiny_side
-        Limit of the shorter side of a tiny image in pixels; None if no image was read.
+        Limit in pixels of the shorter side of a tiny image; None if no image was read.
     sizes
         (n, 2) int32 width and height; None if no image was read.
     failures
         Items that could not be embedded or read.
     not_checked
-        Reasons for skipped checks, by name.
+        Reasons for skipped checks, by name of the check.
     remarks
         Remarks about single files, such as damaged metadata.
     """
@@ -102,19 +102,20 @@ def check(
     embeddings
         The dataset's embeddings.
     labels
-        Labels by item id; by default those of the dataset.
+        Labels by item id; by default the labels of the dataset.
     pixels
-        Read each image to find tiny and blank images and to compare near duplicates. Otherwise
-        near duplicates are found by vectors alone.
+        Read each image to find tiny and blank images and to compare near duplicates. If false, near
+        duplicates are found by vectors alone.
     index
-        ``"exact"``, ``"ivf"``, ``"hnsw"``, or ``"auto"`` (exact up to 100,000 items, then ivf).
+        ``"exact"``, ``"ivf"``, ``"hnsw"``, or ``"auto"`` (exact up to 100,000 items, ivf above).
     progress
-        Called with the stage (``"look"`` or ``"neighbours"``), and items done and in total.
+        Called with the stage (``"look"`` or ``"neighbours"``), and the numbers of items done and in
+        total.
 
     Notes
     -----
-    Less than 2 kB of memory per item, 600 bytes more for pixels, and two copies of the labelled
-    vectors. An exact index has at most 250,000 items.
+    The check needs less than 2 kB of memory per item, 600 bytes more with `pixels`, and two copies
+    of the labelled vectors. An exact index has at most 250,000 items.
 
     Examples
     --------
@@ -130,12 +131,12 @@ def check(
     known = _labels_of(embeddings, ids, labels)
     first = first_of_content(embeddings.content_ids)
     stats = image_stats(embeddings.dataset.source, ids, first, progress) if pixels else None
-    points = index_of(embeddings, np.arange(len(embeddings)), kind)
+    item_index = index_of(embeddings, np.arange(len(embeddings)), kind)
     if progress:
         report = progress
-        points.neighbours(1, lambda done, total: report("neighbours", done, total))
+        item_index.neighbours(1, lambda done, total: report("neighbours", done, total))
     duplicates = exact_duplicates(embeddings.content_ids)
-    near = near_duplicates(points, first, stats)
+    near = near_duplicates(item_index, first, stats)
     splits = [item.split for item in embeddings.items]
     labelled = np.array([row for row, label in enumerate(known) if label is not None], np.int64)
     errors = find_label_errors(
@@ -148,7 +149,7 @@ def check(
         duplicates=duplicates,
         near_duplicates=near,
         leakage=leaking(_copies(duplicates, near), splits),
-        outliers=find_outliers(points),
+        outliers=find_outliers(item_index),
         label_errors=errors,
         imbalance=class_imbalance(known, splits),
         tiny=tiny,
@@ -187,7 +188,7 @@ def _labels_of(
 
 
 def _copies(duplicates: tuple[Rows, ...], near: NearDuplicates) -> tuple[Rows, ...]:
-    """Return the groups of both kinds; groups of near duplicates include exact duplicates."""
+    """Return all groups; groups of near duplicates already include their exact duplicates."""
     inside = {row for rows in near.groups for row in rows.tolist()}
     alone = [rows for rows in duplicates if int(rows[0]) not in inside]
     return tuple(sorted([*near.groups, *alone], key=lambda rows: int(rows[0])))

@@ -34,19 +34,19 @@ LOCAL = 10
 """Rank of the neighbour whose distance is the local unit of distances."""
 
 LEAST_SCALE = 0.25
-"""Minimum local unit, as a share of the median unit; items with many copies have a small unit."""
+"""Minimum local unit, as a share of the median unit; many copies make a unit too small."""
 
 EVIDENCE = 6.0
-"""Minimum evidence for a copy, of vectors and images together, in spreads."""
+"""Minimum combined evidence of vectors and images for a copy, in spreads."""
 
 MIN_VECTOR_EVIDENCE, MIN_IMAGE_EVIDENCE = 1.0, 1.5
-"""Minimum evidence for a copy of each kind, in spreads."""
+"""Minimum evidence of vectors, and of images, for a copy, in spreads."""
 
 RATIO_SPREAD, LIKE_SPREAD = 0.05, 0.1
 """Minimum spreads of the log ratio of distances, and of the similarity (Fisher's z)."""
 
 CERTAIN = 0.9999
-"""Maximum similarity, because of rounding errors."""
+"""Maximum similarity; larger values are the same apart from rounding errors."""
 
 SAMPLE = 2000
 """Maximum pairs for the estimate of the usual similarity."""
@@ -59,7 +59,7 @@ FEWEST = 20
 
 
 def first_of_content(content_ids: Sequence[bytes]) -> NDArray[np.int64]:
-    """Return, for each row, the first row with the same file content."""
+    """Return the first row with the same file content, for each of n rows."""
     first: dict[bytes, int] = {}
     rows = (first.setdefault(content, row) for row, content in enumerate(content_ids))
     return np.fromiter(rows, dtype=np.int64, count=len(content_ids))
@@ -91,7 +91,7 @@ def groups_of(names: NDArray[np.integer]) -> tuple[Rows, ...]:
 
 
 def connected_names(names: NDArray[np.integer], left: Rows, right: Rows) -> NDArray[np.integer]:
-    """Return new names: equal for equal old names (0 to n - 1) and for rows connected by pairs."""
+    """Return new names: equal if pairs or equal old names (0 to n - 1) connect the rows."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -114,12 +114,13 @@ class NearDuplicates:
     pairs
         (e, 2) int64, pairs of rows with different vectors.
     ratios
-        (e,) float64, distance of each pair relative to the distances to their tenth neighbours.
+        (e,) float64, distance of each pair, divided by the geometric mean of the distances of both
+        rows to their tenth neighbours.
     likenesses
         (e,) float32, similarity of the images; None if they were not compared.
     ratio_limit, likeness_limit
-        Largest ratio and smallest similarity of a pair, estimated from the data; None without an
-        estimate (fewer than 20 distinct vectors).
+        Maximum ratio and minimum similarity of a pair, estimated from the data. None without an
+        estimate, because of fewer than 20 distinct vectors or no images.
     """
 
     groups: tuple[Rows, ...]
@@ -136,8 +137,9 @@ def near_duplicates(
     """Group near duplicates: images that were compressed, resized or slightly cropped.
 
     The limits are estimated from the data. Second neighbours, which are rarely copies, give the
-    usual distances; tenth neighbours give the usual similarity of images. A pair is a copy if both
-    are unusual, and their combined evidence (root of the sum of squares) is at least six spreads.
+    usual distances; tenth neighbours give the usual similarity of images. A pair is a copy if its
+    distance and its similarity are both unusual, and their combined evidence (root of the sum of
+    squares) is at least six spreads.
 
     Parameters
     ----------
@@ -151,8 +153,8 @@ def near_duplicates(
 
     Notes
     -----
-    About 250 bytes of extra memory per item; half a millisecond for each pair of compared images,
-    usually fewer pairs than items.
+    Extra memory is about 250 bytes per item. The comparison of a pair of images takes half a
+    millisecond. Usually fewer pairs are compared than there are items.
 
     Examples
     --------
@@ -162,38 +164,38 @@ def near_duplicates(
     [[3, 7]]
     """
     if index.rows.size < FEWEST:
-        none = np.empty((0, 2), np.int64)
-        groups = _groups(index, names, none)
-        return NearDuplicates(groups, none, np.empty(0), None, None, None)
+        no_pairs = np.empty((0, 2), np.int64)
+        groups = _groups(index, names, no_pairs)
+        return NearDuplicates(groups, no_pairs, np.empty(0), None, None, None)
     ratios = _ratios(index)  # (p, 8)
-    usual = RobustScale.below(np.log(ratios[:, 1].astype(np.float64)), RATIO_SPREAD)
-    least = EVIDENCE if stats is None else MIN_VECTOR_EVIDENCE
-    ratio_limit = float(np.exp(usual.limit(least)))
-    pairs, near = _pairs(index, ratios, ratio_limit)
+    ratio_scale = RobustScale.below(np.log(ratios[:, 1].astype(np.float64)), RATIO_SPREAD)
+    min_evidence = EVIDENCE if stats is None else MIN_VECTOR_EVIDENCE
+    ratio_limit = float(np.exp(ratio_scale.limit(min_evidence)))
+    pairs, pair_ratios = _pairs(index, ratios, ratio_limit)
     if stats is None:
         groups = _groups(index, names, pairs)
-        return NearDuplicates(groups, pairs, near, None, ratio_limit, None)
-    common = _usual_similarity(index, stats)
+        return NearDuplicates(groups, pairs, pair_ratios, None, ratio_limit, None)
+    similarity_scale = _usual_similarity(index, stats)
     likenesses = similarity(stats.greys, pairs[:, 0], pairs[:, 1])
-    alike = common.beyond(_fisher_z(likenesses))
-    evidence = np.hypot(usual.beyond(np.log(near)), alike)
-    enough = (alike >= MIN_IMAGE_EVIDENCE) & (evidence >= EVIDENCE)
+    image_evidence = similarity_scale.beyond(_fisher_z(likenesses))
+    evidence = np.hypot(ratio_scale.beyond(np.log(pair_ratios)), image_evidence)
+    enough = (image_evidence >= MIN_IMAGE_EVIDENCE) & (evidence >= EVIDENCE)
     kept = enough & stats.seen[pairs].all(axis=1)
-    pairs, near, likenesses = pairs[kept], near[kept], likenesses[kept]
-    limit = float(np.tanh(common.limit(MIN_IMAGE_EVIDENCE)))
+    pairs, pair_ratios, likenesses = pairs[kept], pair_ratios[kept], likenesses[kept]
+    limit = float(np.tanh(similarity_scale.limit(MIN_IMAGE_EVIDENCE)))
     groups = _groups(index, names, pairs)
-    return NearDuplicates(groups, pairs, near, likenesses, ratio_limit, limit)
+    return NearDuplicates(groups, pairs, pair_ratios, likenesses, ratio_limit, limit)
 
 
 def _ratios(index: Index) -> NDArray[np.float32]:
-    """Return the distances to neighbours relative to those of the tenth neighbours: (p, 8)."""
+    """Return (p, 8) distances to neighbours, divided by the local units of both vectors."""
     found = index.neighbours(LOCAL)
     scales = found.distances[:, -1].copy()  # (p,)
     scales = np.sqrt(np.maximum(scales, LEAST_SCALE * np.median(scales)))
     ratios = found.distances[:, :COMPARED] / scales[:, None]
     ratios /= scales[found.positions[:, :COMPARED]]
-    least: NDArray[np.float32] = np.maximum(ratios, np.float32(TINY), out=ratios)
-    return least
+    positive: NDArray[np.float32] = np.maximum(ratios, np.float32(TINY), out=ratios)
+    return positive
 
 
 def _pairs(
@@ -209,9 +211,9 @@ def _pairs(
 
 def _usual_similarity(index: Index, stats: ImageStats) -> RobustScale:
     """Return the scale of the similarity of tenth neighbours, which are rarely copies."""
-    points = np.arange(0, index.rows.size, -(-index.rows.size // SAMPLE))
-    left = index.rows[points]
-    right = index.rows[index.neighbours(LOCAL).positions[points, -1]]
+    sample = np.arange(0, index.rows.size, -(-index.rows.size // SAMPLE))
+    left = index.rows[sample]
+    right = index.rows[index.neighbours(LOCAL).positions[sample, -1]]
     both = stats.seen[left] & stats.seen[right]
     if not both.any():
         return RobustScale(0.0, LIKE_SPREAD)  # no images to compare
@@ -226,9 +228,9 @@ def _fisher_z(likenesses: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _groups(index: Index, names: NDArray[np.integer], pairs: NDArray[np.int64]) -> tuple[Rows, ...]:
-    """Return the groups in which not all files have the same content."""
+    """Return the groups whose files have at least two different contents."""
     n = index.copy_of.size
     names = np.asarray(names)
-    same = connected_names(names, np.arange(n), index.rows[index.copy_of])  # equal vectors
+    same = connected_names(names, np.arange(n), index.rows[index.copy_of])  # connects equal vectors
     found = groups_of(connected_names(same, pairs[:, 0], pairs[:, 1]))
     return tuple(rows for rows in found if (names[rows] != names[rows[0]]).any())

@@ -30,19 +30,19 @@ SHRUNKEN = 64
 """Side in pixels of the copy on which the spread of colours is measured."""
 
 AHEAD, AHEAD_BYTES = 256, 256 << 20
-"""Maximum images in memory at once, and maximum bytes of their files."""
+"""Maximum number of images in memory at once, and maximum bytes of their files."""
 
 FEW_PIXELS = 32
-"""Shorter side in pixels below which backbones see few details."""
+"""Shorter side in pixels below which an image has few details for a backbone."""
 
 USUAL_SHARE = 1 / 8
-"""Share of the median side below which an image is tiny."""
+"""Share of the median shorter side below which an image is tiny."""
 
 MOST_SHARE = 1 / 2
-"""Maximum limit for tiny images, as a share of the median side."""
+"""Maximum limit for tiny images, as a share of the median shorter side."""
 
 BLANK_SPREAD = 2.0
-"""Maximum standard deviation of a blank image, of 255 levels: noise and compression."""
+"""Maximum standard deviation of a blank image, in levels from 0 to 255; it allows for noise."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ImageStats:
 
     seen: NDArray[np.bool_]  # (n,) whether the image could be read
     sizes: NDArray[np.int32]  # (n, 2) width and height in pixels, upright
-    spreads: NDArray[np.float32]  # (n,) largest sd of a colour channel
+    spreads: NDArray[np.float32]  # (n,) largest standard deviation of a colour channel
     greys: NDArray[np.uint8]  # (n, 24, 24) grey copies, stretched to a square
     failures: tuple[Failure, ...]
     remarks: tuple[Remark, ...] = ()
@@ -85,9 +85,9 @@ def image_stats(
             progress("look", done, len(rows))
     failures.sort(key=lambda entry: entry[0])  # sources yield images in any order
     remarks.sort(key=lambda entry: entry[0])
-    others = np.flatnonzero(first != np.arange(n))
+    copies = np.flatnonzero(first != np.arange(n))
     for values in (seen, sizes, spreads, greys):
-        values[others] = values[first[others]]
+        values[copies] = values[first[copies]]
     return ImageStats(
         seen,
         sizes,
@@ -140,13 +140,13 @@ def _stats_of_picture(picture: Picture) -> _Stats:
 
 
 def tiny_side(sides: NDArray[np.integer]) -> float:
-    """Return the limit of the shorter side of a tiny image; `sides` must not be empty."""
+    """Return the limit in pixels of a tiny image, given one or more shorter sides."""
     usual = float(np.median(sides))
     return min(max(FEW_PIXELS, USUAL_SHARE * usual), MOST_SHARE * usual)
 
 
 def tiny_rows(stats: ImageStats) -> tuple[NDArray[np.int64], float | None]:
-    """Return the rows of tiny images, and the limit `tiny_side`, None without images."""
+    """Return the rows of tiny images, and the limit `tiny_side`; None if no image was read."""
     sides = stats.sizes.min(axis=1)  # (n,)
     if not stats.seen.any():
         return np.empty(0, np.int64), None

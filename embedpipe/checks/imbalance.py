@@ -19,13 +19,13 @@ class Imbalance:
     Attributes
     ----------
     counts
-        Number of items of each class, the largest first, ties by name.
+        Number of items of each class, the largest class first; ties are sorted by name.
     ratio
         Largest count divided by the smallest; None without labels.
     rare
         Classes with less than a tenth of the mean class size.
     missing
-        Pairs of a labelled split and a class without items in it.
+        Pairs of a split with labels and a class that has no items in this split.
     """
 
     counts: dict[str, int]
@@ -35,7 +35,7 @@ class Imbalance:
 
 
 def class_imbalance(labels: Sequence[str | None], splits: Sequence[str | None]) -> Imbalance:
-    """Return the imbalance of (n,) labels and their splits, both None where missing.
+    """Return the imbalance of (n,) labels and their splits; a missing value is None.
 
     Examples
     --------
@@ -49,8 +49,8 @@ def class_imbalance(labels: Sequence[str | None], splits: Sequence[str | None]) 
     if not ordered:
         return Imbalance({}, None, (), ())
     sizes = list(ordered.values())
-    even = sum(sizes) / len(sizes)
-    rare = tuple(name for name, count in ordered.items() if count < RARE_SHARE * even)
+    mean_size = sum(sizes) / len(sizes)
+    rare = tuple(name for name, count in ordered.items() if count < RARE_SHARE * mean_size)
     pairs = {(split, label) for split, label in zip(splits, labels, strict=True) if label}
     names = sorted({split for split, _ in pairs if split is not None})
     missing = tuple(

@@ -28,7 +28,7 @@ class LabelErrors:
     Attributes
     ----------
     rows
-        (m,) int64, the most doubtful first, ties by lowest row.
+        (m,) int64, the most doubtful label first; ties are sorted by row.
     given
         (m,) current labels.
     suggested
@@ -36,7 +36,8 @@ class LabelErrors:
     given_probabilities, suggested_probabilities
         (m,) float64, cross-validated probabilities of both labels.
     judged
-        Number of labels that were checked. Classes with one distinct item are not.
+        Number of labels that were checked. Classes with one distinct item are not
+        checked.
     """
 
     rows: NDArray[np.int64]
@@ -59,14 +60,14 @@ def find_label_errors(
     rows
         (m,) int64, labelled rows.
     labels
-        (m,) their labels.
+        (m,) labels of `rows`.
     head
         A classifier; by default `LogisticHead`, which selects its C in each fold.
 
     Notes
     -----
-    Five fits. Extra memory: two copies of the labelled rows, 8 bytes for each label and class, and
-    the memory of a fit. The rule is `confident_errors`.
+    Five heads are fitted. Extra memory is two copies of the labelled rows, 8 bytes for each pair of
+    label and class, and the memory of a fit. `confident_errors` describes the rule.
 
     Examples
     --------
@@ -123,20 +124,21 @@ def confident_errors(
 
     An item counts for a class if its probability is at least the mean probability of the items
     with this label. These counts estimate how many items of each label belong to each class. A
-    label is wrong if it is among the least probable of its class, if its margin to another class is
-    among the smallest of its label, and if it is not the most probable class.
+    label is wrong if three conditions hold. Its probability is among the lowest of all items with
+    this label. Its margin to another class is among the smallest of all items with this label. It
+    is not the most probable class.
 
     Parameters
     ----------
     probabilities
         (n, C) float64 cross-validated probabilities; rows sum to 1.
     codes
-        (n,) column of each label.
+        (n,) position of each label in the columns of `probabilities`.
 
     Notes
     -----
-    The same as cleanlab's ``find_label_issues`` with ``filter_by="both"``, except for ties.
-    O(n·C·log n) time, 9 bytes of extra memory for each entry.
+    The result is the same as that of cleanlab's ``find_label_issues`` with ``filter_by="both"``,
+    except for ties. O(n·C·log n) time, and 9 bytes of extra memory for each probability.
 
     References
     ----------
@@ -150,19 +152,19 @@ def confident_errors(
     [False, False, False, False, True]
     """
     n, count = probabilities.shape
-    least = np.zeros(n, np.bool_)  # the label is among the least probable of its class
-    rather = np.zeros(n, np.bool_)  # another class is clearly more probable
+    improbable = np.zeros(n, np.bool_)  # the probability is among the lowest of its label
+    outranked = np.zeros(n, np.bool_)  # the margin is among the smallest of its label
     joint = estimated_joint(probabilities, codes)  # (C, C)
     for code in range(count):
         members = np.flatnonzero(codes == code)
-        some = probabilities[members]  # (m, C)
+        of_members = probabilities[members]  # (m, C)
         wrong = members.size - joint[code, code]
-        least[members[some[:, code].argsort(kind="stable")[:wrong]]] = True
+        improbable[members[of_members[:, code].argsort(kind="stable")[:wrong]]] = True
         for other in np.flatnonzero(joint[code]):
             if other != code:
-                order = (some[:, code] - some[:, other]).argsort(kind="stable")
-                rather[members[order[: joint[code, other]]]] = True
-    found: NDArray[np.bool_] = least & rather
+                order = (of_members[:, code] - of_members[:, other]).argsort(kind="stable")
+                outranked[members[order[: joint[code, other]]]] = True
+    found: NDArray[np.bool_] = improbable & outranked
     if n:
         found &= probabilities.argmax(axis=1) != codes
     return found
@@ -182,7 +184,7 @@ def label_margins(
 def estimated_joint(
     probabilities: NDArray[np.float64], codes: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """Return the estimated number of items of each label (row) and class: (C, C) int64."""
+    """Return (C, C) int64: the estimated number of items of each label (row) and true class."""
     n, count = probabilities.shape
     sizes = np.bincount(codes, minlength=count)  # (C,)
     own = probabilities[np.arange(n), codes]  # (n,)
@@ -202,7 +204,8 @@ def estimated_joint(
 
 def _round_to_sum(values: NDArray[np.float64], first: int) -> NDArray[np.int64]:
     """Round values to whole numbers with the same sum: the largest fractions are rounded up."""
-    # Ties: `first`, then the lowest, so that at least one item of each class keeps its label.
+    # In a tie, `first` is rounded up before the lowest position. So at least one item of each class
+    # keeps its label.
     values = values.round(9)  # removes rounding errors
     whole = np.floor(values)
     missing = round(float(values.sum() - whole.sum()))

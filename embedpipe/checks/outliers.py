@@ -13,10 +13,10 @@ from ..index.distances import safe_frame
 __all__ = ["NEIGHBOUR", "Outliers", "RobustScale", "find_outliers"]
 
 NEIGHBOUR = 10
-"""Rank of the neighbour whose distance is used: up to nine copies do not hide an outlier."""
+"""Rank of the neighbour whose distance is used, so that nine copies do not hide an outlier."""
 
 FAR, UNLIKE = 3.0, 2.5
-"""Limits of outliers in spreads above the median: of log distances, and of log residuals."""
+"""Limits of log distances and log residuals for outliers, in spreads above the median."""
 
 SPREAD = 0.02
 """Minimum spread of log values."""
@@ -36,20 +36,20 @@ QUARTILE = 0.6744897501960817
 
 @dataclass(frozen=True)
 class RobustScale:
-    """The median of values, and a normal spread from the quartile on one side of it."""
+    """The median of values, and their standard deviation estimated from one quartile."""
 
     middle: float
     spread: float  # negative for the lower side
 
     @classmethod
     def above(cls, values: NDArray[np.float64], least: float = 0.0) -> RobustScale:
-        """Return the scale above the median of finite values, with a spread of `least` or more."""
+        """Return the scale above the median of finite values; the spread is at least `least`."""
         middle, upper = np.quantile(values, [0.5, 0.75])
         return cls(float(middle), max(float(upper - middle) / QUARTILE, least))
 
     @classmethod
     def below(cls, values: NDArray[np.float64], least: float = 0.0) -> RobustScale:
-        """Return the scale below the median, see `above`."""
+        """Return the scale below the median; see `above`."""
         other = cls.above(-values, least)
         return cls(-other.middle, -other.spread)
 
@@ -70,7 +70,7 @@ class Outliers:
     Attributes
     ----------
     rows
-        (m,) int64, the largest score first, ties by lowest row.
+        (m,) int64, the largest score first; ties are sorted by row.
     scores
         (m,) float64, spreads above the median divided by the limit: at least 1.
     threshold
@@ -88,7 +88,7 @@ def find_outliers(index: Index) -> Outliers:
     The distance to the tenth neighbour finds rare objects. The residual outside the main directions
     (at most 128) finds images of another kind, such as blurred images or drawings, even if they
     are near each other. The limits are 3 and 2.5 spreads above the median of the logarithms; for
-    normal logarithms, one item in 740 and one in 160 would be outliers.
+    normally distributed logarithms, one item in 740 and one in 160 would be outliers.
 
     Notes
     -----
@@ -116,14 +116,14 @@ def find_outliers(index: Index) -> Outliers:
     shares = _residual_shares(index)
     if shares is not None:
         scores = np.maximum(scores, _spreads_above(shares) / UNLIKE)
-    each = scores[index.copy_of]  # (m,)
-    rows = np.flatnonzero(each >= 1)
-    rows = rows[np.lexsort((rows, -each[rows]))]
-    return Outliers(index.candidates[rows], each[rows], 1.0)
+    item_scores = scores[index.copy_of]  # (m,)
+    rows = np.flatnonzero(item_scores >= 1)
+    rows = rows[np.lexsort((rows, -item_scores[rows]))]
+    return Outliers(index.candidates[rows], item_scores[rows], 1.0)
 
 
 def _spreads_above(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far log values are above their median, in spreads."""
+    """Return how far the logarithms of values are above their median, in spreads."""
     logs = np.log(np.maximum(values, TINY))
     return RobustScale.above(logs, SPREAD).beyond(logs)
 

@@ -19,8 +19,9 @@ def as_dict(embeddings: Embeddings, checked: CheckResult) -> dict[str, Any]:
     dict
         ``duplicates``, ``near_duplicates`` and ``leakage``: lists of groups. ``outliers``,
         ``label_errors``, ``tiny``, ``blank`` and ``failed``: lists of items, the worst first.
-        ``judged``: number of checked labels, of ``labelled``. ``imbalance``: class counts.
-        ``limits``: estimated thresholds. ``not_checked``: reasons. ``remarks``: about single files.
+        ``labelled``: number of labels. ``judged``: number of labels that were checked.
+        ``imbalance``: class counts. ``limits``: estimated thresholds. ``not_checked``: reasons for
+        skipped checks. ``remarks``: remarks about single files.
 
     Examples
     --------
@@ -32,18 +33,18 @@ def as_dict(embeddings: Embeddings, checked: CheckResult) -> dict[str, Any]:
     >>> found["items"], found["duplicates"], found["not_checked"]
     (397, [], {'leakage': 'the dataset has fewer than two splits'})
     """
-    rows_of = _Serializer(embeddings, checked)
+    serializer = _Serializer(embeddings, checked)
     near = checked.near_duplicates
     return {
         "items": len(embeddings),
-        "duplicates": [rows_of.group(rows) for rows in checked.duplicates],
-        "near_duplicates": [rows_of.group(rows) for rows in near.groups],
-        "leakage": [rows_of.leak(rows) for rows in checked.leakage],
+        "duplicates": [serializer.group(rows) for rows in checked.duplicates],
+        "near_duplicates": [serializer.group(rows) for rows in near.groups],
+        "leakage": [serializer.leak(rows) for rows in checked.leakage],
         "outliers": [
-            rows_of.item(row) | {"score": float(score)}
+            serializer.item(row) | {"score": float(score)}
             for row, score in zip(checked.outliers.rows, checked.outliers.scores, strict=True)
         ],
-        "label_errors": rows_of.label_errors(),
+        "label_errors": serializer.label_errors(),
         "imbalance": {
             "classes": checked.imbalance.counts,
             "ratio": checked.imbalance.ratio,
@@ -52,8 +53,8 @@ def as_dict(embeddings: Embeddings, checked: CheckResult) -> dict[str, Any]:
                 {"split": split, "label": label} for split, label in checked.imbalance.missing
             ],
         },
-        "tiny": [rows_of.sized(row) for row in checked.tiny],
-        "blank": [rows_of.sized(row) for row in checked.blank],
+        "tiny": [serializer.sized(row) for row in checked.tiny],
+        "blank": [serializer.sized(row) for row in checked.blank],
         "failed": [
             {
                 "id": failure.path,

@@ -17,18 +17,18 @@ KEPT = (0.95, 0.9, 0.85, 0.8)
 """Shares of a side that remain after a crop."""
 
 NOISE = 2.0
-"""Noise of compression, of 255 levels; images with smaller contrasts are similar."""
+"""Noise of compression in levels from 0 to 255; images with less contrast are similar."""
 
 PAIRS = 64
-"""Number of pairs that are compared at once."""
+"""Number of pairs that a thread compares at once."""
 
 
 def similarity(
     greys: NDArray[np.uint8], left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return the similarity of pairs of grey copies, from -1 to 1; 1 for the same image."""
-    # The largest correlation of one image with a crop of the other: 169 crops, of at least 80 % of
-    # each side. Half a millisecond a pair, 25 MB a thread.
+    # The similarity is the largest correlation of one image with one of 169 crops of the other. A
+    # crop has at least 80 % of each side. A pair takes half a millisecond, and a thread 25 MB.
     cutting = _cutting()
     found = np.empty(left.size, dtype=np.float32)
 
@@ -63,8 +63,8 @@ def _best(
 
 
 def _cutting() -> NDArray[np.float32]:
-    """Return (w, 16, 24) matrices that crop 24 pixels and average them to 16; first the whole."""
-    windows = [(0.0, 1.0)]
+    """Return (w, 16, 24) matrices: each crops 24 pixels to a window and averages it to 16."""
+    windows = [(0.0, 1.0)]  # start and share; the first window is the whole side
     windows += [(at * (1 - kept), kept) for kept in KEPT for at in (0.0, 0.5, 1.0)]
     return np.stack([_averaging(start, kept) for start, kept in windows])
 

@@ -1,7 +1,7 @@
 """Erasing an image from a workspace: its vectors, content ids, paths and copies.
 
-Known files are rewritten without the image. All other files are searched by content: files that
-can be recreated are removed, and the others are listed.
+Fragments, scan memories, picks and the label log are rewritten without the image. All other files
+are searched for it. A file that contains it is removed if it can be recreated, or else listed.
 """
 
 from __future__ import annotations

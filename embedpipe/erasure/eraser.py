@@ -1,4 +1,4 @@
-"""Erasing an image: rewriting known files, and removing or listing other files with it."""
+"""Erasing an image: rewriting stored data without it, and removing or listing other files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .image_lookup import FoundImage
 __all__ = ["Erased", "forget"]
 
 ANY_DATASET = ("problems", "experiments", "bounds", "tracking")
-"""Folders of the workspace with files of several datasets."""
+"""Folders of the workspace whose files may contain several datasets."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def forget(workspace: Workspace, image: FoundImage, *, dry_run: bool = False) ->
     Fragments, failures, scan memories and picks of runs are rewritten without the image, and its
     label events are cleared. Matrices, indexes, problems, thumbnails, pages and exports with the
     image are removed; they can be recreated. New files are written before old ones are deleted. If
-    the process is killed, the same command finishes the work. With `dry_run`, the changes are only
-    returned.
+    the process is killed, the same command finishes the work. With `dry_run`, the changes are
+    returned but not made.
     """
     return _Eraser(workspace, image, dry_run).run()
 
@@ -64,14 +64,14 @@ class _Eraser:
         self.contents = pa.array(self.image.content_ids, CONTENT_ID)
         self.ids = pa.array(sorted({path for _, path in self.image.items}), pa.string())
         try:
-            # Derived files first, scan memories last: after a kill, the same command still finds
-            # the image and its remaining files.
+            # Derived files are removed first, and scan memories are rewritten last. If the process
+            # is killed, the same command still finds the image and its remaining files.
             fragments = self._fragments()
             picks = self._picks()
             self._remove_matrices()
-            self._sweep({*picks, self.workspace.labels})
-            for path, held in picks.items():
-                self._rewrite_picks(path, held)
+            self._search_others({*picks, self.workspace.labels})
+            for path, of_image in picks.items():
+                self._rewrite_picks(path, of_image)
             events = self._clear_labels()
             for path, rest in fragments.items():
                 self._rewrite_fragment(path, rest)
@@ -90,29 +90,29 @@ class _Eraser:
         self.remaining.append(
             (
                 "files outside the workspace",
-                "not searched. Train models again that were trained on the image; delete it from "
-                "predictions, label files and copies",
+                "not searched. Delete the image from predictions, label files and copies. Retrain "
+                "models that were trained on it",
             )
         )
         return Erased(tuple(self.rewritten), tuple(self.removed), events, tuple(self.remaining))
 
     def _fragments(self) -> dict[Path, pa.Table]:
-        """Return the fragments that contain the image, each with its other rows."""
+        """Return the fragments that contain the image, each with its rows of other images."""
         found = {}
         for kind in ("fragments", "failures"):
             for folder in sorted(self.workspace.cache.glob(f"*/{kind}")):
                 for path in fragment_paths(folder):
                     table = read_parquet(path)
-                    held = pc.is_in(table["content_id"], value_set=self.contents)
+                    of_image = pc.is_in(table["content_id"], value_set=self.contents)
                     if kind == "failures":
                         unread = pc.is_null(table["content_id"])
-                        held = pc.or_(
-                            held, pc.and_(unread, pc.is_in(table["path"], value_set=self.ids))
+                        of_image = pc.or_(
+                            of_image, pc.and_(unread, pc.is_in(table["path"], value_set=self.ids))
                         )
-                    if pc.any(held).as_py():
-                        found[path] = table.filter(pc.invert(held))
+                    if pc.any(of_image).as_py():
+                        found[path] = table.filter(pc.invert(of_image))
                         if kind == "fragments":
-                            self.vectors += list(vectors_of(table.filter(held)).copy())
+                            self.vectors += list(vectors_of(table.filter(of_image)).copy())
         return found
 
     def _rewrite_fragment(self, path: Path, rest: pa.Table) -> None:
@@ -125,12 +125,12 @@ class _Eraser:
         path.unlink()
 
     def _remove_matrices(self) -> None:
-        holding = needed_matrices(self.workspace, self.image.content_ids)
+        with_image = needed_matrices(self.workspace, self.image.content_ids)
         needed = needed_matrices(self.workspace)
         for folder in matrix_folders(self.workspace):
             key = folder.parent.name, folder.name
-            # The items of a matrix without a dataset are unknown.
-            if key in holding or (key not in needed and not self.vectors):
+            # If no dataset needs a matrix, its items are unknown. Vectors are needed to search it.
+            if key in with_image or (key not in needed and not self.vectors):
                 self._remove(folder)
 
     def _rewrite_memories(self) -> None:
@@ -139,14 +139,14 @@ class _Eraser:
             ids = pa.array(
                 [each for name, each in self.image.items if name == path.parent.name], pa.string()
             )
-            held = pc.or_(
+            of_image = pc.or_(
                 pc.fill_null(pc.is_in(table["content_id"], value_set=self.contents), False),
                 pc.is_in(table["id"], value_set=ids),
             )
-            if not pc.any(held).as_py():
+            if not pc.any(of_image).as_py():
                 continue
             self.rewritten.append(path)
-            if not self.dry_run and not write_memory(path, table.filter(pc.invert(held))):
+            if not self.dry_run and not write_memory(path, table.filter(pc.invert(of_image))):
                 raise ReadOnlyError(f"cannot write {path}: Read-only file system.")
 
     def _clear_labels(self) -> int:
@@ -170,17 +170,17 @@ class _Eraser:
             for path in sorted(self.workspace.runs.glob(f"{_literal(dataset)}*/*.parquet")):
                 table = read_parquet(path)
                 if "id" in table.column_names:
-                    held = pc.is_in(table["id"], value_set=ids)
-                    if pc.any(held).as_py():
-                        found[path] = held
+                    of_image = pc.is_in(table["id"], value_set=ids)
+                    if pc.any(of_image).as_py():
+                        found[path] = of_image
         return found
 
-    def _rewrite_picks(self, path: Path, held: Any) -> None:
+    def _rewrite_picks(self, path: Path, of_image: Any) -> None:
         """Remove the id from the picks of a run, and keep row, score and label."""
         self.rewritten.append(path)
         if not self.dry_run:
             table = read_parquet(path)
-            column = pc.if_else(held, pa.scalar(None, pa.string()), table["id"])
+            column = pc.if_else(of_image, pa.scalar(None, pa.string()), table["id"])
             place = table.column_names.index("id")
             write_parquet(path, table.set_column(place, table.schema.field("id"), column))
 
@@ -190,8 +190,8 @@ class _Eraser:
             if not self.dry_run:
                 remove(path)
 
-    def _sweep(self, known: set[Path]) -> None:
-        """Search all other files; remove those that can be recreated, and list the others."""
+    def _search_others(self, known: set[Path]) -> None:
+        """Search the files that are not `known`; remove or list those with the image."""
         for path in all_files(self.workspace.root):
             if path in known or self._is_rewritten(path):
                 continue
@@ -221,13 +221,13 @@ class _Eraser:
         tests: list[Callable[[bytes], bool]] = [contains(digest) for digest in digests]
         parts = path.relative_to(self.workspace.root).parts
         for dataset, item in self.image.items:
-            # An id is searched only in files of its dataset: other datasets may have the same id.
+            # An id is searched only in files of its dataset: another dataset may have the same id.
             if any(part.startswith(dataset) for part in parts) or parts[0] in ANY_DATASET:
                 tests += [contains_name(name) for name in encodings(item)]
         return tests
 
     def _derived(self, path: Path) -> Path | None:
-        """Return the file or folder to remove for a file; None if it cannot be recreated."""
+        """Return a file, or the folder to remove with it; None if it cannot be recreated."""
         root = self.workspace.root
         parts = path.relative_to(root).parts
         temporary = next((n for n, part in enumerate(parts) if _is_temporary(part)), None)

@@ -42,12 +42,12 @@ def encodings(item: str) -> set[bytes]:
 
 
 def contains(needle: bytes) -> Callable[[bytes], bool]:
-    """Return a test for bytes at any position."""
+    """Return a function that tests whether data contain `needle`."""
     return lambda data: needle in data
 
 
 def contains_name(needle: bytes) -> Callable[[bytes], bool]:
-    """Return a test for a path that is not part of a longer name."""
+    """Return a function that tests whether data contain `needle` outside of longer names."""
     pattern = re.compile(rb"(?<![\w.\-])" + re.escape(needle) + rb"(?![\w\-])")
     return lambda data: pattern.search(data) is not None
 

@@ -98,13 +98,13 @@ class _ItemsAndContents:
 
 
 def _possible_ids(image: str, dataset: str) -> list[str]:
-    """Return the ids that a path may have in `dataset`, which is one of its parent folders."""
+    """Return the ids that a path may have in a dataset whose folder is a parent of the path."""
     parts = Path(os.path.abspath(Path(image).expanduser())).parts  # noqa: PTH100 - keep links
     return [
         encode_id("/".join(parts[start:]))
         for depth in range(1, len(parts))
         if path_name(str(Path(*parts[:depth]))) == dataset
-        for start in range(depth, len(parts))  # ids can lack the outer folders
+        for start in range(depth, len(parts))  # ids may lack outer folders
     ]
 
 

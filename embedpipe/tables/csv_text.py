@@ -14,21 +14,21 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 """Names of the recognised delimiters, in order of preference."""
 
 Record = tuple[int, list[str]]
-"""First line of a record, and its cells."""
+"""Number of the first line of a record, and its cells."""
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"-[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _SEPARATOR_LINE = re.compile(r"sep=([^\w\s\"]|\t)[ \t]*(?:\r\n|\r|\n|\Z)", re.IGNORECASE)
-"""First line with which Excel declares the delimiter."""
+"""A first line that declares the delimiter, as in files of Excel."""
 
 
 def records(
     text: str, file: str, known: Sequence[str], *, blanks: bool = False
 ) -> Iterator[Record]:
     """Yield the header and each non-blank row of a CSV text, with their line numbers."""
-    # Spaces around an unquoted cell are removed unless `blanks` is true; around a column name,
-    # always. Repeated headers are skipped. The delimiter is the one with which the header
-    # contains most of the `known` names.
+    # Spaces around column names are removed. Spaces around unquoted cells are also removed, unless
+    # `blanks` is true. Repeated headers are skipped. The delimiter is the one that splits the
+    # header into the most `known` names.
     delimiter, text, skipped = _delimiter(text, known)
     lines = _Lines(text, skipped)
     header: list[str] | None = None
@@ -64,7 +64,7 @@ def count_of(things: Sequence[str], noun: str) -> str:
 
 
 class _Lines:
-    r"""Lines that end in "\n", "\r\n" or "\r", and the number of the last one."""
+    r"""Lines that end in "\n", "\r\n" or "\r", and the number of the last line that was read."""
 
     def __init__(self, text: str, skipped: int) -> None:
         self._lines = io.StringIO(text, newline="")
@@ -86,9 +86,9 @@ def _names(cells: Sequence[str]) -> list[str]:
 
 def _delimiter(text: str, known: Sequence[str]) -> tuple[str, str, int]:
     """Return the delimiter, the text after a ``sep=`` line, and the number of such lines."""
-    named = _SEPARATOR_LINE.match(text)
-    if named is not None:
-        return named[1], text[named.end() :], 1
+    declared = _SEPARATOR_LINE.match(text)
+    if declared is not None:
+        return declared[1], text[declared.end() :], 1
     lines = io.StringIO(text, newline="")
     first = next((line for line in lines if line.strip(' \t\r\n,;"')), "")
     best, most = ",", 0
@@ -100,7 +100,7 @@ def _delimiter(text: str, known: Sequence[str]) -> tuple[str, str, int]:
     return best, text, 0
 
 
-def _quoted(line: str, lines: _Lines, delimiter: str, file: str, keep: bool) -> list[str]:
+def _quoted(line: str, lines: _Lines, delimiter: str, file: str, keep_blanks: bool) -> list[str]:
     """Return the cells of a record with quoted cells, which may continue on the next lines."""
     start = lines.number
     blanks = " " if delimiter == "\t" else " \t"
@@ -142,7 +142,7 @@ def _quoted(line: str, lines: _Lines, delimiter: str, file: str, keep: bool) -> 
         else:
             end = line.find(delimiter, at)
             end = len(line.rstrip("\r\n")) if end < 0 else end
-            cells.append(line[begin:end] if keep else line[at:end].rstrip(" \t"))
+            cells.append(line[begin:end] if keep_blanks else line[at:end].rstrip(" \t"))
             at = end
         if not line.startswith(delimiter, at):
             return cells
@@ -152,8 +152,9 @@ def _quoted(line: str, lines: _Lines, delimiter: str, file: str, keep: bool) -> 
 def guard(cell: str) -> str:
     """Return a cell with an apostrophe before it if a spreadsheet would run it as a formula.
 
-    Formulas begin with ``=``, ``+``, ``-``, ``@``, a tab or a line break. A text of apostrophes
-    and then such a character gets one more apostrophe. Negative numbers stay as they are.
+    Formulas begin with ``=``, ``+``, ``-``, ``@``, a tab or a line break. A cell that begins
+    with apostrophes and then such a character gets one more apostrophe. Negative numbers are not
+    changed.
 
     Examples
     --------
@@ -166,7 +167,7 @@ def guard(cell: str) -> str:
 
 
 def unguard(cell: str) -> str:
-    """Return a cell without the apostrophe of `guard`.
+    """Return a cell without the apostrophe that `guard` added.
 
     Examples
     --------

@@ -29,7 +29,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def can_be_text(kind: pa.DataType) -> bool:
-    """Return whether values of this type fit one cell: text, numbers, dates."""
+    """Return whether a column of this type can become text: text, numbers, dates and times."""
     from pyarrow import types
 
     kind = _plain_type(kind)
@@ -46,7 +46,7 @@ def can_be_text(kind: pa.DataType) -> bool:
 
 
 def texts(column: pa.ChunkedArray) -> list[str]:
-    """Return the cells of a column that `can_be_text`."""
+    """Return the cells of a column as text, if `can_be_text` is true for its type."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -55,7 +55,7 @@ def texts(column: pa.ChunkedArray) -> list[str]:
         column = pa.chunked_array(
             [chunk.storage for chunk in column.chunks], column.type.storage_type
         )
-    if column.type != plain:  # pandas' categories
+    if column.type != plain:  # categories of pandas
         column = column.cast(plain)
     if types.is_float16(plain) or types.is_float32(plain):
         # Python floats would show the rounding of float32: 0.1 as 0.10000000149011612.
@@ -77,7 +77,7 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _times(values: list[Any]) -> list[str]:
-    """Return dates if every time of the column is midnight, else dates with times."""
+    """Return dates without times if every time is midnight, else dates with times."""
     if all(value is None or value.time() == dt.time(0) for value in values):
         return [text_of(value) for value in values]
     return ["" if value is None else value.isoformat(sep=" ") for value in values]

@@ -29,10 +29,10 @@ SUFFIXES = (".csv", ".jsonl", ".parquet")
 """Suffixes of table files, in lower case."""
 
 PATHS = ("path", "file_name")
-"""Names of path columns: cells must be text, and keep spaces that are part of a file name."""
+"""Names of path columns. Their cells must be text, and keep spaces, which may be in file names."""
 
 STATUSES = ("label", "skip", "unsure")
-"""Values of the column ``status``; blank is ``label``."""
+"""Values of the column ``status``; a blank cell means ``label``."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Table:
     """The columns of a table file as text."""
 
     file: str  # path, for messages
-    names: tuple[str, ...]  # of all columns of the file
-    columns: Mapping[str, list[str]]  # cells of the columns that were read; "" is missing
+    names: tuple[str, ...]  # names of all columns in the file
+    columns: Mapping[str, list[str]]  # cells of the columns that were read; "" if missing
     places: Sequence[int]  # line number of each row; in Parquet, the row number from 0
     unit: str  # "line" or "row"
     error: type[EmbedpipeError]  # class of the errors about this table
@@ -50,11 +50,11 @@ class Table:
         return len(self.places)
 
     def where(self, row: int) -> str:
-        """Return the file and line of a row, for messages."""
+        """Return the file and the place of a row in it, for messages."""
         return f"{self.file}, {self.unit} {self.places[row]}"
 
     def column(self, name: str) -> list[str]:
-        """Return the cells of a column, all ``""`` if the file does not have it."""
+        """Return the cells of a column; all are ``""`` if the column was not read."""
         return self.columns[name] if name in self.columns else [""] * len(self)
 
     def rows(self) -> Iterator[tuple[str, dict[str, str]]]:
@@ -98,7 +98,8 @@ def read_table(
 
     None, null, NaN and blank cells are missing; the words ``NA``, ``None`` and ``nan`` are text.
     Numbers, booleans, dates and categories become text; lists and objects raise an error. Spaces
-    around cells are removed, except in paths. See `whole_numbers` for columns such as ``1.0``.
+    around cells are removed, except in paths. For columns with numbers such as ``1.0``,
+    see `whole_numbers`.
 
     Parameters
     ----------
@@ -107,13 +108,14 @@ def read_table(
     optional
         Names of optional columns; None for all columns that can be text.
     error, what
-        Class of the errors, and noun for a missing file.
+        Class of the errors, and the noun for the file in the message about a missing file.
     suffix
-        One of `SUFFIXES`; by default that of the file's name.
+        One of `SUFFIXES`; by default the suffix of `path`.
     synonyms
-        Alternative names of columns that are absent.
+        Alternative name for each column that may be absent.
     guarded, exact_paths
-        In CSV, remove apostrophes before formulas; keep the spaces around unquoted paths.
+        Whether apostrophes before formulas are removed, and whether spaces around unquoted paths
+        are kept. Both apply only to CSV.
 
     Examples
     --------
@@ -176,7 +178,7 @@ def check_no_predictions(table: Table) -> None:
 
 
 def sure_labels(table: Table) -> list[str]:
-    """Return the label of each row, ``""`` where it is blank, skipped or unsure."""
+    """Return the label of each row; ``""`` if it is blank, skipped or unsure."""
     check_no_predictions(table)
     labels = list(table.column("label"))
     for row, text in enumerate(table.columns.get("status", ())):
@@ -193,7 +195,7 @@ def sure_labels(table: Table) -> list[str]:
 
 
 def _shown(path: str | os.PathLike[str]) -> str:
-    r"""Return a path as printable text: bytes that are not UTF-8 as ``\xNN``."""
+    r"""Return a path as printable text: bytes that are not UTF-8 become ``\xNN``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -210,7 +212,7 @@ class _ColumnChoice:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """All names of these columns."""
+        """All names that these columns may have in the file."""
         return (*self.required, *(self.optional or ()), *self.synonyms.values())
 
     def positions(self, where: str, names: Sequence[str]) -> dict[str, int]:
@@ -221,17 +223,17 @@ class _ColumnChoice:
         places: dict[str, int] = {}
         missing = []
         for name in found:
-            given = name
+            name_in_file = name
             if name not in names and self.synonyms.get(name) in names:
-                given = self.synonyms[name]
-            if given in names:
-                places[name] = names.index(given)
+                name_in_file = self.synonyms[name]
+            if name_in_file in names:
+                places[name] = names.index(name_in_file)
             elif name in self.required:
                 missing.append(repr(name))
-            if names.count(given) > 1:
+            count = names.count(name_in_file)
+            if count > 1:
                 raise TableError(
-                    f"{where}: {names.count(given)} columns have the name {given!r}. Keep one of "
-                    "them."
+                    f"{where}: {count} columns have the name {name_in_file!r}. Keep one of them."
                 )
         if missing:
             listing = ", ".join(map(repr, names))

@@ -57,7 +57,7 @@ def csv_bytes(columns: Mapping[str, Sequence[Any]], *, guarded: bool = True) -> 
 
 
 def csv_writer(file: TextIO, cells: Iterable[Any]) -> Any:
-    r"""Return a CSV writer for `cells`, to a file that is open with ``newline=""``."""
+    r"""Return a CSV writer for all `cells` of a file that is open with ``newline=""``."""
     # A reader would end a line at a bare "\r" and remove spaces at the ends of a cell. The
     # standard writer does not quote these cells.
     if any(isinstance(cell, str) and ("\r" in cell or cell != cell.strip(" \t")) for cell in cells):
@@ -84,7 +84,7 @@ def _parquet_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
 
     arrays = {name: pa.array(values) for name, values in columns.items()}
     for name, array in arrays.items():
-        if pa.types.is_null(array.type):  # only nulls: the type is unknown
+        if pa.types.is_null(array.type):  # with only nulls, the type is unknown
             arrays[name] = array.cast(pa.string())
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(arrays), sink)

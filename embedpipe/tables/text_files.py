@@ -17,7 +17,7 @@ class TableError(Exception):
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),  # first, because it begins with the mark of UTF-16
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -62,7 +62,7 @@ def json_objects(text: str, file: str) -> Iterator[tuple[int, Pairs]]:
         except json.JSONDecodeError as error:
             column = error.colno + len(line) - len(line.lstrip())
             raise TableError(f"{where}: invalid JSON: {error.msg} (column {column}).") from None
-        except (ValueError, RecursionError) as error:  # thousands of digits, deep nesting
+        except (ValueError, RecursionError) as error:  # for example, deep nesting
             raise TableError(f"{where}: invalid JSON: {error}.") from None
         if not isinstance(found, Pairs):
             raise TableError(f"{where}: expected a JSON object, one per line.")
@@ -76,7 +76,7 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         where = f"{path}, line {error.lineno}"
         raise TableError(f"{where}: invalid JSON: {error.msg} (column {error.colno}).") from None
-    except (ValueError, RecursionError) as error:  # thousands of digits, deep nesting
+    except (ValueError, RecursionError) as error:  # for example, deep nesting
         raise TableError(f"{path}, line 1: invalid JSON: {error}.") from None
 
 

@@ -24,7 +24,7 @@ __all__ = [
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+)?", re.ASCII)
 
 _MISSING_TYPES = frozenset({"NAType", "NaTType"})
-"""Types of pandas' missing values, by name, so that pandas is not imported."""
+"""Names of the types of pandas' missing values. Names are used to avoid importing pandas."""
 
 
 def text_of(value: object) -> str:
@@ -92,7 +92,7 @@ def missing(values: ArrayLike) -> NDArray[np.bool_]:
 def label_array(given: ArrayLike) -> NDArray[Any]:
     """Return labels as an array without spaces around text; mixed types raise ValueError.
 
-    The dtype is object only if a label is missing, or neither text nor a number.
+    The dtype is object only if a label is missing, or is neither text nor a number.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def label_array(given: ArrayLike) -> NDArray[Any]:
 def whole_numbers(cells: Sequence[str]) -> list[str]:
     """Return a column without ``.0`` if every cell is a whole number or blank.
 
-    Many programs write class numbers with gaps as floats: ``1.0``, blank, ``2.0``.
+    Many programs write class numbers as floats if cells are blank: ``1.0``, blank, ``2.0``.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def column_of(values: Iterable[Any]) -> list[str]:
 
 
 def tidy(path: str) -> str:
-    """Return a path without empty and ``.`` parts; an absolute path stays as it is.
+    """Return a path without empty and ``.`` parts; an absolute path is not changed.
 
     Examples
     --------
