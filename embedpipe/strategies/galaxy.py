@@ -24,13 +24,13 @@ class Galaxy(DiverseStrategy):
 
     For each class, all unlabelled unique vectors and labelled rows are sorted by the margin of the
     class: its probability minus that of the most probable other class. A *cut* is the interval
-    between two adjacent labelled rows of which exactly one is of the class. If no row is of the
-    class, the upper end of the order counts as one; if all rows are, the lower end counts as a row
-    of another class.
+    between two adjacent labelled rows of which exactly one is of the class. If no labelled row is
+    of the class, the upper end of the order counts as a row of the class. If all labelled rows are
+    of the class, the lower end counts as a row of another class.
 
-    The cut with the fewest unlabelled vectors, but at least one, is bisected: first its middle,
-    then the middles of both halves, and so on, the half on the side of the class first. Then come
-    the vectors outside the cut, alternately above and below, nearest first.
+    The cut with the fewest unlabelled vectors (at least one) is bisected. Its middle comes first,
+    then the middles of both halves, and so on; the half on the side of the class precedes the other
+    half. Then come the vectors outside the cut, alternately above and below, nearest first.
 
     Classes take turns, those with the fewest labels first; each takes its next vector that is not
     yet picked. Ties go to the lowest row, the cut with larger margins and the first class.
@@ -41,7 +41,8 @@ class Galaxy(DiverseStrategy):
     before any label is known, so both halves are used.
 
     Scores: 1 − |margin| for the class of the turn. Diagnostics: ``class_index`` (k,) int64, the
-    column of that class; ``margin`` (k,) float32; ``cut`` (k,) int64, the size of its cut.
+    column of that class; ``margin`` (k,) float32; ``cut`` (k,) int64, vectors in the cut of the
+    class.
 
     Time: O(u·log u + n) for each of at most min(C, n) classes. Extra memory: 120 bytes per unique
     vector and labelled row, and 8·n per class.
@@ -57,7 +58,7 @@ class Galaxy(DiverseStrategy):
     needs_head: ClassVar[bool] = True
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Let the classes take turns."""
+        """Pick items for the classes in turn."""
         nodes = _Nodes.of(pool)
         counts = np.bincount(nodes.labels[nodes.labels >= 0], minlength=nodes.n_classes)  # (C,)
         turns = np.resize(np.argsort(counts, kind="stable"), n)  # (n,)
@@ -91,13 +92,13 @@ class _Queue:
 class _Nodes:
     """The unlabelled unique vectors and the labelled rows, by row."""
 
-    points: NDArray[np.int64]  # (s,) unlabelled points, -1 for labelled rows
-    labels: NDArray[np.int64]  # (s,) columns of labels, -1 for none, -2 for unlabelled points
-    at: NDArray[np.int64]  # (s,) where the predictions of each are, in one table or the other
-    tables: tuple[NDArray[np.float32], NDArray[np.float32]]  # (u, C) and, for labelled, (m, C)
-    best: NDArray[np.int64]  # (s,) the most probable class,
-    first: NDArray[np.float32]  # (s,) its probability,
-    second: NDArray[np.float32]  # (s,) and that of the next
+    points: NDArray[np.int64]  # (s,) positions of unlabelled vectors, -1 for labelled rows
+    labels: NDArray[np.int64]  # (s,) columns of labels, -1 without a column, -2 if unlabelled
+    at: NDArray[np.int64]  # (s,) row of the predictions in the table of the node
+    tables: tuple[NDArray[np.float32], NDArray[np.float32]]  # unlabelled (u, C), labelled (m, C)
+    best: NDArray[np.int64]  # (s,) the most probable class
+    first: NDArray[np.float32]  # (s,) the largest probability
+    second: NDArray[np.float32]  # (s,) the second largest probability
 
     @classmethod
     def of(cls, pool: Pool) -> _Nodes:
@@ -123,12 +124,12 @@ class _Nodes:
     def margins(
         self, nodes: NDArray[np.int64], columns: NDArray[np.int64] | int
     ) -> NDArray[np.float32]:
-        """Return the margin of each class at the matching node: (k,)."""
+        """Return the margin of the class `columns` for each of (k,) `nodes`: (k,)."""
         at, known = self.at[nodes], self.labels[nodes] != -2  # (k,)
         columns = np.broadcast_to(columns, at.shape)
         own = np.empty(at.size, dtype=np.float32)
-        for table, its in zip(self.tables, (~known, known), strict=True):
-            own[its] = table[at[its], columns[its]]
+        for table, mask in zip(self.tables, (~known, known), strict=True):
+            own[mask] = table[at[mask], columns[mask]]
         best = self.best[nodes]  # (k,)
         return own - np.where(best == columns, self.second[nodes], self.first[nodes])
 
@@ -143,7 +144,7 @@ class _Nodes:
 
 
 def _cut(places: NDArray[np.int64], own: NDArray[np.bool_], size: int) -> tuple[int, int]:
-    """Return the ends of the shortest cut between (m,) labelled places, `own` or not."""
+    """Return the ends of the shortest cut; `own` marks the (m,) labelled places of the class."""
     if not own.any():
         places, own = np.append(places, size), np.append(own, True)
     elif own.all():

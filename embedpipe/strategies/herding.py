@@ -19,7 +19,7 @@ __all__ = ["MaxHerding", "UncertaintyHerding"]
 
 @strategies.register("max_herding")
 class MaxHerding(DiverseStrategy):
-    """Items that maximise the kernel coverage of the pool: for the first labels.
+    """Items that maximise the kernel coverage of the pool, for the first labels.
 
     An item is covered by exp(−(d/w)²), where d is the distance to the nearest labelled or picked
     item. Each pick maximises the mean coverage of the unlabelled items, ties by lowest row. Pools
@@ -41,8 +41,8 @@ class MaxHerding(DiverseStrategy):
     Scores: increase of the mean. Diagnostics: ``coverage`` (n,) float32, the mean after each pick;
     ``width``, the kernel width.
 
-    Time: O(p·2048·128) to start with p unique vectors, then about 1 % of it per pick. Extra memory:
-    40 bytes per unique vector and 20 MB per thread.
+    Time: O(p·2048·128) to start with p unique vectors, then about 1 % of this per pick. Extra
+    memory: 40 bytes per unique vector and 20 MB per thread.
 
     References
     ----------
@@ -71,7 +71,7 @@ NARROWEST = 1e-3
 
 @strategies.register("uncertainty_herding")
 class UncertaintyHerding(DiverseStrategy):
-    """Items that maximise the kernel coverage of uncertain items: for any number of labels.
+    """Items that maximise the kernel coverage of uncertain items, for any number of labels.
 
     Each pick maximises the mean coverage as in ``max_herding``, with each item weighted by its
     uncertainty. The kernel width w is the smallest distance between two labelled items, so it
@@ -88,7 +88,7 @@ class UncertaintyHerding(DiverseStrategy):
 
     Notes
     -----
-    The width is at most that of ``max_herding`` and at least 0.1 % of it. Without labels, or if no
+    The width is from 0.1 % to 100 % of the width of ``max_herding``. Without labels, or if no
     reference is uncertain, all items have the same weight. The paper also calibrates the
     predictions with held-out labels. Distances, gains and references: see ``max_herding``.
 
@@ -96,9 +96,9 @@ class UncertaintyHerding(DiverseStrategy):
     after each pick; ``uncertainty`` (n,) float32 of each pick, 1 without labels; ``width``, the
     kernel width.
 
-    Time: O(p·2048·128) to start with p unique vectors, then at most a tenth per pick; O(m²·128) for
-    the width with m labelled items. Extra memory besides the predictions: 40 bytes per unique
-    vector, 1,024 per labelled item, and 20 MB per thread.
+    Time: O(p·2048·128) to start with p unique vectors, then at most a tenth of this per pick;
+    O(m²·128) for the width with m labelled items. Extra memory besides the predictions: 40 bytes
+    per unique vector, 1,024 per labelled item, and 20 MB per thread.
 
     References
     ----------

@@ -33,14 +33,15 @@ class LogdetBald(DiverseStrategy):
     Notes
     -----
     The aim is that of BatchBALD: a batch with the largest information about the weights. BatchBALD
-    estimates it from S samples, which cannot exceed log S; a few items reach this limit. The
-    Gaussian (last-layer Laplace) approximation used here has no such limit, but is coarser than
-    that of ``bald``: all classes share one variance, and diag(p) − pp' is replaced by its trace.
+    estimates it from S samples. This estimate cannot exceed log S, and a few items reach this
+    limit. The Gaussian (last-layer Laplace) approximation used here has no limit, but is coarser
+    than the approximation of ``bald``: all classes share one variance, and diag(p) − pp' is
+    replaced by its trace.
 
     Scores: the gain of each pick in nats. Diagnostics, (n,) float32: ``variance`` and ``weight``,
     v and w of each pick; ``information``, the cumulative sum of gains.
 
-    Time, with m labelled items and r = min(m, d): O((u + m)·d·r + r³) to start, then O(d·(r + n))
+    Time for m labelled items and r = min(m, d): O((u + m)·d·r + r³) to start, then O(d·(r + n))
     per update of an item; a hundred picks need a few thousand updates. Extra memory: 96 bytes per
     unlabelled item, 8·d per pick, 24·d·r, and about 10 MB per thread. The picks equal those of the
     plain algorithm in float64.

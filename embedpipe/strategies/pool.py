@@ -29,8 +29,8 @@ Probabilities = Callable[[Rows], NDArray[Any]]
 class Pool:
     """The items to select from, as arrays.
 
-    Every row number, here and in a `Selection`, is a row of `embeddings`. The pool has no labels
-    of unlabelled rows, so a strategy cannot use them.
+    Every row number, here and in a `Selection`, is a row of `embeddings`. The pool does not
+    contain the labels of unlabelled rows, so a strategy cannot use them.
 
     Parameters
     ----------
@@ -39,14 +39,14 @@ class Pool:
     labelled
         (m,) distinct labelled rows. They need not be candidates.
     labels
-        (m,) labels of these rows, of any dtype. Default: none.
+        (m,) labels of these rows, of any dtype. Default: no labels.
     head
         A fitted scikit-learn-style classifier, or a function without arguments that returns one;
         called only when a strategy needs predictions.
     probabilities
         Instead of a head: a function from (k,) int64 rows to their (k, C) class probabilities.
     n_classes
-        Number of classes, if known: the required number of columns of the predictions.
+        Number of classes, if known. Predictions must have as many columns.
     candidates
         Distinct rows that may be selected, e.g. the training split. Default: every row.
     index
@@ -55,7 +55,7 @@ class Pool:
     examples
         (e, d) example vectors for search by similarity.
     metadata
-        (n,) numbers for every row of the matrix, by name.
+        Columns by name, each with (n,) numbers: one for every row of the matrix.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Pool:
         self.unlabelled = _read_only(_without(self.candidates, self.labelled, n))  # (u,)
         self.n_classes = self._count_classes(n_classes)
         self._predict, self._head = probabilities, head
-        self._shared: dict[str, Any] = {}  # with the same pool by another metric
+        self._shared: dict[str, Any] = {}  # results shared with the pools of other metrics
         self.index = self._checked_index(index)
         self.examples = None if examples is None else self._checked_examples(examples)  # (e, d)
         self.metadata = {
@@ -187,7 +187,7 @@ class Pool:
 
     @cached_property
     def unique_labelled(self) -> NDArray[np.bool_]:
-        """Which unique vectors of `index` are labelled, or duplicates of labelled rows: (p,)."""
+        """Which unique vectors of `index` equal the vector of a labelled row: (p,)."""
         mask = np.zeros(self.index.rows.size, dtype=np.bool_)
         found = self.index.find(self.labelled)  # (m,)
         mask[found[found >= 0]] = True
@@ -208,14 +208,14 @@ class Pool:
         return self._checked_predictions(self.head.predict_proba(vectors), np.arange(len(vectors)))
 
     def probabilities(self, rows: ArrayLike | None = None) -> NDArray[np.float32]:
-        """Return the (k, C) class probabilities of (k,) `rows`, by default the unlabelled.
+        """Return the (k, C) class probabilities of (k,) `rows`, by default the unlabelled rows.
 
-        Those of the unlabelled rows are computed once.
+        The probabilities of the unlabelled rows are computed once.
 
         Raises
         ------
         SelectionError
-            If there are no predictions, or they are not one finite row per item.
+            If the pool has no predictions, or they do not have one finite row per item.
         """
         if rows is None:
             return self._unlabelled_probabilities  # (u, C)
@@ -258,9 +258,9 @@ class Pool:
         most_unlabelled = self.unlabelled.size > MOST * self.candidates.size
         if self._predict is not None or not most_unlabelled:
             return _read_only(self._probabilities(self.unlabelled))
-        of_all = self._probabilities(self.candidates)  # (k, C): often a view of the matrix
-        kept = np.searchsorted(self.candidates, self.unlabelled)
-        return _read_only(of_all[kept])
+        every = self._probabilities(self.candidates)  # (k, C), often from a view of the matrix
+        at = np.searchsorted(self.candidates, self.unlabelled)
+        return _read_only(every[at])
 
     def _probabilities(self, rows: Rows) -> NDArray[np.float32]:
         if self._predict is None and self._head is None:
@@ -322,8 +322,8 @@ class Pool:
     def _check_same_vectors(self, matrix: NDArray[np.float32]) -> None:
         for part in row_blocks(self.candidates.size, block_rows(self.embeddings.shape[1])):
             rows = self.candidates[part]
-            own, its = take_rows(self.embeddings, rows), take_rows(matrix, rows)  # (b, d)
-            differs = np.flatnonzero((own != its.astype(np.float32)).any(axis=1))
+            own, indexed = take_rows(self.embeddings, rows), take_rows(matrix, rows)  # (b, d)
+            differs = np.flatnonzero((own != indexed.astype(np.float32)).any(axis=1))
             differs = differs[np.isfinite(own[differs]).all(axis=1)]
             if differs.size:
                 raise SelectionError(

@@ -59,15 +59,15 @@ class QueryByCommittee(Strategy):
     Notes
     -----
     The paper draws members from all hypotheses that agree with the labels; bagging (Abe and
-    Mamitsuka) replaces this. If no class has two distinct labels, all members are equal and all
-    scores are 0.
+    Mamitsuka) replaces this. If no class has two distinct labelled vectors, all members are equal
+    and all scores are 0.
 
-    On scikit-learn's digits with `LogisticHead` (20 to 140 labels), the mean accuracy was .85 with
-    votes and with random items, and .76 with the divergence.
+    On scikit-learn's digits with `LogisticHead` (20 to 140 labels), the mean accuracy was 0.85
+    with votes, 0.85 with random items, and 0.76 with the divergence.
 
-    Members with ``C="auto"`` use the `C_` of the head; members with a `random_state` or `seed` get
-    their own. Scores: the disagreement. Diagnostics: ``votes`` (n,) float32, the largest share of
-    members that agree.
+    Members with ``C="auto"`` use the `C_` of the head. The `random_state` or `seed` of each member
+    is drawn at random. Scores: the disagreement. Diagnostics: ``votes`` (n,) float32, the largest
+    share of members that agree.
 
     Time: `members` fits to m labelled items and O(u·d·C·members). Extra memory: a copy of the
     labelled vectors, the members, 32 bytes per unlabelled item and about 10 MB per thread.

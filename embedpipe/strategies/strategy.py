@@ -73,7 +73,7 @@ class Strategy(ABC):
         Whether a batch has no duplicate vectors and no duplicate of a labelled vector, while
         other vectors are left.
     may_stop_early
-        Whether fewer rows than requested may be returned, at least one. The diagnostic
+        Whether fewer rows than requested may be returned, but at least one. The diagnostic
         ``"stopped"`` then gives the reason.
     metric
         ``"cosine"`` or ``"euclidean"``: the metric of the pool passed to `choose`. None: the
@@ -134,7 +134,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
-        """Select the rows; `select` calls this after it has checked the request."""
+        """Select the rows; `select` checks the request and then calls this method."""
 
     def _check_request(self, pool: Pool, n: int) -> None:
         _check_count(pool, n)
@@ -241,7 +241,7 @@ class DiverseStrategy(Strategy):
 
     @abstractmethod
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
-        """Return exactly `n` positions where ``pool.unique_labelled`` is False; 1 ≤ `n`."""
+        """Return `n` (at least 1) positions at which ``pool.unique_labelled`` is False."""
 
 
 def _warn_renamed(old: str, new: str) -> None:
@@ -249,7 +249,7 @@ def _warn_renamed(old: str, new: str) -> None:
 
 
 def top_k(scores: NDArray[Any], k: int) -> NDArray[np.int64]:
-    """Return the positions of the `k` largest of (m,) scores, best first; ties by position."""
+    """Return the positions of the `k` largest scores, best first; ties by lowest position."""
     last = np.partition(scores, scores.size - k)[scores.size - k]  # the k-th largest value
     above = np.flatnonzero(scores > last)
     tied = np.flatnonzero(scores == last)[: k - above.size]  # lowest positions
@@ -288,5 +288,5 @@ def get_strategy(name: str, **options: Any) -> Strategy:
     'entropy'
     """
     spec = read_strategy_file(name, strategies) if is_strategy_file(name) else name
-    made: Strategy = build(strategies, spec, **options)
-    return made
+    strategy: Strategy = build(strategies, spec, **options)
+    return strategy

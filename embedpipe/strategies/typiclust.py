@@ -24,7 +24,7 @@ NEIGHBOURS = 20
 
 @strategies.register("typiclust")
 class TypiClust(DiverseStrategy):
-    """The most typical item of each cluster without labels: for the first labels.
+    """The most typical item of each cluster without labels, for the first labels.
 
     k-means on the index's sketch divides all unique vectors into as many clusters as labelled
     vectors and picks together, at most `max_clusters`. Clusters take turns: those with the fewest
@@ -39,22 +39,23 @@ class TypiClust(DiverseStrategy):
     max_clusters
         Maximum number of clusters.
     min_cluster_size
-        Minimum unique vectors of a cluster; smaller ones are used only when no other is left.
+        Minimum unique vectors of a cluster. Smaller clusters are used only when all other clusters
+        are exhausted.
     metric
         ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
 
     Notes
     -----
     The authors' code excludes labelled and picked vectors from the neighbours; here the typicality
-    does not depend on the picks. In clusters of more than 1,024 vectors only the 256 that are most
-    typical of an even sample are compared exactly. Labelled rows outside the candidates are
-    ignored.
+    does not depend on the picks. In clusters of more than 1,024 vectors only some vectors (at least
+    256) are compared exactly: those nearest to an even sample. Labelled rows outside the candidates
+    are ignored.
 
     Scores: typicality, 0 for the only vector of a cluster. Diagnostics: ``cluster`` (n,) int64, the
-    cluster of each pick; ``cluster_size`` (n,) int64, its items.
+    cluster of each pick; ``cluster_size`` (n,) int64, items of this cluster.
 
-    Time: O(p·K·128) for k-means with K clusters of p unique vectors, then O(c²·d) per cluster of
-    c ≤ 1,024 that is used. Extra memory: 60 bytes per unique vector, 8·1024·d bytes, and 24 MB per
+    Time: O(p·K·128) for k-means with K clusters of p unique vectors, then O(c²·d) per used cluster
+    of c ≤ 1,024 vectors. Extra memory: 60 bytes per unique vector, 8·1024·d bytes, and 24 MB per
     thread.
 
     References
@@ -94,9 +95,9 @@ class TypiClust(DiverseStrategy):
         n: int,
     ) -> NDArray[np.int64]:
         """Return the cluster of each of `n` picks."""
-        most = np.minimum(free[order], n)  # (k,), picks that each can give
+        most = np.minimum(free[order], n)  # (k,), available picks of each cluster
         place = np.repeat(np.arange(order.size), most)  # (q,)
-        lap = np.arange(place.size) - (most.cumsum() - most)[place]  # (q,), 0, 1, … of each cluster
+        lap = np.arange(place.size) - (most.cumsum() - most)[place]  # (q,), 0, 1, … in each cluster
         small = (sizes[order] < self.min_cluster_size)[place]  # (q,)
         return order[place[np.lexsort((place, lap, small))[:n]]]
 
@@ -118,7 +119,7 @@ class TypiClust(DiverseStrategy):
             points[at], scores[at] = own[found], typicality
 
         large = members.counts[clusters] > EXACT
-        for cluster in clusters[large]:  # each uses all threads
+        for cluster in clusters[large]:  # each visit uses all threads
             visit(cluster)
         small = clusters[~large]
         map_blocks(lambda part: visit(small[part.start]), small.size, 1)
@@ -171,7 +172,8 @@ def most_typical(
 def _most_central(
     sketch: NDArray[np.float32], some: NDArray[np.int64], count: int, k: int
 ) -> NDArray[np.int64]:
-    """Return the `count` positions in `some` nearest to their `k` nearest of an even sample."""
+    """Return the positions in `some` of the `count` vectors nearest to an even sample."""
+    # Nearest by the mean distance to the k nearest vectors of the sample.
     if some.size <= count:
         return np.arange(some.size)
     sample = np.arange(EXACT) * len(sketch) // EXACT
@@ -215,7 +217,7 @@ class _Cluster:
         self, some: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return lower and upper bounds on mean distances of (s,) positions, and limits."""
-        # The third limits the estimated squared distances to the k nearest.
+        # With a larger estimated squared distance than its limit, no vector is among the k nearest.
         own, k = self._own(some), self._k
 
         def work(part: slice) -> NDArray[np.float64]:

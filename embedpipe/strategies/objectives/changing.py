@@ -29,7 +29,7 @@ class Diversity(Objective):
     ----------
     min_distance
         Items nearer than this to a labelled or picked item are never picked; the selection may
-        stop early. In the unit of the metric. Default: no limit.
+        stop early. The unit is that of the metric. Default: no limit.
     metric
         ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
     strength
@@ -60,14 +60,14 @@ class Balance(ChangingObjective):
     """Wanted shares of the predicted classes: ``balance(hat=0.3)``.
 
     The value of an item of predicted class c is max(0, tᶜ − nᶜ/(N + 1)). Here tᶜ is the wanted
-    share, N the number of labelled and picked items, and nᶜ the number of these of class c, by
+    share, and N the number of labelled and picked items. Among these items, nᶜ have class c by
     label or prediction.
 
     Parameters
     ----------
     shares
         Wanted share of classes by name, from 0 to 1, with a sum of at most 1. The other classes
-        share the rest equally; if all classes have a share, they are scaled to the sum 1.
+        share the rest equally. If all classes have a share, the shares are scaled to the sum 1.
         Default: equal shares.
     strength
         Exponent of the value, above 0.

@@ -41,7 +41,7 @@ Float64s: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """A property that a batch should have; `combine` multiplies several.
+    """A property that a batch should have; `combine` multiplies the values of several.
 
     The fields of the dataclass are the options.
 
@@ -126,7 +126,7 @@ class Objective(ABC):
 class StaticObjective(Objective):
     """An objective whose values are fixed when a selection starts.
 
-    A negative strength inverts values v to 0.001 / max(v, 0.001) before its absolute is applied.
+    For a negative strength −s, the factor of a value v is (0.001 / max(v, 0.001))^s.
     """
 
     negative_strength: ClassVar[bool] = True
@@ -174,7 +174,7 @@ objectives: Registry[type[Objective]] = named_by(Registry("objective", "embedpip
 
 
 def _plain(argument: Any) -> Any:
-    """Return a word or value in brackets without ``=``."""
+    """Return the word or value of an argument without ``=``."""
     if isinstance(argument, Term) and argument == Term(argument.name):
         return argument.name
     if not isinstance(argument, (Term, Comparison)):
@@ -187,7 +187,7 @@ KEYS = ("objective", "strength", "options")
 
 
 def read_objective(given: Any) -> Objective:
-    """Return the objective that is given.
+    """Return an objective, made from a spec string or a mapping if necessary.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def read_objective(given: Any) -> Objective:
     UnknownNameError
         For an unknown name, option or key.
     UsageError
-        If the input is otherwise invalid.
+        If `given` is invalid in another way.
 
     Examples
     --------
@@ -223,8 +223,8 @@ def read_objective(given: Any) -> Objective:
             f"{shown} is not an objective: give one of {', '.join(sorted(objectives))}, as in "
             "diversity^2 or threshold(margin >= 0.2)."
         )
-    made: Objective = build(objectives, given)
-    return made
+    objective: Objective = build(objectives, given)
+    return objective
 
 
 def _shown(given: Any) -> str:

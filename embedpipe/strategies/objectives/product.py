@@ -33,8 +33,8 @@ class ProductSearch:
     """Finds the item with the largest product, then the next as the products change.
 
     `objectives` have at most one `Diversity` and no thresholds; `passing` (u,) marks the unlabelled
-    rows that may be picked. With s the strength of diversity, wᵏ the values of the other objectives
-    and d the distance, the product is maximised as Π wᵏ^(sᵏ/s) · d by `FarthestFirst`, exactly.
+    rows that may be picked. Let s be the strength of diversity, d the distance, and wᵏ and sᵏ the
+    values and strengths of the other objectives. `FarthestFirst` maximises Π wᵏ^(sᵏ/s) · d exactly.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ProductSearch:
 
     @property
     def ends_early(self) -> bool:
-        """Whether items that are too near are excluded for good."""
+        """Whether a minimum distance may end the search while items are left."""
         return self._diversity is not None and self._diversity.min_distance is not None
 
     def next(self) -> Picked | None:
@@ -119,7 +119,7 @@ class _Factors:
         self._now = self._changing()
 
     def levels(self) -> list[Float64s | None]:
-        """Return weights; later ones are for use if earlier ones are all 0. None: equal weights."""
+        """Return weights in order of use: the next if all products are 0. None: equal weights."""
         static, now = self._static, self._now
         found: list[Float64s | None] = []
         if static is not None and now is not None:
@@ -136,7 +136,7 @@ class _Factors:
         return float(np.prod(parts)) if parts else 1.0
 
     def values(self, position: int) -> dict[str, float]:
-        """Return each value of one item without strengths."""
+        """Return the value of each objective for one item, without strengths."""
         found = {label: float(values[position]) for label, values in self._values.items()}
         for label, state in self._states.items():
             found[label] = float(state.values()[position])
@@ -181,12 +181,12 @@ class _Distances:
         found = self._search.farthest()
         if found.key > 0:
             return int(self._at[found.position]), math.sqrt(found.squared_distance)
-        if self._least:  # items with a weight are too near, and remain so
+        if self._least:  # items with a positive weight are too near, and remain so
             self.open &= False if weights is None else weights == 0
         return None
 
     def add(self, position: int) -> None:
-        """Add the item at `position` to those that others are measured against."""
+        """Measure distances also to the item at `position`."""
         self.open &= self._point != self._point[position]
         if self._search is not None:
             self._search.add(int(self._place[position]))
@@ -200,7 +200,8 @@ class _Distances:
         self._search = FarthestFirst(self._pool.vectors, items, centres, min_distance=self._least)
 
     def _first_of_all(self, weights: Float64s | None) -> tuple[int, float]:
-        """Return the item of largest weight or nearest to the mean, and its largest distance."""
+        """Return the first pick and its largest distance to another item."""
+        # It has the largest weight or, without weights, is nearest to the mean.
         at = np.flatnonzero(self.open)
         if weights is None:
             best = int(at[nearest_to_mean(self._pool.vectors, self._pool.unlabelled[at])])

@@ -41,7 +41,7 @@ EXAMPLES = 1024
 
 @dataclass(frozen=True)
 class UncertainObjective(StaticObjective):
-    """One of `UNCERTAINTIES`, by the name of the objective: from 0 (certain) to 1."""
+    """The uncertainty with the name of the objective, from 0 (certain) to 1."""
 
     needs_labels: ClassVar[bool] = True
 
@@ -139,8 +139,8 @@ class Metadata(StaticObjective):
     Parameters
     ----------
     column
-        Its name in the `metadata` of the pool. As an objective its values must not be negative, and
-        are divided by the maximum over the unlabelled items.
+        Name of the column in the `metadata` of the pool. An objective needs values of at least 0;
+        they are divided by the maximum over the unlabelled items.
     strength
         Exponent of the value.
 
@@ -166,7 +166,7 @@ class Metadata(StaticObjective):
         Raises
         ------
         SelectionError
-            If the pool has no such column, or a number is NaN or infinity.
+            If the pool does not have the column, or a number is NaN or infinity.
         """
         if self.column not in pool.metadata:
             raise SelectionError(self._missing(pool))
@@ -258,7 +258,7 @@ class Similarity(StaticObjective):
 
 
 def _distances(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> Float64s:
-    """Return the distance of each row to its nearest example in float32: (u,)."""
+    """Return the distance of each row to its example that is nearest in float32: (u,)."""
     squared = np.full(rows.size, np.inf)
     every = np.arange(len(examples))
     frame = _common_frame(vectors, rows, examples)
@@ -282,7 +282,7 @@ def _distances(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> 
 
 
 def _common_frame(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> Frame:
-    """Return a frame without overflow."""
+    """Return a frame in which neither rows nor examples overflow."""
     frame, _ = safe_frame(vectors, rows)
     every = np.arange(len(examples))
     while replace(frame, matrix=examples).rows(every).norms.max() >= frame.overflow:
@@ -311,9 +311,9 @@ class Threshold(Objective):
     operator
         ``">="``, ``"<="``, ``">"`` or ``"<"``.
     value
-        The limit, in the unit of the measure: objectives are in [0, 1].
+        The limit, in the unit of the measure. Objectives are from 0 to 1.
     strength
-        Always 1.
+        Must be 1.
 
     Examples
     --------
@@ -373,7 +373,7 @@ class Threshold(Objective):
 
 
 def _measure(term: Term) -> StaticObjective:
-    """Return the objective of that name, or else the metadata column of that name."""
+    """Return the static objective with the name of the term, or else the metadata column."""
     if term.name not in objectives and term == Term(term.name):
         return Metadata(term.name)
     found = objectives[term.name].from_spec(term)
