@@ -35,7 +35,7 @@ __all__ = ["Learner", "Model"]
 class Model:
     """A fitted head and its predictions; 12 bytes per item."""
 
-    name: str  # in the label log
+    name: str  # name of the model in the label log
     version: int  # id of the last event before the fit
     labelled: int  # number of labels in the fit
     head: Any  # the fitted classifier
@@ -61,7 +61,7 @@ class Learner:
         embeddings: Embeddings,
         snapshot: Callable[[], Snapshot],  # returns the current labels
         strategy: Strategy,
-        initial: Strategy,  # before the first model
+        initial: Strategy,  # used before the first model
         head: Any,
         seed: int,
         history: Path,  # file for the evidence of each fit

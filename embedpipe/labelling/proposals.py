@@ -37,7 +37,7 @@ class LabelDoubts:
     proposals: list[Proposal]  # the most doubtful first
     labelled: int  # number of labels
     judged: int  # number of labels that could be checked
-    reason: str | None  # why no label could be checked; None if one could
+    reason: str | None  # why no label was checked; None if one was checked
 
 
 def cluster_names(vectors: NDArray[np.float32]) -> list[str]:

@@ -97,7 +97,7 @@ class LabellingSession:
 
     @property
     def version(self) -> int:
-        """Id of the last event that was read."""
+        """Id of the last event that was read from the log."""
         return self._state.version
 
     @property
@@ -191,7 +191,7 @@ class LabellingSession:
         return self._append([self._class_event("rename_class", old, new)])
 
     def merge_class(self, old: str, into: str) -> int:
-        """Merge a class into another one."""
+        """Merge a class into another class."""
         return self._append([self._class_event("merge_class", old, into)])
 
     def undo(self) -> list[int]:

@@ -91,7 +91,7 @@ class Terminal:
         answers: IO[bytes] | None = None,  # UTF-8 lines; by default standard input
         show: TextIO | None = None,  # for questions; by default standard error
         environment: Mapping[str, str] | None = None,  # variables such as TERM
-        copy: Path | None = None,  # path without suffix; images are copied there if not displayed
+        copy: Path | None = None,  # path without suffix, for copies of images not displayed
     ) -> None:
         self._answers = sys.stdin.buffer if answers is None else answers
         self._show = sys.stderr if show is None else show
@@ -105,7 +105,7 @@ class Terminal:
 
     def ask(self, question: Question) -> str:
         """Show a question and return the typed line."""
-        if self._asked != question.path:  # an invalid answer does not repeat the image
+        if self._asked != question.path:  # after an invalid answer, the image is still visible
             self._present(question)
             self._asked = question.path
         suggested = ""

@@ -121,7 +121,7 @@ STEPS = (_TO_VERSION_1,)
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int | None:
-    """Return the schema version of a label log, None for an empty database."""
+    """Return the schema version of a label log, or None for an empty database."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master ORDER BY name")]
@@ -146,7 +146,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int | None:
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Migrate an empty database or an older log to the current version, in one transaction."""
-    # Another process may have migrated it in the meantime; then no step is left.
+    # Another process may have migrated the file in the meantime. Then no step is left.
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = version_of(connection, path)

@@ -192,7 +192,7 @@ class LabelLog:
             return _classes(connection, dataset)
 
     def forget(self, paths: Collection[tuple[str, str]], content_ids: Collection[bytes]) -> int:
-        """Remove paths, content ids, labels and suggestions of items from all events.
+        """Remove the paths, content ids, models and suggestions of items from all events.
 
         The events keep their ids. Label events get the kind ``"new_class"``, so that no class is
         lost. Other events get the kind ``"forgotten"``. The file is rewritten without the deleted
@@ -225,7 +225,7 @@ class LabelLog:
                     f"{_FORGET} AND content_id = ?", (content_id,)
                 ).rowcount
             connection.execute(trigger)
-        # This is done even if no event was changed: an earlier call may have been killed before it.
+        # This also runs if no event was changed: an earlier call may have been killed before it.
         with self._reading() as connection:
             connection.execute("VACUUM")
             (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

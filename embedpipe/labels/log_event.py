@@ -110,9 +110,9 @@ def _check_fields(event: Event) -> None:
     """Refuse an event with a missing or superfluous field."""
     needed = _NEEDS[event.kind]
     for field in ("path", "label", "previous", "undoes"):
-        given = getattr(event, field) is not None
-        if given != (field in needed):
-            verb = "does not accept" if given else "needs"
+        is_set = getattr(event, field) is not None
+        if is_set != (field in needed):
+            verb = "does not accept" if is_set else "needs"
             fields = " and ".join(map(repr, needed))
             raise LabelError(f"an event {event.kind!r} {verb} {field!r}; it must have {fields}.")
     if event.previous is not None and event.previous == event.label:

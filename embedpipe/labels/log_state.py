@@ -44,7 +44,7 @@ class Matched:
     current: dict[str, Current]  # labels and marks of the items that have events
     moved: dict[str, str]  # previous path of each moved file in `current`
     edited: dict[str, Current]  # labels from before the file was edited; not in `current`
-    ambiguous: dict[str, list[str]]  # paths with the same content but different labels
+    ambiguous: dict[str, list[str]]  # labelled paths with its content but different labels
 
 
 def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Matched:
@@ -58,13 +58,13 @@ def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Ma
             edited = content is not None and known[path].content_id not in {None, content}
             (found.edited if edited else found.current)[path] = known[path]
         elif content is not None and content in places:
-            vanished = [
+            former_paths = [
                 place
                 for place in places[content]
                 if place not in items or items[place] not in {None, content}
             ]
-            if vanished:
-                _follow(found, path, vanished[-1], places[content], known)
+            if former_paths:
+                _match_moved(found, path, former_paths[-1], places[content], known)
     return found
 
 
@@ -78,13 +78,13 @@ def _by_content(known: Mapping[str, Current]) -> dict[bytes, list[str]]:
     return dict(places)
 
 
-def _follow(
-    found: Matched, path: str, before: str, candidates: list[str], known: Mapping[str, Current]
+def _match_moved(
+    found: Matched, path: str, former_path: str, candidates: list[str], known: Mapping[str, Current]
 ) -> None:
     """Give a moved file its label, if all files with its content have the same label."""
     if len({(known[place].kind, known[place].label) for place in candidates}) == 1:
-        found.current[path] = known[before]
-        found.moved[path] = before
+        found.current[path] = known[former_path]
+        found.moved[path] = former_path
     else:
         found.ambiguous[path] = sorted(candidates)
 

@@ -31,7 +31,7 @@ NAMED = 3
 
 @dataclass
 class Counted:
-    """Number of entries of one kind, with the first as an example."""
+    """Number of entries of one kind, with the first entry as an example."""
 
     count: int
     example: str

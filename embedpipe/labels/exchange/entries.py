@@ -97,9 +97,9 @@ def check_items(items: Sequence[Labelled], existing: Container[str] = ()) -> Non
         where = f"the item {item.path!r}"
         values = (item.label, item.status, item.prediction, item.score, item.who, item.model)
         read_path = path_as_written if item.path in existing else path_as_id
-        again = validated(Entry(where, item.path, *values), read_path)
-        if again != item:
-            raise FormatError(f"{where} would be read differently: as {again!r}.")
+        as_read = validated(Entry(where, item.path, *values), read_path)
+        if as_read != item:
+            raise FormatError(f"{where} would be read differently: as {as_read!r}.")
         if item.path in seen:
             raise FormatError(f"{where} occurs twice. Keep one of the two.")
         seen.add(item.path)

@@ -41,7 +41,7 @@ class ReadOptions:
     resolver
         Finds the items of a dataset; None without a dataset.
     notes
-        Sentences for the user about how the file is read. The format appends its own.
+        Sentences for the user about how the file is read. A format may append sentences.
     """
 
     extra: Mapping[str, Any] = field(default_factory=dict)

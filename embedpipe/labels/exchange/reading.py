@@ -15,7 +15,7 @@ from .entries import Entry, Labelled, path_as_id, path_as_written, validated
 
 __all__ = ["Reading", "collect", "collect_for", "new_events"]
 
-# Reasons for leaving an entry out; in messages they follow a count.
+# Reasons for leaving an entry out. In a message, a reason follows a count.
 PREDICTION_ONLY = "with only a prediction"
 REPEATED = "that repeat an earlier entry"
 UNKNOWN = "not in the dataset"
@@ -114,12 +114,12 @@ def collect_for(
 
 def _add(found: dict[str, Labelled], where: str, item: Labelled) -> bool:
     """Add an item; return False if it repeats an earlier item, perhaps of another annotator."""
-    before = found.setdefault(item.path, item)
-    if before is item:
+    earlier = found.setdefault(item.path, item)
+    if earlier is item:
         return True
-    if replace(before, who=item.who) != item:
+    if replace(earlier, who=item.who) != item:
         raise FormatError(
-            f"{where}: {item.path!r} is {_description(item)} here, but {_description(before)} "
+            f"{where}: {item.path!r} is {_description(item)} here, but {_description(earlier)} "
             "earlier in the file. Keep one of the two."
         )
     return False
@@ -160,8 +160,8 @@ def new_events(
     found = []
     for item in items:
         label = item.label if item.status == "label" else None
-        now = known.current.get(item.path)
-        unchanged = now is not None and (now.kind, now.label) == (item.status, label)
+        current = known.current.get(item.path)
+        unchanged = current is not None and (current.kind, current.label) == (item.status, label)
         if unchanged or (item.status == "label" and label is None):
             continue
         suggestion, model = item.prediction, item.model
