@@ -13,9 +13,19 @@ from typing import Any, Generic, TypeVar
 
 from .errors import UnknownNameError, UsageError
 
-__all__ = ["Registry", "if_imported", "import_extensions", "imported_extensions"]
+__all__ = [
+    "Registry",
+    "add_script_entries",
+    "if_imported",
+    "import_extensions",
+    "imported_extensions",
+    "script_entries",
+]
 
 T = TypeVar("T")
+
+_GROUPS: dict[str, Registry[Any]] = {}
+"""Registries by their group of entry points."""
 
 
 class Registry(Generic[T]):
@@ -47,6 +57,8 @@ class Registry(Generic[T]):
         self.kind = kind
         self.group = group
         self._entries: dict[str, T] = {}
+        if group is not None:
+            _GROUPS.setdefault(group, self)
         self._installed: dict[str, EntryPoint] | None = None  # None before the first search
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -152,6 +164,26 @@ def import_extensions(names: Iterable[str]) -> None:
 def imported_extensions() -> list[str]:
     """Return the imported extensions, so that worker processes can import them too."""
     return list(_IMPORTED)
+
+
+def script_entries() -> list[tuple[str, str, Any]]:
+    """Return (group, name, entry) of entries from the running script or notebook.
+
+    Worker processes cannot import them; see `add_script_entries`.
+    """
+    return [
+        (group, name, entry)
+        for group, registry in _GROUPS.items()
+        for name, entry in registry._entries.items()
+        if getattr(entry, "__module__", None) == "__main__"
+    ]
+
+
+def add_script_entries(entries: Iterable[tuple[str, str, Any]]) -> None:
+    """Register the script's entries in a worker process, in the registries that it uses."""
+    for group, name, entry in entries:
+        if group in _GROUPS:
+            _GROUPS[group]._entries.setdefault(name, entry)
 
 
 def _import_module(name: str) -> None:

@@ -34,6 +34,13 @@ __all__ = [
 ]
 
 
+NOT_STORED = (
+    "its worker process stored the run under another name: define its strategy or head in a module "
+    "and import it, or use workers=0."
+)
+"""Error of a run whose options have another name in the worker process."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """The progress of a study: finished runs and rounds, including earlier ones, and all of them.
@@ -267,10 +274,12 @@ class Study(ABC, Generic[R]):
                 number, seconds = event.message
                 clock.count(task.cell, seconds)
                 on_update(task.cell, number)
-            elif isinstance(event, Done):
+            elif isinstance(event, Done) and self._extent(task.cell).is_whole:
                 clock.finish(task.cell)
                 finished(task.cell)
             else:
+                if isinstance(event, Done):
+                    failures.append(Failure(task.name, NOT_STORED))
                 clock.fail(task.cell)
             report()
         results = self._gathered(tuple(failures))

@@ -19,7 +19,12 @@ from joblib.externals.loky import Future, ProcessPoolExecutor
 from joblib.externals.loky.backend import get_context
 from joblib.externals.loky.backend.reduction import dumps
 
-from .._registry import import_extensions, imported_extensions
+from .._registry import (
+    add_script_entries,
+    import_extensions,
+    imported_extensions,
+    script_entries,
+)
 from ..errors import EmbedpipeError, RunError, UsageError
 
 __all__ = ["Done", "Event", "Failed", "ProgressUpdate", "Work", "run_tasks", "worker_count"]
@@ -103,8 +108,10 @@ class WorkerPool:
     """Worker processes, each with its own `loky` executor: a killed one fails only its task."""
 
     def __init__(self, work: Work, count: int, shared: Any) -> None:
-        self._work, self._shared = work, bytes(dumps(shared))
+        self._work = work
         self._extensions = imported_extensions()
+        entries = [entry for entry in script_entries() if _can_be_sent(entry)]
+        self._shared = bytes(dumps((shared, entries)))
         context = get_context("loky")
         # All workers write to one pipe: short messages are written whole.
         self._messages, self._writer = context.Pipe(duplex=False)
@@ -211,6 +218,14 @@ def _steps(work: Work, shared: Any, task: Any) -> Iterator[tuple[Any, ...]]:
             return
 
 
+def _can_be_sent(entry: Any) -> bool:
+    try:
+        dumps(entry)
+    except Exception:  # noqa: BLE001  pickling raises anything
+        return False
+    return True
+
+
 def _cannot_be_sent(error: Exception) -> str:
     return (
         f"it cannot be sent to a worker process ({type(error).__name__}: {error}): use workers=0."
@@ -266,9 +281,10 @@ def _run_task(number: int, packed: bytes) -> tuple[Any, ...]:
     """Run a task, send its updates and return its end."""
     try:
         import_extensions(_process["extensions"])
-        if isinstance(_process["shared"], bytes):
-            _process["shared"] = pickle.loads(_process["shared"])
         work, task = pickle.loads(packed)
+        if isinstance(_process["shared"], bytes):
+            _process["shared"], entries = pickle.loads(_process["shared"])
+            add_script_entries(entries)
     except Exception as error:  # noqa: BLE001  unpickling raises anything
         return "failed", _cannot_be_sent(error), traceback.format_exc()
     for step in _steps(work, _process["shared"], task):

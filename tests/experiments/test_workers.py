@@ -16,6 +16,7 @@ import pytest
 from embedpipe.errors import RunError
 from embedpipe.experiments import workers
 from embedpipe.experiments.workers import THREADS, Done, Failed, ProgressUpdate, run_tasks
+from tests.processes import run
 
 WORK = """
     import os
@@ -108,6 +109,49 @@ def test_a_worker_that_cannot_start_is_an_error(work, monkeypatch: pytest.Monkey
     with pytest.raises(RunError) as caught:
         list(run_tasks([("do", 1)], work, 1))
     assert str(caught.value) == "a worker process ended while it was starting (exit status 4)."
+
+
+def test_workers_know_the_strategies_and_heads_that_a_script_registers(tmp_path: Path) -> None:
+    script = tmp_path / "registering.py"
+    script.write_text(
+        textwrap.dedent("""
+        import threading
+        import numpy as np
+        import embedpipe as ep
+        from embedpipe.active import Problem
+
+        @ep.strategies.register("last")
+        class Last(ep.Strategy):
+            name = "last"
+            def choose(self, pool, n, rng):
+                return ep.Selection(pool.unlabelled[::-1][:n], np.arange(n, 0, -1, dtype="f4"))
+
+        @ep.heads.heads.register("plain")
+        class Plain(ep.heads.NearestMeanHead):
+            pass
+
+        class Unsent(Last):  # a worker process cannot receive it
+            lock = threading.Lock()
+
+        ep.strategies.register("unsent")(Unsent)
+
+        X = np.random.default_rng(0).normal(size=(60, 4)).astype("f4")
+        y = np.arange(60) % 3
+        problem = Problem.from_arrays(X, y, candidates=range(40), test=range(40, 60))
+        for workers in (2, 0):
+            results = ep.Experiment(
+                {"numbers": problem}, strategies=["last"], heads=["plain"], seeds=2,
+                initial_size=6, batch_size=6, rounds=1, workspace=f"w{workers}",
+            ).run(workers=workers)
+            assert not results.failures, results.failures
+            print(sorted(set(results.table["run_id"].to_pylist())))
+        """)
+    )
+    done = run([sys.executable, script], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    parallel, serial = done.stdout.splitlines()
+    assert parallel == serial
+    assert "last" in parallel
 
 
 def test_a_script_can_define_tasks_without_a_main_guard(tmp_path: Path) -> None:
