@@ -132,10 +132,10 @@ class Trainer:
         """Return a uniform sample of at most `buffer_size` labelled rows."""
         # The rows with the highest random keys. A reservoir that receives the rows one by one keeps
         # the same rows.
-        every = joined(batches)
-        keys = uniform_of_rows(every.rows, self.seed, "replay")
+        labelled = joined(batches)
+        keys = uniform_of_rows(labelled.rows, self.seed, "replay")
         kept = np.sort(np.argsort(-keys, kind="stable")[: self.buffer_size])
-        return Batch(every.rows[kept], every.labels[kept])
+        return Batch(labelled.rows[kept], labelled.labels[kept])
 
 
 def joined(batches: Sequence[Batch]) -> Batch:

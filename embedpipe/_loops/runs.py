@@ -102,10 +102,10 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
     try:
         if not path.exists():
             write_atomically(path, text)
-        found = path.read_bytes()
+        stored = path.read_bytes()
     except OSError as error:
         raise unwritable_run(folder, error) from error
-    if found != text:
+    if stored != text:
         raise RunError(
             f"{folder} holds a run with other arguments. Choose another folder, or delete this one."
         )

@@ -63,8 +63,8 @@ class Memory:
         object.__setattr__(self, "keys", np.asarray(self.keys, dtype=np.float64))
         shapes = {name: array.shape for name, array in vars(self).items()}
         if set(shapes.values()) != {(self.rows.size,)}:
-            given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            raise UsageError(f"the arrays of a memory must have the same length; got {given}.")
+            listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise UsageError(f"the arrays of a memory must have the same length; got {listed}.")
         again = repeated(self.rows)
         if again is not None:
             raise UsageError(f"row {again} is in the memory twice: give it once.")
@@ -95,7 +95,7 @@ class Memory:
     def first_of_each(self, groups: NDArray[np.integer[Any]], quotas: Int64) -> Memory:
         """Return the rows with the smallest keys of each group, sorted by row.
 
-        Of rows with equal keys, the lowest is first. `groups` are the (m,) group numbers of the
+        Of rows with equal keys, the lowest row is kept. `groups` are the (m,) group numbers of the
         rows, from 0. `quotas` are the (g,) maximum numbers of rows of the groups. Takes O(m·log m)
         time.
         """
@@ -121,10 +121,10 @@ class ExperienceBatch:
     vectors
         (b, d) float32 embeddings.
     probabilities
-        A function without arguments that returns the (b, K) class probabilities of the head after
-        the experience, with column c for code c.
+        A function without arguments that returns the (b, K) class probabilities of the rows from
+        the head after the experience. Column c is class c.
     total
-        Number of labelled rows of the stream so far, including these.
+        Number of labelled rows of the stream so far, including this experience.
     """
 
     number: int

@@ -21,7 +21,7 @@ from .stream import Stream
 __all__ = ["METHODS", "MIXES", "Learner", "Method", "get_method"]
 
 MIXES = ("concatenated", "balanced")
-"""*concatenated*: all rows have equal weight; *balanced*: the buffer weighs as much as new rows."""
+"""*concatenated*: all rows weigh the same; *balanced*: the buffer weighs the same as new rows."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Method:
     """A method of continual learning."""
 
     learn: Callable[[Learner, Any, Sequence[Batch], Batch], Any]
-    """Returns the new head, given the learner, the last head or None, the rows of each experience
-    so far, and the rows of the buffer."""
+    """Returns the new head. Its arguments are the learner, the last head or None, the labelled rows
+    of each experience so far, and the rows of the buffer."""
     replays: bool = False
     """Whether the method uses a replay buffer."""
     at_once: bool = False
@@ -75,11 +75,11 @@ class Learner:
 
     def probabilities(self, head: Any, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the (k, K) class probabilities of rows; 0 for classes that the head lacks."""
-        found = np.zeros((rows.size, self.stream.n_classes))
+        probabilities = np.zeros((rows.size, self.stream.n_classes))
         if rows.size:
             columns = np.searchsorted(self.stream.classes, head.classes_)
-            found[:, columns] = probabilities_of(head, self.stream.matrix, rows)  # (k, C)
-        return found
+            probabilities[:, columns] = probabilities_of(head, self.stream.matrix, rows)  # (k, C)
+        return probabilities
 
     def accuracies(self, head: Any) -> NDArray[np.float64]:
         """Return the (T,) accuracies on the test rows of each experience."""

@@ -36,8 +36,8 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "mean of (max of R[i, j] over i < T - 1) - R[T - 1, j] over j < T - 1",
     }
 )
-"""Definitions of the metrics. R[i, j] is the accuracy on experience j of T after learning
-experience i, both counted from 0. floor[j] is the accuracy of an untrained head."""
+"""Definitions of the metrics. R[i, j] is the accuracy on experience j after learning experience i.
+There are T experiences, counted from 0. floor[j] is the accuracy of an untrained head."""
 
 
 def accuracy_matrix(rows: Iterable[tuple[int, ArrayLike]], size: int) -> Float64:
@@ -46,10 +46,10 @@ def accuracy_matrix(rows: Iterable[tuple[int, ArrayLike]], size: int) -> Float64
     >>> accuracy_matrix([(1, [0.5, 1.0])], 2).tolist()
     [[nan, nan], [0.5, 1.0]]
     """
-    found = np.full((size, size), np.nan)
+    matrix = np.full((size, size), np.nan)
     for experience, accuracies in rows:
-        found[experience] = accuracies
-    return found
+        matrix[experience] = accuracies
+    return matrix
 
 
 def continual_metrics(
@@ -63,8 +63,8 @@ def continual_metrics(
         (T, T) accuracies: R[i, j] on the test rows of experience j, after learning experience i.
         NaN where undefined.
     protocol
-        ``"iid"`` or ``"streaming"``. With streaming, cells with i >= j are ignored: their test rows
-        were training rows.
+        ``"iid"`` or ``"streaming"``. In the streaming protocol, cells with i >= j are ignored,
+        because the head was trained on their test rows.
     floor
         (T,) accuracies of an untrained head, the lower baseline. If None, the metrics that use
         `floor` are NaN.
@@ -80,7 +80,7 @@ def continual_metrics(
     UsageError
         If `R` is not square, is empty or holds infinity, or `floor` has another length.
     UnknownNameError
-        If `protocol` is not a protocol.
+        If `protocol` is unknown.
 
     Notes
     -----
@@ -110,7 +110,7 @@ def continual_metrics(
     own, last = matrix.diagonal(), matrix[-1]  # (T,), (T,)
     best = matrix[:-1].max(axis=0, initial=-np.inf)  # (T,), without the last row of R
     past = slice(T - 1)
-    found = {
+    cells = {
         "clear_in_domain": own,
         "clear_next_domain": matrix.diagonal(1),
         "clear_accuracy": matrix[i >= j],
@@ -122,8 +122,8 @@ def continual_metrics(
         "forgetting_last": (own - last)[past],
         "forgetting_max": (best - last)[past],
     }
-    found["avalanche_bwt"], found["avalanche_fwt"] = found["gem_bwt"], found["gem_fwt"]
-    return {name: float(found[name].mean()) if found[name].size else np.nan for name in METRICS}
+    cells["avalanche_bwt"], cells["avalanche_fwt"] = cells["gem_bwt"], cells["gem_fwt"]
+    return {name: float(cells[name].mean()) if cells[name].size else np.nan for name in METRICS}
 
 
 def _checked(R: ArrayLike, protocol: str) -> Float64:

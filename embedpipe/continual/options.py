@@ -80,12 +80,8 @@ class ContinualOptions:
         object.__setattr__(self, "seed", check_seed(self.seed))
         if self.policy == NO_BUFFER and self.method_name == "replay":
             raise UsageError("policy 'none' has no buffer to replay: use method 'naive'.")
-        _ = (
-            self.built_method,
-            self.built_policy,
-            self.size,
-            self.built_strategy,
-        )  # raises if invalid
+        # Building the objects raises an error if an option is invalid.
+        _ = self.built_method, self.built_policy, self.size, self.built_strategy
         if self.mix not in MIXES:
             raise UnknownNameError("mix", str(self.mix), MIXES)
         if self.built_initial.needs_labels and self.budget is not None:

@@ -177,9 +177,9 @@ class BiasedReservoir(Policy):
 class GDumb(Policy):
     """The same number of rows of each class, filled in order of arrival.
 
-    Every row enters until the buffer is full. Then a new row enters if its class has fewer rows
-    than the buffer size divided by the number of classes, and a random row of the largest class is
-    removed. With a share, the buffer grows when an experience begins.
+    Every row enters until the buffer is full. Then a new row enters only if its class has fewer
+    rows than the buffer size divided by the number of classes. It replaces a random row of the
+    largest class. With a share, the buffer grows when an experience begins.
 
     Notes
     -----

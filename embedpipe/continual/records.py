@@ -161,8 +161,8 @@ class ContinualFolder:
             keys=np.array([row["key"] for row in buffer], dtype=np.float64),
         )
         if labelled is None:
-            every = [each.train for each in self._stream.experiences[: number + 1]]
-            return Progress(records, memory, head, every)
+            train_rows = [each.train for each in self._stream.experiences[: number + 1]]
+            return Progress(records, memory, head, train_rows)
         parts: list[list[int]] = [[] for _ in range(number + 1)]
         for row in labelled:
             parts[row["experience"]].append(row["row"])

@@ -28,7 +28,7 @@ class Scored(Ranked):
     ----------
     take
         Which rows are kept first: ``"hardest"``, ``"easiest"``, or ``"median"`` (the rows nearest
-        to the median rank). Of equally hard rows, the lowest is first.
+        to the median rank). Of equally hard rows, the lowest row is first.
     offset
         Share of the rows. The hardest rows up to this share, which may be mislabelled, are ranked
         last. Only with ``"hardest"``.
@@ -66,8 +66,8 @@ class Scored(Ranked):
 class EL2N(Scored):
     """The rows whose predicted probabilities differ most from their label.
 
-    The hardness is the norm |p − y| of the error, from 0 to √2, where p are the probabilities of a
-    row and y is 1 for its class and 0 elsewhere. See `Scored` for the options.
+    The hardness of a row is the norm |p − y|, from 0 to √2. p are the probabilities, and y is 1 for
+    the class of the row and 0 for other classes. See `Scored` for the options.
 
     Notes
     -----
@@ -127,10 +127,10 @@ class Margin(Scored):
 
     def hardness(self, probabilities: Float64, codes: NDArray[np.int64]) -> Float64:
         """Return minus the margins."""
-        every = np.arange(codes.size)
-        own = probabilities[every, codes]  # (b,)
+        at = np.arange(codes.size)
+        own = probabilities[at, codes]  # (b,)
         others = probabilities.copy()  # (b, K)
-        others[every, codes] = 0
+        others[at, codes] = 0
         with np.errstate(divide="ignore", invalid="ignore"):  # log 0 is −∞; ∞ − ∞ is not used
             margins = np.log(own) - np.log(others.max(axis=1))
         return np.where(own > 0, -margins, np.inf) + 0.0
@@ -139,17 +139,21 @@ class Margin(Scored):
 def _checked(batch: ExperienceBatch, name: str) -> Float64:
     """Return the probabilities of `batch`: (b, K) float64."""
     predicted: Any = batch.probabilities()
-    found = np.asarray(predicted, dtype=np.float64)
+    probabilities = np.asarray(predicted, dtype=np.float64)
     least = int(batch.codes.max()) + 1
-    if found.ndim != 2 or len(found) != batch.rows.size or found.shape[1] < least:
+    if (
+        probabilities.ndim != 2
+        or len(probabilities) != batch.rows.size
+        or probabilities.shape[1] < least
+    ):
         raise UsageError(
-            f"policy {name!r} received probabilities of shape {found.shape}: give "
+            f"policy {name!r} received probabilities of shape {probabilities.shape}: give "
             f"{batch.rows.size} rows and at least {least} columns."
         )
-    wrong = ~(np.isfinite(found) & (found >= 0)).all(axis=1)  # (b,)
+    wrong = ~(np.isfinite(probabilities) & (probabilities >= 0)).all(axis=1)  # (b,)
     if wrong.any():
         raise UsageError(
             f"policy {name!r} received probabilities for row {int(batch.rows[wrong][0])} that are "
             "not finite or below 0: check the head."
         )
-    return found
+    return probabilities

@@ -57,7 +57,7 @@ class Stream:
     codes
         (n,) int64 positions in `classes`; -1 for rows that are in no experience.
     experiences
-        At least two, in order.
+        The experiences in order, at least two.
     protocol
         ``"iid"`` or ``"streaming"``.
     name
@@ -117,7 +117,7 @@ class Stream:
             Number of experiences, not for buckets and folders. Default: 10, or half the number of
             classes for ``"classes"``.
         classes
-            Classes of each experience, instead of random groups.
+            Names of the classes of each experience, instead of random groups.
         leave_out
             Buckets or folders to omit.
         protocol

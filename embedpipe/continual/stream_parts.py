@@ -182,13 +182,13 @@ def _texts(column: Sequence[Any] | NDArray[Any], name: str) -> list[str]:
 
 
 def _splits(column: Sequence[Any] | NDArray[Any]) -> list[str | None]:
-    found = []
+    splits = []
     for row, text in enumerate(_texts(column, "splits")):
         try:
-            found.append(split_of(text))
+            splits.append(split_of(text))
         except ValueError as error:
             raise LabelError(f"row {row} of splits: {error}.") from None
-    return found
+    return splits
 
 
 def _folders(ids: Sequence[str]) -> tuple[list[str | None], list[str | None]]:

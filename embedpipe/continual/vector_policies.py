@@ -30,7 +30,7 @@ ROUNDING = 2.0**-24
 class ByVectors(Ranked):
     """A policy that ranks by vectors, scaled to unit length in float32.
 
-    Of rows that rank equally, the lowest is first. A subclass has a `name` and the method
+    Of rows that rank equally, the lowest row is first. A subclass has a `name` and the method
     `chosen`.
     """
 

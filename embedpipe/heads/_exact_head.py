@@ -202,10 +202,10 @@ class StreamingHead(ExactHead, LinearHead):
 
     def _compute(self, moments: Moments, seen: Sample) -> None:
         scored = scorable(seen, moments.counts)
-        found = self._solve(moments, seen, scored)
-        shift = self._calibrate(found.left_out, found.scale, moments.counts, seen, scored)
-        self.coef_ = found.coef
-        self.intercept_ = np.where(moments.counts > 0.0, found.intercept, -np.inf) + shift
+        fit = self._solve(moments, seen, scored)
+        shift = self._calibrate(fit.left_out, fit.scale, moments.counts, seen, scored)
+        self.coef_ = fit.coef
+        self.intercept_ = np.where(moments.counts > 0.0, fit.intercept, -np.inf) + shift
 
     def _keep_moments(self, moments: Moments) -> None:
         self.class_count_ = moments.counts

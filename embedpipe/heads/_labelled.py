@@ -90,14 +90,16 @@ class Sample:
 
     def joined(self, other: Sample, limit: int = SAMPLE_ROWS) -> Sample:
         """Return the sample of the rows of both samples."""
-        found = Distinct.of(
+        distinct = Distinct.of(
             np.concatenate([self.digests, other.digests]),
             np.concatenate([self.codes, other.codes]),
             np.concatenate([self.weights, other.weights]),
         )
-        rows = np.concatenate([self.rows, other.rows])[found.at]
+        rows = np.concatenate([self.rows, other.rows])[distinct.at]
         complete = self.complete and other.complete
-        return Sample(rows, found.codes, found.weights, found.digests, complete)._cut(limit)
+        return Sample(rows, distinct.codes, distinct.weights, distinct.digests, complete)._cut(
+            limit
+        )
 
     def renumbered(self, at: NDArray[np.intp]) -> Sample:
         """Return the sample with class number ``at[k]`` in place of k; `at` ascends."""
@@ -121,8 +123,8 @@ def read_labelled(
     """Check the arguments of the `fit` of `head`; return float32 rows, scaled if it normalizes."""
     rows, classes, codes, weights = read_rows(head, X, y, sample_weight, reset=reset)
     rows = scaled(rows, normalize=head.normalize)
-    found = Distinct.of(row_digests(rows), codes, weights)
-    return Labelled(classes, rows[found.at], found.codes, found.weights, found.digests)
+    distinct = Distinct.of(row_digests(rows), codes, weights)
+    return Labelled(classes, rows[distinct.at], distinct.codes, distinct.weights, distinct.digests)
 
 
 def read_rows(
@@ -247,7 +249,7 @@ def row_weights(
 
     A weight is the `sample_weight` times the class weight. A mapping can have strings for integer
     labels (JSON keys), and omitted classes have weight 1. A mapping that has a class without rows
-    and omits a class with rows is refused: one of the two is probably misspelt.
+    and omits a class with rows is refused: one of these labels is probably misspelt.
     """
     weights = None if sample_weight is None else checked_weights(sample_weight, len(codes))
     if class_weight is None:
@@ -270,7 +272,7 @@ def log_class_weights(classes: NDArray[Any], class_weight: Any) -> Float64:
 
 
 def checked_weights(sample_weight: ArrayLike, n: int) -> Float64:
-    """Return one or n weights as (n,) weights; refuse negative weights, and zeros only."""
+    """Return (n,) weights of at least 0, with a sum above 0; one number becomes n equal weights."""
     try:
         weights = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError):

@@ -65,8 +65,8 @@ class FeCAMHead(ExactHead):
     class_count_, means_
         (K,) and (K, d) float64: weights and means of the classes.
     ranks_, spreads_, axes_
-        The scatter of the classes: (K,) numbers of axes, and for the R axes of all classes (R,)
-        float64 sums of squares and (R, d) float64 directions.
+        The scatter of the classes: the (K,) numbers of axes of each class, and the (R,) float64
+        sums of squares and (R, d) float64 directions of all R axes.
     shrinkage_
         The shrinkage used.
     intercept_

@@ -73,7 +73,7 @@ def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = 
 def load_head(path: str | Path) -> tuple[Any, dict[str, Any]]:
     """Read a head and its metadata from a file that `save_head` wrote.
 
-    The predictions equal those of the saved head to the last bit.
+    The loaded head predicts the same as the saved head, to the last bit.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def _fitted(head: Any) -> dict[str, Any]:
 
 
 def _plain(head: str, attribute: str, value: Any) -> Any:
-    """Return `value` as a type that JSON can store; refuse others."""
+    """Return `value` as a type that JSON can store; refuse other types."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, np.ndarray) and all(isinstance(entry, str) for entry in value.flat):

@@ -111,11 +111,11 @@ class KNNHead(ExactHead):
             self.n_neighbors_ = min(DEFAULT if self.n_neighbors == "auto" else tried[-1], most)
             self._evaluate(None, rows.codes[:0])
             return
-        squared, found = self._left_out(scored, tried[-1])
+        squared, neighbours = self._left_out(scored, tried[-1])
         codes, weights = rows.codes[scored], rows.weights[scored]
         best = np.inf
         for k in tried:
-            logits = self._votes(squared[:, :k], found[:, :k])  # (s, K)
+            logits = self._votes(squared[:, :k], neighbours[:, :k])  # (s, K)
             temperature = capped_temperature(
                 logits, codes, weights, rows.weights.sum(), prior_rows=1.0
             )
@@ -130,19 +130,18 @@ class KNNHead(ExactHead):
     def _left_out(self, scored: NDArray[np.intp], k: int) -> tuple[Float32, NDArray[np.int64]]:
         """Return (s, k) squared distances and positions of the `k` nearest other rows."""
         squared = np.empty((len(scored), k), dtype=np.float32)
-        found = np.empty((len(scored), k), dtype=np.int64)
+        neighbours = np.empty((len(scored), k), dtype=np.int64)
 
         def work(part: slice) -> None:
             away, near = self._search(self.rows_[scored[part]], k + 1)  # (b, k + 1)
             own = near == scored[part, None]
-            own[~own.any(axis=1), -1] = (
-                True  # more than k copies of the row were found instead of it
-            )
+            # The search can return more than k copies of a row in place of the row itself.
+            own[~own.any(axis=1), -1] = True
             squared[part] = away[~own].reshape(-1, k)
-            found[part] = near[~own].reshape(-1, k)
+            neighbours[part] = near[~own].reshape(-1, k)
 
         map_blocks(work, len(scored), BLOCK_ROWS)
-        return squared, found
+        return squared, neighbours
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         scaled = np.asarray(self._scaled(rows, np.float32, offset))
@@ -156,21 +155,21 @@ class KNNHead(ExactHead):
         faiss.omp_set_num_threads(1)
         try:
             with one_blas_thread():
-                squared, found = faiss.knn(np.ascontiguousarray(rows), self.rows_, k)
+                squared, neighbours = faiss.knn(np.ascontiguousarray(rows), self.rows_, k)
         finally:
             faiss.omp_set_num_threads(before)
-        return squared, found
+        return squared, neighbours
 
-    def _votes(self, squared: Float32, found: NDArray[np.int64]) -> Float64:
+    def _votes(self, squared: Float32, neighbours: NDArray[np.int64]) -> Float64:
         """Return the (b, K) logarithms of the shares of the votes."""
-        k, n_classes = found.shape[1], len(self.classes_)
+        k, n_classes = neighbours.shape[1], len(self.classes_)
         counts = np.bincount(self.codes_, weights=self.weights_, minlength=n_classes)
         shares = counts / counts.sum()  # (K,)
-        norms = np.square(self.rows_[found[:, 0]], dtype=np.float64).sum(axis=1)  # (b,)
+        norms = np.square(self.rows_[neighbours[:, 0]], dtype=np.float64).sum(axis=1)  # (b,)
         least = np.maximum(MIN_SQUARED_DISTANCE * norms, np.finfo(np.float32).tiny)[:, None]
-        own = self.weights_[found] / np.sqrt(np.maximum(squared, least))  # (b, k)
+        own = self.weights_[neighbours] / np.sqrt(np.maximum(squared, least))  # (b, k)
         own *= k / own.sum(axis=1, keepdims=True)
-        votes = np.tile(self.smoothing * shares, (len(found), 1))  # (b, K)
-        np.add.at(votes, (np.arange(len(found))[:, None], self.codes_[found]), own)
+        votes = np.tile(self.smoothing * shares, (len(neighbours), 1))  # (b, K)
+        np.add.at(votes, (np.arange(len(neighbours))[:, None], self.codes_[neighbours]), own)
         votes /= k + self.smoothing
         return np.asarray(np.log(np.maximum(votes, np.finfo(np.float32).tiny)))

@@ -173,14 +173,14 @@ class LabelPropagationHead(LinearHead):
             rng = np.random.default_rng(self.seed or 0)
             some = rng.choice(len(rows), self.max_unlabelled, replace=False)
             rows = rows[np.sort(some)]
-        found = np.empty(rows.shape, dtype=np.float32)
+        sampled = np.empty(rows.shape, dtype=np.float32)
 
         def work(part: slice) -> None:
             check_finite(rows[part], part.start)
-            found[part] = scaled(rows[part], normalize=self.normalize)
+            sampled[part] = scaled(rows[part], normalize=self.normalize)
 
         map_blocks(work, len(rows), BLOCK_ROWS)
-        return found
+        return sampled
 
     def _propagate(self, batch: Labelled, pool: Float32, logistic: LogisticHead) -> None:
         """Add the normal distributions to the logits; cross-validation chooses their weight."""
@@ -215,7 +215,7 @@ class LabelPropagationHead(LinearHead):
         """Return the (m, K) held-out logits for each strength."""
         C = 1.0 if self.C_ is None else self.C_
         some = evenly_spaced(len(pool))
-        found = [np.zeros((len(batch.rows), len(batch.classes))) for _ in STRENGTHS]
+        held_out = [np.zeros((len(batch.rows), len(batch.classes))) for _ in STRENGTHS]
         for fold in np.unique(folds[folds != NEVER_SCORED]):
             out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
             labels, weights = batch.labels[rest], batch.weights[rest]
@@ -223,12 +223,12 @@ class LabelPropagationHead(LinearHead):
             logistic.fit(batch.rows[rest], labels, weights)
             predicted = _log_probabilities(logistic, pool[some])
             own = _log_probabilities(logistic, batch.rows[out])
-            for strength, logits in zip(STRENGTHS, found, strict=True):
+            for strength, logits in zip(STRENGTHS, held_out, strict=True):
                 gaussians = fit_gaussians(
                     projected[some], predicted, rows[rest], batch.codes[rest], weights, strength
                 )
                 logits[out] = own + gaussians.logits(rows[out])
-        return found
+        return held_out
 
 
 def _log_probabilities(logistic: LogisticHead, rows: Float32) -> Float64:
@@ -267,15 +267,15 @@ class PrincipalAxes(NamedTuple):
 
     def project(self, rows: Float32) -> Float32:
         """Return the (m, r) coordinates of (m, d) rows."""
-        found = np.empty((len(rows), self.axes.shape[1]), dtype=np.float32)
+        coordinates = np.empty((len(rows), self.axes.shape[1]), dtype=np.float32)
         axes = self.axes.astype(np.float32)
         shift = (self.mean @ self.axes).astype(np.float32)
 
         def work(part: slice) -> None:
-            found[part] = rows[part] @ axes - shift
+            coordinates[part] = rows[part] @ axes - shift
 
         map_blocks(work, len(rows), BLOCK_ROWS)
-        return found
+        return coordinates
 
 
 def principal_axes(pool: Float32, labelled: Float32, n: int) -> PrincipalAxes:

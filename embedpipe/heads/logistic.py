@@ -47,7 +47,7 @@ ABSENT = 20.0
 class LogisticHead(LinearHead):
     """Multinomial logistic regression that chooses its own regularisation.
 
-    The model and `C` are those of scikit-learn's ``LogisticRegression``. The same labelled rows
+    The model and `C` are as in scikit-learn's ``LogisticRegression``. The same labelled rows
     give the same head to the last bit, in any order and with any number of threads.
 
     Parameters
@@ -57,8 +57,8 @@ class LogisticHead(LinearHead):
         prior that dominates for few rows. If no class has two distinct rows, C is the centre of the
         prior: 60,000 / (n * variance of the scaled rows), rounded to the nearest half decade.
     warm_start
-        Whether `fit` starts from the last solution, which needs fewer steps. The optimum is the
-        same, up to `tol`.
+        Whether `fit` starts from the last solution. This needs fewer steps and gives the same
+        optimum, up to `tol`.
     class_weight, normalize
         See `SimpleHead`.
     max_iter
@@ -74,7 +74,8 @@ class LogisticHead(LinearHead):
     C_, C_rule_
         The C used, None with one class; how it was chosen, as text.
     temperature_, cv_accuracy_, cv_ece_, cv_n_
-        From cross-validation; see `Head`. If C is given, the temperature is 1 and the rest None.
+        From cross-validation; see `Head`. If `C` is a number, `temperature_` is 1 and the other
+        three are None.
     loss_
         Weighted mean log-loss of the labelled rows in nats, without penalty and temperature.
     n_iter_, converged_
@@ -171,10 +172,10 @@ class LogisticHead(LinearHead):
         rows = validated(self, X, reset=False)
         check_finite(rows, 0)
         dtype = np.float32 if rows.dtype == np.float32 else np.float64
-        found = np.ones((len(rows), rows.shape[1] + 1), dtype=dtype)
+        inputs = np.ones((len(rows), rows.shape[1] + 1), dtype=dtype)
         scale = row_norms(rows) if self.normalize else np.ones(len(rows))  # (n,)
-        np.divide(rows, scale.astype(dtype)[:, None], out=found[:, :-1])
-        return found
+        np.divide(rows, scale.astype(dtype)[:, None], out=inputs[:, :-1])
+        return inputs
 
     def posterior(self, X: ArrayLike, n_samples: int, rng: np.random.Generator) -> LaplacePosterior:
         """Draw `n_samples` weights from the Laplace approximation of their posterior.
@@ -287,17 +288,17 @@ class LogisticHead(LinearHead):
         else:
             choice = Choice(float(self.C), "given")
         self.C_, self.C_rule_ = choice.C, choice.rule
-        found = fit_chosen(
+        solution = fit_chosen(
             problem, choice, factor, start, tolerance=self.tol, max_steps=self.max_iter
         )
-        intercepts = found.intercepts - found.weights @ problem.rows.mean.astype(np.float64)
-        self.coef_, self.intercept_ = found.weights, intercepts
-        self.loss_ = problem.mean_loss(found.weights, found.intercepts)
+        intercepts = solution.intercepts - solution.weights @ problem.rows.mean.astype(np.float64)
+        self.coef_, self.intercept_ = solution.weights, intercepts
+        self.loss_ = problem.mean_loss(solution.weights, solution.intercepts)
         if problem.n_classes < K:
             self.coef_, self.intercept_ = np.zeros((K, d)), np.full(K, intercepts.min() - ABSENT)
-            self.coef_[present], self.intercept_[present] = found.weights, intercepts
+            self.coef_[present], self.intercept_[present] = solution.weights, intercepts
         self.intercept_ -= self.intercept_.mean()  # probabilities do not change
-        self.n_iter_, self.converged_ = found.steps, found.converged
+        self.n_iter_, self.converged_ = solution.steps, solution.converged
         self._assess(choice.held_out)
 
     def _start(self, before: tuple[Array, ...], problem: Problem) -> tuple[Array, Array]:

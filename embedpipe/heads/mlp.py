@@ -50,8 +50,8 @@ class MLPHead(EmbeddingHead):
     lr
         Learning rate of the first step.
     gamma
-        Learning rate after the last step, as a share of `lr`; every step multiplies it by the same
-        factor.
+        Learning rate after the last step, as a share of `lr`. Every step multiplies the learning
+        rate by the same factor.
     batch_size
         Number of rows in a training step.
     weight_decay
@@ -66,7 +66,7 @@ class MLPHead(EmbeddingHead):
         rate. The head is then three times as large.
     stochastic_pred
         Whether probabilities are the mean over `mc_samples` draws of the dropped units (Monte
-        Carlo dropout), the same draws for every row.
+        Carlo dropout). Every row has the same draws.
     mc_samples
         Number of draws.
     class_weight, normalize
@@ -85,16 +85,15 @@ class MLPHead(EmbeddingHead):
     n_calls_
         Number of calls of `fit` and `partial_fit` that trained these weights.
     loss_
-        Weighted mean log-loss of the rows of the last call in nats per label, without dropout,
+        Weighted mean log-loss of the rows of the last call, in nats for a label, without dropout,
         weight decay and temperature.
     adam_mean_hidden_coef_, adam_square_hidden_coef_, …
         With `keep_optimiser`: running means of the gradients and of their squares.
     adam_steps_, adam_lr_
         With `keep_optimiser`: number of steps, and the learning rate after the last step.
     temperature_
-        See `Head`. With at least 100 distinct rows, the temperature is fitted to one of five folds,
-        which a separate training leaves out; with fewer rows it is 1. The head has no
-        ``cv_accuracy_``.
+        See `Head`. With at least 100 distinct rows, it is fitted to one of five folds, which a
+        separate training leaves out. With fewer rows it is 1. The head has no ``cv_accuracy_``.
 
     References
     ----------
@@ -151,8 +150,8 @@ class MLPHead(EmbeddingHead):
         """Continue the training on these rows only; see `LogisticHead.partial_fit`."""
         warm = hasattr(self, "classes_")
         batch = self._read(X, y, sample_weight, reset=not warm)
-        every = join_classes(self.classes_ if warm else None, batch.classes, classes)
-        return self._start(batch, every, warm=warm)
+        all_classes = join_classes(self.classes_ if warm else None, batch.classes, classes)
+        return self._start(batch, all_classes, warm=warm)
 
     def posterior(self, X: ArrayLike, n_samples: int, rng: np.random.Generator) -> DropoutPosterior:
         """Draw the dropped units of Monte Carlo dropout; see `LogisticHead.posterior`."""
@@ -255,16 +254,16 @@ class MLPHead(EmbeddingHead):
             start = initial_network(rows.shape[1], self.hidden, shares / shares.sum(), self._rng(0))
         self.epochs_ = self._epochs(len(rows))
         self.temperature_ = 1.0
-        found = start
+        network = start
         if n_classes > 1:
             self.temperature_ = self._temperature(rows, codes, batch, start, state)
-            found, state = train(
+            network, state = train(
                 start, rows, codes, batch.weights, self._training_options(2), state
             )
-        self.loss_ = _mean_loss(found.logits(rows), codes, batch.weights)
+        self.loss_ = _mean_loss(network.logits(rows), codes, batch.weights)
         self._keep_state(state)
-        self.hidden_coef_, self.hidden_intercept_ = found.hidden_coef, found.hidden_intercept
-        self.coef_, self.intercept_ = found.coef, found.intercept
+        self.hidden_coef_, self.hidden_intercept_ = network.hidden_coef, network.hidden_intercept
+        self.coef_, self.intercept_ = network.coef, network.intercept
         self.n_calls_ += 1
         self._evaluate(None, codes)
         return self
@@ -283,11 +282,11 @@ class MLPHead(EmbeddingHead):
             return 1.0
         rest = ~held_out
         weights = batch.weights
-        found, _ = train(
+        network, _ = train(
             start, rows[rest], codes[rest], weights[rest], self._training_options(3), state
         )
         return fit_temperature(
-            found.logits(rows[held_out]), codes[held_out], weights[held_out], prior_rows=5.0
+            network.logits(rows[held_out]), codes[held_out], weights[held_out], prior_rows=5.0
         )
 
     def _training_options(self, purpose: int) -> TrainingOptions:

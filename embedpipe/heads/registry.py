@@ -47,7 +47,7 @@ class Head(Protocol):
     - ``features(X)`` and ``prior_precision``: inputs and prior of a linear last layer; see
       `LogisticHead.features`.
     - ``cv_accuracy_``, ``cv_ece_``, ``cv_n_``: accuracy and expected calibration error on held-out
-      rows, and the number of these rows; None without held-out rows, or if too slow to compute.
+      rows, and the number of these rows. None if no row is held out or cross-validation is slow.
     - ``temperature_``: fitted to held-out rows; probabilities are softmax(logits / temperature_).
     - ``loss_``: mean training loss without penalty.
 
@@ -250,12 +250,12 @@ def _class_at(place: str) -> type[Any]:
         loaded = import_module(module)
     except (ImportError, ValueError) as error:
         raise UsageError(f"cannot import {module!r} for the head {place!r}: {error}.") from None
-    found = getattr(loaded, name, None)
-    if found is None:
+    value = getattr(loaded, name, None)
+    if value is None:
         classes = {key.lower(): key for key, kind in vars(loaded).items() if inspect.isclass(kind)}
         near = difflib.get_close_matches(name.lower(), classes, n=1)
         suggestion = f" Did you mean {classes[near[0]]!r}?" if near else ""
         raise UsageError(f"the module {module!r} has no class {name!r}.{suggestion}")
-    if not inspect.isclass(found):
-        raise UsageError(f"{place} is a {type(found).__name__}, not a class.")
-    return found
+    if not inspect.isclass(value):
+        raise UsageError(f"{place} is a {type(value).__name__}, not a class.")
+    return value

@@ -35,7 +35,8 @@ HalfSolution = tuple[Float64, Float64, Callable[[Float64], Float64]]
 class RidgeHead(StreamingHead):
     """Ridge regression on one-hot labels; exact on streams; penalty chosen by leave-one-out.
 
-    The predicted classes are those of scikit-learn's ``RidgeClassifier``. One eigendecomposition
+    The predicted classes equal the classes from scikit-learn's ``RidgeClassifier``. One
+    eigendecomposition
     gives the leave-one-out scores for every penalty.
 
     Parameters
@@ -227,15 +228,15 @@ class CholeskySolver(RidgeSolver):
 
     def best(self, shares: Float64, scored: NDArray[np.intp]) -> RidgeFit:
         """Increase the penalty until the error grows; return the last fit before that."""
-        found = self.at(float(self.energy * shares[0]))
-        least = self.loss(found, scored)
+        best = self.at(float(self.energy * shares[0]))
+        least = self.loss(best, scored)
         for alpha in self.energy * shares[1:]:
             stronger = self.at(float(alpha))
             loss = self.loss(stronger, scored)
             if loss > least * (1.0 + TIE):
                 break
-            found, least = stronger, min(loss, least)
-        return found
+            best, least = stronger, min(loss, least)
+        return best
 
     def _half_solve(self, alpha: float) -> HalfSolution:
         shifted = self.scatter.copy()

@@ -54,9 +54,9 @@ class SLDAHead(StreamingHead):
 
     Notes
     -----
-    The weights equal those of scikit-learn's ``LinearDiscriminantAnalysis(solver="lsqr")``. The
-    paper shrinks towards the identity with s = 1e-4. Leaving a row out is an exact rank-one update
-    of mean and covariance; the target of the shrinkage does not change.
+    The weights are as in scikit-learn's ``LinearDiscriminantAnalysis(solver="lsqr")``. The paper
+    shrinks towards the identity with s = 1e-4. Leaving a row out is an exact rank-one update of
+    mean and covariance; the target of the shrinkage does not change.
 
     A fit takes O(n d min(n, d)) time up to 2,000 distinct rows, and O(n d² + d³) time with more
     rows. It needs 20 bytes for each number in the stored rows, and with more than 2,000 rows

@@ -21,7 +21,7 @@ class NotApplicable(SkipTest):
 
 
 class ContractError(AssertionError):
-    """One or more checks failed; the message has one line per failed check."""
+    """One or more checks failed; the message has one line for each of them."""
 
 
 @dataclass(frozen=True)

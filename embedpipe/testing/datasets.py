@@ -105,9 +105,9 @@ def every_id_is_read_once_in_any_order(subject: str | Dataset) -> None:
 def unknown_id_does_not_stop_reading(subject: str | Dataset) -> None:
     dataset = _loaded(subject)
     ids = [*_some_ids(dataset)[:3], "no such/item.png"]
-    found = dict(dataset.source.read(ids))
-    assert isinstance(found.pop("no such/item.png"), FileNotFoundError)
-    assert all(isinstance(content, bytes) for content in found.values())
+    contents = dict(dataset.source.read(ids))
+    assert isinstance(contents.pop("no such/item.png"), FileNotFoundError)
+    assert all(isinstance(content, bytes) for content in contents.values())
     assert dataset.source.stamp("no such/item.png") is None
 
 
@@ -125,8 +125,8 @@ def source_works_in_other_processes_and_threads(subject: str | Dataset) -> None:
     source = pickle.loads(pickle.dumps(dataset.source))
     assert source.location == dataset.source.location
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(source.read_one, ids))
-    assert found == [dataset.source.read_one(item) for item in ids]
+        contents = list(pool.map(source.read_one, ids))
+    assert contents == [dataset.source.read_one(item) for item in ids]
 
 
 @dataset_checks

@@ -138,12 +138,12 @@ def exported_labels_are_imported_unchanged(name: str) -> None:
     expected = [item for item in expected if not item.is_empty]
     with tempfile.TemporaryDirectory() as folder:
         path = export(name, folder, items)
-        found = formats[name].read(path)
+        imported = formats[name].read(path)
         assert [entry.name for entry in Path(folder).iterdir()] == [path.name], (
             "the export left other files"
         )
-    assert _by_path(found) == _by_path(expected), "the imported items differ"
-    assert len(found) == len(expected), "an item was read twice"
+    assert _by_path(imported) == _by_path(expected), "the imported items differ"
+    assert len(imported) == len(expected), "an item was read twice"
 
 
 @format_checks

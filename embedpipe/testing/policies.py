@@ -77,11 +77,11 @@ class ExampleStream:
     def memories(self, policy: str | Policy, size: Size, seed: int = 0) -> list[Memory]:
         """Return the memory after each experience."""
         built = get_policy(policy) if isinstance(policy, str) else policy
-        memory, found = Memory.empty(), []
+        memory, memories = Memory.empty(), []
         for number in range(len(self.parts)):
             memory = built.update(memory, self.batch(number), size, np.random.default_rng(seed))
-            found.append(memory)
-        return found
+            memories.append(memory)
+        return memories
 
 
 def same_memory(left: Memory, right: Memory) -> None:
@@ -160,8 +160,8 @@ def large_memory_keeps_every_row(spec: str) -> None:
     stream = ExampleStream()
     for size in (Fixed(10_000), Share(1.0)):
         for number, memory in enumerate(stream.memories(spec, size)):
-            every = np.sort(np.concatenate(stream.parts[: number + 1]))
-            assert memory.rows.tolist() == every.tolist()
+            expected = np.sort(np.concatenate(stream.parts[: number + 1]))
+            assert memory.rows.tolist() == expected.tolist()
 
 
 @policy_checks
@@ -216,12 +216,12 @@ def rows_outside_the_stream_are_not_used(spec: str) -> None:
 def inputs_are_not_changed(spec: str) -> None:
     stream = ExampleStream()
     batch, memory = stream.batch(1), stream.memories(spec, Fixed(20))[0]
-    given = stream.probabilities[batch.rows]
-    arrays = [batch.rows, batch.codes, batch.vectors, given, *vars(memory).values()]
+    probabilities = stream.probabilities[batch.rows]
+    arrays = [batch.rows, batch.codes, batch.vectors, probabilities, *vars(memory).values()]
     before = [array.copy() for array in arrays]
     for array in arrays:
         array.flags.writeable = False
-    batch = stream.batch(1, batch.rows, probabilities=lambda: given)
+    batch = stream.batch(1, batch.rows, probabilities=lambda: probabilities)
     kept = get_policy(spec).update(memory, batch, Fixed(20), np.random.default_rng(0))
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
@@ -248,11 +248,11 @@ def number_of_threads_does_not_change_the_memory(spec: str) -> None:
     rng = np.random.default_rng(0)
     stream = ExampleStream(counts=(900, 700), seed=2)
     stream.matrix = rng.standard_normal((len(stream.codes), 96)).astype(np.float32)
-    found = []
+    memories = []
     for count in (1, 2):
         with threadpool_limits(count):
-            found.append(stream.memories(spec, Fixed(200))[-1])
-    same_memory(*found)
+            memories.append(stream.memories(spec, Fixed(200))[-1])
+    same_memory(*memories)
 
 
 @policy_checks

@@ -122,11 +122,11 @@ def same_seed_gives_the_same_selection(spec: str) -> None:
 @strategy_checks
 def number_of_threads_does_not_change_the_selection(spec: str) -> None:
     matrix = np.random.default_rng(0).standard_normal((3000, 96)).astype(np.float32)
-    found = []
+    selections = []
     for count in (1, 2):
         with _threads(count):
-            found.append(_select(spec, example_pool(matrix), 200))
-    _same(*found)
+            selections.append(_select(spec, example_pool(matrix), 200))
+    _same(*selections)
 
 
 @strategy_checks

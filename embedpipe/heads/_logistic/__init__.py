@@ -31,10 +31,10 @@ def fit_chosen(
     C = choice.C * binary_factor
     start = choice.start or start
     if choice.coordinates is not None and choice.inside is not None:
-        found = _fit_in_span(problem, choice.coordinates, choice.inside, C, tolerance, max_steps)
-        if found.converged and tolerance >= SINGLE_PRECISION:
-            return found
-        start = found.weights, found.intercepts
+        solution = _fit_in_span(problem, choice.coordinates, choice.inside, C, tolerance, max_steps)
+        if solution.converged and tolerance >= SINGLE_PRECISION:
+            return solution
+        start = solution.weights, solution.intercepts
     return fit_weights(problem, C, start=start, tolerance=tolerance, max_steps=max_steps)
 
 
@@ -54,18 +54,18 @@ def fit_weights(
     if start is None and n <= min(MAX_SPAN_ROWS, d):
         coordinates = short_coordinates(problem.rows)
         inside = np.zeros((problem.n_classes, len(coordinates.values)), dtype=np.float32)
-        found = _fit_in_span(problem, coordinates, inside, C, tolerance, max_steps)
+        solution = _fit_in_span(problem, coordinates, inside, C, tolerance, max_steps)
     else:
-        found = solve_in_subspaces(
+        solution = solve_in_subspaces(
             problem,
             C,
             start=start,
             tolerance=max(tolerance, SINGLE_PRECISION),
             max_steps=max_steps,
         )
-    if (found.converged and tolerance >= SINGLE_PRECISION) or found.steps > max_steps:
-        return found
-    return _fit_precisely(problem, C, found, tolerance, max_steps)
+    if (solution.converged and tolerance >= SINGLE_PRECISION) or solution.steps > max_steps:
+        return solution
+    return _fit_precisely(problem, C, solution, tolerance, max_steps)
 
 
 @one_blas_thread()
@@ -78,7 +78,7 @@ def _fit_in_span(
     max_steps: int,
 ) -> Solution:
     """Fit in coordinates of the span of few rows; `inside` has the (K, 1 + r) initial weights."""
-    found = solve(
+    minimum = solve(
         coordinates.values,
         coordinates.energy,
         problem.codes,
@@ -89,9 +89,9 @@ def _fit_in_span(
         relative=max(tolerance, SINGLE_PRECISION),
         max_steps=max_steps,
     )
-    weights, intercepts = found.point[0, :, 1:], found.point[0, :, 0].astype(np.float64)
+    weights, intercepts = minimum.point[0, :, 1:], minimum.point[0, :, 0].astype(np.float64)
     lifted = coordinates.lift(weights).astype(np.float64)
-    return Solution(lifted, intercepts, found.steps + 1, found.converged)
+    return Solution(lifted, intercepts, minimum.steps + 1, minimum.converged)
 
 
 @one_blas_thread()
@@ -103,7 +103,7 @@ def _fit_precisely(
     span = rotate_to_span(values)
     shift = near.weights @ (span.mean - mean)  # the two means differ by rounding errors
     start = np.column_stack([near.intercepts + shift, near.weights @ span.axes])  # (K, 1 + r)
-    found = solve(
+    minimum = solve(
         np.concatenate([span.rows[:, -1:], span.rows[:, :-1]], axis=1).T.copy(),
         span.energy,
         problem.codes,
@@ -114,6 +114,6 @@ def _fit_precisely(
         relative=tolerance,
         max_steps=max_steps,
     )
-    weights = found.point[0, :, 1:] @ span.axes.T  # (K, d)
-    intercepts = found.point[0, :, 0] - weights @ (span.mean - mean)
-    return Solution(weights, intercepts, near.steps + found.steps, found.converged)
+    weights = minimum.point[0, :, 1:] @ span.axes.T  # (K, d)
+    intercepts = minimum.point[0, :, 0] - weights @ (span.mean - mean)
+    return Solution(weights, intercepts, near.steps + minimum.steps, minimum.converged)

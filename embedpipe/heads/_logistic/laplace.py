@@ -48,11 +48,12 @@ class LaplacePosterior:
 class Laplace:
     """The normal distribution of the weights of a softmax regression around the fitted weights.
 
-    The curvature of the log-loss is a sum over the labelled rows x with probabilities p: the sum of
-    the Kronecker products of ``diag(p) - p p'`` and ``x x'``. It is approximated by the Kronecker
-    product of G, the mean of the first factors, and A, the sum of the second factors (Ritter,
-    Botev, Barber 2018). Along an axis of G with eigenvalue g and an axis of A with eigenvalue a,
-    the precision of a weight is ``precision + g a`` (Daxberger et al. 2021, arXiv:2106.14806).
+    The curvature of the log-loss is a sum over the labelled rows x with probabilities p. Each term
+    is the Kronecker product of ``diag(p) - p p'`` and ``x x'``. G is the mean of the first factors
+    and A the sum of the second factors. The Kronecker product of G and A approximates the curvature
+    (Ritter, Botev, Barber 2018). For an axis of G with eigenvalue g and an axis of A with
+    eigenvalue a, the precision of a weight is ``precision + g a`` (Daxberger et al. 2021,
+    arXiv:2106.14806).
 
     Rows are centred, so that the intercept is independent of the weights. Its precision has n in
     place of a, and includes the prior of a weight, so that its variance is finite.

@@ -74,10 +74,10 @@ def minimise(
         # The history describes flat directions better than `inverse`.
         if max(dot(gradient, preconditioned), -slope) <= goal:
             return Minimum(point, step, True, value, gradient)
-        found = _line_search(objective, point, value, direction, slope)
-        if found is None or idle > MAX_IDLE_STEPS:
+        accepted = _line_search(objective, point, value, direction, slope)
+        if accepted is None or idle > MAX_IDLE_STEPS:
             return Minimum(point, step, False, value, gradient, stuck=True)
-        new_point, new_value, new_gradient = found
+        new_point, new_value, new_gradient = accepted
         idle = idle + 1 if new_value >= value else 0
         value = new_value
         new_preconditioned = apply(new_gradient)

@@ -51,16 +51,16 @@ class CentredRows(NamedTuple):
     def products(self, directions: Array) -> Array:
         """Return the (k, n) products of (k, d) directions with the centred rows."""
         values = self.values
-        found = np.empty((len(directions), len(values)), dtype=values.dtype)
+        products = np.empty((len(directions), len(values)), dtype=values.dtype)
 
         def work(part: slice) -> None:
             for tile in _tiles(part, directions.size):
-                np.matmul(directions, values[tile].T, out=found[:, tile])
+                np.matmul(directions, values[tile].T, out=products[:, tile])
 
         in_blocks(work, len(values), values.shape[1] * len(directions))
         with one_blas_thread():
-            found -= (directions @ self.mean)[:, None]
-        return found
+            products -= (directions @ self.mean)[:, None]
+        return products
 
     def weighted_sums(self, weights: Array) -> Array:
         """Return the (k, d) sums of the centred rows, weighted by (k, n) numbers."""
@@ -129,14 +129,16 @@ def prepare_rows(
     """Return finite rows sorted, scaled and distinct, with the digests of the unscaled rows."""
     if values.dtype.kind != "f" or values.dtype.itemsize < 4:
         values = values.astype(np.float64)
-    found = Distinct.of(row_digests(values), codes, weights)
+    distinct = Distinct.of(row_digests(values), codes, weights)
     single = not precise and (normalize or _ordinary(values))
-    rows: Array = np.empty((len(found.at), values.shape[1]), np.float32 if single else np.float64)
+    rows: Array = np.empty(
+        (len(distinct.at), values.shape[1]), np.float32 if single else np.float64
+    )
     scale = row_norms(values) if normalize else None  # (n,)
     wide = np.promote_types(values.dtype, rows.dtype)
 
     def work(part: slice) -> None:
-        at = found.at[part]
+        at = distinct.at[part]
         if scale is None:
             rows[part] = values[at]
         else:
@@ -144,7 +146,7 @@ def prepare_rows(
             np.divide(values[at], by, out=rows[part], casting="same_kind")
 
     in_blocks(work, len(rows), 16 * values.shape[1])
-    return Labelled(classes, rows, found.codes, found.weights, found.digests)
+    return Labelled(classes, rows, distinct.codes, distinct.weights, distinct.digests)
 
 
 def _tiles(part: slice, size: int) -> list[slice]:

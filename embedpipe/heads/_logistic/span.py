@@ -121,7 +121,7 @@ def solve(
     """Fit F multinomial logistic regressions to the same rows with different weights.
 
     Each minimises ``sum of log-losses + |W|² / (2 C)`` with a free intercept. The preconditioner is
-    the inverse of ``w Z'Z + I / C``, diagonal in these coordinates, with w the mean of
+    the inverse of ``w Z'Z + I / C``, which is diagonal in these coordinates; w is the mean of
     ``p (1 - p)`` at the start. `tolerance` is multiplied by the root of n F; see `minimise`. The
     point of the result is (F, K, 1 + r).
     """
@@ -142,7 +142,7 @@ def solve(
         value = float(losses.sum(dtype=np.float64)) + 0.5 * dot(penalised, unknown)
         return value, logits.reshape(F * K, n) @ coordinates.T + penalised
 
-    found = minimise(
+    minimum = minimise(
         objective,
         unknown,
         tolerance=tolerance * np.sqrt(n * F),
@@ -150,4 +150,4 @@ def solve(
         max_steps=max_steps,
         inverse=lambda gradient: inverse * gradient,
     )
-    return found._replace(point=found.point.reshape(F, K, width))
+    return minimum._replace(point=minimum.point.reshape(F, K, width))

@@ -91,10 +91,11 @@ def choose_strength(
 ) -> Choice:
     """Choose C by cross-validation with a prior.
 
-    The score of C is the sum of the held-out log-losses plus ``(log10 C - centre)² / (2 * 0.5²)``:
-    a log-normal prior around ``60,000 / (n * variance of the rows)``. The search starts at the
-    centre and decreases C by half decades until the score rises; if it rises at once, C is
-    increased. A tie goes to the value nearer to the centre.
+    The score of C is the sum of the held-out log-losses plus ``(log10 C - centre)² / (2 * 0.5²)``.
+    The second term is a log-normal prior around ``60,000 / (n * variance of the rows)``.
+
+    The search starts at the centre and decreases C by half decades until the score rises. If the
+    score rises at once, C is increased. Of equal scores, the value nearest to the centre is chosen.
 
     Up to 1,200 rows, all five folds are solved together. With more rows, folds are solved one by
     one until 1,000 rows are scored.
@@ -185,7 +186,7 @@ class _JointFolds:
     @one_blas_thread()
     def solve(self, C: float, near: Any) -> tuple[Any, Array]:
         values, (F, K) = self.coordinates.values, (self.n_folds, self.problem.n_classes)
-        found = solve(
+        weights = solve(
             values,
             self.coordinates.energy,
             self.problem.codes,
@@ -195,8 +196,8 @@ class _JointFolds:
             tolerance=TOLERANCE,
             max_steps=MAX_STEPS,
         ).point  # (F, K, 1 + r)
-        logits = (found.reshape(F * K, -1) @ values).reshape(F, K, -1)  # (F, K, n)
-        return found, logits[self.fold, :, self.scored]
+        logits = (weights.reshape(F * K, -1) @ values).reshape(F, K, -1)  # (F, K, n)
+        return weights, logits[self.fold, :, self.scored]
 
     def with_start(self, choice: Choice, solutions: Any) -> Choice:
         mean = solutions.mean(axis=0)  # (K, 1 + r)
@@ -249,7 +250,7 @@ class _SeparateFolds:
             n_classes,
             None if counts is None else counts[seen],
         )
-        found = solve_in_subspaces(
+        solution = solve_in_subspaces(
             part, C, start=start, tolerance=FOLD_TOLERANCE, max_steps=MAX_STEPS
         )
-        return found.weights.astype(values.dtype), found.intercepts.astype(values.dtype)
+        return solution.weights.astype(values.dtype), solution.intercepts.astype(values.dtype)

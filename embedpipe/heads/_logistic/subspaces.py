@@ -18,7 +18,7 @@ INNER_STEPS = 50
 """Maximum steps in one subspace."""
 
 INNER_BLOCK = 2560
-"""Rows per block in a subspace."""
+"""Rows in a block of products in a subspace."""
 
 MEMORY = 4
 """Number of latest changes of the weights whose directions remain in a condensed basis."""
@@ -36,7 +36,7 @@ INTERCEPT_PENALTY = 1e-6
 """Penalty of an intercept in the metric, as a share of n; the objective has no such penalty."""
 
 DEPENDENT = 1e-5
-"""Minimum norm of a new direction outside the basis, as a share of the longest one."""
+"""Minimum norm of a new direction outside the basis, as a share of the longest direction."""
 
 ROUNDED = 0.5
 """Minimum norm in the second pass; a shorter direction is a rounding error of the first pass."""
@@ -64,9 +64,9 @@ def solve_in_subspaces(
     """Fit a multinomial logistic regression by a block Krylov method.
 
     Minimises ``sum of log-losses + |W|² / (2 C)``. Each round adds the K - 1 directions of the
-    gradient to an orthonormal basis and solves the regression in the basis, where rows have r
-    coordinates instead of d. A round reads the matrix twice: O(n d K) time, plus O(n r K) per step
-    in the basis.
+    gradient to an orthonormal basis, and solves the regression in this basis. There rows have r
+    coordinates instead of d. A round reads the matrix twice, in O(n d K) time; each step in the
+    basis takes O(n r K) time.
 
     `start` has (K, d) weights and (K,) intercepts for centred rows; None for zeros. The search has
     converged when the decrease predicted by the quadratic model is at most ``tolerance**2`` times
@@ -137,7 +137,7 @@ class _Search:
 
     def improve(self, target: float, max_steps: int) -> bool:
         """Minimise in the subspace; return False if the value did not decrease."""
-        found = minimise(
+        minimum = minimise(
             self._objective,
             self.inside,
             tolerance=target,
@@ -145,15 +145,15 @@ class _Search:
             inverse=self._apply,
             known=(self.value, self.gradient),
         )
-        self.steps += found.steps
-        self.gained = self.value - found.value
-        self.moves = [(found.point - self.inside)[:, 1:], *self.moves[: MEMORY - 1]]
-        self.inside = found.point
-        self.value, self.gradient = found.value, found.gradient
-        if found.stuck:
-            self._objective(found.point)  # updates the residuals
-        seen = ROUNDING * float(np.finfo(self.dtype).eps) * found.value
-        return found.converged or bool(self.gained > seen)
+        self.steps += minimum.steps
+        self.gained = self.value - minimum.value
+        self.moves = [(minimum.point - self.inside)[:, 1:], *self.moves[: MEMORY - 1]]
+        self.inside = minimum.point
+        self.value, self.gradient = minimum.value, minimum.gradient
+        if minimum.stuck:
+            self._objective(minimum.point)  # updates the residuals
+        seen = ROUNDING * float(np.finfo(self.dtype).eps) * minimum.value
+        return minimum.converged or bool(self.gained > seen)
 
     @one_blas_thread()
     def condense(self) -> None:
@@ -232,11 +232,11 @@ class _Search:
     @property
     def curvature(self) -> float:
         """The mean of p (1 - p) at the current weights."""
-        found: Any = self.residuals.copy()
+        probabilities: Any = self.residuals.copy()
         if self.counts is not None:
-            found /= np.where(self.counts > 0.0, self.counts, np.inf)
-        found[self.codes, np.arange(len(self.codes))] += 1.0
-        return mean_curvature(found)
+            probabilities /= np.where(self.counts > 0.0, self.counts, np.inf)
+        probabilities[self.codes, np.arange(len(self.codes))] += 1.0
+        return mean_curvature(probabilities)
 
 
 @one_blas_thread()
