@@ -213,10 +213,10 @@ def _approach(
 ) -> None:
     """Update `closest` and `nearest`, both (s,), with the seeds from number `measured` on."""
     fresh = seeds[measured:]
-    turned, norms = -2 * shifted.vectors[fresh].T, shifted.norms[fresh].astype(np.float32)  # (b,)
+    scaled, norms = -2 * shifted.vectors[fresh].T, shifted.norms[fresh].astype(np.float32)  # (b,)
 
     def work(part: slice) -> None:
-        gaps = shifted.vectors[part] @ turned  # (s, b)
+        gaps = shifted.vectors[part] @ scaled  # (s, b)
         gaps += norms
         best = gaps.argmin(axis=1)  # (s,)
         away = np.take_along_axis(gaps, best[:, None], axis=1)[:, 0] + shifted.norms[part]
@@ -253,11 +253,11 @@ def _assign(
     k = len(centres)
     labels, away = np.empty(count, dtype=np.int32), np.empty(count)
     norms = np.einsum("ij,ij->i", centres, centres)  # (k,)
-    turned = -2 * centres.T  # (m, k)
+    scaled = -2 * centres.T  # (m, k)
 
     def work(part: slice) -> None:
         block = read(part)
-        gaps = block.vectors @ turned  # (b, k)
+        gaps = block.vectors @ scaled  # (b, k)
         gaps += norms
         labels[part] = gaps.argmin(axis=1)
         nearest = np.take_along_axis(gaps, labels[part, None], axis=1)[:, 0]  # (b,)

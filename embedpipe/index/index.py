@@ -231,7 +231,7 @@ class Index:
         width = min(max(k, NEIGHBOURS), most)
         known = self._known_neighbours
         if known is None or known.positions.shape[1] < width:
-            known = self._once(
+            known = self._load_or_make(
                 "neighbours",
                 lambda part: _wide_enough(part, width),
                 lambda: self._make_neighbours(width, progress),
@@ -282,7 +282,7 @@ class Index:
 
     @cached_property
     def sketch(self) -> NDArray[np.float32]:  # noqa: D102
-        return self._once("sketch", lambda part: part.array("values"), self._make_sketch)
+        return self._load_or_make("sketch", lambda part: part.array("values"), self._make_sketch)
 
     def clusters(self, k: int, seed: int = 0) -> Clusters:
         """Return a partition of the unique vectors into min(k, p) clusters by k-means on `sketch`.
@@ -303,7 +303,7 @@ class Index:
         key = min(k, self.rows.size), seed
         found = self._clusters.pop(key, None)
         if found is None:
-            found = self._once(
+            found = self._load_or_make(
                 "clusters-{}-{}".format(*key), _read_clusters, lambda: self._make_clusters(*key)
             )
         self._clusters[key] = found  # the most recent is last
@@ -390,7 +390,7 @@ class Index:
         if self._kept is not None:
             self._kept.save(name, parameters, files, **more)
 
-    def _once(
+    def _load_or_make(
         self, name: str, read: Callable[[StoredArrays], T | None], make: Callable[[], T]
     ) -> T:
         """Return the stored result, or make it; only one of several processes makes it."""
@@ -429,7 +429,7 @@ class Index:
 
     @cached_property
     def _distinct(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        return self._once(
+        return self._load_or_make(
             "points", lambda part: (part.array("rows"), part.array("copy_of")), self._make_points
         )
 
@@ -474,7 +474,7 @@ class Index:
     @cached_property
     def _search(self) -> tuple[Approximate, float]:
         """The approximate index and its recall."""
-        return self._once("search", self._read_search, self._make_search)
+        return self._load_or_make("search", self._read_search, self._make_search)
 
     def _read_search(self, part: StoredArrays) -> tuple[Approximate, float]:
         path = part.paths["index.faiss"]
@@ -521,4 +521,4 @@ def _read_clusters(part: StoredArrays) -> Clusters:
 def check_kind(kind: str) -> None:
     """Raise `UsageError` if the kind of index is unknown."""
     if kind not in ("exact", *KINDS):
-        raise UsageError(f"unknown kind of index {kind!r}: it is exact, ivf or hnsw.")
+        raise UsageError(f"unknown kind of index {kind!r}: give exact, ivf or hnsw.")

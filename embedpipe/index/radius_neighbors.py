@@ -72,14 +72,16 @@ def balls_within(
     # of 1024 vectors and 4 MB per thread, and 32 MB.
     _check(radius)
     p = rows.size
-    settled = np.zeros(p, dtype=np.bool_) if known is None else _reach(known, p) > radius  # (p,)
+    settled = np.zeros(p, dtype=np.bool_)  # points whose whole ball is known
+    if known is not None:
+        settled = _known_radius(known, p) > radius
     if settled.sum() < SETTLED * p:
         settled[:] = False  # comparing each pair once is cheaper
     found: list[Edges] = []
     if not settled.all():
         found += _Search(matrix, rows, radius, max_edges).edges(np.flatnonzero(~settled))
     if known is not None and settled.any():
-        found.append(_read_off(matrix, rows, radius, known, settled, np.flatnonzero(settled)))
+        found.append(_known_pairs(matrix, rows, radius, known, settled, np.flatnonzero(settled)))
     return _balls(found, p, radius, max_edges)
 
 
@@ -98,8 +100,8 @@ def balls_by_neighbours(
     members = p
     while waiting.size and k > 0:
         near = find(waiting, k)
-        settled = _reach(near, p) > radius
-        found.append(_read_off(matrix, rows, radius, near, settled, waiting[settled]))
+        settled = _known_radius(near, p) > radius
+        found.append(_known_pairs(matrix, rows, radius, near, settled, waiting[settled]))
         waiting = waiting[~settled]
         members += found[-1][0].size
         if members + waiting.size * k > max_edges * p:
@@ -150,7 +152,7 @@ def _too_many(radius: float, allowed: float, members: float) -> SelectionError:
     )
 
 
-def _reach(near: Neighbours, p: int) -> NDArray[np.float64]:
+def _known_radius(near: Neighbours, p: int) -> NDArray[np.float64]:
     """Return lower bounds on the distances of points to other than known neighbours: (s,)."""
     k = near.positions.shape[1]
     if k >= p - 1:
@@ -160,7 +162,7 @@ def _reach(near: Neighbours, p: int) -> NDArray[np.float64]:
     return near.distances[:, -1].astype(np.float64) * (1 - 4 * ROUNDING)
 
 
-def _read_off(
+def _known_pairs(
     matrix: Vectors,
     rows: NDArray[np.int64],
     radius: float,

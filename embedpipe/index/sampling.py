@@ -375,10 +375,9 @@ def _between_products(a: NDArray[Any], x: Float64s, b: NDArray[Any], y: Float64s
     """Return |a ⊗ x − b ⊗ y|² for matching rows, in float64: (m,)."""
     # a ⊗ x − b ⊗ y = ((a − b) ⊗ (x + y) + (a + b) ⊗ (x − y)) / 2: no cancellation for nearly equal
     # factors and vectors.
-    over, across = (np.subtract(one, other, dtype=np.float64) for one, other in ((a, b), (x, y)))
-    sums = (np.add(one, other, dtype=np.float64) for one, other in ((a, b), (x, y)))
-    both, along = sums  # (m, C), (m, d)
-    squares = np.square(over).sum(axis=1) * np.square(along).sum(axis=1)  # (m,)
-    squares += np.square(both).sum(axis=1) * np.square(across).sum(axis=1)
-    squares += 2 * (over * both).sum(axis=1) * (across * along).sum(axis=1)
+    a_minus_b, x_minus_y = (np.subtract(*pair, dtype=np.float64) for pair in ((a, b), (x, y)))
+    a_plus_b, x_plus_y = (np.add(*pair, dtype=np.float64) for pair in ((a, b), (x, y)))
+    squares = np.square(a_minus_b).sum(axis=1) * np.square(x_plus_y).sum(axis=1)  # (m,)
+    squares += np.square(a_plus_b).sum(axis=1) * np.square(x_minus_y).sum(axis=1)
+    squares += 2 * (a_minus_b * a_plus_b).sum(axis=1) * (x_minus_y * x_plus_y).sum(axis=1)
     return np.asarray(np.maximum(squares / 4, 0))

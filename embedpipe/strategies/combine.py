@@ -149,7 +149,8 @@ class Combine(Strategy):
         missing = ", ".join(each.label for each in self.objectives if each.needs_labels)
         if missing and not pool.has_labels:
             raise SelectionError(
-                f"{self.name} needs labels for {missing}: label some items, or remove it."
+                f"{self.name} needs labels for {missing}: label some items, or use other "
+                "objectives."
             )
         super()._check_request(pool, n)
 

@@ -161,7 +161,7 @@ class Pool:
         SelectionError
             If there is no head, or it has no `predict_proba`.
         """
-        return self._once("head", self._make_head)
+        return self._shared_result("head", self._make_head)
 
     def _make_head(self) -> Any:
         if self._head is None:
@@ -237,7 +237,7 @@ class Pool:
 
     @property
     def _first_non_finite(self) -> int | None:
-        return self._once("first_non_finite", self._find_non_finite)
+        return self._shared_result("first_non_finite", self._find_non_finite)
 
     def _find_non_finite(self) -> int | None:
         found = (first_non_finite(self.embeddings, r) for r in (self.candidates, self.labelled))
@@ -245,9 +245,9 @@ class Pool:
 
     @property
     def _unlabelled_probabilities(self) -> NDArray[np.float32]:
-        return self._once("probabilities", self._compute_probabilities)
+        return self._shared_result("probabilities", self._compute_probabilities)
 
-    def _once(self, name: str, make: Callable[[], T]) -> T:
+    def _shared_result(self, name: str, make: Callable[[], T]) -> T:
         """Return the result of `make`, shared by the pools of all metrics."""
         if name not in self._shared:
             self._shared[name] = make()

@@ -123,7 +123,7 @@ class ProbCover(DiverseStrategy):
             if fits < self.delta:
                 raise UsageError(
                     f"delta is {self.delta:g}: balls of this radius contain more than {BALL} "
-                    f"vectors on average. Give at most about {fits:.3g}, or leave it out."
+                    f"vectors on average. Give at most about {fits:.3g}, or leave delta out."
                 )
             return self.delta
         if rows.size == 1:

@@ -172,7 +172,7 @@ def test_wrong_options_are_an_error_in_one_line(
     assert call(shop, "--index", "flat") == (
         2,
         "",
-        "embedpipe: unknown kind of index 'flat': it is exact, ivf or hnsw.\n",
+        "embedpipe: unknown kind of index 'flat': give exact, ivf or hnsw.\n",
     )
     missing = tmp_path / "none.csv"
     assert call(shop, "--labels", missing) == (

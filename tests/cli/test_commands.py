@@ -118,7 +118,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "unknown index": (
         ["select", "{photos}", "-n", 3, "--index", "flat"], 2,
-        "unknown kind of index 'flat': it is exact, ivf or hnsw.",
+        "unknown kind of index 'flat': give exact, ivf or hnsw.",
     ),
     "unknown head": (
         ["run", "{photos}", "--head", "logistc"], 2,

@@ -316,4 +316,4 @@ def test_partitions_are_remembered(clustered, monkeypatch):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(UsageError) as error:
         Index(np.eye(3, dtype=np.float32), kind="flat")
-    assert str(error.value) == "unknown kind of index 'flat': it is exact, ivf or hnsw."
+    assert str(error.value) == "unknown kind of index 'flat': give exact, ivf or hnsw."

@@ -225,7 +225,7 @@ def test_requirements_follow_from_the_objectives():
     assert get_strategy("combine(diversity, threshold(sharp > 0.5))").needs_labels is False
     assert get_strategy("combine(diversity(min_distance=1))").may_stop_early is True
     assert refused(SelectionError, "combine(margin, typicality)", Pool(line(0, 1))) == (
-        "combine needs labels for margin: label some items, or remove it."
+        "combine needs labels for margin: label some items, or use other objectives."
     )
 
 

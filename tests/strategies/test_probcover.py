@@ -180,7 +180,7 @@ def test_balls_that_are_too_large_are_reduced_or_refused(monkeypatch):
         select(Pool(matrix), 3, delta=5.0)
     assert str(caught.value) == (
         "delta is 5: balls of this radius contain more than 24 vectors on average. "
-        f"Give at most about {fits(matrix, 5.0):.3g}, or leave it out."
+        f"Give at most about {fits(matrix, 5.0):.3g}, or leave delta out."
     )
 
 

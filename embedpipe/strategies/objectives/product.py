@@ -207,9 +207,9 @@ class _Distances:
             best = int(at[nearest_to_mean(self._pool.vectors, self._pool.unlabelled[at])])
         else:
             best = int(at[weights[at].argmax()])
-        return best, self._reach(best)
+        return best, self._largest_distance(best)
 
-    def _reach(self, position: int) -> float:
+    def _largest_distance(self, position: int) -> float:
         others = self.open & (self._point != self._point[position])
         if not others.any():
             return 0.0
