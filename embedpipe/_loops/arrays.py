@@ -79,7 +79,7 @@ def is_labelled(labels: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def memory_map_path(matrix: NDArray[np.float32]) -> Path | None:
-    """Return the path of the ``.npy`` file that `matrix` maps wholly; None for other arrays."""
+    """Return the path of the ``.npy`` file that `matrix` maps as a whole; else None."""
     owner: Any = matrix
     while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
         owner = owner.base

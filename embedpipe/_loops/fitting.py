@@ -106,7 +106,7 @@ class Trainer:
             probabilities, scored = cross_validated_probabilities(
                 self.fresh(), vectors, batch.labels, **options
             )
-        except ValueError:  # too few labels for this head: four labels for five neighbours
+        except ValueError:  # too few labels, for example four labels for five neighbours
             return None, 0
         if not scored.any():
             return None, 0

@@ -26,7 +26,7 @@ BLOCK_ROWS = 1024
 """Rows in a block; sums are computed block by block, in order."""
 
 MIN_PARALLEL_COST = 1 << 24
-"""Minimum number of multiplications for a second thread."""
+"""Minimum number of multiplications for which several threads are used."""
 
 DIGEST_SEED = 20_120_215
 """Seed of the random factors in `row_digests`; another seed gives other folds."""
@@ -35,11 +35,14 @@ DIGEST_ROWS = 64
 """Rows hashed together: few enough to stay in the processor's cache."""
 
 NEVER_SCORED = -1
-"""Fold number of the only row of a class: every fit uses this row."""
+"""Fold number of the rows of a class with one distinct row: every fit uses these rows."""
 
 
 def in_blocks(work: Callable[[slice], T], n: int, cost: int, size: int = BLOCK_ROWS) -> list[T]:
-    """Call `work` on slices of ``range(n)``, in threads for many (``n * cost``) multiplications."""
+    """Call `work` on slices of ``range(n)``, with several threads if the work is large.
+
+    `cost` is the number of multiplications for one of the n rows.
+    """
     if n * cost >= MIN_PARALLEL_COST:
         return map_blocks(work, n, size)
     with one_blas_thread():

@@ -76,7 +76,7 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _evaluate(
         self, logits: Float64 | None, codes: Codes, weights: Float64 | None = None
     ) -> None:
-        """Set the accuracy and calibration error from (m, K) held-out logits; None for no rows."""
+        """Set accuracy and calibration error from (m, K) held-out logits; without logits, None."""
         self.cv_accuracy_: float | None = None
         self.cv_ece_: float | None = None
         self.cv_n_: int | None = 0 if logits is None else len(codes)

@@ -217,7 +217,7 @@ class StreamingHead(ExactHead, LinearHead):
 
 
 def scorable(sample: Sample, counts: Float64) -> NDArray[np.intp]:
-    """Return the rows that can be left out because their class has others; none for one class."""
-    if (counts > 0.0).sum() == 1:
+    """Return the rows whose class has further rows, so that they can be left out."""
+    if (counts > 0.0).sum() == 1:  # with one class, no accuracy can be computed
         return np.empty(0, dtype=np.intp)
     return np.flatnonzero(counts[sample.codes] > sample.weights * (1.0 + 1e-9))
