@@ -29,25 +29,27 @@ ARRAY_OPTIONS = LoopOptions(initial_size=128, batch_size=128)
 
 
 class ActiveLoop:
-    """An active-learning loop against known labels.
+    """An active-learning loop whose oracle returns known labels.
 
-    In round 0 the initial strategy selects a batch without labels. In every further round the
-    strategy selects a batch with the predictions of the head, the oracle labels it, and the head is
-    trained. After each round the head is evaluated on the test rows, which have no other use.
+    In round 0 the initial strategy selects a batch without labels. In later rounds the strategy
+    selects a batch and can use the predictions of the head. In every round the oracle labels the
+    batch, and the head is trained. Then the head is evaluated on the test rows, which have no other
+    use.
 
     Parameters
     ----------
     embeddings
-        Of a labelled dataset, or a `Problem`.
+        Embeddings of a labelled dataset, or a `Problem`.
     options
         See `LoopOptions`.
     index
         Kind of the neighbour index: ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items.
-        A `Problem` has its own index.
+        It is ignored for a `Problem`, which has its own index.
     workspace
-        If given, the run is stored in ``runs/<run_id>/`` and continues from there.
+        Folder where the run is stored, in ``runs/<run_id>/``. A stored run is continued. By
+        default nothing is stored.
     **changes
-        Options by name that replace those in `options`: ``strategy="margin"``.
+        Options that replace those in `options`, such as ``strategy="margin"``.
 
     Examples
     --------
@@ -95,23 +97,23 @@ class ActiveLoop:
     ) -> Self:
         """Return a loop on arrays of features and labels.
 
-        The rows are copied once, as float32. `Problem.from_arrays` takes a large memory map without
-        a copy.
+        The rows are copied once, as float32. For a large memory map use `Problem.from_arrays`,
+        which makes no copy.
 
         Parameters
         ----------
         X_train, y_train
             (n, d) candidates and their (n,) labels: texts or numbers.
         X_test, y_test
-            (t, d) test rows and their (t,) labels, or neither.
+            (t, d) test rows and their (t,) labels; give both or neither.
         options
-            See `LoopOptions`; by default with 128 items in every batch.
+            See `LoopOptions`. By default every batch has 128 items.
         index
             As for `ActiveLoop`.
         update_size
             Another name of ``batch_size``.
         **changes
-            Options by name, and the ``workspace`` of `ActiveLoop`.
+            Options that replace those in `options`, and the ``workspace`` of `ActiveLoop`.
 
         Examples
         --------
@@ -137,7 +139,7 @@ class ActiveLoop:
         return self._sized(batch_size).config(self.problem.identity)
 
     def run_id(self, batch_size: int | None = None) -> str:
-        """Return the run's id: equal for equal arguments and seed."""
+        """Return the run's id; loops with equal arguments and seed have equal ids."""
         return self._sized(batch_size).run_id(self.problem.identity)
 
     def folder(self, batch_size: int | None = None) -> RunFolder | None:
@@ -157,8 +159,8 @@ class ActiveLoop:
         """Yield the record of each round, from round 0 to round `rounds`.
 
         Stored rounds are read, not run again, so a killed run continues with the same picks. The
-        loop ends early if the strategy has no candidates left; with ``rounds=None`` it always runs
-        until then. `batch_size` replaces the option of the loop.
+        loop ends early if the strategy has no candidates left. With ``rounds=None`` it has no other
+        end. `batch_size` replaces the batch size in the options of the loop.
         """
         options = self._sized(batch_size)
         size, first = options.batch_size, options.initial_size
@@ -171,24 +173,24 @@ class ActiveLoop:
         if folder is not None:
             folder.start(self.config(size))
         stored = [] if folder is None else folder.read()
-        done = self._rounds = Rounds(self.problem, options)
+        state = self._rounds = Rounds(self.problem, options)
         for record in stored if rounds is None else stored[: rounds + 1]:
-            done.add(record)
+            state.add(record)
             yield record
-        while done.left and (rounds is None or len(done.records) <= rounds):
+        while state.left and (rounds is None or len(state.records) <= rounds):
             try:
-                record = done.run()
+                record = state.run()
             except ExhaustedError:
-                if not done.records:
+                if not state.records:
                     raise
                 return
-            done.add(record)
+            state.add(record)
             if folder is not None:
-                folder.write(done.records, self.problem.ids)
+                folder.write(state.records, self.problem.ids)
             yield record
 
     def fit(self, rounds: int | None = None) -> Self:
-        """Run `rounds` rounds after the first batch; None: until no candidates are left."""
+        """Run `rounds` rounds after the first batch; with None, run until no candidate is left."""
         for _ in self.run(rounds):
             pass
         return self
@@ -201,7 +203,7 @@ class ActiveLoop:
         return self._rounds.fitted
 
     def head_after(self, number: int) -> Any:
-        """Return the head after a round; heads of earlier rounds are trained again."""
+        """Return the head after a round; a head before the last round is trained again."""
         if not 0 <= number < len(self.records):
             raise RunError(f"there is no round {number}; {len(self.records)} rounds were run.")
         if number == len(self.records) - 1:
@@ -227,7 +229,7 @@ class ActiveLoop:
     def upper_baseline(self) -> float | None:
         """Return the test accuracy of a new head with the true labels of all candidates.
 
-        It does not depend on the training mode or on the errors of the labeller.
+        It does not depend on the training mode or on the errors of the oracle.
         """
         return self._rounds.upper_baseline()
 
@@ -241,12 +243,12 @@ class ActiveLoop:
         return self._rounds.records
 
     def labelled(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Return the (m,) rows labelled so far, in order, and their (m,) labels."""
+        """Return the (m,) labelled rows in order of selection, and their (m,) labels."""
         return self._rounds.labelled()
 
     @property
     def test_metrics(self) -> dict[str, NDArray[np.float64]]:
-        """The measures on the test rows by name, (R,) each; NaN where a value is missing."""
+        """The measures on the test rows by name: (R,) arrays, NaN where a value is missing."""
         return {
             name: np.array([getattr(record, name) for record in self.records], dtype=np.float64)
             for name in ("accuracy", "macro_f1", "balanced_accuracy", "ece")
@@ -265,11 +267,11 @@ class ActiveLoop:
 
     @property
     def most_informative(self) -> list[NDArray[np.int64]]:
-        """At most 16 first picks of each round, as rows of the matrix."""
+        """The first picks of each round, at most 16, as rows of the matrix."""
         return [record.rows[:MOST_INFORMATIVE] for record in self.records]
 
     def _sized(self, batch_size: int | None) -> LoopOptions:
-        """Return the options with the given batch size, if any."""
+        """Return the options, with the batch size replaced if it is not None."""
         if batch_size is None:
             return self.options
         return dataclasses.replace(self.options, batch_size=batch_size)

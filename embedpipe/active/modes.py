@@ -12,9 +12,9 @@ from ..errors import UnknownNameError, UsageError
 __all__ = ["MODES", "Mode", "get_mode"]
 
 Train = Callable[[Trainer, Any, Sequence[Batch]], Any]
-"""Function of the trainer, the previous head and all batches, oldest first.
+"""Function that trains a head, from the trainer, the previous head and all batches, oldest first.
 
-It may change the previous head.
+It can change the previous head in place.
 """
 
 
@@ -25,13 +25,13 @@ class Mode:
     Attributes
     ----------
     train
-        Returns the head of a round from the previous head and all batches, none of them empty.
+        Function that returns the head of a round; see `Train`. No batch is empty.
     from_all
         Whether the head learns from all labels equally, so that it can be cross-validated on them.
     needs_history
         Whether the head depends on the previous heads.
     needs
-        ``"partial_fit"`` or ``"warm_start"`` if the head must have it.
+        Method or option that the head must have: ``"partial_fit"``, ``"warm_start"`` or None.
     """
 
     train: Train
@@ -42,38 +42,40 @@ class Mode:
     def check(self, name: str, head: Any) -> None:
         """Raise an error if a head does not support this mode."""
         if not _has(head, self.needs):
-            able = [other for other, mode in MODES.items() if _has(head, mode.needs)]
-            what = "method partial_fit" if self.needs == "partial_fit" else f"{self.needs} option"
+            supported = [other for other, mode in MODES.items() if _has(head, mode.needs)]
+            missing = (
+                "method partial_fit" if self.needs == "partial_fit" else f"{self.needs} option"
+            )
             raise UsageError(
                 f"mode {name!r} continues from the weights of the previous round, but a "
-                f"{type(getattr(head, 'estimator', head)).__name__} has no {what}: use mode "
-                f"{' or '.join(able)}, or a head such as mlp."
+                f"{type(getattr(head, 'estimator', head)).__name__} has no {missing}: use mode "
+                f"{' or '.join(supported)}, or a head such as mlp."
             )
 
 
-def _has(head: Any, what: str | None) -> bool:
-    if what is None:
+def _has(head: Any, need: str | None) -> bool:
+    if need is None:
         return True
-    return hasattr(head, what) if what == "partial_fit" else what in head.get_params(deep=False)
+    return hasattr(head, need) if need == "partial_fit" else need in head.get_params(deep=False)
 
 
-def _cumulative(trainer: Trainer, before: Any, batches: Sequence[Batch]) -> Any:
+def _cumulative(trainer: Trainer, previous: Any, batches: Sequence[Batch]) -> Any:
     return trainer.fit(trainer.fresh(), joined(batches))
 
 
-def _half_cumulative(trainer: Trainer, before: Any, batches: Sequence[Batch]) -> Any:
-    head = trainer.fresh(warm_start=True) if before is None else before
+def _half_cumulative(trainer: Trainer, previous: Any, batches: Sequence[Batch]) -> Any:
+    head = trainer.fresh(warm_start=True) if previous is None else previous
     return trainer.fit(head, joined(batches))
 
 
-def _incremental(trainer: Trainer, before: Any, batches: Sequence[Batch]) -> Any:
-    return trainer.partial_fit(trainer.fresh() if before is None else before, batches[-1])
+def _incremental(trainer: Trainer, previous: Any, batches: Sequence[Batch]) -> Any:
+    return trainer.partial_fit(trainer.fresh() if previous is None else previous, batches[-1])
 
 
-def _replay(trainer: Trainer, before: Any, batches: Sequence[Batch]) -> Any:
-    if before is None:
+def _replay(trainer: Trainer, previous: Any, batches: Sequence[Batch]) -> Any:
+    if previous is None:
         return trainer.partial_fit(trainer.fresh(), batches[-1])
-    return trainer.partial_fit(before, joined([trainer.buffer(batches[:-1]), batches[-1]]))
+    return trainer.partial_fit(previous, joined([trainer.buffer(batches[:-1]), batches[-1]]))
 
 
 MODES: dict[str, Mode] = {
@@ -84,13 +86,13 @@ MODES: dict[str, Mode] = {
     "incremental": Mode(_incremental, from_all=False, needs_history=True, needs="partial_fit"),
     "replay": Mode(_replay, from_all=False, needs_history=True, needs="partial_fit"),
 }
-"""The modes by name. *cumulative*: a new head, all labels. *half_cumulative*: the previous weights,
-all labels. *incremental*: the previous weights, the newest batch. *replay*: the previous weights,
-the newest batch and a sample of earlier labels."""
+"""The modes by name. *cumulative* trains a new head on all labels. The other modes continue from
+the previous weights: *half_cumulative* on all labels, *incremental* on the newest batch, and
+*replay* on the newest batch and a sample of earlier labels."""
 
 
 def get_mode(name: str) -> Mode:
-    """Return the mode of a name."""
+    """Return the mode with this name."""
     if name not in MODES:
         raise UnknownNameError("mode", str(name), MODES)
     return MODES[name]

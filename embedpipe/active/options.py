@@ -29,9 +29,9 @@ __all__ = ["LoopOptions"]
 class LoopOptions(LoopFields):
     """Checked options of an `ActiveLoop`.
 
-    Strategies are spec strings such as ``"margin"`` or `Strategy` objects; the initial one must
-    need no labels. A head is a spec string or a scikit-learn classifier with probabilities; without
-    an own ``seed`` or ``random_state`` it uses the seed of the loop. ``advice="full"``
+    Strategies are spec strings such as ``"margin"`` or `Strategy` objects; the initial strategy
+    must not need labels. A head is a spec string or a scikit-learn classifier with probabilities. A
+    head without its own ``seed`` or ``random_state`` uses the seed of the loop. ``advice="full"``
     cross-validates heads in every round, for the advice on stopping; ``"cheap"`` does not.
 
     Examples
@@ -135,7 +135,7 @@ def _is_whole(value: Any, least: int) -> bool:
 def _identity_of(strategy: Strategy) -> Any:
     """Return the spec string of a registered strategy, or its attributes."""
     if strategy.name in strategies and strategies[strategy.name] is type(strategy):
-        # `str` gives only the name of a strategy without a spec string.
+        # `format_spec` raises an error for a strategy without a spec string.
         with contextlib.suppress(UsageError):
             return format_spec(strategy)
     return identity_of(strategy)

@@ -19,14 +19,14 @@ __all__ = ["Oracle", "OracleOptions", "SimulatedOracle"]
 Float64 = NDArray[np.float64]
 
 _FLIPPED, _OTHER, _ABSTAINED = range(3)
-"""Purposes of the random numbers of each row."""
+"""Independent random numbers of each row: for a wrong label, for its class and for abstention."""
 
 
 class Oracle(Protocol):
     """A labeller: a person, or a dataset's own labels."""
 
     def label(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the (k,) labels of rows of the matrix; None for a row without an answer."""
+        """Return the (k,) labels of these rows of the matrix; None for a row without an answer."""
 
 
 class SimulatedOracle:
@@ -35,13 +35,13 @@ class SimulatedOracle:
     Parameters
     ----------
     labels
-        One label for each row of the matrix; None, NaN or blank for a missing one.
+        One label for each row of the matrix; None, NaN or blank for a missing label.
     labelling
-        Errors, abstention and costs; by default all answers are right and cost 1 each.
+        Errors, abstention and costs; by default all answers are right and each costs 1.
     seed
         Seed of errors and abstention.
     matrix
-        (n, d) vectors of the rows, for confusable noise.
+        (n, d) vectors of the rows; only confusable noise needs them.
 
     Examples
     --------
@@ -59,10 +59,10 @@ class SimulatedOracle:
         seed: int = 0,
         matrix: NDArray[np.float32] | None = None,
     ) -> None:
-        known, given = known_labels(labels, "labels")
-        classes, found = np.unique(given, return_inverse=True)
+        known, known_values = known_labels(labels, "labels")
+        classes, class_numbers = np.unique(known_values, return_inverse=True)
         codes = np.full(known.size, -1, dtype=np.int32)  # (n,)
-        codes[known] = found
+        codes[known] = class_numbers
         self._set(classes, codes, labelling or OracleOptions(), seed, matrix)
 
     @classmethod
@@ -75,7 +75,7 @@ class SimulatedOracle:
         seed: int = 0,
         matrix: NDArray[np.float32] | None = None,
     ) -> SimulatedOracle:
-        """Return an oracle from the class number of each row; -1 is a missing label."""
+        """Return an oracle from the class number of each row; -1 means a missing label."""
         oracle = cls.__new__(cls)
         oracle._set(classes, codes, labelling or OracleOptions(), seed, matrix)
         return oracle
@@ -101,34 +101,34 @@ class SimulatedOracle:
     def behaving(
         self, labelling: OracleOptions, seed: int, matrix: NDArray[np.float32]
     ) -> SimulatedOracle:
-        """Return a new oracle of the same labels with other options."""
+        """Return a new oracle with the same labels and these options."""
         return self.of_codes(self.classes, self.codes, labelling, seed=seed, matrix=matrix)
 
     def restricted(self, rows: NDArray[np.int64]) -> SimulatedOracle:
         """Return an oracle with only the labels and classes of these rows."""
-        present, found = np.unique(self._known(rows), return_inverse=True)
+        present, class_numbers = np.unique(self._known(rows), return_inverse=True)
         codes = np.full_like(self.codes, -1)
-        codes[rows] = found
+        codes[rows] = class_numbers
         return self.of_codes(self.classes[present], codes)
 
     def label(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the (k,) answers for `rows`; None where the labeller abstains."""
+        """Return the (k,) answers for `rows`; None where the oracle abstains."""
         codes = self._known(rows)  # (k,)
         self.asked += len(rows)
         answers = self.classes[self._mistaken(rows, codes)]  # (k,)
-        silent = self._drawn(rows, _ABSTAINED) < self.labelling.abstain
-        if not silent.any():
+        abstained = self._drawn(rows, _ABSTAINED) < self.labelling.abstain
+        if not abstained.any():
             return np.asarray(answers)
-        given = answers.astype(object)
-        given[silent] = None
-        return np.asarray(given)
+        with_gaps = answers.astype(object)
+        with_gaps[abstained] = None
+        return np.asarray(with_gaps)
 
     def cost(self, rows: NDArray[np.int64]) -> float:
         """Return the cost of asking about `rows`."""
         return float(self._prices[self._known(rows)].sum())
 
     def every_label(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the true labels of `rows` without counting, for the upper baseline."""
+        """Return the true labels of `rows` for the upper baseline; `asked` does not count them."""
         return np.asarray(self.classes[self._known(rows)])
 
     def _known(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -152,14 +152,14 @@ class SimulatedOracle:
             answered[wrong] = (answered + steps.astype(np.int64))[wrong] % self.classes.size
         return answered
 
-    def _drawn(self, rows: NDArray[np.int64], what: int) -> Float64:
-        return uniform_of_rows(rows, self.seed, f"oracle {what}")
+    def _drawn(self, rows: NDArray[np.int64], purpose: int) -> Float64:
+        return uniform_of_rows(rows, self.seed, f"oracle {purpose}")
 
 
 def nearest_classes(
     matrix: NDArray[np.float32], codes: NDArray[np.int32], n_classes: int
 ) -> NDArray[np.int64]:
-    """Return the class with the nearest mean vector for each class, (C,); code -1: no label."""
+    """Return for each class the other class with the nearest mean; code -1 means no label."""
     known = np.flatnonzero(codes >= 0)
     sums = np.zeros((n_classes, matrix.shape[1]))  # (C, d)
     for part in row_blocks(known.size, block_rows(matrix.shape[1])):
@@ -170,19 +170,19 @@ def nearest_classes(
             sums += of_class @ take_rows(matrix, rows)  # (C, d)
     counts = np.bincount(codes[known], minlength=n_classes)  # (C,)
     means = sums / np.maximum(counts, 1)[:, None]
-    nearest = np.empty(n_classes, dtype=np.int64)
-    for one in range(n_classes):
-        distances = np.square(means - means[one]).sum(axis=1)  # (C,)
+    nearest = np.empty(n_classes, dtype=np.int64)  # (C,)
+    for number in range(n_classes):
+        distances = np.square(means - means[number]).sum(axis=1)  # (C,)
         distances[counts == 0] = np.inf
-        distances[one] = np.inf
-        nearest[one] = int(distances.argmin())
+        distances[number] = np.inf
+        nearest[number] = int(distances.argmin())
         if not np.isfinite(distances).any():
-            nearest[one] = (one + 1) % n_classes
+            nearest[number] = (number + 1) % n_classes
     return nearest
 
 
 def _prices(classes: NDArray[Any], cost: Mapping[Any, float]) -> Float64:
-    """Return the price of each class, (C,)."""
+    """Return the cost of a question for each class, (C,)."""
     names = {str(label) for label in classes.tolist()}
     for name in cost:
         if str(name) not in names:

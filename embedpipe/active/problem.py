@@ -43,22 +43,22 @@ class Problem:
     Attributes
     ----------
     matrix
-        (n, d) float32.
+        (n, d) float32 vectors.
     candidates
         Rows that can be labelled: ascending int64.
     oracle
-        Has the labels of the candidates only.
+        Oracle with the labels of the candidates only.
     test_rows, test_labels
-        Used only for the reported measures.
+        Rows and labels that are used only for the reported measures.
     digest
         SHA-256 of images or matrix, labels, candidates and test rows. Equal problems have equal
         digests.
     index
         Neighbour index of the candidates.
     name
-        First part of the names of its runs.
+        First part of the ids of runs on this problem.
     spec_id, ids, embeddings
-        Spec of the embeddings, item id of each row, and the embeddings themselves; None without a
+        Id of the embedding spec, item id of each row, and the embeddings themselves; None without a
         dataset.
     untested
         Reason why a dataset has no test rows; None if there are test rows.
@@ -84,8 +84,9 @@ class Problem:
     def of(cls, embeddings: Embeddings, seed: int, index: str = "exact") -> Problem:
         """Return the problem of a labelled dataset.
 
-        Test rows are the test split, or a fifth of the items of each class, drawn by `seed`. If a
-        dataset has several divisions into splits, the seed selects one (`Dataset.for_seed`).
+        Test rows are the test split. Without one they are a fifth of the items of each class, drawn
+        by `seed`. If a dataset has several divisions into splits, the seed selects one
+        (`Dataset.for_seed`).
         Candidates are all other labelled items outside the validation split, except copies of test
         images. If the test split shares no class with the candidates, there are no test rows.
 
@@ -109,8 +110,8 @@ class Problem:
         if not test.any():
             test = _held_out(labels, pool, embeddings.content_ids, seed)
             pool &= ~test
-        seen = {embeddings.content_ids[row] for row in np.flatnonzero(test)}
-        copies = pool & np.array([content_id in seen for content_id in embeddings.content_ids])
+        tested = {embeddings.content_ids[row] for row in np.flatnonzero(test)}
+        copies = pool & np.array([content_id in tested for content_id in embeddings.content_ids])
         pool &= ~copies
         if not pool.any():
             raise RunError(
@@ -159,17 +160,17 @@ class Problem:
         Parameters
         ----------
         matrix
-            (n, d), memory-mapped or not; float32 is not copied.
+            (n, d) vectors, memory-mapped or not. A float32 matrix is not copied.
         labels
-            One for each row; None, NaN or blank for a missing label.
+            One label for each row; None, NaN or blank for a missing label.
         candidates, test
-            Distinct row numbers.
+            Row numbers, each at most once in both together.
         identity
             Bytes that identify matrix and labels in the digest; by default all their bytes.
         index
             Kind of the neighbour index: ``"exact"``, ``"ivf"`` or ``"hnsw"``.
         name
-            First part of the names of runs.
+            First part of the ids of runs.
         """
         matrix = np.asanyarray(matrix).astype(np.float32, copy=False)
         if len(labels) != len(matrix):
@@ -178,16 +179,16 @@ class Problem:
             )
         rows = np.sort(checked_rows(candidates, len(matrix), "candidates"))
         test_rows = checked_rows(test, len(matrix), "test")
-        both = np.intersect1d(rows, test_rows)
-        if len(both):
+        shared = np.intersect1d(rows, test_rows)
+        if len(shared):
             raise RunError(
-                f"row {both[0]} is both a candidate and a test row: remove it from one of them."
+                f"row {shared[0]} is both a candidate and a test row: remove it from one of them."
             )
         oracle = SimulatedOracle(labels)
         if identity is None:
             check_finite(matrix, np.concatenate([rows, test_rows]), "the matrix")
-            whole = np.ascontiguousarray(matrix).data.cast("B")
-            identity = [whole, repr(oracle.classes.tolist()).encode(), oracle.codes.tobytes()]
+            content = np.ascontiguousarray(matrix).data.cast("B")
+            identity = [content, repr(oracle.classes.tolist()).encode(), oracle.codes.tobytes()]
         digest = hashlib.sha256()
         for part in (*identity, rows.tobytes(), test_rows.tobytes()):
             digest.update(hashlib.sha256(part).digest())
@@ -243,12 +244,12 @@ class Problem:
         return cls.from_arrays(matrix, labels, np.arange(n), np.arange(n, len(matrix)), index=index)
 
     def long_tailed(self, ratio: float, seed: int = 0) -> Problem:
-        """Return the problem with long-tailed classes: their sizes fall by a constant factor.
+        """Return the problem with long-tailed classes.
 
-        The largest class is `ratio` times as large as the smallest (Cui et al. 2019,
-        arXiv:1901.05555). The classes keep the order of their sizes; classes of equal size are
-        ordered at random. `seed` sets this order and the items that are kept. Test rows do not
-        change.
+        The sizes fall by a constant factor from class to class. The largest class is `ratio`
+        times as large as the smallest (Cui et al. 2019, arXiv:1901.05555). The classes keep the
+        order of their sizes; classes of equal size are ordered at random. `seed` sets this order
+        and the items that are kept. Test rows do not change.
 
         Examples
         --------
@@ -286,13 +287,13 @@ class Problem:
             raise UnknownNameError("class", str(label), names)
         codes = self.oracle.codes[self.candidates]  # (m,)
         sizes = np.bincount(codes, minlength=self.oracle.classes.size)  # (C,)
-        at = [str(name) for name in self.oracle.classes.tolist()].index(str(label))
-        if not 1 <= n <= sizes[at]:
+        code = [str(name) for name in self.oracle.classes.tolist()].index(str(label))
+        if not 1 <= n <= sizes[code]:
             raise RunError(
-                f"n is {n}, but class {str(label)!r} has {sizes[at]} candidates: give a number "
-                f"from 1 to {sizes[at]}."
+                f"n is {n}, but class {str(label)!r} has {sizes[code]} candidates: give a number "
+                f"from 1 to {sizes[code]}."
             )
-        sizes[at] = n
+        sizes[code] = n
         rng = np.random.default_rng([seed, 0x4A4E])
         return self._with_candidates(_drawn(self.candidates, codes, sizes, rng), f"rare{n}")
 
@@ -312,7 +313,8 @@ class Problem:
         """Write the problem to a folder, for `load` in other processes.
 
         Only the path of a memory-mapped matrix is written; any other matrix is copied. If the
-        folder contains an equal problem, nothing is written; a different problem is an error.
+        folder contains an equal problem, nothing is written. If it contains a different problem, an
+        error is raised.
         """
         folder, index = Path(folder), self.index
         if (folder / META).exists():
@@ -376,10 +378,10 @@ class Problem:
             copies_left_out=meta.get("copies_left_out", 0),
         )
 
-    def _with_candidates(self, rows: NDArray[np.int64], what: str) -> Problem:
-        """Return the problem with some of its candidates, ascending."""
-        text = hashlib.sha256(bytes.fromhex(self.digest))
-        text.update(rows.tobytes())
+    def _with_candidates(self, rows: NDArray[np.int64], suffix: str) -> Problem:
+        """Return the problem with only these of its candidates; `rows` ascend."""
+        digest = hashlib.sha256(bytes.fromhex(self.digest))
+        digest.update(rows.tobytes())
         index = Index(
             self.matrix,
             rows,
@@ -392,9 +394,9 @@ class Problem:
             self,
             candidates=rows,
             oracle=self.oracle.restricted(rows),
-            digest=text.hexdigest(),
+            digest=digest.hexdigest(),
             index=index,
-            name=f"{self.name}-{what}",
+            name=f"{self.name}-{suffix}",
         )
 
 
@@ -404,7 +406,7 @@ def _drawn(
     sizes: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Return random rows, ascending; `sizes` is their number in each class."""
+    """Return random rows, ascending; `sizes` holds the number of rows of each class."""
     shuffled = rng.permutation(rows.size)
     kept = [shuffled[codes[shuffled] == code][:size] for code, size in enumerate(sizes)]
     return np.asarray(rows[np.sort(np.concatenate(kept))])
@@ -416,13 +418,13 @@ def _held_out(
     content_ids: Sequence[bytes],
     seed: int,
 ) -> NDArray[Any]:
-    """Return a mask of a fifth of the images of each class, with all their copies."""
+    """Return a mask of a random fifth of the images of each class, with all copies of them."""
     rng = np.random.default_rng([seed, 0x7E57])
     mask = np.zeros(len(labels), bool)
-    of_class: dict[str, list[int]] = {}
+    rows_of_class: dict[str, list[int]] = {}
     for row in np.flatnonzero(pool).tolist():
-        of_class.setdefault(str(labels[row]), []).append(row)
-    for _, rows in sorted(of_class.items()):
+        rows_of_class.setdefault(str(labels[row]), []).append(row)
+    for _, rows in sorted(rows_of_class.items()):
         images = sorted({content_ids[row] for row in rows})
         count = max(0, min(len(images) - 1, round(HELD_OUT * len(images))))
         drawn = {images[number] for number in rng.permutation(len(images))[:count]}

@@ -20,7 +20,7 @@ __all__ = ["META", "read_matrix", "read_meta", "write_problem"]
 FORMAT = 1
 
 META = "problem.json"
-"""File that is written last; a problem is complete once it exists."""
+"""File that is written last; a saved problem is complete once this file exists."""
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def write_problem(
     arrays: dict[str, NDArray[Any]],
     matrix: NDArray[np.float32],
 ) -> None:
-    """Write a description, named arrays, and the matrix or the path of its memory map."""
+    """Write a description, named arrays, and the matrix; for a memory map, write only its path."""
     path = memory_map_path(matrix)
     meta = {
         "format": FORMAT,

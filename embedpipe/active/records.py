@@ -60,15 +60,15 @@ class RoundRecord:
     Attributes
     ----------
     round
-        Its number; 0 is the first batch.
+        Number of the round; 0 is the round of the first batch.
     labelled
-        Number of labels after it, without unanswered questions.
+        Number of labels after the round; unanswered questions do not count.
     accuracy, macro_f1, balanced_accuracy, ece
-        On the test rows, see `Scores`; None without test rows or without a label.
+        Measures on the test rows, see `Scores`; None without test rows or without a label.
     select_seconds, fit_seconds
         Seconds of selection and of fitting, including the search for the regularisation.
     strategy
-        Strategy of the picks.
+        Strategy that selected the picks, as text.
     rows, scores, labels
         The picks in order of selection: (n,) int64 rows of the matrix, float32 acquisition scores,
         and answers of the oracle; None where it abstained.
@@ -115,7 +115,7 @@ class RoundRecord:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return the round as JSON types, with the keys of the command line."""
+        """Return the round as JSON types, with the keys of the command line's JSON output."""
         return {
             "round": self.round,
             "labelled": self.labelled,
@@ -150,24 +150,24 @@ def area_under_budget_curve(labelled: Sequence[int], accuracy: Sequence[float]) 
 class RunFolder:
     """A stored run.
 
-    A round is stored once ``rounds.parquet`` has it. Its picks are written before, so a kill can
-    leave picks without a round, which are ignored. Several processes can read and write the same
-    run: a lock protects the files, and the number of rounds never falls.
+    A round is stored once ``rounds.parquet`` contains it. Its picks are written first, so a killed
+    process can leave picks without a round. These picks are ignored. Several processes can read and
+    write the same run: a lock protects the files, and the number of stored rounds never decreases.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        # Tables of the written rounds, so that writing a round takes constant time.
+        # Tables of the rounds that were written, so that each table is made only once.
         self._tables: dict[int, tuple[RoundRecord, pa.Table, pa.Table]] = {}
 
-    def _rounds_there(self) -> int:
+    def _stored_rounds(self) -> int:
         try:
             return count_rows(self.path / "rounds.parquet")
-        except (pa.ArrowException, OSError):  # missing or damaged: written again
+        except (pa.ArrowException, OSError):  # a missing or damaged file is written again
             return 0
 
     def start(self, config: dict[str, Any]) -> None:
-        """Write the configuration of the run; the folder of another run is an error."""
+        """Write the configuration of the run; raise an error if the folder has another run."""
         write_config(self.path, {"format": FORMAT, **config})
 
     def read(self) -> list[RoundRecord]:
@@ -190,7 +190,7 @@ class RunFolder:
         return records
 
     def write(self, records: list[RoundRecord], ids: Sequence[str] | None) -> None:
-        """Write all rounds so far, unless the same number is stored; `ids` are item ids of rows."""
+        """Write all rounds so far, unless they are stored; `ids` has the item id of each row."""
         self._tables = {
             id(record): self._tables.get(id(record)) or (record, *_table(record, ids))
             for record in records
@@ -200,7 +200,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with locked(self.path):
-                if self._rounds_there() >= len(records):
+                if self._stored_rounds() >= len(records):
                     return  # another process has stored these rounds
                 write_parquet(self.path / "picks.parquet", picks.combine_chunks())
                 write_parquet(self.path / "rounds.parquet", rounds.combine_chunks())

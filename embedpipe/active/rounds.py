@@ -39,7 +39,7 @@ class Scores:
     macro_f1
         Mean F1 score of the classes of the test rows.
     balanced_accuracy
-        Mean recall of these classes.
+        Mean recall of the classes of the test rows.
     ece
         Expected calibration error, in 15 bins of equal width.
     """
@@ -68,7 +68,7 @@ class Evaluator:
         predicted = class_of[probabilities.argmax(axis=1)]  # (t,), -1: a class without test rows
         k = self._classes.size
         right = np.bincount(self._truth[predicted == self._truth], minlength=k)  # (K,)
-        sizes = np.bincount(self._truth, minlength=k)  # (K,), at least 1 each
+        sizes = np.bincount(self._truth, minlength=k)  # (K,), all at least 1
         predictions = np.bincount(predicted[predicted >= 0], minlength=k)  # (K,)
         return Scores(
             accuracy=float(right.sum() / self._rows.size),
@@ -78,28 +78,28 @@ class Evaluator:
         )
 
     def _matched(self, classes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the column of each test class and the test class of each column; -1 for none."""
-        own = {label: at for at, label in enumerate(self._classes.tolist())}
+        """Return the column of each test class and the test class of each column, or -1."""
+        number_of = {label: number for number, label in enumerate(self._classes.tolist())}
         column_of = np.full(self._classes.size, -1, dtype=np.int64)
         class_of = np.full(classes.size, -1, dtype=np.int64)
         for column, label in enumerate(classes.tolist()):
-            if label in own:
-                column_of[own[label]], class_of[column] = column, own[label]
+            if label in number_of:
+                column_of[number_of[label]], class_of[column] = column, number_of[label]
         return column_of, class_of
 
 
 class Rounds:
     """The rounds of a loop so far, and its head.
 
-    `run` does the next round without adding it to `records`; `add` adds its record, or a stored
-    one.
+    `run` does the next round and returns its record. `add` appends a new or a stored record to
+    `records`.
     """
 
     def __init__(self, problem: Problem, options: LoopOptions) -> None:
         self.problem, self.options = problem, options
         self.records: list[RoundRecord] = []
         self._mode = options.built_mode
-        self._batches: list[Batch] = []  # one for each round with answers
+        self._batches: list[Batch] = []  # the answered rows of each round that has any
         self._head: Any = None
         self._learned = 0  # number of batches that the head was trained on
         self._finite = False  # whether the candidates were checked for NaN and infinity
@@ -129,7 +129,7 @@ class Rounds:
         return self._head
 
     def labelled(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Return the (m,) rows labelled so far, in order, and their (m,) labels."""
+        """Return the (m,) labelled rows in order of selection, and their (m,) labels."""
         if not self._batches:
             return np.array([], np.int64), np.array([])
         rows = np.concatenate([batch.rows for batch in self._batches])
@@ -140,8 +140,8 @@ class Rounds:
         if not len(self.problem.test_rows):
             return None
         rows = self.problem.candidates
-        every = Batch(rows, self.problem.oracle.every_label(rows))
-        return self._evaluator.scores(self._trainer.fit(self._trainer.fresh(), every)).accuracy
+        batch = Batch(rows, self.problem.oracle.every_label(rows))
+        return self._evaluator.scores(self._trainer.fit(self._trainer.fresh(), batch)).accuracy
 
     def add(self, record: RoundRecord) -> None:
         """Add the record of the next round."""
@@ -151,17 +151,17 @@ class Rounds:
             self._batches.append(batch)
 
     def run(self) -> RoundRecord:
-        """Do the next round; raises `ExhaustedError` without selectable candidates."""
+        """Do the next round; raise `ExhaustedError` if no candidate can be selected."""
         number = len(self.records)
-        query = number > 0 and bool(self._batches)  # there is no head before the first label
-        strategy = self.options.built_strategy if query else self.options.built_initial
+        has_head = number > 0 and bool(self._batches)  # there is no head before the first label
+        strategy = self.options.built_strategy if has_head else self.options.built_initial
         size = self.options.batch_size if number else self.options.initial_size
-        skip = self.options.skip if query else 0
+        skip = self.options.skip if has_head else 0
         if number:
             size = min(size, self.left - skip)
         if size < 1:
             raise ExhaustedError(
-                f"only {self.left} candidates are left, and `skip` leaves them out: lower it."
+                f"only {self.left} candidates are left, and `skip` leaves them out: lower `skip`."
             )
         rng = np.random.default_rng([self.options.seed, number])
         picked, select_seconds = timed(lambda: strategy.select(self._pool(), size + skip, rng))
@@ -169,7 +169,7 @@ class Rounds:
         if picked.rows.size <= skip:
             raise ExhaustedError(
                 f"{strategy} selected {picked.rows.size} items, and `skip` leaves out {skip}: "
-                "lower it."
+                "lower `skip`."
             )
         picked = Selection(picked.rows[skip:], picked.scores[skip:], picked.diagnostics)
         return self._learn(strategy, picked, select_seconds)
@@ -216,14 +216,14 @@ class Rounds:
         )
 
     def _train(self, batches: list[Batch]) -> None:
-        before = self._head
-        self._head, self._learned = None, 0  # an interrupt leaves no usable head
-        self._head = self._mode.train(self._trainer, before, batches)
+        previous = self._head
+        self._head, self._learned = None, 0  # an interrupt must not leave a half-trained head
+        self._head = self._mode.train(self._trainer, previous, batches)
         self._learned = len(batches)
 
 
 def _batch(rows: NDArray[np.int64], labels: NDArray[Any]) -> Batch:
-    """Return the rows with an answer."""
+    """Return the batch of the rows that have an answer."""
     mask = is_labelled(labels)
     if mask.all():
         return Batch(rows, labels)

@@ -51,33 +51,35 @@ def select(
     Parameters
     ----------
     embeddings
-        Of a dataset, or any (m, d) array.
+        Embeddings of a dataset, or any (m, d) array.
     n
         Number of picks.
     strategy
-        A spec string such as ``"coral(uncertainty=entropy)"``, a ``.yaml`` file, or an instance.
+        A spec string such as ``"coral(uncertainty=entropy)"``, a ``.yaml`` file, or a `Strategy`.
     labelled, labels
-        Labelled rows and their labels; or, for embeddings of a dataset, only labels by item id.
+        Labelled rows and their labels. For embeddings of a dataset, `labels` alone can be a mapping
+        from item ids to labels.
     candidates
         Rows that can be selected; by default all rows outside the test and validation splits.
     head
         Classifier for strategies that need predictions: a spec string or a scikit-learn classifier.
         It is fitted only if the strategy needs it.
     seed
-        Seed of the strategy, and of a head without an own ``seed`` or ``random_state``; at least 0.
+        Seed of the strategy, and of a head without its own ``seed`` or ``random_state``; an integer
+        of at least 0.
     index
-        Kind of the neighbour index: ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items.
-        Or an `Index` of the same candidates.
+        An `Index` of the same candidates, or the kind of the neighbour index: ``"exact"``, or
+        ``"ivf"`` or ``"hnsw"`` for millions of items.
     examples
-        Rows or (e, d) vectors of examples, for strategies that search by similarity.
+        Row numbers or (e, d) vectors of examples, for strategies that search by similarity.
     metadata
-        (m,) numbers by name, for strategies that use them as weights.
+        Arrays of (m,) numbers by name, for strategies that use them as weights.
 
     Returns
     -------
     Selection
-        ``rows`` (n,) int64 of the matrix in order of selection, ``scores`` (n,) float32, and
-        ``diagnostics``.
+        The ``rows`` are (n,) int64 row numbers in order of selection, and the ``scores`` are (n,)
+        float32 acquisition scores. The ``diagnostics`` are numbers and texts by name.
 
     Raises
     ------
@@ -148,7 +150,7 @@ def pool_of(
 def index_of(
     embeddings: Embeddings | ArrayLike, candidates: NDArray[np.int64], kind: str = "exact"
 ) -> Index:
-    """Return the index of rows; for embeddings of a dataset, it is stored beside the matrix."""
+    """Return the index of the candidates; for a dataset, it is stored in the embeddings' folder."""
     if not isinstance(embeddings, Embeddings):
         return Index(np.asarray(embeddings, dtype=np.float32), candidates, kind=kind)
     return Index(
@@ -176,7 +178,7 @@ def default_candidates(embeddings: Embeddings) -> NDArray[np.int64]:
 def rows_of_labels(
     embeddings: Embeddings, labels: Mapping[str, str]
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return the ascending labelled rows and their labels, without items that failed."""
+    """Return the labelled rows, ascending, and their labels, without unreadable items."""
     rows_for(labels, [item.id for item in embeddings.dataset.items])
     failed = {failure.path for failure in embeddings.failures}
     usable = {item_id: label for item_id, label in labels.items() if item_id not in failed}
@@ -186,8 +188,8 @@ def rows_of_labels(
 class RoundPool(Pool):
     """A pool without the rows that the labeller has declined.
 
-    A unique vector is taken if one of its rows is declined or labelled, so copies are not selected
-    again. `checked` skips the check for NaN and infinity.
+    If one row of a unique vector is labelled or declined, its copies are not selected any more.
+    ``checked=True`` skips the check for NaN and infinity.
     """
 
     def __init__(
@@ -212,12 +214,12 @@ class RoundPool(Pool):
 
     @cached_property
     def unique_labelled(self) -> NDArray[np.bool_]:
-        """(p,) whether each unique vector of `index` is labelled or declined."""
+        """(p,) mask of the unique vectors of `index` that are labelled or declined."""
         mask = super().unique_labelled
         if self._declined.size:
             mask = mask.copy()
-            found = self.index.find(self._declined)
-            mask[found[found >= 0]] = True
+            numbers = self.index.find(self._declined)
+            mask[numbers[numbers >= 0]] = True
             mask.flags.writeable = False
         return mask
 
@@ -245,9 +247,9 @@ def groups(
 ) -> list[Group]:
     """Return the group of items that each pick represents.
 
-    Every other unlabelled item belongs to the nearest pick, or to none if a labelled item is
-    nearer. O(u·(n + m)·d) time for u unlabelled and m labelled items; 32 bytes of extra memory per
-    item.
+    Every other unlabelled item belongs to the nearest pick, or to no pick if a labelled item is
+    nearer. O(u·(n + m)·d) time for n picks, u unlabelled and m labelled items; 32 bytes of extra
+    memory for each item.
 
     Parameters
     ----------
@@ -289,7 +291,7 @@ def groups(
 
 
 def _vectors(embeddings: Embeddings | ArrayLike, examples: ArrayLike | None) -> Any:
-    """Return example vectors, given as vectors or rows."""
+    """Return the vectors of examples that are given as vectors or as row numbers."""
     given = None if examples is None else np.asarray(examples)
     if given is None or given.ndim != 1 or given.dtype.kind not in "iu":
         return given

@@ -20,27 +20,29 @@ from .records import RoundRecord
 __all__ = ["Evidence", "StoppingMonitor", "advise", "wilson"]
 
 NEXT_LABELS = 100
-"""Number of additional labels that the advice is about."""
+"""Number of additional labels whose gain the advice states."""
 
 MIN_GAIN = 1.0
-"""Minimum useful gain of these labels, in points of accuracy. The advice is to stop soon if the
-expected gain is lower, and to stop if its upper end is lower."""
+"""Minimum useful gain of `NEXT_LABELS` labels, in points of accuracy. The advice is to stop soon if
+the expected gain is lower, and to stop if even the upper end of the gain is lower."""
 
 MADE_RIGHT = (0.05, 0.3, 0.6)
 """Net share of changed predictions that become right: lower end, mean and upper end, as measured in
 ``docs/explanation/stopping-advice.md``."""
 
 STEP_POWER = 0.7
-"""Exponent of the added labels: changes are proportional to ``added ** STEP_POWER``."""
+"""Exponent of the added labels: the share of changed predictions grows as
+``added ** STEP_POWER``."""
 
 FALL, FALL_SPREAD = -1.4, 0.5
-"""Exponent of the labels, prior mean and standard deviation: changes fall as ``labels ** FALL``."""
+"""Prior mean and standard deviation of an exponent: the share of changed predictions falls as
+``labels ** FALL``."""
 
 NOISE = 0.35
-"""Standard deviation of the logarithm of the changes around the power law."""
+"""Standard deviation of the logarithm of the share of changes around the power law."""
 
 MIN_CHANGE = 0.0005
-"""Minimum measurable share of changes: 1 of 2,000 rows."""
+"""Minimum measurable share of changed predictions: 1 of 2,000."""
 
 GROUP = 0.1
 """Minimum share of the labels that a group of consecutive rounds adds."""
@@ -49,7 +51,7 @@ Z = 1.959963984540054
 """Half width of a 95 % interval in standard deviations."""
 
 WATCHED = 2000
-"""Maximum candidates whose predictions are compared between rounds."""
+"""Maximum number of candidates whose predictions are compared between rounds."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Evidence:
     cv_accuracy
         Cross-validated accuracy on the labelled rows; None if unknown.
     cv_n
-        Number of rows of that accuracy.
+        Number of labelled rows that `cv_accuracy` was measured on.
     agreement
         Share of a fixed sample of candidates whose predicted class is the same as in the previous
         round; None in the first round.
@@ -97,9 +99,9 @@ def advise(history: Sequence[Evidence]) -> dict[str, Any]:
     See ``docs/how-to/decide-when-to-stop.md``.
     """
     # Accuracy cannot rise by more than the share of changed predictions, which falls as a power of
-    # the number of labels (Viering, Loog 2021; Bloodgood, Vijay-Shanker 2009). The fitted fall is
-    # extrapolated. The cross-validated accuracy is not: it can fall because selected items get
-    # harder.
+    # the number of labels (Viering, Loog 2021; Bloodgood, Vijay-Shanker 2009). The fitted power law
+    # is extrapolated. The cross-validated accuracy is not extrapolated, because it can fall when
+    # the selected items get harder.
     last = history[-1] if history else Evidence(0, None, 0, None)
     low, high = wilson(last.cv_accuracy, last.cv_n)
     changes = _changes(history)
@@ -136,35 +138,35 @@ def _decide(gain: _Gain | None, changes: Sequence[_Change], labelled: int) -> tu
     )
     if gain.expected >= MIN_GAIN:
         return "continue", adds
-    if gain.high >= MIN_GAIN or len(changes) == 1:  # a single round can be a coincidence
+    if gain.high >= MIN_GAIN or len(changes) == 1:  # one round alone can be a coincidence
         return "stop soon", f"{adds} Continue only if every point counts."
     kept = 100 * (1 - changes[-1].share)
     return "stop", f"{adds} The last round left {kept:.1f} % of the predictions unchanged."
 
 
 def _changes(history: Sequence[Evidence]) -> list[_Change]:
-    """Return the change of each round, without rounds that added no label."""
-    found = []
-    before = history[0].labelled if history else 0
+    """Return the changes of the later rounds that added labels."""
+    changes = []
+    before = history[0].labelled if history else 0  # number of labels before the round
     for round_ in history[1:]:
         step = round_.labelled - before
         if step > 0 and round_.agreement is not None:
-            found.append(_Change(before + step / 2, step, 1 - round_.agreement))
+            changes.append(_Change(before + step / 2, step, 1 - round_.agreement))
         before = max(before, round_.labelled)
-    return found
+    return changes
 
 
 def _gain(changes: Sequence[_Change], labelled: int) -> _Gain:
     """Return the gain of the next labels."""
     centre, spread = _extrapolated(_grouped(changes, labelled), labelled)
     low, expected, high = MADE_RIGHT
-    off = math.exp(spread / 2)
-    shares = (low * centre / off, expected * centre, high * centre * off)
+    factor = math.exp(spread / 2)
+    shares = (low * centre / factor, expected * centre, high * centre * factor)
     return _Gain(*(round(100 * min(share, 1.0), 4) for share in shares))
 
 
 def _extrapolated(changes: Sequence[_Change], labelled: int) -> tuple[float, float]:
-    """Return the share of predictions that the next labels change, and its log error."""
+    """Return the share of predictions that the next labels change, and its error as a logarithm."""
     # Bayesian linear regression of log(share) = level + fall * log(middle), with a prior for the
     # fall and lower weights for older rounds.
     ahead = math.log(labelled + NEXT_LABELS / 2)
@@ -186,15 +188,15 @@ def _extrapolated(changes: Sequence[_Change], labelled: int) -> tuple[float, flo
 
 
 def _grouped(changes: Sequence[_Change], labelled: int) -> list[_Change]:
-    """Group rounds, newest first, until each group adds a tenth of the labels."""
-    found: list[_Change] = []
+    """Merge consecutive rounds, newest first, into groups that each add a tenth of the labels."""
+    merged: list[_Change] = []
     group: list[_Change] = []
     for change in reversed(changes):
         group.append(change)
         if sum(each.step for each in group) >= GROUP * labelled:
-            found.append(_mean(group))
+            merged.append(_mean(group))
             group = []
-    return [*found, _mean(group)] if group else found
+    return [*merged, _mean(group)] if group else merged
 
 
 def _mean(group: Sequence[_Change]) -> _Change:
@@ -266,7 +268,7 @@ class StoppingMonitor:
         return np.asarray(np.asarray(head.classes_)[best])
 
     def _cross_validated(self, head: Any, batches: Sequence[Batch]) -> tuple[float | None, int]:
-        """Return the cross-validated accuracy, and its number of labelled rows."""
+        """Return the cross-validated accuracy, and the number of labelled rows behind it."""
         if head is None:
             return None, 0
         thorough = self._thorough and self._mode.from_all

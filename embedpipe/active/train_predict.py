@@ -25,9 +25,9 @@ __all__ = ["Accuracy", "Prediction", "Trained", "check_spec", "predict", "train"
 class Accuracy:
     """Accuracy on the labels of the dataset.
 
-    Test images are the labelled images of the test split, or all labelled images without one, but
-    never images that the head was trained on. Images of a class that was not trained on count as
-    wrong. If no test image has a class of the head, the value is None.
+    Test images are the labelled images of the test split, or all labelled images if there is no
+    test split. Images that the head was trained on are left out. Images of a class that was not
+    trained on count as wrong. If no test image has a class of the head, the value is None.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Accuracy:
     judged
         Number of test images.
     note
-        The images of the accuracy, or the reason for a missing one.
+        Which test images were used, or the reason for a missing accuracy.
     """
 
     value: float | None
@@ -46,7 +46,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted head, and its accuracy on other images."""
+    """A fitted head, and its accuracy on images that it was not trained on."""
 
     head: Any
     accuracy: Accuracy
@@ -59,7 +59,7 @@ class Prediction:
     Attributes
     ----------
     ids
-        Items in the order of the dataset.
+        Item ids in the order of the dataset.
     labels
         (n,) most probable classes.
     probabilities
@@ -92,15 +92,15 @@ def train(
     Parameters
     ----------
     embeddings
-        Of the dataset.
+        Embeddings of the dataset.
     labels
-        By item id.
+        Labels by item id.
     head
         A spec string, or an unfitted head, which is not changed.
     seed
-        Seed of a head without an own ``seed`` or ``random_state``.
+        Seed of a head without its own ``seed`` or ``random_state``.
     output
-        File of the saved head, if given.
+        File to save the head to; by default the head is not saved.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def train_head(
 
 
 def predict(embeddings: Embeddings, model: str | Path) -> Prediction:
-    """Predict every item of a dataset with a saved head, from a file of `train`.
+    """Predict every item of a dataset with a head that `train` saved to a file.
 
     Raises
     ------
@@ -176,7 +176,10 @@ def predict(embeddings: Embeddings, model: str | Path) -> Prediction:
 
 
 def check_spec(model: str | Path, options: EmbedOptions) -> EmbedOptions:
-    """Return the options of embeddings for a saved head, with its precision for ``"auto"``."""
+    """Return the options with the precision of a saved head if theirs is ``"auto"``.
+
+    Options that do not fit the head are an error.
+    """
     _, metadata = load_head(model)
     if options.precision == "auto" and "spec" in metadata:
         options = replace(options, precision=Spec.from_json(metadata["spec"]).precision)
@@ -194,7 +197,7 @@ def _check_spec(model: str | Path, metadata: Mapping[str, Any], spec: Spec) -> N
 
 
 def _test_rows(embeddings: Embeddings, trained_on: set[bytes]) -> NDArray[np.int64]:
-    """Return labelled rows that were not trained on, of the test split if it has any."""
+    """Return labelled rows that were not trained on: those of the test split, otherwise all."""
     unseen = [
         row
         for row, (item, content_id) in enumerate(
@@ -223,33 +226,33 @@ def _accuracy(
         )
     known = {str(name) for name in classes.tolist()}
     truth = np.array([embeddings.items[row].label for row in rows], dtype=np.str_)  # (r,)
-    strange = {label for label in truth.tolist() if label not in known}
-    learned = ~np.isin(truth, sorted(strange))  # (r,)
+    unlearned = {label for label in truth.tolist() if label not in known}
+    learned = ~np.isin(truth, sorted(unlearned))  # (r,)
     if not learned.any():
-        return Accuracy(None, 0, _nothing_shared(known, strange))
+        return Accuracy(None, 0, _nothing_shared(known, unlearned))
     split = embeddings.items[rows[0]].split == "test"
     note = f"on {len(rows):,} images {'of the test split' if split else 'not used for training'}"
-    if strange:
+    if unlearned:
         note += (
             f"; {int((~learned).sum()):,} of them have classes without training labels "
-            f"({_some(strange)}) and count as wrong"
+            f"({_some(unlearned)}) and count as wrong"
         )
     right = predicted(rows).astype(np.str_) == truth
     return Accuracy(float(right.mean()), len(rows), note)
 
 
-def _nothing_shared(known: set[str], strange: set[str]) -> str:
+def _nothing_shared(known: set[str], unlearned: set[str]) -> str:
     note = (
-        f"the labels ({_some(known)}) and the dataset's classes ({_some(strange)}) have no name in "
-        "common"
+        f"the labels ({_some(known)}) and the dataset's classes ({_some(unlearned)}) have no name "
+        "in common"
     )
     folded = {name.casefold() for name in known}
-    cased = {name for name in strange if name.casefold() in folded}
+    cased = {name for name in unlearned if name.casefold() in folded}
     return f"{note}; these differ only in case: {_some(cased)}" if cased else note
 
 
 def _some(names: set[str]) -> str:
-    """Return at most three names as text."""
+    """Return three names, and the number of further names, as text."""
     listed = sorted(names)
     more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
     return ", ".join(listed[:3]) + more

@@ -44,7 +44,7 @@ SHOWN = 3
 DIFFERENCE = (-1.0, 1.0)
 """Minimum and maximum of a difference of two accuracies."""
 
-NOT_WHOLE = "no seed has all rounds of both"
+NOT_WHOLE = "no seed has all rounds of both strategies"
 SAME_START = "fewer than three distinct first batches"
 """Reasons for areas without a test."""
 
@@ -136,10 +136,10 @@ def _find(curves: Sequence[Curves], initial: str, strategy: str) -> Setting | No
 
 
 def _baseline_of(setting: Setting, curves: Sequence[Curves], results: Tables) -> Setting | None:
-    """Return the baseline after the same first batch, or from its own first batch."""
+    """Return the baseline after the same first batch, otherwise from the baseline's first batch."""
     own, strategy = results.baseline
     found = _find(curves, setting.initial, strategy) or _find(curves, own, strategy)
-    if found == setting:  # a baseline is compared with the baseline from its own first batch
+    if found == setting:  # the baseline strategy after another first batch than its own
         found = _find(curves, own, strategy)
     return None if found == setting else found
 
@@ -158,7 +158,7 @@ def _upper_baselines(curves: Curves, results: Tables) -> NDArray[np.float64]:
 
 
 def _budgets(curves: Curves) -> tuple[int, ...]:
-    """Return a few numbers of labels, including the last."""
+    """Return a few of the numbers of labels, including the last number."""
     rounds = curves.budgets
     count = min(SHOWN, len(rounds))
     steps = np.linspace(len(rounds) / count, len(rounds), count).round().astype(int) - 1
@@ -169,11 +169,11 @@ def _budgets(curves: Curves) -> tuple[int, ...]:
 
 
 def _areas(curves: Curves) -> NDArray[np.float64]:
-    def one(at: int) -> float:
+    def area_of_seed(at: int) -> float:
         labelled, values = curves.of_seed(at)
         return area(labelled, values) if curves.is_whole(at) and values.size else math.nan
 
-    return np.array([one(at) for at in range(len(curves.seeds))])
+    return np.array([area_of_seed(at) for at in range(len(curves.seeds))])
 
 
 def _at(curves: Curves, budget: int) -> NDArray[np.float64]:
@@ -214,11 +214,11 @@ def _comparisons(
     areas: Mapping[Setting, NDArray[np.float64]],
     against: Mapping[Setting, Setting | None],
 ) -> dict[Setting, Comparison]:
-    of = {each.setting: each for each in curves}
+    curves_by_setting = {each.setting: each for each in curves}
     found = {}
     for setting, other in against.items():
         if other is not None:
-            own, baseline = of[setting], of[other]
+            own, baseline = curves_by_setting[setting], curves_by_setting[other]
             each = paired_comparison(
                 areas[setting], areas[other], runs=own.ids_beside(baseline), within=DIFFERENCE
             )
@@ -237,11 +237,11 @@ def _by_round(
     areas: Mapping[Setting, Comparison],
 ) -> dict[Setting, RoundComparison]:
     """Compare each round; test the rounds of settings whose areas differ significantly."""
-    of = {each.setting: each for each in curves}
+    curves_by_setting = {each.setting: each for each in curves}
     found = {}
     for setting, other in against.items():
         if other is not None:
-            pair = {"this": of[setting], "baseline": of[other]}
+            pair = {"this": curves_by_setting[setting], "baseline": curves_by_setting[other]}
             found[setting] = per_round_comparison(
                 {name: each.values for name, each in pair.items()},
                 "baseline",
@@ -263,7 +263,7 @@ def _matrices(groups: Sequence[Group]) -> dict[tuple[str, str], WinsTiesLosses]:
 
 
 def _matrix(tables: Mapping[str, Mapping[str, Curves]]) -> WinsTiesLosses:
-    """Return the matrix of one head and mode from the curves by dataset and strategy."""
+    """Return the matrix of one head and mode; `tables` has the curves by dataset and strategy."""
 
     def ids(dataset: str, a: str, b: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return tables[dataset][a].ids_beside(tables[dataset][b])

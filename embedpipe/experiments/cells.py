@@ -1,4 +1,4 @@
-"""The cells of a study: one run each, with a setting and a seed."""
+"""The cells of a study: a cell is one run, with a setting and a seed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Generic, TypeVar
 __all__ = ["NONE", "Cell", "ReplayCell", "ReplaySetting", "Setting"]
 
 NONE = "none"
-"""The backbone of vectors that are not embeddings."""
+"""Name of the backbone for vectors that are not embeddings."""
 
 
 @dataclass(frozen=True, order=True)
 class Setting:
-    """The part of a cell that all its seeds share; `initial` is the strategy of the first batch.
+    """A cell without its seed; `initial` is the strategy of the first batch.
 
     Examples
     --------
@@ -50,26 +50,26 @@ class Setting:
 
     @property
     def surroundings(self) -> tuple[str, str, str, str]:
-        """Everything but the strategies: equal for settings that can be compared."""
+        """Everything but the strategies, as a key: settings with equal keys can be compared."""
         return self.dataset, self.backbone, self.head, self.mode
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """Equal for settings whose rounds take about the same time."""
+        """Key that is equal for settings whose rounds take about the same time."""
         return self.dataset, self.strategy
 
 
 @dataclass(frozen=True, order=True)
 class ReplaySetting:
-    """The part of a replay study's cell that all its seeds share.
+    """A cell of a replay study without its seed.
 
     Attributes
     ----------
     stream, head, method
         See `ReplayStudy`.
     policy, retain
-        Spec string of the replay policy, and the buffer size as ``"0.05"`` or ``"500"``. Empty for
-        methods without a buffer.
+        Spec string of the replay policy, and the buffer size as ``"0.05"`` or ``"500"``. Both are
+        empty for methods without a buffer.
     """
 
     stream: str
@@ -83,14 +83,14 @@ class ReplaySetting:
 
     @property
     def learned(self) -> str:
-        """The policy and size, or the method, as text: ``"el2n, 5 %"`` or ``"joint"``."""
+        """The policy with its buffer size, or the method: ``"el2n, 5 %"`` or ``"joint"``."""
         share = self.retain and not self.retain.isdecimal()
         size = f"{100 * float(self.retain):g} %" if share else f"{self.retain} rows"
         return f"{self.policy}, {size}" if self.policy else self.method
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """Equal for settings whose experiences take about the same time."""
+        """Key that is equal for settings whose experiences take about the same time."""
         return self.stream, self.head, self.method
 
 
@@ -117,7 +117,7 @@ class Cell(Generic[S]):
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """Equal for cells whose rounds take about the same time."""
+        """Key that is equal for cells whose rounds take about the same time."""
         return self.setting.kind
 
     @property

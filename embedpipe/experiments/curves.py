@@ -21,8 +21,8 @@ __all__ = ["Curves", "curves_of"]
 _SETTING = ("dataset", "backbone", "initial", "strategy", "head", "mode")
 
 _IDENTITY = ("labelled", "accuracy", "macro_f1", "balanced_accuracy")
-"""Measures that are equal in every round of identical runs. Measures of probabilities are not among
-them because of rounding errors."""
+"""Measures by which identical runs are recognised: they are equal in every round. Measures of
+probabilities are left out, because they have rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Curves:
 
     setting: Setting
     seeds: tuple[int, ...]
-    """All seeds of the table, also those without a run."""
+    """All seeds of the table, including seeds without a run of this setting."""
     labelled: NDArray[np.float64]
     """(S, R) number of labels in each round; NaN where there is no round."""
     values: NDArray[np.float64]
     """(S, R) the measure in each round; NaN where there is no round."""
     runs: NDArray[np.int64]
-    """(S, R) run numbers: seeds with equal numbers in column r are identical up to round r."""
+    """(S, R) run numbers: seeds with equal numbers in column r have equal runs up to round r."""
     starts: NDArray[np.float64]
-    """(S, M) measures in the first round; NaN where one is missing."""
+    """(S, M) the M measures of the first round; NaN where a measure is missing."""
 
     @property
     def n(self) -> int:
@@ -52,19 +52,19 @@ class Curves:
         return count_runs(self.runs[~np.isnan(self.labelled[:, 0]), -1])
 
     def runs_at(self, budget: float) -> NDArray[np.int64]:
-        """Return the run numbers of seeds up to a number of labels, (S,)."""
+        """Return the (S,) run numbers of the rounds up to a number of labels."""
         after = np.flatnonzero(self.budgets >= budget)
         return self.runs[:, after[0] if after.size else -1]
 
     def same_starts(self, other: Curves) -> bool:
-        """Whether the first rounds of both are equal for each seed, as far as they are known."""
+        """Whether both settings have equal first rounds, for each seed that both have."""
         known = ~np.isnan([self.starts, other.starts]).any(axis=(0, 2))  # (S,)
         return bool((self.starts[known] == other.starts[known]).all())
 
     def ids_beside(self, other: Curves) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the run numbers of both sides of a comparison, (S,) each."""
-        # Seeds with the same first batch count as one run, unless both sides start with the same
-        # batches: then its effect cancels out.
+        """Return the (S,) run numbers of this and of the other setting, to compare them."""
+        # Seeds with the same first batch count as one run, unless both settings start with the same
+        # batches. Then the effect of the first batch cancels out.
         at = -1 if self.same_starts(other) else 0
         return self.runs[:, at], other.runs[:, at]
 
@@ -76,12 +76,13 @@ class Curves:
         return np.asarray(sums / np.maximum(counts, 1))
 
     def of_seed(self, at: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the labels and the values of one seed, (r,) each with r <= R."""
+        """Return the numbers of labels and the values of one seed, as (r,) arrays with r <= R."""
         known = ~(np.isnan(self.labelled[at]) | np.isnan(self.values[at]))
-        # A batch without any answer does not change the number of labels: its round is left out.
+        # A batch without any answer does not change the number of labels. If rounds have equal
+        # numbers, only the last of these rounds is kept.
         labelled, values = self.labelled[at][known], self.values[at][known]
-        moved = np.append(np.diff(labelled) > 0, True) if labelled.size else known[:0]
-        return labelled[moved], values[moved]
+        kept = np.append(np.diff(labelled) > 0, True) if labelled.size else known[:0]
+        return labelled[kept], values[kept]
 
     def is_whole(self, at: int) -> bool:
         """Whether the run of a seed has all rounds."""
@@ -89,7 +90,7 @@ class Curves:
 
 
 def curves_of(table: pa.Table, measure: str = "accuracy") -> list[Curves]:
-    """Return the curves of each setting of `Results.table`, with equal seeds and rounds."""
+    """Return the curves of each setting of `Results.table`, all with the same seeds and rounds."""
     if not table.num_rows:
         return []
     names = list(dict.fromkeys((*_IDENTITY, measure)))
@@ -116,7 +117,7 @@ def curves_of(table: pa.Table, measure: str = "accuracy") -> list[Curves]:
 
 
 def groups_of(curves: Sequence[Curves]) -> list[list[Curves]]:
-    """Return groups of curves that can be compared: the same data, head and mode."""
+    """Return groups of curves that can be compared: with equal data, head and mode."""
     found: dict[tuple[str, ...], list[Curves]] = {}
     for each in curves:
         found.setdefault(each.setting.surroundings, []).append(each)

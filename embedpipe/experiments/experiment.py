@@ -39,36 +39,38 @@ class Experiment(ExperimentOptions, Study[Results]):
     """A grid of loops: every strategy on every dataset with every seed, and its statistics.
 
     Each cell is one run in the workspace's ``runs/``. Cells run in parallel processes of one thread
-    each. Finished cells are not run again, and killed ones continue. Random selection from the
-    first batch on is in every grid: it is the lower baseline.
+    each. Finished cells are not run again, and interrupted cells continue. Every grid contains
+    random selection from the first batch on, which is the lower baseline.
 
     Parameters
     ----------
     problems
-        Embeddings of a labelled dataset, or several; or a dictionary of names (or of pairs of
-        dataset and backbone) and embeddings, `Problem` objects, or functions from a seed to a
-        `Problem`.
+        Embeddings of one or several labelled datasets, or `Problem` objects. Or a dictionary whose
+        keys are names, or pairs of dataset and backbone; its values are embeddings, `Problem`
+        objects, or functions from a seed to a `Problem`.
     strategies, initials
         Strategies of later batches and of the first batch: spec strings or instances. The initial
-        strategy ``"same"`` is the strategy itself where it needs no labels, otherwise
+        strategy ``"same"`` is the strategy of the later batches if it needs no labels, otherwise
         ``typiclust``.
     heads, modes
         Spec strings or scikit-learn classifiers, and training modes; see `LoopOptions`.
     seeds
-        A number of seeds, from 0 on, or a list of seeds.
+        A number of seeds, counted from 0, or a list of seeds.
     initial_size, batch_size, rounds, skip, labelling, index
         As for `ActiveLoop`.
     baseline
-        The strategy that the others are compared with: after the same first batch if the grid has
-        that run, otherwise from its own first batch.
+        The strategy that the other strategies are compared with. They are compared with its run
+        after the same first batch if the grid has it, otherwise with its run from its own first
+        batch.
     upper_baseline
-        Whether to measure the accuracy of each head with all labels, for labels to the target and
-        the gap closed. It costs one fit to the whole pool for each problem, head and seed.
+        Whether to measure the accuracy of each head with all labels. The labels to the target and
+        the closed gap need it. It costs one fit to the whole pool for each problem, head and seed.
     workspace
         Folder of runs and results; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     name
-        Folder of the results; by default from the datasets and the grid. More runs can be added
-        under the same name, but results of other runs are not overwritten.
+        Name of the folder of the results; by default made from the names of the datasets and the
+        grid. More runs can be added under the same name, but results of other runs are not
+        overwritten.
 
     Examples
     --------
@@ -104,7 +106,7 @@ class Experiment(ExperimentOptions, Study[Results]):
         opener: Opener | None = None,
         **changes: Any,
     ) -> Self:
-        """Return the grid of a file, with its datasets embedded; see `read_grid`.
+        """Return the grid of a file, after its datasets are embedded; see `read_grid`.
 
         Parameters
         ----------
@@ -138,7 +140,7 @@ class Experiment(ExperimentOptions, Study[Results]):
         ExperimentOptions(**options)
 
     def cells(self) -> list[Cell[Setting]]:
-        """Return the cells, by dataset, head, mode, strategies and seed."""
+        """Return the cells, ordered by dataset, head, mode, strategies and seed."""
         return [entry.cell for entry in self._entries]
 
     def run(
@@ -154,14 +156,14 @@ class Experiment(ExperimentOptions, Study[Results]):
         ----------
         workers
             Number of processes; by default one for each processor. With 0 everything runs in this
-            process. The results are the same, to the last bit.
+            process. The results are bit for bit the same for every number.
         progress
             Called after each round and each cell.
         on_round
             Called with the cell and the record of each new round.
         on_run
-            Called in this process with the folder of each finished run, also of runs finished
-            before: ``on_run=tracker.log_run``.
+            Called in this process with the folder of each finished run, including runs that were
+            finished before, for example ``on_run=tracker.log_run``.
 
         Raises
         ------
@@ -175,7 +177,7 @@ class Experiment(ExperimentOptions, Study[Results]):
 
         return self._run(workers, progress, on_run, on_update)
 
-    # The methods of a kind of study
+    # The methods that `Study` requires
 
     def _extent(self, cell: Cell[Setting]) -> Extent:
         stored = stored_of(self._workspace.runs / cell.run_id)
@@ -183,7 +185,7 @@ class Experiment(ExperimentOptions, Study[Results]):
         return Extent(done, done if stored.ended else self.rounds + 1)
 
     def _tasks(self, left: Sequence[Cell[Setting]]) -> list[Task]:
-        """Return the missing upper baselines, then the runs, by problem."""
+        """Return the tasks of missing upper baselines, then of the runs, grouped by problem."""
         baselines: dict[Path, _UpperBaseline] = {}
         for each in self._upper_baselines():
             baselines.setdefault(each.path(self._workspace), each)
@@ -237,16 +239,16 @@ class Experiment(ExperimentOptions, Study[Results]):
 
     @cached_property
     def _entries(self) -> list[_Entry]:
-        """The cells by dataset, head, mode, strategies and seed, with the options of loops."""
+        """The cells, ordered by dataset, head, mode, strategies and seed, with their options."""
         axes, entries = self._axes, []
         for source, head, mode, (first, then), seed in product(
             self._sources, axes.heads, axes.modes, axes.pairs, axes.seeds
         ):
             names = (source.dataset, source.backbone, first.name, then.name, head.name, mode)
             options = LoopOptions(
-                strategy=then.made,
-                initial=first.made,
-                head=head.made,
+                strategy=then.value,
+                initial=first.value,
+                head=head.value,
                 mode=mode,
                 seed=seed,
                 initial_size=self.initial_size,
@@ -258,7 +260,7 @@ class Experiment(ExperimentOptions, Study[Results]):
         return entries
 
     def _upper_baselines(self) -> Iterator[_UpperBaseline]:
-        """Yield the fits to all labels, by dataset, head and seed."""
+        """Yield the fits to all labels, ordered by dataset, head and seed."""
         if self.upper_baseline:
             for each in product(self._sources, self._axes.heads, self._axes.seeds):
                 yield _UpperBaseline(*each)
@@ -287,7 +289,7 @@ class _Entry:
     problem: Problem = field(repr=False)
     options: LoopOptions = field(repr=False)
     beginning: str = field(repr=False)
-    """Equal for loops with the same first batch and the same fit to it."""
+    """Key that is equal for loops with the same first batch and the same fit to it."""
 
     @classmethod
     def of(cls, setting: Setting, problem: Problem, options: LoopOptions) -> _Entry:
@@ -316,21 +318,21 @@ class _UpperBaseline:
     def path(self, workspace: Workspace) -> Path:
         """Return the file of the accuracy."""
         problem = self.source.problem(self.seed)
-        head = run_head(self.head.made, self.seed)
+        head = run_head(self.head.value, self.seed)
         text = json.dumps([problem.digest, identity_of(head)], sort_keys=True)
         return workspace.root / "bounds" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
     def task(self, output: Path, workspace: Workspace) -> Callable[[], UpperBaselineTask]:
         """Return a function that makes the task of a worker."""
         return lambda: UpperBaselineTask(
-            publish(self.source.problem(self.seed), workspace), self.head.made, self.seed, output
+            publish(self.source.problem(self.seed), workspace), self.head.value, self.seed, output
         )
 
 
 # In the workers
 
 MAX_OPEN = 2
-"""Maximum open problems per process; tasks on the same problem come one after another."""
+"""Maximum open problems in a worker. Tasks on the same problem follow each other."""
 
 
 @dataclass(frozen=True)
@@ -358,7 +360,7 @@ class UpperBaselineTask:
 
 
 def work(_: None, task: CellTask | UpperBaselineTask) -> Generator[tuple[int, float], None, None]:
-    """Do a task; yield the number and the seconds (with evaluation) of each new round."""
+    """Do a task; yield the number of each new round, and its seconds including evaluation."""
     problem = _opened(task.problem)
     if isinstance(task, UpperBaselineTask):
         _measure_upper_baseline(problem, task)

@@ -49,7 +49,7 @@ def format_test(found: Comparison | None) -> str:
 
 
 def format_outcome(found: Comparison) -> str:
-    """Return the outcome of a test as the end of a sentence."""
+    """Return the outcome of a test as a clause without a full stop."""
     if found.reason is not None:
         return f"the difference was {format_test(found)}"
     if found.significant():
@@ -67,7 +67,7 @@ def format_outcome(found: Comparison) -> str:
 
 
 def format_range(counts: tuple[int, int]) -> str:
-    """Return the range of a count over the seeds."""
+    """Return the smallest and the largest count over the seeds."""
     least, most = counts
     return f"{most:,}" if least == most else f"{least:,} to {most:,}"
 
@@ -85,12 +85,12 @@ def format_p(p: float) -> str:
 
 
 def format_gap(gap: float | None) -> str:
-    """Return the percentage of the gap that is closed."""
+    """Return the closed part of the gap as a percentage."""
     return LEFT_OUT if gap is None else f"{round(gap)} %"
 
 
 def format_labels(labels: LabelsToTarget | None, last: float) -> str:
-    """Return the labels to a target, with the number of seeds that reached it if not all did."""
+    """Return the labels to a target, and the number of seeds that reached it unless all did."""
     if labels is None:
         return LEFT_OUT
     if labels.median is None:

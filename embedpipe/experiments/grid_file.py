@@ -1,4 +1,4 @@
-"""Grid files."""
+"""Grid files: YAML files that describe an experiment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OLD_KEYS = {"upper_bound": "upper_baseline"}
 
 @dataclass(frozen=True)
 class DatasetEntry(DatasetOptions, ImbalanceOptions):
-    """A dataset of a grid, and how it is made imbalanced."""
+    """A dataset of a grid, with options to make it imbalanced."""
 
     name: str | None = None
     """Name in the results; by default the dataset's own name."""
@@ -61,7 +61,7 @@ class GridOptions:
     backbones: Sequence[str] = ()
     """Backbones for every dataset; if empty, the backbone of `embed`."""
     given: Collection[str] = ()
-    """The keys of the file."""
+    """The keys that are present in the file."""
 
     def problems(self, opener: Opener) -> dict[tuple[str, str], Embeddings | ProblemFactory]:
         """Return the problems of the grid, by dataset and backbone."""
@@ -98,13 +98,13 @@ class GridOptions:
 
 
 def read_grid(path: str | Path) -> GridOptions:
-    """Read a grid file; relative paths start at its folder.
+    """Read a grid file; relative paths are relative to its folder.
 
     The file may have these keys:
 
     - ``dataset`` or ``datasets``: names, paths, or mappings with the fields of `DatasetEntry`,
     - ``backbone`` or ``backbones``: names,
-    - ``embed``: a mapping with the other fields of `EmbedOptions`,
+    - ``embed``: a mapping with the fields of `EmbedOptions`, without the backbone,
     - ``labelling``: a mapping with the fields of `OracleOptions`,
     - the other options of `Experiment`.
     """
@@ -145,7 +145,7 @@ def read_grid(path: str | Path) -> GridOptions:
 
 
 def imbalanced(problem: Problem, how: ImbalanceOptions, seed: int) -> Problem:
-    """Return the problem without some candidates of some classes, chosen at random by `seed`."""
+    """Return the problem with fewer candidates of some classes; `seed` draws the kept ones."""
     if how.long_tailed is not None:
         problem = problem.long_tailed(how.long_tailed, seed)
     for label, count in how.rare.items():

@@ -27,10 +27,10 @@ __all__ = [
 ]
 
 SAME = "same"
-"""Value of `initials`: the strategy itself, if it needs no labels."""
+"""Value of `initials` for the strategy of the later batches, if it needs no labels."""
 
 FIRST = "typiclust"
-"""Initial strategy for `SAME` where the strategy needs labels."""
+"""Initial strategy for `SAME` if the strategy of the later batches needs labels."""
 
 LOWER_BASELINE = "random"
 """Strategy of the lower baseline, which is in every grid."""
@@ -41,7 +41,7 @@ class Choice:
     """A strategy or a head of a grid: its name and the object."""
 
     name: str
-    made: Any
+    value: Any
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Axes:
     """The values that a grid combines, in addition to the datasets."""
 
     pairs: Sequence[tuple[Choice, Choice]]
-    """The strategies of the first batch and of all others."""
+    """Pairs of the strategy of the first batch and the strategy of the later batches."""
     heads: Sequence[Choice]
     modes: Sequence[str]
     seeds: Sequence[int]
@@ -73,7 +73,7 @@ class ExperimentOptions(ExperimentFields):
         heads = _choices(self.heads, "heads", _head_choice)
         for mode in several(self.modes, "modes"):
             for head in heads:
-                get_mode(mode).check(mode, head.made)
+                get_mode(mode).check(mode, head.value)
         strategies = _choices(self.strategies, "strategies", strategy_choice)
         initials = [_initial_choice(each) for each in several(self.initials, "initials")]
         return Axes(
@@ -96,24 +96,24 @@ def pairs_of(
 
 
 def strategy_choice(given: str | Strategy) -> Choice:
-    """Return a strategy with its spec string as name."""
-    made = get_strategy(given) if isinstance(given, str) else given
-    return Choice(str(made), made)
+    """Return the choice of a strategy; its name is its spec string."""
+    strategy = get_strategy(given) if isinstance(given, str) else given
+    return Choice(str(strategy), strategy)
 
 
 def initial_for(initial: Choice | None, strategy: Choice) -> Choice:
-    """Return the initial strategy before `strategy`; None is `SAME`."""
+    """Return the initial strategy before `strategy`; None means `SAME`."""
     if initial is not None:
         return initial
-    return strategy_choice(FIRST) if strategy.made.needs_labels else strategy
+    return strategy_choice(FIRST) if strategy.value.needs_labels else strategy
 
 
 def _initial_choice(given: str | Strategy) -> Choice | None:
-    """Return an initial strategy, or None for `SAME`; raise an error if it needs labels."""
+    """Return the choice of an initial strategy, or None for `SAME`; it must not need labels."""
     if given == SAME:
         return None
     choice = strategy_choice(given)
-    if choice.made.needs_labels:
+    if choice.value.needs_labels:
         raise UsageError(
             f"{choice.name!r} cannot choose the first batch: it needs labels. Use one that needs "
             f"none, such as {FIRST!r}, or {SAME!r}."
@@ -122,14 +122,14 @@ def _initial_choice(given: str | Strategy) -> Choice | None:
 
 
 def _head_choice(given: Any) -> Choice:
-    """Return a head with its spec string, or its ``repr`` on one line, as name."""
+    """Return the choice of a head; its name is its spec string, or its ``repr`` on one line."""
     if isinstance(given, str):
         return Choice(given, get_head(given))
     return Choice(" ".join(repr(given).split()), given)
 
 
 def _choices(given: Sequence[Any], what: str, make: Callable[[Any], Choice]) -> list[Choice]:
-    """Return distinct choices; raise an error if two different ones have the same name."""
+    """Return distinct choices; raise an error if two different choices have the same name."""
     found: dict[str, Choice] = {}
     for each in several(given, what):
         choice = make(each)
@@ -143,14 +143,14 @@ def _choices(given: Sequence[Any], what: str, make: Callable[[Any], Choice]) -> 
 
 
 def several(given: Sequence[Any], what: str) -> Sequence[Any]:
-    """Return a list; raise an error if it is empty or a single value."""
+    """Return `given`; raise an error if it is a single value or an empty list."""
     if isinstance(given, (str, Strategy)) or not given:
-        raise UsageError(f"{what} is {given!r}: give a list with at least one.")
+        raise UsageError(f"{what} is {given!r}: give a list with at least one entry.")
     return given
 
 
 def check_seeds(given: int | Sequence[int]) -> list[int]:
-    """Return the seeds of a number or a list."""
+    """Return a list of seeds, from a number of seeds or a list."""
     seeds = list(range(given)) if isinstance(given, int) else list(dict.fromkeys(given))
     if not seeds or any(isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in seeds):
         raise UsageError(
@@ -161,7 +161,7 @@ def check_seeds(given: int | Sequence[int]) -> list[int]:
 
 
 def check_name(name: str | None) -> None:
-    """Raise an error if a name is not the name of a single folder."""
+    """Raise an error if a name is not a folder name without a path."""
     if name is None:
         return
     outside = not isinstance(name, str) or not name.strip() or name in (".", "..")

@@ -50,7 +50,7 @@ class Source:
 
     @property
     def _is_shared(self) -> bool:
-        """Whether all seeds have the same problem: a test split, or a given `Problem`."""
+        """Whether all seeds have the same problem: with a test split, or for a `Problem` object."""
         if isinstance(self.given, Embeddings):
             if self.given.dataset.division is not None:
                 return False
@@ -96,8 +96,8 @@ def _source(given: Any, index: str, key: str | tuple[str, str] | None = None) ->
     if isinstance(given, Problem) or (name is not None and callable(given)):
         return Source(name or given.name, backbone or NONE, given, index)
     raise UsageError(
-        f"cannot run on a {type(given).__name__}: give embeddings, a Problem, or a dictionary of "
-        "these or of functions from a seed to a Problem."
+        f"cannot run on a {type(given).__name__}: give embeddings, a Problem, or a dictionary. "
+        "Its values must be embeddings, Problem objects, or functions from a seed to a Problem."
     )
 
 
@@ -109,11 +109,11 @@ def publish(problem: Problem, workspace: Workspace) -> Path:
         problems.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot write to {problems}: {error.strerror or error}.") from error
-    with locked(problems):  # no process removes a folder that another has just saved
+    with locked(problems):  # no process removes a folder that another process has just saved
         try:
             problem.save(folder)
             Problem.load(folder)
-        except RunError:  # damaged, of another version, or its matrix has moved
+        except RunError:  # it is damaged or of another version, or its matrix has moved
             shutil.rmtree(folder, ignore_errors=True)
             problem.save(folder)
     return folder

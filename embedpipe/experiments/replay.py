@@ -36,7 +36,8 @@ __all__ = ["REFERENCE_METHODS", "ReplayOptions", "ReplaySetting", "ReplayStudy"]
 Streams = Stream | Callable[[int], Stream]
 
 REFERENCE_METHODS = ("naive", "cumulative", "joint")
-"""Methods without a replay buffer: *naive* is the lower baseline, the others are upper ones."""
+"""Methods without a replay buffer. *naive* is the lower baseline; *cumulative* and *joint* are
+upper baselines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +51,9 @@ class ReplayOptions(ReplayFields):
             raise UnknownNameError("reference method", unknown[0], REFERENCE_METHODS)
         check_seeds(self.seeds)
         for head in several(self.heads, "heads"):
-            self._ways(head)  # raises if an option is invalid
+            self._variants(head)  # raises if an option is invalid
 
-    def _ways(self, head: str) -> list[tuple[ReplaySetting, ContinualOptions]]:
+    def _variants(self, head: str) -> list[tuple[ReplaySetting, ContinualOptions]]:
         """Return the settings of a head, without a stream, and the options of their loops."""
         made = get_head(head)
         common = ContinualOptions(
@@ -64,28 +65,28 @@ class ReplayOptions(ReplayFields):
         )
         exact = getattr(made, "exact_on_streams", False)
         incremental = hasattr(made, "partial_fit")
-        ways = []
+        variants = []
         policies, sizes = self._policies, self._sizes
         if incremental and not exact:
             for policy, (written, retain) in product(policies, sizes.items()):
                 setting = ReplaySetting("", head, "replay", format_spec(policy), written)
                 options = replace(common, method="replay", policy=policy, retain=retain)
-                ways.append((setting, options))
+                variants.append((setting, options))
         wanted = {*self.reference_methods, *(["naive"] if NO_BUFFER in self.policies else [])}
         for method in REFERENCE_METHODS:
             possible = incremental or method != "naive"
             if possible and (method in wanted or (exact and method == "naive")):
-                ways.append((ReplaySetting("", head, method), replace(common, method=method)))
-        if not ways:
+                variants.append((ReplaySetting("", head, method), replace(common, method=method)))
+        if not variants:
             raise UsageError(
                 f"the head {head!r} has no partial_fit, so it cannot learn with replay: use the "
                 "reference methods cumulative or joint, or another head."
             )
-        return ways
+        return variants
 
     @cached_property
     def _sizes(self) -> dict[str, float | int]:
-        """The sizes of buffers, by their text in tables."""
+        """The buffer sizes, by their text in the tables of results."""
         sizes: dict[str, float | int] = {}
         for given in several(self.retains, "retains"):
             size_of(given)  # raises if the size is invalid
@@ -107,30 +108,30 @@ class ReplayOptions(ReplayFields):
 @old_parameters(bounds="reference_methods")
 @dataclass(frozen=True)
 class ReplayStudy(ReplayOptions, Study[ReplayResults]):
-    """Streams, each learned with several policies and methods and many seeds.
+    """A grid of continual-learning loops: every policy and method on every stream with every seed.
 
-    Cells run as those of an `Experiment`.
+    Cells run in parallel and continue as in an `Experiment`.
 
     Parameters
     ----------
     streams
-        A stream, a function that returns one for a seed, or a dictionary of these by name.
+        A stream, a function from a seed to a stream, or a dictionary of these by name.
     policies
         Replay policies: spec strings or instances. ``"none"`` is the reference method ``naive``.
     retains
-        Buffer sizes: shares of each experience (float) or numbers of rows in all (int).
+        Buffer sizes: shares of each experience (float) or total numbers of rows (int).
     heads
-        Spec strings. Heads with ``partial_fit`` are combined with every policy and size. Heads that
-        are exact on streams need no buffer and run as ``naive``; heads without ``partial_fit`` run
-        with reference methods only.
+        Spec strings. Heads with ``partial_fit`` run with every policy and size, and heads without
+        it run with reference methods only. Heads with exact incremental updates need no buffer and
+        run as ``naive``.
     reference_methods
-        Methods without a buffer, out of ``naive``, ``cumulative`` and ``joint``.
+        Methods without a buffer: any of ``naive``, ``cumulative`` and ``joint``.
     seeds, workspace, name
         As for `Experiment`.
     mix, budget, strategy
         As for `ContinualLoop`.
     baseline
-        The policy that the others are compared with, at the same size.
+        The policy that the other policies are compared with, at the same buffer size.
 
     Examples
     --------
@@ -158,7 +159,7 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
         _ = self._entries, self._workspace  # raises if an option is invalid
 
     def cells(self) -> list[Cell[ReplaySetting]]:
-        """Return the cells, by stream, head, method, policy, size and seed."""
+        """Return the cells, ordered by stream, head, method, policy, size and seed."""
         return list(self._entries)
 
     def run(
@@ -170,7 +171,7 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
         """Run all unfinished cells and return the results; see `Experiment.run`."""
         return self._run(workers, progress, on_run)
 
-    # The methods of a kind of study
+    # The methods that `Study` requires
 
     def _extent(self, cell: Cell[ReplaySetting]) -> Extent:
         done = count_experiences(self._workspace.runs / cell.run_id)
@@ -198,35 +199,35 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
 
     @property
     def _shared(self) -> dict[tuple[str, int], Stream]:
-        return self._made
+        return self._seeded_streams
 
     @property
     def _data_names(self) -> list[str]:
-        return [name for name, _ in self._made]
+        return [name for name, _ in self._seeded_streams]
 
     # The grid
 
     @cached_property
-    def _made(self) -> dict[tuple[str, int], Stream]:
-        """The stream of each name and seed."""
+    def _seeded_streams(self) -> dict[tuple[str, int], Stream]:
+        """The streams by name and seed."""
         given = self.streams if isinstance(self.streams, Mapping) else {"": self.streams}
-        made = {}
+        streams = {}
         for (name, source), seed in product(given.items(), check_seeds(self.seeds)):
             stream = source if isinstance(source, Stream) else source(seed)
-            made[name or stream.name, seed] = stream
-        return made
+            streams[name or stream.name, seed] = stream
+        return streams
 
     def _stream(self, cell: Cell[ReplaySetting]) -> Stream:
-        return self._made[cell.setting.stream, cell.seed]
+        return self._seeded_streams[cell.setting.stream, cell.seed]
 
     @cached_property
     def _entries(self) -> dict[Cell[ReplaySetting], ContinualOptions]:
-        """The cells by stream, head, method, policy, size and seed, with the options of loops."""
-        ways = {head: self._ways(head) for head in self.heads}
+        """The cells, ordered by stream, head, method, policy, size and seed, with their options."""
+        variants = {head: self._variants(head) for head in self.heads}
         entries = {}
         for name, head in product(dict.fromkeys(self._data_names), self.heads):
-            for (setting, options), seed in product(ways[head], check_seeds(self.seeds)):
-                stream = self._made[name, seed]
+            for (setting, options), seed in product(variants[head], check_seeds(self.seeds)):
+                stream = self._seeded_streams[name, seed]
                 seeded = replace(options, seed=seed)
                 seeded.check_fits({e.name: e.train.size for e in stream.learned})
                 run_id = seeded.run_id(stream.identity)
@@ -246,7 +247,7 @@ class ReplayTask:
     """A run to start or continue."""
 
     stream: tuple[str, int]
-    """Its key among the streams that all tasks share."""
+    """Name and seed: the key of the stream among those that all tasks share."""
     options: ContinualOptions
     workspace: Path
 

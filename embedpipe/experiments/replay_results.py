@@ -50,8 +50,8 @@ class ReplayRow:
     metrics: dict[str, Interval]
     """Mean and interval, by metric."""
     comparisons: dict[str, Comparison | None]
-    """Differences from the baseline by seed, for each metric; None for the baseline itself and for
-    undefined metrics. P-values are corrected for all rows of a stream and metric."""
+    """Differences from the baseline, paired by seed, for each metric; None for the baseline itself
+    and for undefined metrics. P-values are corrected for all rows of a stream and metric."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,17 @@ class ReplayResults:
     settings
         All settings, in the order of the grid.
     baseline
-        The policy that the others are compared with.
-    protocols, experiences, never_learned, left_out
-        By stream: the protocol; the names of the experiences, empty where they differ between
-        seeds; classes that are tested but never learned; `Stream.copies_left_out`, the minimum and
-        the maximum over the seeds.
+        The policy that the other policies are compared with.
+    protocols
+        The protocol of each stream.
+    experiences
+        The names of the experiences of each stream; empty if they differ between seeds.
+    never_learned
+        Classes that are tested but never learned, by stream.
+    left_out
+        Minimum and maximum over the seeds of `Stream.copies_left_out`, by stream.
     failures, folder
-        As of `Results`.
+        As for `Results`.
     """
 
     table: pa.Table = field(repr=False)
@@ -135,17 +139,17 @@ class ReplayResults:
         failures: tuple[Failure, ...],
         folder: Path,
     ) -> ReplayResults:
-        """Return the results of finished cells, each with its stream and its experiences."""
+        """Return the results; `done` has each finished cell with its stream and its experiences."""
         rows: list[dict[str, Any]] = []
-        figures: list[dict[str, Any]] = []
+        metric_rows: list[dict[str, Any]] = []
         names: dict[str, set[tuple[str, ...]]] = {}
         for cell, stream, records in done:
-            what = {**vars(cell.setting), "seed": cell.seed, "run_id": cell.run_id}
-            rows += [{**what, **{name: each[name] for name in _RECORD}} for each in records]
+            run = {**vars(cell.setting), "seed": cell.seed, "run_id": cell.run_id}
+            rows += [{**run, **{name: each[name] for name in _RECORD}} for each in records]
             accuracies = ((each["experience"], each["accuracies"]) for each in records)
             matrix = accuracy_matrix(accuracies, len(stream))
-            found = continual_metrics(matrix, protocol=stream.protocol, floor=stream.floor)
-            figures.append({**what, **found})
+            values = continual_metrics(matrix, protocol=stream.protocol, floor=stream.floor)
+            metric_rows.append({**run, **values})
             own = tuple(each.name for each in stream.experiences)
             names.setdefault(cell.setting.stream, set()).add(own)
         streams = {cell.setting.stream: stream for cell, stream, _ in done}
@@ -154,7 +158,7 @@ class ReplayResults:
             counts.setdefault(cell.setting.stream, []).append(stream.copies_left_out)
         return cls(
             table=pa.Table.from_pylist(rows, _ROWS),
-            metrics=pa.Table.from_pylist(figures, _FIGURES),
+            metrics=pa.Table.from_pylist(metric_rows, _METRICS),
             settings=tuple(dict.fromkeys(cell.setting for cell, _, _ in done)),
             baseline=baseline,
             protocols={name: stream.protocol for name, stream in streams.items()},
@@ -191,7 +195,7 @@ class ReplayResults:
 
     @cached_property
     def runs(self) -> dict[ReplaySetting, dict[int, NDArray[np.int64]]]:
-        """The run numbers of `prefix_runs` after each experience, (T,) by setting and seed."""
+        """The (T,) run numbers after each experience, see `prefix_runs`, by setting and seed."""
         found: dict[ReplaySetting, dict[int, NDArray[np.int64]]] = {}
         for setting, of_seeds in self.matrices.items():
             measures = np.stack(list(of_seeds.values()))  # (S, T, T)
@@ -202,10 +206,10 @@ class ReplayResults:
     def summary(self, metrics: Sequence[str] | None = None) -> ReplaySummary:
         """Return the statistics of each setting over the seeds.
 
-        Each setting is compared by seed with the baseline policy at the same buffer size; methods
-        without a buffer are compared at the last size. The paired t-test has Holm's correction for
-        all rows of one stream and metric. `metrics` are names out of `METRICS`; by default some
-        that the protocol defines.
+        Each setting is compared by seed with the baseline policy at the same buffer size. Methods
+        without a buffer are compared with the baseline at the last size. The paired t-test has
+        Holm's correction for all rows of one stream and metric. `metrics` are names from `METRICS`;
+        the default depends on the protocol.
         """
         streaming = "streaming" in self.protocols.values()
         names = tuple(metrics or SHOWN["streaming" if streaming else "iid"])
@@ -264,8 +268,8 @@ class ReplayResults:
         if not seeds:
             return None
         columns = [[each[seed] for seed in seeds] for each in (own, other)]
-        # Runs that differ only in the order of the experiences have equal metrics: they are one
-        # observation.
+        # Runs that differ only in the order of the experiences have equal metrics. These runs are
+        # one observation.
         runs = [
             [self.runs[setting][seed][-1] for seed in seeds]
             if len(set(np.round(column, 12))) >= LEAST_RUNS
@@ -328,7 +332,7 @@ _ROWS = pa.schema(
         pa.field("accuracies", pa.list_(pa.float64())),
     ]
 )
-_FIGURES = pa.schema(
+_METRICS = pa.schema(
     [
         *_CELL,
         pa.field("run_id", pa.string()),

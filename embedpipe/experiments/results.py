@@ -46,13 +46,14 @@ RESULTS = pa.schema(
         pa.field("advice", pa.string()),
     ]
 )
-"""One row a round: its cell, the measures on the test rows, and as JSON the reports of head and
-strategy and the stopping advice. Independent of the time and the machine of the run."""
+"""One row for each round: its cell and the measures on the test rows. The reports of the head and
+the strategy and the stopping advice are JSON. No column depends on the time or the machine of a
+run."""
 
 TIMINGS = pa.schema(
     [*_CELL, pa.field("select_seconds", pa.float64()), pa.field("fit_seconds", pa.float64())]
 )
-"""One row a round: seconds of selection and fitting."""
+"""One row for each round: seconds of selection and fitting."""
 
 UPPER_BASELINES = pa.schema(
     [
@@ -64,7 +65,7 @@ UPPER_BASELINES = pa.schema(
 """One row for each problem, head and seed: the accuracy with all labels."""
 
 _OTHER_NAMES = {"chosen_by": "strategy", "fitted": "head"}
-"""Names of columns that are different in the file of a run."""
+"""Columns that have another name in the file of a run."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +75,21 @@ class Results:
     Attributes
     ----------
     table
-        One row a round, as in ``results.parquet``; the columns are in
+        One row for each round, as in ``results.parquet``; the columns are described in
         ``docs/reference/comparisons.md``.
     timings
-        One row a round: seconds of selection and fitting.
+        One row for each round: seconds of selection and fitting.
     upper_baselines
-        The accuracy of each head with all labels, for each problem.
+        The accuracy of each head with all labels, for each problem and seed.
     baseline
-        Initial and later strategy of the baseline.
+        The strategies of the first and of later batches of the baseline.
     failures
         Failed runs.
     folder
         Folder of the tables, or None.
     left_out
-        By dataset and backbone: copies of test images that are not candidates, the minimum and the
-        maximum over the seeds.
+        Number of copies of test images, which are not candidates: the minimum and the maximum over
+        the seeds, by dataset and backbone.
     """
 
     table: pa.Table = field(repr=False)
@@ -123,7 +124,7 @@ class Results:
         target
             Target accuracy, as a share of the accuracy with all labels.
         accuracy
-            Target accuracy itself, in place of `target`.
+            Target accuracy, such as 0.9; it replaces `target`.
         budgets
             Numbers of labels at which the accuracy is shown; by default three.
         """
@@ -143,8 +144,8 @@ def rounds_tables(
     return _table(rows, RESULTS), _table(rows, TIMINGS)
 
 
-def upper_baselines_table(found: Iterable[tuple[tuple[str, str, str, int], Path]]) -> pa.Table:
-    """Return the accuracies with all labels, from existing files."""
+def upper_baselines_table(files: Iterable[tuple[tuple[str, str, str, int], Path]]) -> pa.Table:
+    """Return the accuracies with all labels, from those of the files that exist."""
     rows = [
         dict(
             zip(
@@ -153,7 +154,7 @@ def upper_baselines_table(found: Iterable[tuple[tuple[str, str, str, int], Path]
                 strict=True,
             )
         )
-        for names, path in found
+        for names, path in files
         if path.exists()
     ]
     return pa.Table.from_pylist(rows, UPPER_BASELINES)

@@ -1,4 +1,4 @@
-"""The files of a run, read without its matrix, problem or head."""
+"""Reads the files of a run without its matrix, problem or head."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Stored:
     rounds: int
     """Number of rounds, including the first batch."""
     ended: bool
-    """Whether the strategy has no candidates left."""
+    """Whether the run ended because the strategy had no candidates left."""
 
 
 def stored_of(folder: Path) -> Stored:

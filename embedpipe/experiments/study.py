@@ -1,4 +1,4 @@
-"""The engine of studies: which runs are stored, which are left, workers, progress and failures."""
+"""The base class of studies: runs unfinished cells in workers, reports progress and failures."""
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ NOT_STORED = (
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a study: finished runs and rounds, including earlier ones, and all of them.
+    """The progress of a study: the numbers of finished and of all runs and rounds.
 
+    Runs and rounds that were finished before count as finished.
     `seconds_left` is an estimate from the mean time of a round of each strategy; None before the
-    first round is done.
+    first new round is finished.
 
     Examples
     --------
@@ -76,18 +77,18 @@ class Progress:
 class Clock:
     """Counts rounds and estimates the time left.
 
-    `cells` holds the number of rounds done and in all of each cell.
+    `cells` has the number of finished rounds and the number of all rounds, by cell.
     """
 
     def __init__(self, cells: Mapping[Any, tuple[int, int]], workers: int) -> None:
-        self._left = {cell: of - done for cell, (done, of) in cells.items()}
-        self._of_rounds = sum(of for _, of in cells.values())
+        self._left = {cell: total - done for cell, (done, total) in cells.items()}
+        self._of_rounds = sum(total for _, total in cells.values())
         self._workers = max(workers, 1)
         self._failed: set[Cell[Any]] = set()
         self._seconds: dict[Hashable, list[float]] = defaultdict(list)
 
     def count(self, cell: Cell[Any], seconds: float) -> None:
-        """Count a round of a cell, with its duration."""
+        """Count a finished round of a cell, with its duration."""
         self._left[cell] = max(self._left[cell] - 1, 0)
         self._seconds[cell.kind].append(seconds)
 
@@ -117,10 +118,10 @@ class Clock:
         means = {kind: sum(times) / len(times) for kind, times in self._seconds.items()}
         if not means:
             return None
-        usual = sum(means.values()) / len(means)
-        work = sum(count * means.get(cell.kind, usual) for cell, count in self._left.items())
-        at_once = min(self._workers, sum(1 for count in self._left.values() if count))
-        return work / max(at_once, 1)
+        mean = sum(means.values()) / len(means)
+        work = sum(count * means.get(cell.kind, mean) for cell, count in self._left.items())
+        parallel = min(self._workers, sum(1 for count in self._left.values() if count))
+        return work / max(parallel, 1)
 
 
 OnProgress = Callable[[Progress], None]
@@ -169,22 +170,22 @@ class Task:
     name: str
     """Name in messages about its failure."""
     prepare: Callable[[], Any]
-    """Makes the worker's argument, right before the task starts."""
+    """Function that makes the worker's argument, right before the task starts."""
     cell: Cell[Any] | None = None
     """The cell of the run; None for measurements that are not part of a run."""
 
 
 class Study(ABC, Generic[R]):
-    """A grid of runs, each done once, kept in the workspace and shared with other studies.
+    """A grid of runs. Each run is done once and stored in the workspace, also for other studies.
 
-    A kind of study defines its cells, the work of its workers and its results. Workers yield
+    A subclass defines its cells, the work of its workers and its results. Workers yield
     ``(number of the round or experience, seconds)``.
     """
 
     name: str | None
     workspace: str | Path | Workspace | None
 
-    # A kind of study
+    # Methods that a subclass defines
 
     @abstractmethod
     def cells(self) -> list[Cell[Any]]:
@@ -192,7 +193,7 @@ class Study(ABC, Generic[R]):
 
     @abstractmethod
     def _extent(self, cell: Cell[Any]) -> Extent:
-        """Return the extent of the run of a cell."""
+        """Return the stored and the total number of rounds or experiences of a cell's run."""
 
     @abstractmethod
     def _tasks(self, left: Sequence[Cell[Any]]) -> list[Task]:
@@ -219,10 +220,10 @@ class Study(ABC, Generic[R]):
 
     @property
     def _last_round(self) -> int | None:
-        """The number of the last round, in studies whose runs can be made longer."""
+        """The number of the last round; None if runs cannot be made longer."""
         return None
 
-    # All studies
+    # Methods of all studies
 
     @property
     def folder(self) -> Path:
@@ -230,7 +231,7 @@ class Study(ABC, Generic[R]):
         return self._workspace.root / "experiments" / (self.name or self._id)
 
     def results(self) -> R:
-        """Return the results of finished cells, without running anything."""
+        """Return the results of the finished cells; no cell is run."""
         return self._gathered(())
 
     def _run(
@@ -307,7 +308,7 @@ class Study(ABC, Generic[R]):
 
 
 def _check_owner(folder: Path, runs: Collection[str], last: int | None) -> None:
-    """Raise an error if new results would lose runs or rounds of a folder."""
+    """Raise an error if new results would remove runs or rounds from the results of a folder."""
     path = folder / "results.parquet"
     if not path.exists():
         return
@@ -324,13 +325,13 @@ def _check_owner(folder: Path, runs: Collection[str], last: int | None) -> None:
     others = sorted(stored - set(runs))
     if others:
         raise RunError(
-            f"the experiment {folder.name!r} holds {len(others)} runs that are not in this one, "
+            f"the experiment {folder.name!r} holds {len(others)} runs that are not in this grid, "
             f"such as {others[0]}: {advice}."
         )
     if last is not None and max(rounds, default=0) > last:
         raise RunError(
             f"the experiment {folder.name!r} has {max(rounds)} rounds, more than the {last} of "
-            f"this one: {advice}."
+            f"this grid: {advice}."
         )
 
 

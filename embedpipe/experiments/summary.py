@@ -59,10 +59,10 @@ class Row:
     rounds: RoundComparison | None
     """Difference of the accuracies by round; tested where `comparison` is significant."""
     gap_closed: float | None
-    """Part of the gap from the lower to the upper baseline, in percent; None without the upper."""
+    """Part of the gap from the lower to the upper baseline, in percent; None if it is unknown."""
 
     def to_json(self, group: Group) -> dict[str, Any]:
-        """Return a row as JSON types, with the keys of the command line."""
+        """Return a row as JSON types, with the keys of the command line's JSON output."""
         found = self.comparison
         return {
             "dataset": self.setting.dataset,
@@ -112,8 +112,8 @@ class Group:
     lower_baseline: float | None
     """Area of selection at random from the first batch on, the mean over the seeds."""
     left_out: tuple[int, int] | None = None
-    """Copies of test images that are not candidates, the minimum and the maximum over the seeds;
-    None if unknown."""
+    """Number of copies of test images, which are not candidates: the minimum and the maximum over
+    the seeds; None if unknown."""
     bound = old_attribute("bound", "upper_baseline")
     floor = old_attribute("floor", "lower_baseline")
 
@@ -123,7 +123,7 @@ class Group:
         return self.rows[0].setting.where
 
     def band(self, setting: Setting) -> list[Interval]:
-        """Return the mean of each round with its interval over the seeds, R values."""
+        """Return the mean over the seeds and its interval for each of the R rounds."""
         return bands(self.curves[setting], SHARE)
 
 
@@ -134,7 +134,7 @@ class Summary:
     groups: tuple[Group, ...]
     """One for each dataset, backbone, head and mode."""
     share: float | None
-    """Target as a share of the accuracy with all labels; None if an accuracy was given."""
+    """Target as a share of the accuracy with all labels; None if the target is an accuracy."""
     matrices: Mapping[tuple[str, str], WinsTiesLosses] = field(default_factory=dict)
     """Wins between strategies over several datasets, by head and mode."""
 
@@ -154,7 +154,7 @@ class Summary:
 
 
 def check_target(target: float, accuracy: float | None) -> None:
-    """Raise an error if a target or accuracy is not a share."""
+    """Raise an error if a target or accuracy is not between 0 and 1."""
     if accuracy is not None and not 0 <= accuracy <= 1:
         raise UsageError(f"accuracy is {accuracy!r}: give a share of the test images, such as 0.9.")
     if accuracy is None and not 0 < target <= 1:
@@ -164,7 +164,7 @@ def check_target(target: float, accuracy: float | None) -> None:
 
 
 def bands(curves: Curves, within: tuple[float, float] | None) -> list[Interval]:
-    """Return the mean of each round with its interval over the seeds, R values."""
+    """Return the mean over the seeds and its interval for each of the R rounds."""
     return [
         mean_interval(values, runs=runs, within=within)
         for values, runs in zip(curves.values.T, curves.runs.T, strict=True)
@@ -224,7 +224,10 @@ def _row_cells(row: Row, group: Group) -> Sequence[str]:
 
 
 def _matrix_text(key: tuple[str, str], found: WinsTiesLosses) -> str:
-    lines = [f"{key[0]}, {key[1]}: number of datasets where the row is significantly better"]
+    lines = [
+        f"{key[0]}, {key[1]}: number of datasets where the row is significantly better "
+        "than the column"
+    ]
     untested = int(found.untested.sum()) // 2
     if untested:
         lines.append(f"not tested (too few distinct runs): {untested} comparisons")

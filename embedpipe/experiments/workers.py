@@ -42,7 +42,7 @@ THREADS = (
 """Environment variables for the number of threads of linear algebra libraries."""
 
 Work = Callable[[Any, Any], Generator[Any, None, Any]]
-"""Called with shared data and one task; yields messages of under 512 pickled bytes and returns a
+"""Function of shared data and one task; it yields messages of under 512 pickled bytes and returns a
 result."""
 
 
@@ -81,7 +81,7 @@ def run_tasks(
     shared: Any = None,
     prepare: Callable[[T], Any] = lambda task: task,
 ) -> Iterator[Event[T]]:
-    """Run tasks in worker processes, or in this one for ``workers=0``, and yield their events."""
+    """Run tasks in worker processes (with ``workers=0`` in this process) and yield their events."""
     # An error or a killed worker fails one task; the other tasks continue. Workers end with this
     # process, or when this generator is closed. `prepare` makes the argument of `work`.
     if not workers:
@@ -105,7 +105,7 @@ def run_tasks(
 
 
 class WorkerPool:
-    """Worker processes, each with its own `loky` executor: a killed one fails only its task."""
+    """Worker processes, each with its own `loky` executor: a killed worker fails only its task."""
 
     def __init__(self, work: Work, count: int, shared: Any) -> None:
         self._work = work
@@ -113,9 +113,9 @@ class WorkerPool:
         entries = [entry for entry in script_entries() if _can_be_sent(entry)]
         self._shared = bytes(dumps((shared, entries)))
         context = get_context("loky")
-        # All workers write to one pipe: short messages are written whole.
+        # All workers write to one pipe. Short messages are written as a whole.
         self._messages, self._writer = context.Pipe(duplex=False)
-        self._lifeline, self._life = context.Pipe(duplex=False)
+        self._lifeline, self._lifeline_end = context.Pipe(duplex=False)
         self._executors: dict[int, ProcessPoolExecutor] = {}
         self._futures: dict[int, Future[tuple[Any, ...]]] = {}
         self._started: set[int] = set()
@@ -138,10 +138,10 @@ class WorkerPool:
                 initargs=(number, self._writer, self._lifeline, self._extensions, self._shared),
             )
         self.busy[number] = task
-        with _interrupts_blocked():  # for the new process, which inherits this
+        with _interrupts_blocked():  # the new process inherits the block
             future = self._executors[number].submit(_run_task, number, packed)
         self._futures[number] = future
-        future.add_done_callback(lambda _: self._write(number))
+        future.add_done_callback(lambda _: self._report_end(number))
         return None
 
     def poll(self) -> Iterator[Event[Any]]:
@@ -162,14 +162,14 @@ class WorkerPool:
                 yield self._lost(number, task, error)
 
     def shutdown(self) -> None:
-        """End all workers, also busy ones."""
-        at_work = bool(self.busy)
+        """End all workers, including busy workers."""
+        was_busy = bool(self.busy)
         self._messages.close()
-        if at_work:
-            self._life.close()  # ends the busy workers
+        if was_busy:
+            self._lifeline_end.close()  # ends the busy workers
         for executor in self._executors.values():
-            executor.shutdown(kill_workers=at_work)
-        for pipe in (self._writer, self._lifeline, self._life):
+            executor.shutdown(kill_workers=was_busy)
+        for pipe in (self._writer, self._lifeline, self._lifeline_end):
             pipe.close()
 
     def _lost(self, number: int, task: Any, error: BaseException) -> Failed[Any]:
@@ -183,8 +183,8 @@ class WorkerPool:
             f"its worker process ended ({_how(error)}). If memory ran out, use fewer workers.",
         )
 
-    def _write(self, number: int) -> None:
-        with contextlib.suppress(OSError):  # this pool was shut down
+    def _report_end(self, number: int) -> None:
+        with contextlib.suppress(OSError):  # raised after shutdown
             self._writer.send((number, "ended"))
 
 
@@ -234,7 +234,7 @@ def _cannot_be_sent(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C in new workers: this process ends them."""
+    """Block Ctrl-C in workers that start now, because this process ends the workers."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -246,7 +246,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def worker_count(wanted: int | None) -> int:
-    """Return the number of workers: by default one for each processor of this process."""
+    """Return the number of workers: by default one for each processor that this process can use."""
     if wanted is None:
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""Self-contained HTML reports: one file each, no network, for phones and dark mode too."""
+"""HTML reports. A report is one file that needs no network and supports phones and dark mode."""
 
 from __future__ import annotations
 

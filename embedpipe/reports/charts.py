@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 COLOURS, DASHES = 8, 3
-"""Number of line colours, and of dash patterns for more lines."""
+"""Number of line colours, and number of dash patterns, which distinguish more lines."""
 
 WIDTH, HEIGHT = 500, 340
 LEFT, RIGHT, RIGHT_OF_VALUES, TOP, BOTTOM = 50, 18, 66, 26, 50
@@ -29,10 +29,10 @@ LETTER = 10
 """Width of a digit at the largest font size (phones), in SVG units."""
 
 LINE_HEIGHT = 17
-"""Minimum distance between the values at the ends of two lines, in SVG units."""
+"""Minimum distance between the numbers that are written at the ends of two lines, in SVG units."""
 
 MAX_TICKS = 12
-"""Maximum ticks of an axis of whole numbers."""
+"""Maximum number of ticks on an axis of whole numbers."""
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
@@ -49,7 +49,7 @@ class Axis:
     position
         Format of a position in a tooltip: ``"with {:,.0f} labels"``.
     upper_baseline
-        Label of the dashed line; empty if the legend has it.
+        Label of the dashed line of the upper baseline; empty if the legend has this label.
     whole
         Whether positions are consecutive whole numbers.
     """
@@ -74,9 +74,9 @@ class Series:
     name
         Name in tooltips.
     x, y
-        Points, ascending in x; points with NaN in y are left out.
+        Coordinates of the points, ascending in x; points with NaN in y are left out.
     low, high
-        95 % intervals; NaN or empty without intervals.
+        Ends of the 95 % intervals; NaN or empty without intervals.
     significant
         Whether each point is drawn filled; empty if no point is.
     """
@@ -154,7 +154,7 @@ def line_chart(
     Parameters
     ----------
     series
-        Lines; None reserves the colour of a missing line.
+        Lines; None for a missing line, whose colour stays unused.
     title, note
         Text above the chart.
     axis
@@ -165,7 +165,7 @@ def line_chart(
         Whether values are differences, drawn with signed ticks and a line at 0. Otherwise values
         are shares from 0 to 1.
     end_values
-        Whether each line ends with its last value.
+        Whether the last value of each line is written at its end.
 
     Examples
     --------
@@ -198,7 +198,7 @@ def line_chart(
         axis=axis,
         x_ticks=tuple(Tick(place_x(v), f"{v:,.0f}") for v in x_values if v == int(v)),
         y_ticks=tuple(Tick(place_y(v), text) for v, text in zip(y_values, texts, strict=True)),
-        lines=tuple(reversed(lines)),  # the first on top
+        lines=tuple(reversed(lines)),  # so that the first line is on top
         upper_baseline=None
         if upper_baseline is None
         else Tick(
@@ -228,7 +228,7 @@ def _whole_ticks(xs: Sequence[float]) -> list[float]:
 
 
 def _range(series: Sequence[Series], upper: float | None, *, signed: bool) -> tuple[float, float]:
-    """Return the minimum and the maximum to show; very wide intervals are cut."""
+    """Return the minimum and the maximum of the vertical axis; very wide intervals are cut off."""
     values = [y for each in series for y in (*each.y, *each.low, *each.high) if math.isfinite(y)]
     if signed:
         means = [abs(y) for each in series for y in each.y if math.isfinite(y)]
@@ -287,7 +287,7 @@ def _scale(low: float, high: float, start: float, end: float) -> Callable[[float
 
 
 def _decimal(value: float, values: Sequence[float]) -> str:
-    """Format a tick with the decimals of the distance between ticks."""
+    """Format a tick with as many decimals as the distance between ticks has."""
     step = values[1] - values[0] if len(values) > 1 else 1.0
     digits = next(d for d in range(1, 9) if abs(step * 10**d - round(step * 10**d)) < 1e-6)
     return f"{value:.{digits}f}"
@@ -339,7 +339,7 @@ def heat_map(
     title
         Text above the table.
     matrix
-        Rows of numbers; NaN is a dash.
+        Rows of numbers; NaN is shown as a dash.
     headings
         Headings of rows and columns.
     totals

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["ChecksData", "Finding", "FindingKind", "checks_of", "write_checks"]
 
 MAX_FINDINGS = 60
-"""Maximum findings of a kind on the page."""
+"""Maximum number of findings of a kind on the page."""
 
 MAX_MEMBERS = 12
-"""Maximum images of a group on the page."""
+"""Maximum number of images of a group on the page."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class FindingKind:
     name: str  # anchor of its section
     title: str
     note: str  # explanation
-    count: int  # number of findings, also those not on the page
+    count: int  # number of findings, including those not on the page
     findings: tuple[Finding, ...]  # the worst first
     not_checked: str | None = None  # reason for a missing check
 
@@ -52,15 +52,16 @@ class ChecksData:
     Attributes
     ----------
     title, headline, facts, command
-        Name of the dataset, the result in a few words, names and values below it, the command line.
+        Name of the dataset, the result in a few words, names and values below the headline, the
+        command line.
     kinds
-        In the order of the page.
+        Kinds of findings, in the order of the page.
     classes
-        Name, number of images, size relative to the largest class, and whether it is rare.
+        Name, number of images, size relative to the largest class, and whether the class is rare.
     missing
         Sentences on classes without images in a split.
     failures
-        Image and reason.
+        Unreadable images and the reasons.
     source
         The result of `check`, for sections of other packages.
     """
@@ -202,7 +203,7 @@ class _FindingMaker:
     def _label_count(self) -> str:
         labelled = sum(label is not None for label in self._checked.labels)
         judged = self._checked.label_errors.judged
-        rest = "" if judged == labelled else "; the others are the only ones of their class"
+        rest = "" if judged == labelled else "; each other label is the only one of its class"
         return f"{judged:,} of {labelled:,} labels were checked{rest}."
 
     def _kind(

@@ -63,7 +63,7 @@ def write_figure(results: Results, path: str | Path, *, measure: str = "accuracy
     Parameters
     ----------
     results
-        Of an experiment.
+        Results of an experiment.
     path
         A ``.pdf``, ``.svg`` or ``.png`` file; written whole or not at all. Equal results give equal
         bytes with the same version of matplotlib.
@@ -94,7 +94,7 @@ def write_figure(results: Results, path: str | Path, *, measure: str = "accuracy
 
 
 def write_replay_figure(path: str | Path, data: ReplayData) -> Path:
-    """Draw the accuracy after each experience as `write_figure`; `data` is from `replay_of`."""
+    """Draw the accuracy after each experience, like `write_figure`; `data` is from `replay_of`."""
     check_figure(path)
     panels = [
         _Panel(
@@ -110,7 +110,7 @@ def write_replay_figure(path: str | Path, data: ReplayData) -> Path:
 
 
 def check_figure(path: str | Path) -> None:
-    """Check the suffix of a figure and that matplotlib is installed."""
+    """Check the suffix of a figure, and check that matplotlib is installed."""
     if Path(path).suffix.lower() not in SUFFIXES:
         suffixes = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         raise UsageError(f"cannot draw {path}: its name must end in {suffixes}.")
@@ -140,7 +140,7 @@ def _draw(panels: Sequence[_Panel], sink: io.BytesIO, kind: str) -> None:
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
     width = 3.6 * columns
-    beside = max(1, int(width / (0.5 + 0.065 * max(map(len, names)))))  # names in a legend's line
+    beside = max(1, int(width / (0.5 + 0.065 * max(map(len, names)))))  # names in one line
     handles: dict[str, Any] = {}
     with rc_context(_STYLE):
         height = 2.6 * rows + 0.17 * -(-len(names) // beside)

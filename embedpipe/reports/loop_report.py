@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Curve", "ReportData", "Round", "advice_of", "report_of", "write_report"]
 
 MAX_CURVES = 6
-"""Maximum curves of a report: its table has five columns for each."""
+"""Maximum number of curves in a report: its table has five columns for each curve."""
 
 ADVICE = {
     "continue": "Advice: continue labelling.",
@@ -36,7 +36,7 @@ RANDOM = "random"
 class Round:
     """One round of a loop: measures from 0 to 1 on the test images, seconds, and picks.
 
-    `labelled` is the number of labels after it.
+    `labelled` is the number of labels after the round.
     """
 
     round: int
@@ -108,7 +108,7 @@ def report_of(
         Without a dataset, picks are named by their rows and have no images. For the results of an
         experiment, use `comparison_of`.
     baseline
-        Loop that the others are compared with.
+        Loop that the other loops are compared with.
     upper_baseline
         Accuracy of the model with all labels.
     command
@@ -180,7 +180,7 @@ def _class_count(problem: Problem) -> int:
 
 def _vectors(problem: Problem) -> list[tuple[str, str]]:
     if problem.embeddings is None:
-        return [("vectors", f"{problem.matrix.shape[1]:,} numbers each")]
+        return [("vectors", f"{problem.matrix.shape[1]:,} dims")]
     spec = problem.embeddings.spec
     backbone = f"{spec.backbone['architecture']}, {spec.dim:,} dims"
     return [("backbone", backbone), ("precision", spec.precision)]
@@ -206,7 +206,7 @@ def _strategies(loop: ActiveLoop) -> str:
 
 
 def _curve_names(loops: Sequence[ActiveLoop], baseline: ActiveLoop | None) -> list[str]:
-    """Return names without strategies for one loop, otherwise the strategies."""
+    """Return plain names for one loop, such as "suggested images"; otherwise the strategies."""
     everything = [*loops, *([] if baseline is None else [baseline])]
     same_mode = len({loop.options.mode for loop in everything}) == 1
     if len(loops) == 1 and same_mode:
@@ -249,7 +249,7 @@ def _round(
 
 
 class Headline(NamedTuple):
-    """The result, and its comparison with the baseline; empty without one."""
+    """The result, and its comparison with the baseline, which is empty without a baseline."""
 
     result: str
     comparison: str
@@ -261,7 +261,7 @@ class _Point(NamedTuple):
 
 
 def write_headline(curve: Curve, baseline: Curve | None) -> Headline:
-    """Return the last accuracy of a curve, and the labels that the baseline needs for it."""
+    """Return the last accuracy of a curve, and a comparison of the curve with the baseline."""
     points = _points(curve)
     if not points:
         images = sum(len(entry.picks) for entry in curve.rounds)
@@ -318,8 +318,8 @@ def _points(curve: Curve) -> list[_Point]:
 def write_report(path: str | Path, data: ReportData) -> Path:
     """Write a report, whole or not at all; `data` is from `report_of`.
 
-    The page is one HTML file that needs no other file. Its size is 4/3 of the thumbnails' plus
-    about 20 kB and 300 bytes for each pick.
+    The page is one HTML file that needs no other file. Its size is about 20 kB, plus 300 bytes for
+    each pick, plus 4/3 of the size of the thumbnails.
 
     Examples
     --------
@@ -367,14 +367,14 @@ def _check(data: ReportData) -> None:
 
 
 def _series(curve: Curve, metric: str) -> Series:
-    """Return the values of a metric, without rounds that lack it."""
+    """Return the values of a metric in the rounds that have it."""
     values = [(entry.labelled, getattr(entry, metric)) for entry in curve.rounds]
     known = [(labelled, value) for labelled, value in values if value is not None]
     return Series(curve.name, [x for x, _ in known], [y for _, y in known])
 
 
 def _aligned(curves: tuple[Curve, ...]) -> list[tuple[int, list[Round | None]]]:
-    """Return the rounds of all curves by number."""
+    """Return the number of each round, and this round of every curve."""
     by_number = [{entry.round: entry for entry in curve.rounds} for curve in curves]
     numbers = sorted({number for rounds in by_number for number in rounds})
     return [(number, [rounds.get(number) for rounds in by_number]) for number in numbers]

@@ -1,4 +1,4 @@
-"""Writes pages: one HTML file each, without any other file."""
+"""Writes pages. A page is one HTML file that needs no other file."""
 
 from __future__ import annotations
 

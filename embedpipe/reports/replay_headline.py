@@ -25,7 +25,7 @@ class ReplayMetric:
 def ranked(
     summary: ReplaySummary, key: tuple[str, str], metric: ReplayMetric
 ) -> tuple[ReplayRow, ...]:
-    """Return the rows of a stream and head: the best policy first, then reference methods."""
+    """Return the rows of a stream and head: the policies, best first, then reference methods."""
     rows = [row for row in summary.rows if (row.setting.stream, row.setting.head) == key]
     policies = [row for row in rows if row.setting.policy]
     sign = 1 if metric.lower_is_better else -1
@@ -73,7 +73,7 @@ def _headline_of_several(
     return (
         f"{ways} methods in {len(groups)} settings",
         f"{best} is best most often, in {names.count(best)} of {len(names)} settings. It was "
-        "selected after the results were known. The best is significantly better than "
+        "selected after the results were known. The best method is significantly better than "
         f"{summary.baseline} in {ahead} of {len(names)} settings.",
     )
 
@@ -144,7 +144,7 @@ def _references(rows: Sequence[ReplayRow], metric: ReplayMetric) -> str:
 
 
 def verdict_of(row: ReplayRow, metric: ReplayMetric) -> str:
-    """Return the verdict of a comparison; empty without one."""
+    """Return the verdict of a comparison; empty without a comparison."""
     found = row.comparisons[metric.name]
     if found is None or math.isnan(found.difference):
         return ""

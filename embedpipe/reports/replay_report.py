@@ -39,7 +39,7 @@ EXPERIENCES = Axis(
 )
 
 MAX_HEADING = 6
-"""Maximum letters of a name above a column of a heat map."""
+"""Maximum number of letters in a heading of a heat map."""
 
 ROLES = {
     "naive": "lower baseline: no buffer",
@@ -86,30 +86,30 @@ class AccuracyMap:
     """The mean accuracy matrix of a setting over the seeds; NaN in undefined cells."""
 
     name: str
-    matrix: tuple[tuple[float, ...], ...]  # (learned, T)
-    so_far: tuple[float, ...]  # (learned,) values of its curve
-    shown: bool = False  # whether it is open at first
+    matrix: tuple[tuple[float, ...], ...]  # (learned, T) for T experiences
+    so_far: tuple[float, ...]  # (learned,) values of the curve of the setting
+    shown: bool = False  # whether the map is unfolded at first
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayGroup(StudyGroup):
-    """The settings of one stream and head: the best policy first, then reference methods."""
+    """The settings of one stream and head: the policies, best first, then reference methods."""
 
     protocol: str  # "iid" or "streaming"
     headings: tuple[str, ...]  # short headings of the T experiences
-    experiences: tuple[str, ...]  # their names, if the headings are numbers
+    experiences: tuple[str, ...]  # names of the experiences, if the headings are numbers
     maps: tuple[AccuracyMap, ...]  # one for each row
 
     @cached_property
     def scale(self) -> tuple[float, float] | None:
-        """The minimum and the maximum accuracy of all maps; None without one."""
+        """The minimum and the maximum accuracy of all maps; None without an accuracy."""
         rows = [row for each in self.maps for row in each.matrix]
         known = [value for row in rows for value in row if math.isfinite(value)]
         return (min(known), max(known)) if known else None
 
     @cached_property
     def heat_maps(self) -> list[tuple[HeatMap, bool]]:
-        """Each map with the common scale, and whether it is open at first."""
+        """Each map with the common scale, and whether it is unfolded at first."""
         total = "so far" if self.protocol == "iid" else "next"
         return [
             (
@@ -191,7 +191,7 @@ def _group(
     first = rows[0].setting
     protocol = results.protocols[first.stream]
     headings, names = _experiences(results, first.stream, len(next(iter(matrices[first].values()))))
-    alone = not any(row.setting.policy for row in rows)
+    has_policies = any(row.setting.policy for row in rows)
     joint = next((row.setting for row in rows if row.setting.method == "joint"), None)
     shown = {first, *(row.setting for row in rows if row.setting.method in ("naive", "joint"))}
     kept = _kept(results)
@@ -202,7 +202,8 @@ def _group(
         headings=headings,
         experiences=names,
         rows=tuple(
-            _row(row, summary.baseline, row.against, kept, metrics, alone=alone) for row in rows
+            _row(row, summary.baseline, row.against, kept, metrics, has_policies=has_policies)
+            for row in rows
         ),
         curves=tuple(_curve(row.setting, results, protocol) for row in rows),
         differences=_differences(rows, results, protocol, metrics[0].name),
@@ -210,10 +211,11 @@ def _group(
         axis=EXPERIENCES,
         chart_titles=("Accuracy along the stream", "Against the baseline"),
         chart_notes=(
-            f"{TESTED[protocol]}; mean over the seeds, 95 % interval; none below three distinct "
-            "runs",
-            "mean difference in it, paired by seed, 95 % interval; filled points: significant "
-            "after Holm's correction, for policies that differ significantly in the first metric",
+            f"{TESTED[protocol]}; mean over the seeds, 95 % interval; no interval below three "
+            "distinct runs",
+            "mean difference in this accuracy, paired by seed, 95 % interval; filled points: "
+            "significant after Holm's correction, for policies that differ significantly in the "
+            "first metric",
         ),
         maps=tuple(
             _map(row.setting, matrices, protocol, shown=row.setting in shown) for row in rows
@@ -256,7 +258,7 @@ def _facts(
     ]
     if learned:
         span = f"{learned[0]:,}" + (f" to {learned[-1]:,}" if len(learned) > 1 else "")
-        facts.append(("training images in each", span))
+        facts.append(("training images in each experience", span))
     if first.stream in results.left_out:
         what = "test images" if protocol == "iid" else "earlier images"
         facts.append((f"copies of {what} left out", format_range(results.left_out[first.stream])))
@@ -293,7 +295,7 @@ def _row(
     kept: dict[tuple[str, ...], float],
     metrics: tuple[ReplayMetric, ...],
     *,
-    alone: bool,
+    has_policies: bool,
 ) -> MethodRow:
     from ..experiments.formatting import (
         format_comparison,
@@ -304,7 +306,7 @@ def _row(
 
     setting = row.setting
     role = "" if setting.policy else ROLES[setting.method]
-    if alone and setting.method == "naive":
+    if not has_policies and setting.method == "naive":
         role = "no buffer"
     found = {metric: row.comparisons[metric.name] for metric in metrics}
     return MethodRow(
@@ -363,7 +365,7 @@ def _curve(setting: ReplaySetting, results: ReplayResults, protocol: str) -> Ser
 def _differences(
     rows: Sequence[ReplayRow], results: ReplayResults, protocol: str, metric: str
 ) -> tuple[Series | None, ...]:
-    """Return differences of policies from the baseline, tested where the metric differs."""
+    """Return differences of policies from the baseline; tested if the metric differs."""
     from ..experiments.statistics import correct_rounds, per_round_comparison
 
     found, places = {}, {}
@@ -409,7 +411,7 @@ def _differences(
 
 
 def _last(matrices: Matrices, protocol: str) -> float | None:
-    """Return the mean accuracy of a joint fit."""
+    """Return the mean accuracy of a joint fit over the seeds."""
     rows = [values[~np.isnan(values)] for values in _values(matrices, protocol).values()]
     ends = [float(row[-1]) for row in rows if row.size]
     return float(np.mean(ends)) if ends else None
@@ -425,7 +427,7 @@ def _map(
     every = list(matrices[setting].values())
     mean = np.mean(every, axis=0)  # (T, T), NaN where a seed has no accuracy
     so_far = np.mean([_so_far(each, protocol) for each in every], axis=0)  # (T,)
-    learned = len(mean) - (protocol == "streaming")  # the last experience is a test only
+    learned = len(mean) - (protocol == "streaming")  # the last experience is only tested
     return AccuracyMap(
         setting.learned,
         tuple(map(tuple, mean[:learned].tolist())),

@@ -22,7 +22,7 @@ A section of the report of `run`, in a module for ``--import`` or an entry point
         chart = line_chart([Series("accuracy", minutes, accuracies)], "Accuracy", axis=TIME)
         rows = tuple((f"{m:.0f}", f"{a:.3f}") for m, a in zip(minutes, accuracies))
         table = sections.Table(("Minutes", "Accuracy"), rows)
-        return sections.Section("Cost of labels", ("Six seconds a label.",), (chart,), table)
+        return sections.Section("Cost of labels", ("Six seconds for each label.",), (chart,), table)
 """
 
 from __future__ import annotations
@@ -56,11 +56,12 @@ class Section:
     paragraphs
         Plain text at the start.
     charts
-        From `line_chart` and `heat_map`; None is left out.
+        Charts from `line_chart` and `heat_map`; None is left out.
     table
         Table after the charts.
     html
-        Markup at the end, not escaped. Scripts and external images or style sheets are blocked.
+        Markup at the end, which is not escaped. Scripts, external images and external style sheets
+        are blocked.
     """
 
     title: str

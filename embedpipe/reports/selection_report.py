@@ -37,9 +37,9 @@ class SelectionData:
     strategy, diagnostics
         Name of the strategy, and other names and values behind "Details".
     picks
-        In order of selection.
+        Picks in order of selection.
     groups
-        The images that each pick represents, or empty.
+        The images that each pick represents; empty without groups.
     source
         The selection, for sections of other packages.
     """
@@ -70,11 +70,11 @@ def selection_of(
     Parameters
     ----------
     embeddings, selection
-        Of the dataset, and the picks.
+        Embeddings of the dataset, and the picks.
     strategy
         Name of the strategy.
     groups, members
-        The items that each pick represents, and how many of them are on the page.
+        The items that each pick represents, and the maximum number of them on the page.
     facts, details, command
         More names and values below the headline and behind "Details", and the command line.
     """
@@ -110,7 +110,7 @@ def selection_of(
 
 
 def _as_text(value: Any) -> str:
-    """Format a number or text; empty for arrays."""
+    """Return a number or text as text; empty for arrays."""
     if isinstance(value, str):
         return value
     if isinstance(value, int):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["StudyData", "StudyGroup", "StudyRow"]
 
 SIGNIFICANT = 0.05
-"""Level of significance."""
+"""Significance level of all tests on the pages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,19 +38,19 @@ class StudyGroup:
     facts: tuple[tuple[str, str], ...]
     rows: tuple[Any, ...]  # the best first
     curves: tuple[Series | None, ...]  # accuracies, in the order of the rows
-    differences: tuple[Series | None, ...]  # from the baseline, in the same order
-    upper_baseline: float | None  # its accuracy
+    differences: tuple[Series | None, ...]  # from the baseline, in the order of the rows
+    upper_baseline: float | None  # accuracy of the upper baseline
     axis: Axis = LABELS
     chart_titles: tuple[str, str] = ("Accuracy", "Against the baseline")
     chart_notes: tuple[str, str] = (
-        "mean over the seeds, 95 % interval; none below three distinct runs",
+        "mean over the seeds, 95 % interval; no interval below three distinct runs",
         "mean difference in accuracy, paired by seed, 95 % interval; filled points: significant "
         "after Holm's correction, for strategies whose areas differ significantly",
     )
 
     @cached_property
     def charts(self) -> list[LineChart]:
-        """The charts of accuracies and differences, without empty ones."""
+        """The charts of accuracies and differences, without empty charts."""
         titles, notes = self.chart_titles, self.chart_notes
         found = (
             line_chart(
@@ -104,7 +104,7 @@ def difference_series(
 
 
 def version_facts(*names: str) -> tuple[tuple[str, str], ...]:
-    """Return the versions of installed packages."""
+    """Return the versions of these packages, if they are installed."""
     known = versions()
     return tuple((name, known[name]) for name in names if name in known)
 

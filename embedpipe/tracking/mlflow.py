@@ -26,19 +26,19 @@ LONGEST_PARAMETER = 500
 class MLflowTracker(Tracker):
     """A local MLflow database; open it with `mlflow ui --backend-store-uri sqlite:///FOLDER/mlflow.db`.
 
-    Runs have the tag ``embedpipe.run_id``; only new rounds are added. MLflow's telemetry is turned
-    off for this process.
+    A run has the tag ``embedpipe.run_id``. If it exists, only new rounds are added. MLflow's
+    telemetry is turned off for this process.
     """
 
     def __init__(self, folder: str | Path = "tracking") -> None:
         super().__init__(folder)
         path = str(self.folder.absolute())
-        if "?" in path or "%" in path:  # SQLAlchemy interprets them as parts of a URL
+        if "?" in path or "%" in path:  # SQLAlchemy interprets ? and % as parts of a URL
             raise UsageError(
                 f"MLflow cannot use the folder {path!r}: its path must not contain ? or %. Choose "
                 "another --workspace."
             )
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads it on import
         try:
             import alembic  # noqa: F401
             import sqlalchemy  # noqa: F401
@@ -48,7 +48,7 @@ class MLflowTracker(Tracker):
                 "MLflow is not installed: `pip install 'embedpipe[mlflow]'`."
             ) from None
         self.folder.mkdir(parents=True, exist_ok=True)
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it logs the creation of its tables
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it would log the creation of tables
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MLflow's own use of SQLAlchemy
             self._client = MlflowClient(
@@ -76,9 +76,8 @@ class MLflowTracker(Tracker):
         """Add the metrics of a round, unless they are stored."""
         if step in self._logged:
             return
-        for name in sorted(
-            metrics, key=lambda name: name == "labelled"
-        ):  # last: it marks a whole round
+        # "labelled" comes last: it marks the round as complete.
+        for name in sorted(metrics, key=lambda name: name == "labelled"):
             self._client.log_metric(self._run, name, metrics[name], step=step)
         self._logged.add(step)
 

@@ -31,7 +31,7 @@ class Tracker(ABC):
     Parameters
     ----------
     folder
-        Folder of its files.
+        Folder of the tracker's files.
 
     Examples
     --------
@@ -95,7 +95,7 @@ class Tracker(ABC):
     def follow(
         self, run_id: str, config: Mapping[str, Any], metrics: Mapping[str, float], step: int
     ) -> None:
-        """Log the metrics of a round of any run; open that run and close another one if needed."""
+        """Log the metrics of a round of a run; open that run first if another one is open."""
         if run_id != self._run_id:
             self.close()
             self.start(run_id, config)
@@ -121,7 +121,7 @@ class Tracker(ABC):
 
 
 def metrics_of(record: RoundRecord | ExperienceRecord) -> dict[str, float]:
-    """Return the finite numbers of a record; ``accuracy/<j>`` is on experience j."""
+    """Return the finite numbers of a record; ``accuracy/<j>`` is the accuracy on experience j."""
     from ..continual import ExperienceRecord
 
     if isinstance(record, ExperienceRecord):

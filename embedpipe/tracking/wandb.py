@@ -17,14 +17,14 @@ PROJECT = "embedpipe"
 
 @trackers.register("wandb")
 class WandbTracker(Tracker):
-    """Weights & Biases offline; upload with `wandb sync FOLDER/wandb/offline-run-*`.
+    """Offline runs of Weights & Biases; upload them with `wandb sync FOLDER/wandb/offline-run-*`.
 
     No data leave the machine. Code, environment and machine are not recorded.
     """
 
     def __init__(self, folder: str | Path = "tracking") -> None:
         super().__init__(folder)
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when it is imported
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # wandb reads it on import
         try:
             import wandb
         except ImportError:

@@ -137,7 +137,7 @@ def test_labels_that_could_not_be_checked_are_reported(embeddings, names, judged
     else:
         assert facts["Doubtful labels"] == str(len(found["label_errors"]))
         assert page.kinds[0].note.endswith(
-            "4 of 5 labels were checked; the others are the only ones of their class."
+            "4 of 5 labels were checked; each other label is the only one of its class."
         )
 
 

@@ -89,7 +89,7 @@ def test_names_are_text(tmp_path):
     page = crowded(tmp_path / "page.html").read_text()
     assert EVIL not in page
     assert "&lt;script&gt;" in page
-    assert "This page has the first 12." in page
+    assert "This page shows the first 12." in page
     assert "88 more" in page
 
 

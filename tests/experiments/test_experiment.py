@@ -98,9 +98,9 @@ def test_datasets_and_backbones_have_the_given_names(blobs: Callable[..., Proble
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strategies": []}, "strategies is []: give a list with at least one."),
-        ({"strategies": "margin"}, "strategies is 'margin': give a list with at least one."),
-        ({"modes": "replay"}, "modes is 'replay': give a list with at least one."),
+        ({"strategies": []}, "strategies is []: give a list with at least one entry."),
+        ({"strategies": "margin"}, "strategies is 'margin': give a list with at least one entry."),
+        ({"modes": "replay"}, "modes is 'replay': give a list with at least one entry."),
         (
             {"initials": ["margin"]},
             "'margin' cannot choose the first batch: it needs labels. Use one that needs none, "
@@ -120,8 +120,8 @@ def test_datasets_and_backbones_have_the_given_names(blobs: Callable[..., Proble
         ({"batch_size": 2.5}, "batch_size is 2.5: give a whole number, at least 1."),
         (
             {"problems": [3]},
-            "cannot run on a int: give embeddings, a Problem, or a dictionary of these or of "
-            "functions from a seed to a Problem.",
+            "cannot run on a int: give embeddings, a Problem, or a dictionary. Its values must be "
+            "embeddings, Problem objects, or functions from a seed to a Problem.",
         ),
         ({"problems": []}, "there is no dataset to run on: give at least one."),
         (

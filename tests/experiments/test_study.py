@@ -61,7 +61,7 @@ def test_results_with_more_rounds_are_not_overwritten(tmp_path):
     with pytest.raises(RunError) as error:
         grid(tmp_path, rounds=0).run(workers=0)
     assert str(error.value) == (
-        "the experiment 'mine' has 1 rounds, more than the 0 of this one: choose another name, or "
+        "the experiment 'mine' has 1 rounds, more than the 0 of this grid: choose another name, or "
         "delete the folder."
     )
 

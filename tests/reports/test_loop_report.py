@@ -108,7 +108,7 @@ def test_the_report_has_the_curve_the_table_and_the_rows(tmp_path):
     }  # fmt: skip
     details = dict(data.details)
     assert details["strategy"] == "random, then margin"
-    assert details["vectors"] == "64 numbers each"
+    assert details["vectors"] == "64 dims"
     assert "backbone" not in details and "precision" not in details
     assert [curve.name for curve in data.curves] == ["suggested images", "random images"]
     (curve, baseline) = data.curves

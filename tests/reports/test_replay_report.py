@@ -153,7 +153,7 @@ def test_several_heads_are_groups_of_their_own(monkeypatch: pytest.MonkeyPatch) 
     assert data.result == "4 methods in 2 settings"
     assert data.comparison == (
         "<el2n>, 5 % is best most often, in 1 of 2 settings. It was selected after the results "
-        "were known. The best is significantly better than random in 1 of 2 settings."
+        "were known. The best method is significantly better than random in 1 of 2 settings."
     )
     assert [group.title for group in data.groups] == ["hats; logistic", "hats; slda"]
     assert data.groups[1].rows[0].against == ""
@@ -263,7 +263,7 @@ def test_facts_and_failures_are_on_the_page(tmp_path: Path) -> None:
         "experiences": "3: 2004, 2005, 2006",
         "head": "logistic",
         "seeds": "0–4",
-        "training images in each": "100 to 102",
+        "training images in each experience": "100 to 102",
         "tested but never learned": "cap, <hood>",
     }
     text = page(tmp_path, failed)

@@ -1,4 +1,4 @@
-"""Statistics of learning curves over seeds: functions of arrays."""
+"""Statistics of learning curves over seeds, as functions of arrays."""
 
 from .censored import LabelsRatio, LabelsToTarget, labels_ratio, median_labels_to_target
 from .curves import Reached, accuracy_at, area, gap_closed, labels_to_target

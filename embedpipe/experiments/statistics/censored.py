@@ -35,9 +35,10 @@ class LabelsToTarget:
     median
         None if fewer than half of the seeds reached the target.
     low, high
-        Confidence interval; None for an undetermined end, and below three distinct runs.
+        Ends of the confidence interval; None for an undetermined end, and below three distinct
+        runs.
     n_reached, n
-        Number of seeds that reached the target, and of all seeds.
+        Number of seeds that reached the target, and number of all seeds.
     at_most
         Whether the median is the first round of a seed, so that fewer labels may be enough.
     """
@@ -52,24 +53,25 @@ class LabelsToTarget:
 
 @dataclass(frozen=True)
 class LabelsRatio:
-    """The ratio of the labels of two strategies to a target, over the same seeds.
+    """The ratio of the labels that two strategies a and b need to a target, over the same seeds.
 
     Attributes
     ----------
     ratio
-        Median over the seeds of labels of a divided by labels of b; None if censored seeds leave
-        it open.
+        Median over the seeds of the labels of a divided by the labels of b; None if censored seeds
+        make it unknown.
     at_least, at_most
-        Limits of the median for all possible values of censored seeds; equal to `ratio` where it is
+        Limits of the median for all possible values of censored seeds; equal to `ratio` if it is
         known.
     low, high
-        Confidence interval of the median, from the order of the ratios; 0 and infinity for too few
-        seeds. The level 0.95 needs 6 independent pairs.
+        Confidence interval of the median, from the order of the ratios; 0 and infinity if there are
+        too few seeds. The level 0.95 needs 6 independent pairs.
     wins, ties, losses, undecided
-        Number of seeds where a needed fewer, equal, more labels than b, and where this is unknown.
+        Number of seeds where a needed fewer labels than b, as many labels, more labels, and where
+        the order is unknown.
     p_sign
-        Two-sided exact p-value of the sign test on wins and losses; 1 without either, NaN below
-        three distinct runs on either side.
+        Two-sided exact p-value of the sign test on wins and losses; 1 without wins and losses, NaN
+        if a or b has fewer than three distinct runs.
     n
         Number of seeds.
     """
@@ -97,19 +99,20 @@ def median_labels_to_target(
     Parameters
     ----------
     reached
-        One for each seed, from `labels_to_target`.
+        One entry for each seed, from `labels_to_target`.
     level
         Confidence level.
     runs
         Run numbers of the seeds, for example a column of `prefix_runs`. By default all runs are
-        distinct, unless fewer than three of `reached` are.
+        distinct. But if `reached` has fewer than three distinct entries, equal entries are one run.
 
     Notes
     -----
-    The median is where the estimated share of seeds without the target falls to one half; where it
-    is exactly one half, the middle to the next number of labels. The interval is that of Brookmeyer
-    and Crowley (1982, Biometrics 38) with Greenwood's variance on the log-log scale. With identical
-    runs the variance is multiplied by n / m, with Kish's effective sample size m.
+    The median is the number of labels at which the estimated share of seeds that have not reached
+    the target falls to one half. If the share is then exactly one half, the median is the middle
+    between this and the next number of labels. The interval is by Brookmeyer and Crowley (1982,
+    Biometrics 38) with Greenwood's variance on the log-log scale. With identical runs the variance
+    is multiplied by n / m, where m is Kish's effective sample size of the n seeds.
 
     Examples
     --------
@@ -144,25 +147,25 @@ def labels_ratio(
     level: float = 0.95,
     runs: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> LabelsRatio:
-    """Return the ratio of the labels of a and b to a target, paired by seed.
+    """Return the ratio of the labels that a and b need to a target, paired by seed.
 
-    A censored seed gives a lower or an upper limit of its ratio. The interval is that of the sign
-    test. Seeds that share a run on either side are one observation.
+    A censored seed gives a lower or an upper limit of its ratio. The interval is from the sign
+    test. Seeds that share a run of a or of b are one observation.
 
     Parameters
     ----------
     a, b
-        One for each seed, the same seeds in the same order, from `labels_to_target`.
+        One entry for each seed, the same seeds in the same order, from `labels_to_target`.
     level
         Confidence level.
     runs
-        Run numbers of the seeds of a and b; by default see `median_labels_to_target`.
+        Run numbers of the seeds of a and b; for the default see `median_labels_to_target`.
 
     Examples
     --------
     >>> mine = [Reached(100.0), Reached(90.0), Reached(120.0)]
     >>> random = [Reached(200.0), Reached(None, 300), Reached(300.0)]
-    >>> found = labels_ratio(mine, random)  # 0.5, at most 0.3, 0.4
+    >>> found = labels_ratio(mine, random)  # ratios: 0.5, at most 0.3, and 0.4
     >>> found.ratio, found.at_least, found.at_most, found.wins
     (0.4, 0.4, 0.4, 3)
     """
@@ -198,7 +201,7 @@ def labels_ratio(
 
 
 def _runs(reached: Sequence[Reached], runs: Sequence[int] | None, name: str) -> Ids:
-    """Return the run numbers of the seeds: as given, or all distinct unless few differ."""
+    """Return the run numbers of the seeds; for the default see `median_labels_to_target`."""
     order = np.arange(len(reached))
     if runs is not None:
         return checked_runs(np.asarray(runs), order.astype(np.float64), name)
@@ -209,7 +212,7 @@ def _runs(reached: Sequence[Reached], runs: Sequence[int] | None, name: str) -> 
 
 
 def _of_groups(ends: NDArray[np.float64], groups: Ids) -> list[float]:
-    """Return the ascending median limits of the groups."""
+    """Return the median of `ends` in each group, ascending."""
     return sorted(float(np.median(ends[groups == at])) for at in range(int(groups.max()) + 1))
 
 
@@ -223,7 +226,7 @@ def _agreed(outcomes: Sequence[str], groups: Ids) -> tuple[int, int]:
 
 
 def _widened(level: float, factor: float) -> float:
-    """Return the level of a normal interval widened by `factor` times the variance."""
+    """Return the level of a normal interval after its variance is multiplied by `factor`."""
     from scipy.special import ndtr, ndtri
 
     return float(1 - 2 * ndtr(-ndtri((1 + level) / 2) * np.sqrt(factor)))
@@ -232,7 +235,7 @@ def _widened(level: float, factor: float) -> float:
 def _kaplan_meier(
     reached: Sequence[Reached], level: float
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return the labels at which seeds reach the target, the share without it, and its band."""
+    """Return the labels at which seeds reach the target, the share that has not, and its band."""
     from scipy.stats import CensoredData, ecdf
 
     ends = np.array([_last(seed) for seed in reached])  # (n,)
@@ -267,7 +270,7 @@ def _ratio_limits(a: Reached, b: Reached) -> tuple[float, float]:
 
 
 def _needs(seed: Reached) -> tuple[float, float]:
-    """Return the limits of the number of labels."""
+    """Return the minimum and the maximum number of labels that a seed needs."""
     if seed.labels is None:
         return _last(seed), float("inf")
     return 0.0 if seed.at_most else seed.labels, seed.labels

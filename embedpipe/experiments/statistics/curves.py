@@ -17,7 +17,7 @@ __all__ = ["Reached", "accuracy_at", "area", "gap_closed", "labels_to_target"]
 
 @dataclass(frozen=True)
 class Reached:
-    """The number of labels to a target, or the last number of labels without reaching it.
+    """The number of labels to a target, or the last number of labels if it was not reached.
 
     Attributes
     ----------
@@ -77,12 +77,12 @@ def labels_to_target(
     Parameters
     ----------
     labelled, accuracy
-        (R,) each, as for `area`.
+        The curve, as for `area`.
     target
         An accuracy, such as 0.85.
     sustained
-        True: the curve must stay above the target from there to its end. False: the first crossing
-        counts, as with a running maximum, which rewards noisy curves.
+        True: the curve must stay above the target from this number of labels to its end. False: the
+        first crossing counts, as with a running maximum, which rewards noisy curves.
 
     Examples
     --------
@@ -118,8 +118,8 @@ def labels_to_target(
 def gap_closed(value: float, lower: float, upper: float) -> float:
     """Return the part of the gap from the lower to the upper baseline that is closed, in percent.
 
-    The lower baseline is random selection with the same number of labels, the upper one is the same
-    head with all labels. Without a gap the result is NaN.
+    The lower baseline is random selection with the same number of labels. The upper baseline is the
+    same head with all labels. Without a gap the result is NaN.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def gap_closed(value: float, lower: float, upper: float) -> float:
 def checked_curve(
     labelled: ArrayLike, accuracy: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return budgets and accuracies as (R,) float64; raise an error if they are no curve."""
+    """Return budgets and accuracies as (R,) float64; raise an error if they are not a curve."""
     budgets = np.asarray(labelled, dtype=np.float64)  # (R,)
     values = np.asarray(accuracy, dtype=np.float64)  # (R,)
     if budgets.ndim != 1 or budgets.shape != values.shape or not budgets.size:
@@ -147,7 +147,7 @@ def checked_curve(
         )
     if not np.isfinite(budgets).all() or (np.diff(budgets) <= 0).any():
         raise UsageError(
-            f"labelled is {_short(budgets)}: the numbers of labels must ascend, each once."
+            f"labelled is {_short(budgets)}: the numbers of labels must ascend, without repetition."
         )
     if not np.isfinite(values).all():
         at = int(np.flatnonzero(~np.isfinite(values))[0])

@@ -28,14 +28,14 @@ class Interval:
     estimate
         The statistic of the values; NaN without values.
     low, high
-        Its ends; NaN for fewer than two values or equal values.
+        Ends of the interval; NaN for fewer than two values or if all values are equal.
     n
         Number of values.
     level
         Confidence level.
     coverage
-        Maximum possible coverage: a bootstrap interval stays within the range of the values, which
-        limits it to 1 - 2^(1 - n), 0.9375 for 5 values.
+        Maximum possible coverage. A bootstrap interval stays within the range of the values, so its
+        coverage is at most 1 - 2^(1 - n): 0.9375 for 5 values.
     distinct
         Number of distinct runs; None if they were not counted.
     """
@@ -91,17 +91,18 @@ def mean_interval(
     level
         Confidence level.
     runs
-        (S,) run numbers, for example a column of `prefix_runs`. By default equal values have the
-        same run.
+        (S,) run numbers, for example a column of `prefix_runs`. By default equal values are one
+        run.
     within
         Minimum and maximum of the mean, such as (0, 1) for accuracies; the interval is clipped.
 
     Returns
     -------
     Interval
-        NaN ends below three distinct runs. For three to five distinct runs `t_interval`, for more
-        `bootstrap_interval`. With identical runs ``mean ± t(k - 1) · sd / √m``, with sd of the k
-        distinct runs and Kish's (1965) effective sample size m = n² / Σ n_i².
+        Its ends are NaN below three distinct runs. If all runs are distinct, it is the `t_interval`
+        for three to five runs and the `bootstrap_interval` for more. With identical runs it is
+        ``mean ± t(k - 1) · sd / √m``. Here sd is the standard deviation of the k distinct runs, and
+        m = n² / Σ n_i² is Kish's (1965) effective sample size, where n_i of the n seeds have run i.
 
     Examples
     --------
@@ -115,8 +116,8 @@ def mean_interval(
     ids = checked_runs(runs, given)[~np.isnan(given)]
     k, n = count_runs(ids), len(sample)
     if k < LEAST_RUNS:
-        none = float("nan")
-        return Interval(_mean(sample), none, none, n, level, none, distinct=k)
+        nan = float("nan")
+        return Interval(_mean(sample), nan, nan, n, level, nan, distinct=k)
     if k == n:
         found = (
             t_interval(sample, level)
@@ -143,9 +144,9 @@ def _of_repeated(sample: NDArray[np.float64], ids: NDArray[np.int64], level: flo
 
     first, counts = np.unique(ids, return_index=True, return_counts=True)[1:]
     spread = float(np.std(sample[first], ddof=1))
-    mean, n, none = _mean(sample), len(sample), float("nan")
+    mean, n, nan = _mean(sample), len(sample), float("nan")
     if spread == 0:
-        return Interval(mean, none, none, n, level, none)
+        return Interval(mean, nan, nan, n, level, nan)
     t = float(stdtrit(len(first) - 1, (1 + level) / 2))
     half = t * spread / np.sqrt(effective_size(counts))
     return Interval(mean, float(mean - half), float(mean + half), n, level, level)
@@ -179,14 +180,14 @@ def bootstrap_interval(
     level
         Confidence level; see `Interval.coverage`.
     resamples, seed
-        Number of resamples B and their seed. O(B·S) time and 16·B·S bytes.
+        Number of resamples B and their seed. O(B·S) time and 16·B·S bytes of memory.
     method
         ``"bca"``: corrected for bias and skewness (Efron 1987, JASA 82). ``"percentile"``: plain
         quantiles.
     widened
-        Whether the quantiles are widened as Student's distribution is wider than the normal one
-        (Hesterberg 2015, arXiv:1411.5279). It raises the coverage for 5 normal values from 84 % to
-        91 %.
+        Whether the interval is widened, by as much as Student's distribution is wider than the
+        normal distribution (Hesterberg 2015, arXiv:1411.5279). This raises the coverage for 5
+        normally distributed values from 84 % to 91 %.
 
     Examples
     --------
@@ -208,7 +209,7 @@ def bootstrap_interval(
     drawn = np.sort(statistic(sample[draws], axis=-1))  # (B,)
     tails = _tails(level, n, widened)  # (2,) normal quantiles
     if method == "bca":
-        tails = _moved(tails, sample, drawn, estimate, statistic)
+        tails = _corrected(tails, sample, drawn, estimate, statistic)
     low, high = _quantiles(drawn, tails)
     return Interval(estimate, low, high, n, level, coverage)
 
@@ -222,7 +223,7 @@ def _tails(level: float, n: int, widened: bool) -> NDArray[np.float64]:
     return np.array([end, -end])
 
 
-def _moved(
+def _corrected(
     tails: NDArray[np.float64],
     sample: NDArray[np.float64],
     drawn: NDArray[np.float64],
@@ -232,16 +233,17 @@ def _moved(
     """Correct the two ends for bias and acceleration (Efron)."""
     from scipy.special import ndtri
 
-    # Half of the resamples equal to the estimate count as below: few values often give ties.
+    # Half of the resamples that equal the estimate count as below it: ties are frequent for few
+    # values.
     equal = np.isclose(drawn, estimate, rtol=1e-12, atol=1e-12)
     below = np.mean((drawn < estimate) & ~equal) + np.mean(equal) / 2
     edge = 0.5 / len(drawn)
     bias = float(ndtri(np.clip(below, edge, 1 - edge)))
     n = len(sample)
     rest = np.array([statistic(np.delete(sample, at), axis=-1) for at in range(n)])  # (S,)
-    pull = rest.mean() - rest
-    squares = float((pull**2).sum())
-    acceleration = float((pull**3).sum()) / (6 * squares**1.5) if squares > 0 else 0.0
+    influence = rest.mean() - rest
+    squares = float((influence**2).sum())
+    acceleration = float((influence**3).sum()) / (6 * squares**1.5) if squares > 0 else 0.0
     shifted = bias + tails
     return np.asarray(bias + shifted / np.maximum(1 - acceleration * shifted, 1e-9))
 

@@ -40,8 +40,8 @@ class RoundComparison:
     difference, low, high
         (R,) means of strategy minus baseline over the seeds, and Student's intervals.
     p_t, p_holm
-        (R,) two-sided p-values of the paired t-test, plain and corrected for all rounds of all
-        strategies; NaN without a test, see `paired_comparison`.
+        (R,) two-sided p-values of the paired t-test, uncorrected, and corrected for all rounds of
+        all strategies; NaN without a test, see `paired_comparison`.
     p_wilcoxon
         (R,) exact two-sided p-values of the signed-rank test.
     n
@@ -63,7 +63,7 @@ class RoundComparison:
         """Return the (R,) rounds in which the strategy is significantly worse.
 
         "Never significantly below the baseline" is ``not comparison.below().any()``. Without the
-        correction, 1 round in 50 is below by chance.
+        correction, 1 round in 50 is significantly worse by chance.
         """
         return np.asarray((self.difference < 0) & self._significant(alpha, corrected))
 
@@ -77,14 +77,14 @@ class RoundComparison:
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Return p-values with Holm's (1979) correction for multiple comparisons; NaN is not counted.
+    """Return p-values with Holm's (1979) correction for multiple comparisons; NaN stays NaN.
 
     The probability of any false significance at the level 0.05 is at most 0.05, for dependent
     comparisons too.
 
     Examples
     --------
-    >>> holm([0.01, 0.04, 0.03]).round(4).tolist()  # 3 * 0.01, 2 * 0.03, and at least that
+    >>> holm([0.01, 0.04, 0.03]).round(4).tolist()  # 3 * 0.01, 2 * 0.03; 1 * 0.04 rises to 0.06
     [0.03, 0.06, 0.06]
     """
     values = np.asarray(p, dtype=np.float64)
@@ -112,13 +112,13 @@ def compare_with_baseline(
     Parameters
     ----------
     values
-        By strategy, (S,) numbers of the same seeds in the same order, such as areas.
+        (S,) numbers of each strategy, such as areas, for the same seeds in the same order.
     baseline
         One of the strategies.
     level
         Confidence level of the intervals, which are not corrected.
     runs
-        By strategy, (S,) run numbers; by default see `paired_comparison`.
+        (S,) run numbers of each strategy; for the default see `paired_comparison`.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def compare_with_baseline(
 
 
 def correct(found: Mapping[K, Comparison]) -> dict[K, Comparison]:
-    """Return the comparisons with `p_holm`, corrected for all of them."""
+    """Return the comparisons with `p_holm`, which is corrected for all these comparisons."""
     corrected = holm([each.p_t for each in found.values()])
     return {
         name: replace(each, p_holm=float(p))
@@ -174,13 +174,14 @@ def per_round_comparison(
     Parameters
     ----------
     curves
-        By strategy, (S, R) accuracies of the same seeds and budgets; NaN after the end of a run.
+        (S, R) accuracies of each strategy, for the same seeds and budgets; NaN after the end of a
+        run.
     baseline
         One of the strategies.
     level
         Confidence level of the intervals, which are not corrected.
     runs
-        By strategy, (S, R) run numbers; by default `prefix_runs` of the curves.
+        (S, R) run numbers of each strategy; by default `prefix_runs` of its curves.
     within
         See `paired_comparison`.
 
@@ -219,8 +220,8 @@ def correct_rounds(
 ) -> dict[K, RoundComparison]:
     """Return the comparisons with p-values corrected for all rounds of the tested strategies.
 
-    `tested` are for example the strategies with a significant area; by default all. Others have the
-    `p_holm` NaN.
+    `tested` are, for example, the strategies whose areas differ significantly; by default all
+    strategies. The `p_holm` of any other strategy is NaN.
     """
     kept = [name for name in found if tested is None or name in tested]
     p = [found[name].p_t for name in kept]
@@ -282,13 +283,13 @@ class WinsTiesLosses:
     strategies
         (k,) names of the rows and columns.
     wins, ties, untested
-        (k, k) int64 numbers of datasets where the row is significantly better than the column, no
-        difference is significant, or there is no test. The diagonals are 0.
+        (k, k) int64 numbers of datasets where the row is significantly better than the column,
+        where the difference is not significant, and where there is no test. The diagonals are 0.
     ranks
-        (k,) mean ranks over the datasets with all strategies, 1 for the best; NaN without such a
-        dataset.
+        (k,) mean ranks over the datasets with all strategies; 1 is the best rank. NaN if no dataset
+        has all strategies.
     n_ranked
-        Number of these datasets.
+        Number of datasets with all strategies.
     """
 
     strategies: tuple[str, ...]
@@ -316,14 +317,14 @@ def wins_ties_losses(
     Parameters
     ----------
     tables
-        By dataset and strategy, (S,) numbers of the seeds; larger is better.
+        (S,) numbers of the seeds, by dataset and strategy; larger numbers are better.
     alpha
         Significance level.
     corrected
         Whether the p-values of all pairs of a dataset have Holm's correction.
     runs
-        Called with a dataset and two strategies; returns (S,) run numbers of both. By default see
-        `paired_comparison`.
+        Function of a dataset and two strategies that returns (S,) run numbers of both strategies.
+        For the default see `paired_comparison`.
 
     References
     ----------

@@ -22,7 +22,7 @@ from .runs import (
 __all__ = ["Comparison", "decisive_p", "declared_different", "paired_comparison", "signed_rank_p"]
 
 NORMALITY_UNCHECKED = 5
-"""Minimum number of independent pairs for an undoubled p-value of the t-test.
+"""Number of independent pairs below which the p-value of the t-test is doubled.
 
 See docs/explanation/statistics.md."""
 
@@ -37,7 +37,7 @@ NO_SPREAD = "identical differences"
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of two strategies over the same seeds.
+    """The difference of two strategies a and b over the same seeds.
 
     Attributes
     ----------
@@ -49,11 +49,11 @@ class Comparison:
         Two-sided p-value of the paired t-test, the primary test; NaN without a test.
     p_wilcoxon
         Two-sided exact p-value of the signed-rank test, which does not assume normal differences;
-        NaN below three independent pairs. Its minimum is 2^(1 - n), 0.0625 for 5 pairs.
+        NaN below three independent pairs. Its minimum for n independent pairs is 2^(1 - n).
     n
         Number of pairs without NaN.
     wins, ties, losses
-        Number of pairs where a is larger, equal, smaller.
+        Number of pairs where a is larger than b, equal to b, and smaller than b.
     p_holm
         `p_t` corrected for all comparisons of the table; None without a correction.
     independent
@@ -90,10 +90,11 @@ class Comparison:
 
 
 def decisive_p(p: ArrayLike, p_wilcoxon: ArrayLike, n: ArrayLike) -> NDArray[np.float64]:
-    """Return the decisive p-values, from those of the t-test and the signed-rank test.
+    """Return the decisive p-values, from the p-values of the t-test and the signed-rank test.
 
-    The p-value of the t-test, doubled below five of the `n` independent pairs. It is the p-value of
-    the signed-rank test where that is larger, and larger than its minimum for `n` pairs.
+    `n` is the number of independent pairs. A decisive p-value is the p-value of the t-test, doubled
+    below five pairs. If the p-value of the signed-rank test is larger, and larger than its minimum
+    for `n` pairs, it is decisive instead.
 
     Examples
     --------
@@ -112,10 +113,11 @@ def decisive_p(p: ArrayLike, p_wilcoxon: ArrayLike, n: ArrayLike) -> NDArray[np.
 def declared_different(
     p: ArrayLike, p_wilcoxon: ArrayLike, n: ArrayLike, alpha: float = 0.05
 ) -> NDArray[np.bool_]:
-    """Return which differences are significant in the t-test and the signed-rank test.
+    """Return a mask of the differences that are significant in both tests.
 
-    The signed-rank test must give at most `alpha`, or its minimum for the number of pairs, so a
-    single seed cannot make a difference significant. The arguments are those of `decisive_p`.
+    The p-value of the signed-rank test must be at most `alpha`, or the minimum for the number of
+    pairs, so a single seed cannot make a difference significant. For the arguments see
+    `decisive_p`.
 
     Examples
     --------
@@ -143,24 +145,25 @@ def paired_comparison(
     level
         Confidence level.
     runs
-        (S,) run numbers of both sides, for example columns of `prefix_runs`. By default equal
-        values of one side have the same run.
+        (S,) run numbers of a and of b, for example columns of `prefix_runs`. By default equal
+        values of a are one run, and equal values of b.
     within
         Minimum and maximum of the difference; the interval is clipped.
 
     Returns
     -------
     Comparison
-        Of ``a - b``. There is no test, but a `reason`, below three distinct runs on a side, below
-        three independent pairs, and for equal differences other than 0. If all differences are 0,
-        both p-values are 1.
+        The comparison of ``a - b``. A test needs three distinct runs of a, three of b, and three
+        independent pairs. Equal differences other than 0 are not tested. Without a test, `reason`
+        is set. If all differences are 0, both p-values are 1.
 
     Notes
     -----
-    Seeds that share a run on either side are one group. The standard error of the k group means is
-    sd / √m, with Kish's effective sample size m of the groups, and the t-test has k - 1 degrees of
-    freedom (Ibragimov, Müller 2010, JBES 28). Without identical runs it is the paired t-test. The
-    p-values are about other seeds on the same dataset and test items. O(S^3) time.
+    Seeds that share a run of a or of b are one group. The standard error is sd / √m: sd is the
+    standard deviation of the k group means, and m is Kish's effective sample size of the groups.
+    The t-test has k - 1 degrees of freedom (Ibragimov, Müller 2010, JBES 28). Without identical
+    runs it is the paired t-test. The p-values are about other seeds on the same dataset and test
+    items. O(S^3) time.
 
     Examples
     --------
@@ -171,7 +174,7 @@ def paired_comparison(
     >>> round(found.difference, 4), found.p, found.reason
     (0.036, nan, 'identical runs')
     """
-    first, second, ids = _pairs(a, b, runs)  # (n,), (n,), two of (n,)
+    first, second, ids = _pairs(a, b, runs)  # each (n,)
     level = checked_share(level, "level")
     differences = np.round(first - second, DECIMALS)  # (n,)
     n = len(differences)
@@ -179,7 +182,7 @@ def paired_comparison(
     sizes = np.bincount(groups)  # (k,)
     means = np.round(np.bincount(groups, differences) / sizes, DECIMALS)  # (k,)
     distinct = count_runs(ids[0]), count_runs(ids[1])
-    reason = _why_not(n, distinct, means)
+    reason = _missing_reason(n, distinct, means)
     p_t = low = high = float("nan")
     mean = float(np.mean(differences)) if n else float("nan")
     if reason is None:
@@ -201,7 +204,7 @@ def paired_comparison(
     )
 
 
-def _why_not(n: int, distinct: tuple[int, int], means: NDArray[np.float64]) -> str | None:
+def _missing_reason(n: int, distinct: tuple[int, int], means: NDArray[np.float64]) -> str | None:
     """Return the reason for a missing test; None if a test is possible."""
     if n < 2:
         return ONE_SEED if n else NO_SEEDS
@@ -230,8 +233,9 @@ def _student(
 def signed_rank_p(differences: ArrayLike) -> float:
     """Return the exact two-sided p-value of Wilcoxon's signed-rank test, with ties and zeros.
 
-    Zeros are ranked with the others and then dropped (Pratt 1959, JASA 54). Ties have mean ranks.
-    O(n^3) time, O(n^2) memory for (n,) differences; NaN without any.
+    Zeros are ranked with the other differences and then dropped (Pratt 1959, JASA 54). Ties have
+    mean ranks. The result is NaN without differences. O(n^3) time, O(n^2) memory for (n,)
+    differences.
 
     Examples
     --------
@@ -245,16 +249,16 @@ def signed_rank_p(differences: ArrayLike) -> float:
     values = np.asarray(differences, dtype=np.float64)
     if not values.size:
         return float("nan")
-    doubled = np.rint(2 * rankdata(np.abs(values))).astype(np.int64)  # whole numbers, ties or not
+    doubled = np.rint(2 * rankdata(np.abs(values))).astype(np.int64)  # whole numbers
     doubled = doubled[values != 0]
     positive = int(doubled[values[values != 0] > 0].sum())
     total = int(doubled.sum())
-    chances = np.zeros(total + 1)  # of each sum of the positive ranks, doubled
+    chances = np.zeros(total + 1)  # of each sum of the doubled positive ranks
     chances[0] = 1.0
     for rank in doubled:
         chances[rank:] = (chances[rank:] + chances[: total + 1 - rank]) / 2
         chances[:rank] /= 2
-    # At least as far from the mean as the observed sum, on either side.
+    # Sums that are at least as far from the mean as the observed sum, on either side.
     sums = np.arange(total + 1)
     extreme = np.abs(2 * sums - total) >= abs(2 * positive - total)
     return min(1.0, float(chances[extreme].sum()))

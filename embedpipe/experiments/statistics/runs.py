@@ -10,7 +10,7 @@ from ...errors import UsageError
 __all__ = ["LEAST_RUNS", "count_runs", "effective_size", "independent_pairs", "prefix_runs"]
 
 DECIMALS = 12
-"""Decimals that differences are rounded to: 0.8 - 0.7 and 0.7 - 0.6 are the same difference."""
+"""Decimals that differences are rounded to, so that 0.8 - 0.7 and 0.7 - 0.6 are equal."""
 
 LEAST_RUNS = 3
 """Minimum number of distinct runs for an interval or a p-value."""
@@ -22,7 +22,7 @@ def prefix_runs(*curves: ArrayLike) -> Ids:
     """Return (S, R) run numbers that are equal for identical runs, up to each round.
 
     Two seeds have equal numbers in column r if all their measures in rounds 0 to r are equal to 12
-    decimals. The `curves` are (S, R) measures; NaN where a run has no such round.
+    decimals. The `curves` are (S, R) measures; NaN where a run has no round.
 
     Examples
     --------
@@ -32,20 +32,20 @@ def prefix_runs(*curves: ArrayLike) -> Ids:
     arrays = [np.asarray(curve, dtype=np.float64) for curve in curves]
     if any(array.ndim != 2 or array.shape != arrays[0].shape for array in arrays):
         shapes = ", ".join(str(array.shape) for array in arrays)
-        raise UsageError(f"the curves have the shapes {shapes}: give (S, R) for all measures.")
+        raise UsageError(f"the curves have the shapes {shapes}: give the same (S, R) for all.")
     # NaN is unequal to itself, so it is replaced by infinity.
     measures = np.stack([np.nan_to_num(np.round(a, DECIMALS), nan=np.inf) for a in arrays], axis=2)
     seeds, rounds = measures.shape[:2]
     found = np.zeros((seeds, rounds), dtype=np.int64)
     before = np.zeros((seeds, 1))
-    for at in range(rounds):  # equal before and in this round
+    for at in range(rounds):  # runs must be equal before this round and in it
         found[:, at] = _ids(np.hstack([before, measures[:, at]]))
         before = found[:, at : at + 1].astype(np.float64)
     return found
 
 
 def checked_runs(runs: ArrayLike | None, values: NDArray[np.float64], name: str = "runs") -> Ids:
-    """Return the (S,) run numbers of values: as given, or equal for equal values."""
+    """Return the (S,) run numbers of values; by default equal values are one run."""
     if runs is None:
         return _ids(np.nan_to_num(np.round(values, DECIMALS), nan=np.inf)[:, None])
     found = np.asarray(runs)
@@ -63,7 +63,7 @@ def count_runs(runs: ArrayLike) -> int:
 
 
 def independent_pairs(a: Ids, b: Ids) -> Ids:
-    """Return (n,) group numbers; seeds that share a run on either side are in one group."""
+    """Return (n,) group numbers; seeds that share a run of a or of b are in one group."""
     groups, before = np.arange(len(a)), None
     while before is None or (groups != before).any():
         groups, before = _joined(_joined(groups, a), b), groups

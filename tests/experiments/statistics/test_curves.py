@@ -116,7 +116,7 @@ def test_the_gap_closed_is_in_percent():
         (
             [50, 50, 100],
             [0.5, 0.6, 0.7],
-            "labelled is [50, 50, 100]: the numbers of labels must ascend, each once.",
+            "labelled is [50, 50, 100]: the numbers of labels must ascend, without repetition.",
         ),
         (
             [50, 100],
