@@ -187,7 +187,7 @@ def named_by(registry: R) -> R:
 
 
 def build(registry: Registry[Any], spec: str | Term, /, **options: Any) -> Any:
-    """Make the object of a spec string; `options` must not repeat its options."""
+    """Make the object of a spec string and more `options`; no option may be in both."""
     # A class with a class method `from_spec(term)` parses the text in brackets itself.
     term = parse_spec(spec, registry.kind, registry) if isinstance(spec, str) else spec
     maker, owner = registry[term.name], f"{registry.kind} {term.name!r}"

@@ -137,7 +137,7 @@ def _rank(
     nearest: NDArray[np.int32],
     lengths: NDArray[np.float32],
 ) -> NDArray[np.int64]:
-    """Write the nearest candidates and their distances; return the points with too few: (t,)."""
+    """Write the nearest candidates and distances; return the points with too few: (t,)."""
     # A sum of squared float32 differences has a relative error of at most `error`. Underflow adds
     # at most `slack`. Candidates that these bounds exclude are not measured in float64.
     k, d = nearest.shape[1], matrix.shape[1]

@@ -67,7 +67,7 @@ class Clusters:
 
 
 def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20) -> Clusters:
-    """Partition vectors into `k` clusters without empty clusters.
+    """Partition vectors into `k` clusters that are not empty.
 
     Exact k-means++ draws twice as many seeds as clusters. A greedy second draw keeps half of the
     seeds; it weights each seed by the number of vectors nearest to it. Lloyd's algorithm runs until

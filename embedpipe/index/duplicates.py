@@ -54,7 +54,7 @@ def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
 def distinct_rows(
     matrix: Vectors, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return the first row of each unique vector, (p,), and each row's unique vector, (m,).
+    """Return the first row of each unique vector, (p,), and each row's position among them, (m,).
 
     `rows` must be ascending. Rows with equal hashes are compared, so collisions are harmless. Time:
     O(m·d). Memory: 40 bytes per row and 2 MB per thread.

@@ -25,7 +25,7 @@ FEWEST = 64
 """Minimum centres that an update compares before it drops items with small keys."""
 
 KEEP = 0.9
-"""An update drops the finished items if the unfinished are less than this share."""
+"""An update drops the finished items if the unfinished items are less than this share."""
 
 FRONT = 16
 """Size, in blocks, of the front: the items with the largest keys."""
@@ -171,7 +171,7 @@ class FarthestFirst:
         return bounds
 
     def _keys(self, squared: Float64s, at: Positions | slice) -> Float64s:
-        """Return the keys of squared distances; a larger distance has no smaller key."""
+        """Return the keys of squared distances; a larger distance never has a smaller key."""
         if self._weights is None and not self._min_distance:
             return squared
         distances = np.sqrt(np.maximum(squared, 0))
@@ -269,7 +269,7 @@ class FarthestFirst:
         below[every, best] = np.inf
         others = (below.min(axis=1) + (1 - error) * bounds.norms) * unit
 
-        limit = np.minimum(bounds.upper, upper)  # a centre may be the nearest if it may be within
+        limit = np.minimum(bounds.upper, upper)  # the nearest centre is within this limit
         several = ((bounds.lower <= limit) & (lower <= limit)) | (others <= limit)
         which = np.flatnonzero(several & (limit > 0))
         rivals = (below[which] + (1 - error) * bounds.norms[which, None]) * unit  # (w, p)

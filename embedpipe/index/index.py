@@ -312,7 +312,7 @@ class Index:
         return found
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the result of the first `make` for a key; small results are kept in memory.
+        """Return the result of the first `make` for a key; it stays in memory, so keep it small.
 
         Examples
         --------

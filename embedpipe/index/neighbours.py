@@ -63,7 +63,7 @@ def nearest_neighbours(
     progress: Progress | None = None,
     some: NDArray[np.int64] | None = None,
 ) -> Neighbours:
-    """Return the `k` nearest other rows of each row, or only of those at positions `some`."""
+    """Return the `k` nearest other rows of each row, or only of the rows `some`."""
     # Distances are those of `between`, and ties go to the lowest position, for any number of
     # threads. Products of float32 tiles estimate each distance once, with a proven bound on the
     # error. A point keeps all rivals that may be among its k nearest. At the end, the distances to

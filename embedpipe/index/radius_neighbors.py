@@ -22,7 +22,7 @@ MAX_EDGES = 250
 """Default maximum of the mean number of members of a ball."""
 
 SETTLED = 0.5
-"""Share of points with enough known neighbours from which only other points are searched."""
+"""If the neighbours give a smaller share of the balls than this, all balls are searched."""
 
 NEAREST = 32
 """Number of neighbours of the first search."""
@@ -153,7 +153,7 @@ def _too_many(radius: float, allowed: float, members: float) -> SelectionError:
 
 
 def _known_radius(near: Neighbours, p: int) -> NDArray[np.float64]:
-    """Return lower bounds on the distances of points to other than known neighbours: (s,)."""
+    """Return the radius in which every vector is a known neighbour, for each point: (s,)."""
     k = near.positions.shape[1]
     if k >= p - 1:
         return np.full(len(near.positions), np.inf)

@@ -76,7 +76,7 @@ class _Items:
     factors: Float64s | None  # (m, C)
     tilts: Float64s  # (m,) x·y is the product in the frame plus the tilts of x and y
     norms: Float64s  # (m,) squared lengths
-    doubts: Float64s  # (m,) an estimate for x and y has at most the error of both doubts
+    doubts: Float64s  # (m,) the error for x and y is at most the sum of their doubts
 
 
 @dataclass
@@ -94,13 +94,13 @@ class _Batch:
 class DistanceSampler:
     """Draws items one by one with probability proportional to their squared distance.
 
-    The distance is measured to the nearest centre: the items drawn or added before, as in k-means++
-    seeding. The probabilities equal those of the plain algorithm in float64. Each item has an upper
-    bound on its squared distance, which remains valid as centres are added. An item is proposed
-    with probability proportional to its bound. Its true value is then computed in float64, and it
-    is accepted with probability true value / bound (rejection sampling). Otherwise the bound
-    becomes the true value. When rejections have cost as much as measuring all items, matrix
-    products update all bounds.
+    The distance is measured to the nearest centre. The centres are the items drawn or added before,
+    as in k-means++ seeding. The probabilities equal those of the plain algorithm in float64. Each
+    item has an upper bound on its squared distance, which remains valid as centres are added. An
+    item is proposed with probability proportional to its bound. Its true value is then computed in
+    float64, and it is accepted with probability true value / bound (rejection sampling). Otherwise
+    the bound becomes the true value. When rejections have cost as much as measuring all items,
+    matrix products update all bounds.
 
     Parameters
     ----------

@@ -119,7 +119,7 @@ class ArrayStore:
     ) -> None:
         """Replace the files stored under a name; a failure sets `problem`.
 
-        `at_most` is (prefix, number): of the names with the prefix, only the newest are kept.
+        `at_most` is (prefix, number): only the newest `number` names with this prefix are kept.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -105,7 +105,7 @@ class ClusterMargin(DiverseStrategy):
 
 
 def _deal(labels: NDArray[np.int32], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the order of (m,) candidates; clusters, smallest first, take turns of one."""
+    """Return the order of (m,) candidates: the clusters, smallest first, give one a turn."""
     order = np.argsort(labels, kind="stable")  # (m,)
     starts = sizes.cumsum() - sizes  # (k,)
     lap = np.empty(labels.size, dtype=np.int64)

@@ -124,7 +124,7 @@ class _Nodes:
     def margins(
         self, nodes: NDArray[np.int64], columns: NDArray[np.int64] | int
     ) -> NDArray[np.float32]:
-        """Return the margin of the class `columns` for each of (k,) `nodes`: (k,)."""
+        """Return the margins of (k,) `nodes` for the classes in the matching `columns`: (k,)."""
         at, known = self.at[nodes], self.labels[nodes] != -2  # (k,)
         columns = np.broadcast_to(columns, at.shape)
         own = np.empty(at.size, dtype=np.float32)

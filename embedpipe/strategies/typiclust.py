@@ -217,7 +217,7 @@ class _Cluster:
         self, some: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return lower and upper bounds on mean distances of (s,) positions, and limits."""
-        # With a larger estimated squared distance than its limit, no vector is among the k nearest.
+        # A vector whose estimated squared distance exceeds the limit is not among the k nearest.
         own, k = self._own(some), self._k
 
         def work(part: slice) -> NDArray[np.float64]:

@@ -86,7 +86,7 @@ def score_samples(
 
 
 def samples_block(dim: int, values: int) -> int:
-    """Return the rows per block, at least 1, for `dim` features and `values` samples a row."""
+    """Return the rows per block if a row has `dim` features and `values` samples; at least 1."""
     return max(1, BLOCK_BYTES // (4 * max(dim, values)))
 
 
