@@ -159,8 +159,8 @@ class ActiveLoop:
         """Yield the record of each round, from round 0 to round `rounds`.
 
         Stored rounds are read, not run again, so a killed run continues with the same picks. The
-        loop ends early if the strategy has no candidates left. With ``rounds=None`` it has no other
-        end. `batch_size` replaces the batch size in the options of the loop.
+        loop ends early if the strategy has no candidates left. With ``rounds=None`` it runs until
+        then. `batch_size` replaces the batch size in the options of the loop.
         """
         options = self._sized(batch_size)
         size, first = options.batch_size, options.initial_size

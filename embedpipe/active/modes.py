@@ -87,8 +87,8 @@ MODES: dict[str, Mode] = {
     "replay": Mode(_replay, from_all=False, needs_history=True, needs="partial_fit"),
 }
 """The modes by name. *cumulative* trains a new head on all labels. The other modes continue from
-the previous weights: *half_cumulative* on all labels, *incremental* on the newest batch, and
-*replay* on the newest batch and a sample of earlier labels."""
+the previous weights. *half_cumulative* trains on all labels, *incremental* on the newest batch.
+*replay* trains on the newest batch and a sample of earlier labels."""
 
 
 def get_mode(name: str) -> Mode:

@@ -164,7 +164,7 @@ class Problem:
         labels
             One label for each row; None, NaN or blank for a missing label.
         candidates, test
-            Row numbers, each at most once in both together.
+            Row numbers without repetition; no row is in both.
         identity
             Bytes that identify matrix and labels in the digest; by default all their bytes.
         index

@@ -69,9 +69,11 @@ class RoundRecord:
         Seconds of selection and of fitting, including the search for the regularisation.
     strategy
         Strategy that selected the picks, as text.
-    rows, scores, labels
-        The picks in order of selection: (n,) int64 rows of the matrix, float32 acquisition scores,
-        and answers of the oracle; None where it abstained.
+    rows
+        (n,) int64 rows of the matrix that were picked, in order of selection.
+    scores, labels
+        (n,) float32 acquisition scores of the picks, and answers of the oracle; None where it
+        abstained.
     head
         Attributes of the fitted head, such as its regularisation.
     diagnostics

@@ -176,9 +176,9 @@ def predict(embeddings: Embeddings, model: str | Path) -> Prediction:
 
 
 def check_spec(model: str | Path, options: EmbedOptions) -> EmbedOptions:
-    """Return the options with the precision of a saved head if theirs is ``"auto"``.
+    """Return the options; precision ``"auto"`` becomes the precision of the saved head.
 
-    Options that do not fit the head are an error.
+    Raise an error if the options do not fit the head.
     """
     _, metadata = load_head(model)
     if options.precision == "auto" and "spec" in metadata:

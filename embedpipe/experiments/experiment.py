@@ -45,9 +45,9 @@ class Experiment(ExperimentOptions, Study[Results]):
     Parameters
     ----------
     problems
-        Embeddings of one or several labelled datasets, or `Problem` objects. Or a dictionary whose
-        keys are names, or pairs of dataset and backbone; its values are embeddings, `Problem`
-        objects, or functions from a seed to a `Problem`.
+        Embeddings of one or several labelled datasets, or `Problem` objects, or a dictionary. The
+        keys of the dictionary are names, or pairs of dataset and backbone. Its values are
+        embeddings, `Problem` objects, or functions from a seed to a `Problem`.
     strategies, initials
         Strategies of later batches and of the first batch: spec strings or instances. The initial
         strategy ``"same"`` is the strategy of the later batches if it needs no labels, otherwise
@@ -59,9 +59,8 @@ class Experiment(ExperimentOptions, Study[Results]):
     initial_size, batch_size, rounds, skip, labelling, index
         As for `ActiveLoop`.
     baseline
-        The strategy that the other strategies are compared with. They are compared with its run
-        after the same first batch if the grid has it, otherwise with its run from its own first
-        batch.
+        The strategy that the other strategies are compared with. Its run after the same first batch
+        is used. If the grid does not have it, its run from its own first batch is used.
     upper_baseline
         Whether to measure the accuracy of each head with all labels. The labels to the target and
         the closed gap need it. It costs one fit to the whole pool for each problem, head and seed.

@@ -32,34 +32,39 @@ def format_interval(interval: Interval, digits: int = 3) -> str:
     return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
-def format_comparison(found: Comparison | None, digits: int = 3) -> str:
+def format_comparison(comparison: Comparison | None, digits: int = 3) -> str:
     """Return a signed difference and its interval."""
-    if found is None or math.isnan(found.difference):
+    if comparison is None or math.isnan(comparison.difference):
         return LEFT_OUT
-    if math.isnan(found.low):
-        return f"{found.difference:+.{digits}f}"
-    return f"{found.difference:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+    if math.isnan(comparison.low):
+        return f"{comparison.difference:+.{digits}f}"
+    low, high = comparison.low, comparison.high
+    return f"{comparison.difference:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
-def format_test(found: Comparison | None) -> str:
+def format_test(comparison: Comparison | None) -> str:
     """Return the p-value of a comparison, or the reason for a missing test."""
-    if found is None:
+    if comparison is None:
         return LEFT_OUT
-    return format_p(found.p) if found.reason is None else f"not tested: {found.reason}"
+    return (
+        format_p(comparison.p) if comparison.reason is None else f"not tested: {comparison.reason}"
+    )
 
 
-def format_outcome(found: Comparison) -> str:
+def format_outcome(comparison: Comparison) -> str:
     """Return the outcome of a test as a clause without a full stop."""
-    if found.reason is not None:
-        return f"the difference was {format_test(found)}"
-    if found.significant():
+    if comparison.reason is not None:
+        return f"the difference was {format_test(comparison)}"
+    if comparison.significant():
         return "the difference is significant"
-    seeds = f"{found.n} seeds"
-    if found.independent < found.n:
-        seeds += f", {found.independent} of them independent"
-    digits = 1 if max(-found.low, found.high) >= 0.001 else 2
-    low, high = (f"{100 * end:+.{digits}f}".replace("-", "−") for end in (found.low, found.high))
-    if found.low > 0 or found.high < 0:
+    seeds = f"{comparison.n} seeds"
+    if comparison.independent < comparison.n:
+        seeds += f", {comparison.independent} of them independent"
+    digits = 1 if max(-comparison.low, comparison.high) >= 0.001 else 2
+    low, high = (
+        f"{100 * end:+.{digits}f}".replace("-", "−") for end in (comparison.low, comparison.high)
+    )
+    if comparison.low > 0 or comparison.high < 0:
         interval = f"uncorrected interval {low} to {high} points"
     else:
         interval = f"interval {low} to {high} points"
@@ -94,7 +99,7 @@ def format_labels(labels: LabelsToTarget | None, last: float) -> str:
     if labels is None:
         return LEFT_OUT
     if labels.median is None:
-        found = f"over {last:,.0f}"
+        text = f"over {last:,.0f}"
     else:
-        found = f"{'at most ' if labels.at_most else ''}{math.ceil(labels.median):,}"
-    return found if labels.n_reached == labels.n else f"{found} ({labels.n_reached} of {labels.n})"
+        text = f"{'at most ' if labels.at_most else ''}{math.ceil(labels.median):,}"
+    return text if labels.n_reached == labels.n else f"{text} ({labels.n_reached} of {labels.n})"

@@ -104,7 +104,7 @@ def read_grid(path: str | Path) -> GridOptions:
 
     - ``dataset`` or ``datasets``: names, paths, or mappings with the fields of `DatasetEntry`,
     - ``backbone`` or ``backbones``: names,
-    - ``embed``: a mapping with the fields of `EmbedOptions`, without the backbone,
+    - ``embed``: a mapping with the fields of `EmbedOptions` except ``backbone``,
     - ``labelling``: a mapping with the fields of `OracleOptions`,
     - the other options of `Experiment`.
     """
@@ -167,8 +167,8 @@ def _entry(given: Any, path: Path) -> DatasetEntry:
         entry["source"] = str(path.parent / source)
     if isinstance(entry.get("within"), str):
         entry["within"] = str(path.parent / entry["within"])
-    made: DatasetEntry = _options_from(DatasetEntry, entry, "a dataset", path)
-    return made
+    options: DatasetEntry = _options_from(DatasetEntry, entry, "a dataset", path)
+    return options
 
 
 def _beside(dataset: str, path: Path) -> str:

@@ -39,14 +39,14 @@ class Source:
     backbone: str
     given: Embeddings | Problem | ProblemFactory
     index: str = "exact"
-    _made: dict[int | None, Problem] = field(default_factory=dict)
+    _problems: dict[int | None, Problem] = field(default_factory=dict)
 
     def problem(self, seed: int) -> Problem:
         """Return the problem of a seed."""
         key = None if self._is_shared else seed
-        if key not in self._made:
-            self._made[key] = self._make(seed)
-        return self._made[key]
+        if key not in self._problems:
+            self._problems[key] = self._make(seed)
+        return self._problems[key]
 
     @property
     def _is_shared(self) -> bool:

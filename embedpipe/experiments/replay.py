@@ -54,17 +54,17 @@ class ReplayOptions(ReplayFields):
             self._variants(head)  # raises if an option is invalid
 
     def _variants(self, head: str) -> list[tuple[ReplaySetting, ContinualOptions]]:
-        """Return the settings of a head, without a stream, and the options of their loops."""
-        made = get_head(head)
+        """Return the settings of a head, whose stream is empty, with the options of their loops."""
+        classifier = get_head(head)
         common = ContinualOptions(
-            head=made,
+            head=classifier,
             method="joint",
             mix=self.mix,
             budget=self.budget,
             strategy=self.strategy,
         )
-        exact = getattr(made, "exact_on_streams", False)
-        incremental = hasattr(made, "partial_fit")
+        exact = getattr(classifier, "exact_on_streams", False)
+        incremental = hasattr(classifier, "partial_fit")
         variants = []
         policies, sizes = self._policies, self._sizes
         if incremental and not exact:
@@ -97,12 +97,12 @@ class ReplayOptions(ReplayFields):
     @cached_property
     def _policies(self) -> list[Policy]:
         """The policies, including the baseline."""
-        made: dict[str, Policy] = {}
+        policies: dict[str, Policy] = {}
         given = [each for each in several(self.policies, "policies") if each != NO_BUFFER]
         for each in (*given, self.baseline):
             policy = get_policy(each) if isinstance(each, str) else each
-            made.setdefault(format_spec(policy), policy)
-        return list(made.values())
+            policies.setdefault(format_spec(policy), policy)
+        return list(policies.values())
 
 
 @old_parameters(bounds="reference_methods")

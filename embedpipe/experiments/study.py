@@ -45,9 +45,8 @@ NOT_STORED = (
 class Progress:
     """The progress of a study: the numbers of finished and of all runs and rounds.
 
-    Runs and rounds that were finished before count as finished.
-    `seconds_left` is an estimate from the mean time of a round of each strategy; None before the
-    first new round is finished.
+    Runs and rounds that were finished before count as finished. `seconds_left` is an estimate from
+    the mean time of a round of each strategy; None before the first new round is finished.
 
     Examples
     --------

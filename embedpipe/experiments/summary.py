@@ -63,7 +63,7 @@ class Row:
 
     def to_json(self, group: Group) -> dict[str, Any]:
         """Return a row as JSON types, with the keys of the command line's JSON output."""
-        found = self.comparison
+        comparison = self.comparison
         return {
             "dataset": self.setting.dataset,
             "backbone": self.setting.backbone,
@@ -83,12 +83,12 @@ class Row:
             else [self.labels.low, self.labels.high],
             "seeds_at_target": None if self.labels is None else self.labels.n_reached,
             "baseline": None if self.against is None else self.against.chosen_by,
-            "difference": None if found is None else number(found.difference),
-            "difference_ci": ends(found),
-            "p_value": None if found is None else number(found.p),
-            "p_reason": None if found is None else found.reason,
-            "p_uncorrected": None if found is None else number(found.p_t),
-            "p_signed_rank": None if found is None else number(found.p_wilcoxon),
+            "difference": None if comparison is None else number(comparison.difference),
+            "difference_ci": ends(comparison),
+            "p_value": None if comparison is None else number(comparison.p),
+            "p_reason": None if comparison is None else comparison.reason,
+            "p_uncorrected": None if comparison is None else number(comparison.p_t),
+            "p_signed_rank": None if comparison is None else number(comparison.p_wilcoxon),
             "gap_closed": number(self.gap_closed),
             "floor": number(group.lower_baseline),
             "bound": number(group.upper_baseline),
@@ -176,11 +176,11 @@ def number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else round(float(value), 6)
 
 
-def ends(found: Interval | Comparison | None) -> list[float | None] | None:
+def ends(interval: Interval | Comparison | None) -> list[float | None] | None:
     """Return the two ends of an interval; None if there is no interval."""
-    if found is None or not math.isfinite(found.low):
+    if interval is None or not math.isfinite(interval.low):
         return None
-    return [number(found.low), number(found.high)]
+    return [number(interval.low), number(interval.high)]
 
 
 # As text for the terminal
@@ -195,8 +195,8 @@ def _group_text(group: Group, share: float | None) -> str:
     if group.upper_baseline is not None:
         facts.append(f"upper baseline (all labels) {group.upper_baseline:.3f}")
     if group.target is not None:
-        of_it = "" if share is None else f" ({100 * share:g} % of it)"
-        facts.append(f"target {group.target:.3f}{of_it}")
+        share_text = "" if share is None else f" ({100 * share:g} % of it)"
+        facts.append(f"target {group.target:.3f}{share_text}")
     if group.lower_baseline is not None:
         facts.append(f"lower baseline (random) {group.lower_baseline:.3f}")
     if group.left_out is not None and group.left_out[1]:
@@ -223,28 +223,28 @@ def _row_cells(row: Row, group: Group) -> Sequence[str]:
     )
 
 
-def _matrix_text(key: tuple[str, str], found: WinsTiesLosses) -> str:
+def _matrix_text(key: tuple[str, str], matrix: WinsTiesLosses) -> str:
     lines = [
         f"{key[0]}, {key[1]}: number of datasets where the row is significantly better "
         "than the column"
     ]
-    untested = int(found.untested.sum()) // 2
+    untested = int(matrix.untested.sum()) // 2
     if untested:
         lines.append(f"not tested (too few distinct runs): {untested} comparisons")
-    heads = ["", *(str(number) for number in range(1, len(found.strategies) + 1)), "mean rank"]
+    heads = ["", *(str(number) for number in range(1, len(matrix.strategies) + 1)), "mean rank"]
     table = [heads]
-    for at, name in enumerate(found.strategies):
+    for at, name in enumerate(matrix.strategies):
         wins = [
-            "·" if at == other else str(found.wins[at, other])
-            for other in range(len(found.strategies))
+            "·" if at == other else str(matrix.wins[at, other])
+            for other in range(len(matrix.strategies))
         ]
-        rank = found.ranks[at]
+        rank = matrix.ranks[at]
         table.append([f"{at + 1} {name}", *wins, LEFT_OUT if math.isnan(rank) else f"{rank:.1f}"])
     return "\n".join([*lines, *_aligned(table)])
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Return aligned lines: the first column to the left, the others to the right."""
+    """Return aligned lines: the first column to the left, the other columns to the right."""
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
     return [
         "  "

@@ -202,10 +202,10 @@ def _row(row: Row, group: Group) -> StrategyRow:
         format_test,
     )
 
-    found, rounds = row.comparison, row.rounds
+    comparison, rounds = row.comparison, row.rounds
     verdict = ""
-    if found is not None and found.significant(SIGNIFICANT):
-        verdict = "better" if found.difference > 0 else "worse"
+    if comparison is not None and comparison.significant(SIGNIFICANT):
+        verdict = "better" if comparison.difference > 0 else "worse"
     return StrategyRow(
         name=row.setting.chosen_by,
         runs=format_runs(row.distinct_runs, row.seeds),
@@ -213,9 +213,9 @@ def _row(row: Row, group: Group) -> StrategyRow:
         accuracies=tuple(
             "–" if math.isnan(each.estimate) else f"{each.estimate:.3f}" for each in row.at.values()
         ),
-        difference=format_comparison(found),
+        difference=format_comparison(comparison),
         verdict=verdict,
-        p=format_test(found),
+        p=format_test(comparison),
         gap=format_gap(row.gap_closed),
         labels=format_labels(row.labels, group.curves[row.setting].budgets[-1]),
         rounds=_rounds(rounds, tested=bool(verdict)),

@@ -66,12 +66,13 @@ class LabelsRatio:
     low, high
         Confidence interval of the median, from the order of the ratios; 0 and infinity if there are
         too few seeds. The level 0.95 needs 6 independent pairs.
-    wins, ties, losses, undecided
-        Number of seeds where a needed fewer labels than b, as many labels, more labels, and where
-        the order is unknown.
+    wins, ties, losses
+        Number of seeds where a needed fewer labels than b, as many as b, and more than b.
+    undecided
+        Number of seeds where censoring hides which of them needed fewer labels.
     p_sign
-        Two-sided exact p-value of the sign test on wins and losses; 1 without wins and losses, NaN
-        if a or b has fewer than three distinct runs.
+        Two-sided exact p-value of the sign test on wins and losses. It is 1 without wins and
+        losses, and NaN if a or b has fewer than three distinct runs.
     n
         Number of seeds.
     """

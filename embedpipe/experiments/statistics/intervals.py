@@ -101,8 +101,8 @@ def mean_interval(
     Interval
         Its ends are NaN below three distinct runs. If all runs are distinct, it is the `t_interval`
         for three to five runs and the `bootstrap_interval` for more. With identical runs it is
-        ``mean ± t(k - 1) · sd / √m``. Here sd is the standard deviation of the k distinct runs, and
-        m = n² / Σ n_i² is Kish's (1965) effective sample size, where n_i of the n seeds have run i.
+        ``mean ± t(k - 1) · sd / √m``. Here sd is the standard deviation of the k distinct runs. If
+        n_i of the n seeds have run i, m = n² / Σ n_i² is Kish's (1965) effective sample size.
 
     Examples
     --------

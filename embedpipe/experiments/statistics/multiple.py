@@ -282,9 +282,11 @@ class WinsTiesLosses:
     ----------
     strategies
         (k,) names of the rows and columns.
-    wins, ties, untested
-        (k, k) int64 numbers of datasets where the row is significantly better than the column,
-        where the difference is not significant, and where there is no test. The diagonals are 0.
+    wins
+        (k, k) int64 numbers of datasets where the row is significantly better than the column.
+    ties, untested
+        (k, k) int64 numbers of datasets where the difference is not significant, and where there is
+        no test. The diagonals are 0.
     ranks
         (k,) mean ranks over the datasets with all strategies; 1 is the best rank. NaN if no dataset
         has all strategies.

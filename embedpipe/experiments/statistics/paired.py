@@ -116,7 +116,7 @@ def declared_different(
     """Return a mask of the differences that are significant in both tests.
 
     The p-value of the signed-rank test must be at most `alpha`, or the minimum for the number of
-    pairs, so a single seed cannot make a difference significant. For the arguments see
+    pairs. So a single seed cannot make a difference significant. For the arguments see
     `decisive_p`.
 
     Examples
