@@ -1,15 +1,15 @@
-# embedpipe on a CPU: the command, the weights of the default backbone, no network at run time.
+# embedpipe on a CPU, with the weights of the default backbone. It needs no network at run time.
 #
 #   docker build --tag embedpipe .
 #   docker run --rm --network none --volume "$PWD:/work" --user "$(id -u):$(id -g)" embedpipe demo
 #
-# The labelling page listens on 127.0.0.1 alone, so on Linux give it the host's network:
+# The labelling page listens on 127.0.0.1 only. On Linux, give the container the host's network:
 #   docker run --rm --network host --volume "$PWD:/work" --user "$(id -u):$(id -g)" \
 #     embedpipe label photos/
 
 FROM python:3.11-slim-bookworm
 
-# A build of PyTorch without CUDA: 0.9 GB in place of 5.3 GB.
+# A build of PyTorch without CUDA needs 0.9 GB of disk instead of 5.3 GB.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 WORKDIR /src

@@ -1,24 +1,24 @@
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-BASE   := $(VENV)/.installed-base
-READY  := $(VENV)/.installed
-OTHERS := .venv-consumers
-SMOKE  := .venv-release
+PYTHON    ?= python3
+VENV      := .venv
+BIN       := $(VENV)/bin
+BASE      := $(VENV)/.installed-base
+READY     := $(VENV)/.installed
+CONSUMERS := .venv-consumers
+SMOKE     := .venv-release
 
 .PHONY: demo test test-all consumers check release-check bench docs tutorial cli-reference clean
 
-demo: $(BASE)  ## the main job on the embedded default: embed, select, retrain, report
+demo: $(BASE)  ## the whole workflow on handwritten digits: embed, select, train, report
 	$(BIN)/embedpipe demo --output demo
 
-test: $(READY)  ## the tests, without those marked slow
+test: $(READY)  ## the tests that are not marked slow
 	$(BIN)/pytest -n 2 -m "not slow"
 
 test-all: $(READY)  ## every test
 	$(BIN)/pytest
 
-consumers: $(OTHERS)/.installed  ## Label Studio, FiftyOne and datasets read what is exported
-	$(OTHERS)/bin/pytest tests/labels/exchange/test_consumers.py \
+consumers: $(CONSUMERS)/.installed  ## test that Label Studio, FiftyOne and datasets read the exports
+	$(CONSUMERS)/bin/pytest tests/labels/exchange/test_consumers.py \
 		tests/labels/exchange/test_label_studio.py
 
 check: $(READY)  ## lint, format, types, layers, no circular imports, documentation
@@ -39,7 +39,7 @@ release-check: $(READY)  ## build the wheel and sdist, check them, run the demo 
 	cd $(SMOKE) && bin/embedpipe --version && bin/embedpipe demo --output demo
 	rm -rf $(SMOKE)
 
-bench: $(READY)  ## side by side with peers, as ratios from one run
+bench: $(READY)  ## compare speeds with other libraries, as ratios from one run
 	$(BIN)/pip install --quiet --editable ".[bench]"
 	$(BIN)/python benchmarks/embedding.py
 	$(BIN)/python benchmarks/selection.py
@@ -54,22 +54,22 @@ tutorial: $(READY)  ## the tutorial, run again to renew its outputs
 cli-reference: $(READY)  ## the pages of the commands, generated from the commands
 	$(BIN)/python -m embedpipe.cli.reference docs/reference/cli
 
-# What the package needs to run, and nothing else.
+# Only the packages that embedpipe needs to run.
 $(BASE): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
-# That, and what the tests and checks need.
+# The packages for the tests and checks in addition.
 $(READY): $(BASE)
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@
 
-# Apart from .venv: they ask for versions of many packages that the others do not want.
-$(OTHERS)/.installed: pyproject.toml
-	$(PYTHON) -m venv $(OTHERS)
-	$(OTHERS)/bin/pip install --quiet --editable . pytest datasets label-studio fiftyone
+# A separate environment: these programs need other versions of many packages.
+$(CONSUMERS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(CONSUMERS)
+	$(CONSUMERS)/bin/pip install --quiet --editable . pytest datasets label-studio fiftyone
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OTHERS) $(SMOKE) build demo dist
+	rm -rf $(VENV) $(CONSUMERS) $(SMOKE) build demo dist

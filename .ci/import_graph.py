@@ -1,8 +1,8 @@
-"""Print which rooms import which, and fail if files import each other in a circle.
+"""Print the imports between subpackages, and fail if files import each other in a circle.
 
     python .ci/import_graph.py [PACKAGE]
 
-Every import counts: inside of functions and for type checkers too.
+Imports inside functions and imports for type checkers count too.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ def main(package: str = "embedpipe") -> int:
     """Return the exit status: 1 if there is a circle."""
     graph = grimp.build_graph(package, cache_dir=None)
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
-    rooms: dict[str, set[str]] = defaultdict(set)
+    subpackages: dict[str, set[str]] = defaultdict(set)
     for name, imported in imports.items():
-        rooms[room_of(name)] |= {room_of(each) for each in imported} - {room_of(name)}
-    for room, others in sorted(rooms.items()):
-        print(f"{room:<14} imports {', '.join(sorted(others)) or 'none'}")
+        own = subpackage_of(name)
+        subpackages[own] |= {subpackage_of(each) for each in imported} - {own}
+    for subpackage, others in sorted(subpackages.items()):
+        print(f"{subpackage:<14} imports {', '.join(sorted(others)) or 'none'}")
     edges = sum(map(len, imports.values()))
     print(f"{len(imports)} files, {edges} imports between them")
     try:
@@ -34,7 +35,7 @@ def main(package: str = "embedpipe") -> int:
     return 0
 
 
-def room_of(module: str) -> str:
+def subpackage_of(module: str) -> str:
     """Return the first part of a module's name below the package."""
     return [*module.split("."), "(package)"][1]
 

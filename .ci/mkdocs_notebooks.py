@@ -1,4 +1,4 @@
-"""A hook of MkDocs: each notebook in `docs/` becomes a page, with its outputs as they are."""
+"""A hook of MkDocs: each notebook in `docs/` becomes a page with the stored outputs."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def run(path: Path = TUTORIAL) -> nbformat.NotebookNode:
         client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}})
         client.execute()
     for cell in notebook.cells:
-        cell.metadata.clear()  # times of execution
+        cell.metadata.clear()  # it contains times of execution
         if cell.cell_type == "code":
             cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr"]
     return notebook

@@ -1,4 +1,4 @@
-"""Recall of `embedpipe check` on planted wrong labels, copies and outliers; and its memory."""
+"""Measure `embedpipe check`: recall of planted wrong labels, copies and outliers, and memory."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from embedpipe.heads import LogisticHead, cross_validated_probabilities
 
 FILTERS = ("confident_learning", "prune_by_noise_rate", "prune_by_class", "both")
 SHARE = 0.05
+"""Share of the labels that are flipped."""
 
 
 def main() -> int:
@@ -40,7 +41,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--outliers", help="archive of CIFAR-10, the source of the outliers")
     parser.add_argument("--workspace")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--each", type=int, default=100, help="copies planted of each kind")
+    parser.add_argument(
+        "--each", type=int, default=100, help="number of planted copies of each kind"
+    )
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=384)
     return parser.parse_args()
@@ -50,7 +53,7 @@ def parse() -> argparse.Namespace:
 
 
 def labels(arguments: argparse.Namespace) -> None:
-    """Flip labels; compare the list with cleanlab's, on the same probabilities."""
+    """Flip labels, and compare our list of wrong labels with the lists of cleanlab."""
     from cleanlab.filter import find_label_issues
 
     from embedpipe.checks.label_errors import estimated_joint
@@ -69,18 +72,21 @@ def labels(arguments: argparse.Namespace) -> None:
         lists = {"embedpipe check": confident_errors(values, codes)}
         for name in FILTERS:
             lists[f"cleanlab {name}"] = find_label_issues(codes, values, filter_by=name, n_jobs=1)
-        apart = (lists["embedpipe check"] != lists["cleanlab both"]).sum()
+        differences = (lists["embedpipe check"] != lists["cleanlab both"]).sum()
         counts = estimated_joint(values, codes)  # cleanlab rounds ties at random
         theirs = find_label_issues(
             codes, values, filter_by="both", confident_joint=counts, n_jobs=1
         )
-        rest = (lists["embedpipe check"] != theirs).sum()
-        print(f"seed {seed}: {apart} differences from cleanlab; {rest} with equal rounding of ties")
+        remaining = (lists["embedpipe check"] != theirs).sum()
+        print(
+            f"seed {seed}: {differences} differences from cleanlab; {remaining} differences with "
+            "equal rounding of ties"
+        )
         lists["prediction differs"] = values.argmax(axis=1) != codes
         for name, listed in lists.items():
             correct = (listed & flipped).sum()
-            values_of = correct / listed.sum(), correct / flipped.sum(), int(listed.sum())
-            found.setdefault(name, []).append(values_of)
+            scores = correct / listed.sum(), correct / flipped.sum(), int(listed.sum())
+            found.setdefault(name, []).append(scores)
     print("| list | precision | recall | listed |\n| --- | --- | --- | --- |")
     for name, each in found.items():
         precision, recall, count = np.mean(each, axis=0)
@@ -89,7 +95,7 @@ def labels(arguments: argparse.Namespace) -> None:
 
 
 def flip(truth: np.ndarray, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give a share of the items another class, uniformly at random."""
+    """Return the class codes with random errors in a share of the items, and which items."""
     rng = np.random.default_rng(seed)
     flipped = np.zeros(truth.size, dtype=bool)
     flipped[rng.permutation(truth.size)[: round(SHARE * truth.size)]] = True
@@ -139,7 +145,7 @@ KINDS: dict[str, Callable[[Image.Image], bytes]] = {
 
 
 def duplicates(arguments: argparse.Namespace) -> None:
-    """Plant one copy of each of some photos, and count the copies grouped with their photo."""
+    """Plant one copy of some photos, and count the copies that are grouped with their photo."""
     dataset = ep.load_dataset(arguments.dataset, source=arguments.source)
     if arguments.split:
         dataset = dataset.subset(arguments.split)
@@ -193,17 +199,19 @@ def print_recall(embeddings, checked, origin, pixels, seconds) -> None:
         for rows in checked.near_duplicates.groups
         if frozenset(names[row] for row in rows.tolist()) not in true
     ]
-    print(f"groups: {len(checked.near_duplicates.groups)}; other groups: {len(others)}")
+    count = len(checked.near_duplicates.groups)
+    print(f"{count} groups of near duplicates; {len(others)} of them are no planted pair")
     for group in others[:60]:
         print("   ", *group)
-    print(checked.near_duplicates.ratio_limit, checked.near_duplicates.likeness_limit)
+    limits = checked.near_duplicates
+    print(f"limits: ratio {limits.ratio_limit}, likeness {limits.likeness_limit}")
 
 
 # Outliers
 
 
 def outliers(arguments: argparse.Namespace) -> None:
-    """Add images of another dataset to the photos, and count those in the list of outliers."""
+    """Add images of another dataset to the photos, and count how many are listed as outliers."""
     embeddings = ep.embed(
         ep.load_dataset(arguments.dataset, source=arguments.source), workspace=arguments.workspace
     )
@@ -228,7 +236,7 @@ def outliers(arguments: argparse.Namespace) -> None:
 
 
 def memory(arguments: argparse.Namespace) -> None:
-    """Group near duplicates among a million vectors with a thousand planted ones."""
+    """Group near duplicates among a million vectors with a thousand planted pairs."""
     from embedpipe.checks import near_duplicates
     from embedpipe.index import Index
 
@@ -254,7 +262,8 @@ def memory(arguments: argparse.Namespace) -> None:
         for number, members in enumerate(found.groups):
             group[members] = number
         hit = (group[rows[0]] == group[rows[1]]) & (group[rows[0]] >= 0)
-        print(f"{n:,} x {arguments.dim}: {seconds:.0f} s, {used.extra / n:.0f} bytes per item")
+        print(f"{n:,} vectors, {arguments.dim} dimensions: {seconds:.0f} s")
+        print(f"{used.extra / n:.0f} bytes of memory for each item")
         print(f"{hit.sum()} of {planted} planted pairs; {len(found.groups)} groups")
 
 

@@ -46,7 +46,7 @@ def cifar10(source: Path) -> tuple[np.ndarray, np.ndarray]:
 def clusters(path: Path, n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Write synthetic features to `path`, memory-mapped, and return them with classes.
 
-    200 clusters in 10 classes, a decaying spectrum, no negative values.
+    The features have 200 clusters in 10 classes, a decaying spectrum and no negative values.
     """
     rng = np.random.default_rng(seed)
     rank = min(d, 512)
@@ -73,7 +73,7 @@ def timed(work: Callable[..., T], *arguments: Any) -> tuple[float, T]:
 
 
 class Memory:
-    """The anonymous memory of this process, by sampling; it excludes memory-mapped files."""
+    """Sampled anonymous memory of this process, without memory-mapped files."""
 
     def __init__(self) -> None:
         self.extra = 0
@@ -90,7 +90,7 @@ class Memory:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Sample until the end of the block; `extra` is the maximum increase."""
+        """Sample until the end of the block; `extra` is the maximum increase in bytes."""
         before, done = self._now(), threading.Event()
 
         def sample() -> None:

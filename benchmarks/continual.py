@@ -4,37 +4,40 @@
     python benchmarks/continual.py --items 5000 --seeds 1                   # small
     python benchmarks/continual.py replay-1 replay-5 --epochs 1 2 5 10 20   # epochs of the peer
 
-Needs Avalanche (`pip install avalanche-lib`); without it, the script skips the benchmark. A stream
-has five experiences with a fifth of the classes each. Its seed draws their order, the 30 % of each
-class that are held out, the buffer, and the peer's initial weights and minibatches. Both use the
-same float32 rows of unit length, are tested on all test rows after each experience, and run in this
-process with the same threads. The time covers training and testing, not the preparation of the
-stream and of the peer's datasets. The ratio in brackets is that of the processor time, which other
-work on the machine affects less; `OMP_NUM_THREADS=1` gives both one thread. The final accuracy is
-the mean over the experiences after the last one.
+The peer is Avalanche (`pip install avalanche-lib`); without it, the script skips the benchmark. A
+stream has five experiences. Each experience has a fifth of the classes. The seed draws the order of
+the classes, the test rows (30 % of each class), the buffer, and the peer's initial weights and
+minibatches. embedpipe and the peer use the same float32 rows of unit length. They run in this
+process with the same number of threads (one thread with `OMP_NUM_THREADS=1`). After each
+experience, they are tested on all test rows. The time covers training and testing, but not the
+preparation of the stream and of the peer's datasets. The ratio in brackets compares the processor
+times, which depend less on other work on the machine. The final accuracy is measured after the last
+experience, as the mean over all experiences.
 
 Common parts and differences of the protocols:
 
-- `naive`, `replay-1`, `replay-5` (1 % and 5 % of the training rows): a linear head, the mean
-  log-loss and the same penalty, C for ours and weight decay for the peer, which also shrinks the
-  intercepts. In the first experience of a replay, its decay corresponds to half of C. Ours reaches
-  the optimum of the new rows and the buffer. The peer's SGD (learning rate 2, momentum 0.9,
-  minibatches of 64) stops after a number of epochs, between the previous weights and the optimum.
-  One epoch retains more of the previous weights, which with a small buffer is *better* than the
-  optimum. With 20 epochs, the peer is near the optimum and near our accuracy. The numbers are for
-  50,000 rows: with fewer rows, the same number of steps is more epochs.
-- The buffer is a reservoir of a fixed size for both, with different rows. The peer's minibatches
-  have 64 new rows and 64 of the buffer; ours is `mix="balanced"`, which has the same objective.
-- `slda`: the peer's covariance is (1 - e) S + e I with e = 1e-4, ours (1 - s) S + s v I with v the
-  mean variance of the rows. Ours uses the s that is equivalent after the last experience, about
-  0.2 here. The peer adds (x - m)(x - m)' t / (t + 1) with t the number of all
-  rows so far and m the mean of the class before x, zero at first: the scatter, but for the first
-  rows of each class; its classes are equally likely, ours as likely as they are frequent, which
-  here is nearly the same. The peer updates row by row; its minibatch is a whole experience,
-  because every minibatch needs a matrix inverse.
+- `naive`, `replay-1`, `replay-5` (buffers of 1 % and 5 % of the training rows): both train a linear
+  head with the mean log-loss and the same penalty. embedpipe has C. The peer has weight decay,
+  which also shrinks the intercepts. In the first experience of a replay, the decay corresponds to
+  half of C. embedpipe reaches the optimum for the new rows and the buffer. The peer's SGD (learning
+  rate 2, momentum 0.9, minibatches of 64) stops after a number of epochs, between the previous
+  weights and the optimum. After one epoch, the weights are nearer to the previous weights. With a
+  small buffer, this is *better* than the optimum. After 20 epochs, the peer is near the optimum and
+  near embedpipe's accuracy. These numbers of epochs are for 50,000 rows. With fewer rows, the same
+  number of steps is more epochs.
+- Both buffers are reservoirs of a fixed size, with different rows. The peer's minibatches have 64
+  new rows and 64 rows of the buffer. embedpipe uses `mix="balanced"`, which has the same objective.
+- `slda`: the peer's covariance is (1 - e) S + e I with e = 1e-4. embedpipe's covariance is
+  (1 - s) S + s v I, where v is the mean variance of the rows. Here s is the value that is
+  equivalent after the last experience, about 0.2. For a row x, the peer adds
+  (x - m)(x - m)' t / (t + 1) to S. Here t is the number of earlier rows, and m is the mean of the
+  earlier rows of the class, initially zero. Except for the first rows of each class, this is the
+  scatter. The peer's classes are equally likely. embedpipe uses the class frequencies, which are
+  nearly equal here. The peer updates row by row. Its minibatch is a whole experience, because every
+  minibatch needs a matrix inverse.
 
-C, the learning rate and the momentum were chosen on these test rows with seed 0: the accuracies
-compare the two implementations, and do not estimate their accuracy on new data.
+C, the learning rate and the momentum were chosen on these test rows with seed 0. The accuracies
+compare the two implementations. They do not estimate the accuracy on new data.
 """
 
 from __future__ import annotations
@@ -81,8 +84,8 @@ class Case:
     share
         Size of the buffer, as a share of the training rows.
     epochs
-        Epochs of the peer per experience: the minimum for an equal accuracy, and the number that
-        reaches the optimum.
+        Numbers of epochs of the peer in an experience: the minimum for an equal accuracy, and the
+        number that reaches the optimum.
     """
 
     name: str
@@ -101,7 +104,7 @@ CASES = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """The (5,) accuracies after the last experience, the wall time and the processor time."""
+    """Wall time and processor time in seconds, and (5,) accuracies after the last experience."""
 
     wall: float
     processors: float
@@ -139,9 +142,9 @@ def ours(stream: Stream, case: Case, seed: int) -> Outcome:
 def equal_shrinkage(stream: Stream) -> float:
     """Return our shrinkage that is equivalent to the peer's after the last experience.
 
-    The peer's covariance is (1 - e) S + e I, ours (1 - s) S + s v I with v the mean variance of
-    the unit-length rows around the means of their classes: equal up to a factor, which
-    changes no prediction, if s v / (1 - s) = e / (1 - e).
+    The peer's covariance is (1 - e) S + e I. Ours is (1 - s) S + s v I, where v is the mean
+    variance of the unit-length rows around the means of their classes. The two are equal up to a
+    factor if s v / (1 - s) = e / (1 - e). The factor changes no prediction.
     """
     rows = np.concatenate([each.train for each in stream.experiences])
     codes = stream.codes[rows]
@@ -213,7 +216,7 @@ def linear(stream: Stream, case: Case, epochs: int) -> Any:
         plugins = [ReplayPlugin(size, storage_policy=ReservoirSamplingBuffer(size))]
         weight *= 2  # the buffer has the same weight as the new rows
     head = torch.nn.Linear(stream.matrix.shape[1], stream.n_classes)
-    decay = 1.0 / (C * weight)  # for the mean loss; ours is for the sum
+    decay = 1.0 / (C * weight)  # the peer minimises the mean loss, embedpipe the sum
     return Naive(
         model=head,
         optimizer=torch.optim.SGD(
@@ -323,7 +326,8 @@ def main() -> int:
         rows.sort()
         matrix, codes = np.array(found[rows], dtype=np.float32), codes[rows]
     print(
-        f"{origin}: {matrix.shape[0]:,} x {matrix.shape[1]:,}, {os.cpu_count()} CPUs, "
+        f"{origin}: {matrix.shape[0]:,} rows, {matrix.shape[1]:,} dimensions, "
+        f"{os.cpu_count()} CPUs, "
         f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, "
         f"{arguments.seeds} seed(s)"
     )

@@ -4,8 +4,8 @@
 
 The plain script uses timm's model in float32, its transforms on Pillow images, and a DataLoader
 with two workers and batches of 64. Both embed the same images from disk to vectors. The time to
-load and compile the model is excluded and printed separately. The two take turns; the ratio is that
-of the medians.
+load and compile the model is excluded and printed separately. The two programs run in turn. The
+ratio compares their medians.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ import embedpipe as ep
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("EMBEDPIPE_TEST_DATA", ROOT.parent / "shared" / "data"))
 TARGET = 3.0
+"""Minimum ratio of our images per second to those of the plain script."""
 
 
 def images_of(source: Path, count: int, folder: Path) -> str:
-    """Write photos to a folder, synthetic ones if the archive is missing."""
+    """Write photos, or synthetic photos if the archive is missing; return their description."""
     if source.exists():
         with zipfile.ZipFile(source) as archive:
             names = [n for n in archive.namelist() if n.lower().endswith(".jpg")]
@@ -82,7 +83,7 @@ def ours(folder: Path, workspace: str, precision: str) -> tuple[float, float, np
 
 
 def main() -> None:
-    """Run the benchmark; the exit status is 1 below the target."""
+    """Run the benchmark; the exit status is 1 if the ratio is below the target."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--source", type=Path, default=DATA / "clothing-dataset-small.zip")
     parser.add_argument("--images", type=int, default=512)
@@ -106,7 +107,7 @@ def main() -> None:
                 products = (vectors * expected).sum(1)
                 lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
                 print(
-                    f"  turn {turn}: {name} {taken:.1f} s of {total:.1f} s; minimum cosine "
+                    f"  turn {turn}: {name} {taken:.1f} s, {total:.1f} s in total; minimum cosine "
                     f"to the plain script's vectors {(products / lengths).min():.5f}"
                 )
     plain = statistics.median(seconds["plain"])

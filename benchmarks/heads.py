@@ -1,15 +1,15 @@
-"""The logistic head and scikit-learn's, in one run: time ratios at equal objective, and a round.
+"""Compare the logistic head with scikit-learn's at an equal objective, and time a round.
 
     python benchmarks/heads.py                  # all parts, on CIFAR-10 if it is available
     python benchmarks/heads.py solver           # fits: few and many labels, cold and warm
-    python benchmarks/heads.py round            # refit with C chosen, predict all, pick 100
-    python benchmarks/heads.py million          # the same with 1,000,000 x 384, memory-mapped
+    python benchmarks/heads.py round            # train with a choice of C, predict, pick 100
+    python benchmarks/heads.py million          # the same round with 1,000,000 memory-mapped rows
 
 Both fit the same float32 rows of unit length with the same threads. A fit counts only if its
-objective is within 1e-5 of the float64 optimum. scikit-learn has the loosest tolerance that reaches
-it. Its solvers are ``lbfgs``, the default, and ``newton-cg``, the fastest (``newton-cholesky``
-would need a matrix of (K d)^2 numbers: 1.3 GB). The exit status is 1 if our objective is not within
-1e-5.
+objective is within 1e-5 of the float64 optimum. scikit-learn runs with the loosest tolerance that
+is sufficient. Its solvers are ``lbfgs``, the default, and ``newton-cg``, the fastest.
+(``newton-cholesky`` would need 1.3 GB for a matrix of (K d)^2 numbers.) The exit status is 1 if our
+objective is not within 1e-5 of the optimum.
 """
 
 from __future__ import annotations
@@ -35,12 +35,16 @@ from embedpipe.heads import LogisticHead
 from embedpipe.strategies import Pool, get_strategy
 
 GAP = 1e-5
+"""Maximum relative difference of the objective from the optimum."""
+
 LADDER = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
+"""Tolerances of scikit-learn, in the order in which they are tried."""
+
 SOLVERS = ("lbfgs", "newton-cg")
 PARTS = ("solver", "round", "million")
 
 SETTLE = 0.5
-"""Seconds before a clock starts, until the threads of earlier work are idle."""
+"""Seconds of waiting before a measurement, so that threads of earlier work become idle."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class Clock:
 
     @classmethod
     def of(cls, work: Callable[[], Any], repeats: int = 1) -> Clock:
-        """Time the best of several calls."""
+        """Return the minimum times of several calls."""
         time.sleep(SETTLE)
         found = []
         for _ in range(repeats):
@@ -119,7 +123,7 @@ def fit_theirs(
 
 
 def bench_solver(problem: Problem, solvers: tuple[str, ...], *, more: Problem | None) -> bool:
-    """Print a cold fit, and a warm fit to `more` rows; return whether ours was inexact."""
+    """Print times of a cold fit and of a warm fit to `more`; return whether ours is inexact."""
     repeats = 5 if len(problem.X) < 5000 else 3
     ours = Clock.of(lambda: LogisticHead(C=problem.C).fit(problem.X, problem.y), repeats)
     head = LogisticHead(C=problem.C, warm_start=True).fit(problem.X, problem.y)
@@ -150,7 +154,7 @@ def warm(head: LogisticHead, more: Problem) -> tuple[Clock, LogisticHead]:
 
 
 def bench_round(matrix: np.ndarray, labels: np.ndarray, n: int = 1_000, picks: int = 100) -> None:
-    """Print the time of a round: fit with a choice of C, predict all, pick by margin."""
+    """Print the time of a round: train with a choice of C, predict all rows, pick by margin."""
     rows = np.sort(np.random.default_rng(0).choice(len(matrix), n, replace=False))
     y = labels[rows]
     taken: list[tuple[float, float, float]] = []
@@ -169,9 +173,10 @@ def bench_round(matrix: np.ndarray, labels: np.ndarray, n: int = 1_000, picks: i
     fit, predict, select = min(taken, key=sum)
     n_items, d = matrix.shape
     print(
-        f"\na round with {n:,} labels of {n_items:,} x {d:,}: {fit + predict + select:.2f} s "
+        f"\na round with {n:,} labels, {n_items:,} rows, {d:,} dimensions: "
+        f"{fit + predict + select:.2f} s "
         f"(fit with C = {head.C_:.3g} chosen {fit:.2f}, predict {predict:.2f}, "
-        f"pick {picks} by margin {select:.2f}), {memory} above the matrix",
+        f"pick {picks} by margin {select:.2f}), {memory} in addition to the matrix",
         flush=True,
     )
 
@@ -194,7 +199,7 @@ def load(folder: Path, arguments: argparse.Namespace) -> tuple[np.ndarray, np.nd
 
 
 def hard(folder: Path, n: int, d: int, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return synthetic features with overlapping classes: a linear head has 25 % errors."""
+    """Return synthetic features with overlapping classes; the error of a linear head is 25 %."""
     matrix, _ = clusters(folder / "hard.npy", n, d)
     X = unit(np.array(matrix))
     rng = np.random.default_rng(1)
@@ -212,7 +217,9 @@ def main() -> int:
     parser.add_argument("--labelled", type=int, nargs="*", default=[300, 10_000])
     parser.add_argument("--strength", type=float, nargs="*", default=[1.0, 10.0, 100.0])
     parser.add_argument("--solvers", nargs="*", choices=SOLVERS, default=list(SOLVERS))
-    parser.add_argument("--no-hundred", action="store_true", help="skip 100 classes x 50,000")
+    parser.add_argument(
+        "--no-hundred", action="store_true", help="skip the fit of 50,000 rows in 100 classes"
+    )
     arguments = parser.parse_args()
     parts, solvers = arguments.parts or list(PARTS), tuple(arguments.solvers)
     if unknown := sorted(set(parts) - set(PARTS)):
@@ -223,7 +230,8 @@ def main() -> int:
         folder = Path(name)
         if {"solver", "round"} & set(parts):
             matrix, codes, origin = load(folder, arguments)
-            print(f"{origin}: {matrix.shape[0]:,} x {matrix.shape[1]:,}, {os.cpu_count()} CPUs")
+            n_items, d = matrix.shape
+            print(f"{origin}: {n_items:,} rows, {d:,} dimensions, {os.cpu_count()} CPUs")
         if "solver" in parts:
             order = np.random.default_rng(0).permutation(len(matrix))
             for n in arguments.labelled:
@@ -234,7 +242,7 @@ def main() -> int:
                     wrong |= bench_solver(first, solvers, more=more)
             if not arguments.no_hundred:
                 X, y = hard(folder, 50_000, 384, 100)
-                problem = Problem.of("100 classes x 50,000 x 384", X, y, 10.0)
+                problem = Problem.of("100 classes, 50,000 rows, 384 dimensions", X, y, 10.0)
                 # newton-cg takes more than eight minutes here
                 wrong |= bench_solver(problem, ("lbfgs",), more=None)
         if "round" in parts:

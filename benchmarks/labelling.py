@@ -1,8 +1,9 @@
 """Waiting times on the labelling page, with many images and long vectors.
 
-`page`: the time from a key to the stored label and the next picture, in Chromium, and the time of
-one flush of the same disk. `round`: the time to train the model and to choose the next batch, also
-with scikit-learn and a plain margin, and the time to store a label meanwhile.
+`page` measures the time from a key press in Chromium until the label is stored and the next image
+is shown. It also measures the time of one flush of the same disk. `round` measures the time to
+train the model and to choose the next batch, also with scikit-learn and plain margin sampling. It
+also measures the time to store a label while the model is trained.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def print_times(name: str, seconds: Sequence[float]) -> None:
 
 
 def flushes(folder: Path, count: int = 50) -> list[float]:
-    """Return the seconds of writing and flushing a page of the log, repeatedly."""
+    """Return the seconds of `count` flushes, each of as many bytes as the log writes."""
     seconds = []
     with (folder / "flushed").open("wb") as file:
         for _ in range(count):
@@ -110,13 +111,13 @@ PRESS = """async key => {
 
 
 def page(arguments: argparse.Namespace, folder: Path) -> None:
-    """Press keys in Chromium; time until the label is stored and the next image is shown."""
+    """Press keys in Chromium, and measure the time until the next image is shown."""
     from playwright.sync_api import sync_playwright
 
     session, names = make_session(
         folder, arguments.items or 100_000, arguments.dim, arguments.labels
     )
-    print(f"{len(session.ids):,} x {arguments.dim}, {arguments.labels:,} labels before")
+    print(f"{len(session.ids):,} images, {arguments.dim} dimensions, {arguments.labels:,} labels")
     print(f"first batch: {timed(session.propose, BATCH)[0]:.1f} s, with the index")
     server = LabellingServer(session, folder / "workspace", port=0)
     server.start()
@@ -135,7 +136,7 @@ def page(arguments: argparse.Namespace, folder: Path) -> None:
             time.sleep(0.15)  # a user is not faster
         browser.close()
     server.stop()
-    print_times("from a key to the stored label and the next image", seconds)
+    print_times("from a key press to the stored label and the next image", seconds)
     disk = flushes(folder)
     print_times("one flush of the disk", disk)
     print(f"ratio of the medians: {statistics.median(seconds) / statistics.median(disk):.1f}")
@@ -145,14 +146,14 @@ def page(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def round_(arguments: argparse.Namespace, folder: Path) -> None:
-    """Train and choose, as after a batch, while labels are stored; also with scikit-learn."""
+    """Train and choose a batch while labels are stored; do the same with scikit-learn."""
     from sklearn.linear_model import LogisticRegression
 
     session, names = make_session(
         folder, arguments.items or 50_000, arguments.dim, arguments.labels
     )
     matrix = session.embeddings.matrix
-    print(f"{len(matrix):,} x {arguments.dim}, {arguments.labels:,} labels")
+    print(f"{len(matrix):,} images, {arguments.dim} dimensions, {arguments.labels:,} labels")
     print(f"first batch: {timed(session.propose, BATCH)[0]:.1f} s, with the index")
     meanwhile: list[float] = []
     for turn in range(3):
@@ -174,7 +175,7 @@ def round_(arguments: argparse.Namespace, folder: Path) -> None:
             f"trained and cross-validated in {fit:.2f} s, {BATCH} chosen in {choose:.2f} s; "
             f"scikit-learn with margin, no cross-validation: {plain:.2f} s, {plain / ours:.1f} x"
         )
-    print_times("a label meanwhile", meanwhile)
+    print_times("storing a label while the model is trained", meanwhile)
     print_times("one flush of the disk", flushes(folder))
 
 
@@ -185,7 +186,7 @@ def label_on(
     seconds: list[float],
     turn: int,
 ) -> None:
-    """Label four images per second until `done` is set."""
+    """Label up to 40 images, one each 0.25 seconds, until `done` is set."""
     rows = np.random.default_rng(100 + turn).permutation(len(names))
     for row in rows[:40]:
         took, _ = timed(session.label, [int(row)], str(names[row]))

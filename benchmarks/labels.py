@@ -4,13 +4,14 @@
     python benchmarks/labels.py digits
     python benchmarks/labels.py cifar10 --source cifar10-images.zip --strategies auto typiclust
 
-Every strategy starts without labels, with a first batch by `typiclust` if it needs labels. The
-default head is trained after each batch. The pool of a seed is a random 80 % of the training split,
-equal for all strategies: many strategies ignore the seed, so that on a fixed pool ten seeds would
-be one observation. `--share 1` uses the whole split. The test split only measures the accuracy.
+Every strategy starts without labels. If a strategy needs labels, `typiclust` chooses the first
+batch. The default head is trained after each batch. For each seed, the pool is a random 80 % of the
+training split, the same for all strategies. Many strategies ignore the seed, so that ten seeds on a
+fixed pool would be one observation. `--share 1` uses the whole split. The test split is used only
+to measure the accuracy.
 
-Runs are stored in the workspace: after an interruption, the same command continues; more seeds or
-strategies compute only the new runs.
+Runs are stored in the workspace. After an interruption, the same command continues. With more seeds
+or strategies, it computes only the new runs.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--workspace")
     parser.add_argument("--strategies", nargs="*", default=list(STRATEGIES))
     parser.add_argument("--heads", nargs="*", default=["logistic"])
-    parser.add_argument("--rounds", type=int, default=14, help="of 20 labels after the first 20")
+    parser.add_argument("--rounds", type=int, default=14, help="rounds of 20 labels")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--seed-offset", type=int, default=0)
     parser.add_argument(
@@ -88,7 +89,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--accuracy", type=float, default=0.85, help="target accuracy")
     parser.add_argument("--workers", type=int)
-    parser.add_argument("--no-upper-baseline", action="store_true", help="no fit to the whole pool")
+    parser.add_argument(
+        "--no-upper-baseline", action="store_true", help="no training on the whole pool"
+    )
     return parser.parse_args()
 
 
@@ -111,7 +114,7 @@ def part_of(embeddings: ep.Embeddings, seed: int, share: float) -> Problem:
 
 
 def show(summary: Summary, arguments: argparse.Namespace) -> None:
-    """Print one table per head."""
+    """Print a table for each head."""
     last = 20 * (arguments.rounds + 1)
     budgets = [*(budget for budget in BUDGETS if budget < last), last]
     for group in summary.groups:
@@ -123,7 +126,7 @@ def show(summary: Summary, arguments: argparse.Namespace) -> None:
         at = " | ".join(map(str, budgets))
         print(
             f"| strategy | mean of the rounds | {at} | labels to {arguments.accuracy} | "
-            "beside random, in area | rounds above, below random |"
+            "difference of the mean from random | rounds above, below random |"
         )
         print("| --- |" + " --- |" * (len(budgets) + 4))
         for row in group.rows:
@@ -150,7 +153,7 @@ def labels_to_target(row: Row, last: int) -> str:
     found = row.labels
     if found is None or found.median is None:
         reached = 0 if found is None else found.n_reached
-        return f"not up to {last} ({reached} of {row.seeds} seeds)"
+        return f"more than {last} (reached with {reached} of {row.seeds} seeds)"
     return f"{found.median:.0f}"
 
 

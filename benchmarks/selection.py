@@ -1,14 +1,18 @@
-"""Selection and reference implementations, in one run: time ratios, checked picks, memory.
+"""Compare selection with reference implementations: time ratios, checked picks and memory.
 
     python benchmarks/selection.py                        # CIFAR-10 if it is available
     python benchmarks/selection.py --only coreset table   # some of the parts
     python benchmarks/selection.py --embeddings x.npy     # any (n, d) float32 matrix
-    python benchmarks/selection.py --million              # also 1,000,000 x 384: half an hour
+    python benchmarks/selection.py --million              # also 1,000,000 vectors, half an hour
 
-Parts: `coreset` and `badge`, compared with plain NumPy loops that read the matrix once per pick;
-`coreset`, `typiclust` and `probcover`, compared with scikit-activeml (`pip install '.[bench]'`),
-extrapolated from fewer picks if it is slow; `table`, every strategy once in its own process.
-Core-set picks are checked against greedy k-center in float64; the exit status is 1 if one differs.
+Parts:
+
+- `coreset`, `badge`: compared with plain NumPy loops that read the matrix once for each pick. The
+  time of scikit-activeml's core-set (`pip install '.[bench]'`) is extrapolated from fewer picks.
+- `typical`: `typiclust` and `probcover`, compared with scikit-activeml.
+- `table`: time and memory of every strategy, each in its own process.
+
+Core-set picks are compared with greedy k-center in float64. The exit status is 1 if a pick differs.
 """
 
 from __future__ import annotations
@@ -68,7 +72,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         problem = load(arguments, Path(folder))
         n, d = problem.matrix.shape
-        print(f"{problem.origin}: {n:,} x {d:,}, {os.cpu_count()} CPUs")
+        print(f"{problem.origin}: {n:,} vectors, {d:,} dimensions, {os.cpu_count()} CPUs")
         if "coreset" in arguments.only:
             failed |= bench_coreset(np.array(problem.matrix), arguments.picks)
         if "badge" in arguments.only:
@@ -87,11 +91,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--embeddings", type=Path, help="an .npy file with an (n, d) matrix")
     parser.add_argument("--labels", type=Path, help="an .npy file with its (n,) labels")
     parser.add_argument("--source", type=Path, help="the CIFAR-10 images")
-    parser.add_argument("--items", type=int, default=50_000, help="of synthetic clusters")
-    parser.add_argument("--dim", type=int, default=1_280, help="of synthetic clusters")
+    parser.add_argument("--items", type=int, default=50_000, help="synthetic vectors")
+    parser.add_argument("--dim", type=int, default=1_280, help="their dimensions")
     parser.add_argument("--picks", type=int, nargs="+", default=[1_000, 5_000])
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--million", action="store_true", help="also 1,000,000 x 384")
+    parser.add_argument("--million", action="store_true", help="also 1,000,000 vectors")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # run this strategy only
     parser.add_argument("--index", default="exact", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -120,7 +124,7 @@ def pseudo_labels(matrix: np.ndarray) -> np.ndarray:
 
 
 def bench_coreset(matrix: np.ndarray, counts: list[int]) -> bool:
-    """Print core-set selection and the references; return whether a pick was wrong."""
+    """Print the times of core-set selection and the references; return whether a pick was wrong."""
     failed = False
     for metric, picks in itertools.product(METRICS, counts):
         memory, spec = Memory(), f"coreset(metric={metric})"
@@ -178,7 +182,7 @@ def bench_typical(matrix: np.ndarray) -> None:
 def bench_table(problem: Problem, kind: str) -> bool:
     """Print every strategy's seconds and extra memory; return whether one failed."""
     n, d = problem.matrix.shape
-    print(f"\n{BATCH} of {n:,} x {d}, {LABELLED} labelled, index {kind}")
+    print(f"\n{BATCH} picks from {n:,} vectors, {d} dimensions, {LABELLED} labelled, index {kind}")
     built, memory = one_process(problem, "index", kind), "bytes per item"
     print(f"  index: {built['seconds']:.1f} s, {built['bytes'] / n:,.0f} {memory}, once")
     print(f"  {'strategy':<22}{'seconds':>8}{memory:>16}")
@@ -201,7 +205,8 @@ def bench_million(folder: Path) -> bool:
     with memory.watch():
         ours, found = timed(select, "coreset(metric=euclidean)", Pool(matrix), 1_000)
     plain = timed(plain_coreset, matrix, few, int(found.rows[0]))[0] * 1_000 / few
-    print(f"\ncoreset, 1,000,000 x 384 memory-mapped, 1,000 picks: {ours:.2f} s, {memory} extra")
+    print(f"\ncoreset, 1,000,000 memory-mapped vectors, 384 dimensions, 1,000 picks: {ours:.2f} s")
+    print(f"  extra memory      {memory}")
     print(f"  plain loop        {plain:8.2f} s  {plain / ours:6.1f} x  (from {few} picks)")
     return bench_table(problem, "ivf")
 

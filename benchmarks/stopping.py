@@ -5,7 +5,7 @@
 
 Each seed splits the labelled items into a pool and a large test set. A loop runs to its end. In
 every round, the expected gain of the next 100 labels is compared with the observed gain of the test
-accuracy. The test accuracy has a sampling error of a few tenths of a point: in the column *within*,
+accuracy. The test accuracy has a sampling error of a few tenths of a point. In the column *within*,
 the interval of a gain is widened by this error.
 """
 
@@ -70,7 +70,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--labels", type=int, default=600)
     parser.add_argument(
-        "--candidates", type=int, default=900, help="pool size; the rest is for tests"
+        "--candidates", type=int, default=900, help="pool size; all other items are for tests"
     )
     return parser.parse_args()
 
@@ -78,7 +78,7 @@ def parse() -> argparse.Namespace:
 def run_loop(
     embeddings: ep.Embeddings, strategy: str, seed: int, arguments: argparse.Namespace
 ) -> tuple[list[Forecast], Stop]:
-    """Run one loop to its end."""
+    """Run one loop to its end; return its forecasts and its first advice to stop."""
     problem = split(embeddings, seed, arguments.candidates)
     size = arguments.batch_size
     initial = "random" if strategy == "random" else "typiclust"

@@ -1,18 +1,19 @@
-"""A sweep on CIFAR-10, killed half-way and continued, and the same in plain scikit-activeml.
+"""Run a grid on CIFAR-10, kill and continue it, and compare it with scikit-activeml.
 
-    python benchmarks/sweep.py                       # needs the CIFAR-10 images or its cache
-    python benchmarks/sweep.py --items 5000 --rounds 4 --seeds 2   # small, minutes
-    python benchmarks/sweep.py --no-peer             # without scikit-activeml
+    python benchmarks/sweep.py                       # needs the CIFAR-10 images
+    python benchmarks/sweep.py --items 5000 --rounds 4 --seeds 2   # small: takes minutes
+    python benchmarks/sweep.py --only sweep same     # without scikit-activeml
 
-The protocol of "Revisiting active learning in the era of vision foundation models"
-(arXiv:2401.14555): 12 strategies x 5 seeds x 20 rounds of 10 labels after 10 typical ones, each
-round tested on the 10,000 test images. Three parts:
+The protocol is from "Revisiting active learning in the era of vision foundation models"
+(arXiv:2401.14555): 12 strategies with 5 seeds. TypiClust chooses the first 10 labels of a run, and
+20 rounds of 10 labels follow. Each round is tested on the 10,000 test images. The parts are:
 
-- `sweep`: the grid by `Experiment`. After half of its runs, the process is killed by SIGKILL and
-  started again. Prints the wall time and the processor time; fails if a finished run changed.
-- `same`: a part of the grid with 1 and with 2 workers; fails if the tables differ.
-- `peer`: some cells with scikit-learn's logistic regression and scikit-activeml's strategies
-  (`pip install '.[bench]'`), from the same first labels, and the time ratio.
+- `sweep`: the grid by `Experiment`. After half of the runs, the process is killed by SIGKILL and
+  started again. This part prints the wall time and the processor time. It fails if a finished run
+  changed.
+- `same`: a part of the grid with 1 and with 2 workers. It fails if the tables differ.
+- `peer`: some runs with scikit-learn's logistic regression and scikit-activeml's strategies
+  (`pip install '.[bench]'`), from random first labels, and the time ratio.
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ def main() -> int:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     problem = prepare(arguments)
     n, d = problem.matrix.shape
-    print(f"{problem.name}: {len(problem.candidates):,} of {n:,} x {d:,}, {os.cpu_count()} CPUs")
+    print(
+        f"{problem.name}: {len(problem.candidates):,} candidates of {n:,} vectors, "
+        f"{d:,} dimensions, {os.cpu_count()} CPUs"
+    )
     failed = False
     if "sweep" in arguments.only:
         failed |= bench_sweep(arguments)
@@ -98,7 +102,7 @@ def parse() -> argparse.Namespace:
 
 
 def prepare(arguments: argparse.Namespace) -> Problem:
-    """Return the problem of the sweep, stored for the processes that follow."""
+    """Return the problem of the sweep, and store it for the later processes."""
     saved = arguments.folder / "problem"
     if not (saved / "problem.json").exists():
         source = arguments.source or find_archive()
@@ -132,7 +136,7 @@ def grid(arguments: argparse.Namespace, **changes: object) -> Experiment:
 
 
 def bench_sweep(arguments: argparse.Namespace) -> bool:
-    """Run the grid, killed once half-way; return whether a finished run changed."""
+    """Run the grid, and kill it once half-way; return whether a finished run changed."""
     cells = [arguments.folder / "runs" / cell.run_id for cell in grid(arguments).cells()]
     half = len(cells) if arguments.no_kill else len(cells) // 2
     first = SweepProcess(arguments)
@@ -178,7 +182,9 @@ class SweepProcess:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         time.sleep(1)
-        assert not processor_time(self.process.pid), "a worker outlived the process it worked for"
+        assert not processor_time(self.process.pid), (
+            "a worker still runs after the end of its process"
+        )
 
 
 def processor_time(session: int) -> float:
@@ -239,7 +245,7 @@ def table(arguments: argparse.Namespace) -> None:
         print(f"  {name:<20}{select:>10.2f}{fit:>10.3f}")
 
 
-# One worker and two
+# The same tables with one worker and with two
 
 
 def bench_same(arguments: argparse.Namespace, problem: Problem) -> bool:
@@ -259,7 +265,7 @@ def bench_same(arguments: argparse.Namespace, problem: Problem) -> bool:
 
 
 def bench_peer(arguments: argparse.Namespace, problem: Problem) -> None:
-    """Print the time of a round of ours and of the peer, both in this process."""
+    """Print our mean time of a round and the peer's, both measured in this process."""
     print("\npeer: scikit-learn's logistic regression and scikit-activeml, mean of a round")
     for name in PEERS:
         ours = float(np.mean(our_rounds(problem, name, arguments)))
@@ -268,7 +274,7 @@ def bench_peer(arguments: argparse.Namespace, problem: Problem) -> None:
 
 
 def our_rounds(problem: Problem, name: str, arguments: argparse.Namespace) -> list[float]:
-    """Return the seconds of each round but the first, from the selection to the evaluation."""
+    """Return the seconds of each round, from the selection to the test, without the first round."""
     size = arguments.batch_size
     loop = ActiveLoop(problem, strategy=name, initial="random", initial_size=size, batch_size=size)
     seconds, started = [], time.perf_counter()

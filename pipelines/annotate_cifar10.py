@@ -5,9 +5,9 @@
 
 Embeds the 60,000 images once. Core-set selection chooses the first images to label; each further
 round asks for the training images with the least certain predictions. The script never shows true
-labels, and uses those of the test images to measure the accuracy after each round. Answers are
-stored at once: after an interruption, the same command continues with the same question. With
---simulate, the true labels are the answers, in a separate label log.
+labels. It uses the true labels of the test images to measure the accuracy after each round. Answers
+are stored at once, so that after an interruption the same command continues with the same question.
+With --simulate, the true labels are the answers, in a separate label log.
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ def finish(session: LabellingSession, output: Path) -> None:
 def parse() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("dataset", nargs="?", default="cifar10", help="or any other dataset")
+    parser.add_argument(
+        "dataset", nargs="?", default="cifar10", help="cifar10 or any other dataset"
+    )
     parser.add_argument("--source", help="folder or archive with the images")
     parser.add_argument("--download", action="store_true", help="download the images")
     parser.add_argument("--batch-size", type=int, default=10, help="images per round")

@@ -1,10 +1,10 @@
-"""A loop on the clothing photos: a core-set first, then rounds of several strategies.
+"""Loops on the clothing photos: first a core-set, then rounds of several strategies.
 
     python pipelines/clothing.py --source clothing-dataset-small.zip
     python pipelines/clothing.py --download
 
-Embeds the 3,781 photos once and chooses a core-set of 200. From there it compares four strategies
-for 200 more labels: CORAL, margin, least confidence, random. Prints a table and writes a report.
+Embeds the 3,781 photos once and chooses a core-set of 200 photos. Then compares four strategies for
+200 more labels: CORAL, margin, least confidence, random. Prints a table and writes a report.
 After an interruption, the same command continues.
 """
 

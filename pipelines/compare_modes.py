@@ -6,11 +6,11 @@
     python pipelines/compare_modes.py --data mnist.npz --strategies random margin --seeds 3
     python pipelines/compare_modes.py --embeddings
 
-A network with one hidden layer is trained until the whole pool is labelled, with every strategy, in
-every mode: *cumulative* trains a new network on all labels, *half_cumulative* continues from the
-weights, *incremental* continues with the newest batch only, *replay* adds a sample of earlier
-labels to that batch. The strategies leave the easy items for the end. In mode *incremental* the
-network then forgets: the accuracy of margin peaks and falls. Replay prevents this.
+A network with one hidden layer is trained until the whole pool is labelled, with every strategy and
+in every mode. *cumulative* trains a new network on all labels. *half_cumulative* continues from the
+previous weights. *incremental* continues with the newest batch only. *replay* adds a sample of
+earlier labels to the newest batch. The strategies choose the easy items last. In mode *incremental*
+the network then forgets: the accuracy of margin peaks and falls. Replay prevents this.
 
 The data are the pixels of scikit-learn's digits, of MNIST or Fashion-MNIST, or any ``.npz`` file
 with ``x_train``, ``y_train``, ``x_test``, ``y_test``. With ``--embeddings``, they are the
@@ -152,7 +152,7 @@ def pixels_of(dataset: ep.Dataset) -> Split:
 
 
 def mean_f1(loops: list[ep.ActiveLoop]) -> np.ndarray:
-    """Return the macro-F1 of each round, the mean over the seeds: (R,)."""
+    """Return the (R,) macro-F1 of the rounds, as means over the seeds."""
     return np.mean([loop.test_metrics["macro_f1"] for loop in loops], axis=0)
 
 
@@ -169,7 +169,7 @@ def print_table(loops: dict[tuple[str, str], list[ep.ActiveLoop]]) -> None:
 
 
 def write_csv(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:
-    """Write one row per round of each run."""
+    """Write a row for each round of each run."""
     rows = [
         {
             "mode": mode,
@@ -188,7 +188,7 @@ def write_csv(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> 
 
 
 def draw(loops: dict[tuple[str, str], list[ep.ActiveLoop]], path: Path) -> Path:
-    """Draw one panel per mode and one line per strategy, for print."""
+    """Draw a panel for each mode, with a line for each strategy."""
     modes = list(dict.fromkeys(mode for mode, _ in loops))
     style = {
         "font.size": 8,
@@ -235,9 +235,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--modes", nargs="+", default=MODES)
     parser.add_argument("--strategies", nargs="+", default=STRATEGIES)
     parser.add_argument("--head", default="mlp(hidden=64, epochs=20)")
-    parser.add_argument("--batch-size", type=int, default=16, help="128 for 60,000 images")
     parser.add_argument(
-        "--buffer-size", type=int, help="earlier labels in mode replay [default: four batches]"
+        "--batch-size",
+        type=int,
+        default=16,
+        help="labels of a round, such as 128 for 60,000 images",
+    )
+    parser.add_argument(
+        "--buffer-size",
+        type=int,
+        help="number of earlier labels in mode replay [default: four batches]",
     )
     parser.add_argument("--rounds", type=int, help="[default: until the whole pool is labelled]")
     parser.add_argument("--seeds", type=int, default=1)

@@ -4,11 +4,11 @@
     python pipelines/coreset.py flowers102 --source flowers-102/ --head logistic
     python pipelines/coreset.py digits --strategies coreset random bald --tracker tensorboard
 
-10 episodes of 100 labels each. Each episode trains a new network with one hidden layer and dropout
-for 10 epochs (batches of 32, learning rate 0.001 decayed to a tenth). Dropout is on at test time:
-the probabilities are means over networks (Monte Carlo dropout), which ``bald`` needs. Each episode
-writes a checkpoint: the network, the state of the optimiser, the training loss and the test
-accuracy. `ep.load_head` reads it, and `partial_fit` continues the training exactly. After an
+There are 10 episodes of 100 labels. Each episode trains a new network with one hidden layer and
+dropout for 10 epochs (batches of 32, learning rate 0.001 decayed to a tenth). Dropout is also on at
+test time. The probabilities are means over networks (Monte Carlo dropout), which ``bald`` needs.
+Each episode writes a checkpoint: the network, the state of the optimiser, the training loss and the
+test accuracy. `ep.load_head` reads it, and `partial_fit` continues the training exactly. After an
 interruption, the same command continues.
 
 Sener, Savarese (2018), "Active learning for convolutional neural networks: a core-set approach",
@@ -52,7 +52,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             loop = ep.ActiveLoop(
                 embeddings,
-                # The same first labels for all strategies; core-set would start at an outlier.
+                # All strategies have the same first labels. Core-set would start at an outlier.
                 initial="random",
                 strategy=strategy,
                 head=head,
@@ -100,7 +100,7 @@ def optimiser_of(head: Any) -> dict[str, Any] | None:
     """
     if hasattr(head, "adam_steps_"):
         return {"name": "AdamW", "steps": head.adam_steps_, "learning_rate": head.adam_lr_}
-    if hasattr(head, "n_iter_"):  # the weights are its whole state
+    if hasattr(head, "n_iter_"):  # the weights are the whole state
         return {"name": "quasi-Newton", "steps": head.n_iter_, "converged": head.converged_}
     return None
 

@@ -1,15 +1,16 @@
 """Compare replay policies on a stream of images, with several seeds.
 
     python pipelines/replay_clear10.py CLEAR10/                  # a CLEAR folder
-    python pipelines/replay_clear10.py CLEAR10/ --features       # its own feature vectors
+    python pipelines/replay_clear10.py CLEAR10/ --features       # the feature vectors of CLEAR10
     python pipelines/replay_clear10.py digits --stream order     # from scikit-learn
     python pipelines/replay_clear10.py cifar10 --source cifar10-images.zip --stream skewed
 
-After each experience, the buffer keeps 1 % or 5 % of its images: those with the largest error norm
-(EL2N), the largest entropy, the smallest margin, or random ones. Training continues with the next
-experience and the buffer. The reference methods are naive (no buffer) and joint (all data at once).
-The seeds draw the test images of each experience; policies are compared with random selection seed
-by seed. Writes tables (Parquet) and a report. After an interruption, the same command continues.
+After each experience, the buffer keeps 1 % or 5 % of the experience's images: the images with the
+largest error norm (EL2N), the largest entropy or the smallest margin, or random images. Training
+continues with the next experience and the buffer. The reference methods are naive (no buffer) and
+joint (all data at once). The seeds draw the test images of each experience. Policies are compared
+with random selection seed by seed. Writes tables (Parquet) and a report. After an interruption, the
+same command continues.
 
 Lin, Shi, Pathak, Ramanan (2021), "The CLEAR benchmark: continual learning on real-world imagery",
 NeurIPS datasets and benchmarks.
@@ -114,7 +115,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--source", help="folder or archive of a registered dataset")
     parser.add_argument("--features", action="store_true", help="use CLEAR's own feature vectors")
     parser.add_argument("--stream", default="buckets", help="buckets, classes, order, skewed, …")
-    parser.add_argument("--experiences", type=int, help="number of experiences, not for buckets")
+    parser.add_argument(
+        "--experiences", type=int, help="number of experiences, if the stream is not buckets"
+    )
     parser.add_argument("--protocol", choices=("iid", "streaming"), default="iid")
     parser.add_argument("--policies", nargs="+", default=list(POLICIES))
     parser.add_argument("--retain", nargs="+", type=size, default=[0.01, 0.05])

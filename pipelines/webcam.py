@@ -84,7 +84,7 @@ def offer_tasks(
 ) -> None:
     """Write the tasks once, and the labelling config with the current classes."""
     if not session.classes():
-        print("Label Studio: run this again with --classes and their names.")
+        print("Label Studio: run this script again with --classes and the class names.")
         return
     photos = Path(arguments.photos).resolve()
     if not folder.exists():
@@ -99,15 +99,15 @@ def offer_tasks(
 
 TASKS = """\
 Label Studio: make a project with the labelling interface {config}, import {tasks}, label, export as
-JSON, and run this again with --labels EXPORT."""
+JSON, and run this script again with --labels EXPORT."""
 
 PAGE = """\
 The page: embedpipe label {photos} --workspace {workspace} --initial coreset --strategy coral
-Label this number of photos there, and run this again."""
+Label this number of photos on the page, and run this script again."""
 
 
 def import_labels(session: LabellingSession, file: Path, form: str) -> None:
-    """Import labels of another program, without those that are in the log already."""
+    """Import the labels of another program that are not in the log yet."""
     resolver = PathResolver.of(session.embeddings.dataset, classes=session.classes())
     answers = formats[form].read_for(file, resolver).items  # an unknown path is an error
     content = dict(zip(session.ids, session.embeddings.content_ids, strict=True))

@@ -1,8 +1,8 @@
 """The labelling page: a local server and the page that it serves.
 
-The server listens on 127.0.0.1 only and refuses requests without its token. All labels go through
-a :class:`~embedpipe.labelling.LabellingSession`. The HTTP
-interface is in docs/reference/labelling-api.md.
+The server listens on 127.0.0.1 only and refuses requests without its token. A
+:class:`~embedpipe.labelling.LabellingSession` stores all labels. docs/reference/labelling-api.md
+describes the HTTP interface.
 """
 
 from __future__ import annotations

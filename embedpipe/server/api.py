@@ -1,6 +1,6 @@
 """The routes of the page's HTTP interface.
 
-A change is on the disk before the response.
+A change is stored on the disk before the response is sent.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .page_state import LISTS, PageState
 __all__ = ["reading_routes", "writing_routes"]
 
 MAX_ITEMS = 500
-"""Maximum items in one response."""
+"""Maximum number of items in one response."""
 
 
 def reading_routes(state: PageState) -> list[Route]:
@@ -143,7 +143,7 @@ def _bytes(array: np.ndarray) -> Response:
 
 
 def writing_routes(state: PageState) -> list[Route]:
-    """Return the routes that change something; all take POST."""
+    """Return the routes that change labels, classes or the model, or export; all use POST."""
     session = state.session
 
     async def label(request: Request) -> Response:
@@ -170,14 +170,14 @@ def writing_routes(state: PageState) -> list[Route]:
         rows = await run_in_threadpool(session.undo)
         entries = await run_in_threadpool(state.entries, rows[:MAX_ITEMS])
         version = session.version
-        act = await run_in_threadpool(_undone_act, session, before)
-        if act is not None and not rows:  # a change of classes
+        action = await run_in_threadpool(_undone_action, session, before)
+        if action is not None and not rows:  # a change of classes was undone
             state.training.request()
         return json_response(
             {
                 "version": version,
-                "undone": act is not None,
-                "act": act,
+                "undone": action is not None,
+                "act": action,
                 "rows": rows,
                 "items": entries,
             }
@@ -193,7 +193,9 @@ def writing_routes(state: PageState) -> list[Route]:
         old, new = text_in(body, "from"), text_in(body, "to")
         classes = await run_in_threadpool(session.classes)
         if new in classes and body.get("merge") is not True:
-            raise HTTPException(409, f"class {new!r} exists already: merge the two?")
+            raise HTTPException(
+                409, f"class {new!r} exists already: choose another name, or merge them."
+            )
         change = session.merge_class if new in classes else session.rename_class
         await run_in_threadpool(change, old, new)
         state.training.request()
@@ -207,7 +209,7 @@ def writing_routes(state: PageState) -> list[Route]:
     async def write_export(request: Request) -> Response:
         body = await body_of(request)
         name = text_in(body, "format")
-        name = MODEL if name == "head" else name  # its name in the version before
+        name = MODEL if name == "head" else name  # the name in the previous version
         if name not in EXPORTS:
             raise HTTPException(400, f"`format` must be one of {', '.join(EXPORTS)}.")
         return json_response(await run_in_threadpool(export, state, name))
@@ -225,14 +227,14 @@ def writing_routes(state: PageState) -> list[Route]:
 
 
 def _suggestions(body: dict[str, Any], n: int) -> list[str | None] | None:
-    """Return the suggestion of each row, if the request contains them."""
+    """Return the suggested class of each row, or None if the request has no suggestions."""
     suggestions = body.get("suggestions")
     if suggestions is None:
         return None
     if not isinstance(suggestions, list) or len(suggestions) != n:
         raise HTTPException(
             400,
-            f"`suggestions` must be null or a list of {n} entries, one per distinct row.",
+            f"`suggestions` must be null or a list of {n} entries, one for each distinct row.",
         )
     return [
         None if each is None else text_in({"suggestions": each}, "suggestions")
@@ -240,8 +242,8 @@ def _suggestions(body: dict[str, Any], n: int) -> list[str | None] | None:
     ]
 
 
-def _undone_act(session: LabellingSession, version: int) -> dict[str, str | None] | None:
-    """Return the kind and the classes of the action that was undone after a version of the log."""
+def _undone_action(session: LabellingSession, version: int) -> dict[str, str | None] | None:
+    """Return the kind and the classes of the action undone after a version of the log, or None."""
     undone = [
         next(session.log.events(after=event.undoes - 1))
         for event in session.log.events(after=version)

@@ -15,7 +15,7 @@ from .json_messages import error_response
 __all__ = ["RUN_HEADER", "AuthMiddleware"]
 
 RUN_HEADER = "x-embedpipe-run"
-"""Header that identifies the run of the server; every change needs it."""
+"""Header that identifies the run of the server; the page sends it with every change."""
 
 READING = ("GET", "HEAD")
 
@@ -55,11 +55,11 @@ NO_ACCESS = (
 class AuthMiddleware:
     """Pass on only requests of our own page, or of a program with the token.
 
-    It refuses another Host than 127.0.0.1 or localhost with our port (against DNS rebinding),
-    another Origin, cross-site requests, and a missing or wrong token. It refuses changes from a
-    page of an earlier run of the server, whose rows may be other items. The address contains the
-    token once; later requests have it in a cookie that scripts cannot read and other sites cannot
-    use. Programs send ``Authorization: Bearer``. The token is never logged.
+    It refuses a request whose Host is not 127.0.0.1 or localhost with our port (against DNS
+    rebinding), with another Origin, from another site, or with a missing or wrong token. It refuses
+    changes from a page of an earlier run of the server, whose rows may be other items. The first
+    address contains the token. Later requests contain it in a cookie that scripts cannot read and
+    other sites cannot use. Programs send ``Authorization: Bearer``. The token is never logged.
     """
 
     def __init__(self, app: ASGIApp, *, token: str, run: str, port: int) -> None:
@@ -69,7 +69,7 @@ class AuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it on."""
-        if scope["type"] != "http":  # no web sockets, no lifespan
+        if scope["type"] != "http":  # web sockets and lifespan events are not supported
             return
         refusal = self._refusal(scope)
         app = self.app if refusal is None else refusal
@@ -84,14 +84,14 @@ class AuthMiddleware:
         await app(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """Return the response that refuses a request, or None."""
+        """Return the response that refuses a request, or None if the request is accepted."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return error_response(421, "the host of a request must be 127.0.0.1.")
         if scope["path"] == "/" and scope["method"] in READING:
             given = QueryParams(scope["query_string"]).get("token")
-            if given is not None:  # the token is enough, whatever site the link was on
+            if given is not None:  # a link with the token is accepted from any site
                 return self._set_cookie(given)
         if self._is_foreign(headers, hosts[0]):
             return error_response(403, "requests from other sites are refused.")
@@ -115,14 +115,14 @@ class AuthMiddleware:
         origins = headers.getlist("origin")
         if any(origin.lower() != f"http://{host.lower()}" for origin in origins):
             return True
-        # A typed or pasted address has no site: "none".
+        # The header is "none" if the user typed or pasted the address.
         return headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
     def _set_cookie(self, given: str) -> Response:
-        """Move the token from the address to a cookie, so that no history shows it."""
+        """Move the token from the address to a cookie, so that the history does not contain it."""
         if not self._is_token(given):
             return _no_access_page()
-        # A redirect after a link on another site would not send a strict cookie.
+        # After a link on another site, a browser sends no strict cookie with a redirect.
         response = HTMLResponse(SET_COOKIE_PAGE, headers={"cache-control": "no-store"})
         response.set_cookie(self._cookie, self._token, path="/", httponly=True, samesite="strict")
         return response
@@ -131,7 +131,7 @@ class AuthMiddleware:
         return cookie_parser(headers.get("cookie", "")).get(self._cookie)
 
     def _is_token(self, given: str | None) -> bool:
-        """Compare a token with the server's in constant time."""
+        """Return whether a token is that of the server, by a constant-time comparison."""
         if given is None:
             return False
         digests = (hashlib.sha256(text.encode()).digest() for text in (given, self._token))

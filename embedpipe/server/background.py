@@ -12,13 +12,13 @@ from .json_messages import Progress
 __all__ = ["BackgroundChecks", "BackgroundTraining"]
 
 EVERY, EVERY_SHARE = 10, 0.01
-"""New labels before the next training: their minimum number, and minimum share of all labels."""
+"""Minimum number of new labels before the next training, and their minimum share of all labels."""
 
 
 class BackgroundTraining:
-    """Train a session's model on its own thread, once at a time.
+    """Train a session's model on its own thread, one training at a time.
 
-    After a request during a training, the model is trained again, with all labels until then.
+    A request during a training starts another training afterwards, with all labels of that time.
     """
 
     def __init__(self, session: LabellingSession) -> None:
@@ -47,13 +47,13 @@ class BackgroundTraining:
         if self.busy or sum(count > 0 for count in counts) < 2:
             return
         version, labels = self._trained
-        # Train after the last label in any case.
+        # After the last item is labelled, one new label is enough.
         enough = max(EVERY, EVERY_SHARE * labels) if self._session.left() else 1
         if snapshot.version > version and abs(sum(counts) - labels) >= enough:
             self.request()
 
     def wait(self, timeout: float) -> bool:
-        """Wait until no training is due; return whether this happened within `timeout` seconds."""
+        """Wait up to `timeout` seconds for all requested trainings; return whether they ended."""
         with self._changed:
             return self._changed.wait_for(lambda: not self.busy, timeout)
 
@@ -81,23 +81,23 @@ class BackgroundTraining:
     def _train(self) -> None:
         snapshot = self._session.snapshot()
         try:
-            if self._session.retrain() is None:  # one class: train at once after the second
+            if self._session.retrain() is None:  # one class: this is not a training
                 return
             self.problem = None
         except EmbedpipeError as error:
             self.problem = str(error)
-        # The page shows unexpected errors: they must not end the thread.
+        # The page shows an unexpected error, which must not end the thread.
         except Exception as error:  # noqa: BLE001
             self.problem = f"unexpected {type(error).__name__}: {error}"
         self._trained = (snapshot.version, sum(snapshot.counts().values()))
 
 
 class _ClosedError(Exception):
-    """The server ends."""
+    """Ends the checks when the server is closed."""
 
 
 class BackgroundChecks:
-    """Check a dataset's images on a thread, once per run of the server; labels are not used."""
+    """Check a dataset's images on a thread, once in a run of the server, without the labels."""
 
     def __init__(self, session: LabellingSession) -> None:
         self._embeddings = session.embeddings
@@ -110,7 +110,7 @@ class BackgroundChecks:
     def result(self) -> CheckResult | Progress:
         """Return the result, or the progress; the first call starts the checks.
 
-        After a failure, one call raises `RunError`, and the next one starts the checks again.
+        After a failure, one call raises `RunError`, and the next call starts the checks again.
         """
         with self._lock:
             result = self._result
@@ -139,7 +139,7 @@ class BackgroundChecks:
             return
         except EmbedpipeError as error:
             result = str(error)
-        # The page shows unexpected errors: they must not end the thread without a result.
+        # The page shows an unexpected error, which must not end the thread without a result.
         except Exception as error:  # noqa: BLE001
             result = f"unexpected {type(error).__name__}: {error}"
         with self._lock:

@@ -1,4 +1,4 @@
-"""Images by the row of their item, never by a path, and only if their bytes were embedded."""
+"""Routes of images by the row of their item, if their bytes are those that were embedded."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ CACHED = "private, max-age=31536000, immutable"
 
 
 class ItemImages:
-    """Whole images, and thumbnails, which are stored in the workspace by content.
+    """Whole images and thumbnails of items; the workspace stores thumbnails by content id.
 
-    A file that changed after it was embedded is not shown: its label would be stored for other
-    bytes.
+    A file that changed after it was embedded is not shown, because its label would be stored for
+    the previous bytes.
     """
 
     def __init__(self, embeddings: Embeddings, workspace: Workspace) -> None:
         self._embeddings = embeddings
-        # Thumbnails depend on the rule of colours.
+        # The name of the folder depends on the rule of colours, as the thumbnails do.
         rule = hashlib.sha256(COLOUR_RULE.encode()).hexdigest()[:8]
         self._folder = workspace.root / "thumbnails" / f"{THUMBNAIL}-{rule}"
         self._limit: anyio.CapacityLimiter | None = None
@@ -62,26 +62,26 @@ class ItemImages:
             stored = path.read_bytes()
             if stored:  # a file can be empty after a power failure
                 return stored
-        made = make_thumbnail(self._original(row), THUMBNAIL)
-        if made is None:
+        thumbnail = make_thumbnail(self._original(row), THUMBNAIL)
+        if thumbnail is None:
             raise HTTPException(415, "the image cannot be decoded.")
         # Labelling continues when the disk is full.
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary_file(path) as unfinished:
-                unfinished.write_bytes(made)
+                unfinished.write_bytes(thumbnail)
                 unfinished.replace(path)
-        return made
+        return thumbnail
 
     def picture(self, row: int) -> bytes:
-        """Return the image of an item: its file, if a browser shows the embedded pixels."""
+        """Return an item's file, or a new encoding if it is large or browsers show other pixels."""
         content = self._original(row)
         if media_type(content) is not None and len(content) <= MAX_FILE and is_plain(content):
             return content
-        made = make_thumbnail(content, LARGE)
-        if made is None:
+        encoded = make_thumbnail(content, LARGE)
+        if encoded is None:
             raise HTTPException(415, "the image cannot be decoded.")
-        return made
+        return encoded
 
     def _original(self, row: int) -> bytes:
         try:
@@ -107,7 +107,7 @@ class ItemImages:
             raise HTTPException(404, f"there is no row {row}.")
         content_id = self._embeddings.content_ids[row].hex()
         etag = f'"{content_id[:32]}-{size}"'
-        # Without the content id in the address, the address is not unique to this image.
+        # An address without the content id can later belong to another image.
         exact = content_id.startswith(request.query_params.get("v") or "?")
         headers = {"etag": etag, "cache-control": CACHED if exact else "private, no-cache"}
         if etag in request.headers.get("if-none-match", ""):

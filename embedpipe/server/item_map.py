@@ -1,4 +1,4 @@
-"""The map of all items: two layouts, one of them computed in another process, and colours."""
+"""The map of all items: colours, and two layouts, of which another process computes one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .map_worker import LayoutFile
 __all__ = ["ItemMap"]
 
 MAX_CODES = 254
-"""Maximum number of classes with their own code on the map; the others share one code."""
+"""Maximum number of classes with their own code on the map; the other classes share one code."""
 
 WORKER = f"{__package__}.map_worker"
 
@@ -43,7 +43,7 @@ class ItemMap:
     def components(self) -> NDArray[np.uint16]:
         """Return (n, 2) little-endian uint16: the first two principal components.
 
-        Computed once; 4 bytes per item stay in memory.
+        The result is computed once and stays in memory: 4 bytes for each item.
         """
         with self._lock:
             if self._points is None:
@@ -53,9 +53,10 @@ class ItemMap:
             return self._points
 
     def colours(self, by: str) -> NDArray[np.uint8]:
-        """Return (n,) uint8: the class's position + 1, or 0, by ``label`` or ``prediction``.
+        """Return (n,) uint8: the position of each item's class + 1, or 0 without a class.
 
-        By ``confidence``: the probability of the predicted class, from 0 to 255.
+        The class is the ``label`` or the ``prediction``. With ``confidence``, the values are the
+        probability of the predicted class, scaled to 0 to 255.
         """
         snapshot, model = self._session.snapshot(), self._session.model
         if by == "label":
@@ -77,7 +78,7 @@ class BackgroundLayout:
     """The UMAP layout of a dataset, computed in another process on the first request.
 
     UMAP would block the other threads of this process. The other process has low priority and
-    ends with this one. Its result is stored beside the matrix.
+    ends with this process. Its result is stored beside the matrix.
     """
 
     def __init__(self, embeddings: Embeddings) -> None:
@@ -136,19 +137,21 @@ class BackgroundLayout:
         self._reader.start()
 
     def _read(self, process: subprocess.Popen[str]) -> None:
-        with process:  # closes its pipes and waits for its end
+        with process:  # closes the pipes and waits until the process ends
             assert process.stdout is not None
             last_line = self._store_progress(process.stdout)
         self._file.sweep(process.pid)
         with self._lock:
             self._process = self._reader = None
             if process.returncode < 0:
-                self._problem = f"signal {-process.returncode} ended it; check the free memory."
+                self._problem = (
+                    f"signal {-process.returncode} ended the process. Check the free memory."
+                )
             elif process.returncode > 0:
                 self._problem = last_line or f"the process ended with status {process.returncode}."
 
     def _store_progress(self, lines: IO[str]) -> str:
-        """Store the progress until the process ends; return its last line that is no progress."""
+        """Store the progress until the process ends; return the last line without progress."""
         last_line = ""
         for line in lines:
             try:

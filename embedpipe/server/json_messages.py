@@ -31,7 +31,7 @@ MAX_TEXT = 500
 """Maximum characters of a text in a request."""
 
 FORBIDDEN = ("Cc", "Cs", "Zl", "Zp")
-"""Categories of forbidden characters: control, surrogates, line and paragraph separators."""
+"""Unicode categories of forbidden characters: control, surrogate, line and paragraph separator."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ async def body_of(request: Request) -> dict[str, Any]:
 
 
 def rows_in(body: Mapping[str, Any], n: int) -> list[int]:
-    """Return the field `rows`: distinct rows below `n`, in the order given."""
+    """Return the field `rows`: distinct rows below `n`, in the order of the request."""
     rows = body.get("rows")
     if not isinstance(rows, list) or not rows:
         raise HTTPException(400, "`rows` must be a list of at least one row.")
@@ -111,7 +111,7 @@ def text_in(body: Mapping[str, Any], field: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise HTTPException(400, f"`{field}` must be a text that is not blank.")
     text = text.strip()
-    # Not `isprintable`, which is false for the joiners in Persian names and emoji.
+    # `isprintable` is not used: it is false for the joiners in Persian names and emoji.
     if len(text) > MAX_TEXT or any(unicodedata.category(each) in FORBIDDEN for each in text):
         raise HTTPException(
             400,

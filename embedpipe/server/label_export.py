@@ -26,7 +26,7 @@ EXPORTS = (
     "cvat",
     MODEL,
 )
-"""Choices of the page: formats of labels, and the trained model for `embedpipe predict`."""
+"""Exports on the page: formats of labels, and the trained model for `embedpipe predict`."""
 
 
 def export(state: PageState, name: str) -> dict[str, Any]:

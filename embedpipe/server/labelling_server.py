@@ -99,7 +99,7 @@ class LabellingServer:
         Raises
         ------
         KeyboardInterrupt
-            After Ctrl-C or SIGTERM, once everything is closed.
+            After Ctrl-C or SIGTERM, once the server is closed.
         """
         try:
             with self._stopped_by_hangup():
@@ -109,7 +109,7 @@ class LabellingServer:
 
     @contextlib.contextmanager
     def _stopped_by_hangup(self) -> Iterator[None]:
-        """Stop serving on SIGHUP, as uvicorn does on the other signals."""
+        """Stop serving on SIGHUP, as uvicorn does on SIGINT and SIGTERM."""
         main = threading.current_thread() is threading.main_thread()
         number = getattr(signal, "SIGHUP", None)
         if not main or number is None or signal.getsignal(number) is signal.SIG_IGN:
@@ -141,14 +141,14 @@ def _listen(port: int | None) -> socket.socket:
     """Return a socket that listens on 127.0.0.1."""
     wanted = [PORT, 0] if port is None else [port]
     for each in wanted:
-        found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if os.name == "posix":  # elsewhere, two programs could share a port
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if os.name == "posix":  # on Windows, this option lets two programs share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            found.bind((ADDRESS, each))
-            found.listen(128)
+            listener.bind((ADDRESS, each))
+            listener.listen(128)
         except OSError as error:
-            found.close()
+            listener.close()
             if each == wanted[-1]:
                 reason = error.strerror or str(error)
                 raise RunError(
@@ -156,7 +156,7 @@ def _listen(port: int | None) -> socket.socket:
                     "use any free port."
                 ) from error
         else:
-            return found
+            return listener
     raise AssertionError("unreachable")
 
 
@@ -166,16 +166,16 @@ def create_app(state: PageState, *, token: str, port: int) -> ASGIApp:
     Parameters
     ----------
     state
-        The page's state; all labels are written through its session.
+        The page's state; its session writes all labels.
     token
-        Every request needs it.
+        Token that every request must contain.
     port
         Port of the page's address; requests to other addresses are refused.
 
     Notes
     -----
-    Extra memory: 4 bytes per item for each used layout of the map, and a copy of the paths after
-    the first search.
+    The server needs 4 bytes of memory for each item and used layout of the map. After the first
+    search, it needs a copy of all paths.
     """
     images = ItemImages(state.session.embeddings, state.workspace)
     routes = [

@@ -37,29 +37,29 @@ NOISE = 1e-4
 
 
 def principal_plane(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return (p, 2) float32: `rows` along two principal components of the unit vectors."""
-    # The largest variance first; zeros for a missing component. The bits do not depend on the
-    # number of threads. O(p·d·m) for m at most 128; 512 bytes per row.
-    found = sketch_of(UnitRows(matrix), rows)  # (p, m)
+    """Return (p, 2) float32: the first two principal components of the unit vectors of `rows`."""
+    # The first component has the largest variance. A missing component is 0. The bits do not
+    # depend on the number of threads. Time O(p·d·m) with m at most 128; 512 bytes for each row.
+    sketch = sketch_of(UnitRows(matrix), rows)  # (p, m)
     plane = np.zeros((rows.size, 2), dtype=np.float32)
     if not rows.size:
         return plane
-    centre = found.mean(axis=0, dtype=np.float64).astype(np.float32)
-    found -= centre
-    products = np.zeros((found.shape[1], found.shape[1]))
+    centre = sketch.mean(axis=0, dtype=np.float64).astype(np.float32)
+    sketch -= centre
+    products = np.zeros((sketch.shape[1], sketch.shape[1]))
     with one_blas_thread():
-        for start in range(0, len(found), BLOCK_ROWS):
-            block = found[start : start + BLOCK_ROWS].astype(np.float64)  # (b, m)
+        for start in range(0, len(sketch), BLOCK_ROWS):
+            block = sketch[start : start + BLOCK_ROWS].astype(np.float64)  # (b, m)
             products += block.T @ block
         _, axes = np.linalg.eigh(products)  # (m, m), the largest variance last
         top = axes[:, ::-1][:, :2].astype(np.float32)  # (m, at most 2)
-        plane[:, : top.shape[1]] = found @ top
+        plane[:, : top.shape[1]] = sketch @ top
     return plane
 
 
 def map_coordinates(plane: NDArray[np.floating]) -> NDArray[np.uint16]:
     """Return (p, 2) little-endian uint16: each axis scaled to 0 to 65,535."""
-    # An axis with equal values becomes 0.
+    # If all values of an axis are equal, its coordinates are 0.
     low = plane.min(axis=0, initial=np.inf)
     width = np.maximum(plane.max(axis=0, initial=-np.inf) - low, 1e-9)
     return np.asarray(np.rint((plane - low) / width * FULL), dtype="<u2")
@@ -68,9 +68,9 @@ def map_coordinates(plane: NDArray[np.floating]) -> NDArray[np.uint16]:
 def umap_layout(index: Index, report: Report) -> NDArray[np.uint16]:
     """Return (m, 2) little-endian uint16: the UMAP layout of the candidates of an index."""
     # McInnes, Healy and Melville (2018), "UMAP: Uniform Manifold Approximation and Projection for
-    # Dimension Reduction", arXiv:1802.03426. The initial layout is that of the principal
-    # components, and the final one for up to 15 distinct vectors. Copies have the same place. The
-    # optimisation runs on one thread, because its result depends on the order of the moves.
+    # Dimension Reduction", arXiv:1802.03426. The initial layout is the principal components. For
+    # up to 15 distinct vectors, it is also the final layout. Copies have the same place. The
+    # optimisation runs on one thread, because its result depends on the order of the updates.
     plane = principal_plane(index.matrix, index.rows)  # (p, 2)
     if len(plane) > NEIGHBOURS:
         near = index.neighbours(
@@ -125,13 +125,13 @@ def _umap(plane: NDArray[np.float32], near: Neighbours, report: Report) -> NDArr
 
 
 def _mean_one(distances: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return distances in units of their mean: UMAP searches for scales near 1."""
+    """Return distances divided by their mean, because UMAP searches for scales near 1."""
     finite = np.minimum(distances, np.finfo(np.float32).max).astype(np.float64)
     return np.asarray(finite / (finite.mean() or 1.0))
 
 
 class _PercentReader:
-    """The file of a progress bar, which reports the percentages."""
+    """A file object that reports the percentages which a progress bar writes."""
 
     def __init__(self, report: Report) -> None:
         self._report = report

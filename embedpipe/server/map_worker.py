@@ -2,7 +2,7 @@
 
 ``python -m embedpipe.server.map_worker MATRIX FOLDER DIGEST`` takes the file of the matrix, the
 folder of its index and its SHA-256. It prints its progress as lines of JSON. It ends when its
-standard input is closed, also if the process that started it was killed.
+standard input is closed, and so also after the process that started it was killed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NICENESS = 10
 
 
 class LayoutFile:
-    """The file of the UMAP layout of a matrix; an altered file or another matrix's is not read."""
+    """The file of a matrix's UMAP layout. Altered files and those of other matrices are ignored."""
 
     def __init__(self, folder: Path, digest: str) -> None:
         self._folder = folder
@@ -52,7 +52,7 @@ class LayoutFile:
             raise CacheError(f"{self._kept.problem}: free disk space or permit writing.")
 
     def alone(self) -> AbstractContextManager[None]:
-        """Exclude other processes from such a block; a killed process holds no lock."""
+        """Return a lock between processes; the end of a process releases its lock."""
         return self._kept.alone(NAME)
 
     def sweep(self, process: int) -> None:
@@ -62,7 +62,7 @@ class LayoutFile:
 
 
 def main(matrix_file: str, folder: str, digest: str) -> None:
-    """Store the layout of a matrix beside it, unless it is stored already."""
+    """Store the layout of a matrix beside the matrix, unless it is stored already."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C and ends this process
     if hasattr(os, "nice"):
         os.nice(NICENESS)
@@ -71,7 +71,7 @@ def main(matrix_file: str, folder: str, digest: str) -> None:
     with file.alone():
         if file.read() is None:
             matrix = np.load(matrix_file, mmap_mode="r", allow_pickle=False)
-            # An index of all rows: without a test split, strategies store the same one.
+            # The index contains all rows. Without a test split, strategies store the same index.
             kind = "exact" if len(matrix) <= EXACT_UP_TO else "ivf"
             index = Index(matrix, kind=kind, folder=Path(folder), digest=digest)
             file.write(umap_layout(index, _report))

@@ -1,4 +1,4 @@
-"""The state that the handlers share: the session, its items as the page shows them, the workers."""
+"""The state of the page that all routes share: the session, its items and the background work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .json_messages import Progress
 __all__ = ["LISTS", "PageState"]
 
 MAX_POINTS = 100
-"""Maximum points of the page's learning curve."""
+"""Maximum number of points of the page's learning curve."""
 
 MAX_FAILED = 100
 """Maximum number of unreadable images in a response."""
@@ -92,8 +92,8 @@ class PageState:
         return [self._entry(each.row, snapshot, each) for each in proposals]
 
     def find(self, text: str, state: str, label: str) -> NDArray[np.int64]:
-        """Return the rows, ascending, whose path contains all words of a text, in any case."""
-        # `state` is "unlabelled" or one of `STATES`. An empty text, state or label matches all.
+        """Return the ascending rows whose path contains all words of a text, ignoring case."""
+        # `state` is "unlabelled" or one of `STATES`. An empty text, state or label is no condition.
         snapshot = self.session.snapshot()
         key = (text, state, label, snapshot.version if state or label else None)
         with self._lock:
@@ -119,7 +119,8 @@ class PageState:
 
     def checked(self, name: str, n: int) -> dict[str, Any] | Progress:
         """Return one of `LISTS` with up to `n` items, or the progress of the checks."""
-        # `total` is the number of groups of copies, or of images. The worst groups come first.
+        # `total` is the number of groups of copies; in the other lists, the number of images. The
+        # worst groups come first.
         result = self.checks.result()
         if isinstance(result, Progress):
             return result
@@ -138,7 +139,7 @@ class PageState:
         return {"total": total, "groups": shown, "failed": failed}
 
     def _groups(self, name: str, checked: CheckResult) -> list[tuple[str, Rows]]:
-        """Return the groups of a list that have members, each with a title."""
+        """Return the titles and the rows of a list's groups, without empty groups."""
         if name == "copies":
             return [(self._title(rows), rows) for rows in checked.copies]
         if name == "outliers":
@@ -196,7 +197,7 @@ def _thinned(curve: list[Point]) -> list[Point]:
 
 
 def _folded(text: str) -> str:
-    """Return a text in normal form C and without case."""
+    """Return a text in Unicode normal form C, with case-folded letters."""
     return unicodedata.normalize("NFC", text).casefold()
 
 

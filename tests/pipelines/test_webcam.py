@@ -88,10 +88,10 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     first = tmp_path / "webcam" / "1-coreset" / "tasks.json"
     assert run() == (
         "label 9 of 9 photos, in Label Studio or on the page\n"
-        "Label Studio: run this again with --classes and their names.\n"
+        "Label Studio: run this script again with --classes and the class names.\n"
         f"The page: embedpipe label photos --workspace {tmp_path / 'w'} --initial coreset "
         "--strategy coral\n"
-        "Label this number of photos there, and run this again.\n"
+        "Label this number of photos on the page, and run this script again.\n"
     )
     assert not first.exists()
     printed = run("--classes", *COLOURS)

@@ -107,7 +107,10 @@ def test_classes_are_added_renamed_and_merged_on_confirmation(lab: Lab) -> None:
     lab.post("/api/label", {"rows": [0], "label": "cap"}).json()
     lab.post("/api/classes/rename", {"from": "hat", "to": "beanie"}).json()
     asked = lab.post("/api/classes/rename", {"from": "cap", "to": "beanie"})
-    assert asked.error() == (409, "class 'beanie' exists already: merge the two?")
+    assert asked.error() == (
+        409,
+        "class 'beanie' exists already: choose another name, or merge them.",
+    )
     lab.post("/api/classes/rename", {"from": "cap", "to": "beanie", "merge": True}).json()
     assert lab.get("/api/status").json()["classes"] == [{"name": "beanie", "count": 1}]
     assert lab.post("/api/classes/rename", {"from": "shoe", "to": "boot"}).error() == (

@@ -254,7 +254,7 @@ def test_an_oversized_body_is_refused_with_and_without_a_length(lab: Lab) -> Non
         ),
         (
             b'{"rows": [0, 1], "label": "hat", "suggestions": ["hat"]}',
-            "`suggestions` must be null or a list of 2 entries, one per distinct row.",
+            "`suggestions` must be null or a list of 2 entries, one for each distinct row.",
         ),
     ],
     ids=lambda value: value[:40] if isinstance(value, bytes) else None,

@@ -223,7 +223,7 @@ def test_a_killed_process_is_reported_and_replaced(
     os.kill(started[0].pid, signal.SIGKILL)
     assert wait_for_points(lab).error() == (
         500,
-        "computing the layout failed: signal 9 ended it; check the free memory.",
+        "computing the layout failed: signal 9 ended the process. Check the free memory.",
     )
     assert lab.get(ASKED).status == 202
     assert len(started) == 2

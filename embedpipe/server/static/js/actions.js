@@ -38,7 +38,7 @@ export function mark(items, kind) {
   return store(items, { label: null, state }, () => post("/api/mark", body));
 }
 
-// Each item gets its own suggestion, by one request per class.
+// Label each item with its own suggestion, by one request for each class.
 export function accept(items) {
   const groups = new Map();
   for (const item of items) groups.set(validSuggestion(item), [...(groups.get(validSuggestion(item)) ?? []), item]);

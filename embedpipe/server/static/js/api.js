@@ -1,4 +1,4 @@
-// Requests to the server. Changes are sent one after the other, in the order of the keys.
+// Requests to the server. Changes are sent one after the other, in the order of the key presses.
 
 let run = null;
 
@@ -43,7 +43,8 @@ export function post(path, body = {}) {
 export const thumbnailUrl = (item) => `/api/items/${item.row}/thumbnail?v=${item.image}`;
 export const pictureUrl = (item) => `/api/items/${item.row}/picture?v=${item.image}`;
 
-// The run identifies one start of the server. Rows of another run may be other items: load again.
+// The run identifies one start of the server. In another run, a row may be another item, so the
+// page is loaded again.
 export function setRun(status) {
   if (run !== null && run !== status.run) location.reload();
   run = status.run;

@@ -1,10 +1,11 @@
 // A scrollable board of tiles, selected by click, drag or keyboard. The document contains only the
-// visible tiles, so that 100,000 tiles scroll like 100.
+// visible tiles, so that 100,000 tiles scroll as fast as 100 tiles.
 
 import { thumbnailUrl } from "./api.js";
 import { isolate, make, notify, percent } from "./dom.js";
 import { colourOf, validSuggestion } from "./status.js";
 
+// Lengths are in pixels, PAGE is a number of items, SCROLL_DELAY is in milliseconds.
 const GAP = 6;
 const SIDE = 14;
 const TITLE = 34;
@@ -302,7 +303,8 @@ export class Board {
     this.onSelection?.();
   }
 
-  // The rows to update after a change in another tab: the visible ones, or all of a short list.
+  // The rows to update after a change in another tab: the visible rows, or all rows of a list without
+  // pages.
   rowsInSight() {
     const visible = [...this.tiles.keys()].map((index) => this.items[index]?.row);
     const rows = this.fetch ? visible : this.items.map((item) => item.row);

@@ -1,4 +1,4 @@
-// Dialogs: a class by name, a large image, the keys.
+// Dialogs: choose a class by its name, show a large image, show the keys.
 
 import { pictureUrl } from "./api.js";
 import { renameClass } from "./actions.js";
@@ -14,9 +14,10 @@ let chosen = -1;
 let shown = [];
 let extra = false;
 
-// List the classes that contain the typed letters and choose one: the class with this exact name;
-// else one that differs by case only, unless class `old` is renamed; else the first, unless a new
-// class may be added (`fresh`).
+// List the classes whose names contain the typed letters, and choose the first match of these:
+// 1. the class with exactly the typed name;
+// 2. a class whose name differs by case only, unless the dialog renames the class `old`;
+// 3. the first class of the list, unless the user can add a new class (`fresh`).
 function fill(fresh, old) {
   const typed = input.value.trim();
   const small = typed.toLocaleLowerCase();
@@ -64,7 +65,7 @@ dialog.querySelector("form").addEventListener("submit", (event) => { event.preve
 dialog.querySelector("[value=cancel]").addEventListener("click", () => dialog.close());
 dialog.addEventListener("close", () => { const settle = decide; decide = null; settle?.(null); });
 input.addEventListener("keydown", (event) => {
-  if (event.repeat && !input.value) event.preventDefault();  // the key that opened this, held down
+  if (event.repeat && !input.value) event.preventDefault();  // the key that opened the dialog is held down
   if (event.key === "Enter") {
     event.preventDefault();
     finish(extra && event.shiftKey);
@@ -90,12 +91,12 @@ export const askExistingClass = () => chooseClass({
 
 export async function askRename(name) {
   const found = await chooseClass({
-    title: `Rename ${name}`, note: "With the name of another class, the two classes are merged.", old: name, fresh: true, ok: "Rename",
+    title: `Rename ${name}`, note: "If you enter the name of another class, the two classes are merged.", old: name, fresh: true, ok: "Rename",
   });
   if (!found || found.name === name) return;
   try {
     if (!classNames().includes(found.name)) await renameClass(name, found.name);
-    else if (confirm(`Merge ${name} into ${found.name}? U undoes it.`)) await renameClass(name, found.name, true);
+    else if (confirm(`Merge ${name} into ${found.name}? U undoes the merge.`)) await renameClass(name, found.name, true);
   } catch (error) {
     notify(`Not renamed: ${error.message}`, true);
   }

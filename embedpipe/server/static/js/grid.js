@@ -59,7 +59,7 @@ export class Grid extends TileView {
     else this.board.showEmpty("No images are left to label. Shift+R reviews the labels, Shift+E exports them.");
   }
 
-  // Train the model with the latest labels, and wait for it for a limited time.
+  // Train the model with the latest labels, and wait at most MAX_TRAINING_WAIT milliseconds for it.
   async updateModel() {
     if (!status?.labelled || status.model?.version === status.version) return;
     await retrain();

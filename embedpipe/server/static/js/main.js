@@ -156,7 +156,7 @@ function handleKey(event) {
 // Keys that repeat while they are held down. A class key must not label several images.
 const REPEATABLE = /^(Arrow|Page|[-+=]$)/;
 
-// A click does not move the focus: Enter then accepts a suggestion and does not click again.
+// A click does not move the focus, so that Enter accepts a suggestion and does not click again.
 document.addEventListener("mousedown", (event) => {
   if (event.target.closest("button, nav a") && !event.target.closest("dialog")) event.preventDefault();
 });

@@ -44,7 +44,7 @@ export class ItemMap {
     this.watchPointer();
   }
 
-  hints() { return "arrows move the circle, with Shift faster · + − change its size · Space selects the images in it · a class key labels the selection · Esc clears it · or drag a lasso"; }
+  hints() { return "arrows move the circle, with Shift faster · + − change its size · Space selects its images · a class key labels the selection · Esc clears it · the mouse draws a lasso"; }
 
   get item() { return this.items?.[0]; }
 
@@ -275,7 +275,7 @@ export class ItemMap {
   }
 }
 
-// Whether a ray to the right crosses the ring an odd number of times.
+// Return whether a point is inside the ring: a ray to the right crosses it an odd number of times.
 function isInside(ring, x, y) {
   let inside = false;
   for (let at = 0, before = ring.length - 1; at < ring.length; before = at, at += 1) {

@@ -9,7 +9,7 @@ const MAX_LABELS = 120;
 const MAX_CHECKED = 500;
 const POLL_INTERVAL = 400;
 
-// Value, text of the choice, and singular noun of what is counted.
+// Value, text of the choice, and singular noun of the counted entries.
 const LISTS = [
   ["labels", "likely wrong labels", "label"],
   ["copies", "copies", "group"],
@@ -82,7 +82,7 @@ export class Review extends TileView {
     return { empty, found: items.length, sections: items.length ? [{ title: "Likely wrong labels", items }] : [] };
   }
 
-  // A list of the checks. The first request starts the checks; poll until they end.
+  // Load a list of the checks. The first request starts the checks; poll until they end.
   async loadChecked(list, isCurrent) {
     let response = {};
     while (!response.groups) {

@@ -1,4 +1,4 @@
-// All images: by path, by label, or by similarity to an image.
+// Search of all images by path, by label, or by similarity to an image.
 
 import { get } from "./api.js";
 import { make, notify, plural } from "./dom.js";

@@ -59,8 +59,8 @@ export function refreshSoon() {
 
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 
-// A new class has its key at once, before a status contains it. `response` resolves to the version
-// of the label log that has the class: an older status does not remove the key.
+// A new class has its key at once, before a status contains the class. `response` resolves to the
+// version of the label log that contains it. A status of an older version does not remove the key.
 const expected = new Map();
 
 export function expectClass(name, response) {

@@ -25,7 +25,7 @@ export class TileView {
   }
 
   // Run `work(isCurrent)` unless the same content is loading. `isCurrent()` is false once other
-  // content was requested. Subclasses define `load()`, which calls this.
+  // content was requested. Subclasses define `load()`, which calls this method.
   async loadOnce(content, failure, work) {
     if (this.loading === content) return;
     this.loading = content;
@@ -66,7 +66,7 @@ export class TileView {
     this.afterChange?.();
   }
 
-  // Send a change of items, and move on.
+  // Send a change of items, and move the cursor to the next unlabelled item.
   submit(change, items = this.selectedItems()) {
     if (!items.length) return;
     const response = change(items);
