@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._threads import map_blocks
+from . import registry as _registry  # noqa: F401  `format_spec` uses the registered names
 from ._arrays import Array, Codes, Float64, check_finite, row_norms, softmax
 from ._held_out import expected_calibration_error
 from ._labelled import Labelled, check_class_weight, read_labelled, validated

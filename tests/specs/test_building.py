@@ -1,6 +1,7 @@
 """Spec strings of all four families: parsing, formatting, and errors."""
 
 import inspect
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -38,6 +39,7 @@ from embedpipe.strategies.objectives import (
     objectives,
     read_objective,
 )
+from tests.processes import run
 
 REGISTRIES = {"strategy": strategies, "head": heads, "policy": policies, "objective": objectives}
 MAKERS = {
@@ -407,6 +409,12 @@ def test_objects_without_a_spec_string(thing, why):
     with pytest.raises(UsageError) as caught:
         format_spec(thing)
     assert str(caught.value) == why
+
+
+def test_the_registered_name_needs_no_other_import():
+    program = "from embedpipe.heads import SLDAHead; import embedpipe as ep; "
+    program += "print(ep.format_spec(SLDAHead()))"
+    assert run([sys.executable, "-c", program]).stdout == "slda\n"
 
 
 def test_objects_without_a_spec_string_are_shown_by_name():
