@@ -60,7 +60,7 @@ $(BASE): pyproject.toml
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
-# The packages for the tests and checks in addition.
+# Also the packages for the tests and checks.
 $(READY): $(BASE)
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@

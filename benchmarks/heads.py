@@ -199,7 +199,7 @@ def load(folder: Path, arguments: argparse.Namespace) -> tuple[np.ndarray, np.nd
 
 
 def hard(folder: Path, n: int, d: int, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return synthetic features with overlapping classes; the error of a linear head is 25 %."""
+    """Return synthetic features with overlapping classes; a linear head's error rate is 25 %."""
     matrix, _ = clusters(folder / "hard.npy", n, d)
     X = unit(np.array(matrix))
     rng = np.random.default_rng(1)

@@ -81,7 +81,7 @@ def print_times(name: str, seconds: Sequence[float]) -> None:
 
 
 def flushes(folder: Path, count: int = 50) -> list[float]:
-    """Return the seconds of `count` flushes, each of as many bytes as the log writes."""
+    """Return the seconds of each of `count` writes of 20,000 bytes with a flush."""
     seconds = []
     with (folder / "flushed").open("wb") as file:
         for _ in range(count):
@@ -186,7 +186,7 @@ def label_on(
     seconds: list[float],
     turn: int,
 ) -> None:
-    """Label up to 40 images, one each 0.25 seconds, until `done` is set."""
+    """Label up to 40 images, one every 0.25 seconds, until `done` is set."""
     rows = np.random.default_rng(100 + turn).permutation(len(names))
     for row in rows[:40]:
         took, _ = timed(session.label, [int(row)], str(names[row]))

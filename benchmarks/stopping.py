@@ -23,7 +23,11 @@ from embedpipe.active.problem import Problem
 
 
 class Forecast(NamedTuple):
-    """The expected and the observed gain of the next 100 labels, in accuracy points."""
+    """The expected and the observed gain of the next 100 labels, in accuracy points.
+
+    `noise` is the standard error of the observed gain. `cv_bias` is the difference of the
+    cross-validated accuracy from the test accuracy.
+    """
 
     expected: float
     low: float
@@ -117,12 +121,12 @@ def print_row(name: str, runs: list[tuple[list[Forecast], Stop]]) -> None:
     expected, low, high, observed, noise, bias = np.array([f for found, _ in runs for f in found]).T
     inside = (observed >= low - 1.64 * noise) & (observed <= high + 1.64 * noise)
     stops = [stop for _, stop in runs]
-    places = ", ".join("-" if stop.labelled is None else str(stop.labelled) for stop in stops)
+    labels = ", ".join("-" if stop.labelled is None else str(stop.labelled) for stop in stops)
     missed = [stop.missed for stop in stops if stop.labelled is not None]
     print(
         f"| `{name}` | {len(observed)} | {observed.mean():.1f} | {expected.mean():.1f} | "
         f"{np.abs(observed - expected).mean():.1f} | {100 * inside.mean():.0f} % | "
-        f"{np.nanmean(bias):+.0f} | {places} | "
+        f"{np.nanmean(bias):+.0f} | {labels} | "
         f"{'-' if not missed else f'{np.mean(missed):.1f}'} |",
         flush=True,
     )

@@ -63,8 +63,8 @@ def gc(
     """
     from ..cache import collect_garbage
 
-    found = collect_garbage(session.workspace, matrices=matrices, dry_run=dry_run)
-    rows = [{**row, "bytes": each.size} for row, each in zip(_rows(found), found, strict=True)]
+    garbage = collect_garbage(session.workspace, matrices=matrices, dry_run=dry_run)
+    rows = [{**row, "bytes": each.size} for row, each in zip(_rows(garbage), garbage, strict=True)]
     total = sum(row["bytes"] for row in rows)
     lines = [
         printable(f"{row['path']}: {row['reason']} ({_megabytes(row['bytes'])})") for row in rows
@@ -153,7 +153,7 @@ def forget(
 
 
 def _confirm(session: Session, question: str, yes: bool) -> None:
-    """Ask for confirmation; raise `UsageError` after a no, or if there is no terminal."""
+    """Ask for confirmation; raise `UsageError` if it is refused or there is no terminal."""
     from ..errors import UsageError
 
     if yes:

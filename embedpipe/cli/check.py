@@ -90,7 +90,7 @@ _LINES = {
     "near_duplicates": "groups of different files with the same picture",
     "leakage": "groups of copies in more than one split",
     "label_errors": "likely wrong labels",
-    "outliers": "outliers: images that differ from all others",
+    "outliers": "outliers: images that differ from all other images",
     "tiny": "tiny images",
     "blank": "blank images",
     "failed": "unreadable images",

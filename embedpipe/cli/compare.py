@@ -114,7 +114,7 @@ KEYS_IN_FILE = {
     **{each.name: f"embed: {each.name}" for each in fields(EmbedOptions)},
     "backbone": "backbone",
 }
-"""Options that a grid file must contain itself, and their keys in the file."""
+"""Options that only a grid file itself can set, and their keys in the file."""
 del KEYS_IN_FILE["dataset"], KEYS_IN_FILE["require_cached"]
 
 OTHER_KEYS = {"seed_offset": "seeds", **{each.name: "labelling" for each in fields(OracleOptions)}}

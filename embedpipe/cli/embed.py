@@ -127,11 +127,11 @@ def select(
         metadata=metadata,
     )
     seconds = time.monotonic() - started
-    found = []
+    similar = []
     if groups:
         metric = chooser.metric or METRIC
-        found = groups_of(embeddings, chosen.rows, labels=known or None, metric=metric)
-    picks = _picks(embeddings, chosen, found, groups)
+        similar = groups_of(embeddings, chosen.rows, labels=known or None, metric=metric)
+    picks = _picks(embeddings, chosen, similar, groups)
     if output is not None:
         _write_picks(output, picks)
     result = {
@@ -148,7 +148,7 @@ def select(
             embeddings,
             chosen,
             strategy=strategy,
-            groups=found,
+            groups=similar,
             members=groups,
             facts=(("labels", f"{len(known):,}"),),
             details=(("seed", str(seed)),),
@@ -188,13 +188,13 @@ def _examples(
     import numpy as np
 
     row_of = {item.id: row for row, item in enumerate(embeddings.items)}
-    found = [
+    vectors = [
         np.asarray(embeddings)[[row_of[name]]]
         if name in row_of
         else np.asarray(session.embed(DatasetOptions(name), embed_options))
         for name in names
     ]
-    return np.concatenate(found) if found else None
+    return np.concatenate(vectors) if vectors else None
 
 
 def _metadata(embeddings: Embeddings, path: Path | None) -> dict[str, NDArray[np.float64]] | None:

@@ -195,10 +195,11 @@ def export(
     else:
         dataset = session.load(data)
         content = content_of(session, dataset)
-    whole = everything or with_vectors
-    current = current_labels(session, dataset.name, content, required=not (whole or predicted))
+    with_unlabelled = everything or with_vectors
+    required = not (with_unlabelled or predicted)
+    current = current_labels(session, dataset.name, content, required=required)
     items = [_labelled(path, current.get(path), predicted.get(path)) for path in content]
-    if not whole:
+    if not with_unlabelled:
         items = [item for item in items if not item.is_empty]
     if "classes" in format_.write_options:
         options["classes"] = [*(classes or ()), *classes_of_log(session, dataset)]

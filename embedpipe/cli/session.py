@@ -175,7 +175,7 @@ class Session:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None] | None]:
-        """Yield a function for the stage, finished units and total units; None if quiet."""
+        """Yield a function of the stage, finished units and total units, or None if quiet."""
         from rich.console import Console
 
         console = Console(stderr=True)

@@ -81,7 +81,7 @@ class BackgroundTraining:
     def _train(self) -> None:
         snapshot = self._session.snapshot()
         try:
-            if self._session.retrain() is None:  # one class: this is not a training
+            if self._session.retrain() is None:  # one class: no model was trained
                 return
             self.problem = None
         except EmbedpipeError as error:

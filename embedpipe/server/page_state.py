@@ -143,7 +143,7 @@ class PageState:
         if name == "copies":
             return [(self._title(rows), rows) for rows in checked.copies]
         if name == "outliers":
-            groups = [("Very different from all others", checked.outliers.rows)]
+            groups = [("Very different from all other images", checked.outliers.rows)]
         else:
             groups = [("Tiny images", checked.tiny), ("Blank images", checked.blank)]
         return [(title, rows) for title, rows in groups if rows.size]

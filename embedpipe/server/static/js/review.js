@@ -21,7 +21,7 @@ const STEPS = { starting: "starting", look: "reading images", neighbours: "compa
 
 const EMPTY = {
   copies: "No image occurs twice.",
-  outliers: "No image is very different from all others.",
+  outliers: "No image is very different from all other images.",
   small: "No image is tiny or blank.",
 };
 
