@@ -74,7 +74,7 @@ def test_reading_commands_work(
         assert status == 0, (words, err)
         assert "Traceback" not in err
         assert out
-    assert "read-only: the scan of this dataset is not remembered" in call("embed", sealed, *toy)[2]
+    assert "read-only: the scan of this dataset is not stored" in call("embed", sealed, *toy)[2]
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 8  # a header and seven labels
     result = json.loads(call("embed", sealed, *toy, "--json", "--quiet")[1])
     assert (result["items"], result["reused"]) == (11, 11)
