@@ -248,7 +248,8 @@ def format_spec(thing: Any) -> str:
         text: str = thing.to_spec()
         return text
     name, changed = _name_of(thing), []
-    python = hasattr(thing, "get_params")  # run files and model names use this form
+    # Run files and model names contain the options of scikit-learn estimators as Python literals.
+    python = hasattr(thing, "get_params")
     for option, parameter in parameters_of(type(thing)).items():
         if not hasattr(thing, option):
             raise UsageError(

@@ -35,7 +35,7 @@ MAX_NAMED = 5
 
 
 class Session:
-    """One run of a command; `given` are the typed options, as returned by `_typed_options`."""
+    """One run of a command; `given` are the options on the command line, from `_typed_options`."""
 
     def __init__(self, common: Common, output: Output, given: Mapping[str, str]) -> None:
         self.common, self.given = common, given
@@ -153,7 +153,7 @@ class Session:
                 print(printable(text, keep="\n"), file=sys.stderr)  # noqa: T201
 
     def finish(self, result: dict[str, Any], text: str, *, now: bool = False) -> None:
-        """Write the result as JSON or `text`: at once if `now`, else JSON at the end.
+        """Write `text` at once, or the result as JSON at the end; with `now`, JSON at once too.
 
         Failed images are added as ``failures`` and their number as ``failed``, unless the result
         contains ``failures``.
@@ -163,7 +163,7 @@ class Session:
         self._output.result(result, text, now=now)
 
     def failed_images(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the failed images, for a command whose ``failures`` are runs."""
+        """Return the failed images, for a result whose key ``failures`` contains failed runs."""
         return {"failed_images": self._failures} if self._failures else {}
 
     def end(self) -> None:
@@ -258,7 +258,7 @@ def add_command(app: typer.Typer, name: str, function: Callable[..., None]) -> N
 
 
 def _typed_options(context: typer.Context) -> dict[str, str]:
-    """Return the typed options, such as ``"--seeds 3"``, by the name of the parameter."""
+    """Return the options on the command line, such as ``"--seeds 3"``, by parameter name."""
     typed = {}
     for parameter in context.command.params:
         name, value = str(parameter.name), context.params.get(str(parameter.name))

@@ -35,7 +35,7 @@ DIGEST_ROWS = 64
 """Rows hashed together: few enough to stay in the processor's cache."""
 
 NEVER_SCORED = -1
-"""Fold number of the rows of a class with one distinct row: every fit uses these rows."""
+"""Fold number of rows whose class has only one distinct row: all fits use them."""
 
 
 def in_blocks(work: Callable[[slice], T], n: int, cost: int, size: int = BLOCK_ROWS) -> list[T]:
@@ -108,7 +108,7 @@ def assign_folds(digests: NDArray[np.uint64], codes: Codes, n_folds: int) -> Cod
     fold. A class with one distinct row is never scored.
     """
     folds = np.full(len(codes), NEVER_SCORED, dtype=np.intp)
-    next_fold = 0  # a class starts at the fold after the last class, so that fold sizes are even
+    next_fold = 0  # classes do not all start at fold 0, so that folds have similar sizes
     for code in range(int(codes.max()) + 1):
         members = np.flatnonzero(codes == code)
         distinct, group = np.unique(digests[members], return_inverse=True)
@@ -118,8 +118,8 @@ def assign_folds(digests: NDArray[np.uint64], codes: Codes, n_folds: int) -> Cod
     return folds
 
 
-# The functions below are fastest if the logits of each class are contiguous in memory: for (K, n)
-# arrays or their transposes.
+# The functions below are fastest if the logits of each class are contiguous in memory, as in a
+# C-ordered (K, n) array or its transposed view.
 
 
 def softmax(logits: Array, axis: int = -1) -> Array:

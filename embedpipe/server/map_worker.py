@@ -1,8 +1,8 @@
 """The process that computes the UMAP layout of a map, and the file of the layout.
 
 ``python -m embedpipe.server.map_worker MATRIX FOLDER DIGEST`` takes the file of the matrix, the
-folder of its index and its SHA-256. It prints its progress as lines of JSON. It ends when its
-standard input is closed, and so also after the process that started it was killed.
+folder of its index and the SHA-256 of the matrix. The process prints its progress as lines of JSON.
+It ends when its standard input is closed, for example because its parent process was killed.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main(matrix_file: str, folder: str, digest: str) -> None:
     with file.alone():
         if file.read() is None:
             matrix = np.load(matrix_file, mmap_mode="r", allow_pickle=False)
-            # The index contains all rows. Without a test split, strategies store the same index.
+            # The index contains all rows. Without a test split, strategies share this stored index.
             kind = "exact" if len(matrix) <= EXACT_UP_TO else "ivf"
             index = Index(matrix, kind=kind, folder=Path(folder), digest=digest)
             file.write(umap_layout(index, _report))

@@ -85,7 +85,7 @@ class Auto(Strategy):
             raise UsageError(
                 f"early is {early!r}, which needs labels: give a strategy that needs no labels."
             )
-        # With spec strings, the identity of a run includes the content of a YAML file.
+        # The path of a YAML file becomes a spec string: a run's identity includes the content.
         self.early, self.late = _written_out(first, early), _written_out(second, late)
         vars(self).update(
             metric=second.metric or METRIC,
@@ -210,7 +210,7 @@ def _left_out_accuracy(
         shifted = frame.rows(rows[at])
         away = shifted.norms[:, None] + norms - 2.0 * (shifted.vectors @ means.T)  # (b, C)
         each, mine = np.arange(at.size), own[at]
-        # If the mean of its class excludes x, the distance of x to it is n/(n − 1) times as large.
+        # Without x, the mean of its class is n/(n − 1) times as far from x as with x.
         away[each, mine] *= np.square(counts[mine] / others[mine])
         nearest = away.argmin(axis=1) == mine
         right[part] = nearest & (counts[mine] > 1)

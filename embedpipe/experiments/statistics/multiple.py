@@ -47,7 +47,8 @@ class RoundComparison:
     n
         (R,) int64 numbers of seeds.
     independent
-        (R,) int64 numbers of independent pairs, from the runs up to each round.
+        (R,) int64 numbers of independent pairs. In a round, runs that are equal up to that round
+        count as one.
     """
 
     difference: NDArray[np.float64]
@@ -60,7 +61,7 @@ class RoundComparison:
     independent: NDArray[np.int64]
 
     def below(self, alpha: float = 0.05, *, corrected: bool = True) -> NDArray[np.bool_]:
-        """Return the (R,) rounds in which the strategy is significantly worse.
+        """Return an (R,) mask of the rounds in which the strategy is significantly worse.
 
         "Never significantly below the baseline" is ``not comparison.below().any()``. Without the
         correction, 1 round in 50 is significantly worse by chance.
@@ -68,7 +69,7 @@ class RoundComparison:
         return np.asarray((self.difference < 0) & self._significant(alpha, corrected))
 
     def above(self, alpha: float = 0.05, *, corrected: bool = True) -> NDArray[np.bool_]:
-        """Return the (R,) rounds in which the strategy is significantly better."""
+        """Return an (R,) mask of the rounds in which the strategy is significantly better."""
         return np.asarray((self.difference > 0) & self._significant(alpha, corrected))
 
     def _significant(self, alpha: float, corrected: bool) -> NDArray[np.bool_]:
@@ -331,7 +332,7 @@ def wins_ties_losses(
     References
     ----------
     Ash et al. (2020), "Deep batch active learning by diverse, uncertain gradient lower bounds",
-    arXiv:1906.03671 (the matrix).
+    arXiv:1906.03671 (the matrix of wins).
 
     Examples
     --------
