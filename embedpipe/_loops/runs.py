@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 RESULTS_VERSION = "0.1.0"
-"""Version that first produced the current results; a new value gives every run a new identity."""
+"""First version with the current results; changing it gives every run a new identity."""
 
 _STRATEGIES = "embedpipe.strategies"
 _OBJECTIVES = "embedpipe.strategies.objectives"

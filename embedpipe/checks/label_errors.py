@@ -122,11 +122,16 @@ def confident_errors(
 ) -> NDArray[np.bool_]:
     """Return an (n,) mask of label errors by confident learning.
 
-    An item counts for a class if its probability is at least the mean probability of the items
-    with this label. These counts estimate how many items of each label belong to each class. A
-    label is wrong if three conditions hold. Its probability is among the lowest of all items with
-    this label. Its margin to another class is among the smallest of all items with this label. It
-    is not the most probable class.
+    Each class has a threshold: the mean probability of the class over the items labelled with it.
+    An item counts for a class if its probability of the class is at least the threshold. These
+    counts estimate how many items of each label belong to each class. A label is wrong if three
+    conditions hold:
+
+    1. Its probability is among the k lowest of all items with this label, where k is the estimated
+       number of wrong labels among them.
+    2. Its margin to another class is among the j smallest of all items with this label, where j is
+       the estimated number of them that belong to that other class.
+    3. It is not the most probable class.
 
     Parameters
     ----------
@@ -204,8 +209,8 @@ def estimated_joint(
 
 def _round_to_sum(values: NDArray[np.float64], first: int) -> NDArray[np.int64]:
     """Round values to whole numbers with the same sum: the largest fractions are rounded up."""
-    # In a tie, `first` is rounded up before the lowest position. So at least one item of each class
-    # keeps its label.
+    # Of equal fractions, the one at position `first` is rounded up first, then the others by
+    # position. So at least one item of each class keeps its label.
     values = values.round(9)  # removes rounding errors
     whole = np.floor(values)
     missing = round(float(values.sum() - whole.sum()))

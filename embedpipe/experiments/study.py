@@ -38,12 +38,12 @@ NOT_STORED = (
     "its worker process stored the run under another name: define its strategy or head in a module "
     "and import it, or use workers=0."
 )
-"""Error of a run whose options have another name in the worker process."""
+"""Error of a run for which the worker process computed another run id."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a study: the numbers of finished and of all runs and rounds.
+    """The progress of a study: how many of its runs and rounds are finished.
 
     Runs and rounds that were finished before count as finished. `seconds_left` is an estimate from
     the mean time of a round of each strategy; None before the first new round is finished.
@@ -219,7 +219,7 @@ class Study(ABC, Generic[R]):
 
     @property
     def _last_round(self) -> int | None:
-        """The number of the last round; None if runs cannot be made longer."""
+        """The number of the last round; None if the study cannot add rounds to stored runs."""
         return None
 
     # Methods of all studies

@@ -82,7 +82,10 @@ def resize_state(state: AdamState, kept: NDArray[np.intp]) -> AdamState:
 
 
 def resize_outputs(network: Network, kept: NDArray[np.intp], rng: np.random.Generator) -> Network:
-    """Return the network with the outputs `kept`; -1 adds a random output of low probability."""
+    """Return the network with the outputs at the positions `kept` only.
+
+    Each -1 in `kept` adds an output with random weights and a low probability.
+    """
     new = kept < 0
     coef = network.coef[:, kept]  # (h, K)
     intercept = network.intercept[kept]

@@ -25,7 +25,7 @@ FEWEST = 64
 """Minimum centres that an update compares before it drops items with small keys."""
 
 KEEP = 0.9
-"""An update drops the finished items if the unfinished items are less than this share."""
+"""An update drops its finished items when less than this share of its items is unfinished."""
 
 FRONT = 16
 """Size, in blocks, of the front: the items with the largest keys."""
@@ -55,7 +55,7 @@ class _Block:
     """Items with vectors in memory that were compared with every centre."""
 
     at: Positions  # (m,)
-    vectors: NDArray[np.float32]  # (m, d) in the frame
+    vectors: NDArray[np.float32]  # (m, d), shifted and scaled by the `Frame`
     bounds: Bounds  # of m items; `seen` is not updated
     ceiling: float  # no item outside the block has a larger key
     untouched: bool = True  # no centre was added since the block was made
@@ -71,9 +71,9 @@ class FarthestFirst:
     compared with. Bounds only decrease, so an old bound remains valid. Items with the largest
     bounds are compared with more centres by float32 matrix products, until they are up to date or
     no longer among the largest. Up-to-date items whose distance exceeds all bounds elsewhere form
-    a block. While the best item of the block exceeds every bound outside, it is the result, and
-    each new centre needs one product with the block. Float32 estimates have a proven error bound;
-    if they do not decide a comparison, `between` does.
+    a block. While the best item of the block exceeds every bound outside the block, it is the
+    result. A new centre is then compared only with the items of the block, by one matrix product.
+    Float32 estimates have a proven error bound; if they do not decide a comparison, `between` does.
 
     Parameters
     ----------
@@ -130,7 +130,10 @@ class FarthestFirst:
         self._bounds = bounds
 
     def farthest(self) -> Farthest:
-        """Return the item with the largest key, ties by lowest position; an item must be left."""
+        """Return the item with the largest key, ties by lowest position.
+
+        At least one item must not be a centre yet.
+        """
         while True:
             block = self._block = self._block or self._next_block()
             best = self._best(block.at, block.bounds)
@@ -313,7 +316,8 @@ class FarthestFirst:
         centre: NDArray[np.intp],
     ) -> Float64s:
         """Return true squared distances of the items `which`, whose nearest centre is uncertain."""
-        # The nearest may be the previous one, or ``centre[i]`` for the item ``which[item[i]]``.
+        # Candidates for the nearest centre of an item are its previous nearest centre and the new
+        # centres: ``centre[i]`` is a candidate for the item ``which[item[i]]``.
         if not which.size:
             return np.empty(0)
         places = at[which]  # (w,)

@@ -41,17 +41,17 @@ class LogdetBald(DiverseStrategy):
     Scores: the gain of each pick in nats. Diagnostics, (n,) float32: ``variance`` and ``weight``,
     v and w of each pick; ``information``, the cumulative sum of gains.
 
-    Time for m labelled items and r = min(m, d): O((u + m)·d·r + r³) to start, then O(d·(r + n))
-    per update of an item; a hundred picks need a few thousand updates. Extra memory: 96 bytes per
-    unlabelled item, 8·d per pick, 24·d·r, and about 10 MB per thread. The picks equal those of the
-    plain algorithm in float64.
+    Time for u unlabelled items, m labelled items, d features, n picks and r = min(m, d):
+    O((u + m)·d·r + r³) to start, then O(d·(r + n)) to update the gain of an item. A hundred picks
+    need a few thousand updates. Extra memory: 96 bytes per unlabelled item, 8·d per pick, 24·d·r,
+    and about 10 MB per thread. The picks equal those of the plain algorithm in float64.
 
     References
     ----------
     Kirsch, van Amersfoort, Gal (2019), "BatchBALD: efficient and diverse batch acquisition for
     deep Bayesian active learning", arXiv:1906.08158, for the aim. Chaloner, Verdinelli (1995),
     "Bayesian experimental design: a review", for D-optimality. Minoux (1978), "Accelerated greedy
-    algorithms for maximizing submodular set functions", for the bounds.
+    algorithms for maximizing submodular set functions", for updating few gains per pick.
     """
 
     name: ClassVar[str] = "logdet_bald"
