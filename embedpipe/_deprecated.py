@@ -16,7 +16,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 def old_names(
     module: str, places: Mapping[str, str], others: Callable[[str], Any] | None = None
 ) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a module for old names; `places` has ``"module:new_name"``."""
+    """Return a module's `__getattr__`; `places` maps an old name to ``"module:new_name"``."""
 
     def get(name: str) -> Any:
         if name in places:

@@ -1,7 +1,7 @@
 """Atomic writes, file locks, and readers that open each file once.
 
 A file that another process may replace is opened once, so that its schema, rows and digest match.
-Paths are opened by `Path.open`, because some libraries read them as URLs.
+Paths are opened by `Path.open`, because some libraries would read a path as a URL.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes, *, overwrite: bool = True) -> bool:
-    """Write `data` to `path` completely or not at all; return false if the file is kept."""
+    """Write `data` to `path` completely or not at all; return false if an existing file is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_file(path) as temporary:
         with temporary.open("wb") as file:
@@ -83,7 +83,7 @@ def temporary_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file or folder; without a wait where the system has no locks."""
+    """Hold the lock of a file or folder; do nothing if the system has no locks."""
     if sys.platform == "win32":
         yield
         return
@@ -97,7 +97,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file; an ArrowInvalid if it is damaged, an OSError if it is unreadable."""
+    """Read a Parquet file; raise ArrowInvalid if it is damaged, OSError if it is unreadable."""
     with path.open("rb") as file, _parquet(file) as opened:
         if columns is not None and (missing := set(columns) - set(opened.schema_arrow.names)):
             raise _invalid(f"it has no column {sorted(missing)[0]!r}")
@@ -105,7 +105,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def count_rows(path: Path) -> int:
-    """Return the number of rows of a Parquet file, with the errors of `read_parquet`."""
+    """Return the number of rows of a Parquet file; raise the errors of `read_parquet`."""
     with path.open("rb") as file, _parquet(file) as opened:
         return int(opened.metadata.num_rows)
 
@@ -122,7 +122,7 @@ def write_parquet(path: Path, table: pa.Table, compression: str = "snappy") -> N
 
 @contextlib.contextmanager
 def _parquet(file: BinaryIO) -> Iterator[Any]:
-    """Open a Parquet file; damage is an `ArrowInvalid`."""
+    """Open a Parquet file; raise ArrowInvalid if it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -130,7 +130,7 @@ def _parquet(file: BinaryIO) -> Iterator[Any]:
         with pq.ParquetFile(file, page_checksum_verification=True) as opened:
             yield opened
     except OSError as error:
-        if error.errno is not None:  # the file system's error
+        if error.errno is not None:  # an error of the file system, not damage
             raise
         raise _invalid(str(error)) from error
     except (KeyError, ValueError, UnicodeDecodeError) as error:
@@ -146,7 +146,7 @@ def _invalid(reason: str) -> Exception:
 
 
 def open_array(path: Path) -> tuple[np.memmap[Any, Any], str]:
-    """Memory-map a ``.npy`` file, and return the SHA-256 of its bytes; ValueError if invalid."""
+    """Return a memory-mapped ``.npy`` file and its SHA-256; raise ValueError if it is invalid."""
     import numpy as np
 
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The options of the library, each written once for Python, grid files and the command line.
+"""Options of the library, each defined once for Python, grid files and the command line.
 
 An option class is a frozen dataclass. Its fields are made by `option` with the help text of the
 command line; a field made without `option` is not an option of the command line. `embedpipe --help`
@@ -45,7 +45,7 @@ class Option:
 
     help: str
     flag: str | None = None
-    """Such as ``"--noise-kind"``; by default from the field's name."""
+    """Flag such as ``"--noise-kind"``; by default derived from the field's name."""
     short: str | None = None
     argument: bool = False
     """Whether it is a positional argument."""
@@ -53,9 +53,9 @@ class Option:
     min: float | None = None
     max: float | None = None
     type: Any = None
-    """Type for Typer; by default from the field's type."""
+    """Type for Typer; by default derived from the field's type."""
     read: Callable[[Any], Any] | None = None
-    """Function from Typer's value to the field's value; by default from the field's type."""
+    """Converter of Typer's value to the field's value; by default chosen by the field's type."""
 
 
 def option(
@@ -65,7 +65,7 @@ def option(
     factory: Any = dataclasses.MISSING,
     **how: Any,
 ) -> Any:
-    """Return a field of an option class; `how` are fields of `Option`."""
+    """Return a field of an option class; `how` has further fields of `Option`."""
     metadata = {"option": Option(help, **how)}
     if factory is not dataclasses.MISSING:
         return field(default_factory=factory, metadata=metadata)
@@ -158,13 +158,13 @@ class OracleOptions:
     noise
         Share of wrong labels, from 0 to 1.
     kind
-        ``"symmetric"``: any other class with equal probability; ``"confusable"``: the class whose
-        mean vector is nearest to the mean of the true class.
+        Kind of wrong labels. ``"symmetric"``: any other class with equal probability.
+        ``"confusable"``: the class whose mean vector is nearest to the mean of the true class.
     abstain
-        Share of items that get no label, from 0 to 1. They leave the pool.
+        Share of items that get no label, from 0 to 1. These items leave the pool.
     cost
-        Cost of a query by true class, or by its text; 1 for other classes. Items without a label
-        have the same cost.
+        Cost of a query by true class; a key is the class or its text. Other classes cost 1. A query
+        costs the same if it returns no label.
 
     Raises
     ------
@@ -203,7 +203,7 @@ class OracleOptions:
 
 
 def _is_number(value: Any) -> bool:
-    """Return whether a value is a number, also of NumPy."""
+    """Return whether a value is a real number of Python or NumPy."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 

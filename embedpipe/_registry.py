@@ -142,11 +142,14 @@ def if_imported(place: str) -> object:
     return getattr(sys.modules.get(module), name, None)
 
 
-_IMPORTED: dict[str, None] = {}  # in order, each once
+_IMPORTED: dict[str, None] = {}  # used as a set that keeps the order of import
 
 
 def import_extensions(names: Iterable[str]) -> None:
-    """Import modules by name, also from the current directory, or by the path of a ``.py`` file."""
+    """Import modules, each given by its name or by the path of a ``.py`` file.
+
+    A name may also be that of a module in the current directory.
+    """
     for name in names:
         place = str(Path(name).resolve()) if name.endswith(".py") else name
         if place in _IMPORTED:
@@ -167,7 +170,7 @@ def imported_extensions() -> list[str]:
 
 
 def script_entries() -> list[tuple[str, str, Any]]:
-    """Return (group, name, entry) of entries from the running script or notebook.
+    """Return (group, name, entry) of each entry from the running script or notebook.
 
     Worker processes cannot import them; see `add_script_entries`.
     """
@@ -180,7 +183,7 @@ def script_entries() -> list[tuple[str, str, Any]]:
 
 
 def add_script_entries(entries: Iterable[tuple[str, str, Any]]) -> None:
-    """Register the script's entries in a worker process, in the registries that it uses."""
+    """Register the script's entries in the registries that this worker process has loaded."""
     for group, name, entry in entries:
         if group in _GROUPS:
             _GROUPS[group]._entries.setdefault(name, entry)
@@ -194,7 +197,7 @@ def _import_module(name: str) -> None:
 
 
 def _import_file(path: Path) -> None:
-    """Import a file under its stem, so that pickles find its classes."""
+    """Import a file as a module named by its stem, so that pickle finds its classes."""
     if path.stem in sys.modules:
         raise ImportError(f"a module {path.stem!r} exists already: rename the file")
     spec = importlib.util.spec_from_file_location(path.stem, path)

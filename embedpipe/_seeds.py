@@ -14,11 +14,11 @@ NAMES = ("random_state", "seed", "random_seed")
 """Names of seed parameters in several libraries."""
 
 SEEDS = 2**32
-"""Upper limit of seeds, exclusive."""
+"""Exclusive upper limit of scikit-learn's seeds."""
 
 
 def check_seed(seed: Any) -> int:
-    """Return a seed as a plain int; a UsageError if it is not a whole number from 0."""
+    """Return a seed as a plain int; raise UsageError if it is negative or not a whole number."""
     if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
         raise UsageError(f"seed must be a whole number, at least 0; got {seed!r}.")
     return int(seed)
@@ -39,7 +39,7 @@ def random_parameters(estimator: Any) -> list[str]:
 
 
 def seeded(estimator: Any, seed: int) -> Any:
-    """Return an unfitted copy of an estimator, with `seed` for random states that are None.
+    """Return an unfitted copy of an estimator, with `seed` in place of random states that are None.
 
     Examples
     --------

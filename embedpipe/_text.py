@@ -7,7 +7,7 @@ import unicodedata
 __all__ = ["in_words", "printable", "sentence_about"]
 
 _KEPT = "\u200c\u200d"
-"""Joiners of letters and emoji: harmless parts of names."""
+"""Zero-width joiners of letters and emoji, which may occur in names."""
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -32,12 +32,12 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def _escaped(character: str) -> str:
-    r"""Return a character, or half a surrogate pair, as Python writes it."""
+    r"""Return the Python escape of a character or of half a surrogate pair."""
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def sentence_about(path: str, clause: str) -> str:
-    """Return a sentence for an image and a clause about "it".
+    """Return a sentence about an image, from a clause about "it".
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Threads with reproducible numbers: one BLAS thread, and blocks of fixed size."""
+"""Threads with reproducible results: one BLAS thread, and blocks of fixed size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _libraries() -> ThreadpoolController:
 @cache
 def _libraries_once(loaded: int) -> ThreadpoolController:
     """Return the libraries of NumPy and SciPy, cached by the number of loaded modules."""
-    # FAISS uses OpenMP, with a limit per calling thread, which is set where FAISS is called.
+    # FAISS uses OpenMP. Its limit holds for the calling thread, and the callers of FAISS set it.
     found = ThreadpoolController().select(user_api="blas")
     plain = [lib.filepath for lib in found.lib_controllers if lib.threading_layer != "openmp"]
     return found.select(filepath=plain) if plain else found
@@ -74,7 +74,7 @@ def _set(library: Any, count: int) -> None:
 
 
 def _limit_thread() -> None:
-    """Limit the calling thread, for libraries with a limit per thread."""
+    """Set the limit in the calling thread, for libraries whose limit holds for one thread."""
     for library in _libraries().lib_controllers:
         _set(library, 1)
 
@@ -88,10 +88,10 @@ def one_blas_thread() -> _Limit:
 
 
 def map_blocks(work: Callable[[slice], T], n: int, size: int) -> list[T]:
-    """Call `work` on slices of at most `size` that cover ``range(n)``; return the results.
+    """Call `work` on slices of at most `size` indices that cover ``range(n)``.
 
-    The calls run in threads, each with one BLAS thread, so that results have the same bits for any
-    number of threads. Calls must not write to the same memory.
+    The results are in order. The calls run in threads, each with one BLAS thread, so that results
+    have the same bits for any number of threads. Calls must not write to the same memory.
 
     Examples
     --------

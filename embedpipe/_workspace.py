@@ -14,7 +14,7 @@ _ADDRESS = re.compile(
     r"[a-z][a-z0-9+.\-]+://|(file|ftp|https?|s3a?|gs|gcs|az|abfss?|adl|wasbs?|hdfs|hf|memory):/",
     re.IGNORECASE,
 )
-"""Address of a remote store, also with the single slash of `pathlib`."""
+"""Pattern of remote addresses; `pathlib` reduces their two slashes to one."""
 
 
 class Workspace:
@@ -46,8 +46,8 @@ class Workspace:
         if isinstance(root, Workspace):
             self.root: Path = root.root
             return
-        given = os.environ.get("EMBEDPIPE_WORKSPACE") or ".embedpipe" if root is None else root
-        self.root = Path(_absolute(os.fspath(given)))
+        place = os.environ.get("EMBEDPIPE_WORKSPACE") or ".embedpipe" if root is None else root
+        self.root = Path(_absolute(os.fspath(place)))
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"
@@ -69,12 +69,12 @@ class Workspace:
 
     @property
     def tracking(self) -> Path:
-        """The folder of trackers' files."""
+        """The folder for files of experiment trackers."""
         return self.root / "tracking"
 
     @property
     def labels(self) -> Path:
-        """The label log of all datasets."""
+        """The file of the label log of all datasets."""
         return self.root / "labels.sqlite"
 
     @property
@@ -97,4 +97,4 @@ def _absolute(path: str) -> str:
             f"the workspace {path!r} is an address: only folders are supported. Give a folder on "
             "this machine or on a mounted file system."
         )
-    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  links are kept
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  symbolic links are not resolved

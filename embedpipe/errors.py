@@ -16,7 +16,7 @@
     │   └── ExhaustedError    no item is left for the strategy
     ├── LabelError            labels that do not fit the dataset or the head
     │   ├── FormatError       a label file that breaks the rules of its format
-    │   └── UnmatchedError    paths in a label file that match no item, or several
+    │   └── UnmatchedError    paths in a label file that match no item or several items
     └── RunError              a run that cannot start or continue
 
 Each message is one line: the given value, the expected value and the next step.
@@ -124,7 +124,7 @@ class SelectionError(EmbedpipeError, ValueError):
 
 
 class ExhaustedError(SelectionError):
-    """No item is left for the strategy; a loop ends here."""
+    """No item is left for the strategy; a loop ends then."""
 
 
 class LabelError(EmbedpipeError, ValueError):
@@ -136,7 +136,7 @@ class FormatError(LabelError):
 
 
 class UnmatchedError(LabelError):
-    """Paths in a label file that match no item, or several."""
+    """Paths in a label file that match no item or several items."""
 
     def __init__(self, message: str, matched: bool) -> None:
         self.matched = matched

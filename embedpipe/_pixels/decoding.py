@@ -32,11 +32,11 @@ BYTES = 1 << 30
 """Minimum budget for decoded images, in bytes."""
 
 BYTES_PER_PROCESSOR = 128 << 20
-"""Budget for decoded images per processor, in bytes."""
+"""Budget for decoded images for each processor, in bytes."""
 
 
 class Budget:
-    """A number of bytes that threads share; a larger request gets all of them."""
+    """A memory budget in bytes that threads share; a larger request reserves all of it."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -82,7 +82,7 @@ def _malloc_trim() -> Callable[[int], int] | None:
 T = TypeVar("T")
 
 BYTES_PER_PIXEL, BYTES_PER_DEEP_PIXEL = 8, 16
-"""Bytes of memory per pixel during decoding: usual images, and 16-bit colour."""
+"""Bytes of memory for a pixel during decoding: of usual images, and of 16-bit colour."""
 
 LARGE = 128 << 20
 """Bytes of a decoded image above which freed memory is returned to the system."""
@@ -105,7 +105,11 @@ _TURNED = (5, 6, 7, 8)
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded image: 8-bit RGB, upright; the size stated by the file; clauses about "it"."""
+    """A decoded image.
+
+    `rgb` is upright 8-bit RGB. `size` is the upright width and height before a reduced decoding.
+    Each of `remarks` is a clause about "it".
+    """
 
     rgb: Image.Image
     size: tuple[int, int]
@@ -115,8 +119,8 @@ class Picture:
 def decoded(data: bytes, use: Callable[[Picture], T], *, shrink: int | None = None) -> T:
     """Decode an image file and return the result of `use`."""
     # The image counts against the budget of memory until `use` returns. If memory is short, it is
-    # decoded once more, alone. `shrink` allows a JPEG to be decoded at a half, a quarter or an
-    # eighth of its size, with sides of at least this many pixels.
+    # decoded once more, with the whole budget. `shrink` allows a JPEG to be decoded at a half, a
+    # quarter or an eighth of its size; its sides keep at least `shrink` pixels.
     if not data:
         raise DecodeError(f"it is empty. {COPY_AGAIN}")
     for alone in (False, True):
@@ -145,7 +149,7 @@ def _decoded(data: bytes, use: Callable[[Picture], T], shrink: int | None, alone
             try:
                 return use(_picture(image, data, size, messages))
             finally:
-                image.close()  # frees its pixels before the memory is released
+                image.close()  # frees its pixels before the budget is released
                 if held >= LARGE:
                     return_freed_memory()
 
@@ -164,7 +168,7 @@ def _picture(
 
 
 def _orientation(image: Image.Image) -> tuple[int, list[str]]:
-    """Return the EXIF orientation of an image that has been loaded, and remarks."""
+    """Return the EXIF orientation of a loaded image, and remarks."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     # Damaged metadata raise many kinds of exceptions; the pixels are still valid.

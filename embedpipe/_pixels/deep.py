@@ -1,7 +1,8 @@
-"""Conversion of images with more than 8 bits a sample to 8 bits.
+"""Conversion of images whose samples have more than 8 bits to 8 bits.
 
-The number of bits is stated by the file, or else the smallest usual number that fits the largest
-value: cameras write 12 bits into 16-bit files. The result is the upper 8 of these bits.
+Some files state the number of bits that their values use. For other files it is the smallest usual
+number that fits the largest value, because cameras write 12 bits into 16-bit files. The result is
+the upper 8 of these bits.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ STRIP = 4_000_000
 """Maximum pixels that are converted at once."""
 
 Values = NDArray[Any]
-"""uint16, uint32, int32 or float32."""
+"""Array of uint16, uint32, int32 or float32."""
 
 Tags = Mapping[int, Any]
 
@@ -41,7 +42,7 @@ _MIN_IS_WHITE, _SIGNED = 0, 2
 
 @dataclass(frozen=True)
 class _Scale:
-    """The range from black to white: `bits` of an unsigned integer, or two numbers."""
+    """The range from black to white: all unsigned integers of `bits` bits, or `low` to `high`."""
 
     bits: int = 0
     low: float = 0.0
@@ -67,7 +68,7 @@ def deep_grey(image: ImageFile.ImageFile) -> tuple[Image.Image, list[str]]:
     if image.mode == "F":
         scale, remarks = _float_scale(image, tags)
     else:
-        # A transparent value may be outside of the range of all others.
+        # A transparent value may be outside of the range of the other values.
         opaque = (v if key is None else v[v != key] for v in _strips(image, signed))
         low, high, _ = _extremes(opaque)
         if low < 0:
@@ -90,13 +91,13 @@ def deep_grey(image: ImageFile.ImageFile) -> tuple[Image.Image, list[str]]:
 
 
 def is_deep_colour(image: ImageFile.ImageFile) -> bool:
-    """Return whether Pillow drops the low bytes of a colour image of 16 bits a sample."""
+    """Return whether an image has 16-bit colour, whose low bytes Pillow drops."""
     raw = [_raw_mode(tile) for tile in image.tile]
     return any(mode.startswith(("RGB;16", "RGBA;16", "RGBX;16", "LA;16")) for mode in raw)
 
 
 def deep_colour(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, list[str]]:
-    """Return a colour image of 16 bits a sample as 8-bit RGB or RGBA, and remarks."""
+    """Return an image with 16-bit colour as 8-bit RGB or RGBA, and remarks."""
     # Pillow keeps the high byte of each sample. If the low byte is needed, the file is decoded
     # again with the bytes of each sample swapped.
     tags = getattr(image, "tag_v2", {})
@@ -150,7 +151,7 @@ def _bit_scale(largest: int, stated: int | None, full: int) -> tuple[_Scale, lis
 def _stated_bits(image: ImageFile.ImageFile, tags: Tags) -> int | None:
     """Return the number of bits stated by the file, or None."""
     if image.format == "PPM":
-        # Pillow scales samples to 16 bits unless the file is read as it is.
+        # Pillow scales samples to 16 bits unless its decoder is "raw".
         return None if image.tile and image.tile[0][0] == "raw" else 16
     depth: int | None = _first(tags.get(_BITS_PER_SAMPLE))
     if depth in BITS and depth not in (16, 32):
@@ -164,7 +165,7 @@ def _stated_bits(image: ImageFile.ImageFile, tags: Tags) -> int | None:
 
 
 def _float_scale(image: Image.Image, tags: Tags) -> tuple[_Scale, list[str]]:
-    """Return the scale of floats: as stated, else from 0 to the smallest fitting white."""
+    """Return the scale of floats: the stated one, or 0 to the smallest usual white that fits."""
     low, high, finite = _extremes(_strips(image, signed=False))
     remarks = [] if finite else ["it has values that are not finite; they become black"]
     stated = _first(tags.get(_S_MIN)), _first(tags.get(_S_MAX))
@@ -184,7 +185,7 @@ def _stretched(low: float, high: float) -> str:
 
 
 def _strips(image: Image.Image, signed: bool) -> Iterator[Values]:
-    """Yield the samples, some rows at a time: (rows, w)."""
+    """Yield the samples as arrays of some rows: (rows, width)."""
     width, height = image.size
     rows = max(1, STRIP // max(1, width))
     image.load()
@@ -211,7 +212,7 @@ def _extremes(strips: Iterator[Values]) -> tuple[float, float, bool]:
 
 
 def _sample_strips(high: Image.Image, low: Image.Image) -> Iterator[Values]:
-    """Yield samples combined from high and low bytes, some rows at a time: (rows, w, channels)."""
+    """Yield samples combined from high and low bytes: arrays (rows, width, channels)."""
     width, height = high.size
     rows = max(1, STRIP // max(1, width))
     for top in range(0, height, rows):
@@ -240,7 +241,7 @@ def _opener_of_low_bytes(image: ImageFile.ImageFile, data: bytes) -> Callable[[]
 
 
 _OTHER = {"B": "L", "L": "B", "N": "B" if np.little_endian else "L"}
-"""The byte order with the other byte of a 16-bit sample as the high one."""
+"""The opposite of each byte order of 16-bit samples: big, little and native."""
 
 
 def _with_swapped_bytes(tile: ImageFile._Tile) -> ImageFile._Tile:
@@ -251,8 +252,8 @@ def _with_swapped_bytes(tile: ImageFile._Tile) -> ImageFile._Tile:
 
 
 def _low_bytes_of_grey_alpha(data: bytes) -> Image.Image:
-    """Decode a PNG of grey and alpha of 16 bits as one of four bytes a pixel."""
-    # With a header of 8-bit RGBA, green is the low byte of grey, and alpha that of alpha.
+    """Return the low bytes of a PNG with 16-bit grey and alpha, as RGBA."""
+    # Under a header of 8-bit RGBA, green is the low byte of grey, and alpha the low byte of alpha.
     header = data[12:24] + bytes([8, 6]) + data[26:29]
     patched = data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
     image = Image.open(io.BytesIO(patched), formats=["PNG"])

@@ -89,7 +89,7 @@ def collect_warnings() -> Iterator[list[str]]:
 
 
 def _collecting(show: Callable[..., None]) -> Callable[..., None]:
-    """Return a `warnings.showwarning` that collects messages in threads with a list for them."""
+    """Return a `warnings.showwarning` that appends to the thread's list, if there is one."""
 
     def collect(message: Warning | str, *place: object) -> None:
         messages = getattr(_thread, "messages", None)
@@ -128,7 +128,7 @@ def _silent_libtiff() -> Iterator[None]:
 
 @functools.cache
 def _error_handler_of_libtiff() -> Callable[[int | None], int | None] | None:
-    """Return libtiff's function to replace its error handler, None if it is not exported."""
+    """Return libtiff's function that replaces its error handler; None if not exported."""
     import ctypes
 
     from PIL import _imaging
@@ -142,8 +142,10 @@ def _error_handler_of_libtiff() -> Callable[[int | None], int | None] | None:
 
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
-"""Supported formats by Pillow's names, if Pillow has them. None starts a program or reads another
-file."""
+"""Pillow's names of supported formats; an installed Pillow may lack some of them.
+
+The decoders of these formats start no program and read no other file.
+"""
 
 MAX_PIXELS = 120_000_000
 """Maximum pixels of an image, by its header."""
@@ -206,7 +208,7 @@ _PLANES, _BITS, _TILE_WIDTH, _TILE_LENGTH = 284, 258, 322, 323
 
 
 def _check_tiff(image: ImageFile.ImageFile, tags: Mapping[int, Any]) -> None:
-    """Refuse large tiles, and read separate planes of samples above 8 bits by libtiff."""
+    """Refuse large tiles; let libtiff read separate planes with more than 8 bits."""
     # Pillow's own reader assumes 8 bits for uncompressed planes.
     tile = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1)
     if all(isinstance(side, int) for side in tile) and tile[0] * tile[1] > MAX_PIXELS:

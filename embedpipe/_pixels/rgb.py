@@ -16,7 +16,7 @@ COLOUR_RULE = (
 """Name of the colour rule in the spec; a changed rule needs a new name."""
 
 OLDER_RULES = ("rgb; alpha over white; 16-bit by its high byte",)
-"""Rules of earlier versions, with the same pixels if `is_same_in_older_rule` is true."""
+"""Rules of earlier versions; they give the same pixels if `is_same_in_older_rule` is true."""
 
 STRIP = 4_000_000
 """Maximum pixels that are converted at once, to limit memory."""

@@ -34,7 +34,7 @@ FIX = "Run `embedpipe cache gc` to remove damaged files; the next `embed` comput
 
 
 def fragment_paths(folder: Path) -> list[Path]:
-    """Return the finished fragments in `folder`, by name."""
+    """Return the finished fragments in `folder`, sorted by name."""
     if not folder.is_dir():
         return []
     return sorted(
@@ -107,7 +107,7 @@ def is_whole(path: Path, data: bytes) -> bool:
 
 
 def spec_id_of(data: bytes) -> str:
-    """Return the id of the spec of a fragment."""
+    """Return the spec id in the bytes of a fragment."""
     metadata = pq.read_schema(pa.BufferReader(data)).metadata or {}
     return hashlib.sha256(metadata.get(b"spec", b"")).hexdigest()
 

@@ -53,7 +53,7 @@ UNUSED_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A damaged or unneeded file or folder, the reason as a clause, and its bytes."""
+    """A damaged or unneeded file or folder, the reason as a clause, and its size in bytes."""
 
     path: Path
     reason: str
@@ -61,7 +61,7 @@ class Problem:
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file or of all files in a folder; 0 for a missing one."""
+    """Return the size of a file, or of all files in a folder, in bytes; 0 if it is missing."""
     total = 0
     for each in (path, *path.rglob("*")):
         with contextlib.suppress(OSError):
@@ -106,9 +106,9 @@ def collect_garbage(
 ) -> list[Problem]:
     """Remove damaged files, leftovers of killed runs, and derived files that no dataset needs.
 
-    Matrices of other lists of items, indexes not read for 30 days and problems without a matrix
-    are stale; they are computed again when needed. Valid fragments, files in use and files of
-    other programs are kept.
+    Three kinds of derived files are stale: matrices of former lists of items, indexes not read for
+    30 days, and problems without a matrix. They are computed again when needed. Valid fragments,
+    files in use and files of other programs are kept.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def collect_garbage(
     matrices
         Whether to remove all matrices.
     dry_run
-        Whether to list without removing.
+        Whether to list the files without removing them.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def collect_garbage(
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder; a folder is renamed first, so that no reader gets a part."""
+    """Remove a file or a folder; a folder is renamed first, so that no reader finds half of it."""
     try:
         if not path.is_dir() or path.is_symlink():
             path.unlink(missing_ok=True)
@@ -174,8 +174,8 @@ def _stale(workspace: Workspace, *, everything: bool) -> Iterator[Problem]:
 def needed_matrices(
     workspace: Workspace, holding: Collection[bytes] | None = None
 ) -> set[tuple[str, str]]:
-    """Return spec id and items digest of the matrices of all datasets, by their scan memories."""
-    # `holding` limits the result to matrices with one of these images.
+    """Return (spec id, items digest) of each matrix that a dataset's scan memory needs."""
+    # `holding` limits the result to matrices that contain at least one of these images.
     listings = [
         read_memory(folder / "items.parquet")["content_id"].combine_chunks().drop_null()
         for folder in _entries(workspace.root / "datasets")
@@ -217,7 +217,7 @@ def _matrix_of_problem(folder: Path) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class SpecFolders:
-    """The folders of one spec: its vectors and its matrices; `size` is their bytes."""
+    """The folders of one spec: its vectors and its matrices; `size` is in bytes."""
 
     spec_id: str
     backbone: str | None

@@ -33,7 +33,7 @@ def open_matrix(
     """Return the memory-mapped vectors of `content_ids`, their folder, and their file's digest.
 
     The matrix, (n, d) float32, is built from the fragments if it is missing or invalid. Without
-    `keep`, and in a read-only workspace, it is in a temporary folder while it is used.
+    `keep`, and in a read-only workspace, it is in a temporary folder until its last use.
     """
     items_digest = digest_of_ids(content_ids)
     folder = workspace.matrices / store.spec.id / items_digest
@@ -160,16 +160,16 @@ def _build(folder: Path, store: Store, content_ids: pa.Array, items_digest: str)
 
 
 def _fill(path: Path, shape: tuple[int, int], store: Store, content_ids: pa.Array) -> None:
-    # Reserving the space raises an error for a full disk, instead of a bus error later.
-    header_and_rows = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    # The space is reserved now: a full disk raises an error here, not a bus error later.
+    matrix = np.lib.format.open_memmap(path, "w+", np.float32, shape)
     if hasattr(os, "posix_fallocate") and path.stat().st_size:
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     filled = np.zeros(shape[0], bool)
     for positions, vectors in store.vectors_for(content_ids):
-        header_and_rows[positions] = vectors
+        matrix[positions] = vectors
         filled[positions] = True
-    header_and_rows.flush()
+    matrix.flush()
     if not filled.all():
         first = content_ids[int(np.argmin(filled))].as_py().hex()
         raise CacheError(
@@ -192,7 +192,7 @@ def _publish(temporary: Path, folder: Path, spec_id: str, items_digest: str) -> 
         if not folder.is_dir():
             raise
         if matrix_problem(folder, spec_id, items_digest) is None:
-            return  # another process has built the same one
+            return  # another process has built the same matrix
         aside = temporary_path(folder)
         folder.rename(aside)
         temporary.rename(folder)

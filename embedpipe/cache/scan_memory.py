@@ -29,7 +29,7 @@ MEMORY_SCHEMA = pa.schema(
         pa.field("scanned_ns", pa.int64()),
     ]
 )
-"""One row per item.
+"""One row for each item.
 
 ``size``, ``mtime_ns``, ``ctime_ns`` and ``inode`` are null if the source gives no stamp.
 """

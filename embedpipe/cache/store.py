@@ -1,4 +1,7 @@
-"""The store of one spec: vectors, failures and the canary."""
+"""The store of one spec: vectors, failures and the canary.
+
+The canary is the vectors of fixed test images; each machine must reproduce them.
+"""
 
 from __future__ import annotations
 
@@ -89,14 +92,14 @@ CANARY = "canary.json"
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.02}
 """Maximum mean distance of the canary's vectors, relative to their length, by precision.
 
-Measured: 1e-5 between runtimes in fp32; in bf16 0.007 between processors and 0.13 between runtimes;
-0.09 with bilinear resizing.
+Measured distances in fp32: 1e-5 between runtimes. In bf16: 0.007 between processors, and 0.13
+between runtimes. With bilinear resizing: 0.09.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One embedded image; width and height are those of the upright image."""
+    """One embedded image; `width` and `height` are the size of the upright image."""
 
     content_id: bytes
     embedding: np.ndarray
@@ -157,7 +160,7 @@ class Store:
         return (self.folder / "spec.json").exists()
 
     def runtime(self) -> str | None:
-        """Return the runtime of the first vectors, such as ``"torch"``; None if unknown."""
+        """Return the runtime of the first stored vectors, such as ``"torch"``; None if unknown."""
         try:
             known = read_with_digest((self.folder / CANARY).read_bytes())
         except FileNotFoundError:
@@ -231,18 +234,18 @@ class Store:
         """Yield positions in `content_ids` and their vectors, from the fragments that have them."""
         paths, spec = fragment_paths(self.folder / "fragments"), self.spec.to_json()
         ids = [read_content_ids(path, spec) for path in paths]
-        starts = np.cumsum([0, *(len(column) for column in ids)])  # of each fragment's rows
+        starts = np.cumsum([0, *(len(column) for column in ids)])  # first row of each fragment
         chunks = [chunk for column in ids for chunk in column.chunks]
         every = _combined(pa.chunked_array(chunks, CONTENT_ID))
-        places = pc.fill_null(pc.index_in(content_ids, value_set=every), -1)
-        place = places.to_numpy(zero_copy_only=False).astype(np.int64)  # (n,), -1 if missing
-        order = np.argsort(place, kind="stable")
-        bounds = np.searchsorted(place[order], starts)
+        found = pc.fill_null(pc.index_in(content_ids, value_set=every), -1)
+        rows = found.to_numpy(zero_copy_only=False).astype(np.int64)  # (n,), -1 if missing
+        order = np.argsort(rows, kind="stable")
+        bounds = np.searchsorted(rows[order], starts)
         for number, path in enumerate(paths):
             positions = order[bounds[number] : bounds[number + 1]]
             if len(positions):
                 _, vectors = self._read(path)
-                yield positions, vectors[place[positions] - starts[number]]
+                yield positions, vectors[rows[positions] - starts[number]]
 
     def _read(self, path: Path) -> tuple[pa.Array, np.ndarray]:
         table = read_checked(path, self.spec.to_json())
@@ -261,7 +264,7 @@ class Store:
         return write_fragment(self.folder / "failures", table, self._metadata(provenance))
 
     def failures(self) -> dict[bytes, Failure]:
-        """Return the failed images without a vector, by content id."""
+        """Return the failures of images that still have no vector, by content id."""
         found: dict[bytes, Failure] = {}
         for path in fragment_paths(self.folder / "failures"):
             for row in read_checked(path, self.spec.to_json()).to_pylist():
@@ -328,13 +331,13 @@ class Store:
 
 
 def _with_digest(content: dict[str, Any]) -> bytes:
-    """Return a JSON file of a content and its digest."""
+    """Return the bytes of a JSON file with a content and its digest."""
     text = json.dumps(content, sort_keys=True)
     return json.dumps({"sha256": _digest(text), "content": content}, sort_keys=True).encode()
 
 
 def read_with_digest(data: bytes) -> dict[str, Any] | None:
-    """Return the content of a JSON file with a digest, None if it is damaged."""
+    """Return the content of a JSON file with a digest; None if it is damaged."""
     try:
         outer = json.loads(data)
         content: dict[str, Any] = outer["content"]
@@ -349,7 +352,7 @@ def _digest(text: str) -> str:
 
 
 def relative_distance(vectors: np.ndarray, expected: np.ndarray) -> float:
-    """Return the mean distance between two rows, relative to the length of the second."""
+    """Return the mean distance of vectors from the expected ones, relative to their length."""
     lengths = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
     return float((np.linalg.norm(vectors - expected, axis=1) / lengths).mean())
 

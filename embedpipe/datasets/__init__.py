@@ -1,8 +1,8 @@
 """Items (id, label, split, bucket) and their bytes: folders, archives, manifests, named datasets.
 
 A dataset is a tuple of items and a source of their bytes; `load_dataset` returns one for a path or
-a registered name. To add a name, register a function of a `Request`, or an iterable class. It
-yields pairs of an `Item` and its bytes, or the path of its file::
+a registered name. To add a name, register a function that takes a `Request`, or an iterable
+class. Either yields pairs: an `Item`, and its bytes or the path of its file::
 
     from pathlib import Path
 
@@ -27,7 +27,7 @@ or an archive of image files needs one line, and is downloaded from the address 
 For full control, return a `Dataset` with your own `Source`.
 """
 
-from . import clear, library_datasets  # noqa: F401  # they register datasets
+from . import clear, library_datasets  # noqa: F401  # these modules register datasets
 from .cards import DatasetCard
 from .clear import load_clear_tree
 from .clear_features import ClearFeatures, load_clear_features

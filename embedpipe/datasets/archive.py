@@ -30,7 +30,7 @@ _SUFFIX = re.compile(r"\.(zip|tgz|tbz2|txz|tar(\.(gz|bz2|xz))?)$", re.IGNORECASE
 
 
 class MemberTable:
-    """The images in an archive: a path and `width` integers for each."""
+    """The images in an archive: each has a path and `width` integers."""
 
     def __init__(self, archive: str, width: int) -> None:
         self.archive, self.width = archive, width
@@ -57,7 +57,7 @@ class MemberTable:
         return tuple(self.numbers[start : start + self.width])
 
     def path(self, name: str) -> str | None:
-        """Return the path of the member called `name`, None if it is hidden."""
+        """Return the path of the member called `name`; None if it is hidden."""
         folder, _, file = name.rpartition("/")
         if folder not in self._folders:
             self._folders[folder] = self._folder(folder)
@@ -86,7 +86,7 @@ class _Index:
     wrapping: str
     items: list[Item]
     ids: list[str]
-    numbers: NDArray[np.int64]  # (items, numbers per member)
+    numbers: NDArray[np.int64]  # (items, numbers of a member)
     remarks: tuple[str, ...]
 
     @cached_property
@@ -97,7 +97,7 @@ class _Index:
         }
 
     def row(self, id: str) -> int:
-        """Return the row of item `id`, with or without the wrapping folders; -1 if none."""
+        """Return the row of item `id`, with or without the wrapping folders; -1 if missing."""
         for name in (id, id.removeprefix(self.wrapping)):
             row = bisect_left(self.ids, name)
             if row < len(self.ids) and self.ids[row] == name:
@@ -106,7 +106,10 @@ class _Index:
 
 
 class ArchiveSource(Source):
-    """The members of an archive, read in place and opened at first use; pickles as its path."""
+    """The members of an archive, which is opened at first use and read in place.
+
+    It pickles as the path of the archive.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.path.abspath(os.fspath(path))
@@ -128,7 +131,7 @@ class ArchiveSource(Source):
 
     @property
     def unpacked(self) -> str:
-        """The folder of the items if the archive is unpacked beside itself."""
+        """The folder that contains the items after the archive is unpacked beside itself."""
         return f"{_SUFFIX.sub('', self.location)}/{self._index().wrapping}".rstrip("/")
 
     @property

@@ -29,7 +29,7 @@ class DatasetCard:
     archive
         File name of the archive; None if a library downloads it.
     size
-        Bytes of the download.
+        Size of the download in bytes.
     licence, citation
         Terms of use, and the work to cite.
     layout
@@ -37,7 +37,8 @@ class DatasetCard:
     classes
         Class names in order; empty if they differ between copies.
     counts
-        Number of items by split; ``"unsplit"`` for items without one. Empty if unknown.
+        Number of items of each split; the key of items without a split is ``"unsplit"``. Empty if
+        unknown.
     sha256
         SHA-256 of the archive.
     tree_digest

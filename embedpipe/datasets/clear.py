@@ -56,7 +56,7 @@ def load_clear10(request: Request) -> Dataset:
 def load_clear100(request: Request) -> Dataset:
     """Photos of 100 classes in ten buckets of time, 2004 to 2014; from a local folder.
 
-    The source is as for ``clear10``; the classes are listed in its ``class_names.txt``.
+    The source has one of the layouts of ``clear10``. Its ``class_names.txt`` lists the classes.
     """
     return _load(request)
 
@@ -97,15 +97,15 @@ def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
     path
         The folder.
     split
-        Number of the division of the 2021 layout, 0 to 4. By default the items have division 0,
-        and `Dataset.for_seed` selects division k modulo 5 for seed k. The 2022 layout has one
-        division.
+        Number of the division of the 2021 layout, 0 to 4. A division assigns each image to a split.
+        By default the items have division 0, and `Dataset.for_seed` selects division k modulo 5
+        for seed k. The 2022 layout has one division.
 
     Raises
     ------
     DatasetError
-        If the folder has neither layout, a file is missing or malformed, or an image is missing,
-        listed twice, or listed in another bucket or class than that of its folder.
+        If the folder has neither layout, or a file is missing or malformed. Also if an image is
+        missing, is listed twice, or is in the folder of another bucket or class.
     UsageError
         If the layout does not allow `split`.
 
@@ -125,7 +125,7 @@ def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
 
 
 def read_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -> ClearTree:
-    """Return the listed images of a CLEAR folder, without a look at the image files."""
+    """Return the listed images of a CLEAR folder, without reading the image files."""
     root = os.path.abspath(os.fspath(path))
     if os.path.isdir(os.path.join(root, "training_folder")):
         return read_2021_layout(root, DEFAULT_DIVISION if split is None else split)
@@ -143,7 +143,7 @@ def read_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
 
 
 def seed_division(root: str) -> Callable[[int], Mapping[str, str]] | None:
-    """Return the function from a seed to splits if the tree has several divisions."""
+    """Return the function from a seed to splits by id; None if the tree has one division."""
     found = [
         int(match[1])
         for entry in _entries(os.path.join(root, SPLITS_FOLDER))

@@ -43,7 +43,7 @@ class ClearFeatures:
     labels
         (n,) object: the class, None in bucket 0.
     buckets
-        (n,) object: ``"1"`` to ``"10"``.
+        (n,) object: ``"0"`` to ``"10"``.
     splits
         (n,) object: ``"train"``, ``"test"``, or None for some images of bucket 0.
     ids
@@ -93,8 +93,8 @@ def load_clear_features(
     Raises
     ------
     DatasetError
-        If the tree is malformed or has no such vectors, or the vectors do not match the listed
-        images, differ in length or are not finite.
+        If the tree is malformed or has no vectors of this kind. Also if the vectors do not match
+        the listed images, differ in length or are not finite.
     """
     tree = read_clear_tree(folder, split=split)
     files = list(_vector_files(tree, kind))
@@ -124,7 +124,7 @@ class _VectorFile:
 
 def _vector_files(tree: ClearTree, kind: str) -> Iterator[_VectorFile]:
     """Yield the files of the vectors of one kind for the listed images."""
-    single = "training_folder/features"  # of the 2021 layout
+    single = "training_folder/features"  # the folder of vectors in the 2021 layout
     folders = {None: single} | {split: f"{split}/features" for split in TREE_SPLITS}
     kinds = {split: _folders_in(tree.root, folder) for split, folder in folders.items()}
     available = sorted(set().union(*(kinds[listing.split] for listing in tree.listings)))
@@ -173,7 +173,7 @@ def _path_of(root: str, kind: str, listing: Listing, paths: Mapping[str, Any]) -
     tidy = path_inside(given)
     if tidy is None:
         raise tree_error(root, file, f"has {given!r}, which is not inside the tree")
-    beside = f"{folder}/{tidy}"  # paths are relative to this folder or to that of the split
+    beside = f"{folder}/{tidy}"  # a path is relative to `folder` or to the split's folder
     return beside if exists(root, beside) else f"{listing.split}/{tidy}"
 
 
@@ -242,7 +242,7 @@ def _tensors_2021(tree: ClearTree, file: _VectorFile, content: Any) -> object:
             f"images in {file.listing.file!r}",
         )
     for item, code in zip(file.items, codes, strict=True):
-        found = code.item() if hasattr(code, "item") else code  # a list of numbers, or a tensor
+        found = code.item() if hasattr(code, "item") else code  # `codes` has numbers or tensors
         if item.label is not None and tree.class_names.index(item.label) != found:
             fault = f"has class {found!r} for {item.id!r}, which is not {item.label!r}"
             raise tree_error(tree.root, file.path, fault)
@@ -250,14 +250,14 @@ def _tensors_2021(tree: ClearTree, file: _VectorFile, content: Any) -> object:
 
 
 def _stacked(tensors: object) -> Vectors | None:
-    """Return tensors as one matrix, None if they are not vectors of one length."""
+    """Return tensors as one matrix; None if they are not vectors of equal length."""
     import torch
 
     if not isinstance(tensors, torch.Tensor):
         if not isinstance(tensors, list | tuple):
             return None
-        one = {getattr(each, "shape", None) for each in tensors}
-        if len(one) != 1 or not all(isinstance(each, torch.Tensor) for each in tensors):
+        shapes = {getattr(each, "shape", None) for each in tensors}
+        if len(shapes) != 1 or not all(isinstance(each, torch.Tensor) for each in tensors):
             return None
         tensors = torch.stack(list(tensors))
     if tensors.ndim != 2 or tensors.shape[1] == 0:
@@ -267,7 +267,7 @@ def _stacked(tensors: object) -> Vectors | None:
 
 
 def _load(root: str, file: str) -> object:
-    """Return the content of a file of tensors; its code is not executed."""
+    """Return the content of a file of tensors; no code in the file is executed."""
     import torch
 
     if not exists(root, file):

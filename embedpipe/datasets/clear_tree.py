@@ -1,4 +1,4 @@
-"""The lists in a CLEAR folder, in both layouts; each fault is an error that names the file.
+"""Reader of the list files in a CLEAR folder, in both layouts; errors name the faulty file.
 
 The 2021 layout has a ``training_folder/``, the 2022 layout ``train/`` and ``test/``.
 """
@@ -45,7 +45,10 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of one bucket in one file; by Flickr id in the 2022 layout, by path in 2021."""
+    """The images of one bucket in one list file.
+
+    The keys of `items` are Flickr ids in the 2022 layout, and ids of items in the 2021 layout.
+    """
 
     file: str
     bucket: str
@@ -122,7 +125,7 @@ def _shortened(value: object) -> str:
 
 
 def path_inside(path: str) -> str | None:
-    """Return `path` tidied, or None if it is absolute or leads out of its folder."""
+    """Return the normalised path, or None if it is absolute or leads out of its folder."""
     tidy = posixpath.normpath(path)
     outside = tidy in (".", "..") or tidy.startswith(("/", "../")) or "\0" in tidy
     return None if outside else tidy
@@ -137,7 +140,7 @@ def _bucket_name(root: str, file: str, value: object) -> str:
 
 
 def _read_class_names(root: str, file: str) -> tuple[str, ...]:
-    """Return the classes in a ``class_names.txt``, one a line."""
+    """Return the classes in a ``class_names.txt``, which has one in each line."""
     lines = [line.strip() for line in read_text(root, file).splitlines()]
     while lines and not lines[-1]:
         lines.pop()
@@ -156,7 +159,7 @@ def _read_class_names(root: str, file: str) -> tuple[str, ...]:
 
 def _image_id(root: str, file: str, path: str, bucket: str, class_name: str | None) -> str:
     """Return the id of an image that `file` lists, after a check of its bucket and class."""
-    # The path has both: ``labeled_images/<bucket>/<class>/<name>``. Images of bucket 0 need no
+    # The path contains both: ``labeled_images/<bucket>/<class>/<name>``. Images of bucket 0 need no
     # class: ``all_images/0/<name>``.
     tidy = path_inside(path)
     if tidy is None:
@@ -183,7 +186,7 @@ def _image_id(root: str, file: str, path: str, bucket: str, class_name: str | No
 def read_2021_layout(root: str, division: int) -> ClearTree:
     """Return the listed images of a tree with a ``training_folder/``."""
     # ``class_names.txt`` is in the root. In ``training_folder/``, ``bucket_indices.json`` is a list
-    # of buckets, ``filelists/<bucket>/all.txt`` lists the images of one, and
+    # of buckets, ``filelists/<bucket>/all.txt`` lists a bucket's images, and
     # ``testset_ratio_0.3/split_<n>/<bucket>/train.txt`` and ``test.txt`` divide them. A line is
     # ``path label``: the path relative to the root, which may contain blanks, and the number of
     # the class, counted from 0. Bucket 0 may lack labels and lists.
@@ -229,7 +232,7 @@ def _listing(root: str, bucket: str, division: int, classes: tuple[str, ...]) ->
 
 
 def _read_list(root: str, file: str, bucket: str, classes: tuple[str, ...]) -> dict[str, _Line]:
-    """Return the line and class of each image in a list, in its order."""
+    """Return the line and class of each image in a list, in the order of the list."""
     lines: dict[str, _Line] = {}
     for number, path, label in _parsed_lines(root, file, bucket, classes):
         id = _image_id(root, file, path, bucket, label)

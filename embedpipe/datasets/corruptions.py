@@ -21,7 +21,7 @@ from .source import Source, Stamp
 __all__ = ["RECIPE", "SEVERITIES", "CorruptedSource", "Pixels", "corrupted", "corruption_kinds"]
 
 Pixels = NDArray[np.uint8]
-"""(height, width, 3), RGB."""
+"""Array (height, width, 3) of an RGB image."""
 
 Noise = Callable[[], np.random.Generator]
 """Function that returns the random generator of the image, in its initial state."""
@@ -52,7 +52,7 @@ def gaussian_noise(pixels: Pixels, severity: int, noise: Noise) -> bytes:
 @corruption_kinds.register("blur")
 def blur(pixels: Pixels, severity: int, noise: Noise) -> bytes:
     """Gaussian blur with a standard deviation of 1/224 to 6/224 of the shorter side."""
-    # At least 0.4 to 1 pixel: the published values for images of 32 pixels.
+    # The deviation is at least 0.4 to 1 pixel, the published values for images of 32 pixels.
     from PIL import Image, ImageFilter
 
     share = (1, 2, 3, 4, 6)[severity - 1] / 224
@@ -67,13 +67,13 @@ def brightness(pixels: Pixels, severity: int, noise: Noise) -> bytes:
     added = (0.1, 0.2, 0.3, 0.4, 0.5)[severity - 1] * 255
     value = pixels.max(axis=2, keepdims=True).astype(np.float64)  # (height, width, 1)
     raised = np.minimum(value + added, 255)
-    black = value == 0  # without hue: it becomes grey
+    black = value == 0  # black has no hue and becomes grey
     return _png(np.where(black, raised, pixels * raised / np.where(black, 1, value)))
 
 
 @corruption_kinds.register("contrast")
 def contrast(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Distances to the mean of each channel reduced to between 40 and 5 %."""
+    """Each value's distance to the mean of its channel, reduced to 40 to 5 % of its size."""
     kept = (0.4, 0.3, 0.2, 0.1, 0.05)[severity - 1]
     # The sum of 8-bit values is exact in float64 in any order.
     mean = pixels.mean(axis=(0, 1), dtype=np.float64)  # (3,)
@@ -122,7 +122,7 @@ def corrupted(
 
     A *variant* is a kind at a severity, such as ``"blur-3"``, or ``"clean"``. Item `x` becomes
     item ``blur-3/x`` of bucket ``blur-3``, with the same label and split. Images are corrupted
-    when they are read, and their vectors are cached like any others.
+    when they are read, and their vectors are cached like those of other images.
 
     Parameters
     ----------
@@ -131,9 +131,9 @@ def corrupted(
     kinds
         Any of ``gaussian_noise``, ``blur``, ``brightness``, ``contrast`` and ``jpeg``.
     severities
-        1 (slight) to 5.
+        Severities from 1 (slight) to 5 (strong).
     clean
-        Whether the clean images are a variant too, the first one.
+        Whether the clean images are the first variant.
     spread
         Whether every item is in one variant instead of all. The items of each class and split are
         then distributed evenly, in an order given by the SHA-256 of their ids. Without `spread`,
@@ -169,9 +169,9 @@ def corrupted(
     True
     """
     variants = _variant_names(kinds, severities, clean)
-    all_of = [(item, variant) for item in dataset.items for variant in variants]
-    placed = _distributed(dataset.items, variants) if spread else all_of
-    items = [replace(item, id=f"{variant}/{item.id}", bucket=variant) for item, variant in placed]
+    all_pairs = [(item, variant) for item in dataset.items for variant in variants]
+    pairs = _distributed(dataset.items, variants) if spread else all_pairs
+    items = [replace(item, id=f"{variant}/{item.id}", bucket=variant) for item, variant in pairs]
     items.sort(key=lambda item: item.id)
     options = hashlib.sha256(repr((variants, spread)).encode()).hexdigest()[:8]
     return replace(
@@ -250,20 +250,20 @@ def _parsed(variant: str) -> tuple[str, int] | None:
 
 
 def _distributed(items: Sequence[Item], variants: Sequence[str]) -> list[tuple[Item, str]]:
-    """Return every item with one variant, in turn within each split and class."""
+    """Return (item, variant) pairs: items sorted by split and class take the variants in turn."""
 
-    def place(item: Item) -> tuple[str, str, bytes]:
+    def sort_key(item: Item) -> tuple[str, str, bytes]:
         digest = hashlib.sha256(item.id.encode("utf-8", "surrogatepass")).digest()
         return item.split or "", item.label or "", digest
 
-    ordered = sorted(items, key=place)
-    return [(item, variants[at % len(variants)]) for at, item in enumerate(ordered)]
+    ordered = sorted(items, key=sort_key)
+    return [(item, variants[row % len(variants)]) for row, item in enumerate(ordered)]
 
 
 def _corrupted(
     id: str, content: bytes | OSError, variants: Sequence[str]
 ) -> Iterator[tuple[str, bytes | OSError]]:
-    """Yield each variant of one image, or the error for each."""
+    """Yield each variant of one image, with its bytes or with the error."""
     if isinstance(content, OSError):
         yield from ((variant, content) for variant in variants)
         return
@@ -322,7 +322,7 @@ def _recipe() -> str:
 
 
 def _stamp(variant: str, clean: Stamp | None) -> Stamp | None:
-    """Return the stamp of a variant: the clean image's, with a digest of the recipe as inode."""
+    """Return the stamp of a variant: the clean image's, with another number as inode."""
     if clean is None or variant == CLEAN:
         return clean
     parsed = _parsed(variant)

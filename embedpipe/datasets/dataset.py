@@ -1,4 +1,4 @@
-"""Items, and datasets: items in order with the source of their bytes."""
+"""Items and datasets; a dataset has ordered items and the source of their bytes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def canonical_split(name: str) -> str | None:
 
 
 def split_of(text: str) -> str | None:
-    """Return the split of a cell, None if it is blank; a ValueError's message is a clause."""
+    """Return the split in a table's cell, None if blank; a ValueError's message is a clause."""
     name = text.strip()
     if not name:
         return None
@@ -111,8 +111,8 @@ class Dataset:
     listed
         Whether the items were listed one by one by the user.
     division
-        Function from a seed to the split of each item by id, for a dataset with several divisions
-        into training and test items of which none was chosen. See `for_seed`.
+        Function from a seed to the split of each item by id. Only a dataset with several divisions
+        into training and test items has it, until a division is chosen. See `for_seed`.
 
     Raises
     ------
@@ -202,8 +202,8 @@ class Dataset:
     def for_seed(self, seed: int) -> Dataset:
         """Return the dataset with the splits for the seed of a run.
 
-        A dataset without several divisions is returned as it is. The 2021 layout of CLEAR has
-        five: seed k selects division k modulo 5.
+        A dataset with one division is returned unchanged. The 2021 layout of CLEAR has five
+        divisions: seed k selects division k modulo 5.
         """
         if self.division is None:
             return self
@@ -215,7 +215,7 @@ class Dataset:
         return replace(self, items=items, division=None)
 
     def subset(self, split: str | None) -> Dataset:
-        """Return the dataset of the items of one split; a UsageError if it has none."""
+        """Return the dataset of the items of one split; raise UsageError if there are none."""
         items = tuple(item for item in self.items if item.split == split)
         if not items:
             known = ", ".join(str(name) for name in self.counts())
@@ -235,7 +235,7 @@ _SUFFIX = re.compile(
 
 def path_name(path: str, identity: str | None = None) -> str:
     """Return a readable and unique name, valid for a folder, for the dataset at `path`."""
-    # The digest is of `identity` if several datasets have the same path.
+    # `identity`, the text that is hashed, distinguishes datasets with the same path.
     absolute = os.path.abspath(path)
     stem = _SUFFIX.sub("", os.path.basename(absolute))
     slug = re.sub(r"[^\w.]+", "-", stem.encode("utf-8", "replace").decode()).strip("-.")

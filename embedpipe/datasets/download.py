@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Progress", "download", "fetch", "file_sha256", "is_url"]
 
 Progress = Callable[[int, int | None], None]
-"""Called with the number of received bytes, and their total or None."""
+"""Function that takes the number of received bytes, and the total number or None."""
 
 Check = Callable[[Path], None]
-"""Raises a DatasetError, whose message is a sentence, for a wrong file."""
+"""Function that raises a DatasetError for a wrong file; its message is a sentence."""
 
 _BLOCK = 1 << 18  # bytes
 _TIMEOUT = 60.0  # seconds without a byte
-_TRIES = 5  # in a row without progress
+_TRIES = 5  # successive tries without progress
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses that justify another try
 
 
@@ -55,7 +55,7 @@ def file_sha256(path: Path) -> str:
 def fetch(url: str, directory: Path, progress: Progress | None = None) -> Path:
     """Return the path of `url` in `directory`, downloaded if it is missing."""
     name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name or "download"
-    # Many addresses end in "master.zip".
+    # The digest distinguishes addresses that end in the same name, such as "master.zip".
     target = directory / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
     return download(url, target, progress=progress)
 
@@ -69,7 +69,7 @@ def download(
     backoff: float = 0.5,
 ) -> Path:
     """Return `target`, downloaded from `url` if it is missing, checked and complete."""
-    # `backoff` is the seconds before the second try, doubled for each further one.
+    # `backoff` is the number of seconds before the second try; it doubles at each further try.
     if not is_url(url):
         raise UsageError(f"{url!r} is not an http:// or https:// address.")
     if target.exists():
@@ -126,7 +126,7 @@ class _ResumingDownloader:
         return self.target.with_name(f"{self.target.name}.part.json")
 
     def __call__(self, url: str, output_file: str, pooch: object) -> None:
-        """Put all bytes into `output_file`; pooch gives it its final name."""
+        """Put all bytes into `output_file`, which pooch then renames."""
         failures, before = 0, self._size()
         while True:
             try:
@@ -177,7 +177,7 @@ class _ResumingDownloader:
         raise DatasetError(f"{self.url} cannot be downloaded: {reason}.")
 
     def _receive(self, response: requests.Response, offset: int) -> None:
-        """Append a response that continues from `offset`; otherwise start again with it."""
+        """Append a response that continues at `offset`; replace the file by any other response."""
         from urllib3.exceptions import HTTPError
 
         resumed = response.status_code == HTTPStatus.PARTIAL_CONTENT
@@ -194,7 +194,7 @@ class _ResumingDownloader:
         ended = "the connection ended after"
         with self.part.open("ab") as file:
             try:
-                # Undecoded: no received byte is lost in a buffer when the connection ends.
+                # Without decoding, no received byte is lost in a buffer when the connection ends.
                 for block in response.raw.stream(_BLOCK, decode_content=False):
                     file.write(block)
                     done += len(block)

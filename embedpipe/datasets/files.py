@@ -109,7 +109,7 @@ def load_archive(path: str | os.PathLike[str]) -> Dataset:
 
 
 def open_archive(path: str | os.PathLike[str]) -> ArchiveSource:
-    """Return the source for an archive; its first bytes decide between zip and tar."""
+    """Return the source for an archive; its first bytes or its suffix show whether it is a zip."""
     text = os.fspath(path)
     try:
         with open_binary(text) as file:

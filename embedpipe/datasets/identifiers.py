@@ -1,6 +1,6 @@
 r"""File names as text: an id is valid Unicode and identifies exactly one file.
 
-A file name on disk is a string of bytes. UTF-8 names are their own id. Any other byte is written
+A file name on disk is a string of bytes. A name in UTF-8 is its own id. Any other byte is written
 ``\xNN`` in the id, where `NN` is its value. If a name contains such an escape as plain text, its
 backslash is written ``\x5c``. Different names have different ids.
 """
@@ -25,7 +25,7 @@ _SURROGATE = 0xDC00
 
 
 def encode_id(path: str) -> str:
-    r"""Return the id of the relative path `path`, as decoded by :func:`os.fsdecode`."""
+    r"""Return the id of a relative path that :func:`os.fsdecode` has decoded."""
     if path.isascii() and "\\" not in path:
         return path
     return _TO_ESCAPE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", path)
@@ -43,7 +43,7 @@ def _character(byte: int) -> str:
 
 
 def path_form(path: str) -> str:
-    r"""Return a form that is equal for similar paths: composed (NFC), ``\`` as ``/``."""
+    r"""Return a form that is equal for similar paths: in NFC, with ``/`` for ``\``."""
     slashed = path.replace("\\", "/")
     return slashed if slashed.isascii() else unicodedata.normalize("NFC", slashed)
 

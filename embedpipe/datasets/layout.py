@@ -2,16 +2,16 @@
 
 Rules, in order, for the relative paths of all images:
 
-1. Folders that contain everything are a wrapping and are removed:
+1. Folders that contain all images are a wrapping and are removed from the ids:
    ``clothing-dataset-small-master/train/hat/x.jpg`` becomes ``train/hat/x.jpg``. A folder named
-   like a split is not a wrapping. A folder on disk may grow: there, a wrapping is removed from
-   the ids only if it contains splits. Otherwise a second folder beside it would change every id.
+   like a split is not a wrapping. A folder on disk may grow, so its wrapping is removed only
+   if it contains splits. Otherwise a second folder beside the wrapping would change every id.
 2. The first-level folders are splits if all of them are named like splits, or if they name at
-   least two different ones (``train/ test/ docs/`` are splits; ``bus/ car/ train/`` are not).
+   least two different splits (``train/ test/ docs/`` are splits; ``bus/ car/ train/`` are not).
 3. The first-level folders, inside the splits if there are any, are classes if there are at least
    two. With one class, all items are unlabelled. Deeper folders belong to the class above them.
-4. Images beside the class folders or outside the splits are unlabelled, as are those in a class
-   folder called ``_unlabeled``, ``_unlabelled`` (FiftyOne) or ``no_label`` (CVAT).
+4. Images beside the class folders or outside the splits are unlabelled. Images in a class folder
+   called ``_unlabeled``, ``_unlabelled`` (FiftyOne) or ``no_label`` (CVAT) are unlabelled too.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _SYSTEM_FILES = frozenset(
 """Copies, thumbnails and deleted files that operating systems leave beside images."""
 
 UNLABELLED = frozenset({"_unlabeled", "_unlabelled", "no_label"})
-"""Folders beside those of the classes in which other programs put images without a label."""
+"""Names of folders beside the class folders in which other programs put unlabelled images."""
 
 
 def suffix_of(name: str) -> str:
@@ -68,7 +68,7 @@ def is_image(name: str) -> bool:
 
 
 def is_visible(name: str) -> bool:
-    """Return whether a file or folder is neither hidden nor one of the system."""
+    """Return whether a file or folder is neither hidden nor a file of the system."""
     return not name.startswith(".") and name not in _SYSTEM_FILES
 
 
@@ -90,14 +90,14 @@ def arrange(paths: Iterable[str], *, growing: bool = False) -> tuple[str, list[I
     wrapping = _wrapping(ordered)
     ids = [path[len(wrapping) :] for path in ordered] if wrapping else ordered
     folders = [id.rpartition("/")[0] for id in ids]
-    found = _labels_and_splits(set(folders))  # computed once per folder
+    found = _labels_and_splits(set(folders))  # computed once for each folder
     if growing and not any(split for _, split in found.values()):
         wrapping, ids = "", ordered
     return wrapping, [Item(id, *found[folder]) for id, folder in zip(ids, folders, strict=True)]
 
 
 def _wrapping(ordered: list[str]) -> str:
-    """Return the folders that all paths share: in sorted order, those of the first and last."""
+    """Return the outer folders that all paths share: those that the first and last path share."""
     if not ordered:
         return ""
     shared = ""

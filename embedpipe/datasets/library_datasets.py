@@ -34,7 +34,10 @@ Arrays = Mapping[str, NDArray[np.uint8]]
 
 
 class ArraySource(Source):
-    """Images in arrays by split, from a function; item ``train/7.pgm`` is row 7 of ``train``."""
+    """Images in one array for each split; item ``train/7.pgm`` is row 7 of ``train``.
+
+    The function `load` returns the arrays.
+    """
 
     def __init__(self, location: str, load: Callable[[], Arrays]) -> None:
         self._location, self._load = location, load
@@ -50,7 +53,7 @@ class ArraySource(Source):
         return self._location
 
     def stamp(self, id: str) -> Stamp | None:
-        """Return None: an array has no date."""
+        """Return None, because an array has no file times."""
         return None
 
     def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
@@ -111,7 +114,7 @@ def _digit_images() -> dict[str, NDArray[np.uint8]]:
 
 @lru_cache(maxsize=1)
 def _digits() -> tuple[NDArray[np.float64], list[int]]:
-    """Return the images, (1797, 8, 8) from 0 to 16, and their digits."""
+    """Return the images, (1797, 8, 8) with values from 0 to 16, and their digits."""
     from sklearn.datasets import load_digits as load
 
     bunch = load()
@@ -215,7 +218,7 @@ def _splits(kind: str, root: Path, download: bool) -> dict[str, Any]:
 
 
 def _build(kind: str, root: Path, **options: Any) -> Any:
-    """Return torchvision's dataset of class `kind` below `root`; it verifies its checksums."""
+    """Return torchvision's dataset of class `kind` below `root`, with verified checksums."""
     import torchvision.datasets
 
     try:

@@ -31,35 +31,36 @@ def load_dataset(
 ) -> Dataset:
     """Return a dataset by its name, or from a folder, an archive, a manifest or image files.
 
-    Registered names come first; for a folder named ``digits``, pass ``"./digits"`` or
-    ``Path("digits")``. A CLEAR folder is recognised, with its buckets of time.
+    A registered name is preferred to a path; for a folder named ``digits``, pass ``"./digits"`` or
+    ``Path("digits")``. A CLEAR folder is recognised and loaded with its buckets of time.
 
     Parameters
     ----------
     name_or_path
         A registered name; a folder; an archive (``.zip``, ``.tar``, ``.tar.gz`` ...); a manifest
         (``.csv``, ``.jsonl``, ``.parquet``) with a ``path`` column; an image file, or a list of
-        image files. A list of one path is that path.
+        image files. A list of one path is treated like that path.
     source
-        Folder, archive or URL of the images of a named dataset; the folder or archive that a
-        manifest's paths are relative to. A URL is downloaded.
+        For a named dataset: folder, archive or URL of the images. For a manifest: folder, archive
+        or URL of the archive that its paths are relative to. A URL is downloaded.
     download
         Whether to download a named dataset that is missing.
     directory
         Folder for downloads; by default ``.embedpipe/downloads``.
     progress
-        Called with the number of downloaded bytes, and their total or None.
+        Function that takes the number of downloaded bytes, and the total number or None.
     within
-        For an untrusted manifest: the folder that must contain all its images, links followed.
+        For an untrusted manifest: the folder that must contain all its images. Links are resolved
+        before the check.
 
     Raises
     ------
     UnknownNameError
-        If it is neither a registered name nor a path.
+        If `name_or_path` is neither a registered name nor a path.
     DatasetError
-        If it cannot be found, listed or read, or differs from its card.
+        If the dataset cannot be found, listed or read, or differs from its card.
     UsageError
-        If an option does not apply to it.
+        If an option does not apply to the dataset.
 
     Examples
     --------

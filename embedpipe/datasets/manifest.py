@@ -21,7 +21,7 @@ __all__ = ["MANIFEST_SUFFIXES", "load_manifest"]
 
 def load_manifest(path: str, request: Request | None = None) -> Dataset:
     """Return the dataset of a manifest; a row with status ``skip`` or ``unsure`` has no label."""
-    # Missing images are items, and reported when they are read.
+    # Missing images are items; they are reported when they are read.
     request = request or Request()
     absolute = os.path.abspath(path)
     images = _images(request, os.path.dirname(absolute))
@@ -90,7 +90,7 @@ def _images(request: Request, folder: str) -> Source:
 
 
 def _id(path: str, root: str | None) -> str:
-    """Return `path` relative to `root` if it is inside; otherwise the path, tidied."""
+    """Return `path` relative to `root` if it is inside; otherwise the normalised path."""
     path = path.replace(os.sep, "/")
     if os.path.isabs(path):
         path = os.path.normpath(path).replace(os.sep, "/")

@@ -40,7 +40,7 @@ class Request:
     directory
         Folder for downloads.
     progress
-        Called with the number of downloaded bytes, and their total or None.
+        Function that takes the number of downloaded bytes, and the total number or None.
     within
         Folder that must contain every path of a manifest; None for no limit.
     card
@@ -85,7 +85,7 @@ class NamedDataset:
 class DatasetRegistry(Registry[NamedDataset]):
     """Every named dataset, in order of registration."""
 
-    def register(  # type: ignore[override]  # it has a card too
+    def register(  # type: ignore[override]  # `card` is an additional parameter
         self, name: str, card: CardLike = None
     ) -> Callable[[Loader], Loader]:
         """Return a decorator that registers a function or class as the dataset `name`.
@@ -206,7 +206,7 @@ def _wrong_pair(name: str, found: object) -> str:
 
 
 def checked(dataset: Dataset, card: DatasetCard) -> Dataset:
-    """Return `dataset` with the name and classes of its card, if both agree."""
+    """Return `dataset` with the name and classes of `card`, after a check that they agree."""
     found = {split or UNSPLIT: count for split, count in dataset.counts().items()}
     if card.counts and found != dict(card.counts):
         raise DatasetError(

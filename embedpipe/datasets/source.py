@@ -54,7 +54,7 @@ class Source(ABC):
     """The bytes of the items of one dataset, by id.
 
     A source may be used from several threads and sent to other processes: it pickles as the
-    information needed to open it again, not as its content. It keeps no open handle per item.
+    information needed to open it again, not as its content. It keeps no handle of an item open.
     """
 
     @property
@@ -92,7 +92,7 @@ class Source(ABC):
         """
 
     def read_one(self, id: str) -> bytes:
-        """Return the bytes of item `id`; an OSError if it is missing or unreadable."""
+        """Return the bytes of item `id`; raise OSError if it is missing or unreadable."""
         ((_, content),) = self.read([id])
         if isinstance(content, OSError):
             raise content

@@ -93,12 +93,12 @@ class TarSource(ArchiveSource):
             healthy = True
         finally:
             if healthy and not isinstance(stream, io.BufferedReader):
-                self._keep(stream)  # a plain file opens quickly
+                self._keep(stream)  # compressed; a plain file is quickly opened again
             else:
                 stream.close()
 
     def _stream(self, offset: int) -> BinaryIO:
-        """Return an open stream at or before `offset`, the nearest one."""
+        """Return the kept stream nearest before `offset`, or a new stream."""
         with self._lock:
             if self._process != os.getpid():  # the parent of a fork uses its own streams
                 self._idle, self._process = [], os.getpid()
@@ -118,13 +118,13 @@ class TarSource(ArchiveSource):
 
 
 class _Headers:
-    """The stream of a tar archive for listing: refuses headers of unusual size."""
+    """A stream for listing a tar archive, which refuses headers of unusual size."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
 
     def read(self, size: int) -> bytes:
-        """Return the next `size` bytes, those of a header."""
+        """Return the next `size` bytes, which belong to a header."""
         if size > _HEADER_BYTES:
             raise tarfile.ReadError(f"a header at byte {self.tell()} states {size:,} bytes")
         return self._read(size)
@@ -134,7 +134,7 @@ def _walk(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yield the members; raise an error if the list ends before the archive does."""
     while (member := archive.next()) is not None:
         yield member
-        archive.members.clear()  # type: ignore[attr-defined]  # it needs a kilobyte per member
+        archive.members.clear()  # type: ignore[attr-defined]  # a kilobyte for each member
     stream = cast(BinaryIO, archive.fileobj)
     stream.seek(archive.offset)
     if any(stream.read(tarfile.BLOCKSIZE)):
@@ -180,7 +180,7 @@ def _content(stream: BinaryIO, offset: int, size: int) -> bytes | OSError:
 
 
 def _open(path: str) -> BinaryIO:
-    """Open a tar archive, unpacking if it is compressed."""
+    """Open a tar archive, and unpack it if it is compressed."""
     with closing(open_binary(path)) as file:
         magic = file.read(6)
     if magic.startswith(b"\x1f\x8b"):

@@ -1,8 +1,8 @@
 """Images in a zip archive, read in place.
 
-The central directory is parsed here, because `zipfile` needs 700 bytes of memory per member and
-takes three times as long. A member is read by its offset, so several threads can read, each with
-its own handle.
+The central directory is parsed here, because `zipfile` needs 700 bytes of memory for each member
+and takes three times as long. A member is read by its offset, so several threads can read,
+each with its own handle.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _name(raw: bytes, flags: int) -> str:
 
 
 def _large(extra: bytes, *values: int) -> tuple[int, ...]:
-    """Return `values`, with those above 32 bits replaced from the extra field."""
+    """Return `values`; a value that does not fit into 32 bits comes from the extra field."""
     position = 0
     while position + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, position)
@@ -242,7 +242,7 @@ def _packed(file: BinaryIO, member: _Member) -> bytes:
     if magic != b"PK\x03\x04":
         raise OSError(f"it is damaged in the archive (not at the stated place). {_COPY}")
     start = member.offset + _LOCAL.size + name_length + extra_length
-    # `read` allocates all bytes before it reads the first.
+    # `read` allocates memory for all bytes first, so their number is checked before.
     if member.packed > MAX_BYTES:
         raise too_large(member.packed)
     if start + member.packed > os.fstat(file.fileno()).st_size:
