@@ -1,7 +1,7 @@
-"""Frozen encoders: bundled weights, timm, torchvision; and the runtimes that execute them.
+"""Frozen encoders (bundled, timm, torchvision) and the runtimes that execute them.
 
-`get_backbone` returns one by its name. To add a name, register a subclass of `Backbone` with its
-preprocessing, the length of its vectors, a digest of its weights, and `encode`::
+`get_backbone` returns a backbone by its name. To add a name, register a subclass of `Backbone`
+with its preprocessing, the length of its vectors, a digest of its weights, and `encode`::
 
     import hashlib
     from pathlib import Path

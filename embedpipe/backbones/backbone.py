@@ -18,7 +18,7 @@ class Encoder(Protocol):
     """A backbone that is ready to run on this machine."""
 
     provenance: dict[str, str]
-    """Runtime, versions and device; vectors may differ slightly between them.
+    """Runtime, versions and device; other ones may give slightly different vectors.
 
     The key ``runtime`` is required.
     """
@@ -107,7 +107,7 @@ class Backbone(ABC):
 
 
 class _PlainEncoder:
-    """Calls `encode` of a backbone and checks the result."""
+    """Encoder that calls `encode` of a backbone and checks the result."""
 
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone

@@ -1,4 +1,4 @@
-"""Backbones that are torch networks: bundled weights, timm, torchvision; and files of weights."""
+"""Backbones that are torch networks (bundled, timm, torchvision), and files of weights."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def load_weights(module: torch.nn.Module, path: Path) -> None:
-    """Load a file of weights into a feature extractor; the file may have more tensors."""
+    """Load a file of weights into a feature extractor; additional tensors are ignored."""
     given, wanted = read_weights(path), module.state_dict()
     missing = [name for name in wanted if name not in given and "num_batches" not in name]
     if missing:
@@ -118,7 +118,7 @@ class NetworkBackbone(Backbone):
         """The number of features."""
         import torch
 
-        module = self.module  # outside of inference mode
+        module = self.module  # built outside of inference mode
         with torch.inference_mode():
             return int(module(torch.zeros(1, 3, *self.preprocess.size)).shape[1])
 
@@ -147,7 +147,7 @@ class NetworkBackbone(Backbone):
 
 
 class TimmBackbone(NetworkBackbone):
-    """Any timm model, with an optional revision on the hub and file of weights."""
+    """Any timm model, with an optional revision on the hub and an optional file of weights."""
 
     library = "timm"
 
@@ -212,7 +212,7 @@ class TimmBackbone(NetworkBackbone):
 
 @contextlib.contextmanager
 def _quiet_hub() -> Iterator[None]:
-    """Silence the log of retries of the hub's client."""
+    """Silence the log of the hub's client about retries."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -289,7 +289,7 @@ class BundledBackbone(TimmBackbone):
 
 
 class TorchvisionBackbone(NetworkBackbone):
-    """Any torchvision classification model: the inputs of its last layer."""
+    """Any torchvision classification model; the features are the inputs of its last layer."""
 
     library = "torchvision"
 

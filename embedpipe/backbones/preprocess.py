@@ -17,7 +17,7 @@ __all__ = ["DecodeError", "Decoded", "Preprocess", "decode", "decode_image"]
 
 
 LARGEST = 50_000_000
-"""Maximum pixels of a resized image before it is cropped: 150 MB."""
+"""Maximum pixels of a resized image before it is cropped (150 MB of memory)."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class Preprocess:
     size
         Height and width of the encoder's input, in pixels.
     resize
-        Size before cropping, in pixels: the shorter side (an integer, aspect ratio kept) or height
-        and width.
+        Size before cropping, in pixels. An integer is the shorter side, and the aspect ratio is
+        kept. A pair is height and width.
     interpolation
         ``"bilinear"``, ``"bicubic"``, ``"lanczos"`` or ``"nearest"``, antialiased by Pillow.
     mean, std
-        Per channel, for pixels scaled to 0..1.
+        Mean and standard deviation of each channel, for pixels scaled to the range 0 to 1.
     scaled_decode
         Whether large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size, but at least twice the
-        needed size: faster, with slightly different pixels.
+        needed size. This is faster and gives slightly different pixels.
     """
 
     size: tuple[int, int]
@@ -59,7 +59,7 @@ class Preprocess:
 
     @classmethod
     def from_timm(cls, config: dict[str, Any]) -> Preprocess:
-        """Return the preprocessing of a timm data config; a ValueError for other crop modes."""
+        """Return a timm data config as preprocessing; raise ValueError for other crop modes."""
         _, height, width = config["input_size"]
         scaled = (math.floor(height / config["crop_pct"]), math.floor(width / config["crop_pct"]))
         mode = config["crop_mode"]
@@ -90,7 +90,7 @@ class Decoded(NamedTuple):
 
 
 def decode_image(data: bytes, preprocess: Preprocess) -> Decoded:
-    """Decode an image file to the encoder's input size; a DecodeError if it is invalid."""
+    """Decode an image file to the encoder's input size; raise DecodeError if it is invalid."""
 
     def at_input_size(picture: Picture) -> Decoded:
         pixels = _resize_and_crop(picture.rgb, preprocess)

@@ -45,7 +45,7 @@ def get_backbone(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None
     >>> get_backbone("timm:resnet18").name
     'timm:resnet18'
     """
-    # Absolute, because processes in other folders read it too.
+    # The path is absolute, because processes in other folders read the file too.
     file = None if weights is None else Path(weights).expanduser().absolute()
     library, _, model = name.partition(":")
     if library == "timm" and model:

@@ -99,7 +99,7 @@ def _normalised(module: torch.nn.Module, preprocess: Preprocess) -> torch.nn.Mod
 
 
 class _FixedBatches:
-    """Batches of one size, padded with black images, because the batch size changes low bits."""
+    """Batches of one size, padded with black images: the batch size changes vectors' low bits."""
 
     def __init__(self, size: tuple[int, int], batch_size: int) -> None:
         self._buffer = np.zeros((batch_size, *size, 3), np.uint8)
@@ -180,7 +180,7 @@ def _convert(network: torch.nn.Module, size: tuple[int, int]) -> Any:
     frontend = FrontEndManager().load_by_framework("pytorch")
     example = torch.zeros(1, *size, 3, dtype=torch.uint8)
     with torch.inference_mode(), warnings.catch_warnings():
-        # Tracing is deprecated in torch, but not every OpenVINO supports its replacement.
+        # Tracing is deprecated in torch, but some versions of OpenVINO lack its replacement.
         warnings.simplefilter("ignore")
         decoder = TorchScriptPythonDecoder(network, example_input=example)
         return frontend.convert(frontend.load(decoder))  # `decoder` must outlive the conversion
@@ -191,7 +191,7 @@ def _no_telemetry() -> Iterator[None]:
     """Block imports of OpenVINO's telemetry package."""
     name = "openvino_telemetry"
     before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]  # its import fails
+    sys.modules[name] = None  # type: ignore[assignment]  # makes its import fail
     try:
         yield
     finally:

@@ -46,7 +46,7 @@ def embed(
 ) -> Embeddings:
     """Embed the images of a dataset; vectors in the cache are reused.
 
-    The function may be killed and run again, and may run in several processes at once.
+    A killed call can be repeated, and several processes can embed at once.
 
     Parameters
     ----------
@@ -55,11 +55,12 @@ def embed(
     workspace
         Folder of the cache; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     progress
-        Called with the stage (``"scan"``, ``"embed"``), the items done, and their total.
+        Function that takes the stage (``"scan"``, ``"embed"``), the number of finished items, and
+        the total number.
     options
         Options of embedding.
     **changes
-        Single options by name: ``backbone="timm:resnet18"``.
+        Options that replace those in `options`, by name: ``backbone="timm:resnet18"``.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def embed(
     preprocess = _preprocess(options, backbone)
     stores = _stores(workspace, options, backbone)
     if len(stores) == 1 and not options.require_cached:
-        stores[0].create()  # before the scan, an error if the workspace is read-only
+        stores[0].create()  # raises before the scan if the workspace is read-only
     scanned = scan(dataset, workspace, progress)
     notes = []
     if not scanned.remembered:
@@ -120,7 +121,7 @@ def embed(
         store.create()
         runtime = _runtime(store, options.runtime, notes)
     while wanted:
-        now = (fill_with_ray if options.executor == "ray" else fill)(
+        result = (fill_with_ray if options.executor == "ray" else fill)(
             store,
             backbone,
             preprocess,
@@ -129,8 +130,8 @@ def embed(
             runtime=runtime,
             progress=progress,
         )
-        wanted = _other_copies(dataset, scanned, wanted, now, filled)
-        filled = filled.plus(now)
+        wanted = _other_copies(dataset, scanned, wanted, result, filled)
+        filled = filled.plus(result)
     return _gather(dataset, workspace, store, scanned, filled, started, notes)
 
 
@@ -166,7 +167,7 @@ def _stores(workspace: Workspace, options: EmbedOptions, backbone: Backbone) -> 
 
 
 def _covered(store: Store, workspace: Workspace, content_ids: pa.Array) -> int:
-    """Return the number of items with a vector in a store or in one of an older rule."""
+    """Return the number of items with a vector in a store or in its older stores."""
     missing = store.missing(content_ids)
     for older in older_stores(store, workspace):
         missing &= older.missing(content_ids)
@@ -174,7 +175,7 @@ def _covered(store: Store, workspace: Workspace, content_ids: pa.Array) -> int:
 
 
 def _runtime(store: Store, asked: str, notes: list[str]) -> str:
-    """Return the runtime to use: in bf16 that of the cache, as others differ too much."""
+    """Return the runtime to use; in bf16 it is the one that computed the cached vectors."""
     known = store.runtime()
     if asked != "auto" or store.spec.precision != "bf16" or known not in ("torch", "openvino"):
         return asked
@@ -211,7 +212,7 @@ def _with_changes(options: EmbedOptions, changes: dict[str, object]) -> EmbedOpt
 
 
 def _wanted(dataset: Dataset, scanned: Scan, store: Store, retry: bool) -> dict[str, bytes]:
-    """Return the images to embed: content id by the id of one of its items."""
+    """Return the content ids to embed, each by the id of one item that has it."""
     failed = {} if retry else store.failures()
     missing = store.missing(scanned.content_ids)
     wanted: dict[bytes, str] = {}
@@ -223,11 +224,15 @@ def _wanted(dataset: Dataset, scanned: Scan, store: Store, retry: bool) -> dict[
 
 
 def _other_copies(
-    dataset: Dataset, scanned: Scan, wanted: dict[str, bytes], now: FillResult, before: FillResult
+    dataset: Dataset,
+    scanned: Scan,
+    wanted: dict[str, bytes],
+    latest: FillResult,
+    earlier: FillResult,
 ) -> dict[str, bytes]:
     """Return an untried copy of each image that has become unreadable."""
-    lost = {wanted[path] for path, failure in now.failures.items() if failure.stage == "read"}
-    tried = wanted.keys() | before.failures.keys()
+    lost = {wanted[path] for path, failure in latest.failures.items() if failure.stage == "read"}
+    tried = wanted.keys() | earlier.failures.keys()
     copies: dict[bytes, str] = {}
     if lost:
         for item, content_id in zip(dataset.items, scanned.content_ids.to_pylist(), strict=True):
@@ -250,7 +255,7 @@ def _gather(
     rows = np.flatnonzero(~missing)
     unreadable = [failure for failure in failures if failure.content_id is None]
     if unreadable:
-        with contextlib.suppress(ReadOnlyError):  # reported anyway
+        with contextlib.suppress(ReadOnlyError):  # the failures are in the report anyway
             store.add_failures(unreadable, versions())
     if not len(dataset):
         raise DatasetError(f"dataset {dataset.name!r} has no items to embed.")

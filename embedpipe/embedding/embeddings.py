@@ -38,7 +38,7 @@ class EmbedReport:
     reused
         Number of items with a vector from the cache or from a duplicate.
     failed
-        Number of items without a vector, with those that vanished.
+        Number of items without a vector, including vanished items.
     dim
         Length of a vector.
     seconds
@@ -48,8 +48,8 @@ class EmbedReport:
     remarks
         Notes on changed names and on images encoded in this call.
     vanished
-        Number of items of the last scan whose file is missing, reported once; moved and renamed
-        files do not count.
+        Number of items of the last scan whose file is missing. Each is reported once. Moved and
+        renamed files do not count.
     notes
         Sentences on decisions, such as a precision taken from the cache.
     """
@@ -79,7 +79,7 @@ class Embeddings:
     items
         The n items with a vector, in the dataset's order.
     dataset
-        The dataset, with the items that failed.
+        The dataset, including the items that failed.
     spec
         The spec of the vectors.
     content_ids

@@ -31,10 +31,10 @@ __all__ = ["FillResult", "canary_images", "copy_older_vectors", "fill", "older_s
 BATCH_SIZE = 64
 FRAGMENT_ROWS = 4096
 FRAGMENT_SECONDS = 30.0
-"""Maximum rows and seconds between two fragments, the most that a kill can lose."""
+"""Maximum rows and seconds between two fragments; a killed process loses at most these rows."""
 
 AHEAD, AHEAD_BYTES = 4 * BATCH_SIZE, 256 << 20
-"""Maximum images ahead of the encoder, and maximum bytes of their files."""
+"""Maximum number of images that wait for the encoder, and maximum bytes of their files."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FillResult:
     remarks: tuple[Remark, ...] = ()
 
     def plus(self, other: FillResult) -> FillResult:
-        """Return the sum of two calls, one after the other."""
+        """Return the combined result of two successive calls."""
         return FillResult(
             self.embedded + other.embedded,
             self.failures | other.failures,
@@ -78,7 +78,7 @@ def fill(
     progress: Progress | None = None,
 ) -> FillResult:
     """Embed images and add them to the store, a fragment at a time."""
-    # `wanted` is the content id by item id, one item for each content.
+    # `wanted` maps item ids to content ids, with one item for each content id.
     encoder = backbone.open(precision=store.spec.precision, runtime=runtime, batch_size=BATCH_SIZE)
     provenance = encoder.provenance | versions()
     store.check_canary(lambda: _canary(encoder, preprocess), provenance)
@@ -218,7 +218,7 @@ def copy_older_vectors(
     wanted: Mapping[str, bytes],
     progress: Progress | None = None,
 ) -> int:
-    """Copy vectors of an older colour rule for images with the same pixels; return their number."""
+    """Copy vectors of images with the same pixels by an older colour rule; return their number."""
     copied = 0
     for older in older_stores(store, workspace):
         missing = older.missing(pa.array(list(wanted.values()), CONTENT_ID))
@@ -247,7 +247,7 @@ def older_stores(store: Store, workspace: Workspace) -> Iterator[Store]:
 
 
 HEIGHT, WIDTH = 300, 400
-_SCALES = ((120, 130), (40, 60), (12, 30), (4, 12))  # cell in pixels, amplitude in grey levels
+_SCALES = ((120, 130), (40, 60), (12, 30), (4, 12))  # cell size in pixels, amplitude in grey levels
 
 
 def canary_images() -> list[bytes]:
@@ -271,7 +271,7 @@ def _ppm(number: int) -> bytes:
 
 
 def _smooth_noise(cell: int, seed: int) -> NDArray[np.int32]:
-    """Return noise of 0..255 on a grid of `cell` pixels, interpolated linearly."""
+    """Return noise from 0 to 255 on a grid of `cell` pixels, interpolated linearly."""
     y, x = np.arange(HEIGHT, dtype=np.int32), np.arange(WIDTH, dtype=np.int32)
     i, j = np.arange(HEIGHT // cell + 2)[:, None], np.arange(WIDTH // cell + 2)
     grid = (i * 73_856_093 + j * 19_349_663 + seed * 83_492_791) % 2_147_483_647

@@ -136,7 +136,7 @@ def _check_nodes(ray: Any, store: Store, source: Source, item_id: str) -> None:
 
 
 def _look(path: Path, source: Source, item_id: str) -> tuple[str | None, Path, str | None]:
-    """Read the token, write a file beside it, and read an image, on a node."""
+    """Return the token that a node reads, the path that it writes, and an image's digest."""
     answer = temporary_path(path)
     try:
         token = path.read_text(encoding="ascii")
@@ -147,7 +147,7 @@ def _look(path: Path, source: Source, item_id: str) -> tuple[str | None, Path, s
 
 
 def _digest_of(source: Source, item_id: str) -> str | None:
-    """Return the digest of an image, None if it cannot be read."""
+    """Return the digest of an image; None if it cannot be read."""
     try:
         return hashlib.sha256(source.read_one(item_id)).hexdigest()
     except (OSError, EmbedpipeError):
@@ -170,7 +170,7 @@ def _name(ray: Any, node_id: str) -> str:
 
 @contextlib.contextmanager
 def _explained(ray: Any) -> Iterator[None]:
-    """Convert an error of Ray to the error of the worker, or to one line."""
+    """Convert an error of Ray to the worker's own error, or to a RunError of one line."""
     try:
         yield
     except ray.exceptions.RayTaskError as error:

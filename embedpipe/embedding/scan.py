@@ -18,11 +18,14 @@ from ..datasets.source import read_failure
 __all__ = ["Progress", "Scan", "scan"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage, the number of items done, and their total."""
+"""Function that takes the stage, the number of finished items, and the total number."""
 
 SETTLED_NS = 2_000_000_000
-"""Minimum age of a file when it is hashed, in nanoseconds; file systems have time steps of up to
-two seconds, so a younger file may change without a new time stamp."""
+"""Minimum age of a file when it is hashed, in nanoseconds.
+
+File systems have time steps of up to two seconds, so a younger file may change without a new time
+stamp.
+"""
 
 CHECKPOINT_SECONDS = 30.0
 """Seconds between two writes of the scan memory."""
@@ -41,7 +44,7 @@ class Scan:
 
 def scan(dataset: Dataset, workspace: Workspace, progress: Progress | None = None) -> Scan:
     """Return the digest of every item; unchanged files are not read again."""
-    # Listed files have no scan memory, because another call may list others.
+    # Listed files have no scan memory, because another call may list other files.
     memory = None if dataset.listed else workspace.items_of(dataset.name)
     known = _Memory(dataset, MEMORY_SCHEMA.empty_table() if memory is None else read_memory(memory))
     todo = known.to_read()
@@ -99,14 +102,14 @@ class _Memory:
         return sorted(self._unread)
 
     def vanished(self) -> tuple[str, ...]:
-        """Return the items of the last scan whose files and bytes are missing."""
-        here = set(self.content_ids)
+        """Return the ids from the last scan whose file and content are both missing."""
+        present = set(self.content_ids)
         stamp_of = self._dataset.source.stamp
         return tuple(
             row["id"]
             for row in self._removed.to_pylist()
             if row["content_id"] is not None
-            and row["content_id"] not in here
+            and row["content_id"] not in present
             and stamp_of(row["id"]) is None
         )
 
