@@ -1,4 +1,4 @@
-"""Embed a folder of images once; then every step takes seconds on a CPU.
+"""Embed a folder of images once; then every further step takes seconds on a CPU.
 
 ::
 

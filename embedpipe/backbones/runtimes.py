@@ -111,7 +111,7 @@ class _FixedBatches:
 
 
 class TorchEncoder:
-    """PyTorch: channels last, autocast to bf16 if selected, on CUDA if available."""
+    """Encoder by PyTorch: channels last, autocast to bf16 if selected, on CUDA if available."""
 
     def __init__(
         self, network: torch.nn.Module, size: tuple[int, int], precision: str, batch_size: int
@@ -142,7 +142,7 @@ class TorchEncoder:
 
 
 class OpenVinoEncoder:
-    """OpenVINO: the fastest runtime on Intel CPUs."""
+    """Encoder by OpenVINO, the fastest runtime on Intel CPUs."""
 
     def __init__(
         self, network: torch.nn.Module, size: tuple[int, int], precision: str, batch_size: int

@@ -172,7 +172,7 @@ class Store:
         return str(known["provenance"].get("runtime", "")).partition(" ")[0] or None
 
     def content_ids(self) -> pa.ChunkedArray:
-        """Return the content ids of the images with a vector: fixed-size binary(32)."""
+        """Return the content ids of the images with a vector, as fixed-size binary(32)."""
         chunks = [
             read_content_ids(path, self.spec.to_json())
             for path in fragment_paths(self.folder / "fragments")

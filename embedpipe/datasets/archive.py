@@ -41,7 +41,7 @@ class MemberTable:
         self._folders: dict[str, str | None] = {}
 
     def add(self, name: str, numbers: tuple[int, ...]) -> None:
-        """Add a member if it is an image; a later member replaces one of the same name."""
+        """Add a member if it is an image; a later member replaces an earlier one of its name."""
         suffix = suffix_of(name.rpartition("/")[2])
         if suffix not in IMAGE_SUFFIXES:
             self.others[suffix] += 1

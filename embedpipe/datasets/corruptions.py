@@ -73,7 +73,7 @@ def brightness(pixels: Pixels, severity: int, noise: Noise) -> bytes:
 
 @corruption_kinds.register("contrast")
 def contrast(pixels: Pixels, severity: int, noise: Noise) -> bytes:
-    """Each value's distance to the mean of its channel, reduced to 40 to 5 % of its size."""
+    """Reduce each pixel's distance to the mean of its channel to between 40 and 5 %."""
     kept = (0.4, 0.3, 0.2, 0.1, 0.05)[severity - 1]
     # The sum of 8-bit values is exact in float64 in any order.
     mean = pixels.mean(axis=(0, 1), dtype=np.float64)  # (3,)
@@ -89,7 +89,7 @@ def jpeg(pixels: Pixels, severity: int, noise: Noise) -> bytes:
 
 def _png(values: NDArray[Any]) -> bytes:
     """Return the nearest 8-bit image as a PNG."""
-    # Uncompressed: faster, and the bytes do not depend on the installed zlib.
+    # Without compression it is faster, and the bytes do not depend on the installed zlib.
     rounded = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return _encoded(rounded, "PNG", compress_level=0)
 
@@ -322,7 +322,7 @@ def _recipe() -> str:
 
 
 def _stamp(variant: str, clean: Stamp | None) -> Stamp | None:
-    """Return the stamp of a variant: the clean image's, with another number as inode."""
+    """Return the clean image's stamp, with a digest of the recipe as the inode of a variant."""
     if clean is None or variant == CLEAN:
         return clean
     parsed = _parsed(variant)

@@ -75,13 +75,13 @@ def walk(root: str, others: Counter[str]) -> Iterator[str]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself
+    except OSError:  # the entry is a link to itself
         return False
 
 
 def _is_file_or_broken_link(entry: os.DirEntry[str]) -> bool:
-    """Return false for a pipe or a device: reading it might never end."""
-    if entry.is_symlink() and not os.path.exists(entry.path):  # also a link to itself
+    """Return false for a pipe or a device, because reading it might never end."""
+    if entry.is_symlink() and not os.path.exists(entry.path):  # a link to itself too
         return True
     return entry.is_file()
 

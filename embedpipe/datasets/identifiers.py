@@ -70,7 +70,7 @@ def existing_form(path: str) -> str | None:
 
 
 def similar_hint(path: str, similar: str | None) -> str:
-    """Return a clause that names the path similar to a missing one; blank if there is none."""
+    """Return a clause that names the path similar to a missing one; blank if none is similar."""
     if similar is None:
         return ""
     slashes = path_form(path) != unicodedata.normalize("NFC", path)

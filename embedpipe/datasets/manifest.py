@@ -70,7 +70,7 @@ def _table(path: str) -> Table:
         error=DatasetError,
         what="manifest",
         synonyms={"path": "file_name"} if from_hub else None,
-        guarded=not from_hub,  # other programs that use such files write no guards
+        guarded=not from_hub,  # other programs write such files without guards
     )
 
 

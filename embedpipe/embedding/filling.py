@@ -218,7 +218,7 @@ def copy_older_vectors(
     wanted: Mapping[str, bytes],
     progress: Progress | None = None,
 ) -> int:
-    """Copy vectors of images with the same pixels by an older colour rule; return their number."""
+    """Copy an older colour rule's vectors of images with unchanged pixels; return their number."""
     copied = 0
     for older in older_stores(store, workspace):
         missing = older.missing(pa.array(list(wanted.values()), CONTENT_ID))
