@@ -47,7 +47,9 @@ class RandomProjectionRidgeHead(RidgeHead):
     Attributes
     ----------
     coef_, intercept_
-        (K, features) and (K,) float64; for other attributes see `RidgeHead`.
+        (K, features) and (K,) float64.
+    alpha_, loss_
+        See `RidgeHead`.
 
     Notes
     -----
