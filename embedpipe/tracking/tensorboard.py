@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,9 @@ class TensorBoardTracker(Tracker):
 
     def start(self, run_id: str, config: Mapping[str, Any]) -> None:
         """Open the run's event file."""
-        self._writer = self._open(log_dir=str(self.folder / run_id), purge_step=0)
+        folder = self.folder / run_id
+        _wait_for_a_later_name(folder)
+        self._writer = self._open(log_dir=str(folder), purge_step=0)
         self._writer.add_text("config", f"```json\n{json.dumps(config, indent=1)}\n```")
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -45,3 +48,11 @@ class TensorBoardTracker(Tracker):
     def finish(self) -> None:
         """Close the event file."""
         self._writer.close()
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Wait until a new event file is the last one in the order in which TensorBoard reads them."""
+    # The order is that of the names: events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER
+    seconds = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
+    latest = max((int(each) for each in seconds if each.isdigit()), default=0)
+    time.sleep(min(max(latest + 1 - time.time(), 0), 1))

@@ -125,6 +125,16 @@ def test_a_continued_run_has_each_round_once(name, tmp_path):
     assert READERS[name](tmp_path, "first")[0]["accuracy"] == [(20, 0.5), (40, 0.625)]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_run_continued_within_a_second_has_each_round_once(tmp_path, monkeypatch):
+    files = pytest.importorskip("tensorboard.summary.writer.event_file_writer")
+    # TensorBoard sorts the files of one second as text: 10 comes before 9.
+    monkeypatch.setattr(files, "_global_uid", files.AtomicCounter(9))
+    test_a_continued_run_has_each_round_once("tensorboard", tmp_path)
+
+
 class Recorder(Tracker):
     """Records its calls."""
 
