@@ -35,7 +35,7 @@ PREDICT_BYTES = 64 << 20
 
 
 def run_head(head: Any, seed: int) -> Any:
-    """Return an unfitted head from a spec string or a classifier; its unset seeds are `seed`."""
+    """Return an unfitted head from a spec string or a classifier; an unset seed becomes `seed`."""
     return seeded(get_head(head) if isinstance(head, str) else head, seed)
 
 
@@ -80,7 +80,7 @@ class Trainer:
         return head.fit(self.matrix[batch.rows], batch.labels, **options)
 
     def partial_fit(self, head: Any, batch: Batch) -> Any:
-        """Continue the training of `head` on these rows."""
+        """Continue the training of `head` on labelled rows."""
         known = {} if getattr(head, "accepts_new_classes", False) else {"classes": self.classes}
         return head.partial_fit(self.matrix[batch.rows], batch.labels, **known)
 
@@ -130,8 +130,8 @@ class Trainer:
 
     def buffer(self, batches: Sequence[Batch]) -> Batch:
         """Return a uniform sample of at most `buffer_size` labelled rows."""
-        # The rows with the highest random keys. A reservoir that receives the rows one by one keeps
-        # the same rows.
+        # Keep the rows with the highest random keys. A reservoir with these keys that receives the
+        # rows one by one keeps the same rows.
         labelled = joined(batches)
         keys = uniform_of_rows(labelled.rows, self.seed, "replay")
         kept = np.sort(np.argsort(-keys, kind="stable")[: self.buffer_size])

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 RESULTS_VERSION = "0.1.0"
-"""First version with the current results; changing it gives every run a new identity."""
+"""First embedpipe version with the current results. A new value gives every run a new id."""
 
 _STRATEGIES = "embedpipe.strategies"
 _OBJECTIVES = "embedpipe.strategies.objectives"

@@ -46,8 +46,8 @@ class ActiveLoop:
         Kind of the neighbour index: ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items.
         It is ignored for a `Problem`, which has its own index.
     workspace
-        Folder where the run is stored, in ``runs/<run_id>/``. A stored run is continued. By
-        default nothing is stored.
+        Workspace whose folder ``runs/<run_id>/`` stores the run. If the run is already stored
+        there, it is continued. By default nothing is stored.
     **changes
         Options that replace those in `options`, such as ``strategy="margin"``.
 
@@ -103,17 +103,17 @@ class ActiveLoop:
         Parameters
         ----------
         X_train, y_train
-            (n, d) candidates and their (n,) labels: texts or numbers.
+            (n, d) features of the candidates, and their (n,) labels: texts or numbers.
         X_test, y_test
-            (t, d) test rows and their (t,) labels; give both or neither.
+            (t, d) features of the test rows, and their (t,) labels; give both or neither.
         options
             See `LoopOptions`. By default every batch has 128 items.
         index
-            As for `ActiveLoop`.
+            Kind of the neighbour index, see `ActiveLoop`.
         update_size
             Another name of ``batch_size``.
         **changes
-            Options that replace those in `options`, and the ``workspace`` of `ActiveLoop`.
+            Options that replace those in `options`. ``workspace`` is passed to `ActiveLoop`.
 
         Examples
         --------
@@ -150,7 +150,7 @@ class ActiveLoop:
 
     @property
     def embeddings(self) -> Embeddings | None:
-        """The embeddings of the problem, if it has any."""
+        """The embeddings of the dataset; None for a problem without a dataset."""
         return self.problem.embeddings
 
     # Running
@@ -159,8 +159,8 @@ class ActiveLoop:
         """Yield the record of each round, from round 0 to round `rounds`.
 
         Stored rounds are read, not run again, so a killed run continues with the same picks. The
-        loop ends early if the strategy has no candidates left. With ``rounds=None`` it runs until
-        then. `batch_size` replaces the batch size in the options of the loop.
+        loop ends early if the strategy has no candidates left; ``rounds=None`` sets no other limit.
+        `batch_size` replaces the batch size in the options of the loop.
         """
         options = self._sized(batch_size)
         size, first = options.batch_size, options.initial_size
@@ -203,7 +203,7 @@ class ActiveLoop:
         return self._rounds.fitted
 
     def head_after(self, number: int) -> Any:
-        """Return the head after a round; a head before the last round is trained again."""
+        """Return the head after round `number`; for a round before the last, train it again."""
         if not 0 <= number < len(self.records):
             raise RunError(f"there is no round {number}; {len(self.records)} rounds were run.")
         if number == len(self.records) - 1:
@@ -227,9 +227,10 @@ class ActiveLoop:
         return np.asarray(self._ready().classes_)
 
     def upper_baseline(self) -> float | None:
-        """Return the test accuracy of a new head with the true labels of all candidates.
+        """Return the test accuracy of a new head, trained on the true labels of all candidates.
 
-        It does not depend on the training mode or on the errors of the oracle.
+        The accuracy does not depend on the training mode or on the errors of the oracle. Without
+        test rows it is None.
         """
         return self._rounds.upper_baseline()
 
@@ -248,7 +249,7 @@ class ActiveLoop:
 
     @property
     def test_metrics(self) -> dict[str, NDArray[np.float64]]:
-        """The measures on the test rows by name: (R,) arrays, NaN where a value is missing."""
+        """The measures on the test rows by name: arrays of (rounds,) values; NaN if missing."""
         return {
             name: np.array([getattr(record, name) for record in self.records], dtype=np.float64)
             for name in ("accuracy", "macro_f1", "balanced_accuracy", "ece")
@@ -256,7 +257,7 @@ class ActiveLoop:
 
     @property
     def labelled_percent(self) -> NDArray[np.float64]:
-        """The percentage of candidates with a label after each round, (R,)."""
+        """The (rounds,) percentages of candidates with a label after each round."""
         counts = np.array([record.labelled for record in self.records], dtype=np.float64)
         return 100.0 * counts / len(self.problem.candidates)
 

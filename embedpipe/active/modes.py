@@ -12,9 +12,10 @@ from ..errors import UnknownNameError, UsageError
 __all__ = ["MODES", "Mode", "get_mode"]
 
 Train = Callable[[Trainer, Any, Sequence[Batch]], Any]
-"""Function that trains a head, from the trainer, the previous head and all batches, oldest first.
+"""Function that returns the trained head of a round.
 
-It can change the previous head in place.
+Its arguments are the trainer, the head of the previous round or None, and all batches, oldest
+first. It can change the previous head in place.
 """
 
 
@@ -25,7 +26,7 @@ class Mode:
     Attributes
     ----------
     train
-        Function that returns the head of a round; see `Train`. No batch is empty.
+        Function that returns the trained head of a round; see `Train`. No batch is empty.
     from_all
         Whether the head learns from all labels equally, so that it can be cross-validated on them.
     needs_history

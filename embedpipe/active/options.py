@@ -30,9 +30,10 @@ class LoopOptions(LoopFields):
     """Checked options of an `ActiveLoop`.
 
     Strategies are spec strings such as ``"margin"`` or `Strategy` objects; the initial strategy
-    must not need labels. A head is a spec string or a scikit-learn classifier with probabilities. A
-    head without its own ``seed`` or ``random_state`` uses the seed of the loop. ``advice="full"``
-    cross-validates heads in every round, for the advice on stopping; ``"cheap"`` does not.
+    must not need labels. A head is a spec string or a scikit-learn classifier with
+    ``predict_proba``. A head without its own ``seed`` or ``random_state`` uses the seed of the
+    loop. ``advice="full"`` cross-validates the head in every round, for the advice on stopping;
+    ``"cheap"`` does not.
 
     Examples
     --------
@@ -133,7 +134,7 @@ def _is_whole(value: Any, least: int) -> bool:
 
 
 def _identity_of(strategy: Strategy) -> Any:
-    """Return the spec string of a registered strategy, or its attributes."""
+    """Return the spec string of a strategy; without a spec string, its class and attributes."""
     if strategy.name in strategies and strategies[strategy.name] is type(strategy):
         # `format_spec` raises an error for a strategy without a spec string.
         with contextlib.suppress(UsageError):

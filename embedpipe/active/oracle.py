@@ -1,4 +1,4 @@
-"""Oracles: the labellers of a loop."""
+"""Oracles: the sources of labels in a loop."""
 
 from __future__ import annotations
 
@@ -19,25 +19,28 @@ __all__ = ["Oracle", "OracleOptions", "SimulatedOracle"]
 Float64 = NDArray[np.float64]
 
 _FLIPPED, _OTHER, _ABSTAINED = range(3)
-"""Independent random numbers of each row: for a wrong label, for its class and for abstention."""
+"""Three independent random numbers of a row decide: whether the label is wrong, which class the
+wrong label has, and whether the oracle abstains."""
 
 
 class Oracle(Protocol):
-    """A labeller: a person, or a dataset's own labels."""
+    """A source of labels: a person, or the labels of a dataset."""
 
     def label(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the (k,) labels of these rows of the matrix; None for a row without an answer."""
 
 
 class SimulatedOracle:
-    """An oracle with known labels, for experiments and tests; `asked` counts its questions.
+    """An oracle with known labels, for experiments and tests.
+
+    `asked` is the number of rows for which a label was asked.
 
     Parameters
     ----------
     labels
         One label for each row of the matrix; None, NaN or blank for a missing label.
     labelling
-        Errors, abstention and costs; by default all answers are right and each costs 1.
+        Errors, abstention and costs; by default all answers are right and each question costs 1.
     seed
         Seed of errors and abstention.
     matrix
@@ -140,7 +143,7 @@ class SimulatedOracle:
         return codes
 
     def _mistaken(self, rows: NDArray[np.int64], codes: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Return the (k,) classes of the answers, with noise."""
+        """Return the (k,) class numbers of the answers, with label noise."""
         answered = codes.astype(np.int64)
         if not self.labelling.noise or self.classes.size < 2:
             return answered

@@ -28,7 +28,7 @@ HELD_OUT = 0.2
 
 @dataclass(frozen=True)
 class ProblemIdentity:
-    """The identity of a problem: its name, digest, spec and kind of index."""
+    """The identity of a problem: its name, digest, embedding spec and kind of index."""
 
     name: str
     digest: str
@@ -38,7 +38,7 @@ class ProblemIdentity:
 
 @dataclass(frozen=True)
 class Problem:
-    """Candidates, an oracle for them, and test rows.
+    """The input of an active-learning loop: candidates, an oracle for them, and test rows.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class Problem:
     test_rows, test_labels
         Rows and labels that are used only for the reported measures.
     digest
-        SHA-256 of images or matrix, labels, candidates and test rows. Equal problems have equal
-        digests.
+        SHA-256 of the images (without a dataset: the matrix), labels, candidates and test rows.
+        Equal problems have equal digests.
     index
         Neighbour index of the candidates.
     name
@@ -61,7 +61,7 @@ class Problem:
         Id of the embedding spec, item id of each row, and the embeddings themselves; None without a
         dataset.
     untested
-        Reason why a dataset has no test rows; None if there are test rows.
+        Reason why a dataset has no test rows; otherwise None.
     copies_left_out
         Number of labelled copies of test images, which are not candidates.
     """
@@ -84,9 +84,10 @@ class Problem:
     def of(cls, embeddings: Embeddings, seed: int, index: str = "exact") -> Problem:
         """Return the problem of a labelled dataset.
 
-        Test rows are the test split. Without one they are a fifth of the items of each class, drawn
-        by `seed`. If a dataset has several divisions into splits, the seed selects one
-        (`Dataset.for_seed`).
+        Test rows are the labelled items of the test split. Without such items, a random fifth of
+        the images of each class is the test set; `seed` determines it. If a dataset has several
+        divisions into splits, the seed selects one of them (`Dataset.for_seed`).
+
         Candidates are all other labelled items outside the validation split, except copies of test
         images. If the test split shares no class with the candidates, there are no test rows.
 
@@ -166,7 +167,8 @@ class Problem:
         candidates, test
             Row numbers without repetition; no row is in both.
         identity
-            Bytes that identify matrix and labels in the digest; by default all their bytes.
+            Bytes that replace the matrix and the labels in the computation of the digest; by
+            default the digest is computed from the matrix and the labels.
         index
             Kind of the neighbour index: ``"exact"``, ``"ivf"`` or ``"hnsw"``.
         name
@@ -246,7 +248,7 @@ class Problem:
     def long_tailed(self, ratio: float, seed: int = 0) -> Problem:
         """Return the problem with long-tailed classes.
 
-        The sizes fall by a constant factor from class to class. The largest class is `ratio`
+        Class sizes fall by a constant factor from class to class. The largest class is `ratio`
         times as large as the smallest (Cui et al. 2019, arXiv:1901.05555). The classes keep the
         order of their sizes; classes of equal size are ordered at random. `seed` sets this order
         and the items that are kept. Test rows do not change.
@@ -263,12 +265,12 @@ class Problem:
         rng = np.random.default_rng([seed, 0x7A11])
         codes = self.oracle.codes[self.candidates]  # (m,)
         counts = np.bincount(codes, minlength=self.oracle.classes.size)  # (C,)
-        order = np.lexsort((rng.random(counts.size), -counts))  # the largest first
+        order = np.lexsort((rng.random(counts.size), -counts))  # class numbers, largest class first
         order = order[counts[order] > 0]
         shares = float(ratio) ** -np.linspace(0.0, 1.0, order.size)
         scale = float((counts[order] / shares).min())
         sizes = np.zeros_like(counts)
-        # The small addition corrects the rounding error of whole products.
+        # Without the small addition, a rounding error could make a whole number too small by 1.
         sizes[order] = np.maximum(1, np.floor(scale * shares + 1e-6)).astype(counts.dtype)
         return self._with_candidates(_drawn(self.candidates, codes, sizes, rng), f"tail{ratio:g}")
 
@@ -321,7 +323,7 @@ class Problem:
             if read_meta(folder)["digest"] != self.digest:
                 raise RunError(f"{folder} holds another problem: choose another folder.")
             return
-        # An index without a folder or digest is stored under the digest of the problem.
+        # An index without a folder or digest is stored in the folder of the problem.
         own = index.folder is None or index.digest is None
         index_folder = folder / "index" if index.folder is None or own else index.folder
         meta = {
@@ -379,7 +381,7 @@ class Problem:
         )
 
     def _with_candidates(self, rows: NDArray[np.int64], suffix: str) -> Problem:
-        """Return the problem with only these of its candidates; `rows` ascend."""
+        """Return the problem with only the candidates `rows`, which ascend."""
         digest = hashlib.sha256(bytes.fromhex(self.digest))
         digest.update(rows.tobytes())
         index = Index(
@@ -406,7 +408,7 @@ def _drawn(
     sizes: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Return random rows, ascending; `sizes` holds the number of rows of each class."""
+    """Return random rows, ascending; `sizes[c]` is the number of rows of class c."""
     shuffled = rng.permutation(rows.size)
     kept = [shuffled[codes[shuffled] == code][:size] for code, size in enumerate(sizes)]
     return np.asarray(rows[np.sort(np.concatenate(kept))])

@@ -64,7 +64,7 @@ class RoundRecord:
     labelled
         Number of labels after the round; unanswered questions do not count.
     accuracy, macro_f1, balanced_accuracy, ece
-        Measures on the test rows, see `Scores`; None without test rows or without a label.
+        Measures on the test rows, see `Scores`; None without test rows or before the first label.
     select_seconds, fit_seconds
         Seconds of selection and of fitting, including the search for the regularisation.
     strategy
@@ -72,12 +72,12 @@ class RoundRecord:
     rows
         (n,) int64 rows of the matrix that were picked, in order of selection.
     scores, labels
-        (n,) float32 acquisition scores of the picks, and answers of the oracle; None where it
-        abstained.
+        (n,) float32 acquisition scores of the picks, and (n,) answers of the oracle. An answer is
+        None if the oracle abstained.
     head
         Attributes of the fitted head, such as its regularisation.
     diagnostics
-        Numbers and texts that the strategy reported; an array becomes its last value.
+        Numbers and texts that the strategy reported; only the last value of an array is stored.
     cost
         Cost of all questions so far; 1 for each question by default, see `OracleOptions`.
     advice
@@ -117,7 +117,7 @@ class RoundRecord:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return the round as JSON types, with the keys of the command line's JSON output."""
+        """Return the measures of the round as JSON, with the keys of the ``--json`` output."""
         return {
             "round": self.round,
             "labelled": self.labelled,
@@ -192,7 +192,7 @@ class RunFolder:
         return records
 
     def write(self, records: list[RoundRecord], ids: Sequence[str] | None) -> None:
-        """Write all rounds so far, unless they are stored; `ids` has the item id of each row."""
+        """Write all rounds so far, unless they are stored; `ids` are the item ids of all rows."""
         self._tables = {
             id(record): self._tables.get(id(record)) or (record, *_table(record, ids))
             for record in records
@@ -211,7 +211,7 @@ class RunFolder:
 
 
 def _table(record: RoundRecord, ids: Sequence[str] | None) -> tuple[pa.Table, pa.Table]:
-    """Return the row of a round and the rows of its picks."""
+    """Return a table with the round, and a table with its picks."""
     n = len(record.rows)
     picks = {
         "round": np.full(n, record.round, np.int32),

@@ -57,7 +57,7 @@ class Evaluator:
         self, matrix: NDArray[np.float32], rows: NDArray[np.int64], labels: NDArray[Any]
     ) -> None:
         self._matrix, self._rows = matrix, rows
-        self._classes, self._truth = np.unique(labels, return_inverse=True)  # (K,), (t,)
+        self._classes, self._truth = np.unique(labels, return_inverse=True)  # (K,) classes, (t,)
 
     def scores(self, head: Any) -> Scores:
         """Return the measures of a fitted head."""
@@ -78,7 +78,7 @@ class Evaluator:
         )
 
     def _matched(self, classes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the column of each test class and the test class of each column, or -1."""
+        """Return the column of each test class and the test class of each column; -1 for none."""
         number_of = {label: number for number, label in enumerate(self._classes.tolist())}
         column_of = np.full(self._classes.size, -1, dtype=np.int64)
         class_of = np.full(classes.size, -1, dtype=np.int64)
@@ -99,7 +99,7 @@ class Rounds:
         self.problem, self.options = problem, options
         self.records: list[RoundRecord] = []
         self._mode = options.built_mode
-        self._batches: list[Batch] = []  # the answered rows of each round that has any
+        self._batches: list[Batch] = []  # answered rows, for each round with an answer
         self._head: Any = None
         self._learned = 0  # number of batches that the head was trained on
         self._finite = False  # whether the candidates were checked for NaN and infinity
@@ -136,7 +136,7 @@ class Rounds:
         return rows, np.concatenate([batch.labels for batch in self._batches])
 
     def upper_baseline(self) -> float | None:
-        """Return the test accuracy of a fresh head with the true labels of all candidates."""
+        """Return the test accuracy of a new head, trained on the true labels of all candidates."""
         if not len(self.problem.test_rows):
             return None
         rows = self.problem.candidates

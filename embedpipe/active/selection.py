@@ -51,14 +51,14 @@ def select(
     Parameters
     ----------
     embeddings
-        Embeddings of a dataset, or any (m, d) array.
+        Embeddings of a dataset, or an array of (m, d) vectors.
     n
         Number of picks.
     strategy
         A spec string such as ``"coral(uncertainty=entropy)"``, a ``.yaml`` file, or a `Strategy`.
     labelled, labels
-        Labelled rows and their labels. For embeddings of a dataset, `labels` alone can be a mapping
-        from item ids to labels.
+        Labelled rows and their labels. With the embeddings of a dataset, `labels` can be a mapping
+        from item ids to labels; then omit `labelled`.
     candidates
         Rows that can be selected; by default all rows outside the test and validation splits.
     head
@@ -121,7 +121,7 @@ def pool_of(
     examples: ArrayLike | None = None,
     metadata: Mapping[str, ArrayLike] | None = None,
 ) -> Pool:
-    """Return the pool of `select`, with the same arguments."""
+    """Return the pool from which `select` picks with these arguments."""
     if isinstance(labels, Mapping):
         if not isinstance(embeddings, Embeddings) or labelled is not None:
             raise UsageError(
@@ -178,7 +178,7 @@ def default_candidates(embeddings: Embeddings) -> NDArray[np.int64]:
 def rows_of_labels(
     embeddings: Embeddings, labels: Mapping[str, str]
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return the labelled rows, ascending, and their labels, without unreadable items."""
+    """Return the labelled rows with a readable image, ascending, and their labels."""
     rows_for(labels, [item.id for item in embeddings.dataset.items])
     failed = {failure.path for failure in embeddings.failures}
     usable = {item_id: label for item_id, label in labels.items() if item_id not in failed}
@@ -186,9 +186,10 @@ def rows_of_labels(
 
 
 class RoundPool(Pool):
-    """A pool without the rows that the labeller has declined.
+    """A pool without the rows for which the oracle gave no label.
 
-    If one row of a unique vector is labelled or declined, its copies are not selected any more.
+    These rows are called declined. If a row is labelled or declined, no row with an equal vector is
+    selected later.
     ``checked=True`` skips the check for NaN and infinity.
     """
 
@@ -214,7 +215,7 @@ class RoundPool(Pool):
 
     @cached_property
     def unique_labelled(self) -> NDArray[np.bool_]:
-        """(p,) mask of the unique vectors of `index` that are labelled or declined."""
+        """(p,) mask of the p unique vectors of `index`: True for labelled or declined ones."""
         mask = super().unique_labelled
         if self._declined.size:
             mask = mask.copy()
@@ -248,18 +249,18 @@ def groups(
     """Return the group of items that each pick represents.
 
     Every other unlabelled item belongs to the nearest pick, or to no pick if a labelled item is
-    nearer. O(u·(n + m)·d) time for n picks, u unlabelled and m labelled items; 32 bytes of extra
-    memory for each item.
+    nearer. O(u·(n + m)·d) time for n picks, u unlabelled items, m labelled items and vectors of
+    length d; 32 bytes of extra memory for each item.
 
     Parameters
     ----------
     embeddings, labelled, labels, candidates
-        As for `select`.
+        The same as in `select`.
     picks
         (n,) distinct rows, such as ``Selection.rows``.
     metric
         ``"cosine"``: distances between vectors scaled to unit length. ``"euclidean"``: distances
-        between the vectors. Use the metric of the strategy if it has one.
+        between unscaled vectors. If the strategy has an option ``metric``, give the same metric.
 
     Examples
     --------

@@ -39,7 +39,8 @@ FALL, FALL_SPREAD = -1.4, 0.5
 ``labels ** FALL``."""
 
 NOISE = 0.35
-"""Standard deviation of the logarithm of the share of changes around the power law."""
+"""Standard deviation, around the power law, of the logarithm of the share of changed
+predictions."""
 
 MIN_CHANGE = 0.0005
 """Minimum measurable share of changed predictions: 1 of 2,000."""
@@ -56,7 +57,7 @@ WATCHED = 2000
 
 @dataclass(frozen=True)
 class Evidence:
-    """The evidence of a round, without the test rows.
+    """The evidence of a round for the advice on stopping; the test rows are not used.
 
     Attributes
     ----------
@@ -94,7 +95,7 @@ class _Gain(NamedTuple):
 
 
 def advise(history: Sequence[Evidence]) -> dict[str, Any]:
-    """Return the advice after the last of these rounds, as plain JSON.
+    """Return the advice on stopping after the last round of `history`, as plain JSON.
 
     See ``docs/how-to/decide-when-to-stop.md``.
     """
@@ -145,7 +146,7 @@ def _decide(gain: _Gain | None, changes: Sequence[_Change], labelled: int) -> tu
 
 
 def _changes(history: Sequence[Evidence]) -> list[_Change]:
-    """Return the changes of the later rounds that added labels."""
+    """Return the change of each round after the first; only rounds that added labels count."""
     changes = []
     before = history[0].labelled if history else 0  # number of labels before the round
     for round_ in history[1:]:
@@ -157,7 +158,7 @@ def _changes(history: Sequence[Evidence]) -> list[_Change]:
 
 
 def _gain(changes: Sequence[_Change], labelled: int) -> _Gain:
-    """Return the gain of the next labels."""
+    """Return the expected gain of the next labels, with its lower and upper end."""
     centre, spread = _extrapolated(_grouped(changes, labelled), labelled)
     low, expected, high = MADE_RIGHT
     factor = math.exp(spread / 2)
@@ -218,7 +219,8 @@ def wilson(accuracy: float | None, n: int) -> tuple[float | None, float | None]:
 class StoppingMonitor:
     """Collects the evidence of each round for the advice on stopping.
 
-    Extra memory: 4·d bytes for each of at most 2,000 watched candidates.
+    At most 2,000 candidates are watched. Extra memory: 4·d bytes for each watched vector of length
+    d.
     """
 
     def __init__(self, trainer: Trainer, mode: Mode, advice: str) -> None:
@@ -259,7 +261,7 @@ class StoppingMonitor:
         return {**advise([*before, now]), "cv_n": cv_n}
 
     def _agreement(self, head: Any) -> float | None:
-        """Return the share of watched candidates with the same prediction as before."""
+        """Return the share of watched candidates whose prediction did not change in this round."""
         before, self._before = self._before, self._predictions(head)
         return None if before is None else float(np.mean(before == self._before))
 
@@ -268,7 +270,7 @@ class StoppingMonitor:
         return np.asarray(np.asarray(head.classes_)[best])
 
     def _cross_validated(self, head: Any, batches: Sequence[Batch]) -> tuple[float | None, int]:
-        """Return the cross-validated accuracy, and the number of labelled rows behind it."""
+        """Return the cross-validated accuracy, and the number of labelled rows that were scored."""
         if head is None:
             return None, 0
         thorough = self._thorough and self._mode.from_all

@@ -87,7 +87,7 @@ def train(
     seed: int = 0,
     output: str | Path | None = None,
 ) -> tuple[Any, float | None]:
-    """Fit a head to labelled items; return it and its accuracy, or None without test images.
+    """Return a head fitted to labels, and its accuracy, which is None without test images.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def train_head(
     seed: int = 0,
     output: str | Path | None = None,
 ) -> Trained:
-    """Fit a head as `train`, and return it with a full `Accuracy`."""
+    """Return a head fitted as in `train`, with its full `Accuracy`."""
     if not labels:
         raise LabelError("there are no labels to train the model on: give at least one.")
     rows, known = rows_of_labels(embeddings, labels)
@@ -197,7 +197,7 @@ def _check_spec(model: str | Path, metadata: Mapping[str, Any], spec: Spec) -> N
 
 
 def _test_rows(embeddings: Embeddings, trained_on: set[bytes]) -> NDArray[np.int64]:
-    """Return labelled rows that were not trained on: those of the test split, otherwise all."""
+    """Return the labelled rows that were not trained on; only test rows if there are any."""
     unseen = [
         row
         for row, (item, content_id) in enumerate(
@@ -215,7 +215,7 @@ def _accuracy(
     trained_on: set[bytes],
     predicted: Callable[[NDArray[np.int64]], NDArray[Any]],
 ) -> Accuracy:
-    """Compare predictions with the labels of the dataset, if they share a class."""
+    """Return the accuracy on the dataset's labels; its value is None without a common class."""
     rows = _test_rows(embeddings, trained_on)
     if not len(rows):
         return Accuracy(
