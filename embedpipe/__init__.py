@@ -11,9 +11,9 @@
     for record in loop.run(rounds=10, batch_size=50):
         print(record)
 
-To add your own entries, use ``register(name)`` of ``ep.strategies``, ``ep.heads``, ``ep.datasets``
-and ``ep.backbones``. ``ep.Experiment`` runs grids of active-learning runs. ``ep.ContinualLoop`` and
-``ep.ReplayStudy`` learn from streams.
+To add your own strategy, head, dataset or backbone, use ``register(name)`` of ``ep.strategies``,
+``ep.heads``, ``ep.datasets`` or ``ep.backbones``. ``ep.Experiment`` runs grids of active-learning
+runs. ``ep.ContinualLoop`` and ``ep.ReplayStudy`` learn from streams.
 
 Names are loaded at first use: importing the package loads neither torch nor faiss.
 """

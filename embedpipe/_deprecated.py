@@ -16,7 +16,10 @@ T = TypeVar("T", bound=Callable[..., Any])
 def old_names(
     module: str, places: Mapping[str, str], others: Callable[[str], Any] | None = None
 ) -> Callable[[str], Any]:
-    """Return a module's `__getattr__`; `places` maps an old name to ``"module:new_name"``."""
+    """Return a module's `__getattr__`; `places` maps an old name to ``"module:new_name"``.
+
+    `others` returns the value of any other name.
+    """
 
     def get(name: str) -> Any:
         if name in places:

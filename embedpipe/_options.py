@@ -48,7 +48,7 @@ class Option:
     """Flag such as ``"--noise-kind"``; by default derived from the field's name."""
     short: str | None = None
     argument: bool = False
-    """Whether it is a positional argument."""
+    """Whether the option is a positional argument."""
     metavar: str | None = None
     min: float | None = None
     max: float | None = None
@@ -76,7 +76,7 @@ T = TypeVar("T")
 
 
 def documented(kind: type[T]) -> type[T]:
-    """Add the help of its options to the docstring of an option class."""
+    """Return an option class with the help of the options in its docstring."""
     lines = [
         f"{each.name}\n    {each.metadata['option'].help}."
         for each in dataclasses.fields(kind)  # type: ignore[arg-type]
@@ -139,7 +139,8 @@ class ImbalanceOptions:
 
     long_tailed: float | None = option(
         None,
-        "Remove items until the class sizes form a long tail: ratio of the largest to the smallest",
+        "Remove items until the class sizes form a long tail with this ratio of the largest to the "
+        "smallest",
         min=1,
     )
     rare: Mapping[str, int] = option(
@@ -151,7 +152,8 @@ class ImbalanceOptions:
 class OracleOptions:
     """Options of a simulated oracle: wrong labels, missing labels, costs.
 
-    The result for an item depends only on the seed and on its row, not on the order of the queries.
+    The answer for an item depends only on the seed and on the item's row, not on the order of the
+    queries.
 
     Parameters
     ----------
@@ -250,7 +252,8 @@ class ExperimentFields:
     )
     initials: Sequence[str | Any] = option(
         ("same",),
-        "Strategies of the first batch; same: the strategy itself, or typiclust if it needs labels",
+        "Strategies of the first batch; same: the strategy of the later batches, or typiclust if "
+        "that strategy needs labels",
     )
     heads: Sequence[str | Any] = option(
         ("logistic",), "Classifiers, separated by commas: see `embedpipe list heads`"
@@ -304,7 +307,8 @@ class ReplayFields:
     seeds: int | Sequence[int] = option(10, "Number of seeds", min=1)
     mix: str = option(
         "concatenated",
-        "Weights. concatenated: equal for all rows; balanced: equal sums for buffer and new rows",
+        "Weights of the rows in training. concatenated: equal for all rows; balanced: equal sums "
+        "for buffer and new rows",
     )
     budget: int | None = option(None, "Rows to label in each experience [default: all]", min=1)
     strategy: str | Any = option("margin", "Strategy that chooses the rows to label")

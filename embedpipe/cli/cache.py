@@ -22,7 +22,7 @@ DryRun = Annotated[
 
 
 def list_(session: Session) -> None:
-    """List the contents of the cache: a line for each backbone, preprocessing and precision."""
+    """List the cache: a line for each combination of backbone, preprocessing and precision."""
     from ..cache import list_specs
 
     specs = list_specs(session.workspace)

@@ -24,7 +24,7 @@ def check(
         Path | None,
         typer.Option(
             help="Labels to check: .csv, .jsonl or .parquet with the columns path and label "
-            "[default: the labels of the dataset, else of the label log]",
+            "[default: the labels of the dataset, else the label log]",
             show_default=False,
         ),
     ] = None,

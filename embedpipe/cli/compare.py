@@ -57,11 +57,12 @@ def compare(
     accuracy: Annotated[
         float | None,
         typer.Option(
-            help="Report the number of labels needed for this accuracy instead", show_default=False
+            help="Report the number of labels needed for this accuracy, instead of --target",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Compare strategies with several seeds, and test the differences.
+    """Compare strategies with several seeds, and test the differences for significance.
 
     Every run is stored, so the command continues after an interruption. With another strategy or
     more seeds, it computes only the new runs. Random selection is always included.
@@ -114,7 +115,7 @@ KEYS_IN_FILE = {
     **{each.name: f"embed: {each.name}" for each in fields(EmbedOptions)},
     "backbone": "backbone",
 }
-"""Options that only a grid file itself can set, and their keys in the file."""
+"""Options that cannot be typed with a grid file, and the keys that set them in the file."""
 del KEYS_IN_FILE["dataset"], KEYS_IN_FILE["require_cached"]
 
 OTHER_KEYS = {"seed_offset": "seeds", **{each.name: "labelling" for each in fields(OracleOptions)}}
@@ -128,9 +129,9 @@ def _with_typed(
     experiment: ExperimentFields,
     embed_options: Embed,
 ) -> GridOptions:
-    """Return the grid of a file with the typed options.
+    """Return the grid of a file, changed by the options on the command line.
 
-    Options that the file sets too, or that must be in the file, are refused.
+    Options that the file sets too, or that only the file can set, are refused.
     """
     changes = {}
     for name, typed in session.given.items():

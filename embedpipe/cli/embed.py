@@ -74,7 +74,8 @@ def select(
         str,
         typer.Option(
             help="Selection strategy (see `embedpipe list strategies`), also with options, such as "
-            "'coral(uncertainty=entropy)' or 'combine(margin^1, diversity^2)', or a .yaml file"
+            "'coral(uncertainty=entropy)' or 'combine(margin^1, diversity^2)', or a .yaml file "
+            "that describes a strategy"
         ),
     ] = "coreset",
     head: Head = "logistic",
@@ -204,7 +205,7 @@ def _metadata(embeddings: Embeddings, path: Path | None) -> dict[str, NDArray[np
 
 
 def _check_output(output: Path) -> None:
-    """Refuse to overwrite a file with labels."""
+    """Refuse to overwrite a file that contains labels."""
     from ..errors import EmbedpipeError, UsageError
     from ..tables import read_table
 

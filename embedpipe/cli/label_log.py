@@ -56,7 +56,7 @@ def classes_of_log(session: Session, dataset: Dataset) -> list[str]:
 def labels_of_log(
     session: Session, embeddings: Embeddings, *, required: bool = True
 ) -> dict[str, str]:
-    """Return the labels of the label log by path, without skips and labels of edited files."""
+    """Return the labels of the label log by path; skips and edited files are left out."""
     ids = [item.id for item in embeddings.items]
     content = dict(zip(ids, embeddings.content_ids, strict=True))
     found = current_labels(session, embeddings.dataset.name, content, required=required)

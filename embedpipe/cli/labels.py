@@ -60,7 +60,8 @@ def import_(
     control: Annotated[
         str | None,
         typer.Option(
-            help="Label Studio control with the class [default: choice, or the only control]",
+            help="Name of the Label Studio control with the class [default: `choice`, or the only "
+            "control]",
             show_default=False,
         ),
     ] = None,
@@ -68,7 +69,8 @@ def import_(
         list[str] | None,
         typer.Option(
             "--class",
-            help="New class, for formats in which a folder is not always a class; may be repeated",
+            help="New class with a folder of this name, for formats in which not every folder is a "
+            "class; may be repeated",
             show_default=False,
         ),
     ] = None,
@@ -76,8 +78,8 @@ def import_(
     """Import the labels of a file into the label log. After an error, no label is imported.
 
     Labels that are in the log already are not added again. Skips and unsure answers are imported;
-    predictions are not. Paths in the form of another program are rewritten. The result contains the
-    number of rewritten paths, and the reasons for entries that were left out.
+    predictions are not. Paths that another program wrote are rewritten to paths of the dataset. The
+    result contains the number of rewritten paths, and the reasons for entries that were left out.
     """
     from ..labels import LabelLog, PathResolver
     from ..labels.exchange import formats, new_events

@@ -1,4 +1,4 @@
-"""The command line: all commands, and the command ``list``."""
+"""The registration of all commands, and the command ``list``."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Common:
 
 @dataclass(frozen=True)
 class FailureLimit:
-    """Maximum number of failed images, or maximum percentage of all images."""
+    """Maximum number or percentage of failed images."""
 
     text: str
     number: float
@@ -83,8 +83,8 @@ class Embed(EmbedOptions):
 
     max_failures: FailureLimit | None = option(
         None,
-        "End with exit status 3 if more than N images or P percent of them fail [default: no "
-        "limit]",
+        "End with exit status 3 if more than N images, or P percent of all images, fail [default: "
+        "no limit]",
         metavar="N|P%",
         type=str,
         read=FailureLimit.parse,
@@ -133,7 +133,8 @@ class LabelInputs:
     )
     metadata: Path | None = option(
         None,
-        "Numbers for combine(metadata(COLUMN)): .csv, .jsonl or .parquet with the column path",
+        "Numbers for combine(metadata(COLUMN)): .csv, .jsonl or .parquet with the columns path and "
+        "COLUMN",
     )
 
 

@@ -26,8 +26,8 @@ TOO_MANY_FAILURES = 3
 class Output:
     """Standard output of one command.
 
-    With `as_json`, it contains one JSON object only: output of other code, in this process or in a
-    child process, goes to standard error.
+    With `as_json`, standard output contains one JSON object only. Output of other code, in this
+    process or in a child process, goes to standard error.
     """
 
     def __init__(self, as_json: bool) -> None:
@@ -63,7 +63,7 @@ class Output:
                 self.flush()
 
     def error(self, message: str, kind: str, status: int) -> None:
-        """Add an error to the result; without a result, the error is the whole object."""
+        """Add an error to the result; without a result, the JSON object has only the error."""
         error = {"error": message, "kind": kind, "status": status}
         self._result = {**(self._result or {}), **error}
 
@@ -153,7 +153,7 @@ def _exit(output: Output, message: str, kind: str, status: int, debug: bool) -> 
 
 
 def print_error(message: str) -> str:
-    """Write an error on one line of standard error, and return the line without the prefix."""
+    """Write an error on one line of standard error; return the line without ``embedpipe:``."""
     line = printable(" ".join(message.split()))
     with contextlib.suppress(OSError):  # the terminal is closed
         print(f"embedpipe: {line}", file=sys.stderr)  # noqa: T201

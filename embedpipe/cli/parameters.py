@@ -29,7 +29,7 @@ class Use:
     without
         Fields that are not options of the command.
     **changes
-        For each field: the changed attributes of its `Option`, and a changed ``default``.
+        For each changed field: the new attributes of its `Option`, or a new ``default``.
     """
 
     def __init__(self, *, without: Sequence[str] = (), **changes: Mapping[str, Any]) -> None:
@@ -41,7 +41,7 @@ _UNCHANGED = Use()
 
 @dataclass(frozen=True)
 class _Single:
-    """One option: the parameter for Typer, and the function that converts its value."""
+    """One option: the parameter for Typer, and the function that converts the parsed value."""
 
     parameter: inspect.Parameter
     read: Callable[[Any], Any] | None = None
@@ -56,7 +56,7 @@ class _Single:
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters of one object: an option class, or all arguments of a command."""
+    """The parameters of an option class, or of a whole command."""
 
     kind: Callable[..., Any]
     parts: Mapping[str, _Single | Parameters]
@@ -71,7 +71,7 @@ class Parameters:
         return [each for part in self.parts.values() for each in part.parameters()]
 
     def build(self, values: Mapping[str, Any]) -> Any:
-        """Make the object from the values of Typer."""
+        """Return the option object, or the arguments of the command, from the values of Typer."""
         return self.kind(**{name: part.build(values) for name, part in self.parts.items()})
 
 
@@ -132,7 +132,7 @@ def _single(name: str, hint: Any, default: Any, option: Option) -> _Single:
 
 
 def _read_as(hint: Any, flag: str) -> tuple[Any, Callable[[Any], Any] | None]:
-    """Return the type that Typer reads for a field, and the function that converts it."""
+    """Return the type that Typer reads for a field, and the function that converts the value."""
     if get_origin(hint) is Mapping:
         return list[str], lambda words: dict(_count(flag, word) for word in words)
     if get_origin(hint) is Sequence:

@@ -28,7 +28,7 @@ _STAGES = {"scan": "Scanning", "embed": "Embedding", "download": "Downloading"}
 
 
 class Log:
-    """Progress as lines with a time stamp, the finished work, its share, and the time left."""
+    """Lines of progress: time stamp, finished work, its share of all work, and time left."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -67,7 +67,7 @@ class Log:
         line = text()
         if total:
             line += f" ({_percent(done, total)})"
-        if 0 < done < total and " left" not in line:  # the text may contain an estimate
+        if 0 < done < total and " left" not in line:  # the text may contain this time
             left = (now - self._begun[0]) * (total - done) / done
             line += f", about {in_words(left)} left"
         self._write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}")
@@ -84,7 +84,7 @@ def _percent(done: int, total: int) -> str:
 
 @contextlib.contextmanager
 def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar for each stage."""
+    """Yield a function that shows a bar for each stage: stage, finished units, total units."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -112,7 +112,7 @@ def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 
 @contextlib.contextmanager
 def one_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar with a text beside it."""
+    """Yield a function that shows one bar: finished units, total units, and a text."""
     from rich.progress import BarColumn, Progress, TextColumn
 
     columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)

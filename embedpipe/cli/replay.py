@@ -26,7 +26,7 @@ FROM_DATASET = ("buckets", "folders")
 
 
 def sizes_from(text: str) -> list[int | float]:
-    """Return buffer sizes: shares of each experience, or total numbers of rows."""
+    """Return the buffer sizes in a text: shares of each experience, or total numbers of rows."""
     from .._specs import split_specs
 
     return [_size_from(word) for word in split_specs(text)]
@@ -61,8 +61,8 @@ class StreamOptions:
     )
     experiences: int | None = option(
         None,
-        "Number of experiences, if the stream is not buckets or folders [default: 10, or half the "
-        "number of classes]",
+        "Number of experiences, not for the streams buckets and folders [default: half the number "
+        "of classes for the stream classes, else 10]",
     )
     protocol: str = option(
         "iid",
@@ -143,7 +143,7 @@ def replay(
 
     After each experience, the head is tested on all experiences, which gives the accuracy matrix.
     Every run is stored, so the command continues after an interruption. With another policy or more
-    seeds, it computes only the new runs. The baseline is always included.
+    seeds, it computes only the new runs. The policy of --baseline is always included.
     """
     from ..continual import NO_BUFFER
     from ..experiments.replay import ReplayStudy
@@ -188,7 +188,7 @@ def _check(study: ReplayFields) -> None:
         ("head", study.heads),
     ):
         if not values:
-            raise UsageError(f"--{flag} is empty: give one or more, separated by commas.")
+            raise UsageError(f"--{flag} is empty: give one or more values, separated by commas.")
     ReplayOptions(**vars(study))
 
 

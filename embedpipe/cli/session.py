@@ -109,7 +109,7 @@ class Session:
             )
 
     def tracker(self, name: str | None) -> contextlib.AbstractContextManager[Tracker | None]:
-        """Return the tracker of a name as a context manager; None without a name."""
+        """Return a context manager that yields the tracker of a name, or None without a name."""
         if name is None:
             return contextlib.nullcontext()
         from ..tracking import get_tracker
@@ -140,7 +140,7 @@ class Session:
 
     @contextlib.contextmanager
     def rounds(self) -> Iterator[Callable[[int, int, str], None]]:
-        """Yield a function that writes a line for each round; in a log, with a time stamp."""
+        """Yield a function that writes a line for each round, in a log with the time."""
         if sys.stderr.isatty() or self.common.quiet:
             yield lambda done, total, text: self.remark(f"  {printable(text)}")
         else:

@@ -46,7 +46,7 @@ class StudyArguments(Tracking):
 
 
 class StudyRun:
-    """One run of a study by a command; wrong options are refused at its creation."""
+    """One run of a study by a command; the constructor refuses wrong options."""
 
     def __init__(self, session: Session, options: StudyArguments) -> None:
         from ..reports import check_figure

@@ -41,9 +41,9 @@ def train(
     """Train a model on labels.
 
     The accuracy is measured on images that have a label in the dataset and were not used for
-    training. If some of them are in the test split, only these are used. The accuracy is null if
-    the given labels and the dataset's classes have no name in common. Images of classes without
-    given labels count as wrong.
+    training. If some of these images are in the test split, only the test images are used. The
+    accuracy is null if the given labels and the dataset's classes have no name in common. Images of
+    classes without given labels count as wrong.
     """
     from ..active import train_head
     from ..heads import get_head

@@ -265,7 +265,7 @@ def test_a_budget_larger_than_a_bucket(
             ("--policy", "el2n(take=hard)"),
             "unknown take 'hard'. Did you mean 'hardest'? Known: easiest, hardest, median.",
         ),
-        (("--policy", ","), "--policy is empty: give one or more, separated by commas."),
+        (("--policy", ","), "--policy is empty: give one or more values, separated by commas."),
         (
             ("--retain", "5%"),
             "--retain 5%: give a share of each experience, such as 0.05, or a total number of "
