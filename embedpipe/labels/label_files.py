@@ -71,7 +71,7 @@ def write_labels(labels: Mapping[str, str], path: str | Path) -> Path:
     if at is not None:
         raise LabelError(
             f"the label {names[at]!r} of {paths[at]!r} would be read without '.0', because all "
-            "labels are whole numbers. Rename it."
+            "labels are whole numbers. Rename the label."
         )
     return write_table({"path": paths, "label": names}, path)
 
@@ -85,11 +85,13 @@ def _check(item: str, label: str) -> None:
     if not label.strip():
         raise LabelError(f"the label of {item!r} is blank. Leave out items without a label.")
     if label != label.strip():
-        raise LabelError(f"the label {label!r} of {item!r} begins or ends with a space. Remove it.")
+        raise LabelError(
+            f"the label {label!r} of {item!r} begins or ends with a space. Remove the space."
+        )
     for text in (item, label):
         try:
             text.encode()
         except UnicodeEncodeError:
             raise LabelError(f"{text!r} is not valid Unicode. Rename the file.") from None
         if "\0" in text:
-            raise LabelError(f"{text!r} contains a null character. Remove it.")
+            raise LabelError(f"{text!r} contains a null character. Remove the character.")

@@ -105,7 +105,7 @@ class LabelLog:
         ------
         LabelError
             If an event is malformed, renames a class to an existing class or undoes an event
-            that cannot be undone, or if the file cannot be written. No event is appended.
+            that cannot be undone, or if the file cannot be written. Then no event is appended.
         UnknownNameError
             If a class that is renamed, merged or merged into does not exist.
         """
@@ -162,8 +162,7 @@ class LabelLog:
         """Return the current labels and marks of a dataset's items (or of one item) by path.
 
         Cleared items have the kind ``"clear"``. Other SQLite clients can read the view ``current``
-        of the file. Time is linear in the number of events; peak memory is 0.71 KB per
-        item.
+        of the file. Time is linear in the number of events; peak memory is 0.71 KB per item.
         """
         of_item = "" if path is None else "AND path = :path"
         query = CURRENT.format(of_dataset=f"AND dataset = :dataset {of_item}")

@@ -131,7 +131,7 @@ def _check_texts(event: Event) -> None:
         if not text.strip():
             raise LabelError(f"the {field} of an event {event.kind!r} is blank. Fill it in.")
         if field in ("label", "previous") and text != text.strip():
-            raise LabelError(f"the class {text!r} begins or ends with a space. Remove it.")
+            raise LabelError(f"the class {text!r} begins or ends with a space. Remove the space.")
         try:
             text.encode()
         except UnicodeEncodeError:

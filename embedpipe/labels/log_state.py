@@ -44,7 +44,7 @@ class Matched:
     current: dict[str, Current]  # labels and marks of the items that have events
     moved: dict[str, str]  # previous path of each moved file in `current`
     edited: dict[str, Current]  # labels from before the file was edited; not in `current`
-    ambiguous: dict[str, list[str]]  # labelled paths with its content but different labels
+    ambiguous: dict[str, list[str]]  # for a new copy: paths of its content, with different labels
 
 
 def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Matched:
@@ -109,9 +109,9 @@ class State:
 def rebuild_states(events: Iterable[Event]) -> dict[str, State]:
     """Apply the events of a log, and return the state of every dataset by name.
 
-    The first events of a log give an earlier state. `LabelLog.current` returns the same labels
-    faster. This function needs about 1 KB of memory for each event, and a pass over all items for
-    each renamed or merged class.
+    To get an earlier state, pass only the first events of a log. `LabelLog.current` returns the
+    current labels faster. This function needs about 1 KB of memory for each event, and a pass over
+    all items for each renamed or merged class.
 
     Examples
     --------

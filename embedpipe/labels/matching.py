@@ -61,7 +61,7 @@ def format_rewritten(kinds: Mapping[str, Counted]) -> str:
 def rows_for(
     labels: Mapping[str, str], ids: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
-    """Return the (m,) labelled rows of `ids`, ascending, and their labels.
+    """Return the rows of `ids` that have a label, ascending, and the labels of these rows.
 
     `LabelError` is raised if a labelled path is not in `ids`, or a label is missing.
 
@@ -181,7 +181,7 @@ class _ItemsByName:
             self._by_name[_parts(item)[-1]].append(item)
 
     def nearest(self, path: str) -> str | None:
-        """Return the item whose last folders match the path best; None for a tie."""
+        """Return the item whose last folders match the path best; None for a tie or no match."""
         candidates = self._by_name.get(_parts(path)[-1], [])
         ranked = sorted(candidates, key=lambda item: -_agreement(path, item))
         if not ranked:

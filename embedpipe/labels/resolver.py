@@ -224,7 +224,7 @@ class PathResolver:
 
 
 def _decodings(text: str, begun: _Steps) -> Iterator[tuple[str, _Steps]]:
-    """Yield a text unchanged, stripped, with escapes decoded once, and each without backslashes."""
+    """Yield a text unchanged, stripped and decoded; then these texts with ``/`` for backslashes."""
     texts = [(text, begun)]
     if text != text.strip():
         texts.append((text.strip(), (*begun, BLANKS)))

@@ -226,7 +226,7 @@ def test_written_labels_are_read_back(tmp_path_factory, suffix, mapping):
         ({"": "hat"}, "the label 'hat' has a blank path. Give the path of its image."),
         ({"a": " "}, "the label of 'a' is blank. Leave out items without a label."),
         ({"./a": "hat"}, "the path './a' has empty parts or a '.'. Write 'a'."),
-        ({"a": "hat "}, "the label 'hat ' of 'a' begins or ends with a space. Remove it."),
+        ({"a": "hat "}, "the label 'hat ' of 'a' begins or ends with a space. Remove the space."),
         ({"\udce4.jpg": "hat"}, "'\\udce4.jpg' is not valid Unicode. Rename the file."),
     ],
 )

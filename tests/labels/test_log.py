@@ -219,7 +219,7 @@ MALFORMED = [
     ),
     (
         Event("label", "shop", "a", label=" hat"),
-        "the class ' hat' begins or ends with a space. Remove it.",
+        "the class ' hat' begins or ends with a space. Remove the space.",
     ),
     (Event("skip", " ", "a"), "the dataset of an event 'skip' is blank. Fill it in."),
     (

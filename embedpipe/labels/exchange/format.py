@@ -129,8 +129,8 @@ class Format:
     def read_entries(self, path: Path, options: ReadOptions) -> Iterable[Entry]:
         """Yield the unchecked entries of a file or folder.
 
-        A damaged file raises `FormatError` with the line, row or task. `OSError` and `ValueError`
-        are converted.
+        A damaged file raises `FormatError` with the line, row or task. The caller converts
+        `OSError` and `ValueError` to `FormatError`.
         """
         raise UsageError(f"the format {self.name} can only be written.")
 

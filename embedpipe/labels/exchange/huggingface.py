@@ -83,7 +83,7 @@ def _tables(path: Path) -> list[Path]:
 
 
 def _file_entries(top: Path, file: Path, options: ReadOptions) -> Iterator[Entry]:
-    """Yield the entries of a table, whose paths are relative to its folder."""
+    """Yield the entries of a table, whose paths are relative to the folder of the table."""
     folder = encode_id(file.parent.relative_to(top).as_posix())
     begin = "" if folder == "." else f"{folder}/"
     location = encode_id(str(file.parent.absolute()))

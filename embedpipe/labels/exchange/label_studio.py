@@ -23,7 +23,7 @@ _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 @formats.register("label-studio")
 class LabelStudioFormat(Format):
-    """Tasks for Label Studio with predictions and labelling config, and the JSON it exports.
+    """Tasks and labelling configuration for Label Studio, and the JSON that Label Studio exports.
 
     Writing creates a folder with ``tasks.json``, to import into a project, and ``config.xml``, its
     labelling interface. In a task, ``data.path`` is the item's path, and ``data.who`` is the

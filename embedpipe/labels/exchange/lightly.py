@@ -36,8 +36,8 @@ class LightlyFormat(Format):
 
     Writing creates a folder with ``embeddings.csv`` (columns ``filenames``, ``embedding_0`` and so
     on, ``labels``) and ``classes.json`` (class names by number). Items without a sure label
-    have the label -1. The option ``embeddings`` is required: (n, d) float32, aligned with the
-    items. Reading accepts the folder or the table; without ``classes.json``, class names are
+    have the label -1. The option ``embeddings`` is required: float32 of the shape (items,
+    dimensions). Reading accepts the folder or the table; without ``classes.json``, class names are
     numbers.
 
     Examples
@@ -83,9 +83,11 @@ class LightlyFormat(Format):
 def read_lightly_embeddings(
     path: str | Path,
 ) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64]]:
-    r"""Return the (n,) paths, (n, d) float32 vectors and (n,) class numbers of a Lightly table.
+    r"""Return the paths, vectors and class numbers of a Lightly table.
 
-    `path` is the ``embeddings.csv`` or its folder. Peak memory is 8 bytes for each vector element.
+    For n rows and d vector columns, these are n paths, an (n, d) float32 array and an (n,) int64
+    array. `path` is the file ``embeddings.csv`` or its folder. Peak memory is 8 bytes for each
+    vector element.
 
     Examples
     --------

@@ -81,7 +81,7 @@ def _check_stems(items: Sequence[Labelled]) -> None:
                 "one of them."
             )
         if stem == "schema":
-            raise FormatError(f"{item.path!r} would overwrite {SCHEMA}. Rename it.")
+            raise FormatError(f"{item.path!r} would overwrite {SCHEMA}. Rename the image.")
     taken = {f"{stem}.json": path for stem, path in owner.items()} | {SCHEMA: SCHEMA}
     for stem, path in owner.items():
         for folder in PurePosixPath(stem).parents:

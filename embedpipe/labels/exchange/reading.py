@@ -143,7 +143,7 @@ def new_events(
     who: str | None = None,
     default: str | None = None,
 ) -> list[Event]:
-    """Return an event for each item whose label or mark is not `known`.
+    """Return an event for each item whose label or mark differs from `known`.
 
     All events have the same time, so that one undo removes them together. The annotator is `who`,
     or else the name in the file, or else `default`. `content` has the content ids by path.

@@ -265,7 +265,7 @@ def test_the_tree_that_lightly_reads(tmp_path):
         ),
         (
             [Labelled("schema.jpg", "hat")],
-            "'schema.jpg' would overwrite schema.json. Rename it.",
+            "'schema.jpg' would overwrite schema.json. Rename the image.",
         ),
         (
             [Labelled("a.jpg", prediction="hat", score=2.0)],
