@@ -1,8 +1,9 @@
 """Items (id, label, split, bucket) and their bytes: folders, archives, manifests, named datasets.
 
-A dataset is a tuple of items and a source of their bytes; `load_dataset` returns one for a path or
-a registered name. To add a name, register a function that takes a `Request`, or an iterable
-class. Either yields pairs: an `Item`, and its bytes or the path of its file::
+A dataset is a tuple of items and a source of their bytes; `load_dataset` returns the dataset of a
+path or of a registered name. To add a name, register a function that takes a `Request`, or a class
+whose objects are iterable. It yields pairs: an `Item`, and the item's bytes or the path of its
+file::
 
     from pathlib import Path
 

@@ -41,7 +41,7 @@ class MemberTable:
         self._folders: dict[str, str | None] = {}
 
     def add(self, name: str, numbers: tuple[int, ...]) -> None:
-        """Add a member if it is an image; a later member replaces an earlier one of its name."""
+        """Add a member if it is an image; it replaces an earlier member of the same name."""
         suffix = suffix_of(name.rpartition("/")[2])
         if suffix not in IMAGE_SUFFIXES:
             self.others[suffix] += 1
@@ -131,7 +131,7 @@ class ArchiveSource(Source):
 
     @property
     def unpacked(self) -> str:
-        """The folder that contains the items after the archive is unpacked beside itself."""
+        """The folder of the items, if the archive is unpacked into a folder beside it."""
         return f"{_SUFFIX.sub('', self.location)}/{self._index().wrapping}".rstrip("/")
 
     @property

@@ -27,7 +27,7 @@ class DatasetCard:
     home, download
         Web page, and address of the archive; None if embedpipe cannot download it.
     archive
-        File name of the archive; None if a library downloads it.
+        File name of the archive; None if a library downloads the dataset.
     size
         Size of the download in bytes.
     licence, citation

@@ -132,7 +132,7 @@ def read_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
     if not any(os.path.isdir(os.path.join(root, name)) for name in TREE_SPLITS):
         raise DatasetError(
             f"{encode_id(root)!r} is not a CLEAR tree: it contains neither train/ and test/ nor "
-            "training_folder/; give the folder that does."
+            "training_folder/; give the folder that contains them."
         )
     if split is not None:
         raise UsageError(

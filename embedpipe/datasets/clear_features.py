@@ -39,7 +39,7 @@ class ClearFeatures:
     Parameters
     ----------
     matrix
-        (n, d) float32, in the order of `ids`.
+        (n, d) float32: n images, d dimensions, in the order of `ids`.
     labels
         (n,) object: the class, None in bucket 0.
     buckets
@@ -77,16 +77,18 @@ def load_clear_features(
 
     Labels, buckets and splits are those of `load_clear_tree`. In the 2022 layout,
     ``<split>/features/<kind>/features.json`` is ``{bucket: {class: path}}``, and the file at each
-    path is ``{Flickr id: tensor (d,)}``. A split without vectors of this kind is left out. In the
-    2021 layout, ``training_folder/features/<kind>/<bucket>/all.pth`` is a pair of the tensors,
-    (m, d), and the numbers of their classes, in the order of ``filelists/<bucket>/all.txt``.
+    path is ``{Flickr id: tensor}``. A split without vectors of this kind is left out. In the 2021
+    layout, ``training_folder/features/<kind>/<bucket>/all.pth`` is a pair: the vectors of the
+    bucket's images, and the numbers of their classes, in the order of
+    ``filelists/<bucket>/all.txt``.
 
     Parameters
     ----------
     folder
         The tree, in either layout.
     kind
-        Name of the encoder: ``"moco_b0"`` is a ResNet-50 trained on bucket 0 (MoCo v2, d = 2048).
+        Name of the encoder: ``"moco_b0"`` is a ResNet-50 trained on bucket 0 (MoCo v2, 2,048
+        dimensions).
     split
         As for `load_clear_tree`.
 
@@ -178,10 +180,10 @@ def _path_of(root: str, kind: str, listing: Listing, paths: Mapping[str, Any]) -
 
 
 def _matrix(tree: ClearTree, files: Sequence[_VectorFile], rows: Mapping[str, int]) -> Vectors:
-    """Return the vectors of all files, (n, d), each in the row of its image."""
+    """Return the vectors of all files, (images, dimensions), each in the row of its image."""
     matrix: Vectors | None = None
     for file in files:
-        found = _vectors(tree, file)  # (m, d)
+        found = _vectors(tree, file)  # (images of the file, dimensions)
         if matrix is None:
             matrix = np.empty((len(rows), found.shape[1]), dtype=np.float32)
         if found.shape[1] != matrix.shape[1]:
@@ -198,7 +200,7 @@ def _matrix(tree: ClearTree, files: Sequence[_VectorFile], rows: Mapping[str, in
 
 
 def _vectors(tree: ClearTree, file: _VectorFile) -> Vectors:
-    """Return the vectors of one file in the order of its list, (m, d)."""
+    """Return the vectors of one file, (images, dimensions), in the order of its list."""
     content = _load(tree.root, file.path)
     if file.listing.split is None:
         tensors = _tensors_2021(tree, file, content)

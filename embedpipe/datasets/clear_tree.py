@@ -149,7 +149,8 @@ def _read_class_names(root: str, file: str) -> tuple[str, ...]:
     numbers: dict[str, int] = {}
     for number, name in enumerate(lines, start=1):
         if not name:
-            raise tree_error(root, file, f"has no class in line {number}; its number is its line")
+            fault = f"has no class in line {number}; the line gives the class its number"
+            raise tree_error(root, file, fault)
         if name in numbers:
             fault = f"lists {name!r} in line {numbers[name]} and in line {number}"
             raise tree_error(root, file, fault)

@@ -89,7 +89,7 @@ def jpeg(pixels: Pixels, severity: int, noise: Noise) -> bytes:
 
 def _png(values: NDArray[Any]) -> bytes:
     """Return the nearest 8-bit image as a PNG."""
-    # Without compression it is faster, and the bytes do not depend on the installed zlib.
+    # Writing is faster without compression, and the bytes do not depend on the installed zlib.
     rounded = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return _encoded(rounded, "PNG", compress_level=0)
 
@@ -135,10 +135,10 @@ def corrupted(
     clean
         Whether the clean images are the first variant.
     spread
-        Whether every item is in one variant instead of all. The items of each class and split are
-        then distributed evenly, in an order given by the SHA-256 of their ids. Without `spread`,
-        the dataset should have splits: otherwise a test image of one variant may be a training
-        image of another.
+        Whether every item is in one variant only. The items of each class and split are then
+        distributed evenly, in an order given by the SHA-256 of their ids. Without `spread`, every
+        item is in all variants, and the dataset should have splits: otherwise a test image of one
+        variant may be a training image of another variant.
 
     Raises
     ------

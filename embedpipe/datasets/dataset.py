@@ -78,7 +78,7 @@ def canonical_split(name: str) -> str | None:
 
 
 def split_of(text: str) -> str | None:
-    """Return the split in a table's cell, None if blank; a ValueError's message is a clause."""
+    """Return the split in a table's cell, None if blank; raise ValueError with a clause."""
     name = text.strip()
     if not name:
         return None
@@ -109,10 +109,11 @@ class Dataset:
     skipped
         Number of image files in unsupported formats, by suffix: ``{".heic": 3}``.
     listed
-        Whether the items were listed one by one by the user.
+        Whether the user listed the items one by one.
     division
-        Function from a seed to the split of each item by id. Only a dataset with several divisions
-        into training and test items has it, until a division is chosen. See `for_seed`.
+        Function from a seed to the split of each item by id, for a dataset with several divisions
+        into training and test items. It is None for other datasets, and after `for_seed` has
+        selected a division.
 
     Raises
     ------
@@ -234,7 +235,7 @@ _SUFFIX = re.compile(
 
 
 def path_name(path: str, identity: str | None = None) -> str:
-    """Return a readable and unique name, valid for a folder, for the dataset at `path`."""
+    """Return a name for the dataset at `path`: readable, unique, and valid for a folder."""
     # `identity`, the text that is hashed, distinguishes datasets with the same path.
     absolute = os.path.abspath(path)
     stem = _SUFFIX.sub("", os.path.basename(absolute))

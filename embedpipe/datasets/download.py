@@ -33,7 +33,7 @@ Progress = Callable[[int, int | None], None]
 """Function that takes the number of received bytes, and the total number or None."""
 
 Check = Callable[[Path], None]
-"""Function that raises a DatasetError for a wrong file; its message is a sentence."""
+"""Function that raises a DatasetError for a wrong file; the message is a sentence."""
 
 _BLOCK = 1 << 18  # bytes
 _TIMEOUT = 60.0  # seconds without a byte

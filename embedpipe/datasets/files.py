@@ -123,7 +123,7 @@ def open_archive(path: str | os.PathLike[str]) -> ArchiveSource:
 
 
 def load_files(paths: Sequence[str | os.PathLike[str]]) -> Dataset:
-    """Return the dataset of the listed image files; ids are relative to their common folder."""
+    """Return the dataset of listed image files; ids are relative to the files' common folder."""
     if not paths:
         raise DatasetError("the list of image files is empty: give at least one path.")
     absolute = [_checked_path(path) for path in paths]

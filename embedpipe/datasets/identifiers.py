@@ -1,8 +1,8 @@
 r"""File names as text: an id is valid Unicode and identifies exactly one file.
 
-A file name on disk is a string of bytes. A name in UTF-8 is its own id. Any other byte is written
-``\xNN`` in the id, where `NN` is its value. If a name contains such an escape as plain text, its
-backslash is written ``\x5c``. Different names have different ids.
+A file name on disk is a string of bytes. A name in UTF-8 is its own id. A byte that is not part of
+UTF-8 text is written ``\xNN`` in the id, where `NN` is the value of the byte. If a name contains
+such an escape as plain text, the backslash is written ``\x5c``. Different names have different ids.
 """
 # Paths are text here: a million Path objects would take gigabytes.
 
@@ -49,7 +49,7 @@ def path_form(path: str) -> str:
 
 
 def existing_form(path: str) -> str | None:
-    """Return an existing path with the same form as a missing one, or None."""
+    """Return an existing path with the same form as the missing `path`, or None."""
     if path.isascii() and "\\" not in path:
         return None
     anchor, *parts = PurePath(path.replace("\\", "/")).parts
@@ -70,7 +70,7 @@ def existing_form(path: str) -> str | None:
 
 
 def similar_hint(path: str, similar: str | None) -> str:
-    """Return a clause that names the path similar to a missing one; blank if none is similar."""
+    """Return a clause that names `similar`, the path like the missing `path`; blank for None."""
     if similar is None:
         return ""
     slashes = path_form(path) != unicodedata.normalize("NFC", path)

@@ -8,8 +8,9 @@ Rules, in order, for the relative paths of all images:
    if it contains splits. Otherwise a second folder beside the wrapping would change every id.
 2. The first-level folders are splits if all of them are named like splits, or if they name at
    least two different splits (``train/ test/ docs/`` are splits; ``bus/ car/ train/`` are not).
-3. The first-level folders, inside the splits if there are any, are classes if there are at least
-   two. With one class, all items are unlabelled. Deeper folders belong to the class above them.
+3. Inside the splits, or at the top of a dataset without splits, the first-level folders are classes
+   if they have at least two different names. With one class, all items are unlabelled. Deeper
+   folders belong to the class above them.
 4. Images beside the class folders or outside the splits are unlabelled. Images in a class folder
    called ``_unlabeled``, ``_unlabelled`` (FiftyOne) or ``no_label`` (CVAT) are unlabelled too.
 """
@@ -85,7 +86,7 @@ LabelAndSplit = tuple["str | None", "str | None"]
 
 def arrange(paths: Iterable[str], *, growing: bool = False) -> tuple[str, list[Item]]:
     """Return the wrapping folders of `paths`, and the items inside them sorted by id."""
-    # The wrapping is "" or ends in "/". `growing` keeps it in the ids unless it contains splits.
+    # The wrapping is "" or ends in "/". With `growing`, the ids keep a wrapping without splits.
     ordered = sorted(paths)
     wrapping = _wrapping(ordered)
     ids = [path[len(wrapping) :] for path in ordered] if wrapping else ordered

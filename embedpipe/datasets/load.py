@@ -92,7 +92,7 @@ def load_dataset(
 
 
 def name_conflict(name: str) -> str | None:
-    """Return a sentence if there is also a file or folder with a registered name."""
+    """Return a sentence if a file or folder has the name of a registered dataset, else None."""
     if name not in datasets or not os.path.exists(name):
         return None
     return f"{name!r} is a registered dataset; for the path of that name, use './{name}'."
@@ -126,15 +126,16 @@ def _refuse_options(request: Request, given: str) -> None:
         raise UsageError(f"only a named dataset can be downloaded; {given} is a path.")
     if request.source is not None:
         raise UsageError(
-            f"a source needs a named dataset or a manifest; {given} is neither. Leave it out."
+            f"a source needs a named dataset or a manifest; {given} is neither. Leave the source "
+            "out."
         )
 
 
 def _refuse_within(request: Request, given: str) -> None:
     if request.within is not None:
         raise UsageError(
-            f"`within` needs a manifest ({', '.join(MANIFEST_SUFFIXES)}); {given} is not one. "
-            "Leave it out."
+            f"`within` needs a manifest ({', '.join(MANIFEST_SUFFIXES)}); {given} is no manifest. "
+            "Leave `within` out."
         )
 
 

@@ -24,8 +24,8 @@ def load_clothing(request: Request) -> Dataset:
 def load_images(request: Request) -> Dataset:
     """Return a named dataset from its folder or archive of image files.
 
-    Without a source in the request, the archive of the dataset's card is used from the folder for
-    downloads, and downloaded if the request permits it.
+    Without a source in the request, the archive that the dataset's card names is read from the
+    folder for downloads. A missing archive is downloaded if the request permits it.
     """
     path = _obtain(request)
     return load_folder(path) if path.is_dir() else load_archive(path)
@@ -67,7 +67,7 @@ def not_available(request: Request) -> DatasetError:
 
 
 def _content_check(card: DatasetCard) -> Check | None:
-    """Return a check of an archive against the digests of the card, if there are any."""
+    """Return a check of an archive against the digests of the card, None without digests."""
     # Servers that create archives on demand do not send the same bytes twice.
     if card.sha256 is None and card.tree_digest is None:
         return None

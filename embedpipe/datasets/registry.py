@@ -206,7 +206,7 @@ def _wrong_pair(name: str, found: object) -> str:
 
 
 def checked(dataset: Dataset, card: DatasetCard) -> Dataset:
-    """Return `dataset` with the name and classes of `card`, after a check that they agree."""
+    """Return `dataset` with the name and classes of `card`; refuse a dataset unlike its card."""
     found = {split or UNSPLIT: count for split, count in dataset.counts().items()}
     if card.counts and found != dict(card.counts):
         raise DatasetError(

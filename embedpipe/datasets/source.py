@@ -100,7 +100,7 @@ class Source(ABC):
 
 
 class FolderSource(Source):
-    """The files below a folder; an id is a path relative to it, or an absolute path."""
+    """The files below a folder; an id is a path relative to the folder, or an absolute path."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = os.path.abspath(os.fspath(root))

@@ -161,6 +161,6 @@ def test_within_confines_a_manifest(run: Callable[..., Any], tmp_path: Path) -> 
     code, out, err = run("embed", "photos", "--within", "photos", "--backbone", "toy")
     assert (code, out) == (2, "")
     assert err == (
-        "embedpipe: `within` needs a manifest (.csv, .jsonl, .parquet); 'photos' is not one. "
-        "Leave it out.\n"
+        "embedpipe: `within` needs a manifest (.csv, .jsonl, .parquet); 'photos' is no manifest. "
+        "Leave `within` out.\n"
     )

@@ -335,8 +335,8 @@ BROKEN = {
     ),
     "a blank class": (
         layout_2021(put("class_names.txt", "bus\n\ndress\n")),
-        "'class_names.txt' of the CLEAR tree '{root}' has no class in line 2; its number is its "
-        "line.",
+        "'class_names.txt' of the CLEAR tree '{root}' has no class in line 2; the line gives the "
+        "class its number.",
     ),
     "no class at all": (
         layout_2021(put("class_names.txt", "\n")),
@@ -462,7 +462,7 @@ def test_a_folder_that_is_not_a_tree(tmp_path, shop):
         load_clear_tree(tmp_path)
     assert str(raised.value) == (
         f"'{tmp_path}' is not a CLEAR tree: it contains neither train/ and test/ nor "
-        "training_folder/; give the folder that does."
+        "training_folder/; give the folder that contains them."
     )
     with pytest.raises(DatasetError) as raised:
         load_dataset("clear10", source=shop[0])

@@ -51,7 +51,8 @@ def test_options_that_do_not_apply_to_a_folder(tmp_path):
     with pytest.raises(UsageError) as raised:
         load_dataset(tmp_path, source=tmp_path)
     assert str(raised.value) == (
-        f"a source needs a named dataset or a manifest; '{tmp_path}' is neither. Leave it out."
+        f"a source needs a named dataset or a manifest; '{tmp_path}' is neither. Leave the source "
+        "out."
     )
     with pytest.raises(UsageError) as raised:
         load_dataset(tmp_path, download=True)
