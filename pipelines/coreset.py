@@ -6,10 +6,10 @@
 
 There are 10 episodes of 100 labels. Each episode trains a new network with one hidden layer and
 dropout for 10 epochs (batches of 32, learning rate 0.001 decayed to a tenth). Dropout is also on at
-test time. The probabilities are means over networks (Monte Carlo dropout), which ``bald`` needs.
-Each episode writes a checkpoint: the network, the state of the optimiser, the training loss and the
-test accuracy. `ep.load_head` reads it, and `partial_fit` continues the training exactly. After an
-interruption, the same command continues.
+test time (Monte Carlo dropout): probabilities are means over several networks. ``bald`` needs the
+predictions of these networks. Each episode writes a checkpoint: the network, the state of the
+optimiser, the training loss and the test accuracy. `ep.load_head` reads it, and `partial_fit`
+continues the training exactly. After an interruption, the same command continues.
 
 Sener, Savarese (2018), "Active learning for convolutional neural networks: a core-set approach",
 arXiv:1708.00489. The paper trains the whole network; here the backbone is frozen.
