@@ -3,9 +3,9 @@
     python pipelines/clothing.py --source clothing-dataset-small.zip
     python pipelines/clothing.py --download
 
-Embeds the 3,781 photos once and chooses a core-set of 200 photos. Then compares four strategies that
-choose 200 more photos: CORAL, margin, least confidence, random. Prints a table and writes a report.
-After an interruption, the same command continues.
+Embeds the 3,781 photos once and chooses a core-set of 200 photos. Then compares four strategies
+that choose 200 more photos: CORAL, margin, least confidence, random. Prints a table and writes a
+report. After an interruption, the same command continues.
 """
 
 from __future__ import annotations
