@@ -199,7 +199,7 @@ def build(registry: Registry[Any], spec: str | Term, /, **options: Any) -> Any:
         return maker.from_spec(term)
     if term.strength is not None:
         raise UsageError(
-            f"{owner} got the strength ^{term.strength:g}: only objectives have one, as in "
+            f"{owner} got the strength ^{term.strength:g}: only objectives have a strength, as in "
             f"combine(margin^2, diversity)."
         )
     if term.arguments:

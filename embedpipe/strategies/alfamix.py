@@ -25,21 +25,21 @@ BLOCK_BYTES = 4 << 20
 
 @strategies.register("alfamix")
 class AlfaMix(DiverseStrategy):
-    """Items whose predicted class changes after mixing with another class, one per cluster.
+    """Items whose predicted class changes after mixing with another class, one item per cluster.
 
-    The anchor of a class is the mean of its labelled vectors. An item x of predicted class c is a
-    candidate if (1 − α)·x + α·anchor has another predicted class for any tried α and anchor. The
-    α are `shares` evenly spaced values up to `epsilon`; the anchors are those of the `anchors`
-    most probable other classes.
+    The anchor of a class is the mean of its labelled vectors. An item x is a candidate if a mixture
+    (1 − α)·x + α·anchor has another predicted class than x. The tried α are `shares` evenly spaced
+    values up to `epsilon`; the tried anchors are those of the `anchors` most probable other
+    classes.
 
-    k-means on the index's sketch divides the candidates into n clusters. Each pick is the
-    candidate nearest to a cluster centre, larger clusters first. If there are fewer than n
+    For n picks, k-means on the index's sketch divides the candidates into n clusters. Each pick is
+    the candidate nearest to a cluster centre, larger clusters first. If there are fewer than n
     candidates, items with the smallest margin complete the batch.
 
     Parameters
     ----------
     epsilon
-        The largest share of an anchor, above 0 and at most 1.
+        The largest share of an anchor in a mixture, above 0 and at most 1.
     shares
         Number of values of α. With a linear head, one value is as good as several.
     anchors
@@ -55,10 +55,12 @@ class AlfaMix(DiverseStrategy):
     random. Several threads call the head at the same time.
 
     Scores: uncertainty, 1 − margin. Diagnostics: ``candidates``, the number of candidates;
-    ``cluster_size`` (k,) int64, candidates in the pick's cluster, 0 for picks by margin.
+    ``cluster_size`` (k,) int64 for k picked unique vectors, the number of candidates in the pick's
+    cluster, 0 for picks by margin.
 
     Time: at most `shares`·`anchors` predictions per item, and k-means. Extra memory: 600 bytes per
-    candidate, 40 per other item, 8·C·d bytes, and 24 MB per thread.
+    candidate, 40 per other item, 8·C·d bytes for C classes and vectors of length d, and 24 MB per
+    thread.
 
     References
     ----------
@@ -109,7 +111,7 @@ class AlfaMix(DiverseStrategy):
         )
 
     def _changed(self, pool: Pool, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which of `rows` change class in some mixture: (f,)."""
+        """Return an (f,) mask of the `rows` whose predicted class changes in a mixture."""
         anchors = _Anchors.of(pool, pool.probabilities(rows[:1]).shape[1])
         changed = np.zeros(rows.size, dtype=np.bool_)
         assert pool.head is not None  # created before the threads start
@@ -139,7 +141,7 @@ class AlfaMix(DiverseStrategy):
 class _Anchors:
     """The mean labelled vector of each class with labels."""
 
-    columns: NDArray[np.int64]  # (a,) the columns of these classes
+    columns: NDArray[np.int64]  # (a,) columns of the classes in the predictions
     vectors: NDArray[np.float32]  # (a, d)
 
     @classmethod
@@ -156,7 +158,7 @@ class _Anchors:
     def rivals(
         self, probabilities: NDArray[np.float32], own: NDArray[np.int64], most: int
     ) -> NDArray[np.int64]:
-        """Return the anchors of the most probable classes but `own`: (b, r), padded with -1."""
+        """Return the (b, r) anchors of the most probable classes except `own`; -1 is padding."""
         away = -probabilities[:, self.columns]  # (b, a)
         away[self.columns == own[:, None]] = np.inf
         order = np.argsort(away, axis=1, kind="stable")[:, :most]  # (b, r)

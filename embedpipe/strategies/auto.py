@@ -26,17 +26,17 @@ LATE = "doubtful_coverage"
 """Default for later labels: typical items weighted by uncertainty."""
 
 ERRORS = 2
-"""Standard errors by which the accuracy must exceed chance."""
+"""Number of standard errors by which the accuracy must exceed chance."""
 
 
 @strategies.register("auto")
 class Auto(Strategy):
-    """Typical items first; both typical and uncertain ones when labels separate the classes.
+    """Typical items first; typical and uncertain items once the labels separate the classes.
 
-    The labels separate the classes if the leave-one-out accuracy of a nearest-class-mean
-    classifier exceeds the share of the most frequent class by more than two standard errors. An
-    item that is the only one of its class counts as an error. Without a head, `early` is always
-    used.
+    The labels separate the classes if the leave-one-out accuracy of a nearest-class-mean classifier
+    exceeds the share of the most frequent class by more than two standard errors. An item that is
+    the only one of its class counts as an error. If the pool lacks the head or the predictions for
+    `late`, `early` is used.
 
     Parameters
     ----------
@@ -58,7 +58,8 @@ class Auto(Strategy):
     ``labels_per_class``; ``unseen``, the Good–Turing estimate of the probability that the next
     item is of a class without labels; ``accuracy`` and ``chance``, which the decision compares.
 
-    Time besides the strategy: O(m·C·d) for m ≤ 2,048 labels of C classes. Memory: 16·C·d bytes.
+    Time besides the strategy: O(m·C·d) for m ≤ 2,048 labels of C classes and vectors of length d.
+    Extra memory: 16·C·d bytes.
 
     References
     ----------
@@ -210,7 +211,7 @@ def _left_out_accuracy(
         shifted = frame.rows(rows[at])
         away = shifted.norms[:, None] + norms - 2.0 * (shifted.vectors @ means.T)  # (b, C)
         each, mine = np.arange(at.size), own[at]
-        # Without x, the mean of its class is n/(n − 1) times as far from x as with x.
+        # Without x, the mean of its class of n rows is n/(n − 1) times as far from x as with x.
         away[each, mine] *= np.square(counts[mine] / others[mine])
         nearest = away.argmin(axis=1) == mine
         right[part] = nearest & (counts[mine] > 1)

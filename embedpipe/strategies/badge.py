@@ -26,8 +26,8 @@ class Badge(DiverseStrategy):
     Parameters
     ----------
     metric
-        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
-        The paper uses the vectors as they are.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``. The paper does not scale the
+        vectors.
 
     Notes
     -----
@@ -35,10 +35,11 @@ class Badge(DiverseStrategy):
     factors p − e and x. No bias feature is appended to x.
 
     Scores: distance to the nearest earlier pick; for the first pick, the length of its gradient.
-    Diagnostics: ``gradient_norm`` (k,) float32.
+    Diagnostics: ``gradient_norm`` (k,) float32 for k picked unique vectors.
 
-    Time: O(u·(C + d)) to start, then a small fraction of this per pick. Extra memory: 96 bytes per
-    item besides the predictions, and up to 96 MB.
+    Time for u unlabelled items, C classes and vectors of length d: O(u·(C + d)) to start, then a
+    small fraction of this per pick. Extra memory: 96 bytes per item besides the predictions, and up
+    to 96 MB.
 
     References
     ----------

@@ -19,8 +19,9 @@ __all__ = ["Bald", "PowerBald"]
 class Bald(Strategy):
     """Items whose label has the largest mutual information with the weights of the head.
 
-    Weights are drawn from the head's posterior. The score is H(mean of p) − mean of H(p), which
-    is large where the draws make confident but different predictions. Ties go to the lowest row.
+    Weights are drawn from the head's posterior. The score is the entropy of the mean prediction
+    minus the mean entropy of the predictions. It is large where the draws make confident but
+    different predictions. Ties go to the lowest row.
 
     Parameters
     ----------
@@ -35,14 +36,15 @@ class Bald(Strategy):
     Notes
     -----
     The draws depend on the head: for `LogisticHead` they use the Laplace approximation; the papers
-    use dropout or a Gaussian process. Items are scored one by one, so a batch may be redundant;
-    ``power_bald`` and ``logdet_bald`` avoid this.
+    use dropout or a Gaussian process. Items are scored one by one, so a batch may contain similar
+    items; ``power_bald`` and ``logdet_bald`` avoid this.
 
     Scores: mutual information in nats. Diagnostics: ``entropy`` (n,) float32, the entropy of the
     mean prediction in nats.
 
-    Time for S draws: O(u·d·C·S). Extra memory: 32 bytes per unlabelled item, 4·d·C·S bytes for a
-    `LogisticHead`, and about 20 MB per thread.
+    Time: O(u·d·C·S) for u unlabelled items, vectors of length d, C classes and S draws. Extra
+    memory: 32 bytes per unlabelled item, 4·d·C·S bytes for a `LogisticHead`, and about 20 MB per
+    thread.
 
     References
     ----------
@@ -80,8 +82,7 @@ class PowerBald(Strategy):
     """Items drawn at random with probability proportional to a power of the BALD score.
 
     Items are drawn without replacement in proportion to s^beta, where s is the score of ``bald``.
-    The randomness avoids batches of redundant items. Items with score 0 come last, in random
-    order.
+    The randomness avoids batches of similar items. Items with score 0 come last, in random order.
 
     Parameters
     ----------
@@ -101,8 +102,9 @@ class PowerBald(Strategy):
 
     Scores: s in nats. Diagnostics: ``rank`` (n,) int64, the rank of each pick by score, from 0.
 
-    Time for S draws: O(u·d·C·S). Extra memory: 56 bytes per unlabelled item, 4·d·C·S bytes for a
-    `LogisticHead`, and about 20 MB per thread.
+    Time: O(u·d·C·S) for u unlabelled items, vectors of length d, C classes and S draws. Extra
+    memory: 56 bytes per unlabelled item, 4·d·C·S bytes for a `LogisticHead`, and about 20 MB per
+    thread.
 
     References
     ----------

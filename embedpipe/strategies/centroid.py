@@ -22,12 +22,12 @@ CLUSTERS = 8
 
 @strategies.register("centroid")
 class Centroid(DiverseStrategy):
-    """The items nearest to the means of as many clusters as picks.
+    """One item per cluster: the item nearest to the mean of the cluster.
 
-    k-means on the index's sketch divides the unlabelled unique vectors into n clusters. Each pick
-    is the item nearest to the mean of its cluster in all dimensions, ties by lowest row. Larger
-    clusters come first. Labelled items are not part of the clusters, so a pick may be close to
-    a labelled item. For many small batches, ``typiclust`` is better.
+    For n picks, k-means on the index's sketch divides the unlabelled unique vectors into n
+    clusters. Each pick is the item nearest to the mean of its cluster in all dimensions, ties by
+    lowest row. Larger clusters come first. Labelled items are not part of the clusters, so a pick
+    may be close to a labelled item. For many small batches, ``typiclust`` is better.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ class Centroid(DiverseStrategy):
     Scores: share of the unlabelled items in the pick's cluster. Diagnostics: ``cluster_size`` (n,)
     int64, items in the cluster; ``distance`` (n,) float32 from the pick to the mean.
 
-    Time: O(p·n·128) for k-means of p unique vectors, and O(p·d). Extra memory: at most 560 bytes
-    per unique vector.
+    Time: O(p·n·128) for k-means of p unique vectors, and O(p·d) for vectors of length d. Extra
+    memory: at most 560 bytes per unique vector.
 
     References
     ----------

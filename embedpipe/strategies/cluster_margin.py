@@ -32,9 +32,9 @@ SEED = 0
 class ClusterMargin(DiverseStrategy):
     """Uncertain items, taken in turn from clusters so that small clusters are not neglected.
 
-    k-means divides all unique vectors into clusters. The `margin_factor`·n unlabelled vectors with
-    the smallest margin are the candidates, ties by lowest row. The clusters take turns, those with
-    the fewest candidates first, and each turn takes one candidate.
+    k-means divides all unique vectors into clusters. For n picks, the `margin_factor`·n unlabelled
+    vectors with the smallest margin are the candidates, ties by lowest row. The clusters take
+    turns, those with the fewest candidates first, and each turn takes one candidate.
 
     Parameters
     ----------
@@ -52,11 +52,11 @@ class ClusterMargin(DiverseStrategy):
     The paper uses average linkage, which needs the distances of all pairs; k-means on the index's
     sketch gives clusters of more even size. The clusters do not depend on the round or the seed.
 
-    Scores: uncertainty, 1 − margin. Diagnostics: ``cluster`` (k,) int64, the cluster of each pick;
-    ``kept`` (k,) int64, candidates of that cluster.
+    Scores: uncertainty, 1 − margin. Diagnostics, (k,) int64 for k picked unique vectors:
+    ``cluster``, the cluster of each pick; ``kept``, the number of candidates of this cluster.
 
-    Time: O(u·C) and k-means, once per index. Extra memory: 56 bytes per unique vector, and 600
-    bytes during k-means.
+    Time: O(u·C) for u unlabelled items and C classes, and k-means once per index. Extra memory: 56
+    bytes per unique vector, and 600 bytes during k-means.
 
     References
     ----------
@@ -105,7 +105,7 @@ class ClusterMargin(DiverseStrategy):
 
 
 def _deal(labels: NDArray[np.int32], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the order of (m,) candidates: the clusters, smallest first, give one a turn."""
+    """Return the order of m candidates: in each turn each cluster gives one, smallest first."""
     order = np.argsort(labels, kind="stable")  # (m,)
     starts = sizes.cumsum() - sizes  # (k,)
     lap = np.empty(labels.size, dtype=np.int64)

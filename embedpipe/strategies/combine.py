@@ -29,11 +29,14 @@ class Combine(Strategy):
     are never picked. ``combine(diversity)`` selects like ``coreset`` and
     ``combine(margin, diversity)`` like ``coral``.
 
+    Static objectives have fixed values; the values of changing objectives depend on earlier picks.
     If every product is 0, the static objectives are left out. If every product is still 0, the
     changing objectives (except the distance) are left out instead, and then both kinds. If only
-    duplicates of labelled and picked items are left, the same steps apply without the distance;
-    then the lowest rows are picked. Without labels, the first pick ignores the distance. If no
-    other objective is left, the first pick is the item nearest to the mean.
+    duplicates of labelled and picked items are left, these steps apply without the distance; then
+    the lowest rows are picked.
+
+    Without labels, the first pick ignores the distance. If there is no other objective, or all
+    others are left out, the first pick is the item nearest to the mean.
 
     Parameters
     ----------
@@ -52,15 +55,15 @@ class Combine(Strategy):
 
     Notes
     -----
-    With ``diversity(min_distance=…)`` the selection stops early when all remaining items are
-    nearer than this to labelled or picked items. The diagnostic ``stopped`` gives the reason.
+    With ``diversity(min_distance=…)`` the selection stops early when all remaining items are nearer
+    than `min_distance` to labelled or picked items. The diagnostic ``stopped`` gives the reason.
 
     Scores: the product when the item was picked. Diagnostics: the (n,) float32 values of each
     objective, named by its spec string without strength; ``stopped``.
 
-    Products are in float64. Dividing all strengths by that of diversity keeps the order and allows
-    the exact search of ``coral``. Extra memory besides the predictions and the index: at most
-    250 + 16·C bytes per unlabelled item with C classes, and blocks as in ``coral``.
+    Products are in float64. Dividing all strengths by the strength of diversity keeps the order and
+    allows the exact search of ``coral``. Extra memory besides the predictions and the index: at
+    most 250 + 16·C bytes per unlabelled item with C classes, and blocks as in ``coral``.
 
     References
     ----------
@@ -94,7 +97,7 @@ class Combine(Strategy):
         _check_numbers(self.objectives)
         diversities = [each for each in self.objectives if isinstance(each, Diversity)]
         metrics = {each.metric for each in self.objectives if hasattr(each, "metric")}
-        # Class attributes describe the default; these depend on the objectives.
+        # The class attributes describe the default; the attributes below depend on the objectives.
         vars(self).update(
             needs_labels=any(each.needs_labels for each in self.objectives),
             distinct=bool(diversities),
@@ -109,7 +112,7 @@ class Combine(Strategy):
         if term.strength is not None:
             raise UsageError(
                 f"strategy {cls.name!r} got the strength ^{term.strength:g}: only its "
-                "objectives have one, as in combine(margin^2, diversity)."
+                "objectives have a strength, as in combine(margin^2, diversity)."
             )
         if term.arguments and options:
             raise UsageError(

@@ -42,8 +42,9 @@ class Coral(Strategy):
     Scores: the product of each pick when it was chosen. Diagnostics: ``uncertainty`` and
     ``distance``, the two factors of the product, both (n,) float32.
 
-    Time: a fraction of O(u·d) per pick. Extra memory besides the predictions: at most 120 bytes per
-    unlabelled item, 24 per labelled item, 14,336 vectors and 144 MB.
+    Time: a fraction of O(u·d) per pick, for u unlabelled items and vectors of length d. Extra
+    memory besides the predictions: at most 120 bytes per unlabelled item, 24 per labelled item,
+    14,336 vectors and 144 MB.
 
     References
     ----------

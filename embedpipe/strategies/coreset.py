@@ -51,8 +51,8 @@ class CoreSet(Strategy):
     Diagnostics: ``radius`` (n,) float32, the covering radius after each pick; ``lower_bound``,
     half of the last radius: no n picks have a smaller radius.
 
-    Time: a fraction of O(u·d) per pick. Extra memory: at most 96 bytes per unlabelled item, 24 per
-    labelled item, 14,336 vectors and 144 MB.
+    Time: a fraction of O(u·d) per pick, for u unlabelled items and vectors of length d. Extra
+    memory: at most 96 bytes per unlabelled item, 24 per labelled item, 14,336 vectors and 144 MB.
 
     References
     ----------
@@ -131,8 +131,8 @@ class RobustCoreSet(DiverseStrategy):
     without outliers; ``radius_of_all``, the last radius with outliers; ``outliers``, the number of
     outliers.
 
-    Time and memory: as for ``coreset`` and the neighbours of the index, and 24 bytes per unique
-    vector.
+    Time and memory: those of ``coreset`` plus those of the neighbours in the index, and 24 bytes
+    per unique vector.
 
     References
     ----------
@@ -189,7 +189,7 @@ class RobustCoreSet(DiverseStrategy):
 
 
 def pick_while_positive(search: FarthestFirst, left: NDArray[np.bool_], n: int) -> list[Farthest]:
-    """Pick up to `n` items while the best key is above 0; updates `left`, (u,) bool."""
+    """Pick up to `n` items while the best key is above 0; unmark them in the (u,) mask `left`."""
     picks: list[Farthest] = []
     remaining = int(left.sum())
     while len(picks) < min(n, remaining + len(picks)):
@@ -212,8 +212,8 @@ def spread(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Choose `n` of (u,) `items`, each the farthest from (c,) `centres` and earlier picks.
 
-    Return their (n,) positions, and (n + 1,) covering radii: before the first pick and after
-    each pick. Duplicates of centres and picks come last.
+    Return the (n,) positions of the picks, and (n + 1,) covering radii: before the first pick and
+    after each pick. Duplicates of centres and picks come last.
     """
     reach = np.zeros(n + 1)
     left = np.ones(items.size, dtype=np.bool_)

@@ -18,7 +18,7 @@ from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
 __all__ = ["DoubtfulCoverage"]
 
 NARROWEST = 1e-3
-"""Minimum kernel width as a share of the spread of all items."""
+"""Minimum kernel width, before multiplication by `width`, as a share of the spread."""
 
 BLOCK = 256
 """References per block."""
@@ -30,19 +30,20 @@ class DoubtfulCoverage(DiverseStrategy):
 
     An item is covered by exp(−(d/w)²), where d is the distance to the nearest labelled or picked
     item. Each pick maximises the mean coverage of the unlabelled items, weighted by `floor` plus
-    their uncertainty 1 − (p₁ − p₂). Ties go to the lowest row.
+    uncertainty. The uncertainty is 1 − (p₁ − p₂), with p₁ and p₂ the two largest probabilities.
+    Ties go to the lowest row.
 
     The kernel width w is `width` times the median distance of items to the nearest labelled item,
-    so it shrinks as labels are added. Without labels w is `width` times the spread of all items,
-    and all items have the same weight.
+    so w shrinks as labels are added. Without labels w is `width` times the spread, which is the
+    root mean square distance of all items to their mean. Then all items have the same weight.
 
     Parameters
     ----------
     width
         Factor of the kernel width.
     floor
-        Weight of an item without uncertainty, at least 0 and below 1. Heads are wrong about some of
-        these items.
+        Weight of an item without uncertainty, at least 0 and below 1. Heads predict some of these
+        items wrongly.
     doubt
         Whether to use predictions. False: all items have the same weight.
     metric

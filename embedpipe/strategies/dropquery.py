@@ -30,13 +30,13 @@ PER_WORD = 4
 
 @strategies.register("dropquery")
 class DropQuery(DiverseStrategy):
-    """Items whose predicted class changes when features are dropped, one per cluster.
+    """Items whose predicted class changes when features are dropped, one item per cluster.
 
     In each pass every feature is set to 0 with probability `dropout`, and the other features are
     divided by 1 − `dropout`. Items whose predicted class changes in more than half of the passes
-    are candidates. If there are fewer candidates than picks, fewer changes suffice. k-means on the
-    index's sketch divides the candidates into n clusters. The item nearest to each centre is
-    picked. Items with most changes come first, then larger clusters, then lower rows.
+    are candidates. If there are fewer candidates than picks, fewer changes suffice. For n picks,
+    k-means on the index's sketch divides the candidates into n clusters. The item nearest to each
+    centre is picked. Items with the most changes come first, then larger clusters, then lower rows.
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ class DropQuery(DiverseStrategy):
 
     Notes
     -----
-    The paper clusters in all dimensions and leaves the order of picks open. The masks depend on
+    The paper clusters in all dimensions and does not state the order of picks. The masks depend on
     the seed, the pass and the block of items, not on the number of threads. Several threads call
     the head at the same time.
 
-    Scores: share of passes in which the class changed. Diagnostics: ``candidates``, the number
-    of candidates; ``threshold``, the required number of changes; ``cluster_size`` (k,) int64,
-    candidates in the pick's cluster.
+    Scores: share of passes in which the class changed. Diagnostics: ``candidates``, the number of
+    candidates; ``threshold``, the required number of changes; ``cluster_size`` (k,) int64 for k
+    picked unique vectors, the number of candidates in the pick's cluster.
 
     Time: `passes` predictions per item, and k-means. Extra memory: 600 bytes per candidate, 20 per
     other item, and 24 MB per thread.

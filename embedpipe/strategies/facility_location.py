@@ -20,12 +20,13 @@ __all__ = ["FacilityLocation"]
 
 @strategies.register("facility_location")
 class FacilityLocation(DiverseStrategy):
-    """Items that maximise the mean similarity of all items to their nearest pick.
+    """Items that maximise the mean similarity of all items to their most similar pick.
 
-    The similarity of an item to itself is 1. To each of its `neighbours` nearest unique vectors it
-    is exp(−(d/s)²), with d the distance and s the median of these distances. To all other vectors
-    it is 0. Each pick maximises the mean similarity of all items to the most similar labelled or
-    picked item. Ties go to the lowest row. Duplicates count as separate items.
+    The similarity of an item to itself is 1. Its similarity to each of its `neighbours` nearest
+    unique vectors is exp(−(d/s)²), with d the distance and s the median of these distances for all
+    items. Its similarity to all other vectors is 0. Each pick maximises the mean similarity of all
+    items to the most similar labelled or picked item. Ties go to the lowest row. Duplicates count
+    as separate items.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ class FacilityLocation(DiverseStrategy):
     divided by the bound.
 
     Time: O(p·k) for p unique vectors with k known neighbours, and little per pick. Extra memory:
-    12·k + 100 bytes per unique vector, of which 8·k remain in use.
+    12·k + 100 bytes per unique vector to start, of which 8·k remain in use during the search.
 
     References
     ----------
@@ -83,7 +84,7 @@ class FacilityLocation(DiverseStrategy):
 
 
 def _coverage(near: Neighbours, sizes: NDArray[np.int64]) -> SparseCoverage:
-    """Return the coverage of all vectors by the vectors that are their neighbours."""
+    """Return the coverage in which each vector covers those that have it as a neighbour."""
     from scipy.sparse import csr_array
 
     p, k = near.positions.shape

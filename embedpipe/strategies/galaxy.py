@@ -32,20 +32,21 @@ class Galaxy(DiverseStrategy):
     then the middles of both halves, and so on; the half on the side of the class precedes the other
     half. Then come the vectors outside the cut, alternately above and below, nearest first.
 
-    Classes take turns, those with the fewest labels first; each takes its next vector that is not
-    yet picked. Ties go to the lowest row, the cut with larger margins and the first class.
+    Classes take turns, those with the fewest labels first; each class takes its next vector that is
+    not yet picked. Ties go to the lowest row, to the cut with larger margins and to the first
+    class.
 
     Notes
     -----
     The paper requests one label at a time, so each answer halves the cut. Here a batch is chosen
     before any label is known, so both halves are used.
 
-    Scores: 1 − |margin| for the class of the turn. Diagnostics: ``class_index`` (k,) int64, the
-    column of that class; ``margin`` (k,) float32; ``cut`` (k,) int64, vectors in the cut of the
-    class.
+    Scores: 1 − |margin| for the class of the turn. Diagnostics for k picked unique vectors:
+    ``class_index`` (k,) int64, the column of the class of the turn; ``margin`` (k,) float32;
+    ``cut`` (k,) int64, the number of vectors in the cut of the class.
 
-    Time: O(u·log u + n) for each of at most min(C, n) classes. Extra memory: 120 bytes per unique
-    vector and labelled row, and 8·n per class.
+    Time for u unlabelled items, n picks and C classes: O(u·log u + n) for each of at most min(C, n)
+    classes. Extra memory: 120 bytes per unique vector and labelled row, and 8·n bytes per class.
 
     References
     ----------
@@ -90,7 +91,7 @@ class _Queue:
 
 @dataclass(frozen=True)
 class _Nodes:
-    """The unlabelled unique vectors and the labelled rows, by row."""
+    """The unlabelled unique vectors and the labelled rows, in ascending order of rows."""
 
     points: NDArray[np.int64]  # (s,) positions of unlabelled vectors, -1 for labelled rows
     labels: NDArray[np.int64]  # (s,) columns of labels, -1 without a column, -2 if unlabelled

@@ -66,7 +66,7 @@ class MaxHerding(DiverseStrategy):
 
 
 NARROWEST = 1e-3
-"""Minimum kernel width as a share of the spread of all items."""
+"""Minimum kernel width, before multiplication by `width`, as a share of the spread."""
 
 
 @strategies.register("uncertainty_herding")
@@ -88,9 +88,10 @@ class UncertaintyHerding(DiverseStrategy):
 
     Notes
     -----
-    The width is from 0.1 % to 100 % of the width of ``max_herding``. Without labels, or if no
-    reference is uncertain, all items have the same weight. The paper also calibrates the
-    predictions with held-out labels. Distances, gains and references: see ``max_herding``.
+    Before multiplication by `width`, the kernel width is limited to between 0.1 % and 100 % of the
+    root mean square distance of items to their mean. Without labels, or if no reference item is
+    uncertain, all items have the same weight. The paper also calibrates the predictions with
+    held-out labels. Distances, gains and references: see ``max_herding``.
 
     Scores: increase of the weighted mean. Diagnostics: ``coverage`` (n,) float32, the weighted mean
     after each pick; ``uncertainty`` (n,) float32 of each pick, 1 without labels; ``width``, the

@@ -20,10 +20,11 @@ __all__ = ["LogdetBald"]
 class LogdetBald(DiverseStrategy):
     """Items whose labels together have the most information about the weights of the head.
 
-    Each pick is the item with the largest ½·log(1 + w·v). Here v = x·A⁻¹·x is the posterior
-    variance at its features x, and w = Σ p·(1 − p) is the curvature of the log-loss. A is the prior
-    precision plus the sum of w·x·x' over labelled and picked items, so a pick lowers v for similar
-    items. Ties, to nine digits, go to the lowest row.
+    Each pick is the item with the largest gain ½·log(1 + w·v). For an item with features x and
+    class probabilities p, v = x·A⁻¹·x is the posterior variance and w = Σ p·(1 − p) is the
+    curvature of the log-loss. A is the prior precision plus the sum of w·x·x' over labelled and
+    picked items, so a pick lowers v for similar items. Of gains that agree to nine digits, the
+    lowest row wins.
 
     Raises
     ------

@@ -41,12 +41,12 @@ class Pool:
     labels
         (m,) labels of these rows, of any dtype. Default: no labels.
     head
-        A fitted scikit-learn-style classifier, or a function without arguments that returns one;
-        called only when a strategy needs predictions.
+        A fitted scikit-learn-style classifier, or a function without arguments that returns one.
+        The function is called only when a strategy needs predictions.
     probabilities
         Instead of a head: a function from (k,) int64 rows to their (k, C) class probabilities.
     n_classes
-        Number of classes, if known. Predictions must have as many columns.
+        Number of classes, if known. Predictions must have this number of columns.
     candidates
         Distinct rows that may be selected, e.g. the training split. Default: every row.
     index
@@ -60,11 +60,11 @@ class Pool:
     Attributes
     ----------
     embeddings, labelled, labels, index, examples, metadata
-        As given; read-only arrays.
+        As given; arrays are read-only.
     candidates, unlabelled
         Ascending int64 rows; `unlabelled` are the candidates without labels.
     n_classes
-        As given, or the number of distinct labels, or None.
+        As given; by default the number of distinct labels, or None without labels.
 
     Raises
     ------
@@ -116,7 +116,7 @@ class Pool:
 
     @property
     def vectors(self) -> Vectors:
-        """The rows that distances are measured on: `embeddings`, or these scaled to unit length."""
+        """The vectors for distances: `embeddings`, scaled to unit length for the metric cosine."""
         return self.index.vectors
 
     def measured_by(self, metric: str) -> Self:
@@ -187,7 +187,7 @@ class Pool:
 
     @cached_property
     def unique_labelled(self) -> NDArray[np.bool_]:
-        """Which unique vectors of `index` equal the vector of a labelled row: (p,)."""
+        """(p,) mask of the p unique vectors of `index`: True if equal to a labelled vector."""
         mask = np.zeros(self.index.rows.size, dtype=np.bool_)
         found = self.index.find(self.labelled)  # (m,)
         mask[found[found >= 0]] = True
@@ -360,7 +360,7 @@ def _matrix(embeddings: ArrayLike) -> NDArray[np.float32]:
 
 
 def checked_rows(given: ArrayLike, n: int, name: str) -> Rows:
-    """Return distinct row numbers in ``range(n)`` as int64, in the order given, or raise."""
+    """Return row numbers as int64; raise an error unless they are distinct and in ``range(n)``."""
     rows = np.asarray(given)
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
         raise SelectionError(

@@ -36,15 +36,15 @@ SMALL = 1_200_000
 class ProbCover(DiverseStrategy):
     """Items whose neighbourhoods cover most of the pool, for the first labels.
 
-    A labelled or picked item covers all items within distance `delta`. Each pick covers the most
-    items that are not yet covered; ties go to the smallest mean distance to the 32 nearest unique
-    vectors, then to the lowest row. When everything is covered, picks are the items farthest from
-    all labelled and picked items, as in ``coreset``.
+    A labelled or picked item covers its ball: all items within distance `delta`. Each pick covers
+    the most items that are not yet covered; ties go to the smallest mean distance to the 32 nearest
+    unique vectors, then to the lowest row. When everything is covered, picks are the items farthest
+    from all labelled and picked items, as in ``coreset``.
 
     Parameters
     ----------
     delta
-        The radius in the unit of the metric. Default: the largest radius at which a share
+        Radius of the balls, in the unit of the metric. Default: the largest radius at which a share
         `purity` of all balls contains vectors of one cluster only.
     purity
         Share of balls with vectors of one cluster only, above 0 and at most 1.
@@ -52,8 +52,8 @@ class ProbCover(DiverseStrategy):
         Number of k-means clusters for the purity, at least 2. Default: the number of classes if
         known, else 2. Fewer clusters give larger balls, which suit a first batch.
     metric
-        ``"euclidean"`` or ``"cosine"`` (rows scaled to unit length). Other strategies use cosine
-        by default; here it lowered the mean accuracy on photos by 11 percentage points.
+        ``"euclidean"`` or ``"cosine"`` (rows scaled to unit length). Other strategies use cosine by
+        default; here cosine lowered the mean accuracy on photos by 11 percentage points.
 
     Raises
     ------
@@ -71,7 +71,8 @@ class ProbCover(DiverseStrategy):
     share covered after each pick.
 
     Time, besides `Index.within` and k-means: at most O(576·p·d) for the radius with p unique
-    vectors, and O(24·p) for the picks. Extra memory: 400 bytes per unique vector, 700 at the peak.
+    vectors of length d, and O(24·p) for the picks. Extra memory: 400 bytes per unique vector, 700
+    at the peak.
 
     References
     ----------
@@ -221,8 +222,8 @@ def fitting_radius(
     radius: float,
     most: int,
 ) -> float:
-    """Return `radius`, or a smaller one whose balls have about `most` members in all."""
-    # Balls within the known neighbours are counted. The larger balls are sampled: 64 are counted.
+    """Return `radius`, or a smaller radius whose balls have about `most` members in all."""
+    # Balls within the known neighbours are counted. Of the larger balls, a sample of 64 is counted.
     p, k = near.positions.shape
     if p * p <= most or not k:
         return radius

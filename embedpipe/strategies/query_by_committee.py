@@ -49,7 +49,7 @@ class QueryByCommittee(Strategy):
         Number of heads, at least 2.
     disagreement
         ``"vote_entropy"``: the entropy of the votes, from 0 to 1; or ``"kl"``: the mean
-        Kullback-Leibler divergence of members from their mean, in nats.
+        Kullback-Leibler divergence of the members' predictions from their mean, in nats.
 
     Raises
     ------
@@ -58,19 +58,20 @@ class QueryByCommittee(Strategy):
 
     Notes
     -----
-    The paper draws members from all hypotheses that agree with the labels; bagging (Abe and
+    The paper draws members from all hypotheses that agree with the labels; here bagging (Abe and
     Mamitsuka) replaces this. If no class has two distinct labelled vectors, all members are equal
     and all scores are 0.
 
     On scikit-learn's digits with `LogisticHead` (20 to 140 labels), the mean accuracy was 0.85
     with votes, 0.85 with random items, and 0.76 with the divergence.
 
-    Members with ``C="auto"`` use the `C_` of the head. The `random_state` or `seed` of each member
-    is drawn at random. Scores: the disagreement. Diagnostics: ``votes`` (n,) float32, the largest
-    share of members that agree.
+    Members with ``C="auto"`` use the value `C_` of the fitted head. The `random_state` or `seed` of
+    each member is drawn at random. Scores: the disagreement. Diagnostics: ``votes`` (n,) float32,
+    the largest share of members that agree.
 
-    Time: `members` fits to m labelled items and O(u·d·C·members). Extra memory: a copy of the
-    labelled vectors, the members, 32 bytes per unlabelled item and about 10 MB per thread.
+    Time: `members` fits to the labelled items, and O(u·d·C·members) for u unlabelled items, vectors
+    of length d and C classes. Extra memory: a copy of the labelled vectors, the members, 32 bytes
+    per unlabelled item and about 10 MB per thread.
 
     References
     ----------
@@ -167,7 +168,7 @@ def _blank_member(head: Any, rng: np.random.Generator) -> Any:
 
 
 def _columns(pool: Pool, member: Any) -> NDArray[np.int64]:
-    """Return the columns of a member's classes among those of the pool."""
+    """Return the column of each class of a member in the predictions of the pool."""
     places = {label: at for at, label in enumerate(pool.classes.tolist())}
     labels = np.asarray(member.classes_).tolist()
     unknown = [label for label in labels if label not in places]

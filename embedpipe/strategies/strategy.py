@@ -57,9 +57,9 @@ class Selection:
 class Strategy(ABC):
     """A rule that selects items to label next.
 
-    To write one, derive a class, set `name` and `needs_labels`, implement `choose`, and register
-    it with ``@strategies.register(name)``. Keep the options of the constructor as attributes of
-    the same names. `DiverseStrategy` also avoids duplicates.
+    To write one, derive a class, set `name` and `needs_labels`, implement `choose`, and register it
+    with ``@strategies.register(name)``. Keep the options of the constructor as attributes of the
+    same names. Derive it from `DiverseStrategy` to avoid duplicates.
 
     Attributes
     ----------

@@ -38,7 +38,7 @@ def is_strategy_file(name: str) -> bool:
 
 
 def read_strategy_file(name: str, known: Iterable[str]) -> Term:
-    """Return the term of a YAML file; `known` names are for the error message."""
+    """Return the term of a YAML file; `known` are the names for the error message."""
     content = _read_yaml(Path(name), known)
     if not isinstance(content, dict) or not isinstance(content.get("strategy"), str):
         raise UsageError(

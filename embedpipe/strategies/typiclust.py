@@ -26,10 +26,11 @@ NEIGHBOURS = 20
 class TypiClust(DiverseStrategy):
     """The most typical item of each cluster without labels, for the first labels.
 
-    k-means on the index's sketch divides all unique vectors into as many clusters as labelled
-    vectors and picks together, at most `max_clusters`. Clusters take turns: those with the fewest
-    labelled vectors first, then those with more items, then the lowest row. Each turn takes the
-    most typical unlabelled vector. Clusters below `min_cluster_size` come last.
+    k-means on the index's sketch divides all unique vectors into clusters. Their number is the
+    number of labelled vectors plus the number of picks, but at most `max_clusters`. Clusters take
+    turns: those with the fewest labelled vectors first, then those with more items, then the lowest
+    row. Each turn takes the most typical unlabelled vector. Clusters below `min_cluster_size` come
+    last.
 
     Typicality is 1 / the mean distance to the 20 nearest vectors of the cluster (half of the
     cluster if it has fewer than 40), in all dimensions. Ties go to the lowest row.
@@ -39,8 +40,8 @@ class TypiClust(DiverseStrategy):
     max_clusters
         Maximum number of clusters.
     min_cluster_size
-        Minimum unique vectors of a cluster. Smaller clusters are used only when all other clusters
-        are exhausted.
+        Minimum number of unique vectors of a cluster. Smaller clusters are used only when all other
+        clusters are exhausted.
     metric
         ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
 
@@ -48,15 +49,15 @@ class TypiClust(DiverseStrategy):
     -----
     The authors' code excludes labelled and picked vectors from the neighbours; here the typicality
     does not depend on the picks. In clusters of more than 1,024 vectors only some vectors (at least
-    256) are compared exactly: those nearest to an even sample. Labelled rows outside the candidates
-    are ignored.
+    256) are compared exactly: those nearest to an evenly spaced sample. Labelled rows outside the
+    candidates are ignored.
 
     Scores: typicality, 0 for the only vector of a cluster. Diagnostics: ``cluster`` (n,) int64, the
     cluster of each pick; ``cluster_size`` (n,) int64, items of this cluster.
 
     Time: O(p·K·128) for k-means with K clusters of p unique vectors, then O(c²·d) per used cluster
-    of c ≤ 1,024 vectors. Extra memory: 60 bytes per unique vector, 8·1024·d bytes, and 24 MB per
-    thread.
+    of c ≤ 1,024 vectors of length d. Extra memory: 60 bytes per unique vector, 8·1024·d bytes, and
+    24 MB per thread.
 
     References
     ----------
@@ -147,9 +148,9 @@ def most_typical(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the `n` most typical of the (c,) `rows` of a cluster: positions and typicality, (n,).
 
-    Ties go to the lowest position. Float32 products bound the mean distances, and `between` decides
-    between rivals. In clusters of more than `EXACT` vectors, the (c, s) `sketch` selects the
-    vectors that are compared.
+    Ties go to the lowest position. Float32 products give lower and upper bounds of the mean
+    distances; where these do not decide, `between` computes the distances in float64. In clusters
+    of more than `EXACT` vectors, the (c, s) `sketch` selects the vectors that are compared.
     """
     c = rows.size
     if c == 1:
@@ -172,8 +173,8 @@ def most_typical(
 def _most_central(
     sketch: NDArray[np.float32], some: NDArray[np.int64], count: int, k: int
 ) -> NDArray[np.int64]:
-    """Return the positions in `some` of the `count` vectors nearest to an even sample."""
-    # Nearest by the mean distance to the k nearest vectors of the sample.
+    """Return the positions in `some` of the `count` vectors nearest to a sample."""
+    # The sample is evenly spaced. Vectors are ranked by the mean distance to its k nearest vectors.
     if some.size <= count:
         return np.arange(some.size)
     sample = np.arange(EXACT) * len(sketch) // EXACT
@@ -195,7 +196,7 @@ def _most_central(
 
 
 class _Cluster:
-    """Mean distances from vectors of a cluster to their `k` nearest vectors in it."""
+    """Mean distances from vectors of a cluster to their `k` nearest vectors in the cluster."""
 
     def __init__(
         self,
@@ -216,8 +217,8 @@ class _Cluster:
     def bounds(
         self, some: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return lower and upper bounds on mean distances of (s,) positions, and limits."""
-        # A vector whose estimated squared distance exceeds the limit is not among the k nearest.
+        """Return lower and upper bounds of the mean distances of (s,) positions, and limits."""
+        # A vector whose estimated squared distance exceeds the limit is not one of the k nearest.
         own, k = self._own(some), self._k
 
         def work(part: slice) -> NDArray[np.float64]:

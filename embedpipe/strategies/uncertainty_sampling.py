@@ -36,8 +36,8 @@ class MostUncertain(Strategy):
 class Margin(MostUncertain):
     """Items whose two most likely classes have the closest probabilities.
 
-    The score is 1 − (p₁ − p₂), from 0 (one-hot prediction) to 1 (uniform). Ties go to the
-    lowest row.
+    The score is 1 − (p₁ − p₂), with p₁ and p₂ the two largest probabilities, from 0 (one-hot
+    prediction) to 1 (uniform). Ties go to the lowest row.
 
     References
     ----------
@@ -65,8 +65,8 @@ class Margin(MostUncertain):
 class LeastConfidence(MostUncertain):
     """Items whose most likely class has the lowest probability.
 
-    The score is (1 − p₁)·K/(K − 1), from 0 (one-hot prediction) to 1 (uniform). Ties go to the
-    lowest row.
+    The score is (1 − p₁)·K/(K − 1) for K classes, with p₁ the largest probability. It is from 0
+    (one-hot prediction) to 1 (uniform). Ties go to the lowest row.
 
     References
     ----------
@@ -81,8 +81,8 @@ class LeastConfidence(MostUncertain):
 class Entropy(MostUncertain):
     """Items whose predicted distribution has the largest entropy.
 
-    The score is H(p)/log K, from 0 (one-hot prediction) to 1 (uniform). Ties go to the
-    lowest row.
+    The score is the entropy divided by log K for K classes, from 0 (one-hot prediction) to 1
+    (uniform). Ties go to the lowest row.
 
     References
     ----------

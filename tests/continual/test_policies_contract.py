@@ -135,7 +135,7 @@ def test_options_are_in_the_spec_string_or_keywords():
         (
             "random^2",
             UsageError,
-            "policy 'random' got the strength ^2: only objectives have one, as in "
+            "policy 'random' got the strength ^2: only objectives have a strength, as in "
             "combine(margin^2, diversity).",
         ),
         (

@@ -479,7 +479,7 @@ def test_wrong_options_are_refused_in_the_same_words(kind):
                 f"options: {', '.join(parameters_of(ODD[kind]))}."
             )
             assert refused(UsageError, kind, "odd^2") == (
-                f"{kind} 'odd' got the strength ^2: only objectives have one, as in "
+                f"{kind} 'odd' got the strength ^2: only objectives have a strength, as in "
                 "combine(margin^2, diversity)."
             )
         if kind in ("strategy", "policy"):
@@ -540,13 +540,13 @@ def test_options_beside_the_text():
         (
             "coral^2",
             UsageError,
-            "strategy 'coral' got the strength ^2: only objectives have one, as in "
+            "strategy 'coral' got the strength ^2: only objectives have a strength, as in "
             "combine(margin^2, diversity).",
         ),
         (
             "combine(margin)^2",
             UsageError,
-            "strategy 'combine' got the strength ^2: only its objectives have one, as in "
+            "strategy 'combine' got the strength ^2: only its objectives have a strength, as in "
             "combine(margin^2, diversity).",
         ),
     ],

@@ -167,8 +167,8 @@ class SparseCoverage:
     """The weighted mean over points of the largest similarity to a chosen point.
 
     The points ``members[starts[j]:starts[j + 1]]`` have the matching `similarity` in [0, 1] to
-    point j. Without `similarity`, it is 1. All other points have similarity 0. (p,) `weights` are
-    not negative.
+    point j; without the array `similarity`, they have similarity 1 to it. All other points have
+    similarity 0. (p,) `weights` are not negative.
     """
 
     def __init__(

@@ -77,9 +77,9 @@ class DOptimalDesign:
 
     An observation of x has precision w(x). With A the current precision of θ and v(x) = x·A⁻¹·x,
     its information is ½·log(1 + w·v), and A becomes A + w·x·x'. The information of a set is
-    submodular: an earlier gain is an upper bound of the current one. So most points keep a bound,
-    at first from float32 products with a margin for rounding. Only points with the largest bound
-    are updated, in float64, and the picks equal those of the plain algorithm.
+    submodular: an earlier gain is an upper bound of the current gain. So most points keep a bound,
+    at first from float32 products with a margin for rounding errors. Only points with the largest
+    bound are updated, in float64, and the picks equal those of the plain algorithm.
 
     Time for u points, m observed rows, e features and r = min(m, e): O(m·e·r + u·e·r + r³) to
     start, then O(e·(r + t)) per update after t picks. Memory: 40 bytes per point, 8·e bytes per

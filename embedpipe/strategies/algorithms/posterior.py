@@ -30,7 +30,7 @@ BLOCK_BYTES = 4 << 20
 """Approximate bytes of vectors, and of samples, per block."""
 
 ROUNDING = 1e-12
-"""Mutual information, in nats, up to which it is rounding error and becomes 0."""
+"""Largest mutual information, in nats, that counts as rounding error and becomes 0."""
 
 
 class Posterior(Protocol):
@@ -91,18 +91,18 @@ def samples_block(dim: int, values: int) -> int:
 
 
 def predictive_entropy(samples: NDArray[Any]) -> Float64s:
-    """Return H(mean of p) of (S, k, C) samples in nats: (k,)."""
+    """Return the (k,) entropy, in nats, of the mean prediction of (S, k, C) samples."""
     p = _floats(samples)
     return _entropies(p.mean(axis=0, dtype=np.float64).astype(p.dtype), over=1)  # (k,)
 
 
 def expected_entropy(samples: NDArray[Any]) -> Float64s:
-    """Return the mean of H(p) of (S, k, C) samples in nats: (k,)."""
+    """Return the (k,) mean entropy, in nats, of the predictions of (S, k, C) samples."""
     return _entropies(_floats(samples), over=(0, 2)) / len(samples)  # (k,)
 
 
 def mutual_information(samples: NDArray[Any]) -> Float64s:
-    """Return H(mean of p) − mean of H(p) of (S, k, C) samples in nats, at least 0: (k,).
+    """Return predictive minus expected entropy of (S, k, C) samples, in nats, at least 0: (k,).
 
     Houlsby, Huszár, Ghahramani, Lengyel (2011), arXiv:1112.5745.
     """

@@ -54,7 +54,7 @@ def margin(probabilities: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def entropy(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Return H(p)/log K, the entropy of K probabilities as a share of its maximum."""
+    """Return H(p)/log K, the entropy of K probabilities as a share of the maximum."""
     p = np.asarray(probabilities, dtype=np.float64)  # (m, K)
     k = p.shape[1]
     if k == 1:
@@ -82,7 +82,7 @@ def check_uncertainty(name: str) -> str:
 
 
 def label_columns(pool: Pool, n_columns: int) -> NDArray[np.int64]:
-    """Return the column of the class of each labelled row: (m,) int64, -1 if it has none."""
+    """Return the (m,) column of the class of each labelled row; -1 for a class without column."""
     classes = pool.classes.tolist()
     if len(classes) != n_columns:
         raise SelectionError(

@@ -60,13 +60,13 @@ class Balance(ChangingObjective):
     """Wanted shares of the predicted classes: ``balance(hat=0.3)``.
 
     The value of an item of predicted class c is max(0, tᶜ − nᶜ/(N + 1)). Here tᶜ is the wanted
-    share, and N the number of labelled and picked items. Among these items, nᶜ have class c by
-    label or prediction.
+    share of class c, N is the number of labelled and picked items, and nᶜ is the number of these
+    items with class c by label or prediction.
 
     Parameters
     ----------
     shares
-        Wanted share of classes by name, from 0 to 1, with a sum of at most 1. The other classes
+        Wanted share of each class by name, from 0 to 1, with a sum of at most 1. The other classes
         share the rest equally. If all classes have a share, the shares are scaled to the sum 1.
         Default: equal shares.
     strength

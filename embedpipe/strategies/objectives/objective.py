@@ -41,7 +41,7 @@ Float64s: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """A property that a batch should have; `combine` multiplies the values of several.
+    """A property that a batch should have; `combine` multiplies the values of several objectives.
 
     The fields of the dataclass are the options.
 

@@ -30,7 +30,7 @@ class Picked:
 
 
 class ProductSearch:
-    """Finds the item with the largest product, then the next as the products change.
+    """Picks the item with the largest product, one at a time; each pick changes the products.
 
     `objectives` have at most one `Diversity` and no thresholds; `passing` (u,) marks the unlabelled
     rows that may be picked. Let s be the strength of diversity, d the distance, and wᵏ and sᵏ the
@@ -119,7 +119,7 @@ class _Factors:
         self._now = self._changing()
 
     def levels(self) -> list[Float64s | None]:
-        """Return weights in order of use: the next if all products are 0. None: equal weights."""
+        """Return weights in order of trial, until a product is above 0; None: equal weights."""
         static, now = self._static, self._now
         found: list[Float64s | None] = []
         if static is not None and now is not None:
@@ -201,7 +201,7 @@ class _Distances:
 
     def _first_of_all(self, weights: Float64s | None) -> tuple[int, float]:
         """Return the first pick and its largest distance to another item."""
-        # It has the largest weight or, without weights, is nearest to the mean.
+        # The pick has the largest weight or, without weights, is nearest to the mean.
         at = np.flatnonzero(self.open)
         if weights is None:
             best = int(at[nearest_to_mean(self._pool.vectors, self._pool.unlabelled[at])])

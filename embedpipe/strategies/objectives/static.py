@@ -85,8 +85,8 @@ class EntropyObjective(UncertainObjective):
 class Typicality(StaticObjective):
     """Small mean distance to the nearest neighbours.
 
-    The value is the inverse of the mean distance to the nearest other unique vectors, divided by
-    its maximum over the unlabelled items: in (0, 1].
+    Typicality is 1 / the mean distance to the nearest other unique vectors. The value is the
+    typicality divided by the largest typicality of the unlabelled items, so it is in (0, 1].
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ class Metadata(StaticObjective):
 @objectives.register("similarity")
 @dataclass(frozen=True)
 class Similarity(StaticObjective):
-    """Similarity to one of the examples of the pool, to find more items of a rare kind.
+    """Similarity to the nearest example of the pool, to find more items of a rare kind.
 
     With d the distance of an item to the nearest example and m the median of d over the unlabelled
     items, the value is exp(−(d/m)²/2): 1 for an example, 0.61 for the median item.
@@ -258,7 +258,7 @@ class Similarity(StaticObjective):
 
 
 def _distances(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> Float64s:
-    """Return the distance of each row to its example that is nearest in float32: (u,)."""
+    """Return the (u,) distance of each row to the example that is nearest in float32 arithmetic."""
     squared = np.full(rows.size, np.inf)
     every = np.arange(len(examples))
     frame = _common_frame(vectors, rows, examples)
@@ -311,7 +311,7 @@ class Threshold(Objective):
     operator
         ``">="``, ``"<="``, ``">"`` or ``"<"``.
     value
-        The limit, in the unit of the measure. Objectives are from 0 to 1.
+        The limit, in the unit of the measure. The values of objectives are from 0 to 1.
     strength
         Must be 1.
 
