@@ -1,4 +1,4 @@
-"""Registries of datasets, backbones, strategies, heads and the like, and users' extensions."""
+"""Registries of datasets, backbones, strategies, heads and other entries, and extensions."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ _IMPORTED: dict[str, None] = {}  # used as a set that keeps the order of import
 def import_extensions(names: Iterable[str]) -> None:
     """Import modules, each given by its name or by the path of a ``.py`` file.
 
-    A name may also be that of a module in the current directory.
+    A module may be installed or in the current directory.
     """
     for name in names:
         place = str(Path(name).resolve()) if name.endswith(".py") else name
@@ -158,8 +158,8 @@ def import_extensions(names: Iterable[str]) -> None:
             _import_file(Path(place)) if name.endswith(".py") else _import_module(name)
         except Exception as error:
             raise UsageError(
-                f"cannot import {name!r}: {type(error).__name__}: {error}. Give the name of an "
-                "installed module or one in the current directory, or the path of a .py file."
+                f"cannot import {name!r}: {type(error).__name__}: {error}. Give the path of a .py "
+                "file, or the name of a module that is installed or in the current directory."
             ) from error
         _IMPORTED[place] = None
 

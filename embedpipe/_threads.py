@@ -27,7 +27,7 @@ def _libraries() -> ThreadpoolController:
 @cache
 def _libraries_once(loaded: int) -> ThreadpoolController:
     """Return the libraries of NumPy and SciPy, cached by the number of loaded modules."""
-    # FAISS uses OpenMP. Its limit holds for the calling thread, and the callers of FAISS set it.
+    # FAISS uses OpenMP. A limit of OpenMP holds for one thread, so the callers of FAISS set it.
     found = ThreadpoolController().select(user_api="blas")
     plain = [lib.filepath for lib in found.lib_controllers if lib.threading_layer != "openmp"]
     return found.select(filepath=plain) if plain else found
@@ -41,7 +41,7 @@ def blas_threads() -> int:
 class _Limit(contextlib.ContextDecorator):
     """A limit of one thread for the linear algebra libraries of the process.
 
-    The first of several overlapping users sets it, and the last one removes it.
+    Of several overlapping users, the first sets the limit, and the last removes it.
     """
 
     def __init__(self) -> None:

@@ -89,7 +89,7 @@ class Workspace:
 
 def _absolute(path: str) -> str:
     if not path:
-        raise UsageError("the workspace is empty: give a folder, or leave the option out.")
+        raise UsageError("the workspace path is empty: give a folder, or leave the option out.")
     if "\0" in path:
         raise UsageError(f"the workspace {path!r} has a null character: give a folder.")
     if _ADDRESS.match(path):

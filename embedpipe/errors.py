@@ -8,7 +8,7 @@
     ├── DatasetError          a dataset that cannot be found, listed or read
     ├── BackboneError         weights that are missing, altered or do not fit
     ├── CacheError            the cache cannot be read or written
-    │   ├── ReadOnlyError     the workspace is read-only and must be written
+    │   ├── ReadOnlyError     a file must be written, but the workspace is read-only
     │   ├── NotCachedError    images without a vector while embedding is not allowed
     │   ├── DamagedFileError  a file of the cache that does not match its name
     │   └── DriftError        this machine does not reproduce the vectors in the cache
@@ -104,7 +104,7 @@ class CacheError(EmbedpipeError):
 
 
 class ReadOnlyError(CacheError):
-    """The workspace is read-only and must be written."""
+    """A file must be written, but the workspace is read-only."""
 
 
 class NotCachedError(CacheError):
@@ -132,7 +132,7 @@ class LabelError(EmbedpipeError, ValueError):
 
 
 class FormatError(LabelError):
-    """A label file that breaks the rules of its format, or labels that do not fit into one."""
+    """A label file that breaks the rules of its format, or labels that do not fit a format."""
 
 
 class UnmatchedError(LabelError):

@@ -64,6 +64,6 @@ def test_a_missing_module_is_an_error_in_one_line(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "embedpipe: cannot import 'no_such_module': ModuleNotFoundError: No module named "
-        "'no_such_module'. Give the name of an installed module or one in the current directory, "
-        "or the path of a .py file.\n"
+        "'no_such_module'. Give the path of a .py file, or the name of a module that is installed "
+        "or in the current directory.\n"
     )
