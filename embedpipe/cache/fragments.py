@@ -84,7 +84,7 @@ def unwritable(message: str, error: OSError) -> CacheError:
 
 
 def read_checked(path: Path, spec: str) -> pa.Table:
-    """Read a fragment after a check of its bytes and its spec, given as canonical JSON."""
+    """Read a fragment, and check its bytes and its spec; `spec` is canonical JSON."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -124,7 +124,7 @@ def describe_damage(data: bytes) -> str:
 
 
 def read_content_ids(path: Path, spec: str) -> pa.ChunkedArray:
-    """Read the column ``content_id`` alone, after a check of its digest and the spec."""
+    """Read only the column ``content_id``, and check its digest and the fragment's spec."""
     try:
         table = read_parquet(path, columns=["content_id"])
         expected = (table.schema.metadata or {}).get(b"ids_sha256", b"").decode()
@@ -139,7 +139,7 @@ def read_content_ids(path: Path, spec: str) -> pa.ChunkedArray:
 
 
 def vectors_of(table: pa.Table) -> np.ndarray:
-    """Return the column ``embedding`` as an array of shape (rows, d)."""
+    """Return the column ``embedding`` as an array of shape (rows, dimensions)."""
     column = table["embedding"].combine_chunks()
     if isinstance(column, pa.ChunkedArray):  # an empty table has no chunk to combine
         return np.empty((0, table.schema.field("embedding").type.list_size), np.float32)

@@ -107,8 +107,8 @@ def collect_garbage(
     """Remove damaged files, leftovers of killed runs, and derived files that no dataset needs.
 
     Three kinds of derived files are stale: matrices of former lists of items, indexes not read for
-    30 days, and problems without a matrix. They are computed again when needed. Valid fragments,
-    files in use and files of other programs are kept.
+    30 days, and stored problems whose matrix is missing. Stale files are computed again when
+    needed. Valid fragments, files in use and files of other programs are kept.
 
     Parameters
     ----------
@@ -240,7 +240,8 @@ def find_spec(workspace: Workspace, prefix: str) -> SpecFolders:
         listing = ", ".join(name[:12] for name in (found or sorted(known))) or "none"
         count = f"{len(found)} specs start" if found else "no spec starts"
         raise UsageError(
-            f"{count} with {prefix!r}; give more of an id. Specs in {workspace.cache}: {listing}."
+            f"{count} with {prefix!r}; give more characters of an id. Specs in {workspace.cache}: "
+            f"{listing}."
         )
     (name,) = found
     spec = _read_spec(workspace.cache / name)

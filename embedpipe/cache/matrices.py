@@ -32,8 +32,9 @@ def open_matrix(
 ) -> tuple[np.memmap, Path, str]:
     """Return the memory-mapped vectors of `content_ids`, their folder, and their file's digest.
 
-    The matrix, (n, d) float32, is built from the fragments if it is missing or invalid. Without
-    `keep`, and in a read-only workspace, it is in a temporary folder until its last use.
+    The matrix, float32 with a row for each content id, is built from the fragments if it is missing
+    or invalid. Without `keep`, or in a read-only workspace, the matrix is in a temporary folder
+    until its last use.
     """
     items_digest = digest_of_ids(content_ids)
     folder = workspace.matrices / store.spec.id / items_digest

@@ -1,6 +1,6 @@
 """The store of one spec: vectors, failures and the canary.
 
-The canary is the vectors of fixed test images; each machine must reproduce them.
+The canary is a set of vectors of fixed test images; each machine must reproduce these vectors.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ TOLERANCE = {"fp32": 1e-3, "bf16": 0.02}
 """Maximum mean distance of the canary's vectors, relative to their length, by precision.
 
 Measured distances in fp32: 1e-5 between runtimes. In bf16: 0.007 between processors, and 0.13
-between runtimes. With bilinear resizing: 0.09.
+between runtimes. Bilinear resizing instead of bicubic resizing: 0.09.
 """
 
 
@@ -182,7 +182,7 @@ class Store:
 
     def add(self, rows: Sequence[Row], provenance: dict[str, str]) -> Path:
         """Write at least one row of finite numbers as one fragment."""
-        embeddings = np.stack([row.embedding for row in rows]).astype(np.float32)  # (rows, d)
+        embeddings = np.stack([row.embedding for row in rows]).astype(np.float32)  # (rows, dim)
         if embeddings.shape[1] != self.spec.dim:
             raise CacheError(
                 f"vectors of {embeddings.shape[1]} dimensions do not fit a spec of {self.spec.dim}."
@@ -224,14 +224,14 @@ class Store:
         return copied
 
     def vectors(self) -> Iterator[tuple[pa.Array, np.ndarray]]:
-        """Yield each fragment's content ids and vectors (rows, d), after a check of its bytes."""
+        """Yield the content ids and the vectors, (rows, dim), of each checked fragment."""
         for path in fragment_paths(self.folder / "fragments"):
             yield self._read(path)
 
     def vectors_for(
         self, content_ids: pa.Array
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield positions in `content_ids` and their vectors, from the fragments that have them."""
+        """Yield positions in `content_ids`, and the vectors of these images, by fragment."""
         paths, spec = fragment_paths(self.folder / "fragments"), self.spec.to_json()
         ids = [read_content_ids(path, spec) for path in paths]
         starts = np.cumsum([0, *(len(column) for column in ids)])  # first row of each fragment
@@ -290,7 +290,7 @@ class Store:
         Raises
         ------
         DriftError
-            If their distance exceeds `TOLERANCE`.
+            If the mean distance of the vectors exceeds `TOLERANCE`.
         """
         vectors = encode()
         path = self.folder / CANARY
@@ -305,7 +305,7 @@ class Store:
             ) from error
         if known is None:
             raise DamagedFileError(f"{path} is damaged. {FIX}")
-        expected = np.array(known["vectors"], np.float64)  # (c, d)
+        expected = np.array(known["vectors"], np.float64)  # (images, dim)
         if expected.shape != vectors.shape:
             raise DriftError(
                 f"the canary in {self.folder} has {len(expected)} images; this version of "
@@ -352,7 +352,7 @@ def _digest(text: str) -> str:
 
 
 def relative_distance(vectors: np.ndarray, expected: np.ndarray) -> float:
-    """Return the mean distance of vectors from the expected ones, relative to their length."""
+    """Return the mean distance from the expected vectors, relative to the length of these."""
     lengths = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
     return float((np.linalg.norm(vectors - expected, axis=1) / lengths).mean())
 

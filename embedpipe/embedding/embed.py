@@ -65,7 +65,7 @@ def embed(
     Returns
     -------
     Embeddings
-        A memory-mapped (n, d) float32 matrix, aligned with its items.
+        A memory-mapped float32 matrix with a row for each item that has a vector.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def embed(
     if store is not stores[0]:
         notes.append(
             f"precision {store.spec.precision}, from the vectors of this dataset in the cache; "
-            f"--precision {stores[0].spec.precision} computes others"
+            f"--precision {stores[0].spec.precision} computes other vectors"
         )
     wanted = _wanted(dataset, scanned, store, options.retry_failed)
     if wanted and copy_older_vectors(store, workspace, dataset.source, wanted, progress):
@@ -153,7 +153,7 @@ def _preprocess(options: EmbedOptions, backbone: Backbone) -> Preprocess:
 
 
 def _stores(workspace: Workspace, options: EmbedOptions, backbone: Backbone) -> list[Store]:
-    """Return the stores that fit the options, the one of this machine's precision first."""
+    """Return the stores that fit the options, the store of this machine's precision first."""
     first = spec_of(options, backbone)
     stores = [Store(workspace, first)]
     if options.precision == "auto":
@@ -175,7 +175,7 @@ def _covered(store: Store, workspace: Workspace, content_ids: pa.Array) -> int:
 
 
 def _runtime(store: Store, asked: str, notes: list[str]) -> str:
-    """Return the runtime to use; in bf16 it is the one that computed the cached vectors."""
+    """Return the runtime to use: for "auto" in bf16, the runtime of the cached vectors."""
     known = store.runtime()
     if asked != "auto" or store.spec.precision != "bf16" or known not in ("torch", "openvino"):
         return asked

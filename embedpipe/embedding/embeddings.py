@@ -75,7 +75,7 @@ class Embeddings:
     Attributes
     ----------
     matrix
-        Shape (n, d), float32, memory-mapped, read-only.
+        Shape (n, d) for n items and d dimensions, float32, memory-mapped, read-only.
     items
         The n items with a vector, in the dataset's order.
     dataset
@@ -141,6 +141,6 @@ class Embeddings:
         return replace(self, dataset=dataset, items=tuple(items[each.id] for each in self.items))
 
     def rows(self, split: str | None) -> np.ndarray:
-        """Return the rows of one split in ascending order: shape (k,), int64."""
+        """Return the row numbers of one split as int64, in ascending order."""
         found = [row for row, item in enumerate(self.items) if item.split == split]
         return np.array(found, dtype=np.int64)

@@ -116,11 +116,11 @@ def _canary(encoder: Encoder, preprocess: Preprocess) -> np.ndarray:
 def _encode(
     encoder: Encoder, images: list[_Decoded], writer: _Writer
 ) -> tuple[list[_Decoded], list[_Decoded]]:
-    """Encode images and write their rows; return the encoded images and the failed ones."""
+    """Encode images and write their rows; return the encoded images and the failed images."""
     if not images:
         return [], []
     vectors = encoder.encode(np.stack([image.pixels for image in images]))  # type: ignore[misc]
-    finite = np.isfinite(vectors).all(axis=1)  # (b,)
+    finite = np.isfinite(vectors).all(axis=1)  # (images,)
     good, bad = [], []
     for image, vector, is_finite in zip(images, vectors, finite, strict=True):
         if is_finite:
@@ -218,7 +218,7 @@ def copy_older_vectors(
     wanted: Mapping[str, bytes],
     progress: Progress | None = None,
 ) -> int:
-    """Copy an older colour rule's vectors of images with unchanged pixels; return their number."""
+    """Copy vectors from older colour rules if the pixels are the same; return their number."""
     copied = 0
     for older in older_stores(store, workspace):
         missing = older.missing(pa.array(list(wanted.values()), CONTENT_ID))

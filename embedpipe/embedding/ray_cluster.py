@@ -128,8 +128,9 @@ def _check_nodes(ray: Any, store: Store, source: Source, item_id: str) -> None:
                 )
             if digest != expected:
                 raise RunError(
-                    f"the Ray node {_name(ray, node_id)} has another {item_id!r} in "
-                    f"{source.location}, or none: the images must have the same path on every node."
+                    f"the Ray node {_name(ray, node_id)} has another file {item_id!r} in "
+                    f"{source.location}, or no such file: the images must have the same path on "
+                    "every node."
                 )
     finally:
         path.unlink(missing_ok=True)

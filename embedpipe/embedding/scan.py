@@ -24,7 +24,7 @@ SETTLED_NS = 2_000_000_000
 """Minimum age of a file when it is hashed, in nanoseconds.
 
 File systems have time steps of up to two seconds, so a younger file may change without a new time
-stamp.
+stamp. Such a file is hashed again by the next scan.
 """
 
 CHECKPOINT_SECONDS = 30.0
@@ -33,7 +33,7 @@ CHECKPOINT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Scan:
-    """The digests of a dataset's items; null for unreadable items, with the reason in `errors`."""
+    """The digests of a dataset's items; null for an unreadable item, which is in `errors`."""
 
     content_ids: pa.Array
     errors: dict[int, str]

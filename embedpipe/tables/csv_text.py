@@ -120,8 +120,8 @@ def _quoted(line: str, lines: _Lines, delimiter: str, file: str, keep_blanks: bo
                     following = next(lines, None)
                     if following is None:
                         raise TableError(
-                            f"{file}, line {start}: an opening quote has no closing quote. Add it, "
-                            'or write a quote that is part of the text as "".'
+                            f"{file}, line {start}: an opening quote has no closing quote. Add the "
+                            'closing quote, or write a quote that is part of the text as "".'
                         )
                     line, at = following, 0
                 elif line.startswith('"', quote + 1):

@@ -112,7 +112,7 @@ def read_table(
     suffix
         One of `SUFFIXES`; by default the suffix of `path`.
     synonyms
-        Alternative name for each column that may be absent.
+        Another name that a column may have in the file, by the name of the column.
     guarded, exact_paths
         Whether apostrophes before formulas are removed, and whether spaces around unquoted paths
         are kept. Both apply only to CSV.
@@ -151,7 +151,8 @@ def read_table(
     for name, cells in columns.items():
         for row, cell in enumerate(cells):
             if "\0" in cell:
-                raise table.fault(row, f"the {name} {cell!r} contains a null character. Remove it.")
+                clause = f"the {name} {cell!r} contains a null character. Remove the character."
+                raise table.fault(row, clause)
     return table
 
 

@@ -158,7 +158,7 @@ def test_a_spec_is_removed_by_the_start_of_its_id(workspace, photos, tmp_path):
     one = ep.embed(folder, backbone="toy", workspace=workspace).spec
     two = ep.embed(folder, backbone="toy", workspace=workspace, scaled_decode=True).spec
     with pytest.raises(
-        UsageError, match=r"^no spec starts with 'x'; give more of an id\. Specs in "
+        UsageError, match=r"^no spec starts with 'x'; give more characters of an id\. Specs in "
     ):
         find_spec(workspace, "x")
     with pytest.raises(UsageError, match=r"^no spec starts with ''"):

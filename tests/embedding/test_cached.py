@@ -33,7 +33,7 @@ def test_the_precision_of_a_datasets_vectors_is_kept(embed, photos):
     assert (again.spec, again.report.embedded) == (first.spec, 0)
     assert again.report.notes == (
         f"precision {OTHER}, from the vectors of this dataset in the cache; --precision {HERE} "
-        "computes others",
+        "computes other vectors",
     )
     grown = embed(photos(9))  # it is the same folder, and has three more
     assert (grown.spec, grown.report.embedded) == (first.spec, 3)

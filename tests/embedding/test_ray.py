@@ -120,7 +120,7 @@ main()
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        ("without_images", "has another 'class0/0000.jpg' in {photos}, or none: "),
+        ("without_images", "has another file 'class0/0000.jpg' in {photos}, or no such file: "),
         ("with_another_folder", "has no workspace at {workspace}: give a --workspace"),
         ("writing_elsewhere", "has no workspace at {workspace}: give a --workspace"),
     ],

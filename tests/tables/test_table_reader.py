@@ -72,8 +72,8 @@ def fields(line, count, delimiter):
         ('path,label\n"a\nb",x\n1.jpg\n', fields(4, 1, "comma")),
         (
             'path,label\n1.jpg,cat\n2.jpg,"dog\n3.jpg,cat\n',
-            "3: an opening quote has no closing quote. Add it, or write a quote that is part of "
-            'the text as "".',
+            "3: an opening quote has no closing quote. Add the closing quote, or write a "
+            'quote that is part of the text as "".',
         ),
         (
             'path,label\n1.jpg,"a"b"\n',
@@ -158,7 +158,7 @@ def test_objects_may_lack_keys_that_are_not_required(tmp_path):
         ),
         (
             '{"path": "1\\u0000.jpg", "label": "cat"}',
-            "the path '1\\x00.jpg' contains a null character. Remove it",
+            "the path '1\\x00.jpg' contains a null character. Remove the character",
         ),
         (
             '{"path": "1.jpg", "label": "cat", " label": "dog"}',

@@ -88,8 +88,8 @@ def test_predictions_are_no_labels(name, tmp_path):
         ),
         (
             'path,label\na,hat\n"b,hat\nc,hat\n',
-            "FILE, line 3: an opening quote has no closing quote. Add it, or write a quote that is "
-            'part of the text as "".',
+            "FILE, line 3: an opening quote has no closing quote. Add the closing quote, or "
+            'write a quote that is part of the text as "".',
         ),
         (b"path,label\na,h\xe4t\n", "FILE, line 2: the text is not UTF-8. Save the file as UTF-8."),
         (
