@@ -28,7 +28,7 @@ PROBES = 64
 """Lists that are searched for each vector."""
 
 LINKS = 16
-"""Links of each vector in a graph; the lowest layer has twice as many."""
+"""Links of each vector in a graph; the lowest layer has twice this number."""
 
 BUILDING = 64
 """Candidates that are examined when a vector is added to the graph."""
@@ -86,7 +86,7 @@ class Approximate:
             raise OSError(str(error)) from error
 
     def candidates(self, points: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """Return about `count` vectors near each of `points`: (s, count) int64, padded with -1."""
+        """Return up to `count` vectors near each of s `points`: (s, count) int64; -1 is padding."""
         if self.kind == "ivf":
             self.index.nprobe = min(PROBES, self.index.nlist)
         else:
@@ -111,8 +111,8 @@ def nearest_candidates(
     progress: Progress | None = None,
 ) -> Neighbours:
     """Return the `k` nearest candidates of each of `points`, by exact distance."""
-    # Time for s points: O(s·k·d) besides the searches. Memory: 32·k bytes for each of 16,384
-    # vectors, and 16·k·d bytes per thread.
+    # Time for s points of length d: O(s·k·d) besides the searches. Memory: 32·k bytes for each of
+    # 16,384 vectors, and 16·k·d bytes per thread.
     count = min(CANDIDATES * k + 1, rows.size)  # a search also finds the vector itself
     positions = np.zeros((points.size, k), dtype=np.int32)
     distances = np.zeros((points.size, k), dtype=np.float32)
@@ -137,7 +137,7 @@ def _rank(
     nearest: NDArray[np.int32],
     lengths: NDArray[np.float32],
 ) -> NDArray[np.int64]:
-    """Write the nearest candidates and distances; return the points with too few: (t,)."""
+    """Write the nearest candidates and distances; return the (t,) points with fewer than k."""
     # A sum of squared float32 differences has a relative error of at most `error`. Underflow adds
     # at most `slack`. Candidates that these bounds exclude are not measured in float64.
     k, d = nearest.shape[1], matrix.shape[1]

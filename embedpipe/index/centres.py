@@ -65,7 +65,7 @@ class Centres:
         self._count += 1
 
     def spans(self, start: int, stop: int) -> Iterator[tuple[int, FrameRows]]:
-        """Yield the number of the first centre and the vectors of blocks from `start` to `stop`."""
+        """Yield blocks of the centres from `start` to `stop`: number of the first, and vectors."""
         while start < stop:
             number, first = divmod(start, CHUNK)
             last = min(CHUNK, stop - number * CHUNK)
@@ -113,7 +113,7 @@ class Bounds:
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Whether `upper` is the true value, (m,)."""
+        """(m,) mask of the items whose true squared distance is known."""
         return self.lower >= self.upper
 
     def take(self, at: Places) -> Bounds:
@@ -132,7 +132,7 @@ class Bounds:
     def lower_to(self, upper: Float64s, lower: Float64s, near: NDArray[Any] | int) -> None:
         """Replace the bounds and the nearest centre of the items whose new `upper` is smaller.
 
-        If the new centre is not certainly nearer to one of these items, call `settle` afterwards.
+        If the new centre is not certainly nearer to an item, call `settle` for the item afterwards.
         """
         closer = upper < self.upper
         self.upper = np.where(closer, upper, self.upper)
@@ -149,7 +149,8 @@ def nearest_of_set(
     """Return the nearest of `centres` (p,) to each of `rows` (m,), and its distance: (m,), (m,).
 
     FAISS compares in float32, so the result may be slightly farther than the nearest centre. The
-    returned distances are in float64. Time: O(m·p·d). Memory: 16 bytes per row, and a 16 MB block.
+    returned distances are in float64. Time: O(m·p·d) for vectors of length d. Memory: 16 bytes per
+    row, and a 16 MB block.
 
     Examples
     --------

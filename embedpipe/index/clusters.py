@@ -32,7 +32,7 @@ TRAINED_ON = 64
 """Vectors per cluster in the sample that updates the centres."""
 
 SAMPLE = 1 << 15
-"""Minimum size of these samples, or all vectors if there are fewer."""
+"""Minimum size of both samples; if there are fewer vectors, a sample contains all vectors."""
 
 SPARE = 2
 """Seeds drawn per cluster; the better half is kept."""
@@ -93,8 +93,8 @@ def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20
     -----
     O(p·k·m) time per iteration, on at most 64 vectors per cluster (at least 32,768 in all); other
     vectors are assigned at the end. Extra memory: 16 bytes per vector, 8·k·m bytes, and 1 MB per
-    thread. Several seeds are drawn with the same outdated distances. Each is kept with probability
-    true distance / outdated distance, which makes the distribution exact.
+    thread. Several seeds are drawn with the same outdated distances. Each seed is kept with
+    probability true distance / outdated distance, which makes the distribution exact.
 
     References
     ----------
@@ -133,7 +133,7 @@ def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20
 
 
 def _sample(rng: np.random.Generator, n: int, size: int) -> NDArray[np.int64]:
-    """Return `size` random positions below `n`, ascending, or all if `n` is not larger."""
+    """Return `size` random positions below `n`, ascending, or all if `n` is at most `size`."""
     return np.sort(rng.choice(n, size, replace=False)) if size < n else np.arange(n)
 
 

@@ -49,7 +49,7 @@ PAIRS = 512
 
 
 EQUAL = 2.0**-40
-"""Squared distances between rows of unit length are rounded to multiples of this."""
+"""Squared distances between rows of unit length are rounded to multiples of this number."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def between(
     """Return squared distances between matching rows, the reference for all comparisons.
 
     Differences, squares and sums are in float64, and depend on the pair alone. Between rows of unit
-    length they are rounded to multiples of 2**-40, so vectors of equal direction have distance 0.
+    length, squared distances are rounded to multiples of 2**-40, so vectors of equal direction have
+    distance 0.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ class Frame:
 
     ``|x − c|² = |x|² + |c|² − 2·x·c`` loses digits if norms are large compared with distances, and
     overflows for extreme values. So rows are shifted by about their mean and, if necessary, scaled
-    to values of about 1. This is done one block at a time; the matrix is never copied.
+    to values of about 1. Blocks are shifted and scaled one by one; the matrix is never copied.
     """
 
     matrix: Vectors  # (n, d)
@@ -204,7 +205,8 @@ class Frame:
 
 def safe_frame(matrix: Vectors, rows: NDArray[np.int64]) -> tuple[Frame, NDArray[np.float64]]:
     """Return a frame in which the squared norms of all `rows` are in range, and these norms."""
-    # Time: O(m·d) in one pass, rarely two. Memory: 8 bytes per row and 4 MB per thread.
+    # Time for m rows of length d: O(m·d) in one pass, rarely two. Memory: 8 bytes per row and 4 MB
+    # per thread.
     frame = Frame.around(matrix, rows)
     norms = np.empty(rows.size)
     while True:
@@ -239,7 +241,8 @@ def mean_vector(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]
 def nearest_to_mean(matrix: Vectors, rows: NDArray[np.int64]) -> int:
     """Return the position in `rows` of the row nearest to their mean; ties go to the first.
 
-    Time: O(m·d) in two passes. Memory: 16 bytes per row and a block of 512 rows.
+    Time for m rows of length d: O(m·d) in two passes. Memory: 16 bytes per row and a block of 512
+    rows.
 
     Examples
     --------
@@ -259,7 +262,7 @@ def nearest_to_mean(matrix: Vectors, rows: NDArray[np.int64]) -> int:
 def _distance_bounds(
     matrix: Vectors, rows: NDArray[np.int64], mean: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return bounds of the distances to `mean`, from float32 distances."""
+    """Return lower and upper bounds of the distances to `mean`, from float32 distances."""
     frame = Frame.around(matrix, rows)
     with np.errstate(over="ignore"):
         frame = replace(frame, shift=(mean * frame.scale).astype(np.float32))

@@ -24,8 +24,8 @@ def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return a hash of each vector; equal vectors have equal hashes."""
     # Minus zero becomes zero. Two float32 values are read as one 64-bit number, and its bits are
     # mixed, because many values have few set bits. The numbers are summed with random odd factors
-    # modulo 2**64 (multilinear hashing; Lemire and Kaser 2014, arXiv:1202.4961).
-    # Time: O(m·d) in one pass. Memory: 8 bytes per row and 2 MB per thread.
+    # modulo 2**64 (multilinear hashing; Lemire and Kaser 2014, arXiv:1202.4961). Time for m rows of
+    # length d: O(m·d) in one pass. Memory: 8 bytes per row and 2 MB per thread.
     d = matrix.shape[1]
     width = -(-d // 2)  # 64-bit numbers
     factors = np.random.default_rng(0).integers(0, 1 << 63, size=width, dtype=np.uint64)
@@ -54,10 +54,11 @@ def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
 def distinct_rows(
     matrix: Vectors, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return the first row of each unique vector, (p,), and each row's position among them, (m,).
+    """Return the first row of each unique vector, (p,), and the unique vector of each row, (m,).
 
-    `rows` must be ascending. Rows with equal hashes are compared, so collisions are harmless. Time:
-    O(m·d). Memory: 40 bytes per row and 2 MB per thread.
+    A unique vector is given as its position among the first rows. `rows` must be ascending. Rows
+    with equal hashes are compared, so collisions are harmless. Time: O(m·d) for m rows of length d.
+    Memory: 40 bytes per row and 2 MB per thread.
 
     Examples
     --------
@@ -87,7 +88,7 @@ def find_rows(
     hashes: NDArray[np.uint64],
     rows: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Return the position in `points` of the vector of each row, or -1 if it is not there."""
+    """Return the position in `points` of the vector of each row; -1 for a vector not in them."""
     order = hashes.argsort(kind="stable")
     ordered, wanted = hashes[order], row_hashes(matrix, rows)
     at, stop = np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, side="right")

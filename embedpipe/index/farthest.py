@@ -67,13 +67,14 @@ class FarthestFirst:
     Results equal those of the plain algorithm in float64, with ties by lowest position, for any
     block size and number of threads.
 
-    Every item has an upper bound on its squared distance, and the number of centres it was
-    compared with. Bounds only decrease, so an old bound remains valid. Items with the largest
-    bounds are compared with more centres by float32 matrix products, until they are up to date or
-    no longer among the largest. Up-to-date items whose distance exceeds all bounds elsewhere form
-    a block. While the best item of the block exceeds every bound outside the block, it is the
-    result. A new centre is then compared only with the items of the block, by one matrix product.
-    Float32 estimates have a proven error bound; if they do not decide a comparison, `between` does.
+    The search stores for every item an upper bound of its squared distance, and the number of
+    centres it was compared with. Bounds only decrease, so an old bound remains valid. Items with
+    the largest bounds are compared with more centres by float32 matrix products, until they are up
+    to date or no longer among the largest. Up-to-date items whose distance exceeds the bounds of
+    all outdated items form a block. While the best item of the block exceeds every bound outside
+    the block, it is the result. A new centre is then compared only with the items of the block, by
+    one matrix product. Float32 estimates have a proven error bound; if they do not decide a
+    comparison, `between` does.
 
     Parameters
     ----------
@@ -156,7 +157,7 @@ class FarthestFirst:
         self._weights, self._front = weights, None
 
     def _start(self, centres: Centres) -> Bounds | None:
-        """Compare every item with the first centres; None if norms overflow in the frame."""
+        """Return bounds from the first centres; None if norms overflow in the frame."""
         self._centres = centres
         bounds = Bounds.unknown(self._items.size)
         seeds = min(len(centres), SEED_CENTRES)

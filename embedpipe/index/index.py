@@ -32,7 +32,7 @@ NEIGHBOURS = 32
 """Minimum number of neighbours computed per vector."""
 
 EXACT_UP_TO = 250_000
-"""Default maximum of unique vectors of an exact search for all neighbours."""
+"""Default maximum number of unique vectors for an exact search of all neighbours."""
 
 FOLLOWED = 512
 """Number of neighbours above which an approximate index searches exactly."""
@@ -79,7 +79,7 @@ class Index:
     Attributes
     ----------
     vectors
-        The rows that distances are measured on: the matrix, or `UnitRows` of it.
+        The vectors for distances: the matrix or, for the cosine metric, `UnitRows` of it.
     rows
         (p,) int64 ascending, the lowest row of each unique vector.
     copy_of
@@ -92,7 +92,7 @@ class Index:
         Share of the 32 true neighbours that `neighbours` finds, measured on 200 evenly spaced
         vectors; 1 for an exact index.
     not_kept
-        Why a result could not be stored in `folder`, or None. This is not an error.
+        Reason why a result could not be stored in `folder`, or None. No error is raised.
 
     Notes
     -----
@@ -173,10 +173,10 @@ class Index:
         return np.bincount(self.copy_of, minlength=self.rows.size)
 
     def find(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the position of the unique vector of each of (k,) rows, or -1 if it has none.
+        """Return the position of the unique vector of each of (k,) rows; -1 if no candidate has it.
 
-        The rows need not be candidates. Time: O(log m) per candidate, O(d) per other row, and
-        O(p·d) once.
+        The rows need not be candidates. Time for m candidates and p unique vectors of length d:
+        O(log m) per candidate, O(d) per other row, and O(p·d) once.
 
         Examples
         --------
@@ -255,7 +255,8 @@ class Index:
         Raises
         ------
         SelectionError
-            If the mean is larger, or an exact index has more than `exact_up_to` unique vectors.
+            If the mean number is larger than `max_edges`, or an exact index has more than
+            `exact_up_to` unique vectors.
 
         Examples
         --------
@@ -285,9 +286,10 @@ class Index:
         return self._load_or_make("sketch", lambda part: part.array("values"), self._make_sketch)
 
     def clusters(self, k: int, seed: int = 0) -> Clusters:
-        """Return a partition of the unique vectors into min(k, p) clusters by k-means on `sketch`.
+        """Return a partition of the unique vectors into `k` clusters by k-means on `sketch`.
 
-        The last eight partitions are kept in memory, and the last 128 are stored.
+        If there are fewer than `k` unique vectors, each of them is a cluster. The last eight
+        partitions are kept in memory, and the last 128 are stored.
 
         Raises
         ------
@@ -338,11 +340,11 @@ class Index:
         return None if self._kept is None else self._kept.problem
 
     def describe(self) -> dict[str, Any]:
-        """Return a summary as JSON types.
+        """Return a summary as plain JSON.
 
-        ``kind``, ``metric``, ``candidates``, ``points`` (unique vectors), ``dimension``,
-        ``neighbours`` (known per vector), ``recall``, ``folder``, ``bytes`` (size of the files) and
-        ``not_kept``.
+        The keys are ``kind``, ``metric``, ``candidates``, ``points`` (unique vectors),
+        ``dimension``, ``neighbours`` (known per vector), ``recall``, ``folder``, ``bytes`` (size of
+        the files) and ``not_kept``.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours of all vectors, by matrix products."""
+"""Exact nearest neighbours of all vectors (here called points), by matrix products."""
 
 from __future__ import annotations
 
@@ -67,12 +67,11 @@ def nearest_neighbours(
     # Distances are those of `between`, and ties go to the lowest position, for any number of
     # threads. Products of float32 tiles estimate each distance once, with a proven bound on the
     # error. A point keeps all rivals that may be among its k nearest. At the end, the distances to
-    # the rivals are computed in float64.
-    # A point with too many rivals (extreme scales or many equal distances) is compared with all
-    # others in float64.
-    # Time: p²·d floating-point operations; 50,000 vectors of 1,280 dimensions take about 30 seconds
-    # on two cores. Peak memory: about 100·k bytes per point, and, per thread, two tiles of 4096
-    # vectors and 16 MB.
+    # the rivals are computed in float64. A point with too many rivals (extreme scales or many equal
+    # distances) is compared with all others in float64. Time: p²·d floating-point operations for p
+    # points of length d; 50,000 vectors of 1,280 dimensions take about 30 seconds on two cores.
+    # Peak memory: about 100·k bytes per point, and, per thread, two tiles of 4096 vectors and 16
+    # MB.
     p = rows.size
     k = max(min(k, p - 1), 0)
     own = np.arange(p) if some is None else some

@@ -20,7 +20,7 @@ STRIP = 512
 """Points of a tile per product: at most 8 MB of products."""
 
 MANY = 64
-"""Hits of a point in one strip beyond `most`, above which only the nearest are kept."""
+"""Number of hits of a point in one strip, beyond `most`, above which only the nearest stay."""
 
 CROWD = 128
 """Maximum hits of a point beyond `most` or k; a point with more is crowded."""
@@ -103,7 +103,8 @@ class Pairs:
         most: int | None = None,
     ) -> Iterator[Hits]:
         """Yield the pairs whose squared distance may be at most the bound of the first point."""
-        # The first point is in `left` or, with `mirror`, also in `right`. `most` limits its hits.
+        # The first point is in `left` or, with `mirror`, also in `right`. `most` limits the hits of
+        # each first point.
         first = self._columns(left, swapped=False)  # (a, d + 2)
         second = self._columns(right, swapped=True)  # (b, d + 2)
         floors = (-bound / 2 - self.slack).astype(np.float32)  # (p,)

@@ -1,4 +1,4 @@
-"""Exact neighbours within a radius of all vectors."""
+"""Exact neighbours within a radius of all vectors (here called points)."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def balls_within(
 ) -> RadiusNeighbors:
     """Return the points within `radius` of each point, itself included."""
     # Exact: a pair counts if its squared distance, by `between`, is at most radius² in float64.
-    # Products of float32 tiles estimate distances; doubtful ones are computed in float64. Time: at
-    # most p²·d operations. Extra memory: about 16 bytes per member, 24 bytes per point, two tiles
-    # of 1024 vectors and 4 MB per thread, and 32 MB.
+    # Products of float32 tiles estimate distances; doubtful distances are computed in float64.
+    # Time: at most p²·d operations for p points of length d. Extra memory: about 16 bytes per
+    # member, 24 bytes per point, two tiles of 1024 vectors and 4 MB per thread, and 32 MB.
     _check(radius)
     p = rows.size
     settled = np.zeros(p, dtype=np.bool_)  # points whose whole ball is known

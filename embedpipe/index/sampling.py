@@ -31,7 +31,7 @@ FEWEST, USUAL, MOST = 8, 64, 256
 """Proposals per batch: at first, normally, and after a batch without acceptance."""
 
 GAPS = 1 << 20
-"""Maximum distances between proposals and centres per batch, which take 32 MB."""
+"""Maximum number of distances between proposals and centres per batch; they take 32 MB."""
 
 PASS = 100
 """Cost of reading and shifting a vector, relative to one product of vectors in memory."""
@@ -59,9 +59,9 @@ class Drawn:
     Attributes
     ----------
     position
-        Its position among the items.
+        Position of the drawn item among the items.
     squared_distance
-        The squared distance to the nearest earlier item; infinite for the first.
+        The squared distance to the nearest earlier item; infinite for the first item.
     """
 
     position: int
@@ -97,10 +97,10 @@ class DistanceSampler:
     The distance is measured to the nearest centre. The centres are the items drawn or added before,
     as in k-means++ seeding. The probabilities equal those of the plain algorithm in float64. Each
     item has an upper bound on its squared distance, which remains valid as centres are added. An
-    item is proposed with probability proportional to its bound. Its true value is then computed in
-    float64, and it is accepted with probability true value / bound (rejection sampling). Otherwise
-    the bound becomes the true value. When rejections have cost as much as measuring all items,
-    matrix products update all bounds.
+    item is proposed with probability proportional to its bound. The true squared distance of the
+    proposed item is then computed in float64. The item is accepted with probability true value /
+    bound (rejection sampling). Otherwise the bound becomes the true value. When rejections have
+    cost as much as measuring all items, matrix products update all bounds.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ class DistanceSampler:
             self._add_up(np.array([position]))
 
     def draw(self) -> Drawn | None:
-        """Draw an item (the first uniformly) and add it; None if only duplicates are left."""
+        """Draw an item (the first one uniformly) and add it; None if only duplicates are left."""
         if not self._places:
             first = int(self._rng.integers(self._rows.size))
             self.add(first)

@@ -32,8 +32,9 @@ COLUMNS = 640
 
 def sketch_of(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return `rows` projected on at most 128 principal directions."""
-    # Approximate principal component analysis. Time: O(s·d·min(s, d)) for a sample of s rows, then
-    # O(p·d·m). Extra memory: 520 bytes per row, 4·s·d bytes, 8·min(s, d)² bytes, 4 MB per thread.
+    # Approximate principal component analysis. Time: O(s·d·min(s, d)) for a sample of s rows of
+    # length d, then O(p·d·m) for p rows and m directions. Extra memory: 520 bytes per row, 4·s·d
+    # bytes, 8·min(s, d)² bytes, 4 MB per thread.
     d = matrix.shape[1]
     if not rows.size:
         return np.empty((0, min(d, SKETCH_DIMENSIONS)), dtype=np.float32)

@@ -105,7 +105,7 @@ class ArrayStore:
                     return None
             if found != digest:
                 return None
-        with contextlib.suppress(OSError):  # `cache gc` removes folders that were not read for long
+        with contextlib.suppress(OSError):  # `cache gc` removes unread folders
             os.utime(self.folder / META)
         return part
 

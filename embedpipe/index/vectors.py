@@ -126,7 +126,7 @@ class UnitRows:
         return n, d
 
     def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the divisors of (m,) rows: their lengths, or 1 for zeros."""
+        """Return the divisors of (m,) rows: their lengths, or 1 for a row of zeros."""
         return self._taken(rows)[1][:, 0]
 
     def narrow(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -166,7 +166,7 @@ def lengths_of(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]
 
 
 def vectors_of(matrix: NDArray[np.float32], metric: str) -> Vectors:
-    """Return the rows on which Euclidean distances equal those of a metric.
+    """Return the rows whose Euclidean distances equal the distances of a metric.
 
     Examples
     --------
