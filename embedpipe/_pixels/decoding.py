@@ -36,7 +36,7 @@ BYTES_PER_PROCESSOR = 128 << 20
 
 
 class Budget:
-    """A memory budget in bytes that threads share; a larger request reserves all of it."""
+    """A memory budget in bytes that threads share; a request above it reserves all of it."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -117,7 +117,7 @@ class Picture:
 
 
 def decoded(data: bytes, use: Callable[[Picture], T], *, shrink: int | None = None) -> T:
-    """Decode an image file and return the result of `use`."""
+    """Decode an image file, and return the result of `use` for the decoded image."""
     # The image counts against the budget of memory until `use` returns. If memory is short, it is
     # decoded once more, with the whole budget. `shrink` allows a JPEG to be decoded at a half, a
     # quarter or an eighth of its size; its sides keep at least `shrink` pixels.
@@ -178,7 +178,7 @@ def _orientation(image: Image.Image) -> tuple[int, list[str]]:
 
 
 def is_plain(data: bytes) -> bool:
-    """Return whether browsers show a file with the same pixels as the encoder gets."""
+    """Return whether browsers show the same pixels of a file as the encoder gets."""
 
     def plain(image: ImageFile.ImageFile) -> bool:
         return (
@@ -194,12 +194,12 @@ def is_plain(data: bytes) -> bool:
 
 
 def is_same_by_older_rule(data: bytes) -> bool:
-    """Return whether the header of a file shows that older rules give the same pixels."""
+    """Return whether a file's header shows that older rules give the pixels of `COLOUR_RULE`."""
     return _by_header(data, is_same_in_older_rule)
 
 
 def _by_header(data: bytes, test: Callable[[ImageFile.ImageFile], bool]) -> bool:
-    """Return `test` of an image after reading its header; false if it is damaged."""
+    """Return the result of `test` for the header of an image; false if the file is damaged."""
     with collect_warnings():
         try:
             with open_image(data) as image:

@@ -1,8 +1,8 @@
 """Conversion of images whose samples have more than 8 bits to 8 bits.
 
-Some files state the number of bits that their values use. For other files it is the smallest usual
-number that fits the largest value, because cameras write 12 bits into 16-bit files. The result is
-the upper 8 of these bits.
+Some files state the number of bits that their values use. For other files, the smallest usual
+number that fits the largest value is assumed, because cameras write 12 bits into 16-bit files. The
+result is the upper 8 of these bits.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _stated_bits(image: ImageFile.ImageFile, tags: Tags) -> int | None:
 
 
 def _float_scale(image: Image.Image, tags: Tags) -> tuple[_Scale, list[str]]:
-    """Return the scale of floats: the stated one, or 0 to the smallest usual white that fits."""
+    """Return the scale of floats: as stated, else 0 to the smallest usual white that fits."""
     low, high, finite = _extremes(_strips(image, signed=False))
     remarks = [] if finite else ["it has values that are not finite; they become black"]
     stated = _first(tags.get(_S_MIN)), _first(tags.get(_S_MAX))
@@ -200,7 +200,7 @@ def _strips(image: Image.Image, signed: bool) -> Iterator[Values]:
 
 
 def _extremes(strips: Iterator[Values]) -> tuple[float, float, bool]:
-    """Return the smallest and the largest finite value, and whether all are finite."""
+    """Return the smallest and the largest finite value, and whether all values are finite."""
     low, high, all_finite = np.inf, -np.inf, True
     for values in strips:
         finite = np.isfinite(values)

@@ -89,7 +89,7 @@ def collect_warnings() -> Iterator[list[str]]:
 
 
 def _collecting(show: Callable[..., None]) -> Callable[..., None]:
-    """Return a `warnings.showwarning` that appends to the thread's list, if there is one."""
+    """Return a `warnings.showwarning` that appends to the thread's list, or calls `show`."""
 
     def collect(message: Warning | str, *place: object) -> None:
         messages = getattr(_thread, "messages", None)

@@ -16,7 +16,7 @@ COLOUR_RULE = (
 """Name of the colour rule in the spec; a changed rule needs a new name."""
 
 OLDER_RULES = ("rgb; alpha over white; 16-bit by its high byte",)
-"""Rules of earlier versions; they give the same pixels if `is_same_in_older_rule` is true."""
+"""Rules of earlier versions; `is_same_in_older_rule` tests whether they give the same pixels."""
 
 STRIP = 4_000_000
 """Maximum pixels that are converted at once, to limit memory."""
@@ -45,7 +45,7 @@ def to_rgb(opened: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, list[
 
 
 def is_same_in_older_rule(image: ImageFile.ImageFile) -> bool:
-    """Return whether older rules give the same pixels: 8 bits, no transparent colour."""
+    """Return whether older rules agree with `COLOUR_RULE`: 8 bits, no transparent colour."""
     modes = ("1", "L", "P", "RGB", "LA", "RGBA", "CMYK", "YCbCr")
     return (
         image.mode in modes

@@ -18,7 +18,7 @@ class Encoder(Protocol):
     """A backbone that is ready to run on this machine."""
 
     provenance: dict[str, str]
-    """Runtime, versions and device; other ones may give slightly different vectors.
+    """Runtime, versions and device; other values may give slightly different vectors.
 
     The key ``runtime`` is required.
     """
@@ -33,7 +33,7 @@ class Encoder(Protocol):
 
         Returns
         -------
-        ndarray of float32, shape (b, d)
+        ndarray of float32, shape (b, dim)
             Each row must depend on its image only.
         """
 
@@ -133,7 +133,7 @@ class ToyBackbone(Backbone):
     preprocess = Preprocess((32, 32), 32, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the average colour of each cell, (b, 48)."""
+        """Return the average colour of each cell, (images, 48)."""
         cells = pixels.reshape(len(pixels), 4, 8, 4, 8, 3)  # (b, row, y, column, x, channel)
         means = cells.mean(axis=(2, 4), dtype=np.float64) / 255  # (b, 4, 4, 3)
         return np.asarray(means.reshape(len(pixels), 48))

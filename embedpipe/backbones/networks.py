@@ -96,7 +96,7 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
 
 
 class NetworkBackbone(Backbone):
-    """A torch network that maps normalised images (b, 3, h, w) to pooled features (b, d)."""
+    """A torch network from normalised images, (images, 3, height, width), to pooled features."""
 
     library: str
 

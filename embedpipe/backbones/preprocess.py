@@ -59,7 +59,7 @@ class Preprocess:
 
     @classmethod
     def from_timm(cls, config: dict[str, Any]) -> Preprocess:
-        """Return a timm data config as preprocessing; raise ValueError for other crop modes."""
+        """Return the preprocessing of a timm data config; refuse a crop mode by ValueError."""
         _, height, width = config["input_size"]
         scaled = (math.floor(height / config["crop_pct"]), math.floor(width / config["crop_pct"]))
         mode = config["crop_mode"]

@@ -79,7 +79,7 @@ def open_encoder(
 
 
 def _normalised(module: torch.nn.Module, preprocess: Preprocess) -> torch.nn.Module:
-    """Return a network from uint8 pixels (b, h, w, 3) to float32 embeddings (b, d)."""
+    """Return a network from uint8 pixels, (images, height, width, 3), to float32 embeddings."""
     import torch
 
     class Normalised(torch.nn.Module):
@@ -99,7 +99,7 @@ def _normalised(module: torch.nn.Module, preprocess: Preprocess) -> torch.nn.Mod
 
 
 class _FixedBatches:
-    """Batches of one size, padded with black images: the batch size changes vectors' low bits."""
+    """Batches padded with black images, because the batch size changes low bits of vectors."""
 
     def __init__(self, size: tuple[int, int], batch_size: int) -> None:
         self._buffer = np.zeros((batch_size, *size, 3), np.uint8)

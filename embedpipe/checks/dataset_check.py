@@ -39,7 +39,7 @@ class CheckResult:
     Attributes
     ----------
     labels
-        (n,) checked labels, or None.
+        The checked label of each of the n items, or None.
     duplicates
         Groups of rows with the same file content.
     near_duplicates
@@ -104,13 +104,13 @@ def check(
     labels
         Labels by item id; by default the labels of the dataset.
     pixels
-        Read each image to find tiny and blank images and to compare near duplicates. If false, near
-        duplicates are found by vectors alone.
+        Whether to read each image, to find tiny and blank images and to compare near duplicates. If
+        false, near duplicates are found by vectors alone.
     index
         ``"exact"``, ``"ivf"``, ``"hnsw"``, or ``"auto"`` (exact up to 100,000 items, ivf above).
     progress
-        Called with the stage (``"look"`` or ``"neighbours"``), and the numbers of items done and in
-        total.
+        Function that takes the stage (``"look"`` or ``"neighbours"``), the number of finished
+        items, and the total number.
 
     Notes
     -----

@@ -91,7 +91,8 @@ def groups_of(names: NDArray[np.integer]) -> tuple[Rows, ...]:
 
 
 def connected_names(names: NDArray[np.integer], left: Rows, right: Rows) -> NDArray[np.integer]:
-    """Return new names: equal if pairs or equal old names (0 to n - 1) connect the rows."""
+    """Return new names of rows: equal for rows that pairs or equal old names connect."""
+    # The old names are integers from 0 to n - 1 for n rows.
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -112,12 +113,12 @@ class NearDuplicates:
     groups
         Rows of each group, including exact copies; groups are sorted by their first row.
     pairs
-        (e, 2) int64, pairs of rows with different vectors.
+        (e, 2) int64, e pairs of rows with different vectors.
     ratios
         (e,) float64, distance of each pair, divided by the geometric mean of the distances of both
         rows to their tenth neighbours.
     likenesses
-        (e,) float32, similarity of the images; None if they were not compared.
+        (e,) float32, similarity of the two images; None if no images were compared.
     ratio_limit, likeness_limit
         Maximum ratio and minimum similarity of a pair, estimated from the data. None without an
         estimate, because of fewer than 20 distinct vectors or no images.
@@ -146,7 +147,7 @@ def near_duplicates(
     index
         Index of all items.
     names
-        (n,) integers from 0 to n - 1, equal for equal file contents.
+        An integer from 0 to n - 1 for each of the n items, equal for equal file contents.
     stats
         Image statistics, to compare the images. Without them, only vectors are compared, and
         copies with other colours, sizes or edges are missed.
@@ -167,7 +168,7 @@ def near_duplicates(
         no_pairs = np.empty((0, 2), np.int64)
         groups = _groups(index, names, no_pairs)
         return NearDuplicates(groups, no_pairs, np.empty(0), None, None, None)
-    ratios = _ratios(index)  # (p, 8)
+    ratios = _ratios(index)  # (distinct vectors, 8)
     ratio_scale = RobustScale.below(np.log(ratios[:, 1].astype(np.float64)), RATIO_SPREAD)
     min_evidence = EVIDENCE if stats is None else MIN_VECTOR_EVIDENCE
     ratio_limit = float(np.exp(ratio_scale.limit(min_evidence)))
@@ -188,7 +189,7 @@ def near_duplicates(
 
 
 def _ratios(index: Index) -> NDArray[np.float32]:
-    """Return (p, 8) distances to neighbours, divided by the local units of both vectors."""
+    """Return each distinct vector's distances to 8 neighbours, over the local units of both."""
     found = index.neighbours(LOCAL)
     scales = found.distances[:, -1].copy()  # (p,)
     scales = np.sqrt(np.maximum(scales, LEAST_SCALE * np.median(scales)))
@@ -201,7 +202,7 @@ def _ratios(index: Index) -> NDArray[np.float32]:
 def _pairs(
     index: Index, ratios: NDArray[np.float32], limit: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the (e, 2) pairs of rows with a ratio up to `limit`, and their ratios."""
+    """Return the pairs of rows with a ratio up to `limit`, and the ratios."""
     left, rank = np.nonzero(ratios <= limit)
     right = index.neighbours(LOCAL).positions[left, rank]
     ordered = np.column_stack([np.minimum(left, right), np.maximum(left, right)])

@@ -21,7 +21,7 @@ from ..embedding import Remark
 __all__ = ["SIDE", "ImageStats", "Progress", "blank_rows", "image_stats", "tiny_rows"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage, and the numbers of items done and in total."""
+"""Function that takes the stage, the number of finished items, and the total number."""
 
 SIDE = 24
 """Side of the grey copies in pixels."""
@@ -134,7 +134,7 @@ def _stats_of_picture(picture: Picture) -> _Stats:
 
     small = picture.rgb.resize((SHRUNKEN, SHRUNKEN), Image.Resampling.BOX)
     grey = small.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    colours = np.asarray(small, dtype=np.float64).reshape(-1, 3)  # (p, 3)
+    colours = np.asarray(small, dtype=np.float64).reshape(-1, 3)  # (pixels, 3)
     spread = float(colours.std(axis=0).max())
     return _Stats(picture.size, spread, np.asarray(grey), picture.remarks)
 

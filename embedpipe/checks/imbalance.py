@@ -35,7 +35,7 @@ class Imbalance:
 
 
 def class_imbalance(labels: Sequence[str | None], splits: Sequence[str | None]) -> Imbalance:
-    """Return the imbalance of (n,) labels and their splits; a missing value is None.
+    """Return the imbalance of labels, with a split for each label; a missing value is None.
 
     Examples
     --------

@@ -28,7 +28,7 @@ class LabelErrors:
     Attributes
     ----------
     rows
-        (m,) int64, the most doubtful label first; ties are sorted by row.
+        (m,) int64, rows of the m doubtful labels, the most doubtful first; ties are sorted by row.
     given
         (m,) current labels.
     suggested
@@ -36,8 +36,7 @@ class LabelErrors:
     given_probabilities, suggested_probabilities
         (m,) float64, cross-validated probabilities of both labels.
     judged
-        Number of labels that were checked. Classes with one distinct item are not
-        checked.
+        Number of labels that were checked. Classes with one distinct item are not checked.
     """
 
     rows: NDArray[np.int64]
@@ -56,13 +55,13 @@ def find_label_errors(
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map.
+        (n, d) finite float32 array or memory map, for n items and d dimensions.
     rows
-        (m,) int64, labelled rows.
+        (m,) int64, the m labelled rows.
     labels
         (m,) labels of `rows`.
     head
-        A classifier; by default `LogisticHead`, which selects its C in each fold.
+        A classifier; by default `LogisticHead`, which selects its regularisation in each fold.
 
     Notes
     -----
@@ -120,7 +119,7 @@ def _errors(
 def confident_errors(
     probabilities: NDArray[np.float64], codes: NDArray[np.integer]
 ) -> NDArray[np.bool_]:
-    """Return an (n,) mask of label errors by confident learning.
+    """Return an (n,) mask that is true for label errors, by confident learning.
 
     Each class has a threshold: the mean probability of the class over the items labelled with it.
     An item counts for a class if its probability of the class is at least the threshold. These
@@ -136,7 +135,7 @@ def confident_errors(
     Parameters
     ----------
     probabilities
-        (n, C) float64 cross-validated probabilities; rows sum to 1.
+        (n, C) float64 cross-validated probabilities of n items and C classes; rows sum to 1.
     codes
         (n,) position of each label in the columns of `probabilities`.
 
@@ -189,7 +188,7 @@ def label_margins(
 def estimated_joint(
     probabilities: NDArray[np.float64], codes: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """Return (C, C) int64: the estimated number of items of each label (row) and true class."""
+    """Return the estimated number of items of each label (row) and true class (column)."""
     n, count = probabilities.shape
     sizes = np.bincount(codes, minlength=count)  # (C,)
     own = probabilities[np.arange(n), codes]  # (n,)

@@ -70,9 +70,9 @@ class Outliers:
     Attributes
     ----------
     rows
-        (m,) int64, the largest score first; ties are sorted by row.
+        Rows of the outliers as int64, the largest score first; ties are sorted by row.
     scores
-        (m,) float64, spreads above the median divided by the limit: at least 1.
+        Scores of these rows as float64: spreads above the median divided by the limit, at least 1.
     threshold
         Minimum score of an outlier, 1; None with fewer than 20 distinct vectors.
     """
@@ -92,8 +92,8 @@ def find_outliers(index: Index) -> Outliers:
 
     Notes
     -----
-    O(n·d) time and 80 bytes of extra memory per item, after the search for neighbours. Vectors of
-    up to 128 dimensions have no residual.
+    O(n·d) time for n items of d dimensions, and 80 bytes of extra memory per item, after the search
+    for neighbours. Vectors of up to 128 dimensions have no residual.
 
     References
     ----------
@@ -111,12 +111,13 @@ def find_outliers(index: Index) -> Outliers:
     """
     if index.rows.size < FEWEST:
         return Outliers(np.empty(0, np.int64), np.empty(0), None)
+    # p is the number of distinct vectors.
     distances = index.neighbours(NEIGHBOUR).distances[:, -1].astype(np.float64)  # (p,)
     scores = _spreads_above(distances) / FAR
     shares = _residual_shares(index)
     if shares is not None:
         scores = np.maximum(scores, _spreads_above(shares) / UNLIKE)
-    item_scores = scores[index.copy_of]  # (m,)
+    item_scores = scores[index.copy_of]  # (items,)
     rows = np.flatnonzero(item_scores >= 1)
     rows = rows[np.lexsort((rows, -item_scores[rows]))]
     return Outliers(index.candidates[rows], item_scores[rows], 1.0)
@@ -129,8 +130,8 @@ def _spreads_above(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _residual_shares(index: Index) -> NDArray[np.float64] | None:
-    """Return the (p,) shares of the vector lengths outside the main directions, or None."""
-    sketch = index.sketch  # (p, m)
+    """Return the share of each distinct vector's length outside the main directions, or None."""
+    sketch = index.sketch  # (p, m): p distinct vectors, m directions
     if sketch.shape[1] == index.matrix.shape[1]:
         return None
     some = sketch[:, : max(1, index.rows.size // ITEMS_EACH)]

@@ -26,7 +26,7 @@ PAIRS = 64
 def similarity(
     greys: NDArray[np.uint8], left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the similarity of pairs of grey copies, from -1 to 1; 1 for the same image."""
+    """Return the similarity of the pairs of rows `left` and `right`, from -1 to 1 (the same)."""
     # The similarity is the largest correlation of one image with one of 169 crops of the other. A
     # crop has at least 80 % of each side. A pair takes half a millisecond, and a thread 25 MB.
     cutting = _cutting()
@@ -44,7 +44,8 @@ def similarity(
 def _best(
     cut: NDArray[np.float32], whole: NDArray[np.float32], cutting: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the (b,) largest correlations of crops of `cut` with `whole`, both (b, 24, 24)."""
+    """Return the largest correlation of a crop of `cut` with `whole` for each of b pairs."""
+    # `cut` and `whole` are (b, 24, 24), and `cutting` is (w, 16, 24) for w windows of a side.
     count, size = len(cutting), COMPARED
     by = cutting.reshape(count * size, SIDE)  # (w·16, 24)
     parts = (by @ cut) @ by.T  # (b, w·16, w·16)
@@ -63,7 +64,7 @@ def _best(
 
 
 def _cutting() -> NDArray[np.float32]:
-    """Return (w, 16, 24) matrices: each crops 24 pixels to a window and averages it to 16."""
+    """Return a (16, 24) matrix for each window of a side: it averages the window to 16 pixels."""
     windows = [(0.0, 1.0)]  # start and share; the first window is the whole side
     windows += [(at * (1 - kept), kept) for kept in KEPT for at in (0.0, 0.5, 1.0)]
     return np.stack([_averaging(start, kept) for start, kept in windows])

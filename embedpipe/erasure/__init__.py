@@ -1,7 +1,8 @@
 """Erasing an image from a workspace: its vectors, content ids, paths and copies.
 
 Fragments, scan memories, picks and the label log are rewritten without the image. All other files
-are searched for it. A file that contains it is removed if it can be recreated, or else listed.
+are searched for the image. A file that contains the image is removed if the file can be recreated;
+otherwise it is listed.
 """
 
 from __future__ import annotations

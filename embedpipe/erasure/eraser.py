@@ -129,7 +129,8 @@ class _Eraser:
         needed = needed_matrices(self.workspace)
         for folder in matrix_folders(self.workspace):
             key = folder.parent.name, folder.name
-            # If no dataset needs a matrix, its items are unknown. Vectors are needed to search it.
+            # The items of a matrix that no dataset needs are unknown. Only a search for the vectors
+            # of the image can tell whether the matrix contains it.
             if key in with_image or (key not in needed and not self.vectors):
                 self._remove(folder)
 
@@ -191,7 +192,7 @@ class _Eraser:
                 remove(path)
 
     def _search_others(self, known: set[Path]) -> None:
-        """Search the files that are not `known`; remove or list those with the image."""
+        """Search the files that are not `known`; remove or list the files with the image."""
         for path in all_files(self.workspace.root):
             if path in known or self._is_rewritten(path):
                 continue
@@ -227,7 +228,7 @@ class _Eraser:
         return tests
 
     def _derived(self, path: Path) -> Path | None:
-        """Return a file, or the folder to remove with it; None if it cannot be recreated."""
+        """Return the file or the folder to remove; None if the file cannot be recreated."""
         root = self.workspace.root
         parts = path.relative_to(root).parts
         temporary = next((n for n, part in enumerate(parts) if _is_temporary(part)), None)

@@ -38,7 +38,7 @@ def find_image(workspace: Workspace, image: str) -> FoundImage:
     """Return the content ids, items and files of an image.
 
     `image` is a path (the file itself may be deleted), an id in a dataset, or a SHA-256 in
-    hexadecimal. `UsageError` is raised if no image matches, or more than one.
+    hexadecimal. `UsageError` is raised if no image or more than one image matches.
     """
     known = _ItemsAndContents(workspace)
     file = Path(image).expanduser()

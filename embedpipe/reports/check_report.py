@@ -134,10 +134,10 @@ class _FindingMaker:
         checked = self._checked
         near = checked.near_duplicates
         how = (
-            "Found by their vectors only; the pixels were not compared."
+            "Found by the vectors only; the pixels were not compared."
             if near.likeness_limit is None
-            else "Both their vectors and their pixels are unusually similar. Crops of up to a "
-            "fifth are found too."
+            else "Both the vectors and the pixels of these images are unusually similar. Crops of "
+            "up to a fifth are found too."
         )
         return (
             self._kind(

@@ -71,7 +71,7 @@ class ComparisonData(StudyData):
 def comparison_of(
     results: Results, summary: Summary | None = None, *, command: str | None = None
 ) -> ComparisonData:
-    """Return the data of a comparison's page; the default is the summary with the target 0.95."""
+    """Return the data of a comparison's page; without a `summary`, the target is 0.95."""
     summary = results.summary() if summary is None else summary
     groups = tuple(_group(group, summary.share) for group in summary.groups)
     result, comparison = _headline(summary)

@@ -51,7 +51,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Curve:
-    """The rounds of one loop, with its name in the legend, and whether it is the baseline."""
+    """The rounds of one loop, with the loop's name in the legend; `baseline` marks the baseline."""
 
     name: str
     rounds: tuple[Round, ...]
@@ -72,7 +72,7 @@ class ReportData:
     upper_baseline
         Accuracy of the same model with all labels; None if unknown.
     advice
-        Advice on stopping; None if there is none.
+        Advice on stopping, or None.
     source
         The loops, for sections of other packages.
     details
@@ -206,7 +206,7 @@ def _strategies(loop: ActiveLoop) -> str:
 
 
 def _curve_names(loops: Sequence[ActiveLoop], baseline: ActiveLoop | None) -> list[str]:
-    """Return plain names for one loop, such as "suggested images"; otherwise the strategies."""
+    """Return plain names, such as "suggested images", for one loop; strategies for several."""
     everything = [*loops, *([] if baseline is None else [baseline])]
     same_mode = len({loop.options.mode for loop in everything}) == 1
     if len(loops) == 1 and same_mode:
@@ -249,7 +249,7 @@ def _round(
 
 
 class Headline(NamedTuple):
-    """The result, and its comparison with the baseline, which is empty without a baseline."""
+    """The result, and the comparison with the baseline; the comparison is empty without one."""
 
     result: str
     comparison: str

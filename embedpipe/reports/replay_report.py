@@ -335,7 +335,7 @@ def _row(
 
 
 def _so_far(matrix: NDArray[np.float64], protocol: str) -> NDArray[np.float64]:
-    """Return the values of a curve after each experience, (T,); NaN where undefined."""
+    """Return the values of a curve after each of the T experiences; NaN where undefined."""
     size = len(matrix)
     if protocol == "streaming":
         return np.append(matrix.diagonal(1), np.nan)
@@ -352,7 +352,7 @@ def _curve(setting: ReplaySetting, results: ReplayResults, protocol: str) -> Ser
     if setting.method == "joint":  # drawn as a horizontal line
         return None
     of_seeds = _values(results.matrices[setting], protocol)
-    values = np.array(list(of_seeds.values()))  # (S, T)
+    values = np.array(list(of_seeds.values()))  # (S, T): S seeds, T experiences
     runs = np.array([results.runs[setting][seed] for seed in of_seeds])  # (S, T)
     whole = ~np.isnan(values).any(axis=0)  # (T,)
     points = [
@@ -365,7 +365,7 @@ def _curve(setting: ReplaySetting, results: ReplayResults, protocol: str) -> Ser
 def _differences(
     rows: Sequence[ReplayRow], results: ReplayResults, protocol: str, metric: str
 ) -> tuple[Series | None, ...]:
-    """Return differences of policies from the baseline; tested if the metric differs."""
+    """Return differences from the baseline; they are tested if `metric` differs significantly."""
     from ..experiments.statistics import correct_rounds, per_round_comparison
 
     found, places = {}, {}

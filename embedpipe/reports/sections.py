@@ -2,8 +2,8 @@
 
 A registered function receives the data of a page and returns a `Section`, or None to add nothing.
 Sections follow the page's own sections, in the order of registration. The data is a `ReportData`,
-`ComparisonData`, `ReplayData`, `SelectionData` or `ChecksData`. Its `source` holds the loops,
-`Results`, `ReplayResults`, `Selection` or result of `check`.
+`ComparisonData`, `ReplayData`, `SelectionData` or `ChecksData`. The attribute `source` of the data
+holds the loops, `Results`, `ReplayResults`, `Selection` or result of `check`.
 
 A section of the report of `run`, in a module for ``--import`` or an entry point::
 

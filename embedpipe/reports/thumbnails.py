@@ -44,10 +44,10 @@ def thumbnails_of(dataset: Dataset, ids: list[str]) -> dict[str, bytes | None]:
 
 
 def make_thumbnail(image_bytes: bytes, size: int = 96) -> bytes | None:
-    r"""Return a small encoded copy of an image file; None if it cannot be decoded.
+    r"""Return a small encoded copy of an image file; None if the file cannot be decoded.
 
     The copy is a JPEG of about 3 kB with sides of at most `size` pixels. If both sides of the
-    image are at most 32 pixels, it is a PNG with the original pixels.
+    image are at most 32 pixels, the copy is a PNG with the original pixels.
 
     Examples
     --------

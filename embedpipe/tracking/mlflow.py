@@ -26,7 +26,7 @@ LONGEST_PARAMETER = 500
 class MLflowTracker(Tracker):
     """A local MLflow database; open it with `mlflow ui --backend-store-uri sqlite:///FOLDER/mlflow.db`.
 
-    A run has the tag ``embedpipe.run_id``. If it exists, only new rounds are added. MLflow's
+    A run has the tag ``embedpipe.run_id``. If the run exists, only new rounds are added. MLflow's
     telemetry is turned off for this process.
     """
 
@@ -73,7 +73,7 @@ class MLflowTracker(Tracker):
         self._logged = {metric.step for metric in history}
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Add the metrics of a round, unless they are stored."""
+        """Add the metrics of a round, unless they are stored already."""
         if step in self._logged:
             return
         # "labelled" comes last: it marks the round as complete.

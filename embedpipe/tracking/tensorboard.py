@@ -51,8 +51,8 @@ class TensorBoardTracker(Tracker):
 
 
 def _wait_for_a_later_name(folder: Path) -> None:
-    """Wait until a new event file is the last one in the order in which TensorBoard reads them."""
-    # The order is that of the names: events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER
+    """Wait until TensorBoard would read a new event file after all existing event files."""
+    # It reads them in the order of their names: events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER
     seconds = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
     latest = max((int(each) for each in seconds if each.isdigit()), default=0)
     time.sleep(min(max(latest + 1 - time.time(), 0), 1))

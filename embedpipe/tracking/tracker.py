@@ -95,7 +95,7 @@ class Tracker(ABC):
     def follow(
         self, run_id: str, config: Mapping[str, Any], metrics: Mapping[str, float], step: int
     ) -> None:
-        """Log the metrics of a round of a run; open that run first if another one is open."""
+        """Log the metrics of a round of a run; first close another open run and open this run."""
         if run_id != self._run_id:
             self.close()
             self.start(run_id, config)
@@ -103,7 +103,7 @@ class Tracker(ABC):
         self.log(metrics, step)
 
     def close(self) -> None:
-        """Close the run that is open, if any."""
+        """Close the open run; do nothing if no run is open."""
         if self._run_id is not None:
             self._run_id = None
             self.finish()
