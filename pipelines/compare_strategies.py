@@ -3,7 +3,7 @@ r"""Compare strategies on one dataset, with many seeds and statistical tests.
     python pipelines/compare_strategies.py                    # digits, offline, minutes
     python pipelines/compare_strategies.py clothing --source clothing-dataset-small.zip
     python pipelines/compare_strategies.py cifar10 --source cifar10-images.zip \
-        --initial-size 10 --batch-size 10 --rounds 20         # the foundation-model protocol
+        --initial-size 10 --batch-size 10 --rounds 20         # the protocol of arXiv:2401.14555
 
 Embeds the dataset once, runs every strategy with every seed in parallel, prints a table, and writes
 a report and a figure. After an interruption, the same command continues.

@@ -4,10 +4,10 @@
     python pipelines/webcam.py photos/ --labels export-1.json   # choose 45 more by CORAL
     python pipelines/webcam.py photos/ --labels export-2.json   # train and predict
 
-Each step writes tasks for Label Studio with its labelling config and, after the first labels, with
-predictions. Label the photos there, export them as JSON, and give the export to the next step.
-Labels from `embedpipe label` and `embedpipe annotate` count too, because they are in the same label
-log. Run the script again at any time: it prints the next step.
+Each step writes tasks for Label Studio and a labelling config. After the first labels, the tasks
+contain predictions. Label the photos in Label Studio, export them as JSON, and give the export to
+the next step. Labels from `embedpipe label` and `embedpipe annotate` count too, because they are in
+the same label log. Run the script again at any time: it prints the next step.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def offer_photos(session: LabellingSession, arguments: argparse.Namespace) -> bool:
-    """Offer the photos of the current step for labelling; return whether there are any."""
+    """Offer the photos of the current step for labelling; return whether photos are left."""
     steps = {"1-coreset": arguments.coreset, "2-coral": arguments.coreset + arguments.coral}
     for name, target in steps.items():
         labelled = {row for row, now in session.current().items() if now.kind != "clear"}
