@@ -35,7 +35,7 @@ DIGEST_ROWS = 64
 """Rows hashed together: few enough to stay in the processor's cache."""
 
 NEVER_SCORED = -1
-"""Fold number of rows whose class has only one distinct row: all fits use them."""
+"""Fold number of rows whose class has only one distinct row: all fits use these rows."""
 
 
 def in_blocks(work: Callable[[slice], T], n: int, cost: int, size: int = BLOCK_ROWS) -> list[T]:

@@ -34,7 +34,7 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     temperature_: float
 
     def predict_proba(self, X: ArrayLike) -> Array:
-        """Return the (n, K) class probabilities of (n, d) rows; float32 if `X` is."""
+        """Return the (n, K) class probabilities of (n, d) rows; float32 if `X` is float32."""
         check_is_fitted(self)
         rows = validated(self, X, reset=False)
         dtype = np.float32 if rows.dtype == np.float32 else np.float64
@@ -77,7 +77,7 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _evaluate(
         self, logits: Float64 | None, codes: Codes, weights: Float64 | None = None
     ) -> None:
-        """Set accuracy and calibration error from (m, K) held-out logits; without logits, None."""
+        """Set accuracy and calibration error from (m, K) held-out logits; None without logits."""
         self.cv_accuracy_: float | None = None
         self.cv_ece_: float | None = None
         self.cv_n_: int | None = 0 if logits is None else len(codes)

@@ -20,7 +20,7 @@ PRIOR_ROWS = 5.0
 """Weight, in rows, of the prior whose most probable temperature is 1."""
 
 DEFAULT_TEMPERATURE = 0.12
-"""Temperature without leave-one-out, as a share of the mean logit difference of class means."""
+"""Temperature if no row can be left out, as a share of the mean logit gap of class means."""
 
 
 class ExactHead(EmbeddingHead):
@@ -83,7 +83,7 @@ class ExactHead(EmbeddingHead):
         raise NotImplementedError
 
     def _log_weights(self) -> Float64:
-        """Return the (K,) shifts of the log-odds by class weight."""
+        """Return the (K,) shifts of the log-odds that the class weights cause."""
         return np.zeros(len(self.classes_))
 
     def _calibrate(
@@ -94,7 +94,7 @@ class ExactHead(EmbeddingHead):
         sample: Sample,
         scored: NDArray[np.intp],  # from `scorable`
     ) -> Float64:
-        """Set the temperature and the accuracy; return the (K,) logit shifts by class weight."""
+        """Set temperature and accuracy; return the (K,) logit shifts that class weights cause."""
         present = counts > 0.0  # (K,)
         logits = left_out[scored][:, present]  # (s, P)
         codes = (np.cumsum(present) - 1)[sample.codes[scored]]

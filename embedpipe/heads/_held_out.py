@@ -25,7 +25,7 @@ N_BINS = 15
 """Default number of bins of the calibration error, as in Guo et al. (2017)."""
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
-"""Range of temperatures; without it, separable logits give 0 and random logits infinity."""
+"""Range of temperatures; without it, separable logits would give 0 and random ones infinity."""
 
 STEPS = 60
 """Maximum Newton steps or bisections."""
@@ -50,7 +50,7 @@ def expected_calibration_error(
     Parameters
     ----------
     probabilities
-        (n, C), n >= 1; rows sum to one.
+        (n, C) class probabilities, n >= 1; rows sum to one.
     codes
         (n,) columns of the true classes; any other integer for a class without a column.
     n_bins
@@ -144,8 +144,9 @@ def capped_temperature(
     """Return the temperature for held-out rows, with a cap on the mean confidence.
 
     The only row of a class cannot be held out, and the rows of larger classes alone would make the
-    model too confident. `total` is the weight of all rows. If it exceeds the sum of `weights`, the
-    mean confidence is at most (correct + 1) / (total + 2).
+    model too confident. `total` is the weight of all rows. If `total` exceeds the sum of `weights`,
+    the mean confidence is at most (correct + 1) / (total + 2), where "correct" is the weight of the
+    rows with the right prediction.
     """
     temperature = fit_temperature(logits, codes, weights, prior_rows=prior_rows)
     held_out = float(np.sum(weights))

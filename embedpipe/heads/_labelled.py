@@ -120,7 +120,7 @@ class Sample:
 def read_labelled(
     head: Any, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, *, reset: bool
 ) -> Labelled:
-    """Check the arguments of the `fit` of `head`; return float32 rows, scaled if it normalizes."""
+    """Check the arguments of `head.fit`; return float32 rows, scaled if the head normalizes."""
     rows, classes, codes, weights = read_rows(head, X, y, sample_weight, reset=reset)
     rows = scaled(rows, normalize=head.normalize)
     distinct = Distinct.of(row_digests(rows), codes, weights)
@@ -165,7 +165,7 @@ def check_lengths(X: ArrayLike, y: ArrayLike) -> None:
     """Refuse an empty set of rows, and more or fewer labels than rows."""
     rows, labels = np.asarray(X), np.asarray(y)
     if rows.ndim != 2 or labels.ndim == 0 or rows.shape[1] == 0:
-        return  # `validated` refuses these
+        return  # `validated` refuses these arrays
     if len(rows) == 0 and len(labels) == 0:
         raise LabelError("there are no labelled rows: give at least one.")
     if len(rows) != len(labels):
@@ -208,7 +208,8 @@ def join_classes(
         if strange:
             raise LabelError(
                 f"the label {strange[0]!r} is not among `classes`, "
-                f"{', '.join(map(repr, listed.tolist()))}: list all possible labels, or omit it."
+                f"{', '.join(map(repr, listed.tolist()))}: list all possible labels, or omit "
+                "`classes`."
             )
         parts.append(listed)
     if len({part.dtype.kind in "US" for part in parts}) > 1:
@@ -314,7 +315,7 @@ def _by_class(
     if strange and left_out:
         raise UsageError(
             f"class_weight has {strange[0]!r}, which is not a label, and omits {left_out[0]!r}, "
-            f"which is. Labels: {', '.join(map(repr, labels))}."
+            f"which is a label. Labels: {', '.join(map(repr, labels))}."
         )
     return np.array([1.0 if weight is None else float(weight) for weight in weights])
 

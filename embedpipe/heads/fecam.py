@@ -63,7 +63,7 @@ class FeCAMHead(ExactHead):
     Attributes
     ----------
     class_count_, means_
-        (K,) and (K, d) float64: weights and means of the classes.
+        (K,) and (K, d) float64: total weights of the rows and means of the K classes.
     ranks_, spreads_, axes_
         The scatter of the classes: the (K,) numbers of axes of each class, and the (R,) float64
         sums of squares and (R, d) float64 directions of all R axes.

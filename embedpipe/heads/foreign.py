@@ -106,7 +106,7 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.estimator_.posterior(X, n_samples, rng)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Return the (n, K) class probabilities of (n, d) rows; float32 if `X` is."""
+        """Return the (n, K) class probabilities of (n, d) rows; float32 if `X` is float32."""
         rows = self._to_predict(X)
         dtype = np.float32 if rows.dtype == np.float32 else np.float64
         if self.estimator_ is None:

@@ -29,8 +29,8 @@ class KNNHead(ExactHead):
     """Nearest neighbours, weighted by distance and found exactly by FAISS; exact on streams.
 
     The k nearest labelled rows share k votes in proportion to weight / distance, as with
-    scikit-learn's ``weights="distance"``. Another `smoothing` votes are distributed by class
-    frequency, so that no probability is 0.
+    scikit-learn's ``weights="distance"``. Further votes, `smoothing` in number, are distributed by
+    class frequency, so that no probability is 0.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class KNNHead(ExactHead):
     Notes
     -----
     Equal rows of a class are one neighbour with the sum of their weights. Prediction takes O(m d)
-    time for each row; `fit` predicts at most 2,000 rows.
+    time for each row, with m labelled rows of length d; `fit` predicts at most 2,000 rows.
 
     References
     ----------

@@ -76,11 +76,12 @@ class LabelPropagationHead(LinearHead):
 
     Notes
     -----
-    The classes share one diagonal covariance, so that logits are linear. The gain is largest with
-    tens of labels and zero from about 1,000 labels.
+    The classes share one diagonal covariance, so that logits are linear. The gain over
+    `LogisticHead` is largest with tens of labels and zero from about 1,000 labels.
 
-    Takes O(N d r + N r K) time for N unlabelled rows and r axes, plus the logistic regression and
-    one eigendecomposition of a (d, d) matrix. Each unlabelled row needs 4·(d + r) + 24·K bytes.
+    A fit takes O(N d r + N r K) time for N unlabelled rows of length d, r axes and K classes, plus
+    the logistic regression and one eigendecomposition of a (d, d) matrix. Each unlabelled row needs
+    4·(d + r) + 24·K bytes.
 
     References
     ----------

@@ -34,10 +34,11 @@ SOFTEN_PRIOR = 20.0
 """Weight, in rows, of a prior for temperature 1 and against temperatures above 1."""
 
 SHARPEN_PRIOR, SHARPEN_ROWS = 300.0, 500
-"""Weight, in rows, of a prior against temperatures below 1; minimum held-out rows for them.
+"""Weight, in rows, of a prior against temperatures below 1, and minimum held-out rows for such
+temperatures.
 
-A fit to four fifths of the labels is less confident than the head, so that its best temperature is
-too low for the head.
+A fit to four fifths of the labels is less confident than the head. So the best temperature of that
+fit is too low for the head.
 """
 
 ABSENT = 20.0
@@ -55,7 +56,7 @@ class LogisticHead(LinearHead):
     C
         Inverse strength of the penalty. ``"auto"`` chooses it by five-fold cross-validation, with a
         prior that dominates for few rows. If no class has two distinct rows, C is the centre of the
-        prior: 60,000 / (n * variance of the scaled rows), rounded to the nearest half decade.
+        prior: 60,000 / (n * variance) for n scaled rows, rounded to the nearest half decade.
     warm_start
         Whether `fit` starts from the last solution. This needs fewer steps and gives the same
         optimum, up to `tol`.
@@ -64,15 +65,15 @@ class LogisticHead(LinearHead):
     max_iter
         Maximum steps of the final fit in float32, and again in float64.
     tol
-        The final fit stops when the predicted decrease is at most ``tol ** 2`` times the
-        objective. Below 1e-4 the fit is finished in float64.
+        The final fit stops when the predicted decrease is at most ``tol ** 2`` times the objective.
+        If `tol` is below 1e-4, the fit is finished in float64.
 
     Attributes
     ----------
     coef_, intercept_
         (K, d) and (K,) float64, for scaled rows; (1, d) and (1,) zeros with one class.
     C_, C_rule_
-        The C used, None with one class; how it was chosen, as text.
+        The C used, or None with one class; and how C was chosen, as text.
     temperature_, cv_accuracy_, cv_ece_, cv_n_
         From cross-validation; see `Head`. If `C` is a number, `temperature_` is 1 and the other
         three are None.
@@ -84,8 +85,9 @@ class LogisticHead(LinearHead):
     Notes
     -----
     Minimises the weighted sum of the log-losses plus ``|W|² / (2 C)``; intercepts are not
-    penalised. Takes ten to thirty rounds of O(n d K) time. Extra memory is one float32 copy of the
-    labelled rows, or two copies while C is chosen. Prediction reads blocks of 8,192 rows.
+    penalised. A fit takes ten to thirty rounds of O(n d K) time for n rows of length d and K
+    classes. Extra memory is one float32 copy of the labelled rows, or two copies while C is chosen.
+    Prediction reads blocks of 8,192 rows.
 
     Folds depend on the content of the rows. Equal rows of a class are in the same fold. With more
     than 1,200 rows, folds are scored one by one until 1,000 rows are scored.
@@ -195,7 +197,7 @@ class LogisticHead(LinearHead):
         Notes
         -----
         The precision is a Kronecker-factored curvature of the log-loss plus `prior_precision`.
-        Takes O(n d min(n, d) + d min(n, d) K S) time and 4·d·K·S bytes.
+        Takes O(n d min(n, d) + d min(n, d) K S) time and 4·d·K·S bytes for K classes.
 
         References
         ----------

@@ -85,7 +85,7 @@ class MLPHead(EmbeddingHead):
     n_calls_
         Number of calls of `fit` and `partial_fit` that trained these weights.
     loss_
-        Weighted mean log-loss of the rows of the last call, in nats for a label, without dropout,
+        Weighted mean log-loss of the rows of the last call, in nats per label, without dropout,
         weight decay and temperature.
     adam_mean_hidden_coef_, adam_square_hidden_coef_, …
         With `keep_optimiser`: running means of the gradients and of their squares.

@@ -38,7 +38,7 @@ class NearestMeanHead(StreamingHead):
 
     Notes
     -----
-    O(n d) time for n rows.
+    A fit takes O(n d) time for n rows of length d.
 
     References
     ----------
@@ -63,7 +63,7 @@ class NearestMeanHead(StreamingHead):
         distances = np.square(rows).sum(axis=1)[:, None] - products - intercept  # (m, K)
         own, each = sample.codes, np.arange(len(rows))
         rest = np.maximum(counts[own] - sample.weights, 1e-9 * counts[own])  # (m,)
-        # The distance to the mean of the other rows of the class.
+        # The distance of a row to the mean of the other rows of its class.
         distances[each, own] *= np.square(counts[own] / rest)
         return LinearFit(
             2.0 * centred,

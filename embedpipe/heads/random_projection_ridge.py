@@ -56,8 +56,8 @@ class RandomProjectionRidgeHead(RidgeHead):
     W, (d, features), is recomputed from the seed and not saved. The first phase of the paper, which
     adapts the network, is omitted.
 
-    With F features and up to 2,000 distinct rows, a fit to n rows takes O(n d F + n² F) time. With
-    more rows it takes O(n d F + n F² + F³) time and 40·F² bytes.
+    With F features and up to 2,000 distinct rows, a fit to n rows of length d takes O(n d F + n² F)
+    time. With more rows it takes O(n d F + n F² + F³) time and 40·F² bytes.
 
     References
     ----------

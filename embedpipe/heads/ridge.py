@@ -36,15 +36,14 @@ class RidgeHead(StreamingHead):
     """Ridge regression on one-hot labels; exact on streams; penalty chosen by leave-one-out.
 
     The predicted classes equal the classes from scikit-learn's ``RidgeClassifier``. One
-    eigendecomposition
-    gives the leave-one-out scores for every penalty.
+    eigendecomposition gives the leave-one-out scores for every penalty.
 
     Parameters
     ----------
     alpha
         Penalty on the squared weights, at least 0, or ``"auto"``: of 21 penalties, from 1e-5 to 1
         times the sum of squares of the centred rows, the penalty with the least leave-one-out
-        squared error. If no row can be left out, it is 0.1 times the sum of squares.
+        squared error. If no row can be left out, the penalty is 0.1 times the sum of squares.
     class_weight, normalize
         See `SimpleHead`.
 
@@ -67,9 +66,9 @@ class RidgeHead(StreamingHead):
     Up to 2,000 distinct rows, the head stores all rows. With more rows, it stores a (d, d) scatter
     matrix, the class means and 2,000 rows for leave-one-out, chosen by a hash of their content.
 
-    A fit takes O(n d min(n, d)) time up to 2,000 rows, and O(n d² + d³) time with more rows. It
-    needs 20 bytes for each number in the stored rows, and with more than 2,000 rows another 24·d²
-    bytes.
+    A fit to n rows of length d takes O(n d min(n, d)) time up to 2,000 rows, and O(n d² + d³) time
+    with more rows. It needs 20 bytes for each number in the stored rows, and with more than 2,000
+    rows another 24·d² bytes.
 
     References
     ----------
@@ -131,9 +130,10 @@ class RidgeFit:
 class RidgeSolver:
     """Regressions with any penalty.
 
-    A is the sum of ``(x - mean)(x - mean)'`` and B is the sum of ``(x - mean) y'``. The weights are
-    ``(A + alpha)^-1 B``. A subclass multiplies the rows and B by a root of this inverse. Products
-    of these rows with this B are scores; products of a row with itself are leverages.
+    A is the sum of ``(x - mean)(x - mean)'`` and B is the sum of ``(x - mean) y'``, for rows x with
+    one-hot labels y. The weights are ``(A + alpha)^-1 B``. A subclass multiplies the rows and B by
+    a root of this inverse. Products of the resulting rows with the resulting B are scores; products
+    of a resulting row with itself are leverages.
     """
 
     energy: float

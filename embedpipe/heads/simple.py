@@ -19,7 +19,7 @@ class SimpleHead(EmbeddingHead):
 
     The base class checks, weights and scales rows, and calibrates probabilities by five-fold
     cross-validation. `learn` stores its results in attributes whose names end in an underscore.
-    They must be numbers, strings or arrays of these types, so that the head can be saved. If a
+    These attributes must be numbers, strings or arrays of both, so that the head can be saved. If a
     subclass has further parameters, ``__init__`` stores them as attributes of the same names.
 
     Parameters
@@ -34,7 +34,8 @@ class SimpleHead(EmbeddingHead):
     classes_
         (K,) sorted labels.
     temperature_
-        Probabilities are softmax(logits / temperature_). It is 1 if no row can be held out.
+        Probabilities are softmax(logits / temperature_). The temperature is 1 if no row can be held
+        out.
     cv_accuracy_, cv_ece_, cv_n_
         Cross-validated accuracy and expected calibration error, and the number of scored rows.
 

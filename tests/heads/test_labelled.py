@@ -91,8 +91,8 @@ def test_a_misspelt_class_is_refused():
     with pytest.raises(UsageError) as error:
         row_weights(CLASSES, CODES, {"hat": 1.0, "shoo": 2.0, "skirt": 1.0})
     assert str(error.value) == (
-        "class_weight has 'shoo', which is not a label, and omits 'shoe', which is. "
-        "Labels: 'hat', 'shoe', 'skirt'."
+        "class_weight has 'shoo', which is not a label, and omits 'shoe', which is a "
+        "label. Labels: 'hat', 'shoe', 'skirt'."
     )
 
 

@@ -201,7 +201,7 @@ def test_an_undeclared_label_is_refused(name):
         exact(name).partial_fit(X, y, classes=["class 0", "class 1", "class 2"])
     assert str(error.value) == (
         "the label 'class 3' is not among `classes`, 'class 0', 'class 1', 'class 2': "
-        "list all possible labels, or omit it."
+        "list all possible labels, or omit `classes`."
     )
 
 

@@ -55,8 +55,9 @@ class Laplace:
     eigenvalue a, the precision of a weight is ``precision + g a`` (Daxberger et al. 2021,
     arXiv:2106.14806).
 
-    Rows are centred, so that the intercept is independent of the weights. Its precision has n in
-    place of a, and includes the prior of a weight, so that its variance is finite.
+    Rows are centred, so that the intercept is independent of the weights. The precision of the
+    intercept has the number of rows in place of a, and includes the prior of a weight, so that the
+    variance is finite.
     """
 
     axes: Float64

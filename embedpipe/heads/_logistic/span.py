@@ -20,7 +20,7 @@ ZERO_TOLERANCE = 1e-26
 """Minimum energy of an axis, as a share of the energy before centring."""
 
 SINGLE_TOLERANCE = 1e-6
-"""The same minimum for axes that are computed in float32."""
+"""`RANK_TOLERANCE` for axes that are computed in float32."""
 
 EXACT_ROWS = 400
 """Maximum rows for which axes are computed in float64."""
@@ -120,10 +120,10 @@ def solve(
 ) -> Minimum:
     """Fit F multinomial logistic regressions to the same rows with different weights.
 
-    Each minimises ``sum of log-losses + |W|² / (2 C)`` with a free intercept. The preconditioner is
-    the inverse of ``w Z'Z + I / C``, which is diagonal in these coordinates; w is the mean of
-    ``p (1 - p)`` at the start. `tolerance` is multiplied by the root of n F; see `minimise`. The
-    point of the result is (F, K, 1 + r).
+    Each regression minimises ``sum of log-losses + |W|² / (2 C)`` with a free intercept. The
+    preconditioner is the inverse of ``w Z'Z + I / C``, which is diagonal in these coordinates; w is
+    the mean of ``p (1 - p)`` at the start. `tolerance` is multiplied by the root of n F; see
+    `minimise`. The point of the result is (F, K, 1 + r).
     """
     dtype, (width, n), (F, K, _) = coordinates.dtype, coordinates.shape, start.shape
     unknown = start.reshape(F * K, width).astype(dtype)

@@ -27,7 +27,7 @@ NEGLIGIBLE_LOSS = 1e-4
 """Mean loss below which the tolerance is absolute, no longer relative to the loss."""
 
 MAX_WIDTH = 14
-"""Maximum size of the basis before it is condensed, as a multiple of K - 1."""
+"""Maximum size of the basis before it is condensed, as a multiple of K - 1 for K classes."""
 
 MIN_CURVATURE = 1e-3
 """Minimum mean of p (1 - p) in the metric, the approximate Hessian."""
@@ -64,9 +64,9 @@ def solve_in_subspaces(
     """Fit a multinomial logistic regression by a block Krylov method.
 
     Minimises ``sum of log-losses + |W|² / (2 C)``. Each round adds the K - 1 directions of the
-    gradient to an orthonormal basis, and solves the regression in this basis. There rows have r
-    coordinates instead of d. A round reads the matrix twice, in O(n d K) time; each step in the
-    basis takes O(n r K) time.
+    gradient to an orthonormal basis, and solves the regression in this basis. In the basis, rows
+    have r coordinates instead of d. For n rows and K classes, a round reads the matrix twice, in
+    O(n d K) time; each step in the basis takes O(n r K) time.
 
     `start` has (K, d) weights and (K,) intercepts for centred rows; None for zeros. The search has
     converged when the decrease predicted by the quadratic model is at most ``tolerance**2`` times
