@@ -83,7 +83,7 @@ def checked_options(owner: str, maker: type, options: Mapping[str, Any]) -> dict
 
 
 def check_complete(owner: str, maker: type, options: Mapping[str, Any]) -> None:
-    """Raise if an option without a default is missing."""
+    """Raise `UsageError` if an option without a default is missing."""
     for name, parameter in parameters_of(maker).items():
         if parameter.default is parameter.empty and name not in options:
             raise UsageError(f"{owner} needs the option {name!r}: give {name}=...")
@@ -181,13 +181,13 @@ _NAMED_BY: list[Registry[Any]] = []
 
 
 def named_by(registry: R) -> R:
-    """Let `format_spec` use the names of a registry, and return it."""
+    """Let `format_spec` use the names of a registry; return the registry."""
     _NAMED_BY.append(registry)
     return registry
 
 
 def build(registry: Registry[Any], spec: str | Term, /, **options: Any) -> Any:
-    """Make the object of a spec string and more `options`; no option may be in both."""
+    """Make an object from a spec string and more `options`; no option may be in both."""
     # A class with a class method `from_spec(term)` parses the text in brackets itself.
     term = parse_spec(spec, registry.kind, registry) if isinstance(spec, str) else spec
     maker, owner = registry[term.name], f"{registry.kind} {term.name!r}"

@@ -78,7 +78,7 @@ class Comparison:
 
 
 def parse_spec(text: str, kind: str = "strategy", names: Container[str] = ()) -> Term:
-    """Parse the spec string of a `kind` of object; `names` may contain any characters."""
+    """Parse the spec string of a `kind` of object; known `names` may have any characters."""
     reader = _Reader(text, kind)
     name = text.partition("(")[0].rstrip()
     return reader.whole(name if name in names else "")
@@ -191,7 +191,7 @@ class _Reader:
         self._at = 0
 
     def whole(self, name: str) -> Term:
-        """Parse the whole text; it starts with the known `name`, if this is not empty."""
+        """Parse the whole text, which starts with the known `name` unless the name is empty."""
         self._tokens = list(_tokens(self._text, len(name)))
         term = self._term(name or None)
         if self._next.kind != "end":
