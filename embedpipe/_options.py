@@ -166,7 +166,7 @@ class OracleOptions:
         Share of items that get no label, from 0 to 1. These items leave the pool.
     cost
         Cost of a query by true class; a key is the class or its text. Other classes cost 1. A query
-        costs the same if it returns no label.
+        that returns no label has the same cost.
 
     Raises
     ------

@@ -112,8 +112,9 @@ class Row:
 class Failure:
     """An image without a vector.
 
-    `path` is the id of its item, `content_id` the SHA-256 of its bytes or None, `stage` is
-    ``"read"``, ``"decode"`` or ``"encode"``, and `error` is the reason as a clause about "it".
+    `path` is the id of the image's item. `content_id` is the SHA-256 of the image's bytes, or None.
+    `stage` is ``"read"``, ``"decode"`` or ``"encode"``. `error` is the reason as a clause about
+    "it".
     """
 
     path: str
@@ -130,8 +131,8 @@ class Failure:
 class Store:
     """The vectors of one spec: a set of fragments that only grows.
 
-    If two fragments contain the same image, the first by name is used. Several processes may read
-    and add at the same time.
+    If two fragments contain the same image, the fragment with the first name is used. Several
+    processes may read and add at the same time.
     """
 
     def __init__(self, workspace: Workspace, spec: Spec) -> None:
@@ -352,7 +353,7 @@ def _digest(text: str) -> str:
 
 
 def relative_distance(vectors: np.ndarray, expected: np.ndarray) -> float:
-    """Return the mean distance from the expected vectors, relative to the length of these."""
+    """Return the mean distance to the expected vectors, as a share of their lengths."""
     lengths = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
     return float((np.linalg.norm(vectors - expected, axis=1) / lengths).mean())
 

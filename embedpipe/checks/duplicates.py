@@ -189,7 +189,7 @@ def near_duplicates(
 
 
 def _ratios(index: Index) -> NDArray[np.float32]:
-    """Return each distinct vector's distances to 8 neighbours, over the local units of both."""
+    """Return distances to 8 neighbours, divided by the local units of vector and neighbour."""
     found = index.neighbours(LOCAL)
     scales = found.distances[:, -1].copy()  # (p,)
     scales = np.sqrt(np.maximum(scales, LEAST_SCALE * np.median(scales)))

@@ -129,7 +129,7 @@ def confident_errors(
     1. Its probability is among the k lowest of all items with this label, where k is the estimated
        number of wrong labels among them.
     2. Its margin to another class is among the j smallest of all items with this label, where j is
-       the estimated number of them that belong to that other class.
+       the estimated number of these items that belong to the other class.
     3. It is not the most probable class.
 
     Parameters

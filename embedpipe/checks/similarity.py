@@ -26,7 +26,7 @@ PAIRS = 64
 def similarity(
     greys: NDArray[np.uint8], left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the similarity of the pairs of rows `left` and `right`, from -1 to 1 (the same)."""
+    """Return the similarity of rows `left` and `right` of `greys`: -1 to 1; 1 for equal images."""
     # The similarity is the largest correlation of one image with one of 169 crops of the other. A
     # crop has at least 80 % of each side. A pair takes half a millisecond, and a thread 25 MB.
     cutting = _cutting()

@@ -108,7 +108,7 @@ def current_labels(
 
 
 def _remark_doubts(session: Session, matched: Matched) -> None:
-    """Remark on labels that are left out because their image is uncertain."""
+    """Remark on labels that are left out, because their image changed or is not certain."""
     if matched.edited:
         session.remark(
             f"left out labels of images that changed after labelling: {len(matched.edited)}, such "

@@ -18,7 +18,7 @@ file::
 
 The `card` is optional: a `DatasetCard`, a mapping of its fields, or the path of a YAML file. Its
 counts and classes are checked when the dataset is loaded. A dataset that is published as a folder
-or an archive of image files needs one line, and is downloaded from the address in its card::
+or an archive of image files needs one line of code. It is downloaded from the address in its card::
 
     @register("shoes", card=Path(__file__).with_name("shoes.yaml"))
     def shoes(request):

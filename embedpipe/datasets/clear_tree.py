@@ -140,7 +140,7 @@ def _bucket_name(root: str, file: str, value: object) -> str:
 
 
 def _read_class_names(root: str, file: str) -> tuple[str, ...]:
-    """Return the classes in a ``class_names.txt``, which has one in each line."""
+    """Return the classes in a ``class_names.txt``, which has a class in each line."""
     lines = [line.strip() for line in read_text(root, file).splitlines()]
     while lines and not lines[-1]:
         lines.pop()

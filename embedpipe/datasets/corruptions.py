@@ -137,8 +137,8 @@ def corrupted(
     spread
         Whether every item is in one variant only. The items of each class and split are then
         distributed evenly, in an order given by the SHA-256 of their ids. Without `spread`, every
-        item is in all variants, and the dataset should have splits: otherwise a test image of one
-        variant may be a training image of another variant.
+        item is in all variants. The dataset should then have splits: without splits, a test image
+        of one variant may be a training image of another variant.
 
     Raises
     ------
@@ -151,10 +151,10 @@ def corrupted(
     -----
     The values follow D. Hendrycks and T. Dietterich, "Benchmarking Neural Network Robustness to
     Common Corruptions and Perturbations", ICLR 2019 (arXiv:1903.12261). Results cannot be compared
-    with ImageNet-C: there are five kinds instead of fifteen, images are resized to a shorter side
-    of at most 256 pixels instead of cropped, the blur's radius follows the shorter side, and pixels
-    are stored without loss. The bytes depend on the image, its id, the variant and the versions of
-    Pillow and NumPy.
+    with ImageNet-C, for four reasons. There are five kinds instead of fifteen. Images are not
+    cropped, but resized to a shorter side of at most 256 pixels. The radius of the blur follows the
+    shorter side. Pixels are stored without loss. The bytes depend on the image, its id, the variant
+    and the versions of Pillow and NumPy.
 
     Examples
     --------
@@ -224,7 +224,7 @@ class CorruptedSource(Source):
 
 
 def _variant_names(kinds: Sequence[str], severities: Sequence[int], clean: bool) -> tuple[str, ...]:
-    """Return the names of the variants, the clean one first."""
+    """Return the names of the variants, the clean variant first."""
     if isinstance(kinds, str):
         raise UsageError(f"kinds must be a list; for one kind give [{kinds!r}].")
     for kind in kinds:

@@ -216,7 +216,7 @@ class Dataset:
         return replace(self, items=items, division=None)
 
     def subset(self, split: str | None) -> Dataset:
-        """Return the dataset of the items of one split; raise UsageError if there are none."""
+        """Return the dataset of the items of one split; raise UsageError if no item is in it."""
         items = tuple(item for item in self.items if item.split == split)
         if not items:
             known = ", ".join(str(name) for name in self.counts())

@@ -1,9 +1,9 @@
 """Downloads through pooch that continue after an interruption.
 
-The bytes are written to ``<name>.part``, and the version of the file to ``<name>.part.json``, so
-that a later call asks for the rest of the same version. A complete and checked download is renamed
-to ``<name>``. One process at a time downloads a file. The reason for a downloader of our own is in
-``docs/decisions/0019-downloads-through-pooch.md``.
+The received bytes are in ``<name>.part``. The version of the file on the server is in
+``<name>.part.json``, so that a later call asks for the rest of the same version. A complete and
+checked download is renamed to ``<name>``. One process at a time downloads a file. The reason for a
+downloader of our own is in ``docs/decisions/0019-downloads-through-pooch.md``.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def arrange(paths: Iterable[str], *, growing: bool = False) -> tuple[str, list[I
 
 
 def _wrapping(ordered: list[str]) -> str:
-    """Return the outer folders that all paths share: those that the first and last path share."""
+    """Return the outer folders that all paths share, given the sorted paths."""
     if not ordered:
         return ""
     shared = ""
@@ -116,7 +116,7 @@ def are_splits(folders: set[str]) -> bool:
 
 
 def _splits(folders: set[str]) -> dict[str, str]:
-    """Return the split of each first-level folder, empty if they are not splits."""
+    """Return the split of each first-level folder; empty if the folders are not splits."""
     splits = {folder: split for folder in folders if (split := canonical_split(folder)) is not None}
     is_split = len(splits) == len(folders) or len(set(splits.values())) > 1
     return splits if is_split else {}

@@ -131,7 +131,8 @@ def load_cifar10(request: Request) -> Dataset:
     """Small photos of 10 kinds of animals and vehicles, 60,000 items; 56 MB.
 
     The source is a folder or archive of image files, or a folder that contains (or is)
-    torchvision's ``cifar-10-batches-py``: item ``train/00012.ppm`` is row 12 of its training set.
+    torchvision's ``cifar-10-batches-py``. With this folder, item ``train/00012.ppm`` is row 12 of
+    torchvision's training set.
     """
     source = Path(request.source or ".").expanduser().absolute()
     if source.name == _CIFAR10 and source.is_dir():

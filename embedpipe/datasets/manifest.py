@@ -90,7 +90,7 @@ def _images(request: Request, folder: str) -> Source:
 
 
 def _id(path: str, root: str | None) -> str:
-    """Return `path` relative to `root` if it is inside; otherwise the normalised path."""
+    """Return `path` relative to `root` if `root` contains it; otherwise the normalised path."""
     path = path.replace(os.sep, "/")
     if os.path.isabs(path):
         path = os.path.normpath(path).replace(os.sep, "/")

@@ -53,8 +53,8 @@ class Stamp:
 class Source(ABC):
     """The bytes of the items of one dataset, by id.
 
-    A source may be used from several threads and sent to other processes: it pickles as the
-    information needed to open it again, not as its content. It keeps no handle of an item open.
+    A source may be used from several threads and sent to other processes. It pickles as the
+    information that is needed to open it again, not as its content. It keeps no item open.
     """
 
     @property

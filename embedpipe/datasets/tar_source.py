@@ -1,4 +1,4 @@
-"""Images in a tar archive, read in place; a compressed one is read from front to back."""
+"""Images in a tar archive, read in place; a compressed archive is read from front to back."""
 
 from __future__ import annotations
 

@@ -104,8 +104,9 @@ class LabelLog:
         Raises
         ------
         LabelError
-            If an event is malformed, renames a class to an existing class or undoes an event
-            that cannot be undone, or if the file cannot be written. Then no event is appended.
+            If an event is malformed, renames a class to an existing class, or undoes an event that
+            cannot be undone. Also if the file cannot be written. In all cases, no event is
+            appended.
         UnknownNameError
             If a class that is renamed, merged or merged into does not exist.
         """
@@ -296,7 +297,7 @@ def _classes(connection: sqlite3.Connection, dataset: str) -> list[str]:
 
 
 def _check_move(event: Event, classes: list[str]) -> None:
-    """Refuse to rename or merge unknown classes, or to rename a class to an existing one."""
+    """Refuse to rename or merge unknown classes, or to rename a class to an existing class."""
     needed = [event.previous] + [event.label] * (event.kind == "merge_class")
     for name in needed:
         if name not in classes:

@@ -206,7 +206,7 @@ def _strategies(loop: ActiveLoop) -> str:
 
 
 def _curve_names(loops: Sequence[ActiveLoop], baseline: ActiveLoop | None) -> list[str]:
-    """Return plain names, such as "suggested images", for one loop; strategies for several."""
+    """Return plain names for one loop, such as "suggested images"; strategies for several loops."""
     everything = [*loops, *([] if baseline is None else [baseline])]
     same_mode = len({loop.options.mode for loop in everything}) == 1
     if len(loops) == 1 and same_mode:
@@ -249,7 +249,7 @@ def _round(
 
 
 class Headline(NamedTuple):
-    """The result, and the comparison with the baseline; the comparison is empty without one."""
+    """Two texts: the result, and its comparison with the baseline; blank without a baseline."""
 
     result: str
     comparison: str

@@ -122,9 +122,12 @@ class Format:
     """Names of the format's own options for `read` and `read_for`."""
 
     write_options: ClassVar[frozenset[str]] = frozenset()
-    """Names of the format's own options for `write`. The command line sets ``classes`` (names),
-    ``embeddings`` ((n, d) float32, aligned with the items), ``image_url`` (prefix of image URLs)
-    and ``link_to`` (the dataset's folder) if they are listed here."""
+    """Names of the format's own options for `write`.
+
+    The command line sets four options if they are listed here: ``classes`` (names of classes),
+    ``embeddings`` (float32, a row for each item), ``image_url`` (prefix of image URLs) and
+    ``link_to`` (the dataset's folder).
+    """
 
     def read_entries(self, path: Path, options: ReadOptions) -> Iterable[Entry]:
         """Yield the unchecked entries of a file or folder.
