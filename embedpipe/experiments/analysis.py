@@ -136,7 +136,7 @@ def _find(curves: Sequence[Curves], initial: str, strategy: str) -> Setting | No
 
 
 def _baseline_of(setting: Setting, curves: Sequence[Curves], results: Tables) -> Setting | None:
-    """Return the baseline after the same first batch, otherwise from the baseline's first batch."""
+    """Return the baseline's setting with the same first batch, or with its own first batch."""
     own, strategy = results.baseline
     found = _find(curves, setting.initial, strategy) or _find(curves, own, strategy)
     if found == setting:  # the baseline strategy after another first batch than its own

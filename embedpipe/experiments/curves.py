@@ -21,8 +21,8 @@ __all__ = ["Curves", "curves_of"]
 _SETTING = ("dataset", "backbone", "initial", "strategy", "head", "mode")
 
 _IDENTITY = ("labelled", "accuracy", "macro_f1", "balanced_accuracy")
-"""Measures by which identical runs are recognised: they are equal in every round. Measures of
-probabilities are left out, because they have rounding errors."""
+"""Runs are identical if these measures are equal in every round. Measures of probabilities are left
+out, because they have rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Curves:
         return bool((self.starts[known] == other.starts[known]).all())
 
     def ids_beside(self, other: Curves) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the (S,) run numbers of this and of the other setting, to compare them."""
+        """Return the (S,) run numbers of this and of the other setting, for a comparison."""
         # Seeds with the same first batch count as one run, unless both settings start with the same
         # batches. Then the effect of the first batch cancels out.
         at = -1 if self.same_starts(other) else 0

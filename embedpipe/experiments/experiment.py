@@ -57,19 +57,20 @@ class Experiment(ExperimentOptions, Study[Results]):
     seeds
         A number of seeds, counted from 0, or a list of seeds.
     initial_size, batch_size, rounds, skip, labelling, index
-        As for `ActiveLoop`.
+        See `ActiveLoop` and `LoopOptions`. `rounds` is the number of rounds after the first batch.
     baseline
-        The strategy that the other strategies are compared with. Its run after the same first batch
-        is used. If the grid does not have it, its run from its own first batch is used.
+        The strategy that the other strategies are compared with, after the same first batch. If the
+        grid has no run of the baseline after that batch, its run after its own first batch is used.
     upper_baseline
-        Whether to measure the accuracy of each head with all labels. The labels to the target and
-        the closed gap need it. It costs one fit to the whole pool for each problem, head and seed.
+        Whether to measure the accuracy of each head with all labels. The number of labels to the
+        target and the closed gap need this accuracy. The measurement needs one fit to the whole
+        pool for each problem, head and seed.
     workspace
         Folder of runs and results; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     name
         Name of the folder of the results; by default made from the names of the datasets and the
-        grid. More runs can be added under the same name, but results of other runs are not
-        overwritten.
+        grid. A grid with more runs can have the same name. A grid that lacks a stored run is
+        refused.
 
     Examples
     --------
@@ -288,7 +289,7 @@ class _Entry:
     problem: Problem = field(repr=False)
     options: LoopOptions = field(repr=False)
     beginning: str = field(repr=False)
-    """Key that is equal for loops with the same first batch and the same fit to it."""
+    """Key that is equal for loops with the same first batch and the same fit to this batch."""
 
     @classmethod
     def of(cls, setting: Setting, problem: Problem, options: LoopOptions) -> _Entry:

@@ -95,7 +95,7 @@ def format_gap(gap: float | None) -> str:
 
 
 def format_labels(labels: LabelsToTarget | None, last: float) -> str:
-    """Return the labels to a target, and the number of seeds that reached it unless all did."""
+    """Return the labels to a target; if some seeds missed it, also how many reached it."""
     if labels is None:
         return LEFT_OUT
     if labels.median is None:

@@ -98,7 +98,7 @@ class GridOptions:
 
 
 def read_grid(path: str | Path) -> GridOptions:
-    """Read a grid file; relative paths are relative to its folder.
+    """Read a grid file; relative paths start at the folder of the file.
 
     The file may have these keys:
 
@@ -145,7 +145,7 @@ def read_grid(path: str | Path) -> GridOptions:
 
 
 def imbalanced(problem: Problem, how: ImbalanceOptions, seed: int) -> Problem:
-    """Return the problem with fewer candidates of some classes; `seed` draws the kept ones."""
+    """Return the problem with fewer candidates of some classes, drawn at random with `seed`."""
     if how.long_tailed is not None:
         problem = problem.long_tailed(how.long_tailed, seed)
     for label, count in how.rare.items():

@@ -115,8 +115,8 @@ def _initial_choice(given: str | Strategy) -> Choice | None:
     choice = strategy_choice(given)
     if choice.value.needs_labels:
         raise UsageError(
-            f"{choice.name!r} cannot choose the first batch: it needs labels. Use one that needs "
-            f"none, such as {FIRST!r}, or {SAME!r}."
+            f"{choice.name!r} cannot choose the first batch: it needs labels. Use a strategy that "
+            f"needs no labels, such as {FIRST!r}, or {SAME!r}."
         )
     return choice
 

@@ -97,7 +97,8 @@ def _source(given: Any, index: str, key: str | tuple[str, str] | None = None) ->
         return Source(name or given.name, backbone or NONE, given, index)
     raise UsageError(
         f"cannot run on a {type(given).__name__}: give embeddings, a Problem, or a dictionary. "
-        "Its values must be embeddings, Problem objects, or functions from a seed to a Problem."
+        "The values of a dictionary must be embeddings, Problem objects, or functions from a seed "
+        "to a Problem."
     )
 
 

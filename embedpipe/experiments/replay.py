@@ -54,7 +54,7 @@ class ReplayOptions(ReplayFields):
             self._variants(head)  # raises if an option is invalid
 
     def _variants(self, head: str) -> list[tuple[ReplaySetting, ContinualOptions]]:
-        """Return the settings of a head, whose stream is empty, with the options of their loops."""
+        """Return the settings of a head, each without a stream, with the options of the loop."""
         classifier = get_head(head)
         common = ContinualOptions(
             head=classifier,
@@ -117,19 +117,19 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
     streams
         A stream, a function from a seed to a stream, or a dictionary of these by name.
     policies
-        Replay policies: spec strings or instances. ``"none"`` is the reference method ``naive``.
+        Replay policies: spec strings or instances. ``"none"`` adds the reference method ``naive``.
     retains
         Buffer sizes: shares of each experience (float) or total numbers of rows (int).
     heads
-        Spec strings. Heads with ``partial_fit`` run with every policy and size, and heads without
-        it run with reference methods only. Heads with exact incremental updates need no buffer and
-        run as ``naive``.
+        Spec strings. Heads with ``partial_fit`` run with every policy and size. Heads without
+        ``partial_fit`` run with reference methods only. Heads with exact incremental updates need
+        no buffer and run as ``naive``.
     reference_methods
         Methods without a buffer: any of ``naive``, ``cumulative`` and ``joint``.
     seeds, workspace, name
-        As for `Experiment`.
+        See `Experiment`.
     mix, budget, strategy
-        As for `ContinualLoop`.
+        See `ContinualOptions`.
     baseline
         The policy that the other policies are compared with, at the same buffer size.
 
@@ -247,7 +247,7 @@ class ReplayTask:
     """A run to start or continue."""
 
     stream: tuple[str, int]
-    """Name and seed: the key of the stream among those that all tasks share."""
+    """Name and seed: the key of the stream in the data that all tasks share."""
     options: ContinualOptions
     workspace: Path
 

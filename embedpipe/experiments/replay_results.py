@@ -116,7 +116,7 @@ class ReplayResults:
     left_out
         Minimum and maximum over the seeds of `Stream.copies_left_out`, by stream.
     failures, folder
-        As for `Results`.
+        See `Results`.
     """
 
     table: pa.Table = field(repr=False)
@@ -177,7 +177,7 @@ class ReplayResults:
 
     @cached_property
     def matrices(self) -> dict[ReplaySetting, dict[int, NDArray[np.float64]]]:
-        """The (T, T) accuracy matrices by setting and seed."""
+        """The (T, T) accuracy matrices for T experiences, by setting and seed."""
         rows: dict[ReplaySetting, dict[int, list[Any]]] = {s: {} for s in self.settings}
         for row in self.table.to_pylist():
             of_seed = rows[self._setting(row)].setdefault(row["seed"], [])
@@ -190,12 +190,12 @@ class ReplayResults:
         }
 
     def matrix(self, setting: ReplaySetting) -> NDArray[np.float64]:
-        """Return the mean (T, T) accuracy matrix of a setting over its seeds."""
+        """Return the mean accuracy matrix of a setting over its seeds."""
         return np.asarray(np.mean(list(self.matrices[setting].values()), axis=0))
 
     @cached_property
     def runs(self) -> dict[ReplaySetting, dict[int, NDArray[np.int64]]]:
-        """The (T,) run numbers after each experience, see `prefix_runs`, by setting and seed."""
+        """The run numbers after each of T experiences, see `prefix_runs`, by setting and seed."""
         found: dict[ReplaySetting, dict[int, NDArray[np.int64]]] = {}
         for setting, of_seeds in self.matrices.items():
             measures = np.stack(list(of_seeds.values()))  # (S, T, T)
@@ -207,9 +207,9 @@ class ReplayResults:
         """Return the statistics of each setting over the seeds.
 
         Each setting is compared by seed with the baseline policy at the same buffer size. Methods
-        without a buffer are compared with the baseline at the last size. The paired t-test has
-        Holm's correction for all rows of one stream and metric. `metrics` are names from `METRICS`;
-        the default depends on the protocol.
+        without a buffer are compared with the baseline at the last buffer size. The paired t-test
+        has Holm's correction for all rows of one stream and metric. `metrics` are names from
+        `METRICS`; the default depends on the protocol.
         """
         streaming = "streaming" in self.protocols.values()
         names = tuple(metrics or SHOWN["streaming" if streaming else "iid"])

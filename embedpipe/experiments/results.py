@@ -46,9 +46,9 @@ RESULTS = pa.schema(
         pa.field("advice", pa.string()),
     ]
 )
-"""One row for each round: its cell and the measures on the test rows. The reports of the head and
-the strategy and the stopping advice are JSON. No column depends on the time or the machine of a
-run."""
+"""One row for each round: its cell and the measures on the test rows. The attributes of the head,
+the diagnostics of the strategy and the advice on stopping are JSON. No column depends on the time
+or the machine of a run."""
 
 TIMINGS = pa.schema(
     [*_CELL, pa.field("select_seconds", pa.float64()), pa.field("fit_seconds", pa.float64())]
@@ -145,7 +145,7 @@ def rounds_tables(
 
 
 def upper_baselines_table(files: Iterable[tuple[tuple[str, str, str, int], Path]]) -> pa.Table:
-    """Return the accuracies with all labels, from those of the files that exist."""
+    """Return the accuracies with all labels, from the files that exist."""
     rows = [
         dict(
             zip(

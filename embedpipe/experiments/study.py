@@ -36,7 +36,7 @@ __all__ = [
 
 NOT_STORED = (
     "its worker process stored the run under another name: define its strategy or head in a module "
-    "and import it, or use workers=0."
+    "and import this module, or use workers=0."
 )
 """Error of a run for which the worker process computed another run id."""
 
@@ -175,7 +175,7 @@ class Task:
 
 
 class Study(ABC, Generic[R]):
-    """A grid of runs. Each run is done once and stored in the workspace, also for other studies.
+    """A grid of runs. Each run is done once and stored in the workspace, for all studies.
 
     A subclass defines its cells, the work of its workers and its results. Workers yield
     ``(number of the round or experience, seconds)``.

@@ -62,7 +62,7 @@ class Row:
     """Part of the gap from the lower to the upper baseline, in percent; None if it is unknown."""
 
     def to_json(self, group: Group) -> dict[str, Any]:
-        """Return a row as JSON types, with the keys of the command line's JSON output."""
+        """Return a row as JSON, with the keys of the ``--json`` output."""
         comparison = self.comparison
         return {
             "dataset": self.setting.dataset,
@@ -110,7 +110,7 @@ class Group:
     target: float | None
     """Target accuracy; None without an upper baseline."""
     lower_baseline: float | None
-    """Area of selection at random from the first batch on, the mean over the seeds."""
+    """Area of random selection from the first batch on, the mean over the seeds."""
     left_out: tuple[int, int] | None = None
     """Number of copies of test images, which are not candidates: the minimum and the maximum over
     the seeds; None if unknown."""
@@ -123,7 +123,7 @@ class Group:
         return self.rows[0].setting.where
 
     def band(self, setting: Setting) -> list[Interval]:
-        """Return the mean over the seeds and its interval for each of the R rounds."""
+        """Return the mean over the seeds and its interval for each round."""
         return bands(self.curves[setting], SHARE)
 
 
@@ -132,7 +132,7 @@ class Summary:
     """The statistics of an experiment; ``str`` gives tables."""
 
     groups: tuple[Group, ...]
-    """One for each dataset, backbone, head and mode."""
+    """One group for each dataset, backbone, head and mode."""
     share: float | None
     """Target as a share of the accuracy with all labels; None if the target is an accuracy."""
     matrices: Mapping[tuple[str, str], WinsTiesLosses] = field(default_factory=dict)
@@ -164,7 +164,7 @@ def check_target(target: float, accuracy: float | None) -> None:
 
 
 def bands(curves: Curves, within: tuple[float, float] | None) -> list[Interval]:
-    """Return the mean over the seeds and its interval for each of the R rounds."""
+    """Return the mean over the seeds and its interval for each round."""
     return [
         mean_interval(values, runs=runs, within=within)
         for values, runs in zip(curves.values.T, curves.runs.T, strict=True)

@@ -103,8 +103,8 @@ def test_datasets_and_backbones_have_the_given_names(blobs: Callable[..., Proble
         ({"modes": "replay"}, "modes is 'replay': give a list with at least one entry."),
         (
             {"initials": ["margin"]},
-            "'margin' cannot choose the first batch: it needs labels. Use one that needs none, "
-            "such as 'typiclust', or 'same'.",
+            "'margin' cannot choose the first batch: it needs labels. Use a strategy that "
+            "needs no labels, such as 'typiclust', or 'same'.",
         ),
         (
             {"seeds": 0},
@@ -120,8 +120,9 @@ def test_datasets_and_backbones_have_the_given_names(blobs: Callable[..., Proble
         ({"batch_size": 2.5}, "batch_size is 2.5: give a whole number, at least 1."),
         (
             {"problems": [3]},
-            "cannot run on a int: give embeddings, a Problem, or a dictionary. Its values must be "
-            "embeddings, Problem objects, or functions from a seed to a Problem.",
+            "cannot run on a int: give embeddings, a Problem, or a dictionary. The values of a "
+            "dictionary must be embeddings, Problem objects, or functions from a seed to a "
+            "Problem.",
         ),
         ({"problems": []}, "there is no dataset to run on: give at least one."),
         (

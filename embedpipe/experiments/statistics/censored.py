@@ -69,7 +69,7 @@ class LabelsRatio:
     wins, ties, losses
         Number of seeds where a needed fewer labels than b, as many as b, and more than b.
     undecided
-        Number of seeds where censoring hides which of them needed fewer labels.
+        Number of seeds where censoring hides which of a and b needed fewer labels.
     p_sign
         Two-sided exact p-value of the sign test on wins and losses. It is 1 without wins and
         losses, and NaN if a or b has fewer than three distinct runs.
@@ -236,7 +236,7 @@ def _widened(level: float, factor: float) -> float:
 def _kaplan_meier(
     reached: Sequence[Reached], level: float
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return the labels at which seeds reach the target, the share that has not, and its band."""
+    """Return numbers of labels, the share of seeds that need more labels, and its band."""
     from scipy.stats import CensoredData, ecdf
 
     ends = np.array([_last(seed) for seed in reached])  # (n,)

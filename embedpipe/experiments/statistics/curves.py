@@ -44,7 +44,8 @@ class Reached:
 def area(labelled: ArrayLike, accuracy: ArrayLike) -> float:
     """Return the area under a curve divided by its width: the mean accuracy over the budget.
 
-    The curve has (R,) strictly ascending numbers of labels and (R,) finite accuracies, R >= 1.
+    The curve has strictly ascending numbers of labels and finite accuracies, both (R,) for R >= 1
+    rounds.
 
     Examples
     --------
@@ -77,12 +78,13 @@ def labels_to_target(
     Parameters
     ----------
     labelled, accuracy
-        The curve, as for `area`.
+        The curve, see `area`.
     target
         An accuracy, such as 0.85.
     sustained
-        True: the curve must stay above the target from this number of labels to its end. False: the
-        first crossing counts, as with a running maximum, which rewards noisy curves.
+        True: the curve must stay at or above the target from this number of labels to the end of
+        the curve. False: the first crossing counts, as with a running maximum, which rewards noisy
+        curves.
 
     Examples
     --------
@@ -153,7 +155,7 @@ def checked_curve(
         at = int(np.flatnonzero(~np.isfinite(values))[0])
         raise UsageError(
             f"accuracy[{at}] is {values[at]}: a curve needs a finite accuracy in every round. "
-            "Leave out rounds without one."
+            "Leave out rounds without an accuracy."
         )
     return budgets, values
 

@@ -53,7 +53,7 @@ class Interval:
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """Return the mean of (S,) values with Student's interval; NaN values are left out.
+    """Return the mean of the values of S seeds with Student's interval; NaN values are left out.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def mean_interval(
     Parameters
     ----------
     values
-        (S,) values; NaN is left out.
+        (S,) values of S seeds; NaN is left out.
     level
         Confidence level.
     runs
@@ -99,10 +99,11 @@ def mean_interval(
     Returns
     -------
     Interval
-        Its ends are NaN below three distinct runs. If all runs are distinct, it is the `t_interval`
-        for three to five runs and the `bootstrap_interval` for more. With identical runs it is
-        ``mean ± t(k - 1) · sd / √m``. Here sd is the standard deviation of the k distinct runs. If
-        n_i of the n seeds have run i, m = n² / Σ n_i² is Kish's (1965) effective sample size.
+        The ends are NaN below three distinct runs. If all runs are distinct, the interval is the
+        `t_interval` for three to five runs and the `bootstrap_interval` for more. With identical
+        runs the interval is ``mean ± t(k - 1) · sd / √m``. Here t(k - 1) is the quantile of
+        Student's distribution, and sd is the standard deviation of the k distinct runs. If n_i of
+        the n seeds have run i, m = n² / Σ n_i² is Kish's (1965) effective sample size.
 
     Examples
     --------
@@ -174,7 +175,7 @@ def bootstrap_interval(
     Parameters
     ----------
     values
-        (S,) values; NaN is left out.
+        (S,) values of S seeds; NaN is left out.
     statistic
         Called as ``statistic(array, axis=-1)``, like ``numpy.mean``.
     level

@@ -33,7 +33,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class RoundComparison:
-    """The difference of a strategy from the baseline in each round.
+    """The difference of a strategy from the baseline in each of R rounds.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ def compare_with_baseline(
     Parameters
     ----------
     values
-        (S,) numbers of each strategy, such as areas, for the same seeds in the same order.
+        (S,) numbers of each strategy, such as areas, for the same S seeds in the same order.
     baseline
         One of the strategies.
     level
@@ -175,7 +175,7 @@ def per_round_comparison(
     Parameters
     ----------
     curves
-        (S, R) accuracies of each strategy, for the same seeds and budgets; NaN after the end of a
+        (S, R) accuracies of each strategy, for the same S seeds in R rounds; NaN after the end of a
         run.
     baseline
         One of the strategies.
@@ -320,7 +320,7 @@ def wins_ties_losses(
     Parameters
     ----------
     tables
-        (S,) numbers of the seeds, by dataset and strategy; larger numbers are better.
+        One number for each of S seeds, by dataset and strategy; larger numbers are better.
     alpha
         Significance level.
     corrected

@@ -93,8 +93,8 @@ def decisive_p(p: ArrayLike, p_wilcoxon: ArrayLike, n: ArrayLike) -> NDArray[np.
     """Return the decisive p-values, from the p-values of the t-test and the signed-rank test.
 
     `n` is the number of independent pairs. A decisive p-value is the p-value of the t-test, doubled
-    below five pairs. If the p-value of the signed-rank test is larger, and larger than its minimum
-    for `n` pairs, it is decisive instead.
+    below five pairs. If the p-value of the signed-rank test is larger, and also larger than its
+    minimum for `n` pairs, the signed-rank test is decisive instead.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def paired_comparison(
     Parameters
     ----------
     a, b
-        (S,) values of the same seeds in the same order; pairs with NaN are left out. Differences
+        (S,) values of the same S seeds in the same order; pairs with NaN are left out. Differences
         are rounded to 12 decimals.
     level
         Confidence level.

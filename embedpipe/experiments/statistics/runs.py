@@ -22,7 +22,7 @@ def prefix_runs(*curves: ArrayLike) -> Ids:
     """Return (S, R) run numbers that are equal for identical runs, up to each round.
 
     Two seeds have equal numbers in column r if all their measures in rounds 0 to r are equal to 12
-    decimals. The `curves` are (S, R) measures; NaN where a run has no round.
+    decimals. The `curves` are (S, R) measures of S seeds in R rounds; NaN where a run has no round.
 
     Examples
     --------

@@ -122,7 +122,7 @@ def test_the_gap_closed_is_in_percent():
             [50, 100],
             [0.5, None],
             "accuracy[1] is nan: a curve needs a finite accuracy in every round. Leave out rounds "
-            "without one.",
+            "without an accuracy.",
         ),
     ],
 )
