@@ -195,7 +195,7 @@ class OracleOptions:
             raise UnknownNameError("kind of noise", str(self.kind), NOISE_KINDS)
         if not isinstance(self.cost, Mapping):
             raise UsageError(
-                f"cost must be a cost by class, such as {{'hat': 2}}; got {self.cost!r}."
+                f"cost must map classes to costs, such as {{'hat': 2}}; got {self.cost!r}."
             )
         for name, price in self.cost.items():
             if not _is_number(price) or not 0 <= price < math.inf:

@@ -117,7 +117,8 @@ class Registry(Generic[T]):
                 package = self._installed.pop(name).dist
                 warnings.warn(
                     f"the {self.kind} {name!r} of the package {package.name if package else '?'} "
-                    "is ignored: the name is registered already. Ask its authors for another name.",
+                    "is ignored: the name is registered already. Ask the authors of the package "
+                    "for another name.",
                     stacklevel=2,
                 )
         return self._installed

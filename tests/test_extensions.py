@@ -55,8 +55,8 @@ def test_an_import_error_is_explained(name, text, reason, write):
     with pytest.raises(UsageError) as caught:
         import_extensions([name])
     assert str(caught.value) == (
-        f"cannot import {name!r}: {reason}. Give the name of an installed module or one in the "
-        "current directory, or the path of a .py file."
+        f"cannot import {name!r}: {reason}. Give the path of a .py file, or the name of a module "
+        "that is installed or in the current directory."
     )
     assert imported_extensions() == []
 

@@ -33,7 +33,10 @@ _REMARKS = (
     ("Tag ", _METADATA),
     ("Truncated File Read", _METADATA),
     ("Metadata Warning", _METADATA),
-    ("Image appears to be a malformed MPO", "its list of images is damaged; the first is used"),
+    (
+        "Image appears to be a malformed MPO",
+        "its list of images is damaged; the first image is used",
+    ),
     ("Invalid APNG", "its animation is damaged; the still image is used"),
 )
 """Beginnings of Pillow's warnings, and the remarks for them."""
@@ -212,7 +215,9 @@ def _check_tiff(image: ImageFile.ImageFile, tags: Mapping[int, Any]) -> None:
     # Pillow's own reader assumes 8 bits for uncompressed planes.
     tile = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1)
     if all(isinstance(side, int) for side in tile) and tile[0] * tile[1] > MAX_PIXELS:
-        raise DecodeError(f"it has tiles of {tile[0]:,} x {tile[1]:,} pixels. Save it again")
+        raise DecodeError(
+            f"it has tiles of {tile[0]:,} x {tile[1]:,} pixels. Save it with smaller tiles"
+        )
     bits = tags.get(_BITS, (1,))
     if tags.get(_PLANES) != 2 or max(bits) <= 8 or image.tile[0].codec_name == "libtiff":
         return
@@ -234,7 +239,7 @@ def _reason_unsupported(data: bytes) -> str:
     if start.lower().startswith(_WEB_PAGES):
         return "it is a web page, not an image. Download it again"
     if start.startswith(_TIFF):
-        return "it is a damaged TIFF, or one of an unsupported kind. Save it as 8-bit RGB"
+        return "it is a damaged TIFF, or a TIFF of an unsupported kind. Save it as 8-bit RGB"
     name = next((name for magic, name in _UNSUPPORTED if data.startswith(magic)), None)
     if data[4:8] == b"ftyp":
         name = "AVIF" if data[8:12] in (b"avif", b"avis") else "HEIC or a video"

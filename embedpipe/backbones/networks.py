@@ -83,8 +83,9 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
     missing = [name for name in wanted if name not in given and "num_batches" not in name]
     if missing:
         raise BackboneError(
-            f"{path} does not fit the architecture: {len(missing)} of its {len(wanted)} tensors "
-            f"are missing; the first is {missing[0]!r}. Give the architecture that was trained."
+            f"{path} does not fit the architecture: {len(missing)} of the {len(wanted)} tensors of "
+            f"the architecture are missing; the first is {missing[0]!r}. Give the architecture "
+            "that was trained."
         )
     for name, tensor in wanted.items():
         if name in given and given[name].shape != tensor.shape:

@@ -121,7 +121,9 @@ def _resize_and_crop(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
     else:
         new_height, new_width = preprocess.resize
     if new_width * new_height > LARGEST:
-        raise DecodeError(f"it has {width:,} x {height:,} pixels, too narrow for resizing. Crop it")
+        raise DecodeError(
+            f"it has {width:,} x {height:,} pixels, too narrow for resizing. Crop the image"
+        )
     if (width, height) != (new_width, new_height):
         method = Image.Resampling[preprocess.interpolation.upper()]
         image = image.resize((new_width, new_height), method)

@@ -95,7 +95,7 @@ def _open(folder: Path, spec_id: str, items_digest: str) -> tuple[np.memmap, str
     if not isinstance(meta, dict):
         return "meta.json is missing or damaged"
     if meta.get("spec_id") != spec_id or meta.get("items_digest") != items_digest:
-        return "it is for another spec or other items"
+        return "the matrix is for another spec or other items"
     try:
         matrix, digest = open_array(folder / "embeddings.npy")
     except (OSError, ValueError, EOFError):

@@ -186,7 +186,8 @@ class Store:
         embeddings = np.stack([row.embedding for row in rows]).astype(np.float32)  # (rows, dim)
         if embeddings.shape[1] != self.spec.dim:
             raise CacheError(
-                f"vectors of {embeddings.shape[1]} dimensions do not fit a spec of {self.spec.dim}."
+                f"vectors of {embeddings.shape[1]} dimensions do not fit a spec of {self.spec.dim} "
+                "dimensions."
             )
         flat = pa.array(embeddings.reshape(-1), pa.float32())
         table = pa.table(
@@ -309,7 +310,7 @@ class Store:
         expected = np.array(known["vectors"], np.float64)  # (images, dim)
         if expected.shape != vectors.shape:
             raise DriftError(
-                f"the canary in {self.folder} has {len(expected)} images; this version of "
+                f"the canary in {self.folder} has {len(expected)} test images; this version of "
                 f"embedpipe has {len(vectors)}. Nothing was added. Use the other version or "
                 f"another --workspace, or delete {path} to accept this version."
             )
@@ -318,9 +319,9 @@ class Store:
             raise DriftError(
                 f"this machine's vectors differ by {drift:.2g} of their length from those in "
                 f"{self.folder} (the limit is {TOLERANCE[self.spec.precision]:g}). The stored "
-                f"ones were computed with {known['provenance']}, the new ones with {provenance}. "
-                "Nothing was added. Use the former --runtime and versions, --precision fp32, or "
-                "another --workspace."
+                f"vectors were computed with {known['provenance']}, the new vectors with "
+                f"{provenance}. Nothing was added. Use the former --runtime and versions, "
+                "--precision fp32, or another --workspace."
             )
 
     def _metadata(self, provenance: dict[str, str]) -> dict[str, str]:

@@ -133,7 +133,8 @@ def _named(entry: dict[str, Any]) -> str:
     if "suggested" in entry:
         return (
             f"{entry['id']}: {entry['label']}, or {entry['suggested']}? "
-            f"({entry['label_probability']:.2f} against {entry['suggested_probability']:.2f})"
+            f"(probability {entry['label_probability']:.2f} against "
+            f"{entry['suggested_probability']:.2f})"
         )
     if "error" in entry:
         return f"{entry['id']}: {entry['error']}"

@@ -29,7 +29,7 @@ def label(
     port: Annotated[
         int | None,
         typer.Option(
-            help="Port on this machine [default: 8765, or any free port]",
+            help="Port on this machine [default: 8765, or a free port if 8765 is in use]",
             min=1,
             max=65535,
             show_default=False,

@@ -65,8 +65,8 @@ class FailureLimit:
         match = re.fullmatch(r"([0-9]+)|([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?%", text.strip(), re.ASCII)
         if match is None or (match[2] and float(match[2]) > 100):
             raise UsageError(
-                f"--max-failures {text}: give a number of images, such as 10, or a share of them "
-                "from 0% to 100%, such as 1%."
+                f"--max-failures {text}: give a number of images, such as 10, or a share of all "
+                "images from 0% to 100%, such as 1%."
             )
         return cls(text, float(match[1] or match[2]), percent=match[1] is None)
 

@@ -66,7 +66,9 @@ def _load(request: Request) -> Dataset:
     if request.source is None:
         raise not_available(request)
     if is_url(request.source):
-        raise UsageError(f"{name} cannot be downloaded from a URL; unpack it and give the folder.")
+        raise UsageError(
+            f"{name} cannot be downloaded from a URL; unpack the archive and give the folder."
+        )
     source = Path(request.source).expanduser()
     if not source.is_dir():
         fault = "is not a folder" if source.exists() else "does not exist"

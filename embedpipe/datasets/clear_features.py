@@ -208,7 +208,8 @@ def _vectors(tree: ClearTree, file: _VectorFile) -> Vectors:
         tensors = _tensors_2022(tree, file, content)
     vectors = _stacked(tensors)
     if vectors is None:
-        raise tree_error(tree.root, file.path, "must have one vector of equal length per image")
+        fault = "must have one vector for each image, all of the same length"
+        raise tree_error(tree.root, file.path, fault)
     if not np.isfinite(vectors).all():
         raise tree_error(tree.root, file.path, "has vectors that are not finite")
     return vectors

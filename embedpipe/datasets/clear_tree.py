@@ -238,7 +238,7 @@ def _read_list(root: str, file: str, bucket: str, classes: tuple[str, ...]) -> d
     for number, path, label in _parsed_lines(root, file, bucket, classes):
         id = _image_id(root, file, path, bucket, label)
         if id in lines:
-            fault = f"lists {path!r} in line {lines[id].number} and in {number}"
+            fault = f"lists {path!r} in line {lines[id].number} and in line {number}"
             raise tree_error(root, file, fault)
         lines[id] = _Line(number, label)
     return lines

@@ -94,7 +94,9 @@ def load_digits(request: Request) -> Dataset:
     Item ``train/0012.pgm`` is row 12 of scikit-learn's array.
     """
     if request.source is not None:
-        raise UsageError("digits comes with scikit-learn and takes no source; leave it out.")
+        raise UsageError(
+            "digits comes with scikit-learn and takes no source; leave the source out."
+        )
     _, targets = _digits()
     items = sorted((_digit(row, digit) for row, digit in enumerate(targets)), key=lambda i: i.id)
     source = ArraySource("scikit-learn's digits", _digit_images)

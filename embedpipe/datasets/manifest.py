@@ -56,7 +56,7 @@ def load_manifest(path: str, request: Request | None = None) -> Dataset:
         first[id] = row
         items.append(Item(id, intern(label) or None, name, intern(bucket) or None))
     if not items:
-        raise table.fault(None, "no images are listed: it has no rows.")
+        raise table.fault(None, "no images are listed: the manifest has no rows.")
     items.sort(key=lambda item: item.id)
     return Dataset(path_name(absolute), tuple(items), images, sorted_class_names(items))
 

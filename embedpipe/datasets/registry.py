@@ -216,8 +216,8 @@ def checked(dataset: Dataset, card: DatasetCard) -> Dataset:
     different = set(dataset.class_names) ^ set(card.classes)
     if card.classes and different:
         raise DatasetError(
-            f"the classes of {card.name} in the source {dataset.source.location!r} are not those "
-            f"of its card: they differ in {', '.join(map(repr, sorted(different)))}."
+            f"the classes of {card.name} in the source {dataset.source.location!r} differ from the "
+            f"classes in the card: {', '.join(map(repr, sorted(different)))}."
         )
     names = card.classes or dataset.class_names
     return replace(dataset, name=card.name, class_names=names, card=card)

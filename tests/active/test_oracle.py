@@ -117,7 +117,7 @@ def test_options_that_are_not_valid_raise_an_error() -> None:
     for options, message in (
         ({"noise": 1.2}, "noise must be a share of the labels, from 0 to 1; got 1.2."),
         ({"abstain": True}, "abstain must be a share of the labels, from 0 to 1; got True."),
-        ({"cost": 3}, "cost must be a cost by class, such as {'hat': 2}; got 3."),
+        ({"cost": 3}, "cost must map classes to costs, such as {'hat': 2}; got 3."),
         ({"cost": {"a": -1}}, "the cost of class 'a' must be a number, at least 0; got -1."),
         ({"kind": "symetric"},
          "unknown kind of noise 'symetric'. Did you mean 'symmetric'? Known: confusable, "

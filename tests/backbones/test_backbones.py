@@ -171,8 +171,8 @@ def test_torchvision_models_load_weights_from_a_file(tmp_path: Path) -> None:
         ("timm:resnet10t", "absent.pth",
          "no weights at {file}: give the path of a .safetensors or .pth file."),
         ("timm:resnet18", "w.pth",
-         "{file} does not fit the architecture: 50 of its 120 tensors are missing; the first is "
-         "'layer1.1.bn1.bias'. Give the architecture that was trained."),
+         "{file} does not fit the architecture: 50 of the 120 tensors of the architecture are "
+         "missing; the first is 'layer1.1.bn1.bias'. Give the architecture that was trained."),
     ],
 )  # fmt: skip
 def test_invalid_weights(

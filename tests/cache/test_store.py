@@ -254,7 +254,7 @@ def test_a_damaged_matrix_is_reported_and_built_again(store: Store, workspace: W
         ),
         "embeddings.npy is missing or damaged": ("embeddings.npy", empty),
         "meta.json is missing or damaged": ("meta.json", truncate),
-        "it is for another spec or other items": (
+        "the matrix is for another spec or other items": (
             "meta.json",
             lambda path: path.write_text(path.read_text().replace(SPEC.id, "0" * 64)) and None,
         ),
@@ -296,13 +296,13 @@ def test_drift_of_the_canary_is_an_error(store: Store) -> None:
         store.check_canary(lambda: vectors * 1.01, {"runtime": "two"})
     assert str(caught.value) == (
         f"this machine's vectors differ by 0.01 of their length from those in {store.folder} (the "
-        "limit is 0.001). The stored ones were computed with {'runtime': 'one'}, the new ones with "
-        "{'runtime': 'two'}. Nothing was added. Use the former --runtime and versions, --precision "
-        "fp32, or another --workspace."
+        "limit is 0.001). The stored vectors were computed with {'runtime': 'one'}, the new "
+        "vectors with {'runtime': 'two'}. Nothing was added. Use the former --runtime and "
+        "versions, --precision fp32, or another --workspace."
     )
     with pytest.raises(DriftError):
         store.check_canary(lambda: vectors * np.nan, {})
-    with pytest.raises(DriftError, match="has 2 images; this version of embedpipe has 1"):
+    with pytest.raises(DriftError, match="has 2 test images; this version of embedpipe has 1"):
         store.check_canary(lambda: vectors[:1], {})
 
 

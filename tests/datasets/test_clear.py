@@ -73,8 +73,8 @@ def test_classes_that_differ_from_the_card_of_clear10(clear):
         load_dataset("clear10", source=tree.root)
     others = [name for name in datasets["clear10"].card.classes if name not in tree.classes]
     assert str(raised.value) == (
-        f"the classes of clear10 in the source '{tree.root}' are not those of its card: they "
-        f"differ in {', '.join(map(repr, others))}."
+        f"the classes of clear10 in the source '{tree.root}' differ from the classes in the card: "
+        f"{', '.join(map(repr, others))}."
     )
 
 
@@ -268,7 +268,7 @@ BROKEN = {
     "twice, old": (
         layout_2021(edit(ALL, "labeled_images/2/bus/2011.jpg", "labeled_images/2/bus/2010.jpg")),
         f"'{ALL}' of the CLEAR tree '{{root}}' lists 'labeled_images/2/bus/2010.jpg' in line 4 "
-        "and in 5.",
+        "and in line 5.",
     ),
     "twice, new": (
         layout_2022(edit(BUS, "labeled_images/2/bus/2011.jpg", "labeled_images/2/bus/2010.jpg")),
@@ -492,7 +492,7 @@ def test_sources_that_are_not_folders(name, tmp_path):
     with pytest.raises(UsageError) as raised:
         load_dataset(name, source="https://example.org/clear10-train.zip")
     assert str(raised.value) == (
-        f"{name} cannot be downloaded from a URL; unpack it and give the folder."
+        f"{name} cannot be downloaded from a URL; unpack the archive and give the folder."
     )
     for download in (False, True):
         with pytest.raises(DatasetError) as raised:

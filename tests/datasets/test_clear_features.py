@@ -162,7 +162,7 @@ OLD_FAULTS = [
     ),
     (
         change(lambda pair: (pair[0][:, :, None], pair[1])),
-        "must have one vector of equal length per image",
+        "must have one vector for each image, all of the same length",
     ),
     (
         change(lambda pair: (pair[0] / 0, pair[1])),
@@ -189,11 +189,11 @@ NEW_FAULTS = [
     ),
     (
         change(lambda found: found | {"2011": torch.ones(5)}),
-        "must have one vector of equal length per image",
+        "must have one vector for each image, all of the same length",
     ),
     (
         change(lambda found: dict.fromkeys(found, 5)),
-        "must have one vector of equal length per image",
+        "must have one vector for each image, all of the same length",
     ),
     (
         change(lambda found: found | {"2011": torch.full((4,), torch.nan)}),

@@ -167,7 +167,7 @@ def test_faults_are_reported_with_their_line(write):
 
 def test_invalid_manifests(write):
     path = write("path\n")
-    assert message(path) == f"{path}: no images are listed: it has no rows."
+    assert message(path) == f"{path}: no images are listed: the manifest has no rows."
     path = write(b"path\ncaf\xe9.png\n")
     assert message(path) == f"{path}, line 2: the text is not UTF-8. Save the file as UTF-8."
     path = write("hello", "m.parquet")

@@ -70,7 +70,9 @@ def test_digits_are_in_memory_and_take_no_source(tmp_path):
     assert str(error) == "it is not in scikit-learn's digits"
     with pytest.raises(UsageError) as raised:
         load_dataset("digits", source=tmp_path)
-    assert str(raised.value) == "digits comes with scikit-learn and takes no source; leave it out."
+    assert str(raised.value) == (
+        "digits comes with scikit-learn and takes no source; leave the source out."
+    )
 
 
 def test_clothing(clothing_zip, tmp_path):
@@ -123,8 +125,8 @@ def test_other_classes_than_the_card(shop):
     with pytest.raises(DatasetError) as raised:
         checked(dataset, replace(card, classes=("hat", "skirt")))
     assert str(raised.value) == (
-        f"the classes of clothing in the source '{shop[0]}' are not those of its card: "
-        "they differ in 'rain coat', 'skirt'."
+        f"the classes of clothing in the source '{shop[0]}' differ from the classes in the card: "
+        "'rain coat', 'skirt'."
     )
     named = checked(dataset, replace(card, classes=("rain coat", "hat")))
     assert (named.name, named.class_names) == ("clothing", ("rain coat", "hat"))

@@ -95,7 +95,7 @@ def test_an_image_too_narrow_to_resize_is_a_failure() -> None:
     half = (0.5, 0.5, 0.5)
     with pytest.raises(DecodeError) as caught:
         decode(buffer.getvalue(), Preprocess((224, 224), 256, "bicubic", half, half))
-    assert str(caught.value) == "it has 1 x 3,000 pixels, too narrow for resizing. Crop it"
+    assert str(caught.value) == "it has 1 x 3,000 pixels, too narrow for resizing. Crop the image"
 
 
 def test_a_link_to_a_folder_above_is_not_followed(photos: Callable[..., Path]) -> None:

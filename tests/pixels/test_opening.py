@@ -63,7 +63,7 @@ def test_other_files_are_explained() -> None:
         "it is a Git LFS pointer, not the image. Run `git lfs pull`"
     )
     assert reason(tiff(np.zeros((4, 4, 3), np.float32))) == (
-        "it is a damaged TIFF, or one of an unsupported kind. Save it as 8-bit RGB"
+        "it is a damaged TIFF, or a TIFF of an unsupported kind. Save it as 8-bit RGB"
     )
 
 
@@ -91,7 +91,7 @@ def test_too_many_pixels_are_refused_by_the_header() -> None:
 
 def test_large_tiles_of_a_small_tiff_are_refused() -> None:
     data = tiff(np.zeros((4, 4), np.uint8), tags={322: ("I", 60_000), 323: ("I", 60_000)})
-    assert reason(data) == "it has tiles of 60,000 x 60,000 pixels. Save it again"
+    assert reason(data) == "it has tiles of 60,000 x 60,000 pixels. Save it with smaller tiles"
 
 
 LONG_TAG = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\xff\xff\0\0\x06" + bytes(7)
