@@ -178,7 +178,7 @@ def _orientation(image: Image.Image) -> tuple[int, list[str]]:
 
 
 def is_plain(data: bytes) -> bool:
-    """Return whether browsers show the same pixels of a file as the encoder gets."""
+    """Return whether browsers show a file with the pixels that the encoder gets."""
 
     def plain(image: ImageFile.ImageFile) -> bool:
         return (

@@ -59,7 +59,7 @@ class Preprocess:
 
     @classmethod
     def from_timm(cls, config: dict[str, Any]) -> Preprocess:
-        """Return the preprocessing of a timm data config; refuse a crop mode by ValueError."""
+        """Return the preprocessing of a timm config; raise ValueError for an unknown crop mode."""
         _, height, width = config["input_size"]
         scaled = (math.floor(height / config["crop_pct"]), math.floor(width / config["crop_pct"]))
         mode = config["crop_mode"]

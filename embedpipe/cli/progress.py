@@ -67,7 +67,7 @@ class Log:
         line = text()
         if total:
             line += f" ({_percent(done, total)})"
-        if 0 < done < total and " left" not in line:  # the text may contain this time
+        if 0 < done < total and " left" not in line:  # the text may contain the time left
             left = (now - self._begun[0]) * (total - done) / done
             line += f", about {in_words(left)} left"
         self._write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}")
@@ -84,7 +84,7 @@ def _percent(done: int, total: int) -> str:
 
 @contextlib.contextmanager
 def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function that shows a bar for each stage: stage, finished units, total units."""
+    """Yield a function of stage, finished units and total units that shows a bar per stage."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -112,7 +112,7 @@ def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 
 @contextlib.contextmanager
 def one_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
-    """Yield a function that shows one bar: finished units, total units, and a text."""
+    """Yield a function of finished units, total units and a text that shows one bar."""
     from rich.progress import BarColumn, Progress, TextColumn
 
     columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)

@@ -140,7 +140,7 @@ class Session:
 
     @contextlib.contextmanager
     def rounds(self) -> Iterator[Callable[[int, int, str], None]]:
-        """Yield a function that writes a line for each round, in a log with the time."""
+        """Yield a function that writes a line for each round; in a log, with the time."""
         if sys.stderr.isatty() or self.common.quiet:
             yield lambda done, total, text: self.remark(f"  {printable(text)}")
         else:

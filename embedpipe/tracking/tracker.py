@@ -95,7 +95,7 @@ class Tracker(ABC):
     def follow(
         self, run_id: str, config: Mapping[str, Any], metrics: Mapping[str, float], step: int
     ) -> None:
-        """Log the metrics of a round of a run; first close another open run and open this run."""
+        """Log the metrics of a round of the run `run_id`; close another open run first."""
         if run_id != self._run_id:
             self.close()
             self.start(run_id, config)
